@@ -1,0 +1,69 @@
+# The verbs of this project. `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## say what each verb does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.PHONY: up
+up: $(VENV)/.run ## start everything on this machine and print where (Ctrl-C stops it)
+	@$(BIN)/waitline up $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev tools ## run every test
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry src
+	luacheck --std max --globals redis cjson cmsgpack struct bit KEYS ARGV --max-line-length 100 --quiet src
+
+.PHONY: fmt
+fmt: $(VENV)/.dev ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: bench
+bench: $(VENV)/.dev tools ## measure the hot path, the scripts, memory and admission
+	$(BIN)/waitline bench $(ARGS)
+
+.PHONY: lock
+lock: $(VENV)/.dev ## pin requirements/*.in with hashes
+	cd requirements && for name in run build dev; do \
+	  ../$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate \
+	    --python-version 3.11 --universal $$name.in --output-file $$name.txt || exit 1; done
+
+.PHONY: tools
+tools: ## install the Debian packages that tests and benchmarks use, where that is possible
+	@sh tools/debian-packages
+
+.PHONY: clean
+clean: ## remove the environment and everything built
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out
+
+$(VENV)/.made: requirements/build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Waitline needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "$(PYTHON) has no venv: on Debian, apt-get install python3-venv"; exit 1; }
+	@$(PIP) install --require-hashes -r requirements/build.txt
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made requirements/run.txt pyproject.toml
+	@echo "Preparing the environment (once)"
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@

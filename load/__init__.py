@@ -1,0 +1,1 @@
+"""What measures Waitline: request scripts, and the servers it is compared with."""

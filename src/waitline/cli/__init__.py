@@ -1,0 +1,52 @@
+"""The command line: `waitline --help` teaches it.
+
+up.py        everything on this machine
+serve.py     the queue service and the admitter, one command each
+rooms.py     the operators' verbs
+keys.py      the keys of tickets and passes
+audit.py     does the store keep its promises?
+settings.py  every setting, and where it came from
+bench.py     how fast it is here
+options.py   what the commands share
+"""
+
+import sys
+
+import typer
+
+from waitline import __version__
+from waitline.cli import audit, bench, keys, rooms, serve, settings, up
+from waitline.errors import Misconfigured, WaitlineError
+
+app = typer.Typer(
+    name="waitline",
+    help="A virtual waiting room: it takes everybody in, keeps a fair line, and lets people "
+    "through at the rate the shop can bear.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog="Begin with: waitline up",
+)
+app.command("up")(up.up)
+app.command("queue")(serve.queue)
+app.command("admitter")(serve.admitter)
+app.add_typer(rooms.app, name="rooms")
+app.add_typer(keys.app, name="keys")
+app.command("audit")(audit.audit)
+app.command("settings")(settings.show)
+app.command("bench")(bench.bench)
+
+
+@app.command("version")
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line that says what to do."""
+    try:
+        app()
+    except WaitlineError as error:
+        text = str(error) or type(error).__name__
+        typer.secho(f"waitline: {text}", err=True, fg="red")
+        sys.exit(2 if isinstance(error, Misconfigured) else 1)

@@ -1,0 +1,58 @@
+"""The keys of tickets and passes."""
+
+import json
+from datetime import UTC, datetime
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from waitline import settings as chosen
+from waitline.cli import options
+from waitline.clock import SystemClock
+from waitline.keyring import KeyringFile
+from waitline.passes import Keyring
+
+app = typer.Typer(
+    help="Make, rotate and list the keys of tickets and passes.", no_args_is_help=True
+)
+
+
+@app.command("rotate")
+def rotate(data_dir: options.DataDir = None, as_json: options.AsJson = False) -> None:
+    """Add a new key, which signs from a few seconds on. Nobody is turned away.
+
+    Running services read the file each second, so all of them know the key before it is used; what
+    the older keys have signed stays good.
+    """
+    settings = chosen.read(data_dir=data_dir)
+    _print(KeyringFile(settings.keys_file).rotate(SystemClock().now_ms()), as_json=as_json)
+
+
+@app.command("list")
+def list_keys(data_dir: options.DataDir = None, as_json: options.AsJson = False) -> None:
+    """List the keys by name; secrets are never shown. Makes the first one if there is none."""
+    settings = chosen.read(data_dir=data_dir)
+    _print(KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms()), as_json=as_json)
+
+
+def _print(ring: Keyring, *, as_json: bool) -> None:
+    now_ms = SystemClock().now_ms()
+    signing = ring.signing(now_ms).kid
+    rows = [
+        {
+            "kid": key.kid,
+            "activeFrom": datetime.fromtimestamp(key.active_from_ms / 1000, UTC).isoformat(),
+            "use": "signs"
+            if key.kid == signing
+            else ("verifies" if key.active_from_ms <= now_ms else "will sign"),
+        }
+        for key in ring.keys
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("kid", "active from", "use", box=None)
+    for row in rows:
+        table.add_row(*row.values())
+    Console().print(table)

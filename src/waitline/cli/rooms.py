@@ -1,0 +1,282 @@
+"""The operators' verbs on rooms, straight to the store: they work while no service runs."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from waitline import settings as chosen
+from waitline.cli import options
+from waitline.errors import Misconfigured
+from waitline.ids import RoomId
+from waitline.lua import Valkey
+from waitline.queue.model import (
+    LimitError,
+    Mode,
+    RoomExists,
+    RoomUnknown,
+    Rules,
+    TooManyRooms,
+)
+from waitline.queue.rooms import Rooms
+from waitline.settings import Settings
+
+app = typer.Typer(help="Create, change, list, show and empty rooms.", no_args_is_help=True)
+
+Room = Annotated[str, typer.Argument(help="The room's name (concertId)")]
+ActiveMax = Annotated[int | None, typer.Option(help="Slots: visitors inside at once")]
+AdmitPerSecond = Annotated[float | None, typer.Option(help="Admissions per second")]
+AdmitBurst = Annotated[int | None, typer.Option(help="Admissions at one instant, after a pause")]
+WaitingMax = Annotated[int | None, typer.Option(help="Visitors that may wait")]
+ReadySeconds = Annotated[float | None, typer.Option(help="Time to begin, once admitted")]
+ActiveSeconds = Annotated[float | None, typer.Option(help="Time to shop, and of each extension")]
+IdleSeconds = Annotated[
+    float | None, typer.Option(help="Silence after which a turn is passed over; 0: never")
+]
+ExtensionsMax = Annotated[int | None, typer.Option(help="Extensions of one visitor")]
+RoomMode = Annotated[Mode | None, typer.Option("--mode", help="What the room does now")]
+Message = Annotated[str | None, typer.Option(help="Shown to those who wait")]
+ShopUrl = Annotated[str | None, typer.Option(help="Where admitted visitors go on to")]
+
+T = TypeVar("T")
+
+
+def _changes(
+    *,
+    mode: Mode | None,
+    message: str | None,
+    shop_url: str | None,
+    active_max: int | None,
+    admit_per_second: float | None,
+    admit_burst: int | None,
+    waiting_max: int | None,
+    ready_seconds: float | None,
+    active_seconds: float | None,
+    idle_seconds: float | None,
+    extensions_max: int | None,
+) -> dict[str, object]:
+    def ms(seconds: float | None) -> int | None:
+        return None if seconds is None else round(seconds * 1000)
+
+    given = {
+        "mode": mode,
+        "message": message,
+        "shop_url": shop_url,
+        "active_max": active_max,
+        "admit_per_s": admit_per_second,
+        "admit_burst": admit_burst,
+        "waiting_max": waiting_max,
+        "ready_ttl_ms": ms(ready_seconds),
+        "active_ttl_ms": ms(active_seconds),
+        "idle_ms": ms(idle_seconds),
+        "extensions_max": extensions_max,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@app.command("create")
+def create(
+    room: Room,
+    mode: RoomMode = None,
+    message: Message = None,
+    shop_url: ShopUrl = None,
+    active_max: ActiveMax = None,
+    admit_per_second: AdmitPerSecond = None,
+    admit_burst: AdmitBurst = None,
+    waiting_max: WaitingMax = None,
+    ready_seconds: ReadySeconds = None,
+    active_seconds: ActiveSeconds = None,
+    idle_seconds: IdleSeconds = None,
+    extensions_max: ExtensionsMax = None,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Create a room; what is not said is as the settings say."""
+    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
+    asked = _changes(
+        mode=mode,
+        message=message,
+        shop_url=shop_url,
+        active_max=active_max,
+        admit_per_second=admit_per_second,
+        admit_burst=admit_burst,
+        waiting_max=waiting_max,
+        ready_seconds=ready_seconds,
+        active_seconds=active_seconds,
+        idle_seconds=idle_seconds,
+        extensions_max=extensions_max,
+    )
+
+    async def use(rooms: Rooms) -> Rules:
+        rules = settings.new_room().changed(asked)
+        await rooms.create(_named(room), rules)
+        return rules
+
+    _print_rules(room, _with_rooms(settings, room, use), as_json=as_json)
+
+
+@app.command("set")
+def change(
+    room: Room,
+    mode: RoomMode = None,
+    message: Message = None,
+    shop_url: ShopUrl = None,
+    active_max: ActiveMax = None,
+    admit_per_second: AdmitPerSecond = None,
+    admit_burst: AdmitBurst = None,
+    waiting_max: WaitingMax = None,
+    ready_seconds: ReadySeconds = None,
+    active_seconds: ActiveSeconds = None,
+    idle_seconds: IdleSeconds = None,
+    extensions_max: ExtensionsMax = None,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Change a room while it runs; what is not said stays as it is."""
+    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
+    asked = _changes(
+        mode=mode,
+        message=message,
+        shop_url=shop_url,
+        active_max=active_max,
+        admit_per_second=admit_per_second,
+        admit_burst=admit_burst,
+        waiting_max=waiting_max,
+        ready_seconds=ready_seconds,
+        active_seconds=active_seconds,
+        idle_seconds=idle_seconds,
+        extensions_max=extensions_max,
+    )
+    rules = _with_rooms(settings, room, lambda rooms: rooms.change(_named(room), asked))
+    _print_rules(room, rules, as_json=as_json)
+
+
+@app.command("list")
+def list_rooms(
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List every room with its numbers."""
+    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
+
+    async def use(rooms: Rooms) -> list[dict[str, Any]]:
+        found = []
+        for name in await rooms.names():
+            survey = await rooms.survey(name)
+            found.append(
+                {
+                    "room": name,
+                    "mode": str(survey.rules.mode),
+                    "waiting": survey.waiting,
+                    "admitted": survey.admitted,
+                    "perSecond": round(survey.rate_last, 1),
+                }
+            )
+        return found
+
+    found = _with_rooms(settings, "", use)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    table = Table("room", "mode", box=None)
+    for heading in ("waiting", "admitted", "admitted/s"):
+        table.add_column(heading, justify="right")
+    for row in found:
+        numbers = (f"{row['waiting']:,}", f"{row['admitted']:,}", f"{row['perSecond']:g}")
+        table.add_row(row["room"], row["mode"], *numbers)
+    Console().print(table if found else "No rooms yet: waitline rooms create NAME")
+
+
+@app.command("show")
+def show(
+    room: Room,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show a room's rules and numbers."""
+    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
+    survey = _with_rooms(settings, room, lambda rooms: rooms.survey(_named(room)))
+    numbers = {
+        "waiting": survey.waiting,
+        "admitted": survey.admitted,
+        "serving": survey.serving,
+        "last_place": survey.last_place,
+        "admitted_per_s_now": round(survey.rate_last, 1),
+        "admitted_per_s_mean": round(survey.rate_mean, 1) if survey.rate_samples else None,
+        **{f"total_{name}": count for name, count in survey.counters.items()},
+    }
+    _print({**_flat(room, survey.rules), **numbers}, as_json=as_json)
+
+
+@app.command("reset")
+def reset(
+    room: Room,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+) -> None:
+    """Send everybody out of a room; its rules and totals stay."""
+    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
+    if not yes:
+        typer.confirm(f"Everybody in {room!r} loses place and slot. Go on?", abort=True)
+    removed = _with_rooms(settings, room, lambda rooms: rooms.reset(_named(room)))
+    typer.echo(f"{removed} visitors were sent out of {room!r}")
+
+
+def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[T]]) -> T:
+    def using(store: Valkey) -> Awaitable[T]:
+        return use(Rooms(store))
+
+    try:
+        return options.with_store(settings, using)
+    except RoomUnknown:
+        raise Misconfigured(
+            f"there is no room {room!r}; `waitline rooms list` names them"
+        ) from None
+    except RoomExists:
+        raise Misconfigured(
+            f"room {room!r} is there already; `waitline rooms set` changes it"
+        ) from (None)
+    except TooManyRooms:
+        raise Misconfigured("there are as many rooms as an installation may have") from None
+    except LimitError as error:
+        raise Misconfigured(f"--{error.name.replace('_', '-')}: {error.reason}") from None
+
+
+def _named(room: str) -> RoomId:
+    if not room.strip() or len(room.encode()) > 128:  # noqa: PLR2004 - the contract's limit
+        raise Misconfigured("a room's name must not be blank, and have at most 128 bytes")
+    return RoomId(room)
+
+
+def _flat(room: str, rules: Rules) -> dict[str, Any]:
+    limits = rules.limits
+    return {
+        "room": room,
+        "mode": str(rules.mode),
+        "message": rules.message,
+        "shop_url": rules.shop_url,
+        **{name: getattr(limits, name) for name in limits.__slots__},
+    }
+
+
+def _print_rules(room: str, rules: Rules, *, as_json: bool) -> None:
+    _print(_flat(room, rules), as_json=as_json)
+
+
+def _print(values: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(values))
+        return
+    table = Table(box=None, show_header=False)
+    for name, value in values.items():
+        shown = f"{value:,}" if isinstance(value, (int, float)) else str(value or "none")
+        table.add_row(f"[cyan]{name}[/]", shown)
+    Console().print(table)

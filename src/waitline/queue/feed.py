@@ -1,0 +1,136 @@
+"""One reader for all the event streams of a worker.
+
+Streams do not ask the store. Once a second this asks for everybody whose news may be due, in
+batches, and wakes the streams of those for whom something has changed. It keeps one standing a
+stream: a slow stream misses steps in between, and never the last one.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import structlog
+
+from waitline.errors import Unavailable
+from waitline.ids import RoomId, VisitorId
+from waitline.queue import policy
+from waitline.queue.model import BATCH_MAX, Slot, Unknown, Waiting
+from waitline.queue.store import Line
+
+TURN_S = 1.0
+"""How often the reader goes round: how late the first in line hears of being admitted."""
+
+FAR_SHARE = 3
+"""Those far from their turn are asked for this many times as often as they would ask
+themselves."""
+
+NEAR_PLACES = 1_000
+"""Positions up to this one are asked for at every turn."""
+
+log = structlog.get_logger()
+
+
+class TooManySubscriptions(Unavailable):
+    """This worker holds as many streams as it may."""
+
+
+class Subscription:
+    """One stream's share of the feed.
+
+    Attributes:
+        standing: Where its visitor stands; `None` until the first turn.
+        changed: Set when `standing` was replaced by another.
+    """
+
+    __slots__ = ("changed", "due_s", "room", "standing", "visitor")
+
+    def __init__(self, room: RoomId, visitor: VisitorId) -> None:
+        self.room = room
+        self.visitor = visitor
+        self.standing: Waiting | Slot | Unknown | None = None
+        self.changed = asyncio.Event()
+        self.due_s = 0.0
+
+
+class Feed:
+    """The subscriptions of a worker, and their reader.
+
+    Args:
+        line: Asked where visitors stand.
+        most: Subscriptions at once.
+    """
+
+    def __init__(self, line: Line, most: int) -> None:
+        self._line = line
+        self._most = most
+        self._subscriptions: set[Subscription] = set()
+
+    @property
+    def size(self) -> int:
+        """How many subscriptions there are."""
+        return len(self._subscriptions)
+
+    def require_room(self) -> None:
+        """Check that one more stream may be opened.
+
+        Raises:
+            TooManySubscriptions: There are as many as may be.
+        """
+        if len(self._subscriptions) >= self._most:
+            raise TooManySubscriptions(f"this worker holds {self._most} streams already")
+
+    @contextmanager
+    def subscribed(self, room: RoomId, visitor: VisitorId) -> Iterator[Subscription]:
+        """Hold a subscription."""
+        subscription = Subscription(room, visitor)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    async def run(self) -> None:
+        """Go round until cancelled. A store that does not answer is asked again next turn."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            try:
+                await self.turn(started)
+            except Unavailable as error:
+                log.warning("streams wait for the store", reason=str(error))
+            except Exception:
+                # A broken room must not end the reader that all streams rely on.
+                log.exception("streams get no news")
+            await asyncio.sleep(max(0.0, started + TURN_S - loop.time()))
+
+    async def turn(self, now_s: float) -> None:
+        """Ask for everybody who is due.
+
+        Args:
+            now_s: The loop's time.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        rooms: dict[RoomId, list[Subscription]] = defaultdict(list)
+        for subscription in self._subscriptions:
+            if subscription.due_s <= now_s:
+                rooms[subscription.room].append(subscription)
+        for room, due in rooms.items():
+            rest = iter(due)
+            while batch := list(islice(rest, BATCH_MAX)):
+                standings = await self._line.status(room, [each.visitor for each in batch])
+                for subscription, standing in zip(batch, standings, strict=True):
+                    _tell(subscription, standing, now_s)
+
+
+def _tell(subscription: Subscription, standing: Waiting | Slot | Unknown, now_s: float) -> None:
+    subscription.due_s = now_s
+    if isinstance(standing, Waiting) and standing.ahead >= NEAR_PLACES:
+        after_ms = policy.poll_after_ms(standing.ahead + 1, 0) // FAR_SHARE
+        subscription.due_s = now_s + after_ms / 1000
+    if standing != subscription.standing:
+        subscription.standing = standing
+        subscription.changed.set()

@@ -1,0 +1,46 @@
+"""Every Valkey key of the line. One hash tag per room keeps a room's keys in one slot.
+
+wl:{ROOM}:room      hash   mode, message, shop_url, limits, created_ms, changed_ms, seq
+                           (last place given), counters, lease_holder, lease_until
+wl:{ROOM}:waiting   zset   visitor -> place
+wl:{ROOM}:heard     hash   visitor -> joined_ms:heard_ms, for those who wait
+wl:{ROOM}:admitted  zset   visitor -> expires_ms, for those who hold a slot
+wl:{ROOM}:lapsed    zset   visitor -> lapsed_ms, for those whose time ran out lately
+wl:{ROOM}:slots     hash   visitor -> state|place|joined_ms|admitted_ms|extensions|expires_ms,
+                           for the admitted (R ready, A active) and the lapsed (also P passed over)
+wl:{ROOM}:rate      hash   tokens, tokens_at (the admission bucket), count, since (the second being
+                           measured), mean, variance, samples, last, last_at (what was measured)
+wl:{ROOM}:streams   zset   visitor -> ms at which the right to open streams is whole again
+wl:rooms            set    every room
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from waitline.ids import RoomId
+
+ROOMS = "wl:rooms"
+
+
+class RoomKeys(NamedTuple):
+    """The keys of one room, in the order of the table above."""
+
+    room: str
+    waiting: str
+    heard: str
+    admitted: str
+    lapsed: str
+    slots: str
+    rate: str
+    streams: str
+
+
+@lru_cache(maxsize=4096)
+def of(room_id: RoomId) -> RoomKeys:
+    """Name a room's keys.
+
+    Braces in the name are escaped: they would end the hash tag early, and the keys of one room
+    would then live in different slots of a cluster.
+    """
+    tag = room_id.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
+    return RoomKeys(*(f"wl:{{{tag}}}:{name}" for name in RoomKeys._fields))

@@ -1,0 +1,142 @@
+--[[
+admit.lua: let the next of the line in: as many as slots and rate allow, at most one chunk.
+
+It decides and moves in one step, so it is right whoever calls it and however many call at once:
+nobody is admitted before a lower place (Q3), admitted visitors never exceed active_max (Q4), nor
+admissions the rate and burst (Q5), and a visitor leaves the line in the same instant in which
+the slot is there (Q6). The lease only spares admitters double work. Whoever was silent for
+idle_ms is passed over, and takes neither a slot nor a share of the rate.
+
+The rate is measured here too, in seconds during which somebody waited: how fast an empty line
+empties says nothing of how fast a full one will.
+
+KEYS
+  1 room         hash   mode, active_max, admit_per_s, admit_burst, ready_ttl_ms, idle_ms,
+                        lease_holder, lease_until, counters
+  2 waiting      zset   visitor -> place
+  3 heard        hash   visitor -> joined_ms:heard_ms
+  4 admitted     zset   visitor -> expires_ms
+  5 lapsed       zset   visitor -> lapsed_ms
+  6 slots        hash   visitor -> slot
+  7 rate         hash   the admission bucket, and what was measured
+ARGV
+  1 holder       str    who calls; empty: without a lease
+  2 lease_ms     int    for how long the room is the caller's
+  3 chunk_max    int    most visitors to move, 1 to 250
+RETURNS  one row
+  moved    admitted:int passed:int waiting:int free:int due:int
+  leased   remaining_ms:int
+  held
+  no_room
+
+COST  O(c log N) for a chunk of c and N in the room
+]]
+local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
+local admitted, lapsed, slots, rate = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local holder, lease_ms, chunk_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_text = string.format('%d', now)
+
+local mode, active_max, per_s, burst, ready_ttl, idle, lease_holder, lease_until = unpack(
+  redis.call('HMGET', room, 'mode', 'active_max', 'admit_per_s', 'admit_burst', 'ready_ttl_ms',
+    'idle_ms', 'lease_holder', 'lease_until'))
+if not mode then return {{'no_room'}} end
+if mode ~= 'open' and mode ~= 'draining' then return {{'held'}} end
+
+local total = redis.call('ZCARD', waiting)
+local free = math.max(active_max - redis.call('ZCARD', admitted), 0)
+local tokens, tokens_at, count, since, mean, variance, samples = unpack(
+  redis.call('HMGET', rate, 'tokens', 'tokens_at', 'count', 'since', 'mean', 'variance', 'samples'))
+-- A clock that was set back must not take tokens away, nor give any.
+local gone = math.max(now - (tokens_at or now), 0)
+tokens = math.min(burst, (tokens or 0) + gone * per_s / 1000)
+if total == 0 then return {{'moved', 0, 0, 0, free, math.floor(tokens)}} end
+
+if holder ~= '' then
+  local remaining = tonumber(lease_until or 0) - now
+  if lease_holder ~= holder and remaining > 0 then
+    redis.pcall('HINCRBY', room, 'lease_refused', 1)
+    return {{'leased', remaining}}
+  end
+end
+
+local due = math.min(chunk_max, free, math.floor(tokens))
+local moved, passed = 0, 0
+if due > 0 then
+  -- The removal comes first: a full store refuses a script's first write if it needs memory,
+  -- and then it would be too late to put anybody back.
+  local popped = redis.call('ZPOPMIN', waiting, due)
+  local visitors = {}
+  for i = 1, #popped, 2 do visitors[#visitors + 1] = popped[i] end
+  local marks = redis.call('HMGET', heard, unpack(visitors))
+  local silent_ms = tonumber(idle) * 17 / 16
+  local expires = string.format('%d', now + ready_ttl)
+  local taken, expiries, lapses = {}, {}, {}
+  for i, visitor in ipairs(visitors) do
+    local joined, last = string.match(marks[i], '^(%d+):(%d+)$')
+    local place = string.format('%d', popped[2 * i])
+    local state, ends = 'R', expires
+    if silent_ms > 0 and now - last > silent_ms then
+      state, ends = 'P', now_text
+      lapses[#lapses + 1], lapses[#lapses + 2] = now_text, visitor
+      passed = passed + 1
+    else
+      expiries[#expiries + 1], expiries[#expiries + 2] = expires, visitor
+      moved = moved + 1
+    end
+    taken[#taken + 1] = visitor
+    taken[#taken + 1] = table.concat({state, place, joined, now_text, '0', ends}, '|')
+  end
+  redis.call('HDEL', heard, unpack(visitors))
+  redis.call('HSET', slots, unpack(taken))
+  if moved > 0 then
+    redis.call('ZADD', admitted, unpack(expiries))
+    redis.call('HINCRBY', room, 'admitted', moved)
+  end
+  if passed > 0 then
+    redis.call('ZADD', lapsed, unpack(lapses))
+    redis.call('HINCRBY', room, 'passed', passed)
+  end
+  total = total - moved - passed
+end
+
+if holder ~= '' and (lease_holder ~= holder or lease_until - now < lease_ms / 2) then
+  redis.pcall('HSET', room, 'lease_holder', holder,
+    'lease_until', string.format('%d', now + lease_ms))
+end
+
+count = (count or 0) + moved
+local elapsed = now - (since or now)
+local measured = {}
+local function note(name, value)
+  measured[#measured + 1], measured[#measured + 2] = name, value
+end
+if not since or elapsed < 0 or elapsed > 5000 then
+  -- Nobody waited, or nobody admitted: there was nothing to measure.
+  note('since', now_text)
+  note('count', moved)
+elseif elapsed >= 1000 then
+  local sample = count * 1000 / elapsed
+  note('since', now_text)
+  note('count', 0)
+  note('last', sample)
+  note('last_at', now_text)
+  if total > 0 then
+    -- Exponential smoothing over about 30 s; the first samples count equally.
+    samples = math.min((samples or 0) + 1, 60)
+    local weight = math.max(1 - math.exp(-elapsed / 30000), 1 / samples)
+    local off = sample - (mean or 0)
+    note('mean', (mean or 0) + weight * off)
+    note('variance', (1 - weight) * ((variance or 0) + weight * off * off))
+    note('samples', samples)
+  end
+elseif moved > 0 then
+  note('count', count)
+end
+if moved > 0 or now < tonumber(tokens_at or 0) then
+  note('tokens', tokens - moved)
+  note('tokens_at', now_text)
+end
+if #measured > 0 then redis.pcall('HSET', rate, unpack(measured)) end
+return {{'moved', moved, passed, total, free - moved, math.floor(tokens - moved)}}

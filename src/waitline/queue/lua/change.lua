@@ -1,0 +1,20 @@
+--[[
+change.lua: change what an operator decides about a room; it holds from the next call on.
+
+KEYS
+  1 room         hash   mode, message, shop_url, limits, changed_ms
+ARGV
+  1 name         str    field of the room, repeated with the next
+  2 value        str    what to set it to
+RETURNS  one row
+  changed
+  no_room
+
+COST  O(1)
+]]
+local room = KEYS[1]
+if redis.call('EXISTS', room) == 0 then return {{'no_room'}} end
+local time = redis.call('TIME')
+local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('HSET', room, 'changed_ms', now, ARGV[1], ARGV[2], unpack(ARGV, 3))
+return {{'changed'}}

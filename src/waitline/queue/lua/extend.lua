@@ -1,0 +1,68 @@
+--[[
+extend.lua: renew the time of active visitors, as often as the room allows (Q8).
+
+`claim` is the place that the visitor's token proves; 0 where no token was asked for. Another
+place's token serves nobody (Q9).
+
+KEYS
+  1 room         hash   active_ttl_ms, extensions_max
+  2 waiting      zset   visitor -> place
+  3 admitted     zset   visitor -> expires_ms
+  4 slots        hash   visitor -> slot
+ARGV
+  1 visitor      str    repeated with the next: 1 to 256 visitors
+  2 claim        int    place proved, or 0
+RETURNS  one row per visitor, in the order of ARGV
+  active   place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  ready    place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  expired  place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  spent
+  queued   place:int
+  unknown
+  stranger
+
+COST  O(m log A) for m visitors and A admitted
+]]
+local room, waiting, admitted, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local ttl, most = unpack(redis.call('HMGET', room, 'active_ttl_ms', 'extensions_max'))
+ttl, most = tonumber(ttl or 0), tonumber(most or 0)
+local rows = {}
+
+local function renew(visitor, claim, slot)
+  local state, place, joined, called, extensions, expires =
+    string.match(slot, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+  if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
+  local word = 'active'
+  if state == 'P' or tonumber(expires) <= now then
+    word = 'expired'
+  elseif state == 'R' then
+    word = 'ready'
+  elseif tonumber(extensions) >= most then
+    return {'spent'}
+  else
+    extensions = string.format('%d', extensions + 1)
+    expires = string.format('%d', now + ttl)
+    state = 'A'
+    local renewed = table.concat({state, place, joined, called, extensions, expires}, '|')
+    redis.call('HSET', slots, visitor, renewed)
+    redis.call('ZADD', admitted, expires, visitor)
+  end
+  local row = {word, tonumber(place), tonumber(joined), tonumber(called)}
+  row[5], row[6] = tonumber(extensions), tonumber(expires)
+  return row
+end
+
+for i = 1, #ARGV / 2 do
+  local visitor, claim = ARGV[2 * i - 1], tonumber(ARGV[2 * i])
+  local slot = redis.call('HGET', slots, visitor)
+  if slot then
+    rows[i] = renew(visitor, claim, slot)
+  else
+    local place = redis.call('ZSCORE', waiting, visitor)
+    rows[i] = place and {'queued', tonumber(place)} or {'unknown'}
+  end
+end
+return rows

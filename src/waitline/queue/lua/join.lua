@@ -1,0 +1,124 @@
+--[[
+join.lua: take the next places of a room's line, once per visitor.
+
+A visitor who waits keeps the old place, and one who holds a slot keeps the slot. Whoever ran
+out of time joins anew. Places start at 1 and are never reused; a refused join uses none up and
+changes nothing (Q1, Q2, Q10). Within one call the order of ARGV is the order of joining.
+Asking again counts as being heard of.
+
+KEYS
+  1 room         hash   mode, seq, waiting_max, idle_ms, counters
+  2 waiting      zset   visitor -> place
+  3 heard        hash   visitor -> joined_ms:heard_ms
+  4 admitted     zset   visitor -> expires_ms
+  5 lapsed       zset   visitor -> lapsed_ms
+  6 slots        hash   visitor -> slot
+ARGV
+  1 visitor      str    repeated: 1 to 256 visitors
+RETURNS  one row per visitor, in the order of ARGV
+  joined   place:int joined_ms:int ahead:int total:int
+  again    place:int joined_ms:int ahead:int total:int
+  ready    place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  active   place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  full     waiting_max:int
+  closed
+  no_room
+  no_memory
+
+COST  O(m log N) for m visitors asked about and N waiting
+]]
+local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
+local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local mode, seq, waiting_max, idle =
+  unpack(redis.call('HMGET', room, 'mode', 'seq', 'waiting_max', 'idle_ms'))
+local rows = {}
+if not mode then
+  for i = 1, #ARGV do rows[i] = {'no_room'} end
+  return rows
+end
+local last, most = tonumber(seq), tonumber(waiting_max)
+local takes = mode == 'open' or mode == 'paused'
+local places = redis.call('ZMSCORE', waiting, unpack(ARGV))
+local held = redis.call('HMGET', slots, unpack(ARGV))
+local total = redis.call('ZCARD', waiting)
+local given, renewed, stale = {}, {}, {}
+local joins, marks, newcomers = {}, {}, {}
+
+-- A mark this old is written anew: not at every call, since each writing goes to the file too.
+local refresh_ms = tonumber(idle) / 16
+
+local function stand(visitor, slot)
+  local state, place, joined, called, extensions, expires =
+    string.match(slot, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+  if state == 'P' or tonumber(expires) <= now then
+    renewed[#renewed + 1] = visitor
+    return nil
+  end
+  local word = state == 'R' and 'ready' or 'active'
+  local row = {word, tonumber(place), tonumber(joined), tonumber(called)}
+  row[5], row[6] = tonumber(extensions), tonumber(expires)
+  return row
+end
+
+local function again(visitor, place)
+  local joined, since = string.match(redis.call('HGET', heard, visitor), '^(%d+):(%d+)$')
+  if refresh_ms > 0 and now - since > refresh_ms then
+    stale[#stale + 1] = visitor
+    stale[#stale + 1] = joined .. ':' .. string.format('%d', now)
+  end
+  return {'again', place, tonumber(joined), redis.call('ZRANK', waiting, visitor), total}
+end
+
+for i, visitor in ipairs(ARGV) do
+  local earlier = given[visitor]
+  if earlier then
+    rows[i] = {'again', earlier[2], now, earlier[4], total}
+  elseif places[i] then
+    rows[i] = again(visitor, tonumber(places[i]))
+  else
+    local row = held[i] and stand(visitor, held[i])
+    if row then
+      rows[i] = row
+    elseif not takes then
+      rows[i] = {'closed'}
+    elseif total >= most then
+      rows[i] = {'full', most}
+    else
+      last = last + 1
+      local n = #joins
+      joins[n + 1], joins[n + 2] = string.format('%d', last), visitor
+      marks[n + 1] = visitor
+      marks[n + 2] = string.format('%d:%d', now, now)
+      newcomers[#newcomers + 1] = i
+      rows[i] = {'joined', last, now, total, total + 1}
+      given[visitor] = rows[i]
+      total = total + 1
+    end
+  end
+end
+
+-- Refused for want of memory, this first write changes nothing; after it no other is refused.
+if #joins > 0 then
+  local added = redis.pcall('ZADD', waiting, unpack(joins))
+  if type(added) == 'table' then
+    for i, visitor in ipairs(ARGV) do
+      if given[visitor] then rows[i] = {'no_memory'} end
+    end
+  else
+    redis.call('HSET', heard, unpack(marks))
+    redis.call('HSET', room, 'seq', string.format('%d', last))
+    redis.call('HINCRBY', room, 'entered', #newcomers)
+    for _, visitor in ipairs(renewed) do
+      if given[visitor] then
+        redis.call('HINCRBY', room, 'lapsed', redis.call('ZREM', admitted, visitor))
+        redis.call('ZREM', lapsed, visitor)
+        redis.call('HDEL', slots, visitor)
+      end
+    end
+  end
+end
+if #stale > 0 then redis.pcall('HSET', heard, unpack(stale)) end
+return rows

@@ -1,0 +1,24 @@
+--[[
+open.lua: create a room, once.
+
+Its admission bucket starts empty: a new room admits at its rate from the first second on.
+
+KEYS
+  1 room         hash   mode, message, shop_url, limits, created_ms, seq
+  2 rate         hash   the admission bucket
+ARGV
+  1 name         str    field of the room, repeated with the next
+  2 value        str    what to set it to
+RETURNS  one row
+  opened
+  exists
+
+COST  O(1)
+]]
+local room, rate = KEYS[1], KEYS[2]
+if redis.call('EXISTS', room) == 1 then return {{'exists'}} end
+local time = redis.call('TIME')
+local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('HSET', room, 'seq', 0, 'created_ms', now, unpack(ARGV))
+redis.call('HSET', rate, 'tokens', 0, 'tokens_at', now)
+return {{'opened'}}

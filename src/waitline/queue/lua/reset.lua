@@ -1,0 +1,28 @@
+--[[
+reset.lua: send everybody out of a room. Rules, totals and the last place given stay (Q2).
+
+KEYS
+  1 room         hash   counters
+  2 waiting      zset   visitor -> place
+  3 heard        hash   visitor -> joined_ms:heard_ms
+  4 admitted     zset   visitor -> expires_ms
+  5 lapsed       zset   visitor -> lapsed_ms
+  6 slots        hash   visitor -> slot
+  7 rate         hash   the admission bucket, and what was measured
+  8 streams      zset   visitor -> ms at which the allowance is whole
+RETURNS  one row
+  emptied  removed:int
+  no_room
+
+COST  O(1); the memory is freed in the background
+]]
+local room, waiting, heard, admitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local lapsed, slots, rate, streams = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+if redis.call('EXISTS', room) == 0 then return {{'no_room'}} end
+local time = redis.call('TIME')
+local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+local removed = redis.call('ZCARD', waiting) + redis.call('ZCARD', admitted)
+redis.call('UNLINK', waiting, heard, admitted, lapsed, slots, rate, streams)
+redis.call('HSET', rate, 'tokens', 0, 'tokens_at', now)
+redis.call('HINCRBY', room, 'removed', removed)
+return {{'emptied', removed}}

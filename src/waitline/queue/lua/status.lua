@@ -1,0 +1,52 @@
+--[[
+status.lua: say where visitors stand; asking counts as being heard of.
+
+KEYS
+  1 room         hash   idle_ms
+  2 waiting      zset   visitor -> place
+  3 heard        hash   visitor -> joined_ms:heard_ms
+  4 slots        hash   visitor -> slot
+ARGV
+  1 visitor      str    repeated: 1 to 256 visitors
+RETURNS  one row per visitor, in the order of ARGV
+  waiting  place:int joined_ms:int ahead:int
+  ready    place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  active   place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  expired  place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  unknown
+
+COST  O(m log N) for m visitors asked about and N waiting
+]]
+local room, waiting, heard, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local refresh_ms = (tonumber(redis.call('HGET', room, 'idle_ms') or 0)) / 16
+local places = redis.call('ZMSCORE', waiting, unpack(ARGV))
+local held = redis.call('HMGET', slots, unpack(ARGV))
+local words = {R = 'ready', A = 'active', P = 'expired'}
+local rows, stale = {}, {}
+
+for i, visitor in ipairs(ARGV) do
+  if places[i] then
+    local joined, since = string.match(redis.call('HGET', heard, visitor), '^(%d+):(%d+)$')
+    if refresh_ms > 0 and now - since > refresh_ms then
+      stale[#stale + 1] = visitor
+      stale[#stale + 1] = joined .. ':' .. string.format('%d', now)
+    end
+    local ahead = redis.call('ZRANK', waiting, visitor)
+    rows[i] = {'waiting', tonumber(places[i]), tonumber(joined), ahead}
+  elseif held[i] then
+    local state, place, joined, called, extensions, expires =
+      string.match(held[i], '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+    local word = tonumber(expires) > now and words[state] or 'expired'
+    rows[i] = {word, tonumber(place), tonumber(joined), tonumber(called)}
+    rows[i][5], rows[i][6] = tonumber(extensions), tonumber(expires)
+  else
+    rows[i] = {'unknown'}
+  end
+end
+
+-- In a full store the mark stays old, and the answer is still right.
+if #stale > 0 then redis.pcall('HSET', heard, unpack(stale)) end
+return rows

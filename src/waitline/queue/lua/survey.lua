@@ -1,0 +1,26 @@
+--[[
+survey.lua: read a room's rules and numbers at one instant.
+
+Every place up to `serving` has had its turn or was given up. It never falls: the first who
+waits only ever changes for a later one.
+
+KEYS
+  1 room         hash   mode, message, shop_url, limits, seq, counters
+  2 waiting      zset   visitor -> place
+  3 admitted     zset   visitor -> expires_ms
+  4 rate         hash   what was measured
+RETURNS  one row
+  room     at_ms:int waiting:int admitted:int serving:int fields:list rate:list
+  no_room
+
+COST  O(log N) for N waiting
+]]
+local room, waiting, admitted, rate = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local fields = redis.call('HGETALL', room)
+if #fields == 0 then return {{'no_room'}} end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
+local serving = first[2] and first[2] - 1 or tonumber(redis.call('HGET', room, 'seq'))
+local total, inside = redis.call('ZCARD', waiting), redis.call('ZCARD', admitted)
+return {{'room', now, total, inside, serving, fields, redis.call('HGETALL', rate)}}

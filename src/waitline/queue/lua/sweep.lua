@@ -1,0 +1,51 @@
+--[[
+sweep.lua: collect the slots whose time ran out, and forget those who lapsed long ago.
+
+The visitor moves from the admitted to the lapsed in one step, so that it can be told that its
+time ran out, and its slot is free for the next.
+
+KEYS
+  1 room         hash   counters
+  2 admitted     zset   visitor -> expires_ms
+  3 lapsed       zset   visitor -> lapsed_ms
+  4 slots        hash   visitor -> slot
+ARGV
+  1 chunk_max    int    most visitors to collect, and most to forget, 1 to 250
+  2 kept_ms      int    how long a lapsed visitor is remembered
+  3 lapsed_max   int    how many lapsed visitors are remembered
+RETURNS  one row
+  swept    lapsed:int forgotten:int more:int
+
+COST  O(c log A) for a chunk of c and A admitted
+]]
+local room, admitted, lapsed, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local chunk_max, kept_ms, lapsed_max = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_text = string.format('%d', now)
+
+local over = redis.call('ZRANGE', admitted, '-inf', now_text, 'BYSCORE', 'LIMIT', 0, chunk_max)
+if #over > 0 then
+  redis.call('ZREM', admitted, unpack(over))
+  local lapses = {}
+  for _, visitor in ipairs(over) do
+    lapses[#lapses + 1], lapses[#lapses + 2] = now_text, visitor
+  end
+  redis.call('ZADD', lapsed, unpack(lapses))
+  redis.call('HINCRBY', room, 'lapsed', #over)
+end
+
+local too_many = math.min(redis.call('ZCARD', lapsed) - lapsed_max, chunk_max)
+local old
+if too_many > 0 then
+  old = redis.call('ZRANGE', lapsed, 0, too_many - 1)
+else
+  local before = string.format('%d', now - kept_ms)
+  old = redis.call('ZRANGE', lapsed, '-inf', before, 'BYSCORE', 'LIMIT', 0, chunk_max)
+end
+if #old > 0 then
+  redis.call('ZREM', lapsed, unpack(old))
+  redis.call('HDEL', slots, unpack(old))
+end
+local more = #over == chunk_max or #old == chunk_max
+return {{'swept', #over, #old, more and 1 or 0}}

@@ -1,0 +1,40 @@
+--[[
+validate.lua: say where visitors stand, without position and without a trace.
+
+What the shop asks at every step of a visitor; it changes nothing.
+
+KEYS
+  1 waiting      zset   visitor -> place
+  2 slots        hash   visitor -> slot
+ARGV
+  1 visitor      str    repeated: 1 to 256 visitors
+RETURNS  one row per visitor, in the order of ARGV
+  queued   place:int
+  ready    place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  active   place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  expired  place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  unknown
+
+COST  O(m) for m visitors asked about
+]]
+local waiting, slots = KEYS[1], KEYS[2]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local held = redis.call('HMGET', slots, unpack(ARGV))
+local words = {R = 'ready', A = 'active', P = 'expired'}
+local rows = {}
+
+for i, visitor in ipairs(ARGV) do
+  if held[i] then
+    local state, place, joined, called, extensions, expires =
+      string.match(held[i], '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+    local word = tonumber(expires) > now and words[state] or 'expired'
+    rows[i] = {word, tonumber(place), tonumber(joined), tonumber(called)}
+    rows[i][5], rows[i][6] = tonumber(extensions), tonumber(expires)
+  else
+    local place = redis.call('ZSCORE', waiting, visitor)
+    rows[i] = place and {'queued', tonumber(place)} or {'unknown'}
+  end
+end
+return rows

@@ -1,0 +1,169 @@
+"""What operators do with rooms: create, change, list, survey, reset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from math import sqrt
+
+from waitline import lua
+from waitline.ids import RoomId
+from waitline.queue import keys
+from waitline.queue.model import (
+    COUNTERS,
+    LIMIT_NAMES,
+    ROOMS_MAX,
+    Limits,
+    Mode,
+    RoomExists,
+    RoomUnknown,
+    Rules,
+    Survey,
+    TooManyRooms,
+)
+
+OPEN = lua.load("waitline.queue", "open")
+CHANGE = lua.load("waitline.queue", "change")
+RESET = lua.load("waitline.queue", "reset")
+SURVEY = lua.load("waitline.queue", "survey")
+
+_LIMIT_TYPES = {item.name: item.type for item in fields(Limits)}
+
+_MEASURE_STALE_MS = 3_000
+"""After this long without a sample nobody is being admitted, whatever the last one said."""
+
+
+class Rooms:
+    """Every room of the installation.
+
+    Args:
+        store: The server that holds them.
+    """
+
+    def __init__(self, store: lua.Valkey) -> None:
+        self._store = store
+
+    async def names(self) -> list[RoomId]:
+        """Return every room's name, sorted."""
+        return sorted(RoomId(name) for name in await self._store.command("SMEMBERS", keys.ROOMS))
+
+    async def create(self, room: RoomId, rules: Rules) -> None:
+        """Create a room.
+
+        Raises:
+            RoomExists: It was created before.
+            TooManyRooms: There are `ROOMS_MAX` already.
+        """
+        if not await self.ensure(room, rules):
+            raise RoomExists
+
+    async def ensure(self, room: RoomId, rules: Rules) -> bool:
+        """Create a room unless it exists; return whether it was created now.
+
+        Raises:
+            TooManyRooms: There are `ROOMS_MAX` already.
+        """
+        # The registry comes first: a room that it does not name would never be admitted from,
+        # while a name without a room does no harm.
+        if not await self._store.command("SISMEMBER", keys.ROOMS, room):
+            if await self._store.command("SCARD", keys.ROOMS) >= ROOMS_MAX:
+                raise TooManyRooms
+            await self._store.command("SADD", keys.ROOMS, room)
+        k = keys.of(room)
+        rows = await self._store.run(OPEN, (k.room, k.rate), _written(rules))
+        return _word(OPEN, rows) == "opened"
+
+    async def change(self, room: RoomId, changes: Mapping[str, object]) -> Rules:
+        """Change some rules of a room; they hold from the next call on.
+
+        Args:
+            room: Which.
+            changes: Fields of `Rules` and of `Limits`, by name.
+
+        Returns:
+            All its rules, as they are now.
+
+        Raises:
+            RoomUnknown: There is no such room.
+            LimitError: A value, or what it makes together with the others, is out of range.
+        """
+        changed = (await self.survey(room)).rules.changed(changes)
+        words = _written(changed)
+        pairs = [
+            word
+            for name, value in zip(words[::2], words[1::2], strict=True)
+            if name in changes
+            for word in (name, value)
+        ]
+        if pairs and _word(CHANGE, await self._store.run(CHANGE, (keys.of(room).room,), pairs)) == (
+            "no_room"
+        ):
+            raise RoomUnknown
+        return changed
+
+    async def reset(self, room: RoomId) -> int:
+        """Send everybody out and return how many; rules, totals and the last place stay.
+
+        Raises:
+            RoomUnknown: There is no such room.
+        """
+        rows = await self._store.run(RESET, keys.of(room), ())
+        if _word(RESET, rows) == "no_room":
+            raise RoomUnknown
+        return int(rows[0][1])
+
+    async def survey(self, room: RoomId) -> Survey:
+        """Read a room's rules and numbers at one instant.
+
+        Raises:
+            RoomUnknown: There is no such room.
+        """
+        k = keys.of(room)
+        rows = await self._store.run(SURVEY, (k.room, k.waiting, k.admitted, k.rate), ())
+        if _word(SURVEY, rows) == "no_room":
+            raise RoomUnknown
+        _, at_ms, waiting, admitted, serving, flat_fields, flat_rate = rows[0]
+        stored, rate = _pairs(flat_fields), _pairs(flat_rate)
+        fresh = at_ms - int(rate.get("last_at", 0)) <= _MEASURE_STALE_MS
+        return Survey(
+            at_ms=at_ms,
+            rules=_rules(stored),
+            waiting=waiting,
+            admitted=admitted,
+            serving=serving,
+            last_place=int(stored["seq"]),
+            rate_mean=float(rate.get("mean", 0)),
+            rate_deviation=sqrt(float(rate.get("variance", 0))),
+            rate_samples=int(rate.get("samples", 0)),
+            rate_last=float(rate.get("last", 0)) if fresh else 0.0,
+            counters={name: int(stored.get(name, 0)) for name in COUNTERS},
+        )
+
+
+def _word(script: lua.Script, rows: Sequence[lua.Row]) -> str:
+    word = str(rows[0][0])
+    assert word in script.outcomes, word
+    return word
+
+
+def _pairs(flat: Sequence[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _written(rules: Rules) -> list[str | int | float]:
+    words: list[str | int | float] = []
+    for name in ("mode", "message", "shop_url"):
+        words += [name, str(getattr(rules, name))]
+    for name in LIMIT_NAMES:
+        words += [name, getattr(rules.limits, name)]
+    return words
+
+
+def _rules(stored: Mapping[str, str]) -> Rules:
+    limits = {
+        name: (float if kind is float else int)(stored[name]) for name, kind in _LIMIT_TYPES.items()
+    }
+    return Rules(
+        mode=Mode(stored["mode"]),
+        message=stored["message"],
+        shop_url=stored["shop_url"],
+        limits=Limits(**limits),  # type: ignore[arg-type]  # int and float as declared
+    )

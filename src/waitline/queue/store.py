@@ -1,0 +1,282 @@
+"""The line on Valkey: one typed method per script, each for a batch of visitors of one room.
+
+In a batch a refusal is a value: whoever gathered the batch raises it in the request that it
+belongs to.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from waitline import lua
+from waitline.errors import Refused, Unavailable
+from waitline.ids import RoomId, VisitorId
+from waitline.queue import keys
+from waitline.queue.model import (
+    BATCH_MAX,
+    LAPSED_KEPT_MS,
+    LAPSED_MAX,
+    UNKNOWN,
+    Again,
+    ExtensionsSpent,
+    Held,
+    Joined,
+    Leased,
+    Left,
+    Moved,
+    RoomClosed,
+    RoomFull,
+    RoomUnknown,
+    Slot,
+    State,
+    StoreFull,
+    Swept,
+    TimeRanOut,
+    TokenRejected,
+    TooManyStreams,
+    Unknown,
+    VisitorUnknown,
+    Waiting,
+)
+
+JOIN = lua.load("waitline.queue", "join")
+STATUS = lua.load("waitline.queue", "status")
+VALIDATE = lua.load("waitline.queue", "validate")
+ACTIVATE = lua.load("waitline.queue", "activate")
+EXTEND = lua.load("waitline.queue", "extend")
+LEAVE = lua.load("waitline.queue", "leave")
+ADMIT = lua.load("waitline.queue", "admit")
+SWEEP = lua.load("waitline.queue", "sweep")
+SUBSCRIBE = lua.load("waitline.queue", "subscribe")
+
+STREAM_BURST = 10
+STREAM_REFILL_MS = 2_000
+"""Rights to open a stream that a visitor has at most, and how long one takes to come back.
+Source: the wire contract."""
+
+Claim = tuple[VisitorId, int]
+"""A visitor, and the place that its token proves; 0 where no token was asked for."""
+
+Turn = Slot | Refused
+"""What activate, extend and validate answer: the slot, or why it does not serve."""
+
+T = TypeVar("T")
+_Table = Mapping[str, Callable[..., T]]
+
+_READY = partial(Slot, State.READY)
+_ACTIVE = partial(Slot, State.ACTIVE)
+_EXPIRED = partial(Slot, State.EXPIRED)
+
+
+def _refuse(refusal: type[Refused]) -> Callable[..., Refused]:
+    """Answer with the refusal, whatever else the row tells."""
+    return lambda *_: refusal()
+
+
+# Each script's words, and what each becomes. A test holds them against the scripts' headers.
+JOINED: _Table[Joined | Again | Slot | Refused | Unavailable] = {
+    "joined": Joined,
+    "again": Again,
+    "ready": _READY,
+    "active": _ACTIVE,
+    "full": RoomFull,
+    "closed": RoomClosed,
+    "no_room": RoomUnknown,
+    "no_memory": StoreFull,
+}
+STANDING: _Table[Waiting | Slot | Unknown] = {
+    "waiting": Waiting,
+    "ready": _READY,
+    "active": _ACTIVE,
+    "expired": _EXPIRED,
+    "unknown": lambda: UNKNOWN,
+}
+VALIDATED: _Table[Turn] = {
+    "queued": _refuse(TokenRejected),
+    "ready": _READY,
+    "active": _ACTIVE,
+    "expired": _EXPIRED,
+    "unknown": _refuse(VisitorUnknown),
+}
+ACTIVATED: _Table[Turn] = {
+    "active": _ACTIVE,
+    "expired": _refuse(TimeRanOut),
+    "queued": _refuse(TokenRejected),
+    "unknown": _refuse(VisitorUnknown),
+    "stranger": _refuse(TokenRejected),
+}
+EXTENDED: _Table[Turn] = {
+    "active": _ACTIVE,
+    "ready": _refuse(TokenRejected),
+    "expired": _refuse(TimeRanOut),
+    "spent": ExtensionsSpent,
+    "queued": _refuse(TokenRejected),
+    "unknown": _refuse(VisitorUnknown),
+    "stranger": _refuse(TokenRejected),
+}
+LEFT: _Table[Left | Unknown | Refused] = {
+    "left": Left,
+    "absent": lambda: UNKNOWN,
+    "stranger": _refuse(TokenRejected),
+}
+MOVED: _Table[Moved | Leased | Held | Refused] = {
+    "moved": Moved,
+    "leased": Leased,
+    "held": Held,
+    "no_room": RoomUnknown,
+}
+SWEPT: _Table[Swept] = {
+    "swept": lambda lapsed, forgotten, more: Swept(lapsed, forgotten, bool(more)),
+}
+SUBSCRIBED: _Table[TooManyStreams | None] = {"granted": lambda: None, "refused": TooManyStreams}
+
+
+def _read(table: _Table[T], rows: Sequence[lua.Row]) -> list[T]:
+    """Turn rows into outcomes; a word that is not in the table is a bug and fails."""
+    return [table[row[0]](*row[1:]) for row in rows]
+
+
+class Line:
+    """Every room's line.
+
+    Args:
+        runner: Runs the scripts.
+    """
+
+    def __init__(self, runner: lua.Runner) -> None:
+        self._runner = runner
+
+    async def join(
+        self, room: RoomId, visitors: Sequence[VisitorId]
+    ) -> list[Joined | Again | Slot | Refused | Unavailable]:
+        """Take the next places, once per visitor.
+
+        Args:
+            room: Where.
+            visitors: 1 to `BATCH_MAX`, in the order in which they asked; repeats allowed.
+
+        Returns:
+            One outcome per visitor, in the same order: `Joined` exactly once per stay.
+            Refusals are `RoomFull`, `RoomClosed`, `RoomUnknown`; `StoreFull` where the server
+            has no memory for anybody new.
+
+        Invariant:
+            Q1, Q2, Q10.
+        """
+        k = keys.of(room)
+        where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots)
+        return _read(JOINED, await self._run(JOIN, where, visitors))
+
+    async def status(
+        self, room: RoomId, visitors: Sequence[VisitorId]
+    ) -> list[Waiting | Slot | Unknown]:
+        """Say where each of 1 to `BATCH_MAX` visitors stands. Asking counts as being heard of."""
+        k = keys.of(room)
+        where = (k.room, k.waiting, k.heard, k.slots)
+        return _read(STANDING, await self._run(STATUS, where, visitors))
+
+    async def validate(self, room: RoomId, visitors: Sequence[VisitorId]) -> list[Turn]:
+        """Say what slot each of 1 to `BATCH_MAX` visitors holds, and leave no trace.
+
+        Returns:
+            A slot that is READY, ACTIVE or EXPIRED; or `TokenRejected` (waits still),
+            `VisitorUnknown`.
+        """
+        k = keys.of(room)
+        return _read(VALIDATED, await self._run(VALIDATE, (k.waiting, k.slots), visitors))
+
+    async def activate(self, room: RoomId, claims: Sequence[Claim]) -> list[Turn]:
+        """Start the time of each of 1 to `BATCH_MAX` ready visitors, once.
+
+        Returns:
+            An ACTIVE slot; or `TimeRanOut`, `TokenRejected` (waits still, or the token is of
+            another place), `VisitorUnknown`.
+
+        Invariant:
+            Q9.
+        """
+        k = keys.of(room)
+        where = (k.room, k.waiting, k.admitted, k.slots)
+        return _read(ACTIVATED, await self._run(ACTIVATE, where, _flat(claims)))
+
+    async def extend(self, room: RoomId, claims: Sequence[Claim]) -> list[Turn]:
+        """Renew the time of each of 1 to `BATCH_MAX` active visitors.
+
+        Returns:
+            An ACTIVE slot; or `ExtensionsSpent`, `TimeRanOut`, `TokenRejected` (not active yet,
+            or the token is of another place), `VisitorUnknown`.
+
+        Invariant:
+            Q8, Q9.
+        """
+        k = keys.of(room)
+        where = (k.room, k.waiting, k.admitted, k.slots)
+        return _read(EXTENDED, await self._run(EXTEND, where, _flat(claims)))
+
+    async def leave(self, room: RoomId, claims: Sequence[Claim]) -> list[Left | Unknown | Refused]:
+        """Give up the place or slot of each of 1 to `BATCH_MAX` visitors; a repeat is `Unknown`.
+
+        Invariant:
+            Q9.
+        """
+        k = keys.of(room)
+        where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots)
+        return _read(LEFT, await self._run(LEAVE, where, _flat(claims)))
+
+    async def admit(
+        self, room: RoomId, *, holder: str, lease_ms: int, chunk_max: int
+    ) -> Moved | Leased | Held:
+        """Let the next of the line in, at most one chunk.
+
+        Args:
+            room: Where.
+            holder: Who calls, for the lease; empty to go without one.
+            lease_ms: For how long the room is the caller's.
+            chunk_max: Most visitors to move, 1 to `CHUNK_MAX`.
+
+        Raises:
+            RoomUnknown: There is no such room.
+
+        Invariant:
+            Q3, Q4, Q5, Q6.
+        """
+        k = keys.of(room)
+        where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate)
+        rows = await self._runner.run(ADMIT, where, (holder, lease_ms, chunk_max))
+        outcome = _read(MOVED, rows)[0]
+        if isinstance(outcome, Refused):
+            raise outcome
+        return outcome
+
+    async def sweep(self, room: RoomId, *, chunk_max: int) -> Swept:
+        """Collect slots that ran out, and forget old ones: at most a chunk of each."""
+        k = keys.of(room)
+        rows = await self._runner.run(
+            SWEEP,
+            (k.room, k.admitted, k.lapsed, k.slots),
+            (chunk_max, LAPSED_KEPT_MS, LAPSED_MAX),
+        )
+        return _read(SWEPT, rows)[0]
+
+    async def subscribe(self, room: RoomId, visitor: VisitorId) -> None:
+        """Take one of the visitor's rights to open a stream.
+
+        Raises:
+            TooManyStreams: None is left for now.
+        """
+        rows = await self._runner.run(
+            SUBSCRIBE, (keys.of(room).streams,), (STREAM_BURST, STREAM_REFILL_MS, visitor)
+        )
+        refusal = _read(SUBSCRIBED, rows)[0]
+        if refusal is not None:
+            raise refusal
+
+    async def _run(
+        self, script: lua.Script, where: Sequence[str], args: Sequence[str | int]
+    ) -> Sequence[lua.Row]:
+        assert 1 <= len(args) <= 2 * BATCH_MAX
+        return await self._runner.run(script, where, args)
+
+
+def _flat(claims: Sequence[Claim]) -> list[Any]:
+    return [word for claim in claims for word in claim]

@@ -1,0 +1,217 @@
+"""Every metric: name, meaning, unit, labels. And how the processes of a service add up.
+
+The processes of one service (workers, admitter) each keep their figures in a file of one folder;
+whichever of them is asked adds the files up. The folder is named in `PROMETHEUS_MULTIPROC_DIR`
+before this module is imported (`waitline.settings.share_metrics`).
+
+The request path counts into plain lists; once a second they are added to the files. Writing
+through at each request would cost more than the rest of its bookkeeping.
+"""
+
+import asyncio
+import os
+import resource
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+FLUSH_S = 1.0
+"""How often a process adds its tallies to its file; figures are at most this old."""
+
+HTTP_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+SCRIPT_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+
+# The folder of the files stands in for a registry; this one only satisfies the library.
+_NOWHERE = CollectorRegistry(auto_describe=False)
+
+HTTP_SECONDS = Histogram(
+    "http_server_requests_seconds",
+    "Time from the request's arrival to its answer; uri is the route's template",
+    ("method", "uri", "status"),
+    buckets=HTTP_BOUNDS_S,
+    registry=_NOWHERE,
+)
+SCRIPT_SECONDS = Histogram(
+    "redis_script_duration_seconds",
+    "Time of one script call, to the store and back",
+    ("script",),
+    buckets=SCRIPT_BOUNDS_S,
+    registry=_NOWHERE,
+)
+MOVE_SECONDS = Histogram(
+    "scheduler_move_duration_seconds",
+    "Time of one admission call that let somebody in",
+    ("concert_id",),
+    buckets=SCRIPT_BOUNDS_S,
+    registry=_NOWHERE,
+)
+ROUND_SECONDS = Histogram(
+    "scheduler_round_duration_seconds",
+    "Time of one round of the admitter over the rooms that are due",
+    buckets=HTTP_BOUNDS_S,
+    registry=_NOWHERE,
+)
+LOOP_LAG_SECONDS = Gauge(
+    "event_loop_lag_seconds",
+    "How late the event loop ran a timer, at the last measurement",
+    multiprocess_mode="livemax",
+    registry=_NOWHERE,
+)
+CPU_SECONDS = Counter(
+    "process_cpu_seconds",
+    "Processor time used by the service's processes",
+    registry=_NOWHERE,
+)
+MEMORY_BYTES = Gauge(
+    "process_resident_memory_bytes",
+    "Memory held by the service's processes",
+    multiprocess_mode="livesum",
+    registry=_NOWHERE,
+)
+STREAMS_OPEN = Gauge(
+    "queue_streams_open",
+    "Event streams held open",
+    multiprocess_mode="livesum",
+    registry=_NOWHERE,
+)
+
+ROOM_GAUGES = {
+    "queue_wait_size": "Visitors who wait",
+    "queue_active_size": "Visitors who hold a slot",
+    "queue_throughput_users_per_second": "Visitors admitted per second, in the last second",
+    "queue_estimated_wait_seconds": "How long a newcomer would wait, from the measured rate",
+}
+"""Read from the store when asked; label concert_id."""
+
+ROOM_COUNTERS = {
+    "queue_entry_count": "Visitors who took a place",
+    "queue_exit_count": "Visitors who are gone, by reason",
+    "scheduler_move_users": "Visitors admitted",
+    "scheduler_cleanup_removed": "Slots collected after their time ran out",
+    "scheduler_lock_acquire_failures": "Admission calls while another admitter had the lease",
+}
+"""Read from the store when asked; label concert_id, and reason or scheduler_type."""
+
+ROOMS_GAUGE = ("scheduler_concerts_count", "Rooms that the admitter looks after")
+
+
+class Tally:
+    """Counts durations of one label set in memory until they are added to the files."""
+
+    __slots__ = ("_bounds", "_counts", "_histogram", "_sum_s")
+
+    def __init__(self, histogram: Histogram, bounds_s: tuple[float, ...]) -> None:
+        self._histogram = histogram
+        self._bounds = bounds_s
+        self._counts = [0] * (len(bounds_s) + 1)
+        self._sum_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one duration."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum_s += seconds
+
+    def flush(self) -> None:
+        """Add what was counted to the process's file."""
+        if not any(self._counts):
+            return
+        # The library offers one observation at a time only; its buckets are what it adds to.
+        for bucket, count in zip(self._histogram._buckets, self._counts, strict=True):  # noqa: SLF001
+            if count:
+                bucket.inc(count)
+        self._histogram._sum.inc(self._sum_s)  # noqa: SLF001
+        self._counts = [0] * len(self._counts)
+        self._sum_s = 0.0
+
+
+class Tallies:
+    """The tallies of one process."""
+
+    def __init__(self) -> None:
+        self._http: dict[tuple[str, str, int], Tally] = {}
+        self._scripts: dict[str, Tally] = {}
+        self._cpu_s = 0.0
+
+    def http(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answered request. The labels are bounded: routes, methods and codes of ours."""
+        key = (method, route, status)
+        tally = self._http.get(key)
+        if tally is None:
+            child = HTTP_SECONDS.labels(method, route, str(status))
+            tally = self._http[key] = Tally(child, HTTP_BOUNDS_S)
+        tally.add(seconds)
+
+    def script(self, name: str, seconds: float) -> None:
+        """Count one script call."""
+        tally = self._scripts.get(name)
+        if tally is None:
+            tally = self._scripts[name] = Tally(SCRIPT_SECONDS.labels(name), SCRIPT_BOUNDS_S)
+        tally.add(seconds)
+
+    def flush(self) -> None:
+        """Add everything counted to the process's file, with what the process uses."""
+        for tally in (*self._http.values(), *self._scripts.values()):
+            tally.flush()
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        cpu_s = used.ru_utime + used.ru_stime
+        CPU_SECONDS.inc(cpu_s - self._cpu_s)
+        self._cpu_s = cpu_s
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+        MEMORY_BYTES.set(pages * resource.getpagesize())
+
+    async def keep(self) -> None:
+        """Flush once a second until cancelled, and measure how late that happens."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + FLUSH_S
+            await asyncio.sleep(FLUSH_S)
+            LOOP_LAG_SECONDS.set(max(0.0, loop.time() - due))
+            self.flush()
+
+
+class _Labelled(Collector):
+    """Adds the labels that all of a service's metrics share."""
+
+    def __init__(self, metrics: Iterable[Metric], shared: dict[str, str]) -> None:
+        self._metrics = metrics
+        self._shared = shared
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._metrics:
+            metric.samples = [
+                sample._replace(labels={**self._shared, **sample.labels})
+                for sample in metric.samples
+            ]
+            yield metric
+
+
+def exposition(folder: Path, rooms: Iterable[Metric], *, service: str, instance: str) -> bytes:
+    """Return all metrics of a service in the Prometheus text format.
+
+    Args:
+        folder: Where its processes keep their figures.
+        rooms: What was read from the store.
+        service: Value of that common label.
+        instance: Value of that common label.
+    """
+    for path in folder.glob("gauge_live*_*.db"):
+        pid = int(path.stem.rpartition("_")[2])
+        if not Path(f"/proc/{pid}").exists():
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    processes = MultiProcessCollector(None, str(folder)).collect()  # type: ignore[no-untyped-call]
+    shared = {"service": service, "instance": instance}
+    registry.register(_Labelled([*processes, *rooms], shared))
+    return generate_latest(registry)
+
+
+def process_id() -> int:
+    """Return this process's id: which of a service's processes answered."""
+    return os.getpid()

@@ -1,0 +1,339 @@
+"""Reads requests, writes answers, and dispatches the hot calls before the framework sees them.
+
+A hot call costs one dictionary look-up here; routing, dependency injection and response objects
+of the framework would cost it half of its time (design: measured). Everything else goes on to
+FastAPI.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+import structlog
+
+from waitline.clock import Clock
+from waitline.errors import Refused, Unavailable
+from waitline.queue.model import NAME_BYTES_MAX
+from waitline.telemetry import Tallies
+from waitline.web import problems, texts
+from waitline.web.problems import BodyTooLarge, InputInvalid
+from waitline.web.texts import Text
+
+BODY_BYTES_MAX = 4_096
+"""No call of the contract needs a quarter of this."""
+
+NOT_MODIFIED = 304
+
+COMPLAIN_MS = 1_000
+"""Between two lines of the log that say that service is unavailable."""
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+
+JSON: Headers = (
+    (b"content-type", b"application/json"),
+    # Answers carry tickets: no cache on the way may keep them.
+    (b"cache-control", b"no-store"),
+)
+PROBLEM: Headers = (
+    (b"content-type", b"application/problem+json"),
+    (b"cache-control", b"no-store"),
+)
+
+MISSING = Text("값이 필요합니다.", "is required")
+BLANK = Text("비어 있을 수 없습니다.", "must not be blank")
+TOO_LONG = Text(
+    f"최대 {NAME_BYTES_MAX}바이트까지 가능합니다.", f"must have at most {NAME_BYTES_MAX} bytes"
+)
+NOT_TEXT = Text("올바른 UTF-8 텍스트가 아닙니다.", "must be text in UTF-8")
+NOT_JSON_TYPE = Text("application/json 이어야 합니다.", "must be application/json")
+NOT_JSON = Text("올바른 JSON이 아닙니다.", "must be well-formed JSON")
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Request:
+    """One request, read as far as its handler asks.
+
+    Args:
+        scope: Of the ASGI call.
+        receive: Of the ASGI call.
+    """
+
+    __slots__ = ("_receive", "headers", "language", "path", "query_string")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.path: str = scope["path"]
+        self.query_string: bytes = scope["query_string"]
+        self.language = texts.language(self.headers.get(b"accept-language"))
+
+    async def body(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            BodyTooLarge: It has more than `BODY_BYTES_MAX` bytes.
+        """
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        if len(body) > BODY_BYTES_MAX:
+            raise BodyTooLarge
+        while message.get("more_body"):
+            message = await self._receive()
+            body += message.get("body", b"")
+            if len(body) > BODY_BYTES_MAX:
+                raise BodyTooLarge
+        return body
+
+    async def json(self, decoder: msgspec.json.Decoder[T]) -> T:
+        """Return the body as what the decoder expects.
+
+        Raises:
+            InputInvalid: It is not that, or is not declared to be JSON.
+            BodyTooLarge: It has more than `BODY_BYTES_MAX` bytes.
+        """
+        declared = self.headers.get(b"content-type", b"")
+        if declared != b"application/json" and (
+            declared.partition(b";")[0].strip().lower() != b"application/json"
+        ):
+            raise InputInvalid("Content-Type", NOT_JSON_TYPE)
+        body = await self.body()
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError as error:
+            # The library's sentence names the field and the type, never the value.
+            raise InputInvalid("body", Text(str(error), str(error))) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise InputInvalid("body", NOT_JSON) from None
+
+    def parameter(self, name: str) -> str:
+        """Return a name from the query string.
+
+        Raises:
+            InputInvalid: It is missing, blank, too long, or not UTF-8.
+        """
+        wanted = name.encode("ascii")
+        for pair in self.query_string.split(b"&"):
+            key, _, value = pair.partition(b"=")
+            if key == wanted:
+                return named(name, decoded(name, value))
+        raise InputInvalid(name, MISSING)
+
+
+def decoded(name: str, value: bytes) -> str:
+    """Decode one percent-encoded value of a query string.
+
+    Raises:
+        InputInvalid: It is not UTF-8.
+    """
+    try:
+        if b"%" in value or b"+" in value:
+            return unquote_to_bytes(value.replace(b"+", b" ")).decode()
+        return value.decode()
+    except UnicodeDecodeError:
+        raise InputInvalid(name, NOT_TEXT) from None
+
+
+def named(name: str, value: str) -> str:
+    """Check the name of a room or visitor.
+
+    Raises:
+        InputInvalid: It is blank, too long, or holds half a character.
+    """
+    if not value or value.isspace():
+        raise InputInvalid(name, BLANK)
+    if not value.isascii():
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            raise InputInvalid(name, NOT_TEXT) from None
+    else:
+        size = len(value)
+    if size > NAME_BYTES_MAX:
+        raise InputInvalid(name, TOO_LONG)
+    return value
+
+
+class Refusal(Exception):  # noqa: N818 - it is what was refused, with what is told besides
+    """A refusal that says more than its kind does.
+
+    Attributes:
+        cause: The refusal.
+        data: What its body's `data` holds.
+    """
+
+    def __init__(self, cause: Refused, data: dict[str, Any]) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.data = data
+
+
+def refused(error: Exception, request: Request, clock: Clock) -> Answer:
+    """Turn any exception into an answer; only bugs are logged as such."""
+    data = None
+    if isinstance(error, Refusal):
+        data = error.data
+        error = error.cause
+    if isinstance(error, Unavailable):
+        _complaints.note(request.path, str(error), clock.now_ms())
+    elif not isinstance(error, Refused):
+        log.error("bug", path=request.path, exc_info=error)
+    body = problems.body(
+        error, request.language, path=request.path, now_ms=clock.now_ms(), data=data
+    )
+    return Answer(problems.find(error).status.value, (*PROBLEM, *problems.headers(error)), body)
+
+
+class _Complaints:
+    """Logs that service was unavailable, at most once a second.
+
+    A store that is gone fails every request; a line for each would drown the log, and cost more
+    than answering.
+    """
+
+    def __init__(self) -> None:
+        self._until_ms = 0
+        self._untold = 0
+
+    def note(self, path: str, reason: str, now_ms: int) -> None:
+        """Log it, or count it until the next line."""
+        if self._until_ms - COMPLAIN_MS <= now_ms < self._until_ms:
+            self._untold += 1
+            return
+        log.warning("unavailable", path=path, reason=reason, untold=self._untold)
+        self._until_ms = now_ms + COMPLAIN_MS
+        self._untold = 0
+
+
+_complaints = _Complaints()
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class HotPath:
+    """The ASGI application: hot calls here, everything else in the framework.
+
+    Args:
+        exact: Handlers by path, then by method.
+        surrounded: A GET call with one name in the path: what comes before the name, what comes
+            after it, and the handler.
+        rest: The framework's application.
+        tallies: Counts every answer.
+        clock: For the timestamps of refusals.
+    """
+
+    def __init__(
+        self,
+        *,
+        exact: Mapping[str, Mapping[str, Handler]],
+        surrounded: tuple[str, str, Handler],
+        rest: App,
+        tallies: Tallies,
+        clock: Clock,
+    ) -> None:
+        self._exact = exact
+        self._prefix, self._suffix, self._surrounded = surrounded
+        # In a shorter path the two would overlap.
+        self._shortest = len(self._prefix) + len(self._suffix)
+        self._rest = rest
+        self._tallies = tallies
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        started = time.perf_counter()
+        path: str = scope["path"]
+        method: str = scope["method"]
+        methods = self._exact.get(path)
+        if methods is not None:
+            route, handler = path, methods.get(method)
+        elif method == "GET" and self._surrounds(path):
+            route, handler = f"{self._prefix}{{room}}{self._suffix}", self._surrounded
+        else:
+            route, handler = "", None
+        if handler is None and methods is None:
+            await self._framework(scope, receive, send, started)
+            return
+
+        request = Request(scope, receive)
+        try:
+            if handler is None:
+                assert methods is not None
+                raise problems.MethodUnknown(tuple(methods))  # noqa: TRY301 - answered below
+            answer = await handler(request)
+        except Exception as error:  # noqa: BLE001 - every failure gets its answer
+            answer = refused(error, request, self._clock)
+        status, headers, body = answer
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": status, "headers": (*headers, length)})
+        await send({"type": "http.response.body", "body": body})
+        self._tallies.http(method, route, status, time.perf_counter() - started)
+
+    def _surrounds(self, path: str) -> bool:
+        return (
+            path.endswith(self._suffix)
+            and path.startswith(self._prefix)
+            and len(path) >= self._shortest
+        )
+
+    async def _framework(self, scope: Scope, receive: Receive, send: Send, started: float) -> None:
+        status = 500
+        size = 0
+        request = Request(scope, receive)
+
+        async def measured() -> MutableMapping[str, Any]:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > BODY_BYTES_MAX:
+                raise BodyTooLarge
+            return message
+
+        async def noting(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if int(request.headers.get(b"content-length", b"0")) > BODY_BYTES_MAX:
+                answer = refused(BodyTooLarge(), request, self._clock)
+                await _send(noting, answer)
+            else:
+                await self._rest(scope, measured, noting)
+        finally:
+            # An unknown path must not become a label: clients could make up as many as they like.
+            route = getattr(scope.get("route"), "path", "unknown")
+            method = scope["method"] if scope["method"] in METHODS else "OTHER"
+            self._tallies.http(method, route, status, time.perf_counter() - started)
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    status, headers, body = answer
+    if status != NOT_MODIFIED:
+        # There it would be the length of what is not sent (RFC 9110, section 8.6).
+        headers = (*headers, (b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))
+"""Those that are counted by name; others could be made up."""

@@ -1,0 +1,189 @@
+"""now-serving: how far each room's line has come, in one small document for everyone.
+
+It says nothing of any visitor, so any cache may keep it for a second and 300 000 can wait on it.
+A visitor's position is at most its place minus `serving`; it never rises, provided that a document
+older than one already seen (`asOfMs`) is left aside.
+"""
+
+import asyncio
+from collections import OrderedDict
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from waitline.errors import WaitlineError
+from waitline.ids import RoomId
+from waitline.queue import policy
+from waitline.queue.model import Mode, Survey
+from waitline.queue.rooms import Rooms
+from waitline.web.asgi import NOT_MODIFIED, Answer, Headers, Request, named
+
+FRESH_S = 1.0
+"""How long a worker keeps a document before it reads the room again."""
+
+ROOMS_CACHED = 1_024
+"""Rooms whose document a worker keeps; the one not asked for longest goes first."""
+
+
+class Range(msgspec.Struct, frozen=True):
+    """A range that the truth is expected in."""
+
+    low: float
+    high: float
+
+
+class NowServing(msgspec.Struct, frozen=True):
+    """The document.
+
+    Attributes:
+        room: Its name.
+        mode: open, paused, draining or closed.
+        message: What the operator has to say.
+        shopUrl: Where to go when admitted; empty for nowhere else.
+        serving: Every place up to this one has had its turn or was given up.
+        waiting: Visitors who wait.
+        ratePerSecond: Admissions per second; null when unknown.
+        newcomerWaitSeconds: How long the last in the line waits; null when unknown.
+        pollAfterMs: When a newer document is worth asking for.
+        asOfMs: When it was true, in ms since the epoch.
+    """
+
+    room: str
+    mode: str
+    message: str
+    shopUrl: str  # noqa: N815 - wire names
+    serving: int
+    waiting: int
+    ratePerSecond: Range | None  # noqa: N815
+    newcomerWaitSeconds: Range | None  # noqa: N815
+    pollAfterMs: int  # noqa: N815
+    asOfMs: int  # noqa: N815
+
+
+class Posted(NamedTuple):
+    """What a room's survey comes to.
+
+    Attributes:
+        survey: The room's rules and numbers.
+        pace: Admissions per second, or `None` when unknown or nobody is admitted.
+        body: The document.
+        headers: Of an answer with it.
+        etag: Names its content, but for `asOfMs`.
+    """
+
+    survey: Survey
+    pace: policy.PerSecond | None
+    body: bytes
+    headers: Headers
+    etag: bytes
+
+
+class _Cell:
+    __slots__ = ("posted", "reading", "until_s")
+
+    def __init__(self) -> None:
+        self.posted: Posted | None = None
+        self.until_s = 0.0
+        self.reading: asyncio.Task[Posted] | None = None
+
+
+class Board:
+    """The documents that a worker keeps.
+
+    Args:
+        rooms: Where they are read from.
+    """
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._cells: OrderedDict[RoomId, _Cell] = OrderedDict()
+        self._loop = asyncio.get_running_loop()
+
+    async def read(self, room: RoomId) -> Posted:
+        """Return what is posted of a room, at most `FRESH_S` old.
+
+        However many ask at once, the store is asked once.
+
+        Raises:
+            RoomUnknown: There is no such room.
+            Unavailable: The store does not answer.
+        """
+        cell = self._cells.get(room)
+        if cell is None:
+            cell = self._cells[room] = _Cell()
+            if len(self._cells) > ROOMS_CACHED:
+                self._cells.popitem(last=False)
+        elif cell.posted is not None and self._loop.time() < cell.until_s:
+            return cell.posted
+        self._cells.move_to_end(room)
+        if cell.reading is None:
+            cell.reading = self._loop.create_task(self._refresh(room, cell))
+        # Whoever gives up must not take the others' answer along.
+        return await asyncio.shield(cell.reading)
+
+    async def pace(self, room: RoomId) -> policy.PerSecond | None:
+        """Return a room's admissions per second, or `None` if nobody can say."""
+        try:
+            return (await self.read(room)).pace
+        except WaitlineError:
+            # Whoever has just taken a place must get it, with or without an estimate.
+            return None
+
+    async def _refresh(self, room: RoomId, cell: _Cell) -> Posted:
+        try:
+            cell.posted = _post(room, await self._rooms.survey(room))
+        except BaseException:
+            # What is unknown or unanswered is not kept: rooms are created, stores come back.
+            self._cells.pop(room, None)
+            raise
+        else:
+            cell.until_s = self._loop.time() + FRESH_S
+            return cell.posted
+        finally:
+            cell.reading = None
+
+    async def now_serving(self, request: Request) -> Answer:
+        """Answer with a room's document, or with 304 if the asker has it."""
+        name = request.path.removeprefix("/api/v1/rooms/").removesuffix("/now-serving")
+        posted = await self.read(RoomId(named("room", name)))
+        if _known(request.headers.get(b"if-none-match", b""), posted.etag):
+            return Answer(NOT_MODIFIED, posted.headers, b"")
+        return Answer(200, posted.headers, posted.body)
+
+
+def _known(tags: bytes, etag: bytes) -> bool:
+    """Whether a list of tags names the document, strong or weak. Source: RFC 9110, 13.1.2."""
+    opaque = etag.removeprefix(b"W/")
+    return any(tag.strip().removeprefix(b"W/") in (opaque, b"*") for tag in tags.split(b","))
+
+
+def _post(room: RoomId, survey: Survey) -> Posted:
+    admits = survey.rules.mode in (Mode.OPEN, Mode.DRAINING)
+    pace = (
+        policy.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
+        if admits
+        else None
+    )
+    wait = policy.wait_range(survey.waiting, pace)
+    document = NowServing(
+        room=room,
+        mode=survey.rules.mode,
+        message=survey.rules.message,
+        shopUrl=survey.rules.shop_url,
+        serving=survey.serving,
+        waiting=survey.waiting,
+        ratePerSecond=pace and Range(round(pace.low, 2), round(pace.high, 2)),
+        newcomerWaitSeconds=wait and Range(round(wait.low), round(wait.high)),
+        pollAfterMs=policy.POLL_NEAR_MS,
+        asOfMs=survey.at_ms,
+    )
+    body = msgspec.json.encode(document)
+    content = body.partition(b',"asOfMs":')[0]
+    etag = b'W/"' + blake2b(content, digest_size=8).hexdigest().encode("ascii") + b'"'
+    headers = (
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"public, max-age=1"),
+        (b"etag", etag),
+    )
+    return Posted(survey, pace, body, headers, etag)

@@ -1,0 +1,153 @@
+"""Whose word is taken for who a visitor is, and where its ticket travels.
+
+In trial mode whoever names a visitor may ask for it; a token that is given is still checked. In
+production the visitor's own ticket or pass must come along, in a header or in a cookie.
+"""
+
+from functools import lru_cache
+from hashlib import blake2b
+
+from waitline.clock import Clock
+from waitline.errors import Refused
+from waitline.ids import RoomId, VisitorId
+from waitline.keyring import Keys
+from waitline.passes import TICKET_VERSION, Claim, read_token
+from waitline.queue.model import Slot, State, TimeRanOut, TokenRejected, VisitorUnknown
+from waitline.queue.store import Turn
+from waitline.web.asgi import BLANK, Request
+from waitline.web.problems import InputInvalid
+
+TOKEN_HEADER = b"x-queue-token"
+
+PASSES_CACHED = 16_384
+"""Checked passes remembered per worker: checking a signature takes about 250 µs, and the shop asks
+at every step of a visitor. A key that goes makes another ring, and with it another entry."""
+
+NO_CLAIM = 0
+"""No token was given, and none was asked for."""
+
+
+def cookie_name(room: RoomId) -> bytes:
+    """Name the cookie that carries a visitor's ticket for one room.
+
+    The prefix makes browsers insist on HTTPS, on this host alone and on the whole path; the rest
+    is a digest, since a room's name may hold what a cookie's may not.
+    Source: RFC 6265bis, section 4.1.3.2.
+    """
+    return b"__Host-waitline-" + blake2b(room.encode(), digest_size=8).hexdigest().encode("ascii")
+
+
+def ticket_cookie(room: RoomId, ticket: str) -> tuple[bytes, bytes]:
+    """Return the header that leaves the ticket with the visitor's browser.
+
+    It goes with the browser's session: a line outlives neither the sale nor, usually, the tab.
+    """
+    value = cookie_name(room) + b"=" + ticket.encode("ascii")
+    return (b"set-cookie", value + b"; Path=/; Secure; HttpOnly; SameSite=Lax")
+
+
+def given_token(request: Request, room: RoomId) -> str | None:
+    """Return the token that came with the request, or `None`.
+
+    Raises:
+        InputInvalid: The header is there and empty.
+    """
+    header = request.headers.get(TOKEN_HEADER)
+    if header is not None:
+        if not header.strip():
+            raise InputInvalid("X-Queue-Token", BLANK)
+        return header.decode("latin-1")
+    cookies = request.headers.get(b"cookie")
+    if cookies is None:
+        return None
+    wanted = cookie_name(room)
+    for pair in cookies.split(b";"):
+        name, _, value = pair.strip().partition(b"=")
+        if name == wanted:
+            return value.decode("latin-1")
+    return None
+
+
+class Identity:
+    """Checks who asks.
+
+    Args:
+        keys: The keys that tickets and passes are made with.
+        clock: The present, for the choice of keys.
+        trusting: Whether a visitor may be named without proof (trial mode).
+    """
+
+    def __init__(self, keys: Keys, clock: Clock, *, trusting: bool) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._passes = lru_cache(maxsize=PASSES_CACHED)(read_token)
+        self.trusting = trusting
+
+    def prove(self, request: Request, room: RoomId, visitor: VisitorId) -> int:
+        """Return the place that the request's token proves, or `NO_CLAIM` in trial mode.
+
+        Raises:
+            TokenRejected: The token is not this visitor's, or is missing in production.
+            InputInvalid: The header is there and empty.
+
+        Invariant:
+            Q9.
+        """
+        token = given_token(request, room)
+        if token is None:
+            if self.trusting:
+                return NO_CLAIM
+            raise TokenRejected
+        return self.place_of(token, room, visitor)
+
+    def owns(self, request: Request, room: RoomId, visitor: VisitorId, place: int) -> bool:
+        """Return whether the request may be told the visitor's token."""
+        if self.trusting:
+            return True
+        token = given_token(request, room)
+        if token is None:
+            return False
+        return self._read(token, room, visitor).place == place
+
+    def place_of(self, token: str, room: RoomId, visitor: VisitorId) -> int:
+        """Return the place that a token proves.
+
+        Raises:
+            TokenRejected: It is not this visitor's for this room.
+        """
+        claim = self._read(token, room, visitor)
+        if not claim.genuine:
+            raise TokenRejected
+        return claim.place
+
+    def _read(self, token: str, room: RoomId, visitor: VisitorId) -> Claim:
+        ring = self._keys.ring(self._clock.now_ms())
+        reader = read_token if token.startswith(TICKET_VERSION) else self._passes
+        return reader(ring, room, visitor, token)
+
+
+def judge(turn: Turn, claim: int) -> Slot:
+    """Return the slot that a proven place gives a right to. Pure.
+
+    The identity rule of the contract: with nothing known and no token the visitor is unknown;
+    a token that serves nobody here is rejected; a right one whose time is over has run out.
+
+    Args:
+        turn: What the store says of the visitor.
+        claim: The place that its token proves, or `NO_CLAIM`.
+
+    Raises:
+        VisitorUnknown, TokenRejected, TimeRanOut, ExtensionsSpent: As the rule says.
+
+    Invariant:
+        Q9.
+    """
+    if isinstance(turn, VisitorUnknown) and claim != NO_CLAIM:
+        raise TokenRejected
+    if isinstance(turn, Refused):
+        raise turn
+    if claim not in (NO_CLAIM, turn.place):
+        raise TokenRejected
+    if turn.state is State.EXPIRED:
+        raise TimeRanOut
+    return turn

@@ -1,0 +1,153 @@
+"""One description of all calls: the framework's own, and the hot calls that it never sees."""
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+
+from waitline.web.board import NowServing
+from waitline.web.problems import ProblemBody
+from waitline.web.queue import Entered, Named, Shown, Status
+
+_NAME = {"type": "string", "minLength": 1, "maxLength": 128}
+_WHO = [
+    {"name": "concertId", "in": "query", "required": True, "schema": _NAME},
+    {"name": "userId", "in": "query", "required": True, "schema": _NAME},
+]
+_TICKET = {
+    "name": "X-Queue-Token",
+    "in": "header",
+    "required": False,
+    "description": "The visitor's ticket or pass; needed in production mode",
+    "schema": {"type": "string", "minLength": 1},
+}
+_PREFIX = "#/components/schemas/"
+
+
+def document(framework: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document of the whole service.
+
+    Source: OpenAPI Specification 3.1.0.
+    """
+    whole: dict[str, Any] = framework.openapi()
+    structs = [Named, Shown, Entered, Status, NowServing, ProblemBody]
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_PREFIX + "{name}")
+    whole.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+    whole["paths"] = {**_hot_calls(), **whole["paths"]}
+    for calls in whole["paths"].values():
+        for call in calls.values():
+            _tell_refusals(call["responses"])
+    return whole
+
+
+def _hot_calls() -> dict[str, Any]:
+    base = "/api/v1/queue"
+    remove = _call(
+        "Give up place or slot; a repeat does nothing", None, parameters=[*_WHO, _TICKET]
+    )
+    return {
+        f"{base}/enter": {
+            "post": _call("Take a place in the line, once", "Entered", body="Named", status=201)
+        },
+        f"{base}/status": {
+            "get": _call("Say where a visitor stands", "Status", parameters=[*_WHO, _TICKET])
+        },
+        f"{base}/activate": {
+            "post": _call("Start an admitted visitor's time", "Status", parameters=[*_WHO, _TICKET])
+        },
+        f"{base}/extend": {
+            "post": _call(
+                "Renew an active visitor's time", "Status", body="Named", parameters=[_TICKET]
+            )
+        },
+        f"{base}/validate": {
+            "post": _call("Say whether a token serves its visitor now", None, body="Shown")
+        },
+        f"{base}/remove": {"delete": remove},
+        f"{base}/token": {
+            "delete": _call(remove["summary"], None, parameters=remove["parameters"])
+        },
+        f"{base}/subscribe": {
+            "get": {
+                "tags": ["queue"],
+                "summary": "Be told when a visitor's standing changes",
+                "description": "Events: status-update, ready (the last one), error (the last one)",
+                "parameters": [*_WHO, _TICKET],
+                "responses": {
+                    "200": {
+                        "description": "A stream of events",
+                        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                    }
+                },
+            }
+        },
+        "/api/v1/rooms/{room}/now-serving": {
+            "get": {
+                "tags": ["queue"],
+                "summary": "Say how far a room's line has come; the same for everyone",
+                "parameters": [
+                    {"name": "room", "in": "path", "required": True, "schema": _NAME},
+                    {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
+                ],
+                "responses": {
+                    "200": {
+                        "description": "The document",
+                        "content": {"application/json": {"schema": _ref("NowServing")}},
+                    },
+                    "304": {"description": "The document that the asker has is still right"},
+                },
+            }
+        },
+    }
+
+
+def _call(
+    summary: str,
+    answer: str | None,
+    *,
+    body: str | None = None,
+    parameters: list[dict[str, Any]] | None = None,
+    status: int = 200,
+) -> dict[str, Any]:
+    data = {"type": "null"} if answer is None else _ref(answer)
+    envelope = {
+        "type": "object",
+        "required": ["result", "message", "data"],
+        "properties": {
+            "result": {"const": "success"},
+            "message": {"type": "string"},
+            "data": data,
+        },
+    }
+    call: dict[str, Any] = {
+        "tags": ["queue"],
+        "summary": summary,
+        "parameters": parameters or [],
+        "responses": {
+            str(status): {
+                "description": "Done",
+                "content": {"application/json": {"schema": envelope}},
+            }
+        },
+    }
+    if body:
+        call["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(body)}},
+        }
+    return call
+
+
+def _tell_refusals(responses: dict[str, Any]) -> None:
+    """Describe refusals as they are: one shape for all of them."""
+    responses.pop("422", None)
+    problem = {
+        "description": "Refused; `code` says why",
+        "content": {"application/problem+json": {"schema": _ref("ProblemBody")}},
+    }
+    responses["4XX"] = problem
+    responses["503"] = {**problem, "description": "The store does not answer; see Retry-After"}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": _PREFIX + name}

@@ -1,0 +1,116 @@
+// What the waiting page says, in Korean and English.
+
+const minutesKo = (minutes) =>
+  [Math.floor(minutes / 60), minutes % 60]
+    .map((count, index) => (count ? `${count}${["시간", "분"][index]}` : ""))
+    .filter(Boolean)
+    .join(" ");
+
+const counted = (count, unit) => (count ? `${count} ${unit}${count === 1 ? "" : "s"}` : "");
+const minutesEn = (minutes) =>
+  [counted(Math.floor(minutes / 60), "hour"), counted(minutes % 60, "minute")]
+    .filter(Boolean)
+    .join(" ");
+
+export const TEXTS = {
+  ko: {
+    labels: {
+      "line-title": "나의 대기 순서",
+      "estimate-title": "예상 대기 시간",
+      hint: "이 페이지를 열어 두세요. 차례가 되면 자동으로 입장합니다.",
+      "leave-line": "대기열에서 나가기",
+      "turn-title": "입장하실 차례입니다",
+      "left-title": "남은 시간",
+      extend: "시간 연장",
+      "leave-turn": "나가기",
+      again: "다시 줄 서기",
+    },
+    modes: { open: "진행 중", paused: "일시 중지", draining: "신규 접수 마감", closed: "마감" },
+    waiting: (total, position) =>
+      position === 1 ? "바로 다음 차례입니다" : `현재 ${total}명이 기다리고 있습니다`,
+    progress: (percent, position) => `${percent}% 진행, ${position}번째`,
+    spoken: (position, words) => `대기 순서 ${position}번. ${words}.`,
+    wait: (low, high) => {
+      if (high <= 1) return "1분 미만";
+      if (low === 0) return `${minutesKo(high)} 이내`;
+      if (low === high) return `약 ${minutesKo(low)}`;
+      if (high < 60) return `약 ${low}~${high}분`;
+      return `약 ${minutesKo(low)}~${minutesKo(high)}`;
+    },
+    unknown: "얼마나 걸릴지 아직 알 수 없습니다",
+    stopped: "지금은 입장이 멈춰 있습니다",
+    turnText: "지금 이용하실 수 있습니다. 남은 시간을 확인해 주세요.",
+    going: "자동으로 이동하고 있습니다…",
+    lastMinute: "1분 남았습니다.",
+    spent: "더 이상 연장할 수 없습니다.",
+    over: {
+      expired: { title: "이용 시간이 끝났습니다", text: "계속하시려면 다시 줄을 서 주세요." },
+      left: { title: "대기열에서 나왔습니다", text: "원하시면 언제든 다시 줄을 설 수 있습니다." },
+      gone: { title: "대기열에 없습니다", text: "이용이 끝났거나 순서가 사라졌습니다." },
+    },
+    kept: "순서는 그대로 유지됩니다.",
+    problems: {
+      offline: "연결이 끊겼습니다. 자동으로 다시 시도합니다.",
+      down: "서비스가 잠시 응답하지 않습니다. 자동으로 다시 시도합니다.",
+      Q003: "이 순서를 확인할 수 없습니다. 자동으로 다시 시도합니다.",
+      Q004: "대기열이 가득 찼습니다. 자리가 나면 자동으로 줄을 섭니다.",
+      C001: "주소가 올바르지 않습니다. 받은 주소를 확인해 주세요.",
+      C004: "이런 대기실이 없습니다. 받은 주소를 확인해 주세요.",
+      C005: "지금은 새로 줄을 설 수 없습니다. 다시 열리면 자동으로 줄을 섭니다.",
+      other: "요청을 처리하지 못했습니다. 자동으로 다시 시도합니다.",
+    },
+    sure: "정말 나가시겠습니까? 현재 순서를 잃게 됩니다.",
+  },
+
+  en: {
+    labels: {
+      "line-title": "Your position in line",
+      "estimate-title": "Estimated wait",
+      hint: "Keep this page open. You go in automatically when it is your turn.",
+      "leave-line": "Leave the line",
+      "turn-title": "It is your turn",
+      "left-title": "Time left",
+      extend: "Extend my time",
+      "leave-turn": "Leave",
+      again: "Join again",
+    },
+    modes: { open: "Open", paused: "Paused", draining: "No newcomers", closed: "Closed" },
+    waiting: (total, position) =>
+      position === 1 ? "You are next" : `${total} people are waiting now`,
+    progress: (percent, position) => `${percent} % done, position ${position}`,
+    spoken: (position, words) => `Position ${position}. ${words}.`,
+    wait: (low, high) => {
+      if (high <= 1) return "Less than a minute";
+      if (low === 0) return `Less than ${minutesEn(high)}`;
+      if (low === high) return `About ${minutesEn(low)}`;
+      if (high < 60) return `About ${low} to ${high} minutes`;
+      return `About ${minutesEn(low)} to ${minutesEn(high)}`;
+    },
+    unknown: "We do not know yet how long it takes",
+    stopped: "Nobody is let in just now",
+    turnText: "You can begin now. Keep an eye on the time.",
+    going: "Taking you there…",
+    lastMinute: "One minute left.",
+    spent: "No further extension is possible.",
+    over: {
+      expired: { title: "Your time is over", text: "To go on, please join the line again." },
+      left: { title: "You have left the line", text: "You can join again whenever you like." },
+      gone: {
+        title: "You are not in the line",
+        text: "Your visit is complete, or your place was given up.",
+      },
+    },
+    kept: "Your place is kept.",
+    problems: {
+      offline: "There is no connection. We keep trying.",
+      down: "The service does not answer just now. We keep trying.",
+      Q003: "This place could not be confirmed. We keep trying.",
+      Q004: "The line is full. You will join automatically as soon as there is room.",
+      C001: "This address is not right. Please check the link that you were given.",
+      C004: "There is no such waiting room. Please check the link that you were given.",
+      C005: "Nobody new can join just now. You will join automatically when it opens again.",
+      other: "That did not work. We keep trying.",
+    },
+    sure: "Do you really want to leave? You lose your place.",
+  },
+};

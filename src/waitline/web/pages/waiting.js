@@ -1,0 +1,257 @@
+// The waiting page: takes a place, shows how the line moves, goes on when it is the visitor's turn.
+//
+// One loop makes every call, one at a time, so no answer can overtake another. What a server or
+// an address says reaches the page as text, never as markup.
+
+import { estimate, smoothed } from "/pages/estimate.js";
+import { TEXTS } from "/pages/texts.js";
+import { Problem, call, fetched, forget, keep, kept, renamed, room } from "/pages/visitor.js";
+
+const FIRST_STATUS_MS = 3_000; // Enter has just told where we stand.
+const POLL_LEAST_MS = 2_000; // Asking more often tells nothing new.
+const RETRY_MS = 1_000;
+const RETRY_MAX_MS = 30_000; // Nobody should look at a page that is back for longer than this.
+
+const language =
+  navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag in TEXTS) ?? "ko";
+const T = TEXTS[language];
+const figures = new Intl.NumberFormat(language);
+const at = (id) => document.getElementById(id);
+const now = () => performance.now();
+
+// --- the line -----------------------------------------------------------------------
+
+let board = null; // The newest now-serving document.
+let shown = Infinity; // The least position seen: one that rises would be taken for a fraud.
+let pace = null;
+let range = null;
+let clockAheadMs = -Infinity; // What the server's clock is ahead of ours.
+let expiresMs = 0;
+let warned = false; // Whether the last minute of this turn was announced.
+
+// What is to be done, and when; each deed books those that follow it.
+const due = new Map();
+const deeds = {
+  async enter() {
+    const data = await call("POST", "enter");
+    due.set("board", now());
+    if (data.status !== "WAITING") return due.set("status", now());
+    stand(data);
+    due.set("status", now() + FIRST_STATUS_MS * (1 + Math.random()));
+  },
+
+  async status() {
+    let data = await call("GET", "status");
+    if (data.status === "READY") data = await call("POST", "activate");
+    if (data.status === "EXPIRED") return end("expired");
+    due.set("status", now() + data.recommendedPollIntervalMs);
+    return data.status === "ACTIVE" ? turn(data) : stand(data);
+  },
+
+  async board() {
+    const news = await fetched(`/api/v1/rooms/${encodeURIComponent(room)}/now-serving`);
+    due.set("board", now() + news.pollAfterMs);
+    // Caches and workers differ: an older document would show an older line.
+    if (board && news.asOfMs < board.asOfMs) return;
+    board = news;
+    clockAheadMs = Math.max(clockAheadMs, news.asOfMs - Date.now());
+    pace = smoothed(pace, news.ratePerSecond);
+    const { place } = kept();
+    if (place && !at("line").hidden) {
+      shown = Math.min(shown, Math.max(1, place - news.serving));
+      if (place <= news.serving) soon("status");
+    }
+    draw();
+  },
+
+  async extend() {
+    await turn(await call("POST", "extend"));
+  },
+
+  async leave() {
+    await call("DELETE", "remove");
+    end("left");
+  },
+};
+
+function stand({ position, token }) {
+  const { place: before, first } = kept();
+  const place = token?.startsWith("t1.") ? Number(token.split(".")[2]) : before;
+  if (place !== before || !first) {
+    keep({ place, first: position });
+    shown = Infinity;
+    range = null;
+    at("extend").hidden = false;
+  }
+  shown = Math.min(shown, Math.max(1, position));
+  show("line");
+  draw();
+}
+
+async function turn({ expiredAt, token }) {
+  if (!board) await deeds.board();
+  warned &&= expiresMs === Date.parse(expiredAt);
+  expiresMs = Date.parse(expiredAt);
+  const shop = board.shopUrl ? new URL(board.shopUrl, location.href) : null;
+  const goes = /^https?:$/.test(shop?.protocol);
+  at("turn-text").textContent = goes ? T.going : at("extend").hidden ? T.spent : T.turnText;
+  at("session").hidden = goes;
+  show("turn");
+  if (!goes) return tick();
+  due.clear();
+  shop.searchParams.set("waitline", token);
+  // Going back from the shop must not lead here, and at once to the shop again.
+  location.replace(shop);
+}
+
+function end(why) {
+  due.clear();
+  forget();
+  at("over-title").textContent = T.over[why].title;
+  at("over-text").textContent = T.over[why].text;
+  show("over");
+}
+
+// --- the loop -----------------------------------------------------------------------
+
+let failing = null; // The deed that failed: nothing else is tried until it succeeds.
+let failures = 0;
+const lastMs = new Map();
+let wake = () => {};
+
+function soon(...names) {
+  for (const name of names) {
+    const earliest = Math.max(now(), (lastMs.get(name) ?? -Infinity) + POLL_LEAST_MS);
+    due.set(name, Math.min(due.get(name) ?? Infinity, earliest));
+  }
+  wake();
+}
+
+// What the visitor asks for goes before what may be stuck.
+function asked(name) {
+  failing = null;
+  due.set(name, -Infinity);
+  wake();
+}
+
+async function next() {
+  for (;;) {
+    const name = failing ?? [...due.keys()].sort((one, two) => due.get(one) - due.get(two))[0];
+    const waitMs = name ? due.get(name) - now() : RETRY_MAX_MS;
+    if (waitMs <= 0) return name;
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, waitMs);
+      wake = () => resolve(clearTimeout(timer));
+    });
+  }
+}
+
+async function run() {
+  for (;;) {
+    const name = await next();
+    due.delete(name);
+    lastMs.set(name, now());
+    failing = null;
+    try {
+      await deeds[name]();
+      failures = 0;
+      put("notice", "");
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      failed(name, problem);
+    }
+  }
+}
+
+function failed(name, { code, retryAfterMs }) {
+  if (code === "Q001") return end("gone");
+  if (code === "Q002") return end("expired");
+  if (code === "Q005") {
+    at("extend").hidden = true;
+    return soon("status");
+  }
+  const place = kept().place ? ` ${T.kept}` : "";
+  put("notice", (T.problems[code] ?? T.problems.other) + place);
+  if (code === "Q003") {
+    renamed();
+    due.clear();
+    name = "enter";
+  }
+  const doubledMs = RETRY_MS * 2 ** Math.min(failures++, 5) * (0.75 + Math.random() / 2);
+  due.set(name, now() + Math.min(RETRY_MAX_MS, Math.max(retryAfterMs, doubledMs)));
+  failing = name;
+}
+
+// --- the page -----------------------------------------------------------------------
+
+function show(panel) {
+  if (!at(panel).hidden) return;
+  for (const id of ["line", "turn", "over"]) at(id).hidden = id !== panel;
+  at(`${panel}-title`).focus();
+  if (panel !== "line") document.title = `${at(`${panel}-title`).textContent} – ${room}`;
+}
+
+// Readers speak whatever is written to a live region, so only what changes is.
+function put(id, text) {
+  const changes = at(id).textContent !== text;
+  if (changes) at(id).textContent = text;
+  return changes;
+}
+
+function draw() {
+  if (board) {
+    put("message", board.message);
+    at("message").hidden = !board.message;
+    put("mode", T.modes[board.mode] ?? board.mode);
+    at("mode").dataset.mode = board.mode;
+    at("mode").hidden = false;
+  }
+  at("standing").hidden = shown === Infinity;
+  if (shown === Infinity || at("line").hidden) return;
+  const position = figures.format(shown);
+  const first = Math.max(kept().first, shown);
+  const percent = first > 1 ? Math.floor(((first - shown) / (first - 1)) * 100) : 100;
+  document.title = `#${position} – ${room}`;
+  put("position", position);
+  put("waiting", T.waiting(figures.format(Math.max(board?.waiting ?? 0, shown)), shown));
+  at("bar").style.width = `${percent}%`;
+  at("progress").setAttribute("aria-valuenow", percent);
+  at("progress").setAttribute("aria-valuetext", T.progress(percent, position));
+  // Read aloud when the estimate changes, not at every step of the number.
+  if (put("estimate", wait())) put("spoken", T.spoken(position, wait()));
+}
+
+function wait() {
+  if (board && !["open", "draining"].includes(board.mode)) return T.stopped;
+  if (!pace) return T.unknown;
+  range = estimate(shown, pace, range);
+  return T.wait(range.low, range.high);
+}
+
+function tick() {
+  if (at("turn").hidden || at("session").hidden) return;
+  const leftS = Math.max(0, Math.round((expiresMs - Date.now() - clockAheadMs) / 1_000));
+  at("left").textContent = `${Math.floor(leftS / 60)}:${String(leftS % 60).padStart(2, "0")}`;
+  if (leftS <= 60 && !warned) put("spoken", T.lastMinute);
+  warned ||= leftS <= 60;
+  if (leftS === 0) soon("status");
+}
+
+function look() {
+  if (document.visibilityState === "visible") soon(...due.keys());
+}
+
+document.documentElement.lang = language;
+document.title = room;
+at("room").textContent = room;
+for (const [id, text] of Object.entries(T.labels)) at(id).textContent = text;
+at("extend").onclick = () => asked("extend");
+at("again").onclick = () => asked("enter");
+for (const id of ["leave-line", "leave-turn"]) {
+  at(id).onclick = () => confirm(T.sure) && asked("leave");
+}
+document.addEventListener("visibilitychange", look);
+addEventListener("online", look);
+setInterval(tick, 1_000);
+due.set("enter", now());
+run();

@@ -1,0 +1,367 @@
+"""The visitors' hot calls: enter, status, activate, extend, validate, remove."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from math import ceil
+
+import msgspec
+
+from waitline.errors import Refused
+from waitline.ids import RoomId, VisitorId
+from waitline.keyring import Keys
+from waitline.passes import mint_pass, mint_ticket
+from waitline.queue import policy
+from waitline.queue.batcher import Batcher
+from waitline.queue.model import (
+    Again,
+    Joined,
+    RoomUnknown,
+    Rules,
+    Slot,
+    State,
+    TokenRejected,
+    Unknown,
+    VisitorUnknown,
+    Waiting,
+)
+from waitline.queue.rooms import Rooms
+from waitline.queue.store import Claim, Line
+from waitline.web import identity, texts
+from waitline.web.asgi import BLANK, JSON, Answer, Handler, Refusal, Request, named
+from waitline.web.board import Board
+from waitline.web.identity import NO_CLAIM, Identity, judge
+from waitline.web.problems import InputInvalid
+
+PASSES_CACHED = 16_384
+"""Passes kept per worker: a signature takes about 50 µs, and an admitted visitor asks every few
+seconds. Those that fall out are signed again, to the same text."""
+
+
+class Named(msgspec.Struct, frozen=True):
+    """Body of enter and extend."""
+
+    concertId: str | int | float  # noqa: N815 - the contract's names
+    userId: str | int | float  # noqa: N815
+
+
+class Shown(Named, frozen=True):
+    """Body of validate."""
+
+    token: str | None = None
+
+
+class Entered(msgspec.Struct, frozen=True):
+    """What enter answers."""
+
+    concertId: str  # noqa: N815
+    userId: str  # noqa: N815
+    position: int
+    totalWaiting: int  # noqa: N815
+    estimatedWaitMinutes: int | None  # noqa: N815
+    status: str
+    token: str | None
+    isNewEntry: bool  # noqa: N815
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What status, activate and extend answer, and what streams send."""
+
+    concertId: str  # noqa: N815
+    userId: str  # noqa: N815
+    token: str | None
+    status: str
+    position: int
+    expiredAt: str | None  # noqa: N815
+    extendCount: int  # noqa: N815
+    recommendedPollIntervalMs: int  # noqa: N815
+    minPollIntervalMs: int  # noqa: N815
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """The frame of every success."""
+
+    result: str
+    message: str
+    data: msgspec.Struct | None
+
+
+_named = msgspec.json.Decoder(Named)
+_shown = msgspec.json.Decoder(Shown)
+_encode = msgspec.json.Encoder().encode
+
+
+def success(
+    request: Request, message: texts.Text, data: msgspec.Struct | None, status: int = 200
+) -> Answer:
+    """Answer with data in the contract's envelope."""
+    body = _encode(Envelope("success", message.to(request.language), data))
+    return Answer(status, JSON, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Batchers:
+    """One batcher per verb; each must be running."""
+
+    join: Batcher[VisitorId, Joined | Again | Slot]
+    status: Batcher[VisitorId, Waiting | Slot | Unknown]
+    validate: Batcher[VisitorId, Slot]
+    activate: Batcher[Claim, Slot]
+    extend: Batcher[Claim, Slot]
+    leave: Batcher[Claim, object]
+
+    @classmethod
+    def of(cls, line: Line) -> "Batchers":
+        """Make one per verb of the line."""
+        return cls(
+            join=Batcher(line.join),
+            status=Batcher(line.status),
+            validate=Batcher(line.validate),
+            activate=Batcher(line.activate),
+            extend=Batcher(line.extend),
+            leave=Batcher(line.leave),
+        )
+
+
+class Tokens:
+    """Gives visitors the token that fits where they stand.
+
+    Args:
+        keys: What they are made with.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._passes = lru_cache(maxsize=PASSES_CACHED)(mint_pass)
+
+    def ticket(self, room: RoomId, visitor: VisitorId, place: int, joined_ms: int) -> str:
+        """Return the proof of a place."""
+        return mint_ticket(self._keys.current, room, visitor, place, joined_ms)
+
+    def entry_pass(self, room: RoomId, visitor: VisitorId, slot: Slot) -> str:
+        """Return the proof of admission, until the slot runs out."""
+        return self._passes(
+            self._keys.current,
+            room,
+            visitor,
+            slot.place,
+            admitted_ms=slot.admitted_ms,
+            expires_ms=slot.expires_ms,
+        )
+
+
+class QueueCalls:
+    """Answers the hot calls.
+
+    Args:
+        batchers: Run the verbs.
+        rooms: Creates rooms at their first enter, in trial mode.
+        new_room: The rules that such a room gets.
+        board: The pace of each room.
+        tokens: Mints tickets and passes.
+        who: Checks who asks.
+    """
+
+    def __init__(
+        self,
+        *,
+        batchers: Batchers,
+        rooms: Rooms,
+        new_room: Rules,
+        board: Board,
+        tokens: Tokens,
+        who: Identity,
+    ) -> None:
+        self._ask = batchers
+        self._rooms = rooms
+        self._new_room = new_room
+        self._board = board
+        self._tokens = tokens
+        self._who = who
+        self._dice = random.Random()  # noqa: S311 - jitter
+
+    def routes(self) -> Mapping[str, Mapping[str, Handler]]:
+        """Return the handlers by path and method."""
+        base = "/api/v1/queue"
+        return {
+            f"{base}/enter": {"POST": self.enter},
+            f"{base}/status": {"GET": self.status},
+            f"{base}/activate": {"POST": self.activate},
+            f"{base}/extend": {"POST": self.extend},
+            f"{base}/validate": {"POST": self.validate},
+            f"{base}/remove": {"DELETE": self.remove},
+            f"{base}/token": {"DELETE": self.remove},
+        }
+
+    async def enter(self, request: Request) -> Answer:
+        """Take a place, or answer with the one taken before.
+
+        In production the token goes to whoever took the place, and later only to whoever brings
+        it along: naming a visitor must not be enough to become it.
+        """
+        room, visitor = _names(await request.json(_named))
+        try:
+            outcome = await self._ask.join.ask(room, visitor)
+        except RoomUnknown:
+            if not self._who.trusting:
+                raise
+            await self._rooms.ensure(room, self._new_room)
+            outcome = await self._ask.join.ask(room, visitor)
+        if isinstance(outcome, Slot):
+            return await self._entered_before(request, room, visitor, outcome)
+        new = isinstance(outcome, Joined)
+        place, joined_ms, ahead, total = outcome
+        token: str | None = None
+        if new or self._who.owns(request, room, visitor, place):
+            token = self._tokens.ticket(room, visitor, place, joined_ms)
+        wait = policy.wait_range(ahead + 1, await self._board.pace(room))
+        minutes = ceil(wait.high / 60) if wait else None
+        data = Entered(room, visitor, ahead + 1, total, minutes, State.WAITING, token, new)
+        answer = success(request, texts.ENTERED, data, 201)
+        if new and token and not self._who.trusting:
+            cookie = identity.ticket_cookie(room, token)
+            return answer._replace(headers=(*answer.headers, cookie))
+        return answer
+
+    async def _entered_before(
+        self, request: Request, room: RoomId, visitor: VisitorId, slot: Slot
+    ) -> Answer:
+        token = None
+        if self._who.owns(request, room, visitor, slot.place):
+            token = self._tokens.entry_pass(room, visitor, slot)
+        total = (await self._board.read(room)).survey.waiting
+        data = Entered(room, visitor, 0, total, 0, slot.state, token, isNewEntry=False)
+        return success(request, texts.ENTERED, data, 201)
+
+    async def status(self, request: Request) -> Answer:
+        """Say where the visitor stands."""
+        room, visitor = _parameters(request)
+        claim = self._who.prove(request, room, visitor)
+        standing = await self._ask.status.ask(room, visitor)
+        return success(request, texts.STATUS, self.shown(room, visitor, standing, claim))
+
+    def shown(
+        self, room: RoomId, visitor: VisitorId, standing: Waiting | Slot | Unknown, claim: int
+    ) -> Status:
+        """Return where a visitor stands, as it is sent.
+
+        Raises:
+            Refusal: Of `VisitorUnknown`, with the status NOT_FOUND in its data.
+            TokenRejected: The token is of an earlier place.
+        """
+        if isinstance(standing, Unknown):
+            data = _status(room, visitor, None, State.NOT_FOUND)
+            raise Refusal(VisitorUnknown(), msgspec.to_builtins(data))
+        if claim not in (NO_CLAIM, standing.place):
+            raise TokenRejected
+        if isinstance(standing, Waiting):
+            token = self._tokens.ticket(room, visitor, standing.place, standing.joined_ms)
+            position = standing.ahead + 1
+            return Status(
+                room,
+                visitor,
+                token,
+                State.WAITING,
+                position,
+                None,
+                0,
+                policy.poll_after_ms(position, self._dice.random()),
+                policy.POLL_LEAST_MS,
+            )
+        return self._slot(room, visitor, standing)
+
+    def _slot(self, room: RoomId, visitor: VisitorId, slot: Slot) -> Status:
+        token = None
+        if slot.state is not State.EXPIRED:
+            token = self._tokens.entry_pass(room, visitor, slot)
+        return _status(room, visitor, token, slot.state, slot.expires_ms, slot.extensions)
+
+    async def activate(self, request: Request) -> Answer:
+        """Start the visitor's time."""
+        room, visitor = _parameters(request)
+        claim = self._who.prove(request, room, visitor)
+        slot = await _judged(self._ask.activate, room, visitor, claim)
+        return success(request, texts.ACTIVATED, self._slot(room, visitor, slot))
+
+    async def extend(self, request: Request) -> Answer:
+        """Renew the visitor's time."""
+        room, visitor = _names(await request.json(_named))
+        claim = self._who.prove(request, room, visitor)
+        slot = await _judged(self._ask.extend, room, visitor, claim)
+        return success(request, texts.EXTENDED, self._slot(room, visitor, slot))
+
+    async def validate(self, request: Request) -> Answer:
+        """Say whether a token serves its visitor now."""
+        shown = await request.json(_shown)
+        room, visitor = _names(shown)
+        if shown.token is None:
+            claim = NO_CLAIM
+        elif not shown.token.strip():
+            raise InputInvalid("token", BLANK)
+        else:
+            claim = self._who.place_of(shown.token, room, visitor)
+        try:
+            turn: Slot | Refused = await self._ask.validate.ask(room, visitor)
+        except Refused as refusal:
+            turn = refusal
+        if claim == NO_CLAIM and not isinstance(turn, VisitorUnknown):
+            raise TokenRejected
+        judge(turn, claim)
+        return success(request, texts.VALID, None)
+
+    async def remove(self, request: Request) -> Answer:
+        """Give up place or slot; a repeat does nothing."""
+        room, visitor = _parameters(request)
+        claim = self._who.prove(request, room, visitor)
+        await self._ask.leave.ask(room, (visitor, claim))
+        return success(request, texts.REMOVED, None)
+
+
+async def _judged(
+    batcher: Batcher[Claim, Slot], room: RoomId, visitor: VisitorId, claim: int
+) -> Slot:
+    try:
+        turn: Slot | Refused = await batcher.ask(room, (visitor, claim))
+    except Refused as refusal:
+        turn = refusal
+    return judge(turn, claim)
+
+
+def _names(body: Named) -> tuple[RoomId, VisitorId]:
+    return (
+        RoomId(named("concertId", str(body.concertId))),
+        VisitorId(named("userId", str(body.userId))),
+    )
+
+
+def _parameters(request: Request) -> tuple[RoomId, VisitorId]:
+    return RoomId(request.parameter("concertId")), VisitorId(request.parameter("userId"))
+
+
+def _status(  # noqa: PLR0917 - one row of the contract
+    room: RoomId,
+    visitor: VisitorId,
+    token: str | None,
+    state: State,
+    expires_ms: int | None = None,
+    extensions: int = 0,
+) -> Status:
+    return Status(
+        room,
+        visitor,
+        token,
+        state,
+        0,
+        None if expires_ms is None else instant(expires_ms),
+        extensions,
+        policy.POLL_NEAR_MS,
+        policy.POLL_LEAST_MS,
+    )
+
+
+def instant(time_ms: int) -> str:
+    """Write a time as ISO 8601 in UTC, to the millisecond."""
+    at = datetime.fromtimestamp(time_ms // 1000, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"

@@ -1,0 +1,206 @@
+"""The operators' calls: create rooms, change them live, list, show and empty them."""
+
+from collections.abc import Mapping
+from hmac import compare_digest
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, status
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from waitline.ids import RoomId
+from waitline.queue import policy
+from waitline.queue.model import DAY_MS, LimitError, Mode, Rules, Survey
+from waitline.queue.rooms import Rooms
+from waitline.settings import Settings
+from waitline.web import texts
+from waitline.web.asgi import named
+from waitline.web.problems import InputInvalid, OperatorKeyMissing, OperatorKeyWrong
+from waitline.web.texts import Text
+
+
+def _is_text(value: str) -> str:
+    """Refuse half a character, which no store takes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("text", "must be text in UTF-8") from None
+    return value
+
+
+# Strict: `true` is no number of slots, and neither is a text.
+_Whole = Annotated[int, Field(strict=True)]
+_Number = Annotated[float, Field(strict=True)]
+_Seconds = Annotated[float, Field(strict=True, ge=0, le=DAY_MS / 1000)]
+_Words = Annotated[str, AfterValidator(_is_text)]
+
+
+class RoomChange(BaseModel):
+    """What an operator may decide about a room; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Mode | None = None
+    message: _Words | None = Field(None, description="Shown to those who wait")
+    shopUrl: _Words | None = Field(  # noqa: N815 - wire names
+        None, description="Where admitted visitors go on to"
+    )
+    activeMax: _Whole | None = Field(None, description="Slots")  # noqa: N815
+    admitPerSecond: _Number | None = Field(None, description="Admissions per second")  # noqa: N815
+    admitBurst: _Whole | None = Field(None, description="Admissions at one instant")  # noqa: N815
+    waitingMax: _Whole | None = Field(None, description="Visitors that may wait")  # noqa: N815
+    readySeconds: _Seconds | None = Field(None, description="Time to activate")  # noqa: N815
+    activeSeconds: _Seconds | None = Field(None, description="Time to shop")  # noqa: N815
+    idleSeconds: _Seconds | None = Field(  # noqa: N815
+        None, description="Silence after which a turn is passed over; 0: never"
+    )
+    extensionsMax: _Whole | None = Field(  # noqa: N815
+        None, description="Extensions of one visitor"
+    )
+
+
+class NewRoom(RoomChange):
+    """A room to be created; what is left out is as the installation's settings say."""
+
+    room: str
+
+
+_PLAIN = {
+    "mode": "mode",
+    "message": "message",
+    "shopUrl": "shop_url",
+    "activeMax": "active_max",
+    "admitPerSecond": "admit_per_s",
+    "admitBurst": "admit_burst",
+    "waitingMax": "waiting_max",
+    "extensionsMax": "extensions_max",
+}
+_TIMES = {
+    "readySeconds": "ready_ttl_ms",
+    "activeSeconds": "active_ttl_ms",
+    "idleSeconds": "idle_ms",
+}
+_WIRE_NAMES = {ours: wire for wire, ours in (_PLAIN | _TIMES).items()}
+
+
+def changes(asked: RoomChange) -> dict[str, object]:
+    """Return the fields of `Rules` and `Limits` that were asked for, by our names."""
+    given = asked.model_dump(exclude_none=True)
+    plain = {ours: given[wire] for wire, ours in _PLAIN.items() if wire in given}
+    times = {ours: round(given[wire] * 1000) for wire, ours in _TIMES.items() if wire in given}
+    return plain | times
+
+
+def shown(room: RoomId, rules: Rules) -> dict[str, Any]:
+    """Return a room's rules as they are sent."""
+    limits = rules.limits
+    plain = {
+        wire: getattr(limits, ours) if hasattr(limits, ours) else str(getattr(rules, ours))
+        for wire, ours in _PLAIN.items()
+    }
+    times = {wire: getattr(limits, ours) / 1000 for wire, ours in _TIMES.items()}
+    return {"room": room, **plain, **times}
+
+
+def surveyed(room: RoomId, survey: Survey) -> dict[str, Any]:
+    """Return a room's rules and numbers as they are sent."""
+    pace = policy.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
+    return {
+        **shown(room, survey.rules),
+        "waiting": survey.waiting,
+        "admitted": survey.admitted,
+        "serving": survey.serving,
+        "lastPlace": survey.last_place,
+        "ratePerSecond": pace and {"low": round(pace.low, 2), "high": round(pace.high, 2)},
+        "totals": dict(survey.counters),
+    }
+
+
+class RoomCalls:
+    """The operators' calls.
+
+    Args:
+        rooms: Does what they ask.
+        settings: Rules of a room that is created without any of its own.
+        operator_key: What every call must carry.
+    """
+
+    def __init__(self, rooms: Rooms, settings: Settings, operator_key: str) -> None:
+        self._rooms = rooms
+        self._settings = settings
+        self._operator_key = operator_key.encode()
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter(
+            prefix="/api/v1/rooms", tags=["rooms"], dependencies=[Depends(self.require_key)]
+        )
+        router.post("", status_code=status.HTTP_201_CREATED)(self.create)
+        router.get("")(self.list)
+        # A room's name may hold a slash, so these take the whole rest of the path.
+        router.post("/{room:path}/reset")(self.reset)
+        router.get("/{room:path}")(self.show)
+        router.patch("/{room:path}")(self.change)
+        return router
+
+    async def require_key(self, request: Request) -> None:
+        """Let only operators pass.
+
+        Raises:
+            OperatorKeyMissing: The call carries no key.
+            OperatorKeyWrong: It carries another one.
+        """
+        given = request.headers.get("x-operator-key")
+        if given is None:
+            scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+            given = credentials if scheme.lower() == "bearer" else None
+        if not given:
+            raise OperatorKeyMissing
+        if not compare_digest(given.encode(), self._operator_key):
+            raise OperatorKeyWrong
+
+    async def create(self, asked: NewRoom, request: Request) -> dict[str, Any]:
+        """Create a room."""
+        room = RoomId(named("room", asked.room))
+        rules = self._checked(self._settings.new_room(), changes(asked))
+        await self._rooms.create(room, rules)
+        return _success(request, texts.ROOM_CREATED, shown(room, rules))
+
+    async def list(self, request: Request) -> dict[str, Any]:
+        """List every room by name."""
+        return _success(request, texts.ROOMS, {"rooms": await self._rooms.names()})
+
+    async def show(self, room: str, request: Request) -> dict[str, Any]:
+        """Show a room's rules and numbers."""
+        name = RoomId(named("room", room))
+        return _success(request, texts.ROOM, surveyed(name, await self._rooms.survey(name)))
+
+    async def change(self, room: str, asked: RoomChange, request: Request) -> dict[str, Any]:
+        """Change a room while it runs; what is changed holds from the next call on."""
+        name = RoomId(named("room", room))
+        try:
+            rules = await self._rooms.change(name, changes(asked))
+        except LimitError as error:
+            raise _invalid(error) from None
+        return _success(request, texts.ROOM_CHANGED, shown(name, rules))
+
+    async def reset(self, room: str, request: Request) -> dict[str, Any]:
+        """Send everybody out of a room; its rules and totals stay."""
+        name = RoomId(named("room", room))
+        removed = await self._rooms.reset(name)
+        return _success(request, texts.ROOM_RESET, {"room": name, "removed": removed})
+
+    def _checked(self, rules: Rules, asked: Mapping[str, object]) -> Rules:
+        try:
+            return rules.changed(asked)
+        except LimitError as error:
+            raise _invalid(error) from None
+
+
+def _invalid(error: LimitError) -> InputInvalid:
+    return InputInvalid(_WIRE_NAMES[error.name], Text(error.reason, error.reason))
+
+
+def _success(request: Request, message: Text, data: dict[str, Any]) -> dict[str, Any]:
+    accept = request.headers.get("accept-language", "").encode("latin-1")
+    return {"result": "success", "message": message.to(texts.language(accept)), "data": data}

@@ -1,0 +1,169 @@
+"""Event streams: where a visitor stands, told when it changes.
+
+Source: the WHATWG HTML standard, section 9.2 (server-sent events).
+"""
+
+import asyncio
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request as FrameworkRequest
+from starlette.responses import Response
+from typing_extensions import override
+
+from waitline.clock import Clock
+from waitline.errors import Refused
+from waitline.ids import RoomId, VisitorId
+from waitline.queue.feed import Feed, Subscription
+from waitline.queue.model import Slot, State, TimeRanOut, Waiting
+from waitline.queue.store import Line
+from waitline.web import problems
+from waitline.web.asgi import Receive, Request, Scope, Send
+from waitline.web.identity import Identity
+from waitline.web.queue import QueueCalls
+
+KEEPALIVE_S = 15.0
+"""Silence after which a comment is sent, so that no proxy takes the stream for dead."""
+
+STREAM_S_MAX = 1_800.0
+"""How long one stream lives. The browser opens the next by itself, perhaps on another worker."""
+
+RETRY_MS = 5_000
+"""When a browser should open a stream again that broke: with the burst of ten and a refill of one
+in two seconds, never too often."""
+
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    # Proxies that buffer would hold the news back.
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Streams:
+    """Opens event streams.
+
+    Args:
+        line: Grants the right to open one.
+        feed: Says when something changed.
+        calls: Shows a standing as status does.
+        who: Checks who asks.
+        clock: For the timestamps of errors.
+    """
+
+    def __init__(
+        self, *, line: Line, feed: Feed, calls: QueueCalls, who: Identity, clock: Clock
+    ) -> None:
+        self._line = line
+        self._feed = feed
+        self._calls = calls
+        self._who = who
+        self._clock = clock
+
+    def router(self) -> APIRouter:
+        """Return the route."""
+        router = APIRouter()
+        router.add_api_route(
+            "/api/v1/queue/subscribe",
+            self.subscribe,
+            methods=["GET"],
+            response_class=Response,
+            include_in_schema=False,
+        )
+        return router
+
+    async def subscribe(self, request: FrameworkRequest) -> Response:
+        """Open a stream of one visitor's standing."""
+        asked = Request(request.scope, request.receive)
+        room = RoomId(asked.parameter("concertId"))
+        visitor = VisitorId(asked.parameter("userId"))
+        claim = self._who.prove(asked, room, visitor)
+        self._feed.require_room()
+        # Whoever is not here is told so as status would, before a stream begins; and before its
+        # rights are counted, or strangers could fill the store with names that they make up.
+        standing = (await self._line.status(room, [visitor]))[0]
+        self._calls.shown(room, visitor, standing, claim)
+        await self._line.subscribe(room, visitor)
+        return _Stream(self, asked, room, visitor, claim)
+
+    async def tell(self, stream: "_Stream", send: Send) -> None:
+        """Send what changes until the visitor's turn, or until the visitor is gone."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + STREAM_S_MAX
+        with self._feed.subscribed(stream.room, stream.visitor) as subscription:
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            await _write(send, b"retry: %d\n\n" % RETRY_MS)
+            while loop.time() < until_s:
+                try:
+                    async with asyncio.timeout(KEEPALIVE_S):
+                        await subscription.changed.wait()
+                except TimeoutError:
+                    await _write(send, b": still here\n\n")
+                    continue
+                subscription.changed.clear()
+                text, ends = self._news(stream, subscription)
+                await _write(send, text)
+                if ends:
+                    break
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _news(self, stream: "_Stream", subscription: Subscription) -> tuple[bytes, bool]:
+        """Return the events that a standing makes, and whether they are the last."""
+        standing = subscription.standing
+        assert standing is not None
+        try:
+            status = self._calls.shown(stream.room, stream.visitor, standing, stream.claim)
+            if isinstance(standing, Slot) and standing.state is State.EXPIRED:
+                raise TimeRanOut  # noqa: TRY301 - sent below
+        except Exception as error:
+            cause: Exception = getattr(error, "cause", error)
+            if not isinstance(cause, Refused):
+                raise
+            body = problems.body(
+                cause,
+                stream.asked.language,
+                path=stream.asked.path,
+                now_ms=self._clock.now_ms(),
+                data=None,
+            )
+            return _event("error", body), True
+        text = _event("status-update", msgspec.json.encode(status))
+        if isinstance(standing, Waiting):
+            return text, False
+        return text + _event("ready", msgspec.json.encode(status)), True
+
+
+class _Stream(Response):
+    """A response that goes on until its visitor's turn or the visitor's leaving."""
+
+    def __init__(
+        self, streams: Streams, asked: Request, room: RoomId, visitor: VisitorId, claim: int
+    ) -> None:
+        self.streams = streams
+        self.asked = asked
+        self.room = room
+        self.visitor = visitor
+        self.claim = claim
+        self.background = None
+
+    @override
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        async with asyncio.TaskGroup() as group:
+            telling = group.create_task(self.streams.tell(self, send))
+            leaving = group.create_task(_left(receive))
+            await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
+            telling.cancel()
+            leaving.cancel()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _write(send: Send, text: bytes) -> None:
+    await send({"type": "http.response.body", "body": text, "more_body": True})
+
+
+def _event(name: str, data: bytes) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode("ascii"), data)

@@ -1,0 +1,171 @@
+"""The whole stack, and a real browser in front of it."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.processes import free_port, started
+from tests.servers import IN_CI
+
+SCREENSHOTS = Path("out/screenshots")
+
+# Seconds until the stack answers: the embedded server, a worker and the admitter on a busy machine.
+START_S = 30.0
+
+# Milliseconds that a page gets to show what is expected: two polls of three seconds, and slack.
+SHOW_MS = 15_000
+
+# Nothing but our own pages may be asked for by the browser, and no sandbox works in a container.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+PHONE = {"width": 390, "height": 844}
+
+# Notes every position that the page ever shows, in the order in which it shows them.
+NOTE_POSITIONS = """
+addEventListener("DOMContentLoaded", () => {
+  window.positions = [];
+  const shown = document.getElementById("position");
+  new MutationObserver(() => window.positions.push(Number(shown.textContent.replaceAll(",", ""))))
+    .observe(shown, { childList: true, characterData: true, subtree: true });
+});
+"""
+
+
+class Stack:
+    """What `waitline up` runs, as its operator and its visitors see it."""
+
+    def __init__(self, url: str, operator_key: str, client: httpx.Client) -> None:
+        self.url = url
+        self._client = client
+        self._operator = {"X-Operator-Key": operator_key}
+
+    def room(self, **rules: object) -> str:
+        """Create a room that no other test has, by rules as the wire names them."""
+        name = f"room-{uuid4().hex[:8]}"
+        body = {"room": name, **rules}
+        self._call("POST", "/api/v1/rooms", json=body, headers=self._operator)
+        return name
+
+    def change(self, room: str, **rules: object) -> None:
+        self._call("PATCH", f"/api/v1/rooms/{room}", json=rules, headers=self._operator)
+
+    def enter(self, room: str, *visitors: str) -> None:
+        for visitor in visitors:
+            body = {"concertId": room, "userId": visitor}
+            self._call("POST", "/api/v1/queue/enter", json=body)
+
+    def leave(self, room: str, visitor: str) -> None:
+        who = {"concertId": room, "userId": visitor}
+        self._call("DELETE", "/api/v1/queue/remove", params=who)
+
+    def validate(self, room: str, visitor: str, token: str) -> None:
+        body = {"concertId": room, "userId": visitor, "token": token}
+        self._call("POST", "/api/v1/queue/validate", json=body)
+
+    def page(self, room: str) -> str:
+        return f"{self.url}/rooms/{room}"
+
+    def _call(self, method: str, path: str, **options: object) -> None:
+        response = self._client.request(method, self.url + path, **options)  # type: ignore[arg-type]
+        response.raise_for_status()
+
+
+@contextmanager
+def running(mode: str) -> Iterator[Stack]:
+    """Run the stack in a mode."""
+    # pytest's own temporary folders are too deep for a socket.
+    with tempfile.TemporaryDirectory(prefix="wl-") as folder, httpx.Client() as client:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "waitline", "up", "--workers", "1", "--mode", mode]
+        command += ["--queue-port", str(port), "--data-dir", folder]
+
+        def ready() -> bool:
+            try:
+                return client.get(f"{url}/actuator/health/readiness").is_success
+            except httpx.TransportError:
+                return False
+
+        with started(command, {}, ready, START_S):
+            key = (Path(folder) / "operator.key").read_text("utf-8").strip()
+            yield Stack(url, key, client)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The stack as `waitline up` runs it by itself."""
+    with running("trial") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def strict_stack() -> Iterator[Stack]:
+    """The stack as it runs where visitors must prove who they are."""
+    with running("production") as stack:
+        yield stack
+
+
+# Not for the whole run: while it is open, no test of this thread may run an event loop of its own.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Missing locally: skip. Missing in CI: fail."""
+    found = shutil.which("chromium")
+    if found is None:
+        missing = pytest.fail if IN_CI else pytest.skip
+        missing("chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+Opened = Callable[..., AbstractContextManager[Page]]
+
+
+@contextmanager
+def _opened(browser: Browser, url: str, **options: object) -> Iterator[Page]:
+    chosen = {"viewport": PHONE, "locale": "en-US", **options}
+    context = browser.new_context(**chosen)  # type: ignore[arg-type]
+    context.add_init_script(NOTE_POSITIONS)
+    page = context.new_page()
+    bugs: list[str] = []
+    page.on("pageerror", lambda error: bugs.append(str(error)))
+    page.on(
+        "console",
+        # Refusals by the server are written there too, and are no bugs of the page.
+        lambda said: (
+            bugs.append(said.text)
+            if said.type == "error" and "Failed to load resource" not in said.text
+            else None
+        ),
+    )
+    expect.set_options(timeout=SHOW_MS)
+    try:
+        page.goto(url)
+        yield page
+    finally:
+        context.close()
+    assert not bugs
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Opened:
+    """Open a page as another browser: nothing is shared with those opened before."""
+    return partial(_opened, browser)

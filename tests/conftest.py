@@ -1,0 +1,30 @@
+"""What every kind of test may ask for."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import Server, redis_binary, running
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Each server that we promise to run on; the test runs once on either."""
+    with running(redis_binary() if request.param == "redis" else None) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Server]:
+    """The embedded server alone, for what does not depend on which one it is."""
+    with running() as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def _empty_store(request: pytest.FixtureRequest) -> None:
+    """Empty the store before each test that uses one; Hypothesis clears between its examples."""
+    for name in ("server", "valkey"):
+        if name in request.fixturenames:
+            used: Server = request.getfixturevalue(name)
+            used.wait(used.clear())

@@ -1,0 +1,186 @@
+"""The invariants, each checked over a whole history without asking the reference model."""
+
+from itertools import pairwise
+
+from tests.model.reference import Contents, Row
+from tests.model.witness import Seen
+from waitline.queue.model import Limits
+
+REFUSED = {
+    *("full", "closed", "expired", "spent", "queued", "unknown", "stranger", "absent"),
+    *("held", "leased", "no_room"),
+}
+
+CLAIMING = {"activate", "extend", "leave"}
+
+
+class History:
+    """All that happened in one room."""
+
+    def __init__(self, limits: Limits, contents: Contents, now_ms: int) -> None:
+        self._before = contents
+        self._limits = limits
+        # When which rate and burst began to hold.
+        self._paces = [(now_ms, limits.admit_per_s, limits.admit_burst)]
+        self._last_place = 0
+        self._last_turn = 0
+        self._serving = 0
+        self._admissions: list[int] = []
+
+    def changed(self, limits: Limits, now_ms: int) -> None:
+        self._limits = limits
+        self._paces.append((now_ms, limits.admit_per_s, limits.admit_burst))
+
+    def add(self, seen: Seen) -> None:
+        """Check one more call against everything before it."""
+        self.q1_one_place_per_visitor(seen.contents)
+        self.q2_places_rise_and_are_never_reused(seen)
+        self.q3_nobody_is_admitted_while_a_lower_place_waits(seen)
+        self.q4_admitted_never_exceed_active_max(seen.contents)
+        self.q5_admissions_never_exceed_rate_and_burst(seen)
+        self.q6_a_visitor_is_in_exactly_one_state(seen.contents)
+        self.q7_nobody_is_lost(seen)
+        self.q8_extensions_never_exceed_the_most(seen.contents)
+        self.q9_a_strangers_ticket_serves_nobody(seen)
+        self.q10_a_refused_call_changes_nothing(seen)
+        self._before = seen.contents
+
+    def q1_one_place_per_visitor(self, now: Contents) -> None:
+        assert not now.waiting.keys() & now.slots.keys()
+        places = [*now.waiting.values(), *map(_place, now.slots.values())]
+        assert len(places) == len(set(places))
+
+    def q2_places_rise_and_are_never_reused(self, seen: Seen) -> None:
+        for row in seen.rows:
+            if row[0] == "joined":
+                assert int(row[1]) > self._last_place
+                self._last_place = int(row[1])
+        assert seen.contents.seq == self._last_place
+
+    def q3_nobody_is_admitted_while_a_lower_place_waits(self, seen: Seen) -> None:
+        now = seen.contents
+        turns = sorted(
+            place for name, place in self._before.waiting.items() if name in now.slots
+        )
+        for turn in turns:
+            assert turn > self._last_turn
+            self._last_turn = turn
+        assert not now.waiting or self._last_turn < min(now.waiting.values())
+        if seen.script == "survey":
+            # What everybody is told may only rise, or browsers would see themselves go back.
+            assert self._last_turn <= int(seen.rows[0][4])
+            assert self._serving <= int(seen.rows[0][4])
+            self._serving = int(seen.rows[0][4])
+
+    def q4_admitted_never_exceed_active_max(self, now: Contents) -> None:
+        # A lowered limit sends nobody out, and lets nobody in.
+        assert len(now.admitted) <= max(self._limits.active_max, len(self._before.admitted))
+
+    def q5_admissions_never_exceed_rate_and_burst(self, seen: Seen) -> None:
+        new = seen.contents.admitted.keys() - self._before.admitted.keys()
+        self._admissions += [int(seen.contents.slots[name].split("|")[3]) for name in new]
+        end_ms = max(self._admissions, default=0)
+        within = [at_ms for at_ms in self._admissions if at_ms > end_ms - 1000]
+        starts = [*(since for since, _, _ in self._paces[1:]), end_ms + 1]
+        held = [
+            pace for pace, until in zip(self._paces, starts, strict=True) if until > end_ms - 1000
+        ]
+        most = max(burst for _, _, burst in held) + max(per_s for _, per_s, _ in held)
+        assert len(within) <= most
+
+    def q6_a_visitor_is_in_exactly_one_state(self, now: Contents) -> None:
+        waiting, admitted, lapsed = now.waiting.keys(), now.admitted.keys(), now.lapsed.keys()
+        assert not waiting & admitted
+        assert not waiting & lapsed
+        assert not admitted & lapsed
+        assert now.slots.keys() == admitted | lapsed
+        assert now.heard.keys() == waiting
+        assert all(now.slots[name].endswith(f"|{at}") for name, at in now.admitted.items())
+
+    def q7_nobody_is_lost(self, seen: Seen) -> None:
+        now, before = seen.contents, self._before
+        gone = (before.waiting.keys() | before.slots.keys()) - (
+            now.waiting.keys() | now.slots.keys()
+        )
+        if seen.script == "leave":
+            assert gone <= {name for (name, _), row in _claims(seen) if row[0] == "left"}
+        elif seen.script == "sweep":
+            assert len(gone) == seen.rows[0][2]
+            assert not gone & before.waiting.keys()
+        elif seen.script != "reset":
+            assert not gone
+        out = ("left", "abandoned", "lapsed", "passed", "removed")
+        here = len(now.waiting) + len(now.admitted)
+        assert now.counters.get("entered", 0) == here + sum(
+            now.counters.get(name, 0) for name in out
+        )
+
+    def q8_extensions_never_exceed_the_most(self, now: Contents) -> None:
+        for name, slot in now.slots.items():
+            extensions, earlier = _extensions(slot), _extensions(self._before.slots.get(name))
+            assert extensions <= max(self._limits.extensions_max, earlier)
+
+    def q9_a_strangers_ticket_serves_nobody(self, seen: Seen) -> None:
+        if seen.script not in CLAIMING:
+            return
+        owners = {
+            name
+            for (name, claim), _ in _claims(seen)
+            if claim in (0, _known_place(self._before, name))
+        }
+        for (name, _), row in _claims(seen):
+            if name not in owners:
+                assert row[0] in {"stranger", "queued", "unknown", "absent"}
+                assert _about(seen.contents, name) == _about(self._before, name)
+
+    def q10_a_refused_call_changes_nothing(self, seen: Seen) -> None:
+        if all(row[0] in REFUSED for row in seen.rows) and seen.script != "status":
+            assert _uncounted(seen.contents) == _uncounted(self._before)
+
+
+def windows(times_ms: list[int], width_ms: int) -> int:
+    """Return the most of these times that lie within one window."""
+    times_ms = sorted(times_ms)
+    assert all(first <= second for first, second in pairwise(times_ms))
+    return max(
+        (sum(start <= at < start + width_ms for at in times_ms) for start in times_ms), default=0
+    )
+
+
+def _claims(seen: Seen) -> list[tuple[tuple[str, int], Row]]:
+    names, claims = seen.args[::2], seen.args[1::2]
+    pairs = [(str(name), int(claim)) for name, claim in zip(names, claims, strict=True)]
+    return list(zip(pairs, seen.rows, strict=True))
+
+
+def _place(slot: str) -> int:
+    return int(slot.split("|")[1])
+
+
+def _extensions(slot: str | None) -> int:
+    return int(slot.split("|")[4]) if slot else 0
+
+
+def _known_place(contents: Contents, name: str) -> int | None:
+    if name in contents.slots:
+        return _place(contents.slots[name])
+    return contents.waiting.get(name)
+
+
+def _about(contents: Contents, name: str) -> tuple[object, ...]:
+    return tuple(
+        held.get(name)
+        for held in (
+            contents.waiting,
+            contents.heard,
+            contents.admitted,
+            contents.lapsed,
+            contents.slots,
+        )
+    )
+
+
+def _uncounted(contents: Contents) -> Contents:
+    """Leave out the one count that refusals have."""
+    counters = {k: v for k, v in contents.counters.items() if k != "lease_refused"}
+    return contents._replace(counters=counters)

@@ -1,0 +1,296 @@
+"""The line as it should be: plain Python, one visitor after the other, told the time.
+
+What the rate measures is left out: it decides nothing. So is a store without memory.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from math import floor
+from typing import NamedTuple
+
+from waitline.ids import VisitorId
+from waitline.queue.model import Limits, Mode, State
+
+Row = tuple[str | int, ...]
+
+LETTERS = {State.READY: "R", State.ACTIVE: "A", State.EXPIRED: "P"}
+
+
+class Contents(NamedTuple):
+    """All that decides anything in a room, as it is stored."""
+
+    seq: int
+    counters: dict[str, int]
+    lease: tuple[str, int]
+    waiting: dict[str, int]
+    heard: dict[str, str]
+    admitted: dict[str, int]
+    lapsed: dict[str, int]
+    slots: dict[str, str]
+    bucket: tuple[float, int]
+
+
+@dataclass(slots=True)
+class Stay:
+    """One visitor, from joining to being forgotten; a passed-over one is EXPIRED."""
+
+    place: int
+    joined_ms: int
+    heard_ms: int
+    state: State = State.WAITING
+    called_ms: int = 0
+    extensions: int = 0
+    expires_ms: int = 0
+    lapsed_ms: int | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.state is State.WAITING
+
+    @property
+    def admitted(self) -> bool:
+        return not self.waits and self.lapsed_ms is None
+
+    def serves(self, now_ms: int) -> bool:
+        return self.state is not State.EXPIRED and self.expires_ms > now_ms
+
+    def told(self, word: str) -> Row:
+        return (
+            word,
+            self.place,
+            self.joined_ms,
+            self.called_ms,
+            self.extensions,
+            self.expires_ms,
+        )
+
+    def word(self, now_ms: int) -> str:
+        return self.state.lower() if self.serves(now_ms) else "expired"
+
+
+@dataclass
+class Reference:
+    """One room."""
+
+    limits: Limits
+    mode: Mode
+    bucket_at_ms: int
+    tokens: float = 0.0
+    seq: int = 0
+    stays: dict[VisitorId, Stay] = field(default_factory=dict)
+    counters: Counter[str] = field(default_factory=Counter)
+    holder: str = ""
+    lease_until_ms: int = 0
+
+    def contents(self) -> Contents:
+        stays = self.stays.items()
+        return Contents(
+            seq=self.seq,
+            counters={name: count for name, count in self.counters.items() if count},
+            lease=(self.holder, self.lease_until_ms),
+            waiting={v: s.place for v, s in stays if s.waits},
+            heard={v: f"{s.joined_ms}:{s.heard_ms}" for v, s in stays if s.waits},
+            admitted={v: s.expires_ms for v, s in stays if s.admitted},
+            lapsed={v: s.lapsed_ms for v, s in stays if s.lapsed_ms is not None},
+            slots={
+                v: "|".join((LETTERS[s.state], *map(str, s.told("")[1:])))
+                for v, s in stays
+                if not s.waits
+            },
+            bucket=(self.tokens, self.bucket_at_ms),
+        )
+
+    def line(self) -> list[VisitorId]:
+        """Those who wait, first to last."""
+        waiting = [(stay.place, visitor) for visitor, stay in self.stays.items() if stay.waits]
+        return [visitor for _, visitor in sorted(waiting)]
+
+    def join(self, now_ms: int, visitors: list[VisitorId]) -> list[Row]:
+        before = self.line()
+        new: dict[VisitorId, Row] = {}
+        rows: list[Row] = []
+        for visitor in visitors:
+            stay, total = self.stays.get(visitor), len(self.line())
+            if visitor in new:
+                _, place, joined_ms, ahead, _ = new[visitor]
+                rows.append(("again", place, joined_ms, ahead, total))
+            elif stay and stay.waits:
+                self._hear(stay, now_ms)
+                rows.append(("again", stay.place, stay.joined_ms, before.index(visitor), total))
+            elif stay and stay.serves(now_ms):
+                rows.append(stay.told(stay.word(now_ms)))
+            elif self.mode not in (Mode.OPEN, Mode.PAUSED):
+                rows.append(("closed",))
+            elif total >= self.limits.waiting_max:
+                rows.append(("full", self.limits.waiting_max))
+            else:
+                self._take(visitor, now_ms)
+                new[visitor] = ("joined", self.seq, now_ms, total, total + 1)
+                rows.append(new[visitor])
+        return rows
+
+    def status(self, now_ms: int, visitors: list[VisitorId]) -> list[Row]:
+        line, rows = self.line(), list[Row]()
+        for visitor in visitors:
+            stay = self.stays.get(visitor)
+            if stay is None:
+                rows.append(("unknown",))
+            elif stay.waits:
+                self._hear(stay, now_ms)
+                rows.append(("waiting", stay.place, stay.joined_ms, line.index(visitor)))
+            else:
+                rows.append(stay.told(stay.word(now_ms)))
+        return rows
+
+    def validate(self, now_ms: int, visitors: list[VisitorId]) -> list[Row]:
+        rows = list[Row]()
+        for visitor in visitors:
+            stay = self.stays.get(visitor)
+            if stay is None:
+                rows.append(("unknown",))
+            elif stay.waits:
+                rows.append(("queued", stay.place))
+            else:
+                rows.append(stay.told(stay.word(now_ms)))
+        return rows
+
+    def activate(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
+        rows = list[Row]()
+        for visitor, claim in claims:
+            stay = self.stays.get(visitor)
+            refusal = _refusal(stay, claim)
+            if stay is None or refusal:
+                rows.append(refusal)
+                continue
+            if stay.serves(now_ms) and stay.state is State.READY:
+                stay.state, stay.expires_ms = State.ACTIVE, now_ms + self.limits.active_ttl_ms
+                self.counters["activated"] += 1
+            rows.append(stay.told(stay.word(now_ms)))
+        return rows
+
+    def extend(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
+        rows = list[Row]()
+        for visitor, claim in claims:
+            stay = self.stays.get(visitor)
+            refusal = _refusal(stay, claim)
+            if stay is None or refusal:
+                rows.append(refusal)
+                continue
+            if stay.serves(now_ms) and stay.state is State.ACTIVE:
+                if stay.extensions >= self.limits.extensions_max:
+                    rows.append(("spent",))
+                    continue
+                stay.extensions += 1
+                stay.expires_ms = now_ms + self.limits.active_ttl_ms
+            rows.append(stay.told(stay.word(now_ms)))
+        return rows
+
+    def leave(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
+        rows = list[Row]()
+        for visitor, claim in claims:
+            stay = self.stays.get(visitor)
+            if stay is None:
+                rows.append(("absent",))
+            elif claim not in (0, stay.place):
+                rows.append(("stranger",))
+            else:
+                rows.append(("left",))
+                if stay.waits:
+                    self.counters["abandoned"] += 1
+                elif stay.admitted:
+                    self.counters["left" if stay.expires_ms > now_ms else "lapsed"] += 1
+                del self.stays[visitor]
+        return rows
+
+    def admit(self, now_ms: int, holder: str, lease_ms: int, chunk_max: int) -> list[Row]:
+        if self.mode not in (Mode.OPEN, Mode.DRAINING):
+            return [("held",)]
+        limits, line = self.limits, self.line()
+        inside = sum(stay.admitted for stay in self.stays.values())
+        free = max(0, limits.active_max - inside)
+        gone_ms = max(0, now_ms - self.bucket_at_ms)
+        tokens = min(limits.admit_burst, self.tokens + gone_ms * limits.admit_per_s / 1000)
+        if not line:
+            return [("moved", 0, 0, 0, free, floor(tokens))]
+        if holder and holder != self.holder and self.lease_until_ms > now_ms:
+            self.counters["lease_refused"] += 1
+            return [("leased", self.lease_until_ms - now_ms)]
+        due = line[: min(chunk_max, free, floor(tokens))]
+        moved = sum(self._call(visitor, now_ms) for visitor in due)
+        passed = len(due) - moved
+        if holder and (
+            holder != self.holder or self.lease_until_ms - now_ms < lease_ms / 2
+        ):
+            self.holder, self.lease_until_ms = holder, now_ms + lease_ms
+        if moved or now_ms < self.bucket_at_ms:
+            self.tokens, self.bucket_at_ms = tokens - moved, now_ms
+        left = len(line) - len(due)
+        return [("moved", moved, passed, left, free - moved, floor(tokens - moved))]
+
+    def sweep(self, now_ms: int, chunk_max: int, kept_ms: int, lapsed_max: int) -> list[Row]:
+        over = sorted(
+            (stay.expires_ms, visitor)
+            for visitor, stay in self.stays.items()
+            if stay.admitted and stay.expires_ms <= now_ms
+        )[:chunk_max]
+        for _, visitor in over:
+            self.stays[visitor].lapsed_ms = now_ms
+        self.counters["lapsed"] += len(over)
+        lapsed = sorted(
+            (stay.lapsed_ms, visitor)
+            for visitor, stay in self.stays.items()
+            if stay.lapsed_ms is not None
+        )
+        many = len(lapsed) - lapsed_max
+        old = lapsed[:many] if many > 0 else [one for one in lapsed if one[0] <= now_ms - kept_ms]
+        old = old[:chunk_max]
+        for _, visitor in old:
+            del self.stays[visitor]
+        more = chunk_max in (len(over), len(old))
+        return [("swept", len(over), len(old), int(more))]
+
+    def reset(self, now_ms: int) -> list[Row]:
+        removed = sum(stay.waits or stay.admitted for stay in self.stays.values())
+        self.stays.clear()
+        self.tokens, self.bucket_at_ms = 0.0, now_ms
+        self.counters["removed"] += removed
+        return [("emptied", removed)]
+
+    def survey(self, now_ms: int) -> list[Row]:
+        line = self.line()
+        inside = sum(stay.admitted for stay in self.stays.values())
+        serving = self.stays[line[0]].place - 1 if line else self.seq
+        return [("room", now_ms, len(line), inside, serving)]
+
+    def _hear(self, stay: Stay, now_ms: int) -> None:
+        if self.limits.idle_ms and now_ms - stay.heard_ms > self.limits.idle_ms / 16:
+            stay.heard_ms = now_ms
+
+    def _take(self, visitor: VisitorId, now_ms: int) -> None:
+        earlier = self.stays.get(visitor)
+        if earlier and earlier.admitted:
+            self.counters["lapsed"] += 1
+        self.seq += 1
+        self.counters["entered"] += 1
+        self.stays[visitor] = Stay(self.seq, now_ms, now_ms)
+
+    def _call(self, visitor: VisitorId, now_ms: int) -> bool:
+        """Give a waiting visitor its turn; say whether it was there to take it."""
+        stay, idle_ms = self.stays[visitor], self.limits.idle_ms
+        stay.called_ms = now_ms
+        if idle_ms and now_ms - stay.heard_ms > idle_ms * 17 / 16:
+            stay.state, stay.expires_ms, stay.lapsed_ms = State.EXPIRED, now_ms, now_ms
+            self.counters["passed"] += 1
+            return False
+        stay.state, stay.expires_ms = State.READY, now_ms + self.limits.ready_ttl_ms
+        self.counters["admitted"] += 1
+        return True
+
+
+def _refusal(stay: Stay | None, claim: int) -> Row:
+    """Say why a claim comes to nothing; empty if it does not."""
+    if stay is None:
+        return ("unknown",)
+    if stay.waits:
+        return ("queued", stay.place)
+    return ("stranger",) if claim not in (0, stay.place) else ()

@@ -1,0 +1,282 @@
+"""The line's scripts against a reference model, on real servers.
+
+Hypothesis drives both with the same calls, in any order, through a runner that loses answers on
+purpose. After every call they must agree on the answer and on all that is stored, and the
+invariants must hold over everything that has happened.
+
+Nothing that Hypothesis draws depends on the time. The server's time decides, and the model is
+told which it was; where the server tells it in a range of milliseconds, the model must agree at
+one of them.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from copy import deepcopy
+from dataclasses import fields, replace
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.model.invariants import History
+from tests.model.reference import Reference, Row
+from tests.model.witness import Witness
+from tests.servers import Server
+from waitline import lua
+from waitline.errors import Unavailable
+from waitline.ids import RoomId, VisitorId
+from waitline.queue import audit, keys, rooms
+from waitline.queue.model import BATCH_MAX, LAPSED_KEPT_MS, LAPSED_MAX, Limits, Mode
+from waitline.queue.store import SWEEP, Line
+
+# Sequences per server; a hundred times as many are a good night's run.
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "120"))  # noqa: TID251 - the runner says it here
+STEPS = 40
+
+ROOM = RoomId("model")
+NAMES = [VisitorId(f"v{number}") for number in range(6)]
+LEASE_MS = 20
+
+VISITORS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=6)
+CLAIMS = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(["none", "right", "wrong"])),
+    min_size=1,
+    max_size=3,
+)
+CHUNKS = st.sampled_from([250, 2, 1])
+LIMITS = st.builds(
+    Limits,
+    active_max=st.sampled_from([3, 1, 5]),
+    admit_per_s=st.sampled_from([1000.0, 100.0, 0.5]),
+    admit_burst=st.sampled_from([3, 1, 2]),
+    waiting_max=st.sampled_from([4, 2, 100]),
+    ready_ttl_ms=st.sampled_from([30, 10_000]),
+    active_ttl_ms=st.sampled_from([40, 10_000]),
+    idle_ms=st.sampled_from([0, 32, 10_000]),
+    extensions_max=st.sampled_from([1, 0, 2]),
+)
+
+
+class LineMachine(RuleBasedStateMachine):
+    """Calls of every verb, and what must be true after each."""
+
+    server: ClassVar[Server]
+    store: ClassVar[lua.Valkey]
+
+    @initialize(limits=LIMITS)
+    def open(self, limits: Limits) -> None:
+        self.server.wait(self.server.clear())
+        self.witness = Witness(self.store, ROOM)
+        self.line = Line(self.witness)
+        k = keys.of(ROOM)
+        self._run(rooms.OPEN, (k.room, k.rate), ["mode", "open", *_words(limits)])
+        seen = self.witness.last
+        assert seen.rows == [("opened",)]
+        opened_ms = seen.contents.bucket[1]
+        assert seen.from_ms <= opened_ms <= seen.to_ms
+        self.reference = Reference(limits, Mode.OPEN, opened_ms)
+        assert seen.contents == self.reference.contents()
+        self.history = History(limits, seen.contents, opened_ms)
+
+    @rule(visitors=VISITORS)
+    def join(self, visitors: list[VisitorId]) -> None:
+        self._call(
+            lambda: self.line.join(ROOM, visitors), lambda model, at: model.join(at, visitors)
+        )
+
+    @rule(visitors=VISITORS)
+    def status(self, visitors: list[VisitorId]) -> None:
+        self._call(
+            lambda: self.line.status(ROOM, visitors), lambda model, at: model.status(at, visitors)
+        )
+
+    @rule(visitors=VISITORS)
+    def validate(self, visitors: list[VisitorId]) -> None:
+        self._call(
+            lambda: self.line.validate(ROOM, visitors),
+            lambda model, at: model.validate(at, visitors),
+        )
+
+    @rule(kinds=CLAIMS)
+    def activate(self, kinds: list[tuple[VisitorId, str]]) -> None:
+        claims = self._claims(kinds)
+        self._call(
+            lambda: self.line.activate(ROOM, claims), lambda model, at: model.activate(at, claims)
+        )
+
+    @rule(kinds=CLAIMS)
+    def extend(self, kinds: list[tuple[VisitorId, str]]) -> None:
+        claims = self._claims(kinds)
+        self._call(
+            lambda: self.line.extend(ROOM, claims), lambda model, at: model.extend(at, claims)
+        )
+
+    @rule(kinds=CLAIMS)
+    def leave(self, kinds: list[tuple[VisitorId, str]]) -> None:
+        claims = self._claims(kinds)
+        self._call(
+            lambda: self.line.leave(ROOM, claims), lambda model, at: model.leave(at, claims)
+        )
+
+    @rule(holder=st.sampled_from(["a", "b", ""]), chunk_max=CHUNKS)
+    def admit(self, holder: str, chunk_max: int) -> None:
+        self._call(
+            lambda: self.line.admit(
+                ROOM, holder=holder, lease_ms=LEASE_MS, chunk_max=chunk_max
+            ),
+            lambda model, at: model.admit(at, holder, LEASE_MS, chunk_max),
+        )
+
+    @rule(chunk_max=CHUNKS)
+    def sweep(self, chunk_max: int) -> None:
+        self._call(
+            lambda: self.line.sweep(ROOM, chunk_max=chunk_max),
+            lambda model, at: model.sweep(at, chunk_max, LAPSED_KEPT_MS, LAPSED_MAX),
+        )
+
+    @rule(chunk_max=CHUNKS, kept_ms=st.sampled_from([20, 0]), lapsed_max=st.sampled_from([9, 1]))
+    def forget(self, chunk_max: int, kept_ms: int, lapsed_max: int) -> None:
+        """Sweep with a shorter memory than a room has."""
+        k = keys.of(ROOM)
+        where, args = (k.room, k.admitted, k.lapsed, k.slots), (chunk_max, kept_ms, lapsed_max)
+        self._call(
+            lambda: self.witness.run(SWEEP, where, args), lambda model, at: model.sweep(at, *args)
+        )
+
+    @rule(mode=st.sampled_from([*Mode, Mode.OPEN, Mode.OPEN]))
+    def switch(self, mode: Mode) -> None:
+        self._change(["mode", mode], mode=mode)
+
+    @rule(limits=LIMITS, names=st.sets(st.sampled_from([f.name for f in fields(Limits)])))
+    def change(self, limits: Limits, names: set[str]) -> None:
+        """Change some limits, between any two calls."""
+        changes = {name: getattr(limits, name) for name in sorted(names)}
+        if changes:
+            words = [word for pair in changes.items() for word in pair]
+            self._change(words, limits=replace(self.reference.limits, **changes))
+            self.history.changed(self.reference.limits, self.witness.last.from_ms)
+
+    @rule()
+    def reset(self) -> None:
+        self._call(
+            lambda: self.witness.run(rooms.RESET, keys.of(ROOM), ()),
+            lambda model, at: model.reset(at),
+        )
+
+    @rule()
+    def survey(self) -> None:
+        k = keys.of(ROOM)
+        self._run(rooms.SURVEY, (k.room, k.waiting, k.admitted, k.rate), ())
+        # What follows in the row is what is stored, which the model is compared with anyway.
+        self.witness.last = self.witness.last._replace(rows=[self.witness.last.rows[0][:5]])
+        self._agree(lambda model, at: model.survey(at))
+
+    @rule()
+    def lose(self) -> None:
+        """Lose the answer to the next call; whoever made it will repeat it."""
+        self.witness.losing = True
+
+    @rule(until=st.sampled_from(["expiry", "silence", "token", "lease"]))
+    def pass_time(self, until: str) -> None:
+        """Wait for what comes next of a kind, if that is soon."""
+        model, now_ms = self.reference, self.server.wait(self.server.now_ms())
+        stays = model.stays.values()
+        match until:
+            case "expiry":
+                due = [stay.expires_ms for stay in stays if stay.admitted]
+            case "silence":
+                silent_ms = model.limits.idle_ms * 17 // 16 + 1
+                due = [stay.heard_ms + silent_ms for stay in stays if stay.waits]
+            case "token":
+                due = [model.bucket_at_ms + int(1000 / model.limits.admit_per_s) + 1]
+            case _:
+                due = [model.lease_until_ms]
+        soon = [at for at in due if now_ms < at <= now_ms + 60]
+        if soon:
+            self.server.wait(self._reach(min(soon)))
+
+    @invariant()
+    def audit_finds_nothing(self) -> None:
+        seen = self.server.wait(audit.read(self.store, ROOM))
+        assert audit.examine(seen) == []
+
+    def _run(self, script: lua.Script, where: Sequence[str], args: Sequence[str | int]) -> None:
+        lost, self.witness.losing = self.witness.losing, False
+        self.server.wait(self.witness.run(script, where, args))
+        self.witness.losing = lost
+
+    def _change(self, words: list[Any], **changes: Limits | Mode) -> None:
+        self._run(rooms.CHANGE, (keys.of(ROOM).room,), words)
+        self.reference = replace(self.reference, **changes)  # type: ignore[arg-type]  # by name
+        assert self.witness.last.rows == [("changed",)]
+        assert self.witness.last.contents == self.reference.contents()
+
+    def _call(
+        self,
+        ask: Callable[[], Coroutine[Any, Any, object]],
+        verb: Callable[[Reference, int], list[Row]],
+    ) -> None:
+        """Call; the answer lost, call again, as any client does."""
+        try:
+            self.server.wait(ask())
+        except Unavailable:
+            self._agree(verb)
+            self.server.wait(ask())
+        self._agree(verb)
+
+    def _agree(self, verb: Callable[[Reference, int], list[Row]]) -> None:
+        seen = self.witness.last
+        self.history.add(seen)
+        tried = []
+        for at_ms in range(seen.from_ms, seen.to_ms + 1):
+            model = deepcopy(self.reference)
+            tried.append((verb(model, at_ms), model))
+            if tried[-1][0] == seen.rows and model.contents() == seen.contents:
+                self.reference = model
+                return
+        rows, model = tried[0]
+        assert seen.rows == rows
+        assert seen.contents == model.contents()
+
+    def _claims(self, kinds: list[tuple[VisitorId, str]]) -> list[tuple[VisitorId, int]]:
+        claims = []
+        for visitor, kind in kinds:
+            stay = self.reference.stays.get(visitor)
+            place = stay.place if stay else 1
+            claims.append((visitor, {"none": 0, "right": place, "wrong": place + 1}[kind]))
+        return claims
+
+    async def _reach(self, at_ms: int) -> None:
+        async with asyncio.timeout(5):
+            while await self.server.now_ms() < at_ms:
+                pass
+
+
+def _words(limits: Limits) -> list[Any]:
+    return [word for item in fields(limits) for word in (item.name, getattr(limits, item.name))]
+
+
+def test_line_agrees_with_its_model(server: Server) -> None:
+    LineMachine.server = server
+    LineMachine.store = lua.Valkey(server.url)
+    assert len(NAMES) <= BATCH_MAX
+    try:
+        run_state_machine_as_test(
+            LineMachine,
+            settings=settings(
+                max_examples=EXAMPLES,
+                stateful_step_count=STEPS,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        server.wait(LineMachine.store.close())

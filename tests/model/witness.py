@@ -1,0 +1,123 @@
+"""Runs scripts and sees all of it: the answer, when it was given, and what it left behind."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tests.model.reference import Contents, Row
+from waitline import lua
+from waitline.errors import Unavailable
+from waitline.ids import RoomId
+from waitline.queue import keys
+from waitline.queue.model import COUNTERS
+
+LOOK = """
+local reads = {}
+for i, key in ipairs(KEYS) do
+  if redis.call('TYPE', key).ok == 'zset' then
+    reads[i] = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+  else
+    reads[i] = redis.call('HGETALL', key)
+  end
+end
+return reads
+"""
+
+TIMEOUT_S = 5.0
+
+
+class Seen(NamedTuple):
+    """One call of a script.
+
+    Attributes:
+        script: Its name.
+        args: What it was given.
+        rows: What it answered.
+        from_ms: The server's time just before; Valkey's own clock stands still in between.
+        to_ms: The server's time just after.
+        contents: What is stored now.
+    """
+
+    script: str
+    args: tuple[str | int | float, ...]
+    rows: list[Row]
+    from_ms: int
+    to_ms: int
+    contents: Contents
+
+
+class Witness:
+    """A runner for `Line` on one room; it can lose an answer that was given.
+
+    Attributes:
+        last: The call seen last.
+        losing: Whether the next answer is lost on its way.
+    """
+
+    last: Seen
+
+    def __init__(self, store: lua.Valkey, room: RoomId) -> None:
+        self._store = store
+        self._keys = keys.of(room)
+        self.losing = False
+
+    async def run(
+        self, script: lua.Script, keys: Sequence[str], args: Sequence[str | int | float]
+    ) -> Sequence[lua.Row]:
+        k = self._keys
+        looked = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate)
+        # One transaction: nothing can happen between the call and the two looks at the clock.
+        before, rows, after, stored = await self._store.transaction(
+            [
+                ("TIME",),
+                ("EVAL", script.source, len(keys), *keys, *args),  # type: ignore[list-item]
+                ("TIME",),
+                ("EVAL", LOOK, len(looked), *looked),
+            ],
+            TIMEOUT_S,
+        )
+        self.last = Seen(
+            script=script.name,
+            args=tuple(args),
+            rows=[tuple(row) for row in rows],
+            from_ms=_ms(before),
+            to_ms=_ms(after),
+            contents=_contents(*map(_pairs, stored)),
+        )
+        if self.losing:
+            self.losing = False
+            raise Unavailable("lost on purpose")
+        return rows  # type: ignore[no-any-return]
+
+
+def _contents(  # noqa: PLR0913, PLR0917 - one per key
+    room: dict[str, str],
+    waiting: dict[str, str],
+    heard: dict[str, str],
+    admitted: dict[str, str],
+    lapsed: dict[str, str],
+    slots: dict[str, str],
+    rate: dict[str, str],
+) -> Contents:
+    return Contents(
+        seq=int(room["seq"]),
+        counters={name: int(room[name]) for name in COUNTERS if int(room.get(name, 0))},
+        lease=(room.get("lease_holder", ""), int(room.get("lease_until", 0))),
+        waiting=_whole(waiting),
+        heard=heard,
+        admitted=_whole(admitted),
+        lapsed=_whole(lapsed),
+        slots=slots,
+        bucket=(float(rate["tokens"]), int(rate["tokens_at"])),
+    )
+
+
+def _ms(time: tuple[int, int]) -> int:
+    return time[0] * 1000 + time[1] // 1000
+
+
+def _pairs(flat: list[Any]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _whole(scores: dict[str, str]) -> dict[str, int]:
+    return {name: int(score) for name, score in scores.items()}

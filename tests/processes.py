@@ -1,0 +1,114 @@
+"""Programs that tests start, watch and end."""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+# Seconds between two looks at a condition.
+LOOK_S = 0.02
+
+# Seconds that a program gets between SIGTERM and SIGKILL: more than it takes to stop its store.
+STOP_S = 15.0
+
+# Bytes of output that a failure shows.
+TAIL_BYTES = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program that runs in a session of its own, so its id is that of its group too."""
+
+    process: subprocess.Popen[bytes]
+    output_file: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def output(self) -> str:
+        """All that it has written so far, to either stream."""
+        return self.output_file.read_text("utf-8", errors="replace")
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def signal_group(self, signum: signal.Signals) -> None:
+        """Signal the program and its children, whichever of them are left."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signum)
+
+    def end(self) -> None:
+        if self.alive:
+            self.signal_group(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_S)
+        self.signal_group(signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def started(
+    argv: Sequence[str | Path],
+    env: Mapping[str, str],
+    ready: Callable[[], bool],
+    deadline_s: float,
+) -> Iterator[Program]:
+    """Run a program until the block ends; a failure in the block shows the program's last words.
+
+    It sees `env` on top of our environment, of which our own settings are left out: a developer's
+    shell must not decide what a test finds.
+    """
+    ours = {name: value for name, value in _environment() if not name.startswith("WAITLINE_")}
+    with tempfile.TemporaryDirectory(prefix="wl-") as folder:
+        output_file = Path(folder) / "output"
+        with output_file.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - the tests say what they run
+                [str(word) for word in argv],
+                env={**ours, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        program = Program(process, output_file)
+        try:
+            until(lambda: not program.alive or ready(), deadline_s, f"{argv[0]} is ready")
+            assert program.alive, f"{argv[0]} ended at start with {process.returncode}"
+            yield program
+        except BaseException as failure:
+            tail = program.output[-TAIL_BYTES:]
+            failure.add_note(f"--- the last words of {argv[0]} ---\n{tail}")
+            raise
+        finally:
+            program.end()
+
+
+def until(condition: Callable[[], bool], deadline_s: float, what: str) -> None:
+    """Return as soon as the condition holds; fail if it does not in time."""
+    deadline = time.monotonic() + deadline_s
+    never = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {deadline_s:g} s"
+        never.wait(LOOK_S)
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _environment() -> Iterator[tuple[str, str]]:
+    yield from os.environ.items()  # noqa: TID251 - programs inherit it, PATH above all

@@ -1,0 +1,47 @@
+"""Running stacks, one of each kind for the whole folder, and visitors in every state."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.web.cast import Cast
+from tests.web.stack import Room, Stack, running
+
+
+@pytest.fixture(scope="session")
+def trial() -> Iterator[Stack]:
+    """The mode that believes whoever names a visitor."""
+    with running("trial") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def production() -> Iterator[Stack]:
+    """The mode that asks for the visitor's ticket."""
+    with running("production") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def alone() -> Iterator[Stack]:
+    """For whoever counts what happens, or halts the store."""
+    with running("trial") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def cast(trial: Stack) -> Cast:
+    """Visitors of one room in each state."""
+    return Cast(trial)
+
+
+@pytest.fixture
+def paused(trial: Stack) -> Room:
+    """A room of the test's own that takes and admits nobody."""
+    return trial.room(mode="paused")
+
+
+@pytest.fixture
+def quick(trial: Stack) -> Room:
+    """A room of the test's own that admits at once."""
+    return trial.room(admitPerSecond=1000)

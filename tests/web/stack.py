@@ -1,0 +1,285 @@
+"""A whole running installation, as its clients and its operator see it."""
+
+import itertools
+import json
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import httpx
+
+from tests.processes import Program, free_port, started, until
+
+T = TypeVar("T")
+
+# Seconds until a stack answers, on a machine that runs other tests as well.
+UP_S = 60.0
+
+# Seconds until something that takes a second or two has happened, on such a machine.
+SOON_S = 20.0
+
+ENGLISH = {"Accept-Language": "en"}
+JSON_TYPE = {"Content-Type": "application/json"}
+
+# The texts of the wire contract, and how they read in English.
+MESSAGES = {
+    "C001": ("잘못된 입력값입니다.", "The input is not valid."),
+    "C002": ("인증이 필요합니다.", "Authentication is needed."),
+    "C003": ("권한이 없습니다.", "You are not allowed to do this."),
+    "C004": ("요청한 리소스를 찾을 수 없습니다.", "There is nothing here."),
+    "C005": ("리소스 충돌이 발생했습니다.", "This conflicts with how things are."),
+    "Q001": ("대기열 토큰을 찾을 수 없습니다.", "This visitor is not in the line."),
+    "Q002": ("대기열 토큰이 만료되었습니다.", "The time of this token is over."),
+    "Q003": ("유효하지 않은 대기열 토큰입니다.", "This token is not valid."),
+    "Q004": ("대기열이 가득 찼습니다.", "The line is full."),
+    "Q005": ("더 이상 연장할 수 없습니다.", "No further extension is possible."),
+    "E003": (
+        "대기열 서비스를 일시적으로 사용할 수 없습니다.",
+        "The queue is unavailable for the moment.",
+    ),
+}
+
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+PROBLEM_MEMBERS = {
+    "type", "title", "status", "detail", "instance", "code", "message", "timestamp", "data",
+}  # fmt: skip
+
+
+def succeeded(response: httpx.Response, status: int = 200) -> Any:  # noqa: ANN401 - JSON
+    """Check the envelope of a success and return its data."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert list(body) == ["result", "message", "data"]
+    assert body["result"] == "success"
+    assert body["message"]
+    return body["data"]
+
+
+def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Check everything that all refusals have in common and return the body."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    body: dict[str, Any] = response.json()
+    assert set(body) == PROBLEM_MEMBERS
+    english = response.request.headers.get("accept-language") == "en"
+    assert (body["code"], body["message"]) == (code, MESSAGES[code][english])
+    assert body["status"] == status
+    assert body["type"].startswith("urn:waitline:problem:")
+    assert body["title"]
+    assert body["detail"]
+    assert body["instance"] == response.request.url.path
+    assert INSTANT.fullmatch(body["timestamp"])
+    return body
+
+
+def shows(token: str | None) -> dict[str, str]:
+    """Return the header that carries a token, if there is one."""
+    return {} if token is None else {"X-Queue-Token": token}
+
+
+def at_once(count: int, call: Callable[[], T]) -> list[T]:
+    """Return what a call answers when many threads make it at the same time."""
+    with ThreadPoolExecutor(count) as threads:
+        return [future.result() for future in [threads.submit(call) for _ in range(count)]]
+
+
+class Event(NamedTuple):
+    """One event of a stream."""
+
+    name: str
+    data: dict[str, Any]
+
+
+def events(stream: httpx.Response) -> Iterator[Event]:
+    """Read a stream's events, until the server ends it."""
+    name = ""
+    for line in stream.iter_lines():
+        field, _, value = line.partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            yield Event(name, json.loads(value))
+
+
+class Stack:
+    """One installation."""
+
+    def __init__(self, url: str, data_dir: Path, program: Program, client: httpx.Client) -> None:
+        self.url = url
+        self.data_dir = data_dir
+        self.program = program
+        self.client = client
+        self.operator = {"X-Operator-Key": (data_dir / "operator.key").read_text("utf-8")}
+        self._numbers = itertools.count(1)
+
+    def unused(self) -> "Room":
+        """Name a room that nobody has created."""
+        return Room(self, f"room-{next(self._numbers)}")
+
+    def room(self, **rules: object) -> "Room":
+        """Create a room, as its operator would."""
+        room = self.unused()
+        body = {"room": room.name, **rules}
+        succeeded(self.client.post("/api/v1/rooms", json=body, headers=self.operator), 201)
+        return room
+
+    def metrics(self) -> str:
+        response = self.client.get("/actuator/prometheus")
+        assert response.status_code == 200
+        return response.text
+
+    def crowd(self, room: "Room", count: int, connections: int = 20) -> None:
+        """Let many enter at once, over connections that do not wait for each answer."""
+        address = (self.client.base_url.host, self.client.base_url.port or 80)
+        with ExitStack() as stack:
+            lines = []
+            for line in range(connections):
+                wire = stack.enter_context(socket.create_connection(address, SOON_S))
+                crowd = range(line, count, connections)
+                wire.sendall(b"".join(_entering(room.name, f"crowd-{n}") for n in crowd))
+                lines.append((wire, len(crowd)))
+            for wire, expected in lines:
+                seen = b""
+                while seen.count(b'"isNewEntry":true') < expected:
+                    more = wire.recv(65_536)
+                    assert more, seen[-500:]
+                    seen += more
+
+
+def _entering(room: str, user: str) -> bytes:
+    body = json.dumps({"concertId": room, "userId": user}).encode()
+    head = "POST /api/v1/queue/enter HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+class Room:
+    """One room, and every call on it for a visitor who is named."""
+
+    def __init__(self, stack: Stack, name: str) -> None:
+        self.stack = stack
+        self.name = name
+
+    def who(self, user: str) -> dict[str, str]:
+        return {"concertId": self.name, "userId": user}
+
+    def enter(self, user: str = "u", token: str | None = None, **headers: str) -> httpx.Response:
+        return self._post("enter", self.who(user), {**shows(token), **headers})
+
+    def status(self, user: str = "u", token: str | None = None, **headers: str) -> httpx.Response:
+        return self._query("GET", "status", user, {**shows(token), **headers})
+
+    def activate(self, user: str = "u", token: str | None = None) -> httpx.Response:
+        return self._query("POST", "activate", user, shows(token))
+
+    def extend(self, user: str = "u", token: str | None = None) -> httpx.Response:
+        return self._post("extend", self.who(user), shows(token))
+
+    def validate(self, user: str = "u", token: str | None = None) -> httpx.Response:
+        body: dict[str, str] = self.who(user) | ({} if token is None else {"token": token})
+        return self._post("validate", body, {})
+
+    def remove(
+        self, user: str = "u", token: str | None = None, call: str = "remove"
+    ) -> httpx.Response:
+        return self._query("DELETE", call, user, shows(token))
+
+    @contextmanager
+    def subscribe(self, user: str = "u", token: str | None = None) -> Iterator[httpx.Response]:
+        """Open a stream; a refusal is read whole."""
+        with self.stack.client.stream(
+            "GET", "/api/v1/queue/subscribe", params=self.who(user), headers=shows(token)
+        ) as stream:
+            if stream.status_code != 200:
+                stream.read()
+            yield stream
+
+    def now_serving(self, **headers: str) -> httpx.Response:
+        path = f"/api/v1/rooms/{self.name}/now-serving"
+        return self.stack.client.get(path, headers=headers)
+
+    def change(self, **rules: object) -> Any:  # noqa: ANN401 - JSON
+        path = f"/api/v1/rooms/{self.name}"
+        return succeeded(self.stack.client.patch(path, json=rules, headers=self.stack.operator))
+
+    def show(self) -> Any:  # noqa: ANN401 - JSON
+        path = f"/api/v1/rooms/{self.name}"
+        return succeeded(self.stack.client.get(path, headers=self.stack.operator))
+
+    def arrive(self, user: str = "u") -> str:
+        """Enter and return the ticket."""
+        ticket: str = succeeded(self.enter(user), 201)["token"]
+        return ticket
+
+    def until(self, user: str, state: str, token: str | None = None) -> Any:  # noqa: ANN401
+        """Wait until a visitor is in a state and return what status says then."""
+        seen: dict[str, Any] = {}
+
+        def there() -> bool:
+            seen.update(succeeded(self.status(user, token)))
+            return bool(seen["status"] == state)
+
+        until(there, SOON_S, f"{user} is {state} in {self.name}")
+        return seen
+
+    def admitted(self, user: str = "u", token: str | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Enter, wait for the turn and return what status says then."""
+        ticket = self.arrive(user)
+        return self.until(user, "READY", token and ticket)
+
+    def _post(
+        self, call: str, body: Mapping[str, str], headers: Mapping[str, str]
+    ) -> httpx.Response:
+        path = f"/api/v1/queue/{call}"
+        return self.stack.client.post(path, json=body, headers=dict(headers))
+
+    def _query(
+        self, method: str, call: str, user: str, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        path = f"/api/v1/queue/{call}"
+        return self.stack.client.request(method, path, params=self.who(user), headers=dict(headers))
+
+
+@contextmanager
+def running(mode: str = "trial", data_dir: Path | None = None) -> Iterator[Stack]:
+    """Run a stack with two workers; in a folder of its own, unless one is given."""
+    with ExitStack() as stack:
+        if data_dir is None:
+            # pytest's own temporary folders are too deep for a socket.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wl-"))
+            data_dir = Path(folder)
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
+        client = stack.enter_context(httpx.Client(base_url=url, timeout=SOON_S, limits=limits))
+
+        def ready() -> bool:
+            with suppress(httpx.TransportError):
+                return client.get("/actuator/health/readiness").status_code == 200
+            return False
+
+        argv = ["up", "--queue-port", port, "--workers", 2, "--data-dir", data_dir, "--mode", mode]
+        program = stack.enter_context(
+            started([sys.executable, "-m", "waitline", *map(str, argv)], {}, ready, UP_S)
+        )
+        yield Stack(url, data_dir, program, client)
+
+
+def waitline(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, as an operator would."""
+    return subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "waitline", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=UP_S,
+        check=False,
+    )
