@@ -4,6 +4,7 @@ The rules of keys are in `passes`; this module keeps them on disk, and draws the
 file is replaced whole, never written in place, so a reader sees the old ring or the new one.
 """
 
+import asyncio
 import fcntl
 import os
 import secrets
@@ -17,6 +18,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 import structlog
 
+from waitline.clock import Clock
 from waitline.errors import WaitlineError
 from waitline.passes import SECRET_BYTES, Key, Keyring, rotate
 
@@ -236,6 +238,12 @@ class Keys:
             self._looked_ms = now_ms
             self._look()
         return self.current
+
+    async def keep(self, clock: Clock) -> None:
+        """Look at the file each second until cancelled, so that `current` is good for use."""
+        while True:
+            await asyncio.sleep(REREAD_MS / 1000)
+            self.ring(clock.now_ms())
 
     def _look(self) -> None:
         mark = self._file.mark()

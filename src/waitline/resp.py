@@ -155,7 +155,8 @@ class _Pipe(asyncio.Protocol):
         calls, packed = [], []
         for words in commands:
             calls.append(_Call(self._loop.create_future(), deadline_s))
-            packed.append(hiredis.pack_command(tuple(words)))
+            # The driver's types know tuples of one word only.
+            packed.append(hiredis.pack_command(tuple(words)))  # type: ignore[arg-type]
         self._calls.extend(calls)
         self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
         if self._watch is None:
@@ -233,10 +234,12 @@ class Connection:
         calls = pipe.ask([("MULTI",), *commands, ("EXEC",)], timeout_s)
         replies = await asyncio.gather(*(call.answer for call in calls), return_exceptions=True)
         # The first to fail tells why: a refused command makes EXEC fail too, and says less.
+        results: list[Any] = []
         for reply in replies:
             if isinstance(reply, BaseException):
                 raise reply
-        return list(replies[-1])
+            results.append(reply)
+        return list(results[-1])
 
     async def _open(self) -> _Pipe:
         # One attempt serves everybody: one after the other, each would add its time to the next.

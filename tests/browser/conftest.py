@@ -42,8 +42,9 @@ NOTE_POSITIONS = """
 addEventListener("DOMContentLoaded", () => {
   window.positions = [];
   const shown = document.getElementById("position");
-  new MutationObserver(() => window.positions.push(Number(shown.textContent.replaceAll(",", ""))))
-    .observe(shown, { childList: true, characterData: true, subtree: true });
+  if (!shown) return;
+  const note = () => window.positions.push(Number(shown.textContent.replaceAll(",", "")));
+  new MutationObserver(note).observe(shown, { childList: true });
 });
 """
 
@@ -131,6 +132,7 @@ def browser() -> Iterator[Browser]:
         missing = pytest.fail if IN_CI else pytest.skip
         missing("chromium is not installed")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=SHOW_MS)
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
         browser.close()
@@ -156,7 +158,6 @@ def _opened(browser: Browser, url: str, **options: object) -> Iterator[Page]:
             else None
         ),
     )
-    expect.set_options(timeout=SHOW_MS)
     try:
         page.goto(url)
         yield page

@@ -1,7 +1,5 @@
 """The invariants, each checked over a whole history without asking the reference model."""
 
-from itertools import pairwise
-
 from tests.model.reference import Contents, Row
 from tests.model.witness import Seen
 from waitline.queue.model import Limits
@@ -59,9 +57,7 @@ class History:
 
     def q3_nobody_is_admitted_while_a_lower_place_waits(self, seen: Seen) -> None:
         now = seen.contents
-        turns = sorted(
-            place for name, place in self._before.waiting.items() if name in now.slots
-        )
+        turns = sorted(place for name, place in self._before.waiting.items() if name in now.slots)
         for turn in turns:
             assert turn > self._last_turn
             self._last_turn = turn
@@ -136,15 +132,6 @@ class History:
     def q10_a_refused_call_changes_nothing(self, seen: Seen) -> None:
         if all(row[0] in REFUSED for row in seen.rows) and seen.script != "status":
             assert _uncounted(seen.contents) == _uncounted(self._before)
-
-
-def windows(times_ms: list[int], width_ms: int) -> int:
-    """Return the most of these times that lie within one window."""
-    times_ms = sorted(times_ms)
-    assert all(first <= second for first, second in pairwise(times_ms))
-    return max(
-        (sum(start <= at < start + width_ms for at in times_ms) for start in times_ms), default=0
-    )
 
 
 def _claims(seen: Seen) -> list[tuple[tuple[str, int], Row]]:

@@ -212,15 +212,14 @@ class Reference:
         tokens = min(limits.admit_burst, self.tokens + gone_ms * limits.admit_per_s / 1000)
         if not line:
             return [("moved", 0, 0, 0, free, floor(tokens))]
-        if holder and holder != self.holder and self.lease_until_ms > now_ms:
+        remaining_ms = self.lease_until_ms - now_ms
+        if holder and holder != self.holder and 0 < remaining_ms <= lease_ms:
             self.counters["lease_refused"] += 1
-            return [("leased", self.lease_until_ms - now_ms)]
+            return [("leased", remaining_ms)]
         due = line[: min(chunk_max, free, floor(tokens))]
         moved = sum(self._call(visitor, now_ms) for visitor in due)
         passed = len(due) - moved
-        if holder and (
-            holder != self.holder or self.lease_until_ms - now_ms < lease_ms / 2
-        ):
+        if holder and (holder != self.holder or self.lease_until_ms - now_ms < lease_ms / 2):
             self.holder, self.lease_until_ms = holder, now_ms + lease_ms
         if moved or now_ms < self.bucket_at_ms:
             self.tokens, self.bucket_at_ms = tokens - moved, now_ms

@@ -38,31 +38,36 @@ from waitline.queue.model import BATCH_MAX, LAPSED_KEPT_MS, LAPSED_MAX, Limits, 
 from waitline.queue.store import SWEEP, Line
 
 # Sequences per server; a hundred times as many are a good night's run.
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "120"))  # noqa: TID251 - the runner says it here
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))  # noqa: TID251 - the runner says it here
 STEPS = 40
 
 ROOM = RoomId("model")
 NAMES = [VisitorId(f"v{number}") for number in range(6)]
-LEASE_MS = 20
+LEASE_MS = 50
 
 VISITORS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=6)
-CLAIMS = st.lists(
-    st.tuples(st.sampled_from(NAMES), st.sampled_from(["none", "right", "wrong"])),
-    min_size=1,
-    max_size=3,
-)
+# Who claims is drawn by where it stands, or most claims would come from nobody.
+WHO = st.tuples(st.sampled_from(["admitted", "waiting", "anybody"]), st.integers(0, 5))
+CLAIM = st.tuples(WHO, st.sampled_from(["right", "none", "wrong"]))
+CLAIMS = st.lists(CLAIM, min_size=1, max_size=3)
+UNTIL = st.sampled_from(["token", "silence", "expiry", "lease"])
+STAGES = ["active", "ready", "waiting", "new"]
+HOLDERS = st.sampled_from([["a", "b"], [""], ["b", "", "a"], ["a"], ["b"]])
 CHUNKS = st.sampled_from([250, 2, 1])
 LIMITS = st.builds(
     Limits,
     active_max=st.sampled_from([3, 1, 5]),
-    admit_per_s=st.sampled_from([1000.0, 100.0, 0.5]),
+    admit_per_s=st.sampled_from([1000.0, 1000.0, 100.0, 0.5]),
     admit_burst=st.sampled_from([3, 1, 2]),
     waiting_max=st.sampled_from([4, 2, 100]),
     ready_ttl_ms=st.sampled_from([30, 10_000]),
     active_ttl_ms=st.sampled_from([40, 10_000]),
-    idle_ms=st.sampled_from([0, 32, 10_000]),
+    idle_ms=st.sampled_from([32, 0, 10_000]),
     extensions_max=st.sampled_from([1, 0, 2]),
 )
+
+
+Drawn = tuple[tuple[str, int], str]
 
 
 class LineMachine(RuleBasedStateMachine):
@@ -71,20 +76,14 @@ class LineMachine(RuleBasedStateMachine):
     server: ClassVar[Server]
     store: ClassVar[lua.Valkey]
 
-    @initialize(limits=LIMITS)
-    def open(self, limits: Limits) -> None:
-        self.server.wait(self.server.clear())
-        self.witness = Witness(self.store, ROOM)
-        self.line = Line(self.witness)
-        k = keys.of(ROOM)
-        self._run(rooms.OPEN, (k.room, k.rate), ["mode", "open", *_words(limits)])
-        seen = self.witness.last
-        assert seen.rows == [("opened",)]
-        opened_ms = seen.contents.bucket[1]
-        assert seen.from_ms <= opened_ms <= seen.to_ms
-        self.reference = Reference(limits, Mode.OPEN, opened_ms)
-        assert seen.contents == self.reference.contents()
-        self.history = History(limits, seen.contents, opened_ms)
+    @initialize(limits=LIMITS, crowd=VISITORS, stage=st.sampled_from(STAGES))
+    def begin(self, limits: Limits, crowd: list[VisitorId], stage: str) -> None:
+        """Begin where something can happen already."""
+        self._open(limits)
+        if stage == "waiting":
+            self.join(crowd)
+        elif stage != "new":
+            self.let_in(crowd, "token", stage)
 
     @rule(visitors=VISITORS)
     def join(self, visitors: list[VisitorId]) -> None:
@@ -105,35 +104,42 @@ class LineMachine(RuleBasedStateMachine):
             lambda model, at: model.validate(at, visitors),
         )
 
-    @rule(kinds=CLAIMS)
-    def activate(self, kinds: list[tuple[VisitorId, str]]) -> None:
-        claims = self._claims(kinds)
+    @rule(drawn=CLAIMS)
+    def activate(self, drawn: list[Drawn]) -> None:
+        claims = self._claims(drawn)
         self._call(
             lambda: self.line.activate(ROOM, claims), lambda model, at: model.activate(at, claims)
         )
 
-    @rule(kinds=CLAIMS)
-    def extend(self, kinds: list[tuple[VisitorId, str]]) -> None:
-        claims = self._claims(kinds)
+    @rule(drawn=CLAIMS, times=st.integers(1, 3))
+    def extend(self, drawn: list[Drawn], times: int) -> None:
+        claims = self._claims(drawn) * times
         self._call(
             lambda: self.line.extend(ROOM, claims), lambda model, at: model.extend(at, claims)
         )
 
-    @rule(kinds=CLAIMS)
-    def leave(self, kinds: list[tuple[VisitorId, str]]) -> None:
-        claims = self._claims(kinds)
-        self._call(
-            lambda: self.line.leave(ROOM, claims), lambda model, at: model.leave(at, claims)
-        )
+    @rule(drawn=CLAIMS)
+    def leave(self, drawn: list[Drawn]) -> None:
+        claims = self._claims(drawn)
+        self._call(lambda: self.line.leave(ROOM, claims), lambda model, at: model.leave(at, claims))
 
-    @rule(holder=st.sampled_from(["a", "b", ""]), chunk_max=CHUNKS)
-    def admit(self, holder: str, chunk_max: int) -> None:
-        self._call(
-            lambda: self.line.admit(
-                ROOM, holder=holder, lease_ms=LEASE_MS, chunk_max=chunk_max
-            ),
-            lambda model, at: model.admit(at, holder, LEASE_MS, chunk_max),
-        )
+    @rule(holders=HOLDERS, chunk_max=CHUNKS)
+    def admit(self, holders: list[str], chunk_max: int) -> None:
+        for holder in holders:
+            self._admit(holder, chunk_max)
+
+    @rule(visitors=VISITORS, until=UNTIL, stage=st.sampled_from(["active", "ready"]))
+    def let_in(self, visitors: list[VisitorId], until: str, stage: str) -> None:
+        """Join and be admitted at once, perhaps after others fell silent.
+
+        Most of what can happen comes after.
+        """
+        self.pass_time(until)
+        self.join(visitors)
+        self.pass_time("token")
+        self.admit(["", "a"], 2)
+        if stage == "active":
+            self.activate([(("admitted", number), "right") for number in range(3)])
 
     @rule(chunk_max=CHUNKS)
     def sweep(self, chunk_max: int) -> None:
@@ -142,16 +148,17 @@ class LineMachine(RuleBasedStateMachine):
             lambda model, at: model.sweep(at, chunk_max, LAPSED_KEPT_MS, LAPSED_MAX),
         )
 
-    @rule(chunk_max=CHUNKS, kept_ms=st.sampled_from([20, 0]), lapsed_max=st.sampled_from([9, 1]))
-    def forget(self, chunk_max: int, kept_ms: int, lapsed_max: int) -> None:
+    @rule(memory=st.sampled_from([(250, 20, 9), (1, 0, 9), (2, 10_000, 1)]))
+    def forget(self, memory: tuple[int, int, int]) -> None:
         """Sweep with a shorter memory than a room has."""
         k = keys.of(ROOM)
-        where, args = (k.room, k.admitted, k.lapsed, k.slots), (chunk_max, kept_ms, lapsed_max)
+        where = (k.room, k.admitted, k.lapsed, k.slots)
         self._call(
-            lambda: self.witness.run(SWEEP, where, args), lambda model, at: model.sweep(at, *args)
+            lambda: self.witness.run(SWEEP, where, memory),
+            lambda model, at: model.sweep(at, *memory),
         )
 
-    @rule(mode=st.sampled_from([*Mode, Mode.OPEN, Mode.OPEN]))
+    @rule(mode=st.sampled_from([Mode.OPEN] * 6 + [*Mode]))
     def switch(self, mode: Mode) -> None:
         self._change(["mode", mode], mode=mode)
 
@@ -164,12 +171,14 @@ class LineMachine(RuleBasedStateMachine):
             self._change(words, limits=replace(self.reference.limits, **changes))
             self.history.changed(self.reference.limits, self.witness.last.from_ms)
 
-    @rule()
-    def reset(self) -> None:
-        self._call(
-            lambda: self.witness.run(rooms.RESET, keys.of(ROOM), ()),
-            lambda model, at: model.reset(at),
-        )
+    @rule(sure=st.integers(0, 7))
+    def reset(self, sure: int) -> None:
+        # Seldom, or nothing would ever last.
+        if sure == 7:
+            self._call(
+                lambda: self.witness.run(rooms.RESET, keys.of(ROOM), ()),
+                lambda model, at: model.reset(at),
+            )
 
     @rule()
     def survey(self) -> None:
@@ -184,7 +193,7 @@ class LineMachine(RuleBasedStateMachine):
         """Lose the answer to the next call; whoever made it will repeat it."""
         self.witness.losing = True
 
-    @rule(until=st.sampled_from(["expiry", "silence", "token", "lease"]))
+    @rule(until=UNTIL)
     def pass_time(self, until: str) -> None:
         """Wait for what comes next of a kind, if that is soon."""
         model, now_ms = self.reference, self.server.wait(self.server.now_ms())
@@ -208,10 +217,30 @@ class LineMachine(RuleBasedStateMachine):
         seen = self.server.wait(audit.read(self.store, ROOM))
         assert audit.examine(seen) == []
 
+    def _open(self, limits: Limits) -> None:
+        self.server.wait(self.server.clear())
+        self.witness = Witness(self.store, ROOM)
+        self.line = Line(self.witness)
+        k = keys.of(ROOM)
+        self._run(rooms.OPEN, (k.room, k.rate), ["mode", "open", *_words(limits)])
+        seen = self.witness.last
+        assert seen.rows == [("opened",)]
+        opened_ms = seen.contents.bucket[1]
+        assert seen.from_ms <= opened_ms <= seen.to_ms
+        self.reference = Reference(limits, Mode.OPEN, opened_ms)
+        assert seen.contents == self.reference.contents()
+        self.history = History(limits, seen.contents, opened_ms)
+
     def _run(self, script: lua.Script, where: Sequence[str], args: Sequence[str | int]) -> None:
         lost, self.witness.losing = self.witness.losing, False
         self.server.wait(self.witness.run(script, where, args))
         self.witness.losing = lost
+
+    def _admit(self, holder: str, chunk_max: int) -> None:
+        self._call(
+            lambda: self.line.admit(ROOM, holder=holder, lease_ms=LEASE_MS, chunk_max=chunk_max),
+            lambda model, at: model.admit(at, holder, LEASE_MS, chunk_max),
+        )
 
     def _change(self, words: list[Any], **changes: Limits | Mode) -> None:
         self._run(rooms.CHANGE, (keys.of(ROOM).room,), words)
@@ -246,13 +275,23 @@ class LineMachine(RuleBasedStateMachine):
         assert seen.rows == rows
         assert seen.contents == model.contents()
 
-    def _claims(self, kinds: list[tuple[VisitorId, str]]) -> list[tuple[VisitorId, int]]:
+    def _claims(self, drawn: list[Drawn]) -> list[tuple[VisitorId, int]]:
         claims = []
-        for visitor, kind in kinds:
+        for who, kind in drawn:
+            visitor = self._who(*who)
             stay = self.reference.stays.get(visitor)
             place = stay.place if stay else 1
             claims.append((visitor, {"none": 0, "right": place, "wrong": place + 1}[kind]))
         return claims
+
+    def _who(self, where: str, number: int) -> VisitorId:
+        stays = self.reference.stays.items()
+        standing = {
+            "admitted": sorted(visitor for visitor, stay in stays if stay.admitted),
+            "waiting": self.reference.line(),
+        }
+        chosen = standing.get(where) or NAMES
+        return chosen[number % len(chosen)]
 
     async def _reach(self, at_ms: int) -> None:
         async with asyncio.timeout(5):

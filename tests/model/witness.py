@@ -69,7 +69,7 @@ class Witness:
         before, rows, after, stored = await self._store.transaction(
             [
                 ("TIME",),
-                ("EVAL", script.source, len(keys), *keys, *args),  # type: ignore[list-item]
+                ("EVAL", script.source, len(keys), *keys, *args),
                 ("TIME",),
                 ("EVAL", LOOK, len(looked), *looked),
             ],
@@ -89,7 +89,7 @@ class Witness:
         return rows  # type: ignore[no-any-return]
 
 
-def _contents(  # noqa: PLR0913, PLR0917 - one per key
+def _contents(  # noqa: PLR0917 - one per key
     room: dict[str, str],
     waiting: dict[str, str],
     heard: dict[str, str],
@@ -111,8 +111,8 @@ def _contents(  # noqa: PLR0913, PLR0917 - one per key
     )
 
 
-def _ms(time: tuple[int, int]) -> int:
-    return time[0] * 1000 + time[1] // 1000
+def _ms(time: Sequence[int | str]) -> int:
+    return int(time[0]) * 1000 + int(time[1]) // 1000
 
 
 def _pairs(flat: list[Any]) -> dict[str, str]:

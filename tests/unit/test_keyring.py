@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from tests.vectors.generate import ROOM, T0, VISITOR
 
+from tests.vectors.generate import ROOM, T0, VISITOR
 from waitline.keyring import FILE_BYTES_MAX, REREAD_MS, KeyringError, KeyringFile, Keys
 from waitline.passes import PUBLISH_MS, Keyring, RotatedTooSoon, mint_ticket, read_token
 

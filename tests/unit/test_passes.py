@@ -10,9 +10,9 @@ import jwt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from tests.vectors import generate
 from tests.vectors.generate import RING, ROOM, T0, VISITOR
-
 from waitline.ids import RoomId, VisitorId
 from waitline.passes import (
     FORGED,

@@ -5,7 +5,10 @@ from typing import NamedTuple
 from tests.web.stack import Room, Stack, succeeded
 
 # How many there are of each kind: one for each row that needs one.
-EACH = 16
+EACH = 20
+
+# Seconds that they stay as they are: more than the whole run takes.
+LASTS_S = 3_600
 
 
 class Visitor(NamedTuple):
@@ -28,13 +31,13 @@ class Cast:
     """Visitors of one room; each is given out once, since what a test does may move it on."""
 
     def __init__(self, stack: Stack) -> None:
-        # Somebody who came, left and came back has a ticket of an earlier stay.
         self.room = stack.room(admitPerSecond=1000, readySeconds=0.2)
         self.elsewhere = stack.room(mode="paused")
         self._made: dict[str, list[Visitor]] = {}
+        # Everybody came, left and came back, and still has the ticket of the earlier stay.
         self.earlier: dict[str, str] = {}
         self._make("EXPIRED")
-        self.room.change(readySeconds=300)
+        self.room.change(readySeconds=LASTS_S, activeSeconds=LASTS_S)
         self._make("READY")
         active = self._enter("ACTIVE")
         for name in active:
@@ -49,6 +52,17 @@ class Cast:
         if state == "NOT_FOUND":
             return Visitor(self.room, "nobody", "t1.x.1.1.x", "t1.x.1.1.x")
         return self._made[state].pop()
+
+    def somebody(self, state: str) -> Visitor:
+        """Return a visitor in a state for a test that must not move it on."""
+        if state == "NOT_FOUND":
+            return self.take(state)
+        return self._made[state][0]
+
+    @property
+    def neighbour(self) -> Visitor:
+        """Another one, who holds a good pass for the same room."""
+        return self._made["READY"][1]
 
     def _make(self, state: str) -> None:
         self._note(state, self._enter(state))

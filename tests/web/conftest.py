@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.processes import until
 from tests.web.cast import Cast
-from tests.web.stack import Room, Stack, running
+from tests.web.stack import SOON_S, Room, Stack, running, succeeded
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,23 @@ def alone() -> Iterator[Stack]:
 def cast(trial: Stack) -> Cast:
     """Visitors of one room in each state."""
     return Cast(trial)
+
+
+@pytest.fixture(scope="session")
+def measured(trial: Stack) -> Room:
+    """A long line in a slow room, whose pace is known by now."""
+    room = trial.room(admitPerSecond=4)
+    assert succeeded(room.enter("first"), 201)["estimatedWaitMinutes"] is None
+    trial.crowd(room, 240)
+    until(
+        lambda: (
+            succeeded(room.enter("first"), 201)["estimatedWaitMinutes"] is not None
+            and room.show()["ratePerSecond"] is not None
+        ),
+        SOON_S,
+        "the pace is measured",
+    )
+    return room
 
 
 @pytest.fixture

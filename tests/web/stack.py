@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -48,6 +49,8 @@ MESSAGES = {
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
+Done = subprocess.CompletedProcess[str]
+
 PROBLEM_MEMBERS = {
     "type", "title", "status", "detail", "instance", "code", "message", "timestamp", "data",
 }  # fmt: skip
@@ -85,6 +88,12 @@ def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
 def shows(token: str | None) -> dict[str, str]:
     """Return the header that carries a token, if there is one."""
     return {} if token is None else {"X-Queue-Token": token}
+
+
+def instant_ms(text: str) -> int:
+    """Read an instant as it is sent; in ms since the epoch."""
+    assert INSTANT.fullmatch(text), text
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def at_once(count: int, call: Callable[[], T]) -> list[T]:
@@ -250,8 +259,8 @@ class Room:
 
 
 @contextmanager
-def running(mode: str = "trial", data_dir: Path | None = None) -> Iterator[Stack]:
-    """Run a stack with two workers; in a folder of its own, unless one is given."""
+def running(mode: str = "trial", data_dir: Path | None = None, workers: int = 2) -> Iterator[Stack]:
+    """Run a stack; in a folder of its own, unless one is given."""
     with ExitStack() as stack:
         if data_dir is None:
             # pytest's own temporary folders are too deep for a socket.
@@ -267,14 +276,16 @@ def running(mode: str = "trial", data_dir: Path | None = None) -> Iterator[Stack
                 return client.get("/actuator/health/readiness").status_code == 200
             return False
 
-        argv = ["up", "--queue-port", port, "--workers", 2, "--data-dir", data_dir, "--mode", mode]
+        argv = ["up", "--queue-port", port, "--workers", workers, "--data-dir", data_dir]
         program = stack.enter_context(
-            started([sys.executable, "-m", "waitline", *map(str, argv)], {}, ready, UP_S)
+            started(
+                [sys.executable, "-m", "waitline", *map(str, argv), "--mode", mode], {}, ready, UP_S
+            )
         )
         yield Stack(url, data_dir, program, client)
 
 
-def waitline(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+def waitline(*words: str | Path) -> Done:
     """Run a command to its end, as an operator would."""
     return subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "waitline", *map(str, words)],

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
-from waitline.embedded import Valkey
+from waitline.embedded import StartError, Valkey
 from waitline.errors import WaitlineError
 
 LOAD_S = 60.0
@@ -26,6 +27,10 @@ LOAD_S = 60.0
 
 READY_S = 30.0
 """How long the services may take until they answer."""
+
+PORT_S = 3.0
+"""How long the port may take to be free: what was started by an `up` that was killed needs about a
+second to notice and end. Whoever else listens there will still do so then."""
 
 LOOK_S = 0.2
 """How often the processes are looked after."""
@@ -122,18 +127,21 @@ class _Supervisor:
     def _start(self) -> None:
         settings = self._settings
         if settings.valkey_url is None:
-            self._valkey = Valkey(
+            valkey = Valkey(
                 self._data_dir / "valkey",
                 maxmemory_bytes=settings.valkey_memory_mb * 1024**2,
                 appendfsync=settings.fsync,
             )
-            self._valkey.start(LOAD_S)
+            valkey.start(LOAD_S)
+            # Ours from here on: one that did not start may be another's, who uses this folder.
+            self._valkey = valkey
             (self._data_dir / "valkey.url").write_text(self._valkey.url, "utf-8")
             settings = settings.model_copy(update={"valkey_url": self._valkey.url})
         self._settings = settings.model_copy(update={"data_dir": self._data_dir})
         shutil.rmtree(self._settings.metrics_dir, ignore_errors=True)
         self._settings.metrics_dir.mkdir(parents=True)
         chosen.operator_key(self._settings)
+        self._await_port()
         for part in self._parts:
             self._spawn(part)
         self._await_ready()
@@ -147,6 +155,25 @@ class _Supervisor:
             stdin=self._lifeline,
             start_new_session=True,
         )
+
+    def _await_port(self) -> None:
+        # Somebody else's service there would answer that it is ready, and ours never would.
+        until = monotonic() + PORT_S
+        host, port = self._settings.host, self._settings.queue_port
+        while not self._stopping.is_set():
+            try:
+                with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind((host, port))
+            except OSError as error:
+                if monotonic() > until:
+                    raise GaveUp(
+                        f"cannot listen on {host}, port {port}: {error.strerror}; "
+                        "--queue-port chooses another"
+                    ) from None
+                self._stopping.wait(LOOK_S)
+            else:
+                return
 
     def _await_ready(self) -> None:
         until = monotonic() + READY_S
@@ -168,7 +195,10 @@ class _Supervisor:
     def _look_after(self) -> None:
         if self._valkey is not None and not self._valkey.alive:
             self._count("Valkey", self._valkey_restarts)
-            self._valkey.start(LOAD_S)
+            try:
+                self._valkey.start(LOAD_S)
+            except StartError as error:
+                self._console.print(f"[red]{error}[/]")
         for part in self._parts:
             if part.process is not None and part.process.poll() is not None:
                 # Workers that outlived the process that listens for them would keep its port.

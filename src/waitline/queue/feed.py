@@ -60,12 +60,16 @@ class Feed:
     Args:
         line: Asked where visitors stand.
         most: Subscriptions at once.
+
+    Attributes:
+        ended: Whether there is no more news, because the service is stopping.
     """
 
     def __init__(self, line: Line, most: int) -> None:
         self._line = line
         self._most = most
         self._subscriptions: set[Subscription] = set()
+        self.ended = False
 
     @property
     def size(self) -> int:
@@ -86,10 +90,18 @@ class Feed:
         """Hold a subscription."""
         subscription = Subscription(room, visitor)
         self._subscriptions.add(subscription)
+        if self.ended:
+            subscription.changed.set()
         try:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
+
+    def end(self) -> None:
+        """Wake every stream, now and from now on, so that it sees the end."""
+        self.ended = True
+        for subscription in self._subscriptions:
+            subscription.changed.set()
 
     async def run(self) -> None:
         """Go round until cancelled. A store that does not answer is asked again next turn."""
@@ -100,9 +112,6 @@ class Feed:
                 await self.turn(started)
             except Unavailable as error:
                 log.warning("streams wait for the store", reason=str(error))
-            except Exception:
-                # A broken room must not end the reader that all streams rely on.
-                log.exception("streams get no news")
             await asyncio.sleep(max(0.0, started + TURN_S - loop.time()))
 
     async def turn(self, now_s: float) -> None:
@@ -119,11 +128,20 @@ class Feed:
             if subscription.due_s <= now_s:
                 rooms[subscription.room].append(subscription)
         for room, due in rooms.items():
-            rest = iter(due)
-            while batch := list(islice(rest, BATCH_MAX)):
-                standings = await self._line.status(room, [each.visitor for each in batch])
-                for subscription, standing in zip(batch, standings, strict=True):
-                    _tell(subscription, standing, now_s)
+            try:
+                await self._ask(room, due, now_s)
+            except Unavailable:
+                raise
+            except Exception:
+                # A broken room must not end the reader that all streams rely on.
+                log.exception("streams of a room get no news", room=room)
+
+    async def _ask(self, room: RoomId, due: list[Subscription], now_s: float) -> None:
+        rest = iter(due)
+        while batch := list(islice(rest, BATCH_MAX)):
+            standings = await self._line.status(room, [each.visitor for each in batch])
+            for subscription, standing in zip(batch, standings, strict=True):
+                _tell(subscription, standing, now_s)
 
 
 def _tell(subscription: Subscription, standing: Waiting | Slot | Unknown, now_s: float) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import multiprocessing
 import signal
-from collections.abc import AsyncIterator, Awaitable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
+from types import FrameType
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi import Request as FrameworkRequest
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -103,15 +105,14 @@ class Worker:
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         store = Valkey(settings.store_url(), measure=tallies.script)
         line, rooms = Line(store), Rooms(store)
-        batchers, feed = Batchers.of(line), Feed(line, settings.streams_max)
-        board, tokens = Board(rooms), Tokens(keys)
-        who = Identity(keys, clock, trusting=settings.mode == "trial")
+        batchers, feed, board = Batchers.of(line), Feed(line, settings.streams_max), Board(rooms)
+        who = Identity(keys, trusting=settings.mode == "trial")
         calls = QueueCalls(
             batchers=batchers,
             rooms=rooms,
             new_room=settings.new_room(),
             board=board,
-            tokens=tokens,
+            tokens=Tokens(keys),
             who=who,
         )
         health = Health(
@@ -123,42 +124,18 @@ class Worker:
             metrics_dir=settings.metrics_dir,
             instance=settings.instance,
         )
-        framework = FastAPI(
-            title="Waitline queue service", version=__version__, openapi_url=None, docs_url=None,
-            redoc_url=None,
-            # A path that is not ours is unknown, with a slash at its end as without.
-            redirect_slashes=False,
-        )  # fmt: skip
-        framework.include_router(Streams(
-            line=line, feed=feed, calls=calls, who=who, clock=clock
-        ).router())  # fmt: skip
-        framework.include_router(RoomCalls(rooms, settings, self._operator_key).router())
-        framework.include_router(health.router())
-        framework.include_router(pages.router())
-
-        async def key_set() -> dict[str, Any]:
-            return jwks(keys.ring(clock.now_ms()))
-
-        framework.get("/.well-known/jwks.json", tags=["passes"], summary="Public keys of passes")(
-            key_set
+        framework = _framework(
+            Streams(line=line, feed=feed, calls=calls, who=who, clock=clock).router(),
+            RoomCalls(rooms, settings, self._operator_key).router(),
+            health.router(),
+            pages.router(),
+            _key_set(keys),
         )
-        document = openapi.document(framework)
-        framework.get("/openapi.json", include_in_schema=False)(lambda: document)
         _answer_refusals(framework, clock)
-
+        jobs = (*batchers.jobs(), feed.run(), tallies.keep(), keys.keep(clock))
+        _before_stop(feed.end)
         async with asyncio.TaskGroup() as running:
-            tasks = [
-                running.create_task(batcher.run())
-                for batcher in (
-                    batchers.join,
-                    batchers.status,
-                    batchers.validate,
-                    batchers.activate,
-                    batchers.extend,
-                    batchers.leave,
-                )
-            ]
-            tasks += [running.create_task(feed.run()), running.create_task(tallies.keep())]
+            tasks = [running.create_task(job) for job in jobs]
             yield HotPath(
                 exact=calls.routes(),
                 surrounded=("/api/v1/rooms/", "/now-serving", board.now_serving),
@@ -172,23 +149,71 @@ class Worker:
         await store.close()
 
 
-def _stop_with_parent() -> None:
-    """Stop this worker, as SIGTERM does, when the process that listens for it was killed.
+def _before_stop(end: Callable[[], None]) -> None:
+    """Call `end` when the server is told to stop, and before it waits for what is under way.
 
-    It would keep the port from whatever is started in its place. A worker that runs alone has no
-    such process.
+    The server tells its application only after that wait, and streams would make it wait in vain.
+    """
+    loop = asyncio.get_running_loop()
+    # Elsewhere there are no signals, and whoever runs us there ends its connections itself.
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        server = signal.getsignal(number)
+        if not callable(server):
+            continue
+
+        def stop(
+            number: int, frame: FrameType | None, server: Callable[..., object] = server
+        ) -> None:
+            loop.call_soon_threadsafe(end)
+            server(number, frame)
+
+        signal.signal(number, stop)
+
+
+def _stop_with_parent() -> None:
+    """Stop this worker when the process that started it has died.
+
+    Killed, the parent cannot tell its workers; left behind, they would keep the port.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    loop = asyncio.get_running_loop()
 
-    def stop() -> None:
-        # It stays readable for ever, and one signal is enough.
-        loop.remove_reader(parent.sentinel)
+    def watch() -> None:
+        parent.join()
         signal.raise_signal(signal.SIGTERM)
 
-    loop.add_reader(parent.sentinel, stop)
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()
+
+
+def _framework(*routers: APIRouter) -> FastAPI:
+    """Make the framework's application, and the description of all calls."""
+    framework = FastAPI(
+        title="Waitline queue service",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in routers:
+        framework.include_router(router)
+    document = openapi.document(framework)
+    framework.get("/openapi.json", include_in_schema=False)(lambda: document)
+    return framework
+
+
+def _key_set(keys: Keys) -> APIRouter:
+    router = APIRouter(tags=["passes"])
+
+    @router.get("/.well-known/jwks.json")
+    async def key_set() -> dict[str, Any]:
+        """Return the public keys of passes."""
+        return jwks(keys.current)
+
+    return router
 
 
 def _answer_refusals(framework: FastAPI, clock: SystemClock) -> None:

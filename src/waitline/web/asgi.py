@@ -282,8 +282,10 @@ class HotPath:
         except Exception as error:  # noqa: BLE001 - every failure gets its answer
             answer = refused(error, request, self._clock)
         status, headers, body = answer
-        length = (b"content-length", b"%d" % len(body))
-        await send({"type": "http.response.start", "status": status, "headers": (*headers, length)})
+        if status != NOT_MODIFIED:
+            # There it would be the length of what is not sent (RFC 9110, section 8.6).
+            headers = (*headers, (b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._tallies.http(method, route, status, time.perf_counter() - started)
 

@@ -109,18 +109,26 @@ class Board:
             RoomUnknown: There is no such room.
             Unavailable: The store does not answer.
         """
+        posted = self.fresh(room)
+        if posted is not None:
+            return posted
         cell = self._cells.get(room)
         if cell is None:
             cell = self._cells[room] = _Cell()
             if len(self._cells) > ROOMS_CACHED:
                 self._cells.popitem(last=False)
-        elif cell.posted is not None and self._loop.time() < cell.until_s:
-            return cell.posted
         self._cells.move_to_end(room)
         if cell.reading is None:
             cell.reading = self._loop.create_task(self._refresh(room, cell))
         # Whoever gives up must not take the others' answer along.
         return await asyncio.shield(cell.reading)
+
+    def fresh(self, room: RoomId) -> Posted | None:
+        """Return what is posted of a room, or `None` if the room must be read first."""
+        cell = self._cells.get(room)
+        if cell is None or self._loop.time() >= cell.until_s:
+            return None
+        return cell.posted
 
     async def pace(self, room: RoomId) -> policy.PerSecond | None:
         """Return a room's admissions per second, or `None` if nobody can say."""

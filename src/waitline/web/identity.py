@@ -7,11 +7,10 @@ production the visitor's own ticket or pass must come along, in a header or in a
 from functools import lru_cache
 from hashlib import blake2b
 
-from waitline.clock import Clock
 from waitline.errors import Refused
 from waitline.ids import RoomId, VisitorId
 from waitline.keyring import Keys
-from waitline.passes import TICKET_VERSION, Claim, read_token
+from waitline.passes import FORGED, TICKET_VERSION, TOKEN_MAX, Claim, read_token
 from waitline.queue.model import Slot, State, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Turn
 from waitline.web.asgi import BLANK, Request
@@ -22,6 +21,9 @@ TOKEN_HEADER = b"x-queue-token"
 PASSES_CACHED = 16_384
 """Checked passes remembered per worker: checking a signature takes about 250 µs, and the shop asks
 at every step of a visitor. A key that goes makes another ring, and with it another entry."""
+
+COOKIE_S = 86_400
+"""How long a browser keeps a ticket: a line outlives no day, and an old ticket serves nobody."""
 
 NO_CLAIM = 0
 """No token was given, and none was asked for."""
@@ -40,10 +42,11 @@ def cookie_name(room: RoomId) -> bytes:
 def ticket_cookie(room: RoomId, ticket: str) -> tuple[bytes, bytes]:
     """Return the header that leaves the ticket with the visitor's browser.
 
-    It goes with the browser's session: a line outlives neither the sale nor, usually, the tab.
+    It outlives the browser's session, so that a phone that was put away keeps its place.
     """
     value = cookie_name(room) + b"=" + ticket.encode("ascii")
-    return (b"set-cookie", value + b"; Path=/; Secure; HttpOnly; SameSite=Lax")
+    attributes = b"; Path=/; Max-Age=%d; Secure; HttpOnly; SameSite=Lax" % COOKIE_S
+    return (b"set-cookie", value + attributes)
 
 
 def given_token(request: Request, room: RoomId) -> str | None:
@@ -73,13 +76,11 @@ class Identity:
 
     Args:
         keys: The keys that tickets and passes are made with.
-        clock: The present, for the choice of keys.
         trusting: Whether a visitor may be named without proof (trial mode).
     """
 
-    def __init__(self, keys: Keys, clock: Clock, *, trusting: bool) -> None:
+    def __init__(self, keys: Keys, *, trusting: bool) -> None:
         self._keys = keys
-        self._clock = clock
         self._passes = lru_cache(maxsize=PASSES_CACHED)(read_token)
         self.trusting = trusting
 
@@ -121,9 +122,11 @@ class Identity:
         return claim.place
 
     def _read(self, token: str, room: RoomId, visitor: VisitorId) -> Claim:
-        ring = self._keys.ring(self._clock.now_ms())
+        # Nothing longer is ours, and remembering it would let strangers fill the memory.
+        if len(token) > TOKEN_MAX:
+            return FORGED
         reader = read_token if token.startswith(TICKET_VERSION) else self._passes
-        return reader(ring, room, visitor, token)
+        return reader(self._keys.current, room, visitor, token)
 
 
 def judge(turn: Turn, claim: int) -> Slot:

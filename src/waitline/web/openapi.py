@@ -21,6 +21,10 @@ _TICKET = {
     "description": "The visitor's ticket or pass; needed in production mode",
     "schema": {"type": "string", "minLength": 1},
 }
+_OPERATOR = {
+    "operatorKey": {"type": "apiKey", "in": "header", "name": "X-Operator-Key"},
+    "operatorBearer": {"type": "http", "scheme": "bearer"},
+}
 _PREFIX = "#/components/schemas/"
 
 
@@ -33,11 +37,31 @@ def document(framework: FastAPI) -> dict[str, Any]:
     structs = [Named, Shown, Entered, Status, NowServing, ProblemBody]
     _, schemas = msgspec.json.schema_components(structs, ref_template=_PREFIX + "{name}")
     whole.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+    _tell_names(whole["components"]["schemas"])
+    whole["components"]["securitySchemes"] = _OPERATOR
     whole["paths"] = {**_hot_calls(), **whole["paths"]}
     for calls in whole["paths"].values():
         for call in calls.values():
             _tell_refusals(call["responses"])
+            _tell_rooms(call)
     return whole
+
+
+def _tell_names(schemas: dict[str, Any]) -> None:
+    """Describe the names in bodies as long as they may be; numbers are read as text."""
+    for struct in (Named, Shown):
+        properties = schemas[struct.__name__]["properties"]
+        for name in ("concertId", "userId"):
+            properties[name] = {"anyOf": [_NAME, {"type": "number"}]}
+
+
+def _tell_rooms(call: dict[str, Any]) -> None:
+    """Say how a room is named in a path, and that operators' calls need the operator's key."""
+    for parameter in call.get("parameters", ()):
+        if parameter["in"] == "path" and parameter["name"] == "room":
+            parameter["schema"] = _NAME
+    if "rooms" in call.get("tags", ()):
+        call["security"] = [{name: []} for name in _OPERATOR]
 
 
 def _hot_calls() -> dict[str, Any]:

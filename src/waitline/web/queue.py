@@ -1,11 +1,12 @@
 """The visitors' hot calls: enter, status, activate, extend, validate, remove."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import ceil
+from typing import Any
 
 import msgspec
 
@@ -124,6 +125,20 @@ class Batchers:
             leave=Batcher(line.leave),
         )
 
+    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what must run while they are in use."""
+        return [
+            batcher.run()
+            for batcher in (
+                self.join,
+                self.status,
+                self.validate,
+                self.activate,
+                self.extend,
+                self.leave,
+            )
+        ]
+
 
 class Tokens:
     """Gives visitors the token that fits where they stand.
@@ -216,7 +231,9 @@ class QueueCalls:
         token: str | None = None
         if new or self._who.owns(request, room, visitor, place):
             token = self._tokens.ticket(room, visitor, place, joined_ms)
-        wait = policy.wait_range(ahead + 1, await self._board.pace(room))
+        posted = self._board.fresh(room)
+        pace = posted.pace if posted is not None else await self._board.pace(room)
+        wait = policy.wait_range(ahead + 1, pace)
         minutes = ceil(wait.high / 60) if wait else None
         data = Entered(room, visitor, ahead + 1, total, minutes, State.WAITING, token, new)
         answer = success(request, texts.ENTERED, data, 201)

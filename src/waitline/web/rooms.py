@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from waitline.ids import RoomId
 from waitline.queue import policy
-from waitline.queue.model import DAY_MS, LimitError, Mode, Rules, Survey
+from waitline.queue.model import DAY_MS, RANGES, LimitError, Mode, Rules, Survey
 from waitline.queue.rooms import Rooms
 from waitline.settings import Settings
 from waitline.web import texts
@@ -198,7 +198,12 @@ class RoomCalls:
 
 
 def _invalid(error: LimitError) -> InputInvalid:
-    return InputInvalid(_WIRE_NAMES[error.name], Text(error.reason, error.reason))
+    reason = error.reason
+    if error.name in _TIMES.values():
+        # The rule is in ms, and the wire in seconds.
+        least, most = (limit / 1000 for limit in RANGES[error.name])
+        reason = f"must be from {least:g} to {most:g}"
+    return InputInvalid(_WIRE_NAMES[error.name], Text(reason, reason))
 
 
 def _success(request: Request, message: Text, data: dict[str, Any]) -> dict[str, Any]:

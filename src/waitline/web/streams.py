@@ -4,6 +4,7 @@ Source: the WHATWG HTML standard, section 9.2 (server-sent events).
 """
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 from fastapi import APIRouter
@@ -20,6 +21,7 @@ from waitline.queue.store import Line
 from waitline.web import problems
 from waitline.web.asgi import Receive, Request, Scope, Send
 from waitline.web.identity import Identity
+from waitline.web.problems import BodyTooLarge
 from waitline.web.queue import QueueCalls
 
 KEEPALIVE_S = 15.0
@@ -100,6 +102,9 @@ class Streams:
                 except TimeoutError:
                     await _write(send, b": still here\n\n")
                     continue
+                if self._feed.ended:
+                    # The browser comes again by itself, to a process that goes on.
+                    break
                 subscription.changed.clear()
                 text, ends = self._news(stream, subscription)
                 await _write(send, text)
@@ -154,11 +159,15 @@ class _Stream(Response):
             await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
             telling.cancel()
             leaving.cancel()
+        if telling.cancelled():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    # Nothing is to be sent here: whoever sends a long body is let go.
+    with suppress(BodyTooLarge):
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 async def _write(send: Send, text: bytes) -> None:

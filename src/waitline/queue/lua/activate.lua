@@ -44,6 +44,8 @@ for i = 1, #ARGV / 2 do
         expires = string.format('%d', now + ttl)
         state = 'A'
         local renewed = table.concat({state, place, joined, called, extensions, expires}, '|')
+        -- Removed first: a full store refuses a script's first write if it needs memory.
+        redis.call('HDEL', slots, visitor)
         redis.call('HSET', slots, visitor, renewed)
         redis.call('ZADD', admitted, expires, visitor)
         redis.call('HINCRBY', room, 'activated', 1)

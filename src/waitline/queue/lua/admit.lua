@@ -55,7 +55,9 @@ if total == 0 then return {{'moved', 0, 0, 0, free, math.floor(tokens)}} end
 
 if holder ~= '' then
   local remaining = tonumber(lease_until or 0) - now
-  if lease_holder ~= holder and remaining > 0 then
+  -- One that would last longer than a lease is from before the clock was set back. Its holder may
+  -- be dead, and the room would stand still until the clock has caught up.
+  if lease_holder ~= holder and remaining > 0 and remaining <= lease_ms then
     redis.pcall('HINCRBY', room, 'lease_refused', 1)
     return {{'leased', remaining}}
   end

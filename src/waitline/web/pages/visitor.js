@@ -6,6 +6,8 @@ export const room = roomOf(location.pathname);
 const named = new URLSearchParams(location.search).get("visitor");
 const STORED_AS = JSON.stringify(["waitline", room, named]);
 let memory = {};
+// Never stored: between visits the cookie carries it, which no script can read.
+let token = null;
 
 function roomOf(path) {
   const name = path.slice("/rooms/".length);
@@ -16,7 +18,7 @@ function roomOf(path) {
   }
 }
 
-// visitor, token, place, and the first position. All tabs of a browser share one place, so this is
+// visitor, place, and the first position. All tabs of a browser share one place, so this is
 // read again at every use.
 export function kept() {
   try {
@@ -38,13 +40,14 @@ export function keep(changes) {
 }
 
 export function forget() {
-  keep({ token: null, place: null, first: null });
+  token = null;
+  keep({ place: null, first: null });
 }
 
 // After a token was refused: the cookie may still prove the place; if not, the browser has lost it
 // and can only take another.
 export function renamed() {
-  if (!kept().token && !named) keep({ visitor: randomName() });
+  if (!token && !named) keep({ visitor: randomName() });
   forget();
 }
 
@@ -75,7 +78,7 @@ export async function fetched(url, options = {}) {
 }
 
 export async function call(method, verb) {
-  const { visitor, token } = kept();
+  const { visitor } = kept();
   const who = { concertId: room, userId: visitor };
   const options = { method, headers: token ? { "X-Queue-Token": token } : {} };
   let url = `/api/v1/queue/${verb}`;
@@ -86,6 +89,6 @@ export async function call(method, verb) {
     url += `?${new URLSearchParams(who)}`;
   }
   const { data } = await fetched(url, options);
-  if (data?.token) keep({ token: data.token });
+  if (data?.token) token = data.token;
   return data;
 }

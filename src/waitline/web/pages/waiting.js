@@ -157,13 +157,14 @@ async function run() {
       failures = 0;
       put("notice", "");
     } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      failed(name, problem);
+      // A bug must not cost anybody the turn: it is reported, and the deed tried again.
+      if (!(problem instanceof Problem)) console.error(problem);
+      await failed(name, problem);
     }
   }
 }
 
-function failed(name, { code, retryAfterMs }) {
+async function failed(name, { code, retryAfterMs = 0 }) {
   if (code === "Q001") return end("gone");
   if (code === "Q002") return end("expired");
   if (code === "Q005") {
@@ -172,6 +173,8 @@ function failed(name, { code, retryAfterMs }) {
   }
   const place = kept().place ? ` ${T.kept}` : "";
   put("notice", (T.problems[code] ?? T.problems.other) + place);
+  // Whoever is not let into the line may still be told why.
+  if (code === "C005" || code === "Q004") await deeds.board().catch(() => {});
   if (code === "Q003") {
     renamed();
     due.clear();
@@ -213,6 +216,7 @@ function draw() {
   const percent = first > 1 ? Math.floor(((first - shown) / (first - 1)) * 100) : 100;
   document.title = `#${position} – ${room}`;
   put("position", position);
+  at("position").style.setProperty("--chars", position.length);
   put("waiting", T.waiting(figures.format(Math.max(board?.waiting ?? 0, shown)), shown));
   at("bar").style.width = `${percent}%`;
   at("progress").setAttribute("aria-valuenow", percent);

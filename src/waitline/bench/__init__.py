@@ -1,0 +1,6 @@
+"""What measures Waitline on the machine that it is called on.
+
+machine.py   which machine, which cores, how much processor time
+hot_path.py  requests/s of the calls, next to an empty handler and a naive server
+scripts.py   visitors/s of the scripts, memory of the store, time to admit
+"""

@@ -1,0 +1,64 @@
+"""Which machine this is, which cores are used, and how much processor time a process took."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from waitline import __version__
+from waitline.clock import SystemClock
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def cores() -> tuple[int, int]:
+    """Return the core for the server, and the one for everything else.
+
+    They are the same where there is only one, and then nothing measured here means much.
+    """
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[0], allowed[-1]
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process and all its threads on one core."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {core})
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process has used, in s."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def described() -> dict[str, str | int]:
+    """Return what a figure needs beside it to mean something."""
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "processor": models[0] if models else platform.machine(),
+        "cores": os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "waitline": __version__,
+        "commit": _commit(),
+        "at_ms": SystemClock().now_ms(),
+    }
+
+
+def _commit() -> str:
+    # Where there is no git, or no checkout, figures go without it.
+    try:
+        return subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git there is
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,0 +1,333 @@
+"""A crowd of visitors, and the book that is kept of what each of them was told.
+
+Callers take turns on connections of their own: each asks, waits for the answer and asks on, so the
+load is as high as the service bears and never higher. A visitor whose request fails tries again,
+as a browser would.
+"""
+
+import asyncio
+import json
+from base64 import urlsafe_b64decode
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from itertools import count, pairwise
+from time import monotonic
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from waitline.ids import RoomId
+from waitline.queue.audit import Snapshot, examine
+
+# Seconds between two looks at a condition.
+LOOK_S = 0.02
+
+# Seconds after which a caller no longer waits for an answer.
+PATIENCE_S = 10.0
+
+# Seconds between two tries of a visitor who was turned away.
+AGAIN_S = 0.05
+
+CALLERS = 6
+
+
+class CutOffError(Exception):
+    """The connection ended before the answer was whole; `part` had come of it."""
+
+    def __init__(self, part: bytes) -> None:
+        super().__init__(part)
+        self.part = part
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+    @property
+    def json(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.body)
+        return document
+
+
+class Caller:
+    """One connection, opened when it is needed."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, method: str, path: str, body: object = None) -> Reply:
+        """Send a request and return its answer.
+
+        Raises:
+            CutOffError: There was none.
+        """
+        started = monotonic()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                reader, _ = await self.send(packed(method, path, body))
+                reply = await received(reader, started)
+        except (OSError, EOFError, TimeoutError) as error:
+            await self.close()
+            raise CutOffError(getattr(error, "partial", b"")) from None
+        except CutOffError:
+            await self.close()
+            raise
+        if reply.headers.get("connection") == "close":
+            await self.close()
+        return reply
+
+    async def send(self, packet: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        writer.write(packet)
+        await writer.drain()
+        return reader, writer
+
+    async def close(self) -> None:
+        if self._streams is not None:
+            _, writer = self._streams
+            self._streams = None
+            writer.close()
+            # Broken before it was closed: gone either way.
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+def packed(method: str, path: str, body: object = None) -> bytes:
+    """Return a request as it is sent."""
+    content = b"" if body is None else json.dumps(body).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n"
+    if content:
+        head += "Content-Type: application/json\r\n"
+    return head.encode() + b"\r\n" + content
+
+
+async def received(reader: asyncio.StreamReader, started: float) -> Reply:
+    """Read one answer.
+
+    Raises:
+        CutOffError: It is not whole.
+    """
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        raise CutOffError(error.partial) from None
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    try:
+        body = await reader.readexactly(int(headers["content-length"]))
+    except asyncio.IncompleteReadError as error:
+        raise CutOffError(head + error.partial) from None
+    return Reply(int(first.split()[1]), headers, body, monotonic() - started)
+
+
+Request = tuple[str, str, object]
+"""Method, path, body."""
+
+
+def enter(room: RoomId, visitor: str) -> Request:
+    return "POST", "/api/v1/queue/enter", {"concertId": room, "userId": visitor}
+
+
+def named(method: str, verb: str, room: RoomId, visitor: str) -> Request:
+    """Return a request that names room and visitor in its path."""
+    names = urlencode({"concertId": room, "userId": visitor})
+    return method, f"/api/v1/queue/{verb}?{names}", None
+
+
+async def at_once(port: int, asked: list[Request]) -> list[Reply]:
+    """Send requests at the same time, over connections that are open already."""
+    callers = [Caller(port) for _ in asked]
+    await asyncio.gather(*(caller.ask("GET", "/actuator/health/liveness") for caller in callers))
+    replies = await asyncio.gather(
+        *(caller.ask(*request) for caller, request in zip(callers, asked, strict=True))
+    )
+    await asyncio.gather(*(caller.close() for caller in callers))
+    return list(replies)
+
+
+def one(port: int, request: Request) -> Reply:
+    """Send a single request."""
+    return asyncio.run(at_once(port, [request]))[0]
+
+
+def place_of(token: str) -> int:
+    """Return the place that a ticket or a pass carries."""
+    parts = token.split(".")
+    if parts[0] == "t1":
+        return int(parts[2])
+    claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    place: int = claims["place"]
+    return place
+
+
+@dataclass(slots=True)
+class Told:
+    """What a visitor was told at its entry, and when: by a clock of this process."""
+
+    place: int
+    asked_s: float
+    answered_s: float
+
+
+class Crowd:
+    """Visitors of one room, arriving until they are told to stop."""
+
+    def __init__(self, port: int, room: RoomId, *, callers: int = CALLERS) -> None:
+        self.port = port
+        self.room = room
+        self.told: dict[str, Told] = {}
+        self.activated: set[str] = set()
+        # Those who had a place and are not known any more.
+        self.unknown: set[str] = set()
+        # Refusals by status, and connections that ended without an answer.
+        self.turned_away: Counter[int | str] = Counter()
+        self.halves: list[bytes] = []
+        self.slowest_s = 0.0
+        self._callers = callers
+        self._numbers = count(1)
+        self._stop = asyncio.Event()
+
+    @asynccontextmanager
+    async def arriving(self) -> AsyncIterator["Crowd"]:
+        """Let visitors arrive, and the first of them activate, until the block ends.
+
+        Whoever asks when it ends is still answered.
+        """
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._callers):
+                group.create_task(self._arrive())
+            group.create_task(self._activate())
+            try:
+                yield self
+            finally:
+                self._stop.set()
+
+    async def _arrive(self) -> None:
+        caller = Caller(self.port)
+        while not self._stop.is_set():
+            visitor = f"v{next(self._numbers)}"
+            asked_s = monotonic()
+            while not self._stop.is_set():
+                reply = await self._try(caller, *enter(self.room, visitor))
+                if reply is not None and reply.status == 201:
+                    place = place_of(reply.json["data"]["token"])
+                    self.told[visitor] = Told(place, asked_s, monotonic())
+                    break
+                await paused(AGAIN_S, self._stop)
+        await caller.close()
+
+    async def _activate(self) -> None:
+        caller = Caller(self.port)
+        while not self._stop.is_set():
+            done = self.activated | self.unknown
+            for visitor in [name for name in self.told if name not in done][:20]:
+                reply = await self._try(caller, *named("POST", "activate", self.room, visitor))
+                if reply is not None and reply.status == 200:
+                    self.activated.add(visitor)
+                elif reply is not None and reply.status == 404:
+                    self.unknown.add(visitor)
+            await paused(AGAIN_S, self._stop)
+        await caller.close()
+
+    async def _try(
+        self, caller: Caller, method: str, path: str, body: object = None
+    ) -> Reply | None:
+        try:
+            reply = await caller.ask(method, path, body)
+        except CutOffError as cut:
+            self.turned_away["cut off"] += 1
+            if cut.part:
+                self.halves.append(cut.part)
+            return None
+        self.slowest_s = max(self.slowest_s, reply.seconds)
+        if reply.status >= 500:
+            self.turned_away[reply.status] += 1
+            assert_unavailable(reply)
+        return reply
+
+    async def grows(self, by: int, deadline_s: float) -> None:
+        """Wait until so many more have a place."""
+        before = len(self.told)
+        await reached(lambda: len(self.told) >= before + by, deadline_s, f"{by} get a place")
+
+    @property
+    def silence_s(self) -> float:
+        """The longest time in which nobody was given a place."""
+        times = sorted(told.answered_s for told in self.told.values())
+        return max(later - earlier for earlier, later in pairwise(times))
+
+
+def assert_unavailable(reply: Reply) -> None:
+    assert reply.status == 503, reply
+    assert reply.json["code"] == "E003", reply
+    assert int(reply.headers["retry-after"]) >= 1, reply
+
+
+def assert_kept(crowd: Crowd, seen: Snapshot) -> None:
+    """Hold a room against what its visitors were told.
+
+    The order that counts is the one a visitor can see: who had an answer before another began to
+    ask has the lower place.
+    """
+    places = dict(seen.waiting) | {visitor: slot.place for visitor, slot in seen.slots.items()}
+    here = {str(visitor): place for visitor, place in places.items()}
+    lost = sorted(crowd.told.keys() - here.keys())
+    assert not lost, f"{len(lost)} acknowledged visitors are lost, {lost[:3]} among them"
+    moved = [visitor for visitor, told in crowd.told.items() if here[visitor] != told.place]
+    assert not moved, f"{len(moved)} have another place than they were told: {moved[:3]}"
+
+    in_line = sorted(crowd.told.values(), key=lambda told: -told.place)
+    earliest_s = float("inf")
+    for later, told in pairwise(in_line):
+        earliest_s = min(earliest_s, later.answered_s)
+        assert told.asked_s < earliest_s, f"place {told.place} was given after a higher one"
+
+    active = {str(visitor) for visitor, slot in seen.slots.items() if slot.state == "ACTIVE"}
+    assert crowd.activated <= active, "an acknowledged activation is lost"
+    assert not seen.passed, "nobody was silent long enough to be passed over"
+    # Nobody has left, so a second admission of anybody would make these differ.
+    assert seen.number("admitted") == len(seen.slots), "somebody was admitted twice"
+    findings = examine(seen)
+    assert not findings, findings
+
+
+async def assert_answers(crowd: Crowd, seen: Snapshot) -> None:
+    """Ask for every visitor's status, and hold it against the room, which must be paused."""
+    in_line = sorted(seen.waiting, key=lambda visitor: seen.waiting[visitor])
+    positions = {str(visitor): index for index, visitor in enumerate(in_line, 1)}
+    states = {str(visitor): str(slot.state) for visitor, slot in seen.slots.items()}
+    rest = iter(list(crowd.told))
+
+    async def ask() -> None:
+        caller = Caller(crowd.port)
+        for visitor in rest:
+            reply = await caller.ask(*named("GET", "status", crowd.room, visitor))
+            data = reply.json["data"]
+            assert data["status"] == states.get(visitor, "WAITING"), visitor
+            assert data["position"] == positions.get(visitor, 0), visitor
+            assert place_of(data["token"]) == crowd.told[visitor].place, visitor
+        await caller.close()
+
+    await asyncio.gather(*(ask() for _ in range(CALLERS)))
+
+
+async def paused(seconds: float, unless: asyncio.Event | None = None) -> None:
+    """Give others their turn, for a moment or until the event."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for((unless or asyncio.Event()).wait(), seconds)
+
+
+async def reached(condition: Callable[[], bool], deadline_s: float, what: str) -> None:
+    """Return as soon as the condition holds; fail if it does not in time."""
+    deadline = monotonic() + deadline_s
+    while not condition():
+        assert monotonic() < deadline, f"{what}: not within {deadline_s:g} s"
+        await paused(LOOK_S)

@@ -1,0 +1,190 @@
+"""Waitline as an operator runs it, with a look at the processes that it consists of."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.processes import Program, free_port, started, until
+from waitline.ids import RoomId
+from waitline.lua import Valkey
+from waitline.queue import audit
+from waitline.queue.audit import Snapshot
+
+# Seconds until everything answers: two interpreters import the service one after the other.
+START_S = 30.0
+
+# Seconds for what takes well under one, on a machine that others use too.
+SOON_S = 10.0
+
+WAITLINE = (sys.executable, "-m", "waitline")
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running `waitline up`."""
+
+    program: Program
+    port: int
+    data_dir: Path
+    url: str
+
+    @property
+    def queue(self) -> int:
+        """The process that listens for the workers, or that is the only one."""
+        return self._part("queue")
+
+    @property
+    def admitter(self) -> int:
+        return self._part("admitter")
+
+    @property
+    def valkey(self) -> int:
+        return next(pid for pid in children(self.program.pid) if "valkey-server" in _command(pid))
+
+    @property
+    def workers(self) -> list[int]:
+        return [pid for pid in children(self.queue) if "spawn_main" in _command(pid)]
+
+    def _part(self, name: str) -> int:
+        wanted = f"waitline {name}"
+        return next(pid for pid in children(self.program.pid) if wanted in _command(pid))
+
+    def whole(self) -> bool:
+        """Whether every process is there, and the service is ready."""
+        try:
+            parts = self.queue, self.admitter, self.valkey
+        except StopIteration:
+            return False
+        return bool(parts) and is_ready(self.port)
+
+    def operator(self, method: str, path: str, body: dict[str, object]) -> dict[str, Any]:
+        key = (self.data_dir / "operator.key").read_text("utf-8").strip()
+        answer = httpx.request(
+            method,
+            f"http://127.0.0.1:{self.port}/api/v1/rooms{path}",
+            json=body,
+            headers={"X-Operator-Key": key},
+            timeout=SOON_S,
+        )
+        assert answer.is_success, answer.text
+        data: dict[str, Any] = answer.json()["data"]
+        return data
+
+    def room(self, name: str, **rules: object) -> RoomId:
+        self.operator("POST", "", {"room": name, **rules})
+        return RoomId(name)
+
+    def change(self, room: RoomId, **rules: object) -> None:
+        self.operator("PATCH", f"/{room}", rules)
+
+    def audited(self, room: RoomId) -> list[Any]:
+        """Return what `waitline audit` finds in a room."""
+        where = ("--data-dir", str(self.data_dir), "--valkey-url", self.url)
+        argv = [*WAITLINE, "audit", "--room", room, "--json", *where]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)  # noqa: S603 - our own command
+        assert done.returncode in {0, 1}, done.stderr
+        findings: list[Any] = json.loads(done.stdout)["findings"]
+        assert bool(findings) == bool(done.returncode), "its exit status says something else"
+        return findings
+
+
+@contextmanager
+def up(
+    data_dir: Path, *, workers: int = 2, valkey_url: str | None = None, port: int | None = None
+) -> Iterator[Stack]:
+    """Run `waitline up` on a folder; with its own Valkey unless an address is given."""
+    port = port or free_port()
+    options = ["--queue-port", port, "--workers", workers, "--data-dir", data_dir]
+    if valkey_url:
+        options += ["--valkey-url", valkey_url]
+    argv = [*WAITLINE, "up", *map(str, options)]
+    with started(argv, {}, lambda: True, START_S) as program:
+        # Its own word, since what was there before may still answer on the port.
+        until(lambda: "Waitline is up" in program.output, START_S, "it says that it is up")
+        url = valkey_url or (data_dir / "valkey.url").read_text("utf-8")
+        yield Stack(program, port, data_dir, url)
+
+
+def is_ready(port: int) -> bool:
+    # Asked fifty times a second while the service starts, so it must cost next to nothing.
+    connection = HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/actuator/health/readiness")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def snapshot(url: str, room: RoomId) -> Snapshot:
+    """Read a whole room at one instant."""
+
+    async def read() -> Snapshot:
+        store = Valkey(url, timeout_s=SOON_S)
+        try:
+            return await audit.read(store, room)
+        finally:
+            await store.close()
+
+    return asyncio.run(read())
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that run."""
+    found: list[int] = []
+    # Each thread has a list of its own, and may end while it is read.
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, path.read_text("ascii").split())
+    return [child for child in found if runs(child)]
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that came of it."""
+    return [pid, *(each for child in children(pid) for each in family(child))]
+
+
+def runs(pid: int) -> bool:
+    """Whether a process runs; one that has died and was not collected does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def gone(pids: Sequence[int], deadline_s: float, what: str) -> None:
+    """Wait until none of them runs."""
+    until(lambda: not any(map(runs, pids)), deadline_s, what)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def sockets(pid: int) -> int:
+    """Return how many sockets a process has open: the busiest worker has most."""
+    names = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            names.append(str(path.readlink()))
+    return sum(name.startswith("socket:") for name in names)
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text("utf-8").replace("\0", " ")
+    except OSError:
+        return ""

@@ -1,0 +1,275 @@
+"""Q7: an acknowledged join survives the death of any one process, under load."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.faults.crowd import Crowd, assert_answers, assert_kept, reached
+from tests.faults.stack import (
+    SOON_S,
+    START_S,
+    WAITLINE,
+    Stack,
+    children,
+    family,
+    gone,
+    is_ready,
+    kill,
+    runs,
+    snapshot,
+    sockets,
+    up,
+)
+from tests.processes import free_port, started, until
+from waitline.cli.serve import DRAIN_S
+from waitline.embedded import Valkey
+from waitline.ids import RoomId, VisitorId
+from waitline.lua import Valkey as Store
+from waitline.queue.audit import examine
+from waitline.queue.model import BATCH_MAX, Limits, Rules, State
+from waitline.queue.rooms import Rooms
+from waitline.queue.store import Line
+
+# Visitors who arrive before a process dies, and after it is back.
+ARRIVALS = 500
+
+# Slow enough that most still wait when a process dies, and fast enough that hundreds do not.
+ADMIT_PER_S = 300
+
+# Seconds until another admitter goes on: the lease of three, the next visit, and a busy machine.
+TAKE_OVER_S = 4.5
+
+
+async def load(stack: Stack, room: RoomId, fault: Callable[[], object]) -> Crowd:
+    """Let a fault happen in the middle of joins and admissions."""
+    async with Crowd(stack.port, room).arriving() as crowd:
+        await crowd.grows(ARRIVALS, SOON_S)
+        await reached(lambda: len(crowd.activated) > 20, SOON_S, "admissions have begun")
+        await asyncio.to_thread(fault)
+        await crowd.grows(ARRIVALS, 2 * SOON_S)
+        before = len(crowd.activated)
+        await reached(lambda: len(crowd.activated) > before, SOON_S, "admissions go on")
+    return crowd
+
+
+def assert_whole(stack: Stack, crowd: Crowd) -> None:
+    """Hold the room against what its visitors were told, whoever tells it."""
+    stack.change(crowd.room, mode="paused")
+    seen = snapshot(stack.url, crowd.room)
+    assert_kept(crowd, seen)
+    assert len(seen.waiting) > ARRIVALS // 4, "too few waited for this to prove much"
+    asyncio.run(assert_answers(crowd, seen))
+    assert stack.audited(crowd.room) == []
+    assert not crowd.unknown
+    assert not crowd.halves
+
+
+@pytest.mark.parametrize("part", ["worker", "queue", "admitter", "valkey"])
+def test_an_acknowledged_visitor_survives_a_killed(part: str, stack: Stack) -> None:
+    room = stack.room(part, admitPerSecond=ADMIT_PER_S, admitBurst=20)
+    killed: list[int] = []
+
+    def fault() -> None:
+        # Not just any worker: one that visitors are talking to.
+        busiest = max(stack.workers, key=sockets)
+        killed.append(busiest if part == "worker" else getattr(stack, part))
+        kill(killed[0])
+
+    crowd = asyncio.run(load(stack, room, fault))
+
+    assert not runs(killed[0])
+    assert bool(crowd.turned_away) == (part != "admitter"), crowd.turned_away
+    # Longest for the queue service, whose workers have to be started anew: about 2 s.
+    assert crowd.silence_s < SOON_S
+    until(lambda: stack.whole() and len(stack.workers) == 2, SOON_S, "all is there again")
+    assert_whole(stack, crowd)
+
+
+def test_without_its_file_the_store_loses_acknowledged_visitors(folder: Path) -> None:
+    """The control of the above: the same load and check, with the append-only file off."""
+    valkey = Valkey(folder / "store", args=("appendonly no",))
+    valkey.start()
+
+    def crash() -> None:
+        valkey.kill()
+        valkey.start()
+
+    try:
+        with up(folder / "data", workers=1, valkey_url=valkey.url) as stack:
+            room = stack.room("control", admitPerSecond=ADMIT_PER_S)
+            crowd = asyncio.run(load(stack, room, crash))
+            with pytest.raises(AssertionError, match="acknowledged visitors are lost"):
+                assert_kept(crowd, snapshot(stack.url, room))
+    finally:
+        valkey.stop()
+
+
+def test_the_checks_notice_what_a_crash_could_do(stack: Stack) -> None:
+    """The control of the above for what no crash is known to do: each damage is done by hand."""
+    room = stack.room("damage", admitPerSecond=ADMIT_PER_S)
+    crowd = asyncio.run(load(stack, room, lambda: None))
+    stack.change(room, mode="paused")
+    seen = snapshot(stack.url, room)
+    assert_kept(crowd, seen)
+    first, second = sorted(seen.waiting, key=lambda visitor: seen.waiting[visitor])[:2]
+    inside = next(iter(seen.slots))
+
+    def waiting(**places: int) -> dict[VisitorId, int]:
+        return dict(seen.waiting) | {VisitorId(name): place for name, place in places.items()}
+
+    swapped = waiting(**{first: seen.waiting[second], second: seen.waiting[first]})
+    twice = dict(seen.fields) | {"admitted": str(seen.number("admitted") + 1)}
+    active = VisitorId(next(iter(crowd.activated)))
+    back = dict(seen.slots) | {active: seen.slots[active]._replace(state=State.READY)}
+    for damage, words in (
+        (replace(seen, waiting={k: v for k, v in seen.waiting.items() if k != first}), "are lost"),
+        (replace(seen, waiting=swapped), "another place than they were told"),
+        (replace(seen, waiting=waiting(**{inside: 1})), "invariant='Q6'"),
+        (replace(seen, fields=twice), "admitted twice"),
+        (replace(seen, slots=back), "activation is lost"),
+    ):
+        with pytest.raises(AssertionError, match=words):
+            assert_kept(crowd, damage)
+
+    late = crowd.told[first]
+    crowd.told[first] = replace(late, asked_s=crowd.told[second].answered_s + 1)
+    with pytest.raises(AssertionError, match="given after a higher one"):
+        assert_kept(crowd, seen)
+
+
+def test_of_two_admitters_one_takes_over_within_the_lease(folder: Path) -> None:
+    valkey = Valkey(folder / "store")
+    valkey.start()
+    room = RoomId("leased")
+    # More than the admitters can let in while this runs.
+    crowd = 4_000
+    limits = Limits(admit_per_s=ADMIT_PER_S, admit_burst=20)
+
+    async def prepare() -> None:
+        store = Store(valkey.url)
+        assert await Rooms(store).ensure(room, Rules(limits=limits))
+        for first in range(0, crowd, BATCH_MAX):
+            names = [VisitorId(f"v{number}") for number in range(first, first + BATCH_MAX)]
+            await Line(store).join(room, names)
+        await store.close()
+
+    def holder() -> int:
+        return int(snapshot(valkey.url, room).fields.get("lease_holder", ":0").split(":")[-1])
+
+    def admitted() -> int:
+        return snapshot(valkey.url, room).number("admitted")
+
+    argv = [*WAITLINE, "admitter", "--valkey-url", valkey.url, "--data-dir", str(folder / "data")]
+    try:
+        asyncio.run(prepare())
+        with ExitStack() as programs:
+            pair = {
+                programs.enter_context(started(argv, {}, lambda: True, START_S)).pid
+                for _ in range(2)
+            }
+            until(lambda: snapshot(valkey.url, room).number("lease_refused") > 0, START_S, "both")
+            dead = holder()
+            assert dead in pair
+            kill(dead)
+            until(lambda: not runs(dead), SOON_S, "it is dead")
+            before = admitted()
+            # The other looks again when the lease has run out.
+            until(lambda: admitted() > before, TAKE_OVER_S, "the other takes over")
+            assert {holder()} == pair - {dead}
+            seen = snapshot(valkey.url, room)
+            assert seen.number("admitted") == len(seen.slots)
+            assert len(seen.slots) + len(seen.waiting) == seen.number("entered")
+            assert examine(seen) == []
+    finally:
+        valkey.stop()
+
+
+def test_the_line_is_the_same_after_a_restart_of_everything(folder: Path) -> None:
+    port = free_port()
+    with up(folder, port=port) as stack:
+        room = stack.room("again", admitPerSecond=ADMIT_PER_S)
+        crowd = asyncio.run(load(stack, room, lambda: None))
+        stack.change(room, mode="paused")
+        before = snapshot(stack.url, room)
+        # With nobody left to stop them, its processes see by themselves that it is gone; whoever
+        # starts it again need not wait for that.
+        killed = services(stack)
+        kill(stack.program.pid)
+
+    with up(folder, port=port) as stack:
+        after = snapshot(stack.url, room)
+        assert after.waiting == before.waiting
+        assert after.slots == before.slots
+        assert_kept(crowd, after)
+        asyncio.run(assert_answers(crowd, after))
+        assert stack.audited(room) == []
+        assert not any(map(runs, killed))
+        stopped = services(stack)
+        os.kill(stack.program.pid, signal.SIGTERM)
+        gone(stopped, DRAIN_S + SOON_S, "every process has ended")
+
+    valkey = Valkey(folder / "valkey")
+    valkey.start()
+    try:
+        assert snapshot(valkey.url, room).waiting == before.waiting
+    finally:
+        valkey.stop()
+
+
+def services(stack: Stack) -> list[int]:
+    """Return every process but the store: one that outlives the others is stopped by the next."""
+    found = [pid for pid in family(stack.program.pid) if pid != stack.valkey]
+    assert len(found) >= 5
+    return found
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(stack: Stack, folder: Path) -> None:
+    argv = [*WAITLINE, "up", "--queue-port", str(stack.port), "--data-dir", str(folder)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=START_S)  # noqa: S603 - our own command
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"waitline: cannot listen on 127.0.0.1, port {stack.port}: Address already in use; "
+        "--queue-port chooses another\n"
+    )
+    assert "Waitline is up" not in done.stdout
+    assert stack.whole()
+
+
+def test_a_hung_worker_is_replaced(stack: Stack) -> None:
+    hung = stack.workers[0]
+    os.kill(hung, signal.SIGSTOP)
+    until(lambda: not runs(hung), 2 * SOON_S, "the hung worker is ended")
+    until(lambda: len(stack.workers) == 2 and is_ready(stack.port), SOON_S, "another one answers")
+
+
+def test_workers_end_with_the_process_that_listens_for_them(folder: Path) -> None:
+    """As `waitline queue` is run in production, with nobody to look after it."""
+    valkey = Valkey(folder / "store")
+    valkey.start()
+    port = free_port()
+    options = ("--queue-port", str(port), "--workers", "2", "--mode", "trial")
+    where = ("--valkey-url", valkey.url, "--data-dir", str(folder / "data"))
+    argv = [*WAITLINE, "queue", *options, *where]
+    try:
+        with started(argv, {}, lambda: is_ready(port), START_S) as first:
+            workers = children(first.pid)
+            kill(first.pid)
+            gone(workers, DRAIN_S + SOON_S, "the workers have ended")
+            with socket.socket() as listener:
+                # As whatever is started in its place would do it.
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(("127.0.0.1", port))
+    finally:
+        valkey.stop()
+
+
+assert sys.platform == "linux", "these tests look at processes through /proc"

@@ -1,0 +1,120 @@
+"""SIGTERM under load: whoever is being answered is answered, and nothing is left behind."""
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from tests.faults.crowd import (
+    Crowd,
+    assert_kept,
+    enter,
+    named,
+    packed,
+    place_of,
+    reached,
+    received,
+)
+from tests.faults.stack import SOON_S, Stack, family, runs, snapshot, up
+from waitline.cli.serve import DRAIN_S
+from waitline.embedded import Valkey
+from waitline.ids import RoomId, VisitorId
+
+# Seconds on top of the draining: the supervisor's and the server's looks, and the store's end.
+STOPPING_S = 4.0
+
+SLOW = 10
+STREAMS = 6
+
+
+@dataclass(slots=True)
+class Ended:
+    """What was seen of a stop."""
+
+    crowd: Crowd
+    late: list[int]
+    streams: list[bytearray]
+    seconds: float
+
+
+async def stop_under_load(stack: Stack, room: RoomId) -> Ended:
+    """Stop everything in the middle of joins, half-sent requests and open streams."""
+    async with Crowd(stack.port, room).arriving() as crowd:
+        await crowd.grows(300, SOON_S)
+        events = [bytearray() for _ in range(STREAMS)]
+        streams = [
+            asyncio.create_task(streamed(stack.port, room, visitor, heard))
+            for visitor, heard in zip(list(crowd.told)[-STREAMS:], events, strict=True)
+        ]
+        await reached(
+            lambda: all(b"event: status-update" in heard for heard in events), SOON_S, "news"
+        )
+        idle, idle_writer = await asyncio.open_connection("127.0.0.1", stack.port)
+        # Requests that the service has begun to read are under way, however slow they are.
+        half: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]] = []
+        for number in range(SLOW):
+            packet = packed(*enter(room, f"slow{number}"))
+            reader, writer = await asyncio.open_connection("127.0.0.1", stack.port)
+            writer.write(packet[:-10])
+            await writer.drain()
+            half.append((reader, writer, packet[-10:]))
+        await crowd.grows(100, SOON_S)
+
+        started = monotonic()
+        os.kill(stack.program.pid, signal.SIGTERM)
+        # Idle connections are closed as soon as a worker begins to stop.
+        assert await asyncio.wait_for(idle.read(), SOON_S) == b""
+        idle_writer.close()
+        late = []
+        for reader, writer, rest in half:
+            writer.write(rest)
+            reply = await received(reader, started)
+            assert reply.status == 201
+            late.append(place_of(reply.json["data"]["token"]))
+            writer.close()
+        await asyncio.gather(*streams)
+        await reached(lambda: not stack.program.alive, DRAIN_S + STOPPING_S, "it has ended")
+        seconds = monotonic() - started
+    return Ended(crowd, late, events, seconds)
+
+
+async def streamed(port: int, room: RoomId, visitor: str, heard: bytearray) -> None:
+    """Note all that a stream says until it ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(packed(*named("GET", "subscribe", room, visitor)))
+    try:
+        while news := await reader.read(4096):
+            heard += news
+    finally:
+        writer.close()
+
+
+def test_sigterm_under_load_leaves_nothing_behind_and_nobody_out(folder: Path) -> None:
+    with up(folder) as stack:
+        room = stack.room("stopping", mode="paused")
+        processes = family(stack.program.pid)
+        assert len(processes) >= 6
+        ended = asyncio.run(stop_under_load(stack, room))
+
+        assert stack.program.process.returncode == 0
+        assert not [pid for pid in processes if runs(pid)]
+        assert "Traceback" not in stack.program.output, stack.program.output
+        assert ended.seconds < DRAIN_S + STOPPING_S
+        assert not (folder / "valkey.url").exists()
+
+    # Between two requests a connection may end; in the middle of an answer it never does.
+    assert not ended.crowd.halves
+    for events in ended.streams:
+        assert events.endswith(b"\r\n0\r\n\r\n"), "the stream broke off"
+
+    valkey = Valkey(folder / "valkey")
+    valkey.start()
+    try:
+        seen = snapshot(valkey.url, room)
+    finally:
+        valkey.stop()
+    assert_kept(ended.crowd, seen)
+    assert len(ended.late) == SLOW
+    assert [seen.waiting.get(VisitorId(f"slow{number}")) for number in range(SLOW)] == ended.late

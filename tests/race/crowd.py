@@ -1,0 +1,68 @@
+"""Many callers at once, each with a connection of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from tests.servers import Server
+from waitline import lua
+from waitline.ids import RoomId
+from waitline.queue import audit, keys
+from waitline.queue.model import Rules
+from waitline.queue.rooms import Rooms
+from waitline.queue.store import Line
+
+T = TypeVar("T")
+
+ROOM = RoomId("race")
+KEYS = keys.of(ROOM)
+
+# A busy machine is no failure here.
+TIMEOUT_S = 5.0
+
+
+class Caller:
+    """One process, as the store sees it."""
+
+    def __init__(self, url: str) -> None:
+        self.store = lua.Valkey(url, timeout_s=TIMEOUT_S)
+        self.line = Line(self.store)
+        self.rooms = Rooms(self.store)
+
+    async def connect(self) -> None:
+        """Be connected before the race begins."""
+        await self.store.command("PING")
+
+
+@asynccontextmanager
+async def callers(server: Server, count: int) -> AsyncIterator[Sequence[Caller]]:
+    """Hold that many callers, all of them connected."""
+    crowd = [Caller(server.url) for _ in range(count)]
+    try:
+        await asyncio.gather(*(caller.connect() for caller in crowd))
+        yield crowd
+    finally:
+        await asyncio.gather(*(caller.store.close() for caller in crowd))
+
+
+async def at_once(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Let all of them start at the same moment."""
+    start = asyncio.Event()
+
+    async def one(call: Callable[[], Awaitable[T]]) -> T:
+        await start.wait()
+        return await call()
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(call)) for call in calls]
+        start.set()
+    return [task.result() for task in tasks]
+
+
+async def opened(caller: Caller, **changes: object) -> None:
+    await caller.rooms.create(ROOM, Rules().changed(changes))
+
+
+async def findings(caller: Caller) -> list[audit.Finding]:
+    return audit.examine(await audit.read(caller.store, ROOM))

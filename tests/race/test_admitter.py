@@ -1,0 +1,81 @@
+"""Two admitters at once over several rooms: harmless, and the leases spare most of the work."""
+
+import asyncio
+from functools import partial
+
+from tests.race.crowd import Caller, at_once, callers
+from tests.servers import Server
+from waitline.admission.admitter import Admitter
+from waitline.ids import RoomId, VisitorId
+from waitline.queue import audit
+from waitline.queue.model import Rules, Slot
+
+ROOMS = [RoomId(f"room {number}") for number in range(5)]
+CROWD = 120
+PER_S = 400
+DEADLINE_S = 10.0
+
+
+async def fill(caller: Caller, room: RoomId) -> None:
+    rules = Rules().changed({"admit_per_s": PER_S, "admit_burst": 40, "active_max": 100})
+    await caller.rooms.create(room, rules)
+    await caller.line.join(room, [VisitorId(f"v{number}") for number in range(CROWD)])
+
+
+async def check(caller: Caller, room: RoomId) -> int:
+    """Check a room in which everybody who may be is inside; return the refused leases."""
+    seen = await audit.read(caller.store, room)
+    assert audit.examine(seen) == []
+    assert len(seen.admitted) == 100
+    assert len(seen.waiting) == CROWD - 100
+    in_line = sorted(seen.slots.values(), key=lambda slot: slot.place)
+    turns = [slot.admitted_ms for slot in in_line]
+    assert turns == sorted(turns)
+    assert [slot.place for slot in in_line] == [*range(1, 101)]
+    standing = await caller.line.status(room, [VisitorId("v0")])
+    assert isinstance(standing[0], Slot)
+    return seen.number("lease_refused")
+
+
+def test_two_admitters_are_harmless(server: Server) -> None:
+    async def race() -> None:
+        async with callers(server, 3) as (one, two, watcher):
+            await at_once([partial(fill, watcher, room) for room in ROOMS])
+
+            async def full() -> bool:
+                surveys = [await watcher.rooms.survey(room) for room in ROOMS]
+                return all(survey.admitted == 100 for survey in surveys)
+
+            async with asyncio.TaskGroup() as group:
+                loops = [
+                    group.create_task(Admitter(caller.rooms, caller.line, name=name).run())
+                    for caller, name in ((one, "one"), (two, "two"))
+                ]
+                await server.until(full, DEADLINE_S)
+                for loop in loops:
+                    loop.cancel()
+            refused = await at_once([partial(check, watcher, room) for room in ROOMS])
+            assert sum(refused) > 0
+
+    server.wait(race())
+
+
+def test_an_admitter_that_died_is_replaced_when_its_lease_ends(server: Server) -> None:
+    async def race() -> None:
+        async with callers(server, 2) as (one, two):
+            await fill(one, ROOMS[0])
+            # Its last call, after which nothing more is heard of it.
+            await one.line.admit(ROOMS[0], holder="dead", lease_ms=300, chunk_max=1)
+            before = await two.rooms.survey(ROOMS[0])
+
+            async def goes_on() -> bool:
+                return (await two.rooms.survey(ROOMS[0])).admitted > before.admitted
+
+            async with asyncio.TaskGroup() as group:
+                loop = group.create_task(Admitter(two.rooms, two.line, name="two").run())
+                await server.until(goes_on, DEADLINE_S)
+                loop.cancel()
+            found = await audit.read(two.store, ROOMS[0])
+            assert audit.examine(found) == []
+
+    server.wait(race())

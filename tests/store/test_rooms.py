@@ -1,0 +1,231 @@
+"""What operators do with rooms, and what a survey of one tells."""
+
+import pytest
+
+from tests.store.room import Room, no_memory
+from waitline.errors import Unavailable
+from waitline.queue import rooms as subject
+from waitline.queue.model import (
+    COUNTERS,
+    UNKNOWN,
+    Joined,
+    LimitError,
+    Limits,
+    Mode,
+    RoomExists,
+    RoomUnknown,
+    Rules,
+    TooManyRooms,
+)
+from waitline.queue.policy import rate_range
+
+
+def test_opened_once(room: Room) -> None:
+    room.open(active_max=7, mode=Mode.PAUSED, message="soon", shop_url="https://shop.example/")
+    before = room.stored()
+    with pytest.raises(RoomExists):
+        room.open(active_max=8)
+    assert not room.server.wait(room.rooms.ensure(room.id, Rules()))
+    assert room.stored() == before
+    assert room.server.wait(room.rooms.names()) == ["r"]
+    survey = room.survey()
+    assert survey.rules == Rules(Mode.PAUSED, "soon", "https://shop.example/", Limits(active_max=7))
+    assert set(survey.counters) == set(COUNTERS)
+    assert set(survey.counters.values()) == {0}
+    numbers = (survey.waiting, survey.admitted, survey.serving, survey.last_place)
+    assert numbers == (0, 0, 0, 0)
+
+
+def test_a_new_room_has_no_admission_to_give_yet(room: Room) -> None:
+    before_ms = room.now_ms()
+    room.open()
+    bucket = room.raw("HGETALL", room.keys.rate)
+    assert bucket["tokens"] == "0"
+    assert before_ms <= int(bucket["tokens_at"]) <= room.now_ms()
+
+
+def test_names_are_sorted_and_bounded(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "ROOMS_MAX", 3)
+    others = [Room(room.server, name) for name in ("b", "가", "a", "c")]
+    for other in others[:3]:
+        other.open()
+    assert room.server.wait(room.rooms.names()) == ["a", "b", "가"]
+    with pytest.raises(TooManyRooms):
+        others[3].open()
+    # One that is there already is no more than before.
+    with pytest.raises(RoomExists):
+        others[0].open()
+    for other in others:
+        other.close()
+
+
+def test_a_name_without_a_room_is_completed(room: Room) -> None:
+    """Whoever made the room died between the two steps."""
+    room.raw("SADD", "wl:rooms", "r")
+    room.open()
+    assert room.survey().last_place == 0
+
+
+def test_a_change_keeps_the_rest(room: Room) -> None:
+    room.open(active_max=7, message="soon")
+    changed = room.change(active_max=8, mode="paused", admit_per_s=0.5)
+    assert changed == Rules(Mode.PAUSED, "soon", limits=Limits(active_max=8, admit_per_s=0.5))
+    assert room.survey().rules == changed
+    assert int(room.raw("HGET", room.keys.room, "changed_ms")) <= room.now_ms()
+
+
+def test_a_change_of_nothing_changes_nothing(room: Room) -> None:
+    room.open()
+    before = room.stored()
+    assert room.change() == Rules()
+    assert room.stored() == before
+
+
+def test_a_refused_change_changes_nothing(room: Room) -> None:
+    room.open()
+    before = room.stored()
+    with pytest.raises(LimitError):
+        room.change(active_max=5, waiting_max=0)
+    with no_memory(room.server), pytest.raises(Unavailable):
+        room.change(active_max=5)
+    assert room.stored() == before
+
+
+@pytest.mark.parametrize("verb", ["change", "reset", "survey"])
+def test_no_room(room: Room, verb: str) -> None:
+    with pytest.raises(RoomUnknown):
+        getattr(room, verb)()
+    k = room.keys
+    rows = room.server.wait(room.store.run(subject.CHANGE, (k.room,), ("active_max", 5)))
+    assert rows == [["no_room"]]
+    assert room.stored() == {}
+
+
+def test_reset_sends_everybody_out_and_keeps_the_sequence(room: Room) -> None:
+    room.open(active_max=3, ready_ttl_ms=60_000)
+    room.let_in("a", "b")
+    room.join("c", "d", "e")
+    room.server.wait(room.line.subscribe(room.id, "a"))  # type: ignore[arg-type]  # a name
+    assert room.reset() == 5
+    assert room.status(*"abcde") == [UNKNOWN] * 5
+    survey = room.survey()
+    assert (survey.waiting, survey.admitted, survey.last_place, survey.serving) == (0, 0, 5, 5)
+    assert (survey.counters["entered"], survey.counters["removed"]) == (5, 5)
+    assert survey.rules.limits.active_max == 3
+    (anew,) = room.join("a")
+    assert isinstance(anew, Joined)
+    assert (anew.place, anew.ahead) == (6, 0)
+    assert room.raw("HGET", room.keys.rate, "tokens") == "0"
+    assert room.raw("EXISTS", room.keys.streams) == 0
+    assert room.findings() == []
+    assert room.reset() == 1
+    assert room.reset() == 0
+
+
+def test_serving_never_falls(room: Room) -> None:
+    room.open(active_max=50)
+    seen = [room.survey().serving]
+    for step in (
+        lambda: room.join(*"abcd"),
+        lambda: room.leave("b"),
+        lambda: room.call("a"),
+        lambda: room.leave("c"),
+        lambda: room.call("d"),
+        lambda: room.join("e"),
+        room.reset,
+        lambda: room.join("f"),
+    ):
+        step()
+        seen.append(room.survey().serving)
+    assert seen == [0, 0, 0, 2, 3, 4, 4, 5, 5]
+
+
+# A measurement lasts from one second to five.
+MEASURED_MS = 4_000
+
+
+def measure(room: Room, *counts: int) -> None:
+    """Let time go by in which so many a second were admitted, while somebody waits.
+
+    Each time is long, so that what the test itself takes hardly counts.
+    """
+    room.raw("HSET", room.keys.rate, "tokens", 0)
+    for count in counts:
+        now_ms = room.now_ms()
+        room.raw("HSET", room.keys.rate, "tokens_at", now_ms)
+        room.raw(
+            "HSET",
+            room.keys.rate,
+            "since",
+            now_ms - MEASURED_MS,
+            "count",
+            count * MEASURED_MS // 1_000,
+        )
+        room.take()
+
+
+def test_the_rate_is_unknown_before_three_seconds_were_measured(room: Room) -> None:
+    room.open(admit_per_s=0.01)
+    room.join("a")
+    assert (room.survey().rate_samples, room.survey().rate_mean) == (0, 0.0)
+    for samples, known in ((1, False), (2, False), (3, True)):
+        measure(room, 100)
+        survey = room.survey()
+        assert survey.rate_samples == samples
+        pace = rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
+        assert (pace is not None) is known
+
+
+def test_the_rate_is_the_mean_of_what_was_measured(room: Room) -> None:
+    room.open(admit_per_s=0.01)
+    room.join("a")
+    measure(room, *[80, 120] * 10)
+    survey = room.survey()
+    assert survey.rate_mean == pytest.approx(100, rel=0.05)
+    assert survey.rate_deviation == pytest.approx(20, rel=0.1)
+    assert survey.rate_last == pytest.approx(120, rel=0.05)
+    assert survey.rate_samples == 20
+
+
+def test_the_rate_follows_a_change_of_pace(room: Room) -> None:
+    room.open(admit_per_s=0.01)
+    room.join("a")
+    measure(room, *[100] * 15, *[500] * 7)
+    # Exponential smoothing over 30 s: this much of the way is gone after 28 s.
+    assert room.survey().rate_mean == pytest.approx(100 + 400 * 0.607, rel=0.05)
+
+
+def test_only_seconds_in_which_somebody_waited_are_measured(room: Room) -> None:
+    room.open()
+    room.join("a")
+    room.raw("HSET", room.keys.rate, "since", room.now_ms() - 4_000, "count", 39)
+    room.give_tokens(1)
+    room.take()
+    survey = room.survey()
+    assert (survey.rate_samples, survey.rate_mean) == (0, 0.0)
+    assert survey.rate_last == pytest.approx(10, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "since_ms",
+    [
+        pytest.param(-3_600_000, id="nobody waited for an hour"),
+        pytest.param(3_600_000, id="the clock was set back"),
+    ],
+)
+def test_a_second_that_cannot_be_measured_is_left_out(room: Room, since_ms: int) -> None:
+    room.open(admit_per_s=0.01)
+    room.join("a")
+    room.raw("HSET", room.keys.rate, "since", room.now_ms() + since_ms, "count", 50)
+    room.take()
+    assert room.survey().rate_samples == 0
+    assert abs(int(room.raw("HGET", room.keys.rate, "since")) - room.now_ms()) < 1_000
+
+
+def test_a_measurement_grows_stale(room: Room) -> None:
+    room.open(admit_per_s=0.01)
+    room.join("a")
+    measure(room, 100)
+    assert room.survey().rate_last > 0
+    room.raw("HSET", room.keys.rate, "last_at", room.now_ms() - 3_100)
+    assert room.survey().rate_last == 0.0

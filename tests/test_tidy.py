@@ -1,0 +1,177 @@
+"""House rules that no linter knows."""
+
+import ast
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import waitline
+from waitline import lua
+from waitline.errors import Refused
+from waitline.queue import rooms, store
+from waitline.queue.keys import RoomKeys
+from waitline.web.problems import PROBLEMS
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src" / "waitline"
+SCRIPTS = sorted(SRC.glob("*/lua/*.lua"))
+SOURCES = sorted(SRC.rglob("*.py"))
+MODULES = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py")), *SCRIPTS]
+
+MODULE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+
+# A name that excludes nothing attracts everything.
+BANNED_FILES = {"utils", "util", "helpers", "common", "base", "manager", "service", "misc"}
+
+# Word by word, what the glossary has another word for. The wire has its own words, so what speaks
+# to it is left out.
+BANNED_WORDS = {
+    "concert": "room",
+    "user": "visitor",
+    "users": "visitors",
+    "customer": "visitor",
+    "guest": "visitor",
+    "rank": "position",
+    "enqueue": "join",
+    "dequeue": "admit",
+    "promote": "admit",
+    "evict": "lapse",
+    "reap": "sweep",
+    "cleanup": "sweep",
+    "kick": "leave",
+    "permit": "pass",
+}
+SPEAKS_TO_THE_WIRE = {SRC / "telemetry.py", SRC / "resp.py"}
+
+
+def script(path: Path) -> lua.Script:
+    return lua.load(f"waitline.{path.parts[-3]}", path.stem)
+
+
+def body(path: Path) -> str:
+    return path.read_text("utf-8").partition("]]")[2]
+
+
+def header(path: Path) -> str:
+    return path.read_text("utf-8").partition("]]")[0]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_lua_keys_are_those_declared_and_bear_their_names(path: Path) -> None:
+    declared = script(path).keys
+    found: dict[int, str] = {}
+    for names, values in re.findall(r"^local ([\w, ]+) = (KEYS\[.*)$", body(path), re.MULTILINE):
+        indices = [int(number) for number in re.findall(r"KEYS\[(\d+)\]", values)]
+        found.update(zip(indices, names.split(", "), strict=True))
+    assert found == dict(enumerate(declared, start=1))
+    assert body(path).count("KEYS") == len(declared)
+    assert set(declared) <= set(RoomKeys._fields)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_lua_arguments_are_those_declared(path: Path) -> None:
+    declared = set(range(1, len(script(path).args) + 1))
+    used = {int(number) for number in re.findall(r"ARGV\[(\d+)\]", body(path))}
+    # Whoever takes them all, or counts its way through them, must say that they are repeated.
+    takes_all = re.search(r"ARGV(?!\[\d)", body(path)) is not None
+    repeated = re.search(r"^  \d \w+ .*repeated", header(path), re.MULTILINE) is not None
+    assert takes_all is repeated
+    assert used <= declared if repeated else used == declared
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_lua_answers_are_those_declared(path: Path) -> None:
+    declared = set(script(path).outcomes)
+    assert declared
+    assert set(re.findall(r"\{'(\w+)'", body(path))) <= declared
+    assert declared <= set(re.findall(r"'(\w+)'", body(path)))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_lua_header_says_what_and_at_what_cost(path: Path) -> None:
+    assert header(path).startswith(f"--[[\n{path.name}: ")
+    sections = re.findall(r"^([A-Z]{2,})\b", header(path), re.MULTILINE)
+    assert [name for name in sections if name != "ARGV"] == ["KEYS", "RETURNS", "COST"]
+
+
+def test_every_script_is_used() -> None:
+    loaded = [
+        value
+        for module in (rooms, store)
+        for value in vars(module).values()
+        if isinstance(value, lua.Script)
+    ]
+    assert sorted(one.name for one in loaded) == sorted(path.stem for path in SCRIPTS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_modules_are_short(path: Path) -> None:
+    assert path.read_text("utf-8").count("\n") <= MODULE_LINES_MAX
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_functions_fit_a_screen(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno + 1 < FUNCTION_LINES_MAX, node.name
+
+
+def test_no_file_has_a_name_for_everything() -> None:
+    assert [named(path) for path in MODULES if path.stem in BANNED_FILES] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_the_glossary_has_one_word_for_each_thing(path: Path) -> None:
+    if path in SPEAKS_TO_THE_WIRE or SRC / "web" in path.parents:
+        return
+    words = {word for name in _identifiers(path) for word in re.findall(r"[A-Z]?[a-z]+", name)}
+    found = {word.lower() for word in words} & BANNED_WORDS.keys()
+    assert {word: BANNED_WORDS[word] for word in found} == {}
+
+
+def test_every_refusal_has_a_problem_and_none_is_left_over() -> None:
+    for module in pkgutil.walk_packages(waitline.__path__, "waitline."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    assert set(PROBLEMS) == set(_leaves(Refused))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=named)
+def test_no_test_sleeps_for_luck(path: Path) -> None:
+    calls = {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    }
+    assert calls & {"time.sleep", "asyncio.sleep", "sleep"} == set()
+
+
+def _identifiers(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.ClassDef(name=name):
+                yield name
+            case _:
+                pass
+
+
+def _leaves(refusal: type[Refused]) -> Iterator[type[Refused]]:
+    """The refusals of ours that have no further kinds; tests may have made some of their own."""
+    kinds = [kind for kind in refusal.__subclasses__() if kind.__module__.startswith("waitline.")]
+    if not kinds:
+        yield refusal
+    for kind in kinds:
+        yield from _leaves(kind)

@@ -1,0 +1,289 @@
+"""The batcher with a fake store, one event loop per test and a clock that tests set forward."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from waitline.errors import Refused, Unavailable
+from waitline.ids import RoomId
+from waitline.queue import batcher as subject
+from waitline.queue.batcher import PATIENCE_S, SLOW_S, Batcher, Overloaded
+from waitline.queue.model import BATCH_MAX, RoomClosed, RoomFull, StoreFull
+
+A, B, C = RoomId("a"), RoomId("b"), RoomId("c")
+
+# More turns of the loop than any chain of wake-ups here needs.
+TURNS = 10
+
+
+class Store:
+    """Answers each item with its double, once it is let; a refusal or error where asked to."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[RoomId, list[int]]] = []
+        self.refused: dict[int, Refused | Unavailable] = {}
+        self.broken: dict[RoomId, Exception] = {}
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def call(self, room: RoomId, items: Sequence[int]) -> list[int | Refused | Unavailable]:
+        self.calls.append((room, list(items)))
+        await self.open.wait()
+        if room in self.broken:
+            raise self.broken[room]
+        return [self.refused.get(item, 2 * item) for item in items]
+
+    @property
+    def rooms(self) -> list[RoomId]:
+        return [room for room, _ in self.calls]
+
+
+async def settle() -> None:
+    """Let everything happen that can happen without anything from outside."""
+    loop = asyncio.get_running_loop()
+    for _ in range(TURNS):
+        turned = asyncio.Event()
+        loop.call_soon(turned.set)
+        await turned.wait()
+
+
+@asynccontextmanager
+async def running(store: Store, in_flight: int = 2) -> AsyncIterator[Batcher[int, int]]:
+    batcher = Batcher[int, int](store.call, in_flight=in_flight)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(batcher.run())
+        await settle()
+        yield batcher
+        task.cancel()
+
+
+Scenario = Callable[[Store], Coroutine[Any, Any, None]]
+
+
+def play(scenario: Scenario) -> None:
+    async def with_a_store() -> None:
+        async with asyncio.timeout(5):
+            await scenario(Store())
+
+    asyncio.run(with_a_store())
+
+
+async def gathered(asked: Sequence[asyncio.Future[int]]) -> list[int | BaseException]:
+    return list(await asyncio.gather(*asked, return_exceptions=True))
+
+
+def test_one_turn_becomes_one_call_per_room() -> None:
+    async def scenario(store: Store) -> None:
+        async with running(store) as batcher:
+            asked = [batcher.ask(room, item) for item, room in enumerate((A, B, A, B, A))]
+            assert await gathered(asked) == [0, 2, 4, 6, 8]
+        assert store.calls == [(A, [0, 2, 4]), (B, [1, 3])]
+
+    play(scenario)
+
+
+def test_what_arrives_during_the_calls_goes_with_the_next() -> None:
+    async def scenario(store: Store) -> None:
+        async with running(store) as batcher:
+            store.open.clear()
+            asked = []
+            for item in range(6):
+                asked.append(batcher.ask(A, item))
+                await settle()
+            # Two calls are in flight, and the other four items wait together.
+            assert store.calls == [(A, [0]), (A, [1])]
+            store.open.set()
+            assert await gathered(asked) == [0, 2, 4, 6, 8, 10]
+        assert store.calls[2:] == [(A, [2, 3, 4, 5])]
+
+    play(scenario)
+
+
+def test_a_batch_holds_256_and_keeps_the_order() -> None:
+    async def scenario(store: Store) -> None:
+        async with running(store) as batcher:
+            asked = [batcher.ask(A, item) for item in range(2 * BATCH_MAX + 1)]
+            assert await gathered(asked) == [2 * item for item in range(2 * BATCH_MAX + 1)]
+        assert [len(items) for _, items in store.calls] == [BATCH_MAX, BATCH_MAX, 1]
+        assert [item for _, items in store.calls for item in items] == list(range(len(asked)))
+
+    play(scenario)
+
+
+def test_refusals_reach_only_those_refused() -> None:
+    async def scenario(store: Store) -> None:
+        store.refused = {1: RoomFull(5), 2: RoomClosed(), 3: StoreFull()}
+        async with running(store) as batcher:
+            answers = await gathered([batcher.ask(A, item) for item in range(5)])
+        assert [answers[0], answers[4]] == [0, 8]
+        assert [type(answer) for answer in answers[1:4]] == [RoomFull, RoomClosed, StoreFull]
+        assert isinstance(answers[1], RoomFull)
+        assert answers[1].waiting_max == 5
+
+    play(scenario)
+
+
+def test_a_failing_batch_fails_only_its_own() -> None:
+    async def scenario(store: Store) -> None:
+        store.broken[A] = Unavailable("the store does not answer")
+        async with running(store) as batcher:
+            one, other, well = batcher.ask(A, 1), batcher.ask(A, 2), batcher.ask(B, 3)
+            answers = await gathered([one, other, well])
+        assert answers[2] == 6
+        assert [type(answer) for answer in answers[:2]] == [Unavailable, Unavailable]
+        assert [str(answer) for answer in answers[:2]] == ["the store does not answer"] * 2
+        # One exception raised in two places would collect the frames of both.
+        assert answers[0] is not answers[1]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("in_flight", [pytest.param(1, id="one"), pytest.param(2, id="two")])
+def test_a_bug_in_one_call_ends_no_sender(in_flight: int) -> None:
+    async def scenario(store: Store) -> None:
+        store.broken[A] = KeyError("a word that nobody knows")
+        async with running(store, in_flight) as batcher:
+            for _ in range(in_flight + 1):
+                with capture_logs() as logs, pytest.raises(RuntimeError, match="the log says why"):
+                    await batcher.ask(A, 1)
+                assert [entry["event"] for entry in logs] == ["batch failed"]
+            assert await batcher.ask(B, 2) == 4
+
+    play(scenario)
+
+
+def test_a_call_that_answers_too_little_ends_no_sender() -> None:
+    async def scenario(_: Store) -> None:
+        async def forgetful(room: RoomId, items: Sequence[int]) -> list[int]:
+            return list(items[:-1]) if room == A else list(items)
+
+        batcher = Batcher[int, int](forgetful, in_flight=1)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(batcher.run())
+            with capture_logs():
+                answers = await gathered([batcher.ask(A, item) for item in range(3)])
+            # Nobody is left waiting for an answer that cannot come.
+            assert answers[:2] == [0, 1]
+            assert isinstance(answers[2], RuntimeError)
+            assert await batcher.ask(B, 2) == 2
+            task.cancel()
+
+    play(scenario)
+
+
+def test_a_cancelled_request_is_not_sent() -> None:
+    async def scenario(store: Store) -> None:
+        async with running(store) as batcher:
+            asked = [batcher.ask(A, item) for item in range(3)]
+            asked[1].cancel()
+            assert await gathered([asked[0], asked[2]]) == [0, 4]
+            alone = batcher.ask(B, 9)
+            alone.cancel()
+            await settle()
+        assert store.calls == [(A, [0, 2])]
+
+    play(scenario)
+
+
+def test_a_request_cancelled_on_its_way_spoils_nothing() -> None:
+    async def scenario(store: Store) -> None:
+        async with running(store) as batcher:
+            store.open.clear()
+            asked = [batcher.ask(A, item) for item in range(3)]
+            await settle()
+            asked[1].cancel()
+            store.open.set()
+            assert await gathered([asked[0], asked[2]]) == [0, 4]
+            assert await batcher.ask(A, 7) == 14
+
+    play(scenario)
+
+
+def test_too_many_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "PENDING_MAX", 4)
+
+    async def scenario(store: Store) -> None:
+        async with running(store, in_flight=1) as batcher:
+            store.open.clear()
+            first = batcher.ask(A, 0)
+            await settle()
+            # What is on its way no longer waits.
+            waiting = [batcher.ask(room, 1) for room in (A, B, A, B)]
+            with pytest.raises(Overloaded):
+                await batcher.ask(C, 2)
+            store.open.set()
+            assert await gathered([first, *waiting]) == [0, 2, 2, 2, 2]
+            assert await batcher.ask(C, 2) == 4
+        assert C in store.rooms
+
+    play(scenario)
+
+
+def test_refused_requests_make_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subject, "PENDING_MAX", 2)
+
+    async def scenario(store: Store) -> None:
+        async with running(store) as batcher:
+            for item in range(10):
+                asked = [batcher.ask(A, item), batcher.ask(A, item)]
+                asked[0].cancel()
+                assert await asked[1] == 2 * item
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("later_s", "expected"),
+    [
+        pytest.param(PATIENCE_S / 2, int, id="in time"),
+        pytest.param(PATIENCE_S + 0.05, Overloaded, id="too late"),
+    ],
+)
+def test_nobody_waits_longer_than_patience(
+    monkeypatch: pytest.MonkeyPatch, later_s: float, expected: type
+) -> None:
+    async def scenario(store: Store) -> None:
+        loop = asyncio.get_running_loop()
+        real = loop.time
+        async with running(store, in_flight=1) as batcher:
+            store.open.clear()
+            slow = batcher.ask(A, 0)
+            await settle()
+            others = [batcher.ask(room, 1) for room in (A, B, C)]
+            monkeypatch.setattr(loop, "time", lambda: real() + later_s)
+            store.open.set()
+            # The slow call itself has its own deadline, in the store.
+            assert await slow == 0
+            assert {type(answer) for answer in await gathered(others)} == {expected}
+            assert await batcher.ask(B, 2) == 4
+        sent = [item for _, items in store.calls for item in items]
+        assert sent.count(1) == (3 if expected is int else 0)
+
+    assert PATIENCE_S / 2 > SLOW_S
+    play(scenario)
+
+
+def test_rooms_take_turns() -> None:
+    async def scenario(store: Store) -> None:
+        async with running(store, in_flight=1) as batcher:
+            crowd = [batcher.ask(A, item) for item in range(3 * BATCH_MAX)]
+            few = [batcher.ask(B, 1), batcher.ask(C, 2)]
+            await gathered([*crowd, *few])
+        assert store.rooms == [A, B, C, A, A]
+
+    play(scenario)
+
+
+def test_stopping_leaves_nobody_without_an_answer() -> None:
+    async def scenario(store: Store) -> None:
+        async with running(store) as batcher:
+            store.open.clear()
+            asked = batcher.ask(A, 1)
+            await settle()
+        assert [type(answer) for answer in await gathered([asked])] == [Unavailable]
+
+    play(scenario)

@@ -1,0 +1,64 @@
+"""A room's limits and rules: what is refused, and what a change keeps."""
+
+import dataclasses
+
+import pytest
+
+from waitline.queue.model import (
+    LIMIT_NAMES,
+    MESSAGE_CHARS_MAX,
+    RANGES,
+    URL_CHARS_MAX,
+    LimitError,
+    Limits,
+    Mode,
+    Rules,
+)
+
+SHOP = "https://shop.example/"
+
+
+def test_every_limit_has_a_range_that_holds_its_default() -> None:
+    assert set(RANGES) == set(LIMIT_NAMES)
+    defaults = dataclasses.asdict(Limits())
+    assert all(least <= defaults[name] <= most for name, (least, most) in RANGES.items())
+
+
+@pytest.mark.parametrize("name", LIMIT_NAMES)
+@pytest.mark.parametrize("end", [pytest.param(0, id="least"), pytest.param(1, id="most")])
+def test_a_limit_is_refused_just_outside_its_range(name: str, end: int) -> None:
+    bound = RANGES[name][end]
+    assert getattr(Rules().changed({name: bound}).limits, name) == bound
+    outside = bound + (1 if end else -0.01)
+    with pytest.raises(LimitError) as refused:
+        Rules().changed({name: outside})
+    assert refused.value.name == name
+    assert refused.value.reason.startswith("must be from ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("message", "x" * (MESSAGE_CHARS_MAX + 1), id="message too long"),
+        pytest.param("shop_url", "javascript:alert(1)", id="a script is no address"),
+        pytest.param("shop_url", "//shop.example", id="no scheme"),
+        pytest.param("shop_url", SHOP + "x" * URL_CHARS_MAX, id="address too long"),
+    ],
+)
+def test_a_rule_is_refused(name: str, value: str) -> None:
+    with pytest.raises(LimitError) as refused:
+        Rules().changed({name: value})
+    assert refused.value.name == name
+
+
+def test_a_change_keeps_everything_else() -> None:
+    rules = Rules(Mode.PAUSED, "soon", SHOP, Limits(active_max=7, extensions_max=1))
+    changed = rules.changed({"mode": Mode.OPEN, "active_max": 8})
+    assert changed == Rules(Mode.OPEN, "soon", SHOP, Limits(active_max=8, extensions_max=1))
+    assert rules.mode is Mode.PAUSED
+    assert changed.changed({}) == changed
+
+
+def test_an_unknown_name_is_a_bug_not_a_limit() -> None:
+    with pytest.raises(TypeError):
+        Rules().changed({"active_maximum": 8})

@@ -1,0 +1,322 @@
+"""The command line: an operator's verbs, one-line errors, and a stack that starts and stops."""
+
+import json
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.processes import free_port, until
+from tests.web.stack import SOON_S, Done, Room, Stack, running, succeeded, waitline
+from waitline import cli
+
+COMMANDS = [
+    "",
+    "up",
+    "queue",
+    "admitter",
+    "rooms",
+    "rooms create",
+    "rooms set",
+    "rooms list",
+    "rooms show",
+    "rooms reset",
+    "keys",
+    "keys rotate",
+    "keys list",
+    "audit",
+    "settings",
+    "bench",
+    "version",
+]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process: starting one for each would take most of the time."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["waitline", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def one_line(err: str) -> str:
+    text = re.sub(r"\x1b\[\d+m", "", err)
+    assert re.fullmatch(r"waitline: [^\n]+\n", text), text
+    return text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(run: Run, command: str) -> None:
+    status, out, err = run(*command.split(), "--help")
+    assert (status, err) == (0, "")
+    assert "Usage:" in out
+
+
+def test_no_command_at_all_explains_itself(run: Run) -> None:
+    _, out, err = run()
+    assert "Usage:" in out + err
+
+
+def test_rooms(trial: Stack, run: Run) -> None:
+    room = trial.unused().name
+    where = ("--data-dir", trial.data_dir)
+    chosen = ("--mode", "paused", "--active-max", "7", "--ready-seconds", "2.5")
+    status, out, err = run("rooms", "create", room, *chosen, *where, "--json")
+    assert (status, err) == (0, "")
+    created = json.loads(out)
+    assert (created["room"], created["mode"], created["active_max"]) == (room, "paused", 7)
+    assert (created["ready_ttl_ms"], created["active_ttl_ms"]) == (2_500, 600_000)
+
+    # The service knows it at once, by the same rules.
+    shown = Room(trial, room).show()
+    assert (shown["activeMax"], shown["readySeconds"]) == (7, 2.5)
+    Room(trial, room).arrive("one")
+
+    status, out, err = run("rooms", "set", room, "--message", "곧", *where, "--json")
+    assert (status, err, json.loads(out)) == (0, "", {**created, "message": "곧"})
+    assert run("rooms", "set", room, "--waiting-max", "9", *where)[0] == 0
+
+    status, out, err = run("rooms", "show", room, *where, "--json")
+    found = json.loads(out)
+    assert (status, found["waiting"], found["waiting_max"], found["total_entered"]) == (0, 1, 9, 1)
+
+    status, out, err = run("rooms", "list", *where, "--json")
+    row = {"room": room, "mode": "paused", "waiting": 1, "admitted": 0, "perSecond": 0.0}
+    assert (status, err) == (0, "")
+    assert row in json.loads(out)
+
+    status, out, err = run("rooms", "reset", room, "--yes", *where)
+    assert (status, err) == (0, "")
+    assert out.startswith("1 ")
+    assert Room(trial, room).show()["waiting"] == 0
+
+
+def test_rooms_for_people(trial: Stack, run: Run) -> None:
+    room = trial.room(mode="paused", message="hello")
+    room.arrive()
+    where = ("--data-dir", trial.data_dir)
+    _, out, _ = run("rooms", "list", *where)
+    assert re.search(rf"{room.name} +paused +1 +0 +0", out)
+    _, out, _ = run("rooms", "show", room.name, *where)
+    assert re.search(r"message +hello", out)
+    assert re.search(r"active_max +50,000", out)
+
+
+def test_a_clean_room_passes_the_audit(trial: Stack, run: Run) -> None:
+    room = trial.room(admitPerSecond=1000, activeMax=3, readySeconds=0.3)
+    for n in range(3):
+        room.arrive(f"u{n}")
+    room.until("u0", "EXPIRED")
+    room.change(readySeconds=300)
+    for n in range(3, 6):
+        room.arrive(f"u{n}")
+    room.until("u5", "READY")
+    succeeded(room.remove("u5"))
+    room.arrive("u0")
+    where = ("--room", room.name, "--data-dir", trial.data_dir)
+    status, out, err = run("audit", *where, "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["findings"] == []
+    status, out, err = run("audit", *where)
+    assert (status, err) == (0, "")
+    assert out.count("holds") >= 9
+    assert "broken" not in out
+
+
+def test_settings_mask_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAITLINE_OPERATOR_KEY", "a-very-secret-operator-key")
+    monkeypatch.setenv("WAITLINE_WORKERS", "3")
+    printed = {form: run("settings", *form) for form in ((), ("--json",))}
+    for status, out, err in printed.values():
+        assert (status, err) == (0, "")
+        assert "very-secret" not in out
+        assert "********" in out
+    rows = {row["variable"]: row for row in json.loads(printed["--json",][1])}
+    assert rows["WAITLINE_OPERATOR_KEY"]["value"] == "********"
+    assert (rows["WAITLINE_WORKERS"]["value"], rows["WAITLINE_WORKERS"]["from"]) == (
+        "3",
+        "environment",
+    )
+    assert (rows["WAITLINE_MODE"]["value"], rows["WAITLINE_MODE"]["from"]) == (
+        "production",
+        "default",
+    )
+    assert all(row["meaning"] for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(("rooms", "list"), "waitline up", id="no-store"),
+        pytest.param(("rooms", "show", "r"), "waitline up", id="no-store-to-show"),
+        pytest.param(("audit", "--room", "r"), "waitline up", id="no-store-to-audit"),
+        pytest.param(("queue",), "waitline up", id="no-store-to-serve"),
+        pytest.param(("rooms", "list", "--valkey-url", "nonsense"), "address", id="bad-address"),
+    ],
+)
+def test_errors_without_a_store(run: Run, tmp_path: Path, words: list[str], told: str) -> None:
+    status, out, err = run(*words, "--data-dir", tmp_path)
+    assert (status, out) == (2, "")
+    assert told in one_line(err)
+
+
+def test_a_store_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    url = f"redis://127.0.0.1:{free_port()}"
+    status, out, err = run("rooms", "list", "--data-dir", tmp_path, "--valkey-url", url)
+    assert (status, out) == (1, "")
+    assert url.removeprefix("redis://") in one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(("create", "new", "--active-max", "0"), "--active-max", id="limit"),
+        pytest.param(("create", "new", "--shop-url", "ftp://x"), "--shop-url", id="address"),
+        pytest.param(("create", " "), "name", id="blank"),
+        pytest.param(("create", "가" * 43), "128", id="long"),
+        pytest.param(("create", "there"), "there already", id="exists"),
+        pytest.param(("set", "there", "--admit-burst", "0"), "--admit-burst", id="change"),
+        pytest.param(("set", "nowhere", "--mode", "open"), "no room", id="set-unknown"),
+        pytest.param(("show", "nowhere"), "no room", id="show-unknown"),
+        pytest.param(("reset", "nowhere", "--yes"), "no room", id="reset-unknown"),
+    ],
+)
+def test_what_an_operator_may_not(trial: Stack, run: Run, words: list[str], told: str) -> None:
+    run("rooms", "create", "there", "--data-dir", trial.data_dir)
+    status, out, err = run("rooms", *words, "--data-dir", trial.data_dir)
+    assert (status, out) == (2, "")
+    assert told in one_line(err)
+    assert "new" not in json.loads(run("rooms", "list", "--data-dir", trial.data_dir, "--json")[1])
+
+
+def test_an_unknown_room_to_audit(trial: Stack, run: Run) -> None:
+    status, _, err = run("audit", "--room", "nowhere", "--data-dir", trial.data_dir)
+    assert status == 2
+    assert "no room" in one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        pytest.param("WAITLINE_NONSENSE", "1", "WAITLINE_NONSENSE", id="unknown"),
+        pytest.param("WAITLINE_WORKERS", "none", "workers", id="not-a-number"),
+        pytest.param("WAITLINE_WORKERS", "0", "workers", id="too-few"),
+        pytest.param("WAITLINE_MODE", "test", "mode", id="mode"),
+        pytest.param("WAITLINE_ROOM_ACTIVE_MAX", "0", "room_active_max", id="limit"),
+        pytest.param("WAITLINE_OPERATOR_KEY", "short", "operator_key", id="short-key"),
+    ],
+)
+def test_a_bad_environment(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    status, out, err = run("settings")
+    assert (status, out) == (2, "")
+    # The line names the setting; what is short is a secret, and stays one.
+    assert told in one_line(err)
+    assert "short" not in err
+
+
+def test_keys(run: Run, tmp_path: Path) -> None:
+    _, out, _ = run("keys", "list", "--data-dir", tmp_path, "--json")
+    first = json.loads(out)
+    assert [key["use"] for key in first] == ["signs"]
+    _, out, _ = run("keys", "rotate", "--data-dir", tmp_path, "--json")
+    assert [key["use"] for key in json.loads(out)] == ["signs", "will sign"]
+    status, out, err = run("keys", "rotate", "--data-dir", tmp_path)
+    assert (status, out) == (1, "")
+    assert "rotate again in" in one_line(err)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="wl-") as folder:
+        yield Path(folder)
+
+
+def concerned(data_dir: Path) -> set[int]:
+    """Return every process that was started for a data folder."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            if str(data_dir).encode() in told + bytes((process / "cwd").readlink()):
+                found.add(int(process.name))
+    return found
+
+
+@contextmanager
+def second_up(stack: Stack) -> Iterator[Done]:
+    """Try to start another stack on the same folder; leave the folder as it was."""
+    noted = stack.data_dir / "valkey.url"
+    url = noted.read_text("utf-8")
+    try:
+        yield waitline("up", "--queue-port", str(free_port()), "--data-dir", stack.data_dir)
+    finally:
+        noted.write_text(url, "utf-8")
+
+
+def test_a_second_up_on_the_same_folder_is_refused(alone: Stack) -> None:
+    room = alone.room(mode="paused")
+    ticket = room.arrive()
+    with second_up(alone) as second:
+        assert second.returncode != 0
+        assert str(alone.data_dir) in one_line(second.stderr)
+        assert succeeded(room.status())["token"] == ticket
+        assert succeeded(room.enter("other"), 201)["position"] == 2
+
+
+def test_a_second_up_does_the_first_no_harm(alone: Stack, run: Run) -> None:
+    with second_up(alone):
+        assert run("rooms", "list", "--data-dir", alone.data_dir)[0] == 0
+
+
+def test_up_stops_and_starts_where_it_was(data_dir: Path) -> None:
+    names = [f"u{n}" for n in range(12)]
+
+    def line(room: Room) -> list[Any]:
+        return [succeeded(room.status(name)) for name in names]
+
+    with running(data_dir=data_dir, workers=1) as stack:
+        room = stack.room(mode="paused", message="still here")
+        # Not in the order of their names.
+        for name in names[1::2] + names[0::2]:
+            room.arrive(name)
+        inside = stack.room(admitPerSecond=1000)
+        before = inside.admitted()
+        waiting = line(room)
+        rules = room.show()
+        assert [data["position"] for data in waiting[:4]] == [7, 1, 8, 2]
+
+        assert len(concerned(data_dir)) >= 4
+        stack.program.process.send_signal(signal.SIGINT)
+        assert stack.program.process.wait(SOON_S) == 0
+        assert "Traceback" not in stack.program.output
+        until(lambda: not concerned(data_dir), SOON_S, "no process is left")
+        with pytest.raises(httpx.TransportError):
+            stack.client.get("/api/v1/health")
+        assert not (data_dir / "valkey.url").exists()
+
+    with running(data_dir=data_dir, workers=1) as stack:
+        room = Room(stack, room.name)
+        assert line(room) == waiting
+        assert room.show() == rules
+        assert succeeded(Room(stack, inside.name).status()) == before
+        assert succeeded(room.enter("late"), 201)["position"] == 13

@@ -1,0 +1,145 @@
+"""GET /api/v1/rooms/{room}/now-serving: one small document for everyone."""
+
+import re
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from tests.processes import until
+from tests.web.stack import SOON_S, Room, Stack, at_once, refused, succeeded
+from waitline.clock import SystemClock
+
+WORKERS = 2
+
+SURVEYS = re.compile(
+    r'^redis_script_duration_seconds_count\{[^}]*script="survey"[^}]*\} (\S+)$', re.MULTILINE
+)
+
+
+def test_the_document(trial: Stack) -> None:
+    room = trial.room(mode="paused", message="곧 열립니다", shopUrl="https://shop.example")
+    for n in range(3):
+        room.arrive(f"u{n}")
+    succeeded(room.remove("u0"))
+    # A worker that has estimated a wait keeps what it saw for a second.
+    until(lambda: room.now_serving().json()["waiting"] == 2, SOON_S, "the document is fresh")
+    response = room.now_serving()
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "public, max-age=1"
+    assert "set-cookie" not in response.headers
+    document = response.json()
+    assert abs(document.pop("asOfMs") - SystemClock().now_ms()) < 5_000
+    assert document == {
+        "room": room.name,
+        "mode": "paused",
+        "message": "곧 열립니다",
+        "shopUrl": "https://shop.example",
+        "serving": 1,
+        "waiting": 2,
+        "ratePerSecond": None,
+        "newcomerWaitSeconds": None,
+        "pollAfterMs": 3_000,
+    }
+
+
+def test_the_pace(measured: Room) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def paced() -> bool:
+        seen.append(measured.now_serving().json())
+        return seen[-1]["ratePerSecond"] is not None
+
+    until(paced, SOON_S, "the pace is posted")
+    document = seen[-1]
+    rate, wait = document["ratePerSecond"], document["newcomerWaitSeconds"]
+    assert 0 < rate["low"] <= 4.4
+    assert rate["low"] <= rate["high"] <= 8
+    assert 0 < wait["low"] <= wait["high"]
+    assert wait["high"] == pytest.approx(document["waiting"] / rate["low"], rel=0.05)
+
+
+def test_a_document_that_the_asker_has(paused: Room) -> None:
+    first = paused.now_serving()
+    tag = first.headers["etag"]
+    for given in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
+        same = paused.now_serving(**{"If-None-Match": given})
+        assert (same.status_code, same.content) == (304, b"")
+        assert same.headers["etag"] == tag
+        assert same.headers["cache-control"] == first.headers["cache-control"]
+        assert "content-length" not in same.headers
+    assert paused.now_serving(**{"If-None-Match": 'W/"other"'}).status_code == 200
+
+    paused.arrive()
+    until(
+        lambda: paused.now_serving(**{"If-None-Match": tag}).status_code == 200,
+        SOON_S,
+        "the change is posted",
+    )
+
+
+def test_no_room(trial: Stack) -> None:
+    room = trial.unused()
+    for _ in range(3):
+        refused(room.now_serving(), 404, "C004")
+    # That there is none is not remembered.
+    room.arrive()
+    assert room.now_serving().status_code == 200
+
+
+def test_the_store_is_asked_once_a_second(alone: Stack) -> None:
+    room = alone.room(mode="paused")
+    rooms = len(succeeded(alone.client.get("/api/v1/rooms", headers=alone.operator))["rooms"])
+    looks = 0
+
+    def surveys() -> float:
+        nonlocal looks
+        looks += 1
+        return sum(float(count) for count in SURVEYS.findall(alone.metrics()))
+
+    before, started = surveys(), monotonic()
+    asked = 0
+    while monotonic() < started + 2.5:
+        asked += len(at_once(8, lambda: [room.now_serving() for _ in range(10)])) * 10
+    # A worker adds its count to the sum within a second.
+    lasted = monotonic() - started
+    until(lambda: surveys() > before, SOON_S, "the surveys are counted")
+    # Whoever looks at the metrics asks for every room, too.
+    most = WORKERS * (lasted + 2) + rooms * looks
+    assert surveys() - before <= most + rooms
+    assert asked > 5 * most
+
+
+def test_positions_never_rise_while_others_come_and_go(trial: Stack) -> None:
+    room = trial.room(mode="paused", admitPerSecond=15, admitBurst=2)
+    watchers = {}
+    for n in range(12):
+        room.arrive(f"other-{n}")
+        watchers[f"u{n}"] = int(room.arrive(f"u{n}").split(".")[2])
+    room.change(mode="open")
+    shown = dict.fromkeys(watchers, 10**9)
+    as_of_ms = 0
+    step = 0
+
+    def all_served() -> bool:
+        nonlocal as_of_ms, step
+        step += 1
+        room.arrive(f"newcomer-{step}")
+        succeeded(room.remove(f"newcomer-{step - 2}"))
+        succeeded(room.remove(f"other-{step}"))
+        for document in at_once(3, lambda: room.now_serving().json()):
+            if document["asOfMs"] < as_of_ms:
+                # Another worker's, a moment older than what has been seen.
+                continue
+            as_of_ms = document["asOfMs"]
+            for name, place in watchers.items():
+                position = max(place - document["serving"], 0)
+                assert position <= shown[name]
+                shown[name] = position
+        # The exact position is asked for later, and does not rise either.
+        for name in list(watchers)[step % 3 :: 3]:
+            assert succeeded(room.status(name))["position"] <= shown[name]
+        return not any(shown.values())
+
+    until(all_served, 30, "everybody who watches is served")

@@ -1,0 +1,136 @@
+"""/openapi.json tells the truth: what it says is what clients get, whatever they send."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.web.stack import Stack
+
+STREAM = ("get", "/api/v1/queue/subscribe")
+
+CALLS = {
+    ("post", "/api/v1/queue/enter"),
+    ("get", "/api/v1/queue/status"),
+    ("post", "/api/v1/queue/activate"),
+    ("post", "/api/v1/queue/extend"),
+    ("post", "/api/v1/queue/validate"),
+    ("delete", "/api/v1/queue/remove"),
+    ("delete", "/api/v1/queue/token"),
+    STREAM,
+    ("get", "/api/v1/rooms/{room}/now-serving"),
+    ("post", "/api/v1/rooms"),
+    ("get", "/api/v1/rooms"),
+    ("get", "/api/v1/rooms/{room}"),
+    ("patch", "/api/v1/rooms/{room}"),
+    ("post", "/api/v1/rooms/{room}/reset"),
+    ("get", "/api/v1/health"),
+    ("get", "/actuator/health"),
+    ("get", "/actuator/health/liveness"),
+    ("get", "/actuator/health/readiness"),
+    ("get", "/actuator/info"),
+    ("get", "/actuator/prometheus"),
+    ("get", "/.well-known/jwks.json"),
+}
+
+# The calls that take a body or a query.
+TAKING = {
+    call
+    for call in CALLS
+    if call[1].startswith("/api/v1/queue/") or call[0] == "patch" or call[1] == "/api/v1/rooms"
+} - {("get", "/api/v1/rooms")}
+
+CHECKS: list[Callable[..., Any]] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+# With bad data as with good: some 25 examples a call.
+# The stream would go on for half an hour; it has tests of its own. Where nothing is asked for but
+# a name in the path, nothing can be wrong but that.
+ASKED = [
+    pytest.param(method, path, wanted, id=f"{method}-{path}-{wanted.value}")
+    for method, path in sorted(CALLS - {STREAM})
+    for wanted in GenerationMode
+    if wanted is GenerationMode.POSITIVE or (method, path) in TAKING
+]
+
+
+@pytest.fixture(scope="session")
+def described(trial: Stack) -> BaseSchema:
+    return schemathesis.openapi.from_url(f"{trial.url}/openapi.json")
+
+
+@pytest.mark.parametrize(("method", "path", "wanted"), ASKED)
+def test_what_it_says_is_so(
+    trial: Stack, described: BaseSchema, method: str, path: str, wanted: GenerationMode
+) -> None:
+    call = described[path][method]
+
+    @settings(
+        max_examples=13,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=call.as_strategy(generation_mode=wanted))
+    def told(case: Any) -> None:  # noqa: ANN401 - generic over schemas
+        case.call_and_validate(checks=CHECKS, headers=trial.operator)
+
+    told()
+
+
+@pytest.fixture(scope="session")
+def document(trial: Stack) -> Any:  # noqa: ANN401 - JSON
+    response = httpx.get(f"{trial.url}/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    return response.json()
+
+
+def test_it_is_of_version_3_1_and_valid(described: BaseSchema, document: Any) -> None:  # noqa: ANN401
+    assert document["openapi"].startswith("3.1")
+    described.validate()
+
+
+def test_every_call_is_in_it(document: Any) -> None:  # noqa: ANN401 - JSON
+    found = {(method, path) for path, calls in document["paths"].items() for method in calls}
+    assert found == CALLS
+
+
+def test_every_reference_leads_somewhere(document: Any) -> None:  # noqa: ANN401 - JSON
+    def references(part: object) -> set[str]:
+        if isinstance(part, dict):
+            inner = {ref for value in part.values() for ref in references(value)}
+            return inner | ({part["$ref"]} if "$ref" in part else set())
+        if isinstance(part, list):
+            return {ref for value in part for ref in references(value)}
+        return set()
+
+    found = references(document)
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert found
+    assert found <= known
+
+
+def test_operators_calls_say_that_they_need_a_key(document: Any) -> None:  # noqa: ANN401 - JSON
+    schemes = set(document["components"]["securitySchemes"])
+    for path, calls in document["paths"].items():
+        for call in calls.values():
+            named = {name for choice in call.get("security", ()) for name in choice}
+            needs = path.startswith("/api/v1/rooms") and "now-serving" not in path
+            assert named == (schemes if needs else set()), path
