@@ -13,7 +13,7 @@ from waitline.queue.model import Limits, Mode, State
 
 Row = tuple[str | int, ...]
 
-LETTERS = {State.READY: "R", State.ACTIVE: "A", State.EXPIRED: "P"}
+LETTERS = {State.READY: "R", State.ACTIVE: "A"}
 
 
 class Contents(NamedTuple):
@@ -52,7 +52,13 @@ class Stay:
         return not self.waits and self.lapsed_ms is None
 
     def serves(self, now_ms: int) -> bool:
-        return self.state is not State.EXPIRED and self.expires_ms > now_ms
+        return self.letter in "RA" and self.expires_ms > now_ms
+
+    @property
+    def letter(self) -> str:
+        if self.state is State.EXPIRED:
+            return "P"
+        return "L" if self.lapsed_ms is not None else LETTERS[self.state]
 
     def told(self, word: str) -> Row:
         return (
@@ -93,7 +99,7 @@ class Reference:
             admitted={v: s.expires_ms for v, s in stays if s.admitted},
             lapsed={v: s.lapsed_ms for v, s in stays if s.lapsed_ms is not None},
             slots={
-                v: "|".join((LETTERS[s.state], *map(str, s.told("")[1:])))
+                v: "|".join((s.letter, *map(str, s.told("")[1:])))
                 for v, s in stays
                 if not s.waits
             },

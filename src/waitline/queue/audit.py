@@ -272,6 +272,6 @@ def _pairs(flat: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - two shapes
 
 def _slot(text: str) -> Slot:
     letter, *numbers = text.split("|")
-    state = {"R": State.READY, "A": State.ACTIVE, "P": State.EXPIRED}[letter]
+    state = {"R": State.READY, "A": State.ACTIVE}.get(letter, State.EXPIRED)
     place, joined_ms, admitted_ms, extensions, expires_ms = map(int, numbers)
     return Slot(state, place, joined_ms, admitted_ms, extensions, expires_ms)

@@ -7,7 +7,8 @@ wl:{ROOM}:heard     hash   visitor -> joined_ms:heard_ms, for those who wait
 wl:{ROOM}:admitted  zset   visitor -> expires_ms, for those who hold a slot
 wl:{ROOM}:lapsed    zset   visitor -> lapsed_ms, for those whose time ran out lately
 wl:{ROOM}:slots     hash   visitor -> state|place|joined_ms|admitted_ms|extensions|expires_ms,
-                           for the admitted (R ready, A active) and the lapsed (also P passed over)
+                           for the admitted (R ready, A active) and the lapsed (L, or P if passed
+                           over while waiting)
 wl:{ROOM}:rate      hash   tokens, tokens_at (the admission bucket), count, since (the second being
                            measured), mean, variance, samples, last, last_at (what was measured)
 wl:{ROOM}:streams   zset   visitor -> ms at which the right to open streams is whole again

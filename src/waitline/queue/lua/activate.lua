@@ -24,38 +24,50 @@ COST  O(m log A) for m visitors and A admitted
 local room, waiting, admitted, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local until_ms = now + (redis.call('HGET', room, 'active_ttl_ms') or 0)
+local until_text = string.format('%d', until_ms)
 
-local ttl = tonumber(redis.call('HGET', room, 'active_ttl_ms') or 0)
-local rows = {}
+local visitors = {}
+for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
+local held = redis.call('HMGET', slots, unpack(visitors))
+local rows, begun, renewed, expiries = {}, {}, {}, {}
 
-for i = 1, #ARGV / 2 do
-  local visitor, claim = ARGV[2 * i - 1], tonumber(ARGV[2 * i])
-  local slot = redis.call('HGET', slots, visitor)
-  if slot then
-    local state, place, joined, called, extensions, expires =
-      string.match(slot, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
-    local word = 'active'
-    if claim > 0 and claim ~= tonumber(place) then
-      rows[i] = {'stranger'}
-    else
-      if state == 'P' or tonumber(expires) <= now then
-        word = 'expired'
-      elseif state == 'R' then
-        expires = string.format('%d', now + ttl)
-        state = 'A'
-        local renewed = table.concat({state, place, joined, called, extensions, expires}, '|')
-        -- Removed first: a full store refuses a script's first write if it needs memory.
-        redis.call('HDEL', slots, visitor)
-        redis.call('HSET', slots, visitor, renewed)
-        redis.call('ZADD', admitted, expires, visitor)
-        redis.call('HINCRBY', room, 'activated', 1)
-      end
-      rows[i] = {word, tonumber(place), tonumber(joined), tonumber(called)}
-      rows[i][5], rows[i][6] = tonumber(extensions), tonumber(expires)
+local function turn(visitor, claim, slot)
+  local state, place, joined, called, extensions, expires =
+    string.match(slot, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+  if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
+  local word = 'active'
+  if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
+    word = 'expired'
+  elseif state == 'R' then
+    expires = until_text
+    if not begun[visitor] then
+      state, begun[visitor] = 'A', true
+      local n = #renewed
+      renewed[n + 1] = visitor
+      renewed[n + 2] = table.concat({state, place, joined, called, extensions, expires}, '|')
+      expiries[n + 1], expiries[n + 2] = until_text, visitor
     end
+  end
+  local row = {word, tonumber(place), tonumber(joined), tonumber(called)}
+  row[5], row[6] = tonumber(extensions), tonumber(expires)
+  return row
+end
+
+for i, visitor in ipairs(visitors) do
+  if held[i] then
+    rows[i] = turn(visitor, tonumber(ARGV[2 * i]), held[i])
   else
     local place = redis.call('ZSCORE', waiting, visitor)
     rows[i] = place and {'queued', tonumber(place)} or {'unknown'}
   end
+end
+
+if #renewed > 0 then
+  -- Removed first: a full store refuses a script's first write if it needs memory.
+  redis.call('HDEL', slots, renewed[1])
+  redis.call('HSET', slots, unpack(renewed))
+  redis.call('ZADD', admitted, unpack(expiries))
+  redis.call('HINCRBY', room, 'activated', #renewed / 2)
 end
 return rows

@@ -26,45 +26,56 @@ COST  O(m log A) for m visitors and A admitted
 local room, waiting, admitted, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
 local ttl, most = unpack(redis.call('HMGET', room, 'active_ttl_ms', 'extensions_max'))
-ttl, most = tonumber(ttl or 0), tonumber(most or 0)
-local rows = {}
+local until_text = string.format('%d', now + (ttl or 0))
+most = tonumber(most or 0)
+
+local visitors = {}
+for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
+local held = redis.call('HMGET', slots, unpack(visitors))
+local rows, newest, expiries = {}, {}, {}
 
 local function renew(visitor, claim, slot)
   local state, place, joined, called, extensions, expires =
     string.match(slot, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
   if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
   local word = 'active'
-  if state == 'P' or tonumber(expires) <= now then
+  if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
     word = 'expired'
   elseif state == 'R' then
     word = 'ready'
   elseif tonumber(extensions) >= most then
     return {'spent'}
   else
-    extensions = string.format('%d', extensions + 1)
-    expires = string.format('%d', now + ttl)
-    state = 'A'
-    local renewed = table.concat({state, place, joined, called, extensions, expires}, '|')
-    -- Removed first: a full store refuses a script's first write if it needs memory.
-    redis.call('HDEL', slots, visitor)
-    redis.call('HSET', slots, visitor, renewed)
-    redis.call('ZADD', admitted, expires, visitor)
+    extensions, expires = string.format('%d', extensions + 1), until_text
+    newest[visitor] = table.concat({state, place, joined, called, extensions, expires}, '|')
+    expiries[#expiries + 1] = until_text
+    expiries[#expiries + 1] = visitor
   end
   local row = {word, tonumber(place), tonumber(joined), tonumber(called)}
   row[5], row[6] = tonumber(extensions), tonumber(expires)
   return row
 end
 
-for i = 1, #ARGV / 2 do
-  local visitor, claim = ARGV[2 * i - 1], tonumber(ARGV[2 * i])
-  local slot = redis.call('HGET', slots, visitor)
+for i, visitor in ipairs(visitors) do
+  -- Asked for twice in one call, it is extended twice, from what the first made of it.
+  local slot = newest[visitor] or held[i]
   if slot then
-    rows[i] = renew(visitor, claim, slot)
+    rows[i] = renew(visitor, tonumber(ARGV[2 * i]), slot)
   else
     local place = redis.call('ZSCORE', waiting, visitor)
     rows[i] = place and {'queued', tonumber(place)} or {'unknown'}
   end
+end
+
+if #expiries > 0 then
+  local renewed = {}
+  for visitor, slot in pairs(newest) do
+    renewed[#renewed + 1], renewed[#renewed + 2] = visitor, slot
+  end
+  -- Removed first: a full store refuses a script's first write if it needs memory.
+  redis.call('HDEL', slots, renewed[1])
+  redis.call('HSET', slots, unpack(renewed))
+  redis.call('ZADD', admitted, unpack(expiries))
 end
 return rows

@@ -53,7 +53,7 @@ local refresh_ms = tonumber(idle) / 16
 local function stand(visitor, slot)
   local state, place, joined, called, extensions, expires =
     string.match(slot, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
-  if state == 'P' or tonumber(expires) <= now then
+  if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
     renewed[#renewed + 1] = visitor
     return nil
   end

@@ -26,32 +26,49 @@ local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local rows = {}
+local visitors = {}
+for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
+local places = redis.call('ZMSCORE', waiting, unpack(visitors))
+local held = redis.call('HMGET', slots, unpack(visitors))
+local expiries = redis.call('ZMSCORE', admitted, unpack(visitors))
+local rows, gone, from_line, from_slots = {}, {}, {}, {}
+local left, ran_out = 0, 0
+
+for i, visitor in ipairs(visitors) do
+  local claim = tonumber(ARGV[2 * i])
+  local place = places[i] or (held[i] and string.match(held[i], '^%a|(%d+)|'))
+  if not place or gone[visitor] then
+    rows[i] = {'absent'}
+  elseif claim > 0 and claim ~= tonumber(place) then
+    rows[i] = {'stranger'}
+  else
+    gone[visitor] = true
+    rows[i] = {'left'}
+    if places[i] then
+      from_line[#from_line + 1] = visitor
+    else
+      from_slots[#from_slots + 1] = visitor
+      if expiries[i] and tonumber(expiries[i]) > now then
+        left = left + 1
+      elseif expiries[i] then
+        ran_out = ran_out + 1
+      end
+    end
+  end
+end
 
 -- What goes is removed before it is counted: a full store refuses a script's first write if it
 -- needs memory, and a removal needs none.
-for i = 1, #ARGV / 2 do
-  local visitor, claim = ARGV[2 * i - 1], tonumber(ARGV[2 * i])
-  local place = redis.call('ZSCORE', waiting, visitor)
-  local slot = not place and redis.call('HGET', slots, visitor)
-  local proved = place or (slot and string.match(slot, '^%a|(%d+)|'))
-  if not proved then
-    rows[i] = {'absent'}
-  elseif claim > 0 and claim ~= tonumber(proved) then
-    rows[i] = {'stranger'}
-  elseif place then
-    redis.call('ZREM', waiting, visitor)
-    redis.call('HDEL', heard, visitor)
-    redis.call('HINCRBY', room, 'abandoned', 1)
-    rows[i] = {'left'}
-  else
-    redis.call('HDEL', slots, visitor)
-    redis.call('ZREM', lapsed, visitor)
-    if redis.call('ZREM', admitted, visitor) == 1 then
-      local expires = tonumber(string.match(slot, '(%d+)$'))
-      redis.call('HINCRBY', room, expires > now and 'left' or 'lapsed', 1)
-    end
-    rows[i] = {'left'}
-  end
+if #from_line > 0 then
+  redis.call('ZREM', waiting, unpack(from_line))
+  redis.call('HDEL', heard, unpack(from_line))
+  redis.call('HINCRBY', room, 'abandoned', #from_line)
+end
+if #from_slots > 0 then
+  redis.call('HDEL', slots, unpack(from_slots))
+  redis.call('ZREM', admitted, unpack(from_slots))
+  redis.call('ZREM', lapsed, unpack(from_slots))
+  if left > 0 then redis.call('HINCRBY', room, 'left', left) end
+  if ran_out > 0 then redis.call('HINCRBY', room, 'lapsed', ran_out) end
 end
 return rows

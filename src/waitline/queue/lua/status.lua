@@ -24,12 +24,13 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local refresh_ms = (tonumber(redis.call('HGET', room, 'idle_ms') or 0)) / 16
 local places = redis.call('ZMSCORE', waiting, unpack(ARGV))
 local held = redis.call('HMGET', slots, unpack(ARGV))
-local words = {R = 'ready', A = 'active', P = 'expired'}
+local words = {R = 'ready', A = 'active'}
+local marks = redis.call('HMGET', heard, unpack(ARGV))
 local rows, stale = {}, {}
 
 for i, visitor in ipairs(ARGV) do
   if places[i] then
-    local joined, since = string.match(redis.call('HGET', heard, visitor), '^(%d+):(%d+)$')
+    local joined, since = string.match(marks[i], '^(%d+):(%d+)$')
     if refresh_ms > 0 and now - since > refresh_ms then
       stale[#stale + 1] = visitor
       stale[#stale + 1] = joined .. ':' .. string.format('%d', now)

@@ -30,4 +30,6 @@ local whole_at = math.max(tonumber(redis.call('ZSCORE', streams, visitor) or 0),
 local short_ms = whole_at - now - (burst - 1) * refill_ms
 if short_ms > 0 then return {{'refused', short_ms}} end
 redis.call('ZADD', streams, string.format('%d', whole_at + refill_ms), visitor)
+-- By then everybody's is whole, and nothing is left to store.
+redis.call('PEXPIRE', streams, burst * refill_ms)
 return {{'granted'}}

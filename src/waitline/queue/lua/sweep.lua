@@ -26,12 +26,17 @@ local now_text = string.format('%d', now)
 
 local over = redis.call('ZRANGE', admitted, '-inf', now_text, 'BYSCORE', 'LIMIT', 0, chunk_max)
 if #over > 0 then
-  redis.call('ZREM', admitted, unpack(over))
-  local lapses = {}
-  for _, visitor in ipairs(over) do
-    lapses[#lapses + 1], lapses[#lapses + 2] = now_text, visitor
+  local held = redis.call('HMGET', slots, unpack(over))
+  local lapses, ended = {}, {}
+  for i, visitor in ipairs(over) do
+    local n = #lapses
+    lapses[n + 1], lapses[n + 2] = now_text, visitor
+    -- Written down: a clock that is set back must not make the slot good again.
+    ended[n + 1], ended[n + 2] = visitor, 'L' .. string.sub(held[i], 2)
   end
+  redis.call('ZREM', admitted, unpack(over))
   redis.call('ZADD', lapsed, unpack(lapses))
+  redis.call('HSET', slots, unpack(ended))
   redis.call('HINCRBY', room, 'lapsed', #over)
 end
 

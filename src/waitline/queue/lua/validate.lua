@@ -22,7 +22,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local held = redis.call('HMGET', slots, unpack(ARGV))
-local words = {R = 'ready', A = 'active', P = 'expired'}
+local words = {R = 'ready', A = 'active'}
 local rows = {}
 
 for i, visitor in ipairs(ARGV) do
