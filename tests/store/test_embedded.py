@@ -83,7 +83,7 @@ def test_it_writes_before_it_replies_and_never_evicts(store: Valkey) -> None:
         return answer[name]
 
     assert setting("appendonly") == "yes"
-    assert setting("appendfsync") == "always"
+    assert setting("appendfsync") == "no"
     assert setting("maxmemory-policy") == "noeviction"
     assert setting("maxmemory") == str(embedded.MAXMEMORY_BYTES)
     assert setting("port") == "0"

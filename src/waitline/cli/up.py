@@ -35,6 +35,9 @@ second to notice and end. Whoever else listens there will still do so then."""
 LOOK_S = 0.2
 """How often the processes are looked after."""
 
+SYNC_S = 1.0
+"""How much of the line a power cut may cost at most, unless every reply waits for the disk."""
+
 STOP_S = 10.0
 """How long a process may take to end before it is killed."""
 
@@ -98,6 +101,7 @@ class _Supervisor:
         self._data_dir = settings.data_dir.absolute()
         self._valkey: Valkey | None = None
         self._valkey_restarts: list[float] = []
+        self._synced = 0.0
         self._settings = settings
         self._parts = [
             _Part("queue service", ["queue", "--until-stdin-ends"]),
@@ -130,7 +134,7 @@ class _Supervisor:
             valkey = Valkey(
                 self._data_dir / "valkey",
                 maxmemory_bytes=settings.valkey_memory_mb * 1024**2,
-                appendfsync=settings.fsync,
+                appendfsync="always" if settings.sync == "write" else "no",
             )
             valkey.start(LOAD_S)
             # Ours from here on: one that did not start may be another's, who uses this folder.
@@ -193,6 +197,11 @@ class _Supervisor:
                     raise GaveUp(f"no answer from {url} within {READY_S:.0f} s") from None
 
     def _look_after(self) -> None:
+        if self._valkey is not None and self._settings.sync == "second":
+            now = monotonic()
+            if now - self._synced >= SYNC_S:
+                self._synced = now
+                self._valkey.sync()
         if self._valkey is not None and not self._valkey.alive:
             self._count("Valkey", self._valkey_restarts)
             try:
