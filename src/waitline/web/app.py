@@ -37,7 +37,6 @@ from waitline.web.asgi import (
     Refusal,
     Request,
     Scope,
-    Send,
     refused,
 )
 from waitline.web.board import Board
@@ -48,6 +47,7 @@ from waitline.web.queue import Batchers, QueueCalls, Tokens
 from waitline.web.rooms import RoomCalls
 from waitline.web.streams import Streams
 from waitline.web.texts import Text
+from waitline.web.wire import Send
 
 
 class Worker:

@@ -7,7 +7,7 @@ FastAPI.
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -19,21 +19,19 @@ from waitline.queue.model import NAME_BYTES_MAX
 from waitline.telemetry import Tallies
 from waitline.web import problems, texts
 from waitline.web.problems import BodyTooLarge, InputInvalid
-from waitline.web.texts import Text
+from waitline.web.texts import Language, Text
+from waitline.web.wire import Answer, Headers, Send, write
 
 BODY_BYTES_MAX = 4_096
 """No call of the contract needs a quarter of this."""
 
-NOT_MODIFIED = 304
 
 COMPLAIN_MS = 1_000
 """Between two lines of the log that say that service is unavailable."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = tuple[tuple[bytes, bytes], ...]
 
 JSON: Headers = (
     (b"content-type", b"application/json"),
@@ -58,14 +56,6 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class Answer(NamedTuple):
-    """What is sent back."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-
 class Request:
     """One request, read as far as its handler asks.
 
@@ -74,14 +64,18 @@ class Request:
         receive: Of the ASGI call.
     """
 
-    __slots__ = ("_receive", "headers", "language", "path", "query_string")
+    __slots__ = ("_receive", "headers", "path", "query_string")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.path: str = scope["path"]
         self.query_string: bytes = scope["query_string"]
-        self.language = texts.language(self.headers.get(b"accept-language"))
+
+    @property
+    def language(self) -> Language:
+        """The language that the asker prefers."""
+        return texts.language(self.headers.get(b"accept-language"))
 
     async def body(self) -> bytes:
         """Return the whole body.
@@ -248,6 +242,7 @@ class HotPath:
     ) -> None:
         self._exact = exact
         self._prefix, self._suffix, self._surrounded = surrounded
+        self._surrounded_route = f"{self._prefix}{{room}}{self._suffix}"
         # In a shorter path the two would overlap.
         self._shortest = len(self._prefix) + len(self._suffix)
         self._rest = rest
@@ -266,7 +261,7 @@ class HotPath:
         if methods is not None:
             route, handler = path, methods.get(method)
         elif method == "GET" and self._surrounds(path):
-            route, handler = f"{self._prefix}{{room}}{self._suffix}", self._surrounded
+            route, handler = self._surrounded_route, self._surrounded
         else:
             route, handler = "", None
         if handler is None and methods is None:
@@ -281,13 +276,8 @@ class HotPath:
             answer = await handler(request)
         except Exception as error:  # noqa: BLE001 - every failure gets its answer
             answer = refused(error, request, self._clock)
-        status, headers, body = answer
-        if status != NOT_MODIFIED:
-            # There it would be the length of what is not sent (RFC 9110, section 8.6).
-            headers = (*headers, (b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        self._tallies.http(method, route, status, time.perf_counter() - started)
+        await write(send, answer)
+        self._tallies.http(method, route, answer.status, time.perf_counter() - started)
 
     def _surrounds(self, path: str) -> bool:
         return (
@@ -318,7 +308,7 @@ class HotPath:
         try:
             if int(request.headers.get(b"content-length", b"0")) > BODY_BYTES_MAX:
                 answer = refused(BodyTooLarge(), request, self._clock)
-                await _send(noting, answer)
+                await write(noting, answer)
             else:
                 await self._rest(scope, measured, noting)
         finally:
@@ -326,15 +316,6 @@ class HotPath:
             route = getattr(scope.get("route"), "path", "unknown")
             method = scope["method"] if scope["method"] in METHODS else "OTHER"
             self._tallies.http(method, route, status, time.perf_counter() - started)
-
-
-async def _send(send: Send, answer: Answer) -> None:
-    status, headers, body = answer
-    if status != NOT_MODIFIED:
-        # There it would be the length of what is not sent (RFC 9110, section 8.6).
-        headers = (*headers, (b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))

@@ -8,6 +8,7 @@ older than one already seen (`asOfMs`) is left aside.
 import asyncio
 from collections import OrderedDict
 from hashlib import blake2b
+from http import HTTPStatus
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +18,8 @@ from waitline.ids import RoomId
 from waitline.queue import policy
 from waitline.queue.model import Mode, Survey
 from waitline.queue.rooms import Rooms
-from waitline.web.asgi import NOT_MODIFIED, Answer, Headers, Request, named
+from waitline.web.asgi import Request, named
+from waitline.web.wire import Answer, Headers
 
 FRESH_S = 1.0
 """How long a worker keeps a document before it reads the room again."""
@@ -156,7 +158,7 @@ class Board:
         name = request.path.removeprefix("/api/v1/rooms/").removesuffix("/now-serving")
         posted = await self.read(RoomId(named("room", name)))
         if _known(request.headers.get(b"if-none-match", b""), posted.etag):
-            return Answer(NOT_MODIFIED, posted.headers, b"")
+            return Answer(HTTPStatus.NOT_MODIFIED.value, posted.headers, b"")
         return Answer(200, posted.headers, posted.body)
 
 

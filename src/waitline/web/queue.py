@@ -31,10 +31,11 @@ from waitline.queue.model import (
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Claim, Line
 from waitline.web import identity, texts
-from waitline.web.asgi import BLANK, JSON, Answer, Handler, Refusal, Request, named
+from waitline.web.asgi import BLANK, JSON, Handler, Refusal, Request, named
 from waitline.web.board import Board
 from waitline.web.identity import NO_CLAIM, Identity, judge
 from waitline.web.problems import InputInvalid
+from waitline.web.wire import Answer
 
 PASSES_CACHED = 16_384
 """Passes kept per worker: a signature takes about 50 µs, and an admitted visitor asks every few

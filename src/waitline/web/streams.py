@@ -19,10 +19,11 @@ from waitline.queue.feed import Feed, Subscription
 from waitline.queue.model import Slot, State, TimeRanOut, Waiting
 from waitline.queue.store import Line
 from waitline.web import problems
-from waitline.web.asgi import Receive, Request, Scope, Send
+from waitline.web.asgi import Receive, Request, Scope
 from waitline.web.identity import Identity
 from waitline.web.problems import BodyTooLarge
 from waitline.web.queue import QueueCalls
+from waitline.web.wire import Send
 
 KEEPALIVE_S = 15.0
 """Silence after which a comment is sent, so that no proxy takes the stream for dead."""
