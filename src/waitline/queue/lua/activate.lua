@@ -42,10 +42,11 @@ local function turn(visitor, claim, slot)
   elseif state == 'R' then
     expires = until_text
     if not begun[visitor] then
-      state, begun[visitor] = 'A', true
+      begun[visitor] = true
       local n = #renewed
       renewed[n + 1] = visitor
-      renewed[n + 2] = table.concat({state, place, joined, called, extensions, expires}, '|')
+      renewed[n + 2] = 'A|' .. place .. '|' .. joined .. '|' .. called
+        .. '|' .. extensions .. '|' .. expires
       expiries[n + 1], expiries[n + 2] = until_text, visitor
     end
   end

@@ -74,21 +74,21 @@ if due > 0 then
   local marks = redis.call('HMGET', heard, unpack(visitors))
   local silent_ms = tonumber(idle) * 17 / 16
   local expires = string.format('%d', now + ready_ttl)
+  local as_ready = '|' .. now_text .. '|0|' .. expires
+  local as_passed = '|' .. now_text .. '|0|' .. now_text
   local taken, expiries, lapses = {}, {}, {}
   for i, visitor in ipairs(visitors) do
     local joined, last = string.match(marks[i], '^(%d+):(%d+)$')
-    local place = string.format('%d', popped[2 * i])
-    local state, ends = 'R', expires
+    taken[2 * i - 1] = visitor
     if silent_ms > 0 and now - last > silent_ms then
-      state, ends = 'P', now_text
-      lapses[#lapses + 1], lapses[#lapses + 2] = now_text, visitor
+      taken[2 * i] = 'P|' .. popped[2 * i] .. '|' .. joined .. as_passed
+      lapses[2 * passed + 1], lapses[2 * passed + 2] = now_text, visitor
       passed = passed + 1
     else
-      expiries[#expiries + 1], expiries[#expiries + 2] = expires, visitor
+      taken[2 * i] = 'R|' .. popped[2 * i] .. '|' .. joined .. as_ready
+      expiries[2 * moved + 1], expiries[2 * moved + 2] = expires, visitor
       moved = moved + 1
     end
-    taken[#taken + 1] = visitor
-    taken[#taken + 1] = table.concat({state, place, joined, now_text, '0', ends}, '|')
   end
   redis.call('HDEL', heard, unpack(visitors))
   redis.call('HSET', slots, unpack(taken))

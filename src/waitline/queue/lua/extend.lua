@@ -48,7 +48,8 @@ local function renew(visitor, claim, slot)
     return {'spent'}
   else
     extensions, expires = string.format('%d', extensions + 1), until_text
-    newest[visitor] = table.concat({state, place, joined, called, extensions, expires}, '|')
+    newest[visitor] = 'A|' .. place .. '|' .. joined .. '|' .. called
+      .. '|' .. extensions .. '|' .. expires
     expiries[#expiries + 1] = until_text
     expiries[#expiries + 1] = visitor
   end
