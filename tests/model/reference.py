@@ -99,9 +99,7 @@ class Reference:
             admitted={v: s.expires_ms for v, s in stays if s.admitted},
             lapsed={v: s.lapsed_ms for v, s in stays if s.lapsed_ms is not None},
             slots={
-                v: "|".join((s.letter, *map(str, s.told("")[1:])))
-                for v, s in stays
-                if not s.waits
+                v: "|".join((s.letter, *map(str, s.told("")[1:]))) for v, s in stays if not s.waits
             },
             bucket=(self.tokens, self.bucket_at_ms),
         )
