@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 
 from tests.model.invariants import History
 from tests.model.reference import Reference, Row
-from tests.model.witness import Witness
+from tests.model.witness import Seen, Witness
 from tests.servers import Server
 from waitline import lua
 from waitline.errors import Unavailable
@@ -245,8 +245,11 @@ class LineMachine(RuleBasedStateMachine):
     def _change(self, words: list[Any], **changes: Limits | Mode) -> None:
         self._run(rooms.CHANGE, (keys.of(ROOM).room,), words)
         self.reference = replace(self.reference, **changes)  # type: ignore[arg-type]  # by name
-        assert self.witness.last.rows == [("changed",)]
-        assert self.witness.last.contents == self.reference.contents()
+        if (self.witness.last.rows, self.witness.last.contents) != (
+            [("changed",)],
+            self.reference.contents(),
+        ):
+            self._differ([("changed",)], self.reference)
 
     def _call(
         self,
@@ -263,7 +266,7 @@ class LineMachine(RuleBasedStateMachine):
 
     def _agree(self, verb: Callable[[Reference, int], list[Row]]) -> None:
         seen = self.witness.last
-        self.history.add(seen)
+        self._remember(seen)
         tried = []
         for at_ms in range(seen.from_ms, seen.to_ms + 1):
             model = deepcopy(self.reference)
@@ -271,9 +274,15 @@ class LineMachine(RuleBasedStateMachine):
             if tried[-1][0] == seen.rows and model.contents() == seen.contents:
                 self.reference = model
                 return
-        rows, model = tried[0]
-        assert seen.rows == rows
-        assert seen.contents == model.contents()
+        self._differ(*tried[0])
+
+    def _remember(self, seen: Seen) -> None:
+        self.history.add(seen)
+
+    def _differ(self, rows: list[Row], model: Reference) -> None:
+        """Say what the server did that the model does not."""
+        assert self.witness.last.rows == rows
+        assert self.witness.last.contents == model.contents()
 
     def _claims(self, drawn: list[Drawn]) -> list[tuple[VisitorId, int]]:
         claims = []

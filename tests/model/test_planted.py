@@ -1,0 +1,164 @@
+"""Each invariant has a bug that it catches, and by its own name.
+
+The machine of `test_line` runs on a script with a bug in it, and without the reference model,
+which would catch most of them first. If one of these fails, that invariant proves nothing.
+"""
+
+import traceback
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from typing_extensions import override
+
+from tests.model.reference import Reference, Row
+from tests.model.test_line import STEPS, LineMachine
+from tests.model.witness import Seen
+from tests.servers import Server
+from waitline import lua
+from waitline.queue import store
+
+EXAMPLES = 400
+"""Sequences until an invariant counts as blind. All of these bugs show within half a second."""
+
+
+class Caught(BaseException):
+    """An invariant failed.
+
+    Attributes:
+        by: Which, by the name of its check.
+    """
+
+    def __init__(self, by: str) -> None:
+        super().__init__(by)
+        self.by = by
+
+
+class Unguarded(LineMachine):
+    """The machine with nothing but the invariants; the model only follows."""
+
+    @override
+    def _remember(self, seen: Seen) -> None:
+        try:
+            super()._remember(seen)
+        except AssertionError as error:
+            names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+            raise Caught(next(name for name in reversed(names) if name.startswith("q"))) from None
+
+    @override
+    def _differ(self, rows: list[Row], model: Reference) -> None:
+        self.reference = model
+
+    @override
+    def audit_finds_nothing(self) -> None:
+        """Left to `waitline audit`'s own tests."""
+
+
+def planted(script: lua.Script, right: str, wrong: str) -> lua.Script:
+    assert script.source.count(right) == 1, f"{script.name}.lua has changed: plant another bug"
+    return replace(script, source=script.source.replace(right, wrong))
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "by"),
+    [
+        pytest.param(
+            "JOIN",
+            "if row then",
+            "if false then",
+            "q1_one_place_per_visitor",
+            id="q1 who holds a slot takes a place besides",
+        ),
+        pytest.param(
+            "JOIN",
+            "redis.call('HSET', room, 'seq', string.format('%d', last))",
+            "",
+            "q2_places_rise_and_are_never_reused",
+            id="q2 the last place is forgotten",
+        ),
+        pytest.param(
+            "ADMIT",
+            "'ZPOPMIN'",
+            "'ZPOPMAX'",
+            "q3_nobody_is_admitted_while_a_lower_place_waits",
+            id="q3 the last come first",
+        ),
+        pytest.param(
+            "ADMIT",
+            "active_max - redis.call('ZCARD', admitted)",
+            "active_max + 1 - redis.call('ZCARD', admitted)",
+            "q4_admitted_never_exceed_active_max",
+            id="q4 one too many",
+        ),
+        pytest.param(
+            "ADMIT",
+            "math.min(chunk_max, free, math.floor(tokens))",
+            "math.min(chunk_max, free)",
+            "q5_admissions_never_exceed_rate_and_burst",
+            id="q5 no rate",
+        ),
+        pytest.param(
+            "ADMIT",
+            "redis.call('HDEL', heard, unpack(visitors))",
+            "",
+            "q6_a_visitor_is_in_exactly_one_state",
+            id="q6 half of the admitted still waits",
+        ),
+        pytest.param(
+            "LEAVE",
+            "redis.call('HINCRBY', room, 'abandoned', #from_line)",
+            "",
+            "q7_nobody_is_lost",
+            id="q7 who leaves is not counted",
+        ),
+        pytest.param(
+            "EXTEND",
+            "tonumber(extensions) >= most",
+            "tonumber(extensions) > most",
+            "q8_extensions_never_exceed_the_most",
+            id="q8 one extension more",
+        ),
+        pytest.param(
+            "ACTIVATE",
+            "if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end",
+            "",
+            "q9_a_strangers_ticket_serves_nobody",
+            id="q9 any claim will do",
+        ),
+        pytest.param(
+            "ADMIT",
+            "redis.pcall('HINCRBY', room, 'lease_refused', 1)",
+            "redis.call('HSET', room, 'lease_until', string.format('%d', now + 40))",
+            "q10_a_refused_call_changes_nothing",
+            id="q10 a refusal renews the other's lease",
+        ),
+    ],
+)
+def test_an_invariant_catches_its_bug(
+    *, valkey: Server, monkeypatch: pytest.MonkeyPatch, name: str, right: str, wrong: str, by: str
+) -> None:
+    monkeypatch.setattr(store, name, planted(getattr(store, name), right, wrong))
+    Unguarded.server = valkey
+    Unguarded.store = lua.Valkey(valkey.url)
+    try:
+        with pytest.raises(Caught) as caught:
+            search()
+    finally:
+        valkey.wait(Unguarded.store.close())
+    assert caught.value.by == by
+
+
+def search() -> None:
+    run_state_machine_as_test(
+        Unguarded,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            # What is found need not be made smaller.
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
