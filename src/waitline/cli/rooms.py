@@ -168,7 +168,11 @@ def list_rooms(
     async def use(rooms: Rooms) -> list[dict[str, Any]]:
         found = []
         for name in await rooms.names():
-            survey = await rooms.survey(name)
+            try:
+                survey = await rooms.survey(name)
+            except RoomUnknown:
+                # Named in the registry a moment before it exists.
+                continue
             found.append(
                 {
                     "room": name,
