@@ -48,9 +48,9 @@ async def on_the_wire(answer: Answer, through: Callable[[Send], Send], request: 
     return text
 
 
-def asked(*, last: bool) -> bytes:
+def asked(*, last: bool, method: bytes = b"GET") -> bytes:
     closing = b"Connection: close\r\n" if last else b""
-    return b"GET / HTTP/1.1\r\nHost: here\r\n" + closing + b"\r\n"
+    return method + b" / HTTP/1.1\r\nHost: here\r\n" + closing + b"\r\n"
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,12 @@ def test_both_ways_send_the_same(answer: Answer) -> None:
     assert at_once == in_two
     assert at_once.count(b"HTTP/1.1 ") == 2
     assert at_once.count(answer.body or b"HTTP/1.1") == 2
+
+
+def test_a_head_gets_no_body() -> None:
+    answer = Answer(405, JSON, b'{"code":"C001"}')
+    request = asked(last=False, method=b"HEAD") + asked(last=True, method=b"HEAD")
+    at_once = asyncio.run(on_the_wire(answer, lambda send: send, request))
+    assert at_once == asyncio.run(on_the_wire(answer, wrapped, request))
+    assert at_once.count(b"HTTP/1.1 405") == 2
+    assert b"C001" not in at_once

@@ -40,6 +40,7 @@ async def write(send: Send, answer: Answer) -> None:
     if (
         type(cycle) is RequestResponseCycle
         and cycle.keep_alive
+        and cycle.scope["method"] != "HEAD"
         and not (cycle.flow.write_paused or cycle.disconnected or cycle.response_started)
     ):
         _write_at_once(cycle, answer)
