@@ -14,7 +14,7 @@ from waitline import lua
 from waitline.errors import Refused
 from waitline.queue import rooms, store
 from waitline.queue.keys import RoomKeys
-from waitline.web.problems import PROBLEMS
+from waitline.web.problems import BUG, PROBLEMS, UNAVAILABLE
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "waitline"
@@ -143,6 +143,19 @@ def test_every_refusal_has_a_problem_and_none_is_left_over() -> None:
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     assert set(PROBLEMS) == set(_leaves(Refused))
+
+
+def test_every_problem_is_explained() -> None:
+    text = (ROOT / "docs" / "problems.md").read_text("utf-8")
+    explained = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    kinds = [*PROBLEMS.values(), UNAVAILABLE, BUG]
+    assert sorted(explained) == sorted(problem.slug for problem in kinds)
+
+
+def test_links_lead_somewhere() -> None:
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text("utf-8")):
+            assert (path.parent / link).exists(), f"{named(path)} points to {link}"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=named)
