@@ -118,7 +118,7 @@ def test_a_body_that_nobody_asked_for(paused: Room) -> None:
     with client.stream("GET", path, params=paused.who("u"), content=chunks) as stream:
         assert stream.status_code == 200
         # The stream ends as streams do, not with a broken connection.
-        assert list(events(stream)) == []
+        assert {event.name for event in events(stream)} <= {"status-update"}
     # The next one works.
     with paused.subscribe() as stream:
         assert next(events(stream)).name == "status-update"

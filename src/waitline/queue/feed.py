@@ -16,7 +16,7 @@ import structlog
 from waitline.errors import Unavailable
 from waitline.ids import RoomId, VisitorId
 from waitline.queue import policy
-from waitline.queue.model import BATCH_MAX, Slot, Unknown, Waiting
+from waitline.queue.model import BATCH_MAX, Standing, Waiting
 from waitline.queue.store import Line
 
 TURN_S = 1.0
@@ -40,17 +40,18 @@ class Subscription:
     """One stream's share of the feed.
 
     Attributes:
-        standing: Where its visitor stands; `None` until the first turn.
-        changed: Set when `standing` was replaced by another.
+        standing: Where its visitor stands.
+        changed: Set when `standing` is news.
     """
 
     __slots__ = ("changed", "due_s", "room", "standing", "visitor")
 
-    def __init__(self, room: RoomId, visitor: VisitorId) -> None:
+    def __init__(self, room: RoomId, visitor: VisitorId, standing: Standing) -> None:
         self.room = room
         self.visitor = visitor
-        self.standing: Waiting | Slot | Unknown | None = None
+        self.standing = standing
         self.changed = asyncio.Event()
+        self.changed.set()
         self.due_s = 0.0
 
 
@@ -86,12 +87,12 @@ class Feed:
             raise TooManySubscriptions(f"this worker holds {self._most} streams already")
 
     @contextmanager
-    def subscribed(self, room: RoomId, visitor: VisitorId) -> Iterator[Subscription]:
-        """Hold a subscription."""
-        subscription = Subscription(room, visitor)
+    def subscribed(
+        self, room: RoomId, visitor: VisitorId, standing: Standing
+    ) -> Iterator[Subscription]:
+        """Hold a subscription; where the visitor stands now is its first news."""
+        subscription = Subscription(room, visitor, standing)
         self._subscriptions.add(subscription)
-        if self.ended:
-            subscription.changed.set()
         try:
             yield subscription
         finally:
@@ -144,7 +145,7 @@ class Feed:
                 _tell(subscription, standing, now_s)
 
 
-def _tell(subscription: Subscription, standing: Waiting | Slot | Unknown, now_s: float) -> None:
+def _tell(subscription: Subscription, standing: Standing, now_s: float) -> None:
     subscription.due_s = now_s
     if isinstance(standing, Waiting) and standing.ahead >= NEAR_PLACES:
         after_ms = policy.poll_after_ms(standing.ahead + 1, 0) // FAR_SHARE

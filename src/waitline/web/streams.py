@@ -16,7 +16,7 @@ from waitline.clock import Clock
 from waitline.errors import Refused
 from waitline.ids import RoomId, VisitorId
 from waitline.queue.feed import Feed, Subscription
-from waitline.queue.model import Slot, State, TimeRanOut, Waiting
+from waitline.queue.model import Slot, Standing, State, TimeRanOut, Waiting
 from waitline.queue.store import Line
 from waitline.web import problems
 from waitline.web.asgi import Receive, Request, Scope
@@ -87,13 +87,13 @@ class Streams:
         standing = (await self._line.status(room, [visitor]))[0]
         self._calls.shown(room, visitor, standing, claim)
         await self._line.subscribe(room, visitor)
-        return _Stream(self, asked, room, visitor, claim)
+        return _Stream(self, asked, room=room, visitor=visitor, claim=claim, standing=standing)
 
     async def tell(self, stream: "_Stream", send: Send) -> None:
         """Send what changes until the visitor's turn, or until the visitor is gone."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + STREAM_S_MAX
-        with self._feed.subscribed(stream.room, stream.visitor) as subscription:
+        with self._feed.subscribed(stream.room, stream.visitor, stream.standing) as subscription:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             await _write(send, b"retry: %d\n\n" % RETRY_MS)
             while loop.time() < until_s:
@@ -116,7 +116,6 @@ class Streams:
     def _news(self, stream: "_Stream", subscription: Subscription) -> tuple[bytes, bool]:
         """Return the events that a standing makes, and whether they are the last."""
         standing = subscription.standing
-        assert standing is not None
         try:
             status = self._calls.shown(stream.room, stream.visitor, standing, stream.claim)
             if isinstance(standing, Slot) and standing.state is State.EXPIRED:
@@ -143,13 +142,21 @@ class _Stream(Response):
     """A response that goes on until its visitor's turn or the visitor's leaving."""
 
     def __init__(
-        self, streams: Streams, asked: Request, room: RoomId, visitor: VisitorId, claim: int
+        self,
+        streams: Streams,
+        asked: Request,
+        *,
+        room: RoomId,
+        visitor: VisitorId,
+        claim: int,
+        standing: Standing,
     ) -> None:
         self.streams = streams
         self.asked = asked
         self.room = room
         self.visitor = visitor
         self.claim = claim
+        self.standing = standing
         self.background = None
 
     @override
