@@ -64,13 +64,14 @@ class Request:
         receive: Of the ASGI call.
     """
 
-    __slots__ = ("_receive", "headers", "path", "query_string")
+    __slots__ = ("_query", "_receive", "headers", "path", "query_string")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.path: str = scope["path"]
         self.query_string: bytes = scope["query_string"]
+        self._query: dict[bytes, bytes] | None = None
 
     @property
     def language(self) -> Language:
@@ -121,12 +122,17 @@ class Request:
         Raises:
             InputInvalid: It is missing, blank, too long, or not UTF-8.
         """
-        wanted = name.encode("ascii")
-        for pair in self.query_string.split(b"&"):
-            key, _, value = pair.partition(b"=")
-            if key == wanted:
-                return named(name, decoded(name, value))
-        raise InputInvalid(name, MISSING)
+        query = self._query
+        if query is None:
+            query = self._query = {}
+            # Of several with one name, the first counts.
+            for pair in reversed(self.query_string.split(b"&")):
+                key, _, value = pair.partition(b"=")
+                query[key] = value
+        given = query.get(name.encode("ascii"))
+        if given is None:
+            raise InputInvalid(name, MISSING)
+        return named(name, decoded(name, given))
 
 
 def decoded(name: str, value: bytes) -> str:
