@@ -2,8 +2,9 @@
 
 hiredis packs commands and parses replies. What is written here is the way there and back: every
 call is written at once, and replies are matched in order, so many calls share one connection and
-none waits for another's answer. A general client takes about 300 µs of processor time a call
-(measured), which at a quiet hour, when batches are small, is most of a request; this takes 15 µs.
+none waits for another's answer. A general client takes about 95 µs of processor time a call,
+more than all the rest of a request at a quiet hour, when batches are small; this takes 25 µs
+(measured, one call after the other).
 """
 
 import asyncio

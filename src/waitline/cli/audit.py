@@ -26,7 +26,7 @@ def audit(
 ) -> None:
     """Read a whole room and check Q1 to Q9. Exit status 1 if one does not hold.
 
-    The store answers nobody else while it is being read, about 150 ms for 100 000 visitors. That a
+    The store answers nobody else while it is being read, about 30 ms for 100 000 visitors. That a
     refused call changes nothing (Q10) cannot be seen in a store; tests show it.
     """
     settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
