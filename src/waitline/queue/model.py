@@ -8,12 +8,13 @@ from typing import NamedTuple
 from waitline.errors import Refused, Unavailable
 
 BATCH_MAX = 256
-"""Visitors per script call. A call of this size holds the server for about 1.3 ms (measured);
+"""Visitors per script call. A call of this size holds the server for about 2 ms (`make bench`);
 twice as many gain 10 % and double the wait of everyone behind."""
 
 CHUNK_MAX = 250
-"""Visitors that one admit or sweep call moves. Twice as many took 11 ms at p99 with the
-append-only file on (measured), and everyone who asks meanwhile waits for that."""
+"""Visitors that one admit or sweep call moves. A call of this size takes 2 ms at the median
+(`make bench`), and a sketch with twice as many took 11 ms at p99: everyone who asks
+meanwhile waits for that."""
 
 NAME_BYTES_MAX = 128
 """Bytes of a room's or a visitor's name in UTF-8. Source: the wire contract."""

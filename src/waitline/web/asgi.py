@@ -1,7 +1,7 @@
 """Reads requests, writes answers, and dispatches the hot calls before the framework sees them.
 
 A hot call costs one dictionary look-up here; routing, dependency injection and response objects
-of the framework would cost it half of its time (design: measured). Everything else goes on to
+of the framework cost a sketch of it half of its time. Everything else goes on to
 FastAPI.
 """
 
