@@ -22,8 +22,9 @@ from waitline.cli.serve import DRAIN_S
 from waitline.embedded import Valkey
 from waitline.ids import RoomId, VisitorId
 
-# Seconds on top of the draining: the supervisor's and the server's looks, and the store's end.
-STOPPING_S = 4.0
+# Seconds on top of the draining: the supervisor's and the server's looks, the store's end, and what
+# a machine that others use too may add.
+STOPPING_S = 15.0
 
 SLOW = 10
 STREAMS = 6

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from waitline.errors import Refused, Unavailable
 from waitline.ids import RoomId
+from waitline.lua import CALL_TIMEOUT_S
 from waitline.queue import batcher as subject
 from waitline.queue.batcher import PATIENCE_S, SLOW_S, Batcher, Overloaded
 from waitline.queue.model import BATCH_MAX, RoomClosed, RoomFull, StoreFull
@@ -248,13 +249,14 @@ def test_nobody_waits_longer_than_patience(
 ) -> None:
     async def scenario(store: Store) -> None:
         loop = asyncio.get_running_loop()
-        real = loop.time
+        asked_s = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: asked_s)
         async with running(store, in_flight=1) as batcher:
             store.open.clear()
             slow = batcher.ask(A, 0)
             await settle()
             others = [batcher.ask(room, 1) for room in (A, B, C)]
-            monkeypatch.setattr(loop, "time", lambda: real() + later_s)
+            monkeypatch.setattr(loop, "time", lambda: asked_s + later_s)
             store.open.set()
             # The slow call itself has its own deadline, in the store.
             assert await slow == 0
@@ -265,6 +267,10 @@ def test_nobody_waits_longer_than_patience(
 
     assert PATIENCE_S / 2 > SLOW_S
     play(scenario)
+
+
+def test_the_deadlines_of_a_request_add_up_to_the_second_that_is_promised() -> None:
+    assert PATIENCE_S + CALL_TIMEOUT_S <= 1.0 - SLOW_S
 
 
 def test_rooms_take_turns() -> None:
