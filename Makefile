@@ -33,12 +33,13 @@ fmt: $(VENV)/.dev ## format the code
 	$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: $(VENV)/.dev tools ## measure the hot path, the scripts, memory and admission
-	$(BIN)/waitline bench $(ARGS)
+bench: $(VENV)/.dev tools ## measure the hot path, and a tenth of the entry scenario
+	$(BIN)/waitline bench hot-path $(ARGS)
+	$(BIN)/waitline bench entry --scale 0.1 $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.dev ## pin requirements/*.in with hashes
-	cd requirements && for name in run build dev; do \
+	cd requirements && for name in run build bench dev; do \
 	  ../$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate \
 	    --python-version 3.11 --universal $$name.in --output-file $$name.txt || exit 1; done
 

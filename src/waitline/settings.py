@@ -170,6 +170,15 @@ def given(name: str) -> str | None:
     return os.environ.get(f"WAITLINE_{name}".upper())
 
 
+def inherited() -> dict[str, str]:
+    """Return this process's environment without any setting, for an installation of its own."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("WAITLINE_") and name != "PROMETHEUS_MULTIPROC_DIR"
+    }
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """Return this process's environment with the settings in it, for a process to be started."""
     chosen = {

@@ -7,7 +7,6 @@ hardly changes with the neighbours of the machine.
 
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 
 from waitline import settings as chosen
 from waitline.bench import machine, scripts
+from waitline.bench.stack import free_port
 from waitline.embedded import Valkey
 from waitline.errors import Misconfigured, Unavailable
 from waitline.ids import RoomId
@@ -160,7 +160,7 @@ def _server(
     name: str, folder: Path, valkey_url: str, load: Path, core: int
 ) -> Iterator[tuple[int, int]]:
     """Start a server on its core and yield its port and process id."""
-    port = _free_port()
+    port = free_port()
     if name == "waitline":
         arguments = ["-m", "waitline", "queue", "--mode", "trial", "--workers", "1"]
         arguments += ["--queue-port", str(port)]
@@ -198,12 +198,6 @@ def _await_answer(url: str, name: str) -> None:
         else:
             return
     raise Unavailable(f"the {name} server did not start within {READY_S:.0f} s")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _load_folder() -> Path:

@@ -6,7 +6,7 @@ rooms.py     the operators' verbs
 keys.py      the keys of tickets and passes
 audit.py     does the store keep its promises?
 settings.py  every setting, and where it came from
-bench.py     how fast it is here
+bench/       how fast it is here
 options.py   what the commands share
 """
 
@@ -33,7 +33,7 @@ app.add_typer(rooms.app, name="rooms")
 app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
 app.command("settings")(settings.show)
-app.command("bench")(bench.bench)
+app.add_typer(bench.app, name="bench")
 
 
 @app.command("version")

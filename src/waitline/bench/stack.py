@@ -1,0 +1,147 @@
+"""A whole installation for one measurement: its own processes, free ports, a temporary folder."""
+
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from time import monotonic
+
+from waitline import settings as chosen
+from waitline.errors import Unavailable
+
+READY_S = 40.0
+"""How long everything may take to answer: three interpreters start one after the other."""
+
+STOP_S = 20.0
+"""How long it may take to stop, with its draining, before it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running `waitline up`.
+
+    Attributes:
+        port: Of the queue service, on 127.0.0.1.
+        valkey_url: Where its store is.
+        data_dir: Its folder, which is gone when the measurement is over.
+        pid: Of the supervisor.
+        operator_key: What operators' calls must carry.
+    """
+
+    port: int
+    valkey_url: str
+    data_dir: Path
+    pid: int
+    operator_key: str
+
+    @property
+    def url(self) -> str:
+        """Where the queue service answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def processes(self) -> dict[str, list[int]]:
+        """Return the process ids by what they do: worker, parent, admitter, valkey, supervisor."""
+        roles: dict[str, list[int]] = {"supervisor": [self.pid]}
+        for pid in _children(self.pid):
+            command = _command(pid)
+            if "valkey-server" in command:
+                roles.setdefault("valkey", []).append(pid)
+            elif "waitline admitter" in command:
+                roles.setdefault("admitter", []).append(pid)
+            elif "waitline queue" in command:
+                workers = [child for child in _children(pid) if "spawn_main" in _command(child)]
+                # A single worker is the service's process itself.
+                roles["worker"] = workers or [pid]
+                if workers:
+                    roles["parent"] = [pid]
+        return roles
+
+
+@contextmanager
+def running(workers: int, settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """Start an installation in trial mode, and stop it in the end.
+
+    Args:
+        workers: Processes of the queue service.
+        settings: Further settings, by name in lower case.
+
+    Raises:
+        Unavailable: It did not start; the message holds the end of what it printed.
+    """
+    with tempfile.TemporaryDirectory(prefix="waitline-bench-") as name:
+        folder = Path(name)
+        port = free_port()
+        command = [sys.executable, "-m", "waitline", "up", "--queue-port", str(port)]
+        command += ["--workers", str(workers), "--data-dir", str(folder / "data")]
+        given = {f"WAITLINE_{key}".upper(): value for key, value in (settings or {}).items()}
+        with (folder / "up.log").open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                command,
+                env={**chosen.inherited(), **given},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            data = folder / "data"
+            _await_ready(process, port, folder / "up.log")
+            yield Stack(
+                port=port,
+                valkey_url=(data / "valkey.url").read_text("utf-8").strip(),
+                data_dir=data,
+                pid=process.pid,
+                operator_key=(data / "operator.key").read_text("utf-8").strip(),
+            )
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    until_s = monotonic() + READY_S
+    pause = Event()
+    url = f"http://127.0.0.1:{port}/actuator/health/readiness"
+    while process.poll() is None and monotonic() < until_s:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+        except (urllib.error.URLError, OSError):
+            pause.wait(0.05)
+        else:
+            return
+    last = log.read_text("utf-8", "replace").strip().splitlines()[-3:]
+    raise Unavailable(f"the installation to be measured did not start: {' / '.join(last)}")
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text("ascii").split()]
+    return found
+
+
+def _command(pid: int) -> str:
+    # It may have ended meanwhile.
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return b" ".join(words).decode("utf-8", "replace")

@@ -1,0 +1,24 @@
+"""How fast it is here: one command a question.
+
+Figures of one run only are compared with each other: machines are shared, and what was slow
+yesterday may have been a neighbour.
+
+hot_path.py  requests/s and processor time of the calls, next to an empty handler
+scripts.py   the scripts, memory, and admission, without the web
+output.py    what the commands share: progress, and where the figures go
+"""
+
+import typer
+
+from waitline.cli.bench import hot_path, scripts
+
+app = typer.Typer(
+    name="bench",
+    help="Measure how fast it is here. Each measurement starts servers of its own on free ports, "
+    "in a temporary folder.",
+    no_args_is_help=True,
+)
+app.command("hot-path")(hot_path.hot_path)
+app.command("scripts")(scripts.rates)
+app.command("memory")(scripts.memory)
+app.command("admit")(scripts.admit)

@@ -1,0 +1,44 @@
+"""What the measuring commands share: progress while they run, and where their figures go."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from waitline.bench import machine
+
+Note = Callable[[str], None]
+Seconds = Annotated[float, typer.Option(help="Length of one measurement", min=0.2)]
+Scale = Annotated[
+    float, typer.Option(help="Share of the full numbers of visitors", min=0.001, max=1)
+]
+Out = Annotated[Path, typer.Option(help="Folder for the figures, one JSON file a command")]
+
+OUT = Path("out")
+
+
+@contextmanager
+def progress() -> Iterator[Note]:
+    """Show what is being done, and for how long, until it is done."""
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def note(text: str) -> None:
+            bar.update(task, description=text)
+
+        yield note
+
+
+def keep(out: Path, name: str, figures: Any, **conditions: Any) -> None:  # noqa: ANN401 - JSON
+    """Write figures beside what they were measured on, and say where."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{name}.json"
+    document = {"machine": machine.described(), **conditions, "figures": figures}
+    path.write_text(json.dumps(document, indent=1), "utf-8")
+    Console().print(f"\nAll figures: {path}")
