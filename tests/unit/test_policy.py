@@ -3,7 +3,8 @@
 import pytest
 
 from waitline.admission.policy import IDLE_MS, TICK_MS, next_visit_ms
-from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved
+from waitline.cli.serve import KEEP_ALIVE_S
+from waitline.queue.model import CHUNK_MAX, Held, Leased, Limits, Moved
 from waitline.queue.policy import (
     POLL_FAR_MS,
     POLL_LEAST_MS,
@@ -50,8 +51,9 @@ def test_next_visit(outcome: Moved | Leased | Held, expected_ms: int) -> None:
         pytest.param(0, POLL_NEAR_MS, id="admitted"),
         pytest.param(1, POLL_NEAR_MS, id="the next"),
         pytest.param(1_000, POLL_NEAR_MS, id="the last of the near"),
-        pytest.param(50_500, 6_500, id="halfway"),
-        pytest.param(100_000, POLL_FAR_MS, id="a hundred thousand"),
+        pytest.param(10_500, 6_500, id="halfway"),
+        pytest.param(20_000, POLL_FAR_MS, id="twenty thousand"),
+        pytest.param(100_000, POLL_MAX_MS, id="a hundred thousand"),
         pytest.param(10_000_000, POLL_MAX_MS, id="capped"),
     ],
 )
@@ -60,10 +62,43 @@ def test_poll_after(position: int, expected_ms: int) -> None:
 
 
 def test_polls_differ_and_never_come_too_soon() -> None:
-    hints = [poll_after_ms(50_500, tenths / 10) for tenths in range(10)]
+    hints = [poll_after_ms(10_500, tenths / 10) for tenths in range(10)]
     assert len(set(hints)) == len(hints)
     assert hints == sorted(hints)
     assert POLL_LEAST_MS <= hints[0] < hints[-1] < hints[0] * 1.2
+
+
+def test_nobody_asks_so_seldom_that_a_connection_or_a_turn_is_lost() -> None:
+    latest_ms = poll_after_ms(10_000_000, 1.0)
+    assert latest_ms < KEEP_ALIVE_S * 1000 / 2
+    # However fast the line moves, most of the time to activate is left.
+    assert latest_ms < Limits().ready_ttl_ms / 5
+    # Whoever misses a call or two on a bad line is not passed over.
+    assert latest_ms * 10 < Limits().idle_ms
+
+
+@pytest.mark.parametrize("per_s", [100, 2_000], ids=["a slow room", "the default pace"])
+@pytest.mark.parametrize("dice", [0.0, 0.999], ids=["no jitter", "most jitter"])
+def test_the_turn_is_heard_of_soon(per_s: int, dice: float) -> None:
+    # From wherever a visitor asks, it comes back no later than shortly after its turn.
+    late_ms = max(
+        poll_after_ms(position, dice) - position / per_s * 1000 for position in range(1, 300_001, 7)
+    )
+    assert late_ms <= 3_100
+
+
+@pytest.mark.parametrize(
+    ("waiting", "polls_per_s"),
+    [
+        pytest.param(10_000, 2_170, id="10 000"),
+        pytest.param(100_000, 6_794, id="100 000"),
+        pytest.param(300_000, 12_855, id="300 000"),
+    ],
+)
+def test_what_a_full_line_asks(waiting: int, polls_per_s: float) -> None:
+    # What decision 0008 and the documentation of speed rest on.
+    asked = sum(1000 / poll_after_ms(position, 0.5) for position in range(1, waiting + 1))
+    assert asked == pytest.approx(polls_per_s, rel=0.001)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ POLL_NEAR_MS = 3_000
 """How soon to ask again within the first thousand places. Source: the wire contract."""
 
 POLL_FAR_MS = 10_000
-"""How soon to ask again at a hundred thousand places. Source: the wire contract."""
+"""How soon to ask again at twenty thousand places: when, at the pace of a room that was given none of
+its own (2 000/s), the turn comes. So asking again and again on the way tells nobody anything, and the
+turn is still heard of within seconds. Source: decision 0008."""
 
 POLL_MAX_MS = 30_000
-"""Nobody is told to come back later than this: a room may empty faster than it was filling."""
+"""Nobody is told to come back later than this: a room may empty faster than expected, and who asks
+less often than the server keeps connections open pays for a new one each time."""
 
 POLL_LEAST_MS = 2_000
 """Asking more often than this tells nothing new. Source: the wire contract."""
@@ -19,7 +22,8 @@ POLL_JITTER = 0.2
 """Share by which hints differ, so that those who came together do not ask together."""
 
 _NEAR_PLACES = 1_000
-_PLACES_PER_MS = (100_000 - _NEAR_PLACES) / (POLL_FAR_MS - POLL_NEAR_MS)
+_FAR_PLACES = 20_000
+_PLACES_PER_MS = (_FAR_PLACES - _NEAR_PLACES) / (POLL_FAR_MS - POLL_NEAR_MS)
 
 RATE_SAMPLES_MIN = 3
 """Measured seconds below which a rate is unknown: one second's count says little."""
