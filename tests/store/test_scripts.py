@@ -114,19 +114,22 @@ def test_an_unknown_word_is_a_bug(room: Room) -> None:
         async def run(self, *_: object) -> list[lua.Row]:
             return [["perhaps"]]
 
+        async def command(self, *_: object) -> None:
+            """Reply nothing."""
+
     line = store.Line(Odd())
     with pytest.raises(KeyError, match="perhaps"):
         room.server.wait(line.join(room.id, [VisitorId("a")]))
 
 
 def test_no_script_writes_what_it_does_not_declare(room: Room) -> None:
-    """Every key belongs to the room or is the registry."""
+    """Every key belongs to the room, or is a list of rooms."""
     room.open()
     room.let_in("a")
     room.join("b")
     room.pass_over("b")
     room.server.wait(room.line.subscribe(room.id, VisitorId("a")))
-    declared = {*room.keys, keys.ROOMS}
+    declared = {*room.keys, keys.ROOMS, keys.AWAKE, keys.OCCUPIED}
     assert set(room.raw("KEYS", "*")) <= declared
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from waitline.admission.policy import IDLE_MS, TICK_MS, next_visit_ms
+from waitline.admission.policy import IDLE_MS, TICK_MS, may_be_empty, next_visit_ms
 from waitline.cli.serve import KEEP_ALIVE_S
 from waitline.queue.model import CHUNK_MAX, Held, Leased, Limits, Moved
 from waitline.queue.policy import (
@@ -26,9 +26,10 @@ def moved(admitted: int, passed: int, waiting: int, *, free: int = 9, due: int =
     ("outcome", "expected_ms"),
     [
         pytest.param(Held(), IDLE_MS, id="a held room can wait"),
-        pytest.param(moved(0, 0, 0), IDLE_MS, id="nobody waits"),
-        pytest.param(moved(3, 0, 0), IDLE_MS, id="the last were admitted"),
-        pytest.param(moved(0, 3, 0), IDLE_MS, id="the last were passed over"),
+        pytest.param(moved(0, 0, 0), TICK_MS, id="nobody waits"),
+        pytest.param(moved(3, 0, 0), TICK_MS, id="the last were admitted"),
+        pytest.param(moved(0, 3, 0), TICK_MS, id="the last were passed over"),
+        pytest.param(moved(CHUNK_MAX, 0, 0), TICK_MS, id="a whole chunk, and nobody after it"),
         pytest.param(Leased(3_000), 3_000, id="until another's lease ends"),
         pytest.param(Leased(1), TICK_MS, id="a lease about to end is not chased"),
         pytest.param(moved(3, 0, 5), TICK_MS, id="what was due was admitted"),
@@ -43,6 +44,20 @@ def moved(admitted: int, passed: int, waiting: int, *, free: int = 9, due: int =
 )
 def test_next_visit(outcome: Moved | Leased | Held, expected_ms: int) -> None:
     assert next_visit_ms(outcome) == expected_ms
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        pytest.param(moved(0, 0, 0), True, id="nobody waits"),
+        pytest.param(moved(3, 0, 0), True, id="the last were admitted"),
+        pytest.param(moved(0, 0, 1), False, id="somebody waits"),
+        pytest.param(Held(), True, id="a held room does not say"),
+        pytest.param(Leased(10), False, id="only where somebody waits is a lease looked at"),
+    ],
+)
+def test_may_be_empty(outcome: Moved | Leased | Held, *, expected: bool) -> None:
+    assert may_be_empty(outcome) is expected
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,17 @@
 """The loop that lets visitors in and collects the slots that ran out.
 
+It looks after the rooms that are awake, because somebody may wait in them, or occupied, because
+somebody may hold a slot; all the others sleep and cost it nothing but their name in the registry,
+which it reads once a second, and a patrol of constant size (decision 0007).
+
 Any number of them may run: a lease per room keeps them from doing the same work twice, and
 `admit` is right even without it. Nothing here decides who may enter, or how many.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -13,7 +19,7 @@ import structlog
 from waitline.admission import policy
 from waitline.errors import Refused, Unavailable
 from waitline.ids import RoomId
-from waitline.queue.model import CHUNK_MAX, Moved
+from waitline.queue.model import CHUNK_MAX, Held, Moved
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 
@@ -26,6 +32,9 @@ ROUND_S = 1.0
 AT_ONCE_MAX = 8
 """Rooms visited at the same time: enough to hide the way to the store and back."""
 
+LOOK_S = 1.0
+"""Between two readings of the registry and of the rooms that are occupied."""
+
 RETRY_S = 0.5
 """Pause after a round that the store did not answer."""
 
@@ -37,17 +46,24 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Visits:
-    """When a room is next due, on the loop's clock in seconds."""
+    """When a room is next due, on the loop's clock in seconds.
+
+    Attributes:
+        admit_s: For admitting, if it is awake.
+        sweep_s: For sweeping.
+        idle: Visits in a row that found nobody waiting.
+    """
 
     admit_s: float = 0.0
     sweep_s: float = 0.0
+    idle: int = 0
 
 
 class Admitter:
-    """Visits every room when it is due.
+    """Visits every room that is awake or occupied when it is due.
 
     Args:
-        rooms: Names them.
+        rooms: Names them, and knows which sleep.
         line: Admits and sweeps.
         name: Who holds the leases; different for every admitter.
         measure_move: Told the room and the seconds of each admission call that moved somebody.
@@ -69,9 +85,15 @@ class Admitter:
         self._name = name
         self._measure_move = measure_move
         self._on_round = on_round
-        self._visits: dict[RoomId, _Visits] = {}
         self._names: list[RoomId] = []
-        self._names_until_s = 0.0
+        self._occupied: set[RoomId] = set()
+        # Rooms that are to be awake, though the store has not noted it yet.
+        self._unnoted: set[RoomId] = set()
+        self._visits: dict[RoomId, _Visits] = {}
+        self._look_s = 0.0
+        # Whether the next patrol looks into every room, and the last one that a patrol has seen.
+        self._everywhere = True
+        self._patrolled = RoomId("")
 
     async def run(self) -> None:
         """Go round until cancelled. A store that does not answer is waited for."""
@@ -100,57 +122,152 @@ class Admitter:
         return silence
 
     async def visit_due(self) -> None:
-        """Visit every room that is due, a few at a time.
+        """Visit every room that is due, a few at a time; once a second, patrol.
 
         Raises:
             ExceptionGroup: Of `Unavailable`: the store did not answer.
         """
-        now_s = asyncio.get_running_loop().time()
-        if now_s >= self._names_until_s:
+        try:
+            await self._visit_due(asyncio.get_running_loop().time())
+        except* Unavailable:
+            # Workers may have been cut off as well, between giving a place and waking the room.
+            self._everywhere = True
+            raise
+
+    async def _visit_due(self, now_s: float) -> None:
+        looking = now_s >= self._look_s
+        if looking:
             self._names = await self._rooms.names()
-            self._names_until_s = now_s + 1.0
-            self._visits = {name: self._visits.get(name, _Visits()) for name in self._names}
-        due = [
-            (room, visits)
-            for room, visits in self._visits.items()
-            if min(visits.admit_s, visits.sweep_s) <= now_s
-        ]
-        if not due:
-            return
-        queue = iter(due)
+            self._occupied = await self._rooms.occupied()
+        awake = await self._rooms.awake() | self._unnoted
+        looked_after = awake | self._occupied
+        self._visits = {room: self._visits.get(room) or _Visits() for room in looked_after}
+        await self._each(
+            self._due(awake, now_s), lambda room: self._visit(room, awake=room in awake)
+        )
+        # Who waits in a known line comes before the search for others.
+        if looking:
+            await self._patrol(awake)
+            self._look_s = now_s + LOOK_S
+
+    def _due(self, awake: set[RoomId], now_s: float) -> list[RoomId]:
+        """Return the rooms that are due, those in which somebody may wait before the others."""
+        first, then = [], []
+        for room, visits in self._visits.items():
+            if room in awake:
+                if min(visits.admit_s, visits.sweep_s) <= now_s:
+                    first.append(room)
+            else:
+                # Woken again, it is due at once, whatever another admitter's lease said before.
+                visits.admit_s, visits.idle = 0.0, 0
+                if visits.sweep_s <= now_s:
+                    then.append(room)
+        return first + then
+
+    async def _each(
+        self, rooms: Sequence[RoomId], call: Callable[[RoomId], Awaitable[None]]
+    ) -> None:
+        queue = iter(rooms)
         async with asyncio.TaskGroup() as visitors:
-            for _ in range(min(AT_ONCE_MAX, len(due))):
-                visitors.create_task(self._visit_each(queue))
+            for _ in range(min(AT_ONCE_MAX, len(rooms))):
+                visitors.create_task(_call_each(queue, call))
 
-    async def _visit_each(self, queue: Iterator[tuple[RoomId, _Visits]]) -> None:
-        for room, visits in queue:
-            try:
-                await self._visit(room, visits)
-            except Refused:
-                # The registry names a room before it exists; it will be there next time.
-                visits.admit_s = asyncio.get_running_loop().time() + policy.IDLE_MS / 1000
-            except Unavailable:
-                raise
-            except Exception:
-                # One broken room must not stop all the others.
-                log.exception("a room cannot be visited", room=room)
-                visits.admit_s = visits.sweep_s = asyncio.get_running_loop().time() + BROKEN_S
+    async def _visit(self, room: RoomId, *, awake: bool) -> None:
+        loop = asyncio.get_running_loop()
+        visits = self._visits[room]
+        try:
+            # Sweeping first: what it frees can be given in the same visit.
+            if visits.sweep_s <= loop.time():
+                await self._sweep(room)
+                visits.sweep_s = loop.time() + policy.SWEEP_MS / 1000
+                if not awake and await self._struck(room, self._rooms.vacate):
+                    self._occupied.discard(room)
+            if awake and visits.admit_s <= loop.time():
+                await self._admit(room, visits)
+        except Unavailable:
+            raise
+        except Exception:
+            # One broken room must not stop all the others.
+            log.exception("a room cannot be visited", room=room)
+            visits.admit_s = visits.sweep_s = loop.time() + BROKEN_S
 
-    async def _visit(self, room: RoomId, visits: _Visits) -> None:
+    async def _sweep(self, room: RoomId) -> None:
+        until_s = asyncio.get_running_loop().time() + ROUND_S
+        while (await self._line.sweep(room, chunk_max=CHUNK_MAX)).more:
+            if asyncio.get_running_loop().time() > until_s:
+                break
+
+    async def _admit(self, room: RoomId, visits: _Visits) -> None:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + ROUND_S
-        # Sweeping first: what it frees can be given in the same visit.
-        if visits.sweep_s <= loop.time():
-            while (await self._line.sweep(room, chunk_max=CHUNK_MAX)).more:
-                if loop.time() > until_s:
-                    break
-            visits.sweep_s = loop.time() + policy.SWEEP_MS / 1000
         while visits.admit_s <= loop.time() < until_s:
             started = loop.time()
-            outcome = await self._line.admit(
-                room, holder=self._name, lease_ms=LEASE_MS, chunk_max=CHUNK_MAX
-            )
+            try:
+                outcome = await self._line.admit(
+                    room, holder=self._name, lease_ms=LEASE_MS, chunk_max=CHUNK_MAX
+                )
+            except Refused:
+                # It is gone: nobody is let in there, as where the mode forbids it.
+                outcome = Held()
             if isinstance(outcome, Moved) and outcome.admitted:
                 self._measure_move(room, loop.time() - started)
             # The tick is counted from the call's beginning, so that the pace does not drift.
             visits.admit_s = started + policy.next_visit_ms(outcome) / 1000
+            visits.idle = visits.idle + 1 if policy.may_be_empty(outcome) else 0
+        if visits.idle >= policy.LINGER_VISITS:
+            visits.idle = 0
+            if await self._struck(room, self._rooms.rest):
+                self._occupied.add(room)
+
+    async def _struck(self, room: RoomId, strike: Callable[[RoomId], Awaitable[bool]]) -> bool:
+        """Take a room off a list, and see to it that it is on again whatever comes between."""
+        if room in self._unnoted:
+            return False
+        self._unnoted.add(room)
+        try:
+            struck = await strike(room)
+        except Unavailable:
+            # A full store may refuse this and still let visitors in everywhere, so the round goes
+            # on; one that is silent is noticed by the next call.
+            return False
+        self._unnoted.discard(room)
+        return struck
+
+    async def _patrol(self, awake: set[RoomId]) -> None:
+        """Look into rooms that are not awake for somebody who was not noted.
+
+        All of them at the beginning and after a silence of the store, a few at any other time.
+        """
+        asleep = [room for room in self._names if room not in awake]
+        count = len(asleep) if self._everywhere else policy.PATROL_PER_S
+        first = bisect_right(asleep, self._patrolled)
+        chosen = (asleep[first:] + asleep[:first])[:count]
+        await self._each(chosen, self._look)
+        if chosen:
+            self._patrolled = chosen[-1]
+        self._everywhere = False
+        if self._unnoted:
+            # What a full store refuses now is tried again at the next patrol.
+            with suppress(Unavailable):
+                await self._rooms.wake(self._unnoted)
+                self._unnoted.clear()
+
+    async def _look(self, room: RoomId) -> None:
+        try:
+            if room in self._occupied:
+                found = await self._rooms.anybody_waits(room)
+            else:
+                # Nobody else collects there, and forgets those who lapsed.
+                await self._sweep(room)
+                found = await self._rooms.anybody(room)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - the visit says so, and knows when to try again
+            found = True
+        if found:
+            self._unnoted.add(room)
+
+
+async def _call_each(rooms: Iterator[RoomId], call: Callable[[RoomId], Awaitable[None]]) -> None:
+    for room in rooms:
+        await call(room)

@@ -13,6 +13,12 @@ wl:{ROOM}:rate      hash   tokens, tokens_at (the admission bucket), count, sinc
                            measured), mean, variance, samples, last, last_at (what was measured)
 wl:{ROOM}:streams   zset   visitor -> ms at which the right to open streams is whole again
 wl:rooms            set    every room
+wl:awake            set    rooms in which somebody may wait: who joins an empty line adds the room,
+                           the admitter takes it out
+wl:occupied         set    rooms in which somebody may hold a slot: the admitter adds and takes out
+
+The last two tell the admitter where to look and decide nothing. They belong to no room, so no
+script touches them (decision 0007).
 """
 
 from functools import lru_cache
@@ -21,6 +27,8 @@ from typing import NamedTuple
 from waitline.ids import RoomId
 
 ROOMS = "wl:rooms"
+AWAKE = "wl:awake"
+OCCUPIED = "wl:occupied"
 
 
 class RoomKeys(NamedTuple):

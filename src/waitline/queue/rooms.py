@@ -1,6 +1,12 @@
-"""What operators do with rooms: create, change, list, survey, reset."""
+"""What operators do with rooms, and which rooms the admitter looks after.
 
-from collections.abc import Mapping, Sequence
+Operators create, change, list, survey and reset them. For the admitter there are two lists beside
+the registry: rooms that are awake, because somebody may wait in them, and rooms that are
+occupied, because somebody may hold a slot. A room on a list for nothing costs a call or two; a
+room that is missing is found by the admitter's patrol.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from math import sqrt
 
@@ -44,6 +50,62 @@ class Rooms:
     async def names(self) -> list[RoomId]:
         """Return every room's name, sorted."""
         return sorted(RoomId(name) for name in await self._store.command("SMEMBERS", keys.ROOMS))
+
+    async def awake(self) -> set[RoomId]:
+        """Return the rooms in which somebody may wait."""
+        return set(await self._store.command("SMEMBERS", keys.AWAKE))
+
+    async def occupied(self) -> set[RoomId]:
+        """Return the rooms in which somebody may hold a slot."""
+        return set(await self._store.command("SMEMBERS", keys.OCCUPIED))
+
+    async def anybody(self, room: RoomId) -> bool:
+        """Say whether somebody waits or holds a slot in a room, whatever the lists say."""
+        k = keys.of(room)
+        return bool(await self._store.command("EXISTS", k.waiting, k.admitted))
+
+    async def anybody_waits(self, room: RoomId) -> bool:
+        """Say whether somebody waits in a room, whatever the lists say."""
+        return bool(await self._store.command("EXISTS", keys.of(room).waiting))
+
+    async def wake(self, rooms: Collection[RoomId]) -> None:
+        """Have rooms, at least one, looked after from now on, whoever is in them."""
+        await self._store.command("SADD", keys.OCCUPIED, *rooms)
+        await self._store.command("SADD", keys.AWAKE, *rooms)
+
+    async def rest(self, room: RoomId) -> bool:
+        """Let a room sleep if nobody waits in it; return whether it does now.
+
+        It is occupied from here on, since those who waited last may hold slots.
+
+        Raises:
+            Unavailable: It may be neither awake nor asleep: whoever called must wake it.
+        """
+        await self._store.command("SADD", keys.OCCUPIED, room)
+        return await self._struck(keys.AWAKE, room, keys.of(room).waiting)
+
+    async def vacate(self, room: RoomId) -> bool:
+        """Note that nobody holds a slot in a room, if that is so; return whether it is.
+
+        Raises:
+            Unavailable: Nothing may be noted of it any more: whoever called must wake it.
+        """
+        return await self._struck(keys.OCCUPIED, room, keys.of(room).admitted)
+
+    async def _struck(self, noted: str, room: RoomId, key: str) -> bool:
+        """Take a room off a list unless its key holds somebody; return whether it is off.
+
+        The look that counts comes after the removal. Whoever adds somebody adds the room to the
+        list afterwards: before the removal, and this look sees them; or after it, and the room is
+        back on the list. A look before the removal alone would lose those who come in between.
+        """
+        if await self._store.command("EXISTS", key):
+            return False
+        await self._store.command("SREM", noted, room)
+        if not await self._store.command("EXISTS", key):
+            return True
+        await self._store.command("SADD", noted, room)
+        return False
 
     async def create(self, room: RoomId, rules: Rules) -> None:
         """Create a room.

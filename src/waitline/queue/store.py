@@ -5,8 +5,9 @@ belongs to.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from waitline import lua
 from waitline.errors import Refused, Unavailable
@@ -63,6 +64,7 @@ Turn = Slot | Refused
 T = TypeVar("T")
 _Table = Mapping[str, Callable[..., T]]
 
+_IN_LINE = (Joined, Again)
 _READY = partial(Slot, State.READY)
 _ACTIVE = partial(Slot, State.ACTIVE)
 _EXPIRED = partial(Slot, State.EXPIRED)
@@ -136,6 +138,14 @@ def _read(table: _Table[T], rows: Sequence[lua.Row]) -> list[T]:
     return [table[row[0]](*row[1:]) for row in rows]
 
 
+class Store(lua.Runner, Protocol):
+    """A server that runs scripts and single commands."""
+
+    async def command(self, *words: str | float) -> Any:  # noqa: ANN401 - whatever it replies
+        """Run one command; raise `Unavailable` if no reply came in time."""
+        ...
+
+
 class Line:
     """Every room's line.
 
@@ -143,7 +153,7 @@ class Line:
         runner: Runs the scripts.
     """
 
-    def __init__(self, runner: lua.Runner) -> None:
+    def __init__(self, runner: Store) -> None:
         self._runner = runner
 
     async def join(
@@ -158,14 +168,19 @@ class Line:
         Returns:
             One outcome per visitor, in the same order: `Joined` exactly once per stay.
             Refusals are `RoomFull`, `RoomClosed`, `RoomUnknown`; `StoreFull` where the server
-            has no memory for anybody new.
+            has no memory for anybody new. Whoever is first of the line wakes the room.
 
         Invariant:
             Q1, Q2, Q10.
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots)
-        return _read(JOINED, await self._run(JOIN, where, visitors))
+        outcomes = _read(JOINED, await self._run(JOIN, where, visitors))
+        if _leads(outcomes):
+            # Their places stand and must be told. The admitter's patrol finds the room instead.
+            with suppress(Unavailable):
+                await self._runner.command("SADD", keys.AWAKE, room)
+        return outcomes
 
     async def status(
         self, room: RoomId, visitors: Sequence[VisitorId]
@@ -276,6 +291,14 @@ class Line:
     ) -> Sequence[lua.Row]:
         assert 1 <= len(args) <= 2 * BATCH_MAX
         return await self._runner.run(script, where, args)
+
+
+def _leads(outcomes: Sequence[object]) -> bool:
+    """Say whether the first of the line is among those who joined, now or before."""
+    for each in outcomes:  # noqa: SIM110 - per visitor, half of what a generator takes
+        if isinstance(each, _IN_LINE) and each.ahead == 0:
+            return True
+    return False
 
 
 def _flat(claims: Sequence[Claim]) -> list[Any]:
