@@ -4,6 +4,8 @@ import ast
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,6 +103,13 @@ def test_lua_header_says_what_and_at_what_cost(path: Path) -> None:
     assert header(path).startswith(f"--[[\n{path.name}: ")
     sections = re.findall(r"^([A-Z]{2,})\b", header(path), re.MULTILINE)
     assert [name for name in sections if name != "ARGV"] == ["KEYS", "RETURNS", "COST"]
+
+
+def test_the_command_line_leaves_the_metrics_to_those_who_have_settings() -> None:
+    # Imported earlier, they would be kept in another folder than the other processes'.
+    code = "import sys, waitline.cli; sys.exit('waitline.telemetry' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)  # noqa: S603
+    assert done.returncode == 0
 
 
 def test_every_script_is_used() -> None:

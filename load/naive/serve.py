@@ -7,4 +7,4 @@ import uvicorn
 from waitline.cli.serve import SERVER
 
 if __name__ == "__main__":
-    uvicorn.run(f"load.naive.{sys.argv[1]}:app", port=int(sys.argv[2]), **SERVER)
+    uvicorn.run(f"load.naive.{sys.argv[1]}:app", port=int(sys.argv[2]), http="httptools", **SERVER)

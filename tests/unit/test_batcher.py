@@ -12,7 +12,15 @@ from waitline.errors import Refused, Unavailable
 from waitline.ids import RoomId
 from waitline.lua import CALL_TIMEOUT_S
 from waitline.queue import batcher as subject
-from waitline.queue.batcher import PATIENCE_S, SLOW_S, Batcher, Overloaded
+from waitline.queue.batcher import (
+    CALLS_MAX,
+    GAP_S,
+    PATIENCE_S,
+    ROOM_CALLS_MAX,
+    SLOW_S,
+    Batcher,
+    Overloaded,
+)
 from waitline.queue.model import BATCH_MAX, RoomClosed, RoomFull, StoreFull
 
 A, B, C = RoomId("a"), RoomId("b"), RoomId("c")
@@ -52,9 +60,15 @@ async def settle() -> None:
         await turned.wait()
 
 
+@pytest.fixture(autouse=True)
+def _without_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let batches follow each other at once, but in the tests of the gap itself."""
+    monkeypatch.setattr(subject, "GAP_S", 0.0)
+
+
 @asynccontextmanager
-async def running(store: Store, in_flight: int = 2) -> AsyncIterator[Batcher[int, int]]:
-    batcher = Batcher[int, int](store.call, in_flight=in_flight)
+async def running(store: Store, calls_max: int = CALLS_MAX) -> AsyncIterator[Batcher[int, int]]:
+    batcher = Batcher[int, int](store.call, calls_max=calls_max)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(batcher.run())
         await settle()
@@ -104,6 +118,63 @@ def test_what_arrives_during_the_calls_goes_with_the_next() -> None:
     play(scenario)
 
 
+def test_a_quiet_moment_sends_at_once_and_a_busy_one_gathers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subject, "GAP_S", GAP_S)
+
+    async def scenario(store: Store) -> None:
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: now_s)
+        async with running(store) as batcher:
+            asked = [batcher.ask(A, 0)]
+            await settle()
+            assert store.calls == [(A, [0])]
+            for item in range(1, 4):
+                asked.append(batcher.ask(A, item))
+                await settle()
+            assert store.calls == [(A, [0])]
+            now_s += GAP_S
+            await settle()
+            assert store.calls[1:] == [(A, [1, 2, 3])]
+            now_s += GAP_S
+            asked.append(batcher.ask(B, 4))
+            await settle()
+            assert store.calls[2:] == [(B, [4])]
+            assert await gathered(asked) == [0, 2, 4, 6, 8]
+
+    play(scenario)
+
+
+def test_a_slow_room_holds_up_no_other() -> None:
+    async def scenario(store: Store) -> None:
+        slow, opened = store.call, asyncio.Event()
+
+        async def call(room: RoomId, items: Sequence[int]) -> list[int | Refused | Unavailable]:
+            if room == A:
+                await opened.wait()
+            return await slow(room, items)
+
+        batcher = Batcher[int, int](call)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(batcher.run())
+            waiting = []
+            for item in range(2 * ROOM_CALLS_MAX):
+                waiting.append(batcher.ask(A, item))
+                await settle()
+            for item in range(10):
+                assert await batcher.ask(B, item) == 2 * item
+            assert not any(one.done() for one in waiting)
+            opened.set()
+            assert await gathered(waiting) == [0, 2, 4, 6]
+            task.cancel()
+        # The second half waited for the first, and went together.
+        assert [items for room, items in store.calls if room == A] == [[0], [1], [2, 3]]
+
+    play(scenario)
+
+
 def test_a_batch_holds_256_and_keeps_the_order() -> None:
     async def scenario(store: Store) -> None:
         async with running(store) as batcher:
@@ -143,12 +214,12 @@ def test_a_failing_batch_fails_only_its_own() -> None:
     play(scenario)
 
 
-@pytest.mark.parametrize("in_flight", [pytest.param(1, id="one"), pytest.param(2, id="two")])
-def test_a_bug_in_one_call_ends_no_sender(in_flight: int) -> None:
+@pytest.mark.parametrize("calls_max", [pytest.param(1, id="one"), pytest.param(2, id="two")])
+def test_a_bug_in_one_call_ends_no_sender(calls_max: int) -> None:
     async def scenario(store: Store) -> None:
         store.broken[A] = KeyError("a word that nobody knows")
-        async with running(store, in_flight) as batcher:
-            for _ in range(in_flight + 1):
+        async with running(store, calls_max) as batcher:
+            for _ in range(calls_max + 1):
                 with capture_logs() as logs, pytest.raises(RuntimeError, match="the log says why"):
                     await batcher.ask(A, 1)
                 assert [entry["event"] for entry in logs] == ["batch failed"]
@@ -162,7 +233,7 @@ def test_a_call_that_answers_too_little_ends_no_sender() -> None:
         async def forgetful(room: RoomId, items: Sequence[int]) -> list[int]:
             return list(items[:-1]) if room == A else list(items)
 
-        batcher = Batcher[int, int](forgetful, in_flight=1)
+        batcher = Batcher[int, int](forgetful, calls_max=1)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(batcher.run())
             with capture_logs():
@@ -208,7 +279,7 @@ def test_too_many_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subject, "PENDING_MAX", 4)
 
     async def scenario(store: Store) -> None:
-        async with running(store, in_flight=1) as batcher:
+        async with running(store, calls_max=1) as batcher:
             store.open.clear()
             first = batcher.ask(A, 0)
             await settle()
@@ -251,7 +322,7 @@ def test_nobody_waits_longer_than_patience(
         loop = asyncio.get_running_loop()
         asked_s = loop.time()
         monkeypatch.setattr(loop, "time", lambda: asked_s)
-        async with running(store, in_flight=1) as batcher:
+        async with running(store, calls_max=1) as batcher:
             store.open.clear()
             slow = batcher.ask(A, 0)
             await settle()
@@ -275,7 +346,7 @@ def test_the_deadlines_of_a_request_add_up_to_the_second_that_is_promised() -> N
 
 def test_rooms_take_turns() -> None:
     async def scenario(store: Store) -> None:
-        async with running(store, in_flight=1) as batcher:
+        async with running(store, calls_max=1) as batcher:
             crowd = [batcher.ask(A, item) for item in range(3 * BATCH_MAX)]
             few = [batcher.ask(B, 1), batcher.ask(C, 2)]
             await gathered([*crowd, *few])

@@ -5,11 +5,13 @@ several rounds, and the median counts. The worker's processor time per request i
 hardly changes with the neighbours of the machine.
 """
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import timeit
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,11 +19,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from threading import Event
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
 from waitline import settings as chosen
-from waitline.bench import machine, scripts
+from waitline.bench import machine, paced, scripts
 from waitline.bench.stack import free_port
 from waitline.embedded import Valkey
 from waitline.errors import Misconfigured, Unavailable
@@ -35,7 +37,11 @@ WAITING = 20_000
 ADMITTED = 1_000
 """Visitors whose tokens are validated."""
 
-READY_S = 15.0
+PACES_PER_S = (1_000, 3_000, 5_000)
+"""Requests per second of a day without a rush, when batches are small."""
+
+COUNTED = 20_000
+READY_S = 40.0
 
 
 class Target(NamedTuple):
@@ -58,7 +64,7 @@ class Target(NamedTuple):
     naive: str = ""
 
 
-def measure(note: Callable[[str], None], seconds: float, rounds: int) -> list[dict[str, Any]]:
+def measure(note: Callable[[str], None], seconds: float, rounds: int) -> dict[str, Any]:
     """Measure every target in turn, several rounds.
 
     Args:
@@ -67,7 +73,9 @@ def measure(note: Callable[[str], None], seconds: float, rounds: int) -> list[di
         rounds: How many of each.
 
     Returns:
-        A row per target, in the order of the table.
+        `flat_out`: a row per target, as fast as it goes; `paced`: a row per pace and call, at a
+        pace that leaves the worker idle most of the time; `counting_us`: what the metrics take of
+        a request.
 
     Raises:
         Misconfigured: wrk or the checkout is missing.
@@ -91,13 +99,87 @@ def measure(note: Callable[[str], None], seconds: float, rounds: int) -> list[di
         tokens = folder / "tokens"
         tokens.write_text(scripts.fill(valkey.url, folder, ROOM, WAITING, ADMITTED), "utf-8")
         runs: dict[str, list[tuple[float, float]]] = {}
+        paced_runs: dict[tuple[int, str], list[_Paced]] = {}
         for number in range(rounds):
             for target in _targets(tokens, number):
                 note(f"round {number + 1} of {rounds}: {target.name}")
                 runs.setdefault(target.name, []).append(
                     _run(target, servers[target.server], load, other_core, seconds)
                 )
-    return _rows(runs)
+            for name, server, plan in _plans(tokens, number, seconds):
+                note(f"round {number + 1} of {rounds}: {name} at {plan.per_s:,.0f}/s")
+                paced_runs.setdefault((int(plan.per_s), name), []).append(
+                    _run_paced(plan, servers[server], valkey.pid, other_core)
+                )
+    return {
+        "flat_out": _rows(runs),
+        "paced": [
+            {"per_s": pace, "name": name, **_medians(figures)}
+            for (pace, name), figures in sorted(paced_runs.items())
+        ],
+        "counting_us": _counting_us(),
+    }
+
+
+class _Paced(NamedTuple):
+    """One paced run: processor time per request, and how long the answers took."""
+
+    cpu_us: float
+    store_us: float
+    p50_ms: float
+    p99_ms: float
+
+
+def _plans(tokens: Path, number: int, seconds: float) -> Iterator[tuple[str, str, paced.Plan]]:
+    room = str(ROOM)
+    for per_s in PACES_PER_S:
+        for name, server, call, names, visitors in (
+            ("empty handler", "empty", "/", "", 0),
+            ("enter", "waitline", "enter", f"p{number}-{per_s}-", 0),
+            ("status", "waitline", "status", "w", WAITING),
+            ("validate", "waitline", "validate", str(tokens), 0),
+        ):
+            yield name, server, paced.Plan(0, per_s, seconds, call, room, names, visitors)
+
+
+def _run_paced(plan: paced.Plan, server: tuple[int, int], store: int, core: int) -> _Paced:
+    port, pid = server
+    words = json.dumps(plan._replace(port=port)._asdict())
+    command = ["taskset", "-c", str(core), sys.executable, "-m", "waitline.bench.paced", words]
+    before_s, store_before_s = machine.cpu_s(pid), machine.cpu_s(store)
+    printed = subprocess.run(  # noqa: S603 - our own command
+        command, capture_output=True, text=True, check=True, timeout=plan.seconds + 30
+    ).stdout
+    used_s, store_s = machine.cpu_s(pid) - before_s, machine.cpu_s(store) - store_before_s
+    outcome = json.loads(printed)
+    answered = outcome["answered"]
+    if outcome["bad"] or answered < outcome["offered"]:
+        raise Unavailable(
+            f"{plan.call} at {plan.per_s:,.0f}/s: {answered:,} of {outcome['offered']:,} requests "
+            f"were answered, {outcome['bad']:,} of them with a refusal; the machine is too busy"
+        )
+    return _Paced(
+        used_s / answered * 1e6, store_s / answered * 1e6, outcome["p50_ms"], outcome["p99_ms"]
+    )
+
+
+def _medians(figures: list[_Paced]) -> dict[str, float]:
+    columns = zip(*figures, strict=True)
+    return {name: median(column) for name, column in zip(_Paced._fields, columns, strict=True)}
+
+
+def _counting_us() -> float:
+    """Return what counting a request takes, with the two looks at the clock that it needs."""
+    # Imported with the command line, it would be there before a service has its settings.
+    from waitline.telemetry import Tallies  # noqa: PLC0415
+
+    tallies = Tallies()
+
+    def count() -> None:
+        started = perf_counter()
+        tallies.http("POST", "/api/v1/queue/enter", 201, perf_counter() - started)
+
+    return min(timeit.repeat(count, number=COUNTED, repeat=7)) / COUNTED * 1e6
 
 
 def _targets(tokens: Path, number: int) -> list[Target]:
@@ -106,7 +188,7 @@ def _targets(tokens: Path, number: int) -> list[Target]:
     return [
         Target("empty handler", "empty", "/"),
         Target("naive enter", "naive", "/", "enter.lua", (room, f"n{number}-")),
-        Target("naive status", "naive", "/", "status.lua", (room, f"n{number}-", "500")),
+        Target("naive status", "naive", "/", "status.lua", (room, f"n{number}-", "100")),
         Target("enter", "waitline", "/", "enter.lua", (room, f"e{number}-"), "naive enter"),
         Target("status", "waitline", "/", "status.lua", status, "naive status"),
         Target("validate", "waitline", "/", "validate.lua", (room, str(tokens))),

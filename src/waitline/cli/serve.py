@@ -71,6 +71,7 @@ def queue(
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
+        http="waitline.web.protocol:Protocol",
         # Whose address a request comes from decides nothing here, so no header is trusted for it.
         **SERVER,
     )
@@ -78,7 +79,6 @@ def queue(
 
 SERVER: dict[str, Any] = {
     "loop": "uvloop",
-    "http": "httptools",
     "ws": "none",
     "lifespan": "on",
     "interface": "asgi3",

@@ -66,6 +66,7 @@ class Worker:
         self._operator_key = operator_key
         self._clock = SystemClock()
         self._app: App = self._closed
+        self.hot: HotPath
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or start and stop with the server.
@@ -136,13 +137,14 @@ class Worker:
         _before_stop(feed.end)
         async with asyncio.TaskGroup() as running:
             tasks = [running.create_task(job) for job in jobs]
-            yield HotPath(
+            self.hot = HotPath(
                 exact=calls.routes(),
                 surrounded=("/api/v1/rooms/", "/now-serving", board.now_serving),
                 rest=framework,
                 tallies=tallies,
                 clock=clock,
             )
+            yield self.hot
             for task in tasks:
                 task.cancel()
         tallies.flush()
@@ -220,7 +222,7 @@ def _answer_refusals(framework: FastAPI, clock: SystemClock) -> None:
     """Let the framework's refusals, and ours inside it, be answered like all others."""
 
     async def answer(request: FrameworkRequest, error: Exception) -> Response:
-        asked = Request(request.scope, request.receive)
+        asked = Request.of(request.scope)
         status, headers, body = refused(_ours(request, error), asked, clock)
         response = Response(body, status)
         response.raw_headers += [pair for pair in headers if pair[0] != b"content-length"]

@@ -6,8 +6,8 @@ FastAPI.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -57,59 +57,53 @@ log = structlog.get_logger()
 
 
 class Request:
-    """One request, read as far as its handler asks.
+    """One request, whole.
 
     Args:
-        scope: Of the ASGI call.
-        receive: Of the ASGI call.
+        path: Without the query.
+        query_string: What follows the question mark, as it was sent.
+        headers: As they were sent, names in lower case.
+        body: At most `BODY_BYTES_MAX` bytes; empty where the handler needs none.
     """
 
-    __slots__ = ("_query", "_receive", "headers", "path", "query_string")
+    __slots__ = ("_query", "body", "headers", "path", "query_string")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self._receive = receive
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.path: str = scope["path"]
-        self.query_string: bytes = scope["query_string"]
+    def __init__(
+        self,
+        path: str,
+        query_string: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+        body: bytes = b"",
+    ) -> None:
+        self.path = path
+        self.query_string = query_string
+        self.headers = dict(headers)
+        self.body = body
         self._query: dict[bytes, bytes] | None = None
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Request":
+        """Return the request of an ASGI call, without its body."""
+        return cls(scope["path"], scope["query_string"], scope["headers"])
 
     @property
     def language(self) -> Language:
         """The language that the asker prefers."""
         return texts.language(self.headers.get(b"accept-language"))
 
-    async def body(self) -> bytes:
-        """Return the whole body.
-
-        Raises:
-            BodyTooLarge: It has more than `BODY_BYTES_MAX` bytes.
-        """
-        message = await self._receive()
-        body: bytes = message.get("body", b"")
-        if len(body) > BODY_BYTES_MAX:
-            raise BodyTooLarge
-        while message.get("more_body"):
-            message = await self._receive()
-            body += message.get("body", b"")
-            if len(body) > BODY_BYTES_MAX:
-                raise BodyTooLarge
-        return body
-
-    async def json(self, decoder: msgspec.json.Decoder[T]) -> T:
+    def json(self, decoder: msgspec.json.Decoder[T]) -> T:
         """Return the body as what the decoder expects.
 
         Raises:
             InputInvalid: It is not that, or is not declared to be JSON.
-            BodyTooLarge: It has more than `BODY_BYTES_MAX` bytes.
         """
         declared = self.headers.get(b"content-type", b"")
         if declared != b"application/json" and (
             declared.partition(b";")[0].strip().lower() != b"application/json"
         ):
             raise InputInvalid("Content-Type", NOT_JSON_TYPE)
-        body = await self.body()
         try:
-            return decoder.decode(body)
+            return decoder.decode(self.body)
         except msgspec.ValidationError as error:
             # The library's sentence names the field and the type, never the value.
             raise InputInvalid("body", Text(str(error), str(error))) from None
@@ -133,6 +127,23 @@ class Request:
         if given is None:
             raise InputInvalid(name, MISSING)
         return named(name, decoded(name, given))
+
+
+async def whole_body(receive: Receive) -> bytes:
+    """Return the body of an ASGI call.
+
+    Raises:
+        BodyTooLarge: It has more than `BODY_BYTES_MAX` bytes.
+    """
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > BODY_BYTES_MAX:
+            raise BodyTooLarge
+        more = message.get("more_body", False)
+    return body
 
 
 def decoded(name: str, value: bytes) -> str:
@@ -222,7 +233,21 @@ class _Complaints:
 
 _complaints = _Complaints()
 
-Handler = Callable[[Request], Awaitable[Answer]]
+Handler = Callable[[Request], Coroutine[Any, Any, Answer]]
+
+
+class Call(NamedTuple):
+    """One hot call.
+
+    Attributes:
+        method: Of its requests.
+        route: What it is counted as.
+        handler: Answers it.
+    """
+
+    method: str
+    route: str
+    handler: Handler
 
 
 class HotPath:
@@ -246,14 +271,32 @@ class HotPath:
         tallies: Tallies,
         clock: Clock,
     ) -> None:
-        self._exact = exact
-        self._prefix, self._suffix, self._surrounded = surrounded
-        self._surrounded_route = f"{self._prefix}{{room}}{self._suffix}"
+        self._exact = {
+            path: {name: Call(name, path, handler) for name, handler in methods.items()}
+            for path, methods in exact.items()
+        }
+        self._prefix, self._suffix, handler = surrounded
+        self._surrounded = Call("GET", f"{self._prefix}{{room}}{self._suffix}", handler)
         # In a shorter path the two would overlap.
         self._shortest = len(self._prefix) + len(self._suffix)
         self._rest = rest
         self._tallies = tallies
         self._clock = clock
+
+    def call(self, method: str, path: str) -> Call | None:
+        """Return the hot call that a request is for, or `None` if it is for none."""
+        methods = self._exact.get(path)
+        if methods is not None:
+            return methods.get(method)
+        return self._surrounded if method == "GET" and self._surrounds(path) else None
+
+    def refused(self, error: Exception, request: Request) -> Answer:
+        """Turn what a handler raised into an answer."""
+        return refused(error, request, self._clock)
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        self._tallies.http(method, route, status, seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -261,29 +304,23 @@ class HotPath:
             await self._rest(scope, receive, send)
             return
         started = time.perf_counter()
-        path: str = scope["path"]
-        method: str = scope["method"]
-        methods = self._exact.get(path)
-        if methods is not None:
-            route, handler = path, methods.get(method)
-        elif method == "GET" and self._surrounds(path):
-            route, handler = self._surrounded_route, self._surrounded
-        else:
-            route, handler = "", None
-        if handler is None and methods is None:
+        method, path = scope["method"], scope["path"]
+        call = self.call(method, path)
+        if call is None and path not in self._exact:
             await self._framework(scope, receive, send, started)
             return
-
-        request = Request(scope, receive)
+        request = Request.of(scope)
         try:
-            if handler is None:
-                assert methods is not None
-                raise problems.MethodUnknown(tuple(methods))  # noqa: TRY301 - answered below
-            answer = await handler(request)
+            if call is None:
+                raise problems.MethodUnknown(tuple(self._exact[path]))  # noqa: TRY301 - see below
+            if method == "POST":
+                request.body = await whole_body(receive)
+            answer = await call.handler(request)
         except Exception as error:  # noqa: BLE001 - every failure gets its answer
-            answer = refused(error, request, self._clock)
+            answer = self.refused(error, request)
         await write(send, answer)
-        self._tallies.http(method, route, answer.status, time.perf_counter() - started)
+        route = call.route if call else path
+        self.count(_counted(method), route, answer.status, time.perf_counter() - started)
 
     def _surrounds(self, path: str) -> bool:
         return (
@@ -295,7 +332,7 @@ class HotPath:
     async def _framework(self, scope: Scope, receive: Receive, send: Send, started: float) -> None:
         status = 500
         size = 0
-        request = Request(scope, receive)
+        request = Request.of(scope)
 
         async def measured() -> MutableMapping[str, Any]:
             nonlocal size
@@ -320,8 +357,11 @@ class HotPath:
         finally:
             # An unknown path must not become a label: clients could make up as many as they like.
             route = getattr(scope.get("route"), "path", "unknown")
-            method = scope["method"] if scope["method"] in METHODS else "OTHER"
-            self._tallies.http(method, route, status, time.perf_counter() - started)
+            self.count(_counted(scope["method"]), route, status, time.perf_counter() - started)
+
+
+def _counted(method: str) -> str:
+    return method if method in METHODS else "OTHER"
 
 
 METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))

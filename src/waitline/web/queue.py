@@ -217,7 +217,7 @@ class QueueCalls:
         In production the token goes to whoever took the place, and later only to whoever brings
         it along: naming a visitor must not be enough to become it.
         """
-        room, visitor = _names(await request.json(_named))
+        room, visitor = _names(request.json(_named))
         try:
             outcome = await self._ask.join.ask(room, visitor)
         except RoomUnknown:
@@ -305,14 +305,14 @@ class QueueCalls:
 
     async def extend(self, request: Request) -> Answer:
         """Renew the visitor's time."""
-        room, visitor = _names(await request.json(_named))
+        room, visitor = _names(request.json(_named))
         claim = self._who.prove(request, room, visitor)
         slot = await _judged(self._ask.extend, room, visitor, claim)
         return success(request, texts.EXTENDED, self._slot(room, visitor, slot))
 
     async def validate(self, request: Request) -> Answer:
         """Say whether a token serves its visitor now."""
-        shown = await request.json(_shown)
+        shown = request.json(_shown)
         room, visitor = _names(shown)
         if shown.token is None:
             claim = NO_CLAIM

@@ -77,7 +77,7 @@ class Streams:
 
     async def subscribe(self, request: FrameworkRequest) -> Response:
         """Open a stream of one visitor's standing."""
-        asked = Request(request.scope, request.receive)
+        asked = Request.of(request.scope)
         room = RoomId(asked.parameter("concertId"))
         visitor = VisitorId(asked.parameter("userId"))
         claim = self._who.prove(asked, room, visitor)
