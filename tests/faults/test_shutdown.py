@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,3 +120,15 @@ def test_sigterm_under_load_leaves_nothing_behind_and_nobody_out(folder: Path) -
     assert_kept(ended.crowd, seen)
     assert len(ended.late) == SLOW
     assert [seen.waiting.get(VisitorId(f"slow{number}")) for number in range(SLOW)] == ended.late
+
+
+def test_workers_may_hold_as_many_connections_as_the_system_allows(folder: Path) -> None:
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(usual, 512), most))
+    try:
+        with up(folder) as stack:
+            allowed = [resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in stack.workers]
+            assert len(allowed) == 2
+            assert set(allowed) == {(most, most)}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (usual, most))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 import threading
@@ -60,6 +61,7 @@ def queue(
     chosen.share_metrics(settings, fresh=True)
     chosen.export(settings)
     options.log_to_stderr()
+    _allow_many_connections()
     if until_stdin_ends:
         _stop_when_stdin_ends()
     uvicorn.run(
@@ -75,6 +77,16 @@ def queue(
         # Whose address a request comes from decides nothing here, so no header is trusted for it.
         **SERVER,
     )
+
+
+def _allow_many_connections() -> None:
+    """Raise the number of files that may be open to the most that the system allows.
+
+    Each connection is one. Systems start processes with 1 024, for programs that still use
+    `select`, and leave it to the others to ask for more.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 SERVER: dict[str, Any] = {
