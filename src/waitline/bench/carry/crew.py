@@ -1,0 +1,133 @@
+"""The generator processes of a measurement: started, told, listened to, ended."""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+from waitline import settings as chosen
+from waitline.errors import Unavailable
+
+STOP_S = 10.0
+"""How long a process may take to close its sockets before it is killed."""
+
+
+class Crew:
+    """Processes of one module, each with a plan of its own.
+
+    Each reads its plan from the first line of its stdin, then orders, and ends with it; and writes
+    reports to its stdout, a line of JSON each.
+
+    Args:
+        module: What they run.
+        plans: One per process.
+
+    Attributes:
+        reports: The last one of each; empty before the first.
+    """
+
+    def __init__(self, module: str, plans: Sequence[Mapping[str, Any]]) -> None:
+        self.reports: list[dict[str, Any]] = [{} for _ in plans]
+        self._module = module
+        self._plans = plans
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._parts = [b""] * len(plans)
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> Self:
+        """Start them."""
+        try:
+            for number, plan in enumerate(self._plans):
+                self._start(number, plan)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End them."""
+        self._end()
+
+    @property
+    def pids(self) -> list[int]:
+        """Their process ids."""
+        return [process.pid for process in self._processes]
+
+    def order(self, **words: float) -> None:
+        """Send an order to all of them."""
+        for process in self._processes:
+            self._say(process, words)
+
+    def total(self, name: str) -> int:
+        """Return the sum of a number in their last reports."""
+        return sum(report.get(name, 0) for report in self.reports)
+
+    def listen(self, until: Callable[[], bool], deadline_s: float, what: str) -> None:
+        """Read reports until a condition holds, or until the deadline.
+
+        Raises:
+            Unavailable: It did not hold in time, or a process has ended.
+        """
+        end_s = monotonic() + deadline_s
+        while not until():
+            if monotonic() > end_s:
+                raise Unavailable(f"{what}: not within {deadline_s:.0f} s")
+            for key, _ in self._selector.select(0.1):
+                self._read(key.data)
+
+    def _start(self, number: int, plan: Mapping[str, Any]) -> None:
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", self._module],
+            env=chosen.inherited(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Ctrl-C is for the command, which ends them.
+            start_new_session=True,
+        )
+        self._processes.append(process)
+        assert process.stdout is not None
+        self._selector.register(process.stdout, selectors.EVENT_READ, number)
+        self._say(process, plan)
+
+    def _say(self, process: "subprocess.Popen[bytes]", words: Mapping[str, Any]) -> None:
+        assert process.stdin is not None
+        # One that has ended is noticed where reports are read.
+        with suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(words).encode("ascii") + b"\n")
+            process.stdin.flush()
+
+    def _read(self, number: int) -> None:
+        stdout = self._processes[number].stdout
+        assert stdout is not None
+        data = os.read(stdout.fileno(), 1_048_576)
+        if not data:
+            raise Unavailable("a generator process has ended; what it printed above says why")
+        *lines, self._parts[number] = (self._parts[number] + data).split(b"\n")
+        if lines:
+            self.reports[number] = json.loads(lines[-1])
+
+    def _end(self) -> None:
+        for process in self._processes:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        for process in self._processes:
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+        self._selector.close()

@@ -1,0 +1,91 @@
+"""A room made for one measurement: filled, opened, counted and audited, past the web."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import uvloop
+
+from waitline.ids import RoomId, VisitorId
+from waitline.lua import Valkey
+from waitline.queue import audit
+from waitline.queue.model import BATCH_MAX, DAY_MS, Limits, Mode, Rules, Survey
+from waitline.queue.rooms import Rooms
+from waitline.queue.store import Line
+
+CALL_S = 10.0
+UNDER_WAY = 4
+"""Batches at once while the room is filled: enough that the server never waits for us."""
+
+T = TypeVar("T")
+
+
+class Room:
+    """One room of an installation.
+
+    Args:
+        url: Of the store.
+        name: Of the room.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self.name = RoomId(name)
+
+    def fill(self, visitors: int, admit_per_s: float) -> None:
+        """Make the room, paused, and let `v1`, `v2`, … join in this order.
+
+        Whoever is admitted keeps the slot, so nobody's place comes back during the measurement.
+        """
+        limits = Limits(
+            active_max=1_000_000,
+            admit_per_s=admit_per_s,
+            admit_burst=max(1, int(admit_per_s / 4)),
+            waiting_max=10_000_000,
+            ready_ttl_ms=DAY_MS,
+        )
+
+        async def run(store: Valkey) -> None:
+            await Rooms(store).ensure(self.name, Rules(mode=Mode.PAUSED, limits=limits))
+            starts = iter(range(1, visitors + 1, BATCH_MAX))
+            line = Line(store)
+
+            async def join() -> None:
+                # All take from one iterator, and one connection keeps their order.
+                for start in starts:
+                    end = min(start + BATCH_MAX, visitors + 1)
+                    await line.join(self.name, [VisitorId(f"v{n}") for n in range(start, end)])
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(UNDER_WAY):
+                    group.create_task(join())
+
+        self._call(run)
+
+    def open(self) -> None:
+        """Begin to admit."""
+        self._call(lambda store: Rooms(store).change(self.name, {"mode": Mode.OPEN}))
+
+    def survey(self) -> Survey:
+        """Read its numbers."""
+        return self._call(lambda store: Rooms(store).survey(self.name))
+
+    def findings(self) -> list[str]:
+        """Stop admitting, read the whole room, and return which invariants do not hold."""
+
+        async def run(store: Valkey) -> list[str]:
+            await Rooms(store).change(self.name, {"mode": Mode.PAUSED})
+            found = audit.examine(await audit.read(store, self.name))
+            return [f"{finding.invariant}: {finding.text}" for finding in found]
+
+        return self._call(run)
+
+    def _call(self, call: Callable[[Valkey], Awaitable[T]]) -> T:
+        async def run() -> T:
+            store = Valkey(self._url, timeout_s=CALL_S)
+            try:
+                return await call(store)
+            finally:
+                await store.close()
+
+        return uvloop.run(run())

@@ -1,0 +1,80 @@
+"""Raw connections for the generators: file descriptors, without objects around them.
+
+A hundred thousand of Python's socket objects would take more memory than the visitors themselves.
+"""
+
+import os
+import resource
+import socket
+import struct
+from contextlib import suppress
+
+FILES_SPARE = 500
+"""Files of a process that are not left to connections: its store, its listeners, its libraries."""
+
+ADDRESS_SOCKETS = 10_000
+"""Connections that one source address is used for. It has 28 000 ports, and those of connections
+that were closed stay taken for a minute."""
+
+PIECE_BYTES = 65_536
+"""Read at once: more than any answer."""
+
+_NO_PORT_YET = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
+_RESET = struct.pack("ii", 1, 0)
+
+
+def raise_file_limit() -> int:
+    """Let this process, and those that it starts, open as many files as may be; return how many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Where there is no limit, whatever the kernel allows a process.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def source(network: int, process: int, number: int) -> str:
+    """Return the loopback address that a process's connection of this number comes from."""
+    return f"127.{network}.{process + 1}.{1 + number // ADDRESS_SOCKETS}"
+
+
+def connect(address: tuple[str, int], source_host: str) -> int:
+    """Begin a connection and return its descriptor, which is writable when it is made.
+
+    Raises:
+        OSError: No port or no descriptor is left.
+    """
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        # The port is chosen when the other end is known, so one can serve several.
+        made.setsockopt(socket.IPPROTO_IP, _NO_PORT_YET, 1)
+        made.bind((source_host, 0))
+        with suppress(BlockingIOError):
+            made.connect(address)
+    except OSError:
+        made.close()
+        raise
+    return made.detach()
+
+
+def read(descriptor: int) -> bytes | None:
+    """Return what has arrived, empty if the other end has closed; `None` if nothing has."""
+    try:
+        return os.read(descriptor, PIECE_BYTES)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def write(descriptor: int, request: bytes) -> bool:
+    """Send a request, which fits into an empty buffer; return whether the connection took it."""
+    try:
+        return os.write(descriptor, request) == len(request)
+    except OSError:
+        return False
+
+
+def drop(descriptor: int) -> None:
+    """Close a connection without leaving its port taken."""
+    with socket.socket(fileno=descriptor) as given_up:
+        given_up.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

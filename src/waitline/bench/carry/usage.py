@@ -1,0 +1,93 @@
+"""Processor time and memory of a measurement, by what the processes do."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+from waitline.bench import machine
+
+Roles = Mapping[str, Sequence[int]]
+"""Process ids by what they do."""
+
+_KIB = 1024
+
+
+class Reading(NamedTuple):
+    """Processor time used until one instant.
+
+    Attributes:
+        at_s: When, by the monotonic clock.
+        roles_s: By role.
+        machine_s: Of everything on the machine, in this container or beside it.
+    """
+
+    at_s: float
+    roles_s: dict[str, float]
+    machine_s: float
+
+
+def read(roles: Roles) -> Reading:
+    """Read the processor time of all processes; those that have ended count as nothing."""
+    return Reading(
+        at_s=monotonic(),
+        roles_s={role: sum(map(_cpu_s, pids)) for role, pids in roles.items()},
+        machine_s=_machine_s(),
+    )
+
+
+def cores_between(first: Reading, last: Reading) -> dict[str, float]:
+    """Return how many cores each role kept busy, and `others` what nobody of ours did."""
+    took_s = last.at_s - first.at_s
+    cores = {role: (last.roles_s[role] - used_s) / took_s for role, used_s in first.roles_s.items()}
+    cores["others"] = max(0.0, (last.machine_s - first.machine_s) / took_s - sum(cores.values()))
+    return cores
+
+
+def memory_bytes(pids: Sequence[int]) -> int:
+    """Return the memory that is these processes' own."""
+    return sum(map(_memory_bytes, pids))
+
+
+def keep_on(pid: int, cores: Sequence[int]) -> None:
+    """Keep a process and all its threads on some cores."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
+
+
+def open_sockets(pid: int) -> int:
+    """Return how many sockets a process has open."""
+    found = 0
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        # It may have been closed meanwhile.
+        try:
+            found += str(entry.readlink()).startswith("socket:")
+        except OSError:
+            continue
+    return found
+
+
+def _cpu_s(pid: int) -> float:
+    try:
+        return machine.cpu_s(pid)
+    except OSError:
+        return 0.0
+
+
+def _memory_bytes(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * _KIB
+    return 0
+
+
+def _machine_s() -> float:
+    """Return the processor time of the whole machine that was not idle.
+
+    Source: proc_stat(5). Of the first eight columns the fourth is idle and the fifth waits for
+    disks; the ninth and tenth are in the first two already.
+    """
+    columns = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9]
+    ticks = [int(column) for column in columns]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")

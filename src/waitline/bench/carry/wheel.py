@@ -1,0 +1,78 @@
+"""Who is due when, for as many visitors as there are. Pure: the time is an argument.
+
+A heap of 300 000 would cost each booking a walk through its levels, and a tuple. Here a booking is
+one append to the bucket of its 50 ms, and only the bucket of now is put in order.
+"""
+
+from array import array
+from bisect import insort
+from math import floor
+from operator import itemgetter
+
+WIDTH_S = 0.05
+"""Of a bucket. Narrower ones would be mostly empty, and wider ones longer to put in order."""
+
+BUCKETS = 1_024
+"""More than the longest hint in one round; what is due later waits in the last and moves on."""
+
+_LATEST = itemgetter(0)
+
+
+class Wheel:
+    """When each slot is due, at most one time each.
+
+    Args:
+        slots: How many there are, from 0.
+        start_s: The present.
+    """
+
+    def __init__(self, slots: int, start_s: float) -> None:
+        self._due = array("d", bytes(8 * slots))
+        self._ring: list[list[int]] = [[] for _ in range(BUCKETS)]
+        self._turn = floor(start_s / WIDTH_S)
+        # Those of this bucket and those before it, the next one last; times are negative, so
+        # that they rise.
+        self._now: list[tuple[float, int]] = []
+
+    def put(self, slot: int, due_s: float) -> None:
+        """Book a slot that is not booked."""
+        self._due[slot] = due_s
+        turn = floor(due_s / WIDTH_S)
+        if turn > self._turn:
+            self._ring[min(turn, self._turn + BUCKETS - 1) % BUCKETS].append(slot)
+        else:
+            insort(self._now, (-due_s, slot), key=_LATEST)
+
+    def take(self, now_s: float, most: int) -> list[int]:
+        """Take those who are due, longest first, at most so many."""
+        last = floor(now_s / WIDTH_S)
+        taken: list[int] = []
+        now = self._now
+        while len(taken) < most:
+            if now:
+                if -now[-1][0] > now_s:
+                    break
+                taken.append(now.pop()[1])
+            elif self._turn < last:
+                self._advance()
+            else:
+                break
+        return taken
+
+    def wait_s(self, now_s: float) -> float:
+        """Return how long nobody is due for sure, at most until the bucket of now is over."""
+        until_s = -self._now[-1][0] if self._now else (self._turn + 1) * WIDTH_S
+        return max(0.0, until_s - now_s)
+
+    def _advance(self) -> None:
+        self._turn += 1
+        place = self._turn % BUCKETS
+        slots, self._ring[place] = self._ring[place], []
+        until_s = (self._turn + 1) * WIDTH_S
+        for slot in slots:
+            due_s = self._due[slot]
+            if due_s < until_s:
+                self._now.append((-due_s, slot))
+            else:
+                self.put(slot, due_s)
+        self._now.sort()
