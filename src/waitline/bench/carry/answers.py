@@ -1,16 +1,14 @@
 """Finds what a visitor needs in an answer's bytes. Pure.
 
-A full reader of HTTP and JSON would cost the generator more than the service spends on the answer.
-This one relies on how the service writes: a length in every answer, and each member once.
+A full reader of HTTP and JSON would cost the generator more than the service spends on the answer,
+and patterns three times as much as looking for a word. This one relies on how the service writes:
+a length in every answer, each member once, and another one after it. Where it is not so, reading
+fails, and does not guess.
 """
 
-import re
-
 _END = b"\r\n\r\n"
-_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n")
-_AFTER = re.compile(rb'"(?:recommendedPollIntervalMs|pollAfterMs)":(\d+)')
-_SERVING = re.compile(rb'"serving":(\d+)')
-_TICKET = re.compile(rb'"token":"t1\.[^".]+\.(\d+)\.')
+_LENGTH = b"\r\ncontent-length: "
+_TICKET = b'"token":"t1.'
 
 
 def size(data: bytes) -> int:
@@ -22,10 +20,11 @@ def size(data: bytes) -> int:
     end = data.find(_END)
     if end < 0:
         return 0
-    length = _LENGTH.search(data, 0, end + 2)
-    if length is None:
+    at = data.find(_LENGTH, 0, end)
+    if at < 0:
         raise ValueError("an answer without a length")
-    return end + len(_END) + int(length[1])
+    at += len(_LENGTH)
+    return end + len(_END) + int(data[at : data.find(b"\r", at)])
 
 
 def code(data: bytes) -> int:
@@ -33,24 +32,33 @@ def code(data: bytes) -> int:
     return int(data[9:12])
 
 
+def hint_ms(data: bytes) -> int:
+    """Return when to ask for one's place again, in ms."""
+    return _number(data, b'"recommendedPollIntervalMs":')
+
+
 def after_ms(data: bytes) -> int:
-    """Return when to ask again, in ms."""
-    return _number(_AFTER, data)
+    """Return when to read again how far the line has come, in ms."""
+    return _number(data, b'"pollAfterMs":')
 
 
 def serving(data: bytes) -> int:
     """Return up to which place everybody's turn has come."""
-    return _number(_SERVING, data)
+    return _number(data, b'"serving":')
 
 
 def ticket_place(data: bytes) -> int | None:
     """Return the place that the answer's ticket proves, or `None` if it holds no ticket."""
-    ticket = _TICKET.search(data)
-    return int(ticket[1]) if ticket else None
+    at = data.find(_TICKET)
+    if at < 0:
+        return None
+    # t1.<key>.<place>.<issued>.<mac>
+    return int(data[at + len(_TICKET) : data.find(b'"', at + len(_TICKET))].split(b".")[1])
 
 
-def _number(pattern: re.Pattern[bytes], data: bytes) -> int:
-    found = pattern.search(data)
-    if found is None:
-        raise ValueError(f"an answer without {pattern.pattern!r}")
-    return int(found[1])
+def _number(data: bytes, name: bytes) -> int:
+    at = data.find(name)
+    if at < 0:
+        raise ValueError(f"an answer without {name!r}")
+    at += len(name)
+    return int(data[at : data.find(b",", at)])

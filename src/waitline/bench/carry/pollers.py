@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from waitline.bench.carry import answers, orders, sockets
 from waitline.bench.carry.histogram import Histogram
-from waitline.bench.carry.visitors import POLLS, TURN, Share, Visitors, Way
+from waitline.bench.carry.visitors import ASK, ENTER, READ, TURN, Share, Visitors, Way
 from waitline.bench.carry.wheel import Wheel
 
 OPENING_MAX = 16
@@ -32,6 +32,9 @@ TOLD_S = 0.5
 
 GRACE_S = 10.0
 """How long answers may take to come after the end; then they count as missing."""
+
+LATE_SAMPLE = 16
+"""Of so many polls one is looked at for how late this process sent it."""
 
 RETRY_S = 1.0
 """When a poll whose connection broke is tried again."""
@@ -69,6 +72,7 @@ class Pollers:
         dice = Random(plan.process)  # noqa: S311 - jitter
         self._plan = plan
         self._share = share
+        self._caches = share.way is Way.CACHED
         self._visitors = Visitors(share, f"{plan.host}:{plan.port}", dice)
         self._dice = dice
         self._wheel = Wheel(share.visitors, monotonic())
@@ -87,6 +91,8 @@ class Pollers:
         self._unopened = 0
         self._from_s = self._until_s = float("inf")
         self._times = {"polls": Histogram(), "turns": Histogram(), "enters": Histogram()}
+        polls, turns, enters = self._times.values()
+        self._times_by_step = {READ: polls, ASK: polls, TURN: turns, ENTER: enters}
         self._late = Histogram()
         self._broken = self._closed = self._cached = self._answers = 0
         self._told_s = 0.0
@@ -133,13 +139,18 @@ class Pollers:
         if since_s >= self._until_s:
             # The measurement is over, and whoever was not due before its end says no more.
             return
-        after_s = self._visitors.cached(slot, now_s)
-        if after_s is not None:
-            self._cached += since_s >= self._from_s
-            self._book(slot, since_s + after_s)
-            return
-        if since_s >= self._from_s:
+        if self._caches:
+            after_s = self._visitors.cached(slot, now_s)
+            if after_s is not None:
+                self._cached += since_s >= self._from_s
+                self._book(slot, since_s + after_s)
+                return
+        if slot % LATE_SAMPLE == 0 and since_s >= self._from_s:
             self._late.record(int((now_s - since_s) * 1e6))
+        self._ask(slot)
+
+    def _ask(self, slot: int) -> None:
+        """Send a slot's request on the socket that it has, or as soon as there is one."""
         if slot < self._plan.own:
             own = self._socket[slot]
             if own < 0:
@@ -182,36 +193,31 @@ class Pollers:
 
     def _receive(self, descriptor: int) -> None:
         data = sockets.read(descriptor)
-        if data is None:
-            return
         if not data:
-            self._lose(descriptor)
+            if data is not None:
+                self._lose(descriptor)
             return
-        part = self._part.pop(descriptor, None)
-        if part is not None:
-            data = part + data
-        size = answers.size(data)
-        if size == 0 or len(data) < size:
+        if self._part:
+            data = self._part.pop(descriptor, b"") + data
+        if answers.size(data) == len(data):
+            self._answer(descriptor, self._asking.pop(descriptor), data)
+        else:
             self._part[descriptor] = data
-            return
-        slot = self._asking.pop(descriptor)
-        self._answer(descriptor, slot, data)
 
     def _answer(self, descriptor: int, slot: int, data: bytes) -> None:
         now_s = monotonic()
         since_s = self._since[slot]
         self._answers += 1
-        step = self._visitors.step(slot)
         if self._from_s <= since_s < self._until_s:
-            kind = "polls" if step in POLLS else "turns" if step == TURN else "enters"
-            self._times[kind].record(int((now_s - since_s) * 1e6))
+            times = self._times_by_step[self._visitors.step(slot)]
+            times.record(int((now_s - since_s) * 1e6))
         after_s = self._visitors.heard(slot, data)
         if self._owner[descriptor] < 0:
             self._release(descriptor)
         elif after_s is None:
             # The visitor closes its page; the newcomer comes from elsewhere.
             self._forget(descriptor)
-        if slot in self._opening:
+        if self._opening and slot in self._opening:
             self._opening.discard(slot)
             # It has waited for a while, and asked last some time ago.
             after_s = after_s and after_s * self._dice.random()

@@ -174,7 +174,7 @@ def _carried(note: Note, run: _Run) -> dict[str, Any]:
         "bytes_per_socket": (open_bytes - empty_bytes) / load.own if load.own else None,
         "sockets_least": min(held),
         "sockets_most": max(held),
-        "troubles": _troubles(crew.reports, load.visitors, run.room.survey().counters["entered"]),
+        "troubles": troubles(crew.reports, load.visitors, run.room.survey().counters["entered"]),
     }
 
 
@@ -215,8 +215,14 @@ def _told(reports: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
     return figures
 
 
-def _troubles(reports: Sequence[dict[str, Any]], visitors: int, entered: int) -> list[str]:
-    """Return what must not happen, and did."""
+def troubles(reports: Sequence[dict[str, Any]], visitors: int, entered: int) -> list[str]:
+    """Return what must not happen, and did.
+
+    Args:
+        reports: Of the generator's processes, at the end.
+        visitors: Who waited at the beginning.
+        entered: How many have ever entered, as the room counts.
+    """
     refused: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for report in reports:
@@ -225,7 +231,7 @@ def _troubles(reports: Sequence[dict[str, Any]], visitors: int, entered: int) ->
             counts[name] += report[name]
         for name in ("lost", "early", "entered"):
             counts[name] += report["seen"][name]
-    troubles = [f"{times:,} answers had status {code}" for code, times in sorted(refused.items())]
+    found = [f"{times:,} answers had status {code}" for code, times in sorted(refused.items())]
     for name, text in (
         ("missing", "polls got no answer"),
         ("broken", "connections broke while an answer was awaited"),
@@ -233,8 +239,8 @@ def _troubles(reports: Sequence[dict[str, Any]], visitors: int, entered: int) ->
         ("early", "visitors read of their turn and were told to wait"),
     ):
         if counts[name]:
-            troubles.append(f"{counts[name]:,} {text}")
+            found.append(f"{counts[name]:,} {text}")
     if entered < visitors + counts["entered"]:
         gone = visitors + counts["entered"] - entered
-        troubles.append(f"{gone:,} visitors were told that they had entered, and are not counted")
-    return troubles
+        found.append(f"{gone:,} visitors were told that they had entered, and are not counted")
+    return found

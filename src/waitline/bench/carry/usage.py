@@ -46,7 +46,7 @@ def cores_between(first: Reading, last: Reading) -> dict[str, float]:
 
 
 def memory_bytes(pids: Sequence[int]) -> int:
-    """Return the memory that is these processes' own."""
+    """Return the memory that is these processes' own; those that have ended have none."""
     return sum(map(_memory_bytes, pids))
 
 
@@ -57,15 +57,20 @@ def keep_on(pid: int, cores: Sequence[int]) -> None:
 
 
 def open_sockets(pid: int) -> int:
-    """Return how many sockets a process has open."""
-    found = 0
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        # It may have been closed meanwhile.
-        try:
-            found += str(entry.readlink()).startswith("socket:")
-        except OSError:
-            continue
-    return found
+    """Return how many sockets a process has open; none if it has ended."""
+    try:
+        files = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return 0
+    return sum(map(_is_socket, files))
+
+
+def _is_socket(file: Path) -> bool:
+    # It may have been closed meanwhile.
+    try:
+        return str(file.readlink()).startswith("socket:")
+    except OSError:
+        return False
 
 
 def _cpu_s(pid: int) -> float:
@@ -76,10 +81,12 @@ def _cpu_s(pid: int) -> float:
 
 
 def _memory_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * _KIB
-    return 0
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    sizes = [int(line.split()[1]) for line in lines if line.startswith("RssAnon:")]
+    return sum(sizes) * _KIB
 
 
 def _machine_s() -> float:

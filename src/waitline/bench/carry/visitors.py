@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from waitline.bench.carry import answers
 from waitline.queue import policy
@@ -19,7 +19,6 @@ READ, ASK, TURN, ENTER = range(4)
 """What a visitor does next: read how far the line has come; ask for its own place; find out, by
 asking, that its turn has come as it read; enter."""
 
-POLLS: Final = (READ, ASK)
 FRESH_S = 1.0
 """How long a cache may keep how far the line has come. Source: its `Cache-Control`."""
 
@@ -189,7 +188,7 @@ class Visitors:
             if self._step[slot] == TURN:
                 self.seen.early += 1
                 self._step[slot] = READ
-            return answers.after_ms(answer) / 1000
+            return answers.hint_ms(answer) / 1000
         if _READY in answer:
             self.seen.admitted += 1
         else:
