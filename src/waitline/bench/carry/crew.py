@@ -92,8 +92,9 @@ class Crew:
             env=chosen.inherited(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Ctrl-C is for the command, which ends them.
-            start_new_session=True,
+            # Ctrl-C is for the command, which ends them. Not sessions of their own: a scheduler
+            # that is fair to sessions would give each as much as all workers together.
+            process_group=0,
         )
         self._processes.append(process)
         assert process.stdout is not None

@@ -19,10 +19,6 @@ from waitline.bench.carry.histogram import Histogram
 from waitline.bench.carry.visitors import ASK, ENTER, READ, TURN, Share, Visitors, Way
 from waitline.bench.carry.wheel import Wheel
 
-OPENING_MAX = 16
-"""First polls under way at once, in each process, while the sockets are opened: all processes
-together stay below what the kernel keeps for a listener."""
-
 EVENTS_MAX = 256
 FIRED_MAX = 256
 """Polls begun between two looks at the sockets, so that answers are not left lying."""
@@ -49,6 +45,7 @@ class Plan(NamedTuple):
         host: Of the service.
         port: Of the service.
         own: How many of its visitors, the first ones, keep a socket each.
+        opening: First polls under way at once while those are opened.
         shared: Connections for the others, who poll as if behind a load balancer.
     """
 
@@ -57,6 +54,7 @@ class Plan(NamedTuple):
     host: str
     port: int
     own: int
+    opening: int
     shared: int
 
 
@@ -107,7 +105,7 @@ class Pollers:
         while not self._ended:
             now_s = monotonic()
             self._fire_due(now_s)
-            while self._unopened < self._plan.own and len(self._opening) < OPENING_MAX:
+            while self._unopened < self._plan.own and len(self._opening) < self._plan.opening:
                 self._open_next(now_s)
             for descriptor, event in self._epoll.poll(self._wheel.wait_s(now_s), EVENTS_MAX):
                 if event == select.EPOLLIN and descriptor > 0:

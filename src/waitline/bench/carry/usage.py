@@ -21,27 +21,35 @@ class Reading(NamedTuple):
         at_s: When, by the monotonic clock.
         roles_s: By role.
         machine_s: Of everything on the machine, in this container or beside it.
+        stolen_s: What other virtual machines took of it.
     """
 
     at_s: float
     roles_s: dict[str, float]
     machine_s: float
+    stolen_s: float
 
 
 def read(roles: Roles) -> Reading:
     """Read the processor time of all processes; those that have ended count as nothing."""
+    machine_s, stolen_s = _machine_s()
     return Reading(
         at_s=monotonic(),
         roles_s={role: sum(map(_cpu_s, pids)) for role, pids in roles.items()},
-        machine_s=_machine_s(),
+        machine_s=machine_s,
+        stolen_s=stolen_s,
     )
 
 
 def cores_between(first: Reading, last: Reading) -> dict[str, float]:
-    """Return how many cores each role kept busy, and `others` what nobody of ours did."""
+    """Return how many cores each role kept busy.
+
+    `others` is what other processes here did, `stolen` what other virtual machines did.
+    """
     took_s = last.at_s - first.at_s
     cores = {role: (last.roles_s[role] - used_s) / took_s for role, used_s in first.roles_s.items()}
     cores["others"] = max(0.0, (last.machine_s - first.machine_s) / took_s - sum(cores.values()))
+    cores["stolen"] = (last.stolen_s - first.stolen_s) / took_s
     return cores
 
 
@@ -89,12 +97,13 @@ def _memory_bytes(pid: int) -> int:
     return sum(sizes) * _KIB
 
 
-def _machine_s() -> float:
-    """Return the processor time of the whole machine that was not idle.
+def _machine_s() -> tuple[float, float]:
+    """Return the processor time of the whole machine that was not idle, and what was stolen.
 
-    Source: proc_stat(5). Of the first eight columns the fourth is idle and the fifth waits for
-    disks; the ninth and tenth are in the first two already.
+    Source: proc_stat(5). Of the first eight columns the fourth is idle, the fifth waits for disks,
+    the eighth is stolen; the ninth and tenth are in the first two already.
     """
     columns = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9]
     ticks = [int(column) for column in columns]
-    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+    per_s = os.sysconf("SC_CLK_TCK")
+    return (sum(ticks[:7]) - ticks[3] - ticks[4]) / per_s, ticks[7] / per_s

@@ -166,6 +166,7 @@ _LINES: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
     ("cores: admitter, parents", lambda row: _busy(row, "admitter", "parent", "supervisor")),
     ("cores: the generator", lambda row: _busy(row, "generator")),
     ("cores: others here", lambda row: _busy(row, "others")),
+    ("cores: taken by the host", lambda row: _busy(row, "stolen")),
     (
         f"carried (p99 < {polling.P99_MS:.0f} ms)",
         lambda row: "[green]yes[/]" if row["carried"] else "[red]no[/]",
