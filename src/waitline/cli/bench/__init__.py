@@ -6,12 +6,14 @@ yesterday may have been a neighbour.
 hot_path.py  requests/s and processor time of the calls, next to an empty handler
 scripts.py   the scripts, memory, and admission, without the web
 carry.py     how many waiting visitors this machine carries
+scenario.py  a sale under load, by k6, from end to end
+compare.py   two results of those side by side
 output.py    what the commands share: progress, and where the figures go
 """
 
 import typer
 
-from waitline.cli.bench import carry, hot_path, scripts
+from waitline.cli.bench import carry, compare, hot_path, scenario, scripts
 
 app = typer.Typer(
     name="bench",
@@ -24,3 +26,9 @@ app.command("scripts")(scripts.rates)
 app.command("memory")(scripts.memory)
 app.command("admit")(scripts.admit)
 app.command("carry")(carry.carry)
+app.command("entry")(scenario.entry)
+app.command("circulation")(scenario.circulation)
+app.command("validation")(scenario.validation)
+app.command("storm")(scenario.storm)
+app.command("run")(scenario.run)
+app.command("compare")(compare.compare)

@@ -1,0 +1,116 @@
+// How much load, and against what: chosen by `-e NAME=VALUE`, read here and nowhere else.
+//
+//   BASE_URL  where the queue service is; the default is the name that the contract's scripts use
+//   ROOM      which room; others are named after it
+//   SCALE     share of every rate, and of the virtual users that carry it; times stay what they are
+//   SECONDS   length of each steady part, instead of the scenario's own
+//   HASTE     how many times shorter everybody's pauses are: to try a script out, not to measure
+
+export const BASE_URL = __ENV.BASE_URL || 'http://queue-service:8081';
+export const ROOM = __ENV.ROOM || 'sale';
+
+const SCALE = number('SCALE', 1);
+const HASTE = number('HASTE', 1);
+
+// How long answers may take before arrivals find no virtual user free, and are dropped: as long as
+// the slowest that a scenario lets pass. A virtual user takes k6 about 0.3 MB.
+const ANSWER_S = 0.5;
+
+// So that one hiccup of a small machine does not drop arrivals of a scaled run.
+const VUS_MIN = 100;
+
+// Cohorts a second. More would take more virtual users for the same visitors.
+const COHORTS_PER_S = 10;
+
+// What every scenario measures. k6 keeps each value of each metric by its tags, so there are few:
+// `name` is the call, `scenario` the step, and without the others the summary has no checks.
+export const MEASURED = {
+  systemTags: ['name', 'scenario', 'check', 'group'],
+  summaryTrendStats: ['avg', 'min', 'med', 'p(90)', 'p(95)', 'p(99)', 'max', 'count'],
+};
+
+// A dropped arrival is a visitor who was turned away before the question was asked.
+export const NOTHING_DROPPED = { dropped_iterations: ['count==0'] };
+
+export function number(name, otherwise) {
+  const value = Number(__ENV[name] || otherwise);
+  if (!(value > 0)) throw new Error(`${name} must be a number above 0`);
+  return value;
+}
+
+export function seconds(otherwise) {
+  return number('SECONDS', otherwise);
+}
+
+export function scaled(amount) {
+  return Math.max(1, Math.round(amount * SCALE));
+}
+
+// Visitors who come at a steady rate, one call each.
+export function arrivals({ perSecond, forS, fromS = 0, ...others }) {
+  const rate = scaled(perSecond);
+  const vus = Math.max(VUS_MIN, Math.ceil(rate * ANSWER_S));
+  return {
+    executor: 'constant-arrival-rate',
+    rate,
+    timeUnit: '1s',
+    duration: `${forS}s`,
+    startTime: `${fromS}s`,
+    preAllocatedVUs: vus,
+    maxVUs: vus,
+    ...others,
+  };
+}
+
+// Visitors who come at a steady rate and stay. One virtual user each would take tens of thousands;
+// so an arrival is a cohort of visitors who come one after the other within a second, and one
+// virtual user is all of them at once.
+export function cohorts({ perSecond, forS, stayS }) {
+  const rate = Math.min(COHORTS_PER_S, scaled(perSecond));
+  const size = Math.round(scaled(perSecond) / rate);
+  // A cohort is gone after its second, the longest stay, and what answers took on the way.
+  const vus = Math.ceil(rate * (1 + Math.min(forS, stayS + 5)));
+  const scenario = {
+    executor: 'constant-arrival-rate',
+    rate,
+    timeUnit: '1s',
+    duration: `${forS}s`,
+    preAllocatedVUs: vus,
+    maxVUs: vus,
+    gracefulStop: `${stayS + 30}s`,
+    // For whoever counts visitors: an arrival is so many.
+    env: { VISITORS: `${size}` },
+  };
+  return { scenario, size };
+}
+
+// Let a cohort's visitors come evenly within its second, and wait until the last has gone.
+export function cohort(size, visit) {
+  const visits = [];
+  for (let index = 0; index < size; index += 1) {
+    visits.push(pause((index * 1000) / size).then(visit));
+  }
+  return Promise.all(visits);
+}
+
+export function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms / HASTE)));
+}
+
+// How long it is since a moment, as those see it who are in haste.
+export function sinceMs(beganMs) {
+  return (Date.now() - beganMs) * HASTE;
+}
+
+export function between(least, most) {
+  return least + Math.random() * (most - least);
+}
+
+// A name that nobody has had: virtual users do not share anything but their numbers.
+const began = Date.now().toString(36);
+let named = 0;
+
+export function newcomer() {
+  named += 1;
+  return `${began}-${__VU}-${named}`;
+}

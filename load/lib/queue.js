@@ -1,0 +1,114 @@
+// The calls of the queue service, each with the check that its answer must pass.
+//
+// Answers are searched, not parsed: an object that is thrown away at once would cost k6 more than
+// the rest of a check, on the processors that the server needs too.
+
+import { check } from 'k6';
+import http from 'k6/http';
+import { Rate } from 'k6/metrics';
+
+import { BASE_URL } from './load.js';
+
+const QUEUE = `${BASE_URL}/api/v1/queue`;
+
+// A visitor who has no answer by then has gone: the scenarios ask for a fraction of it.
+const TIMEOUT = '10s';
+
+const SUCCESS = /"result"\s*:\s*"success"/;
+const POSITION = /"position"\s*:\s*[1-9]/;
+const STATUS = /"status"\s*:\s*"([A-Z_]+)"/;
+const POLL_MS = /"recommendedPollIntervalMs"\s*:\s*([1-9]\d*)/;
+const TOKEN = /"token"\s*:\s*"([^"]+)"/;
+
+// An entry is a success if it is right and came within this time. Source: the contract's scenario.
+const SUCCESS_MS = 500;
+const success = new Rate('success');
+
+const answered = (response) => response.status === 200 && SUCCESS.test(response.body);
+
+const CHECKS = {
+  enter: { entered: (r) => r.status === 201 && SUCCESS.test(r.body) && POSITION.test(r.body) },
+  poll: { 'status told': (r) => answered(r) && STATUS.test(r.body) && POLL_MS.test(r.body) },
+  activate: { activated: answered },
+  validate: { valid: answered },
+  reject: { 'rejected, Q003': (r) => r.status === 401 && r.body.includes('"Q003"') },
+  remove: { removed: answered },
+};
+
+// One object a call, made once: k6 reads it anew for every request.
+const PARAMS = {};
+for (const name of Object.keys(CHECKS)) {
+  PARAMS[name] = {
+    headers: { 'Content-Type': 'application/json', 'Accept-Language': 'en' },
+    tags: { name },
+    timeout: TIMEOUT,
+  };
+}
+PARAMS.reject.responseCallback = http.expectedStatuses(401);
+
+const named = (room, visitor) => `{"concertId":"${room}","userId":"${visitor}"}`;
+const shown = (room, { visitor, token }) =>
+  `{"concertId":"${room}","userId":"${visitor}","token":"${token}"}`;
+const asked = (call, room, visitor) => `${QUEUE}/${call}?concertId=${room}&userId=${visitor}`;
+
+function entered(response) {
+  const right = check(response, CHECKS.enter);
+  success.add(right && response.timings.duration < SUCCESS_MS);
+  return right;
+}
+
+// --- one call an iteration ---------------------------------------------------------------
+
+export function enter(room, visitor) {
+  return entered(http.post(`${QUEUE}/enter`, named(room, visitor), PARAMS.enter));
+}
+
+export function validate(room, holder) {
+  return check(http.post(`${QUEUE}/validate`, shown(room, holder), PARAMS.validate), CHECKS.validate);
+}
+
+export function reject(room, holder) {
+  return check(http.post(`${QUEUE}/validate`, shown(room, holder), PARAMS.reject), CHECKS.reject);
+}
+
+// Let many enter at once, and return each with its token.
+export function enterAll(room, visitors) {
+  const requests = visitors.map((visitor) => ['POST', `${QUEUE}/enter`, named(room, visitor), PARAMS.enter]);
+  return http.batch(requests).map((response, index) => {
+    const token = entered(response) ? TOKEN.exec(response.body)[1] : '';
+    return { visitor: visitors[index], token };
+  });
+}
+
+// Ask for many at once, and return those who wait still.
+export function stillWaiting(room, visitors) {
+  const requests = visitors.map((visitor) => ['GET', asked('status', room, visitor), null, PARAMS.poll]);
+  const responses = http.batch(requests);
+  return visitors.filter((_, index) => {
+    const response = responses[index];
+    return !check(response, CHECKS.poll) || STATUS.exec(response.body)[1] === 'WAITING';
+  });
+}
+
+// --- many visitors in one iteration ------------------------------------------------------
+
+export async function join(room, visitor) {
+  return entered(await http.asyncRequest('POST', `${QUEUE}/enter`, named(room, visitor), PARAMS.enter));
+}
+
+// Where the visitor stands, and when the server would like to be asked again, in ms.
+export async function poll(room, visitor) {
+  const response = await http.asyncRequest('GET', asked('status', room, visitor), null, PARAMS.poll);
+  if (!check(response, CHECKS.poll)) return { state: '', againMs: 0 };
+  return { state: STATUS.exec(response.body)[1], againMs: Number(POLL_MS.exec(response.body)[1]) };
+}
+
+export async function activate(room, visitor) {
+  const url = asked('activate', room, visitor);
+  return check(await http.asyncRequest('POST', url, null, PARAMS.activate), CHECKS.activate);
+}
+
+export async function remove(room, visitor) {
+  const url = asked('remove', room, visitor);
+  return check(await http.asyncRequest('DELETE', url, null, PARAMS.remove), CHECKS.remove);
+}

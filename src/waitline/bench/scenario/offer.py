@@ -1,0 +1,72 @@
+"""What a script offers, as k6 reads it with all its options. Pure.
+
+Source: `k6 inspect --execution-requirements`, whose durations are written as Go writes them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+AROUND_S = 150.0
+"""What a run may take beyond its scenarios: k6 gives setup and teardown a minute each."""
+
+_UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0}
+_DURATION = re.compile(r"([\d.]+)(ns|us|µs|ms|s|m|h)")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a script will do.
+
+    Attributes:
+        scenarios: As k6 prints them.
+        load_s: From the first arrival to the last, without waiting for those under way.
+        most_s: How long the whole run may take.
+    """
+
+    scenarios: Mapping[str, Mapping[str, Any]]
+    load_s: float
+    most_s: float
+
+
+def read(told: Mapping[str, Any]) -> Offer:
+    """Read what k6 says of a script."""
+    scenarios: Mapping[str, Mapping[str, Any]] = told["scenarios"]
+    return Offer(
+        scenarios=scenarios,
+        load_s=max(map(length_s, scenarios.values()), default=0.0),
+        most_s=duration_s(told["totalDuration"]) + AROUND_S,
+    )
+
+
+def length_s(scenario: Mapping[str, Any]) -> float:
+    """Return when the last arrival of a scenario comes, in s after the start."""
+    stages = scenario.get("stages") or ()
+    lasts = scenario.get("duration") or scenario.get("maxDuration")
+    length = sum(duration_s(stage["duration"]) for stage in stages) or duration_s(lasts)
+    return duration_s(scenario.get("startTime")) + length
+
+
+def visitors_each(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return how many visitors an arrival is: scripts of ours say so, others have one each."""
+    told = [(scenario.get("env") or {}).get("VISITORS") for scenario in scenarios.values()]
+    return int(told[0]) if len(told) == 1 and told[0] else 1
+
+
+def steps(scenarios: Mapping[str, Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Return visitors/s over time, as corners of a line, if every scenario keeps one rate."""
+    corners: list[tuple[float, float]] = []
+    each = visitors_each(scenarios)
+    for scenario in sorted(scenarios.values(), key=lambda one: duration_s(one["startTime"])):
+        if scenario["executor"] != "constant-arrival-rate":
+            return []
+        begins_s = duration_s(scenario["startTime"])
+        rate = each * scenario["rate"] / duration_s(scenario["timeUnit"])
+        corners += [(begins_s, rate), (begins_s + duration_s(scenario["duration"]), rate)]
+    return corners
+
+
+def duration_s(text: str | None) -> float:
+    """Read a duration such as `1m30s`; 0.0 for none."""
+    return sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION.findall(text or ""))

@@ -1,0 +1,181 @@
+"""Read what k6 found out: its summary, and what it logged. Pure.
+
+Source: `--summary-export` of k6 1.x. A threshold there says whether it was crossed, so `false` is
+what one wants to see.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+QUANTILES = {"p50_ms": "med", "p95_ms": "p(95)", "p99_ms": "p(99)", "max_ms": "max"}
+"""Our names for k6's, which has them all only if the script says so or says nothing."""
+
+_CONDITION = re.compile(r"^\s*([\w.]+(?:\([\d.]+\))?)\s*(<=|>=|<|>|===?|!=)")
+_NUMBER = re.compile(r"(\d+)")
+_NAMED = re.compile(r"^http_req_duration\{name:([^}]+)\}$")
+
+Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What a run must reach.
+
+    Attributes:
+        subject: What is measured.
+        condition: What must hold.
+        value: What was measured; `None` if it is not told.
+        ok: Whether it holds.
+        by: Who measured: `k6` at the client, `server` at the other end.
+    """
+
+    subject: str
+    condition: str
+    value: float | None
+    ok: bool
+    by: str = "k6"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What every answer of a kind must be."""
+
+    name: str
+    passes: int
+    fails: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What k6 found out.
+
+    Attributes:
+        iterations: Arrivals that were served to the end.
+        dropped: Arrivals that found no virtual user free.
+        requests: Requests sent.
+        lasted_s: From the first arrival to the end of the last.
+        times: Times by call, in ms, by the names in `QUANTILES`; `all` for all together.
+        failed: Share of the requests that failed.
+        rates: Share of successes of each rate that the script counts.
+        trends: Times that the script counts, in ms.
+        thresholds: In the order of the metrics.
+        checks: In the order of the script.
+        errors: What the script threw, one line each.
+    """
+
+    iterations: int
+    dropped: int
+    requests: int
+    lasted_s: float
+    times: Mapping[str, Figures]
+    failed: float
+    rates: Figures
+    trends: Mapping[str, Figures]
+    thresholds: Sequence[Threshold]
+    checks: Sequence[Check]
+    errors: Sequence[str]
+
+    @property
+    def answers_checked(self) -> int:
+        """How many answers the checks looked at."""
+        return sum(check.passes + check.fails for check in self.checks)
+
+    @property
+    def checks_failed(self) -> int:
+        """How many answers were not what they must be."""
+        return sum(check.fails for check in self.checks)
+
+    @property
+    def tolerates(self) -> bool:
+        """Whether the script says itself how many checks may fail."""
+        return any(threshold.subject.partition("{")[0] == "checks" for threshold in self.thresholds)
+
+
+def read(text: str, log: str) -> Summary:
+    """Read k6's summary and its log."""
+    told = json.loads(text)
+    metrics: dict[str, Any] = told["metrics"]
+    iterations = metrics.get("iterations", {})
+    rate = iterations.get("rate") or 0.0
+    times = {"all": _times(metrics.get("http_req_duration", {}))}
+    for name, metric in metrics.items():
+        if found := _NAMED.match(name):
+            times[found[1]] = _times(metric)
+    return Summary(
+        iterations=int(iterations.get("count", 0)),
+        dropped=int(metrics.get("dropped_iterations", {}).get("count", 0)),
+        requests=int(metrics.get("http_reqs", {}).get("count", 0)),
+        lasted_s=iterations["count"] / rate if rate else 0.0,
+        times=times,
+        failed=float(metrics.get("http_req_failed", {}).get("value", 0.0)),
+        rates={name: float(metrics[name]["value"]) for name in _own(metrics, "passes")},
+        trends={name: _times(metrics[name]) for name in _own(metrics, "med")},
+        thresholds=[
+            _threshold(name, condition, crossed, metric)
+            for name, metric in sorted(metrics.items(), key=_naturally)
+            for condition, crossed in sorted(metric.get("thresholds", {}).items())
+        ],
+        checks=_checks(told["root_group"]) or _unnamed(metrics.get("checks", {})),
+        errors=thrown(log),
+    )
+
+
+def _naturally(item: tuple[str, Any]) -> list[tuple[int, str]]:
+    """Sort numbers within names by their size."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in _NUMBER.split(item[0])]
+
+
+def thrown(log: str) -> list[str]:
+    """Return what the script threw, from k6's log; nothing else of k6 counts these."""
+    errors = []
+    for line in log.splitlines():
+        # Whatever else is in there, k6 speaks JSON.
+        if line.startswith("{"):
+            said = json.loads(line)
+            if said.get("source") == "stacktrace":
+                errors.append(" ".join(str(said["msg"]).split()))
+    return errors
+
+
+def _own(metrics: Mapping[str, Any], figure: str) -> list[str]:
+    """Return the metrics of the script's own making that have a figure."""
+    builtin = ("http_", "checks", "iteration", "group_duration", "ws_", "grpc_", "browser_")
+    return [
+        name
+        for name, metric in sorted(metrics.items())
+        if figure in metric and "{" not in name and not name.startswith(builtin)
+    ]
+
+
+def _times(metric: Mapping[str, Any]) -> dict[str, float]:
+    times = {name: float(metric[word]) for name, word in QUANTILES.items() if word in metric}
+    if "count" in metric:
+        times["count"] = float(metric["count"])
+    return times
+
+
+def _threshold(name: str, condition: str, crossed: bool, metric: Mapping[str, Any]) -> Threshold:  # noqa: FBT001
+    found = _CONDITION.match(condition)
+    word = found[1] if found else ""
+    # k6 writes the median as it was asked for, and a rate as `value`.
+    for key in {"p(50)": ("p(50)", "med"), "rate": ("value", "rate")}.get(word, (word,)):
+        if key in metric:
+            return Threshold(name, condition, float(metric[key]), not crossed)
+    return Threshold(name, condition, None, not crossed)
+
+
+def _unnamed(metric: Mapping[str, Any]) -> list[Check]:
+    """Return the checks of a script that tells k6 to forget which is which."""
+    passes, fails = int(metric.get("passes", 0)), int(metric.get("fails", 0))
+    return [Check("all checks", passes, fails)] if passes + fails else []
+
+
+def _checks(group: Mapping[str, Any]) -> list[Check]:
+    own = [
+        Check(check["name"], int(check["passes"]), int(check["fails"]))
+        for check in group.get("checks", {}).values()
+    ]
+    return own + [check for inner in group.get("groups", {}).values() for check in _checks(inner)]

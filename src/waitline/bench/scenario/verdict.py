@@ -1,0 +1,172 @@
+"""Did a run pass? Pure.
+
+k6 judges its own thresholds. What it cannot see is judged here: the server's figures, the room
+after the run, and whether everybody who was told of a place has one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from waitline.bench.scenario import words
+from waitline.bench.scenario.summary import Summary, Threshold
+
+SCRIPT_MS_MAX = 10.0
+"""p99 of one script call inside the store. Source: the wire contract, section 5."""
+
+ROUND_MS_MAX = 2_000.0
+"""p99 of one round of the admitter. Source: the wire contract, section 5."""
+
+FULL = 0.99
+"""Share of the slots that must be taken for a room to count as full: a look falls between a
+departure and the admission that makes up for it."""
+
+STEADY_S = 40.0
+"""When a room that never fills is in balance: who came first has gone, after 30 s at most and a
+wait. Source: load/scenarios/circulation.js."""
+
+FLOW_S_MIN = 10.0
+"""Length of the part that is judged: less says nothing about stays of up to 30 s."""
+
+FLOW_MIN = 0.98
+"""Departures per admission, at least. How long each stays is drawn, so that the two differ by a
+share of a percent over a minute."""
+
+REASONS_MAX = 4
+"""Reasons named in the line that ends a run; the report has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomFound:
+    """A room after the run.
+
+    Attributes:
+        room: Its name.
+        waiting: Visitors who waited then.
+        admitted: Visitors who held a slot then.
+        entered: Visitors who had taken a place, in all.
+        active_max: Its slots.
+        admit_per_s: Its rate.
+        findings: What the audit found wrong, one line each.
+    """
+
+    room: str
+    waiting: int
+    admitted: int
+    entered: int
+    active_max: int
+    admit_per_s: float
+    findings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a run passed, and if not, why."""
+
+    ok: bool
+    reasons: Sequence[str]
+
+    @property
+    def line(self) -> str:
+        """The reasons in one line."""
+        more = len(self.reasons) - REASONS_MAX
+        shown = "; ".join(self.reasons[:REASONS_MAX])
+        return f"{shown}; and {more} more in the report" if more > 0 else shown
+
+
+def judge(
+    found: Summary, served: Sequence[Threshold], rooms: Sequence[RoomFound], missing: str
+) -> Verdict:
+    """Put everything together.
+
+    Args:
+        found: What k6 found out.
+        served: The server's thresholds.
+        rooms: The rooms after the run.
+        missing: What `reckoned` said.
+    """
+    reasons = [
+        f"{words.subject(one.subject)}: {words.measured(one.subject, one.condition, one.value)}, "
+        f"must be {words.condition(one.subject, one.condition)}"
+        for one in (*found.thresholds, *served)
+        if not one.ok and one.subject != "dropped_iterations"
+    ]
+    if found.dropped:
+        reasons.append(f"{found.dropped:,} arrivals were dropped")
+    # A script that says how many checks may fail has been heard above.
+    if found.checks_failed and not found.tolerates:
+        failed = [check for check in found.checks if check.fails]
+        names = ", ".join(f"{check.name!r}" for check in failed)
+        reasons.append(f"{found.checks_failed:,} answers were not right: {names}")
+    if found.errors:
+        reasons.append(f"the script failed {len(found.errors):,} times: {found.errors[0][:200]}")
+    if not found.iterations:
+        reasons.append("nothing was carried out to the end")
+    reasons += [f"room {room.room}: {text}" for room in rooms for text in room.findings]
+    if missing:
+        reasons.append(missing)
+    return Verdict(not reasons, reasons)
+
+
+def reckoned(found: Summary, rooms: Sequence[RoomFound]) -> str:
+    """Compare who was told of a place with who has had one; return what is wrong, or nothing.
+
+    Only for scripts in which nobody enters twice, and that check every entry as `entered`.
+
+    Invariant:
+        Q1, Q7.
+    """
+    entries = next((check for check in found.checks if check.name == "entered"), None)
+    if entries is None:
+        return ""
+    entered = sum(room.entered for room in rooms)
+    if entered < entries.passes:
+        return f"{entries.passes:,} visitors were told of a place, and {entered:,} have had one"
+    # Whoever got no right answer may have got in nevertheless.
+    most = entries.passes + entries.fails
+    if entered > most:
+        return f"{most:,} visitors came, and {entered:,} places were given"
+    return ""
+
+
+def served(script_p99_ms: float | None, round_p99_ms: float | None) -> list[Threshold]:
+    """Return the server's own thresholds; a figure that is missing has not been reached."""
+    rows = (
+        ("one script in the store", f"p(99)<{SCRIPT_MS_MAX:g}", script_p99_ms, SCRIPT_MS_MAX),
+        ("one round of the admitter", f"p(99)<{ROUND_MS_MAX:g}", round_p99_ms, ROUND_MS_MAX),
+    )
+    return [
+        Threshold(subject, condition, value, value is not None and value < limit, "server")
+        for subject, condition, value, limit in rows
+    ]
+
+
+def flow(
+    at_s: Sequence[float],
+    columns: Mapping[str, Sequence[float]],
+    slots: int,
+    until_s: float,
+) -> Threshold | None:
+    """Judge whether as many leave a room as come in, once it is full or in balance.
+
+    Args:
+        at_s: When each look was taken, from the first arrival on.
+        columns: `admitted`, `admissions_per_s` and `exits_per_s` at each.
+        slots: Of all rooms.
+        until_s: When arrivals ended.
+
+    Returns:
+        `None` if it did not go on for long enough to tell.
+    """
+    names = ("admitted", "admissions_per_s", "exits_per_s")
+    looks = zip(at_s, *(columns[name] for name in names), strict=True)
+    rows = [row for row in looks if row[0] <= until_s]
+    full_s = next((at for at, held, _, _ in rows if held >= FULL * slots), None)
+    since_s = STEADY_S if full_s is None else full_s
+    judged = [(into, out) for at, _, into, out in rows if at > since_s]
+    admitted, left = sum(into for into, _ in judged), sum(out for _, out in judged)
+    if len(judged) < FLOW_S_MIN or not admitted:
+        return None
+    when = f"full from {full_s:.0f} s on" if full_s is not None else f"after {STEADY_S:.0f} s"
+    share = left / admitted
+    subject = f"departures per admission, {when}"
+    return Threshold(subject, f"rate>={FLOW_MIN:g}", share, share >= FLOW_MIN, "server")

@@ -1,0 +1,108 @@
+"""How figures of a run are written for people. Pure."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+UNKNOWN = "\u2013"
+"""Where there is no figure: a dash of a figure's width."""
+
+TITLES = {
+    "entry": "Entry",
+    "circulation": "Circulation",
+    "validation": "Validation",
+    "storm": "Storm",
+}
+
+ROLES = {
+    "worker": "queue workers",
+    "valkey": "Valkey",
+    "admitter": "admitter",
+    "k6": "k6",
+    "runner": "this runner",
+    "parent": "workers' parent",
+    "supervisor": "supervisor",
+    "others": "others on the machine",
+}
+"""Processes, in the order in which they are drawn."""
+
+_SUBJECTS = {
+    "all": "all calls",
+    "http_req_duration": "every call",
+    "http_req_failed": "failed calls",
+    "dropped_iterations": "dropped arrivals",
+    "success": "entries right and in time",
+    "activation_wait": "wait until activation",
+    "removal_success": "removals right",
+    "checks": "checks passed",
+}
+
+_TIMES = ("http_req_", "activation_wait", "iteration_duration", "one ")
+_TAGGED = re.compile(r"^(\w+)\{\w+:([^}]*)\}$")
+_COMPARED = re.compile(r"^\s*(\S+?)\s*(<=|>=|<|>|===?|!=)\s*([\d.]+)\s*$")
+_SIGNS = {"<=": "≤", ">=": "≥", "==": "=", "===": "=", "!=": "≠"}
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """Return what the run is called."""
+    return TITLES.get(result["scenario"]) or str(result["load"]["script"])
+
+
+def when(result: Mapping[str, Any]) -> str:
+    """Return when it was made."""
+    at = datetime.fromtimestamp(result["machine"]["at_ms"] / 1_000, UTC)
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def milliseconds(value: float | None) -> str:
+    """Write a time, in ms or in s."""
+    if value is None:
+        return UNKNOWN
+    if value >= 10_000:  # noqa: PLR2004 - beyond this, s are easier
+        return f"{value / 1_000:,.1f} s"
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"  # noqa: PLR2004 - three digits
+
+
+def amount(value: float | None) -> str:
+    """Write a count or a rate, to three digits or to the unit."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"  # noqa: PLR2004
+
+
+def percent(share: float | None) -> str:
+    """Write a share."""
+    return UNKNOWN if share is None else f"{100 * share:.4g} %"
+
+
+def subject(name: str) -> str:
+    """Say what a threshold is about."""
+    found = _TAGGED.match(name)
+    if found is None:
+        return _SUBJECTS.get(name, name)
+    metric, tag = found.groups()
+    spoken = re.sub(r"^at_(\d+)$", r"at \1/s", tag)
+    return spoken if metric == "http_req_duration" else f"{_SUBJECTS.get(metric, metric)}, {spoken}"
+
+
+def condition(name: str, text: str) -> str:
+    """Say what a threshold demands, in the unit of what it is about."""
+    found = _COMPARED.match(text)
+    if found is None:
+        return text
+    word, sign, limit = found.groups()
+    spoken = re.sub(r"p\((\d+(?:\.\d+)?)\)", r"p\1", word)
+    spoken = "" if spoken in {"rate", "count", "value"} else f"{spoken} "
+    return f"{spoken}{_SIGNS.get(sign, sign)} {measured(name, text, float(limit))}"
+
+
+def measured(name: str, text: str, value: float | None) -> str:
+    """Write a threshold's figure in its unit."""
+    if value is None:
+        return UNKNOWN
+    if text.strip().startswith("rate"):
+        return percent(value)
+    if name.startswith(_TIMES):
+        return milliseconds(value)
+    return amount(value)

@@ -1,0 +1,284 @@
+"""Scenarios of k6: one command each, and one for scripts of others."""
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Table
+from rich.text import Text
+from typing_extensions import override
+
+from waitline.bench.scenario import report, words
+from waitline.bench.scenario.run import Plan, Show, Sight, measure
+from waitline.cli.bench import output
+from waitline.clock import SystemClock
+from waitline.errors import Misconfigured, WaitlineError
+from waitline.queue.model import Limits
+
+LIMITS = Limits()
+STORM_PER_S = 500
+"""What the rooms of a storm let in together: half of those who come, so that lines form."""
+
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes of the queue service; default: one per core", min=1, show_default=False
+    ),
+]
+Scale = Annotated[
+    float,
+    typer.Option(help="Share of every rate, the rooms' own too; times stay", min=0.001, max=10),
+]
+Seconds = Annotated[
+    int | None,
+    typer.Option(help="Length of each steady part, instead of its own", min=1, show_default=False),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the results; default out/<scenario>-<time>", show_default=False),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="A setting of the installation, as in room_active_max=1000; repeatable",
+        metavar="NAME=VALUE", show_default=False,
+    ),
+]  # fmt: skip
+Variables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env", "-e", help="What the script is told, as by k6's own -e; repeatable",
+        metavar="NAME=VALUE", show_default=False,
+    ),
+]  # fmt: skip
+Size = Literal["full", "10k", "100k", "extreme"]
+
+
+class Missed(WaitlineError):  # noqa: N818 - reads as the outcome it is
+    """A run did not reach what it had to."""
+
+
+def entry(
+    size: Annotated[
+        Size, typer.Option(help="310 000 visitors, fewer, or 300 000 in 30 s")
+    ] = "full",
+    scale: Scale = 1.0,
+    workers: Workers = None,
+    seconds: Seconds = None,
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Can everybody get into the line when the sale opens? 1 000/s, then 5 000/s."""
+    _run("entry", {"SIZE": size}, _room(scale, 1), scale, seconds, workers, settings, out)
+
+
+def circulation(
+    scale: Scale = 1.0,
+    workers: Workers = None,
+    seconds: Seconds = None,
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Do visitors come through? Enter, wait, shop, leave: 2 000/s for 90 s."""
+    _run("circulation", {}, _room(scale, 1), scale, seconds, workers, settings, out)
+
+
+def validation(
+    scale: Scale = 1.0,
+    workers: Workers = None,
+    seconds: Seconds = None,
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """How fast are tokens checked from a cold start? 100 to 2 000/s."""
+    # As many visitors whatever the scale, and the same wait for them to be let in.
+    _run("validation", {}, {}, scale, seconds, workers, settings, out)
+
+
+def storm(
+    rooms: Annotated[int, typer.Option(help="Rooms that they come to: 1, 3, 10", min=1)] = 1,
+    scale: Scale = 1.0,
+    workers: Workers = None,
+    seconds: Seconds = None,
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Does it hold when everybody does something else at once? 1 000/s for 60 s."""
+    limits = _room(scale * STORM_PER_S / LIMITS.admit_per_s, rooms)
+    _run("storm", {"ROOMS": str(rooms)}, limits, scale, seconds, workers, settings, out)
+
+
+def run(
+    script: Annotated[Path, typer.Argument(help="A k6 script, as it is")],
+    workers: Workers = None,
+    variables: Variables = None,
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Run a script of your own, or of others, that asks http://queue-service:8081.
+
+    The name is answered by an installation that is started for it, in trial mode. The script
+    judges by its own thresholds; dropped arrivals and what the audit finds count too, and so do
+    failed checks unless a threshold says how many may fail.
+    """
+    plan = Plan(
+        name="run",
+        script=script,
+        variables=_pairs(variables, "--env"),
+        workers=_workers(workers),
+        settings=_pairs(settings, "--set"),
+        own=False,
+        command=_typed("run", [str(script)], workers, settings, variables),
+    )
+    _carry_out(plan, out or _folder(script.stem))
+
+
+def _run(
+    name: str,
+    variables: Mapping[str, str],
+    limits: Mapping[str, str],
+    scale: float,
+    seconds: int | None,
+    workers: int | None,
+    settings: list[str] | None,
+    out: Path | None,
+) -> None:
+    told = {**variables, "SCALE": f"{scale:g}"}
+    words = [word for key, value in variables.items() for word in (f"--{key.lower()}", value)]
+    if scale != 1:
+        words += ["--scale", f"{scale:g}"]
+    if seconds is not None:
+        told["SECONDS"] = str(seconds)
+        words += ["--seconds", str(seconds)]
+    plan = Plan(
+        name=name,
+        script=_scripts() / f"{name}.js",
+        variables=told,
+        workers=_workers(workers),
+        settings={**limits, **_pairs(settings, "--set")},
+        scale=scale,
+        command=_typed(name, words, workers, settings),
+    )
+    _carry_out(plan, out or _folder(name))
+
+
+def _carry_out(plan: Plan, folder: Path) -> None:
+    with _progress() as show:
+        result = measure(plan, folder, show)
+    console = Console(highlight=False)
+    _print(console, result)
+    console.print(f"\nReport: {folder / 'report.html'}")
+    if not result["verdict"]["ok"]:
+        raise Missed(result["verdict"]["line"])
+
+
+def _print(console: Console, result: Mapping[str, Any]) -> None:
+    table = Table(box=None, title=words.title(result), title_justify="left")
+    table.add_column("", no_wrap=True)
+    for heading in ("must be", "measured", ""):
+        table.add_column(heading, justify="right")
+    for one in result["thresholds"]:
+        name, condition = one["subject"], one["condition"]
+        table.add_row(
+            words.subject(name),
+            words.condition(name, condition),
+            words.measured(name, condition, one["value"]),
+            "[green]holds[/]" if one["ok"] else "[red]fails[/]",
+        )
+    console.print(table)
+    offer = result["offered"]
+    console.print(
+        f"\n{offer['arrivals']:,} arrivals, {words.amount(offer['offered_per_s'])}/s offered and "
+        f"{words.amount(offer['achieved_per_s'])}/s carried out, {offer['dropped']:,} dropped"
+    )
+    for text in report.notes(result):
+        console.print(f"[yellow]{text}[/]")
+
+
+def _room(share: float, rooms: int) -> dict[str, str]:
+    """Return the limits of a room that carries its share of the contract's."""
+    each = share / rooms
+    return {
+        "room_active_max": str(max(1, round(LIMITS.active_max * each))),
+        "room_admit_per_s": f"{LIMITS.admit_per_s * each:g}",
+        "room_admit_burst": str(max(1, round(LIMITS.admit_burst * each))),
+    }
+
+
+def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+    pairs = {}
+    for text in given or ():
+        name, found, value = text.partition("=")
+        if not found or not name:
+            raise Misconfigured(f"{option} takes NAME=VALUE, not {text!r}")
+        pairs[name] = value
+    return pairs
+
+
+def _workers(chosen: int | None) -> int:
+    return chosen or len(os.sched_getaffinity(0))
+
+
+def _typed(
+    name: str,
+    options: list[str],
+    workers: int | None,
+    settings: list[str] | None,
+    variables: list[str] | None = None,
+) -> str:
+    typed = ["waitline", "bench", name, *options]
+    typed += ["--workers", str(workers)] if workers else []
+    for option, pairs in (("--set", settings), ("--env", variables)):
+        typed += [word for pair in pairs or () for word in (option, pair)]
+    return shlex.join(typed)
+
+
+def _folder(name: str) -> Path:
+    at = datetime.fromtimestamp(SystemClock().now_ms() / 1_000, UTC)
+    return output.OUT / f"{name}-{at:%Y%m%dT%H%M%SZ}"
+
+
+def _scripts() -> Path:
+    folder = Path(__file__).parents[4] / "load" / "scenarios"
+    if not folder.exists():
+        raise Misconfigured("the scenarios are not here: run this in a checkout")
+    return folder
+
+
+class _Elapsed(ProgressColumn):
+    """Seconds that have gone by, of those that are expected."""
+
+    @override
+    def render(self, task: Task) -> Text:
+        if not task.total:
+            return Text(f"{task.elapsed or 0:.0f} s")
+        return Text(f"{task.completed:.0f} of {task.total:.0f} s")
+
+
+@contextmanager
+def _progress() -> Iterator[Show]:
+    columns = SpinnerColumn(), BarColumn(24), _Elapsed(), TextColumn("{task.description}")
+    console = Console(stderr=True)
+    # What is not a terminal would get an empty line.
+    disabled = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=disabled) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(sight: Sight) -> None:
+            text = sight.doing
+            if sight.requests_per_s is not None:
+                text += (
+                    f": {sight.requests_per_s:,.0f} answers/s, {sight.waiting:,} wait, "
+                    f"{sight.admitted:,} let in"
+                )
+            total = max(sight.expected_s, sight.elapsed_s) or None
+            bar.update(task, description=text, completed=sight.elapsed_s, total=total)
+
+        yield show

@@ -1,0 +1,143 @@
+"""A run passes if nothing at all is wrong, and the one line says what is."""
+
+from dataclasses import replace
+
+import pytest
+
+from waitline.bench.scenario import verdict
+from waitline.bench.scenario.summary import Check, Summary, Threshold
+from waitline.bench.scenario.verdict import RoomFound
+
+FOUND = Summary(
+    iterations=100,
+    dropped=0,
+    requests=100,
+    lasted_s=10.0,
+    times={},
+    failed=0.0,
+    rates={},
+    trends={},
+    thresholds=[Threshold("http_req_duration{name:enter}", "p(95)<200", 20.0, ok=True)],
+    checks=[Check("entered", 100, 0)],
+    errors=[],
+)
+ROOM = RoomFound("sale", 50, 50, 100, 1_000, 100.0, [])
+SLOW = Threshold("http_req_duration{name:enter}", "p(95)<200", 312.0, ok=False)
+OWN = Threshold("checks", "rate>0.9", 0.95, ok=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "room", "line"),
+    [
+        pytest.param(FOUND, ROOM, "", id="all is well"),
+        pytest.param(
+            replace(FOUND, thresholds=[SLOW]),
+            ROOM,
+            "enter: 312 ms, must be p95 < 200 ms",
+            id="slow",
+        ),
+        pytest.param(
+            replace(FOUND, dropped=1_234), ROOM, "1,234 arrivals were dropped", id="drops"
+        ),
+        pytest.param(
+            replace(FOUND, checks=[Check("entered", 98, 2)]),
+            ROOM,
+            "2 answers were not right: 'entered'",
+            id="wrong answers",
+        ),
+        pytest.param(
+            replace(FOUND, checks=[Check("entered", 98, 2)], thresholds=[OWN]),
+            ROOM,
+            "",
+            id="as many wrong answers as the script allows",
+        ),
+        pytest.param(
+            replace(FOUND, errors=["Error: boom"]),
+            ROOM,
+            "the script failed 1 times: Error: boom",
+            id="the script itself",
+        ),
+        pytest.param(
+            replace(FOUND, iterations=0), ROOM, "nothing was carried out to the end", id="nothing"
+        ),
+        pytest.param(
+            FOUND,
+            replace(ROOM, findings=["Q3: 1 had their turn while place 7 waits: v9"]),
+            "room sale: Q3: 1 had their turn while place 7 waits: v9",
+            id="the line was wrong",
+        ),
+    ],
+)
+def test_what_a_run_is_worth(found: Summary, room: RoomFound, line: str) -> None:
+    judged = verdict.judge(found, [], [room], "")
+    assert judged.line == line
+    assert judged.ok is (line == "")
+
+
+def test_a_line_names_some_reasons_and_counts_the_others() -> None:
+    broken = replace(ROOM, findings=[f"Q{number}: broken" for number in range(1, 7)])
+    line = verdict.judge(FOUND, [], [broken], "").line
+    assert "Q4: broken" in line
+    assert line.endswith("; and 2 more in the report")
+
+
+@pytest.mark.parametrize(
+    ("passes", "fails", "entered", "wrong"),
+    [
+        pytest.param(100, 0, 100, "", id="everybody"),
+        pytest.param(98, 2, 99, "", id="one got in without an answer"),
+        pytest.param(100, 0, 99, "100 visitors were told of a place, and 99", id="one was lost"),
+        pytest.param(100, 0, 101, "100 visitors came, and 101 places", id="one got two"),
+    ],
+)
+def test_who_was_told_of_a_place_has_one(passes: int, fails: int, entered: int, wrong: str) -> None:
+    found = replace(FOUND, checks=[Check("entered", passes, fails)])
+    said = verdict.reckoned(found, [replace(ROOM, entered=entered)])
+    assert said.startswith(wrong)
+    assert bool(said) is bool(wrong)
+
+
+@pytest.mark.parametrize(
+    ("script_ms", "round_ms", "ok"),
+    [
+        pytest.param(0.5, 20.0, [True, True], id="fast"),
+        pytest.param(10.0, 2_000.0, [False, False], id="at the limit"),
+        pytest.param(None, None, [False, False], id="unknown is not good"),
+    ],
+)
+def test_the_servers_own_thresholds(
+    script_ms: float | None, round_ms: float | None, ok: list[bool]
+) -> None:
+    assert [one.ok for one in verdict.served(script_ms, round_ms)] == ok
+
+
+AT_S = [float(second) for second in range(1, 61)]
+
+
+def looks(held: float, into: float, out: float) -> dict[str, list[float]]:
+    return {
+        "admitted": [held] * 60,
+        "admissions_per_s": [into] * 60,
+        "exits_per_s": [out] * 60,
+    }
+
+
+@pytest.mark.parametrize(
+    ("columns", "subject", "ok"),
+    [
+        pytest.param(looks(1_000, 50, 50), "full from 1 s on", True, id="full, in balance"),
+        pytest.param(looks(1_000, 50, 40), "full from 1 s on", False, id="full, and yet more"),
+        pytest.param(looks(500, 50, 49.9), "after 40 s", True, id="never full, in balance"),
+        pytest.param(looks(500, 50, 20), "after 40 s", False, id="never full, and growing"),
+    ],
+)
+def test_as_many_leave_as_come_in(columns: dict[str, list[float]], subject: str, ok: bool) -> None:  # noqa: FBT001
+    judged = verdict.flow(AT_S, columns, 1_000, 60.0)
+    assert judged is not None
+    assert judged.subject.endswith(subject)
+    assert judged.ok is ok
+
+
+def test_too_short_a_run_says_nothing_about_balance() -> None:
+    assert verdict.flow(AT_S, looks(500, 50, 50), 1_000, 45.0) is None
+    assert verdict.flow(AT_S, looks(1_000, 0, 0), 1_000, 60.0) is None
