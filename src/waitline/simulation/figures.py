@@ -1,0 +1,65 @@
+"""What times of joining and admission amount to, simulated or measured.
+
+Both arrays are in the order of the line: the n-th to join is the n-th to be admitted (Q3).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from waitline.simulation.model import Difference, Figures
+
+Times = NDArray[np.int32]
+"""By visitor, in ms since the sale began: 24 days at most, where a sale takes one."""
+
+
+COMPARED = ("drained_ms", "mean_ms", "p50_ms", "p90_ms", "peak_line")
+"""What a prediction is held to. Longer waits than p90 rest on the few who come last."""
+
+
+def figures(joined_ms: Times, admitted_ms: Times) -> Figures:
+    """Sum a sale up."""
+    waits_ms = admitted_ms - joined_ms
+    mean_ms = float(waits_ms.mean())
+    # A percentile is a wait that somebody had. The array is put in order in place: it is large.
+    hundredths = np.percentile(
+        waits_ms, (50, 90, 99, 100), method="inverted_cdf", overwrite_input=True
+    )
+    p50_ms, p90_ms, p99_ms, longest_ms = (int(wait) for wait in hundredths)
+    return Figures(
+        drained_ms=int(admitted_ms[-1] - joined_ms[0]),
+        mean_ms=mean_ms,
+        p50_ms=p50_ms,
+        p90_ms=p90_ms,
+        p99_ms=p99_ms,
+        longest_ms=longest_ms,
+        peak_line=_peak(joined_ms, admitted_ms),
+    )
+
+
+def by_second(times_ms: Times, seconds: int) -> NDArray[np.int64]:
+    """Count what happened in each second."""
+    return np.bincount(times_ms // 1000, minlength=seconds)
+
+
+def line(joined_ms: Times, admitted_ms: Times) -> NDArray[np.int64]:
+    """Return how many waited at the end of each second."""
+    seconds = int(admitted_ms[-1]) // 1000 + 1
+    change = by_second(joined_ms, seconds) - by_second(admitted_ms, seconds)
+    return change.cumsum()
+
+
+def differences(predicted: Figures, measured: Figures) -> list[Difference]:
+    """Hold a prediction against what was measured."""
+    rows = []
+    for name in COMPARED:
+        said, found = getattr(predicted, name), getattr(measured, name)
+        off = said - found
+        rows.append(Difference(name, said, found, off / found if found else float(off != 0)))
+    return rows
+
+
+def _peak(joined_ms: Times, admitted_ms: Times) -> int:
+    # The line only grows between two admissions, so it is longest right before one.
+    first_of_each = np.flatnonzero(np.diff(admitted_ms, prepend=-1))
+    joined = np.searchsorted(joined_ms, admitted_ms[first_of_each], side="right")
+    return int((joined - first_of_each).max())

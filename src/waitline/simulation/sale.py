@@ -1,0 +1,216 @@
+"""The events of a sale, one after the other, as the admitter and the visitors would make them.
+
+Time goes from visit to visit of the admitter. Who joined or left since the last one is counted
+then: nothing else looks at the line between.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from waitline.admission.policy import SWEEP_MS, next_visit_ms
+from waitline.queue.model import DAY_MS, Limits
+from waitline.simulation import figures, polling
+from waitline.simulation.figures import Times
+from waitline.simulation.gate import Gate
+from waitline.simulation.model import Arrivals, Decide, Outcome, Sale, SaleImpossible, Seen
+
+Note = Callable[[float], None]
+
+
+class Played(NamedTuple):
+    """A sale that was played to its last admission.
+
+    Attributes:
+        joined_ms: When each visitor joined, in the order of the line.
+        admitted_ms: When each was admitted.
+        told_mean_ms: How long after that they heard of it, on average.
+        no_shows: Visitors who never activated.
+        late: Visitors who heard of it too late to activate.
+        most_admitted: Most slots held at once.
+        slots: Slots held at the end of each second.
+        asked: Requests of those who wait, by second, at the served hints.
+    """
+
+    joined_ms: Times
+    admitted_ms: Times
+    told_mean_ms: float
+    no_shows: int
+    late: int
+    most_admitted: int
+    slots: list[int]
+    asked: NDArray[np.int64]
+
+
+def outcome(
+    sale: Sale,
+    rng: np.random.Generator,
+    *,
+    edges: int,
+    fresh_s: float,
+    decide: Decide | None = None,
+    note: Note = lambda _share: None,
+) -> Outcome:
+    """Play a sale and sum it up.
+
+    Args:
+        sale: Which.
+        rng: Dice; the same ones make the same sale.
+        edges: Of the CDN that now-serving is watched through.
+        fresh_s: How long an edge may keep the document.
+        decide: Sets the room's limits at every visit; those of the sale if left out.
+        note: Told the share of visitors admitted so far.
+
+    Raises:
+        SaleImpossible: It would take more than a day.
+    """
+    played = play(sale, rng, decide=decide, note=note)
+    joined_ms, admitted_ms = played.joined_ms, played.admitted_ms
+    line = figures.line(joined_ms, admitted_ms)
+    naive, _ = polling.steady(joined_ms, admitted_ms, polling.NAIVE_MS)
+    behind = polling.through_edges(joined_ms, admitted_ms, edges=edges, fresh_s=fresh_s)
+    summed = figures.figures(joined_ms, admitted_ms)
+    loads = (
+        ("status, as hinted", played.asked),
+        (f"status, each {polling.NAIVE_MS / 1000:g} s", naive),
+        (f"now-serving, {edges} edges", behind),
+    )
+    return Outcome(
+        figures=summed,
+        told_mean_ms=played.told_mean_ms,
+        no_shows=played.no_shows,
+        late=played.late,
+        most_admitted=played.most_admitted,
+        joined=figures.by_second(joined_ms, len(line)).tolist(),
+        admitted=figures.by_second(admitted_ms, len(line)).tolist(),
+        line=line.tolist(),
+        slots=played.slots,
+        loads=tuple(polling.load(name, per_s, summed.drained_ms) for name, per_s in loads),
+    )
+
+
+def play(
+    sale: Sale,
+    rng: np.random.Generator,
+    *,
+    decide: Decide | None = None,
+    note: Note = lambda _share: None,
+) -> Played:
+    """Play a sale until everybody was admitted; arguments as of `outcome`."""
+    joined_ms = joining(sale.arrivals)
+    gate = Gate(tokens=sale.limits.admit_burst)
+    crowd = _Crowd(sale, joined_ms, gate, rng)
+    slots: list[int] = []
+    now_ms = sweep_due_ms = visit_due_ms = most = 0
+    while crowd.admitted < len(joined_ms):
+        while len(slots) < now_ms // 1000:
+            slots.append(gate.admitted)
+            note(crowd.admitted / len(joined_ms))
+        crowd.leave(now_ms)
+        # Sweeping first: what it frees can be given in the same visit.
+        if now_ms >= sweep_due_ms:
+            gate.sweep(now_ms)
+            sweep_due_ms = now_ms + SWEEP_MS
+        while now_ms >= visit_due_ms and crowd.admitted < len(joined_ms):
+            seen = Seen(now_ms, crowd.waiting(now_ms), gate.admitted)
+            limits = sale.limits if decide is None else decide(seen)
+            moved = gate.admit(now_ms, seen.waiting, limits)
+            if moved.admitted:
+                crowd.admit(now_ms, moved.admitted, limits)
+                most = max(most, gate.admitted)
+            visit_due_ms = now_ms + next_visit_ms(moved)
+        now_ms = min(visit_due_ms, sweep_due_ms)
+        if now_ms > DAY_MS:
+            left = len(joined_ms) - crowd.admitted
+            raise SaleImpossible(
+                f"{left:,} of {len(joined_ms):,} visitors still wait after a day: fewer visitors, "
+                "a higher rate, or more slots"
+            )
+    slots.append(gate.admitted)
+    note(1.0)
+    return crowd.played(most, slots)
+
+
+def joining(groups: tuple[Arrivals, ...]) -> Times:
+    """Return when each visitor joins, in order, in ms since the sale began."""
+    parts, start_ms = [], 0
+    for group in groups:
+        share = np.arange(group.visitors) / group.visitors
+        if group.growing:
+            # As many have come as the square of the time: the pace grows evenly.
+            np.sqrt(share, out=share)
+        parts.append((start_ms + share * group.over_ms).astype(np.int32))
+        start_ms += group.over_ms
+    return np.concatenate(parts)
+
+
+class _Crowd:
+    """Who has come, who was admitted, and when each gives the slot back."""
+
+    def __init__(self, sale: Sale, joined_ms: Times, gate: Gate, rng: np.random.Generator) -> None:
+        self.admitted = 0
+        self._joined_ms = joined_ms
+        self._gate = gate
+        # What each will do is thrown at first, so that it is the same whatever the limits are.
+        self._comes = rng.random(sale.visitors, np.float32) >= sale.no_shows
+        self._use_ms = rng.integers(
+            sale.use.least_ms, sale.use.most_ms, sale.visitors, np.int32, endpoint=True
+        )
+        self._askers = polling.Askers(joined_ms, polling.Hints(sale.visitors), rng)
+        self._moves: list[tuple[int, int]] = []
+        self._no_shows = self._late = self._told_sum_ms = 0
+        # How many leave at each ms from now on, in a ring that is longer than anybody stays.
+        ring = self._askers.told_most_ms + sale.use.most_ms + 2
+        self._leaving = np.zeros(ring, np.int32)
+        self._left_ms = -1
+
+    def waiting(self, now_ms: int) -> int:
+        """Return how many wait."""
+        # A key of another type than the array's would have all of it copied.
+        come = np.searchsorted(self._joined_ms, np.int32(now_ms), side="right")
+        return int(come) - self.admitted
+
+    def leave(self, now_ms: int) -> None:
+        """Give back the slots of those who left since the last time, or just now."""
+        ring = len(self._leaving)
+        gone = 0
+        while self._left_ms < now_ms:
+            start = (self._left_ms + 1) % ring
+            steps = min(now_ms - self._left_ms, ring - start)
+            those = self._leaving[start : start + steps]
+            gone += int(those.sum())
+            those[:] = 0
+            self._left_ms += steps
+        self._gate.leave(gone)
+
+    def admit(self, now_ms: int, visitors: int, limits: Limits) -> None:
+        """Let the next of the line in; each does then what it will do."""
+        those = slice(self.admitted, self.admitted + visitors)
+        self.admitted += visitors
+        self._moves.append((now_ms, visitors))
+        told_ms = self._askers.admit(now_ms, visitors)
+        self._told_sum_ms += int(told_ms.sum()) - visitors * now_ms
+        expires_ms = now_ms + limits.ready_ttl_ms
+        comes = self._comes[those]
+        activates = comes & (told_ms < expires_ms)
+        leaves_ms = (told_ms + self._use_ms[those])[activates]
+        np.add.at(self._leaving, leaves_ms % len(self._leaving), 1)
+        self._no_shows += visitors - int(comes.sum())
+        self._late += int(comes.sum()) - len(leaves_ms)
+        self._gate.lapse(expires_ms, visitors - len(leaves_ms))
+
+    def played(self, most_admitted: int, slots: list[int]) -> Played:
+        """Sum up."""
+        at_ms, counts = np.array(self._moves, np.int32).T
+        return Played(
+            joined_ms=self._joined_ms,
+            admitted_ms=np.repeat(at_ms, counts),
+            told_mean_ms=self._told_sum_ms / self.admitted,
+            no_shows=self._no_shows,
+            late=self._late,
+            most_admitted=most_admitted,
+            slots=slots,
+            asked=self._askers.per_s(),
+        )
