@@ -7,6 +7,7 @@ keys.py      the keys of tickets and passes
 audit.py     does the store keep its promises?
 settings.py  every setting, and where it came from
 bench/       how fast it is here
+simulate.py  how would this sale go?
 options.py   what the commands share
 """
 
@@ -15,7 +16,7 @@ import sys
 import typer
 
 from waitline import __version__
-from waitline.cli import audit, bench, keys, rooms, serve, settings, up
+from waitline.cli import audit, bench, keys, rooms, serve, settings, simulate, up
 from waitline.errors import Misconfigured, WaitlineError
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
 app.command("settings")(settings.show)
 app.add_typer(bench.app, name="bench")
+app.command("simulate")(simulate.simulate)
 
 
 @app.command("version")

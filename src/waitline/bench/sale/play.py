@@ -1,0 +1,221 @@
+"""A sale that really takes place: what a simulated one is held against.
+
+The store and the admitter are those of an installation of its own. The visitors are played past
+the web, in batches, so that thousands of them fit beside it on a small machine; each does what the
+simulated ones do, when it is told to.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Sequence
+from enum import IntEnum
+from itertools import chain
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import uvloop
+
+from waitline.bench.stack import running
+from waitline.errors import Unavailable
+from waitline.ids import RoomId, VisitorId
+from waitline.lua import Valkey
+from waitline.queue import audit
+from waitline.queue.model import BATCH_MAX, Joined, Rules, Slot, State, Waiting
+from waitline.queue.policy import poll_after_ms
+from waitline.queue.rooms import Rooms
+from waitline.queue.store import Line
+from waitline.simulation.model import Sale
+
+if TYPE_CHECKING:
+    from waitline.simulation.figures import Times
+
+CALL_S = 10.0
+LEAST_PAUSE_S = 0.002
+"""Between two looks at whose time has come: batches of what came meanwhile cost less than calls."""
+
+ROOM = RoomId("sale")
+
+Note = Callable[[float], None]
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+class Measured(NamedTuple):
+    """What became of a sale that took place.
+
+    Attributes:
+        joined_ms: When each visitor joined, in the order of the line, since the first did.
+        admitted_ms: When each was admitted; both by the server's clock.
+        asked: Requests of those who waited.
+        behind_ms: How late a visitor did something, at worst: this process was busy.
+        findings: Promises that the store did not keep.
+    """
+
+    joined_ms: "Times"
+    admitted_ms: "Times"
+    asked: int
+    behind_ms: float
+    findings: list[audit.Finding]
+
+
+class _Verb(IntEnum):
+    JOIN = 0
+    ASK = 1
+    LEAVE = 2
+
+
+def play(sale: Sale, dice: Random, note: Note = lambda _share: None) -> Measured:
+    """Let a sale take place in an installation of its own.
+
+    Args:
+        sale: Which.
+        dice: What visitors do.
+        note: Told the share of visitors who know that they were admitted.
+
+    Raises:
+        Unavailable: The installation did not start, or did not answer in time.
+    """
+    with running(1) as stack:
+        return uvloop.run(_play(stack.valkey_url, sale, dice, note))
+
+
+async def _play(url: str, sale: Sale, dice: Random, note: Note) -> Measured:
+    store = Valkey(url, timeout_s=CALL_S)
+    try:
+        await Rooms(store).create(ROOM, Rules(limits=sale.limits))
+        # The bucket of a new room is empty, and that of a sale is full.
+        await asyncio.sleep(sale.limits.admit_burst / sale.limits.admit_per_s)
+        crowd = _Crowd(Line(store), sale, dice)
+        await crowd.live(note)
+        findings = audit.examine(await audit.read(store, ROOM))
+        return crowd.measured(findings)
+    finally:
+        await store.close()
+
+
+class _Crowd:
+    """Every visitor of the sale, by number in the order of joining."""
+
+    def __init__(self, line: Line, sale: Sale, dice: Random) -> None:
+        # Here, because numpy is an extra.
+        from waitline.simulation import polling  # noqa: PLC0415
+        from waitline.simulation.sale import joining  # noqa: PLC0415
+
+        self._line = line
+        self._sale = sale
+        self._dice = dice
+        self._first_ask_ms = polling.first_ask_ms
+        self._no_show = [dice.random() < sale.no_shows for _ in range(sale.visitors)]
+        # By what time, who, what. Evenly rising times are a heap already.
+        self._agenda = [
+            (float(at_ms), visitor, _Verb.JOIN)
+            for visitor, at_ms in enumerate(joining(sale.arrivals).tolist())
+        ]
+        self._told: dict[int, Slot] = {}
+        self._asked = 0
+        self._behind_ms = 0.0
+
+    async def live(self, note: Note) -> None:
+        """Let everybody do what they do, until the last has heard of being admitted."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while len(self._told) < self._sale.visitors:
+            now_ms = (loop.time() - started) * 1000
+            due = self._due(now_ms)
+            if due:
+                await self._act(due)
+                note(len(self._told) / self._sale.visitors)
+            rest_ms = self._agenda[0][0] - (loop.time() - started) * 1000 if self._agenda else 0.0
+            await asyncio.sleep(max(rest_ms / 1000, LEAST_PAUSE_S))
+
+    def _due(self, now_ms: float) -> dict[_Verb, list[tuple[float, int]]]:
+        """Take whatever should have been done by now."""
+        due: dict[_Verb, list[tuple[float, int]]] = {}
+        while self._agenda and self._agenda[0][0] <= now_ms:
+            at_ms, visitor, verb = heapq.heappop(self._agenda)
+            due.setdefault(verb, []).append((at_ms, visitor))
+            self._behind_ms = max(self._behind_ms, now_ms - at_ms)
+        return due
+
+    async def _act(self, due: dict[_Verb, list[tuple[float, int]]]) -> None:
+        deeds = {_Verb.JOIN: self._join, _Verb.ASK: self._ask, _Verb.LEAVE: self._leave}
+        async with asyncio.TaskGroup() as group:
+            for verb, those in due.items():
+                group.create_task(deeds[verb](those))
+
+    async def _join(self, those: list[tuple[float, int]]) -> None:
+        outcomes = await _batched([who for _, who in those], self._join_batch)
+        for (at_ms, visitor), outcome in zip(those, outcomes, strict=True):
+            if not isinstance(outcome, Joined) or outcome.place != visitor + 1:
+                raise Unavailable(f"visitor {visitor} was not given the next place: {outcome}")
+            self._book(at_ms + self._first_ask_ms(self._dice.random()), visitor, _Verb.ASK)
+
+    async def _join_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
+        return await self._line.join(ROOM, _names(numbers))
+
+    async def _ask(self, those: list[tuple[float, int]]) -> None:
+        self._asked += len(those)
+        standings = await _batched([who for _, who in those], self._ask_batch)
+        ready = []
+        for (at_ms, visitor), standing in zip(those, standings, strict=True):
+            if isinstance(standing, Waiting):
+                hint_ms = poll_after_ms(standing.ahead + 1, self._dice.random())
+                self._book(at_ms + hint_ms, visitor, _Verb.ASK)
+                continue
+            if not isinstance(standing, Slot):
+                raise Unavailable(f"visitor {visitor} was forgotten")
+            self._told[visitor] = standing
+            if standing.state is State.READY and not self._no_show[visitor]:
+                ready.append((at_ms, visitor))
+        if ready:
+            await self._activate(ready)
+
+    async def _ask_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
+        return await self._line.status(ROOM, _names(numbers))
+
+    async def _activate(self, those: list[tuple[float, int]]) -> None:
+        turns = await _batched([who for _, who in those], self._activate_batch)
+        use = self._sale.use
+        for (at_ms, visitor), turn in zip(those, turns, strict=True):
+            # Whoever heard of it too late has no time left, and goes.
+            if isinstance(turn, Slot):
+                use_ms = self._dice.randint(use.least_ms, use.most_ms)
+                self._book(at_ms + use_ms, visitor, _Verb.LEAVE)
+
+    async def _activate_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
+        return await self._line.activate(ROOM, [(name, 0) for name in _names(numbers)])
+
+    async def _leave(self, those: list[tuple[float, int]]) -> None:
+        await _batched([who for _, who in those], self._leave_batch)
+
+    async def _leave_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
+        return await self._line.leave(ROOM, [(name, 0) for name in _names(numbers)])
+
+    def _book(self, at_ms: float, visitor: int, verb: _Verb) -> None:
+        heapq.heappush(self._agenda, (at_ms, visitor, verb))
+
+    def measured(self, findings: list[audit.Finding]) -> Measured:
+        """Sum up what everybody was told."""
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        slots = [self._told[visitor] for visitor in range(self._sale.visitors)]
+        first_ms = slots[0].joined_ms
+        return Measured(
+            joined_ms=np.array([slot.joined_ms - first_ms for slot in slots], np.int32),
+            admitted_ms=np.array([slot.admitted_ms - first_ms for slot in slots], np.int32),
+            asked=self._asked,
+            behind_ms=self._behind_ms,
+            findings=findings,
+        )
+
+
+async def _batched(
+    many: Sequence[A], call: Callable[[Sequence[A]], Awaitable[Sequence[T]]]
+) -> list[T]:
+    """Call for a batch at a time, all under way at once, and return the outcomes in order."""
+    batches = [many[start : start + BATCH_MAX] for start in range(0, len(many), BATCH_MAX)]
+    return list(chain.from_iterable(await asyncio.gather(*(call(batch) for batch in batches))))
+
+
+def _names(numbers: Sequence[int]) -> list[VisitorId]:
+    return [VisitorId(f"v{number}") for number in numbers]

@@ -1,0 +1,226 @@
+"""How would this sale go?"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from waitline.admission import policy as admission
+from waitline.bench import machine
+from waitline.bench.sale import agreement as agreeing
+from waitline.bench.sale import play, report, words
+from waitline.bench.sale.agreement import Agreement
+from waitline.cli import options
+from waitline.errors import Misconfigured
+from waitline.queue import policy as asking
+from waitline.queue.model import CHUNK_MAX, LimitError, Limits
+from waitline.simulation import notation
+from waitline.simulation.model import Outcome, Sale, SaleImpossible
+
+_DEFAULT = Limits()
+_VISITORS = 300_000
+_FLAGS = {
+    "active_max": "--active-max",
+    "admit_per_s": "--rate",
+    "admit_burst": "--burst",
+    "ready_ttl_ms": "--ready",
+    "waiting_max": "--visitors",
+}
+
+Visitors = Annotated[
+    int | None,
+    typer.Option(help=f"How many come; default {_VISITORS:,}", show_default=False),
+]
+Over = Annotated[
+    str,
+    typer.Option(
+        help="When: 60s (evenly), ramp:60s (ever faster), burst (all at once), or parts: "
+        "1000/s*10s,5000/s*60s"
+    ),
+]
+Rate = Annotated[float, typer.Option(help="Admissions per second")]
+Burst = Annotated[int, typer.Option(help="Admissions at one instant, after a pause")]
+ActiveMax = Annotated[int, typer.Option(help="Slots: visitors inside at once")]
+UseTime = Annotated[
+    str,
+    typer.Option("--use", help="How long they shop: 20s, or 5s..30s (uniform: all alike likely)"),
+]
+NoShows = Annotated[
+    float, typer.Option(help="Share of the admitted who never begin, 0 to 1", min=0, max=1)
+]
+Ready = Annotated[
+    str, typer.Option(help="Time to begin, once admitted; no-shows hold a slot so long")
+]
+Edges = Annotated[int, typer.Option(help="Edges of the CDN before now-serving", min=1)]
+Seed = Annotated[int, typer.Option(help="Of the dice: the same one makes the same sale", min=0)]
+Check = Annotated[
+    bool,
+    typer.Option("--check", help="Play the sale for real too, here and now, and compare"),
+]
+Out = Annotated[Path, typer.Option(help="Folder for simulation.json and simulation.html")]
+
+
+def simulate(
+    visitors: Visitors = None,
+    over: Over = "60s",
+    rate: Rate = _DEFAULT.admit_per_s,
+    burst: Burst = _DEFAULT.admit_burst,
+    active_max: ActiveMax = _DEFAULT.active_max,
+    use: UseTime = "5s..30s",
+    no_shows: NoShows = 0.0,
+    ready: Ready = f"{_DEFAULT.ready_ttl_ms // 1000}s",
+    edges: Edges = 50,
+    seed: Seed = 1,
+    check: Check = False,
+    as_json: options.AsJson = False,
+    out: Out = Path("out"),
+) -> None:
+    """Predict how a sale would go: how long all wait, and how often they ask meanwhile.
+
+    Needs no server: the admission policy runs in virtual time, for up to 10 million visitors.
+    With --check it takes place too, and exit status 1 says that the prediction is off by over 5 %.
+
+    Example: waitline simulate --visitors 1000000 --over 5m --use 1m..8m
+    """
+    _require("numpy", "matplotlib")
+    if visitors is None and "/s" not in over:
+        visitors = _VISITORS
+    sale = _sale(
+        notation.arrivals(over, visitors),
+        notation.use(use),
+        no_shows,
+        admit_per_s=rate,
+        admit_burst=burst,
+        active_max=active_max,
+        ready_ttl_ms=notation.duration_ms(ready),
+    )
+    outcome = _predict(sale, edges, seed)
+    agreement = _play(sale, outcome, seed) if check else None
+    title = words.described(sale, over)
+    document = {"title": title, "seed": seed, "edges": edges} | _document(sale, outcome, agreement)
+    if as_json:
+        typer.echo(json.dumps(document))
+    else:
+        _show(Console(), title, outcome, agreement)
+    out.mkdir(parents=True, exist_ok=True)
+    figures, page = out / "simulation.json", out / "simulation.html"
+    figures.write_text(json.dumps(document, indent=1), "utf-8")
+    page.write_text(report.report(title, outcome, agreement), "utf-8")
+    Console(stderr=True).print(f"All figures: {figures}\nPictures: {page}", highlight=False)
+    if agreement is not None and not agreement.holds:
+        raise typer.Exit(1)
+
+
+def _require(*modules: str) -> None:
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise Misconfigured(f"{' and '.join(missing)} missing: pip install 'waitline[bench]'")
+
+
+def _sale(arrivals: Any, use: Any, no_shows: float, **limits: Any) -> Sale:  # noqa: ANN401
+    total = sum(group.visitors for group in arrivals)
+    try:
+        room = Limits(**limits, waiting_max=total)
+    except LimitError as error:
+        raise SaleImpossible(f"{_FLAGS[error.name]}: {error.reason}") from None
+    return Sale(arrivals, room, use, no_shows)
+
+
+def _predict(sale: Sale, edges: int, seed: int) -> Outcome:
+    # Here, because numpy is an extra, and the web's modules must not be read by every command.
+    import numpy as np  # noqa: PLC0415
+
+    from waitline.simulation.sale import outcome  # noqa: PLC0415
+    from waitline.web.board import FRESH_S  # noqa: PLC0415
+
+    with _progress("simulating") as note:
+        dice = np.random.default_rng(seed)
+        return outcome(sale, dice, edges=edges, fresh_s=FRESH_S, note=note)
+
+
+def _play(sale: Sale, predicted: Outcome, seed: int) -> Agreement:
+    agreeing.require_playable(sale, predicted)
+    with _progress("playing it for real") as note:
+        measured = play.play(sale, Random(seed), note)  # noqa: S311 - dice, not secrets
+    return agreeing.agreement(predicted, measured)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[float], None]]:
+    columns = TextColumn(what), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    console = Console(stderr=True)
+    # Where nobody looks, a bar leaves an empty line behind.
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+def _show(
+    console: Console, title: Sequence[str], outcome: Outcome, agreement: Agreement | None
+) -> None:
+    console.print(*title, sep="\n", highlight=False)
+    console.print()
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    for name, value in words.figures(outcome):
+        table.add_row(name, value)
+    console.print(table)
+    if outcome.late:
+        console.print(f"\n[yellow]{words.warning(outcome)}[/]", highlight=False)
+    requests = _table("While they wait they ask the queue service", words.REQUESTS)
+    for row in words.requests(outcome):
+        requests.add_row(*row)
+    console.print(requests)
+    if agreement is not None:
+        compared = _table("Predicted and measured", words.AGREEMENT)
+        for *cells, off, near in words.compared(agreement):
+            compared.add_row(*map(str, cells), f"[{'green' if near else 'red'}]{off}[/]")
+        console.print(compared)
+        console.print(words.beside(agreement), highlight=False)
+        for broken in agreement.broken:
+            console.print(f"[red]{broken}[/]", highlight=False)
+
+
+def _table(title: str, headings: Sequence[str]) -> Table:
+    table = Table(title=f"\n{title}", title_justify="left", box=None)
+    table.add_column(headings[0], no_wrap=True)
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _document(sale: Sale, outcome: Outcome, agreement: Agreement | None) -> dict[str, Any]:
+    return {
+        "machine": machine.described(),
+        "policy": {
+            "tick_ms": admission.TICK_MS,
+            "sweep_ms": admission.SWEEP_MS,
+            "chunk_max": CHUNK_MAX,
+            "poll_near_ms": asking.POLL_NEAR_MS,
+            "poll_far_ms": asking.POLL_FAR_MS,
+            "poll_max_ms": asking.POLL_MAX_MS,
+        },
+        "sale": asdict(sale),
+        "outcome": {
+            **asdict(outcome),
+            "figures": outcome.figures._asdict(),
+            "loads": [load._asdict() for load in outcome.loads],
+        },
+        "check": agreement
+        and {
+            **asdict(agreement),
+            "differences": [row._asdict() for row in agreement.differences],
+            "holds": agreement.holds,
+        },
+    }

@@ -1,0 +1,142 @@
+"""`waitline simulate`: a table, JSON, a picture; and one line where a sale is impossible."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from waitline import cli
+from waitline.bench.sale import words
+
+SMALL = ("--visitors", "300", "--over", "2s", "--rate", "100", "--active-max", "40", "--use", "1s")
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["waitline", "simulate", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def test_it_teaches_with_an_example(run: Run) -> None:
+    status, out, err = run("--help")
+    assert (status, err) == (0, "")
+    assert "waitline simulate --visitors 1000000" in out
+
+
+def test_a_table_for_people(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run(*SMALL, "--out", tmp_path)
+    assert status == 0
+    assert "300 visitors over 2s; 100/s, burst 500; 40 slots" in out
+    for name in (
+        "everybody admitted after",
+        "wait, p90",
+        "status, each 1 s",
+        "now-serving, 50 edges",
+    ):
+        assert name in out
+
+
+def test_a_document_for_programs_and_a_page(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run(*SMALL, "--json", "--out", tmp_path / "new")
+    assert status == 0
+    told = json.loads(out)
+    kept = json.loads((tmp_path / "new" / "simulation.json").read_text("utf-8"))
+    assert told == kept
+    assert told["sale"]["limits"]["active_max"] == 40
+    outcome = told["outcome"]
+    assert sum(outcome["joined"]) == sum(outcome["admitted"]) == 300
+    assert outcome["most_admitted"] == 40
+    assert [load["total"] for load in outcome["loads"]] == [
+        sum(load["per_s"]) for load in outcome["loads"]
+    ]
+    assert told["check"] is None
+    page = (tmp_path / "new" / "simulation.html").read_text("utf-8")
+    assert page.count("<svg") == 4
+    # It needs nothing else: no script, and no address but that of the drawings' own language.
+    assert "<script" not in page
+    assert set(re.findall(r"https?://[^\"' ]+", page)) <= {"http://www.w3.org/2000/svg"}
+
+
+def test_the_same_seed_makes_the_same_sale(run: Run, tmp_path: Path) -> None:
+    one, two = (run(*SMALL, "--seed", "3", "--json", "--out", tmp_path)[1] for _ in range(2))
+    assert json.loads(one)["outcome"] == json.loads(two)["outcome"]
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"),
+    [
+        (0, "0.0 s"),
+        (99_940, "99.9 s"),
+        (149_900, "2 min 30 s"),
+        (179_999, "3 min 00 s"),
+        (5_999_000, "99 min 59 s"),
+        (6_621_200, "1 h 50 min"),
+    ],
+)
+def test_times_as_people_say_them(ms: int, said: str) -> None:
+    assert words.span(ms) == said
+
+
+def test_who_hears_too_late_is_told_of(run: Run, tmp_path: Path) -> None:
+    _, out, _ = run(*SMALL, "--ready", "1s", "--out", tmp_path)
+    assert re.search(r"\d+ visitors heard of their turn too late to begin", out)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(("--over", "1000/s*x"), "'x' is no time", id="arrivals"),
+        pytest.param(("--rate", "0"), "--rate: must be from 0.01 to", id="rate"),
+        pytest.param(("--active-max", "0"), "--active-max: must be from 1 to", id="slots"),
+        pytest.param(("--ready", "1ms"), "--ready: must be from 10", id="ready"),
+        pytest.param(("--visitors", "20000000"), "--visitors: must be from 1 to", id="visitors"),
+        pytest.param(("--visitors", "0"), "--visitors: must be from 1 to", id="nobody"),
+        pytest.param(("--use", "9s..1s"), "use: the shorter time first", id="use"),
+        pytest.param(("--rate", "1"), "3.5 days at least", id="too long"),
+        pytest.param(
+            ("--visitors", "400000", "--check"), "played with at most 300,000", id="check"
+        ),
+    ],
+)
+def test_what_cannot_be_played_is_one_line(
+    run: Run, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    status, out, err = run(*words, "--out", tmp_path)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"waitline: [^\n]+\n", re.sub(r"\x1b\[\d+m", "", err))
+    assert said in err
+
+
+def test_without_the_extra_only_this_command_refuses() -> None:
+    # `None` for a module is how Python notes that there is none.
+    program = (
+        "import sys; sys.modules.update(numpy=None, matplotlib=None); "
+        "from waitline import cli; cli.main()"
+    )
+    helped, refused = (
+        subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", program, word],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        for word in ("--help", "simulate")
+    )
+    assert (helped.returncode, refused.returncode) == (0, 2)
+    assert "numpy and matplotlib missing: pip install 'waitline[bench]'" in refused.stderr
