@@ -13,7 +13,7 @@ from tests.servers import Server
 from tests.store.room import TIMEOUT_S, Room, no_memory
 from waitline import lua
 from waitline.admission.admitter import Admitter
-from waitline.admission.policy import LINGER_VISITS, PATROL_PER_S
+from waitline.admission.policy import LINGER_VISITS, PATROL_PER_S, TICK_MS
 from waitline.errors import Unavailable
 from waitline.ids import RoomId, VisitorId
 from waitline.queue import keys
@@ -68,14 +68,27 @@ class Rounds:
         """Make so many rounds."""
         self.server.wait(self._go(count))
 
-    async def _go(self, count: int) -> None:
+    async def _go(self, count: int, tick_s: float = TICK_S, look_s: float = 0.0) -> None:
+        """Make rounds of `tick_s`, in which each look at the clock takes `look_s`."""
         loop = asyncio.get_running_loop()
         self._now_s = self._now_s or ceil(loop.time())
+        looks = 0
+
+        def now_s() -> float:
+            nonlocal looks
+            looks += 1
+            return self._now_s + looks * look_s
+
         with self._patch.context() as patch:
-            patch.setattr(loop, "time", lambda: self._now_s)
+            patch.setattr(loop, "time", now_s)
             for _ in range(count):
-                self._now_s += TICK_S
+                self._now_s += tick_s
+                looks = 0
                 await self._admitter.visit_due()
+
+    def go_exactly(self, count: int) -> None:
+        """Make rounds a tick apart to the letter, each of which takes its time."""
+        self.server.wait(self._go(count, TICK_MS / 1000, look_s=1e-5))
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Make rounds until a condition holds."""
@@ -86,11 +99,11 @@ class Rounds:
 
         until(goes_on, DEADLINE_S, what)
 
-    def sent(self, count: int) -> dict[str, int]:
+    def sent(self, count: int, *, exactly: bool = False) -> dict[str, int]:
         """Make so many rounds and return what was sent, by command."""
         command, wait = self.server.command, self.server.wait
         wait(command("CONFIG", "RESETSTAT"))
-        self.go(count)
+        (self.go_exactly if exactly else self.go)(count)
         told = wait(command("INFO", "commandstats"))
         return {name: told.get(f"cmdstat_{name}", {}).get("calls", 0) for name in SENT}
 
@@ -148,6 +161,17 @@ def test_the_first_visitor_of_a_quiet_room_is_admitted_at_the_next_round(rounds:
         rounds.join(room)
         rounds.go()
         assert rounds.admitted(room)
+
+
+def test_a_room_in_which_somebody_waits_is_visited_at_every_tick(
+    rounds: Rounds, room: Room
+) -> None:
+    # Full, so that nothing but the tick says when it is visited again.
+    room.open(active_max=1)
+    room.join("a", "b")
+    rounds.go(LOOK)
+    # Beside the sweeps and the patrol, of which there are two a second.
+    assert rounds.sent(40, exactly=True)["evalsha"] >= 40
 
 
 def test_a_room_sleeps_when_nobody_has_waited_for_a_while(rounds: Rounds) -> None:

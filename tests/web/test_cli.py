@@ -34,6 +34,7 @@ COMMANDS = [
     "audit",
     "settings",
     "bench",
+    "simulate",
     "version",
 ]
 

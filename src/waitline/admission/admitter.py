@@ -35,6 +35,11 @@ AT_ONCE_MAX = 8
 LOOK_S = 1.0
 """Between two readings of the registry and of the rooms that are occupied."""
 
+EARLY_S = policy.TICK_MS / 2_000
+"""What is due within half a tick is due now. A round begins a tick after the last, and a call
+somewhere within its round: to the letter, each would come too early by a hair, and wait for the
+round after."""
+
 RETRY_S = 0.5
 """Pause after a round that the store did not answer."""
 
@@ -155,12 +160,12 @@ class Admitter:
         first, then = [], []
         for room, visits in self._visits.items():
             if room in awake:
-                if min(visits.admit_s, visits.sweep_s) <= now_s:
+                if min(visits.admit_s, visits.sweep_s) <= now_s + EARLY_S:
                     first.append(room)
             else:
                 # Woken again, it is due at once, whatever another admitter's lease said before.
                 visits.admit_s, visits.idle = 0.0, 0
-                if visits.sweep_s <= now_s:
+                if visits.sweep_s <= now_s + EARLY_S:
                     then.append(room)
         return first + then
 
@@ -177,12 +182,12 @@ class Admitter:
         visits = self._visits[room]
         try:
             # Sweeping first: what it frees can be given in the same visit.
-            if visits.sweep_s <= loop.time():
+            if visits.sweep_s <= loop.time() + EARLY_S:
                 await self._sweep(room)
                 visits.sweep_s = loop.time() + policy.SWEEP_MS / 1000
                 if not awake and await self._struck(room, self._rooms.vacate):
                     self._occupied.discard(room)
-            if awake and visits.admit_s <= loop.time():
+            if awake and visits.admit_s <= loop.time() + EARLY_S:
                 await self._admit(room, visits)
         except Unavailable:
             raise
@@ -200,7 +205,7 @@ class Admitter:
     async def _admit(self, room: RoomId, visits: _Visits) -> None:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + ROUND_S
-        while visits.admit_s <= loop.time() < until_s:
+        while visits.admit_s <= loop.time() + EARLY_S < until_s:
             started = loop.time()
             try:
                 outcome = await self._line.admit(
