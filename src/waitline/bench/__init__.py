@@ -4,5 +4,6 @@ machine.py   which machine, which cores, how much processor time
 hot_path.py  requests/s of the calls, next to an empty handler and a naive server
 scripts.py   visitors/s of the scripts, memory of the store, time to admit
 carry/       how many waiting visitors a machine carries
+growth/      how the cost of a call grows with the line and the rooms
 sale/        a sale that takes place, and how near its simulation is
 """

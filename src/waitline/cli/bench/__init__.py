@@ -7,13 +7,14 @@ hot_path.py  requests/s and processor time of the calls, next to an empty handle
 scripts.py   the scripts, memory, and admission, without the web
 carry.py     how many waiting visitors this machine carries
 scenario.py  a sale under load, by k6, from end to end
+growth.py    how the cost of a call grows with the line and the rooms
 compare.py   two results of those side by side
 output.py    what the commands share: progress, and where the figures go
 """
 
 import typer
 
-from waitline.cli.bench import carry, compare, hot_path, scenario, scripts
+from waitline.cli.bench import carry, compare, growth, hot_path, scenario, scripts
 
 app = typer.Typer(
     name="bench",
@@ -26,6 +27,7 @@ app.command("scripts")(scripts.rates)
 app.command("memory")(scripts.memory)
 app.command("admit")(scripts.admit)
 app.command("carry")(carry.carry)
+app.command("growth")(growth.growth)
 app.command("entry")(scenario.entry)
 app.command("circulation")(scenario.circulation)
 app.command("validation")(scenario.validation)

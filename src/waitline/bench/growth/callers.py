@@ -1,0 +1,141 @@
+"""Requests over connections that stay open: so many, as fast as they are answered, and no more.
+
+A line of a thousand would be one of ten thousand before a second of joining is over, so joins
+come in bursts, and whoever joined leaves before the next. wrk cannot stop in between, and new
+connections for each burst would cost more than the burst.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
+
+import msgspec
+from typing_extensions import override
+
+from waitline.errors import Unavailable
+from waitline.ids import RoomId, VisitorId
+
+ANSWER_S = 30.0
+"""How long a burst may take."""
+
+REFUSED_SHARE_MAX = 0.05
+"""Of a burst that counts all the same: on a busy machine the store may once be too slow for a
+batch, which is refused then."""
+
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection with one request under way."""
+
+    def __init__(self, callers: "Callers") -> None:
+        self._callers = callers
+        self._answer = b""
+        self.transport: asyncio.Transport | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are what asyncio's are, and do not inherit from them.
+        self.transport = transport  # type: ignore[assignment]
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if end and (length is None or len(body) >= int(length[1])):
+            self._answer = b""
+            self._callers.answered(self, head)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._callers.lost()
+
+
+class Callers:
+    """Connections to one server.
+
+    Args:
+        port: Where it listens, on this machine.
+        count: How many connections, and so requests at once.
+    """
+
+    def __init__(self, port: int, count: int) -> None:
+        self._port = port
+        self._count = count
+        self._connections: list[_Connection] = []
+        self._requests: Iterator[bytes] = iter(())
+        self._open = 0
+        self._refused = 0
+        self._done: asyncio.Future[None] | None = None
+
+    async def connect(self) -> None:
+        """Open the connections."""
+        loop = asyncio.get_running_loop()
+        for _ in range(self._count):
+            _, connection = await loop.create_connection(
+                lambda: _Connection(self), "127.0.0.1", self._port
+            )
+            self._connections.append(connection)
+
+    async def ask(self, requests: Sequence[bytes]) -> None:
+        """Send requests, and return when all are answered.
+
+        Raises:
+            Unavailable: Too many were refused, or not answered.
+        """
+        self._requests = iter(requests)
+        self._done = asyncio.get_running_loop().create_future()
+        self._open, self._refused = len(requests), 0
+        for connection in self._connections:
+            self._send(connection)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._done
+        except TimeoutError:
+            raise Unavailable(f"{self._open} requests were not answered") from None
+        finally:
+            self._done = None
+        if self._refused > REFUSED_SHARE_MAX * len(requests):
+            raise Unavailable(f"{self._refused} of {len(requests)} requests were refused")
+
+    def answered(self, connection: _Connection, head: bytes) -> None:
+        """Take one answer, and send the next request in its place."""
+        self._refused += not head.startswith(b"HTTP/1.1 2")
+        self._open -= 1
+        if self._open == 0 and self._done is not None and not self._done.done():
+            self._done.set_result(None)
+        self._send(connection)
+
+    def lost(self) -> None:
+        """Note that a connection was closed."""
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(Unavailable("the server closed a connection"))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for connection in self._connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    def _send(self, connection: _Connection) -> None:
+        request = next(self._requests, None)
+        if request is not None and connection.transport is not None:
+            connection.transport.write(request)
+
+
+def enter(room: RoomId, visitor: VisitorId) -> bytes:
+    """Return the request to enter a room."""
+    body = msgspec.json.encode({"concertId": room, "userId": visitor})
+    head = (
+        "POST /api/v1/queue/enter HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def status(room: RoomId, visitor: VisitorId) -> bytes:
+    """Return the request where a visitor stands."""
+    query = f"concertId={quote(room)}&userId={quote(visitor)}"
+    return f"GET /api/v1/queue/status?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()

@@ -1,0 +1,75 @@
+"""Figures by size, and whether they grow faster than a logarithm. Pure."""
+
+from collections.abc import Sequence
+from math import log2
+from statistics import median
+from typing import Any, NamedTuple
+
+
+class Row(NamedTuple):
+    """One figure at each size.
+
+    Attributes:
+        name: What it is the cost of.
+        unit: As it is printed.
+        values: One a size, smallest first: the median of all rounds.
+        of_first: Each as a multiple of the first: the median of what it was in each round, since
+            what the machine does besides makes all figures of a round larger.
+        least: The lowest that was measured at each size.
+        most: The highest.
+        is_cost: Whether it may not grow faster than a logarithm; otherwise it explains others.
+    """
+
+    name: str
+    unit: str
+    values: list[float]
+    of_first: list[float]
+    least: list[float]
+    most: list[float]
+    is_cost: bool
+
+    def too_fast(self, sizes: Sequence[int]) -> list[int]:
+        """Return the sizes at which it has grown faster than a logarithm; none for no cost."""
+        if not self.is_cost:
+            return []
+        return [
+            size
+            for size, grown in zip(sizes, self.of_first, strict=True)
+            if grown > growth_max(size, sizes[0])
+        ]
+
+    def told(self, sizes: Sequence[int]) -> dict[str, Any]:
+        """Return all of it as it is written to the file."""
+        return {**self._asdict(), "too_fast_at": self.too_fast(sizes)}
+
+
+def growth_max(size: int, first: int) -> float:
+    """Return what a cost that grows like a logarithm has grown by, from one size to another.
+
+    The logarithm is of twice the size: the steps that a search among so many takes, and one, so
+    that it is not 0 for a size of 1.
+    """
+    return log2(2 * size) / log2(2 * first)
+
+
+def row(name: str, unit: str, runs: Sequence[Sequence[float]], *, is_cost: bool = True) -> Row:
+    """Make a row of what was measured.
+
+    Args:
+        name: As in `Row`.
+        unit: As in `Row`.
+        runs: For each size, a figure a round.
+        is_cost: As in `Row`.
+    """
+    return Row(
+        name=name,
+        unit=unit,
+        values=[median(figures) for figures in runs],
+        of_first=[
+            median(figure / first for figure, first in zip(figures, runs[0], strict=True))
+            for figures in runs
+        ],
+        least=[min(figures) for figures in runs],
+        most=[max(figures) for figures in runs],
+        is_cost=is_cost,
+    )

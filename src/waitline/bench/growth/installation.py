@@ -1,0 +1,132 @@
+"""A store and what works on it, each to be asked for its processor time."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from urllib import error, request
+
+from waitline import settings as chosen
+from waitline.bench import machine
+from waitline.bench.stack import free_port
+from waitline.embedded import Valkey
+from waitline.errors import Unavailable
+
+READY_S = 20.0
+"""How long a worker may take to answer on a busy machine; 1 s on a quiet one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A running store, and a worker with a core of its own.
+
+    Attributes:
+        folder: Holds all of it, and is gone in the end.
+        store_url: Where the store is.
+        store_pid: Its process.
+        port: Where the worker answers.
+        worker_pid: Its process.
+    """
+
+    folder: Path
+    store_url: str
+    store_pid: int
+    port: int
+    worker_pid: int
+
+
+@contextmanager
+def running() -> Iterator[Installation]:
+    """Start a store and a worker; there is no admitter, so that lines stay as long as they are.
+
+    Raises:
+        Unavailable: The worker did not start.
+    """
+    own_core, other_core = machine.cores()
+    with tempfile.TemporaryDirectory(prefix="waitline-bench-") as name:
+        folder = Path(name)
+        store = Valkey(folder / "valkey")
+        store.start()
+        try:
+            machine.pin(store.pid, other_core)
+            port = free_port()
+            words = ["queue", "--mode", "trial", "--workers", "1", "--queue-port", str(port)]
+            with _program(words, folder, store.url, own_core) as pid:
+                _await_answer(port, folder / "queue.log")
+                yield Installation(folder, store.url, store.pid, port, pid)
+        finally:
+            store.stop()
+
+
+@contextmanager
+def admitter(on: Installation) -> Iterator[int]:
+    """Start an admitter beside an installation and yield its process id."""
+    with _program(["admitter"], on.folder, on.store_url, machine.cores()[0]) as pid:
+        yield pid
+
+
+@contextmanager
+def off_the_workers_core() -> Iterator[None]:
+    """Leave a worker its core while this process asks it."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {machine.cores()[1]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def cpu_us(pid: int) -> float:
+    """Return the processor time that a process has used, in us.
+
+    The kernel counts it in ns here; what `machine.cpu_s` reads goes in steps of 10 ms, which is
+    longer than a burst takes.
+    """
+    total_ns = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            total_ns += int((task / "schedstat").read_text("ascii").split()[0])
+        except FileNotFoundError:
+            # The thread has ended; or the kernel does not count like this.
+            if not Path("/proc/self/schedstat").exists():
+                return machine.cpu_s(pid) * 1e6
+    return total_ns / 1e3
+
+
+@contextmanager
+def _program(words: list[str], folder: Path, store_url: str, core: int) -> Iterator[int]:
+    settings = chosen.read(data_dir=folder, valkey_url=store_url)
+    with (folder / f"{words[0]}.log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            ["taskset", "-c", str(core), sys.executable, "-m", "waitline", *words],  # noqa: S607
+            env=chosen.environment(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _await_answer(port: int, log: Path) -> None:
+    until_s = monotonic() + READY_S
+    pause = Event()
+    while monotonic() < until_s:
+        try:
+            request.urlopen(f"http://127.0.0.1:{port}/actuator/health/readiness", timeout=1).close()
+        except (error.URLError, OSError):
+            pause.wait(0.05)
+        else:
+            return
+    last = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
+    raise Unavailable(f"the worker to be measured did not start: {last[0] if last else 'no word'}")
