@@ -35,15 +35,13 @@ const CHECKS = {
   remove: { removed: answered },
 };
 
-// One object a call, made once: k6 reads it anew for every request.
+const HEADERS = { 'Content-Type': 'application/json', 'Accept-Language': 'en' };
+
+// Made once: k6 reads them anew for every request. Where calls of several kinds are made, each tells
+// its own; where there is one kind, its scenario tells.
+const PLAIN = { headers: HEADERS, timeout: TIMEOUT };
 const PARAMS = {};
-for (const name of Object.keys(CHECKS)) {
-  PARAMS[name] = {
-    headers: { 'Content-Type': 'application/json', 'Accept-Language': 'en' },
-    tags: { name },
-    timeout: TIMEOUT,
-  };
-}
+for (const name of Object.keys(CHECKS)) PARAMS[name] = { ...PLAIN, tags: { name } };
 PARAMS.reject.responseCallback = http.expectedStatuses(401);
 
 const named = (room, visitor) => `{"concertId":"${room}","userId":"${visitor}"}`;
@@ -57,15 +55,17 @@ function entered(response) {
   return right;
 }
 
-// --- one call an iteration ---------------------------------------------------------------
+// --- one call an iteration, and no other in the script -----------------------------------
 
 export function enter(room, visitor) {
-  return entered(http.post(`${QUEUE}/enter`, named(room, visitor), PARAMS.enter));
+  return entered(http.post(`${QUEUE}/enter`, named(room, visitor), PLAIN));
 }
 
 export function validate(room, holder) {
-  return check(http.post(`${QUEUE}/validate`, shown(room, holder), PARAMS.validate), CHECKS.validate);
+  return check(http.post(`${QUEUE}/validate`, shown(room, holder), PLAIN), CHECKS.validate);
 }
+
+// --- before the arrivals -----------------------------------------------------------------
 
 export function reject(room, holder) {
   return check(http.post(`${QUEUE}/validate`, shown(room, holder), PARAMS.reject), CHECKS.reject);
