@@ -7,12 +7,13 @@ import pytest
 
 from waitline.bench.carry import answers
 from waitline.bench.carry.visitors import (
-    AGAIN_S,
     ASK,
     ENTER,
     FIRST_S,
     FRESH_S,
     READ,
+    RETRY_S,
+    RETRY_S_MAX,
     TURN,
     Share,
     Visitors,
@@ -170,14 +171,24 @@ def test_who_is_not_cached_asks(way: Way) -> None:
 
 def test_refused_and_lost() -> None:
     visitors = some(Way.STATUS)
-    assert visitors.heard(0, answer(503)) == AGAIN_S
+    assert visitors.heard(0, answer(503)) == pytest.approx(RETRY_S, rel=0.25)
     assert visitors.step(0) == ASK
     assert visitors.heard(0, standing("EXPIRED")) is None
-    assert visitors.heard(0, answer(429)) == AGAIN_S
+    assert visitors.heard(0, answer(429)) == pytest.approx(RETRY_S, rel=0.25)
     # It enters again, under its own name.
     assert visitors.step(0) == ENTER
     told = visitors.seen.told()
     assert told == {"entered": 0, "admitted": 0, "refused": {503: 1, 429: 1}, "lost": 1, "early": 0}
+
+
+def test_who_fails_tries_more_and_more_seldom_until_it_succeeds() -> None:
+    visitors = some(Way.STATUS)
+    for after_s in (1, 2, 4, 8, 16, 30, 30):
+        assert visitors.failed(0) == pytest.approx(after_s, rel=0.25)
+    assert visitors.failed(1) == pytest.approx(RETRY_S, rel=0.25)
+    visitors.heard(0, standing())
+    assert visitors.failed(0) == pytest.approx(RETRY_S, rel=0.25)
+    assert visitors.failed(0) <= RETRY_S_MAX
 
 
 def test_who_was_admitted_before_it_heard_of_its_place() -> None:

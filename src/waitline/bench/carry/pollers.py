@@ -32,9 +32,6 @@ GRACE_S = 10.0
 LATE_SAMPLE = 16
 """Of so many polls one is looked at for how late this process sent it."""
 
-RETRY_S = 1.0
-"""When a poll whose connection broke is tried again."""
-
 
 class Plan(NamedTuple):
     """What one process does.
@@ -144,8 +141,13 @@ class Pollers:
                 self._book(slot, since_s + after_s)
                 return
         if slot % LATE_SAMPLE == 0 and since_s >= self._from_s:
-            self._late.record(int((now_s - since_s) * 1e6))
+            self._note_late(slot, now_s - since_s)
         self._ask(slot)
+
+    def _note_late(self, slot: int, late_s: float) -> None:
+        # Whoever tries again has been sent in time before.
+        if not self._visitors.failing(slot):
+            self._late.record(int(late_s * 1e6))
 
     def _ask(self, slot: int) -> None:
         """Send a slot's request on the socket that it has, or as soon as there is one."""
@@ -246,7 +248,8 @@ class Pollers:
             self._closed += 1
         else:
             self._broken += 1
-            self._wheel.put(slot, monotonic() + RETRY_S)
+            # What is measured is still how long the visitor has waited since it was due.
+            self._wheel.put(slot, monotonic() + self._visitors.failed(slot))
 
     def _obey(self) -> None:
         """Take an order: from when until when to measure. The end of stdin ends the process."""

@@ -37,8 +37,12 @@ BALANCE = 0.8
 """Share of a worker's files that visitors' sockets may fill on average. Workers take new
 connections as they come: of six, with 10 000 each on average, one took 11 600."""
 
-SHARED = 128
+SHARED = 256
 """Connections that a generator process shares among visitors without a socket of their own."""
+
+GENERATED = 150_000
+"""Visitors of one generator process, where sockets do not need more: they poll less than it can,
+and each process more is one more that is woken for a few answers."""
 
 Note = Callable[[str], None]
 
@@ -92,7 +96,7 @@ def measure(note: Note, load: Load) -> dict[str, Any]:
     """
     files = sockets.raise_file_limit() - sockets.FILES_SPARE
     workers = max(load.workers, ceil(load.own / (files * BALANCE)))
-    processes = max(2, ceil(load.own / files))
+    processes = max(ceil(load.own / files), ceil(load.visitors / GENERATED))
     note(f"starting {workers} workers")
     with running(workers) as stack:
         roles = stack.processes()

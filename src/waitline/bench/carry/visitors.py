@@ -25,8 +25,10 @@ FRESH_S = 1.0
 FIRST_S = 3.0
 """How soon, and up to twice that, a visitor asks after it has entered. Source: waiting.js."""
 
-AGAIN_S = 3.0
-"""When a visitor whom the service refused tries again."""
+RETRY_S = 1.0
+RETRY_S_MAX = 30.0
+"""When a visitor tries again who was refused or not answered: after twice as long each time, up to
+this, and a quarter more or less. Source: waiting.js."""
 
 _WAITS = b'"status":"WAITING"'
 _READY = b'"status":"READY"'
@@ -99,6 +101,7 @@ class Visitors:
         self._name = array("q", range(first, first + step * count, step))
         self._place = array("q", self._name)
         self._step = bytearray([self._polls]) * count
+        self._failures = bytearray(count)
         self._next = first + step * count
         self._serving = 0
         self._after_s = policy.POLL_NEAR_MS / 1000
@@ -160,8 +163,8 @@ class Visitors:
         status = answers.code(answer)
         if status != expected:
             self.seen.refused[status] += 1
-            self._fresh_until_s = 0.0
-            return AGAIN_S
+            return self.failed(slot)
+        self._failures[slot] = 0
         if step == READ:
             self._serving = max(self._serving, answers.serving(answer))
             self._after_s = answers.after_ms(answer) / 1000
@@ -169,6 +172,17 @@ class Visitors:
         if step == ENTER:
             return self._entered(slot, answer)
         return self._asked(slot, answer)
+
+    def failing(self, slot: int) -> bool:
+        """Return whether a slot's visitor has not got its last answer."""
+        return self._failures[slot] > 0
+
+    def failed(self, slot: int) -> float:
+        """Return after how many seconds a visitor tries again who has not got its answer."""
+        self._fresh_until_s = 0.0
+        doubled_s = min(RETRY_S_MAX, RETRY_S * (1 << self._failures[slot]))
+        self._failures[slot] = min(self._failures[slot] + 1, 5)
+        return doubled_s * (0.75 + self._dice.random() / 2)
 
     def _read(self, slot: int) -> float:
         if self._place[slot] > self._serving:
