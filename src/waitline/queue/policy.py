@@ -7,9 +7,9 @@ POLL_NEAR_MS = 3_000
 """How soon to ask again within the first thousand places. Source: the wire contract."""
 
 POLL_FAR_MS = 10_000
-"""How soon to ask again at twenty thousand places: when, at the pace of a room that was given none of
-its own (2 000/s), the turn comes. So asking again and again on the way tells nobody anything, and the
-turn is still heard of within seconds. Source: decision 0008."""
+"""How soon to ask again at twenty thousand places: when, at the pace of a room that was given none
+of its own (2 000/s), the turn comes. So asking again and again on the way tells nobody anything,
+and the turn is still heard of within seconds. Source: decision 0008."""
 
 POLL_MAX_MS = 30_000
 """Nobody is told to come back later than this: a room may empty faster than expected, and who asks

@@ -34,46 +34,56 @@ class Kept(StrEnum):
     SHARED = "shared"
 
 
+Visitors = Annotated[int, typer.Option(help="How many wait in the room", min=1)]
+By = Annotated[
+    Ways,
+    typer.Option(
+        help="How they poll: their exact status; now-serving, asked straight by a fifth as many "
+        "visitors; or now-serving through caches that keep it for a second"
+    ),
+]
+Sockets = Annotated[
+    Kept,
+    typer.Option(
+        help="kept: every visitor keeps a connection of its own open; shared: all use some, as "
+        "behind a load balancer"
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes of the queue service; as many as cores by default. More are started if "
+        "they could not hold all sockets",
+        min=1,
+    ),
+]
+Cores = Annotated[
+    int,
+    typer.Option(
+        help="Cores for the service; the generator gets the others. 0: both share all", min=0
+    ),
+]
+AdmitPerS = Annotated[
+    float, typer.Option("--admit-per-s", help="Visitors admitted per second", min=0.1)
+]
+Steps = Annotated[
+    int, typer.Option(help="Measure at so many equal steps up to all visitors", min=1, max=20)
+]
+Listening = Annotated[
+    int, typer.Option("--streams", help="Event streams to open on one worker; 0: none", min=0)
+]
+
+
 def carry(
-    visitors: Annotated[int, typer.Option(help="How many wait in the room", min=1)] = 300_000,
+    visitors: Visitors = 300_000,
     seconds: output.Seconds = 60.0,
-    by: Annotated[
-        Ways,
-        typer.Option(
-            help="How they poll: their exact status; now-serving, asked straight by a fifth as "
-            "many visitors; or now-serving through caches that keep it for a second"
-        ),
-    ] = Ways.ALL,
-    sockets: Annotated[
-        Kept,
-        typer.Option(
-            help="kept: every visitor keeps a connection of its own open; shared: all use some, "
-            "as behind a load balancer"
-        ),
-    ] = Kept.KEPT,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes of the queue service; as many as cores by default. More are started "
-            "if they could not hold all sockets",
-            min=1,
-        ),
-    ] = None,
-    cores: Annotated[
-        int,
-        typer.Option(
-            help="Cores for the service; the generator gets the others. 0: both share all", min=0
-        ),
-    ] = 0,
-    admissions: Annotated[
-        float, typer.Option("--admit-per-s", help="Visitors admitted per second", min=0.1)
-    ] = 2_000,
-    steps: Annotated[
-        int, typer.Option(help="Measure at so many equal steps up to all visitors", min=1, max=20)
-    ] = 1,
-    listening: Annotated[
-        int, typer.Option("--streams", help="Event streams to open on one worker; 0: none", min=0)
-    ] = 19_500,
+    by: By = Ways.ALL,
+    sockets: Sockets = Kept.KEPT,
+    workers: Workers = None,
+    cores: Cores = 0,
+    admissions: AdmitPerS = 2_000,
+    steps: Steps = 1,
+    listening: Listening = 19_500,
     scale: output.Scale = 1.0,
     out: output.Out = output.OUT,
 ) -> None:
