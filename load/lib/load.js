@@ -53,14 +53,35 @@ export function scaled(amount) {
 
 // Visitors who come at a steady rate and make one call each.
 export function arrivals({ call, perSecond, forS, fromS = 0, tags = {} }) {
-  const rate = scaled(perSecond);
-  const vus = Math.max(VUS_MIN, Math.ceil(rate * ANSWER_S));
   return {
     executor: 'constant-arrival-rate',
-    rate,
-    timeUnit: '1s',
+    rate: scaled(perSecond),
     duration: `${forS}s`,
     startTime: `${fromS}s`,
+    ...carried(call, perSecond, tags),
+  };
+}
+
+// The same in steps, one after the other. One scenario a step would have virtual users of its own,
+// who would all have to connect in the step's first instant.
+export function arrivalsInSteps({ call, steps, tags = {} }) {
+  const stages = [];
+  for (const { perSecond, forS } of steps) {
+    const target = scaled(perSecond);
+    stages.push({ duration: '0s', target }, { duration: `${forS}s`, target });
+  }
+  return {
+    executor: 'ramping-arrival-rate',
+    startRate: stages[0].target,
+    stages: stages.slice(1),
+    ...carried(call, Math.max(...steps.map(({ perSecond }) => perSecond)), tags),
+  };
+}
+
+function carried(call, perSecond, tags) {
+  const vus = Math.max(VUS_MIN, Math.ceil(scaled(perSecond) * ANSWER_S));
+  return {
+    timeUnit: '1s',
     preAllocatedVUs: vus,
     maxVUs: vus,
     gracefulStop: '15s',

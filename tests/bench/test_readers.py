@@ -126,6 +126,10 @@ def test_what_is_offered_over_time() -> None:
     cohorts = {"only": {**first, "env": {"VISITORS": "20"}}}
     assert offer.visitors_each(cohorts) == 20
     assert offer.steps(cohorts) == [(0, 100), (10, 100)]
+    stages = [{"duration": "10s", "target": 3}, {"duration": "0s", "target": 9}]
+    ramping = {**LATER, "executor": "ramping-arrival-rate", "rate": None, "startRate": 1}
+    ramping["stages"] = stages
+    assert offer.steps({"a": ramping}) == [(10, 1), (20, 3), (20, 9)]
     assert offer.steps({"a": {**first, "executor": "ramping-vus"}}) == []
 
 

@@ -52,7 +52,6 @@ RESULT: dict[str, Any] = {
         "k6": "k6 v1.1.0",
     },
     "settings": {"workers": 2},
-    "k6_cores": 1,
     "verdict": {"ok": True, "line": "", "reasons": []},
     "offered": {
         "arrivals": 15,

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from tests.bench.test_report import FETCHED
 from waitline.bench import stack
 from waitline.bench.scenario import k6, summary
-from waitline.bench.scenario.offer import duration_s
+from waitline.bench.scenario.offer import steps
 from waitline.bench.stack import Stack
 
 HERE = Path(__file__).parent
@@ -211,7 +212,7 @@ def carried_out(
     offer = k6.offer(binary, script, told)
     job = k6.Job(
         binary=binary, script=script, variables=told, folder=folder,
-        port=installation.port, cores=1,
+        port=installation.port,
     )  # fmt: skip
     with k6.running(job) as process:
         process.wait(offer.most_s)
@@ -230,5 +231,8 @@ def carried_out(
 def test_as_many_arrive_as_the_contract_says(size: str, visitors: int) -> None:
     script = next(path for path in SCENARIOS if path.stem == "entry")
     offer = k6.offer(k6.find(), script, {"SIZE": size})
-    steps = offer.scenarios.values()
-    assert sum(one["rate"] * duration_s(one["duration"]) for one in steps) == visitors
+    (arrivals,) = offer.scenarios.values()
+    corners = steps(offer.scenarios)
+    total = sum((a + b) / 2 * (later - at) for (at, a), (later, b) in pairwise(corners))
+    assert arrivals["executor"].endswith("arrival-rate")
+    assert total == visitors

@@ -51,7 +51,6 @@ class Job:
         variables: What the script is told by `-e`.
         folder: Where its files go, and those that the script writes.
         port: Of the queue service, on 127.0.0.1.
-        cores: How many k6 may compute on at once.
     """
 
     binary: Path
@@ -59,7 +58,6 @@ class Job:
     variables: Mapping[str, str]
     folder: Path
     port: int
-    cores: int
 
     @property
     def summary_file(self) -> Path:
@@ -121,7 +119,7 @@ def running(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
             command,
             # Here go the files that scripts write beside themselves.
             cwd=job.folder,
-            env=_environment(job.cores),
+            env={**_environment(), "GOGC": str(GC_PERCENT)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=log,
@@ -151,11 +149,8 @@ def _variables(variables: Mapping[str, str]) -> list[str]:
     return words
 
 
-def _environment(cores: int | None = None) -> dict[str, str]:
-    kept = {name: value for name, value in chosen.inherited().items() if name[:3] != "K6_"}
-    if cores is None:
-        return kept
-    return {**kept, "GOGC": str(GC_PERCENT), "GOMAXPROCS": str(cores)}
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in chosen.inherited().items() if name[:3] != "K6_"}
 
 
 def _asked(command: list[str]) -> str:

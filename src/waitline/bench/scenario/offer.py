@@ -55,15 +55,20 @@ def visitors_each(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
 
 
 def steps(scenarios: Mapping[str, Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """Return visitors/s over time, as corners of a line, if every scenario keeps one rate."""
+    """Return visitors/s over time, as corners of a line, if every scenario has rates of arrival."""
     corners: list[tuple[float, float]] = []
     each = visitors_each(scenarios)
     for scenario in sorted(scenarios.values(), key=lambda one: duration_s(one["startTime"])):
-        if scenario["executor"] != "constant-arrival-rate":
+        if scenario["executor"] not in {"constant-arrival-rate", "ramping-arrival-rate"}:
             return []
-        begins_s = duration_s(scenario["startTime"])
-        rate = each * scenario["rate"] / duration_s(scenario["timeUnit"])
-        corners += [(begins_s, rate), (begins_s + duration_s(scenario["duration"]), rate)]
+        at_s, unit_s = duration_s(scenario["startTime"]), duration_s(scenario["timeUnit"])
+        rate = scenario.get("rate") or scenario.get("startRate") or 0
+        # A steady rate is one stage that keeps it.
+        stages = scenario.get("stages") or [{"duration": scenario["duration"], "target": rate}]
+        corners.append((at_s, each * rate / unit_s))
+        for stage in stages:
+            at_s += duration_s(stage["duration"])
+            corners.append((at_s, each * stage["target"] / unit_s))
     return corners
 
 

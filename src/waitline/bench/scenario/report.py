@@ -304,7 +304,7 @@ def _machine(result: Result) -> Markup:
         ("System", f"{machine['system']}, Python {machine['python']}"),
         ("Waitline", f"{machine['waitline']}, commit {machine['commit']}"),
         ("Valkey", f"{store['version']}, {used}"),
-        ("k6", f"{machine['k6']}, on {result['k6_cores']} of the cores at most"),
+        ("k6", machine["k6"]),
         ("Settings", settings),
         ("Script", f"{result['load']['script']} {told}".strip()),
     ]

@@ -88,8 +88,6 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
     show(Sight("reading the script"))
     offer = k6.offer(binary, plan.script, plan.variables)
     folder.mkdir(parents=True, exist_ok=True)
-    # The other half is the servers'. On both of two, an arrival took k6 7 % more processor time.
-    cores = max(1, len(os.sched_getaffinity(0)) // 2)
     show(Sight("starting the servers"))
     with stack.running(plan.workers, plan.settings) as installation:
         job = k6.Job(
@@ -98,7 +96,6 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
             variables=plan.variables,
             folder=folder,
             port=installation.port,
-            cores=cores,
         )
         began_s = monotonic()
         with k6.running(job) as process, sampling(installation, {"k6": [process.pid]}) as sampler:
@@ -120,7 +117,6 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
         "load": _load(plan, offer),
         "machine": {**machine.described(), "memory_gb": _memory_gb(), "k6": k6.version(binary)},
         "settings": {"workers": plan.workers, **plan.settings},
-        "k6_cores": cores,
         **_judged(plan, offer, found, rooms, _looked(sampler, first_s, commands)),
     }
     (folder / "result.json").write_text(json.dumps(result, indent=1), "utf-8")

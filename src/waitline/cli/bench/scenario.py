@@ -75,7 +75,10 @@ def entry(
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """Can everybody get into the line when the sale opens? 1 000/s, then 5 000/s."""
+    """Can everybody get into the line when the sale opens? 1 000/s, then 5 000/s.
+
+    Exit status 1 if it does not pass; what passes is at the head of load/scenarios/entry.js.
+    """
     _run("entry", {"SIZE": size}, _room(scale, 1), scale, seconds, workers, settings, out)
 
 
@@ -86,7 +89,10 @@ def circulation(
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """Do visitors come through? Enter, wait, shop, leave: 2 000/s for 90 s."""
+    """Do visitors come through? Enter, wait, shop, leave: 2 000/s for 90 s.
+
+    Exit status 1 if it does not pass; what passes is at the head of load/scenarios/circulation.js.
+    """
     _run("circulation", {}, _room(scale, 1), scale, seconds, workers, settings, out)
 
 
@@ -97,7 +103,10 @@ def validation(
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """How fast are tokens checked from a cold start? 100 to 2 000/s."""
+    """How fast are tokens checked from a cold start? 100 to 2 000/s.
+
+    Exit status 1 if it does not pass; what passes is at the head of load/scenarios/validation.js.
+    """
     # As many visitors whatever the scale, and the same wait for them to be let in.
     _run("validation", {}, {}, scale, seconds, workers, settings, out)
 
@@ -110,7 +119,10 @@ def storm(
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """Does it hold when everybody does something else at once? 1 000/s for 60 s."""
+    """Does it hold when everybody does something else at once? 1 000/s for 60 s.
+
+    Exit status 1 if it does not pass; what passes is at the head of load/scenarios/storm.js.
+    """
     limits = _room(scale * STORM_PER_S / LIMITS.admit_per_s, rooms)
     _run("storm", {"ROOMS": str(rooms)}, limits, scale, seconds, workers, settings, out)
 
