@@ -130,7 +130,10 @@ def test_what_is_offered_over_time() -> None:
     ramping = {**LATER, "executor": "ramping-arrival-rate", "rate": None, "startRate": 1}
     ramping["stages"] = stages
     assert offer.steps({"a": ramping}) == [(10, 1), (20, 3), (20, 9)]
+    assert offer.planned({"a": ramping, "b": first}) == 20 + 50
+    assert offer.steps({"a": STEADY | {"startTime": "0s"}, "b": LATER}) == [], "at the same time"
     assert offer.steps({"a": {**first, "executor": "ramping-vus"}}) == []
+    assert offer.planned({"a": {**first, "executor": "ramping-vus"}, "b": first}) == 0
 
 
 SUMMARY = {

@@ -69,14 +69,14 @@ OWN = Threshold("checks", "rate>0.9", 0.95, ok=True)
     ],
 )
 def test_what_a_run_is_worth(found: Summary, room: RoomFound, line: str) -> None:
-    judged = verdict.judge(found, [], [room], "")
+    judged = verdict.judge(found, [], [room])
     assert judged.line == line
     assert judged.ok is (line == "")
 
 
 def test_a_line_names_some_reasons_and_counts_the_others() -> None:
     broken = replace(ROOM, findings=[f"Q{number}: broken" for number in range(1, 7)])
-    line = verdict.judge(FOUND, [], [broken], "").line
+    line = verdict.judge(FOUND, [], [broken]).line
     assert "Q4: broken" in line
     assert line.endswith("; and 2 more in the report")
 
@@ -95,6 +95,23 @@ def test_who_was_told_of_a_place_has_one(passes: int, fails: int, entered: int, 
     said = verdict.reckoned(found, [replace(ROOM, entered=entered)])
     assert said.startswith(wrong)
     assert bool(said) is bool(wrong)
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "planned", "wrong"),
+    [
+        pytest.param(310_001, 310_000, "", id="one more, at the end"),
+        pytest.param(309_905, 310_000, "", id="a few too late"),
+        pytest.param(300_000, 310_000, "k6 offered 300,000 of 310,000 arrivals", id="far too few"),
+        pytest.param(34, 36, "", id="two of few"),
+        pytest.param(7, 0, "", id="as many as could be served"),
+    ],
+)
+def test_what_was_to_be_offered_was(arrivals: int, planned: int, wrong: str) -> None:
+    said = verdict.underfed(arrivals, planned)
+    assert said.startswith(wrong)
+    assert bool(said) is bool(wrong)
+    assert verdict.judge(FOUND, [], [ROOM], [said]).ok is not bool(wrong)
 
 
 @pytest.mark.parametrize(

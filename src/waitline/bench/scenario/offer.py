@@ -6,6 +6,7 @@ Source: `k6 inspect --execution-requirements`, whose durations are written as Go
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 AROUND_S = 150.0
@@ -55,20 +56,41 @@ def visitors_each(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
 
 
 def steps(scenarios: Mapping[str, Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """Return visitors/s over time, as corners of a line, if every scenario has rates of arrival."""
+    """Return visitors/s over time, as corners of a line; none if rates are not all there is.
+
+    Scenarios that go on at the same time have no common line.
+    """
     corners: list[tuple[float, float]] = []
     each = visitors_each(scenarios)
     for scenario in sorted(scenarios.values(), key=lambda one: duration_s(one["startTime"])):
-        if scenario["executor"] not in {"constant-arrival-rate", "ramping-arrival-rate"}:
+        own = _corners(scenario)
+        if not own or (corners and own[0][0] < corners[-1][0]):
             return []
-        at_s, unit_s = duration_s(scenario["startTime"]), duration_s(scenario["timeUnit"])
-        rate = scenario.get("rate") or scenario.get("startRate") or 0
-        # A steady rate is one stage that keeps it.
-        stages = scenario.get("stages") or [{"duration": scenario["duration"], "target": rate}]
-        corners.append((at_s, each * rate / unit_s))
-        for stage in stages:
-            at_s += duration_s(stage["duration"])
-            corners.append((at_s, each * stage["target"] / unit_s))
+        corners += [(at_s, each * rate) for at_s, rate in own]
+    return corners
+
+
+def planned(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return how many visitors are to come; 0 where it depends on how fast they are served."""
+    lines = [_corners(scenario) for scenario in scenarios.values()]
+    arrivals = sum(
+        (a + b) / 2 * (later - at) for line in lines for (at, a), (later, b) in pairwise(line)
+    )
+    return round(visitors_each(scenarios) * arrivals) if all(lines) else 0
+
+
+def _corners(scenario: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Return arrivals/s over time, or nothing if they depend on how fast they are served."""
+    if scenario["executor"] not in {"constant-arrival-rate", "ramping-arrival-rate"}:
+        return []
+    at_s, unit_s = duration_s(scenario["startTime"]), duration_s(scenario["timeUnit"])
+    rate = scenario.get("rate") or scenario.get("startRate") or 0
+    # A steady rate is one stage that keeps it.
+    stages = scenario.get("stages") or [{"duration": scenario["duration"], "target": rate}]
+    corners = [(at_s, rate / unit_s)]
+    for stage in stages:
+        at_s += duration_s(stage["duration"])
+        corners.append((at_s, stage["target"] / unit_s))
     return corners
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from waitline.bench import machine, plots, stack
 from waitline.bench.scenario import inspection, k6, report, series, summary, verdict
-from waitline.bench.scenario.offer import Offer, visitors_each
+from waitline.bench.scenario.offer import Offer, planned, visitors_each
 from waitline.bench.scenario.samples import Sample, Sampler, sampling
 from waitline.errors import Misconfigured, Unavailable
 
@@ -186,19 +186,20 @@ def _judged(
 ) -> dict[str, Any]:
     server, seen = looked["server"], looked["samples"]
     served: list[summary.Threshold] = []
-    missing = ""
+    offered = _offered(found, offer)
+    reckoning = [verdict.underfed(offered["arrivals"], offered["planned"])]
     if plan.own:
         script_ms = server["store"]["script_ms"].get("p99_ms")
         served = verdict.served(script_ms, server["rounds"]["p99_ms"])
-        missing = verdict.reckoned(found, rooms)
+        reckoning.append(verdict.reckoned(found, rooms))
     if plan.name == "circulation":
         slots = sum(room.active_max for room in rooms)
         judged = verdict.flow(seen["at_s"], seen, slots, offer.load_s)
         served += [judged] if judged else []
-    outcome = verdict.judge(found, served, rooms, missing)
+    outcome = verdict.judge(found, served, rooms, reckoning)
     return {
         "verdict": {"ok": outcome.ok, "line": outcome.line, "reasons": list(outcome.reasons)},
-        "offered": _offered(found, offer),
+        "offered": offered,
         "client": asdict(found),
         "thresholds": [asdict(one) for one in (*found.thresholds, *served)],
         "server": server,
@@ -208,7 +209,7 @@ def _judged(
     }
 
 
-def _offered(found: summary.Summary, offer: Offer) -> dict[str, float]:
+def _offered(found: summary.Summary, offer: Offer) -> dict[str, Any]:
     """Return arrivals, offered and carried out, as the contract counts them: over their own time.
 
     A visitor who stays for long after the last arrival makes nobody's arrival slower.
@@ -218,6 +219,7 @@ def _offered(found: summary.Summary, offer: Offer) -> dict[str, float]:
     arrivals = (found.iterations + found.dropped) * each
     entries = next((check for check in found.checks if check.name == "entered"), None)
     return {
+        "planned": planned(offer.scenarios),
         "arrivals": arrivals,
         "offered_per_s": arrivals / lasted_s if lasted_s else 0.0,
         "carried_out": found.iterations * each,

@@ -31,6 +31,12 @@ FLOW_MIN = 0.98
 """Departures per admission, at least. How long each stays is drawn, so that the two differ by a
 share of a percent over a minute."""
 
+UNOFFERED_MAX = 0.001
+UNOFFERED_LEAST = 5
+"""Share of the planned arrivals that need not have been offered, and how many of few. A load
+generator that cannot keep up begins some after their time, and at the end some not at all, without
+calling them dropped."""
+
 REASONS_MAX = 4
 """Reasons named in the line that ends a run; the report has all."""
 
@@ -74,7 +80,10 @@ class Verdict:
 
 
 def judge(
-    found: Summary, served: Sequence[Threshold], rooms: Sequence[RoomFound], missing: str
+    found: Summary,
+    served: Sequence[Threshold],
+    rooms: Sequence[RoomFound],
+    reckoning: Sequence[str] = (),
 ) -> Verdict:
     """Put everything together.
 
@@ -82,7 +91,7 @@ def judge(
         found: What k6 found out.
         served: The server's thresholds.
         rooms: The rooms after the run.
-        missing: What `reckoned` said.
+        reckoning: What `reckoned` and `underfed` said.
     """
     reasons = [
         f"{words.subject(one.subject)}: {words.measured(one.subject, one.condition, one.value)}, "
@@ -102,8 +111,7 @@ def judge(
     if not found.iterations:
         reasons.append("nothing was carried out to the end")
     reasons += [f"room {room.room}: {text}" for room in rooms for text in room.findings]
-    if missing:
-        reasons.append(missing)
+    reasons += filter(None, reckoning)
     return Verdict(not reasons, reasons)
 
 
@@ -126,6 +134,13 @@ def reckoned(found: Summary, rooms: Sequence[RoomFound]) -> str:
     if entered > most:
         return f"{most:,} visitors came, and {entered:,} places were given"
     return ""
+
+
+def underfed(arrivals: int, planned: int) -> str:
+    """Compare what was offered with what was to be; return what is wrong, or nothing."""
+    if arrivals >= planned - max(UNOFFERED_LEAST, UNOFFERED_MAX * planned):
+        return ""
+    return f"k6 offered {arrivals:,} of {planned:,} arrivals: it could not keep up"
 
 
 def served(script_p99_ms: float | None, round_p99_ms: float | None) -> list[Threshold]:
