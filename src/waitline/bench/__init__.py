@@ -5,5 +5,8 @@ hot_path.py  requests/s of the calls, next to an empty handler and a naive serve
 scripts.py   visitors/s of the scripts, memory of the store, time to admit
 carry/       how many waiting visitors a machine carries
 growth/      how the cost of a call grows with the line and the rooms
+scenario/    a sale under load by k6, from end to end, and two of them compared
 sale/        a sale that takes place, and how near its simulation is
+page.py      the frame of a report, with page.css
+plots.py     drawings, as SVG
 """

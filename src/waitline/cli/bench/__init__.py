@@ -6,9 +6,9 @@ yesterday may have been a neighbour.
 hot_path.py  requests/s and processor time of the calls, next to an empty handler
 scripts.py   the scripts, memory, and admission, without the web
 carry.py     how many waiting visitors this machine carries
-scenario.py  a sale under load, by k6, from end to end
 growth.py    how the cost of a call grows with the line and the rooms
-compare.py   two results of those side by side
+scenario.py  a sale under load, by k6, from end to end
+compare.py   two results of scenarios side by side
 output.py    what the commands share: progress, and where the figures go
 """
 
