@@ -32,6 +32,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, callers: "Callers") -> None:
         self._callers = callers
         self._answer = b""
+        self.lost = False
         self.transport: asyncio.Transport | None = None
 
     @override
@@ -50,7 +51,8 @@ class _Connection(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._callers.lost()
+        self.lost = True
+        self._callers.closed()
 
 
 class Callers:
@@ -71,9 +73,10 @@ class Callers:
         self._done: asyncio.Future[None] | None = None
 
     async def connect(self) -> None:
-        """Open the connections."""
+        """Open the connections, those again that the server closed because they were idle."""
         loop = asyncio.get_running_loop()
-        for _ in range(self._count):
+        self._connections = [each for each in self._connections if not each.lost]
+        while len(self._connections) < self._count:
             _, connection = await loop.create_connection(
                 lambda: _Connection(self), "127.0.0.1", self._port
             )
@@ -108,7 +111,7 @@ class Callers:
             self._done.set_result(None)
         self._send(connection)
 
-    def lost(self) -> None:
+    def closed(self) -> None:
         """Note that a connection was closed."""
         if self._done is not None and not self._done.done():
             self._done.set_exception(Unavailable("the server closed a connection"))

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from random import Random
 from time import thread_time
 from typing import Any, NamedTuple
 
@@ -198,12 +199,14 @@ async def _measure(
     figures: dict[str, Figures] = {"waiting": {}, "rooms": {}}
     # The first requests of a process cost more than any others.
     await bench.status(lines[0])
+    dice = Random(rounds)  # noqa: S311 - orders measurements
     for number in range(rounds):
-        # There and back: what comes later must not always be the larger one.
-        step = 1 if number % 2 == 0 else -1
         for kind, cases in (("waiting", lines), ("rooms", many)):
-            for case in cases[::step]:
+            # In another order each time: what a worker does now and then, as collecting its
+            # garbage, would otherwise come at the same size in every round.
+            for case in dice.sample(cases, len(cases)):
                 note(f"round {number + 1} of {rounds}: {case.size:,} {kind}")
+                await asking.connect()
                 found = {**await bench.enter(case), **await bench.status(case)}
                 found |= await bench.admit(case)
                 if kind == "rooms":
