@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from random import Random
 from time import thread_time
-from typing import Any, NamedTuple
+from typing import Any
 
 import uvloop
 
@@ -14,38 +14,15 @@ from waitline.admission import policy
 from waitline.admission.admitter import Admitter
 from waitline.bench import scripts
 from waitline.bench.growth import callers, costs, installation
+from waitline.bench.growth.cases import CONNECTIONS, GROWN_MAX, LIMITS, Case, Effort, chosen
 from waitline.bench.growth.installation import Installation, cpu_us
+from waitline.bench.growth.lines import Lines
 from waitline.ids import RoomId, VisitorId
 from waitline.lua import Valkey
 from waitline.queue import keys
-from waitline.queue.model import BATCH_MAX, DAY_MS, Limits, Rules
+from waitline.queue.model import BATCH_MAX, Rules, Waiting
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-
-WAITING = (1_000, 10_000, 100_000, 1_000_000)
-ROOMS = (1, 10, 100, 1_000)
-
-PER_ROOM = 1_000
-"""Visitors that wait in each of many rooms."""
-
-REQUESTS = 3_000
-"""Asked in one measurement, about half a second. Short ones and many rounds: what the machine does
-besides then meets all sizes alike."""
-
-CONNECTIONS = 64
-
-GROWN_MAX = 2
-"""A burst of joins adds at most one part in so many to the lines."""
-
-TICKS = 10
-DUE = 200
-"""Visitors admitted in a tick where one room is measured: 2 000 a second."""
-
-DUE_EACH = 10
-"""Visitors admitted in a tick in each of many rooms."""
-
-IDLE_S = 2.0
-"""How long an admitter with nothing to do is watched."""
 
 SAME = 20
 """Visitors who ask again and again, few enough that what is read for them stays in the caches of
@@ -53,17 +30,6 @@ a processor."""
 
 STARTED_ROUNDS = 5
 """An admitter has begun when it has asked so often who is awake."""
-
-LIMITS = Limits(
-    active_max=1_000_000,
-    admit_per_s=0.01,
-    admit_burst=1_000,
-    waiting_max=10_000_000,
-    ready_ttl_ms=DAY_MS,
-    idle_ms=DAY_MS,
-)
-"""Nobody is admitted but when the bucket is filled by hand, and nobody's mark is renewed: the
-first who ask would pay for it, and in a short line they are all there are."""
 
 EXPLAINS = ("batch", "tick")
 """Rows that are no cost of a call: how large the batches were, and a whole tick, which does the
@@ -81,44 +47,6 @@ UNITS = {
 
 Note = Callable[[str], None]
 Figures = dict[str, dict[int, list[float]]]
-
-
-class Effort(NamedTuple):
-    """How much is done for one figure.
-
-    Attributes:
-        requests: Asked of the worker.
-        ticks: Of the admitter.
-        idle_s: How long an idle admitter is watched.
-    """
-
-    requests: int = REQUESTS
-    ticks: int = TICKS
-    idle_s: float = IDLE_S
-
-    def scaled(self, share: float) -> "Effort":
-        """Return a share of it, and no less than shows anything."""
-        return Effort(
-            max(500, round(self.requests * share)),
-            max(3, round(self.ticks * share)),
-            max(0.5, self.idle_s * share),
-        )
-
-
-class Case(NamedTuple):
-    """One size that is measured.
-
-    Attributes:
-        size: How many wait in the room, or how many rooms there are.
-        rooms: Which are asked, in turn.
-        waiting: Visitors in each, `w1`, `w2`, ….
-        due: Visitors that a tick admits in each.
-    """
-
-    size: int
-    rooms: list[RoomId]
-    waiting: int
-    due: int
 
 
 class Spent:
@@ -149,7 +77,7 @@ def measure(note: Note, scale: float, rounds: int) -> dict[str, Any]:
     Returns:
         For `waiting` and `rooms` each: the `sizes`, and the `rows` as `costs.Row` tells them.
     """
-    lines, many = _cases(scale)
+    lines, many = chosen(scale)
     # A tenth of the largest size needs no less effort than all of it.
     effort = Effort().scaled(min(1.0, 10 * scale))
     with installation.running() as on:
@@ -162,17 +90,6 @@ def measure(note: Note, scale: float, rounds: int) -> dict[str, Any]:
                 scripts.fill(on.store_url, on.folder, room, case.waiting, 0)
         with installation.off_the_workers_core():
             return uvloop.run(_measure(on, lines, many, note=note, rounds=rounds, effort=effort))
-
-
-def _cases(scale: float) -> tuple[list[Case], list[Case]]:
-    lines = [Case(size, [RoomId(f"line of {size}")], size, DUE) for size in _some(WAITING, scale)]
-    most = _some(ROOMS, scale)
-    names = [RoomId(f"room {number}") for number in range(most[-1])]
-    return lines, [Case(size, names[:size], PER_ROOM, DUE_EACH) for size in most]
-
-
-def _some(sizes: Sequence[int], scale: float) -> list[int]:
-    return [size for size in sizes if size <= max(sizes[1], sizes[-1] * scale)]
 
 
 async def _open(on: Installation, cases: Sequence[Case]) -> None:
@@ -195,16 +112,17 @@ async def _measure(
     store = Valkey(on.store_url, timeout_s=scripts.CALL_S)
     asking = callers.Callers(on.port, CONNECTIONS)
     await asking.connect()
-    bench = _Bench(on, store, asking, effort)
+    filled = {room: case.waiting for case in (*lines, *many) for room in case.rooms}
+    bench = _Bench(on, store, asking, effort, filled=filled)
     figures: dict[str, Figures] = {"waiting": {}, "rooms": {}}
     # The first requests of a process cost more than any others.
     await bench.status(lines[0])
     dice = Random(rounds)  # noqa: S311 - orders measurements
     for number in range(rounds):
-        for kind, cases in (("waiting", lines), ("rooms", many)):
+        for kind, group in (("waiting", lines), ("rooms", many)):
             # In another order each time: what a worker does now and then, as collecting its
             # garbage, would otherwise come at the same size in every round.
-            for case in dice.sample(cases, len(cases)):
+            for case in dice.sample(group, len(group)):
                 note(f"round {number + 1} of {rounds}: {case.size:,} {kind}")
                 await asking.connect()
                 found = {**await bench.enter(case), **await bench.status(case)}
@@ -237,13 +155,20 @@ class _Bench:
     """Measures one case at a time; everything is afterwards as it was before."""
 
     def __init__(
-        self, on: Installation, store: Valkey, asking: callers.Callers, effort: Effort
+        self,
+        on: Installation,
+        store: Valkey,
+        asking: callers.Callers,
+        effort: Effort,
+        *,
+        filled: dict[RoomId, int],
     ) -> None:
         self._on = on
         self._store = store
         self._line = Line(store)
         self._rooms = Rooms(store)
         self._asking = asking
+        self._lines = Lines(filled)
         self._requests, self._ticks, self._idle_s = effort
         self._names = (VisitorId(f"n{number}") for number in range(1_000_000_000))
 
@@ -275,7 +200,7 @@ class _Bench:
         """Ask where visitors stand, far apart in their lines."""
         # A stride that shares no factor with a round number visits all of them.
         stride = 7_919
-        spent = await self._standing(case, lambda number: number * stride % case.waiting + 1)
+        spent = await self._standing(case, lambda number: number * stride % case.waiting)
         return {
             "status: worker": spent.worker_us / self._requests,
             "status: store": spent.store_us / self._requests,
@@ -288,17 +213,21 @@ class _Bench:
         than that, it costs because the line no longer fits into the caches.
         """
         step = case.waiting // SAME
-        spent = await self._standing(case, lambda number: number % SAME * step + 1)
+        spent = await self._standing(case, lambda number: number % SAME * step)
         return {f"status of {SAME}: store": spent.store_us / self._requests}
 
     async def _standing(self, case: Case, place: Callable[[int], int]) -> Spent:
         spent, rooms = Spent(self._on), case.rooms
         packed = []
         for number in range(self._requests):
-            visitor = VisitorId(f"w{place(number // len(rooms))}")
-            packed.append(callers.status(rooms[number % len(rooms)], visitor))
+            room = rooms[number % len(rooms)]
+            visitor = self._lines.waiting(room, place(number // len(rooms)))
+            packed.append(callers.status(room, visitor))
         with spent.meanwhile():
             await self._asking.ask(packed)
+        ends = [self._lines.waiting(rooms[0], number) for number in (0, case.waiting - 1)]
+        standing = await self._line.status(rooms[0], ends)
+        assert all(isinstance(each, Waiting) for each in standing), standing
         return spent
 
     async def admit(self, case: Case) -> dict[str, float]:
@@ -316,10 +245,10 @@ class _Bench:
                 await admitter.visit_due()
                 own_us += (thread_time() - own_s) * 1e6
                 store_us += cpu_us(self._on.store_pid) - before_us
-        visits = self._ticks * len(case.rooms)
+        admitted = await self._admitted(case)
         return {
-            "admit: admitter": own_us / visits / case.due,
-            "admit: store": store_us / visits / case.due,
+            "admit: admitter": own_us / admitted,
+            "admit: store": store_us / admitted,
             "tick: admitter": own_us / self._ticks,
             "tick: store": store_us / self._ticks,
         }
@@ -353,9 +282,19 @@ class _Bench:
         seconds, micros = await self._store.command("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         for room in case.rooms:
-            await self._line.join(room, [next(self._names) for _ in range(case.due)])
+            names = [next(self._names) for _ in range(case.due)]
+            await self._line.join(room, names)
+            self._lines.join(room, names)
             bucket = ("tokens", case.due, "tokens_at", now_ms)
             await self._store.command("HSET", keys.of(room).rate, *bucket)
+
+    async def _admitted(self, case: Case) -> int:
+        """Return how many have been admitted since the last time that this was asked."""
+        count = 0
+        for room in case.rooms:
+            total = await self._store.command("HGET", keys.of(room).room, "admitted")
+            count += self._lines.admit(room, int(total or 0))
+        return count
 
     async def _leave(self, joined: dict[RoomId, list[VisitorId]]) -> int:
         """Let visitors go; return in how many calls."""

@@ -1,0 +1,40 @@
+"""Who waits where, while some are admitted and others join."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from waitline.ids import RoomId, VisitorId
+
+
+class Lines:
+    """The line of each room, from its first to its last.
+
+    A room is filled with `w1`, `w2`, … to begin with. Whoever has been admitted is told something
+    else, at another cost, when asking where it stands.
+
+    Args:
+        filled: How many each room was filled with.
+    """
+
+    def __init__(self, filled: dict[RoomId, int]) -> None:
+        self._filled = filled
+        self._joined: dict[RoomId, list[VisitorId]] = defaultdict(list)
+        self._admitted: dict[RoomId, int] = defaultdict(int)
+
+    def join(self, room: RoomId, visitors: Sequence[VisitorId]) -> None:
+        """Note who has joined, to stay."""
+        self._joined[room] += visitors
+
+    def admit(self, room: RoomId, total: int) -> int:
+        """Note how many have been admitted in all; return how many of them since the last time."""
+        since = total - self._admitted[room]
+        self._admitted[room] = total
+        return since
+
+    def waiting(self, room: RoomId, number: int) -> VisitorId:
+        """Return who waits behind so many others."""
+        place = self._admitted[room] + number
+        filled = self._filled[room]
+        if place < filled:
+            return VisitorId(f"w{place + 1}")
+        return self._joined[room][place - filled]
