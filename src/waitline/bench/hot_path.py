@@ -232,7 +232,9 @@ def _run(
     assert done is not None
     assert rate is not None
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", printed)
-    if refused and int(refused[1]) > int(done[1]) / 100:
+    # wrk asks its script for one request that it never sends, so one name in a hundred may be
+    # missing.
+    if refused and int(refused[1]) > int(done[1]) / 50:
         raise Unavailable(f"{target.name}: {refused[1]} of {done[1]} requests were refused")
     return float(rate[1]), used_s / int(done[1]) * 1e6
 
