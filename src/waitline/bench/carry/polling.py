@@ -26,8 +26,11 @@ P99_MS = 100.0
 WARM_UP_S = 10.0
 """Between the opening of the room and the measurement, at most as long as that."""
 
-OPEN_S = 600.0
-"""How long opening all sockets may take."""
+OPEN_S = 300.0
+"""How long opening all sockets may take: an overloaded service must not be waited for."""
+
+START_S = 30.0
+"""How long the generator's processes may take to say anything."""
 
 OPENING = 64
 """First polls under way at once while sockets are opened: enough to keep the service busy, and few
@@ -120,7 +123,7 @@ def measure(note: Note, load: Load) -> dict[str, Any]:
         "workers": workers,
         "generators": processes,
         **figures,
-        "carried": not figures["troubles"] and figures["polls"]["p99_ms"] < P99_MS,
+        "carried": not figures["troubles"] and (figures["polls"]["p99_ms"] or 0) < P99_MS,
     }
 
 
@@ -152,13 +155,8 @@ def _carried(note: Note, run: _Run) -> dict[str, Any]:
     load, crew, workers = run.load, run.crew, run.roles["worker"]
     empty_bytes = usage.memory_bytes(workers)
 
-    def opened() -> bool:
-        note(f"{crew.total('opened'):,} of {load.own:,} sockets are open")
-        return all(crew.reports) and crew.total("opened") >= load.own
-
-    opening_s = monotonic()
-    crew.listen(opened, OPEN_S, "opening all sockets")
-    opening_s = monotonic() - opening_s
+    opening_s = _open(note, load, crew)
+    opened = crew.total("opened")
     run.room.open()
     from_s = monotonic() + min(WARM_UP_S, load.seconds)
     until_s = from_s + load.seconds
@@ -173,6 +171,9 @@ def _carried(note: Note, run: _Run) -> dict[str, Any]:
     crew.listen(
         lambda: crew.total("over") == len(crew.pids), GRACE_S + 30, "the generator's figures"
     )
+    found = troubles(crew.reports, load.visitors, run.room.survey().counters["entered"])
+    if opened < load.own:
+        found.append(f"{load.own - opened:,} sockets could not be opened within {OPEN_S:.0f} s")
     took_s = (after.at_ms - before.at_ms) / 1000
     return {
         **_told(crew.reports, load.seconds),
@@ -180,11 +181,24 @@ def _carried(note: Note, run: _Run) -> dict[str, Any]:
         "admitted_per_s": (after.counters["admitted"] - before.counters["admitted"]) / took_s,
         "entered_per_s": (after.counters["entered"] - before.counters["entered"]) / took_s,
         "cores_used": usage.cores_between(first, last),
-        "bytes_per_socket": (open_bytes - empty_bytes) / load.own if load.own else None,
+        "bytes_per_socket": (open_bytes - empty_bytes) / opened if opened else None,
         "sockets_least": min(held),
         "sockets_most": max(held),
-        "troubles": troubles(crew.reports, load.visitors, run.room.survey().counters["entered"]),
+        "troubles": found,
     }
+
+
+def _open(note: Note, load: Load, crew: Crew) -> float:
+    """Wait until every visitor has its socket, or for as long as may be; return how long."""
+    began_s = monotonic()
+
+    def opened() -> bool:
+        note(f"{crew.total('opened'):,} of {load.own:,} sockets are open")
+        late = monotonic() - began_s > OPEN_S
+        return all(crew.reports) and (late or crew.total("opened") >= load.own)
+
+    crew.listen(opened, OPEN_S + START_S, "the generator's start")
+    return monotonic() - began_s
 
 
 def _wait(note: Note, crew: Crew, until_s: float, what: str) -> None:
