@@ -66,7 +66,7 @@ def test_a_small_run_from_end_to_end(tmp_path: Path) -> None:
         for part in parts
     }
     for kind, sizes, more in (
-        ("waiting", [1_000, 10_000], {"status of 20: store"}),
+        ("waiting", [1_000, 10_000], {"same 20: store"}),
         ("rooms", [1, 10], {"idle: admitter", "idle: store"}),
     ):
         table = document["figures"][kind]

@@ -38,7 +38,7 @@ work of all rooms in which somebody waits."""
 UNITS = {
     "enter": "us a request",
     "status": "us a request",
-    f"status of {SAME}": "us a request",
+    f"same {SAME}": "us a request",
     "batch": "visitors",
     "admit": "us a visitor",
     "tick": "us",
@@ -214,7 +214,7 @@ class _Bench:
         """
         step = case.waiting // SAME
         spent = await self._standing(case, lambda number: number % SAME * step)
-        return {f"status of {SAME}: store": spent.store_us / self._requests}
+        return {f"same {SAME}: store": spent.store_us / self._requests}
 
     async def _standing(self, case: Case, place: Callable[[int], int]) -> Spent:
         spent, rooms = Spent(self._on), case.rooms
