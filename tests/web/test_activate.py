@@ -26,7 +26,8 @@ def test_activate_starts_the_time(cast: Cast) -> None:
     assert answer.json()["message"] == "입장이 활성화되었습니다."
     assert (data["status"], data["position"], data["extendCount"]) == ("ACTIVE", 0, 0)
     assert LASTS_S - 10 < remaining_s(data) <= LASTS_S
-    assert data["token"] != before["token"]
+    # The pass may be the same: it tells seconds, and admission was perhaps in this one.
+    assert data["expiredAt"] >= before["expiredAt"]
     assert succeeded(visitor.room.status(visitor.name)) == data
     # The pass that was given before still serves: it proves who, the slot says until when.
     succeeded(visitor.room.validate(visitor.name, before["token"]))
