@@ -19,7 +19,7 @@ from waitline.queue.model import BATCH_MAX
 
 GAP_S = 0.001
 """Least time between two sendings, per verb and worker: what a request waits longest for others.
-No timer of the loop is finer, and double of it can be felt at p50 (decision 0004)."""
+No timer of the loop is finer (decision 0004)."""
 
 ROOM_CALLS_MAX = 2
 """Calls under way at once for one room: one on the server while the replies of the other are read.
@@ -27,8 +27,7 @@ More would only make smaller batches of the same requests."""
 
 CALLS_MAX = 32
 """Calls under way at once, per verb and worker. A room whose calls are slow holds up no other
-until that many are; a tenth as many would do for a store on this machine, not for one that is a
-millisecond away and has hundreds of rooms."""
+until that many are, and hundreds of rooms get through to a store that is a millisecond away."""
 
 PENDING_MAX = 8_192
 """Requests that may wait for a call, per verb and worker: a third of a second's worth at full
