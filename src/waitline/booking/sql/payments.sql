@@ -1,0 +1,145 @@
+-- name: begin_payment
+-- Note an attempt to pay, before anybody is charged. Of several at once, one begins (B4).
+-- locks: reservation
+-- returns: one row: outcome 'begun' with the payment; 'unknown', 'foreign', 'confirmed', 'cancelled',
+--   'expired', 'lapsed' (its time is over, and the sweeper comes), 'running', 'amount' otherwise
+WITH found AS MATERIALIZED (
+    SELECT r.reservation_id, r.user_id, r.state, r.amount, r.expires_at <= now() AS lapsed, c.room
+    FROM reservation AS r JOIN schedule USING (schedule_id) JOIN concert AS c USING (concert_id)
+    WHERE r.reservation_id = :reservation_id
+    FOR UPDATE OF r
+),
+made AS (
+    INSERT INTO payment (reservation_id, user_id, amount, method, look_at)
+    SELECT reservation_id, user_id, :amount, :method, now() + make_interval(secs => :patience_s)
+    FROM found
+    WHERE user_id = :user_id AND state = 'PENDING' AND NOT lapsed
+        AND (amount = :amount OR NOT :at_price)
+    ON CONFLICT (reservation_id) WHERE state IN ('PENDING', 'COMPLETED') DO NOTHING
+    RETURNING payment_id, charge_key, created_at
+),
+kept AS (
+    UPDATE reservation AS r SET paying_until = now() + make_interval(secs => :grace_s)
+    FROM made WHERE r.reservation_id = :reservation_id
+)
+SELECT
+    CASE
+        WHEN found.reservation_id IS NULL THEN 'unknown'
+        WHEN found.user_id <> :user_id THEN 'foreign'
+        WHEN found.state <> 'PENDING' THEN lower(found.state)
+        WHEN found.lapsed THEN 'lapsed'
+        WHEN made.payment_id IS NOT NULL THEN 'begun'
+        WHEN :at_price AND found.amount <> :amount THEN 'amount'
+        ELSE 'running'
+    END AS outcome,
+    made.payment_id, made.charge_key, made.created_at, found.amount AS price, found.room
+FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN made ON true;
+
+-- name: confirm_payment
+-- Note that the provider has charged. The reservation is confirmed, its seats are sold and the event
+-- is written in the same step (B2, B4, B5); where the reservation can no longer be confirmed, the
+-- money goes back. A repeat changes nothing.
+-- locks: reservation, payment, seat (those of the reservation)
+-- returns: one row: the payment as it is now; none if the charge is not ours
+WITH attempt AS (
+    SELECT payment_id, reservation_id FROM payment WHERE charge_key = :charge_key
+),
+found AS MATERIALIZED (
+    SELECT r.reservation_id, r.state, r.schedule_id FROM reservation AS r JOIN attempt USING (reservation_id)
+    FOR UPDATE OF r
+),
+settled AS (
+    UPDATE payment AS p SET
+        state = CASE
+            WHEN p.state = 'PENDING' AND found.state = 'PENDING' THEN 'COMPLETED' ELSE 'REFUNDING'
+        END,
+        provider_ref = :provider_ref, paid_at = now(), look_at = now(), looks = 0
+    FROM found
+    WHERE p.charge_key = :charge_key AND p.state IN ('PENDING', 'FAILED')
+    RETURNING p.payment_id, p.reservation_id, p.user_id, p.amount, p.state
+),
+confirmed AS (
+    UPDATE reservation AS r SET state = 'CONFIRMED', paying_until = NULL
+    FROM settled WHERE r.reservation_id = settled.reservation_id AND settled.state = 'COMPLETED'
+    RETURNING r.reservation_id, r.schedule_id
+),
+sold AS (
+    UPDATE seat SET state = 'OCCUPIED', changed = pg_current_xact_id()
+    FROM confirmed JOIN reserved_seat AS h USING (reservation_id)
+    WHERE seat.seat_id = h.seat_id AND h.live
+),
+told AS (
+    INSERT INTO outbox (topic, payload)
+    SELECT 'booking.payment.completed', jsonb_build_object(
+        'concertId', c.room, 'userId', settled.user_id::text,
+        'reservationId', settled.reservation_id, 'paymentId', settled.payment_id,
+        'amount', settled.amount)
+    FROM settled
+    JOIN confirmed USING (reservation_id)
+    JOIN schedule USING (schedule_id)
+    JOIN concert AS c USING (concert_id)
+    RETURNING event_no
+)
+SELECT p.payment_id, p.reservation_id, p.user_id, p.amount, p.method, p.created_at,
+    coalesce(settled.state, p.state) AS state,
+    CASE WHEN settled.payment_id IS NULL THEN p.paid_at ELSE now() END AS paid_at,
+    settled.payment_id IS NOT NULL AS changed,
+    (SELECT count(*) FROM told) AS events
+FROM payment AS p LEFT JOIN settled USING (payment_id)
+WHERE p.charge_key = :charge_key;
+
+-- name: fail_payment
+-- Note that the provider did not charge, and never will for this key: the reservation may be paid
+-- again until it expires.
+-- locks: reservation, payment
+-- returns: one row if the attempt was open
+WITH found AS MATERIALIZED (
+    SELECT r.reservation_id FROM reservation AS r
+    WHERE r.reservation_id
+        = (SELECT p.reservation_id FROM payment AS p WHERE p.charge_key = :charge_key)
+    FOR UPDATE
+),
+failed AS (
+    UPDATE payment AS p SET state = 'FAILED', reason = :reason
+    FROM found WHERE p.charge_key = :charge_key AND p.state = 'PENDING'
+    RETURNING p.payment_id, p.reservation_id
+),
+kept AS (
+    UPDATE reservation AS r SET paying_until = NULL
+    FROM failed WHERE r.reservation_id = failed.reservation_id
+)
+SELECT payment_id FROM failed;
+
+-- name: refunded_payment
+-- Note that the provider has given the money back.
+-- locks: payment
+-- returns: one row if it was being refunded
+UPDATE payment SET state = 'REFUNDED'
+WHERE charge_key = :charge_key AND state = 'REFUNDING'
+RETURNING payment_id;
+
+-- name: find_payment
+-- Read one payment.
+-- locks: nothing
+-- returns: one row, or none
+SELECT payment_id, reservation_id, user_id, amount, method, state, created_at, paid_at
+FROM payment WHERE payment_id = :payment_id;
+
+-- name: unsettled_payments
+-- Take attempts and refunds that should be settled by now, and put off the next look at each: twice
+-- as long at every look, so that a provider that is down is not asked in vain without an end.
+-- locks: payment (those that nobody else has)
+-- returns: one row per payment
+WITH due AS MATERIALIZED (
+    SELECT payment_id FROM payment
+    WHERE state IN ('PENDING', 'REFUNDING') AND look_at <= now()
+    ORDER BY look_at
+    LIMIT :chunk_max
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE payment AS p SET
+    looks = p.looks + 1,
+    look_at = now() + make_interval(secs => least(:pause_s * 2 ^ p.looks, :pause_max_s))
+FROM due WHERE p.payment_id = due.payment_id
+RETURNING p.payment_id, p.reservation_id, p.charge_key, p.provider_ref, p.amount, p.method, p.state,
+    p.looks, p.created_at;

