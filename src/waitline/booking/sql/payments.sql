@@ -1,4 +1,4 @@
--- name: begin_payment
+-- name: begin_payment(reservation_id, amount, method, patience_s, user_id, at_price, grace_s)^
 -- Note an attempt to pay, before anybody is charged. Of several at once, one begins (B4).
 -- locks: reservation
 -- returns: one row: outcome 'begun' with the payment; 'unknown', 'foreign', 'confirmed', 'cancelled',
@@ -35,7 +35,7 @@ SELECT
     made.payment_id, made.charge_key, made.created_at, found.amount AS price, found.room
 FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN made ON true;
 
--- name: confirm_payment
+-- name: confirm_payment(charge_key, provider_ref)^
 -- Note that the provider has charged. The reservation is confirmed, its seats are sold and the event
 -- is written in the same step (B2, B4, B5); where the reservation can no longer be confirmed, the
 -- money goes back. A repeat changes nothing.
@@ -88,7 +88,7 @@ SELECT p.payment_id, p.reservation_id, p.user_id, p.amount, p.method, p.created_
 FROM payment AS p LEFT JOIN settled USING (payment_id)
 WHERE p.charge_key = :charge_key;
 
--- name: fail_payment
+-- name: fail_payment(charge_key, reason)^
 -- Note that the provider did not charge, and never will for this key: the reservation may be paid
 -- again until it expires.
 -- locks: reservation, payment
@@ -110,7 +110,7 @@ kept AS (
 )
 SELECT payment_id FROM failed;
 
--- name: refunded_payment
+-- name: refunded_payment(charge_key)^
 -- Note that the provider has given the money back.
 -- locks: payment
 -- returns: one row if it was being refunded
@@ -118,14 +118,14 @@ UPDATE payment SET state = 'REFUNDED'
 WHERE charge_key = :charge_key AND state = 'REFUNDING'
 RETURNING payment_id;
 
--- name: find_payment
+-- name: find_payment(payment_id)^
 -- Read one payment.
 -- locks: nothing
 -- returns: one row, or none
 SELECT payment_id, reservation_id, user_id, amount, method, state, created_at, paid_at
 FROM payment WHERE payment_id = :payment_id;
 
--- name: unsettled_payments
+-- name: unsettled_payments(chunk_max, pause_s, pause_max_s)
 -- Take attempts and refunds that should be settled by now, and put off the next look at each: twice
 -- as long at every look, so that a provider that is down is not asked in vain without an end.
 -- locks: payment (those that nobody else has)

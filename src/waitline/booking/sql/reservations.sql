@@ -1,4 +1,4 @@
--- name: reserve
+-- name: reserve(seat_ids, schedule_id, user_id, hold_s)^
 -- Take seats for a visitor, all or none, in one reservation (B1).
 -- Seats are locked in the order of their ids, so reservations that overlap crosswise wait for each
 -- other and never for ever. The count of the visitor's seats is a row that is locked after them.
@@ -58,7 +58,7 @@ SELECT
     (SELECT count(*) FROM listed) AS seats
 FROM found LEFT JOIN asked ON true LEFT JOIN made ON true;
 
--- name: find_reservation
+-- name: find_reservation(reservation_id)^
 -- Read one reservation, with its seats.
 -- locks: nothing
 -- returns: one row, or none
@@ -72,7 +72,7 @@ JOIN reserved_seat AS h USING (reservation_id)
 WHERE r.reservation_id = :reservation_id
 GROUP BY r.reservation_id, s.concert_id, c.room;
 
--- name: cancel
+-- name: cancel(reservation_id, user_id)^
 -- Give up a reservation. One that is paid for goes on to be refunded: its seats are back on sale at
 -- once, its payment is REFUNDING until the provider has given the money back.
 -- locks: reservation, seat (by id), visitor_seats, payment
@@ -130,7 +130,7 @@ SELECT
     (SELECT count(*) FROM freed) AS seats
 FROM (SELECT 1) AS one LEFT JOIN found ON true;
 
--- name: expire
+-- name: expire(chunk_max)
 -- Put the seats of lapsed reservations back on sale: a chunk of those that lapsed first (B3).
 -- Whoever is paying keeps the seats until that is settled. Several sweepers may run at once.
 -- locks: reservation (those that nobody else has), seat (by id), visitor_seats (by key)

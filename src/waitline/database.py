@@ -1,0 +1,176 @@
+"""A pool of connections to PostgreSQL, and SQL statements by name; the only importer of the driver.
+
+Every statement is one round trip and one transaction: there is none that is opened here and ended
+there, so a process that dies leaves nothing half done.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from inspect import isasyncgen
+from typing import Any
+
+import aiosql
+import asyncpg
+
+from waitline.errors import Misconfigured, Unavailable
+
+CALL_TIMEOUT_S = 2.0
+"""How long one statement may take. The longest of ours takes milliseconds; a lock that is held for
+longer than this is held by a machine that hangs."""
+
+CONNECTIONS_MAX = 12
+"""Per process. Two cores run few statements at once, and the others wait for the disk: commits that
+wait together are written together."""
+
+WAITING_MAX = 500
+"""Statements that may wait for a connection, per process: half a second's worth. More are refused
+at once."""
+
+PATIENCE_S = 1.0
+"""How long a statement may wait for a connection."""
+
+Row = Mapping[str, Any]
+
+# What ends a statement without telling whether it was carried out, or before it was.
+_SILENCE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+def _nothing(_query: str, _seconds: float) -> None:
+    """Measure nothing."""
+
+
+class Database:
+    """A PostgreSQL server (15 or newer), reached by URL.
+
+    Args:
+        url: `postgresql://user:password@host:port/name`.
+        package: Whose `sql` folder holds the statements.
+        measure: Told the name of each statement and the seconds that it took.
+        connections_max: Most connections.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        package: str,
+        *,
+        measure: Callable[[str, float], None] = _nothing,
+        connections_max: int = CONNECTIONS_MAX,
+    ) -> None:
+        self._url = url
+        self._statements = aiosql.from_path(str(files(package).joinpath("sql")), "asyncpg")
+        self._measure = measure
+        self._connections_max = connections_max
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
+        self.waiting = 0
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """Connections that are open, and how many of them are in use."""
+        if self._pool is None:
+            return 0, 0
+        size = self._pool.get_size()
+        return size, size - self._pool.get_idle_size()
+
+    async def one(self, statement: str, **values: object) -> Row | None:
+        """Run a statement that answers with one row at most.
+
+        Raises:
+            Unavailable: No answer in time, or no connection. It may have been carried out.
+        """
+        row: Row | None = await self._run(statement, values)
+        return row
+
+    async def many(self, statement: str, **values: object) -> Sequence[Row]:
+        """Run a statement that answers with any number of rows, as few as it says.
+
+        Raises:
+            Unavailable: No answer in time, or no connection. It may have been carried out.
+        """
+        rows: Sequence[Row] = await self._run(statement, values)
+        return rows
+
+    async def _run(self, statement: str, values: Mapping[str, object]) -> Any:  # noqa: ANN401
+        query = getattr(self._statements, statement)
+        try:
+            async with self._connection() as connection:
+                started = time.perf_counter()
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    answer = query(connection, **values)
+                    # One row is awaited, many are iterated.
+                    answer = (
+                        [row async for row in answer]
+                        if isasyncgen(answer)
+                        else await answer
+                    )
+        except _SILENCE as error:
+            raise Unavailable(f"the database does not answer: {_told(error)}") from None
+        self._measure(statement, time.perf_counter() - started)
+        return answer
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a connection.
+
+        Raises:
+            Unavailable: Too many wait for one already.
+        """
+        if self.waiting >= WAITING_MAX:
+            raise Unavailable("too many requests wait for the database")
+        pool = self._pool or await self._open()
+        self.waiting += 1
+        try:
+            connection = await pool.acquire(timeout=PATIENCE_S)
+        finally:
+            self.waiting -= 1
+        try:
+            yield connection
+        finally:
+            await pool.release(connection, timeout=PATIENCE_S)
+
+    async def _open(self) -> asyncpg.Pool:
+        # The pool opens its first connection with the first statement, not with the process: a
+        # database that comes up later is found then.
+        async with self._opening:
+            if self._pool is None:
+                try:
+                    self._pool = await asyncpg.create_pool(
+                        self._url,
+                        min_size=1,
+                        max_size=self._connections_max,
+                        timeout=PATIENCE_S,
+                        command_timeout=CALL_TIMEOUT_S,
+                        server_settings={"application_name": "waitline"},
+                    )
+                except asyncpg.InvalidAuthorizationSpecificationError as error:
+                    raise Misconfigured(f"the database does not let us in: {error}") from None
+            return self._pool
+
+    async def close(self) -> None:
+        """Close the connections, after what is under way."""
+        if self._pool is not None:
+            try:
+                async with asyncio.timeout(CALL_TIMEOUT_S):
+                    await self._pool.close()
+            except TimeoutError:
+                self._pool.terminate()
+            self._pool = None
+
+
+def _told(error: BaseException) -> str:
+    return str(error) or type(error).__name__
