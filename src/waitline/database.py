@@ -113,11 +113,7 @@ class Database:
                 async with asyncio.timeout(CALL_TIMEOUT_S):
                     answer = query(connection, **values)
                     # One row is awaited, many are iterated.
-                    answer = (
-                        [row async for row in answer]
-                        if isasyncgen(answer)
-                        else await answer
-                    )
+                    answer = [row async for row in answer] if isasyncgen(answer) else await answer
         except _SILENCE as error:
             raise Unavailable(f"the database does not answer: {_told(error)}") from None
         self._measure(statement, time.perf_counter() - started)

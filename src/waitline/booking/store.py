@@ -1,0 +1,139 @@
+"""The box office's statements, one method each. What they must hold is said in sql/."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from waitline.booking.model import (
+    PaymentRunning,
+    Reservation,
+    ReservationForeign,
+    ReservationOver,
+    ReservationState,
+    ReservationUnknown,
+    ScheduleUnknown,
+    SeatTaken,
+    SeatUnknown,
+    TooManySeats,
+)
+from waitline.database import Database, Row
+from waitline.errors import Refused
+from waitline.ids import RoomId
+
+
+class Expired(NamedTuple):
+    """A reservation whose seats are back on sale."""
+
+    reservation_id: int
+    schedule_id: int
+    user_id: int
+
+
+# What each word of a statement is refused with. A test holds them against the statements' headers.
+RESERVE_REFUSED: dict[str, Callable[[Row], Refused]] = {
+    "no_schedule": lambda _row: ScheduleUnknown(),
+    "no_seat": lambda _row: SeatUnknown(),
+    "taken": lambda _row: SeatTaken(),
+    "limit": lambda row: TooManySeats(row["visitor_seats_max"]),
+}
+CANCEL_REFUSED: dict[str, Callable[[Row], Refused]] = {
+    "unknown": lambda _row: ReservationUnknown(),
+    "foreign": lambda _row: ReservationForeign(),
+    "paying": lambda _row: PaymentRunning(),
+    "over": lambda row: ReservationOver(ReservationState(row["state"])),
+}
+
+
+class Reservations:
+    """Who holds which seats.
+
+    Args:
+        database: Holds them.
+        hold_s: How long a reservation is held unpaid.
+    """
+
+    def __init__(self, database: Database, hold_s: float) -> None:
+        self._database = database
+        self._hold_s = hold_s
+
+    async def reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
+        """Hold seats for a visitor: all of them, or none.
+
+        Args:
+            schedule: Of which performance.
+            seats: 1 to `SEATS_MAX` different seats of it.
+            user: For whom.
+
+        Raises:
+            ScheduleUnknown, SeatUnknown, SeatTaken, TooManySeats: As they say; nothing is held.
+
+        Invariant:
+            B1.
+        """
+        row = await self._database.one(
+            "reserve",
+            seat_ids=sorted(seats),
+            schedule_id=schedule,
+            user_id=user,
+            hold_s=self._hold_s,
+        )
+        assert row is not None
+        if row["outcome"] != "reserved":
+            raise RESERVE_REFUSED[row["outcome"]](row)
+        return Reservation(
+            reservation_id=row["reservation_id"],
+            schedule_id=schedule,
+            user_id=user,
+            seat_ids=tuple(sorted(seats)),
+            state=ReservationState.PENDING,
+            amount=row["amount"],
+            created_at=row["created_at"],
+            expires_at=row["expires_at"],
+        )
+
+    async def find(self, reservation: int, user: int) -> Reservation:
+        """Return a visitor's reservation. One whose time is over reads as expired at once.
+
+        Raises:
+            ReservationUnknown, ReservationForeign: As they say.
+        """
+        row = await self._database.one("find_reservation", reservation_id=reservation)
+        if row is None:
+            raise ReservationUnknown
+        if row["user_id"] != user:
+            raise ReservationForeign
+        state = ReservationState(row["state"])
+        return Reservation(
+            reservation_id=reservation,
+            schedule_id=row["schedule_id"],
+            user_id=user,
+            seat_ids=tuple(row["seat_ids"]),
+            state=state,
+            amount=row["amount"],
+            created_at=row["created_at"],
+            expires_at=row["expires_at"],
+            room=RoomId(row["room"]),
+        )
+
+    async def cancel(self, reservation: int, user: int) -> ReservationState:
+        """Give a reservation up; what was paid for it goes back.
+
+        Returns:
+            What it was: PENDING, or CONFIRMED and to be refunded.
+
+        Raises:
+            ReservationUnknown, ReservationForeign, ReservationOver, PaymentRunning: As they say.
+        """
+        row = await self._database.one("cancel", reservation_id=reservation, user_id=user)
+        assert row is not None
+        if row["outcome"] in CANCEL_REFUSED:
+            raise CANCEL_REFUSED[row["outcome"]](row)
+        return ReservationState(row["state"])
+
+    async def expire(self, chunk_max: int) -> list[Expired]:
+        """Put the seats of at most `chunk_max` lapsed reservations back on sale.
+
+        Invariant:
+            B3.
+        """
+        rows = await self._database.many("expire", chunk_max=chunk_max)
+        return [Expired(**dict(row)) for row in rows]
