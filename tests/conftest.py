@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import databases
+from tests.databases import TestDatabase
 from tests.servers import Server, redis_binary, running
 
 
@@ -21,10 +23,19 @@ def valkey() -> Iterator[Server]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[TestDatabase]:
+    """The embedded PostgreSQL, with the box office's tables."""
+    with databases.running() as started:
+        yield started
+
+
 @pytest.fixture(autouse=True)
 def _empty_store(request: pytest.FixtureRequest) -> None:
-    """Empty the store before each test that uses one; Hypothesis clears between its examples."""
+    """Empty store and database before each test that uses them; Hypothesis clears between its examples."""
     for name in ("server", "valkey"):
         if name in request.fixturenames:
             used: Server = request.getfixturevalue(name)
             used.wait(used.clear())
+    if "postgres" in request.fixturenames:
+        request.getfixturevalue("postgres").empty()

@@ -48,7 +48,7 @@ class Reservation:
         amount: What all of it costs, in minor units.
         created_at: When it was made.
         expires_at: Until when it must be paid.
-        room: The waiting room that its visitor came through; empty where nobody asked.
+        room: The waiting room that its visitor came through.
     """
 
     reservation_id: int
@@ -59,7 +59,7 @@ class Reservation:
     amount: int
     created_at: datetime
     expires_at: datetime
-    room: RoomId = RoomId("")
+    room: RoomId
 
 
 class ConcertUnknown(Refused):

@@ -1,0 +1,81 @@
+"""How the box office's tables came to be: one SQL file a step, applied in order by Alembic.
+
+Each step only goes forward, and each may be applied while the older version still serves.
+
+versions/  what Alembic reads: names the steps and their order
+*.sql      the steps
+env.py     runs them, all in one transaction
+"""
+
+from importlib.resources import files
+
+import asyncpg
+from alembic import command, op
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.util import await_only
+
+from waitline.errors import Misconfigured, Unavailable
+
+CONNECT_S = 5.0
+"""How long the database may take to let us in."""
+
+_LOCK = 0x77616974
+"""Of those who migrate at once, one does, and the others find it done. Any number that nobody else
+locks in this database."""
+
+
+async def migrate(url: str) -> list[str]:
+    """Bring the tables of a database up to date.
+
+    Args:
+        url: As in `waitline.database.Database`.
+
+    Returns:
+        The steps that were applied, the first first; empty if it was up to date.
+
+    Raises:
+        Misconfigured: The database lets us not in, or has steps that this version does not know.
+        Unavailable: It does not answer.
+    """
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(url, timeout=CONNECT_S)
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
+    try:
+        async with engine.begin() as connection:
+            return await connection.run_sync(_upgraded)
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        raise Misconfigured(f"the database does not let us in: {error}") from None
+    except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
+        raise Unavailable(f"the database does not answer: {error}") from None
+    finally:
+        await engine.dispose()
+
+
+def _upgraded(connection: Connection) -> list[str]:
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    config = Config()
+    config.set_main_option("script_location", str(files("waitline.booking") / "migrations"))
+    config.attributes["connection"] = connection
+    known = [step.revision for step in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+    before = MigrationContext.configure(connection).get_current_revision()
+    if before is not None and before not in known:
+        raise Misconfigured(
+            f"the database is at step {before}, which this version of waitline does not know: "
+            "install the newer version that made it"
+        )
+    command.upgrade(config, "head")
+    return known[known.index(before) + 1 :] if before else known
+
+
+def run_file(name: str) -> None:
+    """Run one SQL file of this folder, for the step that names it."""
+    text = (files("waitline.booking") / "migrations" / name).read_text("utf-8")
+    driver = op.get_bind().connection.dbapi_connection.driver_connection  # type: ignore[union-attr]
+    # Several statements in one text are what only the driver itself takes.
+    await_only(driver.execute(text))  # type: ignore[union-attr]

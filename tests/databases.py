@@ -1,0 +1,78 @@
+"""A PostgreSQL of the tests' own, one process for the whole run, with the box office's tables."""
+
+import asyncio
+import tempfile
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+from waitline.booking.migrations import migrate
+from waitline.database import Database
+from waitline.embedded import Postgres
+
+T = TypeVar("T")
+
+# What migrations keep for themselves.
+_KEPT = "alembic_version"
+
+
+class TestDatabase:
+    """The server, with an event loop to call it from synchronous test code."""
+
+    __test__ = False
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._runner = asyncio.Runner()
+        self.database = Database(url, "waitline.booking")
+
+    def wait(self, call: Coroutine[Any, Any, T]) -> T:
+        """Run on this server's own loop; connections made in one call live on in the next."""
+        return self._runner.run(call)
+
+    async def sql(self, statement: str, *values: object) -> Sequence[asyncpg.Record]:
+        """Run any statement, past all that the box office would check."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            return await connection.fetch(statement, *values)
+        finally:
+            await connection.close()
+
+    def empty(self) -> None:
+        """Forget all rows; numbers begin at 1 again."""
+        self.wait(self._empty())
+
+    async def _empty(self) -> None:
+        rows = await self.sql(
+            "SELECT quote_ident(tablename) AS name FROM pg_tables "
+            "WHERE schemaname = 'public' AND tablename <> $1",
+            _KEPT,
+        )
+        names = ", ".join(row["name"] for row in rows)
+        await self.sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+
+    def close(self) -> None:
+        self.wait(self.database.close())
+        self._runner.close()
+
+
+@contextmanager
+def running() -> Iterator[TestDatabase]:
+    """Start a server in a folder of its own and make the tables."""
+    # pytest's own temporary folders are too deep for a socket, and longer to look at.
+    with tempfile.TemporaryDirectory(prefix="wl-pg-") as folder:
+        # Nothing here outlives the server, so nothing need be forced to the disk.
+        postgres = Postgres(Path(folder), fsync=False)
+        postgres.start()
+        try:
+            asyncio.run(migrate(postgres.url))
+            started = TestDatabase(postgres.url)
+            try:
+                yield started
+            finally:
+                started.close()
+        finally:
+            postgres.stop()
