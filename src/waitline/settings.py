@@ -15,15 +15,21 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from waitline.booking.model import HOLD_S
 from waitline.errors import Misconfigured
 from waitline.queue.model import Limits, Rules
 
 _DEFAULT = Limits()
 
 ServeMode = Literal["trial", "production"]
+PaymentProvider = Literal["sandbox", "stripe"]
+QueueDown = Literal["refuse", "admit"]
 
-OPERATOR_KEY_CHARS_MIN = 16
-"""A shorter operator key could be guessed over the network."""
+SECRET_CHARS_MIN = 16
+"""A shorter key or secret could be guessed over the network."""
+
+HOLD_S_MAX = 86_400.0
+"""A reservation held unpaid for longer than a day keeps its seats from everybody else."""
 
 
 class Settings(BaseSettings):
@@ -42,12 +48,22 @@ class Settings(BaseSettings):
         default=None,
         description="Valkey or Redis >= 7 of your own (unix:///…, redis://…, rediss://…)",
     )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL >= 15 of your own (postgresql://user:password@host:port/name)",
+    )
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
     queue_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         default=8081, description="Port of the queue service"
     )
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         default_factory=lambda: os.cpu_count() or 1, description="Processes of the queue service"
+    )
+    booking_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=8080, description="Port of the booking service"
+    )
+    booking_workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        default_factory=lambda: os.cpu_count() or 1, description="Processes of the booking service"
     )
     operator_key: SecretStr | None = Field(
         default=None,
@@ -66,6 +82,31 @@ class Settings(BaseSettings):
         default="second",
         description="When the disk has taken what the embedded server wrote: once a second, or "
         "before every reply. Either survives the death of any process",
+    )
+    payment_provider: PaymentProvider = Field(
+        default="sandbox", description="Who takes the money; the sandbox takes play money"
+    )
+    payment_url: str | None = Field(
+        default=None, description="Where the payment provider answers; stripe is known by itself"
+    )
+    payment_key: SecretStr | None = Field(
+        default=None, description="What the payment provider knows this shop by"
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="What the payment provider signs its messages to us with"
+    )
+    queue_url: str | None = Field(
+        default=None,
+        description="Queue service that the booking service asks about tokens (http://…); without "
+        "one it asks the store itself",
+    )
+    queue_down: QueueDown = Field(
+        default="refuse",
+        description="What happens to buyers while the queue does not answer: refuse them, or admit "
+        "them unasked",
+    )
+    hold_s: Annotated[float, Field(gt=0, le=HOLD_S_MAX)] = Field(
+        default=HOLD_S, description="How long a reservation is held unpaid, in s"
     )
     room_active_max: int = Field(default=_DEFAULT.active_max, description="Slots of a new room")
     room_admit_per_s: float = Field(
@@ -108,8 +149,13 @@ class Settings(BaseSettings):
 
     @property
     def metrics_dir(self) -> Path:
-        """Where the processes of this installation keep their figures."""
+        """Where the processes of the queue service and the admitter keep their figures."""
         return self.data_dir / "metrics"
+
+    @property
+    def booking_metrics_dir(self) -> Path:
+        """Where the processes of the booking service keep theirs."""
+        return self.data_dir / "booking-metrics"
 
     @property
     def keys_file(self) -> Path:
@@ -131,6 +177,38 @@ class Settings(BaseSettings):
             f"no store: nothing runs on {self.data_dir}. Start `waitline up`, or name your own "
             "server with --valkey-url"
         )
+
+    def database_address(self) -> str:
+        """Return the address of the database: the one chosen, else that of the running `up`.
+
+        Raises:
+            Misconfigured: None was chosen and none runs on the data folder.
+        """
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        noted = self.data_dir / "postgres.url"
+        if noted.exists():
+            return noted.read_text("utf-8").strip()
+        raise Misconfigured(
+            f"no database: nothing runs on {self.data_dir}. Start `waitline up`, or name your own "
+            "server with --database-url"
+        )
+
+    def require_payments(self) -> None:
+        """Check that payments can be taken: no secret has a default, so none can be forgotten.
+
+        Raises:
+            Misconfigured: Something that the provider needs was not chosen.
+        """
+        needed = ["payment_key", "webhook_secret"]
+        if self.payment_provider == "sandbox":
+            needed.append("payment_url")
+        for name in needed:
+            if getattr(self, name) is None:
+                raise Misconfigured(
+                    f"setting {name}: the payment provider {self.payment_provider!r} needs it. "
+                    f"Set WAITLINE_{name.upper()}, or start `waitline up`, which brings a sandbox"
+                )
 
 
 def read(**chosen: object) -> Settings:
@@ -156,12 +234,10 @@ def read(**chosen: object) -> Settings:
         raise Misconfigured(f"setting {name}: {first['msg']}") from None
     except ValueError as error:
         raise Misconfigured(f"setting room_{error}") from None
-    if settings.operator_key is not None:
-        length = len(settings.operator_key.get_secret_value())
-        if length < OPERATOR_KEY_CHARS_MIN:
-            raise Misconfigured(
-                f"setting operator_key: {OPERATOR_KEY_CHARS_MIN} characters at least"
-            )
+    for name in ("operator_key", "payment_key", "webhook_secret"):
+        secret: SecretStr | None = getattr(settings, name)
+        if secret is not None and len(secret.get_secret_value()) < SECRET_CHARS_MIN:
+            raise Misconfigured(f"setting {name}: {SECRET_CHARS_MIN} characters at least")
     return settings
 
 
@@ -188,22 +264,22 @@ def environment(settings: Settings) -> dict[str, str]:
         for name, value in settings
         if value is not None
     }
-    return {**os.environ, **chosen, "PROMETHEUS_MULTIPROC_DIR": str(settings.metrics_dir)}
+    return {**os.environ, **chosen}
 
 
-def share_metrics(settings: Settings, *, fresh: bool) -> None:
+def share_metrics(folder: Path, *, fresh: bool) -> None:
     """Let this process, and those that it starts, keep their figures in one folder.
 
     Must come before `waitline.telemetry` is imported.
 
     Args:
-        settings: Where the folder is.
+        folder: `Settings.metrics_dir` or `Settings.booking_metrics_dir`.
         fresh: Whether to forget the figures of processes that have ended.
     """
-    if fresh and os.environ.get("PROMETHEUS_MULTIPROC_DIR") is None:
-        shutil.rmtree(settings.metrics_dir, ignore_errors=True)
-    settings.metrics_dir.mkdir(parents=True, exist_ok=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.metrics_dir)
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 def operator_key(settings: Settings) -> str:

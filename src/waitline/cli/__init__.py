@@ -1,7 +1,8 @@
 """The command line: `waitline --help` teaches it.
 
 up.py        everything on this machine
-serve.py     the queue service and the admitter, one command each
+serve.py     the queue service, the booking service and the admitter, one command each
+migrate.py   the box office's tables
 rooms.py     the operators' verbs
 keys.py      the keys of tickets and passes
 audit.py     does the store keep its promises?
@@ -16,7 +17,7 @@ import sys
 import typer
 
 from waitline import __version__
-from waitline.cli import audit, bench, keys, rooms, serve, settings, simulate, up
+from waitline.cli import audit, bench, keys, migrate, rooms, serve, settings, simulate, up
 from waitline.errors import Misconfigured, WaitlineError
 
 app = typer.Typer(
@@ -29,7 +30,9 @@ app = typer.Typer(
 )
 app.command("up")(up.up)
 app.command("queue")(serve.queue)
+app.command("booking")(serve.booking)
 app.command("admitter")(serve.admitter)
+app.command("migrate")(migrate.migrate)
 app.add_typer(rooms.app, name="rooms")
 app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)

@@ -37,6 +37,25 @@ Workers = Annotated[
     int | None,
     typer.Option(help="Processes of the queue service; default: one per core", show_default=False),
 ]
+BookingPort = Annotated[
+    int | None, typer.Option(help="Port of the booking service; default 8080", show_default=False)
+]
+BookingWorkers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        help="Processes of the booking service; default: one per core",
+        show_default=False,
+    ),
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="PostgreSQL >= 15 of your own: postgresql://user@host:port/name. A password belongs "
+        "in WAITLINE_DATABASE_URL, where other users of the machine cannot read it",
+        show_default=False,
+    ),
+]
 Mode = Annotated[
     ServeMode | None,
     typer.Option(

@@ -1,4 +1,4 @@
-"""The queue service and the admitter, each as a command of its own for production."""
+"""The queue service, the booking service and the admitter, each a command of its own."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -58,18 +59,75 @@ def queue(
     )
     settings.store_url()
     chosen.operator_key(settings)
-    chosen.share_metrics(settings, fresh=True)
+    _serve(
+        "worker",
+        settings,
+        port=settings.queue_port,
+        workers=settings.workers,
+        metrics=settings.metrics_dir,
+        until_stdin_ends=until_stdin_ends,
+    )
+
+
+def booking(
+    mode: options.Mode = None,
+    host: options.Host = None,
+    booking_port: options.BookingPort = None,
+    workers: options.BookingWorkers = None,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    database_url: options.DatabaseUrl = None,
+    until_stdin_ends: options.UntilStdinEnds = False,
+) -> None:
+    """Run the booking service. In production mode unless told otherwise.
+
+    Its tables must have been made: `waitline migrate`. Secrets come from the environment alone.
+    """
+    settings = chosen.read(
+        mode=mode,
+        host=host,
+        booking_port=booking_port,
+        booking_workers=workers,
+        data_dir=data_dir,
+        valkey_url=valkey_url,
+        database_url=database_url,
+    )
+    settings.store_url()
+    settings.database_address()
+    settings.require_payments()
+    chosen.operator_key(settings)
+    _serve(
+        "booking_worker",
+        settings,
+        port=settings.booking_port,
+        workers=settings.booking_workers,
+        metrics=settings.booking_metrics_dir,
+        until_stdin_ends=until_stdin_ends,
+    )
+
+
+def _serve(
+    factory: str,
+    settings: chosen.Settings,
+    *,
+    port: int,
+    workers: int,
+    metrics: Path,
+    until_stdin_ends: bool,
+) -> None:
+    # Whoever wants us to stop with it has seen to the figures: not all of them are ours.
+    chosen.share_metrics(metrics, fresh=not until_stdin_ends)
     chosen.export(settings)
     options.log_to_stderr()
     _allow_many_connections()
     if until_stdin_ends:
         _stop_when_stdin_ends()
     uvicorn.run(
-        "waitline.cli.serve:worker",
+        f"waitline.cli.serve:{factory}",
         factory=True,
         host=settings.host,
-        port=settings.queue_port,
-        workers=settings.workers,
+        port=port,
+        workers=workers,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
@@ -108,14 +166,27 @@ def worker() -> "App":
     # has its settings.
     from waitline.web.app import Worker  # noqa: PLC0415
 
+    settings = _settled()
+    return Worker(settings, chosen.operator_key(settings))
+
+
+def booking_worker() -> "App":
+    """Make the application of one worker of the booking service; settings as in `worker`."""
+    from waitline.web.booking.app import BookingWorker  # noqa: PLC0415 - see `worker`
+
+    settings = _settled()
+    return BookingWorker(settings, chosen.operator_key(settings))
+
+
+def _settled() -> chosen.Settings:
+    """Read the settings, and make the process ready for its requests."""
     options.log_to_stderr()
-    settings = chosen.read()
     # What lives as long as the process need not be looked through again and again, and requests
     # leave little behind that only a collection would find.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_YOUNG)
-    return Worker(settings, chosen.operator_key(settings))
+    return chosen.read()
 
 
 def admitter(
@@ -126,7 +197,7 @@ def admitter(
     """Let visitors in, room by room. Run two for safety: they share the work."""
     settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
     url = settings.store_url()
-    chosen.share_metrics(settings, fresh=False)
+    chosen.share_metrics(settings.metrics_dir, fresh=False)
     options.log_to_stderr()
     if until_stdin_ends:
         _stop_when_stdin_ends()
