@@ -38,25 +38,38 @@ FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN made ON true;
 -- name: confirm_payment(charge_key, provider_ref)^
 -- Note that the provider has charged. The reservation is confirmed, its seats are sold and the event
 -- is written in the same step (B2, B4, B5); where the reservation can no longer be confirmed, the
--- money goes back. A repeat changes nothing.
--- locks: reservation, payment, seat (those of the reservation)
+-- money goes back. A repeat changes nothing, and sees what the first has done even if it waited for it.
+-- locks: reservation, seat (by id; those of the reservation), payment
 -- returns: one row: the payment as it is now; none if the charge is not ours
-WITH attempt AS (
-    SELECT payment_id, reservation_id FROM payment WHERE charge_key = :charge_key
+WITH found AS MATERIALIZED (
+    SELECT r.reservation_id, r.state, r.schedule_id FROM reservation AS r
+    WHERE r.reservation_id
+        = (SELECT p.reservation_id FROM payment AS p WHERE p.charge_key = :charge_key)
+    FOR UPDATE
 ),
-found AS MATERIALIZED (
-    SELECT r.reservation_id, r.state, r.schedule_id FROM reservation AS r JOIN attempt USING (reservation_id)
-    FOR UPDATE OF r
+held AS MATERIALIZED (
+    SELECT s.seat_id
+    FROM found JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
+    WHERE found.state = 'PENDING' AND h.live
+    ORDER BY s.seat_id
+    FOR UPDATE OF s
+),
+attempt AS MATERIALIZED (
+    SELECT p.payment_id, p.state, p.paid_at
+    FROM payment AS p, found, (SELECT count(*) FROM held) AS after
+    WHERE p.charge_key = :charge_key
+    FOR UPDATE OF p
 ),
 settled AS (
     UPDATE payment AS p SET
         state = CASE
-            WHEN p.state = 'PENDING' AND found.state = 'PENDING' THEN 'COMPLETED' ELSE 'REFUNDING'
+            WHEN attempt.state = 'PENDING' AND found.state = 'PENDING' THEN 'COMPLETED'
+            ELSE 'REFUNDING'
         END,
         provider_ref = :provider_ref, paid_at = now(), look_at = now(), looks = 0
-    FROM found
-    WHERE p.charge_key = :charge_key AND p.state IN ('PENDING', 'FAILED')
-    RETURNING p.payment_id, p.reservation_id, p.user_id, p.amount, p.state
+    FROM attempt, found
+    WHERE p.payment_id = attempt.payment_id AND attempt.state IN ('PENDING', 'FAILED')
+    RETURNING p.payment_id, p.user_id, p.amount, p.state, p.paid_at, p.reservation_id
 ),
 confirmed AS (
     UPDATE reservation AS r SET state = 'CONFIRMED', paying_until = NULL
@@ -65,8 +78,7 @@ confirmed AS (
 ),
 sold AS (
     UPDATE seat SET state = 'OCCUPIED', changed = pg_current_xact_id()
-    FROM confirmed JOIN reserved_seat AS h USING (reservation_id)
-    WHERE seat.seat_id = h.seat_id AND h.live
+    FROM confirmed, held WHERE seat.seat_id = held.seat_id
 ),
 told AS (
     INSERT INTO outbox (topic, payload)
@@ -81,12 +93,11 @@ told AS (
     RETURNING event_no
 )
 SELECT p.payment_id, p.reservation_id, p.user_id, p.amount, p.method, p.created_at,
-    coalesce(settled.state, p.state) AS state,
-    CASE WHEN settled.payment_id IS NULL THEN p.paid_at ELSE now() END AS paid_at,
+    coalesce(settled.state, attempt.state) AS state,
+    coalesce(settled.paid_at, attempt.paid_at) AS paid_at,
     settled.payment_id IS NOT NULL AS changed,
     (SELECT count(*) FROM told) AS events
-FROM payment AS p LEFT JOIN settled USING (payment_id)
-WHERE p.charge_key = :charge_key;
+FROM payment AS p JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment_id);
 
 -- name: fail_payment(charge_key, reason)^
 -- Note that the provider did not charge, and never will for this key: the reservation may be paid
@@ -127,7 +138,8 @@ FROM payment WHERE payment_id = :payment_id;
 
 -- name: unsettled_payments(chunk_max, pause_s, pause_max_s)
 -- Take attempts and refunds that should be settled by now, and put off the next look at each: twice
--- as long at every look, so that a provider that is down is not asked in vain without an end.
+-- as long at every look, so that a provider that is down is not asked in vain without an end. The
+-- exponent is bounded, or a day of looks would be a number too large for the database.
 -- locks: payment (those that nobody else has)
 -- returns: one row per payment
 WITH due AS MATERIALIZED (
@@ -139,7 +151,7 @@ WITH due AS MATERIALIZED (
 )
 UPDATE payment AS p SET
     looks = p.looks + 1,
-    look_at = now() + make_interval(secs => least(:pause_s * 2 ^ p.looks, :pause_max_s))
+    look_at = now() + make_interval(secs => least(:pause_s * 2 ^ least(p.looks, 20), :pause_max_s))
 FROM due WHERE p.payment_id = due.payment_id
 RETURNING p.payment_id, p.reservation_id, p.charge_key, p.provider_ref, p.amount, p.method, p.state,
     p.looks, p.created_at;
