@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from waitline.booking.model import (
+    SEATS_MAX,
     PaymentRunning,
     Reservation,
     ReservationForeign,
@@ -16,8 +17,11 @@ from waitline.booking.model import (
     TooManySeats,
 )
 from waitline.database import Database, Row
-from waitline.errors import Refused
+from waitline.errors import Refused, Unavailable
 from waitline.ids import RoomId
+
+CANCEL_TRIES = 3
+"""Once more suffices after a payment was confirmed in between; nothing else is confirmed twice."""
 
 
 class Expired(NamedTuple):
@@ -69,9 +73,11 @@ class Reservations:
         Invariant:
             B1.
         """
+        seat_ids = sorted(set(seats))
+        assert 0 < len(seat_ids) == len(seats) <= SEATS_MAX
         row = await self._database.one(
             "reserve",
-            seat_ids=sorted(seats),
+            seat_ids=seat_ids,
             schedule_id=schedule,
             user_id=user,
             hold_s=self._hold_s,
@@ -83,15 +89,19 @@ class Reservations:
             reservation_id=row["reservation_id"],
             schedule_id=schedule,
             user_id=user,
-            seat_ids=tuple(sorted(seats)),
+            seat_ids=tuple(seat_ids),
             state=ReservationState.PENDING,
             amount=row["amount"],
             created_at=row["created_at"],
             expires_at=row["expires_at"],
+            room=RoomId(row["room"]),
         )
 
     async def find(self, reservation: int, user: int) -> Reservation:
-        """Return a visitor's reservation. One whose time is over reads as expired at once.
+        """Return a visitor's reservation.
+
+        One whose time is over reads as expired at once, though its seats are back on sale only when
+        the sweeper has come; while it is being paid for, it is held.
 
         Raises:
             ReservationUnknown, ReservationForeign: As they say.
@@ -101,13 +111,12 @@ class Reservations:
             raise ReservationUnknown
         if row["user_id"] != user:
             raise ReservationForeign
-        state = ReservationState(row["state"])
         return Reservation(
             reservation_id=reservation,
             schedule_id=row["schedule_id"],
             user_id=user,
             seat_ids=tuple(row["seat_ids"]),
-            state=state,
+            state=ReservationState.EXPIRED if row["lapsed"] else ReservationState(row["state"]),
             amount=row["amount"],
             created_at=row["created_at"],
             expires_at=row["expires_at"],
@@ -123,11 +132,14 @@ class Reservations:
         Raises:
             ReservationUnknown, ReservationForeign, ReservationOver, PaymentRunning: As they say.
         """
-        row = await self._database.one("cancel", reservation_id=reservation, user_id=user)
-        assert row is not None
-        if row["outcome"] in CANCEL_REFUSED:
-            raise CANCEL_REFUSED[row["outcome"]](row)
-        return ReservationState(row["state"])
+        for _ in range(CANCEL_TRIES):
+            row = await self._database.one("cancel", reservation_id=reservation, user_id=user)
+            assert row is not None
+            if row["outcome"] in CANCEL_REFUSED:
+                raise CANCEL_REFUSED[row["outcome"]](row)
+            if row["outcome"] != "again":
+                return ReservationState(row["state"])
+        raise Unavailable("the payment of a confirmed reservation is not to be seen")
 
     async def expire(self, chunk_max: int) -> list[Expired]:
         """Put the seats of at most `chunk_max` lapsed reservations back on sale.

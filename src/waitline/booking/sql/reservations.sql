@@ -6,8 +6,10 @@
 -- returns: one row: outcome 'reserved' with the reservation; 'no_schedule', 'no_seat', 'taken',
 --   'limit' (most seats a visitor may hold) otherwise
 WITH asked AS (
-    SELECT schedule_id, visitor_seats_max, cardinality(:seat_ids::bigint[]) AS wanted
-    FROM schedule WHERE schedule_id = :schedule_id
+    SELECT s.schedule_id, s.visitor_seats_max, c.room,
+        cardinality(:seat_ids::bigint[]) AS wanted
+    FROM schedule AS s JOIN concert AS c USING (concert_id)
+    WHERE s.schedule_id = :schedule_id
 ),
 locked AS MATERIALIZED (
     SELECT seat_id, state, price FROM seat
@@ -54,39 +56,56 @@ SELECT
         ELSE 'limit'
     END AS outcome,
     made.reservation_id, made.amount, made.created_at, made.expires_at,
-    asked.visitor_seats_max,
+    asked.visitor_seats_max, asked.room,
     (SELECT count(*) FROM listed) AS seats
 FROM found LEFT JOIN asked ON true LEFT JOIN made ON true;
 
 -- name: find_reservation(reservation_id)^
--- Read one reservation, with its seats.
+-- Read one reservation, with its seats. It has lapsed when its time is over and nobody is paying: the
+-- sweeper comes within the second.
 -- locks: nothing
 -- returns: one row, or none
 SELECT r.reservation_id, r.schedule_id, r.user_id, r.state, r.amount, r.created_at, r.expires_at,
-    r.expires_at <= now() AS lapsed, s.concert_id, c.room,
+    r.state = 'PENDING' AND r.expires_at <= now() AND coalesce(r.paying_until <= now(), true)
+        AS lapsed,
+    c.room,
     array_agg(h.seat_id ORDER BY h.seat_id) AS seat_ids
 FROM reservation AS r
 JOIN schedule AS s USING (schedule_id)
 JOIN concert AS c USING (concert_id)
 JOIN reserved_seat AS h USING (reservation_id)
 WHERE r.reservation_id = :reservation_id
-GROUP BY r.reservation_id, s.concert_id, c.room;
+GROUP BY r.reservation_id, c.room;
 
 -- name: cancel(reservation_id, user_id)^
 -- Give up a reservation. One that is paid for goes on to be refunded: its seats are back on sale at
 -- once, its payment is REFUNDING until the provider has given the money back.
+-- Only what is locked is seen as it is now, everything else as it was when the statement began. A
+-- statement that has waited while the reservation was paid for does not see that payment: it does
+-- nothing, and the next one does.
 -- locks: reservation, seat (by id), visitor_seats, payment
 -- returns: one row: outcome 'cancelled' or 'refunding'; 'unknown', 'foreign' (another user's),
---   'paying' (a payment is under way), 'over' (cancelled or expired before) otherwise
+--   'paying' (a payment is under way), 'over' (cancelled or expired before, or lapsed), 'again'
+--   (paid for while this waited: nothing was done) otherwise
 WITH found AS MATERIALIZED (
-    SELECT reservation_id, schedule_id, user_id, state,
-        coalesce(paying_until > now(), false) AS paying
+    SELECT reservation_id, schedule_id, user_id,
+        coalesce(paying_until > now(), false) AS paying,
+        CASE
+            WHEN state = 'PENDING' AND expires_at <= now() AND coalesce(paying_until <= now(), true)
+            THEN 'EXPIRED' ELSE state
+        END AS state
     FROM reservation WHERE reservation_id = :reservation_id
     FOR UPDATE
 ),
+paid AS (
+    SELECT payment_id FROM found JOIN payment USING (reservation_id)
+    WHERE payment.state = 'COMPLETED'
+),
 due AS (
     SELECT * FROM found
-    WHERE user_id = :user_id AND (state = 'CONFIRMED' OR (state = 'PENDING' AND NOT paying))
+    WHERE user_id = :user_id AND (
+        (state = 'PENDING' AND NOT paying) OR (state = 'CONFIRMED' AND EXISTS (SELECT FROM paid))
+    )
 ),
 held AS MATERIALIZED (
     SELECT s.seat_id, h.reservation_id
@@ -114,13 +133,13 @@ closed AS (
 ),
 refunding AS (
     UPDATE payment AS p SET state = 'REFUNDING', look_at = now(), looks = 0
-    FROM due WHERE p.reservation_id = due.reservation_id AND p.state = 'COMPLETED'
-    RETURNING p.payment_id
+    FROM due JOIN paid ON true WHERE p.payment_id = paid.payment_id
 )
 SELECT
     CASE
         WHEN found.reservation_id IS NULL THEN 'unknown'
         WHEN found.user_id <> :user_id THEN 'foreign'
+        WHEN found.state = 'CONFIRMED' AND due.reservation_id IS NULL THEN 'again'
         WHEN found.state = 'CONFIRMED' THEN 'refunding'
         WHEN found.state <> 'PENDING' THEN 'over'
         WHEN found.paying THEN 'paying'
@@ -128,7 +147,7 @@ SELECT
     END AS outcome,
     found.state, found.schedule_id,
     (SELECT count(*) FROM freed) AS seats
-FROM (SELECT 1) AS one LEFT JOIN found ON true;
+FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN due ON true;
 
 -- name: expire(chunk_max)
 -- Put the seats of lapsed reservations back on sale: a chunk of those that lapsed first (B3).
