@@ -53,6 +53,10 @@ def _nothing(_query: str, _seconds: float) -> None:
     """Measure nothing."""
 
 
+class Duplicate(Exception):  # noqa: N818 - reads as the outcome it is
+    """A row would be there twice; nothing was written. The message names it."""
+
+
 class Database:
     """A PostgreSQL server (15 or newer), reached by URL.
 
@@ -87,33 +91,44 @@ class Database:
         size = self._pool.get_size()
         return size, size - self._pool.get_idle_size()
 
-    async def one(self, statement: str, **values: object) -> Row | None:
+    async def one(
+        self, statement: str, *, within_s: float = CALL_TIMEOUT_S, **values: object
+    ) -> Row | None:
         """Run a statement that answers with one row at most.
 
+        Args:
+            statement: Its name.
+            within_s: How long it may take.
+            values: What it asks for, by name.
+
         Raises:
+            Duplicate: A unique constraint says no.
             Unavailable: No answer in time, or no connection. It may have been carried out.
         """
-        row: Row | None = await self._run(statement, values)
+        row: Row | None = await self._run(statement, values, within_s)
         return row
 
     async def many(self, statement: str, **values: object) -> Sequence[Row]:
         """Run a statement that answers with any number of rows, as few as it says.
 
         Raises:
+            Duplicate: A unique constraint says no.
             Unavailable: No answer in time, or no connection. It may have been carried out.
         """
-        rows: Sequence[Row] = await self._run(statement, values)
+        rows: Sequence[Row] = await self._run(statement, values, CALL_TIMEOUT_S)
         return rows
 
-    async def _run(self, statement: str, values: Mapping[str, object]) -> Any:  # noqa: ANN401
+    async def _run(self, statement: str, values: Mapping[str, object], within_s: float) -> Any:  # noqa: ANN401
         query = getattr(self._statements, statement)
         try:
             async with self._connection() as connection:
                 started = time.perf_counter()
-                async with asyncio.timeout(CALL_TIMEOUT_S):
+                async with asyncio.timeout(within_s):
                     answer = query(connection, **values)
                     # One row is awaited, many are iterated.
                     answer = [row async for row in answer] if isasyncgen(answer) else await answer
+        except asyncpg.UniqueViolationError as error:
+            raise Duplicate(error.detail or str(error)) from None
         except _SILENCE as error:
             raise Unavailable(f"the database does not answer: {_told(error)}") from None
         self._measure(statement, time.perf_counter() - started)
@@ -150,7 +165,6 @@ class Database:
                         min_size=1,
                         max_size=self._connections_max,
                         timeout=PATIENCE_S,
-                        command_timeout=CALL_TIMEOUT_S,
                         server_settings={"application_name": "waitline"},
                     )
                 except asyncpg.InvalidAuthorizationSpecificationError as error:
