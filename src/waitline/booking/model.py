@@ -1,5 +1,6 @@
 """What the box office sells and what it refuses. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +17,16 @@ VISITOR_SEATS = 4
 
 HOLD_S = 300.0
 """How long a reservation is held unpaid. Source: the wire contract."""
+
+
+SCHEDULE_SEATS_MAX = 100_000
+"""Most seats in a schedule: a stadium. What is kept and sent of each seat is bounded by this."""
+
+TITLE_CHARS_MAX = 200
+"""Of a concert's title, and of its venue."""
+
+ROOM_BYTES_MAX = 128
+"""Of a waiting room's name. Source: the wire contract."""
 
 
 class SeatState(StrEnum):
@@ -62,12 +73,122 @@ class Reservation:
     room: RoomId
 
 
+@dataclass(frozen=True, slots=True)
+class Concert:
+    """What is on.
+
+    Attributes:
+        concert_id: Its number.
+        title: What it is called.
+        venue: Where it is; empty if nobody said.
+        room: The waiting room that its visitors come through.
+    """
+
+    concert_id: int
+    title: str
+    venue: str
+    room: RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One performance of a concert.
+
+    Attributes:
+        schedule_id: Its number.
+        concert_id: Of which concert.
+        room: The concert's waiting room.
+        starts_at: When it begins.
+        visitor_seats_max: Seats that one visitor may hold or own of it.
+    """
+
+    schedule_id: int
+    concert_id: int
+    room: RoomId
+    starts_at: datetime
+    visitor_seats_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewSeat:
+    """A seat that is to be sold.
+
+    Attributes:
+        section: Part of the house, 1 to 50 characters.
+        row: Name of its row there, 1 to 20 characters.
+        position: From 1, counted along the row: seats whose positions differ by one are neighbours.
+        number: What the visitor knows it by, once in a schedule, 1 to 50 characters.
+        grade: What its price depends on, 1 to 20 characters.
+        price: In minor units.
+    """
+
+    section: str
+    row: str
+    position: int
+    number: str
+    grade: str
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Seats of one grade and price in one part of the house, counted.
+
+    Attributes:
+        section: Part of the house.
+        grade: The seats' grade.
+        price: Of each, in minor units.
+        total: How many there are.
+        available: How many may be taken now.
+    """
+
+    section: str
+    grade: str
+    price: int
+    total: int
+    available: int
+
+
 class ConcertUnknown(Refused):
     """There is no such concert."""
 
 
 class ScheduleUnknown(Refused):
     """There is no such schedule."""
+
+
+class DetailInvalid(Refused):
+    """A concert or schedule cannot be as it was described.
+
+    Attributes:
+        name: What of it: title, venue, room or visitor_seats_max.
+        reason: What it must be.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+
+class SeatMapInvalid(Refused):
+    """A seat map cannot be read, or not be imported; nothing of it was.
+
+    Attributes:
+        errors: Each one line that names the line of the map, where there is one, and what to do.
+    """
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__(*errors)
+        self.errors = tuple(errors)
+
+
+class GradeUnknown(Refused):
+    """The schedule has no seats of this grade."""
+
+
+class SoldOut(Refused):
+    """Fewer seats of this grade are left than were asked for."""
 
 
 class SeatUnknown(Refused):
