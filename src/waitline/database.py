@@ -108,14 +108,21 @@ class Database:
         row: Row | None = await self._run(statement, values, within_s)
         return row
 
-    async def many(self, statement: str, **values: object) -> Sequence[Row]:
+    async def many(
+        self, statement: str, *, within_s: float = CALL_TIMEOUT_S, **values: object
+    ) -> Sequence[Row]:
         """Run a statement that answers with any number of rows, as few as it says.
+
+        Args:
+            statement: Its name.
+            within_s: How long it may take.
+            values: What it asks for, by name.
 
         Raises:
             Duplicate: A unique constraint says no.
             Unavailable: No answer in time, or no connection. It may have been carried out.
         """
-        rows: Sequence[Row] = await self._run(statement, values, CALL_TIMEOUT_S)
+        rows: Sequence[Row] = await self._run(statement, values, within_s)
         return rows
 
     async def _run(self, statement: str, values: Mapping[str, object], within_s: float) -> Any:  # noqa: ANN401
