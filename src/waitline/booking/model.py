@@ -233,3 +233,74 @@ class ReservationOver(Refused):
 
 class PaymentRunning(Refused):
     """A payment of the reservation is under way."""
+
+
+class PaymentState(StrEnum):
+    """Where a payment stands."""
+
+    PENDING = "PENDING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    REFUNDING = "REFUNDING"
+    REFUNDED = "REFUNDED"
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """An attempt to pay for a reservation.
+
+    Attributes:
+        payment_id: Its number.
+        reservation_id: For what.
+        user_id: Who pays.
+        amount: In minor units.
+        method: How, in the provider's words.
+        state: Where it stands; REFUNDING is on the way to REFUNDED.
+        created_at: When it was begun.
+        paid_at: When the money was taken, if it was.
+    """
+
+    payment_id: int
+    reservation_id: int
+    user_id: int
+    amount: int
+    method: str
+    state: PaymentState
+    created_at: datetime
+    paid_at: datetime | None
+
+
+class AlreadyPaid(Refused):
+    """The reservation is confirmed."""
+
+
+class ReservationLapsed(Refused):
+    """The time of the reservation is over, though its seats are not yet back on sale."""
+
+
+class AmountWrong(Refused):
+    """The amount is not the price, or not above zero.
+
+    Attributes:
+        price: What the reservation costs, in minor units.
+    """
+
+    def __init__(self, price: int) -> None:
+        super().__init__(price)
+        self.price = price
+
+
+class Declined(Refused):
+    """No money was taken, or it goes back; the reservation can be paid until it expires.
+
+    Attributes:
+        reason: What the provider says.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PaymentUnknown(Refused):
+    """There is no such payment."""

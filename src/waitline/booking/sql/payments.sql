@@ -4,19 +4,20 @@
 -- returns: one row: outcome 'begun' with the payment; 'unknown', 'foreign', 'confirmed', 'cancelled',
 --   'expired', 'lapsed' (its time is over, and the sweeper comes), 'running', 'amount' otherwise
 WITH found AS MATERIALIZED (
-    SELECT r.reservation_id, r.user_id, r.state, r.amount, r.expires_at <= now() AS lapsed, c.room
-    FROM reservation AS r JOIN schedule USING (schedule_id) JOIN concert AS c USING (concert_id)
-    WHERE r.reservation_id = :reservation_id
-    FOR UPDATE OF r
+    SELECT reservation_id, user_id, state, amount, expires_at <= now() AS lapsed
+    FROM reservation
+    WHERE reservation_id = :reservation_id
+    FOR UPDATE
 ),
 made AS (
     INSERT INTO payment (reservation_id, user_id, amount, method, look_at)
-    SELECT reservation_id, user_id, :amount, :method, now() + make_interval(secs => :patience_s)
+    SELECT reservation_id, user_id, :amount::bigint, :method,
+        now() + make_interval(secs => :patience_s)
     FROM found
     WHERE user_id = :user_id AND state = 'PENDING' AND NOT lapsed
-        AND (amount = :amount OR NOT :at_price)
+        AND :amount::bigint > 0 AND (amount = :amount::bigint OR NOT :at_price)
     ON CONFLICT (reservation_id) WHERE state IN ('PENDING', 'COMPLETED') DO NOTHING
-    RETURNING payment_id, charge_key, created_at
+    RETURNING payment_id, charge_key
 ),
 kept AS (
     UPDATE reservation AS r SET paying_until = now() + make_interval(secs => :grace_s)
@@ -29,10 +30,10 @@ SELECT
         WHEN found.state <> 'PENDING' THEN lower(found.state)
         WHEN found.lapsed THEN 'lapsed'
         WHEN made.payment_id IS NOT NULL THEN 'begun'
-        WHEN :at_price AND found.amount <> :amount THEN 'amount'
+        WHEN :amount::bigint <= 0 OR (:at_price AND found.amount <> :amount::bigint) THEN 'amount'
         ELSE 'running'
     END AS outcome,
-    made.payment_id, made.charge_key, made.created_at, found.amount AS price, found.room
+    made.payment_id, made.charge_key, found.amount AS price
 FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN made ON true;
 
 -- name: confirm_payment(charge_key, provider_ref)^
@@ -40,7 +41,8 @@ FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN made ON true;
 -- is written in the same step (B2, B4, B5); where the reservation can no longer be confirmed, the
 -- money goes back. A repeat changes nothing, and sees what the first has done even if it waited for it.
 -- locks: reservation, seat (by id; those of the reservation), payment
--- returns: one row: the payment as it is now; none if the charge is not ours
+-- returns: one row: the payment as it is now, and how the reservation stood before; none if the charge
+--   is not ours
 WITH found AS MATERIALIZED (
     SELECT r.reservation_id, r.state, r.schedule_id FROM reservation AS r
     WHERE r.reservation_id
@@ -90,14 +92,13 @@ told AS (
     JOIN confirmed USING (reservation_id)
     JOIN schedule USING (schedule_id)
     JOIN concert AS c USING (concert_id)
-    RETURNING event_no
 )
 SELECT p.payment_id, p.reservation_id, p.user_id, p.amount, p.method, p.created_at,
     coalesce(settled.state, attempt.state) AS state,
     coalesce(settled.paid_at, attempt.paid_at) AS paid_at,
-    settled.payment_id IS NOT NULL AS changed,
-    (SELECT count(*) FROM told) AS events
-FROM payment AS p JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment_id);
+    found.state AS reservation_state
+FROM payment AS p CROSS JOIN found
+JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment_id);
 
 -- name: fail_payment(charge_key, reason)^
 -- Note that the provider did not charge, and never will for this key: the reservation may be paid
@@ -153,5 +154,5 @@ UPDATE payment AS p SET
     looks = p.looks + 1,
     look_at = now() + make_interval(secs => least(:pause_s * 2 ^ least(p.looks, 20), :pause_max_s))
 FROM due WHERE p.payment_id = due.payment_id
-RETURNING p.payment_id, p.reservation_id, p.charge_key, p.provider_ref, p.amount, p.method, p.state,
-    p.looks, p.created_at;
+RETURNING p.payment_id, p.charge_key, p.provider_ref, p.amount, p.state, p.looks,
+    extract(epoch FROM now() - p.created_at)::float8 AS age_s;

@@ -1,0 +1,271 @@
+"""Paying for a reservation, whatever becomes of the provider, the caller or this process (B2, B4).
+
+    begin_payment ──> the provider ──> confirm_payment ──> COMPLETED ──cancel──> REFUNDING
+          │          (no transaction)        └─ the reservation was lost ───────────^  │
+          └── fail_payment ──> FAILED ─ a charge that comes to light later ─────────┘  └> REFUNDED
+
+An attempt is noted before anybody is charged, and stays PENDING until it is known whether the money
+was taken. Three may find that out: the call that began it, the provider's message, and the
+reconciler, which asks about whatever the others have left. All of them use the same statements, so
+it does not matter who comes first, or how often.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Never
+from uuid import UUID
+
+import structlog
+
+from waitline.booking.model import (
+    AlreadyPaid,
+    AmountWrong,
+    Declined,
+    Payment,
+    PaymentRunning,
+    PaymentState,
+    PaymentUnknown,
+    ReservationForeign,
+    ReservationLapsed,
+    ReservationOver,
+    ReservationState,
+    ReservationUnknown,
+)
+from waitline.database import Database, Row
+from waitline.errors import Refused, Unavailable
+from waitline.payments.model import REASON_CHARS_MAX, Charged, NotCharged, Refunded
+from waitline.payments.provider import CALL_TIMEOUT_S, Provider
+
+UNDER_WAY_MAX = 256
+"""Payments that one process has under way. More are refused before they are noted: they would wait
+for a connection to the provider until their time is over."""
+
+PATIENCE_S = CALL_TIMEOUT_S + 5.0
+"""How long an attempt is left to the call that began it: the provider's time and that of our own
+statements. With less, the reconciler asks about charges that are just being made."""
+
+GRACE_S = 60.0
+"""How long an attempt keeps the seats beyond the reservation's own time: four looks of the
+reconciler. What is not known by then goes back on sale, and what was charged goes back too."""
+
+TICK_S = 1.0
+"""Between two looks for what is to be settled, so that a refund begins within about a second."""
+
+CHUNK_MAX = 32
+"""Payments settled at once: half of the connections to the provider, so that visitors find the
+other half free."""
+
+PAUSE_S = 5.0
+PAUSE_MAX_S = 600.0
+"""Between the first two looks at one payment, and the longest. A provider that was down for an hour
+is asked about each payment within ten minutes of its return."""
+
+GIVE_UP_S = 3_600.0
+"""Age at which an attempt that the provider has not heard of counts as failed. No request is on its
+way for that long; should it be charged after all, the provider's message leads to a refund."""
+
+log = structlog.get_logger()
+
+# What each word of `begin_payment` is refused with. A test holds them against the header.
+BEGIN_REFUSED: dict[str, Callable[[Row], Refused]] = {
+    "unknown": lambda _row: ReservationUnknown(),
+    "foreign": lambda _row: ReservationForeign(),
+    "confirmed": lambda _row: AlreadyPaid(),
+    "cancelled": lambda _row: ReservationOver(ReservationState.CANCELLED),
+    "expired": lambda _row: ReservationOver(ReservationState.EXPIRED),
+    "lapsed": lambda _row: ReservationLapsed(),
+    "running": lambda _row: PaymentRunning(),
+    "amount": lambda row: AmountWrong(row["price"]),
+}
+
+
+class Checkout:
+    """Takes payments, and settles those that were left open.
+
+    Args:
+        database: Holds reservations and payments.
+        provider: Takes the money.
+        at_price: Whether the amount must be the price (B6).
+    """
+
+    def __init__(self, database: Database, provider: Provider, *, at_price: bool) -> None:
+        self._database = database
+        self._provider = provider
+        self._at_price = at_price
+        self._under_way = 0
+
+    async def pay(self, reservation_id: int, user_id: int, amount: int, method: str) -> Payment:
+        """Charge a visitor and confirm the reservation.
+
+        Whoever calls may be cancelled, or get no answer: the reconciler settles what was begun.
+
+        Args:
+            reservation_id: What is paid for.
+            user_id: Who pays.
+            amount: In minor units.
+            method: How, in the provider's words, 1 to 50 characters.
+
+        Returns:
+            The payment, COMPLETED.
+
+        Raises:
+            ReservationUnknown, ReservationForeign, ReservationOver, ReservationLapsed,
+            AlreadyPaid, PaymentRunning, AmountWrong: As they say; nobody is charged. One that was
+                lost while the provider charged raises `ReservationOver`, and the money goes back.
+            Declined: The provider has not charged.
+
+        Invariant:
+            B4, B6.
+        """
+        if self._under_way >= UNDER_WAY_MAX:
+            raise Unavailable("too many payments are under way")
+        self._under_way += 1
+        try:
+            key = await self._begin(reservation_id, user_id, amount, method)
+            outcome = await self._provider.charge(key, amount, method)
+            if isinstance(outcome, NotCharged):
+                await self._fail(key, outcome.reason)
+                raise Declined(outcome.reason)
+            return await self._confirmed(key, outcome)
+        finally:
+            self._under_way -= 1
+
+    async def find(self, payment_id: int) -> Payment:
+        """Return a payment.
+
+        Raises:
+            PaymentUnknown: There is none.
+        """
+        row = await self._database.one("find_payment", payment_id=payment_id)
+        if row is None:
+            raise PaymentUnknown
+        return _payment(row)
+
+    async def webhook(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Take a message from the provider, at any time and any number of times.
+
+        Args:
+            headers: Of the request, names in lower case.
+            body: Of the request, byte for byte.
+
+        Raises:
+            WebhookForged: It is not the provider's, or too old.
+        """
+        event = self._provider.event(headers, body)
+        if event is None:
+            return
+        match event.outcome:
+            case Charged():
+                await self._confirm(event.key, event.outcome)
+            case NotCharged(reason):
+                await self._fail(event.key, reason)
+            case Refunded():
+                await self._database.one("refunded_payment", charge_key=event.key)
+
+    async def run(self) -> Never:
+        """Settle again and again what is open, through any silence of database or provider."""
+        while True:
+            try:
+                taken = await self.settle()
+            except Unavailable as error:
+                log.warning("payments cannot be settled", why=str(error))
+                taken = 0
+            if taken < CHUNK_MAX:
+                await asyncio.sleep(TICK_S)
+
+    async def settle(self) -> int:
+        """Ask the provider about attempts that were left open, and give back what has to go back.
+
+        Any number of reconcilers may do this at once.
+
+        Returns:
+            How many were looked at, `CHUNK_MAX` at most.
+        """
+        rows = await self._database.many(
+            "unsettled_payments", chunk_max=CHUNK_MAX, pause_s=PAUSE_S, pause_max_s=PAUSE_MAX_S
+        )
+        async with asyncio.TaskGroup() as group:
+            for row in rows:
+                group.create_task(self._settle(row))
+        return len(rows)
+
+    async def _settle(self, row: Row) -> None:
+        settle = self._refund if row["state"] == PaymentState.REFUNDING else self._ask
+        try:
+            await settle(row)
+        except Unavailable as error:
+            log.warning(
+                "a payment stays open",
+                payment=row["payment_id"], state=row["state"], looks=row["looks"], why=str(error),
+            )  # fmt: skip
+        except Exception:
+            # One broken payment must not keep all others from being settled. Its next look is
+            # noted already, so it comes back.
+            log.exception("a payment cannot be settled", payment=row["payment_id"])
+
+    async def _ask(self, row: Row) -> None:
+        outcome = await self._provider.find(row["charge_key"])
+        if isinstance(outcome, Charged):
+            await self._confirm(row["charge_key"], outcome)
+        elif isinstance(outcome, NotCharged):
+            await self._fail(row["charge_key"], outcome.reason)
+        elif row["age_s"] > GIVE_UP_S:
+            await self._fail(row["charge_key"], "the provider has never heard of it")
+
+    async def _refund(self, row: Row) -> None:
+        await self._provider.refund(row["charge_key"], row["provider_ref"], row["amount"])
+        await self._database.one("refunded_payment", charge_key=row["charge_key"])
+
+    async def _begin(self, reservation_id: int, user_id: int, amount: int, method: str) -> UUID:
+        row = await self._database.one(
+            "begin_payment",
+            reservation_id=reservation_id,
+            user_id=user_id,
+            amount=amount,
+            method=method,
+            at_price=self._at_price,
+            patience_s=PATIENCE_S,
+            grace_s=GRACE_S,
+        )
+        assert row is not None
+        if row["outcome"] != "begun":
+            raise BEGIN_REFUSED[row["outcome"]](row)
+        key: UUID = row["charge_key"]
+        return key
+
+    async def _confirm(self, key: UUID, charged: Charged) -> Row | None:
+        """Note a charge; return its payment, or `None` if the charge is not one of ours."""
+        row = await self._database.one(
+            "confirm_payment", charge_key=key, provider_ref=charged.provider_ref
+        )
+        if row is None:
+            log.warning("a charge of somebody else", charge=str(key))
+        return row
+
+    async def _confirmed(self, key: UUID, charged: Charged) -> Payment:
+        row = await self._confirm(key, charged)
+        assert row is not None
+        payment = _payment(row)
+        if payment.state is PaymentState.COMPLETED:
+            return payment
+        reservation = ReservationState(row["reservation_state"])
+        if reservation in {ReservationState.CANCELLED, ReservationState.EXPIRED}:
+            raise ReservationOver(reservation)
+        # The attempt was given up before the provider answered; another may be under way.
+        raise Declined("too late")
+
+    async def _fail(self, key: UUID, reason: str) -> None:
+        await self._database.one("fail_payment", charge_key=key, reason=reason[:REASON_CHARS_MAX])
+
+
+def _payment(row: Row) -> Payment:
+    return Payment(
+        payment_id=row["payment_id"],
+        reservation_id=row["reservation_id"],
+        user_id=row["user_id"],
+        amount=row["amount"],
+        method=row["method"],
+        state=PaymentState(row["state"]),
+        created_at=row["created_at"],
+        paid_at=row["paid_at"],
+    )
