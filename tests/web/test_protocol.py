@@ -14,7 +14,8 @@ import uvicorn
 from waitline.cli.serve import SERVER
 from waitline.clock import SystemClock
 from waitline.telemetry import Tallies
-from waitline.web.asgi import BODY_BYTES_MAX, HotPath, Receive, Request, Scope
+from waitline.web.asgi import BODY_BYTES_MAX, Receive, Request, Scope
+from waitline.web.hot_path import HotPath, Surrounded
 from waitline.web.protocol import Protocol
 from waitline.web.wire import Answer, Send
 
@@ -47,7 +48,7 @@ class App:
                 "/broken": {"GET": self.broken},
                 "/cancelled": {"GET": self.cancelled},
             },
-            surrounded=("/rooms/", "/now", self.echo_path),
+            surrounded=[Surrounded("/rooms/{room}/now", self.echo_path)],
             rest=self.rest,
             tallies=Tallies(),
             clock=SystemClock(),

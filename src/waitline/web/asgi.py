@@ -1,13 +1,13 @@
-"""Reads requests, writes answers, and dispatches the hot calls before the framework sees them.
+"""Reads requests and turns refusals into answers."""
 
-A hot call costs one dictionary look-up here; routing, dependency injection and response objects
-of the framework cost a sketch of it half of its time. Everything else goes on to
-FastAPI.
-"""
-
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    MutableMapping,
+)
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -16,11 +16,10 @@ import structlog
 from waitline.clock import Clock
 from waitline.errors import Refused, Unavailable
 from waitline.queue.model import NAME_BYTES_MAX
-from waitline.telemetry import Tallies
 from waitline.web import problems, texts
 from waitline.web.problems import BodyTooLarge, InputInvalid
 from waitline.web.texts import Language, Text
-from waitline.web.wire import Answer, Headers, Send, write
+from waitline.web.wire import Answer, Headers, Send
 
 BODY_BYTES_MAX = 4_096
 """No call of the contract needs a quarter of this."""
@@ -234,135 +233,3 @@ class _Complaints:
 _complaints = _Complaints()
 
 Handler = Callable[[Request], Coroutine[Any, Any, Answer]]
-
-
-class Call(NamedTuple):
-    """One hot call.
-
-    Attributes:
-        method: Of its requests.
-        route: What it is counted as.
-        handler: Answers it.
-    """
-
-    method: str
-    route: str
-    handler: Handler
-
-
-class HotPath:
-    """The ASGI application: hot calls here, everything else in the framework.
-
-    Args:
-        exact: Handlers by path, then by method.
-        surrounded: A GET call with one name in the path: what comes before the name, what comes
-            after it, and the handler.
-        rest: The framework's application.
-        tallies: Counts every answer.
-        clock: For the timestamps of refusals.
-    """
-
-    def __init__(
-        self,
-        *,
-        exact: Mapping[str, Mapping[str, Handler]],
-        surrounded: tuple[str, str, Handler],
-        rest: App,
-        tallies: Tallies,
-        clock: Clock,
-    ) -> None:
-        self._exact = {
-            path: {name: Call(name, path, handler) for name, handler in methods.items()}
-            for path, methods in exact.items()
-        }
-        self._prefix, self._suffix, handler = surrounded
-        self._surrounded = Call("GET", f"{self._prefix}{{room}}{self._suffix}", handler)
-        # In a shorter path the two would overlap.
-        self._shortest = len(self._prefix) + len(self._suffix)
-        self._rest = rest
-        self._tallies = tallies
-        self._clock = clock
-
-    def call(self, method: str, path: str) -> Call | None:
-        """Return the hot call that a request is for, or `None` if it is for none."""
-        methods = self._exact.get(path)
-        if methods is not None:
-            return methods.get(method)
-        return self._surrounded if method == "GET" and self._surrounds(path) else None
-
-    def refused(self, error: Exception, request: Request) -> Answer:
-        """Turn what a handler raised into an answer."""
-        return refused(error, request, self._clock)
-
-    def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an answer."""
-        self._tallies.http(method, route, status, seconds)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._rest(scope, receive, send)
-            return
-        started = time.perf_counter()
-        method, path = scope["method"], scope["path"]
-        call = self.call(method, path)
-        if call is None and path not in self._exact:
-            await self._framework(scope, receive, send, started)
-            return
-        request = Request.of(scope)
-        try:
-            if call is None:
-                raise problems.MethodUnknown(tuple(self._exact[path]))  # noqa: TRY301 - see below
-            if method == "POST":
-                request.body = await whole_body(receive)
-            answer = await call.handler(request)
-        except Exception as error:  # noqa: BLE001 - every failure gets its answer
-            answer = self.refused(error, request)
-        await write(send, answer)
-        route = call.route if call else path
-        self.count(_counted(method), route, answer.status, time.perf_counter() - started)
-
-    def _surrounds(self, path: str) -> bool:
-        return (
-            path.endswith(self._suffix)
-            and path.startswith(self._prefix)
-            and len(path) >= self._shortest
-        )
-
-    async def _framework(self, scope: Scope, receive: Receive, send: Send, started: float) -> None:
-        status = 500
-        size = 0
-        request = Request.of(scope)
-
-        async def measured() -> MutableMapping[str, Any]:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > BODY_BYTES_MAX:
-                raise BodyTooLarge
-            return message
-
-        async def noting(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            if int(request.headers.get(b"content-length", b"0")) > BODY_BYTES_MAX:
-                answer = refused(BodyTooLarge(), request, self._clock)
-                await write(noting, answer)
-            else:
-                await self._rest(scope, measured, noting)
-        finally:
-            # An unknown path must not become a label: clients could make up as many as they like.
-            route = getattr(scope.get("route"), "path", "unknown")
-            self.count(_counted(scope["method"]), route, status, time.perf_counter() - started)
-
-
-def _counted(method: str) -> str:
-    return method if method in METHODS else "OTHER"
-
-
-METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))
-"""Those that are counted by name; others could be made up."""

@@ -1,28 +1,17 @@
 """Health that tells the truth, metrics, and what runs here."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    Metric,
-)
+from prometheus_client.metrics_core import Metric
 
 from waitline import __version__, telemetry
-from waitline.errors import Refused, Unavailable
-from waitline.ids import RoomId
-from waitline.lua import Valkey
-from waitline.queue import policy
-from waitline.queue.feed import Feed
-from waitline.queue.model import Survey
-from waitline.queue.rooms import Rooms
+from waitline.errors import Unavailable
 from waitline.web import texts
-from waitline.web.board import Board
 
 PROBE_KEPT_S = 0.2
 """How long the answer of a probe serves for those who ask too: health calls are open to all and
@@ -32,25 +21,25 @@ UP, DOWN = "UP", "DOWN"
 
 
 class Probe:
-    """Asks the store whether it is there.
+    """Asks something that the service depends on whether it is there.
 
     Args:
-        store: Whom to ask.
+        ask: Raises `Unavailable` if it is not.
     """
 
-    def __init__(self, store: Valkey) -> None:
-        self._store = store
+    def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
+        self._ask = ask
         self._until_s = 0.0
         self._up = False
         self._asking = asyncio.Lock()
 
-    async def store_up(self) -> bool:
-        """Return whether the store answered, at most `PROBE_KEPT_S` ago."""
+    async def up(self) -> bool:
+        """Return whether it answered, at most `PROBE_KEPT_S` ago."""
         loop = asyncio.get_running_loop()
         async with self._asking:
             if loop.time() >= self._until_s:
                 try:
-                    await self._store.command("PING")
+                    await self._ask()
                     self._up = True
                 except Unavailable:
                     self._up = False
@@ -58,37 +47,52 @@ class Probe:
             return self._up
 
 
-class Health:
-    """The health and metrics calls.
+class Exposition:
+    """Adds up the metrics of a service.
 
     Args:
-        probe: Asks the store.
-        rooms: Names the rooms.
-        board: Knows their numbers.
-        feed: Knows how many streams are open.
         tallies: This process's figures.
-        metrics_dir: Where all processes keep theirs.
-        instance: The metrics' label.
+        metrics_dir: Where all processes of the service keep theirs.
+        more: Reads what no process counts.
+        service: Value of that common label.
+        instance: Value of that common label.
     """
 
     def __init__(
         self,
-        *,
-        probe: Probe,
-        rooms: Rooms,
-        board: Board,
-        feed: Feed,
         tallies: telemetry.Tallies,
         metrics_dir: Path,
+        more: Callable[[], Awaitable[Iterable[Metric]]],
+        *,
+        service: str,
         instance: str,
     ) -> None:
-        self._probe = probe
-        self._rooms = rooms
-        self._board = board
-        self._feed = feed
         self._tallies = tallies
         self._metrics_dir = metrics_dir
+        self._more = more
+        self._service = service
         self._instance = instance
+
+    async def text(self) -> bytes:
+        """Return every metric in the Prometheus text format."""
+        more = await self._more()
+        self._tallies.flush()
+        return telemetry.exposition(
+            self._metrics_dir, more, service=self._service, instance=self._instance
+        )
+
+
+class Health:
+    """The health and metrics calls.
+
+    Args:
+        probes: Asks each dependency, by the contract's name for it.
+        exposition: The metrics.
+    """
+
+    def __init__(self, probes: Mapping[str, Probe], exposition: Exposition) -> None:
+        self._probes = probes
+        self._exposition = exposition
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -104,15 +108,11 @@ class Health:
     async def health(self, request: Request) -> dict[str, Any]:
         """Name each dependency and whether it answers."""
         accept = request.headers.get("accept-language", "").encode("latin-1")
-        up = await self._probe.store_up()
+        found = await self._found()
         return {
             "result": "success",
             "message": texts.HEALTH.to(texts.language(accept)),
-            "data": {
-                "status": UP if up else DOWN,
-                "redis": UP if up else DOWN,
-                "kafka": "NOT_USED",
-            },
+            "data": {"status": _whole(found), **found, "kafka": "NOT_USED"},
         }
 
     async def liveness(self) -> dict[str, str]:
@@ -120,11 +120,12 @@ class Health:
         return {"status": UP}
 
     async def readiness(self) -> JSONResponse:
-        """Say whether visitors can be served: 503 while the store does not answer."""
-        up = await self._probe.store_up()
-        status = UP if up else DOWN
-        body = {"status": status, "components": {"redis": {"status": status}}}
-        return JSONResponse(body, 200 if up else 503)
+        """Say whether visitors can be served: 503 while a dependency does not answer."""
+        found = await self._found()
+        status = _whole(found)
+        components = {name: {"status": one} for name, one in found.items()}
+        body = {"status": status, "components": components}
+        return JSONResponse(body, 200 if status == UP else 503)
 
     async def info(self) -> dict[str, Any]:
         """Say what runs here."""
@@ -132,67 +133,13 @@ class Health:
 
     async def metrics(self) -> Response:
         """Return every metric of this service in the Prometheus text format."""
-        telemetry.STREAMS_OPEN.set(self._feed.size)
-        self._tallies.flush()
-        body = telemetry.exposition(
-            self._metrics_dir, await self._room_metrics(), service="queue", instance=self._instance
-        )
+        body = await self._exposition.text()
         return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def _room_metrics(self) -> list[Metric]:
-        try:
-            names = await self._rooms.names()
-            surveys = [(name, survey) for name in names if (survey := await self._survey(name))]
-        except Unavailable:
-            # The processes' own figures matter most when the store is down.
-            return []
-        return list(room_metrics(surveys, len(names)))
-
-    async def _survey(self, room: RoomId) -> Survey | None:
-        try:
-            return (await self._board.read(room)).survey
-        except Refused:
-            return None
+    async def _found(self) -> dict[str, str]:
+        ups = await asyncio.gather(*(probe.up() for probe in self._probes.values()))
+        return {name: UP if up else DOWN for name, up in zip(self._probes, ups, strict=True)}
 
 
-def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int) -> Iterator[Metric]:
-    """Turn what was read of the rooms into metrics.
-
-    Args:
-        surveys: By room.
-        rooms: How many there are.
-    """
-    gauges = {
-        name: GaugeMetricFamily(name, meaning, labels=["concert_id"])
-        for name, meaning in telemetry.ROOM_GAUGES.items()
-    }
-    labels = {
-        "queue_exit_count": ["concert_id", "reason"],
-        "scheduler_lock_acquire_failures": ["scheduler_type", "concert_id"],
-    }
-    counters = {
-        name: CounterMetricFamily(name, meaning, labels=labels.get(name, ["concert_id"]))
-        for name, meaning in telemetry.ROOM_COUNTERS.items()
-    }
-    for room, survey in surveys:
-        count = survey.counters
-        gauges["queue_wait_size"].add_metric([room], survey.waiting)
-        gauges["queue_active_size"].add_metric([room], survey.admitted)
-        gauges["queue_throughput_users_per_second"].add_metric([room], survey.rate_last)
-        pace = policy.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
-        if pace is not None:
-            wait_s = survey.waiting / survey.rate_mean
-            gauges["queue_estimated_wait_seconds"].add_metric([room], wait_s)
-        counters["queue_entry_count"].add_metric([room], count["entered"])
-        for reason in ("left", "abandoned", "lapsed", "passed", "removed"):
-            counters["queue_exit_count"].add_metric([room, reason], count[reason])
-        counters["scheduler_move_users"].add_metric([room], count["admitted"])
-        counters["scheduler_cleanup_removed"].add_metric([room], count["lapsed"])
-        counters["scheduler_lock_acquire_failures"].add_metric(
-            ["admit", room], count["lease_refused"]
-        )
-    yield from gauges.values()
-    yield from counters.values()
-    total = GaugeMetricFamily(*telemetry.ROOMS_GAUGE, labels=["scheduler_type"])
-    total.add_metric(["admit"], rooms)
-    yield total
+def _whole(found: Mapping[str, str]) -> str:
+    return UP if all(one == UP for one in found.values()) else DOWN

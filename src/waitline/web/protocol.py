@@ -15,14 +15,15 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from waitline.errors import Unavailable
-from waitline.web.asgi import BODY_BYTES_MAX, Call, Request
+from waitline.web.asgi import BODY_BYTES_MAX, Request
+from waitline.web.hot_path import Call
 from waitline.web.problems import BodyTooLarge
 from waitline.web.wire import Answer, Heads
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from waitline.web.app import Worker
+    from waitline.web.worker import ServiceWorker
 
 _heads = Heads()
 
@@ -111,7 +112,7 @@ class Protocol(HttpToolsProtocol):
         self, transport: asyncio.Transport
     ) -> None:
         super().connection_made(transport)
-        worker: Worker = self.app
+        worker: ServiceWorker = self.app
         self.hot = worker.hot
         self._idle_since_s = self.loop.time()
         self._wait_for_idleness(self.timeout_keep_alive)

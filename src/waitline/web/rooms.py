@@ -1,7 +1,6 @@
 """The operators' calls: create rooms, change them live, list, show and empty them."""
 
 from collections.abc import Mapping
-from hmac import compare_digest
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, status
@@ -15,7 +14,8 @@ from waitline.queue.rooms import Rooms
 from waitline.settings import Settings
 from waitline.web import texts
 from waitline.web.asgi import named
-from waitline.web.problems import InputInvalid, OperatorKeyMissing, OperatorKeyWrong
+from waitline.web.operators import Operators
+from waitline.web.problems import InputInvalid
 from waitline.web.texts import Text
 
 
@@ -122,18 +122,18 @@ class RoomCalls:
     Args:
         rooms: Does what they ask.
         settings: Rules of a room that is created without any of its own.
-        operator_key: What every call must carry.
+        operators: Lets only operators pass.
     """
 
-    def __init__(self, rooms: Rooms, settings: Settings, operator_key: str) -> None:
+    def __init__(self, rooms: Rooms, settings: Settings, operators: Operators) -> None:
         self._rooms = rooms
         self._settings = settings
-        self._operator_key = operator_key.encode()
+        self._operators = operators
 
     def router(self) -> APIRouter:
         """Return the routes."""
         router = APIRouter(
-            prefix="/api/v1/rooms", tags=["rooms"], dependencies=[Depends(self.require_key)]
+            prefix="/api/v1/rooms", tags=["rooms"], dependencies=[Depends(self._operators.require)]
         )
         router.post("", status_code=status.HTTP_201_CREATED)(self.create)
         router.get("")(self.list)
@@ -142,22 +142,6 @@ class RoomCalls:
         router.get("/{room:path}")(self.show)
         router.patch("/{room:path}")(self.change)
         return router
-
-    async def require_key(self, request: Request) -> None:
-        """Let only operators pass.
-
-        Raises:
-            OperatorKeyMissing: The call carries no key.
-            OperatorKeyWrong: It carries another one.
-        """
-        given = request.headers.get("x-operator-key")
-        if given is None:
-            scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-            given = credentials if scheme.lower() == "bearer" else None
-        if not given:
-            raise OperatorKeyMissing
-        if not compare_digest(given.encode(), self._operator_key):
-            raise OperatorKeyWrong
 
     async def create(self, asked: NewRoom, request: Request) -> dict[str, Any]:
         """Create a room."""

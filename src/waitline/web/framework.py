@@ -1,0 +1,109 @@
+"""FastAPI, for the calls that need not be fast: its application, and refusals like all others."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi import Request as FrameworkRequest
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+
+from waitline import __version__
+from waitline.clock import Clock
+from waitline.errors import WaitlineError
+from waitline.web.asgi import Refusal, Request, refused
+from waitline.web.hot_path import METHODS
+from waitline.web.problems import BodyTooLarge, InputInvalid, MethodUnknown, PathUnknown
+from waitline.web.texts import Text
+from waitline.web.wire import Answer
+
+
+def framework(
+    title: str,
+    routers: Iterable[APIRouter],
+    document: Callable[[FastAPI], dict[str, Any]],
+    clock: Clock,
+) -> FastAPI:
+    """Make the framework's application.
+
+    Args:
+        title: What the description calls the service.
+        routers: Its calls.
+        document: Describes all calls, those that the framework never sees included.
+        clock: For the timestamps of refusals.
+    """
+    made = FastAPI(
+        title=title,
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in routers:
+        made.include_router(router)
+    described = document(made)
+    made.get("/openapi.json", include_in_schema=False)(lambda: described)
+    _answer_refusals(made, clock)
+    return made
+
+
+def response(answer: Answer) -> Response:
+    """Return an answer of ours as one of the framework's."""
+    made = Response(answer.body, answer.status)
+    made.raw_headers += answer.headers
+    return made
+
+
+def routed(
+    handler: Callable[[Request], Awaitable[Answer]],
+) -> Callable[[FrameworkRequest], Awaitable[Response]]:
+    """Return a route of the framework for a handler that needs no body."""
+
+    async def answer(request: FrameworkRequest) -> Response:
+        return response(await handler(Request.of(request.scope)))
+
+    return answer
+
+
+def _answer_refusals(made: FastAPI, clock: Clock) -> None:
+    """Let the framework's refusals, and ours inside it, be answered like all others."""
+
+    async def answer(request: FrameworkRequest, error: Exception) -> Response:
+        return response(refused(_ours(request, error), Request.of(request.scope), clock))
+
+    for kind in (WaitlineError, Refusal, HTTPException, RequestValidationError, Exception):
+        made.add_exception_handler(kind, answer)
+
+
+def _ours(request: FrameworkRequest, error: Exception) -> Exception:
+    """Translate what the framework refuses."""
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+        return InputInvalid(name, Text(first["msg"], first["msg"]))
+    if not isinstance(error, HTTPException):
+        return error
+    if isinstance(error.__cause__, BodyTooLarge):
+        return error.__cause__
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return PathUnknown()
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return MethodUnknown(_allowed(request))
+    return InputInvalid("body", Text(str(error.detail), str(error.detail)))
+
+
+def _allowed(request: FrameworkRequest) -> tuple[str, ...]:
+    """Return every method that the path takes; the framework names those of its first route."""
+    asked = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
+    return tuple(
+        method
+        for method in sorted(METHODS)
+        if any(
+            route.matches({**asked, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    )

@@ -1,0 +1,34 @@
+"""Who operators are: those who bring the installation's operator key."""
+
+from hmac import compare_digest
+
+from fastapi import Request
+
+from waitline.web.problems import OperatorKeyMissing, OperatorKeyWrong
+
+
+class Operators:
+    """Lets only operators pass.
+
+    Args:
+        key: What every call of theirs must carry.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key.encode()
+
+    async def require(self, request: Request) -> None:
+        """Let the request pass.
+
+        Raises:
+            OperatorKeyMissing: It carries no key.
+            OperatorKeyWrong: It carries another one.
+        """
+        given = request.headers.get("x-operator-key")
+        if given is None:
+            scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+            given = credentials if scheme.lower() == "bearer" else None
+        if not given:
+            raise OperatorKeyMissing
+        if not compare_digest(given.encode(), self._key):
+            raise OperatorKeyWrong

@@ -1,0 +1,93 @@
+"""What the metrics tell of rooms, read from the store when they are asked for."""
+
+from collections.abc import Iterator
+
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+)
+
+from waitline import telemetry
+from waitline.errors import Refused, Unavailable
+from waitline.ids import RoomId
+from waitline.queue import policy
+from waitline.queue.feed import Feed
+from waitline.queue.model import Survey
+from waitline.queue.rooms import Rooms
+from waitline.web.board import Board
+
+
+class RoomFigures:
+    """Reads them.
+
+    Args:
+        rooms: Names the rooms.
+        board: Knows their numbers.
+        feed: Knows how many streams are open.
+    """
+
+    def __init__(self, rooms: Rooms, board: Board, feed: Feed) -> None:
+        self._rooms = rooms
+        self._board = board
+        self._feed = feed
+
+    async def read(self) -> list[Metric]:
+        """Return the rooms' metrics; none while the store does not answer."""
+        telemetry.STREAMS_OPEN.set(self._feed.size)
+        try:
+            names = await self._rooms.names()
+            surveys = [(name, survey) for name in names if (survey := await self._survey(name))]
+        except Unavailable:
+            # The processes' own figures matter most when the store is down.
+            return []
+        return list(room_metrics(surveys, len(names)))
+
+    async def _survey(self, room: RoomId) -> Survey | None:
+        try:
+            return (await self._board.read(room)).survey
+        except Refused:
+            return None
+
+
+def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int) -> Iterator[Metric]:
+    """Turn what was read of the rooms into metrics.
+
+    Args:
+        surveys: By room.
+        rooms: How many there are.
+    """
+    gauges = {
+        name: GaugeMetricFamily(name, meaning, labels=["concert_id"])
+        for name, meaning in telemetry.ROOM_GAUGES.items()
+    }
+    labels = {
+        "queue_exit_count": ["concert_id", "reason"],
+        "scheduler_lock_acquire_failures": ["scheduler_type", "concert_id"],
+    }
+    counters = {
+        name: CounterMetricFamily(name, meaning, labels=labels.get(name, ["concert_id"]))
+        for name, meaning in telemetry.ROOM_COUNTERS.items()
+    }
+    for room, survey in surveys:
+        count = survey.counters
+        gauges["queue_wait_size"].add_metric([room], survey.waiting)
+        gauges["queue_active_size"].add_metric([room], survey.admitted)
+        gauges["queue_throughput_users_per_second"].add_metric([room], survey.rate_last)
+        pace = policy.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
+        if pace is not None:
+            wait_s = survey.waiting / survey.rate_mean
+            gauges["queue_estimated_wait_seconds"].add_metric([room], wait_s)
+        counters["queue_entry_count"].add_metric([room], count["entered"])
+        for reason in ("left", "abandoned", "lapsed", "passed", "removed"):
+            counters["queue_exit_count"].add_metric([room, reason], count[reason])
+        counters["scheduler_move_users"].add_metric([room], count["admitted"])
+        counters["scheduler_cleanup_removed"].add_metric([room], count["lapsed"])
+        counters["scheduler_lock_acquire_failures"].add_metric(
+            ["admit", room], count["lease_refused"]
+        )
+    yield from gauges.values()
+    yield from counters.values()
+    total = GaugeMetricFamily(*telemetry.ROOMS_GAUGE, labels=["scheduler_type"])
+    total.add_metric(["admit"], rooms)
+    yield total

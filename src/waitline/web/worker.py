@@ -1,0 +1,111 @@
+"""What one process of any of our services does: start and stop with its server, answer requests.
+
+What it opens and which calls it answers is the service's own: `app.py`, `booking/app.py`.
+"""
+
+import asyncio
+import multiprocessing
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from types import FrameType
+
+from waitline.errors import WaitlineError
+from waitline.web.asgi import App, Receive, Scope
+from waitline.web.hot_path import HotPath
+from waitline.web.wire import Send
+
+
+class ServiceWorker:
+    """One process of a service, as an ASGI application.
+
+    Nothing is opened before the server starts it (the ASGI lifespan), and everything is closed
+    when it stops.
+
+    Attributes:
+        hot: Its calls; there from the start on.
+    """
+
+    hot: HotPath
+
+    def __init__(self) -> None:
+        self._app: App = self._closed
+
+    def opened(self) -> AbstractAsyncContextManager[HotPath]:
+        """Open what the service needs, for as long as it runs.
+
+        Raises:
+            WaitlineError: Something is missing; the server does not start.
+        """
+        raise NotImplementedError
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one request, or start and stop with the server.
+
+        Not a coroutine function itself: one frame less on the way of every request.
+        """
+        if scope["type"] == "lifespan":
+            return self._lifespan(receive, send)
+        return self._app(scope, receive, send)
+
+    async def _closed(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError("a request came before the start")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with AsyncExitStack() as stack:
+                try:
+                    self._app = self.hot = await stack.enter_async_context(self.opened())
+                except WaitlineError as error:
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                _stop_with_parent()
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except BaseExceptionGroup:
+            # Without its jobs this process would take requests and never answer them. The server
+            # logs why; who started it starts another.
+            signal.raise_signal(signal.SIGTERM)
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def before_stop(end: Callable[[], None]) -> None:
+    """Call `end` when the server is told to stop, and before it waits for what is under way.
+
+    The server tells its application only after that wait, and streams would make it wait in vain.
+    """
+    loop = asyncio.get_running_loop()
+    # Elsewhere there are no signals, and whoever runs us there ends its connections itself.
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        server = signal.getsignal(number)
+        if not callable(server):
+            continue
+
+        def stop(
+            number: int, frame: FrameType | None, server: Callable[..., object] = server
+        ) -> None:
+            loop.call_soon_threadsafe(end)
+            server(number, frame)
+
+        signal.signal(number, stop)
+
+
+def _stop_with_parent() -> None:
+    """Stop this worker when the process that started it has died.
+
+    Killed, the parent cannot tell its workers; left behind, they would keep the port.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()
