@@ -137,6 +137,9 @@ class Database:
         except asyncpg.UniqueViolationError as error:
             raise Duplicate(error.detail or str(error)) from None
         except _SILENCE as error:
+            # Of these, it is a value of ours that does not fit the statement.
+            if isinstance(error, ValueError):
+                raise
             raise Unavailable(f"the database does not answer: {_told(error)}") from None
         self._measure(statement, time.perf_counter() - started)
         return answer
@@ -150,10 +153,11 @@ class Database:
         """
         if self.waiting >= WAITING_MAX:
             raise Unavailable("too many requests wait for the database")
-        pool = self._pool or await self._open()
         self.waiting += 1
         try:
-            connection = await pool.acquire(timeout=PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                pool = self._pool or await self._open()
+                connection = await pool.acquire()
         finally:
             self.waiting -= 1
         try:
@@ -174,7 +178,10 @@ class Database:
                         timeout=PATIENCE_S,
                         server_settings={"application_name": "waitline"},
                     )
-                except asyncpg.InvalidAuthorizationSpecificationError as error:
+                except (
+                    asyncpg.InvalidAuthorizationSpecificationError,
+                    asyncpg.InvalidCatalogNameError,
+                ) as error:
                     raise Misconfigured(f"the database does not let us in: {error}") from None
             return self._pool
 

@@ -49,7 +49,10 @@ async def migrate(url: str) -> list[str]:
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(_upgraded)
-    except asyncpg.InvalidAuthorizationSpecificationError as error:
+    except (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+    ) as error:
         raise Misconfigured(f"the database does not let us in: {error}") from None
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
         raise Unavailable(f"the database does not answer: {error}") from None

@@ -1,0 +1,36 @@
+"""The demo concert of trial mode: concert 1, for load tests and for whoever looks around."""
+
+from typing import NamedTuple
+
+from waitline.database import Database
+
+LOAD_S = 20.0
+"""How long loading may take: under a second on an idle machine, and more where a load test has left
+a million rows to forget."""
+
+
+class Loaded(NamedTuple):
+    """How much is on sale. A test holds it against sql/demo.sql."""
+
+    concerts: int = 1
+    schedules: int = 1
+    seats: int = 10_000
+
+
+async def load(database: Database) -> Loaded:
+    """Put the demo concert on sale as new; whatever was booked before is forgotten.
+
+    Raises:
+        Unavailable: Not done in time; as it was, or done.
+    """
+    await database.one("load_demo", within_s=LOAD_S)
+    return Loaded()
+
+
+async def load_first(database: Database) -> bool:
+    """Put the demo concert on sale if nothing is, and return whether that was so."""
+    row = await database.one("any_concert")
+    assert row is not None
+    if not row["found"]:
+        await load(database)
+    return not row["found"]
