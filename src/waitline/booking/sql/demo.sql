@@ -22,10 +22,10 @@ BEGIN
     -- Made anew, because others may have been put in their places.
     DELETE FROM seat WHERE schedule_id = 1 OR seat_id <= 10000;
     INSERT INTO seat (
-        seat_id, schedule_id, section, row_name, row_position, seat_number, grade, price
+        seat_id, schedule_id, section, row_name, row_no, row_position, seat_number, grade, price
     )
     SELECT
-        (part.number - 1) * 2500 + (line - 1) * 50 + place, 1, part.grade, line, place,
+        (part.number - 1) * 2500 + (line - 1) * 50 + place, 1, part.grade, line, line, place,
         concat_ws('-', part.grade, line, place), part.grade, part.price
     FROM
         (VALUES (1, 'VIP', 50000), (2, 'R', 40000), (3, 'S', 30000), (4, 'A', 20000))
@@ -34,6 +34,8 @@ BEGIN
         generate_series(1, 50) AS place;
     UPDATE seat SET state = 'AVAILABLE', changed = pg_current_xact_id()
     WHERE schedule_id <> 1 AND state <> 'AVAILABLE';
+    -- Seats are others than before.
+    UPDATE schedule SET laid_out = pg_current_xact_id();
 
     -- Numbers that were given by hand are unknown to those who count.
     PERFORM

@@ -1,0 +1,96 @@
+-- name: concerts(concerts_max)
+-- List concerts, the newest first.
+-- locks: nothing
+-- returns: one row per concert, at most concerts_max
+SELECT concert_id, title, venue, room FROM concert ORDER BY concert_id DESC LIMIT :concerts_max;
+
+-- name: concert(concert_id)^
+-- Read one concert.
+-- locks: nothing
+-- returns: one row, or none
+SELECT concert_id, title, venue, room FROM concert WHERE concert_id = :concert_id;
+
+-- name: schedules(concert_id, schedules_max)
+-- List a concert's schedules, the first to begin first.
+-- locks: nothing
+-- returns: one row per schedule, at most schedules_max; one without a schedule_id if there are none;
+--   no row if there is no such concert
+SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max
+FROM concert AS c LEFT JOIN schedule AS s USING (concert_id)
+WHERE c.concert_id = :concert_id
+ORDER BY s.starts_at, s.schedule_id
+LIMIT :schedules_max;
+
+-- name: schedule(schedule_id)^
+-- Read one schedule.
+-- locks: nothing
+-- returns: one row, or none
+SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max
+FROM schedule AS s JOIN concert AS c USING (concert_id)
+WHERE s.schedule_id = :schedule_id;
+
+-- name: create_concert(title, venue, room)^
+-- Note a concert.
+-- locks: nothing
+-- returns: one row: its number
+INSERT INTO concert (title, venue, room) VALUES (:title, :venue, :room) RETURNING concert_id;
+
+-- name: create_schedule(concert_id, starts_at, visitor_seats_max)^
+-- Note a performance of a concert; it has no seats yet.
+-- locks: concert (against removal)
+-- returns: one row: its number and its concert's room; none if there is no such concert
+WITH found AS (
+    SELECT concert_id, room FROM concert WHERE concert_id = :concert_id
+),
+made AS (
+    INSERT INTO schedule (concert_id, starts_at, visitor_seats_max)
+    SELECT concert_id, :starts_at, :visitor_seats_max FROM found
+    RETURNING schedule_id
+)
+SELECT made.schedule_id, found.room FROM made, found;
+
+-- name: import_seats(schedule_id, sections, row_names, positions, numbers, grades, prices)^
+-- Put seats on sale, all or none. They are numbered in the order given: rows in the order in which
+-- their first seats come, and each along its positions. Rows are counted through their section, on
+-- from those that are there.
+-- locks: schedule (so that of two imports one waits); a seat that is there already is an error
+-- returns: one row: how many; none if there is no such schedule
+WITH found AS (
+    UPDATE schedule SET laid_out = pg_current_xact_id()
+    WHERE schedule_id = :schedule_id
+    RETURNING schedule_id
+),
+given AS MATERIALIZED (
+    SELECT g.*, min(g.nth) OVER (PARTITION BY g.section, g.row_name) AS row_at
+    FROM unnest(
+        :sections::text[], :row_names::text[], :positions::int[],
+        :numbers::text[], :grades::text[], :prices::bigint[]
+    ) WITH ORDINALITY AS g (section, row_name, row_position, seat_number, grade, price, nth)
+),
+there AS MATERIALIZED (
+    SELECT section, row_name, max(row_no) AS row_no FROM seat
+    WHERE schedule_id = :schedule_id
+    GROUP BY section, row_name
+),
+rows_new AS (
+    SELECT g.section, g.row_name,
+        row_number() OVER (PARTITION BY g.section ORDER BY min(g.nth))
+        + coalesce((SELECT max(o.row_no) FROM there AS o WHERE o.section = g.section), 0) AS row_no
+    FROM given AS g LEFT JOIN there AS t USING (section, row_name)
+    WHERE t.row_name IS NULL
+    GROUP BY g.section, g.row_name
+),
+numbered AS (
+    SELECT * FROM there UNION ALL SELECT * FROM rows_new
+),
+added AS (
+    INSERT INTO seat (
+        schedule_id, section, row_name, row_no, row_position, seat_number, grade, price
+    )
+    SELECT f.schedule_id, g.section, g.row_name, n.row_no, g.row_position, g.seat_number, g.grade,
+        g.price
+    FROM found AS f CROSS JOIN given AS g JOIN numbered AS n USING (section, row_name)
+    ORDER BY g.row_at, g.row_position
+    RETURNING seat_id
+)
+SELECT (SELECT count(*) FROM added) AS seats FROM found;

@@ -1,0 +1,54 @@
+-- name: read_seats(schedule_id)^
+-- Read all seats of a schedule, at one instant, column by column.
+-- locks: nothing
+-- returns: one row, or none if there is no such schedule: when its seats were laid out; the oldest
+--   transaction that was not over (what later ones change is read again); the newest that had
+--   changed a seat; and a JSON array per column, in the order of the seats' numbers
+SELECT s.laid_out, pg_snapshot_xmin(pg_current_snapshot()) AS watermark,
+    greatest(s.laid_out, k.newest) AS newest,
+    k.seat_ids, k.numbers, k.sections, k.grades, k.prices, k.states
+FROM schedule AS s CROSS JOIN LATERAL (
+    SELECT max(o.changed) AS newest,
+        coalesce(json_agg(o.seat_id)::text, '[]') AS seat_ids,
+        coalesce(json_agg(o.seat_number)::text, '[]') AS numbers,
+        coalesce(json_agg(o.section)::text, '[]') AS sections,
+        coalesce(json_agg(o.grade)::text, '[]') AS grades,
+        coalesce(json_agg(o.price)::text, '[]') AS prices,
+        coalesce(string_agg(left(o.state, 1), ''), '') AS states
+    FROM (SELECT * FROM seat WHERE schedule_id = :schedule_id ORDER BY seat_id) AS o
+) AS k
+WHERE s.schedule_id = :schedule_id;
+
+-- name: changed_seats(schedule_id, watermark)^
+-- Read what has changed since a watermark. A transaction that began before it was over by then, so
+-- none is missed; some are told twice.
+-- locks: nothing
+-- returns: one row, or none if there is no such schedule: as read_seats, of the seats that changed
+SELECT s.laid_out, pg_snapshot_xmin(pg_current_snapshot()) AS watermark,
+    k.seat_ids, k.changed, k.states
+FROM schedule AS s CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(o.seat_id), '{}') AS seat_ids,
+        coalesce(array_agg(o.changed), '{}') AS changed,
+        coalesce(string_agg(left(o.state, 1), ''), '') AS states
+    FROM seat AS o
+    WHERE o.schedule_id = :schedule_id AND o.changed >= :watermark
+) AS k
+WHERE s.schedule_id = :schedule_id;
+
+-- name: free_seats(schedule_id, grade, free_max)
+-- Read the first seats of a grade that are free, the best first.
+-- locks: nothing
+-- returns: one row per seat, at most free_max; if none is free, one without a seat if the grade has
+--   seats at all, else none
+WITH free AS (
+    SELECT seat_id, section, row_name, row_no, row_position FROM seat
+    WHERE schedule_id = :schedule_id AND grade = :grade AND state = 'AVAILABLE'
+    ORDER BY seat_id
+    LIMIT :free_max
+)
+SELECT * FROM free
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL
+WHERE NOT EXISTS (SELECT FROM free)
+    AND EXISTS (SELECT FROM seat WHERE schedule_id = :schedule_id AND grade = :grade)
+ORDER BY seat_id;
