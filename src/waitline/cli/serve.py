@@ -18,6 +18,8 @@ from waitline import settings as chosen
 from waitline.admission.admitter import Admitter
 from waitline.cli import options
 from waitline.lua import Valkey
+from waitline.queue import departures
+from waitline.queue.departures import Departures
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 
@@ -233,9 +235,13 @@ async def _admit(url: str) -> None:
         measure_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
         on_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),
     )
+    reading = Valkey(url, timeout_s=departures.TIMEOUT_S)
+    departing = Departures(reading, Line(store), name=name)
     with contextlib.suppress(asyncio.CancelledError):
         async with asyncio.TaskGroup() as group:
             group.create_task(admitting.run())
+            group.create_task(departing.run())
             group.create_task(tallies.keep())
     tallies.flush()
+    await reading.close()
     await store.close()

@@ -1,0 +1,246 @@
+"""Sends the events that the box office has written down, and shows those that are not sent.
+
+An event is written in the transaction that it tells of, so there is one exactly where something
+has happened (B5); sending it is another step, which may come late and may come twice. Every worker
+of the booking service runs a relay, and none depends on another.
+
+What orders the relays is a mark in the row, not a lock: whoever takes an event puts off the next
+attempt at it. A lock would have to be held while the stream is written to, in a transaction that a
+hanging store keeps open, or on a connection of its own whose death nobody notices for a while.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Never
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from waitline import events
+from waitline.database import Database, Row
+from waitline.errors import Unavailable
+from waitline.lua import Valkey
+from waitline.resp import CommandError
+
+POLL_S = 0.2
+"""Between two looks for unsent events: a fifth of the second within which a payment frees the
+slot. A look that finds nothing costs the database about 0.1 ms."""
+
+BATCH_MAX = 100
+"""Events sent at once: a second's worth at full sale, and a tenth of what one connection to the
+store may have under way."""
+
+PAUSE_S = 2.0
+"""Until the second attempt; twice as long after every further one. Longer than one attempt lasts at
+worst, or events would be sent twice for nothing."""
+
+PAUSE_MAX_S = 300.0
+"""Longest pause between two attempts: a store that was mended should not wait longer for it."""
+
+ATTEMPTS_MAX = 8
+"""Attempts that the store refused, after which an event is dead: eight minutes. What is refused for
+so long is not refused by chance, and a person must look. Attempts that the store did not answer
+do not count."""
+
+RETRY_S = 1.0
+"""Pause after a round that store or database did not answer."""
+
+STREAM_MAX = 100_000
+"""Entries that the stream keeps at least, about 40 MB; older ones make way for new ones. Nothing is
+lost with them: a slot that is not freed runs out by itself, within half an hour. An event that
+goes unread until 100 000 others have come, 55 in every second of that time, frees nothing."""
+
+KEPT_S = 86_400.0
+"""How long an event is kept after it was sent: a day, for whoever asks what was sent."""
+
+FORGET_EVERY_S = 60.0
+"""Between two looks for events that need not be kept."""
+
+FORGET_MAX = 1_000
+"""Events deleted at once: about 10 ms of the database."""
+
+SHOWN_MAX = 100
+"""Events listed for an operator: as many as a person reads. Their number is told besides."""
+
+log = structlog.get_logger()
+
+_payload = msgspec.json.Decoder(dict[str, str | int])
+
+
+class Relay:
+    """Sends events to the stream, at least once, in order for each reservation.
+
+    Args:
+        database: Holds the events.
+        store: Holds the stream.
+    """
+
+    def __init__(self, database: Database, store: Valkey) -> None:
+        self._database = database
+        self._store = store
+
+    async def run(self) -> Never:
+        """Send events until cancelled. A store or database that does not answer is waited for.
+
+        Invariant:
+            B5.
+        """
+        loop = asyncio.get_running_loop()
+        answered = True
+        forget_s = loop.time()
+        while True:
+            pause_s = POLL_S
+            try:
+                if not answered:
+                    # A store that is silent still should cost the database nothing.
+                    await self._store.command("PING")
+                if await self.send() == BATCH_MAX:
+                    pause_s = 0.0
+                if loop.time() >= forget_s:
+                    forgotten = await self.forget()
+                    forget_s = loop.time() + (FORGET_EVERY_S if forgotten < FORGET_MAX else 0.0)
+                if not answered:
+                    log.info("events are sent again")
+                answered = True
+            except Unavailable as error:
+                if answered:
+                    log.warning("events are not sent", reason=str(error))
+                answered = False
+                pause_s = RETRY_S
+            await asyncio.sleep(pause_s)
+
+    async def send(self) -> int:
+        """Send one batch.
+
+        Returns:
+            How many events it had.
+
+        Raises:
+            Unavailable: Database or store did not answer. What was not marked is sent again.
+        """
+        taken = await self._database.many(
+            "take_events", batch_max=BATCH_MAX, pause_s=PAUSE_S, pause_max_s=PAUSE_MAX_S
+        )
+        outcomes = await asyncio.gather(*map(self._add, taken), return_exceptions=True)
+        sent: list[int] = []
+        silent: list[int] = []
+        silence: Unavailable | None = None
+        for event, outcome in zip(taken, outcomes, strict=True):
+            match outcome:
+                case None:
+                    sent.append(event["event_no"])
+                case Unavailable():
+                    silent.append(event["event_no"])
+                    silence = outcome
+                case CommandError() | ValueError():
+                    await self._refused(event, str(outcome))
+                case _:
+                    raise outcome
+        if sent:
+            await self._database.many("sent_events", event_nos=sent)
+        if silence is not None:
+            await self._database.many("return_events", event_nos=silent, error=str(silence))
+            raise silence
+        return len(taken)
+
+    async def _add(self, event: Row) -> None:
+        """Put an event into the stream.
+
+        Raises:
+            ValueError: What it says has no form that the stream can hold.
+        """
+        told = {
+            "topic": event["topic"],
+            "eventId": str(event["event_id"]),
+            "timestamp": _instant(event["created_at"]),
+            "ageMs": event["age_ms"],
+            **_payload.decode(event["payload"]),
+        }
+        words = [word for pair in told.items() for word in pair]
+        await self._store.command("XADD", events.STREAM, "MAXLEN", "~", STREAM_MAX, "*", *words)
+
+    async def _refused(self, event: Row, reason: str) -> None:
+        row = await self._database.one(
+            "refused_event", event_no=event["event_no"], error=reason, attempts_max=ATTEMPTS_MAX
+        )
+        dead = row is not None and row["dead"]
+        log.warning("event refused", event=str(event["event_id"]), dead=dead, reason=reason)
+
+    async def forget(self) -> int:
+        """Delete at most `FORGET_MAX` events that were sent `KEPT_S` ago; return how many."""
+        return len(await self._database.many("forget_events", kept_s=KEPT_S, chunk_max=FORGET_MAX))
+
+
+class Unsent(NamedTuple):
+    """An event that is not in the stream yet.
+
+    Attributes:
+        event_id: Its name.
+        topic: What has happened.
+        told: What it says besides; an object, unless it was written by somebody else.
+        created_at: When that happened.
+        attempts: How often it was sent in vain.
+        dead: Whether it waits for an operator.
+        last_error: Why it was not sent; `None` if it was not tried.
+    """
+
+    event_id: UUID
+    topic: str
+    told: Any
+    created_at: datetime
+    attempts: int
+    dead: bool
+    last_error: str | None
+
+
+class Outbox:
+    """The events as an operator sees them.
+
+    Args:
+        database: Holds them.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def unsent(self) -> tuple[int, list[Unsent]]:
+        """Return how many events are unsent, and `SHOWN_MAX` of them: the dead, then the oldest."""
+        rows = await self._database.many("unsent_events", rows_max=SHOWN_MAX)
+        found = [
+            Unsent(
+                event_id=row["event_id"],
+                topic=row["topic"],
+                told=msgspec.json.decode(row["payload"]),
+                created_at=row["created_at"],
+                attempts=row["attempts"],
+                dead=row["dead"],
+                last_error=row["last_error"],
+            )
+            for row in rows
+        ]
+        return (rows[0]["events"] if rows else 0), found
+
+    async def retry(self, event_ids: Sequence[UUID] | None) -> int:
+        """Let dead events be sent after all.
+
+        Args:
+            event_ids: Which; `None` for all of them.
+
+        Returns:
+            How many of them were dead.
+        """
+        retried = 0
+        while True:
+            rows = await self._database.many(
+                "retry_events", event_ids=event_ids, chunk_max=FORGET_MAX
+            )
+            retried += len(rows)
+            if len(rows) < FORGET_MAX:
+                return retried
+
+
+def _instant(at: datetime) -> str:
+    """Write a time as ISO 8601 in UTC, to the millisecond."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
