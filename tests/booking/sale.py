@@ -1,0 +1,164 @@
+"""A small sale: one performance and its seats, and statements run as several processes would."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from inspect import isasyncgen
+from typing import Any
+from uuid import UUID
+
+import aiosql
+import asyncpg
+
+from tests.databases import TestDatabase
+from waitline.booking import audit
+from waitline.booking.store import Reservations
+
+PRICE = 100
+HOLD_S = 300.0
+
+# A busy machine is no failure here.
+DEADLINE_S = 20.0
+
+_STATEMENTS = aiosql.from_path(str(files("waitline.booking").joinpath("sql")), "asyncpg")
+
+
+class Sale:
+    """Schedule 1 with seats 1, 2, … of one row, each at `PRICE`."""
+
+    def __init__(self, postgres: TestDatabase) -> None:
+        self.postgres = postgres
+        self.database = postgres.database
+        self.reservations = Reservations(postgres.database, HOLD_S)
+
+    async def open(self, seats: int = 10, visitor_seats_max: int = 4) -> None:
+        await self.sql("INSERT INTO concert (title, venue, room) VALUES ('a', 'b', 'room')")
+        await self.sql(
+            "INSERT INTO schedule (concert_id, starts_at, visitor_seats_max) VALUES (1, now(), $1)",
+            visitor_seats_max,
+        )
+        await self.add_seats(1, seats)
+
+    async def add_seats(self, schedule: int, seats: int) -> None:
+        await self.sql(
+            "INSERT INTO seat (schedule_id, section, row_name, row_position, seat_number, grade, "
+            "price) SELECT $1, 's', 'r', n, 's-r-' || n, 'VIP', $2 FROM generate_series(1, $3) n",
+            schedule,
+            PRICE,
+            seats,
+        )
+
+    async def sql(self, statement: str, *values: object) -> Sequence[asyncpg.Record]:
+        return await self.postgres.sql(statement, *values)
+
+    async def seats(self) -> str:
+        """The first letters of the seats' states, in order: A, R, O."""
+        rows = await self.sql("SELECT state FROM seat ORDER BY seat_id")
+        return "".join(row["state"][0] for row in rows)
+
+    async def states(self, table: str) -> list[str]:
+        """The states of all reservations or payments, in order."""
+        rows = await self.sql(f"SELECT state FROM {table} ORDER BY {table}_id")  # noqa: S608
+        return [row["state"] for row in rows]
+
+    async def held(self, user: int) -> int:
+        rows = await self.sql("SELECT seats FROM visitor_seats WHERE user_id = $1", user)
+        return rows[0]["seats"] if rows else 0
+
+    async def lapse(self, *reservations: int) -> None:
+        """Let the time of reservations be over, and that of whoever pays for them."""
+        await self.sql(
+            "UPDATE reservation SET expires_at = now() - interval '1 s', "
+            "paying_until = paying_until - interval '1 h' WHERE reservation_id = ANY($1::bigint[])",
+            list(reservations),
+        )
+
+    async def begin(self, reservation: int, user: int) -> Any:  # noqa: ANN401 - a row
+        return await self.database.one("begin_payment", **begin(reservation, user))
+
+    async def confirm(self, key: UUID) -> Any:  # noqa: ANN401 - a row
+        return await self.database.one("confirm_payment", charge_key=key, provider_ref="ref")
+
+    async def findings(self) -> list[audit.Finding]:
+        return await audit.examine(self.database, at_price=True)
+
+
+def begin(reservation: int, user: int, amount: int = PRICE) -> dict[str, Any]:
+    """What a payment is begun with."""
+    return {
+        "reservation_id": reservation,
+        "user_id": user,
+        "amount": amount,
+        "method": "CARD",
+        "patience_s": 30.0,
+        "at_price": True,
+        "grace_s": 60.0,
+    }
+
+
+def reserve(user: int, *seats: int) -> dict[str, Any]:
+    """What seats are reserved with."""
+    return {"seat_ids": list(seats), "schedule_id": 1, "user_id": user, "hold_s": HOLD_S}
+
+
+async def run(connection: asyncpg.Connection, statement: str, **values: object) -> Any:  # noqa: ANN401
+    """Run a statement of the box office on a connection, in whatever transaction that has."""
+    answer = getattr(_STATEMENTS, statement)(connection, **values)
+    return [row async for row in answer] if isasyncgen(answer) else await answer
+
+
+class Waiting:
+    """Two connections: what the first has done is not committed, and the second may wait for it."""
+
+    def __init__(self, first: asyncpg.Connection, second: asyncpg.Connection) -> None:
+        self.first = first
+        self.second = second
+
+    async def until_it_waits(self, task: asyncio.Task[Any]) -> None:
+        """Return when the second waits for a lock."""
+        pid = self.second.get_server_pid()
+        asked = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
+        async with asyncio.timeout(DEADLINE_S):
+            while not task.done():
+                # Within a transaction the server would tell what it was at the first look.
+                await self.first.execute("SELECT pg_stat_clear_snapshot()")
+                if await self.first.fetchval(asked, pid):
+                    return
+        raise AssertionError(f"it did not wait: {task.result()}")
+
+
+@asynccontextmanager
+async def two(url: str) -> AsyncIterator[Waiting]:
+    first, second = await asyncpg.connect(url), await asyncpg.connect(url)
+    try:
+        yield Waiting(first, second)
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def at_once(calls: Sequence[Callable[[], Awaitable[Any]]], *, width: int = 12) -> list[Any]:
+    """Make calls at the same time, at most `width` under way; an error is an outcome too."""
+    gate = asyncio.Semaphore(width)
+
+    async def one(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401
+        async with gate:
+            try:
+                return await call()
+            except Exception as error:  # noqa: BLE001 - whoever asked looks at it
+                return error
+
+    async with asyncio.timeout(6 * DEADLINE_S):
+        return await asyncio.gather(*map(one, calls))
+
+
+def plays(postgres: TestDatabase, play: Callable[[Sale], Coroutine[Any, Any, None]]) -> None:
+    """Run a play on a sale of its own, and leave everything sound."""
+
+    async def whole() -> None:
+        sale = Sale(postgres)
+        await play(sale)
+        assert await sale.findings() == []
+
+    postgres.wait(whole())
