@@ -1,0 +1,205 @@
+"""What is on: concerts, their schedules, and the seats that are put on sale."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import datetime
+
+from waitline.booking.model import (
+    ROOM_BYTES_MAX,
+    SCHEDULE_SEATS_MAX,
+    SEATS_MAX,
+    TITLE_CHARS_MAX,
+    VISITOR_SEATS,
+    Concert,
+    ConcertUnknown,
+    DetailInvalid,
+    NewSeat,
+    Schedule,
+    ScheduleUnknown,
+    SeatMapInvalid,
+)
+from waitline.database import Database, Duplicate, Row
+from waitline.ids import RoomId
+
+LISTED_MAX = 1_000
+"""Concerts in a list, and schedules of a concert. More are not on sale at once."""
+
+SCHEDULES_CACHED = 1_024
+"""Schedules whose concert and room are remembered; the one not asked for longest goes first."""
+
+CACHED_S = 10.0
+"""For how long. They change only where an operator starts anew, who can wait this long."""
+
+IMPORT_S = 60.0
+"""How long an import may take: 60 000 seats take three seconds."""
+
+
+class Catalogue:
+    """Every concert and schedule.
+
+    Args:
+        database: Holds them.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._cached: OrderedDict[int, tuple[float, Schedule]] = OrderedDict()
+
+    async def concerts(self) -> list[Concert]:
+        """Return at most `LISTED_MAX` concerts, the newest first."""
+        return [
+            _concert(row) for row in await self._database.many("concerts", concerts_max=LISTED_MAX)
+        ]
+
+    async def concert(self, concert: int) -> Concert:
+        """Return a concert.
+
+        Raises:
+            ConcertUnknown: There is none of this number.
+        """
+        row = await self._database.one("concert", concert_id=concert)
+        if row is None:
+            raise ConcertUnknown
+        return _concert(row)
+
+    async def schedules(self, concert: int) -> list[Schedule]:
+        """Return at most `LISTED_MAX` schedules of a concert, the first to begin first.
+
+        Raises:
+            ConcertUnknown: There is none of this number.
+        """
+        rows = await self._database.many("schedules", concert_id=concert, schedules_max=LISTED_MAX)
+        if not rows:
+            raise ConcertUnknown
+        return [_schedule(row) for row in rows if row["schedule_id"] is not None]
+
+    async def schedule(self, schedule: int) -> Schedule:
+        """Return a schedule as it was at most `CACHED_S` ago.
+
+        Raises:
+            ScheduleUnknown: There is none of this number.
+        """
+        now = time.monotonic()
+        until, found = self._cached.get(schedule, (0.0, None))
+        if found is not None and now < until:
+            self._cached.move_to_end(schedule)
+            return found
+        row = await self._database.one("schedule", schedule_id=schedule)
+        if row is None:
+            self._cached.pop(schedule, None)
+            raise ScheduleUnknown
+        found = _schedule(row)
+        self._cached[schedule] = (now + CACHED_S, found)
+        self._cached.move_to_end(schedule)
+        if len(self._cached) > SCHEDULES_CACHED:
+            self._cached.popitem(last=False)
+        return found
+
+    async def create_concert(self, title: str, venue: str, room: str) -> Concert:
+        """Note a concert.
+
+        Args:
+            title: 1 to `TITLE_CHARS_MAX` characters.
+            venue: At most as many.
+            room: The waiting room of its visitors, whether it exists yet or not; at most
+                `ROOM_BYTES_MAX` bytes.
+
+        Raises:
+            DetailInvalid: One of them is not so.
+        """
+        if not title.strip() or len(title) > TITLE_CHARS_MAX:
+            raise DetailInvalid("title", f"must have 1 to {TITLE_CHARS_MAX} characters")
+        if len(venue) > TITLE_CHARS_MAX:
+            raise DetailInvalid("venue", f"must have at most {TITLE_CHARS_MAX} characters")
+        for name, text in (("title", title), ("venue", venue), ("room", room)):
+            if not text.isprintable():
+                raise DetailInvalid(name, "must not contain characters that cannot be printed")
+        if not room.strip() or len(room.encode()) > ROOM_BYTES_MAX:
+            raise DetailInvalid("room", f"must have 1 to {ROOM_BYTES_MAX} bytes")
+        row = await self._database.one("create_concert", title=title, venue=venue, room=room)
+        assert row is not None
+        return Concert(row["concert_id"], title, venue, RoomId(room))
+
+    async def create_schedule(
+        self, concert: int, starts_at: datetime, visitor_seats_max: int = VISITOR_SEATS
+    ) -> Schedule:
+        """Note a performance of a concert; it has no seats yet.
+
+        Args:
+            concert: Of which.
+            starts_at: When it begins; with a time zone.
+            visitor_seats_max: Seats that one visitor may hold or own, 1 to `SEATS_MAX`.
+
+        Raises:
+            ConcertUnknown: There is none of this number.
+            DetailInvalid: The number of seats is not so.
+        """
+        assert starts_at.tzinfo is not None
+        if not 1 <= visitor_seats_max <= SEATS_MAX:
+            raise DetailInvalid("visitor_seats_max", f"must be from 1 to {SEATS_MAX}")
+        row = await self._database.one(
+            "create_schedule",
+            concert_id=concert,
+            starts_at=starts_at,
+            visitor_seats_max=visitor_seats_max,
+        )
+        if row is None:
+            raise ConcertUnknown
+        return Schedule(
+            row["schedule_id"], concert, RoomId(row["room"]), starts_at, visitor_seats_max
+        )
+
+    async def import_seats(self, schedule: int, seats: Sequence[NewSeat]) -> int:
+        """Put seats on sale, all or none.
+
+        The best come first: `waitline.booking.best` offers them in this order, row by row.
+
+        Args:
+            schedule: Of which performance. It may have other seats already.
+            seats: At least one and at most `SCHEDULE_SEATS_MAX`, as `waitline.booking.seat_map`
+                reads them.
+
+        Returns:
+            How many.
+
+        Raises:
+            ScheduleUnknown: There is none of this number.
+            SeatMapInvalid: The schedule has one of them already.
+            Unavailable: No answer in time; they may all be there.
+        """
+        assert 0 < len(seats) <= SCHEDULE_SEATS_MAX
+        try:
+            row = await self._database.one(
+                "import_seats",
+                within_s=IMPORT_S,
+                schedule_id=schedule,
+                sections=[seat.section for seat in seats],
+                row_names=[seat.row for seat in seats],
+                positions=[seat.position for seat in seats],
+                numbers=[seat.number for seat in seats],
+                grades=[seat.grade for seat in seats],
+                prices=[seat.price for seat in seats],
+            )
+        except Duplicate as error:
+            raise SeatMapInvalid(
+                [f"the schedule has such a seat already: {error}; leave it out of the map"]
+            ) from None
+        if row is None:
+            raise ScheduleUnknown
+        imported: int = row["seats"]
+        return imported
+
+
+def _concert(row: Row) -> Concert:
+    return Concert(row["concert_id"], row["title"], row["venue"], RoomId(row["room"]))
+
+
+def _schedule(row: Row) -> Schedule:
+    return Schedule(
+        row["schedule_id"],
+        row["concert_id"],
+        RoomId(row["room"]),
+        row["starts_at"],
+        row["visitor_seats_max"],
+    )

@@ -1,0 +1,169 @@
+"""Reads a seat map, a table in CSV: what it says of each seat, or what is wrong in which line.
+
+    section,row,seat,grade,price,position
+    Floor,A,A-1,VIP,150000,1
+
+`position` may be left out: then the seats of a row stand side by side in the order of their lines.
+Pure: it reads what it is given, and nothing is imported here.
+"""
+
+import csv
+from collections.abc import Iterator
+from itertools import count
+from typing import TextIO
+
+from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatMapInvalid
+
+COLUMNS = ("section", "row", "seat", "grade", "price")
+"""What every map has, in any order; further columns are left aside."""
+
+ERRORS_MAX = 20
+"""Errors told at once. Whoever has more has one mistake in every line."""
+
+LINE_CHARS_MAX = 1_000
+"""Of a line. A longer one is not a seat, and nobody shall fill the memory with one."""
+
+PRICE_MAX = 10**12
+"""Of a seat, in minor units: what is dearer is a slip of the hand. Sums of 100 fit a bigint."""
+
+POSITION_MAX = 1_000_000
+"""A gap in a row is a jump of positions; none is longer."""
+
+_CHARS_MAX = {"section": 50, "row": 20, "seat": 50, "grade": 20}
+
+
+def read(stream: TextIO) -> list[NewSeat]:
+    """Read a seat map.
+
+    Args:
+        stream: Its text; of bounded size, since a map's seats are all kept until the last is read.
+
+    Returns:
+        Its seats in their order, 1 to `SCHEDULE_SEATS_MAX`.
+
+    Raises:
+        SeatMapInvalid: Tells what to do in which lines, at most `ERRORS_MAX`.
+    """
+    reading = _Reading()
+    rows = csv.reader(_lines(stream), strict=True)
+    try:
+        _take_all(rows, reading)
+    except csv.Error as error:
+        reading.wrong(rows.line_num, f"is not CSV ({error}): check its quotation marks")
+    except UnicodeDecodeError:
+        reading.wrong(rows.line_num + 1, "is not UTF-8: save the file as UTF-8")
+    except _Hopeless as error:
+        reading.wrong(error.line, error.what)
+    if not reading.seats and not reading.errors:
+        reading.wrong(2, "is missing: add a line for each seat")
+    if reading.errors:
+        raise SeatMapInvalid(reading.errors[:ERRORS_MAX])
+    return reading.seats
+
+
+def _take_all(rows: "csv._reader", reading: "_Reading") -> None:
+    header = [name.strip().lower() for name in next(rows, [])]
+    reading.begin(header)
+    for row in rows:
+        # A line with nothing in it ends many a file.
+        if any(cell.strip() for cell in row):
+            reading.take(rows.line_num, dict(zip(header, row, strict=False)))
+        if len(reading.errors) >= ERRORS_MAX:
+            return
+
+
+class _Hopeless(Exception):  # noqa: N818
+    """What comes after this line need not be looked at."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(line, what)
+        self.line = line
+        self.what = what
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    for number in count(1):
+        line = stream.readline(LINE_CHARS_MAX + 1)
+        if not line:
+            return
+        if len(line) > LINE_CHARS_MAX:
+            raise _Hopeless(number, f"has more than {LINE_CHARS_MAX} characters: shorten it")
+        # Spreadsheets mark UTF-8 so.
+        yield line.removeprefix("\ufeff") if number == 1 else line
+
+
+class _Reading:
+    """What has been read of a map."""
+
+    def __init__(self) -> None:
+        self.seats: list[NewSeat] = []
+        self.errors: list[str] = []
+        self._positions = False
+        self._numbers: dict[str, int] = {}
+        self._places: dict[tuple[str, str, int], int] = {}
+        self._in_row: dict[tuple[str, str], int] = {}
+
+    def wrong(self, line: int, what: str) -> None:
+        self.errors.append(f"line {line} {what}")
+
+    def begin(self, header: list[str]) -> None:
+        missing = [name for name in COLUMNS if name not in header]
+        if missing:
+            raise _Hopeless(
+                1,
+                f"names no column {', '.join(missing)}: begin the file with {','.join(COLUMNS)}"
+                " (and position, if you like)",
+            )
+        for name in (*COLUMNS, "position"):
+            if header.count(name) > 1:
+                raise _Hopeless(1, f"names the column {name} twice: leave one out")
+        self._positions = "position" in header
+
+    def take(self, line: int, row: dict[str, str]) -> None:
+        if len(self.seats) >= SCHEDULE_SEATS_MAX:
+            raise _Hopeless(
+                line, f"is one too many: at most {SCHEDULE_SEATS_MAX} seats fit a schedule"
+            )
+        cells = {name: row.get(name, "").strip() for name in (*COLUMNS, "position")}
+        before = len(self.errors)
+        for name, chars_max in _CHARS_MAX.items():
+            self._check_text(line, name, cells[name], chars_max)
+        price = self._whole(line, "price", cells["price"], 0, PRICE_MAX)
+        row_of = (cells["section"], cells["row"])
+        if self._positions:
+            position = self._whole(line, "position", cells["position"], 1, POSITION_MAX)
+        else:
+            position = self._in_row[row_of] = self._in_row.get(row_of, 0) + 1
+        if len(self.errors) > before or price is None or position is None:
+            return
+        self._check_once(line, cells["seat"], (*row_of, position))
+        self.seats.append(NewSeat(*row_of, position, cells["seat"], cells["grade"], price))
+
+    def _check_text(self, line: int, name: str, text: str, chars_max: int) -> None:
+        if not text:
+            self.wrong(line, f"has no {name}: fill it in")
+        elif len(text) > chars_max:
+            self.wrong(line, f"has a {name} of more than {chars_max} characters: shorten it")
+        elif not text.isprintable():
+            self.wrong(line, f"has a {name} with characters that cannot be printed: remove them")
+
+    def _whole(self, line: int, name: str, text: str, least: int, most: int) -> int | None:
+        # Other digits than these are numbers to Python, and a surprise to everybody else.
+        digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+        if digits and least <= int(text) <= most:
+            return int(text)
+        said = "is blank" if not text else f"is {text[:20]!r}"
+        self.wrong(
+            line, f"has no good {name}, it {said}: write a whole number from {least} to {most}"
+        )
+        return None
+
+    def _check_once(self, line: int, number: str, place: tuple[str, str, int]) -> None:
+        first = self._numbers.setdefault(number, line)
+        if first != line:
+            self.wrong(line, f"has seat {number!r} again, as line {first}: number each seat once")
+        first = self._places.setdefault(place, line)
+        if first != line:
+            self.wrong(
+                line, f"has position {place[2]} of its row again, as line {first}: give another"
+            )
