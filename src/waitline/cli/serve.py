@@ -123,7 +123,7 @@ def _serve(
     options.log_to_stderr()
     _allow_many_connections()
     if until_stdin_ends:
-        _stop_when_stdin_ends()
+        stop_when_stdin_ends()
     uvicorn.run(
         f"waitline.cli.serve:{factory}",
         factory=True,
@@ -202,11 +202,11 @@ def admitter(
     chosen.share_metrics(settings.metrics_dir, fresh=False)
     options.log_to_stderr()
     if until_stdin_ends:
-        _stop_when_stdin_ends()
+        stop_when_stdin_ends()
     uvloop.run(_admit(url))
 
 
-def _stop_when_stdin_ends() -> None:
+def stop_when_stdin_ends() -> None:
     """Stop this process, as SIGTERM does, when whoever holds the other end of stdin is gone."""
 
     def watch() -> None:
