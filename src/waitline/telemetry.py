@@ -12,7 +12,7 @@ import asyncio
 import os
 import resource
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -26,6 +26,7 @@ FLUSH_S = 1.0
 
 HTTP_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SCRIPT_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+STATEMENT_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 # The folder of the files stands in for a registry; this one only satisfies the library.
 _NOWHERE = CollectorRegistry(auto_describe=False)
@@ -42,6 +43,31 @@ SCRIPT_SECONDS = Histogram(
     "Time of one script call, to the store and back",
     ("script",),
     buckets=SCRIPT_BOUNDS_S,
+    registry=_NOWHERE,
+)
+STATEMENT_SECONDS = Histogram(
+    "database_statement_duration_seconds",
+    "Time of one SQL statement, to the database and back",
+    ("statement",),
+    buckets=STATEMENT_BOUNDS_S,
+    registry=_NOWHERE,
+)
+POOL_SIZE = Gauge(
+    "database_pool_size",
+    "Connections to the database that are open",
+    multiprocess_mode="livesum",
+    registry=_NOWHERE,
+)
+POOL_IN_USE = Gauge(
+    "database_pool_in_use",
+    "Connections to the database that run a statement",
+    multiprocess_mode="livesum",
+    registry=_NOWHERE,
+)
+POOL_WAITING = Gauge(
+    "database_pool_waiting",
+    "Statements that wait for a connection to the database",
+    multiprocess_mode="livesum",
     registry=_NOWHERE,
 )
 MOVE_SECONDS = Histogram(
@@ -136,6 +162,8 @@ class Tallies:
     def __init__(self) -> None:
         self._http: dict[tuple[str, str, int], Tally] = {}
         self._scripts: dict[str, Tally] = {}
+        self._statements: dict[str, Tally] = {}
+        self._looks: list[Callable[[], None]] = []
         self._cpu_s = 0.0
 
     def http(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -154,10 +182,24 @@ class Tallies:
             tally = self._scripts[name] = Tally(SCRIPT_SECONDS.labels(name), SCRIPT_BOUNDS_S)
         tally.add(seconds)
 
+    def statement(self, name: str, seconds: float) -> None:
+        """Count one SQL statement."""
+        tally = self._statements.get(name)
+        if tally is None:
+            child = STATEMENT_SECONDS.labels(name)
+            tally = self._statements[name] = Tally(child, STATEMENT_BOUNDS_S)
+        tally.add(seconds)
+
+    def watch(self, look: Callable[[], None]) -> None:
+        """Let `look` set its gauges at every flush."""
+        self._looks.append(look)
+
     def flush(self) -> None:
         """Add everything counted to the process's file, with what the process uses."""
-        for tally in (*self._http.values(), *self._scripts.values()):
+        for tally in (*self._http.values(), *self._scripts.values(), *self._statements.values()):
             tally.flush()
+        for look in self._looks:
+            look()
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu_s = used.ru_utime + used.ru_stime
         CPU_SECONDS.inc(cpu_s - self._cpu_s)

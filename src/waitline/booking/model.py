@@ -304,3 +304,11 @@ class Declined(Refused):
 
 class PaymentUnknown(Refused):
     """There is no such payment."""
+
+
+class PaymentForeign(Refused):
+    """The payment is another visitor's."""
+
+
+class SeatsContested(Refused):
+    """Others took the best seats each time that they were looked for."""

@@ -115,6 +115,17 @@ class Request:
         Raises:
             InputInvalid: It is missing, blank, too long, or not UTF-8.
         """
+        value = self.option(name)
+        if value is None:
+            raise InputInvalid(name, MISSING)
+        return value
+
+    def option(self, name: str) -> str | None:
+        """Return a name from the query string, or `None` if it is not there.
+
+        Raises:
+            InputInvalid: It is blank, too long, or not UTF-8.
+        """
         query = self._query
         if query is None:
             query = self._query = {}
@@ -123,9 +134,7 @@ class Request:
                 key, _, value = pair.partition(b"=")
                 query[key] = value
         given = query.get(name.encode("ascii"))
-        if given is None:
-            raise InputInvalid(name, MISSING)
-        return named(name, decoded(name, given))
+        return None if given is None else named(name, decoded(name, given))
 
 
 async def whole_body(receive: Receive) -> bytes:

@@ -19,6 +19,7 @@ from waitline.queue import policy
 from waitline.queue.model import Mode, Survey
 from waitline.queue.rooms import Rooms
 from waitline.web.asgi import Request, named
+from waitline.web.cached import known
 from waitline.web.wire import Answer, Headers
 
 FRESH_S = 1.0
@@ -157,15 +158,9 @@ class Board:
         """Answer with a room's document, or with 304 if the asker has it."""
         name = request.path.removeprefix("/api/v1/rooms/").removesuffix("/now-serving")
         posted = await self.read(RoomId(named("room", name)))
-        if _known(request.headers.get(b"if-none-match", b""), posted.etag):
+        if known(request.headers.get(b"if-none-match", b""), posted.etag):
             return Answer(HTTPStatus.NOT_MODIFIED.value, posted.headers, b"")
         return Answer(200, posted.headers, posted.body)
-
-
-def _known(tags: bytes, etag: bytes) -> bool:
-    """Whether a list of tags names the document, strong or weak. Source: RFC 9110, 13.1.2."""
-    opaque = etag.removeprefix(b"W/")
-    return any(tag.strip().removeprefix(b"W/") in (opaque, b"*") for tag in tags.split(b","))
 
 
 def _post(room: RoomId, survey: Survey) -> Posted:

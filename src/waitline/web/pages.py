@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped]  # ships none
 
+from waitline.web.cached import accepted
 from waitline.web.problems import PathUnknown
 
 FRESH_S = 300
@@ -140,17 +141,9 @@ def answer(page: Page, request: Request) -> Response:
     tag = page.headers["ETag"].removeprefix("W/")
     if tag in (one.strip().removeprefix("W/") for one in known.split(",")):
         return Response(status_code=304, headers=page.headers)
-    accepted = request.headers.get("accept-encoding", "")
-    if page.compressed is not None and _accepts_gzip(accepted):
+    if page.compressed is not None and "gzip" in accepted(
+        request.headers.get("accept-encoding", "")
+    ):
         headers = {**page.headers, "Content-Encoding": "gzip"}
         return Response(page.compressed, headers=headers)
     return Response(page.body, headers=page.headers)
-
-
-def _accepts_gzip(accepted: str) -> bool:
-    """Source: RFC 9110, section 12.5.3."""
-    for coding in accepted.lower().replace(" ", "").split(","):
-        name, _, weight = coding.partition(";q=")
-        if name == "gzip":
-            return weight.strip("0.") != "" or not weight
-    return False

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from waitline.booking import model as office
+from waitline.booking.model import ReservationState
 from waitline.errors import Refused, Unavailable, WaitlineError
+from waitline.payments.model import WebhookForged
 from waitline.queue import model
 from waitline.web.texts import Language, Text
 
@@ -55,6 +58,22 @@ class MethodUnknown(Refused):
         self.allowed = allowed
 
 
+class UserMissing(Refused):
+    """The request does not say whose it is."""
+
+
+class TokenMissing(Refused):
+    """The request brings no token of the queue."""
+
+
+class KeyReused(Refused):
+    """The request's idempotency key was given to another request before."""
+
+
+class KeyRunning(Refused):
+    """A request with the same idempotency key is being answered."""
+
+
 class OperatorKeyMissing(Refused):
     """An operator's call came without the operator's key."""
 
@@ -70,145 +89,195 @@ class Problem(NamedTuple):
         status: HTTP status.
         code: Code of the wire contract.
         slug: Last segment of the `type` URI, and the heading in docs/problems.md.
-        message: The contract's text for the code.
         title: What this kind is called.
     """
 
     status: HTTPStatus
     code: str
     slug: str
-    message: Text
     title: Text
 
+    @property
+    def message(self) -> Text:
+        """The contract's text for the code."""
+        return MESSAGES[self.code]
 
-_INPUT = Text("잘못된 입력값입니다.", "The input is not valid.")
-_NO_KEY = Text("인증이 필요합니다.", "Authentication is needed.")
-_FORBIDDEN = Text("권한이 없습니다.", "You are not allowed to do this.")
-_NOT_FOUND = Text("요청한 리소스를 찾을 수 없습니다.", "There is nothing here.")
-_CONFLICT = Text("리소스 충돌이 발생했습니다.", "This conflicts with how things are.")
-_BUG = Text("서버 내부 오류가 발생했습니다.", "The server failed.")
-_NO_TOKEN = Text("대기열 토큰을 찾을 수 없습니다.", "This visitor is not in the line.")
-_EXPIRED = Text("대기열 토큰이 만료되었습니다.", "The time of this token is over.")
-_REJECTED = Text("유효하지 않은 대기열 토큰입니다.", "This token is not valid.")
-_FULL = Text("대기열이 가득 찼습니다.", "The line is full.")
-_SPENT = Text("더 이상 연장할 수 없습니다.", "No further extension is possible.")
-_UNAVAILABLE = Text(
-    "대기열 서비스를 일시적으로 사용할 수 없습니다.", "The queue is unavailable for the moment."
-)
+
+MESSAGES = {
+    "C001": Text("잘못된 입력값입니다.", "The input is not valid."),
+    "C002": Text("인증이 필요합니다.", "Authentication is needed."),
+    "C003": Text("권한이 없습니다.", "You are not allowed to do this."),
+    "C004": Text("요청한 리소스를 찾을 수 없습니다.", "There is nothing here."),
+    "C005": Text("리소스 충돌이 발생했습니다.", "This conflicts with how things are."),
+    "C006": Text("서버 내부 오류가 발생했습니다.", "The server failed."),
+    "B001": Text("좌석을 찾을 수 없습니다.", "There is no such seat."),
+    "B003": Text("이미 선택된 좌석입니다.", "The seat is taken."),
+    "B004": Text("예약을 찾을 수 없습니다.", "There is no such reservation."),
+    "B005": Text("예약이 만료되었습니다.", "The reservation is over."),
+    "B006": Text("동시 예약 충돌이 발생했습니다.", "Others reserved at the same moment."),
+    "B007": Text("콘서트를 찾을 수 없습니다.", "There is no such concert."),
+    "B008": Text("콘서트 일정을 찾을 수 없습니다.", "There is no such schedule."),
+    "P001": Text("결제에 실패했습니다.", "The payment failed."),
+    "P003": Text("결제 정보를 찾을 수 없습니다.", "There is no such payment."),
+    "P004": Text("이미 진행 중인 결제가 있습니다.", "A payment is under way already."),
+    "Q001": Text("대기열 토큰을 찾을 수 없습니다.", "This visitor is not in the line."),
+    "Q002": Text("대기열 토큰이 만료되었습니다.", "The time of this token is over."),
+    "Q003": Text("유효하지 않은 대기열 토큰입니다.", "This token is not valid."),
+    "Q004": Text("대기열이 가득 찼습니다.", "The line is full."),
+    "Q005": Text("더 이상 연장할 수 없습니다.", "No further extension is possible."),
+    "E003": Text(
+        "대기열 서비스를 일시적으로 사용할 수 없습니다.", "The queue is unavailable for the moment."
+    ),
+}
+"""What each code says. Source: the wire contract."""
+
+_BAD = HTTPStatus.BAD_REQUEST
+_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
+_FORBIDDEN = HTTPStatus.FORBIDDEN
+_NOT_FOUND = HTTPStatus.NOT_FOUND
+_CONFLICT = HTTPStatus.CONFLICT
+_TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
 
 PROBLEMS: dict[type[Refused], Problem] = {
-    InputInvalid: Problem(
-        HTTPStatus.BAD_REQUEST, "C001", "input-invalid", _INPUT, Text("입력 오류", "Invalid input")
-    ),
+    InputInvalid: Problem(_BAD, "C001", "input-invalid", Text("입력 오류", "Invalid input")),
     BodyTooLarge: Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "C001",
         "body-too-large",
-        _INPUT,
         Text("본문이 너무 큽니다", "Body too large"),
     ),
     MethodUnknown: Problem(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "C001",
         "method-unknown",
-        _INPUT,
         Text("허용되지 않은 메서드", "Method not allowed"),
     ),
-    PathUnknown: Problem(
-        HTTPStatus.NOT_FOUND, "C004", "path-unknown", _NOT_FOUND, Text("없는 경로", "Unknown path")
-    ),
+    PathUnknown: Problem(_NOT_FOUND, "C004", "path-unknown", Text("없는 경로", "Unknown path")),
     OperatorKeyMissing: Problem(
-        HTTPStatus.UNAUTHORIZED,
+        _UNAUTHORIZED,
         "C002",
         "operator-key-missing",
-        _NO_KEY,
         Text("운영자 키 없음", "Operator key missing"),
     ),
     OperatorKeyWrong: Problem(
-        HTTPStatus.FORBIDDEN,
-        "C003",
-        "operator-key-wrong",
-        _FORBIDDEN,
-        Text("운영자 키 불일치", "Operator key wrong"),
+        _FORBIDDEN, "C003", "operator-key-wrong", Text("운영자 키 불일치", "Operator key wrong")
     ),
     model.RoomUnknown: Problem(
-        HTTPStatus.NOT_FOUND,
-        "C004",
-        "room-unknown",
-        _NOT_FOUND,
-        Text("없는 대기실", "Unknown room"),
+        _NOT_FOUND, "C004", "room-unknown", Text("없는 대기실", "Unknown room")
     ),
     model.RoomExists: Problem(
-        HTTPStatus.CONFLICT,
-        "C005",
-        "room-exists",
-        _CONFLICT,
-        Text("이미 있는 대기실", "Room exists"),
+        _CONFLICT, "C005", "room-exists", Text("이미 있는 대기실", "Room exists")
     ),
     model.TooManyRooms: Problem(
-        HTTPStatus.CONFLICT,
-        "C005",
-        "too-many-rooms",
-        _CONFLICT,
-        Text("대기실이 너무 많습니다", "Too many rooms"),
+        _CONFLICT, "C005", "too-many-rooms", Text("대기실이 너무 많습니다", "Too many rooms")
     ),
     model.RoomClosed: Problem(
-        HTTPStatus.CONFLICT,
-        "C005",
-        "room-closed",
-        _CONFLICT,
-        Text("닫힌 대기실", "Room closed to newcomers"),
+        _CONFLICT, "C005", "room-closed", Text("닫힌 대기실", "Room closed to newcomers")
     ),
-    model.RoomFull: Problem(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        "Q004",
-        "room-full",
-        _FULL,
-        Text("가득 찬 대기열", "Line full"),
-    ),
+    model.RoomFull: Problem(_TOO_MANY, "Q004", "room-full", Text("가득 찬 대기열", "Line full")),
     model.TooManyStreams: Problem(
-        HTTPStatus.TOO_MANY_REQUESTS,
+        _TOO_MANY,
         "Q004",
         "too-many-streams",
-        _FULL,
         Text("구독이 너무 잦습니다", "Streams opened too fast"),
     ),
     model.VisitorUnknown: Problem(
-        HTTPStatus.NOT_FOUND,
-        "Q001",
-        "visitor-unknown",
-        _NO_TOKEN,
-        Text("없는 방문자", "Unknown visitor"),
+        _NOT_FOUND, "Q001", "visitor-unknown", Text("없는 방문자", "Unknown visitor")
     ),
     model.TokenRejected: Problem(
-        HTTPStatus.UNAUTHORIZED,
-        "Q003",
-        "token-rejected",
-        _REJECTED,
-        Text("거부된 토큰", "Token rejected"),
+        _UNAUTHORIZED, "Q003", "token-rejected", Text("거부된 토큰", "Token rejected")
     ),
-    model.TimeRanOut: Problem(
-        HTTPStatus.UNAUTHORIZED, "Q002", "time-ran-out", _EXPIRED, Text("만료", "Time ran out")
-    ),
+    model.TimeRanOut: Problem(_UNAUTHORIZED, "Q002", "time-ran-out", Text("만료", "Time ran out")),
     model.ExtensionsSpent: Problem(
-        HTTPStatus.BAD_REQUEST,
-        "Q005",
-        "extensions-spent",
-        _SPENT,
-        Text("연장 횟수 초과", "Extensions spent"),
+        _BAD, "Q005", "extensions-spent", Text("연장 횟수 초과", "Extensions spent")
+    ),
+    UserMissing: Problem(
+        _UNAUTHORIZED, "C002", "user-missing", Text("사용자 없음", "Visitor not named")
+    ),
+    TokenMissing: Problem(
+        _UNAUTHORIZED, "C002", "token-missing", Text("토큰 없음", "Token missing")
+    ),
+    KeyReused: Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "C001",
+        "key-reused",
+        Text("다른 요청에 쓰인 키", "Key of another request"),
+    ),
+    KeyRunning: Problem(
+        _CONFLICT, "C005", "key-running", Text("처리 중인 요청", "Request under way")
+    ),
+    office.ConcertUnknown: Problem(
+        _NOT_FOUND, "B007", "concert-unknown", Text("없는 콘서트", "Unknown concert")
+    ),
+    office.ScheduleUnknown: Problem(
+        _NOT_FOUND, "B008", "schedule-unknown", Text("없는 일정", "Unknown schedule")
+    ),
+    office.DetailInvalid: Problem(
+        _BAD, "C001", "detail-invalid", Text("잘못된 내용", "Invalid detail")
+    ),
+    office.SeatMapInvalid: Problem(
+        _BAD, "C001", "seat-map-invalid", Text("잘못된 좌석 배치도", "Invalid seat map")
+    ),
+    office.SeatUnknown: Problem(
+        _NOT_FOUND, "B001", "seat-unknown", Text("없는 좌석", "Unknown seat")
+    ),
+    office.GradeUnknown: Problem(
+        _NOT_FOUND, "B001", "grade-unknown", Text("없는 등급", "Unknown grade")
+    ),
+    office.SeatTaken: Problem(
+        _CONFLICT, "B003", "seat-taken", Text("이미 선택된 좌석", "Seat taken")
+    ),
+    office.SoldOut: Problem(_CONFLICT, "B003", "sold-out", Text("매진", "Sold out")),
+    office.SeatsContested: Problem(
+        _CONFLICT, "B006", "seats-contested", Text("동시 예약 충돌", "Seats contested")
+    ),
+    office.TooManySeats: Problem(
+        _CONFLICT, "C005", "too-many-seats", Text("좌석 수 초과", "Too many seats")
+    ),
+    office.ReservationUnknown: Problem(
+        _NOT_FOUND, "B004", "reservation-unknown", Text("없는 예약", "Unknown reservation")
+    ),
+    office.ReservationForeign: Problem(
+        _FORBIDDEN,
+        "C003",
+        "reservation-foreign",
+        Text("다른 사용자의 예약", "Reservation of another visitor"),
+    ),
+    office.ReservationOver: Problem(
+        _BAD, "B005", "reservation-over", Text("끝난 예약", "Reservation over")
+    ),
+    office.ReservationLapsed: Problem(
+        _BAD, "B005", "reservation-lapsed", Text("만료된 예약", "Reservation lapsed")
+    ),
+    office.AlreadyPaid: Problem(
+        _CONFLICT, "C005", "already-paid", Text("이미 결제된 예약", "Already paid")
+    ),
+    office.AmountWrong: Problem(_BAD, "C001", "amount-wrong", Text("잘못된 금액", "Amount wrong")),
+    office.Declined: Problem(_BAD, "P001", "declined", Text("거절된 결제", "Declined")),
+    office.PaymentRunning: Problem(
+        _CONFLICT, "P004", "payment-running", Text("진행 중인 결제", "Payment under way")
+    ),
+    office.PaymentUnknown: Problem(
+        _NOT_FOUND, "P003", "payment-unknown", Text("없는 결제", "Unknown payment")
+    ),
+    office.PaymentForeign: Problem(
+        _FORBIDDEN,
+        "C003",
+        "payment-foreign",
+        Text("다른 사용자의 결제", "Payment of another visitor"),
+    ),
+    WebhookForged: Problem(
+        _UNAUTHORIZED, "C002", "webhook-forged", Text("서명 오류", "Not signed by the provider")
     ),
 }
 
+EXPIRED_BEFORE = PROBLEMS[office.ReservationOver]._replace(status=_CONFLICT)
+"""Of a reservation that is over because it expired. Source: the wire contract."""
+
 UNAVAILABLE = Problem(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    "E003",
-    "unavailable",
-    _UNAVAILABLE,
-    Text("일시적 중단", "Unavailable"),
+    HTTPStatus.SERVICE_UNAVAILABLE, "E003", "unavailable", Text("일시적 중단", "Unavailable")
 )
-BUG = Problem(
-    HTTPStatus.INTERNAL_SERVER_ERROR, "C006", "bug", _BUG, Text("내부 오류", "Server error")
-)
+BUG = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "C006", "bug", Text("내부 오류", "Server error"))
 
 TYPE_PREFIX = "urn:waitline:problem:"
 
@@ -229,6 +298,8 @@ class ProblemBody(msgspec.Struct, frozen=True):
 
 def find(error: Exception) -> Problem:
     """Return the kind of problem that an exception is."""
+    if isinstance(error, office.ReservationOver) and error.state is ReservationState.EXPIRED:
+        return EXPIRED_BEFORE
     if isinstance(error, Refused):
         return PROBLEMS[type(error)]
     return UNAVAILABLE if isinstance(error, Unavailable) else BUG
@@ -291,6 +362,17 @@ def _detail(error: Exception, problem: Problem, language: Language) -> str:
                 f"이 대기실에는 최대 {most:,}명까지 기다릴 수 있습니다.",
                 f"At most {most:,} visitors may wait in this room.",
             ).to(language)
+        case office.TooManySeats(seats_max=most):
+            return Text(
+                f"한 사람이 최대 {most}석까지 예약할 수 있습니다.",
+                f"One visitor may hold at most {most} seats.",
+            ).to(language)
+        case office.AmountWrong(price=price):
+            return Text(f"amount: {price:,}이어야 합니다.", f"amount: must be {price}").to(language)
+        case office.DetailInvalid(name=name, reason=reason):
+            return f"{name}: {reason}"
+        case office.SeatMapInvalid(errors=errors):
+            return "\n".join(errors)
         # Only our own refusals may speak: another error's text could tell what it should not.
         case WaitlineError():
             return problem.title.to(language)

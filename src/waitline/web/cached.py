@@ -1,0 +1,29 @@
+"""What caches ask and are told: entity tags and content codings."""
+
+from functools import lru_cache
+
+CODINGS = ("br", "gzip")
+"""Those that our documents are kept in, the smaller first."""
+
+
+def known(tags: bytes, etag: bytes) -> bool:
+    """Return whether an If-None-Match header names the document, strong or weak.
+
+    Source: RFC 9110, section 13.1.2.
+    """
+    opaque = etag.removeprefix(b"W/")
+    return any(tag.strip().removeprefix(b"W/") in (opaque, b"*") for tag in tags.split(b","))
+
+
+@lru_cache(maxsize=256)
+def accepted(header: str) -> tuple[str, ...]:
+    """Return those of our codings that an Accept-Encoding header allows, the smaller first.
+
+    Source: RFC 9110, section 12.5.3.
+    """
+    allowed: dict[str, bool] = {}
+    for coding in header.lower().replace(" ", "").split(","):
+        name, _, weight = coding.partition(";q=")
+        allowed[name] = weight.strip("0.") != "" or not weight
+    rest = allowed.get("*", False)
+    return tuple(name for name in CODINGS if allowed.get(name, rest))
