@@ -354,27 +354,34 @@ def headers(error: Exception) -> list[tuple[bytes, bytes]]:
 
 
 def _detail(error: Exception, problem: Problem, language: Language) -> str:
+    said = _said(error)
+    if said is None:
+        # Only our own refusals may speak: another error's text could tell what it should not.
+        said = problem.title if isinstance(error, WaitlineError) else problem.message
+    return said.to(language)
+
+
+def _said(error: Exception) -> Text | None:
+    """Return what a refusal says of this case, if it says more than its title."""
+    said = None
     match error:
         case InputInvalid(name=name, reason=reason):
-            return f"{name}: {reason.to(language)}"
+            said = Text(f"{name}: {reason.ko}", f"{name}: {reason.en}")
         case model.RoomFull(waiting_max=most):
-            return Text(
+            said = Text(
                 f"이 대기실에는 최대 {most:,}명까지 기다릴 수 있습니다.",
                 f"At most {most:,} visitors may wait in this room.",
-            ).to(language)
+            )
         case office.TooManySeats(seats_max=most):
-            return Text(
+            said = Text(
                 f"한 사람이 최대 {most}석까지 예약할 수 있습니다.",
                 f"One visitor may hold at most {most} seats.",
-            ).to(language)
+            )
         case office.AmountWrong(price=price):
-            return Text(f"amount: {price:,}이어야 합니다.", f"amount: must be {price}").to(language)
+            said = Text(f"amount: {price}이어야 합니다.", f"amount: must be {price}")
         case office.DetailInvalid(name=name, reason=reason):
-            return f"{name}: {reason}"
+            said = Text(f"{name}: {reason}", f"{name}: {reason}")
         case office.SeatMapInvalid(errors=errors):
-            return "\n".join(errors)
-        # Only our own refusals may speak: another error's text could tell what it should not.
-        case WaitlineError():
-            return problem.title.to(language)
-        case _:
-            return problem.message.to(language)
+            lines = "\n".join(errors)
+            said = Text(lines, lines)
+    return said
