@@ -9,6 +9,7 @@ audit.py     does the store keep its promises?
 settings.py  every setting, and where it came from
 bench/       how fast it is here
 simulate.py  how would this sale go?
+sandbox_pay.py  a payment provider that takes no money
 options.py   what the commands share
 """
 
@@ -17,7 +18,18 @@ import sys
 import typer
 
 from waitline import __version__
-from waitline.cli import audit, bench, keys, migrate, rooms, serve, settings, simulate, up
+from waitline.cli import (
+    audit,
+    bench,
+    keys,
+    migrate,
+    rooms,
+    sandbox_pay,
+    serve,
+    settings,
+    simulate,
+    up,
+)
 from waitline.errors import Misconfigured, WaitlineError
 
 app = typer.Typer(
@@ -33,6 +45,7 @@ app.command("queue")(serve.queue)
 app.command("booking")(serve.booking)
 app.command("admitter")(serve.admitter)
 app.command("migrate")(migrate.migrate)
+app.command("sandbox-pay")(sandbox_pay.sandbox_pay)
 app.add_typer(rooms.app, name="rooms")
 app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)

@@ -1,0 +1,97 @@
+"""A payment provider on this machine that takes no money, for trials and tests."""
+
+from pathlib import Path
+from random import SystemRandom
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from waitline import settings as chosen
+from waitline.cli import options, serve
+from waitline.clock import SystemClock
+from waitline.errors import Misconfigured
+from waitline.payments.ledger import Ledger
+from waitline.payments.sandbox_server import Effect, Habits, Messages, SandboxServer
+
+DRAIN_S = 2
+"""How long charges under way may take to end when the sandbox stops."""
+
+
+def sandbox_pay(
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on")] = 8082,
+    webhook_url: Annotated[
+        str | None,
+        typer.Option(help="Where changes are told: http://…/api/v1/payments/webhook"),
+    ] = None,
+    latency: Annotated[
+        str, typer.Option(help="Seconds that a charge takes, at least..at most; 0 for none")
+    ] = "0.5..1",
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"How often something befalls a charge, as DECLINE=0.02: {', '.join(Effect)}",
+            show_default=False,
+        ),
+    ] = None,
+    late_s: Annotated[float, typer.Option(help="How late a late message is, in s", min=0)] = 30.0,
+    ledger_file: Annotated[
+        Path | None,
+        typer.Option(help="Where charges are kept over restarts; default: nowhere"),
+    ] = None,
+    until_stdin_ends: options.UntilStdinEnds = False,
+) -> None:
+    """Run the sandbox, a payment provider that takes no money.
+
+    The shop and the sandbox share two secrets, from the environment alone: WAITLINE_PAYMENT_KEY and
+    WAITLINE_WEBHOOK_SECRET. A payment method made of the words of --share, with + between them, has
+    just those effects.
+    """
+    settings = chosen.read()
+    if settings.payment_key is None or settings.webhook_secret is None:
+        raise Misconfigured(
+            "the sandbox needs the shop's secrets: set WAITLINE_PAYMENT_KEY and "
+            "WAITLINE_WEBHOOK_SECRET"
+        )
+    habits = Habits(_latency(latency), _shares(share or []), late_s)
+    options.log_to_stderr()
+    if until_stdin_ends:
+        serve.stop_when_stdin_ends()
+    if ledger_file is not None:
+        ledger_file.parent.mkdir(parents=True, exist_ok=True)
+    server = SandboxServer(
+        Ledger(ledger_file),
+        habits,
+        Messages(webhook_url, settings.webhook_secret.get_secret_value(), SystemClock()),
+        key=settings.payment_key.get_secret_value(),
+        dice=SystemRandom(),
+    )
+    uvicorn.run(
+        server.app(), host=host, port=port, timeout_graceful_shutdown=DRAIN_S, **serve.SERVER
+    )
+
+
+def _latency(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("..")
+    try:
+        least, most = float(low), float(high or low)
+    except ValueError:
+        least, most = 1.0, 0.0
+    if not 0 <= least <= most:
+        raise Misconfigured(f"--latency {text}: seconds, as 0.5..1 or 0")
+    return least, most
+
+
+def _shares(texts: list[str]) -> dict[Effect, float]:
+    shares = {}
+    for text in texts:
+        name, _, share = text.partition("=")
+        try:
+            effect, value = Effect(name), float(share)
+        except ValueError:
+            raise Misconfigured(f"--share {text}: as DECLINE=0.02") from None
+        if not 0 <= value <= 1:
+            raise Misconfigured(f"--share {text}: 0 to 1")
+        shares[effect] = value
+    return shares

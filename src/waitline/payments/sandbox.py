@@ -1,0 +1,141 @@
+"""The adapter of the sandbox: a provider for trials and tests, in a process of its own.
+
+What it speaks is said in `sandbox_server.py`.
+"""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import aiohttp
+import msgspec
+
+from waitline.clock import Clock, SystemClock
+from waitline.errors import Unavailable
+from waitline.payments import signatures
+from waitline.payments.ledger import Charge, ChargeState
+from waitline.payments.model import (
+    REASON_CHARS_MAX,
+    Charged,
+    Event,
+    NotCharged,
+    Refunded,
+    WebhookForged,
+)
+from waitline.payments.provider import ANSWER_BYTES_MAX, CALL_TIMEOUT_S, CONNECTIONS_MAX
+
+CONNECT_S = 2.0
+"""How long it may take to be connected: the sandbox is near."""
+
+
+class Sandbox:
+    """A `Provider` that takes no money.
+
+    Args:
+        url: Where `waitline sandbox-pay` listens.
+        key: What it knows us by.
+        webhook_secret: What it signs its messages with.
+        clock: Tells how old a message is.
+        timeout_s: How long one call may take.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        webhook_secret: str,
+        *,
+        clock: Clock | None = None,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._key = key
+        self._webhook_secret = webhook_secret
+        self._clock = clock or SystemClock()
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=None, sock_connect=CONNECT_S)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def charge(self, key: UUID, amount: int, method: str) -> Charged | NotCharged:
+        """See `Provider.charge`."""
+        told = await self._post(
+            "/v1/charges", {"key": str(key), "amount": amount, "method": method}
+        )
+        outcome = _outcome(told)
+        if outcome is None:
+            raise Unavailable("the sandbox is still charging")
+        return outcome
+
+    async def find(self, key: UUID) -> Charged | NotCharged | None:
+        """See `Provider.find`."""
+        return _outcome(await self._post(f"/v1/charges/{key}/close", {}))
+
+    async def refund(self, key: UUID, provider_ref: str, amount: int) -> None:  # noqa: ARG002
+        """See `Provider.refund`."""
+        await self._post(f"/v1/charges/{key}/refund", {"amount": amount})
+
+    def event(self, headers: Mapping[str, str], body: bytes) -> Event | None:
+        """See `Provider.event`."""
+        now_s = self._clock.now_ms() // 1_000
+        signatures.check(self._webhook_secret, headers.get(signatures.HEADER), body, now_s)
+        try:
+            told = msgspec.json.decode(body, type=Charge)
+        except msgspec.DecodeError:
+            raise WebhookForged("body") from None
+        if told.state is ChargeState.REFUNDED:
+            return Event(told.key, Refunded())
+        outcome = _outcome(told)
+        return None if outcome is None else Event(told.key, outcome)
+
+    async def close(self) -> None:
+        """See `Provider.close`."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _post(self, path: str, body: Mapping[str, object]) -> Charge:
+        try:
+            async with self._connected().post(self._url + path, json=body) as response:
+                answer = await _read(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"the sandbox does not answer: {type(error).__name__}") from None
+        try:
+            return msgspec.json.decode(answer, type=Charge)
+        except msgspec.DecodeError:
+            raise Unavailable(f"the sandbox answers {response.status}") from None
+
+    def _connected(self) -> aiohttp.ClientSession:
+        # A session belongs to a running loop, and this may be made before there is one.
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+                timeout=self._timeout,
+                headers={"Authorization": f"Bearer {self._key}"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Return an answer's body.
+
+    Raises:
+        Unavailable: It refuses, or is larger than any genuine one.
+    """
+    if response.status != 200:  # noqa: PLR2004
+        raise Unavailable(f"the sandbox answers {response.status}")
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > ANSWER_BYTES_MAX:
+            raise Unavailable("the sandbox does not stop answering")
+    return bytes(body)
+
+
+def _outcome(told: Charge) -> Charged | NotCharged | None:
+    match told.state:
+        case ChargeState.PROCESSING:
+            return None
+        case ChargeState.CHARGED | ChargeState.REFUNDED:
+            # What went back was taken before; whoever gave it back knows.
+            return Charged(told.ref)
+        case ChargeState.DECLINED | ChargeState.CLOSED:
+            return NotCharged(told.reason[:REASON_CHARS_MAX])
