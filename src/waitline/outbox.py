@@ -12,6 +12,7 @@ hanging store keeps open, or on a connection of its own whose death nobody notic
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, NamedTuple, Never
 from uuid import UUID
 
@@ -123,6 +124,8 @@ class Relay:
         taken = await self._database.many(
             "take_events", batch_max=BATCH_MAX, pause_s=PAUSE_S, pause_max_s=PAUSE_MAX_S
         )
+        # In the order of writing, which the statement's answer need not have.
+        taken = sorted(taken, key=itemgetter("event_no"))
         outcomes = await asyncio.gather(*map(self._add, taken), return_exceptions=True)
         sent: list[int] = []
         silent: list[int] = []
@@ -166,7 +169,7 @@ class Relay:
             "refused_event", event_no=event["event_no"], error=reason, attempts_max=ATTEMPTS_MAX
         )
         dead = row is not None and row["dead"]
-        log.warning("event refused", event=str(event["event_id"]), dead=dead, reason=reason)
+        log.warning("an event is refused", id=str(event["event_id"]), dead=dead, reason=reason)
 
     async def forget(self) -> int:
         """Delete at most `FORGET_MAX` events that were sent `KEPT_S` ago; return how many."""

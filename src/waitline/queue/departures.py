@@ -234,7 +234,7 @@ class Departures:
             for entry, reason in dead
         ]  # fmt: skip
         for entry, reason in dead:
-            log.warning("event dead", entry=entry.entry_id, reason=reason)
+            log.warning("an event cannot be handled", entry=entry.entry_id, reason=reason)
         commands.append(("XACK", events.STREAM, GROUP, *handled))
         await self._store.transaction(commands, CALL_TIMEOUT_S)
 
