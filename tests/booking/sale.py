@@ -21,7 +21,28 @@ HOLD_S = 300.0
 # A busy machine is no failure here.
 DEADLINE_S = 20.0
 
-_STATEMENTS = aiosql.from_path(str(files("waitline.booking").joinpath("sql")), "asyncpg")
+
+def written(plant: Callable[[str], str] = lambda text: text) -> Any:  # noqa: ANN401 - aiosql's own
+    """The statements as they are in sql/, perhaps with a bug in them."""
+    folder = files("waitline.booking") / "sql"
+    texts = [one.read_text("utf-8") for one in sorted(folder.iterdir(), key=lambda one: one.name)]
+    return aiosql.from_str(plant("\n".join(texts)), "asyncpg")
+
+
+def planted(statement: str, right: str, wrong: str) -> Any:  # noqa: ANN401 - aiosql's own
+    """The statements, one of them with a bug."""
+
+    def plant(text: str) -> str:
+        start = text.index(f"-- name: {statement}(")
+        end = text.find("-- name: ", start + 1)
+        block = text[start : end if end > 0 else None]
+        assert block.count(right) == 1, f"{statement} has changed: plant another bug"
+        return text.replace(block, block.replace(right, wrong))
+
+    return written(plant)
+
+
+STATEMENTS = written()
 
 
 class Sale:
@@ -104,7 +125,7 @@ def reserve(user: int, *seats: int) -> dict[str, Any]:
 
 async def run(connection: asyncpg.Connection, statement: str, **values: object) -> Any:  # noqa: ANN401
     """Run a statement of the box office on a connection, in whatever transaction that has."""
-    answer = getattr(_STATEMENTS, statement)(connection, **values)
+    answer = getattr(STATEMENTS, statement)(connection, **values)
     return [row async for row in answer] if isasyncgen(answer) else await answer
 
 
