@@ -97,6 +97,17 @@ class Reservations:
             room=RoomId(row["room"]),
         )
 
+    async def room(self, reservation: int) -> RoomId:
+        """Return the waiting room that a reservation's visitor came through.
+
+        Raises:
+            ReservationUnknown: There is no such reservation.
+        """
+        row = await self._database.one("find_reservation", reservation_id=reservation)
+        if row is None:
+            raise ReservationUnknown
+        return RoomId(row["room"])
+
     async def find(self, reservation: int, user: int) -> Reservation:
         """Return a visitor's reservation.
 
