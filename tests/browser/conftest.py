@@ -18,8 +18,8 @@ from tests.servers import IN_CI
 
 SCREENSHOTS = Path("out/screenshots")
 
-# Seconds until the stack answers: the embedded server, a worker and the admitter on a busy machine.
-START_S = 30.0
+# Seconds until the stack answers: the embedded servers and the services on a busy machine.
+START_S = 60.0
 
 # Milliseconds that a page gets to show what is expected: two polls of three seconds, and slack.
 SHOW_MS = 15_000
@@ -96,7 +96,8 @@ def running(mode: str) -> Iterator[Stack]:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "waitline", "up", "--workers", "1", "--mode", mode]
-        command += ["--queue-port", str(port), "--data-dir", folder]
+        command += ["--queue-port", str(port), "--booking-port", str(free_port())]
+        command += ["--data-dir", folder]
 
         def ready() -> bool:
             try:
@@ -104,7 +105,7 @@ def running(mode: str) -> Iterator[Stack]:
             except httpx.TransportError:
                 return False
 
-        with started(command, {}, ready, START_S):
+        with started(command, {"WAITLINE_BOOKING_WORKERS": "1"}, ready, START_S):
             key = (Path(folder) / "operator.key").read_text("utf-8").strip()
             yield Stack(url, key, client)
 

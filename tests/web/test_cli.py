@@ -21,7 +21,9 @@ COMMANDS = [
     "",
     "up",
     "queue",
+    "booking",
     "admitter",
+    "migrate",
     "rooms",
     "rooms create",
     "rooms set",
@@ -269,7 +271,8 @@ def second_up(stack: Stack) -> Iterator[Done]:
     noted = stack.data_dir / "valkey.url"
     url = noted.read_text("utf-8")
     try:
-        yield waitline("up", "--queue-port", str(free_port()), "--data-dir", stack.data_dir)
+        ports = ("--queue-port", str(free_port()), "--booking-port", str(free_port()))
+        yield waitline("up", *ports, "--data-dir", stack.data_dir)
     finally:
         noted.write_text(url, "utf-8")
 

@@ -16,8 +16,8 @@ from time import monotonic
 from waitline import settings as chosen
 from waitline.errors import Unavailable
 
-READY_S = 40.0
-"""How long everything may take to answer: three interpreters start one after the other."""
+READY_S = 70.0
+"""How long everything may take to answer: seven interpreters start at once."""
 
 STOP_S = 20.0
 """How long it may take to stop, with its draining, before it is killed."""
@@ -29,14 +29,18 @@ class Stack:
 
     Attributes:
         port: Of the queue service, on 127.0.0.1.
+        booking_port: Of the booking service.
         valkey_url: Where its store is.
+        database_url: Where its database is.
         data_dir: Its folder, which is gone when the measurement is over.
         pid: Of the supervisor.
         operator_key: What operators' calls must carry.
     """
 
     port: int
+    booking_port: int
     valkey_url: str
+    database_url: str
     data_dir: Path
     pid: int
     operator_key: str
@@ -46,21 +50,33 @@ class Stack:
         """Where the queue service answers."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def booking_url(self) -> str:
+        """Where the booking service answers."""
+        return f"http://127.0.0.1:{self.booking_port}"
+
     def processes(self) -> dict[str, list[int]]:
-        """Return the process ids by what they do: worker, parent, admitter, valkey, supervisor."""
+        """Return the process ids by what they do.
+
+        They are worker, booking (its workers), parent (of either's), admitter, sandbox, valkey,
+        postgres and supervisor.
+        """
         roles: dict[str, list[int]] = {"supervisor": [self.pid]}
         for pid in _children(self.pid):
             command = _command(pid)
             if "valkey-server" in command:
                 roles.setdefault("valkey", []).append(pid)
+            elif "bin/postgres" in command:
+                # One process for each connection, and some that write.
+                roles["postgres"] = [pid, *_children(pid)]
             elif "waitline admitter" in command:
                 roles.setdefault("admitter", []).append(pid)
+            elif "waitline sandbox-pay" in command:
+                roles["sandbox"] = [pid]
             elif "waitline queue" in command:
-                workers = [child for child in _children(pid) if "spawn_main" in _command(child)]
-                # A single worker is the service's process itself.
-                roles["worker"] = workers or [pid]
-                if workers:
-                    roles["parent"] = [pid]
+                _add_service(roles, "worker", pid)
+            elif "waitline booking" in command:
+                _add_service(roles, "booking", pid)
         return roles
 
 
@@ -69,7 +85,7 @@ def running(workers: int, settings: Mapping[str, str] | None = None) -> Iterator
     """Start an installation in trial mode, and stop it in the end.
 
     Args:
-        workers: Processes of the queue service.
+        workers: Processes of the queue service. The booking service has one.
         settings: Further settings, by name in lower case.
 
     Raises:
@@ -77,10 +93,12 @@ def running(workers: int, settings: Mapping[str, str] | None = None) -> Iterator
     """
     with tempfile.TemporaryDirectory(prefix="waitline-bench-") as name:
         folder = Path(name)
-        port = free_port()
+        port, booking_port = free_port(), free_port()
         command = [sys.executable, "-m", "waitline", "up", "--queue-port", str(port)]
+        command += ["--booking-port", str(booking_port)]
         command += ["--workers", str(workers), "--data-dir", str(folder / "data")]
-        given = {f"WAITLINE_{key}".upper(): value for key, value in (settings or {}).items()}
+        wanted = {"booking_workers": "1", **(settings or {})}
+        given = {f"WAITLINE_{key}".upper(): value for key, value in wanted.items()}
         with (folder / "up.log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - our own command
                 command,
@@ -92,10 +110,13 @@ def running(workers: int, settings: Mapping[str, str] | None = None) -> Iterator
             )
         try:
             data = folder / "data"
-            _await_ready(process, port, folder / "up.log")
+            for each in (port, booking_port):
+                _await_ready(process, each, folder / "up.log")
             yield Stack(
                 port=port,
+                booking_port=booking_port,
                 valkey_url=(data / "valkey.url").read_text("utf-8").strip(),
+                database_url=(data / "postgres.url").read_text("utf-8").strip(),
                 data_dir=data,
                 pid=process.pid,
                 operator_key=(data / "operator.key").read_text("utf-8").strip(),
@@ -107,6 +128,14 @@ def running(workers: int, settings: Mapping[str, str] | None = None) -> Iterator
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _add_service(roles: dict[str, list[int]], name: str, pid: int) -> None:
+    workers = [child for child in _children(pid) if "spawn_main" in _command(child)]
+    # A single worker is the service's process itself.
+    roles[name] = workers or [pid]
+    if workers:
+        roles.setdefault("parent", []).append(pid)
 
 
 def free_port() -> int:

@@ -20,7 +20,7 @@ Better = Literal["less", "more", "neither"]
 SAME = 0.05
 """Share below which a change is not called good or bad: runs of the same code differ by as much."""
 
-SERVERS = ("worker", "parent", "admitter", "valkey", "supervisor")
+SERVERS = ("worker", "booking", "parent", "admitter", "valkey", "postgres", "supervisor")
 """Processes that are ours to tune; the load generator's are not."""
 
 

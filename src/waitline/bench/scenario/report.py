@@ -20,12 +20,21 @@ Result = Mapping[str, Any]
 OTHERS_CORES = 0.2
 """Cores that others kept busy, above which the figures are not of this run alone."""
 
-STACKED = ("worker", "valkey", "admitter", "k6", "runner", "others")
+STACKED = ("worker", "valkey", "admitter", "booking", "postgres", "k6", "runner", "others")
 HEADLINES = ("enter", "validate")
 """Calls whose times are seen from afar, if they are what the run is about."""
 
 CLIENT_KEYS = ("p50_ms", "p95_ms", "p99_ms", "max_ms")
-COLOURS = {"worker": 0, "valkey": 2, "admitter": 5, "k6": 1, "runner": 6, "others": 7}
+COLOURS = {
+    "worker": 0,
+    "valkey": 2,
+    "admitter": 5,
+    "booking": 3,
+    "postgres": 4,
+    "k6": 1,
+    "runner": 6,
+    "others": 7,
+}
 """One colour a process, in every drawing."""
 
 
