@@ -10,9 +10,12 @@ Pure: it reads what it is given, and nothing is imported here.
 import csv
 from collections.abc import Iterator
 from itertools import count
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatMapInvalid
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 COLUMNS = ("section", "row", "seat", "grade", "price")
 """What every map has, in any order; further columns are left aside."""
@@ -61,7 +64,7 @@ def read(stream: TextIO) -> list[NewSeat]:
     return reading.seats
 
 
-def _take_all(rows: "csv._reader", reading: "_Reading") -> None:
+def _take_all(rows: "Reader", reading: "_Reading") -> None:
     header = [name.strip().lower() for name in next(rows, [])]
     reading.begin(header)
     for row in rows:

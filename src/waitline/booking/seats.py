@@ -1,0 +1,293 @@
+"""Which seats are free: answers made once per change, for however many ask.
+
+Each worker keeps the seats of the schedules that are asked for, and what it last sent of them. It
+asks the database what has changed since, so a schedule costs it a small statement each `POLL_S`,
+and each change the encoding of a few pieces.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple, Never, TypeVar
+
+import msgspec
+
+from waitline.booking.chart import Change, Chart, Layout, full
+from waitline.booking.documents import Document, Listing, packed
+from waitline.booking.model import ScheduleUnknown, Section
+from waitline.database import Database, Row
+from waitline.errors import Unavailable
+
+POLL_S = 0.4
+"""How often the schedules that are asked for are read. A change must be seen within a second, on
+every worker; the rest of it is for a slow answer and for the encoding."""
+
+FRESH_S = 0.7
+"""Older seats are read again before they are shown: by then polling has fallen behind."""
+
+ASKED_S = 60.0
+"""Schedules that nobody has asked for in this time are read only when somebody asks again."""
+
+PATIENCE_S = 0.5
+"""How long those who ask wait for a slow database while there are older seats to show."""
+
+STALE_S = 10.0
+"""How old the seats may be that are shown while the database is down: it may be restarted, or be
+taken over by another, in this time. Old seats mislead nobody into buying, since a reservation looks
+for itself; but it needs the database as well, so to show them for longer would only hide that."""
+
+SCHEDULES_MAX = 256
+"""Schedules that a worker keeps; the one not asked for longest goes first."""
+
+SEATS_MAX = 300_000
+"""Seats that a worker keeps, of all schedules together: some 600 bytes each. The schedule asked for
+last stays, however many it has."""
+
+SMALL_MAX = 64
+"""Answers beside the lists that are kept of a schedule: most of them to `since`, since visitors ask
+from the last few versions."""
+
+T = TypeVar("T")
+
+
+class _Encoder:
+    """Makes one listing at a time, apart from the event loop: it takes some milliseconds."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._states = b""
+        self._task: asyncio.Task[Document] | None = None
+
+    async def document(self, chart: Chart) -> Document:
+        """Return the listing as it is now; however many ask, it is made once."""
+        while self._task is None or self._states is not chart.states:
+            if self._task is not None and not self._task.done():
+                await asyncio.wait({self._task})
+                continue
+            self._states = chart.states
+            self._task = asyncio.create_task(
+                asyncio.to_thread(self._listing.document, self._states)
+            )
+        # Whoever gives up must not take the others' answer along.
+        return await asyncio.shield(self._task)
+
+
+class _View(NamedTuple):
+    """The seats of a schedule, and what they are shown by."""
+
+    chart: Chart
+    available: _Encoder
+    all: _Encoder
+    # Smaller answers by what they are: of which version and states, and what was made of these.
+    small: OrderedDict[str, tuple[object, asyncio.Task[Document]]]
+
+    async def made(self, kind: str, plain: Callable[[], bytes]) -> Document:
+        """Return an answer that is made once for a version and its states."""
+        key = (self.chart.version, self.chart.states)
+        known, task = self.small.get(kind, (None, None))
+        if task is None or known != key:
+            task = asyncio.create_task(asyncio.to_thread(packed, plain()))
+            self.small[kind] = (key, task)
+            if len(self.small) > SMALL_MAX:
+                self.small.popitem(last=False)
+        self.small.move_to_end(kind)
+        return await asyncio.shield(task)
+
+
+class _Kept:
+    """A schedule that is kept.
+
+    Attributes:
+        view: Its seats, once they were read.
+        asked_s: When somebody asked last, on the loop's clock; likewise the others.
+        read_s: When the reading of what is known began.
+        failed_s: When the database has last failed to answer.
+        reading: What reads it now. It fails with bugs alone.
+    """
+
+    def __init__(self) -> None:
+        self.view: _View | None = None
+        self.asked_s = float("-inf")
+        self.read_s = float("-inf")
+        self.failed_s = float("-inf")
+        self.reading: asyncio.Task[None] | None = None
+
+
+class Seats:
+    """The seats of every schedule. Of one event loop.
+
+    Args:
+        database: Holds them.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+
+    async def snapshot(self, schedule: int) -> Document:
+        """Return the seats of a schedule that are free: a JSON array.
+
+        Raises:
+            ScheduleUnknown: There is no such schedule.
+        """
+        view = await self._view(schedule)
+        return await view.available.document(view.chart)
+
+    async def all_seats(self, schedule: int) -> Document:
+        """Return all seats of a schedule: a JSON array.
+
+        Raises:
+            ScheduleUnknown: There is no such schedule.
+        """
+        view = await self._view(schedule)
+        return await view.all.document(view.chart)
+
+    async def sections(self, schedule: int) -> Document:
+        """Return the version, and the seats of each section, grade and price, counted.
+
+        Raises:
+            ScheduleUnknown: There is no such schedule.
+        """
+        view = await self._view(schedule)
+        return await view.made("sections", view.chart.sections_json)
+
+    async def counts(self, schedule: int) -> list[Section]:
+        """Return the sections for those who do not send them on.
+
+        Raises:
+            ScheduleUnknown: There is no such schedule.
+        """
+        return (await self._view(schedule)).chart.sections()
+
+    async def since(self, schedule: int, version: str) -> Document:
+        """Return what has changed since a version: the next version, and the states of seats.
+
+        Where that is not known, because the version is too old or none of ours, it is all seats as
+        `all_seats` shows them, and says so: `full`.
+
+        Raises:
+            ScheduleUnknown: There is no such schedule.
+        """
+        view = await self._view(schedule)
+        for _ in range(2):
+            # Another worker has seen more. The first reading may have begun before it had.
+            if view.chart.behind(version):
+                view = await self._view(schedule, fresh_s=0.0)
+        delta = view.chart.delta(version)
+        if delta is not None:
+            return await view.made(f"since {version}", lambda: delta)
+        # Seats that are newer than the version do no harm: the next delta tells them again.
+        before = view.chart.version
+        listing = await view.all.document(view.chart)
+        return await view.made("full", lambda: full(before, listing.plain))
+
+    async def run(self) -> Never:
+        """Keep the schedules that are asked for fresh."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started_s = loop.time()
+            async with asyncio.TaskGroup() as group:
+                for schedule, kept in self._kept.items():
+                    if started_s - kept.asked_s < ASKED_S:
+                        group.create_task(self._poll(schedule, kept))
+            await asyncio.sleep(max(0.0, started_s + POLL_S - loop.time()))
+
+    async def _poll(self, schedule: int, kept: _Kept) -> None:
+        await asyncio.shield(self._reading(schedule, kept))
+
+    async def _view(self, schedule: int, *, fresh_s: float = FRESH_S) -> _View:
+        """Return the seats of a schedule, read again if they are older than `fresh_s`.
+
+        Raises:
+            ScheduleUnknown: There is no such schedule.
+            Unavailable: The database does not answer, and what is known is older than `STALE_S`.
+        """
+        kept = self._kept.setdefault(schedule, _Kept())
+        self._kept.move_to_end(schedule)
+        now = asyncio.get_running_loop().time
+        kept.asked_s = now()
+        if kept.asked_s - kept.read_s >= fresh_s and kept.asked_s - kept.failed_s >= POLL_S:
+            usable = kept.asked_s - kept.read_s < STALE_S
+            reading = self._reading(schedule, kept)
+            await asyncio.wait({reading}, timeout=PATIENCE_S if usable else None)
+            if reading.done():
+                reading.result()
+        if now() - kept.read_s >= STALE_S:
+            raise Unavailable("the database does not say which seats are free")
+        if kept.view is None:
+            raise ScheduleUnknown
+        return kept.view
+
+    def _reading(self, schedule: int, kept: _Kept) -> asyncio.Task[None]:
+        if kept.reading is None:
+            kept.reading = asyncio.create_task(self._read(schedule, kept))
+        return kept.reading
+
+    async def _read(self, schedule: int, kept: _Kept) -> None:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        try:
+            if kept.view is None or not await self._caught_up(schedule, kept.view.chart):
+                kept.view = await self._laid_out(schedule)
+        except Unavailable:
+            kept.failed_s = loop.time()
+        else:
+            kept.read_s = started_s
+        finally:
+            kept.reading = None
+            self._make_room()
+
+    async def _caught_up(self, schedule: int, chart: Chart) -> bool:
+        """Note what has changed; return whether the seats are still the same ones."""
+        row = await self._database.one(
+            "changed_seats", schedule_id=schedule, watermark=chart.watermark
+        )
+        if row is None or row["laid_out"] != chart.laid_out:
+            return False
+        if row["watermark"] < chart.watermark:
+            # Time does not go back: it is another database, which may know less than the last.
+            return False
+        states = row["states"].encode("ascii")
+        changes = map(Change, row["seat_ids"], row["changed"], states)
+        return chart.apply(row["watermark"], list(changes))
+
+    async def _laid_out(self, schedule: int) -> _View | None:
+        row = await self._database.one("read_seats", schedule_id=schedule)
+        if row is None:
+            return None
+        chart = await asyncio.to_thread(_chart, schedule, row)
+        return _View(chart, _Encoder(chart.available), _Encoder(chart.all), OrderedDict())
+
+    def _make_room(self) -> None:
+        """Drop what does not exist, and the schedules not asked for longest if there are many."""
+        unknown = [
+            schedule
+            for schedule, kept in self._kept.items()
+            if kept.view is None and kept.reading is None
+        ]
+        for schedule in unknown:
+            del self._kept[schedule]
+        seats = sum(len(kept.view.chart) for kept in self._kept.values() if kept.view)
+        while len(self._kept) > SCHEDULES_MAX or (seats > SEATS_MAX and len(self._kept) > 1):
+            _, kept = self._kept.popitem(last=False)
+            seats -= len(kept.view.chart) if kept.view else 0
+
+
+def _chart(schedule: int, row: Row) -> Chart:
+    def column(name: str, kind: type[T]) -> list[T]:
+        return msgspec.json.decode(row[name], type=list[kind])  # type: ignore[valid-type]
+
+    return Chart(
+        Layout(
+            schedule_id=schedule,
+            laid_out=row["laid_out"],
+            watermark=row["watermark"],
+            newest=row["newest"],
+            seat_ids=column("seat_ids", int),
+            numbers=column("numbers", str),
+            sections=column("sections", str),
+            grades=column("grades", str),
+            prices=column("prices", int),
+            states=row["states"].encode("ascii"),
+        )
+    )
