@@ -1,0 +1,134 @@
+"""B3: the sweeper puts lapsed seats back on sale, whatever happens to the database meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from tests.booking.sale import DEADLINE_S, Sale, at_once
+from tests.databases import TestDatabase
+from waitline.booking import sweeper
+from waitline.booking.sweeper import CHUNK_MAX, TICK_S, Sweeper
+
+# A twentieth of a second between two looks.
+LOOK_S = 0.05
+
+
+@pytest.fixture
+def sale(postgres: TestDatabase) -> Sale:
+    return Sale(postgres)
+
+
+@asynccontextmanager
+async def running(sale: Sale) -> AsyncIterator[None]:
+    task = asyncio.create_task(Sweeper(sale.reservations).run())
+    try:
+        yield
+        assert not task.done(), task.exception()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    never = asyncio.Event()
+    async with asyncio.timeout(DEADLINE_S):
+        while not await condition():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(never.wait(), LOOK_S)
+
+
+async def held(sale: Sale, count: int) -> None:
+    """Let as many visitors hold a seat each, and their time be over."""
+    await sale.open(count)
+    await at_once(
+        [lambda n=n: sale.reservations.reserve(1, [n], n) for n in range(1, count + 1)]  # type: ignore[misc]
+    )
+    await sale.lapse(*range(1, count + 1))
+
+
+def test_two_rounds_fit_into_what_b3_allows() -> None:
+    assert 2 * TICK_S < 2
+
+
+def test_lapsed_seats_are_on_sale_again_and_others_are_not(sale: Sale) -> None:
+    async def play() -> None:
+        await held(sale, 3)
+        async with running(sale):
+            await until(lambda: on_sale(sale, "AAA"))
+            made = await sale.reservations.reserve(1, [1], 1)
+            other = await sale.reservations.reserve(1, [2], 2)
+            await sale.lapse(other.reservation_id)
+            await until(lambda: on_sale(sale, "RAA"))
+            assert (await sale.reservations.find(made.reservation_id, 1)).state == "PENDING"
+        assert await sale.findings() == []
+
+    sale.postgres.wait(play())
+
+
+def test_many_go_back_in_chunks(sale: Sale) -> None:
+    async def play() -> None:
+        await held(sale, 2 * CHUNK_MAX + 7)
+        counts: list[int] = []
+        swept = await Sweeper(sale.reservations, on_expired=counts.append).sweep()
+        assert swept == 2 * CHUNK_MAX + 7
+        assert counts == [CHUNK_MAX, CHUNK_MAX, 7]
+        assert await sale.findings() == []
+
+    sale.postgres.wait(play())
+
+
+def test_several_sweepers_share_the_work(sale: Sale) -> None:
+    async def play() -> None:
+        await held(sale, 2 * CHUNK_MAX + 7)
+        counts = await at_once([Sweeper(sale.reservations).sweep] * 4)
+        # Whoever finds everything taken by others leaves it to them.
+        left = await Sweeper(sale.reservations).sweep()
+        assert sum(counts) + left == 2 * CHUNK_MAX + 7
+        assert await sale.findings() == []
+
+    sale.postgres.wait(play())
+
+
+def test_a_silent_database_is_waited_for(sale: Sale) -> None:
+    async def play() -> None:
+        await held(sale, 1)
+        connection = await asyncpg.connect(sale.postgres.url)
+        with capture_logs() as logs:
+            async with running(sale):
+                async with connection.transaction():
+                    await connection.execute("LOCK TABLE reservation")
+                    await until(lambda: said(logs, "lapsed seats stay where they are"))
+                await until(lambda: on_sale(sale, "A"))
+                await until(lambda: said(logs, "lapsed seats are put back again"))
+        await connection.close()
+
+    sale.postgres.wait(play())
+
+
+def test_a_bug_does_not_end_it(sale: Sale, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeper, "BROKEN_S", LOOK_S)
+
+    async def play() -> None:
+        await held(sale, 1)
+        await sale.sql("UPDATE visitor_seats SET seats = 0")
+        with capture_logs() as logs:
+            async with running(sale):
+                await until(lambda: said(logs, "lapsed seats cannot be put back"))
+                assert await sale.seats() == "R"
+                await sale.sql("UPDATE visitor_seats SET seats = 1")
+                await until(lambda: on_sale(sale, "A"))
+
+    sale.postgres.wait(play())
+
+
+async def on_sale(sale: Sale, seats: str) -> bool:
+    return await sale.seats() == seats
+
+
+async def said(logs: Sequence[Mapping[str, object]], event: str) -> bool:
+    return any(line["event"] == event for line in logs)
