@@ -1,0 +1,204 @@
+"""A shop with a sandbox: reservations, a checkout, and the sandbox's own books."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import aiohttp
+import httpx
+from aiohttp import web
+
+from tests.booking.sale import PRICE, Sale
+from tests.databases import TestDatabase
+from tests.processes import Program, free_port, started
+from waitline.booking.checkout import Checkout
+from waitline.payments.sandbox import Sandbox
+
+KEY = "key-of-the-tests-0001"
+SECRET = "secret-of-the-tests-0001"
+
+# A busy machine is no failure here.
+DEADLINE_S = 30.0
+
+# How long a charge may take that is never answered.
+SILENCE_S = 0.5
+
+LOOK_S = 0.01
+
+USER = 7
+
+Headers = dict[str, str]
+
+
+class SandboxProcess(NamedTuple):
+    url: str
+    webhook_port: int
+    program: Program
+
+
+@contextmanager
+def sandbox_running(
+    *words: str, port: int | None = None, webhook_port: int | None = None
+) -> Iterator[SandboxProcess]:
+    """Run `waitline sandbox-pay`; unless told otherwise it answers at once."""
+    port, webhook_port = port or free_port(), webhook_port or free_port()
+    url = f"http://127.0.0.1:{port}"
+    argv = [
+        "waitline", "sandbox-pay", "--port", str(port), "--latency", "0", "--late-s", "0",
+        "--webhook-url", f"http://127.0.0.1:{webhook_port}/webhook", *words,
+    ]  # fmt: skip
+    env = {"WAITLINE_PAYMENT_KEY": KEY, "WAITLINE_WEBHOOK_SECRET": SECRET}
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"{url}/health", timeout=1.0).is_success
+        except httpx.HTTPError:
+            return False
+
+    with started(argv, env, ready, DEADLINE_S) as program:
+        yield SandboxProcess(url, webhook_port, program)
+
+
+class Mailbox:
+    """The shop's webhook: it keeps what the sandbox sends, and hands it on at once if told so."""
+
+    def __init__(self) -> None:
+        self.letters: deque[tuple[Headers, bytes]] = deque(maxlen=10_000)
+        self.read: Callable[[Headers, bytes], Awaitable[None]] | None = None
+
+    async def take(self, request: web.Request) -> web.Response:
+        letter = ({name.lower(): value for name, value in request.headers.items()},
+                  await request.read())  # fmt: skip
+        if self.read is not None:
+            await self.read(*letter)
+        self.letters.append(letter)
+        return web.Response()
+
+    def about(self, key: UUID) -> list[tuple[Headers, bytes]]:
+        return [letter for letter in self.letters if str(key).encode() in letter[1]]
+
+
+class Shop:
+    """One process of the box office, and what its sandbox says of it."""
+
+    def __init__(self, sale: Sale, sandbox: SandboxProcess, mailbox: Mailbox) -> None:
+        self.sale = sale
+        self.mailbox = mailbox
+        self.provider = Sandbox(sandbox.url, KEY, SECRET, timeout_s=DEADLINE_S)
+        self.impatient = Sandbox(sandbox.url, KEY, SECRET, timeout_s=SILENCE_S)
+        self.checkout = Checkout(sale.database, self.provider, at_price=True)
+        # Gives up soon what is never answered.
+        self.hasty = Checkout(sale.database, self.impatient, at_price=True)
+        self.url = sandbox.url
+
+    async def hold(self, *seats: int, user: int = USER) -> int:
+        reservation = await self.sale.reservations.reserve(1, seats or (1,), user)
+        return reservation.reservation_id
+
+    async def pay(self, reservation: int, method: str = "CARD", user: int = USER) -> Any:  # noqa: ANN401
+        return await self.checkout.pay(reservation, user, PRICE, method)
+
+    async def key(self) -> UUID:
+        """Of the attempt that was begun last."""
+        rows = await self.sale.sql("SELECT charge_key FROM payment ORDER BY payment_id DESC")
+        return UUID(str(rows[0]["charge_key"]))
+
+    async def charge(self, key: UUID) -> dict[str, Any]:
+        """What the sandbox says of one key."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(
+                f"{self.url}/v1/charges/{key}", headers={"Authorization": f"Bearer {KEY}"}
+            ) as response,
+        ):
+            charge: dict[str, Any] = await response.json() if response.ok else {}
+            return charge
+
+    async def settled(self) -> None:
+        """Let all pauses be over, again and again, until nothing is open."""
+
+        async def nothing_is_open() -> bool:
+            await self.sale.sql("UPDATE payment SET look_at = now()")
+            return await self.checkout.settle() == 0
+
+        await self.until(nothing_is_open)
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        never = asyncio.Event()
+        async with asyncio.timeout(DEADLINE_S):
+            while not await condition():
+                try:
+                    await asyncio.wait_for(never.wait(), LOOK_S)
+                except TimeoutError:
+                    continue
+
+    async def balance(self) -> None:
+        """Check that the money taken is that of confirmed reservations, by the sandbox's books."""
+        rows = await self.sale.sql(
+            "SELECT p.charge_key, p.state, r.reservation_id, r.state AS reservation "
+            "FROM payment p JOIN reservation r USING (reservation_id)"
+        )
+        kept: dict[int, int] = {}
+        for row in rows:
+            charge = await self.charge(row["charge_key"])
+            taken, returned = charge.get("charged", 0), charge.get("refunded", 0)
+            assert (taken, returned) in {(0, 0), (1, 0), (1, 1)}
+            assert (taken - returned == 1) is (row["state"] == "COMPLETED")
+            kept[row["reservation_id"]] = kept.get(row["reservation_id"], 0) + taken - returned
+        confirmed = {row["reservation_id"] for row in rows if row["reservation"] == "CONFIRMED"}
+        assert {number for number, count in kept.items() if count} == confirmed
+        assert set(kept.values()) <= {0, 1}
+        assert await self.sale.findings() == []
+
+
+@asynccontextmanager
+async def open_shop(
+    postgres: TestDatabase, sandbox: SandboxProcess, *, seats: int = 10
+) -> AsyncIterator[Shop]:
+    """Open a sale whose webhook listens; without seats, go on with the sale there is."""
+    mailbox = Mailbox()
+    application = web.Application()
+    application.router.add_post("/webhook", mailbox.take)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", sandbox.webhook_port).start()
+    sale = Sale(postgres)
+    if seats:
+        await sale.open(seats)
+    shop = Shop(sale, sandbox, mailbox)
+    try:
+        yield shop
+    finally:
+        await shop.provider.close()
+        await shop.impatient.close()
+        await runner.cleanup()
+
+
+def plays(
+    postgres: TestDatabase,
+    sandbox: SandboxProcess,
+    play: Callable[[Shop], Coroutine[Any, Any, None]],
+    *,
+    seats: int = 10,
+) -> None:
+    """Run a play in a shop of its own; at its end all is settled and the books balance."""
+
+    async def whole() -> None:
+        async with open_shop(postgres, sandbox, seats=seats) as shop:
+            await play(shop)
+            await shop.settled()
+            await shop.balance()
+
+    postgres.wait(whole())
+
+
+def new_key() -> UUID:
+    return uuid4()
+
+
+def ledger(folder: Path) -> list[str]:
+    return ["--ledger-file", str(folder / "ledger.jsonl")]

@@ -1,0 +1,210 @@
+"""Many pay, give up and run out of time at once; whoever is charged has bought, or is paid back."""
+
+import asyncio
+from functools import partial
+from uuid import uuid4
+
+from tests.booking.sale import PRICE, at_once
+from tests.databases import TestDatabase
+from tests.payments.shop import KEY, SECRET, SandboxProcess, Shop, plays
+from waitline.booking.checkout import Checkout
+from waitline.booking.model import Payment
+from waitline.payments.model import Charged
+from waitline.payments.sandbox import Sandbox
+
+DEVICES = 10
+ROUNDS = 10
+SEATS = 20
+
+
+def test_a_reservation_paid_from_ten_devices_is_charged_once(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        for seat in range(1, ROUNDS + 1):
+            reservation = await shop.hold(seat, user=seat)
+            outcomes = await at_once(
+                [partial(shop.pay, reservation, user=seat) for _ in range(DEVICES)]
+            )
+            names = sorted(type(one).__name__ for one in outcomes)
+            assert names.count("Payment") == 1
+            assert set(names) <= {"Payment", "PaymentRunning", "AlreadyPaid"}
+            assert await _charges(shop) == seat
+
+    plays(postgres, sandbox, play)
+
+
+def test_control_without_a_noted_attempt_it_is_charged_often(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    """If this fails, the test above proves nothing."""
+
+    async def look_charge_write(shop: Shop, reservation: int) -> bool:
+        rows = await shop.sale.sql(
+            "SELECT FROM reservation WHERE reservation_id = $1 AND state = 'PENDING'", reservation
+        )
+        if not rows:
+            return False
+        key = uuid4()
+        outcome = await shop.provider.charge(key, PRICE, "CARD")
+        assert isinstance(outcome, Charged)
+        await shop.sale.sql(
+            "UPDATE reservation SET state = 'CONFIRMED' WHERE reservation_id = $1", reservation
+        )
+        return True
+
+    async def play(shop: Shop) -> None:
+        charged = 0
+        for seat in range(1, ROUNDS + 1):
+            reservation = await shop.hold(seat, user=seat)
+            charged += sum(
+                await at_once(
+                    [partial(look_charge_write, shop, reservation) for _ in range(DEVICES)]
+                )
+            )
+        assert charged > ROUNDS
+        # What it has done is no sale that the books could balance.
+        await shop.sale.postgres._empty()
+
+    plays(postgres, sandbox, play)
+
+
+def test_whoever_pays_and_gives_up_at_once_has_paid_for_seats_or_nothing(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        cancel = shop.sale.reservations.cancel
+        shop.mailbox.read = shop.checkout.webhook
+        for user in range(1, SEATS + 1):
+            reservation = await shop.hold(user, user=user)
+            method = ("CARD", "WEBHOOK_FIRST", "DECLINE", "DUPLICATE_WEBHOOK")[user % 4]
+            outcomes = await at_once(
+                [
+                    partial(shop.pay, reservation, method, user=user),
+                    *[partial(cancel, reservation, user)] * 2,
+                ]
+            )
+            names = {type(one).__name__ for one in outcomes}
+            assert names <= {
+                "Payment", "Declined", "ReservationOver", "ReservationState", "PaymentRunning",
+            }  # fmt: skip
+        await shop.settled()
+        assert set(await shop.sale.states("payment")) <= {"COMPLETED", "REFUNDED", "FAILED"}
+
+    plays(postgres, sandbox, play, seats=SEATS)
+
+
+def test_whoever_pays_in_the_last_moment_has_paid_for_seats_or_nothing(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        outcomes = await _last_moments(shop)
+        # Whoever began in time has the seats; nobody was charged who did not.
+        assert sum(isinstance(one, Payment) for one in outcomes) == await _charges(shop)
+
+    plays(postgres, sandbox, play, seats=SEATS)
+
+
+def test_control_unless_a_payment_keeps_the_seats_they_are_sold_under_it(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    """If this fails, the test above proves nothing. The money comes back all the same."""
+
+    async def play(shop: Shop) -> None:
+        await shop.sale.sql(
+            "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN NEW.paying_until := NULL; RETURN NEW; END $$"
+        )
+        await shop.sale.sql(
+            "CREATE TRIGGER forget BEFORE UPDATE ON reservation "
+            "FOR EACH ROW EXECUTE FUNCTION forget()"
+        )
+        try:
+            outcomes = await _last_moments(shop)
+        finally:
+            await shop.sale.sql("DROP FUNCTION forget CASCADE")
+        assert sum(isinstance(one, Payment) for one in outcomes) < await _charges(shop)
+        await shop.settled()
+        assert "REFUNDED" in await shop.sale.states("payment")
+
+    plays(postgres, sandbox, play, seats=SEATS)
+
+
+async def _last_moments(shop: Shop) -> list[object]:
+    """Pay while the time runs out, and sweep all the while."""
+    held = [await shop.hold(seat, user=seat) for seat in range(1, SEATS + 1)]
+    # One after the other, while they are being paid for.
+    await shop.sale.sql(
+        "UPDATE reservation SET expires_at = now() + reservation_id * interval '10 ms'"
+    )
+    over = asyncio.Event()
+
+    async def sweep() -> None:
+        while not over.is_set():
+            await shop.sale.reservations.expire(SEATS)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(sweep())
+        outcomes = await at_once(
+            [partial(shop.pay, number, user=user) for user, number in enumerate(held, start=1)],
+            width=4,
+        )
+        over.set()
+    await shop.sale.reservations.expire(SEATS)
+    names = {type(one).__name__ for one in outcomes}
+    assert names <= {"Payment", "ReservationLapsed", "ReservationOver"}
+    return outcomes
+
+
+def test_many_reconcilers_give_back_once(postgres: TestDatabase, sandbox: SandboxProcess) -> None:
+    async def play(shop: Shop) -> None:
+        for seat in range(1, SEATS + 1):
+            reservation = await shop.hold(seat, user=seat)
+            await shop.pay(reservation, user=seat)
+            await shop.sale.reservations.cancel(reservation, seat)
+        others = [Sandbox(shop.url, KEY, SECRET) for _ in range(4)]
+        looked = await at_once(
+            [Checkout(shop.sale.database, one, at_price=True).settle for one in others]
+        )
+        for other in others:
+            await other.close()
+        assert sum(looked) == SEATS
+        assert await shop.sale.states("payment") == ["REFUNDED"] * SEATS
+
+    plays(postgres, sandbox, play, seats=SEATS)
+
+
+def test_reconciler_message_and_answer_at_once_settle_once(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        shop.mailbox.read = shop.checkout.webhook
+
+        async def reconcile() -> None:
+            for _ in range(3):
+                await shop.sale.sql("UPDATE payment SET look_at = now() WHERE state = 'PENDING'")
+                await shop.checkout.settle()
+
+        for user in range(1, SEATS + 1):
+            reservation = await shop.hold(user, user=user)
+            (outcome, *rest) = await at_once(
+                [
+                    partial(shop.pay, reservation, "DUPLICATE_WEBHOOK", user=user),
+                    reconcile,
+                    reconcile,
+                ]
+            )
+            assert rest == [None, None]
+            # The reconciler closes what it finds before the sandbox has heard of it.
+            assert type(outcome).__name__ in {"Payment", "Declined"}
+        events = await shop.sale.sql("SELECT FROM outbox")
+        assert len(events) == (await shop.sale.states("reservation")).count("CONFIRMED")
+
+    plays(postgres, sandbox, play, seats=SEATS)
+
+
+async def _charges(shop: Shop) -> int:
+    """How often the sandbox has taken money for this sale."""
+    rows = await shop.sale.sql("SELECT charge_key FROM payment")
+    charges = [await shop.charge(row["charge_key"]) for row in rows]
+    return sum(charge.get("charged", 0) for charge in charges)
