@@ -116,10 +116,14 @@ class Identity:
         Raises:
             TokenRejected: It is not this visitor's for this room.
         """
+        return self.claim_of(token, room, visitor).place
+
+    def claim_of(self, token: str, room: RoomId, visitor: VisitorId) -> Claim:
+        """Return all that a token proves: as `place_of`, and until when a pass serves."""
         claim = self._read(token, room, visitor)
         if not claim.genuine:
             raise TokenRejected
-        return claim.place
+        return claim
 
     def _read(self, token: str, room: RoomId, visitor: VisitorId) -> Claim:
         # Nothing longer is ours, and remembering it would let strangers fill the memory.

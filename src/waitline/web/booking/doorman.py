@@ -1,0 +1,269 @@
+"""Whether the waiting room has let a visitor in: asked at every step of a visitor.
+
+What a token proves is read here, without asking anybody; whether its visitor is inside now only the
+waiting room knows. It is asked by way of the store that both services share, or over HTTP where
+each has its own. When it does not answer, nobody is let in, unless the installation has chosen to
+sell on: then those are let in who can prove that they were before.
+"""
+
+import asyncio
+from typing import Protocol
+
+import aiohttp
+import msgspec
+import structlog
+
+from waitline.clock import Clock
+from waitline.errors import Refused, Unavailable
+from waitline.ids import RoomId, VisitorId
+from waitline.keyring import Keys
+from waitline.lua import Valkey
+from waitline.queue.batcher import Batcher
+from waitline.queue.model import Slot, TimeRanOut, TokenRejected, VisitorUnknown
+from waitline.queue.store import Line
+from waitline.settings import Settings
+from waitline.web.booking.breaker import Breaker
+from waitline.web.identity import Identity, judge
+from waitline.web.problems import TokenMissing
+
+TIMEOUT_S = 0.3
+"""How long the waiting room may take to answer. It takes a few ms; a visitor who waits for a seat
+should hear of a failure before trying again."""
+
+CONNECTIONS_MAX = 64
+"""Requests to the queue service under way at once, per worker: at a few ms each, more than a worker
+can have visitors for."""
+
+ASKED_MAX = 1_024
+"""Requests to the queue service that wait or are under way, per worker. More would not be answered
+in time."""
+
+ANSWER_BYTES_MAX = 16_384
+"""Bytes of the longest answer worth reading; a refusal has a few hundred."""
+
+NOT_IN_TIME = "not in time"
+
+log = structlog.get_logger()
+
+
+class WaitingRoom(Protocol):
+    """Whoever knows which visitors are inside."""
+
+    async def ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
+        """Return if the visitor is inside.
+
+        Args:
+            room: Where.
+            visitor: Who.
+            token: What it shows.
+            place: The place that the token proves.
+
+        Raises:
+            VisitorUnknown, TokenRejected, TimeRanOut: It is not.
+            Unavailable: It is not known.
+        """
+        ...
+
+    async def run(self) -> None:
+        """Do what must be done meanwhile, until cancelled."""
+        ...
+
+
+class SharedStore:
+    """The waiting room by way of its store: those who ask at the same moment ask together.
+
+    Args:
+        line: The line in the store.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self._validate: Batcher[VisitorId, Slot] = Batcher(line.validate)
+
+    async def ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:  # noqa: ARG002
+        """See `WaitingRoom.ask`."""
+        try:
+            turn: Slot | Refused = await self._validate.ask(room, visitor)
+        except Refused as refusal:
+            turn = refusal
+        judge(turn, place)
+
+    async def run(self) -> None:
+        """See `WaitingRoom.run`."""
+        await self._validate.run()
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    code: str = ""
+
+
+_REFUSED: dict[str, type[Refused]] = {
+    "Q001": VisitorUnknown,
+    "Q002": TimeRanOut,
+    "Q003": TokenRejected,
+}
+
+
+class QueueService:
+    """The waiting room by way of its service, one request each.
+
+    Args:
+        url: Where the service is, without a path of its own.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/") + "/api/v1/queue/validate"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._asked = 0
+
+    async def ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:  # noqa: ARG002
+        """See `WaitingRoom.ask`."""
+        if self._asked >= ASKED_MAX:
+            raise Unavailable("too many requests wait for the queue service")
+        self._asked += 1
+        try:
+            status, answer = await self._post(
+                {"concertId": room, "userId": visitor, "token": token}
+            )
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"the queue service does not answer: {error}") from None
+        finally:
+            self._asked -= 1
+        if status == 200:  # noqa: PLR2004
+            return
+        try:
+            refusal = _REFUSED[msgspec.json.decode(answer, type=_Problem).code]
+        except (msgspec.DecodeError, KeyError):
+            raise Unavailable(f"the queue service answers {status}") from None
+        raise refusal
+
+    async def _post(self, body: dict[str, str]) -> tuple[int, bytes]:
+        async with self._session.post(self._url, json=body, allow_redirects=False) as response:
+            answer = bytearray()
+            async for part in response.content.iter_any():
+                answer += part
+                if len(answer) > ANSWER_BYTES_MAX:
+                    raise Unavailable("the queue service does not stop answering")
+            return response.status, bytes(answer)
+
+    async def run(self) -> None:
+        """See `WaitingRoom.run`: keep the connections, and close them in the end."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self._session.close()
+
+
+class Doorman:
+    """Lets visitors in whom the waiting room has let in.
+
+    Its `run` must be running.
+
+    Args:
+        who: Reads tokens.
+        waiting_room: Knows who is inside.
+        clock: Tells whether a pass has run out, where nobody else can.
+        admit_unasked: Whether to let in, while the waiting room does not answer, whoever has a pass
+            that has not run out. A ticket is not enough: those who wait have one too.
+    """
+
+    def __init__(
+        self, who: Identity, waiting_room: WaitingRoom, clock: Clock, *, admit_unasked: bool
+    ) -> None:
+        self._who = who
+        self._waiting_room = waiting_room
+        self._clock = clock
+        self._admit_unasked = admit_unasked
+        self._breaker = Breaker()
+
+    @classmethod
+    def of(cls, settings: Settings, keys: Keys, store: Valkey, clock: Clock) -> "Doorman":
+        """Make one as the installation has chosen.
+
+        Args:
+            settings: What it has chosen.
+            keys: What the tokens were made with.
+            store: The store that both services share; not used if the queue service is asked.
+            clock: The present.
+        """
+        return cls(
+            Identity(keys, trusting=settings.mode == "trial"),
+            QueueService(settings.queue_url) if settings.queue_url else SharedStore(Line(store)),
+            clock,
+            admit_unasked=settings.queue_down == "admit",
+        )
+
+    async def run(self) -> None:
+        """Do what must be done while it is in use, until cancelled."""
+        await self._waiting_room.run()
+
+    async def admit(self, room: RoomId, visitor: VisitorId, token: str | None) -> None:
+        """Return if the visitor is inside, ready or active.
+
+        Raises:
+            TokenMissing: It shows no token.
+            TokenRejected: The token is not its own, or it waits still.
+            TimeRanOut: It was inside.
+            VisitorUnknown: Nothing is known of it.
+            Unavailable: The waiting room does not answer.
+
+        Invariant:
+            Q9.
+        """
+        if token is None:
+            raise TokenMissing
+        claim = self._who.claim_of(token, room, visitor)
+        try:
+            await self._ask(room, visitor, token, claim.place)
+        except Unavailable:
+            # A ticket never runs out, and reads as if it had always.
+            if not self._admit_unasked or claim.expires_ms <= self._clock.now_ms():
+                raise
+
+    def prove(self, room: RoomId, visitor: VisitorId, token: str | None) -> None:
+        """Return if the token is the visitor's, whether it is inside or not.
+
+        For what is its own already: an expired pass still pays, and reads its reservation.
+
+        Raises:
+            TokenMissing: It shows no token.
+            TokenRejected: The token is not its own.
+
+        Invariant:
+            Q9.
+        """
+        if token is None:
+            raise TokenMissing
+        self._who.claim_of(token, room, visitor)
+
+    async def _ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
+        """Ask the waiting room, unless it did not answer lately.
+
+        Raises:
+            Refused: It says no.
+            Unavailable: It does not answer in time.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._breaker.allows(loop.time()):
+            raise Unavailable("the queue did not answer lately, and is not asked")
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._waiting_room.ask(room, visitor, token, place)
+        except (Unavailable, TimeoutError) as error:
+            was_open = self._breaker.open
+            self._breaker.silent(loop.time())
+            if self._breaker.open and not was_open:
+                log.warning("the queue does not answer", reason=str(error) or NOT_IN_TIME)
+            raise Unavailable(f"the queue does not answer: {str(error) or NOT_IN_TIME}") from None
+        except Refused:
+            self._answered()
+            raise
+        self._answered()
+
+    def _answered(self) -> None:
+        if self._breaker.open:
+            log.info("the queue answers again")
+        self._breaker.answered()
