@@ -59,12 +59,17 @@ def response(answer: Answer) -> Response:
 
 
 def routed(
-    handler: Callable[[Request], Awaitable[Answer]],
+    handler: Callable[..., Awaitable[Answer]],
 ) -> Callable[[FrameworkRequest], Awaitable[Response]]:
-    """Return a route of the framework for a handler that needs no body."""
+    """Return a route of the framework for a handler that needs no body.
+
+    Args:
+        handler: Takes the request, then what its path names, in that order.
+    """
 
     async def answer(request: FrameworkRequest) -> Response:
-        return response(await handler(Request.of(request.scope)))
+        asked = Request.of(request.scope)
+        return response(await handler(asked, *request.path_params.values()))
 
     return answer
 

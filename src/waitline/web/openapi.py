@@ -1,5 +1,9 @@
-"""One description of all calls: the framework's own, and the hot calls that it never sees."""
+"""One description of all calls: the framework's own, and the hot calls that it never sees.
 
+`described` is for any service, `document` for the queue service.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,22 +32,46 @@ _OPERATOR = {
 _PREFIX = "#/components/schemas/"
 
 
-def document(framework: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document of the whole service.
+def described(
+    framework: FastAPI,
+    structs: Iterable[type[msgspec.Struct]],
+    calls: Mapping[str, Any],
+    *,
+    operators: str,
+) -> dict[str, Any]:
+    """Return the OpenAPI document of a whole service.
+
+    Args:
+        framework: Knows its own calls.
+        structs: What the others take and answer.
+        calls: The others, by path and method.
+        operators: The tag of operators' calls.
 
     Source: OpenAPI Specification 3.1.0.
     """
     whole: dict[str, Any] = framework.openapi()
-    structs = [Named, Shown, Entered, Status, NowServing, ProblemBody]
-    _, schemas = msgspec.json.schema_components(structs, ref_template=_PREFIX + "{name}")
+    _, schemas = msgspec.json.schema_components(
+        [*structs, ProblemBody], ref_template=_PREFIX + "{name}"
+    )
     whole.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
-    _tell_names(whole["components"]["schemas"])
     whole["components"]["securitySchemes"] = _OPERATOR
-    whole["paths"] = {**_hot_calls(), **whole["paths"]}
-    for calls in whole["paths"].values():
-        for call in calls.values():
-            _tell_refusals(call["responses"])
-            _tell_rooms(call)
+    whole["paths"] = {**calls, **whole["paths"]}
+    for methods in whole["paths"].values():
+        for one in methods.values():
+            _tell_refusals(one["responses"])
+            if operators in one.get("tags", ()):
+                one["security"] = [{name: []} for name in _OPERATOR]
+    return whole
+
+
+def document(framework: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document of the queue service."""
+    structs: list[type[msgspec.Struct]] = [Named, Shown, Entered, Status, NowServing]
+    whole = described(framework, structs, _hot_calls(), operators="rooms")
+    _tell_names(whole["components"]["schemas"])
+    for methods in whole["paths"].values():
+        for one in methods.values():
+            _tell_rooms(one)
     return whole
 
 
@@ -56,41 +84,35 @@ def _tell_names(schemas: dict[str, Any]) -> None:
 
 
 def _tell_rooms(call: dict[str, Any]) -> None:
-    """Say how a room is named in a path, and that operators' calls need the operator's key."""
+    """Say how a room is named in a path."""
     for parameter in call.get("parameters", ()):
         if parameter["in"] == "path" and parameter["name"] == "room":
             parameter["schema"] = _NAME
-    if "rooms" in call.get("tags", ()):
-        call["security"] = [{name: []} for name in _OPERATOR]
 
 
 def _hot_calls() -> dict[str, Any]:
     base = "/api/v1/queue"
-    remove = _call(
-        "Give up place or slot; a repeat does nothing", None, parameters=[*_WHO, _TICKET]
-    )
+    remove = call("Give up place or slot; a repeat does nothing", None, parameters=[*_WHO, _TICKET])
     return {
         f"{base}/enter": {
-            "post": _call("Take a place in the line, once", "Entered", body="Named", status=201)
+            "post": call("Take a place in the line, once", "Entered", body="Named", status=201)
         },
         f"{base}/status": {
-            "get": _call("Say where a visitor stands", "Status", parameters=[*_WHO, _TICKET])
+            "get": call("Say where a visitor stands", "Status", parameters=[*_WHO, _TICKET])
         },
         f"{base}/activate": {
-            "post": _call("Start an admitted visitor's time", "Status", parameters=[*_WHO, _TICKET])
+            "post": call("Start an admitted visitor's time", "Status", parameters=[*_WHO, _TICKET])
         },
         f"{base}/extend": {
-            "post": _call(
+            "post": call(
                 "Renew an active visitor's time", "Status", body="Named", parameters=[_TICKET]
             )
         },
         f"{base}/validate": {
-            "post": _call("Say whether a token serves its visitor now", None, body="Shown")
+            "post": call("Say whether a token serves its visitor now", None, body="Shown")
         },
         f"{base}/remove": {"delete": remove},
-        f"{base}/token": {
-            "delete": _call(remove["summary"], None, parameters=remove["parameters"])
-        },
+        f"{base}/token": {"delete": call(remove["summary"], None, parameters=remove["parameters"])},
         f"{base}/subscribe": {
             "get": {
                 "tags": ["queue"],
@@ -116,7 +138,7 @@ def _hot_calls() -> dict[str, Any]:
                 "responses": {
                     "200": {
                         "description": "The document",
-                        "content": {"application/json": {"schema": _ref("NowServing")}},
+                        "content": {"application/json": {"schema": reference("NowServing")}},
                     },
                     "304": {"description": "The document that the asker has is still right"},
                 },
@@ -125,15 +147,26 @@ def _hot_calls() -> dict[str, Any]:
     }
 
 
-def _call(
+def call(
     summary: str,
     answer: str | None,
     *,
+    tag: str = "queue",
     body: str | None = None,
-    parameters: list[dict[str, Any]] | None = None,
+    parameters: Sequence[Mapping[str, Any]] = (),
     status: int = 200,
 ) -> dict[str, Any]:
-    data = {"type": "null"} if answer is None else _ref(answer)
+    """Describe a call that answers in the envelope.
+
+    Args:
+        summary: What it does.
+        answer: The struct that its data is; `None` where there is none.
+        tag: Of which kind it is.
+        body: The struct that it takes, if any.
+        parameters: What it takes besides.
+        status: Of its success.
+    """
+    data = {"type": "null"} if answer is None else reference(answer)
     envelope = {
         "type": "object",
         "required": ["result", "message", "data"],
@@ -143,10 +176,10 @@ def _call(
             "data": data,
         },
     }
-    call: dict[str, Any] = {
-        "tags": ["queue"],
+    described: dict[str, Any] = {
+        "tags": [tag],
         "summary": summary,
-        "parameters": parameters or [],
+        "parameters": list(parameters),
         "responses": {
             str(status): {
                 "description": "Done",
@@ -155,11 +188,11 @@ def _call(
         },
     }
     if body:
-        call["requestBody"] = {
+        described["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _ref(body)}},
+            "content": {"application/json": {"schema": reference(body)}},
         }
-    return call
+    return described
 
 
 def _tell_refusals(responses: dict[str, Any]) -> None:
@@ -167,11 +200,12 @@ def _tell_refusals(responses: dict[str, Any]) -> None:
     responses.pop("422", None)
     problem = {
         "description": "Refused; `code` says why",
-        "content": {"application/problem+json": {"schema": _ref("ProblemBody")}},
+        "content": {"application/problem+json": {"schema": reference("ProblemBody")}},
     }
     responses["4XX"] = problem
     responses["503"] = {**problem, "description": "The store does not answer; see Retry-After"}
 
 
-def _ref(name: str) -> dict[str, str]:
+def reference(name: str) -> dict[str, str]:
+    """Refer to a struct."""
     return {"$ref": _PREFIX + name}

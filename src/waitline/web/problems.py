@@ -384,4 +384,6 @@ def _said(error: Exception) -> Text | None:
         case office.SeatMapInvalid(errors=errors):
             lines = "\n".join(errors)
             said = Text(lines, lines)
+        case _:
+            pass
     return said

@@ -31,8 +31,9 @@ from waitline.queue.model import (
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Claim, Line
 from waitline.web import identity, texts
-from waitline.web.asgi import BLANK, JSON, Handler, Refusal, Request, named
+from waitline.web.asgi import BLANK, Handler, Refusal, Request, named
 from waitline.web.board import Board
+from waitline.web.envelope import success
 from waitline.web.identity import NO_CLAIM, Identity, judge
 from waitline.web.problems import InputInvalid
 from waitline.web.wire import Answer
@@ -82,25 +83,8 @@ class Status(msgspec.Struct, frozen=True):
     minPollIntervalMs: int  # noqa: N815
 
 
-class Envelope(msgspec.Struct, frozen=True):
-    """The frame of every success."""
-
-    result: str
-    message: str
-    data: msgspec.Struct | None
-
-
 _named = msgspec.json.Decoder(Named)
 _shown = msgspec.json.Decoder(Shown)
-_encode = msgspec.json.Encoder().encode
-
-
-def success(
-    request: Request, message: texts.Text, data: msgspec.Struct | None, status: int = 200
-) -> Answer:
-    """Answer with data in the contract's envelope."""
-    body = _encode(Envelope("success", message.to(request.language), data))
-    return Answer(status, JSON, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,10 @@
+"""The booking service over HTTP: what is on sale, reservations, payments, operators.
+
+app.py          puts one worker together
+calls.py        every call of the contract
+bodies.py       what the calls take and answer
+doorman.py      whether the waiting room has let a visitor in
+idempotency.py  the same answer to a write that is repeated
+operator.py     what is on sale, as its operators decide
+openapi.py      the description of all of it
+"""

@@ -1,0 +1,160 @@
+"""Puts one worker of the booking service together: database, store, provider, jobs, routes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from prometheus_client.metrics_core import Metric
+from typing_extensions import override
+
+from waitline import telemetry
+from waitline.booking.catalogue import Catalogue
+from waitline.booking.checkout import Checkout
+from waitline.booking.seats import Seats
+from waitline.booking.store import Reservations
+from waitline.booking.sweeper import Sweeper
+from waitline.clock import SystemClock
+from waitline.database import Database
+from waitline.keyring import KeyringFile, Keys
+from waitline.lua import Valkey
+from waitline.outbox import Relay
+from waitline.payments.provider import ANSWER_BYTES_MAX, Provider
+from waitline.payments.sandbox import Sandbox
+from waitline.settings import Settings
+from waitline.telemetry import Tallies
+from waitline.web.booking import openapi, operator
+from waitline.web.booking.calls import WEBHOOK_PATH, BookingCalls
+from waitline.web.booking.doorman import Doorman
+from waitline.web.booking.idempotency import Idempotency
+from waitline.web.booking.operator import OperatorCalls
+from waitline.web.framework import framework
+from waitline.web.health import Exposition, Health, Probe
+from waitline.web.hot_path import HotPath
+from waitline.web.operators import Operators
+from waitline.web.worker import ServiceWorker
+
+ROOMY = {
+    WEBHOOK_PATH: ANSWER_BYTES_MAX,
+    f"{operator.PREFIX}/schedules/": operator.SEAT_MAP_BYTES_MAX,
+}
+"""Most bytes of a body where it may be longer than elsewhere."""
+
+
+class BookingWorker(ServiceWorker):
+    """One process of the booking service, as an ASGI application.
+
+    Args:
+        settings: What the installation chose.
+        operator_key: What operators' calls must carry.
+    """
+
+    def __init__(self, settings: Settings, operator_key: str) -> None:
+        super().__init__()
+        self._settings = settings
+        self._operator_key = operator_key
+
+    @override
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[HotPath]:
+        settings, clock = self._settings, SystemClock()
+        trusting = settings.mode == "trial"
+        tallies = Tallies()
+        keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
+        async with AsyncExitStack() as stack:
+            stack.callback(tallies.flush)
+            database = Database(
+                settings.database_address(), "waitline.booking", measure=tallies.statement
+            )
+            stack.push_async_callback(database.close)
+            store = Valkey(settings.store_url(), measure=tallies.script)
+            stack.push_async_callback(store.close)
+            provider = provided(settings)
+            stack.push_async_callback(provider.close)
+            tallies.watch(partial(_look_at_pool, database))
+
+            catalogue, seats = Catalogue(database), Seats(database)
+            reservations = Reservations(database, settings.hold_s)
+            checkout = Checkout(database, provider, at_price=not trusting)
+            doorman = Doorman.of(settings, keys, store, clock)
+            idempotency = Idempotency(database, clock)
+            calls = BookingCalls(
+                database=database,
+                catalogue=catalogue,
+                seats=seats,
+                reservations=reservations,
+                checkout=checkout,
+                doorman=doorman,
+                idempotency=idempotency,
+                trusting=trusting,
+            )
+            probes = {
+                "redis": Probe(partial(store.command, "PING")),
+                "database": Probe(partial(database.one, "ping")),
+            }
+            exposition = Exposition(
+                tallies,
+                settings.booking_metrics_dir,
+                _nothing_more,
+                service="booking",
+                instance=settings.instance,
+            )
+            routers = (
+                calls.router(),
+                OperatorCalls(catalogue, Operators(self._operator_key)).router(),
+                Health(probes, exposition).router(),
+            )
+            jobs = (
+                doorman.run(),
+                seats.run(),
+                Sweeper(reservations).run(),
+                checkout.run(),
+                Relay(database, store).run(),
+                idempotency.run(),
+                tallies.keep(),
+                keys.keep(clock),
+            )
+            async with asyncio.TaskGroup() as running:
+                tasks = [running.create_task(job) for job in jobs]
+                yield HotPath(
+                    exact=calls.routes(),
+                    surrounded=[calls.seats_of],
+                    rest=framework(
+                        "Waitline booking service",
+                        routers,
+                        partial(openapi.document, trial=trusting),
+                        clock,
+                    ),
+                    tallies=tallies,
+                    clock=clock,
+                    roomy=ROOMY,
+                )
+                for task in tasks:
+                    task.cancel()
+
+
+def provided(settings: Settings) -> Provider:
+    """Return the payment provider that the installation has chosen.
+
+    Raises:
+        Misconfigured: Something that the provider needs was not chosen.
+    """
+    settings.require_payments()
+    assert settings.payment_key is not None
+    assert settings.webhook_secret is not None
+    key = settings.payment_key.get_secret_value()
+    secret = settings.webhook_secret.get_secret_value()
+    assert settings.payment_url is not None
+    return Sandbox(settings.payment_url, key, secret)
+
+
+def _look_at_pool(database: Database) -> None:
+    size, in_use = database.connections
+    telemetry.POOL_SIZE.set(size)
+    telemetry.POOL_IN_USE.set(in_use)
+    telemetry.POOL_WAITING.set(database.waiting)
+
+
+async def _nothing_more() -> Iterable[Metric]:
+    """Read nothing: the processes count all that there is."""
+    return ()

@@ -1,0 +1,340 @@
+"""The calls of the box office: what is on, seats, reservations, payments.
+
+Each looks at body and headers first, then at the token, then at whose the thing is and how it
+stands.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from http import HTTPStatus
+
+import msgspec
+from fastapi import APIRouter
+from fastapi import Request as FrameworkRequest
+from starlette.responses import Response
+
+from waitline.booking import best, demo
+from waitline.booking.catalogue import Catalogue
+from waitline.booking.checkout import Checkout
+from waitline.booking.documents import Document
+from waitline.booking.model import (
+    PaymentForeign,
+    Reservation,
+    ReservationForeign,
+    ReservationState,
+    SeatsContested,
+    SeatTaken,
+)
+from waitline.booking.seats import Seats
+from waitline.booking.store import Reservations
+from waitline.database import Database
+from waitline.ids import VisitorId
+from waitline.web import texts
+from waitline.web.asgi import JSON, Handler, Request, named
+from waitline.web.booking.bodies import (
+    WORD_CHARS_MAX,
+    Cancelled,
+    Concerts,
+    ConcertShown,
+    Found,
+    Loaded,
+    Paid,
+    Paying,
+    Reserved,
+    Schedules,
+    ScheduleShown,
+    Wanted,
+    needed_token,
+    number,
+    token_of,
+    user_of,
+    words,
+)
+from waitline.web.booking.doorman import Doorman
+from waitline.web.booking.idempotency import Idempotency, key_of
+from waitline.web.cached import accepted, known
+from waitline.web.envelope import success
+from waitline.web.framework import response, routed
+from waitline.web.hot_path import Surrounded
+from waitline.web.problems import InputInvalid, PathUnknown
+from waitline.web.texts import Text
+from waitline.web.wire import Answer, Headers
+
+WEBHOOK_PATH = "/api/v1/payments/webhook"
+SEATS_PATH = "/api/v1/schedules/{scheduleId}/seats"
+
+NOT_A_STATUS = Text("all 또는 AVAILABLE이어야 합니다.", "must be all or AVAILABLE")
+NOT_A_VIEW = Text("sections여야 합니다.", "must be sections")
+
+_View = Callable[[int], Awaitable[Document]]
+
+_wanted = msgspec.json.Decoder(Wanted)
+_paying = msgspec.json.Decoder(Paying)
+_encode = msgspec.json.Encoder().encode
+
+# The list is the same for every visitor, but only visitors who are let in may see it; and a copy
+# is only worth anything if it is asked about.
+_PRIVATE: Headers = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"private, no-cache"),
+    (b"vary", b"Accept-Encoding"),
+)
+
+
+def in_task(handler: Handler) -> Handler:
+    """Return a hot call's handler that may wait with deadlines, as those of the database do.
+
+    Hot calls run without a task (`waitline.web.protocol`), and a deadline cancels the task that it
+    is set in.
+    """
+
+    async def run(request: Request) -> Answer:
+        return await asyncio.get_running_loop().create_task(handler(request))
+
+    return run
+
+
+class BookingCalls:
+    """Answers the calls.
+
+    Args:
+        database: For the best seats, and the test data.
+        catalogue: What is on.
+        seats: Which seats are free.
+        reservations: Who holds which.
+        checkout: Who has paid.
+        doorman: Whom the waiting room has let in.
+        idempotency: What writes were answered before.
+        trusting: Whether a visitor may be named without proof (trial mode).
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        catalogue: Catalogue,
+        seats: Seats,
+        reservations: Reservations,
+        checkout: Checkout,
+        doorman: Doorman,
+        idempotency: Idempotency,
+        trusting: bool,
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._seats = seats
+        self._reservations = reservations
+        self._checkout = checkout
+        self._doorman = doorman
+        self._idempotency = idempotency
+        self._trusting = trusting
+        self._dice = random.Random()  # noqa: S311 - parts a crowd
+        self.seats_of = Surrounded(SEATS_PATH, in_task(self.seats), alone=True)
+
+    def routes(self) -> Mapping[str, Mapping[str, Handler]]:
+        """Return the handlers of the hot calls with a fixed path, by path and method."""
+        return {
+            "/api/v1/reservations": {"POST": in_task(self.reserve)},
+            "/api/v1/payments": {"POST": in_task(self.pay)},
+        }
+
+    def router(self) -> APIRouter:
+        """Return the routes of all other calls. `openapi.py` describes them."""
+        router = APIRouter(include_in_schema=False)
+        add = router.add_api_route
+        add("/api/v1/concerts", routed(self.concerts), methods=["GET"])
+        add("/api/v1/concerts/{concertId}", routed(self.concert), methods=["GET"])
+        add("/api/v1/concerts/{concertId}/schedules", routed(self.schedules), methods=["GET"])
+        reservation = "/api/v1/reservations/{reservationId}"
+        add(reservation, routed(self.reservation), methods=["GET"])
+        add(reservation, routed(self.cancel), methods=["DELETE"])
+        add(WEBHOOK_PATH, self.webhook, methods=["POST"])
+        add("/api/v1/payments/{paymentId}", routed(self.payment), methods=["GET"])
+        if self._trusting:
+            add("/api/admin/test-data/init", routed(self.init), methods=["POST"])
+        return router
+
+    async def concerts(self, request: Request) -> Answer:
+        """List the concerts."""
+        shown = [ConcertShown.of(one) for one in await self._catalogue.concerts()]
+        return success(request, texts.CONCERTS, Concerts(shown))
+
+    async def concert(self, request: Request, concert: str) -> Answer:
+        """Show a concert."""
+        found = await self._catalogue.concert(number("concertId", concert))
+        return success(request, texts.CONCERT, ConcertShown.of(found))
+
+    async def schedules(self, request: Request, concert: str) -> Answer:
+        """List the schedules of a concert."""
+        found = await self._catalogue.schedules(number("concertId", concert))
+        shown = Schedules([ScheduleShown.of(one) for one in found])
+        return success(request, texts.SCHEDULES, shown)
+
+    async def seats(self, request: Request) -> Answer:
+        """List the seats of a schedule, for visitors whom the waiting room has let in."""
+        name = self.seats_of.name_in(request.path)
+        if "/" in name:
+            raise PathUnknown
+        schedule = number("scheduleId", name)
+        wanted = self._view(request)
+        user, token = user_of(request), needed_token(request)
+        room = (await self._catalogue.schedule(schedule)).room
+        await self._doorman.admit(room, visitor(user), token)
+        return _document(request, await wanted(schedule))
+
+    def _view(self, request: Request) -> _View:
+        version, view = request.option("since"), request.option("view")
+        status = request.option("status")
+        if status not in (None, "all", "AVAILABLE"):
+            raise InputInvalid("status", NOT_A_STATUS)
+        if view not in (None, "sections"):
+            raise InputInvalid("view", NOT_A_VIEW)
+        if version is not None:
+            return partial(self._since, version)
+        if view is not None:
+            return self._seats.sections
+        return self._seats.all_seats if status == "all" else self._seats.snapshot
+
+    async def _since(self, version: str, schedule: int) -> Document:
+        return await self._seats.since(schedule, version)
+
+    async def reserve(self, request: Request) -> Answer:
+        """Hold seats for a visitor."""
+        wanted = request.json(_wanted)
+        seats = wanted.seats()
+        user, token, key = user_of(request), needed_token(request), key_of(request)
+        room = (await self._catalogue.schedule(wanted.scheduleId)).room
+        await self._doorman.admit(room, visitor(user), token)
+
+        async def write() -> Answer:
+            if seats is None:
+                held = await self._reserve_best(wanted, user)
+            else:
+                held = await self._reservations.reserve(wanted.scheduleId, seats, user)
+            return success(request, texts.RESERVED, Reserved.of(held), HTTPStatus.CREATED)
+
+        return await self._idempotency.once(key, user, request, write)
+
+    async def _reserve_best(self, wanted: Wanted, user: int) -> Reservation:
+        assert wanted.grade is not None
+        assert wanted.count is not None
+        try:
+            return await best.reserve_best(
+                self._database,
+                self._reservations,
+                wanted.scheduleId,
+                grade=wanted.grade,
+                count=wanted.count,
+                user=user,
+                dice=self._dice,
+            )
+        except SeatTaken:
+            raise SeatsContested from None
+
+    async def reservation(self, request: Request, reservation: str) -> Answer:
+        """Show a visitor's own reservation: in the envelope, and beside it."""
+        asked, user = number("reservationId", reservation), user_of(request)
+        await self._prove(asked, user, token_of(request))
+        shown = Reserved.of(await self._reservations.find(asked, user))
+        message = texts.RESERVATION.to(request.language)
+        fields = msgspec.structs.asdict(shown)
+        body = _encode(Found(**fields, result="success", message=message, data=shown))
+        return Answer(HTTPStatus.OK, JSON, body)
+
+    async def cancel(self, request: Request, reservation: str) -> Answer:
+        """Give a visitor's own reservation up; what was paid goes back."""
+        asked, user = number("reservationId", reservation), user_of(request)
+        token, key = token_of(request), key_of(request)
+        if not self._trusting:
+            # Whose time is over may pay and look, and nothing else.
+            room = await self._reservations.room(asked)
+            await self._doorman.admit(room, visitor(user), token)
+
+        async def write() -> Answer:
+            before = await self._reservations.cancel(asked, user)
+            refund = before is ReservationState.CONFIRMED
+            done = Cancelled(asked, user, ReservationState.CANCELLED, refund)
+            return success(request, texts.CANCELLED, done)
+
+        return await self._idempotency.once(key, user, request, write)
+
+    async def pay(self, request: Request) -> Answer:
+        """Charge a visitor for a reservation."""
+        asked = request.json(_paying)
+        user = number("userId", str(asked.userId).strip())
+        method = words("paymentMethod", asked.paymentMethod, WORD_CHARS_MAX)
+        named("concertId", str(asked.concertId))
+        token, key = token_of(request), key_of(request)
+        if b"x-user-id" in request.headers and user_of(request) != user:
+            raise ReservationForeign
+        await self._prove(asked.reservationId, user, token)
+
+        async def write() -> Answer:
+            payment = await self._checkout.pay(asked.reservationId, user, asked.amount, method)
+            return success(request, texts.PAID, Paid.of(payment), HTTPStatus.CREATED)
+
+        return await self._idempotency.once(key, user, request, write)
+
+    async def payment(self, request: Request, payment: str) -> Answer:
+        """Show a payment to whoever made it. In trial mode nobody need say who that is."""
+        asked, token = number("paymentId", payment), token_of(request)
+        anybody = self._trusting and b"x-user-id" not in request.headers
+        user = None if anybody else user_of(request)
+        found = await self._checkout.find(asked)
+        if user is not None:
+            await self._prove(found.reservation_id, user, token)
+            if found.user_id != user:
+                raise PaymentForeign
+        return success(request, texts.PAYMENT, Paid.of(found))
+
+    async def _prove(self, reservation: int, user: int, token: str | None) -> None:
+        """Let pass whoever was admitted as this user to the reservation's room, however long ago.
+
+        Raises:
+            ReservationUnknown: There is no such reservation, so no room.
+            TokenMissing, TokenRejected: It was another, or nobody can tell. Trial mode believes.
+        """
+        if not self._trusting:
+            room = await self._reservations.room(reservation)
+            self._doorman.prove(room, visitor(user), token)
+
+    async def webhook(self, asked: FrameworkRequest) -> Response:
+        """Take a message of the payment provider, who signs it."""
+        headers = {name.lower(): value for name, value in asked.headers.items()}
+        await self._checkout.webhook(headers, await asked.body())
+        return response(success(Request.of(asked.scope), texts.NOTED, None))
+
+    async def init(self, request: Request) -> Answer:
+        """Put the demo concert on sale as new. Trial mode only."""
+        started = time.perf_counter()
+        loaded = await demo.load(self._database)
+        done = Loaded(
+            success=True,
+            message=texts.LOADED.to(request.language),
+            duration_ms=round((time.perf_counter() - started) * 1000),
+            data=loaded._asdict(),
+        )
+        return Answer(HTTPStatus.OK, JSON, _encode(done))
+
+
+def visitor(user: int) -> VisitorId:
+    """Return what the waiting room calls a user."""
+    return VisitorId(str(user))
+
+
+def _document(request: Request, document: Document) -> Answer:
+    """Send a document in the smallest form that the asker takes, or say that it has it."""
+    # Weak, because it names the content, in whichever coding.
+    etag = b"W/" + document.etag
+    headers: Headers = (*_PRIVATE, (b"etag", etag))
+    if known(request.headers.get(b"if-none-match", b""), etag):
+        return Answer(HTTPStatus.NOT_MODIFIED, headers, b"")
+    codings = accepted(request.headers.get(b"accept-encoding", b"").decode("latin-1"))
+    if not codings:
+        return Answer(HTTPStatus.OK, headers, document.plain)
+    body = document.br if codings[0] == "br" else document.gzip
+    coding = (b"content-encoding", codings[0].encode("ascii"))
+    return Answer(HTTPStatus.OK, (*headers, coding), body)

@@ -1,0 +1,235 @@
+"""The description of all calls of the booking service."""
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+
+from waitline.booking.model import SeatState
+from waitline.web import openapi
+from waitline.web.booking import operator
+from waitline.web.booking.bodies import (
+    INT64_MAX,
+    INT64_MIN,
+    TOKEN_CHARS_MAX,
+    Cancelled,
+    Concerts,
+    ConcertShown,
+    Found,
+    Loaded,
+    Paid,
+    Paying,
+    Reserved,
+    Schedules,
+    ScheduleShown,
+    SeatShown,
+    Wanted,
+)
+from waitline.web.booking.calls import SEATS_PATH, WEBHOOK_PATH
+from waitline.web.booking.idempotency import KEY_CHARS_MAX
+from waitline.web.booking.operator import Imported
+from waitline.web.openapi import call, reference
+
+STRUCTS: list[type[msgspec.Struct]] = [
+    Imported,
+    Wanted,
+    Paying,
+    Reserved,
+    Found,
+    Cancelled,
+    Paid,
+    Concerts,
+    ConcertShown,
+    Schedules,
+    ScheduleShown,
+    SeatShown,
+    Loaded,
+]
+
+_NUMBER = {"type": "integer", "minimum": INT64_MIN, "maximum": INT64_MAX}
+_USER = {
+    "name": "X-User-Id",
+    "in": "header",
+    "required": True,
+    "description": "Whose request it is",
+    "schema": _NUMBER,
+}
+_PAYER = {**_USER, "required": False, "description": "Whose request it is; needed in production"}
+_TOKEN = {
+    "name": "X-Queue-Token",
+    "in": "header",
+    "required": True,
+    "description": "The visitor's pass, or its ticket once it is admitted",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": TOKEN_CHARS_MAX,
+        "pattern": r"^[!-~]+$",
+    },
+}
+_PROOF = {**_TOKEN, "required": False, "description": "The same; needed in production"}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and request get the same answer for 24 hours",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": KEY_CHARS_MAX,
+        "pattern": r"^[!-~]+$",
+    },
+}
+
+_OPERATORS = {
+    ("post", "/concerts"): ("ConcertShown", 201),
+    ("get", "/concerts"): ("Concerts", 200),
+    ("post", "/concerts/{concertId}/schedules"): ("ScheduleShown", 201),
+    ("get", "/concerts/{concertId}/schedules"): ("Schedules", 200),
+    ("post", "/schedules/{scheduleId}/seats"): ("Imported", 201),
+}
+
+
+def document(framework: FastAPI, *, trial: bool) -> dict[str, Any]:
+    """Return the OpenAPI document of the booking service.
+
+    Args:
+        framework: Knows the calls of operators, health and metrics.
+        trial: Whether the test data can be loaded.
+    """
+    calls = {**_catalogue(), **_reservations(), **_payments()}
+    if trial:
+        calls["/api/admin/test-data/init"] = {"post": _init()}
+    whole = openapi.described(framework, STRUCTS, calls, operators="operator")
+    for (method, path), (struct, status) in _OPERATORS.items():
+        # The framework only knows that there is a body.
+        told = call("", struct, status=status)["responses"]
+        whole["paths"][operator.PREFIX + path][method]["responses"].update(told)
+    return whole
+
+
+def _catalogue() -> dict[str, Any]:
+    concert = _path("concertId")
+    return {
+        "/api/v1/concerts": {"get": call("List the concerts", "Concerts", tag="booking")},
+        "/api/v1/concerts/{concertId}": {
+            "get": call("Show a concert", "ConcertShown", tag="booking", parameters=[concert])
+        },
+        "/api/v1/concerts/{concertId}/schedules": {
+            "get": call(
+                "List a concert's schedules", "Schedules", tag="booking", parameters=[concert]
+            )
+        },
+        SEATS_PATH: {"get": _seats()},
+    }
+
+
+def _seats() -> dict[str, Any]:
+    seats = {"type": "array", "items": reference("SeatShown")}
+    # With `view` or `since` it is an object instead.
+    schema = {"anyOf": [seats, {"type": "object"}]}
+    return {
+        "tags": ["booking"],
+        "summary": "List the seats of a schedule that are free; or all, or counts, or what changed",
+        "parameters": [
+            _path("scheduleId"),
+            _USER,
+            _TOKEN,
+            _query("status", {"enum": ["all", SeatState.AVAILABLE]}, "Which seats"),
+            _query("view", {"const": "sections"}, "Count the seats of each section instead"),
+            _query(
+                "since",
+                {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[!-~]+$"},
+                "Tell what has changed since a version instead",
+            ),
+            {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
+        ],
+        "responses": {
+            "200": {
+                "description": "The seats, without an envelope",
+                "content": {"application/json": {"schema": schema}},
+            },
+            "304": {"description": "What the asker has is still right"},
+        },
+    }
+
+
+def _reservations() -> dict[str, Any]:
+    reservation = _path("reservationId")
+    found = call("", None, tag="booking", parameters=[reservation, _USER, _PROOF])
+    found["summary"] = "Show a reservation of one's own: in the envelope, and beside it"
+    found["responses"]["200"]["content"]["application/json"]["schema"] = reference("Found")
+    return {
+        "/api/v1/reservations": {
+            "post": call(
+                "Hold one seat, several, or the best that are free",
+                "Reserved",
+                tag="booking",
+                body="Wanted",
+                parameters=[_USER, _TOKEN, _KEY],
+                status=201,
+            )
+        },
+        "/api/v1/reservations/{reservationId}": {
+            "get": found,
+            "delete": call(
+                "Give a reservation up; what was paid goes back",
+                "Cancelled",
+                tag="booking",
+                parameters=[reservation, _USER, _PROOF, _KEY],
+            ),
+        },
+    }
+
+
+def _payments() -> dict[str, Any]:
+    webhook = call("Take a message that the payment provider has signed", None, tag="booking")
+    webhook["requestBody"] = {"content": {"application/json": {"schema": {}}}}
+    return {
+        "/api/v1/payments": {
+            "post": call(
+                "Pay for a reservation",
+                "Paid",
+                tag="booking",
+                body="Paying",
+                parameters=[_PAYER, _PROOF, _KEY],
+                status=201,
+            )
+        },
+        WEBHOOK_PATH: {"post": webhook},
+        "/api/v1/payments/{paymentId}": {
+            "get": call(
+                "Show a payment of one's own",
+                "Paid",
+                tag="booking",
+                parameters=[_path("paymentId"), _PAYER, _PROOF],
+            )
+        },
+    }
+
+
+def _init() -> dict[str, Any]:
+    return {
+        "tags": ["trial"],
+        "summary": "Put the demo concert on sale as new, and forget all bookings",
+        "responses": {
+            "200": {
+                "description": "Done",
+                "content": {"application/json": {"schema": reference("Loaded")}},
+            }
+        },
+    }
+
+
+def _path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": _NUMBER}
+
+
+def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": description,
+        "schema": schema,
+    }

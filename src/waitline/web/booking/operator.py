@@ -1,0 +1,183 @@
+"""The operators' calls: put concerts, schedules and seats on sale, and list them."""
+
+import asyncio
+import io
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Response, status
+from fastapi import Request as FrameworkRequest
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from waitline.booking import seat_map
+from waitline.booking.catalogue import Catalogue
+from waitline.booking.model import SEATS_MAX, TITLE_CHARS_MAX, VISITOR_SEATS, DetailInvalid
+from waitline.web import texts
+from waitline.web.asgi import Request
+from waitline.web.booking.bodies import (
+    INT64_MAX,
+    INT64_MIN,
+    Concerts,
+    ConcertShown,
+    Schedules,
+    ScheduleShown,
+    number,
+)
+from waitline.web.envelope import success
+from waitline.web.framework import response
+from waitline.web.operators import Operators
+from waitline.web.problems import InputInvalid
+from waitline.web.texts import Text
+
+PREFIX = "/api/v1/operator"
+
+SEAT_MAP_BYTES_MAX = 16 * 1024**2
+"""Of a seat map: three times what the seats of a stadium take."""
+
+FIRST_YEAR, LAST_YEAR = 2000, 2999
+"""Of a performance. Near the ends of the calendar a time cannot be told in every time zone."""
+
+CSV = Text("text/csv 여야 합니다.", "must be text/csv")
+
+_WIRE_NAMES = {"room": "queue", "visitor_seats_max": "seatsPerUser"}
+
+
+def _in_our_time(at: datetime) -> datetime:
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise PydanticCustomError("year", f"must be from {FIRST_YEAR} to {LAST_YEAR}")
+    return at.astimezone(UTC)
+
+
+class NewConcert(BaseModel):
+    """A concert to be created."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Annotated[str, Field(min_length=1, max_length=TITLE_CHARS_MAX)]
+    venue: Annotated[str, Field(max_length=TITLE_CHARS_MAX)] = ""
+    queue: str = Field(description="The waiting room that its visitors come through")
+
+
+class NewSchedule(BaseModel):
+    """A performance to be created."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    startsAt: Annotated[AwareDatetime, AfterValidator(_in_our_time)]  # noqa: N815 - wire names
+    seatsPerUser: Annotated[int, Field(strict=True, ge=1, le=SEATS_MAX)] = VISITOR_SEATS  # noqa: N815
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """How many seats were put on sale."""
+
+    scheduleId: int  # noqa: N815
+    seats: int
+
+
+# As text, so that what is no number is refused in our words.
+_Name = Annotated[
+    str, Path(json_schema_extra={"type": "integer", "minimum": INT64_MIN, "maximum": INT64_MAX})
+]
+
+
+class OperatorCalls:
+    """The calls.
+
+    Args:
+        catalogue: Does what they ask.
+        operators: Lets only operators pass.
+    """
+
+    def __init__(self, catalogue: Catalogue, operators: Operators) -> None:
+        self._catalogue = catalogue
+        self._operators = operators
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter(
+            prefix=PREFIX,
+            tags=["operator"],
+            dependencies=[Depends(self._operators.require)],
+            default_response_class=Response,
+        )
+        router.post("/concerts", status_code=status.HTTP_201_CREATED)(self.create_concert)
+        router.get("/concerts")(self.concerts)
+        schedules = "/concerts/{concertId}/schedules"
+        router.post(schedules, status_code=status.HTTP_201_CREATED)(self.create_schedule)
+        router.get(schedules)(self.schedules)
+        router.post(
+            "/schedules/{scheduleId}/seats",
+            status_code=status.HTTP_201_CREATED,
+            openapi_extra=_SEAT_MAP,
+        )(self.import_seats)
+        return router
+
+    async def create_concert(self, asked: NewConcert, request: FrameworkRequest) -> Response:
+        """Create a concert."""
+        try:
+            made = await self._catalogue.create_concert(asked.title, asked.venue, asked.queue)
+        except DetailInvalid as error:
+            raise _invalid(error) from None
+        shown = ConcertShown.of(made)
+        return response(success(_ours(request), texts.CONCERT_CREATED, shown, 201))
+
+    async def concerts(self, request: FrameworkRequest) -> Response:
+        """List the concerts, the newest first."""
+        shown = Concerts([ConcertShown.of(one) for one in await self._catalogue.concerts()])
+        return response(success(_ours(request), texts.CONCERTS, shown))
+
+    async def create_schedule(
+        self,
+        concertId: _Name,  # noqa: N803
+        asked: NewSchedule,
+        request: FrameworkRequest,
+    ) -> Response:
+        """Create a performance of a concert; it has no seats yet."""
+        made = await self._catalogue.create_schedule(
+            number("concertId", concertId), asked.startsAt, asked.seatsPerUser
+        )
+        shown = ScheduleShown.of(made)
+        return response(success(_ours(request), texts.SCHEDULE_CREATED, shown, 201))
+
+    async def schedules(self, concertId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
+        """List the performances of a concert."""
+        found = await self._catalogue.schedules(number("concertId", concertId))
+        shown = Schedules([ScheduleShown.of(one) for one in found])
+        return response(success(_ours(request), texts.SCHEDULES, shown))
+
+    async def import_seats(self, scheduleId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
+        """Put the seats of a map on sale: all of them, or none. `seat_map.py` says how it looks."""
+        schedule = number("scheduleId", scheduleId)
+        declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if declared != "text/csv":
+            raise InputInvalid("Content-Type", CSV)
+        body = await request.body()
+        stream = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline="")
+        # A stadium takes a second to read; others are answered meanwhile.
+        seats = await asyncio.to_thread(seat_map.read, stream)
+        imported = Imported(schedule, await self._catalogue.import_seats(schedule, seats))
+        return response(success(_ours(request), texts.SEATS_IMPORTED, imported, 201))
+
+
+_SEAT_MAP = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/csv": {
+                "schema": {"type": "string"},
+                "example": "section,row,seat,grade,price\nFloor,A,A-1,VIP,150000\n",
+            }
+        },
+    }
+}
+
+
+def _ours(request: FrameworkRequest) -> Request:
+    return Request.of(request.scope)
+
+
+def _invalid(error: DetailInvalid) -> InputInvalid:
+    name = _WIRE_NAMES.get(error.name, error.name)
+    return InputInvalid(name, Text(error.reason, error.reason))

@@ -1,0 +1,26 @@
+"""The frame of every success."""
+
+import msgspec
+
+from waitline.web.asgi import JSON, Request
+from waitline.web.texts import Text
+from waitline.web.wire import Answer
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What is sent. Source: the wire contract."""
+
+    result: str
+    message: str
+    data: msgspec.Struct | None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def success(
+    request: Request, message: Text, data: msgspec.Struct | None, status: int = 200
+) -> Answer:
+    """Answer with data in the contract's envelope."""
+    body = _encode(Envelope("success", message.to(request.language), data))
+    return Answer(status, JSON, body)
