@@ -12,3 +12,10 @@ def sandbox() -> Iterator[SandboxProcess]:
     """A sandbox that answers at once; what befalls a charge is said by its method."""
     with sandbox_running() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def slow_sandbox() -> Iterator[SandboxProcess]:
+    """A sandbox that takes its time, so that much can happen meanwhile."""
+    with sandbox_running("--latency", "0.1..0.4") as running:
+        yield running

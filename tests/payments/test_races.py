@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from tests.booking.sale import PRICE, at_once
 from tests.databases import TestDatabase
-from tests.payments.shop import KEY, SECRET, SandboxProcess, Shop, plays
+from tests.payments.shop import KEY, SECRET, SandboxProcess, Shop, open_shop, plays
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import Payment
 from waitline.payments.model import Charged
@@ -53,20 +53,15 @@ def test_control_without_a_noted_attempt_it_is_charged_often(
         )
         return True
 
-    async def play(shop: Shop) -> None:
-        charged = 0
-        for seat in range(1, ROUNDS + 1):
-            reservation = await shop.hold(seat, user=seat)
-            charged += sum(
-                await at_once(
-                    [partial(look_charge_write, shop, reservation) for _ in range(DEVICES)]
-                )
-            )
-        assert charged > ROUNDS
-        # What it has done is no sale that the books could balance.
-        await shop.sale.postgres._empty()
+    async def whole() -> None:
+        async with open_shop(postgres, sandbox) as shop:
+            charged = 0
+            for seat in range(1, ROUNDS + 1):
+                call = partial(look_charge_write, shop, await shop.hold(seat, user=seat))
+                charged += sum(await at_once([call] * DEVICES))
+            assert charged > ROUNDS
 
-    plays(postgres, sandbox, play)
+    postgres.wait(whole())
 
 
 def test_whoever_pays_and_gives_up_at_once_has_paid_for_seats_or_nothing(
@@ -95,18 +90,18 @@ def test_whoever_pays_and_gives_up_at_once_has_paid_for_seats_or_nothing(
 
 
 def test_whoever_pays_in_the_last_moment_has_paid_for_seats_or_nothing(
-    postgres: TestDatabase, sandbox: SandboxProcess
+    postgres: TestDatabase, slow_sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:
         outcomes = await _last_moments(shop)
         # Whoever began in time has the seats; nobody was charged who did not.
         assert sum(isinstance(one, Payment) for one in outcomes) == await _charges(shop)
 
-    plays(postgres, sandbox, play, seats=SEATS)
+    plays(postgres, slow_sandbox, play, seats=SEATS)
 
 
 def test_control_unless_a_payment_keeps_the_seats_they_are_sold_under_it(
-    postgres: TestDatabase, sandbox: SandboxProcess
+    postgres: TestDatabase, slow_sandbox: SandboxProcess
 ) -> None:
     """If this fails, the test above proves nothing. The money comes back all the same."""
 
@@ -127,7 +122,7 @@ def test_control_unless_a_payment_keeps_the_seats_they_are_sold_under_it(
         await shop.settled()
         assert "REFUNDED" in await shop.sale.states("payment")
 
-    plays(postgres, sandbox, play, seats=SEATS)
+    plays(postgres, slow_sandbox, play, seats=SEATS)
 
 
 async def _last_moments(shop: Shop) -> list[object]:
@@ -135,7 +130,7 @@ async def _last_moments(shop: Shop) -> list[object]:
     held = [await shop.hold(seat, user=seat) for seat in range(1, SEATS + 1)]
     # One after the other, while they are being paid for.
     await shop.sale.sql(
-        "UPDATE reservation SET expires_at = now() + reservation_id * interval '10 ms'"
+        "UPDATE reservation SET expires_at = now() + reservation_id * interval '20 ms'"
     )
     over = asyncio.Event()
 
@@ -147,7 +142,7 @@ async def _last_moments(shop: Shop) -> list[object]:
         group.create_task(sweep())
         outcomes = await at_once(
             [partial(shop.pay, number, user=user) for user, number in enumerate(held, start=1)],
-            width=4,
+            width=SEATS,
         )
         over.set()
     await shop.sale.reservations.expire(SEATS)
