@@ -20,8 +20,8 @@ from waitline.booking.store import Reservations
 from waitline.database import Database
 
 FREE_MAX = 2_000
-"""Seats that are looked at: the best that are free. Where these do not hold what is asked for, seats
-farther back are hardly what a visitor wants without seeing them."""
+"""Seats that are looked at: the best that are free. If these do not hold what is asked for, those
+farther back are hardly what a visitor takes unseen."""
 
 ATTEMPTS_MAX = 6
 """How often seats are chosen anew because somebody else was faster."""
@@ -55,7 +55,7 @@ Run = Sequence[Free]
 
 
 def choices(free: Sequence[Free], count: int) -> list[tuple[int, ...]]:
-    """Return what may be offered for `count` seats, the best first; of one kind, the first there is.
+    """Return what may be offered for `count` seats: all of the first kind there is, the best first.
 
     Args:
         free: Seats of one grade, in the order of their numbers.

@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from waitline.booking.model import (
     ROOM_BYTES_MAX,
@@ -33,6 +34,17 @@ CACHED_S = 10.0
 
 IMPORT_S = 60.0
 """How long an import may take: 60 000 seats take three seconds."""
+
+
+COUNT_S = 20.0
+"""How long counting a concert's seats may take: a second for half a million."""
+
+
+class Stock(NamedTuple):
+    """Seats, and how many of them may be taken now."""
+
+    seats: int
+    available: int
 
 
 class Catalogue:
@@ -95,6 +107,11 @@ class Catalogue:
         if len(self._cached) > SCHEDULES_CACHED:
             self._cached.popitem(last=False)
         return found
+
+    async def stock(self, concert: int) -> dict[int, Stock]:
+        """Count the seats of a concert's schedules; those that have none are left out."""
+        rows = await self._database.many("stock", within_s=COUNT_S, concert_id=concert)
+        return {row["schedule_id"]: Stock(row["seats"], row["available"]) for row in rows}
 
     async def create_concert(self, title: str, venue: str, room: str) -> Concert:
         """Note a concert.

@@ -186,18 +186,11 @@ class Chart:
         seats.sort(key=lambda seat: seat.seatId)
         return msgspec.json.encode(_Delta(self.version, full=False, seats=seats))
 
-    def sections(self) -> list[Section]:
-        """Return the seats of each section, grade and price, counted; the best first."""
-        return [
-            Section(*names, total=total, available=free)
-            for names, total, free in zip(
-                self._section_names, self._total_in, self._free_in, strict=True
-            )
-        ]
-
-    def sections_json(self) -> bytes:
-        """Return the JSON of the sections."""
-        return msgspec.json.encode(_Sections(self.version, self.sections()))
+    def sections(self) -> bytes:
+        """Return the JSON of version and sections: the seats of each grade and price, counted."""
+        counted = zip(self._section_names, self._total_in, self._free_in, strict=True)
+        sections = [Section(*names, total=total, available=free) for names, total, free in counted]
+        return msgspec.json.encode(_Sections(self.version, sections))
 
     def _number_of(self, version: str) -> int | None:
         layout, _, number = version.partition(".")

@@ -54,7 +54,9 @@ def read(stream: TextIO) -> list[NewSeat]:
     except csv.Error as error:
         reading.wrong(rows.line_num, f"is not CSV ({error}): check its quotation marks")
     except UnicodeDecodeError:
-        reading.wrong(rows.line_num + 1, "is not UTF-8: save the file as UTF-8")
+        reading.wrong(
+            rows.line_num + 1, "or one soon after it is not UTF-8: save the file as UTF-8"
+        )
     except _Hopeless as error:
         reading.wrong(error.line, error.what)
     if not reading.seats and not reading.errors:

@@ -14,7 +14,7 @@ import msgspec
 
 from waitline.booking.chart import Change, Chart, Layout, full
 from waitline.booking.documents import Document, Listing, packed
-from waitline.booking.model import ScheduleUnknown, Section
+from waitline.booking.model import ScheduleUnknown
 from waitline.database import Database, Row
 from waitline.errors import Unavailable
 
@@ -149,15 +149,7 @@ class Seats:
             ScheduleUnknown: There is no such schedule.
         """
         view = await self._view(schedule)
-        return await view.made("sections", view.chart.sections_json)
-
-    async def counts(self, schedule: int) -> list[Section]:
-        """Return the sections for those who do not send them on.
-
-        Raises:
-            ScheduleUnknown: There is no such schedule.
-        """
-        return (await self._view(schedule)).chart.sections()
+        return await view.made("sections", view.chart.sections)
 
     async def since(self, schedule: int, version: str) -> Document:
         """Return what has changed since a version: the next version, and the states of seats.

@@ -3,7 +3,8 @@
 up.py        everything on this machine
 serve.py     the queue service, the booking service and the admitter, one command each
 migrate.py   the box office's tables
-rooms.py     the operators' verbs
+rooms.py     the operators' verbs on rooms
+concerts.py  and on concerts, schedules, seats
 keys.py      the keys of tickets and passes
 audit.py     does the store keep its promises?
 settings.py  every setting, and where it came from
@@ -21,6 +22,7 @@ from waitline import __version__
 from waitline.cli import (
     audit,
     bench,
+    concerts,
     keys,
     migrate,
     rooms,
@@ -47,6 +49,7 @@ app.command("admitter")(serve.admitter)
 app.command("migrate")(migrate.migrate)
 app.command("sandbox-pay")(sandbox_pay.sandbox_pay)
 app.add_typer(rooms.app, name="rooms")
+app.add_typer(concerts.app, name="concerts")
 app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
 app.command("settings")(settings.show)

@@ -94,3 +94,13 @@ added AS (
     RETURNING seat_id
 )
 SELECT (SELECT count(*) FROM added) AS seats FROM found;
+
+-- name: stock(concert_id)
+-- Count the seats of a concert's schedules, of those that have any. It reads them all: for
+-- operators.
+-- locks: nothing
+-- returns: one row per schedule
+SELECT s.schedule_id, count(*) AS seats, count(*) FILTER (WHERE o.state = 'AVAILABLE') AS available
+FROM schedule AS s JOIN seat AS o USING (schedule_id)
+WHERE s.concert_id = :concert_id
+GROUP BY s.schedule_id;

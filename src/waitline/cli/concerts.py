@@ -1,0 +1,236 @@
+"""The operators' verbs on concerts, straight to the database: they work while no service runs."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich import progress
+from rich.console import Console
+from rich.table import Table
+
+from waitline import settings as chosen
+from waitline.booking import seat_map
+from waitline.booking.catalogue import Catalogue, Stock
+from waitline.booking.model import (
+    VISITOR_SEATS,
+    Concert,
+    ConcertUnknown,
+    DetailInvalid,
+    NewSeat,
+    ScheduleUnknown,
+    SeatMapInvalid,
+)
+from waitline.cli import options
+from waitline.database import Database
+from waitline.errors import Misconfigured
+from waitline.settings import Settings
+
+FILE_BYTES_MAX = 32 * 1024 * 1024
+"""Of a seat map. The largest that is allowed has a fourth of it."""
+
+NUMBER_MAX = 2**63 - 1
+"""Of a concert or schedule: what the database can count to."""
+
+app = typer.Typer(help="Put concerts on sale, and list what is.", no_args_is_help=True)
+
+T = TypeVar("T")
+
+
+@app.command("list")
+def list_concerts(
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List every concert with its schedules, and how many of their seats are free."""
+    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+
+    async def use(catalogue: Catalogue) -> list[dict[str, Any]]:
+        return [await _described(catalogue, concert) for concert in await catalogue.concerts()]
+
+    concerts = _with_catalogue(settings, use)
+    if as_json:
+        typer.echo(json.dumps(concerts))
+        return
+    table = Table("concert", "title", "room", "schedule", "starts at", box=None)
+    for heading in ("seats", "available"):
+        table.add_column(heading, justify="right")
+    for concert in concerts:
+        names = (str(concert["concertId"]), concert["title"], concert["room"])
+        for schedule in concert["schedules"] or [{}]:
+            numbers = (f"{schedule.get(name, 0):,}" for name in ("seats", "available"))
+            number = str(schedule.get("scheduleId", "none"))
+            table.add_row(*names, number, schedule.get("startsAt", ""), *numbers)
+    Console().print(
+        table if concerts else "No concerts yet: waitline concerts create TITLE --room NAME"
+    )
+
+
+@app.command("create")
+def create(
+    title: Annotated[str, typer.Argument(help="What it is called")],
+    room: Annotated[str, typer.Option(help="Waiting room of its visitors (concertId)")],
+    venue: Annotated[str, typer.Option(help="Where it is")] = "",
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Note a concert; give it schedules next."""
+    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+    concert = _with_catalogue(
+        settings, lambda catalogue: catalogue.create_concert(title, venue, room)
+    )
+    _tell(
+        _flat(concert),
+        f"Concert {concert.concert_id} was created. Next: "
+        f"waitline concerts schedule {concert.concert_id} --starts-at 2030-05-01T19:00+09:00",
+        as_json=as_json,
+    )
+
+
+@app.command("schedule")
+def schedule(
+    concert: Annotated[int, typer.Argument(min=1, max=NUMBER_MAX, help="The concert's number")],
+    starts_at: Annotated[str, typer.Option(help="ISO 8601 with an offset from UTC")],
+    visitor_seats: Annotated[
+        int, typer.Option(help="Seats that one visitor may hold or own")
+    ] = VISITOR_SEATS,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Give a concert a schedule; import its seats next."""
+    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+    at = _time(starts_at)
+    made = _with_catalogue(
+        settings, lambda catalogue: catalogue.create_schedule(concert, at, visitor_seats)
+    )
+    _tell(
+        {
+            "scheduleId": made.schedule_id,
+            "concertId": made.concert_id,
+            "startsAt": made.starts_at.isoformat(),
+            "visitorSeatsMax": made.visitor_seats_max,
+        },
+        f"Schedule {made.schedule_id} was created. Next: "
+        f"waitline concerts import {made.schedule_id} SEATS.csv",
+        as_json=as_json,
+    )
+
+
+@app.command("import")
+def import_seats(
+    schedule: Annotated[int, typer.Argument(min=1, max=NUMBER_MAX, help="The schedule's number")],
+    file: Annotated[Path, typer.Argument(help="CSV: section,row,seat,grade,price[,position]")],
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Put the seats of a map on sale, all or none; the best rows come first."""
+    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+    with progress.Progress(
+        *progress.Progress.get_default_columns(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as shown:
+        try:
+            seats = _read(file, shown)
+            shown.add_task(f"Importing {len(seats):,} seats", total=None)
+            imported = _with_catalogue(
+                settings, lambda catalogue: catalogue.import_seats(schedule, seats)
+            )
+        except SeatMapInvalid as error:
+            shown.stop()
+            _refuse(file, error)
+    _tell(
+        {"scheduleId": schedule, "seats": imported},
+        f"{imported:,} seats of schedule {schedule} are on sale.",
+        as_json=as_json,
+    )
+
+
+def _read(file: Path, shown: progress.Progress) -> list[NewSeat]:
+    try:
+        size = file.stat().st_size
+        if size > FILE_BYTES_MAX:
+            raise Misconfigured(f"{file} has {size:,} bytes; a map has at most {FILE_BYTES_MAX:,}")
+        with shown.open(file, "r", encoding="utf-8", newline="", description="Reading") as stream:
+            return seat_map.read(stream)
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _refuse(file: Path, error: SeatMapInvalid) -> NoReturn:
+    for line in error.errors:
+        typer.secho(f"{file}: {line}", err=True, fg="red")
+    raise Misconfigured(f"{file} has errors; none of its seats was imported") from None
+
+
+def _time(text: str) -> datetime:
+    at: datetime | None = None
+    with suppress(ValueError):
+        at = datetime.fromisoformat(text)
+    if at is None or at.tzinfo is None:
+        raise Misconfigured(
+            f"--starts-at: {text!r} is no time with an offset, like 2030-05-01T19:00+09:00"
+        )
+    return at
+
+
+def _with_catalogue(settings: Settings, use: Callable[[Catalogue], Awaitable[T]]) -> T:
+    async def run() -> T:
+        database = Database(settings.database_address(), "waitline.booking", connections_max=1)
+        try:
+            return await use(Catalogue(database))
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(run())
+    except ConcertUnknown:
+        raise Misconfigured(
+            "there is no such concert; `waitline concerts list` names them"
+        ) from None
+    except ScheduleUnknown:
+        raise Misconfigured(
+            "there is no such schedule; `waitline concerts list` names them"
+        ) from None
+    except DetailInvalid as error:
+        option = error.name.removesuffix("_max").replace("_", "-")
+        raise Misconfigured(f"{option} {error.reason}") from None
+
+
+async def _described(catalogue: Catalogue, concert: Concert) -> dict[str, Any]:
+    stock = await catalogue.stock(concert.concert_id)
+    return {
+        **_flat(concert),
+        "schedules": [
+            {
+                "scheduleId": one.schedule_id,
+                "startsAt": one.starts_at.isoformat(),
+                "visitorSeatsMax": one.visitor_seats_max,
+                **stock.get(one.schedule_id, Stock(0, 0))._asdict(),
+            }
+            for one in await catalogue.schedules(concert.concert_id)
+        ],
+    }
+
+
+def _flat(concert: Concert) -> dict[str, Any]:
+    return {
+        "concertId": concert.concert_id,
+        "title": concert.title,
+        "venue": concert.venue,
+        "room": concert.room,
+    }
+
+
+def _tell(values: dict[str, Any], text: str, *, as_json: bool) -> None:
+    typer.echo(json.dumps(values) if as_json else text)
