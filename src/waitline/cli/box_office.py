@@ -1,0 +1,75 @@
+"""The box office as the audit sees it: its own tables, and what the waiting room makes of them.
+
+The two know nothing of each other, so it is here that they are held against each other (B5).
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+
+from waitline.booking import audit
+from waitline.booking.audit import EXAMPLES_MAX, Finding, Paid
+from waitline.cli.options import OPERATOR_TIMEOUT_S
+from waitline.database import Database
+from waitline.ids import RoomId, VisitorId
+from waitline.lua import Valkey
+from waitline.queue import audit as queue_audit
+from waitline.queue.audit import Snapshot
+from waitline.queue.model import RoomUnknown
+from waitline.settings import Settings
+
+
+def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
+    """Read the whole box office, and the rooms whose visitors have bought.
+
+    Returns:
+        How much was read, and what does not hold, by number.
+
+    Raises:
+        Misconfigured: No database or no store is known.
+        Unavailable: One of them does not answer.
+    """
+
+    async def run() -> tuple[Mapping[str, int], Sequence[Finding]]:
+        database = Database(settings.database_address(), "waitline.booking")
+        store = Valkey(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
+        try:
+            findings = await audit.examine(database, at_price=settings.mode == "production")
+            paid = await audit.paid(database)
+            for room in sorted({one.room for one in paid}):
+                seen = await _seen(store, RoomId(room))
+                if seen is not None:
+                    findings += kept_slots(seen, paid)
+            return await audit.counts(database), sorted(findings)
+        finally:
+            await store.close()
+            await database.close()
+
+    return asyncio.run(run())
+
+
+async def _seen(store: Valkey, room: RoomId) -> Snapshot | None:
+    """Return what a room holds; nothing if it was taken away after the sale."""
+    try:
+        return await queue_audit.read(store, room)
+    except RoomUnknown:
+        return None
+
+
+def kept_slots(seen: Snapshot, paid: Sequence[Paid]) -> Iterator[Finding]:
+    """Yield a finding if visitors of a room have paid and hold the slot that they paid with.
+
+    Whoever came back afterwards has joined anew, and holds another.
+    """
+    held = {
+        visitor: slot.joined_ms for visitor, slot in seen.slots.items() if visitor in seen.admitted
+    }
+    kept = sorted(
+        one.user_id
+        for one in paid
+        if one.room == seen.room
+        and held.get(VisitorId(str(one.user_id)), one.paid_ms) < one.paid_ms
+    )
+    if kept:
+        some = ", ".join(map(str, kept[:EXAMPLES_MAX])) + (" …" if len(kept) > EXAMPLES_MAX else "")
+        text = f"{len(kept)} visitors of {seen.room} have paid and still hold their slot: {some}"
+        yield Finding("B5", text, len(kept))

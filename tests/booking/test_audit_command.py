@@ -1,0 +1,161 @@
+"""`waitline audit --booking`: what it prints, its exit status, and the slots of those who paid."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.booking.sale import Sale
+from tests.databases import TestDatabase
+from tests.servers import Server
+from waitline import cli
+from waitline.booking.audit import INVARIANTS, Finding, Paid
+from waitline.cli.box_office import kept_slots
+from waitline.ids import RoomId, VisitorId
+from waitline.lua import Valkey
+from waitline.queue import keys
+from waitline.queue.audit import Snapshot
+from waitline.queue.model import Rules, Slot, State
+from waitline.queue.rooms import Rooms
+from waitline.queue.store import Line
+
+PAID_MS = 1_800_000_000_000
+BUYER = VisitorId("7")
+
+Run = Callable[..., tuple[int, str, str]]
+
+SEEN = Snapshot(
+    room=RoomId("room"),
+    fields={},
+    waiting={},
+    heard={},
+    admitted={BUYER: PAID_MS + 9_000},
+    lapsed=frozenset(),
+    slots={BUYER: Slot(State.ACTIVE, 1, PAID_MS - 9, PAID_MS - 5, 0, PAID_MS + 9_000)},
+    passed=frozenset(),
+)
+
+
+@pytest.fixture
+def run(
+    postgres: TestDatabase,
+    valkey: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run `waitline audit --booking` in this process."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        where = ("--database-url", postgres.url, "--valkey-url", valkey.url)
+        argv = ["waitline", "audit", "--booking", *where, "--data-dir", str(tmp_path), *words]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def sold(postgres: TestDatabase) -> Sale:
+    """One seat sold for less than it costs, a minute ago."""
+    sale = Sale(postgres)
+
+    async def sell() -> None:
+        await sale.open()
+        await sale.reservations.reserve(1, [1], int(BUYER))
+        begun = await sale.begin(1, int(BUYER))
+        await sale.confirm(begun["charge_key"])
+        await sale.sql("UPDATE payment SET amount = 1, paid_at = paid_at - interval '1 min'")
+        await sale.sql("UPDATE outbox SET sent_at = now()")
+
+    postgres.wait(sell())
+    return sale
+
+
+@pytest.mark.usefixtures("sold")
+def test_a_sound_box_office_passes(run: Run) -> None:
+    status, out, err = run("--mode", "trial")
+    assert (status, err) == (0, "")
+    assert out.startswith("box office: 10 seats, 1 sold, 1 reservations, 1 payments, 1 events")
+    assert out.count("holds") >= len(INVARIANTS)
+    assert "broken" not in out
+    status, out, err = run("--mode", "trial", "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out) == {
+        "seats": 10,
+        "sold": 1,
+        "reservations": 1,
+        "payments": 1,
+        "events": 1,
+        "findings": [],
+    }
+
+
+@pytest.mark.usefixtures("sold")
+def test_what_is_broken_is_told_and_fails(run: Run) -> None:
+    status, out, err = run()
+    assert (status, err) == (1, "")
+    assert out.count("broken") == 1
+    assert "1 payments are of another amount than the price: 1" in out
+    status, out, err = run("--json")
+    assert (status, err) == (1, "")
+    (finding,) = json.loads(out)["findings"]
+    assert (finding["invariant"], finding["times"]) == ("B6", 1)
+
+
+@pytest.mark.usefixtures("sold")
+def test_a_slot_of_one_who_paid_is_found(run: Run, valkey: Server) -> None:
+
+    async def admit() -> None:
+        store = Valkey(valkey.url)
+        room = RoomId("room")
+        await Rooms(store).create(room, Rules().changed({"admit_per_s": 100_000}))
+        await Line(store).join(room, [BUYER])
+        while not (await Line(store).admit(room, holder="", lease_ms=50, chunk_max=9)).admitted:  # type: ignore[union-attr]
+            pass
+        await store.close()
+
+    valkey.wait(admit())
+    assert run("--mode", "trial")[0] == 0, "the slot was taken after the payment"
+
+    # As if the visitor had been admitted long before.
+    key = keys.of(RoomId("room")).slots
+    letter, place, _, *rest = valkey.wait(valkey.command("HGET", key, BUYER)).split("|")
+    valkey.wait(valkey.command("HSET", key, BUYER, "|".join([letter, place, "1", *rest])))
+    status, out, _ = run("--mode", "trial")
+    assert status == 1
+    assert "1 visitors of room have paid and still hold their slot: 7" in out
+
+
+@pytest.mark.parametrize(
+    ("seen", "paid", "times"),
+    [
+        pytest.param(SEEN, Paid("room", 7, PAID_MS), 1, id="the slot was not freed"),
+        pytest.param(SEEN, Paid("other", 7, PAID_MS), 0, id="paid in another room"),
+        pytest.param(SEEN, Paid("room", 8, PAID_MS), 0, id="another has paid"),
+        pytest.param(SEEN, Paid("room", 7, PAID_MS - 10), 0, id="came back afterwards"),
+        pytest.param(replace(SEEN, admitted={}), Paid("room", 7, PAID_MS), 0, id="it ran out"),
+    ],
+)
+def test_whoever_paid_holds_no_slot(seen: Snapshot, paid: Paid, times: int) -> None:
+    text = "1 visitors of room have paid and still hold their slot: 7"
+    assert [*kept_slots(seen, [paid])] == [Finding("B5", text, 1)] * times
+
+
+@pytest.mark.parametrize("words", [(), ("--booking", "--room", "r")])
+def test_either_is_audited(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["waitline", "audit", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "either --room NAME, or --booking" in capsys.readouterr().err
