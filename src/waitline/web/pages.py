@@ -6,6 +6,7 @@ anything that a visitor or an address says; the waiting page reads its room's na
 
 import gzip
 from collections.abc import Iterable, Mapping
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -81,6 +82,7 @@ class Page(NamedTuple):
     headers: Mapping[str, str]
 
 
+@cache
 def load(files: Iterable[Path] = _FILES) -> dict[str, Page]:
     """Read the pages, by name."""
     return {file.name: _page(file) for file in files}
@@ -107,14 +109,27 @@ def router() -> APIRouter:
     Raises:
         OSError: A file is missing; better at the start than when a visitor asks.
     """
-    pages = load()
+    routes = docs_router()
+
+    async def find(room: str = "") -> Response:
+        return RedirectResponse(f"/rooms/{quote(room, safe='')}" if room else "/", 303)
+
+    _add(routes, "/", "index.html")
+    routes.add_api_route("/rooms", find, methods=["GET"])
+    routes.add_api_route("/rooms/", find, methods=["GET"])
+    # A room's name may hold a slash, so this takes the whole rest of the path.
+    _add(routes, "/rooms/{room:path}", "waiting.html")
+    return routes
+
+
+def docs_router() -> APIRouter:
+    """Return the routes of the description of all calls, and of every page's parts.
+
+    Raises:
+        OSError: A file is missing.
+    """
     routes = APIRouter(include_in_schema=False)
-
-    def add(path: str, name: str) -> None:
-        async def show(request: Request) -> Response:
-            return answer(pages[name], request)
-
-        routes.add_api_route(path, show, methods=["GET", "HEAD"], name=name)
+    pages = load()
 
     async def part(name: str, request: Request) -> Response:
         page = pages.get(name)
@@ -122,17 +137,18 @@ def router() -> APIRouter:
             raise PathUnknown
         return answer(page, request)
 
-    async def find(room: str = "") -> Response:
-        return RedirectResponse(f"/rooms/{quote(room, safe='')}" if room else "/", 303)
-
-    add("/", "index.html")
-    add("/docs", "docs.html")
+    _add(routes, "/docs", "docs.html")
     routes.add_api_route("/pages/{name}", part, methods=["GET", "HEAD"])
-    routes.add_api_route("/rooms", find, methods=["GET"])
-    routes.add_api_route("/rooms/", find, methods=["GET"])
-    # A room's name may hold a slash, so this takes the whole rest of the path.
-    add("/rooms/{room:path}", "waiting.html")
     return routes
+
+
+def _add(routes: APIRouter, path: str, name: str) -> None:
+    page = load()[name]
+
+    async def show(request: Request) -> Response:
+        return answer(page, request)
+
+    routes.add_api_route(path, show, methods=["GET", "HEAD"], name=name)
 
 
 def answer(page: Page, request: Request) -> Response:

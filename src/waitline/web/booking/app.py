@@ -23,6 +23,7 @@ from waitline.payments.provider import ANSWER_BYTES_MAX, Provider
 from waitline.payments.sandbox import Sandbox
 from waitline.settings import Settings
 from waitline.telemetry import Tallies
+from waitline.web import pages
 from waitline.web.booking import openapi, operator
 from waitline.web.booking.calls import WEBHOOK_PATH, BookingCalls
 from waitline.web.booking.doorman import Doorman
@@ -103,6 +104,7 @@ class BookingWorker(ServiceWorker):
                 calls.router(),
                 OperatorCalls(catalogue, Operators(self._operator_key)).router(),
                 Health(probes, exposition).router(),
+                pages.docs_router(),
             )
             jobs = (
                 doorman.run(),

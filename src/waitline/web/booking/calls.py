@@ -249,9 +249,9 @@ class BookingCalls:
         asked, user = number("reservationId", reservation), user_of(request)
         token, key = token_of(request), key_of(request)
         if not self._trusting:
-            # Whose time is over may pay and look, and nothing else.
+            # Whose time is over may pay and look, and nothing else; whoever has paid has left.
             room = await self._reservations.room(asked)
-            await self._doorman.admit(room, visitor(user), token)
+            await self._doorman.recognise(room, visitor(user), token)
 
         async def write() -> Answer:
             before = await self._reservations.cancel(asked, user)

@@ -223,6 +223,24 @@ class Doorman:
             if not self._admit_unasked or claim.expires_ms <= self._clock.now_ms():
                 raise
 
+    async def recognise(self, room: RoomId, visitor: VisitorId, token: str | None) -> None:
+        """Return if the visitor is inside, or was and has a pass that has not run out.
+
+        For giving back what is its own: whoever has paid is inside no longer.
+
+        Raises:
+            As `admit`.
+
+        Invariant:
+            Q9.
+        """
+        try:
+            await self.admit(room, visitor, token)
+        except (TokenRejected, VisitorUnknown):
+            assert token is not None
+            if self._who.claim_of(token, room, visitor).expires_ms <= self._clock.now_ms():
+                raise
+
     def prove(self, room: RoomId, visitor: VisitorId, token: str | None) -> None:
         """Return if the token is the visitor's, whether it is inside or not.
 
