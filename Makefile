@@ -19,13 +19,14 @@ test: $(VENV)/.dev tools ## run every test
 	$(BIN)/pytest $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua
+check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua, migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry src
 	luacheck --std max --globals redis cjson cmsgpack struct bit KEYS ARGV --max-line-length 100 --quiet src
+	$(BIN)/squawk src/waitline/booking/migrations/*.sql
 
 .PHONY: fmt
 fmt: $(VENV)/.dev ## format the code

@@ -32,7 +32,7 @@ def postgres() -> Iterator[TestDatabase]:
 
 @pytest.fixture(autouse=True)
 def _empty_store(request: pytest.FixtureRequest) -> None:
-    """Empty store and database before each test that uses them; Hypothesis clears between its examples."""
+    """Empty what a test uses before it; Hypothesis clears between its examples."""
     for name in ("server", "valkey"):
         if name in request.fixturenames:
             used: Server = request.getfixturevalue(name)

@@ -37,7 +37,8 @@ class TestDatabase:
         """Run any statement, past all that the box office would check."""
         connection = await asyncpg.connect(self.url)
         try:
-            return await connection.fetch(statement, *values)
+            rows: Sequence[asyncpg.Record] = await connection.fetch(statement, *values)
+            return rows
         finally:
             await connection.close()
 

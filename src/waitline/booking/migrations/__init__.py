@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import await_only
 
@@ -22,6 +23,13 @@ from waitline.errors import Misconfigured, Unavailable
 
 CONNECT_S = 5.0
 """How long the database may take to let us in."""
+
+LOCK_S = 10.0
+"""How long a step may wait for a lock. All that comes to the table meanwhile waits behind it, so a
+sale would stand still for as long."""
+
+STATEMENT_S = 300.0
+"""How long one statement of a step may take: filling a new column of a big table takes minutes."""
 
 _LOCK = 0x77616974
 """Of those who migrate at once, one does, and the others find it done. Any number that nobody else
@@ -39,11 +47,15 @@ async def migrate(url: str) -> list[str]:
 
     Raises:
         Misconfigured: The database lets us not in, or has steps that this version does not know.
-        Unavailable: It does not answer.
+        Unavailable: It does not answer, or others have the tables; nothing was changed.
     """
 
     async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(url, timeout=CONNECT_S)
+        limits = {
+            "lock_timeout": f"{LOCK_S * 1000:.0f}",
+            "statement_timeout": f"{STATEMENT_S * 1000:.0f}",
+        }
+        return await asyncpg.connect(url, timeout=CONNECT_S, server_settings=limits)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
     try:
@@ -56,6 +68,12 @@ async def migrate(url: str) -> list[str]:
         raise Misconfigured(f"the database does not let us in: {error}") from None
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
         raise Unavailable(f"the database does not answer: {error}") from None
+    except (DBAPIError, asyncpg.PostgresError) as error:
+        # The one wraps the other, where a statement did not go straight to the driver.
+        told = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+        if isinstance(told, asyncpg.LockNotAvailableError | asyncpg.QueryCanceledError):
+            raise Unavailable(f"others have the tables, nothing was changed: {told}") from None
+        raise
     finally:
         await engine.dispose()
 

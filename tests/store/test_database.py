@@ -1,0 +1,259 @@
+"""The pool of connections: what it refuses, what it says of a server that does not answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.databases import TestDatabase
+from waitline import database
+from waitline.database import Database, Duplicate
+from waitline.embedded import Postgres
+from waitline.errors import Misconfigured, Unavailable
+
+T = TypeVar("T")
+
+# Seconds for what takes well under one, on a machine that others use too.
+SOON_S = 20.0
+
+STATEMENTS = """
+-- name: add(number)^
+SELECT :number::bigint + 1 AS answer;
+
+-- name: rows(count)
+SELECT generate_series(1, :count::bigint) AS number;
+
+-- name: sleep(seconds)^
+SELECT pg_sleep(:seconds::float8) IS NULL AS slept;
+
+-- name: asleep()^
+SELECT count(*) AS number FROM pg_stat_activity
+WHERE state = 'active' AND query LIKE '%pg_sleep($1%' AND pid <> pg_backend_pid();
+
+-- name: twice()^
+INSERT INTO concert (concert_id, title, venue, room) VALUES (1, 'a', 'a', 'a'), (1, 'a', 'a', 'a')
+RETURNING concert_id;
+
+-- name: missing()^
+SELECT * FROM no_such_table;
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A package with statements of our own."""
+    folder = tmp_path_factory.mktemp("packages")
+    (folder / "statements_of_a_test" / "sql").mkdir(parents=True)
+    (folder / "statements_of_a_test" / "__init__.py").touch()
+    (folder / "statements_of_a_test" / "sql" / "all.sql").write_text(STATEMENTS, "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield "statements_of_a_test"
+
+
+def run(call: Coroutine[Any, Any, T]) -> T:
+    async def timed() -> T:
+        async with asyncio.timeout(SOON_S):
+            return await call
+
+    return asyncio.run(timed())
+
+
+@asynccontextmanager
+async def opened(url: str, package: str, **options: Any) -> AsyncIterator[Database]:  # noqa: ANN401 - its own
+    opened = Database(url, package, **options)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def asleep(on: Database, count: int) -> None:
+    """Wait until so many statements sleep."""
+    row: Mapping[str, Any] | None = None
+    while row is None or row["number"] != count:
+        row = await on.one("asleep")
+
+
+def test_statements_answer_by_name_and_are_measured(postgres: TestDatabase, package: str) -> None:
+    measured: list[tuple[str, float]] = []
+
+    def note(name: str, seconds: float) -> None:
+        measured.append((name, seconds))
+
+    async def call() -> None:
+        async with opened(postgres.url, package, measure=note, connections_max=2) as db:
+            assert db.connections == (0, 0)
+            row = await db.one("add", number=2)
+            assert row is not None
+            assert row["answer"] == 3
+            assert [row["number"] for row in await db.many("rows", count=3)] == [1, 2, 3]
+            assert await db.many("rows", count=0) == []
+            assert db.connections == (1, 0)
+        assert db.connections == (0, 0)
+
+    run(call())
+    assert [name for name, _ in measured] == ["add", "rows", "rows"]
+    assert all(0 < seconds < SOON_S for _, seconds in measured)
+
+
+def test_a_server_that_is_stopped_is_unavailable_and_found_again(
+    tmp_path: Path, package: str
+) -> None:
+    server = Postgres(tmp_path / "pg", fsync=False)
+    server.start()
+
+    async def call() -> None:
+        async with opened(server.url, package) as db:
+            await db.one("add", number=1)
+            await asyncio.to_thread(server.kill)
+            for _ in range(3):
+                with pytest.raises(Unavailable, match="the database does not answer"):
+                    await db.one("add", number=1)
+            await asyncio.to_thread(server.start)
+            assert await db.one("add", number=1)
+            assert db.waiting == 0
+
+    try:
+        run(call())
+    finally:
+        server.stop()
+
+
+def test_a_server_that_never_was_is_unavailable_and_may_come_later(
+    tmp_path: Path, package: str
+) -> None:
+    server = Postgres(tmp_path / "pg", fsync=False)
+
+    async def call() -> None:
+        async with opened(server.url, package) as db:
+            with pytest.raises(Unavailable):
+                await db.one("add", number=1)
+            await asyncio.to_thread(server.start)
+            assert await db.one("add", number=1)
+
+    try:
+        run(call())
+    finally:
+        server.stop()
+
+
+def test_a_statement_that_takes_too_long_is_given_up_on_both_sides(
+    postgres: TestDatabase, package: str
+) -> None:
+    async def call() -> None:
+        async with opened(postgres.url, package, connections_max=2) as db:
+            with pytest.raises(Unavailable):
+                await db.one("sleep", within_s=0.05, seconds=SOON_S)
+            # The server has stopped it too, and the connections are as good as new.
+            await asleep(db, 0)
+            assert await asyncio.gather(*(db.one("add", number=n) for n in range(8)))
+            assert db.connections[1] == 0
+
+    run(call())
+
+
+def test_whoever_goes_away_stops_the_statement(postgres: TestDatabase, package: str) -> None:
+    async def call() -> None:
+        async with opened(postgres.url, package, connections_max=2) as db:
+            sleeping = asyncio.create_task(db.one("sleep", within_s=SOON_S, seconds=SOON_S))
+            await asleep(db, 1)
+            sleeping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sleeping
+            await asleep(db, 0)
+            assert await asyncio.gather(*(db.one("add", number=n) for n in range(8)))
+
+    run(call())
+
+
+def test_nobody_waits_for_a_connection_without_end(
+    postgres: TestDatabase, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE_S", 0.05)
+
+    async def call() -> None:
+        async with opened(postgres.url, package, connections_max=1) as db:
+            await db.one("add", number=1)
+            sleeping = asyncio.create_task(db.one("sleep", within_s=SOON_S, seconds=SOON_S))
+            while db.connections != (1, 1):
+                await asyncio.wait([sleeping], timeout=0.01)
+            with pytest.raises(Unavailable):
+                await db.one("add", number=1)
+            assert db.waiting == 0
+            sleeping.cancel()
+            await asyncio.wait([sleeping])
+
+    run(call())
+
+
+def test_more_than_may_wait_are_refused_at_once(
+    postgres: TestDatabase, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "WAITING_MAX", 3)
+    # The others must still be waiting when the last one comes.
+    monkeypatch.setattr(database, "PATIENCE_S", SOON_S)
+
+    async def call() -> None:
+        async with opened(postgres.url, package, connections_max=1) as db:
+            await db.one("add", number=1)
+            sleeping = asyncio.create_task(db.one("sleep", within_s=SOON_S, seconds=SOON_S))
+            while db.connections != (1, 1):
+                await asyncio.wait([sleeping], timeout=0.01)
+            waiting = [asyncio.create_task(db.one("add", number=n)) for n in range(3)]
+            while db.waiting < 3:
+                await asyncio.wait(waiting, timeout=0.01)
+            with pytest.raises(Unavailable, match="too many"):
+                await db.one("add", number=1)
+            sleeping.cancel()
+            answers = await asyncio.gather(*waiting)
+            assert [row["answer"] for row in answers if row] == [1, 2, 3]
+            assert db.waiting == 0
+
+    run(call())
+
+
+def test_a_database_that_does_not_let_us_in_is_a_matter_for_the_operator(
+    postgres: TestDatabase, package: str
+) -> None:
+    async def call(url: str) -> None:
+        async with opened(url, package) as db:
+            await db.one("add", number=1)
+
+    with pytest.raises(Misconfigured, match="nowhere"):
+        run(call(postgres.url.replace("/waitline?", "/nowhere?")))
+    with pytest.raises(Misconfigured, match="nobody"):
+        run(call(postgres.url.replace("waitline@", "nobody@")))
+
+
+def test_what_would_be_there_twice_is_said(postgres: TestDatabase, package: str) -> None:
+    async def call() -> None:
+        async with opened(postgres.url, package) as db:
+            with pytest.raises(Duplicate, match="concert_id"):
+                await db.one("twice")
+
+    run(call())
+    assert postgres.wait(postgres.sql("SELECT FROM concert")) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        pytest.param("missing", {}, id="no-such-table"),
+        pytest.param("add", {"number": "one"}, id="not-a-number"),
+        pytest.param("add", {"number": 2**63}, id="too-big"),
+    ],
+)
+def test_a_bug_is_not_taken_for_a_silent_server(
+    postgres: TestDatabase, package: str, statement: str, values: dict[str, Any]
+) -> None:
+    async def call() -> None:
+        async with opened(postgres.url, package) as db:
+            await db.one(statement, **values)
+
+    with pytest.raises(Exception) as failed:  # noqa: PT011 - whatever it is, but not this
+        run(call())
+    assert not isinstance(failed.value, Unavailable | TimeoutError)
