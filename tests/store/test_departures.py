@@ -1,35 +1,23 @@
 """The reader of the box office's events: who has paid leaves, once, and nobody else."""
 
-import asyncio
-import os
-import signal
-import tempfile
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
 from typing_extensions import override
 
-from tests.databases import TestDatabase
 from tests.store.room import Room
 from waitline import events
-from waitline.embedded import Valkey as EmbeddedValkey
 from waitline.ids import RoomId, VisitorId
 from waitline.lua import Valkey
-from waitline.outbox import Relay
 from waitline.queue import departures
 from waitline.queue.departures import Backlog, DeadLetters, Departures
 from waitline.queue.model import (
     BATCH_MAX,
     UNKNOWN,
-    Moved,
-    Rules,
     Slot,
     Waiting,
 )
-from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 
 T = TypeVar("T")
@@ -336,89 +324,3 @@ def test_the_backlog_is_told_before_anybody_has_read(room: Room) -> None:
     assert room.server.wait(letters.backlog()) == Backlog(0, 0, 0)
     room.raw("XADD", events.STREAM, "*", "topic", "t")
     assert room.server.wait(letters.backlog()) == Backlog(1, 0, 0)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Return as soon as the condition holds; fail if it does not in time."""
-    async with asyncio.timeout(4 * TIMEOUT_S):
-        while not await condition():
-            pass
-
-
-@pytest.fixture
-def embedded() -> Iterator[EmbeddedValkey]:
-    """A server that the test may hurt."""
-    with tempfile.TemporaryDirectory(prefix="wl-") as folder:
-        server = EmbeddedValkey(Path(folder))
-        server.start()
-        yield server
-        os.kill(server.pid, signal.SIGCONT)
-        server.stop()
-
-
-def test_a_payment_frees_the_slot_within_a_second(
-    postgres: TestDatabase, embedded: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Relay and reader as they run; also after the store was silent, and after it was emptied."""
-    monkeypatch.setattr(departures, "TAKE_OVER_MS", 100)
-    took_s = postgres.wait(_pay(postgres, embedded))
-    # Of several, the best: a machine that others use may stand still for longer than a second.
-    assert min(took_s) < 1.0
-
-
-async def _pay(postgres: TestDatabase, embedded: EmbeddedValkey) -> list[float]:
-    loop = asyncio.get_running_loop()
-    room = RoomId("r")
-    store = Valkey(embedded.url)
-    own = Valkey(embedded.url, timeout_s=departures.TIMEOUT_S)
-    line = Line(store)
-    running = [
-        asyncio.create_task(Departures(own, line, name="one").run()),
-        asyncio.create_task(Relay(postgres.database, store).run()),
-    ]
-
-    async def pay(number: int) -> None:
-        await postgres.sql(
-            "INSERT INTO outbox (topic, payload) VALUES ($1, jsonb_build_object("
-            "'concertId', 'r', 'userId', $2::text, 'reservationId', $3::int))",
-            events.PAYMENT_COMPLETED,
-            f"v{number}",
-            number,
-        )
-
-    async def freed() -> bool:
-        return bool(await store.command("ZCARD", "wl:{r}:admitted") == 0)
-
-    async def let_in(number: int) -> None:
-        await Rooms(store).ensure(room, Rules())
-        await line.join(room, [VisitorId(f"v{number}")])
-        await until(lambda: _admitted(line, room))
-
-    took_s = []
-    for number in range(5):
-        await let_in(number)
-        started_s = loop.time()
-        await pay(number)
-        await until(freed)
-        took_s.append(loop.time() - started_s)
-    await let_in(5)
-    os.kill(embedded.pid, signal.SIGSTOP)
-    await pay(5)
-    os.kill(embedded.pid, signal.SIGCONT)
-    await until(freed)
-    await store.command("FLUSHALL")
-    await let_in(6)
-    await pay(6)
-    await until(freed)
-    for task in running:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-    await own.close()
-    await store.close()
-    return took_s
-
-
-async def _admitted(line: Line, room: RoomId) -> bool:
-    outcome = await line.admit(room, holder="", lease_ms=1, chunk_max=1)
-    return isinstance(outcome, Moved) and outcome.admitted == 1

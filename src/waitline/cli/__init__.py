@@ -7,6 +7,7 @@ rooms.py     the operators' verbs on rooms
 concerts.py  and on concerts, schedules, seats
 keys.py      the keys of tickets and passes
 audit.py     does the store keep its promises?
+outbox.py    events that wait, or are dead
 settings.py  every setting, and where it came from
 bench/       how fast it is here
 simulate.py  how would this sale go?
@@ -25,6 +26,7 @@ from waitline.cli import (
     concerts,
     keys,
     migrate,
+    outbox,
     rooms,
     sandbox_pay,
     serve,
@@ -52,6 +54,7 @@ app.add_typer(rooms.app, name="rooms")
 app.add_typer(concerts.app, name="concerts")
 app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
+app.add_typer(outbox.app, name="outbox")
 app.command("settings")(settings.show)
 app.add_typer(bench.app, name="bench")
 app.command("simulate")(simulate.simulate)
