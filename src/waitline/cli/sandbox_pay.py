@@ -11,8 +11,8 @@ from waitline import settings as chosen
 from waitline.cli import options, serve
 from waitline.clock import SystemClock
 from waitline.errors import Misconfigured
+from waitline.payments.habits import Effect, Habits
 from waitline.payments.ledger import Ledger
-from waitline.payments.sandbox_server import Effect, Habits, Messages, SandboxServer
 
 DRAIN_S = 2
 """How long charges under way may take to end when the sandbox stops."""
@@ -48,6 +48,9 @@ def sandbox_pay(
     WAITLINE_WEBHOOK_SECRET. A payment method made of the words of --share, with + between them, has
     just those effects.
     """
+    # Nobody else's command need wait until the server and the client of HTTP are read.
+    from waitline.payments.sandbox_server import Messages, SandboxServer  # noqa: PLC0415
+
     settings = chosen.read()
     if settings.payment_key is None or settings.webhook_secret is None:
         raise Misconfigured(
