@@ -1,0 +1,194 @@
+"""The best seats that are left: which are offered, and that several may ask at once."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from tests.booking.halls import hall
+from tests.databases import TestDatabase
+from waitline.booking.best import Free, best, choices, reserve_best
+from waitline.booking.model import GradeUnknown, Reservation, SeatTaken, SoldOut, TooManySeats
+from waitline.booking.store import Reservations
+
+
+def free(*rows: str) -> list[Free]:
+    """A section, row by row: a letter is a free seat, anything else a gap or a taken one."""
+    return [
+        Free(row_no * 100 + at, "F", str(row_no), row_no, at)
+        for row_no, row in enumerate(rows, start=1)
+        for at, seat in enumerate(row, start=1)
+        if seat == "o"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "first"),
+    [
+        pytest.param(["oooo"], 2, (101, 102), id="from the first"),
+        pytest.param(["ooo", "oooo"], 2, (201, 202), id="none is left alone"),
+        pytest.param(["ooo", "xoox"], 3, (101, 102, 103), id="a whole row"),
+        pytest.param(["oxo", "ooo"], 2, (201, 202), id="alone rather than apart"),
+        pytest.param(["oxoo"], 2, (103, 104), id="past a gap"),
+        pytest.param(["oxxxo", "xxxoo"], 3, (105, 204, 205), id="two rows, the nearest seats"),
+        pytest.param(["ooxx", "xooo"], 4, (101, 102, 202, 203), id="two rows, as evenly as can be"),
+        pytest.param(["oxo", "xxx", "oxo"], 2, (101, 103), id="rows that are no neighbours"),
+        pytest.param(["o"], 1, (101,), id="one"),
+        pytest.param(["oo", "o"], 1, (201,), id="one that leaves none alone"),
+        pytest.param(["oo"], 3, None, id="too few"),
+        pytest.param([], 1, None, id="none"),
+    ],
+)
+def test_first_choice(rows: Sequence[str], count: int, first: tuple[int, ...] | None) -> None:
+    found = choices(free(*rows), count)
+    assert (found[0] if found else None) == first
+
+
+HALLS = st.lists(st.text("oox", max_size=12), max_size=6)
+COUNTS = st.integers(1, 6)
+
+
+def together(seats: Sequence[Free]) -> bool:
+    positions = sorted(seat.row_position for seat in seats)
+    one_row = len({(seat.section, seat.row_name) for seat in seats}) == 1
+    return one_row and positions == list(range(positions[0], positions[0] + len(seats)))
+
+
+def leaves_one_alone(left: Sequence[Free], taken: Sequence[Free]) -> bool:
+    places = {(seat.row_no, seat.row_position) for seat in left}
+    return any(
+        (seat.row_no, seat.row_position + side) in places
+        and (seat.row_no, seat.row_position + 2 * side) not in places
+        for seat in taken
+        for side in (-1, 1)
+    )
+
+
+@given(HALLS, COUNTS)
+def test_choices_are_of_the_first_kind_there_is(rows: list[str], count: int) -> None:
+    seats = free(*rows)
+    by_id = {seat.seat_id: seat for seat in seats}
+    offered = [[by_id[one] for one in choice] for choice in choices(seats, count)]
+    assert bool(offered) is (len(seats) >= count)
+    for choice in offered:
+        assert len({seat.seat_id for seat in choice}) == count
+
+    # What could be had, found by trying it all.
+    tried = [
+        [seat for seat in seats if seat.row_no == first.row_no][at : at + count]
+        for first in seats
+        for at in range(12)
+    ]
+    blocks = [block for block in tried if len(block) == count and together(block)]
+    tidy = [
+        block
+        for block in blocks
+        if not leaves_one_alone([seat for seat in seats if seat not in block], block)
+    ]
+    for choice in offered:
+        left = [seat for seat in seats if seat not in choice]
+        if tidy:
+            assert together(choice)
+            assert not leaves_one_alone(left, choice)
+        elif blocks:
+            assert together(choice)
+    if tidy:
+        assert offered[0][0].row_no == min(block[0].row_no for block in tidy)
+    elif blocks:
+        assert offered[0][0].row_no == min(block[0].row_no for block in blocks)
+
+
+@given(HALLS, COUNTS)
+def test_two_rows_are_neighbours(rows: list[str], count: int) -> None:
+    seats = free(*rows)
+    by_id = {seat.seat_id: seat for seat in seats}
+    found = [[by_id[one] for one in choice] for choice in choices(seats, count)]
+    assume(found)
+    in_two = [choice for choice in found if len({seat.row_no for seat in choice}) == 2]
+    for choice in in_two:
+        front, back = sorted({seat.row_no for seat in choice})
+        if back == front + 1:
+            continue
+        # Apart, so there was nothing better.
+        assert not any(together(one) for one in found)
+
+
+def test_the_best_are_found_and_taken(postgres: TestDatabase) -> None:
+    dice = random.Random(1)  # noqa: S311
+
+    async def play() -> None:
+        database = postgres.database
+        schedule = await hall(database, {"R": ["oooo", "oooo"], "S": ["oo"]})
+        reservations = Reservations(database, 300.0)
+        assert await best(database, schedule, "R", 3) == [1, 2, 3]
+        await reservations.reserve(schedule, [1, 2], 1)
+        assert await best(database, schedule, "R", 2) == [3, 4]
+        assert await best(database, schedule, "R", 4) == [5, 6, 7, 8]
+        assert await best(database, schedule, "R", 5) == [3, 4, 6, 7, 8]
+        await reservations.reserve(schedule, [9, 10], 2)
+        with pytest.raises(SoldOut):
+            await best(database, schedule, "S", 1)
+        with pytest.raises(SoldOut):
+            await best(database, schedule, "R", 7)
+        with pytest.raises(GradeUnknown):
+            await best(database, schedule, "VIP", 1)
+        with pytest.raises(GradeUnknown):
+            await best(database, 99, "R", 1)
+        with pytest.raises(TooManySeats):
+            await reserve_best(
+                database, reservations, schedule, grade="R", count=5, user=3, dice=dice
+            )
+
+    postgres.wait(play())
+
+
+def test_many_at_once_all_get_seats(postgres: TestDatabase) -> None:
+    async def play() -> None:
+        database = postgres.database
+        schedule = await hall(database, {"R": ["o" * 20] * 20})
+        reservations = Reservations(database, 300.0)
+        dice = random.Random(7)  # noqa: S311 - so that it can be replayed
+        made = await asyncio.gather(
+            *(
+                reserve_best(
+                    database, reservations, schedule, grade="R", count=2, user=user, dice=dice
+                )
+                for user in range(40)
+            )
+        )
+        taken = [seat for reservation in made for seat in reservation.seat_ids]
+        assert len(set(taken)) == len(taken) == 80
+
+    postgres.wait(play())
+
+
+def test_whoever_is_never_fast_enough_is_told(postgres: TestDatabase) -> None:
+    class Slow(Reservations):
+        """Somebody else is always faster."""
+
+        @override
+        async def reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
+            await super().reserve(schedule, seats, user + 1000)
+            return await super().reserve(schedule, seats, user)
+
+    dice = random.Random(1)  # noqa: S311
+
+    async def play() -> None:
+        database = postgres.database
+        schedule = await hall(database, {"R": ["o" * 50]}, visitor_seats_max=100)
+        with pytest.raises(SeatTaken):
+            await reserve_best(
+                database,
+                Slow(database, 300.0),
+                schedule,
+                grade="R",
+                count=1,
+                user=1,
+                dice=dice,
+            )
+
+    postgres.wait(play())
