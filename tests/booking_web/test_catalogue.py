@@ -1,0 +1,87 @@
+"""/api/v1/concerts: what is on. Anybody may ask."""
+
+import pytest
+
+from tests.booking_web.office import Office, Show, refused, succeeded
+from tests.web.stack import ENGLISH, INSTANT
+
+NO_NUMBERS = ["x", "1.0", "1e3", "0x1", "+1", "%201", "%D9%A1", "9223372036854775808", "9" * 200]
+NOBODYS = ["0", "-1", "999999999", "9223372036854775807", "-9223372036854775808", "2147483648"]
+
+
+def test_concerts(trial: Office, show: Show) -> None:
+    response = trial.get("/api/v1/concerts")
+    concerts = succeeded(response)["concerts"]
+    assert {
+        "concertId": show.concert,
+        "title": "Tests, live",
+        "venue": "",
+        "queue": show.room,
+    } in concerts
+    assert response.json()["message"] == "콘서트 목록입니다."
+
+
+def test_a_concert(trial: Office, show: Show) -> None:
+    response = trial.get(f"/api/v1/concerts/{show.concert}", **ENGLISH)
+    assert succeeded(response)["queue"] == show.room
+    assert response.json()["message"] == "This is the concert."
+
+
+def test_its_schedules(trial: Office, show: Show) -> None:
+    (schedule,) = succeeded(trial.get(f"/api/v1/concerts/{show.concert}/schedules"))["schedules"]
+    assert schedule == {
+        "scheduleId": show.schedule,
+        "concertId": show.concert,
+        "queue": show.room,
+        "startsAt": "2030-01-01T10:00:00.000Z",
+        "seatsPerUser": 4,
+    }
+    assert INSTANT.fullmatch(schedule["startsAt"])
+
+
+@pytest.mark.parametrize("path", ["", "/schedules"])
+@pytest.mark.parametrize("number", NOBODYS)
+def test_no_such_concert(trial: Office, path: str, number: str) -> None:
+    refused(trial.get(f"/api/v1/concerts/{number}{path}"), 404, "B007")
+
+
+@pytest.mark.parametrize("path", ["", "/schedules"])
+@pytest.mark.parametrize("number", NO_NUMBERS)
+def test_no_number(trial: Office, path: str, number: str) -> None:
+    body = refused(trial.get(f"/api/v1/concerts/{number}{path}"), 400, "C001")
+    assert body["detail"].startswith("concertId: ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        pytest.param("POST", "/api/v1/concerts", "GET", id="concerts"),
+        pytest.param("DELETE", "/api/v1/concerts/1", "GET", id="concert"),
+        pytest.param("PUT", "/api/v1/concerts/1/schedules", "GET", id="schedules"),
+        pytest.param("POST", "/api/v1/schedules/1/seats", "GET", id="seats"),
+        pytest.param("GET", "/api/v1/reservations", "POST", id="reservations"),
+        pytest.param("POST", "/api/v1/reservations/1", "DELETE, GET", id="reservation"),
+        pytest.param("DELETE", "/api/v1/payments", "POST", id="payments"),
+        pytest.param("DELETE", "/api/v1/payments/1", "GET", id="payment"),
+        pytest.param("GET", "/api/admin/test-data/init", "POST", id="test-data"),
+    ],
+)
+def test_a_wrong_method(trial: Office, method: str, path: str, allowed: str) -> None:
+    response = trial.client.request(method, path)
+    refused(response, 405, "C001")
+    assert response.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nope",
+        "/api/v1/concerts/",
+        "/api/v1/schedules/1",
+        "/api/v1/schedules/1/2/seats",
+        "/api/v1/queue/enter",
+        "/api/v1/reservations/1/2",
+    ],
+)
+def test_an_unknown_path(trial: Office, path: str) -> None:
+    refused(trial.get(path), 404, "C004")
