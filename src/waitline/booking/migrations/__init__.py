@@ -61,21 +61,31 @@ async def migrate(url: str) -> list[str]:
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(_upgraded)
-    except (
-        asyncpg.InvalidAuthorizationSpecificationError,
-        asyncpg.InvalidCatalogNameError,
-    ) as error:
-        raise Misconfigured(f"the database does not let us in: {error}") from None
-    except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
-        raise Unavailable(f"the database does not answer: {error}") from None
-    except (DBAPIError, asyncpg.PostgresError) as error:
-        # The one wraps the other, where a statement did not go straight to the driver.
-        told = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
-        if isinstance(told, asyncpg.LockNotAvailableError | asyncpg.QueryCanceledError):
-            raise Unavailable(f"others have the tables, nothing was changed: {told}") from None
-        raise
+    except (DBAPIError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+        # The first wraps one of the others, where something did not go straight to the driver.
+        cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+        raise _refusal(cause or error) from None
     finally:
         await engine.dispose()
+
+
+def _refusal(error: BaseException) -> BaseException:
+    """Return what the driver's error means to an operator; a bug stays as it is."""
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
+            return Misconfigured(f"the database does not let us in: {error}")
+        case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
+            return Unavailable(f"others have the tables, nothing was changed: {error}")
+        case (
+            OSError()
+            | TimeoutError()
+            | asyncpg.PostgresConnectionError()
+            | asyncpg.OperatorInterventionError()
+            | asyncpg.InsufficientResourcesError()
+        ):
+            return Unavailable(f"the database does not answer: {str(error) or 'not in time'}")
+        case _:
+            return error
 
 
 def _upgraded(connection: Connection) -> list[str]:

@@ -1,0 +1,143 @@
+"""Migrations: on an empty database, again, two at once, and never past what is known."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.databases import TestDatabase
+from tests.processes import free_port
+from waitline import cli
+from waitline.booking import migrations
+from waitline.booking.migrations import migrate
+from waitline.errors import Misconfigured, Unavailable
+
+SQL = Path(migrations.__file__).parent
+
+# Every step, the first first.
+STEPS = sorted(path.name[:4] for path in SQL.glob("0*.sql"))
+
+
+@pytest.fixture
+def fresh(postgres: TestDatabase) -> Iterator[str]:
+    """The address of an empty database beside that of the other tests."""
+    postgres.wait(postgres.sql("CREATE DATABASE fresh"))
+    yield postgres.url.replace("/waitline?", "/fresh?")
+    postgres.wait(postgres.sql("DROP DATABASE fresh WITH (FORCE)"))
+
+
+async def fetch(url: str, statement: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(statement)
+        return rows
+    finally:
+        await connection.close()
+
+
+def tables(url: str) -> set[str]:
+    rows = asyncio.run(
+        fetch(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    )
+    return {row["tablename"] for row in rows}
+
+
+def test_an_empty_database_gets_every_step_and_then_none(fresh: str) -> None:
+    assert tables(fresh) == set()
+    assert asyncio.run(migrate(fresh)) == STEPS
+    made = tables(fresh)
+    assert {"concert", "schedule", "seat", "reservation", "payment", "outbox"} < made
+    assert asyncio.run(migrate(fresh)) == []
+    assert tables(fresh) == made
+
+
+def test_what_is_there_stays_there(fresh: str) -> None:
+    asyncio.run(migrate(fresh))
+    asyncio.run(fetch(fresh, "INSERT INTO concert (title, venue, room) VALUES ('a', 'b', 'c')"))
+    asyncio.run(migrate(fresh))
+    assert len(asyncio.run(fetch(fresh, "SELECT * FROM concert"))) == 1
+
+
+def test_of_several_at_once_one_does_it(fresh: str) -> None:
+    async def at_once() -> list[list[str]]:
+        return await asyncio.gather(*(migrate(fresh) for _ in range(4)))
+
+    assert sorted(asyncio.run(at_once())) == [[], [], [], STEPS]
+
+
+def test_a_step_of_a_newer_version_is_refused(fresh: str) -> None:
+    asyncio.run(migrate(fresh))
+    asyncio.run(fetch(fresh, "UPDATE alembic_version SET version_num = '9999'"))
+    before = tables(fresh)
+    with pytest.raises(Misconfigured, match=r"9999.*newer version"):
+        asyncio.run(migrate(fresh))
+    assert tables(fresh) == before
+
+
+def test_a_step_that_fails_leaves_nothing(fresh: str) -> None:
+    """Here because its last table is there already, with other columns."""
+    asyncio.run(fetch(fresh, "CREATE TABLE idempotency (n integer)"))
+    with pytest.raises(asyncpg.DuplicateTableError):
+        asyncio.run(migrate(fresh))
+    assert tables(fresh) == {"idempotency"}
+
+
+def test_whoever_holds_the_tables_holds_it_up_for_a_while_only(
+    fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "LOCK_S", 0.05)
+
+    async def meanwhile() -> None:
+        holder = await asyncpg.connect(fresh)
+        try:
+            await holder.fetch(f"SELECT pg_advisory_lock({migrations._LOCK})")  # noqa: SLF001 - what is waited for
+            with pytest.raises(Unavailable, match="nothing was changed"):
+                await migrate(fresh)
+        finally:
+            await holder.close()
+
+    asyncio.run(meanwhile())
+    assert asyncio.run(migrate(fresh)) == STEPS
+
+
+def test_a_database_that_is_not_there(postgres: TestDatabase) -> None:
+    with pytest.raises(Unavailable):
+        asyncio.run(migrate(f"postgresql://waitline@127.0.0.1:{free_port()}/waitline"))
+    with pytest.raises(Misconfigured, match="nowhere"):
+        asyncio.run(migrate(postgres.url.replace("/waitline?", "/nowhere?")))
+
+
+def test_the_command_says_what_it_did(
+    fresh: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def printed(*words: str) -> str:
+        argv = ["waitline", "migrate", "--data-dir", str(tmp_path), *words]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return f"{ended.value.code or 0} {out}{err}"
+
+    applied = "".join(f"applied step {step}\n" for step in STEPS)
+    assert printed("--database-url", fresh) == f"0 {applied}"
+    assert printed("--database-url", fresh).startswith("0 The tables are up to date")
+    assert "no database" in printed()
+    # As a running `up` notes it.
+    (tmp_path / "postgres.url").write_text(fresh, "utf-8")
+    assert printed().startswith("0 ")
+
+
+def test_squawk_has_nothing_against_the_steps() -> None:
+    squawk = Path(sys.executable).with_name("squawk")
+    files = sorted(map(str, SQL.glob("*.sql")))
+    done = subprocess.run([squawk, *files], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - of our own environment
+    assert done.returncode == 0, done.stdout
