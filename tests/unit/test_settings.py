@@ -1,0 +1,99 @@
+"""Settings of the box office: what must be chosen is asked for, and secrets stay secrets."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from waitline import settings
+from waitline.errors import Misconfigured
+
+SECRETS = {"payment_key": "the-key-of-this-shop", "webhook_secret": "the-secret-of-messages"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in settings.Settings.model_fields:
+        monkeypatch.delenv(f"WAITLINE_{name}".upper(), raising=False)
+
+
+def test_no_secret_has_a_default() -> None:
+    read = settings.read()
+    secret = {
+        name
+        for name, field in settings.Settings.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
+    assert secret == {"operator_key", "database_url", *SECRETS}
+    assert {getattr(read, name) for name in secret} == {None}
+
+
+def test_secrets_are_not_shown_but_handed_on() -> None:
+    read = settings.read(database_url="postgresql://ann:pa55word@db/tickets", **SECRETS)
+    for text in (str(read), repr(read)):
+        assert "pa55word" not in text
+        assert not any(secret in text for secret in SECRETS.values())
+    handed = settings.environment(read)
+    assert handed["WAITLINE_DATABASE_URL"] == "postgresql://ann:pa55word@db/tickets"
+    assert handed["WAITLINE_PAYMENT_KEY"] == SECRETS["payment_key"]
+
+
+@pytest.mark.parametrize("name", [*SECRETS, "operator_key"])
+def test_a_short_secret_is_refused_and_not_repeated(name: str) -> None:
+    with pytest.raises(Misconfigured, match=f"{name}: 16 characters") as refused:
+        settings.read(**{name: "tooshort"})
+    assert "tooshort" not in str(refused.value)
+
+
+def test_the_database_is_the_one_chosen_else_the_one_that_runs(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="--database-url"):
+        settings.read(data_dir=tmp_path).database_address()
+    (tmp_path / "postgres.url").write_text("postgresql://noted\n", "utf-8")
+    assert settings.read(data_dir=tmp_path).database_address() == "postgresql://noted"
+    chosen = settings.read(data_dir=tmp_path, database_url=SecretStr("postgresql://chosen"))
+    assert chosen.database_address() == "postgresql://chosen"
+
+
+@pytest.mark.parametrize(
+    ("provider", "chosen", "missing"),
+    [
+        pytest.param("sandbox", {}, "payment_key", id="nothing"),
+        pytest.param("sandbox", {"payment_key": "x" * 16}, "webhook_secret", id="key"),
+        pytest.param("sandbox", SECRETS, "payment_url", id="secrets"),
+        pytest.param("stripe", {}, "payment_key", id="stripe-nothing"),
+        pytest.param("stripe", SECRETS, None, id="stripe-secrets"),
+        pytest.param("sandbox", {**SECRETS, "payment_url": "http://p"}, None, id="all"),
+    ],
+)
+def test_what_a_provider_needs_is_asked_for(
+    provider: str, chosen: dict[str, str], missing: str | None
+) -> None:
+    read = settings.read(payment_provider=provider, **chosen)
+    if missing is None:
+        read.require_payments()
+        return
+    with pytest.raises(Misconfigured, match=missing) as refused:
+        read.require_payments()
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("hold_s", "0", id="no-hold"),
+        pytest.param("hold_s", "86401", id="long-hold"),
+        pytest.param("payment_provider", "pigeon", id="provider"),
+        pytest.param("queue_down", "maybe", id="queue-down"),
+        pytest.param("booking_port", "65536", id="port"),
+        pytest.param("booking_workers", "0", id="workers"),
+    ],
+)
+def test_a_value_that_is_not_allowed(name: str, value: str) -> None:
+    with pytest.raises(Misconfigured, match=name):
+        settings.read(**{name: value})
+
+
+def test_each_service_keeps_its_own_figures(tmp_path: Path) -> None:
+    read = settings.read(data_dir=tmp_path)
+    assert read.metrics_dir != read.booking_metrics_dir
+    assert read.metrics_dir not in read.booking_metrics_dir.parents
