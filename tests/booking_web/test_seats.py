@@ -3,7 +3,7 @@
 import gzip
 import itertools
 
-import brotli
+import brotli  # type: ignore[import-untyped]  # ships none
 import pytest
 
 from tests.booking_web.office import PRICE, Buyer, Office, Show, refused, succeeded
