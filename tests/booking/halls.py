@@ -8,6 +8,7 @@ from waitline.booking.model import NewSeat
 from waitline.database import Database
 
 PRICE = 1000
+STARTS_AT = datetime(2030, 5, 1, tzinfo=UTC)
 
 
 def seats_of(rows: Mapping[str, Sequence[str]]) -> list[NewSeat]:
@@ -27,8 +28,6 @@ async def hall(
     """Put a hall on sale; return its schedule."""
     catalogue = Catalogue(database)
     concert = await catalogue.create_concert("a", "b", "room")
-    schedule = await catalogue.create_schedule(
-        concert.concert_id, datetime(2030, 5, 1, tzinfo=UTC), visitor_seats_max
-    )
+    schedule = await catalogue.create_schedule(concert.concert_id, STARTS_AT, visitor_seats_max)
     await catalogue.import_seats(schedule.schedule_id, seats_of(rows))
     return schedule.schedule_id

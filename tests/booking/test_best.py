@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
@@ -14,6 +14,9 @@ from tests.databases import TestDatabase
 from waitline.booking.best import Free, best, choices, reserve_best
 from waitline.booking.model import GradeUnknown, Reservation, SeatTaken, SoldOut, TooManySeats
 from waitline.booking.store import Reservations
+
+# A busy machine is no failure here.
+patient = settings(deadline=None)
 
 
 def free(*rows: str) -> list[Free]:
@@ -68,6 +71,7 @@ def leaves_one_alone(left: Sequence[Free], taken: Sequence[Free]) -> bool:
     )
 
 
+@patient
 @given(HALLS, COUNTS)
 def test_choices_are_of_the_first_kind_there_is(rows: list[str], count: int) -> None:
     seats = free(*rows)
@@ -102,6 +106,7 @@ def test_choices_are_of_the_first_kind_there_is(rows: list[str], count: int) -> 
         assert offered[0][0].row_no == min(block[0].row_no for block in blocks)
 
 
+@patient
 @given(HALLS, COUNTS)
 def test_two_rows_are_neighbours(rows: list[str], count: int) -> None:
     seats = free(*rows)

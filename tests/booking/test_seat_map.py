@@ -4,11 +4,14 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waitline.booking import seat_map
 from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatMapInvalid
+
+# A busy machine is no failure here.
+patient = settings(deadline=None)
 
 HEADER = "section,row,seat,grade,price\n"
 
@@ -121,11 +124,13 @@ def written(seats: list[NewSeat]) -> str:
     return text.getvalue()
 
 
+@patient
 @given(SEATS)
 def test_what_is_written_is_read(seats: list[NewSeat]) -> None:
     assert read(written(seats)) == seats
 
 
+@patient
 @given(SEATS, st.data())
 def test_one_seat_twice_is_refused_wherever_it_is(
     seats: list[NewSeat], data: st.DataObject
@@ -139,6 +144,7 @@ def test_one_seat_twice_is_refused_wherever_it_is(
     assert all(f"line {first + 2}:" in error for error in told)
 
 
+@patient
 @given(
     st.text(max_size=300)
     | st.text("fF,\"'\n\r0123456789 section", max_size=300).map(HEADER.__add__)

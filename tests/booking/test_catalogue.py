@@ -1,0 +1,261 @@
+"""Concerts, schedules, seats put on sale, and the operators' command for it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.booking.halls import PRICE, STARTS_AT, hall, seats_of
+from tests.databases import TestDatabase
+from waitline import cli
+from waitline.booking import catalogue as catalogues
+from waitline.booking.catalogue import Catalogue, Stock
+from waitline.booking.model import (
+    Concert,
+    ConcertUnknown,
+    DetailInvalid,
+    NewSeat,
+    Schedule,
+    ScheduleUnknown,
+    SeatMapInvalid,
+)
+from waitline.ids import RoomId
+
+
+@pytest.fixture
+def catalogue(postgres: TestDatabase) -> Catalogue:
+    return Catalogue(postgres.database)
+
+
+def test_what_was_created_is_listed(postgres: TestDatabase, catalogue: Catalogue) -> None:
+    async def play() -> None:
+        assert await catalogue.concerts() == []
+        first = await catalogue.create_concert("콘서트", "", "1")
+        second = await catalogue.create_concert("Second", "Hall", "room")
+        assert second == Concert(2, "Second", "Hall", RoomId("room"))
+        assert await catalogue.concerts() == [second, first]
+        assert await catalogue.concert(1) == first
+
+        assert await catalogue.schedules(1) == []
+        later = await catalogue.create_schedule(1, STARTS_AT.replace(year=2031), 8)
+        sooner = await catalogue.create_schedule(1, STARTS_AT)
+        assert sooner == Schedule(2, 1, RoomId("1"), STARTS_AT, 4)
+        assert await catalogue.schedules(1) == [sooner, later]
+        assert await catalogue.schedule(1) == later
+
+        for unknown in (catalogue.concert(3), catalogue.schedules(3)):
+            with pytest.raises(ConcertUnknown):
+                await unknown
+        with pytest.raises(ConcertUnknown):
+            await catalogue.create_schedule(3, STARTS_AT)
+        with pytest.raises(ScheduleUnknown):
+            await catalogue.schedule(3)
+
+    postgres.wait(play())
+
+
+@pytest.mark.parametrize(
+    ("title", "venue", "room", "name"),
+    [
+        pytest.param(" ", "", "1", "title", id="blank title"),
+        pytest.param("t" * 201, "", "1", "title", id="long title"),
+        pytest.param("t", "v" * 201, "1", "venue", id="long venue"),
+        pytest.param("t", "", "", "room", id="no room"),
+        pytest.param("t", "", "방" * 43, "room", id="long room"),
+        pytest.param("t\0", "", "1", "title", id="null"),
+        pytest.param("t", "", "\ud800", "room", id="half a character"),
+    ],
+)
+def test_concerts_that_cannot_be(
+    postgres: TestDatabase, title: str, venue: str, room: str, name: str
+) -> None:
+    with pytest.raises(DetailInvalid) as refused:
+        postgres.wait(Catalogue(postgres.database).create_concert(title, venue, room))
+    assert refused.value.name == name
+
+
+@pytest.mark.parametrize("seats_max", [0, 101])
+def test_schedules_that_cannot_be(
+    postgres: TestDatabase, catalogue: Catalogue, seats_max: int
+) -> None:
+    with pytest.raises(DetailInvalid):
+        postgres.wait(catalogue.create_schedule(1, STARTS_AT, seats_max))
+
+
+def test_schedules_are_remembered_for_a_while(
+    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        schedules = [await hall(postgres.database, {"R": ["o"]}) for _ in range(3)]
+        catalogue = Catalogue(postgres.database)
+        for one in schedules:
+            await catalogue.schedule(one)
+        await postgres.sql("UPDATE concert SET room = 'other'")
+        # Of two that may be kept, the first is not.
+        rooms = [(await catalogue.schedule(one)).room for one in reversed(schedules)]
+        assert rooms == ["room", "room", "other"]
+        monkeypatch.setattr(catalogues, "CACHED_S", -1.0)
+        assert (await Catalogue(postgres.database).schedule(1)).room == "other"
+
+    monkeypatch.setattr(catalogues, "SCHEDULES_CACHED", 2)
+    postgres.wait(play())
+
+
+def test_seats_are_numbered_row_by_row(postgres: TestDatabase, catalogue: Catalogue) -> None:
+    mixed = [
+        NewSeat("F", "B", 2, "B2", "R", 5),
+        NewSeat("G", "A", 1, "GA1", "S", 1),
+        NewSeat("F", "A", 1, "A1", "R", 5),
+        NewSeat("F", "B", 1, "B1", "R", 5),
+    ]
+    more = [NewSeat("F", "C", 1, "C1", "R", 5), NewSeat("F", "A", 2, "A2", "R", 5)]
+
+    async def play() -> None:
+        schedule = await hall(postgres.database, {"R": ["o"]})
+        assert await catalogue.import_seats(schedule, mixed) == 4
+        assert await catalogue.import_seats(schedule, more) == 2
+        rows = await postgres.sql(
+            "SELECT seat_number, section, row_no, state, price FROM seat ORDER BY seat_id"
+        )
+        assert [tuple(row)[:3] for row in rows] == [
+            ("R-1-1", "F", 1),
+            ("B1", "F", 2),
+            ("B2", "F", 2),
+            ("GA1", "G", 1),
+            ("A1", "F", 3),
+            ("C1", "F", 4),
+            ("A2", "F", 3),
+        ]
+        assert [row["price"] for row in rows] == [PRICE, 5, 5, 1, 5, 5, 5]
+        assert {row["state"] for row in rows} == {"AVAILABLE"}
+        assert await catalogue.stock(1) == {schedule: Stock(7, 7)}
+
+    postgres.wait(play())
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        pytest.param(NewSeat("F", "Z", 1, "R-1-1", "R", 5), id="number"),
+        pytest.param(NewSeat("F", "R1", 1, "other", "R", 5), id="place"),
+    ],
+)
+def test_all_or_none(postgres: TestDatabase, catalogue: Catalogue, again: NewSeat) -> None:
+    async def play() -> None:
+        schedule = await hall(postgres.database, {"R": ["o"]})
+        with pytest.raises(SeatMapInvalid, match="already"):
+            await catalogue.import_seats(schedule, [*seats_of({"S": ["oo"]}), again])
+        assert await catalogue.stock(1) == {schedule: Stock(1, 1)}
+        # In another schedule it is another seat.
+        other = await catalogue.create_schedule(1, STARTS_AT)
+        assert await catalogue.import_seats(other.schedule_id, [again]) == 1
+        with pytest.raises(ScheduleUnknown):
+            await catalogue.import_seats(99, [again])
+
+    postgres.wait(play())
+
+
+def test_of_two_imports_at_once_one_is_refused(
+    postgres: TestDatabase, catalogue: Catalogue
+) -> None:
+    async def play() -> None:
+        schedule = await hall(postgres.database, {"R": ["o"]})
+        seats = seats_of({"S": ["o" * 50] * 20})
+        imports = (catalogue.import_seats(schedule, seats) for _ in range(4))
+        outcomes = await asyncio.gather(*imports, return_exceptions=True)
+        refused = [one for one in outcomes if isinstance(one, SeatMapInvalid)]
+        assert len(refused) == 3
+        assert [one for one in outcomes if isinstance(one, int)] == [1000]
+        assert await catalogue.stock(1) == {schedule: Stock(1001, 1001)}
+
+    postgres.wait(play())
+
+
+def test_a_stadium_is_imported_at_once(postgres: TestDatabase, catalogue: Catalogue) -> None:
+    seats = [
+        NewSeat(f"S{at // 2000}", f"R{at // 40 % 50}", at % 40 + 1, f"{at}", "R", 1)
+        for at in range(60_000)
+    ]
+
+    async def play() -> None:
+        schedule = await hall(postgres.database, {"R": ["o"]})
+        assert await catalogue.import_seats(schedule, seats) == 60_000
+
+    postgres.wait(play())
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Run `waitline concerts` in this process."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("WAITLINE_DATABASE_URL", postgres.url)
+
+    def run(*words: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["waitline", "concerts", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def test_from_a_title_to_seats_on_sale(run: Run, tmp_path: Path) -> None:
+    assert "waitline concerts create" in run("list")[1]
+    code, out, _ = run("create", "Gala", "--room", "gala", "--venue", "Hall")
+    assert (code, out.startswith("Concert 1 was created.")) == (0, True)
+    code, out, _ = run("schedule", "1", "--starts-at", "2030-05-01T19:00+09:00", "--json")
+    at = datetime.fromisoformat(json.loads(out)["startsAt"])
+    assert at == datetime(2030, 5, 1, 10, tzinfo=UTC)
+    file = tmp_path / "seats.csv"
+    file.write_text("section,row,seat,grade,price\nF,A,1,R,5\nF,A,2,R,5\n", "utf-8")
+    assert run("import", "1", file)[1] == "2 seats of schedule 1 are on sale.\n"
+
+    code, out, _ = run("list", "--json")
+    (concert,) = json.loads(out)
+    (schedule,) = concert.pop("schedules")
+    assert concert == {"concertId": 1, "title": "Gala", "venue": "Hall", "room": "gala"}
+    assert (schedule["seats"], schedule["available"], schedule["visitorSeatsMax"]) == (2, 2, 4)
+    assert "Gala" in run("list")[1]
+
+
+def test_a_map_with_errors_is_refused_line_by_line(run: Run, tmp_path: Path) -> None:
+    run("create", "Gala", "--room", "gala")
+    run("schedule", "1", "--starts-at", "2030-05-01T19:00Z")
+    file = tmp_path / "seats.csv"
+    file.write_text("section,row,seat,grade,price\nF,A,1,R,x\nF,A,2,,5\n", "utf-8")
+    code, out, err = run("import", "1", file)
+    assert (code, out) == (2, "")
+    assert [line.partition(": ")[2][:6] for line in err.splitlines()[:2]] == ["line 2", "line 3"]
+    assert err.splitlines()[-1].endswith("none of its seats was imported")
+    assert json.loads(run("list", "--json")[1])[0]["schedules"][0]["seats"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(
+            ["schedule", "9", "--starts-at", "2030-05-01T19:00Z"], "no such concert", id="concert"
+        ),
+        pytest.param(
+            ["schedule", "9", "--starts-at", "2030-05-01T19:00"], "with an offset", id="no zone"
+        ),
+        pytest.param(["schedule", "9", "--starts-at", "soon"], "with an offset", id="no time"),
+        pytest.param(["create", " ", "--room", "1"], "title must have", id="title"),
+        pytest.param(["import", "1", "nowhere.csv"], "cannot be read", id="file"),
+    ],
+)
+def test_errors_are_one_line(run: Run, words: list[str], told: str) -> None:
+    code, out, err = run(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
