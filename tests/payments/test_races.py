@@ -130,7 +130,7 @@ async def _last_moments(shop: Shop) -> list[object]:
     held = [await shop.hold(seat, user=seat) for seat in range(1, SEATS + 1)]
     # One after the other, while they are being paid for.
     await shop.sale.sql(
-        "UPDATE reservation SET expires_at = now() + reservation_id * interval '20 ms'"
+        "UPDATE reservation SET expires_at = now() + reservation_id * interval '50 ms'"
     )
     over = asyncio.Event()
 

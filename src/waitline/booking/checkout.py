@@ -60,9 +60,10 @@ PAUSE_MAX_S = 600.0
 """Between the first two looks at one payment, and the longest. A provider that was down for an hour
 is asked about each payment within ten minutes of its return."""
 
-GIVE_UP_S = 3_600.0
-"""Age at which an attempt that the provider has not heard of counts as failed. No request is on its
-way for that long; should it be charged after all, the provider's message leads to a refund."""
+GIVE_UP_S = 7_200.0
+"""Age at which an attempt that the provider has not heard of counts as failed: twice as long as the
+slowest provider's search lags behind. Should it have been charged after all, the provider's message
+leads to a refund."""
 
 log = structlog.get_logger()
 

@@ -120,7 +120,7 @@ class Ledger:
         charge.reason = reason
         self._settle(charge, ChargeState.DECLINED)
 
-    def close(self, key: UUID) -> Charge:
+    def rule_out(self, key: UUID) -> Charge:
         """Return a charge; one that nobody has asked for will never be made."""
         charge = self._charges.get(key)
         if charge is None:
@@ -148,6 +148,11 @@ class Ledger:
         charge.refunded += 1
         self._settle(charge, ChargeState.REFUNDED)
         return charge, True
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
 
     def _remember(self, charge: Charge) -> None:
         self._charges[charge.key] = charge

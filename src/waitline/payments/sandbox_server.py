@@ -196,6 +196,7 @@ class SandboxServer:
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         async with self._messages.running() as self._group:
             yield
+        self._ledger.close()
 
     async def _charge(self, request: Request) -> Response:
         self._known(request)
@@ -247,7 +248,7 @@ class SandboxServer:
 
     async def _close(self, request: Request) -> Response:
         self._known(request)
-        return _told(self._ledger.close(request.path_params["key"]))
+        return _told(self._ledger.rule_out(request.path_params["key"]))
 
     async def _refund(self, request: Request) -> Response:
         self._known(request)

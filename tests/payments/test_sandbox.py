@@ -1,0 +1,315 @@
+"""The sandbox, as its adapter sees it, and its books."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+from aiohttp import web
+from typer.testing import CliRunner
+
+from tests.booking.sale import at_once
+from tests.payments.shop import (
+    DEADLINE_S,
+    KEY,
+    SECRET,
+    SILENCE_S,
+    SandboxProcess,
+    ledger,
+    new_key,
+    sandbox_running,
+)
+from tests.processes import free_port
+from waitline.cli import app
+from waitline.errors import Misconfigured, Unavailable
+from waitline.payments import ledger as books
+from waitline.payments.habits import Effect, Habits
+from waitline.payments.ledger import Charge, ChargeState, KeyReused, Ledger, NothingToRefund
+from waitline.payments.model import Charged, NotCharged, WebhookForged
+from waitline.payments.sandbox import Sandbox
+from waitline.payments.signatures import HEADER, signed
+
+AMOUNT = 100
+
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
+
+Use = Callable[[Sandbox], Coroutine[Any, Any, None]]
+
+
+def uses(url: str, use: Use, *, key: str = KEY, timeout_s: float = DEADLINE_S) -> None:
+    async def whole() -> None:
+        provider = Sandbox(url, key, SECRET, timeout_s=timeout_s)
+        try:
+            await use(provider)
+        finally:
+            await provider.close()
+
+    asyncio.run(whole())
+
+
+def told(sandbox: SandboxProcess, key: object) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx.get(
+        f"{sandbox.url}/v1/charges/{key}", headers=AUTHORIZED, timeout=DEADLINE_S
+    ).json()
+    return answer
+
+
+def test_a_key_is_charged_once_however_often_it_is_asked_for(
+    slow_sandbox: SandboxProcess,
+) -> None:
+    key = new_key()
+
+    async def use(provider: Sandbox) -> None:
+        outcomes = await at_once([lambda: provider.charge(key, AMOUNT, "CARD")] * 10)
+        assert set(outcomes) == {Charged(f"sandbox-{key.hex}")}
+        assert await provider.find(key) == outcomes[0]
+
+    uses(slow_sandbox.url, use)
+    charge = told(slow_sandbox, key)
+    assert (charge["asked"], charge["charged"], charge["refunded"]) == (10, 1, 0)
+
+
+def test_a_charge_that_nobody_waits_for_is_made_all_the_same(
+    slow_sandbox: SandboxProcess,
+) -> None:
+    async def use(provider: Sandbox) -> None:
+        key = new_key()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(provider.charge(key, AMOUNT, "CARD"))
+            while not await _known(slow_sandbox, key):
+                pass
+            task.cancel()
+        outcome = await provider.find(key)
+        while outcome is None:
+            outcome = await provider.find(key)
+        assert outcome == Charged(f"sandbox-{key.hex}")
+
+    async def _known(sandbox: SandboxProcess, key: object) -> bool:
+        async with (
+            aiohttp.ClientSession(headers=AUTHORIZED) as session,
+            session.get(f"{sandbox.url}/v1/charges/{key}") as response,
+        ):
+            return response.ok
+
+    uses(slow_sandbox.url, use)
+
+
+def test_what_was_looked_for_before_it_came_is_never_charged(sandbox: SandboxProcess) -> None:
+    async def use(provider: Sandbox) -> None:
+        key = new_key()
+        closed = NotCharged("closed before it was asked for")
+        assert await provider.find(key) == closed
+        assert await provider.charge(key, AMOUNT, "CARD") == closed
+        assert told(sandbox, key)["charged"] == 0
+
+    uses(sandbox.url, use)
+
+
+def test_refunds_are_made_once_and_only_of_charges(sandbox: SandboxProcess) -> None:
+    async def use(provider: Sandbox) -> None:
+        key, declined = new_key(), new_key()
+        await provider.charge(key, AMOUNT, "CARD")
+        await provider.charge(declined, AMOUNT, "DECLINE")
+        for wrong, amount in ((declined, AMOUNT), (new_key(), AMOUNT), (key, AMOUNT + 1)):
+            with pytest.raises(Unavailable, match="409"):
+                await provider.refund(wrong, "ref", amount)
+        await at_once([lambda: provider.refund(key, "ref", AMOUNT)] * 5)
+        assert told(sandbox, key)["refunded"] == 1
+        # The money was taken; that it went back is known to whoever gave it.
+        assert await provider.find(key) == Charged(f"sandbox-{key.hex}")
+
+    uses(sandbox.url, use)
+
+
+def test_a_charge_that_is_never_answered_is_made(sandbox: SandboxProcess) -> None:
+    async def use(provider: Sandbox) -> None:
+        key = new_key()
+        with pytest.raises(Unavailable, match="Timeout"):
+            await provider.charge(key, AMOUNT, "TIMEOUT")
+        assert await provider.find(key) == Charged(f"sandbox-{key.hex}")
+        # Whoever asks again is told.
+        assert await provider.charge(key, AMOUNT, "TIMEOUT") == Charged(f"sandbox-{key.hex}")
+
+    uses(sandbox.url, use, timeout_s=SILENCE_S)
+
+
+def test_strangers_and_nonsense_are_refused(sandbox: SandboxProcess) -> None:
+    async def use(provider: Sandbox) -> None:
+        with pytest.raises(Unavailable, match="401"):
+            await provider.charge(new_key(), AMOUNT, "CARD")
+
+    uses(sandbox.url, use, key="another-key-of-16")
+    key = str(new_key())
+    good = {"key": key, "amount": 1, "method": "CARD"}
+    for body, status in [
+        (b"", 400),
+        (b"{", 400),
+        ({**good, "amount": 0}, 400),
+        ({**good, "key": "7"}, 400),
+        ({**good, "method": ""}, 400),
+        ({**good, "method": "é" * 40_000}, 413),
+        (good, 200),
+        ({**good, "amount": 2}, 422),
+    ]:
+        answer = httpx.post(
+            f"{sandbox.url}/v1/charges",
+            headers=AUTHORIZED,
+            timeout=DEADLINE_S,
+            **({"content": body} if isinstance(body, bytes) else {"json": body}),
+        )
+        assert answer.status_code == status, body
+    listed = httpx.get(f"{sandbox.url}/v1/charges", headers=AUTHORIZED, timeout=DEADLINE_S).json()
+    assert listed[-1]["key"] == key
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(web.Response(status=500), id="broken"),
+        pytest.param(web.Response(body=b"<html>"), id="another service"),
+        pytest.param(web.Response(body=b"{}"), id="empty"),
+        pytest.param(web.Response(body=b" " * 100_000), id="endless"),
+    ],
+)
+def test_an_answer_that_makes_no_sense_tells_nothing(answer: web.Response) -> None:
+    async def whole() -> None:
+        async def handle(_: web.BaseRequest) -> web.Response:
+            return answer
+
+        runner = web.ServerRunner(web.Server(handle))
+        await runner.setup()
+        port = free_port()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        provider = Sandbox(f"http://127.0.0.1:{port}", KEY, SECRET)
+        try:
+            with pytest.raises(Unavailable):
+                await provider.charge(new_key(), AMOUNT, "CARD")
+        finally:
+            await provider.close()
+            await runner.cleanup()
+
+    asyncio.run(whole())
+
+
+class Stopped:
+    """A clock."""
+
+    def now_ms(self) -> int:
+        return 1_800_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("body", "age_s", "why"),
+    [(b"{}", 0, "body"), (b"?", 0, "body"), (b"{}", 301, "age"), (b"{}", -301, "age")],
+)
+def test_a_message_of_another_kind_or_time_is_refused(body: bytes, age_s: int, why: str) -> None:
+    provider = Sandbox("http://127.0.0.1:9", KEY, SECRET, clock=Stopped())
+    headers = {HEADER: signed(SECRET, body, 1_800_000_000 - age_s)}
+    with pytest.raises(WebhookForged) as forged:
+        provider.event(headers, body)
+    assert forged.value.why == why
+
+
+def test_what_was_charged_survives_a_restart(tmp_path: Path) -> None:
+    charged, declined, refunded = new_key(), new_key(), new_key()
+
+    async def before(provider: Sandbox) -> None:
+        await provider.charge(charged, AMOUNT, "CARD")
+        await provider.charge(declined, AMOUNT, "DECLINE")
+        await provider.charge(refunded, AMOUNT, "CARD")
+        await provider.refund(refunded, "ref", AMOUNT)
+
+    async def after(provider: Sandbox) -> None:
+        assert await provider.charge(charged, AMOUNT, "CARD") == Charged(f"sandbox-{charged.hex}")
+        assert isinstance(await provider.charge(declined, AMOUNT, "DECLINE"), NotCharged)
+        await provider.refund(refunded, "ref", AMOUNT)
+
+    with sandbox_running(*ledger(tmp_path)) as first:
+        uses(first.url, before)
+        first.program.process.kill()
+    with sandbox_running(*ledger(tmp_path)) as second:
+        uses(second.url, after)
+        assert told(second, charged)["charged"] == 1
+        assert told(second, refunded)["refunded"] == 1
+
+
+def test_a_line_that_was_not_written_to_its_end_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    whole, torn = new_key(), new_key()
+    with closing(Ledger(path)) as first:
+        for key in (whole, torn):
+            first.charge(first.ask(key, AMOUNT, "CARD")[0])
+    path.write_bytes(path.read_bytes()[:-20])
+    with closing(Ledger(path)) as second:
+        assert second.find(torn) is None
+        # The next lines are whole again.
+        second.charge(second.ask(torn, AMOUNT, "CARD")[0])
+    with closing(Ledger(path)) as third:
+        assert [charge.key for charge in third.latest(9)] == [whole, torn]
+
+
+def test_the_books_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(books, "CHARGES_MAX", 3)
+    path = tmp_path / "ledger.jsonl"
+    keys = [new_key() for _ in range(20)]
+    with closing(Ledger(path)) as kept:
+        for key in keys:
+            kept.charge(kept.ask(key, AMOUNT, "CARD")[0])
+        assert [charge.key for charge in kept.latest(9)] == keys[-3:]
+        assert path.read_bytes().count(b"\n") <= 2 * 3 + 1
+    with closing(Ledger(path)) as again:
+        assert [charge.key for charge in again.latest(9)] == keys[-3:]
+
+
+def test_books_refuse_what_does_not_fit() -> None:
+    kept, key = Ledger(), new_key()
+    charge, new = kept.ask(key, AMOUNT, "CARD")
+    assert new
+    assert charge.state is ChargeState.PROCESSING
+    with pytest.raises(KeyReused):
+        kept.ask(key, AMOUNT, "OTHER")
+    with pytest.raises(NothingToRefund):
+        kept.refund(key, AMOUNT)
+    assert kept.rule_out(key) is charge
+    assert charge.state is ChargeState.PROCESSING
+    assert kept.find(new_key()) is None
+    assert Charge(key).state is ChargeState.PROCESSING
+
+
+def test_methods_force_effects_and_others_meet_them_by_chance() -> None:
+    habits = Habits(shares={Effect.DECLINE: 0.25, Effect.TIMEOUT: 1.0})
+    dice = Random(7)  # noqa: S311 - a run that can be repeated
+    assert habits.effects("DECLINE+LATE_WEBHOOK", dice) == {Effect.DECLINE, Effect.LATE_WEBHOOK}
+    met = [habits.effects("CARD", dice) for _ in range(1_000)]
+    assert all(Effect.TIMEOUT in effects for effects in met)
+    assert 200 < sum(Effect.DECLINE in effects for effects in met) < 300
+    assert Habits().effects("DECLINE+CARD", dice) == set()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--latency", "1..0.5"], "--latency 1..0.5"),
+        (["--latency", "x"], "--latency x"),
+        (["--latency", "nan"], "--latency nan"),
+        (["--share", "DECLINE=2"], "--share DECLINE=2"),
+        (["--share", "NOTHING=0.1"], "--share NOTHING=0.1"),
+    ],
+)
+def test_the_command_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    monkeypatch.setenv("WAITLINE_PAYMENT_KEY", KEY)
+    monkeypatch.setenv("WAITLINE_WEBHOOK_SECRET", SECRET)
+    assert says in str(CliRunner().invoke(app, ["sandbox-pay", *words]).exception)
+
+
+def test_the_command_needs_the_shops_secrets() -> None:
+    done = CliRunner().invoke(app, ["sandbox-pay"])
+    assert isinstance(done.exception, Misconfigured)
+    assert "WAITLINE_PAYMENT_KEY" in str(done.exception)
