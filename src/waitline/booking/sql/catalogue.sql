@@ -72,13 +72,17 @@ there AS MATERIALIZED (
     WHERE schedule_id = :schedule_id
     GROUP BY section, row_name
 ),
+counted AS (
+    SELECT section, max(row_no) AS rows FROM there GROUP BY section
+),
 rows_new AS (
     SELECT g.section, g.row_name,
-        row_number() OVER (PARTITION BY g.section ORDER BY min(g.nth))
-        + coalesce((SELECT max(o.row_no) FROM there AS o WHERE o.section = g.section), 0) AS row_no
+        coalesce(c.rows, 0) + row_number() OVER (PARTITION BY g.section ORDER BY min(g.nth))
+            AS row_no
     FROM given AS g LEFT JOIN there AS t USING (section, row_name)
+        LEFT JOIN counted AS c USING (section)
     WHERE t.row_name IS NULL
-    GROUP BY g.section, g.row_name
+    GROUP BY g.section, g.row_name, c.rows
 ),
 numbered AS (
     SELECT * FROM there UNION ALL SELECT * FROM rows_new
