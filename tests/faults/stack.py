@@ -38,6 +38,7 @@ class Stack:
     port: int
     data_dir: Path
     url: str
+    booking_port: int
 
     @property
     def queue(self) -> int:
@@ -53,6 +54,18 @@ class Stack:
         return next(pid for pid in children(self.program.pid) if "valkey-server" in _command(pid))
 
     @property
+    def booking(self) -> int:
+        return self._part("booking")
+
+    @property
+    def sandbox(self) -> int:
+        return self._part("sandbox-pay")
+
+    @property
+    def postgres(self) -> int:
+        return next(pid for pid in children(self.program.pid) if "bin/postgres" in _command(pid))
+
+    @property
     def workers(self) -> list[int]:
         return [pid for pid in children(self.queue) if "spawn_main" in _command(pid)]
 
@@ -63,10 +76,11 @@ class Stack:
     def whole(self) -> bool:
         """Whether every process is there, and the service is ready."""
         try:
-            parts = self.queue, self.admitter, self.valkey
+            parts = [self.queue, self.admitter, self.valkey]
+            parts += [self.booking, self.sandbox, self.postgres]
         except StopIteration:
             return False
-        return bool(parts) and is_ready(self.port)
+        return bool(parts) and is_ready(self.port) and is_ready(self.booking_port)
 
     def operator(self, method: str, path: str, body: dict[str, object]) -> dict[str, Any]:
         key = (self.data_dir / "operator.key").read_text("utf-8").strip()
@@ -105,7 +119,8 @@ def up(
 ) -> Iterator[Stack]:
     """Run `waitline up` on a folder; with its own Valkey unless an address is given."""
     port = port or free_port()
-    options = ["--queue-port", port, "--booking-port", free_port()]
+    booking_port = free_port()
+    options = ["--queue-port", port, "--booking-port", booking_port]
     options += ["--workers", workers, "--data-dir", data_dir]
     if valkey_url:
         options += ["--valkey-url", valkey_url]
@@ -115,7 +130,7 @@ def up(
         # Its own word, since what was there before may still answer on the port.
         until(lambda: "Waitline is up" in program.output, START_S, "it says that it is up")
         url = valkey_url or (data_dir / "valkey.url").read_text("utf-8")
-        yield Stack(program, port, data_dir, url)
+        yield Stack(program, port, data_dir, url, booking_port)
 
 
 def is_ready(port: int) -> bool:
