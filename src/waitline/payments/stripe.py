@@ -100,7 +100,7 @@ class Stripe:
                     {"idempotency_key": str(key)},
                 )
         except stripe.CardError as error:
-            return _declined(error.user_message or error.code or "declined")
+            return _declined(error.code or "declined")
         except stripe.InvalidRequestError as error:
             # No such payment method, or one that is used up; or we ask for what cannot be.
             log.warning("a charge is refused", charge=str(key), why=str(error))

@@ -16,6 +16,7 @@ from waitline.booking.store import Reservations
 from waitline.booking.sweeper import Sweeper
 from waitline.clock import SystemClock
 from waitline.database import Database
+from waitline.errors import Misconfigured
 from waitline.keyring import KeyringFile, Keys
 from waitline.lua import Valkey
 from waitline.outbox import Relay
@@ -146,6 +147,13 @@ def provided(settings: Settings) -> Provider:
     assert settings.webhook_secret is not None
     key = settings.payment_key.get_secret_value()
     secret = settings.webhook_secret.get_secret_value()
+    if settings.payment_provider == "stripe":
+        try:
+            # An extra, which need not be installed.
+            from waitline.payments.stripe import API_URL, Stripe  # noqa: PLC0415
+        except ImportError:
+            raise Misconfigured("payments by Stripe need its library: waitline[stripe]") from None
+        return Stripe(key, secret, url=settings.payment_url or API_URL)
     assert settings.payment_url is not None
     return Sandbox(settings.payment_url, key, secret)
 
