@@ -1,0 +1,404 @@
+"""Many buyers at once, from several processes: no seat is held twice, and nobody waits for ever.
+
+Payments meet each other in tests/payments/test_races.py.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from random import Random
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.booking import sale as sales
+from tests.booking.sale import HOLD_S, Sale, at_once, planted, reserve, run
+from tests.databases import TestDatabase
+from waitline.booking.model import (
+    PaymentRunning,
+    Reservation,
+    ReservationOver,
+    ReservationState,
+    SeatTaken,
+    TooManySeats,
+)
+from waitline.booking.store import Reservations
+from waitline.database import Database
+
+# As many processes, with as many connections each.
+PROCESSES = 4
+CONNECTIONS = 8
+WIDTH = PROCESSES * CONNECTIONS
+
+# One after the other, in races that must show something at least once.
+SEATS = 20
+
+INDEX = "b1_one_live_reservation_per_seat"
+
+Outcomes = Sequence[Any]
+
+
+class Crowd:
+    """A sale, reached through the pools of several processes."""
+
+    def __init__(self, sale: Sale, stores: Sequence[Reservations], pool: asyncpg.Pool) -> None:
+        self.sale = sale
+        self._stores = stores
+        self._pool = pool
+
+    def store(self, number: int) -> Reservations:
+        return self._stores[number % len(self._stores)]
+
+    async def tell(self, statement: str, **values: object) -> Any:  # noqa: ANN401 - a row, or rows
+        """Run a statement as it is written, or planted."""
+        async with self._pool.acquire() as connection:
+            return await run(connection, statement, **values)
+
+    async def outcomes(self, calls: Sequence[Callable[[], Awaitable[Any]]]) -> Outcomes:
+        return await at_once(calls, width=WIDTH)
+
+
+@asynccontextmanager
+async def crowd(postgres: TestDatabase, seats: int) -> AsyncIterator[Crowd]:
+    sale = Sale(postgres)
+    await sale.open(seats)
+    async with AsyncExitStack() as stack:
+        stores = []
+        for _ in range(PROCESSES):
+            database = Database(postgres.url, "waitline.booking", connections_max=CONNECTIONS)
+            stack.push_async_callback(database.close)
+            stores.append(Reservations(database, HOLD_S))
+        # Connected before the race begins. Deadlocks are told soon.
+        pool = await asyncpg.create_pool(
+            postgres.url,
+            min_size=WIDTH,
+            max_size=WIDTH,
+            server_settings={"deadlock_timeout": "50ms"},
+        )
+        stack.push_async_callback(pool.close)
+        yield Crowd(sale, stores, pool)
+
+
+def plays(
+    postgres: TestDatabase, play: Callable[[Crowd], Coroutine[Any, Any, None]], *, seats: int = 10
+) -> None:
+    async def whole() -> None:
+        async with crowd(postgres, seats) as buyers:
+            await play(buyers)
+
+    postgres.wait(whole())
+
+
+def kinds(outcomes: Outcomes) -> Counter[str]:
+    return Counter(type(one).__name__ for one in outcomes)
+
+
+def words(outcomes: Outcomes) -> Counter[str]:
+    """The words of statements that were answered, and the names of errors."""
+    return Counter(
+        type(one).__name__ if isinstance(one, Exception) else one["outcome"] for one in outcomes
+    )
+
+
+@asynccontextmanager
+async def without_index(sale: Sale) -> AsyncIterator[None]:
+    """Take away the last guard of B1; everything that was held is gone afterwards."""
+    ((definition,),) = await sale.sql(f"SELECT pg_get_indexdef('{INDEX}'::regclass)")
+    await sale.sql(f"DROP INDEX {INDEX}")
+    try:
+        yield
+    finally:
+        await sale.sql("TRUNCATE reserved_seat")
+        await sale.sql(definition)
+
+
+def test_of_two_hundred_buyers_one_has_the_seat(postgres: TestDatabase) -> None:
+    async def play(buyers: Crowd) -> None:
+        outcomes = await buyers.outcomes(
+            [partial(buyers.store(user).reserve, 1, [1], user) for user in range(1, 201)]
+        )
+        assert kinds(outcomes) == {"Reservation": 1, "SeatTaken": 199}
+        (winner,) = [one for one in outcomes if isinstance(one, Reservation)]
+        assert await buyers.sale.held(winner.user_id) == 1
+        assert len(await buyers.sale.states("reservation")) == 1
+        assert await buyers.sale.findings() == []
+
+    plays(postgres, play)
+
+
+UNLOCKED = planted("reserve", "ORDER BY seat_id\n    FOR UPDATE", "ORDER BY seat_id")
+
+
+def test_control_without_the_lock_the_index_has_the_last_word(
+    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If this fails, the test above proves nothing."""
+    monkeypatch.setattr(sales, "STATEMENTS", UNLOCKED)
+
+    async def play(buyers: Crowd) -> None:
+        told = await wanted_by_all(buyers)
+        assert told["reserved"] == SEATS
+        assert told["UniqueViolationError"] > 0
+
+    plays(postgres, play, seats=SEATS)
+
+
+def test_control_without_lock_and_index_a_seat_is_held_twice(
+    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If this fails, the tests above prove nothing."""
+    monkeypatch.setattr(sales, "STATEMENTS", UNLOCKED)
+
+    async def play(buyers: Crowd) -> None:
+        async with without_index(buyers.sale):
+            assert (await wanted_by_all(buyers))["reserved"] > SEATS
+            assert {one.invariant for one in await buyers.sale.findings()} >= {"B1"}
+
+    plays(postgres, play, seats=SEATS)
+
+
+async def wanted_by_all(buyers: Crowd) -> Counter[str]:
+    """Ask for one seat after the other, each for many visitors at once."""
+    told = Counter[str]()
+    for seat in range(1, SEATS + 1):
+        told += words(
+            await buyers.outcomes(
+                [partial(buyers.tell, "reserve", **reserve(user, seat)) for user in range(WIDTH)]
+            )
+        )
+    return told
+
+
+def test_a_thousand_buyers_buy_a_hundred_seats(postgres: TestDatabase) -> None:
+    async def play(buyers: Crowd) -> None:
+        async def buy(user: int) -> bool:
+            seat = user % 100 + 1
+            try:
+                made = await buyers.store(user).reserve(1, [seat], user)
+            except SeatTaken:
+                return False
+            begun = await buyers.sale.begin(made.reservation_id, user)
+            paid = await buyers.sale.confirm(begun["charge_key"])
+            assert paid["state"] == "COMPLETED"
+            return True
+
+        outcomes = await buyers.outcomes([partial(buy, user) for user in range(1, 1001)])
+        assert Counter(outcomes) == {True: 100, False: 900}
+        assert await buyers.sale.seats() == "O" * 100
+        assert await buyers.sale.states("reservation") == ["CONFIRMED"] * 100
+        assert await buyers.sale.findings() == []
+
+    plays(postgres, play, seats=100)
+
+
+def groups(random: Random, count: int) -> list[list[int]]:
+    """Groups of two to four of eight seats, in any order."""
+    return [random.sample(range(1, 9), random.randint(2, 4)) for _ in range(count)]
+
+
+def test_groups_that_overlap_crosswise_get_all_or_none(postgres: TestDatabase) -> None:
+    async def play(buyers: Crowd) -> None:
+        random = Random(1)  # noqa: S311 - a play that can be repeated
+        for _ in range(5):
+            asked = groups(random, 60)
+            outcomes = await buyers.outcomes(
+                [
+                    partial(buyers.store(user).reserve, 1, seats, user)
+                    for user, seats in enumerate(asked, start=1)
+                ]
+            )
+            assert set(kinds(outcomes)) <= {"Reservation", "SeatTaken"}
+            made = [one for one in outcomes if isinstance(one, Reservation)]
+            held = sorted(seat for one in made for seat in one.seat_ids)
+            assert len(set(held)) == len(held)
+            seats = await buyers.sale.seats()
+            assert [number for number, state in enumerate(seats, start=1) if state == "R"] == held
+            assert await buyers.sale.findings() == []
+            await buyers.outcomes(
+                [partial(buyers.store(1).cancel, one.reservation_id, one.user_id) for one in made]
+            )
+
+    plays(postgres, play)
+
+
+def test_control_locked_in_any_order_groups_wait_for_each_other_for_ever(
+    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If this fails, the test above proves nothing."""
+    disordered = planted(
+        "reserve", "ORDER BY seat_id\n    FOR", "ORDER BY seat_id * (:user_id % 2 * 2 - 1)\n    FOR"
+    )
+    monkeypatch.setattr(sales, "STATEMENTS", disordered)
+
+    async def play(buyers: Crowd) -> None:
+        random = Random(1)  # noqa: S311 - a play that can be repeated
+        told = Counter[str]()
+        async with asyncio.timeout(sales.DEADLINE_S):
+            while not told["DeadlockDetectedError"]:
+                asked = enumerate(groups(random, 60), start=1)
+                told += words(
+                    await buyers.outcomes(
+                        [
+                            partial(buyers.tell, "reserve", **reserve(user, *seats))
+                            for user, seats in asked
+                        ]
+                    )
+                )
+                await buyers.sale.sql("UPDATE reservation SET expires_at = now()")
+                await buyers.sale.reservations.expire(60)
+
+    plays(postgres, play)
+
+
+SIZES = (1, 2, 3, 1, 2, 1, 3, 2, 1, 1) * 3
+
+
+def asked_by_one() -> list[list[int]]:
+    """Seats that one visitor asks for at once: disjoint, so that only the limit says no."""
+    starts = [sum(SIZES[:number]) + 1 for number in range(len(SIZES))]
+    return [[*range(start, start + size)] for start, size in zip(starts, SIZES, strict=True)]
+
+
+def test_one_visitor_never_holds_more_than_allowed(postgres: TestDatabase) -> None:
+    async def play(buyers: Crowd) -> None:
+        outcomes = await buyers.outcomes(
+            [
+                partial(buyers.store(number).reserve, 1, seats, 7)
+                for number, seats in enumerate(asked_by_one())
+            ]
+        )
+        assert set(kinds(outcomes)) == {"Reservation", "TooManySeats"}
+        refused = [one for one in outcomes if isinstance(one, TooManySeats)]
+        assert {one.seats_max for one in refused} == {4}
+        # Single seats are asked for to the end, so nothing is left over.
+        assert await buyers.sale.held(7) == (await buyers.sale.seats()).count("R") == 4
+        assert await buyers.sale.findings() == []
+
+    plays(postgres, play, seats=sum(SIZES))
+
+
+def test_control_counted_beforehand_one_visitor_holds_more(
+    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If this fails, the test above proves nothing."""
+    seen = "SELECT v.seats FROM visitor_seats AS v WHERE v.user_id = held.user_id"
+    looked = f"WHERE excluded.seats + coalesce(({seen}), 0)"
+    counted = planted("reserve", "WHERE held.seats + excluded.seats", looked)
+    monkeypatch.setattr(sales, "STATEMENTS", counted)
+
+    async def play(buyers: Crowd) -> None:
+        for user in range(1, SEATS + 1):
+            await buyers.outcomes(
+                [
+                    partial(buyers.tell, "reserve", **reserve(user, *seats))
+                    for seats in asked_by_one()
+                ]
+            )
+            if await buyers.sale.held(user) > 4:
+                break
+            await buyers.sale.sql("UPDATE reservation SET expires_at = now()")
+            await buyers.sale.reservations.expire(SEATS)
+        assert {one.invariant for one in await buyers.sale.findings()} == {"B7"}
+
+    plays(postgres, play, seats=sum(SIZES))
+
+
+async def last_moments(buyers: Crowd) -> tuple[int, Outcomes]:
+    """Give reservations of two visitors up while they lapse; return how many were swept."""
+    for seat in range(1, 41):
+        await buyers.sale.reservations.reserve(1, [seat], seat % 2)
+    await buyers.sale.sql(
+        "UPDATE reservation SET expires_at = now() + reservation_id * interval '3 ms'"
+    )
+    over, swept = asyncio.Event(), []
+
+    async def sweep() -> None:
+        while not over.is_set():
+            swept.extend(await buyers.tell("expire", chunk_max=3))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(sweep())
+        outcomes = await buyers.outcomes(
+            [
+                partial(buyers.tell, "cancel", reservation_id=number, user_id=number % 2)
+                for number in range(1, 41)
+            ]
+        )
+        over.set()
+    return len(swept) + len(await buyers.sale.reservations.expire(40)), outcomes
+
+
+def test_what_lapses_while_it_is_given_up_ends_once(postgres: TestDatabase) -> None:
+    async def play(buyers: Crowd) -> None:
+        await buyers.sale.sql("UPDATE schedule SET visitor_seats_max = 20")
+        swept, outcomes = await last_moments(buyers)
+        told = words(outcomes)
+        assert set(told) <= {"cancelled", "over"}
+        # What was late for giving up is the sweeper's, at once or soon.
+        assert told["over"] <= swept == 40 - told["cancelled"]
+        ended = Counter(await buyers.sale.states("reservation"))
+        assert ended["CANCELLED"] == told["cancelled"]
+        assert await buyers.sale.seats() == "A" * 40
+        assert (await buyers.sale.held(0), await buyers.sale.held(1)) == (0, 0)
+        assert await buyers.sale.findings() == []
+
+    plays(postgres, play, seats=40)
+
+
+def test_everything_at_once_leaves_nothing_that_contradicts_itself(postgres: TestDatabase) -> None:
+    """Whoever locks in another order than the others is found here, by a deadlock."""
+
+    async def play(buyers: Crowd) -> None:
+        await buyers.sale.sql("UPDATE schedule SET visitor_seats_max = 6")
+
+        async def act(number: int) -> None:
+            random = Random(number)  # noqa: S311 - a play that can be repeated
+            store, user = buyers.store(number), number % 5
+            for _ in range(12):
+                try:
+                    seats = random.sample(range(1, 13), random.randint(1, 4))
+                    made = await store.reserve(1, seats, user)
+                except (SeatTaken, TooManySeats):
+                    await buyers.tell("expire", chunk_max=random.randint(1, 8))
+                    continue
+                held = made.reservation_id
+                await act_on(buyers, random, held, user)
+
+        outcomes = await buyers.outcomes([partial(act, number) for number in range(WIDTH)])
+        assert kinds(outcomes) == {"NoneType": WIDTH}
+        ended = Counter(await buyers.sale.states("reservation"))
+        assert set(ended) >= {"CANCELLED", "EXPIRED"}
+        assert set(await buyers.sale.states("payment")) >= {"FAILED", "REFUNDING"}
+        await buyers.sale.reservations.expire(500)
+        assert await buyers.sale.findings() == []
+
+    plays(postgres, play, seats=12)
+
+
+async def act_on(buyers: Crowd, random: Random, held: int, user: int) -> None:
+    """Let a reservation lapse, or pay for it, and perhaps give it up while that happens."""
+    fate = random.choice(["lapse", "leave", "pay", "decline", "pay and leave"])
+    if fate == "lapse":
+        await buyers.sale.lapse(held)
+        return
+    if fate == "leave":
+        await buyers.store(held).cancel(held, user)
+        return
+    asked = {**sales.begin(held, user), "at_price": False}
+    begun = await buyers.tell("begin_payment", **asked)
+    key = begun["charge_key"]
+    if fate == "decline":
+        await buyers.tell("fail_payment", charge_key=key, reason="declined")
+    else:
+        confirm = partial(buyers.tell, "confirm_payment", charge_key=key, provider_ref="ref")
+        leave = partial(buyers.store(held).cancel, held, user)
+        outcomes = await at_once([confirm, leave, confirm] if "leave" in fate else [confirm])
+        allowed = PaymentRunning, ReservationOver, ReservationState, asyncpg.Record
+        assert all(isinstance(one, allowed) for one in outcomes), outcomes
+    # So that the next ones find something free.
+    left = await at_once([partial(buyers.store(held).cancel, held, user)])
+    assert isinstance(left[0], (ReservationState, ReservationOver)), left
