@@ -139,8 +139,9 @@ def test_the_best_are_found_and_taken(postgres: TestDatabase) -> None:
             await best(database, schedule, "S", 1)
         with pytest.raises(SoldOut):
             await best(database, schedule, "R", 7)
-        with pytest.raises(GradeUnknown):
-            await best(database, schedule, "VIP", 1)
+        for grade in ("VIP", "", "R\0", "\ud800"):
+            with pytest.raises(GradeUnknown):
+                await best(database, schedule, grade, 1)
         with pytest.raises(GradeUnknown):
             await best(database, 99, "R", 1)
         with pytest.raises(TooManySeats):

@@ -22,6 +22,7 @@ from waitline.errors import Unavailable
 
 # A busy machine is no failure here.
 DEADLINE_S = 20.0
+LOOK_S = 0.02
 
 ROWS = {"R": ["ooo"], "S": ["oo"]}
 
@@ -51,9 +52,11 @@ class Worker:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    never = asyncio.Event()
     async with asyncio.timeout(DEADLINE_S):
-        while not await condition():  # noqa: ASYNC110 - the database rings no bell
-            await asyncio.sleep(0.02)
+        while not await condition():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(never.wait(), LOOK_S)
 
 
 def ids(plain: bytes) -> list[int]:
@@ -173,7 +176,11 @@ def test_who_gives_up_takes_nobody_along(postgres: TestDatabase) -> None:
         async with working(postgres.url) as (worker,):
             first = asyncio.create_task(worker.seats.snapshot(schedule))
             second = asyncio.create_task(worker.seats.snapshot(schedule))
-            await asyncio.sleep(0)
+
+            async def begun() -> bool:
+                return bool(worker.seats._kept)  # noqa: SLF001
+
+            await until(begun)
             first.cancel()
             assert ids((await second).plain) == [1, 2, 3, 4, 5]
             assert worker.statements == ["read_seats"]
@@ -325,23 +332,23 @@ def test_a_database_that_is_silent_is_covered_up_for_a_while(
     run(postgres, play)
 
 
-def test_only_schedules_that_are_asked_for_are_read(
-    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_schedules_that_are_asked_for_are_read(postgres: TestDatabase) -> None:
     async def play(postgres: TestDatabase, schedule: int) -> None:
+        other = await hall(postgres.database, ROWS)
         async with working(postgres.url) as (worker,):
             await worker.free(schedule)
+            await worker.free(other)
+            kept = worker.seats._kept  # noqa: SLF001
+            # As if the last who asked had done so a while ago.
+            kept[schedule].asked_s -= seats.ASKED_S
+            before = {one: kept[one].read_s for one in kept}
 
             async def polled() -> bool:
-                return worker.statements.count("changed_seats") >= 3
+                return kept[other].read_s > before[other] + 3 * seats.POLL_S
 
             async with background(worker.seats.run()):
                 await until(polled)
-                monkeypatch.setattr(seats, "ASKED_S", 0.0)
-                await asyncio.sleep(seats.POLL_S)
-                told = len(worker.statements)
-                await asyncio.sleep(3 * seats.POLL_S)
-                assert len(worker.statements) == told
+            assert kept[schedule].read_s == before[schedule]
 
     run(postgres, play)
 

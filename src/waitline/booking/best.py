@@ -129,6 +129,9 @@ async def _offered(
     database: Database, schedule: int, grade: str, count: int
 ) -> list[tuple[int, ...]]:
     assert 0 < count <= SEATS_MAX
+    # The database cannot even be asked for some characters, and no seat map has them.
+    if not grade.isprintable():
+        raise GradeUnknown
     rows = await database.many("free_seats", schedule_id=schedule, grade=grade, free_max=FREE_MAX)
     if not rows:
         raise GradeUnknown
