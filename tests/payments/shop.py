@@ -121,6 +121,23 @@ class Shop:
             charge: dict[str, Any] = await response.json() if response.ok else {}
             return charge
 
+    async def letter(self, key: UUID, about: str = "") -> tuple[Headers, bytes]:
+        """Wait for what the sandbox tells of a charge."""
+
+        async def is_there() -> bool:
+            return bool(self._letters(key, about))
+
+        await self.until(is_there)
+        return self._letters(key, about)[0]
+
+    def _letters(self, key: UUID, about: str) -> list[tuple[Headers, bytes]]:
+        return [one for one in self.mailbox.about(key) if about.encode() in one[1]]
+
+    async def expire(self) -> None:
+        """Let the time of reservation 1 be over, whoever pays, and its seats be on sale."""
+        await self.sale.lapse(1)
+        await self.sale.reservations.expire(1)
+
     async def settled(self) -> None:
         """Let all pauses be over, again and again, until nothing is open."""
 

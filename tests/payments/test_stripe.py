@@ -45,7 +45,7 @@ def test_a_charge_is_made_once_for_each_key() -> None:
 
 @pytest.mark.parametrize(
     ("method", "reason"),
-    [("pm_declined", "Your card was declined."), ("pm_missing", "resource_missing")],
+    [("pm_declined", "card_declined"), ("pm_missing", "resource_missing")],
 )
 def test_what_is_declined_is_not_charged(method: str, reason: str) -> None:
     async def play(_: StripeApi, provider: Stripe) -> None:

@@ -1,0 +1,214 @@
+"""What was left open is settled: charged and confirmed, or given back."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from typing_extensions import override
+
+from tests.booking.sale import PRICE
+from tests.databases import TestDatabase
+from tests.payments.shop import (
+    USER,
+    SandboxProcess,
+    Shop,
+    ledger,
+    open_shop,
+    plays,
+    sandbox_running,
+)
+from waitline.booking.checkout import Checkout
+from waitline.booking.model import (
+    PaymentRunning,
+    PaymentState,
+)
+from waitline.errors import Unavailable
+from waitline.payments.model import Charged, NotCharged
+from waitline.payments.sandbox import Sandbox
+
+Play = Callable[[Shop], Coroutine[Any, Any, None]]
+
+
+def test_a_charge_without_an_answer_is_confirmed_afterwards(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        reservation = await shop.hold(1)
+        with pytest.raises(Unavailable):
+            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
+        with pytest.raises(PaymentRunning):
+            await shop.pay(reservation)
+        with pytest.raises(PaymentRunning):
+            await shop.sale.reservations.cancel(reservation, USER)
+        # It is not looked at before its time, and neither are its seats given away.
+        assert await shop.checkout.settle() == 0
+        await shop.settled()
+        assert await shop.sale.states("payment") == ["COMPLETED"]
+        assert await shop.sale.states("reservation") == ["CONFIRMED"]
+
+    plays(postgres, sandbox, play)
+
+
+def test_a_charge_without_an_answer_goes_back_if_the_seats_are_gone(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        reservation = await shop.hold(1)
+        with pytest.raises(Unavailable):
+            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
+        await shop.expire()
+        assert await shop.sale.states("reservation") == ["EXPIRED"]
+        assert (await shop.sale.seats())[0] == "A"
+        await shop.settled()
+        assert await shop.sale.states("payment") == ["REFUNDED"]
+        assert (await shop.charge(await shop.key()))["refunded"] == 1
+
+    plays(postgres, sandbox, play)
+
+
+def test_seats_stay_as_long_as_a_payment_begun_in_time_may_take(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        reservation = await shop.hold(1)
+        with pytest.raises(Unavailable):
+            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
+        await shop.sale.sql("UPDATE reservation SET expires_at = now() - interval '1 s'")
+        assert await shop.sale.reservations.expire(10) == []
+        await shop.settled()
+        assert await shop.sale.states("reservation") == ["CONFIRMED"]
+
+    plays(postgres, sandbox, play)
+
+
+def test_whoever_hangs_up_is_charged_and_confirmed_or_neither(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        seats = range(1, 11)
+        tasks = []
+        async with asyncio.TaskGroup() as group:
+            for seat in seats:
+                reservation = await shop.hold(seat, user=seat)
+                call = shop.pay(reservation, "TIMEOUT" if seat % 2 else "CARD", user=seat)
+                tasks.append(group.create_task(call))
+
+            async def some_are_under_way() -> bool:
+                return len(await shop.sale.states("payment")) >= len(seats) // 2
+
+            await shop.until(some_are_under_way)
+            for task in tasks:
+                task.cancel()
+        await shop.settled()
+        assert set(await shop.sale.states("payment")) <= {"COMPLETED", "FAILED"}
+
+    plays(postgres, sandbox, play)
+
+
+def test_a_provider_that_is_down_is_asked_when_it_is_back(
+    postgres: TestDatabase, tmp_path: Path
+) -> None:
+    async def charged(shop: Shop) -> None:
+        with pytest.raises(Unavailable):
+            await shop.hasty.pay(await shop.hold(1), USER, PRICE, "TIMEOUT")
+
+    async def down(shop: Shop) -> None:
+        with pytest.raises(Unavailable):
+            await shop.pay(await shop.hold(2))
+        await shop.sale.sql("UPDATE payment SET look_at = now()")
+        assert await shop.checkout.settle() == 2
+        assert await shop.sale.states("payment") == ["PENDING", "PENDING"]
+
+    async def back(shop: Shop) -> None:
+        await shop.settled()
+        assert await shop.sale.states("payment") == ["COMPLETED", "FAILED"]
+        assert (await shop.checkout.pay(2, USER, PRICE, "CARD")).state is PaymentState.COMPLETED
+        await shop.balance()
+
+    kept = ledger(tmp_path)
+    with sandbox_running(*kept) as first:
+        _in_turn(postgres, first, charged, seats=2)
+    port, webhook_port = int(first.url.rpartition(":")[2]), first.webhook_port
+    _in_turn(postgres, first, down)
+    with sandbox_running(*kept, port=port, webhook_port=webhook_port) as again:
+        _in_turn(postgres, again, back)
+
+
+def _in_turn(
+    postgres: TestDatabase, sandbox: SandboxProcess, play: Play, *, seats: int = 0
+) -> None:
+    async def whole() -> None:
+        async with open_shop(postgres, sandbox, seats=seats) as shop:
+            await play(shop)
+
+    postgres.wait(whole())
+
+
+class Silent(Sandbox):
+    """A provider that knows nothing yet, and breaks on what is given back."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9", "k", "s")
+
+    @override
+    async def find(self, key: UUID) -> Charged | NotCharged | None:
+        return None
+
+    @override
+    async def refund(self, key: UUID, provider_ref: str, amount: int) -> None:
+        raise ArithmeticError(key, provider_ref, amount)
+
+
+def test_what_cannot_be_settled_is_looked_at_less_and_less_often(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        silent = Checkout(shop.sale.database, Silent(), at_price=True)
+        reservation = await shop.hold(1)
+        await shop.pay(reservation)
+        await shop.sale.reservations.cancel(reservation, USER)
+        await shop.sale.begin(await shop.hold(2), USER)
+        await shop.sale.sql("UPDATE payment SET look_at = now()")
+        pauses = []
+        for _ in range(9):
+            assert await silent.settle() == 2
+            rows = await shop.sale.sql(
+                "SELECT extract(epoch FROM look_at - now())::float8 AS pause FROM payment"
+            )
+            pauses.append(round(max(row["pause"] for row in rows), -1))
+            await shop.sale.sql("UPDATE payment SET look_at = now()")
+        assert pauses == sorted(pauses)
+        assert pauses[-1] > 500
+        # A year of looks is no number too large.
+        await shop.sale.sql("UPDATE payment SET looks = 100_000, look_at = now()")
+        assert await silent.settle() == 2
+        assert await shop.sale.states("payment") == ["REFUNDING", "PENDING"]
+        await shop.sale.sql(
+            "UPDATE payment SET looks = 0, look_at = now(), created_at = now() - interval '1 day'"
+        )
+        assert await silent.settle() == 2
+        assert await shop.sale.states("payment") == ["REFUNDING", "FAILED"]
+
+    plays(postgres, sandbox, play)
+
+
+def test_the_reconciler_runs_until_it_is_stopped(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        reservation = await shop.hold(1)
+        await shop.pay(reservation)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(shop.checkout.run())
+            await shop.sale.reservations.cancel(reservation, USER)
+
+            async def refunded() -> bool:
+                return await shop.sale.states("payment") == ["REFUNDED"]
+
+            await shop.until(refunded)
+            task.cancel()
+
+    plays(postgres, sandbox, play)

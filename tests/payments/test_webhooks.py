@@ -1,0 +1,158 @@
+"""What the provider tells of its own accord: early, late, twice, forged."""
+
+import pytest
+
+from tests.booking.sale import PRICE
+from tests.databases import TestDatabase
+from tests.payments.shop import (
+    USER,
+    SandboxProcess,
+    Shop,
+    new_key,
+    plays,
+)
+from waitline.booking.model import (
+    Declined,
+    PaymentState,
+)
+from waitline.errors import Unavailable
+from waitline.payments.model import WebhookForged
+
+
+def test_messages_may_come_twice(postgres: TestDatabase, sandbox: SandboxProcess) -> None:
+    async def play(shop: Shop) -> None:
+        await shop.pay(await shop.hold(1), "DUPLICATE_WEBHOOK")
+        key = await shop.key()
+
+        async def both_are_there() -> bool:
+            return len(shop.mailbox.about(key)) == 2
+
+        await shop.until(both_are_there)
+        for letter in shop.mailbox.about(key) * 2:
+            await shop.checkout.webhook(*letter)
+        assert await shop.sale.states("payment") == ["COMPLETED"]
+        assert len(await shop.sale.sql("SELECT FROM outbox")) == 1
+
+    plays(postgres, sandbox, play)
+
+
+@pytest.mark.parametrize("method", ["WEBHOOK_FIRST", "WEBHOOK_FIRST+TIMEOUT"])
+def test_a_message_may_come_before_the_answer(
+    postgres: TestDatabase, sandbox: SandboxProcess, method: str
+) -> None:
+    async def play(shop: Shop) -> None:
+        states: list[str] = []
+
+        async def read(headers: dict[str, str], body: bytes) -> None:
+            await shop.checkout.webhook(headers, body)
+            states.extend(await shop.sale.states("payment"))
+
+        shop.mailbox.read = read
+        reservation = await shop.hold(1)
+        if "TIMEOUT" in method:
+            with pytest.raises(Unavailable):
+                await shop.hasty.pay(reservation, USER, PRICE, method)
+        else:
+            assert (await shop.pay(reservation, method)).state is PaymentState.COMPLETED
+        assert states == ["COMPLETED"]
+        assert len(await shop.sale.sql("SELECT FROM outbox")) == 1
+
+    plays(postgres, sandbox, play)
+
+
+def test_a_declined_payment_may_be_told_first_by_a_message(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        shop.mailbox.read = shop.checkout.webhook
+        with pytest.raises(Declined):
+            await shop.pay(await shop.hold(1), "DECLINE+WEBHOOK_FIRST")
+        assert await shop.sale.states("payment") == ["FAILED"]
+
+    plays(postgres, sandbox, play)
+
+
+def test_a_message_that_comes_after_the_seats_are_gone_leads_to_a_refund(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        reservation = await shop.hold(1)
+        with pytest.raises(Unavailable):
+            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT+LATE_WEBHOOK")
+        await shop.expire()
+        letter = await shop.letter(await shop.key())
+        await shop.checkout.webhook(*letter)
+        assert await shop.sale.states("payment") == ["REFUNDING"]
+        # Nothing need come due: a refund is begun at once.
+        assert await shop.checkout.settle() == 1
+        assert await shop.sale.states("payment") == ["REFUNDED"]
+        await shop.checkout.webhook(*letter)
+        assert await shop.sale.states("payment") == ["REFUNDED"]
+
+    plays(postgres, sandbox, play)
+
+
+def test_a_charge_that_comes_to_light_after_it_was_given_up_goes_back(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    """The attempt was taken for failed, and another has been paid since."""
+
+    async def play(shop: Shop) -> None:
+        reservation = await shop.hold(1)
+        with pytest.raises(Unavailable):
+            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
+        key = await shop.key()
+        await shop.sale.database.one("fail_payment", charge_key=key, reason="given up")
+        assert (await shop.pay(reservation)).state is PaymentState.COMPLETED
+        await shop.checkout.webhook(*await shop.letter(key))
+        assert await shop.sale.states("payment") == ["REFUNDING", "COMPLETED"]
+
+    plays(postgres, sandbox, play)
+
+
+def test_the_message_of_a_refund_ends_it(postgres: TestDatabase, sandbox: SandboxProcess) -> None:
+    async def play(shop: Shop) -> None:
+        reservation = await shop.hold(1)
+        await shop.pay(reservation)
+        await shop.sale.reservations.cancel(reservation, USER)
+        key = await shop.key()
+        charge = await shop.charge(key)
+        await shop.provider.refund(key, charge["ref"], PRICE)
+        await shop.checkout.webhook(*await shop.letter(key, "REFUNDED"))
+        assert await shop.sale.states("payment") == ["REFUNDED"]
+
+    plays(postgres, sandbox, play)
+
+
+def test_a_message_about_somebody_elses_charge_changes_nothing(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        key = new_key()
+        for method in ("CARD", "DECLINE"):
+            key = new_key()
+            await shop.provider.charge(key, PRICE, method)
+            await shop.checkout.webhook(*await shop.letter(key))
+        assert await shop.sale.states("payment") == []
+
+    plays(postgres, sandbox, play)
+
+
+def test_forged_and_changed_messages_are_refused(
+    postgres: TestDatabase, sandbox: SandboxProcess
+) -> None:
+    async def play(shop: Shop) -> None:
+        reservation = await shop.hold(1)
+        with pytest.raises(Unavailable):
+            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT+DECLINE")
+        headers, body = await shop.letter(await shop.key())
+        forged = body.replace(b"DECLINED", b"CHARGED")
+        assert forged != body
+        for attempt in (({}, forged), (headers, forged), (headers, b"")):
+            with pytest.raises(WebhookForged):
+                await shop.checkout.webhook(*attempt)
+        assert await shop.sale.states("payment") == ["PENDING"]
+        await shop.checkout.webhook(headers, body)
+        assert await shop.sale.states("payment") == ["FAILED"]
+
+    plays(postgres, sandbox, play)
