@@ -136,6 +136,10 @@ class Database:
                     answer = [row async for row in answer] if isasyncgen(answer) else await answer
         except asyncpg.UniqueViolationError as error:
             raise Duplicate(error.detail or str(error)) from None
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
+            raise Misconfigured(
+                f"the database has other tables than it should ({error}): run `waitline migrate`"
+            ) from None
         except _SILENCE as error:
             # Of these, it is a value of ours that does not fit the statement.
             if isinstance(error, ValueError):

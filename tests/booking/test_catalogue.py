@@ -259,3 +259,16 @@ def test_errors_are_one_line(run: Run, words: list[str], told: str) -> None:
     code, out, err = run(*words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert told in err
+
+
+def test_a_database_without_tables_is_told(
+    postgres: TestDatabase, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.wait(postgres.sql("CREATE DATABASE bare"))
+    try:
+        monkeypatch.setenv("WAITLINE_DATABASE_URL", postgres.url.replace("/waitline?", "/bare?"))
+        code, _, err = run("list")
+    finally:
+        postgres.wait(postgres.sql("DROP DATABASE bare"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "waitline migrate" in err

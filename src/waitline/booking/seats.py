@@ -40,7 +40,7 @@ SCHEDULES_MAX = 256
 """Schedules that a worker keeps; the one not asked for longest goes first."""
 
 SEATS_MAX = 300_000
-"""Seats that a worker keeps, of all schedules together: some 600 bytes each. The schedule asked for
+"""Seats that a worker keeps, of all schedules together: some 700 bytes each. The schedule asked for
 last stays, however many it has."""
 
 SMALL_MAX = 64
