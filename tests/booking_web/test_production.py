@@ -35,7 +35,7 @@ def test_the_whole_way(show: Show) -> None:
     assert buyer.reservation(reservation).json()["status"] == "CONFIRMED"
     assert succeeded(buyer.payment(payment["paymentId"])) == payment
     # It has left the waiting room, and may still give back what it has.
-    until(lambda: buyer.standing().status_code == 401, SOON_S, "the slot is free")
+    until(lambda: buyer.standing().status_code == 404, SOON_S, "the slot is free")
     refused(buyer.reserve(show.seats[1]), 401, "Q003")
     assert succeeded(buyer.cancel(reservation))["refund"] is True
 

@@ -1,0 +1,93 @@
+"""Health and metrics of the booking service."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.booking_web.office import Buyer, Office, refused, succeeded
+from tests.processes import until
+from tests.web.stack import SOON_S
+
+
+def test_everything_is_up(trial: Office) -> None:
+    assert succeeded(trial.get("/api/v1/health")) == {
+        "status": "UP", "redis": "UP", "database": "UP", "kafka": "NOT_USED",
+    }  # fmt: skip
+    for path in ("/actuator/health", "/actuator/health/readiness"):
+        body = trial.get(path).json()
+        assert body["status"] == "UP"
+        assert {name: one["status"] for name, one in body["components"].items()} == {
+            "redis": "UP", "database": "UP",
+        }  # fmt: skip
+    assert trial.get("/actuator/health/liveness").json() == {"status": "UP"}
+    assert trial.get("/actuator/info").json()["status"] == "UP"
+
+
+@contextmanager
+def halted_database(office: Office) -> Iterator[None]:
+    """Let the database hang, with all that serve its connections."""
+    noted = office.queue.data_dir / "postgres" / "data" / "postmaster.pid"
+    leader = int(noted.read_text("ascii").split()[0])
+    children = Path(f"/proc/{leader}/task/{leader}/children").read_text("ascii").split()
+    everybody = [leader, *map(int, children)]
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in reversed(everybody):
+            os.kill(pid, signal.SIGCONT)
+        until(lambda: _ready(office), SOON_S, "the database answers again")
+
+
+def _ready(office: Office) -> bool:
+    return office.get("/actuator/health/readiness").status_code == 200
+
+
+def test_a_database_that_hangs(buyer: Buyer) -> None:
+    office = buyer.office
+    with halted_database(office):
+        response = office.get("/actuator/health/readiness")
+        assert response.status_code == 503
+        assert response.json()["components"] == {
+            "redis": {"status": "UP"}, "database": {"status": "DOWN"},
+        }  # fmt: skip
+        told = succeeded(office.get("/api/v1/health"))
+        assert (told["status"], told["redis"], told["database"]) == ("DOWN", "UP", "DOWN")
+        assert office.get("/actuator/health/liveness").status_code == 200
+        for answer in (
+            buyer.reserve(buyer.show.seats[0]),
+            buyer.reserve(buyer.show.seats[0], **{"Idempotency-Key": "k"}),
+            office.get("/api/v1/concerts"),
+        ):
+            refused(answer, 503, "E003")
+            assert int(answer.headers["retry-after"]) >= 1
+        assert office.metrics()
+    # What hung may have been carried out after all; nobody else may have been sold the seat.
+    assert buyer.reserve(buyer.show.seats[1], **{"Idempotency-Key": "l"}).status_code == 201
+
+
+def test_metrics(buyer: Buyer) -> None:
+    office = buyer.office
+    assert buyer.seats().status_code == 200
+    buyer.reserved(buyer.show.seats[0])
+    wanted = [
+        r'http_server_requests_seconds_count\{.*method="POST".*status="201".*uri="/api/v1/reservations"',
+        r'http_server_requests_seconds_bucket\{.*uri="/api/v1/schedules/\{scheduleId\}/seats"',
+        r'database_statement_duration_seconds_count\{.*service="booking",statement="reserve"\}',
+        r"database_pool_size\{.*\} [1-9]",
+        r"database_pool_in_use\{.*\} \d",
+        r"database_pool_waiting\{.*\} \d",
+        r"process_cpu_seconds_total\{",
+        r"process_resident_memory_bytes\{",
+        r"event_loop_lag_seconds\{",
+    ]
+    until(
+        lambda: all(re.search(line, office.metrics()) for line in wanted),
+        SOON_S,
+        "every metric is there",
+    )
+    assert str(buyer.user) not in office.metrics()

@@ -1,0 +1,160 @@
+"""/openapi.json tells the truth: what it says is what clients get, whatever they send."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.booking_web.office import Buyer, Office
+
+INIT = ("post", "/api/admin/test-data/init")
+
+CALLS = {
+    ("get", "/api/v1/concerts"),
+    ("get", "/api/v1/concerts/{concertId}"),
+    ("get", "/api/v1/concerts/{concertId}/schedules"),
+    ("get", "/api/v1/schedules/{scheduleId}/seats"),
+    ("post", "/api/v1/reservations"),
+    ("get", "/api/v1/reservations/{reservationId}"),
+    ("delete", "/api/v1/reservations/{reservationId}"),
+    ("post", "/api/v1/payments"),
+    ("post", "/api/v1/payments/webhook"),
+    ("get", "/api/v1/payments/{paymentId}"),
+    INIT,
+    ("post", "/api/v1/operator/concerts"),
+    ("get", "/api/v1/operator/concerts"),
+    ("post", "/api/v1/operator/concerts/{concertId}/schedules"),
+    ("get", "/api/v1/operator/concerts/{concertId}/schedules"),
+    ("post", "/api/v1/operator/schedules/{scheduleId}/seats"),
+    ("get", "/api/v1/health"),
+    ("get", "/actuator/health"),
+    ("get", "/actuator/health/liveness"),
+    ("get", "/actuator/health/readiness"),
+    ("get", "/actuator/info"),
+    ("get", "/actuator/prometheus"),
+}
+
+# Where nothing is asked for, nothing can be wrong.
+ASKING_NOTHING = {
+    ("get", "/api/v1/concerts"),
+    ("get", "/api/v1/operator/concerts"),
+    ("post", "/api/v1/payments/webhook"),
+}
+
+CHECKS: list[Callable[..., Any]] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+# The test data would take half a second each time; it has tests of its own.
+ASKED = [
+    pytest.param(method, path, wanted, id=f"{method}-{path}-{wanted.value}")
+    for method, path in sorted(CALLS - {INIT})
+    for wanted in GenerationMode
+    if wanted is GenerationMode.POSITIVE
+    or (
+        (method, path) not in ASKING_NOTHING
+        and path.startswith("/api/v1/")
+        and "health" not in path
+    )
+]
+
+
+@pytest.fixture(scope="session")
+def described(trial: Office) -> BaseSchema:
+    return schemathesis.openapi.from_url(f"{trial.url}/openapi.json")
+
+
+@pytest.fixture(scope="session")
+def insider(trial: Office) -> Buyer:
+    """Somebody inside, so that more than the token is looked at."""
+    return trial.show(seatsPerUser=100).buyer()
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside"])
+@pytest.mark.parametrize(("method", "path", "wanted"), ASKED)
+def test_what_it_says_is_so(
+    described: BaseSchema,
+    insider: Buyer,
+    method: str,
+    path: str,
+    wanted: GenerationMode,
+    *,
+    inside: bool,
+) -> None:
+    call = described[path][method]
+    headers = {**insider.office.operator, **(insider.headers if inside else {})}
+
+    @settings(
+        max_examples=13,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=call.as_strategy(generation_mode=wanted))
+    def told(case: Any) -> None:  # noqa: ANN401 - generic over schemas
+        if inside and "scheduleId" in case.path_parameters and wanted is GenerationMode.POSITIVE:
+            case.path_parameters["scheduleId"] = insider.show.schedule
+        if inside and isinstance(case.body, dict) and "scheduleId" in case.body:
+            case.body["scheduleId"] = insider.show.schedule
+        case.call_and_validate(checks=CHECKS, headers=headers)
+
+    told()
+
+
+@pytest.fixture(scope="session")
+def document(trial: Office) -> Any:  # noqa: ANN401 - JSON
+    return httpx.get(f"{trial.url}/openapi.json").json()
+
+
+def test_it_is_of_version_3_1_and_valid(described: BaseSchema, document: Any) -> None:  # noqa: ANN401
+    assert document["openapi"].startswith("3.1")
+    described.validate()
+
+
+def test_every_call_is_in_it(document: Any) -> None:  # noqa: ANN401 - JSON
+    found = {(method, path) for path, calls in document["paths"].items() for method in calls}
+    assert found == CALLS
+
+
+def test_every_reference_leads_somewhere(document: Any) -> None:  # noqa: ANN401 - JSON
+    def references(part: object) -> set[str]:
+        if isinstance(part, dict):
+            inner = {ref for value in part.values() for ref in references(value)}
+            return inner | ({part["$ref"]} if "$ref" in part else set())
+        if isinstance(part, list):
+            return {ref for value in part for ref in references(value)}
+        return set()
+
+    found = references(document)
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert found
+    assert found <= known
+
+
+def test_operators_calls_say_that_they_need_a_key(document: Any) -> None:  # noqa: ANN401 - JSON
+    schemes = set(document["components"]["securitySchemes"])
+    for path, calls in document["paths"].items():
+        for call in calls.values():
+            named = {name for choice in call.get("security", ()) for name in choice}
+            assert named == (schemes if path.startswith("/api/v1/operator/") else set()), path
+
+
+def test_the_page_that_shows_it(trial: Office) -> None:
+    assert "swagger-ui" in trial.get("/docs").text
+    assert trial.get("/pages/docs.js").status_code == 200

@@ -1,0 +1,181 @@
+"""/api/v1/operator: put concerts, schedules and seats on sale."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.booking_web.office import Office, Show, refused, succeeded
+from tests.booking_web.test_catalogue import NO_NUMBERS, NOBODYS
+from tests.web.stack import ENGLISH, JSON_TYPE
+
+CSV = {"Content-Type": "text/csv"}
+HEADER = "section,row,seat,grade,price\n"
+
+CALLS = [
+    pytest.param("POST", "concerts", id="create-concert"),
+    pytest.param("GET", "concerts", id="concerts"),
+    pytest.param("POST", "concerts/1/schedules", id="create-schedule"),
+    pytest.param("GET", "concerts/1/schedules", id="schedules"),
+    pytest.param("POST", "schedules/1/seats", id="import-seats"),
+]
+
+
+def call(office: Office, method: str, path: str, body: object = None) -> httpx.Response:
+    url = f"/api/v1/operator/{path}"
+    # In ASCII, so that half a character can be sent.
+    content = None if body is None else json.dumps(body)
+    headers = {**office.operator, **JSON_TYPE}
+    return office.client.request(method, url, content=content, headers=headers)
+
+
+def put(office: Office, schedule: object, text: str | bytes, **headers: str) -> httpx.Response:
+    return office.client.post(
+        f"/api/v1/operator/schedules/{schedule}/seats",
+        content=text,
+        headers={**office.operator, **CSV, **headers},
+    )
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_only_operators(trial: Office, method: str, path: str) -> None:
+    url = f"/api/v1/operator/{path}"
+    refused(trial.client.request(method, url), 401, "C002")
+    wrong = {"X-Operator-Key": "wrong"}
+    refused(trial.client.request(method, url, headers=wrong), 403, "C003")
+
+
+def test_a_map_of_any_size_is_not_read_without_the_key(trial: Office) -> None:
+    response = trial.client.post(
+        "/api/v1/operator/schedules/1/seats", content=b"x" * 100_000, headers=CSV
+    )
+    refused(response, 401, "C002")
+
+
+def test_from_concert_to_seats(trial: Office) -> None:
+    asked = {"title": "밤의 콘서트", "venue": "올림픽홀", "queue": "night 1"}
+    concert = succeeded(call(trial, "POST", "concerts", asked), 201)
+    number = concert["concertId"]
+    assert concert == {"concertId": number, **asked}
+    assert succeeded(call(trial, "GET", "concerts"))["concerts"][0] == concert
+
+    path = f"concerts/{number}/schedules"
+    body = {"startsAt": "2031-12-24T20:00:00+09:00", "seatsPerUser": 2}
+    schedule = succeeded(call(trial, "POST", path, body), 201)
+    assert schedule == {
+        "scheduleId": schedule["scheduleId"],
+        "concertId": number,
+        "queue": "night 1",
+        "startsAt": "2031-12-24T11:00:00.000Z",
+        "seatsPerUser": 2,
+    }
+    assert succeeded(call(trial, "GET", path))["schedules"] == [schedule]
+
+    text = HEADER + "Floor,A,A-1,VIP,150000\nFloor,A,A-2,VIP,150000\n"
+    response = put(trial, schedule["scheduleId"], text)
+    assert succeeded(response, 201) == {"scheduleId": schedule["scheduleId"], "seats": 2}
+    again = refused(put(trial, schedule["scheduleId"], text), 400, "C001")
+    assert "already" in again["detail"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"title": ""},
+        {"title": "  "},
+        {"title": "x" * 201},
+        {"title": "a\0b"},
+        {"title": "\ud800"},
+        {"title": 5},
+        {"title": None},
+        {"venue": "x" * 201},
+        {"venue": None},
+        {"queue": ""},
+        {"queue": "가" * 43},
+        {"queue": "a\nb"},
+        {"unheardOf": 1},
+    ],
+    ids=repr,
+)
+def test_a_bad_concert(trial: Office, wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    asked = {"title": "t", "queue": "q"} | wrong
+    body = refused(call(trial, "POST", "concerts", asked), 400, "C001")
+    assert body["detail"].startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"startsAt": "2030-01-01T00:00:00"},
+        {"startsAt": "soon"},
+        {"startsAt": "0001-01-01T00:00:00+14:00"},
+        {"startsAt": "9999-12-31T23:59:59-14:00"},
+        {"startsAt": 1e300},
+        {"startsAt": None},
+        {"seatsPerUser": 0},
+        {"seatsPerUser": 101},
+        {"seatsPerUser": "4"},
+        {"seatsPerUser": True},
+        {"seatsPerUser": 2**70},
+        {"unheardOf": 1},
+    ],
+    ids=repr,
+)
+def test_a_bad_schedule(trial: Office, show: Show, wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    asked = {"startsAt": "2030-01-01T00:00:00Z"} | wrong
+    body = refused(call(trial, "POST", f"concerts/{show.concert}/schedules", asked), 400, "C001")
+    assert body["detail"].startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("number", NOBODYS)
+def test_numbers_of_nothing(trial: Office, number: str) -> None:
+    asked = {"startsAt": "2030-01-01T00:00:00Z"}
+    refused(call(trial, "POST", f"concerts/{number}/schedules", asked), 404, "B007")
+    refused(call(trial, "GET", f"concerts/{number}/schedules"), 404, "B007")
+    refused(put(trial, number, HEADER + "F,A,1,VIP,1\n"), 404, "B008")
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+def test_no_numbers(trial: Office, number: str) -> None:
+    asked = {"startsAt": "2030-01-01T00:00:00Z"}
+    refused(call(trial, "POST", f"concerts/{number}/schedules", asked), 400, "C001")
+    refused(put(trial, number, HEADER + "F,A,1,VIP,1\n"), 400, "C001")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param(b"", "line 1", id="empty"),
+        pytest.param(HEADER, "line 2", id="no-seats"),
+        pytest.param(HEADER + "F,A,1,VIP,cheap\nF,A,2,VIP,-1\n", "line 3", id="prices"),
+        pytest.param(HEADER + "F,A,1,VIP,1\nF,A,1,VIP,1\n", "line 3", id="twice"),
+        pytest.param(HEADER + "F,A,1,V\0P,1\n", "line 2", id="nul"),
+        pytest.param(HEADER.encode() + b"F,A,\xff,VIP,1\n", "UTF-8", id="not-utf-8"),
+        pytest.param(HEADER + "x" * 2_000, "line 2", id="long-line"),
+        pytest.param(HEADER + '"', "line 2", id="open-quotation"),
+        pytest.param("section,row\n", "line 1", id="columns"),
+    ],
+)
+def test_a_bad_map(trial: Office, show: Show, text: str | bytes, told: str) -> None:
+    response = put(trial, show.schedule, text, **ENGLISH)
+    assert told in refused(response, 400, "C001")["detail"]
+    assert len(show.states()) == len(show.seats)
+
+
+def test_a_map_that_is_not_declared_to_be_one(trial: Office, show: Show) -> None:
+    response = put(trial, show.schedule, HEADER, **JSON_TYPE)
+    assert "Content-Type" in refused(response, 400, "C001")["detail"]
+
+
+def test_a_map_larger_than_any(trial: Office, show: Show) -> None:
+    refused(put(trial, show.schedule, b"x" * (16 * 1024**2 + 1)), 413, "C001")
+
+
+def test_a_large_map(trial: Office, show: Show) -> None:
+    text = HEADER + "".join(
+        f"Balcony,{row},{row}/{seat},A,20000\n" for row in range(100) for seat in range(100)
+    )
+    assert succeeded(put(trial, show.schedule, text), 201)["seats"] == 10_000
