@@ -12,11 +12,10 @@ import pytest
 from tests.databases import TestDatabase
 from tests.processes import free_port
 from waitline import cli
-from waitline.booking import migrations
-from waitline.booking.migrations import migrate
+from waitline.booking.migrations import migrate, steps
 from waitline.errors import Misconfigured, Unavailable
 
-SQL = Path(migrations.__file__).parent
+SQL = Path(steps.__file__).parent
 
 # Every step, the first first.
 STEPS = sorted(path.name[:4] for path in SQL.glob("0*.sql"))
@@ -89,12 +88,12 @@ def test_a_step_that_fails_leaves_nothing(fresh: str) -> None:
 def test_whoever_holds_the_tables_holds_it_up_for_a_while_only(
     fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrations, "LOCK_S", 0.05)
+    monkeypatch.setattr(steps, "LOCK_S", 0.05)
 
     async def meanwhile() -> None:
         holder = await asyncpg.connect(fresh)
         try:
-            await holder.fetch(f"SELECT pg_advisory_lock({migrations._LOCK})")  # noqa: SLF001 - what is waited for
+            await holder.fetch(f"SELECT pg_advisory_lock({steps._LOCK})")  # noqa: SLF001 - what is waited for
             with pytest.raises(Unavailable, match="nothing was changed"):
                 await migrate(fresh)
         finally:

@@ -5,6 +5,7 @@ import asyncio
 from rich.console import Console
 
 from waitline import settings as chosen
+from waitline.booking.migrations import migrate as bring_up_to_date
 from waitline.cli import options
 
 
@@ -16,9 +17,6 @@ def migrate(
 
     All steps that are due, or none. The older version may go on serving meanwhile.
     """
-    # Here, because what it needs takes longer to import than most commands take in all.
-    from waitline.booking.migrations import migrate as bring_up_to_date  # noqa: PLC0415
-
     settings = chosen.read(data_dir=data_dir, database_url=database_url)
     applied = asyncio.run(bring_up_to_date(settings.database_address()))
     console = Console(highlight=False)

@@ -11,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
+from waitline.booking import demo
+from waitline.booking.migrations import migrate
 from waitline.cli import options
 from waitline.cli.supervisor import Part, Supervisor
+from waitline.database import Database
 from waitline.embedded import Postgres, Valkey
 
 WEBHOOK_PATH = "/api/v1/payments/webhook"
@@ -121,11 +124,6 @@ def _with_servers(supervisor: Supervisor, settings: chosen.Settings) -> chosen.S
 
 async def _furnish(settings: chosen.Settings) -> None:
     """Make the tables; for a trial, put something on sale."""
-    # Here, because what they need takes longer to import than most commands take in all.
-    from waitline.booking import demo  # noqa: PLC0415
-    from waitline.booking.migrations import migrate  # noqa: PLC0415
-    from waitline.database import Database  # noqa: PLC0415
-
     await migrate(settings.database_address())
     if settings.mode == "trial":
         database = Database(settings.database_address(), "waitline.booking")

@@ -2,38 +2,11 @@
 
 Each step only goes forward, and each may be applied while the older version still serves.
 
+steps.py   applies what is due
 versions/  what Alembic reads: names the steps and their order
 *.sql      the steps
 env.py     runs them, all in one transaction
 """
-
-from importlib.resources import files
-
-import asyncpg
-from alembic import command, op
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.util import await_only
-
-from waitline.errors import Misconfigured, Unavailable
-
-CONNECT_S = 5.0
-"""How long the database may take to let us in."""
-
-LOCK_S = 10.0
-"""How long a step may wait for a lock. All that comes to the table meanwhile waits behind it, so a
-sale would stand still for as long."""
-
-STATEMENT_S = 300.0
-"""How long one statement of a step may take: filling a new column of a big table takes minutes."""
-
-_LOCK = 0x77616974
-"""Of those who migrate at once, one does, and the others find it done. Any number that nobody else
-locks in this database."""
 
 
 async def migrate(url: str) -> list[str]:
@@ -49,64 +22,8 @@ async def migrate(url: str) -> list[str]:
         Misconfigured: The database lets us not in, or has steps that this version does not know.
         Unavailable: It does not answer, or others have the tables; nothing was changed.
     """
+    # Here, because Alembic takes longer to import than most commands take in all, and every process
+    # of ours is started by a command.
+    from waitline.booking.migrations.steps import applied  # noqa: PLC0415
 
-    async def connect() -> asyncpg.Connection:
-        limits = {
-            "lock_timeout": f"{LOCK_S * 1000:.0f}",
-            "statement_timeout": f"{STATEMENT_S * 1000:.0f}",
-        }
-        return await asyncpg.connect(url, timeout=CONNECT_S, server_settings=limits)
-
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
-    try:
-        async with engine.begin() as connection:
-            return await connection.run_sync(_upgraded)
-    except (DBAPIError, asyncpg.PostgresError, OSError, TimeoutError) as error:
-        # The first wraps one of the others, where something did not go straight to the driver.
-        cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
-        raise _refusal(cause or error) from None
-    finally:
-        await engine.dispose()
-
-
-def _refusal(error: BaseException) -> BaseException:
-    """Return what the driver's error means to an operator; a bug stays as it is."""
-    match error:
-        case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
-            return Misconfigured(f"the database does not let us in: {error}")
-        case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
-            return Unavailable(f"others have the tables, nothing was changed: {error}")
-        case (
-            OSError()
-            | TimeoutError()
-            | asyncpg.PostgresConnectionError()
-            | asyncpg.OperatorInterventionError()
-            | asyncpg.InsufficientResourcesError()
-        ):
-            return Unavailable(f"the database does not answer: {str(error) or 'not in time'}")
-        case _:
-            return error
-
-
-def _upgraded(connection: Connection) -> list[str]:
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-    config = Config()
-    config.set_main_option("script_location", str(files("waitline.booking") / "migrations"))
-    config.attributes["connection"] = connection
-    known = [step.revision for step in ScriptDirectory.from_config(config).walk_revisions()][::-1]
-    before = MigrationContext.configure(connection).get_current_revision()
-    if before is not None and before not in known:
-        raise Misconfigured(
-            f"the database is at step {before}, which this version of waitline does not know: "
-            "install the newer version that made it"
-        )
-    command.upgrade(config, "head")
-    return known[known.index(before) + 1 :] if before else known
-
-
-def run_file(name: str) -> None:
-    """Run one SQL file of this folder, for the step that names it."""
-    text = (files("waitline.booking") / "migrations" / name).read_text("utf-8")
-    driver = op.get_bind().connection.dbapi_connection.driver_connection  # type: ignore[union-attr]
-    # Several statements in one text are what only the driver itself takes.
-    await_only(driver.execute(text))
+    return await applied(url)

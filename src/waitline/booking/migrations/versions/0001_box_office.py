@@ -1,6 +1,6 @@
 """The box office's tables."""
 
-from waitline.booking.migrations import run_file
+from waitline.booking.migrations.steps import run_file
 
 revision = "0001"
 down_revision = None
