@@ -13,7 +13,6 @@ from waitline.booking.catalogue import Catalogue
 from waitline.booking.checkout import Checkout
 from waitline.booking.seats import Seats
 from waitline.booking.store import Reservations
-from waitline.booking.sweeper import Sweeper
 from waitline.clock import SystemClock
 from waitline.database import Database
 from waitline.errors import Misconfigured
@@ -59,9 +58,7 @@ class BookingWorker(ServiceWorker):
     @override
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[HotPath]:
-        settings, clock = self._settings, SystemClock()
-        trusting = settings.mode == "trial"
-        tallies = Tallies()
+        settings, clock, tallies = self._settings, SystemClock(), Tallies()
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         async with AsyncExitStack() as stack:
             stack.callback(tallies.flush)
@@ -75,65 +72,56 @@ class BookingWorker(ServiceWorker):
             stack.push_async_callback(provider.close)
             tallies.watch(partial(_look_at_pool, database))
 
-            catalogue, seats = Catalogue(database), Seats(database)
-            reservations = Reservations(database, settings.hold_s)
-            checkout = Checkout(database, provider, at_price=not trusting)
-            doorman = Doorman.of(settings, keys, store, clock)
-            idempotency = Idempotency(database, clock)
+            trusting = settings.mode == "trial"
             calls = BookingCalls(
                 database=database,
-                catalogue=catalogue,
-                seats=seats,
-                reservations=reservations,
-                checkout=checkout,
-                doorman=doorman,
-                idempotency=idempotency,
+                catalogue=Catalogue(database),
+                seats=Seats(database),
+                reservations=Reservations(database, settings.hold_s),
+                checkout=Checkout(database, provider, at_price=not trusting),
+                doorman=Doorman.of(settings, keys, store, clock),
+                idempotency=Idempotency(database, clock),
                 trusting=trusting,
             )
-            probes = {
-                "redis": Probe(partial(store.command, "PING")),
-                "database": Probe(partial(database.one, "ping")),
-            }
-            exposition = Exposition(
-                tallies,
-                settings.booking_metrics_dir,
-                _nothing_more,
-                service="booking",
-                instance=settings.instance,
-            )
-            routers = (
-                calls.router(),
-                OperatorCalls(catalogue, Operators(self._operator_key)).router(),
-                Health(probes, exposition).router(),
-                pages.docs_router(),
-            )
             jobs = (
-                doorman.run(),
-                seats.run(),
-                Sweeper(reservations).run(),
-                checkout.run(),
+                *calls.jobs(),
                 Relay(database, store).run(),
-                idempotency.run(),
                 tallies.keep(),
                 keys.keep(clock),
             )
+            routers = (
+                calls.router(),
+                OperatorCalls(calls.catalogue, Operators(self._operator_key)).router(),
+                self._health(database, store, tallies).router(),
+                pages.docs_router(),
+            )
+            document = partial(openapi.document, trial=trusting)
             async with asyncio.TaskGroup() as running:
                 tasks = [running.create_task(job) for job in jobs]
                 yield HotPath(
                     exact=calls.routes(),
                     surrounded=[calls.seats_of],
-                    rest=framework(
-                        "Waitline booking service",
-                        routers,
-                        partial(openapi.document, trial=trusting),
-                        clock,
-                    ),
+                    rest=framework("Waitline booking service", routers, document, clock),
                     tallies=tallies,
                     clock=clock,
                     roomy=ROOMY,
                 )
                 for task in tasks:
                     task.cancel()
+
+    def _health(self, database: Database, store: Valkey, tallies: Tallies) -> Health:
+        probes = {
+            "redis": Probe(partial(store.command, "PING")),
+            "database": Probe(partial(database.one, "ping")),
+        }
+        exposition = Exposition(
+            tallies,
+            self._settings.booking_metrics_dir,
+            _nothing_more,
+            service="booking",
+            instance=self._settings.instance,
+        )
+        return Health(probes, exposition)
 
 
 def provided(settings: Settings) -> Provider:

@@ -7,9 +7,10 @@ stands.
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter
@@ -30,6 +31,7 @@ from waitline.booking.model import (
 )
 from waitline.booking.seats import Seats
 from waitline.booking.store import Reservations
+from waitline.booking.sweeper import Sweeper
 from waitline.database import Database
 from waitline.ids import VisitorId
 from waitline.web import texts
@@ -124,7 +126,7 @@ class BookingCalls:
         trusting: bool,
     ) -> None:
         self._database = database
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._seats = seats
         self._reservations = reservations
         self._checkout = checkout
@@ -133,6 +135,16 @@ class BookingCalls:
         self._trusting = trusting
         self._dice = random.Random()  # noqa: S311 - parts a crowd
         self.seats_of = Surrounded(SEATS_PATH, in_task(self.seats), alone=True)
+
+    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what must run while the calls are answered."""
+        return [
+            self._doorman.run(),
+            self._seats.run(),
+            Sweeper(self._reservations).run(),
+            self._checkout.run(),
+            self._idempotency.run(),
+        ]
 
     def routes(self) -> Mapping[str, Mapping[str, Handler]]:
         """Return the handlers of the hot calls with a fixed path, by path and method."""
@@ -159,17 +171,17 @@ class BookingCalls:
 
     async def concerts(self, request: Request) -> Answer:
         """List the concerts."""
-        shown = [ConcertShown.of(one) for one in await self._catalogue.concerts()]
+        shown = [ConcertShown.of(one) for one in await self.catalogue.concerts()]
         return success(request, texts.CONCERTS, Concerts(shown))
 
     async def concert(self, request: Request, concert: str) -> Answer:
         """Show a concert."""
-        found = await self._catalogue.concert(number("concertId", concert))
+        found = await self.catalogue.concert(number("concertId", concert))
         return success(request, texts.CONCERT, ConcertShown.of(found))
 
     async def schedules(self, request: Request, concert: str) -> Answer:
         """List the schedules of a concert."""
-        found = await self._catalogue.schedules(number("concertId", concert))
+        found = await self.catalogue.schedules(number("concertId", concert))
         shown = Schedules([ScheduleShown.of(one) for one in found])
         return success(request, texts.SCHEDULES, shown)
 
@@ -181,7 +193,7 @@ class BookingCalls:
         schedule = number("scheduleId", name)
         wanted = self._view(request)
         user, token = user_of(request), needed_token(request)
-        room = (await self._catalogue.schedule(schedule)).room
+        room = (await self.catalogue.schedule(schedule)).room
         await self._doorman.admit(room, visitor(user), token)
         return _document(request, await wanted(schedule))
 
@@ -206,7 +218,7 @@ class BookingCalls:
         wanted = request.json(_wanted)
         seats = wanted.seats()
         user, token, key = user_of(request), needed_token(request), key_of(request)
-        room = (await self._catalogue.schedule(wanted.scheduleId)).room
+        room = (await self.catalogue.schedule(wanted.scheduleId)).room
         await self._doorman.admit(room, visitor(user), token)
 
         async def write() -> Answer:
