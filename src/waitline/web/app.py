@@ -223,9 +223,9 @@ def _answer_refusals(framework: FastAPI, clock: SystemClock) -> None:
 
     async def answer(request: FrameworkRequest, error: Exception) -> Response:
         asked = Request.of(request.scope)
-        status, headers, body = refused(_ours(request, error), asked, clock)
-        response = Response(body, status)
-        response.raw_headers += [pair for pair in headers if pair[0] != b"content-length"]
+        answered = refused(_ours(request, error), asked, clock)
+        response = Response(answered.body, answered.status)
+        response.raw_headers += [pair for pair in answered.headers if pair[0] != b"content-length"]
         return response
 
     for kind in (WaitlineError, Refusal, HTTPException, RequestValidationError, Exception):
