@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests import processes
 from tests.bench.test_report import FETCHED
+from tests.faults.stack import family, runs
 from waitline.bench import stack
 from waitline.bench.scenario import k6, summary
 from waitline.bench.scenario.offer import planned
@@ -109,6 +111,18 @@ def test_a_failing_threshold_fails_the_command(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == "waitline: http_reqs: 3, must be > 1,000\n"
     assert "http_reqs: 3, must be &gt; 1,000" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_a_measurement_that_is_stopped_takes_its_servers_along(tmp_path: Path) -> None:
+    words: list[str | Path] = ["entry", "--scale", "0.01", "--workers", "1", "--out", tmp_path]
+    argv = [sys.executable, "-m", "waitline", "bench", *words]
+    begun = (tmp_path / "k6.log").exists
+    with processes.started(argv, {}, begun, PATIENCE_S) as program:
+        started = family(program.pid)
+        assert len(started) > 3
+        program.process.terminate()
+        program.process.wait(PATIENCE_S)
+        assert [pid for pid in started if runs(pid)] == []
 
 
 def test_two_results_are_compared(entry: tuple[int, str, Path], tmp_path: Path) -> None:

@@ -1,20 +1,17 @@
-"""The batcher with a fake store, one event loop per test and a clock that tests set forward."""
+"""What the batcher sends, who is told what, and what it does when the store is slow or broken."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from structlog.testing import capture_logs
 
+from tests.unit.batches import A, B, C, Store, gathered, play, running, settle
 from waitline.errors import Refused, Unavailable
 from waitline.ids import RoomId
 from waitline.lua import CALL_TIMEOUT_S
 from waitline.queue import batcher as subject
 from waitline.queue.batcher import (
-    CALLS_MAX,
-    GAP_S,
     PATIENCE_S,
     ROOM_CALLS_MAX,
     SLOW_S,
@@ -23,72 +20,11 @@ from waitline.queue.batcher import (
 )
 from waitline.queue.model import BATCH_MAX, RoomClosed, RoomFull, StoreFull
 
-A, B, C = RoomId("a"), RoomId("b"), RoomId("c")
-
-# More turns of the loop than any chain of wake-ups here needs.
-TURNS = 10
-
-
-class Store:
-    """Answers each item with its double, once it is let; a refusal or error where asked to."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[RoomId, list[int]]] = []
-        self.refused: dict[int, Refused | Unavailable] = {}
-        self.broken: dict[RoomId, Exception] = {}
-        self.open = asyncio.Event()
-        self.open.set()
-
-    async def call(self, room: RoomId, items: Sequence[int]) -> list[int | Refused | Unavailable]:
-        self.calls.append((room, list(items)))
-        await self.open.wait()
-        if room in self.broken:
-            raise self.broken[room]
-        return [self.refused.get(item, 2 * item) for item in items]
-
-    @property
-    def rooms(self) -> list[RoomId]:
-        return [room for room, _ in self.calls]
-
-
-async def settle() -> None:
-    """Let everything happen that can happen without anything from outside."""
-    loop = asyncio.get_running_loop()
-    for _ in range(TURNS):
-        turned = asyncio.Event()
-        loop.call_soon(turned.set)
-        await turned.wait()
-
 
 @pytest.fixture(autouse=True)
 def _without_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let batches follow each other at once, but in the tests of the gap itself."""
+    """Let batches follow each other at once: when they do is tested elsewhere."""
     monkeypatch.setattr(subject, "GAP_S", 0.0)
-
-
-@asynccontextmanager
-async def running(store: Store, calls_max: int = CALLS_MAX) -> AsyncIterator[Batcher[int, int]]:
-    batcher = Batcher[int, int](store.call, calls_max=calls_max)
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(batcher.run())
-        await settle()
-        yield batcher
-        task.cancel()
-
-
-Scenario = Callable[[Store], Coroutine[Any, Any, None]]
-
-
-def play(scenario: Scenario) -> None:
-    async def with_a_store() -> None:
-        async with asyncio.timeout(5):
-            await scenario(Store())
-
-    asyncio.run(with_a_store())
-
-
-async def gathered(asked: Sequence[asyncio.Future[int]]) -> list[int | BaseException]:
-    return list(await asyncio.gather(*asked, return_exceptions=True))
 
 
 def test_one_turn_becomes_one_call_per_room() -> None:
@@ -114,35 +50,6 @@ def test_what_arrives_during_the_calls_goes_with_the_next() -> None:
             store.open.set()
             assert await gathered(asked) == [0, 2, 4, 6, 8, 10]
         assert store.calls[2:] == [(A, [2, 3, 4, 5])]
-
-    play(scenario)
-
-
-def test_a_quiet_moment_sends_at_once_and_a_busy_one_gathers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(subject, "GAP_S", GAP_S)
-
-    async def scenario(store: Store) -> None:
-        loop = asyncio.get_running_loop()
-        now_s = loop.time()
-        monkeypatch.setattr(loop, "time", lambda: now_s)
-        async with running(store) as batcher:
-            asked = [batcher.ask(A, 0)]
-            await settle()
-            assert store.calls == [(A, [0])]
-            for item in range(1, 4):
-                asked.append(batcher.ask(A, item))
-                await settle()
-            assert store.calls == [(A, [0])]
-            now_s += GAP_S
-            await settle()
-            assert store.calls[1:] == [(A, [1, 2, 3])]
-            now_s += GAP_S
-            asked.append(batcher.ask(B, 4))
-            await settle()
-            assert store.calls[2:] == [(B, [4])]
-            assert await gathered(asked) == [0, 2, 4, 6, 8]
 
     play(scenario)
 

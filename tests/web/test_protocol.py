@@ -241,8 +241,10 @@ def test_a_request_may_come_in_pieces(piece: int) -> None:
 
 def test_requests_sent_ahead_are_answered_in_order() -> None:
     async def scenario(service: Service) -> None:
-        async with service.connected() as connection:
+        async with service.connected() as connection, service.connected() as other:
             connection.send(get("/slow?1") + get("/ok") + post(b"third") + get("/slow?4"))
+            # By then all four have come, and the first still waits.
+            assert (await other.asked(get("/ok")))[1] == b'{"a":1}'
             service.app.opened.set()
             bodies = [(await connection.answer())[1] for _ in range(4)]
             assert bodies == [b"1", b'{"a":1}', b"third", b"4"]

@@ -14,6 +14,7 @@ from threading import Event
 from time import monotonic
 
 from waitline import settings as chosen
+from waitline.bench import machine
 from waitline.errors import Unavailable
 
 READY_S = 70.0
@@ -91,7 +92,10 @@ def running(workers: int, settings: Mapping[str, str] | None = None) -> Iterator
     Raises:
         Unavailable: It did not start; the message holds the end of what it printed.
     """
-    with tempfile.TemporaryDirectory(prefix="waitline-bench-") as name:
+    with (
+        machine.taking_turns(),
+        tempfile.TemporaryDirectory(prefix="waitline-bench-") as name,
+    ):
         folder = Path(name)
         port, booking_port = free_port(), free_port()
         command = [sys.executable, "-m", "waitline", "up", "--queue-port", str(port)]

@@ -78,7 +78,7 @@ class Request:
         self.query_string = query_string
         self.headers = dict(headers)
         self.body = body
-        self._query: dict[bytes, bytes] | None = None
+        self._query: dict[str, str] | None = None
 
     @classmethod
     def of(cls, scope: Scope) -> "Request":
@@ -130,10 +130,10 @@ class Request:
         if query is None:
             query = self._query = {}
             # Of several with one name, the first counts.
-            for pair in reversed(self.query_string.split(b"&")):
-                key, _, value = pair.partition(b"=")
+            for pair in reversed(self.query_string.decode("latin-1").split("&")):
+                key, _, value = pair.partition("=")
                 query[key] = value
-        given = query.get(name.encode("ascii"))
+        given = query.get(name)
         return None if given is None else named(name, decoded(name, given))
 
 
@@ -154,16 +154,16 @@ async def whole_body(receive: Receive) -> bytes:
     return body
 
 
-def decoded(name: str, value: bytes) -> str:
-    """Decode one percent-encoded value of a query string.
+def decoded(name: str, value: str) -> str:
+    """Decode one percent-encoded value of a query string, whose characters are its bytes.
 
     Raises:
         InputInvalid: It is not UTF-8.
     """
     try:
-        if b"%" in value or b"+" in value:
-            return unquote_to_bytes(value.replace(b"+", b" ")).decode()
-        return value.decode()
+        if "%" in value or "+" in value:
+            return unquote_to_bytes(value.replace("+", " ").encode("latin-1")).decode()
+        return value if value.isascii() else value.encode("latin-1").decode()
     except UnicodeDecodeError:
         raise InputInvalid(name, NOT_TEXT) from None
 
@@ -176,13 +176,13 @@ def named(name: str, value: str) -> str:
     """
     if not value or value.isspace():
         raise InputInvalid(name, BLANK)
-    if not value.isascii():
+    if value.isascii():
+        size = len(value)
+    else:
         try:
             size = len(value.encode())
         except UnicodeEncodeError:
             raise InputInvalid(name, NOT_TEXT) from None
-    else:
-        size = len(value)
     if size > NAME_BYTES_MAX:
         raise InputInvalid(name, TOO_LONG)
     return value

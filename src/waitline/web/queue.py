@@ -42,6 +42,10 @@ PASSES_CACHED = 16_384
 """Passes kept per worker: a signature takes about 50 µs, and an admitted visitor asks every few
 seconds. Those that fall out are signed again, to the same text."""
 
+SECONDS_CACHED = 1_024
+"""Seconds whose writing is kept per worker: slots end within some minutes from now, thousands of
+them in the same second."""
+
 
 class Named(msgspec.Struct, frozen=True):
     """Body of enter and extend."""
@@ -224,7 +228,7 @@ class QueueCalls:
         answer = success(request, texts.ENTERED, data, 201)
         if new and token and not self._who.trusting:
             cookie = identity.ticket_cookie(room, token)
-            return answer._replace(headers=(*answer.headers, cookie))
+            return Answer(answer.status, (*answer.headers, cookie), answer.body)
         return answer
 
     async def _entered_before(
@@ -365,5 +369,9 @@ def _status(  # noqa: PLR0917 - one row of the contract
 
 def instant(time_ms: int) -> str:
     """Write a time as ISO 8601 in UTC, to the millisecond."""
-    at = datetime.fromtimestamp(time_ms // 1000, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
+    return f"{_second(time_ms // 1000)}.{time_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=SECONDS_CACHED)
+def _second(time_s: int) -> str:
+    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%dT%H:%M:%S}"

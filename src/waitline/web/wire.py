@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -13,7 +14,10 @@ HEADS_CACHED = 1_024
 """Heads whose bytes are kept: a handful of ours, and one per room's document."""
 
 
-class Answer(NamedTuple):
+_UNMODIFIED = HTTPStatus.NOT_MODIFIED.value
+
+
+class Answer(msgspec.Struct, frozen=True):
     """What is sent back.
 
     Attributes:
@@ -29,11 +33,11 @@ class Answer(NamedTuple):
 
 async def write(send: Send, answer: Answer) -> None:
     """Send an answer as the messages of ASGI."""
-    status, headers, body = answer
-    if status != HTTPStatus.NOT_MODIFIED:
+    headers, body = answer.headers, answer.body
+    if answer.status != _UNMODIFIED:
         # There it would be the length of what is not sent (RFC 9110, section 8.6).
         headers = (*headers, (b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -51,7 +55,7 @@ class Heads:
             answer: Its headers are ours, and known to be good.
             servers: The server's own headers; another list each second, with the date.
         """
-        status, headers, body = answer
+        status, headers, body = answer.status, answer.headers, answer.body
         if servers is not self._servers or len(self._kept) > HEADS_CACHED:
             self._kept.clear()
             self._servers = servers
@@ -59,6 +63,6 @@ class Heads:
         if head is None:
             lines = (b"%b: %b\r\n" % header for header in (*servers, *headers))
             head = self._kept[status, headers] = STATUS_LINE[status] + b"".join(lines)
-        if status == HTTPStatus.NOT_MODIFIED:
+        if status == _UNMODIFIED:
             return head + b"\r\n"
         return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)

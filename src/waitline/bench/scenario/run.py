@@ -6,7 +6,6 @@ people, and what k6 wrote itself.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -115,7 +114,11 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
         "question": question(plan.script.read_text("utf-8")),
         "command": plan.command,
         "load": _load(plan, offer),
-        "machine": {**machine.described(), "memory_gb": _memory_gb(), "k6": k6.version(binary)},
+        "machine": {
+            **machine.described(),
+            "memory_gb": machine.memory_bytes() / 1e9,
+            "k6": k6.version(binary),
+        },
         "settings": {"workers": plan.workers, **plan.settings},
         **_judged(plan, offer, found, rooms, _looked(sampler, first_s, commands)),
     }
@@ -238,7 +241,3 @@ def _admission(seen: Mapping[str, Any]) -> dict[str, float | None]:
         "most_waiting": max(seen["waiting"], default=0),
         "most_admitted": max(seen["admitted"], default=0),
     }
-
-
-def _memory_gb() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9

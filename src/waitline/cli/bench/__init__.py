@@ -12,6 +12,8 @@ compare.py   two results of scenarios side by side
 output.py    what the commands share: progress, and where the figures go
 """
 
+import signal
+
 import typer
 
 from waitline.cli.bench import carry, compare, growth, hot_path, scenario, scripts
@@ -22,6 +24,14 @@ app = typer.Typer(
     "in a temporary folder.",
     no_args_is_help=True,
 )
+
+
+@app.callback()
+def _stop_cleanly() -> None:
+    # What ends a measurement ends its servers too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 app.command("hot-path")(hot_path.hot_path)
 app.command("scripts")(scripts.rates)
 app.command("memory")(scripts.memory)

@@ -29,7 +29,9 @@ STORM_PER_S = 500
 Workers = Annotated[
     int | None,
     typer.Option(
-        help="Processes of the queue service; default: one per core", min=1, show_default=False
+        help="Processes of the queue service; default: one per two cores, as k6 takes the other",
+        min=1,
+        show_default=False,
     ),
 ]
 Scale = Annotated[
@@ -235,7 +237,7 @@ def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
 
 
 def _workers(chosen: int | None) -> int:
-    return chosen or len(os.sched_getaffinity(0))
+    return chosen or max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def _typed(

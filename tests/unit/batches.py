@@ -1,0 +1,71 @@
+"""A batcher with a fake store, one event loop per test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from waitline.errors import Refused, Unavailable
+from waitline.ids import RoomId
+from waitline.queue.batcher import CALLS_MAX, Batcher
+
+A, B, C = RoomId("a"), RoomId("b"), RoomId("c")
+
+# More turns of the loop than any chain of wake-ups here needs.
+TURNS = 10
+
+
+class Store:
+    """Answers each item with its double, once it is let; a refusal or error where asked to."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[RoomId, list[int]]] = []
+        self.refused: dict[int, Refused | Unavailable] = {}
+        self.broken: dict[RoomId, Exception] = {}
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def call(self, room: RoomId, items: Sequence[int]) -> list[int | Refused | Unavailable]:
+        self.calls.append((room, list(items)))
+        await self.open.wait()
+        if room in self.broken:
+            raise self.broken[room]
+        return [self.refused.get(item, 2 * item) for item in items]
+
+    @property
+    def rooms(self) -> list[RoomId]:
+        return [room for room, _ in self.calls]
+
+
+async def settle() -> None:
+    """Let everything happen that can happen without anything from outside."""
+    loop = asyncio.get_running_loop()
+    for _ in range(TURNS):
+        turned = asyncio.Event()
+        loop.call_soon(turned.set)
+        await turned.wait()
+
+
+@asynccontextmanager
+async def running(store: Store, calls_max: int = CALLS_MAX) -> AsyncIterator[Batcher[int, int]]:
+    batcher = Batcher[int, int](store.call, calls_max=calls_max)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(batcher.run())
+        await settle()
+        yield batcher
+        task.cancel()
+
+
+Scenario = Callable[[Store], Coroutine[Any, Any, None]]
+
+
+def play(scenario: Scenario) -> None:
+    async def with_a_store() -> None:
+        async with asyncio.timeout(5):
+            await scenario(Store())
+
+    asyncio.run(with_a_store())
+
+
+async def gathered(asked: Sequence[asyncio.Future[int]]) -> list[int | BaseException]:
+    return list(await asyncio.gather(*asked, return_exceptions=True))
