@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     payment_provider: PaymentProvider = Field(
         default="sandbox", description="Who takes the money; the sandbox takes play money"
     )
+    sandbox_latency: str = Field(
+        default="0.5..1", description="Seconds that a charge takes in the sandbox of `waitline up`"
+    )
     payment_url: str | None = Field(
         default=None, description="Where the payment provider answers; stripe is known by itself"
     )

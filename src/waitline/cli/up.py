@@ -149,6 +149,7 @@ def _with_sandbox(settings: chosen.Settings) -> tuple[chosen.Settings, Part]:
     webhook = _url(settings.booking_port, settings) + WEBHOOK_PATH
     ledger = settings.data_dir / "sandbox" / "ledger"
     words = ["sandbox-pay", "--port", str(port), "--webhook-url", webhook]
+    words += ["--latency", settings.sandbox_latency]
     words += ["--ledger-file", str(ledger), "--until-stdin-ends"]
     return known, Part("payment sandbox", words, f"{url}/health")
 

@@ -5,6 +5,7 @@ yesterday may have been a neighbour.
 
 hot_path.py  requests/s and processor time of the calls, next to an empty handler
 scripts.py   the scripts, memory, and admission, without the web
+booking.py   the box office: the seat map, reserving, paying
 carry.py     how many waiting visitors this machine carries
 growth.py    how the cost of a call grows with the line and the rooms
 scenario.py  a sale under load, by k6, from end to end
@@ -16,7 +17,7 @@ import signal
 
 import typer
 
-from waitline.cli.bench import carry, compare, growth, hot_path, scenario, scripts
+from waitline.cli.bench import booking, carry, compare, growth, hot_path, scenario, scripts
 
 app = typer.Typer(
     name="bench",
@@ -38,6 +39,7 @@ app.command("memory")(scripts.memory)
 app.command("admit")(scripts.admit)
 app.command("carry")(carry.carry)
 app.command("growth")(growth.growth)
+app.command("booking")(booking.booking)
 app.command("entry")(scenario.entry)
 app.command("circulation")(scenario.circulation)
 app.command("validation")(scenario.validation)

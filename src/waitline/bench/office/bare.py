@@ -1,0 +1,137 @@
+"""The box office's statements alone, by pgbench on a database beside the other: what is possible.
+
+The statements are those of `booking/sql`, with pgbench's variables in their places. Each client
+books seats of its own, so that nothing waits for a lock.
+"""
+
+import asyncio
+import re
+import subprocess
+from importlib.resources import files
+from pathlib import Path
+
+from waitline.booking.migrations import migrate
+from waitline.embedded.postgres import embedded_binaries
+from waitline.errors import Unavailable
+
+CLIENTS = 12
+"""As many connections as one worker's pool has."""
+
+SEATS_EACH = 20_000
+"""Seats of each client: more than it books in one measurement."""
+
+SQL_S = 60.0
+"""How long making a quarter of a million seats may take."""
+
+_RATE = re.compile(r"tps = ([\d.]+)")
+_NEXT = r"""\set n :n + 1
+\set seat :client_id * {each} + :n
+\set user :seat
+"""
+_SEATS = """
+INSERT INTO concert (title, venue, room) VALUES ('bench', '', 'bench');
+INSERT INTO schedule (concert_id, starts_at) VALUES (1, now());
+INSERT INTO seat (schedule_id, section, row_name, row_position, seat_number, grade, price)
+SELECT 1, 'A', (n / 100)::text, n % 100 + 1, n::text, 'A', 10000
+FROM generate_series(1, {seats}) AS n;
+ANALYZE;
+"""
+
+
+def rates(url: str, folder: Path, seconds: float) -> dict[str, float]:
+    """Return reservations and bookings per second that the statements alone reach.
+
+    Args:
+        url: Of the server; a database of our own is made on it, and dropped.
+        folder: For pgbench's scripts.
+        seconds: Length of each measurement.
+
+    Raises:
+        Unavailable: pgbench failed.
+    """
+    reserve = _statement("reservations", "reserve")
+    begin, confirm = (
+        _statement("payments", "begin_payment"),
+        _statement("payments", "confirm_payment"),
+    )
+    values = {
+        "seat_ids": "ARRAY[:seat]",
+        "schedule_id": "1",
+        "user_id": ":user",
+        "hold_s": "300",
+        "amount": "10000",
+        "method": "'CARD'",
+        "patience_s": "60",
+        "grace_s": "60",
+        "at_price": "true",
+        "provider_ref": "'bare'",
+    }
+    scripts = {
+        "reservations": [(reserve, "")],
+        "bookings": [(reserve, r"\gset"), (begin, r"\gset paid_"), (confirm, "")],
+    }
+    measured = {}
+    for name, statements in scripts.items():
+        text = _NEXT.format(each=SEATS_EACH)
+        for statement, end in statements:
+            more = {"reservation_id": ":reservation_id", "charge_key": ":paid_charge_key"}
+            text += _filled(statement, values | more).rstrip().rstrip(";") + f" {end or ';'}\n"
+        script = folder / f"{name}.pgbench"
+        script.write_text(text, "utf-8")
+        measured[name] = _measured(url, script, seconds)
+    return measured
+
+
+def _measured(url: str, script: Path, seconds: float) -> float:
+    name = "waitline_bare"
+    own = url.replace("/waitline?", f"/{name}?")
+    drop = f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"
+    _psql(url, drop)
+    _psql(url, f"CREATE DATABASE {name}")
+    try:
+        asyncio.run(migrate(own))
+        _psql(own, _SEATS.format(seats=CLIENTS * SEATS_EACH))
+        return _pgbench(own, script, seconds)
+    finally:
+        _psql(url, drop)
+
+
+def _psql(url: str, text: str) -> None:
+    command = [str(embedded_binaries() / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+    done = subprocess.run(  # noqa: S603 - our own binary
+        [*command, f"--command={text}", url],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SQL_S,
+    )
+    if done.returncode:
+        raise Unavailable(f"psql failed: {done.stderr.strip()[-300:]}")
+
+
+def _pgbench(url: str, script: Path, seconds: float) -> float:
+    command = [str(embedded_binaries() / "pgbench"), "--no-vacuum", "--protocol=prepared"]
+    command += [f"--client={CLIENTS}", f"--time={max(1, round(seconds))}", "--define=n=0"]
+    done = subprocess.run(  # noqa: S603 - our own binary
+        [*command, f"--file={script}", url],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds + 60,
+    )
+    found = _RATE.search(done.stdout)
+    if done.returncode or found is None:
+        raise Unavailable(f"pgbench failed: {(done.stderr.strip() or done.stdout)[-300:]}")
+    return float(found[1])
+
+
+def _statement(file: str, name: str) -> str:
+    text = (files("waitline.booking") / "sql" / f"{file}.sql").read_text("utf-8")
+    found = re.search(rf"-- name: {name}\b[^\n]*\n(.*?)(?=\n-- name:|\Z)", text, re.DOTALL)
+    assert found is not None, name
+    return found[1]
+
+
+def _filled(statement: str, values: dict[str, str]) -> str:
+    """Put values in the places of a statement's names; `::type` is no name."""
+    return re.sub(r"(?<!:):([a-z_]+)", lambda name: values.get(name[1], name[0]), statement)
