@@ -1,8 +1,8 @@
 """The best seats that are left: which are offered, and that several may ask at once."""
 
-import asyncio
 import random
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from hypothesis import assume, given, settings
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from tests.booking.halls import hall
+from tests.booking.sale import at_once
 from tests.databases import TestDatabase
 from waitline.booking.best import Free, best, choices, reserve_best
 from waitline.booking.model import GradeUnknown, Reservation, SeatTaken, SoldOut, TooManySeats
@@ -158,14 +159,10 @@ def test_many_at_once_all_get_seats(postgres: TestDatabase) -> None:
         schedule = await hall(database, {"R": ["o" * 20] * 20})
         reservations = Reservations(database, 300.0)
         dice = random.Random(7)  # noqa: S311 - so that it can be replayed
-        made = await asyncio.gather(
-            *(
-                reserve_best(
-                    database, reservations, schedule, grade="R", count=2, user=user, dice=dice
-                )
-                for user in range(40)
-            )
-        )
+        asked = partial(reserve_best, database, reservations, schedule, grade="R", count=2)
+        # No more at a time than there are connections, so that nobody waits for one.
+        calls = [partial(asked, user=user, dice=dice) for user in range(40)]
+        made = await at_once(calls, width=8)
         taken = [seat for reservation in made for seat in reservation.seat_ids]
         assert len(set(taken)) == len(taken) == 80
 

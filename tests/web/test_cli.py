@@ -176,6 +176,14 @@ def test_settings_mask_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
         pytest.param(("rooms", "show", "r"), "waitline up", id="no-store-to-show"),
         pytest.param(("audit", "--room", "r"), "waitline up", id="no-store-to-audit"),
         pytest.param(("queue",), "waitline up", id="no-store-to-serve"),
+        pytest.param(("booking",), "waitline up", id="no-store-to-sell"),
+        pytest.param(("booking", "--valkey-url", "unix:///x"), "no database", id="no-database"),
+        pytest.param(
+            ("booking", "--valkey-url", "unix:///x", "--database-url", "postgresql://x"),
+            "WAITLINE_PAYMENT_KEY",
+            id="no-provider",
+        ),
+        pytest.param(("migrate",), "waitline up", id="no-database-to-migrate"),
         pytest.param(("rooms", "list", "--valkey-url", "nonsense"), "address", id="bad-address"),
     ],
 )
