@@ -16,7 +16,7 @@ up: $(VENV)/.run ## start everything on this machine and print where (Ctrl-C sto
 
 .PHONY: test
 test: $(VENV)/.dev tools ## run every test
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua, migrations
