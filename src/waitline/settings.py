@@ -108,6 +108,9 @@ class Settings(BaseSettings):
         description="What happens to buyers while the queue does not answer: refuse them, or admit "
         "them unasked",
     )
+    box_office: bool = Field(
+        default=True, description="Whether `waitline up` opens the box office, or a line alone"
+    )
     hold_s: Annotated[float, Field(gt=0, le=HOLD_S_MAX)] = Field(
         default=HOLD_S, description="How long a reservation is held unpaid, in s"
     )

@@ -96,7 +96,7 @@ def running(mode: str) -> Iterator[Stack]:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         command = [sys.executable, "-m", "waitline", "up", "--workers", "1", "--mode", mode]
-        command += ["--queue-port", str(port), "--booking-port", str(free_port())]
+        command += ["--queue-port", str(port), "--no-box-office"]
         command += ["--data-dir", folder]
 
         def ready() -> bool:
@@ -105,7 +105,7 @@ def running(mode: str) -> Iterator[Stack]:
             except httpx.TransportError:
                 return False
 
-        with started(command, {"WAITLINE_BOOKING_WORKERS": "1"}, ready, START_S):
+        with started(command, {}, ready, START_S):
             key = (Path(folder) / "operator.key").read_text("utf-8").strip()
             yield Stack(url, key, client)
 

@@ -77,10 +77,12 @@ class Stack:
         """Whether every process is there, and the service is ready."""
         try:
             parts = [self.queue, self.admitter, self.valkey]
-            parts += [self.booking, self.sandbox, self.postgres]
+            if self.booking_port:
+                parts += [self.booking, self.sandbox, self.postgres]
         except StopIteration:
             return False
-        return bool(parts) and is_ready(self.port) and is_ready(self.booking_port)
+        ports = [port for port in (self.port, self.booking_port) if port]
+        return bool(parts) and all(map(is_ready, ports))
 
     def operator(self, method: str, path: str, body: dict[str, object]) -> dict[str, Any]:
         key = (self.data_dir / "operator.key").read_text("utf-8").strip()
@@ -115,12 +117,18 @@ class Stack:
 
 @contextmanager
 def up(
-    data_dir: Path, *, workers: int = 2, valkey_url: str | None = None, port: int | None = None
+    data_dir: Path,
+    *,
+    workers: int = 2,
+    valkey_url: str | None = None,
+    port: int | None = None,
+    box_office: bool = False,
 ) -> Iterator[Stack]:
     """Run `waitline up` on a folder; with its own Valkey unless an address is given."""
     port = port or free_port()
-    booking_port = free_port()
+    booking_port = free_port() if box_office else 0
     options = ["--queue-port", port, "--booking-port", booking_port]
+    options += ["--box-office" if box_office else "--no-box-office"]
     options += ["--workers", workers, "--data-dir", data_dir]
     if valkey_url:
         options += ["--valkey-url", valkey_url]

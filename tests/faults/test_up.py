@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -26,6 +27,16 @@ from tests.processes import free_port, started, until
 
 # Seconds until what was killed is there again: it is noticed within 0.2 s, and starts as at first.
 BACK_S = START_S
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A whole stack, the box office too."""
+    with (
+        tempfile.TemporaryDirectory(prefix="wl-") as name,
+        up(Path(name), workers=1, box_office=True) as running,
+    ):
+        yield running
 
 
 def sql(stack: Stack, statement: str, *values: object) -> Sequence[asyncpg.Record]:
@@ -55,14 +66,14 @@ def test_what_dies_is_started_again(stack: Stack, part: str) -> None:
 
 
 def test_a_concert_is_on_sale_and_what_was_booked_stays(folder: Path) -> None:
-    with up(folder, workers=1) as stack:
+    with up(folder, workers=1, box_office=True) as stack:
         assert sql(stack, "SELECT count(*) FROM seat WHERE schedule_id = 1")[0][0] == 10_000
         sql(stack, "UPDATE seat SET state = 'OCCUPIED' WHERE seat_id = 7")
         os.kill(stack.program.pid, signal.SIGTERM)
         assert stack.program.process.wait(START_S) == 0
         assert not (folder / "postgres.url").exists()
         assert "Traceback" not in stack.program.output
-    with up(folder, workers=1) as stack:
+    with up(folder, workers=1, box_office=True) as stack:
         sold = sql(stack, "SELECT seat_id FROM seat WHERE state <> 'AVAILABLE'")
         assert [row["seat_id"] for row in sold] == [7]
 

@@ -276,12 +276,12 @@ def running(mode: str = "trial", data_dir: Path | None = None, workers: int = 2)
                 return client.get("/actuator/health/readiness").status_code == 200
             return False
 
-        argv = ["up", "--queue-port", port, "--booking-port", free_port(), "--workers", workers]
+        argv = ["up", "--queue-port", port, "--no-box-office", "--workers", workers]
         argv += ["--data-dir", data_dir, "--mode", mode]
         program = stack.enter_context(
             started(
                 [sys.executable, "-m", "waitline", *map(str, argv)],
-                {"WAITLINE_BOOKING_WORKERS": "1"},
+                {},
                 ready,
                 UP_S,
             )

@@ -32,7 +32,7 @@ class Stack:
         port: Of the queue service, on 127.0.0.1.
         booking_port: Of the booking service.
         valkey_url: Where its store is.
-        database_url: Where its database is.
+        database_url: Where its database is; empty without a box office.
         data_dir: Its folder, which is gone when the measurement is over.
         pid: Of the supervisor.
         operator_key: What operators' calls must carry.
@@ -82,12 +82,15 @@ class Stack:
 
 
 @contextmanager
-def running(workers: int, settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
+def running(
+    workers: int, settings: Mapping[str, str] | None = None, *, box_office: bool = False
+) -> Iterator[Stack]:
     """Start an installation in trial mode, and stop it in the end.
 
     Args:
         workers: Processes of the queue service. The booking service has one.
         settings: Further settings, by name in lower case.
+        box_office: Whether it has one: measuring the line, it would only take memory and time.
 
     Raises:
         Unavailable: It did not start; the message holds the end of what it printed.
@@ -101,7 +104,8 @@ def running(workers: int, settings: Mapping[str, str] | None = None) -> Iterator
         command = [sys.executable, "-m", "waitline", "up", "--queue-port", str(port)]
         command += ["--booking-port", str(booking_port)]
         command += ["--workers", str(workers), "--data-dir", str(folder / "data")]
-        wanted = {"booking_workers": "1", **(settings or {})}
+        opens = {"box_office": str(box_office), "booking_workers": "1"}
+        wanted = {**opens, **(settings or {})}
         given = {f"WAITLINE_{key}".upper(): value for key, value in wanted.items()}
         with (folder / "up.log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603 - our own command
@@ -114,16 +118,16 @@ def running(workers: int, settings: Mapping[str, str] | None = None) -> Iterator
             )
         try:
             data = folder / "data"
-            for each in (port, booking_port):
+            for each in (port, booking_port) if box_office else (port,):
                 _await_ready(process, each, folder / "up.log")
             yield Stack(
                 port=port,
                 booking_port=booking_port,
-                valkey_url=(data / "valkey.url").read_text("utf-8").strip(),
-                database_url=(data / "postgres.url").read_text("utf-8").strip(),
+                valkey_url=_noted(data / "valkey.url"),
+                database_url=_noted(data / "postgres.url") if box_office else "",
                 data_dir=data,
                 pid=process.pid,
-                operator_key=(data / "operator.key").read_text("utf-8").strip(),
+                operator_key=_noted(data / "operator.key"),
             )
         finally:
             process.terminate()
@@ -132,6 +136,10 @@ def running(workers: int, settings: Mapping[str, str] | None = None) -> Iterator
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _noted(path: Path) -> str:
+    return path.read_text("utf-8").strip()
 
 
 def _add_service(roles: dict[str, list[int]], name: str, pid: int) -> None:

@@ -37,6 +37,14 @@ Workers = Annotated[
     int | None,
     typer.Option(help="Processes of the queue service; default: one per core", show_default=False),
 ]
+BoxOffice = Annotated[
+    bool | None,
+    typer.Option(
+        "--box-office/--no-box-office",
+        help="Open the box office too, or a waiting room alone; default: both",
+        show_default=False,
+    ),
+]
 BookingPort = Annotated[
     int | None, typer.Option(help="Port of the booking service; default 8080", show_default=False)
 ]

@@ -34,6 +34,7 @@ def up(
     valkey_url: options.ValkeyUrl = None,
     database_url: options.DatabaseUrl = None,
     mode: options.Mode = None,
+    box_office: options.BoxOffice = None,
 ) -> None:
     """Start everything on this machine and say where it runs. Ctrl-C stops it all.
 
@@ -49,6 +50,7 @@ def up(
         data_dir=data_dir,
         valkey_url=valkey_url,
         database_url=database_url,
+        box_office=box_office,
         mode=mode or chosen.given("mode") or "trial",
     )
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
@@ -64,7 +66,8 @@ def up(
 
 def _sells(settings: chosen.Settings) -> bool:
     """Whether the box office opens. In production mode it does not before somebody takes money."""
-    return settings.mode == "trial" or settings.payment_key is not None
+    paid = settings.mode == "trial" or settings.payment_key is not None
+    return settings.box_office and paid
 
 
 def _plays(settings: chosen.Settings) -> bool:
@@ -183,7 +186,7 @@ def _show(settings: chosen.Settings, console: Console) -> None:
             ("metrics", f"{booking}/actuator/prometheus"),
             ("payments", f"{settings.payment_provider}  {settings.payment_url or ''}"),
         ]
-    else:
+    elif settings.box_office:
         rows.append(("booking service", "closed until WAITLINE_PAYMENT_KEY is set"))
     rows.append(("Valkey", _without_secret(settings.store_url())))
     if _sells(settings):

@@ -61,7 +61,7 @@ def measure(seconds: float, workers: int, note: Note) -> dict[str, Any]:
     settings = {"booking_workers": str(workers), "sandbox_latency": "0"}
     with (
         tempfile.TemporaryDirectory(prefix="waitline-office-") as name,
-        stack.running(1, settings) as installation,
+        stack.running(1, settings, box_office=True) as installation,
     ):
         note("letting the buyers in")
         office = _Office(installation, hall.fill(installation, Path(name)), seconds)
