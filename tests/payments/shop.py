@@ -52,7 +52,8 @@ def sandbox_running(
     port, webhook_port = port or free_port(), webhook_port or free_port()
     url = f"http://127.0.0.1:{port}"
     argv = [
-        sys.executable, "-m", "waitline", "sandbox-pay", "--port", str(port), "--latency", "0", "--late-s", "0",
+        sys.executable, "-m", "waitline", "sandbox-pay",
+        "--port", str(port), "--latency", "0", "--late-s", "0",
         "--webhook-url", f"http://127.0.0.1:{webhook_port}/webhook", *words,
     ]  # fmt: skip
     env = {"WAITLINE_PAYMENT_KEY": KEY, "WAITLINE_WEBHOOK_SECRET": SECRET}
