@@ -1,14 +1,11 @@
 """The box office that `waitline up` runs: started again when it dies, and as it was next time."""
 
-import asyncio
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from tests.faults.stack import (
@@ -20,25 +17,13 @@ from tests.faults.stack import (
     is_ready,
     kill,
     runs,
+    sql,
     up,
 )
 from tests.processes import free_port, started, until
 
 # Seconds until what was killed is there again: it is noticed within 0.2 s, and starts as at first.
 BACK_S = START_S
-
-
-def sql(stack: Stack, statement: str, *values: object) -> Sequence[asyncpg.Record]:
-    async def fetched() -> Sequence[asyncpg.Record]:
-        url = (stack.data_dir / "postgres.url").read_text("utf-8")
-        connection = await asyncpg.connect(url, timeout=SOON_S)
-        try:
-            rows: Sequence[asyncpg.Record] = await connection.fetch(statement, *values)
-            return rows
-        finally:
-            await connection.close()
-
-    return asyncio.run(fetched())
 
 
 @pytest.mark.parametrize("part", ["postgres", "sandbox", "booking"])
