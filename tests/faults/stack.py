@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 
 from tests.processes import Program, free_port, started, until
@@ -164,6 +165,21 @@ def snapshot(url: str, room: RoomId) -> Snapshot:
             await store.close()
 
     return asyncio.run(read())
+
+
+def sql(stack: Stack, statement: str, *values: object) -> Sequence[asyncpg.Record]:
+    """Run any statement on the box office's database."""
+
+    async def fetched() -> Sequence[asyncpg.Record]:
+        url = (stack.data_dir / "postgres.url").read_text("utf-8")
+        connection = await asyncpg.connect(url, timeout=SOON_S)
+        try:
+            rows: Sequence[asyncpg.Record] = await connection.fetch(statement, *values)
+            return rows
+        finally:
+            await connection.close()
+
+    return asyncio.run(fetched())
 
 
 def children(pid: int) -> list[int]:

@@ -1,15 +1,13 @@
 """The box office that `waitline up` runs: started again when it dies, and as it was next time."""
 
-import asyncio
 import os
 import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from tests.faults.stack import (
@@ -21,6 +19,7 @@ from tests.faults.stack import (
     is_ready,
     kill,
     runs,
+    sql,
     up,
 )
 from tests.processes import free_port, started, until
@@ -37,19 +36,6 @@ def stack() -> Iterator[Stack]:
         up(Path(name), workers=1, box_office=True) as running,
     ):
         yield running
-
-
-def sql(stack: Stack, statement: str, *values: object) -> Sequence[asyncpg.Record]:
-    async def fetched() -> Sequence[asyncpg.Record]:
-        url = (stack.data_dir / "postgres.url").read_text("utf-8")
-        connection = await asyncpg.connect(url, timeout=SOON_S)
-        try:
-            rows: Sequence[asyncpg.Record] = await connection.fetch(statement, *values)
-            return rows
-        finally:
-            await connection.close()
-
-    return asyncio.run(fetched())
 
 
 @pytest.mark.parametrize("part", ["postgres", "sandbox", "booking"])

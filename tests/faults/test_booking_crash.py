@@ -1,0 +1,362 @@
+"""The booking service is killed at every step of paying; whoever is charged has bought.
+
+What was left open is settled by the service that is started in its place: the reconciler asks the
+provider, the relay tells the waiting room. Then the books are held against each other: ours, the
+provider's, and the line's.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.faults.stack import SOON_S, START_S, WAITLINE, Stack, kill, runs, sql, up
+from tests.processes import until
+
+PRICE = 50_000
+SCHEDULE = 1
+
+# How often the service dies while many pay, and how many those are.
+DEATHS = 4
+BUYERS = 8
+
+NUMBERS = count(1)
+
+
+class Buyer:
+    """One visitor, who has been let in and holds a seat of the demo concert."""
+
+    def __init__(self, stack: Stack, room: str) -> None:
+        self.stack = stack
+        self.number = next(NUMBERS)
+        self.room = room
+        self.user = 1_000 + self.number
+        query = {"concertId": room, "userId": str(self.user)}
+        self.queue = f"http://127.0.0.1:{stack.port}/api/v1/queue"
+        httpx.post(f"{self.queue}/enter", json=query, timeout=SOON_S).raise_for_status()
+        until(lambda: self.standing() == "READY", SOON_S, "the visitor is let in")
+        self.reservation = self.reserve()
+
+    def standing(self) -> str:
+        query = {"concertId": self.room, "userId": str(self.user)}
+        answer = httpx.get(f"{self.queue}/status", params=query, timeout=SOON_S)
+        data: dict[str, Any] = answer.json()["data"]
+        self.token = data["token"]
+        return str(data["status"])
+
+    def reserve(self) -> int:
+        body = {"seatId": self.number, "scheduleId": SCHEDULE}
+        headers = {"X-User-Id": str(self.user), "X-Queue-Token": self.token}
+        answer = self.call("POST", "reservations", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+        return int(answer.json()["data"]["reservationId"])
+
+    def pay(self, method: str = "CARD") -> httpx.Response:
+        body = {
+            "reservationId": self.reservation,
+            "userId": self.user,
+            "amount": PRICE,
+            "paymentMethod": method,
+            "concertId": self.room,
+        }
+        return self.call("POST", "payments", json=body)
+
+    def cancel(self) -> httpx.Response:
+        headers = {"X-User-Id": str(self.user)}
+        return self.call("DELETE", f"reservations/{self.reservation}", headers=headers)
+
+    def call(self, method: str, path: str, **words: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
+        url = f"http://127.0.0.1:{self.stack.booking_port}/api/v1/{path}"
+        return httpx.request(method, url, timeout=2 * SOON_S, **words)
+
+    def states(self) -> tuple[str, str, list[str]]:
+        """How seat, reservation and payments stand."""
+        (row,) = sql(
+            self.stack,
+            "SELECT r.state AS reservation, s.state AS seat, array("
+            "SELECT p.state FROM payment AS p WHERE p.reservation_id = r.reservation_id "
+            "ORDER BY p.payment_id) AS payments "
+            "FROM reservation AS r JOIN reserved_seat USING (reservation_id) "
+            "JOIN seat AS s USING (seat_id) WHERE r.reservation_id = $1",
+            self.reservation,
+        )
+        return row["seat"], row["reservation"], row["payments"]
+
+
+def crash(stack: Stack) -> None:
+    """Kill the booking service and wait until another has taken its place."""
+    dead = stack.booking
+    kill(dead)
+    until(lambda: not runs(dead), SOON_S, "it is dead")
+
+
+def assert_settled(stack: Stack) -> None:
+    """Wait until nothing is open, and hold all books against each other."""
+    until(stack.whole, START_S, "everything is there again")
+
+    def nothing_is_open() -> bool:
+        # Nobody waits for the times between two looks.
+        sql(stack, "UPDATE payment SET look_at = now() WHERE state IN ('PENDING', 'REFUNDING')")
+        sql(stack, "UPDATE outbox SET send_at = now() WHERE sent_at IS NULL")
+        return not sql(
+            stack,
+            "SELECT FROM payment WHERE state IN ('PENDING', 'REFUNDING') "
+            "UNION ALL SELECT FROM outbox WHERE sent_at IS NULL",
+        )
+
+    until(nothing_is_open, START_S, "everything is settled")
+    assert audited(stack) == []
+    assert_balanced(stack)
+
+
+def audited(stack: Stack) -> list[Any]:
+    """What `waitline audit --booking` finds."""
+    where = ("--data-dir", str(stack.data_dir), "--valkey-url", stack.url)
+    argv = [*WAITLINE, "audit", "--booking", "--json", "--mode", "trial", *where]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=START_S)  # noqa: S603 - our own command
+    assert done.returncode in {0, 1}, done.stderr
+    findings: list[Any] = json.loads(done.stdout)["findings"]
+    assert bool(findings) == bool(done.returncode), "its exit status says something else"
+    return findings
+
+
+def charges(stack: Stack) -> dict[str, dict[str, Any]]:
+    """The provider's books: each charge as it was noted last."""
+    path = stack.data_dir / "sandbox" / "ledger"
+    # The last line may just be written.
+    whole = path.read_text("utf-8").rpartition("\n")[0] if path.exists() else ""
+    return {charge["key"]: charge for charge in map(json.loads, whole.splitlines())}
+
+
+def assert_balanced(stack: Stack) -> None:
+    """Check that the provider keeps the money of confirmed reservations, and no other."""
+    books = charges(stack)
+    payments = sql(stack, "SELECT charge_key::text AS key, state FROM payment")
+    assert set(books) <= {row["key"] for row in payments}
+    for row in payments:
+        charge = books.get(row["key"], {"charged": 0, "refunded": 0})
+        assert 0 <= charge["refunded"] <= charge["charged"] <= 1
+        assert (charge["charged"] - charge["refunded"] == 1) is (row["state"] == "COMPLETED")
+
+
+@contextmanager
+def paying(buyer: Buyer, method: str = "CARD") -> Iterator[Future[httpx.Response]]:
+    """Pay meanwhile; whatever the client is told."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(buyer.pay, method)
+
+
+def begun(buyer: Buyer) -> None:
+    until(lambda: buyer.states()[2] == ["PENDING"], SOON_S, "the payment has begun")
+
+
+def before_the_charge(stack: Stack) -> Buyer:
+    buyer = Buyer(stack, "1")
+    sandbox = stack.sandbox
+    os.kill(sandbox, signal.SIGSTOP)
+    with paying(buyer):
+        begun(buyer)
+        crash(stack)
+        # Before it has read what it was asked for.
+        kill(sandbox)
+    return buyer
+
+
+def while_the_provider_charges(stack: Stack) -> Buyer:
+    buyer = Buyer(stack, "1")
+    with paying(buyer):
+        begun(buyer)
+        crash(stack)
+    return buyer
+
+
+def after_the_charge(stack: Stack) -> Buyer:
+    buyer = Buyer(stack, "1")
+    with paying(buyer, "TIMEOUT+LATE_WEBHOOK"):
+        until(lambda: charged(buyer), SOON_S, "the provider has charged")
+        assert buyer.states() == ("RESERVED", "PENDING", ["PENDING"])
+        crash(stack)
+        # If this does not fail, the check of the books proves nothing.
+        with pytest.raises(AssertionError):
+            assert_balanced(stack)
+    return buyer
+
+
+def while_it_is_confirmed(stack: Stack) -> Buyer:
+    buyer = Buyer(stack, "1")
+    # What it waits for, it waits for at the server, which outlives it.
+    with locked(buyer), paying(buyer, "LATE_WEBHOOK"):
+        until(lambda: somebody_waits(stack), SOON_S, "the confirmation waits for a lock")
+        assert charged(buyer)
+        crash(stack)
+    return buyer
+
+
+@contextmanager
+def locked(buyer: Buyer) -> Iterator[None]:
+    """Hold the lock of the buyer's seat meanwhile."""
+    holds, over = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        url = (buyer.stack.data_dir / "postgres.url").read_text("utf-8")
+        connection = await asyncpg.connect(url, timeout=SOON_S)
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    "SELECT FROM seat WHERE seat_id = $1 FOR UPDATE", buyer.number
+                )
+                holds.set()
+                await asyncio.to_thread(over.wait, START_S)
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        holder = pool.submit(asyncio.run, hold())
+        try:
+            assert holds.wait(SOON_S)
+            yield
+        finally:
+            over.set()
+        holder.result()
+
+
+def before_the_event_is_sent(stack: Stack) -> Buyer:
+    buyer = Buyer(stack, "1")
+    valkey = stack.valkey
+    os.kill(valkey, signal.SIGSTOP)
+    try:
+        assert buyer.pay().status_code == 201
+        assert sql(stack, "SELECT FROM outbox WHERE sent_at IS NULL")
+        crash(stack)
+    finally:
+        os.kill(valkey, signal.SIGCONT)
+    return buyer
+
+
+def before_the_refund(stack: Stack) -> Buyer:
+    buyer = Buyer(stack, "1")
+    assert buyer.pay().status_code == 201
+    sandbox = stack.sandbox
+    os.kill(sandbox, signal.SIGSTOP)
+    try:
+        assert buyer.cancel().status_code == 200
+        assert buyer.states() == ("AVAILABLE", "CANCELLED", ["REFUNDING"])
+        crash(stack)
+    finally:
+        os.kill(sandbox, signal.SIGCONT)
+    return buyer
+
+
+def charged(buyer: Buyer) -> bool:
+    rows = sql(
+        buyer.stack,
+        "SELECT charge_key::text AS key FROM payment WHERE reservation_id = $1",
+        buyer.reservation,
+    )
+    books = charges(buyer.stack)
+    return [books.get(row["key"], {}).get("charged") for row in rows] == [1]
+
+
+def somebody_waits(stack: Stack) -> bool:
+    return bool(sql(stack, "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+
+
+BOUGHT = ("OCCUPIED", "CONFIRMED", ["COMPLETED"])
+
+Step = tuple[Callable[[Stack], Buyer], tuple[str, str, list[str]]]
+
+# In halves: a service that ends too often within a minute is given up.
+STEPS: dict[str, list[Step]] = {
+    "paying": [
+        (before_the_charge, ("RESERVED", "PENDING", ["FAILED"])),
+        (while_the_provider_charges, BOUGHT),
+        (after_the_charge, BOUGHT),
+    ],
+    "having paid": [
+        (while_it_is_confirmed, BOUGHT),
+        (before_the_event_is_sent, BOUGHT),
+        (before_the_refund, ("AVAILABLE", "CANCELLED", ["REFUNDED"])),
+    ],
+}
+
+
+@pytest.fixture
+def shop(folder: Path) -> Iterator[Stack]:
+    """A stack of its own: one whose service dies too often gives up."""
+    with up(folder, workers=1) as running:
+        yield running
+
+
+@pytest.mark.parametrize("half", STEPS)
+def test_killed_at_any_step_it_leaves_nothing_open(shop: Stack, half: str) -> None:
+    for step, expected in STEPS[half]:
+        buyer = step(shop)
+        assert_settled(shop)
+        assert buyer.states() == expected, step.__name__
+        if expected[2] == ["FAILED"]:
+            # Nobody was charged, so the visitor pays again.
+            assert buyer.pay().status_code == 201
+            assert buyer.states() == ("OCCUPIED", "CONFIRMED", ["FAILED", "COMPLETED"])
+        # B5: whoever has paid has left the room, so that the next one may come in.
+        until(partial(gone, buyer), SOON_S, "the slot is free")
+
+
+def gone(buyer: Buyer) -> bool:
+    return buyer.standing() == "NOT_FOUND"
+
+
+METHODS = ["CARD", "CARD", "DECLINE", "WEBHOOK_FIRST", "DUPLICATE_WEBHOOK", "LATE_WEBHOOK"]
+
+
+def test_killed_again_and_again_while_many_pay_it_keeps_what_it_promised(shop: Stack) -> None:
+    over = threading.Event()
+    sold: list[Buyer] = []
+    given_up: list[Buyer] = []
+
+    def shop_on(number: int) -> None:
+        """Buy one seat after the other, and now and then give it up, whatever the answers are."""
+        random = Random(number)  # noqa: S311 - which methods come when
+        while not over.is_set():
+            # A service that is just starting refuses, or is not there.
+            with suppress(httpx.TransportError, AssertionError, ValueError):
+                buyer = Buyer(shop, "1")
+                if buyer.pay(random.choice(METHODS)).status_code == 201:
+                    sold.append(buyer)
+                if random.random() < 0.2:
+                    given_up.append(buyer)
+                    buyer.cancel()
+
+    with ThreadPoolExecutor(BUYERS) as pool:
+        buyers = [pool.submit(shop_on, number) for number in range(BUYERS)]
+        try:
+            for _ in range(DEATHS):
+                before = len(sold)
+                until(lambda at=before: len(sold) > at + BUYERS, START_S, "seats are sold")  # type: ignore[misc]
+                crash(shop)
+        finally:
+            over.set()
+    for done in buyers:
+        done.result()
+
+    assert_settled(shop)
+    kept = [one.states() for one in sold if one not in given_up]
+    assert len(kept) > DEATHS * BUYERS // 2
+    assert {(seat, state, payments[-1]) for seat, state, payments in kept} == {
+        ("OCCUPIED", "CONFIRMED", "COMPLETED")
+    }
+    for one in sold:
+        until(partial(gone, one), SOON_S, "the slots are free")

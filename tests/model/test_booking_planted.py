@@ -1,0 +1,162 @@
+"""The box office's machine finds bugs, and each invariant has one that it catches by its number.
+
+The first half plants bugs that the reference model must notice. In the second, the model looks away
+and only the audit looks, after every call. If one of these fails, that part proves nothing.
+"""
+
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from typing_extensions import override
+
+from tests.booking.sale import planted
+from tests.databases import TestDatabase
+from tests.model.box_office import SEATS, SEATS_MAX
+from tests.model.test_booking import STAGES, BoxOfficeMachine, on
+from waitline.database import Duplicate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Walks until a bug counts as unseen, and calls in each. All of these bugs show within a few dozen.
+WALKS = 500
+CALLS = 10
+
+BUGS = {
+    "a taken seat is taken again": (
+        "reserve", "count(*) FILTER (WHERE state = 'AVAILABLE') AS free", "count(*) AS free",
+    ),
+    "one seat more than allowed": (
+        "reserve", "<= (SELECT s.visitor_seats_max", "<= (SELECT 1 + s.visitor_seats_max",
+    ),
+    "what is paid for is given up": ("cancel", "AND NOT paying)", ")"),
+    "anybody gives up anything": ("cancel", "WHERE user_id = :user_id AND (", "WHERE ("),
+    "the seats of a cancelled one stay counted": (
+        "cancel", "v.seats - (SELECT count(*) FROM freed)", "v.seats",
+    ),
+    "nobody gives the money back": ("cancel", "SET state = 'REFUNDING'", "SET state = 'REFUNDED'"),
+    "whoever pays loses the seats": (
+        "expire", "AND (paying_until IS NULL OR paying_until <= now())", "",
+    ),
+    "the last to lapse goes first": ("expire", "ORDER BY expires_at", "ORDER BY expires_at DESC"),
+    "expired seats stay live": ("expire", "SET live = false", "SET live = true"),
+    "what has lapsed can be paid for": ("begin_payment", "AND NOT lapsed", ""),
+    "another's is paid for": ("begin_payment", "WHERE user_id = :user_id AND state", "WHERE state"),
+    "paying keeps nothing": (
+        "begin_payment", "now() + make_interval(secs => :grace_s)",
+        "now() - make_interval(secs => :grace_s)",
+    ),
+    "what is lost is confirmed": (
+        "confirm_payment", "= 'PENDING' AND found.state = 'PENDING' THEN", "= 'PENDING' THEN",
+    ),
+    "a late charge is kept": ("confirm_payment", "IN ('PENDING', 'FAILED')", "= 'PENDING'"),
+    "what is paid for is declined": ("fail_payment", "AND p.state = 'PENDING'", ""),
+    "a declined attempt keeps the seats": (
+        "fail_payment", "SET paying_until = NULL", "SET paying_until = paying_until",
+    ),
+    "money goes back twice": ("refunded_payment", "AND state = 'REFUNDING'", ""),
+    "refunds are forgotten": (
+        "unsettled_payments", "state IN ('PENDING', 'REFUNDING')", "state = 'PENDING'",
+    ),
+    "an expired one reads as pending": ("find_reservation", "r.expires_at <= now()", "false"),
+}  # fmt: skip
+
+BROKEN = {
+    "B1": ("cancel", "SET live = false", "SET live = live"),
+    "B2": ("confirm_payment", "'OCCUPIED'", "'RESERVED'"),
+    "B3": ("cancel", "SET state = 'AVAILABLE'", "SET state = 'RESERVED'"),
+    "B4": (
+        "confirm_payment", "UPDATE reservation AS r SET state = 'CONFIRMED'",
+        "UPDATE reservation AS r SET state = 'CANCELLED'",
+    ),
+    "B5": ("confirm_payment", "'booking.payment.completed'", "'booking.payment.complete'"),
+    "B6": ("reserve", "coalesce(sum(price), 0)", "coalesce(sum(price), 0) + 1"),
+    "B7": ("cancel", "v.seats - (SELECT count(*) FROM freed)", "v.seats"),
+}  # fmt: skip
+
+
+class Caught(BaseException):
+    """An invariant does not hold.
+
+    Attributes:
+        by: Those that were found broken.
+    """
+
+    def __init__(self, by: set[str]) -> None:
+        super().__init__(by)
+        self.by = by
+
+
+class Unguarded(BoxOfficeMachine):
+    """The machine with nothing but the audit; the model is not asked."""
+
+    @override
+    def _agree(self, told: object, expected: object) -> None:
+        self._audit()
+
+    @override
+    def teardown(self) -> None:
+        """Nothing has happened since the last call."""
+
+    def _audit(self) -> None:
+        found = self.postgres.wait(self.audited())
+        if found:
+            raise Caught({one.invariant for one in found})
+
+
+def walk(machine: type[BoxOfficeMachine], walks: int = WALKS) -> None:
+    """Let a machine make calls at random, the same ones at every run.
+
+    Hypothesis would look for the shortest sequence, and take longer to come to the first.
+    """
+    random = Random(1)  # noqa: S311 - a play that can be repeated
+    for _ in range(walks):
+        walker = machine()
+        walker.open(seats(random), random.choice([*STAGES]))
+        for _ in range(CALLS):
+            step(walker, random)
+        walker.teardown()
+
+
+def step(walker: BoxOfficeMachine, random: Random) -> None:
+    which, asks = random.choice([1, 1, 1, 2, 2, 3, 0]), random.choice([0, 0, 0, 1])
+    calls: list[Callable[[], None]] = [
+        lambda: walker.reserve(random.choice([1, 2]), seats(random)),
+        lambda: walker.find(which, asks),
+        lambda: walker.cancel(which, asks),
+        lambda: walker.lapse(which),
+        lambda: walker.outlast(which),
+        lambda: walker.expire(random.choice([100, 2, 1])),
+        lambda: walker.begin(which, asks, paid_right=random.random() < 0.8),
+        lambda: walker.confirm(which),
+        lambda: walker.fail(which),
+        lambda: walker.refunded(which),
+        walker.look,
+    ]
+    random.choice(calls)()
+
+
+def seats(random: Random) -> list[int]:
+    return random.sample(range(1, SEATS + 1), random.randint(1, SEATS_MAX + 1))
+
+
+def test_without_a_bug_nothing_is_noticed(postgres: TestDatabase) -> None:
+    with on(BoxOfficeMachine, postgres):
+        walk(BoxOfficeMachine, WALKS // 10)
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_the_model_notices(postgres: TestDatabase, name: str) -> None:
+    with (
+        on(BoxOfficeMachine, postgres, planted(*BUGS[name])),
+        pytest.raises((AssertionError, Duplicate)),
+    ):
+        walk(BoxOfficeMachine)
+
+
+@pytest.mark.parametrize("invariant", BROKEN)
+def test_an_invariant_catches_its_bug(postgres: TestDatabase, invariant: str) -> None:
+    with on(Unguarded, postgres, planted(*BROKEN[invariant])), pytest.raises(Caught) as caught:
+        walk(Unguarded)
+    assert invariant in caught.value.by
