@@ -297,7 +297,7 @@ STEPS: dict[str, list[Step]] = {
 @pytest.fixture
 def shop(folder: Path) -> Iterator[Stack]:
     """A stack of its own: one whose service dies too often gives up."""
-    with up(folder, workers=1) as running:
+    with up(folder, workers=1, box_office=True) as running:
         yield running
 
 
