@@ -1,4 +1,4 @@
-"""Buyers who come at once, through the pools of several processes."""
+"""Buyers from several processes at once, each with connections of its own."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence

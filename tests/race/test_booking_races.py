@@ -14,15 +14,7 @@ import pytest
 from tests.booking import sale as sales
 from tests.booking.sale import at_once, planted, reserve
 from tests.databases import TestDatabase
-from tests.race.buyers import (
-    WIDTH,
-    Crowd,
-    Outcomes,
-    kinds,
-    plays,
-    without_index,
-    words,
-)
+from tests.race.buyers import WIDTH, Crowd, Outcomes, kinds, plays, without_index, words
 from waitline.booking.model import (
     PaymentRunning,
     Reservation,
@@ -174,6 +166,7 @@ def test_control_locked_in_any_order_groups_wait_for_each_other_for_ever(
     plays(postgres, play)
 
 
+# A busy machine may keep some from a connection for too long.
 KINDS = {"Reservation", "TooManySeats", "Unavailable"}
 SIZES = (1, 2, 3, 1, 2, 1, 3, 2, 1, 1) * 3
 
@@ -192,7 +185,6 @@ def test_one_visitor_never_holds_more_than_allowed(postgres: TestDatabase) -> No
                 for number, seats in enumerate(asked_by_one())
             ]
         )
-        # A busy machine may keep some from a connection for too long.
         assert {"Reservation", "TooManySeats"} <= set(kinds(outcomes)) <= KINDS
         refused = [one for one in outcomes if isinstance(one, TooManySeats)]
         assert {one.seats_max for one in refused} == {4}

@@ -6,7 +6,7 @@ migrate.py   the box office's tables
 rooms.py     the operators' verbs on rooms
 concerts.py  and on concerts, schedules, seats
 keys.py      the keys of tickets and passes
-audit.py     does the store keep its promises?
+audit.py     do the store and the box office keep their promises? box_office.py reads the latter
 outbox.py    events that wait, or are dead
 settings.py  every setting, and where it came from
 bench/       how fast it is here
