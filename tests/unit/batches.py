@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from waitline.errors import Refused, Unavailable
 from waitline.ids import RoomId
 from waitline.queue.batcher import CALLS_MAX, Batcher
@@ -44,6 +46,15 @@ async def settle() -> None:
         turned = asyncio.Event()
         loop.call_soon(turned.set)
         await turned.wait()
+
+
+class Clock:
+    """The loop's clock, which stands still until a test sets it forward."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self.now_s = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: self.now_s)
 
 
 @asynccontextmanager

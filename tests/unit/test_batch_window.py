@@ -1,10 +1,8 @@
 """When a batch is sent: the window of the batcher, with a clock that tests set forward."""
 
-import asyncio
-
 import pytest
 
-from tests.unit.batches import A, B, Store, gathered, play, running, settle
+from tests.unit.batches import A, B, Clock, Store, gathered, play, running, settle
 from waitline.queue.batcher import FULL, GAP_MAX_S, GAP_S, ROOM_CALLS_MAX, SHARE
 
 
@@ -12,9 +10,7 @@ def test_a_quiet_moment_sends_at_once_and_a_busy_one_gathers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario(store: Store) -> None:
-        loop = asyncio.get_running_loop()
-        now_s = loop.time()
-        monkeypatch.setattr(loop, "time", lambda: now_s)
+        clock = Clock(monkeypatch)
         async with running(store) as batcher:
             asked = [batcher.ask(A, 0)]
             await settle()
@@ -23,10 +19,10 @@ def test_a_quiet_moment_sends_at_once_and_a_busy_one_gathers(
                 asked.append(batcher.ask(A, item))
                 await settle()
             assert store.calls == [(A, [0])]
-            now_s += GAP_S
+            clock.now_s += GAP_S
             await settle()
             assert store.calls[1:] == [(A, [1, 2, 3])]
-            now_s += GAP_S
+            clock.now_s += GAP_S
             asked.append(batcher.ask(B, 4))
             await settle()
             assert store.calls[2:] == [(B, [4])]
@@ -47,18 +43,16 @@ def test_the_more_a_sending_carries_the_longer_is_the_next_window(
     monkeypatch: pytest.MonkeyPatch, carried: int, window_s: float
 ) -> None:
     async def scenario(store: Store) -> None:
-        loop = asyncio.get_running_loop()
-        now_s = loop.time()
-        monkeypatch.setattr(loop, "time", lambda: now_s)
+        clock = Clock(monkeypatch)
         async with running(store) as batcher:
             asked = [batcher.ask(A, item) for item in range(carried)]
             await settle()
             assert len(store.calls) == 1
             asked.append(batcher.ask(A, carried))
-            now_s += 0.9 * window_s
+            clock.now_s += 0.9 * window_s
             await settle()
             assert len(store.calls) == 1
-            now_s += 0.2 * window_s
+            clock.now_s += 0.2 * window_s
             await settle()
             assert store.calls[1:] == [(A, [carried])]
             await gathered(asked)
@@ -70,9 +64,7 @@ def test_what_is_enough_for_a_call_does_not_wait_for_the_window(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario(store: Store) -> None:
-        loop = asyncio.get_running_loop()
-        now_s = loop.time()
-        monkeypatch.setattr(loop, "time", lambda: now_s)
+        Clock(monkeypatch)
         async with running(store) as batcher:
             asked = [batcher.ask(A, 0)]
             await settle()

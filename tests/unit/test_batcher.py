@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from tests.unit.batches import A, B, C, Store, gathered, play, running, settle
+from tests.unit.batches import A, B, C, Clock, Store, gathered, play, running, settle
 from waitline.errors import Refused, Unavailable
 from waitline.ids import RoomId
 from waitline.lua import CALL_TIMEOUT_S
@@ -226,15 +226,13 @@ def test_nobody_waits_longer_than_patience(
     monkeypatch: pytest.MonkeyPatch, later_s: float, expected: type
 ) -> None:
     async def scenario(store: Store) -> None:
-        loop = asyncio.get_running_loop()
-        asked_s = loop.time()
-        monkeypatch.setattr(loop, "time", lambda: asked_s)
+        clock = Clock(monkeypatch)
         async with running(store, calls_max=1) as batcher:
             store.open.clear()
             slow = batcher.ask(A, 0)
             await settle()
             others = [batcher.ask(room, 1) for room in (A, B, C)]
-            monkeypatch.setattr(loop, "time", lambda: asked_s + later_s)
+            clock.now_s += later_s
             store.open.set()
             # The slow call itself has its own deadline, in the store.
             assert await slow == 0

@@ -90,6 +90,21 @@ def shows(token: str | None) -> dict[str, str]:
     return {} if token is None else {"X-Queue-Token": token}
 
 
+def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
+    """Call again while the answer is 503, for what a test only prepares.
+
+    A machine that runs other tests may stand still for longer than a store is waited for.
+    """
+    responses: list[httpx.Response] = []
+
+    def answered() -> bool:
+        responses.append(call())
+        return responses[-1].status_code != 503
+
+    until(answered, SOON_S, "the store answers")
+    return responses[-1]
+
+
 def instant_ms(text: str) -> int:
     """Read an instant as it is sent; in ms since the epoch."""
     assert INSTANT.fullmatch(text), text
@@ -137,10 +152,15 @@ class Stack:
 
     def room(self, **rules: object) -> "Room":
         """Create a room, as its operator would."""
-        room = self.unused()
-        body = {"room": room.name, **rules}
-        succeeded(self.client.post("/api/v1/rooms", json=body, headers=self.operator), 201)
-        return room
+        rooms: list[Room] = []
+
+        def create() -> httpx.Response:
+            rooms.append(self.unused())
+            body = {"room": rooms[-1].name, **rules}
+            return self.client.post("/api/v1/rooms", json=body, headers=self.operator)
+
+        succeeded(patiently(create), 201)
+        return rooms[-1]
 
     def metrics(self) -> str:
         response = self.client.get("/actuator/prometheus")
@@ -218,7 +238,10 @@ class Room:
 
     def change(self, **rules: object) -> Any:  # noqa: ANN401 - JSON
         path = f"/api/v1/rooms/{self.name}"
-        return succeeded(self.stack.client.patch(path, json=rules, headers=self.stack.operator))
+        operator = self.stack.operator
+        return succeeded(
+            patiently(lambda: self.stack.client.patch(path, json=rules, headers=operator))
+        )
 
     def show(self) -> Any:  # noqa: ANN401 - JSON
         path = f"/api/v1/rooms/{self.name}"
@@ -226,7 +249,9 @@ class Room:
 
     def arrive(self, user: str = "u") -> str:
         """Enter and return the ticket."""
-        ticket: str = succeeded(self.enter(user), 201)["token"]
+        response = patiently(lambda: self.enter(user))
+        assert response.status_code in {200, 201}, response.text
+        ticket: str = response.json()["data"]["token"]
         return ticket
 
     def until(self, user: str, state: str, token: str | None = None) -> Any:  # noqa: ANN401
@@ -234,7 +259,7 @@ class Room:
         seen: dict[str, Any] = {}
 
         def there() -> bool:
-            seen.update(succeeded(self.status(user, token)))
+            seen.update(succeeded(patiently(lambda: self.status(user, token))))
             return bool(seen["status"] == state)
 
         until(there, SOON_S, f"{user} is {state} in {self.name}")

@@ -29,8 +29,8 @@ TREND_STATS = ("avg", "min", "med", "p(90)", "p(95)", "p(99)", "max", "count")
 
 MEMORY_SHARE = 4
 """One in so many bytes of the machine's memory is what k6 fills before it collects garbage. Go
-collects when the heap has doubled, and each of those moments, of some 0.3 s, dropped arrivals and
-had a second's answers wait: of the generator's making, not of what is measured."""
+collects when the heap has doubled; in an entry run that did, every ten seconds there was one in
+which a third of the arrivals were missing: the generator's doing, not that of what is measured."""
 
 INSPECT_S = 60.0
 """How long k6 may take to read a script."""
