@@ -53,17 +53,7 @@ def run(
 
     def run(*words: str) -> tuple[int, str, str]:
         where = ("--database-url", postgres.url, "--valkey-url", valkey.url)
-        argv = [
-            sys.executable,
-            "-m",
-            "waitline",
-            "audit",
-            "--booking",
-            *where,
-            "--data-dir",
-            str(tmp_path),
-            *words,
-        ]
+        argv = ["waitline", "audit", "--booking", *where, "--data-dir", str(tmp_path), *words]
         monkeypatch.setattr(sys, "argv", argv)
         with pytest.raises(SystemExit) as ended:
             cli.main()

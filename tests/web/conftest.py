@@ -41,7 +41,7 @@ def measured(trial: Stack) -> Room:
     """A long line in a slow room, whose pace is known by now."""
     room = trial.room(admitPerSecond=4)
     assert succeeded(room.enter("first"), 201)["estimatedWaitMinutes"] is None
-    trial.crowd(room, 1_200)
+    trial.crowd(room, 5_000)
     until(
         lambda: (
             succeeded(room.enter("first"), 201)["estimatedWaitMinutes"] is not None
