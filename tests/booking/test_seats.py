@@ -17,7 +17,7 @@ from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import ScheduleUnknown
 from waitline.booking.seats import Seats
 from waitline.booking.store import Reservations
-from waitline.database import Database
+from waitline.database import Database, prepared
 from waitline.errors import Unavailable
 
 # A busy machine is no failure here.
@@ -238,7 +238,7 @@ def test_reading_on_from_the_newest_transaction_would_miss_it(
 
     async def play(postgres: TestDatabase, schedule: int) -> None:
         async with working(postgres.url) as (worker,):
-            statements = planted("changed_seats", right, wrong)
+            statements = prepared(planted("changed_seats", right, wrong))
             monkeypatch.setattr(worker.database, "_statements", statements)
             monkeypatch.setattr("tests.booking.test_seats.DEADLINE_S", 3.0)
             with pytest.raises(TimeoutError):

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 import asyncpg
+from aiosql.queries import Queries
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -29,7 +30,7 @@ from tests.databases import TestDatabase
 from tests.model.box_office import PRICE, SEATS, SEATS_MAX, BoxOffice, Contents
 from waitline.booking import audit
 from waitline.booking.store import Reservations
-from waitline.database import Database
+from waitline.database import Database, prepared
 from waitline.errors import Refused
 
 # A hundred times as many are a good night's run.
@@ -85,10 +86,10 @@ NUMBERS = st.sampled_from([1, 1, 1, 2, 2, 3, 4, 0])
 class Patient(Database):
     """A database with all the time that a busy machine needs, and perhaps a bug in a statement."""
 
-    def __init__(self, url: str, statements: object = None) -> None:
+    def __init__(self, url: str, statements: Queries | None = None) -> None:
         super().__init__(url, "waitline.booking")
         if statements is not None:
-            self._statements = statements
+            self._statements = prepared(statements)
 
     @override
     async def _run(self, statement: str, values: Mapping[str, object], within_s: float) -> Any:
@@ -279,7 +280,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
 
 @contextmanager
 def on(
-    machine: type[BoxOfficeMachine], postgres: TestDatabase, statements: object = None
+    machine: type[BoxOfficeMachine], postgres: TestDatabase, statements: Queries | None = None
 ) -> Iterator[None]:
     """Let a machine run on a database, perhaps on statements with a bug."""
     machine.postgres = postgres

@@ -62,7 +62,7 @@ class Request:
         path: Without the query.
         query_string: What follows the question mark, as it was sent.
         headers: As they were sent, names in lower case.
-        body: At most `BODY_BYTES_MAX` bytes; empty where the handler needs none.
+        body: At most as many bytes as its call takes; empty where the handler needs none.
     """
 
     __slots__ = ("_query", "body", "headers", "path", "query_string")
@@ -137,18 +137,18 @@ class Request:
         return None if given is None else named(name, decoded(name, given))
 
 
-async def whole_body(receive: Receive) -> bytes:
+async def whole_body(receive: Receive, body_max: int) -> bytes:
     """Return the body of an ASGI call.
 
     Raises:
-        BodyTooLarge: It has more than `BODY_BYTES_MAX` bytes.
+        BodyTooLarge: It has more than `body_max` bytes.
     """
     body = b""
     more = True
     while more:
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > BODY_BYTES_MAX:
+        if len(body) > body_max:
             raise BodyTooLarge
         more = message.get("more_body", False)
     return body

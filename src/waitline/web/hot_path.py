@@ -33,11 +33,13 @@ class Call(NamedTuple):
         method: Of its requests.
         route: What it is counted as.
         handler: Answers it.
+        body_max: Most bytes of its body.
     """
 
     method: str
     route: str
     handler: Handler
+    body_max: int = BODY_BYTES_MAX
 
 
 class Surrounded:
@@ -79,8 +81,8 @@ class HotPath:
         rest: The framework's application.
         tallies: Counts every answer.
         clock: For the timestamps of refusals.
-        roomy: Most bytes of a body by the beginning of the path, where the framework's calls take
-            more than `BODY_BYTES_MAX`.
+        roomy: Most bytes of a body by the beginning of the path, where calls take more than
+            `BODY_BYTES_MAX`.
     """
 
     def __init__(
@@ -93,12 +95,15 @@ class HotPath:
         clock: Clock,
         roomy: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
+        self._roomy = roomy
         self._exact = {
-            path: {name: Call(name, path, handler) for name, handler in methods.items()}
+            path: {
+                name: Call(name, path, handler, self._body_max(path))
+                for name, handler in methods.items()
+            }
             for path, methods in exact.items()
         }
         self._surrounded = surrounded
-        self._roomy = roomy
         self._rest = rest
         self._tallies = tallies
         self._clock = clock
@@ -139,7 +144,7 @@ class HotPath:
             if call is None:
                 raise MethodUnknown(allowed)  # noqa: TRY301 - see below
             if method == "POST":
-                request.body = await whole_body(receive)
+                request.body = await whole_body(receive, call.body_max)
             answer = await call.handler(request)
         except Exception as error:  # noqa: BLE001 - every failure gets its answer
             answer = self.refused(error, request)

@@ -15,7 +15,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from waitline.errors import Unavailable
-from waitline.web.asgi import BODY_BYTES_MAX, Request
+from waitline.web.asgi import Request
 from waitline.web.hot_path import Call
 from waitline.web.problems import BodyTooLarge
 from waitline.web.wire import Answer, Heads
@@ -58,7 +58,7 @@ class Exchange:
         """Take more of the body."""
         request = self._request
         request.body = request.body + body if request.body else body
-        if len(request.body) > BODY_BYTES_MAX:
+        if len(request.body) > self._call.body_max:
             self._finish(self._protocol.hot.refused(BodyTooLarge(), request))
 
     def run(self) -> None:
@@ -93,9 +93,9 @@ class Exchange:
             if not self.keep_alive:
                 protocol.transport.close()
         protocol.on_response_complete()
-        method, route, _ = self._call
+        call = self._call
         seconds = time.perf_counter() - self._started_s
-        protocol.hot.count(method, route, answer.status, seconds)
+        protocol.hot.count(call.method, call.route, answer.status, seconds)
 
 
 class Protocol(HttpToolsProtocol):

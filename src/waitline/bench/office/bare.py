@@ -11,8 +11,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from waitline.booking.migrations import migrate
+from waitline.database import SESSION
 from waitline.embedded.postgres import embedded_binaries
 from waitline.errors import Unavailable
+from waitline.settings import inherited
 
 CLIENTS = 12
 """As many connections as one worker's pool has."""
@@ -112,8 +114,11 @@ def _psql(url: str, text: str) -> None:
 def _pgbench(url: str, script: Path, seconds: float) -> float:
     command = [str(embedded_binaries() / "pgbench"), "--no-vacuum", "--protocol=prepared"]
     command += [f"--client={CLIENTS}", f"--time={max(1, round(seconds))}", "--define=n=0"]
+    # Planned as they are for the service.
+    session = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
     done = subprocess.run(  # noqa: S603 - our own binary
         [*command, f"--file={script}", url],
+        env=inherited() | {"PGOPTIONS": session},
         capture_output=True,
         text=True,
         check=False,

@@ -39,14 +39,18 @@ FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN made ON true;
 -- name: confirm_payment(charge_key, provider_ref)^
 -- Note that the provider has charged. The reservation is confirmed, its seats are sold and the event
 -- is written in the same step (B2, B4, B5); where the reservation can no longer be confirmed, the
--- money goes back. A repeat changes nothing, and sees what the first has done even if it waited for it.
+-- money goes back. A repeat changes nothing, and sees what the first has done even if it waited for it;
+-- one that comes later, as the provider's message does after its answer, locks nothing either, and
+-- so does not wait for the disk.
 -- locks: reservation, seat (by id; those of the reservation), payment
 -- returns: one row: the payment as it is now, and how the reservation stood before; none if the charge
 --   is not ours
 WITH found AS MATERIALIZED (
     SELECT r.reservation_id, r.state, r.schedule_id FROM reservation AS r
-    WHERE r.reservation_id
-        = (SELECT p.reservation_id FROM payment AS p WHERE p.charge_key = :charge_key)
+    WHERE r.reservation_id = (
+        SELECT p.reservation_id FROM payment AS p
+        WHERE p.charge_key = :charge_key AND p.state IN ('PENDING', 'FAILED')
+    )
     FOR UPDATE
 ),
 held AS MATERIALIZED (
@@ -94,11 +98,12 @@ told AS (
     JOIN concert AS c USING (concert_id)
 )
 SELECT p.payment_id, p.reservation_id, p.user_id, p.amount, p.method, p.created_at,
-    coalesce(settled.state, attempt.state) AS state,
-    coalesce(settled.paid_at, attempt.paid_at) AS paid_at,
-    found.state AS reservation_state
-FROM payment AS p CROSS JOIN found
-JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment_id);
+    coalesce(settled.state, attempt.state, p.state) AS state,
+    coalesce(settled.paid_at, attempt.paid_at, p.paid_at) AS paid_at,
+    coalesce(found.state, r.state) AS reservation_state
+FROM payment AS p JOIN reservation AS r USING (reservation_id)
+LEFT JOIN found ON true LEFT JOIN attempt ON true LEFT JOIN settled ON true
+WHERE p.charge_key = :charge_key;
 
 -- name: fail_payment(charge_key, reason)^
 -- Note that the provider did not charge, and never will for this key: the reservation may be paid

@@ -14,8 +14,6 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter
-from fastapi import Request as FrameworkRequest
-from starlette.responses import Response
 
 from waitline.booking import best, demo
 from waitline.booking.catalogue import Catalogue
@@ -59,7 +57,7 @@ from waitline.web.booking.doorman import Doorman
 from waitline.web.booking.idempotency import Idempotency, key_of
 from waitline.web.cached import accepted, known
 from waitline.web.envelope import success
-from waitline.web.framework import response, routed
+from waitline.web.framework import routed
 from waitline.web.hot_path import Surrounded
 from waitline.web.problems import InputInvalid, PathUnknown
 from waitline.web.texts import Text
@@ -151,6 +149,7 @@ class BookingCalls:
         return {
             "/api/v1/reservations": {"POST": in_task(self.reserve)},
             "/api/v1/payments": {"POST": in_task(self.pay)},
+            WEBHOOK_PATH: {"POST": in_task(self.webhook)},
         }
 
     def router(self) -> APIRouter:
@@ -163,7 +162,6 @@ class BookingCalls:
         reservation = "/api/v1/reservations/{reservationId}"
         add(reservation, routed(self.reservation), methods=["GET"])
         add(reservation, routed(self.cancel), methods=["DELETE"])
-        add(WEBHOOK_PATH, self.webhook, methods=["POST"])
         add("/api/v1/payments/{paymentId}", routed(self.payment), methods=["GET"])
         if self._trusting:
             add("/api/admin/test-data/init", routed(self.init), methods=["POST"])
@@ -313,11 +311,14 @@ class BookingCalls:
             room = await self._reservations.room(reservation)
             self._doorman.prove(room, visitor(user), token)
 
-    async def webhook(self, asked: FrameworkRequest) -> Response:
+    async def webhook(self, request: Request) -> Answer:
         """Take a message of the payment provider, who signs it."""
-        headers = {name.lower(): value for name, value in asked.headers.items()}
-        await self._checkout.webhook(headers, await asked.body())
-        return response(success(Request.of(asked.scope), texts.NOTED, None))
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in request.headers.items()
+        }
+        await self._checkout.webhook(headers, request.body)
+        return success(request, texts.NOTED, None)
 
     async def init(self, request: Request) -> Answer:
         """Put the demo concert on sale as new. Trial mode only."""
