@@ -96,10 +96,12 @@ class Sale:
         )
 
     async def begin(self, reservation: int, user: int) -> Any:  # noqa: ANN401 - a row
-        return await self.database.one("begin_payment", **begin(reservation, user))
+        (row,) = await self.database.many("begin_payment", **begin(reservation, user))
+        return row
 
     async def confirm(self, key: UUID) -> Any:  # noqa: ANN401 - a row
-        return await self.database.one("confirm_payment", charge_key=key, provider_ref="ref")
+        rows = await self.database.many("confirm_payment", **charged(key))
+        return rows[0] if rows else None
 
     async def findings(self) -> list[audit.Finding]:
         return await audit.examine(self.database, at_price=True)
@@ -108,10 +110,10 @@ class Sale:
 def begin(reservation: int, user: int, amount: int = PRICE) -> dict[str, Any]:
     """What a payment is begun with."""
     return {
-        "reservation_id": reservation,
-        "user_id": user,
-        "amount": amount,
-        "method": "CARD",
+        "reservation_ids": [reservation],
+        "user_ids": [user],
+        "amounts": [amount],
+        "methods": ["CARD"],
         "patience_s": 30.0,
         "at_price": True,
         "grace_s": 60.0,
@@ -120,13 +122,35 @@ def begin(reservation: int, user: int, amount: int = PRICE) -> dict[str, Any]:
 
 def reserve(user: int, *seats: int) -> dict[str, Any]:
     """What seats are reserved with."""
-    return {"seat_ids": list(seats), "schedule_id": 1, "user_id": user, "hold_s": HOLD_S}
+    return {
+        "schedule_ids": [1],
+        "user_ids": [user],
+        "wanted_nos": [1] * len(seats),
+        "wanted_seats": list(seats),
+        "hold_s": HOLD_S,
+    }
+
+
+def charged(key: UUID) -> dict[str, Any]:
+    """What a charge is confirmed with."""
+    return {"charge_keys": [key], "provider_refs": ["ref"]}
+
+
+# Statements that answer with a row for each of the requests that they are given.
+GATHERED = {"reserve", "begin_payment", "confirm_payment"}
 
 
 async def run(connection: asyncpg.Connection, statement: str, **values: object) -> Any:  # noqa: ANN401
-    """Run a statement of the box office on a connection, in whatever transaction that has."""
+    """Run a statement of the box office on a connection, in whatever transaction that has.
+
+    Returns:
+        Its row, or its rows; of one that is given many requests, the row of the only one.
+    """
     answer = getattr(STATEMENTS, statement)(connection, **values)
-    return [row async for row in answer] if isasyncgen(answer) else await answer
+    if not isasyncgen(answer):
+        return await answer
+    rows = [row async for row in answer]
+    return rows[0] if statement in GATHERED else rows
 
 
 class Waiting:

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
-from tests.booking.sale import DEADLINE_S, begin
+from tests.booking.sale import DEADLINE_S, begin, charged
 from tests.databases import TestDatabase
 from tests.model.box_office import PRICE, SEATS, SEATS_MAX, BoxOffice, Contents
 from waitline.booking import audit
@@ -41,7 +41,7 @@ STEPS = 30
 EVER_S = 4e9
 
 OPEN = f"""
-    TRUNCATE concert, outbox RESTART IDENTITY CASCADE;
+    TRUNCATE concert, reservation, visitor_seats, outbox RESTART IDENTITY CASCADE;
     INSERT INTO concert (title, venue, room) VALUES ('a', 'b', 'room');
     INSERT INTO schedule (concert_id, starts_at, visitor_seats_max) VALUES (1, now(), {SEATS_MAX});
     INSERT INTO seat (schedule_id, section, row_name, row_position, seat_number, grade, price)
@@ -180,8 +180,8 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         number, user = self._chosen(which, asks)
         seats = len(self.model.holds[number - 1].seats) if number <= len(self.model.holds) else 1
         amount = PRICE * seats if paid_right else PRICE * seats + 1
-        row = self.postgres.wait(self.database.one("begin_payment", **begin(number, user, amount)))
-        assert row is not None
+        asked = begin(number, user, amount)
+        (row,) = self.postgres.wait(self.database.many("begin_payment", **asked))
         if row["outcome"] == "begun":
             self.keys.append(row["charge_key"])
         self._agree(row["outcome"], self.model.begin(number, user, amount))
@@ -191,10 +191,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         """Learn that the provider has charged: at once, late, or again."""
         if self.keys:
             number, key = self._attempt(which)
-            row = self.postgres.wait(
-                self.database.one("confirm_payment", charge_key=key, provider_ref="ref")
-            )
-            assert row is not None
+            (row,) = self.postgres.wait(self.database.many("confirm_payment", **charged(key)))
             self._agree(row["state"], self.model.confirm(number))
 
     @rule(which=NUMBERS)

@@ -42,7 +42,9 @@ BUGS = {
     "the last to lapse goes first": ("expire", "ORDER BY expires_at", "ORDER BY expires_at DESC"),
     "expired seats stay live": ("expire", "SET live = false", "SET live = true"),
     "what has lapsed can be paid for": ("begin_payment", "AND NOT lapsed", ""),
-    "another's is paid for": ("begin_payment", "WHERE user_id = :user_id AND state", "WHERE state"),
+    "another's is paid for": (
+        "begin_payment", "WHERE found.user_id = asked.user_id AND state", "WHERE state",
+    ),
     "paying keeps nothing": (
         "begin_payment", "now() + make_interval(secs => :grace_s)",
         "now() - make_interval(secs => :grace_s)",
@@ -50,7 +52,9 @@ BUGS = {
     "what is lost is confirmed": (
         "confirm_payment", "= 'PENDING' AND found.state = 'PENDING' THEN", "= 'PENDING' THEN",
     ),
-    "a late charge is kept": ("confirm_payment", "IN ('PENDING', 'FAILED')", "= 'PENDING'"),
+    "a late charge is kept": (
+        "confirm_payment", "attempt.state IN ('PENDING', 'FAILED')", "attempt.state = 'PENDING'",
+    ),
     "what is paid for is declined": ("fail_payment", "AND p.state = 'PENDING'", ""),
     "a declined attempt keeps the seats": (
         "fail_payment", "SET paying_until = NULL", "SET paying_until = paying_until",

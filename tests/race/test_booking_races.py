@@ -142,7 +142,9 @@ def test_control_locked_in_any_order_groups_wait_for_each_other_for_ever(
 ) -> None:
     """If this fails, the test above proves nothing."""
     disordered = planted(
-        "reserve", "ORDER BY seat_id\n    FOR", "ORDER BY seat_id * (:user_id % 2 * 2 - 1)\n    FOR"
+        "reserve",
+        "ORDER BY seat_id\n    FOR",
+        "ORDER BY seat_id * ((:user_ids::bigint[])[1] % 2 * 2 - 1)\n    FOR",
     )
     monkeypatch.setattr(sales, "STATEMENTS", disordered)
 
@@ -309,7 +311,7 @@ async def act_on(buyers: Crowd, random: Random, held: int, user: int) -> None:
     if fate == "decline":
         await buyers.tell("fail_payment", charge_key=key, reason="declined")
     else:
-        confirm = partial(buyers.tell, "confirm_payment", charge_key=key, provider_ref="ref")
+        confirm = partial(buyers.tell, "confirm_payment", **sales.charged(key))
         leave = partial(buyers.store(held).cancel, held, user)
         outcomes = await at_once([confirm, leave, confirm] if "leave" in fate else [confirm])
         allowed = PaymentRunning, ReservationOver, ReservationState, asyncpg.Record

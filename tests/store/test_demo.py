@@ -1,5 +1,6 @@
 """The demo concert: as the contract says, however often it is loaded and whatever was there."""
 
+from tests.booking.sale import reserve
 from tests.databases import TestDatabase
 from waitline.booking import demo
 
@@ -53,9 +54,8 @@ def test_every_seat_has_its_neighbours(postgres: TestDatabase) -> None:
 
 def test_what_was_booked_is_forgotten(postgres: TestDatabase) -> None:
     def reserved(user: int) -> int:
-        asked = {"seat_ids": [user], "schedule_id": 1, "user_id": user, "hold_s": 300.0}
-        row = postgres.wait(postgres.database.one("reserve", within_s=SOON_S, **asked))
-        assert row is not None
+        asked = reserve(user, user)
+        (row,) = postgres.wait(postgres.database.many("reserve", within_s=SOON_S, **asked))
         assert row["outcome"] == "reserved"
         return int(row["reservation_id"])
 

@@ -11,12 +11,13 @@ it does not matter who comes first, or how often.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Never
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Never
 from uuid import UUID
 
 import structlog
 
+from waitline.booking.gathering import Gathering
 from waitline.booking.model import (
     AlreadyPaid,
     AmountWrong,
@@ -80,6 +81,18 @@ BEGIN_REFUSED: dict[str, Callable[[Row], Refused]] = {
 }
 
 
+class _Attempt(NamedTuple):
+    reservation_id: int
+    user_id: int
+    amount: int
+    method: str
+
+
+class _Charge(NamedTuple):
+    key: UUID
+    provider_ref: str | None
+
+
 class Checkout:
     """Takes payments, and settles those that were left open.
 
@@ -94,6 +107,12 @@ class Checkout:
         self._provider = provider
         self._at_price = at_price
         self._under_way = 0
+        self._beginning: Gathering[_Attempt, UUID] = Gathering(
+            self._begin, lambda attempt: (attempt.reservation_id,)
+        )
+        self._confirming: Gathering[_Charge, Row | None] = Gathering(
+            self._note_charges, lambda charge: (charge.key,)
+        )
 
     async def pay(self, reservation_id: int, user_id: int, amount: int, method: str) -> Payment:
         """Charge a visitor and confirm the reservation.
@@ -122,7 +141,7 @@ class Checkout:
             raise Unavailable("too many payments are under way")
         self._under_way += 1
         try:
-            key = await self._begin(reservation_id, user_id, amount, method)
+            key = await self._beginning.ask(_Attempt(reservation_id, user_id, amount, method))
             outcome = await self._provider.charge(key, amount, method)
             if isinstance(outcome, NotCharged):
                 await self._fail(key, outcome.reason)
@@ -217,31 +236,39 @@ class Checkout:
         await self._provider.refund(row["charge_key"], row["provider_ref"], row["amount"])
         await self._database.one("refunded_payment", charge_key=row["charge_key"])
 
-    async def _begin(self, reservation_id: int, user_id: int, amount: int, method: str) -> UUID:
-        row = await self._database.one(
+    async def _begin(self, attempts: Sequence[_Attempt]) -> list[UUID | Refused]:
+        """Note attempts; return what each is charged by, or why it may not be."""
+        rows = await self._database.many(
             "begin_payment",
-            reservation_id=reservation_id,
-            user_id=user_id,
-            amount=amount,
-            method=method,
+            reservation_ids=[one.reservation_id for one in attempts],
+            user_ids=[one.user_id for one in attempts],
+            amounts=[one.amount for one in attempts],
+            methods=[one.method for one in attempts],
             at_price=self._at_price,
             patience_s=PATIENCE_S,
             grace_s=GRACE_S,
         )
-        assert row is not None
-        if row["outcome"] != "begun":
-            raise BEGIN_REFUSED[row["outcome"]](row)
-        key: UUID = row["charge_key"]
-        return key
+        return [
+            row["charge_key"] if row["outcome"] == "begun" else BEGIN_REFUSED[row["outcome"]](row)
+            for row in rows
+        ]
 
     async def _confirm(self, key: UUID, charged: Charged) -> Row | None:
         """Note a charge; return its payment, or `None` if the charge is not one of ours."""
-        row = await self._database.one(
-            "confirm_payment", charge_key=key, provider_ref=charged.provider_ref
-        )
+        row = await self._confirming.ask(_Charge(key, charged.provider_ref))
         if row is None:
             log.warning("a charge of somebody else", charge=str(key))
         return row
+
+    async def _note_charges(self, charges: Sequence[_Charge]) -> list[Row | None]:
+        """Note charges; return their payments."""
+        rows = await self._database.many(
+            "confirm_payment",
+            charge_keys=[charge.key for charge in charges],
+            provider_refs=[charge.provider_ref for charge in charges],
+        )
+        found = {row["charge_key"]: row for row in rows}
+        return [found.get(charge.key) for charge in charges]
 
     async def _confirmed(self, key: UUID, charged: Charged) -> Payment:
         row = await self._confirm(key, charged)

@@ -1,8 +1,9 @@
 """The box office's statements, one method each. What they must hold is said in sql/."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
+from waitline.booking.gathering import Gathering
 from waitline.booking.model import (
     SEATS_MAX,
     PaymentRunning,
@@ -22,6 +23,20 @@ from waitline.ids import RoomId
 
 CANCEL_TRIES = 3
 """Once more suffices after a payment was confirmed in between; nothing else is confirmed twice."""
+
+
+class Wanted(NamedTuple):
+    """Seats that a visitor asks for.
+
+    Attributes:
+        schedule: Of which performance.
+        seats: 1 to `SEATS_MAX` different seats of it.
+        user: For whom.
+    """
+
+    schedule: int
+    seats: Sequence[int]
+    user: int
 
 
 class Expired(NamedTuple):
@@ -58,6 +73,7 @@ class Reservations:
     def __init__(self, database: Database, hold_s: float) -> None:
         self._database = database
         self._hold_s = hold_s
+        self._gathering: Gathering[Wanted, Reservation] = Gathering(self._reserve_all, _touched)
 
     async def reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
         """Hold seats for a visitor: all of them, or none.
@@ -73,29 +89,21 @@ class Reservations:
         Invariant:
             B1.
         """
-        seat_ids = sorted(set(seats))
+        seat_ids = tuple(sorted(set(seats)))
         assert 0 < len(seat_ids) == len(seats) <= SEATS_MAX
-        row = await self._database.one(
+        return await self._gathering.ask(Wanted(schedule, seat_ids, user))
+
+    async def _reserve_all(self, wanted: Sequence[Wanted]) -> list[Reservation | Refused]:
+        """Hold seats for many who do not meet each other, each as `reserve` does."""
+        rows = await self._database.many(
             "reserve",
-            seat_ids=seat_ids,
-            schedule_id=schedule,
-            user_id=user,
+            schedule_ids=[one.schedule for one in wanted],
+            user_ids=[one.user for one in wanted],
+            wanted_nos=[no for no, one in enumerate(wanted, 1) for _ in one.seats],
+            wanted_seats=[seat for one in wanted for seat in one.seats],
             hold_s=self._hold_s,
         )
-        assert row is not None
-        if row["outcome"] != "reserved":
-            raise RESERVE_REFUSED[row["outcome"]](row)
-        return Reservation(
-            reservation_id=row["reservation_id"],
-            schedule_id=schedule,
-            user_id=user,
-            seat_ids=tuple(seat_ids),
-            state=ReservationState.PENDING,
-            amount=row["amount"],
-            created_at=row["created_at"],
-            expires_at=row["expires_at"],
-            room=RoomId(row["room"]),
-        )
+        return [_reserved(one, row) for one, row in zip(wanted, rows, strict=True)]
 
     async def room(self, reservation: int) -> RoomId:
         """Return the waiting room that a reservation's visitor came through.
@@ -160,3 +168,24 @@ class Reservations:
         """
         rows = await self._database.many("expire", chunk_max=chunk_max)
         return [Expired(**dict(row)) for row in rows]
+
+
+def _touched(wanted: Wanted) -> list[Hashable]:
+    """Name the rows that a reservation changes: its seats, and the count of its visitor."""
+    return [*wanted.seats, (wanted.schedule, wanted.user)]
+
+
+def _reserved(wanted: Wanted, row: Row) -> Reservation | Refused:
+    if row["outcome"] != "reserved":
+        return RESERVE_REFUSED[row["outcome"]](row)
+    return Reservation(
+        reservation_id=row["reservation_id"],
+        schedule_id=wanted.schedule,
+        user_id=wanted.user,
+        seat_ids=tuple(wanted.seats),
+        state=ReservationState.PENDING,
+        amount=row["amount"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        room=RoomId(row["room"]),
+    )

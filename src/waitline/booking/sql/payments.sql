@@ -1,69 +1,88 @@
--- name: begin_payment(reservation_id, amount, method, patience_s, user_id, at_price, grace_s)^
--- Note an attempt to pay, before anybody is charged. Of several at once, one begins (B4).
--- locks: reservation
--- returns: one row: outcome 'begun' with the payment; 'unknown', 'foreign', 'confirmed', 'cancelled',
---   'expired', 'lapsed' (its time is over, and the sweeper comes), 'running', 'amount' otherwise
-WITH found AS MATERIALIZED (
-    SELECT reservation_id, user_id, state, amount, expires_at <= now() AS lapsed
+-- name: begin_payment(reservation_ids, user_ids, amounts, methods, patience_s, at_price, grace_s)
+-- Note attempts to pay, before anybody is charged. Of several for one reservation, one begins (B4).
+-- No two of one call are for the same.
+-- locks: reservation (by id)
+-- returns: one row per request, in order: outcome 'begun' with the payment; 'unknown', 'foreign',
+--   'confirmed', 'cancelled', 'expired', 'lapsed' (its time is over, and the sweeper comes),
+--   'running', 'amount' otherwise
+WITH asked AS MATERIALIZED (
+    SELECT a.no, a.reservation_id, a.user_id, a.amount, a.method
+    FROM unnest(
+        :reservation_ids::bigint[], :user_ids::bigint[], :amounts::bigint[], :methods::text[]
+    ) WITH ORDINALITY AS a (reservation_id, user_id, amount, method, no)
+),
+found AS MATERIALIZED (
+    SELECT reservation_id, user_id, state, amount AS price, expires_at <= now() AS lapsed
     FROM reservation
-    WHERE reservation_id = :reservation_id
+    WHERE reservation_id = ANY(:reservation_ids::bigint[])
+    ORDER BY reservation_id
     FOR UPDATE
+),
+payable AS (
+    SELECT reservation_id, asked.user_id, asked.amount, method
+    FROM asked JOIN found USING (reservation_id)
+    WHERE found.user_id = asked.user_id AND state = 'PENDING' AND NOT lapsed
+        AND asked.amount > 0 AND (asked.amount = price OR NOT :at_price)
 ),
 made AS (
     INSERT INTO payment (reservation_id, user_id, amount, method, look_at)
-    SELECT reservation_id, user_id, :amount::bigint, :method,
-        now() + make_interval(secs => :patience_s)
-    FROM found
-    WHERE user_id = :user_id AND state = 'PENDING' AND NOT lapsed
-        AND :amount::bigint > 0 AND (amount = :amount::bigint OR NOT :at_price)
+    SELECT reservation_id, user_id, amount, method, now() + make_interval(secs => :patience_s)
+    FROM payable
     ON CONFLICT (reservation_id) WHERE state IN ('PENDING', 'COMPLETED') DO NOTHING
-    RETURNING payment_id, charge_key
+    RETURNING reservation_id, charge_key
 ),
 kept AS (
     UPDATE reservation AS r SET paying_until = now() + make_interval(secs => :grace_s)
-    FROM made WHERE r.reservation_id = :reservation_id
+    FROM made WHERE r.reservation_id = made.reservation_id
 )
 SELECT
     CASE
         WHEN found.reservation_id IS NULL THEN 'unknown'
-        WHEN found.user_id <> :user_id THEN 'foreign'
+        WHEN found.user_id <> asked.user_id THEN 'foreign'
         WHEN found.state <> 'PENDING' THEN lower(found.state)
         WHEN found.lapsed THEN 'lapsed'
-        WHEN made.payment_id IS NOT NULL THEN 'begun'
-        WHEN :amount::bigint <= 0 OR (:at_price AND found.amount <> :amount::bigint) THEN 'amount'
+        WHEN made.reservation_id IS NOT NULL THEN 'begun'
+        WHEN asked.amount <= 0 OR (:at_price AND found.price <> asked.amount) THEN 'amount'
         ELSE 'running'
     END AS outcome,
-    made.payment_id, made.charge_key, found.amount AS price
-FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN made ON true;
+    made.charge_key, found.price
+FROM asked LEFT JOIN found USING (reservation_id) LEFT JOIN made USING (reservation_id)
+ORDER BY asked.no;
 
--- name: confirm_payment(charge_key, provider_ref)^
+-- name: confirm_payment(charge_keys, provider_refs)
 -- Note that the provider has charged. The reservation is confirmed, its seats are sold and the event
 -- is written in the same step (B2, B4, B5); where the reservation can no longer be confirmed, the
 -- money goes back. A repeat changes nothing, and sees what the first has done even if it waited for it;
 -- one that comes later, as the provider's message does after its answer, locks nothing either, and
--- so does not wait for the disk.
--- locks: reservation, seat (by id; those of the reservation), payment
--- returns: one row: the payment as it is now, and how the reservation stood before; none if the charge
---   is not ours
-WITH found AS MATERIALIZED (
+-- so does not wait for the disk. No two charges of one call are the same.
+-- locks: reservation (by id), seat (by id; those of the reservations), payment (by id)
+-- returns: one row per charge of ours: the payment as it is now, and how the reservation stood before
+WITH asked AS MATERIALIZED (
+    SELECT a.charge_key, a.provider_ref
+    FROM unnest(:charge_keys::uuid[], :provider_refs::text[]) AS a (charge_key, provider_ref)
+),
+found AS MATERIALIZED (
     SELECT r.reservation_id, r.state, r.schedule_id FROM reservation AS r
-    WHERE r.reservation_id = (
+    WHERE r.reservation_id = ANY(ARRAY(
         SELECT p.reservation_id FROM payment AS p
-        WHERE p.charge_key = :charge_key AND p.state IN ('PENDING', 'FAILED')
-    )
+        WHERE p.charge_key = ANY(:charge_keys::uuid[]) AND p.state IN ('PENDING', 'FAILED')
+    ))
+    ORDER BY r.reservation_id
     FOR UPDATE
 ),
 held AS MATERIALIZED (
-    SELECT s.seat_id
+    SELECT s.seat_id, h.reservation_id
     FROM found JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
     WHERE found.state = 'PENDING' AND h.live
     ORDER BY s.seat_id
     FOR UPDATE OF s
 ),
 attempt AS MATERIALIZED (
-    SELECT p.payment_id, p.state, p.paid_at
-    FROM payment AS p, found, (SELECT count(*) FROM held) AS after
-    WHERE p.charge_key = :charge_key
+    SELECT p.payment_id, p.charge_key, p.reservation_id, p.state, p.paid_at
+    FROM payment AS p, (SELECT count(*) FROM held) AS after
+    WHERE p.charge_key = ANY(:charge_keys::uuid[])
+        AND p.reservation_id = ANY(ARRAY(SELECT found.reservation_id FROM found))
+    ORDER BY p.payment_id
     FOR UPDATE OF p
 ),
 settled AS (
@@ -72,8 +91,8 @@ settled AS (
             WHEN attempt.state = 'PENDING' AND found.state = 'PENDING' THEN 'COMPLETED'
             ELSE 'REFUNDING'
         END,
-        provider_ref = :provider_ref, paid_at = now(), look_at = now(), looks = 0
-    FROM attempt, found
+        provider_ref = asked.provider_ref, paid_at = now(), look_at = now(), looks = 0
+    FROM attempt JOIN asked USING (charge_key) JOIN found USING (reservation_id)
     WHERE p.payment_id = attempt.payment_id AND attempt.state IN ('PENDING', 'FAILED')
     RETURNING p.payment_id, p.user_id, p.amount, p.state, p.paid_at, p.reservation_id
 ),
@@ -84,7 +103,7 @@ confirmed AS (
 ),
 sold AS (
     UPDATE seat SET state = 'OCCUPIED', changed = pg_current_xact_id()
-    FROM confirmed, held WHERE seat.seat_id = held.seat_id
+    FROM confirmed JOIN held USING (reservation_id) WHERE seat.seat_id = held.seat_id
 ),
 told AS (
     INSERT INTO outbox (topic, payload)
@@ -96,14 +115,16 @@ told AS (
     JOIN confirmed USING (reservation_id)
     JOIN schedule USING (schedule_id)
     JOIN concert AS c USING (concert_id)
+    WHERE settled.state = 'COMPLETED'
 )
-SELECT p.payment_id, p.reservation_id, p.user_id, p.amount, p.method, p.created_at,
+SELECT p.charge_key, p.payment_id, p.reservation_id, p.user_id, p.amount, p.method, p.created_at,
     coalesce(settled.state, attempt.state, p.state) AS state,
     coalesce(settled.paid_at, attempt.paid_at, p.paid_at) AS paid_at,
     coalesce(found.state, r.state) AS reservation_state
 FROM payment AS p JOIN reservation AS r USING (reservation_id)
-LEFT JOIN found ON true LEFT JOIN attempt ON true LEFT JOIN settled ON true
-WHERE p.charge_key = :charge_key;
+LEFT JOIN found USING (reservation_id)
+LEFT JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment_id)
+WHERE p.charge_key = ANY(:charge_keys::uuid[]);
 
 -- name: fail_payment(charge_key, reason)^
 -- Note that the provider did not charge, and never will for this key: the reservation may be paid

@@ -1,64 +1,77 @@
--- name: reserve(seat_ids, schedule_id, user_id, hold_s)^
--- Take seats for a visitor, all or none, in one reservation (B1).
+-- name: reserve(schedule_ids, user_ids, wanted_nos, wanted_seats, hold_s)
+-- Take seats for visitors: for each of them all that are wanted, or none, in one reservation (B1).
+-- Requests are numbered from 1. No two of one call want the same seat, nor are of one visitor for one
+-- schedule.
 -- Seats are locked in the order of their ids, so reservations that overlap crosswise wait for each
--- other and never for ever. The count of the visitor's seats is a row that is locked after them.
--- locks: seat (by id), visitor_seats
--- returns: one row: outcome 'reserved' with the reservation; 'no_schedule', 'no_seat', 'taken',
---   'limit' (most seats a visitor may hold) otherwise
-WITH asked AS (
-    SELECT s.schedule_id, s.visitor_seats_max, c.room,
-        cardinality(:seat_ids::bigint[]) AS wanted
-    FROM schedule AS s JOIN concert AS c USING (concert_id)
-    WHERE s.schedule_id = :schedule_id
+-- other and never for ever. The count of a visitor's seats is a row that is locked after them.
+-- locks: seat (by id), visitor_seats (by key)
+-- returns: one row per request, in order: outcome 'reserved' with the reservation; 'no_schedule',
+--   'no_seat', 'taken', 'limit' (most seats a visitor may hold) otherwise
+WITH asked AS MATERIALIZED (
+    SELECT a.no, a.schedule_id, a.user_id, s.visitor_seats_max, c.room
+    FROM unnest(:schedule_ids::bigint[], :user_ids::bigint[])
+        WITH ORDINALITY AS a (schedule_id, user_id, no)
+    LEFT JOIN schedule AS s USING (schedule_id) LEFT JOIN concert AS c USING (concert_id)
+),
+wanted AS MATERIALIZED (
+    SELECT w.no, w.seat_id
+    FROM unnest(:wanted_nos::bigint[], :wanted_seats::bigint[]) AS w (no, seat_id)
 ),
 locked AS MATERIALIZED (
-    SELECT seat_id, state, price FROM seat
-    WHERE seat_id = ANY(:seat_ids::bigint[]) AND schedule_id = :schedule_id
+    SELECT seat_id, schedule_id, state, price FROM seat
+    WHERE seat_id = ANY(:wanted_seats::bigint[])
     ORDER BY seat_id
     FOR UPDATE
 ),
-found AS (
-    SELECT count(*) AS seats, count(*) FILTER (WHERE state = 'AVAILABLE') AS free,
+found AS MATERIALIZED (
+    SELECT asked.no, asked.schedule_id, asked.user_id, asked.visitor_seats_max, asked.room,
+        count(*) AS wanted, count(locked.seat_id) AS seats,
+        count(*) FILTER (WHERE state = 'AVAILABLE') AS free,
         coalesce(sum(price), 0)::bigint AS amount
-    FROM locked
+    FROM asked JOIN wanted USING (no) LEFT JOIN locked USING (seat_id, schedule_id)
+    GROUP BY asked.no, asked.schedule_id, asked.user_id, asked.visitor_seats_max, asked.room
 ),
 counted AS (
     INSERT INTO visitor_seats AS held (schedule_id, user_id, seats)
-    SELECT asked.schedule_id, :user_id, asked.wanted FROM asked, found
-    WHERE found.free = asked.wanted AND asked.wanted <= asked.visitor_seats_max
+    SELECT schedule_id, user_id, wanted FROM found
+    WHERE free = wanted AND wanted <= visitor_seats_max
+    ORDER BY schedule_id, user_id
     ON CONFLICT (schedule_id, user_id) DO UPDATE SET seats = held.seats + excluded.seats
     WHERE held.seats + excluded.seats
         <= (SELECT s.visitor_seats_max FROM schedule AS s WHERE s.schedule_id = held.schedule_id)
-    RETURNING held.seats
+    RETURNING held.schedule_id, held.user_id
 ),
 made AS (
     INSERT INTO reservation (schedule_id, user_id, amount, expires_at)
-    SELECT :schedule_id, :user_id, found.amount, now() + make_interval(secs => :hold_s)
-    FROM counted, found
-    RETURNING reservation_id, amount, created_at, expires_at
+    SELECT schedule_id, user_id, found.amount, now() + make_interval(secs => :hold_s)
+    FROM counted JOIN found USING (schedule_id, user_id)
+    RETURNING reservation_id, schedule_id, user_id, amount, created_at, expires_at
+),
+held AS MATERIALIZED (
+    SELECT wanted.seat_id, made.reservation_id
+    FROM made JOIN found USING (schedule_id, user_id) JOIN wanted USING (no)
 ),
 taken AS (
     UPDATE seat SET state = 'RESERVED', changed = pg_current_xact_id()
-    FROM made WHERE seat.seat_id IN (SELECT seat_id FROM locked)
-    RETURNING seat.seat_id, seat.price, made.reservation_id
+    FROM held WHERE seat.seat_id = held.seat_id
+    RETURNING seat.seat_id, seat.price, held.reservation_id
 ),
 listed AS (
     INSERT INTO reserved_seat (reservation_id, seat_id, price)
     SELECT reservation_id, seat_id, price FROM taken
-    RETURNING seat_id
 )
 SELECT
     CASE
         WHEN made.reservation_id IS NOT NULL THEN 'reserved'
-        WHEN asked.schedule_id IS NULL THEN 'no_schedule'
-        WHEN found.seats < asked.wanted THEN 'no_seat'
-        WHEN found.free < asked.wanted THEN 'taken'
+        WHEN found.visitor_seats_max IS NULL THEN 'no_schedule'
+        WHEN found.seats < found.wanted THEN 'no_seat'
+        WHEN found.free < found.wanted THEN 'taken'
         ELSE 'limit'
     END AS outcome,
     made.reservation_id, made.amount, made.created_at, made.expires_at,
-    asked.visitor_seats_max, asked.room,
-    (SELECT count(*) FROM listed) AS seats
-FROM found LEFT JOIN asked ON true LEFT JOIN made ON true;
+    found.visitor_seats_max, found.room
+FROM found LEFT JOIN made USING (schedule_id, user_id)
+ORDER BY found.no;
 
 -- name: find_reservation(reservation_id)^
 -- Read one reservation, with its seats. It has lapsed when its time is over and nobody is paying: the
