@@ -183,9 +183,15 @@ def test_no_such_payment(trial: Office, number: str) -> None:
     refused(trial.get(f"/api/v1/payments/{number}", **{"X-User-Id": "1"}), 404, "P003")
 
 
-@pytest.mark.parametrize("number", [*NO_NUMBERS, "webhook"])
+@pytest.mark.parametrize("number", NO_NUMBERS)
 def test_no_number(trial: Office, number: str) -> None:
     refused(trial.get(f"/api/v1/payments/{number}"), 400, "C001")
+
+
+def test_the_providers_address_is_no_payment(trial: Office) -> None:
+    response = trial.get(WEBHOOK)
+    refused(response, 405, "C001")
+    assert response.headers["allow"] == "POST"
 
 
 def message(charge: str) -> bytes:

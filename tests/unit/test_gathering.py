@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 from structlog.testing import capture_logs
 
+from tests.unit.batches import settle
 from waitline.booking import gathering as subject
 from waitline.booking.gathering import BATCH_MAX, CALLS_MAX, WAITING_MAX, Gathering
 from waitline.booking.model import SeatTaken
@@ -48,8 +49,7 @@ def played(play: Play, touched: Callable[[int], Sequence[int]] = lambda item: (i
 async def asked(gathering: Gathering[int, int], items: Sequence[int]) -> list[asyncio.Task[int]]:
     """Ask for each in turn, until all of them wait or are answered."""
     tasks = [asyncio.create_task(gathering.ask(item)) for item in items]
-    for _ in range(5):
-        await asyncio.sleep(0)
+    await settle()
     return tasks
 
 
