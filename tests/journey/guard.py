@@ -6,7 +6,7 @@ scenarios of the same name, and skips what is tagged so.
 
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from gherkin.parser import Parser
@@ -14,8 +14,22 @@ from gherkin.pickles.compiler import Compiler, GherkinDocumentWithURI
 from pytest_bdd.parser import Scenario, ScenarioTemplate, Step
 from pytest_bdd.scenario import scenario_wrapper_template_registry
 
-# One scenario, or one row of an outline: its name and the texts of its steps.
-Told = tuple[str, tuple[str, ...]]
+KINDS = {"Context": "given", "Action": "when", "Outcome": "then"}
+
+
+class Line(NamedTuple):
+    """A step as it is written: given, when or then what."""
+
+    kind: str
+    text: str
+
+
+class Told(NamedTuple):
+    """A scenario, or one row of an outline."""
+
+    name: str
+    steps: tuple[Line, ...]
+
 
 WRITTEN = pytest.StashKey[list[str]]()
 DONE = pytest.StashKey[list[str]]()
@@ -49,25 +63,27 @@ def untested(module: Mapping[str, object], folder: Path) -> list[str]:
     found = []
     bound = list(_bound(module))
     for path in sorted(folder.rglob("*.feature")):
-        told = list(_told(path))
+        written = list(told(path))
         tests = [test for file, test in bound if Path(file) == path]
-        if not told:
+        if not written:
             found.append(f"{path.name} has no scenario")
-        found += [f"{path.name}: {name!r} has no steps" for name, steps in told if not steps]
+        found += [f"{path.name}: {name!r} has no steps" for name, steps in written if not steps]
         found += [
-            f"{path.name}: {one[0]!r} is written {told.count(one)} times, tested {tests.count(one)}"
-            for one in sorted({*told, *tests})
-            if told.count(one) != tests.count(one)
+            f"{path.name}: {one.name!r} is written {written.count(one)} times, "
+            f"and tested {tests.count(one)} times"
+            for one in sorted({*written, *tests})
+            if written.count(one) != tests.count(one)
         ]
     return found
 
 
-def _told(path: Path) -> Iterator[Told]:
+def told(path: Path) -> Iterator[Told]:
     """Read a feature file as the makers of Gherkin do."""
     parsed = Parser().parse(path.read_text("utf-8"))
-    document = GherkinDocumentWithURI(uri=path.name, **parsed)  # type: ignore[typeddict-item]  # the rest
+    document = GherkinDocumentWithURI(uri=path.name, **parsed)
     for pickle in Compiler().compile(document):
-        yield pickle["name"], tuple(step["text"] for step in pickle["steps"])
+        steps = (Line(KINDS[step["type"]], step["text"]) for step in pickle["steps"])
+        yield Told(pickle["name"], tuple(steps))
 
 
 def _bound(module: Mapping[str, object]) -> Iterator[tuple[str, Told]]:
@@ -80,5 +96,5 @@ def _bound(module: Mapping[str, object]) -> Iterator[tuple[str, Told]]:
         rows = [row for examples in template.examples for row in examples.as_contexts()]
         for row in rows or [{}]:
             scenario = template.render(row)
-            steps = tuple(step.name for step in scenario.steps)
-            yield template.feature.filename, (scenario.name, steps)
+            steps = (Line(step.type, step.name) for step in scenario.steps)
+            yield template.feature.filename, Told(scenario.name, tuple(steps))

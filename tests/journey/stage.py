@@ -48,6 +48,8 @@ CALLS = {
     "extend": Call("POST", "/api/v1/queue/extend", "json"),
     "validate": Call("POST", "/api/v1/queue/validate", "json"),
     "leave": Call("DELETE", "/api/v1/queue/remove", "params"),
+    "discard": Call("DELETE", "/api/v1/queue/token", "params"),
+    "subscribe": Call("GET", "/api/v1/queue/subscribe", "params"),
     "seats": Call("GET", "/api/v1/schedules/{schedule}/seats"),
     "reserve": Call("POST", "/api/v1/reservations", "json"),
     "reservation": Call("GET", "/api/v1/reservations/{reservation}"),
@@ -104,6 +106,7 @@ class Person:
     Attributes:
         token: The newest that it was given, for the stay that goes on.
         ticket: What it was given when it entered.
+        cookie: The same, as a browser keeps it.
         known: Numbers that it was told: `reservation`, `payment`, and the `amount` to pay.
     """
 
@@ -112,12 +115,13 @@ class Person:
         self.user = hall.office.user() if user is None else user
         self.token: str | None = None
         self.ticket: str | None = None
+        self.cookie = ""
         self.known: dict[str, int] = {}
         self._headers = headers
 
     def fields(self, call: str, seat: str = "") -> dict[str, object]:
         """Return what a call says."""
-        visitor = {"concertId": self.hall.room.name, "userId": str(self.user)}
+        visitor: dict[str, object] = {"concertId": self.hall.room.name, "userId": str(self.user)}
         match call:
             case "validate":
                 return {**visitor, "token": self.token}
@@ -222,6 +226,7 @@ class Person:
         self.token = data.get("token") or self.token
         if call == "enter":
             self.ticket = self.token
+            self.cookie = response.headers.get("Set-Cookie", "").partition(";")[0]
         if call == "reserve":
             self.known |= {"reservation": data["reservationId"], "amount": data["amount"]}
         if call == "pay":
@@ -233,8 +238,8 @@ class Stage:
 
     Attributes:
         halls: Where it plays; the first is meant unless another is named.
-        asked: The calls of the step before, answered: several if they were made at once.
-        earlier: Those of the step before that one.
+        asked: The calls of the last step that made any: several if they were made at once.
+        asked_before: Those of the one before it.
     """
 
     def __init__(self, installation: Callable[[str], Any], *, english: bool) -> None:
@@ -243,7 +248,8 @@ class Stage:
         self.halls: list[Hall] = []
         self.people: dict[str, Person] = {}
         self.asked: list[Asked] = []
-        self.earlier: list[Asked] = []
+        self.asked_before: list[Asked] = []
+        self._answers: list[httpx.Response] = []
         self._streams = ExitStack()
         self._told: dict[str, Iterator[Event]] = {}
 
@@ -263,6 +269,12 @@ class Stage:
         (asked,) = self.asked
         return asked.response
 
+    @property
+    def answer_before(self) -> httpx.Response:
+        """What the same call was answered when it was made before."""
+        same = [one for one in self._answers if one.url.path == self.answer.url.path]
+        return same[-2]
+
     def open(self, installation: str, /, **rules: object) -> Hall:
         """Create a waiting room on an installation: `trial` or `production`."""
         self.halls.append(Hall(self._installation(installation), **rules))
@@ -276,7 +288,8 @@ class Stage:
 
     def note(self, asked: Sequence[Asked]) -> None:
         """Remember what the step was answered."""
-        self.earlier, self.asked = self.asked, list(asked)
+        self.asked_before, self.asked = self.asked, list(asked)
+        self._answers += [one.response for one in asked]
 
     def subscribe(self, name: str) -> Asked:
         """Open a stream of a visitor's standing, until the scenario ends."""

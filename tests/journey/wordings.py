@@ -19,6 +19,8 @@ VERBS = {
     "validates": "validate",
     "leaves": "leave",
     "나간다": "leave",
+    "토큰을 돌려준다": "discard",
+    "subscribes": "subscribe",
     "lists the seats": "seats",
     "좌석을 조회한다": "seats",
     "reserves": "reserve",

@@ -76,7 +76,7 @@ Feature: Paying
       Given a concert with the seats A-1
       And Ann holds seat A-1
       When Ann pays under the key first-try
-      And Ann pays again under the key first-try
+      And Ann pays under the key first-try
       Then the answer is 201
       And the whole answer is as before
 
@@ -84,7 +84,7 @@ Feature: Paying
       Given a concert with the seats A-1
       And Ann holds seat A-1
       When Ann pays under the key first-try
-      And Ann pays 1 under the key first-try
+      And Ann pays the amount 1 under the key first-try
       Then the call is refused with 422 C001
 
   Rule: What cannot be paid is refused, and nobody is charged
@@ -156,8 +156,8 @@ Feature: Paying
     Scenario: A reservation that has expired
       Given a concert with the seats A-1, held unpaid for 1 second
       And Ann holds seat A-1
-      Then Ann is offered the seats A-1
-      And Ann's reservation is EXPIRED
+      Then Ann's reservation becomes EXPIRED
+      And Ben soon holds seat A-1
       When Ann pays
       Then the call is refused with 409 B005
       And the message reads "The reservation is over."

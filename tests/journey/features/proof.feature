@@ -13,6 +13,7 @@ Feature: Production mode believes nobody without proof
       | asks for the status |
       | activates           |
       | leaves              |
+      | subscribes          |
 
   Scenario: Without the ticket nobody's time is extended
     Given a waiting room in production
@@ -40,6 +41,12 @@ Feature: Production mode believes nobody without proof
     And the answer says
       | status | READY |
       | token  | some  |
+
+  Scenario: A browser brings the ticket along in a cookie
+    Given a waiting room in production
+    When Ann enters
+    And Ann asks for the status with the cookie from the entrance
+    Then the answer is 200
 
   Scenario: Whoever enters under the name of another is not given the ticket
     Given a waiting room in production

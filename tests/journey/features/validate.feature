@@ -28,7 +28,8 @@ Feature: Validating a token
       And Ann validates from 5 devices at once
       And Ann validates again
       Then the answer is 200
-      And Ann is READY
+      When Ann asks for the status
+      Then status, expiredAt, extendCount, token are as before
 
   Rule: Nobody else is
 

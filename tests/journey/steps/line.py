@@ -113,21 +113,26 @@ def borrows(stage: Stage, who: str, verb: str, owner: str) -> None:
 
 
 @when(said("{who} {verb} with the token of another waiting room"))
-@when(said("{who}가 다른 대기실의 토큰으로 {verb}"))
 def strays(stage: Stage, who: str, verb: str) -> None:
     shows(stage, who, VERBS[verb], stage.person("another waiting room").token)
 
 
 @when(said("{who} {verb} with a forged token"))
-@when(said("{who}가 위조한 토큰으로 {verb}"))
 def forges(stage: Stage, who: str, verb: str) -> None:
     shows(stage, who, VERBS[verb], FORGED)
 
 
 @when(said("{who} {verb} with the ticket"))
-@when(said("{who}가 대기표로 {verb}"))
 def keeps(stage: Stage, who: str, verb: str) -> None:
     shows(stage, who, VERBS[verb], stage.person(who).ticket)
+
+
+@when(said("{who} {verb} with the cookie from the entrance"))
+def browses(stage: Stage, who: str, verb: str) -> None:
+    visitor = stage.person(who)
+    headers = visitor.headers(VERBS[verb])
+    del headers["X-Queue-Token"]
+    stage.note([visitor.ask(VERBS[verb], headers=headers | {"Cookie": visitor.cookie})])
 
 
 @when(said("{who} {verb} with the ticket of the stay before"))
@@ -164,7 +169,6 @@ def runs_out(stage: Stage, who: str) -> None:
 
 
 @when(said("the operator opens the room"))
-@when(said("운영자가 대기실을 연다"))
 def opens(stage: Stage) -> None:
     stage.hall.room.change(mode="open")
 
@@ -217,7 +221,7 @@ def assert_says(told: Any, table: Sequence[Sequence[str]]) -> None:  # noqa: ANN
 @then(said("{fields} are as before"))
 @then(said("{fields} 값은 전과 같다"))
 def unchanged(stage: Stage, fields: str) -> None:
-    before, now = (data_of(asked[0].response) for asked in (stage.earlier, stage.asked))
+    before, now = data_of(stage.answer_before), data_of(stage.answer)
     for field in fields.split(", "):
         assert now[field] == before[field], field
 
@@ -241,7 +245,6 @@ def some_succeed(stage: Stage, count: str, status: str, code: str) -> None:
         refused(answer, int(status), code)
 
 
-@then(said("all the calls succeed with the same {fields}"))
 @then(said("모두 성공하고 {fields} 값이 서로 같다"))
 def all_agree(stage: Stage, fields: str) -> None:
     told = [data_of(asked.response) for asked in stage.asked]
@@ -267,17 +270,17 @@ def becomes(stage: Stage, who: str, state: str) -> None:
     stage.person(who).becomes(state)
 
 
-@then(said("{who}는 {position}번째다"))
+@then(said("{who}는 줄에서 {position}번째다"))
 def is_at(stage: Stage, who: str, position: str) -> None:
     assert stage.person(who).told("status")["position"] == int(position)
 
 
-@when(said("{who} subscribes"))
+@when(said("{who} opens a stream"))
 def subscribes(stage: Stage, who: str) -> None:
     assert stage.subscribe(who).response.status_code == 200
 
 
-@when(said("{who} subscribes until it is refused"))
+@when(said("{who} opens streams until one is refused"))
 def subscribes_on(stage: Stage, who: str) -> None:
     asked: list[Asked] = []
 
@@ -292,7 +295,7 @@ def subscribes_on(stage: Stage, who: str) -> None:
 
 @then(said("{count} streams or more were opened before"))
 def opened(stage: Stage, count: str) -> None:
-    assert len(stage.earlier) >= int(count)
+    assert len(stage.asked_before) >= int(count)
 
 
 @then(said("the answer has a {header} header"))

@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pytest_bdd import given, then, when
 
-from tests.journey.stage import HOLD_S, Stage, data_of
+from tests.journey.stage import HOLD_S, Asked, Stage, data_of
 from tests.journey.wordings import VERBS, said
 from tests.processes import until
-from tests.web.stack import SOON_S, refused
+from tests.web.stack import SOON_S, patiently, refused
 
 # What the sandbox declines.
 DECLINED = "DECLINE"
@@ -93,19 +93,24 @@ def is_declined(stage: Stage, who: str) -> None:
 
 
 @when(said("{who} pays under the key {key}"))
-@when(said("{who} pays again under the key {key}"))
 def pays_once(stage: Stage, who: str, key: str) -> None:
     visitor = stage.person(who)
     keyed = visitor.headers("pay") | {"Idempotency-Key": key}
     stage.note([visitor.ask("pay", headers=keyed)])
 
 
-@when(said("{who} pays {amount} under the key {key}"))
+@when(said("{who} pays the amount {amount} under the key {key}"))
 def pays_otherwise(stage: Stage, who: str, amount: str, key: str) -> None:
     visitor = stage.person(who)
     keyed = visitor.headers("pay") | {"Idempotency-Key": key}
     fields = visitor.fields("pay") | {"amount": int(amount)}
     stage.note([visitor.ask("pay", fields, keyed)])
+
+
+@when(said("예매 서비스에 {method} {path} 요청을 보낸다"))
+def sends(stage: Stage, method: str, path: str) -> None:
+    client = stage.hall.office.client
+    stage.note([Asked(patiently(lambda: client.request(method, path)), 0, 0)])
 
 
 @when(said("{who} {verb} with what was learned before"))
@@ -162,6 +167,23 @@ def reservation_becomes(stage: Stage, owner: str, state: str) -> None:
     )
 
 
+@then(said("{who} soon holds seat {seat}"))
+@then(said("{who}는 곧 {seat} 좌석을 예약할 수 있다"))
+def soon_holds(stage: Stage, who: str, seat: str) -> None:
+    visitor = stage.person(who)
+    visitor.bring("READY")
+
+    def free() -> bool:
+        response = visitor.reserve(seat).response
+        if response.status_code == 409:
+            refused(response, 409, "B003")
+        else:
+            data_of(response)
+        return response.status_code == 201
+
+    until(free, SOON_S, f"{seat} is on sale again")
+
+
 @then(said("{owner}의 결제는 곧 {state} 상태가 된다"))
 def payment_becomes(stage: Stage, owner: str, state: str) -> None:
     visitor = stage.person(owner)
@@ -185,5 +207,4 @@ def one_wins(stage: Stage, count: str) -> None:
 
 @then(said("the whole answer is as before"))
 def same_answer(stage: Stage) -> None:
-    (before,), (now,) = stage.earlier, stage.asked
-    assert data_of(before.response) == data_of(now.response)
+    assert data_of(stage.answer_before) == data_of(stage.answer)
