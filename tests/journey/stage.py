@@ -310,12 +310,13 @@ def data_of(response: httpx.Response) -> Any:  # noqa: ANN401 - JSON
         return None
     assert response.status_code in {200, 201}, response.text
     body = response.json()
-    if response.url.path.endswith("/seats"):
+    path = response.url.path
+    if path.endswith("/seats"):
         assert isinstance(body, list)
         return body
-    if "reservationId" in body:
-        # The contract wants a reservation in the envelope and beside it.
-        assert body["data"].items() <= body.items()
+    if path.startswith("/api/v1/reservations/") and response.request.method == "GET":
+        # In the envelope, and beside it.
         assert body["result"] == "success"
+        assert body["data"].items() <= body.items()
         return body["data"]
     return succeeded(response, response.status_code)

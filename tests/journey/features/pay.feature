@@ -35,7 +35,7 @@ Feature: Paying
         | status | COMPLETED |
 
     Scenario: Nobody else may
-      Given a concert with the seats A-1
+      Given a concert with the seats A-1, A-2
       And Ann has paid for seat A-1
       And Ben is READY
       And Ben knows the number of Ann's payment
@@ -131,7 +131,7 @@ Feature: Paying
         | concertId     |
 
     Scenario: Another visitor's reservation
-      Given a concert with the seats A-1
+      Given a concert with the seats A-1, A-2
       And Ann holds seat A-1
       And Ben is READY
       And Ben knows the number of Ann's reservation
@@ -154,7 +154,7 @@ Feature: Paying
       Then the call is refused with 400 B005
 
     Scenario: A reservation that has expired
-      Given a concert with the seats A-1, held unpaid for 1 second
+      Given a concert with the seats A-1, A-2, held unpaid for 1 second
       And Ann holds seat A-1
       Then Ann's reservation becomes EXPIRED
       And Ben soon holds seat A-1

@@ -63,7 +63,7 @@ Feature: Production mode believes nobody without proof
     Then the call is refused with 404 C004
 
   Scenario Outline: Another visitor's token does not <verb>
-    Given a concert with the seats A-1
+    Given a concert with the seats A-1, A-2
     And Ann holds seat A-1
     And Ben is READY
     When Ann <verb> with Ben's token

@@ -50,7 +50,7 @@ Feature: A sale, from the line to the seat
     And Ben is offered no seats
 
   Scenario: A slot that is freed admits the next in line
-    Given a concert with the seats A-1, A-2, for 1 visitor at a time
+    Given a concert with the seats A-1, A-2, A-3, for 1 visitor at a time
     And Ann is READY
     And Ben is WAITING
     And Cho is WAITING
@@ -69,4 +69,4 @@ Feature: A sale, from the line to the seat
     When Ben pays
     Then the answer is 201
     And Cho becomes READY
-    And Cho is offered no seats
+    And Cho is offered the seats A-3

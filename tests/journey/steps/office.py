@@ -137,7 +137,6 @@ def offered(stage: Stage, who: str, seats: str) -> None:
 
 
 @then(said("{who} is offered no seats"))
-@then(said("{who}에게 남은 좌석이 보이지 않는다"))
 def sold_out(stage: Stage, who: str) -> None:
     visitor = stage.person(who)
     until(lambda: visitor.told("seats") == [], SOON_S, f"{who} is offered nothing")
