@@ -21,7 +21,7 @@ from tests.processes import Program, free_port, started, until
 T = TypeVar("T")
 
 # Seconds until a stack answers, on a machine that runs other tests as well.
-UP_S = 60.0
+UP_S = 120.0
 
 # Seconds until something that takes a second or two has happened, on such a machine.
 SOON_S = 20.0

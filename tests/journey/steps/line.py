@@ -142,12 +142,12 @@ def holds_on(stage: Stage, who: str, verb: str) -> None:
 
 def shows(stage: Stage, who: str, call: str, token: str | None) -> None:
     """Let somebody make a call with a token, wherever the call carries it."""
+    assert token is not None
     visitor = stage.person(who)
     fields, headers = visitor.fields(call), visitor.headers(call)
     if call == "validate":
         fields["token"] = token
     else:
-        assert token is not None
         headers["X-Queue-Token"] = token
     stage.note([visitor.ask(call, fields, headers)])
 
