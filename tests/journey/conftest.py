@@ -19,7 +19,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def trial() -> Iterator[Office]:
     """Believes whoever names a visitor, and holds reservations for a moment only."""
-    with running("trial", WAITLINE_HOLD_S=str(HOLD_S)) as installation:
+    with running(
+        "trial", WAITLINE_HOLD_S=str(HOLD_S), WAITLINE_BOOKING_WORKERS="1"
+    ) as installation:
         yield installation
 
 
