@@ -245,7 +245,7 @@ def running(mode: str, **more: str) -> Iterator[Office]:
         webhook = f"http://127.0.0.1:{booking_port}/api/v1/payments/webhook"
         words = ["sandbox-pay", "--port", pay_port, "--webhook-url", webhook, "--latency", "0"]
         stack.enter_context(
-            started(_waitline(words), SECRETS, lambda: _answers(f"{pay_url}/health"), UP_S)
+            started(_waitline(words), SECRETS, lambda: _answers(client, f"{pay_url}/health"), UP_S)
         )
         words = ["up", "--queue-port", queue_port, "--booking-port", booking_port]
         words += ["--workers", "1", "--data-dir", folder, "--mode", mode]
@@ -255,8 +255,10 @@ def running(mode: str, **more: str) -> Iterator[Office]:
             "WAITLINE_BOOKING_WORKERS": str(WORKERS),
             **more,
         }
-        ready = f"{client.base_url}/actuator/health/readiness"
-        program = stack.enter_context(started(_waitline(words), env, lambda: _answers(ready), UP_S))
+        ready = "/actuator/health/readiness"
+        program = stack.enter_context(
+            started(_waitline(words), env, lambda: _answers(client, ready), UP_S)
+        )
         queue = Stack(str(queue_client.base_url), Path(folder), program, queue_client)
         yield Office(client, queue, program)
 
@@ -266,9 +268,10 @@ def _client(port: int) -> httpx.Client:
     return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SOON_S, limits=limits)
 
 
-def _answers(url: str) -> bool:
+def _answers(client: httpx.Client, url: str) -> bool:
+    # A client of its own would read all the certificates of the machine at every look.
     with suppress(httpx.TransportError):
-        return httpx.get(url).status_code == 200
+        return client.get(url).status_code == 200
     return False
 
 

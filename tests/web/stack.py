@@ -21,7 +21,7 @@ from tests.processes import Program, free_port, started, until
 T = TypeVar("T")
 
 # Seconds until a stack answers, on a machine that runs other tests as well.
-UP_S = 60.0
+UP_S = 120.0
 
 # Seconds until something that takes a second or two has happened, on such a machine.
 SOON_S = 20.0
@@ -223,10 +223,13 @@ class Room:
         return self._query("DELETE", call, user, shows(token))
 
     @contextmanager
-    def subscribe(self, user: str = "u", token: str | None = None) -> Iterator[httpx.Response]:
+    def subscribe(
+        self, user: str = "u", token: str | None = None, **headers: str
+    ) -> Iterator[httpx.Response]:
         """Open a stream; a refusal is read whole."""
+        sent = {**shows(token), **headers}
         with self.stack.client.stream(
-            "GET", "/api/v1/queue/subscribe", params=self.who(user), headers=shows(token)
+            "GET", "/api/v1/queue/subscribe", params=self.who(user), headers=sent
         ) as stream:
             if stream.status_code != 200:
                 stream.read()

@@ -1,0 +1,40 @@
+"""Running installations, and the stage that a scenario plays on."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_bdd.scenario import scenario_wrapper_template_registry
+
+from tests.booking_web.office import Office, running
+from tests.journey import guard
+from tests.journey.stage import HOLD_S, Stage
+from tests.journey.steps import line, office
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for plugin in (guard, line, office):
+        config.pluginmanager.register(plugin)
+
+
+@pytest.fixture(scope="session")
+def trial() -> Iterator[Office]:
+    """Believes whoever names a visitor, and holds reservations for a moment only."""
+    with running(
+        "trial", WAITLINE_HOLD_S=str(HOLD_S), WAITLINE_BOOKING_WORKERS="1"
+    ) as installation:
+        yield installation
+
+
+@pytest.fixture(scope="session")
+def production() -> Iterator[Office]:
+    """Believes nobody without a token, and takes the price and nothing else."""
+    with running("production") as installation:
+        yield installation
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """What a scenario has built so far; it asks for an installation when it first needs one."""
+    feature = scenario_wrapper_template_registry[request.function].feature
+    with Stage(request.getfixturevalue, english=feature.language == "en") as empty:
+        yield empty
