@@ -1,12 +1,14 @@
 // How much load, and against what: chosen by `-e NAME=VALUE`, read here and nowhere else.
 //
 //   BASE_URL  where the queue service is; the default is the name that the contract's scripts use
+//   BOOKING_URL  where the booking service is, likewise
 //   ROOM      which room; others are named after it
 //   SCALE     share of every rate, and of the virtual users that carry it; times stay what they are
 //   SECONDS   length of each steady part, instead of the scenario's own
 //   HASTE     how many times shorter everybody's pauses are: to try a script out, not to measure
 
 export const BASE_URL = __ENV.BASE_URL || 'http://queue-service:8081';
+export const BOOKING_URL = __ENV.BOOKING_URL || 'http://core-service:8080';
 export const ROOM = __ENV.ROOM || 'sale';
 
 const SCALE = number('SCALE', 1);
@@ -140,4 +142,14 @@ let named = 0;
 export function newcomer() {
   named += 1;
   return `${began}-${__VU}-${named}`;
+}
+
+// The same as a number, as the box office knows people: second, virtual user, and which of its own.
+// JavaScript can tell such numbers apart, and they are less than 64 bits.
+const FIRST = (Math.floor(Date.now() / 1000) % 8e6) * 1e9 + (__VU % 1e4) * 1e5;
+let numbered = 0;
+
+export function newBuyer() {
+  numbered += 1;
+  return `${FIRST + (numbered % 1e5)}`;
 }

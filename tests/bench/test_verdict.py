@@ -149,12 +149,13 @@ def looks(held: float, into: float, out: float) -> dict[str, list[float]]:
     ],
 )
 def test_as_many_leave_as_come_in(columns: dict[str, list[float]], subject: str, ok: bool) -> None:  # noqa: FBT001
-    judged = verdict.flow(AT_S, columns, 1_000, 60.0)
+    judged = verdict.flow(AT_S, columns, 1_000, stay_s=30.0, until_s=60.0)
     assert judged is not None
     assert judged.subject.endswith(subject)
     assert judged.ok is ok
 
 
 def test_too_short_a_run_says_nothing_about_balance() -> None:
-    assert verdict.flow(AT_S, looks(500, 50, 50), 1_000, 45.0) is None
-    assert verdict.flow(AT_S, looks(1_000, 0, 0), 1_000, 60.0) is None
+    assert verdict.flow(AT_S, looks(500, 50, 50), 1_000, stay_s=30.0, until_s=45.0) is None
+    assert verdict.flow(AT_S, looks(500, 50, 50), 1_000, stay_s=50.0, until_s=60.0) is None
+    assert verdict.flow(AT_S, looks(1_000, 0, 0), 1_000, stay_s=30.0, until_s=60.0) is None
