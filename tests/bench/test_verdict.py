@@ -128,6 +128,44 @@ def test_the_servers_own_thresholds(
     assert [one.ok for one in verdict.served(script_ms, round_ms)] == ok
 
 
+@pytest.mark.parametrize(
+    ("waiting", "admitted", "wrong"),
+    [
+        pytest.param(0, 0, "", id="empty"),
+        pytest.param(3, 0, "everybody has left, and in room sale 3 wait and 0", id="in the line"),
+        pytest.param(0, 2, "everybody has left, and in room sale 0 wait and 2", id="leaked slots"),
+    ],
+)
+def test_everybody_who_has_left_is_gone(waiting: int, admitted: int, wrong: str) -> None:
+    said = verdict.drained([replace(ROOM, waiting=waiting, admitted=admitted)])
+    assert said.startswith(wrong)
+    assert bool(said) is bool(wrong)
+
+
+@pytest.mark.parametrize(
+    ("last", "wrong"),
+    [
+        pytest.param({"worker": [1, 2], "valkey": [3], "postgres": [9]}, [], id="all as before"),
+        pytest.param(
+            {"worker": [1, 7], "valkey": [3]},
+            ["queue workers: a process ended during the run"],
+            id="a worker was started again",
+        ),
+        pytest.param({"worker": [1, 2]}, ["Valkey: a process ended during the run"], id="gone"),
+    ],
+)
+def test_nothing_of_the_installation_died(last: dict[str, list[int]], wrong: list[str]) -> None:
+    first = {"worker": [1, 2], "valkey": [3], "postgres": [4, 5], "k6": [6]}
+    assert verdict.survived(first, last) == wrong
+    assert verdict.judge(FOUND, [], [ROOM], wrong).ok is not bool(wrong)
+
+
+def test_what_the_box_office_got_wrong_counts() -> None:
+    judged = verdict.judge(FOUND, [], [ROOM], books=["B2: 1 seats were sold twice: 7"])
+    assert judged.line == "box office: B2: 1 seats were sold twice: 7"
+    assert not judged.ok
+
+
 AT_S = [float(second) for second in range(1, 61)]
 
 
