@@ -14,16 +14,22 @@ from waitline.bench.scenario import words
 from waitline.bench.scenario.summary import Threshold
 
 MEMORY_MB_PER_H_MAX = 30.0
-"""Growth of one part. Python's allocator takes memory in pieces of a megabyte, so that a healthy
+"""Growth of one process. Python's allocator takes memory in pieces of a megabyte, so that a healthy
 process moves by a few. At 2 000 calls a second a leak of five bytes a call exceeds this."""
 
 FILES_PER_H_MAX = 100.0
-"""Growth of one part. Connections come and go by some dozens; one file lost in a thousand calls is
-thousands an hour."""
+"""Growth of one process. Connections come and go by some dozens; one file lost in a thousand calls
+is thousands an hour."""
 
 SPAN_S_MIN = 600.0
 """Length of the arrivals from which on growth is judged: in a shorter run the pieces by which
 memory is taken, told per hour, look like leaks."""
+
+LIMITS = (
+    ("memory_mb", "MB that are added per hour", MEMORY_MB_PER_H_MAX),
+    ("files", "open files that are added per hour", FILES_PER_H_MAX),
+)
+"""What is judged: its column, what it is called, and how much of it may be added."""
 
 LOOKS_MIN = 10
 """Looks in the second half that a slope takes."""
@@ -34,17 +40,13 @@ provider remembers its last 200 000 charges, which takes it some 100 MB and hour
 
 
 def judged(
-    at_s: Sequence[float],
-    memory_mb: Mapping[str, Sequence[float]],
-    files: Mapping[str, Sequence[float]],
-    until_s: float,
+    at_s: Sequence[float], columns: Mapping[str, Mapping[str, Sequence[float]]], until_s: float
 ) -> list[Threshold]:
-    """Judge what every part has grown by, per hour, in the second half of the arrivals.
+    """Judge what the processes of every part have grown by, per hour, in the second half.
 
     Args:
         at_s: When each look was taken, from the first arrival on.
-        memory_mb: At each look, by part.
-        files: How many were open then, by part.
+        columns: `memory_mb`, `files` and `processes` at each look, by part.
         until_s: When arrivals ended.
 
     Returns:
@@ -53,19 +55,18 @@ def judged(
     half = [index for index, at in enumerate(at_s) if until_s / 2 <= at <= until_s]
     if until_s < SPAN_S_MIN or len(half) < LOOKS_MIN:
         return []
-    limits = (
-        ("memory", memory_mb, MEMORY_MB_PER_H_MAX, " MB"),
-        ("open files", files, FILES_PER_H_MAX, ""),
-    )
-    return [
-        _threshold(
-            f"{what} of {words.ROLES[role]}, growth per hour{unit and ' in'}{unit}", grown, most
-        )
-        for what, columns, most, unit in limits
-        for role in columns
-        if role not in UNJUDGED
-        for grown in [per_hour([at_s[at] for at in half], [columns[role][at] for at in half])]
-    ]
+    found = []
+    for name, what, most in LIMITS:
+        for role, values in columns[name].items():
+            if role not in UNJUDGED:
+                # Of one process: a database has one for each connection, and these come and go.
+                each = [values[at] / max(1, columns["processes"][role][at]) for at in half]
+                grown = per_hour([at_s[at] for at in half], each)
+                subject = f"{what} per process, {words.ROLES[role]}"
+                found.append(
+                    Threshold(subject, f"growth<={most:g}", grown, grown <= most, "server")
+                )
+    return found
 
 
 def per_hour(at_s: Sequence[float], values: Sequence[float]) -> float:
@@ -77,7 +78,3 @@ def per_hour(at_s: Sequence[float], values: Sequence[float]) -> float:
         if later_s > earlier_s
     ]
     return median(slopes) if slopes else 0.0
-
-
-def _threshold(subject: str, grown: float, most: float) -> Threshold:
-    return Threshold(subject, f"growth<={most:g}", grown, grown <= most, "server")

@@ -30,7 +30,7 @@ LATE = {
     "circulation": {"departures per admission": "whether as many leave as come in"},
     "soak": {
         "departures per admission": "whether as many leave as come in",
-        "growth per hour": "whether memory and open files stay flat",
+        "added per hour": "whether memory and open files stay flat",
     },
 }
 """What is judged of a run that is long enough: a word of its threshold, and what it is about."""

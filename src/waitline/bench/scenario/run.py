@@ -266,7 +266,7 @@ def _served(
         judged = verdict.flow(seen["at_s"], seen, slots, stay_s=stay_s, until_s=offer.load_s)
         served += [judged] if judged else []
     if plan.name == "soak":
-        served += drift.judged(seen["at_s"], seen["memory_mb"], seen["files"], offer.load_s)
+        served += drift.judged(seen["at_s"], seen, offer.load_s)
     return served
 
 

@@ -43,7 +43,7 @@ def columns(samples: Sequence[Sample], first_s: float) -> dict[str, Any]:
         first_s: When the first arrival came, by the monotonic clock.
 
     Returns:
-        A list a figure, all as long as `at_s`; under `cores`, `memory_mb`, `files` and
+        A list a figure, all as long as `at_s`; under `cores`, `memory_mb`, `files`, `processes` and
         `p95_ms_by_call` a list a role or call. `None` where nothing happened that could be
         measured.
     """
@@ -69,6 +69,9 @@ def columns(samples: Sequence[Sample], first_s: float) -> dict[str, Any]:
             role: [later.memory_bytes.get(role, 0) / 1e6 for _, later in pairs] for role in roles
         },
         "files": {role: [later.files.get(role, 0) for _, later in pairs] for role in roles},
+        "processes": {
+            role: [len(later.processes.get(role, ())) for _, later in pairs] for role in roles
+        },
         "store_commands_per_s": [_store_rate(earlier, later) for earlier, later in pairs],
         "store_memory_mb": [int(later.store["used_memory"]) / 1e6 for _, later in pairs],
     }
