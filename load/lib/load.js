@@ -22,7 +22,9 @@ const ANSWER_S = 0.2;
 // So that one hiccup of a small machine does not drop arrivals of a scaled run.
 const VUS_MIN = 250;
 
-// Cohorts a second. More would take more virtual users for the same visitors.
+// Cohorts a second, unless a scenario says otherwise. Each virtual user keeps up to six connections
+// to each service for its next visitors: more cohorts take more users, memory and connections for
+// the same visitors, fewer leave more of the work to one processor.
 const COHORTS_PER_S = 10;
 
 // What every scenario measures. k6 tags each of nine samples of a request, so there are few tags:
@@ -94,8 +96,8 @@ function carried(call, perSecond, tags) {
 // Visitors who come at a steady rate and stay. One virtual user each would take tens of thousands;
 // so an arrival is a cohort of visitors who come one after the other within a second, and one
 // virtual user is all of them at once.
-export function cohorts({ perSecond, forS, stayS }) {
-  const rate = Math.min(COHORTS_PER_S, scaled(perSecond));
+export function cohorts({ perSecond, forS, stayS, cohortsPerS = COHORTS_PER_S }) {
+  const rate = Math.min(cohortsPerS, scaled(perSecond));
   const size = Math.round(scaled(perSecond) / rate);
   // A cohort is gone after its second, the longest stay, and what answers took on the way.
   const vus = Math.ceil(rate * (1 + Math.min(forS, stayS + 5)));

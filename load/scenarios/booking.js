@@ -30,7 +30,9 @@ const BUYING = {
 };
 
 const stayS = BUYING.patienceMs / 1000;
-const { scenario, size } = cohorts({ perSecond: 100, forS: seconds(70), stayS });
+const { scenario, size } = cohorts({
+  perSecond: 100, forS: seconds(70), stayS, cohortsPerS: 2,
+});
 
 export const options = {
   ...MEASURED,
