@@ -129,15 +129,20 @@ def test_the_servers_own_thresholds(
 
 
 @pytest.mark.parametrize(
-    ("waiting", "admitted", "wrong"),
+    ("unaware", "waiting", "admitted", "wrong"),
     [
-        pytest.param(0, 0, "", id="empty"),
-        pytest.param(3, 0, "everybody has left, and in room sale 3 wait and 0", id="in the line"),
-        pytest.param(0, 2, "everybody has left, and in room sale 0 wait and 2", id="leaked slots"),
+        pytest.param(0, 0, 0, "", id="empty"),
+        pytest.param(0, 3, 0, "everybody has left, and in room sale 3 wait", id="in the line"),
+        pytest.param(0, 0, 2, "everybody has left, and in room sale 0 wait", id="leaked slots"),
+        pytest.param(2, 1, 1, "", id="who was not told of its place"),
+        pytest.param(2, 1, 2, "everybody has left, and in room sale 1 wait", id="one more"),
     ],
 )
-def test_everybody_who_has_left_is_gone(waiting: int, admitted: int, wrong: str) -> None:
-    said = verdict.drained([replace(ROOM, waiting=waiting, admitted=admitted)])
+def test_everybody_who_has_left_is_gone(
+    unaware: int, waiting: int, admitted: int, wrong: str
+) -> None:
+    found = replace(FOUND, checks=[Check("entered", 98, unaware)])
+    said = verdict.drained(found, [replace(ROOM, waiting=waiting, admitted=admitted)])
     assert said.startswith(wrong)
     assert bool(said) is bool(wrong)
 

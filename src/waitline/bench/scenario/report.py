@@ -176,7 +176,7 @@ def drawings(result: Result) -> Iterator[str]:
             for role in STACKED
             if role in seen["files"]
         ],
-        "Open files and sockets", "open",
+        "Open files and sockets", "number",
     )  # fmt: skip
 
 

@@ -232,7 +232,7 @@ def _judged(
     if plan.own:
         reckoning.append(verdict.reckoned(found, rooms))
     if plan.empties:
-        reckoning.append(verdict.drained(rooms))
+        reckoning.append(verdict.drained(found, rooms))
     served = _served(plan, offer, rooms, looked)
     wrong = [
         f"{one['invariant']}: {one['text']}" for one in (ended.books or {}).get("findings", ())

@@ -149,14 +149,18 @@ def underfed(arrivals: int, planned: int) -> str:
     return f"k6 offered {arrivals:,} of {planned:,} arrivals: it could not keep up"
 
 
-def drained(rooms: Sequence[RoomFound]) -> str:
+def drained(found: Summary, rooms: Sequence[RoomFound]) -> str:
     """Return who is still in a room though everybody has left, or nothing.
 
-    Only for scripts in which everybody leaves, or pays.
+    Only for scripts in which everybody leaves or pays, and that check every entry as `entered`.
 
     Invariant:
         B5, and no slot is leaked.
     """
+    # Whoever got no right answer may have got in nevertheless, and does not know that it must leave.
+    unaware = sum(check.fails for check in found.checks if check.name == "entered")
+    if sum(room.waiting + room.admitted for room in rooms) <= unaware:
+        return ""
     return "; ".join(
         f"everybody has left, and in room {room.room} {room.waiting:,} wait and "
         f"{room.admitted:,} hold a slot"

@@ -28,7 +28,7 @@ ROLES = {
     "runner": "this runner",
     "parent": "workers' parent",
     "supervisor": "supervisor",
-    "others": "others on the machine",
+    "others": "others here",
 }
 """Processes, in the order in which they are drawn."""
 
