@@ -157,7 +157,7 @@ def drained(found: Summary, rooms: Sequence[RoomFound]) -> str:
     Invariant:
         B5, and no slot is leaked.
     """
-    # Whoever got no right answer may have got in nevertheless, and does not know that it must leave.
+    # Whoever got no right answer may have got in nevertheless, and does not know that it is there.
     unaware = sum(check.fails for check in found.checks if check.name == "entered")
     if sum(room.waiting + room.admitted for room in rooms) <= unaware:
         return ""
