@@ -1,12 +1,14 @@
 // How much load, and against what: chosen by `-e NAME=VALUE`, read here and nowhere else.
 //
 //   BASE_URL  where the queue service is; the default is the name that the contract's scripts use
+//   BOOKING_URL  where the booking service is, likewise
 //   ROOM      which room; others are named after it
 //   SCALE     share of every rate, and of the virtual users that carry it; times stay what they are
 //   SECONDS   length of each steady part, instead of the scenario's own
 //   HASTE     how many times shorter everybody's pauses are: to try a script out, not to measure
 
 export const BASE_URL = __ENV.BASE_URL || 'http://queue-service:8081';
+export const BOOKING_URL = __ENV.BOOKING_URL || 'http://core-service:8080';
 export const ROOM = __ENV.ROOM || 'sale';
 
 const SCALE = number('SCALE', 1);
@@ -20,7 +22,9 @@ const ANSWER_S = 0.2;
 // So that one hiccup of a small machine does not drop arrivals of a scaled run.
 const VUS_MIN = 250;
 
-// Cohorts a second. More would take more virtual users for the same visitors.
+// Cohorts a second, unless a scenario says otherwise. Each virtual user keeps up to six connections
+// to each service for its next visitors: more cohorts take more users, memory and connections for
+// the same visitors, fewer leave more of the work to one processor.
 const COHORTS_PER_S = 10;
 
 // What every scenario measures. k6 tags each of nine samples of a request, so there are few tags:
@@ -92,8 +96,8 @@ function carried(call, perSecond, tags) {
 // Visitors who come at a steady rate and stay. One virtual user each would take tens of thousands;
 // so an arrival is a cohort of visitors who come one after the other within a second, and one
 // virtual user is all of them at once.
-export function cohorts({ perSecond, forS, stayS }) {
-  const rate = Math.min(COHORTS_PER_S, scaled(perSecond));
+export function cohorts({ perSecond, forS, stayS, cohortsPerS = COHORTS_PER_S }) {
+  const rate = Math.min(cohortsPerS, scaled(perSecond));
   const size = Math.round(scaled(perSecond) / rate);
   // A cohort is gone after its second, the longest stay, and what answers took on the way.
   const vus = Math.ceil(rate * (1 + Math.min(forS, stayS + 5)));
@@ -140,4 +144,14 @@ let named = 0;
 export function newcomer() {
   named += 1;
   return `${began}-${__VU}-${named}`;
+}
+
+// The same as a number, as the box office knows people: second, virtual user, and which of its own.
+// JavaScript can tell such numbers apart, and they are less than 64 bits.
+const FIRST = (Math.floor(Date.now() / 1000) % 8e6) * 1e9 + (__VU % 1e4) * 1e5;
+let numbered = 0;
+
+export function newBuyer() {
+  numbered += 1;
+  return `${FIRST + (numbered % 1e5)}`;
 }

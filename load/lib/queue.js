@@ -102,11 +102,17 @@ export async function join(room, visitor) {
   return entered(await asyncRequest('POST', ENTER, named(room, visitor), PARAMS.enter));
 }
 
-// Where the visitor stands, and when the server would like to be asked again, in ms.
+// Where the visitor stands, by what token it is known, and when the server would like to be asked
+// again, in ms.
 export async function poll(room, visitor) {
   const response = await asyncRequest('GET', asked('status', room, visitor), null, PARAMS.poll);
-  if (!verify(response, CHECKS.poll)) return { state: '', againMs: 0 };
-  return { state: STATUS.exec(response.body)[1], againMs: Number(POLL_MS.exec(response.body)[1]) };
+  if (!verify(response, CHECKS.poll)) return { state: '', token: '', againMs: 0 };
+  const { body } = response;
+  return {
+    state: STATUS.exec(body)[1],
+    token: (TOKEN.exec(body) || ['', ''])[1],
+    againMs: Number(POLL_MS.exec(body)[1]),
+  };
 }
 
 export async function activate(room, visitor) {

@@ -81,6 +81,7 @@ RESULT: dict[str, Any] = {
         "calls": {"enter": figures()},
         "statuses": {"201": 15.0},
         "scripts": {"join": figures()},
+        "statements": {},
         "rounds": figures(),
         "lease_refused": 0.0,
         "store": {
@@ -106,6 +107,7 @@ RESULT: dict[str, Any] = {
             "findings": [],
         }
     ],
+    "box_office": None,
     "samples": {
         "at_s": [1.0, 2.0, 3.0],
         "requests_per_s": [5.0, 5.0, 5.0],
@@ -120,6 +122,7 @@ RESULT: dict[str, Any] = {
         "p95_ms_by_call": {"enter": [2.0, None, 2.0]},
         "cores": {"worker": [0.1] * 3, "valkey": [0.1] * 3, "k6": [0.2] * 3, "others": [0.0] * 3},
         "memory_mb": {"worker": [50.0] * 3, "valkey": [2.0] * 3, "k6": [90.0] * 3},
+        "files": {"worker": [20] * 3, "valkey": [10] * 3, "k6": [90] * 3},
         "store_commands_per_s": [10.0, 20.0, 30.0],
         "store_memory_mb": [1.0, 1.0, 2.0],
     },
@@ -146,6 +149,18 @@ def test_a_report_is_one_file() -> None:
         assert word in text
 
 
+def test_a_sale_is_told_with_its_audit() -> None:
+    books = {"seats": 10_000, "sold": 7, "findings": []}
+    statements = {"reserve": figures(count=7.0)}
+    text = report.html(changed(box_office=books, server__statements=statements))
+    for word in ("Was the sale right?", "10,000", "Statements, to the database and back"):
+        assert word in text
+    wrong = [{"invariant": "B2", "text": "1 seats were sold twice: 7", "times": 1}]
+    text = report.html(changed(box_office={**books, "findings": wrong}))
+    assert 'class="bad">B2: 1 seats were sold twice: 7' in text
+    assert "Was the sale right?" not in report.html(RESULT)
+
+
 def test_a_failure_is_the_first_that_is_told() -> None:
     result = changed(
         verdict={"ok": False, "line": "x", "reasons": ["<b>7</b> arrivals were dropped"]},
@@ -166,6 +181,9 @@ def test_a_failure_is_the_first_that_is_told() -> None:
         ),
         pytest.param(
             changed(server__machine_s=7.5), "kept 1.0 of its 2 cores busy", id="not alone"
+        ),
+        pytest.param(
+            changed(scenario="circulation"), "too short to judge whether as many", id="unjudged"
         ),
     ],
 )

@@ -225,7 +225,7 @@ def carried_out(
     offer = k6.offer(binary, script, told)
     job = k6.Job(
         binary=binary, script=script, variables=told, folder=folder,
-        port=installation.port,
+        port=installation.port, booking_port=installation.booking_port,
     )  # fmt: skip
     with k6.running(job) as process:
         process.wait(offer.most_s)

@@ -128,6 +128,49 @@ def test_the_servers_own_thresholds(
     assert [one.ok for one in verdict.served(script_ms, round_ms)] == ok
 
 
+@pytest.mark.parametrize(
+    ("unaware", "waiting", "admitted", "wrong"),
+    [
+        pytest.param(0, 0, 0, "", id="empty"),
+        pytest.param(0, 3, 0, "everybody has left, and in room sale 3 wait", id="in the line"),
+        pytest.param(0, 0, 2, "everybody has left, and in room sale 0 wait", id="leaked slots"),
+        pytest.param(2, 1, 1, "", id="who was not told of its place"),
+        pytest.param(2, 1, 2, "everybody has left, and in room sale 1 wait", id="one more"),
+    ],
+)
+def test_everybody_who_has_left_is_gone(
+    unaware: int, waiting: int, admitted: int, wrong: str
+) -> None:
+    found = replace(FOUND, checks=[Check("entered", 98, unaware)])
+    said = verdict.drained(found, [replace(ROOM, waiting=waiting, admitted=admitted)])
+    assert said.startswith(wrong)
+    assert bool(said) is bool(wrong)
+
+
+@pytest.mark.parametrize(
+    ("last", "wrong"),
+    [
+        pytest.param({"worker": [1, 2], "valkey": [3], "postgres": [9]}, [], id="all as before"),
+        pytest.param(
+            {"worker": [1, 7], "valkey": [3]},
+            ["queue workers: a process ended during the run"],
+            id="a worker was started again",
+        ),
+        pytest.param({"worker": [1, 2]}, ["Valkey: a process ended during the run"], id="gone"),
+    ],
+)
+def test_nothing_of_the_installation_died(last: dict[str, list[int]], wrong: list[str]) -> None:
+    first = {"worker": [1, 2], "valkey": [3], "postgres": [4, 5], "k6": [6]}
+    assert verdict.survived(first, last) == wrong
+    assert verdict.judge(FOUND, [], [ROOM], wrong).ok is not bool(wrong)
+
+
+def test_what_the_box_office_got_wrong_counts() -> None:
+    judged = verdict.judge(FOUND, [], [ROOM], books=["B2: 1 seats were sold twice: 7"])
+    assert judged.line == "box office: B2: 1 seats were sold twice: 7"
+    assert not judged.ok
+
+
 AT_S = [float(second) for second in range(1, 61)]
 
 
@@ -149,12 +192,13 @@ def looks(held: float, into: float, out: float) -> dict[str, list[float]]:
     ],
 )
 def test_as_many_leave_as_come_in(columns: dict[str, list[float]], subject: str, ok: bool) -> None:  # noqa: FBT001
-    judged = verdict.flow(AT_S, columns, 1_000, 60.0)
+    judged = verdict.flow(AT_S, columns, 1_000, stay_s=30.0, until_s=60.0)
     assert judged is not None
     assert judged.subject.endswith(subject)
     assert judged.ok is ok
 
 
 def test_too_short_a_run_says_nothing_about_balance() -> None:
-    assert verdict.flow(AT_S, looks(500, 50, 50), 1_000, 45.0) is None
-    assert verdict.flow(AT_S, looks(1_000, 0, 0), 1_000, 60.0) is None
+    assert verdict.flow(AT_S, looks(500, 50, 50), 1_000, stay_s=30.0, until_s=45.0) is None
+    assert verdict.flow(AT_S, looks(500, 50, 50), 1_000, stay_s=50.0, until_s=60.0) is None
+    assert verdict.flow(AT_S, looks(1_000, 0, 0), 1_000, stay_s=30.0, until_s=60.0) is None

@@ -76,6 +76,13 @@ def test_lists_are_the_same_whatever_was_shown_before(
                 now[at] = state
             assert unpacked(chart.available.document(bytes(now))) == expected(now, {FREE})
             assert unpacked(chart.all.document(bytes(now))) == expected(now, {FREE, HELD, SOLD})
+            for name, listing in chart.available_in.items():
+                seats = [
+                    one
+                    for one in expected(now, {FREE})
+                    if (one["seatId"] in {1, 2, 3}) is (name == "F")
+                ]
+                assert unpacked(listing.document(bytes(now))) == seats
         anew = Chart(layout(now))
         for name in ("available", "all"):
             old, new = (getattr(one, name).document(bytes(now)) for one in (chart, anew))

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+from urllib.parse import quote
 
 import brotli  # type: ignore[import-untyped]  # ships none
 import pytest
@@ -60,6 +61,37 @@ def test_sections(buyer: Buyer) -> None:
     counted = {one["grade"]: (one["total"], one["available"]) for one in told["sections"]}
     assert counted == {"VIP": (10, 10), "R": (10, 10)}
     assert told["version"]
+
+
+def test_the_seats_of_one_section(trial: Office) -> None:
+    show = trial.show(rows=1)
+    show.put_on_sale(f"B%C,1,{seat},R,{PRICE}" for seat in range(5))
+    buyer = show.buyer()
+    names = [one["section"] for one in buyer.seats("?view=sections").json()["sections"]]
+    assert names == ["Floor", "B%C"]
+    floor, boxes = (buyer.seats(f"?section={quote(name)}") for name in names)
+    assert [seat["seatId"] for seat in floor.json()] == show.seats[:10]
+    assert floor.json() + boxes.json() == buyer.seats().json()
+    assert floor.headers["etag"] != boxes.headers["etag"]
+    assert buyer.seats(
+        "?section=Floor", **{"If-None-Match": floor.headers["etag"]}
+    ).status_code == (304)
+    buyer.reserved(show.seats[3])
+    rest = [seat for seat in show.seats[:10] if seat != show.seats[3]]
+    until(
+        lambda: [seat["seatId"] for seat in buyer.seats("?section=Floor").json()] == rest,
+        SEEN_S,
+        "the seat is gone from its section",
+    )
+    # Nothing there has changed.
+    assert buyer.seats(f"?section={quote('B%C')}").headers["etag"] == boxes.headers["etag"]
+
+
+def test_what_is_no_section(buyer: Buyer) -> None:
+    body = refused(buyer.seats("?section=Nowhere"), 400, "C001")
+    assert body["detail"].startswith("section: ")
+    refused(buyer.seats("?section=Floor&status=all"), 400, "C001")
+    assert buyer.seats("?section=Floor&status=AVAILABLE").json() == buyer.seats().json()
 
 
 def test_what_has_changed_since(buyer: Buyer) -> None:
@@ -195,7 +227,7 @@ def test_no_number(buyer: Buyer, number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["?status=x", "?status=", "?view=x", "?view=", "?since=", "?since=%00%FF"]
+    "query", ["?status=x", "?status=", "?view=x", "?view=", "?section=", "?since=", "?since=%00%FF"]
 )
 def test_a_bad_query(buyer: Buyer, query: str) -> None:
     refused(buyer.seats(query), 400, "C001")

@@ -42,8 +42,12 @@ COLOURS = (
     "#0f9fb8",
     "#8a7a17",
     "#8b93a1",
+    "#7a5c3e",
 )
 """Told apart by most who do not see all colours; the page has brighter ones for the dark."""
+
+GREY = 7
+"""Number of the colour of what others do, and of what is compared with."""
 
 _INK, _FAINT, _PAPER = "#0000e0", "#0000e1", "#0000e2"
 """Stand in for the theme's colours until the drawing is text: nothing else is drawn in these."""

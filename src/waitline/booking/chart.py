@@ -119,6 +119,10 @@ class Chart:
         digest = blake2b(b"".join(heads)).digest()
         self.available = Listing(heads, {_FREE: _tail(SeatState.AVAILABLE)}, digest)
         self.all = Listing(heads, {byte: _tail(state) for byte, state in STATES.items()}, digest)
+        self.available_in = {
+            name: _listing_of([heads[at] for at in seats], seats)
+            for name, seats in _by_section(layout).items()
+        }
 
     @property
     def version(self) -> str:
@@ -212,6 +216,19 @@ class Chart:
 def full(version: str, seats: bytes) -> bytes:
     """Return the JSON of all seats as what has changed since nothing was known."""
     return b'{"version":' + msgspec.json.encode(version) + b',"full":true,"seats":' + seats + b"}"
+
+
+def _by_section(layout: Layout) -> dict[str, list[int]]:
+    """Return which seats are in each part of the house, by their numbers in the layout."""
+    found: dict[str, list[int]] = {}
+    for at, section in enumerate(layout.sections):
+        found.setdefault(section, []).append(at)
+    return found
+
+
+def _listing_of(heads: Sequence[bytes], seats: Sequence[int]) -> Listing:
+    digest = blake2b(b"".join(heads)).digest()
+    return Listing(heads, {_FREE: _tail(SeatState.AVAILABLE)}, digest, seats)
 
 
 def _heads(layout: Layout) -> list[bytes]:

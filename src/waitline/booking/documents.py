@@ -76,9 +76,18 @@ class Listing:
         heads: The JSON of each seat up to its state, in their order.
         tails: What follows, by the byte that tells its state; seats in no such state are left out.
         digest: Of the heads.
+        chosen: Where the states of these seats are among those of the schedule; `None` if these
+            are all its seats.
     """
 
-    def __init__(self, heads: Sequence[bytes], tails: dict[int, bytes], digest: bytes) -> None:
+    def __init__(
+        self,
+        heads: Sequence[bytes],
+        tails: dict[int, bytes],
+        digest: bytes,
+        chosen: Sequence[int] | None = None,
+    ) -> None:
+        self._chosen = chosen
         self._heads = [
             heads[start : start + PIECE_SEATS] for start in range(0, len(heads), PIECE_SEATS)
         ]
@@ -93,8 +102,10 @@ class Listing:
         """Encode and compress what has changed since the last time, and put it together.
 
         Args:
-            states: A byte per seat.
+            states: A byte per seat of the schedule.
         """
+        if self._chosen is not None:
+            states = bytes(map(states.__getitem__, self._chosen))
         shown = states.translate(self._shown)
         if self._made is None or self._made[0] != shown:
             self._made = (shown, self._make(shown))

@@ -7,7 +7,7 @@ and each change the encoding of a few pieces.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Never, TypeVar
 
 import msgspec
@@ -78,6 +78,8 @@ class _View(NamedTuple):
     chart: Chart
     available: _Encoder
     all: _Encoder
+    # By part of the house; what nobody asks for is never made.
+    available_in: Mapping[str, _Encoder]
     # Smaller answers by what they are: of which version and states, and what was made of these.
     small: OrderedDict[str, tuple[object, asyncio.Task[Document]]]
 
@@ -141,6 +143,16 @@ class Seats:
         """
         view = await self._view(schedule)
         return await view.all.document(view.chart)
+
+    async def section(self, schedule: int, name: str) -> Document | None:
+        """Return the seats of one section that are free: a JSON array; `None` if there is none.
+
+        Raises:
+            ScheduleUnknown: There is no such schedule.
+        """
+        view = await self._view(schedule)
+        encoder = view.available_in.get(name)
+        return None if encoder is None else await encoder.document(view.chart)
 
     async def sections(self, schedule: int) -> Document:
         """Return the version, and the seats of each section, grade and price, counted.
@@ -248,7 +260,13 @@ class Seats:
         if row is None:
             return None
         chart = await asyncio.to_thread(_chart, schedule, row)
-        return _View(chart, _Encoder(chart.available), _Encoder(chart.all), OrderedDict())
+        return _View(
+            chart,
+            _Encoder(chart.available),
+            _Encoder(chart.all),
+            {name: _Encoder(listing) for name, listing in chart.available_in.items()},
+            OrderedDict(),
+        )
 
     def _make_room(self) -> None:
         """Drop what does not exist, and the schedules not asked for longest if there are many."""

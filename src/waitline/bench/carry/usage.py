@@ -64,6 +64,11 @@ def keep_on(pid: int, cores: Sequence[int]) -> None:
         os.sched_setaffinity(int(task.name), cores)
 
 
+def open_files(pids: Sequence[int]) -> int:
+    """Return how many files and sockets these processes have open; those that ended have none."""
+    return sum(map(_open_files, pids))
+
+
 def open_sockets(pid: int) -> int:
     """Return how many sockets a process has open; none if it has ended."""
     try:
@@ -71,6 +76,13 @@ def open_sockets(pid: int) -> int:
     except OSError:
         return 0
     return sum(map(_is_socket, files))
+
+
+def _open_files(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names alone are enough
+    except OSError:
+        return 0
 
 
 def _is_socket(file: Path) -> bool:

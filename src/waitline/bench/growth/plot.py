@@ -43,7 +43,7 @@ def _drawn(kind: str, table: Mapping[str, Any]) -> str:
         if row["is_cost"] and row["name"] != LEFT_OUT
     ]
     limit = [growth_max(size, sizes[0]) for size in sizes]
-    series.append(plots.Series("log N", sizes, limit, dashed=True, colour=len(plots.COLOURS) - 1))
+    series.append(plots.Series("log N", sizes, limit, dashed=True, colour=plots.GREY))
     return plots.lines(
         series,
         title,

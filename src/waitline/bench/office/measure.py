@@ -16,7 +16,7 @@ from typing import Any
 from urllib import request
 
 from waitline import settings as chosen
-from waitline.bench import stack
+from waitline.bench import books, stack
 from waitline.bench.office import bare, hall
 from waitline.bench.office.buyers import Errand, Plan
 from waitline.bench.stack import Stack
@@ -91,7 +91,7 @@ def measure(seconds: float, workers: int, note: Note) -> dict[str, Any]:
         rate = OVERLOAD * figures["buy"]["per_s"]
         figures["overload"] = office.bought("buy", OVERLOAD_MOST, rate, OVERLOAD_CONNECTIONS)
         note("the audit")
-        figures["audit"] = _audit(installation)
+        figures["audit"] = books.audited(installation)
     return figures
 
 
@@ -167,20 +167,3 @@ class _Office:
             raise Unavailable("the generator failed; what it printed above says why")
         found: dict[str, Any] = json.loads(printed)
         return {**found, "per_s": found["done"] / found["took_s"]}
-
-
-def _audit(installation: Stack) -> dict[str, Any]:
-    """Return what `waitline audit --booking` says."""
-    command = [sys.executable, "-m", "waitline", "audit", "--booking", "--json"]
-    done = subprocess.run(  # noqa: S603 - our own command
-        [*command, "--data-dir", str(installation.data_dir)],
-        env=chosen.inherited(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    if not done.stdout.strip():
-        raise Unavailable(f"the audit failed: {done.stderr.strip()[-300:]}")
-    report: dict[str, Any] = json.loads(done.stdout)
-    return report

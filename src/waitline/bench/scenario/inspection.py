@@ -1,7 +1,9 @@
-"""Look at every room after a run: what k6 cannot see is whether the line was right."""
+"""Look at everything after a run: what k6 cannot see is whether line and sale were right."""
 
 import asyncio
 from collections.abc import Callable
+from threading import Event
+from time import monotonic
 
 from waitline.bench.scenario.samples import info
 from waitline.bench.scenario.verdict import RoomFound
@@ -13,6 +15,29 @@ from waitline.lua import Valkey
 from waitline.passes import mint_ticket, read_token
 from waitline.queue import audit
 from waitline.queue.rooms import Rooms
+
+DRAIN_S = 10.0
+"""How long rooms may take to be empty once everybody has left: what frees the slot of who has paid
+is an event, due within a second on an idle machine."""
+
+DRAIN_LOOK_S = 0.2
+
+
+def drain(stack: Stack) -> None:
+    """Return once nobody waits and nobody holds a slot, or after `DRAIN_S`."""
+
+    async def held() -> int:
+        store = Valkey(stack.valkey_url, timeout_s=audit.READ_S)
+        try:
+            rooms = Rooms(store)
+            seen = [await rooms.survey(name) for name in await rooms.names()]
+            return sum(room.waiting + room.admitted for room in seen)
+        finally:
+            await store.close()
+
+    until_s = monotonic() + DRAIN_S
+    while asyncio.run(held()) and monotonic() < until_s:
+        Event().wait(DRAIN_LOOK_S)
 
 
 def inspect(stack: Stack) -> tuple[list[RoomFound], dict[str, str]]:

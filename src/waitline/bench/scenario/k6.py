@@ -1,7 +1,7 @@
 """Find k6, ask it what a script will offer, and run it against an installation.
 
-Scripts address the service by the name that the contract's scripts use. k6 is told, by its option
-`hosts` in a configuration file, that this name is our port: so scripts of others run as they are.
+Scripts address the services by the names that the contract's scripts use. k6 is told, by its option
+`hosts` in a configuration file, that these are our ports: so scripts of others run as they are.
 """
 
 import json
@@ -21,8 +21,9 @@ from waitline.bench import machine
 from waitline.bench.scenario.offer import Offer, read
 from waitline.errors import Misconfigured
 
-ALIAS = "queue-service:8081"
-"""Where the contract's scripts look for the queue service."""
+QUEUE_ALIAS = "queue-service:8081"
+BOOKING_ALIAS = "core-service:8080"
+"""Where the contract's scripts look for the queue service, and for the booking service."""
 
 TREND_STATS = ("avg", "min", "med", "p(90)", "p(95)", "p(99)", "max", "count")
 """What k6 says of each time, unless a script chooses otherwise."""
@@ -52,6 +53,7 @@ class Job:
         variables: What the script is told by `-e`.
         folder: Where its files go, and those that the script writes.
         port: Of the queue service, on 127.0.0.1.
+        booking_port: Of the booking service; without a box office nothing listens there.
     """
 
     binary: Path
@@ -59,6 +61,7 @@ class Job:
     variables: Mapping[str, str]
     folder: Path
     port: int
+    booking_port: int
 
     @property
     def summary_file(self) -> Path:
@@ -105,7 +108,10 @@ def offer(binary: Path, script: Path, variables: Mapping[str, str]) -> Offer:
 def running(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
     """Run k6 in a session of its own; whatever happens, it has ended afterwards."""
     config = job.folder / "k6-config.json"
-    hosts = {ALIAS: f"127.0.0.1:{job.port}"}
+    hosts = {
+        QUEUE_ALIAS: f"127.0.0.1:{job.port}",
+        BOOKING_ALIAS: f"127.0.0.1:{job.booking_port}",
+    }
     # The lowest word of all: what the script chooses itself holds.
     config.write_text(json.dumps({"hosts": hosts, "summaryTrendStats": TREND_STATS}), "utf-8")
     command = [str(job.binary), "run", "--config", str(config), *_variables(job.variables)]

@@ -20,9 +20,20 @@ Result = Mapping[str, Any]
 OTHERS_CORES = 0.2
 """Cores that others kept busy, above which the figures are not of this run alone."""
 
-STACKED = ("worker", "valkey", "admitter", "booking", "postgres", "k6", "runner", "others")
+STACKED = (
+    "worker", "valkey", "admitter", "booking", "postgres", "sandbox", "k6", "runner", "others",
+)  # fmt: skip
 HEADLINES = ("enter", "validate")
 """Calls whose times are seen from afar, if they are what the run is about."""
+
+LATE = {
+    "circulation": {"departures per admission": "whether as many leave as come in"},
+    "soak": {
+        "departures per admission": "whether as many leave as come in",
+        "added per hour": "whether memory and open files stay flat",
+    },
+}
+"""What is judged of a run that is long enough: a word of its threshold, and what it is about."""
 
 CLIENT_KEYS = ("p50_ms", "p95_ms", "p99_ms", "max_ms")
 COLOURS = {
@@ -32,8 +43,9 @@ COLOURS = {
     "booking": 3,
     "postgres": 4,
     "k6": 1,
+    "sandbox": 8,
     "runner": 6,
-    "others": 7,
+    "others": plots.GREY,
 }
 """One colour a process, in every drawing."""
 
@@ -61,8 +73,13 @@ def html(result: Result) -> str:
             about="k6 measures at the client, with the network and its own wait for a processor; "
             "the server from the arrival of the request to its answer.",
         ),
-        page.section("Inside the server", page.halves(_scripts(result), _processes(result))),
+        page.section(
+            "Inside the server",
+            page.halves(_scripts(result), _processes(result)),
+            *_statements(result),
+        ),
         page.section("Was the line right?", _audit(result), about=_audited(result)),
+        *_sale(result),
         page.section("What it ran on", _machine(result)),
         page.footer(
             "k6 judges times and answers; the audit reads the whole room afterwards and judges "
@@ -85,6 +102,12 @@ def notes(result: Result) -> list[str]:
             f"The steady part lasts {load['variables']['SECONDS']} s, which is not the scenario's "
             "own length."
         )
+    subjects = [one["subject"] for one in result["thresholds"]]
+    said += [
+        f"It was too short to judge {about}."
+        for word, about in LATE.get(result["scenario"], {}).items()
+        if not any(word in subject for subject in subjects)
+    ]
     server = result["server"]
     others = max(0.0, server["machine_s"] - sum(server["cpu_s"].values())) / server["took_s"]
     if others > OTHERS_CORES:
@@ -145,7 +168,15 @@ def drawings(result: Result) -> Iterator[str]:
             for role in STACKED
             if role in seen["memory_mb"]
         ],
-        "Memory", "MB",
+        "Memory of their own", "MB",
+    )  # fmt: skip
+    yield plots.lines(
+        [
+            Series(words.ROLES[role], at_s, seen["files"][role], colour=COLOURS[role])
+            for role in STACKED
+            if role in seen["files"]
+        ],
+        "Open files and sockets", "number",
     )  # fmt: skip
 
 
@@ -155,7 +186,7 @@ def offered(result: Result) -> Series | None:
     if not corners:
         return None
     xs, rates = zip(*corners, strict=True)
-    return Series("offered", xs, rates, dashed=True, colour=7)
+    return Series("offered", xs, rates, dashed=True, colour=plots.GREY)
 
 
 def _verdict(result: Result) -> Markup:
@@ -264,16 +295,18 @@ def _processes(result: Result) -> Markup:
     seen, cpu_s = result["samples"], result["server"]["cpu_s"]
     answered = sum(call["count"] for call in result["server"]["calls"].values())
     loaded = [at_s <= result["load"]["seconds"] for at_s in seen["at_s"]]
+    files = seen["files"]
     rows = [
         (
             words.ROLES.get(role, role),
             f"{fmean(compress(seen['cores'][role], loaded)) if any(loaded) else 0:.2f}",
             f"{cpu_s[role] / answered * 1e6:,.0f} µs" if answered else words.UNKNOWN,
             f"{max(seen['memory_mb'][role]):,.0f} MB",
+            f"{max(files[role]):,}",
         )
         for role in sorted(cpu_s, key=lambda role: -cpu_s[role])
     ]
-    heads = ("", "cores", "per call", "memory, most")
+    heads = ("", "cores", "per call", "memory, most", "open files, most")
     return page.table(heads, rows, caption="Processes, while visitors came")
 
 
@@ -300,6 +333,38 @@ def _audit(result: Result) -> Markup:
     ]
     heads = ("room", "entered", "wait still", "let in still", "it may let in", "Q1 to Q9")
     return page.table(heads, rows)
+
+
+def _sale(result: Result) -> Iterator[Markup]:
+    books = result["box_office"]
+    if books is None:
+        return
+    counts = [(name, f"{count:,}") for name, count in books.items() if name != "findings"]
+    found = [f"{one['invariant']}: {one['text']}" for one in books["findings"]]
+    rows: list[tuple[str, str | Cell]] = [
+        *counts,
+        ("B1 to B7", Cell("; ".join(found) or "all hold", not found)),
+    ]
+    yield page.section(
+        "Was the sale right?",
+        page.table(("", ""), rows),
+        about="The whole database was read after the run: no seat is sold twice, what is paid is "
+        "confirmed, and whoever has paid has freed its slot.",
+    )
+
+
+def _statements(result: Result) -> Iterator[Markup]:
+    rows = [
+        (
+            name,
+            words.amount(figures["count"]),
+            *(words.milliseconds(figures[key]) for key in ("mean_ms", "p50_ms", "p99_ms")),
+        )
+        for name, figures in result["server"]["statements"].items()
+    ]
+    if rows:
+        caption = "Statements, to the database and back"
+        yield page.table(("", "calls", "mean", "p50", "p99"), rows, caption=caption)
 
 
 def _machine(result: Result) -> Markup:

@@ -7,7 +7,7 @@ people, and what k6 wrote itself.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -15,11 +15,18 @@ from threading import Event
 from time import monotonic
 from typing import Any, NamedTuple
 
-from waitline.bench import machine, plots, stack
-from waitline.bench.scenario import inspection, k6, report, series, summary, verdict
+from waitline.bench import books, machine, plots, stack
+from waitline.bench.scenario import drift, inspection, k6, report, series, summary, verdict
 from waitline.bench.scenario.offer import Offer, planned, visitors_each
 from waitline.bench.scenario.samples import Sample, Sampler, sampling
+from waitline.bench.stack import Stack
 from waitline.errors import Misconfigured, Unavailable
+
+STEADY = ("circulation", "soak")
+"""Scenarios in which as many must leave as come in."""
+
+STAY_S = 30.0
+"""How long visitors hold a slot at most. Source: the scenarios' own word, where nothing is said."""
 
 SEEN_S = 0.5
 """How often the progress is shown."""
@@ -35,6 +42,8 @@ class Plan:
         variables: What the script is told.
         workers: Processes of the queue service.
         settings: Further settings of the installation, by name.
+        box_office: Whether the script buys, so that the installation must sell.
+        empties: Whether everybody has left or paid when the script ends.
         scale: Share of the scenario's full load; 1.0 for scripts that know no scale.
         own: Whether the script is one of ours, whose checks and thresholds mean what ours do.
         command: What was typed for it.
@@ -45,9 +54,25 @@ class Plan:
     variables: Mapping[str, str]
     workers: int
     settings: Mapping[str, str] = field(default_factory=dict)
+    box_office: bool = False
+    empties: bool = False
     scale: float = 1.0
     own: bool = True
     command: str = ""
+
+
+class _Ended(NamedTuple):
+    """What is there when k6 has ended.
+
+    Attributes:
+        rooms: As the audit found them.
+        commands: Valkey's statistics by command.
+        books: What the audit of the box office said; `None` without one.
+    """
+
+    rooms: list[verdict.RoomFound]
+    commands: Mapping[str, str]
+    books: dict[str, Any] | None
 
 
 class Sight(NamedTuple):
@@ -88,24 +113,28 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
     offer = k6.offer(binary, plan.script, plan.variables)
     folder.mkdir(parents=True, exist_ok=True)
     show(Sight("starting the servers"))
-    with stack.running(plan.workers, plan.settings) as installation:
+    with stack.running(plan.workers, plan.settings, box_office=plan.box_office) as installation:
         job = k6.Job(
             binary=binary,
             script=plan.script,
             variables=plan.variables,
             folder=folder,
             port=installation.port,
+            booking_port=installation.booking_port,
         )
         began_s = monotonic()
-        with k6.running(job) as process, sampling(installation, {"k6": [process.pid]}) as sampler:
+        with (
+            k6.running(job) as process,
+            sampling(installation, {"k6": [process.pid]}, offer.load_s) as sampler,
+        ):
             while process.poll() is None:
                 if monotonic() - began_s > offer.most_s:
                     raise Unavailable(f"k6 was still running after {offer.most_s:.0f} s")
                 show(_sight(sampler, began_s, offer.load_s))
                 Event().wait(SEEN_S)
             ended_s = monotonic()
-        show(Sight("auditing the rooms"))
-        rooms, commands = inspection.inspect(installation)
+        show(Sight("auditing"))
+        ended = _ended(plan, installation)
     found = _found(job, process.returncode)
     # k6 makes its virtual users first, which takes it seconds.
     first_s = max(began_s, ended_s - found.lasted_s)
@@ -120,11 +149,20 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
             "k6": k6.version(binary),
         },
         "settings": {"workers": plan.workers, **plan.settings},
-        **_judged(plan, offer, found, rooms, _looked(sampler, first_s, commands)),
+        **_judged(plan, offer, found, ended, _looked(sampler, first_s, ended.commands)),
     }
     (folder / "result.json").write_text(json.dumps(result, indent=1), "utf-8")
     (folder / "report.html").write_text(report.html(result), "utf-8")
     return result
+
+
+def _ended(plan: Plan, installation: Stack) -> _Ended:
+    if plan.empties:
+        inspection.drain(installation)
+    rooms, commands = inspection.inspect(installation)
+    # What somebody else's script pays is not ours to say.
+    sold = books.audited(installation, at_price=plan.own) if plan.box_office else None
+    return _Ended(rooms, commands, sold)
 
 
 def question(script: str) -> str:
@@ -177,6 +215,7 @@ def _looked(sampler: Sampler, first_s: float, commands: Mapping[str, str]) -> di
     return {
         "server": {**server, "looks_missed": sampler.missed},
         "samples": series.columns(looks, first_s),
+        "ended": verdict.survived(looks[0].processes, looks[-1].processes),
     }
 
 
@@ -184,22 +223,21 @@ def _judged(
     plan: Plan,
     offer: Offer,
     found: summary.Summary,
-    rooms: list[verdict.RoomFound],
+    ended: _Ended,
     looked: dict[str, Any],
 ) -> dict[str, Any]:
-    server, seen = looked["server"], looked["samples"]
-    served: list[summary.Threshold] = []
+    server, seen, rooms = looked["server"], looked["samples"], ended.rooms
     offered = _offered(found, offer)
-    reckoning = [verdict.underfed(offered["arrivals"], offered["planned"])]
+    reckoning = [verdict.underfed(offered["arrivals"], offered["planned"]), *looked["ended"]]
     if plan.own:
-        script_ms = server["store"]["script_ms"].get("p99_ms")
-        served = verdict.served(script_ms, server["rounds"]["p99_ms"])
         reckoning.append(verdict.reckoned(found, rooms))
-    if plan.name == "circulation":
-        slots = sum(room.active_max for room in rooms)
-        judged = verdict.flow(seen["at_s"], seen, slots, offer.load_s)
-        served += [judged] if judged else []
-    outcome = verdict.judge(found, served, rooms, reckoning)
+    if plan.empties:
+        reckoning.append(verdict.drained(found, rooms))
+    served = _served(plan, offer, rooms, looked)
+    wrong = [
+        f"{one['invariant']}: {one['text']}" for one in (ended.books or {}).get("findings", ())
+    ]
+    outcome = verdict.judge(found, served, rooms, reckoning, wrong)
     return {
         "verdict": {"ok": outcome.ok, "line": outcome.line, "reasons": list(outcome.reasons)},
         "offered": offered,
@@ -208,8 +246,28 @@ def _judged(
         "server": server,
         "admission": _admission(seen),
         "audit": [asdict(room) for room in rooms],
+        "box_office": ended.books,
         "samples": seen,
     }
+
+
+def _served(
+    plan: Plan, offer: Offer, rooms: Sequence[verdict.RoomFound], looked: dict[str, Any]
+) -> list[summary.Threshold]:
+    """Return what is judged by the server's figures."""
+    if not plan.own:
+        return []
+    server, seen = looked["server"], looked["samples"]
+    script_ms = server["store"]["script_ms"].get("p99_ms")
+    served = verdict.served(script_ms, server["rounds"]["p99_ms"])
+    if plan.name in STEADY:
+        slots = sum(room.active_max for room in rooms)
+        stay_s = float(plan.variables.get("USE_MOST_S", STAY_S))
+        judged = verdict.flow(seen["at_s"], seen, slots, stay_s=stay_s, until_s=offer.load_s)
+        served += [judged] if judged else []
+    if plan.name == "soak":
+        served += drift.judged(seen["at_s"], seen, offer.load_s)
+    return served
 
 
 def _offered(found: summary.Summary, offer: Offer) -> dict[str, Any]:

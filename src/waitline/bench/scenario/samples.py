@@ -1,8 +1,8 @@
-"""Look at an installation once a second while it is under load.
+"""Look at an installation once a second while it is under load; less often if that is for long.
 
-What is asked for: the service's own metrics, the rooms, Valkey's INFO, and the processor time and
-memory of every process, k6 among them. Looking costs something too: about 15 ms of a worker's
-second for the metrics, and what this process takes, which is shown beside the others.
+What is asked for: the services' own metrics, the rooms, Valkey's INFO, and the processor time,
+memory and open files of every process, k6 among them. Looking costs something too: about 15 ms of a
+worker's second for the metrics, and what this process takes, which is shown beside the others.
 """
 
 import asyncio
@@ -25,6 +25,9 @@ EVERY_S = 1.0
 """Between two looks. The workers add their figures up once a second, so more often shows nothing
 new."""
 
+LOOKS = 180
+"""Looks of a long run. Each keeps all that the services said of themselves, up to a megabyte."""
+
 ANSWER_S = 5.0
 """How long a look may take. A service in trouble is slow to tell of it."""
 
@@ -42,9 +45,6 @@ takes Valkey some 60 us."""
 
 GONE = ("left", "abandoned", "lapsed", "passed", "removed")
 """The ways out of a room."""
-
-PREFIX = "/api/v1/queue/"
-"""The routes whose times are of interest."""
 
 
 class Counts(NamedTuple):
@@ -71,10 +71,12 @@ class Sample(NamedTuple):
     Attributes:
         at_s: When the rooms and the metrics were read, by the monotonic clock.
         rooms: What the rooms hold.
-        metrics: What the service said of itself.
+        metrics: What the services said of themselves.
         store: What Valkey said of itself, by name.
         usage: Processor time by role, `k6` and `runner` among them.
         memory_bytes: Memory by role.
+        files: Open files by role.
+        processes: Process ids by role.
     """
 
     at_s: float
@@ -83,21 +85,27 @@ class Sample(NamedTuple):
     store: Mapping[str, str]
     usage: usage.Reading
     memory_bytes: Mapping[str, int]
+    files: Mapping[str, int]
+    processes: usage.Roles
 
 
 class Sampler:
-    """Looks once a second, in a thread of its own, until it is stopped.
+    """Looks again and again, in a thread of its own, until it is stopped.
 
     Args:
         stack: What is looked at.
         others: Further processes, by role.
+        every_s: Between two looks.
     """
 
-    def __init__(self, stack: Stack, others: Mapping[str, Sequence[int]]) -> None:
+    def __init__(
+        self, stack: Stack, others: Mapping[str, Sequence[int]], every_s: float = EVERY_S
+    ) -> None:
         self.samples: list[Sample] = []
         self.missed = 0
         self._stack = stack
         self._others = others
+        self._every_s = every_s
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
@@ -124,13 +132,16 @@ class Sampler:
                     self.missed += 1
                 if last:
                     break
-                # A look that took longer than a second is no reason to hurry afterwards.
-                due_s = max(due_s + EVERY_S, monotonic())
+                # A look that took longer than that is no reason to hurry afterwards.
+                due_s = max(due_s + self._every_s, monotonic())
                 self._stopped.wait(due_s - monotonic())
             runner.run(store.close())
 
     def _look(self, runner: asyncio.Runner, store: Valkey) -> Sample:
-        metrics = scrape.parse(_metrics(self._stack.port))
+        told = _metrics(self._stack.port)
+        if self._stack.database_url:
+            told += _metrics(self._stack.booking_port)
+        metrics = scrape.parse(told)
         at_s = monotonic()
         rooms = runner.run(_counts(store)) or _told(metrics)
         roles = {**self._stack.processes(), **self._others, "runner": [os.getpid()]}
@@ -140,14 +151,16 @@ class Sampler:
             metrics=metrics,
             store=runner.run(info(store)),
             usage=usage.read(roles),
-            memory_bytes={role: sum(map(_memory_bytes, pids)) for role, pids in roles.items()},
+            memory_bytes={role: usage.memory_bytes(pids) for role, pids in roles.items()},
+            files={role: usage.open_files(pids) for role, pids in roles.items()},
+            processes=roles,
         )
 
 
 @contextmanager
-def sampling(stack: Stack, others: Mapping[str, Sequence[int]]) -> Iterator[Sampler]:
-    """Look at an installation until the block ends."""
-    sampler = Sampler(stack, others)
+def sampling(stack: Stack, others: Mapping[str, Sequence[int]], for_s: float) -> Iterator[Sampler]:
+    """Look at an installation until the block ends, after about `for_s`."""
+    sampler = Sampler(stack, others, max(EVERY_S, for_s / LOOKS))
     sampler.start()
     try:
         yield sampler
@@ -190,14 +203,6 @@ def _told(metrics: scrape.Metrics) -> Counts:
         waiting=int(metrics.total("queue_wait_size")),
         admitted=int(metrics.total("queue_active_size")),
     )
-
-
-def _memory_bytes(pid: int) -> int:
-    # k6 ends before the last look.
-    try:
-        return usage.memory_bytes([pid])
-    except OSError:
-        return 0
 
 
 def _metrics(port: int) -> str:

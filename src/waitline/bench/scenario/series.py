@@ -11,14 +11,24 @@ from itertools import pairwise
 from typing import Any
 
 from waitline.bench.scenario import scrape
-from waitline.bench.scenario.samples import PREFIX, Sample
+from waitline.bench.scenario.samples import Sample
 from waitline.bench.scenario.scrape import Buckets, Metrics
 
 Column = list[float | None]
 
+PREFIX = "/api/v1/queue/"
+BOOKING = {
+    "/api/v1/schedules/{scheduleId}/seats": "seats",
+    "/api/v1/reservations": "reserve",
+    "/api/v1/payments": "pay",
+    "/api/v1/reservations/{reservationId}": "refund",
+}
+"""The routes whose times are of interest: all below the prefix, and these by a name."""
+
 HTTP = "http_server_requests_seconds"
 SCRIPT = "redis_script_duration_seconds"
 ROUND = "scheduler_round_duration_seconds"
+STATEMENT = "database_statement_duration_seconds"
 
 SHARES = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
 
@@ -33,8 +43,9 @@ def columns(samples: Sequence[Sample], first_s: float) -> dict[str, Any]:
         first_s: When the first arrival came, by the monotonic clock.
 
     Returns:
-        A list a figure, all as long as `at_s`; under `cores`, `memory_mb` and `p95_ms_by_call` a
-        list a role or call. `None` where nothing happened that could be measured.
+        A list a figure, all as long as `at_s`; under `cores`, `memory_mb`, `files`, `processes` and
+        `p95_ms_by_call` a list a role or call. `None` where nothing happened that could be
+        measured.
     """
     pairs = list(pairwise(samples))
     roles = list(dict.fromkeys(role for sample in samples for role in sample.memory_bytes))
@@ -56,6 +67,10 @@ def columns(samples: Sequence[Sample], first_s: float) -> dict[str, Any]:
         "cores": _cores(pairs, roles),
         "memory_mb": {
             role: [later.memory_bytes.get(role, 0) / 1e6 for _, later in pairs] for role in roles
+        },
+        "files": {role: [later.files.get(role, 0) for _, later in pairs] for role in roles},
+        "processes": {
+            role: [len(later.processes.get(role, ())) for _, later in pairs] for role in roles
         },
         "store_commands_per_s": [_store_rate(earlier, later) for earlier, later in pairs],
         "store_memory_mb": [int(later.store["used_memory"]) / 1e6 for _, later in pairs],
@@ -86,6 +101,11 @@ def totals(samples: Sequence[Sample], commands: Mapping[str, str]) -> dict[str, 
             for name in metrics.values(f"{SCRIPT}_count", "script")
             if (figures := _figures(_span(first, last, SCRIPT, script=name)))["count"]
         },
+        "statements": {
+            name: figures
+            for name in metrics.values(f"{STATEMENT}_count", "statement")
+            if (figures := _figures(_span(first, last, STATEMENT, statement=name)))["count"]
+        },
         "rounds": _figures(_span(first, last, ROUND)),
         "lease_refused": metrics.total("scheduler_lock_acquire_failures_total"),
         "store": {
@@ -115,9 +135,10 @@ def _calls(samples: Sequence[Sample]) -> dict[str, str]:
     routes = dict.fromkeys(
         route for sample in samples for route in sample.metrics.values(f"{HTTP}_count", "uri")
     )
-    return {
+    queue = {
         route.removeprefix(PREFIX): route for route in sorted(routes) if route.startswith(PREFIX)
     }
+    return queue | {name: route for route, name in BOOKING.items() if route in routes}
 
 
 def _calls_span(earlier: Sample, later: Sample) -> Buckets:

@@ -20,9 +20,9 @@ FULL = 0.99
 """Share of the slots that must be taken for a room to count as full: a look falls between a
 departure and the admission that makes up for it."""
 
-STEADY_S = 40.0
-"""When a room that never fills is in balance: who came first has gone, after 30 s at most and a
-wait. Source: load/scenarios/circulation.js."""
+SETTLED_S = 10.0
+"""When a room that never fills is in balance, beyond the longest stay: who came first has gone, and
+has waited before."""
 
 FLOW_S_MIN = 10.0
 """Length of the part that is judged: less says nothing about stays of up to 30 s."""
@@ -36,6 +36,9 @@ UNOFFERED_LEAST = 5
 """Share of the planned arrivals that need not have been offered, and how many of few. A load
 generator that cannot keep up begins some after their time, and at the end some not at all, without
 calling them dropped."""
+
+LASTING = frozenset(("worker", "booking", "admitter", "sandbox", "valkey"))
+"""Whose processes live from the beginning to the end."""
 
 REASONS_MAX = 4
 """Reasons named in the line that ends a run; the report has all."""
@@ -84,6 +87,7 @@ def judge(
     served: Sequence[Threshold],
     rooms: Sequence[RoomFound],
     reckoning: Sequence[str] = (),
+    books: Sequence[str] = (),
 ) -> Verdict:
     """Put everything together.
 
@@ -91,7 +95,8 @@ def judge(
         found: What k6 found out.
         served: The server's thresholds.
         rooms: The rooms after the run.
-        reckoning: What `reckoned` and `underfed` said.
+        reckoning: What `reckoned`, `underfed`, `drained` and `survived` said.
+        books: What the audit of the box office found wrong, one line each.
     """
     reasons = [
         f"{words.subject(one.subject)}: {words.measured(one.subject, one.condition, one.value)}, "
@@ -111,6 +116,7 @@ def judge(
     if not found.iterations:
         reasons.append("nothing was carried out to the end")
     reasons += [f"room {room.room}: {text}" for room in rooms for text in room.findings]
+    reasons += [f"box office: {text}" for text in books]
     reasons += filter(None, reckoning)
     return Verdict(not reasons, reasons)
 
@@ -143,6 +149,38 @@ def underfed(arrivals: int, planned: int) -> str:
     return f"k6 offered {arrivals:,} of {planned:,} arrivals: it could not keep up"
 
 
+def drained(found: Summary, rooms: Sequence[RoomFound]) -> str:
+    """Return who is still in a room though everybody has left, or nothing.
+
+    Only for scripts in which everybody leaves or pays, and that check every entry as `entered`.
+
+    Invariant:
+        B5, and no slot is leaked.
+    """
+    # Whoever got no right answer may have got in nevertheless, and does not know that it is there.
+    unaware = sum(check.fails for check in found.checks if check.name == "entered")
+    if sum(room.waiting + room.admitted for room in rooms) <= unaware:
+        return ""
+    return "; ".join(
+        f"everybody has left, and in room {room.room} {room.waiting:,} wait and "
+        f"{room.admitted:,} hold a slot"
+        for room in rooms
+        if room.waiting or room.admitted
+    )
+
+
+def survived(first: Mapping[str, Sequence[int]], last: Mapping[str, Sequence[int]]) -> list[str]:
+    """Compare the process ids before and after a run; return what ended meanwhile.
+
+    PostgreSQL's come and go, one for each connection.
+    """
+    return [
+        f"{words.ROLES[role]}: a process ended during the run"
+        for role, pids in first.items()
+        if role in LASTING and not set(pids) <= set(last.get(role, ()))
+    ]
+
+
 def served(script_p99_ms: float | None, round_p99_ms: float | None) -> list[Threshold]:
     """Return the server's own thresholds; a figure that is missing has not been reached."""
     rows = (
@@ -159,6 +197,8 @@ def flow(
     at_s: Sequence[float],
     columns: Mapping[str, Sequence[float]],
     slots: int,
+    *,
+    stay_s: float,
     until_s: float,
 ) -> Threshold | None:
     """Judge whether as many leave a room as come in, once it is full or in balance.
@@ -167,6 +207,7 @@ def flow(
         at_s: When each look was taken, from the first arrival on.
         columns: `admitted`, `admissions_per_s` and `exits_per_s` at each.
         slots: Of all rooms.
+        stay_s: How long a visitor holds a slot at most.
         until_s: When arrivals ended.
 
     Returns:
@@ -176,12 +217,13 @@ def flow(
     looks = zip(at_s, *(columns[name] for name in names), strict=True)
     rows = [row for row in looks if row[0] <= until_s]
     full_s = next((at for at, held, _, _ in rows if held >= FULL * slots), None)
-    since_s = STEADY_S if full_s is None else full_s
+    steady_s = stay_s + SETTLED_S
+    since_s = steady_s if full_s is None else full_s
     judged = [(into, out) for at, _, into, out in rows if at > since_s]
     admitted, left = sum(into for into, _ in judged), sum(out for _, out in judged)
     if len(judged) < FLOW_S_MIN or not admitted:
         return None
-    when = f"full from {full_s:.0f} s on" if full_s is not None else f"after {STEADY_S:.0f} s"
+    when = f"full from {full_s:.0f} s on" if full_s is not None else f"after {steady_s:.0f} s"
     share = left / admitted
     subject = f"departures per admission, {when}"
     return Threshold(subject, f"rate>={FLOW_MIN:g}", share, share >= FLOW_MIN, "server")

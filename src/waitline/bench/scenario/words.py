@@ -13,6 +13,8 @@ TITLES = {
     "circulation": "Circulation",
     "validation": "Validation",
     "storm": "Storm",
+    "booking": "Booking, the whole journey",
+    "soak": "Soak",
 }
 
 ROLES = {
@@ -26,7 +28,7 @@ ROLES = {
     "runner": "this runner",
     "parent": "workers' parent",
     "supervisor": "supervisor",
-    "others": "others on the machine",
+    "others": "others here",
 }
 """Processes, in the order in which they are drawn."""
 
@@ -39,9 +41,12 @@ _SUBJECTS = {
     "activation_wait": "wait until activation",
     "removal_success": "removals right",
     "checks": "checks passed",
+    "journey_time": "journey, from entering to paid",
+    "booked": "booked",
+    "seat_won": "reservations that were first",
 }
 
-_TIMES = ("http_req_", "activation_wait", "iteration_duration", "one ")
+_TIMES = ("http_req_", "activation_wait", "journey_time", "iteration_duration", "one ")
 _TAGGED = re.compile(r"^(\w+)\{\w+:([^}]*)\}$")
 _COMPARED = re.compile(r"^\s*(\S+?)\s*(<=|>=|<|>|===?|!=)\s*([\d.]+)\s*$")
 _SIGNS = {"<=": "≤", ">=": "≥", "==": "=", "===": "=", "!=": "≠"}

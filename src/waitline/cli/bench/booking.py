@@ -23,6 +23,7 @@ def booking(
 ) -> None:
     """Measure the seat map, reserving and paying, next to the bare statements in one run.
 
+    The box office by itself; `waitline bench booking-journey` sends visitors through the line too.
     The sandbox provider answers at once. Exit status 1 if the audit finds anything.
     """
     with output.progress() as note:

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +21,16 @@ from waitline.cli.bench import output
 from waitline.clock import SystemClock
 from waitline.errors import Misconfigured, WaitlineError
 from waitline.queue.model import Limits
+from waitline.simulation import notation
 
 LIMITS = Limits()
 STORM_PER_S = 500
 """What the rooms of a storm let in together: half of those who come, so that lines form."""
+
+USE = "5s..30s"
+"""How long visitors shop. Source: the wire contract, section 5."""
+
+SOAK_MINUTES = 30.0
 
 Workers = Annotated[
     int | None,
@@ -60,6 +66,7 @@ Variables = Annotated[
         metavar="NAME=VALUE", show_default=False,
     ),
 ]  # fmt: skip
+Seats = Literal["whole", "sections"]
 Size = Literal["full", "10k", "100k", "extreme"]
 
 
@@ -85,6 +92,7 @@ def entry(
 
 
 def circulation(
+    use: Annotated[str, typer.Option(help="How long visitors shop, as in 10s..20s")] = USE,
     scale: Scale = 1.0,
     workers: Workers = None,
     seconds: Seconds = None,
@@ -95,7 +103,18 @@ def circulation(
 
     Exit status 1 if it does not pass; what passes is at the head of load/scenarios/circulation.js.
     """
-    _run("circulation", {}, _room(scale, 1), scale, seconds, workers, settings, out)
+    stay = notation.use(use)
+    if not 0 < stay.least_ms <= stay.most_ms <= LIMITS.active_ttl_ms:
+        most_s = LIMITS.active_ttl_ms // 1_000
+        raise Misconfigured(f"--use {use}: as 10s..20s, and {most_s}s at most: then slots run out")
+    variables = {
+        "USE_LEAST_S": f"{stay.least_ms / 1_000:g}",
+        "USE_MOST_S": f"{stay.most_ms / 1_000:g}",
+    }
+    _run(
+        "circulation", variables, _room(scale, 1), scale, seconds, workers, settings, out,
+        typed=[] if use == USE else ["--use", use], empties=True,
+    )  # fmt: skip
 
 
 def validation(
@@ -129,6 +148,55 @@ def storm(
     _run("storm", {"ROOMS": str(rooms)}, limits, scale, seconds, workers, settings, out)
 
 
+def booking_journey(
+    seats: Annotated[
+        Seats, typer.Option(help="Ask for all free seats, or for the sections and then for one")
+    ] = "whole",
+    retries: Annotated[
+        int, typer.Option(help="How often who found a seat taken chooses again", min=0, max=10)
+    ] = 0,
+    scale: Scale = 1.0,
+    workers: Workers = None,
+    seconds: Seconds = None,
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Can a sale be carried? Enter, wait, choose a seat, reserve, pay: 100/s for 70 s.
+
+    The box office by itself, without the line before it: `waitline bench booking`. Exit status 1 if
+    it does not pass; what passes is at the head of load/scenarios/booking.js.
+    """
+    variables = {"SEATS": seats, "RETRIES": str(retries)}
+    _run(
+        "booking", variables, _room(scale, 1), scale, seconds, workers, settings, out,
+        command="booking-journey", box_office=True, empties=True,
+    )  # fmt: skip
+
+
+def soak(
+    minutes: Annotated[
+        float, typer.Option(help="How long visitors come", min=0.01, max=1_440)
+    ] = SOAK_MINUTES,
+    scale: Scale = 1.0,
+    workers: Workers = None,
+    settings: Settings = None,
+    out: Out = None,
+) -> None:
+    """Does it stay as it is? 200 visitors/s for 30 minutes, of whom one in ten buys.
+
+    Memory and open files of every part are judged by how they grow over the second half, in runs of
+    10 minutes and more. Exit status 1 if it does not pass; what passes is at the head of
+    load/scenarios/soak.js.
+    """
+    variables = {"SECONDS": f"{minutes * 60:g}"}
+    # Rooms as large as ever: were they as small as the load, a line that forms once would stay.
+    _run(
+        "soak", variables, {}, scale, None, workers, settings, out,
+        typed=[] if minutes == SOAK_MINUTES else ["--minutes", f"{minutes:g}"],
+        box_office=True, empties=True,
+    )  # fmt: skip
+
+
 def run(
     script: Annotated[Path, typer.Argument(help="A k6 script, as it is")],
     workers: Workers = None,
@@ -136,9 +204,10 @@ def run(
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """Run a script of your own, or of others, that asks http://queue-service:8081.
+    """Run a script of your own, or of others, as it is.
 
-    The name is answered by an installation that is started for it, in trial mode. The script
+    Its http://queue-service:8081 and http://core-service:8080 are the queue service and the booking
+    service of an installation that is started for it, in trial mode. The script
     judges by its own thresholds; dropped arrivals and what the audit finds count too, and so do
     failed checks unless a threshold says how many may fail.
     """
@@ -148,6 +217,7 @@ def run(
         variables=_pairs(variables, "--env"),
         workers=_workers(workers),
         settings=_pairs(settings, "--set"),
+        box_office=True,
         own=False,
         command=_typed("run", [str(script)], workers, settings, variables),
     )
@@ -163,24 +233,48 @@ def _run(
     workers: int | None,
     settings: list[str] | None,
     out: Path | None,
+    *,
+    command: str = "",
+    typed: Sequence[str] | None = None,
+    box_office: bool = False,
+    empties: bool = False,
 ) -> None:
+    """Carry out one of our scenarios.
+
+    Args:
+        name: Of the scenario, and of its script.
+        variables: What the script is told, beside scale and length.
+        limits: Of the rooms.
+        scale: Share of every rate.
+        seconds: Length of the steady parts; `None` leaves it to the script.
+        workers: Processes of the queue service.
+        settings: Further settings, as they were typed.
+        out: Folder of the results.
+        command: What it is called here, if not by the scenario's name.
+        typed: Options that stand for the variables, if they do not bear their names.
+        box_office: Whether it buys.
+        empties: Whether everybody has left or paid in the end.
+    """
     told = {**variables, "SCALE": f"{scale:g}"}
-    words = [word for key, value in variables.items() for word in (f"--{key.lower()}", value)]
-    if scale != 1:
-        words += ["--scale", f"{scale:g}"]
+    named = [word for key, value in variables.items() for word in (f"--{key.lower()}", value)]
+    options = named if typed is None else list(typed)
     if seconds is not None:
         told["SECONDS"] = str(seconds)
-        words += ["--seconds", str(seconds)]
+        options += ["--seconds", str(seconds)]
+    if scale != 1:
+        options += ["--scale", f"{scale:g}"]
     plan = Plan(
         name=name,
         script=_scripts() / f"{name}.js",
         variables=told,
         workers=_workers(workers),
         settings={**limits, **_pairs(settings, "--set")},
+        box_office=box_office,
+        empties=empties,
         scale=scale,
-        command=_typed(name, words, workers, settings),
+        command=_typed(command or name, options, workers, settings),
     )
-    _carry_out(plan, out or _folder(name))
+    _carry_out(plan, out or _folder(command or name))
 
 
 def _carry_out(plan: Plan, folder: Path) -> None:

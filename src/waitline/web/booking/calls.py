@@ -68,6 +68,10 @@ SEATS_PATH = "/api/v1/schedules/{scheduleId}/seats"
 
 NOT_A_STATUS = Text("all 또는 AVAILABLE이어야 합니다.", "must be all or AVAILABLE")
 NOT_A_VIEW = Text("sections여야 합니다.", "must be sections")
+NO_SECTION = Text("그런 구역이 없습니다.", "is no section of this schedule")
+ONLY_FREE = Text(
+    "section과 함께 쓸 때는 AVAILABLE이어야 합니다.", "must be AVAILABLE where a section is named"
+)
 
 _View = Callable[[int], Awaitable[Document]]
 
@@ -197,19 +201,29 @@ class BookingCalls:
 
     def _view(self, request: Request) -> _View:
         version, view = request.option("since"), request.option("view")
-        status = request.option("status")
+        status, section = request.option("status"), request.option("section")
         if status not in (None, "all", "AVAILABLE"):
             raise InputInvalid("status", NOT_A_STATUS)
         if view not in (None, "sections"):
             raise InputInvalid("view", NOT_A_VIEW)
+        if section is not None and status == "all":
+            raise InputInvalid("status", ONLY_FREE)
         if version is not None:
             return partial(self._since, version)
         if view is not None:
             return self._seats.sections
+        if section is not None:
+            return partial(self._section, section)
         return self._seats.all_seats if status == "all" else self._seats.snapshot
 
     async def _since(self, version: str, schedule: int) -> Document:
         return await self._seats.since(schedule, version)
+
+    async def _section(self, name: str, schedule: int) -> Document:
+        found = await self._seats.section(schedule, name)
+        if found is None:
+            raise InputInvalid("section", NO_SECTION)
+        return found
 
     async def reserve(self, request: Request) -> Answer:
         """Hold seats for a visitor."""

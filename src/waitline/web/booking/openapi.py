@@ -138,6 +138,11 @@ def _seats() -> dict[str, Any]:
             _query("status", {"enum": ["all", SeatState.AVAILABLE]}, "Which seats"),
             _query("view", {"const": "sections"}, "Count the seats of each section instead"),
             _query(
+                "section",
+                {"type": "string", "minLength": 1, "maxLength": 128},
+                "The free seats of one section alone, by the name that it has in view=sections",
+            ),
+            _query(
                 "since",
                 {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[!-~]+$"},
                 "Tell what has changed since a version instead",

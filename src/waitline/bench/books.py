@@ -1,0 +1,42 @@
+"""What `waitline audit --booking` says of an installation that is being measured."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from waitline import settings as chosen
+from waitline.bench.stack import Stack
+from waitline.errors import Unavailable
+
+AUDIT_S = 120.0
+"""How long the audit may take, on a machine that was just under load."""
+
+
+def audited(stack: Stack, *, at_price: bool = True) -> dict[str, Any]:
+    """Return how much there is of everything by name, and under `findings` what does not hold.
+
+    Args:
+        stack: The installation.
+        at_price: Whether every payment must have been of the price (B6), as ours are.
+
+    Raises:
+        Unavailable: The audit failed; the message holds the end of what it printed.
+
+    Invariant:
+        B1 to B7.
+    """
+    command = [sys.executable, "-m", "waitline", "audit", "--booking", "--json"]
+    command += ["--mode", "production" if at_price else "trial"]
+    done = subprocess.run(  # noqa: S603 - our own command
+        [*command, "--data-dir", str(stack.data_dir)],
+        env=chosen.inherited(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=AUDIT_S,
+    )
+    if not done.stdout.strip():
+        raise Unavailable(f"the audit failed: {done.stderr.strip()[-300:]}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
