@@ -5,7 +5,7 @@ import pytest
 from tests.servers import Server
 from tests.store.room import Room
 from waitline import events
-from waitline.ids import REHEARSALS, RoomId
+from waitline.ids import REHEARSALS, RoomId, VisitorId
 from waitline.queue import rehearsals
 from waitline.queue.departures import Departures
 from waitline.queue.rehearsals import Rehearsals
@@ -13,14 +13,20 @@ from waitline.queue.rehearsals import Rehearsals
 NAME = f"{REHEARSALS}1"
 
 
+READ = {
+    "hash": ("HGETALL",),
+    "zset": ("ZRANGE", 0, -1, "WITHSCORES"),
+    "set": ("SMEMBERS",),
+}
+
+
 def everything(room: Room) -> dict[str, object]:
     """Every key of the server, with what it holds."""
-    return {
-        key: room.raw("DUMP", key)
-        if room.raw("TYPE", key) != "set"
-        else set(room.raw("SMEMBERS", key))
-        for key in room.raw("KEYS", "*")
-    }
+    found = {}
+    for key in room.raw("KEYS", "*"):
+        command, *words = READ[room.raw("TYPE", key)]
+        found[key] = room.raw(command, key, *words)
+    return found
 
 
 def used(room: Room) -> None:
@@ -31,7 +37,7 @@ def used(room: Room) -> None:
     room.sweep()
     room.let_in("b")
     room.join("c")
-    room.server.wait(room.line.subscribe(room.id, "c"))  # type: ignore[arg-type]  # a name
+    room.server.wait(room.line.subscribe(room.id, VisitorId("c")))
     room.server.wait(room.rooms.wake([room.id]))
 
 
