@@ -136,6 +136,9 @@ class Database:
                     answer = [row async for row in answer] if isasyncgen(answer) else await answer
         except asyncpg.UniqueViolationError as error:
             raise Duplicate(error.detail or str(error)) from None
+        except asyncpg.ForeignKeyViolationError as error:
+            # Somebody deletes what another has just begun to use; the next attempt sees that.
+            raise Unavailable(f"others changed the same rows: {_told(error)}") from None
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
             raise Misconfigured(
                 f"the database has other tables than it should ({error}): run `waitline migrate`"

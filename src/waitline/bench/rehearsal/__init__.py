@@ -7,4 +7,6 @@ tally.py     what came of it: each call's times and answers
 stage.py     a room and a concert of its own, and their removal
 watch.py     the room meanwhile: the line, and what limits it
 verdict.py   go or no-go, with reasons (pure)
+words.py     the figures as people read them (pure)
+play.py      all of it, and the end that comes whatever happens
 """

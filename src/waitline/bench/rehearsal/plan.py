@@ -22,7 +22,7 @@ NO_SHOWS = 0.03
 DECLINED = 0.05
 ABANDONED = 0.05
 """Shares of visitors who do not begin when their turn comes, whose first payment is declined, and
-who hold a seat and never pay. They are what a sale is never without; how many of each is a guess."""
+who hold a seat and never pay. No sale is without them; how many there are is a guess."""
 
 THINK_S = (1.0, 6.0)
 """How long a visitor looks at the seats, and again at the payment: at least and at most."""

@@ -41,8 +41,8 @@ CLEAR_S = 60.0
 
 LOOK_S = 0.5
 CALM_LOOKS = 3
-"""Between two looks whether a room is gone, and how many must find it gone: an admitter notes a room
-that it is just looking at once more, within a tick."""
+"""Between two looks whether a room is gone, and how many must find it gone: an admitter that looks
+at it just then notes it once more, within a tick."""
 
 STARTS_AT = datetime(2999, 1, 1, tzinfo=UTC)
 """When the performance begins: never."""
@@ -143,8 +143,10 @@ class Stage:
         """Wait until nothing is under way, for a while at most, and read all that came of it."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + SETTLE_S
-        while sum(under_way := await self._booked.unsettled(room)) and loop.time() < until_s:
+        under_way = await self._booked.unsettled(room)
+        while sum(under_way) and loop.time() < until_s:
             await asyncio.sleep(LOOK_S)
+            under_way = await self._booked.unsettled(room)
         found = audit.examine(await audit.read(self._store, room))
         return Settled(
             survey=await self._rooms.survey(room),

@@ -43,7 +43,7 @@ _encode = msgspec.json.encode
 
 
 class Methods(NamedTuple):
-    """Means of payment, as a provider of play money knows them: one that works, one that is declined."""
+    """Means of payment at a provider of play money: one that works, one that is declined."""
 
     good: str
     declined: str
