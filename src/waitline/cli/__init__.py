@@ -12,6 +12,7 @@ settings.py  every setting, and where it came from
 bench/       how fast it is here
 simulate.py  how would this sale go?
 rehearse.py  the whole sale before the sale
+report.py    what became of a sale
 sandbox_pay.py  a payment provider that takes no money
 options.py   what the commands share
 """
@@ -29,6 +30,7 @@ from waitline.cli import (
     migrate,
     outbox,
     rehearse,
+    report,
     rooms,
     sandbox_pay,
     serve,
@@ -61,6 +63,7 @@ app.command("settings")(settings.show)
 app.add_typer(bench.app, name="bench")
 app.command("simulate")(simulate.simulate)
 app.command("rehearse")(rehearse.rehearse)
+app.add_typer(report.app, name="report")
 
 
 @app.command("version")

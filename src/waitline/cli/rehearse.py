@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from waitline.bench.rehearsal.play import Note
     from waitline.bench.rehearsal.watch import Look
 
+STOPPED = 130
+"""Exit status of what was stopped with Ctrl-C, as shells have it."""
+
 Visitors = Annotated[int, typer.Option(help="How many come")]
 Seats = Annotated[int, typer.Option(help="How many seats are for sale")]
 Minutes = Annotated[float, typer.Option(help="For how long visitors come, half in the first tenth")]
@@ -60,7 +63,8 @@ def rehearse(
     from waitline.bench.rehearsal.stage import hall  # noqa: PLC0415
 
     settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
-    # What is asked to end ends cleanly too, as with Ctrl-C.
+    # What is asked to end ends cleanly too, as with Ctrl-C; a shell's background ignores that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda _signum, _frame: signal.raise_signal(signal.SIGINT))
     if clean:
         removed = play.clear(settings.store_url(), settings.database_address())
@@ -76,14 +80,13 @@ def rehearse(
         operator_key=chosen.operator_key(settings),
         rules=settings.new_room(),
     )
-    with _progress(plan) as note:
-        outcome = play.play(
-            plan,
-            there,
-            note,
-            lambda mode: _audited(settings, mode),
-            Random(),  # noqa: S311 - what visitors do
-        )
+    dice = Random()  # noqa: S311 - what visitors do
+    try:
+        with _progress(plan) as note:
+            outcome = play.play(plan, there, note, lambda mode: _audited(settings, mode), dice)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Nothing of the rehearsal is left.", err=True)
+        raise typer.Exit(STOPPED) from None
     figures = play.figures(outcome, plan, there.rules)
     if as_json:
         typer.echo(json.dumps(figures))

@@ -141,9 +141,9 @@ def clear(store_url: str, database_url: str) -> Removed:
 
     try:
         return asyncio.run(run())
-    except Unavailable as error:
+    except (Unavailable, KeyboardInterrupt) as error:
         raise Unavailable(
-            f"something of the rehearsal is left behind: {error}. "
+            f"something of the rehearsal is left behind ({str(error) or 'stopped'}): "
             "`waitline rehearse --clean` takes it away"
         ) from None
 

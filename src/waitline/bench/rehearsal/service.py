@@ -12,7 +12,8 @@ from waitline.errors import Misconfigured, Unavailable
 
 CONNECTIONS_MAX = 256
 """Requests under way at once, per service. At 50 ms each they are 5 000 a second, more than one
-process sends; who comes on top of that waits, and the wait is told as the generator's own."""
+process sends. Who comes on top of that waits, and the wait counts as the service's: it has as many
+to answer as it could want."""
 
 ANSWER_S = 30.0
 """How long an answer may take before it counts as lost."""
@@ -27,13 +28,11 @@ class Answer(NamedTuple):
         status: Of HTTP.
         body: As it came.
         gzipped: Whether the body is compressed.
-        sent_s: When the request left, on the loop's clock.
     """
 
     status: int
     body: bytes
     gzipped: bool
-    sent_s: float
 
 
 class _Lent(Wire):
@@ -85,12 +84,10 @@ class Service:
         if body:
             more += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         request = f"{method} {path} HTTP/1.1\r\n{self._head}{more}\r\n".encode("latin-1") + body
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(ANSWER_S):
                 wire = await self._borrowed()
-                wire.asked = loop.create_future()
-                sent_s = loop.time()
+                wire.asked = asyncio.get_running_loop().create_future()
                 wire.write(request)
                 try:
                     told = await wire.asked
@@ -103,7 +100,7 @@ class Service:
         except OSError as error:
             raise Unavailable(f"{self.url} cannot be reached: {error.strerror or error}") from None
         head, _, content = told.partition(b"\r\n\r\n")
-        return Answer(int(head[9:12]), content, _GZIPPED.search(head) is not None, sent_s)
+        return Answer(int(head[9:12]), content, _GZIPPED.search(head) is not None)
 
     async def _borrowed(self) -> _Lent:
         while True:

@@ -34,7 +34,7 @@ class Tally:
         Args:
             call: Which.
             took_s: From when it was due until it was answered.
-            late_s: From when it was due until it was sent.
+            late_s: From when it was due until this process came to it.
             code: Of the refusal; empty if it was none.
         """
         self.times.setdefault(call, Histogram()).record(int(took_s * 1e6))

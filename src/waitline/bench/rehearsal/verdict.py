@@ -27,8 +27,8 @@ FREED_MS = 1_200.0
 3, and the time between two looks."""
 
 LATE_MS = 100.0
-"""How late 99 of 100 requests may be sent. Later ones were another sale than the one asked for, and
-their times are this process's rather than the installation's."""
+"""How late this process may come to 99 of 100 requests. Later ones were another sale than the one
+asked for, and their times are this process's rather than the installation's."""
 
 BUSY = 0.95
 """Share of a core that this process may use before it counts as the limit."""
@@ -46,11 +46,11 @@ class Found(NamedTuple):
         overtaken: Visitors who were admitted after a higher place.
         twice: Seats that two visitors were told to have bought.
         told: Payments that visitors were told of.
-        noted: Reservations that are confirmed.
+        noted: Reservations that are confirmed; there are more where answers were lost.
         under_way: Payments and events that were not settled in time.
         findings: Promises that line or box office did not keep.
         silences: Looks at the room that the store did not answer.
-        late_p99_ms: How late requests were sent.
+        late_p99_ms: How late this process came to a request.
         busy: Share of a core that this process used.
     """
 
@@ -99,7 +99,7 @@ def _of_sale(found: Found) -> Iterator[tuple[int, str]]:
     yield found.twice, f"{found.twice:,} seats were sold twice"
     yield found.overtaken, f"{found.overtaken:,} visitors were let in after somebody behind them"
     yield (
-        found.told - found.noted,
+        max(0, found.told - found.noted),
         f"visitors were told of {found.told:,} payments, and {found.noted:,} were confirmed",
     )
     yield found.under_way, f"{found.under_way:,} payments or events were not settled in time"

@@ -34,6 +34,9 @@ MAP_KEPT_S = 1.0
 """How long one reading of the seat map serves all visitors here. Each of them asks for it, as it
 must; to decode it for each would cost this process more than all the rest."""
 
+PAID_BEFORE = "C005"
+"""Code of a payment for what is paid for already."""
+
 FREED_EVERY, FREED_S, FREED_LOOK_S = 10, 20.0, 0.2
 """Of so many buyers one looks for how long its slot is freed after the payment; for how long at
 most, and how often."""
@@ -82,6 +85,8 @@ class _Visitor:
     conduct: Conduct
     token: str = ""
     due_s: float = 0.0
+    # Whether the call under way was tried before, and what became of that is not known.
+    unclear: bool = False
 
 
 class Crowd:
@@ -220,10 +225,11 @@ class Crowd:
             }
         )
         declined = method == self._methods.declined
-        borne = ("P001",) if declined else ()
+        # Paid for by an attempt whose answer did not come: the second one hears so.
+        borne = ("P001",) if declined else (PAID_BEFORE,)
         path = "/api/v1/payments"
         told = await self._ask(visitor, "pay", self._office, "POST", path, body, borne=borne)
-        if told.code:
+        if told.code and not (told.code == PAID_BEFORE and visitor.unclear):
             return False
         self._tally.sold[reservation["seatId"]] += 1
         return True
@@ -269,24 +275,25 @@ class Crowd:
             headers["Accept-Encoding"] = "gzip"
         if visitor.token:
             headers["X-Queue-Token"] = visitor.token
-        code = LOST
+        code, visitor.unclear = LOST, False
         for tried in range(TRIES):
             if tried:
                 await self._pause(visitor, RETRY_S * 2**tried * (0.75 + self._dice.random() / 2))
             due_s = visitor.due_s
+            late_s = max(0.0, self._loop.time() - due_s)
             try:
                 answer = await service.ask(method, path, headers, body)
             except Unavailable:
                 now_s = self._loop.time()
-                self._tally.called(call, now_s - due_s, 0.0, LOST)
-                visitor.due_s = now_s
+                self._tally.called(call, now_s - due_s, late_s, LOST)
+                visitor.due_s, visitor.unclear = now_s, True
                 continue
             now_s = visitor.due_s = self._loop.time()
             told = _told(answer)
-            self._tally.called(call, now_s - due_s, max(0.0, answer.sent_s - due_s), told.code)
+            self._tally.called(call, now_s - due_s, late_s, told.code)
             if not told.code or told.code in borne:
                 return told
-            code = told.code
+            code, visitor.unclear = told.code, True
             # The same again would be refused again.
             if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 break
