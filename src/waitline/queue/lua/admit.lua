@@ -74,14 +74,21 @@ local function keep(places, joins, waiting_now)
     unpack(redis.call('HMGET', record, 'last_place', 'last_at', 'longest_ms'))
   last, last_at, longest = tonumber(last or 0), tonumber(last_at or 0), tonumber(longest or 0)
   local waits, waited, overtaken = {}, 0, 0
-  for i, place in ipairs(places) do
-    local wait = math.max(now - joins[i], 0)
-    local bucket = 0
-    if wait >= 1000 then
-      bucket = math.min(1 + math.floor(4 * math.log(wait / 1000) / math.log(2)), 65)
+  -- Those who are admitted together came together: most are in the bucket of the one before.
+  local bucket, low, high = 0, 0, 0
+  for i = 1, #places do
+    local place, wait = places[i], now - joins[i]
+    if wait < low or wait >= high then
+      bucket, low, high = 0, -math.huge, 1000
+      if wait >= 1000 then
+        bucket = math.min(1 + math.floor(4 * math.log(wait / 1000) / math.log(2)), 65)
+        low, high = 1000 * 2 ^ ((bucket - 1) / 4), 1000 * 2 ^ (bucket / 4)
+      end
     end
     waits[bucket] = (waits[bucket] or 0) + 1
-    waited, longest = waited + wait, math.max(longest, wait)
+    -- A clock that was set back makes no wait negative.
+    if wait > 0 then waited = waited + wait end
+    if wait > longest then longest = wait end
     if place > last then
       last, last_at = place, now
     elseif joins[i] < last_at then
@@ -95,8 +102,8 @@ local function keep(places, joins, waiting_now)
     's' .. step % 1440, string.format('%d:%d:%d:%d:%d', step, entered, turns, waiting_now,
       redis.call('ZCARD', admitted)))
   redis.call('HINCRBY', record, 'waited_ms', string.format('%d', waited))
-  for bucket, times in pairs(waits) do
-    redis.call('HINCRBY', record, 'w' .. bucket, times)
+  for number, times in pairs(waits) do
+    redis.call('HINCRBY', record, 'w' .. number, times)
   end
   if overtaken > 0 then redis.call('HINCRBY', room, 'overtaken', overtaken) end
 end
