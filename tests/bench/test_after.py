@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ ACCOUNT = Account(SOLD, 10, [Step(1_000.0, 50, 30, 0), Step(1_040.0, 30, 33, 12)
 
 
 @pytest.fixture
-def room(valkey: Server) -> Room:
+def room(valkey: Server) -> Iterator[Room]:
     """A room in which some have been let in, left, lapsed, and not come."""
     room = Room(valkey, "sale/1 <b>")
     room.open(ready_ttl_ms=10)
@@ -34,7 +35,8 @@ def room(valkey: Server) -> Room:
     room.leave("a", "e")
     room.reach(room.now_ms() + 20)
     room.sweep()
-    return room
+    yield room
+    room.close()
 
 
 def told(room: Room, account: Account | None = None) -> Aftermath:

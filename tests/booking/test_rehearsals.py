@@ -9,6 +9,7 @@ from tests.booking.sale import Sale, plays
 from tests.databases import TestDatabase
 from waitline.booking import rehearsals
 from waitline.booking.rehearsals import Rehearsals, Unsettled
+from waitline.errors import Unavailable
 from waitline.ids import REHEARSALS, RoomId
 
 OURS = RoomId(f"{REHEARSALS}1")
@@ -123,5 +124,23 @@ def test_what_is_under_way_is_counted(postgres: TestDatabase) -> None:
         assert await stage.unsettled(OURS) == Unsettled(2, 2)
         await sale.sql("UPDATE outbox SET sent_at = now()")
         assert await stage.unsettled(OURS) == Unsettled(2, 0)
+
+    plays(postgres, play)
+
+
+def test_what_is_still_in_use_is_not_deleted_and_may_be_tried_again(
+    postgres: TestDatabase,
+) -> None:
+    async def play(sale: Sale) -> None:
+        await sale.open()
+        before = await contents(sale)
+        await traded(sale, await rehearsed(sale, OURS), 200)
+        during = await contents(sale)
+        # As if somebody had reserved between the statements that delete.
+        with pytest.raises(Unavailable, match="others changed the same rows"):
+            await sale.database.one("discard_concert", room=OURS)
+        assert await contents(sale) == during
+        await Rehearsals(sale.database).discard(OURS)
+        assert await contents(sale) == before
 
     plays(postgres, play)

@@ -13,8 +13,8 @@ import uvloop
 
 from waitline.bench.carry.histogram import Histogram
 from waitline.bench.rehearsal import stage, verdict, watch
+from waitline.bench.rehearsal.endpoint import Endpoint
 from waitline.bench.rehearsal.plan import Plan
-from waitline.bench.rehearsal.service import Service
 from waitline.bench.rehearsal.stage import Removed, Settled, Stage
 from waitline.bench.rehearsal.tally import Tally
 from waitline.bench.rehearsal.verdict import Found
@@ -150,7 +150,7 @@ def clear(store_url: str, database_url: str) -> Removed:
 
 async def _asked(there: Installation) -> tuple[str, str]:
     """Make sure that a rehearsal may take place; return the payment provider and the mode."""
-    queue, office = Service(there.queue_url), Service(there.booking_url)
+    queue, office = Endpoint(there.queue_url), Endpoint(there.booking_url)
     try:
         answer = await queue.ask("GET", "/actuator/health/readiness")
         if answer.status != HTTPStatus.OK:
@@ -187,7 +187,7 @@ async def _played(  # noqa: PLR0917 - one crowd
     dice: Random,
 ) -> _Played:
     tally = Tally()
-    queue, office = Service(there.queue_url), Service(there.booking_url)
+    queue, office = Endpoint(there.queue_url), Endpoint(there.booking_url)
     crowd = Crowd(
         plan,
         room=room,

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from waitline.bench.rehearsal.service import Service
+from waitline.bench.rehearsal.endpoint import Endpoint
 from waitline.booking import account
 from waitline.booking.account import Account
 from waitline.booking.catalogue import Catalogue
@@ -209,7 +209,7 @@ async def opened(store_url: str, database_url: str) -> AsyncIterator[Stage]:
         await database.close()
 
 
-async def payments(office: Service, operator_key: str) -> tuple[str, str]:
+async def payments(office: Endpoint, operator_key: str) -> tuple[str, str]:
     """Ask the box office how it takes money.
 
     Returns:

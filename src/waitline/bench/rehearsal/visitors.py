@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from waitline.bench.carry.visitors import FIRST_S, RETRY_S
+from waitline.bench.rehearsal.endpoint import Answer, Endpoint
 from waitline.bench.rehearsal.plan import THINK_S, Conduct, Plan, conduct
-from waitline.bench.rehearsal.service import Answer, Service
 from waitline.bench.rehearsal.tally import LOST, Tally
 from waitline.errors import Unavailable
 
@@ -109,8 +109,8 @@ class Crowd:
         *,
         room: str,
         schedule: int,
-        queue: Service,
-        office: Service,
+        queue: Endpoint,
+        office: Endpoint,
         methods: Methods,
         tally: Tally,
         dice: Random,
@@ -258,7 +258,7 @@ class Crowd:
         self,
         visitor: _Visitor,
         call: str,
-        service: Service,
+        service: Endpoint,
         method: str,
         path: str,
         body: bytes = b"",

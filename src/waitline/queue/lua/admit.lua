@@ -75,26 +75,28 @@ local function keep(places, joins, waiting_now)
   last, last_at, longest = tonumber(last or 0), tonumber(last_at or 0), tonumber(longest or 0)
   local waits, waited, overtaken = {}, 0, 0
   -- Those who are admitted together came together: most are in the bucket of the one before.
-  local bucket, low, high = 0, 0, 0
+  local bucket, low, high, from = 0, 0, 0, 1
   for i = 1, #places do
-    local place, wait = places[i], now - joins[i]
+    -- What is text becomes a number by being reckoned with, which takes half as long as a call.
+    local wait, ahead = now - joins[i], places[i] - last
     if wait < low or wait >= high then
+      waits[bucket], from = (waits[bucket] or 0) + i - from, i
       bucket, low, high = 0, -math.huge, 1000
       if wait >= 1000 then
         bucket = math.min(1 + math.floor(4 * math.log(wait / 1000) / math.log(2)), 65)
         low, high = 1000 * 2 ^ ((bucket - 1) / 4), 1000 * 2 ^ (bucket / 4)
       end
     end
-    waits[bucket] = (waits[bucket] or 0) + 1
     -- A clock that was set back makes no wait negative.
     if wait > 0 then waited = waited + wait end
     if wait > longest then longest = wait end
-    if place > last then
-      last, last_at = place, now
-    elseif joins[i] < last_at then
+    if ahead > 0 then
+      last, last_at = last + ahead, now
+    elseif now - wait < last_at then
       overtaken = overtaken + 1
     end
   end
+  waits[bucket] = (waits[bucket] or 0) + #places + 1 - from
   local entered, turns = unpack(redis.call('HMGET', room, 'entered', 'admitted'))
   local step = math.floor(now / 10000)
   redis.call('HSET', record, 'last_place', string.format('%d', last),
@@ -103,7 +105,7 @@ local function keep(places, joins, waiting_now)
       redis.call('ZCARD', admitted)))
   redis.call('HINCRBY', record, 'waited_ms', string.format('%d', waited))
   for number, times in pairs(waits) do
-    redis.call('HINCRBY', record, 'w' .. number, times)
+    if times > 0 then redis.call('HINCRBY', record, 'w' .. number, times) end
   end
   if overtaken > 0 then redis.call('HINCRBY', room, 'overtaken', overtaken) end
 end
@@ -134,7 +136,7 @@ if due > 0 then
       taken[2 * i] = 'R|' .. popped[2 * i] .. '|' .. joined .. as_ready
       expiries[2 * moved + 1], expiries[2 * moved + 2] = expires, visitor
       moved = moved + 1
-      places[moved], joins[moved] = tonumber(popped[2 * i]), tonumber(joined)
+      places[moved], joins[moved] = popped[2 * i], joined
     end
   end
   redis.call('HDEL', heard, unpack(visitors))

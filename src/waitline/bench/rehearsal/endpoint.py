@@ -38,12 +38,12 @@ class Answer(NamedTuple):
 class _Lent(Wire):
     """A connection, and who waits for the answer on it."""
 
-    def __init__(self, service: "Service") -> None:
+    def __init__(self, service: "Endpoint") -> None:
         super().__init__(service)
         self.asked: asyncio.Future[bytes] | None = None
 
 
-class Service:
+class Endpoint:
     """One service, reached by its URL.
 
     Args:

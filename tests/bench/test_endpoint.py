@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from waitline.bench.rehearsal import service
-from waitline.bench.rehearsal.service import Answer, Service
+from waitline.bench.rehearsal import endpoint
+from waitline.bench.rehearsal.endpoint import Answer, Endpoint
 from waitline.errors import Misconfigured, Unavailable
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -14,7 +14,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-def played(serve: Serve, play: Callable[[Service], Awaitable[None]]) -> int:
+def played(serve: Serve, play: Callable[[Endpoint], Awaitable[None]]) -> int:
     """Run a server of these answers and a client of it; return how many connections came."""
     came = 0
 
@@ -31,7 +31,7 @@ def played(serve: Serve, play: Callable[[Service], Awaitable[None]]) -> int:
     async def run() -> None:
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()[:2]
-        client = Service(f"http://{host}:{port}")
+        client = Endpoint(f"http://{host}:{port}")
         async with server, asyncio.timeout(30):
             try:
                 await play(client)
@@ -53,7 +53,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 def test_connections_are_used_again() -> None:
-    async def play(client: Service) -> None:
+    async def play(client: Endpoint) -> None:
         for _ in range(5):
             assert await client.ask("GET", "/") == Answer(200, b"ok", gzipped=False)
 
@@ -61,9 +61,9 @@ def test_connections_are_used_again() -> None:
 
 
 def test_connections_are_bounded_and_everybody_has_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(endpoint, "CONNECTIONS_MAX", 3)
 
-    async def play(client: Service) -> None:
+    async def play(client: Endpoint) -> None:
         answers = await asyncio.gather(*(client.ask("GET", "/") for _ in range(50)))
         assert [answer.status for answer in answers] == [200] * 50
 
@@ -77,7 +77,7 @@ def test_an_answer_may_come_in_pieces() -> None:
             writer.write(OK[start : start + 7])
             await writer.drain()
 
-    async def play(client: Service) -> None:
+    async def play(client: Endpoint) -> None:
         assert (await client.ask("GET", "/")).body == b"ok"
 
     played(slowly, play)
@@ -100,7 +100,7 @@ def test_a_broken_answer_is_none_and_the_next_is_asked_for_elsewhere(answer: byt
         await heads(reader)
         writer.write(broken.pop())
 
-    async def play(client: Service) -> None:
+    async def play(client: Endpoint) -> None:
         with pytest.raises(Unavailable):
             await client.ask("GET", "/")
         assert (await client.ask("GET", "/")).body == b"ok"
@@ -109,13 +109,13 @@ def test_a_broken_answer_is_none_and_the_next_is_asked_for_elsewhere(answer: byt
 
 
 def test_a_silent_service_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "ANSWER_S", 0.05)
+    monkeypatch.setattr(endpoint, "ANSWER_S", 0.05)
 
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         while True:
             await heads(reader)
 
-    async def play(client: Service) -> None:
+    async def play(client: Endpoint) -> None:
         with pytest.raises(Unavailable, match="in time"):
             await client.ask("GET", "/")
 
@@ -125,7 +125,7 @@ def test_a_silent_service_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
 def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(service, "CONNECTIONS_MAX", 1)
+    monkeypatch.setattr(endpoint, "CONNECTIONS_MAX", 1)
     go_on = asyncio.Event()
 
     async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,7 +134,7 @@ def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
             await go_on.wait()
             writer.write(OK)
 
-    async def play(client: Service) -> None:
+    async def play(client: Endpoint) -> None:
         first, second, third = (asyncio.create_task(client.ask("GET", "/")) for _ in range(3))
         await asyncio.wait([second], timeout=0.05)
         second.cancel()
@@ -152,12 +152,12 @@ def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
 )
 def test_what_is_no_url_is_said_so(url: str) -> None:
     with pytest.raises(Misconfigured, match="no URL"):
-        Service(url)
+        Endpoint(url)
 
 
 def test_nobody_listens() -> None:
     async def play() -> None:
         with pytest.raises(Unavailable, match="cannot be reached"):
-            await Service("http://127.0.0.1:9").ask("GET", "/")
+            await Endpoint("http://127.0.0.1:9").ask("GET", "/")
 
     asyncio.run(play())
