@@ -53,6 +53,7 @@ OF_THE_BOX_OFFICE = {"concert", "concerts", "user", "users"}
 SPEAKS_OF_THE_BOX_OFFICE = {
     SRC / "booking",
     SRC / "bench" / "office",
+    SRC / "bench" / "rehearsal",
     SRC / "cli" / "box_office.py",
     SRC / "cli" / "concerts.py",
 }

@@ -180,6 +180,9 @@ class Database:
                     answer = await (connection.fetchrow if one else connection.fetch)(text, *wanted)
         except asyncpg.UniqueViolationError as error:
             raise Duplicate(error.detail or str(error)) from None
+        except asyncpg.ForeignKeyViolationError as error:
+            # Somebody deletes what another has just begun to use; the next attempt sees that.
+            raise Unavailable(f"others changed the same rows: {_told(error)}") from None
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
             raise Misconfigured(
                 f"the database has other tables than it should ({error}): run `waitline migrate`"

@@ -28,6 +28,9 @@ QueueDown = Literal["refuse", "admit"]
 SECRET_CHARS_MIN = 16
 """A shorter key or secret could be guessed over the network."""
 
+STRIPE_TEST_KEYS = ("sk_test_", "rk_test_")
+"""What keys begin with by which Stripe moves no money. Source: Stripe's documentation, API keys."""
+
 HOLD_S_MAX = 86_400.0
 """A reservation held unpaid for longer than a day keeps its seats from everybody else."""
 
@@ -167,6 +170,14 @@ class Settings(BaseSettings):
     def keys_file(self) -> Path:
         """Where tickets and passes get their keys from."""
         return self.data_dir / "keys" / "keys.json"
+
+    @property
+    def play_money(self) -> bool:
+        """Whether the payment provider takes none but play money: the sandbox, or a test key."""
+        if self.payment_provider == "sandbox":
+            return True
+        key = "" if self.payment_key is None else self.payment_key.get_secret_value()
+        return key.startswith(STRIPE_TEST_KEYS)
 
     def store_url(self) -> str:
         """Return the address of the store: the one chosen, else that of the running `up`.

@@ -32,6 +32,7 @@ CALLS = {
     ("post", "/api/v1/payments/webhook"),
     ("get", "/api/v1/payments/{paymentId}"),
     INIT,
+    ("get", "/api/v1/operator/installation"),
     ("post", "/api/v1/operator/concerts"),
     ("get", "/api/v1/operator/concerts"),
     ("post", "/api/v1/operator/concerts/{concertId}/schedules"),
@@ -49,6 +50,7 @@ CALLS = {
 ASKING_NOTHING = {
     ("get", "/api/v1/concerts"),
     ("get", "/api/v1/operator/concerts"),
+    ("get", "/api/v1/operator/installation"),
     ("post", "/api/v1/payments/webhook"),
 }
 

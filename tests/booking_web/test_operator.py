@@ -16,6 +16,7 @@ HEADER = "section,row,seat,grade,price\n"
 CALLS = [
     pytest.param("POST", "concerts", id="create-concert"),
     pytest.param("GET", "concerts", id="concerts"),
+    pytest.param("GET", "installation", id="installation"),
     pytest.param("POST", "concerts/1/schedules", id="create-schedule"),
     pytest.param("GET", "concerts/1/schedules", id="schedules"),
     pytest.param("POST", "schedules/1/seats", id="import-seats"),
@@ -44,6 +45,13 @@ def test_only_operators(trial: Office, method: str, path: str) -> None:
     refused(trial.client.request(method, url), 401, "C002")
     wrong = {"X-Operator-Key": "wrong"}
     refused(trial.client.request(method, url, headers=wrong), 403, "C003")
+
+
+def test_how_it_runs_and_whether_money_is_taken(trial: Office, production: Office) -> None:
+    for office, mode in ((trial, "trial"), (production, "production")):
+        response = office.get("/api/v1/operator/installation", **office.operator)
+        told = {"mode": mode, "payments": "sandbox", "playMoney": True}
+        assert succeeded(response) == told
 
 
 def test_a_map_of_any_size_is_not_read_without_the_key(trial: Office) -> None:

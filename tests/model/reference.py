@@ -238,6 +238,7 @@ class Reference:
         )[:chunk_max]
         for _, visitor in over:
             self.stays[visitor].lapsed_ms = now_ms
+            self.counters["no_shows"] += self.stays[visitor].state is State.READY
         self.counters["lapsed"] += len(over)
         lapsed = sorted(
             (stay.lapsed_ms, visitor)

@@ -99,7 +99,7 @@ class Room:
     def take(self, chunk_max: int = 250) -> Taken:
         """Admit without a lease, and tell when."""
         k = self.keys
-        where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate)
+        where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate, k.record)
         before, rows, after = self.server.wait(
             self.store.transaction(
                 [

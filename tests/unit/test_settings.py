@@ -97,3 +97,18 @@ def test_each_service_keeps_its_own_figures(tmp_path: Path) -> None:
     read = settings.read(data_dir=tmp_path)
     assert read.metrics_dir != read.booking_metrics_dir
     assert read.metrics_dir not in read.booking_metrics_dir.parents
+
+
+@pytest.mark.parametrize(
+    ("provider", "key", "plays"),
+    [
+        pytest.param("sandbox", "the-key-of-this-shop", True, id="sandbox"),
+        pytest.param("stripe", "sk_test_0123456789", True, id="test key"),
+        pytest.param("stripe", "rk_test_0123456789", True, id="restricted test key"),
+        pytest.param("stripe", "sk_live_0123456789", False, id="live key"),
+        pytest.param("stripe", "live_sk_test_0123456789", False, id="something else"),
+        pytest.param("stripe", None, False, id="no key"),
+    ],
+)
+def test_play_money_is_told_from_real_money(provider: str, key: str | None, *, plays: bool) -> None:
+    assert settings.read(payment_provider=provider, payment_key=key).play_money is plays

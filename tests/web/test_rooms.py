@@ -37,7 +37,7 @@ CHOSEN = {
 
 COUNTERS = {
     "entered", "admitted", "activated", "left", "abandoned", "lapsed", "passed", "removed",
-    "lease_refused",
+    "lease_refused", "no_shows", "overtaken",
 }  # fmt: skip
 
 CALLS = [

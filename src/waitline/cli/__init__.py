@@ -11,6 +11,8 @@ outbox.py    events that wait, or are dead
 settings.py  every setting, and where it came from
 bench/       how fast it is here
 simulate.py  how would this sale go?
+rehearse.py  the whole sale before the sale
+report.py    what became of a sale
 sandbox_pay.py  a payment provider that takes no money
 options.py   what the commands share
 """
@@ -27,6 +29,8 @@ from waitline.cli import (
     keys,
     migrate,
     outbox,
+    rehearse,
+    report,
     rooms,
     sandbox_pay,
     serve,
@@ -58,6 +62,8 @@ app.add_typer(outbox.app, name="outbox")
 app.command("settings")(settings.show)
 app.add_typer(bench.app, name="bench")
 app.command("simulate")(simulate.simulate)
+app.command("rehearse")(rehearse.rehearse)
+app.add_typer(report.app, name="report")
 
 
 @app.command("version")

@@ -160,6 +160,9 @@ def _q3(seen: Snapshot) -> Iterator[Finding]:
         first = min(seen.waiting.values())
         early = [visitor for visitor, slot in seen.slots.items() if slot.place > first]
         yield from _found("Q3", f"had their turn while place {first} waits", early)
+    overtaken = seen.number("overtaken")
+    if overtaken:
+        yield Finding("Q3", f"{overtaken} had their turn after a higher place", overtaken)
 
 
 def _q4(seen: Snapshot) -> Iterator[Finding]:

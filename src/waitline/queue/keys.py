@@ -12,6 +12,9 @@ wl:{ROOM}:slots     hash   visitor -> state|place|joined_ms|admitted_ms|extensio
 wl:{ROOM}:rate      hash   tokens, tokens_at (the admission bucket), count, since (the second being
                            measured), mean, variance, samples, last, last_at (what was measured)
 wl:{ROOM}:streams   zset   visitor -> ms at which the right to open streams is whole again
+wl:{ROOM}:record    hash   what is kept of the sale: w0 … w65 (admissions by wait), waited_ms (all
+                           waits together), longest_ms, last_place, last_at (highest place admitted,
+                           and when), s0 … s1439 (totals by ten seconds); at most 1 510 fields
 wl:rooms            set    every room
 wl:awake            set    rooms in which somebody may wait: who joins an empty line adds the room,
                            the admitter takes it out
@@ -42,6 +45,7 @@ class RoomKeys(NamedTuple):
     slots: str
     rate: str
     streams: str
+    record: str
 
 
 @lru_cache(maxsize=4096)

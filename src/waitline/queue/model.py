@@ -170,7 +170,7 @@ class Survey(NamedTuple):
         rate_samples: Seconds that it rests on.
         rate_last: Admissions per second in the last second measured.
         counters: Totals since the room was made: entered, admitted, activated, left,
-            abandoned, lapsed, passed, removed, lease_refused.
+            abandoned, lapsed, passed, removed, lease_refused, no_shows, overtaken.
     """
 
     at_ms: int
@@ -196,9 +196,12 @@ COUNTERS = (
     "passed",
     "removed",
     "lease_refused",
+    "no_shows",
+    "overtaken",
 )
 """What a room counts. Conservation, which `waitline audit` checks: entered = waiting + admitted now
-+ left + abandoned + lapsed + passed + removed."""
++ left + abandoned + lapsed + passed + removed. Those who lapsed without having begun are the
+no-shows, and overtaken is whoever was admitted after a higher place (Q3: nobody)."""
 
 
 # --- what a verb can answer for one visitor --------------------------------------------

@@ -12,7 +12,7 @@ from math import sqrt
 
 from waitline import lua
 from waitline.ids import RoomId
-from waitline.queue import keys
+from waitline.queue import keys, record
 from waitline.queue.model import (
     COUNTERS,
     LIMIT_NAMES,
@@ -25,6 +25,7 @@ from waitline.queue.model import (
     Survey,
     TooManyRooms,
 )
+from waitline.queue.record import Record
 
 OPEN = lua.load("waitline.queue", "open")
 CHANGE = lua.load("waitline.queue", "change")
@@ -167,7 +168,7 @@ class Rooms:
         Raises:
             RoomUnknown: There is no such room.
         """
-        rows = await self._store.run(RESET, keys.of(room), ())
+        rows = await self._store.run(RESET, keys.of(room)[:-1], ())
         if _word(RESET, rows) == "no_room":
             raise RoomUnknown
         return int(rows[0][1])
@@ -198,6 +199,10 @@ class Rooms:
             rate_last=float(rate.get("last", 0)) if fresh else 0.0,
             counters={name: int(stored.get(name, 0)) for name in COUNTERS},
         )
+
+    async def record(self, room: RoomId) -> Record:
+        """Read what is kept of a room's sale; an empty record if nobody was admitted yet."""
+        return record.read(_pairs(await self._store.command("HGETALL", keys.of(room).record)))
 
 
 def _word(script: lua.Script, rows: Sequence[lua.Row]) -> str:

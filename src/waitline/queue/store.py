@@ -256,7 +256,7 @@ class Line:
             Q3, Q4, Q5, Q6.
         """
         k = keys.of(room)
-        where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate)
+        where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate, k.record)
         rows = await self._runner.run(ADMIT, where, (holder, lease_ms, chunk_max))
         outcome = _read(MOVED, rows)[0]
         if isinstance(outcome, Refused):

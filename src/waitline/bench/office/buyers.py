@@ -14,10 +14,11 @@ from itertools import cycle
 from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 import uvloop
-from typing_extensions import override
+
+from waitline.bench.wire import Wire
 
 TICK_S = 0.001
 """Between two looks at what is due: as fine as the loop's timers are."""
@@ -25,7 +26,6 @@ TICK_S = 0.001
 DRAIN_S = 15.0
 """How long the last buyers are waited for: longer than a payment may take."""
 
-_LENGTH = re.compile(rb"content-length: (\d+)")
 _RESERVATION = re.compile(rb'"reservationId":(\d+)')
 _ETAG = re.compile(rb"\r\netag: ([^\r]+)")
 
@@ -68,50 +68,19 @@ class _Buyer(NamedTuple):
     price: str
 
 
-class _Line(asyncio.Protocol):
-    """One connection, with one request under way at most."""
+class _Line(Wire):
+    """A connection, and the buyer who has it."""
 
     def __init__(self, office: "_Office") -> None:
-        self._office = office
-        self._parts: list[bytes] = []
-        self._missing = 0
-        self._transport: asyncio.Transport | None = None
+        super().__init__(office)
         self.buyer: _Buyer | None = None
         self.due_s = 0.0
         self.sent_s = 0.0
         self.step = ""
 
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are what asyncio's are, and do not inherit from them.
-        self._transport = cast("asyncio.Transport", transport)
-        self._office.free.append(self)
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._office.lost(self)
-
     def send(self, step: str, request: bytes) -> None:
-        assert self._transport is not None
         self.step, self.sent_s = step, perf_counter()
-        self._transport.write(request)
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        self._parts.append(data)
-        if not self._missing:
-            head, end, body = b"".join(self._parts).partition(b"\r\n\r\n")
-            if not end:
-                return
-            length = _LENGTH.search(head)
-            # Without one there is no body: not modified.
-            self._missing = int(length[1]) - len(body) if length else 0
-        else:
-            self._missing -= len(data)
-        if not self._missing:
-            answer = b"".join(self._parts)
-            self._parts = []
-            self._office.answered(self, answer)
+        self.write(request)
 
 
 class _Office:
@@ -178,8 +147,13 @@ class _Office:
             else:
                 line.send(plan.errand, _seats(line.buyer, plan.errand, self._etag))
 
-    def answered(self, line: _Line, answer: bytes) -> None:
-        now_s = perf_counter()
+    def opened(self, wire: Wire) -> None:
+        assert isinstance(wire, _Line)
+        self.free.append(wire)
+
+    def answered(self, wire: Wire, answer: bytes) -> None:
+        assert isinstance(wire, _Line)
+        line, now_s = wire, perf_counter()
         head, _, body = answer.partition(b"\r\n\r\n")
         status = head[9:12].decode()
         self._statuses[f"{line.step} {status}"] += 1
@@ -204,12 +178,13 @@ class _Office:
         if not self._plan.per_s:
             self._serve()
 
-    def lost(self, line: _Line) -> None:
-        if line in self.free:
-            self.free.remove(line)
+    def lost(self, wire: Wire) -> None:
+        assert isinstance(wire, _Line)
+        if wire in self.free:
+            self.free.remove(wire)
         else:
             self._under_way -= 1
-            self._statuses[f"{line.step} lost"] += 1
+            self._statuses[f"{wire.step} lost"] += 1
 
 
 def _hundredths(took_ms: list[float]) -> dict[str, float]:

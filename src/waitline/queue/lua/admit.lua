@@ -8,7 +8,8 @@ the slot is there (Q6). The lease only spares admitters double work. Whoever was
 idle_ms is passed over, and takes neither a slot nor a share of the rate.
 
 The rate is measured here too, in seconds during which somebody waited: how fast an empty line
-empties says nothing of how fast a full one will.
+empties says nothing of how fast a full one will. And what a sale is judged by afterwards is kept:
+waits by their length, totals by time, and turns out of order (decision 0014).
 
 KEYS
   1 room         hash   mode, active_max, admit_per_s, admit_burst, ready_ttl_ms, idle_ms,
@@ -19,6 +20,7 @@ KEYS
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot
   7 rate         hash   the admission bucket, and what was measured
+  8 record       hash   what is kept of the sale
 ARGV
   1 holder       str    who calls; empty: without a lease
   2 lease_ms     int    for how long the room is the caller's
@@ -33,6 +35,7 @@ COST  O(c log N) for a chunk of c and N in the room
 ]]
 local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
 local admitted, lapsed, slots, rate = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local record = KEYS[8]
 local holder, lease_ms, chunk_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -63,6 +66,50 @@ if holder ~= '' then
   end
 end
 
+-- Whoever has a lower place than somebody admitted before, and was waiting by then, has been
+-- overtaken (Q3). A wait of w seconds, from 1 on, is in bucket 1 + floor(4 log2 w): four for each
+-- doubling. The totals at the end of every ten seconds are kept for four hours.
+local function keep(places, joins, waiting_now)
+  local last, last_at, longest =
+    unpack(redis.call('HMGET', record, 'last_place', 'last_at', 'longest_ms'))
+  last, last_at, longest = tonumber(last or 0), tonumber(last_at or 0), tonumber(longest or 0)
+  local waits, waited, overtaken = {}, 0, 0
+  -- Those who are admitted together came together: most are in the bucket of the one before.
+  local bucket, low, high, from = 0, 0, 0, 1
+  for i = 1, #places do
+    -- What is text becomes a number by being reckoned with, which takes half as long as a call.
+    local wait, ahead = now - joins[i], places[i] - last
+    if wait < low or wait >= high then
+      waits[bucket], from = (waits[bucket] or 0) + i - from, i
+      bucket, low, high = 0, -math.huge, 1000
+      if wait >= 1000 then
+        bucket = math.min(1 + math.floor(4 * math.log(wait / 1000) / math.log(2)), 65)
+        low, high = 1000 * 2 ^ ((bucket - 1) / 4), 1000 * 2 ^ (bucket / 4)
+      end
+    end
+    -- A clock that was set back makes no wait negative.
+    if wait > 0 then waited = waited + wait end
+    if wait > longest then longest = wait end
+    if ahead > 0 then
+      last, last_at = last + ahead, now
+    elseif now - wait < last_at then
+      overtaken = overtaken + 1
+    end
+  end
+  waits[bucket] = (waits[bucket] or 0) + #places + 1 - from
+  local entered, turns = unpack(redis.call('HMGET', room, 'entered', 'admitted'))
+  local step = math.floor(now / 10000)
+  redis.call('HSET', record, 'last_place', string.format('%d', last),
+    'last_at', string.format('%d', last_at), 'longest_ms', string.format('%d', longest),
+    's' .. step % 1440, string.format('%d:%d:%d:%d:%d', step, entered, turns, waiting_now,
+      redis.call('ZCARD', admitted)))
+  redis.call('HINCRBY', record, 'waited_ms', string.format('%d', waited))
+  for number, times in pairs(waits) do
+    if times > 0 then redis.call('HINCRBY', record, 'w' .. number, times) end
+  end
+  if overtaken > 0 then redis.call('HINCRBY', room, 'overtaken', overtaken) end
+end
+
 local due = math.min(chunk_max, free, math.floor(tokens))
 local moved, passed = 0, 0
 if due > 0 then
@@ -77,6 +124,7 @@ if due > 0 then
   local as_ready = '|' .. now_text .. '|0|' .. expires
   local as_passed = '|' .. now_text .. '|0|' .. now_text
   local taken, expiries, lapses = {}, {}, {}
+  local places, joins = {}, {}
   for i, visitor in ipairs(visitors) do
     local joined, last = string.match(marks[i], '^(%d+):(%d+)$')
     taken[2 * i - 1] = visitor
@@ -88,6 +136,7 @@ if due > 0 then
       taken[2 * i] = 'R|' .. popped[2 * i] .. '|' .. joined .. as_ready
       expiries[2 * moved + 1], expiries[2 * moved + 2] = expires, visitor
       moved = moved + 1
+      places[moved], joins[moved] = popped[2 * i], joined
     end
   end
   redis.call('HDEL', heard, unpack(visitors))
@@ -101,6 +150,7 @@ if due > 0 then
     redis.call('HINCRBY', room, 'passed', passed)
   end
   total = total - moved - passed
+  if moved > 0 then keep(places, joins, total) end
 end
 
 if holder ~= '' and (lease_holder ~= holder or lease_until - now < lease_ms / 2) then

@@ -1,5 +1,6 @@
 --[[
-reset.lua: send everybody out of a room. Rules, totals and the last place given stay (Q2).
+reset.lua: send everybody out of a room. Rules, totals, the record of the sale and the last place
+given stay (Q2).
 
 KEYS
   1 room         hash   counters

@@ -28,16 +28,19 @@ local over = redis.call('ZRANGE', admitted, '-inf', now_text, 'BYSCORE', 'LIMIT'
 if #over > 0 then
   local held = redis.call('HMGET', slots, unpack(over))
   local lapses, ended = {}, {}
+  local no_shows = 0
   for i, visitor in ipairs(over) do
     local n = #lapses
     lapses[n + 1], lapses[n + 2] = now_text, visitor
     -- Written down: a clock that is set back must not make the slot good again.
     ended[n + 1], ended[n + 2] = visitor, 'L' .. string.sub(held[i], 2)
+    if string.sub(held[i], 1, 1) == 'R' then no_shows = no_shows + 1 end
   end
   redis.call('ZREM', admitted, unpack(over))
   redis.call('ZADD', lapsed, unpack(lapses))
   redis.call('HSET', slots, unpack(ended))
   redis.call('HINCRBY', room, 'lapsed', #over)
+  if no_shows > 0 then redis.call('HINCRBY', room, 'no_shows', no_shows) end
 end
 
 local too_many = math.min(redis.call('ZCARD', lapsed) - lapsed_max, chunk_max)

@@ -28,7 +28,7 @@ from waitline.web.booking import openapi, operator
 from waitline.web.booking.calls import WEBHOOK_PATH, BookingCalls
 from waitline.web.booking.doorman import Doorman
 from waitline.web.booking.idempotency import Idempotency
-from waitline.web.booking.operator import OperatorCalls
+from waitline.web.booking.operator import Installed, OperatorCalls
 from waitline.web.framework import framework
 from waitline.web.health import Exposition, Health, Probe
 from waitline.web.hot_path import HotPath
@@ -91,7 +91,9 @@ class BookingWorker(ServiceWorker):
             )
             routers = (
                 calls.router(),
-                OperatorCalls(calls.catalogue, Operators(self._operator_key)).router(),
+                OperatorCalls(
+                    calls.catalogue, Operators(self._operator_key), Installed.of(settings)
+                ).router(),
                 self._health(database, store, tallies).router(),
                 pages.docs_router(),
             )

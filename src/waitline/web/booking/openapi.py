@@ -27,11 +27,12 @@ from waitline.web.booking.bodies import (
 )
 from waitline.web.booking.calls import SEATS_PATH, WEBHOOK_PATH
 from waitline.web.booking.idempotency import KEY_CHARS_MAX
-from waitline.web.booking.operator import Imported
+from waitline.web.booking.operator import Imported, Installed
 from waitline.web.openapi import call, reference
 
 STRUCTS: list[type[msgspec.Struct]] = [
     Imported,
+    Installed,
     Wanted,
     Paying,
     Reserved,
@@ -82,6 +83,7 @@ _KEY = {
 }
 
 _OPERATORS = {
+    ("get", "/installation"): ("Installed", 200),
     ("post", "/concerts"): ("ConcertShown", 201),
     ("get", "/concerts"): ("Concerts", 200),
     ("post", "/concerts/{concertId}/schedules"): ("ScheduleShown", 201),

@@ -1,4 +1,4 @@
-"""The operators' calls: put concerts, schedules and seats on sale, and list them."""
+"""The operators' calls: put concerts, schedules and seats on sale, list them; how this runs."""
 
 import asyncio
 import io
@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from waitline.booking import seat_map
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import SEATS_MAX, TITLE_CHARS_MAX, VISITOR_SEATS, DetailInvalid
+from waitline.settings import Settings
 from waitline.web import texts
 from waitline.web.asgi import Request
 from waitline.web.booking.bodies import (
@@ -69,6 +70,25 @@ class NewSchedule(BaseModel):
     seatsPerUser: Annotated[int, Field(strict=True, ge=1, le=SEATS_MAX)] = VISITOR_SEATS  # noqa: N815
 
 
+class Installed(msgspec.Struct, frozen=True):
+    """How the box office runs, as far as its operators need to know before they load it.
+
+    Attributes:
+        mode: trial or production.
+        payments: The payment provider.
+        playMoney: Whether it takes none but play money.
+    """
+
+    mode: str
+    payments: str
+    playMoney: bool  # noqa: N815
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Installed":
+        """Return what the settings say."""
+        return cls(settings.mode, settings.payment_provider, settings.play_money)
+
+
 class Imported(msgspec.Struct, frozen=True):
     """How many seats were put on sale."""
 
@@ -88,11 +108,13 @@ class OperatorCalls:
     Args:
         catalogue: Does what they ask.
         operators: Lets only operators pass.
+        installed: How the box office runs.
     """
 
-    def __init__(self, catalogue: Catalogue, operators: Operators) -> None:
+    def __init__(self, catalogue: Catalogue, operators: Operators, installed: Installed) -> None:
         self._catalogue = catalogue
         self._operators = operators
+        self._installed = installed
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -102,6 +124,7 @@ class OperatorCalls:
             dependencies=[Depends(self._operators.require)],
             default_response_class=Response,
         )
+        router.get("/installation")(self.installation)
         router.post("/concerts", status_code=status.HTTP_201_CREATED)(self.create_concert)
         router.get("/concerts")(self.concerts)
         schedules = "/concerts/{concertId}/schedules"
@@ -113,6 +136,10 @@ class OperatorCalls:
             openapi_extra=_SEAT_MAP,
         )(self.import_seats)
         return router
+
+    async def installation(self, request: FrameworkRequest) -> Response:
+        """Say how the box office runs, and whether money is taken."""
+        return response(success(_ours(request), texts.INSTALLATION, self._installed))
 
     async def create_concert(self, asked: NewConcert, request: FrameworkRequest) -> Response:
         """Create a concert."""

@@ -1,0 +1,279 @@
+"""One rehearsal from its beginning to its end, which comes whatever happens in between."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from random import Random
+from typing import Any, TypeVar
+
+import uvloop
+
+from waitline.bench.carry.histogram import Histogram
+from waitline.bench.rehearsal import stage, verdict, watch
+from waitline.bench.rehearsal.endpoint import Endpoint
+from waitline.bench.rehearsal.plan import Plan
+from waitline.bench.rehearsal.stage import Removed, Settled, Stage
+from waitline.bench.rehearsal.tally import Tally
+from waitline.bench.rehearsal.verdict import Found
+from waitline.bench.rehearsal.visitors import METHODS, Crowd, Methods
+from waitline.bench.rehearsal.watch import Look, Watch
+from waitline.clock import SystemClock
+from waitline.errors import Misconfigured, Unavailable
+from waitline.ids import RoomId
+from waitline.queue.model import Rules
+
+DRAIN_S = 1_800.0
+"""How long a rehearsal may go on after the last visitor has come. Longer waits would show nothing
+more."""
+
+Note = Callable[[Look], None]
+Audit = Callable[[str], Sequence[str]]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where the sale is rehearsed.
+
+    Attributes:
+        queue_url: Of the queue service.
+        booking_url: Of the booking service.
+        store_url: Of the store.
+        database_url: Of the database.
+        operator_key: What operators' calls must carry.
+        rules: What the room of the rehearsal is made with.
+    """
+
+    queue_url: str
+    booking_url: str
+    store_url: str
+    database_url: str
+    operator_key: str
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rehearsal came to.
+
+    Attributes:
+        room: Its room.
+        mode: Of the box office.
+        payments: The provider.
+        settled: What the stores hold of it.
+        tally: What the visitors saw.
+        looks: The room meanwhile.
+        found: What it is judged by.
+        removed: What was taken away afterwards.
+    """
+
+    room: RoomId
+    mode: str
+    payments: str
+    settled: Settled
+    tally: Tally
+    looks: list[Look]
+    found: Found
+    removed: Removed
+
+    @property
+    def reasons(self) -> list[str]:
+        """What speaks against the sale; empty for a go."""
+        return verdict.reasons(self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    tally: Tally
+    looks: list[Look]
+    silences: int
+    busy: float
+
+
+def play(plan: Plan, there: Installation, note: Note, audited: Audit, dice: Random) -> Outcome:
+    """Rehearse a sale, and leave nothing of it behind, however it ends.
+
+    Args:
+        plan: Who comes.
+        there: Where.
+        note: Told of the room each second.
+        audited: Audits the box office in a mode, and says what it found.
+        dice: What visitors do.
+
+    Raises:
+        Misconfigured: The installation takes real money, or a rehearsal is there already.
+        Unavailable: Something does not answer.
+    """
+    provider, mode = asyncio.run(_asked(there))
+    room = stage.named(SystemClock().now_ms())
+    try:
+        schedule = _with_stage(there, lambda on: on.put_up(room, there.rules, plan.seats))
+        played = uvloop.run(_played(plan, there, room, schedule, METHODS[provider], note, dice))
+        settled = _with_stage(there, lambda on: on.settled(room))
+        findings = [*settled.findings, *audited(mode)]
+    finally:
+        removed = clear(there.store_url, there.database_url)
+    return Outcome(
+        room=room,
+        mode=mode,
+        payments=provider,
+        settled=settled,
+        tally=played.tally,
+        looks=played.looks,
+        found=_found(plan, played, settled, findings),
+        removed=removed,
+    )
+
+
+def clear(store_url: str, database_url: str) -> Removed:
+    """Take away whatever rehearsals have left.
+
+    Raises:
+        Unavailable: It could not all be taken away; the message says what to do.
+    """
+
+    async def run() -> Removed:
+        async with stage.opened(store_url, database_url) as there:
+            return await there.clear()
+
+    try:
+        return asyncio.run(run())
+    except (Unavailable, KeyboardInterrupt) as error:
+        raise Unavailable(
+            f"something of the rehearsal is left behind ({str(error) or 'stopped'}): "
+            "`waitline rehearse --clean` takes it away"
+        ) from None
+
+
+async def _asked(there: Installation) -> tuple[str, str]:
+    """Make sure that a rehearsal may take place; return the payment provider and the mode."""
+    queue, office = Endpoint(there.queue_url), Endpoint(there.booking_url)
+    try:
+        answer = await queue.ask("GET", "/actuator/health/readiness")
+        if answer.status != HTTPStatus.OK:
+            raise Unavailable(f"{queue.url} is not ready (HTTP {answer.status})")
+        provider, mode = await stage.payments(office, there.operator_key)
+    finally:
+        queue.close()
+        office.close()
+    async with stage.opened(there.store_url, there.database_url) as on:
+        others = await on.rehearsals()
+    if others:
+        raise Misconfigured(
+            f"{', '.join(sorted(others)[:3])}: another rehearsal is going on, or has left this "
+            "behind. `waitline rehearse --clean` takes it away"
+        )
+    return provider, mode
+
+
+def _with_stage(there: Installation, use: Callable[[Stage], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with stage.opened(there.store_url, there.database_url) as on:
+            return await use(on)
+
+    return asyncio.run(run())
+
+
+async def _played(  # noqa: PLR0917 - one crowd
+    plan: Plan,
+    there: Installation,
+    room: RoomId,
+    schedule: int,
+    methods: Methods,
+    note: Note,
+    dice: Random,
+) -> _Played:
+    tally = Tally()
+    queue, office = Endpoint(there.queue_url), Endpoint(there.booking_url)
+    crowd = Crowd(
+        plan,
+        room=room,
+        schedule=schedule,
+        queue=queue,
+        office=office,
+        methods=methods,
+        tally=tally,
+        dice=dice,
+    )
+    started_s, used_s = time.perf_counter(), time.process_time()
+    async with stage.opened(there.store_url, there.database_url) as on:
+        watcher = Watch(on, room, tally, note)
+        watching = asyncio.create_task(watcher.run())
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(plan.over_s + DRAIN_S):
+                    await crowd.come()
+        finally:
+            took_s, used_s = time.perf_counter() - started_s, time.process_time() - used_s
+            await asyncio.sleep(watch.LOOK_S)
+            watching.cancel()
+            queue.close()
+            office.close()
+    return _Played(tally, watcher.looks, watcher.silences, used_s / took_s)
+
+
+def _found(plan: Plan, played: _Played, settled: Settled, findings: Sequence[str]) -> Found:
+    tally, totals = played.tally, settled.account.totals
+    return Found(
+        visitors=plan.visitors,
+        done=tally.done,
+        calls=tally.calls(),
+        refused=tally.refused,
+        freed_p95_ms=tally.freed.quantile_ms(0.95),
+        overtaken=settled.survey.counters["overtaken"],
+        twice=tally.twice,
+        told=sum(tally.sold.values()),
+        noted=totals.confirmed,
+        under_way=settled.under_way,
+        findings=findings,
+        silences=played.silences,
+        late_p99_ms=tally.late.quantile_ms(0.99) or 0.0,
+        busy=played.busy,
+    )
+
+
+def figures(outcome: Outcome, plan: Plan, rules: Rules) -> dict[str, Any]:
+    """Return everything as JSON can hold it."""
+    tally, settled, found = outcome.tally, outcome.settled, outcome.found
+    counters = settled.survey.counters
+    return {
+        "go": not outcome.reasons,
+        "reasons": outcome.reasons,
+        "visitors": plan.visitors,
+        "seats": plan.seats,
+        "minutes": plan.minutes,
+        "room": outcome.room,
+        "mode": outcome.mode,
+        "payments": outcome.payments,
+        "calls": [
+            {**call, "p95_limit_ms": verdict.P95_MS.get(call["call"])} for call in found.calls
+        ],
+        "refusals": {f"{call} {code}": n for (call, code), n in sorted(tally.refused.items())},
+        "ends": dict(tally.ends),
+        "wait_ms": _quantiles(tally.waits),
+        "journey_ms": _quantiles(tally.journeys),
+        "slot_freed_ms": _quantiles(tally.freed),
+        "entered": counters["entered"],
+        "admitted": counters["admitted"],
+        "overtaken": counters["overtaken"],
+        "sold_twice": tally.twice,
+        "drained_s": watch.drained_s(outcome.looks, rules.limits),
+        "most_waiting": max((look.waiting for look in outcome.looks), default=0),
+        "most_inside": max((look.inside for look in outcome.looks), default=0),
+        "limited_by_s": watch.limited(outcome.looks, rules.limits),
+        "sold": settled.account.totals._asdict(),
+        "findings": list(found.findings),
+        "generator": {
+            "late_p99_ms": found.late_p99_ms,
+            "busy": round(found.busy, 3),
+            "was_the_limit": found.outrun,
+        },
+        "removed": outcome.removed._asdict(),
+    }
+
+
+def _quantiles(times: Histogram) -> dict[str, float | None]:
+    return {f"p{share}": times.quantile_ms(share / 100) for share in (50, 95, 99)}

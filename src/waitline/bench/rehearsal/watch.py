@@ -1,0 +1,122 @@
+"""The room while a rehearsal goes on: how long the line is, and what limits who gets in."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from waitline.bench.rehearsal.stage import Stage
+from waitline.bench.rehearsal.tally import Tally
+from waitline.errors import Unavailable
+from waitline.ids import RoomId
+from waitline.queue.model import Limits
+
+LOOK_S = 1.0
+"""Between two looks at the room: a call that costs the store microseconds."""
+
+FULL = 0.99
+"""Share of the slots that must be held for them to be what limits: a look falls between a departure
+and the admission that makes up for it."""
+
+AT_PACE = 0.8
+"""Share of the rate that must be admitted for the rate to be what limits: the smoothed figure of a
+second is not exact."""
+
+
+LINE_S = 0.25
+"""Visitors whom the rate would let in within this are no line: they have come since the admitter's
+last visit."""
+
+
+class Look(NamedTuple):
+    """The room at one moment.
+
+    Attributes:
+        at_s: Since the beginning.
+        waiting: Visitors who waited.
+        inside: Slots that were held.
+        admitted: Visitors who had been admitted.
+        done: Visitors who had gone, as they say.
+    """
+
+    at_s: float
+    waiting: int
+    inside: int
+    admitted: int
+    done: int
+
+
+class Watch:
+    """Looks at a room again and again.
+
+    Args:
+        stage: Where it is.
+        room: Its name.
+        tally: What its visitors say.
+        note: Told of each look.
+    """
+
+    def __init__(
+        self, stage: Stage, room: RoomId, tally: Tally, note: Callable[[Look], None]
+    ) -> None:
+        self._stage = stage
+        self._room = room
+        self._tally = tally
+        self._note = note
+        self.looks: list[Look] = []
+        self.silences = 0
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        while True:
+            try:
+                seen = await self._stage.survey(self._room)
+            except Unavailable:
+                self.silences += 1
+            else:
+                look = Look(
+                    loop.time() - started_s,
+                    seen.waiting,
+                    seen.admitted,
+                    seen.counters["admitted"],
+                    self._tally.done,
+                )
+                self.looks.append(look)
+                self._note(look)
+            await asyncio.sleep(LOOK_S)
+
+
+def drained_s(looks: Sequence[Look], limits: Limits) -> float | None:
+    """Return after how long there was no line any more; `None` if there was one at the end."""
+    if not looks or _line(looks[-1], limits):
+        return None
+    lines = [number for number, look in enumerate(looks) if _line(look, limits)]
+    return looks[lines[-1] + 1].at_s if lines else 0.0
+
+
+def limited(looks: Sequence[Look], limits: Limits) -> dict[str, int]:
+    """Say what kept a line standing, and in how many of the looks that found one.
+
+    Returns:
+        By slots, rate or other; other is what should not be: an admitter or a store that could not
+        keep up.
+    """
+    found = {"slots": 0, "rate": 0, "other": 0}
+    for before, look in pairwise(looks):
+        if not (_line(before, limits) and _line(look, limits)):
+            continue
+        pace = (look.admitted - before.admitted) / (look.at_s - before.at_s)
+        if look.inside >= FULL * limits.active_max:
+            found["slots"] += 1
+        elif pace >= AT_PACE * limits.admit_per_s:
+            found["rate"] += 1
+        else:
+            found["other"] += 1
+    return found
+
+
+def _line(look: Look, limits: Limits) -> bool:
+    """Say whether more wait than those who have come since the admitter was here last."""
+    return look.waiting > LINE_S * limits.admit_per_s

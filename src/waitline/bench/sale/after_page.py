@@ -1,0 +1,118 @@
+"""A sale that is over as a page: the line, who was let in, how long all waited, what was sold."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from waitline.bench import page, plots
+from waitline.bench.sale import after
+from waitline.bench.sale.after import Aftermath
+from waitline.bench.sale.words import span
+from waitline.booking.account import Account
+from waitline.queue.record import BUCKETS, bounds_ms
+
+_FEW = 40
+"""Up to so many points are marked: a curve through a few says more than it knows."""
+
+
+def report(sale: Aftermath) -> str:
+    """Return the page, complete in one file.
+
+    Raises:
+        Misconfigured: What draws is not installed.
+    """
+    at = datetime.fromtimestamp(sale.survey.at_ms / 1000, UTC)
+    drawings = [*_of_line(sale), *(_of_sale(sale.account) if sale.account else ())]
+    parts = [
+        page.heading(
+            "Waitline sale", sale.room, f"As the stores held it at {at:%Y-%m-%d %H:%M} UTC"
+        ),
+        page.verdict(after.order(sale), [], good=not sale.overtaken),
+        page.tiles(_tiles(sale)),
+    ]
+    if drawings:
+        parts.append(page.section("Over time", page.plots(drawings)))
+    tables = [page.table(("", ""), after.line(sale), caption="The line")]
+    if sale.account is not None:
+        tables.append(page.table(("", ""), after.sold(sale.account), caption="The box office"))
+    parts += [
+        page.section("In figures", page.halves(*tables)),
+        page.footer(
+            "Totals of the line are since the room was made; the course of it is that of the last "
+            "four hours in which anybody was let in, by ten seconds. Waits are from joining to "
+            "being let in, of those who left too; percentiles are right to a tenth.",
+            "What was refunded counts at the time at which it was paid.",
+        ),
+    ]
+    return page.page(f"Sale: {sale.room}", *parts)
+
+
+def _tiles(sale: Aftermath) -> Iterator[page.Tile]:
+    counters, record = sale.survey.counters, sale.record
+    entered = f"of {counters['entered']:,} who entered"
+    yield page.Tile("admitted", f"{counters['admitted']:,}", entered)
+    for share in (0.5, 0.95):
+        wait_ms = record.wait_ms(share)
+        text = "nobody" if wait_ms is None else span(wait_ms)
+        yield page.Tile(f"wait, p{share * 100:g}", text)
+    if sale.account is None:
+        yield page.Tile("no-shows", f"{counters['no_shows']:,}")
+    else:
+        totals = sale.account.totals
+        yield page.Tile("seats sold", f"{totals.sold:,}", f"of {totals.seats:,}")
+
+
+def _of_line(sale: Aftermath) -> Iterator[str]:
+    steps = sale.record.steps
+    if steps:
+        xs = [_minutes(step.at_ms, steps[0].at_ms) for step in steps]
+        x = plots.Axis("minutes after the first admission", least=0)
+        few = len(xs) <= _FEW
+        line = plots.Series("wait", xs, [step.waiting for step in steps], colour=0)
+        inside = plots.Series("inside", xs, [step.inside for step in steps], colour=2)
+        yield plots.lines([line, inside], "The line, and slots", "visitors", x=x, points=few)
+        paces = after.paces(steps)
+        xs = [_minutes(pace.at_ms, steps[0].at_ms) for pace in paces]
+        joined = plots.Series("joined", xs, [pace.joined for pace in paces], colour=7)
+        admitted = plots.Series("admitted", xs, [pace.admitted for pace in paces], colour=0)
+        yield plots.lines([joined, admitted], "Joined and admitted", "per s", x=x, points=few)
+    if sale.record.admitted:
+        yield _waits(sale)
+
+
+def _waits(sale: Aftermath) -> str:
+    """Draw which share had been admitted after which wait."""
+    record = sale.record
+    last = max(bucket for bucket in range(BUCKETS) if record.waits[bucket])
+    first = min(bucket for bucket in range(BUCKETS) if record.waits[bucket])
+    xs, ys, seen = [bounds_ms(first)[0] / 1000], [0.0], 0
+    for bucket in range(first, last + 1):
+        seen += record.waits[bucket]
+        xs.append(min(bounds_ms(bucket)[1], record.longest_ms) / 1000)
+        ys.append(seen * 100 / record.admitted)
+    series = [plots.Series("let in", xs, ys, colour=0)]
+    x, y = plots.Axis("seconds waited", least=0), plots.Axis(least=0, most=100)
+    return plots.lines(series, "Let in after at most", "% of visitors", x=x, y=y, points=True)
+
+
+def _of_sale(account: Account) -> Iterator[str]:
+    if not account.steps:
+        return
+    # Steps in which nothing happened are not told, and are nothing.
+    first, width_s = account.steps[0].at_s, account.width_s
+    told = {round((step.at_s - first) / width_s): step for step in account.steps}
+    numbers = range(max(told) + 1)
+    unit_s = 60 if len(numbers) * width_s >= 120 else 1  # noqa: PLR2004 - two minutes
+    xs = [number * width_s / unit_s for number in numbers]
+    x = plots.Axis(f"{'minutes' if unit_s > 1 else 'seconds'} after the first reservation", least=0)
+    series = []
+    for name, colour in (("reserved", 7), ("paid", 2), ("expired", 4)):
+        ys: Sequence[float] = [
+            getattr(told[number], name) / width_s if number in told else 0 for number in numbers
+        ]
+        series.append(plots.Series(name, xs, ys, colour=colour))
+    few = len(xs) <= _FEW
+    yield plots.lines(series, "At the box office", "per s", x=x, points=few)
+
+
+def _minutes(at_ms: int, first_ms: int) -> float:
+    return (at_ms - first_ms) / 60_000

@@ -1,0 +1,11 @@
+"""An index of reservations by seat."""
+
+from waitline.booking.migrations.steps import run_file
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Go one step forward."""
+    run_file("0002_reserved_seat_by_seat.sql")

@@ -1,0 +1,115 @@
+-- name: rehearsal_rooms(rooms_max)
+-- Name the rooms of rehearsals that have left something behind, or are going on.
+-- locks: nothing
+-- returns: one row per room, at most rooms_max
+SELECT DISTINCT room FROM concert
+WHERE starts_with(room, 'waitline-rehearsal-')
+ORDER BY room
+LIMIT :rooms_max;
+
+-- name: rehearsal_unsettled(room)^
+-- Count what of a rehearsal is still under way: payments, and events that were not sent.
+-- locks: nothing
+-- returns: one row
+SELECT
+    (
+        SELECT count(*) FROM payment AS p
+        JOIN reservation USING (reservation_id)
+        JOIN schedule USING (schedule_id)
+        JOIN concert AS c USING (concert_id)
+        WHERE c.room = :room AND p.state IN ('PENDING', 'REFUNDING')
+    ) AS payments,
+    (
+        SELECT count(*) FROM outbox
+        WHERE sent_at IS NULL AND NOT dead AND payload ->> 'concertId' = :room
+    ) AS events;
+
+-- name: discard_reservations(room, chunk_max)^
+-- Delete a chunk of a rehearsal's reservations, with their payments and events. Of any other room
+-- nothing is deleted.
+-- locks: reservation (by id), and what belongs to it
+-- returns: one row: how many reservations are gone
+WITH those AS MATERIALIZED (
+    SELECT r.reservation_id
+    FROM reservation AS r
+    JOIN schedule AS s USING (schedule_id)
+    JOIN concert AS c USING (concert_id)
+    WHERE c.room = :room AND starts_with(c.room, 'waitline-rehearsal-')
+    ORDER BY r.reservation_id
+    LIMIT :chunk_max
+    FOR UPDATE OF r
+),
+seats AS (
+    DELETE FROM reserved_seat AS h USING those WHERE h.reservation_id = those.reservation_id
+),
+payments AS (
+    DELETE FROM payment AS p USING those WHERE p.reservation_id = those.reservation_id
+),
+gone AS (
+    DELETE FROM reservation AS r USING those WHERE r.reservation_id = those.reservation_id
+    RETURNING r.reservation_id
+)
+SELECT count(*) AS rows FROM gone;
+
+-- name: discard_events(room, chunk_max)^
+-- Delete a chunk of a rehearsal's events, sent or not. Of any other room nothing is deleted.
+-- locks: outbox (by number)
+-- returns: one row: how many events are gone
+WITH those AS MATERIALIZED (
+    SELECT event_no FROM outbox
+    WHERE payload ->> 'concertId' = :room AND starts_with(:room, 'waitline-rehearsal-')
+    ORDER BY event_no
+    LIMIT :chunk_max
+    FOR UPDATE
+),
+gone AS (
+    DELETE FROM outbox AS o USING those WHERE o.event_no = those.event_no
+    RETURNING o.event_no
+)
+SELECT count(*) AS rows FROM gone;
+
+-- name: discard_seats(room, chunk_max)^
+-- Delete a chunk of a rehearsal's seats, once nothing holds them. Of any other room nothing is
+-- deleted.
+-- locks: seat (by id)
+-- returns: one row: how many seats are gone
+WITH those AS MATERIALIZED (
+    SELECT o.seat_id
+    FROM seat AS o
+    JOIN schedule AS s USING (schedule_id)
+    JOIN concert AS c USING (concert_id)
+    WHERE c.room = :room AND starts_with(c.room, 'waitline-rehearsal-')
+    ORDER BY o.seat_id
+    LIMIT :chunk_max
+    FOR UPDATE OF o
+),
+gone AS (
+    DELETE FROM seat AS o USING those WHERE o.seat_id = those.seat_id
+    RETURNING o.seat_id
+)
+SELECT count(*) AS rows FROM gone;
+
+-- name: discard_concert(room)^
+-- Delete a rehearsal's concert with its schedules and the counts of its visitors' seats, once seats
+-- and reservations are gone. Of any other room nothing is deleted.
+-- locks: concert, schedule, visitor_seats
+-- returns: one row: how many concerts are gone
+WITH those AS MATERIALIZED (
+    SELECT c.concert_id FROM concert AS c
+    WHERE c.room = :room AND starts_with(c.room, 'waitline-rehearsal-')
+    FOR UPDATE
+),
+performances AS MATERIALIZED (
+    SELECT s.schedule_id FROM schedule AS s JOIN those USING (concert_id)
+),
+counts AS (
+    DELETE FROM visitor_seats AS v USING performances AS p WHERE v.schedule_id = p.schedule_id
+),
+schedules AS (
+    DELETE FROM schedule AS s USING those WHERE s.concert_id = those.concert_id
+),
+gone AS (
+    DELETE FROM concert AS c USING those WHERE c.concert_id = those.concert_id
+    RETURNING c.concert_id
+)
+SELECT count(*) AS rows FROM gone;

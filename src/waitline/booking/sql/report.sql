@@ -1,0 +1,81 @@
+-- name: sale_totals(room)^
+-- Sum up the sale of a room's concerts. It reads their seats and reservations: for after a sale.
+-- locks: nothing
+-- returns: one row; first_at and last_at are null where nothing was reserved
+WITH performances AS (
+    SELECT s.schedule_id FROM schedule AS s JOIN concert AS c USING (concert_id)
+    WHERE c.room = :room
+),
+kept AS (
+    SELECT r.reservation_id, r.state, r.amount, r.created_at, r.expires_at
+    FROM reservation AS r JOIN performances USING (schedule_id)
+),
+money AS (
+    SELECT p.state, p.amount, p.created_at, p.paid_at
+    FROM payment AS p JOIN kept USING (reservation_id)
+),
+stock AS (
+    SELECT count(*) AS seats, count(*) FILTER (WHERE o.state = 'OCCUPIED') AS sold,
+        count(*) FILTER (WHERE o.state = 'RESERVED') AS held
+    FROM seat AS o JOIN performances USING (schedule_id)
+),
+holds AS (
+    SELECT count(*) AS reservations,
+        count(*) FILTER (WHERE state = 'PENDING') AS pending,
+        count(*) FILTER (WHERE state = 'CONFIRMED') AS confirmed,
+        count(*) FILTER (WHERE state = 'EXPIRED') AS expired,
+        count(*) FILTER (WHERE state = 'CANCELLED') AS cancelled,
+        min(created_at) AS first_at,
+        greatest(max(created_at), max(expires_at) FILTER (WHERE state = 'EXPIRED')) AS last_at
+    FROM kept
+),
+paid AS (
+    SELECT count(*) AS payments,
+        count(*) FILTER (WHERE state = 'FAILED') AS declined,
+        count(*) FILTER (WHERE state = 'REFUNDED') AS refunded,
+        count(*) FILTER (WHERE state = 'REFUNDING') AS refunding,
+        coalesce(sum(amount) FILTER (WHERE state = 'COMPLETED'), 0)::bigint AS taken,
+        coalesce(sum(amount) FILTER (WHERE state = 'REFUNDED'), 0)::bigint AS given_back,
+        percentile_disc(0.95) WITHIN GROUP (
+            ORDER BY extract(epoch FROM paid_at - created_at)
+        ) FILTER (WHERE paid_at IS NOT NULL)::float8 AS paying_p95_s,
+        max(paid_at) AS last_at
+    FROM money
+)
+SELECT
+    (SELECT count(*) FROM concert WHERE room = :room) AS concerts,
+    stock.seats, stock.sold, stock.held,
+    holds.reservations, holds.pending, holds.confirmed, holds.expired, holds.cancelled,
+    paid.payments, paid.declined, paid.refunded, paid.refunding, paid.taken, paid.given_back,
+    paid.paying_p95_s,
+    holds.first_at, greatest(holds.last_at, paid.last_at) AS last_at
+FROM stock, holds, paid;
+
+-- name: sale_steps(room, width_s, steps_max)
+-- Count what a room's concerts reserved, sold and lost again, by steps of time. What was refunded is
+-- not noted with a time, and counts where it was paid.
+-- locks: nothing
+-- returns: one row per step in which something happened, at most steps_max, the first first
+WITH kept AS (
+    SELECT r.reservation_id, r.state, r.created_at, r.expires_at
+    FROM reservation AS r
+    JOIN schedule AS s USING (schedule_id)
+    JOIN concert AS c USING (concert_id)
+    WHERE c.room = :room
+),
+happened AS (
+    SELECT created_at AS at, 'reserved' AS kind FROM kept
+    UNION ALL
+    SELECT expires_at, 'expired' FROM kept WHERE state = 'EXPIRED'
+    UNION ALL
+    SELECT p.paid_at, 'paid' FROM payment AS p JOIN kept USING (reservation_id)
+    WHERE p.paid_at IS NOT NULL
+)
+SELECT (floor(extract(epoch FROM at) / :width_s) * :width_s)::float8 AS at_s,
+    count(*) FILTER (WHERE kind = 'reserved') AS reserved,
+    count(*) FILTER (WHERE kind = 'paid') AS paid,
+    count(*) FILTER (WHERE kind = 'expired') AS expired
+FROM happened
+GROUP BY at_s
+ORDER BY at_s
+LIMIT :steps_max;

@@ -1,0 +1,159 @@
+"""The whole sale before the sale: go or no-go?"""
+
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from waitline import settings as chosen
+from waitline.cli import options
+
+if TYPE_CHECKING:
+    from waitline.bench.rehearsal.plan import Plan
+    from waitline.bench.rehearsal.play import Note
+    from waitline.bench.rehearsal.watch import Look
+
+STOPPED = 130
+"""Exit status of what was stopped with Ctrl-C, as shells have it."""
+
+Visitors = Annotated[int, typer.Option(help="How many come")]
+Seats = Annotated[int, typer.Option(help="How many seats are for sale")]
+Minutes = Annotated[float, typer.Option(help="For how long visitors come, half in the first tenth")]
+QueueUrl = Annotated[
+    str | None,
+    typer.Option(help="Queue service; default http://127.0.0.1:8081", show_default=False),
+]
+BookingUrl = Annotated[
+    str | None,
+    typer.Option(help="Booking service; default http://127.0.0.1:8080", show_default=False),
+]
+Clean = Annotated[
+    bool, typer.Option("--clean", help="Only take away what a killed rehearsal left behind")
+]
+
+
+def rehearse(
+    visitors: Visitors = 10_000,
+    seats: Seats = 2_000,
+    minutes: Minutes = 5.0,
+    queue_url: QueueUrl = None,
+    booking_url: BookingUrl = None,
+    clean: Clean = False,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Play the whole sale on the installation that runs: go or no-go, with reasons.
+
+    It makes a room (as new rooms are, see WAITLINE_ROOM_…) and a concert of its own, lets visitors
+    enter, wait, choose seats, and pay with play money, and takes everything away again. Ctrl-C ends
+    it as cleanly. Exit status 1 is a no-go.
+    """
+    # Nobody else's command need wait until the box office is read.
+    from waitline.bench.rehearsal import play  # noqa: PLC0415
+    from waitline.bench.rehearsal.plan import Plan  # noqa: PLC0415
+    from waitline.bench.rehearsal.stage import hall  # noqa: PLC0415
+
+    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
+    # What is asked to end ends cleanly too, as with Ctrl-C; a shell's background ignores that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda _signum, _frame: signal.raise_signal(signal.SIGINT))
+    if clean:
+        removed = play.clear(settings.store_url(), settings.database_address())
+        typer.echo(json.dumps(removed._asdict()) if as_json else _removed(removed))
+        return
+    plan = Plan(visitors, seats, minutes)
+    next(hall(seats))
+    there = play.Installation(
+        queue_url=queue_url or f"http://127.0.0.1:{settings.queue_port}",
+        booking_url=booking_url or f"http://127.0.0.1:{settings.booking_port}",
+        store_url=settings.store_url(),
+        database_url=settings.database_address(),
+        operator_key=chosen.operator_key(settings),
+        rules=settings.new_room(),
+    )
+    dice = Random()  # noqa: S311 - what visitors do
+    try:
+        with _progress(plan) as note:
+            outcome = play.play(plan, there, note, lambda mode: _audited(settings, mode), dice)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Nothing of the rehearsal is left.", err=True)
+        raise typer.Exit(STOPPED) from None
+    figures = play.figures(outcome, plan, there.rules)
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        _show(Console(highlight=False), figures, _removed(outcome.removed))
+    if outcome.reasons:
+        raise typer.Exit(1)
+
+
+def _audited(settings: chosen.Settings, mode: str) -> Sequence[str]:
+    """Audit the box office, and what the waiting room makes of those who paid."""
+    from waitline.cli import box_office  # noqa: PLC0415
+
+    _, findings = box_office.audited(settings.model_copy(update={"mode": mode}))
+    return [f"{finding.invariant}: {finding.text}" for finding in findings]
+
+
+@contextmanager
+def _progress(plan: "Plan") -> Iterator["Note"]:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    console = Console(stderr=True)
+    # Where nobody looks, a bar leaves an empty line behind.
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task("putting up the rehearsal", total=plan.visitors)
+
+        def note(look: "Look") -> None:
+            text = (
+                f"{look.waiting:,} wait, {look.inside:,} inside, "
+                f"{look.done:,} of {plan.visitors:,} through"
+            )
+            bar.update(task, description=text, completed=look.done)
+
+        yield note
+
+
+def _removed(removed: Any) -> str:  # noqa: ANN401 - of a module that is read late
+    if not removed.rooms:
+        return "There was nothing to take away."
+    return (
+        f"Taken away: {removed.rooms:,} room{'' if removed.rooms == 1 else 's'}, "
+        f"{removed.rows:,} rows of the database, {removed.entries:,} events."
+    )
+
+
+def _show(console: Console, figures: dict[str, Any], removed: str) -> None:
+    from waitline.bench.rehearsal import words  # noqa: PLC0415
+
+    console.print(words.described(figures))
+    word, colour = ("GO", "green") if figures["go"] else ("NO-GO", "red")
+    console.print(f"\n[bold {colour}]{word}[/]")
+    for reason in figures["reasons"]:
+        console.print(f"  [red]-[/] {reason}")
+    table = Table(title="\nCalls", title_justify="left", box=None)
+    table.add_column("", no_wrap=True)
+    for heading in words.CALLS[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, *cells, good in words.calls(figures):
+        row = [*map(str, cells)]
+        row[2] = row[2] if good else f"[red]{row[2]}[/]"
+        table.add_row(str(name), *row)
+    console.print(table)
+    for title, rows in words.sections(figures):
+        facts = Table(title=f"\n{title}", title_justify="left", box=None, show_header=False)
+        facts.add_column(style="cyan", no_wrap=True)
+        facts.add_column()
+        for name, text in rows:
+            facts.add_row(name, text)
+        console.print(facts)
+    console.print(f"\n{removed}")

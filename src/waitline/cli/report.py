@@ -1,0 +1,126 @@
+"""What became of a sale, once it is over."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from waitline import settings as chosen
+from waitline.cli import options
+from waitline.errors import Misconfigured
+from waitline.ids import RoomId
+from waitline.lua import Valkey
+from waitline.queue.model import RoomUnknown
+from waitline.queue.rooms import Rooms
+
+if TYPE_CHECKING:
+    from waitline.bench.sale.after import Aftermath
+    from waitline.booking.account import Account
+
+app = typer.Typer(help="Tell what became of a sale.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option(help="Folder for the page and its figures")]
+
+
+@app.callback()
+def _reports() -> None:
+    """Tell what became of a sale."""
+
+
+@app.command("sale")
+def sale(
+    room: Annotated[str, typer.Option(help="Which room")],
+    out: Out = Path("out"),
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Tell who came, how long all waited, in which order they were let in, and what was sold.
+
+    Writes sale-ROOM.html with drawings and sale-ROOM.json; with --json prints the latter alone. A
+    waiting room without a box office is told of as far as it goes. Exit status 1 if anybody was let
+    in out of order.
+    """
+    # Here, because the box office takes longer to read than most commands take in all.
+    from waitline.bench.sale import after  # noqa: PLC0415
+
+    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
+    told = asyncio.run(_gathered(settings, RoomId(room)))
+    document = after.document(told)
+    if as_json:
+        typer.echo(json.dumps(document))
+    else:
+        _show(Console(highlight=False), told)
+        out.mkdir(parents=True, exist_ok=True)
+        # A room's name may hold what a file's must not.
+        name = f"sale-{quote(room, safe='')}"
+        figures, page = out / f"{name}.json", out / f"{name}.html"
+        figures.write_text(json.dumps(document, indent=1), "utf-8")
+        page.write_text(_page(told), "utf-8")
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"All figures: {figures}\nPictures: {page}")
+    if told.overtaken:
+        raise typer.Exit(1)
+
+
+async def _gathered(settings: chosen.Settings, room: RoomId) -> "Aftermath":
+    from waitline.bench.sale.after import Aftermath  # noqa: PLC0415
+
+    store = Valkey(settings.store_url(), timeout_s=options.OPERATOR_TIMEOUT_S)
+    try:
+        rooms = Rooms(store)
+        survey, record = await rooms.survey(room), await rooms.record(room)
+    except RoomUnknown:
+        raise Misconfigured(
+            f"there is no room {room!r}; `waitline rooms list` names them"
+        ) from None
+    finally:
+        await store.close()
+    return Aftermath(room, survey, record, await _account(settings, room))
+
+
+async def _account(settings: chosen.Settings, room: RoomId) -> "Account | None":
+    from waitline.booking import account  # noqa: PLC0415
+    from waitline.database import Database  # noqa: PLC0415
+
+    try:
+        address = settings.database_address()
+    except Misconfigured:
+        return None
+    database = Database(address, "waitline.booking", connections_max=1)
+    try:
+        found = await account.account(database, room)
+    finally:
+        await database.close()
+    return found if found.totals.concerts else None
+
+
+def _page(told: "Aftermath") -> str:
+    from waitline.bench.sale import after_page  # noqa: PLC0415
+
+    return after_page.report(told)
+
+
+def _show(console: Console, told: "Aftermath") -> None:
+    from waitline.bench.sale import after  # noqa: PLC0415
+
+    colour = "red" if told.overtaken else "green"
+    console.print(f"[bold]{told.room}[/]: [{colour}]{after.order(told)}[/]")
+    sections = [("The line", after.line(told))]
+    if told.account is not None:
+        sections.append(("The box office", after.sold(told.account)))
+    for title, rows in sections:
+        table = Table(title=f"\n{title}", title_justify="left", box=None, show_header=False)
+        table.add_column(style="cyan", no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        for name, text in rows:
+            table.add_row(name, text)
+        console.print(table)
+    if told.account is None:
+        console.print("\nNo concert is sold through this room.")

@@ -1,0 +1,76 @@
+"""Takes away what rehearsals leave in the store: their rooms, and their entries of the stream.
+
+A rehearsal's room is known by its name (`waitline.ids`), and nothing else can be taken away here.
+"""
+
+from typing import Any
+
+from waitline import events
+from waitline.ids import RoomId, is_rehearsal
+from waitline.lua import Valkey
+from waitline.queue import keys
+
+ENTRIES_MAX = 1_000
+"""Entries of the stream that are looked at in one call: about 2 ms of the store."""
+
+_NOTED = (keys.AWAKE, keys.OCCUPIED, keys.ROOMS)
+
+
+class Rehearsals:
+    """Every rehearsal that is in the store.
+
+    Args:
+        store: The server that holds them.
+    """
+
+    def __init__(self, store: Valkey) -> None:
+        self._store = store
+
+    async def rooms(self) -> set[RoomId]:
+        """Return the rooms of rehearsals, of one that is going on too."""
+        names = [await self._store.command("SMEMBERS", noted) for noted in _NOTED]
+        return {RoomId(name) for some in names for name in some if is_rehearsal(RoomId(name))}
+
+    async def discard(self, room: RoomId) -> None:
+        """Take a room away with all that it holds; a repeat does nothing.
+
+        An admitter that is just looking at it may note it once more, and strikes it out again
+        within seconds; `left` tells when that is over.
+        """
+        _require(room)
+        for noted in _NOTED:
+            await self._store.command("SREM", noted, room)
+        await self._store.command("UNLINK", *keys.of(room))
+
+    async def left(self, room: RoomId) -> bool:
+        """Say whether anything is left of a room, entries of the stream apart."""
+        noted = [await self._store.command("SISMEMBER", name, room) for name in _NOTED]
+        return any(noted) or bool(await self._store.command("EXISTS", *keys.of(room)))
+
+    async def discard_entries(self, room: RoomId) -> int:
+        """Take a room's entries out of the stream of events, handled or not.
+
+        Returns:
+            How many there were.
+        """
+        _require(room)
+        found, after = 0, "-"
+        while True:
+            raw = await self._store.command(
+                "XRANGE", events.STREAM, after, "+", "COUNT", ENTRIES_MAX
+            )
+            ours = [entry_id for entry_id, words in raw if _said(words, "concertId") == room]
+            if ours:
+                found += await self._store.command("XDEL", events.STREAM, *ours)
+            if len(raw) < ENTRIES_MAX:
+                return found
+            after = f"({raw[-1][0]}"
+
+
+def _said(words: list[Any], field: str) -> str:
+    return str(dict(zip(words[::2], words[1::2], strict=True)).get(field, ""))
+
+
+def _require(room: RoomId) -> None:
+    if not is_rehearsal(room):
+        raise ValueError(f"{room!r} is no rehearsal's room")

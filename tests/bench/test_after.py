@@ -1,0 +1,128 @@
+"""A sale that is over: figures that add up, a page that needs nothing else, files by any name."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bench.test_report import FETCHED
+from tests.servers import Server
+from tests.store.room import Room
+from tests.web.stack import Done, waitline
+from waitline.bench.sale import after, after_page
+from waitline.bench.sale.after import Aftermath
+from waitline.booking.account import Account, Step, Totals
+from waitline.queue.record import Step as Total
+
+SOLD = Totals(
+    concerts=1, seats=100, sold=60, held=3, reservations=80, pending=3, confirmed=60, expired=12,
+    cancelled=5, payments=70, declined=4, refunded=2, refunding=1, taken=3_000_000,
+    given_back=100_000, paying_p95_s=1.5,
+)  # fmt: skip
+ACCOUNT = Account(SOLD, 10, [Step(1_000.0, 50, 30, 0), Step(1_040.0, 30, 33, 12)])
+
+
+@pytest.fixture
+def room(valkey: Server) -> Iterator[Room]:
+    """A room in which some have been let in, left, lapsed, and not come."""
+    room = Room(valkey, "sale/1 <b>")
+    room.open(ready_ttl_ms=10)
+    room.join(*"abcdef")
+    room.call(*"abcd")
+    room.activate("a")
+    room.leave("a", "e")
+    room.reach(room.now_ms() + 20)
+    room.sweep()
+    yield room
+    room.close()
+
+
+def told(room: Room, account: Account | None = None) -> Aftermath:
+    record = room.server.wait(room.rooms.record(room.id))
+    return Aftermath(room.id, room.survey(), record, account)
+
+
+def reported(room: Room, *words: str | Path) -> Done:
+    return waitline("report", "sale", "--room", room.id, "--valkey-url", room.server.url, *words)
+
+
+def test_the_document_says_what_became_of_everybody(room: Room) -> None:
+    document = after.document(told(room, ACCOUNT))
+    counted = {name: document[name] for name in ("entered", "admitted", "abandoned", "waiting")}
+    assert counted == {"entered": 6, "admitted": 4, "abandoned": 1, "waiting": 1}
+    assert document["left"] + document["lapsed"] == 4
+    assert document["no_shows"] == document["admitted"] - document["activated"]
+    assert sum(row["visitors"] for row in document["waits"]) == 4
+    assert document["wait_ms"]["p50"] <= document["wait_ms"]["longest"]
+    assert document["overtaken"] == 0
+    assert (document["sale"]["sold"], document["sale"]["expired"]) == (60, 12)
+    assert json.loads(json.dumps(document)) == document
+
+
+def test_the_page_needs_nothing_else_and_escapes_what_others_named(room: Room) -> None:
+    html = after_page.report(told(room, ACCOUNT))
+    assert FETCHED.search(html) is None
+    assert "<b>" not in html
+    assert "sale/1 &lt;b&gt;" in html
+    assert "were let in in the order of the line" in html
+    for text in (
+        "seats sold",
+        "no-shows",
+        "wait, p95",
+        "At the box office",
+        "Let in after at most",
+    ):
+        assert text in html
+
+
+def test_a_line_alone_is_told_of_without_a_box_office(room: Room) -> None:
+    html = after_page.report(told(room))
+    assert "seats sold" not in html
+    assert "Let in after at most" in html
+
+
+def test_a_room_in_which_nothing_happened_has_a_page_too(valkey: Server) -> None:
+    empty = Room(valkey, "empty")
+    empty.open()
+    html = after_page.report(told(empty))
+    assert "nobody" in html
+    assert "<svg" not in html
+    empty.close()
+
+
+def test_whoever_was_overtaken_is_the_first_thing_said(room: Room) -> None:
+    room.raw("HINCRBY", room.keys.room, "overtaken", 2)
+    html = after_page.report(told(room))
+    assert 'class="verdict bad"' in html
+    assert "2 visitors were let in after somebody who had joined behind them" in html
+    done = reported(room, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["overtaken"] == 2
+
+
+def test_paces_are_differences_of_totals() -> None:
+    steps = [
+        Total(0, 100, 50, 50, 5),
+        Total(10_000, 300, 150, 150, 5),
+        Total(30_000, 300, 200, 100, 5),
+    ]
+    assert after.paces(steps) == [(10_000, 20.0, 10.0), (30_000, 0.0, 2.5)]
+
+
+def test_the_command_writes_a_page_and_its_figures(room: Room, tmp_path: Path) -> None:
+    done = reported(room, "--out", tmp_path, "--data-dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "were let in in the order of the line" in done.stdout
+    assert "No concert is sold through this room." in done.stdout
+    (figures, page) = sorted(path.name for path in tmp_path.iterdir())[::-1]
+    assert (figures, page) == ("sale-sale%2F1%20%3Cb%3E.json", "sale-sale%2F1%20%3Cb%3E.html")
+    assert json.loads((tmp_path / figures).read_text("utf-8"))["entered"] == 6
+    assert re.search(r"<title>Sale: sale/1 &lt;b&gt;</title>", (tmp_path / page).read_text("utf-8"))
+
+
+def test_an_unknown_room_is_one_line(valkey: Server) -> None:
+    done = waitline("report", "sale", "--room", "nobody's", "--valkey-url", valkey.url)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "there is no room" in done.stderr

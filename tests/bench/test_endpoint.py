@@ -1,0 +1,163 @@
+"""A generator's connections: bounded, used again, given up where an answer cannot be trusted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from waitline.bench.rehearsal import endpoint
+from waitline.bench.rehearsal.endpoint import Answer, Endpoint
+from waitline.errors import Misconfigured, Unavailable
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def played(serve: Serve, play: Callable[[Endpoint], Awaitable[None]]) -> int:
+    """Run a server of these answers and a client of it; return how many connections came."""
+    came = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        came += 1
+        try:
+            await serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            pass
+        finally:
+            writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()[:2]
+        client = Endpoint(f"http://{host}:{port}")
+        async with server, asyncio.timeout(30):
+            try:
+                await play(client)
+            finally:
+                client.close()
+
+    asyncio.run(run())
+    return came
+
+
+async def heads(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readuntil(b"\r\n\r\n")
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        await heads(reader)
+        writer.write(OK)
+
+
+def test_connections_are_used_again() -> None:
+    async def play(client: Endpoint) -> None:
+        for _ in range(5):
+            assert await client.ask("GET", "/") == Answer(200, b"ok", gzipped=False)
+
+    assert played(echo, play) == 1
+
+
+def test_connections_are_bounded_and_everybody_has_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "CONNECTIONS_MAX", 3)
+
+    async def play(client: Endpoint) -> None:
+        answers = await asyncio.gather(*(client.ask("GET", "/") for _ in range(50)))
+        assert [answer.status for answer in answers] == [200] * 50
+
+    assert played(echo, play) <= 3
+
+
+def test_an_answer_may_come_in_pieces() -> None:
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await heads(reader)
+        for start in range(0, len(OK), 7):
+            writer.write(OK[start : start + 7])
+            await writer.drain()
+
+    async def play(client: Endpoint) -> None:
+        assert (await client.ask("GET", "/")).body == b"ok"
+
+    played(slowly, play)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"", id="closed"),
+        pytest.param(OK[:-1], id="cut short"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\nok", id="without a length"),
+    ],
+)
+def test_a_broken_answer_is_none_and_the_next_is_asked_for_elsewhere(answer: bytes) -> None:
+    broken = [answer]
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not broken:
+            await echo(reader, writer)
+        await heads(reader)
+        writer.write(broken.pop())
+
+    async def play(client: Endpoint) -> None:
+        with pytest.raises(Unavailable):
+            await client.ask("GET", "/")
+        assert (await client.ask("GET", "/")).body == b"ok"
+
+    assert played(once, play) == 2
+
+
+def test_a_silent_service_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "ANSWER_S", 0.05)
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        while True:
+            await heads(reader)
+
+    async def play(client: Endpoint) -> None:
+        with pytest.raises(Unavailable, match="in time"):
+            await client.ask("GET", "/")
+
+    played(silent, play)
+
+
+def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(endpoint, "CONNECTIONS_MAX", 1)
+    go_on = asyncio.Event()
+
+    async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await heads(reader)
+            await go_on.wait()
+            writer.write(OK)
+
+    async def play(client: Endpoint) -> None:
+        first, second, third = (asyncio.create_task(client.ask("GET", "/")) for _ in range(3))
+        await asyncio.wait([second], timeout=0.05)
+        second.cancel()
+        go_on.set()
+        assert (await first).body == (await third).body == b"ok"
+        with pytest.raises(asyncio.CancelledError):
+            await second
+
+    assert played(held, play) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "queue", "ftp://queue", "http://", "http://queue:no", "http://queue/path", "http://u:p@q"],
+)
+def test_what_is_no_url_is_said_so(url: str) -> None:
+    with pytest.raises(Misconfigured, match="no URL"):
+        Endpoint(url)
+
+
+def test_nobody_listens() -> None:
+    async def play() -> None:
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await Endpoint("http://127.0.0.1:9").ask("GET", "/")
+
+    asyncio.run(play())

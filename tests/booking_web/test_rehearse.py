@@ -1,0 +1,186 @@
+"""`waitline rehearse` on a running installation: a verdict, and nothing left behind."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.booking_web.office import Office, running
+from tests.processes import Program, started, until
+from waitline.ids import REHEARSALS
+
+# Seconds that a small rehearsal may take on a machine that runs other tests as well.
+PLAYED_S = 150.0
+
+TABLES = (
+    "concert", "schedule", "seat", "reservation", "reserved_seat", "visitor_seats", "payment",
+    "outbox", "idempotency",
+)  # fmt: skip
+
+
+def words(office: Office, *more: object) -> list[str]:
+    told = ["rehearse", *map(str, more), "--data-dir", str(office.queue.data_dir)]
+    urls = ["--queue-url", office.queue.url, "--booking-url", office.url]
+    return [sys.executable, "-m", "waitline", *told, *urls]
+
+
+def rehearse(office: Office, *more: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own command
+        words(office, *more), capture_output=True, text=True, timeout=PLAYED_S, check=False
+    )
+
+
+@contextmanager
+def store(office: Office) -> Iterator[Any]:
+    url = (office.queue.data_dir / "valkey.url").read_text("utf-8").strip()
+    client = Redis.from_url(url, decode_responses=True)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def contents(office: Office) -> dict[str, Any]:
+    """How many rows each table has, every key of the store, and who is on its lists."""
+    counts = {
+        table: office.sql(f"SELECT count(*) AS rows FROM {table}")[0]["rows"]  # noqa: S608
+        for table in TABLES
+    }
+    with store(office) as client:
+        keys = {key for key in client.keys("*") if key not in {"wl:awake", "wl:occupied"}}
+        rooms = client.smembers("wl:rooms")
+        ours = [
+            entry
+            for entry, said in client.xrange("wl:{events}:booking")
+            if said.get("concertId", "").startswith(REHEARSALS)
+        ]
+        lists = client.smembers("wl:awake") | client.smembers("wl:occupied")
+    ours += [name for name in lists if name.startswith(REHEARSALS)]
+    return {**counts, "keys": keys, "rooms": rooms, "ours": ours}
+
+
+def on_stage(office: Office) -> bool:
+    """Whether somebody has reserved at a rehearsal."""
+    rows = office.sql(
+        "SELECT count(*) AS rows FROM reservation JOIN schedule USING (schedule_id) "
+        "JOIN concert USING (concert_id) WHERE starts_with(room, $1)",
+        REHEARSALS,
+    )
+    return bool(rows[0]["rows"])
+
+
+@contextmanager
+def long_rehearsal(office: Office) -> Iterator[Program]:
+    """A rehearsal in the middle of which something happens."""
+    argv = words(office, "--visitors", 60, "--seats", 30, "--minutes", 10)
+    with started(argv, {}, lambda: on_stage(office), PLAYED_S) as program:
+        yield program
+
+
+@pytest.fixture(params=["trial", "production"])
+def office(request: pytest.FixtureRequest) -> Office:
+    found: Office = request.getfixturevalue(request.param)
+    return found
+
+
+def test_a_small_sale_is_played_judged_and_taken_away(office: Office) -> None:
+    # Somebody else's sale, which nothing may happen to.
+    buyer = office.show().buyer()
+    reservation = buyer.reserved(buyer.show.seats[0])
+    assert buyer.pay(reservation).status_code == 201
+    before = contents(office)
+    done = rehearse(office, "--visitors", 40, "--seats", 16, "--minutes", 0.05, "--json")
+    assert done.returncode in {0, 1}, done.stderr
+    told = json.loads(done.stdout)
+    assert told["go"] is (done.returncode == 0) is (not told["reasons"])
+    # A busy machine may make it slow, and that alone.
+    assert all("p95 " in why or "this machine" in why or "(p95)" in why for why in told["reasons"])
+    assert (told["entered"], told["admitted"], told["overtaken"]) == (40, 40, 0)
+    assert sum(told["ends"].values()) == 40
+    assert set(told["ends"]) <= {"bought", "no-show", "abandoned", "found nothing"}
+    assert told["sold"]["sold"] == told["ends"]["bought"] > 0
+    assert (told["sold_twice"], told["findings"]) == (0, [])
+    assert {call["call"] for call in told["calls"]} >= {
+        "enter",
+        "status",
+        "seats",
+        "reserve",
+        "pay",
+    }
+    assert told["removed"]["rooms"] == 1
+    assert contents(office) == before
+    assert before["ours"] == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_one_that_is_stopped_leaves_nothing_either(trial: Office, signum: signal.Signals) -> None:
+    before = contents(trial)
+    with long_rehearsal(trial) as program:
+        assert contents(trial) != before
+        program.process.send_signal(signum)
+        assert program.process.wait(PLAYED_S) == 130
+        assert "Nothing of the rehearsal is left" in program.output
+    assert contents(trial) == before
+
+
+def test_what_a_killed_one_leaves_is_found_and_taken_away(trial: Office) -> None:
+    before = contents(trial)
+    with long_rehearsal(trial) as program:
+        refused = rehearse(trial)
+        assert refused.returncode == 2
+        assert "another rehearsal is going on" in refused.stderr
+        program.process.kill()
+        program.process.wait()
+    assert contents(trial) != before
+    cleaned = rehearse(trial, "--clean")
+    assert cleaned.returncode == 0
+    assert "Taken away: 1 room" in cleaned.stdout
+    # What its visitors had asked for last may have been answered after that.
+    until(
+        lambda: (
+            rehearse(trial, "--clean").stdout.startswith("There was nothing")
+            and contents(trial) == before
+        ),
+        PLAYED_S,
+        "all of it is gone",
+    )
+
+
+def test_where_real_money_is_taken_nothing_is_rehearsed() -> None:
+    live = {
+        "WAITLINE_PAYMENT_PROVIDER": "stripe",
+        "WAITLINE_PAYMENT_KEY": "sk_live_0123456789abcdef",
+    }
+    with running("production", **live) as office:
+        before = contents(office)
+        refused = rehearse(office, "--visitors", 10, "--seats", 10, "--minutes", 0.1)
+        assert refused.returncode == 2
+        assert "takes real money (stripe)" in refused.stderr
+        assert contents(office) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--visitors", 0), "--visitors: from 1"),
+        (("--seats", 100_001), "--seats: from 1"),
+        (("--minutes", 0), "--minutes: more than 0"),
+        (("--queue-url", "nowhere"), "no URL of a service"),
+    ],
+)
+def test_what_cannot_be_rehearsed_is_one_line(
+    trial: Office, more: tuple[object, ...], said: str
+) -> None:
+    argv = [*words(trial), *map(str, more)]
+    done = subprocess.run(  # noqa: S603 - our own command
+        argv, capture_output=True, text=True, timeout=PLAYED_S, check=False
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,92 @@
+"""A rehearsal's room is taken away with all that it holds, and no other room ever is."""
+
+import pytest
+
+from tests.servers import Server
+from tests.store.room import Room
+from waitline import events
+from waitline.ids import REHEARSALS, RoomId, VisitorId
+from waitline.queue import rehearsals
+from waitline.queue.departures import Departures
+from waitline.queue.rehearsals import Rehearsals
+
+NAME = f"{REHEARSALS}1"
+
+
+READ = {
+    "hash": ("HGETALL",),
+    "zset": ("ZRANGE", 0, -1, "WITHSCORES"),
+    "set": ("SMEMBERS",),
+}
+
+
+def everything(room: Room) -> dict[str, object]:
+    """Every key of the server, with what it holds."""
+    found = {}
+    for key in room.raw("KEYS", "*"):
+        command, *words = READ[room.raw("TYPE", key)]
+        found[key] = room.raw(command, key, *words)
+    return found
+
+
+def used(room: Room) -> None:
+    """Let a room have something in each of its keys, and be on each list."""
+    room.open(ready_ttl_ms=10, idle_ms=60_000)
+    room.let_in("a")
+    room.reach(room.now_ms() + 20)
+    room.sweep()
+    room.let_in("b")
+    room.join("c")
+    room.server.wait(room.line.subscribe(room.id, VisitorId("c")))
+    room.server.wait(room.rooms.wake([room.id]))
+
+
+def test_nothing_of_a_rehearsal_is_left(server: Server) -> None:
+    other, ours = Room(server, "other"), Room(server, NAME)
+    used(other)
+    before = everything(other)
+    used(ours)
+    stage = Rehearsals(ours.store)
+    assert server.wait(stage.rooms()) == {ours.id}
+    assert set(ours.stored()) == set(ours.keys)
+    assert server.wait(stage.left(ours.id))
+    server.wait(stage.discard(ours.id))
+    assert not server.wait(stage.left(ours.id))
+    assert server.wait(stage.rooms()) == set()
+    assert everything(other) == before
+    server.wait(stage.discard(ours.id))
+    assert everything(other) == before
+    other.close()
+    ours.close()
+
+
+def test_a_rehearsal_that_is_only_noted_is_found(room: Room) -> None:
+    stage = Rehearsals(room.store)
+    room.raw("SADD", "wl:occupied", NAME)
+    assert room.server.wait(stage.rooms()) == {NAME}
+    assert room.server.wait(stage.left(RoomId(NAME)))
+
+
+@pytest.mark.parametrize("name", ["r", "", f"my-{REHEARSALS}1", REHEARSALS[:-1]])
+def test_no_other_room_can_be_discarded(room: Room, name: str) -> None:
+    stage = Rehearsals(room.store)
+    with pytest.raises(ValueError, match="no rehearsal"):
+        room.server.wait(stage.discard(RoomId(name)))
+    with pytest.raises(ValueError, match="no rehearsal"):
+        room.server.wait(stage.discard_entries(RoomId(name)))
+
+
+def test_entries_of_a_rehearsal_leave_the_stream(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsals, "ENTRIES_MAX", 2)
+    reader = Departures(room.store, room.line, name="reader")
+    room.server.wait(reader.prepare())
+    for number in range(7):
+        name = NAME if number % 3 == 0 else "other"
+        room.raw("XADD", events.STREAM, "*", "concertId", name, "userId", number)
+    stage = Rehearsals(room.store)
+    assert room.server.wait(stage.discard_entries(RoomId(NAME))) == 3
+    left = room.raw("XRANGE", events.STREAM, "-", "+")
+    assert [fields["userId"] for _, fields in left] == ["1", "2", "4", "5"]
+    assert room.server.wait(stage.discard_entries(RoomId(NAME))) == 0
