@@ -2,7 +2,7 @@
 sweep.lua: collect the slots whose time ran out, and forget those who lapsed long ago.
 
 The visitor moves from the admitted to the lapsed in one step, so that it can be told that its
-time ran out, and its slot is free for the next.
+time ran out, and its slot is free for the next. Those who never began are counted besides.
 
 KEYS
   1 room         hash   counters
@@ -28,16 +28,19 @@ local over = redis.call('ZRANGE', admitted, '-inf', now_text, 'BYSCORE', 'LIMIT'
 if #over > 0 then
   local held = redis.call('HMGET', slots, unpack(over))
   local lapses, ended = {}, {}
+  local missed = 0
   for i, visitor in ipairs(over) do
     local n = #lapses
     lapses[n + 1], lapses[n + 2] = now_text, visitor
     -- Written down: a clock that is set back must not make the slot good again.
     ended[n + 1], ended[n + 2] = visitor, 'L' .. string.sub(held[i], 2)
+    if string.sub(held[i], 1, 1) == 'R' then missed = missed + 1 end
   end
   redis.call('ZREM', admitted, unpack(over))
   redis.call('ZADD', lapsed, unpack(lapses))
   redis.call('HSET', slots, unpack(ended))
   redis.call('HINCRBY', room, 'lapsed', #over)
+  if missed > 0 then redis.call('HINCRBY', room, 'missed', missed) end
 end
 
 local too_many = math.min(redis.call('ZCARD', lapsed) - lapsed_max, chunk_max)
