@@ -93,10 +93,17 @@ def planted(script: lua.Script, right: str, wrong: str) -> lua.Script:
         ),
         pytest.param(
             "ADMIT",
-            "math.min(chunk_max, free, math.floor(tokens))",
-            "math.min(chunk_max, free)",
+            "math.min(chunk_max, free, math.floor(tokens), left)",
+            "math.min(chunk_max, free, left)",
             "q5_admissions_never_exceed_rate_and_burst",
             id="q5 no rate",
+        ),
+        pytest.param(
+            "ADMIT",
+            "math.min(tonumber(per_s), tonumber(now_per_s) or math.huge)",
+            "tonumber(now_per_s) or tonumber(per_s)",
+            "q5_admissions_never_exceed_rate_and_burst",
+            id="q5 the shop's rate above the room's own",
         ),
         pytest.param(
             "ADMIT",

@@ -15,7 +15,7 @@ import structlog
 from waitline.admission.policy import LOAD_MOST, SILENT_MS
 from waitline.events import REPORTED_MAX, REPORTS, REPORTS_KEPT, InStock, Report
 from waitline.ids import RoomId
-from waitline.lua import CALL_TIMEOUT_S, Valkey
+from waitline.lua import Valkey
 from waitline.queue.decision import Told
 from waitline.queue.model import ROOMS_MAX
 
@@ -59,9 +59,9 @@ class Reports:
             if self._last_id
             else ("XREVRANGE", REPORTS, "+", "-", "COUNT", REPORTS_KEPT)
         )
-        (seconds, micros), entries = await self._store.transaction(
-            [("TIME",), words], CALL_TIMEOUT_S
-        )
+        # Not in one step, which a full store refuses.
+        seconds, micros = await self._store.command("TIME")
+        entries = await self._store.command(*words)
         self._now_ms = int(seconds) * 1000 + int(micros) // 1000
         for entry_id, fields in entries if self._last_id else reversed(entries):
             self._last_id = entry_id
