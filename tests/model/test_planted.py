@@ -100,13 +100,6 @@ def planted(script: lua.Script, right: str, wrong: str) -> lua.Script:
         ),
         pytest.param(
             "ADMIT",
-            "math.min(tonumber(per_s), tonumber(now_per_s) or math.huge)",
-            "tonumber(now_per_s) or tonumber(per_s)",
-            "q5_admissions_never_exceed_rate_and_burst",
-            id="q5 the shop's rate above the room's own",
-        ),
-        pytest.param(
-            "ADMIT",
             "redis.call('HDEL', heard, unpack(visitors))",
             "",
             "q6_a_visitor_is_in_exactly_one_state",

@@ -34,7 +34,7 @@ class Shop:
     def says(
         self, free: int, live: int = 0, load: float = 0.1, worker: str = "a", ago_ms: int = 0
     ) -> None:
-        stock = {self.room.id: InStock(free, live)}
+        stock = {str(self.room.id): InStock(free, live)}
         self.writes(msgspec.json.encode(Report(worker, load, stock)).decode(), ago_ms)
 
     def writes(self, text: str, ago_ms: int = 0, field: str = "report") -> None:
@@ -314,7 +314,8 @@ def test_of_two_who_decide_one_does(shop: Shop, room: Room) -> None:
     assert not room.server.wait(rooms.decide(room.id, first, first._replace(per_s=4.0)))
     assert room.stored() == before
     assert room.survey().decision == first._replace(
-        per_s=5.0, at_ms=room.survey().decision.at_ms  # type: ignore[union-attr]
+        per_s=5.0,
+        at_ms=room.survey().decision.at_ms,  # type: ignore[union-attr]
     )
     room.server.wait(other.store.close())
 
@@ -349,6 +350,8 @@ def test_a_room_that_is_gone_stops_nobody(shop: Shop, room: Room) -> None:
     shop.says(5)
     room.server.wait(shop.steering.look())
     room.server.wait(shop.steering.decide(room.id))
-    rows = room.server.wait(room.store.run(keeping.DECIDE, (room.keys.room,), (0, "full", 1, 1, "")))
+    rows = room.server.wait(
+        room.store.run(keeping.DECIDE, (room.keys.room,), (0, "full", 1, 1, ""))
+    )
     assert rows == [["no_room"]]
     assert room.stored() == {}

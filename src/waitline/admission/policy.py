@@ -166,12 +166,13 @@ def _past(survey: Survey) -> Memory:
 
 
 def _share(survey: Survey, load: float, past: Memory) -> float:
-    """Return the share of the room's own rate that its shop is found to take, above 0, at most 1."""
+    """Return the share of the room's own rate that its shop can take, above 0, at most 1."""
     own, before = survey.rules.limits.admit_per_s, survey.decision
     least = max(FLOOR_SHARE, min(1.0, FLOOR_PER_S / own))
     gone_s = 1.0 if before is None else max(survey.at_ms - before.at_ms, 0) / 1000
     step_s = min(gone_s, STEP_S_MAX)
-    factor = max(FALL_MOST, min(RISE_MOST, load**-GAIN if load > 0 else inf)) ** step_s
+    wanted: float = load**-GAIN if load > 0 else inf
+    factor: float = max(FALL_MOST, min(RISE_MOST, wanted)) ** step_s
     share = past.share
     if load > 1:
         came = past.admitted_total - before.memory.admitted_total if before is not None else 0

@@ -1,8 +1,8 @@
 """What the box office reports, as read from its stream: its load, and the stock by room.
 
 Times are the store's own: an entry's id says when it was written. A report that cannot be read is
-passed over, so nothing that is written there can stop admission; what it says is bounded where it is
-used (`policy.py`).
+passed over, so nothing that is written there can stop admission; what it says is bounded where it
+is used (`policy.py`).
 """
 
 from collections import OrderedDict

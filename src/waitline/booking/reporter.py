@@ -1,13 +1,14 @@
 """Tells the waiting rooms how the box office is: how busy each worker, and what is left to sell.
 
-Every worker reports once a second how much it has to do; one of them, by a lease in the store, counts
-the stock for all. A worker that cannot read the database says nothing, and nothing is said of the
-stock then: silence has a meaning of its own (decision 0013).
+Every worker reports once a second how much it has to do; one of them, by a lease in the store,
+counts the stock for all. A worker that cannot read the database says nothing, and nothing is said
+of the stock then: silence has a meaning of its own (decision 0013).
 """
 
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Never
 
@@ -23,8 +24,8 @@ EVERY_S = 1.0
 """Between two reports: how late a waiting room may hear of a change."""
 
 STATEMENT_S = 0.1
-"""What 19 of 20 statements should take at most. They take milliseconds; with this much, each step of
-a visitor, of one to three statements, stays below the half second that feels like a pause."""
+"""What 19 of 20 statements should take at most. They take milliseconds; with this much, each step
+of a visitor, of one to three statements, stays below the half second that feels like a pause."""
 
 WINDOW_S = 5.0
 """What a worker's load is measured over: short enough to notice trouble, and long enough that one
@@ -40,9 +41,14 @@ log = structlog.get_logger()
 
 
 class Load:
-    """How busy a worker is: how long its statements take, and how many are under way."""
+    """How busy a worker is: how long its statements take, and how many are under way.
 
-    def __init__(self) -> None:
+    Args:
+        now_s: A clock that does not go back.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
         self._measured: deque[tuple[float, float, float]] = deque(maxlen=MEASURED_MAX)
 
     def note(self, seconds: float, demand: float) -> None:
@@ -52,11 +58,11 @@ class Load:
             seconds: How long it took.
             demand: What was under way then, as `Database.demand`.
         """
-        self._measured.append((time.monotonic(), seconds, demand))
+        self._measured.append((self._now_s(), seconds, demand))
 
     def share(self) -> float:
         """Return what the worker has to do as a share of what it should: 1.0 is just right."""
-        while self._measured and self._measured[0][0] < time.monotonic() - WINDOW_S:
+        while self._measured and self._measured[0][0] < self._now_s() - WINDOW_S:
             self._measured.popleft()
         if not self._measured:
             return 0.0

@@ -6,6 +6,7 @@ the less it matters how many: a large hall is counted again after a while.
 """
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from waitline.database import Database
@@ -41,10 +42,12 @@ class Stock:
 
     Args:
         database: Holds the seats.
+        now_s: A clock that does not go back.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, now_s: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._now_s = now_s
         self._counted: dict[int, _Counted] = {}
         self._complete = False
 
@@ -57,7 +60,7 @@ class Stock:
         Raises:
             Unavailable: The database does not answer.
         """
-        now_s = time.monotonic()
+        now_s = self._now_s()
         rows = await self._database.many(
             "changed_stock",
             within_s=COUNT_S,

@@ -1,7 +1,7 @@
-"""What was decided for a room for now, from what its shop reports: how fast, how many more, and why.
+"""What was decided for a room for now, from what its shop reports: how fast, how many more, why.
 
-Admission decides (`admission/policy.py`), the room keeps it, `lua/admit.lua` holds to it within the
-room's own limits, and everybody who looks at the room is told. Pure.
+Admission decides (`admission/policy.py`), the room keeps it, `lua/admit.lua` holds to it within
+the room's own limits, and everybody who looks at the room is told. Pure.
 """
 
 from enum import StrEnum
@@ -116,8 +116,6 @@ def read(reason: str, per_s: str, until: str, basis: str, at_ms: str) -> Decisio
         until=int(until) if until else None,
         no_show_share=float(words[0]),
         told=Told(int(free), int(live), float(load), int(told_ms)),
-        memory=Memory(
-            float(share), float(recent), float(ended), float(missed), *map(int, totals)
-        ),
+        memory=Memory(float(share), float(recent), float(ended), float(missed), *map(int, totals)),
         at_ms=int(at_ms),
     )

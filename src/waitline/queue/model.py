@@ -48,7 +48,7 @@ ADMITTING = frozenset((Mode.OPEN, Mode.DRAINING))
 """Modes in which those who wait are admitted."""
 
 SOLD_OUT = "sold-out"
-"""What those who wait are told for a mode while the shop has nothing to sell. No operator sets it."""
+"""What those who wait are told for a mode while the shop has nothing to sell; nobody sets it."""
 
 
 class State(StrEnum):
