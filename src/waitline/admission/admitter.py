@@ -153,7 +153,11 @@ class Admitter:
         awake = await self._rooms.awake() | self._unnoted
         looked_after = awake | self._occupied
         self._visits = {room: self._visits.get(room) or _Visits() for room in looked_after}
-        await self._each(self._steering.due(awake, looking=looking), self._steering.decide)
+        due = self._steering.due(awake, looking=looking)
+        if due and not looking:
+            # They woke: what was reported a moment ago counts before the first is let in.
+            await self._steering.look()
+        await self._each(due, self._steering.decide)
         await self._each(
             self._due(awake, now_s), lambda room: self._visit(room, awake=room in awake)
         )
