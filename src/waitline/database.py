@@ -136,6 +136,11 @@ class Database:
         size = self._pool.get_size()
         return size, size - self._pool.get_idle_size()
 
+    @property
+    def demand(self) -> float:
+        """Statements that run or wait, as a share of the connections that there may be."""
+        return (self.connections[1] + self.waiting) / self._connections_max
+
     async def one(
         self, statement: str, *, within_s: float = CALL_TIMEOUT_S, **values: object
     ) -> Row | None:

@@ -115,11 +115,29 @@ ROOM_GAUGES = {
 }
 """Read from the store when asked; label concert_id."""
 
+DECISION_GAUGES = {
+    "queue_admission_limit_per_second": "Admissions per second that are allowed for now",
+    "queue_admission_allowance": "Visitors that may be admitted still, by the shop's free seats",
+    "queue_no_show_share": "Share of the admitted who are expected never to come, 0 to 1",
+    "queue_shop_free_seats": "Seats that the shop has free, by its last report",
+    "queue_shop_live_reservations": "Unpaid reservations of the shop, by its last report",
+    "queue_shop_load": "What the shop has to do as a share of what it should: 1 is just right",
+    "queue_shop_report_age_seconds": "Time since the shop reported last",
+}
+"""Of rooms whose shop reports; read from the store when asked; label concert_id."""
+
+DECISION_REASON = (
+    "queue_admission_reason",
+    "Why a room admits as it does: 1 for the reason that holds, 0 for the others",
+)
+"""As above; labels concert_id and reason."""
+
 ROOM_COUNTERS = {
     "queue_entry_count": "Visitors who took a place",
     "queue_exit_count": "Visitors who are gone, by reason",
     "scheduler_move_users": "Visitors admitted",
     "scheduler_cleanup_removed": "Slots collected after their time ran out",
+    "queue_no_show_count": "Visitors who were admitted and never began",
     "scheduler_lock_acquire_failures": "Admission calls while another admitter had the lease",
 }
 """Read from the store when asked; label concert_id, and reason or scheduler_type."""

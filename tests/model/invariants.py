@@ -6,7 +6,7 @@ from waitline.queue.model import Limits
 
 REFUSED = {
     *("full", "closed", "expired", "spent", "queued", "unknown", "stranger", "absent"),
-    *("held", "leased", "no_room"),
+    *("held", "leased", "late", "no_room"),
 }
 
 CLAIMING = {"activate", "extend", "leave"}

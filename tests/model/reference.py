@@ -87,6 +87,7 @@ class Reference:
     counters: Counter[str] = field(default_factory=Counter)
     holder: str = ""
     lease_until_ms: int = 0
+    decided: tuple[float, int] | None = None
 
     def contents(self) -> Contents:
         stays = self.stays.items()
@@ -209,26 +210,33 @@ class Reference:
     def admit(self, now_ms: int, holder: str, lease_ms: int, chunk_max: int) -> list[Row]:
         if self.mode not in (Mode.OPEN, Mode.DRAINING):
             return [("held",)]
-        limits, line = self.limits, self.line()
+        limits, line, decided = self.limits, self.line(), self.decided
+        pace = min(limits.admit_per_s, decided[0]) if decided else limits.admit_per_s
+        if pace <= 0:
+            return [("held",)]
+        burst: float = limits.admit_burst
+        if pace < limits.admit_per_s:
+            burst = max(1, burst * pace / limits.admit_per_s)
+        left = max(0, decided[1] - self.counters["admitted"]) if decided else 10**9
         inside = sum(stay.admitted for stay in self.stays.values())
         free = max(0, limits.active_max - inside)
         gone_ms = max(0, now_ms - self.bucket_at_ms)
-        tokens = min(limits.admit_burst, self.tokens + gone_ms * limits.admit_per_s / 1000)
+        tokens = min(burst, self.tokens + gone_ms * pace / 1000)
         if not line:
-            return [("moved", 0, 0, 0, free, floor(tokens))]
+            return [("moved", 0, 0, 0, free, floor(min(tokens, left)))]
         remaining_ms = self.lease_until_ms - now_ms
         if holder and holder != self.holder and 0 < remaining_ms <= lease_ms:
             self.counters["lease_refused"] += 1
             return [("leased", remaining_ms)]
-        due = line[: min(chunk_max, free, floor(tokens))]
+        due = line[: min(chunk_max, free, floor(tokens), left)]
         moved = sum(self._call(visitor, now_ms) for visitor in due)
         passed = len(due) - moved
         if holder and (holder != self.holder or self.lease_until_ms - now_ms < lease_ms / 2):
             self.holder, self.lease_until_ms = holder, now_ms + lease_ms
         if moved or now_ms < self.bucket_at_ms:
             self.tokens, self.bucket_at_ms = tokens - moved, now_ms
-        left = len(line) - len(due)
-        return [("moved", moved, passed, left, free - moved, floor(tokens - moved))]
+        more = floor(min(tokens, left) - moved)
+        return [("moved", moved, passed, len(line) - len(due), free - moved, more)]
 
     def sweep(self, now_ms: int, chunk_max: int, kept_ms: int, lapsed_max: int) -> list[Row]:
         over = sorted(

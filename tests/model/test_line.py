@@ -75,6 +75,8 @@ class LineMachine(RuleBasedStateMachine):
 
     server: ClassVar[Server]
     store: ClassVar[lua.Valkey]
+    reference: Reference
+    decided_ms: int
 
     @initialize(limits=LIMITS, crowd=VISITORS, stage=st.sampled_from(STAGES))
     def begin(self, limits: Limits, crowd: list[VisitorId], stage: str) -> None:
@@ -171,6 +173,20 @@ class LineMachine(RuleBasedStateMachine):
             self._change(words, limits=replace(self.reference.limits, **changes))
             self.history.changed(self.reference.limits, self.witness.last.from_ms)
 
+    @rule(per_s=st.sampled_from([1000.0, 5000.0, 100.0, 0.5, 0.0]), more=st.integers(-1, 4))
+    def decide(self, per_s: float, more: int) -> None:
+        """Let admission follow a shop, whose reports may say anything."""
+        until = self.reference.counters["admitted"] + more
+        words = (self.decided_ms, "full", repr(per_s), str(until), "")
+        self._run(rooms.DECIDE, (keys.of(ROOM).room,), words)
+        ((word, at_ms),) = self.witness.last.rows
+        assert word == "decided"
+        self.decided_ms = int(at_ms)
+        self.reference = replace(self.reference, decided=(per_s, until))
+        self._remember(self.witness.last)
+        if self.witness.last.contents != self.reference.contents():
+            self._differ(self.witness.last.rows, self.reference)
+
     @rule(sure=st.integers(0, 7))
     def reset(self, sure: int) -> None:
         # Seldom, or nothing would ever last.
@@ -228,6 +244,7 @@ class LineMachine(RuleBasedStateMachine):
         opened_ms = seen.contents.bucket[1]
         assert seen.from_ms <= opened_ms <= seen.to_ms
         self.reference = Reference(limits, Mode.OPEN, opened_ms)
+        self.decided_ms = 0
         assert seen.contents == self.reference.contents()
         self.history = History(limits, seen.contents, opened_ms)
 

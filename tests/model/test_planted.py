@@ -93,8 +93,8 @@ def planted(script: lua.Script, right: str, wrong: str) -> lua.Script:
         ),
         pytest.param(
             "ADMIT",
-            "math.min(chunk_max, free, math.floor(tokens))",
-            "math.min(chunk_max, free)",
+            "math.min(chunk_max, free, math.floor(tokens), left)",
+            "math.min(chunk_max, free, left)",
             "q5_admissions_never_exceed_rate_and_burst",
             id="q5 no rate",
         ),

@@ -6,6 +6,8 @@ from functools import partial
 from tests.race.crowd import Caller, at_once, callers
 from tests.servers import Server
 from waitline.admission.admitter import Admitter
+from waitline.admission.reports import Reports
+from waitline.admission.steering import Steering
 from waitline.ids import RoomId, VisitorId
 from waitline.queue import audit
 from waitline.queue.model import Rules, Slot
@@ -14,6 +16,11 @@ ROOMS = [RoomId(f"room {number}") for number in range(5)]
 CROWD = 120
 PER_S = 400
 DEADLINE_S = 10.0
+
+
+def admitter(caller: Caller, name: str) -> Admitter:
+    steering = Steering(caller.rooms, Reports(caller.store))
+    return Admitter(caller.rooms, caller.line, steering, name=name)
 
 
 async def fill(caller: Caller, room: RoomId) -> None:
@@ -48,7 +55,7 @@ def test_two_admitters_are_harmless(server: Server) -> None:
 
             async with asyncio.TaskGroup() as group:
                 loops = [
-                    group.create_task(Admitter(caller.rooms, caller.line, name=name).run())
+                    group.create_task(admitter(caller, name).run())
                     for caller, name in ((one, "one"), (two, "two"))
                 ]
                 await server.until(full, DEADLINE_S)
@@ -72,7 +79,7 @@ def test_an_admitter_that_died_is_replaced_when_its_lease_ends(server: Server) -
                 return (await two.rooms.survey(ROOMS[0])).admitted > before.admitted
 
             async with asyncio.TaskGroup() as group:
-                loop = group.create_task(Admitter(two.rooms, two.line, name="two").run())
+                loop = group.create_task(admitter(two, "two").run())
                 await server.until(goes_on, DEADLINE_S)
                 loop.cancel()
             found = await audit.read(two.store, ROOMS[0])

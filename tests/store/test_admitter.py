@@ -14,6 +14,8 @@ from tests.store.room import TIMEOUT_S, Room, no_memory
 from waitline import lua
 from waitline.admission.admitter import Admitter
 from waitline.admission.policy import LINGER_VISITS, PATROL_PER_S, TICK_MS
+from waitline.admission.reports import Reports
+from waitline.admission.steering import Steering
 from waitline.errors import Unavailable
 from waitline.ids import RoomId, VisitorId
 from waitline.queue import keys
@@ -62,7 +64,8 @@ class Rounds:
 
     def start(self) -> None:
         """Begin with an admitter that knows nothing yet."""
-        self._admitter = Admitter(self.rooms, self.line, name="by hand")
+        steering = Steering(self.rooms, Reports(self.store))
+        self._admitter = Admitter(self.rooms, self.line, steering, name="by hand")
 
     def go(self, count: int = 1) -> None:
         """Make so many rounds."""

@@ -19,6 +19,7 @@ DEFAULTS = {
     "readySeconds": 300,
     "activeSeconds": 600,
     "idleSeconds": 600,
+    "whenShopSilent": "keep",
 }
 
 CHOSEN = {
@@ -33,6 +34,7 @@ CHOSEN = {
     "readySeconds": 0.01,
     "activeSeconds": 86_400,
     "idleSeconds": 0,
+    "whenShopSilent": "hold",
 }
 
 COUNTERS = {
@@ -136,6 +138,7 @@ def test_show(trial: Stack) -> None:
         "serving": 1,
         "lastPlace": 3,
         "ratePerSecond": None,
+        "now": None,
     }
     assert set(totals) == COUNTERS
     assert (totals["entered"], totals["abandoned"]) == (3, 1)

@@ -5,7 +5,8 @@ somebody may hold a slot; all the others sleep and cost it nothing but their nam
 which it reads once a second, and a patrol of constant size (decision 0007).
 
 Any number of them may run: a lease per room keeps them from doing the same work twice, and
-`admit` is right even without it. Nothing here decides who may enter, or how many.
+`admit` is right even without it. Nothing here decides who may enter; how many, the policy decides
+from what the shop reports (`steering.py`).
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from waitline.admission import policy
+from waitline.admission.steering import Steering
 from waitline.errors import Refused, Unavailable
 from waitline.ids import RoomId
 from waitline.queue.model import CHUNK_MAX, Held, Moved
@@ -70,6 +72,7 @@ class Admitter:
     Args:
         rooms: Names them, and knows which sleep.
         line: Admits and sweeps.
+        steering: Follows the shop.
         name: Who holds the leases; different for every admitter.
         measure_move: Told the room and the seconds of each admission call that moved somebody.
         on_round: Told how many rooms there are and the seconds that a round took.
@@ -79,6 +82,7 @@ class Admitter:
         self,
         rooms: Rooms,
         line: Line,
+        steering: Steering,
         *,
         name: str,
         measure_move: Callable[[RoomId, float], None] = lambda _room, _seconds: None,
@@ -87,6 +91,7 @@ class Admitter:
         assert name
         self._rooms = rooms
         self._line = line
+        self._steering = steering
         self._name = name
         self._measure_move = measure_move
         self._on_round = on_round
@@ -144,9 +149,15 @@ class Admitter:
         if looking:
             self._names = await self._rooms.names()
             self._occupied = await self._rooms.occupied()
+            await self._steering.look()
         awake = await self._rooms.awake() | self._unnoted
         looked_after = awake | self._occupied
         self._visits = {room: self._visits.get(room) or _Visits() for room in looked_after}
+        due = self._steering.due(awake, looking=looking)
+        if due and not looking:
+            # They woke: what was reported a moment ago counts before the first is let in.
+            await self._steering.look()
+        await self._each(due, self._steering.decide)
         await self._each(
             self._due(awake, now_s), lambda room: self._visit(room, awake=room in awake)
         )

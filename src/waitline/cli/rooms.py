@@ -13,12 +13,14 @@ from waitline.cli import options
 from waitline.errors import Misconfigured
 from waitline.ids import RoomId
 from waitline.lua import Valkey
+from waitline.queue.decision import Reason, WhenSilent
 from waitline.queue.model import (
     LimitError,
     Mode,
     RoomExists,
     RoomUnknown,
     Rules,
+    Survey,
     TooManyRooms,
 )
 from waitline.queue.rooms import Rooms
@@ -40,6 +42,24 @@ ExtensionsMax = Annotated[int | None, typer.Option(help="Extensions of one visit
 RoomMode = Annotated[Mode | None, typer.Option("--mode", help="What the room does now")]
 Message = Annotated[str | None, typer.Option(help="Shown to those who wait")]
 ShopUrl = Annotated[str | None, typer.Option(help="Where admitted visitors go on to")]
+ShopSilent = Annotated[
+    WhenSilent | None,
+    typer.Option(
+        help="While the shop's reports have stopped: keep to the room's own limits, slow down to a "
+        "tenth of the rate, or hold everybody"
+    ),
+]
+
+_REASONS = {
+    Reason.FULL: "the shop takes all that the room's limits allow",
+    Reason.BUSY: "the shop has more to do than it should, so fewer are let in",
+    Reason.RECOVERING: "the shop is well again, so more are let in, step by step",
+    Reason.LAST_SEATS: "those who were let in may take every seat that is free",
+    Reason.SOLD_OUT: "no seat is free; who waits is let in when seats come back",
+    Reason.SILENT_KEEP: "the shop does not report; the room's own limits hold",
+    Reason.SILENT_SLOW: "the shop does not report; a tenth of the rate",
+    Reason.SILENT_HOLD: "the shop does not report; nobody is let in",
+}
 
 T = TypeVar("T")
 
@@ -57,6 +77,7 @@ def _changes(
     active_seconds: float | None,
     idle_seconds: float | None,
     extensions_max: int | None,
+    when_shop_silent: WhenSilent | None,
 ) -> dict[str, object]:
     def ms(seconds: float | None) -> int | None:
         return None if seconds is None else round(seconds * 1000)
@@ -73,6 +94,7 @@ def _changes(
         "active_ttl_ms": ms(active_seconds),
         "idle_ms": ms(idle_seconds),
         "extensions_max": extensions_max,
+        "when_shop_silent": when_shop_silent,
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -91,6 +113,7 @@ def create(
     active_seconds: ActiveSeconds = None,
     idle_seconds: IdleSeconds = None,
     extensions_max: ExtensionsMax = None,
+    when_shop_silent: ShopSilent = None,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
@@ -109,6 +132,7 @@ def create(
         active_seconds=active_seconds,
         idle_seconds=idle_seconds,
         extensions_max=extensions_max,
+        when_shop_silent=when_shop_silent,
     )
 
     async def use(rooms: Rooms) -> Rules:
@@ -133,6 +157,7 @@ def change(
     active_seconds: ActiveSeconds = None,
     idle_seconds: IdleSeconds = None,
     extensions_max: ExtensionsMax = None,
+    when_shop_silent: ShopSilent = None,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
@@ -151,6 +176,7 @@ def change(
         active_seconds=active_seconds,
         idle_seconds=idle_seconds,
         extensions_max=extensions_max,
+        when_shop_silent=when_shop_silent,
     )
     rules = _with_rooms(settings, room, lambda rooms: rooms.change(_named(room), asked))
     _print_rules(room, rules, as_json=as_json)
@@ -176,7 +202,7 @@ def list_rooms(
             found.append(
                 {
                     "room": name,
-                    "mode": str(survey.rules.mode),
+                    "mode": survey.mode_now,
                     "waiting": survey.waiting,
                     "admitted": survey.admitted,
                     "perSecond": round(survey.rate_last, 1),
@@ -215,6 +241,7 @@ def show(
         "admitted_per_s_now": round(survey.rate_last, 1),
         "admitted_per_s_mean": round(survey.rate_mean, 1) if survey.rate_samples else None,
         **{f"total_{name}": count for name, count in survey.counters.items()},
+        **_decided(survey),
     }
     _print({**_flat(room, survey.rules), **numbers}, as_json=as_json)
 
@@ -267,7 +294,28 @@ def _flat(room: str, rules: Rules) -> dict[str, Any]:
         "mode": str(rules.mode),
         "message": rules.message,
         "shop_url": rules.shop_url,
+        "when_shop_silent": str(rules.when_shop_silent),
         **{name: getattr(limits, name) for name in limits.__slots__},
+    }
+
+
+def _decided(survey: Survey) -> dict[str, Any]:
+    """Say how the room admits for now, where its shop reports, and why."""
+    decision = survey.decision
+    if decision is None:
+        return {}
+    told = decision.told
+    more = None if decision.until is None else decision.until - survey.counters["admitted"]
+    return {
+        "now": f"{decision.reason}: {_REASONS[decision.reason]}",
+        "now_admit_per_s": round(decision.per_s, 2),
+        "now_may_admit": "any number" if more is None else max(more, 0),
+        "now_decided_s_ago": round((survey.at_ms - decision.at_ms) / 1000, 1),
+        "shop_free_seats": told.free,
+        "shop_live_reservations": told.live,
+        "shop_load": round(told.load, 2),
+        "shop_reported_s_ago": round((survey.at_ms - told.told_ms) / 1000, 1),
+        "no_show_share": round(decision.no_show_share, 3),
     }
 
 

@@ -16,6 +16,8 @@ import uvloop
 
 from waitline import settings as chosen
 from waitline.admission.admitter import Admitter
+from waitline.admission.reports import Reports
+from waitline.admission.steering import Steering
 from waitline.cli import options
 from waitline.lua import Valkey
 from waitline.queue import departures
@@ -228,9 +230,11 @@ async def _admit(url: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     name = f"{socket.gethostname()}:{os.getpid()}"
+    rooms = Rooms(store)
     admitting = Admitter(
-        Rooms(store),
+        rooms,
         Line(store),
+        Steering(rooms, Reports(store)),
         name=name,
         measure_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
         on_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),

@@ -1,13 +1,14 @@
 """One reader for all the event streams of a worker.
 
 Streams do not ask the store. Once a second this asks for everybody whose news may be due, in
-batches, and wakes the streams of those for whom something has changed. It keeps one standing a
-stream: a slow stream misses steps in between, and never the last one.
+batches, and wakes the streams of those for whom something has changed: the standing, or the mode of
+the room, which is asked for once for all of them. It keeps one of each a stream: a slow stream
+misses steps in between, and never the last one.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
@@ -16,7 +17,7 @@ import structlog
 from waitline.errors import Unavailable
 from waitline.ids import RoomId, VisitorId
 from waitline.queue import policy
-from waitline.queue.model import BATCH_MAX, Standing, Waiting
+from waitline.queue.model import BATCH_MAX, SOLD_OUT, Standing, Waiting
 from waitline.queue.store import Line
 
 TURN_S = 1.0
@@ -41,15 +42,17 @@ class Subscription:
 
     Attributes:
         standing: Where its visitor stands.
-        changed: Set when `standing` is news.
+        mode: The room's, as those who wait are told it; empty until it is known.
+        changed: Set when the standing is news, or that there is nothing to sell, or is again.
     """
 
-    __slots__ = ("changed", "due_s", "room", "standing", "visitor")
+    __slots__ = ("changed", "due_s", "mode", "room", "standing", "visitor")
 
     def __init__(self, room: RoomId, visitor: VisitorId, standing: Standing) -> None:
         self.room = room
         self.visitor = visitor
         self.standing = standing
+        self.mode = ""
         self.changed = asyncio.Event()
         self.changed.set()
         self.due_s = 0.0
@@ -60,14 +63,18 @@ class Feed:
 
     Args:
         line: Asked where visitors stand.
+        mode_of: Asked for a room's mode; answers `None` if there is no such room.
         most: Subscriptions at once.
 
     Attributes:
         ended: Whether there is no more news, because the service is stopping.
     """
 
-    def __init__(self, line: Line, most: int) -> None:
+    def __init__(
+        self, line: Line, mode_of: Callable[[RoomId], Awaitable[str | None]], most: int
+    ) -> None:
         self._line = line
+        self._mode_of = mode_of
         self._most = most
         self._subscriptions: set[Subscription] = set()
         self.ended = False
@@ -126,16 +133,24 @@ class Feed:
         """
         rooms: dict[RoomId, list[Subscription]] = defaultdict(list)
         for subscription in self._subscriptions:
-            if subscription.due_s <= now_s:
-                rooms[subscription.room].append(subscription)
-        for room, due in rooms.items():
+            rooms[subscription.room].append(subscription)
+        for room, those in rooms.items():
             try:
-                await self._ask(room, due, now_s)
+                await self._tell_mode(room, those)
+                await self._ask(room, [each for each in those if each.due_s <= now_s], now_s)
             except Unavailable:
                 raise
             except Exception:
                 # A broken room must not end the reader that all streams rely on.
                 log.exception("streams of a room get no news", room=room)
+
+    async def _tell_mode(self, room: RoomId, those: list[Subscription]) -> None:
+        mode = await self._mode_of(room) or ""
+        for subscription in those:
+            if subscription.mode != mode:
+                if SOLD_OUT in (mode, subscription.mode):
+                    subscription.changed.set()
+                subscription.mode = mode
 
     async def _ask(self, room: RoomId, due: list[Subscription], now_s: float) -> None:
         rest = iter(due)

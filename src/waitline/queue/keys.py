@@ -1,7 +1,9 @@
 """Every Valkey key of the line. One hash tag per room keeps a room's keys in one slot.
 
-wl:{ROOM}:room      hash   mode, message, shop_url, limits, created_ms, changed_ms, seq
-                           (last place given), counters, lease_holder, lease_until
+wl:{ROOM}:room      hash   mode, message, shop_url, when_shop_silent, limits, created_ms,
+                           changed_ms, seq (last place given), counters, lease_holder, lease_until;
+                           now_reason, now_per_s, now_until, now_basis, now_ms (what was decided
+                           for now, where a shop reports)
 wl:{ROOM}:waiting   zset   visitor -> place
 wl:{ROOM}:heard     hash   visitor -> joined_ms:heard_ms, for those who wait
 wl:{ROOM}:admitted  zset   visitor -> expires_ms, for those who hold a slot

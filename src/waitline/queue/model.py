@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from waitline.errors import Refused, Unavailable
+from waitline.queue.decision import Decision, Reason, WhenSilent
 
 BATCH_MAX = 256
 """Visitors per script call. A call of this size holds the server for about 2 ms (`make bench`);
@@ -41,6 +42,13 @@ class Mode(StrEnum):
     PAUSED = "paused"  # takes, admits nobody
     DRAINING = "draining"  # takes nobody new, admits those who wait
     CLOSED = "closed"  # neither
+
+
+ADMITTING = frozenset((Mode.OPEN, Mode.DRAINING))
+"""Modes in which those who wait are admitted."""
+
+SOLD_OUT = "sold-out"
+"""What those who wait are told for a mode while the shop has nothing to sell; nobody sets it."""
 
 
 class State(StrEnum):
@@ -121,12 +129,14 @@ class Rules:
         message: Shown to those who wait; empty for none.
         shop_url: Where admitted visitors go on to; empty: they stay on the waiting page.
         limits: Its limits.
+        when_shop_silent: What the room does when its shop's reports have stopped.
     """
 
     mode: Mode = Mode.OPEN
     message: str = ""
     shop_url: str = ""
     limits: Limits = field(default_factory=Limits)
+    when_shop_silent: WhenSilent = WhenSilent.KEEP
 
     def __post_init__(self) -> None:
         if len(self.message) > MESSAGE_CHARS_MAX:
@@ -171,6 +181,7 @@ class Survey(NamedTuple):
         rate_last: Admissions per second in the last second measured.
         counters: Totals since the room was made: entered, admitted, activated, left,
             abandoned, lapsed, passed, removed, lease_refused, no_shows, overtaken.
+        decision: How it admits for now; `None` where no shop has ever reported.
     """
 
     at_ms: int
@@ -184,6 +195,14 @@ class Survey(NamedTuple):
     rate_samples: int
     rate_last: float
     counters: dict[str, int]
+    decision: Decision | None = None
+
+    @property
+    def mode_now(self) -> str:
+        """The mode as those who wait are told it: the operator's, unless the shop stops it."""
+        if self.rules.mode not in ADMITTING or self.decision is None or not self.decision.holds:
+            return str(self.rules.mode)
+        return SOLD_OUT if self.decision.reason is Reason.SOLD_OUT else str(Mode.PAUSED)
 
 
 COUNTERS = (

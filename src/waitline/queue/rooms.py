@@ -12,7 +12,9 @@ from math import sqrt
 
 from waitline import lua
 from waitline.ids import RoomId
+from waitline.queue import decision as decisions
 from waitline.queue import keys, record
+from waitline.queue.decision import Decision, WhenSilent
 from waitline.queue.model import (
     COUNTERS,
     LIMIT_NAMES,
@@ -31,6 +33,7 @@ OPEN = lua.load("waitline.queue", "open")
 CHANGE = lua.load("waitline.queue", "change")
 RESET = lua.load("waitline.queue", "reset")
 SURVEY = lua.load("waitline.queue", "survey")
+DECIDE = lua.load("waitline.queue", "decide")
 
 _LIMIT_TYPES = {item.name: item.type for item in fields(Limits)}
 
@@ -173,6 +176,26 @@ class Rooms:
             raise RoomUnknown
         return int(rows[0][1])
 
+    async def decide(self, room: RoomId, before: Decision | None, decision: Decision) -> bool:
+        """Note how a room admits for now; return whether nobody else has decided meanwhile.
+
+        Args:
+            room: Which.
+            before: What was decided before, as it was read.
+            decision: What is decided.
+
+        Raises:
+            RoomUnknown: There is no such room.
+
+        Invariant:
+            Q4, Q5: the room's own limits hold whatever is decided.
+        """
+        words = (0 if before is None else before.at_ms, *decisions.written(decision))
+        word = _word(DECIDE, await self._store.run(DECIDE, (keys.of(room).room,), words))
+        if word == "no_room":
+            raise RoomUnknown
+        return word == "decided"
+
     async def survey(self, room: RoomId) -> Survey:
         """Read a room's rules and numbers at one instant.
 
@@ -198,6 +221,7 @@ class Rooms:
             rate_samples=int(rate.get("samples", 0)),
             rate_last=float(rate.get("last", 0)) if fresh else 0.0,
             counters={name: int(stored.get(name, 0)) for name in COUNTERS},
+            decision=_decision(stored),
         )
 
     async def record(self, room: RoomId) -> Record:
@@ -217,7 +241,7 @@ def _pairs(flat: Sequence[str]) -> dict[str, str]:
 
 def _written(rules: Rules) -> list[str | int | float]:
     words: list[str | int | float] = []
-    for name in ("mode", "message", "shop_url"):
+    for name in ("mode", "message", "shop_url", "when_shop_silent"):
         words += [name, str(getattr(rules, name))]
     for name in LIMIT_NAMES:
         words += [name, getattr(rules.limits, name)]
@@ -233,4 +257,11 @@ def _rules(stored: Mapping[str, str]) -> Rules:
         message=stored["message"],
         shop_url=stored["shop_url"],
         limits=Limits(**limits),  # type: ignore[arg-type]  # int and float as declared
+        # Rooms of an older version have none.
+        when_shop_silent=WhenSilent(stored.get("when_shop_silent", WhenSilent.KEEP)),
     )
+
+
+def _decision(stored: Mapping[str, str]) -> Decision | None:
+    names = ("now_reason", "now_per_s", "now_until", "now_basis", "now_ms")
+    return decisions.read(*(stored[name] for name in names)) if "now_ms" in stored else None

@@ -53,7 +53,8 @@ class Worker(ServiceWorker):
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         store = Valkey(settings.store_url(), measure=tallies.script)
         line, rooms = Line(store), Rooms(store)
-        batchers, feed, board = Batchers.of(line), Feed(line, settings.streams_max), Board(rooms)
+        batchers, board = Batchers.of(line), Board(rooms)
+        feed = Feed(line, board.mode, settings.streams_max)
         who = Identity(keys, trusting=settings.mode == "trial")
         calls = QueueCalls(
             batchers=batchers,

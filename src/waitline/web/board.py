@@ -16,7 +16,7 @@ import msgspec
 from waitline.errors import WaitlineError
 from waitline.ids import RoomId
 from waitline.queue import policy
-from waitline.queue.model import Mode, Survey
+from waitline.queue.model import ADMITTING, RoomUnknown, Survey
 from waitline.queue.rooms import Rooms
 from waitline.web.asgi import Request, named
 from waitline.web.cached import known
@@ -41,7 +41,7 @@ class NowServing(msgspec.Struct, frozen=True):
 
     Attributes:
         room: Its name.
-        mode: open, paused, draining or closed.
+        mode: open, paused, draining or closed; sold-out while the shop has nothing to sell.
         message: What the operator has to say.
         shopUrl: Where to go when admitted; empty for nowhere else.
         serving: Every place up to this one has had its turn or was given up.
@@ -141,6 +141,17 @@ class Board:
             # Whoever has just taken a place must get it, with or without an estimate.
             return None
 
+    async def mode(self, room: RoomId) -> str | None:
+        """Return a room's mode as those who wait are told it, or `None` if there is no such room.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        try:
+            return (await self.read(room)).survey.mode_now
+        except RoomUnknown:
+            return None
+
     async def _refresh(self, room: RoomId, cell: _Cell) -> Posted:
         try:
             cell.posted = _post(room, await self._rooms.survey(room))
@@ -164,7 +175,7 @@ class Board:
 
 
 def _post(room: RoomId, survey: Survey) -> Posted:
-    admits = survey.rules.mode in (Mode.OPEN, Mode.DRAINING)
+    admits = survey.mode_now in ADMITTING
     pace = (
         policy.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
         if admits
@@ -173,7 +184,7 @@ def _post(room: RoomId, survey: Survey) -> Posted:
     wait = policy.wait_range(survey.waiting, pace)
     document = NowServing(
         room=room,
-        mode=survey.rules.mode,
+        mode=survey.mode_now,
         message=survey.rules.message,
         shopUrl=survey.rules.shop_url,
         serving=survey.serving,

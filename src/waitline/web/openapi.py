@@ -117,7 +117,8 @@ def _hot_calls() -> dict[str, Any]:
             "get": {
                 "tags": ["queue"],
                 "summary": "Be told when a visitor's standing changes",
-                "description": "Events: status-update, ready (the last one), error (the last one)",
+                "description": "Events: status-update, ready (the last one), error (the last "
+                "one); mode, when the shop has sold out, and when it has something to sell again",
                 "parameters": [*_WHO, _TICKET],
                 "responses": {
                     "200": {

@@ -12,6 +12,7 @@ from waitline import telemetry
 from waitline.errors import Refused, Unavailable
 from waitline.ids import RoomId
 from waitline.queue import policy
+from waitline.queue.decision import Reason
 from waitline.queue.feed import Feed
 from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
@@ -83,11 +84,48 @@ def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int) -> Iterator[M
             counters["queue_exit_count"].add_metric([room, reason], count[reason])
         counters["scheduler_move_users"].add_metric([room], count["admitted"])
         counters["scheduler_cleanup_removed"].add_metric([room], count["lapsed"])
+        counters["queue_no_show_count"].add_metric([room], count["no_shows"])
         counters["scheduler_lock_acquire_failures"].add_metric(
             ["admit", room], count["lease_refused"]
         )
     yield from gauges.values()
     yield from counters.values()
+    yield from decision_metrics(surveys)
     total = GaugeMetricFamily(*telemetry.ROOMS_GAUGE, labels=["scheduler_type"])
     total.add_metric(["admit"], rooms)
     yield total
+
+
+def decision_metrics(surveys: list[tuple[RoomId, Survey]]) -> Iterator[Metric]:
+    """Turn what was decided for rooms into metrics.
+
+    Args:
+        surveys: By room.
+    """
+    gauges = {
+        name: GaugeMetricFamily(name, meaning, labels=["concert_id"])
+        for name, meaning in telemetry.DECISION_GAUGES.items()
+    }
+    reasons = GaugeMetricFamily(*telemetry.DECISION_REASON, labels=["concert_id", "reason"])
+    for room, survey in surveys:
+        decision = survey.decision
+        if decision is None:
+            continue
+        told = decision.told
+        values = {
+            "queue_admission_limit_per_second": decision.per_s,
+            "queue_no_show_share": decision.no_show_share,
+            "queue_shop_free_seats": told.free,
+            "queue_shop_live_reservations": told.live,
+            "queue_shop_load": told.load,
+            "queue_shop_report_age_seconds": max(survey.at_ms - told.told_ms, 0) / 1000,
+        }
+        if decision.until is not None:
+            so_far = survey.counters["admitted"]
+            values["queue_admission_allowance"] = max(decision.until - so_far, 0)
+        for name, value in values.items():
+            gauges[name].add_metric([room], value)
+        for reason in Reason:
+            reasons.add_metric([room, str(reason)], float(reason is decision.reason))
+    yield from gauges.values()
+    yield reasons

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from waitline.ids import RoomId
 from waitline.queue import policy
+from waitline.queue.decision import Decision, WhenSilent
 from waitline.queue.model import DAY_MS, RANGES, LimitError, Mode, Rules, Survey
 from waitline.queue.rooms import Rooms
 from waitline.settings import Settings
@@ -57,6 +58,11 @@ class RoomChange(BaseModel):
     extensionsMax: _Whole | None = Field(  # noqa: N815
         None, description="Extensions of one visitor"
     )
+    whenShopSilent: WhenSilent | None = Field(  # noqa: N815
+        None,
+        description="While the shop's reports have stopped: keep to the room's own limits, slow "
+        "down to a tenth of the rate, or hold everybody",
+    )
 
 
 class NewRoom(RoomChange):
@@ -69,6 +75,7 @@ _PLAIN = {
     "mode": "mode",
     "message": "message",
     "shopUrl": "shop_url",
+    "whenShopSilent": "when_shop_silent",
     "activeMax": "active_max",
     "admitPerSecond": "admit_per_s",
     "admitBurst": "admit_burst",
@@ -113,6 +120,26 @@ def surveyed(room: RoomId, survey: Survey) -> dict[str, Any]:
         "lastPlace": survey.last_place,
         "ratePerSecond": pace and {"low": round(pace.low, 2), "high": round(pace.high, 2)},
         "totals": dict(survey.counters),
+        "now": survey.decision and _decided(survey, survey.decision),
+    }
+
+
+def _decided(survey: Survey, decision: Decision) -> dict[str, Any]:
+    """Return how a room admits for now as it is sent."""
+    so_far = survey.counters["admitted"]
+    return {
+        "mode": survey.mode_now,
+        "reason": str(decision.reason),
+        "admitPerSecond": round(decision.per_s, 3),
+        "mayAdmit": None if decision.until is None else max(decision.until - so_far, 0),
+        "noShowShare": round(decision.no_show_share, 3),
+        "decidedSecondsAgo": round((survey.at_ms - decision.at_ms) / 1000, 1),
+        "shop": {
+            "freeSeats": decision.told.free,
+            "liveReservations": decision.told.live,
+            "load": round(decision.told.load, 3),
+            "reportedSecondsAgo": round((survey.at_ms - decision.told.told_ms) / 1000, 1),
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""Event streams: where a visitor stands, told when it changes.
+"""Event streams: where a visitor stands, told when it changes; and when the shop is sold out.
 
 Source: the WHATWG HTML standard, section 9.2 (server-sent events).
 """
@@ -16,7 +16,7 @@ from waitline.clock import Clock
 from waitline.errors import Refused
 from waitline.ids import RoomId, VisitorId
 from waitline.queue.feed import Feed, Subscription
-from waitline.queue.model import Slot, Standing, State, TimeRanOut, Waiting
+from waitline.queue.model import SOLD_OUT, Slot, Standing, State, TimeRanOut, Waiting
 from waitline.queue.store import Line
 from waitline.web import problems
 from waitline.web.asgi import Receive, Request, Scope
@@ -96,6 +96,8 @@ class Streams:
         with self._feed.subscribed(stream.room, stream.visitor, stream.standing) as subscription:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             await _write(send, b"retry: %d\n\n" % RETRY_MS)
+            told: Standing | None = None
+            mode = ""
             while loop.time() < until_s:
                 try:
                     async with asyncio.timeout(KEEPALIVE_S):
@@ -107,6 +109,13 @@ class Streams:
                     # The browser comes again by itself, to a process that goes on.
                     break
                 subscription.changed.clear()
+                if SOLD_OUT in (mode, subscription.mode) and mode != subscription.mode:
+                    data = msgspec.json.encode({"mode": subscription.mode})
+                    await _write(send, _event("mode", data))
+                mode = subscription.mode
+                if subscription.standing == told:
+                    continue
+                told = subscription.standing
                 text, ends = self._news(stream, subscription)
                 await _write(send, text)
                 if ends:

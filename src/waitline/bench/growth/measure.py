@@ -12,6 +12,8 @@ import uvloop
 
 from waitline.admission import policy
 from waitline.admission.admitter import Admitter
+from waitline.admission.reports import Reports
+from waitline.admission.steering import Steering
 from waitline.bench import scripts
 from waitline.bench.growth import callers, costs, installation
 from waitline.bench.growth.cases import CONNECTIONS, GROWN_MAX, LIMITS, Case, Effort, chosen
@@ -235,7 +237,8 @@ class _Bench:
         loop, store_us, own_us = asyncio.get_running_loop(), 0.0, 0.0
         async with self._aside(case.rooms):
             await self._rooms.wake(case.rooms)
-            admitter = Admitter(self._rooms, self._line, name="growth")
+            steering = Steering(self._rooms, Reports(self._store))
+            admitter = Admitter(self._rooms, self._line, steering, name="growth")
             await admitter.visit_due()
             for _ in range(self._ticks):
                 next_s = loop.time() + policy.TICK_MS / 1000

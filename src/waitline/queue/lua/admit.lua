@@ -7,13 +7,16 @@ admissions the rate and burst (Q5), and a visitor leaves the line in the same in
 the slot is there (Q6). The lease only spares admitters double work. Whoever was silent for
 idle_ms is passed over, and takes neither a slot nor a share of the rate.
 
+What was decided for now from the shop's reports (decide.lua) can only lower the room's own limits:
+the rate, with the burst in proportion, and the total up to which visitors are admitted at all.
+
 The rate is measured here too, in seconds during which somebody waited: how fast an empty line
 empties says nothing of how fast a full one will. And what a sale is judged by afterwards is kept:
 waits by their length, totals by time, and turns out of order (decision 0014).
 
 KEYS
   1 room         hash   mode, active_max, admit_per_s, admit_burst, ready_ttl_ms, idle_ms,
-                        lease_holder, lease_until, counters
+                        lease_holder, lease_until, counters, now_per_s, now_until
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms:heard_ms
   4 admitted     zset   visitor -> expires_ms
@@ -41,11 +44,17 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%d', now)
 
-local mode, active_max, per_s, burst, ready_ttl, idle, lease_holder, lease_until = unpack(
-  redis.call('HMGET', room, 'mode', 'active_max', 'admit_per_s', 'admit_burst', 'ready_ttl_ms',
-    'idle_ms', 'lease_holder', 'lease_until'))
+local mode, active_max, per_s, burst, ready_ttl, idle, lease_holder, lease_until, now_per_s,
+  now_until, so_far = unpack(redis.call('HMGET', room, 'mode', 'active_max', 'admit_per_s',
+    'admit_burst', 'ready_ttl_ms', 'idle_ms', 'lease_holder', 'lease_until', 'now_per_s',
+    'now_until', 'admitted'))
 if not mode then return {{'no_room'}} end
 if mode ~= 'open' and mode ~= 'draining' then return {{'held'}} end
+-- Only ever lower than the operator's own.
+local pace = math.min(tonumber(per_s), tonumber(now_per_s) or math.huge)
+if pace <= 0 then return {{'held'}} end
+if pace < tonumber(per_s) then burst = math.max(1, burst * pace / per_s) end
+local left = math.max((tonumber(now_until) or math.huge) - tonumber(so_far or 0), 0)
 
 local total = redis.call('ZCARD', waiting)
 local free = math.max(active_max - redis.call('ZCARD', admitted), 0)
@@ -53,8 +62,8 @@ local tokens, tokens_at, count, since, mean, variance, samples = unpack(
   redis.call('HMGET', rate, 'tokens', 'tokens_at', 'count', 'since', 'mean', 'variance', 'samples'))
 -- A clock that was set back must not take tokens away, nor give any.
 local gone = math.max(now - (tokens_at or now), 0)
-tokens = math.min(burst, (tokens or 0) + gone * per_s / 1000)
-if total == 0 then return {{'moved', 0, 0, 0, free, math.floor(tokens)}} end
+tokens = math.min(burst, (tokens or 0) + gone * pace / 1000)
+if total == 0 then return {{'moved', 0, 0, 0, free, math.floor(math.min(tokens, left))}} end
 
 if holder ~= '' then
   local remaining = tonumber(lease_until or 0) - now
@@ -110,7 +119,7 @@ local function keep(places, joins, waiting_now)
   if overtaken > 0 then redis.call('HINCRBY', room, 'overtaken', overtaken) end
 end
 
-local due = math.min(chunk_max, free, math.floor(tokens))
+local due = math.min(chunk_max, free, math.floor(tokens), left)
 local moved, passed = 0, 0
 if due > 0 then
   -- The removal comes first: a full store refuses a script's first write if it needs memory,
@@ -191,4 +200,5 @@ if moved > 0 or now < tonumber(tokens_at or 0) then
   note('tokens_at', now_text)
 end
 if #measured > 0 then redis.pcall('HSET', rate, unpack(measured)) end
-return {{'moved', moved, passed, total, free - moved, math.floor(tokens - moved)}}
+return {{'moved', moved, passed, total, free - moved,
+  math.floor(math.min(tokens, left) - moved)}}

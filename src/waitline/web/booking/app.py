@@ -1,6 +1,8 @@
 """Puts one worker of the booking service together: database, store, provider, jobs, routes."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -11,7 +13,9 @@ from typing_extensions import override
 from waitline import telemetry
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.checkout import Checkout
+from waitline.booking.reporter import Load, Reporter
 from waitline.booking.seats import Seats
+from waitline.booking.stock import Stock
 from waitline.booking.store import Reservations
 from waitline.clock import SystemClock
 from waitline.database import Database
@@ -62,9 +66,13 @@ class BookingWorker(ServiceWorker):
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         async with AsyncExitStack() as stack:
             stack.callback(tallies.flush)
-            database = Database(
-                settings.database_address(), "waitline.booking", measure=tallies.statement
-            )
+            load = Load()
+
+            def measured(statement: str, seconds: float) -> None:
+                tallies.statement(statement, seconds)
+                load.note(seconds, database.demand)
+
+            database = Database(settings.database_address(), "waitline.booking", measure=measured)
             stack.push_async_callback(database.close)
             store = Valkey(settings.store_url(), measure=tallies.script)
             stack.push_async_callback(store.close)
@@ -72,6 +80,7 @@ class BookingWorker(ServiceWorker):
             stack.push_async_callback(provider.close)
             tallies.watch(partial(_look_at_pool, database))
 
+            name = f"{socket.gethostname()}:{os.getpid()}"
             trusting = settings.mode == "trial"
             calls = BookingCalls(
                 database=database,
@@ -86,6 +95,7 @@ class BookingWorker(ServiceWorker):
             jobs = (
                 *calls.jobs(),
                 Relay(database, store).run(),
+                Reporter(Stock(database), load, store, name=name).run(),
                 tallies.keep(),
                 keys.keep(clock),
             )

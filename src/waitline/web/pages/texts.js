@@ -25,7 +25,13 @@ export const TEXTS = {
       "leave-turn": "나가기",
       again: "다시 줄 서기",
     },
-    modes: { open: "진행 중", paused: "일시 중지", draining: "신규 접수 마감", closed: "마감" },
+    modes: {
+      open: "진행 중",
+      paused: "일시 중지",
+      draining: "신규 접수 마감",
+      closed: "마감",
+      "sold-out": "매진",
+    },
     waiting: (total, position) =>
       position === 1 ? "바로 다음 차례입니다" : `현재 ${total}명이 기다리고 있습니다`,
     progress: (percent, position) => `${percent}% 진행, ${position}번째`,
@@ -39,6 +45,9 @@ export const TEXTS = {
     },
     unknown: "얼마나 걸릴지 아직 알 수 없습니다",
     stopped: "지금은 입장이 멈춰 있습니다",
+    soldOut: "지금은 남은 좌석이 없습니다",
+    soldOutHint:
+      "순서는 그대로 유지됩니다. 취소된 좌석이 나오면 순서대로 자동 입장하니 이 페이지를 열어 두세요.",
     turnText: "지금 이용하실 수 있습니다. 남은 시간을 확인해 주세요.",
     going: "자동으로 이동하고 있습니다…",
     lastMinute: "1분 남았습니다.",
@@ -74,7 +83,13 @@ export const TEXTS = {
       "leave-turn": "Leave",
       again: "Join again",
     },
-    modes: { open: "Open", paused: "Paused", draining: "No newcomers", closed: "Closed" },
+    modes: {
+      open: "Open",
+      paused: "Paused",
+      draining: "No newcomers",
+      closed: "Closed",
+      "sold-out": "Sold out",
+    },
     waiting: (total, position) =>
       position === 1 ? "You are next" : `${total} people are waiting now`,
     progress: (percent, position) => `${percent} % done, position ${position}`,
@@ -88,6 +103,9 @@ export const TEXTS = {
     },
     unknown: "We do not know yet how long it takes",
     stopped: "Nobody is let in just now",
+    soldOut: "All seats are taken at the moment",
+    soldOutHint:
+      "You keep your place. Some seats come back, and then you go in when it is your turn: keep this page open.",
     turnText: "You can begin now. Keep an eye on the time.",
     going: "Taking you there…",
     lastMinute: "One minute left.",

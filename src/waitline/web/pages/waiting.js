@@ -208,6 +208,7 @@ function draw() {
     put("mode", T.modes[board.mode] ?? board.mode);
     at("mode").dataset.mode = board.mode;
     at("mode").hidden = false;
+    put("hint", board.mode === "sold-out" ? T.soldOutHint : T.labels.hint);
   }
   at("standing").hidden = shown === Infinity;
   if (shown === Infinity || at("line").hidden) return;
@@ -226,6 +227,7 @@ function draw() {
 }
 
 function wait() {
+  if (board?.mode === "sold-out") return T.soldOut;
   if (board && !["open", "draining"].includes(board.mode)) return T.stopped;
   if (!pace) return T.unknown;
   range = estimate(shown, pace, range);

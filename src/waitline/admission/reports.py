@@ -1,0 +1,97 @@
+"""What the box office reports, as read from its stream: its load, and the stock by room.
+
+Times are the store's own: an entry's id says when it was written. A report that cannot be read is
+passed over, so nothing that is written there can stop admission; what it says is bounded where it
+is used (`policy.py`).
+"""
+
+from collections import OrderedDict
+from statistics import fmean
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from waitline.admission.policy import LOAD_MOST, SILENT_MS
+from waitline.events import REPORTED_MAX, REPORTS, REPORTS_KEPT, InStock, Report
+from waitline.ids import RoomId
+from waitline.lua import Valkey
+from waitline.queue.decision import Told
+from waitline.queue.model import ROOMS_MAX
+
+WORKERS_MAX = 1_000
+"""Workers of the box office that are listened to."""
+
+log = structlog.get_logger()
+
+_report = msgspec.json.Decoder(Report)
+
+
+class _Stocked(NamedTuple):
+    told_ms: int
+    stock: InStock
+
+
+class Reports:
+    """The last reports.
+
+    Args:
+        store: Holds their stream.
+    """
+
+    def __init__(self, store: Valkey) -> None:
+        self._store = store
+        self._last_id = ""
+        self._now_ms = 0
+        self._loads: dict[str, tuple[int, float]] = {}
+        # By room; the one told of longest ago goes first.
+        self._stock: OrderedDict[RoomId, _Stocked] = OrderedDict()
+
+    async def read(self) -> None:
+        """Read what is new.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        # The first time what is there, however old: that reports have come at all says something.
+        words = (
+            ("XRANGE", REPORTS, f"({self._last_id}", "+", "COUNT", 2 * REPORTS_KEPT)
+            if self._last_id
+            else ("XREVRANGE", REPORTS, "+", "-", "COUNT", REPORTS_KEPT)
+        )
+        # Not in one step, which a full store refuses.
+        seconds, micros = await self._store.command("TIME")
+        entries = await self._store.command(*words)
+        self._now_ms = int(seconds) * 1000 + int(micros) // 1000
+        for entry_id, fields in entries if self._last_id else reversed(entries):
+            self._last_id = entry_id
+            self._take(int(entry_id.partition("-")[0]), fields)
+        self._loads = {
+            worker: (told_ms, load)
+            for worker, (told_ms, load) in self._loads.items()
+            if self._now_ms - told_ms <= SILENT_MS
+        }
+
+    def _take(self, told_ms: int, fields: list[str]) -> None:
+        try:
+            report = _report.decode(dict(zip(fields[::2], fields[1::2], strict=True))["report"])
+        except (KeyError, ValueError) as error:
+            log.warning("a report cannot be read", reason=repr(error))
+            return
+        if report.worker in self._loads or len(self._loads) < WORKERS_MAX:
+            self._loads[report.worker] = (told_ms, min(report.load, LOAD_MOST))
+        for room, stock in list((report.stock or {}).items())[:REPORTED_MAX]:
+            self._stock[RoomId(room)] = _Stocked(told_ms, stock)
+            self._stock.move_to_end(RoomId(room))
+        while len(self._stock) > ROOMS_MAX:
+            self._stock.popitem(last=False)
+
+    def of(self, room: RoomId) -> Told | None:
+        """Return what was said of a room last, however long ago; `None` if nothing ever was."""
+        found = self._stock.get(room)
+        if found is None:
+            return None
+        # The workers share one database, and visitors cannot choose their worker.
+        loads = [load for _, load in self._loads.values()]
+        load = fmean(loads) if loads else 0.0
+        return Told(found.stock.free, found.stock.live, load, found.told_ms)

@@ -1,0 +1,141 @@
+"""Tells the waiting rooms how the box office is: how busy each worker, and what is left to sell.
+
+Every worker reports once a second how much it has to do; one of them, by a lease in the store,
+counts the stock for all. A worker that cannot read the database says nothing, and nothing is said
+of the stock then: silence has a meaning of its own (decision 0013).
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Never
+
+import msgspec
+import structlog
+
+from waitline.booking.stock import Stock
+from waitline.errors import Unavailable
+from waitline.events import REPORTER, REPORTER_MS, REPORTS, REPORTS_KEPT, InStock, Report
+from waitline.lua import Valkey
+
+EVERY_S = 1.0
+"""Between two reports: how late a waiting room may hear of a change."""
+
+STATEMENT_S = 0.1
+"""What 19 of 20 statements should take at most. They take milliseconds; with this much, each step
+of a visitor, of one to three statements, stays below the half second that feels like a pause."""
+
+WINDOW_S = 5.0
+"""What a worker's load is measured over: short enough to notice trouble, and long enough that one
+slow statement of a quiet second is none."""
+
+MEASURED_MAX = 2_048
+"""Statements remembered: the last ones, where there were more within the window."""
+
+BROKEN_S = 5.0
+"""Pause after a failure that is nobody's silence: a bug stays until it is mended."""
+
+log = structlog.get_logger()
+
+
+class Load:
+    """How busy a worker is: how long its statements take, and how many are under way.
+
+    Args:
+        now_s: A clock that does not go back.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._measured: deque[tuple[float, float, float]] = deque(maxlen=MEASURED_MAX)
+
+    def note(self, seconds: float, demand: float) -> None:
+        """Note one statement.
+
+        Args:
+            seconds: How long it took.
+            demand: What was under way then, as `Database.demand`.
+        """
+        self._measured.append((self._now_s(), seconds, demand))
+
+    def share(self) -> float:
+        """Return what the worker has to do as a share of what it should: 1.0 is just right."""
+        while self._measured and self._measured[0][0] < self._now_s() - WINDOW_S:
+            self._measured.popleft()
+        if not self._measured:
+            return 0.0
+        lasted = sorted(seconds for _, seconds, _ in self._measured)
+        slow = lasted[len(lasted) * 19 // 20]
+        demand = sum(each for _, _, each in self._measured) / len(lasted)
+        return max(slow / STATEMENT_S, demand)
+
+
+class Reporter:
+    """Reports.
+
+    Args:
+        stock: What there is to sell.
+        load: How busy this worker is.
+        store: Where the waiting rooms read.
+        name: Who reports; different for every worker.
+    """
+
+    def __init__(self, stock: Stock, load: Load, store: Valkey, *, name: str) -> None:
+        self._stock = stock
+        self._load = load
+        self._store = store
+        self._name = name
+
+    async def run(self) -> Never:
+        """Report until cancelled. A store or database that does not answer is waited for."""
+        loop = asyncio.get_running_loop()
+        answered = True
+        while True:
+            started, pause_s = loop.time(), EVERY_S
+            try:
+                await self.report()
+            except Unavailable as error:
+                if answered:
+                    log.warning("the waiting rooms hear nothing", reason=str(error))
+                answered = False
+            except Exception:
+                log.exception("nothing can be reported")
+                pause_s = BROKEN_S
+            else:
+                if not answered:
+                    log.info("the waiting rooms hear of the stock again")
+                answered = True
+            await asyncio.sleep(max(0.0, started + pause_s - loop.time()))
+
+    async def report(self) -> None:
+        """Report once.
+
+        Raises:
+            Unavailable: The store or the database does not answer.
+        """
+        stock = await self._counted() if await self._chosen() else None
+        report = msgspec.json.encode(Report(self._name, round(self._load.share(), 3), stock))
+        await self._store.command(
+            "XADD", REPORTS, "MAXLEN", "~", REPORTS_KEPT, "*", "report", report.decode()
+        )
+
+    async def _chosen(self) -> bool:
+        """Say whether this worker counts for all; it does so from now on, if nobody else does."""
+        lease = ("PX", REPORTER_MS)
+        if await self._store.command("SET", REPORTER, self._name, "NX", *lease):
+            return True
+        if await self._store.command("GET", REPORTER) != self._name:
+            return False
+        await self._store.command("SET", REPORTER, self._name, *lease)
+        return True
+
+    async def _counted(self) -> dict[str, InStock] | None:
+        try:
+            return await self._stock.by_room()
+        except Unavailable:
+            # Another worker may reach the database.
+            with suppress(Unavailable):
+                await self._store.command("DEL", REPORTER)
+            raise
