@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from waitline.booking.catalogue import queue_down
 from waitline.booking.model import (
     SEATS_MAX,
     PaymentRunning,
+    QueueDown,
     Reservation,
     ReservationForeign,
     ReservationOver,
@@ -22,6 +24,19 @@ from waitline.ids import RoomId
 
 CANCEL_TRIES = 3
 """Once more suffices after a payment was confirmed in between; nothing else is confirmed twice."""
+
+
+class WayIn(NamedTuple):
+    """How the visitors of a concert come in.
+
+    Attributes:
+        room: Their waiting room.
+        queue_down: What happens to them while the queue does not answer; `None` for what the
+            installation has chosen.
+    """
+
+    room: RoomId
+    queue_down: QueueDown | None
 
 
 class Expired(NamedTuple):
@@ -97,8 +112,8 @@ class Reservations:
             room=RoomId(row["room"]),
         )
 
-    async def room(self, reservation: int) -> RoomId:
-        """Return the waiting room that a reservation's visitor came through.
+    async def way_in(self, reservation: int) -> WayIn:
+        """Return how a reservation's visitor came in.
 
         Raises:
             ReservationUnknown: There is no such reservation.
@@ -106,7 +121,7 @@ class Reservations:
         row = await self._database.one("find_reservation", reservation_id=reservation)
         if row is None:
             raise ReservationUnknown
-        return RoomId(row["room"])
+        return WayIn(RoomId(row["room"]), queue_down(row))
 
     async def find(self, reservation: int, user: int) -> Reservation:
         """Return a visitor's reservation.

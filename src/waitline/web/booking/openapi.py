@@ -13,8 +13,10 @@ from waitline.web.booking.bodies import (
     INT64_MIN,
     TOKEN_CHARS_MAX,
     Cancelled,
+    ConcertOperated,
     Concerts,
     ConcertShown,
+    ConcertsOperated,
     Found,
     Loaded,
     Paid,
@@ -39,7 +41,9 @@ STRUCTS: list[type[msgspec.Struct]] = [
     Cancelled,
     Paid,
     Concerts,
+    ConcertOperated,
     ConcertShown,
+    ConcertsOperated,
     Schedules,
     ScheduleShown,
     SeatShown,
@@ -82,8 +86,9 @@ _KEY = {
 }
 
 _OPERATORS = {
-    ("post", "/concerts"): ("ConcertShown", 201),
-    ("get", "/concerts"): ("Concerts", 200),
+    ("post", "/concerts"): ("ConcertOperated", 201),
+    ("get", "/concerts"): ("ConcertsOperated", 200),
+    ("patch", "/concerts/{concertId}"): ("ConcertOperated", 200),
     ("post", "/concerts/{concertId}/schedules"): ("ScheduleShown", 201),
     ("get", "/concerts/{concertId}/schedules"): ("Schedules", 200),
     ("post", "/schedules/{scheduleId}/seats"): ("Imported", 201),
