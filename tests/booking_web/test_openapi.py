@@ -34,6 +34,7 @@ CALLS = {
     INIT,
     ("post", "/api/v1/operator/concerts"),
     ("get", "/api/v1/operator/concerts"),
+    ("patch", "/api/v1/operator/concerts/{concertId}"),
     ("post", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("get", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("post", "/api/v1/operator/schedules/{scheduleId}/seats"),
