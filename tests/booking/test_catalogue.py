@@ -224,9 +224,23 @@ def test_from_a_title_to_seats_on_sale(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("list", "--json")
     (concert,) = json.loads(out)
     (schedule,) = concert.pop("schedules")
-    assert concert == {"concertId": 1, "title": "Gala", "venue": "Hall", "room": "gala"}
+    names = {"concertId": 1, "title": "Gala", "venue": "Hall", "room": "gala"}
+    assert concert == {**names, "queueDown": None}
     assert (schedule["seats"], schedule["available"], schedule["visitorSeatsMax"]) == (2, 2, 4)
     assert "Gala" in run("list")[1]
+
+
+def test_a_concert_has_its_own_answer_to_a_silent_queue(run: Run) -> None:
+    run("create", "Gala", "--room", "gala")
+    for choice, kept in (("admit", "admit"), ("refuse", "refuse"), ("default", None)):
+        code, out, _ = run("set", "1", "--queue-down", choice, "--json")
+        assert (code, json.loads(out)["queueDown"]) == (0, kept)
+        assert json.loads(run("list", "--json")[1])[0]["queueDown"] == kept
+        assert f" {choice} " in run("list")[1]
+    assert run("set", "1", "--queue-down", "admit")[1].startswith("Concert 1, while the queue")
+    code, _, err = run("set", "2", "--queue-down", "admit")
+    assert (code, "no such concert" in err) == (2, True)
+    assert run("set", "1", "--queue-down", "perhaps")[0] == 2
 
 
 def test_a_map_with_errors_is_refused_line_by_line(run: Run, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ CALLS = {
     ("get", "/api/v1/operator/installation"),
     ("post", "/api/v1/operator/concerts"),
     ("get", "/api/v1/operator/concerts"),
+    ("patch", "/api/v1/operator/concerts/{concertId}"),
     ("post", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("get", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("post", "/api/v1/operator/schedules/{scheduleId}/seats"),

@@ -17,6 +17,7 @@ CALLS = [
     pytest.param("POST", "concerts", id="create-concert"),
     pytest.param("GET", "concerts", id="concerts"),
     pytest.param("GET", "installation", id="installation"),
+    pytest.param("PATCH", "concerts/1", id="change-concert"),
     pytest.param("POST", "concerts/1/schedules", id="create-schedule"),
     pytest.param("GET", "concerts/1/schedules", id="schedules"),
     pytest.param("POST", "schedules/1/seats", id="import-seats"),
@@ -65,7 +66,7 @@ def test_from_concert_to_seats(trial: Office) -> None:
     asked = {"title": "밤의 콘서트", "venue": "올림픽홀", "queue": "night 1"}
     concert = succeeded(call(trial, "POST", "concerts", asked), 201)
     number = concert["concertId"]
-    assert concert == {"concertId": number, **asked}
+    assert concert == {"concertId": number, **asked, "queueDown": None}
     assert succeeded(call(trial, "GET", "concerts"))["concerts"][0] == concert
 
     path = f"concerts/{number}/schedules"
@@ -187,3 +188,24 @@ def test_a_large_map(trial: Office, show: Show) -> None:
         f"Balcony,{row},{row}/{seat},A,20000\n" for row in range(100) for seat in range(100)
     )
     assert succeeded(put(trial, show.schedule, text), 201)["seats"] == 10_000
+
+
+def test_a_concert_has_its_own_answer_to_a_silent_queue(trial: Office) -> None:
+    show = trial.show()
+    path = f"concerts/{show.concert}"
+    for choice, kept in (("admit", "admit"), ("refuse", "refuse"), ("default", None)):
+        changed = succeeded(call(trial, "PATCH", path, {"queueDown": choice}))
+        assert (changed["concertId"], changed["queueDown"]) == (show.concert, kept)
+        listed = succeeded(call(trial, "GET", "concerts"))["concerts"]
+        assert changed in listed
+    # Visitors are not told.
+    assert "queueDown" not in succeeded(trial.get(f"/api/v1/concerts/{show.concert}"))
+
+
+@pytest.mark.parametrize("wrong", [{}, {"queueDown": "perhaps"}, {"queueDown": None}, {"x": 1}])
+def test_a_wrong_answer_to_a_silent_queue(trial: Office, wrong: object) -> None:
+    refused(call(trial, "PATCH", "concerts/1", wrong), 400, "C001")
+
+
+def test_no_such_concert_to_change(trial: Office) -> None:
+    refused(call(trial, "PATCH", "concerts/999999", {"queueDown": "admit"}), 404, "B007")

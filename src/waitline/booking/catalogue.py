@@ -16,6 +16,7 @@ from waitline.booking.model import (
     ConcertUnknown,
     DetailInvalid,
     NewSeat,
+    QueueDown,
     Schedule,
     ScheduleUnknown,
     SeatMapInvalid,
@@ -30,7 +31,8 @@ SCHEDULES_CACHED = 1_024
 """Schedules whose concert and room are remembered; the one not asked for longest goes first."""
 
 CACHED_S = 10.0
-"""For how long. They change only where an operator starts anew, who can wait this long."""
+"""For how long. They change only where an operator starts anew, or decides what a silent queue
+means, and can wait this long."""
 
 IMPORT_S = 60.0
 """How long an import may take: 60 000 seats take three seconds."""
@@ -138,6 +140,23 @@ class Catalogue:
         assert row is not None
         return Concert(row["concert_id"], title, venue, RoomId(room))
 
+    async def set_queue_down(self, concert: int, choice: QueueDown | None) -> Concert:
+        """Choose what happens to a concert's visitors while the queue does not answer.
+
+        It holds within `CACHED_S`.
+
+        Args:
+            concert: Which.
+            choice: What happens; `None` for what the installation has chosen.
+
+        Raises:
+            ConcertUnknown: There is none of this number.
+        """
+        row = await self._database.one("set_queue_down", concert_id=concert, queue_down=choice)
+        if row is None:
+            raise ConcertUnknown
+        return _concert(row)
+
     async def create_schedule(
         self, concert: int, starts_at: datetime, visitor_seats_max: int = VISITOR_SEATS
     ) -> Schedule:
@@ -164,7 +183,12 @@ class Catalogue:
         if row is None:
             raise ConcertUnknown
         return Schedule(
-            row["schedule_id"], concert, RoomId(row["room"]), starts_at, visitor_seats_max
+            row["schedule_id"],
+            concert,
+            RoomId(row["room"]),
+            starts_at,
+            visitor_seats_max,
+            queue_down(row),
         )
 
     async def import_seats(self, schedule: int, seats: Sequence[NewSeat]) -> int:
@@ -209,7 +233,9 @@ class Catalogue:
 
 
 def _concert(row: Row) -> Concert:
-    return Concert(row["concert_id"], row["title"], row["venue"], RoomId(row["room"]))
+    return Concert(
+        row["concert_id"], row["title"], row["venue"], RoomId(row["room"]), queue_down(row)
+    )
 
 
 def _schedule(row: Row) -> Schedule:
@@ -219,4 +245,11 @@ def _schedule(row: Row) -> Schedule:
         RoomId(row["room"]),
         row["starts_at"],
         row["visitor_seats_max"],
+        queue_down(row),
     )
+
+
+def queue_down(row: Row) -> QueueDown | None:
+    """Read what a concert's visitors meet while the queue does not answer."""
+    choice = row["queue_down"]
+    return None if choice is None else QueueDown(choice)

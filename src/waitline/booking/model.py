@@ -29,6 +29,13 @@ ROOM_BYTES_MAX = 128
 """Of a waiting room's name. Source: the wire contract."""
 
 
+class QueueDown(StrEnum):
+    """What the box office does with visitors while the queue does not answer."""
+
+    REFUSE = "refuse"  # answers 503: nobody comes in who cannot be asked about
+    ADMIT = "admit"  # lets in whoever shows a pass that has not run out
+
+
 class SeatState(StrEnum):
     """Where a seat stands."""
 
@@ -82,12 +89,15 @@ class Concert:
         title: What it is called.
         venue: Where it is; empty if nobody said.
         room: The waiting room that its visitors come through.
+        queue_down: What happens to them while the queue does not answer; `None` for what the
+            installation has chosen.
     """
 
     concert_id: int
     title: str
     venue: str
     room: RoomId
+    queue_down: QueueDown | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,7 @@ class Schedule:
         room: The concert's waiting room.
         starts_at: When it begins.
         visitor_seats_max: Seats that one visitor may hold or own of it.
+        queue_down: As the concert's.
     """
 
     schedule_id: int
@@ -107,6 +118,7 @@ class Schedule:
     room: RoomId
     starts_at: datetime
     visitor_seats_max: int
+    queue_down: QueueDown | None = None
 
 
 @dataclass(frozen=True, slots=True)

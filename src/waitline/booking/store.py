@@ -3,10 +3,12 @@
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
+from waitline.booking.catalogue import queue_down
 from waitline.booking.gathering import Gathering
 from waitline.booking.model import (
     SEATS_MAX,
     PaymentRunning,
+    QueueDown,
     Reservation,
     ReservationForeign,
     ReservationOver,
@@ -37,6 +39,19 @@ class Wanted(NamedTuple):
     schedule: int
     seats: Sequence[int]
     user: int
+
+
+class WayIn(NamedTuple):
+    """How the visitors of a concert come in.
+
+    Attributes:
+        room: Their waiting room.
+        queue_down: What happens to them while the queue does not answer; `None` for what the
+            installation has chosen.
+    """
+
+    room: RoomId
+    queue_down: QueueDown | None
 
 
 class Expired(NamedTuple):
@@ -105,8 +120,8 @@ class Reservations:
         )
         return [_reserved(one, row) for one, row in zip(wanted, rows, strict=True)]
 
-    async def room(self, reservation: int) -> RoomId:
-        """Return the waiting room that a reservation's visitor came through.
+    async def way_in(self, reservation: int) -> WayIn:
+        """Return how a reservation's visitor came in.
 
         Raises:
             ReservationUnknown: There is no such reservation.
@@ -114,7 +129,7 @@ class Reservations:
         row = await self._database.one("find_reservation", reservation_id=reservation)
         if row is None:
             raise ReservationUnknown
-        return RoomId(row["room"])
+        return WayIn(RoomId(row["room"]), queue_down(row))
 
     async def find(self, reservation: int, user: int) -> Reservation:
         """Return a visitor's reservation.

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 from rich import progress
@@ -16,13 +16,14 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.booking import seat_map
-from waitline.booking.catalogue import Catalogue, Stock
+from waitline.booking.catalogue import CACHED_S, Catalogue, Stock
 from waitline.booking.model import (
     VISITOR_SEATS,
     Concert,
     ConcertUnknown,
     DetailInvalid,
     NewSeat,
+    QueueDown,
     ScheduleUnknown,
     SeatMapInvalid,
 )
@@ -58,11 +59,12 @@ def list_concerts(
     if as_json:
         typer.echo(json.dumps(concerts))
         return
-    table = Table("concert", "title", "room", "schedule", "starts at", box=None)
+    table = Table("concert", "title", "room", "queue down", "schedule", "starts at", box=None)
     for heading in ("seats", "available"):
         table.add_column(heading, justify="right")
     for concert in concerts:
-        names = (str(concert["concertId"]), concert["title"], concert["room"])
+        choice = concert["queueDown"] or "default"
+        names = (str(concert["concertId"]), concert["title"], concert["room"], choice)
         for schedule in concert["schedules"] or [{}]:
             numbers = (f"{schedule.get(name, 0):,}" for name in ("seats", "available"))
             number = str(schedule.get("scheduleId", "none"))
@@ -90,6 +92,32 @@ def create(
         _flat(concert),
         f"Concert {concert.concert_id} was created. Next: "
         f"waitline concerts schedule {concert.concert_id} --starts-at 2030-05-01T19:00+09:00",
+        as_json=as_json,
+    )
+
+
+@app.command("set")
+def change(
+    concert: Annotated[int, typer.Argument(min=1, max=NUMBER_MAX, help="The concert's number")],
+    queue_down: Annotated[
+        Literal["refuse", "admit", "default"],
+        typer.Option(
+            help="While the queue does not answer: refuse visitors, admit those whose pass has not "
+            "run out, or do what the installation has chosen"
+        ),
+    ],
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Decide what happens to a concert's visitors while the queue does not answer."""
+    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+    choice = None if queue_down == "default" else QueueDown(queue_down)
+    changed = _with_catalogue(settings, lambda catalogue: catalogue.set_queue_down(concert, choice))
+    _tell(
+        _flat(changed),
+        f"Concert {concert}, while the queue does not answer: {queue_down}. It holds within "
+        f"{CACHED_S:g} s.",
         as_json=as_json,
     )
 
@@ -229,6 +257,7 @@ def _flat(concert: Concert) -> dict[str, Any]:
         "title": concert.title,
         "venue": concert.venue,
         "room": concert.room,
+        "queueDown": concert.queue_down and str(concert.queue_down),
     }
 
 

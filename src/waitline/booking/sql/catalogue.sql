@@ -2,20 +2,21 @@
 -- List concerts, the newest first.
 -- locks: nothing
 -- returns: one row per concert, at most concerts_max
-SELECT concert_id, title, venue, room FROM concert ORDER BY concert_id DESC LIMIT :concerts_max;
+SELECT concert_id, title, venue, room, queue_down FROM concert ORDER BY concert_id DESC LIMIT :concerts_max;
 
 -- name: concert(concert_id)^
 -- Read one concert.
 -- locks: nothing
 -- returns: one row, or none
-SELECT concert_id, title, venue, room FROM concert WHERE concert_id = :concert_id;
+SELECT concert_id, title, venue, room, queue_down FROM concert WHERE concert_id = :concert_id;
 
 -- name: schedules(concert_id, schedules_max)
 -- List a concert's schedules, the first to begin first.
 -- locks: nothing
 -- returns: one row per schedule, at most schedules_max; one without a schedule_id if there are none;
 --   no row if there is no such concert
-SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max
+SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max,
+    c.queue_down
 FROM concert AS c LEFT JOIN schedule AS s USING (concert_id)
 WHERE c.concert_id = :concert_id
 ORDER BY s.starts_at, s.schedule_id
@@ -25,7 +26,8 @@ LIMIT :schedules_max;
 -- Read one schedule.
 -- locks: nothing
 -- returns: one row, or none
-SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max
+SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max,
+    c.queue_down
 FROM schedule AS s JOIN concert AS c USING (concert_id)
 WHERE s.schedule_id = :schedule_id;
 
@@ -35,19 +37,26 @@ WHERE s.schedule_id = :schedule_id;
 -- returns: one row: its number
 INSERT INTO concert (title, venue, room) VALUES (:title, :venue, :room) RETURNING concert_id;
 
+-- name: set_queue_down(concert_id, queue_down)^
+-- Choose what happens to a concert's visitors while the queue does not answer.
+-- locks: concert
+-- returns: one row, or none if there is no such concert
+UPDATE concert SET queue_down = :queue_down WHERE concert_id = :concert_id
+RETURNING concert_id, title, venue, room, queue_down;
+
 -- name: create_schedule(concert_id, starts_at, visitor_seats_max)^
 -- Note a performance of a concert; it has no seats yet.
 -- locks: concert (against removal)
--- returns: one row: its number and its concert's room; none if there is no such concert
+-- returns: one row: its number, its concert's room and choice for a silent queue; none if there is no such concert
 WITH found AS (
-    SELECT concert_id, room FROM concert WHERE concert_id = :concert_id
+    SELECT concert_id, room, queue_down FROM concert WHERE concert_id = :concert_id
 ),
 made AS (
     INSERT INTO schedule (concert_id, starts_at, visitor_seats_max)
     SELECT concert_id, :starts_at, :visitor_seats_max FROM found
     RETURNING schedule_id
 )
-SELECT made.schedule_id, found.room FROM made, found;
+SELECT made.schedule_id, found.room, found.queue_down FROM made, found;
 
 -- name: import_seats(schedule_id, sections, row_names, positions, numbers, grades, prices)^
 -- Put seats on sale, all or none. They are numbered in the order given: rows in the order in which

@@ -81,14 +81,14 @@ ORDER BY found.no;
 SELECT r.reservation_id, r.schedule_id, r.user_id, r.state, r.amount, r.created_at, r.expires_at,
     r.state = 'PENDING' AND r.expires_at <= now() AND coalesce(r.paying_until <= now(), true)
         AS lapsed,
-    c.room,
+    c.room, c.queue_down,
     array_agg(h.seat_id ORDER BY h.seat_id) AS seat_ids
 FROM reservation AS r
 JOIN schedule AS s USING (schedule_id)
 JOIN concert AS c USING (concert_id)
 JOIN reserved_seat AS h USING (reservation_id)
 WHERE r.reservation_id = :reservation_id
-GROUP BY r.reservation_id, c.room;
+GROUP BY r.reservation_id, c.room, c.queue_down;
 
 -- name: cancel(reservation_id, user_id)^
 -- Give up a reservation. One that is paid for goes on to be refunded: its seats are back on sale at

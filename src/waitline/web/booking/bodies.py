@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
+from typing_extensions import override
 
 from waitline.booking.model import (
     SEATS_MAX,
@@ -186,6 +187,34 @@ class ConcertShown(msgspec.Struct, frozen=True):
     def of(cls, concert: Concert) -> "ConcertShown":
         """Return a concert as it is sent."""
         return cls(concert.concert_id, concert.title, concert.venue, concert.room)
+
+
+class ConcertOperated(ConcertShown, frozen=True):
+    """A concert as operators see it; `queueDown` is its answer to a silent queue.
+
+    refuse or admit; null for what the installation has chosen.
+    """
+
+    queueDown: str | None  # noqa: N815
+
+    @override
+    @classmethod
+    def of(cls, concert: Concert) -> "ConcertOperated":
+        """Return a concert as it is sent to operators."""
+        choice = concert.queue_down
+        return cls(
+            concert.concert_id,
+            concert.title,
+            concert.venue,
+            concert.room,
+            None if choice is None else str(choice),
+        )
+
+
+class ConcertsOperated(msgspec.Struct, frozen=True):
+    """Every concert as operators see it."""
+
+    concerts: list[ConcertOperated]
 
 
 class Concerts(msgspec.Struct, frozen=True):

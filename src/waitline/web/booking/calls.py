@@ -195,8 +195,8 @@ class BookingCalls:
         schedule = number("scheduleId", name)
         wanted = self._view(request)
         user, token = user_of(request), needed_token(request)
-        room = (await self.catalogue.schedule(schedule)).room
-        await self._doorman.admit(room, visitor(user), token)
+        found = await self.catalogue.schedule(schedule)
+        await self._doorman.admit(found.room, visitor(user), token, found.queue_down)
         return _document(request, await wanted(schedule))
 
     def _view(self, request: Request) -> _View:
@@ -230,8 +230,8 @@ class BookingCalls:
         wanted = request.json(_wanted)
         seats = wanted.seats()
         user, token, key = user_of(request), needed_token(request), key_of(request)
-        room = (await self.catalogue.schedule(wanted.scheduleId)).room
-        await self._doorman.admit(room, visitor(user), token)
+        found = await self.catalogue.schedule(wanted.scheduleId)
+        await self._doorman.admit(found.room, visitor(user), token, found.queue_down)
 
         async def write() -> Answer:
             if seats is None:
@@ -274,8 +274,8 @@ class BookingCalls:
         token, key = token_of(request), key_of(request)
         if not self._trusting:
             # Whose time is over may pay and look, and nothing else; whoever has paid has left.
-            room = await self._reservations.room(asked)
-            await self._doorman.recognise(room, visitor(user), token)
+            room, queue_down = await self._reservations.way_in(asked)
+            await self._doorman.recognise(room, visitor(user), token, queue_down)
 
         async def write() -> Answer:
             before = await self._reservations.cancel(asked, user)
@@ -322,8 +322,8 @@ class BookingCalls:
             TokenMissing, TokenRejected: It was another, or nobody can tell. Trial mode believes.
         """
         if not self._trusting:
-            room = await self._reservations.room(reservation)
-            self._doorman.prove(room, visitor(user), token)
+            way_in = await self._reservations.way_in(reservation)
+            self._doorman.prove(way_in.room, visitor(user), token)
 
     async def webhook(self, request: Request) -> Answer:
         """Take a message of the payment provider, who signs it."""

@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 import structlog
 
+from waitline.booking.model import QueueDown
 from waitline.clock import Clock
 from waitline.errors import Refused, Unavailable
 from waitline.ids import RoomId, VisitorId
@@ -166,17 +167,18 @@ class Doorman:
         who: Reads tokens.
         waiting_room: Knows who is inside.
         clock: Tells whether a pass has run out, where nobody else can.
-        admit_unasked: Whether to let in, while the waiting room does not answer, whoever has a pass
-            that has not run out. A ticket is not enough: those who wait have one too.
+        queue_down: What to do while the waiting room does not answer, where a concert has no
+            choice of its own. Those admitted unasked need a pass that has not run out; a ticket is
+            not enough: those who wait have one too.
     """
 
     def __init__(
-        self, who: Identity, waiting_room: WaitingRoom, clock: Clock, *, admit_unasked: bool
+        self, who: Identity, waiting_room: WaitingRoom, clock: Clock, *, queue_down: QueueDown
     ) -> None:
         self._who = who
         self._waiting_room = waiting_room
         self._clock = clock
-        self._admit_unasked = admit_unasked
+        self._queue_down = queue_down
         self._breaker = Breaker()
 
     @classmethod
@@ -193,15 +195,28 @@ class Doorman:
             Identity(keys, trusting=settings.mode == "trial"),
             QueueService(settings.queue_url) if settings.queue_url else SharedStore(Line(store)),
             clock,
-            admit_unasked=settings.queue_down == "admit",
+            queue_down=QueueDown(settings.queue_down),
         )
 
     async def run(self) -> None:
         """Do what must be done while it is in use, until cancelled."""
         await self._waiting_room.run()
 
-    async def admit(self, room: RoomId, visitor: VisitorId, token: str | None) -> None:
+    async def admit(
+        self,
+        room: RoomId,
+        visitor: VisitorId,
+        token: str | None,
+        queue_down: QueueDown | None = None,
+    ) -> None:
         """Return if the visitor is inside, ready or active.
+
+        Args:
+            room: Where.
+            visitor: Who.
+            token: What it shows.
+            queue_down: What the concert has chosen for a silent waiting room; `None` for what the
+                installation has.
 
         Raises:
             TokenMissing: It shows no token.
@@ -220,22 +235,27 @@ class Doorman:
             await self._ask(room, visitor, token, claim.place)
         except Unavailable:
             # A ticket never runs out, and reads as if it had always.
-            if not self._admit_unasked or claim.expires_ms <= self._clock.now_ms():
+            refuses = (queue_down or self._queue_down) is QueueDown.REFUSE
+            if refuses or claim.expires_ms <= self._clock.now_ms():
                 raise
 
-    async def recognise(self, room: RoomId, visitor: VisitorId, token: str | None) -> None:
+    async def recognise(
+        self,
+        room: RoomId,
+        visitor: VisitorId,
+        token: str | None,
+        queue_down: QueueDown | None = None,
+    ) -> None:
         """Return if the visitor is inside, or was and has a pass that has not run out.
 
-        For giving back what is its own: whoever has paid is inside no longer.
-
-        Raises:
-            As `admit`.
+        For giving back what is its own: whoever has paid is inside no longer. Arguments and
+        refusals are those of `admit`.
 
         Invariant:
             Q9.
         """
         try:
-            await self.admit(room, visitor, token)
+            await self.admit(room, visitor, token, queue_down)
         except (TokenRejected, VisitorUnknown):
             assert token is not None
             if self._who.claim_of(token, room, visitor).expires_ms <= self._clock.now_ms():

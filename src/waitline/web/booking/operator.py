@@ -3,7 +3,7 @@
 import asyncio
 import io
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Response, status
@@ -13,15 +13,21 @@ from pydantic_core import PydanticCustomError
 
 from waitline.booking import seat_map
 from waitline.booking.catalogue import Catalogue
-from waitline.booking.model import SEATS_MAX, TITLE_CHARS_MAX, VISITOR_SEATS, DetailInvalid
+from waitline.booking.model import (
+    SEATS_MAX,
+    TITLE_CHARS_MAX,
+    VISITOR_SEATS,
+    DetailInvalid,
+    QueueDown,
+)
 from waitline.settings import Settings
 from waitline.web import texts
 from waitline.web.asgi import Request
 from waitline.web.booking.bodies import (
     INT64_MAX,
     INT64_MIN,
-    Concerts,
-    ConcertShown,
+    ConcertOperated,
+    ConcertsOperated,
     Schedules,
     ScheduleShown,
     number,
@@ -59,6 +65,17 @@ class NewConcert(BaseModel):
     title: Annotated[str, Field(min_length=1, max_length=TITLE_CHARS_MAX)]
     venue: Annotated[str, Field(max_length=TITLE_CHARS_MAX)] = ""
     queue: str = Field(description="The waiting room that its visitors come through")
+
+
+class ConcertChange(BaseModel):
+    """What may be decided about a concert while it is on sale."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    queueDown: Literal["refuse", "admit", "default"] = Field(  # noqa: N815 - wire names
+        description="While the queue does not answer: refuse visitors (503), admit those whose "
+        "pass has not run out, or do what the installation has chosen"
+    )
 
 
 class NewSchedule(BaseModel):
@@ -127,6 +144,7 @@ class OperatorCalls:
         router.get("/installation")(self.installation)
         router.post("/concerts", status_code=status.HTTP_201_CREATED)(self.create_concert)
         router.get("/concerts")(self.concerts)
+        router.patch("/concerts/{concertId}")(self.change_concert)
         schedules = "/concerts/{concertId}/schedules"
         router.post(schedules, status_code=status.HTTP_201_CREATED)(self.create_schedule)
         router.get(schedules)(self.schedules)
@@ -147,12 +165,27 @@ class OperatorCalls:
             made = await self._catalogue.create_concert(asked.title, asked.venue, asked.queue)
         except DetailInvalid as error:
             raise _invalid(error) from None
-        shown = ConcertShown.of(made)
+        shown = ConcertOperated.of(made)
         return response(success(_ours(request), texts.CONCERT_CREATED, shown, 201))
+
+    async def change_concert(
+        self,
+        concertId: _Name,  # noqa: N803
+        asked: ConcertChange,
+        request: FrameworkRequest,
+    ) -> Response:
+        """Decide what happens to a concert's visitors while the queue does not answer."""
+        choice = None if asked.queueDown == "default" else QueueDown(asked.queueDown)
+        number_ = number("concertId", concertId)
+        changed = await self._catalogue.set_queue_down(number_, choice)
+        shown = ConcertOperated.of(changed)
+        return response(success(_ours(request), texts.CONCERT_CHANGED, shown))
 
     async def concerts(self, request: FrameworkRequest) -> Response:
         """List the concerts, the newest first."""
-        shown = Concerts([ConcertShown.of(one) for one in await self._catalogue.concerts()])
+        shown = ConcertsOperated(
+            [ConcertOperated.of(one) for one in await self._catalogue.concerts()]
+        )
         return response(success(_ours(request), texts.CONCERTS, shown))
 
     async def create_schedule(
