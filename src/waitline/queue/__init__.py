@@ -1,11 +1,12 @@
 """The line: who waits, in what order, and what a visitor may do next.
 
 model.py    a room's limits, states, outcomes and refusals (pure)
+decision.py how a room admits for now, where its shop reports (pure)
 policy.py   when to poll again, how long the wait may be (pure)
 keys.py     every Valkey key: its name, type and content
 lua/        the atomic steps, one file per verb
 store.py    the visitors' verbs: one typed method per script, for a batch of visitors
-rooms.py    the operators' verbs: create, change, list, survey, reset
+rooms.py    the operators' verbs: create, change, list, survey, reset; and what was decided
 batcher.py  gathers the requests of a moment into one script call
 feed.py     one reader for all the streams of a worker
 audit.py    reads a whole room and checks the invariants
