@@ -15,8 +15,10 @@ up: $(VENV)/.run ## start everything on this machine and print where (Ctrl-C sto
 	@$(BIN)/waitline up $(ARGS)
 
 .PHONY: test
+# The tests start a thousand processes. Where an environment forbids compiled modules, each of them
+# would compile the whole project.
 test: $(VENV)/.dev tools ## run every test
-	$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua, migrations
