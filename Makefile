@@ -17,8 +17,12 @@ up: $(VENV)/.run ## start everything on this machine and print where (Ctrl-C sto
 .PHONY: test
 # The tests start a thousand processes. Where an environment forbids compiled modules, each of them
 # would compile the whole project.
-test: $(VENV)/.dev tools ## run every test
+test: $(VENV)/.dev tools ## run the tests
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+
+.PHONY: test-long
+test-long: $(VENV)/.dev tools ## run the tests that take long: before a release, and where one of them belongs to a change
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadfile -m long $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua, migrations

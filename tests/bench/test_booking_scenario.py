@@ -12,6 +12,8 @@ from tests.bench.test_report import FETCHED
 from tests.bench.test_scenario import HERE, SCENARIOS, bench, result
 from waitline.bench.scenario.run import Plan, Sight, measure
 
+pytestmark = pytest.mark.long
+
 PARTS = {"worker", "booking", "postgres", "sandbox", "admitter", "valkey", "k6"}
 
 Journey = tuple[subprocess.CompletedProcess[str], Path]

@@ -17,6 +17,8 @@ from waitline.bench.carry import polling, streams
 from waitline.bench.carry.polling import Load
 from waitline.bench.carry.visitors import Way
 
+pytestmark = pytest.mark.long
+
 VISITORS = 300
 ADMIT_PER_S = 20.0
 SECONDS = 2.0

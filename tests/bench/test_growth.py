@@ -48,6 +48,7 @@ def test_what_grows_faster_is_named(values: Sequence[float], expected: list[int]
     assert made._replace(is_cost=False).too_fast(sizes) == []
 
 
+@pytest.mark.long
 def test_a_small_run_from_end_to_end(tmp_path: Path) -> None:
     words = ["bench", "growth", "--scale", "0.001", "--rounds", "1", "--out", str(tmp_path)]
     done = CliRunner().invoke(app, words, env={"COLUMNS": "160"}, catch_exceptions=False)

@@ -57,6 +57,7 @@ def test_the_gate_counts_as_the_scripts_move(valkey: Server) -> None:
     room.close()
 
 
+@pytest.mark.long
 def test_a_sale_that_takes_place_goes_as_predicted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -101,9 +101,12 @@ def test_a_small_sale_is_played_judged_and_taken_away(office: Office) -> None:
     assert told["go"] is (done.returncode == 0) is (not told["reasons"])
     # A busy machine may make it slow, and that alone.
     assert all("p95 " in why or "this machine" in why or "(p95)" in why for why in told["reasons"])
-    assert (told["entered"], told["admitted"], told["overtaken"]) == (40, 40, 0)
-    assert sum(told["ends"].values()) == 40
-    assert set(told["ends"]) <= {"bought", "no-show", "abandoned", "found nothing"}
+    assert (told["entered"], told["overtaken"]) == (40, 0)
+    ends = told["ends"]
+    assert sum(ends.values()) == 40
+    # Those who were not let in were told why, and had to be many enough.
+    assert told["admitted"] == 40 - ends.get("told sold out", 0) >= 16
+    assert set(ends) <= {"bought", "no-show", "abandoned", "found nothing", "told sold out"}
     assert told["sold"]["sold"] == told["ends"]["bought"] > 0
     assert (told["sold_twice"], told["findings"]) == (0, [])
     assert {call["call"] for call in told["calls"]} >= {
@@ -119,6 +122,7 @@ def test_a_small_sale_is_played_judged_and_taken_away(office: Office) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.long
 def test_one_that_is_stopped_leaves_nothing_either(trial: Office, signum: signal.Signals) -> None:
     before = contents(trial)
     with long_rehearsal(trial) as program:
@@ -129,6 +133,7 @@ def test_one_that_is_stopped_leaves_nothing_either(trial: Office, signum: signal
     assert contents(trial) == before
 
 
+@pytest.mark.long
 def test_what_a_killed_one_leaves_is_found_and_taken_away(trial: Office) -> None:
     before = contents(trial)
     with long_rehearsal(trial) as program:
@@ -152,6 +157,7 @@ def test_what_a_killed_one_leaves_is_found_and_taken_away(trial: Office) -> None
     )
 
 
+@pytest.mark.long
 def test_where_real_money_is_taken_nothing_is_rehearsed() -> None:
     live = {
         "WAITLINE_PAYMENT_PROVIDER": "stripe",

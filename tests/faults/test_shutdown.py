@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+import pytest
+
 from tests.faults.crowd import (
     Crowd,
     assert_kept,
@@ -122,6 +124,7 @@ def test_sigterm_under_load_leaves_nothing_behind_and_nobody_out(folder: Path) -
     assert [seen.waiting.get(VisitorId(f"slow{number}")) for number in range(SLOW)] == ended.late
 
 
+@pytest.mark.long
 def test_workers_may_hold_as_many_connections_as_the_system_allows(folder: Path) -> None:
     usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(usual, 512), most))

@@ -10,7 +10,6 @@ from tests.booking_web.office import Office
 from tests.processes import until
 from tests.web.stack import (
     ENGLISH,
-    SOON_S,
     Event,
     events,
     patiently,
@@ -57,6 +56,11 @@ CALLS = {
     "pay": Call("POST", "/api/v1/payments", "json"),
     "payment": Call("GET", "/api/v1/payments/{payment}"),
 }
+
+
+# Seconds until a visitor's turn: where one seat is left, whoever was let in has half a minute to
+# take it before the next.
+TURN_S = 60.0
 
 
 class Asked(NamedTuple):
@@ -187,7 +191,7 @@ class Person:
         return state
 
     def becomes(self, state: str) -> None:
-        until(lambda: self.state() == state, SOON_S, f"the visitor becomes {state}")
+        until(lambda: self.state() == state, TURN_S, f"the visitor becomes {state}")
 
     def bring(self, state: str) -> None:
         """Enter, and go on until a state is reached."""

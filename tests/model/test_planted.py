@@ -19,6 +19,8 @@ from tests.servers import Server
 from waitline import lua
 from waitline.queue import store
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = 400
 """Sequences until an invariant counts as blind. All of these bugs show within half a second."""
 

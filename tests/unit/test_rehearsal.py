@@ -169,20 +169,25 @@ LIMITS = Limits(active_max=100, admit_per_s=10, admit_burst=10)
 
 
 def looks(*rows: tuple[int, int, int]) -> list[Look]:
-    return [Look(float(at_s), *row, done=0) for at_s, row in enumerate(rows)]
+    return [Look(float(at_s), *row, done=0, shop=False) for at_s, row in enumerate(rows)]
 
 
 def test_a_line_is_kept_by_the_rate_by_slots_or_by_what_should_not_be() -> None:
     seen = looks((50, 10, 10), (50, 20, 20), (50, 99, 30), (50, 100, 30), (50, 90, 31), (1, 90, 80))
-    assert watch.limited(seen, LIMITS) == {"slots": 2, "rate": 1, "other": 1}
+    assert watch.limited(seen, LIMITS) == {"slots": 2, "rate": 1, "shop": 0, "other": 1}
     assert watch.drained_s(seen, LIMITS) == 5.0
 
 
 def test_where_there_is_no_line_nothing_limits() -> None:
     seen = looks((2, 10, 10), (0, 20, 20), (2, 99, 30))
-    assert watch.limited(seen, LIMITS) == {"slots": 0, "rate": 0, "other": 0}
+    assert watch.limited(seen, LIMITS) == {"slots": 0, "rate": 0, "shop": 0, "other": 0}
     assert watch.drained_s(seen, LIMITS) == 0.0
     assert watch.drained_s(looks((0, 0, 0), (9, 0, 0)), LIMITS) is None
+
+
+def test_a_shop_that_is_slow_or_sold_out_is_what_keeps_a_line() -> None:
+    seen = [look._replace(shop=True) for look in looks((900, 10, 10), (900, 12, 12))]
+    assert watch.limited(seen, LIMITS) == {"slots": 0, "rate": 0, "shop": 1, "other": 0}
     assert watch.drained_s([], LIMITS) is None
 
 

@@ -116,7 +116,7 @@ class Play:
         heappush(self.agenda, (self.now_ms + ms, self.number, what))
 
     def miss(self) -> None:
-        self.counters["missed"] += 1
+        self.counters["no_shows"] += 1
         self.end("lapsed")
 
     def choose(self) -> None:

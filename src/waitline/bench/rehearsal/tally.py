@@ -26,6 +26,8 @@ class Tally:
         self.freed = Histogram()
         self.came = 0
         self.done = 0
+        # What those who wait are told.
+        self.sold_out = False
         self.sold: Counter[int] = Counter()
 
     def called(self, call: str, took_s: float, late_s: float, code: str) -> None:

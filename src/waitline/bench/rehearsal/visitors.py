@@ -63,6 +63,10 @@ class _GaveUp(Exception):  # noqa: N818 - reads as the outcome it is
     """A visitor was refused, or not answered, once too often."""
 
 
+class _SoldOut(Exception):  # noqa: N818 - reads as the outcome it is
+    """A visitor who waited was told that nothing is left."""
+
+
 class _Told(NamedTuple):
     """An answer that was understood: what it says, and the code if it is a refusal."""
 
@@ -144,6 +148,8 @@ class Crowd:
             await self._wait(visitor)
             self._tally.waits.record(int((self._loop.time() - came_s) * 1e6))
             how = await self._shop(visitor)
+        except _SoldOut:
+            how = "told sold out"
         except _GaveUp as gave_up:
             how = f"gave up: {gave_up}"
         else:
@@ -166,6 +172,10 @@ class Crowd:
                 return
             if told.data["status"] != "WAITING":
                 raise _GaveUp(f"status {told.data['status']}")
+            if self._tally.sold_out:
+                # The page says so to those who wait. Some stay for what comes back; here, all go.
+                await self._query(visitor, "remove", "DELETE", "remove")
+                raise _SoldOut
             after_s = told.data["recommendedPollIntervalMs"] / 1000
 
     async def _shop(self, visitor: _Visitor) -> str:

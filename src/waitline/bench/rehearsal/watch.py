@@ -9,6 +9,7 @@ from waitline.bench.rehearsal.stage import Stage
 from waitline.bench.rehearsal.tally import Tally
 from waitline.errors import Unavailable
 from waitline.ids import RoomId
+from waitline.queue.decision import Reason
 from waitline.queue.model import Limits
 
 LOOK_S = 1.0
@@ -37,6 +38,7 @@ class Look(NamedTuple):
         inside: Slots that were held.
         admitted: Visitors who had been admitted.
         done: Visitors who had gone, as they say.
+        shop: Whether the shop had fewer admitted than the room's limits allow.
     """
 
     at_s: float
@@ -44,6 +46,7 @@ class Look(NamedTuple):
     inside: int
     admitted: int
     done: int
+    shop: bool
 
 
 class Watch:
@@ -76,12 +79,15 @@ class Watch:
             except Unavailable:
                 self.silences += 1
             else:
+                reason = Reason.FULL if seen.decision is None else seen.decision.reason
+                self._tally.sold_out = reason is Reason.SOLD_OUT
                 look = Look(
                     loop.time() - started_s,
                     seen.waiting,
                     seen.admitted,
                     seen.counters["admitted"],
                     self._tally.done,
+                    reason is not Reason.FULL,
                 )
                 self.looks.append(look)
                 self._note(look)
@@ -100,10 +106,10 @@ def limited(looks: Sequence[Look], limits: Limits) -> dict[str, int]:
     """Say what kept a line standing, and in how many of the looks that found one.
 
     Returns:
-        By slots, rate or other; other is what should not be: an admitter or a store that could not
-        keep up.
+        By slots, rate, the shop or other; other is what should not be: an admitter or a store that
+        could not keep up.
     """
-    found = {"slots": 0, "rate": 0, "other": 0}
+    found = {"slots": 0, "rate": 0, "shop": 0, "other": 0}
     for before, look in pairwise(looks):
         if not (_line(before, limits) and _line(look, limits)):
             continue
@@ -112,6 +118,8 @@ def limited(looks: Sequence[Look], limits: Limits) -> dict[str, int]:
             found["slots"] += 1
         elif pace >= AT_PACE * limits.admit_per_s:
             found["rate"] += 1
+        elif look.shop:
+            found["shop"] += 1
         else:
             found["other"] += 1
     return found

@@ -79,6 +79,6 @@ def _limited(looks: dict[str, int]) -> str:
     total = sum(looks.values())
     if not total:
         return "nothing: there was no line"
-    names = {"slots": "slots", "rate": "the rate", "other": "neither slots nor rate"}
+    names = {"slots": "slots", "rate": "the rate", "shop": "the shop", "other": "none of these"}
     told = [f"{names[name]} in {count:,}" for name, count in looks.items() if count]
     return f"{', '.join(told)} of {total:,} s with a line"
