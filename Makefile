@@ -18,7 +18,7 @@ up: $(VENV)/.run ## start everything on this machine and print where (Ctrl-C sto
 # The tests start a thousand processes. Where an environment forbids compiled modules, each of them
 # would compile the whole project.
 test: $(VENV)/.dev tools ## run the tests
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-long
 test-long: $(VENV)/.dev tools ## run the tests that take long: before a release, and where one of them belongs to a change

@@ -7,14 +7,14 @@ import pytest
 from tests.booking_web.office import Buyer, Office, Show, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trial() -> Iterator[Office]:
     """The mode that believes whoever names a user."""
     with running("trial") as office:
         yield office
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def production() -> Iterator[Office]:
     """The mode that asks for the visitor's token, and for the price."""
     with running("production") as office:

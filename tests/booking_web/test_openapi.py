@@ -76,12 +76,12 @@ ASKED = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def described(trial: Office) -> BaseSchema:
     return schemathesis.openapi.from_url(f"{trial.url}/openapi.json")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def insider(trial: Office) -> Buyer:
     """Somebody inside, so that more than the token is looked at."""
     return trial.show(seatsPerUser=100).buyer()
@@ -120,7 +120,7 @@ def test_what_it_says_is_so(
     told()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def document(trial: Office) -> Any:  # noqa: ANN401 - JSON
     return httpx.get(f"{trial.url}/openapi.json").json()
 

@@ -15,6 +15,8 @@ from tests.booking_web.office import Office, running
 from tests.processes import Program, started, until
 from waitline.ids import REHEARSALS
 
+pytestmark = pytest.mark.long
+
 # Seconds that a small rehearsal may take on a machine that runs other tests as well.
 PLAYED_S = 150.0
 
@@ -122,7 +124,6 @@ def test_a_small_sale_is_played_judged_and_taken_away(office: Office) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-@pytest.mark.long
 def test_one_that_is_stopped_leaves_nothing_either(trial: Office, signum: signal.Signals) -> None:
     before = contents(trial)
     with long_rehearsal(trial) as program:
@@ -133,7 +134,6 @@ def test_one_that_is_stopped_leaves_nothing_either(trial: Office, signum: signal
     assert contents(trial) == before
 
 
-@pytest.mark.long
 def test_what_a_killed_one_leaves_is_found_and_taken_away(trial: Office) -> None:
     before = contents(trial)
     with long_rehearsal(trial) as program:
@@ -157,7 +157,6 @@ def test_what_a_killed_one_leaves_is_found_and_taken_away(trial: Office) -> None
     )
 
 
-@pytest.mark.long
 def test_where_real_money_is_taken_nothing_is_rehearsed() -> None:
     live = {
         "WAITLINE_PAYMENT_PROVIDER": "stripe",

@@ -12,6 +12,8 @@ from tests.browser.conftest import Opened
 from tests.browser.test_waiting_page import captured
 from tests.web.stack import Room, succeeded
 
+pytestmark = pytest.mark.long
+
 # What a page gets to show it: a report, a decision, a document and a poll, on a busy machine.
 SHOW_MS = 30_000
 

@@ -27,6 +27,8 @@ import pytest
 from tests.faults.stack import SOON_S, START_S, WAITLINE, Stack, kill, runs, sql, up
 from tests.processes import until
 
+pytestmark = pytest.mark.long
+
 PRICE = 50_000
 SCHEDULE = 1
 
@@ -322,7 +324,6 @@ def gone(buyer: Buyer) -> bool:
 METHODS = ["CARD", "CARD", "DECLINE", "WEBHOOK_FIRST", "DUPLICATE_WEBHOOK", "LATE_WEBHOOK"]
 
 
-@pytest.mark.long
 def test_killed_again_and_again_while_many_pay_it_keeps_what_it_promised(shop: Stack) -> None:
     over = threading.Event()
     sold: list[Buyer] = []

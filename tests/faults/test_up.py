@@ -24,6 +24,8 @@ from tests.faults.stack import (
 )
 from tests.processes import free_port, started, until
 
+pytestmark = pytest.mark.long
+
 # Seconds until what was killed is there again: it is noticed within 0.2 s, and starts as at first.
 BACK_S = START_S
 

@@ -16,7 +16,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(plugin)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trial() -> Iterator[Office]:
     """Believes whoever names a visitor, and holds reservations for a moment only."""
     with running(
@@ -25,7 +25,7 @@ def trial() -> Iterator[Office]:
         yield installation
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def production() -> Iterator[Office]:
     """Believes nobody without a token, and takes the price and nothing else."""
     with running("production") as installation:

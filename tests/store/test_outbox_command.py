@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.databases import TestDatabase
 from tests.servers import Server
 from tests.web.stack import Done, waitline
 from waitline import events
 from waitline.queue.departures import GROUP
+
+pytestmark = pytest.mark.long
 
 
 class Operator:

@@ -9,34 +9,34 @@ from tests.web.cast import Cast
 from tests.web.stack import SOON_S, Room, Stack, running, succeeded
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trial() -> Iterator[Stack]:
     """The mode that believes whoever names a visitor."""
     with running("trial") as stack:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def production() -> Iterator[Stack]:
     """The mode that asks for the visitor's ticket."""
     with running("production") as stack:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def alone() -> Iterator[Stack]:
     """For whoever counts what happens, or halts the store."""
     with running("trial") as stack:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cast(trial: Stack) -> Cast:
     """Visitors of one room in each state."""
     return Cast(trial)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def measured(trial: Stack) -> Room:
     """A long line in a slow room, whose pace is known by now."""
     room = trial.room(admitPerSecond=4)

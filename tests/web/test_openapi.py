@@ -69,7 +69,7 @@ ASKED = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def described(trial: Stack) -> BaseSchema:
     return schemathesis.openapi.from_url(f"{trial.url}/openapi.json")
 
@@ -95,7 +95,7 @@ def test_what_it_says_is_so(
     told()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def document(trial: Stack) -> Any:  # noqa: ANN401 - JSON
     response = httpx.get(f"{trial.url}/openapi.json")
     assert response.headers["content-type"] == "application/json"

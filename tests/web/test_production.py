@@ -84,7 +84,7 @@ def test_no_ticket_no_answer_in_any_state(
     assert INSTANT.sub("…", known.text) == INSTANT.sub("…", nobody.text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def states(production: Stack) -> dict[str, Room]:
     """Rooms in which the visitor `u` is in each state."""
     rooms = {}
