@@ -57,16 +57,19 @@ def rates(url: str, folder: Path, seconds: float) -> dict[str, float]:
         _statement("payments", "confirm_payment"),
     )
     values = {
-        "seat_ids": "ARRAY[:seat]",
-        "schedule_id": "1",
-        "user_id": ":user",
+        "schedule_ids": "ARRAY[1]",
+        "user_ids": "ARRAY[:user]",
+        "wanted_nos": "ARRAY[1]",
+        "wanted_seats": "ARRAY[:seat]",
         "hold_s": "300",
-        "amount": "10000",
-        "method": "'CARD'",
+        "amounts": "ARRAY[10000]",
+        "methods": "ARRAY['CARD']",
         "patience_s": "60",
         "grace_s": "60",
         "at_price": "true",
-        "provider_ref": "'bare'",
+        "provider_refs": "ARRAY['bare']",
+        "reservation_ids": "ARRAY[:reservation_id]",
+        "charge_keys": "ARRAY[:paid_charge_key]",
     }
     scripts = {
         "reservations": [(reserve, "")],
@@ -76,8 +79,7 @@ def rates(url: str, folder: Path, seconds: float) -> dict[str, float]:
     for name, statements in scripts.items():
         text = _NEXT.format(each=SEATS_EACH)
         for statement, end in statements:
-            more = {"reservation_id": ":reservation_id", "charge_key": ":paid_charge_key"}
-            text += _filled(statement, values | more).rstrip().rstrip(";") + f" {end or ';'}\n"
+            text += _filled(statement, values).rstrip().rstrip(";") + f" {end or ';'}\n"
         script = folder / f"{name}.pgbench"
         script.write_text(text, "utf-8")
         measured[name] = _measured(url, script, seconds)
