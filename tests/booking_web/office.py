@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 
 from tests.processes import Program, free_port, started, until
-from tests.web.stack import MESSAGES, SOON_S, UP_S, Stack, refused, shows, succeeded
+from tests.web.stack import MESSAGES, SOON_S, UP_S, Client, Stack, refused, shows, succeeded
 
 # The texts of the wire contract that the box office adds to those of the waiting room.
 MESSAGES |= {
@@ -49,7 +49,7 @@ class Office:
         operator: The operator's key, as a header.
     """
 
-    def __init__(self, client: httpx.Client, queue: Stack, program: Program) -> None:
+    def __init__(self, client: Client, queue: Stack, program: Program) -> None:
         self.client = client
         self.url = str(client.base_url)
         self.queue = queue
@@ -239,8 +239,8 @@ def running(mode: str, **more: str) -> Iterator[Office]:
         # pytest's own temporary folders are too deep for a socket.
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wl-"))
         queue_port, booking_port, pay_port = free_port(), free_port(), free_port()
-        queue_client = stack.enter_context(_client(queue_port))
-        client = stack.enter_context(_client(booking_port))
+        queue_client = stack.enter_context(Client(f"http://127.0.0.1:{queue_port}"))
+        client = stack.enter_context(Client(f"http://127.0.0.1:{booking_port}"))
         pay_url = f"http://127.0.0.1:{pay_port}"
         webhook = f"http://127.0.0.1:{booking_port}/api/v1/payments/webhook"
         words = ["sandbox-pay", "--port", pay_port, "--webhook-url", webhook, "--latency", "0"]
@@ -261,11 +261,6 @@ def running(mode: str, **more: str) -> Iterator[Office]:
         )
         queue = Stack(str(queue_client.base_url), Path(folder), program, queue_client)
         yield Office(client, queue, program)
-
-
-def _client(port: int) -> httpx.Client:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SOON_S, limits=limits)
 
 
 def _answers(client: httpx.Client, url: str) -> bool:

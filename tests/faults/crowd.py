@@ -314,15 +314,28 @@ async def assert_answers(crowd: Crowd, seen: Snapshot) -> None:
 
     async def ask() -> None:
         caller = Caller(crowd.port)
-        for visitor in rest:
-            reply = await caller.ask(*named("GET", "status", crowd.room, visitor))
-            data = reply.json["data"]
-            assert data["status"] == states.get(visitor, "WAITING"), visitor
-            assert data["position"] == positions.get(visitor, 0), visitor
-            assert place_of(data["token"]) == crowd.told[visitor].place, visitor
-        await caller.close()
+        try:
+            for visitor in rest:
+                data = await answer(caller, *named("GET", "status", crowd.room, visitor))
+                assert data["status"] == states.get(visitor, "WAITING"), visitor
+                assert data["position"] == positions.get(visitor, 0), visitor
+                assert place_of(data["token"]) == crowd.told[visitor].place, visitor
+        finally:
+            await caller.close()
 
     await asyncio.gather(*(ask() for _ in range(CALLERS)))
+
+
+async def answer(caller: Caller, method: str, path: str, body: object = None) -> dict[str, Any]:
+    """Ask until there is an answer, and return what it says."""
+    deadline = monotonic() + PATIENCE_S
+    while (reply := await caller.ask(method, path, body)).status == 503:
+        assert_unavailable(reply)
+        assert monotonic() < deadline, f"{path}: refused for {PATIENCE_S:g} s"
+        await paused(AGAIN_S)
+    assert reply.status == 200, reply
+    data: dict[str, Any] = reply.json["data"]
+    return data
 
 
 async def paused(seconds: float, unless: asyncio.Event | None = None) -> None:

@@ -12,7 +12,6 @@ from tests.web.stack import (
     ENGLISH,
     Event,
     events,
-    patiently,
     refused,
     shows,
     succeeded,
@@ -101,7 +100,7 @@ class Hall:
     def _operate(self, path: str, headers: Mapping[str, str] | None = None, **body: Any) -> Any:  # noqa: ANN401 - JSON
         url = f"/api/v1/operator/{path}"
         sent = {**self.office.operator, **(headers or {})}
-        return succeeded(patiently(lambda: self.office.client.post(url, headers=sent, **body)), 201)
+        return succeeded(self.office.client.post(url, headers=sent, **body), 201)
 
 
 class Person:
@@ -154,7 +153,7 @@ class Person:
         fields: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Asked:
-        """Make a call; come again while the answer is 503, as clients should."""
+        """Make a call."""
         method, path, sends = CALLS[call]
         office = self.hall.office
         client = office.queue.client if path.startswith("/api/v1/queue/") else office.client
@@ -163,14 +162,9 @@ class Person:
         )
         said: Any = {sends: self.fields(call) if fields is None else fields} if sends else {}
         sent = self.headers(call) if headers is None else headers
-        times: list[int] = []
-
-        def once() -> httpx.Response:
-            times.append(SystemClock().now_ms())
-            return client.request(method, url, headers=dict(sent), **said)
-
-        response = patiently(once)
-        asked = Asked(response, times[-1], SystemClock().now_ms())
+        asked_ms = SystemClock().now_ms()
+        response = client.request(method, url, headers=dict(sent), **said)
+        asked = Asked(response, asked_ms, SystemClock().now_ms())
         self._learn(call, response)
         return asked
 
@@ -218,7 +212,7 @@ class Person:
         """Return how a seat stands, as the list of all seats says."""
         path = f"/api/v1/schedules/{self.hall.schedule}/seats?status=all"
         headers = self.headers("seats")
-        listed = patiently(lambda: self.hall.office.get(path, **headers))
+        listed = self.hall.office.get(path, **headers)
         assert listed.status_code == 200, listed.text
         (state,) = [one["status"] for one in listed.json() if one["seatNumber"] == seat]
         return str(state)

@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
+from typing_extensions import override
 
 from tests.processes import Program, free_port, started, until
 
@@ -25,6 +28,9 @@ UP_S = 120.0
 
 # Seconds until something that takes a second or two has happened, on such a machine.
 SOON_S = 20.0
+
+# Seconds after which a client comes again.
+AGAIN_S = 0.1
 
 ENGLISH = {"Accept-Language": "en"}
 JSON_TYPE = {"Content-Type": "application/json"}
@@ -90,19 +96,40 @@ def shows(token: str | None) -> dict[str, str]:
     return {} if token is None else {"X-Queue-Token": token}
 
 
-def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
-    """Call again while the answer is 503, for what a test only prepares.
+class Client(httpx.Client):
+    """Comes again while a call of the contract is answered with 503, as clients should.
 
     A machine that runs other tests may stand still for longer than a store is waited for.
+
+    Attributes:
+        patience_s: For how long.
     """
-    responses: list[httpx.Response] = []
 
-    def answered() -> bool:
-        responses.append(call())
-        return responses[-1].status_code != 503
+    def __init__(self, url: str) -> None:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
+        super().__init__(base_url=url, timeout=SOON_S, limits=limits)
+        self.patience_s = SOON_S
 
-    until(answered, SOON_S, "the store answers")
-    return responses[-1]
+    @override
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request, once or more often, and return the last answer."""
+        until_s = time.monotonic() + self.patience_s
+        while True:
+            response = super().send(request, **options)
+            comes_again = response.status_code == 503 and request.url.path.startswith("/api/")
+            if not comes_again or time.monotonic() > until_s:
+                return response
+            response.close()
+            threading.Event().wait(AGAIN_S)
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Take the first answer, whatever it is."""
+        self.patience_s = -1.0
+        try:
+            yield
+        finally:
+            self.patience_s = SOON_S
 
 
 def instant_ms(text: str) -> int:
@@ -138,7 +165,7 @@ def events(stream: httpx.Response) -> Iterator[Event]:
 class Stack:
     """One installation."""
 
-    def __init__(self, url: str, data_dir: Path, program: Program, client: httpx.Client) -> None:
+    def __init__(self, url: str, data_dir: Path, program: Program, client: Client) -> None:
         self.url = url
         self.data_dir = data_dir
         self.program = program
@@ -152,15 +179,13 @@ class Stack:
 
     def room(self, **rules: object) -> "Room":
         """Create a room, as its operator would."""
-        rooms: list[Room] = []
-
-        def create() -> httpx.Response:
-            rooms.append(self.unused())
-            body = {"room": rooms[-1].name, **rules}
-            return self.client.post("/api/v1/rooms", json=body, headers=self.operator)
-
-        succeeded(patiently(create), 201)
-        return rooms[-1]
+        room = self.unused()
+        body = {"room": room.name, **rules}
+        response = self.client.post("/api/v1/rooms", json=body, headers=self.operator)
+        # Nobody else has the name: a try that was not answered created it.
+        if response.status_code != 409:
+            succeeded(response, 201)
+        return room
 
     def metrics(self) -> str:
         response = self.client.get("/actuator/prometheus")
@@ -242,9 +267,7 @@ class Room:
     def change(self, **rules: object) -> Any:  # noqa: ANN401 - JSON
         path = f"/api/v1/rooms/{self.name}"
         operator = self.stack.operator
-        return succeeded(
-            patiently(lambda: self.stack.client.patch(path, json=rules, headers=operator))
-        )
+        return succeeded(self.stack.client.patch(path, json=rules, headers=operator))
 
     def show(self) -> Any:  # noqa: ANN401 - JSON
         path = f"/api/v1/rooms/{self.name}"
@@ -252,7 +275,7 @@ class Room:
 
     def arrive(self, user: str = "u") -> str:
         """Enter and return the ticket."""
-        response = patiently(lambda: self.enter(user))
+        response = self.enter(user)
         assert response.status_code in {200, 201}, response.text
         ticket: str = response.json()["data"]["token"]
         return ticket
@@ -262,7 +285,7 @@ class Room:
         seen: dict[str, Any] = {}
 
         def there() -> bool:
-            seen.update(succeeded(patiently(lambda: self.status(user, token))))
+            seen.update(succeeded(self.status(user, token)))
             return bool(seen["status"] == state)
 
         until(there, SOON_S, f"{user} is {state} in {self.name}")
@@ -296,8 +319,7 @@ def running(mode: str = "trial", data_dir: Path | None = None, workers: int = 2)
             data_dir = Path(folder)
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-        client = stack.enter_context(httpx.Client(base_url=url, timeout=SOON_S, limits=limits))
+        client = stack.enter_context(Client(url))
 
         def ready() -> bool:
             with suppress(httpx.TransportError):

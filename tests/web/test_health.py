@@ -101,7 +101,7 @@ def test_a_store_that_does_not_answer(alone: Stack) -> None:
         answers = [alone.client.get("/actuator/health/readiness") for _ in range(4)]
         return all(answer.status_code == 200 for answer in answers)
 
-    with halted_store(alone):
+    with alone.client.impatient(), halted_store(alone):
         until(lambda: not ready(), SOON_S, "readiness says no")
         response = alone.client.get("/actuator/health/readiness")
         assert (response.status_code, response.json()["status"]) == (503, "DOWN")

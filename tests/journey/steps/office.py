@@ -7,7 +7,7 @@ from pytest_bdd import given, then, when
 from tests.journey.stage import HOLD_S, Asked, Stage, data_of
 from tests.journey.wordings import VERBS, said
 from tests.processes import until
-from tests.web.stack import SOON_S, patiently, refused
+from tests.web.stack import SOON_S, refused
 
 # What the sandbox declines.
 DECLINED = "DECLINE"
@@ -110,7 +110,7 @@ def pays_otherwise(stage: Stage, who: str, amount: str, key: str) -> None:
 @when(said("예매 서비스에 {method} {path} 요청을 보낸다"))
 def sends(stage: Stage, method: str, path: str) -> None:
     client = stage.hall.office.client
-    stage.note([Asked(patiently(lambda: client.request(method, path)), 0, 0)])
+    stage.note([Asked(client.request(method, path), 0, 0)])
 
 
 @when(said("{who} {verb} with what was learned before"))
