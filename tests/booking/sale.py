@@ -103,8 +103,8 @@ class Sale:
         rows = await self.database.many("confirm_payment", **charged(key))
         return rows[0] if rows else None
 
-    async def findings(self) -> list[audit.Finding]:
-        return await audit.examine(self.database, at_price=True)
+    async def findings(self, late_s: float = audit.LATE_S) -> list[audit.Finding]:
+        return await audit.examine(self.database, at_price=True, late_s=late_s)
 
 
 def begin(reservation: int, user: int, amount: int = PRICE) -> dict[str, Any]:

@@ -291,7 +291,8 @@ def test_everything_at_once_leaves_nothing_that_contradicts_itself(postgres: Tes
         assert set(ended) >= {"CANCELLED", "EXPIRED"}
         assert set(await buyers.sale.states("payment")) >= {"FAILED", "REFUNDING"}
         await buyers.sale.reservations.expire(500)
-        assert await buyers.sale.findings() == []
+        # Nobody settles anything here, so how long it has waited is no damage.
+        assert await buyers.sale.findings(late_s=3_600) == []
 
     plays(postgres, play, seats=12)
 

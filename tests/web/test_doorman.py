@@ -2,12 +2,14 @@
 
 import asyncio
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.processes import free_port
 from tests.web.doorway import ROOM, House, door, until
@@ -17,6 +19,7 @@ from waitline.embedded import Valkey as EmbeddedValkey
 from waitline.errors import Refused, Unavailable
 from waitline.ids import VisitorId
 from waitline.keyring import KeyringFile, Keys
+from waitline.lua import CALL_TIMEOUT_S
 from waitline.passes import TOKEN_MAX, mint_pass
 from waitline.queue.model import TimeRanOut, TokenRejected
 from waitline.web import problems
@@ -124,6 +127,28 @@ def test_a_silent_store_is_answered_for_in_time_and_noticed_when_it_is_back(
             await until(lambda: scene.lets_in(token))
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_box_office_that_stood_still_itself_does_not_blame_the_waiting_room(
+    served: House, way: str
+) -> None:
+    async def play() -> None:
+        async with door(served, served.chosen(way)) as scene:
+            token = (await scene.visitor("READY")).ticket
+            assert await scene.ask(token) is None
+            served.silence()
+            try:
+                asked = [asyncio.create_task(scene.ask(token)) for _ in range(FAILURES_MAX + 1)]
+                await asyncio.wait(asked, timeout=TIMEOUT_S / 10)
+            finally:
+                served.wake()
+            # No callback is run meanwhile: every deadline is over when the answers are read.
+            threading.Event().wait(TIMEOUT_S + CALL_TIMEOUT_S)
+            assert set(await asyncio.gather(*asked)) == {None}
+
+    # Of the services' own loop, whose timers come before what can be read.
+    uvloop.run(play())
 
 
 def test_a_queue_service_that_died_is_answered_for_and_noticed_when_it_is_back(
@@ -245,6 +270,7 @@ def test_who_goes_away_while_it_is_asked_about_is_no_silence(served: House) -> N
                         await asking
             finally:
                 served.wake()
+            await until(scene.store_answers)
             assert await scene.ask(token) is None
 
     asyncio.run(play())

@@ -6,7 +6,8 @@ from math import ceil
 from time import monotonic
 from typing import Any
 
-from waitline.bench.carry import sockets, usage
+from waitline.bench import usage
+from waitline.bench.carry import sockets
 from waitline.bench.carry.crew import Crew
 from waitline.bench.carry.listeners import Plan
 from waitline.bench.carry.polling import OPEN_S, Note

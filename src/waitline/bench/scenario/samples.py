@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import NamedTuple
 
-from waitline.bench.carry import usage
+from waitline.bench import usage
 from waitline.bench.scenario import scrape
 from waitline.bench.stack import Stack
 from waitline.errors import Unavailable, WaitlineError
