@@ -1,12 +1,30 @@
 """What every kind of test may ask for."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from tests import databases
+from tests import databases, starved
 from tests.databases import TestDatabase
 from tests.servers import Server, redis_binary, running
+
+PULSE = starved.Pulse()
+
+
+def pytest_configure() -> None:
+    PULSE.start()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        excused = partial(starved.excused, PULSE, item.path)
+        item.add_marker(pytest.mark.flaky(reruns=starved.AGAIN_MOST, condition=excused))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    PULSE.begin()
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])

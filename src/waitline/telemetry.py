@@ -26,6 +26,7 @@ FLUSH_S = 1.0
 
 HTTP_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SCRIPT_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
+PROVIDER_BOUNDS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
 STATEMENT_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 # The folder of the files stands in for a registry; this one only satisfies the library.
@@ -50,6 +51,13 @@ STATEMENT_SECONDS = Histogram(
     "Time of one SQL statement, to the database and back",
     ("statement",),
     buckets=STATEMENT_BOUNDS_S,
+    registry=_NOWHERE,
+)
+PROVIDER_SECONDS = Histogram(
+    "payment_provider_duration_seconds",
+    "Time of one call of the payment provider; outcome is ok, declined or silent",
+    ("call", "outcome"),
+    buckets=PROVIDER_BOUNDS_S,
     registry=_NOWHERE,
 )
 POOL_SIZE = Gauge(
@@ -142,6 +150,25 @@ ROOM_COUNTERS = {
 }
 """Read from the store when asked; label concert_id, and reason or scheduler_type."""
 
+BACKLOG_GAUGES = {
+    "outbox_events": (
+        "Events that are not sent yet, or wait for an operator",
+        "state",
+        {"waiting": "events_waiting", "dead": "events_dead"},
+    ),
+    "outbox_oldest_age_seconds": (
+        "Age of the oldest event that is not sent yet", "", {"": "events_age_s"}
+    ),
+    "payments_open": (
+        "Payments that are under way, or whose money goes back",
+        "state",
+        {"pending": "payments_pending", "refunding": "payments_refunding"},
+    ),
+    "payments_oldest_age_seconds": ("Age of the oldest of them", "", {"": "payments_age_s"}),
+}  # fmt: skip
+"""Of the box office, read from the database when asked: meaning, label, and the column of
+`backlog` by the label's value."""
+
 ROOMS_GAUGE = ("scheduler_concerts_count", "Rooms that the admitter looks after")
 
 
@@ -181,6 +208,7 @@ class Tallies:
         self._http: dict[tuple[str, str, int], Tally] = {}
         self._scripts: dict[str, Tally] = {}
         self._statements: dict[str, Tally] = {}
+        self._provider: dict[tuple[str, str], Tally] = {}
         self._looks: list[Callable[[], None]] = []
         self._cpu_s = 0.0
 
@@ -208,14 +236,23 @@ class Tallies:
             tally = self._statements[name] = Tally(child, STATEMENT_BOUNDS_S)
         tally.add(seconds)
 
+    def provider(self, call: str, outcome: str, seconds: float) -> None:
+        """Count one call of the payment provider."""
+        tally = self._provider.get((call, outcome))
+        if tally is None:
+            child = PROVIDER_SECONDS.labels(call, outcome)
+            tally = self._provider[call, outcome] = Tally(child, PROVIDER_BOUNDS_S)
+        tally.add(seconds)
+
     def watch(self, look: Callable[[], None]) -> None:
         """Let `look` set its gauges at every flush."""
         self._looks.append(look)
 
     def flush(self) -> None:
         """Add everything counted to the process's file, with what the process uses."""
-        for tally in (*self._http.values(), *self._scripts.values(), *self._statements.values()):
-            tally.flush()
+        for kind in (self._http, self._scripts, self._statements, self._provider):
+            for tally in kind.values():
+                tally.flush()
         for look in self._looks:
             look()
         used = resource.getrusage(resource.RUSAGE_SELF)

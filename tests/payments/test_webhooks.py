@@ -54,7 +54,8 @@ def test_a_message_may_come_before_the_answer(
                 await shop.hasty.pay(reservation, USER, PRICE, method)
         else:
             assert (await shop.pay(reservation, method)).state is PaymentState.COMPLETED
-        assert states == ["COMPLETED"]
+        # One that is not taken in time is sent again.
+        assert set(states) == {"COMPLETED"}
         assert len(await shop.sale.sql("SELECT FROM outbox")) == 1
 
     plays(postgres, sandbox, play)

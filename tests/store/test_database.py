@@ -114,7 +114,8 @@ def test_a_server_that_is_stopped_is_unavailable_and_found_again(
 
     async def call() -> None:
         async with opened(server.url, package) as db:
-            await db.one("add", number=1)
+            while not await answers(db):
+                pass
             await asyncio.to_thread(server.kill)
             for _ in range(3):
                 with pytest.raises(Unavailable, match="the database does not answer"):

@@ -1,8 +1,9 @@
 """Requests/s of the hot calls, next to an empty handler and a naive server in the same run.
 
 One worker has a core for itself; Valkey and wrk share the other. All of them are asked in turn,
-several rounds, and the median counts. The worker's processor time per request is given too: it
-hardly changes with the neighbours of the machine.
+several rounds, and the median counts; what the machine's host took too much of is measured again.
+The worker's processor time per request is given too: it hardly changes with the neighbours of the
+machine.
 """
 
 import json
@@ -16,14 +17,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import median
 from threading import Event
 from time import monotonic, perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from waitline import settings as chosen
 from waitline.bench import machine, paced, scripts
+from waitline.bench.quiet import quietly
 from waitline.bench.stack import free_port
 from waitline.embedded import Valkey
 from waitline.errors import Misconfigured, Unavailable
@@ -41,6 +45,7 @@ PACES_PER_S = (1_000, 3_000, 5_000)
 """Requests per second of a day without a rush, when batches are small."""
 
 COUNTED = 20_000
+T = TypeVar("T")
 READY_S = 40.0
 
 
@@ -75,7 +80,8 @@ def measure(note: Callable[[str], None], seconds: float, rounds: int) -> dict[st
     Returns:
         `flat_out`: a row per target, as fast as it goes; `paced`: a row per pace and call, at a
         pace that leaves the worker idle most of the time; `counting_us`: what the metrics take of
-        a request.
+        a request; `stolen`: the largest share of all processors' time that the host took of one
+        measurement.
 
     Raises:
         Misconfigured: wrk or the checkout is missing.
@@ -100,17 +106,32 @@ def measure(note: Callable[[str], None], seconds: float, rounds: int) -> dict[st
         tokens.write_text(scripts.fill(valkey.url, folder, ROOM, WAITING, ADMITTED), "utf-8")
         runs: dict[str, list[tuple[float, float]]] = {}
         paced_runs: dict[tuple[int, str], list[_Paced]] = {}
+        stolen: list[float] = []
+        # No visitor comes twice, not even where something is measured again.
+        tries = count()
+
+        def measured(number: int, name: str, run: Callable[[], T]) -> T:
+            note(f"round {number + 1} of {rounds}: {name}")
+            found, share = quietly(run)
+            stolen.append(share)
+            return found
+
+        def flat_out(at: int) -> tuple[float, float]:
+            target = _targets(tokens, next(tries))[at]
+            return _run(target, servers[target.server], load, other_core, seconds)
+
+        def at_a_pace(at: int) -> _Paced:
+            _, server, plan = _plans(tokens, next(tries), seconds)[at]
+            return _run_paced(plan, servers[server], valkey.pid, other_core)
+
         for number in range(rounds):
-            for target in _targets(tokens, number):
-                note(f"round {number + 1} of {rounds}: {target.name}")
-                runs.setdefault(target.name, []).append(
-                    _run(target, servers[target.server], load, other_core, seconds)
-                )
-            for name, server, plan in _plans(tokens, number, seconds):
-                note(f"round {number + 1} of {rounds}: {name} at {plan.per_s:,.0f}/s")
-                paced_runs.setdefault((int(plan.per_s), name), []).append(
-                    _run_paced(plan, servers[server], valkey.pid, other_core)
-                )
+            for at, target in enumerate(_targets(tokens, 0)):
+                found = measured(number, target.name, partial(flat_out, at))
+                runs.setdefault(target.name, []).append(found)
+            for at, (name, _, plan) in enumerate(_plans(tokens, 0, seconds)):
+                what = f"{name} at {plan.per_s:,.0f}/s"
+                used = measured(number, what, partial(at_a_pace, at))
+                paced_runs.setdefault((int(plan.per_s), name), []).append(used)
     return {
         "flat_out": _rows(runs),
         "paced": [
@@ -118,6 +139,7 @@ def measure(note: Callable[[str], None], seconds: float, rounds: int) -> dict[st
             for (pace, name), figures in sorted(paced_runs.items())
         ],
         "counting_us": _counting_us(),
+        "stolen": max(stolen),
     }
 
 
@@ -130,16 +152,18 @@ class _Paced(NamedTuple):
     p99_ms: float
 
 
-def _plans(tokens: Path, number: int, seconds: float) -> Iterator[tuple[str, str, paced.Plan]]:
+def _plans(tokens: Path, number: int, seconds: float) -> list[tuple[str, str, paced.Plan]]:
     room = str(ROOM)
-    for per_s in PACES_PER_S:
+    return [
+        (name, server, paced.Plan(0, per_s, seconds, call, room, names, visitors))
+        for per_s in PACES_PER_S
         for name, server, call, names, visitors in (
             ("empty handler", "empty", "/", "", 0),
             ("enter", "waitline", "enter", f"p{number}-{per_s}-", 0),
             ("status", "waitline", "status", "w", WAITING),
             ("validate", "waitline", "validate", str(tokens), 0),
-        ):
-            yield name, server, paced.Plan(0, per_s, seconds, call, room, names, visitors)
+        )
+    ]
 
 
 def _run_paced(plan: paced.Plan, server: tuple[int, int], store: int, core: int) -> _Paced:

@@ -11,8 +11,9 @@ it does not matter who comes first, or how often.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Never
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, Never, TypeVar
 from uuid import UUID
 
 import structlog
@@ -35,11 +36,14 @@ from waitline.booking.model import (
 from waitline.database import Database, Row
 from waitline.errors import Refused, Unavailable
 from waitline.payments.model import REASON_CHARS_MAX, Charged, NotCharged, Refunded
-from waitline.payments.provider import CALL_TIMEOUT_S, Provider
+from waitline.payments.provider import CALL_TIMEOUT_S, CONNECTIONS_MAX, Provider
 
-UNDER_WAY_MAX = 256
-"""Payments that one process has under way. More are refused before they are noted: they would wait
-for a connection to the provider until their time is over."""
+CHUNK_MAX = 32
+"""Payments settled at once."""
+
+UNDER_WAY_MAX = CONNECTIONS_MAX - CHUNK_MAX
+"""Payments of visitors that one process has under way: each has a connection to the provider, and
+the reconciler has the others. More are refused before they are noted."""
 
 PATIENCE_S = CALL_TIMEOUT_S + 5.0
 """How long an attempt is left to the call that began it: the provider's time and that of our own
@@ -51,10 +55,6 @@ reconciler. What is not known by then goes back on sale, and what was charged go
 
 TICK_S = 1.0
 """Between two looks for what is to be settled, so that a refund begins within about a second."""
-
-CHUNK_MAX = 32
-"""Payments settled at once: half of the connections to the provider, so that visitors find the
-other half free."""
 
 PAUSE_S = 5.0
 PAUSE_MAX_S = 600.0
@@ -81,6 +81,13 @@ BEGIN_REFUSED: dict[str, Callable[[Row], Refused]] = {
 }
 
 
+T = TypeVar("T")
+
+
+def _nothing(_call: str, _outcome: str, _seconds: float) -> None:
+    """Measure nothing."""
+
+
 class _Attempt(NamedTuple):
     reservation_id: int
     user_id: int
@@ -100,11 +107,21 @@ class Checkout:
         database: Holds reservations and payments.
         provider: Takes the money.
         at_price: Whether the amount must be the price (B6).
+        measure: Told each call of the provider, how it ended (ok, declined, silent), and the
+            seconds that it took.
     """
 
-    def __init__(self, database: Database, provider: Provider, *, at_price: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        provider: Provider,
+        *,
+        at_price: bool,
+        measure: Callable[[str, str, float], None] = _nothing,
+    ) -> None:
         self._database = database
         self._provider = provider
+        self._measure = measure
         self._at_price = at_price
         self._under_way = 0
         self._beginning: Gathering[_Attempt, UUID] = Gathering(
@@ -142,7 +159,7 @@ class Checkout:
         self._under_way += 1
         try:
             key = await self._beginning.ask(_Attempt(reservation_id, user_id, amount, method))
-            outcome = await self._provider.charge(key, amount, method)
+            outcome = await self._timed("charge", self._provider.charge(key, amount, method))
             if isinstance(outcome, NotCharged):
                 await self._fail(key, outcome.reason)
                 raise Declined(outcome.reason)
@@ -224,7 +241,7 @@ class Checkout:
             log.exception("a payment cannot be settled", payment=row["payment_id"])
 
     async def _ask(self, row: Row) -> None:
-        outcome = await self._provider.find(row["charge_key"])
+        outcome = await self._timed("find", self._provider.find(row["charge_key"]))
         if isinstance(outcome, Charged):
             await self._confirm(row["charge_key"], outcome)
         elif isinstance(outcome, NotCharged):
@@ -233,8 +250,19 @@ class Checkout:
             await self._fail(row["charge_key"], "the provider has never heard of it")
 
     async def _refund(self, row: Row) -> None:
-        await self._provider.refund(row["charge_key"], row["provider_ref"], row["amount"])
+        refund = self._provider.refund(row["charge_key"], row["provider_ref"], row["amount"])
+        await self._timed("refund", refund)
         await self._database.one("refunded_payment", charge_key=row["charge_key"])
+
+    async def _timed(self, call: str, answer: Awaitable[T]) -> T:
+        started = time.perf_counter()
+        outcome = "silent"
+        try:
+            told = await answer
+            outcome = "declined" if isinstance(told, NotCharged) else "ok"
+            return told
+        finally:
+            self._measure(call, outcome, time.perf_counter() - started)
 
     async def _begin(self, attempts: Sequence[_Attempt]) -> list[UUID | Refused]:
         """Note attempts; return what each is charged by, or why it may not be."""

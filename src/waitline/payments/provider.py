@@ -13,9 +13,9 @@ CALL_TIMEOUT_S = 10.0
 """How long one call may take. Card networks answer within seconds; whoever is silent for longer
 tells the outcome later, and the visitor has long looked away."""
 
-CONNECTIONS_MAX = 64
-"""Connections to the provider, per process. At a second for each charge they carry 64 payments a
-second; what comes on top of that waits within `CALL_TIMEOUT_S`."""
+CONNECTIONS_MAX = 512
+"""Connections to the provider, per process. At a second for each charge they carry 512 payments a
+second, about as many as a process can serve."""
 
 ANSWER_BYTES_MAX = 65_536
 """Bytes of an answer or a message that are worth reading; the longest genuine ones have a few

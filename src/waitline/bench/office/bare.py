@@ -7,8 +7,10 @@ books seats of its own, so that nothing waits for a lock.
 import asyncio
 import re
 import subprocess
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from waitline.booking.migrations import migrate
 from waitline.database import SESSION
@@ -25,6 +27,34 @@ SEATS_EACH = 20_000
 SQL_S = 60.0
 """How long making a quarter of a million seats may take."""
 
+Kind = Literal["reservations", "bookings"]
+
+# File, name and end of each statement: `\gset` puts what it answers into variables.
+_STATEMENTS: dict[Kind, Sequence[tuple[str, str, str]]] = {
+    "reservations": [("reservations", "reserve", ";")],
+    "bookings": [
+        ("reservations", "reserve", r"\gset"),
+        ("payments", "begin_payment", r"\gset paid_"),
+        ("payments", "confirm_payment", ";"),
+    ],
+}
+
+_VALUES = {
+    "schedule_ids": "ARRAY[1]",
+    "user_ids": "ARRAY[:user]",
+    "wanted_nos": "ARRAY[1]",
+    "wanted_seats": "ARRAY[:seat]",
+    "hold_s": "300",
+    "amounts": "ARRAY[10000]",
+    "methods": "ARRAY['CARD']",
+    "patience_s": "60",
+    "grace_s": "60",
+    "at_price": "true",
+    "provider_refs": "ARRAY['bare']",
+    "reservation_ids": "ARRAY[:reservation_id]",
+    "charge_keys": "ARRAY[:paid_charge_key]",
+}
+
 _RATE = re.compile(r"tps = ([\d.]+)")
 _NEXT = r"""\set n :n + 1
 \set seat :client_id * {each} + :n
@@ -40,50 +70,24 @@ ANALYZE;
 """
 
 
-def rates(url: str, folder: Path, seconds: float) -> dict[str, float]:
-    """Return reservations and bookings per second that the statements alone reach.
+def rate(kind: Kind, url: str, folder: Path, seconds: float) -> float:
+    """Return reservations or bookings per second that the statements alone reach.
 
     Args:
+        kind: Which.
         url: Of the server; a database of our own is made on it, and dropped.
-        folder: For pgbench's scripts.
-        seconds: Length of each measurement.
+        folder: For pgbench's script.
+        seconds: Length of the measurement.
 
     Raises:
         Unavailable: pgbench failed.
     """
-    reserve = _statement("reservations", "reserve")
-    begin, confirm = (
-        _statement("payments", "begin_payment"),
-        _statement("payments", "confirm_payment"),
-    )
-    values = {
-        "schedule_ids": "ARRAY[1]",
-        "user_ids": "ARRAY[:user]",
-        "wanted_nos": "ARRAY[1]",
-        "wanted_seats": "ARRAY[:seat]",
-        "hold_s": "300",
-        "amounts": "ARRAY[10000]",
-        "methods": "ARRAY['CARD']",
-        "patience_s": "60",
-        "grace_s": "60",
-        "at_price": "true",
-        "provider_refs": "ARRAY['bare']",
-        "reservation_ids": "ARRAY[:reservation_id]",
-        "charge_keys": "ARRAY[:paid_charge_key]",
-    }
-    scripts = {
-        "reservations": [(reserve, "")],
-        "bookings": [(reserve, r"\gset"), (begin, r"\gset paid_"), (confirm, "")],
-    }
-    measured = {}
-    for name, statements in scripts.items():
-        text = _NEXT.format(each=SEATS_EACH)
-        for statement, end in statements:
-            text += _filled(statement, values).rstrip().rstrip(";") + f" {end or ';'}\n"
-        script = folder / f"{name}.pgbench"
-        script.write_text(text, "utf-8")
-        measured[name] = _measured(url, script, seconds)
-    return measured
+    text = _NEXT.format(each=SEATS_EACH)
+    for file, name, end in _STATEMENTS[kind]:
+        text += _filled(_statement(file, name), _VALUES).rstrip().rstrip(";") + f" {end}\n"
+    script = folder / f"{kind}.pgbench"
+    script.write_text(text, "utf-8")
+    return _measured(url, script, seconds)
 
 
 def _measured(url: str, script: Path, seconds: float) -> float:

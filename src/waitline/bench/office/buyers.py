@@ -43,9 +43,8 @@ class Plan(NamedTuple):
     Attributes:
         port: Of the booking service, on 127.0.0.1.
         errand: What each buyer does.
-        buyers: File of who may buy: a line each of user, token, seat, price.
-        first: Which line is the first to be used.
-        most: How many of them, each once; those who only look come again and again.
+        buyers: File of who may buy, each once: a line each of user, token, schedule, seat, price.
+            Those who only look come again and again.
         per_s: Arrivals per second; 0 for as fast as answers come.
         seconds: For how long buyers come.
         connections: Buyers under way at most.
@@ -54,8 +53,6 @@ class Plan(NamedTuple):
     port: int
     errand: Errand
     buyers: str
-    first: int
-    most: int
     per_s: float
     seconds: float
     connections: int
@@ -64,6 +61,7 @@ class Plan(NamedTuple):
 class _Buyer(NamedTuple):
     user: str
     token: str
+    schedule: str
     seat: str
     price: str
 
@@ -89,7 +87,8 @@ class _Office:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         lines = Path(plan.buyers).read_text("utf-8").splitlines()
-        self._buyers = cycle(lines[plan.first : plan.first + plan.most])
+        self._buyers = cycle(lines)
+        self._most = len(lines)
         self.free: deque[_Line] = deque()
         self._began_s = 0.0
         self._came = 0
@@ -121,7 +120,7 @@ class _Office:
     def _comes(self) -> bool:
         """Whether buyers still come, or have come and were not served."""
         plan = self._plan
-        if self._over() or (plan.errand in BUYING and self._came >= plan.most):
+        if self._over() or (plan.errand in BUYING and self._came >= self._most):
             return False
         if plan.per_s:
             return self._came < int(plan.per_s * plan.seconds)
@@ -206,7 +205,7 @@ def _seats(buyer: _Buyer, errand: Errand, etag: bytes) -> bytes:
     more = "Accept-Encoding: gzip\r\n"
     if etag:
         more += f"If-None-Match: {etag.decode('ascii')}\r\n"
-    return _head("GET", f"/api/v1/schedules/1/seats{view}", buyer, more)
+    return _head("GET", f"/api/v1/schedules/{buyer.schedule}/seats{view}", buyer, more)
 
 
 def _post(path: str, buyer: _Buyer, body: str) -> bytes:
@@ -215,7 +214,8 @@ def _post(path: str, buyer: _Buyer, body: str) -> bytes:
 
 
 def _reserve(buyer: _Buyer) -> bytes:
-    return _post("/api/v1/reservations", buyer, f'{{"seatId":{buyer.seat},"scheduleId":1}}')
+    body = f'{{"seatId":{buyer.seat},"scheduleId":{buyer.schedule}}}'
+    return _post("/api/v1/reservations", buyer, body)
 
 
 def _pay(buyer: _Buyer, reservation: str) -> bytes:

@@ -1,14 +1,17 @@
-"""Buyers for one measurement: admitted to the demo concert's room, each with a token and a seat."""
+"""Crowds for a measurement: visitors of the demo concert's room, and a seat for each in a hall."""
 
 import asyncio
 import json
+from itertools import count
 from pathlib import Path
-from urllib import request
 
 import uvloop
 
+from waitline.bench.rehearsal.stage import STARTS_AT, hall
 from waitline.bench.stack import Stack
+from waitline.booking.catalogue import Catalogue
 from waitline.clock import SystemClock
+from waitline.database import Database
 from waitline.errors import Unavailable
 from waitline.ids import RoomId, VisitorId
 from waitline.keyring import KeyringFile
@@ -18,68 +21,87 @@ from waitline.queue.model import BATCH_MAX, DAY_MS, Joined, Limits, Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 
-ROOM = RoomId("1")
-"""Of the demo concert."""
+CONCERT, ROOM = 1, RoomId("1")
+"""The demo concert, and its waiting room."""
 
-SEATS = 10_000
-"""Of the demo concert."""
+VISITORS_MAX = 1_000_000
+"""More than all crowds of a measurement together."""
 
 CALL_S = 10.0
-ADMIT_S = 30.0
-"""How long letting everybody in may take."""
+ADMIT_S = 60.0
+"""How long letting a crowd in may take."""
 
 
-def fill(stack: Stack, folder: Path) -> Path:
-    """Let as many buyers in as there are seats.
+class Crowds:
+    """Makes one crowd after the other. Each has a performance of the concert to itself.
 
-    Returns:
-        A file with a line each: user, token, seat, price.
-
-    Raises:
-        Unavailable: They were not let in in time.
+    Args:
+        stack: Where.
+        folder: For what is noted of them.
     """
-    tickets = uvloop.run(_admitted(stack))
-    headers = {"X-User-Id": "1", "X-Queue-Token": tickets[0]}
-    url = f"{stack.booking_url}/api/v1/schedules/1/seats"
-    with request.urlopen(request.Request(url, headers=headers), timeout=CALL_S) as answer:  # noqa: S310 - ours
-        seats = json.load(answer)
-    path = folder / "buyers"
-    rows = zip(tickets, seats, strict=True)
-    lines = (
-        f"{user} {ticket} {seat['seatId']} {seat['price']}"
-        for user, (ticket, seat) in enumerate(rows, 1)
-    )
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-    return path
 
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._users = count(1)
 
-async def _admitted(stack: Stack) -> list[str]:
-    limits = Limits(
-        active_max=10 * SEATS,
-        admit_per_s=10.0 * SEATS,
-        admit_burst=SEATS,
-        waiting_max=10 * SEATS,
-        ready_ttl_ms=DAY_MS,
-    )
-    ring = KeyringFile(stack.data_dir / "keys" / "keys.json").load_or_create(SystemClock().now_ms())
-    store = Valkey(stack.valkey_url, timeout_s=CALL_S)
-    try:
+    def come(self, size: int) -> Path:
+        """Put a hall of so many seats on sale, and let as many visitors in.
+
+        Returns:
+            A file with a line each: user, token, schedule, seat, price.
+
+        Raises:
+            Unavailable: They were not let in in time.
+        """
+        lines = uvloop.run(self._come(size))
+        path = self._folder / f"crowd-{lines[0].split()[0]}"
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+        return path
+
+    async def _come(self, size: int) -> list[str]:
+        store = Valkey(self._stack.valkey_url, timeout_s=CALL_S)
+        database = Database(self._stack.database_url, "waitline.booking", connections_max=1)
+        try:
+            catalogue = Catalogue(database)
+            made = await catalogue.create_schedule(CONCERT, STARTS_AT)
+            await catalogue.import_seats(made.schedule_id, list(hall(size)))
+            row = await database.one("read_seats", within_s=CALL_S, schedule_id=made.schedule_id)
+            assert row is not None
+            seats = zip(json.loads(row["seat_ids"]), json.loads(row["prices"]), strict=True)
+            tickets = await self._let_in(store, size)
+        finally:
+            await store.close()
+            await database.close()
+        return [
+            f"{user} {ticket} {made.schedule_id} {seat} {price}"
+            for (user, ticket), (seat, price) in zip(tickets.items(), seats, strict=True)
+        ]
+
+    async def _let_in(self, store: Valkey, size: int) -> dict[VisitorId, str]:
+        limits = Limits(
+            active_max=VISITORS_MAX,
+            admit_per_s=VISITORS_MAX,
+            admit_burst=VISITORS_MAX,
+            waiting_max=VISITORS_MAX,
+            ready_ttl_ms=DAY_MS,
+        )
+        keys = KeyringFile(self._stack.data_dir / "keys" / "keys.json")
+        ring = keys.load_or_create(SystemClock().now_ms())
         rooms, line = Rooms(store), Line(store)
         await rooms.ensure(ROOM, Rules(limits=limits))
         await rooms.change(ROOM, {name: getattr(limits, name) for name in limits.__slots__})
-        tickets: list[str] = []
-        for first in range(1, SEATS + 1, BATCH_MAX):
-            visitors = [VisitorId(str(n)) for n in range(first, min(first + BATCH_MAX, SEATS + 1))]
-            outcomes = await line.join(ROOM, visitors)
-            for visitor, joined in zip(visitors, outcomes, strict=True):
+        visitors = [VisitorId(str(next(self._users))) for _ in range(size)]
+        tickets = {}
+        for first in range(0, size, BATCH_MAX):
+            batch = visitors[first : first + BATCH_MAX]
+            for visitor, joined in zip(batch, await line.join(ROOM, batch), strict=True):
                 assert isinstance(joined, Joined), joined
-                tickets.append(mint_ticket(ring, ROOM, visitor, joined.place, joined.joined_ms))
+                tickets[visitor] = mint_ticket(ring, ROOM, visitor, joined.place, joined.joined_ms)
         try:
             async with asyncio.timeout(ADMIT_S):
-                while (await rooms.survey(ROOM)).admitted < SEATS:  # noqa: ASYNC110 - of another process
+                while (await rooms.survey(ROOM)).waiting:  # noqa: ASYNC110 - of another process
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise Unavailable(f"the buyers were not let in within {ADMIT_S:.0f} s") from None
         return tickets
-    finally:
-        await store.close()

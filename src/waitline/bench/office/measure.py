@@ -1,7 +1,7 @@
 """Measure the box office: the seat map, reserving, paying, and what happens at ten times the load.
 
-One installation, one run: the statements alone are measured on the same server in between, so that
-ratios hold whatever the machine is doing.
+One installation, one run: the statements alone are measured on the same server in between, and what
+the host took too much of is measured again, so that ratios hold on a machine that others use.
 """
 
 import json
@@ -17,13 +17,17 @@ from urllib import request
 
 from waitline import settings as chosen
 from waitline.bench import books, stack
-from waitline.bench.office import bare, hall
+from waitline.bench.office import bare
 from waitline.bench.office.buyers import Errand, Plan
+from waitline.bench.office.hall import Crowds
+from waitline.bench.quiet import quietly
 from waitline.bench.stack import Stack
 from waitline.errors import Unavailable
 
+SEATS = 10_000
+"""Of the hall whose seat map is asked for, and how often. Source: the aim that it is measured
+against."""
 SEATS_PER_S = 500.0
-"""How often the seat map is asked for. Source: the aim that it is measured against."""
 
 CHANGES_PER_S = 50.0
 """How often it changes meanwhile."""
@@ -33,8 +37,8 @@ OVERLOAD = 10.0
 """How many times more come than can be served."""
 
 OVERLOAD_CONNECTIONS = 1_000
-RESERVE_MOST, BUY_MOST, OVERLOAD_MOST = 2_500, 3_500, 3_000
-"""Buyers of each part: each has one of the demo concert's 10 000 seats to itself."""
+RESERVE_PER_S, BUY_PER_S, OVERLOAD_PER_S = 6_000, 1_500, 6_000
+"""Buyers of each part, for a second of it: more than two cores have served, or could send."""
 
 SPARE_S = 40.0
 """How long a generator may take beyond its seconds."""
@@ -44,10 +48,11 @@ _STATEMENTS = re.compile(
 )
 
 Note = Callable[[str], None]
+Figures = dict[str, Any]
 
 
-def measure(seconds: float, workers: int, note: Note) -> dict[str, Any]:
-    """Return all figures of one run.
+def measure(seconds: float, workers: int, note: Note) -> Figures:
+    """Return all figures of one run, each with the share of the machine that its host took.
 
     Args:
         seconds: Length of each part.
@@ -63,67 +68,107 @@ def measure(seconds: float, workers: int, note: Note) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="waitline-office-") as name,
         stack.running(1, settings, box_office=True) as installation,
     ):
-        note("letting the buyers in")
-        office = _Office(installation, hall.fill(installation, Path(name)), seconds)
-        note("the seat map, whole")
-        figures: dict[str, Any] = {"seats": office.looked("seats")}
-        note("the seat map, known")
-        figures["seats, 304"] = office.looked("seats again")
-        note("the sections")
-        figures["sections"] = office.looked("sections")
-        note("the seat map while it changes")
-        with office.changing():
-            figures["seats, changing"] = office.looked("seats")
-        note("the statements alone")
-        figures["bare"] = bare.rates(installation.database_url, Path(name), seconds)
-        note("reservations")
-        figures["reserve"] = office.bought("reserve", RESERVE_MOST)
-        note("bookings")
-        before = office.statements()
-        figures["buy"] = office.bought("buy", BUY_MOST)
-        after = office.statements()
-        figures["statements"] = {
-            statement: (after[statement] - before.get(statement, 0.0)) / figures["buy"]["done"]
-            for statement in after
-            if after[statement] > before.get(statement, 0.0)
+        office = _Office(installation, Path(name), seconds, note)
+        figures: Figures = {
+            "seats": office.looked("the seat map, whole", "seats"),
+            "seats, 304": office.looked("the seat map, known", "seats again"),
+            "sections": office.looked("the sections", "sections"),
+            "seats, changing": office.looked_while_it_changed(),
+            "bare reservations": office.bare("reservations"),
+            "reserve": office.bought("reservations", "reserve", RESERVE_PER_S),
+            "bare bookings": office.bare("bookings"),
+            "buy": office.bought("bookings", "buy", BUY_PER_S),
         }
-        note("ten times as many")
-        rate = OVERLOAD * figures["buy"]["per_s"]
-        figures["overload"] = office.bought("buy", OVERLOAD_MOST, rate, OVERLOAD_CONNECTIONS)
+        rate = min(OVERLOAD * figures["buy"]["per_s"], OVERLOAD_PER_S)
+        figures["overload"] = office.overrun(rate)
         note("the audit")
         figures["audit"] = books.audited(installation)
     return figures
 
 
 class _Office:
-    """The generator's side of an installation."""
+    """The generator's side of an installation.
 
-    def __init__(self, installation: Stack, buyers: Path, seconds: float) -> None:
+    Args:
+        installation: Where.
+        folder: For who comes, and what is run.
+        seconds: Length of each part.
+        note: Told what is being done.
+    """
+
+    def __init__(self, installation: Stack, folder: Path, seconds: float, note: Note) -> None:
         self._installation = installation
-        self._buyers = buyers
+        self._folder = folder
         self._seconds = seconds
-        self._used = 0
+        self._note = note
+        self._crowds = Crowds(installation, folder)
+        self._lookers = self._come(SEATS)
 
-    def looked(self, errand: Errand) -> dict[str, Any]:
+    def looked(self, what: str, errand: Errand) -> Figures:
         """Read the seat map at a fixed pace."""
-        with self._process(errand, most=hall.SEATS, per_s=SEATS_PER_S) as process:
+        return self._quietly(what, lambda: self._look(errand, self._lookers))
+
+    def looked_while_it_changed(self) -> Figures:
+        """Read it while seats are reserved at a fixed pace."""
+
+        def look() -> Figures:
+            crowd = self._come(SEATS)
+            with self._process("reserve", crowd, CHANGES_PER_S) as process:
+                found = self._look("seats", crowd)
+                self._found(process)
+            return found
+
+        return self._quietly("the seat map while it changes", look)
+
+    def bare(self, what: bare.Kind) -> Figures:
+        """Run the statements alone."""
+        url, folder, seconds = self._installation.database_url, self._folder, self._seconds
+        return self._quietly(
+            f"the statements of {what} alone",
+            lambda: {"per_s": bare.rate(what, url, folder, seconds)},
+        )
+
+    def bought(self, what: str, errand: Errand, most_per_s: int) -> Figures:
+        """Let buyers come who have not been here before, as fast as they are served."""
+
+        def buy() -> Figures:
+            crowd = self._come(round(most_per_s * self._seconds))
+            before = self._statements()
+            with self._process(errand, crowd) as process:
+                found = self._found(process)
+            ran = {name: count - before.get(name, 0) for name, count in self._statements().items()}
+            each = {name: count / found["done"] for name, count in ran.items() if count > 0}
+            return {**found, "statements": each}
+
+        return self._quietly(what, buy)
+
+    def overrun(self, per_s: float) -> Figures:
+        """Let many more come than can be served."""
+
+        def buy() -> Figures:
+            crowd = self._come(round(per_s * self._seconds))
+            with self._process("buy", crowd, per_s, OVERLOAD_CONNECTIONS) as process:
+                return self._found(process)
+
+        return self._quietly(f"bookings, {OVERLOAD:.0f} times as many", buy)
+
+    def _quietly(self, what: str, measure: Callable[[], Figures]) -> Figures:
+        def noted() -> Figures:
+            self._note(what)
+            return measure()
+
+        found, stolen = quietly(noted)
+        return {**found, "stolen": stolen}
+
+    def _come(self, size: int) -> Path:
+        self._note(f"letting {size:,} buyers in")
+        return self._crowds.come(size)
+
+    def _look(self, errand: Errand, crowd: Path) -> Figures:
+        with self._process(errand, crowd, SEATS_PER_S) as process:
             return self._found(process)
 
-    def bought(
-        self, errand: Errand, most: int, per_s: float = 0, connections: int = CONNECTIONS
-    ) -> dict[str, Any]:
-        """Let buyers come who have not been here before."""
-        with self._process(errand, most=most, per_s=per_s, connections=connections) as process:
-            return self._found(process)
-
-    @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Reserve seats at a fixed pace meanwhile."""
-        with self._process("reserve", most=1_000, per_s=CHANGES_PER_S) as process:
-            yield
-            self._found(process)
-
-    def statements(self) -> dict[str, float]:
+    def _statements(self) -> dict[str, float]:
         """Return how often each statement was run so far."""
         url = f"{self._installation.booking_url}/actuator/prometheus"
         with request.urlopen(url, timeout=10) as answer:  # noqa: S310 - ours
@@ -132,20 +177,16 @@ class _Office:
 
     @contextmanager
     def _process(
-        self, errand: Errand, *, most: int, per_s: float, connections: int = CONNECTIONS
+        self, errand: Errand, crowd: Path, per_s: float = 0, connections: int = CONNECTIONS
     ) -> Iterator["subprocess.Popen[str]"]:
         plan = Plan(
             port=self._installation.booking_port,
             errand=errand,
-            buyers=str(self._buyers),
-            first=self._used if errand in {"reserve", "buy"} else 0,
-            most=most,
+            buyers=str(crowd),
             per_s=per_s,
             seconds=self._seconds,
             connections=connections,
         )
-        if errand in {"reserve", "buy"}:
-            self._used += most
         process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "waitline.bench.office.buyers", json.dumps(plan._asdict())],
             env=chosen.inherited(),
@@ -158,12 +199,12 @@ class _Office:
             process.kill()
             process.wait()
 
-    def _found(self, process: "subprocess.Popen[str]") -> dict[str, Any]:
+    def _found(self, process: "subprocess.Popen[str]") -> Figures:
         try:
             printed, _ = process.communicate(timeout=self._seconds + SPARE_S)
         except subprocess.TimeoutExpired:
             raise Unavailable("the generator did not come to an end") from None
         if process.returncode:
             raise Unavailable("the generator failed; what it printed above says why")
-        found: dict[str, Any] = json.loads(printed)
+        found: Figures = json.loads(printed)
         return {**found, "per_s": found["done"] / found["took_s"]}

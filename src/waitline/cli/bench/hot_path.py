@@ -29,7 +29,8 @@ def hot_path(
     console.print(
         f"\nCounting a request for the metrics takes {counting_us:.1f} us, "
         f"{counting_us / enter_us:.1%} of what enter takes of the worker flat out. There is no "
-        "access log and no request id on this path."
+        "access log and no request id on this path.\nThe machine's host took at most "
+        f"{figures['stolen']:.0%} of its processors' time of any measurement that counts."
     )
     output.keep(out, "hot-path", figures, seconds=seconds, rounds=rounds)
 

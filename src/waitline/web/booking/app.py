@@ -3,11 +3,10 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from prometheus_client.metrics_core import Metric
 from typing_extensions import override
 
 from waitline import telemetry
@@ -29,6 +28,7 @@ from waitline.settings import Settings
 from waitline.telemetry import Tallies
 from waitline.web import pages
 from waitline.web.booking import openapi, operator
+from waitline.web.booking.backlog import Backlog
 from waitline.web.booking.calls import WEBHOOK_PATH, BookingCalls
 from waitline.web.booking.doorman import Doorman
 from waitline.web.booking.idempotency import Idempotency
@@ -87,7 +87,9 @@ class BookingWorker(ServiceWorker):
                 catalogue=Catalogue(database),
                 seats=Seats(database),
                 reservations=Reservations(database, settings.hold_s),
-                checkout=Checkout(database, provider, at_price=not trusting),
+                checkout=Checkout(
+                    database, provider, at_price=not trusting, measure=tallies.provider
+                ),
                 doorman=Doorman.of(settings, keys, store, clock),
                 idempotency=Idempotency(database, clock),
                 trusting=trusting,
@@ -129,7 +131,7 @@ class BookingWorker(ServiceWorker):
         exposition = Exposition(
             tallies,
             self._settings.booking_metrics_dir,
-            _nothing_more,
+            Backlog(database).read,
             service="booking",
             instance=self._settings.instance,
         )
@@ -163,8 +165,3 @@ def _look_at_pool(database: Database) -> None:
     telemetry.POOL_SIZE.set(size)
     telemetry.POOL_IN_USE.set(in_use)
     telemetry.POOL_WAITING.set(database.waiting)
-
-
-async def _nothing_more() -> Iterable[Metric]:
-    """Read nothing: the processes count all that there is."""
-    return ()

@@ -1,0 +1,23 @@
+-- name: backlog(counted_max)^
+-- Count what is not done yet, each kind up to so many.
+-- locks: nothing
+-- returns: one row: events that wait and the age of the oldest, events that are dead, payments that
+--   are under way and those that go back, and the age of the one that was looked at longest ago
+SELECT e.waiting AS events_waiting, e.dead AS events_dead,
+    coalesce(extract(epoch FROM now() - e.oldest), 0)::float8 AS events_age_s,
+    p.pending AS payments_pending, p.refunding AS payments_refunding,
+    coalesce(extract(epoch FROM now() - p.oldest), 0)::float8 AS payments_age_s
+FROM (
+    SELECT count(*) FILTER (WHERE NOT o.dead) AS waiting, count(*) FILTER (WHERE o.dead) AS dead,
+        min(o.created_at) FILTER (WHERE NOT o.dead) AS oldest
+    FROM (
+        SELECT dead, created_at FROM outbox WHERE sent_at IS NULL LIMIT :counted_max
+    ) AS o
+) AS e CROSS JOIN (
+    SELECT count(*) FILTER (WHERE q.state = 'PENDING') AS pending,
+        count(*) FILTER (WHERE q.state = 'REFUNDING') AS refunding, min(q.created_at) AS oldest
+    FROM (
+        SELECT state, created_at FROM payment
+        WHERE state IN ('PENDING', 'REFUNDING') ORDER BY look_at LIMIT :counted_max
+    ) AS q
+) AS p;

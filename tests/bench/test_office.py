@@ -1,0 +1,35 @@
+"""The box office, measured: small, and all of it."""
+
+import json
+from pathlib import Path
+
+from tests.web.stack import waitline
+
+PARTS = {
+    "seats", "seats, 304", "sections", "seats, changing", "bare reservations", "reserve",
+    "bare bookings", "buy", "overload",
+}  # fmt: skip
+
+
+def test_the_box_office_is_measured_next_to_its_bare_statements(tmp_path: Path) -> None:
+    done = waitline("bench", "booking", "--seconds", "0.3", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "booking.json").read_text("utf-8"))["figures"]
+    assert set(figures) == {*PARTS, "audit"}
+    # How fast it was is not for a test to say; that all of it happened is.
+    assert all(figures[part]["per_s"] > 0 for part in PARTS - {"overload"})
+    assert all(0 <= figures[part]["stolen"] <= 1 for part in PARTS)
+    assert figures["seats, 304"]["statuses"]["seats again 304"] > 0
+    assert figures["seats"]["bytes"] > 1_000 * figures["seats"]["done"]
+    bought = figures["buy"]
+    assert bought["done"] == bought["statuses"]["pay 201"]
+    # Gathered, one statement serves many; one at a time, a booking takes three and its share of
+    # what goes on by itself.
+    assert {"reserve", "begin_payment", "confirm_payment"} <= set(bought["statements"])
+    for part in ("buy", "overload"):
+        said = figures[part]["statuses"]
+        assert {words.split()[1] for words in said} <= {"201", "503"}, said
+        assert figures[part]["left"] == 0
+    assert figures["audit"]["findings"] == []
+    assert figures["audit"]["sold"] >= bought["done"]
+    assert "Statements per booking" in done.stdout
