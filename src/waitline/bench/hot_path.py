@@ -15,7 +15,7 @@ import tempfile
 import timeit
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
@@ -104,43 +104,10 @@ def measure(note: Callable[[str], None], seconds: float, rounds: int) -> dict[st
         note(f"{WAITING:,} visitors join, {ADMITTED:,} are admitted")
         tokens = folder / "tokens"
         tokens.write_text(scripts.fill(valkey.url, folder, ROOM, WAITING, ADMITTED), "utf-8")
-        runs: dict[str, list[tuple[float, float]]] = {}
-        paced_runs: dict[tuple[int, str], list[_Paced]] = {}
-        stolen: list[float] = []
-        # No visitor comes twice, not even where something is measured again.
-        tries = count()
-
-        def measured(number: int, name: str, run: Callable[[], T]) -> T:
-            note(f"round {number + 1} of {rounds}: {name}")
-            found, share = quietly(run)
-            stolen.append(share)
-            return found
-
-        def flat_out(at: int) -> tuple[float, float]:
-            target = _targets(tokens, next(tries))[at]
-            return _run(target, servers[target.server], load, other_core, seconds)
-
-        def at_a_pace(at: int) -> _Paced:
-            _, server, plan = _plans(tokens, next(tries), seconds)[at]
-            return _run_paced(plan, servers[server], valkey.pid, other_core)
-
-        for number in range(rounds):
-            for at, target in enumerate(_targets(tokens, 0)):
-                found = measured(number, target.name, partial(flat_out, at))
-                runs.setdefault(target.name, []).append(found)
-            for at, (name, _, plan) in enumerate(_plans(tokens, 0, seconds)):
-                what = f"{name} at {plan.per_s:,.0f}/s"
-                used = measured(number, what, partial(at_a_pace, at))
-                paced_runs.setdefault((int(plan.per_s), name), []).append(used)
-    return {
-        "flat_out": _rows(runs),
-        "paced": [
-            {"per_s": pace, "name": name, **_medians(figures)}
-            for (pace, name), figures in sorted(paced_runs.items())
-        ],
-        "counting_us": _counting_us(),
-        "stolen": max(stolen),
-    }
+        turns = _Turns(_Bench(servers, valkey.pid, load, tokens, other_core, seconds), note)
+        for number in range(1, rounds + 1):
+            turns.take(f"round {number} of {rounds}")
+    return {**turns.figures(), "counting_us": _counting_us()}
 
 
 class _Paced(NamedTuple):
@@ -150,6 +117,79 @@ class _Paced(NamedTuple):
     store_us: float
     p50_ms: float
     p99_ms: float
+
+
+class _Bench(NamedTuple):
+    """What is measured, and how.
+
+    Attributes:
+        servers: Port and process id, by name.
+        store: Process id of Valkey.
+        load: Folder of the request scripts.
+        tokens: File of who may be validated.
+        core: For whoever asks.
+        seconds: Length of one measurement.
+    """
+
+    servers: Mapping[str, tuple[int, int]]
+    store: int
+    load: Path
+    tokens: Path
+    core: int
+    seconds: float
+
+
+class _Turns:
+    """Measures everything in turn.
+
+    Args:
+        bench: What.
+        note: Told what is being done.
+    """
+
+    def __init__(self, bench: _Bench, note: Callable[[str], None]) -> None:
+        self._bench = bench
+        self._note = note
+        # No visitor comes twice, not even where something is measured again.
+        self._tries = count()
+        self._stolen: list[float] = []
+        self._flat_out: dict[str, list[tuple[float, float]]] = {}
+        self._paced: dict[tuple[int, str], list[_Paced]] = {}
+
+    def take(self, turn: str) -> None:
+        """Measure each thing once."""
+        bench = self._bench
+        for at, target in enumerate(_targets(bench.tokens, 0)):
+            self._note(f"{turn}: {target.name}")
+            found = self._quietly(partial(self._run, at))
+            self._flat_out.setdefault(target.name, []).append(found)
+        for at, (name, _, plan) in enumerate(_plans(bench.tokens, 0, bench.seconds)):
+            self._note(f"{turn}: {name} at {plan.per_s:,.0f}/s")
+            used = self._quietly(partial(self._run_paced, at))
+            self._paced.setdefault((int(plan.per_s), name), []).append(used)
+
+    def figures(self) -> dict[str, Any]:
+        """Return what came of all turns."""
+        paced = [
+            {"per_s": pace, "name": name, **_medians(found)}
+            for (pace, name), found in sorted(self._paced.items())
+        ]
+        return {"flat_out": _rows(self._flat_out), "paced": paced, "stolen": max(self._stolen)}
+
+    def _quietly(self, run: Callable[[], T]) -> T:
+        found, stolen = quietly(run)
+        self._stolen.append(stolen)
+        return found
+
+    def _run(self, at: int) -> tuple[float, float]:
+        servers, _, load, tokens, core, seconds = self._bench
+        target = _targets(tokens, next(self._tries))[at]
+        return _run(target, servers[target.server], load, core, seconds)
+
+    def _run_paced(self, at: int) -> _Paced:
+        servers, store, _, tokens, core, seconds = self._bench
+        _, server, plan = _plans(tokens, next(self._tries), seconds)[at]
+        return _run_paced(plan, servers[server], store, core)
 
 
 def _plans(tokens: Path, number: int, seconds: float) -> list[tuple[str, str, paced.Plan]]:

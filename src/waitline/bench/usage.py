@@ -53,6 +53,11 @@ def cores_between(first: Reading, last: Reading) -> dict[str, float]:
     return cores
 
 
+def cores() -> int:
+    """Return how many cores the machine has."""
+    return os.cpu_count() or 1
+
+
 def memory_bytes(pids: Sequence[int]) -> int:
     """Return the memory that is these processes' own; those that have ended have none."""
     return sum(map(_memory_bytes, pids))

@@ -1,0 +1,73 @@
+"""What is measured while the host takes the machine away is measured again."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from waitline.bench import usage
+from waitline.bench.quiet import STOLEN_MOST, TRIES_MOST, quietly
+from waitline.errors import Unavailable
+
+
+def taking(monkeypatch: pytest.MonkeyPatch, *shares: float) -> None:
+    """Let the host take these shares of one try after the other."""
+
+    def readings() -> Iterator[usage.Reading]:
+        at_s = stolen_s = 0.0
+        for share in shares:
+            yield usage.Reading(at_s, {}, 0.0, stolen_s)
+            at_s, stolen_s = at_s + 1, stolen_s + share
+            yield usage.Reading(at_s, {}, 0.0, stolen_s)
+
+    found = readings()
+    monkeypatch.setattr(usage, "read", lambda _roles: next(found))
+    monkeypatch.setattr(usage, "cores", lambda: 1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "outcome"),
+    [
+        pytest.param([0.0], ("try 1", 0.0), id="quiet"),
+        pytest.param([STOLEN_MOST], ("try 1", STOLEN_MOST), id="quiet enough"),
+        pytest.param([0.5, 0.25, 0.0], ("try 3", 0.0), id="quiet in the end"),
+        pytest.param([0.5, 0.25, 0.75, 0.5], ("try 2", 0.25), id="never quiet"),
+    ],
+)
+def test_the_quietest_try_counts(
+    monkeypatch: pytest.MonkeyPatch, shares: list[float], outcome: tuple[str, float]
+) -> None:
+    assert len(shares) <= TRIES_MOST
+    taking(monkeypatch, *shares)
+    tries = (f"try {number}" for number in range(1, TRIES_MOST + 1))
+    found, stolen = quietly(lambda: next(tries))
+    assert found == outcome[0]
+    assert stolen == pytest.approx(outcome[1])
+    # None was made after a quiet one.
+    assert next(tries, "none left") == (
+        f"try {len(shares) + 1}" if len(shares) < TRIES_MOST else "none left"
+    )
+
+
+def test_what_fails_while_the_host_is_busy_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    taking(monkeypatch, 0.5, 0.0)
+    failures = iter([Unavailable("too slow")])
+
+    def measure() -> str:
+        for failure in failures:
+            raise failure
+        return "found"
+
+    assert quietly(measure) == ("found", 0.0)
+
+
+@pytest.mark.parametrize("shares", [[0.0], [0.5] * TRIES_MOST], ids=["quiet", "never quiet"])
+def test_a_failure_is_told_when_the_host_is_not_the_reason_or_no_try_is_left(
+    monkeypatch: pytest.MonkeyPatch, shares: list[float]
+) -> None:
+    taking(monkeypatch, *shares)
+
+    def measure() -> str:
+        raise Unavailable("broken")
+
+    with pytest.raises(Unavailable, match="broken"):
+        quietly(measure)
