@@ -1,6 +1,8 @@
 """A PostgreSQL of the tests' own, one process for the whole run, with the box office's tables."""
 
 import asyncio
+import os
+import signal
 import tempfile
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,22 @@ T = TypeVar("T")
 
 # What migrations keep for themselves.
 _KEPT = "alembic_version"
+
+
+@contextmanager
+def halted(folder: Path) -> Iterator[None]:
+    """Let the server of a folder hang, with all that serve its connections."""
+    noted = folder / "data" / "postmaster.pid"
+    leader = int(noted.read_text("ascii").split()[0])
+    children = Path(f"/proc/{leader}/task/{leader}/children").read_text("ascii").split()
+    everybody = [leader, *map(int, children)]
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in reversed(everybody):
+            os.kill(pid, signal.SIGCONT)
 
 
 class TestDatabase:

@@ -7,7 +7,7 @@ there, so a process that dies leaves nothing half done.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -196,6 +196,10 @@ class Database:
             # Of these, it is a value of ours that does not fit the statement.
             if isinstance(error, ValueError):
                 raise
+            # Whoever is to end must not take the server's silence for a reason to try again.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from None
             raise Unavailable(f"the database does not answer: {_told(error)}") from None
         self._measure(statement, time.perf_counter() - started)
         return answer
@@ -219,7 +223,9 @@ class Database:
         try:
             yield connection
         finally:
-            await pool.release(connection, timeout=PATIENCE_S)
+            # The pool closes what cannot be given back in time; what it answered is known by now.
+            with suppress(*_SILENCE):
+                await pool.release(connection, timeout=PATIENCE_S)
 
     async def _open(self) -> asyncpg.Pool:
         # The pool opens its first connection with the first statement, not with the process: a

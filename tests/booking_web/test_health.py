@@ -1,13 +1,11 @@
 """Health and metrics of the booking service."""
 
-import os
 import re
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from tests.booking_web.office import Buyer, Office, refused, succeeded
+from tests.databases import halted
 from tests.processes import until
 from tests.web.stack import SOON_S
 
@@ -29,17 +27,10 @@ def test_everything_is_up(trial: Office) -> None:
 @contextmanager
 def halted_database(office: Office) -> Iterator[None]:
     """Let the database hang, with all that serve its connections."""
-    noted = office.queue.data_dir / "postgres" / "data" / "postmaster.pid"
-    leader = int(noted.read_text("ascii").split()[0])
-    children = Path(f"/proc/{leader}/task/{leader}/children").read_text("ascii").split()
-    everybody = [leader, *map(int, children)]
-    for pid in everybody:
-        os.kill(pid, signal.SIGSTOP)
     try:
-        yield
+        with halted(office.queue.data_dir / "postgres"):
+            yield
     finally:
-        for pid in reversed(everybody):
-            os.kill(pid, signal.SIGCONT)
         until(lambda: _ready(office), SOON_S, "the database answers again")
 
 

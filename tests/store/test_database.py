@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.databases import TestDatabase
+from tests.databases import TestDatabase, halted
 from waitline import database
 from waitline.database import Database, Duplicate
 from waitline.embedded import Postgres
@@ -124,6 +124,34 @@ def test_a_server_that_is_stopped_is_unavailable_and_found_again(
             while not await answers(db):
                 pass
             assert db.waiting == 0
+
+    try:
+        run(call())
+    finally:
+        server.stop()
+
+
+def test_whoever_is_to_end_ends_though_the_server_hangs(tmp_path: Path, package: str) -> None:
+    """A job that takes silence for a reason to try again must not take this for one."""
+    server = Postgres(tmp_path / "pg", fsync=False)
+    server.start()
+
+    async def again_and_again(db: Database) -> None:
+        while True:
+            await answers(db)
+
+    async def call() -> None:
+        async with opened(server.url, package) as db:
+            while not await answers(db):
+                pass
+            with halted(tmp_path / "pg"):
+                jobs = [asyncio.create_task(again_and_again(db)) for _ in range(3)]
+                await asyncio.wait(jobs, timeout=0.1)
+                for job in jobs:
+                    job.cancel()
+                ended, still = await asyncio.wait(jobs, timeout=2 * database.PATIENCE_S)
+                assert not still
+                assert all(job.cancelled() for job in ended)
 
     try:
         run(call())

@@ -5,16 +5,25 @@ What it opens and which calls it answers is the service's own: `app.py`, `bookin
 
 import asyncio
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import FrameType
 
+import structlog
+
 from waitline.errors import WaitlineError
 from waitline.web.asgi import App, Receive, Scope
 from waitline.web.hot_path import HotPath
 from waitline.web.wire import Send
+
+STOP_S = 5.0
+"""How long a worker may take to close what it has opened, once no request is under way any more: as
+long as any of its calls may take, and half of what its supervisor allows."""
+
+log = structlog.get_logger()
 
 
 class ServiceWorker:
@@ -56,6 +65,9 @@ class ServiceWorker:
         await receive()
         try:
             async with AsyncExitStack() as stack:
+                overdue = threading.Timer(STOP_S, _end)
+                overdue.daemon = True
+                stack.callback(overdue.cancel)
                 try:
                     self._app = self.hot = await stack.enter_async_context(self.opened())
                 except WaitlineError as error:
@@ -64,12 +76,19 @@ class ServiceWorker:
                 _stop_with_parent()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
+                overdue.start()
         except BaseExceptionGroup:
             # Without its jobs this process would take requests and never answer them. The server
             # logs why; who started it starts another.
             signal.raise_signal(signal.SIGTERM)
             raise
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _end() -> None:
+    """End this process, whatever it is still waiting for."""
+    log.error("this process does not stop, and is ended", after_s=STOP_S)
+    os._exit(1)
 
 
 def before_stop(end: Callable[[], None]) -> None:
