@@ -36,7 +36,7 @@ CONNECTIONS = 64
 OVERLOAD = 10.0
 """How many times more come than can be served."""
 
-OVERLOAD_CONNECTIONS = 1_000
+OVERLOAD_CONNECTIONS = 8_000
 RESERVE_PER_S, BUY_PER_S, OVERLOAD_PER_S = 6_000, 1_500, 6_000
 """Buyers of each part, for a second of it: more than two cores have served, or could send."""
 
