@@ -1,9 +1,11 @@
 """The box office, measured: small, and all of it."""
 
-import json
-from pathlib import Path
+import pytest
 
-from tests.web.stack import waitline
+from waitline.bench import quiet
+from waitline.bench.office import measure
+
+pytestmark = pytest.mark.long
 
 PARTS = {
     "seats", "seats, 304", "sections", "seats, changing", "bare reservations", "reserve",
@@ -11,10 +13,12 @@ PARTS = {
 }  # fmt: skip
 
 
-def test_the_box_office_is_measured_next_to_its_bare_statements(tmp_path: Path) -> None:
-    done = waitline("bench", "booking", "--seconds", "0.3", "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads((tmp_path / "booking.json").read_text("utf-8"))["figures"]
+def test_the_box_office_is_measured_next_to_its_bare_statements(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quiet, "TRIES_MOST", 1)
+    noted: list[str] = []
+    figures = measure.measure(0.3, 1, noted.append)
     assert set(figures) == {*PARTS, "audit"}
     # How fast it was is not for a test to say; that all of it happened is.
     assert all(figures[part]["per_s"] > 0 for part in PARTS - {"overload"})
@@ -32,4 +36,4 @@ def test_the_box_office_is_measured_next_to_its_bare_statements(tmp_path: Path) 
         assert figures[part]["left"] == 0
     assert figures["audit"]["findings"] == []
     assert figures["audit"]["sold"] >= bought["done"]
-    assert "Statements per booking" in done.stdout
+    assert "the audit" in noted
