@@ -18,7 +18,6 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import count
 from pathlib import Path
 from statistics import median
 from threading import Event
@@ -150,8 +149,8 @@ class _Turns:
     def __init__(self, bench: _Bench, note: Callable[[str], None]) -> None:
         self._bench = bench
         self._note = note
-        # No visitor comes twice, not even where something is measured again.
-        self._tries = count()
+        # No visitor enters twice, not even where something is measured again.
+        self._entered = 0
         self._stolen: list[float] = []
         self._flat_out: dict[str, list[tuple[float, float]]] = {}
         self._paced: dict[tuple[int, str], list[_Paced]] = {}
@@ -183,12 +182,14 @@ class _Turns:
 
     def _run(self, at: int) -> tuple[float, float]:
         servers, _, load, tokens, core, seconds = self._bench
-        target = _targets(tokens, next(self._tries))[at]
+        self._entered += _targets(tokens, 0)[at].script == "enter.lua"
+        target = _targets(tokens, self._entered)[at]
         return _run(target, servers[target.server], load, core, seconds)
 
     def _run_paced(self, at: int) -> _Paced:
         servers, store, _, tokens, core, seconds = self._bench
-        _, server, plan = _plans(tokens, next(self._tries), seconds)[at]
+        self._entered += 1
+        _, server, plan = _plans(tokens, self._entered, seconds)[at]
         return _run_paced(plan, servers[server], store, core)
 
 

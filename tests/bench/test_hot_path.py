@@ -1,0 +1,30 @@
+"""The hot calls, measured: small, and all of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.web.stack import waitline
+
+pytestmark = pytest.mark.long
+
+
+def test_the_hot_calls_are_measured_next_to_an_empty_handler_and_a_naive_server(
+    tmp_path: Path,
+) -> None:
+    done = waitline("bench", "hot-path", "--seconds", "0.2", "--rounds", "1", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "hot-path.json").read_text("utf-8"))["figures"]
+    rows = {row["name"]: row for row in figures["flat_out"]}
+    ours = {"enter", "status", "validate", "now-serving"}
+    assert set(rows) == {"empty handler", "naive enter", "naive status", *ours}
+    assert rows["empty handler"]["of_empty"] == 1
+    # How fast it was is not for a test to say; but nobody has ever been slower than the naive way.
+    assert all(rows[name]["of_naive"] > 1 for name in ("enter", "status"))
+    assert {(row["per_s"], row["name"]) for row in figures["paced"]} == {
+        (pace, name)
+        for pace in (1_000, 3_000, 5_000)
+        for name in ("empty handler", "enter", "status", "validate")
+    }
+    assert 0 <= figures["stolen"] <= 1
