@@ -11,7 +11,7 @@ from waitline.cli.bench import output
 
 
 def hot_path(
-    seconds: output.Seconds = 5.0,
+    seconds: Annotated[int, typer.Option(help="Length of one measurement", min=1)] = 5,
     rounds: Annotated[int, typer.Option(help="Alternating rounds", min=1)] = 3,
     out: output.Out = output.OUT,
 ) -> None:
