@@ -1,8 +1,6 @@
 """A PostgreSQL of the tests' own, one process for the whole run, with the box office's tables."""
 
 import asyncio
-import os
-import signal
 import tempfile
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,20 +19,12 @@ T = TypeVar("T")
 _KEPT = "alembic_version"
 
 
-@contextmanager
-def halted(folder: Path) -> Iterator[None]:
-    """Let the server of a folder hang, with all that serve its connections."""
+def processes_of(folder: Path) -> list[int]:
+    """Return the server of a folder, and all that serve its connections."""
     noted = folder / "data" / "postmaster.pid"
     leader = int(noted.read_text("ascii").split()[0])
     children = Path(f"/proc/{leader}/task/{leader}/children").read_text("ascii").split()
-    everybody = [leader, *map(int, children)]
-    for pid in everybody:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in reversed(everybody):
-            os.kill(pid, signal.SIGCONT)
+    return [leader, *map(int, children)]
 
 
 class TestDatabase:

@@ -93,6 +93,18 @@ def started(
             program.end()
 
 
+@contextmanager
+def halted(pids: Sequence[int]) -> Iterator[None]:
+    """Let processes do nothing meanwhile; the first goes first."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
+
+
 def until(condition: Callable[[], bool], deadline_s: float, what: str) -> None:
     """Return as soon as the condition holds; fail if it does not in time."""
     deadline = time.monotonic() + deadline_s

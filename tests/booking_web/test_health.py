@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.booking_web.office import Buyer, Office, refused, succeeded
-from tests.databases import halted
-from tests.processes import until
+from tests.databases import processes_of
+from tests.processes import halted, until
 from tests.web.stack import SOON_S
 
 
@@ -28,7 +28,7 @@ def test_everything_is_up(trial: Office) -> None:
 def halted_database(office: Office) -> Iterator[None]:
     """Let the database hang, with all that serve its connections."""
     try:
-        with halted(office.queue.data_dir / "postgres"):
+        with halted(processes_of(office.queue.data_dir / "postgres")):
             yield
     finally:
         until(lambda: _ready(office), SOON_S, "the database answers again")

@@ -3,10 +3,7 @@
 Each concert and each room has its own answer, and gets it, in one installation and one failure.
 """
 
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ import httpx
 import pytest
 
 from tests.faults.stack import SOON_S, START_S, Stack, family, up
-from tests.processes import until
+from tests.processes import halted, until
 
 pytestmark = pytest.mark.long
 
@@ -85,18 +82,6 @@ def seats(shop: Stack, schedule: int, user: int, token: str) -> httpx.Response:
         headers={"X-User-Id": str(user), "X-Queue-Token": token},
         timeout=SOON_S,
     )
-
-
-@contextmanager
-def halted(pids: list[int]) -> Iterator[None]:
-    """Let processes do nothing meanwhile; the first goes first."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in reversed(pids):
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_while_the_queue_is_silent_each_concert_does_as_was_chosen(shop: Stack) -> None:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.databases import TestDatabase, halted
+from tests.databases import TestDatabase, processes_of
+from tests.processes import halted
 from waitline import database
 from waitline.database import Database, Duplicate
 from waitline.embedded import Postgres
@@ -144,7 +145,7 @@ def test_whoever_is_to_end_ends_though_the_server_hangs(tmp_path: Path, package:
         async with opened(server.url, package) as db:
             while not await answers(db):
                 pass
-            with halted(tmp_path / "pg"):
+            with halted(processes_of(tmp_path / "pg")):
                 jobs = [asyncio.create_task(again_and_again(db)) for _ in range(3)]
                 await asyncio.wait(jobs, timeout=0.1)
                 for job in jobs:
