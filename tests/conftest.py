@@ -9,22 +9,20 @@ from tests import databases, starved
 from tests.databases import TestDatabase
 from tests.servers import Server, redis_binary, running
 
-PULSE = starved.Pulse()
-
 
 def pytest_configure() -> None:
-    PULSE.start()
+    starved.PULSE.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        excused = partial(starved.excused, PULSE, item.path)
+        excused = partial(starved.excused, starved.PULSE, item.path)
         item.add_marker(pytest.mark.flaky(reruns=starved.AGAIN_MOST, condition=excused))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    PULSE.begin()
+    starved.PULSE.begin()
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])

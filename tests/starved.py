@@ -21,6 +21,10 @@ STILL_S = 0.25
 # Share of the processors' time that the host may take of a test.
 STOLEN_MOST = 0.1
 
+# A beat so late, or such a share, may mean that another process stood still for long: a pulse is
+# felt on one processor only.
+UNEASY_S, UNEASY_STOLEN = 0.02, 0.02
+
 # How often a test is run again.
 AGAIN_MOST = 2
 
@@ -56,8 +60,15 @@ class Pulse(threading.Thread):
 
     def stood_still(self) -> bool:
         """Say whether the machine did since `begin`."""
+        return self._latest_s > STILL_S or self._stolen_share() > STOLEN_MOST
+
+    def uneasy(self) -> bool:
+        """Say whether it may have: enough for a single call to be refused."""
+        return self._latest_s > UNEASY_S or self._stolen_share() > UNEASY_STOLEN
+
+    def _stolen_share(self) -> float:
         ticks, all_ticks = (now - then for now, then in zip(_stolen(), self._stolen, strict=True))
-        return self._latest_s > STILL_S or ticks > STOLEN_MOST * all_ticks
+        return ticks / max(all_ticks, 1)
 
 
 def excused(pulse: Pulse, path: Path, error: BaseException | None) -> bool:
@@ -77,3 +88,7 @@ def _stolen() -> tuple[int, int]:
     """Return the ticks that the host took of the processors, and all. Source: proc_stat(5)."""
     columns = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9]
     return int(columns[7]), sum(map(int, columns))
+
+
+PULSE = Pulse()
+"""Of this process; `tests/conftest.py` starts it."""

@@ -12,7 +12,7 @@ import pytest
 
 from tests import processes
 from tests.bench.test_report import FETCHED
-from tests.faults.stack import family, gone
+from tests.faults.stack import family, runs
 from waitline.bench import stack
 from waitline.bench.scenario import k6, summary
 from waitline.bench.scenario.offer import planned
@@ -23,9 +23,6 @@ SCENARIOS = sorted((HERE.parents[1] / "load" / "scenarios").glob("*.js"))
 
 # Seconds that a run of two may take on a busy machine, with all its processes and drawings.
 PATIENCE_S = 120
-
-# Share of calls that may be refused with 503 for the time being, on such a machine.
-REFUSED_MOST = 0.02
 
 
 def bench(*words: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -45,6 +42,9 @@ def entry(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, Path]:
     """A fiftieth of 10 000 visitors, within two seconds: exit status, last words, folder."""
     folder = tmp_path_factory.mktemp("entry")
     done = bench("entry", "--size", "10k", "--scale", "0.02", "--workers", "1", "--out", folder)
+    # Here, so that it is made again where the machine stood still meanwhile.
+    assert [check["fails"] for check in result(folder)["client"]["checks"]] == [0]
+    assert result(folder)["offered"]["arrivals"] == pytest.approx(200, abs=2)
     return done.returncode, done.stderr, folder
 
 
@@ -53,14 +53,10 @@ def test_a_scenario_is_measured_and_judged(entry: tuple[int, str, Path]) -> None
     found = result(folder)
     # How fast it was is not for a test to say; that all was right is.
     assert status == (0 if found["verdict"]["ok"] else 1), said
-    # A k6 that stood still for a moment begins a few more.
-    assert found["offered"]["arrivals"] == pytest.approx(200, rel=0.1)
-    (check,) = found["client"]["checks"]
-    assert check["fails"] <= REFUSED_MOST * check["passes"]
     assert found["client"]["errors"] == []
     (room,) = found["audit"]
     assert room["findings"] == []
-    assert room["entered"] >= check["passes"] > 0
+    assert room["entered"] == found["client"]["checks"][0]["passes"] > 0
     assert found["load"]["scale"] == 0.02
     assert {"commit", "waitline", "python", "k6", "processor"} <= found["machine"].keys()
     assert found["server"]["store"]["version"]
@@ -127,8 +123,7 @@ def test_a_measurement_that_is_stopped_takes_its_servers_along(tmp_path: Path) -
         assert len(started) > 3
         program.process.terminate()
         program.process.wait(PATIENCE_S)
-        # Whoever was just ended may still be on the way out.
-        gone(started, PATIENCE_S, "all that it started has ended")
+        assert [pid for pid in started if runs(pid)] == []
 
 
 def test_two_results_are_compared(entry: tuple[int, str, Path], tmp_path: Path) -> None:
@@ -219,7 +214,7 @@ def test_visitors_do_what_the_scenario_says(
     told = {"SCALE": "0.02", "SECONDS": "1", "HASTE": "20", "ROOM": name, **variables}
     found = carried_out(script, told, installation, tmp_path)
     assert {check.name for check in found.checks} == calls
-    assert all(check.fails <= REFUSED_MOST * check.passes for check in found.checks)
+    assert [check for check in found.checks if check.fails] == []
     assert found.errors == []
     assert found.iterations > 0
 

@@ -79,7 +79,7 @@ def test_from_concert_to_seats(trial: Office) -> None:
         "startsAt": "2031-12-24T11:00:00.000Z",
         "seatsPerUser": 2,
     }
-    assert schedule in succeeded(call(trial, "GET", path))["schedules"]
+    assert succeeded(call(trial, "GET", path))["schedules"] == [schedule]
 
     text = HEADER + "Floor,A,A-1,VIP,150000\nFloor,A,A-2,VIP,150000\n"
     response = put(trial, schedule["scheduleId"], text)

@@ -45,7 +45,9 @@ def test_a_message_may_come_before_the_answer(
 
         async def read(headers: dict[str, str], body: bytes) -> None:
             await shop.checkout.webhook(headers, body)
-            states.extend(await shop.sale.states("payment"))
+            # What the sandbox still had to tell of an earlier test comes here too.
+            if str(await shop.key()).encode() in body:
+                states.extend(await shop.sale.states("payment"))
 
         shop.mailbox.read = read
         reservation = await shop.hold(1)
@@ -54,8 +56,7 @@ def test_a_message_may_come_before_the_answer(
                 await shop.hasty.pay(reservation, USER, PRICE, method)
         else:
             assert (await shop.pay(reservation, method)).state is PaymentState.COMPLETED
-        # One that is not taken in time is sent again.
-        assert set(states) == {"COMPLETED"}
+        assert states == ["COMPLETED"]
         assert len(await shop.sale.sql("SELECT FROM outbox")) == 1
 
     plays(postgres, sandbox, play)

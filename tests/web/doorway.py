@@ -16,7 +16,7 @@ from tests.processes import started
 from waitline import settings as chosen
 from waitline.clock import SystemClock
 from waitline.embedded import Valkey as EmbeddedValkey
-from waitline.errors import Unavailable, WaitlineError
+from waitline.errors import WaitlineError
 from waitline.ids import RoomId, VisitorId
 from waitline.keyring import Keys
 from waitline.lua import Valkey
@@ -165,11 +165,6 @@ class Scene:
         except WaitlineError as error:
             return type(error)
         return None
-
-    async def store_answers(self) -> bool:
-        with suppress(Unavailable):
-            return bool(await self.store.command("PING"))
-        return False
 
     async def lets_in(self, token: str) -> bool:
         return await self.ask(token) is None

@@ -270,7 +270,6 @@ def test_who_goes_away_while_it_is_asked_about_is_no_silence(served: House) -> N
                         await asking
             finally:
                 served.wake()
-            await until(scene.store_answers)
             assert await scene.ask(token) is None
 
     asyncio.run(play())
