@@ -5,8 +5,9 @@ there, so a process that dies leaves nothing half done.
 """
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -34,6 +35,10 @@ at once."""
 PATIENCE_S = 1.0
 """How long a statement may wait for a connection."""
 
+OPENING_S = 5.0
+"""How long it may take to open the first connections. It takes a third of a second of processor
+time for all of them, and a machine on which a service starts has other things to do."""
+
 SESSION = {
     "application_name": "waitline",
     # A sale begins with empty tables, and a plan is kept until the server has looked at a table
@@ -42,6 +47,8 @@ SESSION = {
     "enable_seqscan": "off",
     # None of ours runs long enough for it, and plans that may not read a whole table look costly.
     "jit": "off",
+    # Whatever is asked for, the plan is the same: else each connection makes it five times more.
+    "plan_cache_mode": "force_generic_plan",
 }
 """What a connection asks of the server (decision 0015)."""
 
@@ -62,7 +69,7 @@ _SILENCE = (
 )
 
 
-def _nothing(_query: str, _seconds: float) -> None:
+def _nothing(_query: str, _seconds: float, _within_s: float) -> None:
     """Measure nothing."""
 
 
@@ -101,14 +108,22 @@ async def _as_it_is(_connection: object) -> None:
     """Give a connection back as it is: a single statement leaves nothing behind in it."""
 
 
+def _arrays(statements: Iterable[_Statement]) -> str:
+    """Return a statement that names every type of array that the others do."""
+    named = {name for each in statements for name in re.findall(r"::(\w+\[\])", each.text)}
+    return "SELECT " + ", ".join(f"NULL::{name}" for name in sorted(named))
+
+
 class Database:
     """A PostgreSQL server (15 or newer), reached by URL.
 
     Args:
         url: `postgresql://user:password@host:port/name`.
         package: Whose `sql` folder holds the statements.
-        measure: Told the name of each statement and the seconds that it took.
+        measure: Told of each statement its name, the seconds that it took and those it was given.
         connections_max: Most connections.
+        connections_min: Opened with the first statement and kept open. Where many come at once,
+            none of them then waits for a connection to be made.
     """
 
     def __init__(
@@ -116,14 +131,17 @@ class Database:
         url: str,
         package: str,
         *,
-        measure: Callable[[str, float], None] = _nothing,
+        measure: Callable[[str, float, float], None] = _nothing,
         connections_max: int = CONNECTIONS_MAX,
+        connections_min: int = 1,
     ) -> None:
         self._url = url
         queries = aiosql.from_path(str(files(package).joinpath("sql")), "asyncpg")
         self._statements = prepared(queries)
         self._measure = measure
+        self._arrays = _arrays(self._statements.values())
         self._connections_max = connections_max
+        self._connections_min = connections_min
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
         self.waiting = 0
@@ -201,7 +219,7 @@ class Database:
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError from None
             raise Unavailable(f"the database does not answer: {_told(error)}") from None
-        self._measure(statement, time.perf_counter() - started)
+        self._measure(statement, time.perf_counter() - started, within_s)
         return answer
 
     @asynccontextmanager
@@ -215,7 +233,7 @@ class Database:
             raise Unavailable("too many requests wait for the database")
         self.waiting += 1
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S if self._pool else OPENING_S):
                 pool = self._pool or await self._open()
                 connection = await pool.acquire()
         finally:
@@ -235,9 +253,10 @@ class Database:
                 try:
                     self._pool = await asyncpg.create_pool(
                         self._url,
-                        min_size=1,
+                        min_size=self._connections_min,
                         max_size=self._connections_max,
-                        timeout=PATIENCE_S,
+                        timeout=OPENING_S,
+                        init=self._introduce,
                         reset=_as_it_is,
                         server_settings=SESSION,
                     )
@@ -247,6 +266,11 @@ class Database:
                 ) as error:
                     raise Misconfigured(f"the database does not let us in: {error}") from None
             return self._pool
+
+    async def _introduce(self, connection: asyncpg.Connection) -> None:
+        # The driver asks the server about each type of array that it meets, in statements that are
+        # slower than most of ours: on a new connection, and not while a visitor waits.
+        await connection.fetchrow(self._arrays)
 
     async def close(self) -> None:
         """Close the connections, after what is under way."""

@@ -1,10 +1,13 @@
 """Scenarios from end to end: real k6, a real installation, and the folder that is left."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,10 @@ def bench(*words: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603 - our own command
         argv, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
+
+
+def name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text("utf-8").strip() if runs(pid) else ""
 
 
 def result(folder: Path) -> dict[str, Any]:
@@ -114,16 +121,35 @@ def test_a_failing_threshold_fails_the_command(tmp_path: Path) -> None:
     assert "http_reqs: 3, must be &gt; 1,000" in (tmp_path / "report.html").read_text("utf-8")
 
 
-def test_a_measurement_that_is_stopped_takes_its_servers_along(tmp_path: Path) -> None:
-    words: list[str | Path] = ["entry", "--scale", "0.01", "--workers", "1", "--out", tmp_path]
+@contextmanager
+def measuring(folder: Path) -> Iterator[processes.Program]:
+    """A measurement whose k6 starts now, or has just started."""
+    words: list[str | Path] = ["entry", "--scale", "0.01", "--workers", "1", "--out", folder]
     argv = [sys.executable, "-m", "waitline", "bench", *words]
-    begun = (tmp_path / "k6.log").exists
-    with processes.started(argv, {}, begun, PATIENCE_S) as program:
+    with processes.started(argv, {}, (folder / "k6.log").exists, PATIENCE_S) as program:
+        yield program
+
+
+def test_a_measurement_that_is_stopped_takes_all_along(tmp_path: Path) -> None:
+    with measuring(tmp_path) as program:
         started = family(program.pid)
         assert len(started) > 3
         program.process.terminate()
         program.process.wait(PATIENCE_S)
-        assert [pid for pid in started if runs(pid)] == []
+        assert [name(pid) for pid in started if runs(pid)] == []
+
+
+def test_a_measurement_that_is_killed_takes_its_servers_along(tmp_path: Path) -> None:
+    with measuring(tmp_path) as program:
+        processes.until(lambda: "k6" in map(name, family(program.pid)), PATIENCE_S, "k6 starts")
+        started = {pid: name(pid) for pid in family(program.pid)}
+        program.process.kill()
+        # They see that a little later. k6 is no server: it ends with its visits.
+        servers = [pid for pid, called in started.items() if called != "k6"]
+        processes.until(lambda: not any(map(runs, servers)), PATIENCE_S, "servers stop")
+        assert [name(pid) for pid in started if runs(pid)] == ["k6"]
+        for pid in started.keys() - servers:
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_two_results_are_compared(entry: tuple[int, str, Path], tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Worker:
     def __init__(self, url: str) -> None:
         self.statements: list[str] = []
         self.database = Database(
-            url, "waitline.booking", measure=lambda name, _: self.statements.append(name)
+            url, "waitline.booking", measure=lambda name, *_: self.statements.append(name)
         )
         self.seats = Seats(self.database)
 

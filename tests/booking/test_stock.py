@@ -12,8 +12,10 @@ from tests.databases import TestDatabase
 from tests.servers import Server
 from waitline.booking import reporter as subject
 from waitline.booking import stock as counting
+from waitline.booking.catalogue import IMPORT_S
 from waitline.booking.reporter import Load, Reporter
 from waitline.booking.stock import Stock
+from waitline.database import CALL_TIMEOUT_S
 from waitline.errors import Unavailable
 from waitline.events import REPORTER, REPORTS, REPORTS_KEPT, InStock, Report
 from waitline.lua import Valkey
@@ -232,14 +234,21 @@ def test_reports_are_bounded(sale: Sale, store: Valkey) -> None:
 def test_the_load(seconds: list[float], demand: float, share: float) -> None:
     load = Load()
     for each in seconds:
-        load.note(each, demand)
+        load.note(each, CALL_TIMEOUT_S, demand)
     assert load.share() == pytest.approx(share)
+
+
+def test_what_an_operator_asks_for_is_no_load() -> None:
+    """It may be slow, and no visitor waits for it: the room would slow down for nothing."""
+    load = Load()
+    load.note(9.0, IMPORT_S, 0.5)
+    assert load.share() == 0.0
 
 
 def test_what_was_long_ago_is_no_load() -> None:
     now_s = 100.0
     load = Load(lambda: now_s)
-    load.note(1.0, 0.0)
+    load.note(1.0, CALL_TIMEOUT_S, 0.0)
     assert load.share() == 10.0
     now_s += subject.WINDOW_S
     assert load.share() == 10.0

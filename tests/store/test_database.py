@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import asyncpg
 import pytest
 
 from tests.databases import TestDatabase, processes_of
 from tests.processes import halted
 from waitline import database
-from waitline.database import Database, Duplicate
+from waitline.database import CALL_TIMEOUT_S, Database, Duplicate
 from waitline.embedded import Postgres
 from waitline.errors import Misconfigured, Unavailable
 
@@ -26,6 +27,9 @@ SELECT :number::bigint + 1 AS answer;
 
 -- name: rows(count)
 SELECT generate_series(1, :count::bigint) AS number;
+
+-- name: largest(numbers)^
+SELECT max(number) AS largest FROM unnest(:numbers::bigint[]) AS number;
 
 -- name: sleep(seconds)^
 SELECT pg_sleep(:seconds::float8) IS NULL AS slept;
@@ -86,10 +90,10 @@ async def asleep(on: Database, count: int) -> None:
 
 
 def test_statements_answer_by_name_and_are_measured(postgres: TestDatabase, package: str) -> None:
-    measured: list[tuple[str, float]] = []
+    measured: list[tuple[str, float, float]] = []
 
-    def note(name: str, seconds: float) -> None:
-        measured.append((name, seconds))
+    def note(name: str, seconds: float, within_s: float) -> None:
+        measured.append((name, seconds, within_s))
 
     async def call() -> None:
         async with opened(postgres.url, package, measure=note, connections_max=2) as db:
@@ -98,13 +102,51 @@ def test_statements_answer_by_name_and_are_measured(postgres: TestDatabase, pack
             assert row is not None
             assert row["answer"] == 3
             assert [row["number"] for row in await db.many("rows", count=3)] == [1, 2, 3]
-            assert await db.many("rows", count=0) == []
+            assert await db.many("rows", within_s=SOON_S, count=0) == []
             assert db.connections == (1, 0)
         assert db.connections == (0, 0)
 
     run(call())
-    assert [name for name, _ in measured] == ["add", "rows", "rows"]
-    assert all(0 < seconds < SOON_S for _, seconds in measured)
+    assert [name for name, *_ in measured] == ["add", "rows", "rows"]
+    assert all(0 < seconds < SOON_S for _, seconds, _ in measured)
+    assert [within_s for *_, within_s in measured] == [CALL_TIMEOUT_S, CALL_TIMEOUT_S, SOON_S]
+
+
+def test_connections_that_are_wanted_are_there_before_many_come(
+    postgres: TestDatabase, package: str
+) -> None:
+    async def call() -> None:
+        async with opened(postgres.url, package, connections_max=4, connections_min=3) as db:
+            assert await db.one("add", number=1)
+            assert db.connections == (3, 0)
+
+    run(call())
+
+
+def test_a_new_connection_knows_the_types_that_statements_use(
+    postgres: TestDatabase, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the driver asks the server about each while a visitor waits, in slow statements."""
+    asked: list[tuple[object, ...]] = []
+    ask = asyncpg.Connection._introspect_types  # noqa: SLF001 - what the driver does unasked
+
+    async def noted(self: asyncpg.Connection, *types: object) -> object:
+        asked.append(types)
+        return await ask(self, *types)
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", noted)
+
+    async def call() -> None:
+        async with opened(postgres.url, package) as db:
+            assert await db.one("add", number=1)
+            known = len(asked)
+            assert known
+            row = await db.one("largest", numbers=[1, 3, 2])
+            assert row is not None
+            assert row["largest"] == 3
+            assert len(asked) == known
+
+    run(call())
 
 
 def test_a_server_that_is_stopped_is_unavailable_and_found_again(

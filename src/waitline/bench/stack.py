@@ -104,6 +104,8 @@ def running(
         command = [sys.executable, "-m", "waitline", "up", "--queue-port", str(port)]
         command += ["--booking-port", str(booking_port)]
         command += ["--workers", str(workers), "--data-dir", str(folder / "data")]
+        # Whoever measures may be killed, and could not stop it then.
+        command += ["--until-stdin-ends"]
         opens = {"box_office": str(box_office), "booking_workers": "1"}
         wanted = {**opens, **(settings or {})}
         given = {f"WAITLINE_{key}".upper(): value for key, value in wanted.items()}
@@ -111,7 +113,7 @@ def running(
             process = subprocess.Popen(  # noqa: S603 - our own command
                 command,
                 env={**chosen.inherited(), **given},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

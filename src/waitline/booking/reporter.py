@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from waitline.booking.stock import Stock
+from waitline.database import CALL_TIMEOUT_S
 from waitline.errors import Unavailable
 from waitline.events import REPORTER, REPORTER_MS, REPORTS, REPORTS_KEPT, InStock, Report
 from waitline.lua import Valkey
@@ -51,13 +52,16 @@ class Load:
         self._now_s = now_s
         self._measured: deque[tuple[float, float, float]] = deque(maxlen=MEASURED_MAX)
 
-    def note(self, seconds: float, demand: float) -> None:
-        """Note one statement.
+    def note(self, seconds: float, given_s: float, demand: float) -> None:
+        """Note one statement, unless it was given longer than others: no visitor waits for it.
 
         Args:
             seconds: How long it took.
+            given_s: How long it might have taken.
             demand: What was under way then, as `Database.demand`.
         """
+        if given_s > CALL_TIMEOUT_S:
+            return
         self._measured.append((self._now_s(), seconds, demand))
 
     def share(self) -> float:

@@ -112,3 +112,5 @@ def log_to_stderr() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # It tells at each attempt, with a traceback, what whoever needs the database tells once.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)

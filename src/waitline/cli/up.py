@@ -13,7 +13,7 @@ from rich.table import Table
 from waitline import settings as chosen
 from waitline.booking import demo
 from waitline.booking.migrations import migrate
-from waitline.cli import options
+from waitline.cli import options, serve
 from waitline.cli.supervisor import Part, Supervisor
 from waitline.database import Database
 from waitline.embedded import Postgres, Valkey
@@ -35,6 +35,7 @@ def up(
     database_url: options.DatabaseUrl = None,
     mode: options.Mode = None,
     box_office: options.BoxOffice = None,
+    until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
     """Start everything on this machine and say where it runs. Ctrl-C stops it all.
 
@@ -57,6 +58,8 @@ def up(
     if _sells(settings) and not _plays(settings):
         settings.require_payments()
     options.log_to_stderr()
+    if until_stdin_ends:
+        serve.stop_when_stdin_ends()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=False, highlight=False)
     with Supervisor(settings.data_dir, console) as supervisor:

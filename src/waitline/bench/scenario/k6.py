@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +122,10 @@ def running(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
     command += ["--quiet", "--no-color", "--log-format", "json"]
     command += ["--summary-export", str(job.summary_file), str(job.script.absolute())]
     output = (job.folder / "k6.txt").open("wb")
-    with output, job.log_file.open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own command
+    # A signal interrupts the main thread only: what comes while k6 starts must not lose it.
+    with output, job.log_file.open("wb") as log, ThreadPoolExecutor(1) as starter:
+        started = starter.submit(
+            subprocess.Popen,
             command,
             # Here go the files that scripts write beside themselves.
             cwd=job.folder,
@@ -136,10 +139,10 @@ def running(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
             stderr=log,
             start_new_session=True,
         )
-    try:
-        yield process
-    finally:
-        _end(process)
+        try:
+            yield started.result()
+        finally:
+            _end(started.result())
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

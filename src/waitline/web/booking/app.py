@@ -17,7 +17,7 @@ from waitline.booking.seats import Seats
 from waitline.booking.stock import Stock
 from waitline.booking.store import Reservations
 from waitline.clock import SystemClock
-from waitline.database import Database
+from waitline.database import CONNECTIONS_MAX, Database
 from waitline.errors import Misconfigured
 from waitline.keyring import KeyringFile, Keys
 from waitline.lua import Valkey
@@ -68,11 +68,16 @@ class BookingWorker(ServiceWorker):
             stack.callback(tallies.flush)
             load = Load()
 
-            def measured(statement: str, seconds: float) -> None:
+            def measured(statement: str, seconds: float, within_s: float) -> None:
                 tallies.statement(statement, seconds)
-                load.note(seconds, database.demand)
+                load.note(seconds, within_s, database.demand)
 
-            database = Database(settings.database_address(), "waitline.booking", measure=measured)
+            database = Database(
+                settings.database_address(),
+                "waitline.booking",
+                measure=measured,
+                connections_min=CONNECTIONS_MAX,
+            )
             stack.push_async_callback(database.close)
             store = Valkey(settings.store_url(), measure=tallies.script)
             stack.push_async_callback(store.close)
