@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.booking_web.office import Buyer, Office, refused, succeeded
+from tests.booking_web.office import WORKERS, Buyer, Office, refused, succeeded
 from tests.databases import processes_of
 from tests.processes import halted, until
 from tests.web.stack import SOON_S
+from waitline.database import CONNECTIONS_MAX
 
 
 def test_everything_is_up(trial: Office) -> None:
@@ -22,6 +23,19 @@ def test_everything_is_up(trial: Office) -> None:
         }  # fmt: skip
     assert trial.get("/actuator/health/liveness").json() == {"status": "UP"}
     assert trial.get("/actuator/info").json()["status"] == "UP"
+
+
+def test_the_database_is_open_to_every_worker_before_anybody_comes(trial: Office) -> None:
+    """And has room for others, however many workers there are."""
+    wanted = WORKERS * CONNECTIONS_MAX
+
+    def opened() -> bool:
+        mine = "SELECT FROM pg_stat_activity WHERE application_name = 'waitline'"
+        return len(trial.sql(mine)) >= wanted
+
+    until(opened, SOON_S, "the connections are open")
+    (row,) = trial.sql("SHOW max_connections")
+    assert int(row["max_connections"]) > wanted
 
 
 @contextmanager

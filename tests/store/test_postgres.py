@@ -74,12 +74,13 @@ def own(made: Path) -> Iterator[Postgres]:
 
 
 def test_it_starts_where_nothing_was_and_again_on_the_same_folder(tmp_path: Path) -> None:
-    postgres = Postgres(tmp_path / "new" / "folder")
+    postgres = Postgres(tmp_path / "new" / "folder", connections_max=40)
     try:
         postgres.start()
         assert postgres.alive
         assert ask(postgres, "SHOW fsync") == "on"
         assert ask(postgres, "SHOW server_encoding") == "UTF8"
+        assert ask(postgres, "SHOW max_connections") == "40"
         ask(postgres, "CREATE TABLE kept AS SELECT 7 AS n")
         postgres.stop()
         assert not postgres.alive

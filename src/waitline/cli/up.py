@@ -15,11 +15,14 @@ from waitline.booking import demo
 from waitline.booking.migrations import migrate
 from waitline.cli import options, serve
 from waitline.cli.supervisor import Part, Supervisor
-from waitline.database import Database
+from waitline.database import CONNECTIONS_MAX, Database
 from waitline.embedded import Postgres, Valkey
 
 WEBHOOK_PATH = "/api/v1/payments/webhook"
 """Where the booking service hears from the payment provider."""
+
+OTHERS_MAX = 28
+"""Clients of PostgreSQL besides the workers of the booking service: commands, and whoever looks."""
 
 SECRET_BYTES = 32
 """Random bytes of a secret that is made here, for as long as the installation runs."""
@@ -120,7 +123,8 @@ def _with_servers(supervisor: Supervisor, settings: chosen.Settings) -> chosen.S
         found["valkey_url"] = supervisor.serve("Valkey", valkey, "valkey.url", sync)
     if _sells(settings):
         if settings.database_url is None:
-            postgres = Postgres(settings.data_dir / "postgres")
+            wanted = settings.booking_workers * CONNECTIONS_MAX + OTHERS_MAX
+            postgres = Postgres(settings.data_dir / "postgres", connections_max=wanted)
             url = supervisor.serve("PostgreSQL", postgres, "postgres.url")
             found["database_url"] = SecretStr(url)
         settings = settings.model_copy(update=found)

