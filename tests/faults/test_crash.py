@@ -45,6 +45,9 @@ ARRIVALS = 500
 # Slow enough that most still wait when a process dies, and fast enough that hundreds do not.
 ADMIT_PER_S = 300
 
+# In one room, before and after a process has died: however slow the machine, many wait in the end.
+SLOTS, MORE_SLOTS = ARRIVALS, ARRIVALS + ARRIVALS // 2
+
 # Seconds until another admitter goes on: the lease of three, the next visit, and a busy machine.
 TAKE_OVER_S = 4.5
 
@@ -57,6 +60,7 @@ async def load(stack: Stack, room: RoomId, fault: Callable[[], object]) -> Crowd
         await asyncio.to_thread(fault)
         await crowd.grows(ARRIVALS, 2 * SOON_S)
         before = len(crowd.activated)
+        await asyncio.to_thread(stack.change, room, activeMax=MORE_SLOTS)
         await reached(lambda: len(crowd.activated) > before, SOON_S, "admissions go on")
     return crowd
 
@@ -75,7 +79,7 @@ def assert_whole(stack: Stack, crowd: Crowd) -> None:
 
 @pytest.mark.parametrize("part", ["worker", "queue", "admitter", "valkey"])
 def test_an_acknowledged_visitor_survives_a_killed(part: str, stack: Stack) -> None:
-    room = stack.room(part, admitPerSecond=ADMIT_PER_S, admitBurst=20)
+    room = stack.room(part, admitPerSecond=ADMIT_PER_S, admitBurst=20, activeMax=SLOTS)
     killed: list[int] = []
 
     def fault() -> None:
@@ -106,7 +110,7 @@ def test_without_its_file_the_store_loses_acknowledged_visitors(folder: Path) ->
 
     try:
         with up(folder / "data", workers=1, valkey_url=valkey.url) as stack:
-            room = stack.room("control", admitPerSecond=ADMIT_PER_S)
+            room = stack.room("control", admitPerSecond=ADMIT_PER_S, activeMax=SLOTS)
             crowd = asyncio.run(load(stack, room, crash))
             with pytest.raises(AssertionError, match="acknowledged visitors are lost"):
                 assert_kept(crowd, snapshot(stack.url, room))
@@ -116,7 +120,7 @@ def test_without_its_file_the_store_loses_acknowledged_visitors(folder: Path) ->
 
 def test_the_checks_notice_what_a_crash_could_do(stack: Stack) -> None:
     """The control of the above for what no crash is known to do: each damage is done by hand."""
-    room = stack.room("damage", admitPerSecond=ADMIT_PER_S)
+    room = stack.room("damage", admitPerSecond=ADMIT_PER_S, activeMax=SLOTS)
     crowd = asyncio.run(load(stack, room, lambda: None))
     stack.change(room, mode="paused")
     seen = snapshot(stack.url, room)
@@ -197,7 +201,7 @@ def test_of_two_admitters_one_takes_over_within_the_lease(folder: Path) -> None:
 def test_the_line_is_the_same_after_a_restart_of_everything(folder: Path) -> None:
     port = free_port()
     with up(folder, port=port) as stack:
-        room = stack.room("again", admitPerSecond=ADMIT_PER_S)
+        room = stack.room("again", admitPerSecond=ADMIT_PER_S, activeMax=SLOTS)
         crowd = asyncio.run(load(stack, room, lambda: None))
         stack.change(room, mode="paused")
         before = snapshot(stack.url, room)
