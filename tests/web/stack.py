@@ -197,19 +197,32 @@ class Stack:
     def crowd(self, room: "Room", count: int, connections: int = 20) -> None:
         """Let many enter at once, over connections that do not wait for each answer."""
         address = (self.client.base_url.host, self.client.base_url.port or 80)
+        until_s = time.monotonic() + SOON_S
         with ExitStack() as stack:
             lines = []
             for line in range(connections):
                 wire = stack.enter_context(socket.create_connection(address, SOON_S))
-                crowd = range(line, count, connections)
-                wire.sendall(b"".join(_entering(room.name, f"crowd-{n}") for n in crowd))
-                lines.append((wire, len(crowd)))
-            for wire, expected in lines:
-                seen = b""
-                while seen.count(b'"isNewEntry":true') < expected:
-                    more = wire.recv(65_536)
-                    assert more, seen[-500:]
-                    seen += more
+                users = [f"crowd-{number}" for number in range(line, count, connections)]
+                asked = b"".join(_entering(room.name, user) for user in users)
+                wire.sendall(asked)
+                lines.append((wire, asked, len(users)))
+            for wire, asked, expected in lines:
+                while (seen := _heads(wire, expected)).count(b"HTTP/1.1 201") < expected:
+                    assert PULSE.uneasy(), seen[-500:]
+                    assert time.monotonic() < until_s, seen[-500:]
+                    # As `Client` does; who has a place already is told the same place.
+                    threading.Event().wait(AGAIN_S)
+                    wire.sendall(asked)
+
+
+def _heads(wire: socket.socket, count: int) -> bytes:
+    """Read so many answers, up to the last one's body."""
+    seen = b""
+    while seen.count(b"\r\n\r\n") < count:
+        more = wire.recv(65_536)
+        assert more, seen[-500:]
+        seen += more
+    return seen
 
 
 def _entering(room: str, user: str) -> bytes:
