@@ -93,6 +93,7 @@ RESULT: dict[str, Any] = {
         "cpu_s": {"worker": 1.0, "valkey": 0.5, "k6": 1.0},
         "took_s": 5.0,
         "machine_s": 3.0,
+        "stolen_s": 0.1,
         "looks_missed": 0,
     },
     "admission": {"per_s": None, "most_waiting": 12, "most_admitted": 3},
@@ -120,7 +121,13 @@ RESULT: dict[str, Any] = {
         "p95_ms": [2.0, None, 2.0],
         "p99_ms": [3.0, None, 3.0],
         "p95_ms_by_call": {"enter": [2.0, None, 2.0]},
-        "cores": {"worker": [0.1] * 3, "valkey": [0.1] * 3, "k6": [0.2] * 3, "others": [0.0] * 3},
+        "cores": {
+            "worker": [0.1] * 3,
+            "valkey": [0.1] * 3,
+            "k6": [0.2] * 3,
+            "others": [0.0] * 3,
+            "stolen": [0.1] * 3,
+        },
         "memory_mb": {"worker": [50.0] * 3, "valkey": [2.0] * 3, "k6": [90.0] * 3},
         "files": {"worker": [20] * 3, "valkey": [10] * 3, "k6": [90] * 3},
         "store_commands_per_s": [10.0, 20.0, 30.0],
@@ -181,6 +188,9 @@ def test_a_failure_is_the_first_that_is_told() -> None:
         ),
         pytest.param(
             changed(server__machine_s=7.5), "kept 1.0 of its 2 cores busy", id="not alone"
+        ),
+        pytest.param(
+            changed(server__stolen_s=1.0), "took 10 % of its processors", id="not always there"
         ),
         pytest.param(
             changed(scenario="circulation"), "too short to judge whether as many", id="unjudged"

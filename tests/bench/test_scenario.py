@@ -79,7 +79,7 @@ def test_it_was_looked_at_each_second(entry: tuple[int, str, Path]) -> None:
         for columns in seen.values()
         for column in (columns.values() if isinstance(columns, dict) else [columns])
     )
-    assert {"worker", "admitter", "valkey", "k6", "others"} <= seen["cores"].keys()
+    assert {"worker", "admitter", "valkey", "k6", "others", "stolen"} <= seen["cores"].keys()
     # Everything that k6 saw answered, the server has counted once k6 had ended.
     assert found["server"]["calls"]["enter"]["count"] == found["client"]["requests"]
     assert found["server"]["cpu_s"]["k6"] > 0

@@ -43,11 +43,15 @@ COLOURS = (
     "#8a7a17",
     "#8b93a1",
     "#7a5c3e",
+    "#d5d9e1",
 )
 """Told apart by most who do not see all colours; the page has brighter ones for the dark."""
 
 GREY = 7
 """Number of the colour of what others do, and of what is compared with."""
+
+PALE = 9
+"""Number of the colour of what the host took: nobody here could have it."""
 
 _INK, _FAINT, _PAPER = "#0000e0", "#0000e1", "#0000e2"
 """Stand in for the theme's colours until the drawing is text: nothing else is drawn in these."""

@@ -121,6 +121,7 @@ def changes(a: Result, b: Result) -> Iterator[Change]:
     yield pair("CPU per call of Valkey, µs", _cpu_us(("valkey",)), count, "less")
     yield pair("CPU per call of k6, µs", _cpu_us(("k6",)), count, "neither")
     yield pair("cores that others kept busy", _others, count, "neither")
+    yield pair("cores that the host took", _stolen, count, "neither")
     yield pair("Valkey, most MB", lambda r: r["server"]["store"]["memory_peak_mb"], count, "less")
 
 
@@ -238,6 +239,10 @@ def _cpu_us(roles: tuple[str, ...]) -> Read:
 def _others(result: Result) -> float:
     server = result["server"]
     return float(server["machine_s"] - sum(server["cpu_s"].values())) / float(server["took_s"])
+
+
+def _stolen(result: Result) -> float:
+    return float(result["server"]["stolen_s"]) / float(result["server"]["took_s"])
 
 
 def _read(read: Read, result: Result) -> float | None:

@@ -12,6 +12,7 @@ from typing import Any
 from waitline.bench import page, plots
 from waitline.bench.page import Cell, Markup, Tile
 from waitline.bench.plots import Series
+from waitline.bench.quiet import STOLEN_MOST
 from waitline.bench.scenario import words
 from waitline.bench.scenario.offer import steps
 
@@ -22,6 +23,7 @@ OTHERS_CORES = 0.2
 
 STACKED = (
     "worker", "valkey", "admitter", "booking", "postgres", "sandbox", "k6", "runner", "others",
+    "stolen",
 )  # fmt: skip
 HEADLINES = ("enter", "validate")
 """Calls whose times are seen from afar, if they are what the run is about."""
@@ -46,6 +48,7 @@ COLOURS = {
     "sandbox": 8,
     "runner": 6,
     "others": plots.GREY,
+    "stolen": plots.PALE,
 }
 """One colour a process, in every drawing."""
 
@@ -114,6 +117,12 @@ def notes(result: Result) -> list[str]:
         said.append(
             f"Others on this machine kept {others:.1f} of its {result['machine']['cores']} cores "
             "busy meanwhile: alone, it would have been faster."
+        )
+    stolen = server["stolen_s"] / server["took_s"] / result["machine"]["cores"]
+    if stolen > STOLEN_MOST:
+        said.append(
+            f"The host of this machine took {words.percent(round(stolen, 2))} of its processors "
+            "meanwhile: left alone, it would have been faster."
         )
     return said
 

@@ -118,6 +118,7 @@ def totals(samples: Sequence[Sample], commands: Mapping[str, str]) -> dict[str, 
         "cpu_s": _cpu_s(samples),
         "took_s": last.usage.at_s - first.usage.at_s,
         "machine_s": last.usage.machine_s - first.usage.machine_s,
+        "stolen_s": last.usage.stolen_s - first.usage.stolen_s,
     }
 
 
@@ -190,7 +191,7 @@ def _rates(pairs: Sequence[tuple[Sample, Sample]], name: str) -> list[float]:
 
 
 def _cores(pairs: Sequence[tuple[Sample, Sample]], roles: Sequence[str]) -> dict[str, Column]:
-    cores: dict[str, Column] = {role: [] for role in (*roles, "others")}
+    cores: dict[str, Column] = {role: [] for role in (*roles, "others", "stolen")}
     for earlier, later in pairs:
         took_s = later.usage.at_s - earlier.usage.at_s
         ours = 0.0
@@ -201,6 +202,7 @@ def _cores(pairs: Sequence[tuple[Sample, Sample]], roles: Sequence[str]) -> dict
             cores[role].append(used)
         machine = (later.usage.machine_s - earlier.usage.machine_s) / took_s
         cores["others"].append(max(0.0, machine - ours))
+        cores["stolen"].append((later.usage.stolen_s - earlier.usage.stolen_s) / took_s)
     return cores
 
 

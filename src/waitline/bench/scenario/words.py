@@ -29,6 +29,7 @@ ROLES = {
     "parent": "workers' parent",
     "supervisor": "supervisor",
     "others": "others here",
+    "stolen": "taken by the host",
 }
 """Processes, in the order in which they are drawn."""
 
