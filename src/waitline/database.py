@@ -36,8 +36,9 @@ PATIENCE_S = 1.0
 """How long a statement may wait for a connection."""
 
 OPENING_S = 5.0
-"""How long it may take to open the first connections. It takes a third of a second of processor
-time for all of them, and a machine on which a service starts has other things to do."""
+"""How long the first connections may take to be opened, though no statement waits for them longer
+than for one. All of them take a third of a second of processor time, on a machine on which a
+service starts."""
 
 SESSION = {
     "application_name": "waitline",
@@ -143,7 +144,7 @@ class Database:
         self._connections_max = connections_max
         self._connections_min = connections_min
         self._pool: asyncpg.Pool | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[asyncpg.Pool] | None = None
         self.waiting = 0
 
     @property
@@ -233,8 +234,8 @@ class Database:
             raise Unavailable("too many requests wait for the database")
         self.waiting += 1
         try:
-            async with asyncio.timeout(PATIENCE_S if self._pool else OPENING_S):
-                pool = self._pool or await self._open()
+            async with asyncio.timeout(PATIENCE_S):
+                pool = self._pool or await self._opened()
                 connection = await pool.acquire()
         finally:
             self.waiting -= 1
@@ -245,27 +246,34 @@ class Database:
             with suppress(*_SILENCE):
                 await pool.release(connection, timeout=PATIENCE_S)
 
+    async def _opened(self) -> asyncpg.Pool:
+        # The pool opens its first connections with the first statement, not with the process: a
+        # database that comes up later is found then. In a task of its own, and shielded: a statement
+        # that loses patience leaves what has been opened to the next.
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open())
+            # Whoever still waits is told; that nobody does is no news.
+            self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(self._opening)
+
     async def _open(self) -> asyncpg.Pool:
-        # The pool opens its first connection with the first statement, not with the process: a
-        # database that comes up later is found then.
-        async with self._opening:
-            if self._pool is None:
-                try:
-                    self._pool = await asyncpg.create_pool(
-                        self._url,
-                        min_size=self._connections_min,
-                        max_size=self._connections_max,
-                        timeout=OPENING_S,
-                        init=self._introduce,
-                        reset=_as_it_is,
-                        server_settings=SESSION,
-                    )
-                except (
-                    asyncpg.InvalidAuthorizationSpecificationError,
-                    asyncpg.InvalidCatalogNameError,
-                ) as error:
-                    raise Misconfigured(f"the database does not let us in: {error}") from None
-            return self._pool
+        try:
+            async with asyncio.timeout(OPENING_S):
+                self._pool = await asyncpg.create_pool(
+                    self._url,
+                    min_size=self._connections_min,
+                    max_size=self._connections_max,
+                    timeout=OPENING_S,
+                    init=self._introduce,
+                    reset=_as_it_is,
+                    server_settings=SESSION,
+                )
+        except (
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
+        ) as error:
+            raise Misconfigured(f"the database does not let us in: {error}") from None
+        return self._pool
 
     async def _introduce(self, connection: asyncpg.Connection) -> None:
         # The driver asks the server about each type of array that it meets, in statements that are
@@ -274,6 +282,9 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections, after what is under way."""
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
         if self._pool is not None:
             try:
                 async with asyncio.timeout(CALL_TIMEOUT_S):

@@ -31,6 +31,10 @@ SELECT generate_series(1, :count::bigint) AS number;
 -- name: largest(numbers)^
 SELECT max(number) AS largest FROM unnest(:numbers::bigint[]) AS number;
 
+-- name: planned()^
+SELECT sum(custom_plans)::int AS anew, sum(generic_plans)::int AS kept FROM pg_prepared_statements
+WHERE statement LIKE 'SELECT $1%';
+
 -- name: sleep(seconds)^
 SELECT pg_sleep(:seconds::float8) IS NULL AS slept;
 
@@ -147,6 +151,58 @@ def test_a_new_connection_knows_the_types_that_statements_use(
             assert len(asked) == known
 
     run(call())
+
+
+def test_a_statement_is_planned_once(postgres: TestDatabase, package: str) -> None:
+    async def call() -> None:
+        async with opened(postgres.url, package, connections_max=1) as db:
+            for number in range(3):
+                assert await db.one("add", number=number)
+            row = await db.one("planned")
+            assert row is not None
+            assert dict(row) == {"anew": 0, "kept": 3}
+
+    run(call())
+
+
+def test_nobody_waits_longer_for_the_first_connections_than_for_one(
+    tmp_path: Path, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has been opened when a statement loses patience is there for the next."""
+    monkeypatch.setattr(database, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(database, "OPENING_S", SOON_S)
+    begun: list[str] = []
+    create_pool = asyncpg.create_pool
+
+    def noted(url: str, **options: Any) -> Any:  # noqa: ANN401 - the driver's
+        begun.append(url)
+        return create_pool(url, **options)
+
+    monkeypatch.setattr(asyncpg, "create_pool", noted)
+    server = Postgres(tmp_path / "pg", fsync=False)
+    server.start()
+
+    async def call() -> None:
+        async with opened(server.url, package, connections_max=3, connections_min=3) as db:
+            with halted(processes_of(tmp_path / "pg")):
+                for _ in range(2):
+                    with pytest.raises(Unavailable):
+                        await db.one("add", number=1)
+                assert db.connections == (0, 0)
+            while not await answers(db):
+                pass
+            assert db.connections[0] == 3
+            assert begun == [server.url]
+        # One that is closed meanwhile leaves nothing behind.
+        async with opened(server.url, package) as db:
+            with halted(processes_of(tmp_path / "pg")), pytest.raises(Unavailable):
+                await db.one("add", number=1)
+        assert db.connections == (0, 0)
+
+    try:
+        run(call())
+    finally:
+        server.stop()
 
 
 def test_a_server_that_is_stopped_is_unavailable_and_found_again(

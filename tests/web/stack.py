@@ -9,12 +9,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from http.client import parse_headers
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import httpx
 from typing_extensions import override
@@ -203,26 +204,32 @@ class Stack:
             for line in range(connections):
                 wire = stack.enter_context(socket.create_connection(address, SOON_S))
                 users = [f"crowd-{number}" for number in range(line, count, connections)]
-                asked = b"".join(_entering(room.name, user) for user in users)
-                wire.sendall(asked)
-                lines.append((wire, asked, len(users)))
-            for wire, asked, expected in lines:
-                while (seen := _heads(wire, expected)).count(b"HTTP/1.1 201") < expected:
-                    assert PULSE.uneasy(), seen[-500:]
-                    assert time.monotonic() < until_s, seen[-500:]
-                    # As `Client` does; who has a place already is told the same place.
+                wire.sendall(b"".join(_entering(room.name, user) for user in users))
+                lines.append((wire, stack.enter_context(wire.makefile("rb")), users))
+            for wire, answers, users in lines:
+                again = _told_busy(answers, users, b'"isNewEntry":true')
+                while again:
+                    # As `Client` does. Who was told 503 may have been given a place all the same.
+                    assert PULSE.uneasy(), again
+                    assert time.monotonic() < until_s, again
                     threading.Event().wait(AGAIN_S)
-                    wire.sendall(asked)
+                    wire.sendall(b"".join(_entering(room.name, user) for user in again))
+                    again = _told_busy(answers, again, b'"isNewEntry":')
 
 
-def _heads(wire: socket.socket, count: int) -> bytes:
-    """Read so many answers, up to the last one's body."""
-    seen = b""
-    while seen.count(b"\r\n\r\n") < count:
-        more = wire.recv(65_536)
-        assert more, seen[-500:]
-        seen += more
-    return seen
+def _told_busy(answers: BinaryIO, users: Sequence[str], word: bytes) -> list[str]:
+    """Read one answer a user; return who was told 503. All others have entered, with that word."""
+    busy = []
+    for user in users:
+        status = answers.readline().split()[1]
+        length = parse_headers(answers)["content-length"]
+        body = answers.read(int(length or 0))
+        if status == b"503":
+            busy.append(user)
+        else:
+            assert status == b"201", body
+            assert word in body, body
+    return busy
 
 
 def _entering(room: str, user: str) -> bytes:
