@@ -248,8 +248,8 @@ class Database:
 
     async def _opened(self) -> asyncpg.Pool:
         # The pool opens its first connections with the first statement, not with the process: a
-        # database that comes up later is found then. In a task of its own, and shielded: a statement
-        # that loses patience leaves what has been opened to the next.
+        # database that comes up later is found then. In a task of its own, and shielded: a
+        # statement that loses patience leaves what has been opened to the next.
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(self._open())
             # Whoever still waits is told; that nobody does is no news.

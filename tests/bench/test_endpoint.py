@@ -55,9 +55,21 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 def test_connections_are_used_again() -> None:
     async def play(client: Endpoint) -> None:
         for _ in range(5):
-            assert await client.ask("GET", "/") == Answer(200, b"ok", gzipped=False)
+            expected = Answer(200, b"ok", gzipped=False, retry_after_s=0)
+            assert await client.ask("GET", "/") == expected
 
     assert played(echo, play) == 1
+
+
+def test_an_answer_tells_when_to_ask_again() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await heads(reader)
+        writer.write(OK.replace(b"\r\n\r\n", b"\r\nRetry-After: 17\r\n\r\n"))
+
+    async def play(client: Endpoint) -> None:
+        assert (await client.ask("GET", "/")).retry_after_s == 17
+
+    played(serve, play)
 
 
 def test_connections_are_bounded_and_everybody_has_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:

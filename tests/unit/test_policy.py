@@ -12,6 +12,7 @@ from waitline.queue.policy import (
     POLL_NEAR_MS,
     PerSecond,
     Seconds,
+    first_poll_after_s,
     poll_after_ms,
     rate_range,
     wait_range,
@@ -74,6 +75,18 @@ def test_may_be_empty(outcome: Moved | Leased | Held, *, expected: bool) -> None
 )
 def test_poll_after(position: int, expected_ms: int) -> None:
     assert poll_after_ms(position, 0.0) == expected_ms
+
+
+@pytest.mark.parametrize(
+    ("position", "dice", "expected_s"),
+    [
+        pytest.param(1, 0.0, 3, id="the next"),
+        pytest.param(10_500, 0.0, 7, id="rounded up"),
+        pytest.param(10_000_000, 0.999, 36, id="the longest"),
+    ],
+)
+def test_first_poll_after(position: int, dice: float, expected_s: int) -> None:
+    assert first_poll_after_s(position, dice) == expected_s
 
 
 def test_polls_differ_and_never_come_too_soon() -> None:

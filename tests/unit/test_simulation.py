@@ -13,7 +13,6 @@ from waitline.queue.model import Limits
 from waitline.queue.policy import poll_after_ms
 from waitline.simulation import figures
 from waitline.simulation.model import Arrivals, Figures, Sale, SaleImpossible, Seen, Use
-from waitline.simulation.polling import first_ask_ms
 from waitline.simulation.sale import Played, joining, outcome, play
 
 NO_USE = Use(0, 0)
@@ -74,12 +73,11 @@ def test_more_than_a_chunk_is_moved_at_once_if_slots_and_rate_allow() -> None:
 
 def test_a_slot_is_free_when_its_visitor_has_heard_and_shopped() -> None:
     played = play(sale(Arrivals(3, 0), use=Use(3_000, 3_000), active_max=1), dice())
-    # Near their turn they ask at an even pace; the first time is what their dice say.
-    first_ask = _first_asks(3, dice())
+    # Near their turn they ask at an even pace, from when they came on.
     expected, free_ms = [], 0
-    for ask_ms in first_ask:
+    for _ in range(3):
         turn_ms = -(-free_ms // TICK_MS) * TICK_MS
-        told_ms = ask_ms
+        told_ms = poll_after_ms(1, 0.0)
         while told_ms < turn_ms:
             told_ms += poll_after_ms(1, 0.0)
         free_ms = told_ms + 3_000
@@ -90,7 +88,7 @@ def test_a_slot_is_free_when_its_visitor_has_heard_and_shopped() -> None:
 
 @pytest.mark.parametrize(("more_ms", "turn_ms"), [(0, 9_000), (1, 9_100)])
 def test_what_is_free_at_the_instant_of_a_visit_is_given_in_it(more_ms: int, turn_ms: int) -> None:
-    use_ms = 9_000 - _first_asks(2, dice())[0] + more_ms
+    use_ms = 9_000 - poll_after_ms(1, 0.0) + more_ms
     assert admitted(sale(Arrivals(2, 0), use=Use(use_ms, use_ms), active_max=1)) == [0, turn_ms]
 
 
@@ -114,8 +112,8 @@ def test_a_no_show_holds_its_slot_until_the_sweep_after_its_time(
 def test_whoever_hears_too_late_holds_a_slot_like_a_no_show() -> None:
     which = sale(Arrivals(3, 0), active_max=1, ready_ttl_ms=1_500)
     played = play(which, dice())
-    # Nobody asks before three seconds have passed; later it depends on the dice.
-    assert played.late >= 1
+    # Nobody asks before three seconds have passed. The second is called at two, the third at six.
+    assert played.late == 1
     assert played.no_shows == 0
     assert played.admitted_ms[1] == 2_000
 
@@ -293,13 +291,6 @@ def test_a_prediction_is_held_against_what_was_measured() -> None:
         "p90_ms": 1,
         "peak_line": 0,
     }
-
-
-def _first_asks(visitors: int, rng: np.random.Generator) -> list[int]:
-    """What the dice of a sale say of when its visitors ask first, if all join at its beginning."""
-    rng.random(visitors, np.float32)
-    rng.integers(0, 0, visitors, np.int32, endpoint=True)
-    return [int(first_ask_ms(share)) for share in rng.random(visitors)]
 
 
 def _in_any_second(played: Played) -> Iterator[int]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waitline.queue.model import Limits
-from waitline.queue.policy import POLL_NEAR_MS, poll_after_ms
+from waitline.queue.policy import POLL_NEAR_MS, first_poll_after_s, poll_after_ms
 from waitline.simulation import polling
 from waitline.simulation.figures import Times
 from waitline.simulation.model import Arrivals, Sale, Use
@@ -78,19 +78,16 @@ def test_many_visitors_are_counted_a_slice_at_a_time(monkeypatch: pytest.MonkeyP
 
 
 def test_everybody_asks_at_the_served_hints_until_told() -> None:
-    visitors, seed = 300, 5
+    visitors = 300
     sale = Sale((Arrivals(visitors, 9_000),), Limits(admit_per_s=10, admit_burst=1), Use(0, 0))
-    played = play(sale, dice(seed))
+    played = play(sale, dice())
     # So near the line's head all hints are alike, whatever the dice.
-    rng = dice(seed)
-    rng.random(visitors, np.float32)
-    rng.integers(0, 0, visitors, np.int32, endpoint=True)
     expected: Counter[int] = Counter()
     told_sum_ms = 0
-    for joined_ms, admitted_ms, share in zip(
-        played.joined_ms.tolist(), played.admitted_ms.tolist(), rng.random(visitors), strict=True
+    for joined_ms, admitted_ms in zip(
+        played.joined_ms.tolist(), played.admitted_ms.tolist(), strict=True
     ):
-        ask_ms = joined_ms + int(polling.first_ask_ms(share))
+        ask_ms = joined_ms + 1_000 * first_poll_after_s(1, 0.0)
         expected[ask_ms // 1000] += 1
         while ask_ms < admitted_ms:
             ask_ms += poll_after_ms(1, 0.0)
@@ -101,8 +98,9 @@ def test_everybody_asks_at_the_served_hints_until_told() -> None:
 
 
 def test_whoever_asks_at_the_instant_of_being_admitted_hears_of_it() -> None:
-    first_ms = 3_000 + int(dice().random(1)[0] * 3_000)
-    for turn_ms, told_ms in ((first_ms, first_ms), (first_ms + 1, first_ms + 3_000)):
+    first_ms = 3_000
+    turns = ((0, first_ms), (first_ms, first_ms), (first_ms + 1, first_ms + 3_000))
+    for turn_ms, told_ms in turns:
         askers = polling.Askers(ms(0), polling.Hints(1), dice())
         assert askers.admit(turn_ms, 1).tolist() == [told_ms]
         assert askers.per_s().sum() == (1 if told_ms == first_ms else 2)
@@ -112,8 +110,11 @@ def test_hints_follow_the_position_as_the_line_moves() -> None:
     # A hint that tells the position: whoever asks at the wrong one is told at another time.
     visitors, joined = 400, ms(*range(0, 4_000, 10))
     askers = polling.Askers(joined, polling.Hints(visitors, telling), dice())
-    asks = [at + 3_000 + int(share * 3_000) for at, share in zip(
-        joined.tolist(), dice().random(visitors), strict=True)]  # fmt: skip
+    # The hint that joining gives is in whole seconds.
+    asks = [
+        at + -(-telling(position, 0.0) // 1_000) * 1_000
+        for position, at in enumerate(joined.tolist(), 1)
+    ]
     turns = [5_000 + 70 * number for number in range(visitors)]
     for number, turn_ms in enumerate(turns):
         ask_ms = asks[number]
@@ -125,13 +126,12 @@ def test_hints_follow_the_position_as_the_line_moves() -> None:
 
 def test_of_neighbours_only_those_who_wait_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "COHORTS_MAX", 2)
-    firsts = [3_000 + int(share * 3_000) for share in dice().random(2)]
     askers = polling.Askers(
         ms(0, 0, 0, 0), polling.Hints(4, lambda _position, _dice: 5_000), dice()
     )
     # The first of each pair goes early, and the others when both pairs have asked four times.
-    assert askers.admit(100, 1).tolist() == firsts[:1]
-    assert askers.admit(21_500, 3).tolist() == [firsts[0] + 20_000, *[firsts[1] + 20_000] * 2]
+    assert askers.admit(100, 1).tolist() == [5_000]
+    assert askers.admit(21_500, 3).tolist() == [25_000] * 3
     assert askers.per_s().sum() == 1 + 5 + 5 + 5
 
 

@@ -81,6 +81,13 @@ def test_a_first_enter(paused: Room, language: str, message: str) -> None:
     assert list(response.json()["data"]) == MEMBERS
 
 
+def test_who_has_entered_is_told_when_to_ask(paused: Room, quick: Room) -> None:
+    assert [paused.enter("u").headers["retry-after"] for _ in range(2)] == ["3", "3"]
+    succeeded(quick.enter("u"), 201)
+    quick.until("u", "READY")
+    assert "retry-after" not in quick.enter("u").headers
+
+
 def test_a_repeat_keeps_the_place(paused: Room) -> None:
     first = succeeded(paused.enter("one"), 201)
     succeeded(paused.enter("two"), 201)

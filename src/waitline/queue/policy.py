@@ -1,6 +1,6 @@
 """When a visitor should ask again, and how long the wait may be. Pure."""
 
-from math import sqrt
+from math import ceil, sqrt
 from typing import NamedTuple
 
 POLL_NEAR_MS = 3_000
@@ -44,6 +44,19 @@ def poll_after_ms(position: int, dice: float) -> int:
         return POLL_NEAR_MS
     wanted = POLL_NEAR_MS + (position - _NEAR_PLACES) / _PLACES_PER_MS
     return int(min(wanted, POLL_MAX_MS) * (1 + POLL_JITTER * dice))
+
+
+def first_poll_after_s(position: int, dice: float) -> int:
+    """Return how long a visitor who has just been told its position should wait, in whole s.
+
+    Args:
+        position: As for `poll_after_ms`.
+        dice: As for `poll_after_ms`.
+
+    Source:
+        RFC 9110, section 10.2.3: `Retry-After` knows no part of a second.
+    """
+    return ceil(poll_after_ms(position, dice) / 1000)
 
 
 class Seconds(NamedTuple):

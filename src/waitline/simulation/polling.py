@@ -5,7 +5,6 @@ those admitted by then. So a visitor's asking is known as soon as it is known wh
 """
 
 from collections.abc import Callable
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,15 +33,6 @@ _SLICE = 1_000_000
 """Visitors whose requests are counted at once; it bounds the memory that takes."""
 
 Counts = NDArray[np.int64]
-
-
-def first_ask_ms(dice: float) -> float:
-    """Return when somebody who has just joined asks for the first time, in ms.
-
-    Joining has told the position, and those who joined together should not ask together. Source:
-    web/pages/waiting.js.
-    """
-    return policy.POLL_NEAR_MS * (1 + dice)
 
 
 class Hints:
@@ -81,6 +71,12 @@ class Hints:
         return hints
 
 
+def whole_seconds(times: Times) -> Times:
+    """Return times in ms rounded up to whole seconds, as the hint that entering gives is."""
+    rounded: Times = -(-times // 1000) * 1000
+    return rounded
+
+
 class Askers:
     """Everybody in the line, who asks for the exact position at the served hints.
 
@@ -101,11 +97,10 @@ class Askers:
         self._visitors = visitors
         self._starts = joined_ms[:: self._size]
         self._hints = hints
-        self.told_most_ms = max(hints.most_ms, ceil(first_ask_ms(1)))
+        self.told_most_ms = hints.most_ms + 1000
         self._rng = rng
-        dice = rng.random(len(self._starts))
-        spread_ms = first_ask_ms(1) - first_ask_ms(0)
-        self._due = self._starts + (first_ask_ms(0) + dice * spread_ms).astype(np.int32)
+        # Joining tells the position and gives a hint, as asking does.
+        self._due = self._starts.copy()
         self._window_ms = 0
         self._admitted = 0
         # How many had been admitted by each ms of the window.
@@ -117,10 +112,12 @@ class Askers:
         self._pass_time(now_ms)
         first, size = self._admitted, self._size
         low, high = first // size, (first + visitors - 1) // size + 1
-        late = np.flatnonzero(self._due[low:high] < now_ms)
+        due_ms = self._due[low:high]
+        # Whoever is let in as it joins was given its hint before.
+        late = np.flatnonzero((due_ms < now_ms) | (due_ms == self._starts[low:high]))
         if len(late):
             self._ask(late + low)
-        told_ms: Times = np.repeat(self._due[low:high], size)[first - low * size :][:visitors]
+        told_ms: Times = np.repeat(due_ms, size)[first - low * size :][:visitors]
         self._count(told_ms, None)
         self._admitted += visitors
         self._by_ms[now_ms - self._window_ms :] = self._admitted
@@ -150,8 +147,10 @@ class Askers:
         starts = np.maximum(cohorts * self._size, passed)
         waiting = ends - starts
         positions = (starts - passed + (waiting + 1) // 2).astype(np.int32)
-        self._count(due_ms, waiting)
-        self._due[cohorts] = due_ms + self._hints.after_ms(positions, self._rng)
+        hints_ms = self._hints.after_ms(positions, self._rng)
+        join = due_ms == self._starts[cohorts]
+        self._count(due_ms, np.where(join, 0, waiting))
+        self._due[cohorts] = due_ms + np.where(join, whole_seconds(hints_ms), hints_ms)
 
     def _count(self, at_ms: Times, weights: NDArray[np.integer] | None) -> None:
         counted = np.bincount(at_ms // 1000, weights).astype(np.int64)

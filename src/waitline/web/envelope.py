@@ -4,7 +4,7 @@ import msgspec
 
 from waitline.web.asgi import JSON, Request
 from waitline.web.texts import Text
-from waitline.web.wire import Answer
+from waitline.web.wire import Answer, Headers
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -19,8 +19,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 def success(
-    request: Request, message: Text, data: msgspec.Struct | None, status: int = 200
+    request: Request,
+    message: Text,
+    data: msgspec.Struct | None,
+    status: int = 200,
+    *,
+    headers: Headers = JSON,
 ) -> Answer:
     """Answer with data in the contract's envelope."""
     body = _encode(Envelope("success", message.to(request.language), data))
-    return Answer(status, JSON, body)
+    return Answer(status, headers, body)

@@ -92,11 +92,16 @@ def _tell_rooms(call: dict[str, Any]) -> None:
 
 def _hot_calls() -> dict[str, Any]:
     base = "/api/v1/queue"
+    enter = call("Take a place in the line, once", "Entered", body="Named", status=201)
+    enter["responses"]["201"]["headers"] = {
+        "Retry-After": {
+            "description": "After how many seconds to ask for the status; missing once admitted",
+            "schema": {"type": "integer"},
+        }
+    }
     remove = call("Give up place or slot; a repeat does nothing", None, parameters=[*_WHO, _TICKET])
     return {
-        f"{base}/enter": {
-            "post": call("Take a place in the line, once", "Entered", body="Named", status=201)
-        },
+        f"{base}/enter": {"post": enter},
         f"{base}/status": {
             "get": call("Say where a visitor stands", "Status", parameters=[*_WHO, _TICKET])
         },

@@ -31,12 +31,12 @@ from waitline.queue.model import (
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Claim, Line
 from waitline.web import identity, texts
-from waitline.web.asgi import BLANK, Handler, Refusal, Request, named
+from waitline.web.asgi import BLANK, JSON, Handler, Refusal, Request, named
 from waitline.web.board import Board
 from waitline.web.envelope import success
 from waitline.web.identity import NO_CLAIM, Identity, judge
 from waitline.web.problems import InputInvalid
-from waitline.web.wire import Answer
+from waitline.web.wire import Answer, Headers
 
 PASSES_CACHED = 16_384
 """Passes kept per worker: a signature takes about 50 µs, and an admitted visitor asks every few
@@ -203,7 +203,8 @@ class QueueCalls:
         """Take a place, or answer with the one taken before.
 
         In production the token goes to whoever took the place, and later only to whoever brings
-        it along: naming a visitor must not be enough to become it.
+        it along: naming a visitor must not be enough to become it. When to ask for the status is
+        told in a header, as the contract has no member for it here.
         """
         room, visitor = _names(request.json(_named))
         try:
@@ -225,7 +226,8 @@ class QueueCalls:
         wait = policy.wait_range(ahead + 1, pace)
         minutes = ceil(wait.high / 60) if wait else None
         data = Entered(room, visitor, ahead + 1, total, minutes, State.WAITING, token, new)
-        answer = success(request, texts.ENTERED, data, 201)
+        after_s = policy.first_poll_after_s(ahead + 1, self._dice.random())
+        answer = success(request, texts.ENTERED, data, 201, headers=_asking_after(after_s))
         if new and token and not self._who.trusting:
             cookie = identity.ticket_cookie(room, token)
             return Answer(answer.status, (*answer.headers, cookie), answer.body)
@@ -365,6 +367,11 @@ def _status(  # noqa: PLR0917 - one row of the contract
         policy.POLL_NEAR_MS,
         policy.POLL_LEAST_MS,
     )
+
+
+@lru_cache(maxsize=ceil(policy.POLL_MAX_MS * (1 + policy.POLL_JITTER) / 1000) + 1)
+def _asking_after(seconds: int) -> Headers:
+    return (*JSON, (b"retry-after", b"%d" % seconds))
 
 
 def instant(time_ms: int) -> str:

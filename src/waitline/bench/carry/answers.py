@@ -8,6 +8,7 @@ fails, and does not guess.
 
 _END = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length: "
+_RETRY_AFTER = b"\r\nretry-after: "
 _TICKET = b'"token":"t1.'
 
 
@@ -37,6 +38,11 @@ def hint_ms(data: bytes) -> int:
     return _number(data, b'"recommendedPollIntervalMs":')
 
 
+def retry_after_s(data: bytes) -> int:
+    """Return when to ask for the place that was given, in s."""
+    return _number(data, _RETRY_AFTER, b"\r")
+
+
 def after_ms(data: bytes) -> int:
     """Return when to read again how far the line has come, in ms."""
     return _number(data, b'"pollAfterMs":')
@@ -56,9 +62,9 @@ def ticket_place(data: bytes) -> int | None:
     return int(data[at + len(_TICKET) : data.find(b'"', at + len(_TICKET))].split(b".")[1])
 
 
-def _number(data: bytes, name: bytes) -> int:
+def _number(data: bytes, name: bytes, end: bytes = b",") -> int:
     at = data.find(name)
     if at < 0:
         raise ValueError(f"an answer without {name!r}")
     at += len(name)
-    return int(data[at : data.find(b",", at)])
+    return int(data[at : data.find(end, at)])

@@ -22,9 +22,6 @@ asking, that its turn has come as it read; enter."""
 FRESH_S = 1.0
 """How long a cache may keep how far the line has come. Source: its `Cache-Control`."""
 
-FIRST_S = 3.0
-"""How soon, and up to twice that, a visitor asks after it has entered. Source: waiting.js."""
-
 RETRY_S = 1.0
 RETRY_S_MAX = 30.0
 """When a visitor tries again who was refused or not answered: after twice as long each time, up to
@@ -192,10 +189,11 @@ class Visitors:
 
     def _entered(self, slot: int, answer: bytes) -> float:
         self.seen.entered += 1
+        place = answers.ticket_place(answer)
         # No ticket for whoever was admitted meanwhile: its turn has come wherever the line is.
-        self._place[slot] = answers.ticket_place(answer) or 0
+        self._place[slot] = place or 0
         self._step[slot] = self._polls
-        return 0.0 if self._polls == READ else FIRST_S * (1 + self._dice.random())
+        return 0.0 if self._polls == READ or not place else float(answers.retry_after_s(answer))
 
     def _asked(self, slot: int, answer: bytes) -> float | None:
         if _WAITS in answer:

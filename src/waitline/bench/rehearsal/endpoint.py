@@ -19,6 +19,7 @@ ANSWER_S = 30.0
 """How long an answer may take before it counts as lost."""
 
 _GZIPPED = re.compile(rb"\r\ncontent-encoding: *gzip", re.IGNORECASE)
+_RETRY_AFTER = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
 
 
 class Answer(NamedTuple):
@@ -28,11 +29,13 @@ class Answer(NamedTuple):
         status: Of HTTP.
         body: As it came.
         gzipped: Whether the body is compressed.
+        retry_after_s: When to ask again, in s; 0 where it does not say.
     """
 
     status: int
     body: bytes
     gzipped: bool
+    retry_after_s: int
 
 
 class _Lent(Wire):
@@ -100,7 +103,13 @@ class Endpoint:
         except OSError as error:
             raise Unavailable(f"{self.url} cannot be reached: {error.strerror or error}") from None
         head, _, content = told.partition(b"\r\n\r\n")
-        return Answer(int(head[9:12]), content, _GZIPPED.search(head) is not None)
+        after = _RETRY_AFTER.search(head)
+        return Answer(
+            status=int(head[9:12]),
+            body=content,
+            gzipped=_GZIPPED.search(head) is not None,
+            retry_after_s=int(after[1]) if after else 0,
+        )
 
     async def _borrowed(self) -> _Lent:
         while True:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from waitline.bench.carry.visitors import FIRST_S, RETRY_S
+from waitline.bench.carry.visitors import RETRY_S
 from waitline.bench.rehearsal.endpoint import Answer, Endpoint
 from waitline.bench.rehearsal.plan import THINK_S, Conduct, Plan, conduct
 from waitline.bench.rehearsal.tally import LOST, Tally
@@ -144,8 +144,8 @@ class Crowd:
     async def _visit(self, visitor: _Visitor) -> None:
         came_s = visitor.due_s
         try:
-            await self._enter(visitor)
-            await self._wait(visitor)
+            after_s = await self._enter(visitor)
+            await self._wait(visitor, after_s)
             self._tally.waits.record(int((self._loop.time() - came_s) * 1e6))
             how = await self._shop(visitor)
         except _SoldOut:
@@ -156,14 +156,15 @@ class Crowd:
             self._tally.journeys.record(int((self._loop.time() - came_s) * 1e6))
         self._tally.ended(how)
 
-    async def _enter(self, visitor: _Visitor) -> None:
+    async def _enter(self, visitor: _Visitor) -> int:
+        """Take a place, and return when to ask how it stands, in s."""
         body = _encode({"concertId": self._room, "userId": visitor.name})
         told = await self._ask(visitor, "enter", self._queue, "POST", "/api/v1/queue/enter", body)
         visitor.token = told.data["token"]
+        return told.answer.retry_after_s
 
-    async def _wait(self, visitor: _Visitor) -> None:
+    async def _wait(self, visitor: _Visitor, after_s: float) -> None:
         """Ask as told to, until the turn has come."""
-        after_s = FIRST_S * (1 + self._dice.random())
         while True:
             await self._pause(visitor, after_s)
             told = await self._query(visitor, "status", "GET", "status")

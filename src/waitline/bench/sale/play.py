@@ -21,7 +21,7 @@ from waitline.ids import RoomId, VisitorId
 from waitline.lua import Valkey
 from waitline.queue import audit
 from waitline.queue.model import BATCH_MAX, Joined, Rules, Slot, State, Waiting
-from waitline.queue.policy import poll_after_ms
+from waitline.queue.policy import first_poll_after_s, poll_after_ms
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.simulation.model import Sale
@@ -98,13 +98,11 @@ class _Crowd:
 
     def __init__(self, line: Line, sale: Sale, dice: Random) -> None:
         # Here, because numpy is an extra.
-        from waitline.simulation import polling  # noqa: PLC0415
         from waitline.simulation.sale import joining  # noqa: PLC0415
 
         self._line = line
         self._sale = sale
         self._dice = dice
-        self._first_ask_ms = polling.first_ask_ms
         self._no_show = [dice.random() < sale.no_shows for _ in range(sale.visitors)]
         # By what time, who, what. Evenly rising times are a heap already.
         self._agenda = [
@@ -148,7 +146,8 @@ class _Crowd:
         for (at_ms, visitor), outcome in zip(those, outcomes, strict=True):
             if not isinstance(outcome, Joined) or outcome.place != visitor + 1:
                 raise Unavailable(f"visitor {visitor} was not given the next place: {outcome}")
-            self._book(at_ms + self._first_ask_ms(self._dice.random()), visitor, _Verb.ASK)
+            after_s = first_poll_after_s(outcome.ahead + 1, self._dice.random())
+            self._book(at_ms + 1000 * after_s, visitor, _Verb.ASK)
 
     async def _join_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
         return await self._line.join(ROOM, _names(numbers))

@@ -68,13 +68,16 @@ export async function fetched(url, options = {}) {
   let response;
   try {
     response = await fetch(url, { ...options, signal: AbortSignal.timeout(ANSWER_MS) });
-    if (response.ok) return await response.json();
+    if (response.ok) return { ...(await response.json()), retryAfterMs: retryMs(response) };
   } catch {
     throw new Problem(navigator.onLine ? "down" : "offline", 0);
   }
   const { code } = await response.json().catch(() => ({}));
-  const retryAfterMs = Number(response.headers.get("Retry-After")) * 1_000 || 0;
-  throw new Problem(response.status >= 500 ? "down" : code, retryAfterMs);
+  throw new Problem(response.status >= 500 ? "down" : code, retryMs(response));
+}
+
+function retryMs(response) {
+  return Number(response.headers.get("Retry-After")) * 1_000 || 0;
 }
 
 export async function call(method, verb) {
@@ -88,7 +91,7 @@ export async function call(method, verb) {
   } else {
     url += `?${new URLSearchParams(who)}`;
   }
-  const { data } = await fetched(url, options);
+  const { data, retryAfterMs } = await fetched(url, options);
   if (data?.token) token = data.token;
-  return data;
+  return { ...data, retryAfterMs };
 }

@@ -7,7 +7,6 @@ import { estimate, smoothed } from "/pages/estimate.js";
 import { TEXTS } from "/pages/texts.js";
 import { Problem, call, fetched, forget, keep, kept, renamed, room } from "/pages/visitor.js";
 
-const FIRST_STATUS_MS = 3_000; // Enter has just told where we stand.
 const POLL_LEAST_MS = 2_000; // Asking more often tells nothing new.
 const RETRY_MS = 1_000;
 const RETRY_MAX_MS = 30_000; // Nobody should look at a page that is back for longer than this.
@@ -37,7 +36,7 @@ const deeds = {
     due.set("board", now());
     if (data.status !== "WAITING") return due.set("status", now());
     stand(data);
-    due.set("status", now() + FIRST_STATUS_MS * (1 + Math.random()));
+    due.set("status", now() + Math.max(POLL_LEAST_MS, data.retryAfterMs));
   },
 
   async status() {
