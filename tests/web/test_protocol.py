@@ -4,6 +4,7 @@ Both lead to the same handlers. What is unusual about a request in any way takes
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -184,6 +185,27 @@ def test_both_ways_send_the_same(name: str) -> None:
             assert theirs[1] == ANSWERS[name].body
 
     play(scenario)
+
+
+@pytest.mark.parametrize("path", ["/ok", "/nothing"], ids=["our way", "the server's way"])
+def test_a_closed_connection_leaves_nothing_to_collect(path: str) -> None:
+    def there() -> int:
+        return sum(type(one) is Protocol for one in gc.get_objects())
+
+    async def scenario(service: Service) -> None:
+        for _ in range(3):
+            async with service.connected() as connection:
+                await connection.asked(get(path))
+                assert there() == 1
+            while there():  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0)
+
+    gc.collect()
+    gc.disable()
+    try:
+        play(scenario)
+    finally:
+        gc.enable()
 
 
 UNUSUAL = {

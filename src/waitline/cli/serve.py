@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import os
 import resource
 import signal
@@ -24,10 +23,7 @@ from waitline.queue import departures
 from waitline.queue.departures import Departures
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-
-GARBAGE_YOUNG = 20_000
-"""New objects between two collections of the youngest. With Python's 700 a busy worker collects
-hundreds of times a second, and finds nothing: requests leave no cycles behind."""
+from waitline.web import garbage
 
 if TYPE_CHECKING:
     from waitline.web.asgi import App
@@ -185,11 +181,7 @@ def booking_worker() -> "App":
 def _settled() -> chosen.Settings:
     """Read the settings, and make the process ready for its requests."""
     options.log_to_stderr()
-    # What lives as long as the process need not be looked through again and again, and requests
-    # leave little behind that only a collection would find.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_YOUNG)
+    garbage.settle()
     return chosen.read()
 
 

@@ -18,7 +18,7 @@ from waitline.queue.feed import Feed
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.telemetry import Tallies
-from waitline.web import openapi, pages
+from waitline.web import garbage, openapi, pages
 from waitline.web.board import Board
 from waitline.web.framework import framework
 from waitline.web.health import Exposition, Health, Probe
@@ -75,7 +75,7 @@ class Worker(ServiceWorker):
             pages.router(),
             _key_set(keys),
         )
-        jobs = (*batchers.jobs(), feed.run(), tallies.keep(), keys.keep(clock))
+        jobs = (*batchers.jobs(), feed.run(), tallies.keep(), keys.keep(clock), garbage.keep())
         before_stop(feed.end)
         async with asyncio.TaskGroup() as running:
             tasks = [running.create_task(job) for job in jobs]

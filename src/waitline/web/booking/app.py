@@ -26,7 +26,7 @@ from waitline.payments.provider import ANSWER_BYTES_MAX, Provider
 from waitline.payments.sandbox import Sandbox
 from waitline.settings import Settings
 from waitline.telemetry import Tallies
-from waitline.web import pages
+from waitline.web import garbage, pages
 from waitline.web.booking import openapi, operator
 from waitline.web.booking.backlog import Backlog
 from waitline.web.booking.calls import WEBHOOK_PATH, BookingCalls
@@ -105,6 +105,7 @@ class BookingWorker(ServiceWorker):
                 Reporter(Stock(database), load, store, name=name).run(),
                 tallies.keep(),
                 keys.keep(clock),
+                garbage.keep(),
             )
             routers = (
                 calls.router(),
