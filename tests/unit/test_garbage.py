@@ -1,10 +1,10 @@
-"""Old objects are looked at when nobody waits, and not while requests come."""
+"""Forgotten objects are found by the clock, and never because there are many."""
 
 import asyncio
 import gc
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -22,88 +22,83 @@ class Knot:
 
 
 @pytest.fixture(autouse=True)
-def settled() -> Iterator[None]:
-    before = gc.get_threshold()
+def settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(garbage, "NEW_S", 0.001)
     garbage.settle()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        gc.enable()
         gc.unfreeze()
 
 
-def forgotten_while(used_s: Callable[[], float], until: Callable[[], bool]) -> bool:
-    """Return whether an old knot is gone when so much time is used and something has happened."""
-    knot = Knot()
-    # Twice looked at, it is old.
-    gc.collect(0)
-    gc.collect(1)
-    there = weakref.ref(knot)
-    del knot
-
+def keep_until(condition: Callable[[], bool]) -> None:
     async def run() -> None:
-        keeping = asyncio.create_task(garbage.keep(used_s))
+        keeping = asyncio.create_task(garbage.keep())
         async with asyncio.timeout(SOON_S):
-            while there() is not None and not until():  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0)
+            while not condition():
+                await asyncio.wait({keeping}, timeout=garbage.NEW_S)
         keeping.cancel()
         with suppress(asyncio.CancelledError):
             await keeping
 
     asyncio.run(run())
-    return there() is None
 
 
-def busy() -> Callable[[], float]:
-    """Return a clock of a process that uses a core for itself, and how often it was read."""
-    seconds = iter(range(1_000_000))
-    return lambda: float(next(seconds))
+def knot() -> Callable[[], Knot | None]:
+    """Return a way to an object that only looking would find."""
+    return weakref.ref(Knot())
 
 
-def never() -> bool:
-    return False
-
-
-def test_a_quiet_process_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(garbage, "LOOK_S", 0.001)
-    monkeypatch.setattr(garbage, "LEAST_S", 0.0)
-    assert forgotten_while(lambda: 0.0, never)
-
-
-@pytest.mark.parametrize("used", ["nothing", "a core"])
-def test_nobody_looks_too_often_nor_while_requests_come(
-    used: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(garbage, "LOOK_S", 0.001)
-    monkeypatch.setattr(garbage, "LEAST_S", SOON_S if used == "nothing" else 0.0)
-    reads = 0
-    clock = busy() if used == "a core" else lambda: 0.0
-
-    def read() -> float:
-        nonlocal reads
-        reads += 1
-        return clock()
-
-    assert not forgotten_while(read, lambda: reads > 100)
-
-
-def test_a_process_that_is_never_quiet_looks_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(garbage, "LOOK_S", 0.001)
-    monkeypatch.setattr(garbage, "MOST_S", 0.01)
-    assert forgotten_while(busy(), never)
-
-
-def test_however_much_grows_old_nobody_waits_for_a_look_at_all_of_it() -> None:
-    looks: list[int] = []
+@contextmanager
+def looked() -> Iterator[list[int]]:
+    """Note what is looked at meanwhile: 0 is what is new."""
+    begun: list[int] = []
 
     def note(phase: str, about: Mapping[str, int]) -> None:
         if phase == "start":
-            looks.append(about["generation"])
+            begun.append(about["generation"])
 
     gc.callbacks.append(note)
     try:
-        kept = [[number] for number in range(garbage.YOUNG * garbage.YOUNG_LOOKS * 15)]
+        yield begun
     finally:
         gc.callbacks.remove(note)
+
+
+def test_what_is_new_is_found_soon() -> None:
+    there = knot()
+    keep_until(lambda: there() is None)
+
+
+def test_what_is_old_is_found_when_all_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = Knot()
+    gc.collect(0)
+    there = weakref.ref(old)
+    del old
+    new = knot()
+    keep_until(lambda: new() is None)
+    assert there() is not None
+    monkeypatch.setattr(garbage, "ALL_S", 0.0)
+    keep_until(lambda: there() is None)
+
+
+def test_a_look_that_took_long_is_not_soon_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+
+    def slow() -> float:
+        looks.append(SOON_S * garbage.SHARE)
+        return looks[-1]
+
+    monkeypatch.setattr(garbage, "_look_at_all", slow)
+    monkeypatch.setattr(garbage, "ALL_S", 0.0)
+    with looked() as begun:
+        keep_until(lambda: len(begun) > 20)
+    assert len(looks) == 1
+
+
+def test_however_many_objects_there_are_nobody_waits_for_a_look() -> None:
+    with looked() as begun:
+        kept = [[number] for number in range(1_000_000)]
     assert len(kept) > 0
-    assert set(looks) == {0, 1}
+    assert begun == []

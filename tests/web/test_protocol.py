@@ -197,8 +197,9 @@ def test_a_closed_connection_leaves_nothing_to_collect(path: str) -> None:
             async with service.connected() as connection:
                 await connection.asked(get(path))
                 assert there() == 1
-            while there():  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0)
+            moment = asyncio.get_running_loop().create_future()
+            while there():
+                await asyncio.wait({moment}, timeout=0.001)
 
     gc.collect()
     gc.disable()
