@@ -1,10 +1,11 @@
-"""Forgotten objects are found by the clock, and never because there are many."""
+"""Forgotten objects are found by the clock: old ones in a quiet process, never for their number."""
 
 import asyncio
 import gc
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import count
 
 import pytest
 
@@ -32,9 +33,14 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         gc.unfreeze()
 
 
-def keep_until(condition: Callable[[], bool]) -> None:
+def busy() -> Callable[[], float]:
+    """Return the clock of a process that uses more than a core."""
+    return map(float, count()).__next__
+
+
+def keep_until(condition: Callable[[], bool], used_s: Callable[[], float] = lambda: 0.0) -> None:
     async def run() -> None:
-        keeping = asyncio.create_task(garbage.keep())
+        keeping = asyncio.create_task(garbage.keep(used_s))
         async with asyncio.timeout(SOON_S):
             while not condition():
                 await asyncio.wait({keeping}, timeout=garbage.NEW_S)
@@ -48,6 +54,13 @@ def keep_until(condition: Callable[[], bool]) -> None:
 def knot() -> Callable[[], Knot | None]:
     """Return a way to an object that only looking would find."""
     return weakref.ref(Knot())
+
+
+def old_knot() -> Callable[[], Knot | None]:
+    """Return the same, after it has survived a look."""
+    old = Knot()
+    gc.collect(0)
+    return weakref.ref(old)
 
 
 @contextmanager
@@ -66,35 +79,37 @@ def looked() -> Iterator[list[int]]:
         gc.callbacks.remove(note)
 
 
-def test_what_is_new_is_found_soon() -> None:
+@pytest.mark.parametrize("used_s", [lambda: 0.0, busy()], ids=["quiet", "busy"])
+def test_what_is_new_is_found_soon(used_s: Callable[[], float]) -> None:
     there = knot()
-    keep_until(lambda: there() is None)
+    keep_until(lambda: there() is None, used_s)
 
 
-def test_what_is_old_is_found_when_all_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    old = Knot()
-    gc.collect(0)
-    there = weakref.ref(old)
-    del old
-    new = knot()
-    keep_until(lambda: new() is None)
-    assert there() is not None
+def test_a_quiet_process_looks_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = old_knot()
     monkeypatch.setattr(garbage, "ALL_S", 0.0)
     keep_until(lambda: there() is None)
 
 
-def test_a_look_that_took_long_is_not_soon_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[float] = []
-
-    def slow() -> float:
-        looks.append(SOON_S * garbage.SHARE)
-        return looks[-1]
-
-    monkeypatch.setattr(garbage, "_look_at_all", slow)
-    monkeypatch.setattr(garbage, "ALL_S", 0.0)
+@pytest.mark.parametrize(
+    ("used_s", "all_s"),
+    [pytest.param(lambda: 0.0, SOON_S, id="soon"), pytest.param(busy(), 0.0, id="while busy")],
+)
+def test_nobody_looks_at_everything(
+    used_s: Callable[[], float], all_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = old_knot()
+    monkeypatch.setattr(garbage, "ALL_S", all_s)
     with looked() as begun:
-        keep_until(lambda: len(begun) > 20)
-    assert len(looks) == 1
+        keep_until(lambda: len(begun) > 50, used_s)
+    assert set(begun) == {0}
+    assert there() is not None
+
+
+def test_however_busy_everything_is_looked_at_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = old_knot()
+    monkeypatch.setattr(garbage, "MOST_S", 0.05)
+    keep_until(lambda: there() is None, busy())
 
 
 def test_however_many_objects_there_are_nobody_waits_for_a_look() -> None:
