@@ -1,16 +1,19 @@
 """Reports need nothing from outside, begin with what must be known, and compare like with like."""
 
 import copy
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from waitline.bench import page, plots
 from waitline.bench.page import Cell, Tile
 from waitline.bench.plots import Axis, Series
 from waitline.bench.scenario import compare, report, words
+from waitline.cli.bench.scenario import show
 
 # Whatever a browser would fetch; anything of ours stays within the page.
 FETCHED = re.compile(r"""(?:src|href)\s*=\s*["'](?!\#)|url\((?!\#)|@import|<script|<link|<iframe""")
@@ -200,6 +203,23 @@ def test_a_failure_is_the_first_that_is_told() -> None:
 def test_what_must_be_known_first(result: dict[str, Any], note: str) -> None:
     assert report.notes(RESULT) == []
     assert note in report.notes(result)[0]
+
+
+def test_however_narrow_the_terminal_the_figures_are_whole() -> None:
+    growth = {
+        "subject": "files added per hour, per process, booking workers",
+        "condition": "growth<=300",
+        "value": 123.0,
+        "ok": True,
+        "by": "server",
+    }
+    console = Console(width=60, file=io.StringIO(), highlight=False)
+    show(console, changed(thresholds=[*RESULT["thresholds"], growth]))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "123" in text
+    assert text.count("holds") == 2
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
 
 
 @pytest.mark.parametrize(

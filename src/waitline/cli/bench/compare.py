@@ -49,9 +49,9 @@ def compare(
 
 def _table(a: dict[str, Any], b: dict[str, Any]) -> Table:
     table = Table(box=None)
-    table.add_column("", no_wrap=True)
+    table.add_column("")
     for heading in ("A", "B", "change"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     colours = {True: "green", False: "red", None: "default"}
     for one in subject.changes(a, b):
         change = f"[{colours[one.good]}]{one.shown}[/]"

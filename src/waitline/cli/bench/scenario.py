@@ -188,7 +188,7 @@ def soak(
     10 minutes and more. Exit status 1 if it does not pass; what passes is at the head of
     load/scenarios/soak.js.
     """
-    variables = {"SECONDS": f"{minutes * 60:g}"}
+    variables = {} if minutes == SOAK_MINUTES else {"SECONDS": f"{minutes * 60:g}"}
     # Rooms as large as ever: were they as small as the load, a line that forms once would stay.
     _run(
         "soak", variables, {}, scale, None, workers, settings, out,
@@ -278,20 +278,22 @@ def _run(
 
 
 def _carry_out(plan: Plan, folder: Path) -> None:
-    with _progress() as show:
-        result = measure(plan, folder, show)
+    with _progress() as note:
+        result = measure(plan, folder, note)
     console = Console(highlight=False)
-    _print(console, result)
+    show(console, result)
     console.print(f"\nReport: {folder / 'report.html'}")
     if not result["verdict"]["ok"]:
         raise Missed(result["verdict"]["line"])
 
 
-def _print(console: Console, result: Mapping[str, Any]) -> None:
+def show(console: Console, result: Mapping[str, Any]) -> None:
+    """Print what was promised and what was measured."""
     table = Table(box=None, title=words.title(result), title_justify="left")
-    table.add_column("", no_wrap=True)
+    # Where there is little room, the words give way and not the figures.
+    table.add_column("")
     for heading in ("must be", "measured", ""):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in result["thresholds"]:
         name, condition = one["subject"], one["condition"]
         table.add_row(
