@@ -4,7 +4,7 @@ Left to itself, Python looks when there are so many more objects than at its las
 that come and go keep that number low and what there is to look at growing: a worker with 15 000 of
 them, a thousand new each second, stood still for up to 275 ms now and then (measured). So a clock
 decides here. Nearly everything is freed when it is used for the last time; of three minutes of
-a sale nothing was left that is not.
+a sale nothing was left that is not (decision 0016).
 """
 
 import asyncio
