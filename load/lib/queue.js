@@ -98,8 +98,10 @@ export function stillWaiting(room, visitors) {
 
 // --- many visitors in one iteration ------------------------------------------------------
 
+// When the server would like to be asked first, in ms; `null` if the visitor has not entered.
 export async function join(room, visitor) {
-  return entered(await asyncRequest('POST', ENTER, named(room, visitor), PARAMS.enter));
+  const response = await asyncRequest('POST', ENTER, named(room, visitor), PARAMS.enter);
+  return entered(response) ? { againMs: 1000 * Number(response.headers['Retry-After'] || 0) } : null;
 }
 
 // Where the visitor stands, by what token it is known, and when the server would like to be asked

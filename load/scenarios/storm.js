@@ -16,7 +16,7 @@ import {
 import { activate, join, poll, remove } from '../lib/queue.js';
 
 const ROOMS = number('ROOMS', 1);
-const FIRST_POLL_MS = 2000;
+const RETRY_MS = 2000;
 const PATIENCE_LEAST_MS = 5000;
 const PATIENCE_MOST_MS = 60000;
 const SHOP_LEAST_MS = 2000;
@@ -55,15 +55,16 @@ async function visit() {
   const visitor = newcomer();
   const cameMs = Date.now();
   const patienceMs = between(PATIENCE_LEAST_MS, PATIENCE_MOST_MS);
-  if (!(await join(room, visitor))) return;
+  const told = await join(room, visitor);
+  if (!told) return;
   let state = '';
-  let againMs = FIRST_POLL_MS;
+  let { againMs } = told;
   // Who would lose patience before the next answer leaves without asking for it.
   while (state !== 'READY' && sinceMs(cameMs) + againMs < patienceMs) {
     await pause(againMs);
     ({ state, againMs } = await poll(room, visitor));
     // Refused: the check has counted it, and a visitor would try again.
-    if (!state) againMs = FIRST_POLL_MS;
+    if (!state) againMs = RETRY_MS;
   }
   if (state === 'READY') {
     await activate(room, visitor);
