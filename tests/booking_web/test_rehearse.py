@@ -13,6 +13,7 @@ from redis import Redis
 
 from tests.booking_web.office import Office, running
 from tests.processes import Program, started, until
+from tests.web.stack import SOON_S
 from waitline.ids import REHEARSALS
 
 pytestmark = pytest.mark.long
@@ -96,6 +97,7 @@ def test_a_small_sale_is_played_judged_and_taken_away(office: Office) -> None:
     buyer = office.show().buyer()
     reservation = buyer.reserved(buyer.show.seats[0])
     assert buyer.pay(reservation).status_code == 201
+    until(lambda: buyer.standing().status_code == 404, SOON_S, "the slot is free")
     before = contents(office)
     done = rehearse(office, "--visitors", 40, "--seats", 16, "--minutes", 0.05, "--json")
     assert done.returncode in {0, 1}, done.stderr
