@@ -11,7 +11,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 # Seconds between two beats, and how late one is that tells of a machine that stood still: less than
 # any deadline of a service.

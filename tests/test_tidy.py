@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import waitline
-from waitline import lua
-from waitline.errors import Refused
+from waitline.kernel.errors import Refused
 from waitline.queue import rooms, store
 from waitline.queue.keys import RoomKeys
+from waitline.valkey import scripts
 from waitline.web.problems import BUG, PROBLEMS, UNAVAILABLE
 
 ROOT = Path(__file__).parents[1]
@@ -57,11 +57,11 @@ SPEAKS_OF_THE_BOX_OFFICE = {
     SRC / "cli" / "box_office.py",
     SRC / "cli" / "concerts.py",
 }
-SPEAKS_TO_THE_WIRE = {SRC / "telemetry.py", SRC / "resp.py"}
+SPEAKS_TO_THE_WIRE = {SRC / "kernel/telemetry.py", SRC / "valkey/connection.py"}
 
 
-def script(path: Path) -> lua.Script:
-    return lua.load(f"waitline.{path.parts[-3]}", path.stem)
+def script(path: Path) -> scripts.Script:
+    return scripts.load(f"waitline.{path.parts[-3]}", path.stem)
 
 
 def body(path: Path) -> str:
@@ -116,7 +116,7 @@ def test_lua_header_says_what_and_at_what_cost(path: Path) -> None:
 
 def test_the_command_line_leaves_the_metrics_to_those_who_have_settings() -> None:
     # Imported earlier, they would be kept in another folder than the other processes'.
-    code = "import sys, waitline.cli; sys.exit('waitline.telemetry' in sys.modules)"
+    code = "import sys, waitline.cli; sys.exit('waitline.kernel.telemetry' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)  # noqa: S603
     assert done.returncode == 0
 
@@ -136,7 +136,7 @@ def test_every_script_is_used() -> None:
         value
         for module in (rooms, store)
         for value in vars(module).values()
-        if isinstance(value, lua.Script)
+        if isinstance(value, scripts.Script)
     ]
     assert sorted(one.name for one in loaded) == sorted(path.stem for path in SCRIPTS)
 

@@ -19,11 +19,11 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from waitline import events
-from waitline.database import Database, Row
-from waitline.errors import Unavailable
-from waitline.lua import Valkey
-from waitline.resp import CommandError
+from waitline.kernel import events
+from waitline.kernel.errors import Unavailable
+from waitline.postgres.pool import Database, Row
+from waitline.valkey.connection import CommandError
+from waitline.valkey.scripts import Valkey
 
 POLL_S = 0.2
 """Between two looks for unsent events: a fifth of the second within which a payment frees the

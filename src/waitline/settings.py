@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from waitline.booking.model import HOLD_S
-from waitline.errors import Misconfigured
+from waitline.kernel.errors import Misconfigured
 from waitline.queue.model import Limits, Rules
 
 _DEFAULT = Limits()
@@ -287,7 +287,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def share_metrics(folder: Path, *, fresh: bool) -> None:
     """Let this process, and those that it starts, keep their figures in one folder.
 
-    Must come before `waitline.telemetry` is imported.
+    Must come before `waitline.kernel.telemetry` is imported.
 
     Args:
         folder: `Settings.metrics_dir` or `Settings.booking_metrics_dir`.

@@ -7,7 +7,7 @@ import pytest
 
 from waitline.bench.rehearsal import endpoint
 from waitline.bench.rehearsal.endpoint import Answer, Endpoint
-from waitline.errors import Misconfigured, Unavailable
+from waitline.kernel.errors import Misconfigured, Unavailable
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
-from waitline import telemetry
-from waitline.bench.scenario import offer, samples, scrape, series, summary
+from waitline.bench.scenario import (
+    offer,
+    samples,
+    scrape,
+    series,
+    summary,
+)
 from waitline.bench.scenario.scrape import Buckets
+from waitline.kernel import telemetry
 
 EXPOSED = """\
 # HELP http_server_requests_seconds Time

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import NewSeat
-from waitline.database import Database
+from waitline.postgres.pool import Database
 
 PRICE = 1000
 STARTS_AT = datetime(2030, 5, 1, tzinfo=UTC)

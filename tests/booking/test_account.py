@@ -4,7 +4,7 @@ from tests.booking.sale import PRICE, Sale, plays
 from tests.booking.test_rehearsals import rehearsed, traded
 from tests.databases import TestDatabase
 from waitline.booking.account import STEPS_MAX, Totals, account
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
 
 ROOM = RoomId("room")
 

@@ -9,7 +9,13 @@ import pytest
 from tests.booking.sale import Sale
 from tests.databases import TestDatabase
 from waitline.booking import audit
-from waitline.booking.audit import DAMAGE, EXAMPLES_MAX, INVARIANTS, LATE_S, LOOKS_MAX
+from waitline.booking.audit import (
+    DAMAGE,
+    EXAMPLES_MAX,
+    INVARIANTS,
+    LATE_S,
+    LOOKS_MAX,
+)
 
 LONG_AGO = f"now() - interval '{LATE_S + 1} s'"
 

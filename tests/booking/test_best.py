@@ -12,8 +12,19 @@ from typing_extensions import override
 from tests.booking.halls import hall
 from tests.booking.sale import at_once
 from tests.databases import TestDatabase
-from waitline.booking.best import Free, best, choices, reserve_best
-from waitline.booking.model import GradeUnknown, Reservation, SeatTaken, SoldOut, TooManySeats
+from waitline.booking.best import (
+    Free,
+    best,
+    choices,
+    reserve_best,
+)
+from waitline.booking.model import (
+    GradeUnknown,
+    Reservation,
+    SeatTaken,
+    SoldOut,
+    TooManySeats,
+)
 from waitline.booking.store import Reservations
 
 # A busy machine is no failure here.

@@ -23,7 +23,7 @@ from waitline.booking.model import (
     ScheduleUnknown,
     SeatMapInvalid,
 )
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
 
 
 @pytest.fixture

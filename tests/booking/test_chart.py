@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from waitline.booking import chart as charts
 from waitline.booking import documents
-from waitline.booking.chart import STATES, Change, Chart, Layout
+from waitline.booking.chart import (
+    STATES,
+    Change,
+    Chart,
+    Layout,
+)
 from waitline.booking.documents import Document
 from waitline.booking.model import SeatState
 

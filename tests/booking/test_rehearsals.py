@@ -9,8 +9,8 @@ from tests.booking.sale import Sale, plays
 from tests.databases import TestDatabase
 from waitline.booking import rehearsals
 from waitline.booking.rehearsals import Rehearsals, Unsettled
-from waitline.errors import Unavailable
-from waitline.ids import REHEARSALS, RoomId
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import REHEARSALS, RoomId
 
 OURS = RoomId(f"{REHEARSALS}1")
 

@@ -21,7 +21,7 @@ from waitline.booking.model import (
     TooManySeats,
 )
 from waitline.booking.store import CANCEL_REFUSED, RESERVE_REFUSED, Expired
-from waitline.errors import Refused, Unavailable
+from waitline.kernel.errors import Refused, Unavailable
 
 ANN, BOB = 7, 8
 

@@ -17,8 +17,8 @@ from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import ScheduleUnknown
 from waitline.booking.seats import Seats
 from waitline.booking.store import Reservations
-from waitline.database import Database, prepared
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
+from waitline.postgres.pool import Database, prepared
 
 # A busy machine is no failure here.
 DEADLINE_S = 20.0

@@ -15,10 +15,16 @@ from waitline.booking import stock as counting
 from waitline.booking.catalogue import IMPORT_S
 from waitline.booking.reporter import Load, Reporter
 from waitline.booking.stock import Stock
-from waitline.database import CALL_TIMEOUT_S
-from waitline.errors import Unavailable
-from waitline.events import REPORTER, REPORTS, REPORTS_KEPT, InStock, Report
-from waitline.lua import Valkey
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.events import (
+    REPORTER,
+    REPORTS,
+    REPORTS_KEPT,
+    InStock,
+    Report,
+)
+from waitline.postgres.pool import CALL_TIMEOUT_S
+from waitline.valkey.scripts import Valkey
 
 
 @pytest.fixture

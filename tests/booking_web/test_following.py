@@ -12,9 +12,9 @@ import msgspec
 from tests.booking_web.office import Buyer, Office, Show
 from tests.processes import until
 from tests.web.stack import SOON_S, Room, events, succeeded, waitline
-from waitline.events import REPORTS, Report
-from waitline.lua import Valkey
+from waitline.kernel.events import REPORTS, Report
 from waitline.queue.keys import AWAKE
+from waitline.valkey.scripts import Valkey
 
 
 def room_of(show: Show) -> Room:

@@ -8,7 +8,7 @@ from tests.booking_web.office import WORKERS, Buyer, Office, refused, succeeded
 from tests.databases import processes_of
 from tests.processes import halted, until
 from tests.web.stack import SOON_S
-from waitline.database import CONNECTIONS_MAX
+from waitline.postgres.pool import CONNECTIONS_MAX
 
 
 def test_everything_is_up(trial: Office) -> None:

@@ -10,8 +10,8 @@ from tests.booking_web.office import Buyer, Show, refused, succeeded
 from tests.databases import TestDatabase
 from tests.web.stack import ENGLISH, at_once
 from waitline.booking.model import PaymentRunning, SeatTaken
-from waitline.clock import SystemClock
-from waitline.errors import Unavailable
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Unavailable
 from waitline.web.asgi import Request
 from waitline.web.booking import idempotency
 from waitline.web.booking.idempotency import Idempotency

@@ -10,7 +10,7 @@ from tests.booking_web.test_catalogue import NO_NUMBERS, NOBODYS
 from tests.booking_web.test_reservations import lapse
 from tests.processes import until
 from tests.web.stack import INSTANT, JSON_TYPE, SOON_S, at_once
-from waitline.clock import SystemClock
+from waitline.kernel.clock import SystemClock
 from waitline.payments import signatures
 
 FIELDS = [

@@ -14,7 +14,7 @@ from redis import Redis
 from tests.booking_web.office import Office, running
 from tests.processes import Program, started, until
 from tests.web.stack import SOON_S
-from waitline.ids import REHEARSALS
+from waitline.kernel.ids import REHEARSALS
 
 pytestmark = pytest.mark.long
 

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
 from waitline.queue.audit import Snapshot, examine
 
 # Seconds between two looks at a condition.

@@ -17,10 +17,10 @@ import asyncpg
 import httpx
 
 from tests.processes import Program, free_port, started, until
-from waitline.ids import RoomId
-from waitline.lua import Valkey
+from waitline.kernel.ids import RoomId
 from waitline.queue import audit
 from waitline.queue.audit import Snapshot
+from waitline.valkey.scripts import Valkey
 
 # Seconds until everything answers: seven interpreters import what they need at once.
 START_S = 60.0

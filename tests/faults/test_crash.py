@@ -32,12 +32,17 @@ from tests.faults.stack import (
 from tests.processes import free_port, started, until
 from waitline.cli.serve import DRAIN_S
 from waitline.embedded import Valkey
-from waitline.ids import RoomId, VisitorId
-from waitline.lua import Valkey as Store
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import examine
-from waitline.queue.model import BATCH_MAX, Limits, Rules, State
+from waitline.queue.model import (
+    BATCH_MAX,
+    Limits,
+    Rules,
+    State,
+)
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.valkey.scripts import Valkey as Store
 
 # Visitors who arrive before a process dies, and after it is back.
 ARRIVALS = 500

@@ -16,7 +16,7 @@ from tests.web.stack import (
     shows,
     succeeded,
 )
-from waitline.clock import SystemClock
+from waitline.kernel.clock import SystemClock
 
 # How long the trial installation holds a reservation: long enough to be told of it.
 HOLD_S = 1.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import NamedTuple
 
-from waitline.ids import VisitorId
+from waitline.kernel.ids import VisitorId
 from waitline.queue.model import Limits, Mode, State
 
 Row = tuple[str | int, ...]

@@ -30,8 +30,8 @@ from tests.databases import TestDatabase
 from tests.model.box_office import PRICE, SEATS, SEATS_MAX, BoxOffice, Contents
 from waitline.booking import audit
 from waitline.booking.store import Reservations
-from waitline.database import Database, prepared
-from waitline.errors import Refused
+from waitline.kernel.errors import Refused
+from waitline.postgres.pool import Database, prepared
 
 # A hundred times as many are a good night's run.
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))  # noqa: TID251 - the runner says it here

@@ -30,12 +30,18 @@ from tests.model.invariants import History
 from tests.model.reference import Reference, Row
 from tests.model.witness import Seen, Witness
 from tests.servers import Server
-from waitline import lua
-from waitline.errors import Unavailable
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit, keys, rooms
-from waitline.queue.model import BATCH_MAX, LAPSED_KEPT_MS, LAPSED_MAX, Limits, Mode
+from waitline.queue.model import (
+    BATCH_MAX,
+    LAPSED_KEPT_MS,
+    LAPSED_MAX,
+    Limits,
+    Mode,
+)
 from waitline.queue.store import SWEEP, Line
+from waitline.valkey import scripts
 
 # Sequences per server; a hundred times as many are a good night's run.
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))  # noqa: TID251 - the runner says it here
@@ -74,7 +80,7 @@ class LineMachine(RuleBasedStateMachine):
     """Calls of every verb, and what must be true after each."""
 
     server: ClassVar[Server]
-    store: ClassVar[lua.Valkey]
+    store: ClassVar[scripts.Valkey]
     reference: Reference
     decided_ms: int
 
@@ -248,7 +254,7 @@ class LineMachine(RuleBasedStateMachine):
         assert seen.contents == self.reference.contents()
         self.history = History(limits, seen.contents, opened_ms)
 
-    def _run(self, script: lua.Script, where: Sequence[str], args: Sequence[str | int]) -> None:
+    def _run(self, script: scripts.Script, where: Sequence[str], args: Sequence[str | int]) -> None:
         lost, self.witness.losing = self.witness.losing, False
         self.server.wait(self.witness.run(script, where, args))
         self.witness.losing = lost
@@ -331,7 +337,7 @@ def _words(limits: Limits) -> list[Any]:
 
 def test_line_agrees_with_its_model(server: Server) -> None:
     LineMachine.server = server
-    LineMachine.store = lua.Valkey(server.url)
+    LineMachine.store = scripts.Valkey(server.url)
     assert len(NAMES) <= BATCH_MAX
     try:
         run_state_machine_as_test(

@@ -16,8 +16,8 @@ from tests.model.reference import Reference, Row
 from tests.model.test_line import STEPS, LineMachine
 from tests.model.witness import Seen
 from tests.servers import Server
-from waitline import lua
 from waitline.queue import store
+from waitline.valkey import scripts
 
 pytestmark = pytest.mark.long
 
@@ -57,7 +57,7 @@ class Unguarded(LineMachine):
         """Left to `waitline audit`'s own tests."""
 
 
-def planted(script: lua.Script, right: str, wrong: str) -> lua.Script:
+def planted(script: scripts.Script, right: str, wrong: str) -> scripts.Script:
     assert script.source.count(right) == 1, f"{script.name}.lua has changed: plant another bug"
     return replace(script, source=script.source.replace(right, wrong))
 
@@ -142,7 +142,7 @@ def test_an_invariant_catches_its_bug(
 ) -> None:
     monkeypatch.setattr(store, name, planted(getattr(store, name), right, wrong))
     Unguarded.server = valkey
-    Unguarded.store = lua.Valkey(valkey.url)
+    Unguarded.store = scripts.Valkey(valkey.url)
     try:
         with pytest.raises(Caught) as caught:
             search()

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tests.model.reference import Contents, Row
-from waitline import lua
-from waitline.errors import Unavailable
-from waitline.ids import RoomId
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import RoomId
 from waitline.queue import keys
 from waitline.queue.model import COUNTERS
+from waitline.valkey import scripts
 
 LOOK = """
 local reads = {}
@@ -55,14 +55,14 @@ class Witness:
 
     last: Seen
 
-    def __init__(self, store: lua.Valkey, room: RoomId) -> None:
+    def __init__(self, store: scripts.Valkey, room: RoomId) -> None:
         self._store = store
         self._keys = keys.of(room)
         self.losing = False
 
     async def run(
-        self, script: lua.Script, keys: Sequence[str], args: Sequence[str | int | float]
-    ) -> Sequence[lua.Row]:
+        self, script: scripts.Script, keys: Sequence[str], args: Sequence[str | int | float]
+    ) -> Sequence[scripts.Row]:
         k = self._keys
         looked = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate)
         # One transaction: nothing can happen between the call and the two looks at the clock.

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from waitline.clock import SystemClock
+from waitline.kernel.clock import SystemClock
 
 KEY = "sk_test_of_the_tests"
 SECRET = "whsec_of_the_tests"

@@ -30,7 +30,7 @@ from waitline.booking.model import (
     ReservationState,
     ReservationUnknown,
 )
-from waitline.errors import Refused
+from waitline.kernel.errors import Refused
 
 Play = Callable[[Shop], Coroutine[Any, Any, None]]
 

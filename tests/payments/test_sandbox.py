@@ -26,10 +26,16 @@ from tests.payments.shop import (
 )
 from tests.processes import free_port
 from waitline.cli import app
-from waitline.errors import Misconfigured, Unavailable
+from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.payments import ledger as books
 from waitline.payments.habits import Effect, Habits
-from waitline.payments.ledger import Charge, ChargeState, KeyReused, Ledger, NothingToRefund
+from waitline.payments.ledger import (
+    Charge,
+    ChargeState,
+    KeyReused,
+    Ledger,
+    NothingToRefund,
+)
 from waitline.payments.model import Charged, NotCharged, WebhookForged
 from waitline.payments.sandbox import Sandbox
 from waitline.payments.signatures import HEADER, signed

@@ -21,11 +21,8 @@ from tests.payments.shop import (
     sandbox_running,
 )
 from waitline.booking.checkout import Checkout
-from waitline.booking.model import (
-    PaymentRunning,
-    PaymentState,
-)
-from waitline.errors import Unavailable
+from waitline.booking.model import PaymentRunning, PaymentState
+from waitline.kernel.errors import Unavailable
 from waitline.payments.model import Charged, NotCharged
 from waitline.payments.sandbox import Sandbox
 

@@ -10,8 +10,14 @@ import pytest
 from tests.payments.shop import new_key
 from tests.payments.stripe_api import KEY, SECRET, StripeApi, message, serving
 from tests.processes import free_port
-from waitline.errors import Unavailable
-from waitline.payments.model import Charged, Event, NotCharged, Refunded, WebhookForged
+from waitline.kernel.errors import Unavailable
+from waitline.payments.model import (
+    Charged,
+    Event,
+    NotCharged,
+    Refunded,
+    WebhookForged,
+)
 from waitline.payments.stripe import Stripe
 
 AMOUNT = 50_000

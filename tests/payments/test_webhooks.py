@@ -11,11 +11,8 @@ from tests.payments.shop import (
     new_key,
     plays,
 )
-from waitline.booking.model import (
-    Declined,
-    PaymentState,
-)
-from waitline.errors import Unavailable
+from waitline.booking.model import Declined, PaymentState
+from waitline.kernel.errors import Unavailable
 from waitline.payments.model import WebhookForged
 
 

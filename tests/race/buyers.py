@@ -10,7 +10,7 @@ import asyncpg
 from tests.booking.sale import HOLD_S, Sale, at_once, run
 from tests.databases import TestDatabase
 from waitline.booking.store import Reservations
-from waitline.database import Database
+from waitline.postgres.pool import Database
 
 # As many processes, with as many connections each.
 PROCESSES = 4

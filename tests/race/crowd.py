@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from tests.servers import Server
-from waitline import lua
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
 from waitline.queue import audit, keys
 from waitline.queue.model import Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.valkey import scripts
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Caller:
     """One process, as the store sees it."""
 
     def __init__(self, url: str) -> None:
-        self.store = lua.Valkey(url, timeout_s=TIMEOUT_S)
+        self.store = scripts.Valkey(url, timeout_s=TIMEOUT_S)
         self.line = Line(self.store)
         self.rooms = Rooms(self.store)
 

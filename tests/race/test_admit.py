@@ -9,7 +9,7 @@ import pytest
 
 from tests.race.crowd import KEYS, ROOM, Caller, at_once, callers, findings, opened
 from tests.servers import Server
-from waitline.ids import VisitorId
+from waitline.kernel.ids import VisitorId
 from waitline.queue.model import Leased, Moved
 
 ADMITTERS = 8

@@ -8,7 +8,7 @@ from tests.servers import Server
 from waitline.admission.admitter import Admitter
 from waitline.admission.reports import Reports
 from waitline.admission.steering import Steering
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
 from waitline.queue.model import Rules, Slot
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from tests.race.crowd import KEYS, ROOM, Caller, at_once, callers, findings, opened
 from tests.servers import Server
-from waitline.ids import VisitorId
+from waitline.kernel.ids import VisitorId
 from waitline.queue.model import Again, Joined
 
 VISITORS = [VisitorId(f"v{number}") for number in range(100)]

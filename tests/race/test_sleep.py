@@ -13,19 +13,19 @@ from typing_extensions import override
 
 from tests.race.crowd import KEYS, ROOM, TIMEOUT_S, Caller, callers, opened
 from tests.servers import Server
-from waitline import lua
-from waitline.ids import VisitorId
+from waitline.kernel.ids import VisitorId
 from waitline.queue import keys
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.valkey import scripts
 
-Process = Callable[[lua.Valkey], Awaitable[object]]
+Process = Callable[[scripts.Valkey], Awaitable[object]]
 
 # Calls that each makes at most, and so its share of an order.
 CALLS = {"join": 2, "rest": 5, "vacate": 4, "admit": 6, "naive_rest": 2, "naive_vacate": 2}
 
 
-class Turns(lua.Valkey):
+class Turns(scripts.Valkey):
     """A server whose every call waits for its turn."""
 
     def __init__(self, url: str) -> None:
@@ -34,7 +34,7 @@ class Turns(lua.Valkey):
         self._did = asyncio.Semaphore(0)
 
     @override
-    async def run(self, *call: Any) -> Sequence[lua.Row]:
+    async def run(self, *call: Any) -> Sequence[scripts.Row]:
         await self._may.acquire()
         try:
             return await super().run(*call)
@@ -57,31 +57,31 @@ class Turns(lua.Valkey):
         did.cancel()
 
 
-async def join(store: lua.Valkey) -> None:
+async def join(store: scripts.Valkey) -> None:
     await Line(store).join(ROOM, [VisitorId("a")])
 
 
-async def rest(store: lua.Valkey) -> None:
+async def rest(store: scripts.Valkey) -> None:
     await Rooms(store).rest(ROOM)
 
 
-async def vacate(store: lua.Valkey) -> None:
+async def vacate(store: scripts.Valkey) -> None:
     await Rooms(store).vacate(ROOM)
 
 
-async def admit(store: lua.Valkey) -> None:
+async def admit(store: scripts.Valkey) -> None:
     """Admit, and put the room to sleep, as another admitter does."""
     await Line(store).admit(ROOM, holder="", lease_ms=1, chunk_max=9)
     await Rooms(store).rest(ROOM)
 
 
-async def naive_rest(store: lua.Valkey) -> None:
+async def naive_rest(store: scripts.Valkey) -> None:
     """Look before the removal, and not after it."""
     if not await Rooms(store).anybody_waits(ROOM):
         await store.command("SREM", keys.AWAKE, ROOM)
 
 
-async def naive_vacate(store: lua.Valkey) -> None:
+async def naive_vacate(store: scripts.Valkey) -> None:
     """Look before the removal, and not after it."""
     if not await store.command("EXISTS", KEYS.admitted):
         await store.command("SREM", keys.OCCUPIED, ROOM)
@@ -136,12 +136,12 @@ async def losses(
     return found
 
 
-async def awake(store: lua.Valkey) -> None:
+async def awake(store: scripts.Valkey) -> None:
     """Be awake, with nobody there."""
     await Rooms(store).wake([ROOM])
 
 
-async def waiting(store: lua.Valkey) -> None:
+async def waiting(store: scripts.Valkey) -> None:
     """Be awake with one visitor who may be admitted now, and occupied by somebody who has gone."""
     await Rooms(store).wake([ROOM])
     await join(store)

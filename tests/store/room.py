@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from tests.servers import Server
-from waitline import lua
-from waitline.errors import Refused, Unavailable
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit, keys
 from waitline.queue.model import (
     Again,
@@ -25,6 +24,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import ADMIT, SWEEP, Line
+from waitline.valkey import scripts
 
 # A busy machine is no failure here.
 TIMEOUT_S = 5.0
@@ -45,7 +45,7 @@ class Room:
         self.server = server
         self.id = RoomId(name)
         self.keys = keys.of(self.id)
-        self.store = lua.Valkey(server.url, timeout_s=TIMEOUT_S)
+        self.store = scripts.Valkey(server.url, timeout_s=TIMEOUT_S)
         self.line = Line(self.store)
         self.rooms = Rooms(self.store)
 

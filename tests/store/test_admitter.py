@@ -11,17 +11,25 @@ from typing_extensions import override
 from tests.processes import until
 from tests.servers import Server
 from tests.store.room import TIMEOUT_S, Room, no_memory
-from waitline import lua
 from waitline.admission.admitter import Admitter
 from waitline.admission.policy import LINGER_VISITS, PATROL_PER_S, TICK_MS
 from waitline.admission.reports import Reports
 from waitline.admission.steering import Steering
-from waitline.errors import Unavailable
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
-from waitline.queue.model import LAPSED_KEPT_MS, UNKNOWN, Mode, Rules, Slot, State, Waiting
+from waitline.queue.model import (
+    LAPSED_KEPT_MS,
+    UNKNOWN,
+    Mode,
+    Rules,
+    Slot,
+    State,
+    Waiting,
+)
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.valkey import scripts
 
 # A little longer than the admitter's own, and a sum of them is exact.
 TICK_S = 1 / 8
@@ -36,7 +44,7 @@ SENT = ("smembers", "exists", "evalsha", "sadd", "srem")
 DEADLINE_S = 10
 
 
-class Store(lua.Valkey):
+class Store(scripts.Valkey):
     """A server that falls silent when it is told to."""
 
     silent = False

@@ -7,12 +7,12 @@ import pytest
 from typing_extensions import override
 
 from tests.store.room import TIMEOUT_S, Room
-from waitline import lua
-from waitline.errors import Unavailable
-from waitline.ids import VisitorId
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import VisitorId
 from waitline.queue import keys
 from waitline.queue.model import Joined
 from waitline.queue.store import Line
+from waitline.valkey import scripts
 
 Step = Callable[[Room], object]
 
@@ -64,7 +64,7 @@ def test_joining_an_empty_line_wakes_the_room(
 
 
 def test_a_place_stands_though_the_room_could_not_be_woken(room: Room) -> None:
-    class Refusing(lua.Valkey):
+    class Refusing(scripts.Valkey):
         """A server that has just become too full for anything but what is under way."""
 
         @override

@@ -11,10 +11,10 @@ import pytest
 
 from tests.databases import TestDatabase, processes_of
 from tests.processes import halted
-from waitline import database
-from waitline.database import CALL_TIMEOUT_S, Database, Duplicate
 from waitline.embedded import Postgres
-from waitline.errors import Misconfigured, Unavailable
+from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.postgres import pool
+from waitline.postgres.pool import CALL_TIMEOUT_S, Database, Duplicate
 
 T = TypeVar("T")
 
@@ -169,8 +169,8 @@ def test_nobody_waits_longer_for_the_first_connections_than_for_one(
     tmp_path: Path, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has been opened when a statement loses patience is there for the next."""
-    monkeypatch.setattr(database, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(database, "OPENING_S", SOON_S)
+    monkeypatch.setattr(pool, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(pool, "OPENING_S", SOON_S)
     begun: list[str] = []
     create_pool = asyncpg.create_pool
 
@@ -247,7 +247,7 @@ def test_whoever_is_to_end_ends_though_the_server_hangs(tmp_path: Path, package:
                 await asyncio.wait(jobs, timeout=0.1)
                 for job in jobs:
                     job.cancel()
-                ended, still = await asyncio.wait(jobs, timeout=2 * database.PATIENCE_S)
+                ended, still = await asyncio.wait(jobs, timeout=2 * pool.PATIENCE_S)
                 assert not still
                 assert all(job.cancelled() for job in ended)
 
@@ -307,7 +307,7 @@ def test_whoever_goes_away_stops_the_statement(postgres: TestDatabase, package: 
 def test_nobody_waits_for_a_connection_without_end(
     postgres: TestDatabase, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(pool, "PATIENCE_S", 0.05)
 
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=1) as db:
@@ -327,9 +327,9 @@ def test_nobody_waits_for_a_connection_without_end(
 def test_more_than_may_wait_are_refused_at_once(
     postgres: TestDatabase, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "WAITING_MAX", 3)
+    monkeypatch.setattr(pool, "WAITING_MAX", 3)
     # The others must still be waiting when the last one comes.
-    monkeypatch.setattr(database, "PATIENCE_S", SOON_S)
+    monkeypatch.setattr(pool, "PATIENCE_S", SOON_S)
 
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=1) as db:

@@ -7,9 +7,8 @@ import pytest
 from typing_extensions import override
 
 from tests.store.room import Room
-from waitline import events
-from waitline.ids import RoomId, VisitorId
-from waitline.lua import Valkey
+from waitline.kernel import events
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import departures
 from waitline.queue.departures import Backlog, DeadLetters, Departures
 from waitline.queue.model import (
@@ -19,6 +18,7 @@ from waitline.queue.model import (
     Waiting,
 )
 from waitline.queue.store import Line
+from waitline.valkey.scripts import Valkey
 
 T = TypeVar("T")
 

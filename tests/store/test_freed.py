@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from tests.databases import TestDatabase
-from waitline import events
 from waitline.embedded import Valkey as EmbeddedValkey
-from waitline.ids import RoomId, VisitorId
-from waitline.lua import Valkey
+from waitline.kernel import events
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.outbox import Relay
 from waitline.queue import departures
 from waitline.queue.departures import Departures
 from waitline.queue.model import Moved, Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.valkey.scripts import Valkey
 
 # A busy machine is no failure here.
 SOON_S = 20.0

@@ -13,7 +13,7 @@ from tests.databases import TestDatabase
 from tests.processes import free_port
 from waitline import cli
 from waitline.booking.migrations import migrate, steps
-from waitline.errors import Misconfigured, Unavailable
+from waitline.kernel.errors import Misconfigured, Unavailable
 
 SQL = Path(steps.__file__).parent
 

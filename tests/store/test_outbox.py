@@ -17,11 +17,17 @@ import pytest
 
 from tests.databases import TestDatabase
 from tests.servers import Server
-from waitline import events, outbox
+from waitline import outbox
 from waitline.embedded import Valkey as EmbeddedValkey
-from waitline.errors import Unavailable
-from waitline.lua import Valkey
-from waitline.outbox import ATTEMPTS_MAX, BATCH_MAX, Outbox, Relay
+from waitline.kernel import events
+from waitline.kernel.errors import Unavailable
+from waitline.outbox import (
+    ATTEMPTS_MAX,
+    BATCH_MAX,
+    Outbox,
+    Relay,
+)
+from waitline.valkey.scripts import Valkey
 
 # A busy machine is no failure here.
 TIMEOUT_S = 5.0

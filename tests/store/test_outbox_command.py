@@ -9,7 +9,7 @@ import pytest
 from tests.databases import TestDatabase
 from tests.servers import Server
 from tests.web.stack import Done, waitline
-from waitline import events
+from waitline.kernel import events
 from waitline.queue.departures import GROUP
 
 pytestmark = pytest.mark.long

@@ -7,7 +7,13 @@ import pytest
 from tests.store.room import Room, no_memory
 from waitline.queue import record, store
 from waitline.queue.model import Moved
-from waitline.queue.record import BUCKETS, STEP_S, STEPS, Record, bounds_ms
+from waitline.queue.record import (
+    BUCKETS,
+    STEP_S,
+    STEPS,
+    Record,
+    bounds_ms,
+)
 
 DAY_MS = 86_400_000
 

@@ -4,8 +4,8 @@ import pytest
 
 from tests.servers import Server
 from tests.store.room import Room
-from waitline import events
-from waitline.ids import REHEARSALS, RoomId, VisitorId
+from waitline.kernel import events
+from waitline.kernel.ids import REHEARSALS, RoomId, VisitorId
 from waitline.queue import rehearsals
 from waitline.queue.departures import Departures
 from waitline.queue.rehearsals import Rehearsals

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.store.room import Room, no_memory
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 from waitline.queue import rooms as subject
 from waitline.queue.model import (
     COUNTERS,

@@ -7,11 +7,16 @@ import pytest
 
 from tests.servers import Server
 from tests.store.room import Room
-from waitline import lua
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys, rooms, store
-from waitline.queue.model import BATCH_MAX, Joined, Slot, TooManyStreams
+from waitline.queue.model import (
+    BATCH_MAX,
+    Joined,
+    Slot,
+    TooManyStreams,
+)
 from waitline.queue.store import STREAM_BURST, STREAM_REFILL_MS
+from waitline.valkey import scripts
 
 TABLES = [
     (store.JOIN, store.JOINED),
@@ -30,13 +35,13 @@ ODD_NAMES = ["{a}b", "}{", "100%", "%7B", "콘서트 1", "a:b c\n", "\"'\\", "x"
 
 @pytest.mark.parametrize(("script", "table"), TABLES, ids=lambda one: getattr(one, "name", ""))
 def test_each_word_of_a_script_means_something(
-    script: lua.Script, table: Mapping[str, Any]
+    script: scripts.Script, table: Mapping[str, Any]
 ) -> None:
     assert set(table) == set(script.outcomes)
 
 
 def test_every_script_of_visitors_has_its_table() -> None:
-    loaded = {value.name for value in vars(store).values() if isinstance(value, lua.Script)}
+    loaded = {value.name for value in vars(store).values() if isinstance(value, scripts.Script)}
     assert {script.name for script, _ in TABLES} == loaded
 
 
@@ -111,7 +116,7 @@ def test_a_batch_out_of_bounds_is_a_bug(room: Room, count: int) -> None:
 
 def test_an_unknown_word_is_a_bug(room: Room) -> None:
     class Odd:
-        async def run(self, *_: object) -> list[lua.Row]:
+        async def run(self, *_: object) -> list[scripts.Row]:
             return [["perhaps"]]
 
         async def command(self, *_: object) -> None:

@@ -6,16 +6,16 @@ import msgspec
 import pytest
 
 from tests.store.room import TIMEOUT_S, Room, no_memory
-from waitline import lua
 from waitline.admission.policy import SILENT_MS
 from waitline.admission.reports import Reports
 from waitline.admission.steering import EVERY_MS, Steering
-from waitline.events import REPORTS, InStock, Report
-from waitline.ids import RoomId
+from waitline.kernel.events import REPORTS, InStock, Report
+from waitline.kernel.ids import RoomId
 from waitline.queue import rooms as keeping
 from waitline.queue.decision import Reason, Told, WhenSilent
 from waitline.queue.model import Held, Moved, Survey
 from waitline.queue.rooms import Rooms
+from waitline.valkey import scripts
 
 
 class Shop:
@@ -23,7 +23,7 @@ class Shop:
 
     def __init__(self, room: Room) -> None:
         self.room = room
-        self.store = lua.Valkey(room.server.url, timeout_s=TIMEOUT_S)
+        self.store = scripts.Valkey(room.server.url, timeout_s=TIMEOUT_S)
         self.start()
 
     def start(self) -> None:

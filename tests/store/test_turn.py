@@ -3,8 +3,8 @@
 import pytest
 
 from tests.store.room import Room, no_memory
-from waitline.errors import Refused
-from waitline.ids import VisitorId
+from waitline.kernel.errors import Refused
+from waitline.kernel.ids import VisitorId
 from waitline.queue.model import (
     BATCH_MAX,
     UNKNOWN,

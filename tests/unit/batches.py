@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from waitline.errors import Refused, Unavailable
-from waitline.ids import RoomId
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.ids import RoomId
 from waitline.queue.batcher import CALLS_MAX, Batcher
 
 A, B, C = RoomId("a"), RoomId("b"), RoomId("c")

@@ -5,8 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from waitline.ids import RoomId, VisitorId
-from waitline.queue.audit import EXAMPLES_MAX, INVARIANTS, Finding, Snapshot, examine
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.queue.audit import (
+    EXAMPLES_MAX,
+    INVARIANTS,
+    Finding,
+    Snapshot,
+    examine,
+)
 from waitline.queue.model import COUNTERS, Slot, State
 
 T0 = 1_800_000_000_000

@@ -3,7 +3,13 @@
 import pytest
 
 from tests.unit.batches import A, B, Clock, Store, gathered, play, running, settle
-from waitline.queue.batcher import FULL, GAP_MAX_S, GAP_S, ROOM_CALLS_MAX, SHARE
+from waitline.queue.batcher import (
+    FULL,
+    GAP_MAX_S,
+    GAP_S,
+    ROOM_CALLS_MAX,
+    SHARE,
+)
 
 
 def test_a_quiet_moment_sends_at_once_and_a_busy_one_gathers(

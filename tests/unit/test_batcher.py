@@ -7,9 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.batches import A, B, C, Clock, Store, gathered, play, running, settle
-from waitline.errors import Refused, Unavailable
-from waitline.ids import RoomId
-from waitline.lua import CALL_TIMEOUT_S
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.ids import RoomId
 from waitline.queue import batcher as subject
 from waitline.queue.batcher import (
     PATIENCE_S,
@@ -18,7 +17,13 @@ from waitline.queue.batcher import (
     Batcher,
     Overloaded,
 )
-from waitline.queue.model import BATCH_MAX, RoomClosed, RoomFull, StoreFull
+from waitline.queue.model import (
+    BATCH_MAX,
+    RoomClosed,
+    RoomFull,
+    StoreFull,
+)
+from waitline.valkey.scripts import CALL_TIMEOUT_S
 
 
 @pytest.fixture(autouse=True)

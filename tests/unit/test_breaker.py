@@ -1,6 +1,6 @@
 """When the doorman asks, and when it does not."""
 
-from waitline.web.booking.breaker import FAILURES_MAX, PAUSE_S, Breaker
+from waitline.kernel.circuit_breaker import FAILURES_MAX, PAUSE_S, Breaker
 
 
 def opened(now_s: float = 0.0) -> Breaker:

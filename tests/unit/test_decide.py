@@ -19,8 +19,20 @@ from waitline.admission.policy import (
     decide,
 )
 from waitline.queue import decision as decisions
-from waitline.queue.decision import Decision, Memory, Reason, Told, WhenSilent
-from waitline.queue.model import COUNTERS, Limits, Mode, Rules, Survey
+from waitline.queue.decision import (
+    Decision,
+    Memory,
+    Reason,
+    Told,
+    WhenSilent,
+)
+from waitline.queue.model import (
+    COUNTERS,
+    Limits,
+    Mode,
+    Rules,
+    Survey,
+)
 
 NOW_MS = 1_000_000_000
 LIMITS = Limits(active_max=5_000, admit_per_s=100, admit_burst=25)

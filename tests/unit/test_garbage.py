@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from waitline.web import garbage
+from waitline.kernel import garbage_collection
 
 SOON_S = 10.0
 """For what takes milliseconds."""
@@ -24,8 +24,8 @@ class Knot:
 
 @pytest.fixture(autouse=True)
 def settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(garbage, "NEW_S", 0.001)
-    garbage.settle()
+    monkeypatch.setattr(garbage_collection, "NEW_S", 0.001)
+    garbage_collection.settle()
     try:
         yield
     finally:
@@ -40,10 +40,10 @@ def busy() -> Callable[[], float]:
 
 def keep_until(condition: Callable[[], bool], used_s: Callable[[], float] = lambda: 0.0) -> None:
     async def run() -> None:
-        keeping = asyncio.create_task(garbage.keep(used_s))
+        keeping = asyncio.create_task(garbage_collection.keep(used_s))
         async with asyncio.timeout(SOON_S):
             while not condition():
-                await asyncio.wait({keeping}, timeout=garbage.NEW_S)
+                await asyncio.wait({keeping}, timeout=garbage_collection.NEW_S)
         keeping.cancel()
         with suppress(asyncio.CancelledError):
             await keeping
@@ -87,7 +87,7 @@ def test_what_is_new_is_found_soon(used_s: Callable[[], float]) -> None:
 
 def test_a_quiet_process_looks_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     there = old_knot()
-    monkeypatch.setattr(garbage, "ALL_S", 0.0)
+    monkeypatch.setattr(garbage_collection, "ALL_S", 0.0)
     keep_until(lambda: there() is None)
 
 
@@ -99,7 +99,7 @@ def test_nobody_looks_at_everything(
     used_s: Callable[[], float], all_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = old_knot()
-    monkeypatch.setattr(garbage, "ALL_S", all_s)
+    monkeypatch.setattr(garbage_collection, "ALL_S", all_s)
     with looked() as begun:
         keep_until(lambda: len(begun) > 50, used_s)
     assert set(begun) == {0}
@@ -108,7 +108,7 @@ def test_nobody_looks_at_everything(
 
 def test_however_busy_everything_is_looked_at_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     there = old_knot()
-    monkeypatch.setattr(garbage, "MOST_S", 0.05)
+    monkeypatch.setattr(garbage_collection, "MOST_S", 0.05)
     keep_until(lambda: there() is None, busy())
 
 

@@ -8,9 +8,14 @@ from structlog.testing import capture_logs
 
 from tests.unit.batches import settle
 from waitline.booking import gathering as subject
-from waitline.booking.gathering import BATCH_MAX, CALLS_MAX, WAITING_MAX, Gathering
+from waitline.booking.gathering import (
+    BATCH_MAX,
+    CALLS_MAX,
+    WAITING_MAX,
+    Gathering,
+)
 from waitline.booking.model import SeatTaken
-from waitline.errors import Refused, Unavailable
+from waitline.kernel.errors import Refused, Unavailable
 
 
 class Statement:

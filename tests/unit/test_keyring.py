@@ -11,8 +11,20 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.vectors.generate import ROOM, T0, VISITOR
-from waitline.keyring import FILE_BYTES_MAX, REREAD_MS, KeyringError, KeyringFile, Keys
-from waitline.passes import PUBLISH_MS, Keyring, RotatedTooSoon, mint_ticket, read_token
+from waitline.tokens.keyring import (
+    FILE_BYTES_MAX,
+    REREAD_MS,
+    KeyringError,
+    KeyringFile,
+    Keys,
+)
+from waitline.tokens.passes import (
+    PUBLISH_MS,
+    Keyring,
+    RotatedTooSoon,
+    mint_ticket,
+    read_token,
+)
 
 PROCESSES = 8
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.vectors import generate
 from tests.vectors.generate import RING, ROOM, T0, VISITOR
-from waitline.ids import RoomId, VisitorId
-from waitline.passes import (
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.tokens.passes import (
     FORGED,
     KEEP_MS,
     KEYS_MAX,

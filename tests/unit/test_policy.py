@@ -2,9 +2,20 @@
 
 import pytest
 
-from waitline.admission.policy import IDLE_MS, TICK_MS, may_be_empty, next_visit_ms
+from waitline.admission.policy import (
+    IDLE_MS,
+    TICK_MS,
+    may_be_empty,
+    next_visit_ms,
+)
 from waitline.cli.serve import KEEP_ALIVE_S
-from waitline.queue.model import CHUNK_MAX, Held, Leased, Limits, Moved
+from waitline.queue.model import (
+    CHUNK_MAX,
+    Held,
+    Leased,
+    Limits,
+    Moved,
+)
 from waitline.queue.policy import (
     POLL_FAR_MS,
     POLL_LEAST_MS,

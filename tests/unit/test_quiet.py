@@ -6,7 +6,7 @@ import pytest
 
 from waitline.bench import usage
 from waitline.bench.quiet import STOLEN_MOST, TRIES_MOST, quietly
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 
 def taking(monkeypatch: pytest.MonkeyPatch, *shares: float) -> None:

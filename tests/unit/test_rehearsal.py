@@ -18,11 +18,18 @@ from waitline.bench.rehearsal.plan import (
 )
 from waitline.bench.rehearsal.stage import hall, named
 from waitline.bench.rehearsal.tally import LOST, Tally
-from waitline.bench.rehearsal.verdict import FAILED_MAX, FREED_MS, LATE_MS, P95_MS, Found, reasons
+from waitline.bench.rehearsal.verdict import (
+    FAILED_MAX,
+    FREED_MS,
+    LATE_MS,
+    P95_MS,
+    Found,
+    reasons,
+)
 from waitline.bench.rehearsal.visitors import METHODS
 from waitline.bench.rehearsal.watch import Look
-from waitline.errors import Misconfigured
-from waitline.ids import is_rehearsal
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.ids import is_rehearsal
 from waitline.payments.habits import Effect, Habits
 from waitline.queue.model import Limits
 from waitline.simulation.model import Sale

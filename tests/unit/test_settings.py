@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from waitline import settings
-from waitline.errors import Misconfigured
+from waitline.kernel.errors import Misconfigured
 
 SECRETS = {"payment_key": "the-key-of-this-shop", "webhook_secret": "the-secret-of-messages"}
 

@@ -12,8 +12,20 @@ from waitline.admission.policy import TICK_MS
 from waitline.queue.model import Limits
 from waitline.queue.policy import poll_after_ms
 from waitline.simulation import figures
-from waitline.simulation.model import Arrivals, Figures, Sale, SaleImpossible, Seen, Use
-from waitline.simulation.sale import Played, joining, outcome, play
+from waitline.simulation.model import (
+    Arrivals,
+    Figures,
+    Sale,
+    SaleImpossible,
+    Seen,
+    Use,
+)
+from waitline.simulation.sale import (
+    Played,
+    joining,
+    outcome,
+    play,
+)
 
 NO_USE = Use(0, 0)
 

@@ -6,7 +6,7 @@ import pytest
 from typing_extensions import override
 
 from tests.starved import STILL_S, Pulse, excused
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 WEB, RACE = Path("tests/web/test_x.py"), Path("tests/race/test_x.py")
 

@@ -14,8 +14,14 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from waitline.ids import RoomId, VisitorId
-from waitline.passes import Key, Keyring, jwks, mint_pass, mint_ticket
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.tokens.passes import (
+    Key,
+    Keyring,
+    jwks,
+    mint_pass,
+    mint_ticket,
+)
 
 PATH = Path(__file__).with_name("tokens.json")
 

@@ -14,16 +14,16 @@ import httpx
 
 from tests.processes import started
 from waitline import settings as chosen
-from waitline.clock import SystemClock
 from waitline.embedded import Valkey as EmbeddedValkey
-from waitline.errors import WaitlineError
-from waitline.ids import RoomId, VisitorId
-from waitline.keyring import Keys
-from waitline.lua import Valkey
-from waitline.passes import mint_pass, mint_ticket
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import WaitlineError
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import Joined, Rules, Slot
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.tokens.keyring import Keys
+from waitline.tokens.passes import mint_pass, mint_ticket
+from waitline.valkey.scripts import Valkey
 from waitline.web.booking.doorman import Doorman
 
 # Seconds until the service answers, on a machine that runs other tests as well.

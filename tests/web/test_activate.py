@@ -4,7 +4,7 @@ import pytest
 
 from tests.web.cast import LASTS_S, Cast
 from tests.web.stack import Room, Stack, at_once, instant_ms, refused, succeeded
-from waitline.clock import SystemClock
+from waitline.kernel.clock import SystemClock
 
 
 def remaining_s(data: dict[str, str]) -> float:

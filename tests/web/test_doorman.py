@@ -14,16 +14,16 @@ import uvloop
 from tests.processes import free_port
 from tests.web.doorway import ROOM, House, door, until
 from waitline import settings as chosen
-from waitline.clock import SystemClock
 from waitline.embedded import Valkey as EmbeddedValkey
-from waitline.errors import Refused, Unavailable
-from waitline.ids import VisitorId
-from waitline.keyring import KeyringFile, Keys
-from waitline.lua import CALL_TIMEOUT_S
-from waitline.passes import TOKEN_MAX, mint_pass
+from waitline.kernel.circuit_breaker import FAILURES_MAX
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.ids import VisitorId
 from waitline.queue.model import TimeRanOut, TokenRejected
+from waitline.tokens.keyring import KeyringFile, Keys
+from waitline.tokens.passes import TOKEN_MAX, mint_pass
+from waitline.valkey.scripts import CALL_TIMEOUT_S
 from waitline.web import problems
-from waitline.web.booking.breaker import FAILURES_MAX
 from waitline.web.booking.doorman import ANSWER_BYTES_MAX, TIMEOUT_S
 from waitline.web.problems import TokenMissing
 

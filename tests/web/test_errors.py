@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.web.stack import ENGLISH, JSON_TYPE, Room, Stack, instant_ms, refused, succeeded
-from waitline.clock import SystemClock
+from waitline.kernel.clock import SystemClock
 
 ALLOWED = [
     pytest.param("GET", "/api/v1/queue/enter", "POST", id="enter"),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.processes import until
 from tests.web.stack import SOON_S, Room, Stack, at_once, refused, succeeded
-from waitline.clock import SystemClock
+from waitline.kernel.clock import SystemClock
 
 WORKERS = 2
 

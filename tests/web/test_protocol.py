@@ -13,9 +13,14 @@ import pytest
 import uvicorn
 
 from waitline.cli.serve import SERVER
-from waitline.clock import SystemClock
-from waitline.telemetry import Tallies
-from waitline.web.asgi import BODY_BYTES_MAX, Receive, Request, Scope
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.telemetry import Tallies
+from waitline.web.asgi import (
+    BODY_BYTES_MAX,
+    Receive,
+    Request,
+    Scope,
+)
 from waitline.web.hot_path import HotPath, Surrounded
 from waitline.web.protocol import Protocol
 from waitline.web.wire import Answer, Send

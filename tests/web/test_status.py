@@ -4,7 +4,7 @@ import pytest
 
 from tests.web.cast import LASTS_S, Cast
 from tests.web.stack import ENGLISH, Room, Stack, instant_ms, refused, succeeded
-from waitline.clock import SystemClock
+from waitline.kernel.clock import SystemClock
 
 MEMBERS = [
     "concertId",

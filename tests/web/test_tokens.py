@@ -8,7 +8,7 @@ import pytest
 from tests.processes import until
 from tests.web.cast import Cast
 from tests.web.stack import SOON_S, Stack, instant_ms, succeeded, waitline
-from waitline.clock import SystemClock
+from waitline.kernel.clock import SystemClock
 
 
 def test_a_pass_is_verified_by_the_served_keys_alone(trial: Stack, cast: Cast) -> None:

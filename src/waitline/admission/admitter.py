@@ -19,8 +19,8 @@ import structlog
 
 from waitline.admission import policy
 from waitline.admission.steering import Steering
-from waitline.errors import Refused, Unavailable
-from waitline.ids import RoomId
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.ids import RoomId
 from waitline.queue.model import CHUNK_MAX, Held, Moved
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line

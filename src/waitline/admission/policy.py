@@ -7,8 +7,20 @@ shop has never reported has its own limits alone.
 
 from math import ceil, exp, inf
 
-from waitline.queue.decision import Decision, Memory, Reason, Told, WhenSilent
-from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved, Survey
+from waitline.queue.decision import (
+    Decision,
+    Memory,
+    Reason,
+    Told,
+    WhenSilent,
+)
+from waitline.queue.model import (
+    CHUNK_MAX,
+    Held,
+    Leased,
+    Moved,
+    Survey,
+)
 
 TICK_MS = 100
 """Between two visits to a room that is awake, and between two looks for rooms that woke: the

@@ -13,11 +13,17 @@ import msgspec
 import structlog
 
 from waitline.admission.policy import LOAD_MOST, SILENT_MS
-from waitline.events import REPORTED_MAX, REPORTS, REPORTS_KEPT, InStock, Report
-from waitline.ids import RoomId
-from waitline.lua import Valkey
+from waitline.kernel.events import (
+    REPORTED_MAX,
+    REPORTS,
+    REPORTS_KEPT,
+    InStock,
+    Report,
+)
+from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Told
 from waitline.queue.model import ROOMS_MAX
+from waitline.valkey.scripts import Valkey
 
 WORKERS_MAX = 1_000
 """Workers of the box office that are listened to."""

@@ -12,8 +12,8 @@ import structlog
 
 from waitline.admission import policy
 from waitline.admission.reports import Reports
-from waitline.errors import Unavailable
-from waitline.ids import RoomId
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Decision
 from waitline.queue.model import RoomUnknown
 from waitline.queue.rooms import Rooms

@@ -7,7 +7,7 @@ from typing import Any
 
 from waitline import settings as chosen
 from waitline.bench.stack import Stack
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 AUDIT_S = 120.0
 """How long the audit may take, on a machine that was just under load."""

@@ -29,8 +29,8 @@ from waitline.bench import machine, paced, scripts
 from waitline.bench.quiet import quietly
 from waitline.bench.stack import free_port
 from waitline.embedded import Valkey
-from waitline.errors import Misconfigured, Unavailable
-from waitline.ids import RoomId
+from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.ids import RoomId
 
 CONNECTIONS = 64
 ROOM = RoomId("bench")
@@ -236,7 +236,7 @@ def _medians(figures: list[_Paced]) -> dict[str, float]:
 def _counting_us() -> float:
     """Return what counting a request takes, with the two looks at the clock that it needs."""
     # Imported with the command line, it would be there before a service has its settings.
-    from waitline.telemetry import Tallies  # noqa: PLC0415
+    from waitline.kernel.telemetry import Tallies  # noqa: PLC0415
 
     tallies = Tallies()
 

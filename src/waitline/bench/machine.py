@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from waitline import __version__
-from waitline.clock import SystemClock
+from waitline.kernel.clock import SystemClock
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 

@@ -11,7 +11,7 @@ from html import escape
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from waitline.errors import Misconfigured
+from waitline.kernel.errors import Misconfigured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from waitline.bench import usage
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 STOLEN_MOST = 0.03
 """Share of all processors' time that the host may take during a measurement. Where it takes more,

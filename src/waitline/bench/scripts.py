@@ -17,15 +17,22 @@ from typing import Any
 import uvloop
 
 from waitline.bench import machine
-from waitline.clock import SystemClock
 from waitline.embedded import Valkey as Server
-from waitline.ids import RoomId, VisitorId
-from waitline.keyring import KeyringFile
-from waitline.lua import Valkey
-from waitline.passes import mint_ticket
-from waitline.queue.model import BATCH_MAX, CHUNK_MAX, Joined, Limits, Moved, Rules
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.queue.model import (
+    BATCH_MAX,
+    CHUNK_MAX,
+    Joined,
+    Limits,
+    Moved,
+    Rules,
+)
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.tokens.keyring import KeyringFile
+from waitline.tokens.passes import mint_ticket
+from waitline.valkey.scripts import Valkey
 
 SIZES = (1, 10, 100, 256)
 UNDER_WAY = 4

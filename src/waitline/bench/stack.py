@@ -15,7 +15,7 @@ from time import monotonic
 
 from waitline import settings as chosen
 from waitline.bench import machine
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 READY_S = 70.0
 """How long everything may take to answer: seven interpreters start at once."""

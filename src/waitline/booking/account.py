@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from waitline.database import Database, Row
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
+from waitline.postgres.pool import Database, Row
 
 READ_S = 60.0
 """How long one statement may take: each reads all that was booked, in the order of a second per

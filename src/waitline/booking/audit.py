@@ -6,7 +6,7 @@ sale: what is under way is either not yet to be seen, or whole.
 
 from typing import NamedTuple
 
-from waitline.database import Database, Row
+from waitline.postgres.pool import Database, Row
 
 READ_S = 60.0
 """How long one statement may take: each reads whole tables, in the order of a second per million

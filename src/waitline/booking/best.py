@@ -15,9 +15,15 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from waitline.booking.model import SEATS_MAX, GradeUnknown, Reservation, SeatTaken, SoldOut
+from waitline.booking.model import (
+    SEATS_MAX,
+    GradeUnknown,
+    Reservation,
+    SeatTaken,
+    SoldOut,
+)
 from waitline.booking.store import Reservations
-from waitline.database import Database
+from waitline.postgres.pool import Database
 
 FREE_MAX = 2_000
 """Seats that are looked at: the best that are free. If these do not hold what is asked for, those

@@ -21,8 +21,8 @@ from waitline.booking.model import (
     ScheduleUnknown,
     SeatMapInvalid,
 )
-from waitline.database import Database, Duplicate, Row
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
+from waitline.postgres.pool import Database, Duplicate, Row
 
 LISTED_MAX = 1_000
 """Concerts in a list, and schedules of a concert. More are not on sale at once."""

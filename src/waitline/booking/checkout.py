@@ -33,10 +33,15 @@ from waitline.booking.model import (
     ReservationState,
     ReservationUnknown,
 )
-from waitline.database import Database, Row
-from waitline.errors import Refused, Unavailable
-from waitline.payments.model import REASON_CHARS_MAX, Charged, NotCharged, Refunded
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.payments.model import (
+    REASON_CHARS_MAX,
+    Charged,
+    NotCharged,
+    Refunded,
+)
 from waitline.payments.provider import CALL_TIMEOUT_S, CONNECTIONS_MAX, Provider
+from waitline.postgres.pool import Database, Row
 
 CHUNK_MAX = 32
 """Payments settled at once."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from waitline.database import Database
+from waitline.postgres.pool import Database
 
 LOAD_S = 20.0
 """How long loading may take: under a second on an idle machine, and more where a load test has left

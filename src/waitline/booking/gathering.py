@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import structlog
 
-from waitline.errors import Refused, Unavailable
+from waitline.kernel.errors import Refused, Unavailable
 
 CALLS_MAX = 2
 """Statements of one kind under way at once in a process: one waits for the disk while the other

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from waitline.errors import Refused
-from waitline.ids import RoomId
+from waitline.kernel.errors import Refused
+from waitline.kernel.ids import RoomId
 
 SEATS_MAX = 100
 """Most seats in one reservation, whatever a schedule allows: more is a group's order, taken by

@@ -1,13 +1,13 @@
 """Takes away what rehearsals leave in the database: concerts of their own, and all that was booked.
 
-A rehearsal's concert is known by its room's name (`waitline.ids`); the statements themselves look
+A rehearsal's concert is known by its room's name (`waitline.kernel.ids`); the statements themselves look
 at nothing else.
 """
 
 from typing import NamedTuple
 
-from waitline.database import Database
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
+from waitline.postgres.pool import Database
 
 ROOMS_MAX = 1_000
 """Rehearsals found at once: more than anybody leaves behind."""

@@ -16,10 +16,17 @@ import msgspec
 import structlog
 
 from waitline.booking.stock import Stock
-from waitline.database import CALL_TIMEOUT_S
-from waitline.errors import Unavailable
-from waitline.events import REPORTER, REPORTER_MS, REPORTS, REPORTS_KEPT, InStock, Report
-from waitline.lua import Valkey
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.events import (
+    REPORTER,
+    REPORTER_MS,
+    REPORTS,
+    REPORTS_KEPT,
+    InStock,
+    Report,
+)
+from waitline.postgres.pool import CALL_TIMEOUT_S
+from waitline.valkey.scripts import Valkey
 
 EVERY_S = 1.0
 """Between two reports: how late a waiting room may hear of a change."""

@@ -12,11 +12,16 @@ from typing import NamedTuple, Never, TypeVar
 
 import msgspec
 
-from waitline.booking.chart import Change, Chart, Layout, full
+from waitline.booking.chart import (
+    Change,
+    Chart,
+    Layout,
+    full,
+)
 from waitline.booking.documents import Document, Listing, packed
 from waitline.booking.model import ScheduleUnknown
-from waitline.database import Database, Row
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
+from waitline.postgres.pool import Database, Row
 
 POLL_S = 0.4
 """How often the schedules that are asked for are read. A change must be seen within a second, on

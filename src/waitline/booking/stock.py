@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from waitline.database import Database
-from waitline.events import REPORTED_MAX, InStock
-from waitline.ids import RoomId
+from waitline.kernel.events import REPORTED_MAX, InStock
+from waitline.kernel.ids import RoomId
+from waitline.postgres.pool import Database
 
 COUNTED_MAX = 20
 """Schedules counted in one statement; the others are counted in the next."""

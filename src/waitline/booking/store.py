@@ -19,9 +19,9 @@ from waitline.booking.model import (
     SeatUnknown,
     TooManySeats,
 )
-from waitline.database import Database, Row
-from waitline.errors import Refused, Unavailable
-from waitline.ids import RoomId
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.ids import RoomId
+from waitline.postgres.pool import Database, Row
 
 CANCEL_TRIES = 3
 """Once more suffices after a payment was confirmed in between; nothing else is confirmed twice."""

@@ -10,7 +10,7 @@ from typing import Never
 import structlog
 
 from waitline.booking.store import Reservations
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 TICK_S = 0.5
 """Between two rounds. B3 allows two seconds: a round that comes late, and one that is long, still

@@ -38,7 +38,7 @@ from waitline.cli import (
     simulate,
     up,
 )
-from waitline.errors import Misconfigured, WaitlineError
+from waitline.kernel.errors import Misconfigured, WaitlineError
 
 app = typer.Typer(
     name="waitline",

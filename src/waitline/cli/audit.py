@@ -10,13 +10,13 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
-from waitline.clock import SystemClock
-from waitline.errors import Misconfigured
-from waitline.ids import RoomId, VisitorId
-from waitline.keyring import KeyringFile
-from waitline.passes import mint_ticket, read_token
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit as auditing
 from waitline.queue.model import RoomUnknown
+from waitline.tokens.keyring import KeyringFile
+from waitline.tokens.passes import mint_ticket, read_token
 
 
 class _Finding(Protocol):

@@ -28,8 +28,8 @@ from waitline.booking.model import (
     SeatMapInvalid,
 )
 from waitline.cli import options
-from waitline.database import Database
-from waitline.errors import Misconfigured
+from waitline.kernel.errors import Misconfigured
+from waitline.postgres.pool import Database
 from waitline.settings import Settings
 
 FILE_BYTES_MAX = 32 * 1024 * 1024

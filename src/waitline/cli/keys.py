@@ -9,9 +9,9 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
-from waitline.clock import SystemClock
-from waitline.keyring import KeyringFile
-from waitline.passes import Keyring
+from waitline.kernel.clock import SystemClock
+from waitline.tokens.keyring import KeyringFile
+from waitline.tokens.passes import Keyring
 
 app = typer.Typer(
     help="Make, rotate and list the keys of tickets and passes.", no_args_is_help=True

@@ -10,8 +10,8 @@ from typing import Annotated, TypeVar
 import structlog
 import typer
 
-from waitline.lua import Valkey
 from waitline.settings import ServeMode, Settings
+from waitline.valkey.scripts import Valkey
 
 OPERATOR_TIMEOUT_S = 5.0
 """How long a command waits for the store. An operator would rather wait than try again."""

@@ -12,11 +12,11 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
-from waitline.database import Database
-from waitline.errors import Misconfigured, Unavailable
-from waitline.lua import Valkey
+from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.outbox import Outbox
+from waitline.postgres.pool import Database
 from waitline.queue.departures import DeadLetters
+from waitline.valkey.scripts import Valkey
 
 app = typer.Typer(help="List events that wait or are dead, and send them again.")
 

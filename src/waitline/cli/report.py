@@ -12,11 +12,11 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
-from waitline.errors import Misconfigured
-from waitline.ids import RoomId
-from waitline.lua import Valkey
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.ids import RoomId
 from waitline.queue.model import RoomUnknown
 from waitline.queue.rooms import Rooms
+from waitline.valkey.scripts import Valkey
 
 if TYPE_CHECKING:
     from waitline.bench.sale.after import Aftermath
@@ -87,7 +87,7 @@ async def _gathered(settings: chosen.Settings, room: RoomId) -> "Aftermath":
 
 async def _account(settings: chosen.Settings, room: RoomId) -> "Account | None":
     from waitline.booking import account  # noqa: PLC0415
-    from waitline.database import Database  # noqa: PLC0415
+    from waitline.postgres.pool import Database  # noqa: PLC0415
 
     try:
         address = settings.database_address()

@@ -10,9 +10,8 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
-from waitline.errors import Misconfigured
-from waitline.ids import RoomId
-from waitline.lua import Valkey
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Reason, WhenSilent
 from waitline.queue.model import (
     LimitError,
@@ -25,6 +24,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.settings import Settings
+from waitline.valkey.scripts import Valkey
 
 app = typer.Typer(help="Create, change, list, show and empty rooms.", no_args_is_help=True)
 

@@ -9,8 +9,8 @@ import uvicorn
 
 from waitline import settings as chosen
 from waitline.cli import options, serve
-from waitline.clock import SystemClock
-from waitline.errors import Misconfigured
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Misconfigured
 from waitline.payments.habits import Effect, Habits
 from waitline.payments.ledger import Ledger
 

@@ -18,12 +18,12 @@ from waitline.admission.admitter import Admitter
 from waitline.admission.reports import Reports
 from waitline.admission.steering import Steering
 from waitline.cli import options
-from waitline.lua import Valkey
+from waitline.kernel import garbage_collection
 from waitline.queue import departures
 from waitline.queue.departures import Departures
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.web import garbage
+from waitline.valkey.scripts import Valkey
 
 if TYPE_CHECKING:
     from waitline.web.asgi import App
@@ -181,7 +181,7 @@ def booking_worker() -> "App":
 def _settled() -> chosen.Settings:
     """Read the settings, and make the process ready for its requests."""
     options.log_to_stderr()
-    garbage.settle()
+    garbage_collection.settle()
     return chosen.read()
 
 
@@ -212,7 +212,7 @@ def stop_when_stdin_ends() -> None:
 
 
 async def _admit(url: str) -> None:
-    from waitline import telemetry  # noqa: PLC0415 - see `worker`
+    from waitline.kernel import telemetry  # noqa: PLC0415 - see `worker`
 
     tallies = telemetry.Tallies()
     store = Valkey(url, measure=tallies.script)

@@ -15,8 +15,8 @@ from waitline.booking import demo
 from waitline.booking.migrations import migrate
 from waitline.cli import options, serve
 from waitline.cli.supervisor import Part, Supervisor
-from waitline.database import CONNECTIONS_MAX, Database
 from waitline.embedded import Postgres, Valkey
+from waitline.postgres.pool import CONNECTIONS_MAX, Database
 
 WEBHOOK_PATH = "/api/v1/payments/webhook"
 """Where the booking service hears from the payment provider."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from waitline.errors import WaitlineError
+from waitline.kernel.errors import WaitlineError
 
 # Bytes of a socket's path without the closing zero, where the system allows least: macOS has
 # 104 with it, Linux 108. Source: unix(7), unix(4). A longer path cannot be bound at all.

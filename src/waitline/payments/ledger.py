@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from waitline.errors import WaitlineError
+from waitline.kernel.errors import WaitlineError
 
 CHARGES_MAX = 200_000
 """Charges that are remembered, about 100 MB. Beyond it the oldest is forgotten: it could be charged

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from waitline.errors import Refused
+from waitline.kernel.errors import Refused
 
 REASON_CHARS_MAX = 200
 """Characters of a provider's reason that are kept; it is read by people, and may be any text."""

@@ -9,8 +9,8 @@ from uuid import UUID
 import aiohttp
 import msgspec
 
-from waitline.clock import Clock, SystemClock
-from waitline.errors import Unavailable
+from waitline.kernel.clock import Clock, SystemClock
+from waitline.kernel.errors import Unavailable
 from waitline.payments import signatures
 from waitline.payments.ledger import Charge, ChargeState
 from waitline.payments.model import (

@@ -31,10 +31,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from waitline.clock import Clock
+from waitline.kernel.clock import Clock
 from waitline.payments import signatures
 from waitline.payments.habits import Effect, Habits
-from waitline.payments.ledger import Charge, KeyReused, Ledger, NothingToRefund
+from waitline.payments.ledger import (
+    Charge,
+    KeyReused,
+    Ledger,
+    NothingToRefund,
+)
 from waitline.payments.provider import ANSWER_BYTES_MAX
 
 PROCESSING_MAX = 5_000

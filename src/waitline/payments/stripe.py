@@ -19,7 +19,7 @@ import msgspec
 import stripe
 import structlog
 
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 from waitline.payments.model import (
     REASON_CHARS_MAX,
     Charged,

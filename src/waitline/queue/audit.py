@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from waitline.ids import RoomId, VisitorId
-from waitline.lua import Valkey
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
-from waitline.queue.model import COUNTERS, RoomUnknown, Slot, State
+from waitline.queue.model import (
+    COUNTERS,
+    RoomUnknown,
+    Slot,
+    State,
+)
+from waitline.valkey.scripts import Valkey
 
 READ_S = 60.0
 """How long reading may take: a million visitors took 2.4 s (measured)."""

@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 import msgspec
 import structlog
 
-from waitline.errors import Refused, Unavailable, WaitlineError
-from waitline.ids import RoomId
+from waitline.kernel.errors import Refused, Unavailable, WaitlineError
+from waitline.kernel.ids import RoomId
 from waitline.queue.model import BATCH_MAX
 
 GAP_S = 0.001

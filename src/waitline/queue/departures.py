@@ -26,13 +26,13 @@ from typing import Any, NamedTuple, Never
 
 import structlog
 
-from waitline import events
-from waitline.errors import Unavailable
-from waitline.ids import RoomId, VisitorId
-from waitline.lua import CALL_TIMEOUT_S, Valkey
+from waitline.kernel import events
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import BATCH_MAX, NAME_BYTES_MAX, Unknown
 from waitline.queue.store import Line
-from waitline.resp import CommandError
+from waitline.valkey.connection import CommandError
+from waitline.valkey.scripts import CALL_TIMEOUT_S, Valkey
 
 GROUP = "queue"
 """The group of readers that share the events."""

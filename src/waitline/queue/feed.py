@@ -14,10 +14,15 @@ from itertools import islice
 
 import structlog
 
-from waitline.errors import Unavailable
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import policy
-from waitline.queue.model import BATCH_MAX, SOLD_OUT, Standing, Waiting
+from waitline.queue.model import (
+    BATCH_MAX,
+    SOLD_OUT,
+    Standing,
+    Waiting,
+)
 from waitline.queue.store import Line
 
 TURN_S = 1.0

@@ -29,7 +29,7 @@ script touches them (decision 0007).
 from functools import lru_cache
 from typing import NamedTuple
 
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
 
 ROOMS = "wl:rooms"
 AWAKE = "wl:awake"

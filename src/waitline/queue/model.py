@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from waitline.errors import Refused, Unavailable
+from waitline.kernel.errors import Refused, Unavailable
 from waitline.queue.decision import Decision, Reason, WhenSilent
 
 BATCH_MAX = 256

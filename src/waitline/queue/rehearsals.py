@@ -1,14 +1,14 @@
 """Takes away what rehearsals leave in the store: their rooms, and their entries of the stream.
 
-A rehearsal's room is known by its name (`waitline.ids`), and nothing else can be taken away here.
+A rehearsal's room is known by its name (`waitline.kernel.ids`), and nothing else can be taken away here.
 """
 
 from typing import Any
 
-from waitline import events
-from waitline.ids import RoomId, is_rehearsal
-from waitline.lua import Valkey
+from waitline.kernel import events
+from waitline.kernel.ids import RoomId, is_rehearsal
 from waitline.queue import keys
+from waitline.valkey.scripts import Valkey
 
 ENTRIES_MAX = 1_000
 """Entries of the stream that are looked at in one call: about 2 ms of the store."""

@@ -10,8 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from math import sqrt
 
-from waitline import lua
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
 from waitline.queue import decision as decisions
 from waitline.queue import keys, record
 from waitline.queue.decision import Decision, WhenSilent
@@ -28,12 +27,13 @@ from waitline.queue.model import (
     TooManyRooms,
 )
 from waitline.queue.record import Record
+from waitline.valkey import scripts
 
-OPEN = lua.load("waitline.queue", "open")
-CHANGE = lua.load("waitline.queue", "change")
-RESET = lua.load("waitline.queue", "reset")
-SURVEY = lua.load("waitline.queue", "survey")
-DECIDE = lua.load("waitline.queue", "decide")
+OPEN = scripts.load("waitline.queue", "open")
+CHANGE = scripts.load("waitline.queue", "change")
+RESET = scripts.load("waitline.queue", "reset")
+SURVEY = scripts.load("waitline.queue", "survey")
+DECIDE = scripts.load("waitline.queue", "decide")
 
 _LIMIT_TYPES = {item.name: item.type for item in fields(Limits)}
 
@@ -48,7 +48,7 @@ class Rooms:
         store: The server that holds them.
     """
 
-    def __init__(self, store: lua.Valkey) -> None:
+    def __init__(self, store: scripts.Valkey) -> None:
         self._store = store
 
     async def names(self) -> list[RoomId]:
@@ -229,7 +229,7 @@ class Rooms:
         return record.read(_pairs(await self._store.command("HGETALL", keys.of(room).record)))
 
 
-def _word(script: lua.Script, rows: Sequence[lua.Row]) -> str:
+def _word(script: scripts.Script, rows: Sequence[scripts.Row]) -> str:
     word = str(rows[0][0])
     assert word in script.outcomes, word
     return word

@@ -9,9 +9,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from waitline import lua
-from waitline.errors import Refused, Unavailable
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
 from waitline.queue.model import (
     BATCH_MAX,
@@ -39,16 +38,17 @@ from waitline.queue.model import (
     VisitorUnknown,
     Waiting,
 )
+from waitline.valkey import scripts
 
-JOIN = lua.load("waitline.queue", "join")
-STATUS = lua.load("waitline.queue", "status")
-VALIDATE = lua.load("waitline.queue", "validate")
-ACTIVATE = lua.load("waitline.queue", "activate")
-EXTEND = lua.load("waitline.queue", "extend")
-LEAVE = lua.load("waitline.queue", "leave")
-ADMIT = lua.load("waitline.queue", "admit")
-SWEEP = lua.load("waitline.queue", "sweep")
-SUBSCRIBE = lua.load("waitline.queue", "subscribe")
+JOIN = scripts.load("waitline.queue", "join")
+STATUS = scripts.load("waitline.queue", "status")
+VALIDATE = scripts.load("waitline.queue", "validate")
+ACTIVATE = scripts.load("waitline.queue", "activate")
+EXTEND = scripts.load("waitline.queue", "extend")
+LEAVE = scripts.load("waitline.queue", "leave")
+ADMIT = scripts.load("waitline.queue", "admit")
+SWEEP = scripts.load("waitline.queue", "sweep")
+SUBSCRIBE = scripts.load("waitline.queue", "subscribe")
 
 STREAM_BURST = 10
 STREAM_REFILL_MS = 2_000
@@ -133,12 +133,12 @@ SWEPT: _Table[Swept] = {
 SUBSCRIBED: _Table[TooManyStreams | None] = {"granted": lambda: None, "refused": TooManyStreams}
 
 
-def _read(table: _Table[T], rows: Sequence[lua.Row]) -> list[T]:
+def _read(table: _Table[T], rows: Sequence[scripts.Row]) -> list[T]:
     """Turn rows into outcomes; a word that is not in the table is a bug and fails."""
     return [table[row[0]](*row[1:]) for row in rows]
 
 
-class Store(lua.Runner, Protocol):
+class Store(scripts.Runner, Protocol):
     """A server that runs scripts and single commands."""
 
     async def command(self, *words: str | float) -> Any:  # noqa: ANN401 - whatever it replies
@@ -287,8 +287,8 @@ class Line:
             raise refusal
 
     async def _run(
-        self, script: lua.Script, where: Sequence[str], args: Sequence[str | int]
-    ) -> Sequence[lua.Row]:
+        self, script: scripts.Script, where: Sequence[str], args: Sequence[str | int]
+    ) -> Sequence[scripts.Row]:
         assert 1 <= len(args) <= 2 * BATCH_MAX
         return await self._runner.run(script, where, args)
 

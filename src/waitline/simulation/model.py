@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from waitline.errors import Misconfigured
+from waitline.kernel.errors import Misconfigured
 from waitline.queue.model import DAY_MS, RANGES, Limits
 
 VISITORS_MAX = int(RANGES["waiting_max"][1])

@@ -15,7 +15,14 @@ from waitline.queue.model import DAY_MS, Limits
 from waitline.simulation import figures, polling
 from waitline.simulation.figures import Times
 from waitline.simulation.gate import Gate
-from waitline.simulation.model import Arrivals, Decide, Outcome, Sale, SaleImpossible, Seen
+from waitline.simulation.model import (
+    Arrivals,
+    Decide,
+    Outcome,
+    Sale,
+    SaleImpossible,
+    Seen,
+)
 
 Note = Callable[[float], None]
 

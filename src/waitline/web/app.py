@@ -10,15 +10,16 @@ from fastapi import APIRouter
 from typing_extensions import override
 
 from waitline import settings as chosen
-from waitline.clock import SystemClock
-from waitline.keyring import KeyringFile, Keys
-from waitline.lua import Valkey
-from waitline.passes import jwks
+from waitline.kernel import garbage_collection
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.telemetry import Tallies
 from waitline.queue.feed import Feed
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.telemetry import Tallies
-from waitline.web import garbage, openapi, pages
+from waitline.tokens.keyring import KeyringFile, Keys
+from waitline.tokens.passes import jwks
+from waitline.valkey.scripts import Valkey
+from waitline.web import openapi, pages
 from waitline.web.board import Board
 from waitline.web.framework import framework
 from waitline.web.health import Exposition, Health, Probe
@@ -75,7 +76,13 @@ class Worker(ServiceWorker):
             pages.router(),
             _key_set(keys),
         )
-        jobs = (*batchers.jobs(), feed.run(), tallies.keep(), keys.keep(clock), garbage.keep())
+        jobs = (
+            *batchers.jobs(),
+            feed.run(),
+            tallies.keep(),
+            keys.keep(clock),
+            garbage_collection.keep(),
+        )
         before_stop(feed.end)
         async with asyncio.TaskGroup() as running:
             tasks = [running.create_task(job) for job in jobs]

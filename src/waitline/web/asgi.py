@@ -13,8 +13,8 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 import structlog
 
-from waitline.clock import Clock
-from waitline.errors import Refused, Unavailable
+from waitline.kernel.clock import Clock
+from waitline.kernel.errors import Refused, Unavailable
 from waitline.queue.model import NAME_BYTES_MAX
 from waitline.web import problems, texts
 from waitline.web.problems import BodyTooLarge, InputInvalid

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from waitline.errors import WaitlineError
-from waitline.ids import RoomId
+from waitline.kernel.errors import WaitlineError
+from waitline.kernel.ids import RoomId
 from waitline.queue import policy
 from waitline.queue.model import ADMITTING, RoomUnknown, Survey
 from waitline.queue.rooms import Rooms

@@ -12,11 +12,16 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from waitline import __version__
-from waitline.clock import Clock
-from waitline.errors import WaitlineError
+from waitline.kernel.clock import Clock
+from waitline.kernel.errors import WaitlineError
 from waitline.web.asgi import Refusal, Request, refused
 from waitline.web.hot_path import METHODS
-from waitline.web.problems import BodyTooLarge, InputInvalid, MethodUnknown, PathUnknown
+from waitline.web.problems import (
+    BodyTooLarge,
+    InputInvalid,
+    MethodUnknown,
+    PathUnknown,
+)
 from waitline.web.texts import Text
 from waitline.web.wire import Answer
 

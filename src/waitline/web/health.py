@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client.metrics_core import Metric
 
-from waitline import __version__, telemetry
-from waitline.errors import Unavailable
+from waitline import __version__
+from waitline.kernel import telemetry
+from waitline.kernel.errors import Unavailable
 from waitline.web import texts
 
 PROBE_KEPT_S = 0.2

@@ -10,8 +10,8 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from waitline.clock import Clock
-from waitline.telemetry import Tallies
+from waitline.kernel.clock import Clock
+from waitline.kernel.telemetry import Tallies
 from waitline.web.asgi import (
     BODY_BYTES_MAX,
     App,

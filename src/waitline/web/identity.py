@@ -7,12 +7,24 @@ production the visitor's own ticket or pass must come along, in a header or in a
 from functools import lru_cache
 from hashlib import blake2b
 
-from waitline.errors import Refused
-from waitline.ids import RoomId, VisitorId
-from waitline.keyring import Keys
-from waitline.passes import FORGED, TICKET_VERSION, TOKEN_MAX, Claim, read_token
-from waitline.queue.model import Slot, State, TimeRanOut, TokenRejected, VisitorUnknown
+from waitline.kernel.errors import Refused
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.queue.model import (
+    Slot,
+    State,
+    TimeRanOut,
+    TokenRejected,
+    VisitorUnknown,
+)
 from waitline.queue.store import Turn
+from waitline.tokens.keyring import Keys
+from waitline.tokens.passes import (
+    FORGED,
+    TICKET_VERSION,
+    TOKEN_MAX,
+    Claim,
+    read_token,
+)
 from waitline.web.asgi import BLANK, Request
 from waitline.web.problems import InputInvalid
 

@@ -11,7 +11,12 @@ from fastapi import FastAPI
 
 from waitline.web.board import NowServing
 from waitline.web.problems import ProblemBody
-from waitline.web.queue import Entered, Named, Shown, Status
+from waitline.web.queue import (
+    Entered,
+    Named,
+    Shown,
+    Status,
+)
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": 128}
 _WHO = [

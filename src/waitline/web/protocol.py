@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 from waitline.web.asgi import Request
 from waitline.web.hot_path import Call
 from waitline.web.problems import BodyTooLarge

@@ -10,10 +10,8 @@ from typing import Any
 
 import msgspec
 
-from waitline.errors import Refused
-from waitline.ids import RoomId, VisitorId
-from waitline.keyring import Keys
-from waitline.passes import mint_pass, mint_ticket
+from waitline.kernel.errors import Refused
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import policy
 from waitline.queue.batcher import Batcher
 from waitline.queue.model import (
@@ -30,8 +28,17 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Claim, Line
+from waitline.tokens.keyring import Keys
+from waitline.tokens.passes import mint_pass, mint_ticket
 from waitline.web import identity, texts
-from waitline.web.asgi import BLANK, JSON, Handler, Refusal, Request, named
+from waitline.web.asgi import (
+    BLANK,
+    JSON,
+    Handler,
+    Refusal,
+    Request,
+    named,
+)
 from waitline.web.board import Board
 from waitline.web.envelope import success
 from waitline.web.identity import NO_CLAIM, Identity, judge

@@ -8,9 +8,9 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from waitline import telemetry
-from waitline.errors import Refused, Unavailable
-from waitline.ids import RoomId
+from waitline.kernel import telemetry
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.ids import RoomId
 from waitline.queue import policy
 from waitline.queue.decision import Reason
 from waitline.queue.feed import Feed

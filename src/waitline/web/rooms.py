@@ -7,10 +7,17 @@ from fastapi import APIRouter, Depends, Request, status
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
 from waitline.queue import policy
 from waitline.queue.decision import Decision, WhenSilent
-from waitline.queue.model import DAY_MS, RANGES, LimitError, Mode, Rules, Survey
+from waitline.queue.model import (
+    DAY_MS,
+    RANGES,
+    LimitError,
+    Mode,
+    Rules,
+    Survey,
+)
 from waitline.queue.rooms import Rooms
 from waitline.settings import Settings
 from waitline.web import texts

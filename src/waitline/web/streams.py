@@ -12,11 +12,18 @@ from starlette.requests import Request as FrameworkRequest
 from starlette.responses import Response
 from typing_extensions import override
 
-from waitline.clock import Clock
-from waitline.errors import Refused
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.clock import Clock
+from waitline.kernel.errors import Refused
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.feed import Feed, Subscription
-from waitline.queue.model import SOLD_OUT, Slot, Standing, State, TimeRanOut, Waiting
+from waitline.queue.model import (
+    SOLD_OUT,
+    Slot,
+    Standing,
+    State,
+    TimeRanOut,
+    Waiting,
+)
 from waitline.queue.store import Line
 from waitline.web import problems
 from waitline.web.asgi import Receive, Request, Scope

@@ -14,7 +14,7 @@ from types import FrameType
 
 import structlog
 
-from waitline.errors import WaitlineError
+from waitline.kernel.errors import WaitlineError
 from waitline.web.asgi import App, Receive, Scope
 from waitline.web.hot_path import HotPath
 from waitline.web.wire import Send

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from waitline import settings as chosen
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 STOP_S = 10.0
 """How long a process may take to close its sockets before it is killed."""

@@ -17,7 +17,15 @@ from typing import Any, NamedTuple
 
 from waitline.bench.carry import answers, orders, sockets
 from waitline.bench.carry.histogram import Histogram
-from waitline.bench.carry.visitors import ASK, ENTER, READ, TURN, Share, Visitors, Way
+from waitline.bench.carry.visitors import (
+    ASK,
+    ENTER,
+    READ,
+    TURN,
+    Share,
+    Visitors,
+    Way,
+)
 from waitline.bench.carry.wheel import Wheel
 
 EVENTS_MAX = 256

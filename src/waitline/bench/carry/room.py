@@ -6,12 +6,19 @@ from typing import TypeVar
 
 import uvloop
 
-from waitline.ids import RoomId, VisitorId
-from waitline.lua import Valkey
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
-from waitline.queue.model import BATCH_MAX, DAY_MS, Limits, Mode, Rules, Survey
+from waitline.queue.model import (
+    BATCH_MAX,
+    DAY_MS,
+    Limits,
+    Mode,
+    Rules,
+    Survey,
+)
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.valkey.scripts import Valkey
 
 CALL_S = 10.0
 UNDER_WAY = 4

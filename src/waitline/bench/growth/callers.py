@@ -13,8 +13,8 @@ from urllib.parse import quote
 import msgspec
 from typing_extensions import override
 
-from waitline.errors import Unavailable
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
 
 ANSWER_S = 30.0
 """How long a burst may take."""

@@ -16,7 +16,7 @@ from waitline import settings as chosen
 from waitline.bench import machine
 from waitline.bench.stack import free_port
 from waitline.embedded import Valkey
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 READY_S = 20.0
 """How long a worker may take to answer on a busy machine; 1 s on a quiet one."""

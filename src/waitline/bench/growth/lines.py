@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.ids import RoomId, VisitorId
 
 
 class Lines:

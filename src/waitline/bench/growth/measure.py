@@ -16,15 +16,22 @@ from waitline.admission.reports import Reports
 from waitline.admission.steering import Steering
 from waitline.bench import scripts
 from waitline.bench.growth import callers, costs, installation
-from waitline.bench.growth.cases import CONNECTIONS, GROWN_MAX, LIMITS, Case, Effort, chosen
+from waitline.bench.growth.cases import (
+    CONNECTIONS,
+    GROWN_MAX,
+    LIMITS,
+    Case,
+    Effort,
+    chosen,
+)
 from waitline.bench.growth.installation import Installation, cpu_us
 from waitline.bench.growth.lines import Lines
-from waitline.ids import RoomId, VisitorId
-from waitline.lua import Valkey
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
 from waitline.queue.model import BATCH_MAX, Rules, Waiting
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.valkey.scripts import Valkey
 
 SAME = 20
 """Visitors who ask again and again, few enough that what is read for them stays in the caches of

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from waitline.booking.migrations import migrate
-from waitline.database import SESSION
 from waitline.embedded.postgres import embedded_binaries
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
+from waitline.postgres.pool import SESSION
 from waitline.settings import inherited
 
 CLIENTS = 12

@@ -10,16 +10,22 @@ import uvloop
 from waitline.bench.rehearsal.stage import STARTS_AT, hall
 from waitline.bench.stack import Stack
 from waitline.booking.catalogue import Catalogue
-from waitline.clock import SystemClock
-from waitline.database import Database
-from waitline.errors import Unavailable
-from waitline.ids import RoomId, VisitorId
-from waitline.keyring import KeyringFile
-from waitline.lua import Valkey
-from waitline.passes import mint_ticket
-from waitline.queue.model import BATCH_MAX, DAY_MS, Joined, Limits, Rules
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.postgres.pool import Database
+from waitline.queue.model import (
+    BATCH_MAX,
+    DAY_MS,
+    Joined,
+    Limits,
+    Rules,
+)
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.tokens.keyring import KeyringFile
+from waitline.tokens.passes import mint_ticket
+from waitline.valkey.scripts import Valkey
 
 CONCERT, ROOM = 1, RoomId("1")
 """The demo concert, and its waiting room."""

@@ -22,7 +22,7 @@ from waitline.bench.office.buyers import Errand, Plan
 from waitline.bench.office.hall import Crowds
 from waitline.bench.quiet import quietly
 from waitline.bench.stack import Stack
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 SEATS = 10_000
 """Of the hall whose seat map is asked for, and how often. Source: the aim that it is measured

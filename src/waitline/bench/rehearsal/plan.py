@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from waitline.errors import Misconfigured
+from waitline.kernel.errors import Misconfigured
 from waitline.simulation.model import Arrivals
 
 VISITORS_MAX = 300_000

@@ -20,9 +20,9 @@ from waitline.bench.rehearsal.tally import Tally
 from waitline.bench.rehearsal.verdict import Found
 from waitline.bench.rehearsal.visitors import METHODS, Crowd, Methods
 from waitline.bench.rehearsal.watch import Look, Watch
-from waitline.clock import SystemClock
-from waitline.errors import Misconfigured, Unavailable
-from waitline.ids import RoomId
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.ids import RoomId
 from waitline.queue.model import Rules
 
 DRAIN_S = 1_800.0

@@ -16,15 +16,15 @@ from waitline.booking.account import Account
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat
 from waitline.booking.rehearsals import Rehearsals as Booked
-from waitline.database import Database
-from waitline.errors import Misconfigured, Unavailable
-from waitline.ids import REHEARSALS, RoomId
-from waitline.lua import Valkey
+from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.ids import REHEARSALS, RoomId
+from waitline.postgres.pool import Database
 from waitline.queue import audit
 from waitline.queue.model import Rules, Survey
 from waitline.queue.record import Record
 from waitline.queue.rehearsals import Rehearsals as Queued
 from waitline.queue.rooms import Rooms
+from waitline.valkey.scripts import Valkey
 
 TITLE = "Rehearsal, not a real concert"
 """What whoever finds it in a list must know at once."""

@@ -17,9 +17,14 @@ import msgspec
 
 from waitline.bench.carry.visitors import RETRY_S
 from waitline.bench.rehearsal.endpoint import Answer, Endpoint
-from waitline.bench.rehearsal.plan import THINK_S, Conduct, Plan, conduct
+from waitline.bench.rehearsal.plan import (
+    THINK_S,
+    Conduct,
+    Plan,
+    conduct,
+)
 from waitline.bench.rehearsal.tally import LOST, Tally
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
 
 FIRST_USER = 9_000_000_000_000_000_000
 """Number of the first visitor: where no shop has its own users."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from waitline.bench.rehearsal.stage import Stage
 from waitline.bench.rehearsal.tally import Tally
-from waitline.errors import Unavailable
-from waitline.ids import RoomId
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Reason
 from waitline.queue.model import Limits
 

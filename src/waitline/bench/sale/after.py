@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from waitline.bench.sale.words import span
 from waitline.booking.account import Account
-from waitline.ids import RoomId
+from waitline.kernel.ids import RoomId
 from waitline.queue.model import Survey
 from waitline.queue.record import Record, Step, bounds_ms
 

@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 from waitline.bench.sale.play import Measured
 from waitline.queue.model import Limits
-from waitline.simulation.model import Difference, Outcome, Sale, SaleImpossible
+from waitline.simulation.model import (
+    Difference,
+    Outcome,
+    Sale,
+    SaleImpossible,
+)
 
 AGREES_WITHIN = 0.05
 """Share that a prediction may be off by. Operators leave more room than this when they set a room's

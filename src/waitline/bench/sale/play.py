@@ -16,15 +16,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import uvloop
 
 from waitline.bench.stack import running
-from waitline.errors import Unavailable
-from waitline.ids import RoomId, VisitorId
-from waitline.lua import Valkey
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
-from waitline.queue.model import BATCH_MAX, Joined, Rules, Slot, State, Waiting
+from waitline.queue.model import (
+    BATCH_MAX,
+    Joined,
+    Rules,
+    Slot,
+    State,
+    Waiting,
+)
 from waitline.queue.policy import first_poll_after_s, poll_after_ms
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.simulation.model import Sale
+from waitline.valkey.scripts import Valkey
 
 if TYPE_CHECKING:
     from waitline.simulation.figures import Times

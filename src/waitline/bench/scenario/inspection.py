@@ -8,13 +8,13 @@ from time import monotonic
 from waitline.bench.scenario.samples import info
 from waitline.bench.scenario.verdict import RoomFound
 from waitline.bench.stack import Stack
-from waitline.clock import SystemClock
-from waitline.ids import RoomId, VisitorId
-from waitline.keyring import KeyringFile
-from waitline.lua import Valkey
-from waitline.passes import mint_ticket, read_token
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
 from waitline.queue.rooms import Rooms
+from waitline.tokens.keyring import KeyringFile
+from waitline.tokens.passes import mint_ticket, read_token
+from waitline.valkey.scripts import Valkey
 
 DRAIN_S = 10.0
 """How long rooms may take to be empty once everybody has left: what frees the slot of who has paid

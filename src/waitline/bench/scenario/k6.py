@@ -20,7 +20,7 @@ from pathlib import Path
 from waitline import settings as chosen
 from waitline.bench import machine
 from waitline.bench.scenario.offer import Offer, read
-from waitline.errors import Misconfigured
+from waitline.kernel.errors import Misconfigured
 
 QUEUE_ALIAS = "queue-service:8081"
 BOOKING_ALIAS = "core-service:8080"

@@ -15,12 +15,25 @@ from threading import Event
 from time import monotonic
 from typing import Any, NamedTuple
 
-from waitline.bench import books, machine, plots, stack
-from waitline.bench.scenario import drift, inspection, k6, report, series, summary, verdict
+from waitline.bench import (
+    books,
+    machine,
+    plots,
+    stack,
+)
+from waitline.bench.scenario import (
+    drift,
+    inspection,
+    k6,
+    report,
+    series,
+    summary,
+    verdict,
+)
 from waitline.bench.scenario.offer import Offer, planned, visitors_each
 from waitline.bench.scenario.samples import Sample, Sampler, sampling
 from waitline.bench.stack import Stack
-from waitline.errors import Misconfigured, Unavailable
+from waitline.kernel.errors import Misconfigured, Unavailable
 
 STEADY = ("circulation", "soak")
 """Scenarios in which as many must leave as come in."""

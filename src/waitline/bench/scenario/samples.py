@@ -17,9 +17,9 @@ from typing import NamedTuple
 from waitline.bench import usage
 from waitline.bench.scenario import scrape
 from waitline.bench.stack import Stack
-from waitline.errors import Unavailable, WaitlineError
-from waitline.lua import Valkey
+from waitline.kernel.errors import Unavailable, WaitlineError
 from waitline.queue.rooms import Rooms
+from waitline.valkey.scripts import Valkey
 
 EVERY_S = 1.0
 """Between two looks. The workers add their figures up once a second, so more often shows nothing
@@ -32,7 +32,7 @@ ANSWER_S = 5.0
 """How long a look may take. A service in trouble is slow to tell of it."""
 
 FLUSH_S = 1.0
-"""How often a process of the service adds its figures up. Source: `waitline.telemetry`, which a
+"""How often a process of the service adds its figures up. Source: `waitline.kernel.telemetry`, which a
 command cannot import: it would keep its own figures in another folder than the service's."""
 
 ADDING_S = 0.2

@@ -13,7 +13,7 @@ async def migrate(url: str) -> list[str]:
     """Bring the tables of a database up to date.
 
     Args:
-        url: As in `waitline.database.Database`.
+        url: As in `waitline.postgres.pool.Database`.
 
     Returns:
         The steps that were applied, the first first; empty if it was up to date.

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import await_only
 
-from waitline.errors import Misconfigured, Unavailable
+from waitline.kernel.errors import Misconfigured, Unavailable
 
 CONNECT_S = 5.0
 """How long the database may take to let us in."""

@@ -17,7 +17,15 @@ import signal
 
 import typer
 
-from waitline.cli.bench import booking, carry, compare, growth, hot_path, scenario, scripts
+from waitline.cli.bench import (
+    booking,
+    carry,
+    compare,
+    growth,
+    hot_path,
+    scenario,
+    scripts,
+)
 
 app = typer.Typer(
     name="bench",

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from waitline.bench.office import measure
 from waitline.cli.bench import output
-from waitline.errors import WaitlineError
+from waitline.kernel.errors import WaitlineError
 
 
 class _BrokenError(WaitlineError):

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from waitline.bench.scenario import compare as subject
 from waitline.cli.bench import output
-from waitline.clock import SystemClock
-from waitline.errors import Misconfigured
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Misconfigured
 
 Folder = Annotated[Path, typer.Argument(help="Folder that a scenario has written")]
 

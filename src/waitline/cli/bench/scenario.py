@@ -16,10 +16,15 @@ from rich.text import Text
 from typing_extensions import override
 
 from waitline.bench.scenario import report, words
-from waitline.bench.scenario.run import Plan, Show, Sight, measure
+from waitline.bench.scenario.run import (
+    Plan,
+    Show,
+    Sight,
+    measure,
+)
 from waitline.cli.bench import output
-from waitline.clock import SystemClock
-from waitline.errors import Misconfigured, WaitlineError
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Misconfigured, WaitlineError
 from waitline.queue.model import Limits
 from waitline.simulation import notation
 

@@ -9,24 +9,24 @@ from functools import partial
 
 from typing_extensions import override
 
-from waitline import telemetry
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.checkout import Checkout
 from waitline.booking.reporter import Load, Reporter
 from waitline.booking.seats import Seats
 from waitline.booking.stock import Stock
 from waitline.booking.store import Reservations
-from waitline.clock import SystemClock
-from waitline.database import CONNECTIONS_MAX, Database
-from waitline.errors import Misconfigured
-from waitline.keyring import KeyringFile, Keys
-from waitline.lua import Valkey
+from waitline.kernel import garbage_collection, telemetry
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.telemetry import Tallies
 from waitline.outbox import Relay
 from waitline.payments.provider import ANSWER_BYTES_MAX, Provider
 from waitline.payments.sandbox import Sandbox
+from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.settings import Settings
-from waitline.telemetry import Tallies
-from waitline.web import garbage, pages
+from waitline.tokens.keyring import KeyringFile, Keys
+from waitline.valkey.scripts import Valkey
+from waitline.web import pages
 from waitline.web.booking import openapi, operator
 from waitline.web.booking.backlog import Backlog
 from waitline.web.booking.calls import WEBHOOK_PATH, BookingCalls
@@ -105,7 +105,7 @@ class BookingWorker(ServiceWorker):
                 Reporter(Stock(database), load, store, name=name).run(),
                 tallies.keep(),
                 keys.keep(clock),
-                garbage.keep(),
+                garbage_collection.keep(),
             )
             routers = (
                 calls.router(),

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from waitline import telemetry
-from waitline.database import Database, Row
-from waitline.errors import Unavailable
+from waitline.kernel import telemetry
+from waitline.kernel.errors import Unavailable
+from waitline.postgres.pool import Database, Row
 
 COUNTED_MAX = 10_000
 """More of a kind are shown as this many: an operator has long been called by then, and counting

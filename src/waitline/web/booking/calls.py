@@ -30,10 +30,15 @@ from waitline.booking.model import (
 from waitline.booking.seats import Seats
 from waitline.booking.store import Reservations
 from waitline.booking.sweeper import Sweeper
-from waitline.database import Database
-from waitline.ids import VisitorId
+from waitline.kernel.ids import VisitorId
+from waitline.postgres.pool import Database
 from waitline.web import texts
-from waitline.web.asgi import JSON, Handler, Request, named
+from waitline.web.asgi import (
+    JSON,
+    Handler,
+    Request,
+    named,
+)
 from waitline.web.booking.bodies import (
     WORD_CHARS_MAX,
     Cancelled,

@@ -14,16 +14,21 @@ import msgspec
 import structlog
 
 from waitline.booking.model import QueueDown
-from waitline.clock import Clock
-from waitline.errors import Refused, Unavailable
-from waitline.ids import RoomId, VisitorId
-from waitline.keyring import Keys
-from waitline.lua import Valkey
+from waitline.kernel.circuit_breaker import Breaker
+from waitline.kernel.clock import Clock
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.batcher import Batcher
-from waitline.queue.model import Slot, TimeRanOut, TokenRejected, VisitorUnknown
+from waitline.queue.model import (
+    Slot,
+    TimeRanOut,
+    TokenRejected,
+    VisitorUnknown,
+)
 from waitline.queue.store import Line
 from waitline.settings import Settings
-from waitline.web.booking.breaker import Breaker
+from waitline.tokens.keyring import Keys
+from waitline.valkey.scripts import Valkey
 from waitline.web.identity import Identity, judge
 from waitline.web.problems import TokenMissing
 

@@ -17,10 +17,15 @@ from typing import Never
 import structlog
 
 from waitline.booking.model import PaymentRunning, SeatsContested
-from waitline.clock import Clock
-from waitline.database import Database
-from waitline.errors import Refused, Unavailable
-from waitline.web.asgi import JSON, PROBLEM, Request, refused
+from waitline.kernel.clock import Clock
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.postgres.pool import Database
+from waitline.web.asgi import (
+    JSON,
+    PROBLEM,
+    Request,
+    refused,
+)
 from waitline.web.problems import InputInvalid, KeyReused, KeyRunning
 from waitline.web.texts import Text
 from waitline.web.wire import Answer

@@ -24,8 +24,8 @@ from typing import Any, Final, NamedTuple
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from waitline.errors import WaitlineError
-from waitline.ids import RoomId, VisitorId
+from waitline.kernel.errors import WaitlineError
+from waitline.kernel.ids import RoomId, VisitorId
 
 TICKET_VERSION: Final = "t1"
 """First field of a ticket. A change of what the MAC covers needs another one."""

@@ -18,9 +18,14 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 import structlog
 
-from waitline.clock import Clock
-from waitline.errors import WaitlineError
-from waitline.passes import SECRET_BYTES, Key, Keyring, rotate
+from waitline.kernel.clock import Clock
+from waitline.kernel.errors import WaitlineError
+from waitline.tokens.passes import (
+    SECRET_BYTES,
+    Key,
+    Keyring,
+    rotate,
+)
 
 FILE_BYTES_MAX: Final = 64 * 1024
 """Bytes of the longest file worth reading; eight keys take about 1 500. More is no keyring, and

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import hiredis
 from typing_extensions import override
 
-from waitline.errors import Misconfigured, Unavailable
+from waitline.kernel.errors import Misconfigured, Unavailable
 
 PENDING_MAX = 1_024
 """Calls that may wait for replies on the connection. The batchers have at most a dozen under way;

@@ -18,7 +18,7 @@ from aiosql.adapters.asyncpg import AsyncPGAdapter
 from aiosql.queries import Queries
 from aiosql.types import SQLOperationType
 
-from waitline.errors import Misconfigured, Unavailable
+from waitline.kernel.errors import Misconfigured, Unavailable
 
 CALL_TIMEOUT_S = 2.0
 """How long one statement may take. The longest of ours takes milliseconds; a lock that is held for

@@ -8,8 +8,8 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Protocol
 
-from waitline import resp
-from waitline.errors import Unavailable
+from waitline.kernel.errors import Unavailable
+from waitline.valkey import connection
 
 CALL_TIMEOUT_S = 0.5
 """How long one call may take. With the time that a request may queue before it, a visitor hears
@@ -108,7 +108,7 @@ class Valkey:
     """A Valkey or Redis server (7 or newer), reached by URL.
 
     Args:
-        url: As in `resp.address`.
+        url: As in `connection.address`.
         measure: Told the name of each script and the seconds that its call took.
         timeout_s: How long a call may take.
 
@@ -122,7 +122,7 @@ class Valkey:
         measure: Callable[[str, float], None] = _nothing,
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
-        self._connection = resp.Connection(resp.address(url), timeout_s)
+        self._connection = connection.Connection(connection.address(url), timeout_s)
         self._measure = measure
         self._timeout_s = timeout_s
 
@@ -138,7 +138,7 @@ class Valkey:
         words = ("EVALSHA", script.digest, len(keys), *keys, *args)
         try:
             rows: Sequence[Row] = await self._connection.call(words, self._timeout_s)
-        except resp.CommandError as error:
+        except connection.CommandError as error:
             if error.word != "NOSCRIPT":
                 raise _translated(error) from None
             # The rest of the time: whoever waits cannot tell two calls from one.
@@ -158,7 +158,7 @@ class Valkey:
     async def _command(self, words: Sequence[str | float], timeout_s: float) -> Any:  # noqa: ANN401
         try:
             return await self._connection.call(words, timeout_s)
-        except resp.CommandError as error:
+        except connection.CommandError as error:
             raise _translated(error) from None
 
     async def transaction(
@@ -171,7 +171,7 @@ class Valkey:
         """
         try:
             return await self._connection.transaction(commands, timeout_s)
-        except resp.CommandError as error:
+        except connection.CommandError as error:
             raise _translated(error) from None
 
     async def close(self) -> None:
@@ -179,7 +179,7 @@ class Valkey:
         self._connection.close()
 
 
-def _translated(error: resp.CommandError) -> Exception:
+def _translated(error: connection.CommandError) -> Exception:
     """Tell a server that cannot serve now from a command that is wrong."""
     if error.word in REFUSES_SERVICE:
         return Unavailable(f"the store refuses service: {error}")
