@@ -11,7 +11,7 @@ from tests.booking_web.test_reservations import lapse
 from tests.processes import until
 from tests.web.stack import INSTANT, JSON_TYPE, SOON_S, at_once
 from waitline.kernel.clock import SystemClock
-from waitline.payments import signatures
+from waitline.payment_providers.sandbox import signatures
 
 FIELDS = [
     "paymentId", "reservationId", "userId", "amount", "status", "paymentMethod", "paidAt",

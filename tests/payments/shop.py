@@ -17,7 +17,7 @@ from tests.booking.sale import PRICE, Sale
 from tests.databases import TestDatabase
 from tests.processes import Program, free_port, started
 from waitline.booking.checkout import Checkout
-from waitline.payments.sandbox import Sandbox
+from waitline.payment_providers.sandbox.adapter import Sandbox
 
 KEY = "key-of-the-tests-0001"
 SECRET = "secret-of-the-tests-0001"

@@ -9,8 +9,8 @@ from tests.databases import TestDatabase
 from tests.payments.shop import KEY, SECRET, SandboxProcess, Shop, open_shop, plays
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import Payment
-from waitline.payments.model import Charged
-from waitline.payments.sandbox import Sandbox
+from waitline.payment_providers.model import Charged
+from waitline.payment_providers.sandbox.adapter import Sandbox
 
 DEVICES = 10
 ROUNDS = 10

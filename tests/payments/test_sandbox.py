@@ -27,18 +27,18 @@ from tests.payments.shop import (
 from tests.processes import free_port
 from waitline.cli import app
 from waitline.kernel.errors import Misconfigured, Unavailable
-from waitline.payments import ledger as books
-from waitline.payments.habits import Effect, Habits
-from waitline.payments.ledger import (
+from waitline.payment_providers.model import Charged, NotCharged, WebhookForged
+from waitline.payment_providers.sandbox import ledger as books
+from waitline.payment_providers.sandbox.adapter import Sandbox
+from waitline.payment_providers.sandbox.behaviour import Effect, Habits
+from waitline.payment_providers.sandbox.ledger import (
     Charge,
     ChargeState,
     KeyReused,
     Ledger,
     NothingToRefund,
 )
-from waitline.payments.model import Charged, NotCharged, WebhookForged
-from waitline.payments.sandbox import Sandbox
-from waitline.payments.signatures import HEADER, signed
+from waitline.payment_providers.sandbox.signatures import HEADER, signed
 
 AMOUNT = 100
 

@@ -23,8 +23,8 @@ from tests.payments.shop import (
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import PaymentRunning, PaymentState
 from waitline.kernel.errors import Unavailable
-from waitline.payments.model import Charged, NotCharged
-from waitline.payments.sandbox import Sandbox
+from waitline.payment_providers.model import Charged, NotCharged
+from waitline.payment_providers.sandbox.adapter import Sandbox
 
 Play = Callable[[Shop], Coroutine[Any, Any, None]]
 

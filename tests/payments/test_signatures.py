@@ -2,8 +2,8 @@
 
 import pytest
 
-from waitline.payments import signatures
-from waitline.payments.model import WebhookForged
+from waitline.payment_providers.model import WebhookForged
+from waitline.payment_providers.sandbox import signatures
 
 SECRET, BODY, NOW_S = "secret", b'{"a":1}', 1_800_000_000
 GENUINE = signatures.signed(SECRET, BODY, NOW_S)

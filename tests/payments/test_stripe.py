@@ -11,14 +11,14 @@ from tests.payments.shop import new_key
 from tests.payments.stripe_api import KEY, SECRET, StripeApi, message, serving
 from tests.processes import free_port
 from waitline.kernel.errors import Unavailable
-from waitline.payments.model import (
+from waitline.payment_providers.model import (
     Charged,
     Event,
     NotCharged,
     Refunded,
     WebhookForged,
 )
-from waitline.payments.stripe import Stripe
+from waitline.payment_providers.stripe import Stripe
 
 AMOUNT = 50_000
 

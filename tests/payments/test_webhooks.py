@@ -13,7 +13,7 @@ from tests.payments.shop import (
 )
 from waitline.booking.model import Declined, PaymentState
 from waitline.kernel.errors import Unavailable
-from waitline.payments.model import WebhookForged
+from waitline.payment_providers.model import WebhookForged
 
 
 def test_messages_may_come_twice(postgres: TestDatabase, sandbox: SandboxProcess) -> None:

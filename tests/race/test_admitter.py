@@ -6,8 +6,8 @@ from functools import partial
 from tests.race.crowd import Caller, at_once, callers
 from tests.servers import Server
 from waitline.admission.admitter import Admitter
-from waitline.admission.reports import Reports
-from waitline.admission.steering import Steering
+from waitline.admission.controller import Steering
+from waitline.admission.shop_reports import Reports
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
 from waitline.queue.model import Rules, Slot

@@ -12,9 +12,9 @@ from tests.processes import until
 from tests.servers import Server
 from tests.store.room import TIMEOUT_S, Room, no_memory
 from waitline.admission.admitter import Admitter
+from waitline.admission.controller import Steering
 from waitline.admission.policy import LINGER_VISITS, PATROL_PER_S, TICK_MS
-from waitline.admission.reports import Reports
-from waitline.admission.steering import Steering
+from waitline.admission.shop_reports import Reports
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys

@@ -7,10 +7,10 @@ import pytest
 from typing_extensions import override
 
 from tests.store.room import Room
+from waitline.admission import payment_events
+from waitline.admission.payment_events import Backlog, DeadLetters, Departures
 from waitline.kernel import events
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue import departures
-from waitline.queue.departures import Backlog, DeadLetters, Departures
 from waitline.queue.model import (
     BATCH_MAX,
     UNKNOWN,
@@ -63,7 +63,7 @@ class Reading:
     def unhandled(self) -> int:
         return self.wait(self.letters.backlog()).unhandled
 
-    def dead(self) -> list[departures.DeadLetter]:
+    def dead(self) -> list[payment_events.DeadLetter]:
         return self.wait(self.letters.letters())
 
     def pass_time(self) -> None:
@@ -138,7 +138,7 @@ def test_an_entry_that_is_handled_twice_harms_nobody(reading: Reading) -> None:
     room = reading.room
     room.let_in("a")
     reading.tell("a")
-    room.raw("XREADGROUP", "GROUP", departures.GROUP, "dead", "STREAMS", events.STREAM, ">")
+    room.raw("XREADGROUP", "GROUP", payment_events.GROUP, "dead", "STREAMS", events.STREAM, ">")
     room.leave("a")
     reading.pass_time()
     room.join("a")
@@ -279,7 +279,7 @@ def test_a_dead_event_that_is_tried_again_ends_the_stay_it_was_paid_in(reading: 
 
 
 def test_dead_letters_are_bounded(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(departures, "DEAD_MAX", 100)
+    monkeypatch.setattr(payment_events, "DEAD_MAX", 100)
     for _ in range(600):
         reading.tell("")
     while reading.read():
@@ -292,7 +292,7 @@ def test_what_a_dead_reader_left_is_taken_over(reading: Reading) -> None:
     room = reading.room
     room.let_in("a")
     reading.tell("a")
-    room.raw("XREADGROUP", "GROUP", departures.GROUP, "dead", "STREAMS", events.STREAM, ">")
+    room.raw("XREADGROUP", "GROUP", payment_events.GROUP, "dead", "STREAMS", events.STREAM, ">")
     assert reading.read() == 0
     assert reading.unhandled() == 1
     assert reading.wait(reading.reader.take_over()) == 0, "it may be at work still"
@@ -306,14 +306,14 @@ def test_readers_that_have_ended_are_forgotten_unless_they_have_left_something(
 ) -> None:
     room = reading.room
     reading.tell("a")
-    room.raw("XREADGROUP", "GROUP", departures.GROUP, "holds", "STREAMS", events.STREAM, ">")
-    room.raw("XGROUP", "CREATECONSUMER", events.STREAM, departures.GROUP, "idle")
+    room.raw("XREADGROUP", "GROUP", payment_events.GROUP, "holds", "STREAMS", events.STREAM, ">")
+    room.raw("XGROUP", "CREATECONSUMER", events.STREAM, payment_events.GROUP, "idle")
     reading.wait(reading.reader.prepare())
     names = {"holds", "idle"}
     assert {
         each["name"] for each in room.raw("XINFO", "CONSUMERS", events.STREAM, "queue")
     } == names
-    monkeypatch.setattr(departures, "GONE_MS", -1)
+    monkeypatch.setattr(payment_events, "GONE_MS", -1)
     reading.wait(reading.reader.prepare())
     (left,) = room.raw("XINFO", "CONSUMERS", events.STREAM, "queue")
     assert left["name"] == "holds"

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.databases import TestDatabase
+from waitline.admission import payment_events
+from waitline.admission.payment_events import Departures
+from waitline.booking.outbox import Relay
 from waitline.embedded import Valkey as EmbeddedValkey
 from waitline.kernel import events
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.outbox import Relay
-from waitline.queue import departures
-from waitline.queue.departures import Departures
 from waitline.queue.model import Moved, Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
@@ -48,7 +48,7 @@ def test_a_payment_frees_the_slot_within_a_second(
     postgres: TestDatabase, embedded: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Relay and reader as they run; also after the store was silent, and after it was emptied."""
-    monkeypatch.setattr(departures, "TAKE_OVER_MS", 100)
+    monkeypatch.setattr(payment_events, "TAKE_OVER_MS", 100)
     took_s = postgres.wait(_pay(postgres, embedded))
     # Of several, the best: a machine that others use may stand still for longer than a second.
     assert min(took_s) < 1.0
@@ -58,7 +58,7 @@ async def _pay(postgres: TestDatabase, embedded: EmbeddedValkey) -> list[float]:
     loop = asyncio.get_running_loop()
     room = RoomId("r")
     store = Valkey(embedded.url)
-    own = Valkey(embedded.url, timeout_s=departures.TIMEOUT_S)
+    own = Valkey(embedded.url, timeout_s=payment_events.TIMEOUT_S)
     line = Line(store)
     running = [
         asyncio.create_task(Departures(own, line, name="one").run()),

@@ -17,16 +17,16 @@ import pytest
 
 from tests.databases import TestDatabase
 from tests.servers import Server
-from waitline import outbox
-from waitline.embedded import Valkey as EmbeddedValkey
-from waitline.kernel import events
-from waitline.kernel.errors import Unavailable
-from waitline.outbox import (
+from waitline.booking import outbox
+from waitline.booking.outbox import (
     ATTEMPTS_MAX,
     BATCH_MAX,
     Outbox,
     Relay,
 )
+from waitline.embedded import Valkey as EmbeddedValkey
+from waitline.kernel import events
+from waitline.kernel.errors import Unavailable
 from waitline.valkey.scripts import Valkey
 
 # A busy machine is no failure here.

@@ -9,8 +9,8 @@ import pytest
 from tests.databases import TestDatabase
 from tests.servers import Server
 from tests.web.stack import Done, waitline
+from waitline.admission.payment_events import GROUP
 from waitline.kernel import events
-from waitline.queue.departures import GROUP
 
 pytestmark = pytest.mark.long
 

@@ -4,10 +4,10 @@ import pytest
 
 from tests.servers import Server
 from tests.store.room import Room
+from waitline.admission.payment_events import Departures
 from waitline.kernel import events
 from waitline.kernel.ids import REHEARSALS, RoomId, VisitorId
 from waitline.queue import rehearsals
-from waitline.queue.departures import Departures
 from waitline.queue.rehearsals import Rehearsals
 
 NAME = f"{REHEARSALS}1"

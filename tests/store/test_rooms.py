@@ -5,6 +5,7 @@ import pytest
 from tests.store.room import Room, no_memory
 from waitline.kernel.errors import Unavailable
 from waitline.queue import rooms as subject
+from waitline.queue.hints import rate_range
 from waitline.queue.model import (
     COUNTERS,
     UNKNOWN,
@@ -17,7 +18,6 @@ from waitline.queue.model import (
     Rules,
     TooManyRooms,
 )
-from waitline.queue.policy import rate_range
 
 
 def test_opened_once(room: Room) -> None:

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from tests.store.room import TIMEOUT_S, Room, no_memory
+from waitline.admission.controller import EVERY_MS, Steering
 from waitline.admission.policy import SILENT_MS
-from waitline.admission.reports import Reports
-from waitline.admission.steering import EVERY_MS, Steering
+from waitline.admission.shop_reports import Reports
 from waitline.kernel.events import REPORTS, InStock, Report
 from waitline.kernel.ids import RoomId
 from waitline.queue import rooms as keeping

@@ -9,14 +9,7 @@ from waitline.admission.policy import (
     next_visit_ms,
 )
 from waitline.cli.serve import KEEP_ALIVE_S
-from waitline.queue.model import (
-    CHUNK_MAX,
-    Held,
-    Leased,
-    Limits,
-    Moved,
-)
-from waitline.queue.policy import (
+from waitline.queue.hints import (
     POLL_FAR_MS,
     POLL_LEAST_MS,
     POLL_MAX_MS,
@@ -27,6 +20,13 @@ from waitline.queue.policy import (
     poll_after_ms,
     rate_range,
     wait_range,
+)
+from waitline.queue.model import (
+    CHUNK_MAX,
+    Held,
+    Leased,
+    Limits,
+    Moved,
 )
 
 

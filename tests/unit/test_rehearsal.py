@@ -30,7 +30,7 @@ from waitline.bench.rehearsal.visitors import METHODS
 from waitline.bench.rehearsal.watch import Look
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import is_rehearsal
-from waitline.payments.habits import Effect, Habits
+from waitline.payment_providers.sandbox.behaviour import Effect, Habits
 from waitline.queue.model import Limits
 from waitline.simulation.model import Sale
 

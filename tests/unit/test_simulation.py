@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waitline.admission.policy import TICK_MS
+from waitline.queue.hints import poll_after_ms
 from waitline.queue.model import Limits
-from waitline.queue.policy import poll_after_ms
 from waitline.simulation import figures
 from waitline.simulation.model import (
     Arrivals,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from waitline.queue.hints import POLL_NEAR_MS, first_poll_after_s, poll_after_ms
 from waitline.queue.model import Limits
-from waitline.queue.policy import POLL_NEAR_MS, first_poll_after_s, poll_after_ms
 from waitline.simulation import polling
 from waitline.simulation.figures import Times
 from waitline.simulation.model import Arrivals, Sale, Use

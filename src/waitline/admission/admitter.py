@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from waitline.admission import policy
-from waitline.admission.steering import Steering
+from waitline.admission.controller import Steering
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue.model import CHUNK_MAX, Held, Moved

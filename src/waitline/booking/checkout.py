@@ -34,13 +34,13 @@ from waitline.booking.model import (
     ReservationUnknown,
 )
 from waitline.kernel.errors import Refused, Unavailable
-from waitline.payments.model import (
+from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
     Charged,
     NotCharged,
     Refunded,
 )
-from waitline.payments.provider import CALL_TIMEOUT_S, CONNECTIONS_MAX, Provider
+from waitline.payment_providers.port import CALL_TIMEOUT_S, CONNECTIONS_MAX, Provider
 from waitline.postgres.pool import Database, Row
 
 CHUNK_MAX = 32

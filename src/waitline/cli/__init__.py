@@ -7,7 +7,7 @@ rooms.py     the operators' verbs on rooms
 concerts.py  and on concerts, schedules, seats
 keys.py      the keys of tickets and passes
 audit.py     do the store and the box office keep their promises? box_office.py reads the latter
-outbox.py    events that wait, or are dead
+booking/outbox.py    events that wait, or are dead
 settings.py  every setting, and where it came from
 bench/       how fast it is here
 simulate.py  how would this sale go?

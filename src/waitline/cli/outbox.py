@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
+from waitline.admission.payment_events import DeadLetters
+from waitline.booking.outbox import Outbox
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, Unavailable
-from waitline.outbox import Outbox
 from waitline.postgres.pool import Database
-from waitline.queue.departures import DeadLetters
 from waitline.valkey.scripts import Valkey
 
 app = typer.Typer(help="List events that wait or are dead, and send them again.")

@@ -11,8 +11,8 @@ from waitline import settings as chosen
 from waitline.cli import options, serve
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
-from waitline.payments.habits import Effect, Habits
-from waitline.payments.ledger import Ledger
+from waitline.payment_providers.sandbox.behaviour import Effect, Habits
+from waitline.payment_providers.sandbox.ledger import Ledger
 
 DRAIN_S = 2
 """How long charges under way may take to end when the sandbox stops."""
@@ -49,7 +49,7 @@ def sandbox_pay(
     just those effects.
     """
     # Nobody else's command need wait until the server and the client of HTTP are read.
-    from waitline.payments.sandbox_server import Messages, SandboxServer  # noqa: PLC0415
+    from waitline.payment_providers.sandbox.server import Messages, SandboxServer  # noqa: PLC0415
 
     settings = chosen.read()
     if settings.payment_key is None or settings.webhook_secret is None:

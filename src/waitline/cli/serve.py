@@ -14,13 +14,13 @@ import uvicorn
 import uvloop
 
 from waitline import settings as chosen
+from waitline.admission import payment_events
 from waitline.admission.admitter import Admitter
-from waitline.admission.reports import Reports
-from waitline.admission.steering import Steering
+from waitline.admission.controller import Steering
+from waitline.admission.payment_events import Departures
+from waitline.admission.shop_reports import Reports
 from waitline.cli import options
 from waitline.kernel import garbage_collection
-from waitline.queue import departures
-from waitline.queue.departures import Departures
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.valkey.scripts import Valkey
@@ -231,7 +231,7 @@ async def _admit(url: str) -> None:
         measure_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
         on_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),
     )
-    reading = Valkey(url, timeout_s=departures.TIMEOUT_S)
+    reading = Valkey(url, timeout_s=payment_events.TIMEOUT_S)
     departing = Departures(reading, Line(store), name=name)
     with contextlib.suppress(asyncio.CancelledError):
         async with asyncio.TaskGroup() as group:

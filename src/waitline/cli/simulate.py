@@ -21,7 +21,7 @@ from waitline.bench.sale import play, report, words
 from waitline.bench.sale.agreement import Agreement
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
-from waitline.queue import policy as asking
+from waitline.queue import hints as asking
 from waitline.queue.model import CHUNK_MAX, LimitError, Limits
 from waitline.simulation import notation
 from waitline.simulation.model import Outcome, Sale, SaleImpossible

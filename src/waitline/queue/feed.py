@@ -16,7 +16,7 @@ import structlog
 
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue import policy
+from waitline.queue import hints
 from waitline.queue.model import (
     BATCH_MAX,
     SOLD_OUT,
@@ -168,7 +168,7 @@ class Feed:
 def _tell(subscription: Subscription, standing: Standing, now_s: float) -> None:
     subscription.due_s = now_s
     if isinstance(standing, Waiting) and standing.ahead >= NEAR_PLACES:
-        after_ms = policy.poll_after_ms(standing.ahead + 1, 0) // FAR_SHARE
+        after_ms = hints.poll_after_ms(standing.ahead + 1, 0) // FAR_SHARE
         subscription.due_s = now_s + after_ms / 1000
     if standing != subscription.standing:
         subscription.standing = standing

@@ -1,6 +1,6 @@
 """A sale in virtual time: who comes when, who is let in when, and how often everybody asks.
 
-The real policy decides (`admission/policy.py`, `queue/policy.py`, the limits of `queue/model.py`);
+The real policy decides (`admission/policy.py`, `queue/hints.py`, the limits of `queue/model.py`);
 `gate.py` stands in for the two scripts that enforce it, and counts where they move visitors. Time
 and dice are arguments: a sale with the same seed is the same sale.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from waitline.queue import policy
+from waitline.queue import hints
 from waitline.simulation.figures import Times, by_second
 from waitline.simulation.model import Load
 
@@ -47,7 +47,7 @@ class Hints:
     """
 
     def __init__(
-        self, positions_max: int, serve: Callable[[int, float], int] = policy.poll_after_ms
+        self, positions_max: int, serve: Callable[[int, float], int] = hints.poll_after_ms
     ) -> None:
         firsts = list(range(1, min(_EXACT, positions_max) + 1))
         while firsts[-1] < positions_max:
@@ -193,7 +193,7 @@ def through_edges(joined_ms: Times, admitted_ms: Times, *, edges: int, fresh_s: 
     An edge asks for the document once in the time that it may keep it, if anybody asks the edge;
     and each visitor whose turn has come asks for the exact status, once.
     """
-    asked, told = steady(joined_ms, admitted_ms, policy.POLL_NEAR_MS)
+    asked, told = steady(joined_ms, admitted_ms, hints.POLL_NEAR_MS)
     through: Counts = np.minimum(asked, int(edges / fresh_s)) + told
     return through
 

@@ -15,7 +15,7 @@ import msgspec
 
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.ids import RoomId
-from waitline.queue import policy
+from waitline.queue import hints
 from waitline.queue.model import ADMITTING, RoomUnknown, Survey
 from waitline.queue.rooms import Rooms
 from waitline.web.asgi import Request, named
@@ -76,7 +76,7 @@ class Posted(NamedTuple):
     """
 
     survey: Survey
-    pace: policy.PerSecond | None
+    pace: hints.PerSecond | None
     body: bytes
     headers: Headers
     etag: bytes
@@ -133,7 +133,7 @@ class Board:
             return None
         return cell.posted
 
-    async def pace(self, room: RoomId) -> policy.PerSecond | None:
+    async def pace(self, room: RoomId) -> hints.PerSecond | None:
         """Return a room's admissions per second, or `None` if nobody can say."""
         try:
             return (await self.read(room)).pace
@@ -177,11 +177,11 @@ class Board:
 def _post(room: RoomId, survey: Survey) -> Posted:
     admits = survey.mode_now in ADMITTING
     pace = (
-        policy.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
+        hints.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
         if admits
         else None
     )
-    wait = policy.wait_range(survey.waiting, pace)
+    wait = hints.wait_range(survey.waiting, pace)
     document = NowServing(
         room=room,
         mode=survey.mode_now,
@@ -191,7 +191,7 @@ def _post(room: RoomId, survey: Survey) -> Posted:
         waiting=survey.waiting,
         ratePerSecond=pace and Range(round(pace.low, 2), round(pace.high, 2)),
         newcomerWaitSeconds=wait and Range(round(wait.low), round(wait.high)),
-        pollAfterMs=policy.POLL_NEAR_MS,
+        pollAfterMs=hints.POLL_NEAR_MS,
         asOfMs=survey.at_ms,
     )
     body = msgspec.json.encode(document)

@@ -13,7 +13,7 @@ import msgspec
 from waitline.booking import model as office
 from waitline.booking.model import ReservationState
 from waitline.kernel.errors import Refused, Unavailable, WaitlineError
-from waitline.payments.model import WebhookForged
+from waitline.payment_providers.model import WebhookForged
 from waitline.queue import model
 from waitline.web.texts import Language, Text
 

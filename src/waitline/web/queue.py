@@ -12,7 +12,7 @@ import msgspec
 
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue import policy
+from waitline.queue import hints
 from waitline.queue.batcher import Batcher
 from waitline.queue.model import (
     Again,
@@ -230,10 +230,10 @@ class QueueCalls:
             token = self._tokens.ticket(room, visitor, place, joined_ms)
         posted = self._board.fresh(room)
         pace = posted.pace if posted is not None else await self._board.pace(room)
-        wait = policy.wait_range(ahead + 1, pace)
+        wait = hints.wait_range(ahead + 1, pace)
         minutes = ceil(wait.high / 60) if wait else None
         data = Entered(room, visitor, ahead + 1, total, minutes, State.WAITING, token, new)
-        after_s = policy.first_poll_after_s(ahead + 1, self._dice.random())
+        after_s = hints.first_poll_after_s(ahead + 1, self._dice.random())
         answer = success(request, texts.ENTERED, data, 201, headers=_asking_after(after_s))
         if new and token and not self._who.trusting:
             cookie = identity.ticket_cookie(room, token)
@@ -282,8 +282,8 @@ class QueueCalls:
                 position,
                 None,
                 0,
-                policy.poll_after_ms(position, self._dice.random()),
-                policy.POLL_LEAST_MS,
+                hints.poll_after_ms(position, self._dice.random()),
+                hints.POLL_LEAST_MS,
             )
         return self._slot(room, visitor, standing)
 
@@ -371,12 +371,12 @@ def _status(  # noqa: PLR0917 - one row of the contract
         0,
         None if expires_ms is None else instant(expires_ms),
         extensions,
-        policy.POLL_NEAR_MS,
-        policy.POLL_LEAST_MS,
+        hints.POLL_NEAR_MS,
+        hints.POLL_LEAST_MS,
     )
 
 
-@lru_cache(maxsize=ceil(policy.POLL_MAX_MS * (1 + policy.POLL_JITTER) / 1000) + 1)
+@lru_cache(maxsize=ceil(hints.POLL_MAX_MS * (1 + hints.POLL_JITTER) / 1000) + 1)
 def _asking_after(seconds: int) -> Headers:
     return (*JSON, (b"retry-after", b"%d" % seconds))
 

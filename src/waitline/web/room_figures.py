@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import (
 from waitline.kernel import telemetry
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
-from waitline.queue import policy
+from waitline.queue import hints
 from waitline.queue.decision import Reason
 from waitline.queue.feed import Feed
 from waitline.queue.model import Survey
@@ -75,7 +75,7 @@ def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int) -> Iterator[M
         gauges["queue_wait_size"].add_metric([room], survey.waiting)
         gauges["queue_active_size"].add_metric([room], survey.admitted)
         gauges["queue_throughput_users_per_second"].add_metric([room], survey.rate_last)
-        pace = policy.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
+        pace = hints.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
         if pace is not None:
             wait_s = survey.waiting / survey.rate_mean
             gauges["queue_estimated_wait_seconds"].add_metric([room], wait_s)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from waitline.kernel.ids import RoomId
-from waitline.queue import policy
+from waitline.queue import hints
 from waitline.queue.decision import Decision, WhenSilent
 from waitline.queue.model import (
     DAY_MS,
@@ -118,7 +118,7 @@ def shown(room: RoomId, rules: Rules) -> dict[str, Any]:
 
 def surveyed(room: RoomId, survey: Survey) -> dict[str, Any]:
     """Return a room's rules and numbers as they are sent."""
-    pace = policy.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
+    pace = hints.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
     return {
         **shown(room, survey.rules),
         "waiting": survey.waiting,

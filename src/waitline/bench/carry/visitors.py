@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from waitline.bench.carry import answers
-from waitline.queue import policy
+from waitline.queue import hints
 
 READ, ASK, TURN, ENTER = range(4)
 """What a visitor does next: read how far the line has come; ask for its own place; find out, by
@@ -101,7 +101,7 @@ class Visitors:
         self._failures = bytearray(count)
         self._next = first + step * count
         self._serving = 0
-        self._after_s = policy.POLL_NEAR_MS / 1000
+        self._after_s = hints.POLL_NEAR_MS / 1000
         self._fresh_until_s = 0.0
         tail = f" HTTP/1.1\r\nHost: {host}\r\nUser-Agent: waitline-bench\r\n"
         self._tail = f"{tail}\r\n".encode("ascii")
@@ -117,7 +117,7 @@ class Visitors:
         """Return when a slot's visitor, who has waited for minutes, happens to poll next."""
         if self._polls == READ:
             return self._dice.random() * self._after_s
-        hint_ms = policy.poll_after_ms(self._place[slot], self._dice.random())
+        hint_ms = hints.poll_after_ms(self._place[slot], self._dice.random())
         return self._dice.random() * hint_ms / 1000
 
     def step(self, slot: int) -> int:

@@ -12,8 +12,8 @@ import uvloop
 
 from waitline.admission import policy
 from waitline.admission.admitter import Admitter
-from waitline.admission.reports import Reports
-from waitline.admission.steering import Steering
+from waitline.admission.controller import Steering
+from waitline.admission.shop_reports import Reports
 from waitline.bench import scripts
 from waitline.bench.growth import callers, costs, installation
 from waitline.bench.growth.cases import (

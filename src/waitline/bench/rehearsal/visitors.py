@@ -61,7 +61,7 @@ METHODS = {
     "sandbox": Methods("CARD", "DECLINE"),
     "stripe": Methods("pm_card_visa", "pm_card_visa_chargeDeclined"),
 }
-"""Source: payments/habits.py; Stripe's documentation, testing."""
+"""Source: payment_providers/sandbox/behaviour.py; Stripe's documentation, testing."""
 
 
 class _GaveUp(Exception):  # noqa: N818 - reads as the outcome it is

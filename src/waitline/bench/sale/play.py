@@ -19,6 +19,7 @@ from waitline.bench.stack import running
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
+from waitline.queue.hints import first_poll_after_s, poll_after_ms
 from waitline.queue.model import (
     BATCH_MAX,
     Joined,
@@ -27,7 +28,6 @@ from waitline.queue.model import (
     State,
     Waiting,
 )
-from waitline.queue.policy import first_poll_after_s, poll_after_ms
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.simulation.model import Sale

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.checkout import Checkout
+from waitline.booking.outbox import Relay
 from waitline.booking.reporter import Load, Reporter
 from waitline.booking.seats import Seats
 from waitline.booking.stock import Stock
@@ -19,9 +20,8 @@ from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.telemetry import Tallies
-from waitline.outbox import Relay
-from waitline.payments.provider import ANSWER_BYTES_MAX, Provider
-from waitline.payments.sandbox import Sandbox
+from waitline.payment_providers.port import ANSWER_BYTES_MAX, Provider
+from waitline.payment_providers.sandbox.adapter import Sandbox
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.settings import Settings
 from waitline.tokens.keyring import KeyringFile, Keys
@@ -158,7 +158,7 @@ def provided(settings: Settings) -> Provider:
     if settings.payment_provider == "stripe":
         try:
             # An extra, which need not be installed.
-            from waitline.payments.stripe import API_URL, Stripe  # noqa: PLC0415
+            from waitline.payment_providers.stripe import API_URL, Stripe  # noqa: PLC0415
         except ImportError:
             raise Misconfigured("payments by Stripe need its library: waitline[stripe]") from None
         return Stripe(key, secret, url=settings.payment_url or API_URL)

@@ -11,9 +11,7 @@ import msgspec
 
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.errors import Unavailable
-from waitline.payments import signatures
-from waitline.payments.ledger import Charge, ChargeState
-from waitline.payments.model import (
+from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
     Charged,
     Event,
@@ -21,7 +19,9 @@ from waitline.payments.model import (
     Refunded,
     WebhookForged,
 )
-from waitline.payments.provider import ANSWER_BYTES_MAX, CALL_TIMEOUT_S, CONNECTIONS_MAX
+from waitline.payment_providers.port import ANSWER_BYTES_MAX, CALL_TIMEOUT_S, CONNECTIONS_MAX
+from waitline.payment_providers.sandbox import signatures
+from waitline.payment_providers.sandbox.ledger import Charge, ChargeState
 
 CONNECT_S = 2.0
 """How long it may take to be connected: the sandbox is near."""

@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 import structlog
 
 from waitline.admission import policy
-from waitline.admission.reports import Reports
+from waitline.admission.shop_reports import Reports
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Decision

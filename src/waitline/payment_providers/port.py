@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 from uuid import UUID
 
-from waitline.payments.model import Charged, Event, NotCharged
+from waitline.payment_providers.model import Charged, Event, NotCharged
 
 CALL_TIMEOUT_S = 10.0
 """How long one call may take. Card networks answer within seconds; whoever is silent for longer

@@ -32,15 +32,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from waitline.kernel.clock import Clock
-from waitline.payments import signatures
-from waitline.payments.habits import Effect, Habits
-from waitline.payments.ledger import (
+from waitline.payment_providers.port import ANSWER_BYTES_MAX
+from waitline.payment_providers.sandbox import signatures
+from waitline.payment_providers.sandbox.behaviour import Effect, Habits
+from waitline.payment_providers.sandbox.ledger import (
     Charge,
     KeyReused,
     Ledger,
     NothingToRefund,
 )
-from waitline.payments.provider import ANSWER_BYTES_MAX
 
 PROCESSING_MAX = 5_000
 """Charges under way. More are refused with 503, as a provider does that is overrun."""

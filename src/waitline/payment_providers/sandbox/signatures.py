@@ -9,7 +9,7 @@ Source: the scheme that Stripe signs its webhooks with.
 import hashlib
 import hmac
 
-from waitline.payments.model import WebhookForged
+from waitline.payment_providers.model import WebhookForged
 
 HEADER = "sandbox-signature"
 """Name of the header, in lower case."""

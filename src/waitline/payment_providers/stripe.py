@@ -20,7 +20,7 @@ import stripe
 import structlog
 
 from waitline.kernel.errors import Unavailable
-from waitline.payments.model import (
+from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
     Charged,
     Event,
@@ -28,7 +28,7 @@ from waitline.payments.model import (
     Refunded,
     WebhookForged,
 )
-from waitline.payments.provider import CALL_TIMEOUT_S, CONNECTIONS_MAX
+from waitline.payment_providers.port import CALL_TIMEOUT_S, CONNECTIONS_MAX
 
 API_URL = "https://api.stripe.com"
 

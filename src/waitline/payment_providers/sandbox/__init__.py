@@ -1,0 +1,1 @@
+"""TODO waitline.payment_providers.sandbox."""
