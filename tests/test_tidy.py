@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import waitline
+from waitline.http.problems import BUG, PROBLEMS, UNAVAILABLE
 from waitline.kernel.errors import Refused
 from waitline.queue import rooms, store
 from waitline.queue.keys import RoomKeys
 from waitline.valkey import scripts
-from waitline.web.problems import BUG, PROBLEMS, UNAVAILABLE
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "waitline"

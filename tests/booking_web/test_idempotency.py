@@ -10,13 +10,13 @@ from tests.booking_web.office import Buyer, Show, refused, succeeded
 from tests.databases import TestDatabase
 from tests.web.stack import ENGLISH, at_once
 from waitline.booking.model import PaymentRunning, SeatTaken
+from waitline.http.problems import KeyReused, KeyRunning
+from waitline.http.requests import Request
+from waitline.http.responses import Answer
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
-from waitline.web.asgi import Request
-from waitline.web.booking import idempotency
-from waitline.web.booking.idempotency import Idempotency
-from waitline.web.problems import KeyReused, KeyRunning
-from waitline.web.wire import Answer
+from waitline.services.booking import idempotency
+from waitline.services.booking.idempotency import Idempotency
 
 KEY = {"Idempotency-Key": "3f1c"}
 

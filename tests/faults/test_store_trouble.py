@@ -41,6 +41,7 @@ from tests.faults.stack import (
 )
 from tests.processes import free_port, started, until
 from waitline.embedded import Valkey
+from waitline.http.health import PROBE_KEPT_S
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import examine
@@ -49,7 +50,6 @@ from waitline.queue.model import Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.valkey.scripts import Valkey as Store
-from waitline.web.health import PROBE_KEPT_S
 
 # A silent store never answers: whoever has an answer by then was given it by a deadline. The sum of
 # the deadlines, a second, is held in tests/unit; a machine that others use too may stand still

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from waitline.web.booking.bodies import instant, number, words
-from waitline.web.problems import InputInvalid
+from waitline.http.problems import InputInvalid
+from waitline.services.booking.bodies import instant, number, words
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from waitline.web.cached import accepted, known
+from waitline.http.caching import accepted, known
 
 
 @pytest.mark.parametrize(

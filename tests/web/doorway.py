@@ -21,10 +21,10 @@ from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import Joined, Rules, Slot
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.services.booking.doorman import Doorman
 from waitline.tokens.keyring import Keys
 from waitline.tokens.passes import mint_pass, mint_ticket
 from waitline.valkey.scripts import Valkey
-from waitline.web.booking.doorman import Doorman
 
 # Seconds until the service answers, on a machine that runs other tests as well.
 UP_S = 60.0

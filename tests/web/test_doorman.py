@@ -15,17 +15,17 @@ from tests.processes import free_port
 from tests.web.doorway import ROOM, House, door, until
 from waitline import settings as chosen
 from waitline.embedded import Valkey as EmbeddedValkey
+from waitline.http import problems
+from waitline.http.problems import TokenMissing
 from waitline.kernel.circuit_breaker import FAILURES_MAX
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import VisitorId
 from waitline.queue.model import TimeRanOut, TokenRejected
+from waitline.services.booking.doorman import ANSWER_BYTES_MAX, TIMEOUT_S
 from waitline.tokens.keyring import KeyringFile, Keys
 from waitline.tokens.passes import TOKEN_MAX, mint_pass
 from waitline.valkey.scripts import CALL_TIMEOUT_S
-from waitline.web import problems
-from waitline.web.booking.doorman import ANSWER_BYTES_MAX, TIMEOUT_S
-from waitline.web.problems import TokenMissing
 
 WAYS = ["store", "service"]
 

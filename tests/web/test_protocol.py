@@ -13,17 +13,17 @@ import pytest
 import uvicorn
 
 from waitline.cli.serve import SERVER
-from waitline.kernel.clock import SystemClock
-from waitline.kernel.telemetry import Tallies
-from waitline.web.asgi import (
+from waitline.http.dispatch import HotPath, Surrounded
+from waitline.http.protocol import Protocol
+from waitline.http.requests import (
     BODY_BYTES_MAX,
     Receive,
     Request,
     Scope,
 )
-from waitline.web.hot_path import HotPath, Surrounded
-from waitline.web.protocol import Protocol
-from waitline.web.wire import Answer, Send
+from waitline.http.responses import Answer, Send
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.telemetry import Tallies
 
 # Seconds for what takes milliseconds.
 SOON_S = 15.0

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 
-from waitline.web.worker import ServiceWorker
+from waitline.http.process import ServiceWorker
 
 
 class Stubborn(ServiceWorker):

@@ -26,7 +26,7 @@ from waitline.queue.store import Line
 from waitline.valkey.scripts import Valkey
 
 if TYPE_CHECKING:
-    from waitline.web.asgi import App
+    from waitline.http.requests import App
 
 KEEP_ALIVE_S = 75
 """How long an idle connection stays open: longer than visitors' poll intervals, so that polling
@@ -131,7 +131,7 @@ def _serve(
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
-        http="waitline.web.protocol:Protocol",
+        http="waitline.http.protocol:Protocol",
         # Whose address a request comes from decides nothing here, so no header is trusted for it.
         **SERVER,
     )
@@ -164,7 +164,7 @@ def worker() -> "App":
     """Make the application of one worker process; its settings are in the environment."""
     # Telemetry reads where to keep its figures when it is imported, so not before this process
     # has its settings.
-    from waitline.web.app import Worker  # noqa: PLC0415
+    from waitline.services.queue.app import Worker  # noqa: PLC0415
 
     settings = _settled()
     return Worker(settings, chosen.operator_key(settings))
@@ -172,7 +172,7 @@ def worker() -> "App":
 
 def booking_worker() -> "App":
     """Make the application of one worker of the booking service; settings as in `worker`."""
-    from waitline.web.booking.app import BookingWorker  # noqa: PLC0415 - see `worker`
+    from waitline.services.booking.app import BookingWorker  # noqa: PLC0415 - see `worker`
 
     settings = _settled()
     return BookingWorker(settings, chosen.operator_key(settings))

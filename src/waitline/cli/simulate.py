@@ -139,8 +139,8 @@ def _predict(sale: Sale, edges: int, seed: int) -> Outcome:
     # Here, because numpy is an extra, and the web's modules must not be read by every command.
     import numpy as np  # noqa: PLC0415
 
+    from waitline.services.queue.now_serving import FRESH_S  # noqa: PLC0415
     from waitline.simulation.sale import outcome  # noqa: PLC0415
-    from waitline.web.board import FRESH_S  # noqa: PLC0415
 
     with _progress("simulating") as note:
         dice = np.random.default_rng(seed)

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
-from waitline.web.board import NowServing
-from waitline.web.problems import ProblemBody
-from waitline.web.queue import (
+from waitline.http.problems import ProblemBody
+from waitline.services.queue.calls import (
     Entered,
     Named,
     Shown,
     Status,
 )
+from waitline.services.queue.now_serving import NowServing
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": 128}
 _WHO = [

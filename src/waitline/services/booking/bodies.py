@@ -14,9 +14,9 @@ from waitline.booking.model import (
     Reservation,
     Schedule,
 )
-from waitline.web.asgi import BLANK, NOT_TEXT, Request
-from waitline.web.problems import InputInvalid, TokenMissing, UserMissing
-from waitline.web.texts import Text
+from waitline.http.problems import InputInvalid, TokenMissing, UserMissing
+from waitline.http.requests import BLANK, NOT_TEXT, Request
+from waitline.http.texts import Text
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 """What the database takes for a number."""

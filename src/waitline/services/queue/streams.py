@@ -12,6 +12,10 @@ from starlette.requests import Request as FrameworkRequest
 from starlette.responses import Response
 from typing_extensions import override
 
+from waitline.http import problems
+from waitline.http.problems import BodyTooLarge
+from waitline.http.requests import Receive, Request, Scope
+from waitline.http.responses import Send
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
@@ -25,12 +29,8 @@ from waitline.queue.model import (
     Waiting,
 )
 from waitline.queue.store import Line
-from waitline.web import problems
-from waitline.web.asgi import Receive, Request, Scope
-from waitline.web.identity import Identity
-from waitline.web.problems import BodyTooLarge
-from waitline.web.queue import QueueCalls
-from waitline.web.wire import Send
+from waitline.services.identity import Identity
+from waitline.services.queue.calls import QueueCalls
 
 KEEPALIVE_S = 15.0
 """Silence after which a comment is sent, so that no proxy takes the stream for dead."""

@@ -30,16 +30,23 @@ from waitline.booking.model import (
 from waitline.booking.seats import Seats
 from waitline.booking.store import Reservations
 from waitline.booking.sweeper import Sweeper
-from waitline.kernel.ids import VisitorId
-from waitline.postgres.pool import Database
-from waitline.web import texts
-from waitline.web.asgi import (
+from waitline.http import texts
+from waitline.http.caching import accepted, known
+from waitline.http.dispatch import Surrounded
+from waitline.http.envelope import success
+from waitline.http.framework import routed
+from waitline.http.problems import InputInvalid, PathUnknown
+from waitline.http.requests import (
     JSON,
     Handler,
     Request,
     named,
 )
-from waitline.web.booking.bodies import (
+from waitline.http.responses import Answer, Headers
+from waitline.http.texts import Text
+from waitline.kernel.ids import VisitorId
+from waitline.postgres.pool import Database
+from waitline.services.booking.bodies import (
     WORD_CHARS_MAX,
     Cancelled,
     Concerts,
@@ -58,15 +65,8 @@ from waitline.web.booking.bodies import (
     user_of,
     words,
 )
-from waitline.web.booking.doorman import Doorman
-from waitline.web.booking.idempotency import Idempotency, key_of
-from waitline.web.cached import accepted, known
-from waitline.web.envelope import success
-from waitline.web.framework import routed
-from waitline.web.hot_path import Surrounded
-from waitline.web.problems import InputInvalid, PathUnknown
-from waitline.web.texts import Text
-from waitline.web.wire import Answer, Headers
+from waitline.services.booking.doorman import Doorman
+from waitline.services.booking.idempotency import Idempotency, key_of
 
 WEBHOOK_PATH = "/api/v1/payments/webhook"
 SEATS_PATH = "/api/v1/schedules/{scheduleId}/seats"
@@ -96,7 +96,7 @@ _PRIVATE: Headers = (
 def in_task(handler: Handler) -> Handler:
     """Return a hot call's handler that may wait with deadlines, as those of the database do.
 
-    Hot calls run without a task (`waitline.web.protocol`), and a deadline cancels the task that it
+    Hot calls run without a task (`waitline.http.protocol`), and a deadline cancels the task that it
     is set in.
     """
 

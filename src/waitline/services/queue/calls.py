@@ -10,6 +10,18 @@ from typing import Any
 
 import msgspec
 
+from waitline.http import texts
+from waitline.http.envelope import success
+from waitline.http.problems import InputInvalid
+from waitline.http.requests import (
+    BLANK,
+    JSON,
+    Handler,
+    Refusal,
+    Request,
+    named,
+)
+from waitline.http.responses import Answer, Headers
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import hints
@@ -28,22 +40,11 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Claim, Line
+from waitline.services import identity
+from waitline.services.identity import NO_CLAIM, Identity, judge
+from waitline.services.queue.now_serving import Board
 from waitline.tokens.keyring import Keys
 from waitline.tokens.passes import mint_pass, mint_ticket
-from waitline.web import identity, texts
-from waitline.web.asgi import (
-    BLANK,
-    JSON,
-    Handler,
-    Refusal,
-    Request,
-    named,
-)
-from waitline.web.board import Board
-from waitline.web.envelope import success
-from waitline.web.identity import NO_CLAIM, Identity, judge
-from waitline.web.problems import InputInvalid
-from waitline.web.wire import Answer, Headers
 
 PASSES_CACHED = 16_384
 """Passes kept per worker: a signature takes about 50 µs, and an admitted visitor asks every few

@@ -7,6 +7,11 @@ from fastapi import APIRouter, Depends, Request, status
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from waitline.http import texts
+from waitline.http.operator_key import Operators
+from waitline.http.problems import InputInvalid
+from waitline.http.requests import named
+from waitline.http.texts import Text
 from waitline.kernel.ids import RoomId
 from waitline.queue import hints
 from waitline.queue.decision import Decision, WhenSilent
@@ -20,11 +25,6 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.settings import Settings
-from waitline.web import texts
-from waitline.web.asgi import named
-from waitline.web.operators import Operators
-from waitline.web.problems import InputInvalid
-from waitline.web.texts import Text
 
 
 def _is_text(value: str) -> str:

@@ -13,13 +13,13 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 import structlog
 
+from waitline.http import problems, texts
+from waitline.http.problems import BodyTooLarge, InputInvalid
+from waitline.http.responses import Answer, Headers, Send
+from waitline.http.texts import Language, Text
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.queue.model import NAME_BYTES_MAX
-from waitline.web import problems, texts
-from waitline.web.problems import BodyTooLarge, InputInvalid
-from waitline.web.texts import Language, Text
-from waitline.web.wire import Answer, Headers, Send
 
 BODY_BYTES_MAX = 4_096
 """No call of the contract needs a quarter of this."""

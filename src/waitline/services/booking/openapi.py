@@ -6,9 +6,8 @@ import msgspec
 from fastapi import FastAPI
 
 from waitline.booking.model import SeatState
-from waitline.web import openapi
-from waitline.web.booking import operator
-from waitline.web.booking.bodies import (
+from waitline.services.booking import operator
+from waitline.services.booking.bodies import (
     INT64_MAX,
     INT64_MIN,
     TOKEN_CHARS_MAX,
@@ -27,10 +26,11 @@ from waitline.web.booking.bodies import (
     SeatShown,
     Wanted,
 )
-from waitline.web.booking.calls import SEATS_PATH, WEBHOOK_PATH
-from waitline.web.booking.idempotency import KEY_CHARS_MAX
-from waitline.web.booking.operator import Imported, Installed
-from waitline.web.openapi import call, reference
+from waitline.services.booking.calls import SEATS_PATH, WEBHOOK_PATH
+from waitline.services.booking.idempotency import KEY_CHARS_MAX
+from waitline.services.booking.operator import Imported, Installed
+from waitline.services.queue import openapi
+from waitline.services.queue.openapi import call, reference
 
 STRUCTS: list[type[msgspec.Struct]] = [
     Imported,

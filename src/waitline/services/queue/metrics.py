@@ -16,7 +16,7 @@ from waitline.queue.decision import Reason
 from waitline.queue.feed import Feed
 from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
-from waitline.web.board import Board
+from waitline.services.queue.now_serving import Board
 
 
 class RoomFigures:

@@ -4,7 +4,7 @@ from hmac import compare_digest
 
 from fastapi import Request
 
-from waitline.web.problems import OperatorKeyMissing, OperatorKeyWrong
+from waitline.http.problems import OperatorKeyMissing, OperatorKeyWrong
 
 
 class Operators:

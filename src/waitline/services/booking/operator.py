@@ -20,10 +20,14 @@ from waitline.booking.model import (
     DetailInvalid,
     QueueDown,
 )
-from waitline.settings import Settings
-from waitline.web import texts
-from waitline.web.asgi import Request
-from waitline.web.booking.bodies import (
+from waitline.http import texts
+from waitline.http.envelope import success
+from waitline.http.framework import response
+from waitline.http.operator_key import Operators
+from waitline.http.problems import InputInvalid
+from waitline.http.requests import Request
+from waitline.http.texts import Text
+from waitline.services.booking.bodies import (
     INT64_MAX,
     INT64_MIN,
     ConcertOperated,
@@ -32,11 +36,7 @@ from waitline.web.booking.bodies import (
     ScheduleShown,
     number,
 )
-from waitline.web.envelope import success
-from waitline.web.framework import response
-from waitline.web.operators import Operators
-from waitline.web.problems import InputInvalid
-from waitline.web.texts import Text
+from waitline.settings import Settings
 
 PREFIX = "/api/v1/operator"
 

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from waitline.web.asgi import JSON, Request
-from waitline.web.texts import Text
-from waitline.web.wire import Answer, Headers
+from waitline.http.requests import JSON, Request
+from waitline.http.responses import Answer, Headers
+from waitline.http.texts import Text
 
 
 class Envelope(msgspec.Struct, frozen=True):

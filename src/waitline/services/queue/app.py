@@ -10,27 +10,28 @@ from fastapi import APIRouter
 from typing_extensions import override
 
 from waitline import settings as chosen
+from waitline.http.dispatch import HotPath, Surrounded
+from waitline.http.framework import framework
+from waitline.http.health import Exposition, Health, Probe
+from waitline.http.operator_key import Operators
+from waitline.http.process import ServiceWorker, before_stop
 from waitline.kernel import garbage_collection
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.telemetry import Tallies
 from waitline.queue.feed import Feed
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.services import pages
+from waitline.services.identity import Identity
+from waitline.services.queue import openapi
+from waitline.services.queue.calls import Batchers, QueueCalls, Tokens
+from waitline.services.queue.metrics import RoomFigures
+from waitline.services.queue.now_serving import Board
+from waitline.services.queue.rooms import RoomCalls
+from waitline.services.queue.streams import Streams
 from waitline.tokens.keyring import KeyringFile, Keys
 from waitline.tokens.passes import jwks
 from waitline.valkey.scripts import Valkey
-from waitline.web import openapi, pages
-from waitline.web.board import Board
-from waitline.web.framework import framework
-from waitline.web.health import Exposition, Health, Probe
-from waitline.web.hot_path import HotPath, Surrounded
-from waitline.web.identity import Identity
-from waitline.web.operators import Operators
-from waitline.web.queue import Batchers, QueueCalls, Tokens
-from waitline.web.room_figures import RoomFigures
-from waitline.web.rooms import RoomCalls
-from waitline.web.streams import Streams
-from waitline.web.worker import ServiceWorker, before_stop
 
 
 class Worker(ServiceWorker):

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from waitline.booking.model import QueueDown
+from waitline.http.problems import TokenMissing
 from waitline.kernel.circuit_breaker import Breaker
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
@@ -26,11 +27,10 @@ from waitline.queue.model import (
     VisitorUnknown,
 )
 from waitline.queue.store import Line
+from waitline.services.identity import Identity, judge
 from waitline.settings import Settings
 from waitline.tokens.keyring import Keys
 from waitline.valkey.scripts import Valkey
-from waitline.web.identity import Identity, judge
-from waitline.web.problems import TokenMissing
 
 TIMEOUT_S = 0.3
 """How long the waiting room may take to answer. It takes a few ms; a visitor who waits for a seat

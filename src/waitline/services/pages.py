@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped]  # ships none
 
-from waitline.web.cached import accepted
-from waitline.web.problems import PathUnknown
+from waitline.http.caching import accepted
+from waitline.http.problems import PathUnknown
 
 FRESH_S = 300
 """How long a cache keeps a page. Much longer, and a page that was mended would meet its visitors

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from waitline.http.dispatch import Call
+from waitline.http.problems import BodyTooLarge
+from waitline.http.requests import Request
+from waitline.http.responses import Answer, Heads
 from waitline.kernel.errors import Unavailable
-from waitline.web.asgi import Request
-from waitline.web.hot_path import Call
-from waitline.web.problems import BodyTooLarge
-from waitline.web.wire import Answer, Heads
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from waitline.web.worker import ServiceWorker
+    from waitline.http.process import ServiceWorker
 
 _heads = Heads()
 

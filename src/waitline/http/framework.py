@@ -12,18 +12,18 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from waitline import __version__
-from waitline.kernel.clock import Clock
-from waitline.kernel.errors import WaitlineError
-from waitline.web.asgi import Refusal, Request, refused
-from waitline.web.hot_path import METHODS
-from waitline.web.problems import (
+from waitline.http.dispatch import METHODS
+from waitline.http.problems import (
     BodyTooLarge,
     InputInvalid,
     MethodUnknown,
     PathUnknown,
 )
-from waitline.web.texts import Text
-from waitline.web.wire import Answer
+from waitline.http.requests import Refusal, Request, refused
+from waitline.http.responses import Answer
+from waitline.http.texts import Text
+from waitline.kernel.clock import Clock
+from waitline.kernel.errors import WaitlineError
 
 
 def framework(

@@ -7,6 +7,8 @@ production the visitor's own ticket or pass must come along, in a header or in a
 from functools import lru_cache
 from hashlib import blake2b
 
+from waitline.http.problems import InputInvalid
+from waitline.http.requests import BLANK, Request
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import (
@@ -25,8 +27,6 @@ from waitline.tokens.passes import (
     Claim,
     read_token,
 )
-from waitline.web.asgi import BLANK, Request
-from waitline.web.problems import InputInvalid
 
 TOKEN_HEADER = b"x-queue-token"
 

@@ -17,18 +17,18 @@ from typing import Never
 import structlog
 
 from waitline.booking.model import PaymentRunning, SeatsContested
-from waitline.kernel.clock import Clock
-from waitline.kernel.errors import Refused, Unavailable
-from waitline.postgres.pool import Database
-from waitline.web.asgi import (
+from waitline.http.problems import InputInvalid, KeyReused, KeyRunning
+from waitline.http.requests import (
     JSON,
     PROBLEM,
     Request,
     refused,
 )
-from waitline.web.problems import InputInvalid, KeyReused, KeyRunning
-from waitline.web.texts import Text
-from waitline.web.wire import Answer
+from waitline.http.responses import Answer
+from waitline.http.texts import Text
+from waitline.kernel.clock import Clock
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.postgres.pool import Database
 
 KEY_CHARS_MAX = 200
 """Of a key. Source: migrations/0001_box_office.sql."""

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from waitline.http.caching import known
+from waitline.http.requests import Request, named
+from waitline.http.responses import Answer, Headers
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.ids import RoomId
 from waitline.queue import hints
 from waitline.queue.model import ADMITTING, RoomUnknown, Survey
 from waitline.queue.rooms import Rooms
-from waitline.web.asgi import Request, named
-from waitline.web.cached import known
-from waitline.web.wire import Answer, Headers
 
 FRESH_S = 1.0
 """How long a worker keeps a document before it reads the room again."""

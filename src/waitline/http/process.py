@@ -14,10 +14,10 @@ from types import FrameType
 
 import structlog
 
+from waitline.http.dispatch import HotPath
+from waitline.http.requests import App, Receive, Scope
+from waitline.http.responses import Send
 from waitline.kernel.errors import WaitlineError
-from waitline.web.asgi import App, Receive, Scope
-from waitline.web.hot_path import HotPath
-from waitline.web.wire import Send
 
 STOP_S = 5.0
 """How long a worker may take to close what it has opened, once no request is under way any more: as

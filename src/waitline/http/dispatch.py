@@ -10,9 +10,8 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from waitline.kernel.clock import Clock
-from waitline.kernel.telemetry import Tallies
-from waitline.web.asgi import (
+from waitline.http.problems import BodyTooLarge, MethodUnknown
+from waitline.http.requests import (
     BODY_BYTES_MAX,
     App,
     Handler,
@@ -22,8 +21,9 @@ from waitline.web.asgi import (
     refused,
     whole_body,
 )
-from waitline.web.problems import BodyTooLarge, MethodUnknown
-from waitline.web.wire import Answer, Send, write
+from waitline.http.responses import Answer, Send, write
+from waitline.kernel.clock import Clock
+from waitline.kernel.telemetry import Tallies
 
 
 class Call(NamedTuple):

@@ -16,6 +16,11 @@ from waitline.booking.reporter import Load, Reporter
 from waitline.booking.seats import Seats
 from waitline.booking.stock import Stock
 from waitline.booking.store import Reservations
+from waitline.http.dispatch import HotPath
+from waitline.http.framework import framework
+from waitline.http.health import Exposition, Health, Probe
+from waitline.http.operator_key import Operators
+from waitline.http.process import ServiceWorker
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
@@ -23,21 +28,16 @@ from waitline.kernel.telemetry import Tallies
 from waitline.payment_providers.port import ANSWER_BYTES_MAX, Provider
 from waitline.payment_providers.sandbox.adapter import Sandbox
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
+from waitline.services import pages
+from waitline.services.booking import openapi, operator
+from waitline.services.booking.calls import WEBHOOK_PATH, BookingCalls
+from waitline.services.booking.doorman import Doorman
+from waitline.services.booking.idempotency import Idempotency
+from waitline.services.booking.metrics import Backlog
+from waitline.services.booking.operator import Installed, OperatorCalls
 from waitline.settings import Settings
 from waitline.tokens.keyring import KeyringFile, Keys
 from waitline.valkey.scripts import Valkey
-from waitline.web import pages
-from waitline.web.booking import openapi, operator
-from waitline.web.booking.backlog import Backlog
-from waitline.web.booking.calls import WEBHOOK_PATH, BookingCalls
-from waitline.web.booking.doorman import Doorman
-from waitline.web.booking.idempotency import Idempotency
-from waitline.web.booking.operator import Installed, OperatorCalls
-from waitline.web.framework import framework
-from waitline.web.health import Exposition, Health, Probe
-from waitline.web.hot_path import HotPath
-from waitline.web.operators import Operators
-from waitline.web.worker import ServiceWorker
 
 ROOMY = {
     WEBHOOK_PATH: ANSWER_BYTES_MAX,

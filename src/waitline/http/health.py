@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse
 from prometheus_client.metrics_core import Metric
 
 from waitline import __version__
+from waitline.http import texts
 from waitline.kernel import telemetry
 from waitline.kernel.errors import Unavailable
-from waitline.web import texts
 
 PROBE_KEPT_S = 0.2
 """How long the answer of a probe serves for those who ask too: health calls are open to all and

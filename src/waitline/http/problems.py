@@ -12,10 +12,10 @@ import msgspec
 
 from waitline.booking import model as office
 from waitline.booking.model import ReservationState
+from waitline.http.texts import Language, Text
 from waitline.kernel.errors import Refused, Unavailable, WaitlineError
 from waitline.payment_providers.model import WebhookForged
 from waitline.queue import model
-from waitline.web.texts import Language, Text
 
 RETRY_AFTER_S = 1
 """When to try again after the store did not answer: it is looked for at every request."""
