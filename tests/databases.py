@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import asyncpg
 
 from waitline.booking.migrations import migrate
-from waitline.embedded import Postgres
 from waitline.postgres.pool import Database
+from waitline.trial import Postgres
 
 T = TypeVar("T")
 

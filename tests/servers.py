@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 import redis.asyncio
 
-from waitline.embedded import Valkey
+from waitline.trial import Valkey
 
 T = TypeVar("T")
 

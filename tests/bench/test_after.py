@@ -11,10 +11,10 @@ from tests.bench.test_report import FETCHED
 from tests.servers import Server
 from tests.store.room import Room
 from tests.web.stack import Done, waitline
-from waitline.bench.sale import after, after_page
-from waitline.bench.sale.after import Aftermath
 from waitline.booking.account import Account, Step, Totals
 from waitline.queue.record import Step as Total
+from waitline.sales.report import page, summary
+from waitline.sales.report.summary import Aftermath
 
 SOLD = Totals(
     concerts=1, seats=100, sold=60, held=3, reservations=80, pending=3, confirmed=60, expired=12,
@@ -51,7 +51,7 @@ def reported(room: Room, *words: str | Path) -> Done:
 
 
 def test_the_document_says_what_became_of_everybody(room: Room) -> None:
-    document = after.document(told(room, ACCOUNT))
+    document = summary.document(told(room, ACCOUNT))
     counted = {name: document[name] for name in ("entered", "admitted", "abandoned", "waiting")}
     assert counted == {"entered": 6, "admitted": 4, "abandoned": 1, "waiting": 1}
     counted = {name: document[name] for name in ("activated", "left", "lapsed", "no_shows")}
@@ -64,7 +64,7 @@ def test_the_document_says_what_became_of_everybody(room: Room) -> None:
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_others_named(room: Room) -> None:
-    html = after_page.report(told(room, ACCOUNT))
+    html = page.report(told(room, ACCOUNT))
     assert FETCHED.search(html) is None
     assert "<b>" not in html
     assert "sale/1 &lt;b&gt;" in html
@@ -80,7 +80,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_others_named(room: Room) -
 
 
 def test_a_line_alone_is_told_of_without_a_box_office(room: Room) -> None:
-    html = after_page.report(told(room))
+    html = page.report(told(room))
     assert "seats sold" not in html
     assert "Let in after at most" in html
 
@@ -88,7 +88,7 @@ def test_a_line_alone_is_told_of_without_a_box_office(room: Room) -> None:
 def test_a_room_in_which_nothing_happened_has_a_page_too(valkey: Server) -> None:
     empty = Room(valkey, "empty")
     empty.open()
-    html = after_page.report(told(empty))
+    html = page.report(told(empty))
     assert "nobody" in html
     assert "<svg" not in html
     empty.close()
@@ -96,7 +96,7 @@ def test_a_room_in_which_nothing_happened_has_a_page_too(valkey: Server) -> None
 
 def test_whoever_was_overtaken_is_the_first_thing_said(room: Room) -> None:
     room.raw("HINCRBY", room.keys.room, "overtaken", 2)
-    html = after_page.report(told(room))
+    html = page.report(told(room))
     assert 'class="verdict bad"' in html
     assert "2 visitors were let in after somebody who had joined behind them" in html
     done = reported(room, "--json")
@@ -110,7 +110,7 @@ def test_paces_are_differences_of_totals() -> None:
         Total(10_000, 300, 150, 150, 5),
         Total(30_000, 300, 200, 100, 5),
     ]
-    assert after.paces(steps) == [(10_000, 20.0, 10.0), (30_000, 0.0, 2.5)]
+    assert summary.paces(steps) == [(10_000, 20.0, 10.0), (30_000, 0.0, 2.5)]
 
 
 def test_the_command_writes_a_page_and_its_figures(room: Room, tmp_path: Path) -> None:

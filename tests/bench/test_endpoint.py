@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from waitline.bench.rehearsal import endpoint
-from waitline.bench.rehearsal.endpoint import Answer, Endpoint
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.sales.rehearsal import endpoint
+from waitline.sales.rehearsal.endpoint import Answer, Endpoint
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

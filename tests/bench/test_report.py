@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from waitline.bench import page, plots
-from waitline.bench.page import Cell, Tile
-from waitline.bench.plots import Axis, Series
 from waitline.bench.scenario import compare, report, words
 from waitline.cli.bench.scenario import show
+from waitline.sales.drawing import page, plots
+from waitline.sales.drawing.page import Cell, Tile
+from waitline.sales.drawing.plots import Axis, Series
 
 # Whatever a browser would fetch; anything of ours stays within the page.
 FETCHED = re.compile(r"""(?:src|href)\s*=\s*["'](?!\#)|url\((?!\#)|@import|<script|<link|<iframe""")

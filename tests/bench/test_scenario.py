@@ -17,10 +17,10 @@ import pytest
 from tests import processes
 from tests.bench.test_report import FETCHED
 from tests.faults.stack import family, runs
-from waitline.bench import stack
 from waitline.bench.scenario import k6, summary
 from waitline.bench.scenario.offer import planned
-from waitline.bench.stack import Stack
+from waitline.trial import installation
+from waitline.trial.installation import Stack
 
 HERE = Path(__file__).parent
 SCENARIOS = sorted((HERE.parents[1] / "load" / "scenarios").glob("*.js"))
@@ -212,9 +212,9 @@ def test_a_scenario_says_what_it_asks_offers_and_passes(script: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def installation() -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     limits = {"room_active_max": "1000", "room_admit_per_s": "20", "room_admit_burst": "5"}
-    with stack.running(1, limits) as running:
+    with installation.running(1, limits) as running:
         yield running
 
 
@@ -236,14 +236,14 @@ def installation() -> Iterator[Stack]:
     ],
 )
 def test_visitors_do_what_the_scenario_says(
-    installation: Stack, tmp_path: Path, name: str, variables: dict[str, str], calls: set[str]
+    stack: Stack, tmp_path: Path, name: str, variables: dict[str, str], calls: set[str]
 ) -> None:
     """In haste, and few of them: so that everything of a script has run."""
     script = next(path for path in SCENARIOS if path.stem == name)
     # Another room each time, where it has to run again.
     room = {"ROOM": f"{name}-{next(NUMBERS)}"}
     told = {"SCALE": "0.02", "SECONDS": "1", "HASTE": "20", **room, **variables}
-    found = carried_out(script, told, installation, tmp_path)
+    found = carried_out(script, told, stack, tmp_path)
     assert {check.name for check in found.checks} == calls
     assert [check for check in found.checks if check.fails] == []
     assert found.errors == []
@@ -251,13 +251,13 @@ def test_visitors_do_what_the_scenario_says(
 
 
 def carried_out(
-    script: Path, told: dict[str, str], installation: Stack, folder: Path
+    script: Path, told: dict[str, str], stack: Stack, folder: Path
 ) -> summary.Summary:
     binary = k6.find()
     offer = k6.offer(binary, script, told)
     job = k6.Job(
         binary=binary, script=script, variables=told, folder=folder,
-        port=installation.port, booking_port=installation.booking_port,
+        port=stack.port, booking_port=stack.booking_port,
     )  # fmt: skip
     with k6.running(job) as process:
         process.wait(offer.most_s)

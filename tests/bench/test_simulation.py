@@ -11,7 +11,7 @@ from tests.servers import Server
 from tests.store.room import Room
 from waitline import cli
 from waitline.queue.model import Limits, Moved
-from waitline.simulation.gate import Gate
+from waitline.sales.simulation.gate import Gate
 
 # What a prediction may be off by here: a share of what was measured, and for times some of what
 # the visitors were late by. They share two cores with the admitter, the store and whatever else

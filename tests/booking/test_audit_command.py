@@ -13,13 +13,13 @@ from tests.databases import TestDatabase
 from tests.servers import Server
 from waitline import cli
 from waitline.booking.audit import INVARIANTS, Finding, Paid
-from waitline.cli.box_office import kept_slots
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
 from waitline.queue.audit import Snapshot
 from waitline.queue.model import Rules, Slot, State
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.sales.booking_audit import kept_slots
 from waitline.valkey.scripts import Valkey
 
 PAID_MS = 1_800_000_000_000

@@ -31,7 +31,6 @@ from tests.faults.stack import (
 )
 from tests.processes import free_port, started, until
 from waitline.cli.serve import DRAIN_S
-from waitline.embedded import Valkey
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import examine
 from waitline.queue.model import (
@@ -42,6 +41,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.trial import Valkey
 from waitline.valkey.scripts import Valkey as Store
 
 # Visitors who arrive before a process dies, and after it is back.

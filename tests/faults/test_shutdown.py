@@ -22,8 +22,8 @@ from tests.faults.crowd import (
 )
 from tests.faults.stack import SOON_S, Stack, family, runs, snapshot, up
 from waitline.cli.serve import DRAIN_S
-from waitline.embedded import Valkey
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.trial import Valkey
 
 # Seconds on top of the draining: the supervisor's and the server's looks, the store's end, and what
 # a machine that others use too may add.

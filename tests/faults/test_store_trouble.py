@@ -40,7 +40,6 @@ from tests.faults.stack import (
     up,
 )
 from tests.processes import free_port, started, until
-from waitline.embedded import Valkey
 from waitline.http.health import PROBE_KEPT_S
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
@@ -49,6 +48,7 @@ from waitline.queue.batcher import PENDING_MAX, Batcher, Overloaded
 from waitline.queue.model import Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.trial import Valkey
 from waitline.valkey.scripts import Valkey as Store
 
 # A silent store never answers: whoever has an answer by then was given it by a deadline. The sum of

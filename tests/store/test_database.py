@@ -11,10 +11,10 @@ import pytest
 
 from tests.databases import TestDatabase, processes_of
 from tests.processes import halted
-from waitline.embedded import Postgres
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.postgres import pool
 from waitline.postgres.pool import CALL_TIMEOUT_S, Database, Duplicate
+from waitline.trial import Postgres
 
 T = TypeVar("T")
 

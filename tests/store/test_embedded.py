@@ -13,8 +13,8 @@ import redis
 
 from tests.processes import started, until
 from tests.servers import redis_binary
-from waitline import embedded
-from waitline.embedded import FolderInUseError, StartError, Valkey
+from waitline import trial
+from waitline.trial import FolderInUseError, StartError, Valkey
 
 KILLS = 15
 
@@ -22,7 +22,7 @@ KILLS = 15
 STARTER = """
 import signal, sys
 from pathlib import Path
-from waitline.embedded import Valkey
+from waitline.trial import Valkey
 valkey = Valkey(Path(sys.argv[1]))
 valkey.start()
 print(valkey.pid, flush=True)
@@ -38,7 +38,7 @@ def ask(valkey: Valkey, *words: str | int) -> object:
 
 @pytest.fixture(params=["valkey", "redis"])
 def binary(request: pytest.FixtureRequest) -> Path:
-    return redis_binary() if request.param == "redis" else embedded.embedded_binary()
+    return redis_binary() if request.param == "redis" else trial.embedded_binary()
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_it_writes_before_it_replies_and_never_evicts(store: Valkey) -> None:
     assert setting("appendonly") == "yes"
     assert setting("appendfsync") == "no"
     assert setting("maxmemory-policy") == "noeviction"
-    assert setting("maxmemory") == str(embedded.valkey.MAXMEMORY_BYTES)
+    assert setting("maxmemory") == str(trial.valkey_server.MAXMEMORY_BYTES)
     assert setting("port") == "0"
 
 
@@ -151,11 +151,11 @@ def test_a_server_that_outlived_its_starter_is_stopped(tmp_path: Path) -> None:
 def test_a_stranger_in_the_folder_is_left_alone(tmp_path: Path, store: Valkey) -> None:
     """The lock of the starter is gone, that of a server of another make is held."""
     (tmp_path / "store" / "lock").unlink()
-    embedded_one = embedded.embedded_binary()
+    embedded_one = trial.embedded_binary()
     other = redis_binary() if store.command()[0] == str(embedded_one) else embedded_one
     second = Valkey(tmp_path / "store", binary=other)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("waitline.embedded.valkey.STOP_S", 0.05)
+        patch.setattr("waitline.trial.valkey_server.STOP_S", 0.05)
         with pytest.raises(FolderInUseError, match="a server that is not ours uses"):
             second.start()
     assert store.alive

@@ -14,12 +14,12 @@ from tests.databases import TestDatabase
 from waitline.admission import payment_events
 from waitline.admission.payment_events import Departures
 from waitline.booking.outbox import Relay
-from waitline.embedded import Valkey as EmbeddedValkey
 from waitline.kernel import events
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import Moved, Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.trial import Valkey as EmbeddedValkey
 from waitline.valkey.scripts import Valkey
 
 # A busy machine is no failure here.

@@ -24,9 +24,9 @@ from waitline.booking.outbox import (
     Outbox,
     Relay,
 )
-from waitline.embedded import Valkey as EmbeddedValkey
 from waitline.kernel import events
 from waitline.kernel.errors import Unavailable
+from waitline.trial import Valkey as EmbeddedValkey
 from waitline.valkey.scripts import Valkey
 
 # A busy machine is no failure here.

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from tests.processes import started, until
-from waitline.embedded import FolderInUseError, Postgres, StartError
+from waitline.trial import FolderInUseError, Postgres, StartError
 
 # Seconds for what takes well under one, on a machine that others use too.
 SOON_S = 20.0
@@ -25,7 +25,7 @@ LONG_S = 60
 STARTER = """
 import signal, sys
 from pathlib import Path
-from waitline.embedded import Postgres
+from waitline.trial import Postgres
 postgres = Postgres(Path(sys.argv[1]), fsync=False)
 postgres.start()
 print(postgres.pid, flush=True)

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from waitline.bench.carry.histogram import Histogram
+from waitline.sales.histogram import Histogram
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from waitline.bench.rehearsal import verdict, watch, words
-from waitline.bench.rehearsal.plan import (
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.ids import is_rehearsal
+from waitline.payment_providers.sandbox.behaviour import Effect, Habits
+from waitline.queue.model import Limits
+from waitline.sales.rehearsal import formatting, verdict, watch
+from waitline.sales.rehearsal.plan import (
     ABANDONED,
     DECLINED,
     NO_SHOWS,
@@ -16,9 +20,9 @@ from waitline.bench.rehearsal.plan import (
     Plan,
     conduct,
 )
-from waitline.bench.rehearsal.stage import hall, named
-from waitline.bench.rehearsal.tally import LOST, Tally
-from waitline.bench.rehearsal.verdict import (
+from waitline.sales.rehearsal.stage import hall, named
+from waitline.sales.rehearsal.tally import LOST, Tally
+from waitline.sales.rehearsal.verdict import (
     FAILED_MAX,
     FREED_MS,
     LATE_MS,
@@ -26,13 +30,9 @@ from waitline.bench.rehearsal.verdict import (
     Found,
     reasons,
 )
-from waitline.bench.rehearsal.visitors import METHODS
-from waitline.bench.rehearsal.watch import Look
-from waitline.kernel.errors import Misconfigured
-from waitline.kernel.ids import is_rehearsal
-from waitline.payment_providers.sandbox.behaviour import Effect, Habits
-from waitline.queue.model import Limits
-from waitline.simulation.model import Sale
+from waitline.sales.rehearsal.visitors import METHODS
+from waitline.sales.rehearsal.watch import Look
+from waitline.sales.simulation.model import Sale
 
 
 def dice() -> Random:
@@ -200,8 +200,8 @@ def test_a_shop_that_is_slow_or_sold_out_is_what_keeps_a_line() -> None:
 
 def test_the_limits_of_calls_are_told_beside_their_figures() -> None:
     figures = {"calls": [{**call("pay", p95_ms=2_500.0), "p95_limit_ms": P95_MS["pay"]}]}
-    (row,) = words.calls(figures)
+    (row,) = formatting.calls(figures)
     assert row == ("pay", "1,000", "1", "2,500", "2,000", "3", "0", False)
-    assert len(row) == len(words.CALLS) + 1
+    assert len(row) == len(formatting.CALLS) + 1
     assert set(P95_MS) >= {"enter", "status", "seats", "reserve", "pay"}
     assert verdict.P95_MS is P95_MS

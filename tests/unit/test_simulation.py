@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from waitline.admission.policy import TICK_MS
 from waitline.queue.hints import poll_after_ms
 from waitline.queue.model import Limits
-from waitline.simulation import figures
-from waitline.simulation.model import (
+from waitline.sales.simulation import figures
+from waitline.sales.simulation.model import (
     Arrivals,
     Figures,
     Sale,
@@ -20,7 +20,7 @@ from waitline.simulation.model import (
     Seen,
     Use,
 )
-from waitline.simulation.sale import (
+from waitline.sales.simulation.sale import (
     Played,
     joining,
     outcome,
@@ -189,7 +189,7 @@ def test_the_policy_may_change_its_mind() -> None:
 
 def test_a_sale_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     # A day is 30 s of calculating; what is tested is that it ends.
-    monkeypatch.setattr("waitline.simulation.sale.DAY_MS", 9_500)
+    monkeypatch.setattr("waitline.sales.simulation.sale.DAY_MS", 9_500)
     which = sale(Arrivals(3, 0), no_shows=1, ready_ttl_ms=5_000)
     with pytest.raises(SaleImpossible, match="1 of 3 visitors still wait after a day"):
         play(which, dice(), decide=lambda _seen: replace(which.limits, active_max=1))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from waitline.simulation import notation
-from waitline.simulation.model import Arrivals, SaleImpossible, Use
+from waitline.sales.simulation import notation
+from waitline.sales.simulation.model import Arrivals, SaleImpossible, Use
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from waitline.queue.hints import POLL_NEAR_MS, first_poll_after_s, poll_after_ms
 from waitline.queue.model import Limits
-from waitline.simulation import polling
-from waitline.simulation.figures import Times
-from waitline.simulation.model import Arrivals, Sale, Use
-from waitline.simulation.sale import play
+from waitline.sales.simulation import polling
+from waitline.sales.simulation.figures import Times
+from waitline.sales.simulation.model import Arrivals, Sale, Use
+from waitline.sales.simulation.sale import play
 
 
 def ms(*times: int) -> Times:

@@ -19,7 +19,7 @@ from waitline.queue.model import (
     Rules,
     Survey,
 )
-from waitline.simulation.gate import Gate
+from waitline.sales.simulation.gate import Gate
 
 HOLD_MS = 60_000
 REPORT_MS = 1_000

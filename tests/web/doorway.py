@@ -14,7 +14,6 @@ import httpx
 
 from tests.processes import started
 from waitline import settings as chosen
-from waitline.embedded import Valkey as EmbeddedValkey
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.ids import RoomId, VisitorId
@@ -24,6 +23,7 @@ from waitline.queue.store import Line
 from waitline.services.booking.doorman import Doorman
 from waitline.tokens.keyring import Keys
 from waitline.tokens.passes import mint_pass, mint_ticket
+from waitline.trial import Valkey as EmbeddedValkey
 from waitline.valkey.scripts import Valkey
 
 # Seconds until the service answers, on a machine that runs other tests as well.

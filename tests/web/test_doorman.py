@@ -14,7 +14,6 @@ import uvloop
 from tests.processes import free_port
 from tests.web.doorway import ROOM, House, door, until
 from waitline import settings as chosen
-from waitline.embedded import Valkey as EmbeddedValkey
 from waitline.http import problems
 from waitline.http.problems import TokenMissing
 from waitline.kernel.circuit_breaker import FAILURES_MAX
@@ -25,6 +24,7 @@ from waitline.queue.model import TimeRanOut, TokenRejected
 from waitline.services.booking.doorman import ANSWER_BYTES_MAX, TIMEOUT_S
 from waitline.tokens.keyring import KeyringFile, Keys
 from waitline.tokens.passes import TOKEN_MAX, mint_pass
+from waitline.trial import Valkey as EmbeddedValkey
 from waitline.valkey.scripts import CALL_TIMEOUT_S
 
 WAYS = ["store", "service"]

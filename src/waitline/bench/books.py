@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from waitline import settings as chosen
-from waitline.bench.stack import Stack
 from waitline.kernel.errors import Unavailable
+from waitline.trial.installation import Stack
 
 AUDIT_S = 120.0
 """How long the audit may take, on a machine that was just under load."""

@@ -25,12 +25,12 @@ from time import monotonic, perf_counter
 from typing import Any, NamedTuple, TypeVar
 
 from waitline import settings as chosen
-from waitline.bench import machine, paced, scripts
+from waitline.bench import paced, scripts
 from waitline.bench.quiet import quietly
-from waitline.bench.stack import free_port
-from waitline.embedded import Valkey
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
+from waitline.trial import Valkey, machine
+from waitline.trial.installation import free_port
 
 CONNECTIONS = 64
 ROOM = RoomId("bench")

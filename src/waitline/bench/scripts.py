@@ -16,8 +16,6 @@ from typing import Any
 
 import uvloop
 
-from waitline.bench import machine
-from waitline.embedded import Valkey as Server
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import (
@@ -32,6 +30,8 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket
+from waitline.trial import Valkey as Server
+from waitline.trial import machine
 from waitline.valkey.scripts import Valkey
 
 SIZES = (1, 10, 100, 256)

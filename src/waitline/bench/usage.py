@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-from waitline.bench import machine
+from waitline.trial import machine
 
 Roles = Mapping[str, Sequence[int]]
 """Process ids by what they do."""

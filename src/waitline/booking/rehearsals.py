@@ -1,7 +1,7 @@
 """Takes away what rehearsals leave in the database: concerts of their own, and all that was booked.
 
-A rehearsal's concert is known by its room's name (`waitline.kernel.ids`); the statements themselves look
-at nothing else.
+A rehearsal's concert is known by its room's name (`waitline.kernel.ids`); the statements themselves
+look at nothing else.
 """
 
 from typing import NamedTuple

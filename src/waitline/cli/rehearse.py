@@ -16,9 +16,9 @@ from waitline import settings as chosen
 from waitline.cli import options
 
 if TYPE_CHECKING:
-    from waitline.bench.rehearsal.plan import Plan
-    from waitline.bench.rehearsal.play import Note
-    from waitline.bench.rehearsal.watch import Look
+    from waitline.sales.rehearsal.plan import Plan
+    from waitline.sales.rehearsal.play import Note
+    from waitline.sales.rehearsal.watch import Look
 
 STOPPED = 130
 """Exit status of what was stopped with Ctrl-C, as shells have it."""
@@ -58,9 +58,9 @@ def rehearse(
     it as cleanly. Exit status 1 is a no-go.
     """
     # Nobody else's command need wait until the box office is read.
-    from waitline.bench.rehearsal import play  # noqa: PLC0415
-    from waitline.bench.rehearsal.plan import Plan  # noqa: PLC0415
-    from waitline.bench.rehearsal.stage import hall  # noqa: PLC0415
+    from waitline.sales.rehearsal import play  # noqa: PLC0415
+    from waitline.sales.rehearsal.plan import Plan  # noqa: PLC0415
+    from waitline.sales.rehearsal.stage import hall  # noqa: PLC0415
 
     settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     # What is asked to end ends cleanly too, as with Ctrl-C; a shell's background ignores that.
@@ -98,9 +98,9 @@ def rehearse(
 
 def _audited(settings: chosen.Settings, mode: str) -> Sequence[str]:
     """Audit the box office, and what the waiting room makes of those who paid."""
-    from waitline.cli import box_office  # noqa: PLC0415
+    from waitline.sales import booking_audit  # noqa: PLC0415
 
-    _, findings = box_office.audited(settings.model_copy(update={"mode": mode}))
+    _, findings = booking_audit.audited(settings.model_copy(update={"mode": mode}))
     return [f"{finding.invariant}: {finding.text}" for finding in findings]
 
 
@@ -133,23 +133,23 @@ def _removed(removed: Any) -> str:  # noqa: ANN401 - of a module that is read la
 
 
 def _show(console: Console, figures: dict[str, Any], removed: str) -> None:
-    from waitline.bench.rehearsal import words  # noqa: PLC0415
+    from waitline.sales.rehearsal import formatting  # noqa: PLC0415
 
-    console.print(words.described(figures))
+    console.print(formatting.described(figures))
     word, colour = ("GO", "green") if figures["go"] else ("NO-GO", "red")
     console.print(f"\n[bold {colour}]{word}[/]")
     for reason in figures["reasons"]:
         console.print(f"  [red]-[/] {reason}")
     table = Table(title="\nCalls", title_justify="left", box=None)
     table.add_column("", no_wrap=True)
-    for heading in words.CALLS[1:]:
+    for heading in formatting.CALLS[1:]:
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, *cells, good in words.calls(figures):
+    for name, *cells, good in formatting.calls(figures):
         row = [*map(str, cells)]
         row[2] = row[2] if good else f"[red]{row[2]}[/]"
         table.add_row(str(name), *row)
     console.print(table)
-    for title, rows in words.sections(figures):
+    for title, rows in formatting.sections(figures):
         facts = Table(title=f"\n{title}", title_justify="left", box=None, show_header=False)
         facts.add_column(style="cyan", no_wrap=True)
         facts.add_column()

@@ -19,8 +19,8 @@ from waitline.queue.rooms import Rooms
 from waitline.valkey.scripts import Valkey
 
 if TYPE_CHECKING:
-    from waitline.bench.sale.after import Aftermath
     from waitline.booking.account import Account
+    from waitline.sales.report.summary import Aftermath
 
 app = typer.Typer(help="Tell what became of a sale.", no_args_is_help=True)
 
@@ -48,11 +48,11 @@ def sale(
     in out of order.
     """
     # Here, because the box office takes longer to read than most commands take in all.
-    from waitline.bench.sale import after  # noqa: PLC0415
+    from waitline.sales.report import summary  # noqa: PLC0415
 
     settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     told = asyncio.run(_gathered(settings, RoomId(room)))
-    document = after.document(told)
+    document = summary.document(told)
     if as_json:
         typer.echo(json.dumps(document))
     else:
@@ -70,7 +70,7 @@ def sale(
 
 
 async def _gathered(settings: chosen.Settings, room: RoomId) -> "Aftermath":
-    from waitline.bench.sale.after import Aftermath  # noqa: PLC0415
+    from waitline.sales.report.summary import Aftermath  # noqa: PLC0415
 
     store = Valkey(settings.store_url(), timeout_s=options.OPERATOR_TIMEOUT_S)
     try:
@@ -102,19 +102,19 @@ async def _account(settings: chosen.Settings, room: RoomId) -> "Account | None":
 
 
 def _page(told: "Aftermath") -> str:
-    from waitline.bench.sale import after_page  # noqa: PLC0415
+    from waitline.sales.report import page  # noqa: PLC0415
 
-    return after_page.report(told)
+    return page.report(told)
 
 
 def _show(console: Console, told: "Aftermath") -> None:
-    from waitline.bench.sale import after  # noqa: PLC0415
+    from waitline.sales.report import summary  # noqa: PLC0415
 
     colour = "red" if told.overtaken else "green"
-    console.print(f"[bold]{told.room}[/]: [{colour}]{after.order(told)}[/]")
-    sections = [("The line", after.line(told))]
+    console.print(f"[bold]{told.room}[/]: [{colour}]{summary.order(told)}[/]")
+    sections = [("The line", summary.line(told))]
     if told.account is not None:
-        sections.append(("The box office", after.sold(told.account)))
+        sections.append(("The box office", summary.sold(told.account)))
     for title, rows in sections:
         table = Table(title=f"\n{title}", title_justify="left", box=None, show_header=False)
         table.add_column(style="cyan", no_wrap=True)

@@ -15,16 +15,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from waitline.admission import policy as admission
-from waitline.bench import machine
-from waitline.bench.sale import agreement as agreeing
-from waitline.bench.sale import play, report, words
-from waitline.bench.sale.agreement import Agreement
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
 from waitline.queue import hints as asking
 from waitline.queue.model import CHUNK_MAX, LimitError, Limits
-from waitline.simulation import notation
-from waitline.simulation.model import Outcome, Sale, SaleImpossible
+from waitline.sales.simulation import agreement as agreeing
+from waitline.sales.simulation import formatting, notation, page, playback
+from waitline.sales.simulation.agreement import Agreement
+from waitline.sales.simulation.model import Outcome, Sale, SaleImpossible
+from waitline.trial import machine
 
 _DEFAULT = Limits()
 _VISITORS = 300_000
@@ -105,17 +104,17 @@ def simulate(
     )
     outcome = _predict(sale, edges, seed)
     agreement = _play(sale, outcome, seed) if check else None
-    title = words.described(sale, over)
+    title = formatting.described(sale, over)
     document = {"title": title, "seed": seed, "edges": edges} | _document(sale, outcome, agreement)
     if as_json:
         typer.echo(json.dumps(document))
     else:
         _show(Console(), title, outcome, agreement)
     out.mkdir(parents=True, exist_ok=True)
-    figures, page = out / "simulation.json", out / "simulation.html"
+    figures, drawn = out / "simulation.json", out / "simulation.html"
     figures.write_text(json.dumps(document, indent=1), "utf-8")
-    page.write_text(report.report(title, outcome, agreement), "utf-8")
-    Console(stderr=True).print(f"All figures: {figures}\nPictures: {page}", highlight=False)
+    drawn.write_text(page.report(title, outcome, agreement), "utf-8")
+    Console(stderr=True).print(f"All figures: {figures}\nPictures: {drawn}", highlight=False)
     if agreement is not None and not agreement.holds:
         raise typer.Exit(1)
 
@@ -139,8 +138,8 @@ def _predict(sale: Sale, edges: int, seed: int) -> Outcome:
     # Here, because numpy is an extra, and the web's modules must not be read by every command.
     import numpy as np  # noqa: PLC0415
 
+    from waitline.sales.simulation.sale import outcome  # noqa: PLC0415
     from waitline.services.queue.now_serving import FRESH_S  # noqa: PLC0415
-    from waitline.simulation.sale import outcome  # noqa: PLC0415
 
     with _progress("simulating") as note:
         dice = np.random.default_rng(seed)
@@ -150,7 +149,7 @@ def _predict(sale: Sale, edges: int, seed: int) -> Outcome:
 def _play(sale: Sale, predicted: Outcome, seed: int) -> Agreement:
     agreeing.require_playable(sale, predicted)
     with _progress("playing it for real") as note:
-        measured = play.play(sale, Random(seed), note)  # noqa: S311 - dice, not secrets
+        measured = playback.play(sale, Random(seed), note)  # noqa: S311 - dice, not secrets
     return agreeing.agreement(predicted, measured)
 
 
@@ -173,21 +172,21 @@ def _show(
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
-    for name, value in words.figures(outcome):
+    for name, value in formatting.figures(outcome):
         table.add_row(name, value)
     console.print(table)
     if outcome.late:
-        console.print(f"\n[yellow]{words.warning(outcome)}[/]", highlight=False)
-    requests = _table("While they wait they ask the queue service", words.REQUESTS)
-    for row in words.requests(outcome):
+        console.print(f"\n[yellow]{formatting.warning(outcome)}[/]", highlight=False)
+    requests = _table("While they wait they ask the queue service", formatting.REQUESTS)
+    for row in formatting.requests(outcome):
         requests.add_row(*row)
     console.print(requests)
     if agreement is not None:
-        compared = _table("Predicted and measured", words.AGREEMENT)
-        for *cells, off, near in words.compared(agreement):
+        compared = _table("Predicted and measured", formatting.AGREEMENT)
+        for *cells, off, near in formatting.compared(agreement):
             compared.add_row(*map(str, cells), f"[{'green' if near else 'red'}]{off}[/]")
         console.print(compared)
-        console.print(words.beside(agreement), highlight=False)
+        console.print(formatting.beside(agreement), highlight=False)
         for broken in agreement.broken:
             console.print(f"[red]{broken}[/]", highlight=False)
 

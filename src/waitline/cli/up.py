@@ -14,9 +14,9 @@ from waitline import settings as chosen
 from waitline.booking import demo
 from waitline.booking.migrations import migrate
 from waitline.cli import options, serve
-from waitline.cli.supervisor import Part, Supervisor
-from waitline.embedded import Postgres, Valkey
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
+from waitline.trial import Postgres, Valkey
+from waitline.trial.supervisor import Part, Supervisor
 
 WEBHOOK_PATH = "/api/v1/payments/webhook"
 """Where the booking service hears from the payment provider."""

@@ -1,6 +1,7 @@
 """Takes away what rehearsals leave in the store: their rooms, and their entries of the stream.
 
-A rehearsal's room is known by its name (`waitline.kernel.ids`), and nothing else can be taken away here.
+A rehearsal's room is known by its name (`waitline.kernel.ids`), and nothing else can be taken
+away here.
 """
 
 from typing import Any

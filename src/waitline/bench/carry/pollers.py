@@ -16,7 +16,6 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from waitline.bench.carry import answers, orders, sockets
-from waitline.bench.carry.histogram import Histogram
 from waitline.bench.carry.visitors import (
     ASK,
     ENTER,
@@ -27,6 +26,7 @@ from waitline.bench.carry.visitors import (
     Way,
 )
 from waitline.bench.carry.wheel import Wheel
+from waitline.sales.histogram import Histogram
 
 EVENTS_MAX = 256
 FIRED_MAX = 256

@@ -15,11 +15,11 @@ from typing import Any
 from waitline.bench import usage
 from waitline.bench.carry import sockets
 from waitline.bench.carry.crew import Crew
-from waitline.bench.carry.histogram import Histogram
 from waitline.bench.carry.pollers import GRACE_S, Plan
 from waitline.bench.carry.room import Room
 from waitline.bench.carry.visitors import Share, Way
-from waitline.bench.stack import running
+from waitline.sales.histogram import Histogram
+from waitline.trial.installation import running
 
 P99_MS = 100.0
 """A visitor who waits is carried if 99 of 100 answers come within this."""

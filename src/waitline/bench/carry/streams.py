@@ -12,7 +12,7 @@ from waitline.bench.carry.crew import Crew
 from waitline.bench.carry.listeners import Plan
 from waitline.bench.carry.polling import OPEN_S, Note
 from waitline.bench.carry.room import Room
-from waitline.bench.stack import running
+from waitline.trial.installation import running
 
 SETTLE_S = 3.0
 """After the last stream has begun, before anything is measured."""

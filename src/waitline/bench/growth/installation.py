@@ -13,10 +13,9 @@ from time import monotonic
 from urllib import error, request
 
 from waitline import settings as chosen
-from waitline.bench import machine
-from waitline.bench.stack import free_port
-from waitline.embedded import Valkey
 from waitline.kernel.errors import Unavailable
+from waitline.trial import Valkey, machine
+from waitline.trial.installation import free_port
 
 READY_S = 20.0
 """How long a worker may take to answer on a busy machine; 1 s on a quiet one."""

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from waitline.bench import plots
 from waitline.bench.growth.costs import growth_max
+from waitline.sales.drawing import plots
 
 GAP = 12
 """Points between two drawings, one below the other."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from waitline.booking.migrations import migrate
-from waitline.embedded.postgres import embedded_binaries
 from waitline.kernel.errors import Unavailable
 from waitline.postgres.pool import SESSION
 from waitline.settings import inherited
+from waitline.trial.postgres_server import embedded_binaries
 
 CLIENTS = 12
 """As many connections as one worker's pool has."""

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 import uvloop
 
-from waitline.bench.wire import Wire
+from waitline.sales.http_client import Wire
 
 TICK_S = 0.001
 """Between two looks at what is due: as fine as the loop's timers are."""

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import uvloop
 
-from waitline.bench.rehearsal.stage import STARTS_AT, hall
-from waitline.bench.stack import Stack
 from waitline.booking.catalogue import Catalogue
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
@@ -23,8 +21,10 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.sales.rehearsal.stage import STARTS_AT, hall
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket
+from waitline.trial.installation import Stack
 from waitline.valkey.scripts import Valkey
 
 CONCERT, ROOM = 1, RoomId("1")

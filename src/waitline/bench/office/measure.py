@@ -16,13 +16,14 @@ from typing import Any
 from urllib import request
 
 from waitline import settings as chosen
-from waitline.bench import books, stack
+from waitline.bench import books
 from waitline.bench.office import bare
 from waitline.bench.office.buyers import Errand, Plan
 from waitline.bench.office.hall import Crowds
 from waitline.bench.quiet import quietly
-from waitline.bench.stack import Stack
 from waitline.kernel.errors import Unavailable
+from waitline.trial import installation
+from waitline.trial.installation import Stack
 
 SEATS = 10_000
 """Of the hall whose seat map is asked for, and how often. Source: the aim that it is measured
@@ -66,9 +67,9 @@ def measure(seconds: float, workers: int, note: Note) -> Figures:
     settings = {"booking_workers": str(workers), "sandbox_latency": "0"}
     with (
         tempfile.TemporaryDirectory(prefix="waitline-office-") as name,
-        stack.running(1, settings, box_office=True) as installation,
+        installation.running(1, settings, box_office=True) as stack,
     ):
-        office = _Office(installation, Path(name), seconds, note)
+        office = _Office(stack, Path(name), seconds, note)
         figures: Figures = {
             "seats": office.looked("the seat map, whole", "seats"),
             "seats, 304": office.looked("the seat map, known", "seats again"),
@@ -82,7 +83,7 @@ def measure(seconds: float, workers: int, note: Note) -> Figures:
         rate = min(OVERLOAD * figures["buy"]["per_s"], OVERLOAD_PER_S)
         figures["overload"] = office.overrun(rate)
         note("the audit")
-        figures["audit"] = books.audited(installation)
+        figures["audit"] = books.audited(stack)
     return figures
 
 

@@ -7,10 +7,10 @@ what differs.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from waitline.bench import page, plots
-from waitline.bench.page import Cell, Markup
-from waitline.bench.plots import Series
 from waitline.bench.scenario import words
+from waitline.sales.drawing import page, plots
+from waitline.sales.drawing.page import Cell, Markup
+from waitline.sales.drawing.plots import Series
 
 Result = Mapping[str, Any]
 Read = Callable[[Result], Any]

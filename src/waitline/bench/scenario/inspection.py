@@ -7,13 +7,13 @@ from time import monotonic
 
 from waitline.bench.scenario.samples import info
 from waitline.bench.scenario.verdict import RoomFound
-from waitline.bench.stack import Stack
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
 from waitline.queue.rooms import Rooms
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket, read_token
+from waitline.trial.installation import Stack
 from waitline.valkey.scripts import Valkey
 
 DRAIN_S = 10.0

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from waitline import settings as chosen
-from waitline.bench import machine
 from waitline.bench.scenario.offer import Offer, read
 from waitline.kernel.errors import Misconfigured
+from waitline.trial import machine
 
 QUEUE_ALIAS = "queue-service:8081"
 BOOKING_ALIAS = "core-service:8080"

@@ -9,12 +9,12 @@ from itertools import compress
 from statistics import fmean
 from typing import Any
 
-from waitline.bench import page, plots
-from waitline.bench.page import Cell, Markup, Tile
-from waitline.bench.plots import Series
 from waitline.bench.quiet import STOLEN_MOST
 from waitline.bench.scenario import words
 from waitline.bench.scenario.offer import steps
+from waitline.sales.drawing import page, plots
+from waitline.sales.drawing.page import Cell, Markup, Tile
+from waitline.sales.drawing.plots import Series
 
 Result = Mapping[str, Any]
 

@@ -15,12 +15,7 @@ from threading import Event
 from time import monotonic
 from typing import Any, NamedTuple
 
-from waitline.bench import (
-    books,
-    machine,
-    plots,
-    stack,
-)
+from waitline.bench import books
 from waitline.bench.scenario import (
     drift,
     inspection,
@@ -32,8 +27,10 @@ from waitline.bench.scenario import (
 )
 from waitline.bench.scenario.offer import Offer, planned, visitors_each
 from waitline.bench.scenario.samples import Sample, Sampler, sampling
-from waitline.bench.stack import Stack
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.sales.drawing import plots
+from waitline.trial import installation, machine
+from waitline.trial.installation import Stack
 
 STEADY = ("circulation", "soak")
 """Scenarios in which as many must leave as come in."""
@@ -126,19 +123,21 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
     offer = k6.offer(binary, plan.script, plan.variables)
     folder.mkdir(parents=True, exist_ok=True)
     show(Sight("starting the servers"))
-    with stack.running(plan.workers, plan.settings, box_office=plan.box_office) as installation:
+    with installation.running(
+        plan.workers, plan.settings, box_office=plan.box_office
+    ) as stack:
         job = k6.Job(
             binary=binary,
             script=plan.script,
             variables=plan.variables,
             folder=folder,
-            port=installation.port,
-            booking_port=installation.booking_port,
+            port=stack.port,
+            booking_port=stack.booking_port,
         )
         began_s = monotonic()
         with (
             k6.running(job) as process,
-            sampling(installation, {"k6": [process.pid]}, offer.load_s) as sampler,
+            sampling(stack, {"k6": [process.pid]}, offer.load_s) as sampler,
         ):
             while process.poll() is None:
                 if monotonic() - began_s > offer.most_s:
@@ -147,7 +146,7 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
                 Event().wait(SEEN_S)
             ended_s = monotonic()
         show(Sight("auditing"))
-        ended = _ended(plan, installation)
+        ended = _ended(plan, stack)
     found = _found(job, process.returncode)
     # k6 makes its virtual users first, which takes it seconds.
     first_s = max(began_s, ended_s - found.lasted_s)

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from waitline.bench import usage
 from waitline.bench.scenario import scrape
-from waitline.bench.stack import Stack
 from waitline.kernel.errors import Unavailable, WaitlineError
 from waitline.queue.rooms import Rooms
+from waitline.trial.installation import Stack
 from waitline.valkey.scripts import Valkey
 
 EVERY_S = 1.0
@@ -32,8 +32,8 @@ ANSWER_S = 5.0
 """How long a look may take. A service in trouble is slow to tell of it."""
 
 FLUSH_S = 1.0
-"""How often a process of the service adds its figures up. Source: `waitline.kernel.telemetry`, which a
-command cannot import: it would keep its own figures in another folder than the service's."""
+"""How often a process of the service adds its figures up. Source: `waitline.kernel.telemetry`,
+which a command cannot import: it would keep its own figures in another folder than the service's."""
 
 ADDING_S = 0.2
 """How late a process may be in adding its figures up, on a machine that was just busy."""

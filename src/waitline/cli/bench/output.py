@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from waitline.bench import machine
+from waitline.trial import machine
 
 Note = Callable[[str], None]
 Seconds = Annotated[float, typer.Option(help="Length of one measurement", min=0.2)]

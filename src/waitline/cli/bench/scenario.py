@@ -26,7 +26,7 @@ from waitline.cli.bench import output
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, WaitlineError
 from waitline.queue.model import Limits
-from waitline.simulation import notation
+from waitline.sales.simulation import notation
 
 LIMITS = Limits()
 STORM_PER_S = 500

@@ -5,8 +5,8 @@ postgres.py  PostgreSQL, for the box office
 folder.py    what both share
 """
 
-from waitline.embedded.folder import FolderInUseError, StartError
-from waitline.embedded.postgres import Postgres
-from waitline.embedded.valkey import Valkey, embedded_binary
+from waitline.trial.folder import FolderInUseError, StartError
+from waitline.trial.postgres_server import Postgres
+from waitline.trial.valkey_server import Valkey, embedded_binary
 
 __all__ = ["FolderInUseError", "Postgres", "StartError", "Valkey", "embedded_binary"]

@@ -14,8 +14,8 @@ from threading import Event
 from time import monotonic
 
 from waitline import settings as chosen
-from waitline.bench import machine
 from waitline.kernel.errors import Unavailable
+from waitline.trial import machine
 
 READY_S = 70.0
 """How long everything may take to answer: seven interpreters start at once."""

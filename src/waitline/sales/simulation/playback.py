@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import uvloop
 
-from waitline.bench.stack import running
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
@@ -30,11 +29,12 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.simulation.model import Sale
+from waitline.sales.simulation.model import Sale
+from waitline.trial.installation import running
 from waitline.valkey.scripts import Valkey
 
 if TYPE_CHECKING:
-    from waitline.simulation.figures import Times
+    from waitline.sales.simulation.figures import Times
 
 CALL_S = 10.0
 LEAST_PAUSE_S = 0.002
@@ -105,7 +105,7 @@ class _Crowd:
 
     def __init__(self, line: Line, sale: Sale, dice: Random) -> None:
         # Here, because numpy is an extra.
-        from waitline.simulation.sale import joining  # noqa: PLC0415
+        from waitline.sales.simulation.sale import joining  # noqa: PLC0415
 
         self._line = line
         self._sale = sale

@@ -16,15 +16,15 @@ from urllib.parse import urlencode
 import msgspec
 
 from waitline.bench.carry.visitors import RETRY_S
-from waitline.bench.rehearsal.endpoint import Answer, Endpoint
-from waitline.bench.rehearsal.plan import (
+from waitline.kernel.errors import Unavailable
+from waitline.sales.rehearsal.endpoint import Answer, Endpoint
+from waitline.sales.rehearsal.plan import (
     THINK_S,
     Conduct,
     Plan,
     conduct,
 )
-from waitline.bench.rehearsal.tally import LOST, Tally
-from waitline.kernel.errors import Unavailable
+from waitline.sales.rehearsal.tally import LOST, Tally
 
 FIRST_USER = 9_000_000_000_000_000_000
 """Number of the first visitor: where no shop has its own users."""

@@ -7,8 +7,8 @@ from collections import deque
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from waitline.bench.wire import Wire
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.sales.http_client import Wire
 
 CONNECTIONS_MAX = 256
 """Requests under way at once, per service. At 50 ms each they are 5 000 a second, more than one

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from waitline.bench.rehearsal.stage import Stage
-from waitline.bench.rehearsal.tally import Tally
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Reason
 from waitline.queue.model import Limits
+from waitline.sales.rehearsal.stage import Stage
+from waitline.sales.rehearsal.tally import Tally
 
 LOOK_S = 1.0
 """Between two looks at the room: a call that costs the store microseconds."""

@@ -18,8 +18,8 @@ from typing import Self
 
 from rich.console import Console
 
-from waitline.embedded import Postgres, StartError, Valkey
 from waitline.kernel.errors import WaitlineError
+from waitline.trial import Postgres, StartError, Valkey
 
 LOAD_S = 60.0
 """How long an embedded server may take to load what it had: 600 000 visitors took 2.4 s."""

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote
 
-from waitline.embedded.folder import (
+from waitline.trial.folder import (
     SOCKET_PATH_BYTES_MAX,
     FolderInUseError,
     StartError,

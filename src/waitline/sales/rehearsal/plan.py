@@ -6,7 +6,7 @@ from enum import StrEnum
 from random import Random
 
 from waitline.kernel.errors import Misconfigured
-from waitline.simulation.model import Arrivals
+from waitline.sales.simulation.model import Arrivals
 
 VISITORS_MAX = 300_000
 """Of one rehearsal: they live in one process, at about 10 kB each while they wait."""

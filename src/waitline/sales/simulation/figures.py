@@ -6,7 +6,7 @@ Both arrays are in the order of the line: the n-th to join is the n-th to be adm
 import numpy as np
 from numpy.typing import NDArray
 
-from waitline.simulation.model import Difference, Figures
+from waitline.sales.simulation.model import Difference, Figures
 
 Times = NDArray[np.int32]
 """By visitor, in ms since the sale began: 24 days at most, where a sale takes one."""

@@ -2,7 +2,7 @@
 
 import re
 
-from waitline.simulation.model import Arrivals, SaleImpossible, Use
+from waitline.sales.simulation.model import Arrivals, SaleImpossible, Use
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")

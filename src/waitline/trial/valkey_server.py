@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from waitline.embedded.folder import (
+from waitline.trial.folder import (
     SOCKET_PATH_BYTES_MAX,
     FolderInUseError,
     StartError,

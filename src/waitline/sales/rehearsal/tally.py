@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from waitline.bench.carry.histogram import Histogram
+from waitline.sales.histogram import Histogram
 
 LOST = "lost"
 """Instead of a code: there was no answer."""

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from waitline.bench.sale.play import Measured
 from waitline.queue.model import Limits
-from waitline.simulation.model import (
+from waitline.sales.simulation.model import (
     Difference,
     Outcome,
     Sale,
     SaleImpossible,
 )
+from waitline.sales.simulation.playback import Measured
 
 AGREES_WITHIN = 0.05
 """Share that a prediction may be off by. Operators leave more room than this when they set a room's
@@ -85,7 +85,7 @@ def filling_ms(limits: Limits) -> float:
 def agreement(predicted: Outcome, measured: Measured) -> Agreement:
     """Hold what was said against what was measured."""
     # Here, because numpy is an extra.
-    from waitline.simulation import figures  # noqa: PLC0415
+    from waitline.sales.simulation import figures  # noqa: PLC0415
 
     joined_ms, admitted_ms = measured.joined_ms, measured.admitted_ms
     found = figures.figures(joined_ms, admitted_ms)

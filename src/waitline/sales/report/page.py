@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from waitline.bench import page, plots
-from waitline.bench.sale import after
-from waitline.bench.sale.after import Aftermath
-from waitline.bench.sale.words import span
 from waitline.booking.account import Account
 from waitline.queue.record import BUCKETS, bounds_ms
+from waitline.sales.drawing import page, plots
+from waitline.sales.report import summary
+from waitline.sales.report.summary import Aftermath
+from waitline.sales.simulation.formatting import span
 
 _FEW = 40
 """Up to so many points are marked: a curve through a few says more than it knows."""
@@ -26,14 +26,14 @@ def report(sale: Aftermath) -> str:
         page.heading(
             "Waitline sale", sale.room, f"As the stores held it at {at:%Y-%m-%d %H:%M} UTC"
         ),
-        page.verdict(after.order(sale), [], good=not sale.overtaken),
+        page.verdict(summary.order(sale), [], good=not sale.overtaken),
         page.tiles(_tiles(sale)),
     ]
     if drawings:
         parts.append(page.section("Over time", page.plots(drawings)))
-    tables = [page.table(("", ""), after.line(sale), caption="The line")]
+    tables = [page.table(("", ""), summary.line(sale), caption="The line")]
     if sale.account is not None:
-        tables.append(page.table(("", ""), after.sold(sale.account), caption="The box office"))
+        tables.append(page.table(("", ""), summary.sold(sale.account), caption="The box office"))
     parts += [
         page.section("In figures", page.halves(*tables)),
         page.footer(
@@ -70,7 +70,7 @@ def _of_line(sale: Aftermath) -> Iterator[str]:
         line = plots.Series("wait", xs, [step.waiting for step in steps], colour=0)
         inside = plots.Series("inside", xs, [step.inside for step in steps], colour=2)
         yield plots.lines([line, inside], "The line, and slots", "visitors", x=x, points=few)
-        paces = after.paces(steps)
+        paces = summary.paces(steps)
         xs = [_minutes(pace.at_ms, steps[0].at_ms) for pace in paces]
         joined = plots.Series("joined", xs, [pace.joined for pace in paces], colour=7)
         admitted = plots.Series("admitted", xs, [pace.admitted for pace in paces], colour=0)

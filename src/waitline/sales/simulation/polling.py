@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waitline.queue import hints
-from waitline.simulation.figures import Times, by_second
-from waitline.simulation.model import Load
+from waitline.sales.simulation.figures import Times, by_second
+from waitline.sales.simulation.model import Load
 
 NAIVE_MS = 1_000
 """How often clients ask that heed no hint: as a load script does, and a page made in a hurry."""

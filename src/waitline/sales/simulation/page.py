@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from waitline.bench import page, plots
-from waitline.bench.sale import words
-from waitline.bench.sale.agreement import AGREES_WITHIN, Agreement
-from waitline.simulation.model import Outcome
+from waitline.sales.drawing import page, plots
+from waitline.sales.simulation import formatting
+from waitline.sales.simulation.agreement import AGREES_WITHIN, Agreement
+from waitline.sales.simulation.model import Outcome
 
 POINTS_MAX = 150
 """Points of a curve: a sale of a day has 86 400 seconds. Each is the highest of its seconds, so
@@ -29,17 +29,17 @@ def report(title: Sequence[str], outcome: Outcome, agreement: Agreement | None) 
     Raises:
         Misconfigured: What draws is not installed.
     """
-    told = words.figures(outcome)
+    told = formatting.figures(outcome)
     parts = [
         page.heading("Waitline simulation", title[0], *title[1:]),
         *_verdict(agreement),
-        *([page.note(words.warning(outcome))] if outcome.late else []),
+        *([page.note(formatting.warning(outcome))] if outcome.late else []),
         page.tiles(page.Tile(name, value) for name, value in told[:_TILES]),
         page.section("Over time", page.plots(_drawings(outcome, agreement))),
         page.section("In figures", page.table(("", ""), told)),
         page.section(
             "Requests of those who wait",
-            page.table(words.REQUESTS, words.requests(outcome)),
+            page.table(formatting.REQUESTS, formatting.requests(outcome)),
             about="What reaches the queue service. Behind a CDN each edge asks once a second "
             "for everyone, and each visitor once when its turn has come.",
         ),
@@ -59,10 +59,10 @@ def _verdict(agreement: Agreement | None) -> Iterator[str]:
     yield page.verdict(text, agreement.broken, good=agreement.holds)
     rows = [
         (row.name, row.predicted, row.measured, page.Cell(row.off, good=row.near))
-        for row in words.compared(agreement)
+        for row in formatting.compared(agreement)
     ]
-    table = page.table(words.AGREEMENT, rows)
-    yield page.section("Predicted and measured", table, about=words.beside(agreement))
+    table = page.table(formatting.AGREEMENT, rows)
+    yield page.section("Predicted and measured", table, about=formatting.beside(agreement))
 
 
 def _drawings(outcome: Outcome, agreement: Agreement | None) -> Iterator[str]:

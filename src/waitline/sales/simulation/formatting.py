@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from waitline.bench.sale.agreement import Agreement, near_enough
-from waitline.simulation.model import Outcome, Sale
+from waitline.sales.simulation.agreement import Agreement, near_enough
+from waitline.sales.simulation.model import Outcome, Sale
 
 _PLAIN_S = 100
 _PLAIN_MIN = 100

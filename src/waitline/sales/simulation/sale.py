@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from waitline.admission.policy import SWEEP_MS, next_visit_ms
 from waitline.queue.model import DAY_MS, Limits
-from waitline.simulation import figures, polling
-from waitline.simulation.figures import Times
-from waitline.simulation.gate import Gate
-from waitline.simulation.model import (
+from waitline.sales.simulation import figures, polling
+from waitline.sales.simulation.figures import Times
+from waitline.sales.simulation.gate import Gate
+from waitline.sales.simulation.model import (
     Arrivals,
     Decide,
     Outcome,

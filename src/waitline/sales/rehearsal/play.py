@@ -11,19 +11,19 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from waitline.bench.carry.histogram import Histogram
-from waitline.bench.rehearsal import stage, verdict, watch
-from waitline.bench.rehearsal.endpoint import Endpoint
-from waitline.bench.rehearsal.plan import Plan
-from waitline.bench.rehearsal.stage import Removed, Settled, Stage
-from waitline.bench.rehearsal.tally import Tally
-from waitline.bench.rehearsal.verdict import Found
-from waitline.bench.rehearsal.visitors import METHODS, Crowd, Methods
-from waitline.bench.rehearsal.watch import Look, Watch
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue.model import Rules
+from waitline.sales.histogram import Histogram
+from waitline.sales.rehearsal import stage, verdict, watch
+from waitline.sales.rehearsal.endpoint import Endpoint
+from waitline.sales.rehearsal.plan import Plan
+from waitline.sales.rehearsal.stage import Removed, Settled, Stage
+from waitline.sales.rehearsal.tally import Tally
+from waitline.sales.rehearsal.verdict import Found
+from waitline.sales.rehearsal.visitors import METHODS, Crowd, Methods
+from waitline.sales.rehearsal.watch import Look, Watch
 
 DRAIN_S = 1_800.0
 """How long a rehearsal may go on after the last visitor has come. Longer waits would show nothing

@@ -10,7 +10,6 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from waitline.bench.rehearsal.endpoint import Endpoint
 from waitline.booking import account
 from waitline.booking.account import Account
 from waitline.booking.catalogue import Catalogue
@@ -24,6 +23,7 @@ from waitline.queue.model import Rules, Survey
 from waitline.queue.record import Record
 from waitline.queue.rehearsals import Rehearsals as Queued
 from waitline.queue.rooms import Rooms
+from waitline.sales.rehearsal.endpoint import Endpoint
 from waitline.valkey.scripts import Valkey
 
 TITLE = "Rehearsal, not a real concert"

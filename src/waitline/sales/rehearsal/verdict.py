@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from waitline.bench.rehearsal.tally import FORESEEN
+from waitline.sales.rehearsal.tally import FORESEEN
 
 P95_MS = {
     "enter": 200.0,

@@ -1,0 +1,1 @@
+"""TODO waitline.sales.report."""
