@@ -31,6 +31,7 @@ check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua, m
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry src
+	cd bench && ../$(BIN)/deptry waitline_bench
 	luacheck --std max --globals redis cjson cmsgpack struct bit KEYS ARGV --max-line-length 100 --quiet src
 	$(BIN)/squawk src/waitline/booking/migrations/*.sql
 
@@ -41,8 +42,8 @@ fmt: $(VENV)/.dev ## format the code
 
 .PHONY: bench
 bench: $(VENV)/.dev tools ## measure the hot path, and a tenth of the entry scenario
-	$(BIN)/waitline bench hot-path $(ARGS)
-	$(BIN)/waitline bench entry --scale 0.1 $(ARGS)
+	$(BIN)/waitline-bench hot-path $(ARGS)
+	$(BIN)/waitline-bench entry --scale 0.1 $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.dev ## pin requirements/*.in with hashes
@@ -72,6 +73,7 @@ $(VENV)/.run: $(VENV)/.made requirements/run.txt pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt bench/pyproject.toml
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable bench
 	@touch $@

@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench.test_report import FETCHED
 from tests.bench.test_scenario import HERE, SCENARIOS, bench, result
-from waitline.bench.scenario.run import Plan, Sight, measure
+from waitline_bench.scenario.run import Plan, Sight, measure
 
 pytestmark = pytest.mark.long
 
@@ -18,7 +18,7 @@ PARTS = {"worker", "booking", "postgres", "sandbox", "admitter", "valkey", "k6"}
 
 Journey = tuple[subprocess.CompletedProcess[str], Path]
 
-# As `waitline bench` plans it, at two in a hundred, for two seconds, with everybody in haste.
+# As `waitline-bench` plans it, at two in a hundred, for two seconds, with everybody in haste.
 PLAN = Plan(
     name="booking",
     script=next(path for path in SCENARIOS if path.stem == "booking"),
@@ -69,7 +69,7 @@ def test_visitors_come_in_and_pay(
     assert found["client"]["rates"]["booked"] == told["paid"] / told["entered"]
     assert found["offered"]["arrivals"] == pytest.approx(8, abs=2)
     assert {"activation_wait", "journey_time"} <= found["client"]["trends"].keys()
-    assert found["command"].startswith("waitline bench booking-journey --seats whole --retries 0")
+    assert found["command"].startswith("waitline-bench booking-journey --seats whole --retries 0")
 
 
 def test_every_part_was_looked_at(

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.processes import started, until
-from waitline.bench.carry import polling, streams
-from waitline.bench.carry.polling import Load
-from waitline.bench.carry.visitors import Way
+from waitline_bench.carry import polling, streams
+from waitline_bench.carry.polling import Load
+from waitline_bench.carry.visitors import Way
 
 pytestmark = pytest.mark.long
 
@@ -83,7 +83,7 @@ def test_streams_stay_open() -> None:
 
 
 def test_a_service_that_fails_fails_the_command(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "waitline", "bench", "carry", "--by", "status"]
+    command = [sys.executable, "-m", "waitline_bench", "carry", "--by", "status"]
     command += ["--visitors", "200", "--streams", "0", "--workers", "1", "--seconds", "4"]
     command += ["--admit-per-s", "10", "--out", str(tmp_path)]
     with started(command, {}, lambda: True, 1.0) as program:

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from typer.testing import CliRunner
 
-from waitline.bench.growth.costs import growth_max, row
-from waitline.cli import app
+from waitline_bench.cli import app
+from waitline_bench.growth.costs import growth_max, row
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_grows_faster_is_named(values: Sequence[float], expected: list[int]
 
 @pytest.mark.long
 def test_a_small_run_from_end_to_end(tmp_path: Path) -> None:
-    words = ["bench", "growth", "--scale", "0.001", "--rounds", "1", "--out", str(tmp_path)]
+    words = ["growth", "--scale", "0.001", "--rounds", "1", "--out", str(tmp_path)]
     done = CliRunner().invoke(app, words, env={"COLUMNS": "160"}, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     for heading in ("By visitors waiting in one room", "By rooms", "faster than log N"):

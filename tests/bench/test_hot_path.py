@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.stack import waitline
+from tests.web.stack import waitline_bench
 
 pytestmark = pytest.mark.long
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.long
 def test_the_hot_calls_are_measured_next_to_an_empty_handler_and_a_naive_server(
     tmp_path: Path,
 ) -> None:
-    done = waitline("bench", "hot-path", "--seconds", "1", "--rounds", "1", "--out", tmp_path)
+    done = waitline_bench("hot-path", "--seconds", "1", "--rounds", "1", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "hot-path.json").read_text("utf-8"))["figures"]
     rows = {row["name"]: row for row in figures["flat_out"]}

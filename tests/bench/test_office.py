@@ -2,8 +2,8 @@
 
 import pytest
 
-from waitline.bench import quiet
-from waitline.bench.office import measure
+from waitline_bench import quiet
+from waitline_bench.booking import measure
 
 pytestmark = pytest.mark.long
 

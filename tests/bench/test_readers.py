@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from waitline.bench.scenario import (
+from waitline.kernel import telemetry
+from waitline_bench.scenario import (
     offer,
     samples,
     scrape,
     series,
     summary,
 )
-from waitline.bench.scenario.scrape import Buckets
-from waitline.kernel import telemetry
+from waitline_bench.scenario.scrape import Buckets
 
 EXPOSED = """\
 # HELP http_server_requests_seconds Time

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from waitline.bench.scenario import compare, report, words
-from waitline.cli.bench.scenario import show
 from waitline.sales.drawing import page, plots
 from waitline.sales.drawing.page import Cell, Tile
 from waitline.sales.drawing.plots import Axis, Series
+from waitline_bench.cli.scenario import show
+from waitline_bench.scenario import compare, formatting, report
 
 # Whatever a browser would fetch; anything of ours stays within the page.
 FETCHED = re.compile(r"""(?:src|href)\s*=\s*["'](?!\#)|url\((?!\#)|@import|<script|<link|<iframe""")
@@ -26,7 +26,7 @@ def figures(**changed: Any) -> dict[str, float | None]:  # noqa: ANN401 - any fi
 RESULT: dict[str, Any] = {
     "scenario": "entry",
     "question": "Can everybody get in?",
-    "command": "waitline bench entry",
+    "command": "waitline-bench entry",
     "load": {
         "script": "entry.js",
         "sha256": "0" * 64,
@@ -280,16 +280,16 @@ def test_changes_are_in_percent_and_good_or_bad() -> None:
             ("wait until activation", "p95 < 30.0 s", "29.9 s"), id="seconds",
         ),
         pytest.param(
-            "mine", "avg<=3", None, ("mine", "avg ≤ 3", words.UNKNOWN), id="somebody else's"
+            "mine", "avg<=3", None, ("mine", "avg ≤ 3", formatting.UNKNOWN), id="somebody else's"
         ),
     ],
 )  # fmt: skip
 def test_thresholds_are_told_in_words(
     subject: str, condition: str, value: float | None, words_of: tuple[str, str, str]
 ) -> None:
-    assert words.subject(subject) == words_of[0]
-    assert words.condition(subject, condition) == words_of[1]
-    assert words.measured(subject, condition, value) == words_of[2]
+    assert formatting.subject(subject) == words_of[0]
+    assert formatting.condition(subject, condition) == words_of[1]
+    assert formatting.measured(subject, condition, value) == words_of[2]
 
 
 def test_a_drawing_follows_the_theme_and_stands_alone(tmp_path: Path) -> None:

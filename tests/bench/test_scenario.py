@@ -17,13 +17,13 @@ import pytest
 from tests import processes
 from tests.bench.test_report import FETCHED
 from tests.faults.stack import family, runs
-from waitline.bench.scenario import k6, summary
-from waitline.bench.scenario.offer import planned
 from waitline.trial import installation
 from waitline.trial.installation import Stack
+from waitline_bench.scenario import k6, summary
+from waitline_bench.scenario.offer import planned
 
 HERE = Path(__file__).parent
-SCENARIOS = sorted((HERE.parents[1] / "load" / "scenarios").glob("*.js"))
+SCENARIOS = sorted((HERE.parents[1] / "bench" / "scenarios").glob("*.js"))
 
 NUMBERS = count(1)
 
@@ -32,7 +32,7 @@ PATIENCE_S = 120
 
 
 def bench(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-    argv = [sys.executable, "-m", "waitline", "bench", *map(str, words)]
+    argv = [sys.executable, "-m", "waitline_bench", *map(str, words)]
     return subprocess.run(  # noqa: S603 - our own command
         argv, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
@@ -128,7 +128,7 @@ def test_a_failing_threshold_fails_the_command(tmp_path: Path) -> None:
 def measuring(folder: Path) -> Iterator[processes.Program]:
     """A measurement whose k6 starts now, or has just started."""
     words: list[str | Path] = ["entry", "--scale", "0.01", "--workers", "1", "--out", folder]
-    argv = [sys.executable, "-m", "waitline", "bench", *words]
+    argv = [sys.executable, "-m", "waitline_bench", *words]
     with processes.started(argv, {}, (folder / "k6.log").exists, PATIENCE_S) as program:
         yield program
 
@@ -250,9 +250,7 @@ def test_visitors_do_what_the_scenario_says(
     assert found.iterations > 0
 
 
-def carried_out(
-    script: Path, told: dict[str, str], stack: Stack, folder: Path
-) -> summary.Summary:
+def carried_out(script: Path, told: dict[str, str], stack: Stack, folder: Path) -> summary.Summary:
     binary = k6.find()
     offer = k6.offer(binary, script, told)
     job = k6.Job(

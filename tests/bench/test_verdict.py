@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from waitline.bench.scenario import verdict
-from waitline.bench.scenario.summary import Check, Summary, Threshold
-from waitline.bench.scenario.verdict import RoomFound
+from waitline_bench.scenario import verdict
+from waitline_bench.scenario.summary import Check, Summary, Threshold
+from waitline_bench.scenario.verdict import RoomFound
 
 FOUND = Summary(
     iterations=100,

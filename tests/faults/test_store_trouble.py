@@ -349,7 +349,7 @@ async def answered(ask: Callable[[], Awaitable[object]]) -> object:
 # The command line with a clock that is wrong by as many ms as its first argument says.
 SKEWED = """
 import sys
-from waitline import clock
+from waitline.kernel import clock
 true_ms, off_ms = clock.SystemClock.now_ms, int(sys.argv.pop(1))
 clock.SystemClock.now_ms = lambda self: true_ms(self) + off_ms
 from waitline.cli import main

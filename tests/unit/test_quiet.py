@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from waitline.bench import usage
-from waitline.bench.quiet import STOLEN_MOST, TRIES_MOST, quietly
 from waitline.kernel.errors import Unavailable
+from waitline_bench import usage
+from waitline_bench.quiet import STOLEN_MOST, TRIES_MOST, quietly
 
 
 def taking(monkeypatch: pytest.MonkeyPatch, *shares: float) -> None:

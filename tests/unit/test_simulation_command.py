@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from waitline import cli
-from waitline.sales.simulation import formatting
+from waitline.sales import formatting
 
 SMALL = ("--visitors", "300", "--over", "2s", "--rate", "100", "--active-max", "40", "--use", "1s")
 
@@ -139,4 +139,4 @@ def test_without_the_extra_only_this_command_refuses() -> None:
         for word in ("--help", "simulate")
     )
     assert (helped.returncode, refused.returncode) == (0, 2)
-    assert "numpy and matplotlib missing: pip install 'waitline[bench]'" in refused.stderr
+    assert "numpy and matplotlib missing: pip install 'waitline[reports]'" in refused.stderr

@@ -5,8 +5,8 @@ from random import Random
 import msgspec
 import pytest
 
-from waitline.bench.carry import answers
-from waitline.bench.carry.visitors import (
+from waitline_bench.carry import answers
+from waitline_bench.carry.visitors import (
     ASK,
     ENTER,
     FRESH_S,

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from waitline.bench.carry.wheel import BUCKETS, WIDTH_S, Wheel
+from waitline_bench.carry.wheel import BUCKETS, WIDTH_S, Wheel
 
 START_S = 1_000.02
 ALL = 1_000

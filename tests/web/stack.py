@@ -363,8 +363,17 @@ def running(mode: str = "trial", data_dir: Path | None = None, workers: int = 2)
 
 def waitline(*words: str | Path) -> Done:
     """Run a command to its end, as an operator would."""
+    return _run("waitline", words)
+
+
+def waitline_bench(*words: str | Path) -> Done:
+    """Run a measurement to its end."""
+    return _run("waitline_bench", words)
+
+
+def _run(module: str, words: Sequence[str | Path]) -> Done:
     return subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "waitline", *map(str, words)],
+        [sys.executable, "-m", module, *map(str, words)],
         capture_output=True,
         text=True,
         timeout=UP_S,

@@ -40,7 +40,6 @@ COMMANDS = [
     "keys list",
     "audit",
     "settings",
-    "bench",
     "simulate",
     "version",
 ]

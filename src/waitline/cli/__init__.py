@@ -9,7 +9,6 @@ keys.py      the keys of tickets and passes
 audit.py     do the store and the box office keep their promises? box_office.py reads the latter
 booking/outbox.py    events that wait, or are dead
 settings.py  every setting, and where it came from
-bench/       how fast it is here
 simulate.py  how would this sale go?
 rehearse.py  the whole sale before the sale
 report.py    what became of a sale
@@ -24,7 +23,6 @@ import typer
 from waitline import __version__
 from waitline.cli import (
     audit,
-    bench,
     concerts,
     keys,
     migrate,
@@ -60,7 +58,6 @@ app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
 app.add_typer(outbox.app, name="outbox")
 app.command("settings")(settings.show)
-app.add_typer(bench.app, name="bench")
 app.command("simulate")(simulate.simulate)
 app.command("rehearse")(rehearse.rehearse)
 app.add_typer(report.app, name="report")
@@ -73,9 +70,14 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one line that says what to do."""
+    """Run the command line."""
+    run(app)
+
+
+def run(commands: typer.Typer) -> None:
+    """Run a command line; an expected error is one line that names what to change."""
     try:
-        app()
+        commands()
     except WaitlineError as error:
         text = str(error) or type(error).__name__
         typer.secho(f"waitline: {text}", err=True, fg="red")

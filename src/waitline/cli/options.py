@@ -11,10 +11,7 @@ import structlog
 import typer
 
 from waitline.settings import ServeMode, Settings
-from waitline.valkey.scripts import Valkey
-
-OPERATOR_TIMEOUT_S = 5.0
-"""How long a command waits for the store. An operator would rather wait than try again."""
+from waitline.valkey.scripts import OPERATOR_TIMEOUT_S, Valkey
 
 DataDir = Annotated[
     Path | None,

@@ -19,9 +19,10 @@ from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
 from waitline.queue import hints as asking
 from waitline.queue.model import CHUNK_MAX, LimitError, Limits
-from waitline.sales.simulation import agreement as agreeing
-from waitline.sales.simulation import formatting, notation, page, playback
-from waitline.sales.simulation.agreement import Agreement
+from waitline.sales import agreement as agreeing
+from waitline.sales import formatting, playback, simulation_page
+from waitline.sales.agreement import Agreement
+from waitline.sales.simulation import notation
 from waitline.sales.simulation.model import Outcome, Sale, SaleImpossible
 from waitline.trial import machine
 
@@ -113,7 +114,7 @@ def simulate(
     out.mkdir(parents=True, exist_ok=True)
     figures, drawn = out / "simulation.json", out / "simulation.html"
     figures.write_text(json.dumps(document, indent=1), "utf-8")
-    drawn.write_text(page.report(title, outcome, agreement), "utf-8")
+    drawn.write_text(simulation_page.report(title, outcome, agreement), "utf-8")
     Console(stderr=True).print(f"All figures: {figures}\nPictures: {drawn}", highlight=False)
     if agreement is not None and not agreement.holds:
         raise typer.Exit(1)
@@ -122,7 +123,7 @@ def simulate(
 def _require(*modules: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise Misconfigured(f"{' and '.join(missing)} missing: pip install 'waitline[bench]'")
+        raise Misconfigured(f"{' and '.join(missing)} missing: pip install 'waitline[reports]'")
 
 
 def _sale(arrivals: Any, use: Any, no_shows: float, **limits: Any) -> Sale:  # noqa: ANN401

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from waitline.booking import audit
 from waitline.booking.audit import EXAMPLES_MAX, Finding, Paid
-from waitline.cli.options import OPERATOR_TIMEOUT_S
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.postgres.pool import Database
 from waitline.queue import audit as queue_audit
 from waitline.queue.audit import Snapshot
 from waitline.queue.model import RoomUnknown
 from waitline.settings import Settings
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.scripts import OPERATOR_TIMEOUT_S, Valkey
 
 
 def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:

@@ -44,7 +44,7 @@ def taking_turns() -> Iterator[None]:
     """Let this thread and the processes that it starts finish their turns on a core.
 
     Where load and servers share the cores, everybody who gets an answer would else interrupt the
-    worker that is writing the next one. In alternating runs of `waitline bench entry --size 100k`
+    worker that is writing the next one. In alternating runs of `waitline-bench entry --size 100k`
     p95 was 153 and 178 ms without this, 86 and 103 ms with it.
     """
     before = os.sched_getscheduler(0)

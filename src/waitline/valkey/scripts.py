@@ -15,6 +15,9 @@ CALL_TIMEOUT_S = 0.5
 """How long one call may take. With the time that a request may queue before it, a visitor hears
 within a second that the store does not answer."""
 
+OPERATOR_TIMEOUT_S = 5.0
+"""How long a command waits for the store. An operator would rather wait than try again."""
+
 REFUSES_SERVICE = frozenset(
     (
         "OOM",

@@ -46,7 +46,7 @@ Row = Sequence[str | Cell]
 
 def page(title: str, *parts: str) -> str:
     """Return a whole document."""
-    css = files("waitline.bench").joinpath("page.css").read_text("utf-8")
+    css = files("waitline.sales.drawing").joinpath("page.css").read_text("utf-8")
     body = "\n".join(map(_text, parts))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

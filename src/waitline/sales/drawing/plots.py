@@ -175,7 +175,7 @@ def require() -> None:
     """
     if find_spec("matplotlib") is None:
         raise Misconfigured(
-            "matplotlib draws the reports and is missing: pip install 'waitline[bench]'"
+            "matplotlib draws the reports and is missing: pip install 'waitline[reports]'"
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from waitline.sales.simulation.formatting import span
+from waitline.sales.formatting import span
 
 CALLS = ("", "asked", "p50 ms", "p95 ms", "below", "p99 ms", "failed")
 """What the columns of `calls` are; the last cell says whether p95 is below what it must be."""

@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from waitline.bench.carry.visitors import RETRY_S
 from waitline.kernel.errors import Unavailable
 from waitline.sales.rehearsal.endpoint import Answer, Endpoint
 from waitline.sales.rehearsal.plan import (
@@ -25,6 +24,12 @@ from waitline.sales.rehearsal.plan import (
     conduct,
 )
 from waitline.sales.rehearsal.tally import LOST, Tally
+
+RETRY_S = 1.0
+"""First pause of a visitor who was refused or not answered; doubled each time.
+
+Source: waiting.js.
+"""
 
 FIRST_USER = 9_000_000_000_000_000_000
 """Number of the first visitor: where no shop has its own users."""

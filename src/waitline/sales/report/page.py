@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from waitline.booking.account import Account
 from waitline.queue.record import BUCKETS, bounds_ms
 from waitline.sales.drawing import page, plots
+from waitline.sales.formatting import span
 from waitline.sales.report import summary
 from waitline.sales.report.summary import Aftermath
-from waitline.sales.simulation.formatting import span
 
 _FEW = 40
 """Up to so many points are marked: a curve through a few says more than it knows."""

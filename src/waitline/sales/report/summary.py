@@ -9,7 +9,7 @@ from waitline.booking.account import Account
 from waitline.kernel.ids import RoomId
 from waitline.queue.model import Survey
 from waitline.queue.record import Record, Step, bounds_ms
-from waitline.sales.simulation.formatting import span
+from waitline.sales.formatting import span
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
 """Of waits that are told."""

@@ -1,0 +1,240 @@
+"""Buys as people do, from a process of its own: at a fixed pace, or as fast as answers come.
+
+`python -m waitline_bench.booking.buyers` reads a plan as JSON from its first argument and prints
+what came of it. An arrival has a time at which it is due, and latency counts from there; flat out,
+the next buyer begins when one is through.
+"""
+
+import asyncio
+import json
+import re
+import sys
+from collections import Counter, deque
+from itertools import cycle
+from pathlib import Path
+from statistics import quantiles
+from time import perf_counter
+from typing import Literal, NamedTuple
+
+import uvloop
+
+from waitline.sales.http_client import Wire
+
+TICK_S = 0.001
+"""Between two looks at what is due: as fine as the loop's timers are."""
+
+DRAIN_S = 15.0
+"""How long the last buyers are waited for: longer than a payment may take."""
+
+_RESERVATION = re.compile(rb'"reservationId":(\d+)')
+_ETAG = re.compile(rb"\r\netag: ([^\r]+)")
+
+Errand = Literal["seats", "seats again", "sections", "reserve", "buy"]
+"""What a buyer does: reads the seat map; reads it knowing the last one; reads the counts of each
+section; holds a seat; holds and pays."""
+
+BUYING = frozenset(("reserve", "buy"))
+"""Errands for which each buyer has a seat of its own."""
+
+
+class Plan(NamedTuple):
+    """What to do.
+
+    Attributes:
+        port: Of the booking service, on 127.0.0.1.
+        errand: What each buyer does.
+        buyers: File of who may buy, each once: a line each of user, token, schedule, seat, price.
+            Those who only look come again and again.
+        per_s: Arrivals per second; 0 for as fast as answers come.
+        seconds: For how long buyers come.
+        connections: Buyers under way at most.
+    """
+
+    port: int
+    errand: Errand
+    buyers: str
+    per_s: float
+    seconds: float
+    connections: int
+
+
+class _Buyer(NamedTuple):
+    user: str
+    token: str
+    schedule: str
+    seat: str
+    price: str
+
+
+class _Line(Wire):
+    """A connection, and the buyer who has it."""
+
+    def __init__(self, office: "_Office") -> None:
+        super().__init__(office)
+        self.buyer: _Buyer | None = None
+        self.due_s = 0.0
+        self.sent_s = 0.0
+        self.step = ""
+
+    def send(self, step: str, request: bytes) -> None:
+        self.step, self.sent_s = step, perf_counter()
+        self.write(request)
+
+
+class _Office:
+    """Sends buyers on their errands, and notes what came of it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        lines = Path(plan.buyers).read_text("utf-8").splitlines()
+        self._buyers = cycle(lines)
+        self._most = len(lines)
+        self.free: deque[_Line] = deque()
+        self._began_s = 0.0
+        self._came = 0
+        self._under_way = 0
+        self._etag = b""
+        self._took_ms: dict[str, list[float]] = {}
+        self._statuses: Counter[str] = Counter()
+        self._done = 0
+        self._bytes = 0
+
+    async def run(self) -> dict[str, object]:
+        loop = asyncio.get_running_loop()
+        plan = self._plan
+        for _ in range(plan.connections):
+            await loop.create_connection(lambda: _Line(self), "127.0.0.1", plan.port)
+        self._began_s = perf_counter()
+        while self._comes() or (self._under_way and not self._over()):
+            self._serve()
+            await asyncio.sleep(TICK_S)
+        return {
+            "took_s": perf_counter() - self._began_s,
+            "done": self._done,
+            "left": self._under_way,
+            "bytes": self._bytes,
+            "statuses": dict(self._statuses),
+            "ms": {step: _hundredths(took) for step, took in self._took_ms.items()},
+        }
+
+    def _comes(self) -> bool:
+        """Whether buyers still come, or have come and were not served."""
+        plan = self._plan
+        if self._over() or (plan.errand in BUYING and self._came >= self._most):
+            return False
+        if plan.per_s:
+            return self._came < int(plan.per_s * plan.seconds)
+        return perf_counter() < self._began_s + plan.seconds
+
+    def _over(self) -> bool:
+        return perf_counter() > self._began_s + self._plan.seconds + DRAIN_S
+
+    def _serve(self) -> None:
+        """Send whoever is due, as far as there are connections."""
+        plan = self._plan
+        while self.free and self._comes():
+            now_s = perf_counter()
+            due_s = self._began_s + self._came / plan.per_s if plan.per_s else now_s
+            if due_s > now_s:
+                return
+            self._came += 1
+            self._under_way += 1
+            line = self.free.popleft()
+            line.buyer, line.due_s = _Buyer(*next(self._buyers).split()), due_s
+            if plan.errand in BUYING:
+                line.send("reserve", _reserve(line.buyer))
+            else:
+                line.send(plan.errand, _seats(line.buyer, plan.errand, self._etag))
+
+    def opened(self, wire: Wire) -> None:
+        assert isinstance(wire, _Line)
+        self.free.append(wire)
+
+    def answered(self, wire: Wire, answer: bytes) -> None:
+        assert isinstance(wire, _Line)
+        line, now_s = wire, perf_counter()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        status = head[9:12].decode()
+        self._statuses[f"{line.step} {status}"] += 1
+        self._bytes += len(answer)
+        # The first step waits from when it was due; the second follows it at once.
+        since_s = line.sent_s if line.step == "pay" else line.due_s
+        self._took_ms.setdefault(line.step, []).append((now_s - since_s) * 1000)
+        if line.step == "seats again" and (found := _ETAG.search(head)):
+            self._etag = found[1]
+        if line.step == "reserve" and status == "201" and self._plan.errand == "buy":
+            assert line.buyer is not None
+            reserved = _RESERVATION.search(body)
+            assert reserved is not None, body
+            line.send("pay", _pay(line.buyer, reserved[1].decode()))
+            return
+        self._done += status[0] == "2" or status == "304"
+        if line.step == "pay":
+            took = self._took_ms.setdefault("booking", [])
+            took.append((now_s - line.due_s) * 1000)
+        self._under_way -= 1
+        self.free.append(line)
+        if not self._plan.per_s:
+            self._serve()
+
+    def lost(self, wire: Wire) -> None:
+        assert isinstance(wire, _Line)
+        if wire in self.free:
+            self.free.remove(wire)
+        else:
+            self._under_way -= 1
+            self._statuses[f"{wire.step} lost"] += 1
+
+
+def _hundredths(took_ms: list[float]) -> dict[str, float]:
+    if len(took_ms) < 2:  # noqa: PLR2004 - no percentiles of one
+        return {}
+    found = quantiles(took_ms, n=100)
+    return {"p50": found[49], "p95": found[94], "p99": found[98], "most": max(took_ms)}
+
+
+def _head(method: str, path: str, buyer: _Buyer, more: str = "") -> bytes:
+    return (
+        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-User-Id: {buyer.user}\r\n"
+        f"X-Queue-Token: {buyer.token}\r\n{more}\r\n"
+    ).encode("ascii")
+
+
+def _seats(buyer: _Buyer, errand: Errand, etag: bytes) -> bytes:
+    view = "?view=sections" if errand == "sections" else ""
+    more = "Accept-Encoding: gzip\r\n"
+    if etag:
+        more += f"If-None-Match: {etag.decode('ascii')}\r\n"
+    return _head("GET", f"/api/v1/schedules/{buyer.schedule}/seats{view}", buyer, more)
+
+
+def _post(path: str, buyer: _Buyer, body: str) -> bytes:
+    more = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return _head("POST", path, buyer, more) + body.encode("ascii")
+
+
+def _reserve(buyer: _Buyer) -> bytes:
+    body = f'{{"seatId":{buyer.seat},"scheduleId":{buyer.schedule}}}'
+    return _post("/api/v1/reservations", buyer, body)
+
+
+def _pay(buyer: _Buyer, reservation: str) -> bytes:
+    body = (
+        f'{{"reservationId":{reservation},"userId":{buyer.user},"amount":{buyer.price},'
+        '"paymentMethod":"CARD","concertId":1}'
+    )
+    return _post("/api/v1/payments", buyer, body)
+
+
+def main(words: list[str]) -> None:
+    """Do what the plan says (its fields as JSON), and print what came of it."""
+    plan = Plan(**json.loads(words[0]))
+
+    async def run() -> dict[str, object]:
+        return await _Office(plan).run()
+
+    sys.stdout.write(json.dumps(uvloop.run(run())) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,211 @@
+"""Measure the box office: the seat map, reserving, paying, and what happens at ten times the load.
+
+One installation, one run: the statements alone are measured on the same server in between, and what
+the host took too much of is measured again, so that ratios hold on a machine that others use.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib import request
+
+from waitline import settings as chosen
+from waitline.kernel.errors import Unavailable
+from waitline.trial import installation
+from waitline.trial.installation import Stack
+from waitline_bench import books
+from waitline_bench.booking import bare
+from waitline_bench.booking.buyers import Errand, Plan
+from waitline_bench.booking.hall import Crowds
+from waitline_bench.quiet import quietly
+
+SEATS = 10_000
+"""Of the hall whose seat map is asked for, and how often. Source: the aim that it is measured
+against."""
+SEATS_PER_S = 500.0
+
+CHANGES_PER_S = 50.0
+"""How often it changes meanwhile."""
+
+CONNECTIONS = 64
+OVERLOAD = 10.0
+"""How many times more come than can be served."""
+
+OVERLOAD_CONNECTIONS = 8_000
+RESERVE_PER_S, BUY_PER_S, OVERLOAD_PER_S = 6_000, 1_500, 6_000
+"""Buyers of each part, for a second of it: more than two cores have served, or could send."""
+
+SPARE_S = 40.0
+"""How long a generator may take beyond its seconds."""
+
+_STATEMENTS = re.compile(
+    r'^database_statement_duration_seconds_count\{[^}]*statement="(\w+)"[^}]*\} (\S+)', re.MULTILINE
+)
+
+Note = Callable[[str], None]
+Figures = dict[str, Any]
+
+
+def measure(seconds: float, workers: int, note: Note) -> Figures:
+    """Return all figures of one run, each with the share of the machine that its host took.
+
+    Args:
+        seconds: Length of each part.
+        workers: Processes of the booking service.
+        note: Told what is being done.
+
+    Raises:
+        Unavailable: The installation or a generator failed.
+    """
+    note("starting the servers")
+    settings = {"booking_workers": str(workers), "sandbox_latency": "0"}
+    with (
+        tempfile.TemporaryDirectory(prefix="waitline-office-") as name,
+        installation.running(1, settings, box_office=True) as stack,
+    ):
+        office = _Office(stack, Path(name), seconds, note)
+        figures: Figures = {
+            "seats": office.looked("the seat map, whole", "seats"),
+            "seats, 304": office.looked("the seat map, known", "seats again"),
+            "sections": office.looked("the sections", "sections"),
+            "seats, changing": office.looked_while_it_changed(),
+            "bare reservations": office.bare("reservations"),
+            "reserve": office.bought("reservations", "reserve", RESERVE_PER_S),
+            "bare bookings": office.bare("bookings"),
+            "buy": office.bought("bookings", "buy", BUY_PER_S),
+        }
+        rate = min(OVERLOAD * figures["buy"]["per_s"], OVERLOAD_PER_S)
+        figures["overload"] = office.overrun(rate)
+        note("the audit")
+        figures["audit"] = books.audited(stack)
+    return figures
+
+
+class _Office:
+    """The generator's side of an installation.
+
+    Args:
+        installation: Where.
+        folder: For who comes, and what is run.
+        seconds: Length of each part.
+        note: Told what is being done.
+    """
+
+    def __init__(self, installation: Stack, folder: Path, seconds: float, note: Note) -> None:
+        self._installation = installation
+        self._folder = folder
+        self._seconds = seconds
+        self._note = note
+        self._crowds = Crowds(installation, folder)
+        self._lookers = self._come(SEATS)
+
+    def looked(self, what: str, errand: Errand) -> Figures:
+        """Read the seat map at a fixed pace."""
+        return self._quietly(what, lambda: self._look(errand, self._lookers))
+
+    def looked_while_it_changed(self) -> Figures:
+        """Read it while seats are reserved at a fixed pace."""
+
+        def look() -> Figures:
+            crowd = self._come(SEATS)
+            with self._process("reserve", crowd, CHANGES_PER_S) as process:
+                found = self._look("seats", crowd)
+                self._found(process)
+            return found
+
+        return self._quietly("the seat map while it changes", look)
+
+    def bare(self, what: bare.Kind) -> Figures:
+        """Run the statements alone."""
+        url, folder, seconds = self._installation.database_url, self._folder, self._seconds
+        return self._quietly(
+            f"the statements of {what} alone",
+            lambda: {"per_s": bare.rate(what, url, folder, seconds)},
+        )
+
+    def bought(self, what: str, errand: Errand, most_per_s: int) -> Figures:
+        """Let buyers come who have not been here before, as fast as they are served."""
+
+        def buy() -> Figures:
+            crowd = self._come(round(most_per_s * self._seconds))
+            before = self._statements()
+            with self._process(errand, crowd) as process:
+                found = self._found(process)
+            ran = {name: count - before.get(name, 0) for name, count in self._statements().items()}
+            each = {name: count / found["done"] for name, count in ran.items() if count > 0}
+            return {**found, "statements": each}
+
+        return self._quietly(what, buy)
+
+    def overrun(self, per_s: float) -> Figures:
+        """Let many more come than can be served."""
+
+        def buy() -> Figures:
+            crowd = self._come(round(per_s * self._seconds))
+            with self._process("buy", crowd, per_s, OVERLOAD_CONNECTIONS) as process:
+                return self._found(process)
+
+        return self._quietly(f"bookings, {OVERLOAD:.0f} times as many", buy)
+
+    def _quietly(self, what: str, measure: Callable[[], Figures]) -> Figures:
+        def noted() -> Figures:
+            self._note(what)
+            return measure()
+
+        found, stolen = quietly(noted)
+        return {**found, "stolen": stolen}
+
+    def _come(self, size: int) -> Path:
+        self._note(f"letting {size:,} buyers in")
+        return self._crowds.come(size)
+
+    def _look(self, errand: Errand, crowd: Path) -> Figures:
+        with self._process(errand, crowd, SEATS_PER_S) as process:
+            return self._found(process)
+
+    def _statements(self) -> dict[str, float]:
+        """Return how often each statement was run so far."""
+        url = f"{self._installation.booking_url}/actuator/prometheus"
+        with request.urlopen(url, timeout=10) as answer:  # noqa: S310 - ours
+            text = answer.read().decode()
+        return {name: float(count) for name, count in _STATEMENTS.findall(text)}
+
+    @contextmanager
+    def _process(
+        self, errand: Errand, crowd: Path, per_s: float = 0, connections: int = CONNECTIONS
+    ) -> Iterator["subprocess.Popen[str]"]:
+        plan = Plan(
+            port=self._installation.booking_port,
+            errand=errand,
+            buyers=str(crowd),
+            per_s=per_s,
+            seconds=self._seconds,
+            connections=connections,
+        )
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "waitline_bench.booking.buyers", json.dumps(plan._asdict())],
+            env=chosen.inherited(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def _found(self, process: "subprocess.Popen[str]") -> Figures:
+        try:
+            printed, _ = process.communicate(timeout=self._seconds + SPARE_S)
+        except subprocess.TimeoutExpired:
+            raise Unavailable("the generator did not come to an end") from None
+        if process.returncode:
+            raise Unavailable("the generator failed; what it printed above says why")
+        found: Figures = json.loads(printed)
+        return {**found, "per_s": found["done"] / found["took_s"]}

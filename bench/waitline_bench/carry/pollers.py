@@ -1,0 +1,332 @@
+"""One process of visitors who poll: `python -m waitline_bench.carry.pollers`.
+
+Visitors poll when they were told to, whether earlier answers have come or not, and each time is
+measured from when the poll was due: a service, or a generator, that falls behind cannot hide it.
+One thread, one epoll, descriptors instead of objects: the generator shares the machine with what
+it measures, so each microsecond of its own counts.
+"""
+
+import os
+import select
+from array import array
+from collections import deque
+from math import inf, isinf
+from random import Random
+from time import monotonic
+from typing import Any, NamedTuple
+
+from waitline.sales.histogram import Histogram
+from waitline_bench.carry import answers, orders, sockets
+from waitline_bench.carry.visitors import (
+    ASK,
+    ENTER,
+    READ,
+    TURN,
+    Share,
+    Visitors,
+    Way,
+)
+from waitline_bench.carry.wheel import Wheel
+
+EVENTS_MAX = 256
+FIRED_MAX = 256
+"""Polls begun between two looks at the sockets, so that answers are not left lying."""
+
+LOOKS_PER_S = 2_000
+"""How often all processes together look at their sockets. A process that is woken for each answer
+spends more on waking up than on the answer; what it saves goes to the service. The time until it
+looks is part of the times that are told."""
+
+TOLD_S = 0.5
+"""Between two reports of how far it has come."""
+
+GRACE_S = 10.0
+"""How long answers may take to come after the end; then they count as missing."""
+
+LATE_SAMPLE = 16
+"""Of so many polls one is looked at for how late this process sent it."""
+
+
+class Plan(NamedTuple):
+    """What one process does.
+
+    Attributes:
+        process: Its number, for its addresses.
+        network: Second number of its addresses, so that two commands at once do not share them.
+        host: Of the service.
+        port: Of the service.
+        own: How many of its visitors, the first ones, keep a socket each.
+        opening: First polls under way at once while those are opened.
+        shared: Connections for the others, who poll as if behind a load balancer.
+    """
+
+    process: int
+    network: int
+    host: str
+    port: int
+    own: int
+    opening: int
+    shared: int
+
+
+class Pollers:
+    """The loop of one process.
+
+    Args:
+        plan: Its sockets.
+        share: Its visitors.
+    """
+
+    def __init__(self, plan: Plan, share: Share) -> None:
+        dice = Random(plan.process)  # noqa: S311 - jitter
+        self._plan = plan
+        self._share = share
+        self._caches = share.way is Way.CACHED
+        self._visitors = Visitors(share, f"{plan.host}:{plan.port}", dice)
+        self._dice = dice
+        self._wheel = Wheel(share.visitors, monotonic())
+        self._epoll = select.epoll()
+        # By slot: its own socket, and since when it waits for an answer or to be sent.
+        self._socket = array("i", [-1]) * plan.own
+        self._since = array("d", bytes(8 * share.visitors))
+        # By descriptor: whose it is, who waits for an answer on it, what came of one.
+        self._owner: dict[int, int] = {}
+        self._asking: dict[int, int] = {}
+        self._part: dict[int, bytes] = {}
+        self._idle: list[int] = []
+        self._shared_open = 0
+        self._backlog: deque[int] = deque()
+        self._opening: set[int] = set()
+        self._unopened = 0
+        self._from_s = self._until_s = inf
+        self._times = {"polls": Histogram(), "turns": Histogram(), "enters": Histogram()}
+        polls, turns, enters = self._times.values()
+        self._times_by_step = {READ: polls, ASK: polls, TURN: turns, ENTER: enters}
+        self._late = Histogram()
+        self._broken = self._closed = self._cached = self._answers = 0
+        self._told_s = 0.0
+        self._behind = self._over = self._ended = False
+
+    def run(self) -> None:
+        """Poll until stdin ends."""
+        self._epoll.register(0, select.EPOLLIN)
+        now_s = monotonic()
+        for slot in range(self._plan.own, self._share.visitors):
+            self._book(slot, now_s + self._visitors.first_s(slot))
+        while not self._ended:
+            now_s = monotonic()
+            self._fire_due(now_s)
+            while self._opens():
+                self._open_next(now_s)
+            for descriptor, event in self._epoll.poll(self._wheel.wait_s(now_s), EVENTS_MAX):
+                if event == select.EPOLLIN and descriptor > 0:
+                    self._receive(descriptor)
+                else:
+                    self._take(descriptor, event)
+            if not self._over and now_s - self._told_s >= TOLD_S:
+                self._tell(now_s)
+            self._rest(now_s)
+
+    def _rest(self, since_s: float) -> None:
+        """Look at nothing for a moment, but for orders."""
+        rest_s = since_s + self._share.step / LOOKS_PER_S - monotonic()
+        if rest_s > 0:
+            select.select([0], [], [], rest_s)
+
+    def _fire_due(self, now_s: float) -> None:
+        due = self._wheel.take(now_s, FIRED_MAX)
+        self._behind = len(due) == FIRED_MAX
+        for slot in due:
+            self._fire(slot, now_s)
+
+    def _opens(self) -> bool:
+        # Whoever has no socket when the line begins to move gets none.
+        return (
+            self._unopened < self._plan.own
+            and len(self._opening) < self._plan.opening
+            and isinf(self._from_s)
+        )
+
+    def _open_next(self, now_s: float) -> None:
+        slot = self._unopened
+        self._unopened += 1
+        self._opening.add(slot)
+        self._since[slot] = now_s
+        self._fire(slot, now_s)
+
+    def _book(self, slot: int, due_s: float) -> None:
+        self._since[slot] = due_s
+        self._wheel.put(slot, due_s)
+
+    def _fire(self, slot: int, now_s: float) -> None:
+        since_s = self._since[slot]
+        if since_s >= self._until_s:
+            # The measurement is over, and whoever was not due before its end says no more.
+            return
+        if self._caches:
+            after_s = self._visitors.cached(slot, now_s)
+            if after_s is not None:
+                self._cached += since_s >= self._from_s
+                self._book(slot, since_s + after_s)
+                return
+        if slot % LATE_SAMPLE == 0 and since_s >= self._from_s:
+            self._note_late(slot, now_s - since_s)
+        self._ask(slot)
+
+    def _note_late(self, slot: int, late_s: float) -> None:
+        # Whoever tries again has been sent in time before.
+        if not self._visitors.failing(slot):
+            self._late.record(int(late_s * 1e6))
+
+    def _ask(self, slot: int) -> None:
+        """Send a slot's request on the socket that it has, or as soon as there is one."""
+        if slot < self._plan.own:
+            own = self._socket[slot]
+            if own < 0:
+                self._connect(slot, slot)
+            else:
+                self._send(own, slot)
+        elif self._idle:
+            self._send(self._idle.pop(), slot)
+        elif self._shared_open < self._plan.shared:
+            self._shared_open += 1
+            self._connect(slot, -1)
+        else:
+            self._backlog.append(slot)
+
+    def _connect(self, slot: int, owner: int) -> None:
+        plan = self._plan
+        number = slot if owner >= 0 else plan.own + self._shared_open
+        made = sockets.connect(
+            (plan.host, plan.port), sockets.source(plan.network, plan.process, number)
+        )
+        self._owner[made] = owner
+        self._asking[made] = slot
+        if owner >= 0:
+            self._socket[owner] = made
+        self._epoll.register(made, select.EPOLLOUT)
+
+    def _send(self, descriptor: int, slot: int) -> None:
+        self._asking[descriptor] = slot
+        if not sockets.write(descriptor, self._visitors.request(slot)):
+            self._lose(descriptor)
+
+    def _take(self, descriptor: int, event: int) -> None:
+        if descriptor == 0:
+            self._obey()
+        elif event & select.EPOLLOUT and not event & (select.EPOLLERR | select.EPOLLHUP):
+            self._epoll.modify(descriptor, select.EPOLLIN)
+            self._send(descriptor, self._asking[descriptor])
+        else:
+            self._receive(descriptor)
+
+    def _receive(self, descriptor: int) -> None:
+        data = sockets.read(descriptor)
+        if not data:
+            if data is not None:
+                self._lose(descriptor)
+            return
+        if self._part:
+            data = self._part.pop(descriptor, b"") + data
+        if answers.size(data) == len(data):
+            self._answer(descriptor, self._asking.pop(descriptor), data)
+        else:
+            self._part[descriptor] = data
+
+    def _answer(self, descriptor: int, slot: int, data: bytes) -> None:
+        now_s = monotonic()
+        since_s = self._since[slot]
+        self._answers += 1
+        if self._from_s <= since_s < self._until_s:
+            times = self._times_by_step[self._visitors.step(slot)]
+            times.record(int((now_s - since_s) * 1e6))
+        after_s = self._visitors.heard(slot, data)
+        if self._owner[descriptor] < 0:
+            self._release(descriptor)
+        elif after_s is None:
+            # The visitor closes its page; the newcomer comes from elsewhere.
+            self._forget(descriptor)
+        if self._opening and slot in self._opening:
+            self._opening.discard(slot)
+            # It has waited for a while, and asked last some time ago.
+            after_s = after_s and after_s * self._dice.random()
+        self._book(slot, now_s + (after_s or 0.0))
+
+    def _release(self, descriptor: int) -> None:
+        if self._backlog:
+            self._send(descriptor, self._backlog.popleft())
+        else:
+            self._idle.append(descriptor)
+
+    def _forget(self, descriptor: int) -> None:
+        owner = self._owner.pop(descriptor)
+        self._part.pop(descriptor, None)
+        if owner >= 0:
+            self._socket[owner] = -1
+        os.close(descriptor)
+
+    def _lose(self, descriptor: int) -> None:
+        """Close a connection that the service has closed or broken; ask again what was asked."""
+        slot = self._asking.pop(descriptor, None)
+        if self._owner[descriptor] < 0:
+            self._shared_open -= 1
+            if slot is None:
+                self._idle.remove(descriptor)
+        self._forget(descriptor)
+        if slot is None:
+            self._closed += 1
+        else:
+            self._broken += 1
+            # What is measured is still how long the visitor has waited since it was due.
+            self._wheel.put(slot, monotonic() + self._visitors.failed(slot))
+
+    def _obey(self) -> None:
+        """Take an order: from when until when to measure. The end of stdin ends the process."""
+        order = orders.hear()
+        if order is None:
+            self._ended = True
+        else:
+            self._from_s, self._until_s = order["from_s"], order["until_s"]
+
+    def _tell(self, now_s: float) -> None:
+        self._told_s = now_s
+        waiting = len(self._asking) + len(self._backlog)
+        answered = waiting == 0 and not self._behind
+        self._over = now_s > self._until_s + (0.0 if answered else GRACE_S)
+        report: dict[str, Any] = {
+            "opened": self._unopened - len(self._opening),
+            "answers": self._answers,
+            "over": self._over,
+        }
+        if self._over:
+            report |= self._found(waiting)
+        orders.say(report)
+
+    def _found(self, waiting: int) -> dict[str, Any]:
+        unasked = self._wheel.take(self._until_s, self._share.visitors)
+        waiting += sum(self._since[slot] < self._until_s for slot in unasked)
+        return {
+            "sockets": len(self._owner),
+            "missing": waiting,
+            "broken": self._broken,
+            "closed": self._closed,
+            "cached": self._cached,
+            "late": self._late.counts,
+            "times": {name: times.counts for name, times in self._times.items()},
+            "seen": self._visitors.seen.told(),
+        }
+
+
+def main() -> None:
+    """Read a plan and a share from stdin, and carry them out."""
+    sockets.raise_file_limit()
+    told = orders.hear()
+    assert told is not None
+    share = Share(**{**told["share"], "way": Way(told["share"]["way"])})
+    pollers = Pollers(Plan(**told["plan"]), share)
+    orders.stop_collecting()
+    pollers.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+"""How many waiting visitors a machine carries: everybody polls as told to, while the line moves.
+
+A room is filled, its visitors poll at the hints that they are given, and as many enter as are
+admitted. The generator's processes run beside the service and are counted apart.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from time import monotonic
+from typing import Any
+
+from waitline.sales.histogram import Histogram
+from waitline.trial.installation import running
+from waitline_bench import usage
+from waitline_bench.carry import sockets
+from waitline_bench.carry.crew import Crew
+from waitline_bench.carry.pollers import GRACE_S, Plan
+from waitline_bench.carry.room import Room
+from waitline_bench.carry.visitors import Share, Way
+
+P99_MS = 100.0
+"""A visitor who waits is carried if 99 of 100 answers come within this."""
+
+WARM_UP_S = 10.0
+"""Between the opening of the room and the measurement, at most as long as that."""
+
+OPEN_S = 300.0
+"""How long opening all sockets may take: an overloaded service must not be waited for."""
+
+START_S = 30.0
+"""How long the generator's processes may take to say anything."""
+
+OPENING = 64
+"""First polls under way at once while sockets are opened: enough to keep the service busy, and few
+enough that those who poll already get their answers."""
+
+BALANCE = 0.8
+"""Share of a worker's files that visitors' sockets may fill on average. Workers take new
+connections as they come: of six, with 10 000 each on average, one took 11 600."""
+
+SHARED = 256
+"""Connections that a generator process shares among visitors without a socket of their own."""
+
+GENERATED = 150_000
+"""Visitors of one generator process, where sockets do not need more: they poll less than it can,
+and each process more is one more that is woken for a few answers."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one measurement does.
+
+    Attributes:
+        way: How visitors poll.
+        visitors: How many wait.
+        seconds: Length of the measurement.
+        workers: Of the service; more are started if the sockets need them.
+        kept: Whether each visitor keeps its socket, or all share some as behind a load balancer.
+        admit_per_s: How many are admitted per second, and about as many enter.
+        cores: How many cores the service may use, and the generator gets the others; 0: both use
+            all of them.
+    """
+
+    way: Way
+    visitors: int
+    seconds: float
+    workers: int
+    kept: bool
+    admit_per_s: float
+    cores: int
+
+    @property
+    def own(self) -> int:
+        """How many sockets are visitors' own; those who ask a cache have theirs there."""
+        return self.visitors if self.kept and self.way is not Way.CACHED else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    load: Load
+    room: Room
+    crew: Crew
+    roles: usage.Roles
+
+
+def measure(note: Note, load: Load) -> dict[str, Any]:
+    """Carry one load.
+
+    Args:
+        note: Told what is being done.
+        load: What is carried.
+
+    Returns:
+        Its figures; `troubles` lists what went wrong.
+    """
+    files = sockets.raise_file_limit() - sockets.FILES_SPARE
+    workers = max(load.workers, ceil(load.own / (files * BALANCE)))
+    processes = max(ceil(load.own / files), ceil(load.visitors / GENERATED))
+    note(f"starting {workers} workers")
+    with running(workers) as stack:
+        roles = stack.processes()
+        _place(roles, load.cores, ours=False)
+        room = Room(stack.valkey_url, "carry")
+        note(f"{load.visitors:,} visitors join")
+        room.fill(load.visitors, load.admit_per_s)
+        with Crew(
+            "waitline_bench.carry.pollers", list(_plans(load, stack.port, processes))
+        ) as crew:
+            roles["generator"] = crew.pids
+            _place({"generator": crew.pids}, load.cores, ours=True)
+            figures = _carried(note, _Run(load, room, crew, roles))
+        note("reading the whole room")
+        figures["troubles"] += room.findings()
+    return {
+        "way": load.way,
+        "visitors": load.visitors,
+        "kept": load.own > 0,
+        "cores": load.cores,
+        "workers": workers,
+        "generators": processes,
+        **figures,
+        "carried": not figures["troubles"] and (figures["polls"]["p99_ms"] or 0) < P99_MS,
+    }
+
+
+def _plans(load: Load, port: int, processes: int) -> Iterator[dict[str, Any]]:
+    # Another command of the same moment has another process id.
+    network = 1 + os.getpid() % 250
+    for process in range(processes):
+        # Each gets every so many-th visitor, so that all hold the same mixture of the line.
+        count = len(range(process, load.visitors, processes))
+        own, shared = (count, 0) if load.own else (0, SHARED)
+        opening = max(1, OPENING // processes)
+        plan = Plan(process, network, "127.0.0.1", port, own, opening, shared)
+        share = Share("carry", load.way, count, process + 1, processes)
+        yield {"plan": plan._asdict(), "share": share._asdict()}
+
+
+def _place(roles: usage.Roles, cores: int, *, ours: bool) -> None:
+    """Keep the service on its cores, and the generator on the others."""
+    allowed = sorted(os.sched_getaffinity(0))
+    if not 0 < cores < len(allowed):
+        return
+    chosen = allowed[cores:] if ours else allowed[:cores]
+    for pid in (pid for pids in roles.values() for pid in pids):
+        usage.keep_on(pid, chosen)
+
+
+def _carried(note: Note, run: _Run) -> dict[str, Any]:
+    """Open the sockets, let the line move, and measure."""
+    load, crew, workers = run.load, run.crew, run.roles["worker"]
+    empty_bytes = usage.memory_bytes(workers)
+
+    opening_s = _open(note, load, crew)
+    opened = crew.total("opened")
+    run.room.open()
+    from_s = monotonic() + min(WARM_UP_S, load.seconds)
+    until_s = from_s + load.seconds
+    crew.order(from_s=from_s, until_s=until_s)
+    _wait(note, crew, from_s, "warming up")
+    first, before = usage.read(run.roles), run.room.survey()
+    _wait(note, crew, until_s, "measuring")
+    last, after = usage.read(run.roles), run.room.survey()
+    open_bytes = usage.memory_bytes(workers)
+    held = [usage.open_sockets(pid) for pid in workers]
+    note("waiting for the last answers")
+    crew.listen(
+        lambda: crew.total("over") == len(crew.pids), GRACE_S + 30, "the generator's figures"
+    )
+    found = troubles(crew.reports, load.visitors, run.room.survey().counters["entered"])
+    if opened < load.own:
+        found.append(f"{load.own - opened:,} sockets could not be opened within {OPEN_S:.0f} s")
+    took_s = (after.at_ms - before.at_ms) / 1000
+    return {
+        **_told(crew.reports, load.seconds),
+        "opening_s": opening_s,
+        "admitted_per_s": (after.counters["admitted"] - before.counters["admitted"]) / took_s,
+        "entered_per_s": (after.counters["entered"] - before.counters["entered"]) / took_s,
+        "cores_used": usage.cores_between(first, last),
+        "bytes_per_socket": (open_bytes - empty_bytes) / opened if opened else None,
+        "sockets_least": min(held),
+        "sockets_most": max(held),
+        "troubles": found,
+    }
+
+
+def _open(note: Note, load: Load, crew: Crew) -> float:
+    """Wait until every visitor has its socket, or for as long as may be; return how long."""
+    began_s = monotonic()
+
+    def opened() -> bool:
+        note(f"{crew.total('opened'):,} of {load.own:,} sockets are open")
+        late = monotonic() - began_s > OPEN_S
+        return all(crew.reports) and (late or crew.total("opened") >= load.own)
+
+    crew.listen(opened, OPEN_S + START_S, "the generator's start")
+    return monotonic() - began_s
+
+
+def _wait(note: Note, crew: Crew, until_s: float, what: str) -> None:
+    answers, since_s = crew.total("answers"), monotonic()
+
+    def over() -> bool:
+        now_s = monotonic()
+        if now_s > since_s:
+            per_s = (crew.total("answers") - answers) / (now_s - since_s)
+            note(f"{what}: {per_s:,.0f} answers/s, {max(0.0, until_s - now_s):.0f} s to go")
+        return now_s >= until_s
+
+    crew.listen(over, until_s - since_s + 5, what)
+
+
+def _told(reports: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Put together what the generator's processes have seen."""
+    late = Histogram()
+    for report in reports:
+        late.add(report["late"])
+    figures: dict[str, Any] = {"sockets": sum(report["sockets"] for report in reports)}
+    for kind in ("polls", "turns", "enters"):
+        times = Histogram()
+        for report in reports:
+            times.add(report["times"][kind])
+        figures[kind] = {
+            "per_s": times.total / seconds,
+            "p50_ms": times.quantile_ms(0.5),
+            "p99_ms": times.quantile_ms(0.99),
+            "most_ms": times.quantile_ms(1),
+        }
+    figures["cached_per_s"] = sum(report["cached"] for report in reports) / seconds
+    figures["closed"] = sum(report["closed"] for report in reports)
+    # How much of the times above is the generator's own.
+    figures["late_p50_ms"] = late.quantile_ms(0.5)
+    figures["late_p99_ms"] = late.quantile_ms(0.99)
+    return figures
+
+
+def troubles(reports: Sequence[dict[str, Any]], visitors: int, entered: int) -> list[str]:
+    """Return what must not happen, and did.
+
+    Args:
+        reports: Of the generator's processes, at the end.
+        visitors: Who waited at the beginning.
+        entered: How many have ever entered, as the room counts.
+    """
+    refused: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for report in reports:
+        refused.update(report["seen"]["refused"])
+        for name in ("missing", "broken"):
+            counts[name] += report[name]
+        for name in ("lost", "early", "entered"):
+            counts[name] += report["seen"][name]
+    found = [f"{times:,} answers had status {code}" for code, times in sorted(refused.items())]
+    for name, text in (
+        ("missing", "polls got no answer"),
+        ("broken", "connections broke while an answer was awaited"),
+        ("lost", "visitors were neither waiting nor admitted"),
+        ("early", "visitors read of their turn and were told to wait"),
+    ):
+        if counts[name]:
+            found.append(f"{counts[name]:,} {text}")
+    if entered < visitors + counts["entered"]:
+        gone = visitors + counts["entered"] - entered
+        found.append(f"{gone:,} visitors were told that they had entered, and are not counted")
+    return found

@@ -1,0 +1,112 @@
+"""How many event streams one worker holds while nothing happens, and what each costs it."""
+
+import os
+from collections import Counter
+from math import ceil
+from time import monotonic
+from typing import Any
+
+from waitline.trial.installation import running
+from waitline_bench import usage
+from waitline_bench.carry import sockets
+from waitline_bench.carry.crew import Crew
+from waitline_bench.carry.listeners import Plan
+from waitline_bench.carry.polling import OPEN_S, Note
+from waitline_bench.carry.room import Room
+
+SETTLE_S = 3.0
+"""After the last stream has begun, before anything is measured."""
+
+FILES_SPARE = 200
+"""Files of a worker that are not left to streams."""
+
+
+def measure(note: Note, streams: int, visitors: int, seconds: float) -> dict[str, Any]:
+    """Open streams on one worker, and watch it keep them.
+
+    Args:
+        note: Told what is being done.
+        streams: How many; fewer where one process may not open as many files.
+        visitors: How many wait. The listeners are spread over the line.
+        seconds: For how long it is watched. A stream gets a sign of life every 15 s.
+
+    Returns:
+        The figures; `troubles` lists what went wrong.
+    """
+    held_most = sockets.raise_file_limit() - FILES_SPARE
+    wanted = min(streams, held_most)
+    waiting = max(visitors, wanted)
+    note("starting one worker")
+    with running(1, {"streams_max": str(max(1, wanted))}) as stack:
+        worker = stack.processes()["worker"]
+        room = Room(stack.valkey_url, "streams")
+        note(f"{waiting:,} visitors join")
+        room.fill(waiting, admit_per_s=1.0)
+        empty_bytes = usage.memory_bytes(worker)
+        began_s = monotonic()
+        with Crew("waitline_bench.carry.listeners", _plans(stack.port, wanted, waiting)) as crew:
+
+            def settled() -> bool:
+                note(f"{crew.total('opened'):,} of {wanted:,} streams are open")
+                return crew.total("settled") >= wanted
+
+            crew.listen(settled, OPEN_S, "opening all streams")
+            opening_s = monotonic() - began_s
+            opened = crew.total("opened")
+            open_bytes = usage.memory_bytes(worker)
+            _listen(note, crew, SETTLE_S, "settling")
+            roles = {"worker": worker, "valkey": stack.processes()["valkey"]}
+            first, alive, events = usage.read(roles), crew.total("alive"), crew.total("events")
+            _listen(note, crew, seconds, "watching")
+            last = usage.read(roles)
+            cores = usage.cores_between(first, last)
+            alive = crew.total("alive") - alive
+            return {
+                "streams": streams,
+                "opened": opened,
+                "waiting": waiting,
+                "opening_s": opening_s,
+                "bytes_per_stream": (open_bytes - empty_bytes) / opened if opened else None,
+                "cores_used": cores,
+                "keepalives_per_s": alive / (last.at_s - first.at_s),
+                "events_per_s": (crew.total("events") - events) / (last.at_s - first.at_s),
+                "us_per_keepalive": (
+                    cores["worker"] * (last.at_s - first.at_s) / alive * 1e6 if alive else None
+                ),
+                "troubles": _troubles(crew),
+            }
+
+
+def _plans(port: int, streams: int, waiting: int) -> list[dict[str, Any]]:
+    processes = ceil(streams / (sockets.raise_file_limit() - sockets.FILES_SPARE))
+    network = 1 + os.getpid() % 250
+    step = waiting // streams
+    plans = []
+    for process in range(processes):
+        count = len(range(process, streams, processes))
+        first, every = 1 + step * process, step * processes
+        plan = Plan(process, network, "127.0.0.1", port, "streams", count, first, every)
+        plans.append(plan._asdict())
+    return plans
+
+
+def _listen(note: Note, crew: Crew, seconds: float, what: str) -> None:
+    until_s = monotonic() + seconds
+
+    def over() -> bool:
+        remaining_s = until_s - monotonic()
+        note(f"{what}: {max(0.0, remaining_s):.0f} s to go")
+        return remaining_s <= 0
+
+    crew.listen(over, seconds + 5, what)
+
+
+def _troubles(crew: Crew) -> list[str]:
+    refused: Counter[str] = Counter()
+    for report in crew.reports:
+        refused.update(report["refused"])
+    troubles = [f"{times:,} streams had status {code}" for code, times in sorted(refused.items())]
+    broken = crew.total("ended") - sum(refused.values())
+    if broken:
+        troubles.append(f"{broken:,} streams ended")
+    return troubles

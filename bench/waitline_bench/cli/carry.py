@@ -1,0 +1,195 @@
+"""How many waiting visitors this machine carries."""
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from os import cpu_count
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from waitline_bench.carry import polling, streams
+from waitline_bench.carry.visitors import Way
+from waitline_bench.cli import output
+
+STRAIGHT = 5
+"""Asked straight, the document for everyone is read every 3 s: this many times as often as a far
+visitor asks for its place. So one in as many visitors is let do so."""
+
+
+class Ways(StrEnum):
+    """Which ways of polling are measured."""
+
+    STATUS = "status"
+    NOW_SERVING = "now-serving"
+    CACHED = "cached"
+    ALL = "all"
+
+
+class Kept(StrEnum):
+    """Whose the sockets are."""
+
+    KEPT = "kept"
+    SHARED = "shared"
+
+
+Visitors = Annotated[int, typer.Option(help="How many wait in the room", min=1)]
+By = Annotated[
+    Ways,
+    typer.Option(
+        help="How they poll: their exact status; now-serving, asked straight by a fifth as many "
+        "visitors; or now-serving through caches that keep it for a second"
+    ),
+]
+Sockets = Annotated[
+    Kept,
+    typer.Option(
+        help="kept: every visitor keeps a connection of its own open; shared: all use some, as "
+        "behind a load balancer"
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes of the queue service; as many as cores by default. More are started if "
+        "they could not hold all sockets",
+        min=1,
+    ),
+]
+Cores = Annotated[
+    int,
+    typer.Option(
+        help="Cores for the service; the generator gets the others. 0: both share all", min=0
+    ),
+]
+AdmitPerS = Annotated[
+    float, typer.Option("--admit-per-s", help="Visitors admitted per second", min=0.1)
+]
+Steps = Annotated[
+    int, typer.Option(help="Measure at so many equal steps up to all visitors", min=1, max=20)
+]
+Listening = Annotated[
+    int, typer.Option("--streams", help="Event streams to open on one worker; 0: none", min=0)
+]
+
+
+def carry(
+    visitors: Visitors = 300_000,
+    seconds: output.Seconds = 60.0,
+    by: By = Ways.ALL,
+    sockets: Sockets = Kept.KEPT,
+    workers: Workers = None,
+    cores: Cores = 0,
+    admissions: AdmitPerS = 2_000,
+    steps: Steps = 1,
+    listening: Listening = 19_500,
+    scale: output.Scale = 1.0,
+    out: output.Out = output.OUT,
+) -> None:
+    """Let a full line wait, and see whether this machine carries it.
+
+    Visitors poll when they are told to, one leaves the line and another enters for each who is
+    admitted, and every answer is timed from when its poll was due. The generator takes a share of
+    the machine, which is told. Exit status 1 if anybody was refused or lost, or a promise of the
+    room does not hold.
+    """
+    chosen: dict[str, Any] = {
+        "seconds": seconds,
+        "workers": workers or cpu_count() or 1,
+        "kept": sockets is Kept.KEPT,
+        "admit_per_s": admissions * scale,
+        "cores": cores,
+    }
+    loads = list(_loads(by, max(1, int(visitors * scale)), steps, chosen))
+    with output.progress() as note:
+        rows = [
+            polling.measure(_numbered(note, number, len(loads)), load)
+            for number, load in enumerate(loads, 1)
+        ]
+        held = None
+        if listening:
+            count = max(1, int(listening * scale))
+            held = streams.measure(note, count, int(visitors * scale), seconds)
+    console = Console()
+    _show_polls(console, rows)
+    if held:
+        _show_streams(console, held)
+    for row in (*rows, *([held] if held else [])):
+        for trouble in row["troubles"]:
+            console.print(f"[red]{row.get('way', 'streams')}: {trouble}[/]")
+    output.keep(out, "carry", {"polls": rows, "streams": held}, scale=scale)
+    if any(row["troubles"] for row in rows) or (held and held["troubles"]):
+        raise typer.Exit(1)
+
+
+def _loads(by: Ways, visitors: int, steps: int, chosen: dict[str, Any]) -> Iterator[polling.Load]:
+    for way in Way:
+        if by not in (Ways.ALL, way.value):
+            continue
+        most = max(1, visitors // STRAIGHT) if way is Way.NOW_SERVING else visitors
+        for step in range(1, steps + 1):
+            yield polling.Load(way=way, visitors=max(1, most * step // steps), **chosen)
+
+
+def _numbered(note: output.Note, number: int, count: int) -> output.Note:
+    return lambda text: note(f"run {number} of {count}: {text}")
+
+
+def _show_polls(console: Console, rows: list[dict[str, Any]]) -> None:
+    table = Table(title="A full line, polling", title_justify="left", box=None)
+    table.add_column("", no_wrap=True)
+    for row in rows:
+        table.add_column(row["way"], justify="right")
+    for name, shown in _LINES:
+        table.add_row(name, *(shown(row) for row in rows))
+    console.print(table)
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:,.1f}"
+
+
+def _busy(row: dict[str, Any], *roles: str) -> str:
+    return f"{sum(row['cores_used'].get(role, 0.0) for role in roles):.2f}"
+
+
+_LINES: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+    ("visitors waiting", lambda row: _count(row["visitors"])),
+    ("sockets open", lambda row: _count(row["sockets"])),
+    ("worker processes", lambda row: _count(row["workers"])),
+    ("memory of a socket, KiB", lambda row: _ms((row["bytes_per_socket"] or 0) / 1024 or None)),
+    ("polls/s", lambda row: _count(row["polls"]["per_s"] + row["cached_per_s"])),
+    ("  answered by caches", lambda row: _count(row["cached_per_s"])),
+    ("admitted/s", lambda row: _count(row["admitted_per_s"])),
+    ("entered/s", lambda row: _count(row["entered_per_s"])),
+    ("poll p50, ms", lambda row: _ms(row["polls"]["p50_ms"])),
+    ("poll p99, ms", lambda row: _ms(row["polls"]["p99_ms"])),
+    ("enter p99, ms", lambda row: _ms(row["enters"]["p99_ms"])),
+    ("generator late p99, ms", lambda row: _ms(row["late_p99_ms"])),
+    ("cores: workers", lambda row: _busy(row, "worker")),
+    ("cores: Valkey", lambda row: _busy(row, "valkey")),
+    ("cores: admitter, parents", lambda row: _busy(row, "admitter", "parent", "supervisor")),
+    ("cores: the generator", lambda row: _busy(row, "generator")),
+    ("cores: others here", lambda row: _busy(row, "others")),
+    ("cores: taken by the host", lambda row: _busy(row, "stolen")),
+    (
+        f"carried (p99 < {polling.P99_MS:.0f} ms)",
+        lambda row: "[green]yes[/]" if row["carried"] else "[red]no[/]",
+    ),
+]
+
+
+def _show_streams(console: Console, held: dict[str, Any]) -> None:
+    each = held["bytes_per_stream"] or 0
+    spent = held["us_per_keepalive"]
+    console.print(
+        f"\nOne worker held {held['opened']:,} of {held['streams']:,} event streams: "
+        f"{each / 1024:.1f} KiB each; while nothing happened it used "
+        f"{held['cores_used']['worker']:.2f} of a core for {held['keepalives_per_s']:,.0f} signs "
+        f"of life a second" + (f", {spent:.0f} us each" if spent else "")
+    )

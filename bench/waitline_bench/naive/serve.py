@@ -1,0 +1,12 @@
+"""Serve one of the servers of this folder as Waitline is served: `serve.py MODULE PORT`."""
+
+import sys
+
+import uvicorn
+
+from waitline.cli.serve import SERVER
+
+if __name__ == "__main__":
+    uvicorn.run(
+        f"waitline_bench.naive.{sys.argv[1]}:app", port=int(sys.argv[2]), http="httptools", **SERVER
+    )

@@ -1,0 +1,311 @@
+"""Measure one k6 scenario: an installation of its own, k6, a look each second, and the audit.
+
+Everything that was found goes into one folder: `result.json` for programs, `report.html` for
+people, and what k6 wrote itself.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean
+from threading import Event
+from time import monotonic
+from typing import Any, NamedTuple
+
+from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.sales.drawing import plots
+from waitline.trial import installation, machine
+from waitline.trial.installation import Stack
+from waitline_bench import books
+from waitline_bench.scenario import (
+    drift,
+    inspection,
+    k6,
+    report,
+    series,
+    summary,
+    verdict,
+)
+from waitline_bench.scenario.offer import Offer, planned, visitors_each
+from waitline_bench.scenario.samples import Sample, Sampler, sampling
+
+STEADY = ("circulation", "soak")
+"""Scenarios in which as many must leave as come in."""
+
+STAY_S = 30.0
+"""How long visitors hold a slot at most. Source: the scenarios' own word, where nothing is said."""
+
+SEEN_S = 0.5
+"""How often the progress is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be measured.
+
+    Attributes:
+        name: Of the scenario.
+        script: The k6 script.
+        variables: What the script is told.
+        workers: Processes of the queue service.
+        settings: Further settings of the installation, by name.
+        box_office: Whether the script buys, so that the installation must sell.
+        empties: Whether everybody has left or paid when the script ends.
+        scale: Share of the scenario's full load; 1.0 for scripts that know no scale.
+        own: Whether the script is one of ours, whose checks and thresholds mean what ours do.
+        command: What was typed for it.
+    """
+
+    name: str
+    script: Path
+    variables: Mapping[str, str]
+    workers: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+    box_office: bool = False
+    empties: bool = False
+    scale: float = 1.0
+    own: bool = True
+    command: str = ""
+
+
+class _Ended(NamedTuple):
+    """What is there when k6 has ended.
+
+    Attributes:
+        rooms: As the audit found them.
+        commands: Valkey's statistics by command.
+        books: What the audit of the box office said; `None` without one.
+    """
+
+    rooms: list[verdict.RoomFound]
+    commands: Mapping[str, str]
+    books: dict[str, Any] | None
+
+
+class Sight(NamedTuple):
+    """What can be seen of a run while it goes on.
+
+    Attributes:
+        doing: What is being done.
+        elapsed_s: Since k6 was started.
+        expected_s: How long arrivals go on.
+        requests_per_s: That the service answers; `None` before the second look.
+        waiting: Visitors who wait.
+        admitted: Visitors who hold a slot.
+    """
+
+    doing: str
+    elapsed_s: float = 0.0
+    expected_s: float = 0.0
+    requests_per_s: float | None = None
+    waiting: int = 0
+    admitted: int = 0
+
+
+Show = Callable[[Sight], None]
+
+
+def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
+    """Carry a plan out and return all that was found, which is in `folder/result.json` too.
+
+    Raises:
+        Misconfigured: There is no k6, it cannot read the script, or nothing can draw.
+        Unavailable: The installation did not start, or k6 did not come to an end.
+    """
+    if not plan.script.exists():
+        raise Misconfigured(f"there is no script {plan.script}")
+    plots.require()
+    binary = k6.find()
+    show(Sight("reading the script"))
+    offer = k6.offer(binary, plan.script, plan.variables)
+    folder.mkdir(parents=True, exist_ok=True)
+    show(Sight("starting the servers"))
+    with installation.running(plan.workers, plan.settings, box_office=plan.box_office) as stack:
+        job = k6.Job(
+            binary=binary,
+            script=plan.script,
+            variables=plan.variables,
+            folder=folder,
+            port=stack.port,
+            booking_port=stack.booking_port,
+        )
+        began_s = monotonic()
+        with (
+            k6.running(job) as process,
+            sampling(stack, {"k6": [process.pid]}, offer.load_s) as sampler,
+        ):
+            while process.poll() is None:
+                if monotonic() - began_s > offer.most_s:
+                    raise Unavailable(f"k6 was still running after {offer.most_s:.0f} s")
+                show(_sight(sampler, began_s, offer.load_s))
+                Event().wait(SEEN_S)
+            ended_s = monotonic()
+        show(Sight("auditing"))
+        ended = _ended(plan, stack)
+    found = _found(job, process.returncode)
+    # k6 makes its virtual users first, which takes it seconds.
+    first_s = max(began_s, ended_s - found.lasted_s)
+    result = {
+        "scenario": plan.name,
+        "question": question(plan.script.read_text("utf-8")),
+        "command": plan.command,
+        "load": _load(plan, offer),
+        "machine": {
+            **machine.described(),
+            "memory_gb": machine.memory_bytes() / 1e9,
+            "k6": k6.version(binary),
+        },
+        "settings": {"workers": plan.workers, **plan.settings},
+        **_judged(plan, offer, found, ended, _looked(sampler, first_s, ended.commands)),
+    }
+    (folder / "result.json").write_text(json.dumps(result, indent=1), "utf-8")
+    (folder / "report.html").write_text(report.html(result), "utf-8")
+    return result
+
+
+def _ended(plan: Plan, installation: Stack) -> _Ended:
+    if plan.empties:
+        inspection.drain(installation)
+    rooms, commands = inspection.inspect(installation)
+    # What somebody else's script pays is not ours to say.
+    sold = books.audited(installation, at_price=plan.own) if plan.box_office else None
+    return _Ended(rooms, commands, sold)
+
+
+def question(script: str) -> str:
+    """Return the first sentence of a script's header, which says what it asks; empty if none."""
+    found = re.match(r"/\*\s*\S+\.js: (.+)", script)
+    return found[1][:1].upper() + found[1][1:] if found else ""
+
+
+def _load(plan: Plan, offer: Offer) -> dict[str, Any]:
+    """Return what was offered, so that two runs can be told to have been offered the same."""
+    return {
+        "script": plan.script.name,
+        "sha256": hashlib.sha256(plan.script.read_bytes()).hexdigest(),
+        "variables": dict(plan.variables),
+        "scale": plan.scale,
+        "seconds": offer.load_s,
+        "scenarios": offer.scenarios,
+    }
+
+
+def _found(job: k6.Job, status: int) -> summary.Summary:
+    log = job.log_file.read_text("utf-8", "replace")
+    if status not in {0, k6.THRESHOLD_CROSSED} or not job.summary_file.exists():
+        said = summary.thrown(log) or log.strip().splitlines()[-1:] or ["nothing"]
+        raise Unavailable(f"k6 ended with status {status} and said: {said[-1][:300]}")
+    return summary.read(job.summary_file.read_text("utf-8"), log)
+
+
+def _sight(sampler: Sampler, began_s: float, expected_s: float) -> Sight:
+    elapsed_s = monotonic() - began_s
+    looks: list[Sample] = sampler.samples[-2:]
+    if len(looks) < 2:  # noqa: PLR2004 - a rate takes two
+        return Sight("starting k6", elapsed_s, expected_s)
+    seen = series.columns(looks, began_s)
+    return Sight(
+        "arrivals" if elapsed_s < expected_s else "the last visitors",
+        elapsed_s,
+        expected_s,
+        requests_per_s=seen["requests_per_s"][-1],
+        waiting=int(seen["waiting"][-1]),
+        admitted=int(seen["admitted"][-1]),
+    )
+
+
+def _looked(sampler: Sampler, first_s: float, commands: Mapping[str, str]) -> dict[str, Any]:
+    looks = sampler.samples
+    if len(looks) < 2:  # noqa: PLR2004 - before and after
+        raise Unavailable("the service did not tell its metrics even twice")
+    server = series.totals(looks, commands)
+    return {
+        "server": {**server, "looks_missed": sampler.missed},
+        "samples": series.columns(looks, first_s),
+        "ended": verdict.survived(looks[0].processes, looks[-1].processes),
+    }
+
+
+def _judged(
+    plan: Plan,
+    offer: Offer,
+    found: summary.Summary,
+    ended: _Ended,
+    looked: dict[str, Any],
+) -> dict[str, Any]:
+    server, seen, rooms = looked["server"], looked["samples"], ended.rooms
+    offered = _offered(found, offer)
+    reckoning = [verdict.underfed(offered["arrivals"], offered["planned"]), *looked["ended"]]
+    if plan.own:
+        reckoning.append(verdict.reckoned(found, rooms))
+    if plan.empties:
+        reckoning.append(verdict.drained(found, rooms))
+    served = _served(plan, offer, rooms, looked)
+    wrong = [
+        f"{one['invariant']}: {one['text']}" for one in (ended.books or {}).get("findings", ())
+    ]
+    outcome = verdict.judge(found, served, rooms, reckoning, wrong)
+    return {
+        "verdict": {"ok": outcome.ok, "line": outcome.line, "reasons": list(outcome.reasons)},
+        "offered": offered,
+        "client": asdict(found),
+        "thresholds": [asdict(one) for one in (*found.thresholds, *served)],
+        "server": server,
+        "admission": _admission(seen),
+        "audit": [asdict(room) for room in rooms],
+        "box_office": ended.books,
+        "samples": seen,
+    }
+
+
+def _served(
+    plan: Plan, offer: Offer, rooms: Sequence[verdict.RoomFound], looked: dict[str, Any]
+) -> list[summary.Threshold]:
+    """Return what is judged by the server's figures."""
+    if not plan.own:
+        return []
+    server, seen = looked["server"], looked["samples"]
+    script_ms = server["store"]["script_ms"].get("p99_ms")
+    served = verdict.served(script_ms, server["rounds"]["p99_ms"])
+    if plan.name in STEADY:
+        slots = sum(room.active_max for room in rooms)
+        stay_s = float(plan.variables.get("USE_MOST_S", STAY_S))
+        judged = verdict.flow(seen["at_s"], seen, slots, stay_s=stay_s, until_s=offer.load_s)
+        served += [judged] if judged else []
+    if plan.name == "soak":
+        served += drift.judged(seen["at_s"], seen, offer.load_s)
+    return served
+
+
+def _offered(found: summary.Summary, offer: Offer) -> dict[str, Any]:
+    """Return arrivals, offered and carried out, as the contract counts them: over their own time.
+
+    A visitor who stays for long after the last arrival makes nobody's arrival slower.
+    """
+    each = visitors_each(offer.scenarios)
+    lasted_s = min(found.lasted_s, offer.load_s)
+    arrivals = (found.iterations + found.dropped) * each
+    entries = next((check for check in found.checks if check.name == "entered"), None)
+    return {
+        "planned": planned(offer.scenarios),
+        "arrivals": arrivals,
+        "offered_per_s": arrivals / lasted_s if lasted_s else 0.0,
+        "carried_out": found.iterations * each,
+        "achieved_per_s": found.iterations * each / lasted_s if lasted_s else 0.0,
+        "dropped": found.dropped * each,
+        "entries": entries.passes + entries.fails if entries else 0,
+    }
+
+
+def _admission(seen: Mapping[str, Any]) -> dict[str, float | None]:
+    """Return how many were admitted per second while somebody waited."""
+    rows = zip(seen["waiting"], seen["admissions_per_s"], strict=True)
+    busy = [admitted for waiting, admitted in rows if waiting and admitted]
+    return {
+        "per_s": fmean(busy) if busy else None,
+        "most_waiting": max(seen["waiting"], default=0),
+        "most_admitted": max(seen["admitted"], default=0),
+    }

@@ -1,0 +1,220 @@
+"""Look at an installation once a second while it is under load; less often if that is for long.
+
+What is asked for: the services' own metrics, the rooms, Valkey's INFO, and the processor time,
+memory and open files of every process, k6 among them. Looking costs something too: about 15 ms of a
+worker's second for the metrics, and what this process takes, which is shown beside the others.
+"""
+
+import asyncio
+import http.client
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import NamedTuple
+
+from waitline.kernel.errors import Unavailable, WaitlineError
+from waitline.queue.rooms import Rooms
+from waitline.trial.installation import Stack
+from waitline.valkey.scripts import Valkey
+from waitline_bench import usage
+from waitline_bench.scenario import scrape
+
+EVERY_S = 1.0
+"""Between two looks. The workers add their figures up once a second, so more often shows nothing
+new."""
+
+LOOKS = 180
+"""Looks of a long run. Each keeps all that the services said of themselves, up to a megabyte."""
+
+ANSWER_S = 5.0
+"""How long a look may take. A service in trouble is slow to tell of it."""
+
+FLUSH_S = 1.0
+"""How often a process of the service adds its figures up. Source: `waitline.kernel.telemetry`,
+which a command cannot import: it would keep its own figures in another folder than the
+service's."""
+
+ADDING_S = 0.2
+"""How late a process may be in adding its figures up, on a machine that was just busy."""
+
+ROOMS_READ_MAX = 50
+"""Rooms that are read one by one. The service tells their numbers too, but up to a second old, so
+that a rate from second to second jumps. Of more rooms than this it is believed nevertheless: each
+takes Valkey some 60 us."""
+
+GONE = ("left", "abandoned", "lapsed", "passed", "removed")
+"""The ways out of a room."""
+
+
+class Counts(NamedTuple):
+    """All rooms together.
+
+    Attributes:
+        entered: Visitors who have taken a place, ever.
+        let_in: Visitors who have been admitted, ever.
+        gone: Visitors who have left or lost their turn, ever.
+        waiting: Visitors who wait.
+        admitted: Visitors who hold a slot.
+    """
+
+    entered: int
+    let_in: int
+    gone: int
+    waiting: int
+    admitted: int
+
+
+class Sample(NamedTuple):
+    """One look.
+
+    Attributes:
+        at_s: When the rooms and the metrics were read, by the monotonic clock.
+        rooms: What the rooms hold.
+        metrics: What the services said of themselves.
+        store: What Valkey said of itself, by name.
+        usage: Processor time by role, `k6` and `runner` among them.
+        memory_bytes: Memory by role.
+        files: Open files by role.
+        processes: Process ids by role.
+    """
+
+    at_s: float
+    rooms: Counts
+    metrics: scrape.Metrics
+    store: Mapping[str, str]
+    usage: usage.Reading
+    memory_bytes: Mapping[str, int]
+    files: Mapping[str, int]
+    processes: usage.Roles
+
+
+class Sampler:
+    """Looks again and again, in a thread of its own, until it is stopped.
+
+    Args:
+        stack: What is looked at.
+        others: Further processes, by role.
+        every_s: Between two looks.
+    """
+
+    def __init__(
+        self, stack: Stack, others: Mapping[str, Sequence[int]], every_s: float = EVERY_S
+    ) -> None:
+        self.samples: list[Sample] = []
+        self.missed = 0
+        self._stack = stack
+        self._others = others
+        self._every_s = every_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+
+    def start(self) -> None:
+        """Begin, with a first look at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take a last look once every process has added its figures up, and end."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        due_s = monotonic()
+        with asyncio.Runner() as runner:
+            store = Valkey(self._stack.valkey_url, timeout_s=ANSWER_S)
+            while True:
+                last = self._stopped.is_set()
+                if last:
+                    threading.Event().wait(FLUSH_S + ADDING_S)
+                try:
+                    self.samples.append(self._look(runner, store))
+                except (OSError, http.client.HTTPException, WaitlineError):
+                    self.missed += 1
+                if last:
+                    break
+                # A look that took longer than that is no reason to hurry afterwards.
+                due_s = max(due_s + self._every_s, monotonic())
+                self._stopped.wait(due_s - monotonic())
+            runner.run(store.close())
+
+    def _look(self, runner: asyncio.Runner, store: Valkey) -> Sample:
+        told = _metrics(self._stack.port)
+        if self._stack.database_url:
+            told += _metrics(self._stack.booking_port)
+        metrics = scrape.parse(told)
+        at_s = monotonic()
+        rooms = runner.run(_counts(store)) or _told(metrics)
+        roles = {**self._stack.processes(), **self._others, "runner": [os.getpid()]}
+        return Sample(
+            at_s=at_s,
+            rooms=rooms,
+            metrics=metrics,
+            store=runner.run(info(store)),
+            usage=usage.read(roles),
+            memory_bytes={role: usage.memory_bytes(pids) for role, pids in roles.items()},
+            files={role: usage.open_files(pids) for role, pids in roles.items()},
+            processes=roles,
+        )
+
+
+@contextmanager
+def sampling(stack: Stack, others: Mapping[str, Sequence[int]], for_s: float) -> Iterator[Sampler]:
+    """Look at an installation until the block ends, after about `for_s`."""
+    sampler = Sampler(stack, others, max(EVERY_S, for_s / LOOKS))
+    sampler.start()
+    try:
+        yield sampler
+    finally:
+        sampler.stop()
+
+
+async def info(store: Valkey, *sections: str) -> dict[str, str]:
+    """Return what Valkey says of itself, by name; a value may be several, as in `calls=1,usec=2`.
+
+    Raises:
+        Unavailable: It does not answer.
+    """
+    text: str = await store.command("INFO", *sections)
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+async def _counts(store: Valkey) -> Counts | None:
+    """Read the rooms in the store; `None` if there are too many."""
+    rooms = Rooms(store)
+    names = await rooms.names()
+    if len(names) > ROOMS_READ_MAX:
+        return None
+    surveys = await asyncio.gather(*map(rooms.survey, names))
+    return Counts(
+        entered=sum(seen.counters["entered"] for seen in surveys),
+        let_in=sum(seen.counters["admitted"] for seen in surveys),
+        gone=sum(seen.counters[way] for seen in surveys for way in GONE),
+        waiting=sum(seen.waiting for seen in surveys),
+        admitted=sum(seen.admitted for seen in surveys),
+    )
+
+
+def _told(metrics: scrape.Metrics) -> Counts:
+    """Return what the service says of its rooms."""
+    return Counts(
+        entered=int(metrics.total("queue_entry_count_total")),
+        let_in=int(metrics.total("scheduler_move_users_total")),
+        gone=int(metrics.total("queue_exit_count_total")),
+        waiting=int(metrics.total("queue_wait_size")),
+        admitted=int(metrics.total("queue_active_size")),
+    )
+
+
+def _metrics(port: int) -> str:
+    # A new connection each time, so that it is not always the same worker that is asked.
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
+    try:
+        connection.request("GET", "/actuator/prometheus")
+        response = connection.getresponse()
+        text = response.read().decode("utf-8")
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise Unavailable(f"no metrics: status {response.status}")
+    return text

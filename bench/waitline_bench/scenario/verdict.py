@@ -1,0 +1,230 @@
+"""Did a run pass? Pure.
+
+k6 judges its own thresholds. What it cannot see is judged here: the server's figures, the room
+after the run, and whether everybody who was told of a place has one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from waitline_bench.scenario import formatting
+from waitline_bench.scenario.summary import Summary, Threshold
+
+SCRIPT_MS_MAX = 10.0
+"""p99 of one script call inside the store. Source: the wire contract, section 5."""
+
+ROUND_MS_MAX = 2_000.0
+"""p99 of one round of the admitter. Source: the wire contract, section 5."""
+
+FULL = 0.99
+"""Share of the slots that must be taken for a room to count as full: a look falls between a
+departure and the admission that makes up for it."""
+
+SETTLED_S = 10.0
+"""When a room that never fills is in balance, beyond the longest stay: who came first has gone, and
+has waited before."""
+
+FLOW_S_MIN = 10.0
+"""Length of the part that is judged: less says nothing about stays of up to 30 s."""
+
+FLOW_MIN = 0.98
+"""Departures per admission, at least. How long each stays is drawn, so that the two differ by a
+share of a percent over a minute."""
+
+UNOFFERED_MAX = 0.001
+UNOFFERED_LEAST = 5
+"""Share of the planned arrivals that need not have been offered, and how many of few. A load
+generator that cannot keep up begins some after their time, and at the end some not at all, without
+calling them dropped."""
+
+LASTING = frozenset(("worker", "booking", "admitter", "sandbox", "valkey"))
+"""Whose processes live from the beginning to the end."""
+
+REASONS_MAX = 4
+"""Reasons named in the line that ends a run; the report has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomFound:
+    """A room after the run.
+
+    Attributes:
+        room: Its name.
+        waiting: Visitors who waited then.
+        admitted: Visitors who held a slot then.
+        entered: Visitors who had taken a place, in all.
+        active_max: Its slots.
+        admit_per_s: Its rate.
+        findings: What the audit found wrong, one line each.
+    """
+
+    room: str
+    waiting: int
+    admitted: int
+    entered: int
+    active_max: int
+    admit_per_s: float
+    findings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a run passed, and if not, why."""
+
+    ok: bool
+    reasons: Sequence[str]
+
+    @property
+    def line(self) -> str:
+        """The reasons in one line."""
+        more = len(self.reasons) - REASONS_MAX
+        shown = "; ".join(self.reasons[:REASONS_MAX])
+        return f"{shown}; and {more} more in the report" if more > 0 else shown
+
+
+def judge(
+    found: Summary,
+    served: Sequence[Threshold],
+    rooms: Sequence[RoomFound],
+    reckoning: Sequence[str] = (),
+    books: Sequence[str] = (),
+) -> Verdict:
+    """Put everything together.
+
+    Args:
+        found: What k6 found out.
+        served: The server's thresholds.
+        rooms: The rooms after the run.
+        reckoning: What `reckoned`, `underfed`, `drained` and `survived` said.
+        books: What the audit of the box office found wrong, one line each.
+    """
+    reasons = [
+        f"{formatting.subject(one.subject)}: "
+        f"{formatting.measured(one.subject, one.condition, one.value)}, "
+        f"must be {formatting.condition(one.subject, one.condition)}"
+        for one in (*found.thresholds, *served)
+        if not one.ok and one.subject != "dropped_iterations"
+    ]
+    if found.dropped:
+        reasons.append(f"{found.dropped:,} arrivals were dropped")
+    # A script that says how many checks may fail has been heard above.
+    if found.checks_failed and not found.tolerates:
+        failed = [check for check in found.checks if check.fails]
+        names = ", ".join(f"{check.name!r}" for check in failed)
+        reasons.append(f"{found.checks_failed:,} answers were not right: {names}")
+    if found.errors:
+        reasons.append(f"the script failed {len(found.errors):,} times: {found.errors[0][:200]}")
+    if not found.iterations:
+        reasons.append("nothing was carried out to the end")
+    reasons += [f"room {room.room}: {text}" for room in rooms for text in room.findings]
+    reasons += [f"box office: {text}" for text in books]
+    reasons += filter(None, reckoning)
+    return Verdict(not reasons, reasons)
+
+
+def reckoned(found: Summary, rooms: Sequence[RoomFound]) -> str:
+    """Compare who was told of a place with who has had one; return what is wrong, or nothing.
+
+    Only for scripts in which nobody enters twice, and that check every entry as `entered`.
+
+    Invariant:
+        Q1, Q7.
+    """
+    entries = next((check for check in found.checks if check.name == "entered"), None)
+    if entries is None:
+        return ""
+    entered = sum(room.entered for room in rooms)
+    if entered < entries.passes:
+        return f"{entries.passes:,} visitors were told of a place, and {entered:,} have had one"
+    # Whoever got no right answer may have got in nevertheless.
+    most = entries.passes + entries.fails
+    if entered > most:
+        return f"{most:,} visitors came, and {entered:,} places were given"
+    return ""
+
+
+def underfed(arrivals: int, planned: int) -> str:
+    """Compare what was offered with what was to be; return what is wrong, or nothing."""
+    if arrivals >= planned - max(UNOFFERED_LEAST, UNOFFERED_MAX * planned):
+        return ""
+    return f"k6 offered {arrivals:,} of {planned:,} arrivals: it could not keep up"
+
+
+def drained(found: Summary, rooms: Sequence[RoomFound]) -> str:
+    """Return who is still in a room though everybody has left, or nothing.
+
+    Only for scripts in which everybody leaves or pays, and that check every entry as `entered`.
+
+    Invariant:
+        B5, and no slot is leaked.
+    """
+    # Whoever got no right answer may have got in nevertheless, and does not know that it is there.
+    unaware = sum(check.fails for check in found.checks if check.name == "entered")
+    if sum(room.waiting + room.admitted for room in rooms) <= unaware:
+        return ""
+    return "; ".join(
+        f"everybody has left, and in room {room.room} {room.waiting:,} wait and "
+        f"{room.admitted:,} hold a slot"
+        for room in rooms
+        if room.waiting or room.admitted
+    )
+
+
+def survived(first: Mapping[str, Sequence[int]], last: Mapping[str, Sequence[int]]) -> list[str]:
+    """Compare the process ids before and after a run; return what ended meanwhile.
+
+    PostgreSQL's come and go, one for each connection.
+    """
+    return [
+        f"{formatting.ROLES[role]}: a process ended during the run"
+        for role, pids in first.items()
+        if role in LASTING and not set(pids) <= set(last.get(role, ()))
+    ]
+
+
+def served(script_p99_ms: float | None, round_p99_ms: float | None) -> list[Threshold]:
+    """Return the server's own thresholds; a figure that is missing has not been reached."""
+    rows = (
+        ("one script in the store", f"p(99)<{SCRIPT_MS_MAX:g}", script_p99_ms, SCRIPT_MS_MAX),
+        ("one round of the admitter", f"p(99)<{ROUND_MS_MAX:g}", round_p99_ms, ROUND_MS_MAX),
+    )
+    return [
+        Threshold(subject, condition, value, value is not None and value < limit, "server")
+        for subject, condition, value, limit in rows
+    ]
+
+
+def flow(
+    at_s: Sequence[float],
+    columns: Mapping[str, Sequence[float]],
+    slots: int,
+    *,
+    stay_s: float,
+    until_s: float,
+) -> Threshold | None:
+    """Judge whether as many leave a room as come in, once it is full or in balance.
+
+    Args:
+        at_s: When each look was taken, from the first arrival on.
+        columns: `admitted`, `admissions_per_s` and `exits_per_s` at each.
+        slots: Of all rooms.
+        stay_s: How long a visitor holds a slot at most.
+        until_s: When arrivals ended.
+
+    Returns:
+        `None` if it did not go on for long enough to tell.
+    """
+    names = ("admitted", "admissions_per_s", "exits_per_s")
+    looks = zip(at_s, *(columns[name] for name in names), strict=True)
+    rows = [row for row in looks if row[0] <= until_s]
+    full_s = next((at for at, held, _, _ in rows if held >= FULL * slots), None)
+    steady_s = stay_s + SETTLED_S
+    since_s = steady_s if full_s is None else full_s
+    judged = [(into, out) for at, _, into, out in rows if at > since_s]
+    admitted, left = sum(into for into, _ in judged), sum(out for _, out in judged)
+    if len(judged) < FLOW_S_MIN or not admitted:
+        return None
+    when = f"full from {full_s:.0f} s on" if full_s is not None else f"after {steady_s:.0f} s"
+    share = left / admitted
+    subject = f"departures per admission, {when}"
+    return Threshold(subject, f"rate>={FLOW_MIN:g}", share, share >= FLOW_MIN, "server")

@@ -1,1 +1,0 @@
-"""What measures Waitline: request scripts, and the servers it is compared with."""

@@ -1,0 +1,138 @@
+"""A sale and its figures as people read them: on a terminal, and on a page. Pure."""
+
+from typing import NamedTuple
+
+from waitline.sales.agreement import Agreement, near_enough
+from waitline.sales.simulation.model import Outcome, Sale
+
+_PLAIN_S = 100
+_PLAIN_MIN = 100
+"""Up to here people say a time in seconds, and in minutes and seconds."""
+
+_NAMES = {
+    "drained_ms": "everybody admitted after",
+    "mean_ms": "wait, mean",
+    "p50_ms": "wait, p50",
+    "p90_ms": "wait, p90",
+    "p99_ms": "wait, p99",
+    "longest_ms": "wait, longest",
+    "peak_line": "most who waited at once",
+}
+
+
+class Compared(NamedTuple):
+    """A figure of a prediction as it is read.
+
+    Attributes:
+        name: Of the figure.
+        predicted: What was said.
+        measured: What was found.
+        off: By how much.
+        near: Whether that is near enough.
+    """
+
+    name: str
+    predicted: str
+    measured: str
+    off: str
+    near: bool
+
+
+def span(ms: float) -> str:
+    """Write a time as people say it."""
+    if ms < _PLAIN_S * 1000:
+        return f"{ms / 1000:,.1f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    if minutes < _PLAIN_MIN:
+        return f"{minutes} min {seconds:02} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min"
+
+
+def described(sale: Sale, over: str) -> tuple[str, str]:
+    """Say who comes and what lets them in, and what they do then.
+
+    Args:
+        sale: Which.
+        over: When they come, as it was written.
+    """
+    limits, use = sale.limits, sale.use
+    inside = f"{use.least_ms / 1000:g} s"
+    if use.most_ms != use.least_ms:
+        inside = f"{use.least_ms / 1000:g} to {use.most_ms / 1000:g} s (uniform)"
+    bounds = f"{limits.admit_per_s:,g}/s, burst {limits.admit_burst:,}; {limits.active_max:,} slots"
+    begin = f"{limits.ready_ttl_ms / 1000:g} s to begin"
+    return (
+        f"{sale.visitors:,} visitors {_when(over)}; {bounds}",
+        f"{inside} inside; {sale.no_shows:.0%} no-shows, {begin}",
+    )
+
+
+def _when(over: str) -> str:
+    if over == "burst":
+        return "all at once"
+    if "/s" in over:
+        return over
+    ramp = over.removeprefix("ramp:")
+    return f"over {ramp}" if ramp == over else f"over {ramp}, ever faster"
+
+
+def figures(outcome: Outcome) -> list[tuple[str, str]]:
+    """Return what is told of a sale, by name."""
+    told = outcome.figures
+    return [
+        *((name, _value(field, getattr(told, field))) for field, name in _NAMES.items()),
+        ("most slots held", f"{outcome.most_admitted:,}"),
+        ("heard of their turn after, mean", span(outcome.told_mean_ms)),
+        ("no-shows", f"{outcome.no_shows:,}"),
+    ]
+
+
+def _value(field: str, value: float) -> str:
+    return span(value) if field.endswith("_ms") else f"{value:,.0f}"
+
+
+REQUESTS = ("", "requests in all", "mean/s", "most/s")
+"""What the columns of `requests` are."""
+
+
+def requests(outcome: Outcome) -> list[tuple[str, ...]]:
+    """Return the requests of those who wait, in each way of asking."""
+    return [
+        (load.name, f"{load.total:,}", f"{load.mean_per_s:,.0f}", f"{load.most_per_s:,}")
+        for load in outcome.loads
+    ]
+
+
+def warning(outcome: Outcome) -> str:
+    """Say what an operator should mend, or nothing."""
+    if not outcome.late:
+        return ""
+    return (
+        f"{outcome.late:,} visitors heard of their turn too late to begin: the time to begin is "
+        "short against the time between two requests"
+    )
+
+
+AGREEMENT = ("", "predicted", "measured", "off by")
+"""What the columns of `compared` are."""
+
+
+def compared(agreement: Agreement) -> list[Compared]:
+    """Return what was predicted beside what was measured."""
+    rows = []
+    for row in agreement.differences:
+        said, found = (_value(row.name, value) for value in (row.predicted, row.measured))
+        rows.append(Compared(_NAMES[row.name], said, found, f"{row.share:+.1%}", near_enough(row)))
+    return rows
+
+
+def beside(agreement: Agreement) -> str:
+    """Say what else was measured, and whether it says much."""
+    text = (
+        f"Requests of those who waited: {agreement.asked_predicted:,} predicted, "
+        f"{agreement.asked:,} made. The visitors were at most {agreement.behind_ms:,.0f} ms late."
+    )
+    if agreement.disturbed:
+        text += " That is much: the machine was busy with other things, so try again."
+    return text
