@@ -11,7 +11,7 @@ import asyncpg
 
 from waitline.booking.migrations import migrate
 from waitline.postgres.pool import Database
-from waitline.trial import Postgres
+from waitline.trial import PostgresServer
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ def running() -> Iterator[TestDatabase]:
     # pytest's own temporary folders are too deep for a socket, and longer to look at.
     with tempfile.TemporaryDirectory(prefix="wl-pg-") as folder:
         # Nothing here outlives the server, so nothing need be forced to the disk.
-        postgres = Postgres(Path(folder), fsync=False)
+        postgres = PostgresServer(Path(folder), fsync=False)
         postgres.start()
         try:
             asyncio.run(migrate(postgres.url))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pytest
 import redis.asyncio
 
-from waitline.trial import Valkey
+from waitline.trial import ValkeyServer
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ def running(binary: Path | None = None) -> Iterator[Server]:
     # pytest's own temporary folders are too deep for a socket, and longer to look at.
     with tempfile.TemporaryDirectory(prefix="wl-") as folder:
         # Nothing here outlives the server, so nothing need be forced to the disk.
-        valkey = Valkey(Path(folder), binary=binary)
+        valkey = ValkeyServer(Path(folder), binary=binary)
         valkey.start()
         try:
             server = Server(valkey.url)

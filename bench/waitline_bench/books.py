@@ -7,13 +7,13 @@ from typing import Any
 
 from waitline import settings as chosen
 from waitline.kernel.errors import Unavailable
-from waitline.trial.installation import Stack
+from waitline.trial.installation import Installation
 
 AUDIT_S = 120.0
 """How long the audit may take, on a machine that was just under load."""
 
 
-def audited(stack: Stack, *, at_price: bool = True) -> dict[str, Any]:
+def audited(stack: Installation, *, at_price: bool = True) -> dict[str, Any]:
     """Return how much there is of everything by name, and under `findings` what does not hold.
 
     Args:

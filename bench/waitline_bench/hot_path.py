@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, TypeVar
 from waitline import settings as chosen
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
-from waitline.trial import Valkey, machine
+from waitline.trial import ValkeyServer, machine
 from waitline.trial.installation import free_port
 from waitline_bench import paced, scripts
 from waitline_bench.quiet import quietly
@@ -92,7 +92,7 @@ def measure(note: Callable[[str], None], seconds: float, rounds: int) -> dict[st
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="waitline-bench-")))
         note("starting the servers")
-        valkey = Valkey(folder / "valkey")
+        valkey = ValkeyServer(folder / "valkey")
         valkey.start()
         stack.callback(valkey.stop)
         machine.pin(valkey.pid, other_core)

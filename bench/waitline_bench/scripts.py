@@ -30,8 +30,7 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket
-from waitline.trial import Valkey as Server
-from waitline.trial import machine
+from waitline.trial import ValkeyServer, machine
 from waitline.valkey.scripts import Valkey
 
 SIZES = (1, 10, 100, 256)
@@ -99,7 +98,7 @@ async def _opened() -> AsyncIterator[Valkey]:
     own_core, other_core = machine.cores()
     before = os.sched_getaffinity(0)
     with tempfile.TemporaryDirectory(prefix="waitline-bench-") as folder:
-        server = Server(Path(folder) / "valkey", maxmemory_bytes=4 * 1024**3)
+        server = ValkeyServer(Path(folder) / "valkey", maxmemory_bytes=4 * 1024**3)
         server.start()
         machine.pin(server.pid, other_core)
         os.sched_setaffinity(0, {own_core})

@@ -18,7 +18,7 @@ from tests import processes
 from tests.bench.test_report import FETCHED
 from tests.faults.stack import family, runs
 from waitline.trial import installation
-from waitline.trial.installation import Stack
+from waitline.trial.installation import Installation
 from waitline_bench.scenario import k6, summary
 from waitline_bench.scenario.offer import planned
 
@@ -212,9 +212,9 @@ def test_a_scenario_says_what_it_asks_offers_and_passes(script: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack() -> Iterator[Installation]:
     limits = {"room_active_max": "1000", "room_admit_per_s": "20", "room_admit_burst": "5"}
-    with installation.running(1, limits) as running:
+    with installation.start(1, limits) as running:
         yield running
 
 
@@ -236,7 +236,7 @@ def stack() -> Iterator[Stack]:
     ],
 )
 def test_visitors_do_what_the_scenario_says(
-    stack: Stack, tmp_path: Path, name: str, variables: dict[str, str], calls: set[str]
+    stack: Installation, tmp_path: Path, name: str, variables: dict[str, str], calls: set[str]
 ) -> None:
     """In haste, and few of them: so that everything of a script has run."""
     script = next(path for path in SCENARIOS if path.stem == name)
@@ -250,7 +250,9 @@ def test_visitors_do_what_the_scenario_says(
     assert found.iterations > 0
 
 
-def carried_out(script: Path, told: dict[str, str], stack: Stack, folder: Path) -> summary.Summary:
+def carried_out(
+    script: Path, told: dict[str, str], stack: Installation, folder: Path
+) -> summary.Summary:
     binary = k6.find()
     offer = k6.offer(binary, script, told)
     job = k6.Job(

@@ -41,7 +41,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.trial import Valkey
+from waitline.trial import ValkeyServer
 from waitline.valkey.scripts import Valkey as Store
 
 # Visitors who arrive before a process dies, and after it is back.
@@ -106,7 +106,7 @@ def test_an_acknowledged_visitor_survives_a_killed(part: str, stack: Stack) -> N
 
 def test_without_its_file_the_store_loses_acknowledged_visitors(folder: Path) -> None:
     """The control of the above: the same load and check, with the append-only file off."""
-    valkey = Valkey(folder / "store", args=("appendonly no",))
+    valkey = ValkeyServer(folder / "store", args=("appendonly no",))
     valkey.start()
 
     def crash() -> None:
@@ -157,7 +157,7 @@ def test_the_checks_notice_what_a_crash_could_do(stack: Stack) -> None:
 
 
 def test_of_two_admitters_one_takes_over_within_the_lease(folder: Path) -> None:
-    valkey = Valkey(folder / "store")
+    valkey = ValkeyServer(folder / "store")
     valkey.start()
     room = RoomId("leased")
     # More than the admitters can let in while this runs.
@@ -227,7 +227,7 @@ def test_the_line_is_the_same_after_a_restart_of_everything(folder: Path) -> Non
         os.kill(stack.program.pid, signal.SIGTERM)
         gone(stopped, DRAIN_S + SOON_S, "every process has ended")
 
-    valkey = Valkey(folder / "valkey")
+    valkey = ValkeyServer(folder / "valkey")
     valkey.start()
     try:
         assert snapshot(valkey.url, room).waiting == before.waiting
@@ -264,7 +264,7 @@ def test_a_hung_worker_is_replaced(stack: Stack) -> None:
 
 def test_workers_end_with_the_process_that_listens_for_them(folder: Path) -> None:
     """As `waitline queue` is run in production, with nobody to look after it."""
-    valkey = Valkey(folder / "store")
+    valkey = ValkeyServer(folder / "store")
     valkey.start()
     port = free_port()
     options = ("--queue-port", str(port), "--workers", "2", "--mode", "trial")

@@ -23,7 +23,7 @@ from tests.faults.crowd import (
 from tests.faults.stack import SOON_S, Stack, family, runs, snapshot, up
 from waitline.cli.serve import DRAIN_S
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.trial import Valkey
+from waitline.trial import ValkeyServer
 
 # Seconds on top of the draining: the supervisor's and the server's looks, the store's end, and what
 # a machine that others use too may add.
@@ -113,7 +113,7 @@ def test_sigterm_under_load_leaves_nothing_behind_and_nobody_out(folder: Path) -
     for events in ended.streams:
         assert events.endswith(b"\r\n0\r\n\r\n"), "the stream broke off"
 
-    valkey = Valkey(folder / "valkey")
+    valkey = ValkeyServer(folder / "valkey")
     valkey.start()
     try:
         seen = snapshot(valkey.url, room)

@@ -48,7 +48,7 @@ from waitline.queue.batcher import PENDING_MAX, Batcher, Overloaded
 from waitline.queue.model import Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.trial import Valkey
+from waitline.trial import ValkeyServer
 from waitline.valkey.scripts import Valkey as Store
 
 # A silent store never answers: whoever has an answer by then was given it by a deadline. The sum of
@@ -64,7 +64,7 @@ class Ailing:
     """A stack on a store that the test can hurt."""
 
     stack: Stack
-    valkey: Valkey
+    valkey: ValkeyServer
     db: redis.Redis
 
     def silence(self) -> None:
@@ -84,7 +84,7 @@ def ailing() -> Iterator[Ailing]:
     port = free_port()
     args = (f"port {port}", "bind 127.0.0.1", "user waitline on >secret ~* &* +@all")
     with tempfile.TemporaryDirectory(prefix="wl-") as name:
-        valkey = Valkey(Path(name) / "store", args=args)
+        valkey = ValkeyServer(Path(name) / "store", args=args)
         valkey.start()
         try:
             url = f"redis://waitline:secret@127.0.0.1:{port}"

@@ -14,7 +14,7 @@ from tests.processes import halted
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.postgres import pool
 from waitline.postgres.pool import CALL_TIMEOUT_S, Database, Duplicate
-from waitline.trial import Postgres
+from waitline.trial import PostgresServer
 
 T = TypeVar("T")
 
@@ -179,7 +179,7 @@ def test_nobody_waits_longer_for_the_first_connections_than_for_one(
         return create_pool(url, **options)
 
     monkeypatch.setattr(asyncpg, "create_pool", noted)
-    server = Postgres(tmp_path / "pg", fsync=False)
+    server = PostgresServer(tmp_path / "pg", fsync=False)
     server.start()
 
     async def call() -> None:
@@ -208,7 +208,7 @@ def test_nobody_waits_longer_for_the_first_connections_than_for_one(
 def test_a_server_that_is_stopped_is_unavailable_and_found_again(
     tmp_path: Path, package: str
 ) -> None:
-    server = Postgres(tmp_path / "pg", fsync=False)
+    server = PostgresServer(tmp_path / "pg", fsync=False)
     server.start()
 
     async def call() -> None:
@@ -231,7 +231,7 @@ def test_a_server_that_is_stopped_is_unavailable_and_found_again(
 
 def test_whoever_is_to_end_ends_though_the_server_hangs(tmp_path: Path, package: str) -> None:
     """A job that takes silence for a reason to try again must not take this for one."""
-    server = Postgres(tmp_path / "pg", fsync=False)
+    server = PostgresServer(tmp_path / "pg", fsync=False)
     server.start()
 
     async def again_and_again(db: Database) -> None:
@@ -260,7 +260,7 @@ def test_whoever_is_to_end_ends_though_the_server_hangs(tmp_path: Path, package:
 def test_a_server_that_never_was_is_unavailable_and_may_come_later(
     tmp_path: Path, package: str
 ) -> None:
-    server = Postgres(tmp_path / "pg", fsync=False)
+    server = PostgresServer(tmp_path / "pg", fsync=False)
 
     async def call() -> None:
         async with opened(server.url, package) as db:

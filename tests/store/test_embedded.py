@@ -14,7 +14,7 @@ import redis
 from tests.processes import started, until
 from tests.servers import redis_binary
 from waitline import trial
-from waitline.trial import FolderInUseError, StartError, Valkey
+from waitline.trial import FolderInUseError, StartError, ValkeyServer
 
 KILLS = 15
 
@@ -22,15 +22,15 @@ KILLS = 15
 STARTER = """
 import signal, sys
 from pathlib import Path
-from waitline.trial import Valkey
-valkey = Valkey(Path(sys.argv[1]))
+from waitline.trial import ValkeyServer
+valkey = ValkeyServer(Path(sys.argv[1]))
 valkey.start()
 print(valkey.pid, flush=True)
 signal.pause()
 """
 
 
-def ask(valkey: Valkey, *words: str | int) -> object:
+def ask(valkey: ValkeyServer, *words: str | int) -> object:
     with closing(redis.Redis.from_url(valkey.url, decode_responses=True)) as db:
         answer: object = db.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py
         return answer
@@ -42,14 +42,14 @@ def binary(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def store(tmp_path: Path, binary: Path) -> Iterator[Valkey]:
-    valkey = Valkey(tmp_path / "store", binary=binary)
+def store(tmp_path: Path, binary: Path) -> Iterator[ValkeyServer]:
+    valkey = ValkeyServer(tmp_path / "store", binary=binary)
     valkey.start()
     yield valkey
     valkey.stop()
 
 
-def test_it_keeps_its_data_over_a_stop(store: Valkey) -> None:
+def test_it_keeps_its_data_over_a_stop(store: ValkeyServer) -> None:
     ask(store, "SET", "a", "1")
     store.stop()
     assert not store.alive
@@ -58,7 +58,7 @@ def test_it_keeps_its_data_over_a_stop(store: Valkey) -> None:
     assert ask(store, "GET", "a") == "1"
 
 
-def test_it_keeps_every_acknowledged_write_over_a_kill(store: Valkey) -> None:
+def test_it_keeps_every_acknowledged_write_over_a_kill(store: ValkeyServer) -> None:
     for kills in range(KILLS):
         assert ask(store, "INCR", "writes") == kills + 1
         store.kill()
@@ -67,7 +67,7 @@ def test_it_keeps_every_acknowledged_write_over_a_kill(store: Valkey) -> None:
         assert ask(store, "GET", "writes") == str(kills + 1)
 
 
-def test_it_can_be_started_after_it_died_by_itself(store: Valkey) -> None:
+def test_it_can_be_started_after_it_died_by_itself(store: ValkeyServer) -> None:
     url = store.url
     os.kill(store.pid, signal.SIGKILL)
     until(lambda: not store.alive, 5, "the server is dead")
@@ -76,7 +76,7 @@ def test_it_can_be_started_after_it_died_by_itself(store: Valkey) -> None:
     assert ask(store, "ECHO", "here") == "here"
 
 
-def test_it_writes_before_it_replies_and_never_evicts(store: Valkey) -> None:
+def test_it_writes_before_it_replies_and_never_evicts(store: ValkeyServer) -> None:
     def setting(name: str) -> object:
         answer = ask(store, "CONFIG", "GET", name)
         assert isinstance(answer, dict)
@@ -89,7 +89,7 @@ def test_it_writes_before_it_replies_and_never_evicts(store: Valkey) -> None:
     assert setting("port") == "0"
 
 
-def test_only_this_user_can_open_it(store: Valkey) -> None:
+def test_only_this_user_can_open_it(store: ValkeyServer) -> None:
     path = Path(store.url.removeprefix("unix://"))
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -98,7 +98,7 @@ def test_only_this_user_can_open_it(store: Valkey) -> None:
 def test_it_waits_until_its_data_is_loaded(tmp_path: Path) -> None:
     # It pauses 200 µs for each key, and looks at its clients after 1024 of them.
     keys = 3000
-    valkey = Valkey(tmp_path, args=("key-load-delay 200",))
+    valkey = ValkeyServer(tmp_path, args=("key-load-delay 200",))
     valkey.start()
     try:
         with closing(redis.Redis.from_url(valkey.url)) as db, db.pipeline() as pipeline:
@@ -116,8 +116,8 @@ def test_it_waits_until_its_data_is_loaded(tmp_path: Path) -> None:
         valkey.stop()
 
 
-def test_a_second_one_in_the_same_folder_is_refused(store: Valkey, tmp_path: Path) -> None:
-    second = Valkey(tmp_path / "store")
+def test_a_second_one_in_the_same_folder_is_refused(store: ValkeyServer, tmp_path: Path) -> None:
+    second = ValkeyServer(tmp_path / "store")
     with pytest.raises(FolderInUseError) as refused:
         second.start()
     assert str(refused.value) == f"another waitline uses {tmp_path / 'store'}"
@@ -137,7 +137,7 @@ def test_a_server_that_outlived_its_starter_is_stopped(tmp_path: Path) -> None:
         starter.process.wait()
     os.kill(left_over, 0)
 
-    valkey = Valkey(tmp_path / "store")
+    valkey = ValkeyServer(tmp_path / "store")
     valkey.start()
     try:
         # Whoever adopted the old one may not have collected it yet; it must be dead, though.
@@ -148,12 +148,12 @@ def test_a_server_that_outlived_its_starter_is_stopped(tmp_path: Path) -> None:
         valkey.stop()
 
 
-def test_a_stranger_in_the_folder_is_left_alone(tmp_path: Path, store: Valkey) -> None:
+def test_a_stranger_in_the_folder_is_left_alone(tmp_path: Path, store: ValkeyServer) -> None:
     """The lock of the starter is gone, that of a server of another make is held."""
     (tmp_path / "store" / "lock").unlink()
     embedded_one = trial.embedded_binary()
     other = redis_binary() if store.command()[0] == str(embedded_one) else embedded_one
-    second = Valkey(tmp_path / "store", binary=other)
+    second = ValkeyServer(tmp_path / "store", binary=other)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("waitline.trial.valkey_server.STOP_S", 0.05)
         with pytest.raises(FolderInUseError, match="a server that is not ours uses"):
@@ -163,7 +163,7 @@ def test_a_stranger_in_the_folder_is_left_alone(tmp_path: Path, store: Valkey) -
 
 def test_a_deep_folder_gets_a_short_address(tmp_path: Path) -> None:
     folder = tmp_path / ("deep" * 30) / 'odd "name" #1'
-    valkey = Valkey(folder)
+    valkey = ValkeyServer(folder)
     valkey.start()
     try:
         address = Path(valkey.url.removeprefix("unix://"))
@@ -179,7 +179,7 @@ def test_a_deep_folder_gets_a_short_address(tmp_path: Path) -> None:
 
 
 def test_an_odd_name_is_written_and_addressed_well(tmp_path: Path) -> None:
-    valkey = Valkey(tmp_path / 'a "b" #1 %20')
+    valkey = ValkeyServer(tmp_path / 'a "b" #1 %20')
     valkey.start()
     try:
         assert ask(valkey, "ECHO", "here") == "here"
@@ -189,7 +189,7 @@ def test_an_odd_name_is_written_and_addressed_well(tmp_path: Path) -> None:
 
 
 def test_a_death_at_start_tells_its_reason_in_one_line(tmp_path: Path, binary: Path) -> None:
-    valkey = Valkey(tmp_path, binary=binary, args=("no-such-directive 1",))
+    valkey = ValkeyServer(tmp_path, binary=binary, args=("no-such-directive 1",))
     with pytest.raises(StartError) as failed:
         valkey.start()
     assert str(failed.value) == (
@@ -200,7 +200,7 @@ def test_a_death_at_start_tells_its_reason_in_one_line(tmp_path: Path, binary: P
 
 def test_a_server_that_cannot_run_is_an_error_not_a_crash(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="cannot run"):
-        Valkey(tmp_path, binary=tmp_path / "missing").start()
+        ValkeyServer(tmp_path, binary=tmp_path / "missing").start()
 
 
 def _runs(pid: int) -> bool:

@@ -19,7 +19,7 @@ from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import Moved, Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.trial import Valkey as EmbeddedValkey
+from waitline.trial import ValkeyServer
 from waitline.valkey.scripts import Valkey
 
 # A busy machine is no failure here.
@@ -34,10 +34,10 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 @pytest.fixture
-def embedded() -> Iterator[EmbeddedValkey]:
+def embedded() -> Iterator[ValkeyServer]:
     """A server that the test may hurt."""
     with tempfile.TemporaryDirectory(prefix="wl-") as folder:
-        server = EmbeddedValkey(Path(folder))
+        server = ValkeyServer(Path(folder))
         server.start()
         yield server
         os.kill(server.pid, signal.SIGCONT)
@@ -45,7 +45,7 @@ def embedded() -> Iterator[EmbeddedValkey]:
 
 
 def test_a_payment_frees_the_slot_within_a_second(
-    postgres: TestDatabase, embedded: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+    postgres: TestDatabase, embedded: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Relay and reader as they run; also after the store was silent, and after it was emptied."""
     monkeypatch.setattr(payment_events, "TAKE_OVER_MS", 100)
@@ -54,7 +54,7 @@ def test_a_payment_frees_the_slot_within_a_second(
     assert min(took_s) < 1.0
 
 
-async def _pay(postgres: TestDatabase, embedded: EmbeddedValkey) -> list[float]:
+async def _pay(postgres: TestDatabase, embedded: ValkeyServer) -> list[float]:
     loop = asyncio.get_running_loop()
     room = RoomId("r")
     store = Valkey(embedded.url)

@@ -26,7 +26,7 @@ from waitline.booking.outbox import (
 )
 from waitline.kernel import events
 from waitline.kernel.errors import Unavailable
-from waitline.trial import Valkey as EmbeddedValkey
+from waitline.trial import ValkeyServer
 from waitline.valkey.scripts import Valkey
 
 # A busy machine is no failure here.
@@ -302,7 +302,7 @@ def test_a_relay_that_runs_sends_what_is_written_and_survives_silence(
     postgres: TestDatabase,
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="wl-") as folder:
-        embedded = EmbeddedValkey(Path(folder))
+        embedded = ValkeyServer(Path(folder))
         embedded.start()
         try:
             postgres.wait(_outlive(postgres, embedded))
@@ -311,7 +311,7 @@ def test_a_relay_that_runs_sends_what_is_written_and_survives_silence(
             embedded.stop()
 
 
-async def _outlive(postgres: TestDatabase, embedded: EmbeddedValkey) -> None:
+async def _outlive(postgres: TestDatabase, embedded: ValkeyServer) -> None:
     async def write() -> None:
         await postgres.sql("INSERT INTO outbox (topic, payload) VALUES ('t', '{}')")
 

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from tests.processes import started, until
-from waitline.trial import FolderInUseError, Postgres, StartError
+from waitline.trial import FolderInUseError, PostgresServer, StartError
 
 # Seconds for what takes well under one, on a machine that others use too.
 SOON_S = 20.0
@@ -25,8 +25,8 @@ LONG_S = 60
 STARTER = """
 import signal, sys
 from pathlib import Path
-from waitline.trial import Postgres
-postgres = Postgres(Path(sys.argv[1]), fsync=False)
+from waitline.trial import PostgresServer
+postgres = PostgresServer(Path(sys.argv[1]), fsync=False)
 postgres.start()
 print(postgres.pid, flush=True)
 signal.pause()
@@ -43,7 +43,7 @@ $$
 """
 
 
-def ask(postgres: Postgres, statement: str, *values: object) -> object:
+def ask(postgres: PostgresServer, statement: str, *values: object) -> object:
     async def asked() -> object:
         connection = await asyncpg.connect(postgres.url)
         try:
@@ -59,22 +59,22 @@ def ask(postgres: Postgres, statement: str, *values: object) -> object:
 def made() -> Iterator[Path]:
     """A folder with a database in it: making one takes most of the time."""
     with tempfile.TemporaryDirectory(prefix="wl-pg-") as name:
-        postgres = Postgres(Path(name) / "made", fsync=False)
+        postgres = PostgresServer(Path(name) / "made", fsync=False)
         postgres.start()
         postgres.stop()
         yield Path(name) / "made"
 
 
 @pytest.fixture
-def own(made: Path) -> Iterator[Postgres]:
-    postgres = Postgres(made, fsync=False)
+def own(made: Path) -> Iterator[PostgresServer]:
+    postgres = PostgresServer(made, fsync=False)
     postgres.start()
     yield postgres
     postgres.stop()
 
 
 def test_it_starts_where_nothing_was_and_again_on_the_same_folder(tmp_path: Path) -> None:
-    postgres = Postgres(tmp_path / "new" / "folder", connections_max=40)
+    postgres = PostgresServer(tmp_path / "new" / "folder", connections_max=40)
     try:
         postgres.start()
         assert postgres.alive
@@ -90,13 +90,13 @@ def test_it_starts_where_nothing_was_and_again_on_the_same_folder(tmp_path: Path
         postgres.stop()
 
 
-def test_only_this_user_can_open_it(own: Postgres, made: Path) -> None:
+def test_only_this_user_can_open_it(own: PostgresServer, made: Path) -> None:
     assert ask(own, "SHOW listen_addresses") == ""
     for path in (made, made / "data", made / ".s.PGSQL.5432"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
-def test_it_keeps_every_acknowledged_write_over_a_kill(own: Postgres) -> None:
+def test_it_keeps_every_acknowledged_write_over_a_kill(own: PostgresServer) -> None:
     ask(own, "DROP TABLE IF EXISTS written")
     ask(own, "CREATE TABLE written (n integer)")
     url = own.url
@@ -109,7 +109,7 @@ def test_it_keeps_every_acknowledged_write_over_a_kill(own: Postgres) -> None:
         assert ask(own, "SELECT count(*) FROM written") == n + 1
 
 
-def test_it_starts_again_while_a_process_of_the_killed_one_is_busy(own: Postgres) -> None:
+def test_it_starts_again_while_a_process_of_the_killed_one_is_busy(own: PostgresServer) -> None:
     async def kill_at_work() -> int:
         connection = await asyncpg.connect(own.url)
         try:
@@ -136,8 +136,8 @@ def test_it_starts_again_while_a_process_of_the_killed_one_is_busy(own: Postgres
     assert ask(own, "SELECT 1") == 1
 
 
-def test_a_folder_has_one_server(own: Postgres, made: Path) -> None:
-    other = Postgres(made)
+def test_a_folder_has_one_server(own: PostgresServer, made: Path) -> None:
+    other = PostgresServer(made)
     with pytest.raises(FolderInUseError, match=str(made)):
         other.start()
     assert not other.alive
@@ -146,7 +146,7 @@ def test_a_folder_has_one_server(own: Postgres, made: Path) -> None:
 
 def test_a_server_left_by_a_killed_process_is_stopped(made: Path) -> None:
     argv = [sys.executable, "-c", STARTER, str(made)]
-    postgres = Postgres(made, fsync=False)
+    postgres = PostgresServer(made, fsync=False)
     with started(argv, {}, lambda: True, SOON_S) as program:
         until(lambda: bool(program.output.strip()), SOON_S, "it says the server's id")
         left = int(program.output)
@@ -166,7 +166,7 @@ def test_a_process_that_only_has_the_same_id_is_left_alone(made: Path) -> None:
     lock = f"{os.getpid()}\n{made / 'data'}\n0\n5432\n{made}\n\n"
     (made / "data" / "postmaster.pid").write_text(lock, "utf-8")
     (made / ".s.PGSQL.5432.lock").write_text(lock, "utf-8")
-    postgres = Postgres(made, fsync=False)
+    postgres = PostgresServer(made, fsync=False)
     postgres.start()
     try:
         assert ask(postgres, "SELECT 1") == 1
@@ -175,7 +175,7 @@ def test_a_process_that_only_has_the_same_id_is_left_alone(made: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
-    postgres = Postgres(tmp_path / ("long" * 30), fsync=False)
+    postgres = PostgresServer(tmp_path / ("long" * 30), fsync=False)
     postgres.start()
     try:
         assert ask(postgres, "SELECT 1") == 1
@@ -186,7 +186,7 @@ def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_database_that_was_half_made_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "data.new").mkdir()
     (tmp_path / "data.new" / "PG_VERSION").write_text("18\n", "utf-8")
-    postgres = Postgres(tmp_path, fsync=False)
+    postgres = PostgresServer(tmp_path, fsync=False)
     postgres.start()
     try:
         assert ask(postgres, "SELECT 1") == 1
@@ -202,7 +202,7 @@ def test_a_death_at_start_tells_its_reason_in_one_line(made: Path) -> None:
         with pytest.raises(
             StartError, match=r"PostgreSQL died at start: .*postgres\.log\)"
         ) as died:
-            Postgres(made).start()
+            PostgresServer(made).start()
     finally:
         config.write_bytes(before)
     assert "\n" not in str(died.value)
@@ -210,7 +210,7 @@ def test_a_death_at_start_tells_its_reason_in_one_line(made: Path) -> None:
 
 def test_a_server_that_cannot_run_is_an_error_not_a_crash(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="cannot"):
-        Postgres(tmp_path, binaries=tmp_path / "missing").start()
+        PostgresServer(tmp_path, binaries=tmp_path / "missing").start()
 
 
 def _runs(pid: int) -> bool:

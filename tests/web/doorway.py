@@ -23,7 +23,7 @@ from waitline.queue.store import Line
 from waitline.services.booking.doorman import Doorman
 from waitline.tokens.keyring import Keys
 from waitline.tokens.passes import mint_pass, mint_ticket
-from waitline.trial import Valkey as EmbeddedValkey
+from waitline.trial import ValkeyServer
 from waitline.valkey.scripts import Valkey
 
 # Seconds until the service answers, on a machine that runs other tests as well.
@@ -51,7 +51,7 @@ class House:
     """A store that the tests may hurt, and a queue service on it."""
 
     settings: chosen.Settings
-    valkey: EmbeddedValkey
+    valkey: ValkeyServer
     keys: Keys
 
     def silence(self) -> None:

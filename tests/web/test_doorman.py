@@ -24,7 +24,7 @@ from waitline.queue.model import TimeRanOut, TokenRejected
 from waitline.services.booking.doorman import ANSWER_BYTES_MAX, TIMEOUT_S
 from waitline.tokens.keyring import KeyringFile, Keys
 from waitline.tokens.passes import TOKEN_MAX, mint_pass
-from waitline.trial import Valkey as EmbeddedValkey
+from waitline.trial import ValkeyServer
 from waitline.valkey.scripts import CALL_TIMEOUT_S
 
 WAYS = ["store", "service"]
@@ -34,7 +34,7 @@ WAYS = ["store", "service"]
 def house() -> Iterator[House]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wl-")))
-        valkey = EmbeddedValkey(folder / "valkey")
+        valkey = ValkeyServer(folder / "valkey")
         valkey.start()
         stack.callback(valkey.stop)
         port = free_port()

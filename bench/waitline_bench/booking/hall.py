@@ -24,7 +24,7 @@ from waitline.queue.store import Line
 from waitline.sales.rehearsal.stage import STARTS_AT, hall
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket
-from waitline.trial.installation import Stack
+from waitline.trial.installation import Installation
 from waitline.valkey.scripts import Valkey
 
 CONCERT, ROOM = 1, RoomId("1")
@@ -46,7 +46,7 @@ class Crowds:
         folder: For what is noted of them.
     """
 
-    def __init__(self, stack: Stack, folder: Path) -> None:
+    def __init__(self, stack: Installation, folder: Path) -> None:
         self._stack = stack
         self._folder = folder
         self._users = count(1)

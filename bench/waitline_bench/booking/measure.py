@@ -18,7 +18,7 @@ from urllib import request
 from waitline import settings as chosen
 from waitline.kernel.errors import Unavailable
 from waitline.trial import installation
-from waitline.trial.installation import Stack
+from waitline.trial.installation import Installation
 from waitline_bench import books
 from waitline_bench.booking import bare
 from waitline_bench.booking.buyers import Errand, Plan
@@ -67,7 +67,7 @@ def measure(seconds: float, workers: int, note: Note) -> Figures:
     settings = {"booking_workers": str(workers), "sandbox_latency": "0"}
     with (
         tempfile.TemporaryDirectory(prefix="waitline-office-") as name,
-        installation.running(1, settings, box_office=True) as stack,
+        installation.start(1, settings, box_office=True) as stack,
     ):
         office = _Office(stack, Path(name), seconds, note)
         figures: Figures = {
@@ -97,7 +97,9 @@ class _Office:
         note: Told what is being done.
     """
 
-    def __init__(self, installation: Stack, folder: Path, seconds: float, note: Note) -> None:
+    def __init__(
+        self, installation: Installation, folder: Path, seconds: float, note: Note
+    ) -> None:
         self._installation = installation
         self._folder = folder
         self._seconds = seconds

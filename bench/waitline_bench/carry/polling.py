@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from waitline.sales.histogram import Histogram
-from waitline.trial.installation import running
+from waitline.trial import installation
 from waitline_bench import usage
 from waitline_bench.carry import sockets
 from waitline_bench.carry.crew import Crew
@@ -102,7 +102,7 @@ def measure(note: Note, load: Load) -> dict[str, Any]:
     workers = max(load.workers, ceil(load.own / (files * BALANCE)))
     processes = max(ceil(load.own / files), ceil(load.visitors / GENERATED))
     note(f"starting {workers} workers")
-    with running(workers) as stack:
+    with installation.start(workers) as stack:
         roles = stack.processes()
         _place(roles, load.cores, ours=False)
         room = Room(stack.valkey_url, "carry")

@@ -6,7 +6,7 @@ from math import ceil
 from time import monotonic
 from typing import Any
 
-from waitline.trial.installation import running
+from waitline.trial import installation
 from waitline_bench import usage
 from waitline_bench.carry import sockets
 from waitline_bench.carry.crew import Crew
@@ -37,7 +37,7 @@ def measure(note: Note, streams: int, visitors: int, seconds: float) -> dict[str
     wanted = min(streams, held_most)
     waiting = max(visitors, wanted)
     note("starting one worker")
-    with running(1, {"streams_max": str(max(1, wanted))}) as stack:
+    with installation.start(1, {"streams_max": str(max(1, wanted))}) as stack:
         worker = stack.processes()["worker"]
         room = Room(stack.valkey_url, "streams")
         note(f"{waiting:,} visitors join")

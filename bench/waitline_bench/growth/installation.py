@@ -14,7 +14,7 @@ from urllib import error, request
 
 from waitline import settings as chosen
 from waitline.kernel.errors import Unavailable
-from waitline.trial import Valkey, machine
+from waitline.trial import ValkeyServer, machine
 from waitline.trial.installation import free_port
 
 READY_S = 20.0
@@ -50,7 +50,7 @@ def running() -> Iterator[Installation]:
     own_core, other_core = machine.cores()
     with tempfile.TemporaryDirectory(prefix="waitline-bench-") as name:
         folder = Path(name)
-        store = Valkey(folder / "valkey")
+        store = ValkeyServer(folder / "valkey")
         store.start()
         try:
             machine.pin(store.pid, other_core)

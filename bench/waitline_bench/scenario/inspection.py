@@ -11,7 +11,7 @@ from waitline.queue import audit
 from waitline.queue.rooms import Rooms
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket, read_token
-from waitline.trial.installation import Stack
+from waitline.trial.installation import Installation
 from waitline.valkey.scripts import Valkey
 from waitline_bench.scenario.samples import info
 from waitline_bench.scenario.verdict import RoomFound
@@ -23,7 +23,7 @@ is an event, due within a second on an idle machine."""
 DRAIN_LOOK_S = 0.2
 
 
-def drain(stack: Stack) -> None:
+def drain(stack: Installation) -> None:
     """Return once nobody waits and nobody holds a slot, or after `DRAIN_S`."""
 
     async def held() -> int:
@@ -40,7 +40,7 @@ def drain(stack: Stack) -> None:
         Event().wait(DRAIN_LOOK_S)
 
 
-def inspect(stack: Stack) -> tuple[list[RoomFound], dict[str, str]]:
+def inspect(stack: Installation) -> tuple[list[RoomFound], dict[str, str]]:
     """Audit every room, and return what was found with Valkey's statistics by command.
 
     Invariant:

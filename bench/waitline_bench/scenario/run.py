@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.sales.drawing import plots
 from waitline.trial import installation, machine
-from waitline.trial.installation import Stack
+from waitline.trial.installation import Installation
 from waitline_bench import books
 from waitline_bench.scenario import (
     drift,
@@ -123,7 +123,7 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
     offer = k6.offer(binary, plan.script, plan.variables)
     folder.mkdir(parents=True, exist_ok=True)
     show(Sight("starting the servers"))
-    with installation.running(plan.workers, plan.settings, box_office=plan.box_office) as stack:
+    with installation.start(plan.workers, plan.settings, box_office=plan.box_office) as stack:
         job = k6.Job(
             binary=binary,
             script=plan.script,
@@ -166,7 +166,7 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
     return result
 
 
-def _ended(plan: Plan, installation: Stack) -> _Ended:
+def _ended(plan: Plan, installation: Installation) -> _Ended:
     if plan.empties:
         inspection.drain(installation)
     rooms, commands = inspection.inspect(installation)

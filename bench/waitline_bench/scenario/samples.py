@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from waitline.kernel.errors import Unavailable, WaitlineError
 from waitline.queue.rooms import Rooms
-from waitline.trial.installation import Stack
+from waitline.trial.installation import Installation
 from waitline.valkey.scripts import Valkey
 from waitline_bench import usage
 from waitline_bench.scenario import scrape
@@ -100,7 +100,7 @@ class Sampler:
     """
 
     def __init__(
-        self, stack: Stack, others: Mapping[str, Sequence[int]], every_s: float = EVERY_S
+        self, stack: Installation, others: Mapping[str, Sequence[int]], every_s: float = EVERY_S
     ) -> None:
         self.samples: list[Sample] = []
         self.missed = 0
@@ -159,7 +159,9 @@ class Sampler:
 
 
 @contextmanager
-def sampling(stack: Stack, others: Mapping[str, Sequence[int]], for_s: float) -> Iterator[Sampler]:
+def sampling(
+    stack: Installation, others: Mapping[str, Sequence[int]], for_s: float
+) -> Iterator[Sampler]:
     """Look at an installation until the block ends, after about `for_s`."""
     sampler = Sampler(stack, others, max(EVERY_S, for_s / LOOKS))
     sampler.start()

@@ -15,7 +15,7 @@ from waitline.booking import demo
 from waitline.booking.migrations import migrate
 from waitline.cli import options, serve
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
-from waitline.trial import Postgres, Valkey
+from waitline.trial import PostgresServer, ValkeyServer
 from waitline.trial.supervisor import Part, Supervisor
 
 WEBHOOK_PATH = "/api/v1/payments/webhook"
@@ -114,7 +114,7 @@ def _with_servers(supervisor: Supervisor, settings: chosen.Settings) -> chosen.S
     """Start the servers that are not given, and make the tables."""
     found: dict[str, object] = {}
     if settings.valkey_url is None:
-        valkey = Valkey(
+        valkey = ValkeyServer(
             settings.data_dir / "valkey",
             maxmemory_bytes=settings.valkey_memory_mb * 1024**2,
             appendfsync="always" if settings.sync == "write" else "no",
@@ -124,7 +124,7 @@ def _with_servers(supervisor: Supervisor, settings: chosen.Settings) -> chosen.S
     if _sells(settings):
         if settings.database_url is None:
             wanted = settings.booking_workers * CONNECTIONS_MAX + OTHERS_MAX
-            postgres = Postgres(settings.data_dir / "postgres", connections_max=wanted)
+            postgres = PostgresServer(settings.data_dir / "postgres", connections_max=wanted)
             url = supervisor.serve("PostgreSQL", postgres, "postgres.url")
             found["database_url"] = SecretStr(url)
         settings = settings.model_copy(update=found)

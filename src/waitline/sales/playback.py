@@ -30,7 +30,7 @@ from waitline.queue.model import (
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.sales.simulation.model import Sale
-from waitline.trial.installation import running
+from waitline.trial import installation
 from waitline.valkey.scripts import Valkey
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def play(sale: Sale, dice: Random, note: Note = lambda _share: None) -> Measured
     Raises:
         Unavailable: The installation did not start, or did not answer in time.
     """
-    with running(1) as stack:
+    with installation.start(1) as stack:
         return uvloop.run(_play(stack.valkey_url, sale, dice, note))
 
 

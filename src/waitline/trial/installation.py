@@ -25,7 +25,7 @@ STOP_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class Installation:
     """A running `waitline up`.
 
     Attributes:
@@ -82,9 +82,9 @@ class Stack:
 
 
 @contextmanager
-def running(
+def start(
     workers: int, settings: Mapping[str, str] | None = None, *, box_office: bool = False
-) -> Iterator[Stack]:
+) -> Iterator[Installation]:
     """Start an installation in trial mode, and stop it in the end.
 
     Args:
@@ -122,7 +122,7 @@ def running(
             data = folder / "data"
             for each in (port, booking_port) if box_office else (port,):
                 _await_ready(process, each, folder / "up.log")
-            yield Stack(
+            yield Installation(
                 port=port,
                 booking_port=booking_port,
                 valkey_url=_noted(data / "valkey.url"),

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote
 
-from waitline.trial.folder import (
+from waitline.trial.embedded_server import (
     SOCKET_PATH_BYTES_MAX,
     FolderInUseError,
     StartError,
@@ -45,7 +45,7 @@ _SOCKET = ".s.PGSQL.5432"
 _NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
 
 
-class Postgres:
+class PostgresServer:
     """One server and the folder that holds its data.
 
     Not for several threads at once. A server that died by itself may be started again, with the

@@ -19,7 +19,7 @@ from typing import Self
 from rich.console import Console
 
 from waitline.kernel.errors import WaitlineError
-from waitline.trial import Postgres, StartError, Valkey
+from waitline.trial import PostgresServer, StartError, ValkeyServer
 
 LOAD_S = 60.0
 """How long an embedded server may take to load what it had: 600 000 visitors took 2.4 s."""
@@ -81,7 +81,7 @@ class _Server:
     """
 
     name: str
-    server: Valkey | Postgres
+    server: ValkeyServer | PostgresServer
     noted: Path
     sync: Callable[[], None] | None
     restarts: list[float] = field(default_factory=list)
@@ -133,7 +133,7 @@ class Supervisor:
     def serve(
         self,
         name: str,
-        server: Valkey | Postgres,
+        server: ValkeyServer | PostgresServer,
         note: str,
         sync: Callable[[], None] | None = None,
     ) -> str:

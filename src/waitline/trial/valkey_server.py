@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from waitline.trial.folder import (
+from waitline.trial.embedded_server import (
     SOCKET_PATH_BYTES_MAX,
     FolderInUseError,
     StartError,
@@ -46,7 +46,7 @@ STOP_S = 10.0
 _SOCKET = "valkey.sock"
 
 
-class Valkey:
+class ValkeyServer:
     """One server and the folder that holds its data.
 
     Not for several threads at once. A server that died by itself may be started again, with
