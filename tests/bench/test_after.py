@@ -11,7 +11,7 @@ from tests.bench.test_report import FETCHED
 from tests.servers import Server
 from tests.store.room import Room
 from tests.web.stack import Done, waitline
-from waitline.booking.account import Account, Step, Totals
+from waitline.booking.sale_totals import Account, Step, Totals
 from waitline.queue.record import Step as Total
 from waitline.sales.report import page, summary
 from waitline.sales.report.summary import Aftermath

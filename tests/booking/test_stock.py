@@ -10,10 +10,10 @@ from typing_extensions import override
 from tests.booking.sale import Sale, reserve, run, two
 from tests.databases import TestDatabase
 from tests.servers import Server
-from waitline.booking import reporter as subject
+from waitline.booking import load_reporter as subject
 from waitline.booking import stock as counting
 from waitline.booking.catalogue import IMPORT_S
-from waitline.booking.reporter import Load, Reporter
+from waitline.booking.load_reporter import Load, Reporter
 from waitline.booking.stock import Stock
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.events import (

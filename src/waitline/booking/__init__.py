@@ -1,18 +1,23 @@
 """The box office: what is on sale, who holds it, who has bought it.
 
-model.py      seats, reservations, what may be asked and what is refused (pure)
-catalogue.py  concerts, schedules, seats put on sale
-seat_map.py   reads the seats that are to be put on sale (pure)
-seats.py      which seats are free, kept fresh for whoever asks
-chart.py      the seats of a schedule and their changes (pure)
-documents.py  what is sent of them, encoded and compressed (pure)
-stock.py      what is free in each room's halls, counted again where it has changed
-reporter.py   tells the waiting rooms of it, and how busy the worker is
-best.py       the best seats that are left
-store.py      who holds which seats
-checkout.py   who pays for them
-sweeper.py    puts back what was not paid for
-audit.py      does the database keep its promises?
-demo.py       something to sell, for trials
-sql/          the statements; migrations/ the tables that they work on
+model.py           seats, reservations, payments and their refusals; pure
+catalogue.py       concerts, schedules, and putting seats on sale
+seat_plan.py       parses the CSV file of a hall; pure
+seats.py           the seat map of each schedule in use, kept up to date
+seat_snapshot.py   a schedule's seats at one version, and the changes since; pure
+seat_documents.py  seat lists, encoded and compressed; pure
+best_available.py  chooses the best free seats of a grade
+store.py           reservations: reserve, cancel, expire
+gathering.py       batches concurrent requests into one statement
+sweeper.py         puts lapsed reservations back on sale
+checkout.py        payments: charge, confirm, reconcile, refund
+outbox.py          relays events to Valkey (transactional outbox)
+stock.py           counts free seats by room
+load_reporter.py   publishes the worker's load and the stock
+sale_totals.py     totals and time series of a sale
+audit.py           checks the invariants over the whole database
+rehearsals.py      deletes what rehearsals leave behind
+demo.py            the demo concert of trial mode
+sql/               the statements
+migrations/        the tables
 """

@@ -194,11 +194,11 @@ class Catalogue:
     async def import_seats(self, schedule: int, seats: Sequence[NewSeat]) -> int:
         """Put seats on sale, all or none.
 
-        The best come first: `waitline.booking.best` offers them in this order, row by row.
+        The best come first: `waitline.booking.best_available` offers them in this order.
 
         Args:
             schedule: Of which performance. It may have other seats already.
-            seats: At least one and at most `SCHEDULE_SEATS_MAX`, as `waitline.booking.seat_map`
+            seats: At least one and at most `SCHEDULE_SEATS_MAX`, as `waitline.booking.seat_plan`
                 reads them.
 
         Returns:

@@ -12,14 +12,14 @@ from typing import NamedTuple, Never, TypeVar
 
 import msgspec
 
-from waitline.booking.chart import (
+from waitline.booking.model import ScheduleUnknown
+from waitline.booking.seat_documents import Document, Listing, packed
+from waitline.booking.seat_snapshot import (
     Change,
     Chart,
     Layout,
     full,
 )
-from waitline.booking.documents import Document, Listing, packed
-from waitline.booking.model import ScheduleUnknown
 from waitline.kernel.errors import Unavailable
 from waitline.postgres.pool import Database, Row
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
-from waitline.booking import seat_map
+from waitline.booking import seat_plan
 from waitline.booking.catalogue import CACHED_S, Catalogue, Stock
 from waitline.booking.model import (
     VISITOR_SEATS,
@@ -190,7 +190,7 @@ def _read(file: Path, shown: progress.Progress) -> list[NewSeat]:
         if size > FILE_BYTES_MAX:
             raise Misconfigured(f"{file} has {size:,} bytes; a map has at most {FILE_BYTES_MAX:,}")
         with shown.open(file, "r", encoding="utf-8", newline="", description="Reading") as stream:
-            return seat_map.read(stream)
+            return seat_plan.read(stream)
     except OSError as error:
         raise Misconfigured(f"{file} cannot be read: {error.strerror}") from None
 

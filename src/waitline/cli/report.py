@@ -19,7 +19,7 @@ from waitline.queue.rooms import Rooms
 from waitline.valkey.scripts import OPERATOR_TIMEOUT_S, Valkey
 
 if TYPE_CHECKING:
-    from waitline.booking.account import Account
+    from waitline.booking.sale_totals import Account
     from waitline.sales.report.summary import Aftermath
 
 app = typer.Typer(help="Tell what became of a sale.", no_args_is_help=True)
@@ -86,7 +86,7 @@ async def _gathered(settings: chosen.Settings, room: RoomId) -> "Aftermath":
 
 
 async def _account(settings: chosen.Settings, room: RoomId) -> "Account | None":
-    from waitline.booking import account  # noqa: PLC0415
+    from waitline.booking import sale_totals  # noqa: PLC0415
     from waitline.postgres.pool import Database  # noqa: PLC0415
 
     try:
@@ -95,7 +95,7 @@ async def _account(settings: chosen.Settings, room: RoomId) -> "Account | None":
         return None
     database = Database(address, "waitline.booking", connections_max=1)
     try:
-        found = await account.account(database, room)
+        found = await sale_totals.account(database, room)
     finally:
         await database.close()
     return found if found.totals.concerts else None

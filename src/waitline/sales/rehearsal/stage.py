@@ -10,11 +10,11 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from waitline.booking import account
-from waitline.booking.account import Account
+from waitline.booking import sale_totals
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat
 from waitline.booking.rehearsals import Rehearsals as Booked
+from waitline.booking.sale_totals import Account
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import REHEARSALS, RoomId
 from waitline.postgres.pool import Database
@@ -151,7 +151,7 @@ class Stage:
         return Settled(
             survey=await self._rooms.survey(room),
             record=await self._rooms.record(room),
-            account=await account.account(self._database, room),
+            account=await sale_totals.account(self._database, room),
             under_way=sum(under_way),
             findings=[f"{finding.invariant}: {finding.text}" for finding in found],
         )

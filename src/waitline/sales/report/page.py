@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from waitline.booking.account import Account
+from waitline.booking.sale_totals import Account
 from waitline.queue.record import BUCKETS, bounds_ms
 from waitline.sales.drawing import page, plots
 from waitline.sales.formatting import span

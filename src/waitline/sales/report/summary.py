@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from waitline.booking.account import Account
+from waitline.booking.sale_totals import Account
 from waitline.kernel.ids import RoomId
 from waitline.queue.model import Survey
 from waitline.queue.record import Record, Step, bounds_ms

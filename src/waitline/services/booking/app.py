@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.checkout import Checkout
+from waitline.booking.load_reporter import Load, Reporter
 from waitline.booking.outbox import Relay
-from waitline.booking.reporter import Load, Reporter
 from waitline.booking.seats import Seats
 from waitline.booking.stock import Stock
 from waitline.booking.store import Reservations

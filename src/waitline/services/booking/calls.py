@@ -15,10 +15,9 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter
 
-from waitline.booking import best, demo
+from waitline.booking import best_available, demo
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.checkout import Checkout
-from waitline.booking.documents import Document
 from waitline.booking.model import (
     PaymentForeign,
     Reservation,
@@ -27,6 +26,7 @@ from waitline.booking.model import (
     SeatsContested,
     SeatTaken,
 )
+from waitline.booking.seat_documents import Document
 from waitline.booking.seats import Seats
 from waitline.booking.store import Reservations
 from waitline.booking.sweeper import Sweeper
@@ -251,7 +251,7 @@ class BookingCalls:
         assert wanted.grade is not None
         assert wanted.count is not None
         try:
-            return await best.reserve_best(
+            return await best_available.reserve_best(
                 self._database,
                 self._reservations,
                 wanted.scheduleId,

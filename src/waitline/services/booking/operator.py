@@ -11,7 +11,7 @@ from fastapi import Request as FrameworkRequest
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from waitline.booking import seat_map
+from waitline.booking import seat_plan
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import (
     SEATS_MAX,
@@ -216,7 +216,7 @@ class OperatorCalls:
         body = await request.body()
         stream = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline="")
         # A stadium takes a second to read; others are answered meanwhile.
-        seats = await asyncio.to_thread(seat_map.read, stream)
+        seats = await asyncio.to_thread(seat_plan.read, stream)
         imported = Imported(schedule, await self._catalogue.import_seats(schedule, seats))
         return response(success(_ours(request), texts.SEATS_IMPORTED, imported, 201))
 

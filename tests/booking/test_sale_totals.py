@@ -3,7 +3,7 @@
 from tests.booking.sale import PRICE, Sale, plays
 from tests.booking.test_rehearsals import rehearsed, traded
 from tests.databases import TestDatabase
-from waitline.booking.account import STEPS_MAX, Totals, account
+from waitline.booking.sale_totals import STEPS_MAX, Totals, account
 from waitline.kernel.ids import RoomId
 
 ROOM = RoomId("room")

@@ -12,7 +12,7 @@ from typing_extensions import override
 from tests.booking.halls import hall
 from tests.booking.sale import at_once
 from tests.databases import TestDatabase
-from waitline.booking.best import (
+from waitline.booking.best_available import (
     Free,
     best,
     choices,

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from waitline.booking.documents import Listing
 from waitline.booking.model import SeatState, Section
+from waitline.booking.seat_documents import Listing
 
 CHANGES_MAX = 2_000
 """Changes that are remembered, one per seat. Whoever has missed more gets all seats anew, which is

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waitline.booking import seat_map
+from waitline.booking import seat_plan
 from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatMapInvalid
 
 # A busy machine is no failure here.
@@ -17,7 +17,7 @@ HEADER = "section,row,seat,grade,price\n"
 
 
 def read(text: str) -> list[NewSeat]:
-    return seat_map.read(io.StringIO(text, newline=""))
+    return seat_plan.read(io.StringIO(text, newline=""))
 
 
 def errors(text: str) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def test_two_seats_in_one_place() -> None:
 def test_errors_of_several_lines_are_told_at_once_but_not_all() -> None:
     text = HEADER + "F,A,,R,x\n" * 50
     told = errors(text)
-    assert len(told) == seat_map.ERRORS_MAX
+    assert len(told) == seat_plan.ERRORS_MAX
     assert told[:2] == (errors(HEADER + "F,A,,R,x\n"))
 
 
@@ -93,7 +93,7 @@ def test_a_map_has_no_more_seats_than_a_schedule() -> None:
 def test_other_encodings_are_told() -> None:
     stream = io.TextIOWrapper(io.BytesIO(HEADER.encode() + b"F,A,\xe9,R,1\n"), "utf-8")
     with pytest.raises(SeatMapInvalid, match="UTF-8"):
-        seat_map.read(stream)
+        seat_plan.read(stream)
 
 
 WORD = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=20)
@@ -102,10 +102,10 @@ SEATS = st.lists(
         NewSeat,
         WORD,
         WORD,
-        st.integers(1, seat_map.POSITION_MAX),
+        st.integers(1, seat_plan.POSITION_MAX),
         WORD,
         WORD,
-        st.integers(0, seat_map.PRICE_MAX),
+        st.integers(0, seat_plan.PRICE_MAX),
     ),
     min_size=1,
     max_size=30,
@@ -157,5 +157,5 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     else:
         assert len({seat.number for seat in seats}) == len(seats) > 0
         return
-    assert 1 <= len(told) <= seat_map.ERRORS_MAX
+    assert 1 <= len(told) <= seat_plan.ERRORS_MAX
     assert all(line.startswith("line ") for line in told)

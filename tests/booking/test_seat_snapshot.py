@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waitline.booking import chart as charts
-from waitline.booking import documents
-from waitline.booking.chart import (
+from waitline.booking import seat_documents
+from waitline.booking import seat_snapshot as charts
+from waitline.booking.model import SeatState
+from waitline.booking.seat_documents import Document
+from waitline.booking.seat_snapshot import (
     STATES,
     Change,
     Chart,
     Layout,
 )
-from waitline.booking.documents import Document
-from waitline.booking.model import SeatState
 
 # A busy machine is no failure here.
 patient = settings(deadline=None)
@@ -73,7 +73,7 @@ def test_lists_are_the_same_whatever_was_shown_before(
     states: list[int], changes: list[tuple[int, int]]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(documents, "PIECE_SEATS", 4)
+        patch.setattr(seat_documents, "PIECE_SEATS", 4)
         chart = Chart(layout(states))
         now = list(states)
         for at, state in changes:
