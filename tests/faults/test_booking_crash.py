@@ -27,8 +27,6 @@ import pytest
 from tests.faults.stack import SOON_S, START_S, WAITLINE, Stack, kill, runs, sql, up
 from tests.processes import until
 
-pytestmark = pytest.mark.long
-
 PRICE = 50_000
 SCHEDULE = 1
 

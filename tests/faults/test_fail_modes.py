@@ -13,8 +13,6 @@ import pytest
 from tests.faults.stack import SOON_S, START_S, Stack, family, up
 from tests.processes import halted, until
 
-pytestmark = pytest.mark.long
-
 CHOICES = ["refuse", "admit", "default"]
 RULES = {"keep": "silent-keep", "slow": "silent-slow", "hold": "silent-hold"}
 

@@ -16,8 +16,6 @@ from tests.model.box_office import SEATS, SEATS_MAX
 from tests.model.test_booking import STAGES, BoxOfficeMachine, on
 from waitline.postgres.pool import Duplicate
 
-pytestmark = pytest.mark.long
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 

@@ -19,8 +19,6 @@ from tests.servers import Server
 from waitline.queue import store
 from waitline.valkey import scripts
 
-pytestmark = pytest.mark.long
-
 EXAMPLES = 400
 """Sequences until an invariant counts as blind. All of these bugs show within half a second."""
 
