@@ -31,7 +31,7 @@ from waitline.queue.store import Line
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket
 from waitline.trial import ValkeyServer, machine
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 SIZES = (1, 10, 100, 256)
 UNDER_WAY = 4
@@ -59,7 +59,7 @@ def fill(url: str, folder: Path, room: RoomId, waiting: int, admitted: int) -> s
     ring = KeyringFile(folder / "keys" / "keys.json").load_or_create(SystemClock().now_ms())
 
     async def run() -> str:
-        store = Valkey(url, timeout_s=CALL_S)
+        store = ValkeyClient(url, timeout_s=CALL_S)
         line = Line(store)
         await Rooms(store).ensure(room, Rules(limits=MOST))
         lines = []
@@ -94,7 +94,7 @@ def admission(note: Note, scale: float) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def _opened() -> AsyncIterator[Valkey]:
+async def _opened() -> AsyncIterator[ValkeyClient]:
     own_core, other_core = machine.cores()
     before = os.sched_getaffinity(0)
     with tempfile.TemporaryDirectory(prefix="waitline-bench-") as folder:
@@ -102,7 +102,7 @@ async def _opened() -> AsyncIterator[Valkey]:
         server.start()
         machine.pin(server.pid, other_core)
         os.sched_setaffinity(0, {own_core})
-        store = Valkey(server.url, timeout_s=CALL_S)
+        store = ValkeyClient(server.url, timeout_s=CALL_S)
         try:
             yield store
         finally:
@@ -126,7 +126,7 @@ async def _rates(note: Note, seconds: float, length: int) -> dict[str, dict[str,
 
 
 async def _rate(
-    store: Valkey, line: Line, name: str, size: int, *, seconds: float, length: int
+    store: ValkeyClient, line: Line, name: str, size: int, *, seconds: float, length: int
 ) -> float:
     room = RoomId("bench")
     short = name == "sweep"
@@ -195,7 +195,7 @@ async def _memory(note: Note, lengths: list[int]) -> list[dict[str, float]]:
     return rows
 
 
-async def _used(store: Valkey) -> int:
+async def _used(store: ValkeyClient) -> int:
     text = str(await store.command("INFO", "memory"))
     return int(text.partition("used_memory:")[2].split()[0])
 

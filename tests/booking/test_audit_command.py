@@ -20,7 +20,7 @@ from waitline.queue.model import Rules, Slot, State
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.sales.booking_audit import kept_slots
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 PAID_MS = 1_800_000_000_000
 BUYER = VisitorId("7")
@@ -115,7 +115,7 @@ def test_what_is_broken_is_told_and_fails(run: Run) -> None:
 def test_a_slot_of_one_who_paid_is_found(run: Run, valkey: Server) -> None:
 
     async def admit() -> None:
-        store = Valkey(valkey.url)
+        store = ValkeyClient(valkey.url)
         room = RoomId("room")
         await Rooms(store).create(room, Rules().changed({"admit_per_s": 100_000}))
         await Line(store).join(room, [BUYER])

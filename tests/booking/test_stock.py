@@ -24,7 +24,7 @@ from waitline.kernel.events import (
     Report,
 )
 from waitline.postgres.pool import CALL_TIMEOUT_S
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def sale(postgres: TestDatabase) -> Sale:
 
 
 @pytest.fixture
-def store(valkey: Server) -> Iterator[Valkey]:
-    made = Valkey(valkey.url, timeout_s=5.0)
+def store(valkey: Server) -> Iterator[ValkeyClient]:
+    made = ValkeyClient(valkey.url, timeout_s=5.0)
     yield made
     valkey.wait(made.close())
 
@@ -168,7 +168,7 @@ def reports(entries: Sequence[tuple[str, list[str]]]) -> list[Report]:
 
 
 def test_one_worker_tells_the_stock_for_all(
-    sale: Sale, store: Valkey, monkeypatch: pytest.MonkeyPatch
+    sale: Sale, store: ValkeyClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subject, "REPORTER_MS", 200)
 
@@ -195,7 +195,7 @@ def test_one_worker_tells_the_stock_for_all(
 
 
 def test_a_worker_without_database_says_nothing_and_leaves_it_to_others(
-    sale: Sale, store: Valkey
+    sale: Sale, store: ValkeyClient
 ) -> None:
     class Broken(Stock):
         @override
@@ -215,7 +215,7 @@ def test_a_worker_without_database_says_nothing_and_leaves_it_to_others(
     sale.postgres.wait(play())
 
 
-def test_reports_are_bounded(sale: Sale, store: Valkey) -> None:
+def test_reports_are_bounded(sale: Sale, store: ValkeyClient) -> None:
     async def play() -> None:
         one = Reporter(Stock(sale.database), Load(), store, name="a")
         for _ in range(2 * REPORTS_KEPT + 1):

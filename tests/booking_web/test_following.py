@@ -14,7 +14,7 @@ from tests.processes import until
 from tests.web.stack import SOON_S, Room, events, succeeded, waitline
 from waitline.kernel.events import REPORTS, Report
 from waitline.queue.keys import AWAKE
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 
 def room_of(show: Show) -> Room:
@@ -35,7 +35,7 @@ def mode(show: Show) -> str:
 
 def asked(show: Show, *words: str | int) -> Any:  # noqa: ANN401 - whatever the store says
     async def ask() -> Any:  # noqa: ANN401
-        store = Valkey((show.office.queue.data_dir / "valkey.url").read_text("utf-8"))
+        store = ValkeyClient((show.office.queue.data_dir / "valkey.url").read_text("utf-8"))
         try:
             return await store.command(*words)
         finally:

@@ -20,7 +20,7 @@ from tests.processes import Program, free_port, started, until
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit
 from waitline.queue.audit import Snapshot
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 # Seconds until everything answers: seven interpreters import what they need at once.
 START_S = 60.0
@@ -158,7 +158,7 @@ def snapshot(url: str, room: RoomId) -> Snapshot:
     """Read a whole room at one instant."""
 
     async def read() -> Snapshot:
-        store = Valkey(url, timeout_s=SOON_S)
+        store = ValkeyClient(url, timeout_s=SOON_S)
         try:
             return await audit.read(store, room)
         finally:

@@ -42,7 +42,7 @@ from waitline.queue.model import (
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
-from waitline.valkey.scripts import Valkey as Store
+from waitline.valkey.client import ValkeyClient as Store
 
 # Visitors who arrive before a process dies, and after it is back.
 ARRIVALS = 500

@@ -49,7 +49,7 @@ from waitline.queue.model import Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
-from waitline.valkey.scripts import Valkey as Store
+from waitline.valkey.client import ValkeyClient as Store
 
 # A silent store never answers: whoever has an answer by then was given it by a deadline. The sum of
 # the deadlines, a second, is held in tests/unit; a machine that others use too may stand still

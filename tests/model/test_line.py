@@ -42,6 +42,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.store import SWEEP, Line
 from waitline.valkey import scripts
+from waitline.valkey.client import ValkeyClient
 
 # Sequences per server; a hundred times as many are a good night's run.
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))  # noqa: TID251 - the runner says it here
@@ -80,7 +81,7 @@ class LineMachine(RuleBasedStateMachine):
     """Calls of every verb, and what must be true after each."""
 
     server: ClassVar[Server]
-    store: ClassVar[scripts.Valkey]
+    store: ClassVar[ValkeyClient]
     reference: Reference
     decided_ms: int
 
@@ -337,7 +338,7 @@ def _words(limits: Limits) -> list[Any]:
 
 def test_line_agrees_with_its_model(server: Server) -> None:
     LineMachine.server = server
-    LineMachine.store = scripts.Valkey(server.url)
+    LineMachine.store = ValkeyClient(server.url)
     assert len(NAMES) <= BATCH_MAX
     try:
         run_state_machine_as_test(

@@ -18,6 +18,7 @@ from tests.model.witness import Seen
 from tests.servers import Server
 from waitline.queue import store
 from waitline.valkey import scripts
+from waitline.valkey.client import ValkeyClient
 
 EXAMPLES = 400
 """Sequences until an invariant counts as blind. All of these bugs show within half a second."""
@@ -140,7 +141,7 @@ def test_an_invariant_catches_its_bug(
 ) -> None:
     monkeypatch.setattr(store, name, planted(getattr(store, name), right, wrong))
     Unguarded.server = valkey
-    Unguarded.store = scripts.Valkey(valkey.url)
+    Unguarded.store = ValkeyClient(valkey.url)
     try:
         with pytest.raises(Caught) as caught:
             search()

@@ -9,6 +9,7 @@ from waitline.kernel.ids import RoomId
 from waitline.queue import keys
 from waitline.queue.model import COUNTERS
 from waitline.valkey import scripts
+from waitline.valkey.client import ValkeyClient
 
 LOOK = """
 local reads = {}
@@ -55,7 +56,7 @@ class Witness:
 
     last: Seen
 
-    def __init__(self, store: scripts.Valkey, room: RoomId) -> None:
+    def __init__(self, store: ValkeyClient, room: RoomId) -> None:
         self._store = store
         self._keys = keys.of(room)
         self.losing = False

@@ -11,7 +11,7 @@ from waitline.queue import audit, keys
 from waitline.queue.model import Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.valkey import scripts
+from waitline.valkey.client import ValkeyClient
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Caller:
     """One process, as the store sees it."""
 
     def __init__(self, url: str) -> None:
-        self.store = scripts.Valkey(url, timeout_s=TIMEOUT_S)
+        self.store = ValkeyClient(url, timeout_s=TIMEOUT_S)
         self.line = Line(self.store)
         self.rooms = Rooms(self.store)
 

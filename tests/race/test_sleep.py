@@ -18,14 +18,15 @@ from waitline.queue import keys
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.valkey import scripts
+from waitline.valkey.client import ValkeyClient
 
-Process = Callable[[scripts.Valkey], Awaitable[object]]
+Process = Callable[[ValkeyClient], Awaitable[object]]
 
 # Calls that each makes at most, and so its share of an order.
 CALLS = {"join": 2, "rest": 5, "vacate": 4, "admit": 6, "naive_rest": 2, "naive_vacate": 2}
 
 
-class Turns(scripts.Valkey):
+class Turns(ValkeyClient):
     """A server whose every call waits for its turn."""
 
     def __init__(self, url: str) -> None:
@@ -57,31 +58,31 @@ class Turns(scripts.Valkey):
         did.cancel()
 
 
-async def join(store: scripts.Valkey) -> None:
+async def join(store: ValkeyClient) -> None:
     await Line(store).join(ROOM, [VisitorId("a")])
 
 
-async def rest(store: scripts.Valkey) -> None:
+async def rest(store: ValkeyClient) -> None:
     await Rooms(store).rest(ROOM)
 
 
-async def vacate(store: scripts.Valkey) -> None:
+async def vacate(store: ValkeyClient) -> None:
     await Rooms(store).vacate(ROOM)
 
 
-async def admit(store: scripts.Valkey) -> None:
+async def admit(store: ValkeyClient) -> None:
     """Admit, and put the room to sleep, as another admitter does."""
     await Line(store).admit(ROOM, holder="", lease_ms=1, chunk_max=9)
     await Rooms(store).rest(ROOM)
 
 
-async def naive_rest(store: scripts.Valkey) -> None:
+async def naive_rest(store: ValkeyClient) -> None:
     """Look before the removal, and not after it."""
     if not await Rooms(store).anybody_waits(ROOM):
         await store.command("SREM", keys.AWAKE, ROOM)
 
 
-async def naive_vacate(store: scripts.Valkey) -> None:
+async def naive_vacate(store: ValkeyClient) -> None:
     """Look before the removal, and not after it."""
     if not await store.command("EXISTS", KEYS.admitted):
         await store.command("SREM", keys.OCCUPIED, ROOM)
@@ -136,12 +137,12 @@ async def losses(
     return found
 
 
-async def awake(store: scripts.Valkey) -> None:
+async def awake(store: ValkeyClient) -> None:
     """Be awake, with nobody there."""
     await Rooms(store).wake([ROOM])
 
 
-async def waiting(store: scripts.Valkey) -> None:
+async def waiting(store: ValkeyClient) -> None:
     """Be awake with one visitor who may be admitted now, and occupied by somebody who has gone."""
     await Rooms(store).wake([ROOM])
     await join(store)

@@ -24,7 +24,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import ADMIT, SWEEP, Line
-from waitline.valkey import scripts
+from waitline.valkey.client import ValkeyClient
 
 # A busy machine is no failure here.
 TIMEOUT_S = 5.0
@@ -45,7 +45,7 @@ class Room:
         self.server = server
         self.id = RoomId(name)
         self.keys = keys.of(self.id)
-        self.store = scripts.Valkey(server.url, timeout_s=TIMEOUT_S)
+        self.store = ValkeyClient(server.url, timeout_s=TIMEOUT_S)
         self.line = Line(self.store)
         self.rooms = Rooms(self.store)
 

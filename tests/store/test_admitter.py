@@ -29,7 +29,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.valkey import scripts
+from waitline.valkey.client import ValkeyClient
 
 # A little longer than the admitter's own, and a sum of them is exact.
 TICK_S = 1 / 8
@@ -44,7 +44,7 @@ SENT = ("smembers", "exists", "evalsha", "sadd", "srem")
 DEADLINE_S = 10
 
 
-class Store(scripts.Valkey):
+class Store(ValkeyClient):
     """A server that falls silent when it is told to."""
 
     silent = False

@@ -12,7 +12,7 @@ from waitline.kernel.ids import VisitorId
 from waitline.queue import keys
 from waitline.queue.model import Joined
 from waitline.queue.store import Line
-from waitline.valkey import scripts
+from waitline.valkey.client import ValkeyClient
 
 Step = Callable[[Room], object]
 
@@ -64,7 +64,7 @@ def test_joining_an_empty_line_wakes_the_room(
 
 
 def test_a_place_stands_though_the_room_could_not_be_woken(room: Room) -> None:
-    class Refusing(scripts.Valkey):
+    class Refusing(ValkeyClient):
         """A server that has just become too full for anything but what is under way."""
 
         @override

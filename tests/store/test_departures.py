@@ -18,7 +18,7 @@ from waitline.queue.model import (
     Waiting,
 )
 from waitline.queue.store import Line
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Reading:
     def __init__(self, room: Room) -> None:
         self.room = room
         self.server = room.server
-        self.store = Valkey(self.server.url, timeout_s=TIMEOUT_S)
+        self.store = ValkeyClient(self.server.url, timeout_s=TIMEOUT_S)
         self.reader = self.named("one")
         self.letters = DeadLetters(self.store)
         self.wait(self.reader.prepare())

@@ -20,7 +20,7 @@ from waitline.queue.model import Moved, Rules
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 # A busy machine is no failure here.
 SOON_S = 20.0
@@ -57,8 +57,8 @@ def test_a_payment_frees_the_slot_within_a_second(
 async def _pay(postgres: TestDatabase, embedded: ValkeyServer) -> list[float]:
     loop = asyncio.get_running_loop()
     room = RoomId("r")
-    store = Valkey(embedded.url)
-    own = Valkey(embedded.url, timeout_s=payment_events.TIMEOUT_S)
+    store = ValkeyClient(embedded.url)
+    own = ValkeyClient(embedded.url, timeout_s=payment_events.TIMEOUT_S)
     line = Line(store)
     running = [
         asyncio.create_task(Departures(own, line, name="one").run()),

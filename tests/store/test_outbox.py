@@ -27,7 +27,7 @@ from waitline.booking.outbox import (
 from waitline.kernel import events
 from waitline.kernel.errors import Unavailable
 from waitline.trial import ValkeyServer
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 # A busy machine is no failure here.
 TIMEOUT_S = 5.0
@@ -39,7 +39,7 @@ class Office:
     def __init__(self, postgres: TestDatabase, server: Server) -> None:
         self.postgres = postgres
         self.server = server
-        self.store = Valkey(server.url, timeout_s=TIMEOUT_S)
+        self.store = ValkeyClient(server.url, timeout_s=TIMEOUT_S)
         self.relay = Relay(postgres.database, self.store)
         self.outbox = Outbox(postgres.database)
 
@@ -245,7 +245,7 @@ def test_what_has_no_form_for_the_stream_is_refused_and_holds_up_nothing_else(
 
 def test_a_silent_store_counts_no_attempt(office: Office, postgres: TestDatabase) -> None:
     office.write()
-    gone = Relay(postgres.database, Valkey("unix:///nowhere/valkey.sock", timeout_s=TIMEOUT_S))
+    gone = Relay(postgres.database, ValkeyClient("unix:///nowhere/valkey.sock", timeout_s=TIMEOUT_S))
     for _ in range(ATTEMPTS_MAX + 1):
         with pytest.raises(Unavailable):
             postgres.wait(gone.send())
@@ -321,7 +321,7 @@ async def _outlive(postgres: TestDatabase, embedded: ValkeyServer) -> None:
     async def noticed() -> bool:
         return bool(await postgres.sql("SELECT FROM outbox WHERE last_error IS NOT NULL"))
 
-    store = Valkey(embedded.url)
+    store = ValkeyClient(embedded.url)
     running = asyncio.create_task(Relay(postgres.database, store).run())
     await write()
     await until(all_sent)

@@ -15,7 +15,7 @@ from waitline.queue import rooms as keeping
 from waitline.queue.decision import Reason, Told, WhenSilent
 from waitline.queue.model import Held, Moved, Survey
 from waitline.queue.rooms import Rooms
-from waitline.valkey import scripts
+from waitline.valkey.client import ValkeyClient
 
 
 class Shop:
@@ -23,7 +23,7 @@ class Shop:
 
     def __init__(self, room: Room) -> None:
         self.room = room
-        self.store = scripts.Valkey(room.server.url, timeout_s=TIMEOUT_S)
+        self.store = ValkeyClient(room.server.url, timeout_s=TIMEOUT_S)
         self.start()
 
     def start(self) -> None:

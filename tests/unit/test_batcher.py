@@ -23,7 +23,7 @@ from waitline.queue.model import (
     RoomFull,
     StoreFull,
 )
-from waitline.valkey.scripts import CALL_TIMEOUT_S
+from waitline.valkey.client import CALL_TIMEOUT_S
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from waitline.services.booking.doorman import Doorman
 from waitline.tokens.keyring import Keys
 from waitline.tokens.passes import mint_pass, mint_ticket
 from waitline.trial import ValkeyServer
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 # Seconds until the service answers, on a machine that runs other tests as well.
 UP_S = 60.0
@@ -84,7 +84,7 @@ class House:
 @asynccontextmanager
 async def door(house: House, settings: chosen.Settings) -> AsyncIterator["Scene"]:
     """Open a doorman's store, and run it."""
-    store = Valkey(house.valkey.url)
+    store = ValkeyClient(house.valkey.url)
     doorman = Doorman.of(settings, house.keys, store, SystemClock())
     running = asyncio.create_task(doorman.run())
     scene = Scene(house, doorman, store)
@@ -102,7 +102,7 @@ async def door(house: House, settings: chosen.Settings) -> AsyncIterator["Scene"
 class Scene:
     """A doorman, and the line that its visitors come from."""
 
-    def __init__(self, house: House, doorman: Doorman, store: Valkey) -> None:
+    def __init__(self, house: House, doorman: Doorman, store: ValkeyClient) -> None:
         self.house = house
         self.doorman = doorman
         self.store = store

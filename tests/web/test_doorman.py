@@ -25,7 +25,7 @@ from waitline.services.booking.doorman import ANSWER_BYTES_MAX, TIMEOUT_S
 from waitline.tokens.keyring import KeyringFile, Keys
 from waitline.tokens.passes import TOKEN_MAX, mint_pass
 from waitline.trial import ValkeyServer
-from waitline.valkey.scripts import CALL_TIMEOUT_S
+from waitline.valkey.client import CALL_TIMEOUT_S
 
 WAYS = ["store", "service"]
 

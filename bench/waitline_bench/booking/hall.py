@@ -25,7 +25,7 @@ from waitline.sales.rehearsal.stage import STARTS_AT, hall
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket
 from waitline.trial.installation import Installation
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 CONCERT, ROOM = 1, RoomId("1")
 """The demo concert, and its waiting room."""
@@ -66,7 +66,7 @@ class Crowds:
         return path
 
     async def _come(self, size: int) -> list[str]:
-        store = Valkey(self._stack.valkey_url, timeout_s=CALL_S)
+        store = ValkeyClient(self._stack.valkey_url, timeout_s=CALL_S)
         database = Database(self._stack.database_url, "waitline.booking", connections_max=1)
         try:
             catalogue = Catalogue(database)
@@ -84,7 +84,7 @@ class Crowds:
             for (user, ticket), (seat, price) in zip(tickets.items(), seats, strict=True)
         ]
 
-    async def _let_in(self, store: Valkey, size: int) -> dict[VisitorId, str]:
+    async def _let_in(self, store: ValkeyClient, size: int) -> dict[VisitorId, str]:
         limits = Limits(
             active_max=VISITORS_MAX,
             admit_per_s=VISITORS_MAX,

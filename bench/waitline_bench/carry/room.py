@@ -18,7 +18,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 CALL_S = 10.0
 UNDER_WAY = 4
@@ -52,7 +52,7 @@ class Room:
             ready_ttl_ms=DAY_MS,
         )
 
-        async def run(store: Valkey) -> None:
+        async def run(store: ValkeyClient) -> None:
             await Rooms(store).ensure(self.name, Rules(mode=Mode.PAUSED, limits=limits))
             starts = iter(range(1, visitors + 1, BATCH_MAX))
             line = Line(store)
@@ -80,16 +80,16 @@ class Room:
     def findings(self) -> list[str]:
         """Stop admitting, read the whole room, and return which invariants do not hold."""
 
-        async def run(store: Valkey) -> list[str]:
+        async def run(store: ValkeyClient) -> list[str]:
             await Rooms(store).change(self.name, {"mode": Mode.PAUSED})
             found = audit.examine(await audit.read(store, self.name))
             return [f"{finding.invariant}: {finding.text}" for finding in found]
 
         return self._call(run)
 
-    def _call(self, call: Callable[[Valkey], Awaitable[T]]) -> T:
+    def _call(self, call: Callable[[ValkeyClient], Awaitable[T]]) -> T:
         async def run() -> T:
-            store = Valkey(self._url, timeout_s=CALL_S)
+            store = ValkeyClient(self._url, timeout_s=CALL_S)
             try:
                 return await call(store)
             finally:

@@ -19,7 +19,7 @@ from waitline.queue import keys
 from waitline.queue.model import BATCH_MAX, Rules, Waiting
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 from waitline_bench import scripts
 from waitline_bench.growth import callers, costs, installation
 from waitline_bench.growth.cases import (
@@ -102,7 +102,7 @@ def measure(note: Note, scale: float, rounds: int) -> dict[str, Any]:
 
 
 async def _open(on: Installation, cases: Sequence[Case]) -> None:
-    store = Valkey(on.store_url, timeout_s=scripts.CALL_S)
+    store = ValkeyClient(on.store_url, timeout_s=scripts.CALL_S)
     for case in cases:
         for room in case.rooms:
             await Rooms(store).ensure(room, Rules(limits=LIMITS))
@@ -118,7 +118,7 @@ async def _measure(
     rounds: int,
     effort: Effort,
 ) -> dict[str, Any]:
-    store = Valkey(on.store_url, timeout_s=scripts.CALL_S)
+    store = ValkeyClient(on.store_url, timeout_s=scripts.CALL_S)
     asking = callers.Callers(on.port, CONNECTIONS)
     await asking.connect()
     filled = {room: case.waiting for case in (*lines, *many) for room in case.rooms}
@@ -166,7 +166,7 @@ class _Bench:
     def __init__(
         self,
         on: Installation,
-        store: Valkey,
+        store: ValkeyClient,
         asking: callers.Callers,
         effort: Effort,
         *,

@@ -12,7 +12,7 @@ from waitline.queue.rooms import Rooms
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket, read_token
 from waitline.trial.installation import Installation
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 from waitline_bench.scenario.samples import info
 from waitline_bench.scenario.verdict import RoomFound
 
@@ -27,7 +27,7 @@ def drain(stack: Installation) -> None:
     """Return once nobody waits and nobody holds a slot, or after `DRAIN_S`."""
 
     async def held() -> int:
-        store = Valkey(stack.valkey_url, timeout_s=audit.READ_S)
+        store = ValkeyClient(stack.valkey_url, timeout_s=audit.READ_S)
         try:
             rooms = Rooms(store)
             seen = [await rooms.survey(name) for name in await rooms.names()]
@@ -56,7 +56,7 @@ def inspect(stack: Installation) -> tuple[list[RoomFound], dict[str, str]]:
         return serves_there
 
     async def run() -> tuple[list[RoomFound], dict[str, str]]:
-        store = Valkey(stack.valkey_url, timeout_s=audit.READ_S)
+        store = ValkeyClient(stack.valkey_url, timeout_s=audit.READ_S)
         try:
             # Before the audit adds its own.
             commands = await info(store, "commandstats", "latencystats")

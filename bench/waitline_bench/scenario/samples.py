@@ -17,7 +17,7 @@ from typing import NamedTuple
 from waitline.kernel.errors import Unavailable, WaitlineError
 from waitline.queue.rooms import Rooms
 from waitline.trial.installation import Installation
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 from waitline_bench import usage
 from waitline_bench.scenario import scrape
 
@@ -122,7 +122,7 @@ class Sampler:
     def _run(self) -> None:
         due_s = monotonic()
         with asyncio.Runner() as runner:
-            store = Valkey(self._stack.valkey_url, timeout_s=ANSWER_S)
+            store = ValkeyClient(self._stack.valkey_url, timeout_s=ANSWER_S)
             while True:
                 last = self._stopped.is_set()
                 if last:
@@ -138,7 +138,7 @@ class Sampler:
                 self._stopped.wait(due_s - monotonic())
             runner.run(store.close())
 
-    def _look(self, runner: asyncio.Runner, store: Valkey) -> Sample:
+    def _look(self, runner: asyncio.Runner, store: ValkeyClient) -> Sample:
         told = _metrics(self._stack.port)
         if self._stack.database_url:
             told += _metrics(self._stack.booking_port)
@@ -171,7 +171,7 @@ def sampling(
         sampler.stop()
 
 
-async def info(store: Valkey, *sections: str) -> dict[str, str]:
+async def info(store: ValkeyClient, *sections: str) -> dict[str, str]:
     """Return what Valkey says of itself, by name; a value may be several, as in `calls=1,usec=2`.
 
     Raises:
@@ -181,7 +181,7 @@ async def info(store: Valkey, *sections: str) -> dict[str, str]:
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
-async def _counts(store: Valkey) -> Counts | None:
+async def _counts(store: ValkeyClient) -> Counts | None:
     """Read the rooms in the store; `None` if there are too many."""
     rooms = Rooms(store)
     names = await rooms.names()

@@ -31,8 +31,8 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import BATCH_MAX, NAME_BYTES_MAX, Unknown
 from waitline.queue.store import Line
+from waitline.valkey.client import CALL_TIMEOUT_S, ValkeyClient
 from waitline.valkey.connection import CommandError
-from waitline.valkey.scripts import CALL_TIMEOUT_S, Valkey
 
 GROUP = "queue"
 """The group of readers that share the events."""
@@ -102,7 +102,7 @@ class Departures:
         name: Who reads; different for every reader.
     """
 
-    def __init__(self, store: Valkey, line: Line, *, name: str) -> None:
+    def __init__(self, store: ValkeyClient, line: Line, *, name: str) -> None:
         self._store = store
         self._line = line
         self._name = name
@@ -125,7 +125,7 @@ class Departures:
                 answered = False
             except CommandError as error:
                 # The group went with the stream, where somebody emptied the store.
-                if error.word not in _NO_GROUP:
+                if error.code not in _NO_GROUP:
                     log.exception("departures cannot be read")
             else:
                 if not answered:
@@ -152,7 +152,7 @@ class Departures:
         try:
             await self._store.command("XGROUP", "CREATE", events.STREAM, GROUP, "0", "MKSTREAM")
         except CommandError as error:
-            if error.word != "BUSYGROUP":
+            if error.code != "BUSYGROUP":
                 raise
         readers = await self._store.command("XINFO", "CONSUMERS", events.STREAM, GROUP)
         for reader in map(_pairs, readers):
@@ -274,7 +274,7 @@ class DeadLetters:
         store: Holds it.
     """
 
-    def __init__(self, store: Valkey) -> None:
+    def __init__(self, store: ValkeyClient) -> None:
         self._store = store
 
     async def backlog(self) -> Backlog:

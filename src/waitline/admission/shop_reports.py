@@ -23,7 +23,7 @@ from waitline.kernel.events import (
 from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Told
 from waitline.queue.model import ROOMS_MAX
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 WORKERS_MAX = 1_000
 """Workers of the box office that are listened to."""
@@ -45,7 +45,7 @@ class Reports:
         store: Holds their stream.
     """
 
-    def __init__(self, store: Valkey) -> None:
+    def __init__(self, store: ValkeyClient) -> None:
         self._store = store
         self._last_id = ""
         self._now_ms = 0

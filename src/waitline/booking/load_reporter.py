@@ -26,7 +26,7 @@ from waitline.kernel.events import (
     Report,
 )
 from waitline.postgres.pool import CALL_TIMEOUT_S
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 EVERY_S = 1.0
 """Between two reports: how late a waiting room may hear of a change."""
@@ -93,7 +93,7 @@ class Reporter:
         name: Who reports; different for every worker.
     """
 
-    def __init__(self, stock: Stock, load: Load, store: Valkey, *, name: str) -> None:
+    def __init__(self, stock: Stock, load: Load, store: ValkeyClient, *, name: str) -> None:
         self._stock = stock
         self._load = load
         self._store = store

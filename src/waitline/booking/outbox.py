@@ -22,8 +22,8 @@ import structlog
 from waitline.kernel import events
 from waitline.kernel.errors import Unavailable
 from waitline.postgres.pool import Database, Row
+from waitline.valkey.client import ValkeyClient
 from waitline.valkey.connection import CommandError
-from waitline.valkey.scripts import Valkey
 
 POLL_S = 0.2
 """Between two looks for unsent events: a fifth of the second within which a payment frees the
@@ -78,7 +78,7 @@ class Relay:
         store: Holds the stream.
     """
 
-    def __init__(self, database: Database, store: Valkey) -> None:
+    def __init__(self, database: Database, store: ValkeyClient) -> None:
         self._database = database
         self._store = store
 

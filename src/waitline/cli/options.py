@@ -11,7 +11,7 @@ import structlog
 import typer
 
 from waitline.settings import ServeMode, Settings
-from waitline.valkey.scripts import OPERATOR_TIMEOUT_S, Valkey
+from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 DataDir = Annotated[
     Path | None,
@@ -76,7 +76,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs")
 T = TypeVar("T")
 
 
-def with_store(settings: Settings, use: Callable[[Valkey], Awaitable[T]]) -> T:
+def with_store(settings: Settings, use: Callable[[ValkeyClient], Awaitable[T]]) -> T:
     """Open the store, use it and close it.
 
     Raises:
@@ -85,7 +85,7 @@ def with_store(settings: Settings, use: Callable[[Valkey], Awaitable[T]]) -> T:
     """
 
     async def run() -> T:
-        store = Valkey(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
+        store = ValkeyClient(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
         try:
             return await use(store)
         finally:

@@ -16,7 +16,7 @@ from waitline.booking.outbox import Outbox
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.postgres.pool import Database
-from waitline.valkey.scripts import OPERATOR_TIMEOUT_S, Valkey
+from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 app = typer.Typer(help="List events that wait or are dead, and send them again.")
 
@@ -88,7 +88,7 @@ def _with_both(settings: chosen.Settings, use: Callable[[Outbox, DeadLetters], A
 
     async def run() -> T:
         database = Database(settings.database_address(), "waitline.booking")
-        store = Valkey(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
+        store = ValkeyClient(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
         try:
             return await use(Outbox(database), DeadLetters(store))
         finally:

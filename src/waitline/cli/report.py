@@ -16,7 +16,7 @@ from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import RoomId
 from waitline.queue.model import RoomUnknown
 from waitline.queue.rooms import Rooms
-from waitline.valkey.scripts import OPERATOR_TIMEOUT_S, Valkey
+from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 if TYPE_CHECKING:
     from waitline.booking.sale_totals import Account
@@ -72,7 +72,7 @@ def sale(
 async def _gathered(settings: chosen.Settings, room: RoomId) -> "Aftermath":
     from waitline.sales.report.summary import Aftermath  # noqa: PLC0415
 
-    store = Valkey(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
+    store = ValkeyClient(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
     try:
         rooms = Rooms(store)
         survey, record = await rooms.survey(room), await rooms.record(room)

@@ -24,7 +24,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.settings import Settings
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 app = typer.Typer(help="Create, change, list, show and empty rooms.", no_args_is_help=True)
 
@@ -262,7 +262,7 @@ def reset(
 
 
 def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[T]]) -> T:
-    def using(store: Valkey) -> Awaitable[T]:
+    def using(store: ValkeyClient) -> Awaitable[T]:
         return use(Rooms(store))
 
     try:

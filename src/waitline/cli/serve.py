@@ -23,7 +23,7 @@ from waitline.cli import options
 from waitline.kernel import garbage_collection
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 if TYPE_CHECKING:
     from waitline.http.requests import App
@@ -215,7 +215,7 @@ async def _admit(url: str) -> None:
     from waitline.kernel import telemetry  # noqa: PLC0415 - see `worker`
 
     tallies = telemetry.Tallies()
-    store = Valkey(url, measure=tallies.script)
+    store = ValkeyClient(url, on_script=tallies.script)
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
@@ -231,7 +231,7 @@ async def _admit(url: str) -> None:
         measure_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
         on_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),
     )
-    reading = Valkey(url, timeout_s=payment_events.TIMEOUT_S)
+    reading = ValkeyClient(url, timeout_s=payment_events.TIMEOUT_S)
     departing = Departures(reading, Line(store), name=name)
     with contextlib.suppress(asyncio.CancelledError):
         async with asyncio.TaskGroup() as group:

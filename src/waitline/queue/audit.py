@@ -18,7 +18,7 @@ from waitline.queue.model import (
     Slot,
     State,
 )
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 READ_S = 60.0
 """How long reading may take: a million visitors took 2.4 s (measured)."""
@@ -82,7 +82,7 @@ class Snapshot:
         return int(self.fields.get(name, 0))
 
 
-async def read(store: Valkey, room: RoomId) -> Snapshot:
+async def read(store: ValkeyClient, room: RoomId) -> Snapshot:
     """Read a room in one step.
 
     Raises:

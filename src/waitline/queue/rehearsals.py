@@ -9,7 +9,7 @@ from typing import Any
 from waitline.kernel import events
 from waitline.kernel.ids import RoomId, is_rehearsal
 from waitline.queue import keys
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 ENTRIES_MAX = 1_000
 """Entries of the stream that are looked at in one call: about 2 ms of the store."""
@@ -24,7 +24,7 @@ class Rehearsals:
         store: The server that holds them.
     """
 
-    def __init__(self, store: Valkey) -> None:
+    def __init__(self, store: ValkeyClient) -> None:
         self._store = store
 
     async def rooms(self) -> set[RoomId]:

@@ -28,6 +28,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.record import Record
 from waitline.valkey import scripts
+from waitline.valkey.client import ValkeyClient
 
 OPEN = scripts.load("waitline.queue", "open")
 CHANGE = scripts.load("waitline.queue", "change")
@@ -48,7 +49,7 @@ class Rooms:
         store: The server that holds them.
     """
 
-    def __init__(self, store: scripts.Valkey) -> None:
+    def __init__(self, store: ValkeyClient) -> None:
         self._store = store
 
     async def names(self) -> list[RoomId]:

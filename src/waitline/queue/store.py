@@ -138,8 +138,14 @@ def _read(table: _Table[T], rows: Sequence[scripts.Row]) -> list[T]:
     return [table[row[0]](*row[1:]) for row in rows]
 
 
-class Store(scripts.Runner, Protocol):
+class Store(Protocol):
     """A server that runs scripts and single commands."""
+
+    async def run(
+        self, script: scripts.Script, keys: Sequence[str], args: Sequence[str | float]
+    ) -> Sequence[scripts.Row]:
+        """Return the script's rows; raise `Unavailable` if none came in time."""
+        ...
 
     async def command(self, *words: str | float) -> Any:  # noqa: ANN401 - whatever it replies
         """Run one command; raise `Unavailable` if no reply came in time."""

@@ -14,7 +14,7 @@ from waitline.queue import audit as queue_audit
 from waitline.queue.audit import Snapshot
 from waitline.queue.model import RoomUnknown
 from waitline.settings import Settings
-from waitline.valkey.scripts import OPERATOR_TIMEOUT_S, Valkey
+from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 
 def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
@@ -30,7 +30,7 @@ def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
 
     async def run() -> tuple[Mapping[str, int], Sequence[Finding]]:
         database = Database(settings.database_address(), "waitline.booking")
-        store = Valkey(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
+        store = ValkeyClient(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
         try:
             findings = await audit.examine(database, at_price=settings.mode == "production")
             paid = await audit.paid(database)
@@ -46,7 +46,7 @@ def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
     return asyncio.run(run())
 
 
-async def _seen(store: Valkey, room: RoomId) -> Snapshot | None:
+async def _seen(store: ValkeyClient, room: RoomId) -> Snapshot | None:
     """Return what a room holds; nothing if it was taken away after the sale."""
     try:
         return await queue_audit.read(store, room)

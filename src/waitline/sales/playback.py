@@ -31,7 +31,7 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.sales.simulation.model import Sale
 from waitline.trial import installation
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 if TYPE_CHECKING:
     from waitline.sales.simulation.figures import Times
@@ -87,7 +87,7 @@ def play(sale: Sale, dice: Random, note: Note = lambda _share: None) -> Measured
 
 
 async def _play(url: str, sale: Sale, dice: Random, note: Note) -> Measured:
-    store = Valkey(url, timeout_s=CALL_S)
+    store = ValkeyClient(url, timeout_s=CALL_S)
     try:
         await Rooms(store).create(ROOM, Rules(limits=sale.limits))
         # The bucket of a new room is empty, and that of a sale is full.

@@ -38,12 +38,12 @@ class CommandError(Exception):
     """The server refused a command: a bug here, or the server is in no state to serve.
 
     Attributes:
-        word: What kind of refusal; the first word of the reply.
+        code: The error code; the first word of the reply.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.word = text.partition(" ")[0]
+        self.code = text.partition(" ")[0]
 
 
 @dataclass(frozen=True, slots=True)

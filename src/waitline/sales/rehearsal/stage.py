@@ -24,7 +24,7 @@ from waitline.queue.record import Record
 from waitline.queue.rehearsals import Rehearsals as Queued
 from waitline.queue.rooms import Rooms
 from waitline.sales.rehearsal.endpoint import Endpoint
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 TITLE = "Rehearsal, not a real concert"
 """What whoever finds it in a list must know at once."""
@@ -114,7 +114,7 @@ class Stage:
         database: Holds the concert.
     """
 
-    def __init__(self, store: Valkey, database: Database) -> None:
+    def __init__(self, store: ValkeyClient, database: Database) -> None:
         self._rooms = Rooms(store)
         self._store = store
         self._database = database
@@ -200,7 +200,7 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
 @asynccontextmanager
 async def opened(store_url: str, database_url: str) -> AsyncIterator[Stage]:
     """Open both stores for as long as the block lasts."""
-    store = Valkey(store_url, timeout_s=CALL_S)
+    store = ValkeyClient(store_url, timeout_s=CALL_S)
     database = Database(database_url, "waitline.booking", connections_max=2)
     try:
         yield Stage(store, database)

@@ -37,7 +37,7 @@ from waitline.services.booking.metrics import Backlog
 from waitline.services.booking.operator import Installed, OperatorCalls
 from waitline.settings import Settings
 from waitline.tokens.keyring import KeyringFile, Keys
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 ROOMY = {
     WEBHOOK_PATH: ANSWER_BYTES_MAX,
@@ -79,7 +79,7 @@ class BookingWorker(ServiceWorker):
                 connections_min=CONNECTIONS_MAX,
             )
             stack.push_async_callback(database.close)
-            store = Valkey(settings.store_url(), measure=tallies.script)
+            store = ValkeyClient(settings.store_url(), on_script=tallies.script)
             stack.push_async_callback(store.close)
             provider = provided(settings)
             stack.push_async_callback(provider.close)
@@ -129,7 +129,7 @@ class BookingWorker(ServiceWorker):
                 for task in tasks:
                     task.cancel()
 
-    def _health(self, database: Database, store: Valkey, tallies: Tallies) -> Health:
+    def _health(self, database: Database, store: ValkeyClient, tallies: Tallies) -> Health:
         probes = {
             "redis": Probe(partial(store.command, "PING")),
             "database": Probe(partial(database.one, "ping")),

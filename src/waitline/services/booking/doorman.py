@@ -30,7 +30,7 @@ from waitline.queue.store import Line
 from waitline.services.identity import Identity, judge
 from waitline.settings import Settings
 from waitline.tokens.keyring import Keys
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 TIMEOUT_S = 0.3
 """How long the waiting room may take to answer. It takes a few ms; a visitor who waits for a seat
@@ -192,7 +192,7 @@ class Doorman:
         self._breaker = Breaker()
 
     @classmethod
-    def of(cls, settings: Settings, keys: Keys, store: Valkey, clock: Clock) -> "Doorman":
+    def of(cls, settings: Settings, keys: Keys, store: ValkeyClient, clock: Clock) -> "Doorman":
         """Make one as the installation has chosen.
 
         Args:

@@ -31,7 +31,7 @@ from waitline.services.queue.rooms import RoomCalls
 from waitline.services.queue.streams import Streams
 from waitline.tokens.keyring import KeyringFile, Keys
 from waitline.tokens.passes import jwks
-from waitline.valkey.scripts import Valkey
+from waitline.valkey.client import ValkeyClient
 
 
 class Worker(ServiceWorker):
@@ -53,7 +53,7 @@ class Worker(ServiceWorker):
         settings, clock = self._settings, SystemClock()
         tallies = Tallies()
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
-        store = Valkey(settings.store_url(), measure=tallies.script)
+        store = ValkeyClient(settings.store_url(), on_script=tallies.script)
         line, rooms = Line(store), Rooms(store)
         batchers, board = Batchers.of(line), Board(rooms)
         feed = Feed(line, board.mode, settings.streams_max)
