@@ -245,7 +245,9 @@ def test_what_has_no_form_for_the_stream_is_refused_and_holds_up_nothing_else(
 
 def test_a_silent_store_counts_no_attempt(office: Office, postgres: TestDatabase) -> None:
     office.write()
-    gone = Relay(postgres.database, ValkeyClient("unix:///nowhere/valkey.sock", timeout_s=TIMEOUT_S))
+    gone = Relay(
+        postgres.database, ValkeyClient("unix:///nowhere/valkey.sock", timeout_s=TIMEOUT_S)
+    )
     for _ in range(ATTEMPTS_MAX + 1):
         with pytest.raises(Unavailable):
             postgres.wait(gone.send())
