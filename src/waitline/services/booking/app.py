@@ -25,12 +25,12 @@ from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.telemetry import Tallies
-from waitline.payment_providers.port import ANSWER_BYTES_MAX, Provider
+from waitline.payment_providers.port import ANSWER_BYTES_MAX, WEBHOOK_PATH, Provider
 from waitline.payment_providers.sandbox.adapter import Sandbox
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.services import pages
 from waitline.services.booking import openapi, operator
-from waitline.services.booking.calls import WEBHOOK_PATH, BookingCalls
+from waitline.services.booking.calls import BookingCalls
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency
 from waitline.services.booking.metrics import Backlog

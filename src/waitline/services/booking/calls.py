@@ -45,6 +45,7 @@ from waitline.http.requests import (
 from waitline.http.responses import Answer, Headers
 from waitline.http.texts import Text
 from waitline.kernel.ids import VisitorId
+from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import Database
 from waitline.services.booking.bodies import (
     WORD_CHARS_MAX,
@@ -68,7 +69,6 @@ from waitline.services.booking.bodies import (
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency, key_of
 
-WEBHOOK_PATH = "/api/v1/payments/webhook"
 SEATS_PATH = "/api/v1/schedules/{scheduleId}/seats"
 
 NOT_A_STATUS = Text("all 또는 AVAILABLE이어야 합니다.", "must be all or AVAILABLE")

@@ -6,6 +6,7 @@ import msgspec
 from fastapi import FastAPI
 
 from waitline.booking.model import SeatState
+from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.services.booking import operator
 from waitline.services.booking.bodies import (
     INT64_MAX,
@@ -26,7 +27,7 @@ from waitline.services.booking.bodies import (
     SeatShown,
     Wanted,
 )
-from waitline.services.booking.calls import SEATS_PATH, WEBHOOK_PATH
+from waitline.services.booking.calls import SEATS_PATH
 from waitline.services.booking.idempotency import KEY_CHARS_MAX
 from waitline.services.booking.operator import Imported, Installed
 from waitline.services.queue import openapi

@@ -1,0 +1,177 @@
+"""`waitline up`: a whole installation on one machine, its addresses and secrets filled in.
+
+Order of start: embedded servers, tables and demo concert, payment sandbox, services.
+"""
+
+import asyncio
+import secrets
+import shutil
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pydantic import SecretStr
+from rich.console import Console
+
+from waitline import settings as chosen
+from waitline.booking import demo
+from waitline.booking.migrations import migrate
+from waitline.payment_providers.port import WEBHOOK_PATH
+from waitline.postgres.pool import CONNECTIONS_MAX, Database
+from waitline.settings import Settings
+from waitline.trial.installation import free_port
+from waitline.trial.postgres_server import PostgresServer
+from waitline.trial.supervisor import ManagedProcess, Supervisor
+from waitline.trial.valkey_server import ValkeyServer
+
+COMMAND_CONNECTIONS_MAX = 28
+"""PostgreSQL connections besides those of booking workers: for commands and ad-hoc sessions."""
+
+SECRET_BYTES = 32
+"""Random bytes of a generated secret, which is valid until the installation stops."""
+
+
+class _EmbeddedServers(NamedTuple):
+    """The servers to start here; `None` where the operator gave an address or needs none."""
+
+    valkey: ValkeyServer | None
+    postgres: PostgresServer | None
+
+
+def run(settings: Settings, console: Console, on_ready: Callable[[Settings], None]) -> None:
+    """Start everything, keep it running and stop it all on SIGINT, SIGTERM or SIGHUP.
+
+    Args:
+        settings: What the operator chose.
+        console: Where restarts are reported.
+        on_ready: Called once everything is ready, with the settings that were filled in.
+
+    Raises:
+        Misconfigured: The payment provider lacks a setting.
+        StartError: A server does not start, or the extra `trial` is not installed.
+        CannotRun: A process does not start, or is in a crash loop.
+    """
+    settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
+    if opens_box_office(settings) and not starts_sandbox(settings):
+        settings.require_payments()
+    # Before anything starts: without the extra there is nothing to start.
+    servers = _embedded_servers(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with Supervisor(settings.data_dir, console) as supervisor:
+        settings = _start(supervisor, settings, servers)
+        if not supervisor.stopping:
+            on_ready(settings)
+        supervisor.run()
+
+
+def opens_box_office(settings: Settings) -> bool:
+    """Return whether the box office opens; in production mode only with a payment provider."""
+    paid = settings.mode == "trial" or settings.payment_key is not None
+    return settings.box_office and paid
+
+
+def starts_sandbox(settings: Settings) -> bool:
+    """Return whether the payment provider is a sandbox that is started here."""
+    own = settings.payment_provider == "sandbox" and settings.payment_url is None
+    return own and settings.mode == "trial"
+
+
+def service_url(port: int, settings: Settings) -> str:
+    """Return the address of a service as a browser on this machine opens it."""
+    host = settings.host
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - for display
+    return f"http://{shown}:{port}"
+
+
+def _embedded_servers(settings: Settings) -> _EmbeddedServers:
+    valkey = postgres = None
+    if settings.valkey_url is None:
+        valkey = ValkeyServer(
+            settings.data_dir / "valkey",
+            maxmemory_bytes=settings.valkey_memory_mb * 1024**2,
+            appendfsync="always" if settings.sync == "write" else "no",
+        )
+    if settings.database_url is None and opens_box_office(settings):
+        connections_max = settings.booking_workers * CONNECTIONS_MAX + COMMAND_CONNECTIONS_MAX
+        folder = settings.data_dir / "postgres"
+        postgres = PostgresServer(folder, connections_max=connections_max)
+    return _EmbeddedServers(valkey, postgres)
+
+
+def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers) -> Settings:
+    """Start everything and return the settings with the addresses and secrets filled in."""
+    settings = _start_servers(supervisor, settings, servers)
+    if opens_box_office(settings):
+        asyncio.run(_prepare_database(settings))
+    for folder in (settings.metrics_dir, settings.booking_metrics_dir):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    chosen.operator_key(settings)
+    supervisor.await_port(settings.host, settings.queue_port, "--queue-port")
+    services = [
+        ManagedProcess(
+            "queue service",
+            ["queue", "--until-stdin-ends"],
+            _ready_url(settings.queue_port, settings),
+        ),
+        ManagedProcess("admitter", ["admitter", "--until-stdin-ends"]),
+    ]
+    providers = []
+    if opens_box_office(settings):
+        supervisor.await_port(settings.host, settings.booking_port, "--booking-port")
+        ready_url = _ready_url(settings.booking_port, settings)
+        arguments = ["booking", "--until-stdin-ends"]
+        services.append(ManagedProcess("booking service", arguments, ready_url))
+        if starts_sandbox(settings):
+            settings, sandbox = _with_sandbox(settings)
+            providers.append(sandbox)
+    if not supervisor.stopping:
+        supervisor.start_processes((providers, services), chosen.environment(settings))
+    return settings
+
+
+def _start_servers(
+    supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers
+) -> Settings:
+    addresses: dict[str, object] = {}
+    if servers.valkey is not None:
+        sync = servers.valkey.sync if settings.sync == "second" else None
+        url = supervisor.start_server("Valkey", servers.valkey, "valkey.url", sync)
+        addresses["valkey_url"] = url
+    if servers.postgres is not None:
+        url = supervisor.start_server("PostgreSQL", servers.postgres, "postgres.url")
+        addresses["database_url"] = SecretStr(url)
+    return settings.model_copy(update=addresses)
+
+
+async def _prepare_database(settings: Settings) -> None:
+    """Bring the tables up to date; in trial mode, put the demo concert on sale."""
+    await migrate(settings.database_address())
+    if settings.mode == "trial":
+        database = Database(settings.database_address(), "waitline.booking")
+        try:
+            await demo.load_first(database)
+        finally:
+            await database.close()
+
+
+def _with_sandbox(settings: Settings) -> tuple[Settings, ManagedProcess]:
+    """Return the process of a payment sandbox, and the settings with its address and secrets."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    filled_in = settings.model_copy(
+        update={
+            "payment_url": url,
+            "payment_key": SecretStr(secrets.token_urlsafe(SECRET_BYTES)),
+            "webhook_secret": SecretStr(secrets.token_urlsafe(SECRET_BYTES)),
+        }
+    )
+    webhook_url = service_url(settings.booking_port, settings) + WEBHOOK_PATH
+    ledger_file = settings.data_dir / "sandbox" / "ledger"
+    arguments = ["sandbox-pay", "--port", str(port), "--webhook-url", webhook_url]
+    arguments += ["--latency", settings.sandbox_latency]
+    arguments += ["--ledger-file", str(ledger_file), "--until-stdin-ends"]
+    return filled_in, ManagedProcess("payment sandbox", arguments, f"{url}/health")
+
+
+def _ready_url(port: int, settings: Settings) -> str:
+    return f"{service_url(port, settings)}/actuator/health/readiness"
