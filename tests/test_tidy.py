@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import waitline
-from waitline.http.problems import BUG, PROBLEMS, UNAVAILABLE
+from waitline.http.problems import BUG, UNAVAILABLE
 from waitline.kernel.errors import Refused
 from waitline.queue import rooms, store
 from waitline.queue.keys import RoomKeys
+from waitline.services.problems import PROBLEMS
 from waitline.valkey import scripts
 
 ROOT = Path(__file__).parents[1]
@@ -178,13 +179,13 @@ def test_every_refusal_has_a_problem_and_none_is_left_over() -> None:
         # The one would run the command line, the other the migrations.
         if not module.name.endswith(("__main__", "migrations.env")):
             importlib.import_module(module.name)
-    assert set(PROBLEMS) == set(_leaves(Refused))
+    assert set(PROBLEMS.by_refusal) == set(_leaves(Refused))
 
 
 def test_every_problem_is_explained() -> None:
     text = (ROOT / "docs" / "problems.md").read_text("utf-8")
     explained = re.findall(r"^## (.+)$", text, re.MULTILINE)
-    kinds = [*PROBLEMS.values(), UNAVAILABLE, BUG]
+    kinds = [*PROBLEMS.by_refusal.values(), UNAVAILABLE, BUG]
     assert sorted(explained) == sorted(problem.slug for problem in kinds)
 
 

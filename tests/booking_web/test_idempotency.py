@@ -9,14 +9,20 @@ import pytest
 from tests.booking_web.office import Buyer, Show, refused, succeeded
 from tests.databases import TestDatabase
 from tests.web.stack import ENGLISH, at_once
-from waitline.booking.model import PaymentRunning, SeatTaken
-from waitline.http.problems import KeyReused, KeyRunning
+from waitline.booking.model import (
+    IdempotencyKeyReused,
+    IdempotencyKeyRunning,
+    PaymentRunning,
+    SeatTaken,
+)
+from waitline.http.problem_responses import ProblemResponses
 from waitline.http.requests import Request
 from waitline.http.responses import Answer
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
 from waitline.services.booking import idempotency
 from waitline.services.booking.idempotency import Idempotency
+from waitline.services.problems import PROBLEMS
 
 KEY = {"Idempotency-Key": "3f1c"}
 
@@ -140,7 +146,7 @@ def failing(error: Exception) -> Callable[[], Awaitable[Answer]]:
 
 @pytest.fixture
 def kept(postgres: TestDatabase) -> Idempotency:
-    return Idempotency(postgres.database, SystemClock())
+    return Idempotency(postgres.database, ProblemResponses(PROBLEMS, SystemClock()))
 
 
 def grow_old(postgres: TestDatabase, seconds: float) -> None:
@@ -166,9 +172,9 @@ def test_a_key_whose_request_runs(postgres: TestDatabase, kept: Idempotency) -> 
 
         first = asyncio.create_task(kept.once("k", 1, request(), write))
         await begun.wait()
-        with pytest.raises(KeyRunning):
+        with pytest.raises(IdempotencyKeyRunning):
             await kept.once("k", 1, request(), done)
-        with pytest.raises(KeyReused):
+        with pytest.raises(IdempotencyKeyReused):
             await kept.once("k", 1, request(b"other"), done)
         end.set()
         assert await first == DONE
@@ -188,7 +194,7 @@ def test_a_key_whose_request_has_died(postgres: TestDatabase, kept: Idempotency)
             idempotency.digest(request()),
         )
     )
-    with pytest.raises(KeyRunning):
+    with pytest.raises(IdempotencyKeyRunning):
         postgres.wait(kept.once("k", 1, request(), done))
     grow_old(postgres, idempotency.PATIENCE_S)
     assert postgres.wait(kept.once("k", 1, request(), done)) == DONE
@@ -280,7 +286,7 @@ def test_of_many_at_once_one_goes_on(postgres: TestDatabase, kept: Idempotency) 
     answers = postgres.wait(run())
     assert sum(isinstance(answer, Answer) for answer in answers) >= 1
     for answer in answers:
-        assert isinstance(answer, Answer | KeyRunning), answer
+        assert isinstance(answer, Answer | IdempotencyKeyRunning), answer
 
 
 def test_old_keys_are_deleted_in_chunks(

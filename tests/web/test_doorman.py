@@ -14,14 +14,14 @@ import uvloop
 from tests.processes import free_port
 from tests.web.doorway import ROOM, House, door, until
 from waitline import settings as chosen
-from waitline.http import problems
-from waitline.http.problems import TokenMissing
 from waitline.kernel.circuit_breaker import FAILURES_MAX
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import VisitorId
 from waitline.queue.model import TimeRanOut, TokenRejected
 from waitline.services.booking.doorman import ANSWER_BYTES_MAX, TIMEOUT_S
+from waitline.services.identity import TokenMissing
+from waitline.services.problems import PROBLEMS
 from waitline.tokens.keyring import KeyringFile, Keys
 from waitline.tokens.passes import TOKEN_MAX, mint_pass
 from waitline.trial import ValkeyServer
@@ -172,8 +172,8 @@ def test_a_queue_service_that_died_is_answered_for_and_noticed_when_it_is_back(
 
 
 def test_silence_and_refusals_are_problems_of_the_contract() -> None:
-    found = [problems.find(error) for error in (Unavailable(), TokenMissing(), TimeRanOut())]
-    assert [(problem.status, problem.code) for problem in found] == [
+    found = [PROBLEMS.lookup(error) for error in (Unavailable(), TokenMissing(), TimeRanOut())]
+    assert [(problem.status, problem.code.code) for problem in found] == [
         (503, "E003"),
         (401, "C002"),
         (401, "Q002"),

@@ -14,6 +14,8 @@ import uvicorn
 
 from waitline.cli.serve import SERVER
 from waitline.http.dispatch import HotPath, Surrounded
+from waitline.http.problem_responses import ProblemResponses
+from waitline.http.problems import ProblemTable
 from waitline.http.protocol import Protocol
 from waitline.http.requests import (
     BODY_BYTES_MAX,
@@ -57,7 +59,7 @@ class App:
             surrounded=[Surrounded("/rooms/{room}/now", self.echo_path)],
             rest=self.rest,
             tallies=Tallies(),
-            clock=SystemClock(),
+            problems=ProblemResponses(ProblemTable(()), SystemClock()),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -28,8 +28,8 @@ import structlog
 
 from waitline.kernel import events
 from waitline.kernel.errors import Unavailable
-from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue.model import BATCH_MAX, NAME_BYTES_MAX, Unknown
+from waitline.kernel.ids import NAME_BYTES_MAX, RoomId, VisitorId
+from waitline.queue.model import BATCH_MAX, Unknown
 from waitline.queue.store import Line
 from waitline.valkey.client import CALL_TIMEOUT_S, ValkeyClient
 from waitline.valkey.connection import CommandError

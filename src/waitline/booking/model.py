@@ -322,5 +322,13 @@ class PaymentForeign(Refused):
     """The payment is another visitor's."""
 
 
+class IdempotencyKeyReused(Refused):
+    """The request's idempotency key was given to another request before."""
+
+
+class IdempotencyKeyRunning(Refused):
+    """A request with the same idempotency key is being answered."""
+
+
 class SeatsContested(Refused):
     """Others took the best seats each time that they were looked for."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import BodyTooLarge, MethodUnknown
 from waitline.http.requests import (
     BODY_BYTES_MAX,
@@ -18,11 +19,9 @@ from waitline.http.requests import (
     Receive,
     Request,
     Scope,
-    refused,
     whole_body,
 )
 from waitline.http.responses import Answer, Send, write
-from waitline.kernel.clock import Clock
 from waitline.kernel.telemetry import Tallies
 
 
@@ -80,7 +79,7 @@ class HotPath:
         surrounded: The calls with a name in their path.
         rest: The framework's application.
         tallies: Counts every answer.
-        clock: For the timestamps of refusals.
+        problems: Answers for handlers that raise.
         roomy: Most bytes of a body by the beginning of the path, where calls take more than
             `BODY_BYTES_MAX`.
     """
@@ -92,7 +91,7 @@ class HotPath:
         surrounded: Sequence[Surrounded],
         rest: App,
         tallies: Tallies,
-        clock: Clock,
+        problems: ProblemResponses,
         roomy: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._roomy = roomy
@@ -106,7 +105,7 @@ class HotPath:
         self._surrounded = surrounded
         self._rest = rest
         self._tallies = tallies
-        self._clock = clock
+        self._problems = problems
 
     def call(self, method: str, path: str) -> Call | None:
         """Return the hot call that a request is for, or `None` if it is for none."""
@@ -121,7 +120,7 @@ class HotPath:
 
     def refused(self, error: Exception, request: Request) -> Answer:
         """Turn what a handler raised into an answer."""
-        return refused(error, request, self._clock)
+        return self._problems.answer(error, request)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
@@ -188,7 +187,7 @@ class HotPath:
 
         try:
             if int(request.headers.get(b"content-length", b"0")) > most:
-                answer = refused(BodyTooLarge(), request, self._clock)
+                answer = self._problems.answer(BodyTooLarge(), request)
                 await write(noting, answer)
             else:
                 await self._rest(scope, measured, noting)

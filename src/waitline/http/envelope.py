@@ -2,8 +2,8 @@
 
 import msgspec
 
-from waitline.http.requests import JSON, Request
-from waitline.http.responses import Answer, Headers
+from waitline.http.requests import Request
+from waitline.http.responses import JSON, Answer, Headers
 from waitline.http.texts import Text
 
 

@@ -13,16 +13,16 @@ from starlette.routing import Match
 
 from waitline import __version__
 from waitline.http.dispatch import METHODS
+from waitline.http.problem_responses import ProblemResponses, RefusalWithData
 from waitline.http.problems import (
     BodyTooLarge,
     InputInvalid,
     MethodUnknown,
     PathUnknown,
 )
-from waitline.http.requests import Refusal, Request, refused
+from waitline.http.requests import Request
 from waitline.http.responses import Answer
 from waitline.http.texts import Text
-from waitline.kernel.clock import Clock
 from waitline.kernel.errors import WaitlineError
 
 
@@ -30,7 +30,7 @@ def framework(
     title: str,
     routers: Iterable[APIRouter],
     document: Callable[[FastAPI], dict[str, Any]],
-    clock: Clock,
+    problems: ProblemResponses,
 ) -> FastAPI:
     """Make the framework's application.
 
@@ -38,7 +38,7 @@ def framework(
         title: What the description calls the service.
         routers: Its calls.
         document: Describes all calls, those that the framework never sees included.
-        clock: For the timestamps of refusals.
+        problems: Answers for handlers that raise.
     """
     made = FastAPI(
         title=title,
@@ -52,7 +52,7 @@ def framework(
         made.include_router(router)
     described = document(made)
     made.get("/openapi.json", include_in_schema=False)(lambda: described)
-    _answer_refusals(made, clock)
+    _answer_refusals(made, problems)
     return made
 
 
@@ -79,13 +79,13 @@ def routed(
     return answer
 
 
-def _answer_refusals(made: FastAPI, clock: Clock) -> None:
+def _answer_refusals(made: FastAPI, problems: ProblemResponses) -> None:
     """Let the framework's refusals, and ours inside it, be answered like all others."""
 
     async def answer(request: FrameworkRequest, error: Exception) -> Response:
-        return response(refused(_ours(request, error), Request.of(request.scope), clock))
+        return response(problems.answer(_ours(request, error), Request.of(request.scope)))
 
-    for kind in (WaitlineError, Refusal, HTTPException, RequestValidationError, Exception):
+    for kind in (WaitlineError, RefusalWithData, HTTPException, RequestValidationError, Exception):
         made.add_exception_handler(kind, answer)
 
 

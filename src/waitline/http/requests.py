@@ -1,4 +1,4 @@
-"""Reads requests and turns refusals into answers."""
+"""Read requests: query string, headers, JSON bodies."""
 
 from collections.abc import (
     Awaitable,
@@ -11,36 +11,19 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-import structlog
 
-from waitline.http import problems, texts
+from waitline.http import texts
 from waitline.http.problems import BodyTooLarge, InputInvalid
-from waitline.http.responses import Answer, Headers, Send
+from waitline.http.responses import Answer, Send
 from waitline.http.texts import Language, Text
-from waitline.kernel.clock import Clock
-from waitline.kernel.errors import Refused, Unavailable
-from waitline.queue.model import NAME_BYTES_MAX
+from waitline.kernel.ids import NAME_BYTES_MAX
 
 BODY_BYTES_MAX = 4_096
 """No call of the contract needs a quarter of this."""
 
-
-COMPLAIN_MS = 1_000
-"""Between two lines of the log that say that service is unavailable."""
-
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-JSON: Headers = (
-    (b"content-type", b"application/json"),
-    # Answers carry tickets: no cache on the way may keep them.
-    (b"cache-control", b"no-store"),
-)
-PROBLEM: Headers = (
-    (b"content-type", b"application/problem+json"),
-    (b"cache-control", b"no-store"),
-)
 
 MISSING = Text("값이 필요합니다.", "is required")
 BLANK = Text("비어 있을 수 없습니다.", "must not be blank")
@@ -52,7 +35,6 @@ NOT_JSON_TYPE = Text("application/json 이어야 합니다.", "must be applicati
 NOT_JSON = Text("올바른 JSON이 아닙니다.", "must be well-formed JSON")
 
 T = TypeVar("T")
-log = structlog.get_logger()
 
 
 class Request:
@@ -187,58 +169,5 @@ def named(name: str, value: str) -> str:
         raise InputInvalid(name, TOO_LONG)
     return value
 
-
-class Refusal(Exception):  # noqa: N818 - it is what was refused, with what is told besides
-    """A refusal that says more than its kind does.
-
-    Attributes:
-        cause: The refusal.
-        data: What its body's `data` holds.
-    """
-
-    def __init__(self, cause: Refused, data: dict[str, Any]) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.data = data
-
-
-def refused(error: Exception, request: Request, clock: Clock) -> Answer:
-    """Turn any exception into an answer; only bugs are logged as such."""
-    data = None
-    if isinstance(error, Refusal):
-        data = error.data
-        error = error.cause
-    if isinstance(error, Unavailable):
-        _complaints.note(request.path, str(error), clock.now_ms())
-    elif not isinstance(error, Refused):
-        log.error("bug", path=request.path, exc_info=error)
-    body = problems.body(
-        error, request.language, path=request.path, now_ms=clock.now_ms(), data=data
-    )
-    return Answer(problems.find(error).status.value, (*PROBLEM, *problems.headers(error)), body)
-
-
-class _Complaints:
-    """Logs that service was unavailable, at most once a second.
-
-    A store that is gone fails every request; a line for each would drown the log, and cost more
-    than answering.
-    """
-
-    def __init__(self) -> None:
-        self._until_ms = 0
-        self._untold = 0
-
-    def note(self, path: str, reason: str, now_ms: int) -> None:
-        """Log it, or count it until the next line."""
-        if self._until_ms - COMPLAIN_MS <= now_ms < self._until_ms:
-            self._untold += 1
-            return
-        log.warning("unavailable", path=path, reason=reason, untold=self._untold)
-        self._until_ms = now_ms + COMPLAIN_MS
-        self._untold = 0
-
-
-_complaints = _Complaints()
 
 Handler = Callable[[Request], Coroutine[Any, Any, Answer]]

@@ -10,6 +10,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
+JSON: Headers = (
+    (b"content-type", b"application/json"),
+    # Responses carry tickets: no cache on the way may keep them.
+    (b"cache-control", b"no-store"),
+)
+PROBLEM: Headers = (
+    (b"content-type", b"application/problem+json"),
+    (b"cache-control", b"no-store"),
+)
+
 HEADS_CACHED = 1_024
 """Heads whose bytes are kept: a handful of ours, and one per room's document."""
 

@@ -1,4 +1,4 @@
-"""The error tree; `http/problems.py` says what each becomes over HTTP.
+"""The error tree; `services/problems.py` says what each becomes over HTTP.
 
 * WaitlineError
   + Refused        the rules say no; the caller can act on it      4xx, never alarms

@@ -17,9 +17,6 @@ CHUNK_MAX = 250
 (`make bench`), and a sketch with twice as many took 11 ms at p99: everyone who asks
 meanwhile waits for that."""
 
-NAME_BYTES_MAX = 128
-"""Bytes of a room's or a visitor's name in UTF-8. Source: the wire contract."""
-
 ROOMS_MAX = 10_000
 """Rooms of one installation. Whoever may name rooms (everyone, in trial mode) could otherwise
 fill the store with empty ones."""

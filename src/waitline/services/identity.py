@@ -41,6 +41,14 @@ NO_CLAIM = 0
 """No token was given, and none was asked for."""
 
 
+class UserMissing(Refused):
+    """The request does not say whose it is."""
+
+
+class TokenMissing(Refused):
+    """The request brings no token of the queue."""
+
+
 def cookie_name(room: RoomId) -> bytes:
     """Name the cookie that carries a visitor's ticket for one room.
 

@@ -20,6 +20,7 @@ from waitline.http.dispatch import HotPath
 from waitline.http.framework import framework
 from waitline.http.health import Exposition, Health, Probe
 from waitline.http.operator_key import Operators
+from waitline.http.problem_responses import ProblemResponses
 from waitline.http.process import ServiceWorker
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import SystemClock
@@ -35,6 +36,7 @@ from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency
 from waitline.services.booking.metrics import Backlog
 from waitline.services.booking.operator import Installed, OperatorCalls
+from waitline.services.problems import PROBLEMS
 from waitline.settings import Settings
 from waitline.tokens.keyring import KeyringFile, Keys
 from waitline.valkey.client import ValkeyClient
@@ -63,6 +65,7 @@ class BookingWorker(ServiceWorker):
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[HotPath]:
         settings, clock, tallies = self._settings, SystemClock(), Tallies()
+        problems = ProblemResponses(PROBLEMS, clock)
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         async with AsyncExitStack() as stack:
             stack.callback(tallies.flush)
@@ -96,7 +99,7 @@ class BookingWorker(ServiceWorker):
                     database, provider, at_price=not trusting, measure=tallies.provider
                 ),
                 doorman=Doorman.of(settings, keys, store, clock),
-                idempotency=Idempotency(database, clock),
+                idempotency=Idempotency(database, problems),
                 trusting=trusting,
             )
             jobs = (
@@ -121,9 +124,9 @@ class BookingWorker(ServiceWorker):
                 yield HotPath(
                     exact=calls.routes(),
                     surrounded=[calls.seats_of],
-                    rest=framework("Waitline booking service", routers, document, clock),
+                    rest=framework("Waitline booking service", routers, document, problems),
                     tallies=tallies,
-                    clock=clock,
+                    problems=problems,
                     roomy=ROOMY,
                 )
                 for task in tasks:

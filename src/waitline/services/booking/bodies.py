@@ -14,9 +14,10 @@ from waitline.booking.model import (
     Reservation,
     Schedule,
 )
-from waitline.http.problems import InputInvalid, TokenMissing, UserMissing
+from waitline.http.problems import InputInvalid
 from waitline.http.requests import BLANK, NOT_TEXT, Request
 from waitline.http.texts import Text
+from waitline.services.identity import TokenMissing, UserMissing
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 """What the database takes for a number."""

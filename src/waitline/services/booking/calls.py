@@ -37,12 +37,11 @@ from waitline.http.envelope import success
 from waitline.http.framework import routed
 from waitline.http.problems import InputInvalid, PathUnknown
 from waitline.http.requests import (
-    JSON,
     Handler,
     Request,
     named,
 )
-from waitline.http.responses import Answer, Headers
+from waitline.http.responses import JSON, Answer, Headers
 from waitline.http.texts import Text
 from waitline.kernel.ids import VisitorId
 from waitline.payment_providers.port import WEBHOOK_PATH

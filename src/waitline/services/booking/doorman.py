@@ -14,7 +14,6 @@ import msgspec
 import structlog
 
 from waitline.booking.model import QueueDown
-from waitline.http.problems import TokenMissing
 from waitline.kernel.circuit_breaker import Breaker
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
@@ -27,7 +26,7 @@ from waitline.queue.model import (
     VisitorUnknown,
 )
 from waitline.queue.store import Line
-from waitline.services.identity import Identity, judge
+from waitline.services.identity import Identity, TokenMissing, judge
 from waitline.settings import Settings
 from waitline.tokens.keyring import Keys
 from waitline.valkey.client import ValkeyClient

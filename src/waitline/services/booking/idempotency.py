@@ -16,17 +16,17 @@ from typing import Never
 
 import structlog
 
-from waitline.booking.model import PaymentRunning, SeatsContested
-from waitline.http.problems import InputInvalid, KeyReused, KeyRunning
-from waitline.http.requests import (
-    JSON,
-    PROBLEM,
-    Request,
-    refused,
+from waitline.booking.model import (
+    IdempotencyKeyReused,
+    IdempotencyKeyRunning,
+    PaymentRunning,
+    SeatsContested,
 )
-from waitline.http.responses import Answer
+from waitline.http.problem_responses import ProblemResponses
+from waitline.http.problems import InputInvalid
+from waitline.http.requests import Request
+from waitline.http.responses import JSON, PROBLEM, Answer
 from waitline.http.texts import Text
-from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.postgres.pool import Database
 
@@ -60,12 +60,12 @@ class Idempotency:
 
     Args:
         database: Where.
-        clock: For the timestamps of refusals.
+        problems: Answers for writes that are refused.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, problems: ProblemResponses) -> None:
         self._database = database
-        self._clock = clock
+        self._problems = problems
 
     async def once(
         self,
@@ -83,8 +83,8 @@ class Idempotency:
             write: Does what is asked; called once at most.
 
         Raises:
-            KeyReused: The key came with another request.
-            KeyRunning: The first request with it is still being answered.
+            IdempotencyKeyReused: The key came with another request.
+            IdempotencyKeyRunning: The first request with it is still being answered.
         """
         if key is None:
             return await write()
@@ -97,7 +97,7 @@ class Idempotency:
             await self._free(key, user, claimed_at)
             raise
         except Refused as refusal:
-            answer = refused(refusal, request, self._clock)
+            answer = self._problems.answer(refusal, request)
         except BaseException:
             await self._free(key, user, claimed_at)
             raise
@@ -128,9 +128,9 @@ class Idempotency:
         )
         outcome = "running" if row is None else row["outcome"]
         if row is None or outcome == "running":
-            raise KeyRunning
+            raise IdempotencyKeyRunning
         if outcome == "other":
-            raise KeyReused
+            raise IdempotencyKeyReused
         if outcome == "claimed":
             claimed_at: datetime = row["claimed_at"]
             return claimed_at

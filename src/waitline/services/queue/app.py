@@ -14,6 +14,7 @@ from waitline.http.dispatch import HotPath, Surrounded
 from waitline.http.framework import framework
 from waitline.http.health import Exposition, Health, Probe
 from waitline.http.operator_key import Operators
+from waitline.http.problem_responses import ProblemResponses
 from waitline.http.process import ServiceWorker, before_stop
 from waitline.kernel import garbage_collection
 from waitline.kernel.clock import SystemClock
@@ -23,6 +24,7 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.services import pages
 from waitline.services.identity import Identity
+from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi
 from waitline.services.queue.calls import Batchers, QueueCalls, Tokens
 from waitline.services.queue.metrics import RoomFigures
@@ -52,6 +54,7 @@ class Worker(ServiceWorker):
     async def opened(self) -> AsyncIterator[HotPath]:
         settings, clock = self._settings, SystemClock()
         tallies = Tallies()
+        problems = ProblemResponses(PROBLEMS, clock)
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         store = ValkeyClient(settings.store_url(), on_script=tallies.script)
         line, rooms = Line(store), Rooms(store)
@@ -71,7 +74,7 @@ class Worker(ServiceWorker):
             tallies, settings.metrics_dir, figures.read, service="queue", instance=settings.instance
         )
         routers = (
-            Streams(line=line, feed=feed, calls=calls, who=who, clock=clock).router(),
+            Streams(line=line, feed=feed, calls=calls, who=who, problems=problems).router(),
             RoomCalls(rooms, settings, Operators(self._operator_key)).router(),
             Health({"redis": Probe(partial(store.command, "PING"))}, exposition).router(),
             pages.router(),
@@ -90,9 +93,9 @@ class Worker(ServiceWorker):
             yield HotPath(
                 exact=calls.routes(),
                 surrounded=[Surrounded("/api/v1/rooms/{room}/now-serving", board.now_serving)],
-                rest=framework("Waitline queue service", routers, openapi.document, clock),
+                rest=framework("Waitline queue service", routers, openapi.document, problems),
                 tallies=tallies,
-                clock=clock,
+                problems=problems,
             )
             for task in tasks:
                 task.cancel()

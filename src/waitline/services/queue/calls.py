@@ -12,16 +12,15 @@ import msgspec
 
 from waitline.http import texts
 from waitline.http.envelope import success
+from waitline.http.problem_responses import RefusalWithData
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import (
     BLANK,
-    JSON,
     Handler,
-    Refusal,
     Request,
     named,
 )
-from waitline.http.responses import Answer, Headers
+from waitline.http.responses import JSON, Answer, Headers
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import hints
@@ -264,12 +263,12 @@ class QueueCalls:
         """Return where a visitor stands, as it is sent.
 
         Raises:
-            Refusal: Of `VisitorUnknown`, with the status NOT_FOUND in its data.
+            RefusalWithData: Of `VisitorUnknown`, with the status NOT_FOUND in its data.
             TokenRejected: The token is of an earlier place.
         """
         if isinstance(standing, Unknown):
             data = _status(room, visitor, None, State.NOT_FOUND)
-            raise Refusal(VisitorUnknown(), msgspec.to_builtins(data))
+            raise RefusalWithData(VisitorUnknown(), msgspec.to_builtins(data))
         if claim not in (NO_CLAIM, standing.place):
             raise TokenRejected
         if isinstance(standing, Waiting):

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
-from waitline.http.problems import ProblemBody
+from waitline.http.problem_responses import ProblemBody
 from waitline.services.queue.calls import (
     Entered,
     Named,

@@ -12,11 +12,10 @@ from starlette.requests import Request as FrameworkRequest
 from starlette.responses import Response
 from typing_extensions import override
 
-from waitline.http import problems
+from waitline.http.problem_responses import ProblemResponses, RefusalWithData
 from waitline.http.problems import BodyTooLarge
 from waitline.http.requests import Receive, Request, Scope
 from waitline.http.responses import Send
-from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.feed import Feed, Subscription
@@ -58,17 +57,23 @@ class Streams:
         feed: Says when something changed.
         calls: Shows a standing as status does.
         who: Checks who asks.
-        clock: For the timestamps of errors.
+        problems: Encodes errors.
     """
 
     def __init__(
-        self, *, line: Line, feed: Feed, calls: QueueCalls, who: Identity, clock: Clock
+        self,
+        *,
+        line: Line,
+        feed: Feed,
+        calls: QueueCalls,
+        who: Identity,
+        problems: ProblemResponses,
     ) -> None:
         self._line = line
         self._feed = feed
         self._calls = calls
         self._who = who
-        self._clock = clock
+        self._problems = problems
 
     def router(self) -> APIRouter:
         """Return the route."""
@@ -137,16 +142,10 @@ class Streams:
             if isinstance(standing, Slot) and standing.state is State.EXPIRED:
                 raise TimeRanOut  # noqa: TRY301 - sent below
         except Exception as error:
-            cause: Exception = getattr(error, "cause", error)
-            if not isinstance(cause, Refused):
+            refusal = error.refusal if isinstance(error, RefusalWithData) else error
+            if not isinstance(refusal, Refused):
                 raise
-            body = problems.body(
-                cause,
-                stream.asked.language,
-                path=stream.asked.path,
-                now_ms=self._clock.now_ms(),
-                data=None,
-            )
+            body = self._problems.body(refusal, stream.asked.language, path=stream.asked.path)
             return _event("error", body), True
         text = _event("status-update", msgspec.json.encode(status))
         if isinstance(standing, Waiting):

@@ -1,0 +1,121 @@
+"""Turn exceptions into responses: `application/problem+json` by the service's table of problems."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+
+from waitline.http.problems import ProblemTable
+from waitline.http.requests import Request
+from waitline.http.responses import PROBLEM, Answer
+from waitline.http.texts import Language
+from waitline.kernel.clock import Clock
+from waitline.kernel.errors import Refused, Unavailable
+
+TYPE_PREFIX = "urn:waitline:problem:"
+
+LOG_EVERY_MS = 1_000
+"""Between two log lines about unavailability. A store that is gone fails every request: a line for
+each would drown the log, and cost more than the response."""
+
+log = structlog.get_logger()
+
+
+class ProblemBody(msgspec.Struct, frozen=True):
+    """The body of every refusal. Source: RFC 9457 and the wire contract."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    message: str
+    timestamp: str
+    data: dict[str, Any] | None = None
+
+
+class RefusalWithData(Exception):  # noqa: N818 - the refusal inside is the error
+    """Carry a refusal, and data for its body, from a handler to its response.
+
+    Attributes:
+        refusal: What was refused.
+        data: The body's `data` member.
+    """
+
+    def __init__(self, refusal: Refused, data: dict[str, Any]) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
+        self.data = data
+
+
+class ProblemResponses:
+    """Answers requests whose handler has raised.
+
+    Args:
+        table: Describes each refusal.
+        clock: For timestamps.
+    """
+
+    def __init__(self, table: ProblemTable, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+        self._next_log_ms = 0
+        self._unlogged = 0
+
+    def answer(self, error: Exception, request: Request) -> Answer:
+        """Return the answer to a request that has failed; log it if it is not a refusal."""
+        data = None
+        if isinstance(error, RefusalWithData):
+            data = error.data
+            error = error.refusal
+        if isinstance(error, Unavailable):
+            self._log_unavailable(request.path, str(error))
+        elif not isinstance(error, Refused):
+            log.error("bug", path=request.path, exc_info=error)
+        problem = self._table.lookup(error)
+        headers = () if problem.headers is None else problem.headers(error)
+        status = problem.status if problem.status_of is None else problem.status_of(error)
+        body = self.body(error, request.language, path=request.path, data=data)
+        return Answer(status.value, (*PROBLEM, *headers), body)
+
+    def body(
+        self, error: Exception, language: Language, *, path: str, data: dict[str, Any] | None = None
+    ) -> bytes:
+        """Encode the body of a problem response.
+
+        Args:
+            error: What was raised.
+            language: Of the texts.
+            path: The request's path, for `instance`.
+            data: For the member `data`.
+        """
+        problem = self._table.lookup(error)
+        status = problem.status if problem.status_of is None else problem.status_of(error)
+        detail = problem.title if problem.detail is None else problem.detail(error)
+        at = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+        return msgspec.json.encode(
+            ProblemBody(
+                type=TYPE_PREFIX + problem.slug,
+                title=problem.title.to(language),
+                status=status,
+                detail=detail.to(language),
+                instance=path,
+                code=problem.code.code,
+                message=problem.code.message.to(language),
+                timestamp=at.isoformat(timespec="milliseconds")[:-6] + "Z",
+                data=data,
+            )
+        )
+
+    def _log_unavailable(self, path: str, reason: str) -> None:
+        """Log that service is unavailable, at most once in `LOG_EVERY_MS`."""
+        now_ms = self._clock.now_ms()
+        # The clock may have been set back: then the next line is not a long time off.
+        if self._next_log_ms - LOG_EVERY_MS <= now_ms < self._next_log_ms:
+            self._unlogged += 1
+            return
+        log.warning("unavailable", path=path, reason=reason, unlogged=self._unlogged)
+        self._next_log_ms = now_ms + LOG_EVERY_MS
+        self._unlogged = 0

@@ -1,0 +1,272 @@
+"""What each refusal of the waiting room and of the box office becomes over HTTP: one row each.
+
+A refusal is a class beside its rule, a row here, and a section in docs/problems.md. The refusals of
+HTTP itself are in `http/problems.py`. Source of codes and their texts: the wire contract.
+"""
+
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from waitline.booking.model import (
+    AlreadyPaid,
+    AmountWrong,
+    ConcertUnknown,
+    Declined,
+    DetailInvalid,
+    GradeUnknown,
+    IdempotencyKeyReused,
+    IdempotencyKeyRunning,
+    PaymentForeign,
+    PaymentRunning,
+    PaymentUnknown,
+    ReservationForeign,
+    ReservationLapsed,
+    ReservationOver,
+    ReservationState,
+    ReservationUnknown,
+    ScheduleUnknown,
+    SeatMapInvalid,
+    SeatsContested,
+    SeatTaken,
+    SeatUnknown,
+    SoldOut,
+    TooManySeats,
+)
+from waitline.http.problems import (
+    C001,
+    C002,
+    C003,
+    C004,
+    C005,
+    Code,
+    Problem,
+    ProblemTable,
+    retry_after,
+)
+from waitline.http.texts import Text
+from waitline.payment_providers.model import WebhookForged
+from waitline.queue.model import (
+    ExtensionsSpent,
+    RoomClosed,
+    RoomExists,
+    RoomFull,
+    RoomUnknown,
+    TimeRanOut,
+    TokenRejected,
+    TooManyRooms,
+    TooManyStreams,
+    VisitorUnknown,
+)
+from waitline.services.identity import TokenMissing, UserMissing
+
+FULL_RETRY_AFTER_S = 10
+"""When to try again after a room was full: a line gets shorter by the second, not at once."""
+
+B001 = Code("B001", Text("좌석을 찾을 수 없습니다.", "There is no such seat."))
+B003 = Code("B003", Text("이미 선택된 좌석입니다.", "The seat is taken."))
+B004 = Code("B004", Text("예약을 찾을 수 없습니다.", "There is no such reservation."))
+B005 = Code("B005", Text("예약이 만료되었습니다.", "The reservation is over."))
+B006 = Code("B006", Text("동시 예약 충돌이 발생했습니다.", "Others reserved at the same moment."))
+B007 = Code("B007", Text("콘서트를 찾을 수 없습니다.", "There is no such concert."))
+B008 = Code("B008", Text("콘서트 일정을 찾을 수 없습니다.", "There is no such schedule."))
+P001 = Code("P001", Text("결제에 실패했습니다.", "The payment failed."))
+P003 = Code("P003", Text("결제 정보를 찾을 수 없습니다.", "There is no such payment."))
+P004 = Code("P004", Text("이미 진행 중인 결제가 있습니다.", "A payment is under way already."))
+Q001 = Code("Q001", Text("대기열 토큰을 찾을 수 없습니다.", "This visitor is not in the line."))
+Q002 = Code("Q002", Text("대기열 토큰이 만료되었습니다.", "The time of this token is over."))
+Q003 = Code("Q003", Text("유효하지 않은 대기열 토큰입니다.", "This token is not valid."))
+Q004 = Code("Q004", Text("대기열이 가득 찼습니다.", "The line is full."))
+Q005 = Code("Q005", Text("더 이상 연장할 수 없습니다.", "No further extension is possible."))
+
+_BAD = HTTPStatus.BAD_REQUEST
+_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
+_FORBIDDEN = HTTPStatus.FORBIDDEN
+_NOT_FOUND = HTTPStatus.NOT_FOUND
+_CONFLICT = HTTPStatus.CONFLICT
+_TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
+_UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+def _over_status(over: ReservationOver) -> HTTPStatus:
+    # The contract has another status for one that expired than for one that was cancelled.
+    return _CONFLICT if over.state is ReservationState.EXPIRED else _BAD
+
+
+_WHO: list[Problem[Any]] = [
+    Problem(
+        UserMissing, _UNAUTHORIZED, C002, "user-missing", Text("사용자 없음", "Visitor not named")
+    ),
+    Problem(TokenMissing, _UNAUTHORIZED, C002, "token-missing", Text("토큰 없음", "Token missing")),
+]
+
+_WAITING_ROOM: list[Problem[Any]] = [
+    Problem(RoomUnknown, _NOT_FOUND, C004, "room-unknown", Text("없는 대기실", "Unknown room")),
+    Problem(RoomExists, _CONFLICT, C005, "room-exists", Text("이미 있는 대기실", "Room exists")),
+    Problem(
+        TooManyRooms,
+        _CONFLICT,
+        C005,
+        "too-many-rooms",
+        Text("대기실이 너무 많습니다", "Too many rooms"),
+    ),
+    Problem(
+        RoomClosed, _CONFLICT, C005, "room-closed", Text("닫힌 대기실", "Room closed to newcomers")
+    ),
+    Problem(
+        RoomFull,
+        _TOO_MANY,
+        Q004,
+        "room-full",
+        Text("가득 찬 대기열", "Line full"),
+        detail=lambda full: Text(
+            f"이 대기실에는 최대 {full.waiting_max:,}명까지 기다릴 수 있습니다.",
+            f"At most {full.waiting_max:,} visitors may wait in this room.",
+        ),
+        headers=lambda _: retry_after(FULL_RETRY_AFTER_S),
+    ),
+    Problem(
+        TooManyStreams,
+        _TOO_MANY,
+        Q004,
+        "too-many-streams",
+        Text("구독이 너무 잦습니다", "Streams opened too fast"),
+        headers=lambda many: retry_after(max(1, ceil(many.retry_after_ms / 1000))),
+    ),
+    Problem(
+        VisitorUnknown, _NOT_FOUND, Q001, "visitor-unknown", Text("없는 방문자", "Unknown visitor")
+    ),
+    Problem(
+        TokenRejected, _UNAUTHORIZED, Q003, "token-rejected", Text("거부된 토큰", "Token rejected")
+    ),
+    Problem(TimeRanOut, _UNAUTHORIZED, Q002, "time-ran-out", Text("만료", "Time ran out")),
+    Problem(
+        ExtensionsSpent, _BAD, Q005, "extensions-spent", Text("연장 횟수 초과", "Extensions spent")
+    ),
+]
+
+_BOX_OFFICE: list[Problem[Any]] = [
+    Problem(
+        IdempotencyKeyReused,
+        _UNPROCESSABLE,
+        C001,
+        "key-reused",
+        Text("다른 요청에 쓰인 키", "Key of another request"),
+    ),
+    Problem(
+        IdempotencyKeyRunning,
+        _CONFLICT,
+        C005,
+        "key-running",
+        Text("처리 중인 요청", "Request under way"),
+    ),
+    Problem(
+        ConcertUnknown, _NOT_FOUND, B007, "concert-unknown", Text("없는 콘서트", "Unknown concert")
+    ),
+    Problem(
+        ScheduleUnknown, _NOT_FOUND, B008, "schedule-unknown", Text("없는 일정", "Unknown schedule")
+    ),
+    Problem(
+        DetailInvalid,
+        _BAD,
+        C001,
+        "detail-invalid",
+        Text("잘못된 내용", "Invalid detail"),
+        detail=lambda it: Text(f"{it.name}: {it.reason}", f"{it.name}: {it.reason}"),
+    ),
+    Problem(
+        SeatMapInvalid,
+        _BAD,
+        C001,
+        "seat-map-invalid",
+        Text("잘못된 좌석 배치도", "Invalid seat map"),
+        detail=lambda it: Text("\n".join(it.errors), "\n".join(it.errors)),
+    ),
+    Problem(SeatUnknown, _NOT_FOUND, B001, "seat-unknown", Text("없는 좌석", "Unknown seat")),
+    Problem(GradeUnknown, _NOT_FOUND, B001, "grade-unknown", Text("없는 등급", "Unknown grade")),
+    Problem(SeatTaken, _CONFLICT, B003, "seat-taken", Text("이미 선택된 좌석", "Seat taken")),
+    Problem(SoldOut, _CONFLICT, B003, "sold-out", Text("매진", "Sold out")),
+    Problem(
+        SeatsContested,
+        _CONFLICT,
+        B006,
+        "seats-contested",
+        Text("동시 예약 충돌", "Seats contested"),
+    ),
+    Problem(
+        TooManySeats,
+        _CONFLICT,
+        C005,
+        "too-many-seats",
+        Text("좌석 수 초과", "Too many seats"),
+        detail=lambda it: Text(
+            f"한 사람이 최대 {it.seats_max}석까지 예약할 수 있습니다.",
+            f"One visitor may hold at most {it.seats_max} seats.",
+        ),
+    ),
+    Problem(
+        ReservationUnknown,
+        _NOT_FOUND,
+        B004,
+        "reservation-unknown",
+        Text("없는 예약", "Unknown reservation"),
+    ),
+    Problem(
+        ReservationForeign,
+        _FORBIDDEN,
+        C003,
+        "reservation-foreign",
+        Text("다른 사용자의 예약", "Reservation of another visitor"),
+    ),
+    Problem(
+        ReservationOver,
+        _BAD,
+        B005,
+        "reservation-over",
+        Text("끝난 예약", "Reservation over"),
+        status_of=_over_status,
+    ),
+    Problem(
+        ReservationLapsed,
+        _BAD,
+        B005,
+        "reservation-lapsed",
+        Text("만료된 예약", "Reservation lapsed"),
+    ),
+    Problem(AlreadyPaid, _CONFLICT, C005, "already-paid", Text("이미 결제된 예약", "Already paid")),
+    Problem(
+        AmountWrong,
+        _BAD,
+        C001,
+        "amount-wrong",
+        Text("잘못된 금액", "Amount wrong"),
+        detail=lambda it: Text(f"amount: {it.price}이어야 합니다.", f"amount: must be {it.price}"),
+    ),
+    Problem(Declined, _BAD, P001, "declined", Text("거절된 결제", "Declined")),
+    Problem(
+        PaymentRunning,
+        _CONFLICT,
+        P004,
+        "payment-running",
+        Text("진행 중인 결제", "Payment under way"),
+    ),
+    Problem(
+        PaymentUnknown, _NOT_FOUND, P003, "payment-unknown", Text("없는 결제", "Unknown payment")
+    ),
+    Problem(
+        PaymentForeign,
+        _FORBIDDEN,
+        C003,
+        "payment-foreign",
+        Text("다른 사용자의 결제", "Payment of another visitor"),
+    ),
+    Problem(
+        WebhookForged,
+        _UNAUTHORIZED,
+        C002,
+        "webhook-forged",
+        Text("서명 오류", "Not signed by the provider"),
+    ),
+]
+
+PROBLEMS = ProblemTable([*_WHO, *_WAITING_ROOM, *_BOX_OFFICE])
