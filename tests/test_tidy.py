@@ -59,6 +59,18 @@ SPEAKS_OF_THE_BOX_OFFICE = {
     BENCH / "booking",
     SRC / "cli" / "concerts.py",
 }
+# The stores of the line, and for each stream the modules that write and read it.
+SEND_TO_VALKEY = {
+    SRC / "queue" / "store.py",
+    SRC / "queue" / "rooms.py",
+    SRC / "queue" / "audit.py",
+    SRC / "queue" / "rehearsals.py",
+    SRC / "booking" / "outbox.py",
+    SRC / "booking" / "load_reporter.py",
+    SRC / "admission" / "payment_events.py",
+    SRC / "admission" / "shop_reports.py",
+    SRC / "valkey" / "client.py",
+}
 SPEAKS_TO_THE_WIRE = {
     SRC / "kernel" / "telemetry.py",
     SRC / "valkey" / "connection.py",
@@ -147,6 +159,16 @@ def test_every_script_is_used() -> None:
     assert sorted(one.name for one in loaded) == sorted(path.stem for path in SCRIPTS)
 
 
+def test_commands_and_scripts_are_sent_by_stores_alone() -> None:
+    sending = {path for path in SRC.rglob("*.py") if any(_sends(node) for node in _calls(path))}
+    assert sending == SEND_TO_VALKEY
+
+
+def test_valkey_keys_are_named_in_one_place_for_each_half() -> None:
+    naming = {path for path in SOURCES if re.search(r"""["']wl:""", path.read_text("utf-8"))}
+    assert naming == {SRC / "queue" / "keys.py", SRC / "kernel" / "events.py"}
+
+
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_modules_are_short(path: Path) -> None:
     assert path.read_text("utf-8").count("\n") <= MODULE_LINES_MAX
@@ -203,6 +225,21 @@ def test_no_test_sleeps_for_luck(path: Path) -> None:
         if isinstance(node, ast.Call)
     }
     assert calls & {"time.sleep", "asyncio.sleep", "sleep"} == set()
+
+
+def _calls(path: Path) -> Iterator[ast.Call]:
+    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
+    return (node for node in nodes if isinstance(node, ast.Call))
+
+
+def _sends(call: ast.Call) -> bool:
+    """Return whether a call is `command(…)`, `transaction(…)` or `run(SCRIPT, …)` of a client."""
+    if not isinstance(call.func, ast.Attribute) or not call.args:
+        return False
+    # `app.command("name")` is Typer's.
+    if call.func.attr in {"command", "transaction"}:
+        return ast.unparse(call.func.value) != "app"
+    return call.func.attr == "run" and ast.unparse(call.args[0]).isupper()
 
 
 def _identifiers(path: Path) -> Iterator[str]:
