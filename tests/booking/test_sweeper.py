@@ -102,9 +102,9 @@ def test_a_silent_database_is_waited_for(sale: Sale) -> None:
             async with running(sale):
                 async with connection.transaction():
                     await connection.execute("LOCK TABLE reservation")
-                    await until(lambda: said(logs, "lapsed seats stay where they are"))
+                    await until(lambda: said(logs, "seat_expiry_failed"))
                 await until(lambda: on_sale(sale, "A"))
-                await until(lambda: said(logs, "lapsed seats are put back again"))
+                await until(lambda: said(logs, "seat_expiry_recovered"))
         await connection.close()
 
     sale.postgres.wait(play())
@@ -118,7 +118,7 @@ def test_a_bug_does_not_end_it(sale: Sale, monkeypatch: pytest.MonkeyPatch) -> N
         await sale.sql("UPDATE visitor_seats SET seats = 0")
         with capture_logs() as logs:
             async with running(sale):
-                await until(lambda: said(logs, "lapsed seats cannot be put back"))
+                await until(lambda: said(logs, "seat_expiry_failed"))
                 assert await sale.seats() == "R"
                 await sale.sql("UPDATE visitor_seats SET seats = 1")
                 await until(lambda: on_sale(sale, "A"))

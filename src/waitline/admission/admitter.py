@@ -114,10 +114,10 @@ class Admitter:
             silence = await self._round()
             if silence is None:
                 if not answered:
-                    log.info("the store answers again")
+                    log.info("admission_recovered")
                 self._on_round(len(self._names), loop.time() - started)
             elif answered:
-                log.warning("the store does not answer", reason=str(silence))
+                log.warning("admission_failed", reason=str(silence))
             answered = silence is None
             pause_s = policy.TICK_MS / 1000 if answered else RETRY_S
             await asyncio.sleep(max(0.0, started + pause_s - loop.time()))
@@ -202,9 +202,9 @@ class Admitter:
                 await self._admit(room, visits)
         except Unavailable:
             raise
-        except Exception:
+        except Exception as error:
             # One broken room must not stop all the others.
-            log.exception("a room cannot be visited", room=room)
+            log.exception("room_visit_failed", room=room, reason=repr(error))
             visits.admit_s = visits.sweep_s = loop.time() + BROKEN_S
 
     async def _sweep(self, room: RoomId) -> None:

@@ -51,9 +51,9 @@ class Steering:
             await self._reports.read()
         except Unavailable:
             raise
-        except Exception:
+        except Exception as error:
             # Whatever lies there: visitors are let in by what is known already.
-            log.exception("the shop's reports cannot be read")
+            log.exception("shop_reports_unreadable", reason=repr(error))
 
     def due(self, awake: AbstractSet[RoomId], *, looking: bool) -> list[RoomId]:
         """Return the rooms to be decided for now.
@@ -100,16 +100,16 @@ class Steering:
             return
         except Unavailable:
             raise
-        except Exception:
+        except Exception as error:
             # One broken room must not stop all the others.
-            log.exception("nothing can be decided for a room", room=room)
+            log.exception("admission_decision_failed", room=room, reason=repr(error))
 
 
 def _log(room: RoomId, before: Decision | None, decision: Decision) -> None:
     """Say so when a room admits for another reason than before."""
     if before is None or before.reason is not decision.reason:
         log.info(
-            "admission follows the shop",
+            "admission_changed",
             room=room,
             reason=str(decision.reason),
             per_s=round(decision.per_s, 2),

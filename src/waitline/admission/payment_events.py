@@ -121,15 +121,15 @@ class Departures:
                 await self._round()
             except Unavailable as error:
                 if answered:
-                    log.warning("departures wait for the store", reason=str(error))
+                    log.warning("payment_events_failed", reason=str(error))
                 answered = False
             except CommandError as error:
                 # The group went with the stream, where somebody emptied the store.
                 if error.code not in _NO_GROUP:
-                    log.exception("departures cannot be read")
+                    log.exception("payment_events_failed", reason=str(error))
             else:
                 if not answered:
-                    log.info("departures go on")
+                    log.info("payment_events_recovered")
                 answered = True
                 continue
             self._look_s = 0.0
@@ -207,7 +207,7 @@ class Departures:
                 raise
             except Exception as error:
                 # One broken room must not hold up all the others.
-                log.exception("visitors cannot leave", room=room)
+                log.exception("departures_failed", room=room, reason=repr(error))
                 dead += [(departure.entry, repr(error)) for departure in departures]
         await self._note([entry_id for entry_id, _ in raw], dead)
         return len(raw)
@@ -234,7 +234,7 @@ class Departures:
             for entry, reason in dead
         ]  # fmt: skip
         for entry, reason in dead:
-            log.warning("an event cannot be handled", entry=entry.entry_id, reason=reason)
+            log.warning("payment_event_rejected", entry=entry.entry_id, reason=reason)
         commands.append(("XACK", events.STREAM, GROUP, *handled))
         await self._store.transaction(commands, CALL_TIMEOUT_S)
 

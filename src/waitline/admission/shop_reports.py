@@ -82,7 +82,7 @@ class Reports:
         try:
             report = _report.decode(dict(zip(fields[::2], fields[1::2], strict=True))["report"])
         except (KeyError, ValueError) as error:
-            log.warning("a report cannot be read", reason=repr(error))
+            log.warning("shop_report_invalid", reason=repr(error))
             return
         if report.worker in self._loads or len(self._loads) < WORKERS_MAX:
             self._loads[report.worker] = (told_ms, min(report.load, LOAD_MOST))

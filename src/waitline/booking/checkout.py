@@ -210,7 +210,7 @@ class Checkout:
             try:
                 taken = await self.settle()
             except Unavailable as error:
-                log.warning("payments cannot be settled", why=str(error))
+                log.warning("settlement_failed", reason=str(error))
                 taken = 0
             if taken < CHUNK_MAX:
                 await asyncio.sleep(TICK_S)
@@ -237,13 +237,16 @@ class Checkout:
             await settle(row)
         except Unavailable as error:
             log.warning(
-                "a payment stays open",
-                payment=row["payment_id"], state=row["state"], looks=row["looks"], why=str(error),
-            )  # fmt: skip
-        except Exception:
+                "payment_unsettled",
+                payment=row["payment_id"],
+                state=row["state"],
+                looks=row["looks"],
+                reason=str(error),
+            )
+        except Exception as error:
             # One broken payment must not keep all others from being settled. Its next look is
             # noted already, so it comes back.
-            log.exception("a payment cannot be settled", payment=row["payment_id"])
+            log.exception("payment_unsettled", payment=row["payment_id"], reason=repr(error))
 
     async def _ask(self, row: Row) -> None:
         outcome = await self._timed("find", self._provider.find(row["charge_key"]))
@@ -290,7 +293,7 @@ class Checkout:
         """Note a charge; return its payment, or `None` if the charge is not one of ours."""
         row = await self._confirming.ask(_Charge(key, charged.provider_ref))
         if row is None:
-            log.warning("a charge of somebody else", charge=str(key))
+            log.warning("charge_unknown", charge=str(key))
         return row
 
     async def _note_charges(self, charges: Sequence[_Charge]) -> list[Row | None]:

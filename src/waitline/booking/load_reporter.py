@@ -109,14 +109,14 @@ class Reporter:
                 await self.report()
             except Unavailable as error:
                 if answered:
-                    log.warning("the waiting rooms hear nothing", reason=str(error))
+                    log.warning("load_report_failed", reason=str(error))
                 answered = False
-            except Exception:
-                log.exception("nothing can be reported")
+            except Exception as error:
+                log.exception("load_report_failed", reason=repr(error))
                 pause_s = BROKEN_S
             else:
                 if not answered:
-                    log.info("the waiting rooms hear of the stock again")
+                    log.info("load_report_recovered")
                 answered = True
             await asyncio.sleep(max(0.0, started + pause_s - loop.time()))
 

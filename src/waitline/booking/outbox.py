@@ -103,11 +103,11 @@ class Relay:
                     forgotten = await self.forget()
                     forget_s = loop.time() + (FORGET_EVERY_S if forgotten < FORGET_MAX else 0.0)
                 if not answered:
-                    log.info("events are sent again")
+                    log.info("event_relay_recovered")
                 answered = True
             except Unavailable as error:
                 if answered:
-                    log.warning("events are not sent", reason=str(error))
+                    log.warning("event_relay_failed", reason=str(error))
                 answered = False
                 pause_s = RETRY_S
             await asyncio.sleep(pause_s)
@@ -169,7 +169,7 @@ class Relay:
             "refused_event", event_no=event["event_no"], error=reason, attempts_max=ATTEMPTS_MAX
         )
         dead = row is not None and row["dead"]
-        log.warning("an event is refused", id=str(event["event_id"]), dead=dead, reason=reason)
+        log.warning("event_rejected", event_id=str(event["event_id"]), dead=dead, reason=reason)
 
     async def forget(self) -> int:
         """Delete at most `FORGET_MAX` events that were sent `KEPT_S` ago; return how many."""

@@ -54,14 +54,14 @@ class Sweeper:
                 await self.sweep()
             except Unavailable as error:
                 if answered:
-                    log.warning("lapsed seats stay where they are", reason=str(error))
+                    log.warning("seat_expiry_failed", reason=str(error))
                 answered = False
-            except Exception:
-                log.exception("lapsed seats cannot be put back")
+            except Exception as error:
+                log.exception("seat_expiry_failed", reason=repr(error))
                 pause_s = BROKEN_S
             else:
                 if not answered:
-                    log.info("lapsed seats are put back again")
+                    log.info("seat_expiry_recovered")
                 answered = True
             await asyncio.sleep(max(0.0, started + pause_s - loop.time()))
 

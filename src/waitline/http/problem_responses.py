@@ -73,7 +73,7 @@ class ProblemResponses:
         if isinstance(error, Unavailable):
             self._log_unavailable(request.path, str(error))
         elif not isinstance(error, Refused):
-            log.error("bug", path=request.path, exc_info=error)
+            log.error("request_failed", path=request.path, reason=repr(error), exc_info=error)
         problem = self._table.lookup(error)
         headers = () if problem.headers is None else problem.headers(error)
         status = problem.status if problem.status_of is None else problem.status_of(error)
@@ -116,6 +116,6 @@ class ProblemResponses:
         if self._next_log_ms - LOG_EVERY_MS <= now_ms < self._next_log_ms:
             self._unlogged += 1
             return
-        log.warning("unavailable", path=path, reason=reason, unlogged=self._unlogged)
+        log.warning("request_unavailable", path=path, reason=reason, unlogged=self._unlogged)
         self._next_log_ms = now_ms + LOG_EVERY_MS
         self._unlogged = 0

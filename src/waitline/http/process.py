@@ -87,7 +87,7 @@ class ServiceWorker:
 
 def _end() -> None:
     """End this process, whatever it is still waiting for."""
-    log.error("this process does not stop, and is ended", after_s=STOP_S)
+    log.error("shutdown_timed_out", after_s=STOP_S)
     os._exit(1)
 
 

@@ -103,7 +103,7 @@ class Stripe:
             return _declined(error.code or "declined")
         except stripe.InvalidRequestError as error:
             # No such payment method, or one that is used up; or we ask for what cannot be.
-            log.warning("a charge is refused", charge=str(key), why=str(error))
+            log.warning("charge_rejected", charge=str(key), reason=str(error))
             return _declined(error.code or "refused")
         if intent.status == "succeeded":
             return Charged(intent.id)

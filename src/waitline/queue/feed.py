@@ -124,7 +124,7 @@ class Feed:
             try:
                 await self.turn(started)
             except Unavailable as error:
-                log.warning("streams wait for the store", reason=str(error))
+                log.warning("feed_failed", reason=str(error))
             await asyncio.sleep(max(0.0, started + TURN_S - loop.time()))
 
     async def turn(self, now_s: float) -> None:
@@ -145,9 +145,9 @@ class Feed:
                 await self._ask(room, [each for each in those if each.due_s <= now_s], now_s)
             except Unavailable:
                 raise
-            except Exception:
+            except Exception as error:
                 # A broken room must not end the reader that all streams rely on.
-                log.exception("streams of a room get no news", room=room)
+                log.exception("feed_room_failed", room=room, reason=repr(error))
 
     async def _tell_mode(self, room: RoomId, those: list[Subscription]) -> None:
         mode = await self._mode_of(room) or ""

@@ -39,7 +39,7 @@ _KID_BYTES: Final = 4
 """Random bytes in a key's name: a chance of one in 500 million to draw one of eight again, and
 then the rotation is refused, not wrong."""
 
-_log = structlog.get_logger(__name__)
+log = structlog.get_logger()
 
 
 class KeyringError(WaitlineError):
@@ -261,12 +261,12 @@ class Keys:
             # One line per fault, not one per second and worker.
             if str(error) != self._fault:
                 self._fault = str(error)
-                _log.warning(
+                log.warning(
                     "keyring_unreadable", reason=self._fault, kept=list(self.current.by_kid)
                 )
             return
         self.current, self._mark, self._fault = ring, mark, None
-        _log.info("keyring_read", kids=list(ring.by_kid))
+        log.info("keyring_loaded", kids=list(ring.by_kid))
 
 
 _LOCK_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC

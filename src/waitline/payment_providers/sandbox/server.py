@@ -105,10 +105,12 @@ class Messages:
         if self._url is None:
             return
         if self._waiting >= DELIVERIES_MAX:
-            log.warning("a message is lost: too many are waiting", charge=str(charge.key))
+            log.warning(
+                "webhook_message_dropped", charge=str(charge.key), reason="too many messages wait"
+            )
             return
         self._waiting += 1
-        self._group.create_task(self._deliver(msgspec.json.encode(charge), after_s))
+        self._group.create_task(self._deliver(charge.key, msgspec.json.encode(charge), after_s))
 
     async def post(self, body: bytes) -> bool:
         """Send once; return whether it was taken."""
@@ -131,14 +133,16 @@ class Messages:
         if self._url is not None and not await self.post(msgspec.json.encode(charge)):
             self.send(charge)
 
-    async def _deliver(self, body: bytes, after_s: float) -> None:
+    async def _deliver(self, key: UUID, body: bytes, after_s: float) -> None:
         try:
             await asyncio.sleep(after_s)
             for attempt in range(ATTEMPTS_MAX):
                 if await self.post(body):
                     return
                 await asyncio.sleep(RETRY_S * 2**attempt)
-            log.warning("a message is lost: the webhook does not take it", body=body.decode())
+            log.warning(
+                "webhook_message_dropped", charge=str(key), reason="the webhook did not accept it"
+            )
         finally:
             self._waiting -= 1
 

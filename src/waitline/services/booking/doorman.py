@@ -302,7 +302,7 @@ class Doorman:
             was_open = self._breaker.open
             self._breaker.silent(loop.time())
             if self._breaker.open and not was_open:
-                log.warning("the queue does not answer", reason=str(error) or NOT_IN_TIME)
+                log.warning("queue_unreachable", reason=str(error) or NOT_IN_TIME)
             raise Unavailable(f"the queue does not answer: {str(error) or NOT_IN_TIME}") from None
         except Refused:
             self._answered()
@@ -323,5 +323,5 @@ class Doorman:
 
     def _answered(self) -> None:
         if self._breaker.open:
-            log.info("the queue answers again")
+            log.info("queue_recovered")
         self._breaker.answered()

@@ -113,7 +113,7 @@ class Idempotency:
                 assert row is not None
                 gone = row["keys"]
             except Unavailable as error:
-                log.warning("old idempotency keys are not deleted", why=str(error))
+                log.warning("idempotency_purge_failed", reason=str(error))
             if gone < CHUNK_MAX:
                 await asyncio.sleep(FORGET_EVERY_S)
 
@@ -149,7 +149,7 @@ class Idempotency:
             )
         except Unavailable as error:
             # What is done is done, and whoever asked shall hear of it.
-            log.warning("an answer is not kept for its idempotency key", why=str(error))
+            log.warning("idempotency_answer_lost", reason=str(error))
 
     async def _free(self, key: str, user: int, claimed_at: datetime) -> None:
         # If the database is silent, the key is free when its time is over.
