@@ -30,6 +30,7 @@ check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua, m
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	cd bench && ../$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry src
 	cd bench && ../$(BIN)/deptry waitline_bench
 	luacheck --std max --globals redis cjson cmsgpack struct bit KEYS ARGV --max-line-length 100 --quiet src

@@ -55,7 +55,7 @@ OF_THE_BOX_OFFICE = {"concert", "concerts", "user", "users"}
 SPEAKS_OF_THE_BOX_OFFICE = {
     SRC / "booking",
     SRC / "sales" / "rehearsal",
-    SRC / "sales" / "booking_audit.py",
+    SRC / "sales" / "audit.py",
     BENCH / "booking",
     SRC / "cli" / "concerts.py",
 }

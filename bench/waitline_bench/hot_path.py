@@ -30,7 +30,7 @@ from waitline.kernel.ids import RoomId
 from waitline.trial import ValkeyServer, machine
 from waitline.trial.installation import free_port
 from waitline_bench import paced, scripts
-from waitline_bench.quiet import quietly
+from waitline_bench.host_steal import quietly
 
 CONNECTIONS = 64
 ROOM = RoomId("bench")

@@ -7,17 +7,17 @@ a server that stalls is charged for everybody who came meanwhile.
 
 import asyncio
 import json
-import re
 import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import uvloop
-from typing_extensions import override
+
+from waitline.sales.http_client import HttpConnection
 
 CONNECTIONS = 64
 TICK_S = 0.001
@@ -25,9 +25,6 @@ TICK_S = 0.001
 
 DRAIN_S = 5.0
 """How long the last answers are waited for."""
-
-
-_LENGTH = re.compile(rb"content-length: (\d+)")
 
 
 class Plan(NamedTuple):
@@ -85,44 +82,20 @@ def _post(call: str, body: bytes) -> bytes:
     return head + body
 
 
-class _Line(asyncio.Protocol):
-    """One connection, with one request under way at most."""
+class _PacedConnection(HttpConnection):
+    """A connection, and when its request was due."""
 
-    def __init__(self, load: "_Load") -> None:
-        self._load = load
-        self._due_s = 0.0
-        self._text = b""
-        self._transport: asyncio.Transport | None = None
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are what asyncio's are, and do not inherit from them.
-        self._transport = cast("asyncio.Transport", transport)
-        self._load.free.append(self)
-
-    def send(self, due_s: float, request: bytes) -> None:
-        assert self._transport is not None
-        self._due_s = due_s
-        self._transport.write(request)
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        self._text += data
-        head, end, body = self._text.partition(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        if end and length is not None and len(body) >= int(length[1]):
-            self._load.answered(self, self._due_s, good=self._text.startswith(b"HTTP/1.1 2"))
-            self._text = b""
+    due_s = 0.0
 
 
-class _Load:
-    """Sends what is due, and notes what came of it."""
+class _PacedLoad:
+    """Sends each request when it is due, and records the latency of its answer."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._loop = asyncio.get_running_loop()
         self._requests = requests(plan)
-        self.free: deque[_Line] = deque()
+        self.free: deque[_PacedConnection] = deque()
         self._late: deque[float] = deque()
         self._under_way = 0
         self._took_ms: list[float] = []
@@ -130,7 +103,9 @@ class _Load:
 
     async def run(self) -> dict[str, float]:
         for _ in range(CONNECTIONS):
-            await self._loop.create_connection(lambda: _Line(self), "127.0.0.1", self._plan.port)
+            await self._loop.create_connection(
+                lambda: _PacedConnection(self), "127.0.0.1", self._plan.port
+            )
         began_s = perf_counter()
         sent, wanted = 0, int(self._plan.per_s * self._plan.seconds)
         while sent < wanted or ((self._late or self._under_way) and not self._over(began_s)):
@@ -140,7 +115,9 @@ class _Load:
                 sent += 1
             while self._late and self.free:
                 self._under_way += 1
-                self.free.popleft().send(self._late.popleft(), next(self._requests))
+                connection = self.free.popleft()
+                connection.due_s = self._late.popleft()
+                connection.write(next(self._requests))
             await asyncio.sleep(TICK_S)
         hundredths = quantiles(self._took_ms, n=100)
         return {
@@ -154,11 +131,19 @@ class _Load:
     def _over(self, began_s: float) -> bool:
         return perf_counter() - began_s > self._plan.seconds + DRAIN_S
 
-    def answered(self, line: _Line, due_s: float, *, good: bool) -> None:
-        self._took_ms.append((perf_counter() - due_s) * 1000)
-        self._bad += not good
+    def connection_opened(self, connection: HttpConnection) -> None:
+        assert isinstance(connection, _PacedConnection)
+        self.free.append(connection)
+
+    def answer_received(self, connection: HttpConnection, answer: bytes) -> None:
+        assert isinstance(connection, _PacedConnection)
+        self._took_ms.append((perf_counter() - connection.due_s) * 1000)
+        self._bad += not answer.startswith(b"HTTP/1.1 2")
         self._under_way -= 1
-        self.free.append(line)
+        self.free.append(connection)
+
+    def connection_closed(self, connection: HttpConnection) -> None:
+        """Do nothing: a request that was in flight is missing from the answered ones."""
 
 
 def main(words: list[str]) -> None:
@@ -166,7 +151,7 @@ def main(words: list[str]) -> None:
     plan = Plan(**json.loads(words[0]))
 
     async def run() -> dict[str, float]:
-        return await _Load(plan).run()
+        return await _PacedLoad(plan).run()
 
     sys.stdout.write(json.dumps(uvloop.run(run())) + "\n")
 

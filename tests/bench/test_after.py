@@ -13,8 +13,8 @@ from tests.store.room import Room
 from tests.web.stack import Done, waitline
 from waitline.booking.sale_totals import Account, Step, Totals
 from waitline.queue.record import Step as Total
-from waitline.sales.report import page, summary
-from waitline.sales.report.summary import Aftermath
+from waitline.sales.sale_report import page, summary
+from waitline.sales.sale_report.summary import Aftermath
 
 SOLD = Totals(
     concerts=1, seats=100, sold=60, held=3, reservations=80, pending=3, confirmed=60, expired=12,

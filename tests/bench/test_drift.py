@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from waitline_bench.scenario import drift, formatting
+from waitline_bench.scenario import drift, result_text
 from waitline_bench.scenario.drift import FILES_PER_H_MAX, MEMORY_MB_PER_H_MAX
 
 # Half an hour, a look every ten seconds.
@@ -60,8 +60,8 @@ def test_growth_is_judged(memory_mb: list[float], files: list[float], ok: list[b
 def test_what_is_judged_is_told_in_words() -> None:
     memory, files = drift.judged(AT_S, seen("booking", growing(12), FLAT), UNTIL_S)
     assert memory.subject == "MB that are added per hour per process, booking workers"
-    assert formatting.condition(memory.subject, memory.condition) == "growth ≤ 30"
-    assert formatting.measured(memory.subject, memory.condition, memory.value) == "12"
+    assert result_text.condition(memory.subject, memory.condition) == "growth ≤ 30"
+    assert result_text.measured(memory.subject, memory.condition, memory.value) == "12"
     assert files.subject == "open files that are added per hour per process, booking workers"
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from waitline_bench import quiet
-from waitline_bench.booking import measure
+from waitline_bench import host_steal
+from waitline_bench.booking import run
 
 pytestmark = pytest.mark.long
 
@@ -16,9 +16,9 @@ PARTS = {
 def test_the_box_office_is_measured_next_to_its_bare_statements(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(quiet, "TRIES_MOST", 1)
+    monkeypatch.setattr(host_steal, "TRIES_MOST", 1)
     noted: list[str] = []
-    figures = measure.measure(0.3, 1, noted.append)
+    figures = run.measure(0.3, 1, noted.append)
     assert set(figures) == {*PARTS, "audit"}
     # How fast it was is not for a test to say; that all of it happened is.
     assert all(figures[part]["per_s"] > 0 for part in PARTS - {"overload"})

@@ -13,7 +13,7 @@ from waitline.sales.drawing import page, plots
 from waitline.sales.drawing.page import Cell, Tile
 from waitline.sales.drawing.plots import Axis, Series
 from waitline_bench.cli.scenario import show
-from waitline_bench.scenario import compare, formatting, report
+from waitline_bench.scenario import compare, report, result_text
 
 # Whatever a browser would fetch; anything of ours stays within the page.
 FETCHED = re.compile(r"""(?:src|href)\s*=\s*["'](?!\#)|url\((?!\#)|@import|<script|<link|<iframe""")
@@ -280,16 +280,16 @@ def test_changes_are_in_percent_and_good_or_bad() -> None:
             ("wait until activation", "p95 < 30.0 s", "29.9 s"), id="seconds",
         ),
         pytest.param(
-            "mine", "avg<=3", None, ("mine", "avg ≤ 3", formatting.UNKNOWN), id="somebody else's"
+            "mine", "avg<=3", None, ("mine", "avg ≤ 3", result_text.UNKNOWN), id="somebody else's"
         ),
     ],
 )  # fmt: skip
 def test_thresholds_are_told_in_words(
     subject: str, condition: str, value: float | None, words_of: tuple[str, str, str]
 ) -> None:
-    assert formatting.subject(subject) == words_of[0]
-    assert formatting.condition(subject, condition) == words_of[1]
-    assert formatting.measured(subject, condition, value) == words_of[2]
+    assert result_text.subject(subject) == words_of[0]
+    assert result_text.condition(subject, condition) == words_of[1]
+    assert result_text.measured(subject, condition, value) == words_of[2]
 
 
 def test_a_drawing_follows_the_theme_and_stands_alone(tmp_path: Path) -> None:

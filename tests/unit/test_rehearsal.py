@@ -10,7 +10,7 @@ from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import is_rehearsal
 from waitline.payment_providers.sandbox.behaviour import Effect, Habits
 from waitline.queue.model import Limits
-from waitline.sales.rehearsal import formatting, verdict, watch
+from waitline.sales.rehearsal import outcome_text, verdict, watch
 from waitline.sales.rehearsal.plan import (
     ABANDONED,
     DECLINED,
@@ -200,8 +200,8 @@ def test_a_shop_that_is_slow_or_sold_out_is_what_keeps_a_line() -> None:
 
 def test_the_limits_of_calls_are_told_beside_their_figures() -> None:
     figures = {"calls": [{**call("pay", p95_ms=2_500.0), "p95_limit_ms": P95_MS["pay"]}]}
-    (row,) = formatting.calls(figures)
+    (row,) = outcome_text.calls(figures)
     assert row == ("pay", "1,000", "1", "2,500", "2,000", "3", "0", False)
-    assert len(row) == len(formatting.CALLS) + 1
+    assert len(row) == len(outcome_text.CALLS) + 1
     assert set(P95_MS) >= {"enter", "status", "seats", "reserve", "pay"}
     assert verdict.P95_MS is P95_MS

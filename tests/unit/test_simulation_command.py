@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from waitline import cli
-from waitline.sales import formatting
+from waitline.sales.durations import format_duration
 
 SMALL = ("--visitors", "300", "--over", "2s", "--rate", "100", "--active-max", "40", "--use", "1s")
 
@@ -89,7 +89,7 @@ def test_the_same_seed_makes_the_same_sale(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_times_as_people_say_them(ms: int, said: str) -> None:
-    assert formatting.span(ms) == said
+    assert format_duration(ms) == said
 
 
 def test_who_hears_too_late_is_told_of(run: Run, tmp_path: Path) -> None:

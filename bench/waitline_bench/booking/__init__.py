@@ -1,7 +1,7 @@
-"""How fast the box office is.
+"""Benchmark of the box office.
 
-measure.py  the seat map, reserving, paying, too many at once: one run
-hall.py     buyers who have been let in, each with a seat to itself
-buyers.py   a process that does what they do
-bare.py     the same statements without us, by pgbench
+run.py     one run: seat map, reservations, payments, overload
+hall.py    admitted visitors, each with a seat of its own
+buyers.py  load generator process: what these visitors do
+bare.py    the same SQL statements by pgbench, as the upper bound
 """

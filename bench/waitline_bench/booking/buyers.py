@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 import uvloop
 
-from waitline.sales.http_client import Wire
+from waitline.sales.http_client import HttpConnection
 
 TICK_S = 0.001
 """Between two looks at what is due: as fine as the loop's timers are."""
@@ -66,7 +66,7 @@ class _Buyer(NamedTuple):
     price: str
 
 
-class _Line(Wire):
+class _BuyerConnection(HttpConnection):
     """A connection, and the buyer who has it."""
 
     def __init__(self, office: "_Office") -> None:
@@ -89,7 +89,7 @@ class _Office:
         lines = Path(plan.buyers).read_text("utf-8").splitlines()
         self._buyers = cycle(lines)
         self._most = len(lines)
-        self.free: deque[_Line] = deque()
+        self.free: deque[_BuyerConnection] = deque()
         self._began_s = 0.0
         self._came = 0
         self._under_way = 0
@@ -103,7 +103,7 @@ class _Office:
         loop = asyncio.get_running_loop()
         plan = self._plan
         for _ in range(plan.connections):
-            await loop.create_connection(lambda: _Line(self), "127.0.0.1", plan.port)
+            await loop.create_connection(lambda: _BuyerConnection(self), "127.0.0.1", plan.port)
         self._began_s = perf_counter()
         while self._comes() or (self._under_way and not self._over()):
             self._serve()
@@ -146,13 +146,13 @@ class _Office:
             else:
                 line.send(plan.errand, _seats(line.buyer, plan.errand, self._etag))
 
-    def opened(self, wire: Wire) -> None:
-        assert isinstance(wire, _Line)
-        self.free.append(wire)
+    def connection_opened(self, connection: HttpConnection) -> None:
+        assert isinstance(connection, _BuyerConnection)
+        self.free.append(connection)
 
-    def answered(self, wire: Wire, answer: bytes) -> None:
-        assert isinstance(wire, _Line)
-        line, now_s = wire, perf_counter()
+    def answer_received(self, connection: HttpConnection, answer: bytes) -> None:
+        assert isinstance(connection, _BuyerConnection)
+        line, now_s = connection, perf_counter()
         head, _, body = answer.partition(b"\r\n\r\n")
         status = head[9:12].decode()
         self._statuses[f"{line.step} {status}"] += 1
@@ -177,13 +177,13 @@ class _Office:
         if not self._plan.per_s:
             self._serve()
 
-    def lost(self, wire: Wire) -> None:
-        assert isinstance(wire, _Line)
-        if wire in self.free:
-            self.free.remove(wire)
+    def connection_closed(self, connection: HttpConnection) -> None:
+        assert isinstance(connection, _BuyerConnection)
+        if connection in self.free:
+            self.free.remove(connection)
         else:
             self._under_way -= 1
-            self._statuses[f"{wire.step} lost"] += 1
+            self._statuses[f"{connection.step} lost"] += 1
 
 
 def _hundredths(took_ms: list[float]) -> dict[str, float]:

@@ -1,16 +1,14 @@
-"""How many waiting visitors a machine carries, polling and listening.
+"""Benchmark: how many waiting visitors one machine carries, polling or listening.
 
-polling.py    everybody polls as told to, while the line moves; the figures
-streams.py    event streams that one worker holds while nothing happens
-pollers.py    one generator process of visitors who poll: its loop and its sockets
-visitors.py   what they ask, and what they make of the answers
-listeners.py  one generator process of visitors who listen
-crew.py       starts, tells and ends such processes
-orders.py     what they hear and say
-room.py       a room to measure: filled, opened, counted, audited
-answers.py    finds what a visitor needs in an answer's bytes (pure)
-histogram.py  times by how long they took (pure)
-wheel.py      who is due when (pure)
-sockets.py    raw connections
-usage.py      processor time and memory by what the processes do
+polling.py    one run: all visitors poll at the served hints while the line moves
+streams.py    one run: idle event streams of one worker
+pollers.py    generator process of visitors who poll: the event loop and its sockets
+visitors.py   the visitors' requests, and their reaction to the answers
+listeners.py  generator process of visitors with an event stream
+crew.py       start, command and stop generator processes
+orders.py     messages between the command and a generator process
+room.py       the room of a measurement: fill, open, count, audit
+answers.py    fields of an answer, found in its bytes (pure)
+wheel.py      timer wheel of the visitors' next requests (pure)
+sockets.py    connections as bare file descriptors
 """

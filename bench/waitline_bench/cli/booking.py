@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from waitline.kernel.errors import WaitlineError
-from waitline_bench.booking import measure
+from waitline_bench.booking import run
 from waitline_bench.cli import output
 
 
@@ -28,7 +28,7 @@ def booking(
     again, up to three times. Exit status 1 if the audit finds anything.
     """
     with output.progress() as note:
-        figures = measure.measure(seconds, workers, note)
+        figures = run.measure(seconds, workers, note)
     console = Console(highlight=False)
     console.print(_looked(figures), _bought(figures), sep="\n")
     statements = figures["buy"]["statements"]

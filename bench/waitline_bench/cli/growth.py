@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from waitline_bench.cli import output
-from waitline_bench.growth import measure, plot
+from waitline_bench.growth import plot, run
 from waitline_bench.growth.costs import growth_max
 
 HEADINGS = {"waiting": "visitors waiting in one room", "rooms": "rooms"}
@@ -28,7 +28,7 @@ def growth(
     connections, of the admitter, and of the store. Takes about six minutes.
     """
     with output.progress() as note:
-        figures = measure.measure(note, scale, rounds)
+        figures = run.measure(note, scale, rounds)
     console = Console()
     for kind, table in figures.items():
         _show(console, HEADINGS[kind], table)

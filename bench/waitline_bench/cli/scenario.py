@@ -20,7 +20,7 @@ from waitline.kernel.errors import Misconfigured, WaitlineError
 from waitline.queue.model import Limits
 from waitline.sales.simulation import notation
 from waitline_bench.cli import output
-from waitline_bench.scenario import formatting, report
+from waitline_bench.scenario import report, result_text
 from waitline_bench.scenario.run import (
     Plan,
     Show,
@@ -294,7 +294,7 @@ def _carry_out(plan: Plan, folder: Path) -> None:
 
 def show(console: Console, result: Mapping[str, Any]) -> None:
     """Print what was promised and what was measured."""
-    table = Table(box=None, title=formatting.title(result), title_justify="left")
+    table = Table(box=None, title=result_text.title(result), title_justify="left")
     # Where there is little room, the words give way and not the figures.
     table.add_column("")
     for heading in ("must be", "measured", ""):
@@ -302,16 +302,16 @@ def show(console: Console, result: Mapping[str, Any]) -> None:
     for one in result["thresholds"]:
         name, condition = one["subject"], one["condition"]
         table.add_row(
-            formatting.subject(name),
-            formatting.condition(name, condition),
-            formatting.measured(name, condition, one["value"]),
+            result_text.subject(name),
+            result_text.condition(name, condition),
+            result_text.measured(name, condition, one["value"]),
             "[green]holds[/]" if one["ok"] else "[red]fails[/]",
         )
     console.print(table)
     offer = result["offered"]
     console.print(
-        f"\n{offer['arrivals']:,} arrivals, {formatting.amount(offer['offered_per_s'])}/s offered "
-        f"and {formatting.amount(offer['achieved_per_s'])}/s carried out, "
+        f"\n{offer['arrivals']:,} arrivals, {result_text.amount(offer['offered_per_s'])}/s offered "
+        f"and {result_text.amount(offer['achieved_per_s'])}/s carried out, "
         f"{offer['dropped']:,} dropped"
     )
     for text in report.notes(result):

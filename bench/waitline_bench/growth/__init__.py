@@ -1,12 +1,12 @@
-"""How the cost of a call grows with the line and with the number of rooms.
+"""Benchmark: how the cost of a call grows with the line and with the number of rooms.
 
+Cost is processor time, not elapsed time: machines are shared.
+
+run.py           one run over all sizes
+cases.py         the sizes, and the number of requests per figure
 costs.py         figures by size, and whether they grow faster than a logarithm (pure)
-cases.py         which sizes, and how much is done for one figure
-installation.py  a store, a worker and an admitter, each to be asked for its processor time
-lines.py         who waits where, while some are admitted
-callers.py       requests over connections that stay, so many and no more
-measure.py       what is measured
-plot.py          the picture of it
-
-Processor time counts, not the time on the wall: machines are shared.
+installation.py  a store, a worker and an admitter, and the processor time of each
+lines.py         which visitor waits where, while some are admitted
+burst_client.py  load generator: bursts of requests over open connections
+plot.py          plot of the result
 """

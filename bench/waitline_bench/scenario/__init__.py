@@ -1,13 +1,16 @@
-"""Measure a k6 scenario from end to end, and tell what was found.
+"""k6 scenarios end to end: run one, judge it, report it, compare two.
 
-run.py         an installation of its own, k6, and the folder of what was found
-k6.py          find it, ask it what a script offers, run it under the contract's host name
-summary.py     what k6 found out
-samples.py     a look at the installation each second
-scrape.py      the Prometheus text format
-series.py      from looks to figures by second, and in all
-inspection.py  the audit of every room after the run
-verdict.py     did it pass?
-report.py      report.html
-compare.py     two folders side by side
+run.py          one run: an installation of its own, k6, sampling, audit
+offer.py        the load that a k6 script offers
+k6.py           find k6, inspect a script, run it under the contract's host name
+summary.py      parse k6's summary
+samples.py      sample the installation each second
+scrape.py       the Prometheus text format
+series.py       samples as time series and totals
+inspection.py   audit of every room after the run
+drift.py        growth of memory and open files (pure)
+verdict.py      pass or fail, with reasons (pure)
+result_text.py  titles and figures of a result as text (pure)
+report.py       the HTML report
+compare.py      two results side by side
 """

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from waitline.sales.drawing import page, plots
 from waitline.sales.drawing.page import Cell, Markup
 from waitline.sales.drawing.plots import Series
-from waitline_bench.scenario import formatting
+from waitline_bench.scenario import result_text
 
 Result = Mapping[str, Any]
 Read = Callable[[Result], Any]
@@ -61,7 +61,7 @@ class Change(NamedTuple):
         """The change, in percent."""
         share = self.share
         if share is None:
-            return "" if self.a == self.b else formatting.UNKNOWN
+            return "" if self.a == self.b else result_text.UNKNOWN
         return f"{100 * share:+.1f} %"
 
 
@@ -99,16 +99,16 @@ def changes(a: Result, b: Result) -> Iterator[Change]:
     def times(side: str, kind: str, *quantiles: str) -> Iterator[Change]:
         for name in _both(a[side][kind], b[side][kind]):
             for quantile in quantiles:
-                called = f"{formatting.subject(name)} {quantile}, {side}"
+                called = f"{result_text.subject(name)} {quantile}, {side}"
                 yield pair(called, _time(side, kind, name, quantile), ms, "less")
 
-    count, ms, share = formatting.amount, formatting.milliseconds, formatting.percent
+    count, ms, share = result_text.amount, result_text.milliseconds, result_text.percent
     yield pair("offered, per s", lambda r: r["offered"]["offered_per_s"], count, "neither")
     yield pair("carried out, per s", lambda r: r["offered"]["achieved_per_s"], count, "more")
     yield pair("dropped arrivals", lambda r: r["offered"]["dropped"], count, "less")
     yield pair("failed calls", lambda r: r["client"]["failed"], share, "less")
     for name in _both(a["client"]["rates"], b["client"]["rates"]):
-        yield pair(formatting.subject(name), _rate(name), share, "more")
+        yield pair(result_text.subject(name), _rate(name), share, "more")
     yield from times("client", "times", "p50", "p95", "p99")
     yield from times("client", "trends", "p95")
     yield from times("server", "calls", "p50", "p99")
@@ -134,7 +134,7 @@ def html(a: Result, b: Result, names: tuple[str, str]) -> str:
         names: What they are called.
     """
     differing = differences(a, b)
-    title = formatting.title(a) if a["scenario"] == b["scenario"] else "Two scenarios"
+    title = result_text.title(a) if a["scenario"] == b["scenario"] else "Two scenarios"
     rows = [
         (one.name, one.written(one.a), one.written(one.b), Cell(one.shown, one.good))
         for one in changes(a, b)
@@ -205,7 +205,7 @@ def _conditions(a: Result, b: Result) -> Markup:
         return ", ".join(f"{name} {value}" for name, value in result["settings"].items())
 
     rows = [
-        row("made", formatting.when),
+        row("made", result_text.when),
         row("passed", lambda r: "yes" if r["verdict"]["ok"] else str(r["verdict"]["line"])),
         row("settings", settings),
         *(row(key, machine(key)) for key in ("commit", "processor", "cores", "system", "python")),

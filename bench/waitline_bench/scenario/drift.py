@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import median
 
-from waitline_bench.scenario import formatting
+from waitline_bench.scenario import result_text
 from waitline_bench.scenario.summary import Threshold
 
 MEMORY_MB_PER_H_MAX = 30.0
@@ -62,7 +62,7 @@ def judged(
                 # Of one process: a database has one for each connection, and these come and go.
                 each = [values[at] / max(1, columns["processes"][role][at]) for at in half]
                 grown = per_hour([at_s[at] for at in half], each)
-                subject = f"{what} per process, {formatting.ROLES[role]}"
+                subject = f"{what} per process, {result_text.ROLES[role]}"
                 found.append(
                     Threshold(subject, f"growth<={most:g}", grown, grown <= most, "server")
                 )

@@ -12,8 +12,8 @@ from typing import Any
 from waitline.sales.drawing import page, plots
 from waitline.sales.drawing.page import Cell, Markup, Tile
 from waitline.sales.drawing.plots import Series
-from waitline_bench.quiet import STOLEN_MOST
-from waitline_bench.scenario import formatting
+from waitline_bench.host_steal import STOLEN_MOST
+from waitline_bench.scenario import result_text
 from waitline_bench.scenario.offer import steps
 
 Result = Mapping[str, Any]
@@ -56,10 +56,10 @@ COLOURS = {
 def html(result: Result) -> str:
     """Return the report of a run."""
     return page.page(
-        f"{formatting.title(result)}: {'passed' if result['verdict']['ok'] else 'failed'}",
+        f"{result_text.title(result)}: {'passed' if result['verdict']['ok'] else 'failed'}",
         page.heading(
-            f"Waitline benchmark · {formatting.when(result)}",
-            formatting.title(result),
+            f"Waitline benchmark · {result_text.when(result)}",
+            result_text.title(result),
             result["question"],
         ),
         _verdict(result),
@@ -99,7 +99,7 @@ def notes(result: Result) -> list[str]:
     load, said = result["load"], []
     if load["scale"] != 1:
         said.append(
-            f"Scaled to {formatting.percent(load['scale'])}: every rate is that share of the "
+            f"Scaled to {result_text.percent(load['scale'])}: every rate is that share of the "
             "scenario's. These are not the figures of the full load."
         )
     if "SECONDS" in load["variables"]:
@@ -123,7 +123,7 @@ def notes(result: Result) -> list[str]:
     stolen = server["stolen_s"] / server["took_s"] / result["machine"]["cores"]
     if stolen > STOLEN_MOST:
         said.append(
-            f"The host of this machine took {formatting.percent(round(stolen, 2))} of its "
+            f"The host of this machine took {result_text.percent(round(stolen, 2))} of its "
             "processors meanwhile: left alone, it would have been faster."
         )
     return said
@@ -158,7 +158,7 @@ def drawings(result: Result) -> Iterator[str]:
     )  # fmt: skip
     yield plots.stacked(
         [
-            Series(formatting.ROLES[role], at_s, seen["cores"][role], colour=COLOURS[role])
+            Series(result_text.ROLES[role], at_s, seen["cores"][role], colour=COLOURS[role])
             for role in STACKED
             if role in seen["cores"]
         ],
@@ -175,7 +175,7 @@ def drawings(result: Result) -> Iterator[str]:
     yield plots.lines([series("store_commands_per_s", "", 2)], "Commands in Valkey", "per s")
     yield plots.stacked(
         [
-            Series(formatting.ROLES[role], at_s, seen["memory_mb"][role], colour=COLOURS[role])
+            Series(result_text.ROLES[role], at_s, seen["memory_mb"][role], colour=COLOURS[role])
             for role in STACKED
             if role in seen["memory_mb"]
         ],
@@ -183,7 +183,7 @@ def drawings(result: Result) -> Iterator[str]:
     )  # fmt: skip
     yield plots.lines(
         [
-            Series(formatting.ROLES[role], at_s, seen["files"][role], colour=COLOURS[role])
+            Series(result_text.ROLES[role], at_s, seen["files"][role], colour=COLOURS[role])
             for role in STACKED
             if role in seen["files"]
         ],
@@ -212,31 +212,33 @@ def _tiles(result: Result) -> Iterator[Tile]:
     call = next((name for name in HEADLINES if name in client["times"]), "all")
     times, of = client["times"][call], f"of {call} calls, at the client"
     arrivals = f"{offer['arrivals']:,} arrivals"
-    yield Tile("Offered", f"{formatting.amount(offer['offered_per_s'])}/s", arrivals)
+    yield Tile("Offered", f"{result_text.amount(offer['offered_per_s'])}/s", arrivals)
     share = offer["carried_out"] / offer["arrivals"] if offer["arrivals"] else None
     yield Tile(
-        "Carried out", f"{formatting.amount(offer['achieved_per_s'])}/s", formatting.percent(share)
+        "Carried out",
+        f"{result_text.amount(offer['achieved_per_s'])}/s",
+        result_text.percent(share),
     )
     yield Tile("Dropped", f"{offer['dropped']:,}", "found no one free at the client")
     checked = sum(check["passes"] + check["fails"] for check in client["checks"])
     right = sum(check["passes"] for check in client["checks"])
-    answers = formatting.percent(right / checked if checked else None)
+    answers = result_text.percent(right / checked if checked else None)
     yield Tile("Right answers", answers, f"of {checked:,}")
-    yield Tile("p95", formatting.milliseconds(times.get("p95_ms")), of)
-    yield Tile("p99", formatting.milliseconds(times.get("p99_ms")), of)
+    yield Tile("p95", result_text.milliseconds(times.get("p95_ms")), of)
+    yield Tile("p99", result_text.milliseconds(times.get("p99_ms")), of)
     yield Tile("Longest line", f"{result['admission']['most_waiting']:,.0f}", "visitors waiting")
     let_in = result["admission"]["per_s"]
-    rate = formatting.UNKNOWN if let_in is None else f"{formatting.amount(let_in)}/s"
+    rate = result_text.UNKNOWN if let_in is None else f"{result_text.amount(let_in)}/s"
     yield Tile("Let in", rate, "while somebody waited")
 
 
 def _thresholds(result: Result) -> Markup:
     rows = [
         (
-            formatting.subject(one["subject"]),
+            result_text.subject(one["subject"]),
             _held(holds=one["ok"]),
-            formatting.measured(one["subject"], one["condition"], one["value"]),
-            formatting.condition(one["subject"], one["condition"]),
+            result_text.measured(one["subject"], one["condition"], one["value"]),
+            result_text.condition(one["subject"], one["condition"]),
             one["by"],
         )
         for one in result["thresholds"]
@@ -266,16 +268,16 @@ def _calls(result: Result) -> Markup:
         there = server.get(names.get(name, name), {})
         rows.append((
             "all calls" if name == "all" else name,
-            formatting.amount(times.get("count")),
-            *(formatting.milliseconds(times.get(key)) for key in CLIENT_KEYS),
-            *(formatting.milliseconds(there.get(key)) for key in ("p50_ms", "p95_ms", "p99_ms")),
+            result_text.amount(times.get("count")),
+            *(result_text.milliseconds(times.get(key)) for key in CLIENT_KEYS),
+            *(result_text.milliseconds(there.get(key)) for key in ("p50_ms", "p95_ms", "p99_ms")),
         ))  # fmt: skip
     rows += [
         (
             name,
-            formatting.amount(there["count"]),
-            *(formatting.UNKNOWN,) * 4,
-            *(formatting.milliseconds(there[key]) for key in ("p50_ms", "p95_ms", "p99_ms")),
+            result_text.amount(there["count"]),
+            *(result_text.UNKNOWN,) * 4,
+            *(result_text.milliseconds(there[key]) for key in ("p50_ms", "p95_ms", "p99_ms")),
         )
         for name, there in server.items()
         if name not in {names.get(name, name) for name in told}
@@ -288,18 +290,18 @@ def _scripts(result: Result) -> Markup:
     rows = [
         (
             name,
-            formatting.amount(figures["count"]),
-            *(formatting.milliseconds(figures[key]) for key in ("mean_ms", "p50_ms", "p99_ms")),
+            result_text.amount(figures["count"]),
+            *(result_text.milliseconds(figures[key]) for key in ("mean_ms", "p50_ms", "p99_ms")),
         )
         for name, figures in result["server"]["scripts"].items()
     ]
     rounds = result["server"]["rounds"]
-    times = [formatting.milliseconds(rounds[key]) for key in ("mean_ms", "p50_ms", "p99_ms")]
-    rows.append(("rounds of the admitter", formatting.amount(rounds["count"]), *times))
+    times = [result_text.milliseconds(rounds[key]) for key in ("mean_ms", "p50_ms", "p99_ms")]
+    rows.append(("rounds of the admitter", result_text.amount(rounds["count"]), *times))
     inside = result["server"]["store"]["script_ms"]
     if inside:
-        times = [formatting.milliseconds(inside.get(key)) for key in ("p50_ms", "p99_ms")]
-        rows.append(("any script, inside the store", "", formatting.UNKNOWN, *times))
+        times = [result_text.milliseconds(inside.get(key)) for key in ("p50_ms", "p99_ms")]
+        rows.append(("any script, inside the store", "", result_text.UNKNOWN, *times))
     caption = "Scripts, to the store and back"
     return page.table(("", "calls", "mean", "p50", "p99"), rows, caption=caption)
 
@@ -311,9 +313,9 @@ def _processes(result: Result) -> Markup:
     files = seen["files"]
     rows = [
         (
-            formatting.ROLES.get(role, role),
+            result_text.ROLES.get(role, role),
             f"{fmean(compress(seen['cores'][role], loaded)) if any(loaded) else 0:.2f}",
-            f"{cpu_s[role] / answered * 1e6:,.0f} µs" if answered else formatting.UNKNOWN,
+            f"{cpu_s[role] / answered * 1e6:,.0f} µs" if answered else result_text.UNKNOWN,
             f"{max(seen['memory_mb'][role]):,.0f} MB",
             f"{max(files[role]):,}",
         )
@@ -339,7 +341,7 @@ def _audit(result: Result) -> Markup:
             f"{room['entered']:,}",
             f"{room['waiting']:,}",
             f"{room['admitted']:,}",
-            f"{room['active_max']:,} at {formatting.amount(room['admit_per_s'])}/s",
+            f"{room['active_max']:,} at {result_text.amount(room['admit_per_s'])}/s",
             Cell("; ".join(room["findings"]) or "all hold", not room["findings"]),
         )
         for room in result["audit"]
@@ -370,8 +372,8 @@ def _statements(result: Result) -> Iterator[Markup]:
     rows = [
         (
             name,
-            formatting.amount(figures["count"]),
-            *(formatting.milliseconds(figures[key]) for key in ("mean_ms", "p50_ms", "p99_ms")),
+            result_text.amount(figures["count"]),
+            *(result_text.milliseconds(figures[key]) for key in ("mean_ms", "p50_ms", "p99_ms")),
         )
         for name, figures in result["server"]["statements"].items()
     ]

@@ -19,7 +19,7 @@ from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.sales.drawing import plots
 from waitline.trial import installation, machine
 from waitline.trial.installation import Installation
-from waitline_bench import books
+from waitline_bench import booking_audit
 from waitline_bench.scenario import (
     drift,
     inspection,
@@ -171,7 +171,7 @@ def _ended(plan: Plan, installation: Installation) -> _Ended:
         inspection.drain(installation)
     rooms, commands = inspection.inspect(installation)
     # What somebody else's script pays is not ours to say.
-    sold = books.audited(installation, at_price=plan.own) if plan.box_office else None
+    sold = booking_audit.audited(installation, at_price=plan.own) if plan.box_office else None
     return _Ended(rooms, commands, sold)
 
 

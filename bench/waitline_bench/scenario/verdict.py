@@ -7,7 +7,7 @@ after the run, and whether everybody who was told of a place has one.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from waitline_bench.scenario import formatting
+from waitline_bench.scenario import result_text
 from waitline_bench.scenario.summary import Summary, Threshold
 
 SCRIPT_MS_MAX = 10.0
@@ -99,9 +99,9 @@ def judge(
         books: What the audit of the box office found wrong, one line each.
     """
     reasons = [
-        f"{formatting.subject(one.subject)}: "
-        f"{formatting.measured(one.subject, one.condition, one.value)}, "
-        f"must be {formatting.condition(one.subject, one.condition)}"
+        f"{result_text.subject(one.subject)}: "
+        f"{result_text.measured(one.subject, one.condition, one.value)}, "
+        f"must be {result_text.condition(one.subject, one.condition)}"
         for one in (*found.thresholds, *served)
         if not one.ok and one.subject != "dropped_iterations"
     ]
@@ -176,7 +176,7 @@ def survived(first: Mapping[str, Sequence[int]], last: Mapping[str, Sequence[int
     PostgreSQL's come and go, one for each connection.
     """
     return [
-        f"{formatting.ROLES[role]}: a process ended during the run"
+        f"{result_text.ROLES[role]}: a process ended during the run"
         for role, pids in first.items()
         if role in LASTING and not set(pids) <= set(last.get(role, ()))
     ]

@@ -90,9 +90,9 @@ def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[_Find
 def _booking(settings: chosen.Settings, as_json: bool) -> Sequence[_Finding]:  # noqa: FBT001
     # Here, because what it needs takes longer to import than most commands take in all.
     from waitline.booking.audit import INVARIANTS  # noqa: PLC0415
-    from waitline.sales import booking_audit  # noqa: PLC0415
+    from waitline.sales import audit  # noqa: PLC0415
 
-    counts, findings = booking_audit.audited(settings)
+    counts, findings = audit.audited(settings)
     if as_json:
         typer.echo(json.dumps({**counts, "findings": [one._asdict() for one in findings]}))
     else:

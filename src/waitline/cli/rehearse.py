@@ -17,7 +17,7 @@ from waitline.cli import options
 
 if TYPE_CHECKING:
     from waitline.sales.rehearsal.plan import Plan
-    from waitline.sales.rehearsal.play import Note
+    from waitline.sales.rehearsal.run import Note
     from waitline.sales.rehearsal.watch import Look
 
 STOPPED = 130
@@ -58,7 +58,7 @@ def rehearse(
     it as cleanly. Exit status 1 is a no-go.
     """
     # Nobody else's command need wait until the box office is read.
-    from waitline.sales.rehearsal import play  # noqa: PLC0415
+    from waitline.sales.rehearsal import run  # noqa: PLC0415
     from waitline.sales.rehearsal.plan import Plan  # noqa: PLC0415
     from waitline.sales.rehearsal.stage import hall  # noqa: PLC0415
 
@@ -67,12 +67,12 @@ def rehearse(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda _signum, _frame: signal.raise_signal(signal.SIGINT))
     if clean:
-        removed = play.clear(settings.store_url(), settings.database_address())
+        removed = run.clear(settings.store_url(), settings.database_address())
         typer.echo(json.dumps(removed._asdict()) if as_json else _removed(removed))
         return
     plan = Plan(visitors, seats, minutes)
     next(hall(seats))
-    there = play.Installation(
+    there = run.Installation(
         queue_url=queue_url or f"http://127.0.0.1:{settings.queue_port}",
         booking_url=booking_url or f"http://127.0.0.1:{settings.booking_port}",
         store_url=settings.store_url(),
@@ -83,11 +83,11 @@ def rehearse(
     dice = Random()  # noqa: S311 - what visitors do
     try:
         with _progress(plan) as note:
-            outcome = play.play(plan, there, note, lambda mode: _audited(settings, mode), dice)
+            outcome = run.play(plan, there, note, lambda mode: _audited(settings, mode), dice)
     except KeyboardInterrupt:
         typer.echo("Stopped. Nothing of the rehearsal is left.", err=True)
         raise typer.Exit(STOPPED) from None
-    figures = play.figures(outcome, plan, there.rules)
+    figures = run.figures(outcome, plan, there.rules)
     if as_json:
         typer.echo(json.dumps(figures))
     else:
@@ -98,9 +98,9 @@ def rehearse(
 
 def _audited(settings: chosen.Settings, mode: str) -> Sequence[str]:
     """Audit the box office, and what the waiting room makes of those who paid."""
-    from waitline.sales import booking_audit  # noqa: PLC0415
+    from waitline.sales import audit  # noqa: PLC0415
 
-    _, findings = booking_audit.audited(settings.model_copy(update={"mode": mode}))
+    _, findings = audit.audited(settings.model_copy(update={"mode": mode}))
     return [f"{finding.invariant}: {finding.text}" for finding in findings]
 
 
@@ -133,23 +133,23 @@ def _removed(removed: Any) -> str:  # noqa: ANN401 - of a module that is read la
 
 
 def _show(console: Console, figures: dict[str, Any], removed: str) -> None:
-    from waitline.sales.rehearsal import formatting  # noqa: PLC0415
+    from waitline.sales.rehearsal import outcome_text  # noqa: PLC0415
 
-    console.print(formatting.described(figures))
+    console.print(outcome_text.described(figures))
     word, colour = ("GO", "green") if figures["go"] else ("NO-GO", "red")
     console.print(f"\n[bold {colour}]{word}[/]")
     for reason in figures["reasons"]:
         console.print(f"  [red]-[/] {reason}")
     table = Table(title="\nCalls", title_justify="left", box=None)
     table.add_column("", no_wrap=True)
-    for heading in formatting.CALLS[1:]:
+    for heading in outcome_text.CALLS[1:]:
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, *cells, good in formatting.calls(figures):
+    for name, *cells, good in outcome_text.calls(figures):
         row = [*map(str, cells)]
         row[2] = row[2] if good else f"[red]{row[2]}[/]"
         table.add_row(str(name), *row)
     console.print(table)
-    for title, rows in formatting.sections(figures):
+    for title, rows in outcome_text.sections(figures):
         facts = Table(title=f"\n{title}", title_justify="left", box=None, show_header=False)
         facts.add_column(style="cyan", no_wrap=True)
         facts.add_column()

@@ -20,7 +20,7 @@ from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 if TYPE_CHECKING:
     from waitline.booking.sale_totals import Account
-    from waitline.sales.report.summary import Aftermath
+    from waitline.sales.sale_report.summary import Aftermath
 
 app = typer.Typer(help="Tell what became of a sale.", no_args_is_help=True)
 
@@ -48,7 +48,7 @@ def sale(
     in out of order.
     """
     # Here, because the box office takes longer to read than most commands take in all.
-    from waitline.sales.report import summary  # noqa: PLC0415
+    from waitline.sales.sale_report import summary  # noqa: PLC0415
 
     settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     told = asyncio.run(_gathered(settings, RoomId(room)))
@@ -70,7 +70,7 @@ def sale(
 
 
 async def _gathered(settings: chosen.Settings, room: RoomId) -> "Aftermath":
-    from waitline.sales.report.summary import Aftermath  # noqa: PLC0415
+    from waitline.sales.sale_report.summary import Aftermath  # noqa: PLC0415
 
     store = ValkeyClient(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
     try:
@@ -102,13 +102,13 @@ async def _account(settings: chosen.Settings, room: RoomId) -> "Account | None":
 
 
 def _page(told: "Aftermath") -> str:
-    from waitline.sales.report import page  # noqa: PLC0415
+    from waitline.sales.sale_report import page  # noqa: PLC0415
 
     return page.report(told)
 
 
 def _show(console: Console, told: "Aftermath") -> None:
-    from waitline.sales.report import summary  # noqa: PLC0415
+    from waitline.sales.sale_report import summary  # noqa: PLC0415
 
     colour = "red" if told.overtaken else "green"
     console.print(f"[bold]{told.room}[/]: [{colour}]{summary.order(told)}[/]")

@@ -19,11 +19,12 @@ from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
 from waitline.queue import hints as asking
 from waitline.queue.model import CHUNK_MAX, LimitError, Limits
-from waitline.sales import agreement as agreeing
-from waitline.sales import formatting, playback, simulation_page
-from waitline.sales.agreement import Agreement
 from waitline.sales.simulation import notation
 from waitline.sales.simulation.model import Outcome, Sale, SaleImpossible
+from waitline.sales.simulation_check import agreement as agreeing
+from waitline.sales.simulation_check import replay
+from waitline.sales.simulation_check.agreement import Agreement
+from waitline.sales.simulation_report import page, prediction_text
 from waitline.trial import machine
 
 _DEFAULT = Limits()
@@ -105,7 +106,7 @@ def simulate(
     )
     outcome = _predict(sale, edges, seed)
     agreement = _play(sale, outcome, seed) if check else None
-    title = formatting.described(sale, over)
+    title = prediction_text.described(sale, over)
     document = {"title": title, "seed": seed, "edges": edges} | _document(sale, outcome, agreement)
     if as_json:
         typer.echo(json.dumps(document))
@@ -114,7 +115,7 @@ def simulate(
     out.mkdir(parents=True, exist_ok=True)
     figures, drawn = out / "simulation.json", out / "simulation.html"
     figures.write_text(json.dumps(document, indent=1), "utf-8")
-    drawn.write_text(simulation_page.report(title, outcome, agreement), "utf-8")
+    drawn.write_text(page.report(title, outcome, agreement), "utf-8")
     Console(stderr=True).print(f"All figures: {figures}\nPictures: {drawn}", highlight=False)
     if agreement is not None and not agreement.holds:
         raise typer.Exit(1)
@@ -150,7 +151,7 @@ def _predict(sale: Sale, edges: int, seed: int) -> Outcome:
 def _play(sale: Sale, predicted: Outcome, seed: int) -> Agreement:
     agreeing.require_playable(sale, predicted)
     with _progress("playing it for real") as note:
-        measured = playback.play(sale, Random(seed), note)  # noqa: S311 - dice, not secrets
+        measured = replay.play(sale, Random(seed), note)  # noqa: S311 - dice, not secrets
     return agreeing.agreement(predicted, measured)
 
 
@@ -173,21 +174,21 @@ def _show(
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
-    for name, value in formatting.figures(outcome):
+    for name, value in prediction_text.figures(outcome):
         table.add_row(name, value)
     console.print(table)
     if outcome.late:
-        console.print(f"\n[yellow]{formatting.warning(outcome)}[/]", highlight=False)
-    requests = _table("While they wait they ask the queue service", formatting.REQUESTS)
-    for row in formatting.requests(outcome):
+        console.print(f"\n[yellow]{prediction_text.warning(outcome)}[/]", highlight=False)
+    requests = _table("While they wait they ask the queue service", prediction_text.REQUESTS)
+    for row in prediction_text.requests(outcome):
         requests.add_row(*row)
     console.print(requests)
     if agreement is not None:
-        compared = _table("Predicted and measured", formatting.AGREEMENT)
-        for *cells, off, near in formatting.compared(agreement):
+        compared = _table("Predicted and measured", prediction_text.AGREEMENT)
+        for *cells, off, near in prediction_text.compared(agreement):
             compared.add_row(*map(str, cells), f"[{'green' if near else 'red'}]{off}[/]")
         console.print(compared)
-        console.print(formatting.beside(agreement), highlight=False)
+        console.print(prediction_text.beside(agreement), highlight=False)
         for broken in agreement.broken:
             console.print(f"[red]{broken}[/]", highlight=False)
 

@@ -1,1 +1,15 @@
-"""TODO waitline.sales."""
+"""What an operator does with a sale as a whole: simulate, rehearse, audit and report it.
+
+simulation/         a sale in virtual time (pure)
+simulation_check/   the same sale replayed on a real installation, and compared
+simulation_report/  a simulation for the terminal and as a page: `waitline simulate`
+rehearsal/          a sale by generated visitors on a running installation: `waitline rehearse`
+sale_report/        a sale that took place, from the stores: `waitline report sale`
+drawing/            the HTML page frame and the plots of all reports
+audit.py            audit of the box office, and of what it and the waiting room must agree on
+durations.py        format durations for people (pure)
+histogram.py        latency histogram that processes can merge (pure)
+http_client.py      HTTP client of the load generators
+
+The benchmarks in bench/ use drawing/, histogram.py and http_client.py too.
+"""

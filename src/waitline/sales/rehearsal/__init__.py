@@ -1,12 +1,11 @@
-"""A whole sale on the installation that is there, before the real one: `waitline rehearse`.
+"""A rehearsal: a whole sale by generated visitors on a running installation. `waitline rehearse`.
 
-plan.py      who comes when, and who does what (pure)
-endpoint.py  connections to the queue service and the box office
-visitors.py  what a visitor does, from entering to being gone
-tally.py     what came of it: each call's times and answers
-stage.py     a room and a concert of its own, and their removal
-watch.py     the room meanwhile: the line, and what limits it
-verdict.py   go or no-go, with reasons (pure)
-words.py     the figures as people read them (pure)
-play.py      all of it, and the end that comes whatever happens
+plan.py          arrival times, and what each visitor does (pure)
+visitors.py      the visitors: enter, wait, reserve, pay, leave
+tally.py         latencies, refusals and outcomes as the visitors saw them
+stage.py         the rehearsal's own room and concert: create, settle, delete
+watch.py         the room once a second: length of the line, and what limits admission
+verdict.py       go or no-go, with reasons (pure)
+outcome_text.py  the figures as text (pure)
+run.py           one rehearsal from preflight check to cleanup
 """

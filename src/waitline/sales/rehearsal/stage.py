@@ -23,7 +23,7 @@ from waitline.queue.model import Rules, Survey
 from waitline.queue.record import Record
 from waitline.queue.rehearsals import Rehearsals as Queued
 from waitline.queue.rooms import Rooms
-from waitline.sales.rehearsal.endpoint import Endpoint
+from waitline.sales.http_client import HttpClient
 from waitline.valkey.client import ValkeyClient
 
 TITLE = "Rehearsal, not a real concert"
@@ -209,7 +209,7 @@ async def opened(store_url: str, database_url: str) -> AsyncIterator[Stage]:
         await database.close()
 
 
-async def payments(office: Endpoint, operator_key: str) -> tuple[str, str]:
+async def payments(office: HttpClient, operator_key: str) -> tuple[str, str]:
     """Ask the box office how it takes money.
 
     Returns:
@@ -219,7 +219,7 @@ async def payments(office: Endpoint, operator_key: str) -> tuple[str, str]:
         Misconfigured: It takes real money, or does not let us ask.
         Unavailable: It does not answer.
     """
-    answer = await office.ask(
+    answer = await office.request(
         "GET", "/api/v1/operator/installation", {"X-Operator-Key": operator_key}
     )
     if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from waitline.kernel.errors import Unavailable
-from waitline.sales.rehearsal.endpoint import Answer, Endpoint
+from waitline.sales.http_client import HttpAnswer, HttpClient
 from waitline.sales.rehearsal.plan import (
     THINK_S,
     Conduct,
@@ -82,7 +82,7 @@ class _Told(NamedTuple):
 
     data: Any
     code: str
-    answer: Answer
+    answer: HttpAnswer
 
 
 @dataclass(slots=True)
@@ -123,8 +123,8 @@ class Crowd:
         *,
         room: str,
         schedule: int,
-        queue: Endpoint,
-        office: Endpoint,
+        queue: HttpClient,
+        office: HttpClient,
         methods: Methods,
         tally: Tally,
         dice: Random,
@@ -279,7 +279,7 @@ class Crowd:
         self,
         visitor: _Visitor,
         call: str,
-        service: Endpoint,
+        service: HttpClient,
         method: str,
         path: str,
         body: bytes = b"",
@@ -303,7 +303,7 @@ class Crowd:
             due_s = visitor.due_s
             late_s = max(0.0, self._loop.time() - due_s)
             try:
-                answer = await service.ask(method, path, headers, body)
+                answer = await service.request(method, path, headers, body)
             except Unavailable:
                 now_s = self._loop.time()
                 self._tally.called(call, now_s - due_s, late_s, LOST)
@@ -334,7 +334,7 @@ class Crowd:
             await asyncio.sleep(rest_s)
 
 
-def _told(answer: Answer) -> _Told:
+def _told(answer: HttpAnswer) -> _Told:
     """Read an answer: what it says, or the code of its refusal."""
     if answer.gzipped:
         # Only the seat map is asked for so, and whoever needs it reads it.

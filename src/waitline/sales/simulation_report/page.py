@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from waitline.sales import formatting
-from waitline.sales.agreement import AGREES_WITHIN, Agreement
 from waitline.sales.drawing import page, plots
 from waitline.sales.simulation.model import Outcome
+from waitline.sales.simulation_check.agreement import AGREES_WITHIN, Agreement
+from waitline.sales.simulation_report import prediction_text
 
 POINTS_MAX = 150
 """Points of a curve: a sale of a day has 86 400 seconds. Each is the highest of its seconds, so
@@ -29,17 +29,17 @@ def report(title: Sequence[str], outcome: Outcome, agreement: Agreement | None) 
     Raises:
         Misconfigured: What draws is not installed.
     """
-    told = formatting.figures(outcome)
+    told = prediction_text.figures(outcome)
     parts = [
         page.heading("Waitline simulation", title[0], *title[1:]),
         *_verdict(agreement),
-        *([page.note(formatting.warning(outcome))] if outcome.late else []),
+        *([page.note(prediction_text.warning(outcome))] if outcome.late else []),
         page.tiles(page.Tile(name, value) for name, value in told[:_TILES]),
         page.section("Over time", page.plots(_drawings(outcome, agreement))),
         page.section("In figures", page.table(("", ""), told)),
         page.section(
             "Requests of those who wait",
-            page.table(formatting.REQUESTS, formatting.requests(outcome)),
+            page.table(prediction_text.REQUESTS, prediction_text.requests(outcome)),
             about="What reaches the queue service. Behind a CDN each edge asks once a second "
             "for everyone, and each visitor once when its turn has come.",
         ),
@@ -59,10 +59,10 @@ def _verdict(agreement: Agreement | None) -> Iterator[str]:
     yield page.verdict(text, agreement.broken, good=agreement.holds)
     rows = [
         (row.name, row.predicted, row.measured, page.Cell(row.off, good=row.near))
-        for row in formatting.compared(agreement)
+        for row in prediction_text.compared(agreement)
     ]
-    table = page.table(formatting.AGREEMENT, rows)
-    yield page.section("Predicted and measured", table, about=formatting.beside(agreement))
+    table = page.table(prediction_text.AGREEMENT, rows)
+    yield page.section("Predicted and measured", table, about=prediction_text.beside(agreement))
 
 
 def _drawings(outcome: Outcome, agreement: Agreement | None) -> Iterator[str]:

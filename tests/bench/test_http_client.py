@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from waitline.kernel.errors import Misconfigured, Unavailable
-from waitline.sales.rehearsal import endpoint
-from waitline.sales.rehearsal.endpoint import Answer, Endpoint
+from waitline.sales import http_client
+from waitline.sales.http_client import HttpAnswer, HttpClient
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-def played(serve: Serve, play: Callable[[Endpoint], Awaitable[None]]) -> int:
-    """Run a server of these answers and a client of it; return how many connections came."""
+def count_connections(serve: Serve, use_client: Callable[[HttpClient], Awaitable[None]]) -> int:
+    """Run a server with these answers and a client of it; return the number of connections."""
     came = 0
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,10 +31,10 @@ def played(serve: Serve, play: Callable[[Endpoint], Awaitable[None]]) -> int:
     async def run() -> None:
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()[:2]
-        client = Endpoint(f"http://{host}:{port}")
+        client = HttpClient(f"http://{host}:{port}")
         async with server, asyncio.timeout(30):
             try:
-                await play(client)
+                await use_client(client)
             finally:
                 client.close()
 
@@ -53,12 +53,12 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 def test_connections_are_used_again() -> None:
-    async def play(client: Endpoint) -> None:
+    async def use_client(client: HttpClient) -> None:
         for _ in range(5):
-            expected = Answer(200, b"ok", gzipped=False, retry_after_s=0)
-            assert await client.ask("GET", "/") == expected
+            expected = HttpAnswer(200, b"ok", gzipped=False, retry_after_s=0)
+            assert await client.request("GET", "/") == expected
 
-    assert played(echo, play) == 1
+    assert count_connections(echo, use_client) == 1
 
 
 def test_an_answer_tells_when_to_ask_again() -> None:
@@ -66,20 +66,20 @@ def test_an_answer_tells_when_to_ask_again() -> None:
         await heads(reader)
         writer.write(OK.replace(b"\r\n\r\n", b"\r\nRetry-After: 17\r\n\r\n"))
 
-    async def play(client: Endpoint) -> None:
-        assert (await client.ask("GET", "/")).retry_after_s == 17
+    async def use_client(client: HttpClient) -> None:
+        assert (await client.request("GET", "/")).retry_after_s == 17
 
-    played(serve, play)
+    count_connections(serve, use_client)
 
 
 def test_connections_are_bounded_and_everybody_has_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(http_client, "CONNECTIONS_MAX", 3)
 
-    async def play(client: Endpoint) -> None:
-        answers = await asyncio.gather(*(client.ask("GET", "/") for _ in range(50)))
+    async def use_client(client: HttpClient) -> None:
+        answers = await asyncio.gather(*(client.request("GET", "/") for _ in range(50)))
         assert [answer.status for answer in answers] == [200] * 50
 
-    assert played(echo, play) <= 3
+    assert count_connections(echo, use_client) <= 3
 
 
 def test_an_answer_may_come_in_pieces() -> None:
@@ -89,10 +89,10 @@ def test_an_answer_may_come_in_pieces() -> None:
             writer.write(OK[start : start + 7])
             await writer.drain()
 
-    async def play(client: Endpoint) -> None:
-        assert (await client.ask("GET", "/")).body == b"ok"
+    async def use_client(client: HttpClient) -> None:
+        assert (await client.request("GET", "/")).body == b"ok"
 
-    played(slowly, play)
+    count_connections(slowly, use_client)
 
 
 @pytest.mark.parametrize(
@@ -112,32 +112,32 @@ def test_a_broken_answer_is_none_and_the_next_is_asked_for_elsewhere(answer: byt
         await heads(reader)
         writer.write(broken.pop())
 
-    async def play(client: Endpoint) -> None:
+    async def use_client(client: HttpClient) -> None:
         with pytest.raises(Unavailable):
-            await client.ask("GET", "/")
-        assert (await client.ask("GET", "/")).body == b"ok"
+            await client.request("GET", "/")
+        assert (await client.request("GET", "/")).body == b"ok"
 
-    assert played(once, play) == 2
+    assert count_connections(once, use_client) == 2
 
 
 def test_a_silent_service_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "ANSWER_S", 0.05)
+    monkeypatch.setattr(http_client, "ANSWER_S", 0.05)
 
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         while True:
             await heads(reader)
 
-    async def play(client: Endpoint) -> None:
+    async def use_client(client: HttpClient) -> None:
         with pytest.raises(Unavailable, match="in time"):
-            await client.ask("GET", "/")
+            await client.request("GET", "/")
 
-    played(silent, play)
+    count_connections(silent, use_client)
 
 
 def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(endpoint, "CONNECTIONS_MAX", 1)
+    monkeypatch.setattr(http_client, "CONNECTIONS_MAX", 1)
     go_on = asyncio.Event()
 
     async def held(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -146,8 +146,8 @@ def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
             await go_on.wait()
             writer.write(OK)
 
-    async def play(client: Endpoint) -> None:
-        first, second, third = (asyncio.create_task(client.ask("GET", "/")) for _ in range(3))
+    async def use_client(client: HttpClient) -> None:
+        first, second, third = (asyncio.create_task(client.request("GET", "/")) for _ in range(3))
         await asyncio.wait([second], timeout=0.05)
         second.cancel()
         go_on.set()
@@ -155,7 +155,7 @@ def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
         with pytest.raises(asyncio.CancelledError):
             await second
 
-    assert played(held, play) == 1
+    assert count_connections(held, use_client) == 1
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
     ["", "queue", "ftp://queue", "http://", "http://queue:no", "http://queue/path", "http://u:p@q"],
 )
 def test_what_is_no_url_is_said_so(url: str) -> None:
-    with pytest.raises(Misconfigured, match="no URL"):
-        Endpoint(url)
+    with pytest.raises(Misconfigured, match="not the URL"):
+        HttpClient(url)
 
 
 def test_nobody_listens() -> None:
-    async def play() -> None:
+    async def use_client() -> None:
         with pytest.raises(Unavailable, match="cannot be reached"):
-            await Endpoint("http://127.0.0.1:9").ask("GET", "/")
+            await HttpClient("http://127.0.0.1:9").request("GET", "/")
 
-    asyncio.run(play())
+    asyncio.run(use_client())

@@ -1,6 +1,6 @@
-"""The box office as the audit sees it: its own tables, and what the waiting room makes of them.
+"""Audit the box office, and what it and the waiting room must agree on.
 
-The two know nothing of each other, so it is here that they are held against each other (B5).
+Neither half knows the other, so their agreement (B5) is checked here.
 """
 
 import asyncio

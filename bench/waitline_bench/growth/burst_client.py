@@ -6,15 +6,14 @@ connections for each burst would cost more than the burst.
 """
 
 import asyncio
-import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 import msgspec
-from typing_extensions import override
 
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.sales.http_client import HttpConnection
 
 ANSWER_S = 30.0
 """How long a burst may take."""
@@ -23,40 +22,9 @@ REFUSED_SHARE_MAX = 0.05
 """Of a burst that counts all the same: on a busy machine the store may once be too slow for a
 batch, which is refused then."""
 
-_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
-
-class _Connection(asyncio.Protocol):
-    """One connection with one request under way."""
-
-    def __init__(self, callers: "Callers") -> None:
-        self._callers = callers
-        self._answer = b""
-        self.lost = False
-        self.transport: asyncio.Transport | None = None
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are what asyncio's are, and do not inherit from them.
-        self.transport = transport  # type: ignore[assignment]
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        self._answer += data
-        head, end, body = self._answer.partition(b"\r\n\r\n")
-        length = _LENGTH.search(head)
-        if end and (length is None or len(body) >= int(length[1])):
-            self._answer = b""
-            self._callers.answered(self, head)
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
-        self._callers.closed()
-
-
-class Callers:
-    """Connections to one server.
+class BurstClient:
+    """Sends bursts of requests over connections to one server.
 
     Args:
         port: Where it listens, on this machine.
@@ -66,7 +34,7 @@ class Callers:
     def __init__(self, port: int, count: int) -> None:
         self._port = port
         self._count = count
-        self._connections: list[_Connection] = []
+        self._connections: list[HttpConnection] = []
         self._requests: Iterator[bytes] = iter(())
         self._open = 0
         self._refused = 0
@@ -75,14 +43,10 @@ class Callers:
     async def connect(self) -> None:
         """Open the connections, those again that the server closed because they were idle."""
         loop = asyncio.get_running_loop()
-        self._connections = [each for each in self._connections if not each.lost]
         while len(self._connections) < self._count:
-            _, connection = await loop.create_connection(
-                lambda: _Connection(self), "127.0.0.1", self._port
-            )
-            self._connections.append(connection)
+            await loop.create_connection(lambda: HttpConnection(self), "127.0.0.1", self._port)
 
-    async def ask(self, requests: Sequence[bytes]) -> None:
+    async def send_burst(self, requests: Sequence[bytes]) -> None:
         """Send requests, and return when all are answered.
 
         Raises:
@@ -103,29 +67,33 @@ class Callers:
         if self._refused > REFUSED_SHARE_MAX * len(requests):
             raise Unavailable(f"{self._refused} of {len(requests)} requests were refused")
 
-    def answered(self, connection: _Connection, head: bytes) -> None:
-        """Take one answer, and send the next request in its place."""
-        self._refused += not head.startswith(b"HTTP/1.1 2")
+    def connection_opened(self, connection: HttpConnection) -> None:
+        """Use a connection for the next burst."""
+        self._connections.append(connection)
+
+    def answer_received(self, connection: HttpConnection, answer: bytes) -> None:
+        """Count an answer, and send the next request in its place."""
+        self._refused += not answer.startswith(b"HTTP/1.1 2")
         self._open -= 1
         if self._open == 0 and self._done is not None and not self._done.done():
             self._done.set_result(None)
         self._send(connection)
 
-    def closed(self) -> None:
-        """Note that a connection was closed."""
+    def connection_closed(self, connection: HttpConnection) -> None:
+        """Fail the burst that is in flight, if there is one."""
+        self._connections.remove(connection)
         if self._done is not None and not self._done.done():
             self._done.set_exception(Unavailable("the server closed a connection"))
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close the connections."""
         for connection in self._connections:
-            if connection.transport is not None:
-                connection.transport.abort()
+            connection.abort()
 
-    def _send(self, connection: _Connection) -> None:
+    def _send(self, connection: HttpConnection) -> None:
         request = next(self._requests, None)
-        if request is not None and connection.transport is not None:
-            connection.transport.write(request)
+        if request is not None:
+            connection.write(request)
 
 
 def enter(room: RoomId, visitor: VisitorId) -> bytes:

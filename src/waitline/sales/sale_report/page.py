@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from waitline.booking.sale_totals import Account
 from waitline.queue.record import BUCKETS, bounds_ms
 from waitline.sales.drawing import page, plots
-from waitline.sales.formatting import span
-from waitline.sales.report import summary
-from waitline.sales.report.summary import Aftermath
+from waitline.sales.durations import format_duration
+from waitline.sales.sale_report import summary
+from waitline.sales.sale_report.summary import Aftermath
 
 _FEW = 40
 """Up to so many points are marked: a curve through a few says more than it knows."""
@@ -52,7 +52,7 @@ def _tiles(sale: Aftermath) -> Iterator[page.Tile]:
     yield page.Tile("admitted", f"{counters['admitted']:,}", entered)
     for share in (0.5, 0.95):
         wait_ms = record.wait_ms(share)
-        text = "nobody" if wait_ms is None else span(wait_ms)
+        text = "nobody" if wait_ms is None else format_duration(wait_ms)
         yield page.Tile(f"wait, p{share * 100:g}", text)
     if sale.account is None:
         yield page.Tile("no-shows", f"{counters['no_shows']:,}")

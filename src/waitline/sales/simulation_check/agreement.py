@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from waitline.queue.model import Limits
-from waitline.sales.playback import Measured
 from waitline.sales.simulation.model import (
     Difference,
     Outcome,
     Sale,
     SaleImpossible,
 )
+from waitline.sales.simulation_check.replay import Measured
 
 AGREES_WITHIN = 0.05
 """Share that a prediction may be off by. Operators leave more room than this when they set a room's

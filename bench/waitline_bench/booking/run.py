@@ -19,11 +19,11 @@ from waitline import settings as chosen
 from waitline.kernel.errors import Unavailable
 from waitline.trial import installation
 from waitline.trial.installation import Installation
-from waitline_bench import books
+from waitline_bench import booking_audit
 from waitline_bench.booking import bare
 from waitline_bench.booking.buyers import Errand, Plan
 from waitline_bench.booking.hall import Crowds
-from waitline_bench.quiet import quietly
+from waitline_bench.host_steal import quietly
 
 SEATS = 10_000
 """Of the hall whose seat map is asked for, and how often. Source: the aim that it is measured
@@ -83,7 +83,7 @@ def measure(seconds: float, workers: int, note: Note) -> Figures:
         rate = min(OVERLOAD * figures["buy"]["per_s"], OVERLOAD_PER_S)
         figures["overload"] = office.overrun(rate)
         note("the audit")
-        figures["audit"] = books.audited(stack)
+        figures["audit"] = booking_audit.audited(stack)
     return figures
 
 

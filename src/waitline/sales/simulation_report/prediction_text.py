@@ -1,13 +1,10 @@
-"""A sale and its figures as people read them: on a terminal, and on a page. Pure."""
+"""Format a simulated sale, and its check, for the terminal and the page. Pure."""
 
 from typing import NamedTuple
 
-from waitline.sales.agreement import Agreement, near_enough
+from waitline.sales.durations import format_duration
 from waitline.sales.simulation.model import Outcome, Sale
-
-_PLAIN_S = 100
-_PLAIN_MIN = 100
-"""Up to here people say a time in seconds, and in minutes and seconds."""
+from waitline.sales.simulation_check.agreement import Agreement, near_enough
 
 _NAMES = {
     "drained_ms": "everybody admitted after",
@@ -36,17 +33,6 @@ class Compared(NamedTuple):
     measured: str
     off: str
     near: bool
-
-
-def span(ms: float) -> str:
-    """Write a time as people say it."""
-    if ms < _PLAIN_S * 1000:
-        return f"{ms / 1000:,.1f} s"
-    minutes, seconds = divmod(round(ms / 1000), 60)
-    if minutes < _PLAIN_MIN:
-        return f"{minutes} min {seconds:02} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min"
 
 
 def described(sale: Sale, over: str) -> tuple[str, str]:
@@ -83,13 +69,13 @@ def figures(outcome: Outcome) -> list[tuple[str, str]]:
     return [
         *((name, _value(field, getattr(told, field))) for field, name in _NAMES.items()),
         ("most slots held", f"{outcome.most_admitted:,}"),
-        ("heard of their turn after, mean", span(outcome.told_mean_ms)),
+        ("heard of their turn after, mean", format_duration(outcome.told_mean_ms)),
         ("no-shows", f"{outcome.no_shows:,}"),
     ]
 
 
 def _value(field: str, value: float) -> str:
-    return span(value) if field.endswith("_ms") else f"{value:,.0f}"
+    return format_duration(value) if field.endswith("_ms") else f"{value:,.0f}"
 
 
 REQUESTS = ("", "requests in all", "mean/s", "most/s")

@@ -21,7 +21,7 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
 from waitline_bench import scripts
-from waitline_bench.growth import callers, costs, installation
+from waitline_bench.growth import burst_client, costs, installation
 from waitline_bench.growth.cases import (
     CONNECTIONS,
     GROWN_MAX,
@@ -119,7 +119,7 @@ async def _measure(
     effort: Effort,
 ) -> dict[str, Any]:
     store = ValkeyClient(on.store_url, timeout_s=scripts.CALL_S)
-    asking = callers.Callers(on.port, CONNECTIONS)
+    asking = burst_client.BurstClient(on.port, CONNECTIONS)
     await asking.connect()
     filled = {room: case.waiting for case in (*lines, *many) for room in case.rooms}
     bench = _Bench(on, store, asking, effort, filled=filled)
@@ -142,7 +142,7 @@ async def _measure(
                     found |= await bench.status_of_some(case)
                 for name, value in found.items():
                     figures[kind].setdefault(name, {}).setdefault(case.size, []).append(value)
-    await asking.close()
+    asking.close()
     await store.close()
     return {
         "waiting": _told(figures["waiting"], [case.size for case in lines]),
@@ -167,7 +167,7 @@ class _Bench:
         self,
         on: Installation,
         store: ValkeyClient,
-        asking: callers.Callers,
+        asking: burst_client.BurstClient,
         effort: Effort,
         *,
         filled: dict[RoomId, int],
@@ -193,9 +193,9 @@ class _Bench:
             for number in range(min(left, burst_max)):
                 room, visitor = case.rooms[number % len(case.rooms)], next(self._names)
                 joining[room].append(visitor)
-                packed.append(callers.enter(room, visitor))
+                packed.append(burst_client.enter(room, visitor))
             with spent.meanwhile():
-                await self._asking.ask(packed)
+                await self._asking.send_burst(packed)
             left -= len(packed)
             leaving += await self._leave(joining)
         calls = await self._calls() - calls_before - leaving
@@ -231,9 +231,9 @@ class _Bench:
         for number in range(self._requests):
             room = rooms[number % len(rooms)]
             visitor = self._lines.waiting(room, place(number // len(rooms)))
-            packed.append(callers.status(room, visitor))
+            packed.append(burst_client.status(room, visitor))
         with spent.meanwhile():
-            await self._asking.ask(packed)
+            await self._asking.send_burst(packed)
         ends = [self._lines.waiting(rooms[0], number) for number in (0, case.waiting - 1)]
         standing = await self._line.status(rooms[0], ends)
         assert all(isinstance(each, Waiting) for each in standing), standing

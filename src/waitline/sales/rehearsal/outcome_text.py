@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from waitline.sales.formatting import span
+from waitline.sales.durations import format_duration
 
 CALLS = ("", "asked", "p50 ms", "p95 ms", "below", "p99 ms", "failed")
 """What the columns of `calls` are; the last cell says whether p95 is below what it must be."""
@@ -49,7 +49,10 @@ def _line(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "most who waited", f"{figures['most_waiting']:,}"
     yield "most slots held", f"{figures['most_inside']:,}"
     drained_s = figures["drained_s"]
-    yield "no line any more after", "never" if drained_s is None else span(drained_s * 1000)
+    yield (
+        "no line any more after",
+        "never" if drained_s is None else format_duration(drained_s * 1000),
+    )
     yield "limited by", _limited(figures["limited_by_s"])
     yield "let in out of order", f"{figures['overtaken']:,}"
 
@@ -72,7 +75,7 @@ def _sale(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _pair(p50_ms: float | None, p95_ms: float | None) -> str:
     if p50_ms is None or p95_ms is None:
         return "nobody"
-    return f"{span(p50_ms)}, {span(p95_ms)}"
+    return f"{format_duration(p50_ms)}, {format_duration(p95_ms)}"
 
 
 def _limited(looks: dict[str, int]) -> str:

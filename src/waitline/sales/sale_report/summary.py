@@ -9,7 +9,7 @@ from waitline.booking.sale_totals import Account
 from waitline.kernel.ids import RoomId
 from waitline.queue.model import Survey
 from waitline.queue.record import Record, Step, bounds_ms
-from waitline.sales.formatting import span
+from waitline.sales.durations import format_duration
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
 """Of waits that are told."""
@@ -135,7 +135,7 @@ def sold(account: Account) -> Iterator[tuple[str, str]]:
     yield "money taken", f"{totals.taken:,}"
     yield "money given back", f"{totals.given_back:,}"
     if totals.paying_p95_s is not None:
-        yield "paying took, p95", span(totals.paying_p95_s * 1000)
+        yield "paying took, p95", format_duration(totals.paying_p95_s * 1000)
 
 
 def _share(count: int, of: int) -> str:
@@ -143,4 +143,4 @@ def _share(count: int, of: int) -> str:
 
 
 def _span(ms: float | None) -> str:
-    return "nobody" if ms is None else span(ms)
+    return "nobody" if ms is None else format_duration(ms)

@@ -6,7 +6,7 @@ import pytest
 
 from waitline.kernel.errors import Unavailable
 from waitline_bench import usage
-from waitline_bench.quiet import STOLEN_MOST, TRIES_MOST, quietly
+from waitline_bench.host_steal import STOLEN_MOST, TRIES_MOST, quietly
 
 
 def taking(monkeypatch: pytest.MonkeyPatch, *shares: float) -> None:

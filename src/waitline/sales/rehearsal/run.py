@@ -16,8 +16,8 @@ from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue.model import Rules
 from waitline.sales.histogram import Histogram
+from waitline.sales.http_client import HttpClient
 from waitline.sales.rehearsal import stage, verdict, watch
-from waitline.sales.rehearsal.endpoint import Endpoint
 from waitline.sales.rehearsal.plan import Plan
 from waitline.sales.rehearsal.stage import Removed, Settled, Stage
 from waitline.sales.rehearsal.tally import Tally
@@ -150,9 +150,9 @@ def clear(store_url: str, database_url: str) -> Removed:
 
 async def _asked(there: Installation) -> tuple[str, str]:
     """Make sure that a rehearsal may take place; return the payment provider and the mode."""
-    queue, office = Endpoint(there.queue_url), Endpoint(there.booking_url)
+    queue, office = HttpClient(there.queue_url), HttpClient(there.booking_url)
     try:
-        answer = await queue.ask("GET", "/actuator/health/readiness")
+        answer = await queue.request("GET", "/actuator/health/readiness")
         if answer.status != HTTPStatus.OK:
             raise Unavailable(f"{queue.url} is not ready (HTTP {answer.status})")
         provider, mode = await stage.payments(office, there.operator_key)
@@ -187,7 +187,7 @@ async def _played(  # noqa: PLR0917 - one crowd
     dice: Random,
 ) -> _Played:
     tally = Tally()
-    queue, office = Endpoint(there.queue_url), Endpoint(there.booking_url)
+    queue, office = HttpClient(there.queue_url), HttpClient(there.booking_url)
     crowd = Crowd(
         plan,
         room=room,

@@ -1,1 +1,0 @@
-"""TODO waitline.sales.report."""

@@ -1,0 +1,5 @@
+"""A simulated sale, and its check if there was one, for people.
+
+prediction_text.py  titles, figures and warnings as text (pure)
+page.py             the HTML page
+"""
