@@ -19,8 +19,8 @@ from waitline.queue.audit import Snapshot
 from waitline.queue.model import Rules, Slot, State
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.valkey.client import ValkeyClient
 from waitline.sales.audit import kept_slots
+from waitline.valkey.client import ValkeyClient
 
 PAID_MS = 1_800_000_000_000
 BUYER = VisitorId("7")
