@@ -1,28 +1,40 @@
 """What every kind of test may ask for."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
-from tests import databases, starved
+from tests import databases, quarantine, refusals
 from tests.databases import TestDatabase
+from tests.machine import Machine
 from tests.servers import Server, redis_binary, running
 
+REFUSALS = pytest.StashKey[refusals.Refusals]()
+MACHINE = pytest.StashKey[Machine]()
 
-def pytest_configure() -> None:
-    starved.PULSE.start()
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[MACHINE] = Machine()
+    if not hasattr(config, "workerinput"):
+        config.stash[REFUSALS] = refusals.Refusals()
+        config.pluginmanager.register(config.stash[REFUSALS])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        excused = partial(starved.excused, starved.PULSE, item.path)
-        item.add_marker(pytest.mark.flaky(reruns=starved.AGAIN_MOST, condition=excused))
+    quarantine.mark(items)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    starved.PULSE.begin()
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    refusals.attach(item)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("beside the outcomes")
+    quarantine.write(terminalreporter)
+    config.stash[REFUSALS].write(terminalreporter)
+    terminalreporter.write_line(config.stash[MACHINE].described())
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])

@@ -18,6 +18,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from tests import refusals
 from waitline.kernel.ids import RoomId
 from waitline.queue.audit import Snapshot, examine
 
@@ -331,6 +332,7 @@ async def answer(caller: Caller, method: str, path: str, body: object = None) ->
     deadline = monotonic() + PATIENCE_S
     while (reply := await caller.ask(method, path, body)).status == 503:
         assert_unavailable(reply)
+        refusals.count()
         assert monotonic() < deadline, f"{path}: refused for {PATIENCE_S:g} s"
         await paused(AGAIN_S)
     assert reply.status == 200, reply
