@@ -11,7 +11,7 @@ from tests.bench.test_report import FETCHED
 from tests.servers import Server
 from tests.store.room import Room
 from tests.web.stack import Done, waitline
-from waitline.booking.sale_totals import Account, Step, Totals
+from waitline.booking.sale_totals import SaleStep, SaleTotals, Totals
 from waitline.queue.record import Step as Total
 from waitline.sales.sale_report import page, summary
 from waitline.sales.sale_report.summary import Aftermath
@@ -21,7 +21,7 @@ SOLD = Totals(
     cancelled=5, payments=70, declined=4, refunded=2, refunding=1, taken=3_000_000,
     given_back=100_000, paying_p95_s=1.5,
 )  # fmt: skip
-ACCOUNT = Account(SOLD, 10, [Step(1_000.0, 50, 30, 0), Step(1_040.0, 30, 33, 12)])
+ACCOUNT = SaleTotals(SOLD, 10, [SaleStep(1_000.0, 50, 30, 0), SaleStep(1_040.0, 30, 33, 12)])
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def room(valkey: Server) -> Iterator[Room]:
     room.close()
 
 
-def told(room: Room, account: Account | None = None) -> Aftermath:
+def told(room: Room, sale_totals: SaleTotals | None = None) -> Aftermath:
     record = room.server.wait(room.rooms.record(room.id))
-    return Aftermath(room.id, room.survey(), record, account)
+    return Aftermath(room.id, room.survey(), record, sale_totals)
 
 
 def reported(room: Room, *words: str | Path) -> Done:

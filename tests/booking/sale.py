@@ -14,6 +14,7 @@ import asyncpg
 from tests.databases import TestDatabase
 from waitline.booking import audit
 from waitline.booking.store import Reservations
+from waitline.kernel.findings import Finding
 
 PRICE = 100
 HOLD_S = 300.0
@@ -103,7 +104,7 @@ class Sale:
         rows = await self.database.many("confirm_payment", **charged(key))
         return rows[0] if rows else None
 
-    async def findings(self, late_s: float = audit.LATE_S) -> list[audit.Finding]:
+    async def findings(self, late_s: float = audit.LATE_S) -> list[Finding]:
         return await audit.examine(self.database, at_price=True, late_s=late_s)
 
 

@@ -16,6 +16,7 @@ from waitline.booking.audit import (
     LATE_S,
     LOOKS_MAX,
 )
+from waitline.kernel.findings import Finding
 
 LONG_AGO = f"now() - interval '{LATE_S + 1} s'"
 
@@ -139,7 +140,7 @@ def traded(postgres: TestDatabase) -> Sale:
 
 def test_a_sound_box_office_has_no_findings(traded: Sale) -> None:
     assert traded.postgres.wait(traded.findings()) == []
-    found = traded.postgres.wait(audit.counts(traded.database))
+    found = traded.postgres.wait(audit.count_rows(traded.database))
     assert found == {"seats": 10, "sold": 2, "reservations": 5, "payments": 4, "events": 3}
 
 
@@ -173,7 +174,7 @@ def test_every_damage_is_planted_and_every_invariant_can_be_seen_broken() -> Non
 
 
 def test_a_trial_may_pay_what_it_likes(traded: Sale) -> None:
-    async def found() -> Sequence[audit.Finding]:
+    async def found() -> Sequence[Finding]:
         await traded.sql("UPDATE payment SET amount = 1 WHERE payment_id = 1")
         return await audit.examine(traded.database, at_price=False)
 
@@ -181,7 +182,7 @@ def test_a_trial_may_pay_what_it_likes(traded: Sale) -> None:
 
 
 def test_a_finding_names_some_and_counts_all(traded: Sale) -> None:
-    async def found() -> Sequence[audit.Finding]:
+    async def found() -> Sequence[Finding]:
         await traded.add_seats(await second_schedule(traded), EXAMPLES_MAX + 3)
         await traded.sql("UPDATE seat SET state = 'OCCUPIED' WHERE schedule_id = 2")
         return await traded.findings()
@@ -199,7 +200,9 @@ async def second_schedule(sale: Sale) -> int:
 
 def test_those_who_paid_are_named_for_the_waiting_room(traded: Sale) -> None:
     async def named(late_s: float) -> set[tuple[str, int]]:
-        return {(one.room, one.user_id) for one in await audit.paid(traded.database, late_s)}
+        return {
+            (one.room, one.user_id) for one in await audit.paid_visitors(traded.database, late_s)
+        }
 
     assert traded.postgres.wait(named(0.0)) == {("room", 2), ("room", 5)}
     assert traded.postgres.wait(named(LATE_S)) == set()

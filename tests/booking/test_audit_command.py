@@ -12,7 +12,8 @@ from tests.booking.sale import Sale
 from tests.databases import TestDatabase
 from tests.servers import Server
 from waitline import cli
-from waitline.booking.audit import INVARIANTS, Finding, Paid
+from waitline.booking.audit import INVARIANTS, PaidVisitor
+from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
 from waitline.queue.audit import Snapshot
@@ -138,14 +139,16 @@ def test_a_slot_of_one_who_paid_is_found(run: Run, valkey: Server) -> None:
 @pytest.mark.parametrize(
     ("seen", "paid", "times"),
     [
-        pytest.param(SEEN, Paid("room", 7, PAID_MS), 1, id="the slot was not freed"),
-        pytest.param(SEEN, Paid("other", 7, PAID_MS), 0, id="paid in another room"),
-        pytest.param(SEEN, Paid("room", 8, PAID_MS), 0, id="another has paid"),
-        pytest.param(SEEN, Paid("room", 7, PAID_MS - 10), 0, id="came back afterwards"),
-        pytest.param(replace(SEEN, admitted={}), Paid("room", 7, PAID_MS), 0, id="it ran out"),
+        pytest.param(SEEN, PaidVisitor("room", 7, PAID_MS), 1, id="the slot was not freed"),
+        pytest.param(SEEN, PaidVisitor("other", 7, PAID_MS), 0, id="paid in another room"),
+        pytest.param(SEEN, PaidVisitor("room", 8, PAID_MS), 0, id="another has paid"),
+        pytest.param(SEEN, PaidVisitor("room", 7, PAID_MS - 10), 0, id="came back afterwards"),
+        pytest.param(
+            replace(SEEN, admitted={}), PaidVisitor("room", 7, PAID_MS), 0, id="it ran out"
+        ),
     ],
 )
-def test_whoever_paid_holds_no_slot(seen: Snapshot, paid: Paid, times: int) -> None:
+def test_whoever_paid_holds_no_slot(seen: Snapshot, paid: PaidVisitor, times: int) -> None:
     text = "1 visitors of room have paid and still hold their slot: 7"
     assert [*kept_slots(seen, [paid])] == [Finding("B5", text, 1)] * times
 

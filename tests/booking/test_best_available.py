@@ -13,10 +13,10 @@ from tests.booking.halls import hall
 from tests.booking.sale import at_once
 from tests.databases import TestDatabase
 from waitline.booking.best_available import (
-    Free,
-    best,
-    choices,
+    FreeSeat,
+    find_best,
     reserve_best,
+    seat_choices,
 )
 from waitline.booking.model import (
     GradeUnknown,
@@ -31,10 +31,10 @@ from waitline.booking.store import Reservations
 patient = settings(deadline=None)
 
 
-def free(*rows: str) -> list[Free]:
+def free(*rows: str) -> list[FreeSeat]:
     """A section, row by row: a letter is a free seat, anything else a gap or a taken one."""
     return [
-        Free(row_no * 100 + at, "F", str(row_no), row_no, at)
+        FreeSeat(row_no * 100 + at, "F", str(row_no), row_no, at)
         for row_no, row in enumerate(rows, start=1)
         for at, seat in enumerate(row, start=1)
         if seat == "o"
@@ -59,7 +59,7 @@ def free(*rows: str) -> list[Free]:
     ],
 )
 def test_first_choice(rows: Sequence[str], count: int, first: tuple[int, ...] | None) -> None:
-    found = choices(free(*rows), count)
+    found = seat_choices(free(*rows), count)
     assert (found[0] if found else None) == first
 
 
@@ -67,13 +67,13 @@ HALLS = st.lists(st.text("oox", max_size=12), max_size=6)
 COUNTS = st.integers(1, 6)
 
 
-def together(seats: Sequence[Free]) -> bool:
+def together(seats: Sequence[FreeSeat]) -> bool:
     positions = sorted(seat.row_position for seat in seats)
     one_row = len({(seat.section, seat.row_name) for seat in seats}) == 1
     return one_row and positions == list(range(positions[0], positions[0] + len(seats)))
 
 
-def leaves_one_alone(left: Sequence[Free], taken: Sequence[Free]) -> bool:
+def leaves_one_alone(left: Sequence[FreeSeat], taken: Sequence[FreeSeat]) -> bool:
     places = {(seat.row_no, seat.row_position) for seat in left}
     return any(
         (seat.row_no, seat.row_position + side) in places
@@ -88,7 +88,7 @@ def leaves_one_alone(left: Sequence[Free], taken: Sequence[Free]) -> bool:
 def test_choices_are_of_the_first_kind_there_is(rows: list[str], count: int) -> None:
     seats = free(*rows)
     by_id = {seat.seat_id: seat for seat in seats}
-    offered = [[by_id[one] for one in choice] for choice in choices(seats, count)]
+    offered = [[by_id[one] for one in choice] for choice in seat_choices(seats, count)]
     assert bool(offered) is (len(seats) >= count)
     for choice in offered:
         assert len({seat.seat_id for seat in choice}) == count
@@ -123,7 +123,7 @@ def test_choices_are_of_the_first_kind_there_is(rows: list[str], count: int) -> 
 def test_two_rows_are_neighbours(rows: list[str], count: int) -> None:
     seats = free(*rows)
     by_id = {seat.seat_id: seat for seat in seats}
-    found = [[by_id[one] for one in choice] for choice in choices(seats, count)]
+    found = [[by_id[one] for one in choice] for choice in seat_choices(seats, count)]
     assume(found)
     in_two = [choice for choice in found if len({seat.row_no for seat in choice}) == 2]
     for choice in in_two:
@@ -135,30 +135,30 @@ def test_two_rows_are_neighbours(rows: list[str], count: int) -> None:
 
 
 def test_the_best_are_found_and_taken(postgres: TestDatabase) -> None:
-    dice = random.Random(1)  # noqa: S311
+    rng = random.Random(1)  # noqa: S311
 
     async def play() -> None:
         database = postgres.database
         schedule = await hall(database, {"R": ["oooo", "oooo"], "S": ["oo"]})
         reservations = Reservations(database, 300.0)
-        assert await best(database, schedule, "R", 3) == [1, 2, 3]
+        assert await find_best(database, schedule, "R", 3) == [1, 2, 3]
         await reservations.reserve(schedule, [1, 2], 1)
-        assert await best(database, schedule, "R", 2) == [3, 4]
-        assert await best(database, schedule, "R", 4) == [5, 6, 7, 8]
-        assert await best(database, schedule, "R", 5) == [3, 4, 6, 7, 8]
+        assert await find_best(database, schedule, "R", 2) == [3, 4]
+        assert await find_best(database, schedule, "R", 4) == [5, 6, 7, 8]
+        assert await find_best(database, schedule, "R", 5) == [3, 4, 6, 7, 8]
         await reservations.reserve(schedule, [9, 10], 2)
         with pytest.raises(SoldOut):
-            await best(database, schedule, "S", 1)
+            await find_best(database, schedule, "S", 1)
         with pytest.raises(SoldOut):
-            await best(database, schedule, "R", 7)
+            await find_best(database, schedule, "R", 7)
         for grade in ("VIP", "", "R\0", "\ud800"):
             with pytest.raises(GradeUnknown):
-                await best(database, schedule, grade, 1)
+                await find_best(database, schedule, grade, 1)
         with pytest.raises(GradeUnknown):
-            await best(database, 99, "R", 1)
+            await find_best(database, 99, "R", 1)
         with pytest.raises(TooManySeats):
             await reserve_best(
-                database, reservations, schedule, grade="R", count=5, user=3, dice=dice
+                database, reservations, schedule, grade="R", count=5, user=3, rng=rng
             )
 
     postgres.wait(play())
@@ -169,10 +169,10 @@ def test_many_at_once_all_get_seats(postgres: TestDatabase) -> None:
         database = postgres.database
         schedule = await hall(database, {"R": ["o" * 20] * 20})
         reservations = Reservations(database, 300.0)
-        dice = random.Random(7)  # noqa: S311 - so that it can be replayed
+        rng = random.Random(7)  # noqa: S311 - so that it can be replayed
         asked = partial(reserve_best, database, reservations, schedule, grade="R", count=2)
         # No more at a time than there are connections, so that nobody waits for one.
-        calls = [partial(asked, user=user, dice=dice) for user in range(40)]
+        calls = [partial(asked, user=user, rng=rng) for user in range(40)]
         made = await at_once(calls, width=8)
         taken = [seat for reservation in made for seat in reservation.seat_ids]
         assert len(set(taken)) == len(taken) == 80
@@ -189,7 +189,7 @@ def test_whoever_is_never_fast_enough_is_told(postgres: TestDatabase) -> None:
             await super().reserve(schedule, seats, user + 1000)
             return await super().reserve(schedule, seats, user)
 
-    dice = random.Random(1)  # noqa: S311
+    rng = random.Random(1)  # noqa: S311
 
     async def play() -> None:
         database = postgres.database
@@ -202,7 +202,7 @@ def test_whoever_is_never_fast_enough_is_told(postgres: TestDatabase) -> None:
                 grade="R",
                 count=1,
                 user=1,
-                dice=dice,
+                rng=rng,
             )
 
     postgres.wait(play())

@@ -13,7 +13,7 @@ from tests.booking.halls import PRICE, STARTS_AT, hall, seats_of
 from tests.databases import TestDatabase
 from waitline import cli
 from waitline.booking import catalogue as catalogues
-from waitline.booking.catalogue import Catalogue, Stock
+from waitline.booking.catalogue import Catalogue, SeatCount
 from waitline.booking.model import (
     Concert,
     ConcertUnknown,
@@ -21,7 +21,7 @@ from waitline.booking.model import (
     NewSeat,
     Schedule,
     ScheduleUnknown,
-    SeatMapInvalid,
+    SeatPlanInvalid,
 )
 from waitline.kernel.ids import RoomId
 
@@ -132,7 +132,7 @@ def test_seats_are_numbered_row_by_row(postgres: TestDatabase, catalogue: Catalo
         ]
         assert [row["price"] for row in rows] == [PRICE, 5, 5, 1, 5, 5, 5]
         assert {row["state"] for row in rows} == {"AVAILABLE"}
-        assert await catalogue.stock(1) == {schedule: Stock(7, 7)}
+        assert await catalogue.count_seats(1) == {schedule: SeatCount(7, 7)}
 
     postgres.wait(play())
 
@@ -147,9 +147,9 @@ def test_seats_are_numbered_row_by_row(postgres: TestDatabase, catalogue: Catalo
 def test_all_or_none(postgres: TestDatabase, catalogue: Catalogue, again: NewSeat) -> None:
     async def play() -> None:
         schedule = await hall(postgres.database, {"R": ["o"]})
-        with pytest.raises(SeatMapInvalid, match="already"):
+        with pytest.raises(SeatPlanInvalid, match="already"):
             await catalogue.import_seats(schedule, [*seats_of({"S": ["oo"]}), again])
-        assert await catalogue.stock(1) == {schedule: Stock(1, 1)}
+        assert await catalogue.count_seats(1) == {schedule: SeatCount(1, 1)}
         # In another schedule it is another seat.
         other = await catalogue.create_schedule(1, STARTS_AT)
         assert await catalogue.import_seats(other.schedule_id, [again]) == 1
@@ -167,10 +167,10 @@ def test_of_two_imports_at_once_one_is_refused(
         seats = seats_of({"S": ["o" * 50] * 20})
         imports = (catalogue.import_seats(schedule, seats) for _ in range(4))
         outcomes = await asyncio.gather(*imports, return_exceptions=True)
-        refused = [one for one in outcomes if isinstance(one, SeatMapInvalid)]
+        refused = [one for one in outcomes if isinstance(one, SeatPlanInvalid)]
         assert len(refused) == 3
         assert [one for one in outcomes if isinstance(one, int)] == [1000]
-        assert await catalogue.stock(1) == {schedule: Stock(1001, 1001)}
+        assert await catalogue.count_seats(1) == {schedule: SeatCount(1001, 1001)}
 
     postgres.wait(play())
 

@@ -3,7 +3,7 @@
 from tests.booking.sale import PRICE, Sale, plays
 from tests.booking.test_rehearsals import rehearsed, traded
 from tests.databases import TestDatabase
-from waitline.booking.sale_totals import STEPS_MAX, Totals, account
+from waitline.booking.sale_totals import STEPS_MAX, Totals, load_sale_totals
 from waitline.kernel.ids import RoomId
 
 ROOM = RoomId("room")
@@ -21,7 +21,7 @@ def test_a_sale_is_summed_up(postgres: TestDatabase) -> None:
         await sale.sql(
             "UPDATE payment SET paid_at = created_at + interval '2 s' WHERE paid_at > '-infinity'"
         )
-        found = await account(sale.database, ROOM)
+        found = await load_sale_totals(sale.database, ROOM)
         assert found.totals == Totals(
             concerts=1, seats=10, sold=1, held=2, reservations=6, pending=2, confirmed=1,
             expired=1, cancelled=2, payments=3, declined=1, refunded=0, refunding=1, taken=PRICE,
@@ -40,7 +40,7 @@ def test_refunds_are_told_apart_from_what_was_kept(postgres: TestDatabase) -> No
         await traded(sale, 1, 100)
         refunding = await sale.sql("SELECT charge_key FROM payment WHERE state = 'REFUNDING'")
         await sale.database.one("refunded_payment", charge_key=refunding[0]["charge_key"])
-        totals = (await account(sale.database, ROOM)).totals
+        totals = (await load_sale_totals(sale.database, ROOM)).totals
         assert (totals.refunded, totals.refunding) == (1, 0)
         assert (totals.taken, totals.given_back) == (PRICE, PRICE)
 
@@ -51,12 +51,12 @@ def test_a_long_sale_is_told_in_longer_steps(postgres: TestDatabase) -> None:
     async def play(sale: Sale) -> None:
         await sale.open()
         await traded(sale, 1, 100)
-        assert (await account(sale.database, ROOM)).width_s == 1
+        assert (await load_sale_totals(sale.database, ROOM)).width_s == 1
         await sale.sql(
             "UPDATE reservation SET created_at = created_at - interval '3 days' "
             "WHERE reservation_id = 1"
         )
-        found = await account(sale.database, ROOM)
+        found = await load_sale_totals(sale.database, ROOM)
         assert found.width_s == 3_600
         assert len(found.steps) == 2 <= STEPS_MAX
         assert [step.reserved for step in found.steps] == [1, 4]
@@ -68,7 +68,7 @@ def test_a_long_sale_is_told_in_longer_steps(postgres: TestDatabase) -> None:
 def test_a_room_without_a_concert_has_sold_nothing(postgres: TestDatabase) -> None:
     async def play(sale: Sale) -> None:
         await sale.open()
-        found = await account(sale.database, RoomId("nobody's"))
+        found = await load_sale_totals(sale.database, RoomId("nobody's"))
         assert found.steps == []
         assert found.totals == Totals._make([*[0] * 15, None])
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waitline.booking import seat_plan
-from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatMapInvalid
+from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatPlanInvalid
 
 # A busy machine is no failure here.
 patient = settings(deadline=None)
@@ -17,11 +17,11 @@ HEADER = "section,row,seat,grade,price\n"
 
 
 def read(text: str) -> list[NewSeat]:
-    return seat_plan.read(io.StringIO(text, newline=""))
+    return seat_plan.parse(io.StringIO(text, newline=""))
 
 
 def errors(text: str) -> tuple[str, ...]:
-    with pytest.raises(SeatMapInvalid) as refused:
+    with pytest.raises(SeatPlanInvalid) as refused:
         read(text)
     return refused.value.errors
 
@@ -92,8 +92,8 @@ def test_a_map_has_no_more_seats_than_a_schedule() -> None:
 
 def test_other_encodings_are_told() -> None:
     stream = io.TextIOWrapper(io.BytesIO(HEADER.encode() + b"F,A,\xe9,R,1\n"), "utf-8")
-    with pytest.raises(SeatMapInvalid, match="UTF-8"):
-        seat_plan.read(stream)
+    with pytest.raises(SeatPlanInvalid, match="UTF-8"):
+        seat_plan.parse(stream)
 
 
 WORD = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=20)
@@ -152,7 +152,7 @@ def test_one_seat_twice_is_refused_wherever_it_is(
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         seats = read(text)
-    except SeatMapInvalid as error:
+    except SeatPlanInvalid as error:
         told = error.errors
     else:
         assert len({seat.number for seat in seats}) == len(seats) > 0

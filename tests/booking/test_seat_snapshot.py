@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waitline.booking import seat_documents
-from waitline.booking import seat_snapshot as charts
+from waitline.booking import seat_snapshot as snapshots
 from waitline.booking.model import SeatState
 from waitline.booking.seat_documents import Document
 from waitline.booking.seat_snapshot import (
     STATES,
-    Change,
-    Chart,
     Layout,
+    SeatChange,
+    SeatSnapshot,
 )
 
 # A busy machine is no failure here.
@@ -74,39 +74,39 @@ def test_lists_are_the_same_whatever_was_shown_before(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seat_documents, "PIECE_SEATS", 4)
-        chart = Chart(layout(states))
+        snapshot = SeatSnapshot(layout(states))
         now = list(states)
         for at, state in changes:
             if at < len(now):
                 now[at] = state
-            assert unpacked(chart.available.document(bytes(now))) == expected(now, {FREE})
-            assert unpacked(chart.all.document(bytes(now))) == expected(now, {FREE, HELD, SOLD})
-            for name, listing in chart.available_in.items():
+            assert unpacked(snapshot.available.document(bytes(now))) == expected(now, {FREE})
+            assert unpacked(snapshot.all.document(bytes(now))) == expected(now, {FREE, HELD, SOLD})
+            for name, listing in snapshot.available_in.items():
                 seats = [
                     one
                     for one in expected(now, {FREE})
                     if (one["seatId"] in {1, 2, 3}) is (name == "F")
                 ]
                 assert unpacked(listing.document(bytes(now))) == seats
-        anew = Chart(layout(now))
+        anew = SeatSnapshot(layout(now))
         for name in ("available", "all"):
-            old, new = (getattr(one, name).document(bytes(now)) for one in (chart, anew))
+            old, new = (getattr(one, name).document(bytes(now)) for one in (snapshot, anew))
             assert old == new
 
 
 def test_what_is_not_shown_does_not_change_a_list() -> None:
-    chart = Chart(layout([FREE, HELD]))
-    first = chart.available.document(bytes([FREE, HELD]))
-    assert chart.available.document(bytes([FREE, SOLD])) is first
-    assert chart.available.document(bytes([HELD, SOLD])).etag != first.etag
-    assert chart.all.document(bytes([FREE, HELD])).etag != first.etag
+    snapshot = SeatSnapshot(layout([FREE, HELD]))
+    first = snapshot.available.document(bytes([FREE, HELD]))
+    assert snapshot.available.document(bytes([FREE, SOLD])) is first
+    assert snapshot.available.document(bytes([HELD, SOLD])).etag != first.etag
+    assert snapshot.all.document(bytes([FREE, HELD])).etag != first.etag
 
 
 def test_sections_are_counted() -> None:
-    chart = Chart(layout([FREE, FREE, HELD, FREE]))
-    chart.apply(30, [Change(1, 25, SOLD), Change(3, 26, FREE)])
-    told = json.loads(chart.sections())
-    assert told["version"] == chart.version == "10.27"
+    snapshot = SeatSnapshot(layout([FREE, FREE, HELD, FREE]))
+    snapshot.apply(30, [SeatChange(1, 25, SOLD), SeatChange(3, 26, FREE)])
+    told = json.loads(snapshot.sections())
+    assert told["version"] == snapshot.version == "10.27"
     assert told["sections"] == [
         {"section": "F", "grade": "R", "price": 1, "total": 2, "available": 1},
         {"section": "F", "grade": "R", "price": 0, "total": 1, "available": 1},
@@ -115,15 +115,15 @@ def test_sections_are_counted() -> None:
 
 
 def test_a_version_stays_while_nothing_changes() -> None:
-    chart = Chart(layout([FREE], watermark=20, newest=15))
-    assert chart.version == "10.16"
-    assert chart.apply(500, [])
-    assert chart.version == "10.16"
+    snapshot = SeatSnapshot(layout([FREE], watermark=20, newest=15))
+    assert snapshot.version == "10.16"
+    assert snapshot.apply(500, [])
+    assert snapshot.version == "10.16"
     # A transaction that is over, while an older one is not.
-    chart.apply(600, [Change(1, 700, HELD)])
-    assert chart.version == "10.600"
-    chart.apply(800, [Change(1, 700, HELD)])
-    assert chart.version == "10.701"
+    snapshot.apply(600, [SeatChange(1, 700, HELD)])
+    assert snapshot.version == "10.600"
+    snapshot.apply(800, [SeatChange(1, 700, HELD)])
+    assert snapshot.version == "10.701"
 
 
 @pytest.mark.parametrize(
@@ -131,24 +131,29 @@ def test_a_version_stays_while_nothing_changes() -> None:
     ["", "10", "10.", "10.x", "10.-1", "9.16", "10.15", "10.17", "10." + "9" * 5_000, "10.١٦"],
 )
 def test_versions_that_are_not_known(version: str) -> None:
-    assert Chart(layout([FREE], newest=15)).delta(version) is None
+    assert SeatSnapshot(layout([FREE], newest=15)).delta(version) is None
 
 
 def test_seats_that_are_new_are_told() -> None:
-    chart = Chart(layout([FREE]))
-    assert not chart.apply(30, [Change(1, 25, HELD), Change(2, 25, FREE)])
-    assert chart.states == bytes([FREE])
+    snapshot = SeatSnapshot(layout([FREE]))
+    assert not snapshot.apply(30, [SeatChange(1, 25, HELD), SeatChange(2, 25, FREE)])
+    assert snapshot.states == bytes([FREE])
 
 
 def test_old_changes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(charts, "CHANGES_MAX", 2)
-    chart = Chart(layout([FREE] * 4))
-    versions = [chart.version]
+    monkeypatch.setattr(snapshots, "CHANGES_MAX", 2)
+    snapshot = SeatSnapshot(layout([FREE] * 4))
+    versions = [snapshot.version]
     for seat in (1, 2, 3):
-        chart.apply(100 + seat, [Change(seat, 90 + seat, HELD)])
-        versions.append(chart.version)
-    assert [chart.delta(version) is not None for version in versions] == [False, True, True, True]
-    assert json.loads(chart.delta(versions[1]) or "")["seats"] == [
+        snapshot.apply(100 + seat, [SeatChange(seat, 90 + seat, HELD)])
+        versions.append(snapshot.version)
+    assert [snapshot.delta(version) is not None for version in versions] == [
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert json.loads(snapshot.delta(versions[1]) or "")["seats"] == [
         {"seatId": 2, "status": "RESERVED"},
         {"seatId": 3, "status": "RESERVED"},
     ]
@@ -191,9 +196,9 @@ class Database:
     def layout(self) -> Layout:
         return layout([row.state for row in self.rows], self.watermark, self.newest)
 
-    def changes(self, since: int) -> list[Change]:
+    def changes(self, since: int) -> list[SeatChange]:
         return [
-            Change(seat, row.changed, row.state)
+            SeatChange(seat, row.changed, row.state)
             for seat, row in enumerate(self.rows, start=1)
             if row.changed >= since
         ]
@@ -206,10 +211,10 @@ class Visitor:
         self.version = ""
         self.states: list[int] = []
 
-    def ask(self, chart: Chart) -> None:
-        delta = chart.delta(self.version)
+    def ask(self, snapshot: SeatSnapshot) -> None:
+        delta = snapshot.delta(self.version)
         if delta is None:
-            self.version, self.states = chart.version, list(chart.states)
+            self.version, self.states = snapshot.version, list(snapshot.states)
             return
         told = json.loads(delta)
         self.version = told["version"]
@@ -231,14 +236,14 @@ class Worker:
         self.start()
 
     def start(self) -> None:
-        self.chart = Chart(self.database.layout())
+        self.snapshot = SeatSnapshot(self.database.layout())
         self.newest = self.database.newest
 
     def read(self) -> None:
-        since = self.newest + 1 if self.naive else self.chart.watermark
+        since = self.newest + 1 if self.naive else self.snapshot.watermark
         changes = self.database.changes(since)
         self.newest = max([self.newest, *(change.changed for change in changes)])
-        assert self.chart.apply(self.database.watermark, changes)
+        assert self.snapshot.apply(self.database.watermark, changes)
 
 
 STEPS = st.lists(
@@ -254,9 +259,9 @@ def play(steps: list[tuple[str, int, int]], *, naive: bool = False) -> None:  # 
     visitor = Visitor()
 
     def ask(worker: Worker) -> None:
-        if worker.chart.behind(visitor.version):
+        if worker.snapshot.behind(visitor.version):
             worker.read()
-        visitor.ask(worker.chart)
+        visitor.ask(worker.snapshot)
 
     for what, which, state in steps:
         worker = workers[which % 2]
@@ -277,12 +282,12 @@ def play(steps: list[tuple[str, int, int]], *, naive: bool = False) -> None:  # 
         worker.read()
         ask(worker)
 
-    truth = Chart(database.layout())
+    truth = SeatSnapshot(database.layout())
     assert visitor.states == list(truth.states)
     assert visitor.version == truth.version
     for worker in workers:
-        assert worker.chart.states == truth.states
-        assert worker.chart.sections() == truth.sections()
+        assert worker.snapshot.states == truth.states
+        assert worker.snapshot.sections() == truth.sections()
 
 
 @patient
@@ -291,7 +296,7 @@ def test_no_change_is_missed_and_versions_agree(
     steps: list[tuple[str, int, int]], changes_max: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(charts, "CHANGES_MAX", changes_max)
+        patch.setattr(snapshots, "CHANGES_MAX", changes_max)
         play(steps)
 
 

@@ -13,8 +13,8 @@ from tests.servers import Server
 from waitline.booking import load_reporter as subject
 from waitline.booking import stock as counting
 from waitline.booking.catalogue import IMPORT_S
-from waitline.booking.load_reporter import Load, Reporter
-from waitline.booking.stock import Stock
+from waitline.booking.load_reporter import LoadReporter, WorkerLoad
+from waitline.booking.stock import StockCounter
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.events import (
     REPORTER,
@@ -41,18 +41,18 @@ def store(valkey: Server) -> Iterator[ValkeyClient]:
 
 def test_the_stock_is_that_of_the_seats(sale: Sale) -> None:
     async def play() -> None:
-        stock = Stock(sale.database)
-        assert await stock.by_room() == {}
+        stock = StockCounter(sale.database)
+        assert await stock.count_by_room() == {}
         await sale.open(10)
-        assert await stock.by_room() == {"room": InStock(10, 0)}
+        assert await stock.count_by_room() == {"room": InStock(10, 0)}
         held = await sale.reservations.reserve(1, [1, 2, 3], 7)
         await sale.reservations.reserve(1, [4], 8)
-        assert await stock.by_room() == {"room": InStock(6, 2)}
+        assert await stock.count_by_room() == {"room": InStock(6, 2)}
         await sale.reservations.cancel(held.reservation_id, 7)
-        assert await stock.by_room() == {"room": InStock(9, 1)}
+        assert await stock.count_by_room() == {"room": InStock(9, 1)}
         await sale.lapse(2)
         await sale.reservations.expire(10)
-        assert await stock.by_room() == {"room": InStock(10, 0)}
+        assert await stock.count_by_room() == {"room": InStock(10, 0)}
 
     sale.postgres.wait(play())
 
@@ -67,11 +67,11 @@ def test_a_room_has_the_seats_of_all_its_concerts(sale: Sale) -> None:
             await sale.sql(
                 "INSERT INTO schedule (concert_id, starts_at) VALUES ($1, now())", concert
             )
-        stock = Stock(sale.database)
-        assert await stock.by_room() == {"room": InStock(3, 0)}
+        stock = StockCounter(sale.database)
+        assert await stock.count_by_room() == {"room": InStock(3, 0)}
         await sale.add_seats(2, 4)
         await sale.add_seats(4, 2)
-        assert await stock.by_room() == {"room": InStock(7, 0), "other": InStock(2, 0)}
+        assert await stock.count_by_room() == {"room": InStock(7, 0), "other": InStock(2, 0)}
 
     sale.postgres.wait(play())
 
@@ -109,19 +109,19 @@ def test_a_hall_with_many_free_seats_is_counted_less_often(
 
     async def play() -> None:
         nonlocal now_s
-        stock = Stock(sale.database, lambda: now_s)
+        stock = StockCounter(sale.database, lambda: now_s)
         await sale.open(10)
-        assert await stock.by_room() == {"room": InStock(10, 0)}
+        assert await stock.count_by_room() == {"room": InStock(10, 0)}
         await sale.reservations.reserve(1, [1, 2, 3, 4], 7)
-        assert await stock.by_room() == {"room": InStock(10, 0)}
+        assert await stock.count_by_room() == {"room": InStock(10, 0)}
         now_s += 2
-        assert await stock.by_room() == {"room": InStock(6, 1)}
+        assert await stock.count_by_room() == {"room": InStock(6, 1)}
         await sale.reservations.reserve(1, [5, 6], 8)
         now_s += 1.2
-        assert await stock.by_room() == {"room": InStock(4, 2)}
+        assert await stock.count_by_room() == {"room": InStock(4, 2)}
         # Few are left: now every one counts.
         await sale.reservations.reserve(1, [7], 8)
-        assert await stock.by_room() == {"room": InStock(3, 3)}
+        assert await stock.count_by_room() == {"room": InStock(3, 3)}
 
     sale.postgres.wait(play())
 
@@ -129,14 +129,14 @@ def test_a_hall_with_many_free_seats_is_counted_less_often(
 def test_a_change_that_was_not_committed_yet_is_counted_later(sale: Sale) -> None:
     async def play() -> None:
         await sale.open(3)
-        stock = Stock(sale.database)
+        stock = StockCounter(sale.database)
         async with two(sale.postgres.url) as both:
             async with both.first.transaction():
                 await run(both.first, "reserve", **reserve(8, 1))
                 # Others begin and end meanwhile, with higher numbers.
                 await sale.reservations.reserve(1, [2], 7)
-                assert await stock.by_room() == {"room": InStock(2, 1)}
-            assert await stock.by_room() == {"room": InStock(1, 2)}
+                assert await stock.count_by_room() == {"room": InStock(2, 1)}
+            assert await stock.count_by_room() == {"room": InStock(1, 2)}
 
     sale.postgres.wait(play())
 
@@ -152,13 +152,13 @@ def test_nothing_is_told_before_all_was_counted(
         for schedule in (2, 3, 4, 5):
             await sale.sql("INSERT INTO schedule (concert_id, starts_at) VALUES (1, now())")
             await sale.add_seats(schedule, 1)
-        stock = Stock(sale.database)
-        assert await stock.by_room() is None
+        stock = StockCounter(sale.database)
+        assert await stock.count_by_room() is None
         # The newest three, and no others.
-        assert await stock.by_room() == {"room": InStock(3, 0)}
+        assert await stock.count_by_room() == {"room": InStock(3, 0)}
         await sale.sql("INSERT INTO schedule (concert_id, starts_at) VALUES (1, now())")
         await sale.add_seats(6, 5)
-        assert await stock.by_room() == {"room": InStock(7, 0)}
+        assert await stock.count_by_room() == {"room": InStock(7, 0)}
 
     sale.postgres.wait(play())
 
@@ -174,10 +174,13 @@ def test_one_worker_tells_the_stock_for_all(
 
     async def play() -> None:
         await sale.open(10)
-        one, two = (Reporter(Stock(sale.database), Load(), store, name=name) for name in "ab")
+        one, two = (
+            LoadReporter(StockCounter(sale.database), WorkerLoad(), store, name=name)
+            for name in "ab"
+        )
         for _ in range(3):
-            await one.report()
-            await two.report()
+            await one.publish()
+            await two.publish()
         found = reports(await store.command("XRANGE", REPORTS, "-", "+"))
         assert [each.worker for each in found] == ["a", "b"] * 3
         stock = {"room": InStock(10, 0)}
@@ -186,7 +189,7 @@ def test_one_worker_tells_the_stock_for_all(
         # The one has died; the other takes over when its lease is over.
         async with asyncio.timeout(10):
             while True:
-                await two.report()
+                await two.publish()
                 ((_, fields),) = await store.command("XREVRANGE", REPORTS, "+", "-", "COUNT", 1)
                 if msgspec.json.decode(fields[1], type=Report).stock == stock:
                     break
@@ -197,18 +200,18 @@ def test_one_worker_tells_the_stock_for_all(
 def test_a_worker_without_database_says_nothing_and_leaves_it_to_others(
     sale: Sale, store: ValkeyClient
 ) -> None:
-    class Broken(Stock):
+    class Broken(StockCounter):
         @override
-        async def by_room(self) -> dict[str, InStock] | None:
+        async def count_by_room(self) -> dict[str, InStock] | None:
             raise Unavailable("on purpose")
 
     async def play() -> None:
         await sale.open(10)
-        one = Reporter(Broken(sale.database), Load(), store, name="a")
+        one = LoadReporter(Broken(sale.database), WorkerLoad(), store, name="a")
         with pytest.raises(Unavailable):
-            await one.report()
+            await one.publish()
         assert await store.command("EXISTS", REPORTS, REPORTER) == 0
-        await Reporter(Stock(sale.database), Load(), store, name="b").report()
+        await LoadReporter(StockCounter(sale.database), WorkerLoad(), store, name="b").publish()
         (found,) = reports(await store.command("XRANGE", REPORTS, "-", "+"))
         assert found.stock == {"room": InStock(10, 0)}
 
@@ -217,9 +220,9 @@ def test_a_worker_without_database_says_nothing_and_leaves_it_to_others(
 
 def test_reports_are_bounded(sale: Sale, store: ValkeyClient) -> None:
     async def play() -> None:
-        one = Reporter(Stock(sale.database), Load(), store, name="a")
+        one = LoadReporter(StockCounter(sale.database), WorkerLoad(), store, name="a")
         for _ in range(2 * REPORTS_KEPT + 1):
-            await one.report()
+            await one.publish()
         # The store drops them by whole nodes of a hundred.
         assert REPORTS_KEPT <= await store.command("XLEN", REPORTS) <= REPORTS_KEPT + 100
 
@@ -238,23 +241,23 @@ def test_reports_are_bounded(sale: Sale, store: ValkeyClient) -> None:
     ],
 )
 def test_the_load(seconds: list[float], demand: float, share: float) -> None:
-    load = Load()
+    load = WorkerLoad()
     for each in seconds:
-        load.note(each, CALL_TIMEOUT_S, demand)
+        load.record(each, CALL_TIMEOUT_S, demand)
     assert load.share() == pytest.approx(share)
 
 
 def test_what_an_operator_asks_for_is_no_load() -> None:
     """It may be slow, and no visitor waits for it: the room would slow down for nothing."""
-    load = Load()
-    load.note(9.0, IMPORT_S, 0.5)
+    load = WorkerLoad()
+    load.record(9.0, IMPORT_S, 0.5)
     assert load.share() == 0.0
 
 
 def test_what_was_long_ago_is_no_load() -> None:
     now_s = 100.0
-    load = Load(lambda: now_s)
-    load.note(1.0, CALL_TIMEOUT_S, 0.0)
+    load = WorkerLoad(lambda: now_s)
+    load.record(1.0, CALL_TIMEOUT_S, 0.0)
     assert load.share() == 10.0
     now_s += subject.WINDOW_S
     assert load.share() == 10.0

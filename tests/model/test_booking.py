@@ -31,6 +31,7 @@ from tests.model.box_office import PRICE, SEATS, SEATS_MAX, BoxOffice, Contents
 from waitline.booking import audit
 from waitline.booking.store import Reservations
 from waitline.kernel.errors import Refused
+from waitline.kernel.findings import Finding
 from waitline.postgres.pool import Database, prepared
 
 # A hundred times as many are a good night's run.
@@ -225,7 +226,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         if hasattr(self, "model"):
             assert self.postgres.wait(self.audited()) == []
 
-    async def audited(self) -> Sequence[audit.Finding]:
+    async def audited(self) -> Sequence[Finding]:
         return await audit.examine(self.database, at_price=True, late_s=EVER_S, looks_max=STEPS)
 
     def _agree(self, told: object, expected: object) -> None:

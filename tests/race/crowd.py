@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from tests.servers import Server
+from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit, keys
 from waitline.queue.model import Rules
@@ -64,5 +65,5 @@ async def opened(caller: Caller, **changes: object) -> None:
     await caller.rooms.create(ROOM, Rules().changed(changes))
 
 
-async def findings(caller: Caller) -> list[audit.Finding]:
+async def findings(caller: Caller) -> list[Finding]:
     return audit.examine(await audit.read(caller.store, ROOM))

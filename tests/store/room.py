@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from tests.servers import Server
 from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit, keys
 from waitline.queue.model import (
@@ -175,7 +176,7 @@ class Room:
                 found[key] = self.raw("ZRANGE", key, 0, -1, "WITHSCORES")
         return found
 
-    def findings(self) -> list[audit.Finding]:
+    def findings(self) -> list[Finding]:
         return audit.examine(self.server.wait(audit.read(self.store, self.id)))
 
     def close(self) -> None:

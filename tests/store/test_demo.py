@@ -10,7 +10,7 @@ SOON_S = 20.0
 GRADES = [("VIP", 50_000, 1), ("R", 40_000, 2_501), ("S", 30_000, 5_001), ("A", 20_000, 7_501)]
 
 
-def load(postgres: TestDatabase) -> demo.Loaded:
+def load(postgres: TestDatabase) -> demo.DemoSize:
     return postgres.wait(demo.load(postgres.database))
 
 

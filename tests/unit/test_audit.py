@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import (
     EXAMPLES_MAX,
     INVARIANTS,
-    Finding,
     Snapshot,
     examine,
 )

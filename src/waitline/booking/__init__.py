@@ -3,7 +3,7 @@
 model.py           seats, reservations, payments and their refusals; pure
 catalogue.py       concerts, schedules, and putting seats on sale
 seat_plan.py       parses the CSV file of a hall; pure
-seats.py           the seat map of each schedule in use, kept up to date
+seat_maps.py       the seat map of each schedule in use, kept up to date
 seat_snapshot.py   a schedule's seats at one version, and the changes since; pure
 seat_documents.py  seat lists, encoded and compressed; pure
 best_available.py  chooses the best free seats of a grade

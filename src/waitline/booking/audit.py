@@ -6,6 +6,7 @@ sale: what is under way is either not yet to be seen, or whole.
 
 from typing import NamedTuple
 
+from waitline.kernel.findings import Finding
 from waitline.postgres.pool import Database, Row
 
 READ_S = 60.0
@@ -65,21 +66,7 @@ DAMAGE = {
 }
 
 
-class Finding(NamedTuple):
-    """One invariant that does not hold.
-
-    Attributes:
-        invariant: Its number.
-        text: What is wrong, with a few by their numbers.
-        times: How often.
-    """
-
-    invariant: str
-    text: str
-    times: int
-
-
-class Paid(NamedTuple):
+class PaidVisitor(NamedTuple):
     """A visitor who has paid, and whose slot should have been given to the next.
 
     Attributes:
@@ -125,20 +112,21 @@ async def examine(
     return sorted(_finding(row) for row in rows)
 
 
-async def counts(database: Database) -> dict[str, int]:
+async def count_rows(database: Database) -> dict[str, int]:
     """Return how many seats, sold seats, reservations, payments and events there are."""
     row = await database.one("audit_counts", within_s=READ_S)
     assert row is not None
     return dict(row)
 
 
-async def paid(database: Database, late_s: float = LATE_S) -> list[Paid]:
+async def paid_visitors(database: Database, late_s: float = LATE_S) -> list[PaidVisitor]:
     """Return those who paid longer than `late_s` ago: the waiting room must know by now."""
     rows = await database.many(
         "paid_visitors", within_s=READ_S, late_s=late_s, visitors_max=PAID_MAX
     )
     return [
-        Paid(row["room"], row["user_id"], int(row["paid_at"].timestamp() * 1000)) for row in rows
+        PaidVisitor(row["room"], row["user_id"], int(row["paid_at"].timestamp() * 1000))
+        for row in rows
     ]
 
 

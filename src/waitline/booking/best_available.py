@@ -38,7 +38,7 @@ offered the same seats: if all took the best that are left, one of them would ge
 others would meet again."""
 
 
-class Free(NamedTuple):
+class FreeSeat(NamedTuple):
     """A seat that is free.
 
     Attributes:
@@ -56,11 +56,11 @@ class Free(NamedTuple):
     row_position: int
 
 
-Run = Sequence[Free]
+Run = Sequence[FreeSeat]
 """Seats side by side, with no free one next to them."""
 
 
-def choices(free: Sequence[Free], count: int) -> list[tuple[int, ...]]:
+def seat_choices(free: Sequence[FreeSeat], count: int) -> list[tuple[int, ...]]:
     """Return what may be offered for `count` seats: all of the first kind there is, the best first.
 
     Args:
@@ -80,7 +80,7 @@ def choices(free: Sequence[Free], count: int) -> list[tuple[int, ...]]:
     )
 
 
-async def best(database: Database, schedule: int, grade: str, count: int) -> list[int]:
+async def find_best(database: Database, schedule: int, grade: str, count: int) -> list[int]:
     """Return the numbers of the best seats of a grade that are free; they are not held.
 
     Args:
@@ -104,7 +104,7 @@ async def reserve_best(
     grade: str,
     count: int,
     user: int,
-    dice: random.Random,
+    rng: random.Random,
 ) -> Reservation:
     """Hold the best seats of a grade that are free for a visitor.
 
@@ -115,7 +115,7 @@ async def reserve_best(
         grade: Of which grade.
         count: How many, 1 to `SEATS_MAX`.
         user: For whom.
-        dice: Parts those who ask at the same time.
+        rng: Parts those who ask at the same time.
 
     Raises:
         GradeUnknown, SoldOut, TooManySeats: As they say; nothing is held.
@@ -125,7 +125,7 @@ async def reserve_best(
     for _ in range(ATTEMPTS_MAX):
         offered = await _offered(database, schedule, grade, count)
         try:
-            return await reservations.reserve(schedule, dice.choice(offered[:drawn_from]), user)
+            return await reservations.reserve(schedule, rng.choice(offered[:drawn_from]), user)
         except SeatTaken:
             drawn_from *= SPREAD
     raise SeatTaken
@@ -141,14 +141,16 @@ async def _offered(
     rows = await database.many("free_seats", schedule_id=schedule, grade=grade, free_max=FREE_MAX)
     if not rows:
         raise GradeUnknown
-    offered = choices([Free(*row.values()) for row in rows if row["seat_id"] is not None], count)
+    offered = seat_choices(
+        [FreeSeat(*row.values()) for row in rows if row["seat_id"] is not None], count
+    )
     if not offered:
         raise SoldOut
     return offered
 
 
-def _runs(free: Sequence[Free]) -> Iterator[Run]:
-    rows: dict[tuple[str, str], list[Free]] = {}
+def _runs(free: Sequence[FreeSeat]) -> Iterator[Run]:
+    rows: dict[tuple[str, str], list[FreeSeat]] = {}
     for seat in free:
         rows.setdefault((seat.section, seat.row_name), []).append(seat)
     for row in rows.values():

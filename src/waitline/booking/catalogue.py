@@ -19,7 +19,7 @@ from waitline.booking.model import (
     QueueDown,
     Schedule,
     ScheduleUnknown,
-    SeatMapInvalid,
+    SeatPlanInvalid,
 )
 from waitline.kernel.ids import RoomId
 from waitline.postgres.pool import Database, Duplicate, Row
@@ -42,7 +42,7 @@ COUNT_S = 20.0
 """How long counting a concert's seats may take: a second for half a million."""
 
 
-class Stock(NamedTuple):
+class SeatCount(NamedTuple):
     """Seats, and how many of them may be taken now."""
 
     seats: int
@@ -110,10 +110,10 @@ class Catalogue:
             self._cached.popitem(last=False)
         return found
 
-    async def stock(self, concert: int) -> dict[int, Stock]:
+    async def count_seats(self, concert: int) -> dict[int, SeatCount]:
         """Count the seats of a concert's schedules; those that have none are left out."""
         rows = await self._database.many("stock", within_s=COUNT_S, concert_id=concert)
-        return {row["schedule_id"]: Stock(row["seats"], row["available"]) for row in rows}
+        return {row["schedule_id"]: SeatCount(row["seats"], row["available"]) for row in rows}
 
     async def create_concert(self, title: str, venue: str, room: str) -> Concert:
         """Note a concert.
@@ -206,7 +206,7 @@ class Catalogue:
 
         Raises:
             ScheduleUnknown: There is none of this number.
-            SeatMapInvalid: The schedule has one of them already.
+            SeatPlanInvalid: The schedule has one of them already.
             Unavailable: No answer in time; they may all be there.
         """
         assert 0 < len(seats) <= SCHEDULE_SEATS_MAX
@@ -223,7 +223,7 @@ class Catalogue:
                 prices=[seat.price for seat in seats],
             )
         except Duplicate as error:
-            raise SeatMapInvalid(
+            raise SeatPlanInvalid(
                 [f"the schedule has such a seat already: {error}; leave it out of the map"]
             ) from None
         if row is None:

@@ -100,7 +100,7 @@ class _Attempt(NamedTuple):
     method: str
 
 
-class _Charge(NamedTuple):
+class _ChargeNote(NamedTuple):
     key: UUID
     provider_ref: str | None
 
@@ -132,7 +132,7 @@ class Checkout:
         self._beginning: Gathering[_Attempt, UUID] = Gathering(
             self._begin, lambda attempt: (attempt.reservation_id,)
         )
-        self._confirming: Gathering[_Charge, Row | None] = Gathering(
+        self._confirming: Gathering[_ChargeNote, Row | None] = Gathering(
             self._note_charges, lambda charge: (charge.key,)
         )
 
@@ -291,12 +291,12 @@ class Checkout:
 
     async def _confirm(self, key: UUID, charged: Charged) -> Row | None:
         """Note a charge; return its payment, or `None` if the charge is not one of ours."""
-        row = await self._confirming.ask(_Charge(key, charged.provider_ref))
+        row = await self._confirming.ask(_ChargeNote(key, charged.provider_ref))
         if row is None:
             log.warning("charge_unknown", charge=str(key))
         return row
 
-    async def _note_charges(self, charges: Sequence[_Charge]) -> list[Row | None]:
+    async def _note_charges(self, charges: Sequence[_ChargeNote]) -> list[Row | None]:
         """Note charges; return their payments."""
         rows = await self._database.many(
             "confirm_payment",

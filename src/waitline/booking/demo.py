@@ -9,7 +9,7 @@ LOAD_S = 20.0
 a million rows to forget."""
 
 
-class Loaded(NamedTuple):
+class DemoSize(NamedTuple):
     """How much is on sale. A test holds it against sql/demo.sql."""
 
     concerts: int = 1
@@ -17,14 +17,14 @@ class Loaded(NamedTuple):
     seats: int = 10_000
 
 
-async def load(database: Database) -> Loaded:
+async def load(database: Database) -> DemoSize:
     """Put the demo concert on sale as new; whatever was booked before is forgotten.
 
     Raises:
         Unavailable: Not done in time; as it was, or done.
     """
     await database.one("load_demo", within_s=LOAD_S)
-    return Loaded()
+    return DemoSize()
 
 
 async def load_first(database: Database) -> bool:

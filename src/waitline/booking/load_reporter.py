@@ -15,7 +15,7 @@ from typing import Never
 import msgspec
 import structlog
 
-from waitline.booking.stock import Stock
+from waitline.booking.stock import StockCounter
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.events import (
     REPORTER,
@@ -48,7 +48,7 @@ BROKEN_S = 5.0
 log = structlog.get_logger()
 
 
-class Load:
+class WorkerLoad:
     """How busy a worker is: how long its statements take, and how many are under way.
 
     Args:
@@ -59,7 +59,7 @@ class Load:
         self._now_s = now_s
         self._measured: deque[tuple[float, float, float]] = deque(maxlen=MEASURED_MAX)
 
-    def note(self, seconds: float, given_s: float, demand: float) -> None:
+    def record(self, seconds: float, given_s: float, demand: float) -> None:
         """Note one statement, unless it was given longer than others: no visitor waits for it.
 
         Args:
@@ -83,7 +83,7 @@ class Load:
         return max(slow / STATEMENT_S, demand)
 
 
-class Reporter:
+class LoadReporter:
     """Reports.
 
     Args:
@@ -93,7 +93,9 @@ class Reporter:
         name: Who reports; different for every worker.
     """
 
-    def __init__(self, stock: Stock, load: Load, store: ValkeyClient, *, name: str) -> None:
+    def __init__(
+        self, stock: StockCounter, load: WorkerLoad, store: ValkeyClient, *, name: str
+    ) -> None:
         self._stock = stock
         self._load = load
         self._store = store
@@ -106,7 +108,7 @@ class Reporter:
         while True:
             started, pause_s = loop.time(), EVERY_S
             try:
-                await self.report()
+                await self.publish()
             except Unavailable as error:
                 if answered:
                     log.warning("load_report_failed", reason=str(error))
@@ -120,7 +122,7 @@ class Reporter:
                 answered = True
             await asyncio.sleep(max(0.0, started + pause_s - loop.time()))
 
-    async def report(self) -> None:
+    async def publish(self) -> None:
         """Report once.
 
         Raises:
@@ -144,7 +146,7 @@ class Reporter:
 
     async def _counted(self) -> dict[str, InStock] | None:
         try:
-            return await self._stock.by_room()
+            return await self._stock.count_by_room()
         except Unavailable:
             # Another worker may reach the database.
             with suppress(Unavailable):

@@ -183,7 +183,7 @@ class DetailInvalid(Refused):
         self.reason = reason
 
 
-class SeatMapInvalid(Refused):
+class SeatPlanInvalid(Refused):
     """A seat map cannot be read, or not be imported; nothing of it was.
 
     Attributes:

@@ -176,7 +176,7 @@ class Relay:
         return len(await self._database.many("forget_events", kept_s=KEPT_S, chunk_max=FORGET_MAX))
 
 
-class Unsent(NamedTuple):
+class UnsentEvent(NamedTuple):
     """An event that is not in the stream yet.
 
     Attributes:
@@ -208,11 +208,11 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def unsent(self) -> tuple[int, list[Unsent]]:
+    async def unsent(self) -> tuple[int, list[UnsentEvent]]:
         """Return how many events are unsent, and `SHOWN_MAX` of them: the dead, then the oldest."""
         rows = await self._database.many("unsent_events", rows_max=SHOWN_MAX)
         found = [
-            Unsent(
+            UnsentEvent(
                 event_id=row["event_id"],
                 topic=row["topic"],
                 told=msgspec.json.decode(row["payload"]),

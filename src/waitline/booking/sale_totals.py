@@ -56,7 +56,7 @@ class Totals(NamedTuple):
     paying_p95_s: float | None
 
 
-class Step(NamedTuple):
+class SaleStep(NamedTuple):
     """What happened within one step of time.
 
     Attributes:
@@ -72,7 +72,7 @@ class Step(NamedTuple):
     expired: int
 
 
-class Account(NamedTuple):
+class SaleTotals(NamedTuple):
     """What a room's concerts sold.
 
     Attributes:
@@ -83,10 +83,10 @@ class Account(NamedTuple):
 
     totals: Totals
     width_s: int
-    steps: list[Step]
+    steps: list[SaleStep]
 
 
-async def account(database: Database, room: RoomId) -> Account:
+async def load_sale_totals(database: Database, room: RoomId) -> SaleTotals:
     """Sum up the sale of a room's concerts.
 
     Raises:
@@ -99,7 +99,7 @@ async def account(database: Database, room: RoomId) -> Account:
         "sale_steps", within_s=READ_S, room=room, width_s=width_s, steps_max=STEPS_MAX
     )
     totals = Totals(**{name: row[name] for name in Totals._fields})
-    return Account(totals, width_s, [Step(**dict(step)) for step in steps])
+    return SaleTotals(totals, width_s, [SaleStep(**dict(step)) for step in steps])
 
 
 def _width_s(row: Row) -> int:

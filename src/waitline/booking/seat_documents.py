@@ -49,7 +49,7 @@ class Document(NamedTuple):
     br: bytes
 
 
-def packed(plain: bytes) -> Document:
+def compressed(plain: bytes) -> Document:
     """Compress a document as a whole."""
     pieces = [_deflated(plain)]
     return Document(tag(plain), plain, _gzip(plain, pieces), _brotli(plain))
@@ -69,7 +69,7 @@ class _Piece(NamedTuple):
     deflated: bytes
 
 
-class Listing:
+class SeatListing:
     """A JSON array of seats, of those that are free or of all. Not for several threads at once.
 
     Args:

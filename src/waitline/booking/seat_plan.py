@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING, TextIO
 
-from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatMapInvalid
+from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatPlanInvalid
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -35,7 +35,7 @@ POSITION_MAX = 1_000_000
 _CHARS_MAX = {"section": 50, "row": 20, "seat": 50, "grade": 20}
 
 
-def read(stream: TextIO) -> list[NewSeat]:
+def parse(stream: TextIO) -> list[NewSeat]:
     """Read a seat map.
 
     Args:
@@ -45,39 +45,37 @@ def read(stream: TextIO) -> list[NewSeat]:
         Its seats in their order, 1 to `SCHEDULE_SEATS_MAX`.
 
     Raises:
-        SeatMapInvalid: Tells what to do in which lines, at most `ERRORS_MAX`.
+        SeatPlanInvalid: Tells what to do in which lines, at most `ERRORS_MAX`.
     """
-    reading = _Reading()
+    parser = _Parser()
     rows = csv.reader(_lines(stream), strict=True)
     try:
-        _take_all(rows, reading)
+        _take_all(rows, parser)
     except csv.Error as error:
-        reading.wrong(rows.line_num, f"is not CSV ({error}): check its quotation marks")
+        parser.wrong(rows.line_num, f"is not CSV ({error}): check its quotation marks")
     except UnicodeDecodeError:
-        reading.wrong(
-            rows.line_num + 1, "or one soon after it is not UTF-8: save the file as UTF-8"
-        )
-    except _Hopeless as error:
-        reading.wrong(error.line, error.what)
-    if not reading.seats and not reading.errors:
-        reading.wrong(2, "is missing: add a line for each seat")
-    if reading.errors:
-        raise SeatMapInvalid(reading.errors[:ERRORS_MAX])
-    return reading.seats
+        parser.wrong(rows.line_num + 1, "or one soon after it is not UTF-8: save the file as UTF-8")
+    except _Unreadable as error:
+        parser.wrong(error.line, error.what)
+    if not parser.seats and not parser.errors:
+        parser.wrong(2, "is missing: add a line for each seat")
+    if parser.errors:
+        raise SeatPlanInvalid(parser.errors[:ERRORS_MAX])
+    return parser.seats
 
 
-def _take_all(rows: "Reader", reading: "_Reading") -> None:
+def _take_all(rows: "Reader", parser: "_Parser") -> None:
     header = [name.strip().lower() for name in next(rows, [])]
-    reading.begin(header)
+    parser.begin(header)
     for row in rows:
         # A line with nothing in it ends many a file.
         if any(cell.strip() for cell in row):
-            reading.take(rows.line_num, dict(zip(header, row, strict=False)))
-        if len(reading.errors) >= ERRORS_MAX:
+            parser.take(rows.line_num, dict(zip(header, row, strict=False)))
+        if len(parser.errors) >= ERRORS_MAX:
             return
 
 
-class _Hopeless(Exception):  # noqa: N818
+class _Unreadable(Exception):  # noqa: N818
     """What comes after this line need not be looked at."""
 
     def __init__(self, line: int, what: str) -> None:
@@ -92,12 +90,12 @@ def _lines(stream: TextIO) -> Iterator[str]:
         if not line:
             return
         if len(line) > LINE_CHARS_MAX:
-            raise _Hopeless(number, f"has more than {LINE_CHARS_MAX} characters: shorten it")
+            raise _Unreadable(number, f"has more than {LINE_CHARS_MAX} characters: shorten it")
         # Spreadsheets mark UTF-8 so.
         yield line.removeprefix("\ufeff") if number == 1 else line
 
 
-class _Reading:
+class _Parser:
     """What has been read of a map."""
 
     def __init__(self) -> None:
@@ -114,19 +112,19 @@ class _Reading:
     def begin(self, header: list[str]) -> None:
         missing = [name for name in COLUMNS if name not in header]
         if missing:
-            raise _Hopeless(
+            raise _Unreadable(
                 1,
                 f"names no column {', '.join(missing)}: begin the file with {','.join(COLUMNS)}"
                 " (and position, if you like)",
             )
         for name in (*COLUMNS, "position"):
             if header.count(name) > 1:
-                raise _Hopeless(1, f"names the column {name} twice: leave one out")
+                raise _Unreadable(1, f"names the column {name} twice: leave one out")
         self._positions = "position" in header
 
     def take(self, line: int, row: dict[str, str]) -> None:
         if len(self.seats) >= SCHEDULE_SEATS_MAX:
-            raise _Hopeless(
+            raise _Unreadable(
                 line, f"is one too many: at most {SCHEDULE_SEATS_MAX} seats fit a schedule"
             )
         cells = {name: row.get(name, "").strip() for name in (*COLUMNS, "position")}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from waitline.booking.model import SeatState, Section
-from waitline.booking.seat_documents import Listing
+from waitline.booking.seat_documents import SeatListing
 
 CHANGES_MAX = 2_000
 """Changes that are remembered, one per seat. Whoever has missed more gets all seats anew, which is
@@ -55,7 +55,7 @@ class Layout(NamedTuple):
     states: bytes
 
 
-class Change(NamedTuple):
+class SeatChange(NamedTuple):
     """A seat that was changed.
 
     Attributes:
@@ -96,7 +96,7 @@ class _Sections(msgspec.Struct, frozen=True):
     sections: list[Section]
 
 
-class Chart:
+class SeatSnapshot:
     """The seats of a schedule.
 
     Its listings are made apart from it, of its `states`, since that takes long.
@@ -112,13 +112,15 @@ class Chart:
         self._newest = layout.newest
         # Of changes from this transaction on, all that are in the states are remembered.
         self._known_from = self._number
-        self._changes: dict[int, Change] = {}
+        self._changes: dict[int, SeatChange] = {}
         self._index = {seat_id: at for at, seat_id in enumerate(layout.seat_ids)}
         self._count_sections(layout)
         heads = _heads(layout)
         digest = blake2b(b"".join(heads)).digest()
-        self.available = Listing(heads, {_FREE: _tail(SeatState.AVAILABLE)}, digest)
-        self.all = Listing(heads, {byte: _tail(state) for byte, state in STATES.items()}, digest)
+        self.available = SeatListing(heads, {_FREE: _tail(SeatState.AVAILABLE)}, digest)
+        self.all = SeatListing(
+            heads, {byte: _tail(state) for byte, state in STATES.items()}, digest
+        )
         self.available_in = {
             name: _listing_of([heads[at] for at in seats], seats)
             for name, seats in _by_section(layout).items()
@@ -138,7 +140,7 @@ class Chart:
     def __len__(self) -> int:
         return len(self.states)
 
-    def apply(self, watermark: int, changes: Sequence[Change]) -> bool:
+    def apply(self, watermark: int, changes: Sequence[SeatChange]) -> bool:
         """Note what has changed, whether it was noted before or not.
 
         Args:
@@ -162,7 +164,7 @@ class Chart:
             self._known_from = max(self._known_from, forgotten.changed + 1)
         return True
 
-    def _note(self, states: bytearray, change: Change) -> None:
+    def _note(self, states: bytearray, change: SeatChange) -> None:
         at = self._index[change.seat_id]
         section = self._section_of[at]
         self._free_in[section] += (change.state == _FREE) - (states[at] == _FREE)
@@ -226,9 +228,9 @@ def _by_section(layout: Layout) -> dict[str, list[int]]:
     return found
 
 
-def _listing_of(heads: Sequence[bytes], seats: Sequence[int]) -> Listing:
+def _listing_of(heads: Sequence[bytes], seats: Sequence[int]) -> SeatListing:
     digest = blake2b(b"".join(heads)).digest()
-    return Listing(heads, {_FREE: _tail(SeatState.AVAILABLE)}, digest, seats)
+    return SeatListing(heads, {_FREE: _tail(SeatState.AVAILABLE)}, digest, seats)
 
 
 def _heads(layout: Layout) -> list[bytes]:

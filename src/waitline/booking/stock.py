@@ -37,7 +37,7 @@ class _Counted(NamedTuple):
         return self.free >= SEATS_PER_S and now_s < self.at_s + self.free / SEATS_PER_S
 
 
-class Stock:
+class StockCounter:
     """The stock of the newest `REPORTED_MAX` schedules.
 
     Args:
@@ -51,7 +51,7 @@ class Stock:
         self._counted: dict[int, _Counted] = {}
         self._complete = False
 
-    async def by_room(self) -> dict[str, InStock] | None:
+    async def count_by_room(self) -> dict[str, InStock] | None:
         """Count what has changed, and return the stock of each room that has seats at all.
 
         Returns:

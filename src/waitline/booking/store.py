@@ -27,7 +27,7 @@ CANCEL_TRIES = 3
 """Once more suffices after a payment was confirmed in between; nothing else is confirmed twice."""
 
 
-class Wanted(NamedTuple):
+class SeatRequest(NamedTuple):
     """Seats that a visitor asks for.
 
     Attributes:
@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
     user: int
 
 
-class WayIn(NamedTuple):
+class RoomAccess(NamedTuple):
     """How the visitors of a concert come in.
 
     Attributes:
@@ -88,7 +88,9 @@ class Reservations:
     def __init__(self, database: Database, hold_s: float) -> None:
         self._database = database
         self._hold_s = hold_s
-        self._gathering: Gathering[Wanted, Reservation] = Gathering(self._reserve_all, _touched)
+        self._gathering: Gathering[SeatRequest, Reservation] = Gathering(
+            self._reserve_all, _touched
+        )
 
     async def reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
         """Hold seats for a visitor: all of them, or none.
@@ -106,9 +108,9 @@ class Reservations:
         """
         seat_ids = tuple(sorted(set(seats)))
         assert 0 < len(seat_ids) == len(seats) <= SEATS_MAX
-        return await self._gathering.ask(Wanted(schedule, seat_ids, user))
+        return await self._gathering.ask(SeatRequest(schedule, seat_ids, user))
 
-    async def _reserve_all(self, wanted: Sequence[Wanted]) -> list[Reservation | Refused]:
+    async def _reserve_all(self, wanted: Sequence[SeatRequest]) -> list[Reservation | Refused]:
         """Hold seats for many who do not meet each other, each as `reserve` does."""
         rows = await self._database.many(
             "reserve",
@@ -120,7 +122,7 @@ class Reservations:
         )
         return [_reserved(one, row) for one, row in zip(wanted, rows, strict=True)]
 
-    async def way_in(self, reservation: int) -> WayIn:
+    async def room_access(self, reservation: int) -> RoomAccess:
         """Return how a reservation's visitor came in.
 
         Raises:
@@ -129,7 +131,7 @@ class Reservations:
         row = await self._database.one("find_reservation", reservation_id=reservation)
         if row is None:
             raise ReservationUnknown
-        return WayIn(RoomId(row["room"]), queue_down(row))
+        return RoomAccess(RoomId(row["room"]), queue_down(row))
 
     async def find(self, reservation: int, user: int) -> Reservation:
         """Return a visitor's reservation.
@@ -185,12 +187,12 @@ class Reservations:
         return [Expired(**dict(row)) for row in rows]
 
 
-def _touched(wanted: Wanted) -> list[Hashable]:
+def _touched(wanted: SeatRequest) -> list[Hashable]:
     """Name the rows that a reservation changes: its seats, and the count of its visitor."""
     return [*wanted.seats, (wanted.schedule, wanted.user)]
 
 
-def _reserved(wanted: Wanted, row: Row) -> Reservation | Refused:
+def _reserved(wanted: SeatRequest, row: Row) -> Reservation | Refused:
     if row["outcome"] != "reserved":
         return RESERVE_REFUSED[row["outcome"]](row)
     return Reservation(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,21 +12,12 @@ from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit as auditing
 from waitline.queue.model import RoomUnknown
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket, read_token
-
-
-class _Finding(Protocol):
-    """What either audit finds."""
-
-    @property
-    def invariant(self) -> str: ...
-
-    @property
-    def text(self) -> str: ...
 
 
 def audit(
@@ -54,7 +45,7 @@ def audit(
         raise typer.Exit(1)
 
 
-def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[_Finding]:  # noqa: FBT001
+def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[Finding]:  # noqa: FBT001
     name = RoomId(room)
     try:
         seen = options.with_store(settings, lambda store: auditing.read(store, name))
@@ -87,7 +78,7 @@ def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[_Find
     return findings
 
 
-def _booking(settings: chosen.Settings, as_json: bool) -> Sequence[_Finding]:  # noqa: FBT001
+def _booking(settings: chosen.Settings, as_json: bool) -> Sequence[Finding]:  # noqa: FBT001
     # Here, because what it needs takes longer to import than most commands take in all.
     from waitline.booking.audit import INVARIANTS  # noqa: PLC0415
     from waitline.sales import audit  # noqa: PLC0415
@@ -101,7 +92,7 @@ def _booking(settings: chosen.Settings, as_json: bool) -> Sequence[_Finding]:  #
     return findings
 
 
-def _print(title: str, promises: Mapping[str, str], findings: Sequence[_Finding]) -> None:
+def _print(title: str, promises: Mapping[str, str], findings: Sequence[Finding]) -> None:
     console = Console(highlight=False)
     console.print(title)
     table = Table(box=None, show_header=False)

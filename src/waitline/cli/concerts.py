@@ -16,7 +16,7 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.booking import seat_plan
-from waitline.booking.catalogue import CACHED_S, Catalogue, Stock
+from waitline.booking.catalogue import CACHED_S, Catalogue, SeatCount
 from waitline.booking.model import (
     VISITOR_SEATS,
     Concert,
@@ -25,7 +25,7 @@ from waitline.booking.model import (
     NewSeat,
     QueueDown,
     ScheduleUnknown,
-    SeatMapInvalid,
+    SeatPlanInvalid,
 )
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
@@ -174,7 +174,7 @@ def import_seats(
             imported = _with_catalogue(
                 settings, lambda catalogue: catalogue.import_seats(schedule, seats)
             )
-        except SeatMapInvalid as error:
+        except SeatPlanInvalid as error:
             shown.stop()
             _refuse(file, error)
     _tell(
@@ -190,12 +190,12 @@ def _read(file: Path, shown: progress.Progress) -> list[NewSeat]:
         if size > FILE_BYTES_MAX:
             raise Misconfigured(f"{file} has {size:,} bytes; a map has at most {FILE_BYTES_MAX:,}")
         with shown.open(file, "r", encoding="utf-8", newline="", description="Reading") as stream:
-            return seat_plan.read(stream)
+            return seat_plan.parse(stream)
     except OSError as error:
         raise Misconfigured(f"{file} cannot be read: {error.strerror}") from None
 
 
-def _refuse(file: Path, error: SeatMapInvalid) -> NoReturn:
+def _refuse(file: Path, error: SeatPlanInvalid) -> NoReturn:
     for line in error.errors:
         typer.secho(f"{file}: {line}", err=True, fg="red")
     raise Misconfigured(f"{file} has errors; none of its seats was imported") from None
@@ -236,7 +236,7 @@ def _with_catalogue(settings: Settings, use: Callable[[Catalogue], Awaitable[T]]
 
 
 async def _described(catalogue: Catalogue, concert: Concert) -> dict[str, Any]:
-    stock = await catalogue.stock(concert.concert_id)
+    stock = await catalogue.count_seats(concert.concert_id)
     return {
         **_flat(concert),
         "schedules": [
@@ -244,7 +244,7 @@ async def _described(catalogue: Catalogue, concert: Concert) -> dict[str, Any]:
                 "scheduleId": one.schedule_id,
                 "startsAt": one.starts_at.isoformat(),
                 "visitorSeatsMax": one.visitor_seats_max,
-                **stock.get(one.schedule_id, Stock(0, 0))._asdict(),
+                **stock.get(one.schedule_id, SeatCount(0, 0))._asdict(),
             }
             for one in await catalogue.schedules(concert.concert_id)
         ],

@@ -19,7 +19,7 @@ from waitline.queue.rooms import Rooms
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 if TYPE_CHECKING:
-    from waitline.booking.sale_totals import Account
+    from waitline.booking.sale_totals import SaleTotals
     from waitline.sales.sale_report.summary import Aftermath
 
 app = typer.Typer(help="Tell what became of a sale.", no_args_is_help=True)
@@ -82,10 +82,10 @@ async def _gathered(settings: chosen.Settings, room: RoomId) -> "Aftermath":
         ) from None
     finally:
         await store.close()
-    return Aftermath(room, survey, record, await _account(settings, room))
+    return Aftermath(room, survey, record, await _sale_totals(settings, room))
 
 
-async def _account(settings: chosen.Settings, room: RoomId) -> "Account | None":
+async def _sale_totals(settings: chosen.Settings, room: RoomId) -> "SaleTotals | None":
     from waitline.booking import sale_totals  # noqa: PLC0415
     from waitline.postgres.pool import Database  # noqa: PLC0415
 
@@ -95,7 +95,7 @@ async def _account(settings: chosen.Settings, room: RoomId) -> "Account | None":
         return None
     database = Database(address, "waitline.booking", connections_max=1)
     try:
-        found = await sale_totals.account(database, room)
+        found = await sale_totals.load_sale_totals(database, room)
     finally:
         await database.close()
     return found if found.totals.concerts else None
@@ -113,8 +113,8 @@ def _show(console: Console, told: "Aftermath") -> None:
     colour = "red" if told.overtaken else "green"
     console.print(f"[bold]{told.room}[/]: [{colour}]{summary.order(told)}[/]")
     sections = [("The line", summary.line(told))]
-    if told.account is not None:
-        sections.append(("The box office", summary.sold(told.account)))
+    if told.sale_totals is not None:
+        sections.append(("The box office", summary.sold(told.sale_totals)))
     for title, rows in sections:
         table = Table(title=f"\n{title}", title_justify="left", box=None, show_header=False)
         table.add_column(style="cyan", no_wrap=True)
@@ -122,5 +122,5 @@ def _show(console: Console, told: "Aftermath") -> None:
         for name, text in rows:
             table.add_row(name, text)
         console.print(table)
-    if told.account is None:
+    if told.sale_totals is None:
         console.print("\nNo concert is sold through this room.")

@@ -8,8 +8,9 @@ minute.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
+from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
 from waitline.queue.model import (
@@ -37,20 +38,6 @@ INVARIANTS = {
     "Q8": "extensions never exceed the most allowed",
     "Q9": "a ticket serves its visitor and room only",
 }
-
-
-class Finding(NamedTuple):
-    """One invariant that does not hold.
-
-    Attributes:
-        invariant: Its number.
-        text: What is wrong, with a few visitors by name.
-        times: How often.
-    """
-
-    invariant: str
-    text: str
-    times: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from waitline.booking import audit
-from waitline.booking.audit import EXAMPLES_MAX, Finding, Paid
+from waitline.booking.audit import EXAMPLES_MAX, PaidVisitor
+from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.postgres.pool import Database
 from waitline.queue import audit as queue_audit
@@ -33,12 +34,12 @@ def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
         store = ValkeyClient(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
         try:
             findings = await audit.examine(database, at_price=settings.mode == "production")
-            paid = await audit.paid(database)
+            paid = await audit.paid_visitors(database)
             for room in sorted({one.room for one in paid}):
                 seen = await _seen(store, RoomId(room))
                 if seen is not None:
                     findings += kept_slots(seen, paid)
-            return await audit.counts(database), sorted(findings)
+            return await audit.count_rows(database), sorted(findings)
         finally:
             await store.close()
             await database.close()
@@ -54,7 +55,7 @@ async def _seen(store: ValkeyClient, room: RoomId) -> Snapshot | None:
         return None
 
 
-def kept_slots(seen: Snapshot, paid: Sequence[Paid]) -> Iterator[Finding]:
+def kept_slots(seen: Snapshot, paid: Sequence[PaidVisitor]) -> Iterator[Finding]:
     """Yield a finding if visitors of a room have paid and hold the slot that they paid with.
 
     Whoever came back afterwards has joined anew, and holds another.

@@ -26,7 +26,7 @@ from waitline.booking.model import (
     ReservationState,
     ReservationUnknown,
     ScheduleUnknown,
-    SeatMapInvalid,
+    SeatPlanInvalid,
     SeatsContested,
     SeatTaken,
     SeatUnknown,
@@ -175,7 +175,7 @@ _BOX_OFFICE: list[Problem[Any]] = [
         detail=lambda it: Text(f"{it.name}: {it.reason}", f"{it.name}: {it.reason}"),
     ),
     Problem(
-        SeatMapInvalid,
+        SeatPlanInvalid,
         _BAD,
         C001,
         "seat-map-invalid",

@@ -216,7 +216,7 @@ async def _played(  # noqa: PLR0917 - one crowd
 
 
 def _found(plan: Plan, played: _Played, settled: Settled, findings: Sequence[str]) -> Found:
-    tally, totals = played.tally, settled.account.totals
+    tally, totals = played.tally, settled.sale_totals.totals
     return Found(
         visitors=plan.visitors,
         done=tally.done,
@@ -264,7 +264,7 @@ def figures(outcome: Outcome, plan: Plan, rules: Rules) -> dict[str, Any]:
         "most_waiting": max((look.waiting for look in outcome.looks), default=0),
         "most_inside": max((look.inside for look in outcome.looks), default=0),
         "limited_by_s": watch.limited(outcome.looks, rules.limits),
-        "sold": settled.account.totals._asdict(),
+        "sold": settled.sale_totals.totals._asdict(),
         "findings": list(found.findings),
         "generator": {
             "late_p99_ms": found.late_p99_ms,

@@ -14,7 +14,7 @@ from waitline.booking import sale_totals
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat
 from waitline.booking.rehearsals import Rehearsals as Booked
-from waitline.booking.sale_totals import Account
+from waitline.booking.sale_totals import SaleTotals
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import REHEARSALS, RoomId
 from waitline.postgres.pool import Database
@@ -74,14 +74,14 @@ class Settled(NamedTuple):
     Attributes:
         survey: The room's numbers.
         record: What it kept.
-        account: What was sold.
+        sale_totals: What was sold.
         under_way: Payments and events that were not settled in time.
         findings: Promises that the line did not keep.
     """
 
     survey: Survey
     record: Record
-    account: Account
+    sale_totals: SaleTotals
     under_way: int
     findings: list[str]
 
@@ -151,7 +151,7 @@ class Stage:
         return Settled(
             survey=await self._rooms.survey(room),
             record=await self._rooms.record(room),
-            account=await sale_totals.account(self._database, room),
+            sale_totals=await sale_totals.load_sale_totals(self._database, room),
             under_way=sum(under_way),
             findings=[f"{finding.invariant}: {finding.text}" for finding in found],
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from waitline.booking.sale_totals import Account
+from waitline.booking.sale_totals import SaleTotals
 from waitline.queue.record import BUCKETS, bounds_ms
 from waitline.sales.drawing import page, plots
 from waitline.sales.durations import format_duration
@@ -21,7 +21,7 @@ def report(sale: Aftermath) -> str:
         Misconfigured: What draws is not installed.
     """
     at = datetime.fromtimestamp(sale.survey.at_ms / 1000, UTC)
-    drawings = [*_of_line(sale), *(_of_sale(sale.account) if sale.account else ())]
+    drawings = [*_of_line(sale), *(_of_sale(sale.sale_totals) if sale.sale_totals else ())]
     parts = [
         page.heading(
             "Waitline sale", sale.room, f"As the stores held it at {at:%Y-%m-%d %H:%M} UTC"
@@ -32,8 +32,10 @@ def report(sale: Aftermath) -> str:
     if drawings:
         parts.append(page.section("Over time", page.plots(drawings)))
     tables = [page.table(("", ""), summary.line(sale), caption="The line")]
-    if sale.account is not None:
-        tables.append(page.table(("", ""), summary.sold(sale.account), caption="The box office"))
+    if sale.sale_totals is not None:
+        tables.append(
+            page.table(("", ""), summary.sold(sale.sale_totals), caption="The box office")
+        )
     parts += [
         page.section("In figures", page.halves(*tables)),
         page.footer(
@@ -54,10 +56,10 @@ def _tiles(sale: Aftermath) -> Iterator[page.Tile]:
         wait_ms = record.wait_ms(share)
         text = "nobody" if wait_ms is None else format_duration(wait_ms)
         yield page.Tile(f"wait, p{share * 100:g}", text)
-    if sale.account is None:
+    if sale.sale_totals is None:
         yield page.Tile("no-shows", f"{counters['no_shows']:,}")
     else:
-        totals = sale.account.totals
+        totals = sale.sale_totals.totals
         yield page.Tile("seats sold", f"{totals.sold:,}", f"of {totals.seats:,}")
 
 
@@ -94,12 +96,12 @@ def _waits(sale: Aftermath) -> str:
     return plots.lines(series, "Let in after at most", "% of visitors", x=x, y=y, points=True)
 
 
-def _of_sale(account: Account) -> Iterator[str]:
-    if not account.steps:
+def _of_sale(sale_totals: SaleTotals) -> Iterator[str]:
+    if not sale_totals.steps:
         return
     # Steps in which nothing happened are not told, and are nothing.
-    first, width_s = account.steps[0].at_s, account.width_s
-    told = {round((step.at_s - first) / width_s): step for step in account.steps}
+    first, width_s = sale_totals.steps[0].at_s, sale_totals.width_s
+    told = {round((step.at_s - first) / width_s): step for step in sale_totals.steps}
     numbers = range(max(told) + 1)
     unit_s = 60 if len(numbers) * width_s >= 120 else 1  # noqa: PLR2004 - two minutes
     xs = [number * width_s / unit_s for number in numbers]

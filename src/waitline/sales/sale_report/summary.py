@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from waitline.booking.sale_totals import Account
+from waitline.booking.sale_totals import SaleTotals
 from waitline.kernel.ids import RoomId
 from waitline.queue.model import Survey
 from waitline.queue.record import Record, Step, bounds_ms
@@ -23,13 +23,13 @@ class Aftermath:
         room: Its name.
         survey: Its numbers now; totals are since it was made.
         record: What it kept of its sale.
-        account: What its concerts sold; `None` where there is no box office.
+        sale_totals: What its concerts sold; `None` where there is no box office.
     """
 
     room: RoomId
     survey: Survey
     record: Record
-    account: Account | None
+    sale_totals: SaleTotals | None
 
     @property
     def overtaken(self) -> int:
@@ -65,7 +65,7 @@ def paces(steps: Sequence[Step]) -> list[Pace]:
 
 def document(sale: Aftermath) -> dict[str, Any]:
     """Return all of it as JSON can hold it."""
-    record, account = sale.record, sale.account
+    record, sale_totals = sale.record, sale.sale_totals
     counters = {name: n for name, n in sale.survey.counters.items() if name != "lease_refused"}
     return {
         "room": sale.room,
@@ -84,11 +84,11 @@ def document(sale: Aftermath) -> dict[str, Any]:
             if count
         ],
         "steps": [step._asdict() for step in record.steps],
-        "sale": account
+        "sale": sale_totals
         and {
-            **account.totals._asdict(),
-            "width_s": account.width_s,
-            "steps": [step._asdict() for step in account.steps],
+            **sale_totals.totals._asdict(),
+            "width_s": sale_totals.width_s,
+            "steps": [step._asdict() for step in sale_totals.steps],
         },
     }
 
@@ -120,9 +120,9 @@ def line(sale: Aftermath) -> Iterator[tuple[str, str]]:
     yield "wait, longest", _span(record.longest_ms if record.admitted else None)
 
 
-def sold(account: Account) -> Iterator[tuple[str, str]]:
+def sold(sale_totals: SaleTotals) -> Iterator[tuple[str, str]]:
     """Yield what became of the seats, by name."""
-    totals = account.totals
+    totals = sale_totals.totals
     yield "seats sold", _share(totals.sold, totals.seats)
     yield "seats held now", f"{totals.held:,}"
     yield "reservations", f"{totals.reservations:,}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import uvloop
 
 from waitline.kernel.errors import Unavailable
+from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
 from waitline.queue.hints import first_poll_after_s, poll_after_ms
@@ -62,7 +63,7 @@ class Measured(NamedTuple):
     admitted_ms: "Times"
     asked: int
     behind_ms: float
-    findings: list[audit.Finding]
+    findings: list[Finding]
 
 
 class _Verb(IntEnum):
@@ -200,7 +201,7 @@ class _Crowd:
     def _book(self, at_ms: float, visitor: int, verb: _Verb) -> None:
         heapq.heappush(self._agenda, (at_ms, visitor, verb))
 
-    def measured(self, findings: list[audit.Finding]) -> Measured:
+    def measured(self, findings: list[Finding]) -> Measured:
         """Sum up what everybody was told."""
         import numpy as np  # noqa: PLC0415 - an extra
 

@@ -11,10 +11,10 @@ from typing_extensions import override
 
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.checkout import Checkout
-from waitline.booking.load_reporter import Load, Reporter
+from waitline.booking.load_reporter import LoadReporter, WorkerLoad
 from waitline.booking.outbox import Relay
-from waitline.booking.seats import Seats
-from waitline.booking.stock import Stock
+from waitline.booking.seat_maps import SeatMaps
+from waitline.booking.stock import StockCounter
 from waitline.booking.store import Reservations
 from waitline.http.dispatch import HotPath
 from waitline.http.framework import framework
@@ -34,8 +34,8 @@ from waitline.services.booking import openapi, operator
 from waitline.services.booking.calls import BookingCalls
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency
-from waitline.services.booking.metrics import Backlog
-from waitline.services.booking.operator import Installed, OperatorCalls
+from waitline.services.booking.metrics import BacklogFigures
+from waitline.services.booking.operator import InstallationView, OperatorCalls
 from waitline.services.problems import PROBLEMS
 from waitline.settings import Settings
 from waitline.tokens.keyring import KeyringFile, Keys
@@ -69,11 +69,11 @@ class BookingWorker(ServiceWorker):
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         async with AsyncExitStack() as stack:
             stack.callback(tallies.flush)
-            load = Load()
+            load = WorkerLoad()
 
             def measured(statement: str, seconds: float, within_s: float) -> None:
                 tallies.statement(statement, seconds)
-                load.note(seconds, within_s, database.demand)
+                load.record(seconds, within_s, database.demand)
 
             database = Database(
                 settings.database_address(),
@@ -93,7 +93,7 @@ class BookingWorker(ServiceWorker):
             calls = BookingCalls(
                 database=database,
                 catalogue=Catalogue(database),
-                seats=Seats(database),
+                seats=SeatMaps(database),
                 reservations=Reservations(database, settings.hold_s),
                 checkout=Checkout(
                     database, provider, at_price=not trusting, measure=tallies.provider
@@ -105,7 +105,7 @@ class BookingWorker(ServiceWorker):
             jobs = (
                 *calls.jobs(),
                 Relay(database, store).run(),
-                Reporter(Stock(database), load, store, name=name).run(),
+                LoadReporter(StockCounter(database), load, store, name=name).run(),
                 tallies.keep(),
                 keys.keep(clock),
                 garbage_collection.keep(),
@@ -113,7 +113,7 @@ class BookingWorker(ServiceWorker):
             routers = (
                 calls.router(),
                 OperatorCalls(
-                    calls.catalogue, Operators(self._operator_key), Installed.of(settings)
+                    calls.catalogue, Operators(self._operator_key), InstallationView.of(settings)
                 ).router(),
                 self._health(database, store, tallies).router(),
                 pages.docs_router(),
@@ -140,7 +140,7 @@ class BookingWorker(ServiceWorker):
         exposition = Exposition(
             tallies,
             self._settings.booking_metrics_dir,
-            Backlog(database).read,
+            BacklogFigures(database).read,
             service="booking",
             instance=self._settings.instance,
         )

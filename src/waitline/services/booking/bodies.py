@@ -44,7 +44,7 @@ TWICE = Text("같은 좌석이 두 번 있습니다.", "must not name a seat twi
 Number = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class ReservationBody(msgspec.Struct, frozen=True):
     """Body of a reservation: one seat, several, or the best that are left.
 
     Attributes:
@@ -82,7 +82,7 @@ class Wanted(msgspec.Struct, frozen=True):
         return seats
 
 
-class Paying(msgspec.Struct, frozen=True):
+class PaymentBody(msgspec.Struct, frozen=True):
     """Body of a payment."""
 
     reservationId: Number  # noqa: N815
@@ -92,7 +92,7 @@ class Paying(msgspec.Struct, frozen=True):
     concertId: Number | str  # noqa: N815
 
 
-class Reserved(msgspec.Struct, frozen=True):
+class ReservationView(msgspec.Struct, frozen=True):
     """A reservation. The first fields are the contract's; `seatId` is the first of `seatIds`."""
 
     reservationId: int  # noqa: N815
@@ -106,7 +106,7 @@ class Reserved(msgspec.Struct, frozen=True):
     amount: int
 
     @classmethod
-    def of(cls, reservation: Reservation) -> "Reserved":
+    def of(cls, reservation: Reservation) -> "ReservationView":
         """Return a reservation as it is sent."""
         return cls(
             reservation.reservation_id,
@@ -121,15 +121,15 @@ class Reserved(msgspec.Struct, frozen=True):
         )
 
 
-class Found(Reserved, frozen=True, kw_only=True):
+class FoundReservationView(ReservationView, frozen=True, kw_only=True):
     """A reservation that was asked for: in the envelope, and beside it."""
 
     result: str
     message: str
-    data: Reserved
+    data: ReservationView
 
 
-class Cancelled(msgspec.Struct, frozen=True):
+class CancellationView(msgspec.Struct, frozen=True):
     """A reservation that was given up; `refund` says whether what was paid goes back."""
 
     reservationId: int  # noqa: N815
@@ -138,7 +138,7 @@ class Cancelled(msgspec.Struct, frozen=True):
     refund: bool
 
 
-class Paid(msgspec.Struct, frozen=True):
+class PaymentView(msgspec.Struct, frozen=True):
     """A payment."""
 
     paymentId: int  # noqa: N815
@@ -151,7 +151,7 @@ class Paid(msgspec.Struct, frozen=True):
     createdAt: str  # noqa: N815
 
     @classmethod
-    def of(cls, payment: Payment) -> "Paid":
+    def of(cls, payment: Payment) -> "PaymentView":
         """Return a payment as it is sent."""
         # The contract has no word for money on its way back: it is taken until it is back.
         refunding = payment.state is PaymentState.REFUNDING
@@ -167,7 +167,7 @@ class Paid(msgspec.Struct, frozen=True):
         )
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class LoadedView(msgspec.Struct, frozen=True):
     """What the test data came to. Source: the wire contract."""
 
     success: bool
@@ -176,7 +176,7 @@ class Loaded(msgspec.Struct, frozen=True):
     data: dict[str, int]
 
 
-class ConcertShown(msgspec.Struct, frozen=True):
+class ConcertView(msgspec.Struct, frozen=True):
     """A concert; `queue` is the waiting room that its visitors come through."""
 
     concertId: int  # noqa: N815
@@ -185,12 +185,12 @@ class ConcertShown(msgspec.Struct, frozen=True):
     queue: str
 
     @classmethod
-    def of(cls, concert: Concert) -> "ConcertShown":
+    def of(cls, concert: Concert) -> "ConcertView":
         """Return a concert as it is sent."""
         return cls(concert.concert_id, concert.title, concert.venue, concert.room)
 
 
-class ConcertOperated(ConcertShown, frozen=True):
+class OperatorConcertView(ConcertView, frozen=True):
     """A concert as operators see it; `queueDown` is its answer to a silent queue.
 
     refuse or admit; null for what the installation has chosen.
@@ -200,7 +200,7 @@ class ConcertOperated(ConcertShown, frozen=True):
 
     @override
     @classmethod
-    def of(cls, concert: Concert) -> "ConcertOperated":
+    def of(cls, concert: Concert) -> "OperatorConcertView":
         """Return a concert as it is sent to operators."""
         choice = concert.queue_down
         return cls(
@@ -212,19 +212,19 @@ class ConcertOperated(ConcertShown, frozen=True):
         )
 
 
-class ConcertsOperated(msgspec.Struct, frozen=True):
+class OperatorConcertsView(msgspec.Struct, frozen=True):
     """Every concert as operators see it."""
 
-    concerts: list[ConcertOperated]
+    concerts: list[OperatorConcertView]
 
 
-class Concerts(msgspec.Struct, frozen=True):
+class ConcertsView(msgspec.Struct, frozen=True):
     """Every concert."""
 
-    concerts: list[ConcertShown]
+    concerts: list[ConcertView]
 
 
-class ScheduleShown(msgspec.Struct, frozen=True):
+class ScheduleView(msgspec.Struct, frozen=True):
     """A performance; `seatsPerUser` is the most that one visitor may hold or own."""
 
     scheduleId: int  # noqa: N815
@@ -234,7 +234,7 @@ class ScheduleShown(msgspec.Struct, frozen=True):
     seatsPerUser: int  # noqa: N815
 
     @classmethod
-    def of(cls, schedule: Schedule) -> "ScheduleShown":
+    def of(cls, schedule: Schedule) -> "ScheduleView":
         """Return a schedule as it is sent."""
         return cls(
             schedule.schedule_id,
@@ -245,13 +245,13 @@ class ScheduleShown(msgspec.Struct, frozen=True):
         )
 
 
-class Schedules(msgspec.Struct, frozen=True):
+class SchedulesView(msgspec.Struct, frozen=True):
     """A concert's schedules."""
 
-    schedules: list[ScheduleShown]
+    schedules: list[ScheduleView]
 
 
-class SeatShown(msgspec.Struct, frozen=True):
+class SeatView(msgspec.Struct, frozen=True):
     """A seat, in the bare array of a schedule's seats."""
 
     seatId: int  # noqa: N815

@@ -27,7 +27,7 @@ from waitline.booking.model import (
     SeatTaken,
 )
 from waitline.booking.seat_documents import Document
-from waitline.booking.seats import Seats
+from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.store import Reservations
 from waitline.booking.sweeper import Sweeper
 from waitline.http import texts
@@ -48,17 +48,17 @@ from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import Database
 from waitline.services.booking.bodies import (
     WORD_CHARS_MAX,
-    Cancelled,
-    Concerts,
-    ConcertShown,
-    Found,
-    Loaded,
-    Paid,
-    Paying,
-    Reserved,
-    Schedules,
-    ScheduleShown,
-    Wanted,
+    CancellationView,
+    ConcertsView,
+    ConcertView,
+    FoundReservationView,
+    LoadedView,
+    PaymentBody,
+    PaymentView,
+    ReservationBody,
+    ReservationView,
+    SchedulesView,
+    ScheduleView,
     needed_token,
     number,
     token_of,
@@ -77,10 +77,10 @@ ONLY_FREE = Text(
     "section과 함께 쓸 때는 AVAILABLE이어야 합니다.", "must be AVAILABLE where a section is named"
 )
 
-_View = Callable[[int], Awaitable[Document]]
+_SeatQuery = Callable[[int], Awaitable[Document]]
 
-_wanted = msgspec.json.Decoder(Wanted)
-_paying = msgspec.json.Decoder(Paying)
+_wanted = msgspec.json.Decoder(ReservationBody)
+_paying = msgspec.json.Decoder(PaymentBody)
 _encode = msgspec.json.Encoder().encode
 
 # The list is the same for every visitor, but only visitors who are let in may see it; and a copy
@@ -124,7 +124,7 @@ class BookingCalls:
         *,
         database: Database,
         catalogue: Catalogue,
-        seats: Seats,
+        seats: SeatMaps,
         reservations: Reservations,
         checkout: Checkout,
         doorman: Doorman,
@@ -139,7 +139,7 @@ class BookingCalls:
         self._doorman = doorman
         self._idempotency = idempotency
         self._trusting = trusting
-        self._dice = random.Random()  # noqa: S311 - parts a crowd
+        self._rng = random.Random()  # noqa: S311 - parts a crowd
         self.seats_of = Surrounded(SEATS_PATH, in_task(self.seats), alone=True)
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
@@ -177,18 +177,18 @@ class BookingCalls:
 
     async def concerts(self, request: Request) -> Answer:
         """List the concerts."""
-        shown = [ConcertShown.of(one) for one in await self.catalogue.concerts()]
-        return success(request, texts.CONCERTS, Concerts(shown))
+        shown = [ConcertView.of(one) for one in await self.catalogue.concerts()]
+        return success(request, texts.CONCERTS, ConcertsView(shown))
 
     async def concert(self, request: Request, concert: str) -> Answer:
         """Show a concert."""
         found = await self.catalogue.concert(number("concertId", concert))
-        return success(request, texts.CONCERT, ConcertShown.of(found))
+        return success(request, texts.CONCERT, ConcertView.of(found))
 
     async def schedules(self, request: Request, concert: str) -> Answer:
         """List the schedules of a concert."""
         found = await self.catalogue.schedules(number("concertId", concert))
-        shown = Schedules([ScheduleShown.of(one) for one in found])
+        shown = SchedulesView([ScheduleView.of(one) for one in found])
         return success(request, texts.SCHEDULES, shown)
 
     async def seats(self, request: Request) -> Answer:
@@ -203,7 +203,7 @@ class BookingCalls:
         await self._doorman.admit(found.room, visitor(user), token, found.queue_down)
         return _document(request, await wanted(schedule))
 
-    def _view(self, request: Request) -> _View:
+    def _view(self, request: Request) -> _SeatQuery:
         version, view = request.option("since"), request.option("view")
         status, section = request.option("status"), request.option("section")
         if status not in (None, "all", "AVAILABLE"):
@@ -218,7 +218,7 @@ class BookingCalls:
             return self._seats.sections
         if section is not None:
             return partial(self._section, section)
-        return self._seats.all_seats if status == "all" else self._seats.snapshot
+        return self._seats.all_seats if status == "all" else self._seats.available
 
     async def _since(self, version: str, schedule: int) -> Document:
         return await self._seats.since(schedule, version)
@@ -242,11 +242,11 @@ class BookingCalls:
                 held = await self._reserve_best(wanted, user)
             else:
                 held = await self._reservations.reserve(wanted.scheduleId, seats, user)
-            return success(request, texts.RESERVED, Reserved.of(held), HTTPStatus.CREATED)
+            return success(request, texts.RESERVED, ReservationView.of(held), HTTPStatus.CREATED)
 
         return await self._idempotency.once(key, user, request, write)
 
-    async def _reserve_best(self, wanted: Wanted, user: int) -> Reservation:
+    async def _reserve_best(self, wanted: ReservationBody, user: int) -> Reservation:
         assert wanted.grade is not None
         assert wanted.count is not None
         try:
@@ -257,7 +257,7 @@ class BookingCalls:
                 grade=wanted.grade,
                 count=wanted.count,
                 user=user,
-                dice=self._dice,
+                rng=self._rng,
             )
         except SeatTaken:
             raise SeatsContested from None
@@ -266,10 +266,12 @@ class BookingCalls:
         """Show a visitor's own reservation: in the envelope, and beside it."""
         asked, user = number("reservationId", reservation), user_of(request)
         await self._prove(asked, user, token_of(request))
-        shown = Reserved.of(await self._reservations.find(asked, user))
+        shown = ReservationView.of(await self._reservations.find(asked, user))
         message = texts.RESERVATION.to(request.language)
         fields = msgspec.structs.asdict(shown)
-        body = _encode(Found(**fields, result="success", message=message, data=shown))
+        body = _encode(
+            FoundReservationView(**fields, result="success", message=message, data=shown)
+        )
         return Answer(HTTPStatus.OK, JSON, body)
 
     async def cancel(self, request: Request, reservation: str) -> Answer:
@@ -278,13 +280,13 @@ class BookingCalls:
         token, key = token_of(request), key_of(request)
         if not self._trusting:
             # Whose time is over may pay and look, and nothing else; whoever has paid has left.
-            room, queue_down = await self._reservations.way_in(asked)
+            room, queue_down = await self._reservations.room_access(asked)
             await self._doorman.recognise(room, visitor(user), token, queue_down)
 
         async def write() -> Answer:
             before = await self._reservations.cancel(asked, user)
             refund = before is ReservationState.CONFIRMED
-            done = Cancelled(asked, user, ReservationState.CANCELLED, refund)
+            done = CancellationView(asked, user, ReservationState.CANCELLED, refund)
             return success(request, texts.CANCELLED, done)
 
         return await self._idempotency.once(key, user, request, write)
@@ -302,7 +304,7 @@ class BookingCalls:
 
         async def write() -> Answer:
             payment = await self._checkout.pay(asked.reservationId, user, asked.amount, method)
-            return success(request, texts.PAID, Paid.of(payment), HTTPStatus.CREATED)
+            return success(request, texts.PAID, PaymentView.of(payment), HTTPStatus.CREATED)
 
         return await self._idempotency.once(key, user, request, write)
 
@@ -316,7 +318,7 @@ class BookingCalls:
             await self._prove(found.reservation_id, user, token)
             if found.user_id != user:
                 raise PaymentForeign
-        return success(request, texts.PAYMENT, Paid.of(found))
+        return success(request, texts.PAYMENT, PaymentView.of(found))
 
     async def _prove(self, reservation: int, user: int, token: str | None) -> None:
         """Let pass whoever was admitted as this user to the reservation's room, however long ago.
@@ -326,8 +328,8 @@ class BookingCalls:
             TokenMissing, TokenRejected: It was another, or nobody can tell. Trial mode believes.
         """
         if not self._trusting:
-            way_in = await self._reservations.way_in(reservation)
-            self._doorman.prove(way_in.room, visitor(user), token)
+            room_access = await self._reservations.room_access(reservation)
+            self._doorman.prove(room_access.room, visitor(user), token)
 
     async def webhook(self, request: Request) -> Answer:
         """Take a message of the payment provider, who signs it."""
@@ -342,7 +344,7 @@ class BookingCalls:
         """Put the demo concert on sale as new. Trial mode only."""
         started = time.perf_counter()
         loaded = await demo.load(self._database)
-        done = Loaded(
+        done = LoadedView(
             success=True,
             message=texts.LOADED.to(request.language),
             duration_ms=round((time.perf_counter() - started) * 1000),

@@ -13,7 +13,7 @@ COUNTED_MAX = 10_000
 further would cost a database in trouble more."""
 
 
-class Backlog:
+class BacklogFigures:
     """Reads it.
 
     Args:

@@ -12,44 +12,44 @@ from waitline.services.booking.bodies import (
     INT64_MAX,
     INT64_MIN,
     TOKEN_CHARS_MAX,
-    Cancelled,
-    ConcertOperated,
-    Concerts,
-    ConcertShown,
-    ConcertsOperated,
-    Found,
-    Loaded,
-    Paid,
-    Paying,
-    Reserved,
-    Schedules,
-    ScheduleShown,
-    SeatShown,
-    Wanted,
+    CancellationView,
+    ConcertsView,
+    ConcertView,
+    FoundReservationView,
+    LoadedView,
+    OperatorConcertsView,
+    OperatorConcertView,
+    PaymentBody,
+    PaymentView,
+    ReservationBody,
+    ReservationView,
+    SchedulesView,
+    ScheduleView,
+    SeatView,
 )
 from waitline.services.booking.calls import SEATS_PATH
 from waitline.services.booking.idempotency import KEY_CHARS_MAX
-from waitline.services.booking.operator import Imported, Installed
+from waitline.services.booking.operator import ImportView, InstallationView
 from waitline.services.queue import openapi
 from waitline.services.queue.openapi import call, reference
 
 STRUCTS: list[type[msgspec.Struct]] = [
-    Imported,
-    Installed,
-    Wanted,
-    Paying,
-    Reserved,
-    Found,
-    Cancelled,
-    Paid,
-    Concerts,
-    ConcertOperated,
-    ConcertShown,
-    ConcertsOperated,
-    Schedules,
-    ScheduleShown,
-    SeatShown,
-    Loaded,
+    ImportView,
+    InstallationView,
+    ReservationBody,
+    PaymentBody,
+    ReservationView,
+    FoundReservationView,
+    CancellationView,
+    PaymentView,
+    ConcertsView,
+    OperatorConcertView,
+    ConcertView,
+    OperatorConcertsView,
+    SchedulesView,
+    ScheduleView,
+    SeatView,
+    LoadedView,
 ]
 
 _NUMBER = {"type": "integer", "minimum": INT64_MIN, "maximum": INT64_MAX}
@@ -88,13 +88,13 @@ _KEY = {
 }
 
 _OPERATORS = {
-    ("get", "/installation"): ("Installed", 200),
-    ("post", "/concerts"): ("ConcertOperated", 201),
-    ("get", "/concerts"): ("ConcertsOperated", 200),
-    ("patch", "/concerts/{concertId}"): ("ConcertOperated", 200),
-    ("post", "/concerts/{concertId}/schedules"): ("ScheduleShown", 201),
-    ("get", "/concerts/{concertId}/schedules"): ("Schedules", 200),
-    ("post", "/schedules/{scheduleId}/seats"): ("Imported", 201),
+    ("get", "/installation"): ("InstallationView", 200),
+    ("post", "/concerts"): ("OperatorConcertView", 201),
+    ("get", "/concerts"): ("OperatorConcertsView", 200),
+    ("patch", "/concerts/{concertId}"): ("OperatorConcertView", 200),
+    ("post", "/concerts/{concertId}/schedules"): ("ScheduleView", 201),
+    ("get", "/concerts/{concertId}/schedules"): ("SchedulesView", 200),
+    ("post", "/schedules/{scheduleId}/seats"): ("ImportView", 201),
 }
 
 
@@ -119,13 +119,13 @@ def document(framework: FastAPI, *, trial: bool) -> dict[str, Any]:
 def _catalogue() -> dict[str, Any]:
     concert = _path("concertId")
     return {
-        "/api/v1/concerts": {"get": call("List the concerts", "Concerts", tag="booking")},
+        "/api/v1/concerts": {"get": call("List the concerts", "ConcertsView", tag="booking")},
         "/api/v1/concerts/{concertId}": {
-            "get": call("Show a concert", "ConcertShown", tag="booking", parameters=[concert])
+            "get": call("Show a concert", "ConcertView", tag="booking", parameters=[concert])
         },
         "/api/v1/concerts/{concertId}/schedules": {
             "get": call(
-                "List a concert's schedules", "Schedules", tag="booking", parameters=[concert]
+                "List a concert's schedules", "SchedulesView", tag="booking", parameters=[concert]
             )
         },
         SEATS_PATH: {"get": _seats()},
@@ -133,7 +133,7 @@ def _catalogue() -> dict[str, Any]:
 
 
 def _seats() -> dict[str, Any]:
-    seats = {"type": "array", "items": reference("SeatShown")}
+    seats = {"type": "array", "items": reference("SeatView")}
     # With `view` or `since` it is an object instead.
     schema = {"anyOf": [seats, {"type": "object"}]}
     return {
@@ -171,14 +171,16 @@ def _reservations() -> dict[str, Any]:
     reservation = _path("reservationId")
     found = call("", None, tag="booking", parameters=[reservation, _USER, _PROOF])
     found["summary"] = "Show a reservation of one's own: in the envelope, and beside it"
-    found["responses"]["200"]["content"]["application/json"]["schema"] = reference("Found")
+    found["responses"]["200"]["content"]["application/json"]["schema"] = reference(
+        "FoundReservationView"
+    )
     return {
         "/api/v1/reservations": {
             "post": call(
                 "Hold one seat, several, or the best that are free",
-                "Reserved",
+                "ReservationView",
                 tag="booking",
-                body="Wanted",
+                body="ReservationBody",
                 parameters=[_USER, _TOKEN, _KEY],
                 status=201,
             )
@@ -187,7 +189,7 @@ def _reservations() -> dict[str, Any]:
             "get": found,
             "delete": call(
                 "Give a reservation up; what was paid goes back",
-                "Cancelled",
+                "CancellationView",
                 tag="booking",
                 parameters=[reservation, _USER, _PROOF, _KEY],
             ),
@@ -202,9 +204,9 @@ def _payments() -> dict[str, Any]:
         "/api/v1/payments": {
             "post": call(
                 "Pay for a reservation",
-                "Paid",
+                "PaymentView",
                 tag="booking",
-                body="Paying",
+                body="PaymentBody",
                 parameters=[_PAYER, _PROOF, _KEY],
                 status=201,
             )
@@ -213,7 +215,7 @@ def _payments() -> dict[str, Any]:
         "/api/v1/payments/{paymentId}": {
             "get": call(
                 "Show a payment of one's own",
-                "Paid",
+                "PaymentView",
                 tag="booking",
                 parameters=[_path("paymentId"), _PAYER, _PROOF],
             )
@@ -228,7 +230,7 @@ def _init() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "Done",
-                "content": {"application/json": {"schema": reference("Loaded")}},
+                "content": {"application/json": {"schema": reference("LoadedView")}},
             }
         },
     }

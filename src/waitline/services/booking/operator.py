@@ -30,10 +30,10 @@ from waitline.http.texts import Text
 from waitline.services.booking.bodies import (
     INT64_MAX,
     INT64_MIN,
-    ConcertOperated,
-    ConcertsOperated,
-    Schedules,
-    ScheduleShown,
+    OperatorConcertsView,
+    OperatorConcertView,
+    SchedulesView,
+    ScheduleView,
     number,
 )
 from waitline.settings import Settings
@@ -57,7 +57,7 @@ def _in_our_time(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-class NewConcert(BaseModel):
+class NewConcertBody(BaseModel):
     """A concert to be created."""
 
     model_config = ConfigDict(extra="forbid")
@@ -67,7 +67,7 @@ class NewConcert(BaseModel):
     queue: str = Field(description="The waiting room that its visitors come through")
 
 
-class ConcertChange(BaseModel):
+class ConcertChangeBody(BaseModel):
     """What may be decided about a concert while it is on sale."""
 
     model_config = ConfigDict(extra="forbid")
@@ -78,7 +78,7 @@ class ConcertChange(BaseModel):
     )
 
 
-class NewSchedule(BaseModel):
+class NewScheduleBody(BaseModel):
     """A performance to be created."""
 
     model_config = ConfigDict(extra="forbid")
@@ -87,7 +87,7 @@ class NewSchedule(BaseModel):
     seatsPerUser: Annotated[int, Field(strict=True, ge=1, le=SEATS_MAX)] = VISITOR_SEATS  # noqa: N815
 
 
-class Installed(msgspec.Struct, frozen=True):
+class InstallationView(msgspec.Struct, frozen=True):
     """How the box office runs, as far as its operators need to know before they load it.
 
     Attributes:
@@ -101,12 +101,12 @@ class Installed(msgspec.Struct, frozen=True):
     playMoney: bool  # noqa: N815
 
     @classmethod
-    def of(cls, settings: Settings) -> "Installed":
+    def of(cls, settings: Settings) -> "InstallationView":
         """Return what the settings say."""
         return cls(settings.mode, settings.payment_provider, settings.play_money)
 
 
-class Imported(msgspec.Struct, frozen=True):
+class ImportView(msgspec.Struct, frozen=True):
     """How many seats were put on sale."""
 
     scheduleId: int  # noqa: N815
@@ -128,7 +128,9 @@ class OperatorCalls:
         installed: How the box office runs.
     """
 
-    def __init__(self, catalogue: Catalogue, operators: Operators, installed: Installed) -> None:
+    def __init__(
+        self, catalogue: Catalogue, operators: Operators, installed: InstallationView
+    ) -> None:
         self._catalogue = catalogue
         self._operators = operators
         self._installed = installed
@@ -159,52 +161,52 @@ class OperatorCalls:
         """Say how the box office runs, and whether money is taken."""
         return response(success(_ours(request), texts.INSTALLATION, self._installed))
 
-    async def create_concert(self, asked: NewConcert, request: FrameworkRequest) -> Response:
+    async def create_concert(self, asked: NewConcertBody, request: FrameworkRequest) -> Response:
         """Create a concert."""
         try:
             made = await self._catalogue.create_concert(asked.title, asked.venue, asked.queue)
         except DetailInvalid as error:
             raise _invalid(error) from None
-        shown = ConcertOperated.of(made)
+        shown = OperatorConcertView.of(made)
         return response(success(_ours(request), texts.CONCERT_CREATED, shown, 201))
 
     async def change_concert(
         self,
         concertId: _Name,  # noqa: N803
-        asked: ConcertChange,
+        asked: ConcertChangeBody,
         request: FrameworkRequest,
     ) -> Response:
         """Decide what happens to a concert's visitors while the queue does not answer."""
         choice = None if asked.queueDown == "default" else QueueDown(asked.queueDown)
         number_ = number("concertId", concertId)
         changed = await self._catalogue.set_queue_down(number_, choice)
-        shown = ConcertOperated.of(changed)
+        shown = OperatorConcertView.of(changed)
         return response(success(_ours(request), texts.CONCERT_CHANGED, shown))
 
     async def concerts(self, request: FrameworkRequest) -> Response:
         """List the concerts, the newest first."""
-        shown = ConcertsOperated(
-            [ConcertOperated.of(one) for one in await self._catalogue.concerts()]
+        shown = OperatorConcertsView(
+            [OperatorConcertView.of(one) for one in await self._catalogue.concerts()]
         )
         return response(success(_ours(request), texts.CONCERTS, shown))
 
     async def create_schedule(
         self,
         concertId: _Name,  # noqa: N803
-        asked: NewSchedule,
+        asked: NewScheduleBody,
         request: FrameworkRequest,
     ) -> Response:
         """Create a performance of a concert; it has no seats yet."""
         made = await self._catalogue.create_schedule(
             number("concertId", concertId), asked.startsAt, asked.seatsPerUser
         )
-        shown = ScheduleShown.of(made)
+        shown = ScheduleView.of(made)
         return response(success(_ours(request), texts.SCHEDULE_CREATED, shown, 201))
 
     async def schedules(self, concertId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """List the performances of a concert."""
         found = await self._catalogue.schedules(number("concertId", concertId))
-        shown = Schedules([ScheduleShown.of(one) for one in found])
+        shown = SchedulesView([ScheduleView.of(one) for one in found])
         return response(success(_ours(request), texts.SCHEDULES, shown))
 
     async def import_seats(self, scheduleId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
@@ -216,8 +218,8 @@ class OperatorCalls:
         body = await request.body()
         stream = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline="")
         # A stadium takes a second to read; others are answered meanwhile.
-        seats = await asyncio.to_thread(seat_plan.read, stream)
-        imported = Imported(schedule, await self._catalogue.import_seats(schedule, seats))
+        seats = await asyncio.to_thread(seat_plan.parse, stream)
+        imported = ImportView(schedule, await self._catalogue.import_seats(schedule, seats))
         return response(success(_ours(request), texts.SEATS_IMPORTED, imported, 201))
 
 

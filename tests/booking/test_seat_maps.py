@@ -12,10 +12,10 @@ import pytest
 from tests.booking.halls import STARTS_AT, hall, seats_of
 from tests.booking.sale import planted
 from tests.databases import TestDatabase
-from waitline.booking import demo, seats
+from waitline.booking import demo, seat_maps
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import ScheduleUnknown
-from waitline.booking.seats import Seats
+from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.store import Reservations
 from waitline.kernel.errors import Unavailable
 from waitline.postgres.pool import Database, prepared
@@ -35,10 +35,10 @@ class Worker:
         self.database = Database(
             url, "waitline.booking", measure=lambda name, *_: self.statements.append(name)
         )
-        self.seats = Seats(self.database)
+        self.seats = SeatMaps(self.database)
 
     async def free(self, schedule: int) -> list[int]:
-        return ids((await self.seats.snapshot(schedule)).plain)
+        return ids((await self.seats.available(schedule)).plain)
 
     async def sees(self, schedule: int, free: list[int]) -> None:
         async def seen() -> bool:
@@ -101,7 +101,7 @@ def test_seats_are_shown_as_the_contract_says(postgres: TestDatabase) -> None:
     async def play(postgres: TestDatabase, schedule: int) -> None:
         await Reservations(postgres.database, 300.0).reserve(schedule, [2, 4], 1)
         async with working(postgres.url) as (worker,):
-            free = json.loads((await worker.seats.snapshot(schedule)).plain)
+            free = json.loads((await worker.seats.available(schedule)).plain)
             assert free[0] == {
                 "seatId": 1,
                 "scheduleId": schedule,
@@ -125,7 +125,7 @@ def test_seats_are_shown_as_the_contract_says(postgres: TestDatabase) -> None:
 def test_unknown_schedules_are_refused_and_not_kept(postgres: TestDatabase) -> None:
     async def play(postgres: TestDatabase, schedule: int) -> None:
         async with working(postgres.url) as (worker,):
-            for ask in (worker.seats.snapshot, worker.seats.all_seats, worker.seats.sections):
+            for ask in (worker.seats.available, worker.seats.all_seats, worker.seats.sections):
                 with pytest.raises(ScheduleUnknown):
                     await ask(schedule + 1)
             with pytest.raises(ScheduleUnknown):
@@ -159,7 +159,7 @@ def test_a_change_is_seen_within_a_second(postgres: TestDatabase) -> None:
 def test_however_many_ask_one_statement_is_run(postgres: TestDatabase) -> None:
     async def play(postgres: TestDatabase, schedule: int) -> None:
         async with working(postgres.url) as (worker,):
-            asked = (worker.seats.snapshot(schedule) for _ in range(200))
+            asked = (worker.seats.available(schedule) for _ in range(200))
             answers = await asyncio.gather(*asked)
             assert worker.statements == ["read_seats"]
             # And made once.
@@ -174,8 +174,8 @@ def test_however_many_ask_one_statement_is_run(postgres: TestDatabase) -> None:
 def test_who_gives_up_takes_nobody_along(postgres: TestDatabase) -> None:
     async def play(postgres: TestDatabase, schedule: int) -> None:
         async with working(postgres.url) as (worker,):
-            first = asyncio.create_task(worker.seats.snapshot(schedule))
-            second = asyncio.create_task(worker.seats.snapshot(schedule))
+            first = asyncio.create_task(worker.seats.available(schedule))
+            second = asyncio.create_task(worker.seats.available(schedule))
 
             async def begun() -> bool:
                 return bool(worker.seats._kept)  # noqa: SLF001
@@ -191,16 +191,16 @@ def test_who_gives_up_takes_nobody_along(postgres: TestDatabase) -> None:
 def test_tags_are_the_same_on_two_instances(postgres: TestDatabase) -> None:
     async def play(postgres: TestDatabase, schedule: int) -> None:
         async with working(postgres.url, 3) as (early, late, other):
-            before = await early.seats.snapshot(schedule)
+            before = await early.seats.available(schedule)
             await postgres.sql(HOLD, 2)
             await early.sees(schedule, [1, 3, 4, 5])
-            for ask in ("snapshot", "all_seats", "sections"):
+            for ask in ("available", "all_seats", "sections"):
                 documents = [await getattr(worker.seats, ask)(schedule) for worker in (early, late)]
                 assert documents[0] == documents[1]
-            assert (await early.seats.snapshot(schedule)).etag != before.etag
+            assert (await early.seats.available(schedule)).etag != before.etag
             # Back as it was, by another way.
             await postgres.sql(FREE, 2)
-            assert await other.seats.snapshot(schedule) == before
+            assert await other.seats.available(schedule) == before
 
     run(postgres, play)
 
@@ -240,7 +240,7 @@ def test_reading_on_from_the_newest_transaction_would_miss_it(
         async with working(postgres.url) as (worker,):
             statements = prepared(planted("changed_seats", right, wrong))
             monkeypatch.setattr(worker.database, "_statements", statements)
-            monkeypatch.setattr("tests.booking.test_seats.DEADLINE_S", 3.0)
+            monkeypatch.setattr("tests.booking.test_seat_maps.DEADLINE_S", 3.0)
             with pytest.raises(TimeoutError):
                 await overtaken(postgres, schedule, worker)
 
@@ -293,7 +293,7 @@ def test_another_hall_of_the_same_numbers_is_shown(postgres: TestDatabase) -> No
             await worker.free(schedule)
             await demo.load(postgres.database)
             await worker.sees(schedule, list(range(1, 10_001)))
-            seat = json.loads((await worker.seats.snapshot(schedule)).plain)[0]
+            seat = json.loads((await worker.seats.available(schedule)).plain)[0]
             assert (seat["grade"], seat["price"]) == ("VIP", 50_000)
 
     run(postgres, play)
@@ -304,10 +304,10 @@ def test_a_database_that_is_silent_is_covered_up_for_a_while(
 ) -> None:
     async def play(postgres: TestDatabase, schedule: int) -> None:
         async with working(postgres.url) as (worker,):
-            known = await worker.seats.snapshot(schedule)
+            known = await worker.seats.available(schedule)
 
             async def failed() -> bool:
-                assert await worker.seats.snapshot(schedule) is known
+                assert await worker.seats.available(schedule) is known
                 return worker.seats._kept[schedule].failed_s > 0  # noqa: SLF001
 
             holder = await asyncpg.connect(postgres.url)
@@ -316,13 +316,13 @@ def test_a_database_that_is_silent_is_covered_up_for_a_while(
                     await holder.execute("LOCK TABLE seat IN ACCESS EXCLUSIVE MODE")
                     # Longer than a statement may take, so that one has failed.
                     await until(failed)
-                    assert await worker.seats.snapshot(schedule) is known
-                    monkeypatch.setattr(seats, "STALE_S", 0.1)
+                    assert await worker.seats.available(schedule) is known
+                    monkeypatch.setattr(seat_maps, "STALE_S", 0.1)
                     with pytest.raises(Unavailable):
-                        await worker.seats.snapshot(schedule)
+                        await worker.seats.available(schedule)
                     # Those who were never read have nothing to show.
                     with pytest.raises(Unavailable):
-                        await worker.seats.snapshot(schedule + 1)
+                        await worker.seats.available(schedule + 1)
                     monkeypatch.undo()
                     await holder.execute(HOLD, 1)
             finally:
@@ -340,11 +340,11 @@ def test_only_schedules_that_are_asked_for_are_read(postgres: TestDatabase) -> N
             await worker.free(other)
             kept = worker.seats._kept  # noqa: SLF001
             # As if the last who asked had done so a while ago.
-            kept[schedule].asked_s -= seats.ASKED_S
+            kept[schedule].asked_s -= seat_maps.ASKED_S
             before = {one: kept[one].read_s for one in kept}
 
             async def polled() -> bool:
-                return kept[other].read_s > before[other] + 3 * seats.POLL_S
+                return kept[other].read_s > before[other] + 3 * seat_maps.POLL_S
 
             async with background(worker.seats.run()):
                 await until(polled)
@@ -354,7 +354,7 @@ def test_only_schedules_that_are_asked_for_are_read(postgres: TestDatabase) -> N
 
 
 def test_few_schedules_are_kept(postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seats, "SEATS_MAX", 12)
+    monkeypatch.setattr(seat_maps, "SEATS_MAX", 12)
 
     async def play(postgres: TestDatabase, schedule: int) -> None:
         schedules = [schedule] + [await hall(postgres.database, ROWS) for _ in range(2)]

@@ -13,11 +13,11 @@ from typing import NamedTuple, Never, TypeVar
 import msgspec
 
 from waitline.booking.model import ScheduleUnknown
-from waitline.booking.seat_documents import Document, Listing, packed
+from waitline.booking.seat_documents import Document, SeatListing, compressed
 from waitline.booking.seat_snapshot import (
-    Change,
-    Chart,
     Layout,
+    SeatChange,
+    SeatSnapshot,
     full,
 )
 from waitline.kernel.errors import Unavailable
@@ -58,18 +58,18 @@ T = TypeVar("T")
 class _Encoder:
     """Makes one listing at a time, apart from the event loop: it takes some milliseconds."""
 
-    def __init__(self, listing: Listing) -> None:
+    def __init__(self, listing: SeatListing) -> None:
         self._listing = listing
         self._states = b""
         self._task: asyncio.Task[Document] | None = None
 
-    async def document(self, chart: Chart) -> Document:
+    async def document(self, snapshot: SeatSnapshot) -> Document:
         """Return the listing as it is now; however many ask, it is made once."""
-        while self._task is None or self._states is not chart.states:
+        while self._task is None or self._states is not snapshot.states:
             if self._task is not None and not self._task.done():
                 await asyncio.wait({self._task})
                 continue
-            self._states = chart.states
+            self._states = snapshot.states
             self._task = asyncio.create_task(
                 asyncio.to_thread(self._listing.document, self._states)
             )
@@ -77,10 +77,10 @@ class _Encoder:
         return await asyncio.shield(self._task)
 
 
-class _View(NamedTuple):
+class _ScheduleView(NamedTuple):
     """The seats of a schedule, and what they are shown by."""
 
-    chart: Chart
+    snapshot: SeatSnapshot
     available: _Encoder
     all: _Encoder
     # By part of the house; what nobody asks for is never made.
@@ -90,10 +90,10 @@ class _View(NamedTuple):
 
     async def made(self, kind: str, plain: Callable[[], bytes]) -> Document:
         """Return an answer that is made once for a version and its states."""
-        key = (self.chart.version, self.chart.states)
+        key = (self.snapshot.version, self.snapshot.states)
         known, task = self.small.get(kind, (None, None))
         if task is None or known != key:
-            task = asyncio.create_task(asyncio.to_thread(packed, plain()))
+            task = asyncio.create_task(asyncio.to_thread(compressed, plain()))
             self.small[kind] = (key, task)
             if len(self.small) > SMALL_MAX:
                 self.small.popitem(last=False)
@@ -101,7 +101,7 @@ class _View(NamedTuple):
         return await asyncio.shield(task)
 
 
-class _Kept:
+class _CachedSchedule:
     """A schedule that is kept.
 
     Attributes:
@@ -113,14 +113,14 @@ class _Kept:
     """
 
     def __init__(self) -> None:
-        self.view: _View | None = None
+        self.view: _ScheduleView | None = None
         self.asked_s = float("-inf")
         self.read_s = float("-inf")
         self.failed_s = float("-inf")
         self.reading: asyncio.Task[None] | None = None
 
 
-class Seats:
+class SeatMaps:
     """The seats of every schedule. Of one event loop.
 
     Args:
@@ -129,16 +129,16 @@ class Seats:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        self._kept: OrderedDict[int, _CachedSchedule] = OrderedDict()
 
-    async def snapshot(self, schedule: int) -> Document:
+    async def available(self, schedule: int) -> Document:
         """Return the seats of a schedule that are free: a JSON array.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
         """
         view = await self._view(schedule)
-        return await view.available.document(view.chart)
+        return await view.available.document(view.snapshot)
 
     async def all_seats(self, schedule: int) -> Document:
         """Return all seats of a schedule: a JSON array.
@@ -147,7 +147,7 @@ class Seats:
             ScheduleUnknown: There is no such schedule.
         """
         view = await self._view(schedule)
-        return await view.all.document(view.chart)
+        return await view.all.document(view.snapshot)
 
     async def section(self, schedule: int, name: str) -> Document | None:
         """Return the seats of one section that are free: a JSON array; `None` if there is none.
@@ -157,7 +157,7 @@ class Seats:
         """
         view = await self._view(schedule)
         encoder = view.available_in.get(name)
-        return None if encoder is None else await encoder.document(view.chart)
+        return None if encoder is None else await encoder.document(view.snapshot)
 
     async def sections(self, schedule: int) -> Document:
         """Return the version, and the seats of each section, grade and price, counted.
@@ -166,7 +166,7 @@ class Seats:
             ScheduleUnknown: There is no such schedule.
         """
         view = await self._view(schedule)
-        return await view.made("sections", view.chart.sections)
+        return await view.made("sections", view.snapshot.sections)
 
     async def since(self, schedule: int, version: str) -> Document:
         """Return what has changed since a version: the next version, and the states of seats.
@@ -180,14 +180,14 @@ class Seats:
         view = await self._view(schedule)
         for _ in range(2):
             # Another worker has seen more. The first reading may have begun before it had.
-            if view.chart.behind(version):
+            if view.snapshot.behind(version):
                 view = await self._view(schedule, fresh_s=0.0)
-        delta = view.chart.delta(version)
+        delta = view.snapshot.delta(version)
         if delta is not None:
             return await view.made(f"since {version}", lambda: delta)
         # Seats that are newer than the version do no harm: the next delta tells them again.
-        before = view.chart.version
-        listing = await view.all.document(view.chart)
+        before = view.snapshot.version
+        listing = await view.all.document(view.snapshot)
         return await view.made("full", lambda: full(before, listing.plain))
 
     async def run(self) -> Never:
@@ -201,17 +201,17 @@ class Seats:
                         group.create_task(self._poll(schedule, kept))
             await asyncio.sleep(max(0.0, started_s + POLL_S - loop.time()))
 
-    async def _poll(self, schedule: int, kept: _Kept) -> None:
+    async def _poll(self, schedule: int, kept: _CachedSchedule) -> None:
         await asyncio.shield(self._reading(schedule, kept))
 
-    async def _view(self, schedule: int, *, fresh_s: float = FRESH_S) -> _View:
+    async def _view(self, schedule: int, *, fresh_s: float = FRESH_S) -> _ScheduleView:
         """Return the seats of a schedule, read again if they are older than `fresh_s`.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
             Unavailable: The database does not answer, and what is known is older than `STALE_S`.
         """
-        kept = self._kept.setdefault(schedule, _Kept())
+        kept = self._kept.setdefault(schedule, _CachedSchedule())
         self._kept.move_to_end(schedule)
         now = asyncio.get_running_loop().time
         kept.asked_s = now()
@@ -227,16 +227,16 @@ class Seats:
             raise ScheduleUnknown
         return kept.view
 
-    def _reading(self, schedule: int, kept: _Kept) -> asyncio.Task[None]:
+    def _reading(self, schedule: int, kept: _CachedSchedule) -> asyncio.Task[None]:
         if kept.reading is None:
             kept.reading = asyncio.create_task(self._read(schedule, kept))
         return kept.reading
 
-    async def _read(self, schedule: int, kept: _Kept) -> None:
+    async def _read(self, schedule: int, kept: _CachedSchedule) -> None:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         try:
-            if kept.view is None or not await self._caught_up(schedule, kept.view.chart):
+            if kept.view is None or not await self._caught_up(schedule, kept.view.snapshot):
                 kept.view = await self._laid_out(schedule)
         except Unavailable:
             kept.failed_s = loop.time()
@@ -246,30 +246,30 @@ class Seats:
             kept.reading = None
             self._make_room()
 
-    async def _caught_up(self, schedule: int, chart: Chart) -> bool:
+    async def _caught_up(self, schedule: int, snapshot: SeatSnapshot) -> bool:
         """Note what has changed; return whether the seats are still the same ones."""
         row = await self._database.one(
-            "changed_seats", schedule_id=schedule, watermark=chart.watermark
+            "changed_seats", schedule_id=schedule, watermark=snapshot.watermark
         )
-        if row is None or row["laid_out"] != chart.laid_out:
+        if row is None or row["laid_out"] != snapshot.laid_out:
             return False
-        if row["watermark"] < chart.watermark:
+        if row["watermark"] < snapshot.watermark:
             # Time does not go back: it is another database, which may know less than the last.
             return False
         states = row["states"].encode("ascii")
-        changes = map(Change, row["seat_ids"], row["changed"], states)
-        return chart.apply(row["watermark"], list(changes))
+        changes = map(SeatChange, row["seat_ids"], row["changed"], states)
+        return snapshot.apply(row["watermark"], list(changes))
 
-    async def _laid_out(self, schedule: int) -> _View | None:
+    async def _laid_out(self, schedule: int) -> _ScheduleView | None:
         row = await self._database.one("read_seats", schedule_id=schedule)
         if row is None:
             return None
-        chart = await asyncio.to_thread(_chart, schedule, row)
-        return _View(
-            chart,
-            _Encoder(chart.available),
-            _Encoder(chart.all),
-            {name: _Encoder(listing) for name, listing in chart.available_in.items()},
+        snapshot = await asyncio.to_thread(_snapshot_of, schedule, row)
+        return _ScheduleView(
+            snapshot,
+            _Encoder(snapshot.available),
+            _Encoder(snapshot.all),
+            {name: _Encoder(listing) for name, listing in snapshot.available_in.items()},
             OrderedDict(),
         )
 
@@ -282,17 +282,17 @@ class Seats:
         ]
         for schedule in unknown:
             del self._kept[schedule]
-        seats = sum(len(kept.view.chart) for kept in self._kept.values() if kept.view)
+        seats = sum(len(kept.view.snapshot) for kept in self._kept.values() if kept.view)
         while len(self._kept) > SCHEDULES_MAX or (seats > SEATS_MAX and len(self._kept) > 1):
             _, kept = self._kept.popitem(last=False)
-            seats -= len(kept.view.chart) if kept.view else 0
+            seats -= len(kept.view.snapshot) if kept.view else 0
 
 
-def _chart(schedule: int, row: Row) -> Chart:
+def _snapshot_of(schedule: int, row: Row) -> SeatSnapshot:
     def column(name: str, kind: type[T]) -> list[T]:
         return msgspec.json.decode(row[name], type=list[kind])  # type: ignore[valid-type]
 
-    return Chart(
+    return SeatSnapshot(
         Layout(
             schedule_id=schedule,
             laid_out=row["laid_out"],
