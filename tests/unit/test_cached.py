@@ -2,7 +2,7 @@
 
 import pytest
 
-from waitline.http.caching import accepted, known
+from waitline.http.caching import accepted_codings, etag_matches
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from waitline.http.caching import accepted, known
     ],
 )
 def test_codings(header: str, codings: tuple[str, ...]) -> None:
-    assert accepted(header) == codings
+    assert accepted_codings(header) == codings
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_codings(header: str, codings: tuple[str, ...]) -> None:
 )
 @pytest.mark.parametrize("etag", [b'"1"', b'W/"1"'])
 def test_tags(tags: bytes, etag: bytes, *, is_known: bool) -> None:
-    assert known(tags, etag) is is_known
+    assert etag_matches(tags, etag) is is_known

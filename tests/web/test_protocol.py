@@ -1,4 +1,4 @@
-"""The hot calls' own way from the parser to the socket, held against the server's way.
+"""The dispatcher calls' own way from the parser to the socket, held against the server's way.
 
 Both lead to the same handlers. What is unusual about a request in any way takes the server's.
 """
@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from waitline.cli.serve import SERVER
-from waitline.http.dispatch import HotPath, Surrounded
+from waitline.http.dispatch import Dispatcher, PathParameterRoute
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import ProblemTable
 from waitline.http.protocol import Protocol
@@ -48,23 +48,23 @@ class App:
         self.by_server = 0
         self.finished = 0
         self.opened = asyncio.Event()
-        self.hot = HotPath(
-            exact={
+        self.dispatcher = Dispatcher(
+            routes={
                 **{f"/{name}": {"GET": self._kept(answer)} for name, answer in ANSWERS.items()},
                 "/echo": {"POST": self.echo},
                 "/slow": {"GET": self.slow},
                 "/broken": {"GET": self.broken},
                 "/cancelled": {"GET": self.cancelled},
             },
-            surrounded=[Surrounded("/rooms/{room}/now", self.echo_path)],
-            rest=self.rest,
+            parameter_routes=[PathParameterRoute("/rooms/{room}/now", self.echo_path)],
+            fallback=self.rest,
             tallies=Tallies(),
             problems=ProblemResponses(ProblemTable(()), SystemClock()),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.by_server += 1
-        await self.hot(scope, receive, send)
+        await self.dispatcher(scope, receive, send)
 
     @staticmethod
     def _kept(answer: Answer) -> Callable[[Request], Coroutine[Any, Any, Answer]]:

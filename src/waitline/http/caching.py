@@ -6,7 +6,7 @@ CODINGS = ("br", "gzip")
 """Those that our documents are kept in, the smaller first."""
 
 
-def known(tags: bytes, etag: bytes) -> bool:
+def etag_matches(tags: bytes, etag: bytes) -> bool:
     """Return whether an If-None-Match header names the document, strong or weak.
 
     Source: RFC 9110, section 13.1.2.
@@ -16,7 +16,7 @@ def known(tags: bytes, etag: bytes) -> bool:
 
 
 @lru_cache(maxsize=256)
-def accepted(header: str) -> tuple[str, ...]:
+def accepted_codings(header: str) -> tuple[str, ...]:
     """Return those of our codings that an Accept-Encoding header allows, the smaller first.
 
     Source: RFC 9110, section 12.5.3.

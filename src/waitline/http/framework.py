@@ -26,7 +26,7 @@ from waitline.http.texts import Text
 from waitline.kernel.errors import WaitlineError
 
 
-def framework(
+def build_framework(
     title: str,
     routers: Iterable[APIRouter],
     document: Callable[[FastAPI], dict[str, Any]],
@@ -56,14 +56,14 @@ def framework(
     return made
 
 
-def response(answer: Answer) -> Response:
+def to_response(answer: Answer) -> Response:
     """Return an answer of ours as one of the framework's."""
     made = Response(answer.body, answer.status)
     made.raw_headers += answer.headers
     return made
 
 
-def routed(
+def endpoint(
     handler: Callable[..., Awaitable[Answer]],
 ) -> Callable[[FrameworkRequest], Awaitable[Response]]:
     """Return a route of the framework for a handler that needs no body.
@@ -74,7 +74,7 @@ def routed(
 
     async def answer(request: FrameworkRequest) -> Response:
         asked = Request.of(request.scope)
-        return response(await handler(asked, *request.path_params.values()))
+        return to_response(await handler(asked, *request.path_params.values()))
 
     return answer
 
@@ -83,7 +83,7 @@ def _answer_refusals(made: FastAPI, problems: ProblemResponses) -> None:
     """Let the framework's refusals, and ours inside it, be answered like all others."""
 
     async def answer(request: FrameworkRequest, error: Exception) -> Response:
-        return response(problems.answer(_ours(request, error), Request.of(request.scope)))
+        return to_response(problems.answer(_ours(request, error), Request.of(request.scope)))
 
     for kind in (WaitlineError, RefusalWithData, HTTPException, RequestValidationError, Exception):
         made.add_exception_handler(kind, answer)

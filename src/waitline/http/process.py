@@ -14,7 +14,7 @@ from types import FrameType
 
 import structlog
 
-from waitline.http.dispatch import HotPath
+from waitline.http.dispatch import Dispatcher
 from waitline.http.requests import App, Receive, Scope
 from waitline.http.responses import Send
 from waitline.kernel.errors import WaitlineError
@@ -33,15 +33,15 @@ class ServiceWorker:
     when it stops.
 
     Attributes:
-        hot: Its calls; there from the start on.
+        dispatcher: Its calls; there from the start on.
     """
 
-    hot: HotPath
+    dispatcher: Dispatcher
 
     def __init__(self) -> None:
         self._app: App = self._closed
 
-    def opened(self) -> AbstractAsyncContextManager[HotPath]:
+    def opened(self) -> AbstractAsyncContextManager[Dispatcher]:
         """Open what the service needs, for as long as it runs.
 
         Raises:
@@ -69,7 +69,7 @@ class ServiceWorker:
                 overdue.daemon = True
                 stack.callback(overdue.cancel)
                 try:
-                    self._app = self.hot = await stack.enter_async_context(self.opened())
+                    self._app = self.dispatcher = await stack.enter_async_context(self.opened())
                 except WaitlineError as error:
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return

@@ -1,10 +1,9 @@
-"""Answers the hot calls from the HTTP parser's callbacks; everything else goes the server's way.
+"""uvicorn's protocol class with a fast path: answer hot calls from the HTTP parser's callbacks.
 
-For each request uvicorn makes a scope, a cycle, an event and a task, and sends the answer as two
+For each request uvicorn makes a scope, a cycle, an event and a task, and sends the response as two
 messages: more work than all of ours (measured, decision 0006). A hot call needs none of that: its
-body is a few bytes that come with its head, and its answer is one piece. What is unusual in any
-way (a connection to be closed, requests sent ahead, an upgrade) takes the server's way too, to
-the same handlers.
+body comes with its head, and its response is one write. An unusual request (one that closes the
+connection, is pipelined, or upgrades) takes uvicorn's ASGI path to the same handlers.
 """
 
 import asyncio
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from waitline.http.dispatch import Call
+from waitline.http.dispatch import HotRoute
 from waitline.http.problems import BodyTooLarge
 from waitline.http.requests import Request
-from waitline.http.responses import Answer, Heads
+from waitline.http.responses import Answer, ResponsePacker
 from waitline.kernel.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 
     from waitline.http.process import ServiceWorker
 
-_heads = Heads()
+_packer = ResponsePacker()
 
 
 class Exchange:
-    """One hot call on a connection, from its head to its answer.
+    """One hot call on a connection, from its head to its response.
 
-    To the server it is what it takes for the request under way: it asks whether that is
-    complete, and tells it when the connection shall not be kept.
+    It stands in for uvicorn's `RequestResponseCycle`: uvicorn reads `response_complete` and sets
+    `keep_alive`.
     """
 
     __slots__ = (
@@ -45,7 +44,7 @@ class Exchange:
         "response_complete",
     )
 
-    def __init__(self, protocol: "Protocol", call: Call, request: Request) -> None:
+    def __init__(self, protocol: "Protocol", call: HotRoute, request: Request) -> None:
         self._protocol = protocol
         self._call = call
         self._request = request
@@ -54,22 +53,23 @@ class Exchange:
         self.keep_alive = True
         self.response_complete = False
 
-    def more(self, body: bytes) -> None:
-        """Take more of the body."""
+    def append_body(self, body: bytes) -> None:
+        """Take a piece of the body; refuse one that is too long."""
         request = self._request
         request.body = request.body + body if request.body else body
         if len(request.body) > self._call.body_max:
-            self._finish(self._protocol.hot.refused(BodyTooLarge(), request))
+            self._finish(self._protocol.dispatcher.answer_error(BodyTooLarge(), request))
 
     def run(self) -> None:
-        """Call the handler, now that the request is whole."""
+        """Call the handler; the request is complete."""
         self._coroutine = self._call.handler(self._request)
-        self._go_on()
+        self._step()
 
-    def _go_on(self, _awaited: "asyncio.Future[Any] | None" = None) -> None:
-        """Run the handler up to what it waits for; come back when that is there.
+    def _step(self, _awaited: "asyncio.Future[Any] | None" = None) -> None:
+        """Run the handler to its next `await`; resume when the awaited future is done.
 
-        What a task does, without one: a handler waits once, and nobody waits for it.
+        This is what `asyncio.Task` does, without its cost: a handler awaits about once, and
+        nothing awaits the handler.
         """
         assert self._coroutine is not None
         try:
@@ -77,45 +77,47 @@ class Exchange:
         except StopIteration as end:
             self._finish(end.value)
         except asyncio.CancelledError:
-            self._finish(self._protocol.hot.refused(Unavailable("stopped"), self._request))
+            self._finish(
+                self._protocol.dispatcher.answer_error(Unavailable("stopped"), self._request)
+            )
         except Exception as error:  # noqa: BLE001 - every failure gets its answer
-            self._finish(self._protocol.hot.refused(error, self._request))
+            self._finish(self._protocol.dispatcher.answer_error(error, self._request))
         else:
-            awaited._asyncio_future_blocking = False  # noqa: SLF001 - as whoever awaits must
-            awaited.add_done_callback(self._go_on)
+            awaited._asyncio_future_blocking = False  # noqa: SLF001 - as asyncio.Task does
+            awaited.add_done_callback(self._step)
 
     def _finish(self, answer: Answer) -> None:
         self.response_complete = True
         protocol = self._protocol
         if not protocol.transport.is_closing():
-            text = _heads.packed(answer, protocol.server_state.default_headers)
+            text = _packer.pack(answer, protocol.server_state.default_headers)
             protocol.transport.write(text)
             if not self.keep_alive:
                 protocol.transport.close()
         protocol.on_response_complete()
         call = self._call
         seconds = time.perf_counter() - self._started_s
-        protocol.hot.count(call.method, call.route, answer.status, seconds)
+        protocol.dispatcher.count(call.method, call.route, answer.status, seconds)
 
 
 class Protocol(HttpToolsProtocol):
     """One connection.
 
-    Its keep-alive timer is set once and moves on when it fires, where uvicorn sets and cancels
-    one for each request.
+    Its keep-alive timer is set again only when it fires; uvicorn sets and cancels one for each
+    request.
     """
 
-    cycle: RequestResponseCycle | Exchange | None  # type: ignore[assignment]  # one of ours, too
+    cycle: RequestResponseCycle | Exchange | None  # type: ignore[assignment]  # wider than uvicorn's
 
     @override
-    def connection_made(  # type: ignore[override]  # as the server's own
+    def connection_made(  # type: ignore[override]  # as uvicorn's own
         self, transport: asyncio.Transport
     ) -> None:
         super().connection_made(transport)
         worker: ServiceWorker = self.app
-        self.hot = worker.hot
+        self.dispatcher = worker.dispatcher
         self._idle_since_s = self.loop.time()
-        self._wait_for_idleness(self.timeout_keep_alive)
+        self._set_keep_alive_timer(self.timeout_keep_alive)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -136,7 +138,7 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         target, _, query = self.url.partition(b"?")
         path = target.decode("latin-1")
-        call = self.hot.call(self.parser.get_method().decode(), path)
+        call = self.dispatcher.route_for(self.parser.get_method().decode(), path)
         if call is not None:
             request = Request(path, query, self.headers)
             if self._is_usual(request):
@@ -170,7 +172,7 @@ class Protocol(HttpToolsProtocol):
         if type(exchange) is not Exchange:
             super().on_body(body)
         elif not exchange.response_complete:
-            exchange.more(body)
+            exchange.append_body(body)
 
     @override
     def on_message_complete(self) -> None:
@@ -193,9 +195,9 @@ class Protocol(HttpToolsProtocol):
 
     @override
     def _unset_keepalive_if_required(self) -> None:
-        """Leave the timer alone; it finds out whether the connection was idle."""
+        """Leave the timer set; its handler checks whether the connection was idle."""
 
-    def _wait_for_idleness(self, seconds: float) -> None:
+    def _set_keep_alive_timer(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
             seconds, self.timeout_keep_alive_handler
         )
@@ -207,4 +209,4 @@ class Protocol(HttpToolsProtocol):
         if idle_s >= self.timeout_keep_alive:
             super().timeout_keep_alive_handler()
         else:
-            self._wait_for_idleness(self.timeout_keep_alive - idle_s)
+            self._set_keep_alive_timer(self.timeout_keep_alive - idle_s)

@@ -97,12 +97,12 @@ class Request:
         Raises:
             InputInvalid: It is missing, blank, too long, or not UTF-8.
         """
-        value = self.option(name)
+        value = self.optional_parameter(name)
         if value is None:
             raise InputInvalid(name, MISSING)
         return value
 
-    def option(self, name: str) -> str | None:
+    def optional_parameter(self, name: str) -> str | None:
         """Return a name from the query string, or `None` if it is not there.
 
         Raises:
@@ -116,10 +116,10 @@ class Request:
                 key, _, value = pair.partition("=")
                 query[key] = value
         given = query.get(name)
-        return None if given is None else named(name, decoded(name, given))
+        return None if given is None else checked_name(name, decode_parameter(name, given))
 
 
-async def whole_body(receive: Receive, body_max: int) -> bytes:
+async def receive_body(receive: Receive, body_max: int) -> bytes:
     """Return the body of an ASGI call.
 
     Raises:
@@ -136,7 +136,7 @@ async def whole_body(receive: Receive, body_max: int) -> bytes:
     return body
 
 
-def decoded(name: str, value: str) -> str:
+def decode_parameter(name: str, value: str) -> str:
     """Decode one percent-encoded value of a query string, whose characters are its bytes.
 
     Raises:
@@ -150,7 +150,7 @@ def decoded(name: str, value: str) -> str:
         raise InputInvalid(name, NOT_TEXT) from None
 
 
-def named(name: str, value: str) -> str:
+def checked_name(name: str, value: str) -> str:
     """Check the name of a room or visitor.
 
     Raises:

@@ -21,7 +21,7 @@ PROBLEM: Headers = (
 )
 
 HEADS_CACHED = 1_024
-"""Heads whose bytes are kept: a handful of ours, and one per room's document."""
+"""ResponsePacker whose bytes are kept: a handful of ours, and one per room's document."""
 
 
 _UNMODIFIED = HTTPStatus.NOT_MODIFIED.value
@@ -41,7 +41,7 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
-async def write(send: Send, answer: Answer) -> None:
+async def send_answer(send: Send, answer: Answer) -> None:
     """Send an answer as the messages of ASGI."""
     headers, body = answer.headers, answer.body
     if answer.status != _UNMODIFIED:
@@ -51,27 +51,27 @@ async def write(send: Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-class Heads:
+class ResponsePacker:
     """Puts answers together as bytes; what comes before the body is kept from one to the next."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, Headers], bytes] = {}
-        self._servers: list[tuple[bytes, bytes]] = []
+        self._server_headers: list[tuple[bytes, bytes]] = []
 
-    def packed(self, answer: Answer, servers: list[tuple[bytes, bytes]]) -> bytes:
+    def pack(self, answer: Answer, server_headers: list[tuple[bytes, bytes]]) -> bytes:
         """Return the whole response.
 
         Args:
             answer: Its headers are ours, and known to be good.
-            servers: The server's own headers; another list each second, with the date.
+            server_headers: The server's own headers; another list each second, with the date.
         """
         status, headers, body = answer.status, answer.headers, answer.body
-        if servers is not self._servers or len(self._kept) > HEADS_CACHED:
+        if server_headers is not self._server_headers or len(self._kept) > HEADS_CACHED:
             self._kept.clear()
-            self._servers = servers
+            self._server_headers = server_headers
         head = self._kept.get((status, headers))
         if head is None:
-            lines = (b"%b: %b\r\n" % header for header in (*servers, *headers))
+            lines = (b"%b: %b\r\n" % header for header in (*server_headers, *headers))
             head = self._kept[status, headers] = STATUS_LINE[status] + b"".join(lines)
         if status == _UNMODIFIED:
             return head + b"\r\n"

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped]  # ships none
 
-from waitline.http.caching import accepted
+from waitline.http.caching import accepted_codings
 from waitline.http.problems import PathUnknown
 
 FRESH_S = 300
@@ -157,7 +157,7 @@ def answer(page: Page, request: Request) -> Response:
     tag = page.headers["ETag"].removeprefix("W/")
     if tag in (one.strip().removeprefix("W/") for one in known.split(",")):
         return Response(status_code=304, headers=page.headers)
-    if page.compressed is not None and "gzip" in accepted(
+    if page.compressed is not None and "gzip" in accepted_codings(
         request.headers.get("accept-encoding", "")
     ):
         headers = {**page.headers, "Content-Encoding": "gzip"}

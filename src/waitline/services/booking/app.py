@@ -16,8 +16,8 @@ from waitline.booking.outbox import Relay
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.stock import StockCounter
 from waitline.booking.store import Reservations
-from waitline.http.dispatch import HotPath
-from waitline.http.framework import framework
+from waitline.http.dispatch import Dispatcher
+from waitline.http.framework import build_framework
 from waitline.http.health import Exposition, Health, Probe
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
@@ -41,7 +41,7 @@ from waitline.settings import Settings
 from waitline.tokens.keyring import KeyringFile, Keys
 from waitline.valkey.client import ValkeyClient
 
-ROOMY = {
+BODY_LIMITS = {
     WEBHOOK_PATH: ANSWER_BYTES_MAX,
     f"{operator.PREFIX}/schedules/": operator.SEAT_MAP_BYTES_MAX,
 }
@@ -63,7 +63,7 @@ class BookingWorker(ServiceWorker):
 
     @override
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[HotPath]:
+    async def opened(self) -> AsyncIterator[Dispatcher]:
         settings, clock, tallies = self._settings, SystemClock(), Tallies()
         problems = ProblemResponses(PROBLEMS, clock)
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
@@ -112,25 +112,29 @@ class BookingWorker(ServiceWorker):
             )
             routers = (
                 calls.router(),
-                OperatorCalls(
-                    calls.catalogue, Operators(self._operator_key), InstallationView.of(settings)
-                ).router(),
+                self._operator_calls(calls.catalogue).router(),
                 self._health(database, store, tallies).router(),
                 pages.docs_router(),
             )
             document = partial(openapi.document, trial=trusting)
             async with asyncio.TaskGroup() as running:
                 tasks = [running.create_task(job) for job in jobs]
-                yield HotPath(
-                    exact=calls.routes(),
-                    surrounded=[calls.seats_of],
-                    rest=framework("Waitline booking service", routers, document, problems),
+                yield Dispatcher(
+                    routes=calls.routes(),
+                    parameter_routes=[calls.seats_of],
+                    fallback=build_framework(
+                        "Waitline booking service", routers, document, problems
+                    ),
                     tallies=tallies,
                     problems=problems,
-                    roomy=ROOMY,
+                    body_limits=BODY_LIMITS,
                 )
                 for task in tasks:
                     task.cancel()
+
+    def _operator_calls(self, catalogue: Catalogue) -> OperatorCalls:
+        operators, installed = Operators(self._operator_key), InstallationView.of(self._settings)
+        return OperatorCalls(catalogue, operators, installed)
 
     def _health(self, database: Database, store: ValkeyClient, tallies: Tallies) -> Health:
         probes = {

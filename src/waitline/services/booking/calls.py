@@ -31,15 +31,15 @@ from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.store import Reservations
 from waitline.booking.sweeper import Sweeper
 from waitline.http import texts
-from waitline.http.caching import accepted, known
-from waitline.http.dispatch import Surrounded
+from waitline.http.caching import accepted_codings, etag_matches
+from waitline.http.dispatch import PathParameterRoute
 from waitline.http.envelope import success
-from waitline.http.framework import routed
+from waitline.http.framework import endpoint
 from waitline.http.problems import InputInvalid, PathUnknown
 from waitline.http.requests import (
     Handler,
     Request,
-    named,
+    checked_name,
 )
 from waitline.http.responses import JSON, Answer, Headers
 from waitline.http.texts import Text
@@ -140,7 +140,7 @@ class BookingCalls:
         self._idempotency = idempotency
         self._trusting = trusting
         self._rng = random.Random()  # noqa: S311 - parts a crowd
-        self.seats_of = Surrounded(SEATS_PATH, in_task(self.seats), alone=True)
+        self.seats_of = PathParameterRoute(SEATS_PATH, in_task(self.seats), exclusive=True)
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Return what must run while the calls are answered."""
@@ -164,15 +164,15 @@ class BookingCalls:
         """Return the routes of all other calls. `openapi.py` describes them."""
         router = APIRouter(include_in_schema=False)
         add = router.add_api_route
-        add("/api/v1/concerts", routed(self.concerts), methods=["GET"])
-        add("/api/v1/concerts/{concertId}", routed(self.concert), methods=["GET"])
-        add("/api/v1/concerts/{concertId}/schedules", routed(self.schedules), methods=["GET"])
+        add("/api/v1/concerts", endpoint(self.concerts), methods=["GET"])
+        add("/api/v1/concerts/{concertId}", endpoint(self.concert), methods=["GET"])
+        add("/api/v1/concerts/{concertId}/schedules", endpoint(self.schedules), methods=["GET"])
         reservation = "/api/v1/reservations/{reservationId}"
-        add(reservation, routed(self.reservation), methods=["GET"])
-        add(reservation, routed(self.cancel), methods=["DELETE"])
-        add("/api/v1/payments/{paymentId}", routed(self.payment), methods=["GET"])
+        add(reservation, endpoint(self.reservation), methods=["GET"])
+        add(reservation, endpoint(self.cancel), methods=["DELETE"])
+        add("/api/v1/payments/{paymentId}", endpoint(self.payment), methods=["GET"])
         if self._trusting:
-            add("/api/admin/test-data/init", routed(self.init), methods=["POST"])
+            add("/api/admin/test-data/init", endpoint(self.init), methods=["POST"])
         return router
 
     async def concerts(self, request: Request) -> Answer:
@@ -193,7 +193,7 @@ class BookingCalls:
 
     async def seats(self, request: Request) -> Answer:
         """List the seats of a schedule, for visitors whom the waiting room has let in."""
-        name = self.seats_of.name_in(request.path)
+        name = self.seats_of.parameter_in(request.path)
         if "/" in name:
             raise PathUnknown
         schedule = number("scheduleId", name)
@@ -204,8 +204,8 @@ class BookingCalls:
         return _document(request, await wanted(schedule))
 
     def _view(self, request: Request) -> _SeatQuery:
-        version, view = request.option("since"), request.option("view")
-        status, section = request.option("status"), request.option("section")
+        version, view = request.optional_parameter("since"), request.optional_parameter("view")
+        status, section = request.optional_parameter("status"), request.optional_parameter("section")
         if status not in (None, "all", "AVAILABLE"):
             raise InputInvalid("status", NOT_A_STATUS)
         if view not in (None, "sections"):
@@ -296,7 +296,7 @@ class BookingCalls:
         asked = request.json(_paying)
         user = number("userId", str(asked.userId).strip())
         method = words("paymentMethod", asked.paymentMethod, WORD_CHARS_MAX)
-        named("concertId", str(asked.concertId))
+        checked_name("concertId", str(asked.concertId))
         token, key = token_of(request), key_of(request)
         if b"x-user-id" in request.headers and user_of(request) != user:
             raise ReservationForeign
@@ -363,9 +363,9 @@ def _document(request: Request, document: Document) -> Answer:
     # Weak, because it names the content, in whichever coding.
     etag = b"W/" + document.etag
     headers: Headers = (*_PRIVATE, (b"etag", etag))
-    if known(request.headers.get(b"if-none-match", b""), etag):
+    if etag_matches(request.headers.get(b"if-none-match", b""), etag):
         return Answer(HTTPStatus.NOT_MODIFIED, headers, b"")
-    codings = accepted(request.headers.get(b"accept-encoding", b"").decode("latin-1"))
+    codings = accepted_codings(request.headers.get(b"accept-encoding", b"").decode("latin-1"))
     if not codings:
         return Answer(HTTPStatus.OK, headers, document.plain)
     body = document.br if codings[0] == "br" else document.gzip

@@ -22,7 +22,7 @@ from waitline.booking.model import (
 )
 from waitline.http import texts
 from waitline.http.envelope import success
-from waitline.http.framework import response
+from waitline.http.framework import to_response
 from waitline.http.operator_key import Operators
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import Request
@@ -159,7 +159,7 @@ class OperatorCalls:
 
     async def installation(self, request: FrameworkRequest) -> Response:
         """Say how the box office runs, and whether money is taken."""
-        return response(success(_ours(request), texts.INSTALLATION, self._installed))
+        return to_response(success(_ours(request), texts.INSTALLATION, self._installed))
 
     async def create_concert(self, asked: NewConcertBody, request: FrameworkRequest) -> Response:
         """Create a concert."""
@@ -168,7 +168,7 @@ class OperatorCalls:
         except DetailInvalid as error:
             raise _invalid(error) from None
         shown = OperatorConcertView.of(made)
-        return response(success(_ours(request), texts.CONCERT_CREATED, shown, 201))
+        return to_response(success(_ours(request), texts.CONCERT_CREATED, shown, 201))
 
     async def change_concert(
         self,
@@ -181,14 +181,14 @@ class OperatorCalls:
         number_ = number("concertId", concertId)
         changed = await self._catalogue.set_queue_down(number_, choice)
         shown = OperatorConcertView.of(changed)
-        return response(success(_ours(request), texts.CONCERT_CHANGED, shown))
+        return to_response(success(_ours(request), texts.CONCERT_CHANGED, shown))
 
     async def concerts(self, request: FrameworkRequest) -> Response:
         """List the concerts, the newest first."""
         shown = OperatorConcertsView(
             [OperatorConcertView.of(one) for one in await self._catalogue.concerts()]
         )
-        return response(success(_ours(request), texts.CONCERTS, shown))
+        return to_response(success(_ours(request), texts.CONCERTS, shown))
 
     async def create_schedule(
         self,
@@ -201,13 +201,13 @@ class OperatorCalls:
             number("concertId", concertId), asked.startsAt, asked.seatsPerUser
         )
         shown = ScheduleView.of(made)
-        return response(success(_ours(request), texts.SCHEDULE_CREATED, shown, 201))
+        return to_response(success(_ours(request), texts.SCHEDULE_CREATED, shown, 201))
 
     async def schedules(self, concertId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """List the performances of a concert."""
         found = await self._catalogue.schedules(number("concertId", concertId))
         shown = SchedulesView([ScheduleView.of(one) for one in found])
-        return response(success(_ours(request), texts.SCHEDULES, shown))
+        return to_response(success(_ours(request), texts.SCHEDULES, shown))
 
     async def import_seats(self, scheduleId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """Put the seats of a map on sale: all of them, or none. `seat_map.py` says how it looks."""
@@ -220,7 +220,7 @@ class OperatorCalls:
         # A stadium takes a second to read; others are answered meanwhile.
         seats = await asyncio.to_thread(seat_plan.parse, stream)
         imported = ImportView(schedule, await self._catalogue.import_seats(schedule, seats))
-        return response(success(_ours(request), texts.SEATS_IMPORTED, imported, 201))
+        return to_response(success(_ours(request), texts.SEATS_IMPORTED, imported, 201))
 
 
 _SEAT_MAP = {

@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from typing_extensions import override
 
 from waitline import settings as chosen
-from waitline.http.dispatch import HotPath, Surrounded
-from waitline.http.framework import framework
+from waitline.http.dispatch import Dispatcher, PathParameterRoute
+from waitline.http.framework import build_framework
 from waitline.http.health import Exposition, Health, Probe
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
@@ -27,8 +27,8 @@ from waitline.services.identity import Identity
 from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi
 from waitline.services.queue.calls import Batchers, QueueCalls, Tokens
-from waitline.services.queue.metrics import RoomFigures
-from waitline.services.queue.now_serving import Board
+from waitline.services.queue.metrics import RoomMetrics
+from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.rooms import RoomCalls
 from waitline.services.queue.streams import Streams
 from waitline.tokens.keyring import KeyringFile, Keys
@@ -51,27 +51,31 @@ class Worker(ServiceWorker):
 
     @override
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[HotPath]:
+    async def opened(self) -> AsyncIterator[Dispatcher]:
         settings, clock = self._settings, SystemClock()
         tallies = Tallies()
         problems = ProblemResponses(PROBLEMS, clock)
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         store = ValkeyClient(settings.store_url(), on_script=tallies.script)
         line, rooms = Line(store), Rooms(store)
-        batchers, board = Batchers.of(line), Board(rooms)
-        feed = Feed(line, board.mode, settings.streams_max)
+        batchers, documents = Batchers.of(line), NowServingDocuments(rooms)
+        feed = Feed(line, documents.mode, settings.streams_max)
         who = Identity(keys, trusting=settings.mode == "trial")
         calls = QueueCalls(
             batchers=batchers,
             rooms=rooms,
             new_room=settings.new_room(),
-            board=board,
+            documents=documents,
             tokens=Tokens(keys),
             who=who,
         )
-        figures = RoomFigures(rooms, board, feed)
+        figures = RoomMetrics(rooms, documents, feed)
         exposition = Exposition(
-            tallies, settings.metrics_dir, figures.read, service="queue", instance=settings.instance
+            tallies,
+            settings.metrics_dir,
+            figures.collect,
+            service="queue",
+            instance=settings.instance,
         )
         routers = (
             Streams(line=line, feed=feed, calls=calls, who=who, problems=problems).router(),
@@ -90,10 +94,14 @@ class Worker(ServiceWorker):
         before_stop(feed.end)
         async with asyncio.TaskGroup() as running:
             tasks = [running.create_task(job) for job in jobs]
-            yield HotPath(
-                exact=calls.routes(),
-                surrounded=[Surrounded("/api/v1/rooms/{room}/now-serving", board.now_serving)],
-                rest=framework("Waitline queue service", routers, openapi.document, problems),
+            yield Dispatcher(
+                routes=calls.routes(),
+                parameter_routes=[
+                    PathParameterRoute("/api/v1/rooms/{room}/now-serving", documents.now_serving)
+                ],
+                fallback=build_framework(
+                    "Waitline queue service", routers, openapi.document, problems
+                ),
                 tallies=tallies,
                 problems=problems,
             )

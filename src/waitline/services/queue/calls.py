@@ -18,7 +18,7 @@ from waitline.http.requests import (
     BLANK,
     Handler,
     Request,
-    named,
+    checked_name,
 )
 from waitline.http.responses import JSON, Answer, Headers
 from waitline.kernel.errors import Refused
@@ -41,7 +41,7 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.store import Claim, Line
 from waitline.services import identity
 from waitline.services.identity import NO_CLAIM, Identity, judge
-from waitline.services.queue.now_serving import Board
+from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.tokens.keyring import Keys
 from waitline.tokens.passes import mint_pass, mint_ticket
 
@@ -54,20 +54,20 @@ SECONDS_CACHED = 1_024
 them in the same second."""
 
 
-class Named(msgspec.Struct, frozen=True):
+class VisitorBody(msgspec.Struct, frozen=True):
     """Body of enter and extend."""
 
     concertId: str | int | float  # noqa: N815 - the contract's names
     userId: str | int | float  # noqa: N815
 
 
-class Shown(Named, frozen=True):
+class ValidateBody(VisitorBody, frozen=True):
     """Body of validate."""
 
     token: str | None = None
 
 
-class Entered(msgspec.Struct, frozen=True):
+class EntryView(msgspec.Struct, frozen=True):
     """What enter answers."""
 
     concertId: str  # noqa: N815
@@ -80,7 +80,7 @@ class Entered(msgspec.Struct, frozen=True):
     isNewEntry: bool  # noqa: N815
 
 
-class Status(msgspec.Struct, frozen=True):
+class StatusView(msgspec.Struct, frozen=True):
     """What status, activate and extend answer, and what streams send."""
 
     concertId: str  # noqa: N815
@@ -94,8 +94,8 @@ class Status(msgspec.Struct, frozen=True):
     minPollIntervalMs: int  # noqa: N815
 
 
-_named = msgspec.json.Decoder(Named)
-_shown = msgspec.json.Decoder(Shown)
+_visitor_body = msgspec.json.Decoder(VisitorBody)
+_validate_body = msgspec.json.Decoder(ValidateBody)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class QueueCalls:
         batchers: Run the verbs.
         rooms: Creates rooms at their first enter, in trial mode.
         new_room: The rules that such a room gets.
-        board: The pace of each room.
+        documents: The pace of each room.
         tokens: Mints tickets and passes.
         who: Checks who asks.
     """
@@ -181,17 +181,17 @@ class QueueCalls:
         batchers: Batchers,
         rooms: Rooms,
         new_room: Rules,
-        board: Board,
+        documents: NowServingDocuments,
         tokens: Tokens,
         who: Identity,
     ) -> None:
-        self._ask = batchers
+        self._batchers = batchers
         self._rooms = rooms
         self._new_room = new_room
-        self._board = board
+        self._documents = documents
         self._tokens = tokens
         self._who = who
-        self._dice = random.Random()  # noqa: S311 - jitter
+        self._rng = random.Random()  # noqa: S311 - jitter
 
     def routes(self) -> Mapping[str, Mapping[str, Handler]]:
         """Return the handlers by path and method."""
@@ -213,14 +213,14 @@ class QueueCalls:
         it along: naming a visitor must not be enough to become it. When to ask for the status is
         told in a header, as the contract has no member for it here.
         """
-        room, visitor = _names(request.json(_named))
+        room, visitor = _names(request.json(_visitor_body))
         try:
-            outcome = await self._ask.join.ask(room, visitor)
+            outcome = await self._batchers.join.ask(room, visitor)
         except RoomUnknown:
             if not self._who.trusting:
                 raise
             await self._rooms.ensure(room, self._new_room)
-            outcome = await self._ask.join.ask(room, visitor)
+            outcome = await self._batchers.join.ask(room, visitor)
         if isinstance(outcome, Slot):
             return await self._entered_before(request, room, visitor, outcome)
         new = isinstance(outcome, Joined)
@@ -228,12 +228,12 @@ class QueueCalls:
         token: str | None = None
         if new or self._who.owns(request, room, visitor, place):
             token = self._tokens.ticket(room, visitor, place, joined_ms)
-        posted = self._board.fresh(room)
-        pace = posted.pace if posted is not None else await self._board.pace(room)
+        document = self._documents.cached(room)
+        pace = document.pace if document is not None else await self._documents.pace(room)
         wait = hints.wait_range(ahead + 1, pace)
         minutes = ceil(wait.high / 60) if wait else None
-        data = Entered(room, visitor, ahead + 1, total, minutes, State.WAITING, token, new)
-        after_s = hints.first_poll_after_s(ahead + 1, self._dice.random())
+        data = EntryView(room, visitor, ahead + 1, total, minutes, State.WAITING, token, new)
+        after_s = hints.first_poll_after_s(ahead + 1, self._rng.random())
         answer = success(request, texts.ENTERED, data, 201, headers=_asking_after(after_s))
         if new and token and not self._who.trusting:
             cookie = identity.ticket_cookie(room, token)
@@ -246,20 +246,20 @@ class QueueCalls:
         token = None
         if self._who.owns(request, room, visitor, slot.place):
             token = self._tokens.entry_pass(room, visitor, slot)
-        total = (await self._board.read(room)).survey.waiting
-        data = Entered(room, visitor, 0, total, 0, slot.state, token, isNewEntry=False)
+        total = (await self._documents.fetch(room)).survey.waiting
+        data = EntryView(room, visitor, 0, total, 0, slot.state, token, isNewEntry=False)
         return success(request, texts.ENTERED, data, 201)
 
     async def status(self, request: Request) -> Answer:
         """Say where the visitor stands."""
         room, visitor = _parameters(request)
         claim = self._who.prove(request, room, visitor)
-        standing = await self._ask.status.ask(room, visitor)
-        return success(request, texts.STATUS, self.shown(room, visitor, standing, claim))
+        standing = await self._batchers.status.ask(room, visitor)
+        return success(request, texts.STATUS, self.status_view(room, visitor, standing, claim))
 
-    def shown(
+    def status_view(
         self, room: RoomId, visitor: VisitorId, standing: Waiting | Slot | Unknown, claim: int
-    ) -> Status:
+    ) -> StatusView:
         """Return where a visitor stands, as it is sent.
 
         Raises:
@@ -274,7 +274,7 @@ class QueueCalls:
         if isinstance(standing, Waiting):
             token = self._tokens.ticket(room, visitor, standing.place, standing.joined_ms)
             position = standing.ahead + 1
-            return Status(
+            return StatusView(
                 room,
                 visitor,
                 token,
@@ -282,12 +282,12 @@ class QueueCalls:
                 position,
                 None,
                 0,
-                hints.poll_after_ms(position, self._dice.random()),
+                hints.poll_after_ms(position, self._rng.random()),
                 hints.POLL_LEAST_MS,
             )
         return self._slot(room, visitor, standing)
 
-    def _slot(self, room: RoomId, visitor: VisitorId, slot: Slot) -> Status:
+    def _slot(self, room: RoomId, visitor: VisitorId, slot: Slot) -> StatusView:
         token = None
         if slot.state is not State.EXPIRED:
             token = self._tokens.entry_pass(room, visitor, slot)
@@ -297,28 +297,28 @@ class QueueCalls:
         """Start the visitor's time."""
         room, visitor = _parameters(request)
         claim = self._who.prove(request, room, visitor)
-        slot = await _judged(self._ask.activate, room, visitor, claim)
+        slot = await _judged(self._batchers.activate, room, visitor, claim)
         return success(request, texts.ACTIVATED, self._slot(room, visitor, slot))
 
     async def extend(self, request: Request) -> Answer:
         """Renew the visitor's time."""
-        room, visitor = _names(request.json(_named))
+        room, visitor = _names(request.json(_visitor_body))
         claim = self._who.prove(request, room, visitor)
-        slot = await _judged(self._ask.extend, room, visitor, claim)
+        slot = await _judged(self._batchers.extend, room, visitor, claim)
         return success(request, texts.EXTENDED, self._slot(room, visitor, slot))
 
     async def validate(self, request: Request) -> Answer:
         """Say whether a token serves its visitor now."""
-        shown = request.json(_shown)
-        room, visitor = _names(shown)
-        if shown.token is None:
+        body = request.json(_validate_body)
+        room, visitor = _names(body)
+        if body.token is None:
             claim = NO_CLAIM
-        elif not shown.token.strip():
+        elif not body.token.strip():
             raise InputInvalid("token", BLANK)
         else:
-            claim = self._who.place_of(shown.token, room, visitor)
+            claim = self._who.place_of(body.token, room, visitor)
         try:
-            turn: Slot | Refused = await self._ask.validate.ask(room, visitor)
+            turn: Slot | Refused = await self._batchers.validate.ask(room, visitor)
         except Refused as refusal:
             turn = refusal
         if claim == NO_CLAIM and not isinstance(turn, VisitorUnknown):
@@ -330,7 +330,7 @@ class QueueCalls:
         """Give up place or slot; a repeat does nothing."""
         room, visitor = _parameters(request)
         claim = self._who.prove(request, room, visitor)
-        await self._ask.leave.ask(room, (visitor, claim))
+        await self._batchers.leave.ask(room, (visitor, claim))
         return success(request, texts.REMOVED, None)
 
 
@@ -344,10 +344,10 @@ async def _judged(
     return judge(turn, claim)
 
 
-def _names(body: Named) -> tuple[RoomId, VisitorId]:
+def _names(body: VisitorBody) -> tuple[RoomId, VisitorId]:
     return (
-        RoomId(named("concertId", str(body.concertId))),
-        VisitorId(named("userId", str(body.userId))),
+        RoomId(checked_name("concertId", str(body.concertId))),
+        VisitorId(checked_name("userId", str(body.userId))),
     )
 
 
@@ -362,8 +362,8 @@ def _status(  # noqa: PLR0917 - one row of the contract
     state: State,
     expires_ms: int | None = None,
     extensions: int = 0,
-) -> Status:
-    return Status(
+) -> StatusView:
+    return StatusView(
         room,
         visitor,
         token,

@@ -16,24 +16,24 @@ from waitline.queue.decision import Reason
 from waitline.queue.feed import Feed
 from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
-from waitline.services.queue.now_serving import Board
+from waitline.services.queue.now_serving import NowServingDocuments
 
 
-class RoomFigures:
+class RoomMetrics:
     """Reads them.
 
     Args:
         rooms: Names the rooms.
-        board: Knows their numbers.
+        documents: Knows their numbers.
         feed: Knows how many streams are open.
     """
 
-    def __init__(self, rooms: Rooms, board: Board, feed: Feed) -> None:
+    def __init__(self, rooms: Rooms, documents: NowServingDocuments, feed: Feed) -> None:
         self._rooms = rooms
-        self._board = board
+        self._documents = documents
         self._feed = feed
 
-    async def read(self) -> list[Metric]:
+    async def collect(self) -> list[Metric]:
         """Return the rooms' metrics; none while the store does not answer."""
         telemetry.STREAMS_OPEN.set(self._feed.size)
         try:
@@ -46,7 +46,7 @@ class RoomFigures:
 
     async def _survey(self, room: RoomId) -> Survey | None:
         try:
-            return (await self._board.read(room)).survey
+            return (await self._documents.fetch(room)).survey
         except Refused:
             return None
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from waitline.http.caching import known
-from waitline.http.requests import Request, named
+from waitline.http.caching import etag_matches
+from waitline.http.requests import Request, checked_name
 from waitline.http.responses import Answer, Headers
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.ids import RoomId
@@ -64,7 +64,7 @@ class NowServing(msgspec.Struct, frozen=True):
     asOfMs: int  # noqa: N815
 
 
-class Posted(NamedTuple):
+class RoomDocument(NamedTuple):
     """What a room's survey comes to.
 
     Attributes:
@@ -83,15 +83,15 @@ class Posted(NamedTuple):
 
 
 class _Cell:
-    __slots__ = ("posted", "reading", "until_s")
+    __slots__ = ("document", "reading", "until_s")
 
     def __init__(self) -> None:
-        self.posted: Posted | None = None
+        self.document: RoomDocument | None = None
         self.until_s = 0.0
-        self.reading: asyncio.Task[Posted] | None = None
+        self.reading: asyncio.Task[RoomDocument] | None = None
 
 
-class Board:
+class NowServingDocuments:
     """The documents that a worker keeps.
 
     Args:
@@ -103,8 +103,8 @@ class Board:
         self._cells: OrderedDict[RoomId, _Cell] = OrderedDict()
         self._loop = asyncio.get_running_loop()
 
-    async def read(self, room: RoomId) -> Posted:
-        """Return what is posted of a room, at most `FRESH_S` old.
+    async def fetch(self, room: RoomId) -> RoomDocument:
+        """Return a room's document, at most `FRESH_S` old.
 
         However many ask at once, the store is asked once.
 
@@ -112,9 +112,9 @@ class Board:
             RoomUnknown: There is no such room.
             Unavailable: The store does not answer.
         """
-        posted = self.fresh(room)
-        if posted is not None:
-            return posted
+        document = self.cached(room)
+        if document is not None:
+            return document
         cell = self._cells.get(room)
         if cell is None:
             cell = self._cells[room] = _Cell()
@@ -126,17 +126,17 @@ class Board:
         # Whoever gives up must not take the others' answer along.
         return await asyncio.shield(cell.reading)
 
-    def fresh(self, room: RoomId) -> Posted | None:
-        """Return what is posted of a room, or `None` if the room must be read first."""
+    def cached(self, room: RoomId) -> RoomDocument | None:
+        """Return a room's document from the cache, or `None` if the room must be read first."""
         cell = self._cells.get(room)
         if cell is None or self._loop.time() >= cell.until_s:
             return None
-        return cell.posted
+        return cell.document
 
     async def pace(self, room: RoomId) -> hints.PerSecond | None:
         """Return a room's admissions per second, or `None` if nobody can say."""
         try:
-            return (await self.read(room)).pace
+            return (await self.fetch(room)).pace
         except WaitlineError:
             # Whoever has just taken a place must get it, with or without an estimate.
             return None
@@ -148,33 +148,33 @@ class Board:
             Unavailable: The store does not answer.
         """
         try:
-            return (await self.read(room)).survey.mode_now
+            return (await self.fetch(room)).survey.mode_now
         except RoomUnknown:
             return None
 
-    async def _refresh(self, room: RoomId, cell: _Cell) -> Posted:
+    async def _refresh(self, room: RoomId, cell: _Cell) -> RoomDocument:
         try:
-            cell.posted = _post(room, await self._rooms.survey(room))
+            cell.document = _room_document(room, await self._rooms.survey(room))
         except BaseException:
             # What is unknown or unanswered is not kept: rooms are created, stores come back.
             self._cells.pop(room, None)
             raise
         else:
             cell.until_s = self._loop.time() + FRESH_S
-            return cell.posted
+            return cell.document
         finally:
             cell.reading = None
 
     async def now_serving(self, request: Request) -> Answer:
         """Answer with a room's document, or with 304 if the asker has it."""
         name = request.path.removeprefix("/api/v1/rooms/").removesuffix("/now-serving")
-        posted = await self.read(RoomId(named("room", name)))
-        if known(request.headers.get(b"if-none-match", b""), posted.etag):
-            return Answer(HTTPStatus.NOT_MODIFIED.value, posted.headers, b"")
-        return Answer(200, posted.headers, posted.body)
+        document = await self.fetch(RoomId(checked_name("room", name)))
+        if etag_matches(request.headers.get(b"if-none-match", b""), document.etag):
+            return Answer(HTTPStatus.NOT_MODIFIED.value, document.headers, b"")
+        return Answer(200, document.headers, document.body)
 
 
-def _post(room: RoomId, survey: Survey) -> Posted:
+def _room_document(room: RoomId, survey: Survey) -> RoomDocument:
     admits = survey.mode_now in ADMITTING
     pace = (
         hints.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
@@ -202,4 +202,4 @@ def _post(room: RoomId, survey: Survey) -> Posted:
         (b"cache-control", b"public, max-age=1"),
         (b"etag", etag),
     )
-    return Posted(survey, pace, body, headers, etag)
+    return RoomDocument(survey, pace, body, headers, etag)

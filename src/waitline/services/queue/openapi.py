@@ -11,10 +11,10 @@ from fastapi import FastAPI
 
 from waitline.http.problem_responses import ProblemBody
 from waitline.services.queue.calls import (
-    Entered,
-    Named,
-    Shown,
-    Status,
+    EntryView,
+    StatusView,
+    ValidateBody,
+    VisitorBody,
 )
 from waitline.services.queue.now_serving import NowServing
 
@@ -71,7 +71,13 @@ def described(
 
 def document(framework: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document of the queue service."""
-    structs: list[type[msgspec.Struct]] = [Named, Shown, Entered, Status, NowServing]
+    structs: list[type[msgspec.Struct]] = [
+        VisitorBody,
+        ValidateBody,
+        EntryView,
+        StatusView,
+        NowServing,
+    ]
     whole = described(framework, structs, _hot_calls(), operators="rooms")
     _tell_names(whole["components"]["schemas"])
     for methods in whole["paths"].values():
@@ -82,7 +88,7 @@ def document(framework: FastAPI) -> dict[str, Any]:
 
 def _tell_names(schemas: dict[str, Any]) -> None:
     """Describe the names in bodies as long as they may be; numbers are read as text."""
-    for struct in (Named, Shown):
+    for struct in (VisitorBody, ValidateBody):
         properties = schemas[struct.__name__]["properties"]
         for name in ("concertId", "userId"):
             properties[name] = {"anyOf": [_NAME, {"type": "number"}]}
@@ -97,7 +103,7 @@ def _tell_rooms(call: dict[str, Any]) -> None:
 
 def _hot_calls() -> dict[str, Any]:
     base = "/api/v1/queue"
-    enter = call("Take a place in the line, once", "Entered", body="Named", status=201)
+    enter = call("Take a place in the line, once", "EntryView", body="VisitorBody", status=201)
     enter["responses"]["201"]["headers"] = {
         "Retry-After": {
             "description": "After how many seconds to ask for the status; missing once admitted",
@@ -108,18 +114,23 @@ def _hot_calls() -> dict[str, Any]:
     return {
         f"{base}/enter": {"post": enter},
         f"{base}/status": {
-            "get": call("Say where a visitor stands", "Status", parameters=[*_WHO, _TICKET])
+            "get": call("Say where a visitor stands", "StatusView", parameters=[*_WHO, _TICKET])
         },
         f"{base}/activate": {
-            "post": call("Start an admitted visitor's time", "Status", parameters=[*_WHO, _TICKET])
+            "post": call(
+                "Start an admitted visitor's time", "StatusView", parameters=[*_WHO, _TICKET]
+            )
         },
         f"{base}/extend": {
             "post": call(
-                "Renew an active visitor's time", "Status", body="Named", parameters=[_TICKET]
+                "Renew an active visitor's time",
+                "StatusView",
+                body="VisitorBody",
+                parameters=[_TICKET],
             )
         },
         f"{base}/validate": {
-            "post": call("Say whether a token serves its visitor now", None, body="Shown")
+            "post": call("Say whether a token serves its visitor now", None, body="ValidateBody")
         },
         f"{base}/remove": {"delete": remove},
         f"{base}/token": {"delete": call(remove["summary"], None, parameters=remove["parameters"])},

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from waitline.http import texts
 from waitline.http.operator_key import Operators
 from waitline.http.problems import InputInvalid
-from waitline.http.requests import named
+from waitline.http.requests import checked_name
 from waitline.http.texts import Text
 from waitline.kernel.ids import RoomId
 from waitline.queue import hints
@@ -179,7 +179,7 @@ class RoomCalls:
 
     async def create(self, asked: NewRoom, request: Request) -> dict[str, Any]:
         """Create a room."""
-        room = RoomId(named("room", asked.room))
+        room = RoomId(checked_name("room", asked.room))
         rules = self._checked(self._settings.new_room(), changes(asked))
         await self._rooms.create(room, rules)
         return _success(request, texts.ROOM_CREATED, shown(room, rules))
@@ -190,12 +190,12 @@ class RoomCalls:
 
     async def show(self, room: str, request: Request) -> dict[str, Any]:
         """Show a room's rules and numbers."""
-        name = RoomId(named("room", room))
+        name = RoomId(checked_name("room", room))
         return _success(request, texts.ROOM, surveyed(name, await self._rooms.survey(name)))
 
     async def change(self, room: str, asked: RoomChange, request: Request) -> dict[str, Any]:
         """Change a room while it runs; what is changed holds from the next call on."""
-        name = RoomId(named("room", room))
+        name = RoomId(checked_name("room", room))
         try:
             rules = await self._rooms.change(name, changes(asked))
         except LimitError as error:
@@ -204,7 +204,7 @@ class RoomCalls:
 
     async def reset(self, room: str, request: Request) -> dict[str, Any]:
         """Send everybody out of a room; its rules and totals stay."""
-        name = RoomId(named("room", room))
+        name = RoomId(checked_name("room", room))
         removed = await self._rooms.reset(name)
         return _success(request, texts.ROOM_RESET, {"room": name, "removed": removed})
 

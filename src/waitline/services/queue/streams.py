@@ -97,7 +97,7 @@ class Streams:
         # Whoever is not here is told so as status would, before a stream begins; and before its
         # rights are counted, or strangers could fill the store with names that they make up.
         standing = (await self._line.status(room, [visitor]))[0]
-        self._calls.shown(room, visitor, standing, claim)
+        self._calls.status_view(room, visitor, standing, claim)
         await self._line.subscribe(room, visitor)
         return _Stream(self, asked, room=room, visitor=visitor, claim=claim, standing=standing)
 
@@ -138,7 +138,7 @@ class Streams:
         """Return the events that a standing makes, and whether they are the last."""
         standing = subscription.standing
         try:
-            status = self._calls.shown(stream.room, stream.visitor, standing, stream.claim)
+            status = self._calls.status_view(stream.room, stream.visitor, standing, stream.claim)
             if isinstance(standing, Slot) and standing.state is State.EXPIRED:
                 raise TimeRanOut  # noqa: TRY301 - sent below
         except Exception as error:
