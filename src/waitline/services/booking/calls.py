@@ -205,7 +205,10 @@ class BookingCalls:
 
     def _view(self, request: Request) -> _SeatQuery:
         version, view = request.optional_parameter("since"), request.optional_parameter("view")
-        status, section = request.optional_parameter("status"), request.optional_parameter("section")
+        status, section = (
+            request.optional_parameter("status"),
+            request.optional_parameter("section"),
+        )
         if status not in (None, "all", "AVAILABLE"):
             raise InputInvalid("status", NOT_A_STATUS)
         if view not in (None, "sections"):
