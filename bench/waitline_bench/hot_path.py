@@ -316,7 +316,7 @@ def _server(
     else:
         module = "app" if name == "naive" else "empty"
         arguments = ["-m", "waitline_bench.naive.serve", module, str(port)]
-    settings = chosen.read(data_dir=folder, valkey_url=valkey_url)
+    settings = chosen.load(data_dir=folder, valkey_url=valkey_url)
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own command
             ["taskset", "-c", str(core), sys.executable, *arguments],  # noqa: S607

@@ -18,15 +18,9 @@ import uvloop
 
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue.model import (
-    BATCH_MAX,
-    CHUNK_MAX,
-    Joined,
-    Limits,
-    Moved,
-    Rules,
-)
+from waitline.queue.model import BATCH_MAX, CHUNK_MAX, Joined, Moved
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Limits, Rules
 from waitline.queue.store import Line
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket

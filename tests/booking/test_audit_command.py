@@ -17,8 +17,9 @@ from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
 from waitline.queue.audit import Snapshot
-from waitline.queue.model import Rules, Slot, State
+from waitline.queue.model import Slot, State
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.sales.audit import kept_slots
 from waitline.valkey.client import ValkeyClient

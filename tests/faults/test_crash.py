@@ -33,13 +33,9 @@ from tests.processes import free_port, started, until
 from waitline.cli.serve import DRAIN_S
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import examine
-from waitline.queue.model import (
-    BATCH_MAX,
-    Limits,
-    Rules,
-    State,
-)
+from waitline.queue.model import BATCH_MAX, State
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Limits, Rules
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
 from waitline.valkey.client import ValkeyClient as Store

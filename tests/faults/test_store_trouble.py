@@ -45,8 +45,8 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import examine
 from waitline.queue.batcher import PENDING_MAX, Batcher, Overloaded
-from waitline.queue.model import Rules
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
 from waitline.valkey.client import ValkeyClient as Store

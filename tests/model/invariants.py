@@ -2,7 +2,7 @@
 
 from tests.model.reference import Contents, Row
 from tests.model.witness import Seen
-from waitline.queue.model import Limits
+from waitline.queue.settings import Limits
 
 REFUSED = {
     *("full", "closed", "expired", "spent", "queued", "unknown", "stranger", "absent"),

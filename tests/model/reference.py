@@ -9,7 +9,8 @@ from math import floor
 from typing import NamedTuple
 
 from waitline.kernel.ids import VisitorId
-from waitline.queue.model import Limits, Mode, State
+from waitline.queue.model import State
+from waitline.queue.settings import Limits, Mode
 
 Row = tuple[str | int, ...]
 

@@ -33,13 +33,8 @@ from tests.servers import Server
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit, keys, rooms
-from waitline.queue.model import (
-    BATCH_MAX,
-    LAPSED_KEPT_MS,
-    LAPSED_MAX,
-    Limits,
-    Mode,
-)
+from waitline.queue.model import BATCH_MAX, LAPSED_KEPT_MS, LAPSED_MAX
+from waitline.queue.settings import Limits, Mode
 from waitline.queue.store import SWEEP, Line
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient

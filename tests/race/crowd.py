@@ -9,8 +9,8 @@ from tests.servers import Server
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit, keys
-from waitline.queue.model import Rules
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
 

@@ -10,7 +10,8 @@ from waitline.admission.controller import Steering
 from waitline.admission.shop_reports import Reports
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
-from waitline.queue.model import Rules, Slot
+from waitline.queue.model import Slot
+from waitline.queue.settings import Rules
 
 ROOMS = [RoomId(f"room {number}") for number in range(5)]
 CROWD = 120

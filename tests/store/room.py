@@ -16,7 +16,6 @@ from waitline.queue.model import (
     Leased,
     Left,
     Moved,
-    Rules,
     Slot,
     Survey,
     Swept,
@@ -24,6 +23,7 @@ from waitline.queue.model import (
     Waiting,
 )
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
 from waitline.queue.store import ADMIT, SWEEP, Line
 from waitline.valkey.client import ValkeyClient
 

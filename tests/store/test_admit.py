@@ -3,16 +3,7 @@
 import pytest
 
 from tests.store.room import Room, no_memory
-from waitline.queue.model import (
-    CHUNK_MAX,
-    Held,
-    Leased,
-    Moved,
-    RoomUnknown,
-    Slot,
-    State,
-    Waiting,
-)
+from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved, RoomUnknown, Slot, State, Waiting
 
 
 def names(count: int, prefix: str = "v") -> list[str]:

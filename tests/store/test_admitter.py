@@ -18,16 +18,9 @@ from waitline.admission.shop_reports import Reports
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
-from waitline.queue.model import (
-    LAPSED_KEPT_MS,
-    UNKNOWN,
-    Mode,
-    Rules,
-    Slot,
-    State,
-    Waiting,
-)
+from waitline.queue.model import LAPSED_KEPT_MS, UNKNOWN, Slot, State, Waiting
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Mode, Rules
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
 

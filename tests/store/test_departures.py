@@ -11,12 +11,7 @@ from waitline.admission import payment_events
 from waitline.admission.payment_events import Backlog, DeadLetters, Departures
 from waitline.kernel import events
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue.model import (
-    BATCH_MAX,
-    UNKNOWN,
-    Slot,
-    Waiting,
-)
+from waitline.queue.model import BATCH_MAX, UNKNOWN, Slot, Waiting
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
 

@@ -16,8 +16,9 @@ from waitline.admission.payment_events import Departures
 from waitline.booking.outbox import Relay
 from waitline.kernel import events
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue.model import Moved, Rules
+from waitline.queue.model import Moved
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
 from waitline.valkey.client import ValkeyClient

@@ -4,20 +4,11 @@ import pytest
 
 from tests.store.room import Room, no_memory
 from waitline.kernel.errors import Unavailable
+from waitline.kernel.setting import SettingError
 from waitline.queue import rooms as subject
 from waitline.queue.hints import rate_range
-from waitline.queue.model import (
-    COUNTERS,
-    UNKNOWN,
-    Joined,
-    LimitError,
-    Limits,
-    Mode,
-    RoomExists,
-    RoomUnknown,
-    Rules,
-    TooManyRooms,
-)
+from waitline.queue.model import COUNTERS, UNKNOWN, Joined, RoomExists, RoomUnknown, TooManyRooms
+from waitline.queue.settings import Limits, Mode, Rules
 
 
 def test_opened_once(room: Room) -> None:
@@ -84,7 +75,7 @@ def test_a_change_of_nothing_changes_nothing(room: Room) -> None:
 def test_a_refused_change_changes_nothing(room: Room) -> None:
     room.open()
     before = room.stored()
-    with pytest.raises(LimitError):
+    with pytest.raises(SettingError):
         room.change(active_max=5, waiting_max=0)
     with no_memory(room.server), pytest.raises(Unavailable):
         room.change(active_max=5)

@@ -9,12 +9,7 @@ from tests.servers import Server
 from tests.store.room import Room
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys, rooms, store
-from waitline.queue.model import (
-    BATCH_MAX,
-    Joined,
-    Slot,
-    TooManyStreams,
-)
+from waitline.queue.model import BATCH_MAX, Joined, Slot, TooManyStreams
 from waitline.queue.store import STREAM_BURST, STREAM_REFILL_MS
 from waitline.valkey import scripts
 

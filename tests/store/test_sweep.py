@@ -1,12 +1,7 @@
 """Collecting slots that ran out, and forgetting who lapsed long ago."""
 
 from tests.store.room import Room, no_memory
-from waitline.queue.model import (
-    UNKNOWN,
-    Slot,
-    State,
-    Swept,
-)
+from waitline.queue.model import UNKNOWN, Slot, State, Swept
 
 
 def lapse(room: Room, *names: str) -> None:

@@ -17,12 +17,7 @@ from waitline.queue.batcher import (
     Batcher,
     Overloaded,
 )
-from waitline.queue.model import (
-    BATCH_MAX,
-    RoomClosed,
-    RoomFull,
-    StoreFull,
-)
+from waitline.queue.model import BATCH_MAX, RoomClosed, RoomFull, StoreFull
 from waitline.valkey.client import CALL_TIMEOUT_S
 
 

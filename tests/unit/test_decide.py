@@ -26,13 +26,8 @@ from waitline.queue.decision import (
     Told,
     WhenSilent,
 )
-from waitline.queue.model import (
-    COUNTERS,
-    Limits,
-    Mode,
-    Rules,
-    Survey,
-)
+from waitline.queue.model import COUNTERS, Survey
+from waitline.queue.settings import Limits, Mode, Rules
 
 NOW_MS = 1_000_000_000
 LIMITS = Limits(active_max=5_000, admit_per_s=100, admit_burst=25)

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
-from waitline.queue.model import (
+from waitline.kernel.setting import Setting, SettingError
+from waitline.queue.settings import (
     LIMIT_NAMES,
+    LIMIT_SETTINGS,
     MESSAGE_CHARS_MAX,
-    RANGES,
     URL_CHARS_MAX,
-    LimitError,
     Limits,
     Mode,
     Rules,
@@ -19,20 +19,24 @@ SHOP = "https://shop.example/"
 
 
 def test_every_limit_has_a_range_that_holds_its_default() -> None:
-    assert set(RANGES) == set(LIMIT_NAMES)
-    defaults = dataclasses.asdict(Limits())
-    assert all(least <= defaults[name] <= most for name, (least, most) in RANGES.items())
+    assert tuple(dataclasses.asdict(Limits())) == LIMIT_NAMES
+    for setting in LIMIT_SETTINGS:
+        assert setting.default == getattr(Limits(), setting.name)
+        assert setting.least is not None
+        assert setting.most is not None
+        assert setting.least <= setting.default <= setting.most
 
 
-@pytest.mark.parametrize("name", LIMIT_NAMES)
+@pytest.mark.parametrize("setting", LIMIT_SETTINGS, ids=LIMIT_NAMES)
 @pytest.mark.parametrize("end", [pytest.param(0, id="least"), pytest.param(1, id="most")])
-def test_a_limit_is_refused_just_outside_its_range(name: str, end: int) -> None:
-    bound = RANGES[name][end]
+def test_a_limit_is_refused_just_outside_its_range(setting: Setting, end: int) -> None:
+    name, bound = setting.name, (setting.least, setting.most)[end]
+    assert bound is not None
     assert getattr(Rules().changed({name: bound}).limits, name) == bound
     outside = bound + (1 if end else -0.01)
-    with pytest.raises(LimitError) as refused:
+    with pytest.raises(SettingError) as refused:
         Rules().changed({name: outside})
-    assert refused.value.name == name
+    assert refused.value.setting.name == name
     assert refused.value.reason.startswith("must be from ")
 
 
@@ -46,9 +50,9 @@ def test_a_limit_is_refused_just_outside_its_range(name: str, end: int) -> None:
     ],
 )
 def test_a_rule_is_refused(name: str, value: str) -> None:
-    with pytest.raises(LimitError) as refused:
+    with pytest.raises(SettingError) as refused:
         Rules().changed({name: value})
-    assert refused.value.name == name
+    assert refused.value.setting.name == name
 
 
 def test_a_change_keeps_everything_else() -> None:

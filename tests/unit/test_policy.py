@@ -21,13 +21,8 @@ from waitline.queue.hints import (
     rate_range,
     wait_range,
 )
-from waitline.queue.model import (
-    CHUNK_MAX,
-    Held,
-    Leased,
-    Limits,
-    Moved,
-)
+from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved
+from waitline.queue.settings import Limits
 
 
 def moved(admitted: int, passed: int, waiting: int, *, free: int = 9, due: int = 9) -> Moved:

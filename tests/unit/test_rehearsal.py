@@ -9,7 +9,7 @@ import pytest
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import is_rehearsal
 from waitline.payment_providers.sandbox.behaviour import Effect, Habits
-from waitline.queue.model import Limits
+from waitline.queue.settings import Limits
 from waitline.sales.rehearsal import outcome_text, verdict, watch
 from waitline.sales.rehearsal.plan import (
     ABANDONED,

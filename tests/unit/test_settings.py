@@ -7,29 +7,29 @@ from pydantic import SecretStr
 
 from waitline import settings
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.setting import Setting
+from waitline.queue.settings import LIMIT_SETTINGS, Rules
 
 SECRETS = {"payment_key": "the-key-of-this-shop", "webhook_secret": "the-secret-of-messages"}
 
 
 @pytest.fixture(autouse=True)
 def _nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in settings.Settings.model_fields:
-        monkeypatch.delenv(f"WAITLINE_{name}".upper(), raising=False)
+    for variable in settings.VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
 
 
 def test_no_secret_has_a_default() -> None:
-    read = settings.read()
-    secret = {
-        name
-        for name, field in settings.Settings.model_fields.items()
-        if "SecretStr" in str(field.annotation)
+    read = settings.load()
+    secret = {name for name, variable in settings.VARIABLES.items() if variable.secret}
+    assert secret == {
+        f"WAITLINE_{name}".upper() for name in ("operator_key", "database_url", *SECRETS)
     }
-    assert secret == {"operator_key", "database_url", *SECRETS}
-    assert {getattr(read, name) for name in secret} == {None}
+    assert {settings.VARIABLES[name].read(read) for name in secret} == {None}
 
 
 def test_secrets_are_not_shown_but_handed_on() -> None:
-    read = settings.read(database_url="postgresql://ann:pa55word@db/tickets", **SECRETS)
+    read = settings.load(database_url="postgresql://ann:pa55word@db/tickets", **SECRETS)
     for text in (str(read), repr(read)):
         assert "pa55word" not in text
         assert not any(secret in text for secret in SECRETS.values())
@@ -39,18 +39,22 @@ def test_secrets_are_not_shown_but_handed_on() -> None:
 
 
 @pytest.mark.parametrize("name", [*SECRETS, "operator_key"])
-def test_a_short_secret_is_refused_and_not_repeated(name: str) -> None:
-    with pytest.raises(Misconfigured, match=f"{name}: 16 characters") as refused:
-        settings.read(**{name: "tooshort"})
+def test_a_short_secret_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    variable = f"WAITLINE_{name}".upper()
+    monkeypatch.setenv(variable, "tooshort")
+    with pytest.raises(Misconfigured, match=f"{variable}: .* at least 16 characters") as refused:
+        settings.load()
     assert "tooshort" not in str(refused.value)
 
 
 def test_the_database_is_the_one_chosen_else_the_one_that_runs(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="--database-url"):
-        settings.read(data_dir=tmp_path).database_address()
+        settings.load(data_dir=tmp_path).database_address()
     (tmp_path / "postgres.url").write_text("postgresql://noted\n", "utf-8")
-    assert settings.read(data_dir=tmp_path).database_address() == "postgresql://noted"
-    chosen = settings.read(data_dir=tmp_path, database_url=SecretStr("postgresql://chosen"))
+    assert settings.load(data_dir=tmp_path).database_address() == "postgresql://noted"
+    chosen = settings.load(data_dir=tmp_path, database_url=SecretStr("postgresql://chosen"))
     assert chosen.database_address() == "postgresql://chosen"
 
 
@@ -68,11 +72,11 @@ def test_the_database_is_the_one_chosen_else_the_one_that_runs(tmp_path: Path) -
 def test_what_a_provider_needs_is_asked_for(
     provider: str, chosen: dict[str, str], missing: str | None
 ) -> None:
-    read = settings.read(payment_provider=provider, **chosen)
+    read = settings.load(payment_provider=provider, **chosen)
     if missing is None:
         read.require_payments()
         return
-    with pytest.raises(Misconfigured, match=missing) as refused:
+    with pytest.raises(Misconfigured, match=f"WAITLINE_{missing}".upper()) as refused:
         read.require_payments()
     assert "\n" not in str(refused.value)
 
@@ -88,13 +92,37 @@ def test_what_a_provider_needs_is_asked_for(
         pytest.param("booking_workers", "0", id="workers"),
     ],
 )
-def test_a_value_that_is_not_allowed(name: str, value: str) -> None:
-    with pytest.raises(Misconfigured, match=name):
-        settings.read(**{name: value})
+def test_what_is_wrong_is_named_as_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(Misconfigured, match=f"^{settings.option(name)}: "):
+        settings.load(**{name: value})
+    variable = f"WAITLINE_{name}".upper()
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(Misconfigured, match=f"^{variable}: "):
+        settings.load()
+
+
+@pytest.mark.parametrize("setting", LIMIT_SETTINGS, ids=lambda setting: setting.name)
+def test_a_new_rooms_limits_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, setting: Setting
+) -> None:
+    variable = f"WAITLINE_ROOM_{setting.name}".upper()
+    assert setting.most is not None
+    monkeypatch.setenv(variable, str(setting.most))
+    loaded = settings.load()
+    assert loaded.new_room() == Rules().changed({setting.name: setting.most})
+    # Processes that it starts get the same.
+    monkeypatch.setenv(variable, settings.environment(loaded)[variable])
+    assert settings.load() == loaded
+    for wrong in ("-1", "none"):
+        monkeypatch.setenv(variable, wrong)
+        with pytest.raises(Misconfigured, match=f"^{variable}: "):
+            settings.load()
 
 
 def test_each_service_keeps_its_own_figures(tmp_path: Path) -> None:
-    read = settings.read(data_dir=tmp_path)
+    read = settings.load(data_dir=tmp_path)
     assert read.metrics_dir != read.booking_metrics_dir
     assert read.metrics_dir not in read.booking_metrics_dir.parents
 
@@ -111,4 +139,4 @@ def test_each_service_keeps_its_own_figures(tmp_path: Path) -> None:
     ],
 )
 def test_play_money_is_told_from_real_money(provider: str, key: str | None, *, plays: bool) -> None:
-    assert settings.read(payment_provider=provider, payment_key=key).play_money is plays
+    assert settings.load(payment_provider=provider, payment_key=key).play_money is plays

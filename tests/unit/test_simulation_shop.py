@@ -13,12 +13,8 @@ import pytest
 
 from waitline.admission.policy import TICK_MS, decide
 from waitline.queue.decision import Decision, Reason, Told
-from waitline.queue.model import (
-    COUNTERS,
-    Limits,
-    Rules,
-    Survey,
-)
+from waitline.queue.model import COUNTERS, Survey
+from waitline.queue.settings import Limits, Rules
 from waitline.sales.simulation.gate import Gate
 
 HOLD_MS = 60_000

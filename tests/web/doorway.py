@@ -17,8 +17,9 @@ from waitline import settings as chosen
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue.model import Joined, Rules, Slot
+from waitline.queue.model import Joined, Slot
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.services.booking.doorman import Doorman
 from waitline.tokens.keyring import Keys

@@ -204,6 +204,8 @@ def test_a_store_that_is_not_there(run: Run, tmp_path: Path) -> None:
     ("words", "told"),
     [
         pytest.param(("create", "new", "--active-max", "0"), "--active-max", id="limit"),
+        pytest.param(("create", "new", "--admit-per-second", "0"), "--admit-per-second", id="rate"),
+        pytest.param(("create", "new", "--ready-seconds", "0"), "--ready-seconds", id="time"),
         pytest.param(("create", "new", "--shop-url", "ftp://x"), "--shop-url", id="address"),
         pytest.param(("create", " "), "name", id="blank"),
         pytest.param(("create", "가" * 43), "128", id="long"),
@@ -232,11 +234,11 @@ def test_an_unknown_room_to_audit(trial: Stack, run: Run) -> None:
     ("name", "value", "told"),
     [
         pytest.param("WAITLINE_NONSENSE", "1", "WAITLINE_NONSENSE", id="unknown"),
-        pytest.param("WAITLINE_WORKERS", "none", "workers", id="not-a-number"),
-        pytest.param("WAITLINE_WORKERS", "0", "workers", id="too-few"),
-        pytest.param("WAITLINE_MODE", "test", "mode", id="mode"),
-        pytest.param("WAITLINE_ROOM_ACTIVE_MAX", "0", "room_active_max", id="limit"),
-        pytest.param("WAITLINE_OPERATOR_KEY", "short", "operator_key", id="short-key"),
+        pytest.param("WAITLINE_WORKERS", "none", "WAITLINE_WORKERS", id="not-a-number"),
+        pytest.param("WAITLINE_WORKERS", "0", "WAITLINE_WORKERS", id="too-few"),
+        pytest.param("WAITLINE_MODE", "test", "WAITLINE_MODE", id="mode"),
+        pytest.param("WAITLINE_ROOM_ACTIVE_MAX", "0", "WAITLINE_ROOM_ACTIVE_MAX", id="limit"),
+        pytest.param("WAITLINE_OPERATOR_KEY", "short", "WAITLINE_OPERATOR_KEY", id="short-key"),
     ],
 )
 def test_a_bad_environment(
@@ -245,7 +247,7 @@ def test_a_bad_environment(
     monkeypatch.setenv(name, value)
     status, out, err = run("settings")
     assert (status, out) == (2, "")
-    # The line names the setting; what is short is a secret, and stays one.
+    # The line names the variable; what is short is a secret, and stays one.
     assert told in one_line(err)
     assert "short" not in err
 

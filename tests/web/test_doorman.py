@@ -38,7 +38,7 @@ def house() -> Iterator[House]:
         valkey.start()
         stack.callback(valkey.stop)
         port = free_port()
-        settings = chosen.read(
+        settings = chosen.load(
             mode="trial",
             data_dir=folder,
             valkey_url=valkey.url,

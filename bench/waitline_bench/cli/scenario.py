@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, WaitlineError
-from waitline.queue.model import Limits
+from waitline.queue.settings import Limits
 from waitline.sales.simulation import notation
 from waitline_bench.cli import output
 from waitline_bench.scenario import report, result_text

@@ -100,7 +100,7 @@ def cpu_us(pid: int) -> float:
 
 @contextmanager
 def _program(words: list[str], folder: Path, store_url: str, core: int) -> Iterator[int]:
-    settings = chosen.read(data_dir=folder, valkey_url=store_url)
+    settings = chosen.load(data_dir=folder, valkey_url=store_url)
     with (folder / f"{words[0]}.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own command
             ["taskset", "-c", str(core), sys.executable, "-m", "waitline", *words],  # noqa: S607

@@ -16,8 +16,9 @@ from waitline.admission.controller import Steering
 from waitline.admission.shop_reports import Reports
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
-from waitline.queue.model import BATCH_MAX, Rules, Waiting
+from waitline.queue.model import BATCH_MAX, Waiting
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
 from waitline_bench import scripts

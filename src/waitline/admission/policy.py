@@ -14,13 +14,7 @@ from waitline.queue.decision import (
     Told,
     WhenSilent,
 )
-from waitline.queue.model import (
-    CHUNK_MAX,
-    Held,
-    Leased,
-    Moved,
-    Survey,
-)
+from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved, Survey
 
 TICK_MS = 100
 """Between two visits to a room that is awake, and between two looks for rooms that woke: the

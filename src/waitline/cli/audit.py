@@ -37,7 +37,7 @@ def audit(
     """
     if (room is None) is not booking:
         raise Misconfigured("say what to audit: either --room NAME, or --booking")
-    settings = chosen.read(
+    settings = chosen.load(
         data_dir=data_dir, valkey_url=valkey_url, database_url=database_url, mode=mode
     )
     found = _room(settings, room, as_json) if room is not None else _booking(settings, as_json)

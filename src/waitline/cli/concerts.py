@@ -50,7 +50,7 @@ def list_concerts(
     as_json: options.AsJson = False,
 ) -> None:
     """List every concert with its schedules, and how many of their seats are free."""
-    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+    settings = chosen.load(data_dir=data_dir, database_url=database_url)
 
     async def use(catalogue: Catalogue) -> list[dict[str, Any]]:
         return [await _described(catalogue, concert) for concert in await catalogue.concerts()]
@@ -84,7 +84,7 @@ def create(
     as_json: options.AsJson = False,
 ) -> None:
     """Note a concert; give it schedules next."""
-    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+    settings = chosen.load(data_dir=data_dir, database_url=database_url)
     concert = _with_catalogue(
         settings, lambda catalogue: catalogue.create_concert(title, venue, room)
     )
@@ -111,7 +111,7 @@ def change(
     as_json: options.AsJson = False,
 ) -> None:
     """Decide what happens to a concert's visitors while the queue does not answer."""
-    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+    settings = chosen.load(data_dir=data_dir, database_url=database_url)
     choice = None if queue_down == "default" else QueueDown(queue_down)
     changed = _with_catalogue(settings, lambda catalogue: catalogue.set_queue_down(concert, choice))
     _tell(
@@ -134,7 +134,7 @@ def schedule(
     as_json: options.AsJson = False,
 ) -> None:
     """Give a concert a schedule; import its seats next."""
-    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+    settings = chosen.load(data_dir=data_dir, database_url=database_url)
     at = _time(starts_at)
     made = _with_catalogue(
         settings, lambda catalogue: catalogue.create_schedule(concert, at, visitor_seats)
@@ -161,7 +161,7 @@ def import_seats(
     as_json: options.AsJson = False,
 ) -> None:
     """Put the seats of a map on sale, all or none; the best rows come first."""
-    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+    settings = chosen.load(data_dir=data_dir, database_url=database_url)
     with progress.Progress(
         *progress.Progress.get_default_columns(),
         console=Console(stderr=True),

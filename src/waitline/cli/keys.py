@@ -25,14 +25,14 @@ def rotate(data_dir: options.DataDir = None, as_json: options.AsJson = False) ->
     Running services read the file each second, so all of them know the key before it is used; what
     the older keys have signed stays good.
     """
-    settings = chosen.read(data_dir=data_dir)
+    settings = chosen.load(data_dir=data_dir)
     _print(KeyringFile(settings.keys_file).rotate(SystemClock().now_ms()), as_json=as_json)
 
 
 @app.command("list")
 def list_keys(data_dir: options.DataDir = None, as_json: options.AsJson = False) -> None:
     """List the keys by name; secrets are never shown. Makes the first one if there is none."""
-    settings = chosen.read(data_dir=data_dir)
+    settings = chosen.load(data_dir=data_dir)
     _print(KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms()), as_json=as_json)
 
 

@@ -17,7 +17,7 @@ def migrate(
 
     All steps that are due, or none. The older version may go on serving meanwhile.
     """
-    settings = chosen.read(data_dir=data_dir, database_url=database_url)
+    settings = chosen.load(data_dir=data_dir, database_url=database_url)
     applied = asyncio.run(bring_up_to_date(settings.database_address()))
     console = Console(highlight=False)
     for step in applied:

@@ -1,79 +1,108 @@
 """What the commands share: options, a store to talk to, the log's form."""
 
 import asyncio
+import functools
+import inspect
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import structlog
 import typer
 
+from waitline import settings as chosen
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.setting import Setting, SettingError, number
 from waitline.settings import ServeMode, Settings
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder of keys and data; default .waitline", show_default=False),
-]
-ValkeyUrl = Annotated[
-    str | None,
-    typer.Option(
-        help="Valkey or Redis >= 7 of your own: unix:///…, redis://…, rediss://…",
+
+def _setting(name: str, *flags: str, note: str = "") -> Any:  # noqa: ANN401 - what Typer returns
+    """Return the option of a service setting; its help and its default are the setting's own."""
+    variable = chosen.VARIABLES[f"{chosen.PREFIX}{name.upper()}"]
+    default = f"; default {variable.default}" if variable.default else ""
+    return typer.Option(
+        *(flags or (chosen.option(name),)),
+        help=f"{variable.meaning}{default}{note}",
         show_default=False,
-    ),
-]
-Host = Annotated[
-    str | None, typer.Option(help="Address to listen on; default 127.0.0.1", show_default=False)
-]
-QueuePort = Annotated[
-    int | None, typer.Option(help="Port of the queue service; default 8081", show_default=False)
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(help="Processes of the queue service; default: one per core", show_default=False),
-]
-BoxOffice = Annotated[
-    bool | None,
-    typer.Option(
-        "--box-office/--no-box-office",
-        help="Open the box office too, or a waiting room alone; default: both",
-        show_default=False,
-    ),
-]
-BookingPort = Annotated[
-    int | None, typer.Option(help="Port of the booking service; default 8080", show_default=False)
-]
-BookingWorkers = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        help="Processes of the booking service; default: one per core",
-        show_default=False,
-    ),
-]
+    )
+
+
+DataDir = Annotated[Path | None, _setting("data_dir")]
+ValkeyUrl = Annotated[str | None, _setting("valkey_url")]
+Host = Annotated[str | None, _setting("host")]
+QueuePort = Annotated[int | None, _setting("queue_port")]
+Workers = Annotated[int | None, _setting("workers")]
+BoxOffice = Annotated[bool | None, _setting("box_office", "--box-office/--no-box-office")]
+BookingPort = Annotated[int | None, _setting("booking_port")]
+BookingWorkers = Annotated[int | None, _setting("booking_workers")]
 DatabaseUrl = Annotated[
     str | None,
-    typer.Option(
-        help="PostgreSQL >= 15 of your own: postgresql://user@host:port/name. A password belongs "
-        "in WAITLINE_DATABASE_URL, where other users of the machine cannot read it",
-        show_default=False,
+    _setting(
+        "database_url",
+        note=". A password belongs in WAITLINE_DATABASE_URL, where other users of the machine "
+        "cannot read it",
     ),
 ]
-Mode = Annotated[
-    ServeMode | None,
-    typer.Option(
-        help="trial trusts whoever names a visitor, production asks for its ticket",
-        show_default=False,
-    ),
-]
+Mode = Annotated[ServeMode | None, _setting("mode")]
 UntilStdinEnds = Annotated[
     bool, typer.Option("--until-stdin-ends", help="Stop with whoever started this", hidden=True)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs")]
 
 T = TypeVar("T")
+
+Asked = dict[str, Any]
+"""Settings that were given by options, by their names."""
+
+
+def one_for_each(
+    settings: Sequence[Setting],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each setting; it gets those that were used as `asked`.
+
+    Raises:
+        Misconfigured: By the command, for `SettingError`; the message names the option.
+    """
+
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**given: Any) -> None:  # noqa: ANN401 - whatever the command takes
+            found = {setting: given.pop(setting.name) for setting in settings}
+            try:
+                asked = {
+                    setting.name: setting.from_wire(value)
+                    for setting, value in found.items()
+                    if value is not None
+                }
+                command(asked=asked, **given)
+            except SettingError as error:
+                raise Misconfigured(f"{error.setting.option}: {error.reason}") from None
+
+        signature = inspect.signature(command)
+        parameters: list[inspect.Parameter] = []
+        for parameter in signature.parameters.values():
+            parameters += map(_option, settings) if parameter.name == "asked" else [parameter]
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return run
+
+    return with_options
+
+
+def _option(setting: Setting) -> inspect.Parameter:
+    """Return the parameter by which Typer makes an option for a setting."""
+    text = setting.help
+    if setting.wire_range is not None:
+        least, most = map(number, setting.wire_range)
+        text += f" [{least} to {most} {setting.wire_unit}]"
+    return inspect.Parameter(
+        setting.name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        default=None,
+        annotation=Annotated[setting.wire_kind | None, typer.Option(setting.option, help=text)],
+    )
 
 
 def with_store(settings: Settings, use: Callable[[ValkeyClient], Awaitable[T]]) -> T:

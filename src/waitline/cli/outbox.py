@@ -38,7 +38,7 @@ def listed(
     """List the events that are not sent yet, and those that the waiting room could not handle."""
     if context.invoked_subcommand is not None:
         return
-    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
 
     async def look(outbox: Outbox, letters: DeadLetters) -> dict[str, Any]:
         # When one side does not answer, the other one is what is asked about.
@@ -65,7 +65,7 @@ def retry(
     """Send dead events again, once what was wrong with them is mended."""
     if bool(ids) == every:
         raise Misconfigured("name the events to send again, or say --all")
-    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     events = None if every else [one for one in map(_uuid, ids or ()) if one]
     entries = None if every else [one for one in ids or () if not _uuid(one)]
 

@@ -62,7 +62,7 @@ def rehearse(
     from waitline.sales.rehearsal.plan import Plan  # noqa: PLC0415
     from waitline.sales.rehearsal.stage import hall  # noqa: PLC0415
 
-    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     # What is asked to end ends cleanly too, as with Ctrl-C; a shell's background ignores that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda _signum, _frame: signal.raise_signal(signal.SIGINT))

@@ -50,7 +50,7 @@ def sale(
     # Here, because the box office takes longer to read than most commands take in all.
     from waitline.sales.sale_report import summary  # noqa: PLC0415
 
-    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     told = asyncio.run(_gathered(settings, RoomId(room)))
     document = summary.document(told)
     if as_json:

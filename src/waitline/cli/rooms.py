@@ -12,44 +12,16 @@ from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import RoomId
-from waitline.queue.decision import Reason, WhenSilent
-from waitline.queue.model import (
-    LimitError,
-    Mode,
-    RoomExists,
-    RoomUnknown,
-    Rules,
-    Survey,
-    TooManyRooms,
-)
+from waitline.queue.decision import Reason
+from waitline.queue.model import RoomExists, RoomUnknown, Survey, TooManyRooms
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import ROOM_SETTINGS, Rules
 from waitline.settings import Settings
 from waitline.valkey.client import ValkeyClient
 
 app = typer.Typer(help="Create, change, list, show and empty rooms.", no_args_is_help=True)
 
 Room = Annotated[str, typer.Argument(help="The room's name (concertId)")]
-ActiveMax = Annotated[int | None, typer.Option(help="Slots: visitors inside at once")]
-AdmitPerSecond = Annotated[float | None, typer.Option(help="Admissions per second")]
-AdmitBurst = Annotated[int | None, typer.Option(help="Admissions at one instant, after a pause")]
-WaitingMax = Annotated[int | None, typer.Option(help="Visitors that may wait")]
-ReadySeconds = Annotated[float | None, typer.Option(help="Time to begin, once admitted")]
-ActiveSeconds = Annotated[float | None, typer.Option(help="Time to shop, and of each extension")]
-IdleSeconds = Annotated[
-    float | None, typer.Option(help="Silence after which a turn is passed over; 0: never")
-]
-ExtensionsMax = Annotated[int | None, typer.Option(help="Extensions of one visitor")]
-RoomMode = Annotated[Mode | None, typer.Option("--mode", help="What the room does now")]
-Message = Annotated[str | None, typer.Option(help="Shown to those who wait")]
-ShopUrl = Annotated[str | None, typer.Option(help="Where admitted visitors go on to")]
-ShopSilent = Annotated[
-    WhenSilent | None,
-    typer.Option(
-        help="While the shop's reports have stopped: keep to the room's own limits, slow down to a "
-        "tenth of the rate, or hold everybody"
-    ),
-]
-
 _REASONS = {
     Reason.FULL: "the shop takes all that the room's limits allow",
     Reason.BUSY: "the shop has more to do than it should, so fewer are let in",
@@ -64,76 +36,17 @@ _REASONS = {
 T = TypeVar("T")
 
 
-def _changes(
-    *,
-    mode: Mode | None,
-    message: str | None,
-    shop_url: str | None,
-    active_max: int | None,
-    admit_per_second: float | None,
-    admit_burst: int | None,
-    waiting_max: int | None,
-    ready_seconds: float | None,
-    active_seconds: float | None,
-    idle_seconds: float | None,
-    extensions_max: int | None,
-    when_shop_silent: WhenSilent | None,
-) -> dict[str, object]:
-    def ms(seconds: float | None) -> int | None:
-        return None if seconds is None else round(seconds * 1000)
-
-    given = {
-        "mode": mode,
-        "message": message,
-        "shop_url": shop_url,
-        "active_max": active_max,
-        "admit_per_s": admit_per_second,
-        "admit_burst": admit_burst,
-        "waiting_max": waiting_max,
-        "ready_ttl_ms": ms(ready_seconds),
-        "active_ttl_ms": ms(active_seconds),
-        "idle_ms": ms(idle_seconds),
-        "extensions_max": extensions_max,
-        "when_shop_silent": when_shop_silent,
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
 @app.command("create")
+@options.one_for_each(ROOM_SETTINGS)
 def create(
     room: Room,
-    mode: RoomMode = None,
-    message: Message = None,
-    shop_url: ShopUrl = None,
-    active_max: ActiveMax = None,
-    admit_per_second: AdmitPerSecond = None,
-    admit_burst: AdmitBurst = None,
-    waiting_max: WaitingMax = None,
-    ready_seconds: ReadySeconds = None,
-    active_seconds: ActiveSeconds = None,
-    idle_seconds: IdleSeconds = None,
-    extensions_max: ExtensionsMax = None,
-    when_shop_silent: ShopSilent = None,
+    asked: options.Asked,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Create a room; what is not said is as the settings say."""
-    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
-    asked = _changes(
-        mode=mode,
-        message=message,
-        shop_url=shop_url,
-        active_max=active_max,
-        admit_per_second=admit_per_second,
-        admit_burst=admit_burst,
-        waiting_max=waiting_max,
-        ready_seconds=ready_seconds,
-        active_seconds=active_seconds,
-        idle_seconds=idle_seconds,
-        extensions_max=extensions_max,
-        when_shop_silent=when_shop_silent,
-    )
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
 
     async def use(rooms: Rooms) -> Rules:
         rules = settings.new_room().changed(asked)
@@ -144,40 +57,16 @@ def create(
 
 
 @app.command("set")
+@options.one_for_each(ROOM_SETTINGS)
 def change(
     room: Room,
-    mode: RoomMode = None,
-    message: Message = None,
-    shop_url: ShopUrl = None,
-    active_max: ActiveMax = None,
-    admit_per_second: AdmitPerSecond = None,
-    admit_burst: AdmitBurst = None,
-    waiting_max: WaitingMax = None,
-    ready_seconds: ReadySeconds = None,
-    active_seconds: ActiveSeconds = None,
-    idle_seconds: IdleSeconds = None,
-    extensions_max: ExtensionsMax = None,
-    when_shop_silent: ShopSilent = None,
+    asked: options.Asked,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Change a room while it runs; what is not said stays as it is."""
-    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
-    asked = _changes(
-        mode=mode,
-        message=message,
-        shop_url=shop_url,
-        active_max=active_max,
-        admit_per_second=admit_per_second,
-        admit_burst=admit_burst,
-        waiting_max=waiting_max,
-        ready_seconds=ready_seconds,
-        active_seconds=active_seconds,
-        idle_seconds=idle_seconds,
-        extensions_max=extensions_max,
-        when_shop_silent=when_shop_silent,
-    )
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     rules = _with_rooms(settings, room, lambda rooms: rooms.change(_named(room), asked))
     _print_rules(room, rules, as_json=as_json)
 
@@ -189,7 +78,7 @@ def list_rooms(
     as_json: options.AsJson = False,
 ) -> None:
     """List every room with its numbers."""
-    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
 
     async def use(rooms: Rooms) -> list[dict[str, Any]]:
         found = []
@@ -231,7 +120,7 @@ def show(
     as_json: options.AsJson = False,
 ) -> None:
     """Show a room's rules and numbers."""
-    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     survey = _with_rooms(settings, room, lambda rooms: rooms.survey(_named(room)))
     numbers = {
         "waiting": survey.waiting,
@@ -254,7 +143,7 @@ def reset(
     valkey_url: options.ValkeyUrl = None,
 ) -> None:
     """Send everybody out of a room; its rules and totals stay."""
-    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     if not yes:
         typer.confirm(f"Everybody in {room!r} loses place and slot. Go on?", abort=True)
     removed = _with_rooms(settings, room, lambda rooms: rooms.reset(_named(room)))
@@ -277,8 +166,6 @@ def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[
         ) from (None)
     except TooManyRooms:
         raise Misconfigured("there are as many rooms as an installation may have") from None
-    except LimitError as error:
-        raise Misconfigured(f"--{error.name.replace('_', '-')}: {error.reason}") from None
 
 
 def _named(room: str) -> RoomId:
@@ -288,15 +175,7 @@ def _named(room: str) -> RoomId:
 
 
 def _flat(room: str, rules: Rules) -> dict[str, Any]:
-    limits = rules.limits
-    return {
-        "room": room,
-        "mode": str(rules.mode),
-        "message": rules.message,
-        "shop_url": rules.shop_url,
-        "when_shop_silent": str(rules.when_shop_silent),
-        **{name: getattr(limits, name) for name in limits.__slots__},
-    }
+    return {"room": room, **rules.values}
 
 
 def _decided(survey: Survey) -> dict[str, Any]:

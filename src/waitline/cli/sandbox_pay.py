@@ -51,7 +51,7 @@ def sandbox_pay(
     # Nobody else's command need wait until the server and the client of HTTP are read.
     from waitline.payment_providers.sandbox.server import Messages, SandboxServer  # noqa: PLC0415
 
-    settings = chosen.read()
+    settings = chosen.load()
     if settings.payment_key is None or settings.webhook_secret is None:
         raise Misconfigured(
             "the sandbox needs the shop's secrets: set WAITLINE_PAYMENT_KEY and "

@@ -49,7 +49,7 @@ def queue(
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
     """Run the queue service. In production mode unless told otherwise."""
-    settings = chosen.read(
+    settings = chosen.load(
         mode=mode,
         host=host,
         queue_port=queue_port,
@@ -83,7 +83,7 @@ def booking(
 
     Its tables must have been made: `waitline migrate`. Secrets come from the environment alone.
     """
-    settings = chosen.read(
+    settings = chosen.load(
         mode=mode,
         host=host,
         booking_port=booking_port,
@@ -182,7 +182,7 @@ def _settled() -> chosen.Settings:
     """Read the settings, and make the process ready for its requests."""
     options.log_to_stderr()
     garbage_collection.settle()
-    return chosen.read()
+    return chosen.load()
 
 
 def admitter(
@@ -191,7 +191,7 @@ def admitter(
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
     """Let visitors in, room by room. Run two for safety: they share the work."""
-    settings = chosen.read(data_dir=data_dir, valkey_url=valkey_url)
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     url = settings.store_url()
     chosen.share_metrics(settings.metrics_dir, fresh=False)
     options.log_to_stderr()

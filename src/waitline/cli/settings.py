@@ -3,7 +3,6 @@
 import json
 
 import typer
-from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
@@ -13,15 +12,15 @@ from waitline.cli import options
 
 def show(as_json: options.AsJson = False) -> None:
     """Print every setting, its value, where it came from and what it means. Secrets are masked."""
-    settings = chosen.read()
+    settings = chosen.load()
     rows = [
         {
-            "variable": f"WAITLINE_{name}".upper(),
-            "value": "********" if isinstance(value, SecretStr) else str(value),
-            "from": "environment" if name in settings.model_fields_set else "default",
-            "meaning": type(settings).model_fields[name].description or "",
+            "variable": name,
+            "value": _shown(variable, settings),
+            "from": "default" if chosen.in_environment(name) is None else "environment",
+            "meaning": variable.meaning,
         }
-        for name, value in settings
+        for name, variable in chosen.VARIABLES.items()
     ]
     if as_json:
         typer.echo(json.dumps(rows))
@@ -30,3 +29,8 @@ def show(as_json: options.AsJson = False) -> None:
     for row in rows:
         table.add_row(*row.values())
     Console().print(table)
+
+
+def _shown(variable: chosen.Variable, settings: chosen.Settings) -> str:
+    value = variable.read(settings)
+    return "********" if variable.secret and value is not None else str(value)

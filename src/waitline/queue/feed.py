@@ -17,12 +17,7 @@ import structlog
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import hints
-from waitline.queue.model import (
-    BATCH_MAX,
-    SOLD_OUT,
-    Standing,
-    Waiting,
-)
+from waitline.queue.model import BATCH_MAX, SOLD_OUT, Standing, Waiting
 from waitline.queue.store import Line
 
 TURN_S = 1.0

@@ -1,12 +1,11 @@
-"""A room's limits, the states of a visitor, and everything that can come of a verb. Pure."""
+"""The states of a visitor, the survey of a room, and every outcome of a verb. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from waitline.kernel.errors import Refused, Unavailable
-from waitline.queue.decision import Decision, Reason, WhenSilent
+from waitline.queue.decision import Decision, Reason
+from waitline.queue.settings import ADMITTING, Mode, Rules
 
 BATCH_MAX = 256
 """Visitors per script call. A call of this size holds the server for about 2 ms (`make bench`);
@@ -27,25 +26,8 @@ LAPSED_KEPT_MS = 3_600_000
 LAPSED_MAX = 100_000
 """How many lapsed visitors a room remembers; the oldest are forgotten first."""
 
-MESSAGE_CHARS_MAX = 500
-URL_CHARS_MAX = 2_000
-DAY_MS = 86_400_000
-
-
-class Mode(StrEnum):
-    """What a room does with those who come and those who wait."""
-
-    OPEN = "open"  # takes and admits
-    PAUSED = "paused"  # takes, admits nobody
-    DRAINING = "draining"  # takes nobody new, admits those who wait
-    CLOSED = "closed"  # neither
-
-
-ADMITTING = frozenset((Mode.OPEN, Mode.DRAINING))
-"""Modes in which those who wait are admitted."""
-
 SOLD_OUT = "sold-out"
-"""What those who wait are told for a mode while the shop has nothing to sell; nobody sets it."""
+"""The mode that visitors see while the shop has nothing to sell; operators cannot set it."""
 
 
 class State(StrEnum):
@@ -56,110 +38,6 @@ class State(StrEnum):
     ACTIVE = "ACTIVE"
     EXPIRED = "EXPIRED"
     NOT_FOUND = "NOT_FOUND"
-
-
-class LimitError(ValueError):
-    """A room was given a limit outside its range.
-
-    Attributes:
-        name: The field of `Limits` or `Room`.
-        reason: What is allowed.
-    """
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"{name}: {reason}")
-        self.name = name
-        self.reason = reason
-
-
-RANGES: dict[str, tuple[float, float]] = {
-    "active_max": (1, 1_000_000),
-    "admit_per_s": (0.01, 1_000_000),
-    "admit_burst": (1, 1_000_000),
-    "waiting_max": (1, 10_000_000),
-    "ready_ttl_ms": (10, DAY_MS),
-    "active_ttl_ms": (10, DAY_MS),
-    "idle_ms": (0, DAY_MS),
-    "extensions_max": (0, 100),
-}
-"""Least and most of each limit. Shorter lives than 10 ms would be over before they are told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds one room. Source of the defaults: the wire contract, section 2.
-
-    Attributes:
-        active_max: Most visitors that may hold a slot at once (Q4).
-        admit_per_s: Most admissions per second, over time (Q5).
-        admit_burst: Most admissions at one instant, after a pause (Q5). A quarter of a second's
-            worth keeps the pace through a late tick and is no jump.
-        waiting_max: Most visitors that may wait.
-        ready_ttl_ms: How long an admitted visitor may take to activate.
-        active_ttl_ms: How long an activated one may stay, and by how much one extension renews.
-        idle_ms: How long a waiting visitor may be silent before its turn passes it over;
-            0 never passes anybody over.
-        extensions_max: How often an active visitor may extend (Q8).
-    """
-
-    active_max: int = 50_000
-    admit_per_s: float = 2_000
-    admit_burst: int = 500
-    waiting_max: int = 1_000_000
-    ready_ttl_ms: int = 300_000
-    active_ttl_ms: int = 600_000
-    idle_ms: int = 600_000
-    extensions_max: int = 2
-
-    def __post_init__(self) -> None:
-        for name, (least, most) in RANGES.items():
-            if not least <= getattr(self, name) <= most:
-                raise LimitError(name, f"must be from {least:,} to {most:,}")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """All that an operator decides about a room.
-
-    Attributes:
-        mode: What the room does now.
-        message: Shown to those who wait; empty for none.
-        shop_url: Where admitted visitors go on to; empty: they stay on the waiting page.
-        limits: Its limits.
-        when_shop_silent: What the room does when its shop's reports have stopped.
-    """
-
-    mode: Mode = Mode.OPEN
-    message: str = ""
-    shop_url: str = ""
-    limits: Limits = field(default_factory=Limits)
-    when_shop_silent: WhenSilent = WhenSilent.KEEP
-
-    def __post_init__(self) -> None:
-        if len(self.message) > MESSAGE_CHARS_MAX:
-            raise LimitError("message", f"must have at most {MESSAGE_CHARS_MAX} characters")
-        # Anything else than these two schemes would run as a script in the visitor's browser.
-        if self.shop_url and not self.shop_url.startswith(("https://", "http://")):
-            raise LimitError("shop_url", "must begin with https:// or http://")
-        if len(self.shop_url) > URL_CHARS_MAX:
-            raise LimitError("shop_url", f"must have at most {URL_CHARS_MAX} characters")
-
-    def changed(self, changes: Mapping[str, object]) -> "Rules":
-        """Return these rules with some fields, of theirs or of their limits, replaced.
-
-        Raises:
-            LimitError: A value is out of range.
-        """
-        limits = {name: value for name, value in changes.items() if name in LIMIT_NAMES}
-        others = {name: value for name, value in changes.items() if name not in LIMIT_NAMES}
-        return replace(
-            self,
-            limits=replace(self.limits, **limits),  # type: ignore[arg-type]  # checked by Limits
-            **others,  # type: ignore[arg-type]  # checked here
-        )
-
-
-LIMIT_NAMES = tuple(item.name for item in fields(Limits))
 
 
 class Survey(NamedTuple):

@@ -7,26 +7,15 @@ room that is missing is found by the admitter's patrol.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
 from math import sqrt
 
 from waitline.kernel.ids import RoomId
 from waitline.queue import decision as decisions
 from waitline.queue import keys, record
-from waitline.queue.decision import Decision, WhenSilent
-from waitline.queue.model import (
-    COUNTERS,
-    LIMIT_NAMES,
-    ROOMS_MAX,
-    Limits,
-    Mode,
-    RoomExists,
-    RoomUnknown,
-    Rules,
-    Survey,
-    TooManyRooms,
-)
+from waitline.queue.decision import Decision
+from waitline.queue.model import COUNTERS, ROOMS_MAX, RoomExists, RoomUnknown, Survey, TooManyRooms
 from waitline.queue.record import Record
+from waitline.queue.settings import ROOM_SETTINGS, SETTING_NAMES, Rules
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient
 
@@ -35,8 +24,6 @@ CHANGE = scripts.load("waitline.queue", "change")
 RESET = scripts.load("waitline.queue", "reset")
 SURVEY = scripts.load("waitline.queue", "survey")
 DECIDE = scripts.load("waitline.queue", "decide")
-
-_LIMIT_TYPES = {item.name: item.type for item in fields(Limits)}
 
 _MEASURE_STALE_MS = 3_000
 """After this long without a sample nobody is being admitted, whatever the last one said."""
@@ -143,23 +130,17 @@ class Rooms:
 
         Args:
             room: Which.
-            changes: Fields of `Rules` and of `Limits`, by name.
+            changes: Settings by name.
 
         Returns:
             All its rules, as they are now.
 
         Raises:
             RoomUnknown: There is no such room.
-            LimitError: A value, or what it makes together with the others, is out of range.
+            SettingError: A value, or what it makes together with the others, is out of range.
         """
         changed = (await self.survey(room)).rules.changed(changes)
-        words = _written(changed)
-        pairs = [
-            word
-            for name, value in zip(words[::2], words[1::2], strict=True)
-            if name in changes
-            for word in (name, value)
-        ]
+        pairs = _written(changed, changes.keys())
         if pairs and _word(CHANGE, await self._store.run(CHANGE, (keys.of(room).room,), pairs)) == (
             "no_room"
         ):
@@ -240,26 +221,23 @@ def _pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _written(rules: Rules) -> list[str | int | float]:
+def _written(rules: Rules, names: Collection[str] = SETTING_NAMES) -> list[str | int | float]:
+    """Return settings as they are stored: names and values in turn."""
     words: list[str | int | float] = []
-    for name in ("mode", "message", "shop_url", "when_shop_silent"):
-        words += [name, str(getattr(rules, name))]
-    for name in LIMIT_NAMES:
-        words += [name, getattr(rules.limits, name)]
+    for name, value in rules.values.items():
+        if name in names:
+            words += [name, value if isinstance(value, int | float) else str(value)]
     return words
 
 
 def _rules(stored: Mapping[str, str]) -> Rules:
-    limits = {
-        name: (float if kind is float else int)(stored[name]) for name, kind in _LIMIT_TYPES.items()
-    }
-    return Rules(
-        mode=Mode(stored["mode"]),
-        message=stored["message"],
-        shop_url=stored["shop_url"],
-        limits=Limits(**limits),  # type: ignore[arg-type]  # int and float as declared
-        # Rooms of an older version have none.
-        when_shop_silent=WhenSilent(stored.get("when_shop_silent", WhenSilent.KEEP)),
+    """Read the settings of a room; a room of an older version has the defaults of newer ones."""
+    return Rules().changed(
+        {
+            setting.name: setting.kind(stored[setting.name])
+            for setting in ROOM_SETTINGS
+            if setting.name in stored
+        }
     )
 
 

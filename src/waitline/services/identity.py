@@ -11,13 +11,7 @@ from waitline.http.problems import InputInvalid
 from waitline.http.requests import BLANK, Request
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue.model import (
-    Slot,
-    State,
-    TimeRanOut,
-    TokenRejected,
-    VisitorUnknown,
-)
+from waitline.queue.model import Slot, State, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Turn
 from waitline.tokens.keyring import Keys
 from waitline.tokens.passes import (

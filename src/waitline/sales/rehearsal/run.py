@@ -14,7 +14,7 @@ import uvloop
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
-from waitline.queue.model import Rules
+from waitline.queue.settings import Rules
 from waitline.sales.histogram import Histogram
 from waitline.sales.http_client import HttpClient
 from waitline.sales.rehearsal import stage, verdict, watch

@@ -19,10 +19,11 @@ from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import REHEARSALS, RoomId
 from waitline.postgres.pool import Database
 from waitline.queue import audit
-from waitline.queue.model import Rules, Survey
+from waitline.queue.model import Survey
 from waitline.queue.record import Record
 from waitline.queue.rehearsals import Rehearsals as Queued
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
 from waitline.sales.http_client import HttpClient
 from waitline.valkey.client import ValkeyClient
 

@@ -6,7 +6,8 @@ A test holds it against the scripts on a real server.
 from heapq import heappop, heappush
 from math import floor
 
-from waitline.queue.model import CHUNK_MAX, Limits, Moved
+from waitline.queue.model import CHUNK_MAX, Moved
+from waitline.queue.settings import Limits
 
 
 class Gate:

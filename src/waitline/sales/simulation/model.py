@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from waitline.kernel.errors import Misconfigured
-from waitline.queue.model import DAY_MS, RANGES, Limits
+from waitline.queue.settings import DAY_MS, WAITING_MOST, Limits
 
-VISITORS_MAX = int(RANGES["waiting_max"][1])
+VISITORS_MAX = WAITING_MOST
 """Visitors of one sale: as many as a room may hold."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waitline.admission.policy import SWEEP_MS, next_visit_ms
-from waitline.queue.model import DAY_MS, Limits
+from waitline.queue.settings import DAY_MS, Limits
 from waitline.sales.simulation import figures, polling
 from waitline.sales.simulation.figures import Times
 from waitline.sales.simulation.gate import Gate

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from waitline.queue.model import Limits
+from waitline.queue.settings import Limits
 from waitline.sales.simulation.model import (
     Difference,
     Outcome,

@@ -20,15 +20,9 @@ from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
 from waitline.queue.hints import first_poll_after_s, poll_after_ms
-from waitline.queue.model import (
-    BATCH_MAX,
-    Joined,
-    Rules,
-    Slot,
-    State,
-    Waiting,
-)
+from waitline.queue.model import BATCH_MAX, Joined, Slot, State, Waiting
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.sales.simulation.model import Sale
 from waitline.trial import installation

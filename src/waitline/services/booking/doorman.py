@@ -19,12 +19,7 @@ from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.batcher import Batcher
-from waitline.queue.model import (
-    Slot,
-    TimeRanOut,
-    TokenRejected,
-    VisitorUnknown,
-)
+from waitline.queue.model import Slot, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Line
 from waitline.services.identity import Identity, TokenMissing, judge
 from waitline.settings import Settings

@@ -29,7 +29,6 @@ from waitline.queue.model import (
     Again,
     Joined,
     RoomUnknown,
-    Rules,
     Slot,
     State,
     TokenRejected,
@@ -38,6 +37,7 @@ from waitline.queue.model import (
     Waiting,
 )
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
 from waitline.queue.store import Claim, Line
 from waitline.services import identity
 from waitline.services.identity import NO_CLAIM, Identity, judge

@@ -19,8 +19,9 @@ from waitline.http.responses import Answer, Headers
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.ids import RoomId
 from waitline.queue import hints
-from waitline.queue.model import ADMITTING, RoomUnknown, Survey
+from waitline.queue.model import RoomUnknown, Survey
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import ADMITTING
 
 FRESH_S = 1.0
 """How long a worker keeps a document before it reads the room again."""

@@ -1,10 +1,11 @@
 """The operators' calls: create rooms, change them live, list, show and empty them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, status
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from waitline.http import texts
@@ -13,17 +14,12 @@ from waitline.http.problems import InputInvalid
 from waitline.http.requests import checked_name
 from waitline.http.texts import Text
 from waitline.kernel.ids import RoomId
+from waitline.kernel.setting import Setting, SettingError
 from waitline.queue import hints
-from waitline.queue.decision import Decision, WhenSilent
-from waitline.queue.model import (
-    DAY_MS,
-    RANGES,
-    LimitError,
-    Mode,
-    Rules,
-    Survey,
-)
+from waitline.queue.decision import Decision
+from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import ROOM_SETTINGS, Rules
 from waitline.settings import Settings
 
 
@@ -36,84 +32,58 @@ def _is_text(value: str) -> str:
     return value
 
 
-# Strict: `true` is no number of slots, and neither is a text.
-_Whole = Annotated[int, Field(strict=True)]
-_Number = Annotated[float, Field(strict=True)]
-_Seconds = Annotated[float, Field(strict=True, ge=0, le=DAY_MS / 1000)]
-_Words = Annotated[str, AfterValidator(_is_text)]
+def _member(setting: Setting) -> Any:  # noqa: ANN401 - what pydantic makes a field of
+    """Return a setting's member of a body; `Setting` checks the range that is described here."""
+    kind: Any = setting.wire_kind
+    limits: dict[str, Any] = {}
+    if setting.wire_range is not None:
+        # Strict: `true` is no number of slots, and neither is a text.
+        kind = Annotated[kind, Field(strict=True)]
+        limits = dict(zip(("minimum", "maximum"), setting.wire_range, strict=True))
+    elif kind is str:
+        kind = Annotated[str, AfterValidator(_is_text)]
+        limits = {"maxLength": setting.chars_max}
+    described = Field(None, description=setting.help, json_schema_extra=limits)
+    return (kind | None, described)
 
 
-class RoomChange(BaseModel):
+class RoomChangeBody(
+    create_model(  # type: ignore[misc]  # a base made of the settings
+        "RoomSettingsBody",
+        __config__=ConfigDict(extra="forbid"),
+        **{setting.wire: _member(setting) for setting in ROOM_SETTINGS},
+    )
+):
     """What an operator may decide about a room; what is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid")
 
-    mode: Mode | None = None
-    message: _Words | None = Field(None, description="Shown to those who wait")
-    shopUrl: _Words | None = Field(  # noqa: N815 - wire names
-        None, description="Where admitted visitors go on to"
-    )
-    activeMax: _Whole | None = Field(None, description="Slots")  # noqa: N815
-    admitPerSecond: _Number | None = Field(None, description="Admissions per second")  # noqa: N815
-    admitBurst: _Whole | None = Field(None, description="Admissions at one instant")  # noqa: N815
-    waitingMax: _Whole | None = Field(None, description="Visitors that may wait")  # noqa: N815
-    readySeconds: _Seconds | None = Field(None, description="Time to activate")  # noqa: N815
-    activeSeconds: _Seconds | None = Field(None, description="Time to shop")  # noqa: N815
-    idleSeconds: _Seconds | None = Field(  # noqa: N815
-        None, description="Silence after which a turn is passed over; 0: never"
-    )
-    extensionsMax: _Whole | None = Field(  # noqa: N815
-        None, description="Extensions of one visitor"
-    )
-    whenShopSilent: WhenSilent | None = Field(  # noqa: N815
-        None,
-        description="While the shop's reports have stopped: keep to the room's own limits, slow "
-        "down to a tenth of the rate, or hold everybody",
-    )
-
-
-class NewRoom(RoomChange):
+class NewRoomBody(RoomChangeBody):
     """A room to be created; what is left out is as the installation's settings say."""
 
     room: str
 
 
-_PLAIN = {
-    "mode": "mode",
-    "message": "message",
-    "shopUrl": "shop_url",
-    "whenShopSilent": "when_shop_silent",
-    "activeMax": "active_max",
-    "admitPerSecond": "admit_per_s",
-    "admitBurst": "admit_burst",
-    "waitingMax": "waiting_max",
-    "extensionsMax": "extensions_max",
-}
-_TIMES = {
-    "readySeconds": "ready_ttl_ms",
-    "activeSeconds": "active_ttl_ms",
-    "idleSeconds": "idle_ms",
-}
-_WIRE_NAMES = {ours: wire for wire, ours in (_PLAIN | _TIMES).items()}
+def changes(asked: RoomChangeBody) -> dict[str, object]:
+    """Return the settings that a body gives, by name.
 
-
-def changes(asked: RoomChange) -> dict[str, object]:
-    """Return the fields of `Rules` and `Limits` that were asked for, by our names."""
+    Raises:
+        SettingError: A value is out of range.
+    """
     given = asked.model_dump(exclude_none=True)
-    plain = {ours: given[wire] for wire, ours in _PLAIN.items() if wire in given}
-    times = {ours: round(given[wire] * 1000) for wire, ours in _TIMES.items() if wire in given}
-    return plain | times
+    return {
+        setting.name: setting.from_wire(given[setting.wire])
+        for setting in ROOM_SETTINGS
+        if setting.wire in given
+    }
 
 
 def shown(room: RoomId, rules: Rules) -> dict[str, Any]:
-    """Return a room's rules as they are sent."""
-    limits = rules.limits
-    plain = {
-        wire: getattr(limits, ours) if hasattr(limits, ours) else str(getattr(rules, ours))
-        for wire, ours in _PLAIN.items()
+    """Return a room's settings as they are sent."""
+    values = rules.values
+    return {
+        "room": room,
+        **{setting.wire: setting.to_wire(values[setting.name]) for setting in ROOM_SETTINGS},
     }
-    times = {wire: getattr(limits, ours) / 1000 for wire, ours in _TIMES.items()}
-    return {"room": room, **plain, **times}
 
 
 def surveyed(room: RoomId, survey: Survey) -> dict[str, Any]:
@@ -154,8 +124,8 @@ class RoomCalls:
     """The operators' calls.
 
     Args:
-        rooms: Does what they ask.
-        settings: Rules of a room that is created without any of its own.
+        rooms: The rooms.
+        settings: Have the limits of a new room.
         operators: Lets only operators pass.
     """
 
@@ -177,10 +147,11 @@ class RoomCalls:
         router.patch("/{room:path}")(self.change)
         return router
 
-    async def create(self, asked: NewRoom, request: Request) -> dict[str, Any]:
+    async def create(self, asked: NewRoomBody, request: Request) -> dict[str, Any]:
         """Create a room."""
         room = RoomId(checked_name("room", asked.room))
-        rules = self._checked(self._settings.new_room(), changes(asked))
+        with _refused_by_wire_name():
+            rules = self._settings.new_room().changed(changes(asked))
         await self._rooms.create(room, rules)
         return _success(request, texts.ROOM_CREATED, shown(room, rules))
 
@@ -193,13 +164,11 @@ class RoomCalls:
         name = RoomId(checked_name("room", room))
         return _success(request, texts.ROOM, surveyed(name, await self._rooms.survey(name)))
 
-    async def change(self, room: str, asked: RoomChange, request: Request) -> dict[str, Any]:
+    async def change(self, room: str, asked: RoomChangeBody, request: Request) -> dict[str, Any]:
         """Change a room while it runs; what is changed holds from the next call on."""
         name = RoomId(checked_name("room", room))
-        try:
+        with _refused_by_wire_name():
             rules = await self._rooms.change(name, changes(asked))
-        except LimitError as error:
-            raise _invalid(error) from None
         return _success(request, texts.ROOM_CHANGED, shown(name, rules))
 
     async def reset(self, room: str, request: Request) -> dict[str, Any]:
@@ -208,20 +177,18 @@ class RoomCalls:
         removed = await self._rooms.reset(name)
         return _success(request, texts.ROOM_RESET, {"room": name, "removed": removed})
 
-    def _checked(self, rules: Rules, asked: Mapping[str, object]) -> Rules:
-        try:
-            return rules.changed(asked)
-        except LimitError as error:
-            raise _invalid(error) from None
 
+@contextmanager
+def _refused_by_wire_name() -> Iterator[None]:
+    """Refuse an invalid setting by the name of its JSON member.
 
-def _invalid(error: LimitError) -> InputInvalid:
-    reason = error.reason
-    if error.name in _TIMES.values():
-        # The rule is in ms, and the wire in seconds.
-        least, most = (limit / 1000 for limit in RANGES[error.name])
-        reason = f"must be from {least:g} to {most:g}"
-    return InputInvalid(_WIRE_NAMES[error.name], Text(reason, reason))
+    Raises:
+        InputInvalid: Instead of `SettingError`.
+    """
+    try:
+        yield
+    except SettingError as error:
+        raise InputInvalid(error.setting.wire, Text(error.reason, error.reason)) from None
 
 
 def _success(request: Request, message: Text, data: dict[str, Any]) -> dict[str, Any]:

@@ -19,14 +19,7 @@ from waitline.http.responses import Send
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.feed import Feed, Subscription
-from waitline.queue.model import (
-    SOLD_OUT,
-    Slot,
-    Standing,
-    State,
-    TimeRanOut,
-    Waiting,
-)
+from waitline.queue.model import SOLD_OUT, Slot, Standing, State, TimeRanOut, Waiting
 from waitline.queue.store import Line
 from waitline.services.identity import Identity
 from waitline.services.queue.calls import QueueCalls

@@ -1,0 +1,193 @@
+"""Room settings: what an operator decides about a room, each declared once. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Annotated
+
+from waitline.kernel.setting import Setting, declared
+from waitline.queue.decision import WhenSilent
+
+MESSAGE_CHARS_MAX = 500
+URL_CHARS_MAX = 2_000
+DAY_MS = 86_400_000
+
+WAITING_MOST = 10_000_000
+"""Most visitors that a room's line may be set to hold."""
+
+
+class Mode(StrEnum):
+    """What a room does with those who come and those who wait."""
+
+    OPEN = "open"  # takes and admits
+    PAUSED = "paused"  # takes, admits nobody
+    DRAINING = "draining"  # takes nobody new, admits those who wait
+    CLOSED = "closed"  # neither
+
+
+ADMITTING = frozenset((Mode.OPEN, Mode.DRAINING))
+"""Modes in which those who wait are admitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds one room; the defaults of a new one are the wire contract's, section 2.
+
+    To add one, declare it here and obey it in Lua: `waitline.kernel.setting` says what is derived.
+
+    Invariant:
+        Q4 (`active_max`), Q5 (`admit_per_s`, `admit_burst`), Q8 (`extensions_max`).
+    """
+
+    active_max: Annotated[
+        int,
+        Setting(
+            wire="activeMax",
+            help="Slots: most visitors inside at once",
+            unit="visitors",
+            least=1,
+            most=1_000_000,
+        ),
+    ] = 50_000
+    admit_per_s: Annotated[
+        float,
+        Setting(
+            wire="admitPerSecond",
+            help="Most admissions per second, over time",
+            unit="1/s",
+            least=0.01,
+            most=1_000_000,
+        ),
+    ] = 2_000
+    # A quarter of a second's worth keeps the pace through a late tick and is no jump.
+    admit_burst: Annotated[
+        int,
+        Setting(
+            wire="admitBurst",
+            help="Most admissions at one instant, after a pause",
+            unit="visitors",
+            least=1,
+            most=1_000_000,
+        ),
+    ] = 500
+    waiting_max: Annotated[
+        int,
+        Setting(
+            wire="waitingMax",
+            help="Most visitors that may wait",
+            unit="visitors",
+            least=1,
+            most=WAITING_MOST,
+        ),
+    ] = 1_000_000
+    # A visitor cannot learn of a shorter life than 10 ms before it is over.
+    ready_ttl_ms: Annotated[
+        int,
+        Setting(
+            wire="readySeconds",
+            help="Time to activate, once admitted",
+            unit="ms",
+            least=10,
+            most=DAY_MS,
+        ),
+    ] = 300_000
+    active_ttl_ms: Annotated[
+        int,
+        Setting(
+            wire="activeSeconds",
+            help="Time to shop, and of each extension",
+            unit="ms",
+            least=10,
+            most=DAY_MS,
+        ),
+    ] = 600_000
+    idle_ms: Annotated[
+        int,
+        Setting(
+            wire="idleSeconds",
+            help="Time without contact after which a visitor's turn is passed over; 0: never",
+            unit="ms",
+            least=0,
+            most=DAY_MS,
+        ),
+    ] = 600_000
+    extensions_max: Annotated[
+        int,
+        Setting(
+            wire="extensionsMax",
+            help="Extensions of one visitor",
+            unit="extensions",
+            least=0,
+            most=100,
+        ),
+    ] = 2
+
+    def __post_init__(self) -> None:
+        for setting in LIMIT_SETTINGS:
+            setting.check(getattr(self, setting.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All that an operator decides about a room."""
+
+    mode: Annotated[Mode, Setting(wire="mode", help="What the room does now")] = Mode.OPEN
+    message: Annotated[
+        str, Setting(wire="message", help="Shown to those who wait", chars_max=MESSAGE_CHARS_MAX)
+    ] = ""
+    shop_url: Annotated[
+        str,
+        Setting(
+            wire="shopUrl",
+            help="Where admitted visitors go on to; empty: they stay on the waiting page",
+            chars_max=URL_CHARS_MAX,
+            # Any other scheme could run as a script in the visitor's browser.
+            begins_with=("https://", "http://"),
+        ),
+    ] = ""
+    limits: Limits = field(default_factory=Limits)
+    when_shop_silent: Annotated[
+        WhenSilent,
+        Setting(
+            wire="whenShopSilent",
+            help="While the shop does not report: keep to the room's limits, slow down to a tenth "
+            "of the rate, or hold everybody",
+        ),
+    ] = WhenSilent.KEEP
+
+    def __post_init__(self) -> None:
+        for setting in ROOM_SETTINGS:
+            if setting.name not in LIMIT_NAMES:
+                setting.check(getattr(self, setting.name))
+
+    @property
+    def values(self) -> dict[str, object]:
+        """Every setting, by name."""
+        return {
+            setting.name: getattr(
+                self.limits if setting.name in LIMIT_NAMES else self, setting.name
+            )
+            for setting in ROOM_SETTINGS
+        }
+
+    def changed(self, changes: Mapping[str, object]) -> "Rules":
+        """Return these rules with some settings replaced.
+
+        Raises:
+            SettingError: A value is out of range.
+        """
+        limits = {name: value for name, value in changes.items() if name in LIMIT_NAMES}
+        others = {name: value for name, value in changes.items() if name not in LIMIT_NAMES}
+        return replace(
+            self,
+            limits=replace(self.limits, **limits),  # type: ignore[arg-type]  # checked by Limits
+            **others,  # type: ignore[arg-type]  # checked here
+        )
+
+
+LIMIT_SETTINGS = declared(Limits)
+LIMIT_NAMES = tuple(setting.name for setting in LIMIT_SETTINGS)
+ROOM_SETTINGS = declared(Rules)
+"""Every room setting, in the order in which people read them."""
+
+SETTING_NAMES = frozenset(setting.name for setting in ROOM_SETTINGS)

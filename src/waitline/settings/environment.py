@@ -1,0 +1,173 @@
+"""The environment variables: what each one decides, and the settings made of them."""
+
+import os
+from collections.abc import Callable, Container, Iterator
+from operator import attrgetter
+from typing import Literal, NamedTuple, get_args, get_origin
+
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.setting import SettingError, kebab, number
+from waitline.queue.settings import LIMIT_SETTINGS
+from waitline.settings.model import PREFIX, SECRET_CHARS_MIN, Settings
+
+_OPTIONS = {"booking_workers": "--workers"}
+"""Command-line options that are not named after their setting."""
+
+
+def load(**chosen: object) -> Settings:
+    """Load the settings from the environment; options of the command line override it.
+
+    Args:
+        chosen: Settings by name; `None` means that nothing was chosen.
+
+    Raises:
+        Misconfigured: A value is not allowed, or a variable is not known. The message names the
+            option or the variable, whichever gave the value.
+    """
+    given = {name: value for name, value in chosen.items() if value is not None}
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in VARIABLES and "_TEST_" not in name:
+            raise Misconfigured(f"{name} is not a setting; `waitline settings` lists them")
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]  # pydantic checks
+    except ValidationError as error:
+        raise Misconfigured(_complaint(error, given)) from None
+    for name in ("operator_key", "payment_key", "webhook_secret"):
+        secret: SecretStr | None = getattr(settings, name)
+        if secret is not None and len(secret.get_secret_value()) < SECRET_CHARS_MIN:
+            raise Misconfigured(
+                f"{_called(name, given)}: must have at least {SECRET_CHARS_MIN} characters"
+            )
+    return settings
+
+
+def _complaint(error: ValidationError, given: Container[str]) -> str:
+    """Return one line on the first thing that is wrong; it never repeats the value."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    name, *inner = (str(part) for part in first["loc"])
+    invalid = first.get("ctx", {}).get("error")
+    if isinstance(invalid, SettingError):
+        return f"{_called(f'{name}_{invalid.setting.name}', given)}: {invalid.reason}"
+    if name == "room":
+        name = "_".join((name, *inner))
+    return f"{_called(name, given)}: {first['msg']}"
+
+
+def _called(name: str, given: Container[str]) -> str:
+    """Return what the operator called a setting: its option or its variable."""
+    return option(name) if name in given else f"{PREFIX}{name.upper()}"
+
+
+def option(name: str) -> str:
+    """Return the command-line option of a setting."""
+    return _OPTIONS.get(name, f"--{kebab(name)}")
+
+
+class Variable(NamedTuple):
+    """One environment variable.
+
+    Attributes:
+        meaning: What it decides.
+        values: What it may be.
+        default: What it is otherwise; empty for nothing.
+        secret: Whether its value is never shown.
+        read: Takes its value from the settings.
+    """
+
+    meaning: str
+    values: str
+    default: str
+    secret: bool
+    read: Callable[[Settings], object]
+
+
+def _service_variables() -> Iterator[tuple[str, Variable]]:
+    for name, field in Settings.model_fields.items():
+        if name != "room":
+            yield (
+                f"{PREFIX}{name.upper()}",
+                Variable(
+                    meaning=field.description or "",
+                    values=_allowed(field),
+                    default=_default(field),
+                    secret="SecretStr" in str(field.annotation),
+                    read=attrgetter(name),
+                ),
+            )
+
+
+def _room_variables() -> Iterator[tuple[str, Variable]]:
+    for setting in LIMIT_SETTINGS:
+        assert setting.least is not None
+        assert setting.most is not None
+        unit = ", in ms" if setting.unit == "ms" else ""
+        yield (
+            f"{PREFIX}ROOM_{setting.name.upper()}",
+            Variable(
+                meaning=f"{setting.help} (new rooms{unit})",
+                values=f"{number(setting.least)} to {number(setting.most)}",
+                default=number(setting.default),
+                secret=False,
+                read=attrgetter(f"room.{setting.name}"),
+            ),
+        )
+
+
+def _allowed(field: FieldInfo) -> str:
+    """Say what a setting may be."""
+    kind = field.annotation
+    if get_origin(kind) is Literal:
+        return " or ".join(get_args(kind))
+    if kind is bool:
+        return "true or false"
+    ends = {type(note).__name__: note for note in field.metadata}
+    if "Le" in ends:
+        least = number(ends["Ge"].ge) if "Ge" in ends else f"above {number(ends['Gt'].gt)}"
+        return f"{least} to {number(ends['Le'].le)}"
+    return "text"
+
+
+def _default(field: FieldInfo) -> str:
+    """Say what a setting is if nothing is chosen."""
+    if isinstance(field.json_schema_extra, dict) and "default" in field.json_schema_extra:
+        return str(field.json_schema_extra["default"])
+    return "" if field.default is None else str(field.default)
+
+
+VARIABLES: dict[str, Variable] = {**dict(_service_variables()), **dict(_room_variables())}
+"""Every environment variable that is read, by name."""
+
+
+def in_environment(variable: str) -> str | None:
+    """Return the text of an environment variable, or `None` if it is not set."""
+    return os.environ.get(variable)
+
+
+def inherited() -> dict[str, str]:
+    """Return this process's environment without any setting, for an installation of its own."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(PREFIX) and name != "PROMETHEUS_MULTIPROC_DIR"
+    }
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with the settings in it, for a process to be started."""
+    values = {name: variable.read(settings) for name, variable in VARIABLES.items()}
+    return {
+        **os.environ,
+        **{
+            name: str(value.get_secret_value() if isinstance(value, SecretStr) else value)
+            for name, value in values.items()
+            if value is not None
+        },
+    }
+
+
+def export(settings: Settings) -> None:
+    """Put the settings into this process's environment, for the processes that it starts."""
+    os.environ.update(environment(settings))

@@ -1,0 +1,207 @@
+"""The service settings: each is declared once, with its type, range, default and meaning."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from waitline.booking.model import HOLD_S
+from waitline.kernel.errors import Misconfigured
+from waitline.queue.settings import Limits, Rules
+
+PREFIX = "WAITLINE_"
+
+ServeMode = Literal["trial", "production"]
+PaymentProvider = Literal["sandbox", "stripe"]
+QueueDown = Literal["refuse", "admit"]
+
+SECRET_CHARS_MIN = 16
+"""A shorter key or secret could be guessed over the network."""
+
+STRIPE_TEST_KEYS = ("sk_test_", "rk_test_")
+"""What keys begin with by which Stripe moves no money. Source: Stripe's documentation, API keys."""
+
+HOLD_S_MAX = 86_400.0
+"""A reservation held unpaid for longer than a day keeps its seats from everybody else."""
+
+
+class Settings(BaseSettings):
+    """What an installation can choose."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        # WAITLINE_ROOM_ACTIVE_MAX is `room.active_max`.
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        frozen=True,
+        extra="forbid",
+    )
+
+    mode: ServeMode = Field(
+        default="production",
+        description="trial: visitors are believed to be whom they name; production: they "
+        "must show their ticket",
+    )
+    data_dir: Path = Field(
+        default=Path(".waitline"),
+        description="Folder of keys, metrics and the embedded servers' data",
+    )
+    valkey_url: str | None = Field(
+        default=None,
+        description="Your own Valkey or Redis >= 7: unix:///…, redis://…, rediss://…",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Your own PostgreSQL >= 15: postgresql://user:password@host:port/name",
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the services listen on")
+    queue_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=8081, description="Port of the queue service"
+    )
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        json_schema_extra={"default": "one per core"},
+        description="Processes of the queue service",
+    )
+    booking_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=8080, description="Port of the booking service"
+    )
+    booking_workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        json_schema_extra={"default": "one per core"},
+        description="Processes of the booking service",
+    )
+    operator_key: SecretStr | None = Field(
+        default=None,
+        description="Key that operators' calls must carry; generated in the data folder if not set",
+    )
+    instance: str = Field(
+        default_factory=socket.gethostname,
+        json_schema_extra={"default": "the host's name"},
+        description="Label of this installation's metrics",
+    )
+    streams_max: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=20_000, description="Most event streams that one worker holds open"
+    )
+    valkey_memory_mb: Annotated[int, Field(ge=16, le=1_048_576)] = Field(
+        default=2_048,
+        description="Memory of the embedded Valkey, in MiB; once it is full, newcomers are refused",
+    )
+    sync: Literal["second", "write"] = Field(
+        default="second",
+        description="fsync policy of the embedded Valkey: every second, or before every "
+        "reply (write). Either survives the death of any process",
+    )
+    payment_provider: PaymentProvider = Field(
+        default="sandbox", description="Payment provider; the sandbox takes play money"
+    )
+    sandbox_latency: str = Field(
+        default="0.5..1",
+        description="Seconds that a charge takes in the sandbox of `waitline up`: a number "
+        "or a range",
+    )
+    payment_url: str | None = Field(
+        default=None, description="Address of the payment provider; not needed for stripe"
+    )
+    payment_key: SecretStr | None = Field(
+        default=None, description="Key by which this shop authenticates to the payment provider"
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="Secret with which the payment provider signs its webhooks"
+    )
+    queue_url: str | None = Field(
+        default=None,
+        description="Queue service that the booking service asks about tokens (http://…); "
+        "without one it asks Valkey",
+    )
+    queue_down: QueueDown = Field(
+        default="refuse",
+        description="While the queue does not answer: refuse buyers, or admit those whose "
+        "pass has not expired",
+    )
+    box_office: bool = Field(
+        default=True, description="Whether `waitline up` opens the box office too"
+    )
+    hold_s: Annotated[float, Field(gt=0, le=HOLD_S_MAX)] = Field(
+        default=HOLD_S, description="How long a reservation is held unpaid, in s"
+    )
+    room: Limits = Field(default_factory=Limits, description="Limits of a new room, one by one")
+
+    def new_room(self) -> Rules:
+        """Return the rules of a room that is created without any of its own."""
+        return Rules(limits=self.room)
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Where the processes of the queue service and the admitter keep their figures."""
+        return self.data_dir / "metrics"
+
+    @property
+    def booking_metrics_dir(self) -> Path:
+        """Where the processes of the booking service keep theirs."""
+        return self.data_dir / "booking-metrics"
+
+    @property
+    def keys_file(self) -> Path:
+        """Where tickets and passes get their keys from."""
+        return self.data_dir / "keys" / "keys.json"
+
+    @property
+    def play_money(self) -> bool:
+        """Whether the payment provider takes none but play money: the sandbox, or a test key."""
+        if self.payment_provider == "sandbox":
+            return True
+        key = "" if self.payment_key is None else self.payment_key.get_secret_value()
+        return key.startswith(STRIPE_TEST_KEYS)
+
+    def store_url(self) -> str:
+        """Return the address of the store: the one chosen, else that of the running `up`.
+
+        Raises:
+            Misconfigured: None was chosen and none runs on the data folder.
+        """
+        if self.valkey_url:
+            return self.valkey_url
+        noted = self.data_dir / "valkey.url"
+        if noted.exists():
+            return noted.read_text("utf-8").strip()
+        raise Misconfigured(
+            f"no store: nothing runs on {self.data_dir}. Start `waitline up`, or name your own "
+            "server with --valkey-url"
+        )
+
+    def database_address(self) -> str:
+        """Return the address of the database: the one chosen, else that of the running `up`.
+
+        Raises:
+            Misconfigured: None was chosen and none runs on the data folder.
+        """
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        noted = self.data_dir / "postgres.url"
+        if noted.exists():
+            return noted.read_text("utf-8").strip()
+        raise Misconfigured(
+            f"no database: nothing runs on {self.data_dir}. Start `waitline up`, or name your own "
+            "server with --database-url"
+        )
+
+    def require_payments(self) -> None:
+        """Check that payments can be taken: no secret has a default, so none can be forgotten.
+
+        Raises:
+            Misconfigured: Something that the provider needs was not chosen.
+        """
+        needed = ["payment_key", "webhook_secret"]
+        if self.payment_provider == "sandbox":
+            needed.append("payment_url")
+        for name in needed:
+            if getattr(self, name) is None:
+                raise Misconfigured(
+                    f"{PREFIX}{name.upper()} is not set: the payment provider "
+                    f"{self.payment_provider!r} needs it. Set it, or start `waitline up`, which "
+                    "brings a sandbox"
+                )
