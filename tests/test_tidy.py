@@ -7,11 +7,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 import waitline
+from tests.tidy import pending
 from waitline.http.problems import BUG, UNAVAILABLE
 from waitline.kernel.errors import Refused
 from waitline.queue import rooms, store
@@ -24,10 +26,12 @@ SRC = ROOT / "src" / "waitline"
 BENCH = ROOT / "bench" / "waitline_bench"
 SCRIPTS = sorted(SRC.glob("*/lua/*.lua"))
 SOURCES = [*sorted(SRC.rglob("*.py")), *sorted(BENCH.rglob("*.py"))]
+PACKAGES = [path for path in SOURCES if path.name == "__init__.py"]
+STATEMENTS = sorted(SRC.rglob("*.sql"))
 MODULES = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py")), *SCRIPTS]
 
 MODULE_LINES_MAX = 400
-FUNCTION_LINES_MAX = 70
+FUNCTION_LINES_MAX = 60
 
 # A name that excludes nothing attracts everything.
 BANNED_FILES = {"utils", "util", "helpers", "common", "base", "manager", "service", "misc"}
@@ -41,7 +45,6 @@ BANNED_WORDS = {
     "customer": "visitor",
     "guest": "visitor",
     "rank": "position",
-    "enqueue": "join",
     "dequeue": "admit",
     "promote": "admit",
     "evict": "lapse",
@@ -50,6 +53,14 @@ BANNED_WORDS = {
     "kick": "leave",
     "permit": "pass",
 }
+# Words of comments, docstrings and names that a stranger stumbles over: say who sends what to whom,
+# "each" or "the process that", "fixed", "seed".
+BANNED_IN_TEXT = re.compile(r"\b(told|tells|whoever|mended|mends|dice|by a hair)\b", re.IGNORECASE)
+
+# Names of functions that say too little, and cannot be searched for. `fetch`, `load`, `parse`,
+# `record`, `charge`, `publish`, `poll_once` say more.
+BANNED_VERBS = {"ask", "told", "tell", "note", "read", "look", "hear", "measure", "play"}
+
 # A concert is what the box office sells, and its room another thing; who buys it has a number.
 OF_THE_BOX_OFFICE = {"concert", "concerts", "user", "users"}
 SPEAKS_OF_THE_BOX_OFFICE = {
@@ -88,6 +99,11 @@ def body(path: Path) -> str:
 
 def header(path: Path) -> str:
     return path.read_text("utf-8").partition("]]")[0]
+
+
+def folder(path: Path) -> str:
+    """Name the capability, or the part of the measurements, that a file belongs to."""
+    return "/".join(path.relative_to(ROOT).parent.parts[1:3])
 
 
 def named(path: Path) -> str:
@@ -178,7 +194,8 @@ def test_modules_are_short(path: Path) -> None:
 def test_functions_fit_a_screen(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno + 1 < FUNCTION_LINES_MAX, node.name
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            assert lines <= FUNCTION_LINES_MAX or node.name in pending.FUNCTIONS, node.name
 
 
 def test_no_file_has_a_name_for_everything() -> None:
@@ -194,6 +211,50 @@ def test_the_glossary_has_one_word_for_each_thing(path: Path) -> None:
     if SPEAKS_OF_THE_BOX_OFFICE & {path, *path.parents}:
         found -= OF_THE_BOX_OFFICE
     assert {word: BANNED_WORDS[word] for word in found} == {}
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *SCRIPTS, *STATEMENTS], ids=named)
+def test_the_words_are_plain(path: Path) -> None:
+    found = {word.lower() for word in BANNED_IN_TEXT.findall(path.read_text("utf-8"))}
+    assert found <= pending.WORDS.get(folder(path), set())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_functions_have_names_that_can_be_searched_for(path: Path) -> None:
+    found = {
+        node.name
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert found & BANNED_VERBS <= pending.VERBS.get(folder(path), set())
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    where: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(named(path))
+    twins = {name: paths for name, paths in where.items() if len(paths) > 1}
+    assert {name: twins[name] for name in twins.keys() - pending.TWINS} == {}
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=lambda path: named(path.parent))
+def test_a_package_lists_its_modules(path: Path) -> None:
+    """One line for each module and folder: `name.py  what it is`, `name/  what it is`."""
+    text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    listed = re.findall(r"^([\w*.-]+(?:\.\w+|/)) +\S", text, re.MULTILINE)
+    there = {
+        f"{each.name}/" if each.is_dir() else each.name
+        for each in path.parent.iterdir()
+        if each.suffix == ".py" or (each.is_dir() and each.name != "__pycache__")
+    } - {"__init__.py", "__main__.py"}
+    if named(path.parent) not in pending.PACKAGES:
+        missing = {name for name in there if not any(fnmatch(name, one) for one in listed)}
+        assert missing == set(), "not listed"
+        gone = [one for one in listed if not any(path.parent.glob(one.rstrip("/")))]
+        assert gone == [], "listed, but not there"
+        assert len(listed) == len(set(listed)), "listed twice"
 
 
 def test_every_refusal_has_a_problem_and_none_is_left_over() -> None:
