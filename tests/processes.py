@@ -5,15 +5,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-# Seconds between two looks at a condition.
-LOOK_S = 0.02
+from tests.until import until
 
 # Seconds that a program gets between SIGTERM and SIGKILL: more than it takes to stop its store.
 STOP_S = 15.0
@@ -103,15 +100,6 @@ def halted(pids: Sequence[int]) -> Iterator[None]:
     finally:
         for pid in reversed(pids):
             os.kill(pid, signal.SIGCONT)
-
-
-def until(condition: Callable[[], bool], deadline_s: float, what: str) -> None:
-    """Return as soon as the condition holds; fail if it does not in time."""
-    deadline = time.monotonic() + deadline_s
-    never = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {deadline_s:g} s"
-        never.wait(LOOK_S)
 
 
 def free_port() -> int:

@@ -4,8 +4,8 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,9 +15,6 @@ import redis.asyncio
 from waitline.trial import ValkeyServer
 
 T = TypeVar("T")
-
-# Seconds between two looks at a condition.
-LOOK_S = 0.01
 
 IN_CI = bool(os.environ.get("CI"))  # noqa: TID251 - the runner of the tests says it here
 
@@ -43,18 +40,6 @@ class Server:
     async def now_ms(self) -> int:
         seconds, micros = await self.command("TIME")
         return int(seconds) * 1000 + int(micros) // 1000
-
-    async def until(self, condition: Callable[[], Awaitable[bool]], deadline_s: float) -> None:
-        """Return as soon as the condition holds; fail if it does not in time."""
-        never = asyncio.Event()
-        try:
-            async with asyncio.timeout(deadline_s):
-                while not await condition():
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(never.wait(), LOOK_S)
-        except TimeoutError:
-            name = getattr(condition, "__name__", repr(condition))
-            pytest.fail(f"{name}: not within {deadline_s:g} s")
 
     def close(self) -> None:
         self.wait(self._db.aclose())

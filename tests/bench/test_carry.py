@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.processes import started, until
+from tests.processes import started
+from tests.until import until
 from waitline_bench.carry import polling, streams
 from waitline_bench.carry.polling import Load
 from waitline_bench.carry.visitors import Way

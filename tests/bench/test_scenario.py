@@ -17,6 +17,7 @@ import pytest
 from tests import processes
 from tests.bench.test_report import FETCHED
 from tests.faults.stack import family, runs
+from tests.until import until
 from waitline.trial import installation
 from waitline.trial.installation import Installation
 from waitline_bench.scenario import k6, summary
@@ -144,12 +145,12 @@ def test_a_measurement_that_is_stopped_takes_all_along(tmp_path: Path) -> None:
 
 def test_a_measurement_that_is_killed_takes_its_servers_along(tmp_path: Path) -> None:
     with measuring(tmp_path) as program:
-        processes.until(lambda: "k6" in map(name, family(program.pid)), PATIENCE_S, "k6 starts")
+        until(lambda: "k6" in map(name, family(program.pid)), PATIENCE_S, "k6 starts")
         started = {pid: name(pid) for pid in family(program.pid)}
         program.process.kill()
         # They see that a little later. k6 is no server: it ends with its visits.
         servers = [pid for pid, called in started.items() if called != "k6"]
-        processes.until(lambda: not any(map(runs, servers)), PATIENCE_S, "servers stop")
+        until(lambda: not any(map(runs, servers)), PATIENCE_S, "servers stop")
         assert [name(pid) for pid in started if runs(pid)] == ["k6"]
         for pid in started.keys() - servers:
             os.kill(pid, signal.SIGKILL)

@@ -12,6 +12,7 @@ import pytest
 from tests.booking.halls import STARTS_AT, hall, seats_of
 from tests.booking.sale import planted
 from tests.databases import TestDatabase
+from tests.until import until_async
 from waitline.booking import demo, seat_maps
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import ScheduleUnknown
@@ -22,8 +23,6 @@ from waitline.postgres.pool import Database, prepared
 
 # A busy machine is no failure here.
 DEADLINE_S = 20.0
-LOOK_S = 0.02
-
 ROWS = {"R": ["ooo"], "S": ["oo"]}
 
 
@@ -44,19 +43,11 @@ class Worker:
         async def seen() -> bool:
             return await self.free(schedule) == free
 
-        await until(seen)
+        await until_async(seen, DEADLINE_S)
 
     async def since(self, schedule: int, version: str) -> dict[str, Any]:
         told: dict[str, Any] = json.loads((await self.seats.since(schedule, version)).plain)
         return told
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    never = asyncio.Event()
-    async with asyncio.timeout(DEADLINE_S):
-        while not await condition():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(never.wait(), LOOK_S)
 
 
 def ids(plain: bytes) -> list[int]:
@@ -180,7 +171,7 @@ def test_who_gives_up_takes_nobody_along(postgres: TestDatabase) -> None:
             async def begun() -> bool:
                 return bool(worker.seats._kept)  # noqa: SLF001
 
-            await until(begun)
+            await until_async(begun, DEADLINE_S)
             first.cancel()
             assert ids((await second).plain) == [1, 2, 3, 4, 5]
             assert worker.statements == ["read_seats"]
@@ -241,7 +232,7 @@ def test_reading_on_from_the_newest_transaction_would_miss_it(
             statements = prepared(planted("changed_seats", right, wrong))
             monkeypatch.setattr(worker.database, "_statements", statements)
             monkeypatch.setattr("tests.booking.test_seat_maps.DEADLINE_S", 3.0)
-            with pytest.raises(TimeoutError):
+            with pytest.raises(AssertionError, match="not within 3 s"):
                 await overtaken(postgres, schedule, worker)
 
     run(postgres, play)
@@ -315,7 +306,7 @@ def test_a_database_that_is_silent_is_covered_up_for_a_while(
                 async with holder.transaction(), background(worker.seats.run()):
                     await holder.execute("LOCK TABLE seat IN ACCESS EXCLUSIVE MODE")
                     # Longer than a statement may take, so that one has failed.
-                    await until(failed)
+                    await until_async(failed, DEADLINE_S)
                     assert await worker.seats.available(schedule) is known
                     monkeypatch.setattr(seat_maps, "STALE_S", 0.1)
                     with pytest.raises(Unavailable):
@@ -347,7 +338,7 @@ def test_only_schedules_that_are_asked_for_are_read(postgres: TestDatabase) -> N
                 return kept[other].read_s > before[other] + 3 * seat_maps.POLL_S
 
             async with background(worker.seats.run()):
-                await until(polled)
+                await until_async(polled, DEADLINE_S)
             assert kept[schedule].read_s == before[schedule]
 
     run(postgres, play)

@@ -1,7 +1,7 @@
 """B3: the sweeper puts lapsed seats back on sale, whatever happens to the database meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
@@ -10,11 +10,9 @@ from structlog.testing import capture_logs
 
 from tests.booking.sale import DEADLINE_S, Sale, at_once
 from tests.databases import TestDatabase
+from tests.until import until_async
 from waitline.booking import sweeper
 from waitline.booking.sweeper import CHUNK_MAX, TICK_S, Sweeper
-
-# A twentieth of a second between two looks.
-LOOK_S = 0.05
 
 
 @pytest.fixture
@@ -34,14 +32,6 @@ async def running(sale: Sale) -> AsyncIterator[None]:
             await task
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    never = asyncio.Event()
-    async with asyncio.timeout(DEADLINE_S):
-        while not await condition():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(never.wait(), LOOK_S)
-
-
 async def held(sale: Sale, count: int) -> None:
     """Let as many visitors hold a seat each, and their time be over."""
     await sale.open(count)
@@ -59,11 +49,11 @@ def test_lapsed_seats_are_on_sale_again_and_others_are_not(sale: Sale) -> None:
     async def play() -> None:
         await held(sale, 3)
         async with running(sale):
-            await until(lambda: on_sale(sale, "AAA"))
+            await until_async(lambda: on_sale(sale, "AAA"), DEADLINE_S)
             made = await sale.reservations.reserve(1, [1], 1)
             other = await sale.reservations.reserve(1, [2], 2)
             await sale.lapse(other.reservation_id)
-            await until(lambda: on_sale(sale, "RAA"))
+            await until_async(lambda: on_sale(sale, "RAA"), DEADLINE_S)
             assert (await sale.reservations.find(made.reservation_id, 1)).state == "PENDING"
         assert await sale.findings() == []
 
@@ -102,26 +92,26 @@ def test_a_silent_database_is_waited_for(sale: Sale) -> None:
             async with running(sale):
                 async with connection.transaction():
                     await connection.execute("LOCK TABLE reservation")
-                    await until(lambda: said(logs, "seat_expiry_failed"))
-                await until(lambda: on_sale(sale, "A"))
-                await until(lambda: said(logs, "seat_expiry_recovered"))
+                    await until_async(lambda: said(logs, "seat_expiry_failed"), DEADLINE_S)
+                await until_async(lambda: on_sale(sale, "A"), DEADLINE_S)
+                await until_async(lambda: said(logs, "seat_expiry_recovered"), DEADLINE_S)
         await connection.close()
 
     sale.postgres.wait(play())
 
 
 def test_a_bug_does_not_end_it(sale: Sale, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeper, "BROKEN_S", LOOK_S)
+    monkeypatch.setattr(sweeper, "BROKEN_S", 0.05)
 
     async def play() -> None:
         await held(sale, 1)
         await sale.sql("UPDATE visitor_seats SET seats = 0")
         with capture_logs() as logs:
             async with running(sale):
-                await until(lambda: said(logs, "seat_expiry_failed"))
+                await until_async(lambda: said(logs, "seat_expiry_failed"), DEADLINE_S)
                 assert await sale.seats() == "R"
                 await sale.sql("UPDATE visitor_seats SET seats = 1")
-                await until(lambda: on_sale(sale, "A"))
+                await until_async(lambda: on_sale(sale, "A"), DEADLINE_S)
 
     sale.postgres.wait(play())
 

@@ -12,7 +12,8 @@ from typing import Any
 import asyncpg
 import httpx
 
-from tests.processes import Program, free_port, started, until
+from tests.processes import Program, free_port, started
+from tests.until import until
 from tests.web.stack import MESSAGES, SOON_S, UP_S, Client, Stack, refused, shows, succeeded
 
 # The texts of the wire contract that the box office adds to those of the waiting room.

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from tests.booking_web.office import Buyer, Office, Show
-from tests.processes import until
+from tests.until import until
 from tests.web.stack import SOON_S, Room, events, succeeded, waitline
 from waitline.kernel.events import REPORTS, Report
 from waitline.queue.keys import AWAKE

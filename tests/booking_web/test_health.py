@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from tests.booking_web.office import WORKERS, Buyer, Office, refused, succeeded
 from tests.databases import processes_of
-from tests.processes import halted, until
+from tests.processes import halted
+from tests.until import until
 from tests.web.stack import SOON_S
 from waitline.postgres.pool import CONNECTIONS_MAX
 

@@ -8,7 +8,7 @@ import pytest
 from tests.booking_web.office import PRICE, SECRETS, Buyer, Office, Show, refused, succeeded
 from tests.booking_web.test_catalogue import NO_NUMBERS, NOBODYS
 from tests.booking_web.test_reservations import lapse
-from tests.processes import until
+from tests.until import until
 from tests.web.stack import INSTANT, JSON_TYPE, SOON_S, at_once
 from waitline.kernel.clock import SystemClock
 from waitline.payment_providers.sandbox import signatures

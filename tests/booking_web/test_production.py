@@ -3,7 +3,7 @@
 import pytest
 
 from tests.booking_web.office import PRICE, Buyer, Office, Show, refused, succeeded
-from tests.processes import until
+from tests.until import until
 from tests.web.stack import SOON_S
 
 

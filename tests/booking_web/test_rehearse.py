@@ -12,7 +12,8 @@ import pytest
 from redis import Redis
 
 from tests.booking_web.office import Office, running
-from tests.processes import Program, started, until
+from tests.processes import Program, started
+from tests.until import until
 from tests.web.stack import SOON_S
 from waitline.kernel.ids import REHEARSALS
 

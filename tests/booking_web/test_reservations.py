@@ -6,7 +6,7 @@ import pytest
 
 from tests.booking_web.office import PRICE, Buyer, Office, Show, refused, succeeded
 from tests.booking_web.test_catalogue import NO_NUMBERS, NOBODYS
-from tests.processes import until
+from tests.until import until
 from tests.web.stack import ENGLISH, INSTANT, SOON_S, at_once
 
 FIELDS = [

@@ -9,7 +9,7 @@ import pytest
 
 from tests.booking_web.office import PRICE, Buyer, Office, Show, refused, succeeded
 from tests.booking_web.test_catalogue import NO_NUMBERS, NOBODYS
-from tests.processes import until
+from tests.until import until
 
 # Within which a change must be seen on every worker; what the machine adds is its own.
 SEEN_S = 5.0

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from tests.booking_web.office import Buyer, Office, Show, refused, succeeded
-from tests.processes import until
+from tests.until import until
 from tests.web.stack import ENGLISH, SOON_S
 
 GRADES = {"VIP": 50_000, "R": 40_000, "S": 30_000, "A": 20_000}

@@ -10,7 +10,7 @@ import json
 import random
 from base64 import urlsafe_b64decode
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, pairwise
@@ -19,11 +19,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from tests import refusals
+from tests.until import until_async
 from waitline.kernel.ids import RoomId
 from waitline.queue.audit import Snapshot, examine
-
-# Seconds between two looks at a condition.
-LOOK_S = 0.02
 
 # Seconds after which a caller no longer waits for an answer.
 PATIENCE_S = 10.0
@@ -263,7 +261,7 @@ class Crowd:
     async def grows(self, by: int, deadline_s: float) -> None:
         """Wait until so many more have a place."""
         before = len(self.told)
-        await reached(lambda: len(self.told) >= before + by, deadline_s, f"{by} get a place")
+        await until_async(lambda: len(self.told) >= before + by, deadline_s, f"{by} get a place")
 
     @property
     def silence_s(self) -> float:
@@ -344,11 +342,3 @@ async def paused(seconds: float, unless: asyncio.Event | None = None) -> None:
     """Give others their turn, for a moment or until the event."""
     with suppress(TimeoutError):
         await asyncio.wait_for((unless or asyncio.Event()).wait(), seconds)
-
-
-async def reached(condition: Callable[[], bool], deadline_s: float, what: str) -> None:
-    """Return as soon as the condition holds; fail if it does not in time."""
-    deadline = monotonic() + deadline_s
-    while not condition():
-        assert monotonic() < deadline, f"{what}: not within {deadline_s:g} s"
-        await paused(LOOK_S)

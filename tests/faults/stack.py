@@ -16,7 +16,8 @@ from typing import Any
 import asyncpg
 import httpx
 
-from tests.processes import Program, free_port, started, until
+from tests.processes import Program, free_port, started
+from tests.until import until
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit
 from waitline.queue.audit import Snapshot

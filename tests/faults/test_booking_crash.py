@@ -25,7 +25,7 @@ import httpx
 import pytest
 
 from tests.faults.stack import SOON_S, START_S, WAITLINE, Stack, kill, runs, sql, up
-from tests.processes import until
+from tests.until import until
 
 PRICE = 50_000
 SCHEDULE = 1

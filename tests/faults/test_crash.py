@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.crowd import Crowd, assert_answers, assert_kept, reached
+from tests.faults.crowd import Crowd, assert_answers, assert_kept
 from tests.faults.stack import (
     SOON_S,
     START_S,
@@ -29,7 +29,8 @@ from tests.faults.stack import (
     sockets,
     up,
 )
-from tests.processes import free_port, started, until
+from tests.processes import free_port, started
+from tests.until import until, until_async
 from waitline.cli.serve import DRAIN_S
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import examine
@@ -57,12 +58,12 @@ async def load(stack: Stack, room: RoomId, fault: Callable[[], object]) -> Crowd
     """Let a fault happen in the middle of joins and admissions."""
     async with Crowd(stack.port, room).arriving() as crowd:
         await crowd.grows(ARRIVALS, SOON_S)
-        await reached(lambda: len(crowd.activated) > 20, SOON_S, "admissions have begun")
+        await until_async(lambda: len(crowd.activated) > 20, SOON_S, "admissions have begun")
         await asyncio.to_thread(fault)
         await crowd.grows(ARRIVALS, 2 * SOON_S)
         before = len(crowd.activated)
         await asyncio.to_thread(stack.change, room, activeMax=MORE_SLOTS)
-        await reached(lambda: len(crowd.activated) > before, SOON_S, "admissions go on")
+        await until_async(lambda: len(crowd.activated) > before, SOON_S, "admissions go on")
     return crowd
 
 

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from tests.faults.stack import SOON_S, START_S, Stack, family, up
-from tests.processes import halted, until
+from tests.processes import halted
+from tests.until import until
 
 CHOICES = ["refuse", "admit", "default"]
 RULES = {"keep": "silent-keep", "slow": "silent-slow", "hold": "silent-hold"}

@@ -17,10 +17,10 @@ from tests.faults.crowd import (
     named,
     packed,
     place_of,
-    reached,
     received,
 )
 from tests.faults.stack import SOON_S, Stack, family, runs, snapshot, up
+from tests.until import until_async
 from waitline.cli.serve import DRAIN_S
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.trial import ValkeyServer
@@ -52,7 +52,7 @@ async def stop_under_load(stack: Stack, room: RoomId) -> Ended:
             asyncio.create_task(streamed(stack.port, room, visitor, heard))
             for visitor, heard in zip(list(crowd.told)[-STREAMS:], events, strict=True)
         ]
-        await reached(
+        await until_async(
             lambda: all(b"event: status-update" in heard for heard in events), SOON_S, "news"
         )
         idle, idle_writer = await asyncio.open_connection("127.0.0.1", stack.port)
@@ -79,7 +79,7 @@ async def stop_under_load(stack: Stack, room: RoomId) -> Ended:
             late.append(place_of(reply.json["data"]["token"]))
             writer.close()
         await asyncio.gather(*streams)
-        await reached(lambda: not stack.program.alive, DRAIN_S + STOPPING_S, "it has ended")
+        await until_async(lambda: not stack.program.alive, DRAIN_S + STOPPING_S, "it has ended")
         seconds = monotonic() - started
     return Ended(crowd, late, events, seconds)
 

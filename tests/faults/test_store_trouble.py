@@ -29,7 +29,6 @@ from tests.faults.crowd import (
     named,
     one,
     place_of,
-    reached,
 )
 from tests.faults.stack import (
     SOON_S,
@@ -39,7 +38,8 @@ from tests.faults.stack import (
     snapshot,
     up,
 )
-from tests.processes import free_port, started, until
+from tests.processes import free_port, started
+from tests.until import until, until_async
 from waitline.http.health import PROBE_KEPT_S
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
@@ -178,7 +178,7 @@ def test_a_store_that_falls_silent_under_load_loses_nobody(ailing: Ailing) -> No
             ailing.silence()
             try:
                 refused = crowd.turned_away[503]
-                await reached(lambda: crowd.turned_away[503] > refused + 12, SOON_S, "refusals")
+                await until_async(lambda: crowd.turned_away[503] > refused + 12, SOON_S, "refusals")
             finally:
                 ailing.wake()
             await crowd.grows(300, SOON_S)

@@ -22,7 +22,8 @@ from tests.faults.stack import (
     sql,
     up,
 )
-from tests.processes import free_port, started, until
+from tests.processes import free_port, started
+from tests.until import until
 
 pytestmark = pytest.mark.long
 

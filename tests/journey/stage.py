@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 import httpx
 
 from tests.booking_web.office import Office
-from tests.processes import until
+from tests.until import until
 from tests.web.stack import (
     ENGLISH,
     Event,

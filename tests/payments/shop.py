@@ -1,6 +1,5 @@
 """A shop with a sandbox: reservations, a checkout, and the sandbox's own books."""
 
-import asyncio
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -16,6 +15,7 @@ from aiohttp import web
 from tests.booking.sale import PRICE, Sale
 from tests.databases import TestDatabase
 from tests.processes import Program, free_port, started
+from tests.until import until_async
 from waitline.booking.checkout import Checkout
 from waitline.payment_providers.sandbox.adapter import Sandbox
 
@@ -30,8 +30,6 @@ UP_S = 90.0
 
 # How long a charge may take that is never answered.
 SILENCE_S = 0.5
-
-LOOK_S = 0.01
 
 USER = 7
 
@@ -129,7 +127,7 @@ class Shop:
         async def is_there() -> bool:
             return bool(self._letters(key, about))
 
-        await self.until(is_there)
+        await until_async(is_there, DEADLINE_S)
         return self._letters(key, about)[0]
 
     def _letters(self, key: UUID, about: str) -> list[tuple[Headers, bytes]]:
@@ -147,16 +145,7 @@ class Shop:
             await self.sale.sql("UPDATE payment SET look_at = now()")
             return await self.checkout.settle() == 0
 
-        await self.until(nothing_is_open)
-
-    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        never = asyncio.Event()
-        async with asyncio.timeout(DEADLINE_S):
-            while not await condition():
-                try:
-                    await asyncio.wait_for(never.wait(), LOOK_S)
-                except TimeoutError:
-                    continue
+        await until_async(nothing_is_open, DEADLINE_S)
 
     async def balance(self) -> None:
         """Check that the money taken is that of confirmed reservations, by the sandbox's books."""

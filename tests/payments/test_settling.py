@@ -12,6 +12,7 @@ from typing_extensions import override
 from tests.booking.sale import PRICE
 from tests.databases import TestDatabase
 from tests.payments.shop import (
+    DEADLINE_S,
     USER,
     SandboxProcess,
     Shop,
@@ -20,6 +21,7 @@ from tests.payments.shop import (
     plays,
     sandbox_running,
 )
+from tests.until import until_async
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import PaymentRunning, PaymentState
 from waitline.kernel.errors import Unavailable
@@ -96,7 +98,7 @@ def test_whoever_hangs_up_is_charged_and_confirmed_or_neither(
             async def some_are_under_way() -> bool:
                 return len(await shop.sale.states("payment")) >= len(seats) // 2
 
-            await shop.until(some_are_under_way)
+            await until_async(some_are_under_way, DEADLINE_S)
             for task in tasks:
                 task.cancel()
         await shop.settled()
@@ -207,7 +209,7 @@ def test_the_reconciler_runs_until_it_is_stopped(
             async def refunded() -> bool:
                 return await shop.sale.states("payment") == ["REFUNDED"]
 
-            await shop.until(refunded)
+            await until_async(refunded, DEADLINE_S)
             task.cancel()
 
     plays(postgres, sandbox, play)

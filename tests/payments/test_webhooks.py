@@ -5,12 +5,14 @@ import pytest
 from tests.booking.sale import PRICE
 from tests.databases import TestDatabase
 from tests.payments.shop import (
+    DEADLINE_S,
     USER,
     SandboxProcess,
     Shop,
     new_key,
     plays,
 )
+from tests.until import until_async
 from waitline.booking.model import Declined, PaymentState
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import WebhookForged
@@ -24,7 +26,7 @@ def test_messages_may_come_twice(postgres: TestDatabase, sandbox: SandboxProcess
         async def both_are_there() -> bool:
             return len(shop.mailbox.about(key)) == 2
 
-        await shop.until(both_are_there)
+        await until_async(both_are_there, DEADLINE_S)
         for letter in shop.mailbox.about(key) * 2:
             await shop.checkout.webhook(*letter)
         assert await shop.sale.states("payment") == ["COMPLETED"]

@@ -5,6 +5,7 @@ from functools import partial
 
 from tests.race.crowd import Caller, at_once, callers
 from tests.servers import Server
+from tests.until import until_async
 from waitline.admission.admitter import Admitter
 from waitline.admission.controller import Steering
 from waitline.admission.shop_reports import Reports
@@ -59,7 +60,7 @@ def test_two_admitters_are_harmless(server: Server) -> None:
                     group.create_task(admitter(caller, name).run())
                     for caller, name in ((one, "one"), (two, "two"))
                 ]
-                await server.until(full, DEADLINE_S)
+                await until_async(full, DEADLINE_S)
                 for loop in loops:
                     loop.cancel()
             refused = await at_once([partial(check, watcher, room) for room in ROOMS])
@@ -81,7 +82,7 @@ def test_an_admitter_that_died_is_replaced_when_its_lease_ends(server: Server) -
 
             async with asyncio.TaskGroup() as group:
                 loop = group.create_task(admitter(two, "two").run())
-                await server.until(goes_on, DEADLINE_S)
+                await until_async(goes_on, DEADLINE_S)
                 loop.cancel()
             found = await audit.read(two.store, ROOMS[0])
             assert audit.examine(found) == []

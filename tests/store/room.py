@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from tests.servers import Server
+from tests.until import until_async
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
@@ -157,7 +158,7 @@ class Room:
         async def reached() -> bool:
             return await self.server.now_ms() >= at_ms
 
-        self.server.wait(self.server.until(reached, 5))
+        self.server.wait(until_async(reached, 5))
 
     def raw(self, *words: str | int) -> Any:  # noqa: ANN401 - whatever the server says
         return self.server.wait(self.server.command(*words))

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from tests.processes import until
 from tests.servers import Server
 from tests.store.room import TIMEOUT_S, Room, no_memory
+from tests.until import until
 from waitline.admission.admitter import Admitter
 from waitline.admission.controller import Steering
 from waitline.admission.policy import LINGER_VISITS, PATROL_PER_S, TICK_MS

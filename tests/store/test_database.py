@@ -11,6 +11,7 @@ import pytest
 
 from tests.databases import TestDatabase, processes_of
 from tests.processes import halted
+from tests.until import until_async
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.postgres import pool
 from waitline.postgres.pool import CALL_TIMEOUT_S, Database, Duplicate
@@ -189,8 +190,7 @@ def test_nobody_waits_longer_for_the_first_connections_than_for_one(
                     with pytest.raises(Unavailable):
                         await db.one("add", number=1)
                 assert db.connections == (0, 0)
-            while not await answers(db):
-                pass
+            await until_async(lambda: answers(db), SOON_S)
             assert db.connections[0] == 3
             assert begun == [server.url]
         # One that is closed meanwhile leaves nothing behind.
@@ -213,8 +213,7 @@ def test_a_server_that_is_stopped_is_unavailable_and_found_again(
 
     async def call() -> None:
         async with opened(server.url, package) as db:
-            while not await answers(db):
-                pass
+            await until_async(lambda: answers(db), SOON_S)
             await asyncio.to_thread(server.kill)
             for _ in range(3):
                 with pytest.raises(Unavailable, match="the database does not answer"):
@@ -240,8 +239,7 @@ def test_whoever_is_to_end_ends_though_the_server_hangs(tmp_path: Path, package:
 
     async def call() -> None:
         async with opened(server.url, package) as db:
-            while not await answers(db):
-                pass
+            await until_async(lambda: answers(db), SOON_S)
             with halted(processes_of(tmp_path / "pg")):
                 jobs = [asyncio.create_task(again_and_again(db)) for _ in range(3)]
                 await asyncio.wait(jobs, timeout=0.1)

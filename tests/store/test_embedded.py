@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.processes import started, until
+from tests.processes import started
 from tests.servers import redis_binary
+from tests.until import until
 from waitline import trial
 from waitline.trial import FolderInUseError, StartError, ValkeyServer
 

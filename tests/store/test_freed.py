@@ -4,13 +4,14 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.databases import TestDatabase
+from tests.until import until_async
 from waitline.admission import payment_events
 from waitline.admission.payment_events import Departures
 from waitline.booking.outbox import Relay
@@ -25,13 +26,6 @@ from waitline.valkey.client import ValkeyClient
 
 # A busy machine is no failure here.
 SOON_S = 20.0
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Return as soon as the condition holds; fail if it does not in time."""
-    async with asyncio.timeout(SOON_S):
-        while not await condition():
-            pass
 
 
 @pytest.fixture
@@ -81,24 +75,24 @@ async def _pay(postgres: TestDatabase, embedded: ValkeyServer) -> list[float]:
     async def let_in(number: int) -> None:
         await Rooms(store).ensure(room, Rules())
         await line.join(room, [VisitorId(f"v{number}")])
-        await until(lambda: _admitted(line, room))
+        await until_async(lambda: _admitted(line, room), SOON_S)
 
     took_s = []
     for number in range(5):
         await let_in(number)
         started_s = loop.time()
         await pay(number)
-        await until(freed)
+        await until_async(freed, SOON_S)
         took_s.append(loop.time() - started_s)
     await let_in(5)
     os.kill(embedded.pid, signal.SIGSTOP)
     await pay(5)
     os.kill(embedded.pid, signal.SIGCONT)
-    await until(freed)
+    await until_async(freed, SOON_S)
     await store.command("FLUSHALL")
     await let_in(6)
     await pay(6)
-    await until(freed)
+    await until_async(freed, SOON_S)
     for task in running:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
@@ -17,6 +17,7 @@ import pytest
 
 from tests.databases import TestDatabase
 from tests.servers import Server
+from tests.until import until_async
 from waitline.booking import outbox
 from waitline.booking.outbox import (
     ATTEMPTS_MAX,
@@ -91,13 +92,6 @@ class Office:
 
     def close(self) -> None:
         self.postgres.wait(self.store.close())
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Return as soon as the condition holds; fail if it does not in time."""
-    async with asyncio.timeout(4 * TIMEOUT_S):
-        while not await condition():
-            pass
 
 
 @pytest.fixture
@@ -326,12 +320,12 @@ async def _outlive(postgres: TestDatabase, embedded: ValkeyServer) -> None:
     store = ValkeyClient(embedded.url)
     running = asyncio.create_task(Relay(postgres.database, store).run())
     await write()
-    await until(all_sent)
+    await until_async(all_sent, 4 * TIMEOUT_S)
     os.kill(embedded.pid, signal.SIGSTOP)
     await write()
-    await until(noticed)
+    await until_async(noticed, 4 * TIMEOUT_S)
     os.kill(embedded.pid, signal.SIGCONT)
-    await until(all_sent)
+    await until_async(all_sent, 4 * TIMEOUT_S)
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

@@ -12,7 +12,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.processes import started, until
+from tests.processes import started
+from tests.until import until, until_async
 from waitline.trial import FolderInUseError, PostgresServer, StartError
 
 # Seconds for what takes well under one, on a machine that others use too.
@@ -117,9 +118,7 @@ def test_it_starts_again_while_a_process_of_the_killed_one_is_busy(own: Postgres
             working = asyncio.create_task(connection.execute(BUSY))
             watching = await asyncpg.connect(own.url)
             seen = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $1"
-            async with asyncio.timeout(SOON_S):
-                while not await watching.fetchval(seen, busy):
-                    pass
+            await until_async(lambda: watching.fetchval(seen, busy), SOON_S, "it is busy")
             own.kill()
             with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
                 # Its connection is open for as long as the process works.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.processes import until
+from tests.until import until
 from tests.web.cast import Cast
 from tests.web.stack import SOON_S, Room, Stack, running, succeeded
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import httpx
 
 from tests.processes import started
+from tests.until import until_async
 from waitline import settings as chosen
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import WaitlineError
@@ -144,9 +145,9 @@ class Scene:
     async def _admit(self, visitor: VisitorId, state: str) -> Slot:
         ready_ttl_ms = 10 if state == "EXPIRED" else 60_000
         await self.rooms.change(ROOM, {"ready_ttl_ms": ready_ttl_ms})
-        await until(lambda: self._is_admitted(visitor))
+        await until_async(lambda: self._is_admitted(visitor), SOON_S)
         if state == "EXPIRED":
-            await until(lambda: self._is(visitor, "EXPIRED"))
+            await until_async(lambda: self._is(visitor, "EXPIRED"), SOON_S)
         (slot,) = await self.line.validate(ROOM, [visitor])
         assert isinstance(slot, Slot)
         return slot
@@ -169,10 +170,3 @@ class Scene:
 
     async def lets_in(self, token: str) -> bool:
         return await self.ask(token) is None
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Return as soon as the condition holds; fail if it does not in time."""
-    async with asyncio.timeout(SOON_S):
-        while not await condition():
-            pass

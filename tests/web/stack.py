@@ -21,7 +21,8 @@ import httpx
 from typing_extensions import override
 
 from tests import refusals
-from tests.processes import Program, free_port, started, until
+from tests.processes import Program, free_port, started
+from tests.until import until
 
 T = TypeVar("T")
 

@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.processes import free_port, until
+from tests.processes import free_port
+from tests.until import until
 from tests.web.stack import SOON_S, Done, Room, Stack, running, succeeded, waitline
 from waitline import cli
 

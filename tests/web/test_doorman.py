@@ -12,7 +12,8 @@ import pytest
 import uvloop
 
 from tests.processes import free_port
-from tests.web.doorway import ROOM, House, door, until
+from tests.until import until_async
+from tests.web.doorway import ROOM, SOON_S, House, door
 from waitline import settings as chosen
 from waitline.kernel.circuit_breaker import FAILURES_MAX
 from waitline.kernel.clock import SystemClock
@@ -124,7 +125,7 @@ def test_a_silent_store_is_answered_for_in_time_and_noticed_when_it_is_back(
                 assert await scene.ask("garbage") is TokenRejected
             finally:
                 served.wake()
-            await until(lambda: scene.lets_in(token))
+            await until_async(lambda: scene.lets_in(token), SOON_S)
 
     asyncio.run(play())
 
@@ -164,7 +165,7 @@ def test_a_queue_service_that_died_is_answered_for_and_noticed_when_it_is_back(
             token = (await scene.visitor("READY")).ticket
             for _ in range(2):
                 with moved.service():
-                    await until(lambda: scene.lets_in(token))
+                    await until_async(lambda: scene.lets_in(token), SOON_S)
                 for _ in range(FAILURES_MAX + 1):
                     assert await scene.ask(token) is Unavailable
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import until
+from tests.until import until
 from tests.web.cast import Cast
 from tests.web.stack import (
     JSON_TYPE,

@@ -10,7 +10,7 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from tests.processes import until
+from tests.until import until
 from tests.web.cast import Cast
 from tests.web.stack import ENGLISH, SOON_S, Room, Stack, refused, succeeded
 from waitline import __version__

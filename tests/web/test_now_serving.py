@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import until
+from tests.until import until
 from tests.web.stack import SOON_S, Room, Stack, at_once, refused, succeeded
 from waitline.kernel.clock import SystemClock
 

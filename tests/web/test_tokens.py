@@ -5,7 +5,7 @@ import json
 import jwt
 import pytest
 
-from tests.processes import until
+from tests.until import until
 from tests.web.cast import Cast
 from tests.web.stack import SOON_S, Stack, instant_ms, succeeded, waitline
 from waitline.kernel.clock import SystemClock

@@ -8,7 +8,7 @@ from pytest_bdd import given, then, when
 
 from tests.journey.stage import FORGED, Asked, Person, Stage, data_of
 from tests.journey.wordings import VERBS, said
-from tests.processes import until
+from tests.until import until
 from tests.web.stack import SOON_S, Event, at_once, instant_ms, refused
 
 # Words of a table that stand for what differs at every run.

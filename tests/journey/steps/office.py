@@ -6,7 +6,7 @@ from pytest_bdd import given, then, when
 
 from tests.journey.stage import HOLD_S, Asked, Stage, data_of
 from tests.journey.wordings import VERBS, said
-from tests.processes import until
+from tests.until import until
 from tests.web.stack import SOON_S, refused
 
 # What the sandbox declines.
