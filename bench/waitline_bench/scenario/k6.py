@@ -122,27 +122,36 @@ def running(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
     command += ["--quiet", "--no-color", "--log-format", "json"]
     command += ["--summary-export", str(job.summary_file), str(job.script.absolute())]
     output = (job.folder / "k6.txt").open("wb")
-    # A signal interrupts the main thread only: what comes while k6 starts must not lose it.
-    with output, job.log_file.open("wb") as log, ThreadPoolExecutor(1) as starter:
-        started = starter.submit(
-            subprocess.Popen,
-            command,
-            # Here go the files that scripts write beside themselves.
-            cwd=job.folder,
-            env={
-                **_environment(),
-                "GOGC": "off",
-                "GOMEMLIMIT": str(machine.memory_bytes() // MEMORY_SHARE),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=log,
-            start_new_session=True,
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        processes.append(
+            subprocess.Popen(  # noqa: S603 - our own command
+                command,
+                # Here go the files that scripts write beside themselves.
+                cwd=job.folder,
+                env={
+                    **_environment(),
+                    "GOGC": "off",
+                    "GOMEMLIMIT": str(machine.memory_bytes() // MEMORY_SHARE),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=log,
+                start_new_session=True,
+            )
         )
+
+    # A signal interrupts the main thread only, at any point. In a thread of its own, k6 is either
+    # started and noted or not started at all.
+    with output, job.log_file.open("wb") as log, ThreadPoolExecutor(1) as starter:
         try:
-            yield started.result()
+            starter.submit(start).result()
+            yield processes[0]
         finally:
-            _end(started.result())
+            starter.shutdown()
+            for process in processes:
+                _end(process)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
