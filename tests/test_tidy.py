@@ -25,10 +25,11 @@ ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "waitline"
 BENCH = ROOT / "bench" / "waitline_bench"
 SCRIPTS = sorted(SRC.glob("*/lua/*.lua"))
+FRAGMENTS = sorted(SRC.glob("*/lua/include/*.lua"))
 SOURCES = [*sorted(SRC.rglob("*.py")), *sorted(BENCH.rglob("*.py"))]
 PACKAGES = [path for path in SOURCES if path.name == "__init__.py"]
 STATEMENTS = sorted(SRC.rglob("*.sql"))
-MODULES = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py")), *SCRIPTS]
+MODULES = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py")), *SCRIPTS, *FRAGMENTS]
 
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
@@ -94,11 +95,12 @@ def script(path: Path) -> scripts.Script:
 
 
 def body(path: Path) -> str:
-    return path.read_text("utf-8").partition("]]")[2]
+    """What runs: with what the script includes."""
+    return script(path).source.partition("]]")[2]
 
 
 def header(path: Path) -> str:
-    return path.read_text("utf-8").partition("]]")[0]
+    return script(path).source.partition("]]")[0]
 
 
 def folder(path: Path) -> str:
@@ -146,6 +148,16 @@ def test_lua_header_says_what_and_at_what_cost(path: Path) -> None:
     assert header(path).startswith(f"--[[\n{path.name}: ")
     sections = re.findall(r"^([A-Z]{2,})\b", header(path), re.MULTILINE)
     assert [name for name in sections if name != "ARGV"] == ["KEYS", "RETURNS", "COST"]
+
+
+def test_lua_includes_are_replaced_and_all_are_used() -> None:
+    included = [
+        name
+        for path in SCRIPTS
+        for name in re.findall(r"^--@include (.*)$", path.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert {*included} == {path.stem for path in FRAGMENTS}
+    assert [path.stem for path in SCRIPTS if "@include" in body(path)] == []
 
 
 def test_the_command_line_leaves_the_metrics_to_those_who_have_settings() -> None:

@@ -1,4 +1,8 @@
-"""Lua scripts as package data: source, SHA-1 digest, and the contract that the header declares."""
+"""Lua scripts as package data: source, SHA-1 digest, and the contract that the header declares.
+
+What several scripts need is a file of its own in `lua/include`. A line `--@include NAME` is
+replaced by `lua/include/NAME.lua` when the script is loaded, so the server gets one text.
+"""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +11,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
+_INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
 _SECTION = re.compile(r"^(KEYS|ARGV|RETURNS).*\n((?:  .*\n)+)", re.MULTILINE)
 
 Row = Sequence[Any]
@@ -19,7 +24,7 @@ class Script:
 
     Attributes:
         name: File name without `.lua`; also the metric label.
-        source: The whole file, as sent to the server.
+        source: The file with what it includes, as sent to the server.
         digest: SHA-1 of the source in hex, by which the server knows it.
         keys: Key names, in KEYS order.
         args: Argument names, in ARGV order; the last ones may be repeated.
@@ -35,12 +40,17 @@ class Script:
 
 
 def load(package: str, name: str) -> Script:
-    """Load `package/lua/name.lua` and parse its header.
+    """Load `package/lua/name.lua` with what it includes, and parse its header.
 
     Raises:
         ValueError: The header numbers its lines wrongly.
+        FileNotFoundError: There is no such script, or it includes a file that is not there.
     """
-    source = files(package).joinpath(f"lua/{name}.lua").read_text("utf-8")
+    folder = files(package).joinpath("lua")
+    source = _INCLUDE.sub(
+        lambda line: folder.joinpath("include", f"{line[1]}.lua").read_text("utf-8"),
+        folder.joinpath(f"{name}.lua").read_text("utf-8"),
+    )
     header, _, _ = source.partition("]]")
     sections = {title: body.splitlines() for title, body in _SECTION.findall(header)}
     return Script(

@@ -22,8 +22,9 @@ RETURNS  one row per visitor, in the order of ARGV
 COST  O(m log A) for m visitors and A admitted
 ]]
 local room, waiting, admitted, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--@include clock
+--@include slot
+local now = clock_ms()
 local until_ms = now + (redis.call('HGET', room, 'active_ttl_ms') or 0)
 local until_text = string.format('%d', until_ms)
 
@@ -33,8 +34,7 @@ local held = redis.call('HMGET', slots, unpack(visitors))
 local rows, begun, renewed, expiries = {}, {}, {}, {}
 
 local function turn(visitor, claim, slot)
-  local state, place, joined, called, extensions, expires =
-    string.match(slot, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+  local state, place, joined, called, extensions, expires = string.match(slot, SLOT)
   if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
   local word = 'active'
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
@@ -50,9 +50,7 @@ local function turn(visitor, claim, slot)
       expiries[n + 1], expiries[n + 2] = until_text, visitor
     end
   end
-  local row = {word, tonumber(place), tonumber(joined), tonumber(called)}
-  row[5], row[6] = tonumber(extensions), tonumber(expires)
-  return row
+  return slot_row(word, place, joined, called, extensions, expires)
 end
 
 for i, visitor in ipairs(visitors) do

@@ -40,8 +40,9 @@ local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
 local admitted, lapsed, slots, rate = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local record = KEYS[8]
 local holder, lease_ms, chunk_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--@include clock
+--@include heard
+local now = clock_ms()
 local now_text = string.format('%d', now)
 
 local mode, active_max, per_s, burst, ready_ttl, idle, lease_holder, lease_until, now_per_s,
@@ -135,7 +136,7 @@ if due > 0 then
   local taken, expiries, lapses = {}, {}, {}
   local places, joins = {}, {}
   for i, visitor in ipairs(visitors) do
-    local joined, last = string.match(marks[i], '^(%d+):(%d+)$')
+    local joined, last = string.match(marks[i], HEARD)
     taken[2 * i - 1] = visitor
     if silent_ms > 0 and now - last > silent_ms then
       taken[2 * i] = 'P|' .. popped[2 * i] .. '|' .. joined .. as_passed

@@ -13,8 +13,8 @@ RETURNS  one row
 COST  O(1)
 ]]
 local room = KEYS[1]
+--@include clock
 if redis.call('EXISTS', room) == 0 then return {{'no_room'}} end
-local time = redis.call('TIME')
-local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = string.format('%d', clock_ms())
 redis.call('HSET', room, 'changed_ms', now, ARGV[1], ARGV[2], unpack(ARGV, 3))
 return {{'changed'}}

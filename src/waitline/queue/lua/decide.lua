@@ -22,8 +22,8 @@ COST  O(1)
 ]]
 local room = KEYS[1]
 local before = tonumber(ARGV[1])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--@include clock
+local now = clock_ms()
 local mode, noted = unpack(redis.call('HMGET', room, 'mode', 'now_ms'))
 if not mode then return {{'no_room'}} end
 if tonumber(noted or 0) ~= before then return {{'late'}} end

@@ -24,8 +24,9 @@ RETURNS  one row per visitor, in the order of ARGV
 COST  O(m log A) for m visitors and A admitted
 ]]
 local room, waiting, admitted, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--@include clock
+--@include slot
+local now = clock_ms()
 local ttl, most = unpack(redis.call('HMGET', room, 'active_ttl_ms', 'extensions_max'))
 local until_text = string.format('%d', now + (ttl or 0))
 most = tonumber(most or 0)
@@ -36,8 +37,7 @@ local held = redis.call('HMGET', slots, unpack(visitors))
 local rows, newest, expiries = {}, {}, {}
 
 local function renew(visitor, claim, slot)
-  local state, place, joined, called, extensions, expires =
-    string.match(slot, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+  local state, place, joined, called, extensions, expires = string.match(slot, SLOT)
   if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
   local word = 'active'
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
@@ -53,9 +53,7 @@ local function renew(visitor, claim, slot)
     expiries[#expiries + 1] = until_text
     expiries[#expiries + 1] = visitor
   end
-  local row = {word, tonumber(place), tonumber(joined), tonumber(called)}
-  row[5], row[6] = tonumber(extensions), tonumber(expires)
-  return row
+  return slot_row(word, place, joined, called, extensions, expires)
 end
 
 for i, visitor in ipairs(visitors) do

@@ -29,8 +29,10 @@ COST  O(m log N) for m visitors asked about and N waiting
 ]]
 local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
 local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--@include clock
+--@include slot
+--@include heard
+local now = clock_ms()
 
 local mode, seq, waiting_max, idle =
   unpack(redis.call('HMGET', room, 'mode', 'seq', 'waiting_max', 'idle_ms'))
@@ -51,20 +53,17 @@ local joins, marks, newcomers = {}, {}, {}
 local refresh_ms = tonumber(idle) / 16
 
 local function stand(visitor, slot)
-  local state, place, joined, called, extensions, expires =
-    string.match(slot, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+  local state, place, joined, called, extensions, expires = string.match(slot, SLOT)
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
     renewed[#renewed + 1] = visitor
     return nil
   end
   local word = state == 'R' and 'ready' or 'active'
-  local row = {word, tonumber(place), tonumber(joined), tonumber(called)}
-  row[5], row[6] = tonumber(extensions), tonumber(expires)
-  return row
+  return slot_row(word, place, joined, called, extensions, expires)
 end
 
 local function again(visitor, place)
-  local joined, since = string.match(redis.call('HGET', heard, visitor), '^(%d+):(%d+)$')
+  local joined, since = string.match(redis.call('HGET', heard, visitor), HEARD)
   if refresh_ms > 0 and now - since > refresh_ms then
     stale[#stale + 1] = visitor
     stale[#stale + 1] = joined .. ':' .. string.format('%d', now)

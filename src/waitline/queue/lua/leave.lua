@@ -23,8 +23,8 @@ COST  O(m log N) for m visitors and N in the room
 ]]
 local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
 local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--@include clock
+local now = clock_ms()
 
 local visitors = {}
 for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end

@@ -16,9 +16,9 @@ RETURNS  one row
 COST  O(1)
 ]]
 local room, rate = KEYS[1], KEYS[2]
+--@include clock
 if redis.call('EXISTS', room) == 1 then return {{'exists'}} end
-local time = redis.call('TIME')
-local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = string.format('%d', clock_ms())
 redis.call('HSET', room, 'seq', 0, 'created_ms', now, unpack(ARGV))
 redis.call('HSET', rate, 'tokens', 0, 'tokens_at', now)
 return {{'opened'}}

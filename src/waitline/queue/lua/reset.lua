@@ -19,9 +19,9 @@ COST  O(1); the memory is freed in the background
 ]]
 local room, waiting, heard, admitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local lapsed, slots, rate, streams = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+--@include clock
 if redis.call('EXISTS', room) == 0 then return {{'no_room'}} end
-local time = redis.call('TIME')
-local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = string.format('%d', clock_ms())
 local removed = redis.call('ZCARD', waiting) + redis.call('ZCARD', admitted)
 redis.call('UNLINK', waiting, heard, admitted, lapsed, slots, rate, streams)
 redis.call('HSET', rate, 'tokens', 0, 'tokens_at', now)

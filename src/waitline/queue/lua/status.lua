@@ -18,8 +18,10 @@ RETURNS  one row per visitor, in the order of ARGV
 COST  O(m log N) for m visitors asked about and N waiting
 ]]
 local room, waiting, heard, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--@include clock
+--@include slot
+--@include heard
+local now = clock_ms()
 
 local refresh_ms = (tonumber(redis.call('HGET', room, 'idle_ms') or 0)) / 16
 local places = redis.call('ZMSCORE', waiting, unpack(ARGV))
@@ -30,7 +32,7 @@ local rows, stale = {}, {}
 
 for i, visitor in ipairs(ARGV) do
   if places[i] then
-    local joined, since = string.match(marks[i], '^(%d+):(%d+)$')
+    local joined, since = string.match(marks[i], HEARD)
     if refresh_ms > 0 and now - since > refresh_ms then
       stale[#stale + 1] = visitor
       stale[#stale + 1] = joined .. ':' .. string.format('%d', now)
@@ -38,11 +40,9 @@ for i, visitor in ipairs(ARGV) do
     local ahead = redis.call('ZRANK', waiting, visitor)
     rows[i] = {'waiting', tonumber(places[i]), tonumber(joined), ahead}
   elseif held[i] then
-    local state, place, joined, called, extensions, expires =
-      string.match(held[i], '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+    local state, place, joined, called, extensions, expires = string.match(held[i], SLOT)
     local word = tonumber(expires) > now and words[state] or 'expired'
-    rows[i] = {word, tonumber(place), tonumber(joined), tonumber(called)}
-    rows[i][5], rows[i][6] = tonumber(extensions), tonumber(expires)
+    rows[i] = slot_row(word, place, joined, called, extensions, expires)
   else
     rows[i] = {'unknown'}
   end

@@ -18,8 +18,8 @@ COST  O(log N) for N visitors with less than a whole allowance
 ]]
 local streams = KEYS[1]
 local burst, refill_ms, visitor = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--@include clock
+local now = clock_ms()
 
 -- At most a hundred a call: each call adds one at most, so the rest goes soon.
 local before = string.format('%d', now)

@@ -16,10 +16,10 @@ RETURNS  one row
 COST  O(log N) for N waiting
 ]]
 local room, waiting, admitted, rate = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+--@include clock
 local fields = redis.call('HGETALL', room)
 if #fields == 0 then return {{'no_room'}} end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock_ms()
 local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
 local serving = first[2] and first[2] - 1 or tonumber(redis.call('HGET', room, 'seq'))
 local total, inside = redis.call('ZCARD', waiting), redis.call('ZCARD', admitted)

@@ -20,8 +20,8 @@ COST  O(c log A) for a chunk of c and A admitted
 ]]
 local room, admitted, lapsed, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local chunk_max, kept_ms, lapsed_max = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--@include clock
+local now = clock_ms()
 local now_text = string.format('%d', now)
 
 local over = redis.call('ZRANGE', admitted, '-inf', now_text, 'BYSCORE', 'LIMIT', 0, chunk_max)

@@ -18,8 +18,9 @@ RETURNS  one row per visitor, in the order of ARGV
 COST  O(m) for m visitors asked about
 ]]
 local waiting, slots = KEYS[1], KEYS[2]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+--@include clock
+--@include slot
+local now = clock_ms()
 
 local held = redis.call('HMGET', slots, unpack(ARGV))
 local words = {R = 'ready', A = 'active'}
@@ -27,11 +28,9 @@ local rows = {}
 
 for i, visitor in ipairs(ARGV) do
   if held[i] then
-    local state, place, joined, called, extensions, expires =
-      string.match(held[i], '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+    local state, place, joined, called, extensions, expires = string.match(held[i], SLOT)
     local word = tonumber(expires) > now and words[state] or 'expired'
-    rows[i] = {word, tonumber(place), tonumber(joined), tonumber(called)}
-    rows[i][5], rows[i][6] = tonumber(extensions), tonumber(expires)
+    rows[i] = slot_row(word, place, joined, called, extensions, expires)
   else
     local place = redis.call('ZSCORE', waiting, visitor)
     rows[i] = place and {'queued', tonumber(place)} or {'unknown'}
