@@ -42,6 +42,10 @@ fmt: $(VENV)/.dev ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: docs
+docs: $(VENV)/.dev ## write the tables of settings in docs/operations.md
+	$(BIN)/waitline settings --update docs/operations.md
+
 .PHONY: bench
 bench: $(VENV)/.dev tools ## measure the hot path, and a tenth of the entry scenario
 	$(BIN)/waitline-bench hot-path $(ARGS)

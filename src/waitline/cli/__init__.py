@@ -8,7 +8,7 @@ concerts.py  and on concerts, schedules, seats
 keys.py      the keys of tickets and passes
 audit.py     do the store and the box office keep their promises? box_office.py reads the latter
 booking/outbox.py    events that wait, or are dead
-settings.py  every setting, and where it came from
+settings.py  every setting, and where it came from; setting_tables.py  the same for the docs
 simulate.py  how would this sale go?
 rehearse.py  the whole sale before the sale
 report.py    what became of a sale

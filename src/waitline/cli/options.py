@@ -14,7 +14,7 @@ import typer
 
 from waitline import settings as chosen
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.setting import Setting, SettingError, number
+from waitline.kernel.setting import Setting, SettingError
 from waitline.settings import ServeMode, Settings
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
@@ -95,8 +95,7 @@ def _option(setting: Setting) -> inspect.Parameter:
     """Return the parameter by which Typer makes an option for a setting."""
     text = setting.help
     if setting.wire_range is not None:
-        least, most = map(number, setting.wire_range)
-        text += f" [{least} to {most} {setting.wire_unit}]"
+        text += f" [{setting.allowed}]"
     return inspect.Parameter(
         setting.name,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,

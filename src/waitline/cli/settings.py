@@ -1,17 +1,27 @@
 """Every setting: its value, where it came from, what it means."""
 
 import json
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
-from waitline.cli import options
+from waitline.cli import options, setting_tables
+
+Update = Annotated[
+    Path | None,
+    typer.Option(help="Rewrite the tables of settings in a Markdown document", hidden=True),
+]
 
 
-def show(as_json: options.AsJson = False) -> None:
+def show(as_json: options.AsJson = False, update: Update = None) -> None:
     """Print every setting, its value, where it came from and what it means. Secrets are masked."""
+    if update is not None:
+        update.write_text(setting_tables.rewritten(update.read_text("utf-8")), "utf-8")
+        return
     settings = chosen.load()
     rows = [
         {

@@ -8,6 +8,7 @@ derived from the declaration.
 
 import re
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 MS_PER_S = 1_000
@@ -69,6 +70,16 @@ class Setting:
     def wire_kind(self) -> Any:  # noqa: ANN401 - a type, or a union of types
         """The type on the wire and on the command line."""
         return float if self.unit == "ms" else self.kind
+
+    @property
+    def allowed(self) -> str:
+        """What it may be on the wire and on the command line, for people."""
+        if self.wire_range is not None:
+            least, most = map(number, self.wire_range)
+            return f"{least} to {most} {self.wire_unit}"
+        if isinstance(self.kind, type) and issubclass(self.kind, StrEnum):
+            return ", ".join(self.kind)
+        return "text" if self.chars_max is None else f"at most {self.chars_max:,} characters"
 
     @property
     def wire_range(self) -> tuple[float, float] | None:

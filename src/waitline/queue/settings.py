@@ -54,7 +54,7 @@ class Limits:
         Setting(
             wire="admitPerSecond",
             help="Most admissions per second, over time",
-            unit="1/s",
+            unit="per second",
             least=0.01,
             most=1_000_000,
         ),

@@ -18,6 +18,7 @@ from waitline.settings.environment import (
     inherited,
     load,
     option,
+    room_variable,
 )
 from waitline.settings.model import PREFIX, ServeMode, Settings
 
@@ -34,5 +35,6 @@ __all__ = [
     "load",
     "operator_key",
     "option",
+    "room_variable",
     "share_metrics",
 ]

@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.setting import SettingError, kebab, number
+from waitline.kernel.setting import Setting, SettingError, kebab, number
 from waitline.queue.settings import LIMIT_SETTINGS
 from waitline.settings.model import PREFIX, SECRET_CHARS_MIN, Settings
 
@@ -105,7 +105,7 @@ def _room_variables() -> Iterator[tuple[str, Variable]]:
         assert setting.most is not None
         unit = ", in ms" if setting.unit == "ms" else ""
         yield (
-            f"{PREFIX}ROOM_{setting.name.upper()}",
+            room_variable(setting),
             Variable(
                 meaning=f"{setting.help} (new rooms{unit})",
                 values=f"{number(setting.least)} to {number(setting.most)}",
@@ -116,6 +116,11 @@ def _room_variables() -> Iterator[tuple[str, Variable]]:
         )
 
 
+def room_variable(setting: Setting) -> str:
+    """Return the environment variable of a new room's limit."""
+    return f"{PREFIX}ROOM_{setting.name.upper()}"
+
+
 def _allowed(field: FieldInfo) -> str:
     """Say what a setting may be."""
     kind = field.annotation
@@ -123,6 +128,8 @@ def _allowed(field: FieldInfo) -> str:
         return " or ".join(get_args(kind))
     if kind is bool:
         return "true or false"
+    if "SecretStr" in str(kind):
+        return "a secret"
     ends = {type(note).__name__: note for note in field.metadata}
     if "Le" in ends:
         least = number(ends["Ge"].ge) if "Ge" in ends else f"above {number(ends['Gt'].gt)}"
@@ -134,7 +141,15 @@ def _default(field: FieldInfo) -> str:
     """Say what a setting is if nothing is chosen."""
     if isinstance(field.json_schema_extra, dict) and "default" in field.json_schema_extra:
         return str(field.json_schema_extra["default"])
-    return "" if field.default is None else str(field.default)
+    match field.default:
+        case None:
+            return ""
+        case bool():
+            return str(field.default).lower()
+        case float():
+            return number(field.default)
+        case _:
+            return str(field.default)
 
 
 VARIABLES: dict[str, Variable] = {**dict(_service_variables()), **dict(_room_variables())}

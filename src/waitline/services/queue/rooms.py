@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, status
-from pydantic import AfterValidator, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from waitline.http import texts
@@ -47,6 +47,10 @@ def _member(setting: Setting) -> Any:  # noqa: ANN401 - what pydantic makes a fi
     return (kind | None, described)
 
 
+def _described(setting: Setting) -> Any:  # noqa: ANN401 - what pydantic makes a field of
+    return (setting.wire_kind, Field(description=setting.help))
+
+
 class RoomChangeBody(
     create_model(  # type: ignore[misc]  # a base made of the settings
         "RoomSettingsBody",
@@ -61,6 +65,24 @@ class NewRoomBody(RoomChangeBody):
     """A room to be created; what is left out is as the installation's settings say."""
 
     room: str
+
+
+class RoomView(
+    create_model(  # type: ignore[misc]  # a base made of the settings
+        "RoomSettingsView", **{setting.wire: _described(setting) for setting in ROOM_SETTINGS}
+    )
+):
+    """A room's settings, as they are sent; where it is shown, its numbers too."""
+
+    room: str
+
+
+class RoomAnswer(BaseModel):
+    """What calls on one room answer. It describes them in OpenAPI, and checks nothing."""
+
+    result: Literal["success"]
+    message: str
+    data: RoomView
 
 
 def changes(asked: RoomChangeBody) -> dict[str, object]:
@@ -139,12 +161,15 @@ class RoomCalls:
         router = APIRouter(
             prefix="/api/v1/rooms", tags=["rooms"], dependencies=[Depends(self._operators.require)]
         )
-        router.post("", status_code=status.HTTP_201_CREATED)(self.create)
+        described: Any = {"model": RoomAnswer}
+        router.post("", status_code=status.HTTP_201_CREATED, responses={201: described})(
+            self.create
+        )
         router.get("")(self.list)
         # A room's name may hold a slash, so these take the whole rest of the path.
         router.post("/{room:path}/reset")(self.reset)
-        router.get("/{room:path}")(self.show)
-        router.patch("/{room:path}")(self.change)
+        router.get("/{room:path}", responses={200: described})(self.show)
+        router.patch("/{room:path}", responses={200: described})(self.change)
         return router
 
     async def create(self, asked: NewRoomBody, request: Request) -> dict[str, Any]:

@@ -1,0 +1,74 @@
+"""The tables of settings in docs/operations.md, written from the declarations."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from waitline import settings
+from waitline.kernel.setting import Setting, number
+from waitline.queue.settings import LIMIT_NAMES, LIMIT_SETTINGS, ROOM_SETTINGS
+
+
+def rewritten(document: str) -> str:
+    """Return a Markdown document with each table of settings as it is now.
+
+    A table stands between `<!-- settings: NAME -->` and `<!-- end -->`.
+    """
+
+    def table(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}"
+
+    return re.sub(
+        r"(<!-- settings: ([\w-]+) -->\n).*?(\n<!-- end -->)", table, document, flags=re.DOTALL
+    )
+
+
+def room_table() -> str:
+    """Return the table of room settings."""
+    return _table(
+        ("on the wire", "option", "variable for new rooms", "may be", "default", "meaning"),
+        (
+            (
+                f"`{setting.wire}`",
+                f"`{setting.option}`",
+                _variable(setting),
+                setting.allowed,
+                _default(setting),
+                setting.help,
+            )
+            for setting in ROOM_SETTINGS
+        ),
+    )
+
+
+def _variable(setting: Setting) -> str:
+    if setting.name not in LIMIT_NAMES:
+        return ""
+    return f"`{settings.room_variable(setting)}`" + (", in ms" if setting.unit == "ms" else "")
+
+
+def _default(setting: Setting) -> str:
+    if setting.wire_range is None:
+        return str(setting.default or "")
+    return number(setting.to_wire(setting.default))
+
+
+def service_table() -> str:
+    """Return the table of service settings; secrets have no default."""
+    rooms = {settings.room_variable(setting) for setting in LIMIT_SETTINGS}
+    return _table(
+        ("variable", "may be", "default", "meaning"),
+        (
+            (f"`{name}`", variable.values, variable.default, variable.meaning)
+            for name, variable in settings.VARIABLES.items()
+            if name not in rooms
+        ),
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (heads, ["---"] * len(heads), *rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"room": room_table, "service": service_table}
+"""Every table, by the name in its marker."""
