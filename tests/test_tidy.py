@@ -192,6 +192,11 @@ def test_commands_and_scripts_are_sent_by_stores_alone() -> None:
     assert sending == SEND_TO_VALKEY
 
 
+def test_statements_are_run_by_the_box_office_alone() -> None:
+    running = {path.parent for path in SRC.rglob("*.py") if any(map(_runs_sql, _calls(path)))}
+    assert running == {SRC / "booking"}
+
+
 def test_valkey_keys_are_named_in_one_place_for_each_half() -> None:
     naming = {path for path in SOURCES if re.search(r"""["']wl:""", path.read_text("utf-8"))}
     assert naming == {SRC / "queue" / "keys.py", SRC / "kernel" / "events.py"}
@@ -313,6 +318,11 @@ def _sends(call: ast.Call) -> bool:
     if call.func.attr in {"command", "transaction"}:
         return ast.unparse(call.func.value) != "app"
     return call.func.attr == "run" and ast.unparse(call.args[0]).isupper()
+
+
+def _runs_sql(call: ast.Call) -> bool:
+    """Return whether a call is one of the two that run a statement of a `Database`."""
+    return isinstance(call.func, ast.Attribute) and call.func.attr in {"fetch_one", "fetch_all"}
 
 
 def _identifiers(path: Path) -> Iterator[str]:

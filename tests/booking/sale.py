@@ -97,11 +97,11 @@ class Sale:
         )
 
     async def begin(self, reservation: int, user: int) -> Any:  # noqa: ANN401 - a row
-        (row,) = await self.database.many("begin_payment", **begin(reservation, user))
+        (row,) = await self.database.fetch_all("begin_payment", **begin(reservation, user))
         return row
 
     async def confirm(self, key: UUID) -> Any:  # noqa: ANN401 - a row
-        rows = await self.database.many("confirm_payment", **charged(key))
+        rows = await self.database.fetch_all("confirm_payment", **charged(key))
         return rows[0] if rows else None
 
     async def findings(self, late_s: float = audit.LATE_S) -> list[Finding]:

@@ -44,7 +44,7 @@ async def traded(sale: Sale, schedule: int, user: int) -> None:
         await sale.confirm((await sale.begin(made[n], user + n))["charge_key"])
     await sale.reservations.cancel(made[3], user + 3)
     declined = await sale.begin(made[4], user + 4)
-    await sale.database.one("fail_payment", charge_key=declined["charge_key"], reason="no")
+    await sale.database.fetch_one("fail_payment", charge_key=declined["charge_key"], reason="no")
 
 
 async def rehearsed(sale: Sale, room: str) -> int:
@@ -138,7 +138,7 @@ def test_what_is_still_in_use_is_not_deleted_and_may_be_tried_again(
         during = await contents(sale)
         # As if somebody had reserved between the statements that delete.
         with pytest.raises(Unavailable, match="others changed the same rows"):
-            await sale.database.one("discard_concert", room=OURS)
+            await sale.database.fetch_one("discard_concert", room=OURS)
         assert await contents(sale) == during
         await Rehearsals(sale.database).discard(OURS)
         assert await contents(sale) == before

@@ -19,7 +19,8 @@ from waitline.booking.model import ScheduleUnknown
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.store import Reservations
 from waitline.kernel.errors import Unavailable
-from waitline.postgres.pool import Database, prepared
+from waitline.postgres import statements as sql
+from waitline.postgres.pool import Database
 
 # A busy machine is no failure here.
 DEADLINE_S = 20.0
@@ -32,7 +33,7 @@ class Worker:
     def __init__(self, url: str) -> None:
         self.statements: list[str] = []
         self.database = Database(
-            url, "waitline.booking", measure=lambda name, *_: self.statements.append(name)
+            url, "waitline.booking", on_statement=lambda name, *_: self.statements.append(name)
         )
         self.seats = SeatMaps(self.database)
 
@@ -229,7 +230,7 @@ def test_reading_on_from_the_newest_transaction_would_miss_it(
 
     async def play(postgres: TestDatabase, schedule: int) -> None:
         async with working(postgres.url) as (worker,):
-            statements = prepared(planted("changed_seats", right, wrong))
+            statements = sql.parse(planted("changed_seats", right, wrong))
             monkeypatch.setattr(worker.database, "_statements", statements)
             monkeypatch.setattr("tests.booking.test_seat_maps.DEADLINE_S", 3.0)
             with pytest.raises(AssertionError, match="not within 3 s"):

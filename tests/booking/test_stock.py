@@ -88,7 +88,7 @@ def test_only_what_has_changed_is_counted_again(sale: Sale) -> None:
         assert set(await counted(sale, known)) == {1}
 
     async def counted(sale: Sale, known: dict[int, int]) -> dict[int, int]:
-        rows = await sale.database.many(
+        rows = await sale.database.fetch_all(
             "changed_stock",
             known_ids=list(known),
             watermarks=list(known.values()),

@@ -9,6 +9,8 @@ import pytest
 from tests.booking_web.office import Buyer, Show, refused, succeeded
 from tests.databases import TestDatabase
 from tests.web.stack import ENGLISH, at_once
+from waitline.booking import idempotency
+from waitline.booking.idempotency import IdempotencyKeys
 from waitline.booking.model import (
     IdempotencyKeyReused,
     IdempotencyKeyRunning,
@@ -20,8 +22,7 @@ from waitline.http.requests import Request
 from waitline.http.responses import Answer
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
-from waitline.services.booking import idempotency
-from waitline.services.booking.idempotency import Idempotency
+from waitline.services.booking.idempotency import Idempotency, digest
 from waitline.services.problems import PROBLEMS
 
 KEY = {"Idempotency-Key": "3f1c"}
@@ -146,7 +147,9 @@ def failing(error: Exception) -> Callable[[], Awaitable[Answer]]:
 
 @pytest.fixture
 def kept(postgres: TestDatabase) -> Idempotency:
-    return Idempotency(postgres.database, ProblemResponses(PROBLEMS, SystemClock()))
+    return Idempotency(
+        IdempotencyKeys(postgres.database), ProblemResponses(PROBLEMS, SystemClock())
+    )
 
 
 def grow_old(postgres: TestDatabase, seconds: float) -> None:
@@ -191,7 +194,7 @@ def test_a_key_whose_request_has_died(postgres: TestDatabase, kept: Idempotency)
     postgres.wait(
         postgres.sql(
             "INSERT INTO idempotency (user_id, idempotency_key, request) VALUES (1, 'k', $1)",
-            idempotency.digest(request()),
+            digest(request()),
         )
     )
     with pytest.raises(IdempotencyKeyRunning):
@@ -299,7 +302,7 @@ def test_old_keys_are_deleted_in_chunks(
     postgres.wait(kept.once("young", 1, request(), done))
 
     async def run() -> None:
-        task = asyncio.create_task(kept.run())
+        task = asyncio.create_task(IdempotencyKeys(postgres.database).run())
         async with asyncio.timeout(20):
             while len(await postgres.sql("SELECT 1 FROM idempotency")) > 1:
                 await asyncio.wait([task], timeout=0.01)

@@ -32,7 +32,8 @@ from waitline.booking import audit
 from waitline.booking.store import Reservations
 from waitline.kernel.errors import Refused
 from waitline.kernel.findings import Finding
-from waitline.postgres.pool import Database, prepared
+from waitline.postgres import statements as sql
+from waitline.postgres.pool import Database
 
 # A hundred times as many are a good night's run.
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))  # noqa: TID251 - the runner says it here
@@ -90,7 +91,7 @@ class Patient(Database):
     def __init__(self, url: str, statements: Queries | None = None) -> None:
         super().__init__(url, "waitline.booking")
         if statements is not None:
-            self._statements = prepared(statements)
+            self._statements = sql.parse(statements)
 
     @override
     async def _run(self, statement: str, values: Mapping[str, object], within_s: float) -> Any:
@@ -182,7 +183,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         seats = len(self.model.holds[number - 1].seats) if number <= len(self.model.holds) else 1
         amount = PRICE * seats if paid_right else PRICE * seats + 1
         asked = begin(number, user, amount)
-        (row,) = self.postgres.wait(self.database.many("begin_payment", **asked))
+        (row,) = self.postgres.wait(self.database.fetch_all("begin_payment", **asked))
         if row["outcome"] == "begun":
             self.keys.append(row["charge_key"])
         self._agree(row["outcome"], self.model.begin(number, user, amount))
@@ -192,7 +193,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         """Learn that the provider has charged: at once, late, or again."""
         if self.keys:
             number, key = self._attempt(which)
-            (row,) = self.postgres.wait(self.database.many("confirm_payment", **charged(key)))
+            (row,) = self.postgres.wait(self.database.fetch_all("confirm_payment", **charged(key)))
             self._agree(row["state"], self.model.confirm(number))
 
     @rule(which=NUMBERS)
@@ -200,7 +201,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         if self.keys:
             number, key = self._attempt(which)
             row = self.postgres.wait(
-                self.database.one("fail_payment", charge_key=key, reason="declined")
+                self.database.fetch_one("fail_payment", charge_key=key, reason="declined")
             )
             self._agree(row is not None, self.model.fail(number))
 
@@ -208,7 +209,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     def refunded(self, which: int) -> None:
         if self.keys:
             number, key = self._attempt(which)
-            row = self.postgres.wait(self.database.one("refunded_payment", charge_key=key))
+            row = self.postgres.wait(self.database.fetch_one("refunded_payment", charge_key=key))
             self._agree(row is not None, self.model.refunded(number))
 
     @rule()
@@ -216,7 +217,9 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         """See what the reconciler would see."""
         self._sql("UPDATE payment SET look_at = timestamptz '2001-01-01'")
         rows = self.postgres.wait(
-            self.database.many("unsettled_payments", chunk_max=100, pause_s=1.0, pause_max_s=9.0)
+            self.database.fetch_all(
+                "unsettled_payments", chunk_max=100, pause_s=1.0, pause_max_s=9.0
+            )
         )
         told = sorted(row["payment_id"] for row in rows)
         self._agree(told, self.model.unsettled())

@@ -103,7 +103,7 @@ def test_a_charge_that_comes_to_light_after_it_was_given_up_goes_back(
         with pytest.raises(Unavailable):
             await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
         key = await shop.key()
-        await shop.sale.database.one("fail_payment", charge_key=key, reason="given up")
+        await shop.sale.database.fetch_one("fail_payment", charge_key=key, reason="given up")
         assert (await shop.pay(reservation)).state is PaymentState.COMPLETED
         await shop.checkout.webhook(*await shop.letter(key))
         assert await shop.sale.states("payment") == ["REFUNDING", "COMPLETED"]

@@ -66,7 +66,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 async def answers(db: Database) -> bool:
     with suppress(Unavailable):
-        return await db.one("add", number=1) is not None
+        return await db.fetch_one("add", number=1) is not None
     return False
 
 
@@ -91,7 +91,7 @@ async def asleep(on: Database, count: int) -> None:
     """Wait until so many statements sleep."""
     row: Mapping[str, Any] | None = None
     while row is None or row["number"] != count:
-        row = await on.one("asleep")
+        row = await on.fetch_one("asleep")
 
 
 def test_statements_answer_by_name_and_are_measured(postgres: TestDatabase, package: str) -> None:
@@ -101,13 +101,13 @@ def test_statements_answer_by_name_and_are_measured(postgres: TestDatabase, pack
         measured.append((name, seconds, within_s))
 
     async def call() -> None:
-        async with opened(postgres.url, package, measure=note, connections_max=2) as db:
+        async with opened(postgres.url, package, on_statement=note, connections_max=2) as db:
             assert db.connections == (0, 0)
-            row = await db.one("add", number=2)
+            row = await db.fetch_one("add", number=2)
             assert row is not None
             assert row["answer"] == 3
-            assert [row["number"] for row in await db.many("rows", count=3)] == [1, 2, 3]
-            assert await db.many("rows", within_s=SOON_S, count=0) == []
+            assert [row["number"] for row in await db.fetch_all("rows", count=3)] == [1, 2, 3]
+            assert await db.fetch_all("rows", within_s=SOON_S, count=0) == []
             assert db.connections == (1, 0)
         assert db.connections == (0, 0)
 
@@ -122,7 +122,7 @@ def test_connections_that_are_wanted_are_there_before_many_come(
 ) -> None:
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=4, connections_min=3) as db:
-            assert await db.one("add", number=1)
+            assert await db.fetch_one("add", number=1)
             assert db.connections == (3, 0)
 
     run(call())
@@ -143,10 +143,10 @@ def test_a_new_connection_knows_the_types_that_statements_use(
 
     async def call() -> None:
         async with opened(postgres.url, package) as db:
-            assert await db.one("add", number=1)
+            assert await db.fetch_one("add", number=1)
             known = len(asked)
             assert known
-            row = await db.one("largest", numbers=[1, 3, 2])
+            row = await db.fetch_one("largest", numbers=[1, 3, 2])
             assert row is not None
             assert row["largest"] == 3
             assert len(asked) == known
@@ -158,8 +158,8 @@ def test_a_statement_is_planned_once(postgres: TestDatabase, package: str) -> No
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=1) as db:
             for number in range(3):
-                assert await db.one("add", number=number)
-            row = await db.one("planned")
+                assert await db.fetch_one("add", number=number)
+            row = await db.fetch_one("planned")
             assert row is not None
             assert dict(row) == {"anew": 0, "kept": 3}
 
@@ -188,7 +188,7 @@ def test_nobody_waits_longer_for_the_first_connections_than_for_one(
             with halted(processes_of(tmp_path / "pg")):
                 for _ in range(2):
                     with pytest.raises(Unavailable):
-                        await db.one("add", number=1)
+                        await db.fetch_one("add", number=1)
                 assert db.connections == (0, 0)
             await until_async(lambda: answers(db), SOON_S)
             assert db.connections[0] == 3
@@ -196,7 +196,7 @@ def test_nobody_waits_longer_for_the_first_connections_than_for_one(
         # One that is closed meanwhile leaves nothing behind.
         async with opened(server.url, package) as db:
             with halted(processes_of(tmp_path / "pg")), pytest.raises(Unavailable):
-                await db.one("add", number=1)
+                await db.fetch_one("add", number=1)
         assert db.connections == (0, 0)
 
     try:
@@ -217,9 +217,9 @@ def test_a_server_that_is_stopped_is_unavailable_and_found_again(
             await asyncio.to_thread(server.kill)
             for _ in range(3):
                 with pytest.raises(Unavailable, match="the database does not answer"):
-                    await db.one("add", number=1)
+                    await db.fetch_one("add", number=1)
             await asyncio.to_thread(server.start)
-            assert await db.one("add", number=1)
+            assert await db.fetch_one("add", number=1)
             assert db.waiting == 0
 
     try:
@@ -263,9 +263,9 @@ def test_a_server_that_never_was_is_unavailable_and_may_come_later(
     async def call() -> None:
         async with opened(server.url, package) as db:
             with pytest.raises(Unavailable):
-                await db.one("add", number=1)
+                await db.fetch_one("add", number=1)
             await asyncio.to_thread(server.start)
-            assert await db.one("add", number=1)
+            assert await db.fetch_one("add", number=1)
 
     try:
         run(call())
@@ -279,10 +279,10 @@ def test_a_statement_that_takes_too_long_is_given_up_on_both_sides(
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=2) as db:
             with pytest.raises(Unavailable):
-                await db.one("sleep", within_s=0.05, seconds=SOON_S)
+                await db.fetch_one("sleep", within_s=0.05, seconds=SOON_S)
             # The server has stopped it too, and the connections are as good as new.
             await asleep(db, 0)
-            assert await asyncio.gather(*(db.one("add", number=n) for n in range(8)))
+            assert await asyncio.gather(*(db.fetch_one("add", number=n) for n in range(8)))
             assert db.connections[1] == 0
 
     run(call())
@@ -291,13 +291,13 @@ def test_a_statement_that_takes_too_long_is_given_up_on_both_sides(
 def test_whoever_goes_away_stops_the_statement(postgres: TestDatabase, package: str) -> None:
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=2) as db:
-            sleeping = asyncio.create_task(db.one("sleep", within_s=SOON_S, seconds=SOON_S))
+            sleeping = asyncio.create_task(db.fetch_one("sleep", within_s=SOON_S, seconds=SOON_S))
             await asleep(db, 1)
             sleeping.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await sleeping
             await asleep(db, 0)
-            assert await asyncio.gather(*(db.one("add", number=n) for n in range(8)))
+            assert await asyncio.gather(*(db.fetch_one("add", number=n) for n in range(8)))
 
     run(call())
 
@@ -309,12 +309,12 @@ def test_nobody_waits_for_a_connection_without_end(
 
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=1) as db:
-            await db.one("add", number=1)
-            sleeping = asyncio.create_task(db.one("sleep", within_s=SOON_S, seconds=SOON_S))
+            await db.fetch_one("add", number=1)
+            sleeping = asyncio.create_task(db.fetch_one("sleep", within_s=SOON_S, seconds=SOON_S))
             while db.connections != (1, 1):
                 await asyncio.wait([sleeping], timeout=0.01)
             with pytest.raises(Unavailable):
-                await db.one("add", number=1)
+                await db.fetch_one("add", number=1)
             assert db.waiting == 0
             sleeping.cancel()
             await asyncio.wait([sleeping])
@@ -331,15 +331,15 @@ def test_more_than_may_wait_are_refused_at_once(
 
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=1) as db:
-            await db.one("add", number=1)
-            sleeping = asyncio.create_task(db.one("sleep", within_s=SOON_S, seconds=SOON_S))
+            await db.fetch_one("add", number=1)
+            sleeping = asyncio.create_task(db.fetch_one("sleep", within_s=SOON_S, seconds=SOON_S))
             while db.connections != (1, 1):
                 await asyncio.wait([sleeping], timeout=0.01)
-            waiting = [asyncio.create_task(db.one("add", number=n)) for n in range(3)]
+            waiting = [asyncio.create_task(db.fetch_one("add", number=n)) for n in range(3)]
             while db.waiting < 3:
                 await asyncio.wait(waiting, timeout=0.01)
             with pytest.raises(Unavailable, match="too many"):
-                await db.one("add", number=1)
+                await db.fetch_one("add", number=1)
             sleeping.cancel()
             answers = await asyncio.gather(*waiting)
             assert [row["answer"] for row in answers if row] == [1, 2, 3]
@@ -353,7 +353,7 @@ def test_a_database_that_does_not_let_us_in_is_a_matter_for_the_operator(
 ) -> None:
     async def call(url: str) -> None:
         async with opened(url, package) as db:
-            await db.one("add", number=1)
+            await db.fetch_one("add", number=1)
 
     with pytest.raises(Misconfigured, match="nowhere"):
         run(call(postgres.url.replace("/waitline?", "/nowhere?")))
@@ -365,7 +365,7 @@ def test_what_would_be_there_twice_is_said(postgres: TestDatabase, package: str)
     async def call() -> None:
         async with opened(postgres.url, package) as db:
             with pytest.raises(Duplicate, match="concert_id"):
-                await db.one("twice")
+                await db.fetch_one("twice")
 
     run(call())
     assert postgres.wait(postgres.sql("SELECT FROM concert")) == []
@@ -384,7 +384,7 @@ def test_a_bug_is_not_taken_for_a_silent_server(
 ) -> None:
     async def call() -> None:
         async with opened(postgres.url, package) as db:
-            await db.one(statement, **values)
+            await db.fetch_one(statement, **values)
 
     with pytest.raises(Exception) as failed:  # noqa: PT011 - whatever it is, but not this
         run(call())

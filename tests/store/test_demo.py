@@ -55,7 +55,7 @@ def test_every_seat_has_its_neighbours(postgres: TestDatabase) -> None:
 def test_what_was_booked_is_forgotten(postgres: TestDatabase) -> None:
     def reserved(user: int) -> int:
         asked = reserve(user, user)
-        (row,) = postgres.wait(postgres.database.many("reserve", within_s=SOON_S, **asked))
+        (row,) = postgres.wait(postgres.database.fetch_all("reserve", within_s=SOON_S, **asked))
         assert row["outcome"] == "reserved"
         return int(row["reservation_id"])
 

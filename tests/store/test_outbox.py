@@ -119,7 +119,7 @@ class _Dying:
     async def many(self, statement: str, **values: object) -> Any:  # noqa: ANN401
         if statement == "sent_events":
             raise Died
-        return await self._database.many(statement, **values)
+        return await self._database.fetch_all(statement, **values)
 
 
 def test_an_event_is_sent_with_the_fields_of_the_contract(office: Office) -> None:

@@ -67,7 +67,9 @@ class Crowds:
             catalogue = Catalogue(database)
             made = await catalogue.create_schedule(CONCERT, STARTS_AT)
             await catalogue.import_seats(made.schedule_id, list(hall(size)))
-            row = await database.one("read_seats", within_s=CALL_S, schedule_id=made.schedule_id)
+            row = await database.fetch_one(
+                "read_seats", within_s=CALL_S, schedule_id=made.schedule_id
+            )
             assert row is not None
             seats = zip(json.loads(row["seat_ids"]), json.loads(row["prices"]), strict=True)
             tickets = await self._let_in(store, size)

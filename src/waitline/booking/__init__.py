@@ -11,11 +11,13 @@ store.py           reservations: reserve, cancel, expire
 gathering.py       batches concurrent requests into one statement
 sweeper.py         puts lapsed reservations back on sale
 checkout.py        payments: charge, confirm, reconcile, refund
+idempotency.py     idempotency keys: claims and stored answers
 outbox.py          relays events to Valkey (transactional outbox)
 stock.py           counts free seats by room
 load_reporter.py   publishes the worker's load and the stock
 sale_totals.py     totals and time series of a sale
 audit.py           checks the invariants over the whole database
+health.py          whether the database answers; work that is not done yet
 rehearsals.py      deletes what rehearsals leave behind
 demo.py            the demo concert of trial mode
 sql/               the statements

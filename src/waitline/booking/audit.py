@@ -105,7 +105,7 @@ async def examine(
     rows = [
         row
         for statement, asked in values.items()
-        for row in await database.many(
+        for row in await database.fetch_all(
             statement, within_s=READ_S, examples_max=EXAMPLES_MAX, **asked
         )
     ]
@@ -114,14 +114,14 @@ async def examine(
 
 async def count_rows(database: Database) -> dict[str, int]:
     """Return how many seats, sold seats, reservations, payments and events there are."""
-    row = await database.one("audit_counts", within_s=READ_S)
+    row = await database.fetch_one("audit_counts", within_s=READ_S)
     assert row is not None
     return dict(row)
 
 
 async def paid_visitors(database: Database, late_s: float = LATE_S) -> list[PaidVisitor]:
     """Return those who paid longer than `late_s` ago: the waiting room must know by now."""
-    rows = await database.many(
+    rows = await database.fetch_all(
         "paid_visitors", within_s=READ_S, late_s=late_s, visitors_max=PAID_MAX
     )
     return [

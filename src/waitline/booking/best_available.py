@@ -138,7 +138,9 @@ async def _offered(
     # The database cannot even be asked for some characters, and no seat map has them.
     if not grade.isprintable():
         raise GradeUnknown
-    rows = await database.many("free_seats", schedule_id=schedule, grade=grade, free_max=FREE_MAX)
+    rows = await database.fetch_all(
+        "free_seats", schedule_id=schedule, grade=grade, free_max=FREE_MAX
+    )
     if not rows:
         raise GradeUnknown
     offered = seat_choices(

@@ -63,7 +63,8 @@ class Catalogue:
     async def concerts(self) -> list[Concert]:
         """Return at most `LISTED_MAX` concerts, the newest first."""
         return [
-            _concert(row) for row in await self._database.many("concerts", concerts_max=LISTED_MAX)
+            _concert(row)
+            for row in await self._database.fetch_all("concerts", concerts_max=LISTED_MAX)
         ]
 
     async def concert(self, concert: int) -> Concert:
@@ -72,7 +73,7 @@ class Catalogue:
         Raises:
             ConcertUnknown: There is none of this number.
         """
-        row = await self._database.one("concert", concert_id=concert)
+        row = await self._database.fetch_one("concert", concert_id=concert)
         if row is None:
             raise ConcertUnknown
         return _concert(row)
@@ -83,7 +84,9 @@ class Catalogue:
         Raises:
             ConcertUnknown: There is none of this number.
         """
-        rows = await self._database.many("schedules", concert_id=concert, schedules_max=LISTED_MAX)
+        rows = await self._database.fetch_all(
+            "schedules", concert_id=concert, schedules_max=LISTED_MAX
+        )
         if not rows:
             raise ConcertUnknown
         return [_schedule(row) for row in rows if row["schedule_id"] is not None]
@@ -99,7 +102,7 @@ class Catalogue:
         if found is not None and now < until:
             self._cached.move_to_end(schedule)
             return found
-        row = await self._database.one("schedule", schedule_id=schedule)
+        row = await self._database.fetch_one("schedule", schedule_id=schedule)
         if row is None:
             self._cached.pop(schedule, None)
             raise ScheduleUnknown
@@ -112,7 +115,7 @@ class Catalogue:
 
     async def count_seats(self, concert: int) -> dict[int, SeatCount]:
         """Count the seats of a concert's schedules; those that have none are left out."""
-        rows = await self._database.many("stock", within_s=COUNT_S, concert_id=concert)
+        rows = await self._database.fetch_all("stock", within_s=COUNT_S, concert_id=concert)
         return {row["schedule_id"]: SeatCount(row["seats"], row["available"]) for row in rows}
 
     async def create_concert(self, title: str, venue: str, room: str) -> Concert:
@@ -136,7 +139,7 @@ class Catalogue:
                 raise DetailInvalid(name, "must not contain characters that cannot be printed")
         if not room.strip() or len(room.encode()) > ROOM_BYTES_MAX:
             raise DetailInvalid("room", f"must have 1 to {ROOM_BYTES_MAX} bytes")
-        row = await self._database.one("create_concert", title=title, venue=venue, room=room)
+        row = await self._database.fetch_one("create_concert", title=title, venue=venue, room=room)
         assert row is not None
         return Concert(row["concert_id"], title, venue, RoomId(room))
 
@@ -152,7 +155,9 @@ class Catalogue:
         Raises:
             ConcertUnknown: There is none of this number.
         """
-        row = await self._database.one("set_queue_down", concert_id=concert, queue_down=choice)
+        row = await self._database.fetch_one(
+            "set_queue_down", concert_id=concert, queue_down=choice
+        )
         if row is None:
             raise ConcertUnknown
         return _concert(row)
@@ -174,7 +179,7 @@ class Catalogue:
         assert starts_at.tzinfo is not None
         if not 1 <= visitor_seats_max <= SEATS_MAX:
             raise DetailInvalid("visitor_seats_max", f"must be from 1 to {SEATS_MAX}")
-        row = await self._database.one(
+        row = await self._database.fetch_one(
             "create_schedule",
             concert_id=concert,
             starts_at=starts_at,
@@ -211,7 +216,7 @@ class Catalogue:
         """
         assert 0 < len(seats) <= SCHEDULE_SEATS_MAX
         try:
-            row = await self._database.one(
+            row = await self._database.fetch_one(
                 "import_seats",
                 within_s=IMPORT_S,
                 schedule_id=schedule,

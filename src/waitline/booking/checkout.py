@@ -178,7 +178,7 @@ class Checkout:
         Raises:
             PaymentUnknown: There is none.
         """
-        row = await self._database.one("find_payment", payment_id=payment_id)
+        row = await self._database.fetch_one("find_payment", payment_id=payment_id)
         if row is None:
             raise PaymentUnknown
         return _payment(row)
@@ -202,7 +202,7 @@ class Checkout:
             case NotCharged(reason):
                 await self._fail(event.key, reason)
             case Refunded():
-                await self._database.one("refunded_payment", charge_key=event.key)
+                await self._database.fetch_one("refunded_payment", charge_key=event.key)
 
     async def run(self) -> Never:
         """Settle again and again what is open, through any silence of database or provider."""
@@ -223,7 +223,7 @@ class Checkout:
         Returns:
             How many were looked at, `CHUNK_MAX` at most.
         """
-        rows = await self._database.many(
+        rows = await self._database.fetch_all(
             "unsettled_payments", chunk_max=CHUNK_MAX, pause_s=PAUSE_S, pause_max_s=PAUSE_MAX_S
         )
         async with asyncio.TaskGroup() as group:
@@ -260,7 +260,7 @@ class Checkout:
     async def _refund(self, row: Row) -> None:
         refund = self._provider.refund(row["charge_key"], row["provider_ref"], row["amount"])
         await self._timed("refund", refund)
-        await self._database.one("refunded_payment", charge_key=row["charge_key"])
+        await self._database.fetch_one("refunded_payment", charge_key=row["charge_key"])
 
     async def _timed(self, call: str, answer: Awaitable[T]) -> T:
         started = time.perf_counter()
@@ -274,7 +274,7 @@ class Checkout:
 
     async def _begin(self, attempts: Sequence[_Attempt]) -> list[UUID | Refused]:
         """Note attempts; return what each is charged by, or why it may not be."""
-        rows = await self._database.many(
+        rows = await self._database.fetch_all(
             "begin_payment",
             reservation_ids=[one.reservation_id for one in attempts],
             user_ids=[one.user_id for one in attempts],
@@ -298,7 +298,7 @@ class Checkout:
 
     async def _note_charges(self, charges: Sequence[_ChargeNote]) -> list[Row | None]:
         """Note charges; return their payments."""
-        rows = await self._database.many(
+        rows = await self._database.fetch_all(
             "confirm_payment",
             charge_keys=[charge.key for charge in charges],
             provider_refs=[charge.provider_ref for charge in charges],
@@ -319,7 +319,9 @@ class Checkout:
         raise Declined("too late")
 
     async def _fail(self, key: UUID, reason: str) -> None:
-        await self._database.one("fail_payment", charge_key=key, reason=reason[:REASON_CHARS_MAX])
+        await self._database.fetch_one(
+            "fail_payment", charge_key=key, reason=reason[:REASON_CHARS_MAX]
+        )
 
 
 def _payment(row: Row) -> Payment:

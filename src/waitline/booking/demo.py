@@ -23,13 +23,13 @@ async def load(database: Database) -> DemoSize:
     Raises:
         Unavailable: Not done in time; as it was, or done.
     """
-    await database.one("load_demo", within_s=LOAD_S)
+    await database.fetch_one("load_demo", within_s=LOAD_S)
     return DemoSize()
 
 
 async def load_first(database: Database) -> bool:
     """Put the demo concert on sale if nothing is, and return whether that was so."""
-    row = await database.one("any_concert")
+    row = await database.fetch_one("any_concert")
     assert row is not None
     if not row["found"]:
         await load(database)

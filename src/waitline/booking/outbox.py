@@ -121,7 +121,7 @@ class Relay:
         Raises:
             Unavailable: Database or store did not answer. What was not marked is sent again.
         """
-        taken = await self._database.many(
+        taken = await self._database.fetch_all(
             "take_events", batch_max=BATCH_MAX, pause_s=PAUSE_S, pause_max_s=PAUSE_MAX_S
         )
         # In the order of writing, which the statement's answer need not have.
@@ -142,9 +142,9 @@ class Relay:
                 case _:
                     raise outcome
         if sent:
-            await self._database.many("sent_events", event_nos=sent)
+            await self._database.fetch_all("sent_events", event_nos=sent)
         if silence is not None:
-            await self._database.many("return_events", event_nos=silent, error=str(silence))
+            await self._database.fetch_all("return_events", event_nos=silent, error=str(silence))
             raise silence
         return len(taken)
 
@@ -165,7 +165,7 @@ class Relay:
         await self._store.command("XADD", events.STREAM, "MAXLEN", "~", STREAM_MAX, "*", *words)
 
     async def _refused(self, event: Row, reason: str) -> None:
-        row = await self._database.one(
+        row = await self._database.fetch_one(
             "refused_event", event_no=event["event_no"], error=reason, attempts_max=ATTEMPTS_MAX
         )
         dead = row is not None and row["dead"]
@@ -173,7 +173,9 @@ class Relay:
 
     async def forget(self) -> int:
         """Delete at most `FORGET_MAX` events that were sent `KEPT_S` ago; return how many."""
-        return len(await self._database.many("forget_events", kept_s=KEPT_S, chunk_max=FORGET_MAX))
+        return len(
+            await self._database.fetch_all("forget_events", kept_s=KEPT_S, chunk_max=FORGET_MAX)
+        )
 
 
 class UnsentEvent(NamedTuple):
@@ -210,7 +212,7 @@ class Outbox:
 
     async def unsent(self) -> tuple[int, list[UnsentEvent]]:
         """Return how many events are unsent, and `SHOWN_MAX` of them: the dead, then the oldest."""
-        rows = await self._database.many("unsent_events", rows_max=SHOWN_MAX)
+        rows = await self._database.fetch_all("unsent_events", rows_max=SHOWN_MAX)
         found = [
             UnsentEvent(
                 event_id=row["event_id"],
@@ -236,7 +238,7 @@ class Outbox:
         """
         retried = 0
         while True:
-            rows = await self._database.many(
+            rows = await self._database.fetch_all(
                 "retry_events", event_ids=event_ids, chunk_max=FORGET_MAX
             )
             retried += len(rows)

@@ -44,12 +44,12 @@ class Rehearsals:
 
     async def rooms(self) -> set[RoomId]:
         """Return the rooms of rehearsals, of one that is going on too; at most `ROOMS_MAX`."""
-        rows = await self._database.many("rehearsal_rooms", rooms_max=ROOMS_MAX)
+        rows = await self._database.fetch_all("rehearsal_rooms", rooms_max=ROOMS_MAX)
         return {RoomId(row["room"]) for row in rows}
 
     async def unsettled(self, room: RoomId) -> Unsettled:
         """Count what is still under way."""
-        row = await self._database.one("rehearsal_unsettled", within_s=CHUNK_S, room=room)
+        row = await self._database.fetch_one("rehearsal_unsettled", within_s=CHUNK_S, room=room)
         assert row is not None
         return Unsettled(row["payments"], row["events"])
 
@@ -70,7 +70,7 @@ class Rehearsals:
         return gone + await self._chunk("discard_concert", room=room)
 
     async def _chunk(self, statement: str, **values: object) -> int:
-        row = await self._database.one(statement, within_s=CHUNK_S, **values)
+        row = await self._database.fetch_one(statement, within_s=CHUNK_S, **values)
         assert row is not None
         rows: int = row["rows"]
         return rows

@@ -92,10 +92,10 @@ async def load_sale_totals(database: Database, room: RoomId) -> SaleTotals:
     Raises:
         Unavailable: The database does not answer in time.
     """
-    row = await database.one("sale_totals", within_s=READ_S, room=room)
+    row = await database.fetch_one("sale_totals", within_s=READ_S, room=room)
     assert row is not None
     width_s = _width_s(row)
-    steps = await database.many(
+    steps = await database.fetch_all(
         "sale_steps", within_s=READ_S, room=room, width_s=width_s, steps_max=STEPS_MAX
     )
     totals = Totals(**{name: row[name] for name in Totals._fields})

@@ -248,7 +248,7 @@ class SeatMaps:
 
     async def _caught_up(self, schedule: int, snapshot: SeatSnapshot) -> bool:
         """Note what has changed; return whether the seats are still the same ones."""
-        row = await self._database.one(
+        row = await self._database.fetch_one(
             "changed_seats", schedule_id=schedule, watermark=snapshot.watermark
         )
         if row is None or row["laid_out"] != snapshot.laid_out:
@@ -261,7 +261,7 @@ class SeatMaps:
         return snapshot.apply(row["watermark"], list(changes))
 
     async def _laid_out(self, schedule: int) -> _ScheduleView | None:
-        row = await self._database.one("read_seats", schedule_id=schedule)
+        row = await self._database.fetch_one("read_seats", schedule_id=schedule)
         if row is None:
             return None
         snapshot = await asyncio.to_thread(_snapshot_of, schedule, row)

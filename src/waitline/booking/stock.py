@@ -61,7 +61,7 @@ class StockCounter:
             Unavailable: The database does not answer.
         """
         now_s = self._now_s()
-        rows = await self._database.many(
+        rows = await self._database.fetch_all(
             "changed_stock",
             within_s=COUNT_S,
             known_ids=list(self._counted),

@@ -112,7 +112,7 @@ class Reservations:
 
     async def _reserve_all(self, wanted: Sequence[SeatRequest]) -> list[Reservation | Refused]:
         """Hold seats for many who do not meet each other, each as `reserve` does."""
-        rows = await self._database.many(
+        rows = await self._database.fetch_all(
             "reserve",
             schedule_ids=[one.schedule for one in wanted],
             user_ids=[one.user for one in wanted],
@@ -128,7 +128,7 @@ class Reservations:
         Raises:
             ReservationUnknown: There is no such reservation.
         """
-        row = await self._database.one("find_reservation", reservation_id=reservation)
+        row = await self._database.fetch_one("find_reservation", reservation_id=reservation)
         if row is None:
             raise ReservationUnknown
         return RoomAccess(RoomId(row["room"]), queue_down(row))
@@ -142,7 +142,7 @@ class Reservations:
         Raises:
             ReservationUnknown, ReservationForeign: As they say.
         """
-        row = await self._database.one("find_reservation", reservation_id=reservation)
+        row = await self._database.fetch_one("find_reservation", reservation_id=reservation)
         if row is None:
             raise ReservationUnknown
         if row["user_id"] != user:
@@ -169,7 +169,7 @@ class Reservations:
             ReservationUnknown, ReservationForeign, ReservationOver, PaymentRunning: As they say.
         """
         for _ in range(CANCEL_TRIES):
-            row = await self._database.one("cancel", reservation_id=reservation, user_id=user)
+            row = await self._database.fetch_one("cancel", reservation_id=reservation, user_id=user)
             assert row is not None
             if row["outcome"] in CANCEL_REFUSED:
                 raise CANCEL_REFUSED[row["outcome"]](row)
@@ -183,7 +183,7 @@ class Reservations:
         Invariant:
             B3.
         """
-        rows = await self._database.many("expire", chunk_max=chunk_max)
+        rows = await self._database.fetch_all("expire", chunk_max=chunk_max)
         return [Expired(**dict(row)) for row in rows]
 
 

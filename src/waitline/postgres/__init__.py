@@ -1,1 +1,5 @@
-"""Placeholder."""
+"""PostgreSQL: the only importers of its driver.
+
+pool.py        connection pool; runs statements by name, with timeout and backpressure
+statements.py  SQL statements by name, read from a package's sql folder
+"""

@@ -9,8 +9,10 @@ from functools import partial
 
 from typing_extensions import override
 
+from waitline.booking import health
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.checkout import Checkout
+from waitline.booking.idempotency import IdempotencyKeys
 from waitline.booking.load_reporter import LoadReporter, WorkerLoad
 from waitline.booking.outbox import Relay
 from waitline.booking.seat_maps import SeatMaps
@@ -34,7 +36,7 @@ from waitline.services.booking import openapi, operator
 from waitline.services.booking.calls import BookingCalls
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency
-from waitline.services.booking.metrics import BacklogFigures
+from waitline.services.booking.metrics import OpenWorkGauges
 from waitline.services.booking.operator import InstallationView, OperatorCalls
 from waitline.services.problems import PROBLEMS
 from waitline.settings import Settings
@@ -71,14 +73,14 @@ class BookingWorker(ServiceWorker):
             stack.callback(tallies.flush)
             load = WorkerLoad()
 
-            def measured(statement: str, seconds: float, within_s: float) -> None:
+            def on_statement(statement: str, seconds: float, within_s: float) -> None:
                 tallies.statement(statement, seconds)
                 load.record(seconds, within_s, database.demand)
 
             database = Database(
                 settings.database_address(),
                 "waitline.booking",
-                measure=measured,
+                on_statement=on_statement,
                 connections_min=CONNECTIONS_MAX,
             )
             stack.push_async_callback(database.close)
@@ -90,6 +92,7 @@ class BookingWorker(ServiceWorker):
 
             name = f"{socket.gethostname()}:{os.getpid()}"
             trusting = settings.mode == "trial"
+            idempotency_keys = IdempotencyKeys(database)
             calls = BookingCalls(
                 database=database,
                 catalogue=Catalogue(database),
@@ -99,11 +102,12 @@ class BookingWorker(ServiceWorker):
                     database, provider, at_price=not trusting, measure=tallies.provider
                 ),
                 doorman=Doorman.of(settings, keys, store, clock),
-                idempotency=Idempotency(database, problems),
+                idempotency=Idempotency(idempotency_keys, problems),
                 trusting=trusting,
             )
             jobs = (
                 *calls.jobs(),
+                idempotency_keys.run(),
                 Relay(database, store).run(),
                 LoadReporter(StockCounter(database), load, store, name=name).run(),
                 tallies.keep(),
@@ -139,12 +143,12 @@ class BookingWorker(ServiceWorker):
     def _health(self, database: Database, store: ValkeyClient, tallies: Tallies) -> Health:
         probes = {
             "redis": Probe(partial(store.command, "PING")),
-            "database": Probe(partial(database.one, "ping")),
+            "database": Probe(partial(health.ping, database)),
         }
         exposition = Exposition(
             tallies,
             self._settings.booking_metrics_dir,
-            BacklogFigures(database).read,
+            OpenWorkGauges(database).collect,
             service="booking",
             instance=self._settings.instance,
         )

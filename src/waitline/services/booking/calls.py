@@ -149,7 +149,6 @@ class BookingCalls:
             self._seats.run(),
             Sweeper(self._reservations).run(),
             self._checkout.run(),
-            self._idempotency.run(),
         ]
 
     def routes(self) -> Mapping[str, Mapping[str, Handler]]:

@@ -1,70 +1,48 @@
 """The same answer to a write that is repeated with the same Idempotency-Key.
 
-One statement claims the key before the write, and one keeps the answer after it; without a key
-there is neither. A key belongs to its user: two users may choose the same.
+One statement claims the key before the write, and one stores the answer after it; without a key
+there is neither.
 
-Not kept are answers that tell nothing of the write: that the service is unavailable, that
-something of the same visitor is under way. Such a key is free again, and the next request goes on.
+Answers that say nothing about the write are not stored: the service is unavailable, or another
+request of the same visitor is under way. Such a key is free again.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from hashlib import blake2b
-from typing import Never
 
 import structlog
 
-from waitline.booking.model import (
-    IdempotencyKeyReused,
-    IdempotencyKeyRunning,
-    PaymentRunning,
-    SeatsContested,
-)
+from waitline.booking.idempotency import KEY_CHARS_MAX, IdempotencyKeys, StoredAnswer
+from waitline.booking.model import PaymentRunning, SeatsContested
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import Request
 from waitline.http.responses import JSON, PROBLEM, Answer
 from waitline.http.texts import Text
 from waitline.kernel.errors import Refused, Unavailable
-from waitline.postgres.pool import Database
-
-KEY_CHARS_MAX = 200
-"""Of a key. Source: migrations/0001_box_office.sql."""
-
-KEPT_S = 86_400.0
-"""How long an answer is kept. Source: the wire contract."""
-
-PATIENCE_S = 60.0
-"""How long a key waits for its first request's answer: longer than any write takes, the payment
-provider's time and the database's included. Then its process must have died, and it is free."""
-
-FORGET_EVERY_S = 60.0
-CHUNK_MAX = 1_000
-"""Between two looks for keys that are old, and how many are deleted at once: a few milliseconds'
-work, so that nobody who claims one waits for it."""
 
 KEY_FORM = Text(
     f"공백 없는 ASCII 문자 1~{KEY_CHARS_MAX}자여야 합니다.",
     f"must be 1 to {KEY_CHARS_MAX} ASCII characters without blanks",
 )
 
-_PASSING = (PaymentRunning, SeatsContested)
+_TRANSIENT = (PaymentRunning, SeatsContested)
 
 log = structlog.get_logger()
 
 
 class Idempotency:
-    """Keeps what writes were answered.
+    """Carries out a write once for each key.
 
     Args:
-        database: Where.
+        keys: Claims and answers.
         problems: Answers for writes that are refused.
     """
 
-    def __init__(self, database: Database, problems: ProblemResponses) -> None:
-        self._database = database
+    def __init__(self, keys: IdempotencyKeys, problems: ProblemResponses) -> None:
+        self._keys = keys
         self._problems = problems
 
     async def once(
@@ -74,13 +52,13 @@ class Idempotency:
         request: Request,
         write: Callable[[], Awaitable[Answer]],
     ) -> Answer:
-        """Answer with what `write` says, or with what it said to the same request before.
+        """Return the answer of `write`, or the stored answer of the same request.
 
         Args:
-            key: As `key_of` reads it; `None` for a request that may be repeated as a new one.
+            key: As `key_of` returns it; without one, every request is a new one.
             user: Whose key it is.
-            request: Method, path and body tell whether it is the same.
-            write: Does what is asked; called once at most.
+            request: Identified by its path and body.
+            write: Called at most once.
 
         Raises:
             IdempotencyKeyReused: The key came with another request.
@@ -88,75 +66,35 @@ class Idempotency:
         """
         if key is None:
             return await write()
-        claimed_at = await self._claim(key, user, request)
-        if isinstance(claimed_at, Answer):
-            return claimed_at
+        claim = await self._keys.claim(key, user, digest(request))
+        if isinstance(claim, StoredAnswer):
+            headers = JSON if claim.status < 400 else PROBLEM  # noqa: PLR2004 - successes, refusals
+            return Answer(claim.status, headers, claim.body)
         try:
             answer = await write()
-        except _PASSING:
-            await self._free(key, user, claimed_at)
+        except _TRANSIENT:
+            await self._release(key, user, claim)
             raise
         except Refused as refusal:
             answer = self._problems.answer(refusal, request)
         except BaseException:
-            await self._free(key, user, claimed_at)
+            await self._release(key, user, claim)
             raise
-        await self._keep(key, user, claimed_at, answer)
+        await self._store(key, user, claim, answer)
         return answer
 
-    async def run(self) -> Never:
-        """Delete old keys, a chunk at a time, through any silence of the database."""
-        while True:
-            gone = 0
-            try:
-                row = await self._database.one("forget_keys", kept_s=KEPT_S, chunk_max=CHUNK_MAX)
-                assert row is not None
-                gone = row["keys"]
-            except Unavailable as error:
-                log.warning("idempotency_purge_failed", reason=str(error))
-            if gone < CHUNK_MAX:
-                await asyncio.sleep(FORGET_EVERY_S)
-
-    async def _claim(self, key: str, user: int, request: Request) -> datetime | Answer:
-        row = await self._database.one(
-            "claim_key",
-            user_id=user,
-            idempotency_key=key,
-            request=digest(request),
-            kept_s=KEPT_S,
-            patience_s=PATIENCE_S,
-        )
-        outcome = "running" if row is None else row["outcome"]
-        if row is None or outcome == "running":
-            raise IdempotencyKeyRunning
-        if outcome == "other":
-            raise IdempotencyKeyReused
-        if outcome == "claimed":
-            claimed_at: datetime = row["claimed_at"]
-            return claimed_at
-        headers = JSON if row["status"] < 400 else PROBLEM  # noqa: PLR2004 - successes and refusals
-        return Answer(row["status"], headers, row["answer"])
-
-    async def _keep(self, key: str, user: int, claimed_at: datetime, answer: Answer) -> None:
+    async def _store(self, key: str, user: int, claimed_at: datetime, answer: Answer) -> None:
         try:
-            await self._database.one(
-                "keep_answer",
-                user_id=user,
-                idempotency_key=key,
-                claimed_at=claimed_at,
-                status=answer.status,
-                answer=answer.body,
-            )
+            stored = StoredAnswer(answer.status, answer.body)
+            await self._keys.store_answer(key, user, claimed_at, stored)
         except Unavailable as error:
-            # What is done is done, and whoever asked shall hear of it.
+            # The write is done, so its answer is sent all the same.
             log.warning("idempotency_answer_lost", reason=str(error))
 
-    async def _free(self, key: str, user: int, claimed_at: datetime) -> None:
-        # If the database is silent, the key is free when its time is over.
+    async def _release(self, key: str, user: int, claimed_at: datetime) -> None:
+        # If the database does not answer, the key is free when its lease ends.
         with suppress(Unavailable):
-            await self._database.one(
-                "free_key", user_id=user, idempotency_key=key, claimed_at=claimed_at
-            )
+            await self._keys.release(key, user, claimed_at)
 
 
 def key_of(request: Request) -> str | None:
@@ -177,11 +115,11 @@ def key_of(request: Request) -> str | None:
 
 
 def digest(request: Request) -> bytes:
-    """Return what tells a request from another: 32 bytes of path and body.
+    """Return 32 bytes that identify a request: a hash of path and body.
 
     No path takes two methods that write, so the method adds nothing.
     """
-    told = blake2b(request.path.encode(), digest_size=32)
-    # A path has no NUL, so no two requests read the same.
-    told.update(b"\0" + request.body)
-    return told.digest()
+    hashed = blake2b(request.path.encode(), digest_size=32)
+    # A path has no NUL, so the two parts cannot be confused.
+    hashed.update(b"\0" + request.body)
+    return hashed.digest()

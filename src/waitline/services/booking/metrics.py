@@ -1,20 +1,17 @@
-"""What the metrics tell of what the box office has not done yet, read when they are asked for."""
+"""Gauges of the box office's open work, read from the database when Prometheus scrapes."""
 
 from collections.abc import Iterator
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from waitline.booking.health import OpenWork, count_open_work
 from waitline.kernel import telemetry
 from waitline.kernel.errors import Unavailable
-from waitline.postgres.pool import Database, Row
-
-COUNTED_MAX = 10_000
-"""More of a kind are shown as this many: an operator has long been called by then, and counting
-further would cost a database in trouble more."""
+from waitline.postgres.pool import Database
 
 
-class BacklogFigures:
-    """Reads it.
+class OpenWorkGauges:
+    """The gauges.
 
     Args:
         database: Holds events and payments.
@@ -23,20 +20,18 @@ class BacklogFigures:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def read(self) -> list[Metric]:
+    async def collect(self) -> list[Metric]:
         """Return the metrics; none while the database does not answer."""
         try:
-            row = await self._database.one("backlog", counted_max=COUNTED_MAX)
+            return list(_metrics(await count_open_work(self._database)))
         except Unavailable:
             # The processes' own figures matter most when the database is down.
             return []
-        assert row is not None
-        return list(_metrics(row))
 
 
-def _metrics(row: Row) -> Iterator[Metric]:
-    for name, (meaning, label, columns) in telemetry.BACKLOG_GAUGES.items():
+def _metrics(work: OpenWork) -> Iterator[Metric]:
+    for name, (meaning, label, fields) in telemetry.BACKLOG_GAUGES.items():
         gauge = GaugeMetricFamily(name, meaning, labels=[label] if label else [])
-        for value, column in columns.items():
-            gauge.add_metric([value] if label else [], row[column])
+        for value, field in fields.items():
+            gauge.add_metric([value] if label else [], getattr(work, field))
         yield gauge

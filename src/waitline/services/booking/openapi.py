@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
+from waitline.booking.idempotency import KEY_CHARS_MAX
 from waitline.booking.model import SeatState
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.services.booking import operator
@@ -28,7 +29,6 @@ from waitline.services.booking.bodies import (
     SeatView,
 )
 from waitline.services.booking.calls import SEATS_PATH
-from waitline.services.booking.idempotency import KEY_CHARS_MAX
 from waitline.services.booking.operator import ImportView, InstallationView
 from waitline.services.queue import openapi
 from waitline.services.queue.openapi import call, reference

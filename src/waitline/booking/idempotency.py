@@ -1,0 +1,123 @@
+"""Idempotency keys: which request has claimed a key, and the answer that it got.
+
+A key belongs to its user: two users may choose the same.
+"""
+
+import asyncio
+from datetime import datetime
+from typing import NamedTuple, Never
+
+import structlog
+
+from waitline.booking.model import IdempotencyKeyReused, IdempotencyKeyRunning
+from waitline.kernel.errors import Unavailable
+from waitline.postgres.pool import Database
+
+KEY_CHARS_MAX = 200
+"""Longest key. Source: migrations/0001_box_office.sql."""
+
+KEPT_S = 86_400.0
+"""How long an answer is kept. Source: the wire contract."""
+
+PATIENCE_S = 60.0
+"""Lease of a claim: longer than any write takes, including the timeouts of payment provider and
+database. After that its process must have died, and the key is free."""
+
+FORGET_EVERY_S = 60.0
+"""Between two rounds of deleting expired keys."""
+
+CHUNK_MAX = 1_000
+"""Keys deleted in one statement: a few milliseconds, so that claims do not wait for it."""
+
+log = structlog.get_logger()
+
+
+class StoredAnswer(NamedTuple):
+    """The answer to the first request with a key.
+
+    Attributes:
+        status: Its HTTP status.
+        body: Its body.
+    """
+
+    status: int
+    body: bytes
+
+
+class IdempotencyKeys:
+    """The keys in the database.
+
+    Args:
+        database: Holds them.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, key: str, user: int, request: bytes) -> datetime | StoredAnswer:
+        """Claim a key for a request.
+
+        Args:
+            key: 1 to `KEY_CHARS_MAX` characters.
+            user: Whose key it is.
+            request: Digest that tells the request from others.
+
+        Returns:
+            When it was claimed, which names the claim; or the answer that the same request got.
+
+        Raises:
+            IdempotencyKeyReused: The key came with another request.
+            IdempotencyKeyRunning: The first request with it is still being answered.
+        """
+        row = await self._database.fetch_one(
+            "claim_key",
+            user_id=user,
+            idempotency_key=key,
+            request=request,
+            kept_s=KEPT_S,
+            patience_s=PATIENCE_S,
+        )
+        # No row: another request claimed it in this very moment.
+        outcome = "running" if row is None else row["outcome"]
+        if row is None or outcome == "running":
+            raise IdempotencyKeyRunning
+        if outcome == "other":
+            raise IdempotencyKeyReused
+        if outcome == "claimed":
+            claimed_at: datetime = row["claimed_at"]
+            return claimed_at
+        return StoredAnswer(row["status"], row["answer"])
+
+    async def store_answer(
+        self, key: str, user: int, claimed_at: datetime, answer: StoredAnswer
+    ) -> None:
+        """Store the answer, unless another request has claimed the key meanwhile."""
+        await self._database.fetch_one(
+            "keep_answer",
+            user_id=user,
+            idempotency_key=key,
+            claimed_at=claimed_at,
+            status=answer.status,
+            answer=answer.body,
+        )
+
+    async def release(self, key: str, user: int, claimed_at: datetime) -> None:
+        """Give a claimed key back: its request has no answer worth storing."""
+        await self._database.fetch_one(
+            "free_key", user_id=user, idempotency_key=key, claimed_at=claimed_at
+        )
+
+    async def run(self) -> Never:
+        """Delete expired keys until cancelled, a chunk at a time."""
+        while True:
+            gone = 0
+            try:
+                row = await self._database.fetch_one(
+                    "forget_keys", kept_s=KEPT_S, chunk_max=CHUNK_MAX
+                )
+                assert row is not None
+                gone = row["keys"]
+            except Unavailable as error:
+                log.warning("idempotency_purge_failed", reason=str(error))
+            if gone < CHUNK_MAX:
+                await asyncio.sleep(FORGET_EVERY_S)

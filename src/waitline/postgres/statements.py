@@ -1,0 +1,53 @@
+"""SQL statements by name, read from a package's `sql` folder."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from typing import NamedTuple
+
+import aiosql
+from aiosql.adapters.asyncpg import AsyncPGAdapter
+from aiosql.queries import Queries
+from aiosql.types import SQLOperationType
+
+
+class Statement(NamedTuple):
+    """One statement of a `sql` folder.
+
+    Attributes:
+        text: As the server reads it, with `$1 …` for its values.
+        names: The names of its values, in the order of their numbers.
+        one: Whether it returns at most one row.
+    """
+
+    text: str
+    names: Sequence[str]
+    one: bool
+
+
+def load(package: str) -> Mapping[str, Statement]:
+    """Load the statements of a package, by name.
+
+    Args:
+        package: Whose `sql` folder holds them.
+    """
+    return parse(aiosql.from_path(str(files(package).joinpath("sql")), "asyncpg"))
+
+
+def parse(queries: Queries) -> Mapping[str, Statement]:
+    """Return statements by name. aiosql only parses the files; `Database` runs the statements."""
+    adapter = queries.driver_adapter
+    assert isinstance(adapter, AsyncPGAdapter)
+    names = adapter.var_sorted
+    found = {name: getattr(queries, name) for name in queries.available_queries}
+    return {
+        name: Statement(query.sql, names[name], query.operation is SQLOperationType.SELECT_ONE)
+        for name, query in found.items()
+        if not name.endswith("_cursor")
+    }
+
+
+def naming_array_types(statements: Iterable[Statement]) -> str:
+    """Return a statement that names every array type that the others use."""
+    named = {name for each in statements for name in re.findall(r"::(\w+\[\])", each.text)}
+    return "SELECT " + ", ".join(f"NULL::{name}" for name in sorted(named))
