@@ -21,8 +21,16 @@ test: $(VENV)/.dev tools ## run the tests
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-long
-test-long: $(VENV)/.dev tools ## run the tests that take long: before a release, and where one of them belongs to a change
+test-long: $(VENV)/.dev tools ## run the tests that take long: every night, and where one of them belongs to a change
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadfile -m long $(ARGS)
+
+.PHONY: coverage
+coverage: $(VENV)/.dev tools ## run the tests and show what they run of each package, by lines and branches
+	rm -f .coverage .coverage.*
+	-PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder \
+	  --cov --cov-config pyproject.toml --cov-report= $(ARGS)
+	$(BIN)/coverage json -q -o .coverage.json
+	$(BIN)/python -m tests.coverage_table .coverage.json
 
 .PHONY: check
 check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua, migrations
@@ -63,7 +71,7 @@ tools: ## install the Debian packages that tests and benchmarks use, where that 
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* out
 
 $(VENV)/.made: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

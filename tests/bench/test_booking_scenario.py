@@ -86,7 +86,8 @@ def test_every_part_was_looked_at(
     # Everything that k6 saw answered, the service has counted once k6 had ended.
     for call, check in (("seats", "seats listed"), ("pay", "paid")):
         assert found["server"]["calls"][call]["count"] == checks(found)[check]
-    assert found["server"]["statements"]["reserve"]["count"] >= checks(found)["paid"]
+    # One statement reserves for all requests that come at the same time.
+    assert 0 < found["server"]["statements"]["reserve"]["count"] <= checks(found)["seats listed"]
 
 
 def test_its_report_tells_of_the_sale(
