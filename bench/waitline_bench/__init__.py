@@ -1,6 +1,8 @@
 """Benchmarks of Waitline, each a command of `waitline-bench`.
 
 hot_path.py       requests/s of the hot calls, next to an empty handler and a naive server
+versus.py         the hot calls of two checkouts, alternately in one run
+hot_calls.py      one measurement of one hot call, flat out or at a fixed rate
 paced.py          open-loop load generator: a fixed request rate, whatever the latency
 scripts.py        visitors/s of the Lua scripts, memory of the store, time to admit
 booking/          the box office: seat map, reservations, payments, overload

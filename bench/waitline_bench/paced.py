@@ -27,7 +27,7 @@ DRAIN_S = 5.0
 """How long the last answers are waited for."""
 
 
-class Plan(NamedTuple):
+class PacedPlan(NamedTuple):
     """What to send.
 
     Attributes:
@@ -49,7 +49,7 @@ class Plan(NamedTuple):
     visitors: int
 
 
-def requests(plan: Plan) -> Iterator[bytes]:
+def requests(plan: PacedPlan) -> Iterator[bytes]:
     """Return the requests to send, one after the other, without an end."""
     host = b"Host: 127.0.0.1\r\n"
     if plan.call == "validate":
@@ -91,7 +91,7 @@ class _PacedConnection(HttpConnection):
 class _PacedLoad:
     """Sends each request when it is due, and records the latency of its answer."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: PacedPlan) -> None:
         self._plan = plan
         self._loop = asyncio.get_running_loop()
         self._requests = requests(plan)
@@ -148,7 +148,7 @@ class _PacedLoad:
 
 def main(words: list[str]) -> None:
     """Send what the plan says (its fields as JSON), and print what came of it."""
-    plan = Plan(**json.loads(words[0]))
+    plan = PacedPlan(**json.loads(words[0]))
 
     async def run() -> dict[str, float]:
         return await _PacedLoad(plan).run()

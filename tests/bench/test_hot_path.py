@@ -28,3 +28,22 @@ def test_the_hot_calls_are_measured_next_to_an_empty_handler_and_a_naive_server(
         for name in ("empty handler", "enter", "status", "validate")
     }
     assert 0 <= figures["stolen"] <= 1
+
+
+def test_two_checkouts_are_compared_in_one_run(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    done = waitline_bench("versus", root, "--seconds", "1", "--rounds", "1", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "versus.json").read_text("utf-8"))["figures"]
+    calls = {"empty handler", "enter", "status", "validate"}
+    assert {row["name"] for row in figures["flat_out"]} == calls
+    assert all(row["per_s_ratio"]["least"] > 0 for row in figures["flat_out"])
+    assert {(row["per_s"], row["name"]) for row in figures["paced"]} == {
+        (pace, name) for pace in (1_000, 3_000) for name in calls
+    }
+
+
+def test_a_folder_without_a_checkout_is_refused(tmp_path: Path) -> None:
+    done = waitline_bench("versus", tmp_path, "--out", tmp_path)
+    assert done.returncode == 2
+    assert "is not a checkout" in done.stderr

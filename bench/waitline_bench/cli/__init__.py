@@ -26,6 +26,7 @@ from waitline_bench.cli import (
     hot_path,
     scenario,
     scripts,
+    versus,
 )
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ def _stop_cleanly() -> None:
 
 
 app.command("hot-path")(hot_path.hot_path)
+app.command("versus")(versus.versus)
 app.command("scripts")(scripts.rates)
 app.command("memory")(scripts.memory)
 app.command("admit")(scripts.admit)

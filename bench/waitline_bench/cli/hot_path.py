@@ -20,7 +20,7 @@ def hot_path(
     Needs wrk, and a checkout of the project for the servers that it is compared with.
     """
     with output.progress() as note:
-        figures = subject.measure(note, seconds, rounds)
+        figures = subject.run_hot_path(note, seconds, rounds)
     console = Console()
     _show(console, figures["flat_out"])
     _show_paced(console, figures["paced"])
