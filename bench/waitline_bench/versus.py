@@ -53,7 +53,7 @@ _ROOM_SETTINGS = {
 Progress = Callable[[str], None]
 
 
-class Checkout(NamedTuple):
+class SourceTree(NamedTuple):
     """One of the two sides.
 
     Attributes:
@@ -219,20 +219,20 @@ def _flat_out_row(name: str, both: Mapping[str, list[FlatOut]]) -> dict[str, Any
     return row
 
 
-def _this_checkout() -> Checkout:
+def _this_checkout() -> SourceTree:
     package = Path(waitline.__file__).parent
-    return Checkout("this", package.parents[1], sys.executable)
+    return SourceTree("this", package.parents[1], sys.executable)
 
 
-def _other_checkout(root: Path) -> Checkout:
+def _other_checkout(root: Path) -> SourceTree:
     if not (root / "src" / "waitline" / "__main__.py").exists():
         raise Misconfigured(f"{root} is not a checkout: it has no src/waitline")
     own = root / ".venv" / "bin" / "python"
-    return Checkout("other", root, str(own) if own.exists() else sys.executable)
+    return SourceTree("other", root, str(own) if own.exists() else sys.executable)
 
 
 @contextmanager
-def _start_side(checkout: Checkout, folder: Path, own_core: int, core: int) -> Iterator[_Side]:
+def _start_side(checkout: SourceTree, folder: Path, own_core: int, core: int) -> Iterator[_Side]:
     folder.mkdir()
     valkey = ValkeyServer(folder / "valkey")
     valkey.start()
@@ -256,7 +256,7 @@ def _start_side(checkout: Checkout, folder: Path, own_core: int, core: int) -> I
         valkey.stop()
 
 
-def _fill(checkout: Checkout, worker: Server, folder: Path, stored: list[str]) -> str:
+def _fill(checkout: SourceTree, worker: Server, folder: Path, stored: list[str]) -> str:
     """Let `ADMITTED` visitors in and `WAITING` wait; return a line `visitor token` per admitted."""
     url = f"http://127.0.0.1:{worker.port}"
     admitted = [f"a{number}" for number in range(ADMITTED)]
