@@ -1,9 +1,10 @@
-"""How fast it is here: one command a question.
+"""The commands of `waitline-bench`: one command a question.
 
 Figures of one run only are compared with each other: machines are shared, and what was slow
 yesterday may have been a neighbour.
 
 hot_path.py  requests/s and processor time of the calls, next to an empty handler
+versus.py    the hot calls of two checkouts in one run
 scripts.py   the scripts, memory, and admission, without the web
 booking.py   the box office: the seat map, reserving, paying
 carry.py     how many waiting visitors this machine carries
