@@ -1,14 +1,19 @@
-"""The HTTP face: one module per capability, one table of problems.
+"""The HTTP toolkit that both services are built with. It knows neither of them, nor a store.
 
-app.py       puts a worker together: store, batchers, keys, routes
-asgi.py      reads requests, writes answers, and dispatches the hot calls before the framework
-queue.py     the visitors' hot calls
-board.py     now-serving: one cached document for everyone
-streams.py   event streams
-rooms.py     the operators' calls
-health.py    health, metrics and information
-pages.py     what a browser shows
-problems.py  what each refusal becomes
-texts.py     every sentence that is sent, in Korean and English
-openapi.py   one description of all calls
+protocol.py           uvicorn's protocol class with a fast path for hot calls
+dispatch.py           routes hot calls ahead of the framework
+requests.py           reads query strings, headers and JSON bodies
+responses.py          an answer, and how it is written to the socket
+envelope.py           the frame of every success
+problems.py           how refusals are described, and those of HTTP itself
+problem_responses.py  exceptions turned into problem responses
+framework.py          FastAPI for the calls that need not be fast
+openapi.py            the shared part of the services' OpenAPI documents
+health.py             health, metrics and information
+operator_key.py       authenticates operators
+caching.py            entity tags and content codings
+static_files.py       pages, and the API's description as a page
+api_docs/             the files of that page
+texts.py              texts in Korean and English, and the choice between them
+process.py            start and stop of a service's process
 """

@@ -112,7 +112,7 @@ class Health:
         found = await self._found()
         return {
             "result": "success",
-            "message": texts.HEALTH.to(texts.language(accept)),
+            "message": texts.HEALTH.to(texts.preferred_language(accept)),
             "data": {"status": _whole(found), **found, "kafka": "NOT_USED"},
         }
 

@@ -70,7 +70,7 @@ class Request:
     @property
     def language(self) -> Language:
         """The language that the asker prefers."""
-        return texts.language(self.headers.get(b"accept-language"))
+        return texts.preferred_language(self.headers.get(b"accept-language"))
 
     def json(self, decoder: msgspec.json.Decoder[T]) -> T:
         """Return the body as what the decoder expects.

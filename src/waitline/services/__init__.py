@@ -1,8 +1,7 @@
-"""The HTTP faces, one folder a process, and what both share.
+"""The HTTP faces of the capabilities, one folder for each service.
 
-queue/       the queue service
-booking/     the booking service
-identity.py  who a visitor is, by ticket or pass
-problems.py  what each refusal becomes: status, code, text
-pages.py     the static pages; pages/ holds them
+queue/       the queue service: visitors wait, operators keep rooms
+booking/     the booking service: what is on sale, reservations, payments
+identity.py  who a visitor is: tokens, cookies, trial mode
+problems.py  what each refusal becomes over HTTP
 """

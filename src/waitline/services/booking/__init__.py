@@ -6,5 +6,7 @@ bodies.py       what the calls take and answer
 doorman.py      whether the waiting room has let a visitor in
 idempotency.py  the same answer to a write that is repeated
 operator.py     what is on sale, as its operators decide
-openapi.py      the description of all of it
+metrics.py      the backlog of events as metrics
+openapi.py      the service's OpenAPI document
+texts.py        messages of successes
 """

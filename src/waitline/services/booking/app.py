@@ -24,6 +24,7 @@ from waitline.http.health import Exposition, Health, Probe
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.process import ServiceWorker
+from waitline.http.static_files import static_router
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
@@ -31,7 +32,6 @@ from waitline.kernel.telemetry import Tallies
 from waitline.payment_providers.port import ANSWER_BYTES_MAX, WEBHOOK_PATH, Provider
 from waitline.payment_providers.sandbox.adapter import Sandbox
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
-from waitline.services import pages
 from waitline.services.booking import openapi, operator
 from waitline.services.booking.calls import BookingCalls
 from waitline.services.booking.doorman import Doorman
@@ -118,7 +118,7 @@ class BookingWorker(ServiceWorker):
                 calls.router(),
                 self._operator_calls(calls.catalogue).router(),
                 self._health(database, store, tallies).router(),
-                pages.docs_router(),
+                static_router(),
             )
             document = partial(openapi.document, trial=trusting)
             async with asyncio.TaskGroup() as running:

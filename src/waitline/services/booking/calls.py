@@ -30,7 +30,6 @@ from waitline.booking.seat_documents import Document
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.store import Reservations
 from waitline.booking.sweeper import Sweeper
-from waitline.http import texts
 from waitline.http.caching import accepted_codings, etag_matches
 from waitline.http.dispatch import PathParameterRoute
 from waitline.http.envelope import success
@@ -46,6 +45,7 @@ from waitline.http.texts import Text
 from waitline.kernel.ids import VisitorId
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import Database
+from waitline.services.booking import texts
 from waitline.services.booking.bodies import (
     WORD_CHARS_MAX,
     CancellationView,

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from waitline.booking.idempotency import KEY_CHARS_MAX
 from waitline.booking.model import SeatState
+from waitline.http.openapi import call, describe_service, reference
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.services.booking import operator
 from waitline.services.booking.bodies import (
@@ -30,8 +31,6 @@ from waitline.services.booking.bodies import (
 )
 from waitline.services.booking.calls import SEATS_PATH
 from waitline.services.booking.operator import ImportView, InstallationView
-from waitline.services.queue import openapi
-from waitline.services.queue.openapi import call, reference
 
 STRUCTS: list[type[msgspec.Struct]] = [
     ImportView,
@@ -108,7 +107,7 @@ def document(framework: FastAPI, *, trial: bool) -> dict[str, Any]:
     calls = {**_catalogue(), **_reservations(), **_payments()}
     if trial:
         calls["/api/admin/test-data/init"] = {"post": _init()}
-    whole = openapi.described(framework, STRUCTS, calls, operators="operator")
+    whole = describe_service(framework, STRUCTS, calls, operators="operator")
     for (method, path), (struct, status) in _OPERATORS.items():
         # The framework only knows that there is a body.
         told = call("", struct, status=status)["responses"]

@@ -20,13 +20,13 @@ from waitline.booking.model import (
     DetailInvalid,
     QueueDown,
 )
-from waitline.http import texts
 from waitline.http.envelope import success
 from waitline.http.framework import to_response
 from waitline.http.operator_key import Operators
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import Request
 from waitline.http.texts import Text
+from waitline.services.booking import texts
 from waitline.services.booking.bodies import (
     INT64_MAX,
     INT64_MIN,

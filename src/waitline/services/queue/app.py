@@ -22,10 +22,9 @@ from waitline.kernel.telemetry import Tallies
 from waitline.queue.feed import Feed
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
-from waitline.services import pages
 from waitline.services.identity import Identity
 from waitline.services.problems import PROBLEMS
-from waitline.services.queue import openapi
+from waitline.services.queue import openapi, waiting_page
 from waitline.services.queue.calls import Batchers, QueueCalls, Tokens
 from waitline.services.queue.metrics import RoomMetrics
 from waitline.services.queue.now_serving import NowServingDocuments
@@ -81,7 +80,7 @@ class Worker(ServiceWorker):
             Streams(line=line, feed=feed, calls=calls, who=who, problems=problems).router(),
             RoomCalls(rooms, settings, Operators(self._operator_key)).router(),
             Health({"redis": Probe(partial(store.command, "PING"))}, exposition).router(),
-            pages.router(),
+            waiting_page.router(),
             _key_set(keys),
         )
         jobs = (

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from waitline.http import texts
 from waitline.http.envelope import success
 from waitline.http.problem_responses import RefusalWithData
 from waitline.http.problems import InputInvalid
@@ -41,6 +40,7 @@ from waitline.queue.settings import Rules
 from waitline.queue.store import Claim, Line
 from waitline.services import identity
 from waitline.services.identity import NO_CLAIM, Identity, judge
+from waitline.services.queue import texts
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.tokens.keyring import Keys
 from waitline.tokens.passes import mint_pass, mint_ticket

@@ -1,15 +1,10 @@
-"""One description of all calls: the framework's own, and the hot calls that it never sees.
+"""The queue service's OpenAPI document: the hot calls, which the framework does not know."""
 
-`described` is for any service, `document` for the queue service.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from fastapi import FastAPI
 
-from waitline.http.problem_responses import ProblemBody
+from waitline.http.openapi import call, describe_service, reference
 from waitline.services.queue.calls import (
     EntryView,
     StatusView,
@@ -30,55 +25,16 @@ _TICKET = {
     "description": "The visitor's ticket or pass; needed in production mode",
     "schema": {"type": "string", "minLength": 1},
 }
-_OPERATOR = {
-    "operatorKey": {"type": "apiKey", "in": "header", "name": "X-Operator-Key"},
-    "operatorBearer": {"type": "http", "scheme": "bearer"},
-}
-_PREFIX = "#/components/schemas/"
-
-
-def described(
-    framework: FastAPI,
-    structs: Iterable[type[msgspec.Struct]],
-    calls: Mapping[str, Any],
-    *,
-    operators: str,
-) -> dict[str, Any]:
-    """Return the OpenAPI document of a whole service.
-
-    Args:
-        framework: Knows its own calls.
-        structs: What the others take and answer.
-        calls: The others, by path and method.
-        operators: The tag of operators' calls.
-
-    Source: OpenAPI Specification 3.1.0.
-    """
-    whole: dict[str, Any] = framework.openapi()
-    _, schemas = msgspec.json.schema_components(
-        [*structs, ProblemBody], ref_template=_PREFIX + "{name}"
-    )
-    whole.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
-    whole["components"]["securitySchemes"] = _OPERATOR
-    whole["paths"] = {**calls, **whole["paths"]}
-    for methods in whole["paths"].values():
-        for one in methods.values():
-            _tell_refusals(one["responses"])
-            if operators in one.get("tags", ()):
-                one["security"] = [{name: []} for name in _OPERATOR]
-    return whole
 
 
 def document(framework: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document of the queue service."""
-    structs: list[type[msgspec.Struct]] = [
-        VisitorBody,
-        ValidateBody,
-        EntryView,
-        StatusView,
-        NowServing,
-    ]
-    whole = described(framework, structs, _hot_calls(), operators="rooms")
+    whole = describe_service(
+        framework,
+        (VisitorBody, ValidateBody, EntryView, StatusView, NowServing),
+        _hot_calls(),
+        operators="rooms",
+    )
     _tell_names(whole["components"]["schemas"])
     for methods in whole["paths"].values():
         for one in methods.values():
@@ -167,67 +123,3 @@ def _hot_calls() -> dict[str, Any]:
             }
         },
     }
-
-
-def call(
-    summary: str,
-    answer: str | None,
-    *,
-    tag: str = "queue",
-    body: str | None = None,
-    parameters: Sequence[Mapping[str, Any]] = (),
-    status: int = 200,
-) -> dict[str, Any]:
-    """Describe a call that answers in the envelope.
-
-    Args:
-        summary: What it does.
-        answer: The struct that its data is; `None` where there is none.
-        tag: Of which kind it is.
-        body: The struct that it takes, if any.
-        parameters: What it takes besides.
-        status: Of its success.
-    """
-    data = {"type": "null"} if answer is None else reference(answer)
-    envelope = {
-        "type": "object",
-        "required": ["result", "message", "data"],
-        "properties": {
-            "result": {"const": "success"},
-            "message": {"type": "string"},
-            "data": data,
-        },
-    }
-    described: dict[str, Any] = {
-        "tags": [tag],
-        "summary": summary,
-        "parameters": list(parameters),
-        "responses": {
-            str(status): {
-                "description": "Done",
-                "content": {"application/json": {"schema": envelope}},
-            }
-        },
-    }
-    if body:
-        described["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": reference(body)}},
-        }
-    return described
-
-
-def _tell_refusals(responses: dict[str, Any]) -> None:
-    """Describe refusals as they are: one shape for all of them."""
-    responses.pop("422", None)
-    problem = {
-        "description": "Refused; `code` says why",
-        "content": {"application/problem+json": {"schema": reference("ProblemBody")}},
-    }
-    responses["4XX"] = problem
-    responses["503"] = {**problem, "description": "The store does not answer; see Retry-After"}
-
-
-def reference(name: str) -> dict[str, str]:
-    """Refer to a struct."""
-    return {"$ref": _PREFIX + name}

@@ -8,11 +8,10 @@ from fastapi import APIRouter, Depends, Request, status
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
-from waitline.http import texts
 from waitline.http.operator_key import Operators
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import checked_name
-from waitline.http.texts import Text
+from waitline.http.texts import Text, preferred_language
 from waitline.kernel.ids import RoomId
 from waitline.kernel.setting import Setting, SettingError
 from waitline.queue import hints
@@ -20,6 +19,7 @@ from waitline.queue.decision import Decision
 from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import ROOM_SETTINGS, Rules
+from waitline.services.queue import texts
 from waitline.settings import Settings
 
 
@@ -218,4 +218,4 @@ def _refused_by_wire_name() -> Iterator[None]:
 
 def _success(request: Request, message: Text, data: dict[str, Any]) -> dict[str, Any]:
     accept = request.headers.get("accept-language", "").encode("latin-1")
-    return {"result": "success", "message": message.to(texts.language(accept)), "data": data}
+    return {"result": "success", "message": message.to(preferred_language(accept)), "data": data}

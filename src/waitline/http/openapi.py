@@ -1,0 +1,111 @@
+"""OpenAPI documents: the framework's own calls, and the hot calls that it does not know."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+
+from waitline.http.problem_responses import ProblemBody
+
+_OPERATOR = {
+    "operatorKey": {"type": "apiKey", "in": "header", "name": "X-Operator-Key"},
+    "operatorBearer": {"type": "http", "scheme": "bearer"},
+}
+_PREFIX = "#/components/schemas/"
+
+
+def describe_service(
+    framework: FastAPI,
+    structs: Iterable[type[msgspec.Struct]],
+    calls: Mapping[str, Any],
+    *,
+    operators: str,
+) -> dict[str, Any]:
+    """Return the OpenAPI document of a whole service.
+
+    Args:
+        framework: Knows its own calls.
+        structs: What the others take and answer.
+        calls: The others, by path and method.
+        operators: The tag of operators' calls.
+
+    Source: OpenAPI Specification 3.1.0.
+    """
+    whole: dict[str, Any] = framework.openapi()
+    _, schemas = msgspec.json.schema_components(
+        [*structs, ProblemBody], ref_template=_PREFIX + "{name}"
+    )
+    whole.setdefault("components", {}).setdefault("schemas", {}).update(schemas)
+    whole["components"]["securitySchemes"] = _OPERATOR
+    whole["paths"] = {**calls, **whole["paths"]}
+    for methods in whole["paths"].values():
+        for one in methods.values():
+            _describe_refusals(one["responses"])
+            if operators in one.get("tags", ()):
+                one["security"] = [{name: []} for name in _OPERATOR]
+    return whole
+
+
+def call(
+    summary: str,
+    answer: str | None,
+    *,
+    tag: str = "queue",
+    body: str | None = None,
+    parameters: Sequence[Mapping[str, Any]] = (),
+    status: int = 200,
+) -> dict[str, Any]:
+    """Describe a call that answers in the envelope.
+
+    Args:
+        summary: What it does.
+        answer: The struct that its data is; `None` where there is none.
+        tag: Of which kind it is.
+        body: The struct that it takes, if any.
+        parameters: What it takes besides.
+        status: Of its success.
+    """
+    data = {"type": "null"} if answer is None else reference(answer)
+    envelope = {
+        "type": "object",
+        "required": ["result", "message", "data"],
+        "properties": {
+            "result": {"const": "success"},
+            "message": {"type": "string"},
+            "data": data,
+        },
+    }
+    described: dict[str, Any] = {
+        "tags": [tag],
+        "summary": summary,
+        "parameters": list(parameters),
+        "responses": {
+            str(status): {
+                "description": "Done",
+                "content": {"application/json": {"schema": envelope}},
+            }
+        },
+    }
+    if body:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": reference(body)}},
+        }
+    return described
+
+
+def _describe_refusals(responses: dict[str, Any]) -> None:
+    """Describe refusals as they are: one shape for all of them."""
+    responses.pop("422", None)
+    problem = {
+        "description": "Refused; `code` says why",
+        "content": {"application/problem+json": {"schema": reference("ProblemBody")}},
+    }
+    responses["4XX"] = problem
+    responses["503"] = {**problem, "description": "The store does not answer; see Retry-After"}
+
+
+def reference(name: str) -> dict[str, str]:
+    """Refer to a struct."""
+    return {"$ref": _PREFIX + name}

@@ -1,0 +1,141 @@
+"""Static files: a service's pages, and the API's description as a page, with ETag and gzip.
+
+The files are the same for everybody, so any cache may keep them. They are read once, at the start.
+"""
+
+import gzip
+from collections.abc import Iterable, Mapping
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped]  # ships none
+
+from waitline.http.caching import accepted_codings, etag_matches
+from waitline.http.problems import PathUnknown
+
+FRESH_S = 300
+"""How long a cache keeps a file. A correction must reach visitors during the sale; a crowd must not
+fetch every file from us."""
+
+_COMPRESSED_BYTES_MIN = 1_024
+"""A smaller file fits one packet uncompressed."""
+
+_API_DOCS = Path(__file__).parent / "api_docs"
+_SWAGGER = Path(swagger_ui_path)
+_API_DOCS_FILES = (
+    _API_DOCS / "docs.html",
+    _API_DOCS / "docs.js",
+    _SWAGGER / "swagger-ui.css",
+    _SWAGGER / "swagger-ui-bundle.js",
+)
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+_POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'"
+)
+# Swagger UI writes styles into its elements and draws with data: images.
+_DOCS_POLICY = f"{_POLICY}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+_POLICIES = {"docs.html": _DOCS_POLICY}
+
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # A room's address may name a visitor, which other sites must not learn.
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class StaticFile(NamedTuple):
+    """One file as it is sent.
+
+    Attributes:
+        body: Its bytes.
+        compressed: The same, gzipped; `None` where that gains nothing.
+        headers: Sent with either.
+    """
+
+    body: bytes
+    compressed: bytes | None
+    headers: Mapping[str, str]
+
+
+@cache
+def load(file: Path) -> StaticFile:
+    """Read a file and prepare its response.
+
+    Raises:
+        OSError: It is missing.
+    """
+    body = file.read_bytes()
+    headers = {
+        "Content-Type": _TYPES[file.suffix],
+        "Content-Security-Policy": _POLICIES.get(file.name, _POLICY),
+        "Cache-Control": f"public, max-age={FRESH_S}",
+        # Weak: it identifies the content, in either encoding.
+        "ETag": f'W/"{blake2b(body, digest_size=8).hexdigest()}"',
+        "Vary": "Accept-Encoding",
+        **_SECURITY_HEADERS,
+    }
+    compressed = gzip.compress(body, mtime=0) if len(body) >= _COMPRESSED_BYTES_MIN else None
+    return StaticFile(body, compressed, headers)
+
+
+def static_router(
+    files: Iterable[Path] = (), pages: Mapping[str, Path] = MappingProxyType({})
+) -> APIRouter:
+    """Return the routes of static files: `/docs`, the pages, and every file under `/pages/`.
+
+    Args:
+        files: Served under `/pages/` by name, beside those of the API's description.
+        pages: Served at paths of their own, which may have parameters.
+
+    Raises:
+        OSError: A file is missing; better at the start than at a request.
+    """
+    by_name = {file.name: load(file) for file in (*_API_DOCS_FILES, *files)}
+    routes = APIRouter(include_in_schema=False)
+
+    async def named_file(name: str, request: Request) -> Response:
+        file = by_name.get(name)
+        if file is None:
+            raise PathUnknown
+        return respond(file, request)
+
+    for path, page in {"/docs": _API_DOCS / "docs.html", **pages}.items():
+        _add_page(routes, path, load(page))
+    routes.add_api_route("/pages/{name}", named_file, methods=["GET", "HEAD"])
+    return routes
+
+
+def _add_page(routes: APIRouter, path: str, file: StaticFile) -> None:
+    async def page(request: Request) -> Response:
+        return respond(file, request)
+
+    routes.add_api_route(path, page, methods=["GET", "HEAD"])
+
+
+def respond(file: StaticFile, request: Request) -> Response:
+    """Return the response with a file, or 304 if the client's copy is current."""
+    tags = request.headers.get("if-none-match", "").encode("latin-1")
+    if etag_matches(tags, file.headers["ETag"].encode("ascii")):
+        return Response(status_code=304, headers=file.headers)
+    if file.compressed is not None and "gzip" in accepted_codings(
+        request.headers.get("accept-encoding", "")
+    ):
+        headers = {**file.headers, "Content-Encoding": "gzip"}
+        return Response(file.compressed, headers=headers)
+    return Response(file.body, headers=file.headers)

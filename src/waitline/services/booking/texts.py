@@ -1,0 +1,19 @@
+"""The messages of the booking service's successes, in Korean and English."""
+
+from waitline.http.texts import Text
+
+INSTALLATION = Text("설치 정보입니다.", "This is the installation.")
+CONCERTS = Text("콘서트 목록입니다.", "These are the concerts.")
+CONCERT = Text("콘서트 정보입니다.", "This is the concert.")
+CONCERT_CREATED = Text("콘서트를 만들었습니다.", "The concert was created.")
+CONCERT_CHANGED = Text("콘서트를 변경했습니다.", "The concert was changed.")
+SCHEDULES = Text("콘서트 일정 목록입니다.", "These are the concert's schedules.")
+SCHEDULE_CREATED = Text("콘서트 일정을 만들었습니다.", "The schedule was created.")
+SEATS_IMPORTED = Text("좌석을 등록했습니다.", "The seats are on sale.")
+RESERVED = Text("좌석을 예약했습니다. 시간 안에 결제해 주세요.", "The seats are held. Pay in time.")
+RESERVATION = Text("예약 정보입니다.", "This is the reservation.")
+CANCELLED = Text("예약을 취소했습니다.", "The reservation was cancelled.")
+PAID = Text("결제가 완료되었습니다.", "The payment is complete.")
+PAYMENT = Text("결제 정보입니다.", "This is the payment.")
+NOTED = Text("처리했습니다.", "Noted.")
+LOADED = Text("테스트 데이터를 만들었습니다.", "The test data was made.")

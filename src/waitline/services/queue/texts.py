@@ -1,0 +1,15 @@
+"""The messages of the queue service's successes, in Korean and English."""
+
+from waitline.http.texts import Text
+
+ENTERED = Text("대기열에 진입했습니다.", "You have joined the line.")
+STATUS = Text("대기열 상태입니다.", "This is where you stand in the line.")
+ACTIVATED = Text("입장이 활성화되었습니다.", "Your visit has begun.")
+EXTENDED = Text("이용 시간이 연장되었습니다.", "Your time was extended.")
+VALID = Text("유효한 토큰입니다.", "The token is valid.")
+REMOVED = Text("대기열에서 나갔습니다.", "You have left the line.")
+ROOMS = Text("대기실 목록입니다.", "These are the rooms.")
+ROOM = Text("대기실 정보입니다.", "This is the room.")
+ROOM_CREATED = Text("대기실을 만들었습니다.", "The room was created.")
+ROOM_CHANGED = Text("대기실을 변경했습니다.", "The room was changed.")
+ROOM_RESET = Text("대기실을 비웠습니다.", "The room was emptied.")
