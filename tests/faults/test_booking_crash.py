@@ -9,16 +9,18 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -135,11 +137,14 @@ def audited(stack: Stack) -> list[Any]:
 
 
 def charges(stack: Stack) -> dict[str, dict[str, Any]]:
-    """The provider's books: each charge as it was noted last."""
-    path = stack.data_dir / "sandbox" / "ledger"
-    # The last line may just be written.
-    whole = path.read_text("utf-8").rpartition("\n")[0] if path.exists() else ""
-    return {charge["key"]: charge for charge in map(json.loads, whole.splitlines())}
+    """The provider's books: each settled charge."""
+    path = stack.data_dir / "sandbox" / "ledger.sqlite3"
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
+        rows = ledger.execute("SELECT key, charged, refunded FROM charge").fetchall()
+    return {
+        str(UUID(bytes=key)): {"charged": charged, "refunded": refunded}
+        for key, charged, refunded in rows
+    }
 
 
 def assert_balanced(stack: Stack) -> None:

@@ -212,4 +212,4 @@ def new_key() -> UUID:
 
 
 def ledger(folder: Path) -> list[str]:
-    return ["--ledger-file", str(folder / "ledger.jsonl")]
+    return ["--ledger-file", str(folder / "ledger.sqlite3")]

@@ -5,7 +5,9 @@ from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from sqlite3 import IntegrityError
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import httpx
@@ -244,46 +246,97 @@ def test_what_was_charged_survives_a_restart(tmp_path: Path) -> None:
         assert told(second, refunded)["refunded"] == 1
 
 
-def test_a_line_that_was_not_written_to_its_end_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.jsonl"
+def charged(kept: Ledger, key: UUID) -> Charge:
+    charge, new = kept.begin_charge(key, AMOUNT, "CARD")
+    assert new
+    kept.complete_charge(charge)
+    return charge
+
+
+def test_a_commit_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    path, crashed = tmp_path / "ledger.sqlite3", tmp_path / "crashed.sqlite3"
     whole, torn = new_key(), new_key()
     with closing(Ledger(path)) as first:
         for key in (whole, torn):
-            first.charge(first.ask(key, AMOUNT, "CARD")[0])
-    path.write_bytes(path.read_bytes()[:-20])
+            charged(first, key)
+        # What a crash would leave: closing it would tidy up.
+        log = path.with_name(f"{path.name}-wal").read_bytes()
+        crashed.write_bytes(path.read_bytes())
+        crashed.with_name(f"{crashed.name}-wal").write_bytes(log[:-20])
+    with closing(Ledger(crashed)) as second:
+        assert second.find_charge(torn) is None
+        charged(second, torn)
+    with closing(Ledger(crashed)) as third:
+        assert [charge.key for charge in third.latest_charges(9)] == [whole, torn]
+
+
+def test_what_was_under_way_in_a_crash_was_never_asked_for(tmp_path: Path) -> None:
+    path, key = tmp_path / "ledger.sqlite3", new_key()
+    with closing(Ledger(path)) as first:
+        first.begin_charge(key, AMOUNT, "CARD")
     with closing(Ledger(path)) as second:
-        assert second.find(torn) is None
-        # The next lines are whole again.
-        second.charge(second.ask(torn, AMOUNT, "CARD")[0])
-    with closing(Ledger(path)) as third:
-        assert [charge.key for charge in third.latest(9)] == [whole, torn]
+        assert second.find_charge(key) is None
+        charged(second, key)
+
+
+def test_a_charge_is_read_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    with closing(Ledger(path)) as kept:
+        settled = charged(kept, new_key())
+        declined, _ = kept.begin_charge(new_key(), AMOUNT, "DECLINE")
+        kept.decline_charge(declined, "declined by the bank")
+        closed = kept.close_charge(new_key())
+        assert kept.begin_charge(settled.key, AMOUNT, "CARD")[1] is False
+    with closing(Ledger(path)) as again:
+        settled.asked = 2
+        assert again.latest_charges(9) == [settled, declined, closed]
+        back, new = again.refund_charge(settled.key, AMOUNT)
+        assert (back.state, back.refunded, new) == (ChargeState.REFUNDED, 1, True)
+        assert again.refund_charge(settled.key, AMOUNT) == (back, False)
+
+
+def test_two_sandboxes_on_one_file_charge_a_key_once(tmp_path: Path) -> None:
+    path, key = tmp_path / "ledger.sqlite3", new_key()
+    with closing(Ledger(path)) as one, closing(Ledger(path)) as other:
+        # So that their keys are the same, and not their numbers.
+        other.begin_charge(new_key(), AMOUNT, "CARD")
+        twin, _ = other.begin_charge(key, AMOUNT, "CARD")
+        charged(one, key)
+        with pytest.raises(IntegrityError, match=r"charge\.key"):
+            other.complete_charge(twin)
+
+
+def test_a_file_that_is_no_ledger_is_said_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    path.write_text('{"key": "of an older version"}\n' * 40, "utf-8")
+    with pytest.raises(Misconfigured, match="as a ledger"):
+        Ledger(path)
 
 
 def test_the_books_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(books, "CHARGES_MAX", 3)
-    path = tmp_path / "ledger.jsonl"
+    path = tmp_path / "ledger.sqlite3"
     keys = [new_key() for _ in range(20)]
     with closing(Ledger(path)) as kept:
         for key in keys:
-            kept.charge(kept.ask(key, AMOUNT, "CARD")[0])
-        assert [charge.key for charge in kept.latest(9)] == keys[-3:]
-        assert path.read_bytes().count(b"\n") <= 2 * 3 + 1
+            charged(kept, key)
+        assert [charge.key for charge in kept.latest_charges(9)] == keys[-3:]
     with closing(Ledger(path)) as again:
-        assert [charge.key for charge in again.latest(9)] == keys[-3:]
+        assert [charge.key for charge in again.latest_charges(9)] == keys[-3:]
 
 
 def test_books_refuse_what_does_not_fit() -> None:
     kept, key = Ledger(), new_key()
-    charge, new = kept.ask(key, AMOUNT, "CARD")
+    charge, new = kept.begin_charge(key, AMOUNT, "CARD")
     assert new
     assert charge.state is ChargeState.PROCESSING
     with pytest.raises(KeyReused):
-        kept.ask(key, AMOUNT, "OTHER")
+        kept.begin_charge(key, AMOUNT, "OTHER")
     with pytest.raises(NothingToRefund):
-        kept.refund(key, AMOUNT)
-    assert kept.rule_out(key) is charge
+        kept.refund_charge(key, AMOUNT)
+    assert kept.close_charge(key) is charge
     assert charge.state is ChargeState.PROCESSING
-    assert kept.find(new_key()) is None
+    assert kept.find_charge(new_key()) is None
     assert Charge(key).state is ChargeState.PROCESSING
 
 

@@ -166,7 +166,7 @@ def _with_sandbox(settings: Settings) -> tuple[Settings, ManagedProcess]:
         }
     )
     webhook_url = service_url(settings.booking_port, settings) + WEBHOOK_PATH
-    ledger_file = settings.data_dir / "sandbox" / "ledger"
+    ledger_file = settings.data_dir / "sandbox" / "ledger.sqlite3"
     arguments = ["sandbox-pay", "--port", str(port), "--webhook-url", webhook_url]
     arguments += ["--latency", settings.sandbox_latency]
     arguments += ["--ledger-file", str(ledger_file), "--until-stdin-ends"]

@@ -213,7 +213,7 @@ class SandboxServer:
         if len(self._processing) >= PROCESSING_MAX:
             raise HTTPException(503)
         try:
-            charge, new = self._ledger.ask(asked.key, asked.amount, asked.method)
+            charge, new = self._ledger.begin_charge(asked.key, asked.amount, asked.method)
         except KeyReused:
             raise HTTPException(422) from None
         effects = self._habits.effects(asked.method, self._dice)
@@ -231,9 +231,9 @@ class SandboxServer:
         try:
             await asyncio.sleep(self._dice.uniform(*self._habits.latency_s))
             if Effect.DECLINE in effects:
-                self._ledger.decline(charge, "declined by the bank")
+                self._ledger.decline_charge(charge, "declined by the bank")
             else:
-                self._ledger.charge(charge)
+                self._ledger.complete_charge(charge)
             if Effect.WEBHOOK_FIRST in effects:
                 await self._messages.send_now(charge)
             else:
@@ -246,24 +246,24 @@ class SandboxServer:
 
     async def _latest(self, request: Request) -> Response:
         self._known(request)
-        return _told(self._ledger.latest(LATEST))
+        return _told(self._ledger.latest_charges(LATEST))
 
     async def _find(self, request: Request) -> Response:
         self._known(request)
-        charge = self._ledger.find(request.path_params["key"])
+        charge = self._ledger.find_charge(request.path_params["key"])
         if charge is None:
             raise HTTPException(404)
         return _told(charge)
 
     async def _close(self, request: Request) -> Response:
         self._known(request)
-        return _told(self._ledger.rule_out(request.path_params["key"]))
+        return _told(self._ledger.close_charge(request.path_params["key"]))
 
     async def _refund(self, request: Request) -> Response:
         self._known(request)
         asked = await _body(request, _Refund)
         try:
-            charge, new = self._ledger.refund(request.path_params["key"], asked.amount)
+            charge, new = self._ledger.refund_charge(request.path_params["key"], asked.amount)
         except NothingToRefund:
             raise HTTPException(409) from None
         if new:
