@@ -41,10 +41,12 @@ from tests.faults.stack import (
 from tests.processes import free_port, started
 from tests.until import until, until_async
 from waitline.http.health import PROBE_KEPT_S
+from waitline.kernel.batching import Overloaded
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.utilisation import Utilisation
 from waitline.queue.audit import examine
-from waitline.queue.batcher import PENDING_MAX, Batcher, Overloaded
+from waitline.queue.batches import LIMITS, line_batcher
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.queue.store import Line
@@ -315,21 +317,23 @@ def test_more_requests_than_can_wait_are_refused_at_once(ailing: Ailing) -> None
         store = Store(ailing.stack.url)
         line = Line(store)
         await Rooms(store).ensure(room, Rules())
-        batcher = Batcher(line.join)
+        batcher = line_batcher(line.join, Utilisation())
         async with asyncio.TaskGroup() as group:
             running = group.create_task(batcher.run())
             ailing.silence()
             try:
                 started = monotonic()
-                asked = [batcher.ask(room, VisitorId(f"v{i}")) for i in range(PENDING_MAX)]
+                asked = [
+                    batcher.enqueue(room, VisitorId(f"v{i}")) for i in range(LIMITS.pending_max)
+                ]
                 with pytest.raises(Overloaded):
-                    await batcher.ask(room, VisitorId("one more"))
+                    await batcher.enqueue(room, VisitorId("one more"))
                 outcomes = await asyncio.gather(*asked, return_exceptions=True)
                 assert monotonic() - started < ANSWERED_S
                 assert all(isinstance(outcome, Unavailable) for outcome in outcomes)
             finally:
                 ailing.wake()
-            last = await answered(lambda: batcher.ask(room, VisitorId("later")))
+            last = await answered(lambda: batcher.enqueue(room, VisitorId("later")))
             assert last is not None
             running.cancel()
         await store.close()

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from waitline.kernel.batching import Batcher, Window
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
-from waitline.queue.batcher import CALLS_MAX, Batcher
+from waitline.queue.batches import LIMITS
 
 A, B, C = RoomId("a"), RoomId("b"), RoomId("c")
 
@@ -58,8 +60,11 @@ class Clock:
 
 
 @asynccontextmanager
-async def running(store: Store, calls_max: int = CALLS_MAX) -> AsyncIterator[Batcher[int, int]]:
-    batcher = Batcher[int, int](store.call, calls_max=calls_max)
+async def running(
+    store: Store, *, window: Window | None = None, **limits: int
+) -> AsyncIterator[Batcher[RoomId, int, int]]:
+    """A batcher with the limits of the line, except those given."""
+    batcher = Batcher(store.call, replace(LIMITS, **limits), window=window)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(batcher.run())
         await settle()

@@ -8,7 +8,7 @@ seat_snapshot.py   a schedule's seats at one version, and the changes since; pur
 seat_documents.py  seat lists, encoded and compressed; pure
 best_available.py  chooses the best free seats of a grade
 store.py           reservations: reserve, cancel, expire
-gathering.py       batches concurrent requests into one statement
+batches.py         what bounds the batches of statements
 sweeper.py         puts lapsed reservations back on sale
 checkout.py        payments: charge, confirm, reconcile, refund
 idempotency.py     idempotency keys: claims and stored answers

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import structlog
 
-from waitline.booking.gathering import Gathering
+from waitline.booking.batches import statement_batcher
 from waitline.booking.model import (
     AlreadyPaid,
     AmountWrong,
@@ -129,12 +129,8 @@ class Checkout:
         self._measure = measure
         self._at_price = at_price
         self._under_way = 0
-        self._beginning: Gathering[_Attempt, UUID] = Gathering(
-            self._begin, lambda attempt: (attempt.reservation_id,)
-        )
-        self._confirming: Gathering[_ChargeNote, Row | None] = Gathering(
-            self._note_charges, lambda charge: (charge.key,)
-        )
+        self._beginning = statement_batcher(self._begin, lambda attempt: (attempt.reservation_id,))
+        self._confirming = statement_batcher(self._note_charges, lambda charge: (charge.key,))
 
     async def pay(self, reservation_id: int, user_id: int, amount: int, method: str) -> Payment:
         """Charge a visitor and confirm the reservation.
@@ -163,7 +159,9 @@ class Checkout:
             raise Unavailable("too many payments are under way")
         self._under_way += 1
         try:
-            key = await self._beginning.ask(_Attempt(reservation_id, user_id, amount, method))
+            key = await self._beginning.enqueue(
+                None, _Attempt(reservation_id, user_id, amount, method)
+            )
             outcome = await self._timed("charge", self._provider.charge(key, amount, method))
             if isinstance(outcome, NotCharged):
                 await self._fail(key, outcome.reason)
@@ -272,7 +270,7 @@ class Checkout:
         finally:
             self._measure(call, outcome, time.perf_counter() - started)
 
-    async def _begin(self, attempts: Sequence[_Attempt]) -> list[UUID | Refused]:
+    async def _begin(self, _: None, attempts: Sequence[_Attempt]) -> list[UUID | Refused]:
         """Note attempts; return what each is charged by, or why it may not be."""
         rows = await self._database.fetch_all(
             "begin_payment",
@@ -291,12 +289,12 @@ class Checkout:
 
     async def _confirm(self, key: UUID, charged: Charged) -> Row | None:
         """Note a charge; return its payment, or `None` if the charge is not one of ours."""
-        row = await self._confirming.ask(_ChargeNote(key, charged.provider_ref))
+        row = await self._confirming.enqueue(None, _ChargeNote(key, charged.provider_ref))
         if row is None:
             log.warning("charge_unknown", charge=str(key))
         return row
 
-    async def _note_charges(self, charges: Sequence[_ChargeNote]) -> list[Row | None]:
+    async def _note_charges(self, _: None, charges: Sequence[_ChargeNote]) -> list[Row | None]:
         """Note charges; return their payments."""
         rows = await self._database.fetch_all(
             "confirm_payment",

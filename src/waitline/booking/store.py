@@ -3,8 +3,8 @@
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
+from waitline.booking.batches import statement_batcher
 from waitline.booking.catalogue import queue_down
-from waitline.booking.gathering import Gathering
 from waitline.booking.model import (
     SEATS_MAX,
     PaymentRunning,
@@ -88,9 +88,7 @@ class Reservations:
     def __init__(self, database: Database, hold_s: float) -> None:
         self._database = database
         self._hold_s = hold_s
-        self._gathering: Gathering[SeatRequest, Reservation] = Gathering(
-            self._reserve_all, _touched
-        )
+        self._batcher = statement_batcher(self._reserve_all, _touched)
 
     async def reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
         """Hold seats for a visitor: all of them, or none.
@@ -108,9 +106,11 @@ class Reservations:
         """
         seat_ids = tuple(sorted(set(seats)))
         assert 0 < len(seat_ids) == len(seats) <= SEATS_MAX
-        return await self._gathering.ask(SeatRequest(schedule, seat_ids, user))
+        return await self._batcher.enqueue(None, SeatRequest(schedule, seat_ids, user))
 
-    async def _reserve_all(self, wanted: Sequence[SeatRequest]) -> list[Reservation | Refused]:
+    async def _reserve_all(
+        self, _: None, wanted: Sequence[SeatRequest]
+    ) -> list[Reservation | Refused]:
         """Hold seats for many who do not meet each other, each as `reserve` does."""
         rows = await self._database.fetch_all(
             "reserve",

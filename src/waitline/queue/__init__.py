@@ -7,7 +7,7 @@ keys.py     every Valkey key: its name, type and content
 lua/        the atomic steps, one file per verb
 store.py    the visitors' verbs: one typed method per script, for a batch of visitors
 rooms.py    the operators' verbs: create, change, list, survey, reset; and what was decided
-batcher.py  gathers the requests of a moment into one script call
+batches.py  what bounds the batches of script calls
 feed.py     one reader for all the streams of a worker
 audit.py    reads a whole room and checks the invariants
 """

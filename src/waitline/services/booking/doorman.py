@@ -18,8 +18,14 @@ from waitline.kernel.circuit_breaker import Breaker
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue.batcher import Batcher
-from waitline.queue.model import Slot, TimeRanOut, TokenRejected, VisitorUnknown
+from waitline.kernel.utilisation import Utilisation
+from waitline.queue.batches import line_batcher
+from waitline.queue.model import (
+    Slot,
+    TimeRanOut,
+    TokenRejected,
+    VisitorUnknown,
+)
 from waitline.queue.store import Line
 from waitline.services.identity import Identity, TokenMissing, judge
 from waitline.settings import Settings
@@ -81,12 +87,12 @@ class SharedStore:
     """
 
     def __init__(self, line: Line) -> None:
-        self._validate: Batcher[VisitorId, Slot] = Batcher(line.validate)
+        self._validate = line_batcher(line.validate, Utilisation())
 
     async def ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:  # noqa: ARG002
         """See `WaitingRoom.ask`."""
         try:
-            turn: Slot | Refused = await self._validate.ask(room, visitor)
+            turn: Slot | Refused = await self._validate.enqueue(room, visitor)
         except Refused as refusal:
             turn = refusal
         judge(turn, place)

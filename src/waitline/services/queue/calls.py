@@ -20,10 +20,12 @@ from waitline.http.requests import (
     checked_name,
 )
 from waitline.http.responses import JSON, Answer, Headers
+from waitline.kernel.batching import Batcher
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.utilisation import Utilisation
 from waitline.queue import hints
-from waitline.queue.batcher import Batcher
+from waitline.queue.batches import line_batcher
 from waitline.queue.model import (
     Again,
     Joined,
@@ -102,23 +104,24 @@ _validate_body = msgspec.json.Decoder(ValidateBody)
 class Batchers:
     """One batcher per verb; each must be running."""
 
-    join: Batcher[VisitorId, Joined | Again | Slot]
-    status: Batcher[VisitorId, Waiting | Slot | Unknown]
-    validate: Batcher[VisitorId, Slot]
-    activate: Batcher[Claim, Slot]
-    extend: Batcher[Claim, Slot]
-    leave: Batcher[Claim, object]
+    join: Batcher[RoomId, VisitorId, Joined | Again | Slot]
+    status: Batcher[RoomId, VisitorId, Waiting | Slot | Unknown]
+    validate: Batcher[RoomId, VisitorId, Slot]
+    activate: Batcher[RoomId, Claim, Slot]
+    extend: Batcher[RoomId, Claim, Slot]
+    leave: Batcher[RoomId, Claim, object]
 
     @classmethod
     def of(cls, line: Line) -> "Batchers":
         """Make one per verb of the line."""
+        utilisation = Utilisation()
         return cls(
-            join=Batcher(line.join),
-            status=Batcher(line.status),
-            validate=Batcher(line.validate),
-            activate=Batcher(line.activate),
-            extend=Batcher(line.extend),
-            leave=Batcher(line.leave),
+            join=line_batcher(line.join, utilisation),
+            status=line_batcher(line.status, utilisation),
+            validate=line_batcher(line.validate, utilisation),
+            activate=line_batcher(line.activate, utilisation),
+            extend=line_batcher(line.extend, utilisation),
+            leave=line_batcher(line.leave, utilisation),
         )
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
@@ -215,12 +218,12 @@ class QueueCalls:
         """
         room, visitor = _names(request.json(_visitor_body))
         try:
-            outcome = await self._batchers.join.ask(room, visitor)
+            outcome = await self._batchers.join.enqueue(room, visitor)
         except RoomUnknown:
             if not self._who.trusting:
                 raise
             await self._rooms.ensure(room, self._new_room)
-            outcome = await self._batchers.join.ask(room, visitor)
+            outcome = await self._batchers.join.enqueue(room, visitor)
         if isinstance(outcome, Slot):
             return await self._entered_before(request, room, visitor, outcome)
         new = isinstance(outcome, Joined)
@@ -254,7 +257,7 @@ class QueueCalls:
         """Say where the visitor stands."""
         room, visitor = _parameters(request)
         claim = self._who.prove(request, room, visitor)
-        standing = await self._batchers.status.ask(room, visitor)
+        standing = await self._batchers.status.enqueue(room, visitor)
         return success(request, texts.STATUS, self.status_view(room, visitor, standing, claim))
 
     def status_view(
@@ -318,7 +321,7 @@ class QueueCalls:
         else:
             claim = self._who.place_of(body.token, room, visitor)
         try:
-            turn: Slot | Refused = await self._batchers.validate.ask(room, visitor)
+            turn: Slot | Refused = await self._batchers.validate.enqueue(room, visitor)
         except Refused as refusal:
             turn = refusal
         if claim == NO_CLAIM and not isinstance(turn, VisitorUnknown):
@@ -330,15 +333,15 @@ class QueueCalls:
         """Give up place or slot; a repeat does nothing."""
         room, visitor = _parameters(request)
         claim = self._who.prove(request, room, visitor)
-        await self._batchers.leave.ask(room, (visitor, claim))
+        await self._batchers.leave.enqueue(room, (visitor, claim))
         return success(request, texts.REMOVED, None)
 
 
 async def _judged(
-    batcher: Batcher[Claim, Slot], room: RoomId, visitor: VisitorId, claim: int
+    batcher: Batcher[RoomId, Claim, Slot], room: RoomId, visitor: VisitorId, claim: int
 ) -> Slot:
     try:
-        turn: Slot | Refused = await batcher.ask(room, (visitor, claim))
+        turn: Slot | Refused = await batcher.enqueue(room, (visitor, claim))
     except Refused as refusal:
         turn = refusal
     return judge(turn, claim)

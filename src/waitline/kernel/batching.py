@@ -1,0 +1,314 @@
+"""Batcher: gathers requests that arrive close together into one call per key.
+
+A call to a store costs several times what one more item in it costs. While a worker has time to
+spare, requests are sent at once and latency is what counts; the busier it is, the longer a batch
+window it opens, and throughput is what counts (decision 0017). The number of calls under way is
+limited, so a slow store fills batches by itself (backpressure).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+import structlog
+
+from waitline.kernel.errors import Refused, Unavailable, WaitlineError
+from waitline.kernel.utilisation import Utilisation
+
+SLOW_S = 0.1
+"""A call that took longer, in s, lets the requests of other keys grow old: they are checked."""
+
+STOPPING = "the service is stopping"
+
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+Call = Callable[[Key, Sequence[Item]], Awaitable[Sequence[Outcome | Refused | Unavailable]]]
+
+log = structlog.get_logger()
+
+
+class Overloaded(Unavailable):
+    """Load shedding: more requests wait than can be answered in time; nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """What bounds a batcher.
+
+    Attributes:
+        batch_max: Most items in one call.
+        full: Items of one key that wait for no more company.
+        key_calls_max: Most calls under way for one key.
+        calls_max: Most calls under way in all.
+        pending_max: Most items that wait for a call; more are refused.
+        patience_s: How long an item may wait for its call to begin, in s.
+    """
+
+    batch_max: int
+    full: int
+    key_calls_max: int
+    calls_max: int
+    pending_max: int
+    patience_s: float
+
+    def __post_init__(self) -> None:
+        assert 1 <= self.full <= self.batch_max <= self.pending_max
+        assert 1 <= self.key_calls_max <= self.calls_max
+
+
+class Window:
+    """Batch window: how long a batch is held open, by how busy this worker is.
+
+    Args:
+        utilisation: Of this worker.
+        most_s: The longest window, in s.
+    """
+
+    OPENS_AT = 0.5
+    """Utilisation up to which nothing is held: the worker has as much time again."""
+
+    FULL_AT = 0.9
+    """Utilisation from which the window is longest: a worker beyond it is about to fall behind."""
+
+    def __init__(self, utilisation: Utilisation, most_s: float) -> None:
+        self._utilisation = utilisation
+        self._most_s = most_s
+
+    def length_s(self, now_s: float) -> float:
+        """Return how long the next batch is held open, in s."""
+        over = self._utilisation.share(now_s) - self.OPENS_AT
+        return self._most_s * min(1.0, max(0.0, over / (self.FULL_AT - self.OPENS_AT)))
+
+
+class _Pending(msgspec.Struct, Generic[Item, Outcome], frozen=True):
+    item: Item
+    outcome: asyncio.Future[Outcome]
+    since_s: float
+
+
+class Batcher(Generic[Key, Item, Outcome]):
+    """The batches of one call, for every key. It belongs to the event loop of its first item.
+
+    Args:
+        call: Carries out 1 to `batch_max` items of one key; one outcome per item, in order. A
+            refusal among them is raised in the request that it belongs to.
+        limits: What bounds it.
+        window: How long batches are held open; `None`: never, only calls under way gather.
+        conflicts: Names what an item changes. Two items that change the same thing never go in one
+            call, and keep their order. `None`: no item excludes another.
+        atomic: Whether a call that fails by a bug has changed nothing, so that each of its items
+            may be tried alone.
+    """
+
+    def __init__(
+        self,
+        call: Call[Key, Item, Outcome],
+        limits: BatchLimits,
+        *,
+        window: Window | None = None,
+        conflicts: Callable[[Item], Collection[Hashable]] | None = None,
+        atomic: bool = False,
+    ) -> None:
+        self._call = call
+        self._limits = limits
+        self._window = window
+        self._conflicts = conflicts
+        self._atomic = atomic
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pending = 0
+        self._stopped = False
+        # Round robin: the first key is served, and goes to the end if more of it waits.
+        self._keys: dict[Key, deque[_Pending[Item, Outcome]]] = {}
+        self._calls: dict[asyncio.Task[None], Sequence[_Pending[Item, Outcome]]] = {}
+        self._key_calls: dict[Key, int] = {}
+        self._sent_s = float("-inf")
+        self._window_s = 0.0
+        self._sending: asyncio.Handle | None = None
+
+    def enqueue(self, key: Key, item: Item) -> asyncio.Future[Outcome]:
+        """Put an item into the next batch of its key.
+
+        Returns:
+            Its outcome, to be awaited. A refusal is raised there, as is `Unavailable`. An item
+            whose future is cancelled before its call begins is not sent; later, it is carried out.
+
+        Raises:
+            Overloaded: `pending_max` items wait already.
+            Unavailable: The service is stopping.
+        """
+        if self._stopped:
+            raise Unavailable(STOPPING)
+        if self._pending >= self._limits.pending_max:
+            raise Overloaded("too many requests wait for the store")
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Outcome] = loop.create_future()
+        pending = _Pending(item, outcome, loop.time())
+        waiting = self._keys.get(key)
+        if waiting is None:
+            waiting = self._keys[key] = deque()
+        waiting.append(pending)
+        self._pending += 1
+        full = len(waiting) == self._limits.full
+        if full or self._sending is None:
+            self._schedule(loop, at_once=full)
+        return outcome
+
+    async def run(self) -> None:
+        """Stay until cancelled, then end what is under way and fail what waits."""
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Cancel the calls under way; every request gets its answer, `Unavailable`."""
+        self._stopped = True
+        if self._sending is not None:
+            self._sending.cancel()
+        calls = dict(self._calls)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        # A task that is cancelled before it began never runs.
+        for batch in (*calls.values(), *self._keys.values()):
+            _fail_all(batch, Unavailable(STOPPING))
+        self._keys.clear()
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop, *, at_once: bool) -> None:
+        """Send when the window is over, or in the next turn of the loop."""
+        if self._sending is not None:
+            self._sending.cancel()
+        wait_s = 0.0 if at_once else self._sent_s + self._window_s - loop.time()
+        if wait_s > 0:
+            self._sending = loop.call_later(wait_s, self._send, loop)
+        else:
+            self._sending = loop.call_soon(self._send, loop)
+
+    def _send(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Send a batch of every key that waits, as far as the limits allow."""
+        self._sending = None
+        self._sent_s = now_s = loop.time()
+        limits = self._limits
+        for key in list(self._keys):
+            if len(self._calls) == limits.calls_max:
+                break
+            under_way = self._key_calls.get(key, 0)
+            if under_way < limits.key_calls_max:
+                batch = self._take(key, now_s)
+                if batch:
+                    self._key_calls[key] = under_way + 1
+                    task = loop.create_task(self._carry_out(loop, key, batch))
+                    self._calls[task] = batch
+        if self._window is not None:
+            self._window_s = self._window.length_s(now_s)
+
+    async def _carry_out(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        key: Key,
+        batch: Sequence[_Pending[Item, Outcome]],
+    ) -> None:
+        started_s = loop.time()
+        try:
+            await self._deliver(key, batch)
+        except asyncio.CancelledError:
+            _fail_all(batch, Unavailable(STOPPING))
+            raise
+        finally:
+            self._ended(loop, key, loop.time() - started_s)
+
+    async def _deliver(self, key: Key, batch: Sequence[_Pending[Item, Outcome]]) -> None:
+        """Carry a batch out and hand each outcome to the request that it belongs to."""
+        try:
+            outcomes = await self._call(key, [pending.item for pending in batch])
+            for pending, outcome in zip(batch, outcomes, strict=True):
+                _resolve(pending.outcome, outcome)
+        except Unavailable as error:
+            _fail_all(batch, error)
+        except Exception as error:
+            if self._atomic and len(batch) == 1:
+                _fail_all(batch, error)
+                return
+            log.exception("batch_failed", key=str(key), size=len(batch))
+            if self._atomic:
+                for pending in batch:
+                    await self._deliver(key, [pending])
+            else:
+                _fail_all(batch, RuntimeError("the batch failed; the log says why"))
+
+    def _ended(self, loop: asyncio.AbstractEventLoop, key: Key, took_s: float) -> None:
+        """Make way for the next call."""
+        task = asyncio.current_task()
+        assert task is not None
+        del self._calls[task]
+        left = self._key_calls.pop(key) - 1
+        if left:
+            self._key_calls[key] = left
+        if took_s > SLOW_S:
+            self._drop_overdue(loop.time())
+        if self._keys and not self._stopped:
+            full = len(self._keys.get(key, ())) >= self._limits.full
+            if full or self._sending is None:
+                self._schedule(loop, at_once=full)
+
+    def _take(self, key: Key, now_s: float) -> list[_Pending[Item, Outcome]]:
+        """Take the next batch of a key, without what waited too long or was cancelled."""
+        waiting = self._keys.pop(key)
+        self._drop(waiting, now_s)
+        batch: list[_Pending[Item, Outcome]] = []
+        held_back: list[_Pending[Item, Outcome]] = []
+        taken: set[Hashable] = set()
+        while waiting and len(batch) < self._limits.batch_max:
+            pending = waiting.popleft()
+            if pending.outcome.done():
+                self._pending -= 1
+                continue
+            if self._conflicts is not None:
+                own = self._conflicts(pending.item)
+                if not taken.isdisjoint(own):
+                    held_back.append(pending)
+                    # What comes after it and changes the same waits too: the order is kept.
+                    taken.update(own)
+                    continue
+                taken.update(own)
+            self._pending -= 1
+            batch.append(pending)
+        waiting.extendleft(reversed(held_back))
+        if waiting:
+            self._keys[key] = waiting
+        return batch
+
+    def _drop_overdue(self, now_s: float) -> None:
+        """Refuse what waited too long for any key; its turn may be long in coming."""
+        for waiting in self._keys.values():
+            self._drop(waiting, now_s)
+
+    def _drop(self, waiting: deque[_Pending[Item, Outcome]], now_s: float) -> None:
+        oldest_s = now_s - self._limits.patience_s
+        while waiting and waiting[0].since_s < oldest_s:
+            self._pending -= 1
+            _fail_all([waiting.popleft()], Overloaded("the store was too slow to get to this one"))
+
+
+def _resolve(future: asyncio.Future[Outcome], outcome: Outcome | Refused | Unavailable) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, WaitlineError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def _fail_all(batch: Iterable[_Pending[Item, Outcome]], error: Exception) -> None:
+    for pending in batch:
+        if not pending.outcome.done():
+            # A copy each: an exception collects the frames of everybody who raises it.
+            pending.outcome.set_exception(copy(error))

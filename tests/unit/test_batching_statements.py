@@ -1,0 +1,153 @@
+"""Batches of statements: what goes into one, and what becomes of those that fail."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.unit.batches import settle
+from waitline.booking.batches import LIMITS, statement_batcher
+from waitline.booking.model import SeatTaken
+from waitline.kernel.batching import Batcher, Overloaded
+from waitline.kernel.errors import Refused, Unavailable
+
+
+class Statement:
+    """Doubles numbers, when the gate is open; refuses or fails as it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.refused: set[int] = set()
+        self.broken: dict[int, Exception] = {}
+
+    async def run(self, _: None, items: Sequence[int]) -> list[int | Refused]:
+        self.calls.append(list(items))
+        await self.gate.wait()
+        for item in items:
+            if item in self.broken:
+                raise self.broken[item]
+        return [SeatTaken() if item in self.refused else 2 * item for item in items]
+
+
+Play = Callable[[Statement, Batcher[None, int, int]], Awaitable[None]]
+
+
+def played(play: Play, touched: Callable[[int], Sequence[int]] = lambda item: (item,)) -> Statement:
+    async def whole() -> Statement:
+        statement = Statement()
+        batcher = statement_batcher(statement.run, touched)
+        async with asyncio.timeout(20):
+            await play(statement, batcher)
+        return statement
+
+    return asyncio.run(whole())
+
+
+async def asked(
+    batcher: Batcher[None, int, int], items: Sequence[int]
+) -> list[asyncio.Future[int]]:
+    """Ask for each in turn, until all of them wait or are answered."""
+    tasks = [batcher.enqueue(None, item) for item in items]
+    await settle()
+    return tasks
+
+
+async def outcomes(tasks: Sequence[asyncio.Future[int]]) -> list[int | BaseException]:
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_an_idle_one_answers_at_once() -> None:
+    async def play(_: Statement, batcher: Batcher[None, int, int]) -> None:
+        assert [await batcher.enqueue(None, item) for item in (1, 2)] == [2, 4]
+
+    assert played(play).calls == [[1], [2]]
+
+
+def test_whoever_comes_while_statements_are_under_way_goes_with_the_next() -> None:
+    async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
+        statement.gate.clear()
+        first = await asked(batcher, [1, 2])
+        first += await asked(batcher, [3])
+        then = await asked(batcher, [4, 5, 6])
+        assert len(statement.calls) == LIMITS.calls_max
+        statement.gate.set()
+        assert await outcomes(first + then) == [2, 4, 6, 8, 10, 12]
+
+    assert played(play).calls == [[1, 2], [3], [4, 5, 6]]
+
+
+def test_a_batch_is_bounded() -> None:
+    async def play(_: Statement, batcher: Batcher[None, int, int]) -> None:
+        items = range(LIMITS.batch_max + 1)
+        assert await outcomes(await asked(batcher, items)) == [2 * item for item in items]
+
+    assert [len(call) for call in played(play).calls] == [LIMITS.batch_max, 1]
+
+
+def test_of_those_that_change_the_same_one_goes_at_a_time() -> None:
+    async def play(_: Statement, batcher: Batcher[None, int, int]) -> None:
+        await outcomes(await asked(batcher, [10, 11, 20, 12, 30]))
+
+    # The tens are what they change. Whoever had to wait is not overtaken by its like.
+    assert played(play, lambda item: (item // 10,)).calls == [[10, 20, 30], [11], [12]]
+
+
+def test_a_refusal_is_of_the_request_that_it_belongs_to() -> None:
+    async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
+        statement.refused = {2}
+        results = await outcomes(await asked(batcher, [1, 2, 3]))
+        assert (results[0], results[2]) == (2, 6)
+        assert isinstance(results[1], SeatTaken)
+
+    assert played(play).calls == [[1, 2, 3]]
+
+
+def test_a_silent_database_is_told_to_each_and_not_asked_again() -> None:
+    async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
+        statement.broken = {2: Unavailable("silent")}
+        results = await outcomes(await asked(batcher, [1, 2]))
+        assert [type(one) for one in results] == [Unavailable, Unavailable]
+        assert results[0] is not results[1]
+
+    assert played(play).calls == [[1, 2]]
+
+
+def test_a_broken_request_fails_alone() -> None:
+    async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
+        statement.broken = {2: ValueError("no such number")}
+        with capture_logs() as logged:
+            results = await outcomes(await asked(batcher, [1, 2, 3]))
+        assert (results[0], results[2]) == (2, 6)
+        assert isinstance(results[1], ValueError)
+        assert [line["event"] for line in logged] == ["batch_failed"]
+
+    assert played(play).calls == [[1, 2, 3], [1], [2], [3]]
+
+
+def test_whoever_has_gone_is_not_asked_for() -> None:
+    async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
+        statement.gate.clear()
+        tasks = await asked(batcher, [1]) + await asked(batcher, [2])
+        left, stayed = await asked(batcher, [3, 4])
+        left.cancel()
+        statement.gate.set()
+        assert await outcomes([*tasks, stayed]) == [2, 4, 8]
+
+    assert played(play).calls == [[1], [2], [4]]
+
+
+def test_more_than_can_be_answered_are_refused_at_once() -> None:
+    async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
+        statement.gate.clear()
+        under_way = await asked(batcher, [1]) + await asked(batcher, [2])
+        waiting = await asked(batcher, range(LIMITS.pending_max))
+        with pytest.raises(Overloaded, match="too many"):
+            await batcher.enqueue(None, 6)
+        statement.gate.set()
+        assert len(await outcomes(under_way + waiting)) == 2 + LIMITS.pending_max
+
+    calls = played(play).calls
+    assert [len(call) for call in calls[:3]] == [1, 1, LIMITS.batch_max]
