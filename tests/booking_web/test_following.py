@@ -35,7 +35,8 @@ def mode(show: Show) -> str:
 
 def asked(show: Show, *words: str | int) -> Any:  # noqa: ANN401 - whatever the store says
     async def ask() -> Any:  # noqa: ANN401
-        store = ValkeyClient((show.office.queue.data_dir / "valkey.url").read_text("utf-8"))
+        url = (show.office.queue.data_dir / "valkey.url").read_text("utf-8")
+        store = ValkeyClient(url, timeout_s=SOON_S)
         try:
             return await store.command(*words)
         finally:

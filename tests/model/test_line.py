@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 
 from tests.model.invariants import History
 from tests.model.reference import Reference, Row
-from tests.model.witness import Seen, Witness
+from tests.model.witness import TIMEOUT_S, Seen, Witness
 from tests.servers import Server
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
@@ -333,7 +333,7 @@ def _words(limits: Limits) -> list[Any]:
 
 def test_line_agrees_with_its_model(server: Server) -> None:
     LineMachine.server = server
-    LineMachine.store = ValkeyClient(server.url)
+    LineMachine.store = ValkeyClient(server.url, timeout_s=TIMEOUT_S)
     assert len(NAMES) <= BATCH_MAX
     try:
         run_state_machine_as_test(

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from tests.model.reference import Reference, Row
 from tests.model.test_line import STEPS, LineMachine
-from tests.model.witness import Seen
+from tests.model.witness import TIMEOUT_S, Seen
 from tests.servers import Server
 from waitline.queue import store
 from waitline.valkey import scripts
@@ -141,7 +141,7 @@ def test_an_invariant_catches_its_bug(
 ) -> None:
     monkeypatch.setattr(store, name, planted(getattr(store, name), right, wrong))
     Unguarded.server = valkey
-    Unguarded.store = ValkeyClient(valkey.url)
+    Unguarded.store = ValkeyClient(valkey.url, timeout_s=TIMEOUT_S)
     try:
         with pytest.raises(Caught) as caught:
             search()
