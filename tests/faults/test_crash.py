@@ -31,7 +31,7 @@ from tests.faults.stack import (
 )
 from tests.processes import free_port, started
 from tests.until import until, until_async
-from waitline.cli.serve import DRAIN_S
+from waitline.http.server import DRAIN_S
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import examine
 from waitline.queue.model import BATCH_MAX, State

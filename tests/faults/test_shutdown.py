@@ -21,7 +21,7 @@ from tests.faults.crowd import (
 )
 from tests.faults.stack import SOON_S, Stack, family, runs, snapshot, up
 from tests.until import until_async
-from waitline.cli.serve import DRAIN_S
+from waitline.http.server import DRAIN_S
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.trial import ValkeyServer
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import uvicorn
 
-from waitline.cli.serve import SERVER
 from waitline.http.dispatch import Dispatcher, PathParameterRoute
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import ProblemTable
@@ -24,6 +23,7 @@ from waitline.http.requests import (
     Scope,
 )
 from waitline.http.responses import Answer, Send
+from waitline.http.server import UVICORN_OPTIONS
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.telemetry import Tallies
 
@@ -152,7 +152,7 @@ def play(scenario: Scenario, keep_alive_s: float = 60) -> None:
             port=0,
             timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]  # parts of a second do
             timeout_graceful_shutdown=int(SOON_S),
-            **{**SERVER, "lifespan": "off", "log_level": "critical"},
+            **{**UVICORN_OPTIONS, "lifespan": "off", "log_level": "critical"},
         )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())

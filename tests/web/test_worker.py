@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 
-from waitline.http.process import ServiceWorker
+from waitline.http.worker import ServiceWorker
 
 
 class Stubborn(ServiceWorker):
@@ -39,4 +39,4 @@ def test_what_does_not_close_is_ended() -> None:
     with started(argv, {}, listens, UP_S) as program:
         program.process.send_signal(signal.SIGTERM)
         assert program.process.wait(SOON_S) == 1
-        assert "does not stop" in program.output
+        assert "shutdown_timed_out" in program.output

@@ -4,9 +4,12 @@ import sys
 
 import uvicorn
 
-from waitline.cli.serve import SERVER
+from waitline.http.server import UVICORN_OPTIONS
 
 if __name__ == "__main__":
     uvicorn.run(
-        f"waitline_bench.naive.{sys.argv[1]}:app", port=int(sys.argv[2]), http="httptools", **SERVER
+        f"waitline_bench.naive.{sys.argv[1]}:app",
+        port=int(sys.argv[2]),
+        http="httptools",
+        **UVICORN_OPTIONS,
     )

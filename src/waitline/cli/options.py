@@ -1,15 +1,12 @@
-"""What the commands share: options, a store to talk to, the log's form."""
+"""What the commands share: options, and a store to talk to."""
 
 import asyncio
 import functools
 import inspect
-import logging
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import structlog
 import typer
 
 from waitline import settings as chosen
@@ -120,22 +117,3 @@ def with_store(settings: Settings, use: Callable[[ValkeyClient], Awaitable[T]]) 
             await store.close()
 
     return asyncio.run(run())
-
-
-def log_to_stderr() -> None:
-    """Write the log to standard error: for people on a terminal, as JSON lines elsewhere."""
-    pretty = sys.stderr.isatty()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if pretty else [structlog.processors.format_exc_info]),
-            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    # It tells at each attempt, with a traceback, what whoever needs the database tells once.
-    logging.getLogger("asyncpg").setLevel(logging.ERROR)

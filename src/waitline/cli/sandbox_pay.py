@@ -8,9 +8,11 @@ import typer
 import uvicorn
 
 from waitline import settings as chosen
-from waitline.cli import options, serve
+from waitline.cli import options
+from waitline.http.server import UVICORN_OPTIONS
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.payment_providers.sandbox.behaviour import Effect, Habits
 from waitline.payment_providers.sandbox.ledger import Ledger
 
@@ -58,9 +60,9 @@ def sandbox_pay(
             "WAITLINE_WEBHOOK_SECRET"
         )
     habits = Habits(_latency(latency), _shares(share or []), late_s)
-    options.log_to_stderr()
+    log_to_stderr()
     if until_stdin_ends:
-        serve.stop_when_stdin_ends()
+        stop_when_stdin_ends()
     if ledger_file is not None:
         ledger_file.parent.mkdir(parents=True, exist_ok=True)
     server = SandboxServer(
@@ -71,7 +73,7 @@ def sandbox_pay(
         dice=SystemRandom(),
     )
     uvicorn.run(
-        server.app(), host=host, port=port, timeout_graceful_shutdown=DRAIN_S, **serve.SERVER
+        server.app(), host=host, port=port, timeout_graceful_shutdown=DRAIN_S, **UVICORN_OPTIONS
     )
 
 

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
-from waitline.cli import options, serve
+from waitline.cli import options
+from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.settings import Settings
 from waitline.trial.up import opens_box_office, run, service_url
 
@@ -41,9 +42,9 @@ def up(
         box_office=box_office,
         mode=mode or chosen.in_environment("WAITLINE_MODE") or "trial",
     )
-    options.log_to_stderr()
+    log_to_stderr()
     if until_stdin_ends:
-        serve.stop_when_stdin_ends()
+        stop_when_stdin_ends()
     console = Console(stderr=False, highlight=False)
     run(settings, console, lambda filled_in: _print_addresses(filled_in, console))
 

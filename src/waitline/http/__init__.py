@@ -15,5 +15,6 @@ caching.py            entity tags and content codings
 static_files.py       pages, and the API's description as a page
 api_docs/             the files of that page
 texts.py              texts in Korean and English, and the choice between them
-process.py            start and stop of a service's process
+worker.py             one worker process as an ASGI application: start, stop
+server.py             uvicorn's options and limits, and the start of a service's workers
 """

@@ -22,7 +22,7 @@ from waitline.kernel.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from waitline.http.process import ServiceWorker
+    from waitline.http.worker import ServiceWorker
 
 _packer = ResponsePacker()
 

@@ -1,5 +1,6 @@
 """The booking service over HTTP: what is on sale, reservations, payments, operators.
 
+process.py      starts the service and its workers
 app.py          puts one worker together
 calls.py        every call of the contract
 bodies.py       what the calls take and answer

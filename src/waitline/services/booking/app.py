@@ -23,8 +23,8 @@ from waitline.http.framework import build_framework
 from waitline.http.health import Exposition, Health, Probe
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
-from waitline.http.process import ServiceWorker
 from waitline.http.static_files import static_router
+from waitline.http.worker import ServiceWorker
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured

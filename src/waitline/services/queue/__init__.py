@@ -1,5 +1,6 @@
 """The queue service over HTTP: what visitors and operators of rooms call.
 
+process.py       starts the service and its workers
 app.py           puts one worker together
 calls.py         the visitors' hot calls
 now_serving.py   one cached document a room, the same for everyone

@@ -15,7 +15,7 @@ from waitline.http.framework import build_framework
 from waitline.http.health import Exposition, Health, Probe
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
-from waitline.http.process import ServiceWorker, before_stop
+from waitline.http.worker import ServiceWorker, before_stop
 from waitline.kernel import garbage_collection
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.telemetry import Tallies
@@ -35,7 +35,7 @@ from waitline.tokens.passes import jwks
 from waitline.valkey.client import ValkeyClient
 
 
-class Worker(ServiceWorker):
+class QueueWorker(ServiceWorker):
     """One process of the queue service, as an ASGI application.
 
     Args:

@@ -1,0 +1,53 @@
+"""The admitter process: admit and sweep room by room, and end the stays of those who have paid."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+
+from waitline.admission import payment_events
+from waitline.admission.admitter import Admitter
+from waitline.admission.controller import Steering
+from waitline.admission.payment_events import Departures
+from waitline.admission.shop_reports import Reports
+from waitline.kernel import telemetry
+from waitline.queue.rooms import Rooms
+from waitline.queue.store import Line
+from waitline.valkey.client import ValkeyClient
+
+
+async def run(url: str) -> None:
+    """Run an admitter until SIGTERM or SIGINT.
+
+    Args:
+        url: The store's.
+    """
+    tallies = telemetry.Tallies()
+    store = ValkeyClient(url, on_script=tallies.script)
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    rooms = Rooms(store)
+    admitter = Admitter(
+        rooms,
+        Line(store),
+        Steering(rooms, Reports(store)),
+        name=name,
+        measure_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
+        on_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),
+    )
+    # Reading events blocks its connection, so it has one of its own.
+    events = ValkeyClient(url, timeout_s=payment_events.TIMEOUT_S)
+    departures = Departures(events, Line(store), name=name)
+    with contextlib.suppress(asyncio.CancelledError):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(admitter.run())
+            group.create_task(departures.run())
+            group.create_task(tallies.keep())
+    tallies.flush()
+    await events.close()
+    await store.close()

@@ -1,0 +1,62 @@
+"""uvicorn's options and limits, and the start of a service's workers."""
+
+import resource
+from typing import Any
+
+import uvicorn
+
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open: longer than visitors' poll intervals, so that polling
+does not pay for a new connection each time."""
+
+BACKLOG = 4_096
+"""Connections that may wait to be accepted; the operating system cuts this to its own limit."""
+
+DRAIN_S = 5
+"""How long requests and streams under way may take to end when the service stops."""
+
+UVICORN_OPTIONS: dict[str, Any] = {
+    "loop": "uvloop",
+    "ws": "none",
+    "lifespan": "on",
+    "interface": "asgi3",
+    # No client address decides anything here, so no header is trusted for one.
+    "proxy_headers": False,
+    "server_header": False,
+    "access_log": False,
+    "log_level": "warning",
+}
+"""How uvicorn serves, here and in the servers that benchmarks compare with."""
+
+
+def serve(factory: str, *, host: str, port: int, workers: int) -> None:
+    """Run the workers of a service until they are stopped.
+
+    Args:
+        factory: `module:function` that makes a worker's application, in the worker's process.
+        host: Address to listen on.
+        port: Port that all workers share.
+        workers: Processes.
+    """
+    _raise_file_limit()
+    uvicorn.run(
+        factory,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+        http="waitline.http.protocol:Protocol",
+        **UVICORN_OPTIONS,
+    )
+
+
+def _raise_file_limit() -> None:
+    """Raise the limit of open files to the most that the system allows; a connection is one.
+
+    Systems start processes with 1 024, for programs that use `select`.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

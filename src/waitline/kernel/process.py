@@ -1,0 +1,39 @@
+"""What every long-running process sets up at its start: its log, and when it stops."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+import structlog
+
+
+def log_to_stderr() -> None:
+    """Write the log to standard error: for people on a terminal, as JSON lines elsewhere."""
+    pretty = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if pretty else [structlog.processors.format_exc_info]),
+            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # It logs each failed attempt to connect with a traceback; our own log has one line for them.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
+
+
+def stop_when_stdin_ends() -> None:
+    """Send this process SIGTERM when its standard input is closed: its parent has ended."""
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

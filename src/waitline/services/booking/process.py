@@ -1,0 +1,39 @@
+"""The booking service's processes: one that starts the workers, and the workers."""
+
+from typing import TYPE_CHECKING
+
+from waitline import settings as chosen
+from waitline.services import process
+from waitline.settings import Settings
+
+if TYPE_CHECKING:
+    from waitline.services.booking.app import BookingWorker
+
+
+def run(settings: Settings, *, until_stdin_ends: bool) -> None:
+    """Run the service until it is stopped.
+
+    Raises:
+        Misconfigured: It has no store, no database, or no payment provider.
+    """
+    settings.store_url()
+    settings.database_address()
+    settings.require_payments()
+    chosen.operator_key(settings)
+    process.run(
+        settings,
+        "waitline.services.booking.process:worker",
+        port=settings.booking_port,
+        workers=settings.booking_workers,
+        metrics_dir=settings.booking_metrics_dir,
+        until_stdin_ends=until_stdin_ends,
+    )
+
+
+def worker() -> "BookingWorker":
+    """Make the application of one worker process."""
+    # Imports telemetry; see `waitline.services.process`.
+    from waitline.services.booking.app import BookingWorker  # noqa: PLC0415
+
+    settings = process.start_worker()
+    return BookingWorker(settings, chosen.operator_key(settings))

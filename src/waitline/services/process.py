@@ -1,0 +1,48 @@
+"""Start a service: share the settings with its workers by the environment, then run them.
+
+Nothing here imports telemetry: it reads where to keep its figures when it is imported, so a process
+must have its settings first.
+"""
+
+from pathlib import Path
+
+from waitline import settings as chosen
+from waitline.http import server
+from waitline.kernel import garbage_collection
+from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
+from waitline.settings import Settings
+
+
+def run(
+    settings: Settings,
+    factory: str,
+    *,
+    port: int,
+    workers: int,
+    metrics_dir: Path,
+    until_stdin_ends: bool,
+) -> None:
+    """Run a service until it is stopped.
+
+    Args:
+        settings: What the installation chose.
+        factory: `module:function` that makes a worker's application.
+        port: Port that all workers share.
+        workers: Processes.
+        metrics_dir: Where all processes of the service keep their figures.
+        until_stdin_ends: Whether to stop with the parent process. The parent has then cleared
+            `metrics_dir`, where processes that it started before may keep figures already.
+    """
+    chosen.share_metrics(metrics_dir, fresh=not until_stdin_ends)
+    chosen.export(settings)
+    log_to_stderr()
+    if until_stdin_ends:
+        stop_when_stdin_ends()
+    server.serve(factory, host=settings.host, port=port, workers=workers)
+
+
+def start_worker() -> Settings:
+    """Prepare a worker's process for its requests; return the settings from its environment."""
+    log_to_stderr()
+    garbage_collection.settle()
+    return chosen.load()

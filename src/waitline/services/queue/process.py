@@ -1,0 +1,37 @@
+"""The queue service's processes: one that starts the workers, and the workers."""
+
+from typing import TYPE_CHECKING
+
+from waitline import settings as chosen
+from waitline.services import process
+from waitline.settings import Settings
+
+if TYPE_CHECKING:
+    from waitline.services.queue.app import QueueWorker
+
+
+def run(settings: Settings, *, until_stdin_ends: bool) -> None:
+    """Run the service until it is stopped.
+
+    Raises:
+        Misconfigured: It has no store.
+    """
+    settings.store_url()
+    chosen.operator_key(settings)
+    process.run(
+        settings,
+        "waitline.services.queue.process:worker",
+        port=settings.queue_port,
+        workers=settings.workers,
+        metrics_dir=settings.metrics_dir,
+        until_stdin_ends=until_stdin_ends,
+    )
+
+
+def worker() -> "QueueWorker":
+    """Make the application of one worker process."""
+    # Imports telemetry; see `waitline.services.process`.
+    from waitline.services.queue.app import QueueWorker  # noqa: PLC0415
+
+    settings = process.start_worker()
+    return QueueWorker(settings, chosen.operator_key(settings))
