@@ -83,6 +83,13 @@ SEND_TO_VALKEY = {
     SRC / "admission" / "shop_reports.py",
     SRC / "valkey" / "client.py",
 }
+# `while True` outside of `kernel/periodic.py`, each ended by what it is about.
+ENDLESS_LOOPS = {
+    "kernel/periodic.py",
+    "sales/http_client.py",  # until a pooled connection is free
+    "sales/rehearsal/visitors.py",  # one visitor's polls, until the turn comes
+    "sales/rehearsal/watch.py",  # samples of one rehearsal, which shows on the terminal if it fails
+}
 SPEAKS_TO_THE_WIRE = {
     SRC / "kernel" / "telemetry.py",
     SRC / "valkey" / "connection.py",
@@ -323,6 +330,16 @@ def _sends(call: ast.Call) -> bool:
 def _runs_sql(call: ast.Call) -> bool:
     """Return whether a call is one of the two that run a statement of a `Database`."""
     return isinstance(call.func, ast.Attribute) and call.func.attr in {"fetch_one", "fetch_all"}
+
+
+def test_loops_without_end_are_supervised() -> None:
+    endless = {
+        path.relative_to(SRC).as_posix()
+        for path in sorted(SRC.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.While) and ast.unparse(node.test) == "True"
+    }
+    assert endless == ENDLESS_LOOPS
 
 
 def _identifiers(path: Path) -> Iterator[str]:

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Never
 
 import structlog
 
@@ -21,6 +22,7 @@ from waitline.admission import policy
 from waitline.admission.controller import Steering
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
+from waitline.kernel.periodic import periodic
 from waitline.queue.model import CHUNK_MAX, Held, Moved
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
@@ -41,9 +43,6 @@ EARLY_S = policy.TICK_MS / 2_000
 """What is due within half a tick is due now. A round begins a tick after the last, and a call
 somewhere within its round: to the letter, each would come too early by a hair, and wait for the
 round after."""
-
-RETRY_S = 0.5
-"""Pause after a round that the store did not answer."""
 
 BROKEN_S = 5.0
 """Pause in visiting a room whose visit failed: what is broken stays so until somebody mends it."""
@@ -105,31 +104,15 @@ class Admitter:
         self._everywhere = True
         self._patrolled = RoomId("")
 
-    async def run(self) -> None:
-        """Go round until cancelled. A store that does not answer is waited for."""
-        loop = asyncio.get_running_loop()
-        answered = True
-        while True:
-            started = loop.time()
-            silence = await self._round()
-            if silence is None:
-                if not answered:
-                    log.info("admission_recovered")
-                self._on_round(len(self._names), loop.time() - started)
-            elif answered:
-                log.warning("admission_failed", reason=str(silence))
-            answered = silence is None
-            pause_s = policy.TICK_MS / 1000 if answered else RETRY_S
-            await asyncio.sleep(max(0.0, started + pause_s - loop.time()))
+    async def run(self) -> Never:
+        """Go round until cancelled."""
+        await periodic("admission", self._round, policy.TICK_MS / 1000)
 
-    async def _round(self) -> Unavailable | None:
-        """Visit what is due; return why that could not be done, if it could not."""
-        silence = None
-        try:
-            await self.visit_due()
-        except* Unavailable as group:
-            silence = Unavailable(str(group.exceptions[0]))
-        return silence
+    async def _round(self) -> None:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        await self.visit_due()
+        self._on_round(len(self._names), loop.time() - started_s)
 
     async def visit_due(self) -> None:
         """Visit every room that is due, a few at a time; once a second, patrol.

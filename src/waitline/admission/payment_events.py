@@ -29,6 +29,7 @@ import structlog
 from waitline.kernel import events
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import NAME_BYTES_MAX, RoomId, VisitorId
+from waitline.kernel.periodic import periodic
 from waitline.queue.model import BATCH_MAX, Unknown
 from waitline.queue.store import Line
 from waitline.valkey.client import CALL_TIMEOUT_S, ValkeyClient
@@ -55,7 +56,7 @@ GONE_MS = 3_600_000
 """A reader that was silent for an hour has ended, and its name is forgotten."""
 
 RETRY_S = 0.5
-"""Pause after the store did not answer."""
+"""Pause while the stream has no group: somebody emptied the store."""
 
 DEAD_MAX = 1_000
 """Dead entries that are kept. Each is a bug or a stranger's, and a thousand of the same say no
@@ -110,39 +111,31 @@ class Departures:
         self._look_s = 0.0
 
     async def run(self) -> Never:
-        """Let visitors leave until cancelled. A store that does not answer is waited for.
+        """Let visitors leave until cancelled.
 
         Invariant:
             B5.
         """
-        answered = True
-        while True:
-            try:
-                await self._round()
-            except Unavailable as error:
-                if answered:
-                    log.warning("payment_events_failed", reason=str(error))
-                answered = False
-            except CommandError as error:
-                # The group went with the stream, where somebody emptied the store.
-                if error.code not in _NO_GROUP:
-                    log.exception("payment_events_failed", reason=str(error))
-            else:
-                if not answered:
-                    log.info("payment_events_recovered")
-                answered = True
-                continue
-            self._look_s = 0.0
-            await asyncio.sleep(RETRY_S)
+        await periodic("payment_events", self._round, RETRY_S)
 
-    async def _round(self) -> None:
+    async def _round(self) -> bool:
+        """Handle what is there; return whether to go on at once."""
         loop = asyncio.get_running_loop()
-        if loop.time() >= self._look_s:
-            await self.prepare()
-            while await self.take_over() == BATCH_MAX:
-                pass
-            self._look_s = loop.time() + LOOK_S
-        await self.read(BLOCK_S)
+        looked_s, self._look_s = self._look_s, 0.0
+        try:
+            if loop.time() >= looked_s:
+                await self.prepare()
+                while await self.take_over() == BATCH_MAX:
+                    pass
+                looked_s = loop.time() + LOOK_S
+            await self.read(BLOCK_S)
+        except CommandError as error:
+            # The group went with the stream, where somebody emptied the store.
+            if error.code not in _NO_GROUP:
+                raise
+            return False
+        self._look_s = looked_s
+        return True
 
     async def prepare(self) -> None:
         """Make stream and group, unless they are there, and forget readers that have ended.

@@ -34,6 +34,7 @@ from waitline.booking.model import (
     ReservationUnknown,
 )
 from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.periodic import periodic
 from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
     Charged,
@@ -203,15 +204,11 @@ class Checkout:
                 await self._database.fetch_one("refunded_payment", charge_key=event.key)
 
     async def run(self) -> Never:
-        """Settle again and again what is open, through any silence of database or provider."""
-        while True:
-            try:
-                taken = await self.settle()
-            except Unavailable as error:
-                log.warning("settlement_failed", reason=str(error))
-                taken = 0
-            if taken < CHUNK_MAX:
-                await asyncio.sleep(TICK_S)
+        """Settle what is open, until cancelled."""
+        await periodic("settlement", self._round, TICK_S)
+
+    async def _round(self) -> bool:
+        return await self.settle() == CHUNK_MAX
 
     async def settle(self) -> int:
         """Ask the provider about attempts that were left open, and give back what has to go back.

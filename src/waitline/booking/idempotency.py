@@ -3,14 +3,11 @@
 A key belongs to its user: two users may choose the same.
 """
 
-import asyncio
 from datetime import datetime
 from typing import NamedTuple, Never
 
-import structlog
-
 from waitline.booking.model import IdempotencyKeyReused, IdempotencyKeyRunning
-from waitline.kernel.errors import Unavailable
+from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database
 
 KEY_CHARS_MAX = 200
@@ -28,8 +25,6 @@ FORGET_EVERY_S = 60.0
 
 CHUNK_MAX = 1_000
 """Keys deleted in one statement: a few milliseconds, so that claims do not wait for it."""
-
-log = structlog.get_logger()
 
 
 class StoredAnswer(NamedTuple):
@@ -109,15 +104,8 @@ class IdempotencyKeys:
 
     async def run(self) -> Never:
         """Delete expired keys until cancelled, a chunk at a time."""
-        while True:
-            gone = 0
-            try:
-                row = await self._database.fetch_one(
-                    "forget_keys", kept_s=KEPT_S, chunk_max=CHUNK_MAX
-                )
-                assert row is not None
-                gone = row["keys"]
-            except Unavailable as error:
-                log.warning("idempotency_purge_failed", reason=str(error))
-            if gone < CHUNK_MAX:
-                await asyncio.sleep(FORGET_EVERY_S)
+        await periodic("idempotency_purge", self._purge, FORGET_EVERY_S)
+
+    async def _purge(self) -> bool:
+        row = await self._database.fetch_one("forget_keys", kept_s=KEPT_S, chunk_max=CHUNK_MAX)
+        return row is not None and row["keys"] == CHUNK_MAX

@@ -5,7 +5,6 @@ counts the stock for all. A worker that cannot read the database says nothing, a
 of the stock then: silence has a meaning of its own (decision 0013).
 """
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from contextlib import suppress
 from typing import Never
 
 import msgspec
-import structlog
 
 from waitline.booking.stock import StockCounter
 from waitline.kernel.errors import Unavailable
@@ -25,6 +23,7 @@ from waitline.kernel.events import (
     InStock,
     Report,
 )
+from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import CALL_TIMEOUT_S
 from waitline.valkey.client import ValkeyClient
 
@@ -41,11 +40,6 @@ slow statement of a quiet second is none."""
 
 MEASURED_MAX = 2_048
 """Statements remembered: the last ones, where there were more within the window."""
-
-BROKEN_S = 5.0
-"""Pause after a failure that is nobody's silence: a bug stays until it is mended."""
-
-log = structlog.get_logger()
 
 
 class WorkerLoad:
@@ -102,25 +96,8 @@ class LoadReporter:
         self._name = name
 
     async def run(self) -> Never:
-        """Report until cancelled. A store or database that does not answer is waited for."""
-        loop = asyncio.get_running_loop()
-        answered = True
-        while True:
-            started, pause_s = loop.time(), EVERY_S
-            try:
-                await self.publish()
-            except Unavailable as error:
-                if answered:
-                    log.warning("load_report_failed", reason=str(error))
-                answered = False
-            except Exception as error:
-                log.exception("load_report_failed", reason=repr(error))
-                pause_s = BROKEN_S
-            else:
-                if not answered:
-                    log.info("load_report_recovered")
-                answered = True
-            await asyncio.sleep(max(0.0, started + pause_s - loop.time()))
+        """Report until cancelled."""
+        await periodic("load_report", self.publish, EVERY_S)
 
     async def publish(self) -> None:
         """Report once.

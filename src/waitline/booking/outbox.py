@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
-from typing import Any, NamedTuple, Never
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,7 @@ import structlog
 
 from waitline.kernel import events
 from waitline.kernel.errors import Unavailable
+from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database, Row
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.connection import CommandError
@@ -44,9 +45,6 @@ ATTEMPTS_MAX = 8
 """Attempts that the store refused, after which an event is dead: eight minutes. What is refused for
 so long is not refused by chance, and a person must look. Attempts that the store did not answer
 do not count."""
-
-RETRY_S = 1.0
-"""Pause after a round that store or database did not answer."""
 
 STREAM_MAX = 100_000
 """Entries that the stream keeps at least, about 40 MB; older ones make way for new ones. Nothing is
@@ -81,36 +79,29 @@ class Relay:
     def __init__(self, database: Database, store: ValkeyClient) -> None:
         self._database = database
         self._store = store
+        self._failed = False
 
-    async def run(self) -> Never:
-        """Send events until cancelled. A store or database that does not answer is waited for.
+    async def run(self) -> None:
+        """Send events, and delete old ones, until cancelled.
 
         Invariant:
             B5.
         """
-        loop = asyncio.get_running_loop()
-        answered = True
-        forget_s = loop.time()
-        while True:
-            pause_s = POLL_S
-            try:
-                if not answered:
-                    # A store that is silent still should cost the database nothing.
-                    await self._store.command("PING")
-                if await self.send() == BATCH_MAX:
-                    pause_s = 0.0
-                if loop.time() >= forget_s:
-                    forgotten = await self.forget()
-                    forget_s = loop.time() + (FORGET_EVERY_S if forgotten < FORGET_MAX else 0.0)
-                if not answered:
-                    log.info("event_relay_recovered")
-                answered = True
-            except Unavailable as error:
-                if answered:
-                    log.warning("event_relay_failed", reason=str(error))
-                answered = False
-                pause_s = RETRY_S
-            await asyncio.sleep(pause_s)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(periodic("event_relay", self._round, POLL_S))
+            group.create_task(periodic("event_purge", self._purge, FORGET_EVERY_S))
+
+    async def _round(self) -> bool:
+        if self._failed:
+            # While the store does not answer, a round costs the database nothing.
+            await self._store.command("PING")
+        self._failed = True
+        sent = await self.send()
+        self._failed = False
+        return sent == BATCH_MAX
+
+    async def _purge(self) -> bool:
+        return await self.forget() == FORGET_MAX
 
     async def send(self) -> int:
         """Send one batch.
@@ -236,14 +227,14 @@ class Outbox:
         Returns:
             How many of them were dead.
         """
-        retried = 0
-        while True:
+        retried, count = 0, FORGET_MAX
+        while count == FORGET_MAX:
             rows = await self._database.fetch_all(
                 "retry_events", event_ids=event_ids, chunk_max=FORGET_MAX
             )
-            retried += len(rows)
-            if len(rows) < FORGET_MAX:
-                return retried
+            count = len(rows)
+            retried += count
+        return retried
 
 
 def _instant(at: datetime) -> str:

@@ -21,6 +21,7 @@ from waitline.booking.seat_snapshot import (
     full,
 )
 from waitline.kernel.errors import Unavailable
+from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database, Row
 
 POLL_S = 0.4
@@ -191,15 +192,15 @@ class SeatMaps:
         return await view.made("full", lambda: full(before, listing.plain))
 
     async def run(self) -> Never:
-        """Keep the schedules that are asked for fresh."""
-        loop = asyncio.get_running_loop()
-        while True:
-            started_s = loop.time()
-            async with asyncio.TaskGroup() as group:
-                for schedule, kept in self._kept.items():
-                    if started_s - kept.asked_s < ASKED_S:
-                        group.create_task(self._poll(schedule, kept))
-            await asyncio.sleep(max(0.0, started_s + POLL_S - loop.time()))
+        """Keep the schedules that are asked for fresh, until cancelled."""
+        await periodic("seat_refresh", self._refresh, POLL_S)
+
+    async def _refresh(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as group:
+            for schedule, kept in self._kept.items():
+                if now_s - kept.asked_s < ASKED_S:
+                    group.create_task(self._poll(schedule, kept))
 
     async def _poll(self, schedule: int, kept: _CachedSchedule) -> None:
         await asyncio.shield(self._reading(schedule, kept))

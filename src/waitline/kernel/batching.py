@@ -237,7 +237,7 @@ class Batcher(Generic[Key, Item, Outcome]):
             if self._atomic and len(batch) == 1:
                 _fail_all(batch, error)
                 return
-            log.exception("batch_failed", key=str(key), size=len(batch))
+            log.exception("batch_failed", key=str(key), size=len(batch), reason=repr(error))
             if self._atomic:
                 for pending in batch:
                     await self._deliver(key, [pending])

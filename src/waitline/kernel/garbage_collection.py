@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Never
 
+from waitline.kernel.periodic import periodic
+
 NEW_S = 0.25
 """Between two looks at what is new since the last one: at a thousand new connections a second, of
 some twenty objects each, a look takes four milliseconds."""
@@ -37,21 +39,28 @@ def settle() -> None:
 
 
 async def keep(used_s: Callable[[], float] = time.process_time) -> Never:
-    """Look, until cancelled.
+    """Collect until cancelled.
 
     Args:
         used_s: Processor time that the process has used.
     """
-    now_s = asyncio.get_running_loop().time
-    # Processes that were started together should not stand still together.
-    most_s = random.uniform(MOST_S / 2, MOST_S)  # noqa: S311 - no secret
-    looked_s = now_s()
-    while True:
-        before_s = used_s()
-        await asyncio.sleep(NEW_S)
-        quiet = used_s() - before_s < QUIET * NEW_S
-        if now_s() - looked_s > (ALL_S if quiet else most_s):
+    await periodic("garbage_collection", _Rounds(used_s).collect, NEW_S)
+
+
+class _Rounds:
+    def __init__(self, used_s: Callable[[], float]) -> None:
+        self._used_s = used_s
+        self._now_s = asyncio.get_running_loop().time
+        # Processes that were started together should not stand still together.
+        self._most_s = random.uniform(MOST_S / 2, MOST_S)  # noqa: S311 - no secret
+        self._full_s = self._now_s()
+        self._used_before_s = used_s()
+
+    async def collect(self) -> None:
+        quiet = self._used_s() - self._used_before_s < QUIET * NEW_S
+        if self._now_s() - self._full_s > (ALL_S if quiet else self._most_s):
             gc.collect()
-            looked_s = now_s()
+            self._full_s = self._now_s()
         else:
             gc.collect(0)
+        self._used_before_s = self._used_s()

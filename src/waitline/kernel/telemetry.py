@@ -14,12 +14,15 @@ import resource
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Never
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 from typing_extensions import override
+
+from waitline.kernel.periodic import periodic
 
 FLUSH_S = 1.0
 """How often a process adds its tallies to its file; figures are at most this old."""
@@ -211,6 +214,8 @@ class Tallies:
         self._provider: dict[tuple[str, str], Tally] = {}
         self._looks: list[Callable[[], None]] = []
         self._cpu_s = 0.0
+        # When the next flush is due, by the loop's clock; 0 before the first.
+        self._due_s = 0.0
 
     def http(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request. The labels are bounded: routes, methods and codes of ours."""
@@ -262,14 +267,15 @@ class Tallies:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
         MEMORY_BYTES.set(pages * resource.getpagesize())
 
-    async def keep(self) -> None:
+    async def keep(self) -> Never:
         """Flush once a second until cancelled, and measure how late that happens."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + FLUSH_S
-            await asyncio.sleep(FLUSH_S)
-            LOOP_LAG_SECONDS.set(max(0.0, loop.time() - due))
-            self.flush()
+        await periodic("metrics_flush", self._flush_on_time, FLUSH_S)
+
+    async def _flush_on_time(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        LOOP_LAG_SECONDS.set(max(0.0, now_s - self._due_s) if self._due_s else 0.0)
+        self._due_s = now_s + FLUSH_S
+        self.flush()
 
 
 class _Labelled(Collector):

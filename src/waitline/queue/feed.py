@@ -11,11 +11,13 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import Never
 
 import structlog
 
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.periodic import periodic
 from waitline.queue import hints
 from waitline.queue.model import BATCH_MAX, SOLD_OUT, Standing, Waiting
 from waitline.queue.store import Line
@@ -111,16 +113,12 @@ class Feed:
         for subscription in self._subscriptions:
             subscription.changed.set()
 
-    async def run(self) -> None:
-        """Go round until cancelled. A store that does not answer is asked again next turn."""
-        loop = asyncio.get_running_loop()
-        while True:
-            started = loop.time()
-            try:
-                await self.turn(started)
-            except Unavailable as error:
-                log.warning("feed_failed", reason=str(error))
-            await asyncio.sleep(max(0.0, started + TURN_S - loop.time()))
+    async def run(self) -> Never:
+        """Go round until cancelled."""
+        await periodic("feed", self._turn, TURN_S)
+
+    async def _turn(self) -> None:
+        await self.turn(asyncio.get_running_loop().time())
 
     async def turn(self, now_s: float) -> None:
         """Ask for everybody who is due.

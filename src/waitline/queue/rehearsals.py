@@ -55,17 +55,17 @@ class Rehearsals:
             How many there were.
         """
         _require(room)
-        found, after = 0, "-"
-        while True:
+        found, after, looked_at = 0, "-", ENTRIES_MAX
+        while looked_at == ENTRIES_MAX:
             raw = await self._store.command(
                 "XRANGE", events.STREAM, after, "+", "COUNT", ENTRIES_MAX
             )
             ours = [entry_id for entry_id, words in raw if _said(words, "concertId") == room]
             if ours:
                 found += await self._store.command("XDEL", events.STREAM, *ours)
-            if len(raw) < ENTRIES_MAX:
-                return found
-            after = f"({raw[-1][0]}"
+            looked_at = len(raw)
+            after = f"({raw[-1][0]}" if raw else after
+        return found
 
 
 def _said(words: list[Any], field: str) -> str:

@@ -4,7 +4,6 @@ The rules of keys are in `passes`; this module keeps them on disk, and draws the
 file is replaced whole, never written in place, so a reader sees the old ring or the new one.
 """
 
-import asyncio
 import fcntl
 import os
 import secrets
@@ -13,13 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Never
 
 import msgspec
 import structlog
 
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import WaitlineError
+from waitline.kernel.periodic import periodic
 from waitline.tokens.passes import (
     SECRET_BYTES,
     Key,
@@ -244,11 +244,14 @@ class Keys:
             self._look()
         return self.current
 
-    async def keep(self, clock: Clock) -> None:
+    async def keep(self, clock: Clock) -> Never:
         """Look at the file each second until cancelled, so that `current` is good for use."""
-        while True:
-            await asyncio.sleep(REREAD_MS / 1000)
-            self.ring(clock.now_ms())
+
+        async def check_file() -> None:
+            self._looked_ms = clock.now_ms()
+            self._look()
+
+        await periodic("keyring_watch", check_file, REREAD_MS / 1000)
 
     def _look(self) -> None:
         mark = self._file.mark()

@@ -10,14 +10,13 @@ import pytest
 
 from waitline.kernel.log_events import EVENTS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "waitline"
 TABLE = ROOT / "docs" / "log-events.md"
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 LOGGERS = {"log", "_log", "logger"}
 
-# Both are about to be merged into kernel/batching.py.
-OLD_BATCHERS = {SRC / "queue" / "batcher.py", SRC / "booking" / "gathering.py"}
+PERIODIC = SRC / "kernel" / "periodic.py"
 
 
 class Call(NamedTuple):
@@ -28,8 +27,6 @@ class Call(NamedTuple):
 
 def calls() -> Iterator[Call]:
     for path in sorted(SRC.rglob("*.py")):
-        if path in OLD_BATCHERS:
-            continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             match node:
                 case ast.Call(
@@ -40,8 +37,18 @@ def calls() -> Iterator[Call]:
                     match args:
                         case [ast.Constant(value=str(event))]:
                             yield Call(where, event, frozenset(keys))
+                        case _ if path == PERIODIC:
+                            pass  # NAME_failed and NAME_recovered, for each call of `periodic`
                         case _:
                             yield Call(where, None, frozenset(keys))
+                case ast.Call(
+                    func=ast.Name(id="periodic"), args=[ast.Constant(value=str(name)), *_]
+                ):
+                    where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    yield Call(where, f"{name}_failed", frozenset({"reason", "retry_in_s"}))
+                    yield Call(where, f"{name}_recovered", frozenset())
+                case _:
+                    pass
 
 
 CALLS = list(calls())
@@ -57,13 +64,10 @@ def test_a_log_call_uses_a_listed_event_and_its_keys(call: Call) -> None:
 def test_every_listed_event_and_key_is_used() -> None:
     used = {(call.event, key) for call in CALLS for key in {"", *call.keys}}
     listed = {(name, key) for name, event in EVENTS.items() for key in {"", *event.keys}}
-    if any(path.exists() for path in OLD_BATCHERS):
-        listed = {pair for pair in listed if pair[0] != "batch_failed"}
     assert listed - used == set()
 
 
-def test_names_are_snake_case_in_order_and_the_meaning_is_a_sentence() -> None:
-    assert list(EVENTS) == sorted(EVENTS)
+def test_names_are_snake_case_and_the_meaning_is_a_sentence() -> None:
     for name, event in EVENTS.items():
         for word in (name, *event.keys):
             assert re.fullmatch(r"[a-z]+(_[a-z]+)*", word), word
@@ -74,7 +78,7 @@ def test_names_are_snake_case_in_order_and_the_meaning_is_a_sentence() -> None:
 def test_operators_find_every_event_in_the_documentation() -> None:
     rows = [
         f"| `{name}` | {', '.join(f'`{key}`' for key in event.keys)} | {event.meaning} |"
-        for name, event in EVENTS.items()
+        for name, event in sorted(EVENTS.items())
     ]
     table = [line for line in TABLE.read_text("utf-8").splitlines() if line.startswith("| `")]
     assert table == rows

@@ -1,0 +1,109 @@
+"""Supervised loop: repeat a step at an interval, with one failure policy for all of them.
+
+* A step that fails is logged once, as `NAME_failed`, and once as `NAME_recovered` when it works
+  again: `Unavailable` as a warning, anything else as a bug with its traceback.
+* It is retried with exponential backoff and jitter, and never ends the loop.
+* Cancellation passes through.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, Never
+
+import structlog
+
+from waitline.kernel.errors import Unavailable
+from waitline.kernel.log_events import EVENTS
+
+RETRY_S: Final = 0.5
+"""First pause after a failure, doubled at each further one. What fails does so after a timeout as a
+rule, so shorter pauses would recover no sooner."""
+
+UNAVAILABLE_MAX_S: Final = 1.0
+"""Longest pause while a store does not answer, unless the interval is longer: how late its recovery
+is noticed. B3 (a lapsed seat is back within 2 s) depends on it."""
+
+BUG_MAX_S: Final = 5.0
+"""Longest pause after a bug, unless the interval is longer. A bug stays until it is fixed, but what
+triggered it may pass."""
+
+log = structlog.get_logger()
+
+
+async def periodic(
+    name: str,
+    step: Callable[[], Awaitable[bool | None]],
+    every_s: float,
+    *,
+    now_s: Callable[[], float] | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    rng: random.Random | None = None,
+) -> Never:
+    """Run a step every `every_s`, from beginning to beginning, until cancelled.
+
+    Args:
+        name: What the step is for; `kernel/log_events.py` lists its two events.
+        step: Does one round. Returns `True` if there is more to do at once.
+        every_s: Between two rounds. A round that takes longer is followed by the next at once.
+        now_s: A monotonic clock; `None` for the event loop's.
+        sleep: How to wait.
+        rng: Draws the jitter.
+    """
+    assert {f"{name}_failed", f"{name}_recovered"} <= EVENTS.keys(), name
+    now_s = now_s or asyncio.get_running_loop().time
+    failures = _Failures(name, every_s, rng or random.Random())  # noqa: S311 - only jitter
+    while True:
+        started_s = now_s()
+        try:
+            more = await step()
+        except Exception as error:  # noqa: BLE001 - logged, whatever it is
+            pause_s = failures.add(error)
+        else:
+            failures.clear()
+            pause_s = 0.0 if more else max(0.0, started_s + every_s - now_s())
+        await sleep(pause_s)
+
+
+class _Failures:
+    """The failures of one step in a row: what to log, and how long to wait."""
+
+    def __init__(self, name: str, every_s: float, rng: random.Random) -> None:
+        self._name = name
+        self._every_s = every_s
+        self._rng = rng
+        self._in_a_row = 0
+        self._kind: type[Exception] | None = None
+
+    def add(self, error: Exception) -> float:
+        """Log a failure unless the one before was of the same kind; return the pause in seconds."""
+        unavailable = _unavailable(error)
+        max_s = max(self._every_s, BUG_MAX_S if unavailable is None else UNAVAILABLE_MAX_S)
+        doubled_s: float = min(max_s, RETRY_S * 2 ** min(self._in_a_row, 16))
+        pause_s = doubled_s * self._rng.uniform(0.5, 1.0)
+        self._in_a_row += 1
+        kind = type(unavailable or error)
+        if kind is not self._kind:
+            self._kind = kind
+            event, retry_in_s = f"{self._name}_failed", round(pause_s, 2)
+            if unavailable is None:
+                log.error(event, reason=repr(error), retry_in_s=retry_in_s, exc_info=error)
+            else:
+                log.warning(event, reason=str(unavailable), retry_in_s=retry_in_s)
+        return pause_s
+
+    def clear(self) -> None:
+        """Log the recovery if the last round failed."""
+        if self._kind is not None:
+            event = f"{self._name}_recovered"
+            log.info(event)
+        self._kind = None
+        self._in_a_row = 0
+
+
+def _unavailable(error: Exception) -> Unavailable | None:
+    """Return why a step could not be done, unless it failed for another reason as well."""
+    if isinstance(error, ExceptionGroup):
+        _, others = error.split(Unavailable)
+        return None if others else _unavailable(error.exceptions[0])
+    return error if isinstance(error, Unavailable) else None
