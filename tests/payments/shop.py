@@ -91,8 +91,8 @@ class Shop:
     def __init__(self, sale: Sale, sandbox: SandboxProcess, mailbox: Mailbox) -> None:
         self.sale = sale
         self.mailbox = mailbox
-        self.provider = Sandbox(sandbox.url, KEY, SECRET, timeout_s=DEADLINE_S)
-        self.impatient = Sandbox(sandbox.url, KEY, SECRET, timeout_s=SILENCE_S)
+        self.provider = Sandbox(KEY, SECRET, url=sandbox.url, timeout_s=DEADLINE_S)
+        self.impatient = Sandbox(KEY, SECRET, url=sandbox.url, timeout_s=SILENCE_S)
         self.checkout = Checkout(sale.database, self.provider, at_price=True)
         # Gives up soon what is never answered.
         self.hasty = Checkout(sale.database, self.impatient, at_price=True)

@@ -157,7 +157,7 @@ def test_many_reconcilers_give_back_once(postgres: TestDatabase, sandbox: Sandbo
             reservation = await shop.hold(seat, user=seat)
             await shop.pay(reservation, user=seat)
             await shop.sale.reservations.cancel(reservation, seat)
-        others = [Sandbox(shop.url, KEY, SECRET) for _ in range(4)]
+        others = [Sandbox(KEY, SECRET, url=shop.url) for _ in range(4)]
         looked = await at_once(
             [Checkout(shop.sale.database, one, at_price=True).settle for one in others]
         )

@@ -51,7 +51,7 @@ Use = Callable[[Sandbox], Coroutine[Any, Any, None]]
 
 def uses(url: str, use: Use, *, key: str = KEY, timeout_s: float = DEADLINE_S) -> None:
     async def whole() -> None:
-        provider = Sandbox(url, key, SECRET, timeout_s=timeout_s)
+        provider = Sandbox(key, SECRET, url=url, timeout_s=timeout_s)
         try:
             await use(provider)
         finally:
@@ -193,7 +193,7 @@ def test_an_answer_that_makes_no_sense_tells_nothing(answer: web.Response) -> No
         await runner.setup()
         port = free_port()
         await web.TCPSite(runner, "127.0.0.1", port).start()
-        provider = Sandbox(f"http://127.0.0.1:{port}", KEY, SECRET)
+        provider = Sandbox(KEY, SECRET, url=f"http://127.0.0.1:{port}")
         try:
             with pytest.raises(Unavailable):
                 await provider.charge(new_key(), AMOUNT, "CARD")
@@ -216,7 +216,7 @@ class Stopped:
     [(b"{}", 0, "body"), (b"?", 0, "body"), (b"{}", 301, "age"), (b"{}", -301, "age")],
 )
 def test_a_message_of_another_kind_or_time_is_refused(body: bytes, age_s: int, why: str) -> None:
-    provider = Sandbox("http://127.0.0.1:9", KEY, SECRET, clock=Stopped())
+    provider = Sandbox(KEY, SECRET, url="http://127.0.0.1:9", clock=Stopped())
     headers = {HEADER: signed(SECRET, body, 1_800_000_000 - age_s)}
     with pytest.raises(WebhookForged) as forged:
         provider.event(headers, body)

@@ -150,7 +150,7 @@ class Silent(Sandbox):
     """A provider that knows nothing yet, and breaks on what is given back."""
 
     def __init__(self) -> None:
-        super().__init__("http://127.0.0.1:9", "k", "s")
+        super().__init__("k", "s", url="http://127.0.0.1:9")
 
     @override
     async def find(self, key: UUID) -> Charged | NotCharged | None:

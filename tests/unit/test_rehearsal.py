@@ -8,6 +8,7 @@ import pytest
 
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import is_rehearsal
+from waitline.payment_providers.registry import PROVIDERS
 from waitline.payment_providers.sandbox.behaviour import Effect, Habits
 from waitline.queue.settings import Limits
 from waitline.sales.rehearsal import outcome_text, verdict, watch
@@ -30,7 +31,6 @@ from waitline.sales.rehearsal.verdict import (
     Found,
     reasons,
 )
-from waitline.sales.rehearsal.visitors import METHODS
 from waitline.sales.rehearsal.watch import Look
 from waitline.sales.simulation.model import Sale
 
@@ -77,8 +77,8 @@ def test_some_do_not_begin_some_are_declined_and_some_never_pay() -> None:
 
 def test_the_sandbox_declines_one_means_of_payment_and_not_the_other() -> None:
     habits = Habits()
-    assert habits.effects(METHODS["sandbox"].declined, dice()) == {Effect.DECLINE}
-    assert habits.effects(METHODS["sandbox"].good, dice()) == frozenset()
+    assert habits.effects(PROVIDERS["sandbox"].declined_method, dice()) == {Effect.DECLINE}
+    assert habits.effects(PROVIDERS["sandbox"].test_method, dice()) == frozenset()
 
 
 @pytest.mark.parametrize("seats", [1, 3, 4, 50, 51, 10_000])

@@ -3,26 +3,27 @@
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from waitline.booking.model import HOLD_S
 from waitline.kernel.errors import Misconfigured
+from waitline.payment_providers.registry import PROVIDERS
 from waitline.queue.settings import Limits, Rules
 
 PREFIX = "WAITLINE_"
 
 ServeMode = Literal["trial", "production"]
-PaymentProvider = Literal["sandbox", "stripe"]
+if TYPE_CHECKING:
+    PaymentProvider = str
+else:
+    PaymentProvider = Literal[tuple(PROVIDERS)]
 QueueDown = Literal["refuse", "admit"]
 
 SECRET_CHARS_MIN = 16
 """A shorter key or secret could be guessed over the network."""
-
-STRIPE_TEST_KEYS = ("sk_test_", "rk_test_")
-"""What keys begin with by which Stripe moves no money. Source: Stripe's documentation, API keys."""
 
 HOLD_S_MAX = 86_400.0
 """A reservation held unpaid for longer than a day keeps its seats from everybody else."""
@@ -104,7 +105,7 @@ class Settings(BaseSettings):
         "or a range",
     )
     payment_url: str | None = Field(
-        default=None, description="Address of the payment provider; not needed for stripe"
+        default=None, description="Address of the payment provider; needed for the sandbox"
     )
     payment_key: SecretStr | None = Field(
         default=None, description="Key by which this shop authenticates to the payment provider"
@@ -151,11 +152,9 @@ class Settings(BaseSettings):
 
     @property
     def play_money(self) -> bool:
-        """Whether the payment provider takes none but play money: the sandbox, or a test key."""
-        if self.payment_provider == "sandbox":
-            return True
+        """Whether the payment provider moves no money: the sandbox, or another with a test key."""
         key = "" if self.payment_key is None else self.payment_key.get_secret_value()
-        return key.startswith(STRIPE_TEST_KEYS)
+        return key.startswith(PROVIDERS[self.payment_provider].test_keys)
 
     def store_url(self) -> str:
         """Return the address of the store: the one chosen, else that of the running `up`.
@@ -196,7 +195,7 @@ class Settings(BaseSettings):
             Misconfigured: Something that the provider needs was not chosen.
         """
         needed = ["payment_key", "webhook_secret"]
-        if self.payment_provider == "sandbox":
+        if PROVIDERS[self.payment_provider].url_required:
             needed.append("payment_url")
         for name in needed:
             if getattr(self, name) is None:

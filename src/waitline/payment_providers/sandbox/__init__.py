@@ -1,1 +1,8 @@
-"""TODO waitline.payment_providers.sandbox."""
+"""The sandbox: a payment provider for trials and tests, in a process of its own.
+
+adapter.py     its adapter to the port
+behaviour.py   latency and injected faults (pure)
+ledger.py      charges by idempotency key, in SQLite
+server.py      its HTTP API and webhooks
+signatures.py  HMAC signatures of webhooks (pure)
+"""

@@ -31,19 +31,19 @@ class Sandbox:
     """A `Provider` that takes no money.
 
     Args:
+        key: Authenticates this shop.
+        webhook_secret: Signs the sandbox's webhooks.
         url: Where `waitline sandbox-pay` listens.
-        key: What it knows us by.
-        webhook_secret: What it signs its messages with.
         clock: Tells how old a message is.
         timeout_s: How long one call may take.
     """
 
     def __init__(
         self,
-        url: str,
         key: str,
         webhook_secret: str,
         *,
+        url: str,
         clock: Clock | None = None,
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:

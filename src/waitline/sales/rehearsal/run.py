@@ -14,6 +14,7 @@ import uvloop
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
+from waitline.payment_providers.registry import PROVIDERS, Registration
 from waitline.queue.settings import Rules
 from waitline.sales.histogram import Histogram
 from waitline.sales.http_client import HttpClient
@@ -22,7 +23,7 @@ from waitline.sales.rehearsal.plan import Plan
 from waitline.sales.rehearsal.stage import Removed, Settled, Stage
 from waitline.sales.rehearsal.tally import Tally
 from waitline.sales.rehearsal.verdict import Found
-from waitline.sales.rehearsal.visitors import METHODS, Crowd, Methods
+from waitline.sales.rehearsal.visitors import Crowd
 from waitline.sales.rehearsal.watch import Look, Watch
 
 DRAIN_S = 1_800.0
@@ -111,7 +112,7 @@ def play(plan: Plan, there: Installation, note: Note, audited: Audit, dice: Rand
     room = stage.named(SystemClock().now_ms())
     try:
         schedule = _with_stage(there, lambda on: on.put_up(room, there.rules, plan.seats))
-        played = uvloop.run(_played(plan, there, room, schedule, METHODS[provider], note, dice))
+        played = uvloop.run(_played(plan, there, room, schedule, PROVIDERS[provider], note, dice))
         settled = _with_stage(there, lambda on: on.settled(room))
         findings = [*settled.findings, *audited(mode)]
     finally:
@@ -182,7 +183,7 @@ async def _played(  # noqa: PLR0917 - one crowd
     there: Installation,
     room: RoomId,
     schedule: int,
-    methods: Methods,
+    provider: Registration,
     note: Note,
     dice: Random,
 ) -> _Played:
@@ -194,7 +195,7 @@ async def _played(  # noqa: PLR0917 - one crowd
         schedule=schedule,
         queue=queue,
         office=office,
-        methods=methods,
+        provider=provider,
         tally=tally,
         dice=dice,
     )

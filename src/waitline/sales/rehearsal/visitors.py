@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from waitline.kernel.errors import Unavailable
+from waitline.payment_providers.registry import Registration
 from waitline.sales.http_client import HttpAnswer, HttpClient
 from waitline.sales.rehearsal.plan import (
     THINK_S,
@@ -53,20 +54,6 @@ most, and how often."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
-
-
-class Methods(NamedTuple):
-    """Means of payment at a provider of play money: one that works, one that is declined."""
-
-    good: str
-    declined: str
-
-
-METHODS = {
-    "sandbox": Methods("CARD", "DECLINE"),
-    "stripe": Methods("pm_card_visa", "pm_card_visa_chargeDeclined"),
-}
-"""Source: payment_providers/sandbox/behaviour.py; Stripe's documentation, testing."""
 
 
 class _GaveUp(Exception):  # noqa: N818 - reads as the outcome it is
@@ -112,7 +99,7 @@ class Crowd:
         schedule: Whose seats they want.
         queue: The queue service.
         office: The booking service.
-        methods: How they pay.
+        provider: Names the payment methods.
         tally: Counts what comes of it.
         dice: What they do, and when.
     """
@@ -125,7 +112,7 @@ class Crowd:
         schedule: int,
         queue: HttpClient,
         office: HttpClient,
-        methods: Methods,
+        provider: Registration,
         tally: Tally,
         dice: Random,
     ) -> None:
@@ -134,7 +121,7 @@ class Crowd:
         self._schedule = schedule
         self._queue = queue
         self._office = office
-        self._methods = methods
+        self._provider = provider
         self._tally = tally
         self._dice = dice
         self._map = _Map()
@@ -201,9 +188,9 @@ class Crowd:
             return "abandoned"
         await self._think(visitor)
         if visitor.conduct is Conduct.DECLINED:
-            await self._pay(visitor, reservation, self._methods.declined)
+            await self._pay(visitor, reservation, self._provider.declined_method)
             await self._think(visitor)
-        if not await self._pay(visitor, reservation, self._methods.good):
+        if not await self._pay(visitor, reservation, self._provider.test_method):
             return "not charged"
         await self._gone(visitor)
         return "bought"
@@ -245,7 +232,7 @@ class Crowd:
                 "concertId": self._room,
             }
         )
-        declined = method == self._methods.declined
+        declined = method == self._provider.declined_method
         # Paid for by an attempt whose answer did not come: the second one hears so.
         borne = ("P001",) if declined else (PAID_BEFORE,)
         path = "/api/v1/payments"

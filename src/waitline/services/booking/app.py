@@ -27,10 +27,9 @@ from waitline.http.static_files import static_router
 from waitline.http.worker import ServiceWorker
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import SystemClock
-from waitline.kernel.errors import Misconfigured
 from waitline.kernel.telemetry import Tallies
 from waitline.payment_providers.port import ANSWER_BYTES_MAX, WEBHOOK_PATH, Provider
-from waitline.payment_providers.sandbox.adapter import Sandbox
+from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.services.booking import openapi, operator
 from waitline.services.booking.calls import BookingCalls
@@ -164,17 +163,12 @@ def provided(settings: Settings) -> Provider:
     settings.require_payments()
     assert settings.payment_key is not None
     assert settings.webhook_secret is not None
-    key = settings.payment_key.get_secret_value()
-    secret = settings.webhook_secret.get_secret_value()
-    if settings.payment_provider == "stripe":
-        try:
-            # An extra, which need not be installed.
-            from waitline.payment_providers.stripe import API_URL, Stripe  # noqa: PLC0415
-        except ImportError:
-            raise Misconfigured("payments by Stripe need its library: waitline[stripe]") from None
-        return Stripe(key, secret, url=settings.payment_url or API_URL)
-    assert settings.payment_url is not None
-    return Sandbox(settings.payment_url, key, secret)
+    return open_provider(
+        settings.payment_provider,
+        settings.payment_key.get_secret_value(),
+        settings.webhook_secret.get_secret_value(),
+        settings.payment_url,
+    )
 
 
 def _look_at_pool(database: Database) -> None:

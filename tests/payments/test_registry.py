@@ -1,0 +1,65 @@
+"""Every registered payment provider keeps the port; a new one is an entry and its module."""
+
+import inspect
+from types import MappingProxyType
+from typing import get_args
+from uuid import UUID
+
+import pytest
+
+from waitline import settings
+from waitline.kernel.errors import Misconfigured
+from waitline.payment_providers import registry
+from waitline.payment_providers.model import Charged
+from waitline.payment_providers.port import Provider
+from waitline.payment_providers.registry import PROVIDERS, Registration, open_provider
+
+KEY, SECRET = "key-of-the-tests-0001", "secret-of-the-tests-0001"
+
+CALLS = [name for name in vars(Provider) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_each_keeps_the_port(name: str) -> None:
+    url = "http://127.0.0.1:9" if PROVIDERS[name].url_required else None
+    adapter = type(open_provider(name, KEY, SECRET, url))
+    for call in CALLS:
+        kept, promised = (inspect.signature(getattr(one, call)) for one in (adapter, Provider))
+        assert kept == promised, call
+    assert PROVIDERS[name].test_method
+    assert PROVIDERS[name].declined_method
+
+
+def test_the_setting_offers_what_is_registered() -> None:
+    field = settings.Settings.model_fields["payment_provider"]
+    assert get_args(field.annotation) == tuple(PROVIDERS)
+
+
+class Pigeon:
+    """A provider as somebody may add it."""
+
+    def __init__(
+        self, key: str, webhook_secret: str, *, url: str = "https://pigeon.example"
+    ) -> None:
+        self.made = (key, webhook_secret, url)
+
+    async def charge(self, key: UUID, amount: int, method: str) -> Charged:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("url", [None, "http://elsewhere.example"])
+def test_one_that_is_added_is_made_by_its_entry(
+    monkeypatch: pytest.MonkeyPatch, url: str | None
+) -> None:
+    entry = Registration(f"{__name__}:Pigeon")
+    monkeypatch.setattr(registry, "PROVIDERS", MappingProxyType({"pigeon": entry}))
+    made = open_provider("pigeon", KEY, SECRET, url)
+    assert isinstance(made, Pigeon)
+    assert made.made == (KEY, SECRET, url or "https://pigeon.example")
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Registration("no_such_library.adapter:Adapter", extra="pigeon")
+    monkeypatch.setattr(registry, "PROVIDERS", MappingProxyType({"pigeon": entry}))
+    with pytest.raises(Misconfigured, match=r"pip install 'waitline\[pigeon\]'"):
+        open_provider("pigeon", KEY, SECRET)
