@@ -1,3 +1,19 @@
-"""Waitline: a virtual waiting room and the box office behind it."""
+"""Waitline: a virtual waiting room and the box office behind it.
+
+kernel/             clock, errors, ids, events, telemetry: what everything else may import
+valkey/             the Valkey driver: client, scripts, connection
+postgres/           the PostgreSQL driver: pool, statements by name
+http/               the HTTP toolkit: protocol, requests, responses, problems, health
+tokens/             tickets, passes and their keys
+queue/              the waiting room: rules, Lua scripts, stores
+admission/          the admitter: how fast a room admits, and the loop that does it
+booking/            the box office: rules, SQL statements, stores, jobs
+payment_providers/  the port to payment providers, and an adapter for each
+services/           the two HTTP services: queue and booking
+sales/              work on whole sales: simulation, rehearsal, report, audit
+trial/              an installation on one machine, with embedded servers
+settings/           the settings of an installation
+cli/                the commands
+"""
 
 __version__ = "0.1.0"

@@ -1,1 +1,4 @@
-"""The steps by name, for Alembic."""
+"""The steps by name, for Alembic.
+
+[0-9]*.py  one file for each step: its name and the step before it
+"""
