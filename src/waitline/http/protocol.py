@@ -4,6 +4,7 @@ For each request uvicorn makes a scope, a cycle, an event and a task, and sends 
 messages: more work than all of ours (measured, decision 0006). A hot call needs none of that: its
 body comes with its head, and its response is one write. An unusual request (one that closes the
 connection, is pipelined, or upgrades) takes uvicorn's ASGI path to the same handlers.
+tests/web/test_uvicorn_internals.py lists what this relies on.
 """
 
 import asyncio
