@@ -1,7 +1,5 @@
 """What is on: concerts, their schedules, and the seats that are put on sale."""
 
-import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -22,13 +20,14 @@ from waitline.booking.model import (
     SeatPlanInvalid,
 )
 from waitline.kernel.ids import RoomId
+from waitline.kernel.single_flight import SingleFlightCache
 from waitline.postgres.pool import Database, Duplicate, Row
 
 LISTED_MAX = 1_000
 """Concerts in a list, and schedules of a concert. More are not on sale at once."""
 
 SCHEDULES_CACHED = 1_024
-"""Schedules whose concert and room are remembered; the one not asked for longest goes first."""
+"""Schedules whose concert and room are remembered; the one loaded longest ago goes first."""
 
 CACHED_S = 10.0
 """For how long. They change only where an operator starts anew, or decides what a silent queue
@@ -58,7 +57,9 @@ class Catalogue:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._cached: OrderedDict[int, tuple[float, Schedule]] = OrderedDict()
+        self._schedules: SingleFlightCache[int, Schedule] = SingleFlightCache(
+            self._load_schedule, ttl_s=CACHED_S, entries_max=SCHEDULES_CACHED
+        )
 
     async def concerts(self) -> list[Concert]:
         """Return at most `LISTED_MAX` concerts, the newest first."""
@@ -97,21 +98,13 @@ class Catalogue:
         Raises:
             ScheduleUnknown: There is none of this number.
         """
-        now = time.monotonic()
-        until, found = self._cached.get(schedule, (0.0, None))
-        if found is not None and now < until:
-            self._cached.move_to_end(schedule)
-            return found
+        return await self._schedules.fetch(schedule)
+
+    async def _load_schedule(self, schedule: int) -> Schedule:
         row = await self._database.fetch_one("schedule", schedule_id=schedule)
         if row is None:
-            self._cached.pop(schedule, None)
             raise ScheduleUnknown
-        found = _schedule(row)
-        self._cached[schedule] = (now + CACHED_S, found)
-        self._cached.move_to_end(schedule)
-        if len(self._cached) > SCHEDULES_CACHED:
-            self._cached.popitem(last=False)
-        return found
+        return _schedule(row)
 
     async def count_seats(self, concert: int) -> dict[int, SeatCount]:
         """Count the seats of a concert's schedules; those that have none are left out."""

@@ -13,6 +13,7 @@ from waitline import __version__
 from waitline.http import texts
 from waitline.kernel import telemetry
 from waitline.kernel.errors import Unavailable
+from waitline.kernel.single_flight import SingleFlightCache
 
 PROBE_KEPT_S = 0.2
 """How long the answer of a probe serves for those who ask too: health calls are open to all and
@@ -30,22 +31,20 @@ class Probe:
 
     def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
         self._ask = ask
-        self._until_s = 0.0
-        self._up = False
-        self._asking = asyncio.Lock()
+        self._cache: SingleFlightCache[None, bool] = SingleFlightCache(
+            self._probe, ttl_s=PROBE_KEPT_S, entries_max=1
+        )
 
     async def up(self) -> bool:
         """Return whether it answered, at most `PROBE_KEPT_S` ago."""
-        loop = asyncio.get_running_loop()
-        async with self._asking:
-            if loop.time() >= self._until_s:
-                try:
-                    await self._ask()
-                    self._up = True
-                except Unavailable:
-                    self._up = False
-                self._until_s = loop.time() + PROBE_KEPT_S
-            return self._up
+        return await self._cache.fetch(None)
+
+    async def _probe(self, _key: None) -> bool:
+        try:
+            await self._ask()
+        except Unavailable:
+            return False
+        return True
 
 
 class Exposition:

@@ -6,7 +6,6 @@ older than one already seen (`asOfMs`) is left aside.
 """
 
 import asyncio
-from collections import OrderedDict
 from hashlib import blake2b
 from http import HTTPStatus
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from waitline.http.requests import Request, checked_name
 from waitline.http.responses import Answer, Headers
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.ids import RoomId
+from waitline.kernel.single_flight import SingleFlightCache
 from waitline.queue import hints
 from waitline.queue.model import RoomUnknown, Survey
 from waitline.queue.rooms import Rooms
@@ -83,56 +83,35 @@ class RoomDocument(NamedTuple):
     etag: bytes
 
 
-class _Cell:
-    __slots__ = ("document", "reading", "until_s")
-
-    def __init__(self) -> None:
-        self.document: RoomDocument | None = None
-        self.until_s = 0.0
-        self.reading: asyncio.Task[RoomDocument] | None = None
-
-
 class NowServingDocuments:
     """The documents that a worker keeps.
 
     Args:
         rooms: Where they are read from.
+
+    Attributes:
+        cached: Returns a room's document from the cache, or `None` if it must be fetched.
     """
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._cells: OrderedDict[RoomId, _Cell] = OrderedDict()
-        self._loop = asyncio.get_running_loop()
+        self._cache: SingleFlightCache[RoomId, RoomDocument] = SingleFlightCache(
+            self._load,
+            ttl_s=FRESH_S,
+            entries_max=ROOMS_CACHED,
+            now_s=asyncio.get_running_loop().time,
+        )
+        # Every entry asks it, so there is no call in between.
+        self.cached = self._cache.cached
 
     async def fetch(self, room: RoomId) -> RoomDocument:
         """Return a room's document, at most `FRESH_S` old.
-
-        However many ask at once, the store is asked once.
 
         Raises:
             RoomUnknown: There is no such room.
             Unavailable: The store does not answer.
         """
-        document = self.cached(room)
-        if document is not None:
-            return document
-        cell = self._cells.get(room)
-        if cell is None:
-            cell = self._cells[room] = _Cell()
-            if len(self._cells) > ROOMS_CACHED:
-                self._cells.popitem(last=False)
-        self._cells.move_to_end(room)
-        if cell.reading is None:
-            cell.reading = self._loop.create_task(self._refresh(room, cell))
-        # Whoever gives up must not take the others' answer along.
-        return await asyncio.shield(cell.reading)
-
-    def cached(self, room: RoomId) -> RoomDocument | None:
-        """Return a room's document from the cache, or `None` if the room must be read first."""
-        cell = self._cells.get(room)
-        if cell is None or self._loop.time() >= cell.until_s:
-            return None
-        return cell.document
+        return self.cached(room) or await self._cache.fetch(room)
 
     async def pace(self, room: RoomId) -> hints.PerSecond | None:
         """Return a room's admissions per second, or `None` if nobody can say."""
@@ -153,18 +132,8 @@ class NowServingDocuments:
         except RoomUnknown:
             return None
 
-    async def _refresh(self, room: RoomId, cell: _Cell) -> RoomDocument:
-        try:
-            cell.document = _room_document(room, await self._rooms.survey(room))
-        except BaseException:
-            # What is unknown or unanswered is not kept: rooms are created, stores come back.
-            self._cells.pop(room, None)
-            raise
-        else:
-            cell.until_s = self._loop.time() + FRESH_S
-            return cell.document
-        finally:
-            cell.reading = None
+    async def _load(self, room: RoomId) -> RoomDocument:
+        return _room_document(room, await self._rooms.survey(room))
 
     async def now_serving(self, request: Request) -> Answer:
         """Answer with a room's document, or with 304 if the asker has it."""
