@@ -4,6 +4,7 @@ import pytest
 
 from tests.store.room import Room, no_memory
 from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved, RoomUnknown, Slot, State, Waiting
+from waitline.valkey.connection import CommandError
 
 
 def names(count: int, prefix: str = "v") -> list[str]:
@@ -253,3 +254,42 @@ def test_a_full_store_still_lets_in(room: Room) -> None:
         assert room.admit(2, holder="one") == Moved(1, 1, 1, 49_999, 1)
     assert states(room, *"abc") == ["READY", "EXPIRED", "WAITING"]
     assert room.findings() == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        pytest.param(("SET", "record", "no record"), id="the record has another type"),
+        pytest.param(("HSET", "record", "longest_ms", "long"), id="the record is no number"),
+        pytest.param(("HSET", "room", "overtaken", "many"), id="a counter is no number"),
+        pytest.param(("HSET", "rate", "count", "many", "since", "0"), id="the rate is no number"),
+    ],
+)
+def test_statistics_that_fail_leave_the_admission_done(
+    room: Room, planted: tuple[str, ...]
+) -> None:
+    room.open(active_max=10, admit_per_s=0.01)
+    room.join(*"abc")
+    room.give_tokens(2)
+    # Two places higher than those who wait: whoever comes now has been overtaken.
+    room.raw("HSET", room.keys.record, "last_place", 9, "last_at", room.now_ms() + 60_000)
+    verb, key, *words = planted
+    if verb == "SET":
+        room.raw("DEL", getattr(room.keys, key))
+    room.raw(verb, getattr(room.keys, key), *words)
+    assert room.admit(holder="one") == Moved(admitted=2, passed=0, waiting=1, free=8, due=0)
+    assert states(room, *"abc") == ["READY", "READY", "WAITING"]
+    assert room.raw("HGET", room.keys.room, "admitted") == "2"
+    assert float(room.raw("HGET", room.keys.rate, "tokens")) < 1
+    assert isinstance(room.admit(holder="two"), Leased)
+
+
+def test_a_failure_before_anybody_moves_changes_nothing(room: Room) -> None:
+    room.open()
+    room.join("a")
+    room.raw("DEL", room.keys.rate)
+    room.raw("SET", room.keys.rate, "no bucket")
+    before = room.stored()
+    with pytest.raises(CommandError, match="WRONGTYPE"):
+        room.admit(holder="one")
+    assert room.stored() == before
