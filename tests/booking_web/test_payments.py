@@ -211,9 +211,9 @@ NOBODYS_CHARGE = message("00000000-0000-4000-8000-000000000000")
         {signatures.HEADER: "t=1,v1=00"},
         {signatures.HEADER: "t=x,v1=\xe9"},
         {"Stripe-Signature": "t=1,v1=00"},
-        {signatures.HEADER: signatures.signed("another-secret", NOBODYS_CHARGE, 1)},
-        {signatures.HEADER: signatures.signed(SECRET, NOBODYS_CHARGE, 1)},
-        {signatures.HEADER: signatures.signed(SECRET, b"{}", SystemClock().now_ms() // 1000)},
+        {signatures.HEADER: signatures.sign("another-secret", NOBODYS_CHARGE, 1)},
+        {signatures.HEADER: signatures.sign(SECRET, NOBODYS_CHARGE, 1)},
+        {signatures.HEADER: signatures.sign(SECRET, b"{}", SystemClock().now_ms() // 1000)},
     ],
     ids=["no", "empty", "wrong", "odd", "another-providers", "another-key", "old", "another-body"],
 )
@@ -225,7 +225,7 @@ def test_a_message_that_is_not_the_providers(trial: Office, headers: dict[str, s
 
 def test_a_message_of_the_provider_needs_no_user(trial: Office) -> None:
     now_s = SystemClock().now_ms() // 1000
-    headers = {signatures.HEADER: signatures.signed(SECRET, NOBODYS_CHARGE, now_s)}
+    headers = {signatures.HEADER: signatures.sign(SECRET, NOBODYS_CHARGE, now_s)}
     succeeded(trial.client.post(WEBHOOK, content=NOBODYS_CHARGE, headers=headers))
 
 

@@ -32,7 +32,7 @@ from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.payment_providers.model import Charged, NotCharged, WebhookForged
 from waitline.payment_providers.sandbox import ledger as books
 from waitline.payment_providers.sandbox.adapter import Sandbox
-from waitline.payment_providers.sandbox.behaviour import Effect, Habits
+from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
 from waitline.payment_providers.sandbox.ledger import (
     Charge,
     ChargeState,
@@ -40,7 +40,7 @@ from waitline.payment_providers.sandbox.ledger import (
     Ledger,
     NothingToRefund,
 )
-from waitline.payment_providers.sandbox.signatures import HEADER, signed
+from waitline.payment_providers.sandbox.signatures import HEADER, sign
 
 AMOUNT = 100
 
@@ -75,7 +75,7 @@ def test_a_key_is_charged_once_however_often_it_is_asked_for(
     async def use(provider: Sandbox) -> None:
         outcomes = await at_once([lambda: provider.charge(key, AMOUNT, "CARD")] * 10)
         assert set(outcomes) == {Charged(f"sandbox-{key.hex}")}
-        assert await provider.find(key) == outcomes[0]
+        assert await provider.fetch_outcome(key) == outcomes[0]
 
     uses(slow_sandbox.url, use)
     charge = told(slow_sandbox, key)
@@ -92,9 +92,9 @@ def test_a_charge_that_nobody_waits_for_is_made_all_the_same(
             while not await _known(slow_sandbox, key):
                 pass
             task.cancel()
-        outcome = await provider.find(key)
+        outcome = await provider.fetch_outcome(key)
         while outcome is None:
-            outcome = await provider.find(key)
+            outcome = await provider.fetch_outcome(key)
         assert outcome == Charged(f"sandbox-{key.hex}")
 
     async def _known(sandbox: SandboxProcess, key: object) -> bool:
@@ -111,7 +111,7 @@ def test_what_was_looked_for_before_it_came_is_never_charged(sandbox: SandboxPro
     async def use(provider: Sandbox) -> None:
         key = new_key()
         closed = NotCharged("closed before it was asked for")
-        assert await provider.find(key) == closed
+        assert await provider.fetch_outcome(key) == closed
         assert await provider.charge(key, AMOUNT, "CARD") == closed
         assert told(sandbox, key)["charged"] == 0
 
@@ -129,7 +129,7 @@ def test_refunds_are_made_once_and_only_of_charges(sandbox: SandboxProcess) -> N
         await at_once([lambda: provider.refund(key, "ref", AMOUNT)] * 5)
         assert told(sandbox, key)["refunded"] == 1
         # The money was taken; that it went back is known to whoever gave it.
-        assert await provider.find(key) == Charged(f"sandbox-{key.hex}")
+        assert await provider.fetch_outcome(key) == Charged(f"sandbox-{key.hex}")
 
     uses(sandbox.url, use)
 
@@ -139,7 +139,7 @@ def test_a_charge_that_is_never_answered_is_made(sandbox: SandboxProcess) -> Non
         key = new_key()
         with pytest.raises(Unavailable, match="Timeout"):
             await provider.charge(key, AMOUNT, "TIMEOUT")
-        assert await provider.find(key) == Charged(f"sandbox-{key.hex}")
+        assert await provider.fetch_outcome(key) == Charged(f"sandbox-{key.hex}")
         # Whoever asks again is told.
         assert await provider.charge(key, AMOUNT, "TIMEOUT") == Charged(f"sandbox-{key.hex}")
 
@@ -212,15 +212,15 @@ class Stopped:
 
 
 @pytest.mark.parametrize(
-    ("body", "age_s", "why"),
+    ("body", "age_s", "reason"),
     [(b"{}", 0, "body"), (b"?", 0, "body"), (b"{}", 301, "age"), (b"{}", -301, "age")],
 )
-def test_a_message_of_another_kind_or_time_is_refused(body: bytes, age_s: int, why: str) -> None:
+def test_a_message_of_another_kind_or_time_is_refused(body: bytes, age_s: int, reason: str) -> None:
     provider = Sandbox(KEY, SECRET, url="http://127.0.0.1:9", clock=Stopped())
-    headers = {HEADER: signed(SECRET, body, 1_800_000_000 - age_s)}
+    headers = {HEADER: sign(SECRET, body, 1_800_000_000 - age_s)}
     with pytest.raises(WebhookForged) as forged:
-        provider.event(headers, body)
-    assert forged.value.why == why
+        provider.parse_webhook(headers, body)
+    assert forged.value.reason == reason
 
 
 def test_what_was_charged_survives_a_restart(tmp_path: Path) -> None:
@@ -341,13 +341,16 @@ def test_books_refuse_what_does_not_fit() -> None:
 
 
 def test_methods_force_effects_and_others_meet_them_by_chance() -> None:
-    habits = Habits(shares={Effect.DECLINE: 0.25, Effect.TIMEOUT: 1.0})
-    dice = Random(7)  # noqa: S311 - a run that can be repeated
-    assert habits.effects("DECLINE+LATE_WEBHOOK", dice) == {Effect.DECLINE, Effect.LATE_WEBHOOK}
-    met = [habits.effects("CARD", dice) for _ in range(1_000)]
+    behaviour = SandboxBehaviour(shares={Effect.DECLINE: 0.25, Effect.TIMEOUT: 1.0})
+    rng = Random(7)  # noqa: S311 - a run that can be repeated
+    assert behaviour.draw_effects("DECLINE+LATE_WEBHOOK", rng) == {
+        Effect.DECLINE,
+        Effect.LATE_WEBHOOK,
+    }
+    met = [behaviour.draw_effects("CARD", rng) for _ in range(1_000)]
     assert all(Effect.TIMEOUT in effects for effects in met)
     assert 200 < sum(Effect.DECLINE in effects for effects in met) < 300
-    assert Habits().effects("DECLINE+CARD", dice) == set()
+    assert SandboxBehaviour().draw_effects("DECLINE+CARD", rng) == set()
 
 
 @pytest.mark.parametrize(

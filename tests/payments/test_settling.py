@@ -153,7 +153,7 @@ class Silent(Sandbox):
         super().__init__("k", "s", url="http://127.0.0.1:9")
 
     @override
-    async def find(self, key: UUID) -> Charged | NotCharged | None:
+    async def fetch_outcome(self, key: UUID) -> Charged | NotCharged | None:
         return None
 
     @override

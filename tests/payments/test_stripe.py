@@ -13,9 +13,9 @@ from tests.processes import free_port
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import (
     Charged,
-    Event,
     NotCharged,
     Refunded,
+    WebhookEvent,
     WebhookForged,
 )
 from waitline.payment_providers.stripe import Stripe
@@ -41,7 +41,7 @@ def test_a_charge_is_made_once_for_each_key() -> None:
         first = await provider.charge(key, AMOUNT, "pm_card")
         assert first == Charged("pi_1")
         assert await provider.charge(key, AMOUNT, "pm_card") == first
-        assert await provider.find(key) == first
+        assert await provider.fetch_outcome(key) == first
         (intent,) = api.intents.values()
         assert (intent["amount"], intent["currency"]) == (AMOUNT, "krw")
         assert await provider.charge(new_key(), AMOUNT, "pm_card") == Charged("pi_2")
@@ -98,7 +98,7 @@ def test_find_asks_again_what_the_search_says_and_closes_what_hangs(
         key = new_key()
         with suppress(Unavailable):
             await provider.charge(key, AMOUNT, method)
-        assert await provider.find(key) == outcome
+        assert await provider.fetch_outcome(key) == outcome
         assert (api.intents["pi_1"]["status"] == "canceled") is isinstance(outcome, NotCharged)
 
     plays(play)
@@ -109,7 +109,7 @@ def test_what_cannot_be_found_yet_is_open() -> None:
         key = new_key()
         await provider.charge(key, AMOUNT, "pm_card")
         api.unsearchable.add("pi_1")
-        assert await provider.find(key) is None
+        assert await provider.fetch_outcome(key) is None
 
     plays(play)
 
@@ -149,25 +149,25 @@ META = {"metadata": {"charge_key": str(WHOSE)}}
         pytest.param(
             "payment_intent.succeeded",
             {"id": "pi_1", **META},
-            Event(WHOSE, Charged("pi_1")),
+            WebhookEvent(WHOSE, Charged("pi_1")),
             id="charged",
         ),
         pytest.param(
             "payment_intent.payment_failed",
             {"id": "pi_1", **META},
-            Event(WHOSE, NotCharged("payment_intent.payment_failed")),
+            WebhookEvent(WHOSE, NotCharged("payment_intent.payment_failed")),
             id="declined",
         ),
         pytest.param(
             "payment_intent.canceled",
             {"id": "pi_1", **META},
-            Event(WHOSE, NotCharged("payment_intent.canceled")),
+            WebhookEvent(WHOSE, NotCharged("payment_intent.canceled")),
             id="canceled",
         ),
         pytest.param(
             "charge.refunded",
             {"id": "ch_1", "refunded": True, **META},
-            Event(WHOSE, Refunded()),
+            WebhookEvent(WHOSE, Refunded()),
             id="refunded",
         ),
         pytest.param(
@@ -184,8 +184,8 @@ META = {"metadata": {"charge_key": str(WHOSE)}}
         pytest.param("balance.available", {"object": "balance"}, None, id="about the balance"),
     ],
 )
-def test_messages_are_read(kind: str, about: dict[str, Any], event: Event | None) -> None:
-    assert Stripe(KEY, SECRET).event(*message(kind, about)) == event
+def test_messages_are_read(kind: str, about: dict[str, Any], event: WebhookEvent | None) -> None:
+    assert Stripe(KEY, SECRET).parse_webhook(*message(kind, about)) == event
 
 
 GENUINE = message("payment_intent.succeeded", {"id": "pi_1", **META})
@@ -204,4 +204,4 @@ GENUINE = message("payment_intent.succeeded", {"id": "pi_1", **META})
 )
 def test_forged_and_old_messages_are_refused(headers: dict[str, str], body: bytes) -> None:
     with pytest.raises(WebhookForged):
-        Stripe(KEY, SECRET).event(headers, body)
+        Stripe(KEY, SECRET).parse_webhook(headers, body)

@@ -9,7 +9,7 @@ import pytest
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import is_rehearsal
 from waitline.payment_providers.registry import PROVIDERS
-from waitline.payment_providers.sandbox.behaviour import Effect, Habits
+from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
 from waitline.queue.settings import Limits
 from waitline.sales.rehearsal import outcome_text, verdict, watch
 from waitline.sales.rehearsal.plan import (
@@ -76,9 +76,9 @@ def test_some_do_not_begin_some_are_declined_and_some_never_pay() -> None:
 
 
 def test_the_sandbox_declines_one_means_of_payment_and_not_the_other() -> None:
-    habits = Habits()
-    assert habits.effects(PROVIDERS["sandbox"].declined_method, dice()) == {Effect.DECLINE}
-    assert habits.effects(PROVIDERS["sandbox"].test_method, dice()) == frozenset()
+    behaviour = SandboxBehaviour()
+    assert behaviour.draw_effects(PROVIDERS["sandbox"].declined_method, dice()) == {Effect.DECLINE}
+    assert behaviour.draw_effects(PROVIDERS["sandbox"].test_method, dice()) == frozenset()
 
 
 @pytest.mark.parametrize("seats", [1, 3, 4, 50, 51, 10_000])

@@ -192,7 +192,7 @@ class Checkout:
         Raises:
             WebhookForged: It is not the provider's, or too old.
         """
-        event = self._provider.event(headers, body)
+        event = self._provider.parse_webhook(headers, body)
         if event is None:
             return
         match event.outcome:
@@ -244,7 +244,7 @@ class Checkout:
             log.exception("payment_unsettled", payment=row["payment_id"], reason=repr(error))
 
     async def _ask(self, row: Row) -> None:
-        outcome = await self._timed("find", self._provider.find(row["charge_key"]))
+        outcome = await self._timed("find", self._provider.fetch_outcome(row["charge_key"]))
         if isinstance(outcome, Charged):
             await self._confirm(row["charge_key"], outcome)
         elif isinstance(outcome, NotCharged):

@@ -1,4 +1,4 @@
-"""A payment provider on this machine that takes no money, for trials and tests."""
+"""`waitline sandbox-pay`: the payment sandbox, for trials and tests."""
 
 from pathlib import Path
 from random import SystemRandom
@@ -13,11 +13,11 @@ from waitline.http.server import UVICORN_OPTIONS
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
-from waitline.payment_providers.sandbox.behaviour import Effect, Habits
+from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
 from waitline.payment_providers.sandbox.ledger import Ledger
 
 DRAIN_S = 2
-"""How long charges under way may take to end when the sandbox stops."""
+"""Graceful shutdown: how long charges under way may take to complete, in s."""
 
 
 def sandbox_pay(
@@ -25,33 +25,33 @@ def sandbox_pay(
     port: Annotated[int, typer.Option(help="Port to listen on")] = 8082,
     webhook_url: Annotated[
         str | None,
-        typer.Option(help="Where changes are told: http://…/api/v1/payments/webhook"),
+        typer.Option(help="Webhook of the booking service: http://…/api/v1/payments/webhook"),
     ] = None,
     latency: Annotated[
-        str, typer.Option(help="Seconds that a charge takes, at least..at most; 0 for none")
+        str, typer.Option(help="Seconds that a charge takes: a number, or a range as 0.5..1")
     ] = "0.5..1",
     share: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"How often something befalls a charge, as DECLINE=0.02: {', '.join(Effect)}",
+            help=f"Share of charges with a fault, for example DECLINE=0.02: {', '.join(Effect)}",
             show_default=False,
         ),
     ] = None,
-    late_s: Annotated[float, typer.Option(help="How late a late message is, in s", min=0)] = 30.0,
+    late_s: Annotated[float, typer.Option(help="Delay of a late webhook, in s", min=0)] = 30.0,
     ledger_file: Annotated[
         Path | None,
-        typer.Option(help="Where charges are kept over restarts; default: nowhere"),
+        typer.Option(help="SQLite file that keeps charges over restarts; default: in memory"),
     ] = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
-    """Run the sandbox, a payment provider that takes no money.
+    """Run the payment sandbox: a payment provider that takes no money.
 
-    The shop and the sandbox share two secrets, from the environment alone: WAITLINE_PAYMENT_KEY and
-    WAITLINE_WEBHOOK_SECRET. A payment method made of the words of --share, with + between them, has
-    just those effects.
+    It shares two secrets with the booking service, set in the environment alone:
+    WAITLINE_PAYMENT_KEY and WAITLINE_WEBHOOK_SECRET. A payment method made of fault names, for
+    example DECLINE or TIMEOUT+LATE_WEBHOOK, has just those faults.
     """
-    # Nobody else's command need wait until the server and the client of HTTP are read.
-    from waitline.payment_providers.sandbox.server import Messages, SandboxServer  # noqa: PLC0415
+    # Here, so that other commands do not import an HTTP server and client.
+    from waitline.payment_providers.sandbox.server import SandboxServer, WebhookSender  # noqa: PLC0415
 
     settings = chosen.load()
     if settings.payment_key is None or settings.webhook_secret is None:
@@ -59,7 +59,7 @@ def sandbox_pay(
             "the sandbox needs the shop's secrets: set WAITLINE_PAYMENT_KEY and "
             "WAITLINE_WEBHOOK_SECRET"
         )
-    habits = Habits(_latency(latency), _shares(share or []), late_s)
+    behaviour = SandboxBehaviour(_latency(latency), _shares(share or []), late_s)
     log_to_stderr()
     if until_stdin_ends:
         stop_when_stdin_ends()
@@ -67,10 +67,10 @@ def sandbox_pay(
         ledger_file.parent.mkdir(parents=True, exist_ok=True)
     server = SandboxServer(
         Ledger(ledger_file),
-        habits,
-        Messages(webhook_url, settings.webhook_secret.get_secret_value(), SystemClock()),
+        behaviour,
+        WebhookSender(webhook_url, settings.webhook_secret.get_secret_value(), SystemClock()),
         key=settings.payment_key.get_secret_value(),
-        dice=SystemRandom(),
+        rng=SystemRandom(),
     )
     uvicorn.run(
         server.app(), host=host, port=port, timeout_graceful_shutdown=DRAIN_S, **UVICORN_OPTIONS
@@ -84,7 +84,7 @@ def _latency(text: str) -> tuple[float, float]:
     except ValueError:
         least, most = 1.0, 0.0
     if not 0 <= least <= most:
-        raise Misconfigured(f"--latency {text}: seconds, as 0.5..1 or 0")
+        raise Misconfigured(f"--latency {text}: needs seconds, for example 0.5..1 or 0")
     return least, most
 
 
@@ -95,8 +95,10 @@ def _shares(texts: list[str]) -> dict[Effect, float]:
         try:
             effect, value = Effect(name), float(share)
         except ValueError:
-            raise Misconfigured(f"--share {text}: as DECLINE=0.02") from None
+            raise Misconfigured(
+                f"--share {text}: needs a fault and a share, for example DECLINE=0.02"
+            ) from None
         if not 0 <= value <= 1:
-            raise Misconfigured(f"--share {text}: 0 to 1")
+            raise Misconfigured(f"--share {text}: a share is 0 to 1")
         shares[effect] = value
     return shares

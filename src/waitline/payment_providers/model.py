@@ -1,4 +1,4 @@
-"""What a payment provider tells. Pure."""
+"""Outcomes of a charge, and webhook events. Pure."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -6,39 +6,39 @@ from uuid import UUID
 from waitline.kernel.errors import Refused
 
 REASON_CHARS_MAX = 200
-"""Characters of a provider's reason that are kept; it is read by people, and may be any text."""
+"""Characters of a provider's reason that are kept: any text, for people to read."""
 
 
 class Charged(NamedTuple):
-    """The money is taken.
+    """The money was taken.
 
     Attributes:
-        provider_ref: The provider's own name for the charge, which a refund names.
+        provider_ref: The provider's own name for the charge; a refund needs it.
     """
 
     provider_ref: str
 
 
 class NotCharged(NamedTuple):
-    """No money is taken, and none ever will be for this key.
+    """No money was taken, and none ever will be for this key.
 
     Attributes:
-        reason: What the provider says, at most `REASON_CHARS_MAX` characters.
+        reason: The provider's, at most `REASON_CHARS_MAX` characters.
     """
 
     reason: str
 
 
 class Refunded(NamedTuple):
-    """The money has gone back, all of it."""
+    """All of the money went back."""
 
 
-class Event(NamedTuple):
-    """A message that a provider has sent of its own accord.
+class WebhookEvent(NamedTuple):
+    """A charge's outcome, sent by the provider.
 
     Attributes:
-        key: Of which charge.
-        outcome: What has become of it.
+        key: Idempotency key of the charge.
+        outcome: Of the charge.
     """
 
     key: UUID
@@ -46,12 +46,12 @@ class Event(NamedTuple):
 
 
 class WebhookForged(Refused):
-    """A message is not signed by the provider, or was signed too long ago, or is none of its own.
+    """A webhook's signature is missing, wrong or too old, or its body is none of the provider's.
 
     Attributes:
-        why: Which of these.
+        reason: `signature`, `age` or `body`.
     """
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

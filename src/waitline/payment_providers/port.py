@@ -1,54 +1,53 @@
-"""The port: what the box office asks of any payment provider.
+"""The port: what the box office calls on any payment provider.
 
-Every adapter keeps these promises; the tests of each hold it to them.
+Each adapter keeps these promises, and its tests hold it to them. How to add one: `registry.py`.
 """
 
 from collections.abc import Mapping
 from typing import Protocol
 from uuid import UUID
 
-from waitline.payment_providers.model import Charged, Event, NotCharged
+from waitline.payment_providers.model import Charged, NotCharged, WebhookEvent
 
 WEBHOOK_PATH = "/api/v1/payments/webhook"
 """Route of the booking service that takes the provider's webhooks."""
 
 CALL_TIMEOUT_S = 10.0
-"""How long one call may take. Card networks answer within seconds; whoever is silent for longer
-tells the outcome later, and the visitor has long looked away."""
+"""Timeout of one call, in s. Card networks answer within seconds; after a timeout the webhook or
+the reconciler brings the outcome."""
 
 CONNECTIONS_MAX = 512
 """Connections to the provider, per process. At a second for each charge they carry 512 payments a
 second, about as many as a process can serve."""
 
 ANSWER_BYTES_MAX = 65_536
-"""Bytes of an answer or a message that are worth reading; the longest genuine ones have a few
-thousand."""
+"""Most bytes of an answer or a webhook. Genuine ones have a few thousand."""
 
 
 class Provider(Protocol):
-    """Charges and refunds, each once per key, however often it is asked."""
+    """Charges and refunds, each at most once per idempotency key."""
 
     async def charge(self, key: UUID, amount: int, method: str) -> Charged | NotCharged:
-        """Take the money, unless it is taken already.
+        """Take the money, unless it was taken before.
 
         Args:
-            key: Names the attempt; a repeat with the same key charges nothing more.
+            key: Idempotency key: a repeat with the same key charges nothing more.
             amount: In minor units, more than 0.
-            method: How the visitor pays, in the provider's words.
+            method: Payment method, in the provider's words.
 
         Raises:
             Unavailable: No answer in time. The money may be taken now, or later.
         """
         ...
 
-    async def find(self, key: UUID) -> Charged | NotCharged | None:
-        """Say what has become of a charge.
+    async def fetch_outcome(self, key: UUID) -> Charged | NotCharged | None:
+        """Return the outcome of a charge.
 
-        Where the provider can do that, one that it has never heard of is closed, so that a request
-        still on its way takes no money: `NotCharged`.
+        An unknown key is closed, where the provider can do that: a request that is still on its
+        way then takes no money, and the outcome is `NotCharged`.
 
         Returns:
-            `None` where the outcome may yet change.
+            `None` where the outcome may still change.
 
         Raises:
             Unavailable: No answer in time.
@@ -56,27 +55,27 @@ class Provider(Protocol):
         ...
 
     async def refund(self, key: UUID, provider_ref: str, amount: int) -> None:
-        """Give the money back, unless that is done already.
+        """Give the money back, unless that was done before.
 
         Args:
-            key: Of the charge; also names the refund.
+            key: Of the charge; also the idempotency key of the refund.
             provider_ref: Of the charge.
             amount: All of it, in minor units.
 
         Raises:
-            Unavailable: Not known to be done; to be asked again.
+            Unavailable: The outcome is unknown; to be repeated.
         """
         ...
 
-    def event(self, headers: Mapping[str, str], body: bytes) -> Event | None:
-        """Read a message that the provider has sent.
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent | None:
+        """Verify and parse a webhook.
 
         Args:
             headers: Of the request, names in lower case.
             body: Of the request, byte for byte.
 
         Returns:
-            `None` for a message about something else.
+            `None` for a webhook about anything but a charge of ours.
 
         Raises:
             WebhookForged: It is not the provider's, or too old.

@@ -1,11 +1,10 @@
-"""The adapter of Stripe, by Stripe's own library: the extra `waitline[stripe]`.
+"""The adapter of Stripe, on Stripe's own library: the extra `waitline[stripe]`.
 
 A charge is a PaymentIntent that is created and confirmed in one call, with a payment method that
-the visitor's browser has made (`pm_…`). Its idempotency key is the charge's key, which is also in
-its metadata, so that it can be found and so that messages name it.
+the visitor's browser created (`pm_…`). The charge's key is Stripe's idempotency key, and is in the
+metadata, so that searches find it and webhooks name it.
 
-What this has not seen is the live service: it is tested against answers of the recorded shape, from
-a server on the same machine.
+Not tested against the live service: tests use answers of the recorded shape, from a local server.
 """
 
 import asyncio
@@ -23,9 +22,9 @@ from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
     Charged,
-    Event,
     NotCharged,
     Refunded,
+    WebhookEvent,
     WebhookForged,
 )
 from waitline.payment_providers.port import CALL_TIMEOUT_S, CONNECTIONS_MAX
@@ -33,19 +32,19 @@ from waitline.payment_providers.port import CALL_TIMEOUT_S, CONNECTIONS_MAX
 API_URL = "https://api.stripe.com"
 
 HEADER = "stripe-signature"
-"""Name of the header that carries a message's signature, in lower case."""
+"""Header of a webhook's signature, in lower case."""
 
 TOLERANCE_S = 300
-"""How old a signature may be. Source: the library's own default."""
+"""Oldest signature that is accepted, in s. Source: the library's own default."""
 
 CURRENCY = "krw"
-"""In which prices are; its minor unit is the won."""
+"""Currency of all prices; its minor unit is the won."""
 
 log = structlog.get_logger()
 
 
 class _Intent(msgspec.Struct):
-    """What a message is about: a PaymentIntent, or a charge, which has its intent's metadata."""
+    """Subject of a webhook: a PaymentIntent, or a charge, which has its intent's metadata."""
 
     id: str
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
@@ -66,9 +65,9 @@ class Stripe:
 
     Args:
         key: The shop's secret key (`sk_…`).
-        webhook_secret: What messages are signed with (`whsec_…`).
-        currency: In which amounts are, in its minor unit.
-        url: Where the service answers; tests have one of their own.
+        webhook_secret: Signs Stripe's webhooks (`whsec_…`).
+        currency: Of amounts, in its minor unit.
+        url: Of the API; tests have one of their own.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Stripe:
                         "amount": amount,
                         "currency": self._currency,
                         "payment_method": method,
-                        # Others than cards would have to be confirmed elsewhere.
+                        # Other methods need a confirmation elsewhere.
                         "allowed_payment_method_types": ["card"],
                         "confirm": True,
                         "off_session": True,
@@ -102,19 +101,19 @@ class Stripe:
         except stripe.CardError as error:
             return _declined(error.code or "declined")
         except stripe.InvalidRequestError as error:
-            # No such payment method, or one that is used up; or we ask for what cannot be.
+            # No such payment method, or a used one; or a bug in the request.
             log.warning("charge_rejected", charge=str(key), reason=str(error))
             return _declined(error.code or "refused")
         if intent.status == "succeeded":
             return Charged(intent.id)
-        # Still processing, or waiting for what nobody will do: `find` knows the one from the other.
+        # Still processing, or waiting for the visitor: `fetch_outcome` distinguishes them.
         raise Unavailable(f"stripe: the charge is {intent.status}")
 
-    async def find(self, key: UUID) -> Charged | NotCharged | None:
-        """See `Provider.find`.
+    async def fetch_outcome(self, key: UUID) -> Charged | NotCharged | None:
+        """See `Provider.fetch_outcome`.
 
-        What was never heard of cannot be closed here. The search lags behind, by a minute as a rule
-        and by an hour at the worst, so not to be found means nothing yet.
+        An unknown key cannot be closed. The search index lags by a minute as a rule and by an hour
+        at worst, so a charge that is not found may still exist.
         Source: https://docs.stripe.com/search#data-freshness.
         """
         async with self._calling() as intents:
@@ -123,10 +122,10 @@ class Stripe:
             )
             if not found.data:
                 return None
-            # The search may tell an old state; this does not.
+            # The index may be stale; this read is not.
             intent = await intents.retrieve_async(found.data[0].id)
             if intent.status.startswith("requires_"):
-                # Nobody will take it further, so nobody shall.
+                # Abandoned: make sure that it is never completed.
                 intent = await intents.cancel_async(intent.id)
         if intent.status == "succeeded":
             return Charged(intent.id)
@@ -149,12 +148,12 @@ class Stripe:
             if error.code == "charge_already_refunded":
                 return
             raise Unavailable(f"stripe: {error.code}: no refund") from None
-        # One that is pending is on its way; one that has failed is for people to mend.
+        # `pending` is on its way; `failed` needs an operator.
         if refund.status not in {"succeeded", "pending"}:
             raise Unavailable(f"stripe: the refund is {refund.status}")
 
-    def event(self, headers: Mapping[str, str], body: bytes) -> Event | None:
-        """See `Provider.event`."""
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent | None:
+        """See `Provider.parse_webhook`."""
         try:
             stripe.WebhookSignature.verify_header(
                 body, headers.get(HEADER), self._webhook_secret, TOLERANCE_S
@@ -163,22 +162,22 @@ class Stripe:
         except stripe.SignatureVerificationError:
             raise WebhookForged("signature") from None
         except msgspec.ValidationError:
-            # About something that has no metadata.
+            # Its subject has no metadata.
             return None
         except ValueError:
             raise WebhookForged("body") from None
-        told = message.data.object
+        subject = message.data.object
         try:
-            key = UUID(told.metadata["charge_key"])
+            key = UUID(subject.metadata["charge_key"])
         except (KeyError, ValueError):
             return None
         match message.type:
             case "payment_intent.succeeded":
-                return Event(key, Charged(told.id))
+                return WebhookEvent(key, Charged(subject.id))
             case "payment_intent.payment_failed" | "payment_intent.canceled":
-                return Event(key, _declined(message.type))
-            case "charge.refunded" if told.refunded:
-                return Event(key, Refunded())
+                return WebhookEvent(key, _declined(message.type))
+            case "charge.refunded" if subject.refunded:
+                return WebhookEvent(key, Refunded())
             case _:
                 return None
 
@@ -190,10 +189,10 @@ class Stripe:
 
     @asynccontextmanager
     async def _calling(self) -> AsyncIterator["stripe.PaymentIntentService"]:
-        """Lend the library, within the time of a call.
+        """Yield the client, with the timeout of a call.
 
         Raises:
-            Unavailable: No answer, or one that leaves open what was done.
+            Unavailable: No answer, or one that leaves the outcome open.
         """
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
@@ -204,7 +203,7 @@ class Stripe:
             raise Unavailable(f"stripe: {type(error).__name__}: {error}") from None
 
     def _connected(self) -> stripe.StripeClient:
-        # Connections belong to a running loop, and this may be made before there is one.
+        # Connections belong to a running loop; the adapter may be made before it runs.
         if self._client is None:
             trusted = ssl.create_default_context(cafile=stripe.ca_bundle_path)
             self._http = stripe.AIOHTTPClient(
@@ -215,7 +214,7 @@ class Stripe:
                 self._key,
                 http_client=self._http,
                 base_addresses={"api": self._url},
-                # The reconciler asks again, and later.
+                # The reconciler retries, and later.
                 max_network_retries=0,
             )
         return self._client

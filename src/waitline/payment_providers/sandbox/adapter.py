@@ -1,7 +1,4 @@
-"""The adapter of the sandbox: a provider for trials and tests, in a process of its own.
-
-What it speaks is said in `sandbox_server.py`.
-"""
+"""The adapter of the sandbox; `server.py` describes its API."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -14,9 +11,9 @@ from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
     Charged,
-    Event,
     NotCharged,
     Refunded,
+    WebhookEvent,
     WebhookForged,
 )
 from waitline.payment_providers.port import ANSWER_BYTES_MAX, CALL_TIMEOUT_S, CONNECTIONS_MAX
@@ -24,7 +21,7 @@ from waitline.payment_providers.sandbox import signatures
 from waitline.payment_providers.sandbox.ledger import Charge, ChargeState
 
 CONNECT_S = 2.0
-"""How long it may take to be connected: the sandbox is near."""
+"""Timeout of a connection, in s: the sandbox is near."""
 
 
 class Sandbox:
@@ -34,8 +31,8 @@ class Sandbox:
         key: Authenticates this shop.
         webhook_secret: Signs the sandbox's webhooks.
         url: Where `waitline sandbox-pay` listens.
-        clock: Tells how old a message is.
-        timeout_s: How long one call may take.
+        clock: Dates webhooks.
+        timeout_s: Timeout of one call.
     """
 
     def __init__(
@@ -56,34 +53,34 @@ class Sandbox:
 
     async def charge(self, key: UUID, amount: int, method: str) -> Charged | NotCharged:
         """See `Provider.charge`."""
-        told = await self._post(
+        charge = await self._post(
             "/v1/charges", {"key": str(key), "amount": amount, "method": method}
         )
-        outcome = _outcome(told)
+        outcome = _outcome(charge)
         if outcome is None:
             raise Unavailable("the sandbox is still charging")
         return outcome
 
-    async def find(self, key: UUID) -> Charged | NotCharged | None:
-        """See `Provider.find`."""
+    async def fetch_outcome(self, key: UUID) -> Charged | NotCharged | None:
+        """See `Provider.fetch_outcome`."""
         return _outcome(await self._post(f"/v1/charges/{key}/close", {}))
 
     async def refund(self, key: UUID, provider_ref: str, amount: int) -> None:  # noqa: ARG002
         """See `Provider.refund`."""
         await self._post(f"/v1/charges/{key}/refund", {"amount": amount})
 
-    def event(self, headers: Mapping[str, str], body: bytes) -> Event | None:
-        """See `Provider.event`."""
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent | None:
+        """See `Provider.parse_webhook`."""
         now_s = self._clock.now_ms() // 1_000
-        signatures.check(self._webhook_secret, headers.get(signatures.HEADER), body, now_s)
+        signatures.verify(self._webhook_secret, headers.get(signatures.HEADER), body, now_s)
         try:
-            told = msgspec.json.decode(body, type=Charge)
+            charge = msgspec.json.decode(body, type=Charge)
         except msgspec.DecodeError:
             raise WebhookForged("body") from None
-        if told.state is ChargeState.REFUNDED:
-            return Event(told.key, Refunded())
-        outcome = _outcome(told)
-        return None if outcome is None else Event(told.key, outcome)
+        if charge.state is ChargeState.REFUNDED:
+            return WebhookEvent(charge.key, Refunded())
+        outcome = _outcome(charge)
+        return None if outcome is None else WebhookEvent(charge.key, outcome)
 
     async def close(self) -> None:
         """See `Provider.close`."""
@@ -94,7 +91,7 @@ class Sandbox:
     async def _post(self, path: str, body: Mapping[str, object]) -> Charge:
         try:
             async with self._connected().post(self._url + path, json=body) as response:
-                answer = await _read(response)
+                answer = await _read_body(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"the sandbox does not answer: {type(error).__name__}") from None
         try:
@@ -103,7 +100,7 @@ class Sandbox:
             raise Unavailable(f"the sandbox answers {response.status}") from None
 
     def _connected(self) -> aiohttp.ClientSession:
-        # A session belongs to a running loop, and this may be made before there is one.
+        # A session belongs to a running loop; the adapter may be made before it runs.
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
@@ -114,11 +111,11 @@ class Sandbox:
         return self._session
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """Return an answer's body.
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body of a 200.
 
     Raises:
-        Unavailable: It refuses, or is larger than any genuine one.
+        Unavailable: Another status, or a body beyond `ANSWER_BYTES_MAX`.
     """
     if response.status != 200:  # noqa: PLR2004
         raise Unavailable(f"the sandbox answers {response.status}")
@@ -126,16 +123,16 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for part in response.content.iter_any():
         body += part
         if len(body) > ANSWER_BYTES_MAX:
-            raise Unavailable("the sandbox does not stop answering")
+            raise Unavailable("the sandbox answers with too long a body")
     return bytes(body)
 
 
-def _outcome(told: Charge) -> Charged | NotCharged | None:
-    match told.state:
+def _outcome(charge: Charge) -> Charged | NotCharged | None:
+    match charge.state:
         case ChargeState.PROCESSING:
             return None
         case ChargeState.CHARGED | ChargeState.REFUNDED:
-            # What went back was taken before; whoever gave it back knows.
-            return Charged(told.ref)
+            # The caller that refunded it has recorded that.
+            return Charged(charge.ref)
         case ChargeState.DECLINED | ChargeState.CLOSED:
-            return NotCharged(told.reason[:REASON_CHARS_MAX])
+            return NotCharged(charge.reason[:REASON_CHARS_MAX])

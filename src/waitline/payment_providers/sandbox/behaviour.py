@@ -1,8 +1,7 @@
-"""How the sandbox behaves, and misbehaves. Pure: the dice are an argument.
+"""Latency and fault injection of the sandbox. Pure: the random generator is an argument.
 
-A payment method made of the words of `Effect`, with `+` between them, has just those effects:
-"TIMEOUT", "DECLINE+DUPLICATE_WEBHOOK". All other methods meet each of them by chance, as often as
-was chosen.
+A payment method made of words of `Effect`, joined by `+`, has just those effects: "TIMEOUT",
+"DECLINE+DUPLICATE_WEBHOOK". Every other method has each effect at random, with its share.
 """
 
 from collections.abc import Mapping
@@ -12,11 +11,11 @@ from random import Random
 
 
 class Effect(StrEnum):
-    """How a charge may go other than well.
+    """A fault of a charge.
 
-    DECLINE: no money is taken. TIMEOUT: money is taken, and the answer never comes. WEBHOOK_FIRST:
-    the message is delivered before the answer. DUPLICATE_WEBHOOK: it comes twice. LATE_WEBHOOK: it
-    comes when nobody expects it any more.
+    DECLINE: no money is taken. TIMEOUT: money is taken, and the request is never answered.
+    WEBHOOK_FIRST: the webhook is delivered before the answer. DUPLICATE_WEBHOOK: it is delivered
+    twice. LATE_WEBHOOK: it is delivered after `late_s`.
     """
 
     DECLINE = "DECLINE"
@@ -30,22 +29,22 @@ _EFFECTS: frozenset[str] = frozenset(Effect)
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
-    """How the sandbox behaves.
+class SandboxBehaviour:
+    """Latency and faults.
 
     Attributes:
-        latency_s: How long a charge takes at least and at most.
-        shares: How often each effect is met by chance, 0 to 1.
-        late_s: How late a late message is.
+        latency_s: Least and most duration of a charge, in s.
+        shares: Share of charges that have an effect, 0 to 1.
+        late_s: Delay of a late webhook, in s.
     """
 
     latency_s: tuple[float, float] = (0.5, 1.0)
     shares: Mapping[Effect, float] = field(default_factory=dict)
     late_s: float = 30.0
 
-    def effects(self, method: str, dice: Random) -> frozenset[Effect]:
-        """Return what befalls a charge."""
+    def draw_effects(self, method: str, rng: Random) -> frozenset[Effect]:
+        """Return the effects of a charge."""
         words = method.split("+")
         if _EFFECTS.issuperset(words):
             return frozenset(Effect(word) for word in words)
-        return frozenset(effect for effect, share in self.shares.items() if dice.random() < share)
+        return frozenset(effect for effect, share in self.shares.items() if rng.random() < share)

@@ -1,17 +1,15 @@
-"""The sandbox: a payment provider on this machine that takes no money, and behaves badly if asked.
+"""The sandbox's HTTP API and webhooks: a payment provider that takes no money.
 
 POST /v1/charges               {key, amount, method}   charge, once per key
-POST /v1/charges/{key}/close   {}                      what became of it; none, if nothing has
-POST /v1/charges/{key}/refund  {amount}                give it back, once
-GET  /v1/charges/{key}                                 what became of it
+POST /v1/charges/{key}/close   {}                      outcome; an unknown key is closed
+POST /v1/charges/{key}/refund  {amount}                refund, once
+GET  /v1/charges/{key}                                 outcome
 GET  /v1/charges                                       the latest, oldest first
 GET  /health
 
-All but the last need `Authorization: Bearer <key>` and answer with a `ledger.Charge`, or with a
-list of them. Each change of a charge is told to the shop's webhook as the same document, signed as
-`signatures.py` says. What is asked of a key that was closed before it was charged stays undone.
-
-How it behaves is said in `habits.py`.
+All but the last need `Authorization: Bearer <key>`. The answer is a `ledger.Charge`, or a list of
+them. Each outcome is also sent to the shop's webhook: the same document, signed as `signatures.py`
+says. A charge whose key was closed first is never made. `behaviour.py` injects faults.
 """
 
 import asyncio
@@ -34,7 +32,7 @@ from starlette.routing import Route
 from waitline.kernel.clock import Clock
 from waitline.payment_providers.port import ANSWER_BYTES_MAX
 from waitline.payment_providers.sandbox import signatures
-from waitline.payment_providers.sandbox.behaviour import Effect, Habits
+from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
 from waitline.payment_providers.sandbox.ledger import (
     Charge,
     KeyReused,
@@ -43,39 +41,39 @@ from waitline.payment_providers.sandbox.ledger import (
 )
 
 PROCESSING_MAX = 5_000
-"""Charges under way. More are refused with 503, as a provider does that is overrun."""
+"""Charges under way. Beyond it requests are shed with 503, as an overloaded provider does."""
 
 HANG_S = 60.0
-"""How long a charge that is never answered keeps its connection: longer than any shop waits."""
+"""How long a request with the effect TIMEOUT stays open, in s: longer than any shop's timeout."""
 
 LATEST = 1_000
 """Charges in a list."""
 
 DELIVERIES_MAX = 10_000
-"""Messages waiting to be delivered, late ones among them. More are lost, as happens with providers;
-whoever relies on messages alone loses money."""
+"""Webhooks that wait to be delivered, late ones among them. More are dropped, as happens at
+providers: a shop that relies on webhooks alone loses money."""
 
 SENDERS = 16
-"""Messages that are sent at the same time."""
+"""Webhooks sent concurrently."""
 
 ATTEMPTS_MAX = 6
 RETRY_S = 0.5
 SEND_TIMEOUT_S = 5.0
-"""A message is sent this often at most, with pauses of twice the last one, for half a minute in
-all; the shop may take this long to answer."""
+"""Attempts to deliver a webhook, exponential backoff between them (half a minute in all), and the
+timeout of each."""
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
 
-class Messages:
-    """Tells the shop's webhook what has become of charges, again until it listens.
+class WebhookSender:
+    """Delivers webhooks to the shop, with retries.
 
     Args:
-        url: Of the webhook; `None` tells nobody.
-        secret: What messages are signed with.
-        clock: Tells when.
+        url: Of the shop's webhook; `None` sends nothing.
+        secret: Signs the webhooks.
+        clock: Dates the signatures.
     """
 
     def __init__(self, url: str | None, secret: str, clock: Clock) -> None:
@@ -89,35 +87,35 @@ class Messages:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.TaskGroup]:
-        """Deliver until the block ends; what is not delivered by then is lost."""
+        """Deliver until the block ends; what is not delivered by then is dropped."""
         timeout = aiohttp.ClientTimeout(total=SEND_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as self._session:
             try:
                 async with asyncio.TaskGroup() as self._group:
                     yield self._group
-                    # The way to end a group and all of its tasks.
-                    self._group.create_task(_end())
-            except* _Ends:
+                    # A task group has no cancel of its own.
+                    self._group.create_task(_stop())
+            except* _Stop:
                 pass
 
-    def send(self, charge: Charge, *, after_s: float = 0.0) -> None:
-        """Deliver a message some time."""
+    def enqueue(self, charge: Charge, *, after_s: float = 0.0) -> None:
+        """Deliver a webhook in the background, after a delay."""
         if self._url is None:
             return
         if self._waiting >= DELIVERIES_MAX:
             log.warning(
-                "webhook_message_dropped", charge=str(charge.key), reason="too many messages wait"
+                "webhook_message_dropped", charge=str(charge.key), reason="the queue is full"
             )
             return
         self._waiting += 1
         self._group.create_task(self._deliver(charge.key, msgspec.json.encode(charge), after_s))
 
-    async def post(self, body: bytes) -> bool:
-        """Send once; return whether it was taken."""
+    async def post_once(self, body: bytes) -> bool:
+        """Try to deliver once; return whether the shop accepted it."""
         assert self._url is not None
         headers = {
             "Content-Type": "application/json",
-            signatures.HEADER: signatures.signed(self._secret, body, self._clock.now_ms() // 1_000),
+            signatures.HEADER: signatures.sign(self._secret, body, self._clock.now_ms() // 1_000),
         }
         try:
             async with (
@@ -128,16 +126,16 @@ class Messages:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
-    async def send_now(self, charge: Charge) -> None:
-        """Deliver before anything else happens, if the webhook listens at once."""
-        if self._url is not None and not await self.post(msgspec.json.encode(charge)):
-            self.send(charge)
+    async def deliver_first(self, charge: Charge) -> None:
+        """Return once the webhook was tried; if the shop did not accept it, it is enqueued."""
+        if self._url is not None and not await self.post_once(msgspec.json.encode(charge)):
+            self.enqueue(charge)
 
     async def _deliver(self, key: UUID, body: bytes, after_s: float) -> None:
         try:
             await asyncio.sleep(after_s)
             for attempt in range(ATTEMPTS_MAX):
-                if await self.post(body):
+                if await self.post_once(body):
                     return
                 await asyncio.sleep(RETRY_S * 2**attempt)
             log.warning(
@@ -147,21 +145,21 @@ class Messages:
             self._waiting -= 1
 
 
-class _Ends(Exception):  # noqa: N818 - reads as what happens
-    """The server stops."""
+class _Stop(Exception):  # noqa: N818 - a signal, no error
+    """Ends the task group."""
 
 
-async def _end() -> Never:
-    raise _Ends
+async def _stop() -> Never:
+    raise _Stop
 
 
-class _Asked(msgspec.Struct):
+class _ChargeBody(msgspec.Struct):
     key: UUID
     amount: Annotated[int, msgspec.Meta(gt=0)]
     method: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
 
 
-class _Refund(msgspec.Struct):
+class _RefundBody(msgspec.Struct):
     amount: int
 
 
@@ -169,21 +167,27 @@ class SandboxServer:
     """The sandbox as an ASGI application.
 
     Args:
-        ledger: What it has charged.
-        habits: How it behaves.
-        messages: Tells the shop.
-        key: What the shop is known by.
-        dice: Decide what happens by chance.
+        ledger: Its charges.
+        behaviour: Latency and faults.
+        webhooks: Delivers outcomes to the shop.
+        key: Authenticates the shop.
+        rng: Draws latency and faults.
     """
 
     def __init__(
-        self, ledger: Ledger, habits: Habits, messages: Messages, *, key: str, dice: Random
+        self,
+        ledger: Ledger,
+        behaviour: SandboxBehaviour,
+        webhooks: WebhookSender,
+        *,
+        key: str,
+        rng: Random,
     ) -> None:
         self._ledger = ledger
-        self._habits = habits
-        self._messages = messages
+        self._behaviour = behaviour
+        self._webhooks = webhooks
         self._key = key.encode()
-        self._dice = dice
+        self._rng = rng
         self._processing: dict[UUID, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup
 
@@ -203,76 +207,76 @@ class SandboxServer:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        async with self._messages.running() as self._group:
+        async with self._webhooks.running() as self._group:
             yield
         self._ledger.close()
 
     async def _charge(self, request: Request) -> Response:
-        self._known(request)
-        asked = await _body(request, _Asked)
+        self._authenticate(request)
+        body = await _body(request, _ChargeBody)
         if len(self._processing) >= PROCESSING_MAX:
             raise HTTPException(503)
         try:
-            charge, new = self._ledger.begin_charge(asked.key, asked.amount, asked.method)
+            charge, new = self._ledger.begin_charge(body.key, body.amount, body.method)
         except KeyReused:
             raise HTTPException(422) from None
-        effects = self._habits.effects(asked.method, self._dice)
+        effects = self._behaviour.draw_effects(body.method, self._rng)
         if new:
-            # What was begun is done, whether or not the shop still listens.
+            # A task of its own: it completes even if the shop hangs up.
             task = self._group.create_task(self._process(charge, effects))
             self._processing[charge.key] = task
         if (running := self._processing.get(charge.key)) is not None:
             await asyncio.shield(running)
         if Effect.TIMEOUT in effects and new:
-            await _never(request)
-        return _told(charge)
+            await _hang(request)
+        return _answer(charge)
 
     async def _process(self, charge: Charge, effects: frozenset[Effect]) -> None:
         try:
-            await asyncio.sleep(self._dice.uniform(*self._habits.latency_s))
+            await asyncio.sleep(self._rng.uniform(*self._behaviour.latency_s))
             if Effect.DECLINE in effects:
                 self._ledger.decline_charge(charge, "declined by the bank")
             else:
                 self._ledger.complete_charge(charge)
             if Effect.WEBHOOK_FIRST in effects:
-                await self._messages.send_now(charge)
+                await self._webhooks.deliver_first(charge)
             else:
                 late = Effect.LATE_WEBHOOK in effects
-                self._messages.send(charge, after_s=self._habits.late_s if late else 0.0)
+                self._webhooks.enqueue(charge, after_s=self._behaviour.late_s if late else 0.0)
             if Effect.DUPLICATE_WEBHOOK in effects:
-                self._messages.send(charge)
+                self._webhooks.enqueue(charge)
         finally:
             del self._processing[charge.key]
 
     async def _latest(self, request: Request) -> Response:
-        self._known(request)
-        return _told(self._ledger.latest_charges(LATEST))
+        self._authenticate(request)
+        return _answer(self._ledger.latest_charges(LATEST))
 
     async def _find(self, request: Request) -> Response:
-        self._known(request)
+        self._authenticate(request)
         charge = self._ledger.find_charge(request.path_params["key"])
         if charge is None:
             raise HTTPException(404)
-        return _told(charge)
+        return _answer(charge)
 
     async def _close(self, request: Request) -> Response:
-        self._known(request)
-        return _told(self._ledger.close_charge(request.path_params["key"]))
+        self._authenticate(request)
+        return _answer(self._ledger.close_charge(request.path_params["key"]))
 
     async def _refund(self, request: Request) -> Response:
-        self._known(request)
-        asked = await _body(request, _Refund)
+        self._authenticate(request)
+        body = await _body(request, _RefundBody)
         try:
-            charge, new = self._ledger.refund_charge(request.path_params["key"], asked.amount)
+            charge, new = self._ledger.refund_charge(request.path_params["key"], body.amount)
         except NothingToRefund:
             raise HTTPException(409) from None
         if new:
-            self._messages.send(charge)
-        return _told(charge)
+            self._webhooks.enqueue(charge)
+        return _answer(charge)
 
-    def _known(self, request: Request) -> None:
-        shown = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(shown.encode(), self._key):
+    def _authenticate(self, request: Request) -> None:
+        presented = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(presented.encode(), self._key):
             raise HTTPException(401)
 
 
@@ -280,7 +284,7 @@ async def _health(_request: Request) -> Response:
     return Response(b'{"status":"UP"}', media_type="application/json")
 
 
-def _told(what: Charge | list[Charge]) -> Response:
+def _answer(what: Charge | list[Charge]) -> Response:
     return Response(msgspec.json.encode(what), media_type="application/json")
 
 
@@ -296,8 +300,8 @@ async def _body(request: Request, kind: type[T]) -> T:
         raise HTTPException(400, str(error)) from None
 
 
-async def _never(request: Request) -> None:
-    """Return when the shop has hung up, or has waited long enough."""
+async def _hang(request: Request) -> None:
+    """Leave the request unanswered until the shop hangs up."""
     with suppress(TimeoutError):
         async with asyncio.timeout(HANG_S):
             while (await request.receive())["type"] != "http.disconnect":

@@ -1,7 +1,7 @@
-"""How the sandbox signs its messages, and how that is checked. Pure: the time is an argument.
+"""HMAC signatures of the sandbox's webhooks. Pure: the time is an argument.
 
 The header reads `t=<s since the epoch>,v1=<hex>`, with the HMAC-SHA256 of `<t>.<body>` under the
-secret that both sides know.
+shared secret.
 
 Source: the scheme that Stripe signs its webhooks with.
 """
@@ -15,36 +15,37 @@ HEADER = "sandbox-signature"
 """Name of the header, in lower case."""
 
 TOLERANCE_S = 300
-"""How much older or newer than our clock a signature may be. Clocks differ by seconds; whoever has
-listened in may send a message again for as long as this, to no effect: each is taken once."""
+"""Tolerance between a signature's time and our clock, in s. Replays within it have no effect: each
+outcome is recorded once."""
 
 
-def signed(secret: str, body: bytes, at_s: int) -> str:
-    """Return the header's value for a message.
+def sign(secret: str, body: bytes, at_s: int) -> str:
+    """Return the header's value for a webhook.
 
     Args:
-        secret: What both sides know.
+        secret: Shared with the shop.
         body: Of the message.
         at_s: The present, in s since the epoch.
     """
     return f"t={at_s},v1={_mac(secret, str(at_s), body)}"
 
 
-def check(secret: str, header: str | None, body: bytes, now_s: int) -> None:
-    """Return if the message is genuine.
+def verify(secret: str, header: str | None, body: bytes, now_s: int) -> None:
+    """Return if the webhook is genuine.
 
     Args:
-        secret: What both sides know.
-        header: What came with it; `None` if nothing did.
+        secret: Shared with the shop.
+        header: Of the request; `None` if it had none.
         body: Of the message.
         now_s: The present, in s since the epoch.
 
     Raises:
-        WebhookForged: It is unsigned, or signed by somebody else, or for another body, or too old.
+        WebhookForged: The signature is missing, made with another secret or for another body, or
+            too old.
     """
     fields = dict(part.split("=", 1) for part in (header or "").split(",") if "=" in part)
     at, mac = fields.get("t", ""), fields.get("v1", "")
-    # The age tells nothing about the secret; only the comparison must take the same time always.
+    # Constant time for what depends on the secret; the age does not.
     if not hmac.compare_digest(mac.encode(errors="replace"), _mac(secret, at, body).encode()):
         raise WebhookForged("signature")
     if abs(now_s - int(at)) > TOLERANCE_S:
