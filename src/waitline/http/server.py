@@ -29,11 +29,12 @@ UVICORN_OPTIONS: dict[str, Any] = {
 """How uvicorn serves, here and in the servers that benchmarks compare with."""
 
 
-def serve(factory: str, *, host: str, port: int, workers: int) -> None:
+def serve(factory: str, *, protocol: str, host: str, port: int, workers: int) -> None:
     """Run the workers of a service until they are stopped.
 
     Args:
         factory: `module:function` that makes a worker's application, in the worker's process.
+        protocol: uvicorn's name of the HTTP protocol, or `module:Class`.
         host: Address to listen on.
         port: Port that all workers share.
         workers: Processes.
@@ -48,7 +49,7 @@ def serve(factory: str, *, host: str, port: int, workers: int) -> None:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
-        http="waitline.http.protocol:Protocol",
+        http=protocol,
         **UVICORN_OPTIONS,
     )
 

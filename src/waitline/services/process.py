@@ -17,6 +17,7 @@ def run(
     settings: Settings,
     factory: str,
     *,
+    protocol: str,
     port: int,
     workers: int,
     metrics_dir: Path,
@@ -27,6 +28,7 @@ def run(
     Args:
         settings: What the installation chose.
         factory: `module:function` that makes a worker's application.
+        protocol: As in `server.serve`.
         port: Port that all workers share.
         workers: Processes.
         metrics_dir: Where all processes of the service keep their figures.
@@ -38,7 +40,9 @@ def run(
     log_to_stderr()
     if until_stdin_ends:
         stop_when_stdin_ends()
-    server.serve(factory, host=settings.host, port=port, workers=workers)
+    server.serve(
+        factory, protocol=protocol, host=settings.host, port=port, workers=workers
+    )
 
 
 def start_worker() -> Settings:

@@ -4,7 +4,6 @@ Each looks at body and headers first, then at the token, then at whose the thing
 stands.
 """
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -92,19 +91,6 @@ _PRIVATE: Headers = (
 )
 
 
-def in_task(handler: Handler) -> Handler:
-    """Return a hot call's handler that may wait with deadlines, as those of the database do.
-
-    Hot calls run without a task (`waitline.http.protocol`), and a deadline cancels the task that it
-    is set in.
-    """
-
-    async def run(request: Request) -> Answer:
-        return await asyncio.get_running_loop().create_task(handler(request))
-
-    return run
-
-
 class BookingCalls:
     """Answers the calls.
 
@@ -140,7 +126,7 @@ class BookingCalls:
         self._idempotency = idempotency
         self._trusting = trusting
         self._rng = random.Random()  # noqa: S311 - parts a crowd
-        self.seats_of = PathParameterRoute(SEATS_PATH, in_task(self.seats), exclusive=True)
+        self.seats_of = PathParameterRoute(SEATS_PATH, self.seats, exclusive=True)
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Return what must run while the calls are answered."""
@@ -152,11 +138,11 @@ class BookingCalls:
         ]
 
     def routes(self) -> Mapping[str, Mapping[str, Handler]]:
-        """Return the handlers of the hot calls with a fixed path, by path and method."""
+        """Return the handlers of the calls that the dispatcher answers, by path and method."""
         return {
-            "/api/v1/reservations": {"POST": in_task(self.reserve)},
-            "/api/v1/payments": {"POST": in_task(self.pay)},
-            WEBHOOK_PATH: {"POST": in_task(self.webhook)},
+            "/api/v1/reservations": {"POST": self.reserve},
+            "/api/v1/payments": {"POST": self.pay},
+            WEBHOOK_PATH: {"POST": self.webhook},
         }
 
     def router(self) -> APIRouter:

@@ -23,6 +23,8 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
     process.run(
         settings,
         "waitline.services.booking.process:worker",
+        # Waiting for the database outweighs what our own protocol would save (decision 0018).
+        protocol="httptools",
         port=settings.booking_port,
         workers=settings.booking_workers,
         metrics_dir=settings.booking_metrics_dir,
