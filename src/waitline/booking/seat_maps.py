@@ -13,7 +13,7 @@ from typing import NamedTuple, Never, TypeVar
 import msgspec
 
 from waitline.booking.model import ScheduleUnknown
-from waitline.booking.seat_documents import Document, SeatListing, compressed
+from waitline.booking.seat_documents import Document, SeatListing, tag
 from waitline.booking.seat_snapshot import (
     Layout,
     SeatChange,
@@ -86,20 +86,20 @@ class _ScheduleView(NamedTuple):
     all: _Encoder
     # By part of the house; what nobody asks for is never made.
     available_in: Mapping[str, _Encoder]
-    # Smaller answers by what they are: of which version and states, and what was made of these.
-    small: OrderedDict[str, tuple[object, asyncio.Task[Document]]]
+    # Smaller documents by kind, each with the version and states that it was made of.
+    small: OrderedDict[str, tuple[object, Document]]
 
-    async def made(self, kind: str, plain: Callable[[], bytes]) -> Document:
-        """Return an answer that is made once for a version and its states."""
+    def small_document(self, kind: str, make: Callable[[], Document]) -> Document:
+        """Return a document that is made once for a version and its states."""
         key = (self.snapshot.version, self.snapshot.states)
-        known, task = self.small.get(kind, (None, None))
-        if task is None or known != key:
-            task = asyncio.create_task(asyncio.to_thread(compressed, plain()))
-            self.small[kind] = (key, task)
+        made_of, document = self.small.get(kind, (None, None))
+        if document is None or made_of != key:
+            document = make()
+            self.small[kind] = (key, document)
             if len(self.small) > SMALL_MAX:
                 self.small.popitem(last=False)
         self.small.move_to_end(kind)
-        return await asyncio.shield(task)
+        return document
 
 
 class _CachedSchedule:
@@ -167,7 +167,8 @@ class SeatMaps:
             ScheduleUnknown: There is no such schedule.
         """
         view = await self._view(schedule)
-        return await view.made("sections", view.snapshot.sections)
+        snapshot = view.snapshot
+        return view.small_document("sections", lambda: Document.of(snapshot.sections()))
 
     async def since(self, schedule: int, version: str) -> Document:
         """Return what has changed since a version: the next version, and the states of seats.
@@ -185,11 +186,12 @@ class SeatMaps:
                 view = await self._view(schedule, fresh_s=0.0)
         delta = view.snapshot.delta(version)
         if delta is not None:
-            return await view.made(f"since {version}", lambda: delta)
+            return view.small_document(f"since {version}", lambda: Document.of(delta))
         # Seats that are newer than the version do no harm: the next delta tells them again.
         before = view.snapshot.version
         listing = await view.all.document(view.snapshot)
-        return await view.made("full", lambda: full(before, listing.plain))
+        etag = tag(b"full", before.encode("ascii"), listing.etag)
+        return view.small_document("full", lambda: Document(etag, full(before, listing.plain)))
 
     async def run(self) -> Never:
         """Keep the schedules that are asked for fresh, until cancelled."""

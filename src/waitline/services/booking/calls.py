@@ -186,7 +186,7 @@ class BookingCalls:
         user, token = user_of(request), needed_token(request)
         found = await self.catalogue.schedule(schedule)
         await self._doorman.admit(found.room, visitor(user), token, found.queue_down)
-        return _document(request, await wanted(schedule))
+        return await _document(request, await wanted(schedule))
 
     def _view(self, request: Request) -> _SeatQuery:
         version, view = request.optional_parameter("since"), request.optional_parameter("view")
@@ -346,7 +346,7 @@ def visitor(user: int) -> VisitorId:
     return VisitorId(str(user))
 
 
-def _document(request: Request, document: Document) -> Answer:
+async def _document(request: Request, document: Document) -> Answer:
     """Send a document in the smallest form that the asker takes, or say that it has it."""
     # Weak, because it names the content, in whichever coding.
     etag = b"W/" + document.etag
@@ -356,6 +356,5 @@ def _document(request: Request, document: Document) -> Answer:
     codings = accepted_codings(request.headers.get(b"accept-encoding", b"").decode("latin-1"))
     if not codings:
         return Answer(HTTPStatus.OK, headers, document.plain)
-    body = document.br if codings[0] == "br" else document.gzip
     coding = (b"content-encoding", codings[0].encode("ascii"))
-    return Answer(HTTPStatus.OK, (*headers, coding), body)
+    return Answer(HTTPStatus.OK, (*headers, coding), await document.compressed(codings[0]))
