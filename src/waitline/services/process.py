@@ -40,9 +40,7 @@ def run(
     log_to_stderr()
     if until_stdin_ends:
         stop_when_stdin_ends()
-    server.serve(
-        factory, protocol=protocol, host=settings.host, port=port, workers=workers
-    )
+    server.serve(factory, protocol=protocol, host=settings.host, port=port, workers=workers)
 
 
 def start_worker() -> Settings:
