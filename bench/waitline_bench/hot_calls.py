@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
-from waitline.trial import machine
+from waitline.trial import processes
 from waitline.trial.installation import free_port
 from waitline_bench.paced import PacedPlan
 
@@ -157,11 +157,11 @@ def run_flat_out(target: FlatOutTarget, server: Server, core: int, seconds: floa
     if target.script:
         command += ["-s", str(BENCH / "wrk" / target.script)]
     command += [f"http://127.0.0.1:{server.port}{target.path}", "--", *target.arguments]
-    before_s = machine.cpu_s(server.pid)
+    before_s = processes.cpu_s(server.pid)
     printed = subprocess.run(  # noqa: S603 - our own command
         command, capture_output=True, text=True, check=True, timeout=seconds + 30
     ).stdout
-    used_s = machine.cpu_s(server.pid) - before_s
+    used_s = processes.cpu_s(server.pid) - before_s
     done = re.search(r"(\d+) requests in", printed)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
     assert done is not None
@@ -188,12 +188,12 @@ def run_paced(plan: PacedPlan, server: Server, store_pid: int, core: int) -> Pac
     """
     words = json.dumps(plan._replace(port=server.port)._asdict())
     command = ["taskset", "-c", str(core), sys.executable, "-m", "waitline_bench.paced", words]
-    before_s, store_before_s = machine.cpu_s(server.pid), machine.cpu_s(store_pid)
+    before_s, store_before_s = processes.cpu_s(server.pid), processes.cpu_s(store_pid)
     printed = subprocess.run(  # noqa: S603 - our own command
         command, capture_output=True, text=True, check=True, timeout=plan.seconds + 30
     ).stdout
-    used_s = machine.cpu_s(server.pid) - before_s
-    store_s = machine.cpu_s(store_pid) - store_before_s
+    used_s = processes.cpu_s(server.pid) - before_s
+    store_s = processes.cpu_s(store_pid) - store_before_s
     outcome = json.loads(printed)
     answered = outcome["answered"]
     if outcome["bad"] or answered < outcome["offered"]:

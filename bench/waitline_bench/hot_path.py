@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
 from waitline import settings as chosen
-from waitline.trial import ValkeyServer, machine
+from waitline.trial import ValkeyServer, machine, processes
 from waitline_bench import hot_calls, scripts
 from waitline_bench.host_steal import quietly
 from waitline_bench.hot_calls import ADMITTED, ROOM, WAITING, FlatOut, Paced, Server
@@ -51,7 +51,7 @@ def run_hot_path(on_progress: Callable[[str], None], seconds: float, rounds: int
         valkey = ValkeyServer(folder / "valkey")
         valkey.start()
         stack.callback(valkey.stop)
-        machine.pin(valkey.pid, other_core)
+        processes.set_affinity(valkey.pid, [other_core])
         servers = {
             name: stack.enter_context(_server(name, folder, valkey.url, own_core))
             for name in ("waitline", "naive", "empty")

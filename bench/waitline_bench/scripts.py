@@ -24,7 +24,7 @@ from waitline.queue.settings import Limits, Rules
 from waitline.queue.store import Line
 from waitline.tokens.keyring import KeyringFile
 from waitline.tokens.passes import mint_ticket
-from waitline.trial import ValkeyServer, machine
+from waitline.trial import ValkeyServer, machine, processes
 from waitline.valkey.client import ValkeyClient
 
 SIZES = (1, 10, 100, 256)
@@ -94,7 +94,7 @@ async def _opened() -> AsyncIterator[ValkeyClient]:
     with tempfile.TemporaryDirectory(prefix="waitline-bench-") as folder:
         server = ValkeyServer(Path(folder) / "valkey", maxmemory_bytes=4 * 1024**3)
         server.start()
-        machine.pin(server.pid, other_core)
+        processes.set_affinity(server.pid, [other_core])
         os.sched_setaffinity(0, {own_core})
         store = ValkeyClient(server.url, timeout_s=CALL_S)
         try:

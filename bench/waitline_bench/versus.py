@@ -28,7 +28,7 @@ import waitline
 from waitline import settings as chosen
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.sales.http_client import HttpAnswer, HttpClient
-from waitline.trial import ValkeyServer, machine
+from waitline.trial import ValkeyServer, machine, processes
 from waitline_bench import hot_calls
 from waitline_bench.host_steal import quietly
 from waitline_bench.hot_calls import ADMITTED, ROOM, WAITING, FlatOut, Paced, Server
@@ -237,7 +237,7 @@ def _start_side(checkout: SourceTree, folder: Path, own_core: int, core: int) ->
     valkey = ValkeyServer(folder / "valkey")
     valkey.start()
     try:
-        machine.pin(valkey.pid, core)
+        processes.set_affinity(valkey.pid, [core])
         stored = ["--data-dir", str(folder / "data"), "--valkey-url", valkey.url]
         arguments = ["-m", "waitline", "queue", "--mode", "trial", "--workers", "1"]
         arguments += ["--queue-port", "{port}", *stored]

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from waitline.sales.histogram import Histogram
-from waitline.trial import installation
+from waitline.trial import installation, processes
 from waitline_bench import usage
 from waitline_bench.carry import sockets
 from waitline_bench.carry.crew import Crew
@@ -100,7 +100,7 @@ def measure(note: Note, load: Load) -> dict[str, Any]:
     """
     files = sockets.raise_file_limit() - sockets.FILES_SPARE
     workers = max(load.workers, ceil(load.own / (files * BALANCE)))
-    processes = max(ceil(load.own / files), ceil(load.visitors / GENERATED))
+    generators = max(ceil(load.own / files), ceil(load.visitors / GENERATED))
     note(f"starting {workers} workers")
     with installation.start(workers) as stack:
         roles = stack.processes()
@@ -109,7 +109,7 @@ def measure(note: Note, load: Load) -> dict[str, Any]:
         note(f"{load.visitors:,} visitors join")
         room.fill(load.visitors, load.admit_per_s)
         with Crew(
-            "waitline_bench.carry.pollers", list(_plans(load, stack.port, processes))
+            "waitline_bench.carry.pollers", list(_plans(load, stack.port, generators))
         ) as crew:
             roles["generator"] = crew.pids
             _place({"generator": crew.pids}, load.cores, ours=True)
@@ -122,22 +122,22 @@ def measure(note: Note, load: Load) -> dict[str, Any]:
         "kept": load.own > 0,
         "cores": load.cores,
         "workers": workers,
-        "generators": processes,
+        "generators": generators,
         **figures,
         "carried": not figures["troubles"] and (figures["polls"]["p99_ms"] or 0) < P99_MS,
     }
 
 
-def _plans(load: Load, port: int, processes: int) -> Iterator[dict[str, Any]]:
+def _plans(load: Load, port: int, generators: int) -> Iterator[dict[str, Any]]:
     # Another command of the same moment has another process id.
     network = 1 + os.getpid() % 250
-    for process in range(processes):
+    for process in range(generators):
         # Each gets every so many-th visitor, so that all hold the same mixture of the line.
-        count = len(range(process, load.visitors, processes))
+        count = len(range(process, load.visitors, generators))
         own, shared = (count, 0) if load.own else (0, SHARED)
-        opening = max(1, OPENING // processes)
+        opening = max(1, OPENING // generators)
         plan = Plan(process, network, "127.0.0.1", port, own, opening, shared)
-        share = Share("carry", load.way, count, process + 1, processes)
+        share = Share("carry", load.way, count, process + 1, generators)
         yield {"plan": plan._asdict(), "share": share._asdict()}
 
 
@@ -148,7 +148,7 @@ def _place(roles: usage.Roles, cores: int, *, ours: bool) -> None:
         return
     chosen = allowed[cores:] if ours else allowed[:cores]
     for pid in (pid for pids in roles.values() for pid in pids):
-        usage.keep_on(pid, chosen)
+        processes.set_affinity(pid, chosen)
 
 
 def _carried(note: Note, run: _Run) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _carried(note: Note, run: _Run) -> dict[str, Any]:
     _wait(note, crew, until_s, "measuring")
     last, after = usage.read(run.roles), run.room.survey()
     open_bytes = usage.memory_bytes(workers)
-    held = [usage.open_sockets(pid) for pid in workers]
+    held = [processes.open_sockets(pid) for pid in workers]
     note("waiting for the last answers")
     crew.listen(
         lambda: crew.total("over") == len(crew.pids), GRACE_S + 30, "the generator's figures"

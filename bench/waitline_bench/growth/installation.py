@@ -14,7 +14,7 @@ from urllib import error, request
 
 from waitline import settings as chosen
 from waitline.kernel.errors import Unavailable
-from waitline.trial import ValkeyServer, machine
+from waitline.trial import ValkeyServer, machine, processes
 from waitline.trial.installation import free_port
 
 READY_S = 20.0
@@ -53,7 +53,7 @@ def running() -> Iterator[Installation]:
         store = ValkeyServer(folder / "valkey")
         store.start()
         try:
-            machine.pin(store.pid, other_core)
+            processes.set_affinity(store.pid, [other_core])
             port = free_port()
             words = ["queue", "--mode", "trial", "--workers", "1", "--queue-port", str(port)]
             with _program(words, folder, store.url, own_core) as pid:
@@ -79,23 +79,6 @@ def off_the_workers_core() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def cpu_us(pid: int) -> float:
-    """Return the processor time that a process has used, in us.
-
-    The kernel counts it in ns here; what `machine.cpu_s` reads goes in steps of 10 ms, which is
-    longer than a burst takes.
-    """
-    total_ns = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            total_ns += int((task / "schedstat").read_text("ascii").split()[0])
-        except FileNotFoundError:
-            # The thread has ended; or the kernel does not count like this.
-            if not Path("/proc/self/schedstat").exists():
-                return machine.cpu_s(pid) * 1e6
-    return total_ns / 1e3
 
 
 @contextmanager

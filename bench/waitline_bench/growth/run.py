@@ -20,6 +20,7 @@ from waitline.queue.model import BATCH_MAX, Waiting
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.queue.store import Line
+from waitline.trial.processes import cpu_us
 from waitline.valkey.client import ValkeyClient
 from waitline_bench import scripts
 from waitline_bench.growth import burst_client, costs, installation
@@ -31,7 +32,7 @@ from waitline_bench.growth.cases import (
     Effort,
     chosen,
 )
-from waitline_bench.growth.installation import Installation, cpu_us
+from waitline_bench.growth.installation import Installation
 from waitline_bench.growth.lines import Lines
 
 SAME = 20

@@ -24,7 +24,6 @@ from waitline.queue.settings import Limits
 from waitline.sales.simulation import notation
 from waitline.sales.simulation.model import Outcome, Sale, SaleImpossible
 from waitline.sales.simulation_check import agreement as agreeing
-from waitline.sales.simulation_check import replay
 from waitline.sales.simulation_check.agreement import Agreement
 from waitline.sales.simulation_report import page, prediction_text
 from waitline.trial import machine
@@ -151,6 +150,9 @@ def _predict(sale: Sale, edges: int, seed: int) -> Outcome:
 
 
 def _play(sale: Sale, predicted: Outcome, seed: int) -> Agreement:
+    # Here, because it starts servers, and what does takes long to import.
+    from waitline.sales.simulation_check import replay  # noqa: PLC0415
+
     agreeing.require_playable(sale, predicted)
     with _progress("playing it for real") as note:
         measured = replay.play(sale, Random(seed), note)  # noqa: S311 - dice, not secrets

@@ -6,6 +6,7 @@ embedded_server.py  what both servers share: folder lock, start errors, wait for
 supervisor.py       starts servers and processes, restarts what dies, shuts down in order
 installation.py     a `waitline up` of its own for a test or a measurement
 up.py               `waitline up`: the order of start, addresses and secrets
+processes.py        processor time, memory, files and children of processes, by psutil
 machine.py          CPU affinity, scheduling and a description of this machine
 """
 

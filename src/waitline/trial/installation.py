@@ -15,7 +15,7 @@ from time import monotonic
 
 from waitline import settings as chosen
 from waitline.kernel.errors import Unavailable
-from waitline.trial import machine
+from waitline.trial import machine, processes
 
 READY_S = 70.0
 """How long everything may take to answer: seven interpreters start at once."""
@@ -63,13 +63,13 @@ class Installation:
         postgres and supervisor.
         """
         roles: dict[str, list[int]] = {"supervisor": [self.pid]}
-        for pid in _children(self.pid):
-            command = _command(pid)
+        for pid in processes.children(self.pid):
+            command = processes.command_line(pid)
             if "valkey-server" in command:
                 roles.setdefault("valkey", []).append(pid)
             elif "bin/postgres" in command:
                 # One process for each connection, and some that write.
-                roles["postgres"] = [pid, *_children(pid)]
+                roles["postgres"] = [pid, *processes.children(pid)]
             elif "waitline admitter" in command:
                 roles.setdefault("admitter", []).append(pid)
             elif "waitline sandbox-pay" in command:
@@ -147,7 +147,9 @@ def _noted(path: Path) -> str:
 
 
 def _add_service(roles: dict[str, list[int]], name: str, pid: int) -> None:
-    workers = [child for child in _children(pid) if "spawn_main" in _command(child)]
+    workers = [
+        child for child in processes.children(pid) if "spawn_main" in processes.command_line(child)
+    ]
     # A single worker is the service's process itself.
     roles[name] = workers or [pid]
     if workers:
@@ -174,19 +176,3 @@ def _await_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> No
             return
     last = log.read_text("utf-8", "replace").strip().splitlines()[-3:]
     raise Unavailable(f"the installation to be measured did not start: {' / '.join(last)}")
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text("ascii").split()]
-    return found
-
-
-def _command(pid: int) -> str:
-    # It may have ended meanwhile.
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    return b" ".join(words).decode("utf-8", "replace")

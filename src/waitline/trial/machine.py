@@ -1,4 +1,4 @@
-"""Which machine this is, which cores are used, and how much processor time a process took."""
+"""This machine: its description beside a figure, and the cores and scheduling of a measurement."""
 
 import os
 import platform
@@ -10,8 +10,6 @@ from pathlib import Path
 from waitline import __version__
 from waitline.kernel.clock import SystemClock
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-
 
 def cores() -> tuple[int, int]:
     """Return the core for the server, and the one for everything else.
@@ -20,18 +18,6 @@ def cores() -> tuple[int, int]:
     """
     allowed = sorted(os.sched_getaffinity(0))
     return allowed[0], allowed[-1]
-
-
-def pin(pid: int, core: int) -> None:
-    """Keep a process and all its threads on one core."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {core})
-
-
-def cpu_s(pid: int) -> float:
-    """Return the processor time that a process has used, in s."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
 def memory_bytes() -> int:

@@ -1,6 +1,7 @@
 """What the simulation said of a sale, held against the sale that took place."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from waitline.queue.settings import Limits
 from waitline.sales.simulation.model import (
@@ -9,7 +10,9 @@ from waitline.sales.simulation.model import (
     Sale,
     SaleImpossible,
 )
-from waitline.sales.simulation_check.replay import Measured
+
+if TYPE_CHECKING:
+    from waitline.sales.simulation_check.replay import Measured
 
 AGREES_WITHIN = 0.05
 """Share that a prediction may be off by. Operators leave more room than this when they set a room's
@@ -82,7 +85,7 @@ def filling_ms(limits: Limits) -> float:
     return limits.admit_burst / limits.admit_per_s * 1000
 
 
-def agreement(predicted: Outcome, measured: Measured) -> Agreement:
+def agreement(predicted: Outcome, measured: "Measured") -> Agreement:
     """Hold what was said against what was measured."""
     # Here, because numpy is an extra.
     from waitline.sales.simulation import figures  # noqa: PLC0415

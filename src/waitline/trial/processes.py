@@ -1,0 +1,137 @@
+"""Processes of this machine: processor time, memory, files, children, CPU affinity. By psutil.
+
+Three things are read from /proc here, and nowhere else in a measurement:
+- processor time in ns (`schedstat`): psutil has it in steps of 10 ms;
+- children (`task/*/children`): psutil reads every process of the machine, 2 ms a call, and an
+  installation under load is sampled once a second;
+- sockets among the open files (`fd`): psutil searches the connections of the whole machine.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+_PROCESSES_MAX = 4_096
+"""Process objects kept: each saves reading the start time again at every sample."""
+
+
+class MachineTimes(NamedTuple):
+    """Processor time of the whole machine since it started.
+
+    Attributes:
+        busy_s: Of all processes, in this container or beside it.
+        stolen_s: Taken by the host for other virtual machines.
+    """
+
+    busy_s: float
+    stolen_s: float
+
+
+def machine_times() -> MachineTimes:
+    """Return the processor time of the whole machine."""
+    times = psutil.cpu_times()
+    busy_s = times.user + times.nice + times.system + times.irq + times.softirq
+    return MachineTimes(busy_s, times.steal)
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process has used, in s, in steps of 10 ms.
+
+    Raises:
+        ProcessLookupError: It has ended.
+    """
+    try:
+        times = _process(pid).cpu_times()
+    except psutil.Error:
+        raise ProcessLookupError(pid) from None
+    return float(times.user + times.system)
+
+
+def cpu_us(pid: int) -> float:
+    """Return the processor time that a process has used, in us, as exactly as the kernel counts.
+
+    Raises:
+        ProcessLookupError: It has ended.
+    """
+    total_ns = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            total_ns += int((task / "schedstat").read_text("ascii").split()[0])
+        except FileNotFoundError:
+            # The thread has ended; or the kernel keeps no such figures.
+            if not Path("/proc/self/schedstat").exists():
+                return cpu_s(pid) * 1e6
+    return total_ns / 1e3
+
+
+def memory_bytes(pid: int) -> int:
+    """Return the memory that a process has for itself alone; 0 if it has ended.
+
+    Source: proc_pid_statm(5): resident pages without those backed by files or shared memory.
+    """
+    try:
+        memory = _process(pid).memory_info()
+    except psutil.Error:
+        return 0
+    return int(memory.rss - memory.shared)
+
+
+def open_files(pid: int) -> int:
+    """Return how many files and sockets a process has open; 0 if it has ended."""
+    try:
+        return int(_process(pid).num_fds())
+    except psutil.Error:
+        return 0
+
+
+def open_sockets(pid: int) -> int:
+    """Return how many sockets a process has open; 0 if it has ended."""
+    try:
+        files = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return 0
+    return sum(map(_is_socket, files))
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and not collected; none if it has ended."""
+    found: list[int] = []
+    # Each thread has a list of its own, and may end while it is read.
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, listed.read_text("ascii").split())
+        except OSError:
+            continue
+    return found
+
+
+def command_line(pid: int) -> str:
+    """Return the words that a process was started with; empty if it has ended."""
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
+
+
+def set_affinity(pid: int, cores: Sequence[int]) -> None:
+    """Restrict a process and all its threads to some cores."""
+    for thread in psutil.Process(pid).threads():
+        os.sched_setaffinity(thread.id, cores)
+
+
+@lru_cache(_PROCESSES_MAX)
+def _process(pid: int) -> psutil.Process:
+    # Reading figures goes by the id alone, so an object may outlive its process.
+    return psutil.Process(pid)
+
+
+def _is_socket(file: Path) -> bool:
+    # It may have been closed since it was listed.
+    try:
+        return str(file.readlink()).startswith("socket:")
+    except OSError:
+        return False
