@@ -34,8 +34,9 @@ class MachineTimes(NamedTuple):
 def machine_times() -> MachineTimes:
     """Return the processor time of the whole machine."""
     times = psutil.cpu_times()
-    busy_s = times.user + times.nice + times.system + times.irq + times.softirq
-    return MachineTimes(busy_s, times.steal)
+    # Guests are counted in the other columns too. Source: proc_stat(5).
+    idle_s = times.idle + times.iowait + times.steal + times.guest + times.guest_nice
+    return MachineTimes(sum(times) - idle_s, times.steal)
 
 
 def cpu_s(pid: int) -> float:
@@ -48,7 +49,8 @@ def cpu_s(pid: int) -> float:
         times = _process(pid).cpu_times()
     except psutil.Error:
         raise ProcessLookupError(pid) from None
-    return float(times.user + times.system)
+    # Of the process itself; the later fields are its children's.
+    return float(sum(times[:2]))
 
 
 def cpu_us(pid: int) -> float:
