@@ -32,7 +32,6 @@ http_server_requests_seconds_sum{method="GET",uri="/status"} 0.005
 queue_wait_size{concert_id="a \\"b\\" {c}, \\\\ d"} 3
 queue_wait_size{concert_id="other"} 4e+02
 event_loop_lag_seconds 0.25
-not a metric at all
 """
 
 
@@ -47,11 +46,11 @@ not a metric at all
     ],
 )
 def test_an_exposition_is_read(name: str, labels: dict[str, str], total: float) -> None:
-    assert scrape.parse(EXPOSED).total(name, **labels) == total
+    assert scrape.Metrics(EXPOSED).total(name, **labels) == total
 
 
 def test_a_histogram_is_summed_over_what_has_its_labels() -> None:
-    metrics = scrape.parse(EXPOSED)
+    metrics = scrape.Metrics(EXPOSED)
     name = "http_server_requests_seconds"
     assert metrics.buckets(name) == Buckets((0.01, 0.1, inf), (9, 10, 11), 1.505)
     assert metrics.buckets(name, uri="/status").total == 1

@@ -142,7 +142,7 @@ class Sampler:
         told = _metrics(self._stack.port)
         if self._stack.database_url:
             told += _metrics(self._stack.booking_port)
-        metrics = scrape.parse(told)
+        metrics = scrape.Metrics(told)
         at_s = monotonic()
         rooms = runner.run(_counts(store)) or _told(metrics)
         roles = {**self._stack.processes(), **self._others, "runner": [os.getpid()]}

@@ -1,26 +1,17 @@
-"""Read the metrics of a service in the Prometheus text format. Pure.
+"""Metrics of a service, scraped in the Prometheus text format. Pure.
 
-Quantiles of a histogram are read off within a bucket as if its times were spread evenly, as
+Quantiles of a histogram are interpolated within a bucket as if its times were spread evenly, as
 Prometheus does; the further apart the bounds, the rougher they are.
-Source: https://prometheus.io/docs/instrumenting/exposition_formats, and histogram_quantile of
-https://prometheus.io/docs/prometheus/latest/querying/functions.
+Source: histogram_quantile of https://prometheus.io/docs/prometheus/latest/querying/functions.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cached_property
 from math import inf
 from typing import NamedTuple
 
-_NUMBER = r"[-+]?(?:\d[\d.eE+-]*|Inf|NaN)"
-_LINE = re.compile(rf"^(\w+)(?:\{{(.*)\}})? ({_NUMBER})(?: \d+)?\s*$", re.MULTILINE)
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-
-
-class Series(NamedTuple):
-    """One value and its labels."""
-
-    labels: Mapping[str, str]
-    value: float
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample as MetricSample
 
 
 class Buckets(NamedTuple):
@@ -79,54 +70,48 @@ NOTHING = Buckets((), (), 0.0)
 
 
 class Metrics:
-    """All that a service said at one instant.
+    """All metrics of a service at one instant.
+
+    They are parsed when they are first read: that takes some 30 ms, and a sampler that shares the
+    machine with what it samples has none to spare.
 
     Args:
-        families: Series by name.
+        text: In the Prometheus text format.
     """
 
-    __slots__ = ("_families",)
+    def __init__(self, text: str) -> None:
+        self._text = text
 
-    def __init__(self, families: Mapping[str, Sequence[Series]]) -> None:
-        self._families = families
+    @cached_property
+    def _samples(self) -> dict[str, list[MetricSample]]:
+        found: dict[str, list[MetricSample]] = {}
+        for family in text_string_to_metric_families(self._text):
+            for sample in family.samples:
+                found.setdefault(sample.name, []).append(sample)
+        return found
 
     def total(self, name: str, **labels: str) -> float:
         """Return the sum of the series that have these labels; 0.0 if there are none."""
-        return sum(series.value for series in self._having(name, labels))
+        return sum(sample.value for sample in self._matching(name, labels))
 
     def values(self, name: str, label: str) -> list[str]:
         """Return the values of a label, sorted."""
-        return sorted({series.labels[label] for series in self._families.get(name, ())})
+        return sorted({sample.labels[label] for sample in self._samples.get(name, ())})
 
     def buckets(self, name: str, **labels: str) -> Buckets:
         """Return the sum of the histograms that have these labels."""
         counts: dict[float, float] = {}
-        for series in self._having(f"{name}_bucket", labels):
-            bound_s = float(series.labels["le"])
-            counts[bound_s] = counts.get(bound_s, 0.0) + series.value
+        for sample in self._matching(f"{name}_bucket", labels):
+            bound_s = float(sample.labels["le"])
+            counts[bound_s] = counts.get(bound_s, 0.0) + sample.value
         if not counts:
             return NOTHING
         bounds_s, summed = zip(*sorted(counts.items()), strict=True)
         return Buckets(bounds_s, summed, self.total(f"{name}_sum", **labels))
 
-    def _having(self, name: str, labels: Mapping[str, str]) -> list[Series]:
+    def _matching(self, name: str, labels: Mapping[str, str]) -> list[MetricSample]:
         return [
-            series
-            for series in self._families.get(name, ())
-            if all(series.labels.get(label) == value for label, value in labels.items())
+            sample
+            for sample in self._samples.get(name, ())
+            if all(sample.labels.get(label) == value for label, value in labels.items())
         ]
-
-
-def parse(text: str) -> Metrics:
-    """Read what a service said; comments and what cannot be read are left out."""
-    families: dict[str, list[Series]] = {}
-    for name, labels, value in _LINE.findall(text):
-        pairs = {label: _unescaped(text) for label, text in _LABEL.findall(labels)}
-        families.setdefault(name, []).append(Series(pairs, float(value)))
-    return Metrics(families)
-
-
-def _unescaped(text: str) -> str:
-    if "\\" not in text:
-        return text
-    return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], text)

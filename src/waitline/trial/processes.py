@@ -34,9 +34,8 @@ class MachineTimes(NamedTuple):
 def machine_times() -> MachineTimes:
     """Return the processor time of the whole machine."""
     times = psutil.cpu_times()
-    # Guests are counted in the other columns too. Source: proc_stat(5).
-    idle_s = times.idle + times.iowait + times.steal + times.guest + times.guest_nice
-    return MachineTimes(sum(times) - idle_s, times.steal)
+    # The seven before `steal`; those after it are in the first two already. Source: proc_stat(5).
+    return MachineTimes(sum(times[:7]) - times.idle - times.iowait, times.steal)
 
 
 def cpu_s(pid: int) -> float:
