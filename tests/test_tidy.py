@@ -37,8 +37,8 @@ FUNCTION_LINES_MAX = 60
 # A name that excludes nothing attracts everything.
 BANNED_FILES = {"utils", "util", "helpers", "common", "base", "manager", "service", "misc"}
 
-# Word by word, what the glossary has another word for. The wire has its own words, so what speaks
-# to it is left out.
+# Synonyms of words of the glossary. The wire has its own words, so modules that translate are left
+# out.
 BANNED_WORDS = {
     "concert": "room",
     "user": "visitor",
@@ -135,7 +135,7 @@ def test_lua_keys_are_those_declared_and_bear_their_names(path: Path) -> None:
 def test_lua_arguments_are_those_declared(path: Path) -> None:
     declared = set(range(1, len(script(path).args) + 1))
     used = {int(number) for number in re.findall(r"ARGV\[(\d+)\]", body(path))}
-    # Whoever takes them all, or counts its way through them, must say that they are repeated.
+    # A script that takes them all, or loops over them, must declare that they are repeated.
     takes_all = re.search(r"ARGV(?!\[\d)", body(path)) is not None
     repeated = re.search(r"^  \d \w+ .*repeated", header(path), re.MULTILINE) is not None
     assert takes_all is repeated
@@ -168,14 +168,14 @@ def test_lua_includes_are_replaced_and_all_are_used() -> None:
 
 
 def test_the_command_line_leaves_the_metrics_to_those_who_have_settings() -> None:
-    # Imported earlier, they would be kept in another folder than the other processes'.
+    # Imported earlier, the library would keep this process's figures in another folder.
     code = "import sys, waitline.cli; sys.exit('waitline.kernel.telemetry' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)  # noqa: S603
     assert done.returncode == 0
 
 
 def test_the_command_line_leaves_to_its_commands_what_takes_long_to_import() -> None:
-    # Every process of ours is started by it, and begins its work when all of that is read.
+    # It starts every process of ours, and what it imports delays each of them.
     heavy = {"aiohttp", "alembic", "fastapi", "matplotlib", "numpy", "sqlalchemy"}
     code = f"import sys, waitline.cli; sys.exit(' '.join({heavy} & sys.modules.keys()))"
     done = subprocess.run(  # noqa: S603 - our own code
@@ -356,7 +356,7 @@ def _identifiers(path: Path) -> Iterator[str]:
 
 
 def _leaves(refusal: type[Refused]) -> Iterator[type[Refused]]:
-    """The refusals of ours that have no further kinds; tests may have made some of their own."""
+    """The refusals of ours without subclasses; tests may have made some of their own."""
     kinds = [kind for kind in refusal.__subclasses__() if kind.__module__.startswith("waitline.")]
     if not kinds:
         yield refusal

@@ -1,4 +1,4 @@
-"""The stacks that tests of faults share: each fault has a room of its own."""
+"""Installations that the tests of faults share; each test has a room of its own."""
 
 import tempfile
 from collections.abc import Iterator

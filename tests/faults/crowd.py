@@ -1,8 +1,8 @@
-"""A crowd of visitors, and the book that is kept of what each of them was told.
+"""A closed-loop load generator that records every acknowledged answer, to compare with the store.
 
-Callers take turns on connections of their own: each asks, waits for the answer and asks on, so the
-load is as high as the service bears and never higher. A visitor whose request fails tries again,
-as a browser would.
+Each caller has a connection of its own and sends the next request after the last answer, so the
+load is as high as the service bears and never higher. A visitor whose request fails retries, as a
+browser would.
 """
 
 import asyncio
@@ -169,8 +169,8 @@ def place_of(token: str) -> int:
 
 
 @dataclass(slots=True)
-class Told:
-    """What a visitor was told at its entry, and when: by a clock of this process."""
+class Entry:
+    """An acknowledged entry, and when it was requested and answered by this process's clock."""
 
     place: int
     asked_s: float
@@ -178,12 +178,12 @@ class Told:
 
 
 class Crowd:
-    """Visitors of one room, arriving until they are told to stop."""
+    """Visitors of one room, arriving until stopped."""
 
     def __init__(self, port: int, room: RoomId, *, callers: int = CALLERS) -> None:
         self.port = port
         self.room = room
-        self.told: dict[str, Told] = {}
+        self.entries: dict[str, Entry] = {}
         self.activated: set[str] = set()
         # Those who had a place and are not known any more.
         self.unknown: set[str] = set()
@@ -194,13 +194,13 @@ class Crowd:
         self._callers = callers
         self._numbers = count(1)
         self._stop = asyncio.Event()
-        self._dice = random.Random(1)  # noqa: S311 - which visitors to ask
+        self._rng = random.Random(1)  # noqa: S311 - which visitors to ask
 
     @asynccontextmanager
     async def arriving(self) -> AsyncIterator["Crowd"]:
         """Let visitors arrive, and the first of them activate, until the block ends.
 
-        Whoever asks when it ends is still answered.
+        Requests under way at the end are still answered.
         """
         async with asyncio.TaskGroup() as group:
             for _ in range(self._callers):
@@ -220,7 +220,7 @@ class Crowd:
                 reply = await self._try(caller, *enter(self.room, visitor))
                 if reply is not None and reply.status == 201:
                     place = place_of(reply.json["data"]["token"])
-                    self.told[visitor] = Told(place, asked_s, monotonic())
+                    self.entries[visitor] = Entry(place, asked_s, monotonic())
                     break
                 await paused(AGAIN_S, self._stop)
         await caller.close()
@@ -229,10 +229,10 @@ class Crowd:
         caller = Caller(self.port)
         while not self._stop.is_set():
             done = self.activated | self.unknown
-            waiting = [name for name in self.told if name not in done]
+            waiting = [name for name in self.entries if name not in done]
             # The first, whose turn comes first; and some of the others, if a store has forgotten
             # the first by the thousand.
-            others = self._dice.sample(waiting, min(len(waiting), 10))
+            others = self._rng.sample(waiting, min(len(waiting), 10))
             for visitor in dict.fromkeys([*waiting[:20], *others]):
                 reply = await self._try(caller, *named("POST", "activate", self.room, visitor))
                 if reply is not None and reply.status == 200:
@@ -260,13 +260,13 @@ class Crowd:
 
     async def grows(self, by: int, deadline_s: float) -> None:
         """Wait until so many more have a place."""
-        before = len(self.told)
-        await until_async(lambda: len(self.told) >= before + by, deadline_s, f"{by} get a place")
+        before = len(self.entries)
+        await until_async(lambda: len(self.entries) >= before + by, deadline_s, f"{by} get a place")
 
     @property
     def silence_s(self) -> float:
         """The longest time in which nobody was given a place."""
-        times = sorted(told.answered_s for told in self.told.values())
+        times = sorted(entry.answered_s for entry in self.entries.values())
         return max(later - earlier for earlier, later in pairwise(times))
 
 
@@ -277,23 +277,23 @@ def assert_unavailable(reply: Reply) -> None:
 
 
 def assert_kept(crowd: Crowd, seen: Snapshot) -> None:
-    """Hold a room against what its visitors were told.
+    """Compare a room with the answers that its visitors got.
 
     The order that counts is the one a visitor can see: who had an answer before another began to
     ask has the lower place.
     """
     places = dict(seen.waiting) | {visitor: slot.place for visitor, slot in seen.slots.items()}
     here = {str(visitor): place for visitor, place in places.items()}
-    lost = sorted(crowd.told.keys() - here.keys())
+    lost = sorted(crowd.entries.keys() - here.keys())
     assert not lost, f"{len(lost)} acknowledged visitors are lost, {lost[:3]} among them"
-    moved = [visitor for visitor, told in crowd.told.items() if here[visitor] != told.place]
-    assert not moved, f"{len(moved)} have another place than they were told: {moved[:3]}"
+    moved = [visitor for visitor, entry in crowd.entries.items() if here[visitor] != entry.place]
+    assert not moved, f"{len(moved)} have another place than acknowledged: {moved[:3]}"
 
-    in_line = sorted(crowd.told.values(), key=lambda told: -told.place)
+    in_line = sorted(crowd.entries.values(), key=lambda entry: -entry.place)
     earliest_s = float("inf")
-    for later, told in pairwise(in_line):
+    for later, entry in pairwise(in_line):
         earliest_s = min(earliest_s, later.answered_s)
-        assert told.asked_s < earliest_s, f"place {told.place} was given after a higher one"
+        assert entry.asked_s < earliest_s, f"place {entry.place} was given after a higher one"
 
     active = {str(visitor) for visitor, slot in seen.slots.items() if slot.state == "ACTIVE"}
     assert crowd.activated <= active, "an acknowledged activation is lost"
@@ -309,7 +309,7 @@ async def assert_answers(crowd: Crowd, seen: Snapshot) -> None:
     in_line = sorted(seen.waiting, key=lambda visitor: seen.waiting[visitor])
     positions = {str(visitor): index for index, visitor in enumerate(in_line, 1)}
     states = {str(visitor): str(slot.state) for visitor, slot in seen.slots.items()}
-    rest = iter(list(crowd.told))
+    rest = iter(list(crowd.entries))
 
     async def ask() -> None:
         caller = Caller(crowd.port)
@@ -318,7 +318,7 @@ async def assert_answers(crowd: Crowd, seen: Snapshot) -> None:
                 data = await answer(caller, *named("GET", "status", crowd.room, visitor))
                 assert data["status"] == states.get(visitor, "WAITING"), visitor
                 assert data["position"] == positions.get(visitor, 0), visitor
-                assert place_of(data["token"]) == crowd.told[visitor].place, visitor
+                assert place_of(data["token"]) == crowd.entries[visitor].place, visitor
         finally:
             await caller.close()
 

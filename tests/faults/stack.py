@@ -1,4 +1,4 @@
-"""Waitline as an operator runs it, with a look at the processes that it consists of."""
+"""A running `waitline up`, and the processes that it consists of."""
 
 import asyncio
 import json

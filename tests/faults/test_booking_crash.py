@@ -1,8 +1,8 @@
-"""The booking service is killed at every step of paying; whoever is charged has bought.
+"""The booking service is killed at every step of paying: every charge ends as a sale or a refund.
 
-What was left open is settled by the service that is started in its place: the reconciler asks the
-provider, the relay tells the waiting room. Then the books are held against each other: ours, the
-provider's, and the line's.
+The service that is started in its place settles what was left open: the reconciler queries the
+provider, the relay publishes the events. Then three records are compared: the database, the
+provider's ledger, and the room.
 """
 
 import asyncio
@@ -160,7 +160,7 @@ def assert_balanced(stack: Stack) -> None:
 
 @contextmanager
 def paying(buyer: Buyer, method: str = "CARD") -> Iterator[Future[httpx.Response]]:
-    """Pay meanwhile; whatever the client is told."""
+    """Pay meanwhile, whatever the answer to the client."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(buyer.pay, method)
 
@@ -316,7 +316,7 @@ def test_killed_at_any_step_it_leaves_nothing_open(shop: Stack, half: str) -> No
             # Nobody was charged, so the visitor pays again.
             assert buyer.pay().status_code == 201
             assert buyer.states() == ("OCCUPIED", "CONFIRMED", ["FAILED", "COMPLETED"])
-        # B5: whoever has paid has left the room, so that the next one may come in.
+        # B5: a buyer who has paid has left the room and freed the slot.
         until(partial(gone, buyer), SOON_S, "the slot is free")
 
 

@@ -68,7 +68,7 @@ async def load(stack: Stack, room: RoomId, fault: Callable[[], object]) -> Crowd
 
 
 def assert_whole(stack: Stack, crowd: Crowd) -> None:
-    """Hold the room against what its visitors were told, whoever tells it."""
+    """Compare the room with the answers that its visitors got, in the store and over HTTP."""
     stack.change(crowd.room, mode="paused")
     seen = snapshot(stack.url, crowd.room)
     assert_kept(crowd, seen)
@@ -139,7 +139,7 @@ def test_the_checks_notice_what_a_crash_could_do(stack: Stack) -> None:
     back = dict(seen.slots) | {active: seen.slots[active]._replace(state=State.READY)}
     for damage, words in (
         (replace(seen, waiting={k: v for k, v in seen.waiting.items() if k != first}), "are lost"),
-        (replace(seen, waiting=swapped), "another place than they were told"),
+        (replace(seen, waiting=swapped), "another place than acknowledged"),
         (replace(seen, waiting=waiting(**{inside: 1})), "invariant='Q6'"),
         (replace(seen, fields=twice), "admitted twice"),
         (replace(seen, slots=back), "activation is lost"),
@@ -147,8 +147,8 @@ def test_the_checks_notice_what_a_crash_could_do(stack: Stack) -> None:
         with pytest.raises(AssertionError, match=words):
             assert_kept(crowd, damage)
 
-    late = crowd.told[first]
-    crowd.told[first] = replace(late, asked_s=crowd.told[second].answered_s + 1)
+    late = crowd.entries[first]
+    crowd.entries[first] = replace(late, asked_s=crowd.entries[second].answered_s + 1)
     with pytest.raises(AssertionError, match="given after a higher one"):
         assert_kept(crowd, seen)
 
@@ -207,8 +207,8 @@ def test_the_line_is_the_same_after_a_restart_of_everything(folder: Path) -> Non
         crowd = asyncio.run(load(stack, room, lambda: None))
         stack.change(room, mode="paused")
         before = snapshot(stack.url, room)
-        # With nobody left to stop them, its processes see by themselves that it is gone; whoever
-        # starts it again need not wait for that.
+        # Its processes end by themselves once their supervisor is gone. A new start need not wait
+        # for that.
         killed = services(stack)
         kill(stack.program.pid)
 

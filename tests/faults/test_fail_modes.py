@@ -1,6 +1,6 @@
-"""What the shop does while the queue is silent, and the queue while the shop's reports stop.
+"""Fail modes: the box office while the queue is down, the queue while load reports stop.
 
-Each concert and each room has its own answer, and gets it, in one installation and one failure.
+Each concert and each room chooses its own; all are checked in one installation and one failure.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""SIGTERM under load: whoever is being answered is answered, and nothing is left behind."""
+"""Graceful shutdown: after SIGTERM under load, open requests are answered, nothing remains."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ async def stop_under_load(stack: Stack, room: RoomId) -> Ended:
         events = [bytearray() for _ in range(STREAMS)]
         streams = [
             asyncio.create_task(streamed(stack.port, room, visitor, heard))
-            for visitor, heard in zip(list(crowd.told)[-STREAMS:], events, strict=True)
+            for visitor, heard in zip(list(crowd.entries)[-STREAMS:], events, strict=True)
         ]
         await until_async(
             lambda: all(b"event: status-update" in heard for heard in events), SOON_S, "news"

@@ -1,5 +1,5 @@
-"""A store that is silent, gone, full, slow or forgetful: a clear answer in time, and never a wrong
-one; and all is well again by itself when the store is.
+"""A store that is silent, gone, full, slow or has lost data: clear answers in time, never a wrong
+one, and recovery without help once the store is back.
 """
 
 import asyncio
@@ -53,9 +53,8 @@ from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
 from waitline.valkey.client import ValkeyClient as Store
 
-# A silent store never answers: whoever has an answer by then was given it by a deadline. The sum of
-# the deadlines, a second, is held in tests/unit; a machine that others use too may stand still
-# longer than that, and nothing is wrong.
+# A silent store never answers, so an answer by then came from a deadline. The sum of the
+# deadlines, a second, is checked in tests/unit; a shared machine may stall for longer than that.
 ANSWERED_S = 6.0
 
 AT_ONCE = 50
@@ -187,13 +186,13 @@ def test_a_store_that_falls_silent_under_load_loses_nobody(ailing: Ailing) -> No
         return crowd
 
     crowd = asyncio.run(load())
-    # Also whoever has got a place and waits for nothing but an estimate.
+    # Also those that have a place and wait for an estimate only.
     assert crowd.slowest_s < ANSWERED_S
     assert_right(crowd, stack)
 
 
 def assert_right(crowd: Crowd, stack: Stack) -> None:
-    """Hold the room against what its visitors were told."""
+    """Compare the room with the answers that its visitors got."""
     stack.change(crowd.room, mode="paused")
     seen = snapshot(stack.url, crowd.room)
     assert_kept(crowd, seen)

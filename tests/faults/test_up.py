@@ -1,4 +1,4 @@
-"""The box office that `waitline up` runs: started again when it dies, and as it was next time."""
+"""The box office of `waitline up`: restarted when it dies, with its data kept across starts."""
 
 import os
 import signal

@@ -1,7 +1,7 @@
-"""The box office's machine finds bugs, and each invariant has one that it catches by its number.
+"""Mutation tests of the box office: planted bugs that the model and the audit must catch.
 
-The first half plants bugs that the reference model must notice. In the second, the model looks away
-and only the audit looks, after every call. If one of these fails, that part proves nothing.
+The first half plants bugs that the reference model must find. In the second only the audit checks,
+after every call, and names the invariant. If one of these fails, that part proves nothing.
 """
 
 from random import Random
@@ -93,7 +93,7 @@ class Caught(BaseException):
 
 
 class Unguarded(BoxOfficeMachine):
-    """The machine with nothing but the audit; the model is not asked."""
+    """The machine with nothing but the audit; the model only follows."""
 
     @override
     def _agree(self, told: object, expected: object) -> None:

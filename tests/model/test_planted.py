@@ -1,7 +1,7 @@
-"""Each invariant has a bug that it catches, and by its own name.
+"""Mutation tests of the line's invariants: each has a planted bug that it catches by its own name.
 
-The machine of `test_line` runs on a script with a bug in it, and without the reference model,
-which would catch most of them first. If one of these fails, that invariant proves nothing.
+The machine of `test_line` runs on a script with a bug in it, and without the reference model, which
+would catch most of them first. If one of these fails, that invariant proves nothing.
 """
 
 import traceback

@@ -52,7 +52,7 @@ async def crowd(postgres: TestDatabase, seats: int) -> AsyncIterator[Crowd]:
             database = Database(postgres.url, "waitline.booking", connections_max=CONNECTIONS)
             stack.push_async_callback(database.close)
             stores.append(Reservations(database, HOLD_S))
-        # Connected before the race begins. Deadlocks are told soon.
+        # Connected before the race begins. Deadlocks are detected soon.
         pool = await asyncpg.create_pool(
             postgres.url,
             min_size=WIDTH,

@@ -267,7 +267,7 @@ def test_what_lapses_while_it_is_given_up_ends_once(postgres: TestDatabase) -> N
 
 
 def test_everything_at_once_leaves_nothing_that_contradicts_itself(postgres: TestDatabase) -> None:
-    """Whoever locks in another order than the others is found here, by a deadlock."""
+    """A statement that locks in another order than the others shows here as a deadlock."""
 
     async def play(buyers: Crowd) -> None:
         await buyers.sale.sql("UPDATE schedule SET visitor_seats_max = 6")

@@ -278,7 +278,7 @@ def test_control_each_pair_shows_its_bug(
 # Sweepers wait for nobody: what another has is left to it.
 PASSED = [
     pytest.param(lapsed, expiring, id="by another sweeper"),
-    pytest.param(lapsed, cancelling(1), id="by whoever gives it up, too late"),
+    pytest.param(lapsed, cancelling(1), id="by one that cancels, too late"),
     pytest.param(paying_too_long, confirming, id="by a payment that was confirmed late"),
 ]
 
@@ -316,7 +316,7 @@ def test_a_payment_that_began_and_ended_while_a_cancellation_waited_is_refunded(
             begun = await run(pair.first, "begin_payment", **begin(1, ANN))
             task = group.create_task(cancelling(1)(sale, pair.second))
             await pair.until_it_waits(task)
-            # As if another had been faster than whoever waits.
+            # As if another call had been faster than the one that waits.
             await run(pair.first, "confirm_payment", **charged(begun["charge_key"]))
         assert task.result() == "refunding"
         assert await sale.states("payment") == ["REFUNDING"]

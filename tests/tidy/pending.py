@@ -5,13 +5,10 @@ from typing import Final
 
 PACKAGES: Final = frozenset(
     {
-        "src/waitline",
         "src/waitline/admission",
         "src/waitline/booking/migrations/versions",
         "src/waitline/cli",
         "src/waitline/kernel",
-        "src/waitline/payment_providers",
-        "src/waitline/payment_providers/sandbox",
         "src/waitline/queue",
         "src/waitline/tokens",
     }
@@ -21,7 +18,7 @@ PACKAGES: Final = frozenset(
 WORDS: Final[Mapping[str, set[str]]] = {
     "waitline/admission": {"by a hair", "mends", "tells", "told", "whoever"},
     "waitline/booking": {"mended", "tells", "told", "whoever"},
-    "waitline/cli": {"dice", "mended", "tells", "told", "whoever"},
+    "waitline/cli": {"dice", "mended", "told", "whoever"},
     "waitline/http": {"tells", "told", "whoever"},
     "waitline/kernel": {"tells", "told", "whoever"},
     "waitline/payment_providers": {"dice", "tells", "told", "whoever"},
