@@ -21,13 +21,13 @@ LANGUAGES = {
     "en-GB": (
         "Sold out",
         "All seats are taken at the moment",
-        "You keep your place. Some seats come back",
+        "You keep your place. If seats become available",
         "It is your turn",
     ),
     "ko-KR": (
         "매진",
         "지금은 남은 좌석이 없습니다",
-        "순서는 그대로 유지됩니다. 취소된 좌석이 나오면",
+        "대기 순번은 그대로 유지됩니다. 취소된 좌석이 나오면",
         "입장하실 차례입니다",
     ),
 }

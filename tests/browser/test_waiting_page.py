@@ -85,9 +85,9 @@ def test_tells_an_estimate_once_the_pace_is_known(stack: Stack, opened: Opened) 
     stack.enter(room, *(f"visitor-{number}" for number in range(600)))
     with opened(stack.page(room)) as page:
         position(page, 601)
-        expect(page.locator("#estimate")).to_have_text("Nobody is let in just now")
+        expect(page.locator("#estimate")).to_have_text("Admission is paused")
         stack.change(room, mode="open")
-        expect(page.locator("#estimate")).to_have_text("We do not know yet how long it takes")
+        expect(page.locator("#estimate")).to_have_text("We can't estimate your wait yet")
         expect(page.locator("#estimate")).to_have_text(re.compile(r"^About \d to \d minutes$"))
         expect(page.locator("#position")).to_have_text(re.compile(r"^5[0-8]\d$"))
         seen = positions(page)
@@ -167,8 +167,8 @@ def test_a_paused_room_says_so_in_the_words_of_its_operator(stack: Stack, opened
     desktop = {"width": 1280, "height": 860}
     with opened(stack.page(room), locale="ko-KR", viewport=desktop) as page:
         expect(page.locator("html")).to_have_attribute("lang", "ko")
-        expect(page.get_by_text("일시 중지")).to_be_visible()
-        expect(page.locator("#estimate")).to_have_text("지금은 입장이 멈춰 있습니다")
+        expect(page.get_by_text("일시 중지", exact=True)).to_be_visible()
+        expect(page.locator("#estimate")).to_have_text("입장이 일시 중지되었습니다")
         expect(page.locator("#message")).to_have_text(
             "좌석도를 고치고 있습니다.\n곧 다시 시작합니다. <b>"
         )
@@ -227,8 +227,8 @@ def test_an_older_document_changes_nothing(stack: Stack, opened: Opened) -> None
 def test_says_when_the_time_is_over_and_joins_again(stack: Stack, opened: Opened) -> None:
     room = stack.room(activeSeconds=1)
     with opened(stack.page(room)) as page:
-        expect(page.get_by_role("heading", name="Your time is over")).to_be_focused()
-        expect(page).to_have_title(titled("Your time is over", room))
+        expect(page.get_by_role("heading", name="Your time is up")).to_be_focused()
+        expect(page).to_have_title(titled("Your time is up", room))
         captured(page, "expired")
         stack.change(room, **STANDSTILL)
         page.get_by_role("button", name="Join again").click()
@@ -249,7 +249,7 @@ def test_keeps_the_place_while_the_service_does_not_answer(stack: Stack, opened:
         )
         notice = page.locator("#notice")
         expect(notice).to_have_text(
-            "The service does not answer just now. We keep trying. Your place is kept."
+            "The service is not responding. We will keep trying. Your place is kept."
         )
         position(page, 2)
         captured(page, "no-answer")
@@ -257,7 +257,7 @@ def test_keeps_the_place_while_the_service_does_not_answer(stack: Stack, opened:
         expect(notice).to_be_empty()
 
         page.context.set_offline(True)
-        expect(notice).to_have_text("There is no connection. We keep trying. Your place is kept.")
+        expect(notice).to_have_text("You are offline. We will keep trying. Your place is kept.")
         page.context.set_offline(False)
         expect(notice).to_be_empty()
         assert positions(page) == [2]
@@ -267,7 +267,7 @@ def test_keeps_the_place_while_the_service_does_not_answer(stack: Stack, opened:
     ("rules", "after", "words"),
     [
         pytest.param({"waitingMax": 1}, {"waitingMax": 9}, "The line is full.", id="full"),
-        pytest.param({}, {"mode": "paused"}, "Nobody new can join just now.", id="closed"),
+        pytest.param({}, {"mode": "paused"}, "The line is closed to new visitors.", id="closed"),
     ],
 )
 def test_joins_by_itself_as_soon_as_it_may(

@@ -1,7 +1,7 @@
-// The API's description, /openapi.json, as a page to read and to try.
+// Swagger UI for /openapi.json.
 
-// This Swagger UI reads OpenAPI 3.0, and says of 3.1 only that it cannot. They differ in how they
-// write what may be null, and a constant; nothing else that the description uses.
+// The bundled Swagger UI supports OpenAPI 3.0 only. Of what the description uses, 3.1 writes nullable
+// values and constants differently.
 function asVersion30(node) {
   if (Array.isArray(node)) return node.map(asVersion30);
   if (node === null || typeof node !== "object") return node;

@@ -1,16 +1,16 @@
-// How long the wait may be, as a range that does not jitter. Pure.
+// The estimated wait as a range with hysteresis, so that it does not jitter. Pure.
 
-const SMOOTHING = 0.3; // Share of a new rate in the one used; lower is calmer and later.
+const SMOOTHING = 0.3; // Weight of a new rate (exponential smoothing); lower is steadier and slower.
 
-// Admissions per second from what was known and what is new; null when unknown.
+// Smooth the admissions per second; null when unknown.
 export function smoothed(old, fresh) {
   if (!old || !fresh) return fresh;
   const mix = (side) => old[side] + SMOOTHING * (fresh[side] - old[side]);
   return { low: mix("low"), high: mix("high") };
 }
 
-// Minutes until `position` is admitted, in round figures. The range shown before is kept until the
-// truth leaves it, or is known twice as well.
+// Estimate the minutes until `position` is admitted, rounded. The previous range stays until the
+// estimate leaves it, or is twice as precise.
 export function estimate(position, pace, before) {
   const low = position / pace.high / 60;
   const high = position / pace.low / 60;

@@ -1,12 +1,12 @@
-// Who this browser is in the line, and the calls that it makes as that visitor.
+// The visitor's identity in this browser, and the API calls made with it.
 
-const ANSWER_MS = 10_000; // Whoever waits longer for an answer had better ask again.
+const TIMEOUT_MS = 10_000; // After this a retry is likely to be faster.
 
 export const room = roomOf(location.pathname);
 const named = new URLSearchParams(location.search).get("visitor");
 const STORED_AS = JSON.stringify(["waitline", room, named]);
 let memory = {};
-// Never stored: between visits the cookie carries it, which no script can read.
+// Not stored: between visits the cookie holds it, which no script can read.
 let token = null;
 
 function roomOf(path) {
@@ -18,37 +18,37 @@ function roomOf(path) {
   }
 }
 
-// visitor, place, and the first position. All tabs of a browser share one place, so this is
-// read again at every use.
-export function kept() {
+// Visitor, place and first position. All tabs of a browser share one place, so this is loaded at
+// every use.
+export function loadVisitor() {
   try {
     memory = JSON.parse(localStorage.getItem(STORED_AS)) ?? memory;
   } catch {
-    // Storage is switched off, or holds something else: this tab remembers for itself.
+    // Storage is off or its content is not ours: this tab keeps its own state.
   }
-  if (!memory.visitor) keep({ visitor: named ?? randomName() });
+  if (!memory.visitor) saveVisitor({ visitor: named ?? randomName() });
   return memory;
 }
 
-export function keep(changes) {
+export function saveVisitor(changes) {
   memory = { ...memory, ...changes };
   try {
     localStorage.setItem(STORED_AS, JSON.stringify(memory));
   } catch {
-    // As above.
+    // Storage is off: see `loadVisitor`.
   }
 }
 
-export function forget() {
+export function forgetPlace() {
   token = null;
-  keep({ place: null, first: null });
+  saveVisitor({ place: null, first: null });
 }
 
-// After a token was refused: the cookie may still prove the place; if not, the browser has lost it
-// and can only take another.
-export function renamed() {
-  if (!token && !named) keep({ visitor: randomName() });
-  forget();
+// After a token was rejected: the cookie may still prove the place. Without a cookie the place is
+// lost, and the browser enters as a new visitor.
+export function resetIdentity() {
+  if (!token && !named) saveVisitor({ visitor: randomName() });
+  forgetPlace();
 }
 
 function randomName() {
@@ -64,10 +64,10 @@ export class Problem extends Error {
   }
 }
 
-export async function fetched(url, options = {}) {
+export async function fetchJson(url, options = {}) {
   let response;
   try {
-    response = await fetch(url, { ...options, signal: AbortSignal.timeout(ANSWER_MS) });
+    response = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
     if (response.ok) return { ...(await response.json()), retryAfterMs: retryMs(response) };
   } catch {
     throw new Problem(navigator.onLine ? "down" : "offline", 0);
@@ -81,7 +81,7 @@ function retryMs(response) {
 }
 
 export async function call(method, verb) {
-  const { visitor } = kept();
+  const { visitor } = loadVisitor();
   const who = { concertId: room, userId: visitor };
   const options = { method, headers: token ? { "X-Queue-Token": token } : {} };
   let url = `/api/v1/queue/${verb}`;
@@ -91,7 +91,7 @@ export async function call(method, verb) {
   } else {
     url += `?${new URLSearchParams(who)}`;
   }
-  const { data, retryAfterMs } = await fetched(url, options);
+  const { data, retryAfterMs } = await fetchJson(url, options);
   if (data?.token) token = data.token;
   return { ...data, retryAfterMs };
 }

@@ -1,15 +1,24 @@
-// The waiting page: takes a place, shows how the line moves, goes on when it is the visitor's turn.
+// The waiting page: takes a place, shows how the line moves, and redirects when it is the visitor's turn.
 //
-// One loop makes every call, one at a time, so no answer can overtake another. What a server or
-// an address says reaches the page as text, never as markup.
+// One loop makes every call, one at a time, so no response overtakes another. Input from the server
+// and the address is set as text, never as markup.
 
 import { estimate, smoothed } from "/pages/estimate.js";
 import { TEXTS } from "/pages/texts.js";
-import { Problem, call, fetched, forget, keep, kept, renamed, room } from "/pages/visitor.js";
+import {
+  Problem,
+  call,
+  fetchJson,
+  forgetPlace,
+  loadVisitor,
+  resetIdentity,
+  room,
+  saveVisitor,
+} from "/pages/visitor.js";
 
-const POLL_LEAST_MS = 2_000; // Asking more often tells nothing new.
+const POLL_LEAST_MS = 2_000; // Polling more often brings nothing new.
 const RETRY_MS = 1_000;
-const RETRY_MAX_MS = 30_000; // Nobody should look at a page that is back for longer than this.
+const RETRY_MAX_MS = 30_000; // How long the page may lag behind a service that has recovered.
 
 const language =
   navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag in TEXTS) ?? "ko";
@@ -20,20 +29,20 @@ const now = () => performance.now();
 
 // --- the line -----------------------------------------------------------------------
 
-let board = null; // The newest now-serving document.
-let shown = Infinity; // The least position seen: one that rises would be taken for a fraud.
+let latest = null; // The newest now-serving document.
+let shown = Infinity; // The least position so far: visitors would distrust one that rises.
 let pace = null;
 let range = null;
-let clockAheadMs = -Infinity; // What the server's clock is ahead of ours.
+let clockAheadMs = -Infinity; // How far the server's clock is ahead of this browser's.
 let expiresMs = 0;
-let warned = false; // Whether the last minute of this turn was announced.
+let warned = false; // Whether the last minute of this turn has been announced.
 
-// What is to be done, and when; each deed books those that follow it.
+// Actions by name, and when each is due; an action schedules those that follow it.
 const due = new Map();
-const deeds = {
+const actions = {
   async enter() {
     const data = await call("POST", "enter");
-    due.set("board", now());
+    due.set("nowServing", now());
     if (data.status !== "WAITING") return due.set("status", now());
     stand(data);
     due.set("status", now() + Math.max(POLL_LEAST_MS, data.retryAfterMs));
@@ -47,18 +56,18 @@ const deeds = {
     return data.status === "ACTIVE" ? turn(data) : stand(data);
   },
 
-  async board() {
-    const news = await fetched(`/api/v1/rooms/${encodeURIComponent(room)}/now-serving`);
-    due.set("board", now() + news.pollAfterMs);
-    // Caches and workers differ: an older document would show an older line.
-    if (board && news.asOfMs < board.asOfMs) return;
-    board = news;
-    clockAheadMs = Math.max(clockAheadMs, news.asOfMs - Date.now());
-    pace = smoothed(pace, news.ratePerSecond);
-    const { place } = kept();
+  async nowServing() {
+    const fresh = await fetchJson(`/api/v1/rooms/${encodeURIComponent(room)}/now-serving`);
+    due.set("nowServing", now() + fresh.pollAfterMs);
+    // Caches and workers differ: an older document would move the line backwards.
+    if (latest && fresh.asOfMs < latest.asOfMs) return;
+    latest = fresh;
+    clockAheadMs = Math.max(clockAheadMs, fresh.asOfMs - Date.now());
+    pace = smoothed(pace, fresh.ratePerSecond);
+    const { place } = loadVisitor();
     if (place && !at("line").hidden) {
-      shown = Math.min(shown, Math.max(1, place - news.serving));
-      if (place <= news.serving) soon("status");
+      shown = Math.min(shown, Math.max(1, place - fresh.serving));
+      if (place <= fresh.serving) soon("status");
     }
     draw();
   },
@@ -74,10 +83,10 @@ const deeds = {
 };
 
 function stand({ position, token }) {
-  const { place: before, first } = kept();
+  const { place: before, first } = loadVisitor();
   const place = token?.startsWith("t1.") ? Number(token.split(".")[2]) : before;
   if (place !== before || !first) {
-    keep({ place, first: position });
+    saveVisitor({ place, first: position });
     shown = Infinity;
     range = null;
     at("extend").hidden = false;
@@ -88,10 +97,10 @@ function stand({ position, token }) {
 }
 
 async function turn({ expiredAt, token }) {
-  if (!board) await deeds.board();
+  if (!latest) await actions.nowServing();
   warned &&= expiresMs === Date.parse(expiredAt);
   expiresMs = Date.parse(expiredAt);
-  const shop = board.shopUrl ? new URL(board.shopUrl, location.href) : null;
+  const shop = latest.shopUrl ? new URL(latest.shopUrl, location.href) : null;
   const goes = /^https?:$/.test(shop?.protocol);
   at("turn-text").textContent = goes ? T.going : at("extend").hidden ? T.spent : T.turnText;
   at("session").hidden = goes;
@@ -99,13 +108,13 @@ async function turn({ expiredAt, token }) {
   if (!goes) return tick();
   due.clear();
   shop.searchParams.set("waitline", token);
-  // Going back from the shop must not lead here, and at once to the shop again.
+  // The back button of the shop must not lead here, which would redirect to the shop again.
   location.replace(shop);
 }
 
 function end(why) {
   due.clear();
-  forget();
+  forgetPlace();
   at("over-title").textContent = T.over[why].title;
   at("over-text").textContent = T.over[why].text;
   show("over");
@@ -113,7 +122,7 @@ function end(why) {
 
 // --- the loop -----------------------------------------------------------------------
 
-let failing = null; // The deed that failed: nothing else is tried until it succeeds.
+let failing = null; // The action that failed: it alone is retried until it succeeds.
 let failures = 0;
 const lastMs = new Map();
 let wake = () => {};
@@ -126,8 +135,8 @@ function soon(...names) {
   wake();
 }
 
-// What the visitor asks for goes before what may be stuck.
-function asked(name) {
+// A button goes ahead of an action that is being retried.
+function doNow(name) {
   failing = null;
   due.set(name, -Infinity);
   wake();
@@ -152,30 +161,30 @@ async function run() {
     lastMs.set(name, now());
     failing = null;
     try {
-      await deeds[name]();
+      await actions[name]();
       failures = 0;
       put("notice", "");
     } catch (problem) {
-      // A bug must not cost anybody the turn: it is reported, and the deed tried again.
+      // A bug must not cost a visitor the turn: it is logged, and the action retried.
       if (!(problem instanceof Problem)) console.error(problem);
-      await failed(name, problem);
+      await retryLater(name, problem);
     }
   }
 }
 
-async function failed(name, { code, retryAfterMs = 0 }) {
+async function retryLater(name, { code, retryAfterMs = 0 }) {
   if (code === "Q001") return end("gone");
   if (code === "Q002") return end("expired");
   if (code === "Q005") {
     at("extend").hidden = true;
     return soon("status");
   }
-  const place = kept().place ? ` ${T.kept}` : "";
+  const place = loadVisitor().place ? ` ${T.kept}` : "";
   put("notice", (T.problems[code] ?? T.problems.other) + place);
-  // Whoever is not let into the line may still be told why.
-  if (code === "C005" || code === "Q004") await deeds.board().catch(() => {});
+  // The room's message may say why nobody can join.
+  if (code === "C005" || code === "Q004") await actions.nowServing().catch(() => {});
   if (code === "Q003") {
-    renamed();
+    resetIdentity();
     due.clear();
     name = "enter";
   }
@@ -193,7 +202,7 @@ function show(panel) {
   if (panel !== "line") document.title = `${at(`${panel}-title`).textContent} – ${room}`;
 }
 
-// Readers speak whatever is written to a live region, so only what changes is.
+// Screen readers announce every write to a live region, so only changes are written.
 function put(id, text) {
   const changes = at(id).textContent !== text;
   if (changes) at(id).textContent = text;
@@ -201,33 +210,33 @@ function put(id, text) {
 }
 
 function draw() {
-  if (board) {
-    put("message", board.message);
-    at("message").hidden = !board.message;
-    put("mode", T.modes[board.mode] ?? board.mode);
-    at("mode").dataset.mode = board.mode;
+  if (latest) {
+    put("message", latest.message);
+    at("message").hidden = !latest.message;
+    put("mode", T.modes[latest.mode] ?? latest.mode);
+    at("mode").dataset.mode = latest.mode;
     at("mode").hidden = false;
-    put("hint", board.mode === "sold-out" ? T.soldOutHint : T.labels.hint);
+    put("hint", latest.mode === "sold-out" ? T.soldOutHint : T.labels.hint);
   }
   at("standing").hidden = shown === Infinity;
   if (shown === Infinity || at("line").hidden) return;
   const position = figures.format(shown);
-  const first = Math.max(kept().first, shown);
+  const first = Math.max(loadVisitor().first, shown);
   const percent = first > 1 ? Math.floor(((first - shown) / (first - 1)) * 100) : 100;
   document.title = `#${position} – ${room}`;
   put("position", position);
   at("position").style.setProperty("--chars", position.length);
-  put("waiting", T.waiting(figures.format(Math.max(board?.waiting ?? 0, shown)), shown));
+  put("waiting", T.waiting(figures.format(Math.max(latest?.waiting ?? 0, shown)), shown));
   at("bar").style.width = `${percent}%`;
   at("progress").setAttribute("aria-valuenow", percent);
   at("progress").setAttribute("aria-valuetext", T.progress(percent, position));
-  // Read aloud when the estimate changes, not at every step of the number.
+  // Announced when the estimate changes, not at every new position.
   if (put("estimate", wait())) put("spoken", T.spoken(position, wait()));
 }
 
 function wait() {
-  if (board?.mode === "sold-out") return T.soldOut;
-  if (board && !["open", "draining"].includes(board.mode)) return T.stopped;
+  if (latest?.mode === "sold-out") return T.soldOut;
+  if (latest && !["open", "draining"].includes(latest.mode)) return T.stopped;
   if (!pace) return T.unknown;
   range = estimate(shown, pace, range);
   return T.wait(range.low, range.high);
@@ -242,7 +251,7 @@ function tick() {
   if (leftS === 0) soon("status");
 }
 
-function look() {
+function pollAllSoon() {
   if (document.visibilityState === "visible") soon(...due.keys());
 }
 
@@ -250,13 +259,13 @@ document.documentElement.lang = language;
 document.title = room;
 at("room").textContent = room;
 for (const [id, text] of Object.entries(T.labels)) at(id).textContent = text;
-at("extend").onclick = () => asked("extend");
-at("again").onclick = () => asked("enter");
-for (const id of ["leave-line", "leave-turn"]) {
-  at(id).onclick = () => confirm(T.sure) && asked("leave");
+at("extend").onclick = () => doNow("extend");
+at("again").onclick = () => doNow("enter");
+for (const panel of ["line", "turn"]) {
+  at(`leave-${panel}`).onclick = () => confirm(T.confirmLeave[panel]) && doNow("leave");
 }
-document.addEventListener("visibilitychange", look);
-addEventListener("online", look);
+document.addEventListener("visibilitychange", pollAllSoon);
+addEventListener("online", pollAllSoon);
 setInterval(tick, 1_000);
 due.set("enter", now());
 run();
