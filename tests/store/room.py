@@ -60,6 +60,9 @@ class Room:
     def reset(self) -> int:
         return self.server.wait(self.rooms.reset(self.id))
 
+    def delete(self) -> int:
+        return self.server.wait(self.rooms.delete(self.id))
+
     def survey(self) -> Survey:
         return self.server.wait(self.rooms.survey(self.id))
 

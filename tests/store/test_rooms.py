@@ -82,7 +82,7 @@ def test_a_refused_change_changes_nothing(room: Room) -> None:
     assert room.stored() == before
 
 
-@pytest.mark.parametrize("verb", ["change", "reset", "survey"])
+@pytest.mark.parametrize("verb", ["change", "reset", "survey", "delete"])
 def test_no_room(room: Room, verb: str) -> None:
     with pytest.raises(RoomUnknown):
         getattr(room, verb)()
@@ -111,6 +111,24 @@ def test_reset_sends_everybody_out_and_keeps_the_sequence(room: Room) -> None:
     assert room.findings() == []
     assert room.reset() == 1
     assert room.reset() == 0
+
+
+def test_delete_leaves_nothing(room: Room) -> None:
+    room.open(active_max=1, ready_ttl_ms=60_000)
+    room.let_in("a")
+    room.join("b", "c")
+    room.server.wait(room.line.subscribe(room.id, "a"))  # type: ignore[arg-type]  # a name
+    assert room.delete() == 3
+    assert room.raw("KEYS", "*") == []
+
+
+def test_a_deletion_whose_answer_was_lost_can_be_repeated(room: Room) -> None:
+    room.open()
+    room.raw("UNLINK", *room.keys)
+    assert room.delete() == 0
+    assert room.raw("KEYS", "*") == []
+    with pytest.raises(RoomUnknown):
+        room.delete()
 
 
 def test_serving_never_falls(room: Room) -> None:

@@ -32,6 +32,7 @@ COMMANDS = [
     "rooms list",
     "rooms show",
     "rooms reset",
+    "rooms delete",
     "concerts",
     "concerts list",
     "concerts create",
@@ -115,6 +116,10 @@ def test_rooms(trial: Stack, run: Run) -> None:
     assert (status, err) == (0, "")
     assert out.startswith("1 ")
     assert Room(trial, room).show()["waiting"] == 0
+
+    status, out, err = run("rooms", "delete", room, "--yes", *where)
+    assert (status, out, err) == (0, f"Deleted {room!r}; 0 visitors were sent out\n", "")
+    assert run("rooms", "show", room, *where)[0] != 0
 
 
 def test_rooms_for_people(trial: Stack, run: Run) -> None:

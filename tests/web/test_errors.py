@@ -21,8 +21,8 @@ ALLOWED = [
     pytest.param("DELETE", "/api/v1/health", "GET", id="health"),
     pytest.param("POST", "/actuator/prometheus", "GET", id="metrics"),
     pytest.param("PUT", "/api/v1/rooms", "GET, POST", id="rooms"),
-    pytest.param("DELETE", "/api/v1/rooms/r", "GET, PATCH", id="room"),
-    pytest.param("DELETE", "/api/v1/rooms/r/reset", "GET, PATCH, POST", id="reset"),
+    pytest.param("PUT", "/api/v1/rooms/r", "DELETE, GET, PATCH", id="room"),
+    pytest.param("PUT", "/api/v1/rooms/r/reset", "DELETE, GET, PATCH, POST", id="reset"),
     pytest.param("DELETE", "/.well-known/jwks.json", "GET", id="key-set"),
 ]
 

@@ -34,6 +34,7 @@ CALLS = {
     ("get", "/api/v1/rooms"),
     ("get", "/api/v1/rooms/{room}"),
     ("patch", "/api/v1/rooms/{room}"),
+    ("delete", "/api/v1/rooms/{room}"),
     ("post", "/api/v1/rooms/{room}/reset"),
     ("get", "/api/v1/health"),
     ("get", "/actuator/health"),

@@ -48,6 +48,7 @@ CALLS = [
     pytest.param("GET", "/r", None, id="show"),
     pytest.param("PATCH", "/r", {"mode": "closed"}, id="change"),
     pytest.param("POST", "/r/reset", None, id="reset"),
+    pytest.param("DELETE", "/r", None, id="delete"),
 ]
 
 
@@ -160,7 +161,9 @@ def test_change_nothing(trial: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", ""), ("PATCH", ""), ("POST", "/reset")], ids=["s", "c", "r"]
+    ("method", "path"),
+    [("GET", ""), ("PATCH", ""), ("POST", "/reset"), ("DELETE", "")],
+    ids=["show", "change", "reset", "delete"],
 )
 def test_unknown_rooms(trial: Stack, method: str, path: str) -> None:
     room = trial.unused().name
@@ -181,6 +184,23 @@ def test_any_name_in_a_path(trial: Stack, name: str) -> None:
     assert succeeded(call(trial, "POST", f"{path}/reset"))["removed"] == 1
     serving = trial.client.get(f"/api/v1/rooms{path}/now-serving")
     assert (serving.status_code, serving.json()["room"]) == (200, name)
+
+
+def test_delete(trial: Stack) -> None:
+    room = trial.room(admitPerSecond=1000, activeMax=1)
+    room.admitted("in")
+    token = succeeded(room.activate("in"))["token"]
+    room.arrive("out")
+    assert succeeded(call(trial, "DELETE", f"/{room.name}")) == {"room": room.name, "removed": 2}
+    assert room.name not in succeeded(call(trial, "GET", ""))["rooms"]
+    refused(call(trial, "GET", f"/{room.name}"), 404, "C004")
+    refused(call(trial, "DELETE", f"/{room.name}"), 404, "C004")
+
+    # A room of the same name is another room: its places start again, and old tokens are of no use.
+    succeeded(call(trial, "POST", "", {"room": room.name, "mode": "paused"}), 201)
+    room.arrive("in")
+    refused(room.validate("in", token), 401, "Q003")
+    assert room.show()["lastPlace"] == 1
 
 
 def test_reset(trial: Stack) -> None:

@@ -19,7 +19,7 @@ from waitline.queue.settings import ROOM_SETTINGS, Rules
 from waitline.settings import Settings
 from waitline.valkey.client import ValkeyClient
 
-app = typer.Typer(help="Create, change, list, show and empty rooms.", no_args_is_help=True)
+app = typer.Typer(help="Create, change, list, show, empty and delete rooms.", no_args_is_help=True)
 
 Room = Annotated[str, typer.Argument(help="The room's name (concertId)")]
 _REASONS = {
@@ -148,6 +148,21 @@ def reset(
         typer.confirm(f"Everybody in {room!r} loses place and slot. Go on?", abort=True)
     removed = _with_rooms(settings, room, lambda rooms: rooms.reset(_named(room)))
     typer.echo(f"{removed} visitors were sent out of {room!r}")
+
+
+@app.command("delete")
+def delete(
+    room: Room,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+) -> None:
+    """Delete a room with everything in it: rules, line, totals, the record of its sale."""
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
+    if not yes:
+        typer.confirm(f"{room!r} and everything in it will be deleted. Go on?", abort=True)
+    removed = _with_rooms(settings, room, lambda rooms: rooms.delete(_named(room)))
+    typer.echo(f"Deleted {room!r}; {removed} visitors were sent out")
 
 
 def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[T]]) -> T:

@@ -6,7 +6,7 @@ policy.py   when to poll again, how long the wait may be (pure)
 keys.py     every Valkey key: its name, type and content
 lua/        the atomic steps, one file per verb
 store.py    the visitors' verbs: one typed method per script, for a batch of visitors
-rooms.py    the operators' verbs: create, change, list, survey, reset; and what was decided
+rooms.py    the operators' verbs: create, change, list, survey, reset, delete; and what was decided
 batches.py  what bounds the batches of script calls
 feed.py     one reader for all the streams of a worker
 audit.py    reads a whole room and checks the invariants

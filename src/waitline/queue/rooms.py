@@ -1,7 +1,7 @@
 """What operators do with rooms, and which rooms the admitter looks after.
 
-Operators create, change, list, survey and reset them. For the admitter there are two lists beside
-the registry: rooms that are awake, because somebody may wait in them, and rooms that are
+Operators create, change, list, survey, reset and delete them. For the admitter there are two lists
+beside the registry: rooms that are awake, because somebody may wait in them, and rooms that are
 occupied, because somebody may hold a slot. A room on a list for nothing costs a call or two; a
 room that is missing is found by the admitter's patrol.
 """
@@ -22,6 +22,7 @@ from waitline.valkey.client import ValkeyClient
 OPEN = scripts.load("waitline.queue", "open")
 CHANGE = scripts.load("waitline.queue", "change")
 RESET = scripts.load("waitline.queue", "reset")
+DELETE = scripts.load("waitline.queue", "delete")
 SURVEY = scripts.load("waitline.queue", "survey")
 DECIDE = scripts.load("waitline.queue", "decide")
 
@@ -155,6 +156,29 @@ class Rooms:
         """
         rows = await self._store.run(RESET, keys.of(room)[:-1], ())
         if _word(RESET, rows) == "no_room":
+            raise RoomUnknown
+        return int(rows[0][1])
+
+    async def delete(self, room: RoomId) -> int:
+        """Delete a room with everything in it; return how many visitors it sent out.
+
+        Raises:
+            RoomUnknown: There is no such room.
+            Unavailable: The room may be gone and still be listed; a repeat takes it off the lists.
+        """
+        k = keys.of(room)
+        listed = await self._store.command("SISMEMBER", keys.ROOMS, room)
+        rows = await self._store.run(DELETE, k, ())
+        # Whoever creates the room again meanwhile finds it listed.
+        for noted, key in (
+            (keys.AWAKE, k.waiting),
+            (keys.OCCUPIED, k.admitted),
+            (keys.ROOMS, k.room),
+        ):
+            await self._struck(noted, room, key)
+        if _word(DELETE, rows) == "no_room":
+            if listed:
+                return 0
             raise RoomUnknown
         return int(rows[0][1])
 

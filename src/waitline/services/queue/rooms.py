@@ -1,4 +1,4 @@
-"""The operators' calls: create rooms, change them live, list, show and empty them."""
+"""The operators' calls: create rooms, change them live, list, show, empty and delete them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -170,6 +170,7 @@ class RoomCalls:
         router.post("/{room:path}/reset")(self.reset)
         router.get("/{room:path}", responses={200: described})(self.show)
         router.patch("/{room:path}", responses={200: described})(self.change)
+        router.delete("/{room:path}")(self.delete)
         return router
 
     async def create(self, asked: NewRoomBody, request: Request) -> dict[str, Any]:
@@ -201,6 +202,12 @@ class RoomCalls:
         name = RoomId(checked_name("room", room))
         removed = await self._rooms.reset(name)
         return _success(request, texts.ROOM_RESET, {"room": name, "removed": removed})
+
+    async def delete(self, room: str, request: Request) -> dict[str, Any]:
+        """Delete a room with everything in it."""
+        name = RoomId(checked_name("room", room))
+        removed = await self._rooms.delete(name)
+        return _success(request, texts.ROOM_DELETED, {"room": name, "removed": removed})
 
 
 @contextmanager

@@ -1,0 +1,26 @@
+--[[
+delete.lua: delete a room and everything in it. A room of that name created later starts anew.
+
+KEYS
+  1 room         hash   rules, counters
+  2 waiting      zset   visitor -> place
+  3 heard        hash   visitor -> joined_ms:heard_ms
+  4 admitted     zset   visitor -> expires_ms
+  5 lapsed       zset   visitor -> lapsed_ms
+  6 slots        hash   visitor -> slot
+  7 rate         hash   the admission bucket, and what was measured
+  8 streams      zset   visitor -> ms at which the allowance is whole
+  9 record       hash   the course of the sale
+RETURNS  one row
+  deleted  removed:int
+  no_room
+
+COST  O(1); the memory is freed in the background
+]]
+local room, waiting, heard, admitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local lapsed, slots, rate, streams = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local record = KEYS[9]
+if redis.call('EXISTS', room) == 0 then return {{'no_room'}} end
+local removed = redis.call('ZCARD', waiting) + redis.call('ZCARD', admitted)
+redis.call('UNLINK', room, waiting, heard, admitted, lapsed, slots, rate, streams, record)
+return {{'deleted', removed}}
