@@ -60,8 +60,8 @@ class Room:
     def reset(self) -> int:
         return self.server.wait(self.rooms.reset(self.id))
 
-    def delete(self) -> int:
-        return self.server.wait(self.rooms.delete(self.id))
+    def delete(self, *, force: bool = False) -> int:
+        return self.server.wait(self.rooms.delete(self.id, force=force))
 
     def survey(self) -> Survey:
         return self.server.wait(self.rooms.survey(self.id))

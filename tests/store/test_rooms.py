@@ -7,7 +7,15 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.setting import SettingError
 from waitline.queue import rooms as subject
 from waitline.queue.hints import rate_range
-from waitline.queue.model import COUNTERS, UNKNOWN, Joined, RoomExists, RoomUnknown, TooManyRooms
+from waitline.queue.model import (
+    COUNTERS,
+    UNKNOWN,
+    Joined,
+    RoomExists,
+    RoomOccupied,
+    RoomUnknown,
+    TooManyRooms,
+)
 from waitline.queue.settings import Limits, Mode, Rules
 
 
@@ -118,7 +126,12 @@ def test_delete_leaves_nothing(room: Room) -> None:
     room.let_in("a")
     room.join("b", "c")
     room.server.wait(room.line.subscribe(room.id, "a"))  # type: ignore[arg-type]  # a name
-    assert room.delete() == 3
+    before = room.stored()
+    with pytest.raises(RoomOccupied) as refused:
+        room.delete()
+    assert (refused.value.waiting, refused.value.admitted) == (2, 1)
+    assert room.stored() == before
+    assert room.delete(force=True) == 3
     assert room.raw("KEYS", "*") == []
 
 

@@ -117,8 +117,11 @@ def test_rooms(trial: Stack, run: Run) -> None:
     assert out.startswith("1 ")
     assert Room(trial, room).show()["waiting"] == 0
 
-    status, out, err = run("rooms", "delete", room, "--yes", *where)
-    assert (status, out, err) == (0, f"Deleted {room!r}; 0 visitors were sent out\n", "")
+    Room(trial, room).arrive("two")
+    status, _, err = run("rooms", "delete", room, "--yes", *where)
+    assert (status, "1 waiting, 0 admitted; --force" in err) == (2, True)
+    status, out, err = run("rooms", "delete", room, "--yes", "--force", *where)
+    assert (status, out, err) == (0, f"Deleted {room!r}; visitors sent out: 1\n", "")
     assert run("rooms", "show", room, *where)[0] != 0
 
 

@@ -191,7 +191,10 @@ def test_delete(trial: Stack) -> None:
     room.admitted("in")
     token = succeeded(room.activate("in"))["token"]
     room.arrive("out")
-    assert succeeded(call(trial, "DELETE", f"/{room.name}")) == {"room": room.name, "removed": 2}
+    problem = refused(call(trial, "DELETE", f"/{room.name}"), 409, "C005")
+    assert problem["detail"] == "대기 중 1명, 이용 중 1명입니다."
+    answer = call(trial, "DELETE", f"/{room.name}?force=true")
+    assert succeeded(answer) == {"room": room.name, "removed": 2}
     assert room.name not in succeeded(call(trial, "GET", ""))["rooms"]
     refused(call(trial, "GET", f"/{room.name}"), 404, "C004")
     refused(call(trial, "DELETE", f"/{room.name}"), 404, "C004")

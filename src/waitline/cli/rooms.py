@@ -13,7 +13,7 @@ from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Reason
-from waitline.queue.model import RoomExists, RoomUnknown, Survey, TooManyRooms
+from waitline.queue.model import RoomExists, RoomOccupied, RoomUnknown, Survey, TooManyRooms
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import ROOM_SETTINGS, Rules
 from waitline.settings import Settings
@@ -153,6 +153,7 @@ def reset(
 @app.command("delete")
 def delete(
     room: Room,
+    force: Annotated[bool, typer.Option("--force", help="Send out those who are inside")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
@@ -161,8 +162,8 @@ def delete(
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     if not yes:
         typer.confirm(f"{room!r} and everything in it will be deleted. Go on?", abort=True)
-    removed = _with_rooms(settings, room, lambda rooms: rooms.delete(_named(room)))
-    typer.echo(f"Deleted {room!r}; {removed} visitors were sent out")
+    removed = _with_rooms(settings, room, lambda rooms: rooms.delete(_named(room), force=force))
+    typer.echo(f"Deleted {room!r}; visitors sent out: {removed:,}")
 
 
 def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[T]]) -> T:
@@ -179,6 +180,11 @@ def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[
         raise Misconfigured(
             f"room {room!r} is there already; `waitline rooms set` changes it"
         ) from (None)
+    except RoomOccupied as occupied:
+        raise Misconfigured(
+            f"room {room!r} is in use: {occupied.waiting:,} waiting, {occupied.admitted:,} "
+            "admitted; --force sends them out"
+        ) from None
     except TooManyRooms:
         raise Misconfigured("there are as many rooms as an installation may have") from None
 

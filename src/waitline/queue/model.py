@@ -222,6 +222,20 @@ class RoomExists(Refused):
     """The room was created before."""
 
 
+class RoomOccupied(Refused):
+    """Somebody waits or holds a slot in the room.
+
+    Attributes:
+        waiting: Visitors who wait.
+        admitted: Visitors who hold a slot.
+    """
+
+    def __init__(self, waiting: int, admitted: int) -> None:
+        super().__init__(waiting, admitted)
+        self.waiting = waiting
+        self.admitted = admitted
+
+
 class TooManyRooms(Refused):
     """The installation holds `ROOMS_MAX` rooms already."""
 

@@ -13,7 +13,15 @@ from waitline.kernel.ids import RoomId
 from waitline.queue import decision as decisions
 from waitline.queue import keys, record
 from waitline.queue.decision import Decision
-from waitline.queue.model import COUNTERS, ROOMS_MAX, RoomExists, RoomUnknown, Survey, TooManyRooms
+from waitline.queue.model import (
+    COUNTERS,
+    ROOMS_MAX,
+    RoomExists,
+    RoomOccupied,
+    RoomUnknown,
+    Survey,
+    TooManyRooms,
+)
 from waitline.queue.record import Record
 from waitline.queue.settings import ROOM_SETTINGS, SETTING_NAMES, Rules
 from waitline.valkey import scripts
@@ -159,16 +167,23 @@ class Rooms:
             raise RoomUnknown
         return int(rows[0][1])
 
-    async def delete(self, room: RoomId) -> int:
+    async def delete(self, room: RoomId, *, force: bool = False) -> int:
         """Delete a room with everything in it; return how many visitors it sent out.
 
+        Args:
+            room: Which.
+            force: Whether to send out those who are inside.
+
         Raises:
+            RoomOccupied: Somebody is inside, and `force` is not set. Nothing has changed.
             RoomUnknown: There is no such room.
             Unavailable: The room may be gone and still be listed; a repeat takes it off the lists.
         """
         k = keys.of(room)
         listed = await self._store.command("SISMEMBER", keys.ROOMS, room)
-        rows = await self._store.run(DELETE, k, ())
+        rows = await self._store.run(DELETE, k, (int(force),))
+        if _word(DELETE, rows) == "occupied":
+            raise RoomOccupied(*map(int, rows[0][1:]))
         # Whoever creates the room again meanwhile finds it listed.
         for noted, key in (
             (keys.AWAKE, k.waiting),

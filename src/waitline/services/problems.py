@@ -51,6 +51,7 @@ from waitline.queue.model import (
     RoomClosed,
     RoomExists,
     RoomFull,
+    RoomOccupied,
     RoomUnknown,
     TimeRanOut,
     TokenRejected,
@@ -103,6 +104,17 @@ _WHO: list[Problem[Any]] = [
 _WAITING_ROOM: list[Problem[Any]] = [
     Problem(RoomUnknown, _NOT_FOUND, C004, "room-unknown", Text("없는 대기실", "Unknown room")),
     Problem(RoomExists, _CONFLICT, C005, "room-exists", Text("이미 있는 대기실", "Room exists")),
+    Problem(
+        RoomOccupied,
+        _CONFLICT,
+        C005,
+        "room-occupied",
+        Text("이용 중인 대기실", "Room in use"),
+        detail=lambda room: Text(
+            f"대기 중 {room.waiting:,}명, 이용 중 {room.admitted:,}명입니다.",
+            f"Inside: {room.waiting:,} waiting, {room.admitted:,} admitted.",
+        ),
+    ),
     Problem(
         TooManyRooms,
         _CONFLICT,

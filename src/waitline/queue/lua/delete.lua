@@ -11,8 +11,11 @@ KEYS
   7 rate         hash   the admission bucket, and what was measured
   8 streams      zset   visitor -> ms at which the allowance is whole
   9 record       hash   the course of the sale
+ARGV
+  1 force        0|1    whether to send out those who are inside
 RETURNS  one row
   deleted  removed:int
+  occupied  waiting:int admitted:int
   no_room
 
 COST  O(1); the memory is freed in the background
@@ -21,6 +24,7 @@ local room, waiting, heard, admitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local lapsed, slots, rate, streams = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local record = KEYS[9]
 if redis.call('EXISTS', room) == 0 then return {{'no_room'}} end
-local removed = redis.call('ZCARD', waiting) + redis.call('ZCARD', admitted)
+local waits, holds = redis.call('ZCARD', waiting), redis.call('ZCARD', admitted)
+if ARGV[1] == '0' and waits + holds > 0 then return {{'occupied', waits, holds}} end
 redis.call('UNLINK', room, waiting, heard, admitted, lapsed, slots, rate, streams, record)
-return {{'deleted', removed}}
+return {{'deleted', waits + holds}}

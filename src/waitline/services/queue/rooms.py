@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, status
+from fastapi import APIRouter, Depends, Query, Request, status
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
@@ -203,10 +203,16 @@ class RoomCalls:
         removed = await self._rooms.reset(name)
         return _success(request, texts.ROOM_RESET, {"room": name, "removed": removed})
 
-    async def delete(self, room: str, request: Request) -> dict[str, Any]:
-        """Delete a room with everything in it."""
+    async def delete(
+        self,
+        room: str,
+        request: Request,
+        *,
+        force: Annotated[bool, Query(description="Send out those who are inside")] = False,
+    ) -> dict[str, Any]:
+        """Delete a room with everything in it; refused while somebody is inside."""
         name = RoomId(checked_name("room", room))
-        removed = await self._rooms.delete(name)
+        removed = await self._rooms.delete(name, force=force)
         return _success(request, texts.ROOM_DELETED, {"room": name, "removed": removed})
 
 
