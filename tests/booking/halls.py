@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from waitline.booking.catalogue import Catalogue
-from waitline.booking.model import NewSeat
+from waitline.booking.model import NewSeat, ScheduleSettings
 from waitline.postgres.pool import Database
 
 PRICE = 1000
@@ -28,6 +28,8 @@ async def hall(
     """Put a hall on sale; return its schedule."""
     catalogue = Catalogue(database)
     concert = await catalogue.create_concert("a", "b", "room")
-    schedule = await catalogue.create_schedule(concert.concert_id, STARTS_AT, visitor_seats_max)
+    schedule = await catalogue.create_schedule(
+        concert.concert_id, STARTS_AT, ScheduleSettings(visitor_seats_max)
+    )
     await catalogue.import_seats(schedule.schedule_id, seats_of(rows))
     return schedule.schedule_id

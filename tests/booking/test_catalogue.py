@@ -17,13 +17,14 @@ from waitline.booking.catalogue import Catalogue, SeatCount
 from waitline.booking.model import (
     Concert,
     ConcertUnknown,
-    DetailInvalid,
     NewSeat,
     Schedule,
+    ScheduleSettings,
     ScheduleUnknown,
     SeatPlanInvalid,
 )
 from waitline.kernel.ids import RoomId
+from waitline.kernel.setting import SettingError
 
 
 @pytest.fixture
@@ -36,14 +37,16 @@ def test_what_was_created_is_listed(postgres: TestDatabase, catalogue: Catalogue
         assert await catalogue.concerts() == []
         first = await catalogue.create_concert("콘서트", "", "1")
         second = await catalogue.create_concert("Second", "Hall", "room")
-        assert second == Concert(2, "Second", "Hall", RoomId("room"))
+        assert second == Concert(2, "Second", RoomId("room"), "Hall")
         assert await catalogue.concerts() == [second, first]
         assert await catalogue.concert(1) == first
 
         assert await catalogue.schedules(1) == []
-        later = await catalogue.create_schedule(1, STARTS_AT.replace(year=2031), 8)
+        later = await catalogue.create_schedule(
+            1, STARTS_AT.replace(year=2031), ScheduleSettings(visitor_seats_max=8)
+        )
         sooner = await catalogue.create_schedule(1, STARTS_AT)
-        assert sooner == Schedule(2, 1, RoomId("1"), STARTS_AT, 4)
+        assert sooner == Schedule(2, 1, RoomId("1"), STARTS_AT, ScheduleSettings())
         assert await catalogue.schedules(1) == [sooner, later]
         assert await catalogue.schedule(1) == later
 
@@ -73,17 +76,15 @@ def test_what_was_created_is_listed(postgres: TestDatabase, catalogue: Catalogue
 def test_concerts_that_cannot_be(
     postgres: TestDatabase, title: str, venue: str, room: str, name: str
 ) -> None:
-    with pytest.raises(DetailInvalid) as refused:
+    with pytest.raises(SettingError) as refused:
         postgres.wait(Catalogue(postgres.database).create_concert(title, venue, room))
-    assert refused.value.name == name
+    assert refused.value.setting.name == name
 
 
 @pytest.mark.parametrize("seats_max", [0, 101])
-def test_schedules_that_cannot_be(
-    postgres: TestDatabase, catalogue: Catalogue, seats_max: int
-) -> None:
-    with pytest.raises(DetailInvalid):
-        postgres.wait(catalogue.create_schedule(1, STARTS_AT, seats_max))
+def test_schedules_that_cannot_be(seats_max: int) -> None:
+    with pytest.raises(SettingError):
+        ScheduleSettings(visitor_seats_max=seats_max)
 
 
 def test_schedules_are_remembered_for_a_while(
@@ -219,7 +220,7 @@ def test_from_a_title_to_seats_on_sale(run: Run, tmp_path: Path) -> None:
     assert at == datetime(2030, 5, 1, 10, tzinfo=UTC)
     file = tmp_path / "seats.csv"
     file.write_text("section,row,seat,grade,price\nF,A,1,R,5\nF,A,2,R,5\n", "utf-8")
-    assert run("import", "1", file)[1] == "2 seats of schedule 1 are on sale.\n"
+    assert run("import", "1", file)[1] == "2 seats are on sale in schedule 1.\n"
 
     code, out, _ = run("list", "--json")
     (concert,) = json.loads(out)
@@ -262,10 +263,16 @@ def test_a_map_with_errors_is_refused_line_by_line(run: Run, tmp_path: Path) -> 
             ["schedule", "9", "--starts-at", "2030-05-01T19:00Z"], "no such concert", id="concert"
         ),
         pytest.param(
-            ["schedule", "9", "--starts-at", "2030-05-01T19:00"], "with an offset", id="no zone"
+            ["schedule", "9", "--starts-at", "2030-05-01T19:00"], "needs a UTC offset", id="no zone"
         ),
-        pytest.param(["schedule", "9", "--starts-at", "soon"], "with an offset", id="no time"),
-        pytest.param(["create", " ", "--room", "1"], "title must have", id="title"),
+        pytest.param(["schedule", "9", "--starts-at", "soon"], "needs a UTC offset", id="no time"),
+        pytest.param(["create", " ", "--room", "1"], "TITLE: must have", id="title"),
+        pytest.param(["create", "t", "--room", " "], "--room: must have", id="room"),
+        pytest.param(
+            ["schedule", "1", "--starts-at", "2030-05-01T19:00Z", "--visitor-seats", "101"],
+            "--visitor-seats: must be from 1 to 100",
+            id="seats",
+        ),
         pytest.param(["import", "1", "nowhere.csv"], "cannot be read", id="file"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Prints where a room setting that was added to `Limits` appears; a process of its own runs this.
+"""Prints where a setting that was added appears: one of rooms, and one of schedules.
+
+A process of its own runs it, on a copy of the product.
 
 Usage: python added_setting.py STORE_URL
 """
@@ -9,6 +11,7 @@ import sys
 from typing import Any
 
 import httpx
+import msgspec
 from typer.testing import CliRunner
 
 from waitline import settings
@@ -19,6 +22,8 @@ from waitline.http.problem_responses import ProblemResponses
 from waitline.kernel.clock import SystemClock
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
+from waitline.services.booking.bodies import ScheduleView
+from waitline.services.booking.operator import NewScheduleBody
 from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi
 from waitline.services.queue.rooms import RoomCalls
@@ -68,6 +73,17 @@ def on_the_command_line(url: str) -> dict[str, Any]:
     }
 
 
+def of_a_schedule() -> dict[str, Any]:
+    helped = CliRunner().invoke(app, ["concerts", "schedule", "--help"], env={"COLUMNS": "200"})
+    _, schemas = msgspec.json.schema_components([ScheduleView])
+    return {
+        "body": NewScheduleBody.model_json_schema()["properties"],
+        "view": schemas["ScheduleView"]["properties"],
+        "help": helped.output,
+        "table": setting_tables.concert_table(),
+    }
+
+
 def main() -> None:
     url = sys.argv[1]
     sys.stdout.write(
@@ -75,6 +91,7 @@ def main() -> None:
             {
                 "default": Rules().values["grace_ms"],
                 "http": asyncio.run(over_http(url)),
+                "schedule": of_a_schedule(),
                 "command line": on_the_command_line(url),
                 "variables": {
                     name: variable.meaning for name, variable in settings.VARIABLES.items()

@@ -1,4 +1,4 @@
-"""A room setting is declared in one place: what is added there appears everywhere."""
+"""A setting is declared in one place: what is added there appears everywhere."""
 
 import json
 import os
@@ -20,6 +20,12 @@ DECLARATION = """
         Setting(wire="graceSeconds", help="Time to think", unit="ms", least=0, most=60_000),
     ] = 1_500
 """
+OF_A_SCHEDULE = """
+    balcony_max: Annotated[
+        int,
+        Setting(wire="balconyMax", help="Seats upstairs", unit="seats", least=0, most=50),
+    ] = 7
+"""
 BEFORE = "\n    def __post_init__(self)"
 
 
@@ -30,10 +36,13 @@ def added(valkey: Server, tmp_path: Path) -> Any:  # noqa: ANN401 - JSON
     shutil.copytree(
         Path(waitline.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__")
     )
-    declared = copy / "queue" / "settings.py"
-    text = declared.read_text("utf-8")
-    # The first is that of the limits.
-    declared.write_text(text.replace(BEFORE, DECLARATION + BEFORE, 1), "utf-8")
+    for path, declaration in (
+        (copy / "queue" / "settings.py", DECLARATION),
+        (copy / "booking" / "model.py", OF_A_SCHEDULE),
+    ):
+        text = path.read_text("utf-8")
+        # The first is that of the limits, or of the schedule's settings.
+        path.write_text(text.replace(BEFORE, declaration + BEFORE, 1), "utf-8")
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, Path(__file__).with_name("added_setting.py"), valkey.url],
         env={**os.environ, "PYTHONPATH": str(tmp_path), "WAITLINE_ROOM_GRACE_MS": "2000"},  # noqa: TID251
@@ -71,3 +80,10 @@ def test_a_setting_that_is_declared_appears_everywhere(added: Any, valkey: Serve
     )
     # And a script of the room finds it where it finds the others.
     assert valkey.wait(valkey.command("HGET", "wl:{r}:room", "grace_ms")) == "3000"
+
+    schedule = added["schedule"]
+    member = schedule["body"]["balconyMax"]
+    assert (member["default"], member["minimum"], member["maximum"]) == (7, 0, 50)
+    assert schedule["view"]["balconyMax"] == {"type": "integer"}
+    assert re.search(r"--balcony-max .*Seats upstairs \[0 to 50 seats\]", schedule["help"])
+    assert "| schedule | `balconyMax` | `--balcony-max` | 0 to 50 seats | 7 |" in schedule["table"]

@@ -12,12 +12,7 @@ from waitline.kernel.batching import SLOW_S, Batcher, Overloaded
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue.batches import LIMITS
-from waitline.queue.model import (
-    BATCH_MAX,
-    RoomClosed,
-    RoomFull,
-    StoreFull,
-)
+from waitline.queue.model import BATCH_MAX, RoomClosed, RoomFull, StoreFull
 from waitline.valkey.client import CALL_TIMEOUT_S
 
 

@@ -1,25 +1,25 @@
 """What is on: concerts, their schedules, and the seats that are put on sale."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import NamedTuple
 
 from waitline.booking.model import (
-    ROOM_BYTES_MAX,
+    CONCERT_SETTINGS,
     SCHEDULE_SEATS_MAX,
-    SEATS_MAX,
-    TITLE_CHARS_MAX,
-    VISITOR_SEATS,
+    SCHEDULE_SETTINGS,
     Concert,
     ConcertUnknown,
-    DetailInvalid,
     NewSeat,
     QueueDown,
     Schedule,
+    ScheduleSettings,
     ScheduleUnknown,
     SeatPlanInvalid,
 )
 from waitline.kernel.ids import RoomId
+from waitline.kernel.setting import check
 from waitline.kernel.single_flight import SingleFlightCache
 from waitline.postgres.pool import Database, Duplicate, Row
 
@@ -39,6 +39,9 @@ IMPORT_S = 60.0
 
 COUNT_S = 20.0
 """How long counting a concert's seats may take: a second for half a million."""
+
+
+_NO_CHOICE = ScheduleSettings()
 
 
 class SeatCount(NamedTuple):
@@ -112,29 +115,20 @@ class Catalogue:
         return {row["schedule_id"]: SeatCount(row["seats"], row["available"]) for row in rows}
 
     async def create_concert(self, title: str, venue: str, room: str) -> Concert:
-        """Note a concert.
+        """Create a concert.
 
         Args:
-            title: 1 to `TITLE_CHARS_MAX` characters.
-            venue: At most as many.
-            room: The waiting room of its visitors, whether it exists yet or not; at most
-                `ROOM_BYTES_MAX` bytes.
+            title: What it is called.
+            venue: Where it is; may be empty.
+            room: The waiting room of its visitors, whether it exists yet or not.
 
         Raises:
-            DetailInvalid: One of them is not so.
+            SettingError: One of them is not as `CONCERT_SETTINGS` allow.
         """
-        if not title.strip() or len(title) > TITLE_CHARS_MAX:
-            raise DetailInvalid("title", f"must have 1 to {TITLE_CHARS_MAX} characters")
-        if len(venue) > TITLE_CHARS_MAX:
-            raise DetailInvalid("venue", f"must have at most {TITLE_CHARS_MAX} characters")
-        for name, text in (("title", title), ("venue", venue), ("room", room)):
-            if not text.isprintable():
-                raise DetailInvalid(name, "must not contain characters that cannot be printed")
-        if not room.strip() or len(room.encode()) > ROOM_BYTES_MAX:
-            raise DetailInvalid("room", f"must have 1 to {ROOM_BYTES_MAX} bytes")
+        check(Concert(0, title, RoomId(room), venue), CONCERT_SETTINGS)
         row = await self._database.fetch_one("create_concert", title=title, venue=venue, room=room)
         assert row is not None
-        return Concert(row["concert_id"], title, venue, RoomId(room))
+        return Concert(row["concert_id"], title, RoomId(room), venue)
 
     async def set_queue_down(self, concert: int, choice: QueueDown | None) -> Concert:
         """Choose what happens to a concert's visitors while the queue does not answer.
@@ -156,27 +150,24 @@ class Catalogue:
         return _concert(row)
 
     async def create_schedule(
-        self, concert: int, starts_at: datetime, visitor_seats_max: int = VISITOR_SEATS
+        self, concert: int, starts_at: datetime, settings: ScheduleSettings = _NO_CHOICE
     ) -> Schedule:
-        """Note a performance of a concert; it has no seats yet.
+        """Create a performance of a concert; it has no seats yet.
 
         Args:
             concert: Of which.
             starts_at: When it begins; with a time zone.
-            visitor_seats_max: Seats that one visitor may hold or own, 1 to `SEATS_MAX`.
+            settings: What the operator decides about it.
 
         Raises:
             ConcertUnknown: There is none of this number.
-            DetailInvalid: The number of seats is not so.
         """
         assert starts_at.tzinfo is not None
-        if not 1 <= visitor_seats_max <= SEATS_MAX:
-            raise DetailInvalid("visitor_seats_max", f"must be from 1 to {SEATS_MAX}")
         row = await self._database.fetch_one(
             "create_schedule",
             concert_id=concert,
             starts_at=starts_at,
-            visitor_seats_max=visitor_seats_max,
+            **asdict(settings),
         )
         if row is None:
             raise ConcertUnknown
@@ -185,7 +176,7 @@ class Catalogue:
             concert,
             RoomId(row["room"]),
             starts_at,
-            visitor_seats_max,
+            settings,
             queue_down(row),
         )
 
@@ -232,7 +223,7 @@ class Catalogue:
 
 def _concert(row: Row) -> Concert:
     return Concert(
-        row["concert_id"], row["title"], row["venue"], RoomId(row["room"]), queue_down(row)
+        row["concert_id"], row["title"], RoomId(row["room"]), row["venue"], queue_down(row)
     )
 
 
@@ -242,7 +233,7 @@ def _schedule(row: Row) -> Schedule:
         row["concert_id"],
         RoomId(row["room"]),
         row["starts_at"],
-        row["visitor_seats_max"],
+        ScheduleSettings(**{setting.name: row[setting.name] for setting in SCHEDULE_SETTINGS}),
         queue_down(row),
     )
 

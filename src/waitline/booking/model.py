@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId
+from waitline.kernel.setting import Setting, check, declared
 
 SEATS_MAX = 100
 """Most seats in one reservation, whatever a schedule allows: more is a group's order, taken by
 people."""
-
-VISITOR_SEATS = 4
-"""Seats that one visitor may hold or own of a schedule, unless the schedule says otherwise."""
 
 HOLD_S = 300.0
 """How long a reservation is held unpaid. Source: the wire contract."""
@@ -86,18 +85,79 @@ class Concert:
 
     Attributes:
         concert_id: Its number.
-        title: What it is called.
-        venue: Where it is; empty if nobody said.
-        room: The waiting room that its visitors come through.
-        queue_down: What happens to them while the queue does not answer; `None` for what the
-            installation has chosen.
+        queue_down: `None` for what the installation has chosen.
     """
 
     concert_id: int
-    title: str
-    venue: str
-    room: RoomId
-    queue_down: QueueDown | None = None
+    title: Annotated[
+        str,
+        Setting(
+            wire="title",
+            option="TITLE",
+            help="What it is called",
+            unit="characters",
+            least=1,
+            most=TITLE_CHARS_MAX,
+            printable=True,
+        ),
+    ]
+    room: Annotated[
+        RoomId,
+        Setting(
+            wire="queue",
+            option="--room",
+            help="Waiting room of its visitors, whether it exists yet or not",
+            unit="bytes",
+            least=1,
+            most=ROOM_BYTES_MAX,
+            printable=True,
+        ),
+    ]
+    venue: Annotated[
+        str,
+        Setting(
+            wire="venue",
+            help="Where it is",
+            unit="characters",
+            most=TITLE_CHARS_MAX,
+            printable=True,
+        ),
+    ] = ""
+    queue_down: Annotated[
+        QueueDown | None,
+        Setting(
+            wire="queueDown",
+            help="While the queue does not answer: refuse visitors, or admit those whose pass has "
+            "not expired; without a choice, as WAITLINE_QUEUE_DOWN says",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    """What operators decide about a schedule; the first values are for those who do not.
+
+    To add one, declare it here and in `sql/catalogue.sql`, with a migration.
+    """
+
+    visitor_seats_max: Annotated[
+        int,
+        Setting(
+            wire="seatsPerUser",
+            option="--visitor-seats",
+            help="Most seats that one visitor may hold or own",
+            unit="seats",
+            least=1,
+            most=SEATS_MAX,
+        ),
+    ] = 4
+
+    def __post_init__(self) -> None:
+        check(self, SCHEDULE_SETTINGS)
+
+
+CONCERT_SETTINGS = declared(Concert)
+SCHEDULE_SETTINGS = declared(ScheduleSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +169,7 @@ class Schedule:
         concert_id: Of which concert.
         room: The concert's waiting room.
         starts_at: When it begins.
-        visitor_seats_max: Seats that one visitor may hold or own of it.
+        settings: What operators decide about it.
         queue_down: As the concert's.
     """
 
@@ -117,7 +177,7 @@ class Schedule:
     concert_id: int
     room: RoomId
     starts_at: datetime
-    visitor_seats_max: int
+    settings: ScheduleSettings
     queue_down: QueueDown | None = None
 
 
@@ -167,20 +227,6 @@ class ConcertUnknown(Refused):
 
 class ScheduleUnknown(Refused):
     """There is no such schedule."""
-
-
-class DetailInvalid(Refused):
-    """A concert or schedule cannot be as it was described.
-
-    Attributes:
-        name: What of it: title, venue, room or visitor_seats_max.
-        reason: What it must be.
-    """
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)
-        self.name = name
-        self.reason = reason
 
 
 class SeatPlanInvalid(Refused):

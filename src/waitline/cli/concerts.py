@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
@@ -18,17 +19,20 @@ from waitline import settings as chosen
 from waitline.booking import seat_plan
 from waitline.booking.catalogue import CACHED_S, Catalogue, SeatCount
 from waitline.booking.model import (
-    VISITOR_SEATS,
+    CONCERT_SETTINGS,
+    SCHEDULE_SETTINGS,
     Concert,
     ConcertUnknown,
-    DetailInvalid,
     NewSeat,
     QueueDown,
+    Schedule,
+    ScheduleSettings,
     ScheduleUnknown,
     SeatPlanInvalid,
 )
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.setting import camel
 from waitline.postgres.pool import Database
 from waitline.settings import Settings
 
@@ -37,6 +41,8 @@ FILE_BYTES_MAX = 32 * 1024 * 1024
 
 NUMBER_MAX = 2**63 - 1
 """Of a concert or schedule: what the database can count to."""
+
+CONCERT = {setting.name: setting for setting in CONCERT_SETTINGS}
 
 app = typer.Typer(help="Put concerts on sale, and list what is.", no_args_is_help=True)
 
@@ -75,20 +81,18 @@ def list_concerts(
 
 
 @app.command("create")
+@options.one_for_each([CONCERT["room"], CONCERT["venue"]], defaults=True)
 def create(
-    title: Annotated[str, typer.Argument(help="What it is called")],
-    room: Annotated[str, typer.Option(help="Waiting room of its visitors (concertId)")],
-    venue: Annotated[str, typer.Option(help="Where it is")] = "",
+    title: Annotated[str, typer.Argument(help=CONCERT["title"].help)],
+    asked: options.Asked,
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Note a concert; give it schedules next."""
+    """Create a concert, then add schedules."""
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
-    concert = _with_catalogue(
-        settings, lambda catalogue: catalogue.create_concert(title, venue, room)
-    )
-    _tell(
+    concert = _with_catalogue(settings, lambda catalogue: catalogue.create_concert(title, **asked))
+    _print(
         _flat(concert),
         f"Concert {concert.concert_id} was created. Next: "
         f"waitline concerts schedule {concert.concert_id} --starts-at 2030-05-01T19:00+09:00",
@@ -101,10 +105,7 @@ def change(
     concert: Annotated[int, typer.Argument(min=1, max=NUMBER_MAX, help="The concert's number")],
     queue_down: Annotated[
         Literal["refuse", "admit", "default"],
-        typer.Option(
-            help="While the queue does not answer: refuse visitors, admit those whose pass has not "
-            "run out, or do what the installation has chosen"
-        ),
+        typer.Option(help=f"{CONCERT['queue_down'].help} (default)"),
     ],
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
@@ -114,37 +115,36 @@ def change(
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
     choice = None if queue_down == "default" else QueueDown(queue_down)
     changed = _with_catalogue(settings, lambda catalogue: catalogue.set_queue_down(concert, choice))
-    _tell(
+    _print(
         _flat(changed),
-        f"Concert {concert}, while the queue does not answer: {queue_down}. It holds within "
-        f"{CACHED_S:g} s.",
+        f"Concert {concert}, while the queue does not answer: {queue_down}. Takes effect "
+        f"within {CACHED_S:g} s.",
         as_json=as_json,
     )
 
 
 @app.command("schedule")
+@options.one_for_each(SCHEDULE_SETTINGS, defaults=True)
 def schedule(
     concert: Annotated[int, typer.Argument(min=1, max=NUMBER_MAX, help="The concert's number")],
-    starts_at: Annotated[str, typer.Option(help="ISO 8601 with an offset from UTC")],
-    visitor_seats: Annotated[
-        int, typer.Option(help="Seats that one visitor may hold or own")
-    ] = VISITOR_SEATS,
+    starts_at: Annotated[str, typer.Option(help="ISO 8601 with a UTC offset")],
+    asked: options.Asked,
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Give a concert a schedule; import its seats next."""
+    """Add a schedule to a concert, then import its seats."""
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
-    at = _time(starts_at)
+    at, decided = _time(starts_at), ScheduleSettings(**asked)
     made = _with_catalogue(
-        settings, lambda catalogue: catalogue.create_schedule(concert, at, visitor_seats)
+        settings, lambda catalogue: catalogue.create_schedule(concert, at, decided)
     )
-    _tell(
+    _print(
         {
             "scheduleId": made.schedule_id,
             "concertId": made.concert_id,
             "startsAt": made.starts_at.isoformat(),
-            "visitorSeatsMax": made.visitor_seats_max,
+            **_settings(made),
         },
         f"Schedule {made.schedule_id} was created. Next: "
         f"waitline concerts import {made.schedule_id} SEATS.csv",
@@ -177,9 +177,10 @@ def import_seats(
         except SeatPlanInvalid as error:
             shown.stop()
             _refuse(file, error)
-    _tell(
+    _print(
         {"scheduleId": schedule, "seats": imported},
-        f"{imported:,} seats of schedule {schedule} are on sale.",
+        f"{imported:,} {'seat is' if imported == 1 else 'seats are'} on sale in schedule "
+        f"{schedule}.",
         as_json=as_json,
     )
 
@@ -207,7 +208,7 @@ def _time(text: str) -> datetime:
         at = datetime.fromisoformat(text)
     if at is None or at.tzinfo is None:
         raise Misconfigured(
-            f"--starts-at: {text!r} is no time with an offset, like 2030-05-01T19:00+09:00"
+            f"--starts-at: {text!r} needs a UTC offset, for example 2030-05-01T19:00+09:00"
         )
     return at
 
@@ -230,9 +231,6 @@ def _with_catalogue(settings: Settings, use: Callable[[Catalogue], Awaitable[T]]
         raise Misconfigured(
             "there is no such schedule; `waitline concerts list` names them"
         ) from None
-    except DetailInvalid as error:
-        option = error.name.removesuffix("_max").replace("_", "-")
-        raise Misconfigured(f"{option} {error.reason}") from None
 
 
 async def _described(catalogue: Catalogue, concert: Concert) -> dict[str, Any]:
@@ -243,12 +241,16 @@ async def _described(catalogue: Catalogue, concert: Concert) -> dict[str, Any]:
             {
                 "scheduleId": one.schedule_id,
                 "startsAt": one.starts_at.isoformat(),
-                "visitorSeatsMax": one.visitor_seats_max,
+                **_settings(one),
                 **stock.get(one.schedule_id, SeatCount(0, 0))._asdict(),
             }
             for one in await catalogue.schedules(concert.concert_id)
         ],
     }
+
+
+def _settings(schedule: Schedule) -> dict[str, Any]:
+    return {camel(name): value for name, value in asdict(schedule.settings).items()}
 
 
 def _flat(concert: Concert) -> dict[str, Any]:
@@ -261,5 +263,5 @@ def _flat(concert: Concert) -> dict[str, Any]:
     }
 
 
-def _tell(values: dict[str, Any], text: str, *, as_json: bool) -> None:
+def _print(values: dict[str, Any], text: str, *, as_json: bool) -> None:
     typer.echo(json.dumps(values) if as_json else text)

@@ -56,9 +56,13 @@ Asked = dict[str, Any]
 
 
 def one_for_each(
-    settings: Sequence[Setting],
+    settings: Sequence[Setting], *, defaults: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each setting; it gets those that were used as `asked`.
+
+    Args:
+        settings: What there is an option for.
+        defaults: Whether the others have their defaults, and those without any must be used.
 
     Raises:
         Misconfigured: By the command, for `SettingError`; the message names the option.
@@ -78,26 +82,31 @@ def one_for_each(
             except SettingError as error:
                 raise Misconfigured(f"{error.setting.option}: {error.reason}") from None
 
+        added = [_option(setting, defaults=defaults) for setting in settings]
         signature = inspect.signature(command)
         parameters: list[inspect.Parameter] = []
         for parameter in signature.parameters.values():
-            parameters += map(_option, settings) if parameter.name == "asked" else [parameter]
+            parameters += added if parameter.name == "asked" else [parameter]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         return run
 
     return with_options
 
 
-def _option(setting: Setting) -> inspect.Parameter:
+def _option(setting: Setting, *, defaults: bool) -> inspect.Parameter:
     """Return the parameter by which Typer makes an option for a setting."""
     text = setting.help
     if setting.wire_range is not None:
         text += f" [{setting.allowed}]"
+    kind, default = setting.wire_kind | None, None
+    if defaults:
+        kind = setting.wire_kind
+        default = inspect.Parameter.empty if setting.default is None else setting.default
     return inspect.Parameter(
         setting.name,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        default=None,
-        annotation=Annotated[setting.wire_kind | None, typer.Option(setting.option, help=text)],
+        default=default,
+        annotation=Annotated[kind, typer.Option(setting.option, help=text)],
     )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from waitline import settings
+from waitline.booking.model import CONCERT_SETTINGS, SCHEDULE_SETTINGS
 from waitline.kernel.setting import Setting, number
 from waitline.queue.settings import LIMIT_NAMES, LIMIT_SETTINGS, ROOM_SETTINGS
 
@@ -40,6 +41,25 @@ def room_table() -> str:
     )
 
 
+def concert_table() -> str:
+    """Return the table of what operators decide about concerts and schedules."""
+    return _table(
+        ("of a", "on the wire", "option", "may be", "default", "meaning"),
+        (
+            (
+                of,
+                f"`{setting.wire}`",
+                f"`{setting.option}`",
+                setting.allowed,
+                _default(setting),
+                setting.help,
+            )
+            for of, declared in (("concert", CONCERT_SETTINGS), ("schedule", SCHEDULE_SETTINGS))
+            for setting in declared
+        ),
+    )
+
+
 def _variable(setting: Setting) -> str:
     if setting.name not in LIMIT_NAMES:
         return ""
@@ -70,5 +90,9 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"room": room_table, "service": service_table}
+TABLES: dict[str, Callable[[], str]] = {
+    "room": room_table,
+    "concert": concert_table,
+    "service": service_table,
+}
 """Every table, by the name in its marker."""

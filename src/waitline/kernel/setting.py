@@ -7,6 +7,7 @@ derived from the declaration.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -29,6 +30,10 @@ class SettingError(ValueError):
         self.reason = reason
 
 
+TEXT_UNITS = ("characters", "bytes")
+"""Units of settings that are texts: what their size is counted in."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """How one setting is called, bounded and explained everywhere.
@@ -36,12 +41,12 @@ class Setting:
     Attributes:
         wire: The JSON member.
         help: What it means: one sentence without a full stop.
-        unit: What a number counts. `ms` becomes s on the wire and on the command line.
-        least: Smallest number allowed, in the field's own unit.
-        most: Largest number allowed.
-        chars_min: Fewest characters of a text; with 1, it must not be blank either.
-        chars_max: Most characters of a text.
+        unit: What a number counts, or the size of a text is counted in. `ms` becomes s on the wire
+            and on the command line.
+        least: Smallest number or size allowed, in the field's own unit.
+        most: Largest number or size allowed; `None` where the type says what is allowed.
         begins_with: How a text that is not empty begins: with one of these.
+        printable: Whether all characters of a text must be printable.
         option: The command-line option; the wire name in kebab case if left out.
         name: The field's name; `declared` fills in this and what follows.
         kind: The field's type.
@@ -51,15 +56,19 @@ class Setting:
     wire: str
     help: str
     unit: str = ""
-    least: float | None = None
+    least: float = 0
     most: float | None = None
-    chars_min: int = 0
-    chars_max: int | None = None
     begins_with: tuple[str, ...] = ()
+    printable: bool = False
     option: str = ""
     name: str = ""
     kind: Any = None
     default: Any = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a text of bounded size."""
+        return self.unit in TEXT_UNITS
 
     @property
     def wire_unit(self) -> str:
@@ -69,7 +78,16 @@ class Setting:
     @property
     def wire_kind(self) -> Any:  # noqa: ANN401 - a type, or a union of types
         """The type on the wire and on the command line."""
+        if self.is_text:
+            return str
         return float if self.unit == "ms" else self.kind
+
+    @property
+    def wire_range(self) -> tuple[float, float] | None:
+        """The smallest and the largest number allowed, on the wire; `None` if it is no number."""
+        if self.most is None or self.is_text:
+            return None
+        return self.to_wire(self.least), self.to_wire(self.most)
 
     @property
     def allowed(self) -> str:
@@ -77,16 +95,21 @@ class Setting:
         if self.wire_range is not None:
             least, most = map(number, self.wire_range)
             return f"{least} to {most} {self.wire_unit}"
-        if isinstance(self.kind, type) and issubclass(self.kind, StrEnum):
-            return ", ".join(self.kind)
-        return "text" if self.chars_max is None else f"at most {self.chars_max:,} characters"
+        if self.is_text:
+            return self._size
+        kinds = (self.kind, *get_args(self.kind))
+        return ", ".join(
+            choice
+            for kind in kinds
+            if isinstance(kind, type) and issubclass(kind, StrEnum)
+            for choice in kind
+        )
 
     @property
-    def wire_range(self) -> tuple[float, float] | None:
-        """The smallest and the largest number allowed, on the wire; `None` if it is no number."""
-        if self.least is None or self.most is None:
-            return None
-        return self.to_wire(self.least), self.to_wire(self.most)
+    def _size(self) -> str:
+        assert self.most is not None
+        fewest = f"{number(self.least)} to" if self.least else "at most"
+        return f"{fewest} {number(self.most)} {self.unit}"
 
     def to_wire(self, value: Any) -> Any:  # noqa: ANN401 - of the setting's type
         """Return a value of the field as it is sent."""
@@ -106,21 +129,25 @@ class Setting:
         """Check a value of the field.
 
         Raises:
-            SettingError: It is out of range, too long, or begins with the wrong characters.
+            SettingError: It is not allowed.
         """
-        if self.least is not None and self.most is not None:
+        if self.is_text:
+            self._check_text(value)
+        elif self.most is not None:
             self._check_range(value, self.least, self.most)
-        if self.chars_max is not None:
-            self._check_text(value, self.chars_max)
 
     def _check_range(self, value: float, least: float, most: float) -> None:
         if not least <= value <= most:
             raise SettingError(self, f"must be from {number(least)} to {number(most)}")
 
-    def _check_text(self, value: str, chars_max: int) -> None:
-        if len(value) > chars_max or len(value.strip()) < self.chars_min:
-            fewest = f"{self.chars_min} to" if self.chars_min else "at most"
-            raise SettingError(self, f"must have {fewest} {chars_max} characters")
+    def _check_text(self, value: str) -> None:
+        assert self.most is not None
+        if self.printable and not value.isprintable():
+            raise SettingError(self, "must not contain characters that cannot be printed")
+        size = len(value.encode()) if self.unit == "bytes" else len(value)
+        blank = self.least and not value.strip()
+        if blank or not self.least <= size <= self.most:
+            raise SettingError(self, f"must have {self._size}")
         if value and self.begins_with and not value.startswith(self.begins_with):
             raise SettingError(self, f"must begin with {' or '.join(self.begins_with)}")
 
@@ -149,9 +176,25 @@ def declared(owner: type) -> tuple[Setting, ...]:
     return tuple(found)
 
 
+def check(owner: object, settings: Iterable[Setting]) -> None:
+    """Check the fields of a dataclass that are settings.
+
+    Raises:
+        SettingError: A value is not allowed.
+    """
+    for setting in settings:
+        setting.check(getattr(owner, setting.name))
+
+
 def kebab(name: str) -> str:
     """Write a name in camel or snake case as options are written: `active-max`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).replace("_", "-").lower()
+
+
+def camel(name: str) -> str:
+    """Write a name in snake case as JSON members are written: `activeMax`."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def number(value: float) -> str:

@@ -1,6 +1,7 @@
 """The line: who waits, in what order, and what a visitor may do next.
 
-model.py    a room's limits, states, outcomes and refusals (pure)
+settings.py what an operator decides about a room, each setting declared once (pure)
+model.py    a visitor's states, outcomes and refusals (pure)
 decision.py how a room admits for now, where its shop reports (pure)
 policy.py   when to poll again, how long the wait may be (pure)
 keys.py     every Valkey key: its name, type and content

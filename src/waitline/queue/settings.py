@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated
 
-from waitline.kernel.setting import Setting, declared
+from waitline.kernel.setting import Setting, check, declared
 from waitline.queue.decision import WhenSilent
 
 MESSAGE_CHARS_MAX = 500
@@ -123,8 +123,7 @@ class Limits:
     ] = 2
 
     def __post_init__(self) -> None:
-        for setting in LIMIT_SETTINGS:
-            setting.check(getattr(self, setting.name))
+        check(self, LIMIT_SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +132,21 @@ class Rules:
 
     mode: Annotated[Mode, Setting(wire="mode", help="What the room does now")] = Mode.OPEN
     message: Annotated[
-        str, Setting(wire="message", help="Shown to those who wait", chars_max=MESSAGE_CHARS_MAX)
+        str,
+        Setting(
+            wire="message",
+            help="Shown to those who wait",
+            unit="characters",
+            most=MESSAGE_CHARS_MAX,
+        ),
     ] = ""
     shop_url: Annotated[
         str,
         Setting(
             wire="shopUrl",
             help="Where admitted visitors go on to; empty: they stay on the waiting page",
-            chars_max=URL_CHARS_MAX,
+            unit="characters",
+            most=URL_CHARS_MAX,
             # Any other scheme could run as a script in the visitor's browser.
             begins_with=("https://", "http://"),
         ),
@@ -156,9 +162,7 @@ class Rules:
     ] = WhenSilent.KEEP
 
     def __post_init__(self) -> None:
-        for setting in ROOM_SETTINGS:
-            if setting.name not in LIMIT_NAMES:
-                setting.check(getattr(self, setting.name))
+        check(self, (setting for setting in ROOM_SETTINGS if setting.name not in LIMIT_NAMES))
 
     @property
     def values(self) -> dict[str, object]:

@@ -13,7 +13,6 @@ from waitline.booking.model import (
     AmountWrong,
     ConcertUnknown,
     Declined,
-    DetailInvalid,
     GradeUnknown,
     IdempotencyKeyReused,
     IdempotencyKeyRunning,
@@ -177,14 +176,6 @@ _BOX_OFFICE: list[Problem[Any]] = [
     ),
     Problem(
         ScheduleUnknown, _NOT_FOUND, B008, "schedule-unknown", Text("없는 일정", "Unknown schedule")
-    ),
-    Problem(
-        DetailInvalid,
-        _BAD,
-        C001,
-        "detail-invalid",
-        Text("잘못된 내용", "Invalid detail"),
-        detail=lambda it: Text(f"{it.name}: {it.reason}", f"{it.name}: {it.reason}"),
     ),
     Problem(
         SeatPlanInvalid,

@@ -101,7 +101,6 @@ def _service_variables() -> Iterator[tuple[str, Variable]]:
 
 def _room_variables() -> Iterator[tuple[str, Variable]]:
     for setting in LIMIT_SETTINGS:
-        assert setting.least is not None
         assert setting.most is not None
         unit = ", in ms" if setting.unit == "ms" else ""
         yield (

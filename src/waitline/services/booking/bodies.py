@@ -1,5 +1,6 @@
 """What the calls of the booking service take and answer, field by field."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import msgspec
 from typing_extensions import override
 
 from waitline.booking.model import (
+    SCHEDULE_SETTINGS,
     SEATS_MAX,
     Concert,
     Payment,
@@ -17,6 +19,7 @@ from waitline.booking.model import (
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import BLANK, NOT_TEXT, Request
 from waitline.http.texts import Text
+from waitline.services import setting_bodies
 from waitline.services.identity import TokenMissing, UserMissing
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -224,24 +227,30 @@ class ConcertsView(msgspec.Struct, frozen=True):
     concerts: list[ConcertView]
 
 
-class ScheduleView(msgspec.Struct, frozen=True):
-    """A performance; `seatsPerUser` is the most that one visitor may hold or own."""
+class ScheduleView(
+    msgspec.defstruct(  # type: ignore[misc]  # a base made of the settings
+        "ScheduleSettingsView",
+        [(setting.wire, setting.wire_kind) for setting in SCHEDULE_SETTINGS],
+        frozen=True,
+        kw_only=True,
+    )
+):
+    """A performance, with its settings."""
 
     scheduleId: int  # noqa: N815
     concertId: int  # noqa: N815
     queue: str
     startsAt: str  # noqa: N815
-    seatsPerUser: int  # noqa: N815
 
     @classmethod
     def of(cls, schedule: Schedule) -> "ScheduleView":
         """Return a schedule as it is sent."""
         return cls(
-            schedule.schedule_id,
-            schedule.concert_id,
-            schedule.room,
-            instant(schedule.starts_at),
-            schedule.visitor_seats_max,
+            scheduleId=schedule.schedule_id,
+            concertId=schedule.concert_id,
+            queue=schedule.room,
+            startsAt=instant(schedule.starts_at),
+            **setting_bodies.shown(asdict(schedule.settings), SCHEDULE_SETTINGS),
         )
 
 

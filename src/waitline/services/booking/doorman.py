@@ -20,12 +20,7 @@ from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.utilisation import Utilisation
 from waitline.queue.batches import line_batcher
-from waitline.queue.model import (
-    Slot,
-    TimeRanOut,
-    TokenRejected,
-    VisitorUnknown,
-)
+from waitline.queue.model import Slot, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Line
 from waitline.services.identity import Identity, TokenMissing, judge
 from waitline.settings import Settings

@@ -8,17 +8,16 @@ from typing import Annotated, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Path, Response, status
 from fastapi import Request as FrameworkRequest
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from waitline.booking import seat_plan
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import (
-    SEATS_MAX,
-    TITLE_CHARS_MAX,
-    VISITOR_SEATS,
-    DetailInvalid,
+    CONCERT_SETTINGS,
+    SCHEDULE_SETTINGS,
     QueueDown,
+    ScheduleSettings,
 )
 from waitline.http.envelope import success
 from waitline.http.framework import to_response
@@ -26,6 +25,7 @@ from waitline.http.operator_key import Operators
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import Request
 from waitline.http.texts import Text
+from waitline.services import setting_bodies
 from waitline.services.booking import texts
 from waitline.services.booking.bodies import (
     INT64_MAX,
@@ -48,7 +48,8 @@ FIRST_YEAR, LAST_YEAR = 2000, 2999
 
 CSV = Text("text/csv 여야 합니다.", "must be text/csv")
 
-_WIRE_NAMES = {"room": "queue", "visitor_seats_max": "seatsPerUser"}
+_DESCRIBED = [setting for setting in CONCERT_SETTINGS if setting.name != "queue_down"]
+_QUEUE_DOWN = next(setting for setting in CONCERT_SETTINGS if setting.name == "queue_down")
 
 
 def _in_our_time(at: datetime) -> datetime:
@@ -57,14 +58,14 @@ def _in_our_time(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-class NewConcertBody(BaseModel):
+class NewConcertBody(
+    create_model(  # type: ignore[misc]  # a base made of the settings
+        "ConcertSettingsBody",
+        __config__=ConfigDict(extra="forbid"),
+        **setting_bodies.creation_members(_DESCRIBED),
+    )
+):
     """A concert to be created."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    title: Annotated[str, Field(min_length=1, max_length=TITLE_CHARS_MAX)]
-    venue: Annotated[str, Field(max_length=TITLE_CHARS_MAX)] = ""
-    queue: str = Field(description="The waiting room that its visitors come through")
 
 
 class ConcertChangeBody(BaseModel):
@@ -73,18 +74,20 @@ class ConcertChangeBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     queueDown: Literal["refuse", "admit", "default"] = Field(  # noqa: N815 - wire names
-        description="While the queue does not answer: refuse visitors (503), admit those whose "
-        "pass has not run out, or do what the installation has chosen"
+        description=_QUEUE_DOWN.help
     )
 
 
-class NewScheduleBody(BaseModel):
+class NewScheduleBody(
+    create_model(  # type: ignore[misc]  # a base made of the settings
+        "ScheduleSettingsBody",
+        __config__=ConfigDict(extra="forbid"),
+        **setting_bodies.creation_members(SCHEDULE_SETTINGS),
+    )
+):
     """A performance to be created."""
 
-    model_config = ConfigDict(extra="forbid")
-
     startsAt: Annotated[AwareDatetime, AfterValidator(_in_our_time)]  # noqa: N815 - wire names
-    seatsPerUser: Annotated[int, Field(strict=True, ge=1, le=SEATS_MAX)] = VISITOR_SEATS  # noqa: N815
 
 
 class InstallationView(msgspec.Struct, frozen=True):
@@ -163,10 +166,8 @@ class OperatorCalls:
 
     async def create_concert(self, asked: NewConcertBody, request: FrameworkRequest) -> Response:
         """Create a concert."""
-        try:
-            made = await self._catalogue.create_concert(asked.title, asked.venue, asked.queue)
-        except DetailInvalid as error:
-            raise _invalid(error) from None
+        with setting_bodies.refused_by_wire_name():
+            made = await self._catalogue.create_concert(**setting_bodies.chosen(asked, _DESCRIBED))
         shown = OperatorConcertView.of(made)
         return to_response(success(_ours(request), texts.CONCERT_CREATED, shown, 201))
 
@@ -197,8 +198,10 @@ class OperatorCalls:
         request: FrameworkRequest,
     ) -> Response:
         """Create a performance of a concert; it has no seats yet."""
+        with setting_bodies.refused_by_wire_name():
+            settings = ScheduleSettings(**setting_bodies.chosen(asked, SCHEDULE_SETTINGS))
         made = await self._catalogue.create_schedule(
-            number("concertId", concertId), asked.startsAt, asked.seatsPerUser
+            number("concertId", concertId), asked.startsAt, settings
         )
         shown = ScheduleView.of(made)
         return to_response(success(_ours(request), texts.SCHEDULE_CREATED, shown, 201))
@@ -238,8 +241,3 @@ _SEAT_MAP = {
 
 def _ours(request: FrameworkRequest) -> Request:
     return Request.of(request.scope)
-
-
-def _invalid(error: DetailInvalid) -> InputInvalid:
-    name = _WIRE_NAMES.get(error.name, error.name)
-    return InputInvalid(name, Text(error.reason, error.reason))

@@ -1,61 +1,29 @@
 """The operators' calls: create rooms, change them live, list, show, empty and delete them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, status
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, create_model
 
 from waitline.http.operator_key import Operators
-from waitline.http.problems import InputInvalid
 from waitline.http.requests import checked_name
 from waitline.http.texts import Text, preferred_language
 from waitline.kernel.ids import RoomId
-from waitline.kernel.setting import Setting, SettingError
 from waitline.queue import hints
 from waitline.queue.decision import Decision
 from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import ROOM_SETTINGS, Rules
+from waitline.services import setting_bodies
 from waitline.services.queue import texts
 from waitline.settings import Settings
-
-
-def _is_text(value: str) -> str:
-    """Refuse half a character, which no store takes."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise PydanticCustomError("text", "must be text in UTF-8") from None
-    return value
-
-
-def _member(setting: Setting) -> Any:  # noqa: ANN401 - what pydantic makes a field of
-    """Return a setting's member of a body; `Setting` checks the range that is described here."""
-    kind: Any = setting.wire_kind
-    limits: dict[str, Any] = {}
-    if setting.wire_range is not None:
-        # Strict: `true` is no number of slots, and neither is a text.
-        kind = Annotated[kind, Field(strict=True)]
-        limits = dict(zip(("minimum", "maximum"), setting.wire_range, strict=True))
-    elif kind is str:
-        kind = Annotated[str, AfterValidator(_is_text)]
-        limits = {"maxLength": setting.chars_max}
-    described = Field(None, description=setting.help, json_schema_extra=limits)
-    return (kind | None, described)
-
-
-def _described(setting: Setting) -> Any:  # noqa: ANN401 - what pydantic makes a field of
-    return (setting.wire_kind, Field(description=setting.help))
 
 
 class RoomChangeBody(
     create_model(  # type: ignore[misc]  # a base made of the settings
         "RoomSettingsBody",
         __config__=ConfigDict(extra="forbid"),
-        **{setting.wire: _member(setting) for setting in ROOM_SETTINGS},
+        **setting_bodies.change_members(ROOM_SETTINGS),
     )
 ):
     """What an operator may decide about a room; what is left out stays as it is."""
@@ -69,7 +37,7 @@ class NewRoomBody(RoomChangeBody):
 
 class RoomView(
     create_model(  # type: ignore[misc]  # a base made of the settings
-        "RoomSettingsView", **{setting.wire: _described(setting) for setting in ROOM_SETTINGS}
+        "RoomSettingsView", **setting_bodies.view_members(ROOM_SETTINGS)
     )
 ):
     """A room's settings, as they are sent; where it is shown, its numbers too."""
@@ -85,27 +53,9 @@ class RoomAnswer(BaseModel):
     data: RoomView
 
 
-def changes(asked: RoomChangeBody) -> dict[str, object]:
-    """Return the settings that a body gives, by name.
-
-    Raises:
-        SettingError: A value is out of range.
-    """
-    given = asked.model_dump(exclude_none=True)
-    return {
-        setting.name: setting.from_wire(given[setting.wire])
-        for setting in ROOM_SETTINGS
-        if setting.wire in given
-    }
-
-
 def shown(room: RoomId, rules: Rules) -> dict[str, Any]:
     """Return a room's settings as they are sent."""
-    values = rules.values
-    return {
-        "room": room,
-        **{setting.wire: setting.to_wire(values[setting.name]) for setting in ROOM_SETTINGS},
-    }
+    return {"room": room, **setting_bodies.shown(rules.values, ROOM_SETTINGS)}
 
 
 def surveyed(room: RoomId, survey: Survey) -> dict[str, Any]:
@@ -176,8 +126,8 @@ class RoomCalls:
     async def create(self, asked: NewRoomBody, request: Request) -> dict[str, Any]:
         """Create a room."""
         room = RoomId(checked_name("room", asked.room))
-        with _refused_by_wire_name():
-            rules = self._settings.new_room().changed(changes(asked))
+        with setting_bodies.refused_by_wire_name():
+            rules = self._settings.new_room().changed(setting_bodies.chosen(asked, ROOM_SETTINGS))
         await self._rooms.create(room, rules)
         return _success(request, texts.ROOM_CREATED, shown(room, rules))
 
@@ -193,8 +143,8 @@ class RoomCalls:
     async def change(self, room: str, asked: RoomChangeBody, request: Request) -> dict[str, Any]:
         """Change a room while it runs; what is changed holds from the next call on."""
         name = RoomId(checked_name("room", room))
-        with _refused_by_wire_name():
-            rules = await self._rooms.change(name, changes(asked))
+        with setting_bodies.refused_by_wire_name():
+            rules = await self._rooms.change(name, setting_bodies.chosen(asked, ROOM_SETTINGS))
         return _success(request, texts.ROOM_CHANGED, shown(name, rules))
 
     async def reset(self, room: str, request: Request) -> dict[str, Any]:
@@ -214,19 +164,6 @@ class RoomCalls:
         name = RoomId(checked_name("room", room))
         removed = await self._rooms.delete(name, force=force)
         return _success(request, texts.ROOM_DELETED, {"room": name, "removed": removed})
-
-
-@contextmanager
-def _refused_by_wire_name() -> Iterator[None]:
-    """Refuse an invalid setting by the name of its JSON member.
-
-    Raises:
-        InputInvalid: Instead of `SettingError`.
-    """
-    try:
-        yield
-    except SettingError as error:
-        raise InputInvalid(error.setting.wire, Text(error.reason, error.reason)) from None
 
 
 def _success(request: Request, message: Text, data: dict[str, Any]) -> dict[str, Any]:

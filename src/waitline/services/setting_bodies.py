@@ -1,0 +1,98 @@
+"""Bodies and answers of operators' calls, made of the settings that they carry."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
+
+from waitline.http.problems import InputInvalid
+from waitline.http.texts import Text
+from waitline.kernel.setting import Setting, SettingError
+
+
+def change_members(settings: Iterable[Setting]) -> dict[str, Any]:
+    """Return the members of a body that changes settings; any may be left out, or null."""
+    return {
+        setting.wire: (_kind(setting) | None, _described(setting, default=None))
+        for setting in settings
+    }
+
+
+def creation_members(settings: Iterable[Setting]) -> dict[str, Any]:
+    """Return the members of a body that creates something with settings of its own."""
+    return {
+        setting.wire: (
+            _kind(setting),
+            _described(setting, default=... if setting.default is None else setting.default),
+        )
+        for setting in settings
+    }
+
+
+def view_members(settings: Iterable[Setting]) -> dict[str, Any]:
+    """Return the members of an answer that shows settings."""
+    return {
+        setting.wire: (setting.wire_kind, Field(description=setting.help)) for setting in settings
+    }
+
+
+def chosen(body: BaseModel, settings: Iterable[Setting]) -> dict[str, Any]:
+    """Return the settings that a body gives, by name.
+
+    Raises:
+        SettingError: A value is out of range.
+    """
+    given = body.model_dump(exclude_none=True)
+    return {
+        setting.name: setting.from_wire(given[setting.wire])
+        for setting in settings
+        if setting.wire in given
+    }
+
+
+def shown(values: Mapping[str, Any], settings: Iterable[Setting]) -> dict[str, Any]:
+    """Return settings as they are sent, from their values by name."""
+    return {setting.wire: setting.to_wire(values[setting.name]) for setting in settings}
+
+
+@contextmanager
+def refused_by_wire_name() -> Iterator[None]:
+    """Refuse an invalid setting by the name of its JSON member.
+
+    Raises:
+        InputInvalid: Instead of `SettingError`.
+    """
+    try:
+        yield
+    except SettingError as error:
+        raise InputInvalid(error.setting.wire, Text(error.reason, error.reason)) from None
+
+
+def _kind(setting: Setting) -> Any:  # noqa: ANN401 - a type with its checks
+    if setting.wire_range is not None:
+        # Strict: `true` is no number of slots, and neither is a text.
+        return Annotated[setting.wire_kind, Field(strict=True)]
+    if setting.is_text:
+        return Annotated[str, AfterValidator(_is_text)]
+    return setting.wire_kind
+
+
+def _described(setting: Setting, *, default: Any) -> Any:  # noqa: ANN401 - pydantic's
+    """Describe a member; its range is checked by the setting."""
+    limits: dict[str, Any] = {}
+    if setting.wire_range is not None:
+        limits = dict(zip(("minimum", "maximum"), setting.wire_range, strict=True))
+    elif setting.is_text:
+        limits = {"minLength": setting.least, "maxLength": setting.most}
+    return Field(default, description=setting.help, json_schema_extra=limits)
+
+
+def _is_text(value: str) -> str:
+    """Refuse half a character, which no store takes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("text", "must be text in UTF-8") from None
+    return value
