@@ -22,8 +22,8 @@ from waitline.queue.model import BATCH_MAX, CHUNK_MAX, Joined, Moved
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Limits, Rules
 from waitline.queue.store import Line
-from waitline.tokens.keyring import KeyringFile
-from waitline.tokens.passes import mint_ticket
+from waitline.tokens.keyring_file import KeyringFile
+from waitline.tokens.tickets import mint_ticket
 from waitline.trial import ValkeyServer, machine, processes
 from waitline.valkey.client import ValkeyClient
 

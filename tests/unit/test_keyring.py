@@ -11,20 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.vectors.generate import ROOM, T0, VISITOR
-from waitline.tokens.keyring import (
-    FILE_BYTES_MAX,
-    REREAD_MS,
-    KeyringError,
-    KeyringFile,
-    Keys,
-)
-from waitline.tokens.passes import (
-    PUBLISH_MS,
-    Keyring,
-    RotatedTooSoon,
-    mint_ticket,
-    read_token,
-)
+from waitline.tokens.keyring import PUBLISH_MS, Keyring, RotatedTooSoon
+from waitline.tokens.keyring_file import FILE_BYTES_MAX, REREAD_MS, KeyringError, KeyringFile, Keys
+from waitline.tokens.tickets import mint_ticket
+from waitline.tokens.verification import verify_token
 
 PROCESSES = 8
 
@@ -249,7 +239,7 @@ def test_workers_read_each_others_tokens_through_a_rotation(file: KeyringFile) -
             file.rotate(now_ms)
         for minter, reader in (workers, workers[::-1]):
             ticket = mint_ticket(minter.ring(now_ms), ROOM, VISITOR, 5, now_ms)
-            assert read_token(reader.ring(now_ms), ROOM, VISITOR, ticket).genuine
+            assert verify_token(reader.ring(now_ms), ROOM, VISITOR, ticket).genuine
             kids.add(ticket.split(".")[1])
     assert len(kids) == 2
 

@@ -14,23 +14,20 @@ from hypothesis import strategies as st
 from tests.vectors import generate
 from tests.vectors.generate import RING, ROOM, T0, VISITOR
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.tokens.passes import (
-    FORGED,
+from waitline.tokens.keyring import (
     KEEP_MS,
     KEYS_MAX,
     KID_MAX,
     PUBLISH_MS,
-    TOKEN_MAX,
-    Claim,
     Key,
     Keyring,
     RotatedTooSoon,
-    jwks,
-    mint_pass,
-    mint_ticket,
-    read_token,
     rotate,
 )
+from waitline.tokens.passes import jwks, mint_pass
+from waitline.tokens.proof import FORGED, Proof
+from waitline.tokens.tickets import mint_ticket
+from waitline.tokens.verification import TOKEN_MAX, verify_token
 
 VECTORS = json.loads(generate.PATH.read_text("utf-8"))
 
@@ -81,14 +78,14 @@ def test_ticket_vector(vector: dict[str, Any]) -> None:
     maced = bytes.fromhex(vector["maced"])
     mac = hashlib.blake2b(maced, key=secrets[vector["kid"]], digest_size=16).digest()
     assert urlsafe_b64decode(vector["token"].split(".")[4] + "==") == mac
-    claim = read_token(RING, vector["room"], vector["visitor"], vector["token"])
-    assert claim == Claim(vector["place"], 0)
+    claim = verify_token(RING, vector["room"], vector["visitor"], vector["token"])
+    assert claim == Proof(vector["place"], 0)
 
 
 @pytest.mark.parametrize("vector", named(VECTORS["passes"]))
 def test_pass_vector(vector: dict[str, Any]) -> None:
-    claim = read_token(RING, vector["room"], vector["visitor"], vector["token"])
-    assert claim == Claim(vector["place"], vector["claimed_expires_ms"])
+    claim = verify_token(RING, vector["room"], vector["visitor"], vector["token"])
+    assert claim == Proof(vector["place"], vector["claimed_expires_ms"])
 
 
 @pytest.mark.parametrize("vector", named(VECTORS["passes"]))
@@ -104,13 +101,13 @@ def test_anybody_can_verify_a_pass_with_the_public_keys(vector: dict[str, Any]) 
 
 @pytest.mark.parametrize("vector", named(VECTORS["refused"]))
 def test_refused_vector(vector: dict[str, Any]) -> None:
-    assert read_token(RING, vector["room"], vector["visitor"], vector["token"]) == FORGED
+    assert verify_token(RING, vector["room"], vector["visitor"], vector["token"]) == FORGED
 
 
 def test_what_the_refused_passes_differ_from_is_good() -> None:
     """The control: if this fails, the refusals above prove nothing."""
     good = generate.jws(generate.HEADER, generate.CLAIMS)
-    assert read_token(RING, ROOM, VISITOR, good).genuine
+    assert verify_token(RING, ROOM, VISITOR, good).genuine
 
 
 # Any token, any text.
@@ -120,7 +117,7 @@ def test_what_the_refused_passes_differ_from_is_good() -> None:
 @given(rooms, visitors, places, times_ms)
 def test_ticket_round_trip(room: RoomId, visitor: VisitorId, place: int, at_ms: int) -> None:
     token = mint_ticket(RING, room, visitor, place, at_ms)
-    assert read_token(RING, room, visitor, token) == Claim(place, 0)
+    assert verify_token(RING, room, visitor, token) == Proof(place, 0)
     assert token == mint_ticket(RING, room, visitor, place, at_ms)
     assert not set(token) & set(' ",;\\')
     assert token.isascii()
@@ -133,7 +130,7 @@ def test_pass_round_trip(
     room: RoomId, visitor: VisitorId, place: int, at_ms: int, expires_ms: int
 ) -> None:
     token = mint_pass(RING, room, visitor, place, admitted_ms=at_ms, expires_ms=expires_ms)
-    claim = read_token(RING, room, visitor, token)
+    claim = verify_token(RING, room, visitor, token)
     assert claim.place == place
     assert 0 <= claim.expires_ms - expires_ms < 1_000
 
@@ -146,7 +143,7 @@ def test_q9_a_ticket_serves_its_visitor_and_room_only(
     mine: tuple[RoomId, VisitorId], yours: tuple[RoomId, VisitorId]
 ) -> None:
     token = mint_ticket(RING, *mine, 5, T0)
-    assert read_token(RING, *yours, token).genuine == (mine == yours)
+    assert verify_token(RING, *yours, token).genuine == (mine == yours)
 
 
 @patient
@@ -155,7 +152,7 @@ def test_an_altered_token_is_forged(data: st.DataObject) -> None:
     token = data.draw(st.sampled_from(both(RING, T0)))
     at = data.draw(st.integers(0, len(token) - 1))
     char = data.draw(st.characters(exclude_categories=()).filter(lambda c: c != token[at]))
-    assert read_token(RING, ROOM, VISITOR, token[:at] + char + token[at + 1 :]) == FORGED
+    assert verify_token(RING, ROOM, VISITOR, token[:at] + char + token[at + 1 :]) == FORGED
 
 
 @patient
@@ -166,7 +163,7 @@ def test_an_altered_token_is_forged(data: st.DataObject) -> None:
 @example(ROOM, VISITOR, "관" * 10_240)
 @example(ROOM, VISITOR, f"t1.test-0.{'9' * 900}.{'9' * 900}.")
 def test_no_text_is_genuine_and_none_raises(room: RoomId, visitor: VisitorId, text: str) -> None:
-    assert read_token(RING, room, visitor, text) == FORGED
+    assert verify_token(RING, room, visitor, text) == FORGED
 
 
 @patient
@@ -175,7 +172,7 @@ def test_no_text_is_genuine_and_none_raises(room: RoomId, visitor: VisitorId, te
     st.sampled_from(["", "t1.test-0", "e30", generate.b64_json(generate.HEADER)]),
 )
 def test_nothing_that_looks_like_a_token_raises(fields: list[str], first: str) -> None:
-    assert read_token(RING, ROOM, VISITOR, ".".join([first, *fields])) == FORGED
+    assert verify_token(RING, ROOM, VISITOR, ".".join([first, *fields])) == FORGED
 
 
 @patient
@@ -188,7 +185,7 @@ def test_nothing_that_looks_like_a_token_raises(fields: list[str], first: str) -
 def test_no_header_raises(header: dict[str, Any]) -> None:
     token = generate.jws(generate.HEADER | header, generate.CLAIMS)
     same = {k: header.get(k, v) for k, v in generate.HEADER.items()} == generate.HEADER
-    assert same or read_token(RING, ROOM, VISITOR, token) == FORGED
+    assert same or verify_token(RING, ROOM, VISITOR, token) == FORGED
 
 
 def test_the_longest_pass_can_be_read() -> None:
@@ -197,7 +194,7 @@ def test_the_longest_pass_can_be_read() -> None:
     last_ms = 9_999_999_999_000
     token = mint_pass(ring, room, visitor, 2**53 - 1, admitted_ms=last_ms, expires_ms=last_ms)
     assert len(token) <= TOKEN_MAX
-    assert read_token(ring, room, visitor, token).genuine
+    assert verify_token(ring, room, visitor, token).genuine
 
 
 def test_a_ticket_is_not_minted_for_half_a_character() -> None:
@@ -271,9 +268,9 @@ def test_a_ticket_of_a_dropped_key_is_forged_and_replaced_by_a_good_one() -> Non
     old = Keyring((key(1), key(2, T0)))
     new = rotated(old, 3, T0 + KEEP_MS + 1)
     ticket = mint_ticket(old, ROOM, VISITOR, 5, T0 - 1)
-    assert read_token(new, ROOM, VISITOR, ticket) == FORGED
+    assert verify_token(new, ROOM, VISITOR, ticket) == FORGED
     again = mint_ticket(new, ROOM, VISITOR, 5, T0 - 1)
-    assert read_token(new, ROOM, VISITOR, again) == Claim(5, 0)
+    assert verify_token(new, ROOM, VISITOR, again) == Proof(5, 0)
 
 
 def ring_of_a_worker(rings: list[tuple[int, Keyring]], at_ms: int, lag_ms: int) -> Keyring:
@@ -310,7 +307,7 @@ def test_rotation_turns_nobody_away(
         minter = ring_of_a_worker(rings, issued_ms, minter_ms)
         reader = ring_of_a_worker(rings, issued_ms + shown_after_ms, reader_ms)
         for token in both(minter, issued_ms):
-            assert read_token(reader, ROOM, VISITOR, token).genuine
+            assert verify_token(reader, ROOM, VISITOR, token).genuine
 
 
 def test_a_key_used_at_once_would_turn_people_away() -> None:
@@ -318,7 +315,7 @@ def test_a_key_used_at_once_would_turn_people_away() -> None:
     old = Keyring((key(1),))
     hasty = Keyring((*old.keys, key(2, T0)))
     for token in both(hasty, T0):
-        assert read_token(old, ROOM, VISITOR, token) == FORGED
+        assert verify_token(old, ROOM, VISITOR, token) == FORGED
 
 
 @pytest.mark.parametrize(

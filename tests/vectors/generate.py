@@ -15,13 +15,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.tokens.passes import (
-    Key,
-    Keyring,
-    jwks,
-    mint_pass,
-    mint_ticket,
-)
+from waitline.tokens.keyring import Key, Keyring
+from waitline.tokens.passes import jwks, mint_pass
+from waitline.tokens.tickets import mint_ticket
 
 PATH = Path(__file__).with_name("tokens.json")
 

@@ -23,8 +23,9 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.services.booking.doorman import Doorman
-from waitline.tokens.keyring import Keys
-from waitline.tokens.passes import mint_pass, mint_ticket
+from waitline.tokens.keyring_file import Keys
+from waitline.tokens.passes import mint_pass
+from waitline.tokens.tickets import mint_ticket
 from waitline.trial import ValkeyServer
 from waitline.valkey.client import ValkeyClient
 

@@ -23,8 +23,9 @@ from waitline.queue.model import TimeRanOut, TokenRejected
 from waitline.services.booking.doorman import ANSWER_BYTES_MAX, TIMEOUT_S
 from waitline.services.identity import TokenMissing
 from waitline.services.problems import PROBLEMS
-from waitline.tokens.keyring import KeyringFile, Keys
-from waitline.tokens.passes import TOKEN_MAX, mint_pass
+from waitline.tokens.keyring_file import KeyringFile, Keys
+from waitline.tokens.passes import mint_pass
+from waitline.tokens.verification import TOKEN_MAX
 from waitline.trial import ValkeyServer
 from waitline.valkey.client import CALL_TIMEOUT_S
 

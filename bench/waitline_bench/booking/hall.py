@@ -17,8 +17,8 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.settings import DAY_MS, Limits, Rules
 from waitline.queue.store import Line
 from waitline.sales.rehearsal.stage import STARTS_AT, hall
-from waitline.tokens.keyring import KeyringFile
-from waitline.tokens.passes import mint_ticket
+from waitline.tokens.keyring_file import KeyringFile
+from waitline.tokens.tickets import mint_ticket
 from waitline.trial.installation import Installation
 from waitline.valkey.client import ValkeyClient
 

@@ -9,8 +9,9 @@ from waitline.kernel.clock import SystemClock
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
 from waitline.queue.rooms import Rooms
-from waitline.tokens.keyring import KeyringFile
-from waitline.tokens.passes import mint_ticket, read_token
+from waitline.tokens.keyring_file import KeyringFile
+from waitline.tokens.tickets import mint_ticket
+from waitline.tokens.verification import verify_token
 from waitline.trial.installation import Installation
 from waitline.valkey.client import ValkeyClient
 from waitline_bench.scenario.samples import info
@@ -51,7 +52,7 @@ def inspect(stack: Installation) -> tuple[list[RoomFound], dict[str, str]]:
     def serves(room: RoomId) -> Callable[[VisitorId, int, int, VisitorId], bool]:
         def serves_there(owner: VisitorId, place: int, joined_ms: int, visitor: VisitorId) -> bool:
             ticket = mint_ticket(ring, room, owner, place, joined_ms)
-            return read_token(ring, room, visitor, ticket).genuine
+            return verify_token(ring, room, visitor, ticket).genuine
 
         return serves_there
 

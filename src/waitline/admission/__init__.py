@@ -1,7 +1,9 @@
-"""Admission: how fast, how many more, how soon to come back; and the loop that lets visitors in.
+"""Admission: how many visitors a room lets in, and the process that does it.
 
-policy.py    what a room may do for now, and when it is next worth a visit (pure)
-reports.py   what the shops say
-steering.py  decides for rooms, once a second
-admitter.py  the loop; what it may do is decided in queue/lua/admit.lua
+admitter.py        the loop over the rooms; queue/lua/admit.lua enforces the limits
+app.py             the admitter's process
+controller.py      decides for each room, once a second, from what its shop reports
+payment_events.py  frees the slots of visitors who have paid
+policy.py          the decision itself, and when a room is next due (pure)
+shop_reports.py    the last load and stock reports of the shops
 """

@@ -16,8 +16,9 @@ from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit as auditing
 from waitline.queue.model import RoomUnknown
-from waitline.tokens.keyring import KeyringFile
-from waitline.tokens.passes import mint_ticket, read_token
+from waitline.tokens.keyring_file import KeyringFile
+from waitline.tokens.tickets import mint_ticket
+from waitline.tokens.verification import verify_token
 
 
 def audit(
@@ -57,7 +58,7 @@ def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[Findi
 
     def serves(owner: VisitorId, place: int, joined_ms: int, visitor: VisitorId) -> bool:
         ticket = mint_ticket(ring, name, owner, place, joined_ms)
-        return read_token(ring, name, visitor, ticket).genuine
+        return verify_token(ring, name, visitor, ticket).genuine
 
     findings = auditing.examine(seen, serves)
     if as_json:

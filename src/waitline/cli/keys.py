@@ -10,8 +10,8 @@ from rich.table import Table
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.clock import SystemClock
-from waitline.tokens.keyring import KeyringFile
-from waitline.tokens.passes import Keyring
+from waitline.tokens.keyring import Keyring
+from waitline.tokens.keyring_file import KeyringFile
 
 app = typer.Typer(
     help="Make, rotate and list the keys of tickets and passes.", no_args_is_help=True

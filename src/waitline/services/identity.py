@@ -13,14 +13,10 @@ from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import Slot, State, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Turn
-from waitline.tokens.keyring import Keys
-from waitline.tokens.passes import (
-    FORGED,
-    TICKET_VERSION,
-    TOKEN_MAX,
-    Claim,
-    read_token,
-)
+from waitline.tokens.keyring import TICKET_VERSION
+from waitline.tokens.keyring_file import Keys
+from waitline.tokens.proof import FORGED, Proof
+from waitline.tokens.verification import TOKEN_MAX, verify_token
 
 TOKEN_HEADER = b"x-queue-token"
 
@@ -95,7 +91,7 @@ class Identity:
 
     def __init__(self, keys: Keys, *, trusting: bool) -> None:
         self._keys = keys
-        self._passes = lru_cache(maxsize=PASSES_CACHED)(read_token)
+        self._passes = lru_cache(maxsize=PASSES_CACHED)(verify_token)
         self.trusting = trusting
 
     def prove(self, request: Request, room: RoomId, visitor: VisitorId) -> int:
@@ -130,20 +126,20 @@ class Identity:
         Raises:
             TokenRejected: It is not this visitor's for this room.
         """
-        return self.claim_of(token, room, visitor).place
+        return self.proof_of(token, room, visitor).place
 
-    def claim_of(self, token: str, room: RoomId, visitor: VisitorId) -> Claim:
+    def proof_of(self, token: str, room: RoomId, visitor: VisitorId) -> Proof:
         """Return all that a token proves: as `place_of`, and until when a pass serves."""
-        claim = self._read(token, room, visitor)
-        if not claim.genuine:
+        proof = self._read(token, room, visitor)
+        if not proof.genuine:
             raise TokenRejected
-        return claim
+        return proof
 
-    def _read(self, token: str, room: RoomId, visitor: VisitorId) -> Claim:
+    def _read(self, token: str, room: RoomId, visitor: VisitorId) -> Proof:
         # Nothing longer is ours, and remembering it would let strangers fill the memory.
         if len(token) > TOKEN_MAX:
             return FORGED
-        reader = read_token if token.startswith(TICKET_VERSION) else self._passes
+        reader = verify_token if token.startswith(TICKET_VERSION) else self._passes
         return reader(self._keys.current, room, visitor, token)
 
 

@@ -39,7 +39,7 @@ from waitline.services.booking.metrics import OpenWorkGauges
 from waitline.services.booking.operator import InstallationView, OperatorCalls
 from waitline.services.problems import PROBLEMS
 from waitline.settings import Settings
-from waitline.tokens.keyring import KeyringFile, Keys
+from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.valkey.client import ValkeyClient
 
 BODY_LIMITS = {
@@ -110,7 +110,7 @@ class BookingWorker(ServiceWorker):
                 Relay(database, store).run(),
                 LoadReporter(StockCounter(database), load, store, name=name).run(),
                 tallies.keep(),
-                keys.keep(clock),
+                keys.watch(clock),
                 garbage_collection.keep(),
             )
             routers = (

@@ -24,7 +24,7 @@ from waitline.queue.model import Slot, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Line
 from waitline.services.identity import Identity, TokenMissing, judge
 from waitline.settings import Settings
-from waitline.tokens.keyring import Keys
+from waitline.tokens.keyring_file import Keys
 from waitline.valkey.client import ValkeyClient
 
 TIMEOUT_S = 0.3
@@ -235,13 +235,13 @@ class Doorman:
         """
         if token is None:
             raise TokenMissing
-        claim = self._who.claim_of(token, room, visitor)
+        proof = self._who.proof_of(token, room, visitor)
         try:
-            await self._ask(room, visitor, token, claim.place)
+            await self._ask(room, visitor, token, proof.place)
         except Unavailable:
             # A ticket never runs out, and reads as if it had always.
             refuses = (queue_down or self._queue_down) is QueueDown.REFUSE
-            if refuses or claim.expires_ms <= self._clock.now_ms():
+            if refuses or proof.expires_ms <= self._clock.now_ms():
                 raise
 
     async def recognise(
@@ -263,7 +263,7 @@ class Doorman:
             await self.admit(room, visitor, token, queue_down)
         except (TokenRejected, VisitorUnknown):
             assert token is not None
-            if self._who.claim_of(token, room, visitor).expires_ms <= self._clock.now_ms():
+            if self._who.proof_of(token, room, visitor).expires_ms <= self._clock.now_ms():
                 raise
 
     def prove(self, room: RoomId, visitor: VisitorId, token: str | None) -> None:
@@ -280,7 +280,7 @@ class Doorman:
         """
         if token is None:
             raise TokenMissing
-        self._who.claim_of(token, room, visitor)
+        self._who.proof_of(token, room, visitor)
 
     async def _ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
         """Ask the waiting room, unless it did not answer lately.

@@ -30,7 +30,7 @@ from waitline.services.queue.metrics import RoomMetrics
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.rooms import RoomCalls
 from waitline.services.queue.streams import Streams
-from waitline.tokens.keyring import KeyringFile, Keys
+from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.tokens.passes import jwks
 from waitline.valkey.client import ValkeyClient
 
@@ -87,7 +87,7 @@ class QueueWorker(ServiceWorker):
             *batchers.jobs(),
             feed.run(),
             tallies.keep(),
-            keys.keep(clock),
+            keys.watch(clock),
             garbage_collection.keep(),
         )
         before_stop(feed.end)

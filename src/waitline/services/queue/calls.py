@@ -44,8 +44,9 @@ from waitline.services import identity
 from waitline.services.identity import NO_CLAIM, Identity, judge
 from waitline.services.queue import texts
 from waitline.services.queue.now_serving import NowServingDocuments
-from waitline.tokens.keyring import Keys
-from waitline.tokens.passes import mint_pass, mint_ticket
+from waitline.tokens.keyring_file import Keys
+from waitline.tokens.passes import mint_pass
+from waitline.tokens.tickets import mint_ticket
 
 PASSES_CACHED = 16_384
 """Passes kept per worker: a signature takes about 50 µs, and an admitted visitor asks every few
