@@ -20,7 +20,7 @@ TRIES_MOST = 4
 T = TypeVar("T")
 
 
-def quietly(measure: Callable[[], T]) -> tuple[T, float]:
+def measure_undisturbed(run: Callable[[], T]) -> tuple[T, float]:
     """Measure, and again while the host takes too much of the machine.
 
     Returns:
@@ -31,9 +31,9 @@ def quietly(measure: Callable[[], T]) -> tuple[T, float]:
     """
     tries: list[tuple[T, float]] = []
     for left in reversed(range(TRIES_MOST)):
-        before = usage.read({})
+        before = usage.take_reading({})
         try:
-            found = measure()
+            found = run()
         except Unavailable:
             if not left or _stolen(before) <= STOLEN_MOST:
                 raise
@@ -45,4 +45,4 @@ def quietly(measure: Callable[[], T]) -> tuple[T, float]:
 
 
 def _stolen(since: usage.Reading) -> float:
-    return usage.cores_between(since, usage.read({}))["stolen"] / usage.cores()
+    return usage.cores_between(since, usage.take_reading({}))["stolen"] / usage.cores()

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from waitline import settings as chosen
 from waitline.trial import ValkeyServer, machine, processes
 from waitline_bench import hot_calls, scripts
-from waitline_bench.host_steal import quietly
+from waitline_bench.host_steal import measure_undisturbed
 from waitline_bench.hot_calls import ADMITTED, ROOM, WAITING, FlatOut, Paced, Server
 
 COUNTED = 20_000
@@ -117,7 +117,7 @@ class _Rounds:
         return {"flat_out": _rows(self._flat_out), "paced": paced, "stolen": max(self._stolen)}
 
     def _quietly(self, run: Callable[[], T]) -> T:
-        found, stolen = quietly(run)
+        found, stolen = measure_undisturbed(run)
         self._stolen.append(stolen)
         return found
 

@@ -27,7 +27,7 @@ class Reading(NamedTuple):
     stolen_s: float
 
 
-def read(roles: Roles) -> Reading:
+def take_reading(roles: Roles) -> Reading:
     """Read the processor time of all processes; those that have ended count as nothing."""
     machine_s, stolen_s = processes.machine_times()
     return Reading(

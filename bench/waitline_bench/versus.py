@@ -30,7 +30,7 @@ from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.sales.http_client import HttpAnswer, HttpClient
 from waitline.trial import ValkeyServer, machine, processes
 from waitline_bench import hot_calls
-from waitline_bench.host_steal import quietly
+from waitline_bench.host_steal import measure_undisturbed
 from waitline_bench.hot_calls import ADMITTED, ROOM, WAITING, FlatOut, Paced, Server
 
 PACES_PER_S = (1_000, 3_000)
@@ -156,7 +156,7 @@ class _Comparison:
                 continue
             for side in order:
                 self._on_progress(f"{title}: {target.name}, {side}")
-                found, stolen = quietly(partial(self._run_flat_out, at, side))
+                found, stolen = measure_undisturbed(partial(self._run_flat_out, at, side))
                 self._stolen.append(stolen)
                 both = self._flat_out.setdefault(target.name, {})
                 both.setdefault(side, []).append(found)
@@ -166,7 +166,7 @@ class _Comparison:
         for at, (name, _, plan) in enumerate(plans):
             for side in order:
                 self._on_progress(f"{title}: {name} at {plan.per_s:,.0f}/s, {side}")
-                used, stolen = quietly(partial(self._run_paced, at, side))
+                used, stolen = measure_undisturbed(partial(self._run_paced, at, side))
                 self._stolen.append(stolen)
                 both_paced = self._paced.setdefault((int(plan.per_s), name), {})
                 both_paced.setdefault(side, []).append(used)

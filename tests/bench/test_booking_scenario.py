@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench.test_report import FETCHED
 from tests.bench.test_scenario import HERE, SCENARIOS, bench, result
-from waitline_bench.scenario.run import Plan, Sight, measure
+from waitline_bench.scenario.run import RunProgress, ScenarioPlan, run_scenario
 
 pytestmark = pytest.mark.long
 
@@ -19,7 +19,7 @@ PARTS = {"worker", "booking", "postgres", "sandbox", "admitter", "valkey", "k6"}
 Journey = tuple[subprocess.CompletedProcess[str], Path]
 
 # As `waitline-bench` plans it, at two in a hundred, for two seconds, with everybody in haste.
-PLAN = Plan(
+PLAN = ScenarioPlan(
     name="booking",
     script=next(path for path in SCENARIOS if path.stem == "booking"),
     variables={"SCALE": "0.02", "SECONDS": "2"},
@@ -30,7 +30,7 @@ PLAN = Plan(
 )
 
 
-def quiet(_sight: Sight) -> None:
+def quiet(_sight: RunProgress) -> None:
     """Show nothing."""
 
 
@@ -102,7 +102,7 @@ def test_its_report_tells_of_the_sale(
 
 def test_some_ask_for_a_section_and_choose_again(tmp_path: Path) -> None:
     told = {**PLAN.variables, "SEATS": "sections", "RETRIES": "3", "HASTE": "20"}
-    found = measure(replace(PLAN, variables=told), tmp_path, quiet)
+    found = run_scenario(replace(PLAN, variables=told), tmp_path, quiet)
     all_right(found)
     assert checks(found)["sections counted"] > 0
     assert found["client"]["times"]["sections"]["count"] == checks(found)["sections counted"]
@@ -112,7 +112,7 @@ def test_some_ask_for_a_section_and_choose_again(tmp_path: Path) -> None:
 def test_a_soak_gives_seats_back(tmp_path: Path) -> None:
     script = next(path for path in SCENARIOS if path.stem == "soak")
     told = {**PLAN.variables, "SCALE": "0.1", "HASTE": "20"}
-    found = measure(replace(PLAN, name="soak", script=script, variables=told), tmp_path, quiet)
+    found = run_scenario(replace(PLAN, name="soak", script=script, variables=told), tmp_path, quiet)
     all_right(found)
     told_of = checks(found)
     assert told_of["given back"] == told_of["paid"] > 0

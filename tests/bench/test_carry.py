@@ -15,7 +15,7 @@ import pytest
 from tests.processes import started
 from tests.until import until
 from waitline_bench.carry import polling, streams
-from waitline_bench.carry.polling import Load
+from waitline_bench.carry.polling import PollLoad
 from waitline_bench.carry.visitors import Way
 
 pytestmark = pytest.mark.long
@@ -30,7 +30,7 @@ DEADLINE_S = 120.0
 
 def carried(way: Way) -> dict[str, Any]:
     notes: list[str] = []
-    load = Load(
+    load = PollLoad(
         way=way,
         visitors=VISITORS,
         seconds=SECONDS,
@@ -39,7 +39,7 @@ def carried(way: Way) -> dict[str, Any]:
         admit_per_s=ADMIT_PER_S,
         cores=1,
     )
-    figures = polling.measure(notes.append, load)
+    figures = polling.run_polling(notes.append, load)
     assert figures["troubles"] == []
     assert any("measuring" in note for note in notes)
     assert figures["polls"]["p50_ms"] <= figures["polls"]["p99_ms"] <= figures["polls"]["most_ms"]
@@ -75,7 +75,7 @@ def test_a_cache_answers_for_the_service_over_shared_connections() -> None:
 
 def test_streams_stay_open() -> None:
     notes: list[str] = []
-    figures = streams.measure(notes.append, 50, VISITORS, SECONDS)
+    figures = streams.run_streams(notes.append, 50, VISITORS, SECONDS)
     assert figures["troubles"] == []
     assert (figures["streams"], figures["opened"], figures["waiting"]) == (50, 50, VISITORS)
     assert figures["bytes_per_stream"] > 0

@@ -18,7 +18,7 @@ def test_the_box_office_is_measured_next_to_its_bare_statements(
 ) -> None:
     monkeypatch.setattr(host_steal, "TRIES_MOST", 1)
     noted: list[str] = []
-    figures = run.measure(0.3, 1, noted.append)
+    figures = run.run_booking(0.3, 1, noted.append)
     assert set(figures) == {*PARTS, "audit"}
     # How fast it was is not for a test to say; that all of it happened is.
     assert all(figures[part]["per_s"] > 0 for part in PARTS - {"overload"})

@@ -172,7 +172,7 @@ plain words of a plugin
 
 
 def test_a_summary_is_read() -> None:
-    found = summary.read(json.dumps(SUMMARY), LOG)
+    found = summary.parse_summary(json.dumps(SUMMARY), LOG)
     assert (found.iterations, found.dropped, found.requests, found.lasted_s) == (9, 3, 18, 2.0)
     assert found.times["all"] == {"p50_ms": 2, "p95_ms": 5, "max_ms": 9}
     assert found.times["enter"]["p99_ms"] == 6
@@ -187,7 +187,7 @@ def test_a_summary_is_read() -> None:
 def test_thresholds_are_read_with_what_was_measured() -> None:
     found = {
         (one.subject, one.condition): (one.value, one.ok)
-        for one in summary.read(json.dumps(SUMMARY), "").thresholds
+        for one in summary.parse_summary(json.dumps(SUMMARY), "").thresholds
     }
     assert found == {
         ("dropped_iterations", "count==0"): (3, False),
@@ -199,7 +199,9 @@ def test_thresholds_are_read_with_what_was_measured() -> None:
 
 def test_a_script_that_forgets_which_check_is_which_still_has_checks() -> None:
     told = {**SUMMARY, "root_group": {"checks": {}, "groups": {}}}
-    assert summary.read(json.dumps(told), "").checks == [summary.Check("all checks", 10, 1)]
+    assert summary.parse_summary(json.dumps(told), "").checks == [
+        summary.Check("all checks", 10, 1)
+    ]
 
 
 @pytest.mark.parametrize(

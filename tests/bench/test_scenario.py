@@ -262,7 +262,9 @@ def carried_out(
     )  # fmt: skip
     with k6.running(job) as process:
         process.wait(offer.most_s)
-    return summary.read(job.summary_file.read_text("utf-8"), job.log_file.read_text("utf-8"))
+    return summary.parse_summary(
+        job.summary_file.read_text("utf-8"), job.log_file.read_text("utf-8")
+    )
 
 
 @pytest.mark.parametrize(

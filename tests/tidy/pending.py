@@ -38,28 +38,17 @@ VERBS: Final[Mapping[str, set[str]]] = {
     "waitline/admission": {"look", "read"},
     "waitline/cli": {"look", "note"},
     "waitline/queue": {"read"},
-    "waitline/sales": {"note", "play"},
+    "waitline/sales": {"note"},
     "waitline/services": {"ask", "tell"},
     "waitline/valkey": {"ask"},
     "waitline_bench": {"read"},
-    "waitline_bench/booking": {"look", "measure"},
-    "waitline_bench/carry": {"hear", "measure", "read", "told"},
     "waitline_bench/cli": {"note"},
-    "waitline_bench/growth": {"measure", "told"},
-    "waitline_bench/scenario": {"measure", "read"},
 }
 """Names of `BANNED_VERBS` that a folder still has."""
 
 TWINS: Final = frozenset(
     {
-        "Installation",
-        "Load",
-        "Outcome",
-        "Plan",
         "Rehearsals",
-        "Seen",
-        "Series",
-        "Tally",
     }
 )
 """Names that two public classes still have."""

@@ -6,7 +6,7 @@ import pytest
 
 from waitline.kernel.errors import Unavailable
 from waitline_bench import usage
-from waitline_bench.host_steal import STOLEN_MOST, TRIES_MOST, quietly
+from waitline_bench.host_steal import STOLEN_MOST, TRIES_MOST, measure_undisturbed
 
 
 def taking(monkeypatch: pytest.MonkeyPatch, *shares: float) -> None:
@@ -20,7 +20,7 @@ def taking(monkeypatch: pytest.MonkeyPatch, *shares: float) -> None:
             yield usage.Reading(at_s, {}, 0.0, stolen_s)
 
     found = readings()
-    monkeypatch.setattr(usage, "read", lambda _roles: next(found))
+    monkeypatch.setattr(usage, "take_reading", lambda _roles: next(found))
     monkeypatch.setattr(usage, "cores", lambda: 1)
 
 
@@ -39,7 +39,7 @@ def test_the_quietest_try_counts(
     assert len(shares) <= TRIES_MOST
     taking(monkeypatch, *shares)
     tries = (f"try {number}" for number in range(1, TRIES_MOST + 1))
-    found, stolen = quietly(lambda: next(tries))
+    found, stolen = measure_undisturbed(lambda: next(tries))
     assert found == outcome[0]
     assert stolen == pytest.approx(outcome[1])
     # None was made after a quiet one.
@@ -57,7 +57,7 @@ def test_what_fails_while_the_host_is_busy_is_tried_again(monkeypatch: pytest.Mo
             raise failure
         return "found"
 
-    assert quietly(measure) == ("found", 0.0)
+    assert measure_undisturbed(measure) == ("found", 0.0)
 
 
 @pytest.mark.parametrize("shares", [[0.0], [0.5] * TRIES_MOST], ids=["quiet", "never quiet"])
@@ -70,4 +70,4 @@ def test_a_failure_is_told_when_the_host_is_not_the_reason_or_no_try_is_left(
         raise Unavailable("broken")
 
     with pytest.raises(Unavailable, match="broken"):
-        quietly(measure)
+        measure_undisturbed(measure)

@@ -18,20 +18,20 @@ from waitline.sales.rehearsal.plan import (
     NO_SHOWS,
     VISITORS_MAX,
     Conduct,
-    Plan,
+    RehearsalPlan,
     conduct,
 )
-from waitline.sales.rehearsal.stage import hall, named
-from waitline.sales.rehearsal.tally import LOST, Tally
+from waitline.sales.rehearsal.stage import hall, room_name
+from waitline.sales.rehearsal.tally import LOST, VisitorTally
 from waitline.sales.rehearsal.verdict import (
     FAILED_MAX,
     FREED_MS,
     LATE_MS,
     P95_MS,
-    Found,
+    Findings,
     reasons,
 )
-from waitline.sales.rehearsal.watch import Look
+from waitline.sales.rehearsal.watch import RoomSample
 from waitline.sales.simulation.model import Sale
 
 
@@ -41,7 +41,7 @@ def dice() -> Random:
 
 @pytest.mark.parametrize("visitors", [1, 2, 7, 1_000])
 def test_everybody_comes_in_time_and_half_of_them_at_once(visitors: int) -> None:
-    plan = Plan(visitors, 10, 2.0)
+    plan = RehearsalPlan(visitors, 10, 2.0)
     due_s = list(plan.due_s(dice()))
     assert len(due_s) == visitors
     assert due_s == sorted(due_s)
@@ -51,7 +51,7 @@ def test_everybody_comes_in_time_and_half_of_them_at_once(visitors: int) -> None
 
 
 def test_the_same_sale_can_be_simulated() -> None:
-    sale = Sale(Plan(1_000, 10, 2.0).arrivals())
+    sale = Sale(RehearsalPlan(1_000, 10, 2.0).arrivals())
     assert (sale.visitors, sale.over_ms) == (1_000, 120_000)
 
 
@@ -60,7 +60,7 @@ def test_the_same_sale_can_be_simulated() -> None:
 )
 def test_what_cannot_be_played_is_refused(visitors: int, minutes: float) -> None:
     with pytest.raises(Misconfigured, match=r"--(visitors|minutes): "):
-        Plan(visitors, 10, minutes)
+        RehearsalPlan(visitors, 10, minutes)
 
 
 def test_some_do_not_begin_some_are_declined_and_some_never_pay() -> None:
@@ -95,7 +95,7 @@ def test_a_hall_has_its_limits(seats: int) -> None:
 
 
 def test_the_room_says_that_it_is_a_rehearsal() -> None:
-    assert is_rehearsal(named(1_800_000_000_000))
+    assert is_rehearsal(room_name(1_800_000_000_000))
 
 
 # --- the verdict -----------------------------------------------------------------------
@@ -106,7 +106,7 @@ def call(name: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - figures
     return {**figures, "failed": 0, **changes}
 
 
-FINE = Found(
+FINE = Findings(
     visitors=1_000, done=1_000, calls=[call(name) for name in P95_MS], refused=Counter(),
     freed_p95_ms=100.0, overtaken=0, twice=0, told=90, noted=90, under_way=0, findings=(),
     silences=0, late_p99_ms=1.0, busy=0.2,
@@ -157,7 +157,7 @@ def test_calls_that_fail_too_often_are_a_no_go_and_say_why() -> None:
 
 
 def test_refusals_that_belong_to_every_sale_are_no_failures() -> None:
-    tally = Tally()
+    tally = VisitorTally()
     for code in ("", "B003", "B003", "E003"):
         tally.called("reserve", 0.01, 0.0, code)
     (counted,) = tally.calls()
@@ -165,7 +165,7 @@ def test_refusals_that_belong_to_every_sale_are_no_failures() -> None:
 
 
 def test_a_seat_that_two_were_told_to_have_bought_is_noticed() -> None:
-    tally = Tally()
+    tally = VisitorTally()
     tally.sold.update([1, 2, 2, 3])
     assert tally.twice == 1
 
@@ -175,8 +175,8 @@ def test_a_seat_that_two_were_told_to_have_bought_is_noticed() -> None:
 LIMITS = Limits(active_max=100, admit_per_s=10, admit_burst=10)
 
 
-def looks(*rows: tuple[int, int, int]) -> list[Look]:
-    return [Look(float(at_s), *row, done=0, shop=False) for at_s, row in enumerate(rows)]
+def looks(*rows: tuple[int, int, int]) -> list[RoomSample]:
+    return [RoomSample(float(at_s), *row, done=0, shop=False) for at_s, row in enumerate(rows)]
 
 
 def test_a_line_is_kept_by_the_rate_by_slots_or_by_what_should_not_be() -> None:

@@ -17,14 +17,14 @@ from waitline.sales.simulation.model import (
     Figures,
     Sale,
     SaleImpossible,
-    Seen,
     Use,
+    VisitState,
 )
 from waitline.sales.simulation.sale import (
-    Played,
+    SimulatedSale,
     joining,
     outcome,
-    play,
+    simulate_sale,
 )
 
 NO_USE = Use(0, 0)
@@ -41,7 +41,7 @@ def dice(seed: int = 1) -> np.random.Generator:
 
 
 def admitted(which: Sale) -> list[int]:
-    times: list[int] = play(which, dice()).admitted_ms.tolist()
+    times: list[int] = simulate_sale(which, dice()).admitted_ms.tolist()
     return times
 
 
@@ -71,7 +71,7 @@ def test_a_bucket_that_is_full_between_two_visits_gains_nothing_more() -> None:
 
 
 def test_whoever_comes_between_two_visits_waits_for_the_next() -> None:
-    played = play(sale(Arrivals(4, 1_000), admit_per_s=1_000), dice())
+    played = simulate_sale(sale(Arrivals(4, 1_000), admit_per_s=1_000), dice())
     assert played.joined_ms.tolist() == [0, 250, 500, 750]
     assert played.admitted_ms.tolist() == [0, 300, 500, 800]
 
@@ -84,7 +84,7 @@ def test_more_than_a_chunk_is_moved_at_once_if_slots_and_rate_allow() -> None:
 
 
 def test_a_slot_is_free_when_its_visitor_has_heard_and_shopped() -> None:
-    played = play(sale(Arrivals(3, 0), use=Use(3_000, 3_000), active_max=1), dice())
+    played = simulate_sale(sale(Arrivals(3, 0), use=Use(3_000, 3_000), active_max=1), dice())
     # Near their turn they ask at an even pace, from when they came on.
     expected, free_ms = [], 0
     for _ in range(3):
@@ -116,14 +116,14 @@ def test_a_no_show_holds_its_slot_until_the_sweep_after_its_time(
     ready_ms: int, expected_ms: list[int]
 ) -> None:
     which = sale(Arrivals(3, 0), no_shows=1, active_max=1, ready_ttl_ms=ready_ms)
-    played = play(which, dice())
+    played = simulate_sale(which, dice())
     assert played.admitted_ms.tolist() == expected_ms
     assert (played.no_shows, played.late) == (3, 0)
 
 
 def test_whoever_hears_too_late_holds_a_slot_like_a_no_show() -> None:
     which = sale(Arrivals(3, 0), active_max=1, ready_ttl_ms=1_500)
-    played = play(which, dice())
+    played = simulate_sale(which, dice())
     # Nobody asks before three seconds have passed. The second is called at two, the third at six.
     assert played.late == 1
     assert played.no_shows == 0
@@ -175,16 +175,16 @@ def test_who_joins_when() -> None:
 
 def test_the_policy_may_change_its_mind() -> None:
     slow, fast = (Limits(admit_per_s=rate, admit_burst=1) for rate in (2, 10))
-    asked: list[Seen] = []
+    asked: list[VisitState] = []
 
-    def decide(seen: Seen) -> Limits:
+    def decide(seen: VisitState) -> Limits:
         asked.append(seen)
         return slow if seen.now_ms < 1_000 else fast
 
-    played = play(sale(Arrivals(5, 0), admit_burst=1), dice(), decide=decide)
+    played = simulate_sale(sale(Arrivals(5, 0), admit_burst=1), dice(), decide=decide)
     assert played.admitted_ms.tolist() == [0, 500, 1_000, 1_100, 1_200]
-    assert asked[0] == Seen(now_ms=0, waiting=5, admitted=0)
-    assert asked[1] == Seen(now_ms=TICK_MS, waiting=4, admitted=1)
+    assert asked[0] == VisitState(now_ms=0, waiting=5, admitted=0)
+    assert asked[1] == VisitState(now_ms=TICK_MS, waiting=4, admitted=1)
 
 
 def test_a_sale_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_a_sale_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("waitline.sales.simulation.sale.DAY_MS", 9_500)
     which = sale(Arrivals(3, 0), no_shows=1, ready_ttl_ms=5_000)
     with pytest.raises(SaleImpossible, match="1 of 3 visitors still wait after a day"):
-        play(which, dice(), decide=lambda _seen: replace(which.limits, active_max=1))
+        simulate_sale(which, dice(), decide=lambda _seen: replace(which.limits, active_max=1))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ fast = settings(max_examples=30, deadline=None)
 @fast
 @given(sales, st.integers(0, 9))
 def test_everybody_is_admitted_once_in_order_and_within_the_limits(which: Sale, seed: int) -> None:
-    played = play(which, dice(seed))
+    played = simulate_sale(which, dice(seed))
     assert len(played.admitted_ms) == len(played.joined_ms) == which.visitors
     assert (played.admitted_ms >= played.joined_ms).all()
     assert (np.diff(played.admitted_ms) >= 0).all()
@@ -275,7 +275,7 @@ def test_more_slots_never_drain_later(which: Sale, more: int) -> None:
     limits = replace(which.limits, ready_ttl_ms=10_000)
     which = replace(which, limits=limits)
     wider = replace(which, limits=replace(limits, active_max=limits.active_max + more))
-    less, then = play(which, dice()).admitted_ms, play(wider, dice()).admitted_ms
+    less, then = simulate_sale(which, dice()).admitted_ms, simulate_sale(wider, dice()).admitted_ms
     # A token that is whole but for a rounding is there a visit later.
     assert (then <= less + TICK_MS).all()
 
@@ -289,7 +289,10 @@ def test_the_same_dice_make_the_same_sale(which: Sale) -> None:
 
 def test_other_dice_make_another_sale() -> None:
     which = sale(Arrivals(50, 0), use=Use(0, 9_000), active_max=3)
-    assert play(which, dice(1)).admitted_ms[-1] != play(which, dice(2)).admitted_ms[-1]
+    assert (
+        simulate_sale(which, dice(1)).admitted_ms[-1]
+        != simulate_sale(which, dice(2)).admitted_ms[-1]
+    )
 
 
 def test_a_prediction_is_held_against_what_was_measured() -> None:
@@ -305,7 +308,7 @@ def test_a_prediction_is_held_against_what_was_measured() -> None:
     }
 
 
-def _in_any_second(played: Played) -> Iterator[int]:
+def _in_any_second(played: SimulatedSale) -> Iterator[int]:
     times = played.admitted_ms
     for start in np.unique(times):
         until = np.searchsorted(times, start + 1_000, side="right")

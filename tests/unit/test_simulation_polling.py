@@ -12,7 +12,7 @@ from waitline.queue.settings import Limits
 from waitline.sales.simulation import polling
 from waitline.sales.simulation.figures import Times
 from waitline.sales.simulation.model import Arrivals, Sale, Use
-from waitline.sales.simulation.sale import play
+from waitline.sales.simulation.sale import simulate_sale
 
 
 def ms(*times: int) -> Times:
@@ -80,7 +80,7 @@ def test_many_visitors_are_counted_a_slice_at_a_time(monkeypatch: pytest.MonkeyP
 def test_everybody_asks_at_the_served_hints_until_told() -> None:
     visitors = 300
     sale = Sale((Arrivals(visitors, 9_000),), Limits(admit_per_s=10, admit_burst=1), Use(0, 0))
-    played = play(sale, dice())
+    played = simulate_sale(sale, dice())
     # So near the line's head all hints are alike, whatever the dice.
     expected: Counter[int] = Counter()
     told_sum_ms = 0
@@ -139,10 +139,10 @@ def test_neighbours_who_ask_together_make_as_many_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sale = Sale((Arrivals(20_000, 10_000),), Limits(admit_per_s=500), Use(1_000, 3_000))
-    alone = play(sale, dice())
+    alone = simulate_sale(sale, dice())
     # Cohorts of seven, of which the last is smaller.
     monkeypatch.setattr(polling, "COHORTS_MAX", 3_000)
-    together = play(sale, dice())
+    together = simulate_sale(sale, dice())
     assert (alone.admitted_ms == together.admitted_ms).all()
     assert together.asked.sum() == pytest.approx(alone.asked.sum(), rel=0.02)
     busiest = alone.asked > alone.asked.max() / 2

@@ -177,7 +177,7 @@ def test_refused_and_lost() -> None:
     assert visitors.heard(0, answer(429)) == pytest.approx(RETRY_S, rel=0.25)
     # It enters again, under its own name.
     assert visitors.step(0) == ENTER
-    told = visitors.seen.told()
+    told = visitors.seen.as_json()
     assert told == {"entered": 0, "admitted": 0, "refused": {503: 1, 429: 1}, "lost": 1, "early": 0}
 
 

@@ -37,7 +37,7 @@ BUYING = frozenset(("reserve", "buy"))
 """Errands for which each buyer has a seat of its own."""
 
 
-class Plan(NamedTuple):
+class BuyerPlan(NamedTuple):
     """What to do.
 
     Attributes:
@@ -69,7 +69,7 @@ class _Buyer(NamedTuple):
 class _BuyerConnection(HttpConnection):
     """A connection, and the buyer who has it."""
 
-    def __init__(self, office: "_Office") -> None:
+    def __init__(self, office: "_BuyerLoad") -> None:
         super().__init__(office)
         self.buyer: _Buyer | None = None
         self.due_s = 0.0
@@ -81,10 +81,10 @@ class _BuyerConnection(HttpConnection):
         self.write(request)
 
 
-class _Office:
+class _BuyerLoad:
     """Sends buyers on their errands, and notes what came of it."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: BuyerPlan) -> None:
         self._plan = plan
         lines = Path(plan.buyers).read_text("utf-8").splitlines()
         self._buyers = cycle(lines)
@@ -228,10 +228,10 @@ def _pay(buyer: _Buyer, reservation: str) -> bytes:
 
 def main(words: list[str]) -> None:
     """Do what the plan says (its fields as JSON), and print what came of it."""
-    plan = Plan(**json.loads(words[0]))
+    plan = BuyerPlan(**json.loads(words[0]))
 
     async def run() -> dict[str, object]:
-        return await _Office(plan).run()
+        return await _BuyerLoad(plan).run()
 
     sys.stdout.write(json.dumps(uvloop.run(run())) + "\n")
 

@@ -21,9 +21,9 @@ from waitline.trial import installation
 from waitline.trial.installation import Installation
 from waitline_bench import booking_audit
 from waitline_bench.booking import bare
-from waitline_bench.booking.buyers import Errand, Plan
+from waitline_bench.booking.buyers import BuyerPlan, Errand
 from waitline_bench.booking.hall import Crowds
-from waitline_bench.host_steal import quietly
+from waitline_bench.host_steal import measure_undisturbed
 
 SEATS = 10_000
 """Of the hall whose seat map is asked for, and how often. Source: the aim that it is measured
@@ -52,7 +52,7 @@ Note = Callable[[str], None]
 Figures = dict[str, Any]
 
 
-def measure(seconds: float, workers: int, note: Note) -> Figures:
+def run_booking(seconds: float, workers: int, note: Note) -> Figures:
     """Return all figures of one run, each with the share of the machine that its host took.
 
     Args:
@@ -69,7 +69,7 @@ def measure(seconds: float, workers: int, note: Note) -> Figures:
         tempfile.TemporaryDirectory(prefix="waitline-office-") as name,
         installation.start(1, settings, box_office=True) as stack,
     ):
-        office = _Office(stack, Path(name), seconds, note)
+        office = _BookingRun(stack, Path(name), seconds, note)
         figures: Figures = {
             "seats": office.looked("the seat map, whole", "seats"),
             "seats, 304": office.looked("the seat map, known", "seats again"),
@@ -87,7 +87,7 @@ def measure(seconds: float, workers: int, note: Note) -> Figures:
     return figures
 
 
-class _Office:
+class _BookingRun:
     """The generator's side of an installation.
 
     Args:
@@ -114,14 +114,14 @@ class _Office:
     def looked_while_it_changed(self) -> Figures:
         """Read it while seats are reserved at a fixed pace."""
 
-        def look() -> Figures:
+        def read_while_held() -> Figures:
             crowd = self._come(SEATS)
             with self._process("reserve", crowd, CHANGES_PER_S) as process:
                 found = self._look("seats", crowd)
                 self._found(process)
             return found
 
-        return self._quietly("the seat map while it changes", look)
+        return self._quietly("the seat map while it changes", read_while_held)
 
     def bare(self, what: bare.Kind) -> Figures:
         """Run the statements alone."""
@@ -155,12 +155,12 @@ class _Office:
 
         return self._quietly(f"bookings, {OVERLOAD:.0f} times as many", buy)
 
-    def _quietly(self, what: str, measure: Callable[[], Figures]) -> Figures:
+    def _quietly(self, what: str, run: Callable[[], Figures]) -> Figures:
         def noted() -> Figures:
             self._note(what)
-            return measure()
+            return run()
 
-        found, stolen = quietly(noted)
+        found, stolen = measure_undisturbed(noted)
         return {**found, "stolen": stolen}
 
     def _come(self, size: int) -> Path:
@@ -182,7 +182,7 @@ class _Office:
     def _process(
         self, errand: Errand, crowd: Path, per_s: float = 0, connections: int = CONNECTIONS
     ) -> Iterator["subprocess.Popen[str]"]:
-        plan = Plan(
+        plan = BuyerPlan(
             port=self._installation.booking_port,
             errand=errand,
             buyers=str(crowd),

@@ -22,7 +22,7 @@ _ALIVE = b": still here"
 _OK = 200
 
 
-class Plan(NamedTuple):
+class ListenerPlan(NamedTuple):
     """What one process does.
 
     Attributes:
@@ -53,7 +53,7 @@ class Listeners:
         plan: What it opens.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ListenerPlan) -> None:
         self._plan = plan
         self._epoll = select.epoll()
         self._begun = 0
@@ -96,9 +96,9 @@ class Listeners:
                 f"GET /api/v1/queue/subscribe?concertId={plan.room}&userId=v{visitor} HTTP/1.1\r\n"
                 f"Host: {plan.host}:{plan.port}\r\nAccept: text/event-stream\r\n\r\n"
             )
-            if sockets.write(descriptor, asked.encode("ascii")):
+            if sockets.send(descriptor, asked.encode("ascii")):
                 return
-        data = sockets.read(descriptor)
+        data = sockets.receive(descriptor)
         if data:
             self._read(descriptor, data)
         elif data is not None:
@@ -127,7 +127,7 @@ class Listeners:
         os.close(descriptor)
 
     def _tell(self) -> None:
-        orders.say({
+        orders.send({
             "opened": len(self._open),
             "settled": len(self._open) + self._ended,
             "ended": self._ended,
@@ -140,10 +140,10 @@ class Listeners:
 def main() -> None:
     """Read a plan from stdin, and carry it out."""
     sockets.raise_file_limit()
-    plan = orders.hear()
+    plan = orders.receive()
     assert plan is not None
     orders.stop_collecting()
-    Listeners(Plan(**plan)).run()
+    Listeners(ListenerPlan(**plan)).run()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 _LINE_BYTES_MAX = 4_096
 
 
-def hear() -> dict[str, Any] | None:
+def receive() -> dict[str, Any] | None:
     """Return the next order; `None` if there will be no more, and the process is to end."""
     line = b""
     while not line.endswith(b"\n"):
@@ -24,7 +24,7 @@ def hear() -> dict[str, Any] | None:
     return order
 
 
-def say(report: Mapping[str, Any]) -> None:
+def send(report: Mapping[str, Any]) -> None:
     """Report to the command."""
     sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()

@@ -47,7 +47,7 @@ LATE_SAMPLE = 16
 """Of so many polls one is looked at for how late this process sent it."""
 
 
-class Plan(NamedTuple):
+class PollerPlan(NamedTuple):
     """What one process does.
 
     Attributes:
@@ -77,7 +77,7 @@ class Pollers:
         share: Its visitors.
     """
 
-    def __init__(self, plan: Plan, share: Share) -> None:
+    def __init__(self, plan: PollerPlan, share: Share) -> None:
         dice = Random(plan.process)  # noqa: S311 - jitter
         self._plan = plan
         self._share = share
@@ -208,7 +208,7 @@ class Pollers:
 
     def _send(self, descriptor: int, slot: int) -> None:
         self._asking[descriptor] = slot
-        if not sockets.write(descriptor, self._visitors.request(slot)):
+        if not sockets.send(descriptor, self._visitors.request(slot)):
             self._lose(descriptor)
 
     def _take(self, descriptor: int, event: int) -> None:
@@ -221,7 +221,7 @@ class Pollers:
             self._receive(descriptor)
 
     def _receive(self, descriptor: int) -> None:
-        data = sockets.read(descriptor)
+        data = sockets.receive(descriptor)
         if not data:
             if data is not None:
                 self._lose(descriptor)
@@ -282,7 +282,7 @@ class Pollers:
 
     def _obey(self) -> None:
         """Take an order: from when until when to measure. The end of stdin ends the process."""
-        order = orders.hear()
+        order = orders.receive()
         if order is None:
             self._ended = True
         else:
@@ -300,7 +300,7 @@ class Pollers:
         }
         if self._over:
             report |= self._found(waiting)
-        orders.say(report)
+        orders.send(report)
 
     def _found(self, waiting: int) -> dict[str, Any]:
         unasked = self._wheel.take(self._until_s, self._share.visitors)
@@ -313,17 +313,17 @@ class Pollers:
             "cached": self._cached,
             "late": self._late.counts,
             "times": {name: times.counts for name, times in self._times.items()},
-            "seen": self._visitors.seen.told(),
+            "seen": self._visitors.seen.as_json(),
         }
 
 
 def main() -> None:
     """Read a plan and a share from stdin, and carry them out."""
     sockets.raise_file_limit()
-    told = orders.hear()
+    told = orders.receive()
     assert told is not None
     share = Share(**{**told["share"], "way": Way(told["share"]["way"])})
-    pollers = Pollers(Plan(**told["plan"]), share)
+    pollers = Pollers(PollerPlan(**told["plan"]), share)
     orders.stop_collecting()
     pollers.run()
 

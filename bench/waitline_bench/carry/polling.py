@@ -17,7 +17,7 @@ from waitline.trial import installation, processes
 from waitline_bench import usage
 from waitline_bench.carry import sockets
 from waitline_bench.carry.crew import Crew
-from waitline_bench.carry.pollers import GRACE_S, Plan
+from waitline_bench.carry.pollers import GRACE_S, PollerPlan
 from waitline_bench.carry.room import Room
 from waitline_bench.carry.visitors import Share, Way
 
@@ -52,7 +52,7 @@ Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class PollLoad:
     """What one measurement does.
 
     Attributes:
@@ -82,13 +82,13 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    load: Load
+    load: PollLoad
     room: Room
     crew: Crew
     roles: usage.Roles
 
 
-def measure(note: Note, load: Load) -> dict[str, Any]:
+def run_polling(note: Note, load: PollLoad) -> dict[str, Any]:
     """Carry one load.
 
     Args:
@@ -128,7 +128,7 @@ def measure(note: Note, load: Load) -> dict[str, Any]:
     }
 
 
-def _plans(load: Load, port: int, generators: int) -> Iterator[dict[str, Any]]:
+def _plans(load: PollLoad, port: int, generators: int) -> Iterator[dict[str, Any]]:
     # Another command of the same moment has another process id.
     network = 1 + os.getpid() % 250
     for process in range(generators):
@@ -136,7 +136,7 @@ def _plans(load: Load, port: int, generators: int) -> Iterator[dict[str, Any]]:
         count = len(range(process, load.visitors, generators))
         own, shared = (count, 0) if load.own else (0, SHARED)
         opening = max(1, OPENING // generators)
-        plan = Plan(process, network, "127.0.0.1", port, own, opening, shared)
+        plan = PollerPlan(process, network, "127.0.0.1", port, own, opening, shared)
         share = Share("carry", load.way, count, process + 1, generators)
         yield {"plan": plan._asdict(), "share": share._asdict()}
 
@@ -163,9 +163,9 @@ def _carried(note: Note, run: _Run) -> dict[str, Any]:
     until_s = from_s + load.seconds
     crew.order(from_s=from_s, until_s=until_s)
     _wait(note, crew, from_s, "warming up")
-    first, before = usage.read(run.roles), run.room.survey()
+    first, before = usage.take_reading(run.roles), run.room.survey()
     _wait(note, crew, until_s, "measuring")
-    last, after = usage.read(run.roles), run.room.survey()
+    last, after = usage.take_reading(run.roles), run.room.survey()
     open_bytes = usage.memory_bytes(workers)
     held = [processes.open_sockets(pid) for pid in workers]
     note("waiting for the last answers")
@@ -189,7 +189,7 @@ def _carried(note: Note, run: _Run) -> dict[str, Any]:
     }
 
 
-def _open(note: Note, load: Load, crew: Crew) -> float:
+def _open(note: Note, load: PollLoad, crew: Crew) -> float:
     """Wait until every visitor has its socket, or for as long as may be; return how long."""
     began_s = monotonic()
 

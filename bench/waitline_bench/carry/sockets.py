@@ -56,7 +56,7 @@ def connect(address: tuple[str, int], source_host: str) -> int:
     return made.detach()
 
 
-def read(descriptor: int) -> bytes | None:
+def receive(descriptor: int) -> bytes | None:
     """Return what has arrived, empty if the other end has closed; `None` if nothing has."""
     try:
         return os.read(descriptor, PIECE_BYTES)
@@ -66,7 +66,7 @@ def read(descriptor: int) -> bytes | None:
         return b""
 
 
-def write(descriptor: int, request: bytes) -> bool:
+def send(descriptor: int, request: bytes) -> bool:
     """Send a request, which fits into an empty buffer; return whether the connection took it."""
     try:
         return os.write(descriptor, request) == len(request)
@@ -74,7 +74,7 @@ def write(descriptor: int, request: bytes) -> bool:
         return False
 
 
-def drop(descriptor: int) -> None:
+def reset(descriptor: int) -> None:
     """Close a connection without leaving its port taken."""
     with socket.socket(fileno=descriptor) as given_up:
         given_up.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

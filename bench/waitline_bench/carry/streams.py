@@ -10,7 +10,7 @@ from waitline.trial import installation
 from waitline_bench import usage
 from waitline_bench.carry import sockets
 from waitline_bench.carry.crew import Crew
-from waitline_bench.carry.listeners import Plan
+from waitline_bench.carry.listeners import ListenerPlan
 from waitline_bench.carry.polling import OPEN_S, Note
 from waitline_bench.carry.room import Room
 
@@ -21,7 +21,7 @@ FILES_SPARE = 200
 """Files of a worker that are not left to streams."""
 
 
-def measure(note: Note, streams: int, visitors: int, seconds: float) -> dict[str, Any]:
+def run_streams(note: Note, streams: int, visitors: int, seconds: float) -> dict[str, Any]:
     """Open streams on one worker, and watch it keep them.
 
     Args:
@@ -56,9 +56,13 @@ def measure(note: Note, streams: int, visitors: int, seconds: float) -> dict[str
             open_bytes = usage.memory_bytes(worker)
             _listen(note, crew, SETTLE_S, "settling")
             roles = {"worker": worker, "valkey": stack.processes()["valkey"]}
-            first, alive, events = usage.read(roles), crew.total("alive"), crew.total("events")
+            first, alive, events = (
+                usage.take_reading(roles),
+                crew.total("alive"),
+                crew.total("events"),
+            )
             _listen(note, crew, seconds, "watching")
-            last = usage.read(roles)
+            last = usage.take_reading(roles)
             cores = usage.cores_between(first, last)
             alive = crew.total("alive") - alive
             return {
@@ -85,7 +89,7 @@ def _plans(port: int, streams: int, waiting: int) -> list[dict[str, Any]]:
     for process in range(processes):
         count = len(range(process, streams, processes))
         first, every = 1 + step * process, step * processes
-        plan = Plan(process, network, "127.0.0.1", port, "streams", count, first, every)
+        plan = ListenerPlan(process, network, "127.0.0.1", port, "streams", count, first, every)
         plans.append(plan._asdict())
     return plans
 

@@ -58,7 +58,7 @@ class Share(NamedTuple):
 
 
 @dataclass(slots=True)
-class Seen:
+class VisitorCounts:
     """What became of the visitors, in numbers.
 
     Attributes:
@@ -75,7 +75,7 @@ class Seen:
     lost: int = 0
     early: int = 0
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         return {name: getattr(self, name) for name in self.__slots__}
 
@@ -90,7 +90,7 @@ class Visitors:
     """
 
     def __init__(self, share: Share, host: str, dice: Random) -> None:
-        self.seen = Seen()
+        self.seen = VisitorCounts()
         self._share = share
         self._dice = dice
         self._polls = ASK if share.way is Way.STATUS else READ

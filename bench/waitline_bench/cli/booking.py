@@ -28,7 +28,7 @@ def booking(
     again, up to three times. Exit status 1 if the audit finds anything.
     """
     with output.progress() as note:
-        figures = run.measure(seconds, workers, note)
+        figures = run.run_booking(seconds, workers, note)
     console = Console(highlight=False)
     console.print(_looked(figures), _bought(figures), sep="\n")
     statements = figures["buy"]["statements"]

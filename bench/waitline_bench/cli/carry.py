@@ -104,13 +104,13 @@ def carry(
     loads = list(_loads(by, max(1, int(visitors * scale)), steps, chosen))
     with output.progress() as note:
         rows = [
-            polling.measure(_numbered(note, number, len(loads)), load)
+            polling.run_polling(_numbered(note, number, len(loads)), load)
             for number, load in enumerate(loads, 1)
         ]
         held = None
         if listening:
             count = max(1, int(listening * scale))
-            held = streams.measure(note, count, int(visitors * scale), seconds)
+            held = streams.run_streams(note, count, int(visitors * scale), seconds)
     console = Console()
     _show_polls(console, rows)
     if held:
@@ -123,13 +123,15 @@ def carry(
         raise typer.Exit(1)
 
 
-def _loads(by: Ways, visitors: int, steps: int, chosen: dict[str, Any]) -> Iterator[polling.Load]:
+def _loads(
+    by: Ways, visitors: int, steps: int, chosen: dict[str, Any]
+) -> Iterator[polling.PollLoad]:
     for way in Way:
         if by not in (Ways.ALL, way.value):
             continue
         most = max(1, visitors // STRAIGHT) if way is Way.NOW_SERVING else visitors
         for step in range(1, steps + 1):
-            yield polling.Load(way=way, visitors=max(1, most * step // steps), **chosen)
+            yield polling.PollLoad(way=way, visitors=max(1, most * step // steps), **chosen)
 
 
 def _numbered(note: output.Note, number: int, count: int) -> output.Note:

@@ -28,7 +28,7 @@ def growth(
     connections, of the admitter, and of the store. Takes about six minutes.
     """
     with output.progress() as note:
-        figures = run.measure(note, scale, rounds)
+        figures = run.run_growth(note, scale, rounds)
     console = Console()
     for kind, table in figures.items():
         _show(console, HEADINGS[kind], table)

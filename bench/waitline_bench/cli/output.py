@@ -29,10 +29,10 @@ def progress() -> Iterator[Note]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
-        def note(text: str) -> None:
+        def update(text: str) -> None:
             bar.update(task, description=text)
 
-        yield note
+        yield update
 
 
 def keep(out: Path, name: str, figures: Any, **conditions: Any) -> None:  # noqa: ANN401 - JSON

@@ -22,10 +22,10 @@ from waitline.sales.simulation import notation
 from waitline_bench.cli import output
 from waitline_bench.scenario import report, result_text
 from waitline_bench.scenario.run import (
-    Plan,
+    RunProgress,
+    ScenarioPlan,
     Show,
-    Sight,
-    measure,
+    run_scenario,
 )
 
 LIMITS = Limits()
@@ -216,7 +216,7 @@ def run(
     judges by its own thresholds; dropped arrivals and what the audit finds count too, and so do
     failed checks unless a threshold says how many may fail.
     """
-    plan = Plan(
+    plan = ScenarioPlan(
         name="run",
         script=script,
         variables=_pairs(variables, "--env"),
@@ -268,7 +268,7 @@ def _run(
         options += ["--seconds", str(seconds)]
     if scale != 1:
         options += ["--scale", f"{scale:g}"]
-    plan = Plan(
+    plan = ScenarioPlan(
         name=name,
         script=_scripts() / f"{name}.js",
         variables=told,
@@ -282,9 +282,9 @@ def _run(
     _carry_out(plan, out or _folder(command or name))
 
 
-def _carry_out(plan: Plan, folder: Path) -> None:
+def _carry_out(plan: ScenarioPlan, folder: Path) -> None:
     with _progress() as note:
-        result = measure(plan, folder, note)
+        result = run_scenario(plan, folder, note)
     console = Console(highlight=False)
     show(console, result)
     console.print(f"\nReport: {folder / 'report.html'}")
@@ -387,7 +387,7 @@ def _progress() -> Iterator[Show]:
     with Progress(*columns, console=console, transient=True, disable=disabled) as bar:
         task = bar.add_task("", total=None)
 
-        def show(sight: Sight) -> None:
+        def show(sight: RunProgress) -> None:
             text = sight.doing
             if sight.requests_per_s is not None:
                 text += (

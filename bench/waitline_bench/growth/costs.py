@@ -38,7 +38,7 @@ class Row(NamedTuple):
             if grown > growth_max(size, sizes[0])
         ]
 
-    def told(self, sizes: Sequence[int]) -> dict[str, Any]:
+    def as_json(self, sizes: Sequence[int]) -> dict[str, Any]:
         """Return all of it as it is written to the file."""
         return {**self._asdict(), "too_fast_at": self.too_fast(sizes)}
 

@@ -22,7 +22,7 @@ READY_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
+class GrowthInstallation:
     """A running store, and a worker with a core of its own.
 
     Attributes:
@@ -41,7 +41,7 @@ class Installation:
 
 
 @contextmanager
-def running() -> Iterator[Installation]:
+def start() -> Iterator[GrowthInstallation]:
     """Start a store and a worker; there is no admitter, so that lines stay as long as they are.
 
     Raises:
@@ -58,13 +58,13 @@ def running() -> Iterator[Installation]:
             words = ["queue", "--mode", "trial", "--workers", "1", "--queue-port", str(port)]
             with _program(words, folder, store.url, own_core) as pid:
                 _await_answer(port, folder / "queue.log")
-                yield Installation(folder, store.url, store.pid, port, pid)
+                yield GrowthInstallation(folder, store.url, store.pid, port, pid)
         finally:
             store.stop()
 
 
 @contextmanager
-def admitter(on: Installation) -> Iterator[int]:
+def admitter(on: GrowthInstallation) -> Iterator[int]:
     """Start an admitter beside an installation and yield its process id."""
     with _program(["admitter"], on.folder, on.store_url, machine.cores()[0]) as pid:
         yield pid

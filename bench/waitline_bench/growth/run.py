@@ -32,7 +32,7 @@ from waitline_bench.growth.cases import (
     Effort,
     chosen,
 )
-from waitline_bench.growth.installation import Installation
+from waitline_bench.growth.installation import GrowthInstallation
 from waitline_bench.growth.lines import Lines
 
 SAME = 20
@@ -63,7 +63,7 @@ Figures = dict[str, dict[int, list[float]]]
 class Spent:
     """Processor time of a worker and of a store, in us, while it was looked at."""
 
-    def __init__(self, on: Installation) -> None:
+    def __init__(self, on: GrowthInstallation) -> None:
         self._on = on
         self.worker_us = 0.0
         self.store_us = 0.0
@@ -77,7 +77,7 @@ class Spent:
         self.store_us += cpu_us(self._on.store_pid) - store_us
 
 
-def measure(note: Note, scale: float, rounds: int) -> dict[str, Any]:
+def run_growth(note: Note, scale: float, rounds: int) -> dict[str, Any]:
     """Measure every size in turn, several rounds.
 
     Args:
@@ -91,7 +91,7 @@ def measure(note: Note, scale: float, rounds: int) -> dict[str, Any]:
     lines, many = chosen(scale)
     # A tenth of the largest size needs no less effort than all of it.
     effort = Effort().scaled(min(1.0, 10 * scale))
-    with installation.running() as on:
+    with installation.start() as on:
         # The largest number of rooms has those of the others among them.
         filled = [*lines, many[-1]]
         uvloop.run(_open(on, filled))
@@ -103,7 +103,7 @@ def measure(note: Note, scale: float, rounds: int) -> dict[str, Any]:
             return uvloop.run(_measure(on, lines, many, note=note, rounds=rounds, effort=effort))
 
 
-async def _open(on: Installation, cases: Sequence[Case]) -> None:
+async def _open(on: GrowthInstallation, cases: Sequence[Case]) -> None:
     store = ValkeyClient(on.store_url, timeout_s=scripts.CALL_S)
     for case in cases:
         for room in case.rooms:
@@ -112,7 +112,7 @@ async def _open(on: Installation, cases: Sequence[Case]) -> None:
 
 
 async def _measure(
-    on: Installation,
+    on: GrowthInstallation,
     lines: Sequence[Case],
     many: Sequence[Case],
     *,
@@ -124,7 +124,7 @@ async def _measure(
     asking = burst_client.BurstClient(on.port, CONNECTIONS)
     await asking.connect()
     filled = {room: case.waiting for case in (*lines, *many) for room in case.rooms}
-    bench = _Bench(on, store, asking, effort, filled=filled)
+    bench = _GrowthRun(on, store, asking, effort, filled=filled)
     figures: dict[str, Figures] = {"waiting": {}, "rooms": {}}
     # The first requests of a process cost more than any others.
     await bench.status(lines[0])
@@ -158,16 +158,16 @@ def _told(figures: Figures, sizes: list[int]) -> dict[str, Any]:
         runs = [by_size[size] for size in sizes]
         unit = UNITS[name.partition(":")[0]]
         made = costs.row(name, unit, runs, is_cost=not name.startswith(EXPLAINS))
-        rows.append(made.told(sizes))
+        rows.append(made.as_json(sizes))
     return {"sizes": sizes, "rows": rows}
 
 
-class _Bench:
+class _GrowthRun:
     """Measures one case at a time; everything is afterwards as it was before."""
 
     def __init__(
         self,
-        on: Installation,
+        on: GrowthInstallation,
         store: ValkeyClient,
         asking: burst_client.BurstClient,
         effort: Effort,

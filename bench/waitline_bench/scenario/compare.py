@@ -228,12 +228,12 @@ def _rate(name: str) -> Read:
 
 
 def _cpu_us(roles: tuple[str, ...]) -> Read:
-    def read(result: Result) -> float | None:
+    def value(result: Result) -> float | None:
         answered = sum(call["count"] for call in result["server"]["calls"].values())
         used_s = sum(result["server"]["cpu_s"].get(role, 0.0) for role in roles)
         return used_s / answered * 1e6 if answered else None
 
-    return read
+    return value
 
 
 def _others(result: Result) -> float:

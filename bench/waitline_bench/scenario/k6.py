@@ -20,7 +20,7 @@ from pathlib import Path
 from waitline import settings as chosen
 from waitline.kernel.errors import Misconfigured
 from waitline.trial import machine
-from waitline_bench.scenario.offer import Offer, read
+from waitline_bench.scenario.offer import Offer, parse_offer
 
 QUEUE_ALIAS = "queue-service:8081"
 BOOKING_ALIAS = "core-service:8080"
@@ -102,7 +102,7 @@ def offer(binary: Path, script: Path, variables: Mapping[str, str]) -> Offer:
         Misconfigured: k6 cannot read the script; the message holds its last words.
     """
     command = [str(binary), "inspect", "--execution-requirements"]
-    return read(json.loads(_asked([*command, *_variables(variables), str(script)])))
+    return parse_offer(json.loads(_asked([*command, *_variables(variables), str(script)])))
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Offer:
     most_s: float
 
 
-def read(told: Mapping[str, Any]) -> Offer:
+def parse_offer(told: Mapping[str, Any]) -> Offer:
     """Read what k6 says of a script."""
     scenarios: Mapping[str, Mapping[str, Any]] = told["scenarios"]
     return Offer(

@@ -43,7 +43,7 @@ SEEN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ScenarioPlan:
     """What is to be measured.
 
     Attributes:
@@ -85,7 +85,7 @@ class _Ended(NamedTuple):
     books: dict[str, Any] | None
 
 
-class Sight(NamedTuple):
+class RunProgress(NamedTuple):
     """What can be seen of a run while it goes on.
 
     Attributes:
@@ -105,10 +105,10 @@ class Sight(NamedTuple):
     admitted: int = 0
 
 
-Show = Callable[[Sight], None]
+Show = Callable[[RunProgress], None]
 
 
-def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
+def run_scenario(plan: ScenarioPlan, folder: Path, show: Show) -> dict[str, Any]:
     """Carry a plan out and return all that was found, which is in `folder/result.json` too.
 
     Raises:
@@ -119,10 +119,10 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
         raise Misconfigured(f"there is no script {plan.script}")
     plots.require()
     binary = k6.find()
-    show(Sight("reading the script"))
+    show(RunProgress("reading the script"))
     offer = k6.offer(binary, plan.script, plan.variables)
     folder.mkdir(parents=True, exist_ok=True)
-    show(Sight("starting the servers"))
+    show(RunProgress("starting the servers"))
     with installation.start(plan.workers, plan.settings, box_office=plan.box_office) as stack:
         job = k6.Job(
             binary=binary,
@@ -143,7 +143,7 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
                 show(_sight(sampler, began_s, offer.load_s))
                 Event().wait(SEEN_S)
             ended_s = monotonic()
-        show(Sight("auditing"))
+        show(RunProgress("auditing"))
         ended = _ended(plan, stack)
     found = _found(job, process.returncode)
     # k6 makes its virtual users first, which takes it seconds.
@@ -166,7 +166,7 @@ def measure(plan: Plan, folder: Path, show: Show) -> dict[str, Any]:
     return result
 
 
-def _ended(plan: Plan, installation: Installation) -> _Ended:
+def _ended(plan: ScenarioPlan, installation: Installation) -> _Ended:
     if plan.empties:
         inspection.drain(installation)
     rooms, commands = inspection.inspect(installation)
@@ -181,7 +181,7 @@ def question(script: str) -> str:
     return found[1][:1].upper() + found[1][1:] if found else ""
 
 
-def _load(plan: Plan, offer: Offer) -> dict[str, Any]:
+def _load(plan: ScenarioPlan, offer: Offer) -> dict[str, Any]:
     """Return what was offered, so that two runs can be told to have been offered the same."""
     return {
         "script": plan.script.name,
@@ -198,16 +198,16 @@ def _found(job: k6.Job, status: int) -> summary.Summary:
     if status not in {0, k6.THRESHOLD_CROSSED} or not job.summary_file.exists():
         said = summary.thrown(log) or log.strip().splitlines()[-1:] or ["nothing"]
         raise Unavailable(f"k6 ended with status {status} and said: {said[-1][:300]}")
-    return summary.read(job.summary_file.read_text("utf-8"), log)
+    return summary.parse_summary(job.summary_file.read_text("utf-8"), log)
 
 
-def _sight(sampler: Sampler, began_s: float, expected_s: float) -> Sight:
+def _sight(sampler: Sampler, began_s: float, expected_s: float) -> RunProgress:
     elapsed_s = monotonic() - began_s
     looks: list[Sample] = sampler.samples[-2:]
     if len(looks) < 2:  # noqa: PLR2004 - a rate takes two
-        return Sight("starting k6", elapsed_s, expected_s)
+        return RunProgress("starting k6", elapsed_s, expected_s)
     seen = series.columns(looks, began_s)
-    return Sight(
+    return RunProgress(
         "arrivals" if elapsed_s < expected_s else "the last visitors",
         elapsed_s,
         expected_s,
@@ -230,7 +230,7 @@ def _looked(sampler: Sampler, first_s: float, commands: Mapping[str, str]) -> di
 
 
 def _judged(
-    plan: Plan,
+    plan: ScenarioPlan,
     offer: Offer,
     found: summary.Summary,
     ended: _Ended,
@@ -262,7 +262,7 @@ def _judged(
 
 
 def _served(
-    plan: Plan, offer: Offer, rooms: Sequence[verdict.RoomFound], looked: dict[str, Any]
+    plan: ScenarioPlan, offer: Offer, rooms: Sequence[verdict.RoomFound], looked: dict[str, Any]
 ) -> list[summary.Threshold]:
     """Return what is judged by the server's figures."""
     if not plan.own:

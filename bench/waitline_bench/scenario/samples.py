@@ -151,7 +151,7 @@ class Sampler:
             rooms=rooms,
             metrics=metrics,
             store=runner.run(info(store)),
-            usage=usage.read(roles),
+            usage=usage.take_reading(roles),
             memory_bytes={role: usage.memory_bytes(pids) for role, pids in roles.items()},
             files={role: usage.open_files(pids) for role, pids in roles.items()},
             processes=roles,

@@ -94,7 +94,7 @@ class Summary:
         return any(threshold.subject.partition("{")[0] == "checks" for threshold in self.thresholds)
 
 
-def read(text: str, log: str) -> Summary:
+def parse_summary(text: str, log: str) -> Summary:
     """Read k6's summary and its log."""
     told = json.loads(text)
     metrics: dict[str, Any] = told["metrics"]

@@ -16,9 +16,9 @@ from waitline import settings as chosen
 from waitline.cli import options
 
 if TYPE_CHECKING:
-    from waitline.sales.rehearsal.plan import Plan
-    from waitline.sales.rehearsal.run import Note
-    from waitline.sales.rehearsal.watch import Look
+    from waitline.sales.rehearsal.plan import RehearsalPlan
+    from waitline.sales.rehearsal.run import OnSample
+    from waitline.sales.rehearsal.watch import RoomSample
 
 STOPPED = 130
 """Exit status of what was stopped with Ctrl-C, as shells have it."""
@@ -59,7 +59,7 @@ def rehearse(
     """
     # Nobody else's command need wait until the box office is read.
     from waitline.sales.rehearsal import run  # noqa: PLC0415
-    from waitline.sales.rehearsal.plan import Plan  # noqa: PLC0415
+    from waitline.sales.rehearsal.plan import RehearsalPlan  # noqa: PLC0415
     from waitline.sales.rehearsal.stage import hall  # noqa: PLC0415
 
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
@@ -70,9 +70,9 @@ def rehearse(
         removed = run.clear(settings.store_url(), settings.database_address())
         typer.echo(json.dumps(removed._asdict()) if as_json else _removed(removed))
         return
-    plan = Plan(visitors, seats, minutes)
+    plan = RehearsalPlan(visitors, seats, minutes)
     next(hall(seats))
-    there = run.Installation(
+    there = run.RehearsalTarget(
         queue_url=queue_url or f"http://127.0.0.1:{settings.queue_port}",
         booking_url=booking_url or f"http://127.0.0.1:{settings.booking_port}",
         store_url=settings.store_url(),
@@ -80,10 +80,12 @@ def rehearse(
         operator_key=chosen.operator_key(settings),
         rules=settings.new_room(),
     )
-    dice = Random()  # noqa: S311 - what visitors do
+    rng = Random()  # noqa: S311 - what visitors do
     try:
-        with _progress(plan) as note:
-            outcome = run.play(plan, there, note, lambda mode: _audited(settings, mode), dice)
+        with _progress(plan) as on_progress:
+            outcome = run.run_rehearsal(
+                plan, there, on_progress, lambda mode: _audited(settings, mode), rng
+            )
     except KeyboardInterrupt:
         typer.echo("Stopped. Nothing of the rehearsal is left.", err=True)
         raise typer.Exit(STOPPED) from None
@@ -105,22 +107,22 @@ def _audited(settings: chosen.Settings, mode: str) -> Sequence[str]:
 
 
 @contextmanager
-def _progress(plan: "Plan") -> Iterator["Note"]:
+def _progress(plan: "RehearsalPlan") -> Iterator["OnSample"]:
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     console = Console(stderr=True)
-    # Where nobody looks, a bar leaves an empty line behind.
+    # Without a terminal, a bar leaves an empty line behind.
     quiet = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task("putting up the rehearsal", total=plan.visitors)
 
-        def note(look: "Look") -> None:
+        def on_progress(sample: "RoomSample") -> None:
             text = (
-                f"{look.waiting:,} wait, {look.inside:,} inside, "
-                f"{look.done:,} of {plan.visitors:,} through"
+                f"{sample.waiting:,} wait, {sample.inside:,} inside, "
+                f"{sample.done:,} of {plan.visitors:,} through"
             )
-            bar.update(task, description=text, completed=look.done)
+            bar.update(task, description=text, completed=sample.done)
 
-        yield note
+        yield on_progress
 
 
 def _removed(removed: Any) -> str:  # noqa: ANN401 - of a module that is read late

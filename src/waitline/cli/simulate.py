@@ -22,7 +22,7 @@ from waitline.queue import hints as asking
 from waitline.queue.model import CHUNK_MAX
 from waitline.queue.settings import Limits
 from waitline.sales.simulation import notation
-from waitline.sales.simulation.model import Outcome, Sale, SaleImpossible
+from waitline.sales.simulation.model import Prediction, Sale, SaleImpossible
 from waitline.sales.simulation_check import agreement as agreeing
 from waitline.sales.simulation_check.agreement import Agreement
 from waitline.sales.simulation_report import page, prediction_text
@@ -63,7 +63,7 @@ Ready = Annotated[
     str, typer.Option(help="Time to begin, once admitted; no-shows hold a slot so long")
 ]
 Edges = Annotated[int, typer.Option(help="Edges of the CDN before now-serving", min=1)]
-Seed = Annotated[int, typer.Option(help="Of the dice: the same one makes the same sale", min=0)]
+Seed = Annotated[int, typer.Option(help="Of the rng: the same one makes the same sale", min=0)]
 Check = Annotated[
     bool,
     typer.Option("--check", help="Play the sale for real too, here and now, and compare"),
@@ -137,25 +137,25 @@ def _sale(arrivals: Any, use: Any, no_shows: float, **limits: Any) -> Sale:  # n
     return Sale(arrivals, room, use, no_shows)
 
 
-def _predict(sale: Sale, edges: int, seed: int) -> Outcome:
+def _predict(sale: Sale, edges: int, seed: int) -> Prediction:
     # Here, because numpy is an extra, and the web's modules must not be read by every command.
     import numpy as np  # noqa: PLC0415
 
     from waitline.sales.simulation.sale import outcome  # noqa: PLC0415
     from waitline.services.queue.now_serving import FRESH_S  # noqa: PLC0415
 
-    with _progress("simulating") as note:
-        dice = np.random.default_rng(seed)
-        return outcome(sale, dice, edges=edges, fresh_s=FRESH_S, note=note)
+    with _progress("simulating") as on_progress:
+        rng = np.random.default_rng(seed)
+        return outcome(sale, rng, edges=edges, fresh_s=FRESH_S, on_progress=on_progress)
 
 
-def _play(sale: Sale, predicted: Outcome, seed: int) -> Agreement:
+def _play(sale: Sale, predicted: Prediction, seed: int) -> Agreement:
     # Here, because it starts servers, and what does takes long to import.
     from waitline.sales.simulation_check import replay  # noqa: PLC0415
 
     agreeing.require_playable(sale, predicted)
-    with _progress("playing it for real") as note:
-        measured = replay.play(sale, Random(seed), note)  # noqa: S311 - dice, not secrets
+    with _progress("playing it for real") as on_progress:
+        measured = replay.replay_sale(sale, Random(seed), on_progress)  # noqa: S311 - dice, not secrets
     return agreeing.agreement(predicted, measured)
 
 
@@ -171,7 +171,7 @@ def _progress(what: str) -> Iterator[Callable[[float], None]]:
 
 
 def _show(
-    console: Console, title: Sequence[str], outcome: Outcome, agreement: Agreement | None
+    console: Console, title: Sequence[str], outcome: Prediction, agreement: Agreement | None
 ) -> None:
     console.print(*title, sep="\n", highlight=False)
     console.print()
@@ -205,7 +205,7 @@ def _table(title: str, headings: Sequence[str]) -> Table:
     return table
 
 
-def _document(sale: Sale, outcome: Outcome, agreement: Agreement | None) -> dict[str, Any]:
+def _document(sale: Sale, outcome: Prediction, agreement: Agreement | None) -> dict[str, Any]:
     return {
         "machine": machine.described(),
         "policy": {

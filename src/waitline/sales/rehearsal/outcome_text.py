@@ -78,10 +78,10 @@ def _pair(p50_ms: float | None, p95_ms: float | None) -> str:
     return f"{format_duration(p50_ms)}, {format_duration(p95_ms)}"
 
 
-def _limited(looks: dict[str, int]) -> str:
-    total = sum(looks.values())
+def _limited(samples: dict[str, int]) -> str:
+    total = sum(samples.values())
     if not total:
         return "nothing: there was no line"
     names = {"slots": "slots", "rate": "the rate", "shop": "the shop", "other": "none of these"}
-    told = [f"{names[name]} in {count:,}" for name, count in looks.items() if count]
+    told = [f"{names[name]} in {count:,}" for name, count in samples.items() if count]
     return f"{', '.join(told)} of {total:,} s with a line"

@@ -1,4 +1,4 @@
-"""Who comes when, and who does what. Pure: the dice are an argument."""
+"""Who comes when, and who does what. Pure: the rng are an argument."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ ABANDONED = 0.05
 who hold a seat and never pay. No sale is without them; how many there are is a guess."""
 
 THINK_S = (1.0, 6.0)
-"""How long a visitor looks at the seats, and again at the payment: at least and at most."""
+"""Time that a visitor takes over the seats, and again over the payment: least and most, in s."""
 
 
 class Conduct(StrEnum):
@@ -38,7 +38,7 @@ class Conduct(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RehearsalPlan:
     """A rehearsal.
 
     Attributes:
@@ -74,7 +74,7 @@ class Plan:
             for count, (_, part) in zip(counts, CURVE, strict=True)
         )
 
-    def due_s(self, dice: Random) -> Iterator[float]:
+    def due_s(self, rng: Random) -> Iterator[float]:
         """Yield when each visitor comes, in order, in s since the beginning.
 
         Within a group any moment is as likely as another, so they come as strangers do, not like
@@ -83,19 +83,19 @@ class Plan:
         start_s = 0.0
         for group in self.arrivals():
             over_s = group.over_ms / 1000
-            yield from sorted(start_s + dice.random() * over_s for _ in range(group.visitors))
+            yield from sorted(start_s + rng.random() * over_s for _ in range(group.visitors))
             start_s += over_s
 
 
-def conduct(dice: Random) -> Conduct:
+def conduct(rng: Random) -> Conduct:
     """Say what a visitor will do."""
-    thrown = dice.random()
+    drawn = rng.random()
     for kind, share in (
         (Conduct.NO_SHOW, NO_SHOWS),
         (Conduct.DECLINED, DECLINED),
         (Conduct.ABANDONS, ABANDONED),
     ):
-        thrown -= share
-        if thrown < 0:
+        drawn -= share
+        if drawn < 0:
             return kind
     return Conduct.BUYS

@@ -19,24 +19,24 @@ from waitline.queue.settings import Rules
 from waitline.sales.histogram import Histogram
 from waitline.sales.http_client import HttpClient
 from waitline.sales.rehearsal import stage, verdict, watch
-from waitline.sales.rehearsal.plan import Plan
+from waitline.sales.rehearsal.plan import RehearsalPlan
 from waitline.sales.rehearsal.stage import Removed, Settled, Stage
-from waitline.sales.rehearsal.tally import Tally
-from waitline.sales.rehearsal.verdict import Found
-from waitline.sales.rehearsal.visitors import Crowd
-from waitline.sales.rehearsal.watch import Look, Watch
+from waitline.sales.rehearsal.tally import VisitorTally
+from waitline.sales.rehearsal.verdict import Findings
+from waitline.sales.rehearsal.visitors import RehearsalCrowd
+from waitline.sales.rehearsal.watch import RoomSample, Watch
 
 DRAIN_S = 1_800.0
 """How long a rehearsal may go on after the last visitor has come. Longer waits would show nothing
 more."""
 
-Note = Callable[[Look], None]
+OnSample = Callable[[RoomSample], None]
 Audit = Callable[[str], Sequence[str]]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
+class RehearsalTarget:
     """Where the sale is rehearsed.
 
     Attributes:
@@ -57,7 +57,7 @@ class Installation:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RehearsalOutcome:
     """What a rehearsal came to.
 
     Attributes:
@@ -66,7 +66,7 @@ class Outcome:
         payments: The provider.
         settled: What the stores hold of it.
         tally: What the visitors saw.
-        looks: The room meanwhile.
+        samples: The room meanwhile.
         found: What it is judged by.
         removed: What was taken away afterwards.
     """
@@ -75,9 +75,9 @@ class Outcome:
     mode: str
     payments: str
     settled: Settled
-    tally: Tally
-    looks: list[Look]
-    found: Found
+    tally: VisitorTally
+    samples: list[RoomSample]
+    found: Findings
     removed: Removed
 
     @property
@@ -88,42 +88,46 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Played:
-    tally: Tally
-    looks: list[Look]
+    tally: VisitorTally
+    samples: list[RoomSample]
     silences: int
     busy: float
 
 
-def play(plan: Plan, there: Installation, note: Note, audited: Audit, dice: Random) -> Outcome:
+def run_rehearsal(
+    plan: RehearsalPlan, there: RehearsalTarget, on_progress: OnSample, audited: Audit, rng: Random
+) -> RehearsalOutcome:
     """Rehearse a sale, and leave nothing of it behind, however it ends.
 
     Args:
         plan: Who comes.
         there: Where.
-        note: Told of the room each second.
+        on_progress: Receives the state of the room each second.
         audited: Audits the box office in a mode, and says what it found.
-        dice: What visitors do.
+        rng: What visitors do.
 
     Raises:
         Misconfigured: The installation takes real money, or a rehearsal is there already.
         Unavailable: Something does not answer.
     """
     provider, mode = asyncio.run(_asked(there))
-    room = stage.named(SystemClock().now_ms())
+    room = stage.room_name(SystemClock().now_ms())
     try:
         schedule = _with_stage(there, lambda on: on.put_up(room, there.rules, plan.seats))
-        played = uvloop.run(_played(plan, there, room, schedule, PROVIDERS[provider], note, dice))
+        played = uvloop.run(
+            _played(plan, there, room, schedule, PROVIDERS[provider], on_progress, rng)
+        )
         settled = _with_stage(there, lambda on: on.settled(room))
         findings = [*settled.findings, *audited(mode)]
     finally:
         removed = clear(there.store_url, there.database_url)
-    return Outcome(
+    return RehearsalOutcome(
         room=room,
         mode=mode,
         payments=provider,
         settled=settled,
         tally=played.tally,
-        looks=played.looks,
+        samples=played.samples,
         found=_found(plan, played, settled, findings),
         removed=removed,
     )
@@ -149,7 +153,7 @@ def clear(store_url: str, database_url: str) -> Removed:
         ) from None
 
 
-async def _asked(there: Installation) -> tuple[str, str]:
+async def _asked(there: RehearsalTarget) -> tuple[str, str]:
     """Make sure that a rehearsal may take place; return the payment provider and the mode."""
     queue, office = HttpClient(there.queue_url), HttpClient(there.booking_url)
     try:
@@ -170,7 +174,7 @@ async def _asked(there: Installation) -> tuple[str, str]:
     return provider, mode
 
 
-def _with_stage(there: Installation, use: Callable[[Stage], Awaitable[T]]) -> T:
+def _with_stage(there: RehearsalTarget, use: Callable[[Stage], Awaitable[T]]) -> T:
     async def run() -> T:
         async with stage.opened(there.store_url, there.database_url) as on:
             return await use(on)
@@ -179,17 +183,17 @@ def _with_stage(there: Installation, use: Callable[[Stage], Awaitable[T]]) -> T:
 
 
 async def _played(  # noqa: PLR0917 - one crowd
-    plan: Plan,
-    there: Installation,
+    plan: RehearsalPlan,
+    there: RehearsalTarget,
     room: RoomId,
     schedule: int,
     provider: Registration,
-    note: Note,
-    dice: Random,
+    on_progress: OnSample,
+    rng: Random,
 ) -> _Played:
-    tally = Tally()
+    tally = VisitorTally()
     queue, office = HttpClient(there.queue_url), HttpClient(there.booking_url)
-    crowd = Crowd(
+    crowd = RehearsalCrowd(
         plan,
         room=room,
         schedule=schedule,
@@ -197,11 +201,11 @@ async def _played(  # noqa: PLR0917 - one crowd
         office=office,
         provider=provider,
         tally=tally,
-        dice=dice,
+        rng=rng,
     )
     started_s, used_s = time.perf_counter(), time.process_time()
     async with stage.opened(there.store_url, there.database_url) as on:
-        watcher = Watch(on, room, tally, note)
+        watcher = Watch(on, room, tally, on_progress)
         watching = asyncio.create_task(watcher.run())
         try:
             with suppress(TimeoutError):
@@ -213,12 +217,14 @@ async def _played(  # noqa: PLR0917 - one crowd
             watching.cancel()
             queue.close()
             office.close()
-    return _Played(tally, watcher.looks, watcher.silences, used_s / took_s)
+    return _Played(tally, watcher.samples, watcher.silences, used_s / took_s)
 
 
-def _found(plan: Plan, played: _Played, settled: Settled, findings: Sequence[str]) -> Found:
+def _found(
+    plan: RehearsalPlan, played: _Played, settled: Settled, findings: Sequence[str]
+) -> Findings:
     tally, totals = played.tally, settled.sale_totals.totals
-    return Found(
+    return Findings(
         visitors=plan.visitors,
         done=tally.done,
         calls=tally.calls(),
@@ -236,7 +242,7 @@ def _found(plan: Plan, played: _Played, settled: Settled, findings: Sequence[str
     )
 
 
-def figures(outcome: Outcome, plan: Plan, rules: Rules) -> dict[str, Any]:
+def figures(outcome: RehearsalOutcome, plan: RehearsalPlan, rules: Rules) -> dict[str, Any]:
     """Return everything as JSON can hold it."""
     tally, settled, found = outcome.tally, outcome.settled, outcome.found
     counters = settled.survey.counters
@@ -261,10 +267,10 @@ def figures(outcome: Outcome, plan: Plan, rules: Rules) -> dict[str, Any]:
         "admitted": counters["admitted"],
         "overtaken": counters["overtaken"],
         "sold_twice": tally.twice,
-        "drained_s": watch.drained_s(outcome.looks, rules.limits),
-        "most_waiting": max((look.waiting for look in outcome.looks), default=0),
-        "most_inside": max((look.inside for look in outcome.looks), default=0),
-        "limited_by_s": watch.limited(outcome.looks, rules.limits),
+        "drained_s": watch.drained_s(outcome.samples, rules.limits),
+        "most_waiting": max((sample.waiting for sample in outcome.samples), default=0),
+        "most_inside": max((sample.inside for sample in outcome.samples), default=0),
+        "limited_by_s": watch.limited(outcome.samples, rules.limits),
         "sold": settled.sale_totals.totals._asdict(),
         "findings": list(found.findings),
         "generator": {

@@ -35,15 +35,15 @@ CALL_S = 5.0
 
 SETTLE_S = 30.0
 """How long payments and events may be under way after the last visitor. Source: the provider's time
-and the reconciler's first looks."""
+and the reconciler's first rounds."""
 
 CLEAR_S = 60.0
 """How long taking everything away is tried, against locks and admitters that are still at work."""
 
 LOOK_S = 0.5
 CALM_LOOKS = 3
-"""Between two looks whether a room is gone, and how many must find it gone: an admitter that looks
-at it just then notes it once more, within a tick."""
+"""Between two checks that a room is gone, in s, and how many in a row must find it gone: an
+admitter that visits it at that moment writes to it once more, within a tick."""
 
 STARTS_AT = datetime(2999, 1, 1, tzinfo=UTC)
 """When the performance begins: never."""
@@ -102,7 +102,7 @@ def hall(seats: int) -> Iterator[NewSeat]:
         yield NewSeat(grade, str(row + 1), position + 1, name, grade, price)
 
 
-def named(instant_ms: int) -> RoomId:
+def room_name(instant_ms: int) -> RoomId:
     """Name a rehearsal's room; the time tells two of them apart."""
     return RoomId(f"{REHEARSALS}{datetime.fromtimestamp(instant_ms / 1000, UTC):%Y%m%d-%H%M%S}")
 

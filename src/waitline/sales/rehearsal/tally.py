@@ -13,7 +13,7 @@ FORESEEN = frozenset((("reserve", "B003"), ("pay", "P001"), ("gone", "Q001")))
 is asked for until the queue does not know it any more."""
 
 
-class Tally:
+class VisitorTally:
     """Counts of everything, by call and by visitor."""
 
     def __init__(self) -> None:

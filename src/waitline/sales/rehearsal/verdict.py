@@ -24,7 +24,7 @@ wire contract, section 5, validation; the strictest of its scenarios."""
 
 FREED_MS = 1_200.0
 """What 95 of 100 slots must be freed within after the payment. Source: the wire contract, section
-3, and the time between two looks."""
+3, and the time between two polls."""
 
 LATE_MS = 100.0
 """How late this process may come to 99 of 100 requests. Later ones were another sale than the one
@@ -34,13 +34,13 @@ BUSY = 0.95
 """Share of a core that this process may use before it counts as the limit."""
 
 
-class Found(NamedTuple):
+class Findings(NamedTuple):
     """What a rehearsal has shown.
 
     Attributes:
         visitors: How many were to come.
         done: How many came and were through.
-        calls: As `Tally.calls`.
+        calls: As `VisitorTally.calls`.
         refused: How often each call was refused, with each code.
         freed_p95_ms: How long slots took to be freed after the payment; `None` if nobody looked.
         overtaken: Visitors who were admitted after a higher place.
@@ -75,7 +75,7 @@ class Found(NamedTuple):
         return self.late_p99_ms > LATE_MS or self.busy > BUSY
 
 
-def reasons(found: Found) -> list[str]:
+def reasons(found: Findings) -> list[str]:
     """Return what speaks against the sale, the worst first; empty for a go."""
     against = [text for count, text in _of_sale(found) if count]
     against += [f"audit: {finding}" for finding in found.findings]
@@ -94,7 +94,7 @@ def reasons(found: Found) -> list[str]:
     return against
 
 
-def _of_sale(found: Found) -> Iterator[tuple[int, str]]:
+def _of_sale(found: Findings) -> Iterator[tuple[int, str]]:
     """Yield what must never be, with how often it was."""
     yield found.twice, f"{found.twice:,} seats were sold twice"
     yield found.overtaken, f"{found.overtaken:,} visitors were let in after somebody behind them"
@@ -105,7 +105,7 @@ def _of_sale(found: Found) -> Iterator[tuple[int, str]]:
     yield found.under_way, f"{found.under_way:,} payments or events were not settled in time"
     missing = found.visitors - found.done
     yield missing, f"{missing:,} of {found.visitors:,} visitors were not through in time"
-    yield found.silences, f"the store did not answer {found.silences:,} of our looks at the room"
+    yield found.silences, f"the store did not answer {found.silences:,} of our samples of the room"
 
 
 def _of_call(call: dict[str, Any], refused: Counter[tuple[str, str]]) -> list[str]:

@@ -21,10 +21,10 @@ from waitline.sales.http_client import HttpAnswer, HttpClient
 from waitline.sales.rehearsal.plan import (
     THINK_S,
     Conduct,
-    Plan,
+    RehearsalPlan,
     conduct,
 )
-from waitline.sales.rehearsal.tally import LOST, Tally
+from waitline.sales.rehearsal.tally import LOST, VisitorTally
 
 RETRY_S = 1.0
 """First pause of a visitor who was refused or not answered; doubled each time.
@@ -49,8 +49,8 @@ PAID_BEFORE = "C005"
 """Code of a payment for what is paid for already."""
 
 FREED_EVERY, FREED_S, FREED_LOOK_S = 10, 20.0, 0.2
-"""Of so many buyers one looks for how long its slot is freed after the payment; for how long at
-most, and how often."""
+"""One buyer in so many measures how long its slot takes to be freed after the payment: for how long
+at most, and how often it polls, both in s."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
@@ -90,7 +90,7 @@ class _Visitor:
     unclear: bool = False
 
 
-class Crowd:
+class RehearsalCrowd:
     """All visitors of one rehearsal.
 
     Args:
@@ -101,20 +101,20 @@ class Crowd:
         office: The booking service.
         provider: Names the payment methods.
         tally: Counts what comes of it.
-        dice: What they do, and when.
+        rng: What they do, and when.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RehearsalPlan,
         *,
         room: str,
         schedule: int,
         queue: HttpClient,
         office: HttpClient,
         provider: Registration,
-        tally: Tally,
-        dice: Random,
+        tally: VisitorTally,
+        rng: Random,
     ) -> None:
         self._plan = plan
         self._room = room
@@ -123,7 +123,7 @@ class Crowd:
         self._office = office
         self._provider = provider
         self._tally = tally
-        self._dice = dice
+        self._dice = rng
         self._map = _Map()
         self._loop = asyncio.get_running_loop()
 
@@ -196,7 +196,7 @@ class Crowd:
         return "bought"
 
     async def _reserve(self, visitor: _Visitor) -> Any:  # noqa: ANN401 - JSON, or None
-        """Look for a seat that is free and hold it; `None` if there is none to be had."""
+        """RoomSample for a seat that is free and hold it; `None` if there is none to be had."""
         for _ in range(SEATS_TRIED):
             seats = await self._look(visitor)
             if not seats:
@@ -243,7 +243,7 @@ class Crowd:
         return True
 
     async def _gone(self, visitor: _Visitor) -> None:
-        """Look for when the payment has freed the slot; one of a few, since each look is a call."""
+        """Poll until the payment has freed the slot; only one buyer in `FREED_EVERY` does."""
         paid_s = self._loop.time()
         if self._dice.randrange(FREED_EVERY):
             return

@@ -10,10 +10,10 @@ from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Reason
 from waitline.queue.settings import Limits
 from waitline.sales.rehearsal.stage import Stage
-from waitline.sales.rehearsal.tally import Tally
+from waitline.sales.rehearsal.tally import VisitorTally
 
 LOOK_S = 1.0
-"""Between two looks at the room: a call that costs the store microseconds."""
+"""Between two samples of the room: each is a call that costs the store microseconds."""
 
 FULL = 0.99
 """Share of the slots that must be held for them to be what limits: a look falls between a departure
@@ -29,7 +29,7 @@ LINE_S = 0.25
 last visit."""
 
 
-class Look(NamedTuple):
+class RoomSample(NamedTuple):
     """The room at one moment.
 
     Attributes:
@@ -56,21 +56,25 @@ class Watch:
         stage: Where it is.
         room: Its name.
         tally: What its visitors say.
-        note: Told of each look.
+        on_progress: Receives each sample.
     """
 
     def __init__(
-        self, stage: Stage, room: RoomId, tally: Tally, note: Callable[[Look], None]
+        self,
+        stage: Stage,
+        room: RoomId,
+        tally: VisitorTally,
+        on_progress: Callable[[RoomSample], None],
     ) -> None:
         self._stage = stage
         self._room = room
         self._tally = tally
-        self._note = note
-        self.looks: list[Look] = []
+        self._on_progress = on_progress
+        self.samples: list[RoomSample] = []
         self.silences = 0
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """RoomSample until cancelled."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         while True:
@@ -81,7 +85,7 @@ class Watch:
             else:
                 reason = Reason.FULL if seen.decision is None else seen.decision.reason
                 self._tally.sold_out = reason is Reason.SOLD_OUT
-                look = Look(
+                sample = RoomSample(
                     loop.time() - started_s,
                     seen.waiting,
                     seen.admitted,
@@ -89,42 +93,42 @@ class Watch:
                     self._tally.done,
                     reason is not Reason.FULL,
                 )
-                self.looks.append(look)
-                self._note(look)
+                self.samples.append(sample)
+                self._on_progress(sample)
             await asyncio.sleep(LOOK_S)
 
 
-def drained_s(looks: Sequence[Look], limits: Limits) -> float | None:
+def drained_s(samples: Sequence[RoomSample], limits: Limits) -> float | None:
     """Return after how long there was no line any more; `None` if there was one at the end."""
-    if not looks or _line(looks[-1], limits):
+    if not samples or _line(samples[-1], limits):
         return None
-    lines = [number for number, look in enumerate(looks) if _line(look, limits)]
-    return looks[lines[-1] + 1].at_s if lines else 0.0
+    lines = [number for number, sample in enumerate(samples) if _line(sample, limits)]
+    return samples[lines[-1] + 1].at_s if lines else 0.0
 
 
-def limited(looks: Sequence[Look], limits: Limits) -> dict[str, int]:
-    """Say what kept a line standing, and in how many of the looks that found one.
+def limited(samples: Sequence[RoomSample], limits: Limits) -> dict[str, int]:
+    """Say what kept a line standing, and in how many of the samples that found one.
 
     Returns:
         By slots, rate, the shop or other; other is what should not be: an admitter or a store that
         could not keep up.
     """
     found = {"slots": 0, "rate": 0, "shop": 0, "other": 0}
-    for before, look in pairwise(looks):
-        if not (_line(before, limits) and _line(look, limits)):
+    for before, sample in pairwise(samples):
+        if not (_line(before, limits) and _line(sample, limits)):
             continue
-        pace = (look.admitted - before.admitted) / (look.at_s - before.at_s)
-        if look.inside >= FULL * limits.active_max:
+        pace = (sample.admitted - before.admitted) / (sample.at_s - before.at_s)
+        if sample.inside >= FULL * limits.active_max:
             found["slots"] += 1
         elif pace >= AT_PACE * limits.admit_per_s:
             found["rate"] += 1
-        elif look.shop:
+        elif sample.shop:
             found["shop"] += 1
         else:
             found["other"] += 1
     return found
 
 
-def _line(look: Look, limits: Limits) -> bool:
+def _line(sample: RoomSample, limits: Limits) -> bool:
     """Say whether more wait than those who have come since the admitter was here last."""
-    return look.waiting > LINE_S * limits.admit_per_s
+    return sample.waiting > LINE_S * limits.admit_per_s

@@ -113,7 +113,7 @@ class Sale:
         )
 
 
-class Seen(NamedTuple):
+class VisitState(NamedTuple):
     """What the limits may be decided by, at one visit of the admitter.
 
     Attributes:
@@ -127,7 +127,7 @@ class Seen(NamedTuple):
     admitted: int
 
 
-Decide = Callable[[Seen], Limits]
+Decide = Callable[[VisitState], Limits]
 """The limits of the room from now on. A policy that watches the shop goes here."""
 
 
@@ -169,7 +169,7 @@ class Difference(NamedTuple):
     share: float
 
 
-class Load(NamedTuple):
+class RequestLoad(NamedTuple):
     """Requests for news of the line that reach the queue service, in one way of asking.
 
     Attributes:
@@ -188,7 +188,7 @@ class Load(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Prediction:
     """What became of a sale.
 
     Attributes:
@@ -213,4 +213,4 @@ class Outcome:
     admitted: list[int]
     line: list[int]
     slots: list[int]
-    loads: tuple[Load, ...]
+    loads: tuple[RequestLoad, ...]

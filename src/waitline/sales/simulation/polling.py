@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from waitline.queue import hints
 from waitline.sales.simulation.figures import Times, by_second
-from waitline.sales.simulation.model import Load
+from waitline.sales.simulation.model import RequestLoad
 
 NAIVE_MS = 1_000
 """How often clients ask that heed no hint: as a load script does, and a page made in a hurry."""
@@ -198,7 +198,7 @@ def through_edges(joined_ms: Times, admitted_ms: Times, *, edges: int, fresh_s: 
     return through
 
 
-def load(name: str, per_s: Counts, waited_ms: int) -> Load:
+def load(name: str, per_s: Counts, waited_ms: int) -> RequestLoad:
     """Sum up the requests of one way of asking.
 
     Args:
@@ -209,7 +209,7 @@ def load(name: str, per_s: Counts, waited_ms: int) -> Load:
     used = np.flatnonzero(per_s)
     per_s = per_s[: used[-1] + 1] if len(used) else per_s[:1]
     total = int(per_s.sum())
-    return Load(
+    return RequestLoad(
         name=name,
         total=total,
         mean_per_s=total / max(waited_ms / 1000, 1),

@@ -18,16 +18,16 @@ from waitline.sales.simulation.gate import Gate
 from waitline.sales.simulation.model import (
     Arrivals,
     Decide,
-    Outcome,
+    Prediction,
     Sale,
     SaleImpossible,
-    Seen,
+    VisitState,
 )
 
-Note = Callable[[float], None]
+Progress = Callable[[float], None]
 
 
-class Played(NamedTuple):
+class SimulatedSale(NamedTuple):
     """A sale that was played to its last admission.
 
     Attributes:
@@ -58,8 +58,8 @@ def outcome(
     edges: int,
     fresh_s: float,
     decide: Decide | None = None,
-    note: Note = lambda _share: None,
-) -> Outcome:
+    on_progress: Progress = lambda _share: None,
+) -> Prediction:
     """Play a sale and sum it up.
 
     Args:
@@ -68,12 +68,12 @@ def outcome(
         edges: Of the CDN that now-serving is watched through.
         fresh_s: How long an edge may keep the document.
         decide: Sets the room's limits at every visit; those of the sale if left out.
-        note: Told the share of visitors admitted so far.
+        on_progress: Receives the share of visitors admitted so far.
 
     Raises:
         SaleImpossible: It would take more than a day.
     """
-    played = play(sale, rng, decide=decide, note=note)
+    played = simulate_sale(sale, rng, decide=decide, on_progress=on_progress)
     joined_ms, admitted_ms = played.joined_ms, played.admitted_ms
     line = figures.line(joined_ms, admitted_ms)
     naive, _ = polling.steady(joined_ms, admitted_ms, polling.NAIVE_MS)
@@ -84,7 +84,7 @@ def outcome(
         (f"status, each {polling.NAIVE_MS / 1000:g} s", naive),
         (f"now-serving, {edges} edges", behind),
     )
-    return Outcome(
+    return Prediction(
         figures=summed,
         told_mean_ms=played.told_mean_ms,
         no_shows=played.no_shows,
@@ -98,30 +98,30 @@ def outcome(
     )
 
 
-def play(
+def simulate_sale(
     sale: Sale,
     rng: np.random.Generator,
     *,
     decide: Decide | None = None,
-    note: Note = lambda _share: None,
-) -> Played:
+    on_progress: Progress = lambda _share: None,
+) -> SimulatedSale:
     """Play a sale until everybody was admitted; arguments as of `outcome`."""
     joined_ms = joining(sale.arrivals)
     gate = Gate(tokens=sale.limits.admit_burst)
-    crowd = _Crowd(sale, joined_ms, gate, rng)
+    crowd = _SimulatedVisitors(sale, joined_ms, gate, rng)
     slots: list[int] = []
     now_ms = sweep_due_ms = visit_due_ms = most = 0
     while crowd.admitted < len(joined_ms):
         while len(slots) < now_ms // 1000:
             slots.append(gate.admitted)
-            note(crowd.admitted / len(joined_ms))
+            on_progress(crowd.admitted / len(joined_ms))
         crowd.leave(now_ms)
         # Sweeping first: what it frees can be given in the same visit.
         if now_ms >= sweep_due_ms:
             gate.sweep(now_ms)
             sweep_due_ms = now_ms + SWEEP_MS
         while now_ms >= visit_due_ms and crowd.admitted < len(joined_ms):
-            seen = Seen(now_ms, crowd.waiting(now_ms), gate.admitted)
+            seen = VisitState(now_ms, crowd.waiting(now_ms), gate.admitted)
             limits = sale.limits if decide is None else decide(seen)
             moved = gate.admit(now_ms, seen.waiting, limits)
             if moved.admitted:
@@ -136,7 +136,7 @@ def play(
                 "a higher rate, or more slots"
             )
     slots.append(gate.admitted)
-    note(1.0)
+    on_progress(1.0)
     return crowd.played(most, slots)
 
 
@@ -153,7 +153,7 @@ def joining(groups: tuple[Arrivals, ...]) -> Times:
     return np.concatenate(parts)
 
 
-class _Crowd:
+class _SimulatedVisitors:
     """Who has come, who was admitted, and when each gives the slot back."""
 
     def __init__(self, sale: Sale, joined_ms: Times, gate: Gate, rng: np.random.Generator) -> None:
@@ -208,10 +208,10 @@ class _Crowd:
         self._late += int(comes.sum()) - len(leaves_ms)
         self._gate.lapse(expires_ms, visitors - len(leaves_ms))
 
-    def played(self, most_admitted: int, slots: list[int]) -> Played:
+    def played(self, most_admitted: int, slots: list[int]) -> SimulatedSale:
         """Sum up."""
         at_ms, counts = np.array(self._moves, np.int32).T
-        return Played(
+        return SimulatedSale(
             joined_ms=self._joined_ms,
             admitted_ms=np.repeat(at_ms, counts),
             told_mean_ms=self._told_sum_ms / self.admitted,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from waitline.queue.settings import Limits
 from waitline.sales.simulation.model import (
     Difference,
-    Outcome,
+    Prediction,
     Sale,
     SaleImpossible,
 )
 
 if TYPE_CHECKING:
-    from waitline.sales.simulation_check.replay import Measured
+    from waitline.sales.simulation_check.replay import ReplayedSale
 
 AGREES_WITHIN = 0.05
 """Share that a prediction may be off by. Operators leave more room than this when they set a room's
@@ -65,7 +65,7 @@ def near_enough(difference: Difference) -> bool:
     return abs(difference.share) <= AGREES_WITHIN
 
 
-def require_playable(sale: Sale, predicted: Outcome) -> None:
+def require_playable(sale: Sale, predicted: Prediction) -> None:
     """Refuse a sale that is too long or too large to be played.
 
     Raises:
@@ -85,7 +85,7 @@ def filling_ms(limits: Limits) -> float:
     return limits.admit_burst / limits.admit_per_s * 1000
 
 
-def agreement(predicted: Outcome, measured: "Measured") -> Agreement:
+def agreement(predicted: Prediction, measured: "ReplayedSale") -> Agreement:
     """Hold what was said against what was measured."""
     # Here, because numpy is an extra.
     from waitline.sales.simulation import figures  # noqa: PLC0415

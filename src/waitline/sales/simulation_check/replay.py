@@ -37,12 +37,12 @@ LEAST_PAUSE_S = 0.002
 
 ROOM = RoomId("sale")
 
-Note = Callable[[float], None]
+Progress = Callable[[float], None]
 T = TypeVar("T")
 A = TypeVar("A")
 
 
-class Measured(NamedTuple):
+class ReplayedSale(NamedTuple):
     """What became of a sale that took place.
 
     Attributes:
@@ -66,46 +66,48 @@ class _Verb(IntEnum):
     LEAVE = 2
 
 
-def play(sale: Sale, dice: Random, note: Note = lambda _share: None) -> Measured:
+def replay_sale(
+    sale: Sale, rng: Random, on_progress: Progress = lambda _share: None
+) -> ReplayedSale:
     """Let a sale take place in an installation of its own.
 
     Args:
         sale: Which.
-        dice: What visitors do.
-        note: Told the share of visitors who know that they were admitted.
+        rng: What visitors do.
+        on_progress: Told the share of visitors who know that they were admitted.
 
     Raises:
         Unavailable: The installation did not start, or did not answer in time.
     """
     with installation.start(1) as stack:
-        return uvloop.run(_play(stack.valkey_url, sale, dice, note))
+        return uvloop.run(_replay(stack.valkey_url, sale, rng, on_progress))
 
 
-async def _play(url: str, sale: Sale, dice: Random, note: Note) -> Measured:
+async def _replay(url: str, sale: Sale, rng: Random, on_progress: Progress) -> ReplayedSale:
     store = ValkeyClient(url, timeout_s=CALL_S)
     try:
         await Rooms(store).create(ROOM, Rules(limits=sale.limits))
         # The bucket of a new room is empty, and that of a sale is full.
         await asyncio.sleep(sale.limits.admit_burst / sale.limits.admit_per_s)
-        crowd = _Crowd(Line(store), sale, dice)
-        await crowd.live(note)
+        crowd = _ReplayedVisitors(Line(store), sale, rng)
+        await crowd.live(on_progress)
         findings = audit.examine(await audit.read(store, ROOM))
         return crowd.measured(findings)
     finally:
         await store.close()
 
 
-class _Crowd:
+class _ReplayedVisitors:
     """Every visitor of the sale, by number in the order of joining."""
 
-    def __init__(self, line: Line, sale: Sale, dice: Random) -> None:
+    def __init__(self, line: Line, sale: Sale, rng: Random) -> None:
         # Here, because numpy is an extra.
         from waitline.sales.simulation.sale import joining  # noqa: PLC0415
 
         self._line = line
         self._sale = sale
-        self._dice = dice
-        self._no_show = [dice.random() < sale.no_shows for _ in range(sale.visitors)]
+        self._rng = rng
+        self._no_show = [rng.random() < sale.no_shows for _ in range(sale.visitors)]
         # By what time, who, what. Evenly rising times are a heap already.
         self._agenda = [
             (float(at_ms), visitor, _Verb.JOIN)
@@ -115,7 +117,7 @@ class _Crowd:
         self._asked = 0
         self._behind_ms = 0.0
 
-    async def live(self, note: Note) -> None:
+    async def live(self, on_progress: Progress) -> None:
         """Let everybody do what they do, until the last has heard of being admitted."""
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -124,7 +126,7 @@ class _Crowd:
             due = self._due(now_ms)
             if due:
                 await self._act(due)
-                note(len(self._told) / self._sale.visitors)
+                on_progress(len(self._told) / self._sale.visitors)
             rest_ms = self._agenda[0][0] - (loop.time() - started) * 1000 if self._agenda else 0.0
             await asyncio.sleep(max(rest_ms / 1000, LEAST_PAUSE_S))
 
@@ -148,7 +150,7 @@ class _Crowd:
         for (at_ms, visitor), outcome in zip(those, outcomes, strict=True):
             if not isinstance(outcome, Joined) or outcome.place != visitor + 1:
                 raise Unavailable(f"visitor {visitor} was not given the next place: {outcome}")
-            after_s = first_poll_after_s(outcome.ahead + 1, self._dice.random())
+            after_s = first_poll_after_s(outcome.ahead + 1, self._rng.random())
             self._book(at_ms + 1000 * after_s, visitor, _Verb.ASK)
 
     async def _join_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
@@ -160,7 +162,7 @@ class _Crowd:
         ready = []
         for (at_ms, visitor), standing in zip(those, standings, strict=True):
             if isinstance(standing, Waiting):
-                hint_ms = poll_after_ms(standing.ahead + 1, self._dice.random())
+                hint_ms = poll_after_ms(standing.ahead + 1, self._rng.random())
                 self._book(at_ms + hint_ms, visitor, _Verb.ASK)
                 continue
             if not isinstance(standing, Slot):
@@ -180,7 +182,7 @@ class _Crowd:
         for (at_ms, visitor), turn in zip(those, turns, strict=True):
             # Whoever heard of it too late has no time left, and goes.
             if isinstance(turn, Slot):
-                use_ms = self._dice.randint(use.least_ms, use.most_ms)
+                use_ms = self._rng.randint(use.least_ms, use.most_ms)
                 self._book(at_ms + use_ms, visitor, _Verb.LEAVE)
 
     async def _activate_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
@@ -195,13 +197,13 @@ class _Crowd:
     def _book(self, at_ms: float, visitor: int, verb: _Verb) -> None:
         heapq.heappush(self._agenda, (at_ms, visitor, verb))
 
-    def measured(self, findings: list[Finding]) -> Measured:
+    def measured(self, findings: list[Finding]) -> ReplayedSale:
         """Sum up what everybody was told."""
         import numpy as np  # noqa: PLC0415 - an extra
 
         slots = [self._told[visitor] for visitor in range(self._sale.visitors)]
         first_ms = slots[0].joined_ms
-        return Measured(
+        return ReplayedSale(
             joined_ms=np.array([slot.joined_ms - first_ms for slot in slots], np.int32),
             admitted_ms=np.array([slot.admitted_ms - first_ms for slot in slots], np.int32),
             asked=self._asked,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from waitline.sales.drawing import page, plots
-from waitline.sales.simulation.model import Outcome
+from waitline.sales.simulation.model import Prediction
 from waitline.sales.simulation_check.agreement import AGREES_WITHIN, Agreement
 from waitline.sales.simulation_report import prediction_text
 
@@ -18,7 +18,7 @@ _TILES = 4
 """Figures that are seen from afar: drain time, and waits up to p90."""
 
 
-def report(title: Sequence[str], outcome: Outcome, agreement: Agreement | None) -> str:
+def report(title: Sequence[str], outcome: Prediction, agreement: Agreement | None) -> str:
     """Return the page, complete in one file.
 
     Args:
@@ -65,7 +65,7 @@ def _verdict(agreement: Agreement | None) -> Iterator[str]:
     yield page.section("Predicted and measured", table, about=prediction_text.beside(agreement))
 
 
-def _drawings(outcome: Outcome, agreement: Agreement | None) -> Iterator[str]:
+def _drawings(outcome: Prediction, agreement: Agreement | None) -> Iterator[str]:
     minutes = len(outcome.line) >= _MINUTES_FROM_S
     unit_s = 60 if minutes else 1
     x = plots.Axis(f"{'minutes' if minutes else 'seconds'} after the start")

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from waitline.sales.durations import format_duration
-from waitline.sales.simulation.model import Outcome, Sale
+from waitline.sales.simulation.model import Prediction, Sale
 from waitline.sales.simulation_check.agreement import Agreement, near_enough
 
 _NAMES = {
@@ -63,7 +63,7 @@ def _when(over: str) -> str:
     return f"over {ramp}" if ramp == over else f"over {ramp}, ever faster"
 
 
-def figures(outcome: Outcome) -> list[tuple[str, str]]:
+def figures(outcome: Prediction) -> list[tuple[str, str]]:
     """Return what is told of a sale, by name."""
     told = outcome.figures
     return [
@@ -82,7 +82,7 @@ REQUESTS = ("", "requests in all", "mean/s", "most/s")
 """What the columns of `requests` are."""
 
 
-def requests(outcome: Outcome) -> list[tuple[str, ...]]:
+def requests(outcome: Prediction) -> list[tuple[str, ...]]:
     """Return the requests of those who wait, in each way of asking."""
     return [
         (load.name, f"{load.total:,}", f"{load.mean_per_s:,.0f}", f"{load.most_per_s:,}")
@@ -90,7 +90,7 @@ def requests(outcome: Outcome) -> list[tuple[str, ...]]:
     ]
 
 
-def warning(outcome: Outcome) -> str:
+def warning(outcome: Prediction) -> str:
     """Say what an operator should mend, or nothing."""
     if not outcome.late:
         return ""
