@@ -163,7 +163,8 @@ class Shop:
         confirmed = {row["reservation_id"] for row in rows if row["reservation"] == "CONFIRMED"}
         assert {number for number, count in kept.items() if count} == confirmed
         assert set(kept.values()) <= {0, 1}
-        assert await self.sale.findings() == []
+        found = await self.sale.findings()
+        assert found == [], found
 
 
 @asynccontextmanager

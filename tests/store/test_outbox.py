@@ -116,7 +116,7 @@ class _Dying:
     def __init__(self, database: Any) -> None:  # noqa: ANN401
         self._database = database
 
-    async def many(self, statement: str, **values: object) -> Any:  # noqa: ANN401
+    async def fetch_all(self, statement: str, **values: object) -> Any:  # noqa: ANN401
         if statement == "sent_events":
             raise Died
         return await self._database.fetch_all(statement, **values)
