@@ -159,6 +159,7 @@ def test_a_clean_room_passes_the_audit(trial: Stack, run: Run) -> None:
 
 def test_settings_mask_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAITLINE_OPERATOR_KEY", "a-very-secret-operator-key")
+    monkeypatch.setenv("WAITLINE_VALKEY_URL", "rediss://ann:a-very-secret-password@db:6379/0")
     monkeypatch.setenv("WAITLINE_WORKERS", "3")
     printed = {form: run("settings", *form) for form in ((), ("--json",))}
     for status, out, err in printed.values():
@@ -167,6 +168,7 @@ def test_settings_mask_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
         assert "********" in out
     rows = {row["variable"]: row for row in json.loads(printed["--json",][1])}
     assert rows["WAITLINE_OPERATOR_KEY"]["value"] == "********"
+    assert rows["WAITLINE_VALKEY_URL"]["value"] == "rediss://ann:********@db:6379/0"
     assert (rows["WAITLINE_WORKERS"]["value"], rows["WAITLINE_WORKERS"]["from"]) == (
         "3",
         "environment",

@@ -1,4 +1,4 @@
-"""The operators' verbs on concerts, straight to the database: they work while no service runs."""
+"""Commands on concerts. They call the database directly, so they work while no service runs."""
 
 import asyncio
 import json

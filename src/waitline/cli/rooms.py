@@ -1,4 +1,4 @@
-"""The operators' verbs on rooms, straight to the store: they work while no service runs."""
+"""Commands on rooms. They call Valkey directly, so they work while no service runs."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -22,12 +22,13 @@ from waitline.valkey.client import ValkeyClient
 app = typer.Typer(help="Create, change, list, show, empty and delete rooms.", no_args_is_help=True)
 
 Room = Annotated[str, typer.Argument(help="The room's name (concertId)")]
+
 _REASONS = {
     Reason.FULL: "the shop takes all that the room's limits allow",
-    Reason.BUSY: "the shop has more to do than it should, so fewer are let in",
-    Reason.RECOVERING: "the shop is well again, so more are let in, step by step",
+    Reason.BUSY: "the shop is overloaded, so fewer are let in",
+    Reason.RECOVERING: "the shop has spare capacity again, so more are let in, step by step",
     Reason.LAST_SEATS: "those who were let in may take every seat that is free",
-    Reason.SOLD_OUT: "no seat is free; who waits is let in when seats come back",
+    Reason.SOLD_OUT: "no seat is free; visitors are let in when seats come back",
     Reason.SILENT_KEEP: "the shop does not report; the room's own limits hold",
     Reason.SILENT_SLOW: "the shop does not report; a tenth of the rate",
     Reason.SILENT_HOLD: "the shop does not report; nobody is let in",
@@ -45,7 +46,7 @@ def create(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Create a room; what is not said is as the settings say."""
+    """Create a room; settings that are left out have the installation's defaults."""
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
 
     async def use(rooms: Rooms) -> Rules:
@@ -65,7 +66,7 @@ def change(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Change a room while it runs; what is not said stays as it is."""
+    """Change a room while it runs; settings that are left out stay as they are."""
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     rules = _with_rooms(settings, room, lambda rooms: rooms.change(_named(room), asked))
     _print_rules(room, rules, as_json=as_json)
@@ -200,7 +201,7 @@ def _flat(room: str, rules: Rules) -> dict[str, Any]:
 
 
 def _decided(survey: Survey) -> dict[str, Any]:
-    """Say how the room admits for now, where its shop reports, and why."""
+    """Return the current admission decision and its reason; empty if the shop never reported."""
     decision = survey.decision
     if decision is None:
         return {}

@@ -1,6 +1,7 @@
 """Every setting: its value, where it came from, what it means."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -43,4 +44,7 @@ def show(as_json: options.AsJson = False, update: Update = None) -> None:
 
 def _shown(variable: chosen.Variable, settings: chosen.Settings) -> str:
     value = variable.read(settings)
-    return "********" if variable.secret and value is not None else str(value)
+    if variable.secret and value is not None:
+        return "********"
+    # An address may hold a password: redis://user:password@host.
+    return re.sub(r"(://[^:/@]*:).*@", r"\1********@", str(value))

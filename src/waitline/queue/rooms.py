@@ -70,7 +70,7 @@ class Rooms:
         return bool(await self._store.command("EXISTS", keys.of(room).waiting))
 
     async def wake(self, rooms: Collection[RoomId]) -> None:
-        """Have rooms, at least one, looked after from now on, whoever is in them."""
+        """Put rooms, at least one, on both lists, so that the admitter serves them from now on."""
         await self._store.command("SADD", keys.OCCUPIED, *rooms)
         await self._store.command("SADD", keys.AWAKE, *rooms)
 
@@ -80,32 +80,33 @@ class Rooms:
         It is occupied from here on, since those who waited last may hold slots.
 
         Raises:
-            Unavailable: It may be neither awake nor asleep: whoever called must wake it.
+            Unavailable: It may be off the list though somebody is inside; the caller must wake it.
         """
         await self._store.command("SADD", keys.OCCUPIED, room)
-        return await self._struck(keys.AWAKE, room, keys.of(room).waiting)
+        return await self._remove_unless_held(keys.AWAKE, room, keys.of(room).waiting)
 
     async def vacate(self, room: RoomId) -> bool:
-        """Note that nobody holds a slot in a room, if that is so; return whether it is.
+        """Take a room off the occupied list unless a slot is held; return whether it is off.
 
         Raises:
-            Unavailable: Nothing may be noted of it any more: whoever called must wake it.
+            Unavailable: It may be off the list though somebody is inside; the caller must wake it.
         """
-        return await self._struck(keys.OCCUPIED, room, keys.of(room).admitted)
+        return await self._remove_unless_held(keys.OCCUPIED, room, keys.of(room).admitted)
 
-    async def _struck(self, noted: str, room: RoomId, key: str) -> bool:
+    async def _remove_unless_held(self, listed: str, room: RoomId, key: str) -> bool:
         """Take a room off a list unless its key holds somebody; return whether it is off.
 
-        The look that counts comes after the removal. Whoever adds somebody adds the room to the
-        list afterwards: before the removal, and this look sees them; or after it, and the room is
-        back on the list. A look before the removal alone would lose those who come in between.
+        The check that counts comes after the removal. A caller that adds a visitor adds the room
+        to the list afterwards: before the removal, and this check sees the visitor; or after it,
+        and the room is back on the list. A check before the removal alone would miss visitors who
+        come in between.
         """
         if await self._store.command("EXISTS", key):
             return False
-        await self._store.command("SREM", noted, room)
+        await self._store.command("SREM", listed, room)
         if not await self._store.command("EXISTS", key):
             return True
-        await self._store.command("SADD", noted, room)
+        await self._store.command("SADD", listed, room)
         return False
 
     async def create(self, room: RoomId, rules: Rules) -> None:
@@ -190,7 +191,7 @@ class Rooms:
             (keys.OCCUPIED, k.admitted),
             (keys.ROOMS, k.room),
         ):
-            await self._struck(noted, room, key)
+            await self._remove_unless_held(noted, room, key)
         if _word(DELETE, rows) == "no_room":
             if listed:
                 return 0

@@ -10,13 +10,13 @@ from waitline.settings.model import Settings
 
 
 def share_metrics(folder: Path, *, fresh: bool) -> None:
-    """Let this process, and those that it starts, keep their figures in one folder.
+    """Let this process, and those that it starts, keep their metrics in one folder.
 
     Must come before `waitline.kernel.telemetry` is imported.
 
     Args:
         folder: `Settings.metrics_dir` or `Settings.booking_metrics_dir`.
-        fresh: Whether to forget the figures of processes that have ended.
+        fresh: Whether to delete the metrics of processes that have ended.
     """
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
@@ -25,15 +25,15 @@ def share_metrics(folder: Path, *, fresh: bool) -> None:
 
 
 def operator_key(settings: Settings) -> str:
-    """Return what operators' calls must carry: the key chosen, else that of the data folder.
+    """Return the operator key: the one chosen, else that of the data folder.
 
-    The first to ask makes it, readable by its owner alone.
+    Generates it if the folder has none; only its owner can read the file.
     """
     if settings.operator_key is not None:
         return settings.operator_key.get_secret_value()
     path = settings.data_dir / "operator.key"
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    # Written beside it and linked into place: whoever else starts now sees all of it or nothing.
+    # Written beside it and linked into place: a process that starts now sees all of it or nothing.
     draft = settings.data_dir / f".operator.key.{os.getpid()}"
     with contextlib.suppress(FileExistsError):
         if not path.exists():

@@ -137,17 +137,17 @@ class Settings(BaseSettings):
 
     @property
     def metrics_dir(self) -> Path:
-        """Where the processes of the queue service and the admitter keep their figures."""
+        """Folder of the metrics of the queue service and the admitter."""
         return self.data_dir / "metrics"
 
     @property
     def booking_metrics_dir(self) -> Path:
-        """Where the processes of the booking service keep theirs."""
+        """Folder of the metrics of the booking service."""
         return self.data_dir / "booking-metrics"
 
     @property
     def keys_file(self) -> Path:
-        """Where tickets and passes get their keys from."""
+        """File of the keys of tickets and passes."""
         return self.data_dir / "keys" / "keys.json"
 
     @property
@@ -164,9 +164,9 @@ class Settings(BaseSettings):
         """
         if self.valkey_url:
             return self.valkey_url
-        noted = self.data_dir / "valkey.url"
-        if noted.exists():
-            return noted.read_text("utf-8").strip()
+        url_file = self.data_dir / "valkey.url"
+        if url_file.exists():
+            return url_file.read_text("utf-8").strip()
         raise Misconfigured(
             f"no store: nothing runs on {self.data_dir}. Start `waitline up`, or name your own "
             "server with --valkey-url"
@@ -180,9 +180,9 @@ class Settings(BaseSettings):
         """
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        noted = self.data_dir / "postgres.url"
-        if noted.exists():
-            return noted.read_text("utf-8").strip()
+        url_file = self.data_dir / "postgres.url"
+        if url_file.exists():
+            return url_file.read_text("utf-8").strip()
         raise Misconfigured(
             f"no database: nothing runs on {self.data_dir}. Start `waitline up`, or name your own "
             "server with --database-url"
