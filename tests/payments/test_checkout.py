@@ -45,7 +45,7 @@ def test_a_payment_confirms_sells_and_tells(
         assert (payment.reservation_id, payment.user_id) == (reservation, USER)
         assert (payment.amount, payment.method) == (PRICE, "CARD")
         assert payment.paid_at >= payment.created_at
-        assert await shop.checkout.find(payment.payment_id) == payment
+        assert await shop.checkout.fetch_payment(payment.payment_id) == payment
         assert await shop.sale.states("reservation") == ["CONFIRMED"]
         assert (await shop.sale.seats())[0] == "O"
         (event,) = await shop.sale.sql("SELECT topic, payload FROM outbox")
@@ -169,6 +169,6 @@ def test_no_more_payments_are_under_way_than_can_be_carried(
 def test_unknown_payments_are_not_found(postgres: TestDatabase, sandbox: SandboxProcess) -> None:
     async def play(shop: Shop) -> None:
         with pytest.raises(PaymentUnknown):
-            await shop.checkout.find(1)
+            await shop.checkout.fetch_payment(1)
 
     plays(postgres, sandbox, play)

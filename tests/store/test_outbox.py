@@ -233,7 +233,7 @@ def test_what_has_no_form_for_the_stream_is_refused_and_holds_up_nothing_else(
     assert office.send() == 2
     assert office.sent() == ["5"]
     total, (unsent,) = office.postgres.wait(office.outbox.unsent())
-    assert (total, unsent.attempts, unsent.told) == (1, 1, json.loads(payload))
+    assert (total, unsent.attempts, unsent.payload) == (1, 1, json.loads(payload))
     assert unsent.last_error
 
 

@@ -5,7 +5,7 @@ catalogue.py       concerts, schedules, and putting seats on sale
 seat_plan.py       parses the CSV file of a hall; pure
 seat_maps.py       the seat map of each schedule in use, kept up to date
 seat_snapshot.py   a schedule's seats at one version, and the changes since; pure
-seat_documents.py  seat lists, encoded and compressed; pure
+seat_documents.py  seat lists, encoded and compressed on demand
 best_available.py  chooses the best free seats of a grade
 store.py           reservations: reserve, cancel, expire
 batches.py         what bounds the batches of statements

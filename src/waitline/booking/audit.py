@@ -1,4 +1,4 @@
-"""Read the whole box office and check the invariants that can be seen in it.
+"""Audit of the box office: checks the invariants over the whole database.
 
 Each statement of sql/audit.sql sees its tables at one instant, locks nothing and may run during a
 sale: what is under way is either not yet to be seen, or whole.

@@ -1,7 +1,7 @@
-"""The best seats that are left, for visitors who would rather not choose.
+"""Best-available seat selection, with randomised retries under contention.
 
-Which seats are best is what the seat map says: its first row is the best one, and its last the
-last. Of a grade, these are looked for, one after the other:
+The seat plan ranks the seats: its first row is the best, its last the worst. Of a grade, the first
+of these that exists is offered:
 
 1. side by side in a row, so that no seat is left alone between others;
 2. side by side in a row;
@@ -115,7 +115,7 @@ async def reserve_best(
         grade: Of which grade.
         count: How many, 1 to `SEATS_MAX`.
         user: For whom.
-        rng: Parts those who ask at the same time.
+        rng: Random choices, which keep concurrent requests apart.
 
     Raises:
         GradeUnknown, SoldOut, TooManySeats: As they say; nothing is held.
@@ -135,7 +135,7 @@ async def _offered(
     database: Database, schedule: int, grade: str, count: int
 ) -> list[tuple[int, ...]]:
     assert 0 < count <= SEATS_MAX
-    # The database cannot even be asked for some characters, and no seat map has them.
+    # The database cannot even be asked for some characters, and no seat plan has them.
     if not grade.isprintable():
         raise GradeUnknown
     rows = await database.fetch_all(

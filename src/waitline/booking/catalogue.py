@@ -1,4 +1,4 @@
-"""What is on: concerts, their schedules, and the seats that are put on sale."""
+"""Concerts and their schedules, and putting seats on sale."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -30,8 +30,8 @@ SCHEDULES_CACHED = 1_024
 """Schedules whose concert and room are remembered; the one loaded longest ago goes first."""
 
 CACHED_S = 10.0
-"""For how long. They change only where an operator starts anew, or decides what a silent queue
-means, and can wait this long."""
+"""For how long. They change only when an operator starts anew or changes what happens while the
+queue does not answer, and that can wait this long."""
 
 IMPORT_S = 60.0
 """How long an import may take: 60 000 seats take three seconds."""
@@ -133,7 +133,7 @@ class Catalogue:
     async def set_queue_down(self, concert: int, choice: QueueDown | None) -> Concert:
         """Choose what happens to a concert's visitors while the queue does not answer.
 
-        It holds within `CACHED_S`.
+        Takes effect within `CACHED_S`.
 
         Args:
             concert: Which.

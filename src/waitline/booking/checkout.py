@@ -1,13 +1,13 @@
-"""Paying for a reservation, whatever becomes of the provider, the caller or this process (B2, B4).
+"""Payments: charge, confirm, reconcile and refund, safe against any crash or timeout (B2, B4).
 
     begin_payment ──> the provider ──> confirm_payment ──> COMPLETED ──cancel──> REFUNDING
           │          (no transaction)        └─ the reservation was lost ───────────^  │
           └── fail_payment ──> FAILED ─ a charge that comes to light later ─────────┘  └> REFUNDED
 
-An attempt is noted before anybody is charged, and stays PENDING until it is known whether the money
-was taken. Three may find that out: the call that began it, the provider's message, and the
-reconciler, which asks about whatever the others have left. All of them use the same statements, so
-it does not matter who comes first, or how often.
+An attempt is stored before the charge, and stays PENDING until its outcome is known. Three can
+establish that: the call that began it, the provider's webhook, and the reconciler, which asks the
+provider about attempts that are still open. All use the same idempotent statements, in any order
+and any number of times.
 """
 
 import asyncio
@@ -52,8 +52,8 @@ UNDER_WAY_MAX = CONNECTIONS_MAX - CHUNK_MAX
 the reconciler has the others. More are refused before they are noted."""
 
 PATIENCE_S = CALL_TIMEOUT_S + 5.0
-"""How long an attempt is left to the call that began it: the provider's time and that of our own
-statements. With less, the reconciler asks about charges that are just being made."""
+"""How long an attempt belongs to the call that began it: the timeouts of the provider and of the
+statements. With less, the reconciler asks about charges that are being made."""
 
 GRACE_S = 60.0
 """How long an attempt keeps the seats beyond the reservation's own time: four looks of the
@@ -90,8 +90,8 @@ BEGIN_REFUSED: dict[str, Callable[[Row], Refused]] = {
 T = TypeVar("T")
 
 
-def _nothing(_call: str, _outcome: str, _seconds: float) -> None:
-    """Measure nothing."""
+def _ignore(_call: str, _outcome: str, _seconds: float) -> None:
+    """Observe nothing."""
 
 
 class _Attempt(NamedTuple):
@@ -107,14 +107,14 @@ class _ChargeNote(NamedTuple):
 
 
 class Checkout:
-    """Takes payments, and settles those that were left open.
+    """Takes payments, and settles open ones.
 
     Args:
         database: Holds reservations and payments.
         provider: Takes the money.
         at_price: Whether the amount must be the price (B6).
-        measure: Told each call of the provider, how it ended (ok, declined, silent), and the
-            seconds that it took.
+        on_provider_call: Called after each call of the provider with its name, how it ended
+            (ok, declined, silent), and the seconds that it took.
     """
 
     def __init__(
@@ -123,11 +123,11 @@ class Checkout:
         provider: Provider,
         *,
         at_price: bool,
-        measure: Callable[[str, str, float], None] = _nothing,
+        on_provider_call: Callable[[str, str, float], None] = _ignore,
     ) -> None:
         self._database = database
         self._provider = provider
-        self._measure = measure
+        self._on_provider_call = on_provider_call
         self._at_price = at_price
         self._under_way = 0
         self._beginning = statement_batcher(self._begin, lambda attempt: (attempt.reservation_id,))
@@ -136,7 +136,7 @@ class Checkout:
     async def pay(self, reservation_id: int, user_id: int, amount: int, method: str) -> Payment:
         """Charge a visitor and confirm the reservation.
 
-        Whoever calls may be cancelled, or get no answer: the reconciler settles what was begun.
+        The caller may be cancelled, or get no answer: the reconciler settles what was begun.
 
         Args:
             reservation_id: What is paid for.
@@ -149,7 +149,7 @@ class Checkout:
 
         Raises:
             ReservationUnknown, ReservationForeign, ReservationOver, ReservationLapsed,
-            AlreadyPaid, PaymentRunning, AmountWrong: As they say; nobody is charged. One that was
+            AlreadyPaid, PaymentRunning, AmountWrong: As they say; nothing is charged. One that was
                 lost while the provider charged raises `ReservationOver`, and the money goes back.
             Declined: The provider has not charged.
 
@@ -171,7 +171,7 @@ class Checkout:
         finally:
             self._under_way -= 1
 
-    async def find(self, payment_id: int) -> Payment:
+    async def fetch_payment(self, payment_id: int) -> Payment:
         """Return a payment.
 
         Raises:
@@ -211,7 +211,7 @@ class Checkout:
         return await self.settle() == CHUNK_MAX
 
     async def settle(self) -> int:
-        """Ask the provider about attempts that were left open, and give back what has to go back.
+        """Ask the provider about open attempts, and refund what has to be refunded.
 
         Any number of reconcilers may do this at once.
 
@@ -261,11 +261,11 @@ class Checkout:
         started = time.perf_counter()
         outcome = "silent"
         try:
-            told = await answer
-            outcome = "declined" if isinstance(told, NotCharged) else "ok"
-            return told
+            result = await answer
+            outcome = "declined" if isinstance(result, NotCharged) else "ok"
+            return result
         finally:
-            self._measure(call, outcome, time.perf_counter() - started)
+            self._on_provider_call(call, outcome, time.perf_counter() - started)
 
     async def _begin(self, _: None, attempts: Sequence[_Attempt]) -> list[UUID | Refused]:
         """Note attempts; return what each is charged by, or why it may not be."""

@@ -1,4 +1,4 @@
-"""The demo concert of trial mode: concert 1, for load tests and for whoever looks around."""
+"""The demo concert of trial mode: concert 1, for load tests and first steps."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class DemoSize(NamedTuple):
 
 
 async def load(database: Database) -> DemoSize:
-    """Put the demo concert on sale as new; whatever was booked before is forgotten.
+    """Put the demo concert on sale as new; all bookings are deleted.
 
     Raises:
         Unavailable: Not done in time; as it was, or done.

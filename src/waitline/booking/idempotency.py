@@ -55,7 +55,7 @@ class IdempotencyKeys:
         Args:
             key: 1 to `KEY_CHARS_MAX` characters.
             user: Whose key it is.
-            request: Digest that tells the request from others.
+            request: Digest that identifies the request.
 
         Returns:
             When it was claimed, which names the claim; or the answer that the same request got.

@@ -1,8 +1,8 @@
-"""Tells the waiting rooms how the box office is: how busy each worker, and what is left to sell.
+"""Publishes load reports for admission: the load of each worker, and the stock.
 
 Every worker reports once a second how much it has to do; one of them, by a lease in the store,
-counts the stock for all. A worker that cannot read the database says nothing, and nothing is said
-of the stock then: silence has a meaning of its own (decision 0013).
+counts the stock for all. A worker that cannot read the database publishes nothing: missing reports
+have a meaning of their own (decision 0013).
 """
 
 import time
@@ -28,7 +28,7 @@ from waitline.postgres.pool import CALL_TIMEOUT_S
 from waitline.valkey.client import ValkeyClient
 
 EVERY_S = 1.0
-"""Between two reports: how late a waiting room may hear of a change."""
+"""Between two reports: how late admission may learn of a change."""
 
 STATEMENT_S = 0.1
 """What 19 of 20 statements should take at most. They take milliseconds; with this much, each step
@@ -112,7 +112,7 @@ class LoadReporter:
         )
 
     async def _chosen(self) -> bool:
-        """Say whether this worker counts for all; it does so from now on, if nobody else does."""
+        """Take or renew the lease for counting the stock; return whether this worker has it."""
         lease = ("PX", REPORTER_MS)
         if await self._store.command("SET", REPORTER, self._name, "NX", *lease):
             return True

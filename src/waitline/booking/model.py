@@ -31,8 +31,8 @@ ROOM_BYTES_MAX = 128
 class QueueDown(StrEnum):
     """What the box office does with visitors while the queue does not answer."""
 
-    REFUSE = "refuse"  # answers 503: nobody comes in who cannot be asked about
-    ADMIT = "admit"  # lets in whoever shows a pass that has not run out
+    REFUSE = "refuse"  # reject visitors with 503: the queue cannot vouch for them
+    ADMIT = "admit"  # admit visitors with a pass that has not expired
 
 
 class SeatState(StrEnum):
@@ -377,4 +377,4 @@ class IdempotencyKeyRunning(Refused):
 
 
 class SeatsContested(Refused):
-    """Others took the best seats each time that they were looked for."""
+    """Concurrent requests took the best seats at every attempt."""

@@ -1,12 +1,12 @@
-"""Sends the events that the box office has written down, and shows those that are not sent.
+"""Transactional outbox: relays events to a stream of Valkey, at least once.
 
-An event is written in the transaction that it tells of, so there is one exactly where something
-has happened (B5); sending it is another step, which may come late and may come twice. Every worker
-of the booking service runs a relay, and none depends on another.
+An event is written in the transaction of the change that it describes, so there is one for each
+change (B5). It is sent later, and possibly twice. Every worker of the booking service runs a relay,
+and none depends on another.
 
-What orders the relays is a mark in the row, not a lock: whoever takes an event puts off the next
-attempt at it. A lock would have to be held while the stream is written to, in a transaction that a
-hanging store keeps open, or on a connection of its own whose death nobody notices for a while.
+Relays share the events by a visibility timeout, as in SQS: taking an event postpones its next
+attempt. A lock would have to be held while the stream is written to, in a transaction that a
+hanging store keeps open.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ PAUSE_S = 2.0
 worst, or events would be sent twice for nothing."""
 
 PAUSE_MAX_S = 300.0
-"""Longest pause between two attempts: a store that was mended should not wait longer for it."""
+"""Longest pause between two attempts: after a repair, events should not wait longer."""
 
 ATTEMPTS_MAX = 8
 """Attempts that the store refused, after which an event is dead: eight minutes. What is refused for
@@ -52,7 +52,7 @@ lost with them: a slot that is not freed runs out by itself, within half an hour
 goes unread until 100 000 others have come, 55 in every second of that time, frees nothing."""
 
 KEPT_S = 86_400.0
-"""How long an event is kept after it was sent: a day, for whoever asks what was sent."""
+"""How long an event is kept after it was sent: a day, for investigations."""
 
 FORGET_EVERY_S = 60.0
 """Between two looks for events that need not be kept."""
@@ -61,7 +61,7 @@ FORGET_MAX = 1_000
 """Events deleted at once: about 10 ms of the database."""
 
 SHOWN_MAX = 100
-"""Events listed for an operator: as many as a person reads. Their number is told besides."""
+"""Events listed for an operator: as many as a person reads; all are counted."""
 
 log = structlog.get_logger()
 
@@ -119,24 +119,24 @@ class Relay:
         taken = sorted(taken, key=itemgetter("event_no"))
         outcomes = await asyncio.gather(*map(self._add, taken), return_exceptions=True)
         sent: list[int] = []
-        silent: list[int] = []
-        silence: Unavailable | None = None
+        unsent: list[int] = []
+        failure: Unavailable | None = None
         for event, outcome in zip(taken, outcomes, strict=True):
             match outcome:
                 case None:
                     sent.append(event["event_no"])
                 case Unavailable():
-                    silent.append(event["event_no"])
-                    silence = outcome
+                    unsent.append(event["event_no"])
+                    failure = outcome
                 case CommandError() | ValueError():
                     await self._refused(event, str(outcome))
                 case _:
                     raise outcome
         if sent:
             await self._database.fetch_all("sent_events", event_nos=sent)
-        if silence is not None:
-            await self._database.fetch_all("return_events", event_nos=silent, error=str(silence))
-            raise silence
+        if failure is not None:
+            await self._database.fetch_all("return_events", event_nos=unsent, error=str(failure))
+            raise failure
         return len(taken)
 
     async def _add(self, event: Row) -> None:
@@ -145,14 +145,14 @@ class Relay:
         Raises:
             ValueError: What it says has no form that the stream can hold.
         """
-        told = {
+        fields = {
             "topic": event["topic"],
             "eventId": str(event["event_id"]),
             "timestamp": _instant(event["created_at"]),
             "ageMs": event["age_ms"],
             **_payload.decode(event["payload"]),
         }
-        words = [word for pair in told.items() for word in pair]
+        words = [word for pair in fields.items() for word in pair]
         await self._store.command("XADD", events.STREAM, "MAXLEN", "~", STREAM_MAX, "*", *words)
 
     async def _refused(self, event: Row, reason: str) -> None:
@@ -175,7 +175,7 @@ class UnsentEvent(NamedTuple):
     Attributes:
         event_id: Its name.
         topic: What has happened.
-        told: What it says besides; an object, unless it was written by somebody else.
+        payload: Its fields; an object, unless something else wrote it.
         created_at: When that happened.
         attempts: How often it was sent in vain.
         dead: Whether it waits for an operator.
@@ -184,7 +184,7 @@ class UnsentEvent(NamedTuple):
 
     event_id: UUID
     topic: str
-    told: Any
+    payload: Any
     created_at: datetime
     attempts: int
     dead: bool
@@ -208,7 +208,7 @@ class Outbox:
             UnsentEvent(
                 event_id=row["event_id"],
                 topic=row["topic"],
-                told=msgspec.json.decode(row["payload"]),
+                payload=msgspec.json.decode(row["payload"]),
                 created_at=row["created_at"],
                 attempts=row["attempts"],
                 dead=row["dead"],

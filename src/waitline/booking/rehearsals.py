@@ -1,4 +1,4 @@
-"""Takes away what rehearsals leave in the database: concerts of their own, and all that was booked.
+"""Deletes what rehearsals leave in the database: their concerts, and all that was booked.
 
 A rehearsal's concert is known by its room's name (`waitline.kernel.ids`); the statements themselves
 look at nothing else.
@@ -14,7 +14,7 @@ ROOMS_MAX = 1_000
 
 CHUNK_MAX = 2_000
 """Rows of a kind that are deleted in one statement, with what belongs to them: a fraction of a
-second, and whoever waits for one of their locks waits no longer."""
+second, which bounds how long others wait for their locks."""
 
 CHUNK_S = 30.0
 """How long one statement may take, on a machine that is busy with the rehearsal's last visitors."""

@@ -1,4 +1,4 @@
-"""What a room's concerts sold, read back after the sale: totals, and the course of it."""
+"""Totals and time series of a sale, summed up from the database afterwards."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ READ_S = 60.0
 million rows."""
 
 STEPS_MAX = 240
-"""Steps of time that a sale is told in: as many points as a drawing shows."""
+"""Most steps of the time series: as many points as a chart shows."""
 
 WIDTHS_S = (1, 2, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400)
 """How long a step may be."""
@@ -27,7 +27,7 @@ class Totals(NamedTuple):
         reservations: That were made.
         pending: Reservations that are held unpaid now.
         confirmed: Reservations that are paid for.
-        expired: Reservations that nobody paid for in time.
+        expired: Reservations that were not paid in time.
         cancelled: Reservations that were given up, paid for or not.
         payments: Attempts to pay.
         declined: Attempts for which no money was taken.
@@ -35,7 +35,7 @@ class Totals(NamedTuple):
         refunding: Payments that are on their way back.
         taken: Money that was taken and kept, in minor units.
         given_back: Money that was given back, in minor units.
-        paying_p95_s: How long paying took at most in 95 of 100 cases; `None` if nobody paid.
+        paying_p95_s: p95 of the time from reserving to paying, in s; `None` without payments.
     """
 
     concerts: int
@@ -103,7 +103,7 @@ async def load_sale_totals(database: Database, room: RoomId) -> SaleTotals:
 
 
 def _width_s(row: Row) -> int:
-    """Return the shortest step with which the whole sale is told."""
+    """Return the shortest step that covers the whole sale in `STEPS_MAX` steps."""
     if row["first_at"] is None:
         return WIDTHS_S[0]
     took_s = (row["last_at"] - row["first_at"]).total_seconds()

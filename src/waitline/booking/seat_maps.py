@@ -1,8 +1,7 @@
-"""Which seats are free: answers made once per change, for however many ask.
+"""Seat maps, cached in memory: each document is made once a change (single flight).
 
-Each worker keeps the seats of the schedules that are asked for, and what it last sent of them. It
-asks the database what has changed since, so a schedule costs it a small statement each `POLL_S`,
-and each change the encoding of a few pieces.
+Each worker caches the seats of the schedules in use, and polls the database for changes: a schedule
+costs a small statement each `POLL_S`, and a change one encoding of each list in use.
 """
 
 import asyncio
@@ -32,15 +31,15 @@ FRESH_S = 0.7
 """Older seats are read again before they are shown: by then polling has fallen behind."""
 
 ASKED_S = 60.0
-"""Schedules that nobody has asked for in this time are read only when somebody asks again."""
+"""A schedule without requests in this time is not polled until the next request."""
 
 PATIENCE_S = 0.5
-"""How long those who ask wait for a slow database while there are older seats to show."""
+"""How long a request waits for a slow database while there are older seats to show."""
 
 STALE_S = 10.0
 """How old the seats may be that are shown while the database is down: it may be restarted, or be
-taken over by another, in this time. Old seats mislead nobody into buying, since a reservation looks
-for itself; but it needs the database as well, so to show them for longer would only hide that."""
+taken over by another, in this time. Old seats sell nothing twice, since a reservation checks the
+database; but it needs the database, so showing them for longer would only hide the outage."""
 
 SCHEDULES_MAX = 256
 """Schedules that a worker keeps; the one not asked for longest goes first."""
@@ -74,7 +73,7 @@ class _Encoder:
             self._task = asyncio.create_task(
                 asyncio.to_thread(self._listing.document, self._states)
             )
-        # Whoever gives up must not take the others' answer along.
+        # A caller that is cancelled must not cancel it for the others.
         return await asyncio.shield(self._task)
 
 
@@ -84,7 +83,7 @@ class _ScheduleView(NamedTuple):
     snapshot: SeatSnapshot
     available: _Encoder
     all: _Encoder
-    # By part of the house; what nobody asks for is never made.
+    # By section; encoded when first requested.
     available_in: Mapping[str, _Encoder]
     # Smaller documents by kind, each with the version and states that it was made of.
     small: OrderedDict[str, tuple[object, Document]]
@@ -187,7 +186,7 @@ class SeatMaps:
         delta = view.snapshot.delta(version)
         if delta is not None:
             return view.small_document(f"since {version}", lambda: Document.of(delta))
-        # Seats that are newer than the version do no harm: the next delta tells them again.
+        # Seats that are newer than the version do no harm: the next delta repeats them.
         before = view.snapshot.version
         listing = await view.all.document(view.snapshot)
         etag = tag(b"full", before.encode("ascii"), listing.etag)

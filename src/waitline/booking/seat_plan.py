@@ -1,10 +1,10 @@
-"""Reads a seat map, a table in CSV: what it says of each seat, or what is wrong in which line.
+"""Parser for seat plans in CSV: the seats of a hall, or what is wrong in which line.
 
     section,row,seat,grade,price,position
     Floor,A,A-1,VIP,150000,1
 
 `position` may be left out: then the seats of a row stand side by side in the order of their lines.
-Pure: it reads what it is given, and nothing is imported here.
+Pure: it parses text, and puts nothing on sale.
 """
 
 import csv
@@ -21,10 +21,10 @@ COLUMNS = ("section", "row", "seat", "grade", "price")
 """What every map has, in any order; further columns are left aside."""
 
 ERRORS_MAX = 20
-"""Errors told at once. Whoever has more has one mistake in every line."""
+"""Most errors reported at once. More are usually one mistake in every line."""
 
 LINE_CHARS_MAX = 1_000
-"""Of a line. A longer one is not a seat, and nobody shall fill the memory with one."""
+"""Longest line. A longer one is no seat, and its length must not fill the memory."""
 
 PRICE_MAX = 10**12
 """Of a seat, in minor units: what is dearer is a slip of the hand. Sums of 100 fit a bigint."""
@@ -36,7 +36,7 @@ _CHARS_MAX = {"section": 50, "row": 20, "seat": 50, "grade": 20}
 
 
 def parse(stream: TextIO) -> list[NewSeat]:
-    """Read a seat map.
+    """Parse a seat plan.
 
     Args:
         stream: Its text; of bounded size, since a map's seats are all kept until the last is read.
@@ -45,7 +45,7 @@ def parse(stream: TextIO) -> list[NewSeat]:
         Its seats in their order, 1 to `SCHEDULE_SEATS_MAX`.
 
     Raises:
-        SeatPlanInvalid: Tells what to do in which lines, at most `ERRORS_MAX`.
+        SeatPlanInvalid: Says what to do in which lines, at most `ERRORS_MAX`.
     """
     parser = _Parser()
     rows = csv.reader(_lines(stream), strict=True)

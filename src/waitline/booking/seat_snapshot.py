@@ -1,7 +1,7 @@
-"""The seats of a schedule as they were at one instant, and what has changed since. Pure.
+"""Versioned snapshot of a schedule's seats, with the deltas between versions. Pure.
 
-Versions tell instants apart on every instance alike: they are made of the numbers that the database
-gives its transactions. All that was changed by a transaction below a version's number is in it.
+A version means the same on every instance: it is made of the transaction numbers of the database.
+All that was changed by a transaction below a version's number is in it.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from waitline.booking.model import SeatState, Section
 from waitline.booking.seat_documents import SeatListing
 
 CHANGES_MAX = 2_000
-"""Changes that are remembered, one per seat. Whoever has missed more gets all seats anew, which is
+"""Changes that are remembered, one per seat. A client that has missed more gets all seats, which is
 hardly longer than so many changes."""
 
 STATES = {ord(state.value[0]): state for state in SeatState}

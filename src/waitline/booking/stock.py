@@ -1,7 +1,7 @@
-"""What there is to sell, counted for the waiting rooms.
+"""Stock counter: free seats and unpaid reservations by room, for admission.
 
-Only schedules in which something has changed are counted again, so a hall in which nobody buys
-costs one look into an index. Counting takes as long as there are free seats, and the more there are
+Only schedules in which something has changed are counted again, so a hall without sales costs
+one index look-up. Counting takes as long as there are free seats, and the more there are
 the less it matters how many: a large hall is counted again after a while.
 """
 

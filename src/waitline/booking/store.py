@@ -1,4 +1,4 @@
-"""The box office's statements, one method each. What they must hold is said in sql/."""
+"""Reservations: a typed method for each statement of sql/reservations.sql."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The loop that puts the seats of lapsed reservations back on sale (B3).
+"""Expiry of lapsed reservations: puts their seats back on sale (B3).
 
 Any number of them may run: each takes what no other has. Nothing here decides what has lapsed.
 """
@@ -23,7 +23,7 @@ class Sweeper:
 
     Args:
         reservations: Those that may lapse.
-        on_expired: Told how many were put back, after each chunk.
+        on_expired: Called after each chunk with the number of reservations that expired.
     """
 
     def __init__(

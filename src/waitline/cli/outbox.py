@@ -112,7 +112,7 @@ async def _unsent(outbox: Outbox) -> dict[str, Any]:
             "id": str(event.event_id),
             "state": "dead" if event.dead else "waits",
             "topic": event.topic,
-            "told": event.told,
+            "told": event.payload,
             "createdAt": event.created_at.isoformat(),
             "attempts": event.attempts,
             "reason": event.last_error,

@@ -107,7 +107,7 @@ WHERE c.broken
 GROUP BY c.kind ORDER BY c.kind;
 
 -- name: audit_untold(examples_max, kept_s)
--- Look for confirmed payments that no event tells of (B5), as far back as events are kept.
+-- Look for confirmed payments without an event (B5), as far back as events are kept.
 -- locks: nothing
 -- returns: one row of kind 'untold', or none; how many payments, and the first of them
 SELECT 'untold' AS kind, count(*) AS times,

@@ -32,7 +32,7 @@ FROM schedule AS s JOIN concert AS c USING (concert_id)
 WHERE s.schedule_id = :schedule_id;
 
 -- name: create_concert(title, venue, room)^
--- Note a concert.
+-- Create a concert.
 -- locks: nothing
 -- returns: one row: its number
 INSERT INTO concert (title, venue, room) VALUES (:title, :venue, :room) RETURNING concert_id;
@@ -45,9 +45,9 @@ UPDATE concert SET queue_down = :queue_down WHERE concert_id = :concert_id
 RETURNING concert_id, title, venue, room, queue_down;
 
 -- name: create_schedule(concert_id, starts_at, visitor_seats_max)^
--- Note a performance of a concert; it has no seats yet.
+-- Create a performance of a concert; it has no seats yet.
 -- locks: concert (against removal)
--- returns: one row: its number, its concert's room and choice for a silent queue; none if there is no such concert
+-- returns: one row: its number, its concert's room and queue_down; none if there is no such concert
 WITH found AS (
     SELECT concert_id, room, queue_down FROM concert WHERE concert_id = :concert_id
 ),

@@ -3,7 +3,7 @@
 -- seats from number 1 on, for the visitors of room "1". All bookings are forgotten, of whatever
 -- concert, with their payments, events and answers; their numbers are not given out again. Other
 -- concerts stay, and all their seats are on sale again.
--- locks: the tables of bookings, whole; seat. Whoever books meanwhile waits, or is refused
+-- locks: the tables of bookings, whole; seat. Concurrent bookings wait, or are refused
 -- returns: nothing
 DO $$
 BEGIN
@@ -46,7 +46,7 @@ END
 $$;
 
 -- name: any_concert()^
--- Tell whether there is anything to sell.
+-- Check whether there is anything to sell.
 -- locks: nothing
 -- returns: one row: found
 SELECT EXISTS (SELECT FROM concert) AS found;

@@ -1,5 +1,5 @@
 -- name: ping()^
--- Answer, so that whoever asks knows that the database does.
+-- Health check of the database.
 -- locks: nothing
 -- returns: one row
 SELECT true AS up;

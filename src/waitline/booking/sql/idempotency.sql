@@ -1,6 +1,6 @@
 -- name: claim_key(user_id, idempotency_key, request, kept_s, patience_s)^
 -- Let one of all the requests that bear a visitor's key go on. A key is free again when its answer
--- is old, or when whoever had it has been silent for so long that it must have died.
+-- is old, or when its first request has taken so long that its process must have died.
 -- locks: idempotency (by key)
 -- returns: one row: outcome 'claimed' with the moment of it; 'other' (it was given to another
 --   request), 'running', 'answered' with the answer otherwise. None if it was claimed in this moment
@@ -50,7 +50,7 @@ RETURNING user_id;
 
 -- name: forget_keys(kept_s, chunk_max)^
 -- Delete a chunk of the keys whose answers need not be kept any longer, the oldest first.
--- locks: idempotency (those that nobody else has)
+-- locks: idempotency (skips locked ones)
 -- returns: one row: how many are gone
 WITH due AS MATERIALIZED (
     SELECT user_id, idempotency_key FROM idempotency

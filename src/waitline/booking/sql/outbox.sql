@@ -1,9 +1,9 @@
 -- name: take_events(batch_max, pause_s, pause_max_s)
 -- Take unsent events, of each reservation the earliest alone, and put off the next attempt at each:
--- twice as long at every attempt. Whoever takes an event and dies loses nothing, it is taken again
+-- twice as long at every attempt. If the relay dies, the event is taken again
 -- by then; and until it is marked as sent, no later event of its reservation is taken (B5).
--- Nobody waits for what another relay has: it works on others meanwhile.
--- locks: outbox (those that nobody else has)
+-- Events that another relay has locked are skipped.
+-- locks: outbox (skips locked ones)
 -- returns: one row per event
 WITH due AS MATERIALIZED (
     SELECT o.event_no FROM outbox AS o
@@ -51,7 +51,7 @@ RETURNING dead;
 
 -- name: forget_events(kept_s, chunk_max)
 -- Delete a chunk of the events that were sent long ago.
--- locks: outbox (those that nobody else has)
+-- locks: outbox (skips locked ones)
 -- returns: one row per event
 WITH old AS MATERIALIZED (
     SELECT event_no FROM outbox

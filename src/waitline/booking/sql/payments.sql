@@ -167,7 +167,7 @@ FROM payment WHERE payment_id = :payment_id;
 -- Take attempts and refunds that should be settled by now, and put off the next look at each: twice
 -- as long at every look, so that a provider that is down is not asked in vain without an end. The
 -- exponent is bounded, or a day of looks would be a number too large for the database.
--- locks: payment (those that nobody else has)
+-- locks: payment (skips locked ones)
 -- returns: one row per payment
 WITH due AS MATERIALIZED (
     SELECT payment_id FROM payment

@@ -74,7 +74,7 @@ FROM found LEFT JOIN made USING (schedule_id, user_id)
 ORDER BY found.no;
 
 -- name: find_reservation(reservation_id)^
--- Read one reservation, with its seats. It has lapsed when its time is over and nobody is paying: the
+-- Read one reservation, with its seats. It has lapsed when its time is over and no payment is under way: the
 -- sweeper comes within the second.
 -- locks: nothing
 -- returns: one row, or none
@@ -164,8 +164,8 @@ FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN due ON true;
 
 -- name: expire(chunk_max)
 -- Put the seats of lapsed reservations back on sale: a chunk of those that lapsed first (B3).
--- Whoever is paying keeps the seats until that is settled. Several sweepers may run at once.
--- locks: reservation (those that nobody else has), seat (by id), visitor_seats (by key)
+-- A payment under way keeps the seats until it is settled. Several sweepers may run at once.
+-- locks: reservation (skips locked ones), seat (by id), visitor_seats (by key)
 -- returns: one row per reservation
 WITH due AS MATERIALIZED (
     SELECT reservation_id, schedule_id, user_id FROM reservation

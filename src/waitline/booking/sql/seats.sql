@@ -21,7 +21,7 @@ WHERE s.schedule_id = :schedule_id;
 
 -- name: changed_seats(schedule_id, watermark)^
 -- Read what has changed since a watermark. A transaction that began before it was over by then, so
--- none is missed; some are told twice.
+-- none is missed; some are returned twice.
 -- locks: nothing
 -- returns: one row, or none if there is no such schedule: as read_seats, of the seats that changed
 SELECT s.laid_out, pg_snapshot_xmin(pg_current_snapshot()) AS watermark,

@@ -1,4 +1,4 @@
-"""Puts one worker of the booking service together: database, store, provider, jobs, routes."""
+"""Wire one worker of the booking service: database, store, provider, background jobs, routes."""
 
 import asyncio
 import os
@@ -98,7 +98,7 @@ class BookingWorker(ServiceWorker):
                 seats=SeatMaps(database),
                 reservations=Reservations(database, settings.hold_s),
                 checkout=Checkout(
-                    database, provider, at_price=not trusting, measure=tallies.provider
+                    database, provider, at_price=not trusting, on_provider_call=tallies.provider
                 ),
                 doorman=Doorman.of(settings, keys, store, clock),
                 idempotency=Idempotency(idempotency_keys, problems),

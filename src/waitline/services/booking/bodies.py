@@ -1,4 +1,4 @@
-"""What the calls of the booking service take and answer, field by field."""
+"""Bodies and views of the booking service's calls, field by field."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -194,7 +194,7 @@ class ConcertView(msgspec.Struct, frozen=True):
 
 
 class OperatorConcertView(ConcertView, frozen=True):
-    """A concert as operators see it; `queueDown` is its answer to a silent queue.
+    """A concert as operators see it; `queueDown` is what it does while the queue does not answer.
 
     refuse or admit; null for what the installation has chosen.
     """

@@ -267,7 +267,7 @@ class BookingCalls:
         asked, user = number("reservationId", reservation), user_of(request)
         token, key = token_of(request), key_of(request)
         if not self._trusting:
-            # Whose time is over may pay and look, and nothing else; whoever has paid has left.
+            # After the time is over, visitors may only pay and read; those who have paid have left.
             room, queue_down = await self._reservations.room_access(asked)
             await self._doorman.recognise(room, visitor(user), token, queue_down)
 
@@ -297,11 +297,11 @@ class BookingCalls:
         return await self._idempotency.once(key, user, request, write)
 
     async def payment(self, request: Request, payment: str) -> Answer:
-        """Show a payment to whoever made it. In trial mode nobody need say who that is."""
+        """Show a payment to its user. In trial mode the request need not name the user."""
         asked, token = number("paymentId", payment), token_of(request)
         anybody = self._trusting and b"x-user-id" not in request.headers
         user = None if anybody else user_of(request)
-        found = await self._checkout.find(asked)
+        found = await self._checkout.fetch_payment(asked)
         if user is not None:
             await self._prove(found.reservation_id, user, token)
             if found.user_id != user:
@@ -309,11 +309,11 @@ class BookingCalls:
         return success(request, texts.PAYMENT, PaymentView.of(found))
 
     async def _prove(self, reservation: int, user: int, token: str | None) -> None:
-        """Let pass whoever was admitted as this user to the reservation's room, however long ago.
+        """Check that the token is this user's, of the reservation's room; it may have expired.
 
         Raises:
             ReservationUnknown: There is no such reservation, so no room.
-            TokenMissing, TokenRejected: It was another, or nobody can tell. Trial mode believes.
+            TokenMissing, TokenRejected: It is missing, or another's. Trial mode skips this.
         """
         if not self._trusting:
             room_access = await self._reservations.room_access(reservation)

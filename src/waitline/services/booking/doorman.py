@@ -1,9 +1,9 @@
-"""Whether the waiting room has let a visitor in: asked at every step of a visitor.
+"""Access check at every step of a visitor: has the waiting room admitted them?
 
-What a token proves is read here, without asking anybody; whether its visitor is inside now only the
-waiting room knows. It is asked by way of the store that both services share, or over HTTP where
-each has its own. When it does not answer, nobody is let in, unless the installation has chosen to
-sell on: then those are let in who can prove that they were before.
+A token is verified locally; whether its visitor is inside now, only the waiting room knows. It is
+asked through the store that both services share, or over HTTP where each has its own, behind a
+circuit breaker. While it does not answer, visitors are rejected, or, where the installation has
+chosen to sell on, those with a pass that has not expired are admitted.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from waitline.valkey.client import ValkeyClient
 
 TIMEOUT_S = 0.3
 """How long the waiting room may take to answer. It takes a few ms; a visitor who waits for a seat
-should hear of a failure before trying again."""
+should get a failure before trying again."""
 
 LATE_S = 0.02
 """A deadline that is noticed so much later was missed by this process, which stood still or had too
@@ -52,7 +52,7 @@ log = structlog.get_logger()
 
 
 class WaitingRoom(Protocol):
-    """Whoever knows which visitors are inside."""
+    """Knows which visitors are inside."""
 
     async def ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
         """Return if the visitor is inside.
@@ -171,7 +171,7 @@ class Doorman:
     Args:
         who: Reads tokens.
         waiting_room: Knows who is inside.
-        clock: Tells whether a pass has run out, where nobody else can.
+        clock: For the expiry of passes while the waiting room does not answer.
         queue_down: What to do while the waiting room does not answer, where a concert has no
             choice of its own. Those admitted unasked need a pass that has not run out; a ticket is
             not enough: those who wait have one too.
@@ -220,8 +220,8 @@ class Doorman:
             room: Where.
             visitor: Who.
             token: What it shows.
-            queue_down: What the concert has chosen for a silent waiting room; `None` for what the
-                installation has.
+            queue_down: What the concert has chosen for a waiting room that does not answer; `None`
+                for what the installation has.
 
         Raises:
             TokenMissing: It shows no token.
@@ -253,7 +253,7 @@ class Doorman:
     ) -> None:
         """Return if the visitor is inside, or was and has a pass that has not run out.
 
-        For giving back what is its own: whoever has paid is inside no longer. Arguments and
+        For cancelling: a visitor who has paid is no longer inside. Arguments and
         refusals are those of `admit`.
 
         Invariant:

@@ -110,8 +110,8 @@ def document(framework: FastAPI, *, trial: bool) -> dict[str, Any]:
     whole = describe_service(framework, STRUCTS, calls, operators="operator")
     for (method, path), (struct, status) in _OPERATORS.items():
         # The framework only knows that there is a body.
-        told = call("", struct, status=status)["responses"]
-        whole["paths"][operator.PREFIX + path][method]["responses"].update(told)
+        described = call("", struct, status=status)["responses"]
+        whole["paths"][operator.PREFIX + path][method]["responses"].update(described)
     return whole
 
 
@@ -152,7 +152,7 @@ def _seats() -> dict[str, Any]:
             _query(
                 "since",
                 {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[!-~]+$"},
-                "Tell what has changed since a version instead",
+                "Return what has changed since a version instead",
             ),
             {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
         ],

@@ -1,4 +1,4 @@
-"""The operators' calls: put concerts, schedules and seats on sale, list them; how this runs."""
+"""The operators' calls: concerts, schedules, seats, and how the installation runs."""
 
 import asyncio
 import io
@@ -41,10 +41,10 @@ from waitline.settings import Settings
 PREFIX = "/api/v1/operator"
 
 SEAT_MAP_BYTES_MAX = 16 * 1024**2
-"""Of a seat map: three times what the seats of a stadium take."""
+"""Of a seat plan: three times what the seats of a stadium take."""
 
 FIRST_YEAR, LAST_YEAR = 2000, 2999
-"""Of a performance. Near the ends of the calendar a time cannot be told in every time zone."""
+"""Of a performance. Near the ends of the calendar a time does not exist in every time zone."""
 
 CSV = Text("text/csv 여야 합니다.", "must be text/csv")
 
