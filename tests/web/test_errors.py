@@ -129,7 +129,7 @@ def test_the_language_of_a_refusal(trial: Stack, accept: str | None, language: s
 
 @pytest.mark.parametrize(
     ("text", "headers"),
-    [("대기열 상태입니다.", {}), ("This is where you stand in the line.", ENGLISH)],
+    [("대기열 상태입니다.", {}), ("Your status in the line.", ENGLISH)],
     ids=["ko", "en"],
 )
 def test_the_language_of_a_success(paused: Room, text: str, headers: dict[str, str]) -> None:

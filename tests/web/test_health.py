@@ -60,7 +60,7 @@ def of_room(stack: Stack, room: Room) -> dict[tuple[str, str], float]:
 
 @pytest.mark.parametrize(
     ("headers", "message"),
-    [({}, "서비스 상태입니다."), (ENGLISH, "This is how the service is.")],
+    [({}, "서비스 상태입니다."), (ENGLISH, "Service status.")],
     ids=["ko", "en"],
 )
 def test_health(trial: Stack, headers: dict[str, str], message: str) -> None:

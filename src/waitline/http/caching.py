@@ -1,13 +1,13 @@
-"""What caches ask and are told: entity tags and content codings."""
+"""HTTP caching: entity tags and content codings."""
 
 from functools import lru_cache
 
 CODINGS = ("br", "gzip")
-"""Those that our documents are kept in, the smaller first."""
+"""The codings that our documents are kept in, the smallest first."""
 
 
 def etag_matches(tags: bytes, etag: bytes) -> bool:
-    """Return whether an If-None-Match header names the document, strong or weak.
+    """Return whether an If-None-Match header matches an entity tag, by weak comparison.
 
     Source: RFC 9110, section 13.1.2.
     """
@@ -17,7 +17,7 @@ def etag_matches(tags: bytes, etag: bytes) -> bool:
 
 @lru_cache(maxsize=256)
 def accepted_codings(header: str) -> tuple[str, ...]:
-    """Return those of our codings that an Accept-Encoding header allows, the smaller first.
+    """Return those of our codings that an Accept-Encoding header allows, the smallest first.
 
     Source: RFC 9110, section 12.5.3.
     """

@@ -1,4 +1,4 @@
-"""The frame of every success."""
+"""The contract's envelope around every success."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from waitline.http.texts import Text
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """What is sent. Source: the wire contract."""
+    """The body of a success. Source: the wire contract."""
 
     result: str
     message: str

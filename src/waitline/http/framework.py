@@ -1,4 +1,4 @@
-"""FastAPI, for the calls that need not be fast: its application, and refusals like all others."""
+"""FastAPI for the calls that need not be fast, with our problem responses."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -32,12 +32,12 @@ def build_framework(
     document: Callable[[FastAPI], dict[str, Any]],
     problems: ProblemResponses,
 ) -> FastAPI:
-    """Make the framework's application.
+    """Build the framework's application.
 
     Args:
-        title: What the description calls the service.
-        routers: Its calls.
-        document: Describes all calls, those that the framework never sees included.
+        title: The service's name in its OpenAPI document.
+        routers: The framework's calls.
+        document: Makes the OpenAPI document of all calls, hot ones included.
         problems: Answers for handlers that raise.
     """
     made = FastAPI(
@@ -80,7 +80,7 @@ def endpoint(
 
 
 def _answer_refusals(made: FastAPI, problems: ProblemResponses) -> None:
-    """Let the framework's refusals, and ours inside it, be answered like all others."""
+    """Answer what the framework and our handlers in it raise by the table of problems."""
 
     async def answer(request: FrameworkRequest, error: Exception) -> Response:
         return to_response(problems.answer(_ours(request, error), Request.of(request.scope)))
@@ -90,7 +90,7 @@ def _answer_refusals(made: FastAPI, problems: ProblemResponses) -> None:
 
 
 def _ours(request: FrameworkRequest, error: Exception) -> Exception:
-    """Translate what the framework refuses."""
+    """Translate the framework's own errors into ours."""
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
@@ -107,7 +107,7 @@ def _ours(request: FrameworkRequest, error: Exception) -> Exception:
 
 
 def _allowed(request: FrameworkRequest) -> tuple[str, ...]:
-    """Return every method that the path takes; the framework names those of its first route."""
+    """Return every method that the path takes; the framework returns those of its first route."""
     asked = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
     return tuple(
         method

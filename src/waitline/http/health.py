@@ -1,4 +1,4 @@
-"""Health that tells the truth, metrics, and what runs here."""
+"""Health checks (liveness, readiness, dependencies), metrics, and version information."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -16,44 +16,44 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.single_flight import SingleFlightCache
 
 PROBE_KEPT_S = 0.2
-"""How long the answer of a probe serves for those who ask too: health calls are open to all and
-must not become load on a store that is in trouble."""
+"""How long a probe's result is cached: health calls are open to everybody, and must not become load
+on a store that is in trouble."""
 
 UP, DOWN = "UP", "DOWN"
 
 
 class Probe:
-    """Asks something that the service depends on whether it is there.
+    """Checks whether a dependency answers.
 
     Args:
-        ask: Raises `Unavailable` if it is not.
+        check: Raises `Unavailable` if it does not.
     """
 
-    def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
-        self._ask = ask
+    def __init__(self, check: Callable[[], Awaitable[object]]) -> None:
+        self._check = check
         self._cache: SingleFlightCache[None, bool] = SingleFlightCache(
             self._probe, ttl_s=PROBE_KEPT_S, entries_max=1
         )
 
     async def up(self) -> bool:
-        """Return whether it answered, at most `PROBE_KEPT_S` ago."""
+        """Return whether it answers; the result is at most `PROBE_KEPT_S` old."""
         return await self._cache.fetch(None)
 
     async def _probe(self, _key: None) -> bool:
         try:
-            await self._ask()
+            await self._check()
         except Unavailable:
             return False
         return True
 
 
 class Exposition:
-    """Adds up the metrics of a service.
+    """The metrics of a service, summed over its processes.
 
     Args:
         tallies: This process's figures.
-        metrics_dir: Where all processes of the service keep theirs.
-        more: Reads what no process counts.
+        metrics_dir: Where all processes of the service keep their figures.
+        collect_more: Collects what no process counts.
         service: Value of that common label.
         instance: Value of that common label.
     """
@@ -62,20 +62,20 @@ class Exposition:
         self,
         tallies: telemetry.Tallies,
         metrics_dir: Path,
-        more: Callable[[], Awaitable[Iterable[Metric]]],
+        collect_more: Callable[[], Awaitable[Iterable[Metric]]],
         *,
         service: str,
         instance: str,
     ) -> None:
         self._tallies = tallies
         self._metrics_dir = metrics_dir
-        self._more = more
+        self._collect_more = collect_more
         self._service = service
         self._instance = instance
 
     async def text(self) -> bytes:
         """Return every metric in the Prometheus text format."""
-        more = await self._more()
+        more = await self._collect_more()
         self._tallies.flush()
         return telemetry.exposition(
             self._metrics_dir, more, service=self._service, instance=self._instance
@@ -106,7 +106,7 @@ class Health:
         return router
 
     async def health(self, request: Request) -> dict[str, Any]:
-        """Name each dependency and whether it answers."""
+        """Return each dependency and whether it answers."""
         accept = request.headers.get("accept-language", "").encode("latin-1")
         found = await self._found()
         return {
@@ -116,7 +116,7 @@ class Health:
         }
 
     async def liveness(self) -> dict[str, str]:
-        """Say that this process answers. A silent store is no reason to restart it."""
+        """Say that this process answers. A store that is down is no reason to restart it."""
         return {"status": UP}
 
     async def readiness(self) -> JSONResponse:
@@ -128,7 +128,7 @@ class Health:
         return JSONResponse(body, 200 if status == UP else 503)
 
     async def info(self) -> dict[str, Any]:
-        """Say what runs here."""
+        """Return name and version."""
         return {"status": UP, "app": {"name": "waitline", "version": __version__}}
 
     async def metrics(self) -> Response:

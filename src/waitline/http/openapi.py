@@ -25,10 +25,10 @@ def describe_service(
     """Return the OpenAPI document of a whole service.
 
     Args:
-        framework: Knows its own calls.
-        structs: What the others take and answer.
-        calls: The others, by path and method.
-        operators: The tag of operators' calls.
+        framework: Describes its own calls.
+        structs: Bodies and views of the hot calls.
+        calls: The hot calls, by path and method.
+        operators: The tag of operators' calls, which need a key.
 
     Source: OpenAPI Specification 3.1.0.
     """
@@ -60,11 +60,11 @@ def call(
 
     Args:
         summary: What it does.
-        answer: The struct that its data is; `None` where there is none.
-        tag: Of which kind it is.
-        body: The struct that it takes, if any.
-        parameters: What it takes besides.
-        status: Of its success.
+        answer: The struct of its data; `None` where there is none.
+        tag: Its group of calls.
+        body: The struct of its body, if any.
+        parameters: Its path, query and header parameters.
+        status: HTTP status of a success.
     """
     data = {"type": "null"} if answer is None else reference(answer)
     envelope = {
@@ -96,7 +96,7 @@ def call(
 
 
 def _describe_refusals(responses: dict[str, Any]) -> None:
-    """Describe refusals as they are: one shape for all of them."""
+    """Describe refusals: all have one shape."""
     responses.pop("422", None)
     problem = {
         "description": "Refused; `code` says why",

@@ -1,4 +1,4 @@
-"""Who operators are: those who bring the installation's operator key."""
+"""Authenticate operators by the installation's operator key."""
 
 from hmac import compare_digest
 
@@ -8,21 +8,21 @@ from waitline.http.problems import OperatorKeyMissing, OperatorKeyWrong
 
 
 class Operators:
-    """Lets only operators pass.
+    """Authenticates the calls of operators.
 
     Args:
-        key: What every call of theirs must carry.
+        key: The installation's operator key.
     """
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
 
     async def require(self, request: Request) -> None:
-        """Let the request pass.
+        """Accept the request.
 
         Raises:
             OperatorKeyMissing: It carries no key.
-            OperatorKeyWrong: It carries another one.
+            OperatorKeyWrong: It carries a wrong key.
         """
         given = request.headers.get("x-operator-key")
         if given is None:

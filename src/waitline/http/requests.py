@@ -19,7 +19,8 @@ from waitline.http.texts import Language, Text
 from waitline.kernel.ids import NAME_BYTES_MAX
 
 BODY_BYTES_MAX = 4_096
-"""No call of the contract needs a quarter of this."""
+"""Most bytes of a request's body, unless its call takes more: four times what any call of the
+contract needs."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -38,13 +39,13 @@ T = TypeVar("T")
 
 
 class Request:
-    """One request, whole.
+    """One complete request.
 
     Args:
         path: Without the query.
-        query_string: What follows the question mark, as it was sent.
-        headers: As they were sent, names in lower case.
-        body: At most as many bytes as its call takes; empty where the handler needs none.
+        query_string: What follows the question mark, still encoded.
+        headers: Names in lower case.
+        body: Empty where the handler needs none.
     """
 
     __slots__ = ("_query", "body", "headers", "path", "query_string")
@@ -69,14 +70,14 @@ class Request:
 
     @property
     def language(self) -> Language:
-        """The language that the asker prefers."""
+        """The language that the client prefers."""
         return texts.preferred_language(self.headers.get(b"accept-language"))
 
     def json(self, decoder: msgspec.json.Decoder[T]) -> T:
-        """Return the body as what the decoder expects.
+        """Decode a JSON body.
 
         Raises:
-            InputInvalid: It is not that, or is not declared to be JSON.
+            InputInvalid: It does not fit the decoder, or is not declared to be JSON.
         """
         declared = self.headers.get(b"content-type", b"")
         if declared != b"application/json" and (

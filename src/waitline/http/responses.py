@@ -1,4 +1,4 @@
-"""What an answer is, and how it is put on the wire."""
+"""An answer to a request, and how it is written to the socket."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
@@ -21,18 +21,18 @@ PROBLEM: Headers = (
 )
 
 HEADS_CACHED = 1_024
-"""ResponsePacker whose bytes are kept: a handful of ours, and one per room's document."""
+"""Response heads cached by `ResponsePacker`: about ten of ours, and one per room's document."""
 
 
 _UNMODIFIED = HTTPStatus.NOT_MODIFIED.value
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What is sent back.
+    """What a handler returns.
 
     Attributes:
         status: HTTP status.
-        headers: Without the body's length.
+        headers: Without `content-length`.
         body: Empty where the status allows none.
     """
 
@@ -42,7 +42,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
-    """Send an answer as the messages of ASGI."""
+    """Send an answer as ASGI messages."""
     headers, body = answer.headers, answer.body
     if answer.status != _UNMODIFIED:
         # There it would be the length of what is not sent (RFC 9110, section 8.6).
@@ -52,27 +52,27 @@ async def send_answer(send: Send, answer: Answer) -> None:
 
 
 class ResponsePacker:
-    """Puts answers together as bytes; what comes before the body is kept from one to the next."""
+    """Packs answers into bytes; caches the head, which repeats from one answer to the next."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, Headers], bytes] = {}
+        self._heads: dict[tuple[int, Headers], bytes] = {}
         self._server_headers: list[tuple[bytes, bytes]] = []
 
     def pack(self, answer: Answer, server_headers: list[tuple[bytes, bytes]]) -> bytes:
         """Return the whole response.
 
         Args:
-            answer: Its headers are ours, and known to be good.
+            answer: Its headers are trusted: they hold no line breaks.
             server_headers: The server's own headers; another list each second, with the date.
         """
         status, headers, body = answer.status, answer.headers, answer.body
-        if server_headers is not self._server_headers or len(self._kept) > HEADS_CACHED:
-            self._kept.clear()
+        if server_headers is not self._server_headers or len(self._heads) > HEADS_CACHED:
+            self._heads.clear()
             self._server_headers = server_headers
-        head = self._kept.get((status, headers))
+        head = self._heads.get((status, headers))
         if head is None:
             lines = (b"%b: %b\r\n" % header for header in (*server_headers, *headers))
-            head = self._kept[status, headers] = STATUS_LINE[status] + b"".join(lines)
+            head = self._heads[status, headers] = STATUS_LINE[status] + b"".join(lines)
         if status == _UNMODIFIED:
             return head + b"\r\n"
         return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)

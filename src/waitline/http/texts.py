@@ -17,7 +17,7 @@ class Text(NamedTuple):
         return self.ko if language == "ko" else self.en
 
 
-HEALTH = Text("서비스 상태입니다.", "This is how the service is.")
+HEALTH = Text("서비스 상태입니다.", "Service status.")
 
 
 @lru_cache(maxsize=256)

@@ -1,6 +1,6 @@
-"""What one process of any of our services does: start and stop with its server, answer requests.
+"""One worker process as an ASGI application: startup, requests, graceful shutdown.
 
-What it opens and which calls it answers is the service's own: `app.py`, `booking/app.py`.
+What it opens and which calls it answers is defined by each service's `app.py`.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from waitline.http.responses import Send
 from waitline.kernel.errors import WaitlineError
 
 STOP_S = 5.0
-"""How long a worker may take to close what it has opened, once no request is under way any more: as
-long as any of its calls may take, and half of what its supervisor allows."""
+"""How long a worker may take to close its resources after the last request: as long as any of its
+calls may take, and half of what its supervisor allows."""
 
 log = structlog.get_logger()
 
@@ -29,11 +29,10 @@ log = structlog.get_logger()
 class ServiceWorker:
     """One process of a service, as an ASGI application.
 
-    Nothing is opened before the server starts it (the ASGI lifespan), and everything is closed
-    when it stops.
+    Resources are opened at the ASGI lifespan's startup and closed at its shutdown.
 
     Attributes:
-        dispatcher: Its calls; there from the start on.
+        dispatcher: Answers its calls; set at startup.
     """
 
     dispatcher: Dispatcher
@@ -42,7 +41,7 @@ class ServiceWorker:
         self._app: App = self._closed
 
     def opened(self) -> AbstractAsyncContextManager[Dispatcher]:
-        """Open what the service needs, for as long as it runs.
+        """Open the service's resources and run its background jobs while it serves.
 
         Raises:
             WaitlineError: Something is missing; the server does not start.
@@ -52,7 +51,7 @@ class ServiceWorker:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or start and stop with the server.
 
-        Not a coroutine function itself: one frame less on the way of every request.
+        Not a coroutine function: that saves every request one frame.
         """
         if scope["type"] == "lifespan":
             return self._lifespan(receive, send)
@@ -65,7 +64,7 @@ class ServiceWorker:
         await receive()
         try:
             async with AsyncExitStack() as stack:
-                overdue = threading.Timer(STOP_S, _end)
+                overdue = threading.Timer(STOP_S, _exit_overdue)
                 overdue.daemon = True
                 stack.callback(overdue.cancel)
                 try:
@@ -78,26 +77,26 @@ class ServiceWorker:
                 await receive()
                 overdue.start()
         except BaseExceptionGroup:
-            # Without its jobs this process would take requests and never answer them. The server
-            # logs why; who started it starts another.
+            # A background job has failed, so requests would get no answers. The server logs why;
+            # the supervisor starts another worker.
             signal.raise_signal(signal.SIGTERM)
             raise
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _end() -> None:
-    """End this process, whatever it is still waiting for."""
+def _exit_overdue() -> None:
+    """Exit at once: graceful shutdown took too long."""
     log.error("shutdown_timed_out", after_s=STOP_S)
     os._exit(1)
 
 
-def before_stop(end: Callable[[], None]) -> None:
-    """Call `end` when the server is told to stop, and before it waits for what is under way.
+def call_on_stop_signal(end: Callable[[], None]) -> None:
+    """Call `end` when the server gets a stop signal, before it waits for open requests.
 
-    The server tells its application only after that wait, and streams would make it wait in vain.
+    The lifespan's shutdown comes only after that wait, which event streams would use up.
     """
     loop = asyncio.get_running_loop()
-    # Elsewhere there are no signals, and whoever runs us there ends its connections itself.
+    # Signals reach the main thread only; a server in another thread is a test's.
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -115,9 +114,9 @@ def before_stop(end: Callable[[], None]) -> None:
 
 
 def _stop_with_parent() -> None:
-    """Stop this worker when the process that started it has died.
+    """Stop this worker when its parent process has died.
 
-    Killed, the parent cannot tell its workers; left behind, they would keep the port.
+    A parent that is killed stops no workers, and orphans would keep the port.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

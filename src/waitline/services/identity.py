@@ -1,7 +1,7 @@
-"""Whose word is taken for who a visitor is, and where its ticket travels.
+"""Authenticate visitors by ticket or pass, from a header or a cookie.
 
-In trial mode whoever names a visitor may ask for it; a token that is given is still checked. In
-production the visitor's own ticket or pass must come along, in a header or in a cookie.
+In trial mode a visitor's name is enough, and a token is checked only if it is given. In production
+the visitor's own token is required.
 """
 
 from functools import lru_cache
@@ -21,38 +21,39 @@ from waitline.tokens.verification import TOKEN_MAX, verify_token
 TOKEN_HEADER = b"x-queue-token"
 
 PASSES_CACHED = 16_384
-"""Checked passes remembered per worker: checking a signature takes about 250 µs, and the shop asks
-at every step of a visitor. A key that goes makes another ring, and with it another entry."""
+"""Verified passes cached per worker: verifying a signature takes about 250 µs, and the shop
+validates every step of a visitor. The keyring is part of the cache key: a removed key has no
+entries."""
 
 COOKIE_S = 86_400
-"""How long a browser keeps a ticket: a line outlives no day, and an old ticket serves nobody."""
+"""How long a browser keeps a ticket: no line lasts longer than a day."""
 
 NO_CLAIM = 0
-"""No token was given, and none was asked for."""
+"""No token was given, and none is required."""
 
 
 class UserMissing(Refused):
-    """The request does not say whose it is."""
+    """The request does not name its user."""
 
 
 class TokenMissing(Refused):
-    """The request brings no token of the queue."""
+    """The request has no token of the queue."""
 
 
 def cookie_name(room: RoomId) -> bytes:
     """Name the cookie that carries a visitor's ticket for one room.
 
-    The prefix makes browsers insist on HTTPS, on this host alone and on the whole path; the rest
-    is a digest, since a room's name may hold what a cookie's may not.
+    The prefix makes browsers require HTTPS, this host alone and the whole path. The room's name is
+    hashed, because it may hold characters that a cookie's name may not.
     Source: RFC 6265bis, section 4.1.3.2.
     """
     return b"__Host-waitline-" + blake2b(room.encode(), digest_size=8).hexdigest().encode("ascii")
 
 
 def ticket_cookie(room: RoomId, ticket: str) -> tuple[bytes, bytes]:
-    """Return the header that leaves the ticket with the visitor's browser.
+    """Return the header that stores the ticket in the visitor's browser.
 
-    It outlives the browser's session, so that a phone that was put away keeps its place.
+    It outlives the browser's session, so that a phone that closes the browser keeps its place.
     """
     value = cookie_name(room) + b"=" + ticket.encode("ascii")
     attributes = b"; Path=/; Max-Age=%d; Secure; HttpOnly; SameSite=Lax" % COOKIE_S
@@ -82,7 +83,7 @@ def given_token(request: Request, room: RoomId) -> str | None:
 
 
 class Identity:
-    """Checks who asks.
+    """Authenticates visitors.
 
     Args:
         keys: The keys that tickets and passes are made with.
@@ -112,13 +113,13 @@ class Identity:
         return self.place_of(token, room, visitor)
 
     def owns(self, request: Request, room: RoomId, visitor: VisitorId, place: int) -> bool:
-        """Return whether the request may be told the visitor's token."""
+        """Return whether the response may hold the visitor's token."""
         if self.trusting:
             return True
         token = given_token(request, room)
         if token is None:
             return False
-        return self._read(token, room, visitor).place == place
+        return self._verify(token, room, visitor).place == place
 
     def place_of(self, token: str, room: RoomId, visitor: VisitorId) -> int:
         """Return the place that a token proves.
@@ -130,17 +131,17 @@ class Identity:
 
     def proof_of(self, token: str, room: RoomId, visitor: VisitorId) -> Proof:
         """Return all that a token proves: as `place_of`, and until when a pass serves."""
-        proof = self._read(token, room, visitor)
+        proof = self._verify(token, room, visitor)
         if not proof.genuine:
             raise TokenRejected
         return proof
 
-    def _read(self, token: str, room: RoomId, visitor: VisitorId) -> Proof:
-        # Nothing longer is ours, and remembering it would let strangers fill the memory.
+    def _verify(self, token: str, room: RoomId, visitor: VisitorId) -> Proof:
+        # No token of ours is longer, and caching it would let strangers fill the memory.
         if len(token) > TOKEN_MAX:
             return FORGED
-        reader = verify_token if token.startswith(TICKET_VERSION) else self._passes
-        return reader(self._keys.current, room, visitor, token)
+        verify = verify_token if token.startswith(TICKET_VERSION) else self._passes
+        return verify(self._keys.current, room, visitor, token)
 
 
 def judge(turn: Turn, claim: int) -> Slot:

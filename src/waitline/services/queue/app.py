@@ -15,7 +15,7 @@ from waitline.http.framework import build_framework
 from waitline.http.health import Exposition, Health, Probe
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
-from waitline.http.worker import ServiceWorker, before_stop
+from waitline.http.worker import ServiceWorker, call_on_stop_signal
 from waitline.kernel import garbage_collection
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.telemetry import Tallies
@@ -90,7 +90,7 @@ class QueueWorker(ServiceWorker):
             keys.watch(clock),
             garbage_collection.keep(),
         )
-        before_stop(feed.end)
+        call_on_stop_signal(feed.end)
         async with asyncio.TaskGroup() as running:
             tasks = [running.create_task(job) for job in jobs]
             yield Dispatcher(

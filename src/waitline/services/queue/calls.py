@@ -49,12 +49,12 @@ from waitline.tokens.passes import mint_pass
 from waitline.tokens.tickets import mint_ticket
 
 PASSES_CACHED = 16_384
-"""Passes kept per worker: a signature takes about 50 µs, and an admitted visitor asks every few
-seconds. Those that fall out are signed again, to the same text."""
+"""Passes cached per worker: signing takes about 50 µs, and an admitted visitor polls every few
+seconds. An evicted pass is signed again, to the same text."""
 
 SECONDS_CACHED = 1_024
-"""Seconds whose writing is kept per worker: slots end within some minutes from now, thousands of
-them in the same second."""
+"""Formatted seconds cached per worker: slots end within some minutes from now, thousands of them in
+the same second."""
 
 
 class VisitorBody(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ class ValidateBody(VisitorBody, frozen=True):
 
 
 class EntryView(msgspec.Struct, frozen=True):
-    """What enter answers."""
+    """Data of enter's answer."""
 
     concertId: str  # noqa: N815
     userId: str  # noqa: N815
@@ -84,7 +84,7 @@ class EntryView(msgspec.Struct, frozen=True):
 
 
 class StatusView(msgspec.Struct, frozen=True):
-    """What status, activate and extend answer, and what streams send."""
+    """Data of the answers of status, activate and extend, and of stream events."""
 
     concertId: str  # noqa: N815
     userId: str  # noqa: N815
@@ -103,7 +103,7 @@ _validate_body = msgspec.json.Decoder(ValidateBody)
 
 @dataclass(frozen=True, slots=True)
 class Batchers:
-    """One batcher per verb; each must be running."""
+    """One batcher per verb, for as long as `jobs` run."""
 
     join: Batcher[RoomId, VisitorId, Joined | Again | Slot]
     status: Batcher[RoomId, VisitorId, Waiting | Slot | Unknown]
@@ -126,7 +126,7 @@ class Batchers:
         )
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
-        """Return what must run while they are in use."""
+        """Return the batchers' loops, to run while they are in use."""
         return [
             batcher.run()
             for batcher in (
@@ -141,10 +141,10 @@ class Batchers:
 
 
 class Tokens:
-    """Gives visitors the token that fits where they stand.
+    """Mints tickets and passes.
 
     Args:
-        keys: What they are made with.
+        keys: Signing keys.
     """
 
     def __init__(self, keys: Keys) -> None:
@@ -173,10 +173,10 @@ class QueueCalls:
     Args:
         batchers: Run the verbs.
         rooms: Creates rooms at their first enter, in trial mode.
-        new_room: The rules that such a room gets.
+        new_room: The rules of such a room.
         documents: The pace of each room.
         tokens: Mints tickets and passes.
-        who: Checks who asks.
+        who: Authenticates visitors.
     """
 
     def __init__(
@@ -211,11 +211,11 @@ class QueueCalls:
         }
 
     async def enter(self, request: Request) -> Answer:
-        """Take a place, or answer with the one taken before.
+        """Take a place, or answer with the place taken before.
 
-        In production the token goes to whoever took the place, and later only to whoever brings
-        it along: naming a visitor must not be enough to become it. When to ask for the status is
-        told in a header, as the contract has no member for it here.
+        In production only the request that takes the place gets its token; a later one must carry
+        it: a visitor's name must not be enough to impersonate it. Retry-After says when to poll
+        the status, since the contract has no member for it here.
         """
         room, visitor = _names(request.json(_visitor_body))
         try:
@@ -255,7 +255,7 @@ class QueueCalls:
         return success(request, texts.ENTERED, data, 201)
 
     async def status(self, request: Request) -> Answer:
-        """Say where the visitor stands."""
+        """Answer with the visitor's status."""
         room, visitor = _parameters(request)
         claim = self._who.prove(request, room, visitor)
         standing = await self._batchers.status.enqueue(room, visitor)
@@ -264,7 +264,7 @@ class QueueCalls:
     def status_view(
         self, room: RoomId, visitor: VisitorId, standing: Waiting | Slot | Unknown, claim: int
     ) -> StatusView:
-        """Return where a visitor stands, as it is sent.
+        """Return a visitor's status, as it is sent.
 
         Raises:
             RefusalWithData: Of `VisitorUnknown`, with the status NOT_FOUND in its data.

@@ -1,4 +1,4 @@
-"""What the metrics tell of rooms, read from the store when they are asked for."""
+"""The rooms' metrics, collected from the store at each scrape."""
 
 from collections.abc import Iterator
 
@@ -20,12 +20,12 @@ from waitline.services.queue.now_serving import NowServingDocuments
 
 
 class RoomMetrics:
-    """Reads them.
+    """Collects the rooms' metrics.
 
     Args:
-        rooms: Names the rooms.
-        documents: Knows their numbers.
-        feed: Knows how many streams are open.
+        rooms: Lists the rooms.
+        documents: Caches their surveys.
+        feed: Counts open streams.
     """
 
     def __init__(self, rooms: Rooms, documents: NowServingDocuments, feed: Feed) -> None:
@@ -52,7 +52,7 @@ class RoomMetrics:
 
 
 def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int) -> Iterator[Metric]:
-    """Turn what was read of the rooms into metrics.
+    """Convert surveys to metrics.
 
     Args:
         surveys: By room.
@@ -97,7 +97,7 @@ def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int) -> Iterator[M
 
 
 def decision_metrics(surveys: list[tuple[RoomId, Survey]]) -> Iterator[Metric]:
-    """Turn what was decided for rooms into metrics.
+    """Convert admission decisions to metrics.
 
     Args:
         surveys: By room.

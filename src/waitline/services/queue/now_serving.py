@@ -1,8 +1,8 @@
-"""now-serving: how far each room's line has come, in one small document for everyone.
+"""now-serving: one cached document per room, the same for every visitor.
 
-It says nothing of any visitor, so any cache may keep it for a second and 300 000 can wait on it.
-A visitor's position is at most its place minus `serving`; it never rises, provided that a document
-older than one already seen (`asOfMs`) is left aside.
+It holds nothing about any visitor, so caches may keep it for a second while 300 000 poll it. A
+visitor's position is at most its place minus `serving`. It never rises if clients ignore documents
+older (`asOfMs`) than one they have.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.settings import ADMITTING
 
 FRESH_S = 1.0
-"""How long a worker keeps a document before it reads the room again."""
+"""How long a worker caches a document."""
 
 ROOMS_CACHED = 1_024
-"""Rooms whose document a worker keeps; the one not asked for longest goes first."""
+"""Documents that a worker caches; the least recently used is evicted first."""
 
 
 class Range(msgspec.Struct, frozen=True):
-    """A range that the truth is expected in."""
+    """An estimated range."""
 
     low: float
     high: float
@@ -43,14 +43,14 @@ class NowServing(msgspec.Struct, frozen=True):
     Attributes:
         room: Its name.
         mode: open, paused, draining or closed; sold-out while the shop has nothing to sell.
-        message: What the operator has to say.
+        message: The operator's message to visitors.
         shopUrl: Where to go when admitted; empty for nowhere else.
         serving: Every place up to this one has had its turn or was given up.
         waiting: Visitors who wait.
         ratePerSecond: Admissions per second; null when unknown.
-        newcomerWaitSeconds: How long the last in the line waits; null when unknown.
-        pollAfterMs: When a newer document is worth asking for.
-        asOfMs: When it was true, in ms since the epoch.
+        newcomerWaitSeconds: Estimated wait of the last in the line; null when unknown.
+        pollAfterMs: When to poll next.
+        asOfMs: When the room was read, in ms since the epoch.
     """
 
     room: str
@@ -66,14 +66,14 @@ class NowServing(msgspec.Struct, frozen=True):
 
 
 class RoomDocument(NamedTuple):
-    """What a room's survey comes to.
+    """A room's survey and the document made of it.
 
     Attributes:
         survey: The room's rules and numbers.
         pace: Admissions per second, or `None` when unknown or nobody is admitted.
         body: The document.
-        headers: Of an answer with it.
-        etag: Names its content, but for `asOfMs`.
+        headers: Sent with it.
+        etag: Entity tag of its content, without `asOfMs`.
     """
 
     survey: Survey
@@ -87,7 +87,7 @@ class NowServingDocuments:
     """The documents that a worker keeps.
 
     Args:
-        rooms: Where they are read from.
+        rooms: Reads the rooms.
 
     Attributes:
         cached: Returns a room's document from the cache, or `None` if it must be fetched.
@@ -101,7 +101,7 @@ class NowServingDocuments:
             entries_max=ROOMS_CACHED,
             now_s=asyncio.get_running_loop().time,
         )
-        # Every entry asks it, so there is no call in between.
+        # On the hot path: no wrapper around it.
         self.cached = self._cache.cached
 
     async def fetch(self, room: RoomId) -> RoomDocument:
@@ -114,15 +114,15 @@ class NowServingDocuments:
         return self.cached(room) or await self._cache.fetch(room)
 
     async def pace(self, room: RoomId) -> hints.PerSecond | None:
-        """Return a room's admissions per second, or `None` if nobody can say."""
+        """Return a room's admissions per second, or `None` if unknown."""
         try:
             return (await self.fetch(room)).pace
         except WaitlineError:
-            # Whoever has just taken a place must get it, with or without an estimate.
+            # A visitor who has just joined gets the place, with or without an estimate.
             return None
 
     async def mode(self, room: RoomId) -> str | None:
-        """Return a room's mode as those who wait are told it, or `None` if there is no such room.
+        """Return a room's mode as visitors see it, or `None` if there is no such room.
 
         Raises:
             Unavailable: The store does not answer.
@@ -136,7 +136,7 @@ class NowServingDocuments:
         return _room_document(room, await self._rooms.survey(room))
 
     async def now_serving(self, request: Request) -> Answer:
-        """Answer with a room's document, or with 304 if the asker has it."""
+        """Answer with a room's document, or with 304 if the client's copy is current."""
         name = request.path.removeprefix("/api/v1/rooms/").removesuffix("/now-serving")
         document = await self.fetch(RoomId(checked_name("room", name)))
         if etag_matches(request.headers.get(b"if-none-match", b""), document.etag):

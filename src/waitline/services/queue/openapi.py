@@ -35,23 +35,23 @@ def document(framework: FastAPI) -> dict[str, Any]:
         _hot_calls(),
         operators="rooms",
     )
-    _tell_names(whole["components"]["schemas"])
+    _describe_names(whole["components"]["schemas"])
     for methods in whole["paths"].values():
         for one in methods.values():
-            _tell_rooms(one)
+            _describe_room_parameter(one)
     return whole
 
 
-def _tell_names(schemas: dict[str, Any]) -> None:
-    """Describe the names in bodies as long as they may be; numbers are read as text."""
+def _describe_names(schemas: dict[str, Any]) -> None:
+    """Describe the names in bodies: their length, and that numbers are read as text."""
     for struct in (VisitorBody, ValidateBody):
         properties = schemas[struct.__name__]["properties"]
         for name in ("concertId", "userId"):
             properties[name] = {"anyOf": [_NAME, {"type": "number"}]}
 
 
-def _tell_rooms(call: dict[str, Any]) -> None:
-    """Say how a room is named in a path."""
+def _describe_room_parameter(call: dict[str, Any]) -> None:
+    """Describe a room's name in a path."""
     for parameter in call.get("parameters", ()):
         if parameter["in"] == "path" and parameter["name"] == "room":
             parameter["schema"] = _NAME
@@ -62,7 +62,7 @@ def _hot_calls() -> dict[str, Any]:
     enter = call("Take a place in the line, once", "EntryView", body="VisitorBody", status=201)
     enter["responses"]["201"]["headers"] = {
         "Retry-After": {
-            "description": "After how many seconds to ask for the status; missing once admitted",
+            "description": "Seconds until the status should be polled; missing once admitted",
             "schema": {"type": "integer"},
         }
     }
@@ -70,7 +70,7 @@ def _hot_calls() -> dict[str, Any]:
     return {
         f"{base}/enter": {"post": enter},
         f"{base}/status": {
-            "get": call("Say where a visitor stands", "StatusView", parameters=[*_WHO, _TICKET])
+            "get": call("Show a visitor's status", "StatusView", parameters=[*_WHO, _TICKET])
         },
         f"{base}/activate": {
             "post": call(
@@ -86,16 +86,18 @@ def _hot_calls() -> dict[str, Any]:
             )
         },
         f"{base}/validate": {
-            "post": call("Say whether a token serves its visitor now", None, body="ValidateBody")
+            "post": call(
+                "Check whether a token is valid for its visitor now", None, body="ValidateBody"
+            )
         },
         f"{base}/remove": {"delete": remove},
         f"{base}/token": {"delete": call(remove["summary"], None, parameters=remove["parameters"])},
         f"{base}/subscribe": {
             "get": {
                 "tags": ["queue"],
-                "summary": "Be told when a visitor's standing changes",
+                "summary": "Stream a visitor's status as it changes",
                 "description": "Events: status-update, ready (the last one), error (the last "
-                "one); mode, when the shop has sold out, and when it has something to sell again",
+                "one); mode, when the shop has sold out, and when seats are free again",
                 "parameters": [*_WHO, _TICKET],
                 "responses": {
                     "200": {
@@ -108,7 +110,7 @@ def _hot_calls() -> dict[str, Any]:
         "/api/v1/rooms/{room}/now-serving": {
             "get": {
                 "tags": ["queue"],
-                "summary": "Say how far a room's line has come; the same for everyone",
+                "summary": "Show how far a room's line has advanced; the same for everyone",
                 "parameters": [
                     {"name": "room", "in": "path", "required": True, "schema": _NAME},
                     {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
@@ -118,7 +120,7 @@ def _hot_calls() -> dict[str, Any]:
                         "description": "The document",
                         "content": {"application/json": {"schema": reference("NowServing")}},
                     },
-                    "304": {"description": "The document that the asker has is still right"},
+                    "304": {"description": "The client's document is current"},
                 },
             }
         },

@@ -1,4 +1,4 @@
-"""Event streams: where a visitor stands, told when it changes; and when the shop is sold out.
+"""Server-sent events: a visitor's status as it changes, and whether the shop is sold out.
 
 Source: the WHATWG HTML standard, section 9.2 (server-sent events).
 """
@@ -25,19 +25,19 @@ from waitline.services.identity import Identity
 from waitline.services.queue.calls import QueueCalls
 
 KEEPALIVE_S = 15.0
-"""Silence after which a comment is sent, so that no proxy takes the stream for dead."""
+"""Idle time after which a comment is sent, so that proxies keep the connection open."""
 
 STREAM_S_MAX = 1_800.0
-"""How long one stream lives. The browser opens the next by itself, perhaps on another worker."""
+"""How long one stream lasts. The browser opens the next by itself, perhaps on another worker."""
 
 RETRY_MS = 5_000
-"""When a browser should open a stream again that broke: with the burst of ten and a refill of one
-in two seconds, never too often."""
+"""When a browser reopens a broken stream: within the token bucket of ten streams and one more every
+two seconds."""
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
-    # Proxies that buffer would hold the news back.
+    # nginx would buffer events.
     (b"x-accel-buffering", b"no"),
 ]
 
@@ -46,10 +46,10 @@ class Streams:
     """Opens event streams.
 
     Args:
-        line: Grants the right to open one.
-        feed: Says when something changed.
-        calls: Shows a standing as status does.
-        who: Checks who asks.
+        line: Limits how often a visitor opens one.
+        feed: Signals changes.
+        calls: Encodes a standing as the status call does.
+        who: Authenticates visitors.
         problems: Encodes errors.
     """
 
@@ -87,21 +87,21 @@ class Streams:
         visitor = VisitorId(asked.parameter("userId"))
         claim = self._who.prove(asked, room, visitor)
         self._feed.require_room()
-        # Whoever is not here is told so as status would, before a stream begins; and before its
-        # rights are counted, or strangers could fill the store with names that they make up.
+        # An unknown visitor is refused as by the status call: before the stream begins, and before
+        # the limit is counted, or strangers could fill the store with invented names.
         standing = (await self._line.status(room, [visitor]))[0]
         self._calls.status_view(room, visitor, standing, claim)
         await self._line.subscribe(room, visitor)
         return _Stream(self, asked, room=room, visitor=visitor, claim=claim, standing=standing)
 
-    async def tell(self, stream: "_Stream", send: Send) -> None:
-        """Send what changes until the visitor's turn, or until the visitor is gone."""
+    async def send_events(self, stream: "_Stream", send: Send) -> None:
+        """Send events until the visitor's turn, or until the visitor has left the line."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + STREAM_S_MAX
         with self._feed.subscribed(stream.room, stream.visitor, stream.standing) as subscription:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             await _write(send, b"retry: %d\n\n" % RETRY_MS)
-            told: Standing | None = None
+            sent: Standing | None = None
             mode = ""
             while loop.time() < until_s:
                 try:
@@ -111,24 +111,24 @@ class Streams:
                     await _write(send, b": still here\n\n")
                     continue
                 if self._feed.ended:
-                    # The browser comes again by itself, to a process that goes on.
+                    # Graceful shutdown; the browser reconnects to another process.
                     break
                 subscription.changed.clear()
                 if SOLD_OUT in (mode, subscription.mode) and mode != subscription.mode:
                     data = msgspec.json.encode({"mode": subscription.mode})
                     await _write(send, _event("mode", data))
                 mode = subscription.mode
-                if subscription.standing == told:
+                if subscription.standing == sent:
                     continue
-                told = subscription.standing
-                text, ends = self._news(stream, subscription)
+                sent = subscription.standing
+                text, ends = self._events(stream, subscription)
                 await _write(send, text)
                 if ends:
                     break
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _news(self, stream: "_Stream", subscription: Subscription) -> tuple[bytes, bool]:
-        """Return the events that a standing makes, and whether they are the last."""
+    def _events(self, stream: "_Stream", subscription: Subscription) -> tuple[bytes, bool]:
+        """Return the events for a standing, and whether they are the last."""
         standing = subscription.standing
         try:
             status = self._calls.status_view(stream.room, stream.visitor, standing, stream.claim)
@@ -147,7 +147,7 @@ class Streams:
 
 
 class _Stream(Response):
-    """A response that goes on until its visitor's turn or the visitor's leaving."""
+    """A response that lasts until its visitor's turn or the client's disconnect."""
 
     def __init__(
         self,
@@ -170,17 +170,17 @@ class _Stream(Response):
     @override
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         async with asyncio.TaskGroup() as group:
-            telling = group.create_task(self.streams.tell(self, send))
-            leaving = group.create_task(_left(receive))
-            await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
-            telling.cancel()
-            leaving.cancel()
-        if telling.cancelled():
+            sending = group.create_task(self.streams.send_events(self, send))
+            disconnecting = group.create_task(_disconnected(receive))
+            await asyncio.wait((sending, disconnecting), return_when=asyncio.FIRST_COMPLETED)
+            sending.cancel()
+            disconnecting.cancel()
+        if sending.cancelled():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _left(receive: Receive) -> None:
-    # Nothing is to be sent here: whoever sends a long body is let go.
+async def _disconnected(receive: Receive) -> None:
+    # No body is expected; one that is too long ends the stream.
     with suppress(BodyTooLarge):
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -3,7 +3,7 @@
 from waitline.http.texts import Text
 
 ENTERED = Text("대기열에 진입했습니다.", "You have joined the line.")
-STATUS = Text("대기열 상태입니다.", "This is where you stand in the line.")
+STATUS = Text("대기열 상태입니다.", "Your status in the line.")
 ACTIVATED = Text("입장이 활성화되었습니다.", "Your visit has begun.")
 EXTENDED = Text("이용 시간이 연장되었습니다.", "Your time was extended.")
 VALID = Text("유효한 토큰입니다.", "The token is valid.")
