@@ -12,7 +12,7 @@ from tests.servers import Server
 from tests.store.room import Room
 from tests.web.stack import Done, waitline
 from waitline.booking.sale_totals import SaleStep, SaleTotals, Totals
-from waitline.queue.record import Step as Total
+from waitline.queue.record import RoomTotals as Total
 from waitline.sales.sale_report import page, summary
 from waitline.sales.sale_report.summary import Aftermath
 
@@ -42,7 +42,7 @@ def room(valkey: Server) -> Iterator[Room]:
 
 
 def told(room: Room, sale_totals: SaleTotals | None = None) -> Aftermath:
-    record = room.server.wait(room.rooms.record(room.id))
+    record = room.server.wait(room.rooms.sale_record(room.id))
     return Aftermath(room.id, room.survey(), record, sale_totals)
 
 

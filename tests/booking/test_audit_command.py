@@ -16,7 +16,7 @@ from waitline.booking.audit import INVARIANTS, PaidVisitor
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
-from waitline.queue.audit import Snapshot
+from waitline.queue.audit import RoomSnapshot
 from waitline.queue.model import Slot, State
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
@@ -32,7 +32,7 @@ TIMEOUT_S = 5.0
 
 Run = Callable[..., tuple[int, str, str]]
 
-SEEN = Snapshot(
+SEEN = RoomSnapshot(
     room=RoomId("room"),
     fields={},
     waiting={},
@@ -152,7 +152,7 @@ def test_a_slot_of_one_who_paid_is_found(run: Run, valkey: Server) -> None:
         ),
     ],
 )
-def test_whoever_paid_holds_no_slot(seen: Snapshot, paid: PaidVisitor, times: int) -> None:
+def test_whoever_paid_holds_no_slot(seen: RoomSnapshot, paid: PaidVisitor, times: int) -> None:
     text = "1 visitors of room have paid and still hold their slot: 7"
     assert [*kept_slots(seen, [paid])] == [Finding("B5", text, 1)] * times
 

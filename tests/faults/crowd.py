@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from tests import refusals
 from tests.until import until_async
 from waitline.kernel.ids import RoomId
-from waitline.queue.audit import Snapshot, examine
+from waitline.queue.audit import RoomSnapshot, examine
 
 # Seconds after which a caller no longer waits for an answer.
 PATIENCE_S = 10.0
@@ -276,7 +276,7 @@ def assert_unavailable(reply: Reply) -> None:
     assert int(reply.headers["retry-after"]) >= 1, reply
 
 
-def assert_kept(crowd: Crowd, seen: Snapshot) -> None:
+def assert_kept(crowd: Crowd, seen: RoomSnapshot) -> None:
     """Compare a room with the answers that its visitors got.
 
     The order that counts is the one a visitor can see: who had an answer before another began to
@@ -304,7 +304,7 @@ def assert_kept(crowd: Crowd, seen: Snapshot) -> None:
     assert not findings, findings
 
 
-async def assert_answers(crowd: Crowd, seen: Snapshot) -> None:
+async def assert_answers(crowd: Crowd, seen: RoomSnapshot) -> None:
     """Ask for every visitor's status, and hold it against the room, which must be paused."""
     in_line = sorted(seen.waiting, key=lambda visitor: seen.waiting[visitor])
     positions = {str(visitor): index for index, visitor in enumerate(in_line, 1)}

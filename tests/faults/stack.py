@@ -20,7 +20,7 @@ from tests.processes import Program, free_port, started
 from tests.until import until
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit
-from waitline.queue.audit import Snapshot
+from waitline.queue.audit import RoomSnapshot
 from waitline.valkey.client import ValkeyClient
 
 # Seconds until everything answers: seven interpreters import what they need at once.
@@ -155,13 +155,13 @@ def is_ready(port: int) -> bool:
         connection.close()
 
 
-def snapshot(url: str, room: RoomId) -> Snapshot:
+def snapshot(url: str, room: RoomId) -> RoomSnapshot:
     """Read a whole room at one instant."""
 
-    async def read() -> Snapshot:
+    async def read() -> RoomSnapshot:
         store = ValkeyClient(url, timeout_s=SOON_S)
         try:
-            return await audit.read(store, room)
+            return await audit.take_snapshot(store, room)
         finally:
             await store.close()
 

@@ -232,7 +232,7 @@ class LineMachine(RuleBasedStateMachine):
 
     @invariant()
     def audit_finds_nothing(self) -> None:
-        seen = self.server.wait(audit.read(self.store, ROOM))
+        seen = self.server.wait(audit.take_snapshot(self.store, ROOM))
         assert audit.examine(seen) == []
 
     def _open(self, limits: Limits) -> None:

@@ -66,4 +66,4 @@ async def opened(caller: Caller, **changes: object) -> None:
 
 
 async def findings(caller: Caller) -> list[Finding]:
-    return audit.examine(await audit.read(caller.store, ROOM))
+    return audit.examine(await audit.take_snapshot(caller.store, ROOM))

@@ -33,7 +33,7 @@ async def fill(caller: Caller, room: RoomId) -> None:
 
 async def check(caller: Caller, room: RoomId) -> int:
     """Check a room in which everybody who may be is inside; return the refused leases."""
-    seen = await audit.read(caller.store, room)
+    seen = await audit.take_snapshot(caller.store, room)
     assert audit.examine(seen) == []
     assert len(seen.admitted) == 100
     assert len(seen.waiting) == CROWD - 100
@@ -84,7 +84,7 @@ def test_an_admitter_that_died_is_replaced_when_its_lease_ends(server: Server) -
                 loop = group.create_task(admitter(two, "two").run())
                 await until_async(goes_on, DEADLINE_S)
                 loop.cancel()
-            found = await audit.read(two.store, ROOMS[0])
+            found = await audit.take_snapshot(two.store, ROOMS[0])
             assert audit.examine(found) == []
 
     server.wait(race())

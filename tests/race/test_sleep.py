@@ -63,22 +63,22 @@ async def join(store: ValkeyClient) -> None:
 
 
 async def rest(store: ValkeyClient) -> None:
-    await Rooms(store).rest(ROOM)
+    await Rooms(store).let_sleep(ROOM)
 
 
 async def vacate(store: ValkeyClient) -> None:
-    await Rooms(store).vacate(ROOM)
+    await Rooms(store).mark_vacant(ROOM)
 
 
 async def admit(store: ValkeyClient) -> None:
     """Admit, and put the room to sleep, as another admitter does."""
     await Line(store).admit(ROOM, holder="", lease_ms=1, chunk_max=9)
-    await Rooms(store).rest(ROOM)
+    await Rooms(store).let_sleep(ROOM)
 
 
 async def naive_rest(store: ValkeyClient) -> None:
     """Look before the removal, and not after it."""
-    if not await Rooms(store).anybody_waits(ROOM):
+    if not await Rooms(store).has_waiting(ROOM):
         await store.command("SREM", keys.AWAKE, ROOM)
 
 
@@ -113,7 +113,7 @@ async def play(crowd: Sequence[Turns], processes: Sequence[Process], order: list
 async def lost(watcher: Caller) -> bool:
     """Say whether somebody is in the room and no admitter will look there."""
     awake, occupied = await watcher.rooms.awake(), await watcher.rooms.occupied()
-    waits = await watcher.rooms.anybody_waits(ROOM)
+    waits = await watcher.rooms.has_waiting(ROOM)
     holds = await watcher.store.command("EXISTS", KEYS.admitted)
     return bool(waits and ROOM not in awake) or bool(holds and ROOM not in awake | occupied)
 

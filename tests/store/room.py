@@ -181,7 +181,7 @@ class Room:
         return found
 
     def findings(self) -> list[Finding]:
-        return audit.examine(self.server.wait(audit.read(self.store, self.id)))
+        return audit.examine(self.server.wait(audit.take_snapshot(self.store, self.id)))
 
     def close(self) -> None:
         self.server.wait(self.store.close())

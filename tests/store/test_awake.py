@@ -78,7 +78,7 @@ def test_a_place_stands_though_the_room_could_not_be_woken(room: Room) -> None:
     assert isinstance(outcome, Joined)
     assert (outcome.place, outcome.ahead) == (1, 0)
     assert not awake(room)
-    assert room.server.wait(room.rooms.anybody_waits(room.id))
+    assert room.server.wait(room.rooms.has_waiting(room.id))
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_a_room_comes_off_a_list_when_nobody_is_in_it(
     room.open()
     inside(room)
     wait = room.server.wait
-    assert wait(room.rooms.anybody_waits(room.id)) is waits
-    assert wait(room.rooms.anybody(room.id)) is (waits or holds)
+    assert wait(room.rooms.has_waiting(room.id)) is waits
+    assert wait(room.rooms.has_visitors(room.id)) is (waits or holds)
     forget_lists(room)
     wait(room.rooms.wake([room.id]))
     assert (awake(room), occupied(room)) == (True, True)
 
-    assert wait(room.rooms.vacate(room.id)) is not holds
+    assert wait(room.rooms.mark_vacant(room.id)) is not holds
     assert (awake(room), occupied(room)) == (True, holds)
     # Whoever waited last may hold a slot, so the room is occupied until somebody has looked.
-    assert wait(room.rooms.rest(room.id)) is not waits
+    assert wait(room.rooms.let_sleep(room.id)) is not waits
     assert (awake(room), occupied(room)) == (waits, True)

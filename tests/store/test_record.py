@@ -11,15 +11,15 @@ from waitline.queue.record import (
     BUCKETS,
     STEP_S,
     STEPS,
-    Record,
+    SaleRecord,
     bounds_ms,
 )
 
 DAY_MS = 86_400_000
 
 
-def kept(room: Room) -> Record:
-    return room.server.wait(room.rooms.record(room.id))
+def kept(room: Room) -> SaleRecord:
+    return room.server.wait(room.rooms.sale_record(room.id))
 
 
 def waited(room: Room, name: str, for_ms: int) -> None:
@@ -61,7 +61,7 @@ def test_percentiles_are_near_those_of_the_waits_themselves() -> None:
             n for n in range(BUCKETS) if bounds_ms(n)[0] <= second * 1_000 < bounds_ms(n)[1]
         )
         waits[bucket] += 1
-    found = Record(tuple(waits), 500_500_000, 1_000_000, ())
+    found = SaleRecord(tuple(waits), 500_500_000, 1_000_000, ())
     assert found.mean_ms == 500_500
     for share in (0.1, 0.5, 0.9, 0.99):
         assert found.wait_ms(share) == pytest.approx(share * 1_000_000, rel=0.1)
@@ -99,14 +99,14 @@ def test_totals_of_an_earlier_sale_are_not_shown() -> None:
         "s1": f"{now - STEPS + 1}:5:4:1:2",
         "s2": f"{now - STEPS}:1:1:0:1",
     }
-    assert [step.entered for step in record.read(stored).steps] == [5, 9]
+    assert [step.entered for step in record.parse(stored).steps] == [5, 9]
 
 
 def test_a_room_in_which_nobody_was_admitted_has_an_empty_record(room: Room) -> None:
     room.open()
     room.join("a")
     found = kept(room)
-    assert found == Record((0,) * BUCKETS, 0, 0, ())
+    assert found == SaleRecord((0,) * BUCKETS, 0, 0, ())
     assert (found.mean_ms, found.wait_ms(0.5)) == (None, None)
 
 

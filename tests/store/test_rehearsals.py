@@ -8,7 +8,7 @@ from waitline.admission.payment_events import Departures
 from waitline.kernel import events
 from waitline.kernel.ids import REHEARSALS, RoomId, VisitorId
 from waitline.queue import rehearsals
-from waitline.queue.rehearsals import Rehearsals
+from waitline.queue.rehearsals import RehearsalRooms
 
 NAME = f"{REHEARSALS}1"
 
@@ -46,34 +46,34 @@ def test_nothing_of_a_rehearsal_is_left(server: Server) -> None:
     used(other)
     before = everything(other)
     used(ours)
-    stage = Rehearsals(ours.store)
+    stage = RehearsalRooms(ours.store)
     assert server.wait(stage.rooms()) == {ours.id}
     assert set(ours.stored()) == set(ours.keys)
-    assert server.wait(stage.left(ours.id))
-    server.wait(stage.discard(ours.id))
-    assert not server.wait(stage.left(ours.id))
+    assert server.wait(stage.has_remains(ours.id))
+    server.wait(stage.delete_room(ours.id))
+    assert not server.wait(stage.has_remains(ours.id))
     assert server.wait(stage.rooms()) == set()
     assert everything(other) == before
-    server.wait(stage.discard(ours.id))
+    server.wait(stage.delete_room(ours.id))
     assert everything(other) == before
     other.close()
     ours.close()
 
 
 def test_a_rehearsal_that_is_only_noted_is_found(room: Room) -> None:
-    stage = Rehearsals(room.store)
+    stage = RehearsalRooms(room.store)
     room.raw("SADD", "wl:occupied", NAME)
     assert room.server.wait(stage.rooms()) == {NAME}
-    assert room.server.wait(stage.left(RoomId(NAME)))
+    assert room.server.wait(stage.has_remains(RoomId(NAME)))
 
 
 @pytest.mark.parametrize("name", ["r", "", f"my-{REHEARSALS}1", REHEARSALS[:-1]])
 def test_no_other_room_can_be_discarded(room: Room, name: str) -> None:
-    stage = Rehearsals(room.store)
+    stage = RehearsalRooms(room.store)
     with pytest.raises(ValueError, match="no rehearsal"):
-        room.server.wait(stage.discard(RoomId(name)))
+        room.server.wait(stage.delete_room(RoomId(name)))
     with pytest.raises(ValueError, match="no rehearsal"):
-        room.server.wait(stage.discard_entries(RoomId(name)))
+        room.server.wait(stage.delete_events(RoomId(name)))
 
 
 def test_entries_of_a_rehearsal_leave_the_stream(
@@ -85,8 +85,8 @@ def test_entries_of_a_rehearsal_leave_the_stream(
     for number in range(7):
         name = NAME if number % 3 == 0 else "other"
         room.raw("XADD", events.STREAM, "*", "concertId", name, "userId", number)
-    stage = Rehearsals(room.store)
-    assert room.server.wait(stage.discard_entries(RoomId(NAME))) == 3
-    left = room.raw("XRANGE", events.STREAM, "-", "+")
-    assert [fields["userId"] for _, fields in left] == ["1", "2", "4", "5"]
-    assert room.server.wait(stage.discard_entries(RoomId(NAME))) == 0
+    stage = RehearsalRooms(room.store)
+    assert room.server.wait(stage.delete_events(RoomId(NAME))) == 3
+    has_remains = room.raw("XRANGE", events.STREAM, "-", "+")
+    assert [fields["userId"] for _, fields in has_remains] == ["1", "2", "4", "5"]
+    assert room.server.wait(stage.delete_events(RoomId(NAME))) == 0

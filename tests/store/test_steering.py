@@ -12,7 +12,7 @@ from waitline.admission.shop_reports import Reports
 from waitline.kernel.events import REPORTS, InStock, Report
 from waitline.kernel.ids import RoomId
 from waitline.queue import rooms as keeping
-from waitline.queue.decision import Reason, Told, WhenSilent
+from waitline.queue.decision import Reason, ShopReport, WhenSilent
 from waitline.queue.model import Held, Moved, Survey
 from waitline.queue.rooms import Rooms
 from waitline.valkey.client import ValkeyClient
@@ -236,8 +236,8 @@ def test_the_load_is_that_of_all_workers(shop: Shop, room: Room) -> None:
         shop.says(5, 2, load, worker)
     decision = shop.look().decision
     assert decision
-    assert decision.told._replace(told_ms=0) == Told(5, 2, 1.5, 0)
-    assert 0 <= room.now_ms() - decision.told.told_ms < 10_000
+    assert decision.report._replace(reported_ms=0) == ShopReport(5, 2, 1.5, 0)
+    assert 0 <= room.now_ms() - decision.report.reported_ms < 10_000
 
 
 @pytest.mark.parametrize(

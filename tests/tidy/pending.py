@@ -37,7 +37,6 @@ WORDS: Final[Mapping[str, set[str]]] = {
 VERBS: Final[Mapping[str, set[str]]] = {
     "waitline/admission": {"look", "read"},
     "waitline/cli": {"look", "note"},
-    "waitline/queue": {"read"},
     "waitline/sales": {"note"},
     "waitline/services": {"ask", "tell"},
     "waitline/valkey": {"ask"},
@@ -46,11 +45,7 @@ VERBS: Final[Mapping[str, set[str]]] = {
 }
 """Names of `BANNED_VERBS` that a folder still has."""
 
-TWINS: Final = frozenset(
-    {
-        "Rehearsals",
-    }
-)
+TWINS: Final = frozenset[str]()
 """Names that two public classes still have."""
 
 FUNCTIONS: Final = frozenset(

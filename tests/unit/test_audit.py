@@ -10,7 +10,7 @@ from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import (
     EXAMPLES_MAX,
     INVARIANTS,
-    Snapshot,
+    RoomSnapshot,
     examine,
 )
 from waitline.queue.model import COUNTERS, Slot, State
@@ -46,7 +46,7 @@ def slot(
 
 # Of nine who joined, 1 has left, 2 lapsed, 3 was passed over, 4 to 6 hold slots, 7 gave up the
 # place, and 8 and 9 wait.
-SOUND = Snapshot(
+SOUND = RoomSnapshot(
     room=RoomId("r"),
     fields=FIELDS,
     waiting={v(8): 8, v(9): 9},
@@ -64,20 +64,20 @@ SOUND = Snapshot(
 )
 
 
-def fields(**changes: int) -> Snapshot:
+def fields(**changes: int) -> RoomSnapshot:
     return replace(SOUND, fields={**FIELDS, **{name: str(n) for name, n in changes.items()}})
 
 
-def slots(**changes: Slot) -> Snapshot:
+def slots(**changes: Slot) -> RoomSnapshot:
     return replace(SOUND, slots={**SOUND.slots, **changes})  # type: ignore[dict-item]  # names
 
 
-def twins() -> Snapshot:
+def twins() -> RoomSnapshot:
     """Two visitors admitted from one place."""
     return slots(v5=slot(4, admitted_ms=SOUND.slots[v(5)].admitted_ms))
 
 
-def overtaken() -> Snapshot:
+def overtaken() -> RoomSnapshot:
     """The visitor of place 3 waits, though three later ones were let in."""
     here = {name: held for name, held in SOUND.slots.items() if name != v(3)}
     return replace(
@@ -90,7 +90,7 @@ def overtaken() -> Snapshot:
     )
 
 
-def hurried() -> Snapshot:
+def hurried() -> RoomSnapshot:
     """All three within a second, though two a second and a burst of one are allowed."""
     seen = fields(admit_per_s=1, admit_burst=1)
     held = {v(n): slot(n, admitted_ms=T0 + 5_000 + n) for n in (4, 5, 6)}
@@ -179,7 +179,9 @@ def test_a_sound_room_has_no_findings() -> None:
         ),
     ],
 )
-def test_what_is_broken_is_found_and_nothing_else(seen: Snapshot, broken: str, text: str) -> None:
+def test_what_is_broken_is_found_and_nothing_else(
+    seen: RoomSnapshot, broken: str, text: str
+) -> None:
     found = examine(seen)
     assert {finding.invariant for finding in found} == set(broken.split())
     assert any(text in finding.text for finding in found)
@@ -214,7 +216,7 @@ def test_q9_is_found(serves: Callable[..., bool], text: str) -> None:
         pytest.param(fields(extensions_max=0, changed_ms=T0 + 9_000), id="fewer extensions"),
     ],
 )
-def test_a_lowered_limit_blames_nobody_for_what_was_allowed(seen: Snapshot) -> None:
+def test_a_lowered_limit_blames_nobody_for_what_was_allowed(seen: RoomSnapshot) -> None:
     assert examine(seen) == []
 
 

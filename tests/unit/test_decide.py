@@ -23,7 +23,7 @@ from waitline.queue.decision import (
     Decision,
     Memory,
     Reason,
-    Told,
+    ShopReport,
     WhenSilent,
 )
 from waitline.queue.model import COUNTERS, Survey
@@ -33,8 +33,8 @@ NOW_MS = 1_000_000_000
 LIMITS = Limits(active_max=5_000, admit_per_s=100, admit_burst=25)
 
 
-def told(free: int = 1_000, live: int = 0, load: float = 0.5, age_ms: int = 500) -> Told:
-    return Told(free, live, load, NOW_MS - age_ms)
+def told(free: int = 1_000, live: int = 0, load: float = 0.5, age_ms: int = 500) -> ShopReport:
+    return ShopReport(free, live, load, NOW_MS - age_ms)
 
 
 def survey(
@@ -70,7 +70,7 @@ def before(
     missed: float = 0.0,
     admitted_total: int = 0,
     ago_ms: int = 1_000,
-    said: Told | None = None,
+    said: ShopReport | None = None,
 ) -> Decision:
     memory = Memory(share, recent, ended, missed, admitted_total, 0, 0)
     return Decision(
@@ -78,7 +78,7 @@ def before(
     )
 
 
-def decided(room: Survey, said: Told | None) -> Decision:
+def decided(room: Survey, said: ShopReport | None) -> Decision:
     found = decide(room, said)
     assert found is not None
     return found
@@ -151,7 +151,7 @@ def test_seats_that_nobody_inside_takes_go_to_others() -> None:
     room = survey(before(recent=1, admitted_total=1), admitted=1)
     room = room._replace(counters={**room.counters, "admitted": 1})
     later = room._replace(at_ms=NOW_MS + round(CHOOSING_S * 1000))
-    now, then = (decided(one, Told(1, 0, 0.1, one.at_ms)) for one in (room, later))
+    now, then = (decided(one, ShopReport(1, 0, 0.1, one.at_ms)) for one in (room, later))
     assert (now.until, then.until) == (1, 2)
     assert now.per_s > 0
 
@@ -180,7 +180,7 @@ def test_no_shows_are_counted_from_the_totals_and_forgotten() -> None:
         Decision(Reason.FULL, 1.0, None, 0.4, told(), known, NOW_MS),
         left=60, lapsed=40, no_shows=40, at_ms=NOW_MS + 600_000,
     )  # fmt: skip
-    faded = decided(again, Told(1, 0, 0.1, again.at_ms)).memory
+    faded = decided(again, ShopReport(1, 0, 0.1, again.at_ms)).memory
     assert [faded.ended, faded.missed] == pytest.approx([36.8, 14.7], 0.01)
 
 
@@ -190,7 +190,7 @@ def test_sold_out_admits_nobody_and_seats_that_come_back_do() -> None:
     assert (found.reason, found.per_s, found.until) == (Reason.SOLD_OUT, 0, 0)
     assert found.memory.share == 0.5
     room = room._replace(decision=found._replace(at_ms=NOW_MS), at_ms=NOW_MS + 300_000)
-    back = decided(room, Told(2, 1, 0.9, room.at_ms))
+    back = decided(room, ShopReport(2, 1, 0.9, room.at_ms))
     assert (back.reason, back.until) == (Reason.LAST_SEATS, 2)
     assert back.per_s > 0
 
@@ -243,11 +243,11 @@ def test_what_those_who_wait_are_told() -> None:
 
 numbers = st.integers(0, 20_000_000)
 saids = st.builds(
-    Told,
+    ShopReport,
     free=st.one_of(st.just(0), st.integers(1, 50), numbers, st.just(-5)),
     live=st.one_of(st.integers(0, 50), numbers, st.just(-5)),
     load=st.one_of(st.floats(0, 5), st.sampled_from([0.0, 1e300, inf, -1.0])),
-    told_ms=st.integers(NOW_MS - 20_000, NOW_MS),
+    reported_ms=st.integers(NOW_MS - 20_000, NOW_MS),
 )
 limits_ = st.builds(
     Limits,
@@ -271,7 +271,7 @@ steps = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(limits_, steps)
 def test_whatever_is_reported_the_limits_hold_and_nobody_starves(
-    limits: Limits, told_in_turn: list[tuple[Told | None, int, int, int, int, WhenSilent]]
+    limits: Limits, told_in_turn: list[tuple[ShopReport | None, int, int, int, int, WhenSilent]]
 ) -> None:
     room = survey(limits=limits)
     for said, gone_ms, admitted, left, missed, chosen in told_in_turn:
@@ -287,7 +287,7 @@ def test_whatever_is_reported_the_limits_hold_and_nobody_starves(
             rules=Rules(limits=limits, when_shop_silent=chosen),
         )
         at_ms = room.at_ms
-        found = decide(room, said and said._replace(told_ms=said.told_ms - NOW_MS + at_ms))
+        found = decide(room, said and said._replace(reported_ms=said.reported_ms - NOW_MS + at_ms))
         if found is None:
             assert said is None
             assert room.decision is None
@@ -298,13 +298,13 @@ def test_whatever_is_reported_the_limits_hold_and_nobody_starves(
         if not found.reason.startswith("silent"):
             assert found.until is not None
             assert counters["admitted"] <= found.until
-            most = max(found.told.free, 0) / (1 - found.no_show_share) + 1
+            most = max(found.report.free, 0) / (1 - found.no_show_share) + 1
             assert found.until - counters["admitted"] <= most
-        if found.told.free > 0 and not found.reason.startswith("silent"):
+        if found.report.free > 0 and not found.reason.startswith("silent"):
             least = max(limits.admit_per_s * FLOOR_SHARE, min(limits.admit_per_s, FLOOR_PER_S))
             assert found.per_s >= least * (1 - 1e-9)
         # What is stored is what was decided.
-        stored = decisions.read(*decisions.written(found), str(room.at_ms))
+        stored = decisions.parse(*decisions.serialize(found), str(room.at_ms))
         assert stored == found._replace(at_ms=room.at_ms)
         room = room._replace(decision=stored)
 
@@ -329,7 +329,7 @@ def test_the_rate_comes_to_what_the_shop_can_take(
             at_ms=NOW_MS + second * 1_000,
             counters={**room.counters, "admitted": round(total)},
         )
-        found = decided(room, Told(1_000_000, 0, load, room.at_ms))
+        found = decided(room, ShopReport(1_000_000, 0, load, room.at_ms))
         room = room._replace(decision=found._replace(at_ms=room.at_ms))
         rates.append(found.per_s)
         total += found.per_s

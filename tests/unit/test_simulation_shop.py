@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from waitline.admission.policy import TICK_MS, decide
-from waitline.queue.decision import Decision, Reason, Told
+from waitline.queue.decision import Decision, Reason, ShopReport
 from waitline.queue.model import COUNTERS, Survey
 from waitline.queue.settings import Limits, Rules
 from waitline.sales.simulation.gate import Gate
@@ -55,7 +55,7 @@ class Play:
         self.agenda: list[tuple[int, int, str]] = []
         self.number = 0
         self.decision: Decision | None = None
-        self.told: Told | None = None
+        self.told: ShopReport | None = None
         self.loads: list[float] = []
         self.reasons: list[Reason] = []
         self.sold_out_ms: int | None = None
@@ -69,7 +69,7 @@ class Play:
                 # What is decided by was reported a moment before.
                 self.decide()
                 load = self.shopping / self.takes
-                self.told = Told(self.free, self.live, load, self.now_ms)
+                self.told = ShopReport(self.free, self.live, load, self.now_ms)
                 self.loads.append(load)
             self.admit()
             self.now_ms += TICK_MS

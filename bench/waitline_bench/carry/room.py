@@ -76,7 +76,7 @@ class Room:
 
         async def run(store: ValkeyClient) -> list[str]:
             await Rooms(store).change(self.name, {"mode": Mode.PAUSED})
-            found = audit.examine(await audit.read(store, self.name))
+            found = audit.examine(await audit.take_snapshot(store, self.name))
             return [f"{finding.invariant}: {finding.text}" for finding in found]
 
         return self._call(run)

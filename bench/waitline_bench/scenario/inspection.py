@@ -62,7 +62,9 @@ def inspect(stack: Installation) -> tuple[list[RoomFound], dict[str, str]]:
             # Before the audit adds its own.
             commands = await info(store, "commandstats", "latencystats")
             names = sorted(await Rooms(store).names(), key=lambda name: (len(name), name))
-            return [_found(await audit.read(store, name), serves(name)) for name in names], commands
+            return [
+                _found(await audit.take_snapshot(store, name), serves(name)) for name in names
+            ], commands
         finally:
             await store.close()
 
@@ -70,7 +72,7 @@ def inspect(stack: Installation) -> tuple[list[RoomFound], dict[str, str]]:
 
 
 def _found(
-    seen: audit.Snapshot, serves: Callable[[VisitorId, int, int, VisitorId], bool]
+    seen: audit.RoomSnapshot, serves: Callable[[VisitorId, int, int, VisitorId], bool]
 ) -> RoomFound:
     findings = audit.examine(seen, serves)
     return RoomFound(

@@ -179,7 +179,7 @@ class Admitter:
             if visits.sweep_s <= loop.time() + EARLY_S:
                 await self._sweep(room)
                 visits.sweep_s = loop.time() + policy.SWEEP_MS / 1000
-                if not awake and await self._struck(room, self._rooms.vacate):
+                if not awake and await self._struck(room, self._rooms.mark_vacant):
                     self._occupied.discard(room)
             if awake and visits.admit_s <= loop.time() + EARLY_S:
                 await self._admit(room, visits)
@@ -215,7 +215,7 @@ class Admitter:
             visits.idle = visits.idle + 1 if policy.may_be_empty(outcome) else 0
         if visits.idle >= policy.LINGER_VISITS:
             visits.idle = 0
-            if await self._struck(room, self._rooms.rest):
+            if await self._struck(room, self._rooms.let_sleep):
                 self._occupied.add(room)
 
     async def _struck(self, room: RoomId, strike: Callable[[RoomId], Awaitable[bool]]) -> bool:
@@ -254,11 +254,11 @@ class Admitter:
     async def _look(self, room: RoomId) -> None:
         try:
             if room in self._occupied:
-                found = await self._rooms.anybody_waits(room)
+                found = await self._rooms.has_waiting(room)
             else:
                 # Nobody else collects there, and forgets those who lapsed.
                 await self._sweep(room)
-                found = await self._rooms.anybody(room)
+                found = await self._rooms.has_visitors(room)
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001 - the visit says so, and knows when to try again

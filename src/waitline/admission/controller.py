@@ -113,6 +113,6 @@ def _log(room: RoomId, before: Decision | None, decision: Decision) -> None:
             room=room,
             reason=str(decision.reason),
             per_s=round(decision.per_s, 2),
-            free=decision.told.free,
-            load=round(decision.told.load, 2),
+            free=decision.report.free,
+            load=round(decision.report.load, 2),
         )

@@ -11,7 +11,7 @@ from waitline.queue.decision import (
     Decision,
     Memory,
     Reason,
-    Told,
+    ShopReport,
     WhenSilent,
 )
 from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved, Survey
@@ -93,7 +93,7 @@ SEATS_MOST = 10_000_000
 """More than this of either is no report of a shop of ours, and is taken for as much."""
 
 
-def decide(survey: Survey, told: Told | None) -> Decision | None:
+def decide(survey: Survey, told: ShopReport | None) -> Decision | None:
     """Decide how a room admits for now.
 
     Args:
@@ -108,8 +108,8 @@ def decide(survey: Survey, told: Told | None) -> Decision | None:
         admitted than seats are free, shared among those who are expected to come.
     """
     before = survey.decision
-    if before is not None and (told is None or before.told.told_ms > told.told_ms):
-        told = before.told
+    if before is not None and (told is None or before.report.reported_ms > told.reported_ms):
+        told = before.report
     if told is None:
         return None
     told = told._replace(
@@ -119,7 +119,7 @@ def decide(survey: Survey, told: Told | None) -> Decision | None:
     )
     past = _past(survey)
     no_shows = min(past.missed / (past.ended + PRIOR_SLOTS), NO_SHOWS_MOST)
-    if survey.at_ms - told.told_ms > SILENT_MS:
+    if survey.at_ms - told.reported_ms > SILENT_MS:
         return _silent(survey, told, past, no_shows)
     if told.free == 0:
         return Decision(Reason.SOLD_OUT, 0.0, past.admitted_total, no_shows, told, past)
@@ -138,7 +138,7 @@ def decide(survey: Survey, told: Told | None) -> Decision | None:
     return Decision(reason, per_s, past.admitted_total + more, no_shows, told, past)
 
 
-def _silent(survey: Survey, told: Told, past: Memory, no_shows: float) -> Decision:
+def _silent(survey: Survey, told: ShopReport, past: Memory, no_shows: float) -> Decision:
     """Decide as the operator has chosen for a shop that does not report."""
     own = survey.rules.limits.admit_per_s
     reason, per_s = {

@@ -21,7 +21,7 @@ from waitline.kernel.events import (
     Report,
 )
 from waitline.kernel.ids import RoomId
-from waitline.queue.decision import Told
+from waitline.queue.decision import ShopReport
 from waitline.queue.model import ROOMS_MAX
 from waitline.valkey.client import ValkeyClient
 
@@ -34,7 +34,7 @@ _report = msgspec.json.Decoder(Report)
 
 
 class _Stocked(NamedTuple):
-    told_ms: int
+    reported_ms: int
     stock: InStock
 
 
@@ -73,26 +73,26 @@ class Reports:
             self._last_id = entry_id
             self._take(int(entry_id.partition("-")[0]), fields)
         self._loads = {
-            worker: (told_ms, load)
-            for worker, (told_ms, load) in self._loads.items()
-            if self._now_ms - told_ms <= SILENT_MS
+            worker: (reported_ms, load)
+            for worker, (reported_ms, load) in self._loads.items()
+            if self._now_ms - reported_ms <= SILENT_MS
         }
 
-    def _take(self, told_ms: int, fields: list[str]) -> None:
+    def _take(self, reported_ms: int, fields: list[str]) -> None:
         try:
             report = _report.decode(dict(zip(fields[::2], fields[1::2], strict=True))["report"])
         except (KeyError, ValueError) as error:
             log.warning("shop_report_invalid", reason=repr(error))
             return
         if report.worker in self._loads or len(self._loads) < WORKERS_MAX:
-            self._loads[report.worker] = (told_ms, min(report.load, LOAD_MOST))
+            self._loads[report.worker] = (reported_ms, min(report.load, LOAD_MOST))
         for room, stock in list((report.stock or {}).items())[:REPORTED_MAX]:
-            self._stock[RoomId(room)] = _Stocked(told_ms, stock)
+            self._stock[RoomId(room)] = _Stocked(reported_ms, stock)
             self._stock.move_to_end(RoomId(room))
         while len(self._stock) > ROOMS_MAX:
             self._stock.popitem(last=False)
 
-    def of(self, room: RoomId) -> Told | None:
+    def of(self, room: RoomId) -> ShopReport | None:
         """Return what was said of a room last, however long ago; `None` if nothing ever was."""
         found = self._stock.get(room)
         if found is None:
@@ -100,4 +100,4 @@ class Reports:
         # The workers share one database, and visitors cannot choose their worker.
         loads = [load for _, load in self._loads.values()]
         load = fmean(loads) if loads else 0.0
-        return Told(found.stock.free, found.stock.live, load, found.told_ms)
+        return ShopReport(found.stock.free, found.stock.live, load, found.reported_ms)

@@ -49,7 +49,7 @@ def audit(
 def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[Finding]:  # noqa: FBT001
     name = RoomId(room)
     try:
-        seen = options.with_store(settings, lambda store: auditing.read(store, name))
+        seen = options.with_store(settings, lambda store: auditing.take_snapshot(store, name))
     except RoomUnknown:
         raise Misconfigured(
             f"there is no room {room!r}; `waitline rooms list` names them"

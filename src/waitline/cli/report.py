@@ -75,7 +75,7 @@ async def _gathered(settings: chosen.Settings, room: RoomId) -> "Aftermath":
     store = ValkeyClient(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
     try:
         rooms = Rooms(store)
-        survey, record = await rooms.survey(room), await rooms.record(room)
+        survey, record = await rooms.survey(room), await rooms.sale_record(room)
     except RoomUnknown:
         raise Misconfigured(
             f"there is no room {room!r}; `waitline rooms list` names them"

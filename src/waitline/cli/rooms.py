@@ -205,7 +205,7 @@ def _decided(survey: Survey) -> dict[str, Any]:
     decision = survey.decision
     if decision is None:
         return {}
-    told = decision.told
+    told = decision.report
     more = None if decision.until is None else decision.until - survey.counters["admitted"]
     return {
         "now": f"{decision.reason}: {_REASONS[decision.reason]}",
@@ -215,7 +215,7 @@ def _decided(survey: Survey) -> dict[str, Any]:
         "shop_free_seats": told.free,
         "shop_live_reservations": told.live,
         "shop_load": round(told.load, 2),
-        "shop_reported_s_ago": round((survey.at_ms - told.told_ms) / 1000, 1),
+        "shop_reported_s_ago": round((survey.at_ms - told.reported_ms) / 1000, 1),
         "no_show_share": round(decision.no_show_share, 3),
     }
 

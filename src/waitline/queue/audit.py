@@ -36,7 +36,7 @@ INVARIANTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class RoomSnapshot:
     """All that a room holds, at one instant.
 
     Attributes:
@@ -64,7 +64,7 @@ class Snapshot:
         return int(self.fields.get(name, 0))
 
 
-async def read(store: ValkeyClient, room: RoomId) -> Snapshot:
+async def take_snapshot(store: ValkeyClient, room: RoomId) -> RoomSnapshot:
     """Read a room in one step.
 
     Raises:
@@ -85,7 +85,7 @@ async def read(store: ValkeyClient, room: RoomId) -> Snapshot:
     if not fields:
         raise RoomUnknown
     stored = {VisitorId(visitor): _slot(text) for visitor, text in _pairs(slots)}
-    return Snapshot(
+    return RoomSnapshot(
         room=room,
         fields=dict(_pairs(fields)),
         waiting={VisitorId(visitor): int(float(place)) for visitor, place in _pairs(waiting)},
@@ -98,7 +98,7 @@ async def read(store: ValkeyClient, room: RoomId) -> Snapshot:
 
 
 def examine(
-    seen: Snapshot, serves: Callable[[VisitorId, int, int, VisitorId], bool] | None = None
+    seen: RoomSnapshot, serves: Callable[[VisitorId, int, int, VisitorId], bool] | None = None
 ) -> list[Finding]:
     """Check every invariant that a snapshot can show. Pure.
 
@@ -117,7 +117,7 @@ def examine(
     return findings
 
 
-def _q1(seen: Snapshot) -> Iterator[Finding]:
+def _q1(seen: RoomSnapshot) -> Iterator[Finding]:
     yield from _found("Q1", "both in the line and with a slot", seen.waiting.keys() & seen.slots)
     owners: dict[int, VisitorId] = {}
     shared = []
@@ -128,7 +128,7 @@ def _q1(seen: Snapshot) -> Iterator[Finding]:
     yield from _found("Q1", "share a place with another", shared)
 
 
-def _q2(seen: Snapshot) -> Iterator[Finding]:
+def _q2(seen: RoomSnapshot) -> Iterator[Finding]:
     last = seen.number("seq")
     beyond = [visitor for visitor, place in _places(seen) if not 0 < place <= last]
     yield from _found("Q2", f"have a place outside 1 to {last}", beyond)
@@ -142,7 +142,7 @@ def _q2(seen: Snapshot) -> Iterator[Finding]:
     yield from _found("Q2", "joined before somebody with a lower place", late)
 
 
-def _q3(seen: Snapshot) -> Iterator[Finding]:
+def _q3(seen: RoomSnapshot) -> Iterator[Finding]:
     if seen.waiting:
         first = min(seen.waiting.values())
         early = [visitor for visitor, slot in seen.slots.items() if slot.place > first]
@@ -152,7 +152,7 @@ def _q3(seen: Snapshot) -> Iterator[Finding]:
         yield Finding("Q3", f"{overtaken} had their turn after a higher place", overtaken)
 
 
-def _q4(seen: Snapshot) -> Iterator[Finding]:
+def _q4(seen: RoomSnapshot) -> Iterator[Finding]:
     over = len(seen.admitted) - seen.number("active_max")
     # Lowering the limit sends nobody out, so only admissions after it can be wrong.
     since = seen.number("changed_ms")
@@ -161,7 +161,7 @@ def _q4(seen: Snapshot) -> Iterator[Finding]:
         yield Finding("Q4", f"{len(seen.admitted)} hold a slot, {over} more than allowed", over)
 
 
-def _q5(seen: Snapshot) -> Iterator[Finding]:
+def _q5(seen: RoomSnapshot) -> Iterator[Finding]:
     since = seen.number("changed_ms")
     times = sorted(
         slot.admitted_ms
@@ -179,7 +179,7 @@ def _q5(seen: Snapshot) -> Iterator[Finding]:
         yield Finding("Q5", text, worst - int(most))
 
 
-def _q6(seen: Snapshot) -> Iterator[Finding]:
+def _q6(seen: RoomSnapshot) -> Iterator[Finding]:
     waiting, admitted = seen.waiting.keys(), seen.admitted.keys()
     yield from _found("Q6", "both waiting and admitted", waiting & admitted)
     yield from _found("Q6", "both waiting and lapsed", waiting & seen.lapsed)
@@ -197,7 +197,7 @@ def _q6(seen: Snapshot) -> Iterator[Finding]:
     yield from _found("Q6", "whose slot runs out at two different times", differing)
 
 
-def _q7(seen: Snapshot) -> Iterator[Finding]:
+def _q7(seen: RoomSnapshot) -> Iterator[Finding]:
     gone = ("left", "abandoned", "lapsed", "passed", "removed")
     assert set(gone) <= set(COUNTERS)
     known = len(seen.waiting) + len(seen.admitted) + sum(seen.number(name) for name in gone)
@@ -207,7 +207,7 @@ def _q7(seen: Snapshot) -> Iterator[Finding]:
         yield Finding("Q7", text, abs(missing))
 
 
-def _q8(seen: Snapshot) -> Iterator[Finding]:
+def _q8(seen: RoomSnapshot) -> Iterator[Finding]:
     most, since = seen.number("extensions_max"), seen.number("changed_ms")
     over = [
         visitor
@@ -218,7 +218,7 @@ def _q8(seen: Snapshot) -> Iterator[Finding]:
 
 
 def _q9(
-    seen: Snapshot, serves: Callable[[VisitorId, int, int, VisitorId], bool]
+    seen: RoomSnapshot, serves: Callable[[VisitorId, int, int, VisitorId], bool]
 ) -> Iterator[Finding]:
     in_line = sorted((place, visitor) for visitor, place in seen.waiting.items())[:1000]
     useless = [
@@ -235,11 +235,11 @@ def _q9(
     yield from _found("Q9", "whom another's ticket serves", strangers)
 
 
-def _admitted(seen: Snapshot) -> dict[VisitorId, Slot]:
+def _admitted(seen: RoomSnapshot) -> dict[VisitorId, Slot]:
     return {name: seen.slots[name] for name in seen.admitted.keys() & seen.slots.keys()}
 
 
-def _places(seen: Snapshot) -> Iterator[tuple[VisitorId, int]]:
+def _places(seen: RoomSnapshot) -> Iterator[tuple[VisitorId, int]]:
     yield from seen.waiting.items()
     yield from ((visitor, slot.place) for visitor, slot in seen.slots.items())
 

@@ -33,7 +33,7 @@ HOLDING = frozenset((Reason.SOLD_OUT, Reason.SILENT_HOLD))
 """Reasons for which nobody is admitted, however long it takes."""
 
 
-class Told(NamedTuple):
+class ShopReport(NamedTuple):
     """What the shop has said of a room last.
 
     Attributes:
@@ -46,7 +46,7 @@ class Told(NamedTuple):
     free: int
     live: int
     load: float
-    told_ms: int
+    reported_ms: int
 
 
 class Memory(NamedTuple):
@@ -79,7 +79,7 @@ class Decision(NamedTuple):
         per_s: Admissions per second, at most.
         until: How many may have been admitted in all, since the room was made; `None` for any.
         no_show_share: Share of those admitted who are expected never to come, 0 to 1.
-        told: What the shop said.
+        report: What the shop reported.
         memory: For the next decision.
         at_ms: When it was stored, by the store's clock; 0 before.
     """
@@ -88,7 +88,7 @@ class Decision(NamedTuple):
     per_s: float
     until: int | None
     no_show_share: float
-    told: Told
+    report: ShopReport
     memory: Memory
     at_ms: int = 0
 
@@ -98,24 +98,24 @@ class Decision(NamedTuple):
         return self.reason in HOLDING
 
 
-def written(decision: Decision) -> tuple[str, str, str, str]:
+def serialize(decision: Decision) -> tuple[str, str, str, str]:
     """Return a decision as it is stored: reason, rate, total, and what it rests on."""
     until = "" if decision.until is None else str(decision.until)
-    basis = (decision.no_show_share, *decision.told, *decision.memory)
+    basis = (decision.no_show_share, *decision.report, *decision.memory)
     return str(decision.reason), repr(float(decision.per_s)), until, "|".join(map(repr, basis))
 
 
-def read(reason: str, per_s: str, until: str, basis: str, at_ms: str) -> Decision:
+def parse(reason: str, per_s: str, until: str, basis: str, at_ms: str) -> Decision:
     """Read a decision as it is stored."""
     words = basis.split("|")
-    free, live, load, told_ms = words[1:5]
+    free, live, load, reported_ms = words[1:5]
     share, recent, ended, missed, *totals = words[5:]
     return Decision(
         reason=Reason(reason),
         per_s=float(per_s),
         until=int(until) if until else None,
         no_show_share=float(words[0]),
-        told=Told(int(free), int(live), float(load), int(told_ms)),
+        report=ShopReport(int(free), int(live), float(load), int(reported_ms)),
         memory=Memory(float(share), float(recent), float(ended), float(missed), *map(int, totals)),
         at_ms=int(at_ms),
     )

@@ -115,12 +115,12 @@ class Feed:
 
     async def run(self) -> Never:
         """Go round until cancelled."""
-        await periodic("feed", self._turn, TURN_S)
+        await periodic("feed", self._poll_now, TURN_S)
 
-    async def _turn(self) -> None:
-        await self.turn(asyncio.get_running_loop().time())
+    async def _poll_now(self) -> None:
+        await self.poll_once(asyncio.get_running_loop().time())
 
-    async def turn(self, now_s: float) -> None:
+    async def poll_once(self, now_s: float) -> None:
         """Ask for everybody who is due.
 
         Args:
@@ -134,15 +134,15 @@ class Feed:
             rooms[subscription.room].append(subscription)
         for room, those in rooms.items():
             try:
-                await self._tell_mode(room, those)
-                await self._ask(room, [each for each in those if each.due_s <= now_s], now_s)
+                await self._deliver_mode(room, those)
+                await self._poll_room(room, [each for each in those if each.due_s <= now_s], now_s)
             except Unavailable:
                 raise
             except Exception as error:
                 # A broken room must not end the reader that all streams rely on.
                 log.exception("feed_room_failed", room=room, reason=repr(error))
 
-    async def _tell_mode(self, room: RoomId, those: list[Subscription]) -> None:
+    async def _deliver_mode(self, room: RoomId, those: list[Subscription]) -> None:
         mode = await self._mode_of(room) or ""
         for subscription in those:
             if subscription.mode != mode:
@@ -150,15 +150,15 @@ class Feed:
                     subscription.changed.set()
                 subscription.mode = mode
 
-    async def _ask(self, room: RoomId, due: list[Subscription], now_s: float) -> None:
+    async def _poll_room(self, room: RoomId, due: list[Subscription], now_s: float) -> None:
         rest = iter(due)
         while batch := list(islice(rest, BATCH_MAX)):
             standings = await self._line.status(room, [each.visitor for each in batch])
             for subscription, standing in zip(batch, standings, strict=True):
-                _tell(subscription, standing, now_s)
+                _deliver(subscription, standing, now_s)
 
 
-def _tell(subscription: Subscription, standing: Standing, now_s: float) -> None:
+def _deliver(subscription: Subscription, standing: Standing, now_s: float) -> None:
     subscription.due_s = now_s
     if isinstance(standing, Waiting) and standing.ahead >= NEAR_PLACES:
         after_ms = hints.poll_after_ms(standing.ahead + 1, 0) // FAR_SHARE

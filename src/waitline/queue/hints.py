@@ -33,30 +33,30 @@ _SPREAD_LEAST = 0.1
 by one is worse than a range that holds."""
 
 
-def poll_after_ms(position: int, dice: float) -> int:
+def poll_after_ms(position: int, jitter: float) -> int:
     """Return how long a visitor should wait before asking again, in ms.
 
     Args:
         position: 1 for the next to be admitted; 0 for the admitted.
-        dice: Where in the jitter this answer falls, in [0, 1).
+        jitter: Where in the jitter this answer falls, in [0, 1).
     """
     if position <= _NEAR_PLACES:
         return POLL_NEAR_MS
     wanted = POLL_NEAR_MS + (position - _NEAR_PLACES) / _PLACES_PER_MS
-    return int(min(wanted, POLL_MAX_MS) * (1 + POLL_JITTER * dice))
+    return int(min(wanted, POLL_MAX_MS) * (1 + POLL_JITTER * jitter))
 
 
-def first_poll_after_s(position: int, dice: float) -> int:
+def first_poll_after_s(position: int, jitter: float) -> int:
     """Return how long a visitor who has just been told its position should wait, in whole s.
 
     Args:
         position: As for `poll_after_ms`.
-        dice: As for `poll_after_ms`.
+        jitter: As for `poll_after_ms`.
 
     Source:
         RFC 9110, section 10.2.3: `Retry-After` knows no part of a second.
     """
-    return ceil(poll_after_ms(position, dice) / 1000)
+    return ceil(poll_after_ms(position, jitter) / 1000)
 
 
 class Seconds(NamedTuple):

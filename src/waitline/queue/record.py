@@ -22,7 +22,7 @@ STEPS = 1_440
 _PER_DOUBLING = 4
 
 
-class Step(NamedTuple):
+class RoomTotals(NamedTuple):
     """A room's totals after the last admission of ten seconds.
 
     Attributes:
@@ -41,7 +41,7 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SaleRecord:
     """What is kept of a room's sale.
 
     Attributes:
@@ -54,7 +54,7 @@ class Record:
     waits: tuple[int, ...]
     waited_ms: int
     longest_ms: int
-    steps: tuple[Step, ...]
+    steps: tuple[RoomTotals, ...]
 
     @property
     def admitted(self) -> int:
@@ -91,11 +91,11 @@ def bounds_ms(bucket: int) -> tuple[float, float]:
     return low, float("inf") if beyond else 1_000 * 2 ** (bucket / _PER_DOUBLING)
 
 
-def read(stored: Mapping[str, str]) -> Record:
+def parse(stored: Mapping[str, str]) -> SaleRecord:
     """Read what is stored; an empty record if nothing is."""
     steps = sorted(_step(text) for name, text in stored.items() if name[0] == "s")
     first_ms = steps[-1].at_ms - STEPS * STEP_S * 1000 if steps else 0
-    return Record(
+    return SaleRecord(
         waits=tuple(int(stored.get(f"w{bucket}", 0)) for bucket in range(BUCKETS)),
         waited_ms=int(stored.get("waited_ms", 0)),
         longest_ms=int(stored.get("longest_ms", 0)),
@@ -104,6 +104,6 @@ def read(stored: Mapping[str, str]) -> Record:
     )
 
 
-def _step(text: str) -> Step:
+def _step(text: str) -> RoomTotals:
     number, *totals = map(int, text.split(":"))
-    return Step(number * STEP_S * 1000, *totals)
+    return RoomTotals(number * STEP_S * 1000, *totals)

@@ -17,7 +17,7 @@ ENTRIES_MAX = 1_000
 _NOTED = (keys.AWAKE, keys.OCCUPIED, keys.ROOMS)
 
 
-class Rehearsals:
+class RehearsalRooms:
     """Every rehearsal that is in the store.
 
     Args:
@@ -32,7 +32,7 @@ class Rehearsals:
         names = [await self._store.command("SMEMBERS", noted) for noted in _NOTED]
         return {RoomId(name) for some in names for name in some if is_rehearsal(RoomId(name))}
 
-    async def discard(self, room: RoomId) -> None:
+    async def delete_room(self, room: RoomId) -> None:
         """Take a room away with all that it holds; a repeat does nothing.
 
         An admitter that is just looking at it may note it once more, and strikes it out again
@@ -43,12 +43,12 @@ class Rehearsals:
             await self._store.command("SREM", noted, room)
         await self._store.command("UNLINK", *keys.of(room))
 
-    async def left(self, room: RoomId) -> bool:
+    async def has_remains(self, room: RoomId) -> bool:
         """Say whether anything is left of a room, entries of the stream apart."""
         noted = [await self._store.command("SISMEMBER", name, room) for name in _NOTED]
         return any(noted) or bool(await self._store.command("EXISTS", *keys.of(room)))
 
-    async def discard_entries(self, room: RoomId) -> int:
+    async def delete_events(self, room: RoomId) -> int:
         """Take a room's entries out of the stream of events, handled or not.
 
         Returns:

@@ -22,7 +22,7 @@ from waitline.queue.model import (
     Survey,
     TooManyRooms,
 )
-from waitline.queue.record import Record
+from waitline.queue.record import SaleRecord
 from waitline.queue.settings import ROOM_SETTINGS, SETTING_NAMES, Rules
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient
@@ -60,12 +60,12 @@ class Rooms:
         """Return the rooms in which somebody may hold a slot."""
         return set(await self._store.command("SMEMBERS", keys.OCCUPIED))
 
-    async def anybody(self, room: RoomId) -> bool:
+    async def has_visitors(self, room: RoomId) -> bool:
         """Say whether somebody waits or holds a slot in a room, whatever the lists say."""
         k = keys.of(room)
         return bool(await self._store.command("EXISTS", k.waiting, k.admitted))
 
-    async def anybody_waits(self, room: RoomId) -> bool:
+    async def has_waiting(self, room: RoomId) -> bool:
         """Say whether somebody waits in a room, whatever the lists say."""
         return bool(await self._store.command("EXISTS", keys.of(room).waiting))
 
@@ -74,7 +74,7 @@ class Rooms:
         await self._store.command("SADD", keys.OCCUPIED, *rooms)
         await self._store.command("SADD", keys.AWAKE, *rooms)
 
-    async def rest(self, room: RoomId) -> bool:
+    async def let_sleep(self, room: RoomId) -> bool:
         """Let a room sleep if nobody waits in it; return whether it does now.
 
         It is occupied from here on, since those who waited last may hold slots.
@@ -85,7 +85,7 @@ class Rooms:
         await self._store.command("SADD", keys.OCCUPIED, room)
         return await self._remove_unless_held(keys.AWAKE, room, keys.of(room).waiting)
 
-    async def vacate(self, room: RoomId) -> bool:
+    async def mark_vacant(self, room: RoomId) -> bool:
         """Take a room off the occupied list unless a slot is held; return whether it is off.
 
         Raises:
@@ -212,7 +212,7 @@ class Rooms:
         Invariant:
             Q4, Q5: the room's own limits hold whatever is decided.
         """
-        words = (0 if before is None else before.at_ms, *decisions.written(decision))
+        words = (0 if before is None else before.at_ms, *decisions.serialize(decision))
         word = _word(DECIDE, await self._store.run(DECIDE, (keys.of(room).room,), words))
         if word == "no_room":
             raise RoomUnknown
@@ -246,9 +246,9 @@ class Rooms:
             decision=_decision(stored),
         )
 
-    async def record(self, room: RoomId) -> Record:
+    async def sale_record(self, room: RoomId) -> SaleRecord:
         """Read what is kept of a room's sale; an empty record if nobody was admitted yet."""
-        return record.read(_pairs(await self._store.command("HGETALL", keys.of(room).record)))
+        return record.parse(_pairs(await self._store.command("HGETALL", keys.of(room).record)))
 
 
 def _word(script: scripts.Script, rows: Sequence[scripts.Row]) -> str:
@@ -283,4 +283,4 @@ def _rules(stored: Mapping[str, str]) -> Rules:
 
 def _decision(stored: Mapping[str, str]) -> Decision | None:
     names = ("now_reason", "now_per_s", "now_until", "now_basis", "now_ms")
-    return decisions.read(*(stored[name] for name in names)) if "now_ms" in stored else None
+    return decisions.parse(*(stored[name] for name in names)) if "now_ms" in stored else None

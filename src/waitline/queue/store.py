@@ -55,7 +55,7 @@ STREAM_REFILL_MS = 2_000
 """Rights to open a stream that a visitor has at most, and how long one takes to come back.
 Source: the wire contract."""
 
-Claim = tuple[VisitorId, int]
+PlaceClaim = tuple[VisitorId, int]
 """A visitor, and the place that its token proves; 0 where no token was asked for."""
 
 Turn = Slot | Refused
@@ -133,7 +133,7 @@ SWEPT: _Table[Swept] = {
 SUBSCRIBED: _Table[TooManyStreams | None] = {"granted": lambda: None, "refused": TooManyStreams}
 
 
-def _read(table: _Table[T], rows: Sequence[scripts.Row]) -> list[T]:
+def _outcomes(table: _Table[T], rows: Sequence[scripts.Row]) -> list[T]:
     """Turn rows into outcomes; a word that is not in the table is a bug and fails."""
     return [table[row[0]](*row[1:]) for row in rows]
 
@@ -181,7 +181,7 @@ class Line:
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots)
-        outcomes = _read(JOINED, await self._run(JOIN, where, visitors))
+        outcomes = _outcomes(JOINED, await self._run(JOIN, where, visitors))
         if _leads(outcomes):
             # Their places stand and must be told. The admitter's patrol finds the room instead.
             with suppress(Unavailable):
@@ -194,7 +194,7 @@ class Line:
         """Say where each of 1 to `BATCH_MAX` visitors stands. Asking counts as being heard of."""
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.slots)
-        return _read(STANDING, await self._run(STATUS, where, visitors))
+        return _outcomes(STANDING, await self._run(STATUS, where, visitors))
 
     async def validate(self, room: RoomId, visitors: Sequence[VisitorId]) -> list[Turn]:
         """Say what slot each of 1 to `BATCH_MAX` visitors holds, and leave no trace.
@@ -204,9 +204,9 @@ class Line:
             `VisitorUnknown`.
         """
         k = keys.of(room)
-        return _read(VALIDATED, await self._run(VALIDATE, (k.waiting, k.slots), visitors))
+        return _outcomes(VALIDATED, await self._run(VALIDATE, (k.waiting, k.slots), visitors))
 
-    async def activate(self, room: RoomId, claims: Sequence[Claim]) -> list[Turn]:
+    async def activate(self, room: RoomId, claims: Sequence[PlaceClaim]) -> list[Turn]:
         """Start the time of each of 1 to `BATCH_MAX` ready visitors, once.
 
         Returns:
@@ -218,9 +218,9 @@ class Line:
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.admitted, k.slots)
-        return _read(ACTIVATED, await self._run(ACTIVATE, where, _flat(claims)))
+        return _outcomes(ACTIVATED, await self._run(ACTIVATE, where, _flat(claims)))
 
-    async def extend(self, room: RoomId, claims: Sequence[Claim]) -> list[Turn]:
+    async def extend(self, room: RoomId, claims: Sequence[PlaceClaim]) -> list[Turn]:
         """Renew the time of each of 1 to `BATCH_MAX` active visitors.
 
         Returns:
@@ -232,9 +232,11 @@ class Line:
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.admitted, k.slots)
-        return _read(EXTENDED, await self._run(EXTEND, where, _flat(claims)))
+        return _outcomes(EXTENDED, await self._run(EXTEND, where, _flat(claims)))
 
-    async def leave(self, room: RoomId, claims: Sequence[Claim]) -> list[Left | Unknown | Refused]:
+    async def leave(
+        self, room: RoomId, claims: Sequence[PlaceClaim]
+    ) -> list[Left | Unknown | Refused]:
         """Give up the place or slot of each of 1 to `BATCH_MAX` visitors; a repeat is `Unknown`.
 
         Invariant:
@@ -242,7 +244,7 @@ class Line:
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots)
-        return _read(LEFT, await self._run(LEAVE, where, _flat(claims)))
+        return _outcomes(LEFT, await self._run(LEAVE, where, _flat(claims)))
 
     async def admit(
         self, room: RoomId, *, holder: str, lease_ms: int, chunk_max: int
@@ -264,7 +266,7 @@ class Line:
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate, k.record)
         rows = await self._runner.run(ADMIT, where, (holder, lease_ms, chunk_max))
-        outcome = _read(MOVED, rows)[0]
+        outcome = _outcomes(MOVED, rows)[0]
         if isinstance(outcome, Refused):
             raise outcome
         return outcome
@@ -277,7 +279,7 @@ class Line:
             (k.room, k.admitted, k.lapsed, k.slots),
             (chunk_max, LAPSED_KEPT_MS, LAPSED_MAX),
         )
-        return _read(SWEPT, rows)[0]
+        return _outcomes(SWEPT, rows)[0]
 
     async def subscribe(self, room: RoomId, visitor: VisitorId) -> None:
         """Take one of the visitor's rights to open a stream.
@@ -288,7 +290,7 @@ class Line:
         rows = await self._runner.run(
             SUBSCRIBE, (keys.of(room).streams,), (STREAM_BURST, STREAM_REFILL_MS, visitor)
         )
-        refusal = _read(SUBSCRIBED, rows)[0]
+        refusal = _outcomes(SUBSCRIBED, rows)[0]
         if refusal is not None:
             raise refusal
 
@@ -307,5 +309,5 @@ def _leads(outcomes: Sequence[object]) -> bool:
     return False
 
 
-def _flat(claims: Sequence[Claim]) -> list[Any]:
+def _flat(claims: Sequence[PlaceClaim]) -> list[Any]:
     return [word for claim in claims for word in claim]

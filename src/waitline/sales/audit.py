@@ -12,7 +12,7 @@ from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.postgres.pool import Database
 from waitline.queue import audit as queue_audit
-from waitline.queue.audit import Snapshot
+from waitline.queue.audit import RoomSnapshot
 from waitline.queue.model import RoomUnknown
 from waitline.settings import Settings
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
@@ -47,15 +47,15 @@ def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
     return asyncio.run(run())
 
 
-async def _seen(store: ValkeyClient, room: RoomId) -> Snapshot | None:
+async def _seen(store: ValkeyClient, room: RoomId) -> RoomSnapshot | None:
     """Return what a room holds; nothing if it was taken away after the sale."""
     try:
-        return await queue_audit.read(store, room)
+        return await queue_audit.take_snapshot(store, room)
     except RoomUnknown:
         return None
 
 
-def kept_slots(seen: Snapshot, paid: Sequence[PaidVisitor]) -> Iterator[Finding]:
+def kept_slots(seen: RoomSnapshot, paid: Sequence[PaidVisitor]) -> Iterator[Finding]:
     """Yield a finding if visitors of a room have paid and hold the slot that they paid with.
 
     Whoever came back afterwards has joined anew, and holds another.

@@ -20,8 +20,8 @@ from waitline.kernel.ids import REHEARSALS, RoomId
 from waitline.postgres.pool import Database
 from waitline.queue import audit
 from waitline.queue.model import Survey
-from waitline.queue.record import Record
-from waitline.queue.rehearsals import Rehearsals as Queued
+from waitline.queue.record import SaleRecord
+from waitline.queue.rehearsals import RehearsalRooms
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.sales.http_client import HttpClient
@@ -81,7 +81,7 @@ class Settled(NamedTuple):
     """
 
     survey: Survey
-    record: Record
+    record: SaleRecord
     sale_totals: SaleTotals
     under_way: int
     findings: list[str]
@@ -119,7 +119,7 @@ class Stage:
         self._rooms = Rooms(store)
         self._store = store
         self._database = database
-        self._queued = Queued(store)
+        self._queued = RehearsalRooms(store)
         self._booked = Booked(database)
 
     async def rehearsals(self) -> set[RoomId]:
@@ -148,10 +148,10 @@ class Stage:
         while sum(under_way) and loop.time() < until_s:
             await asyncio.sleep(LOOK_S)
             under_way = await self._booked.unsettled(room)
-        found = audit.examine(await audit.read(self._store, room))
+        found = audit.examine(await audit.take_snapshot(self._store, room))
         return Settled(
             survey=await self._rooms.survey(room),
-            record=await self._rooms.record(room),
+            record=await self._rooms.sale_record(room),
             sale_totals=await sale_totals.load_sale_totals(self._database, room),
             under_way=sum(under_way),
             findings=[f"{finding.invariant}: {finding.text}" for finding in found],
@@ -168,7 +168,7 @@ class Stage:
         for room in rooms:
             # Events that are not sent yet go with the bookings; those that were are in the stream.
             rows += await _patiently(partial(self._booked.discard, room))
-            entries += await _patiently(partial(self._queued.discard_entries, room))
+            entries += await _patiently(partial(self._queued.delete_events, room))
             await self._take_away(room)
         return Removed(len(rooms), rows, entries)
 
@@ -177,9 +177,9 @@ class Stage:
         try:
             async with asyncio.timeout(CLEAR_S):
                 while calm < CALM_LOOKS:
-                    if await self._queued.left(room):
+                    if await self._queued.has_remains(room):
                         calm = 0
-                        await self._queued.discard(room)
+                        await self._queued.delete_room(room)
                     else:
                         calm += 1
                     await asyncio.sleep(LOOK_S)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from waitline.booking.sale_totals import SaleTotals
 from waitline.kernel.ids import RoomId
 from waitline.queue.model import Survey
-from waitline.queue.record import Record, Step, bounds_ms
+from waitline.queue.record import RoomTotals, SaleRecord, bounds_ms
 from waitline.sales.durations import format_duration
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
@@ -28,7 +28,7 @@ class Aftermath:
 
     room: RoomId
     survey: Survey
-    record: Record
+    record: SaleRecord
     sale_totals: SaleTotals | None
 
     @property
@@ -51,7 +51,7 @@ class Pace(NamedTuple):
     admitted: float
 
 
-def paces(steps: Sequence[Step]) -> list[Pace]:
+def paces(steps: Sequence[RoomTotals]) -> list[Pace]:
     """Return how fast visitors came and were let in, between each two totals."""
     return [
         Pace(

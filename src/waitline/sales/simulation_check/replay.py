@@ -91,7 +91,7 @@ async def _replay(url: str, sale: Sale, rng: Random, on_progress: Progress) -> R
         await asyncio.sleep(sale.limits.admit_burst / sale.limits.admit_per_s)
         crowd = _ReplayedVisitors(Line(store), sale, rng)
         await crowd.live(on_progress)
-        findings = audit.examine(await audit.read(store, ROOM))
+        findings = audit.examine(await audit.take_snapshot(store, ROOM))
         return crowd.measured(findings)
     finally:
         await store.close()

@@ -39,7 +39,7 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
-from waitline.queue.store import Claim, Line
+from waitline.queue.store import Line, PlaceClaim
 from waitline.services import identity
 from waitline.services.identity import NO_CLAIM, Identity, judge
 from waitline.services.queue import texts
@@ -108,9 +108,9 @@ class Batchers:
     join: Batcher[RoomId, VisitorId, Joined | Again | Slot]
     status: Batcher[RoomId, VisitorId, Waiting | Slot | Unknown]
     validate: Batcher[RoomId, VisitorId, Slot]
-    activate: Batcher[RoomId, Claim, Slot]
-    extend: Batcher[RoomId, Claim, Slot]
-    leave: Batcher[RoomId, Claim, object]
+    activate: Batcher[RoomId, PlaceClaim, Slot]
+    extend: Batcher[RoomId, PlaceClaim, Slot]
+    leave: Batcher[RoomId, PlaceClaim, object]
 
     @classmethod
     def of(cls, line: Line) -> "Batchers":
@@ -339,7 +339,7 @@ class QueueCalls:
 
 
 async def _judged(
-    batcher: Batcher[RoomId, Claim, Slot], room: RoomId, visitor: VisitorId, claim: int
+    batcher: Batcher[RoomId, PlaceClaim, Slot], room: RoomId, visitor: VisitorId, claim: int
 ) -> Slot:
     try:
         turn: Slot | Refused = await batcher.enqueue(room, (visitor, claim))

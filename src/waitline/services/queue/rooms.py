@@ -84,10 +84,10 @@ def _decided(survey: Survey, decision: Decision) -> dict[str, Any]:
         "noShowShare": round(decision.no_show_share, 3),
         "decidedSecondsAgo": round((survey.at_ms - decision.at_ms) / 1000, 1),
         "shop": {
-            "freeSeats": decision.told.free,
-            "liveReservations": decision.told.live,
-            "load": round(decision.told.load, 3),
-            "reportedSecondsAgo": round((survey.at_ms - decision.told.told_ms) / 1000, 1),
+            "freeSeats": decision.report.free,
+            "liveReservations": decision.report.live,
+            "load": round(decision.report.load, 3),
+            "reportedSecondsAgo": round((survey.at_ms - decision.report.reported_ms) / 1000, 1),
         },
     }
 
