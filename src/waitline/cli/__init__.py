@@ -1,19 +1,20 @@
 """The command line: `waitline --help` teaches it.
 
-up.py        everything on this machine
-serve.py     the queue service, the booking service and the admitter, one command each
-migrate.py   the box office's tables
-rooms.py     the operators' verbs on rooms
-concerts.py  and on concerts, schedules, seats
-keys.py      the keys of tickets and passes
-audit.py     do the store and the box office keep their promises? box_office.py reads the latter
-booking/outbox.py    events that wait, or are dead
-settings.py  every setting, and where it came from; setting_tables.py  the same for the docs
-simulate.py  how would this sale go?
-rehearse.py  the whole sale before the sale
-report.py    what became of a sale
-sandbox_pay.py  a payment provider that takes no money
-options.py   what the commands share
+up.py              everything on this machine
+serve.py           the queue service, the booking service and the admitter, one command each
+migrate.py         the box office's tables
+rooms.py           commands on rooms
+concerts.py        commands on concerts, schedules and seats
+keys.py            the keys of tickets and passes
+audit.py           checks the invariants of the line and of the box office
+outbox.py          events that wait to be sent, and dead letters
+settings.py        every setting, its value and its origin
+setting_tables.py  the tables of settings in docs/operations.md
+simulate.py        predicts how a sale would go
+rehearse.py        plays a whole sale before the sale
+report.py          what became of a sale
+sandbox_pay.py     a payment provider that takes play money
+options.py         options that commands share, and one for each setting
 """
 
 import sys
