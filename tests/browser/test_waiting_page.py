@@ -45,6 +45,13 @@ def hurried(page: Page) -> None:
     page.evaluate("dispatchEvent(new Event('online'))")
 
 
+def test_the_room_has_a_title(stack: Stack, opened: Opened) -> None:
+    room = stack.room(title="Autumn <b>Concert</b>", **STANDSTILL)
+    with opened(stack.page(room)) as page:
+        expect(page.get_by_text("Autumn <b>Concert</b>", exact=True)).to_be_visible()
+        expect(page).to_have_title(titled("#1", "Autumn <b>Concert</b>"))
+
+
 def test_joins_and_shows_where_it_stands(stack: Stack, opened: Opened) -> None:
     room = stack.room(**STANDSTILL)
     stack.enter(room, "first", "second")

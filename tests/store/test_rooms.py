@@ -28,7 +28,12 @@ def test_opened_once(room: Room) -> None:
     assert room.stored() == before
     assert room.server.wait(room.rooms.names()) == ["r"]
     survey = room.survey()
-    assert survey.rules == Rules(Mode.PAUSED, "soon", "https://shop.example/", Limits(active_max=7))
+    assert survey.rules == Rules(
+        mode=Mode.PAUSED,
+        message="soon",
+        shop_url="https://shop.example/",
+        limits=Limits(active_max=7),
+    )
     assert set(survey.counters) == set(COUNTERS)
     assert set(survey.counters.values()) == {0}
     numbers = (survey.waiting, survey.admitted, survey.serving, survey.last_place)
@@ -68,7 +73,8 @@ def test_a_name_without_a_room_is_completed(room: Room) -> None:
 def test_a_change_keeps_the_rest(room: Room) -> None:
     room.open(active_max=7, message="soon")
     changed = room.change(active_max=8, mode="paused", admit_per_s=0.5)
-    assert changed == Rules(Mode.PAUSED, "soon", limits=Limits(active_max=8, admit_per_s=0.5))
+    limits = Limits(active_max=8, admit_per_s=0.5)
+    assert changed == Rules(mode=Mode.PAUSED, message="soon", limits=limits)
     assert room.survey().rules == changed
     assert int(room.raw("HGET", room.keys.room, "changed_ms")) <= room.now_ms()
 

@@ -232,9 +232,9 @@ def test_what_those_who_wait_are_told() -> None:
         (Rules(), sold_out, "sold-out"),
         (Rules(), held, "paused"),
         (Rules(), sold_out._replace(reason=Reason.BUSY), "open"),
-        (Rules(Mode.DRAINING), sold_out, "sold-out"),
-        (Rules(Mode.PAUSED), sold_out, "paused"),
-        (Rules(Mode.CLOSED), held, "closed"),
+        (Rules(mode=Mode.DRAINING), sold_out, "sold-out"),
+        (Rules(mode=Mode.PAUSED), sold_out, "paused"),
+        (Rules(mode=Mode.CLOSED), held, "closed"),
     ):
         assert survey(decision)._replace(rules=rules).mode_now == expected
 

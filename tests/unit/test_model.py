@@ -55,9 +55,10 @@ def test_a_rule_is_refused(name: str, value: str) -> None:
 
 
 def test_a_change_keeps_everything_else() -> None:
-    rules = Rules(Mode.PAUSED, "soon", SHOP, Limits(active_max=7, extensions_max=1))
+    given = {"message": "soon", "shop_url": SHOP, "active_max": 7, "extensions_max": 1}
+    rules = Rules().changed({"mode": Mode.PAUSED, **given})
     changed = rules.changed({"mode": Mode.OPEN, "active_max": 8})
-    assert changed == Rules(Mode.OPEN, "soon", SHOP, Limits(active_max=8, extensions_max=1))
+    assert changed == Rules().changed({**given, "active_max": 8})
     assert rules.mode is Mode.PAUSED
     assert changed.changed({}) == changed
 

@@ -18,7 +18,9 @@ SURVEYS = re.compile(
 
 
 def test_the_document(trial: Stack) -> None:
-    room = trial.room(mode="paused", message="곧 열립니다", shopUrl="https://shop.example")
+    room = trial.room(
+        mode="paused", title="서울 공연", message="곧 열립니다", shopUrl="https://shop.example"
+    )
     for n in range(3):
         room.arrive(f"u{n}")
     succeeded(room.remove("u0"))
@@ -33,6 +35,7 @@ def test_the_document(trial: Stack) -> None:
     assert abs(document.pop("asOfMs") - SystemClock().now_ms()) < 5_000
     assert document == {
         "room": room.name,
+        "title": "서울 공연",
         "mode": "paused",
         "message": "곧 열립니다",
         "shopUrl": "https://shop.example",

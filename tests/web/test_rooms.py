@@ -9,6 +9,7 @@ from tests.web.stack import ENGLISH, Room, Stack, refused, succeeded
 
 DEFAULTS = {
     "mode": "open",
+    "title": "",
     "message": "",
     "shopUrl": "",
     "activeMax": 50_000,
@@ -24,6 +25,7 @@ DEFAULTS = {
 
 CHOSEN = {
     "mode": "paused",
+    "title": "가을 공연",
     "message": "잠시만 기다려 주세요",
     "shopUrl": "https://shop.example/tickets?a=1",
     "activeMax": 1,

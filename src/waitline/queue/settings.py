@@ -8,6 +8,7 @@ from typing import Annotated
 from waitline.kernel.setting import Setting, check, declared
 from waitline.queue.decision import WhenSilent
 
+TITLE_CHARS_MAX = 100
 MESSAGE_CHARS_MAX = 500
 URL_CHARS_MAX = 2_000
 DAY_MS = 86_400_000
@@ -29,7 +30,7 @@ ADMITTING = frozenset((Mode.OPEN, Mode.DRAINING))
 """Modes in which those who wait are admitted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What bounds one room; the defaults of a new one are the wire contract's, section 2.
 
@@ -126,11 +127,20 @@ class Limits:
         check(self, LIMIT_SETTINGS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """All that an operator decides about a room."""
 
     mode: Annotated[Mode, Setting(wire="mode", help="What the room does now")] = Mode.OPEN
+    title: Annotated[
+        str,
+        Setting(
+            wire="title",
+            help="Name that visitors read; empty: the room's own",
+            unit="characters",
+            most=TITLE_CHARS_MAX,
+        ),
+    ] = ""
     message: Annotated[
         str,
         Setting(

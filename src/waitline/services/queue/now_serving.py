@@ -42,6 +42,7 @@ class NowServing(msgspec.Struct, frozen=True):
 
     Attributes:
         room: Its name.
+        title: What visitors call it; empty for its name.
         mode: open, paused, draining or closed; sold-out while the shop has nothing to sell.
         message: The operator's message to visitors.
         shopUrl: Where to go when admitted; empty for nowhere else.
@@ -54,6 +55,7 @@ class NowServing(msgspec.Struct, frozen=True):
     """
 
     room: str
+    title: str
     mode: str
     message: str
     shopUrl: str  # noqa: N815 - wire names
@@ -154,6 +156,7 @@ def _room_document(room: RoomId, survey: Survey) -> RoomDocument:
     wait = hints.wait_range(survey.waiting, pace)
     document = NowServing(
         room=room,
+        title=survey.rules.title,
         mode=survey.mode_now,
         message=survey.rules.message,
         shopUrl=survey.rules.shop_url,

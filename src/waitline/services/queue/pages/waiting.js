@@ -199,7 +199,7 @@ function show(panel) {
   if (!at(panel).hidden) return;
   for (const id of ["line", "turn", "over"]) at(id).hidden = id !== panel;
   at(`${panel}-title`).focus();
-  if (panel !== "line") document.title = `${at(`${panel}-title`).textContent} – ${room}`;
+  if (panel !== "line") document.title = `${at(`${panel}-title`).textContent} – ${roomTitle()}`;
 }
 
 // Screen readers announce every write to a live region, so only changes are written.
@@ -209,8 +209,13 @@ function put(id, text) {
   return changes;
 }
 
+function roomTitle() {
+  return latest?.title || room;
+}
+
 function draw() {
   if (latest) {
+    put("room", roomTitle());
     put("message", latest.message);
     at("message").hidden = !latest.message;
     put("mode", T.modes[latest.mode] ?? latest.mode);
@@ -223,7 +228,7 @@ function draw() {
   const position = figures.format(shown);
   const first = Math.max(loadVisitor().first, shown);
   const percent = first > 1 ? Math.floor(((first - shown) / (first - 1)) * 100) : 100;
-  document.title = `#${position} – ${room}`;
+  document.title = `#${position} – ${roomTitle()}`;
   put("position", position);
   at("position").style.setProperty("--chars", position.length);
   put("waiting", T.waiting(figures.format(Math.max(latest?.waiting ?? 0, shown)), shown));
