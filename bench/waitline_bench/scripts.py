@@ -210,9 +210,9 @@ async def _admission(note: Note, length: int) -> dict[str, float]:
             moved = await _admit(line, room, CHUNK_MAX)
             times_ms.append((perf_counter() - called) * 1000)
         took_s = perf_counter() - started
-        told = str(await store.command("INFO", "latencystats"))
+        text = str(await store.command("INFO", "latencystats"))
     # As p50=1234.567,p99=… in us, per command.
-    at_server = told.partition("latency_percentiles_usec_evalsha:")[2].split()[0]
+    at_server = text.partition("latency_percentiles_usec_evalsha:")[2].split()[0]
     server_us = {name: float(us) for name, us in (pair.split("=") for pair in at_server.split(","))}
     hundredths = quantiles(times_ms, n=100)
     return {

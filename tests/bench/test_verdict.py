@@ -86,7 +86,7 @@ def test_a_line_names_some_reasons_and_counts_the_others() -> None:
     [
         pytest.param(100, 0, 100, "", id="everybody"),
         pytest.param(98, 2, 99, "", id="one got in without an answer"),
-        pytest.param(100, 0, 99, "100 visitors were told of a place, and 99", id="one was lost"),
+        pytest.param(100, 0, 99, "100 entries were acknowledged, and 99", id="one was lost"),
         pytest.param(100, 0, 101, "100 visitors came, and 101 places", id="one got two"),
     ],
 )

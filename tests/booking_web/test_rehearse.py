@@ -110,8 +110,8 @@ def test_a_small_sale_is_played_judged_and_taken_away(office: Office) -> None:
     ends = told["ends"]
     assert sum(ends.values()) == 40
     # Those who were not let in were told why, and had to be many enough.
-    assert told["admitted"] == 40 - ends.get("told sold out", 0) >= 16
-    assert set(ends) <= {"bought", "no-show", "abandoned", "found nothing", "told sold out"}
+    assert told["admitted"] == 40 - ends.get("left: sold out", 0) >= 16
+    assert set(ends) <= {"bought", "no-show", "abandoned", "found nothing", "left: sold out"}
     assert told["sold"]["sold"] == told["ends"]["bought"] > 0
     assert (told["sold_twice"], told["findings"]) == (0, [])
     assert {call["call"] for call in told["calls"]} >= {

@@ -20,17 +20,10 @@ WORDS: Final[Mapping[str, set[str]]] = {
     "waitline/kernel": {"tells", "told", "whoever"},
     "waitline/payment_providers": {"dice", "tells", "told", "whoever"},
     "waitline/queue": {"dice", "tells", "told", "whoever"},
-    "waitline/sales": {"dice", "tells", "told", "whoever"},
     "waitline/services": {"tells", "told", "whoever"},
     "waitline/settings": {"whoever"},
     "waitline/trial": {"told", "whoever"},
     "waitline/valkey": {"tells", "told", "whoever"},
-    "waitline_bench": {"told"},
-    "waitline_bench/booking": {"told", "whoever"},
-    "waitline_bench/carry": {"dice", "told", "whoever"},
-    "waitline_bench/cli": {"told"},
-    "waitline_bench/growth": {"dice", "tells", "told", "whoever"},
-    "waitline_bench/scenario": {"tells", "told", "whoever"},
 }
 """Words of `BANNED_IN_TEXT` that a folder still has."""
 

@@ -108,7 +108,7 @@ def call(name: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - figures
 
 FINE = Findings(
     visitors=1_000, done=1_000, calls=[call(name) for name in P95_MS], refused=Counter(),
-    freed_p95_ms=100.0, overtaken=0, twice=0, told=90, noted=90, under_way=0, findings=(),
+    freed_p95_ms=100.0, overtaken=0, twice=0, acknowledged=90, noted=90, under_way=0, findings=(),
     silences=0, late_p99_ms=1.0, busy=0.2,
 )  # fmt: skip
 
@@ -125,7 +125,11 @@ def test_a_sale_that_went_well_is_a_go() -> None:
         pytest.param({"twice": 1}, "1 seats were sold twice", id="sold twice"),
         pytest.param({"overtaken": 2}, "2 visitors were let in after", id="order"),
         pytest.param({"findings": ["B4: x"]}, "audit: B4: x", id="audit"),
-        pytest.param({"told": 91}, "told of 91 payments, and 90", id="told"),
+        pytest.param(
+            {"acknowledged": 91},
+            "saw 91 payments confirmed, the database has 90",
+            id="acknowledged",
+        ),
         pytest.param({"under_way": 3}, "3 payments or events", id="unsettled"),
         pytest.param({"done": 990}, "10 of 1,000 visitors were not through", id="not through"),
         pytest.param({"silences": 1}, "did not answer 1", id="silent store"),

@@ -130,7 +130,7 @@ class _BuyerLoad:
         return perf_counter() > self._began_s + self._plan.seconds + DRAIN_S
 
     def _serve(self) -> None:
-        """Send whoever is due, as far as there are connections."""
+        """Send the requests that are due, as far as there are connections."""
         plan = self._plan
         while self.free and self._comes():
             now_s = perf_counter()

@@ -58,7 +58,7 @@ def run_booking(seconds: float, workers: int, note: Note) -> Figures:
     Args:
         seconds: Length of each part.
         workers: Processes of the booking service.
-        note: Told what is being done.
+        note: Receives the current step as text.
 
     Raises:
         Unavailable: The installation or a generator failed.
@@ -94,7 +94,7 @@ class _BookingRun:
         installation: Where.
         folder: For who comes, and what is run.
         seconds: Length of each part.
-        note: Told what is being done.
+        note: Receives the current step as text.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The generator processes of a measurement: started, told, listened to, ended."""
+"""The generator processes of a measurement: start, command, read, stop."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 """One process of visitors who listen: `python -m waitline_bench.carry.listeners`.
 
 Each opens an event stream and keeps it open. They are opened a few at a time, each when one before
-it has been told where its visitor stands; then nothing is sent any more, and what arrives is
+it has received its first event; then nothing is sent any more, and what arrives is
 counted.
 """
 

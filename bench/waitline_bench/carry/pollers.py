@@ -1,6 +1,6 @@
 """One process of visitors who poll: `python -m waitline_bench.carry.pollers`.
 
-Visitors poll when they were told to, whether earlier answers have come or not, and each time is
+Visitors poll when it is due, whether earlier answers have come or not, and each time is
 measured from when the poll was due: a service, or a generator, that falls behind cannot hide it.
 One thread, one epoll, descriptors instead of objects: the generator shares the machine with what
 it measures, so each microsecond of its own counts.
@@ -35,7 +35,7 @@ FIRED_MAX = 256
 LOOKS_PER_S = 2_000
 """How often all processes together look at their sockets. A process that is woken for each answer
 spends more on waking up than on the answer; what it saves goes to the service. The time until it
-looks is part of the times that are told."""
+looks is part of the latencies."""
 
 TOLD_S = 0.5
 """Between two reports of how far it has come."""
@@ -78,12 +78,12 @@ class Pollers:
     """
 
     def __init__(self, plan: PollerPlan, share: Share) -> None:
-        dice = Random(plan.process)  # noqa: S311 - jitter
+        rng = Random(plan.process)  # noqa: S311 - jitter
         self._plan = plan
         self._share = share
         self._caches = share.way is Way.CACHED
-        self._visitors = Visitors(share, f"{plan.host}:{plan.port}", dice)
-        self._dice = dice
+        self._visitors = Visitors(share, f"{plan.host}:{plan.port}", rng)
+        self._rng = rng
         self._wheel = Wheel(share.visitors, monotonic())
         self._epoll = select.epoll()
         # By slot: its own socket, and since when it waits for an answer or to be sent.
@@ -140,7 +140,7 @@ class Pollers:
             self._fire(slot, now_s)
 
     def _opens(self) -> bool:
-        # Whoever has no socket when the line begins to move gets none.
+        # A visitor without a socket when the line begins to move gets none.
         return (
             self._unopened < self._plan.own
             and len(self._opening) < self._plan.opening
@@ -161,7 +161,7 @@ class Pollers:
     def _fire(self, slot: int, now_s: float) -> None:
         since_s = self._since[slot]
         if since_s >= self._until_s:
-            # The measurement is over, and whoever was not due before its end says no more.
+            # The measurement is over, and visitors not due before its end send nothing more.
             return
         if self._caches:
             after_s = self._visitors.cached(slot, now_s)
@@ -174,7 +174,7 @@ class Pollers:
         self._ask(slot)
 
     def _note_late(self, slot: int, late_s: float) -> None:
-        # Whoever tries again has been sent in time before.
+        # A retry was sent in time before.
         if not self._visitors.failing(slot):
             self._late.record(int(late_s * 1e6))
 
@@ -249,7 +249,7 @@ class Pollers:
         if self._opening and slot in self._opening:
             self._opening.discard(slot)
             # It has waited for a while, and asked last some time ago.
-            after_s = after_s and after_s * self._dice.random()
+            after_s = after_s and after_s * self._rng.random()
         self._book(slot, now_s + (after_s or 0.0))
 
     def _release(self, descriptor: int) -> None:
@@ -320,10 +320,10 @@ class Pollers:
 def main() -> None:
     """Read a plan and a share from stdin, and carry them out."""
     sockets.raise_file_limit()
-    told = orders.receive()
-    assert told is not None
-    share = Share(**{**told["share"], "way": Way(told["share"]["way"])})
-    pollers = Pollers(PollerPlan(**told["plan"]), share)
+    order = orders.receive()
+    assert order is not None
+    share = Share(**{**order["share"], "way": Way(order["share"]["way"])})
+    pollers = Pollers(PollerPlan(**order["plan"]), share)
     orders.stop_collecting()
     pollers.run()
 

@@ -1,4 +1,4 @@
-"""How many waiting visitors a machine carries: everybody polls as told to, while the line moves.
+"""How many waiting visitors a machine carries: all poll at the served hints, and the line moves.
 
 A room is filled, its visitors poll at the hints that they are given, and as many enter as are
 admitted. The generator's processes run beside the service and are counted apart.
@@ -92,7 +92,7 @@ def run_polling(note: Note, load: PollLoad) -> dict[str, Any]:
     """Carry one load.
 
     Args:
-        note: Told what is being done.
+        note: Receives the current step as text.
         load: What is carried.
 
     Returns:
@@ -260,11 +260,11 @@ def troubles(reports: Sequence[dict[str, Any]], visitors: int, entered: int) -> 
         ("missing", "polls got no answer"),
         ("broken", "connections broke while an answer was awaited"),
         ("lost", "visitors were neither waiting nor admitted"),
-        ("early", "visitors read of their turn and were told to wait"),
+        ("early", "visitors read that it was their turn, and had to wait"),
     ):
         if counts[name]:
             found.append(f"{counts[name]:,} {text}")
     if entered < visitors + counts["entered"]:
         gone = visitors + counts["entered"] - entered
-        found.append(f"{gone:,} visitors were told that they had entered, and are not counted")
+        found.append(f"{gone:,} visitors had an answer to their entry, and are not counted")
     return found

@@ -36,7 +36,7 @@ class Room:
     def fill(self, visitors: int, admit_per_s: float) -> None:
         """Make the room, paused, and let `v1`, `v2`, … join in this order.
 
-        Whoever is admitted keeps the slot, so nobody's place comes back during the measurement.
+        Admitted visitors keep their slots, so nobody's place comes back during the measurement.
         """
         limits = Limits(
             active_max=1_000_000,

@@ -25,7 +25,7 @@ def run_streams(note: Note, streams: int, visitors: int, seconds: float) -> dict
     """Open streams on one worker, and watch it keep them.
 
     Args:
-        note: Told what is being done.
+        note: Receives the current step as text.
         streams: How many; fewer where one process may not open as many files.
         visitors: How many wait. The listeners are spread over the line.
         seconds: For how long it is watched. A stream gets a sign of life every 15 s.

@@ -1,6 +1,6 @@
 """What the visitors of one generator process ask, and what they make of the answers.
 
-They do what the waiting page does: ask when told to, and no sooner; go when it is their turn. For
+They do what the waiting page does: poll when it is due, and no sooner; leave at their turn. For
 each that goes another enters. Nothing here opens a socket or looks at a clock.
 """
 
@@ -65,8 +65,8 @@ class VisitorCounts:
         entered: Who came after the first.
         admitted: Who heard of being admitted.
         refused: Answers other than those expected, by status.
-        lost: Who was told to be neither waiting nor admitted.
-        early: Who read of its turn and was told to wait.
+        lost: Visitors whose answer was neither waiting nor admitted.
+        early: Visitors who read that it was their turn, and had to wait.
     """
 
     entered: int = 0
@@ -86,13 +86,13 @@ class Visitors:
     Args:
         share: Who they are.
         host: For the requests.
-        dice: For when they ask first.
+        rng: For when they ask first.
     """
 
-    def __init__(self, share: Share, host: str, dice: Random) -> None:
+    def __init__(self, share: Share, host: str, rng: Random) -> None:
         self.seen = VisitorCounts()
         self._share = share
-        self._dice = dice
+        self._rng = rng
         self._polls = ASK if share.way is Way.STATUS else READ
         first, step, count = share.first, share.step, share.visitors
         self._name = array("q", range(first, first + step * count, step))
@@ -116,9 +116,9 @@ class Visitors:
     def first_s(self, slot: int) -> float:
         """Return when a slot's visitor, who has waited for minutes, happens to poll next."""
         if self._polls == READ:
-            return self._dice.random() * self._after_s
-        hint_ms = hints.poll_after_ms(self._place[slot], self._dice.random())
-        return self._dice.random() * hint_ms / 1000
+            return self._rng.random() * self._after_s
+        hint_ms = hints.poll_after_ms(self._place[slot], self._rng.random())
+        return self._rng.random() * hint_ms / 1000
 
     def step(self, slot: int) -> int:
         """Return what a slot's visitor does next."""
@@ -179,7 +179,7 @@ class Visitors:
         self._fresh_until_s = 0.0
         doubled_s = min(RETRY_S_MAX, RETRY_S * (1 << self._failures[slot]))
         self._failures[slot] = min(self._failures[slot] + 1, 5)
-        return doubled_s * (0.75 + self._dice.random() / 2)
+        return doubled_s * (0.75 + self._rng.random() / 2)
 
     def _read(self, slot: int) -> float:
         if self._place[slot] > self._serving:
@@ -190,7 +190,7 @@ class Visitors:
     def _entered(self, slot: int, answer: bytes) -> float:
         self.seen.entered += 1
         place = answers.ticket_place(answer)
-        # No ticket for whoever was admitted meanwhile: its turn has come wherever the line is.
+        # No ticket for a visitor who was admitted meanwhile.
         self._place[slot] = place or 0
         self._step[slot] = self._polls
         return 0.0 if self._polls == READ or not place else float(answers.retry_after_s(answer))

@@ -89,10 +89,10 @@ def carry(
 ) -> None:
     """Let a full line wait, and see whether this machine carries it.
 
-    Visitors poll when they are told to, one leaves the line and another enters for each who is
+    Visitors poll at the served hints, one leaves the line and another enters for each who is
     admitted, and every answer is timed from when its poll was due. The generator takes a share of
-    the machine, which is told. Exit status 1 if anybody was refused or lost, or a promise of the
-    room does not hold.
+    the machine, which is reported. Exit status 1 if a visitor was refused or lost, or the audit
+    of the room fails.
     """
     chosen: dict[str, Any] = {
         "seconds": seconds,

@@ -67,7 +67,7 @@ Settings = Annotated[
 Variables = Annotated[
     list[str] | None,
     typer.Option(
-        "--env", "-e", help="What the script is told, as by k6's own -e; repeatable",
+        "--env", "-e", help="Variable of the script, as by k6's own -e; repeatable",
         metavar="NAME=VALUE", show_default=False,
     ),
 ]  # fmt: skip
@@ -248,7 +248,7 @@ def _run(
 
     Args:
         name: Of the scenario, and of its script.
-        variables: What the script is told, beside scale and length.
+        variables: Variables of the script, beside scale and length.
         limits: Of the rooms.
         scale: Share of every rate.
         seconds: Length of the steady parts; `None` leaves it to the script.
@@ -260,18 +260,18 @@ def _run(
         box_office: Whether it buys.
         empties: Whether everybody has left or paid in the end.
     """
-    told = {**variables, "SCALE": f"{scale:g}"}
+    given = {**variables, "SCALE": f"{scale:g}"}
     named = [word for key, value in variables.items() for word in (f"--{key.lower()}", value)]
     options = named if typed is None else list(typed)
     if seconds is not None:
-        told["SECONDS"] = str(seconds)
+        given["SECONDS"] = str(seconds)
         options += ["--seconds", str(seconds)]
     if scale != 1:
         options += ["--scale", f"{scale:g}"]
     plan = ScenarioPlan(
         name=name,
         script=_scripts() / f"{name}.js",
-        variables=told,
+        variables=given,
         workers=_workers(workers),
         settings={**limits, **_pairs(settings, "--set")},
         box_office=box_office,

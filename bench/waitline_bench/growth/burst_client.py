@@ -1,7 +1,7 @@
 """Requests over connections that stay open: so many, as fast as they are answered, and no more.
 
 A line of a thousand would be one of ten thousand before a second of joining is over, so joins
-come in bursts, and whoever joined leaves before the next. wrk cannot stop in between, and new
+come in bursts, and those who joined leave before the next. wrk cannot stop in between, and new
 connections for each burst would cost more than the burst.
 """
 

@@ -9,8 +9,8 @@ from waitline.kernel.ids import RoomId, VisitorId
 class Lines:
     """The line of each room, from its first to its last.
 
-    A room is filled with `w1`, `w2`, … to begin with. Whoever has been admitted is told something
-    else, at another cost, when asking where it stands.
+    A room is filled with `w1`, `w2`, … to begin with. An admitted visitor
+    gets another answer to status, at another cost.
 
     Args:
         filled: How many each room was filled with.

@@ -19,7 +19,7 @@ TITLES = {
 }
 
 LEFT_OUT = "idle: store"
-"""There are more colours for lines than the eye tells apart."""
+"""More lines than that cannot be distinguished."""
 
 
 def drawn(figures: Mapping[str, Any]) -> str:

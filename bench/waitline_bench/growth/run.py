@@ -81,12 +81,12 @@ def run_growth(note: Note, scale: float, rounds: int) -> dict[str, Any]:
     """Measure every size in turn, several rounds.
 
     Args:
-        note: Told what is being done.
+        note: Receives the current step as text.
         scale: Sizes beyond this share of the largest are left out, but for the first two.
         rounds: How many of each.
 
     Returns:
-        For `waiting` and `rooms` each: the `sizes`, and the `rows` as `costs.Row` tells them.
+        For `waiting` and `rooms` each: the `sizes`, and the `rows` as of `costs.Row.as_json`.
     """
     lines, many = chosen(scale)
     # A tenth of the largest size needs no less effort than all of it.
@@ -128,12 +128,12 @@ async def _measure(
     figures: dict[str, Figures] = {"waiting": {}, "rooms": {}}
     # The first requests of a process cost more than any others.
     await bench.status(lines[0])
-    dice = Random(rounds)  # noqa: S311 - orders measurements
+    rng = Random(rounds)  # noqa: S311 - orders measurements
     for number in range(rounds):
         for kind, group in (("waiting", lines), ("rooms", many)):
             # In another order each time: what a worker does now and then, as collecting its
             # garbage, would otherwise come at the same size in every round.
-            for case in dice.sample(group, len(group)):
+            for case in rng.sample(group, len(group)):
                 note(f"round {number + 1} of {rounds}: {case.size:,} {kind}")
                 await asking.connect()
                 found = {**await bench.enter(case), **await bench.status(case)}
@@ -336,6 +336,6 @@ class _GrowthRun:
 
     async def _calls(self, name: str = "evalsha") -> int:
         """Return how often a command was called since the server began to count."""
-        told = str(await self._store.command("INFO", "commandstats"))
-        _, _, line = told.partition(f"cmdstat_{name}:calls=")
+        text = str(await self._store.command("INFO", "commandstats"))
+        _, _, line = text.partition(f"cmdstat_{name}:calls=")
         return int(line.partition(",")[0] or 0)

@@ -75,11 +75,11 @@ def differences(a: Result, b: Result) -> list[str]:
         for key, name in (("scale", "the scale"), ("seconds", "the length in s"))
         if load_a[key] != load_b[key]
     ]
-    told = {**load_a["variables"], **load_b["variables"]}
+    variables = {**load_a["variables"], **load_b["variables"]}
     # The scale is named above.
     found += [
         f"{name} differs: {load_a['variables'].get(name)} and {load_b['variables'].get(name)}"
-        for name in told
+        for name in variables
         if name not in {"SCALE", "SECONDS"}
         and load_a["variables"].get(name) != load_b["variables"].get(name)
     ]

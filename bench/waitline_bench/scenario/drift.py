@@ -23,7 +23,7 @@ calls, at 2 000 a second, is 720 an hour."""
 
 SPAN_S_MIN = 600.0
 """Length of the arrivals from which on growth is judged: in a shorter run the pieces by which
-memory is taken, told per hour, look like leaks."""
+memory is taken look, per hour, like leaks."""
 
 LIMITS = (
     ("memory_mb", "MB that are added per hour", MEMORY_MB_PER_H_MAX),

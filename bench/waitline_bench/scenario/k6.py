@@ -1,6 +1,6 @@
 """Find k6, ask it what a script will offer, and run it against an installation.
 
-Scripts address the services by the names that the contract's scripts use. k6 is told, by its option
+Scripts address the services by the names that the contract's scripts use. k6 learns, by its option
 `hosts` in a configuration file, that these are our ports: so scripts of others run as they are.
 """
 
@@ -38,7 +38,7 @@ INSPECT_S = 60.0
 """How long k6 may take to read a script."""
 
 STOP_S = 20.0
-"""How long k6 may take to write its summary after it was told to stop."""
+"""How long k6 may take to write its summary after it was asked to stop."""
 
 THRESHOLD_CROSSED = 99
 """k6's exit status when a threshold failed, and nothing worse. Source: errext/exitcodes of k6."""
@@ -51,7 +51,7 @@ class Job:
     Attributes:
         binary: The program.
         script: What it runs.
-        variables: What the script is told by `-e`.
+        variables: Environment of the script, by `-e`.
         folder: Where its files go, and those that the script writes.
         port: Of the queue service, on 127.0.0.1.
         booking_port: Of the booking service; without a box office nothing listens there.

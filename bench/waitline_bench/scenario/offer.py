@@ -31,13 +31,13 @@ class Offer:
     most_s: float
 
 
-def parse_offer(told: Mapping[str, Any]) -> Offer:
+def parse_offer(inspected: Mapping[str, Any]) -> Offer:
     """Read what k6 says of a script."""
-    scenarios: Mapping[str, Mapping[str, Any]] = told["scenarios"]
+    scenarios: Mapping[str, Mapping[str, Any]] = inspected["scenarios"]
     return Offer(
         scenarios=scenarios,
         load_s=max(map(length_s, scenarios.values()), default=0.0),
-        most_s=duration_s(told["totalDuration"]) + AROUND_S,
+        most_s=duration_s(inspected["totalDuration"]) + AROUND_S,
     )
 
 
@@ -51,8 +51,8 @@ def length_s(scenario: Mapping[str, Any]) -> float:
 
 def visitors_each(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
     """Return how many visitors an arrival is: scripts of ours say so, others have one each."""
-    told = [(scenario.get("env") or {}).get("VISITORS") for scenario in scenarios.values()]
-    return int(told[0]) if len(told) == 1 and told[0] else 1
+    inspected = [(scenario.get("env") or {}).get("VISITORS") for scenario in scenarios.values()]
+    return int(inspected[0]) if len(inspected) == 1 and inspected[0] else 1
 
 
 def steps(scenarios: Mapping[str, Mapping[str, Any]]) -> list[tuple[float, float]]:

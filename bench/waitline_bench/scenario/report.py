@@ -257,13 +257,13 @@ def _held(*, holds: bool) -> Cell:
 
 def _calls(result: Result) -> Markup:
     client, server = result["client"]["times"], result["server"]["calls"]
-    # What k6 was told to tell apart has other names than our routes.
+    # The names of calls in a k6 script differ from our routes.
     names = {"poll": "status"}
-    told = client.keys() - {"all"}
+    others = client.keys() - {"all"}
     rows = []
     for name, times in client.items():
         # Where there was one call alone, it has a row of its own.
-        if name == "all" and any(client[one] == times for one in told):
+        if name == "all" and any(client[one] == times for one in others):
             continue
         there = server.get(names.get(name, name), {})
         rows.append((
@@ -280,7 +280,7 @@ def _calls(result: Result) -> Markup:
             *(result_text.milliseconds(there[key]) for key in ("p50_ms", "p95_ms", "p99_ms")),
         )
         for name, there in server.items()
-        if name not in {names.get(name, name) for name in told}
+        if name not in {names.get(name, name) for name in others}
     ]
     client_heads = ("client p50", "p95", "p99", "longest")
     return page.table(("", "calls", *client_heads, "server p50", "p95", "p99"), rows)
@@ -364,7 +364,7 @@ def _sale(result: Result) -> Iterator[Markup]:
         "Was the sale right?",
         page.table(("", ""), rows),
         about="The whole database was read after the run: no seat is sold twice, what is paid is "
-        "confirmed, and whoever has paid has freed its slot.",
+        "confirmed, and every visitor who has paid has freed the slot.",
     )
 
 
@@ -385,7 +385,7 @@ def _statements(result: Result) -> Iterator[Markup]:
 def _machine(result: Result) -> Markup:
     machine, store = result["machine"], result["server"]["store"]
     settings = ", ".join(f"{name} {value}" for name, value in result["settings"].items())
-    told = ", ".join(f"{name}={value}" for name, value in result["load"]["variables"].items())
+    others = ", ".join(f"{name}={value}" for name, value in result["load"]["variables"].items())
     cores = f"{machine['cores']} cores, {machine['memory_gb']:.0f} GB"
     used = f"at most {store['memory_peak_mb']:,.0f} MB, {store['commands']:,} commands"
     rows = [
@@ -395,6 +395,6 @@ def _machine(result: Result) -> Markup:
         ("Valkey", f"{store['version']}, {used}"),
         ("k6", machine["k6"]),
         ("Settings", settings),
-        ("Script", f"{result['load']['script']} {told}".strip()),
+        ("Script", f"{result['load']['script']} {others}".strip()),
     ]
     return page.table(("", ""), rows, words=True)

@@ -49,7 +49,7 @@ class ScenarioPlan:
     Attributes:
         name: Of the scenario.
         script: The k6 script.
-        variables: What the script is told.
+        variables: Environment of the script.
         workers: Processes of the queue service.
         settings: Further settings of the installation, by name.
         box_office: Whether the script buys, so that the installation must sell.
@@ -182,7 +182,7 @@ def question(script: str) -> str:
 
 
 def _load(plan: ScenarioPlan, offer: Offer) -> dict[str, Any]:
-    """Return what was offered, so that two runs can be told to have been offered the same."""
+    """Return what was offered, so that two runs can be compared."""
     return {
         "script": plan.script.name,
         "sha256": hashlib.sha256(plan.script.read_bytes()).hexdigest(),

@@ -40,7 +40,7 @@ ADDING_S = 0.2
 """How late a process may be in adding its figures up, on a machine that was just busy."""
 
 ROOMS_READ_MAX = 50
-"""Rooms that are read one by one. The service tells their numbers too, but up to a second old, so
+"""Rooms that are read one by one. The service exports their numbers too, but up to a second old, so
 that a rate from second to second jumps. Of more rooms than this it is believed nevertheless: each
 takes Valkey some 60 us."""
 
@@ -139,10 +139,10 @@ class Sampler:
             runner.run(store.close())
 
     def _look(self, runner: asyncio.Runner, store: ValkeyClient) -> Sample:
-        told = _metrics(self._stack.port)
+        text = _metrics(self._stack.port)
         if self._stack.database_url:
-            told += _metrics(self._stack.booking_port)
-        metrics = scrape.Metrics(told)
+            text += _metrics(self._stack.booking_port)
+        metrics = scrape.Metrics(text)
         at_s = monotonic()
         rooms = runner.run(_counts(store)) or _told(metrics)
         roles = {**self._stack.processes(), **self._others, "runner": [os.getpid()]}

@@ -27,7 +27,7 @@ class Threshold:
     Attributes:
         subject: What is measured.
         condition: What must hold.
-        value: What was measured; `None` if it is not told.
+        value: What was measured; `None` if it is missing.
         ok: Whether it holds.
         by: Who measured: `k6` at the client, `server` at the other end.
     """
@@ -96,8 +96,8 @@ class Summary:
 
 def parse_summary(text: str, log: str) -> Summary:
     """Read k6's summary and its log."""
-    told = json.loads(text)
-    metrics: dict[str, Any] = told["metrics"]
+    document = json.loads(text)
+    metrics: dict[str, Any] = document["metrics"]
     iterations = metrics.get("iterations", {})
     rate = iterations.get("rate") or 0.0
     times = {"all": _times(metrics.get("http_req_duration", {}))}
@@ -118,7 +118,7 @@ def parse_summary(text: str, log: str) -> Summary:
             for name, metric in sorted(metrics.items(), key=_naturally)
             for condition, crossed in sorted(metric.get("thresholds", {}).items())
         ],
-        checks=_checks(told["root_group"]) or _unnamed(metrics.get("checks", {})),
+        checks=_checks(document["root_group"]) or _unnamed(metrics.get("checks", {})),
         errors=thrown(log),
     )
 
@@ -168,7 +168,7 @@ def _threshold(name: str, condition: str, crossed: bool, metric: Mapping[str, An
 
 
 def _unnamed(metric: Mapping[str, Any]) -> list[Check]:
-    """Return the checks of a script that tells k6 to forget which is which."""
+    """Return the checks of a script that has k6 drop their names."""
     passes, fails = int(metric.get("passes", 0)), int(metric.get("fails", 0))
     return [Check("all checks", passes, fails)] if passes + fails else []
 

@@ -1,7 +1,7 @@
 """Did a run pass? Pure.
 
 k6 judges its own thresholds. What it cannot see is judged here: the server's figures, the room
-after the run, and whether everybody who was told of a place has one.
+after the run, and whether every acknowledged entry has a place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ def judge(
 
 
 def reckoned(found: Summary, rooms: Sequence[RoomFound]) -> str:
-    """Compare who was told of a place with who has had one; return what is wrong, or nothing.
+    """Compare the acknowledged entries with the places given; return what is wrong, or nothing.
 
     Only for scripts in which nobody enters twice, and that check every entry as `entered`.
 
@@ -135,8 +135,8 @@ def reckoned(found: Summary, rooms: Sequence[RoomFound]) -> str:
         return ""
     entered = sum(room.entered for room in rooms)
     if entered < entries.passes:
-        return f"{entries.passes:,} visitors were told of a place, and {entered:,} have had one"
-    # Whoever got no right answer may have got in nevertheless.
+        return f"{entries.passes:,} entries were acknowledged, and {entered:,} places were given"
+    # A visitor without a right answer may have entered nevertheless.
     most = entries.passes + entries.fails
     if entered > most:
         return f"{most:,} visitors came, and {entered:,} places were given"
@@ -158,7 +158,7 @@ def drained(found: Summary, rooms: Sequence[RoomFound]) -> str:
     Invariant:
         B5, and no slot is leaked.
     """
-    # Whoever got no right answer may have got in nevertheless, and does not know that it is there.
+    # A visitor without a right answer may have entered nevertheless, without knowing it.
     unaware = sum(check.fails for check in found.checks if check.name == "entered")
     if sum(room.waiting + room.admitted for room in rooms) <= unaware:
         return ""

@@ -127,7 +127,7 @@ def _progress(plan: "RehearsalPlan") -> Iterator["OnSample"]:
 
 def _removed(removed: Any) -> str:  # noqa: ANN401 - of a module that is read late
     if not removed.rooms:
-        return "There was nothing to take away."
+        return "Nothing to clean up."
     return (
         f"Taken away: {removed.rooms:,} room{'' if removed.rooms == 1 else 's'}, "
         f"{removed.rows:,} rows of the database, {removed.entries:,} events."

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from waitline.booking.sale_totals import SaleTotals
     from waitline.sales.sale_report.summary import Aftermath
 
-app = typer.Typer(help="Tell what became of a sale.", no_args_is_help=True)
+app = typer.Typer(help="Report on a sale.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option(help="Folder for the page and its figures")]
 
 
 @app.callback()
 def _reports() -> None:
-    """Tell what became of a sale."""
+    """Report on a sale."""
 
 
 @app.command("sale")
@@ -41,31 +41,31 @@ def sale(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Tell who came, how long all waited, in which order they were let in, and what was sold.
+    """Report who came, how long they waited, in which order they were admitted, and what was sold.
 
     Writes sale-ROOM.html with drawings and sale-ROOM.json; with --json prints the latter alone. A
-    waiting room without a box office is told of as far as it goes. Exit status 1 if anybody was let
+    waiting room without a box office is reported alone. Exit status 1 if anybody was let
     in out of order.
     """
     # Here, because the box office takes longer to read than most commands take in all.
     from waitline.sales.sale_report import summary  # noqa: PLC0415
 
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
-    told = asyncio.run(_gathered(settings, RoomId(room)))
-    document = summary.document(told)
+    aftermath = asyncio.run(_gathered(settings, RoomId(room)))
+    document = summary.document(aftermath)
     if as_json:
         typer.echo(json.dumps(document))
     else:
-        _show(Console(highlight=False), told)
+        _show(Console(highlight=False), aftermath)
         out.mkdir(parents=True, exist_ok=True)
         # A room's name may hold what a file's must not.
         name = f"sale-{quote(room, safe='')}"
         figures, page = out / f"{name}.json", out / f"{name}.html"
         figures.write_text(json.dumps(document, indent=1), "utf-8")
-        page.write_text(_page(told), "utf-8")
+        page.write_text(_page(aftermath), "utf-8")
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         console.print(f"All figures: {figures}\nPictures: {page}")
-    if told.overtaken:
+    if aftermath.overtaken:
         raise typer.Exit(1)
 
 
@@ -101,20 +101,20 @@ async def _sale_totals(settings: chosen.Settings, room: RoomId) -> "SaleTotals |
     return found if found.totals.concerts else None
 
 
-def _page(told: "Aftermath") -> str:
+def _page(aftermath: "Aftermath") -> str:
     from waitline.sales.sale_report import page  # noqa: PLC0415
 
-    return page.report(told)
+    return page.report(aftermath)
 
 
-def _show(console: Console, told: "Aftermath") -> None:
+def _show(console: Console, aftermath: "Aftermath") -> None:
     from waitline.sales.sale_report import summary  # noqa: PLC0415
 
-    colour = "red" if told.overtaken else "green"
-    console.print(f"[bold]{told.room}[/]: [{colour}]{summary.order(told)}[/]")
-    sections = [("The line", summary.line(told))]
-    if told.sale_totals is not None:
-        sections.append(("The box office", summary.sold(told.sale_totals)))
+    colour = "red" if aftermath.overtaken else "green"
+    console.print(f"[bold]{aftermath.room}[/]: [{colour}]{summary.order(aftermath)}[/]")
+    sections = [("The line", summary.line(aftermath))]
+    if aftermath.sale_totals is not None:
+        sections.append(("The box office", summary.sold(aftermath.sale_totals)))
     for title, rows in sections:
         table = Table(title=f"\n{title}", title_justify="left", box=None, show_header=False)
         table.add_column(style="cyan", no_wrap=True)
@@ -122,5 +122,5 @@ def _show(console: Console, told: "Aftermath") -> None:
         for name, text in rows:
             table.add_row(name, text)
         console.print(table)
-    if told.sale_totals is None:
+    if aftermath.sale_totals is None:
         console.print("\nNo concert is sold through this room.")

@@ -63,7 +63,7 @@ Ready = Annotated[
     str, typer.Option(help="Time to begin, once admitted; no-shows hold a slot so long")
 ]
 Edges = Annotated[int, typer.Option(help="Edges of the CDN before now-serving", min=1)]
-Seed = Annotated[int, typer.Option(help="Of the rng: the same one makes the same sale", min=0)]
+Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same sale", min=0)]
 Check = Annotated[
     bool,
     typer.Option("--check", help="Play the sale for real too, here and now, and compare"),
@@ -155,7 +155,7 @@ def _play(sale: Sale, predicted: Prediction, seed: int) -> Agreement:
 
     agreeing.require_playable(sale, predicted)
     with _progress("playing it for real") as on_progress:
-        measured = replay.replay_sale(sale, Random(seed), on_progress)  # noqa: S311 - dice, not secrets
+        measured = replay.replay_sale(sale, Random(seed), on_progress)  # noqa: S311 - no secret
     return agreeing.agreement(predicted, measured)
 
 

@@ -58,7 +58,7 @@ async def _seen(store: ValkeyClient, room: RoomId) -> RoomSnapshot | None:
 def kept_slots(seen: RoomSnapshot, paid: Sequence[PaidVisitor]) -> Iterator[Finding]:
     """Yield a finding if visitors of a room have paid and hold the slot that they paid with.
 
-    Whoever came back afterwards has joined anew, and holds another.
+    A visitor who came back afterwards has joined again, and holds another slot.
     """
     held = {
         visitor: slot.joined_ms for visitor, slot in seen.slots.items() if visitor in seen.admitted

@@ -45,7 +45,7 @@ COLOURS = (
     "#7a5c3e",
     "#d5d9e1",
 )
-"""Told apart by most who do not see all colours; the page has brighter ones for the dark."""
+"""Distinguishable with the common colour deficiencies; the page has brighter ones for dark mode."""
 
 GREY = 7
 """Number of the colour of what others do, and of what is compared with."""

@@ -50,11 +50,11 @@ def _line(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "most slots held", f"{figures['most_inside']:,}"
     drained_s = figures["drained_s"]
     yield (
-        "no line any more after",
+        "line cleared after",
         "never" if drained_s is None else format_duration(drained_s * 1000),
     )
     yield "limited by", _limited(figures["limited_by_s"])
-    yield "let in out of order", f"{figures['overtaken']:,}"
+    yield "admitted out of order", f"{figures['overtaken']:,}"
 
 
 def _sale(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -64,8 +64,8 @@ def _sale(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for how, count in sorted(figures["ends"].items(), key=lambda pair: -pair[1]):
         yield how, f"{count:,}"
     if figures["refusals"]:
-        told = ", ".join(f"{name} {count:,}" for name, count in figures["refusals"].items())
-        yield "refusals", told
+        parts = ", ".join(f"{name} {count:,}" for name, count in figures["refusals"].items())
+        yield "refusals", parts
     journey, freed = figures["journey_ms"], figures["slot_freed_ms"]
     yield "from entering to gone", _pair(journey["p50"], journey["p95"])
     if freed["p50"] is not None:
@@ -83,5 +83,5 @@ def _limited(samples: dict[str, int]) -> str:
     if not total:
         return "nothing: there was no line"
     names = {"slots": "slots", "rate": "the rate", "shop": "the shop", "other": "none of these"}
-    told = [f"{names[name]} in {count:,}" for name, count in samples.items() if count]
-    return f"{', '.join(told)} of {total:,} s with a line"
+    parts = [f"{names[name]} in {count:,}" for name, count in samples.items() if count]
+    return f"{', '.join(parts)} of {total:,} s with a line"

@@ -1,4 +1,4 @@
-"""Who comes when, and who does what. Pure: the rng are an argument."""
+"""Arrival times, and what each visitor does. Pure: the random generator is an argument."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -232,7 +232,7 @@ def _found(
         freed_p95_ms=tally.freed.quantile_ms(0.95),
         overtaken=settled.survey.counters["overtaken"],
         twice=tally.twice,
-        told=sum(tally.sold.values()),
+        acknowledged=sum(tally.sold.values()),
         noted=totals.confirmed,
         under_way=settled.under_way,
         findings=findings,

@@ -28,7 +28,7 @@ from waitline.sales.http_client import HttpClient
 from waitline.valkey.client import ValkeyClient
 
 TITLE = "Rehearsal, not a real concert"
-"""What whoever finds it in a list must know at once."""
+"""So that it cannot be taken for a real concert in a list."""
 
 CALL_S = 5.0
 """How long a call to the store may take."""
@@ -103,7 +103,7 @@ def hall(seats: int) -> Iterator[NewSeat]:
 
 
 def room_name(instant_ms: int) -> RoomId:
-    """Name a rehearsal's room; the time tells two of them apart."""
+    """Name a rehearsal's room after the current time."""
     return RoomId(f"{REHEARSALS}{datetime.fromtimestamp(instant_ms / 1000, UTC):%Y%m%d-%H%M%S}")
 
 
@@ -233,10 +233,10 @@ async def payments(office: HttpClient, operator_key: str) -> tuple[str, str]:
             f"{office.url} does not say how it takes money (HTTP {answer.status}); is it a booking "
             "service of this version?"
         )
-    told = msgspec.json.decode(answer.body)["data"]
-    if not told["playMoney"]:
+    document = msgspec.json.decode(answer.body)["data"]
+    if not document["playMoney"]:
         raise Misconfigured(
-            f"the box office takes real money ({told['payments']}): a rehearsal needs the sandbox, "
-            "or a test key of the provider"
+            f"the box office takes real money ({document['payments']}): a rehearsal needs the "
+            "sandbox, or a test key of the provider"
         )
-    return told["payments"], told["mode"]
+    return document["payments"], document["mode"]

@@ -9,8 +9,8 @@ LOST = "lost"
 """Instead of a code: there was no answer."""
 
 FORESEEN = frozenset((("reserve", "B003"), ("pay", "P001"), ("gone", "Q001")))
-"""Refusals that belong to every sale: others were faster, a card was declined; and whoever has paid
-is asked for until the queue does not know it any more."""
+"""Refusals that belong to every sale: others were faster, a card was declined; and a buyer polls
+until the queue has forgotten it."""
 
 
 class VisitorTally:
@@ -26,7 +26,7 @@ class VisitorTally:
         self.freed = Histogram()
         self.came = 0
         self.done = 0
-        # What those who wait are told.
+        # Whether the room shows "sold out" to those who wait.
         self.sold_out = False
         self.sold: Counter[int] = Counter()
 
@@ -73,5 +73,5 @@ class VisitorTally:
 
     @property
     def twice(self) -> int:
-        """Seats that more than one visitor was told to have bought."""
+        """Seats whose purchase more than one visitor saw confirmed."""
         return sum(count > 1 for count in self.sold.values())

@@ -44,8 +44,8 @@ class Findings(NamedTuple):
         refused: How often each call was refused, with each code.
         freed_p95_ms: How long slots took to be freed after the payment; `None` if nobody looked.
         overtaken: Visitors who were admitted after a higher place.
-        twice: Seats that two visitors were told to have bought.
-        told: Payments that visitors were told of.
+        twice: Seats whose purchase two visitors saw confirmed.
+        acknowledged: Payments that visitors saw confirmed.
         noted: Reservations that are confirmed; there are more where answers were lost.
         under_way: Payments and events that were not settled in time.
         findings: Promises that line or box office did not keep.
@@ -61,7 +61,7 @@ class Findings(NamedTuple):
     freed_p95_ms: float | None
     overtaken: int
     twice: int
-    told: int
+    acknowledged: int
     noted: int
     under_way: int
     findings: Sequence[str]
@@ -99,8 +99,8 @@ def _of_sale(found: Findings) -> Iterator[tuple[int, str]]:
     yield found.twice, f"{found.twice:,} seats were sold twice"
     yield found.overtaken, f"{found.overtaken:,} visitors were let in after somebody behind them"
     yield (
-        max(0, found.told - found.noted),
-        f"visitors were told of {found.told:,} payments, and {found.noted:,} were confirmed",
+        max(0, found.acknowledged - found.noted),
+        f"visitors saw {found.acknowledged:,} payments confirmed, the database has {found.noted:,}",
     )
     yield found.under_way, f"{found.under_way:,} payments or events were not settled in time"
     missing = found.visitors - found.done

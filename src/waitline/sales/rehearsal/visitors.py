@@ -1,7 +1,7 @@
 """What visitors do, from entering to being gone, each on its own and all at once.
 
 Each call is counted from when it was due, so a service, or this process, that falls behind cannot
-hide it. Whoever is not answered tries again a few times, as a page would.
+hide it. A visitor without an answer retries a few times with backoff, as the waiting page does.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class _GaveUp(Exception):  # noqa: N818 - reads as the outcome it is
 
 
 class _SoldOut(Exception):  # noqa: N818 - reads as the outcome it is
-    """A visitor who waited was told that nothing is left."""
+    """The room is sold out."""
 
 
 class _Told(NamedTuple):
@@ -146,7 +146,7 @@ class RehearsalCrowd:
             self._tally.waits.record(int((self._loop.time() - came_s) * 1e6))
             how = await self._shop(visitor)
         except _SoldOut:
-            how = "told sold out"
+            how = "left: sold out"
         except _GaveUp as gave_up:
             how = f"gave up: {gave_up}"
         else:
@@ -156,25 +156,25 @@ class RehearsalCrowd:
     async def _enter(self, visitor: _Visitor) -> int:
         """Take a place, and return when to ask how it stands, in s."""
         body = _encode({"concertId": self._room, "userId": visitor.name})
-        told = await self._ask(visitor, "enter", self._queue, "POST", "/api/v1/queue/enter", body)
-        visitor.token = told.data["token"]
-        return told.answer.retry_after_s
+        reply = await self._ask(visitor, "enter", self._queue, "POST", "/api/v1/queue/enter", body)
+        visitor.token = reply.data["token"]
+        return reply.answer.retry_after_s
 
     async def _wait(self, visitor: _Visitor, after_s: float) -> None:
-        """Ask as told to, until the turn has come."""
+        """Poll at the served hints until admitted."""
         while True:
             await self._pause(visitor, after_s)
-            told = await self._query(visitor, "status", "GET", "status")
-            if told.data["status"] == "READY":
-                visitor.token = told.data["token"]
+            reply = await self._query(visitor, "status", "GET", "status")
+            if reply.data["status"] == "READY":
+                visitor.token = reply.data["token"]
                 return
-            if told.data["status"] != "WAITING":
-                raise _GaveUp(f"status {told.data['status']}")
+            if reply.data["status"] != "WAITING":
+                raise _GaveUp(f"status {reply.data['status']}")
             if self._tally.sold_out:
                 # The page says so to those who wait. Some stay for what comes back; here, all go.
                 await self._query(visitor, "remove", "DELETE", "remove")
                 raise _SoldOut
-            after_s = told.data["recommendedPollIntervalMs"] / 1000
+            after_s = reply.data["recommendedPollIntervalMs"] / 1000
 
     async def _shop(self, visitor: _Visitor) -> str:
         if visitor.conduct is Conduct.NO_SHOW:
@@ -205,19 +205,19 @@ class RehearsalCrowd:
             seat = self._dice.choice(seats)
             body = _encode({"seatId": seat["seatId"], "scheduleId": self._schedule})
             path = "/api/v1/reservations"
-            told = await self._ask(
+            reply = await self._ask(
                 visitor, "reserve", self._office, "POST", path, body, borne=("B003",)
             )
-            if not told.code:
-                return {**told.data, "amount": seat["price"], "seatId": seat["seatId"]}
+            if not reply.code:
+                return {**reply.data, "amount": seat["price"], "seatId": seat["seatId"]}
         return None
 
     async def _look(self, visitor: _Visitor) -> Sequence[Any]:
         path = f"/api/v1/schedules/{self._schedule}/seats"
-        told = await self._ask(visitor, "seats", self._office, "GET", path)
+        reply = await self._ask(visitor, "seats", self._office, "GET", path)
         now_s = self._loop.time()
         if now_s >= self._map.read_s + MAP_KEPT_S:
-            answer = told.answer
+            answer = reply.answer
             body = gzip.decompress(answer.body) if answer.gzipped else answer.body
             self._map.read_s, self._map.seats = now_s, _decode(body)
         return self._map.seats
@@ -236,8 +236,8 @@ class RehearsalCrowd:
         # Paid for by an attempt whose answer did not come: the second one hears so.
         borne = ("P001",) if declined else (PAID_BEFORE,)
         path = "/api/v1/payments"
-        told = await self._ask(visitor, "pay", self._office, "POST", path, body, borne=borne)
-        if told.code and not (told.code == PAID_BEFORE and visitor.unclear):
+        reply = await self._ask(visitor, "pay", self._office, "POST", path, body, borne=borne)
+        if reply.code and not (reply.code == PAID_BEFORE and visitor.unclear):
             return False
         self._tally.sold[reservation["seatId"]] += 1
         return True
@@ -248,8 +248,8 @@ class RehearsalCrowd:
         if self._dice.randrange(FREED_EVERY):
             return
         while self._loop.time() < paid_s + FREED_S:
-            told = await self._query(visitor, "gone", "GET", "status", borne=("Q001",))
-            if told.code:
+            reply = await self._query(visitor, "gone", "GET", "status", borne=("Q001",))
+            if reply.code:
                 self._tally.freed.record(int((self._loop.time() - paid_s) * 1e6))
                 return
             await self._pause(visitor, FREED_LOOK_S)
@@ -297,11 +297,11 @@ class RehearsalCrowd:
                 visitor.due_s, visitor.unclear = now_s, True
                 continue
             now_s = visitor.due_s = self._loop.time()
-            told = _told(answer)
-            self._tally.called(call, now_s - due_s, late_s, told.code)
-            if not told.code or told.code in borne:
-                return told
-            code, visitor.unclear = told.code, True
+            reply = _told(answer)
+            self._tally.called(call, now_s - due_s, late_s, reply.code)
+            if not reply.code or reply.code in borne:
+                return reply
+            code, visitor.unclear = reply.code, True
             # The same again would be refused again.
             if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 break
@@ -324,7 +324,7 @@ class RehearsalCrowd:
 def _told(answer: HttpAnswer) -> _Told:
     """Read an answer: what it says, or the code of its refusal."""
     if answer.gzipped:
-        # Only the seat map is asked for so, and whoever needs it reads it.
+        # Only the seat map comes compressed; `_look` decodes it when it is due.
         good = answer.status == HTTPStatus.OK
         return _Told(None, "" if good else f"HTTP {answer.status}", answer)
     try:

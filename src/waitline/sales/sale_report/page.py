@@ -99,17 +99,17 @@ def _waits(sale: Aftermath) -> str:
 def _of_sale(sale_totals: SaleTotals) -> Iterator[str]:
     if not sale_totals.steps:
         return
-    # Steps in which nothing happened are not told, and are nothing.
+    # Steps in which nothing happened are missing, and count as zero.
     first, width_s = sale_totals.steps[0].at_s, sale_totals.width_s
-    told = {round((step.at_s - first) / width_s): step for step in sale_totals.steps}
-    numbers = range(max(told) + 1)
+    steps = {round((step.at_s - first) / width_s): step for step in sale_totals.steps}
+    numbers = range(max(steps) + 1)
     unit_s = 60 if len(numbers) * width_s >= 120 else 1  # noqa: PLR2004 - two minutes
     xs = [number * width_s / unit_s for number in numbers]
     x = plots.Axis(f"{'minutes' if unit_s > 1 else 'seconds'} after the first reservation", least=0)
     series = []
     for name, colour in (("reserved", 7), ("paid", 2), ("expired", 4)):
         ys: Sequence[float] = [
-            getattr(told[number], name) / width_s if number in told else 0 for number in numbers
+            getattr(steps[number], name) / width_s if number in steps else 0 for number in numbers
         ]
         series.append(plots.Series(name, xs, ys, colour=colour))
     few = len(xs) <= _FEW

@@ -12,7 +12,7 @@ from waitline.queue.record import RoomTotals, SaleRecord, bounds_ms
 from waitline.sales.durations import format_duration
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
-"""Of waits that are told."""
+"""Quantiles of the wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,10 @@ def document(sale: Aftermath) -> dict[str, Any]:
 def order(sale: Aftermath) -> str:
     """Say whether the order of the line was kept."""
     if sale.overtaken:
-        return f"{sale.overtaken:,} visitors were let in after somebody who had joined behind them"
-    return f"All {sale.survey.counters['admitted']:,} were let in in the order of the line"
+        return f"{sale.overtaken:,} visitors were admitted after somebody who had joined later"
+    if not sale.survey.counters["admitted"]:
+        return "Nobody has been admitted yet"
+    return f"All {sale.survey.counters['admitted']:,} were admitted in the order of the line"
 
 
 def line(sale: Aftermath) -> Iterator[tuple[str, str]]:
@@ -106,12 +108,12 @@ def line(sale: Aftermath) -> Iterator[tuple[str, str]]:
     admitted = counters["admitted"]
     yield "entered", f"{counters['entered']:,}"
     yield "admitted", f"{admitted:,}"
-    yield "let in out of order", f"{sale.overtaken:,}"
+    yield "admitted out of order", f"{sale.overtaken:,}"
     yield "began to shop", f"{counters['activated']:,}"
     yield "no-shows", _share(counters["no_shows"], admitted)
     yield "left", f"{counters['left']:,}"
     yield "gave up their place", f"{counters['abandoned']:,}"
-    yield "passed over, being silent", f"{counters['passed']:,}"
+    yield "skipped: no contact when called", f"{counters['passed']:,}"
     yield "ran out of time", f"{counters['lapsed']:,}"
     yield "here still", f"{sale.survey.waiting:,} wait, {sale.survey.admitted:,} inside"
     for share in SHARES:

@@ -2,10 +2,10 @@
 
 The real policy decides (`admission/policy.py`, `queue/hints.py`, the limits of `queue/model.py`);
 `gate.py` stands in for the two scripts that enforce it, and counts where they move visitors. Time
-and dice are arguments: a sale with the same seed is the same sale.
+and seed are arguments: the same seed gives the same sale.
 
 What it leaves out: the way to the store and back, a store that does not answer, visitors who give
-up or come twice, and passing over (whoever waits here keeps asking, no-shows too). Who hears too
+up or come twice, and passing over (all who wait here keep polling, no-shows too). Who hears too
 late of being admitted goes. All but model.py, notation.py and gate.py calculate with numpy, which
 belongs to the `bench` extra.
 

@@ -132,7 +132,7 @@ Decide = Callable[[VisitState], Limits]
 
 
 class Figures(NamedTuple):
-    """What is told of a sale first. A wait is from joining to being admitted.
+    """The main figures of a sale. A wait is from joining to being admitted.
 
     Attributes:
         drained_ms: When the last was admitted, since the first joined.

@@ -1,6 +1,6 @@
 """When those who wait ask next, and what that adds up to.
 
-The line is first come, first served, and nobody gives up: whoever joined n-th has position n less
+The line is first come, first served, and nobody gives up: the n-th to join has position n less
 those admitted by then. So a visitor's asking is known as soon as it is known who was admitted when.
 """
 
@@ -40,7 +40,7 @@ class Hints:
 
     Args:
         positions_max: Furthest position that is asked for.
-        serve: What gives the hint for a position and a dice in [0, 1).
+        serve: What gives the hint for a position and a random number in [0, 1).
 
     Attributes:
         most_ms: The longest of them.
@@ -65,7 +65,7 @@ class Hints:
         self.most_ms = int(self._table.max())
 
     def after_ms(self, positions: NDArray[np.int32], rng: np.random.Generator) -> Times:
-        """Return how long each is told to wait before asking again."""
+        """Return the polling hint of each."""
         rows = np.searchsorted(self._firsts, positions, side="right") - 1
         hints: Times = self._table[rows, rng.integers(0, _DICE, len(positions))]
         return hints
@@ -80,12 +80,12 @@ def whole_seconds(times: Times) -> Times:
 class Askers:
     """Everybody in the line, who asks for the exact position at the served hints.
 
-    Visits must be told in the order of time; windows are closed as time goes on.
+    Visits must come in the order of time; windows are closed as time goes on.
 
     Args:
         joined_ms: When each visitor joins.
-        hints: What they are told at every position of this line.
-        rng: Dice.
+        hints: The hint at every position of this line.
+        rng: Seeded.
 
     Attributes:
         told_most_ms: How long after being admitted somebody hears of it, at most.
@@ -99,7 +99,7 @@ class Askers:
         self._hints = hints
         self.told_most_ms = hints.most_ms + 1000
         self._rng = rng
-        # Joining tells the position and gives a hint, as asking does.
+        # Joining returns the position and a hint, as polling does.
         self._due = self._starts.copy()
         self._window_ms = 0
         self._admitted = 0
@@ -113,7 +113,7 @@ class Askers:
         first, size = self._admitted, self._size
         low, high = first // size, (first + visitors - 1) // size + 1
         due_ms = self._due[low:high]
-        # Whoever is let in as it joins was given its hint before.
+        # A visitor admitted as it joins got its hint before.
         late = np.flatnonzero((due_ms < now_ms) | (due_ms == self._starts[low:high]))
         if len(late):
             self._ask(late + low)
@@ -175,16 +175,16 @@ def steady(joined_ms: Times, admitted_ms: Times, every_ms: int) -> tuple[Counts,
     stride = -(-every_ms // 1000)
     seconds = int(admitted_ms[-1]) // 1000 + 2 * stride + 2
     seconds += -seconds % stride
-    change, told = np.zeros(seconds, np.int64), np.zeros(seconds, np.int64)
+    change, turns = np.zeros(seconds, np.int64), np.zeros(seconds, np.int64)
     for start in range(0, len(joined_ms), _SLICE):
         joined, admitted = joined_ms[start : start + _SLICE], admitted_ms[start : start + _SLICE]
         asks = np.maximum(-(-(admitted - joined) // (stride * 1000)), 1)
         last_ms = joined + asks * (stride * 1000)
         change += by_second(joined + stride * 1000, seconds)
         change -= by_second(last_ms + stride * 1000, seconds)
-        told += by_second(last_ms, seconds)
+        turns += by_second(last_ms, seconds)
     # Who asks in one second asks again a stride later.
-    return change.reshape(-1, stride).cumsum(axis=0).reshape(-1), told
+    return change.reshape(-1, stride).cumsum(axis=0).reshape(-1), turns
 
 
 def through_edges(joined_ms: Times, admitted_ms: Times, *, edges: int, fresh_s: float) -> Counts:
@@ -193,8 +193,8 @@ def through_edges(joined_ms: Times, admitted_ms: Times, *, edges: int, fresh_s: 
     An edge asks for the document once in the time that it may keep it, if anybody asks the edge;
     and each visitor whose turn has come asks for the exact status, once.
     """
-    asked, told = steady(joined_ms, admitted_ms, hints.POLL_NEAR_MS)
-    through: Counts = np.minimum(asked, int(edges / fresh_s)) + told
+    asked, turns = steady(joined_ms, admitted_ms, hints.POLL_NEAR_MS)
+    through: Counts = np.minimum(asked, int(edges / fresh_s)) + turns
     return through
 
 

@@ -64,7 +64,7 @@ def outcome(
 
     Args:
         sale: Which.
-        rng: Dice; the same ones make the same sale.
+        rng: Seeded; the same seed gives the same sale.
         edges: Of the CDN that now-serving is watched through.
         fresh_s: How long an edge may keep the document.
         decide: Sets the room's limits at every visit; those of the sale if left out.

@@ -20,7 +20,7 @@ limits; a simulation that was off by more would decide for them."""
 
 LATE_MS = 1_000
 """How late visitors may be played before the sale was another one than that which was predicted:
-whoever leaves late keeps others waiting."""
+a visitor who leaves late keeps others waiting."""
 
 LONGEST_MS = 600_000
 """The longest sale that is played: nobody waits longer for an answer."""

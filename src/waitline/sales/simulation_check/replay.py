@@ -2,7 +2,7 @@
 
 The store and the admitter are those of an installation of its own. The visitors are played past
 the web, in batches, so that thousands of them fit beside it on a small machine; each does what the
-simulated ones do, when it is told to.
+simulated ones do, at the served hints.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ def replay_sale(
     Args:
         sale: Which.
         rng: What visitors do.
-        on_progress: Told the share of visitors who know that they were admitted.
+        on_progress: Receives the share of visitors who know that they were admitted.
 
     Raises:
         Unavailable: The installation did not start, or did not answer in time.
@@ -180,7 +180,7 @@ class _ReplayedVisitors:
         turns = await _batched([who for _, who in those], self._activate_batch)
         use = self._sale.use
         for (at_ms, visitor), turn in zip(those, turns, strict=True):
-            # Whoever heard of it too late has no time left, and goes.
+            # A visitor who learned of it too late has no time left, and goes.
             if isinstance(turn, Slot):
                 use_ms = self._rng.randint(use.least_ms, use.most_ms)
                 self._book(at_ms + use_ms, visitor, _Verb.LEAVE)
@@ -198,7 +198,7 @@ class _ReplayedVisitors:
         heapq.heappush(self._agenda, (at_ms, visitor, verb))
 
     def measured(self, findings: list[Finding]) -> ReplayedSale:
-        """Sum up what everybody was told."""
+        """Sum up the answers that visitors received."""
         import numpy as np  # noqa: PLC0415 - an extra
 
         slots = [self._told[visitor] for visitor in range(self._sale.visitors)]

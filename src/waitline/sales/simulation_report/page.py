@@ -29,14 +29,14 @@ def report(title: Sequence[str], outcome: Prediction, agreement: Agreement | Non
     Raises:
         Misconfigured: What draws is not installed.
     """
-    told = prediction_text.figures(outcome)
+    figures = prediction_text.figures(outcome)
     parts = [
         page.heading("Waitline simulation", title[0], *title[1:]),
         *_verdict(agreement),
         *([page.note(prediction_text.warning(outcome))] if outcome.late else []),
-        page.tiles(page.Tile(name, value) for name, value in told[:_TILES]),
+        page.tiles(page.Tile(name, value) for name, value in figures[:_TILES]),
         page.section("Over time", page.plots(_drawings(outcome, agreement))),
-        page.section("In figures", page.table(("", ""), told)),
+        page.section("In figures", page.table(("", ""), figures)),
         page.section(
             "Requests of those who wait",
             page.table(prediction_text.REQUESTS, prediction_text.requests(outcome)),

@@ -64,12 +64,12 @@ def _when(over: str) -> str:
 
 
 def figures(outcome: Prediction) -> list[tuple[str, str]]:
-    """Return what is told of a sale, by name."""
-    told = outcome.figures
+    """Return the figures of a simulated sale, by name."""
+    found = outcome.figures
     return [
-        *((name, _value(field, getattr(told, field))) for field, name in _NAMES.items()),
+        *((name, _value(field, getattr(found, field))) for field, name in _NAMES.items()),
         ("most slots held", f"{outcome.most_admitted:,}"),
-        ("heard of their turn after, mean", format_duration(outcome.told_mean_ms)),
+        ("time until they know of it, mean", format_duration(outcome.told_mean_ms)),
         ("no-shows", f"{outcome.no_shows:,}"),
     ]
 
@@ -91,11 +91,11 @@ def requests(outcome: Prediction) -> list[tuple[str, ...]]:
 
 
 def warning(outcome: Prediction) -> str:
-    """Say what an operator should mend, or nothing."""
+    """Return a warning for the operator, or nothing."""
     if not outcome.late:
         return ""
     return (
-        f"{outcome.late:,} visitors heard of their turn too late to begin: the time to begin is "
+        f"{outcome.late:,} visitors learned of their turn too late to begin: the time to begin is "
         "short against the time between two requests"
     )
 
