@@ -140,9 +140,9 @@ class _Rounds:
 def _counting_us() -> float:
     """Return the time that counting a request takes, with its two readings of the clock."""
     # Imported with the command line, it would be there before a service has its settings.
-    from waitline.kernel.telemetry import Tallies  # noqa: PLC0415
+    from waitline.kernel.telemetry import ProcessMetrics  # noqa: PLC0415
 
-    tallies = Tallies()
+    tallies = ProcessMetrics()
 
     def count() -> None:
         started = perf_counter()

@@ -7,8 +7,8 @@ from tests.race.crowd import Caller, at_once, callers
 from tests.servers import Server
 from tests.until import until_async
 from waitline.admission.admitter import Admitter
-from waitline.admission.controller import Steering
-from waitline.admission.shop_reports import Reports
+from waitline.admission.controller import AdmissionController
+from waitline.admission.shop_reports import ShopReports
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit
 from waitline.queue.model import Slot
@@ -21,8 +21,8 @@ DEADLINE_S = 10.0
 
 
 def admitter(caller: Caller, name: str) -> Admitter:
-    steering = Steering(caller.rooms, Reports(caller.store))
-    return Admitter(caller.rooms, caller.line, steering, name=name)
+    controller = AdmissionController(caller.rooms, ShopReports(caller.store))
+    return Admitter(caller.rooms, caller.line, controller, name=name)
 
 
 async def fill(caller: Caller, room: RoomId) -> None:

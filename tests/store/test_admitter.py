@@ -12,9 +12,9 @@ from tests.servers import Server
 from tests.store.room import TIMEOUT_S, Room, no_memory
 from tests.until import until
 from waitline.admission.admitter import Admitter
-from waitline.admission.controller import Steering
+from waitline.admission.controller import AdmissionController
 from waitline.admission.policy import LINGER_VISITS, PATROL_PER_S, TICK_MS
-from waitline.admission.shop_reports import Reports
+from waitline.admission.shop_reports import ShopReports
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
@@ -65,8 +65,8 @@ class Rounds:
 
     def start(self) -> None:
         """Begin with an admitter that knows nothing yet."""
-        steering = Steering(self.rooms, Reports(self.store))
-        self._admitter = Admitter(self.rooms, self.line, steering, name="by hand")
+        controller = AdmissionController(self.rooms, ShopReports(self.store))
+        self._admitter = Admitter(self.rooms, self.line, controller, name="by hand")
 
     def go(self, count: int = 1) -> None:
         """Make so many rounds."""

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from tests.store.room import Room
 from waitline.admission import payment_events
-from waitline.admission.payment_events import Backlog, DeadLetters, Departures
+from waitline.admission.payment_events import Backlog, DeadLetters, PaymentEvents
 from waitline.kernel import events
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import BATCH_MAX, UNKNOWN, Slot, Waiting
@@ -32,8 +32,8 @@ class Reading:
         self.letters = DeadLetters(self.store)
         self.wait(self.reader.prepare())
 
-    def named(self, name: str) -> Departures:
-        return Departures(self.store, self.room.line, name=name)
+    def named(self, name: str) -> PaymentEvents:
+        return PaymentEvents(self.store, self.room.line, name=name)
 
     def wait(self, call: Coroutine[Any, Any, T]) -> T:
         return self.server.wait(call)
@@ -53,7 +53,7 @@ class Reading:
         return entry_id
 
     def read(self) -> int:
-        return self.wait(self.reader.read(0.001))
+        return self.wait(self.reader.read_batch(0.001))
 
     def unhandled(self) -> int:
         return self.wait(self.letters.backlog()).unhandled
@@ -167,8 +167,8 @@ def test_who_comes_back_between_the_two_calls_is_a_stranger(reading: Reading) ->
             await super().join(room, [VisitorId("a")])
             return await super().leave(room, claims)
 
-    reader = Departures(reading.store, Interrupted(place.store), name="one")
-    assert reading.wait(reader.read(0.001)) == 1
+    reader = PaymentEvents(reading.store, Interrupted(place.store), name="one")
+    assert reading.wait(reader.read_batch(0.001)) == 1
     assert isinstance(place.status("a")[0], Waiting)
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.databases import TestDatabase
 from tests.until import until_async
 from waitline.admission import payment_events
-from waitline.admission.payment_events import Departures
+from waitline.admission.payment_events import PaymentEvents
 from waitline.booking.outbox import Relay
 from waitline.kernel import events
 from waitline.kernel.ids import RoomId, VisitorId
@@ -56,7 +56,7 @@ async def _pay(postgres: TestDatabase, embedded: ValkeyServer) -> list[float]:
     own = ValkeyClient(embedded.url, timeout_s=payment_events.TIMEOUT_S)
     line = Line(store)
     running = [
-        asyncio.create_task(Departures(own, line, name="one").run()),
+        asyncio.create_task(PaymentEvents(own, line, name="one").run()),
         asyncio.create_task(Relay(postgres.database, store).run()),
     ]
 

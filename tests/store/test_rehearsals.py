@@ -4,7 +4,7 @@ import pytest
 
 from tests.servers import Server
 from tests.store.room import Room
-from waitline.admission.payment_events import Departures
+from waitline.admission.payment_events import PaymentEvents
 from waitline.kernel import events
 from waitline.kernel.ids import REHEARSALS, RoomId, VisitorId
 from waitline.queue import rehearsals
@@ -80,7 +80,7 @@ def test_entries_of_a_rehearsal_leave_the_stream(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rehearsals, "ENTRIES_MAX", 2)
-    reader = Departures(room.store, room.line, name="reader")
+    reader = PaymentEvents(room.store, room.line, name="reader")
     room.server.wait(reader.prepare())
     for number in range(7):
         name = NAME if number % 3 == 0 else "other"

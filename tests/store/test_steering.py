@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from tests.store.room import TIMEOUT_S, Room, no_memory
-from waitline.admission.controller import EVERY_MS, Steering
+from waitline.admission.controller import EVERY_MS, AdmissionController
 from waitline.admission.policy import SILENT_MS
-from waitline.admission.shop_reports import Reports
+from waitline.admission.shop_reports import ShopReports
 from waitline.kernel.events import REPORTS, InStock, Report
 from waitline.kernel.ids import RoomId
 from waitline.queue import rooms as keeping
@@ -28,8 +28,8 @@ class Shop:
 
     def start(self) -> None:
         """Listen as one who knows nothing yet."""
-        self.reports = Reports(self.store)
-        self.steering = Steering(Rooms(self.store), self.reports)
+        self.reports = ShopReports(self.store)
+        self.controller = AdmissionController(Rooms(self.store), self.reports)
 
     def says(
         self, free: int, live: int = 0, load: float = 0.1, worker: str = "a", ago_ms: int = 0
@@ -47,9 +47,9 @@ class Shop:
             self.room.raw("HSET", self.room.keys.room, "now_ms", int(noted) - decided_ms)
 
         async def looked() -> None:
-            await self.steering.look()
-            for room in self.steering.due({self.room.id}, looking=True):
-                await self.steering.decide(room)
+            await self.controller.refresh()
+            for room in self.controller.due({self.room.id}, looking=True):
+                await self.controller.decide(room)
 
         self.room.server.wait(looked())
         return self.room.survey()
@@ -333,23 +333,23 @@ def test_a_full_store_can_still_be_stopped(shop: Shop, room: Room) -> None:
 def test_a_room_that_wakes_is_decided_for_before_anybody_is_let_in(shop: Shop, room: Room) -> None:
     room.open()
     shop.says(0)
-    room.server.wait(shop.steering.look())
-    steering = shop.steering
-    assert steering.due({RoomId("else")}, looking=True) == []
-    assert steering.due({RoomId("else"), room.id}, looking=False) == [room.id]
-    assert steering.due({RoomId("else"), room.id}, looking=False) == []
+    room.server.wait(shop.controller.refresh())
+    controller = shop.controller
+    assert controller.due({RoomId("else")}, looking=True) == []
+    assert controller.due({RoomId("else"), room.id}, looking=False) == [room.id]
+    assert controller.due({RoomId("else"), room.id}, looking=False) == []
     # The other was awake for a whole look: perhaps somebody has decided for it, once.
     both = {RoomId("else"), room.id}
-    assert sorted(steering.due(both, looking=True)) == sorted(both)
-    assert steering.due(both, looking=True) == [room.id]
-    room.server.wait(steering.decide(RoomId("else")))
-    assert steering.due(both, looking=True) == [room.id]
+    assert sorted(controller.due(both, looking=True)) == sorted(both)
+    assert controller.due(both, looking=True) == [room.id]
+    room.server.wait(controller.decide(RoomId("else")))
+    assert controller.due(both, looking=True) == [room.id]
 
 
 def test_a_room_that_is_gone_stops_nobody(shop: Shop, room: Room) -> None:
     shop.says(5)
-    room.server.wait(shop.steering.look())
-    room.server.wait(shop.steering.decide(room.id))
+    room.server.wait(shop.controller.refresh())
+    room.server.wait(shop.controller.decide(room.id))
     rows = room.server.wait(
         room.store.run(keeping.DECIDE, (room.keys.room,), (0, "full", 1, 1, ""))
     )

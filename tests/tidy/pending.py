@@ -13,11 +13,9 @@ PACKAGES: Final = frozenset(
 """Packages whose docstring does not list their modules yet."""
 
 WORDS: Final[Mapping[str, set[str]]] = {
-    "waitline/admission": {"by a hair", "mends", "tells", "told", "whoever"},
     "waitline/booking": {"mended", "tells", "told", "whoever"},
     "waitline/cli": {"dice", "mended", "told", "whoever"},
     "waitline/http": {"tells", "told", "whoever"},
-    "waitline/kernel": {"tells", "told", "whoever"},
     "waitline/payment_providers": {"dice", "tells", "told", "whoever"},
     "waitline/queue": {"dice", "tells", "told", "whoever"},
     "waitline/services": {"tells", "told", "whoever"},
@@ -28,7 +26,6 @@ WORDS: Final[Mapping[str, set[str]]] = {
 """Words of `BANNED_IN_TEXT` that a folder still has."""
 
 VERBS: Final[Mapping[str, set[str]]] = {
-    "waitline/admission": {"look", "read"},
     "waitline/cli": {"look", "note"},
     "waitline/sales": {"note"},
     "waitline/services": {"ask", "tell"},

@@ -1,33 +1,33 @@
 """When the doorman asks, and when it does not."""
 
-from waitline.kernel.circuit_breaker import FAILURES_MAX, PAUSE_S, Breaker
+from waitline.kernel.circuit_breaker import FAILURES_MAX, PAUSE_S, CircuitBreaker
 
 
-def opened(now_s: float = 0.0) -> Breaker:
-    breaker = Breaker(failures_max=3, pause_s=1.0)
+def opened(now_s: float = 0.0) -> CircuitBreaker:
+    breaker = CircuitBreaker(failures_max=3, pause_s=1.0)
     for _ in range(3):
         assert breaker.allows(now_s)
-        breaker.silent(now_s)
+        breaker.record_failure(now_s)
     assert breaker.open
     return breaker
 
 
 def test_the_first_silences_stop_nobody() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for _ in range(FAILURES_MAX - 1):
-        breaker.silent(0.0)
+        breaker.record_failure(0.0)
         assert breaker.allows(0.0)
     assert not breaker.open
-    breaker.silent(0.0)
+    breaker.record_failure(0.0)
     assert breaker.open
     assert not breaker.allows(PAUSE_S * 0.99)
 
 
 def test_an_answer_between_silences_begins_the_count_anew() -> None:
-    breaker = Breaker(failures_max=2)
+    breaker = CircuitBreaker(failures_max=2)
     for _ in range(10):
-        breaker.silent(0.0)
-        breaker.answered()
+        breaker.record_failure(0.0)
+        breaker.record_success()
     assert not breaker.open
     assert breaker.allows(0.0)
 
@@ -45,7 +45,7 @@ def test_one_asks_after_the_pause_and_the_others_do_not() -> None:
 def test_an_attempt_that_is_answered_lets_everybody_ask() -> None:
     breaker = opened()
     assert breaker.allows(1.0)
-    breaker.answered()
+    breaker.record_success()
     assert not breaker.open
     assert all(breaker.allows(1.0) for _ in range(10))
 
@@ -53,7 +53,7 @@ def test_an_attempt_that_is_answered_lets_everybody_ask() -> None:
 def test_an_attempt_that_is_not_answered_is_followed_by_another_pause() -> None:
     breaker = opened()
     assert breaker.allows(1.0)
-    breaker.silent(1.3)
+    breaker.record_failure(1.3)
     assert not breaker.allows(2.2)
     assert breaker.allows(2.3)
 
@@ -67,9 +67,9 @@ def test_an_attempt_that_never_ends_is_followed_by_another() -> None:
 
 def test_after_an_answer_it_takes_as_many_silences_again() -> None:
     breaker = opened()
-    breaker.answered()
-    breaker.silent(5.0)
-    breaker.silent(5.0)
+    breaker.record_success()
+    breaker.record_failure(5.0)
+    breaker.record_failure(5.0)
     assert not breaker.open
-    breaker.silent(5.0)
+    breaker.record_failure(5.0)
     assert breaker.open

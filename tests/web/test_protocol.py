@@ -25,7 +25,7 @@ from waitline.http.requests import (
 from waitline.http.responses import Answer, Send
 from waitline.http.server import UVICORN_OPTIONS
 from waitline.kernel.clock import SystemClock
-from waitline.kernel.telemetry import Tallies
+from waitline.kernel.telemetry import ProcessMetrics
 
 # Seconds for what takes milliseconds.
 SOON_S = 15.0
@@ -58,7 +58,7 @@ class App:
             },
             parameter_routes=[PathParameterRoute("/rooms/{room}/now", self.echo_path)],
             fallback=self.rest,
-            tallies=Tallies(),
+            tallies=ProcessMetrics(),
             problems=ProblemResponses(ProblemTable(()), SystemClock()),
         )
 

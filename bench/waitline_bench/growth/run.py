@@ -12,8 +12,8 @@ import uvloop
 
 from waitline.admission import policy
 from waitline.admission.admitter import Admitter
-from waitline.admission.controller import Steering
-from waitline.admission.shop_reports import Reports
+from waitline.admission.controller import AdmissionController
+from waitline.admission.shop_reports import ShopReports
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
 from waitline.queue.model import BATCH_MAX, Waiting
@@ -246,8 +246,8 @@ class _GrowthRun:
         loop, store_us, own_us = asyncio.get_running_loop(), 0.0, 0.0
         async with self._aside(case.rooms):
             await self._rooms.wake(case.rooms)
-            steering = Steering(self._rooms, Reports(self._store))
-            admitter = Admitter(self._rooms, self._line, steering, name="growth")
+            controller = AdmissionController(self._rooms, ShopReports(self._store))
+            admitter = Admitter(self._rooms, self._line, controller, name="growth")
             await admitter.visit_due()
             for _ in range(self._ticks):
                 next_s = loop.time() + policy.TICK_MS / 1000

@@ -1,4 +1,4 @@
-"""The loop that lets visitors in and collects the slots that ran out.
+"""Admitter: the loop that admits visitors and sweeps the slots that ran out.
 
 It looks after the rooms that are awake, because somebody may wait in them, or occupied, because
 somebody may hold a slot; all the others sleep and cost it nothing but their name in the registry,
@@ -6,7 +6,7 @@ which it reads once a second, and a patrol of constant size (decision 0007).
 
 Any number of them may run: a lease per room keeps them from doing the same work twice, and
 `admit` is right even without it. Nothing here decides who may enter; how many, the policy decides
-from what the shop reports (`steering.py`).
+from what the shop reports (`controller.py`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Never
 import structlog
 
 from waitline.admission import policy
-from waitline.admission.controller import Steering
+from waitline.admission.controller import AdmissionController
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.kernel.periodic import periodic
@@ -40,12 +40,11 @@ LOOK_S = 1.0
 """Between two readings of the registry and of the rooms that are occupied."""
 
 EARLY_S = policy.TICK_MS / 2_000
-"""What is due within half a tick is due now. A round begins a tick after the last, and a call
-somewhere within its round: to the letter, each would come too early by a hair, and wait for the
-round after."""
+"""Half a tick of tolerance: a round begins a tick after the last, and a call somewhere within its
+round. Without it every visit slips one tick."""
 
 BROKEN_S = 5.0
-"""Pause in visiting a room whose visit failed: what is broken stays so until somebody mends it."""
+"""Pause in visiting a room whose visit failed: a bug stays until it is fixed."""
 
 log = structlog.get_logger()
 
@@ -71,32 +70,32 @@ class Admitter:
     Args:
         rooms: Names them, and knows which sleep.
         line: Admits and sweeps.
-        steering: Follows the shop.
+        controller: Follows the shop.
         name: Who holds the leases; different for every admitter.
-        measure_move: Told the room and the seconds of each admission call that moved somebody.
-        on_round: Told how many rooms there are and the seconds that a round took.
+        observe_move: Called with the room and the seconds of each call that admitted somebody.
+        observe_round: Called with the number of rooms and the seconds that a round took.
     """
 
     def __init__(
         self,
         rooms: Rooms,
         line: Line,
-        steering: Steering,
+        controller: AdmissionController,
         *,
         name: str,
-        measure_move: Callable[[RoomId, float], None] = lambda _room, _seconds: None,
-        on_round: Callable[[int, float], None] = lambda _rooms, _seconds: None,
+        observe_move: Callable[[RoomId, float], None] = lambda _room, _seconds: None,
+        observe_round: Callable[[int, float], None] = lambda _rooms, _seconds: None,
     ) -> None:
         assert name
         self._rooms = rooms
         self._line = line
-        self._steering = steering
+        self._controller = controller
         self._name = name
-        self._measure_move = measure_move
-        self._on_round = on_round
+        self._observe_move = observe_move
+        self._observe_round = observe_round
         self._names: list[RoomId] = []
         self._occupied: set[RoomId] = set()
-        # Rooms that are to be awake, though the store has not noted it yet.
+        # Rooms that are to be awake, though the store does not have them on its list yet.
         self._unnoted: set[RoomId] = set()
         self._visits: dict[RoomId, _Visits] = {}
         self._look_s = 0.0
@@ -112,7 +111,7 @@ class Admitter:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         await self.visit_due()
-        self._on_round(len(self._names), loop.time() - started_s)
+        self._observe_round(len(self._names), loop.time() - started_s)
 
     async def visit_due(self) -> None:
         """Visit every room that is due, a few at a time; once a second, patrol.
@@ -132,15 +131,15 @@ class Admitter:
         if looking:
             self._names = await self._rooms.names()
             self._occupied = await self._rooms.occupied()
-            await self._steering.look()
+            await self._controller.refresh()
         awake = await self._rooms.awake() | self._unnoted
         looked_after = awake | self._occupied
         self._visits = {room: self._visits.get(room) or _Visits() for room in looked_after}
-        due = self._steering.due(awake, looking=looking)
+        due = self._controller.due(awake, looking=looking)
         if due and not looking:
             # They woke: what was reported a moment ago counts before the first is let in.
-            await self._steering.look()
-        await self._each(due, self._steering.decide)
+            await self._controller.refresh()
+        await self._each(due, self._controller.decide)
         await self._each(
             self._due(awake, now_s), lambda room: self._visit(room, awake=room in awake)
         )
@@ -209,7 +208,7 @@ class Admitter:
                 # It is gone: nobody is let in there, as where the mode forbids it.
                 outcome = Held()
             if isinstance(outcome, Moved) and outcome.admitted:
-                self._measure_move(room, loop.time() - started)
+                self._observe_move(room, loop.time() - started)
             # The tick is counted from the call's beginning, so that the pace does not drift.
             visits.admit_s = started + policy.next_visit_ms(outcome) / 1000
             visits.idle = visits.idle + 1 if policy.may_be_empty(outcome) else 0
@@ -241,7 +240,7 @@ class Admitter:
         count = len(asleep) if self._everywhere else policy.PATROL_PER_S
         first = bisect_right(asleep, self._patrolled)
         chosen = (asleep[first:] + asleep[:first])[:count]
-        await self._each(chosen, self._look)
+        await self._each(chosen, self._inspect)
         if chosen:
             self._patrolled = chosen[-1]
         self._everywhere = False
@@ -251,7 +250,7 @@ class Admitter:
                 await self._rooms.wake(self._unnoted)
                 self._unnoted.clear()
 
-    async def _look(self, room: RoomId) -> None:
+    async def _inspect(self, room: RoomId) -> None:
         try:
             if room in self._occupied:
                 found = await self._rooms.has_waiting(room)

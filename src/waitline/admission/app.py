@@ -8,9 +8,9 @@ import socket
 
 from waitline.admission import payment_events
 from waitline.admission.admitter import Admitter
-from waitline.admission.controller import Steering
-from waitline.admission.payment_events import Departures
-from waitline.admission.shop_reports import Reports
+from waitline.admission.controller import AdmissionController
+from waitline.admission.payment_events import PaymentEvents
+from waitline.admission.shop_reports import ShopReports
 from waitline.kernel import telemetry
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
@@ -23,7 +23,7 @@ async def run(url: str) -> None:
     Args:
         url: The store's.
     """
-    tallies = telemetry.Tallies()
+    tallies = telemetry.ProcessMetrics()
     store = ValkeyClient(url, on_script=tallies.script)
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -35,14 +35,14 @@ async def run(url: str) -> None:
     admitter = Admitter(
         rooms,
         Line(store),
-        Steering(rooms, Reports(store)),
+        AdmissionController(rooms, ShopReports(store)),
         name=name,
-        measure_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
-        on_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),
+        observe_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
+        observe_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),
     )
     # Reading events blocks its connection, so it has one of its own.
     events = ValkeyClient(url, timeout_s=payment_events.TIMEOUT_S)
-    departures = Departures(events, Line(store), name=name)
+    departures = PaymentEvents(events, Line(store), name=name)
     with contextlib.suppress(asyncio.CancelledError):
         async with asyncio.TaskGroup() as group:
             group.create_task(admitter.run())

@@ -1,4 +1,4 @@
-"""Keeps the rooms in which somebody waits at the pace that their shop can take.
+"""Admission control: adapt the pace of each room to the load and stock that its shop reports.
 
 Once a second it reads what the shops report and decides anew; a room that wakes is decided for
 before anybody is let in. What is decided stays in the room, so any number of these may run: the
@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 import structlog
 
 from waitline.admission import policy
-from waitline.admission.shop_reports import Reports
+from waitline.admission.shop_reports import ShopReports
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Decision
@@ -25,7 +25,7 @@ each."""
 log = structlog.get_logger()
 
 
-class Steering:
+class AdmissionController:
     """Decides for rooms.
 
     Args:
@@ -33,7 +33,7 @@ class Steering:
         reports: What the shops say.
     """
 
-    def __init__(self, rooms: Rooms, reports: Reports) -> None:
+    def __init__(self, rooms: Rooms, reports: ShopReports) -> None:
         self._rooms = rooms
         self._reports = reports
         self._awake: AbstractSet[RoomId] = frozenset()
@@ -41,14 +41,14 @@ class Steering:
         self._seen: set[RoomId] = set()
         self._decided: set[RoomId] = set()
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Read what the shops report.
 
         Raises:
             Unavailable: The store does not answer.
         """
         try:
-            await self._reports.read()
+            await self._reports.refresh()
         except Unavailable:
             raise
         except Exception as error:

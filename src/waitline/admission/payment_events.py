@@ -1,4 +1,4 @@
-"""Frees the slots of visitors who have paid: reads the box office's events, and lets them leave.
+"""Payment events: a consumer group that ends the stay of each visitor who has paid.
 
 Which stay a payment ends
 -------------------------
@@ -9,7 +9,7 @@ Both times are the store's own. An entry's id is the store's time at the moment 
 is how old the event was when the database gave it out to be sent, a difference of two times of one
 clock. Id less age is when the payment happened, by the clock that gave the visitor its place, and
 never earlier than that: what a sending takes between the two makes it later, by milliseconds. So
-whoever paid is found to have come before it, and whoever came back after the first event is not,
+the stay of a visitor who paid began before it, and a stay that began after the first event did not,
 unless all of that happened during one sending.
 
 The stay is looked up first and left by its place, which is never given again (Q2): a visitor who
@@ -36,7 +36,7 @@ from waitline.valkey.client import CALL_TIMEOUT_S, ValkeyClient
 from waitline.valkey.connection import CommandError
 
 GROUP = "queue"
-"""The group of readers that share the events."""
+"""The consumer group."""
 
 BLOCK_S = 1.0
 """How long one read waits for an event. It ends with the first; a connection that broke silently is
@@ -46,8 +46,9 @@ TIMEOUT_S = BLOCK_S + CALL_TIMEOUT_S
 """How long a call on this reader's own connection may take."""
 
 TAKE_OVER_MS = 5_000
-"""After this an entry that was given to a reader and not handled is given to another: the first has
-died, or the store did not answer it. Longer than a batch takes; handled twice it does no harm."""
+"""Visibility timeout: an entry that a reader did not handle in this time goes to another. The first
+has died, or the store did not answer it. Longer than a batch takes; handled twice it does no
+harm."""
 
 LOOK_S = 2.0
 """Between two looks for such entries."""
@@ -68,7 +69,7 @@ SHOWN_MAX = 100
 AGE_DIGITS_MAX = 13
 """Digits of an event's age in ms: three hundred years. More is no age."""
 
-# What a read is told when its group is not there, or goes while it waits.
+# Errors of a read whose group is missing, or goes while it waits.
 _NO_GROUP = frozenset(("NOGROUP", "UNBLOCKED"))
 
 log = structlog.get_logger()
@@ -93,7 +94,7 @@ class _Departure(NamedTuple):
     paid_ms: int
 
 
-class Departures:
+class PaymentEvents:
     """One reader of the events. Any number may run, and share them.
 
     Args:
@@ -128,7 +129,7 @@ class Departures:
                 while await self.take_over() == BATCH_MAX:
                     pass
                 looked_s = loop.time() + LOOK_S
-            await self.read(BLOCK_S)
+            await self.read_batch(BLOCK_S)
         except CommandError as error:
             # The group went with the stream, where somebody emptied the store.
             if error.code not in _NO_GROUP:
@@ -155,7 +156,7 @@ class Departures:
                     "XGROUP", "DELCONSUMER", events.STREAM, GROUP, reader["name"]
                 )
 
-    async def read(self, block_s: float) -> int:
+    async def read_batch(self, block_s: float) -> int:
         """Handle the next entries, at most `BATCH_MAX`.
 
         Args:
@@ -185,10 +186,10 @@ class Departures:
         return await self._handle(entries)
 
     async def _handle(self, raw: Sequence[Any]) -> int:
-        """Handle entries and note that; those that cannot be handled are dead.
+        """Handle entries and acknowledge them; those that cannot be handled are dead letters.
 
         Raises:
-            Unavailable: The store did not answer. What was not noted is handled again.
+            Unavailable: The store did not answer. What was not acknowledged is handled again.
         """
         if not raw:
             return 0
@@ -202,7 +203,7 @@ class Departures:
                 # One broken room must not hold up all the others.
                 log.exception("departures_failed", room=room, reason=repr(error))
                 dead += [(departure.entry, repr(error)) for departure in departures]
-        await self._note([entry_id for entry_id, _ in raw], dead)
+        await self._acknowledge([entry_id for entry_id, _ in raw], dead)
         return len(raw)
 
     async def _leave(self, room: RoomId, departures: Sequence[_Departure]) -> None:
@@ -216,8 +217,8 @@ class Departures:
         if claims:
             await self._line.leave(room, claims)
 
-    async def _note(self, handled: Sequence[str], dead: Sequence[tuple[Entry, str]]) -> None:
-        """Note that entries are handled; put the dead ones aside in the same step."""
+    async def _acknowledge(self, handled: Sequence[str], dead: Sequence[tuple[Entry, str]]) -> None:
+        """Acknowledge entries; store those that are dead letters in the same step."""
         commands: list[Sequence[str | float]] = [
             (
                 "XADD", events.DEAD, "MAXLEN", "~", DEAD_MAX, "*",

@@ -93,12 +93,12 @@ SEATS_MOST = 10_000_000
 """More than this of either is no report of a shop of ours, and is taken for as much."""
 
 
-def decide(survey: Survey, told: ShopReport | None) -> Decision | None:
+def decide(survey: Survey, report: ShopReport | None) -> Decision | None:
     """Decide how a room admits for now.
 
     Args:
         survey: The room as it is.
-        told: What its shop said last; `None` if nothing is known but what was decided before.
+        report: The last report of its shop; `None` if only the decision before is known.
 
     Returns:
         The decision; `None` for a room whose shop has never reported, which has its own limits.
@@ -108,37 +108,37 @@ def decide(survey: Survey, told: ShopReport | None) -> Decision | None:
         admitted than seats are free, shared among those who are expected to come.
     """
     before = survey.decision
-    if before is not None and (told is None or before.report.reported_ms > told.reported_ms):
-        told = before.report
-    if told is None:
+    if before is not None and (report is None or before.report.reported_ms > report.reported_ms):
+        report = before.report
+    if report is None:
         return None
-    told = told._replace(
-        free=min(max(told.free, 0), SEATS_MOST),
-        live=min(max(told.live, 0), SEATS_MOST),
-        load=min(max(told.load, 0.0), LOAD_MOST),
+    report = report._replace(
+        free=min(max(report.free, 0), SEATS_MOST),
+        live=min(max(report.live, 0), SEATS_MOST),
+        load=min(max(report.load, 0.0), LOAD_MOST),
     )
     past = _past(survey)
     no_shows = min(past.missed / (past.ended + PRIOR_SLOTS), NO_SHOWS_MOST)
-    if survey.at_ms - told.reported_ms > SILENT_MS:
-        return _silent(survey, told, past, no_shows)
-    if told.free == 0:
-        return Decision(Reason.SOLD_OUT, 0.0, past.admitted_total, no_shows, told, past)
+    if survey.at_ms - report.reported_ms > SILENT_MS:
+        return _silent(survey, report, past, no_shows)
+    if report.free == 0:
+        return Decision(Reason.SOLD_OUT, 0.0, past.admitted_total, no_shows, report, past)
     own = survey.rules.limits.admit_per_s
-    past = past._replace(share=_share(survey, told.load, past))
+    past = past._replace(share=_share(survey, report.load, past))
     per_s = own * past.share
-    # Whoever has left, or holds a reservation, wants no other seat; the others may.
-    choosing = min(max(survey.admitted - told.live, 0), past.recent)
-    more = max(round(ceil(told.free / (1 - no_shows)) - choosing), 0)
+    # Visitors who have left, or hold a reservation, want no other seat; the others may.
+    choosing = min(max(survey.admitted - report.live, 0), past.recent)
+    more = max(round(ceil(report.free / (1 - no_shows)) - choosing), 0)
     if more < per_s:
         reason = Reason.LAST_SEATS
     elif past.share == 1:
         reason = Reason.FULL
     else:
-        reason = Reason.BUSY if told.load > 1 else Reason.RECOVERING
-    return Decision(reason, per_s, past.admitted_total + more, no_shows, told, past)
+        reason = Reason.BUSY if report.load > 1 else Reason.RECOVERING
+    return Decision(reason, per_s, past.admitted_total + more, no_shows, report, past)
 
 
-def _silent(survey: Survey, told: ShopReport, past: Memory, no_shows: float) -> Decision:
+def _silent(survey: Survey, report: ShopReport, past: Memory, no_shows: float) -> Decision:
     """Decide as the operator has chosen for a shop that does not report."""
     own = survey.rules.limits.admit_per_s
     reason, per_s = {
@@ -146,7 +146,7 @@ def _silent(survey: Survey, told: ShopReport, past: Memory, no_shows: float) -> 
         WhenSilent.SLOW: (Reason.SILENT_SLOW, own * SLOW_SHARE),
         WhenSilent.HOLD: (Reason.SILENT_HOLD, 0.0),
     }[survey.rules.when_shop_silent]
-    return Decision(reason, per_s, None, no_shows, told, past)
+    return Decision(reason, per_s, None, no_shows, report, past)
 
 
 def _past(survey: Survey) -> Memory:
@@ -195,16 +195,16 @@ def next_visit_ms(outcome: Moved | Leased | Held) -> int:
         case Leased(remaining_ms):
             return max(remaining_ms, TICK_MS)
         case Moved(admitted, passed, waiting, free=free, due=due):
-            # Whoever was passed over took neither slot nor rate, so the next may have them now.
+            # Visitors who were skipped took neither slot nor rate, so the next may have them now.
             more_now = passed > 0 or admitted == CHUNK_MAX
             return 0 if more_now and waiting > 0 and free > 0 and due > 0 else TICK_MS
 
 
 def may_be_empty(outcome: Moved | Leased | Held) -> bool:
-    """Say whether nobody may wait in a room any more, as far as an admit call tells."""
+    """Return whether the room may be empty, as far as an admit call shows."""
     match outcome:
         case Held():
-            # It does not say; whoever puts the room to sleep looks.
+            # The call does not say; the script that puts the room to sleep checks.
             return True
         case Moved(waiting=waiting):
             return waiting == 0

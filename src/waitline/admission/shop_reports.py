@@ -26,19 +26,19 @@ from waitline.queue.model import ROOMS_MAX
 from waitline.valkey.client import ValkeyClient
 
 WORKERS_MAX = 1_000
-"""Workers of the box office that are listened to."""
+"""Workers of the box office whose reports count."""
 
 log = structlog.get_logger()
 
 _report = msgspec.json.Decoder(Report)
 
 
-class _Stocked(NamedTuple):
+class _StockReport(NamedTuple):
     reported_ms: int
     stock: InStock
 
 
-class Reports:
+class ShopReports:
     """The last reports.
 
     Args:
@@ -50,10 +50,10 @@ class Reports:
         self._last_id = ""
         self._now_ms = 0
         self._loads: dict[str, tuple[int, float]] = {}
-        # By room; the one told of longest ago goes first.
-        self._stock: OrderedDict[RoomId, _Stocked] = OrderedDict()
+        # By room; the one reported longest ago goes first.
+        self._stock: OrderedDict[RoomId, _StockReport] = OrderedDict()
 
-    async def read(self) -> None:
+    async def refresh(self) -> None:
         """Read what is new.
 
         Raises:
@@ -87,7 +87,7 @@ class Reports:
         if report.worker in self._loads or len(self._loads) < WORKERS_MAX:
             self._loads[report.worker] = (reported_ms, min(report.load, LOAD_MOST))
         for room, stock in list((report.stock or {}).items())[:REPORTED_MAX]:
-            self._stock[RoomId(room)] = _Stocked(reported_ms, stock)
+            self._stock[RoomId(room)] = _StockReport(reported_ms, stock)
             self._stock.move_to_end(RoomId(room))
         while len(self._stock) > ROOMS_MAX:
             self._stock.popitem(last=False)

@@ -21,7 +21,7 @@ from waitline.http.requests import (
     receive_body,
 )
 from waitline.http.responses import Answer, Send, send_answer
-from waitline.kernel.telemetry import Tallies
+from waitline.kernel.telemetry import ProcessMetrics
 
 
 class HotRoute(NamedTuple):
@@ -90,7 +90,7 @@ class Dispatcher:
         routes: Mapping[str, Mapping[str, Handler]],
         parameter_routes: Sequence[PathParameterRoute],
         fallback: App,
-        tallies: Tallies,
+        tallies: ProcessMetrics,
         problems: ProblemResponses,
         body_limits: Mapping[str, int] = MappingProxyType({}),
     ) -> None:

@@ -60,7 +60,7 @@ class Exposition:
 
     def __init__(
         self,
-        tallies: telemetry.Tallies,
+        tallies: telemetry.ProcessMetrics,
         metrics_dir: Path,
         collect_more: Callable[[], Awaitable[Iterable[Metric]]],
         *,

@@ -1,19 +1,23 @@
-"""Whether it is worth asking somebody who did not answer lately. Pure: time is an argument."""
+"""Circuit breaker: stop calling a dependency that has not answered lately. Pure: time is passed in.
+
+It opens after several failures in a row. While it is open, one call per pause goes through as a
+probe (half-open); the first that succeeds closes it.
+"""
 
 FAILURES_MAX = 5
-"""Silences in a row after which nobody asks. One or two are an accident of the network; of five,
-each has kept a visitor waiting, and the sixth would be no different."""
+"""Failures in a row that open it. One or two are an accident of the network; each of five has kept
+a visitor waiting, and the sixth would be no different."""
 
 PAUSE_S = 1.0
-"""Between two attempts while nobody asks: how long it takes at most until an answer is noticed."""
+"""Between two probes while it is open: how late a recovery is noticed at most."""
 
 
-class Breaker:
-    """Lets everybody ask, until nobody is answered; then one in a while, until one is answered.
+class CircuitBreaker:
+    """Let all calls through until it opens; then one per pause, until one succeeds.
 
     Args:
-        failures_max: Silences in a row after which it opens.
-        pause_s: Between two attempts while it is open.
+        failures_max: Failures in a row after which it opens.
+        pause_s: Between two probes while it is open.
     """
 
     def __init__(self, failures_max: int = FAILURES_MAX, pause_s: float = PAUSE_S) -> None:
@@ -24,16 +28,16 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether only one in a while may ask."""
+        """Whether only probes go through."""
         return self._failures >= self._failures_max
 
     def allows(self, now_s: float) -> bool:
-        """Return whether to ask now. While it is open, whoever is told so is the one attempt.
+        """Return whether to call now. While it is open, a caller that gets `True` is the probe.
 
-        An attempt that never ends, because who made it has gone, is followed by another.
+        A probe that never ends, because its caller has gone, is followed by another.
 
         Args:
-            now_s: Of any clock that does not go back.
+            now_s: The time on a monotonic clock.
         """
         if not self.open:
             return True
@@ -42,11 +46,11 @@ class Breaker:
         self._next_s = now_s + self._pause_s
         return True
 
-    def answered(self) -> None:
-        """Note an answer, whatever it said: everybody may ask."""
+    def record_success(self) -> None:
+        """Record an answer, whatever it says: close the breaker."""
         self._failures = 0
 
-    def silent(self, now_s: float) -> None:
-        """Note that there was no answer in time."""
+    def record_failure(self, now_s: float) -> None:
+        """Record that there was no answer in time."""
         self._failures += 1
         self._next_s = now_s + self._pause_s

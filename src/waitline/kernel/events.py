@@ -1,4 +1,4 @@
-"""The streams on which the box office tells the waiting room what has happened, and how it is.
+"""Streams from the box office to the waiting room: events that have happened, and load reports.
 
 wl:{events}:booking   stream   one entry per event, sent at least once. Fields:
                                topic      what has happened
@@ -60,7 +60,7 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         worker: Its name, different for every worker.
         load: What it has to do as a share of what it should have to: 1.0 is just right.
-        stock: What there is, by room; one worker tells it for all, the others `None`.
+        stock: What there is, by room; one worker reports it for all, the others `None`.
     """
 
     worker: Annotated[str, msgspec.Meta(max_length=200)]

@@ -1,7 +1,7 @@
 """Every metric: name, meaning, unit, labels. And how the processes of a service add up.
 
 The processes of one service (workers, admitter) each keep their figures in a file of one folder;
-whichever of them is asked adds the files up. The folder is named in `PROMETHEUS_MULTIPROC_DIR`
+the one that is scraped adds the files up. The folder is named in `PROMETHEUS_MULTIPROC_DIR`
 before this module is imported (`waitline.settings.share_metrics`).
 
 The request path counts into plain lists; once a second they are added to the files. Writing
@@ -175,8 +175,8 @@ BACKLOG_GAUGES = {
 ROOMS_GAUGE = ("scheduler_concerts_count", "Rooms that the admitter looks after")
 
 
-class Tally:
-    """Counts durations of one label set in memory until they are added to the files."""
+class BufferedHistogram:
+    """Histogram of one label set, buffered in memory until it is added to the files."""
 
     __slots__ = ("_bounds", "_counts", "_histogram", "_sum_s")
 
@@ -204,15 +204,15 @@ class Tally:
         self._sum_s = 0.0
 
 
-class Tallies:
-    """The tallies of one process."""
+class ProcessMetrics:
+    """What one process counts."""
 
     def __init__(self) -> None:
-        self._http: dict[tuple[str, str, int], Tally] = {}
-        self._scripts: dict[str, Tally] = {}
-        self._statements: dict[str, Tally] = {}
-        self._provider: dict[tuple[str, str], Tally] = {}
-        self._looks: list[Callable[[], None]] = []
+        self._http: dict[tuple[str, str, int], BufferedHistogram] = {}
+        self._scripts: dict[str, BufferedHistogram] = {}
+        self._statements: dict[str, BufferedHistogram] = {}
+        self._provider: dict[tuple[str, str], BufferedHistogram] = {}
+        self._updates: list[Callable[[], None]] = []
         self._cpu_s = 0.0
         # When the next flush is due, by the loop's clock; 0 before the first.
         self._due_s = 0.0
@@ -223,14 +223,16 @@ class Tallies:
         tally = self._http.get(key)
         if tally is None:
             child = HTTP_SECONDS.labels(method, route, str(status))
-            tally = self._http[key] = Tally(child, HTTP_BOUNDS_S)
+            tally = self._http[key] = BufferedHistogram(child, HTTP_BOUNDS_S)
         tally.add(seconds)
 
     def script(self, name: str, seconds: float) -> None:
         """Count one script call."""
         tally = self._scripts.get(name)
         if tally is None:
-            tally = self._scripts[name] = Tally(SCRIPT_SECONDS.labels(name), SCRIPT_BOUNDS_S)
+            tally = self._scripts[name] = BufferedHistogram(
+                SCRIPT_SECONDS.labels(name), SCRIPT_BOUNDS_S
+            )
         tally.add(seconds)
 
     def statement(self, name: str, seconds: float) -> None:
@@ -238,7 +240,7 @@ class Tallies:
         tally = self._statements.get(name)
         if tally is None:
             child = STATEMENT_SECONDS.labels(name)
-            tally = self._statements[name] = Tally(child, STATEMENT_BOUNDS_S)
+            tally = self._statements[name] = BufferedHistogram(child, STATEMENT_BOUNDS_S)
         tally.add(seconds)
 
     def provider(self, call: str, outcome: str, seconds: float) -> None:
@@ -246,20 +248,20 @@ class Tallies:
         tally = self._provider.get((call, outcome))
         if tally is None:
             child = PROVIDER_SECONDS.labels(call, outcome)
-            tally = self._provider[call, outcome] = Tally(child, PROVIDER_BOUNDS_S)
+            tally = self._provider[call, outcome] = BufferedHistogram(child, PROVIDER_BOUNDS_S)
         tally.add(seconds)
 
-    def watch(self, look: Callable[[], None]) -> None:
-        """Let `look` set its gauges at every flush."""
-        self._looks.append(look)
+    def on_flush(self, update: Callable[[], None]) -> None:
+        """Let `update` set its gauges at every flush."""
+        self._updates.append(update)
 
     def flush(self) -> None:
         """Add everything counted to the process's file, with what the process uses."""
         for kind in (self._http, self._scripts, self._statements, self._provider):
             for tally in kind.values():
                 tally.flush()
-        for look in self._looks:
-            look()
+        for update in self._updates:
+            update()
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu_s = used.ru_utime + used.ru_stime
         CPU_SECONDS.inc(cpu_s - self._cpu_s)

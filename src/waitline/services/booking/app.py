@@ -27,7 +27,7 @@ from waitline.http.static_files import static_router
 from waitline.http.worker import ServiceWorker
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import SystemClock
-from waitline.kernel.telemetry import Tallies
+from waitline.kernel.telemetry import ProcessMetrics
 from waitline.payment_providers.port import ANSWER_BYTES_MAX, WEBHOOK_PATH, Provider
 from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
@@ -65,7 +65,7 @@ class BookingWorker(ServiceWorker):
     @override
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Dispatcher]:
-        settings, clock, tallies = self._settings, SystemClock(), Tallies()
+        settings, clock, tallies = self._settings, SystemClock(), ProcessMetrics()
         problems = ProblemResponses(PROBLEMS, clock)
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         async with AsyncExitStack() as stack:
@@ -87,7 +87,7 @@ class BookingWorker(ServiceWorker):
             stack.push_async_callback(store.close)
             provider = provided(settings)
             stack.push_async_callback(provider.close)
-            tallies.watch(partial(_look_at_pool, database))
+            tallies.on_flush(partial(_look_at_pool, database))
 
             name = f"{socket.gethostname()}:{os.getpid()}"
             trusting = settings.mode == "trial"
@@ -139,7 +139,7 @@ class BookingWorker(ServiceWorker):
         operators, installed = Operators(self._operator_key), InstallationView.of(self._settings)
         return OperatorCalls(catalogue, operators, installed)
 
-    def _health(self, database: Database, store: ValkeyClient, tallies: Tallies) -> Health:
+    def _health(self, database: Database, store: ValkeyClient, tallies: ProcessMetrics) -> Health:
         probes = {
             "redis": Probe(partial(store.command, "PING")),
             "database": Probe(partial(health.ping, database)),

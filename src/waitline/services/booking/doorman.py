@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from waitline.booking.model import QueueDown
-from waitline.kernel.circuit_breaker import Breaker
+from waitline.kernel.circuit_breaker import CircuitBreaker
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
@@ -184,7 +184,7 @@ class Doorman:
         self._waiting_room = waiting_room
         self._clock = clock
         self._queue_down = queue_down
-        self._breaker = Breaker()
+        self._breaker = CircuitBreaker()
 
     @classmethod
     def of(cls, settings: Settings, keys: Keys, store: ValkeyClient, clock: Clock) -> "Doorman":
@@ -296,7 +296,7 @@ class Doorman:
             await self._ask_in_time(room, visitor, token, place)
         except (Unavailable, TimeoutError) as error:
             was_open = self._breaker.open
-            self._breaker.silent(loop.time())
+            self._breaker.record_failure(loop.time())
             if self._breaker.open and not was_open:
                 log.warning("queue_unreachable", reason=str(error) or NOT_IN_TIME)
             raise Unavailable(f"the queue does not answer: {str(error) or NOT_IN_TIME}") from None
@@ -320,4 +320,4 @@ class Doorman:
     def _answered(self) -> None:
         if self._breaker.open:
             log.info("queue_recovered")
-        self._breaker.answered()
+        self._breaker.record_success()

@@ -18,7 +18,7 @@ from waitline.http.problem_responses import ProblemResponses
 from waitline.http.worker import ServiceWorker, call_on_stop_signal
 from waitline.kernel import garbage_collection
 from waitline.kernel.clock import SystemClock
-from waitline.kernel.telemetry import Tallies
+from waitline.kernel.telemetry import ProcessMetrics
 from waitline.queue.feed import Feed
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
@@ -52,7 +52,7 @@ class QueueWorker(ServiceWorker):
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Dispatcher]:
         settings, clock = self._settings, SystemClock()
-        tallies = Tallies()
+        tallies = ProcessMetrics()
         problems = ProblemResponses(PROBLEMS, clock)
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         store = ValkeyClient(settings.store_url(), on_script=tallies.script)
