@@ -3,18 +3,17 @@
 import asyncio
 import itertools
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 
-from tests.processes import Program, free_port, started
+from tests.processes import free_port, started
 from tests.until import until
 from tests.web.stack import MESSAGES, SOON_S, UP_S, Client, Stack, refused, shows, succeeded
+from waitline.trial.installation import Installation, start
 
 # The texts of the wire contract that the box office adds to those of the waiting room.
 MESSAGES |= {
@@ -50,7 +49,7 @@ class Office:
         operator: The operator's key, as a header.
     """
 
-    def __init__(self, client: Client, queue: Stack, program: Program) -> None:
+    def __init__(self, client: Client, queue: Stack, program: Installation) -> None:
         self.client = client
         self.url = str(client.base_url)
         self.queue = queue
@@ -237,10 +236,7 @@ def running(mode: str, **more: str) -> Iterator[Office]:
         more: Further settings, by the names of their variables.
     """
     with ExitStack() as stack:
-        # pytest's own temporary folders are too deep for a socket.
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wl-"))
-        queue_port, booking_port, pay_port = free_port(), free_port(), free_port()
-        queue_client = stack.enter_context(Client(f"http://127.0.0.1:{queue_port}"))
+        booking_port, pay_port = free_port(), free_port()
         client = stack.enter_context(Client(f"http://127.0.0.1:{booking_port}"))
         pay_url = f"http://127.0.0.1:{pay_port}"
         webhook = f"http://127.0.0.1:{booking_port}/api/v1/payments/webhook"
@@ -248,19 +244,18 @@ def running(mode: str, **more: str) -> Iterator[Office]:
         stack.enter_context(
             started(_waitline(words), SECRETS, lambda: _answers(client, f"{pay_url}/health"), UP_S)
         )
-        words = ["up", "--queue-port", queue_port, "--booking-port", booking_port]
-        words += ["--workers", "1", "--data-dir", folder, "--mode", mode]
-        env = {
+        chosen = {
             **SECRETS,
+            "WAITLINE_MODE": mode,
+            "WAITLINE_BOOKING_PORT": str(booking_port),
             "WAITLINE_PAYMENT_URL": pay_url,
             "WAITLINE_BOOKING_WORKERS": str(WORKERS),
             **more,
         }
-        ready = "/actuator/health/readiness"
-        program = stack.enter_context(
-            started(_waitline(words), env, lambda: _answers(client, ready), UP_S)
-        )
-        queue = Stack(str(queue_client.base_url), Path(folder), program, queue_client)
+        settings = {name.removeprefix("WAITLINE_").lower(): chosen[name] for name in chosen}
+        program = stack.enter_context(start(1, settings, box_office=True, batch_scheduling=False))
+        queue_client = stack.enter_context(Client(program.url))
+        queue = Stack(program.url, program.data_dir, program, queue_client)
         yield Office(client, queue, program)
 
 

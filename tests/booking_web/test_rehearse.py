@@ -179,7 +179,7 @@ def test_where_real_money_is_taken_nothing_is_rehearsed() -> None:
         (("--visitors", 0), "--visitors: from 1"),
         (("--seats", 100_001), "--seats: from 1"),
         (("--minutes", 0), "--minutes: more than 0"),
-        (("--queue-url", "nowhere"), "no URL of a service"),
+        (("--queue-url", "nowhere"), "is not the URL of a service"),
     ],
 )
 def test_what_cannot_be_rehearsed_is_one_line(

@@ -1,8 +1,6 @@
 """The whole stack, and a real browser in front of it."""
 
 import shutil
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -13,13 +11,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.processes import free_port, started
 from tests.servers import IN_CI
+from waitline.trial.installation import start
 
 SCREENSHOTS = Path("out/screenshots")
-
-# Seconds until the stack answers: the embedded servers and the services on a busy machine.
-START_S = 60.0
 
 # Milliseconds that a page gets to show what is expected: two polls of three seconds, and slack.
 SHOW_MS = 15_000
@@ -91,23 +86,11 @@ class Stack:
 @contextmanager
 def running(mode: str) -> Iterator[Stack]:
     """Run the stack in a mode."""
-    # pytest's own temporary folders are too deep for a socket.
-    with tempfile.TemporaryDirectory(prefix="wl-") as folder, httpx.Client() as client:
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "waitline", "up", "--workers", "1", "--mode", mode]
-        command += ["--queue-port", str(port), "--no-box-office"]
-        command += ["--data-dir", folder]
-
-        def ready() -> bool:
-            try:
-                return client.get(f"{url}/actuator/health/readiness").is_success
-            except httpx.TransportError:
-                return False
-
-        with started(command, {}, ready, START_S):
-            key = (Path(folder) / "operator.key").read_text("utf-8").strip()
-            yield Stack(url, key, client)
+    with (
+        start(1, {"mode": mode}, batch_scheduling=False) as program,
+        httpx.Client() as client,
+    ):
+        yield Stack(program.url, program.operator_key, client)
 
 
 @pytest.fixture(scope="module")

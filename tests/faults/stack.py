@@ -16,11 +16,11 @@ from typing import Any
 import asyncpg
 import httpx
 
-from tests.processes import Program, free_port, started
 from tests.until import until
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit
 from waitline.queue.audit import RoomSnapshot
+from waitline.trial.installation import Installation, start
 from waitline.valkey.client import ValkeyClient
 
 # Seconds until everything answers: seven interpreters import what they need at once.
@@ -36,7 +36,7 @@ WAITLINE = (sys.executable, "-m", "waitline")
 class Stack:
     """A running `waitline up`."""
 
-    program: Program
+    program: Installation
     port: int
     data_dir: Path
     url: str
@@ -127,20 +127,16 @@ def up(
     box_office: bool = False,
 ) -> Iterator[Stack]:
     """Run `waitline up` on a folder; with its own Valkey unless an address is given."""
-    port = port or free_port()
-    booking_port = free_port() if box_office else 0
-    options = ["--queue-port", port, "--booking-port", booking_port]
-    options += ["--box-office" if box_office else "--no-box-office"]
-    options += ["--workers", workers, "--data-dir", data_dir]
+    settings = {}
     if valkey_url:
-        options += ["--valkey-url", valkey_url]
-    argv = [*WAITLINE, "up", *map(str, options)]
-    env = {"WAITLINE_BOOKING_WORKERS": "1"}
-    with started(argv, env, lambda: True, START_S) as program:
-        # Its own word, since what was there before may still answer on the port.
-        until(lambda: "Waitline is up" in program.output, START_S, "it says that it is up")
-        url = valkey_url or (data_dir / "valkey.url").read_text("utf-8")
-        yield Stack(program, port, data_dir, url, booking_port)
+        settings["valkey_url"] = valkey_url
+    if port:
+        settings["queue_port"] = str(port)
+    with start(
+        workers, settings, box_office=box_office, data_dir=data_dir, batch_scheduling=False
+    ) as program:
+        booking_port = program.booking_port if box_office else 0
+        yield Stack(program, program.port, data_dir, program.valkey_url, booking_port)
 
 
 def is_ready(port: int) -> bool:

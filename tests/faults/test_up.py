@@ -84,7 +84,7 @@ def test_a_provider_that_was_chosen_by_half_is_said_before_anything_starts(folde
         argv, env=env, capture_output=True, text=True, check=False, timeout=START_S
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("waitline: setting webhook_secret: ")
+    assert done.stderr.startswith("waitline: WAITLINE_WEBHOOK_SECRET is not set: ")
     assert "a-key-of-our-shop" not in done.stderr
     assert not (folder / "data").exists()
 

@@ -6,12 +6,11 @@ import re
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from http.client import parse_headers
 from pathlib import Path
@@ -21,8 +20,8 @@ import httpx
 from typing_extensions import override
 
 from tests import refusals
-from tests.processes import Program, free_port, started
 from tests.until import until
+from waitline.trial.installation import Installation, start
 
 T = TypeVar("T")
 
@@ -167,7 +166,7 @@ def events(stream: httpx.Response) -> Iterator[Event]:
 class Stack:
     """One installation."""
 
-    def __init__(self, url: str, data_dir: Path, program: Program, client: Client) -> None:
+    def __init__(self, url: str, data_dir: Path, program: Installation, client: Client) -> None:
         self.url = url
         self.data_dir = data_dir
         self.program = program
@@ -333,31 +332,11 @@ class Room:
 @contextmanager
 def running(mode: str = "trial", data_dir: Path | None = None, workers: int = 2) -> Iterator[Stack]:
     """Run a stack; in a folder of its own, unless one is given."""
-    with ExitStack() as stack:
-        if data_dir is None:
-            # pytest's own temporary folders are too deep for a socket.
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wl-"))
-            data_dir = Path(folder)
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        client = stack.enter_context(Client(url))
-
-        def ready() -> bool:
-            with suppress(httpx.TransportError):
-                return client.get("/actuator/health/readiness").status_code == 200
-            return False
-
-        argv = ["up", "--queue-port", port, "--no-box-office", "--workers", workers]
-        argv += ["--data-dir", data_dir, "--mode", mode]
-        program = stack.enter_context(
-            started(
-                [sys.executable, "-m", "waitline", *map(str, argv)],
-                {},
-                ready,
-                UP_S,
-            )
-        )
-        yield Stack(url, data_dir, program, client)
+    with (
+        start(workers, {"mode": mode}, data_dir=data_dir, batch_scheduling=False) as program,
+        Client(program.url) as client,
+    ):
+        yield Stack(program.url, program.data_dir, program, client)
 
 
 def waitline(*words: str | Path) -> Done:

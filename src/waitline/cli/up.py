@@ -9,6 +9,7 @@ from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.settings import Settings
+from waitline.trial.supervisor import UP
 from waitline.trial.up import opens_box_office, run, service_url
 
 
@@ -77,7 +78,7 @@ def _print_addresses(settings: Settings, console: Console) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, text in rows:
         table.add_row(f"[cyan]{name}[/]", text)
-    console.print("\n[bold green]Waitline is up.[/] Ctrl-C stops it.\n")
+    console.print(f"\n[bold green]{UP}[/] Ctrl-C stops it.\n")
     console.print(table, soft_wrap=True)
     console.print()
 

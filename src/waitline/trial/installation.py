@@ -1,27 +1,35 @@
-"""A whole installation for one measurement: its own processes, free ports, a temporary folder."""
+"""The one harness that starts `waitline up`: for tests, benchmarks and `simulate --check`."""
 
-import socket
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from time import monotonic
 
-from waitline import settings as chosen
 from waitline.kernel.errors import Unavailable
+from waitline.settings import inherited
 from waitline.trial import machine, processes
+from waitline.trial.machine import free_port
+from waitline.trial.supervisor import UP
 
-READY_S = 70.0
-"""How long everything may take to answer: seven interpreters start at once."""
+READY_S = 120.0
+"""Timeout, in s, until everything is ready, on a machine that runs other work as well: seven
+interpreters start at once."""
 
 STOP_S = 20.0
-"""How long it may take to stop, with its draining, before it is killed."""
+"""Seconds between SIGTERM and SIGKILL, for the graceful shutdown of all parts."""
+
+POLL_S = 0.02
+"""Seconds between two checks whether it is up."""
+
+TAIL_CHARS = 4_000
+"""Characters of its output that are added to an exception."""
+
+__all__ = ["READY_S", "STOP_S", "Installation", "free_port", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +39,12 @@ class Installation:
     Attributes:
         port: Of the queue service, on 127.0.0.1.
         booking_port: Of the booking service.
-        valkey_url: Where its store is.
-        database_url: Where its database is; empty without a box office.
-        data_dir: Its folder, which is gone when the measurement is over.
-        pid: Of the supervisor.
-        operator_key: What operators' calls must carry.
+        valkey_url: Address of its Valkey.
+        database_url: Address of its database; empty without a box office.
+        data_dir: Its data folder; deleted at the end unless it was given.
+        process: The supervisor.
+        operator_key: Of its operator.
+        log_file: Holds what it printed.
     """
 
     port: int
@@ -43,8 +52,24 @@ class Installation:
     valkey_url: str
     database_url: str
     data_dir: Path
-    pid: int
+    process: "subprocess.Popen[bytes]"
     operator_key: str
+    log_file: Path
+
+    @property
+    def pid(self) -> int:
+        """Process id of the supervisor."""
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the supervisor runs."""
+        return self.process.poll() is None
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.log_file.read_text("utf-8", "replace")
 
     @property
     def url(self) -> str:
@@ -83,67 +108,93 @@ class Installation:
 
 @contextmanager
 def start(
-    workers: int, settings: Mapping[str, str] | None = None, *, box_office: bool = False
+    workers: int,
+    settings: Mapping[str, str] | None = None,
+    *,
+    box_office: bool = False,
+    data_dir: Path | None = None,
+    batch_scheduling: bool = True,
 ) -> Iterator[Installation]:
-    """Start an installation in trial mode, and stop it in the end.
+    """Start an installation on free ports, and stop it at the end.
+
+    It is in trial mode unless `settings` say otherwise, and dies with this process.
 
     Args:
         workers: Processes of the queue service. The booking service has one.
-        settings: Further settings, by name in lower case.
-        box_office: Whether it has one: measuring the line, it would only take memory and time.
+        settings: Further settings, by name in lower case; they win.
+        box_office: Whether to start one; measurements of the line save its memory and time.
+        data_dir: Its data folder; `None` for a temporary one.
+        batch_scheduling: Whether it and this thread run under SCHED_BATCH, for measurements.
 
     Raises:
-        Unavailable: It did not start; the message holds the end of what it printed.
+        Unavailable: It did not start; the message holds the end of its output.
     """
-    with (
-        machine.taking_turns(),
-        tempfile.TemporaryDirectory(prefix="waitline-bench-") as name,
-    ):
-        folder = Path(name)
-        port, booking_port = free_port(), free_port()
-        command = [sys.executable, "-m", "waitline", "up", "--queue-port", str(port)]
-        command += ["--booking-port", str(booking_port)]
-        command += ["--workers", str(workers), "--data-dir", str(folder / "data")]
-        # Whoever measures may be killed, and could not stop it then.
-        command += ["--until-stdin-ends"]
-        opens = {"box_office": str(box_office), "booking_workers": "1"}
-        wanted = {**opens, **(settings or {})}
-        given = {f"WAITLINE_{key}".upper(): value for key, value in wanted.items()}
-        with (folder / "up.log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                command,
-                env={**chosen.inherited(), **given},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+    with ExitStack() as stack:
+        if batch_scheduling:
+            stack.enter_context(machine.taking_turns())
+        # Not deep in other folders: the path of a unix socket is short.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="waitline-")))
+        data_dir = data_dir or folder / "data"
+        chosen = {
+            "mode": "trial",
+            "queue_port": str(free_port()),
+            "booking_port": str(free_port()),
+            "workers": str(workers),
+            "booking_workers": "1",
+            "box_office": str(box_office),
+            "data_dir": str(data_dir),
+            **(settings or {}),
+        }
+        log_file = folder / "up.log"
+        process = stack.enter_context(_running(chosen, log_file))
+        _await_up(process, log_file)
         try:
-            data = folder / "data"
-            for each in (port, booking_port) if box_office else (port,):
-                _await_ready(process, each, folder / "up.log")
             yield Installation(
-                port=port,
-                booking_port=booking_port,
-                valkey_url=_noted(data / "valkey.url"),
-                database_url=_noted(data / "postgres.url") if box_office else "",
-                data_dir=data,
-                pid=process.pid,
-                operator_key=_noted(data / "operator.key"),
+                port=int(chosen["queue_port"]),
+                booking_port=int(chosen["booking_port"]),
+                valkey_url=chosen.get("valkey_url") or _read(data_dir / "valkey.url"),
+                database_url=chosen.get("database_url") or _read(data_dir / "postgres.url"),
+                data_dir=data_dir,
+                process=process,
+                operator_key=_read(data_dir / "operator.key"),
+                log_file=log_file,
             )
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            assert process.stdin is not None
-            process.stdin.close()
+        except BaseException as failure:
+            tail = log_file.read_text("utf-8", "replace")[-TAIL_CHARS:]
+            failure.add_note(f"--- end of the output of `waitline up` ---\n{tail}")
+            raise
 
 
-def _noted(path: Path) -> str:
-    return path.read_text("utf-8").strip()
+@contextmanager
+def _running(chosen: Mapping[str, str], log_file: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            # This process may be killed, and could not stop it then.
+            [sys.executable, "-m", "waitline", "up", "--until-stdin-ends"],
+            env={
+                **inherited(),
+                **{f"WAITLINE_{name}".upper(): value for name, value in chosen.items()},
+            },
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _read(path: Path) -> str:
+    return path.read_text("utf-8").strip() if path.exists() else ""
 
 
 def _add_service(roles: dict[str, list[int]], name: str, pid: int) -> None:
@@ -156,23 +207,12 @@ def _add_service(roles: dict[str, list[int]], name: str, pid: int) -> None:
         roles.setdefault("parent", []).append(pid)
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    until_s = monotonic() + READY_S
+def _await_up(process: "subprocess.Popen[bytes]", log_file: Path) -> None:
+    deadline_s = monotonic() + READY_S
     pause = Event()
-    url = f"http://127.0.0.1:{port}/actuator/health/readiness"
-    while process.poll() is None and monotonic() < until_s:
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-        except (urllib.error.URLError, OSError):
-            pause.wait(0.05)
-        else:
-            return
-    last = log.read_text("utf-8", "replace").strip().splitlines()[-3:]
-    raise Unavailable(f"the installation to be measured did not start: {' / '.join(last)}")
+    # Its own word: an older installation may still answer on its ports.
+    while UP.encode() not in log_file.read_bytes():
+        if process.poll() is not None or monotonic() > deadline_s:
+            last = log_file.read_text("utf-8", "replace").strip().splitlines()[-3:]
+            raise Unavailable(f"the installation did not start: {' / '.join(last)}")
+        pause.wait(POLL_S)

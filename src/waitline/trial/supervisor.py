@@ -48,6 +48,10 @@ RESTARTS_WITHIN_S = 60.0
 """Crash-loop limit: one more restart within this many seconds ends the installation."""
 
 
+UP = "Waitline is up."
+"""Printed once everything is ready; `installation.py` waits for it."""
+
+
 class CannotRun(WaitlineError):  # noqa: N818 - reads as the outcome it is
     """A process is in a crash loop, did not become ready, or its port is taken."""
 

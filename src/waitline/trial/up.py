@@ -18,7 +18,7 @@ from waitline.booking.migrations import migrate
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.settings import Settings
-from waitline.trial.installation import free_port
+from waitline.trial.machine import free_port
 from waitline.trial.postgres_server import PostgresServer
 from waitline.trial.supervisor import ManagedProcess, Supervisor
 from waitline.trial.valkey_server import ValkeyServer
