@@ -7,7 +7,6 @@ PACKAGES: Final = frozenset(
     {
         "src/waitline/booking/migrations/versions",
         "src/waitline/cli",
-        "src/waitline/queue",
     }
 )
 """Packages whose docstring does not list their modules yet."""
@@ -17,11 +16,9 @@ WORDS: Final[Mapping[str, set[str]]] = {
     "waitline/cli": {"dice", "mended", "told", "whoever"},
     "waitline/http": {"tells", "told", "whoever"},
     "waitline/payment_providers": {"dice", "tells", "told", "whoever"},
-    "waitline/queue": {"dice", "tells", "told", "whoever"},
     "waitline/services": {"tells", "told", "whoever"},
     "waitline/settings": {"whoever"},
     "waitline/trial": {"told", "whoever"},
-    "waitline/valkey": {"tells", "told", "whoever"},
 }
 """Words of `BANNED_IN_TEXT` that a folder still has."""
 
@@ -29,7 +26,6 @@ VERBS: Final[Mapping[str, set[str]]] = {
     "waitline/cli": {"look", "note"},
     "waitline/sales": {"note"},
     "waitline/services": {"ask", "tell"},
-    "waitline/valkey": {"ask"},
     "waitline_bench": {"read"},
     "waitline_bench/cli": {"note"},
 }

@@ -1,7 +1,7 @@
-"""What was decided for a room for now, from what its shop reports: how fast, how many more, why.
+"""Admission decision: rate, total and reason that a room admits by for now. Pure.
 
-Admission decides (`admission/policy.py`), the room keeps it, `lua/admit.lua` holds to it within
-the room's own limits, and everybody who looks at the room is told. Pure.
+`admission/policy.py` decides from the shop's reports, the room stores the decision, and
+`lua/admit.lua` applies it within the room's own limits.
 """
 
 from enum import StrEnum
@@ -34,7 +34,7 @@ HOLDING = frozenset((Reason.SOLD_OUT, Reason.SILENT_HOLD))
 
 
 class ShopReport(NamedTuple):
-    """What the shop has said of a room last.
+    """The last report of a shop on a room.
 
     Attributes:
         free: Seats that may be taken.
@@ -50,7 +50,7 @@ class ShopReport(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What the next decision needs to know of the room's past.
+    """State that one decision hands to the next.
 
     Attributes:
         share: Of the room's rate that the shop was found to take, 0 to 1.
@@ -106,7 +106,7 @@ def serialize(decision: Decision) -> tuple[str, str, str, str]:
 
 
 def parse(reason: str, per_s: str, until: str, basis: str, at_ms: str) -> Decision:
-    """Read a decision as it is stored."""
+    """Parse a stored decision; the opposite of `serialize`."""
     words = basis.split("|")
     free, live, load, reported_ms = words[1:5]
     share, recent, ended, missed, *totals = words[5:]

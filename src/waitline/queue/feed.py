@@ -1,9 +1,8 @@
-"""One reader for all the event streams of a worker.
+"""One poller for all the event streams of a worker, instead of one per stream.
 
-Streams do not ask the store. Once a second this asks for everybody whose news may be due, in
-batches, and wakes the streams of those for whom something has changed: the standing, or the mode of
-the room, which is asked for once for all of them. It keeps one of each a stream: a slow stream
-misses steps in between, and never the last one.
+Once a second it fetches, in batches, the standing of every visitor who is due, and each room's mode
+once. It wakes the streams for which one of them has changed. A subscription holds the last standing
+and mode only: a slow stream misses steps in between, never the last one.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from waitline.queue.model import BATCH_MAX, SOLD_OUT, Standing, Waiting
 from waitline.queue.store import Line
 
 TURN_S = 1.0
-"""How often the reader goes round: how late the first in line hears of being admitted."""
+"""Seconds between two polls: the longest delay before the first in line sees its admission."""
 
 FAR_SHARE = 3
 """Those far from their turn are asked for this many times as often as they would ask
@@ -44,7 +43,7 @@ class Subscription:
 
     Attributes:
         standing: Where its visitor stands.
-        mode: The room's, as those who wait are told it; empty until it is known.
+        mode: The room's mode, as visitors see it; empty until it is known.
         changed: Set when the standing is news, or that there is nothing to sell, or is again.
     """
 
@@ -114,14 +113,14 @@ class Feed:
             subscription.changed.set()
 
     async def run(self) -> Never:
-        """Go round until cancelled."""
+        """Poll once a second until cancelled."""
         await periodic("feed", self._poll_now, TURN_S)
 
     async def _poll_now(self) -> None:
         await self.poll_once(asyncio.get_running_loop().time())
 
     async def poll_once(self, now_s: float) -> None:
-        """Ask for everybody who is due.
+        """Fetch the standing of every visitor who is due, and each room's mode.
 
         Args:
             now_s: The loop's time.

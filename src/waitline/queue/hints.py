@@ -8,15 +8,15 @@ POLL_NEAR_MS = 3_000
 
 POLL_FAR_MS = 10_000
 """How soon to ask again at twenty thousand places: when, at the pace of a room that was given none
-of its own (2 000/s), the turn comes. So asking again and again on the way tells nobody anything,
+of its own (2 000/s), the turn comes. Polling more often on the way brings nothing new,
 and the turn is still heard of within seconds. Source: decision 0008."""
 
 POLL_MAX_MS = 30_000
-"""Nobody is told to come back later than this: a room may empty faster than expected, and who asks
+"""The longest hint: a room may empty faster than expected, and who asks
 less often than the server keeps connections open pays for a new one each time."""
 
 POLL_LEAST_MS = 2_000
-"""Asking more often than this tells nothing new. Source: the wire contract."""
+"""Polling more often than this brings nothing new. Source: the wire contract."""
 
 POLL_JITTER = 0.2
 """Share by which hints differ, so that those who came together do not ask together."""
@@ -47,7 +47,7 @@ def poll_after_ms(position: int, jitter: float) -> int:
 
 
 def first_poll_after_s(position: int, jitter: float) -> int:
-    """Return how long a visitor who has just been told its position should wait, in whole s.
+    """Return how long a visitor who has just joined should wait, in whole s.
 
     Args:
         position: As for `poll_after_ms`.

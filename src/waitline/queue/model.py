@@ -17,7 +17,7 @@ CHUNK_MAX = 250
 meanwhile waits for that."""
 
 ROOMS_MAX = 10_000
-"""Rooms of one installation. Whoever may name rooms (everyone, in trial mode) could otherwise
+"""Rooms of one installation. Callers who may name rooms (everyone, in trial mode) could otherwise
 fill the store with empty ones."""
 
 LAPSED_KEPT_MS = 3_600_000
@@ -74,7 +74,7 @@ class Survey(NamedTuple):
 
     @property
     def mode_now(self) -> str:
-        """The mode as those who wait are told it: the operator's, unless the shop stops it."""
+        """The mode as visitors see it: the operator's, unless the shop has nothing to sell."""
         if self.rules.mode not in ADMITTING or self.decision is None or not self.decision.holds:
             return str(self.rules.mode)
         return SOLD_OUT if self.decision.reason is Reason.SOLD_OUT else str(Mode.PAUSED)
@@ -95,7 +95,7 @@ COUNTERS = (
 )
 """What a room counts. Conservation, which `waitline audit` checks: entered = waiting + admitted now
 + left + abandoned + lapsed + passed + removed. Those who lapsed without having begun are the
-no-shows, and overtaken is whoever was admitted after a higher place (Q3: nobody)."""
+no-shows, and overtaken are those admitted after a higher place (Q3: nobody)."""
 
 
 # --- what a verb can answer for one visitor --------------------------------------------

@@ -1,8 +1,8 @@
-"""What a room keeps of its sale, read back: waits by length, and totals by time. Pure.
+"""Sale record: a histogram of waits, and totals by time. Pure.
 
-`lua/admit.lua` writes it; whoever left is in it too. Percentiles of waits come from buckets, four
-for each doubling, so they are off by a tenth at most: enough to judge a sale by, at a cost that
-does not grow with it (decision 0014).
+`lua/admit.lua` writes it; visitors who left are in it too. Percentiles of waits come from buckets,
+four for each doubling, so the error is a tenth at most, at a cost that does not grow with the sale
+(decision 0014).
 """
 
 from collections.abc import Mapping
@@ -92,7 +92,7 @@ def bounds_ms(bucket: int) -> tuple[float, float]:
 
 
 def parse(stored: Mapping[str, str]) -> SaleRecord:
-    """Read what is stored; an empty record if nothing is."""
+    """Parse what is stored; an empty record if nothing is."""
     steps = sorted(_step(text) for name, text in stored.items() if name[0] == "s")
     first_ms = steps[-1].at_ms - STEPS * STEP_S * 1000 if steps else 0
     return SaleRecord(

@@ -1,7 +1,6 @@
-"""Takes away what rehearsals leave in the store: their rooms, and their entries of the stream.
+"""Delete what rehearsals leave in Valkey: their rooms, and their entries of the event stream.
 
-A rehearsal's room is known by its name (`waitline.kernel.ids`), and nothing else can be taken
-away here.
+A rehearsal's room is known by its name (`waitline.kernel.ids`); nothing else can be deleted here.
 """
 
 from typing import Any
@@ -33,10 +32,10 @@ class RehearsalRooms:
         return {RoomId(name) for some in names for name in some if is_rehearsal(RoomId(name))}
 
     async def delete_room(self, room: RoomId) -> None:
-        """Take a room away with all that it holds; a repeat does nothing.
+        """Delete a room with all that it holds; a repeat does nothing.
 
         An admitter that is just looking at it may note it once more, and strikes it out again
-        within seconds; `left` tells when that is over.
+        within seconds; `has_remains` is false when that is over.
         """
         _require(room)
         for noted in _NOTED:
@@ -49,7 +48,7 @@ class RehearsalRooms:
         return any(noted) or bool(await self._store.command("EXISTS", *keys.of(room)))
 
     async def delete_events(self, room: RoomId) -> int:
-        """Take a room's entries out of the stream of events, handled or not.
+        """Delete a room's entries of the event stream, handled or not.
 
         Returns:
             How many there were.

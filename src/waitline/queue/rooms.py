@@ -185,7 +185,7 @@ class Rooms:
         rows = await self._store.run(DELETE, k, (int(force),))
         if _word(DELETE, rows) == "occupied":
             raise RoomOccupied(*map(int, rows[0][1:]))
-        # Whoever creates the room again meanwhile finds it listed.
+        # A caller that creates the room again meanwhile finds it listed.
         for noted, key in (
             (keys.AWAKE, k.waiting),
             (keys.OCCUPIED, k.admitted),

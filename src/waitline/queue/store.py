@@ -1,6 +1,6 @@
 """The line on Valkey: one typed method per script, each for a batch of visitors of one room.
 
-In a batch a refusal is a value: whoever gathered the batch raises it in the request that it
+In a batch a refusal is a value: the batcher raises it in the request that it
 belongs to.
 """
 
@@ -71,7 +71,7 @@ _EXPIRED = partial(Slot, State.EXPIRED)
 
 
 def _refuse(refusal: type[Refused]) -> Callable[..., Refused]:
-    """Answer with the refusal, whatever else the row tells."""
+    """Answer with the refusal, whatever else the row holds."""
     return lambda *_: refusal()
 
 
@@ -174,7 +174,7 @@ class Line:
         Returns:
             One outcome per visitor, in the same order: `Joined` exactly once per stay.
             Refusals are `RoomFull`, `RoomClosed`, `RoomUnknown`; `StoreFull` where the server
-            has no memory for anybody new. Whoever is first of the line wakes the room.
+            has no memory for anybody new. The first of the line wakes the room.
 
         Invariant:
             Q1, Q2, Q10.
@@ -183,7 +183,7 @@ class Line:
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots)
         outcomes = _outcomes(JOINED, await self._run(JOIN, where, visitors))
         if _leads(outcomes):
-            # Their places stand and must be told. The admitter's patrol finds the room instead.
+            # Their places stand, so the caller gets them. The admitter's patrol finds the room.
             with suppress(Unavailable):
                 await self._runner.command("SADD", keys.AWAKE, room)
         return outcomes

@@ -150,7 +150,7 @@ class _Pipe(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.close(str(exc) if exc else "the connection was closed")
 
-    def ask(self, commands: Iterable[Sequence[str | float]], timeout_s: float) -> list[_Call]:
+    def send(self, commands: Iterable[Sequence[str | float]], timeout_s: float) -> list[_Call]:
         """Send commands together; their answers come in the same order."""
         assert self._transport is not None
         if len(self._calls) >= PENDING_MAX or (
@@ -187,7 +187,7 @@ class _Pipe(asyncio.Protocol):
             self.close("no reply in time")
 
     def close(self, reason: str) -> None:
-        """Close the connection; whoever still waits is told why."""
+        """Close the connection; pending calls fail with the reason."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -226,7 +226,7 @@ class Connection:
             started_s = asyncio.get_running_loop().time()
             pipe = await self._open()
             timeout_s += started_s - asyncio.get_running_loop().time()
-        return await pipe.ask((words,), timeout_s)[0].answer
+        return await pipe.send((words,), timeout_s)[0].answer
 
     async def transaction(
         self, commands: Iterable[Sequence[str | float]], timeout_s: float
@@ -240,9 +240,9 @@ class Connection:
         pipe = self._pipe
         if pipe is None or not pipe.open:
             pipe = await self._open()
-        calls = pipe.ask([("MULTI",), *commands, ("EXEC",)], timeout_s)
+        calls = pipe.send([("MULTI",), *commands, ("EXEC",)], timeout_s)
         replies = await asyncio.gather(*(call.answer for call in calls), return_exceptions=True)
-        # The first to fail tells why: a refused command makes EXEC fail too, and says less.
+        # Raise the first failure: a refused command makes EXEC fail too, with a vaguer reason.
         results: list[Any] = []
         for reply in replies:
             if isinstance(reply, BaseException):
@@ -293,7 +293,7 @@ class Connection:
             greetings.append(("SELECT", where.database))
         if greetings:
             try:
-                for call in pipe.ask(greetings, self._connect_timeout_s):
+                for call in pipe.send(greetings, self._connect_timeout_s):
                     await call.answer
             except CommandError as error:
                 pipe.close("not let in")

@@ -1,7 +1,7 @@
 --[[
 admit.lua: admit the first of the line: as many as slots and rate allow, at most one chunk.
 
-Deciding and moving are one step, so it is right whoever calls it and however many call at once:
+Deciding and moving are one step, so these hold however many call at once:
 nobody is admitted before a lower place (Q3), admitted visitors never exceed active_max (Q4), nor
 admissions the rate and burst (Q5), and a visitor leaves the line in the same instant in which
 the slot is there (Q6). The lease only spares admitters double work. A visitor who was silent for

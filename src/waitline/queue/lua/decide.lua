@@ -1,9 +1,9 @@
 --[[
-decide.lua: note how a room admits for now, unless somebody else has decided meanwhile.
+decide.lua: store how a room admits for now, unless another has been stored meanwhile.
 
-Whoever decides has read the decision before; of two who have read the same one, the second comes
-too late and changes nothing, so no step of the rate is made twice. What is noted is held to within
-the room's own limits (Q4, Q5): admit.lua takes the lower of the two.
+Compare and set: the caller names the decision that it started from. Of two callers with the same
+one, the second is late and changes nothing, so no step of the rate is made twice. The room's own
+limits hold whatever is stored (Q4, Q5): admit.lua takes the lower of the two.
 
 KEYS
   1 room         hash   now_reason, now_per_s, now_until, now_basis, now_ms

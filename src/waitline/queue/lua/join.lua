@@ -1,8 +1,8 @@
 --[[
 join.lua: take the next places of a room's line, once per visitor.
 
-A visitor who waits keeps the old place, and one who holds a slot keeps the slot. Whoever ran
-out of time joins anew. Places start at 1 and are never reused; a refused join uses none up and
+A visitor who waits keeps the old place, and one who holds a slot keeps the slot. A visitor who
+ran out of time joins anew. Places start at 1 and are never reused; a refused join uses none up and
 changes nothing (Q1, Q2, Q10). Within one call the order of ARGV is the order of joining.
 Asking again counts as being heard of.
 

@@ -1,7 +1,7 @@
 --[[
 sweep.lua: collect the slots whose time ran out, and forget those who lapsed long ago.
 
-The visitor moves from the admitted to the lapsed in one step, so that it can be told that its
+The visitor moves from the admitted to the lapsed in one step, so that status can say that its
 time ran out, and its slot is free for the next. Those who never began are counted besides.
 
 KEYS
