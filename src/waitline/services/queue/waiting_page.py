@@ -1,4 +1,4 @@
-"""The waiting room's pages: the start page and the waiting page.
+"""The waiting room's pages: the start page, the waiting page, and how the line works.
 
 They are static files: the waiting page's script reads the room's name from its own address.
 """
@@ -30,6 +30,7 @@ def router() -> APIRouter:
     routes.add_api_route("/rooms/", open_room, methods=["GET"])
     pages = {
         "/": _PAGES / "index.html",
+        "/rules": _PAGES / "rules.html",
         # A room's name may hold a slash, so this takes the whole rest of the path.
         "/rooms/{room:path}": _PAGES / "waiting.html",
     }
