@@ -352,13 +352,6 @@ def test_fits_a_narrow_phone(stack: Stack, opened: Opened) -> None:
             assert box["height"] >= 44
 
 
-def test_the_rules_are_there_in_both_languages(stack: Stack, opened: Opened) -> None:
-    with opened(f"{stack.url}/rules") as page:
-        expect(page.get_by_role("heading", name="대기열 이용 안내")).to_be_visible()
-        expect(page.get_by_role("heading", name="How the line works")).to_be_visible()
-        captured(page, "rules")
-
-
 def test_the_start_page_opens_a_room(stack: Stack, opened: Opened) -> None:
     room = stack.room(**STANDSTILL)
     with opened(stack.url, viewport=PHONE) as page:
