@@ -152,7 +152,7 @@ def test_what_a_killed_one_leaves_is_found_and_taken_away(trial: Office) -> None
     # What its visitors had asked for last may have been answered after that.
     until(
         lambda: (
-            rehearse(trial, "--clean").stdout.startswith("There was nothing")
+            rehearse(trial, "--clean").stdout.startswith("Nothing to clean up")
             and contents(trial) == before
         ),
         PLAYED_S,
