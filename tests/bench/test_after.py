@@ -117,7 +117,7 @@ def test_the_command_writes_a_page_and_its_figures(room: Room, tmp_path: Path) -
     done = reported(room, "--out", tmp_path, "--data-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "were admitted in the order of the line" in done.stdout
-    assert "No concert is sold through this room." in done.stdout
+    assert "No concert uses this room." in done.stdout
     (figures, page) = sorted(path.name for path in tmp_path.iterdir())[::-1]
     assert (figures, page) == ("sale-sale%2F1%20%3Cb%3E.json", "sale-sale%2F1%20%3Cb%3E.html")
     assert json.loads((tmp_path / figures).read_text("utf-8"))["entered"] == 6
@@ -127,4 +127,4 @@ def test_the_command_writes_a_page_and_its_figures(room: Room, tmp_path: Path) -
 def test_an_unknown_room_is_one_line(valkey: Server) -> None:
     done = waitline("report", "sale", "--room", "nobody's", "--valkey-url", valkey.url)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "there is no room" in done.stderr
+    assert "not found" in done.stderr

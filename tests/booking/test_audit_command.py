@@ -165,4 +165,4 @@ def test_either_is_audited(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
-    assert "either --room NAME, or --booking" in capsys.readouterr().err
+    assert "--room NAME or --booking" in capsys.readouterr().err

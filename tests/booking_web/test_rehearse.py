@@ -133,7 +133,7 @@ def test_one_that_is_stopped_leaves_nothing_either(trial: Office, signum: signal
         assert contents(trial) != before
         program.process.send_signal(signum)
         assert program.process.wait(PLAYED_S) == 130
-        assert "Nothing of the rehearsal is left" in program.output
+        assert "The rehearsal was cleaned up" in program.output
     assert contents(trial) == before
 
 
@@ -148,7 +148,7 @@ def test_what_a_killed_one_leaves_is_found_and_taken_away(trial: Office) -> None
     assert contents(trial) != before
     cleaned = rehearse(trial, "--clean")
     assert cleaned.returncode == 0
-    assert "Taken away: 1 room" in cleaned.stdout
+    assert "Cleaned up: 1 room" in cleaned.stdout
     # What its visitors had asked for last may have been answered after that.
     until(
         lambda: (

@@ -126,7 +126,7 @@ def test_the_command_says_what_it_did(
         out, err = capsys.readouterr()
         return f"{ended.value.code or 0} {out}{err}"
 
-    applied = "".join(f"applied step {step}\n" for step in STEPS)
+    applied = "".join(f"applied migration {step}\n" for step in STEPS)
     assert printed("--database-url", fresh) == f"0 {applied}"
     assert printed("--database-url", fresh).startswith("0 The tables are up to date")
     assert "no database" in printed()

@@ -66,19 +66,19 @@ def test_both_sides_are_listed_and_dead_events_are_sent_again(
         (dead, "dead", "why not"),
         (waiting, "waits", None),
     ]
-    assert (unsent["count"], unsent["events"][0]["told"]) == (2, {"reservationId": 1})
+    assert (unsent["count"], unsent["events"][0]["event"]) == (2, {"reservationId": 1})
     assert (stream["unread"], stream["unhandled"], stream["dead"]) == (1, 0, 1)
     assert [(one["id"], one["reason"]) for one in stream["letters"]] == [(letter, "no room")]
 
     done = operator.retry(dead, letter)
-    assert (done.returncode, done.stdout) == (0, "2 events are sent again\n")
+    assert (done.returncode, done.stdout) == (0, "2 events will be sent again\n")
     found = operator.listed()
     assert {one["state"] for one in found["unsent"]["events"]} == {"waits"}
     assert (found["stream"]["unread"], found["stream"]["dead"]) == (2, 0)
 
     assert operator.retry(dead).returncode == 2
     done = operator.retry("--all")
-    assert (done.returncode, done.stdout) == (0, "0 events are sent again\n")
+    assert (done.returncode, done.stdout) == (0, "0 events will be sent again\n")
     for wrong in ((), (dead, "--all")):
         assert operator.retry(*wrong).returncode == 2
 
@@ -87,7 +87,7 @@ def test_people_can_read_it(postgres: TestDatabase, valkey: Server, tmp_path: Pa
     operator = Operator(postgres, valkey, tmp_path)
     done = waitline("outbox", *operator.where)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "0 events are not sent" in done.stdout
+    assert "Unsent events: 0" in done.stdout
     operator.write(dead=True)
     assert "dead" in waitline("outbox", *operator.where).stdout
 

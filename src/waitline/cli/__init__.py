@@ -1,19 +1,19 @@
-"""The command line: `waitline --help` teaches it.
+"""The command line, built with Typer. One module per command or command group.
 
-up.py              everything on this machine
-serve.py           the queue service, the booking service and the admitter, one command each
-migrate.py         the box office's tables
-rooms.py           commands on rooms
-concerts.py        commands on concerts, schedules and seats
-keys.py            the keys of tickets and passes
-audit.py           checks the invariants of the line and of the box office
-outbox.py          events that wait to be sent, and dead letters
-settings.py        every setting, its value and its origin
+up.py              `up`: start everything on this machine
+serve.py           `queue`, `booking`, `admitter`: run one process each
+migrate.py         `migrate`: create or upgrade the box office's tables
+rooms.py           `rooms`: create, change, list, reset and delete rooms
+concerts.py        `concerts`: put concerts, schedules and seats on sale
+keys.py            `keys`: list and rotate the signing keys
+audit.py           `audit`: check the invariants of a room or of the box office
+outbox.py          `outbox`: list and retry unsent events and dead letters
+settings.py        `settings`: print every setting, its value and its origin
 setting_tables.py  the tables of settings in docs/operations.md
-simulate.py        predicts how a sale would go
-rehearse.py        plays a whole sale before the sale
-report.py          what became of a sale
-sandbox_pay.py     a payment provider that takes play money
+simulate.py        `simulate`: predict a sale without a server
+rehearse.py        `rehearse`: load-test an installation with a complete sale
+report.py          `report`: report on a sale that has taken place
+sandbox_pay.py     `sandbox-pay`: run the payment sandbox
 options.py         options that commands share, and one for each setting
 """
 
@@ -41,11 +41,12 @@ from waitline.kernel.errors import Misconfigured, WaitlineError
 
 app = typer.Typer(
     name="waitline",
-    help="A virtual waiting room: it takes everybody in, keeps a fair line, and lets people "
-    "through at the rate the shop can bear.",
+    help="A virtual waiting room: visitors wait in a fair line and are admitted to the shop at "
+    "the rate that it can handle. The box office sells the seats.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Begin with: waitline up",
+    epilog="Try it out: waitline up. Before a sale: rooms create, concerts create, simulate, "
+    "rehearse. During it: rooms show, rooms set. After it: report sale, audit.",
 )
 app.command("up")(up.up)
 app.command("queue")(serve.queue)
@@ -76,7 +77,10 @@ def main() -> None:
 
 
 def run(commands: typer.Typer) -> None:
-    """Run a command line; an expected error is one line that names what to change."""
+    """Run a command line; print an expected error as one line and exit.
+
+    The exit status is 2 if the operator must change an option or a setting, otherwise 1.
+    """
     try:
         commands()
     except WaitlineError as error:

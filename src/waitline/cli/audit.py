@@ -1,4 +1,4 @@
-"""Do the store and the box office keep their promises?"""
+"""`waitline audit`: check the invariants of a room or of the box office."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,27 @@ from waitline.tokens.verification import verify_token
 
 
 def audit(
-    room: Annotated[str | None, typer.Option(help="Which room")] = None,
-    booking: Annotated[bool, typer.Option("--booking", help="The box office instead")] = False,
+    room: Annotated[str | None, typer.Option(help="Room to audit")] = None,
+    booking: Annotated[
+        bool, typer.Option("--booking", help="Audit the box office instead of a room")
+    ] = False,
     mode: options.Mode = None,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Check Q1 to Q9 of a room, or B1 to B7 of the box office. Exit status 1 if one does not hold.
+    """Check the invariants of a room (Q1 to Q9) or of the box office (B1 to B7).
 
-    The store answers nobody else while a room is being read, about 30 ms for 100 000 visitors; the
-    box office is read beside its sale. That a refused call changes nothing (Q10) cannot be seen in
-    a store; tests show it. In trial mode payments may be of any amount (B6).
+    Exit status 1 if one of them is broken. Safe to run during a sale: reading a room blocks Valkey
+    for about 30 ms per 100,000 visitors; reading the box office blocks nothing. Q10, that a refused
+    call changes nothing, is not visible in the data; tests cover it. In trial mode payments may be
+    of any amount, so B6 does not compare amounts.
+
+    Example: waitline audit --room demo
     """
     if (room is None) is not booking:
-        raise Misconfigured("say what to audit: either --room NAME, or --booking")
+        raise Misconfigured("choose what to audit: --room NAME or --booking")
     settings = chosen.load(
         data_dir=data_dir, valkey_url=valkey_url, database_url=database_url, mode=mode
     )
@@ -52,7 +57,7 @@ def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[Findi
         seen = options.with_store(settings, lambda store: auditing.take_snapshot(store, name))
     except RoomUnknown:
         raise Misconfigured(
-            f"there is no room {room!r}; `waitline rooms list` names them"
+            f"room {room!r} not found; `waitline rooms list` lists the rooms"
         ) from None
     ring = KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms())
 
@@ -72,15 +77,15 @@ def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[Findi
         typer.echo(json.dumps(report))
     else:
         title = (
-            f"{seen.room}: {len(seen.waiting):,} wait, {len(seen.admitted):,} hold a slot, "
-            f"{len(seen.lapsed):,} lapsed lately"
+            f"{seen.room}: {len(seen.waiting):,} waiting, {len(seen.admitted):,} holding a slot, "
+            f"{len(seen.lapsed):,} lapsed recently"
         )
         _print(title, auditing.INVARIANTS, findings)
     return findings
 
 
 def _booking(settings: chosen.Settings, as_json: bool) -> Sequence[Finding]:  # noqa: FBT001
-    # Here, because what it needs takes longer to import than most commands take in all.
+    # A late import: the box office takes longer to import than most commands run.
     from waitline.booking.audit import INVARIANTS  # noqa: PLC0415
     from waitline.sales import audit  # noqa: PLC0415
 

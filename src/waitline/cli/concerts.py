@@ -1,4 +1,7 @@
-"""Commands on concerts. They call the database directly, so they work while no service runs."""
+"""`waitline concerts`: commands on concerts, schedules and seats.
+
+They use the database directly, so they also work while no service runs.
+"""
 
 import asyncio
 import json
@@ -37,14 +40,16 @@ from waitline.postgres.pool import Database
 from waitline.settings import Settings
 
 FILE_BYTES_MAX = 32 * 1024 * 1024
-"""Of a seat map. The largest that is allowed has a fourth of it."""
+"""Largest seat plan that is read, in bytes: four times the largest that the parser allows."""
 
 NUMBER_MAX = 2**63 - 1
-"""Of a concert or schedule: what the database can count to."""
+"""Largest concert or schedule number: the range of PostgreSQL's bigint."""
 
 CONCERT = {setting.name: setting for setting in CONCERT_SETTINGS}
 
-app = typer.Typer(help="Put concerts on sale, and list what is.", no_args_is_help=True)
+app = typer.Typer(
+    help="Put concerts, schedules and seats on sale, and list them.", no_args_is_help=True
+)
 
 T = TypeVar("T")
 
@@ -55,7 +60,7 @@ def list_concerts(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List every concert with its schedules, and how many of their seats are free."""
+    """List every concert with its schedules and the number of available seats."""
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
 
     async def use(catalogue: Catalogue) -> list[dict[str, Any]]:
@@ -89,12 +94,15 @@ def create(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Create a concert, then add schedules."""
+    """Create a concert, then add schedules.
+
+    Example: waitline concerts create "Spring Tour" --room spring-tour --venue "Olympic Hall"
+    """
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
     concert = _with_catalogue(settings, lambda catalogue: catalogue.create_concert(title, **asked))
     _print(
         _flat(concert),
-        f"Concert {concert.concert_id} was created. Next: "
+        f"Created concert {concert.concert_id}. Next: "
         f"waitline concerts schedule {concert.concert_id} --starts-at 2030-05-01T19:00+09:00",
         as_json=as_json,
     )
@@ -102,7 +110,9 @@ def create(
 
 @app.command("set")
 def change(
-    concert: Annotated[int, typer.Argument(min=1, max=NUMBER_MAX, help="The concert's number")],
+    concert: Annotated[
+        int, typer.Argument(min=1, max=NUMBER_MAX, help="Concert number, as in `concerts list`")
+    ],
     queue_down: Annotated[
         Literal["refuse", "admit", "default"],
         typer.Option(help=f"{CONCERT['queue_down'].help} (default)"),
@@ -111,13 +121,16 @@ def change(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Decide what happens to a concert's visitors while the queue does not answer."""
+    """Choose what happens to a concert's buyers while the queue service is unreachable.
+
+    Example: waitline concerts set 1 --queue-down admit
+    """
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
     choice = None if queue_down == "default" else QueueDown(queue_down)
     changed = _with_catalogue(settings, lambda catalogue: catalogue.set_queue_down(concert, choice))
     _print(
         _flat(changed),
-        f"Concert {concert}, while the queue does not answer: {queue_down}. Takes effect "
+        f"Concert {concert}, while the queue is unreachable: {queue_down}. Takes effect "
         f"within {CACHED_S:g} s.",
         as_json=as_json,
     )
@@ -126,14 +139,21 @@ def change(
 @app.command("schedule")
 @options.one_for_each(SCHEDULE_SETTINGS, defaults=True)
 def schedule(
-    concert: Annotated[int, typer.Argument(min=1, max=NUMBER_MAX, help="The concert's number")],
-    starts_at: Annotated[str, typer.Option(help="ISO 8601 with a UTC offset")],
+    concert: Annotated[
+        int, typer.Argument(min=1, max=NUMBER_MAX, help="Concert number, as in `concerts list`")
+    ],
+    starts_at: Annotated[
+        str, typer.Option(help="Start, ISO 8601 with a UTC offset: 2030-05-01T19:00+09:00")
+    ],
     asked: options.Asked,
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Add a schedule to a concert, then import its seats."""
+    """Add a schedule to a concert, then import its seats.
+
+    Example: waitline concerts schedule 1 --starts-at 2030-05-01T19:00+09:00
+    """
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
     at, decided = _time(starts_at), ScheduleSettings(**asked)
     made = _with_catalogue(
@@ -146,7 +166,7 @@ def schedule(
             "startsAt": made.starts_at.isoformat(),
             **_settings(made),
         },
-        f"Schedule {made.schedule_id} was created. Next: "
+        f"Created schedule {made.schedule_id}. Next: "
         f"waitline concerts import {made.schedule_id} SEATS.csv",
         as_json=as_json,
     )
@@ -154,13 +174,21 @@ def schedule(
 
 @app.command("import")
 def import_seats(
-    schedule: Annotated[int, typer.Argument(min=1, max=NUMBER_MAX, help="The schedule's number")],
-    file: Annotated[Path, typer.Argument(help="CSV: section,row,seat,grade,price[,position]")],
+    schedule: Annotated[
+        int, typer.Argument(min=1, max=NUMBER_MAX, help="Schedule number, as in `concerts list`")
+    ],
+    file: Annotated[Path, typer.Argument(help="Seat plan: a CSV file")],
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Put the seats of a map on sale, all or none; the best rows come first."""
+    """Import the seats of a schedule from a CSV file and put them on sale: all or none.
+
+    The first line of the file names the columns: section, row, seat, grade, price and, optionally,
+    position. The best rows come first. Errors are listed with their line numbers.
+
+    Example: waitline concerts import 1 seats.csv
+    """
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
     with progress.Progress(
         *progress.Progress.get_default_columns(),
@@ -189,7 +217,9 @@ def _read(file: Path, shown: progress.Progress) -> list[NewSeat]:
     try:
         size = file.stat().st_size
         if size > FILE_BYTES_MAX:
-            raise Misconfigured(f"{file} has {size:,} bytes; a map has at most {FILE_BYTES_MAX:,}")
+            raise Misconfigured(
+                f"{file} has {size:,} bytes; at most {FILE_BYTES_MAX:,} are allowed"
+            )
         with shown.open(file, "r", encoding="utf-8", newline="", description="Reading") as stream:
             return seat_plan.parse(stream)
     except OSError as error:
@@ -199,7 +229,7 @@ def _read(file: Path, shown: progress.Progress) -> list[NewSeat]:
 def _refuse(file: Path, error: SeatPlanInvalid) -> NoReturn:
     for line in error.errors:
         typer.secho(f"{file}: {line}", err=True, fg="red")
-    raise Misconfigured(f"{file} has errors; none of its seats was imported") from None
+    raise Misconfigured(f"{file} has errors; no seat was imported") from None
 
 
 def _time(text: str) -> datetime:
@@ -224,13 +254,9 @@ def _with_catalogue(settings: Settings, use: Callable[[Catalogue], Awaitable[T]]
     try:
         return asyncio.run(run())
     except ConcertUnknown:
-        raise Misconfigured(
-            "there is no such concert; `waitline concerts list` names them"
-        ) from None
+        raise Misconfigured("concert not found; `waitline concerts list` lists them") from None
     except ScheduleUnknown:
-        raise Misconfigured(
-            "there is no such schedule; `waitline concerts list` names them"
-        ) from None
+        raise Misconfigured("schedule not found; `waitline concerts list` lists them") from None
 
 
 async def _described(catalogue: Catalogue, concert: Concert) -> dict[str, Any]:

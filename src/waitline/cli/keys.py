@@ -1,4 +1,4 @@
-"""The keys of tickets and passes."""
+"""`waitline keys`: list and rotate the keys that sign tickets and passes."""
 
 import json
 from datetime import UTC, datetime
@@ -14,16 +14,16 @@ from waitline.tokens.keyring import Keyring
 from waitline.tokens.keyring_file import KeyringFile
 
 app = typer.Typer(
-    help="Make, rotate and list the keys of tickets and passes.", no_args_is_help=True
+    help="List and rotate the keys that sign tickets and passes.", no_args_is_help=True
 )
 
 
 @app.command("rotate")
 def rotate(data_dir: options.DataDir = None, as_json: options.AsJson = False) -> None:
-    """Add a new key, which signs from a few seconds on. Nobody is turned away.
+    """Add a signing key. Tickets and passes signed with older keys stay valid.
 
-    Running services read the file each second, so all of them know the key before it is used; what
-    the older keys have signed stays good.
+    The new key signs from a few seconds on. Running services reload the file every second, so each
+    of them can verify the key before one signs with it. No restart is needed.
     """
     settings = chosen.load(data_dir=data_dir)
     _print(KeyringFile(settings.keys_file).rotate(SystemClock().now_ms()), as_json=as_json)
@@ -31,7 +31,7 @@ def rotate(data_dir: options.DataDir = None, as_json: options.AsJson = False) ->
 
 @app.command("list")
 def list_keys(data_dir: options.DataDir = None, as_json: options.AsJson = False) -> None:
-    """List the keys by name; secrets are never shown. Makes the first one if there is none."""
+    """List the keys without their secrets. Creates the first key if there is none."""
     settings = chosen.load(data_dir=data_dir)
     _print(KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms()), as_json=as_json)
 

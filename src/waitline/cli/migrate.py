@@ -1,4 +1,4 @@
-"""Bring the tables of the box office up to date."""
+"""`waitline migrate`: create or upgrade the tables of the box office."""
 
 import asyncio
 
@@ -13,14 +13,14 @@ def migrate(
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Make or change the box office's tables as this version needs them. Safe to repeat.
+    """Create or upgrade the box office's tables for this version. Safe to repeat.
 
-    All steps that are due, or none. The older version may go on serving meanwhile.
+    Applies all pending migrations in one transaction. The previous version may keep serving.
     """
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
     applied = asyncio.run(bring_up_to_date(settings.database_address()))
     console = Console(highlight=False)
     for step in applied:
-        console.print(f"[green]applied[/] step {step}")
+        console.print(f"[green]applied[/] migration {step}")
     if not applied:
-        console.print("The tables are up to date; nothing was changed.")
+        console.print("The tables are up to date.")

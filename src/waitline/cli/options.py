@@ -1,4 +1,4 @@
-"""What the commands share: options, and a store to talk to."""
+"""Options that commands share, an option for each setting, and a connection to the store."""
 
 import asyncio
 import functools
@@ -16,13 +16,13 @@ from waitline.settings import ServeMode, Settings
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 
-def _setting(name: str, *flags: str, note: str = "") -> Any:  # noqa: ANN401 - what Typer returns
-    """Return the option of a service setting; its help and its default are the setting's own."""
+def _setting(name: str, *flags: str, suffix: str = "") -> Any:  # noqa: ANN401 - what Typer returns
+    """Return the option of a service setting, with the setting's help and default."""
     variable = chosen.VARIABLES[f"{chosen.PREFIX}{name.upper()}"]
     default = f"; default {variable.default}" if variable.default else ""
     return typer.Option(
         *(flags or (chosen.option(name),)),
-        help=f"{variable.meaning}{default}{note}",
+        help=f"{variable.meaning}{default}{suffix}",
         show_default=False,
     )
 
@@ -39,38 +39,44 @@ DatabaseUrl = Annotated[
     str | None,
     _setting(
         "database_url",
-        note=". A password belongs in WAITLINE_DATABASE_URL, where other users of the machine "
+        suffix=". A password belongs in WAITLINE_DATABASE_URL, where other users of the machine "
         "cannot read it",
     ),
 ]
 Mode = Annotated[ServeMode | None, _setting("mode")]
 UntilStdinEnds = Annotated[
-    bool, typer.Option("--until-stdin-ends", help="Stop with whoever started this", hidden=True)
+    bool,
+    typer.Option(
+        "--until-stdin-ends",
+        help="Stop when stdin ends, as it does when the parent process dies",
+        hidden=True,
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text")]
 
 T = TypeVar("T")
 
 Asked = dict[str, Any]
-"""Settings that were given by options, by their names."""
+"""Values of the options that were given, by setting name."""
 
 
 def one_for_each(
     settings: Sequence[Setting], *, defaults: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each setting; it gets those that were used as `asked`.
+    """Decorate a command with an option per setting; the values given arrive as `asked`.
 
     Args:
-        settings: What there is an option for.
-        defaults: Whether the others have their defaults, and those without any must be used.
+        settings: The settings to add options for.
+        defaults: Whether an omitted option has the setting's default, and is required if there is
+            none. Otherwise an omitted option is left out of `asked`.
 
     Raises:
-        Misconfigured: By the command, for `SettingError`; the message names the option.
+        Misconfigured: By the command, when a value is not allowed. The message names the option.
     """
 
     def with_options(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
-        def run(**given: Any) -> None:  # noqa: ANN401 - whatever the command takes
+        def run(**given: Any) -> None:  # noqa: ANN401 - the parameters of any command
             found = {setting: given.pop(setting.name) for setting in settings}
             try:
                 asked = {
@@ -94,7 +100,7 @@ def one_for_each(
 
 
 def _option(setting: Setting, *, defaults: bool) -> inspect.Parameter:
-    """Return the parameter by which Typer makes an option for a setting."""
+    """Return the parameter from which Typer makes the option of a setting."""
     text = setting.help
     if setting.wire_range is not None:
         text += f" [{setting.allowed}]"
@@ -111,11 +117,11 @@ def _option(setting: Setting, *, defaults: bool) -> inspect.Parameter:
 
 
 def with_store(settings: Settings, use: Callable[[ValkeyClient], Awaitable[T]]) -> T:
-    """Open the store, use it and close it.
+    """Connect to Valkey, run `use`, and close the connection.
 
     Raises:
-        Misconfigured: No store is known.
-        Unavailable: It does not answer.
+        Misconfigured: No address is configured, and no `waitline up` is running.
+        Unavailable: Valkey does not answer.
     """
 
     async def run() -> T:

@@ -1,4 +1,4 @@
-"""`waitline outbox`: events that wait, and dead letters."""
+"""`waitline outbox`: list and retry unsent events and dead letters."""
 
 import asyncio
 import json
@@ -18,10 +18,11 @@ from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.postgres.pool import Database
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
-app = typer.Typer(help="List events that wait or are dead, and send them again.")
+app = typer.Typer(help="List unsent events and dead letters, and retry dead ones.")
 
 Ids = Annotated[
-    list[str] | None, typer.Argument(help="Ids of dead events, as listed", show_default=False)
+    list[str] | None,
+    typer.Argument(help="Ids of dead events, as in `waitline outbox`", show_default=False),
 ]
 
 T = TypeVar("T")
@@ -35,19 +36,23 @@ def listed(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the events that are not sent yet, and those that the waiting room could not handle."""
+    """List unsent events and dead letters: events that could not be sent or handled.
+
+    The booking service writes an event for each payment; the waiting room handles it and frees the
+    buyer's slot. An event that fails too often is dead: remove the cause, then `outbox retry`.
+    """
     if context.invoked_subcommand is not None:
         return
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
 
-    async def look(outbox: Outbox, letters: DeadLetters) -> dict[str, Any]:
+    async def load(outbox: Outbox, letters: DeadLetters) -> dict[str, Any]:
         # If one side does not answer, the other is still shown.
         return {
             "unsent": await _answer(_unsent(outbox)),
             "stream": await _answer(_stream(letters)),
         }
 
-    found = _with_both(settings, look)
+    found = _with_both(settings, load)
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -57,14 +62,17 @@ def listed(
 @app.command("retry")
 def retry(
     ids: Ids = None,
-    every: Annotated[bool, typer.Option("--all", help="All dead events")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Retry all dead events")] = False,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Send dead events again, after their cause was removed."""
+    """Retry dead events. Remove the cause first.
+
+    Example: waitline outbox retry --all
+    """
     if bool(ids) == every:
-        raise Misconfigured("name the events to send again, or use --all")
+        raise Misconfigured("name the events to retry, or use --all")
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     events = None if every else [one for one in map(_uuid, ids or ()) if one]
     entries = None if every else [one for one in ids or () if not _uuid(one)]
@@ -79,12 +87,12 @@ def retry(
 
     retried = _with_both(settings, use)
     if ids and not retried:
-        raise Misconfigured("none of these is a dead event; `waitline outbox` lists them")
-    typer.echo(f"{retried} events are sent again")
+        raise Misconfigured("none of these ids is a dead event; `waitline outbox` lists them")
+    typer.echo(f"{retried:,} {'event' if retried == 1 else 'events'} will be sent again")
 
 
 def _with_both(settings: chosen.Settings, use: Callable[[Outbox, DeadLetters], Awaitable[T]]) -> T:
-    """Open database and store, use them and close them."""
+    """Connect to PostgreSQL and Valkey, run `use`, and close the connections."""
 
     async def run() -> T:
         database = Database(settings.database_address(), "waitline.booking")
@@ -112,7 +120,7 @@ async def _unsent(outbox: Outbox) -> dict[str, Any]:
             "id": str(event.event_id),
             "state": "dead" if event.dead else "waits",
             "topic": event.topic,
-            "told": event.payload,
+            "event": event.payload,
             "createdAt": event.created_at.isoformat(),
             "attempts": event.attempts,
             "reason": event.last_error,
@@ -125,7 +133,7 @@ async def _unsent(outbox: Outbox) -> dict[str, Any]:
 async def _stream(letters: DeadLetters) -> dict[str, Any]:
     backlog = await letters.backlog()
     shown = [
-        {"id": letter.letter_id, "told": letter.fields, "reason": letter.reason}
+        {"id": letter.letter_id, "event": letter.fields, "reason": letter.reason}
         for letter in await letters.letters()
     ]
     return {**backlog._asdict(), "letters": shown}
@@ -138,22 +146,22 @@ def _print(found: dict[str, Any]) -> None:
     if "unavailable" in unsent:
         console.print(f"[red]unsent events:[/] {unsent['unavailable']}")
     else:
-        console.print(f"{unsent['count']:,} events are not sent")
+        console.print(f"Unsent events: {unsent['count']:,}")
         for event in unsent["events"]:
-            told = json.dumps(event["told"], ensure_ascii=False)
+            text = json.dumps(event["event"], ensure_ascii=False)
             attempts = str(event["attempts"])
-            table.add_row(event["id"], event["state"], told, attempts, event["reason"] or "")
+            table.add_row(event["id"], event["state"], text, attempts, event["reason"] or "")
     if "unavailable" in stream:
         console.print(f"[red]sent events:[/] {stream['unavailable']}")
     else:
-        unread = "an unknown number" if stream["unread"] is None else f"{stream['unread']:,}"
+        unread = "unknown" if stream["unread"] is None else f"{stream['unread']:,}"
         console.print(
-            f"{unread} are sent and not read, {stream['unhandled']:,} read and not handled, "
-            f"{stream['dead']:,} could not be handled"
+            f"Sent events: {unread} unread, {stream['unhandled']:,} in progress, "
+            f"{stream['dead']:,} dead"
         )
         for letter in stream["letters"]:
-            told = json.dumps(letter["told"], ensure_ascii=False)
-            table.add_row(letter["id"], "dead", told, "", letter["reason"])
+            text = json.dumps(letter["event"], ensure_ascii=False)
+            table.add_row(letter["id"], "dead", text, "", letter["reason"])
     if table.row_count:
         console.print(table)
 

@@ -1,4 +1,4 @@
-"""The whole sale before the sale: go or no-go?"""
+"""`waitline rehearse`: load-test an installation with a complete sale; go or no-go."""
 
 import json
 import signal
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from waitline.sales.rehearsal.watch import RoomSample
 
 STOPPED = 130
-"""Exit status of what was stopped with Ctrl-C, as shells have it."""
+"""Exit status after Ctrl-C: 128 + SIGINT, as shells report it."""
 
-Visitors = Annotated[int, typer.Option(help="How many come")]
-Seats = Annotated[int, typer.Option(help="How many seats are for sale")]
-Minutes = Annotated[float, typer.Option(help="For how long visitors come, half in the first tenth")]
+Visitors = Annotated[int, typer.Option(help="Number of simulated visitors")]
+Seats = Annotated[int, typer.Option(help="Number of seats on sale")]
+Minutes = Annotated[
+    float,
+    typer.Option(help="Arrival period, in minutes; half of the visitors come in its first tenth"),
+]
 QueueUrl = Annotated[
     str | None,
     typer.Option(help="Queue service; default http://127.0.0.1:8081", show_default=False),
@@ -35,7 +38,7 @@ BookingUrl = Annotated[
     typer.Option(help="Booking service; default http://127.0.0.1:8080", show_default=False),
 ]
 Clean = Annotated[
-    bool, typer.Option("--clean", help="Only take away what a killed rehearsal left behind")
+    bool, typer.Option("--clean", help="Only remove what an interrupted rehearsal left behind")
 ]
 
 
@@ -51,19 +54,21 @@ def rehearse(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Play the whole sale on the installation that runs: go or no-go, with reasons.
+    """Load-test the running installation with a complete sale: go or no-go, with reasons.
 
-    It makes a room (as new rooms are, see WAITLINE_ROOM_…) and a concert of its own, lets visitors
-    enter, wait, choose seats, and pay with play money, and takes everything away again. Ctrl-C ends
-    it as cleanly. Exit status 1 is a no-go.
+    Creates a temporary room, with the limits of new rooms (WAITLINE_ROOM_…), and a temporary
+    concert. Simulated visitors enter, wait, choose seats and pay with play money. Both are removed
+    at the end, also after Ctrl-C. Exit status 1 means no-go.
+
+    Example: waitline rehearse --visitors 50000 --seats 10000 --minutes 10
     """
-    # Nobody else's command need wait until the box office is read.
+    # A late import: the box office takes longer to import than most commands run.
     from waitline.sales.rehearsal import run  # noqa: PLC0415
     from waitline.sales.rehearsal.plan import RehearsalPlan  # noqa: PLC0415
     from waitline.sales.rehearsal.stage import hall  # noqa: PLC0415
 
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
-    # What is asked to end ends cleanly too, as with Ctrl-C; a shell's background ignores that.
+    # SIGTERM cleans up as Ctrl-C does. A background job of a shell starts with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda _signum, _frame: signal.raise_signal(signal.SIGINT))
     if clean:
@@ -80,14 +85,14 @@ def rehearse(
         operator_key=chosen.operator_key(settings),
         rules=settings.new_room(),
     )
-    rng = Random()  # noqa: S311 - what visitors do
+    rng = Random()  # noqa: S311 - no secret
     try:
         with _progress(plan) as on_progress:
             outcome = run.run_rehearsal(
                 plan, there, on_progress, lambda mode: _audited(settings, mode), rng
             )
     except KeyboardInterrupt:
-        typer.echo("Stopped. Nothing of the rehearsal is left.", err=True)
+        typer.echo("Stopped. The rehearsal was cleaned up.", err=True)
         raise typer.Exit(STOPPED) from None
     figures = run.figures(outcome, plan, there.rules)
     if as_json:
@@ -99,7 +104,7 @@ def rehearse(
 
 
 def _audited(settings: chosen.Settings, mode: str) -> Sequence[str]:
-    """Audit the box office, and what the waiting room makes of those who paid."""
+    """Audit the box office, and what the waiting room did for visitors who paid."""
     from waitline.sales import audit  # noqa: PLC0415
 
     _, findings = audit.audited(settings.model_copy(update={"mode": mode}))
@@ -113,23 +118,23 @@ def _progress(plan: "RehearsalPlan") -> Iterator["OnSample"]:
     # Without a terminal, a bar leaves an empty line behind.
     quiet = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
-        task = bar.add_task("putting up the rehearsal", total=plan.visitors)
+        task = bar.add_task("preparing the rehearsal", total=plan.visitors)
 
         def on_progress(sample: "RoomSample") -> None:
             text = (
-                f"{sample.waiting:,} wait, {sample.inside:,} inside, "
-                f"{sample.done:,} of {plan.visitors:,} through"
+                f"{sample.waiting:,} waiting, {sample.inside:,} inside, "
+                f"{sample.done:,} of {plan.visitors:,} done"
             )
             bar.update(task, description=text, completed=sample.done)
 
         yield on_progress
 
 
-def _removed(removed: Any) -> str:  # noqa: ANN401 - of a module that is read late
+def _removed(removed: Any) -> str:  # noqa: ANN401 - of a module that is imported late
     if not removed.rooms:
         return "Nothing to clean up."
     return (
-        f"Taken away: {removed.rooms:,} room{'' if removed.rooms == 1 else 's'}, "
+        f"Cleaned up: {removed.rooms:,} room{'' if removed.rooms == 1 else 's'}, "
         f"{removed.rows:,} rows of the database, {removed.entries:,} events."
     )
 

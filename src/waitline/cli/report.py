@@ -1,4 +1,4 @@
-"""What became of a sale, once it is over."""
+"""`waitline report sale`: report on a sale that has taken place."""
 
 import asyncio
 import json
@@ -22,32 +22,34 @@ if TYPE_CHECKING:
     from waitline.booking.sale_totals import SaleTotals
     from waitline.sales.sale_report.summary import Aftermath
 
-app = typer.Typer(help="Report on a sale.", no_args_is_help=True)
+app = typer.Typer(help="Report on a sale that has taken place.", no_args_is_help=True)
 
-Out = Annotated[Path, typer.Option(help="Folder for the page and its figures")]
+Out = Annotated[Path, typer.Option(help="Folder for sale-ROOM.html and sale-ROOM.json")]
 
 
 @app.callback()
 def _reports() -> None:
-    """Report on a sale."""
+    """Report on a sale that has taken place."""
 
 
 @app.command("sale")
 def sale(
-    room: Annotated[str, typer.Option(help="Which room")],
+    room: Annotated[str, typer.Option(help="Room of the sale")],
     out: Out = Path("out"),
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Report who came, how long they waited, in which order they were admitted, and what was sold.
+    """Report the visitors, their waits, the order of admission and the seats sold.
 
-    Writes sale-ROOM.html with drawings and sale-ROOM.json; with --json prints the latter alone. A
-    waiting room without a box office is reported alone. Exit status 1 if anybody was let
-    in out of order.
+    Writes sale-ROOM.html with charts and sale-ROOM.json with all figures. With --json it prints the
+    figures and writes no file. Without a box office it reports on the waiting room only. Exit
+    status 1 if a visitor was admitted out of order.
+
+    Example: waitline report sale --room demo
     """
-    # Here, because the box office takes longer to read than most commands take in all.
+    # A late import: the box office takes longer to import than most commands run.
     from waitline.sales.sale_report import summary  # noqa: PLC0415
 
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
@@ -58,13 +60,13 @@ def sale(
     else:
         _show(Console(highlight=False), aftermath)
         out.mkdir(parents=True, exist_ok=True)
-        # A room's name may hold what a file's must not.
+        # A room's name may contain characters that a file name must not.
         name = f"sale-{quote(room, safe='')}"
         figures, page = out / f"{name}.json", out / f"{name}.html"
         figures.write_text(json.dumps(document, indent=1), "utf-8")
         page.write_text(_page(aftermath), "utf-8")
         console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print(f"All figures: {figures}\nPictures: {page}")
+        console.print(f"All figures: {figures}\nCharts: {page}")
     if aftermath.overtaken:
         raise typer.Exit(1)
 
@@ -78,7 +80,7 @@ async def _gathered(settings: chosen.Settings, room: RoomId) -> "Aftermath":
         survey, record = await rooms.survey(room), await rooms.sale_record(room)
     except RoomUnknown:
         raise Misconfigured(
-            f"there is no room {room!r}; `waitline rooms list` names them"
+            f"room {room!r} not found; `waitline rooms list` lists the rooms"
         ) from None
     finally:
         await store.close()
@@ -123,4 +125,4 @@ def _show(console: Console, aftermath: "Aftermath") -> None:
             table.add_row(name, text)
         console.print(table)
     if aftermath.sale_totals is None:
-        console.print("\nNo concert is sold through this room.")
+        console.print("\nNo concert uses this room.")

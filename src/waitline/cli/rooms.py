@@ -1,4 +1,7 @@
-"""Commands on rooms. They call Valkey directly, so they work while no service runs."""
+"""`waitline rooms`: commands on rooms.
+
+They use Valkey directly, so they also work while no service runs.
+"""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -19,19 +22,19 @@ from waitline.queue.settings import ROOM_SETTINGS, Rules
 from waitline.settings import Settings
 from waitline.valkey.client import ValkeyClient
 
-app = typer.Typer(help="Create, change, list, show, empty and delete rooms.", no_args_is_help=True)
+app = typer.Typer(help="Create, change, list, show, reset and delete rooms.", no_args_is_help=True)
 
-Room = Annotated[str, typer.Argument(help="The room's name (concertId)")]
+Room = Annotated[str, typer.Argument(help="Room name; `concertId` in the API")]
 
 _REASONS = {
-    Reason.FULL: "the shop takes all that the room's limits allow",
-    Reason.BUSY: "the shop is overloaded, so fewer are let in",
-    Reason.RECOVERING: "the shop has spare capacity again, so more are let in, step by step",
-    Reason.LAST_SEATS: "those who were let in may take every seat that is free",
-    Reason.SOLD_OUT: "no seat is free; visitors are let in when seats come back",
-    Reason.SILENT_KEEP: "the shop does not report; the room's own limits hold",
-    Reason.SILENT_SLOW: "the shop does not report; a tenth of the rate",
-    Reason.SILENT_HOLD: "the shop does not report; nobody is let in",
+    Reason.FULL: "the shop has capacity; the room's own limits apply",
+    Reason.BUSY: "the shop is overloaded; the rate is reduced",
+    Reason.RECOVERING: "the shop has spare capacity again; the rate rises step by step",
+    Reason.LAST_SEATS: "the admitted visitors can buy every available seat",
+    Reason.SOLD_OUT: "no seat is available; admission resumes when seats return",
+    Reason.SILENT_KEEP: "the shop does not report; the room's own limits apply",
+    Reason.SILENT_SLOW: "the shop does not report; admission runs at a tenth of the rate",
+    Reason.SILENT_HOLD: "the shop does not report; nobody is admitted",
 }
 
 T = TypeVar("T")
@@ -46,7 +49,10 @@ def create(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Create a room; settings that are left out have the installation's defaults."""
+    """Create a room. Settings that are left out get the installation's defaults.
+
+    Example: waitline rooms create spring-tour --active-max 5000 --admit-per-second 50
+    """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
 
     async def use(rooms: Rooms) -> Rules:
@@ -66,7 +72,11 @@ def change(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Change a room while it runs; settings that are left out stay as they are."""
+    """Change a room during a sale. Settings that are left out stay unchanged.
+
+    Examples: waitline rooms set spring-tour --mode paused (stops admission);
+    waitline rooms set spring-tour --admit-per-second 20
+    """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     rules = _with_rooms(settings, room, lambda rooms: rooms.change(_named(room), asked))
     _print_rules(room, rules, as_json=as_json)
@@ -78,7 +88,7 @@ def list_rooms(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List every room with its numbers."""
+    """List all rooms: mode, visitors waiting and admitted, admissions per second."""
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
 
     async def use(rooms: Rooms) -> list[dict[str, Any]]:
@@ -87,7 +97,7 @@ def list_rooms(
             try:
                 survey = await rooms.survey(name)
             except RoomUnknown:
-                # Named in the registry a moment before it exists.
+                # A room is in the registry shortly before it exists.
                 continue
             found.append(
                 {
@@ -120,7 +130,7 @@ def show(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show a room's rules and numbers."""
+    """Show a room: settings, counts, and the reason for the current admission rate."""
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     survey = _with_rooms(settings, room, lambda rooms: rooms.survey(_named(room)))
     numbers = {
@@ -139,32 +149,34 @@ def show(
 @app.command("reset")
 def reset(
     room: Room,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation")] = False,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
 ) -> None:
-    """Send everybody out of a room; its rules and totals stay."""
+    """Remove all visitors from a room. Its settings and totals stay."""
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     if not yes:
-        typer.confirm(f"Everybody in {room!r} loses place and slot. Go on?", abort=True)
+        typer.confirm(f"All visitors of {room!r} lose their place or slot. Continue?", abort=True)
     removed = _with_rooms(settings, room, lambda rooms: rooms.reset(_named(room)))
-    typer.echo(f"{removed} visitors were sent out of {room!r}")
+    typer.echo(f"Removed {removed:,} {'visitor' if removed == 1 else 'visitors'} from {room!r}")
 
 
 @app.command("delete")
 def delete(
     room: Room,
-    force: Annotated[bool, typer.Option("--force", help="Send out those who are inside")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Delete it even if visitors are waiting or admitted")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation")] = False,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
 ) -> None:
-    """Delete a room with everything in it: rules, line, totals, the record of its sale."""
+    """Delete a room with its settings, line, totals and sale record."""
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     if not yes:
-        typer.confirm(f"{room!r} and everything in it will be deleted. Go on?", abort=True)
+        typer.confirm(f"{room!r} and its sale record will be deleted. Continue?", abort=True)
     removed = _with_rooms(settings, room, lambda rooms: rooms.delete(_named(room), force=force))
-    typer.echo(f"Deleted {room!r}; visitors sent out: {removed:,}")
+    typer.echo(f"Deleted {room!r}; visitors removed: {removed:,}")
 
 
 def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[T]]) -> T:
@@ -175,24 +187,24 @@ def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[
         return options.with_store(settings, using)
     except RoomUnknown:
         raise Misconfigured(
-            f"there is no room {room!r}; `waitline rooms list` names them"
+            f"room {room!r} not found; `waitline rooms list` lists the rooms"
         ) from None
     except RoomExists:
         raise Misconfigured(
-            f"room {room!r} is there already; `waitline rooms set` changes it"
-        ) from (None)
+            f"room {room!r} already exists; `waitline rooms set` changes it"
+        ) from None
     except RoomOccupied as occupied:
         raise Misconfigured(
             f"room {room!r} is in use: {occupied.waiting:,} waiting, {occupied.admitted:,} "
-            "admitted; --force sends them out"
+            "admitted; --force removes them"
         ) from None
     except TooManyRooms:
-        raise Misconfigured("there are as many rooms as an installation may have") from None
+        raise Misconfigured("too many rooms; `waitline rooms delete` removes one") from None
 
 
 def _named(room: str) -> RoomId:
     if not room.strip() or len(room.encode()) > 128:  # noqa: PLR2004 - the contract's limit
-        raise Misconfigured("a room's name must not be blank, and have at most 128 bytes")
+        raise Misconfigured("a room's name must not be blank and may have at most 128 bytes")
     return RoomId(room)
 
 
@@ -205,17 +217,17 @@ def _decided(survey: Survey) -> dict[str, Any]:
     decision = survey.decision
     if decision is None:
         return {}
-    told = decision.report
+    report = decision.report
     more = None if decision.until is None else decision.until - survey.counters["admitted"]
     return {
         "now": f"{decision.reason}: {_REASONS[decision.reason]}",
         "now_admit_per_s": round(decision.per_s, 2),
         "now_may_admit": "any number" if more is None else max(more, 0),
         "now_decided_s_ago": round((survey.at_ms - decision.at_ms) / 1000, 1),
-        "shop_free_seats": told.free,
-        "shop_live_reservations": told.live,
-        "shop_load": round(told.load, 2),
-        "shop_reported_s_ago": round((survey.at_ms - told.reported_ms) / 1000, 1),
+        "shop_free_seats": report.free,
+        "shop_live_reservations": report.live,
+        "shop_load": round(report.load, 2),
+        "shop_reported_s_ago": round((survey.at_ms - report.reported_ms) / 1000, 1),
         "no_show_share": round(decision.no_show_share, 3),
     }
 

@@ -1,4 +1,4 @@
-"""`waitline sandbox-pay`: the payment sandbox, for trials and tests."""
+"""`waitline sandbox-pay`: run the payment sandbox, for trials and tests."""
 
 from pathlib import Path
 from random import SystemRandom
@@ -17,7 +17,7 @@ from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviou
 from waitline.payment_providers.sandbox.ledger import Ledger
 
 DRAIN_S = 2
-"""Graceful shutdown: how long charges under way may take to complete, in s."""
+"""Graceful shutdown: time for charges in progress to complete, in s."""
 
 
 def sandbox_pay(
@@ -25,30 +25,34 @@ def sandbox_pay(
     port: Annotated[int, typer.Option(help="Port to listen on")] = 8082,
     webhook_url: Annotated[
         str | None,
-        typer.Option(help="Webhook of the booking service: http://…/api/v1/payments/webhook"),
+        typer.Option(
+            help="Webhook of the booking service: http://HOST:8080/api/v1/payments/webhook"
+        ),
     ] = None,
     latency: Annotated[
-        str, typer.Option(help="Seconds that a charge takes: a number, or a range as 0.5..1")
+        str,
+        typer.Option(help="Time that a charge takes, in s: a number, or a range such as 0.5..1"),
     ] = "0.5..1",
     share: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Share of charges with a fault, for example DECLINE=0.02: {', '.join(Effect)}",
+            help=f"Share of charges with a fault, for example DECLINE=0.02; repeatable. Faults: "
+            f"{', '.join(Effect)}",
             show_default=False,
         ),
     ] = None,
     late_s: Annotated[float, typer.Option(help="Delay of a late webhook, in s", min=0)] = 30.0,
     ledger_file: Annotated[
         Path | None,
-        typer.Option(help="SQLite file that keeps charges over restarts; default: in memory"),
+        typer.Option(help="SQLite file that keeps charges across restarts; default: in memory"),
     ] = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
-    """Run the payment sandbox: a payment provider that takes no money.
+    """Run the payment sandbox: a payment provider that moves no money, with fault injection.
 
-    It shares two secrets with the booking service, set in the environment alone:
-    WAITLINE_PAYMENT_KEY and WAITLINE_WEBHOOK_SECRET. A payment method made of fault names, for
-    example DECLINE or TIMEOUT+LATE_WEBHOOK, has just those faults.
+    It shares two secrets with the booking service, set in the environment: WAITLINE_PAYMENT_KEY
+    and WAITLINE_WEBHOOK_SECRET. A payment method named after faults, for example DECLINE or
+    TIMEOUT+LATE_WEBHOOK, gets exactly those faults.
     """
     # Here, so that other commands do not import an HTTP server and client.
     from waitline.payment_providers.sandbox.server import SandboxServer, WebhookSender  # noqa: PLC0415
@@ -56,7 +60,7 @@ def sandbox_pay(
     settings = chosen.load()
     if settings.payment_key is None or settings.webhook_secret is None:
         raise Misconfigured(
-            "the sandbox needs the shop's secrets: set WAITLINE_PAYMENT_KEY and "
+            "the sandbox shares two secrets with the shop: set WAITLINE_PAYMENT_KEY and "
             "WAITLINE_WEBHOOK_SECRET"
         )
     behaviour = SandboxBehaviour(_latency(latency), _shares(share or []), late_s)
@@ -84,7 +88,7 @@ def _latency(text: str) -> tuple[float, float]:
     except ValueError:
         least, most = 1.0, 0.0
     if not 0 <= least <= most:
-        raise Misconfigured(f"--latency {text}: needs seconds, for example 0.5..1 or 0")
+        raise Misconfigured(f"--latency {text}: must be seconds, for example 0.5..1 or 0")
     return least, most
 
 
@@ -96,9 +100,9 @@ def _shares(texts: list[str]) -> dict[Effect, float]:
             effect, value = Effect(name), float(share)
         except ValueError:
             raise Misconfigured(
-                f"--share {text}: needs a fault and a share, for example DECLINE=0.02"
+                f"--share {text}: must be FAULT=SHARE, for example DECLINE=0.02"
             ) from None
         if not 0 <= value <= 1:
-            raise Misconfigured(f"--share {text}: a share is 0 to 1")
+            raise Misconfigured(f"--share {text}: the share must be 0 to 1")
         shares[effect] = value
     return shares

@@ -1,4 +1,4 @@
-"""The queue service, the booking service and the admitter, each a command of its own."""
+"""`waitline queue`, `waitline booking`, `waitline admitter`: run one process each."""
 
 import uvloop
 
@@ -18,7 +18,10 @@ def queue(
     valkey_url: options.ValkeyUrl = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
-    """Run the queue service; in production mode by default."""
+    """Run the queue service: the waiting page and its API. Production mode by default.
+
+    Needs a Valkey (--valkey-url) and an admitter (`waitline admitter`), which admits the visitors.
+    """
     settings = chosen.load(
         mode=mode,
         host=host,
@@ -40,9 +43,10 @@ def booking(
     database_url: options.DatabaseUrl = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
-    """Run the booking service; in production mode by default.
+    """Run the booking service: seats, reservations and payments. Production mode by default.
 
-    Create its tables first: `waitline migrate`. Secrets come from the environment alone.
+    Needs a PostgreSQL (--database-url). Create its tables first: `waitline migrate`. Set secrets in
+    the environment (WAITLINE_PAYMENT_KEY, WAITLINE_WEBHOOK_SECRET); there is no option for them.
     """
     settings = chosen.load(
         mode=mode,
@@ -61,14 +65,17 @@ def admitter(
     valkey_url: options.ValkeyUrl = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
-    """Admit visitors, room by room. Run two for safety: they share the work."""
+    """Run the admitter, which admits the waiting visitors of every room.
+
+    Without one nobody is admitted. Run two for redundancy: they share the rooms.
+    """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     url = settings.store_url()
     chosen.share_metrics(settings.metrics_dir, fresh=False)
     log_to_stderr()
     if until_stdin_ends:
         stop_when_stdin_ends()
-    # Imports telemetry, which needs to know where to keep its figures.
+    # A late import: telemetry reads the metrics folder when it is imported.
     from waitline.admission import app  # noqa: PLC0415
 
     uvloop.run(app.run(url))

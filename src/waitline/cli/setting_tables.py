@@ -1,4 +1,4 @@
-"""The tables of settings in docs/operations.md, written from the declarations."""
+"""Generate the tables of settings in docs/operations.md from the declarations."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -10,9 +10,9 @@ from waitline.queue.settings import LIMIT_NAMES, LIMIT_SETTINGS, ROOM_SETTINGS
 
 
 def rewritten(document: str) -> str:
-    """Return a Markdown document with each table of settings as it is now.
+    """Return a Markdown document with its tables of settings regenerated.
 
-    A table stands between `<!-- settings: NAME -->` and `<!-- end -->`.
+    A table is the text between `<!-- settings: NAME -->` and `<!-- end -->`.
     """
 
     def table(found: re.Match[str]) -> str:
@@ -42,7 +42,7 @@ def room_table() -> str:
 
 
 def concert_table() -> str:
-    """Return the table of what operators decide about concerts and schedules."""
+    """Return the table of concert and schedule settings."""
     return _table(
         ("of a", "on the wire", "option", "may be", "default", "meaning"),
         (

