@@ -59,10 +59,10 @@ def test_joins_and_shows_where_it_stands(stack: Stack, opened: Opened) -> None:
         position(page, 3)
         expect(page).to_have_title(titled("#3", room))
         expect(page.locator("html")).to_have_attribute("lang", "en")
-        expect(page.get_by_text("3 people are waiting now")).to_be_visible()
+        expect(page.get_by_text("3 people are waiting")).to_be_visible()
         bar = page.get_by_role("progressbar", name="Your position in line")
         expect(bar).to_have_attribute("aria-valuenow", "0")
-        expect(bar).to_have_attribute("aria-valuetext", "0 % done, position 3")
+        expect(bar).to_have_attribute("aria-valuetext", "0% done, position 3")
 
         # All tabs of one browser share one place, and coming back does not cost it.
         page.reload()
