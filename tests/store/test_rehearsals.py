@@ -70,9 +70,9 @@ def test_a_rehearsal_that_is_only_noted_is_found(room: Room) -> None:
 @pytest.mark.parametrize("name", ["r", "", f"my-{REHEARSALS}1", REHEARSALS[:-1]])
 def test_no_other_room_can_be_discarded(room: Room, name: str) -> None:
     stage = RehearsalRooms(room.store)
-    with pytest.raises(ValueError, match="no rehearsal"):
+    with pytest.raises(ValueError, match="not the room of a rehearsal"):
         room.server.wait(stage.delete_room(RoomId(name)))
-    with pytest.raises(ValueError, match="no rehearsal"):
+    with pytest.raises(ValueError, match="not the room of a rehearsal"):
         room.server.wait(stage.delete_events(RoomId(name)))
 
 

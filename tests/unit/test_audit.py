@@ -166,7 +166,7 @@ def test_a_sound_room_has_no_findings() -> None:
         pytest.param(
             replace(SOUND, admitted={**SOUND.admitted, v(4): T0}),
             "Q6",
-            "1 whose slot runs out at two different times: v4",
+            "1 with two different expiry times: v4",
             id="two ends",
         ),
         pytest.param(fields(entered=10), "Q7", "10 joined, 9 are here", id="one is lost"),
@@ -196,8 +196,8 @@ def test_a_visitor_in_two_places_is_found_under_both_its_numbers() -> None:
 @pytest.mark.parametrize(
     ("serves", "text"),
     [
-        pytest.param(lambda *_: False, "2 whose own ticket does not serve them", id="nobody"),
-        pytest.param(lambda *_: True, "1 whom another's ticket serves: v9", id="everybody"),
+        pytest.param(lambda *_: False, "2 not accepted with their own ticket", id="nobody"),
+        pytest.param(lambda *_: True, "1 accepted with another's ticket: v9", id="everybody"),
     ],
 )
 def test_q9_is_found(serves: Callable[..., bool], text: str) -> None:

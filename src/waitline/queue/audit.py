@@ -1,8 +1,7 @@
-"""Read a whole room at one instant and check the invariants that can be seen in it.
+"""Audit: take a consistent snapshot of a room and check the invariants that it can show.
 
-Reading is one step for the server, which answers nobody else meanwhile: about 30 ms for 100 000
-visitors, and as long again to send them. It is for after a sale, for a rehearsal, or for a quiet
-minute.
+The snapshot is one transaction. It blocks the server for about 30 ms per 100 000 visitors, and
+sending the reply takes as long again. Run it after a sale, in a rehearsal or at a quiet time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,10 +16,10 @@ from waitline.queue.model import COUNTERS, RoomUnknown, Slot, State
 from waitline.valkey.client import ValkeyClient
 
 READ_S = 60.0
-"""How long reading may take: a million visitors took 2.4 s (measured)."""
+"""Timeout of the snapshot, in s: a million visitors took 2.4 s (measured)."""
 
 EXAMPLES_MAX = 5
-"""Visitors named per finding; the count says how many there are."""
+"""Visitors named in a finding; its count covers all of them."""
 
 INVARIANTS = {
     "Q1": "one place per visitor",
@@ -37,7 +36,7 @@ INVARIANTS = {
 
 @dataclass(frozen=True, slots=True)
 class RoomSnapshot:
-    """All that a room holds, at one instant.
+    """The contents of a room at one instant.
 
     Attributes:
         room: Its name.
@@ -45,9 +44,9 @@ class RoomSnapshot:
         waiting: Place by visitor.
         heard: When each joined, in ms, by visitor.
         admitted: When each slot runs out, in ms, by visitor.
-        lapsed: Who lapsed lately.
-        slots: Slot by visitor; a passed-over one is EXPIRED and was never admitted.
-        passed: Those whose turn passed them over.
+        lapsed: Visitors who lapsed recently.
+        slots: Slot by visitor; that of a visitor who was passed over is EXPIRED.
+        passed: Visitors who were passed over, and so never admitted.
     """
 
     room: RoomId
@@ -65,7 +64,7 @@ class RoomSnapshot:
 
 
 async def take_snapshot(store: ValkeyClient, room: RoomId) -> RoomSnapshot:
-    """Read a room in one step.
+    """Take a snapshot of a room in one transaction.
 
     Raises:
         RoomUnknown: There is no such room.
@@ -98,42 +97,46 @@ async def take_snapshot(store: ValkeyClient, room: RoomId) -> RoomSnapshot:
 
 
 def examine(
-    seen: RoomSnapshot, serves: Callable[[VisitorId, int, int, VisitorId], bool] | None = None
+    snapshot: RoomSnapshot, serves: Callable[[VisitorId, int, int, VisitorId], bool] | None = None
 ) -> list[Finding]:
     """Check every invariant that a snapshot can show. Pure.
 
     Args:
-        seen: The room.
-        serves: Whether the ticket of a visitor, its place and time of joining, serves another
-            visitor; `None` leaves Q9 unchecked.
+        snapshot: The room.
+        serves: Takes a visitor, its place, its time of joining and another visitor; returns
+            whether the first one's ticket is accepted from the other. `None` skips Q9.
 
     Returns:
-        What does not hold; empty if all is well.
+        One finding per violation; empty if every invariant holds.
     """
     checks = (_q1, _q2, _q3, _q4, _q5, _q6, _q7, _q8)
-    findings = [finding for check in checks for finding in check(seen)]
+    findings = [finding for check in checks for finding in check(snapshot)]
     if serves is not None:
-        findings += _q9(seen, serves)
+        findings += _q9(snapshot, serves)
     return findings
 
 
-def _q1(seen: RoomSnapshot) -> Iterator[Finding]:
-    yield from _found("Q1", "both in the line and with a slot", seen.waiting.keys() & seen.slots)
+def _q1(snapshot: RoomSnapshot) -> Iterator[Finding]:
+    yield from _found(
+        "Q1", "both in the line and with a slot", snapshot.waiting.keys() & snapshot.slots
+    )
     owners: dict[int, VisitorId] = {}
     shared = []
-    for visitor, place in _places(seen):
+    for visitor, place in _places(snapshot):
         if place in owners:
             shared.append(visitor)
         owners[place] = visitor
     yield from _found("Q1", "share a place with another", shared)
 
 
-def _q2(seen: RoomSnapshot) -> Iterator[Finding]:
-    last = seen.number("seq")
-    beyond = [visitor for visitor, place in _places(seen) if not 0 < place <= last]
+def _q2(snapshot: RoomSnapshot) -> Iterator[Finding]:
+    last = snapshot.number("seq")
+    beyond = [visitor for visitor, place in _places(snapshot) if not 0 < place <= last]
     yield from _found("Q2", f"have a place outside 1 to {last}", beyond)
-    joined = {visitor: slot.joined_ms for visitor, slot in seen.slots.items()} | dict(seen.heard)
-    in_line = sorted((place, visitor) for visitor, place in _places(seen))
+    joined = {visitor: slot.joined_ms for visitor, slot in snapshot.slots.items()} | dict(
+        snapshot.heard
+    )
+    in_line = sorted((place, visitor) for visitor, place in _places(snapshot))
     late = [
         second
         for (_, first), (_, second) in pairwise(in_line)
@@ -142,33 +145,33 @@ def _q2(seen: RoomSnapshot) -> Iterator[Finding]:
     yield from _found("Q2", "joined before somebody with a lower place", late)
 
 
-def _q3(seen: RoomSnapshot) -> Iterator[Finding]:
-    if seen.waiting:
-        first = min(seen.waiting.values())
-        early = [visitor for visitor, slot in seen.slots.items() if slot.place > first]
+def _q3(snapshot: RoomSnapshot) -> Iterator[Finding]:
+    if snapshot.waiting:
+        first = min(snapshot.waiting.values())
+        early = [visitor for visitor, slot in snapshot.slots.items() if slot.place > first]
         yield from _found("Q3", f"had their turn while place {first} waits", early)
-    overtaken = seen.number("overtaken")
+    overtaken = snapshot.number("overtaken")
     if overtaken:
         yield Finding("Q3", f"{overtaken} had their turn after a higher place", overtaken)
 
 
-def _q4(seen: RoomSnapshot) -> Iterator[Finding]:
-    over = len(seen.admitted) - seen.number("active_max")
-    # Lowering the limit sends nobody out, so only admissions after it can be wrong.
-    since = seen.number("changed_ms")
-    after = any(slot.admitted_ms > since for slot in _admitted(seen).values())
+def _q4(snapshot: RoomSnapshot) -> Iterator[Finding]:
+    over = len(snapshot.admitted) - snapshot.number("active_max")
+    # Lowering the limit ends no stay, so only an admission after the change is a violation.
+    since = snapshot.number("changed_ms")
+    after = any(slot.admitted_ms > since for slot in _admitted(snapshot).values())
     if over > 0 and after:
-        yield Finding("Q4", f"{len(seen.admitted)} hold a slot, {over} more than allowed", over)
+        yield Finding("Q4", f"{len(snapshot.admitted)} hold a slot, {over} more than allowed", over)
 
 
-def _q5(seen: RoomSnapshot) -> Iterator[Finding]:
-    since = seen.number("changed_ms")
+def _q5(snapshot: RoomSnapshot) -> Iterator[Finding]:
+    since = snapshot.number("changed_ms")
     times = sorted(
         slot.admitted_ms
-        for visitor, slot in seen.slots.items()
-        if slot.admitted_ms > since and visitor not in seen.passed
+        for visitor, slot in snapshot.slots.items()
+        if slot.admitted_ms > since and visitor not in snapshot.passed
     )
-    most = float(seen.fields["admit_per_s"]) + seen.number("admit_burst")
+    most = float(snapshot.fields["admit_per_s"]) + snapshot.number("admit_burst")
     start, worst = 0, 0
     for end, time_ms in enumerate(times):
         while time_ms - times[start] >= 1000:  # noqa: PLR2004 - a second, in ms
@@ -179,69 +182,73 @@ def _q5(seen: RoomSnapshot) -> Iterator[Finding]:
         yield Finding("Q5", text, worst - int(most))
 
 
-def _q6(seen: RoomSnapshot) -> Iterator[Finding]:
-    waiting, admitted = seen.waiting.keys(), seen.admitted.keys()
+def _q6(snapshot: RoomSnapshot) -> Iterator[Finding]:
+    waiting, admitted = snapshot.waiting.keys(), snapshot.admitted.keys()
     yield from _found("Q6", "both waiting and admitted", waiting & admitted)
-    yield from _found("Q6", "both waiting and lapsed", waiting & seen.lapsed)
-    yield from _found("Q6", "both admitted and lapsed", admitted & seen.lapsed)
-    held = admitted | seen.lapsed
-    yield from _found("Q6", "admitted or lapsed, without a slot", held - seen.slots.keys())
-    yield from _found("Q6", "with a slot, neither admitted nor lapsed", seen.slots.keys() - held)
-    yield from _found("Q6", "waiting, without a time of joining", waiting - seen.heard.keys())
-    yield from _found("Q6", "with a time of joining, not waiting", seen.heard.keys() - waiting)
+    yield from _found("Q6", "both waiting and lapsed", waiting & snapshot.lapsed)
+    yield from _found("Q6", "both admitted and lapsed", admitted & snapshot.lapsed)
+    held = admitted | snapshot.lapsed
+    yield from _found("Q6", "admitted or lapsed, without a slot", held - snapshot.slots.keys())
+    yield from _found(
+        "Q6", "with a slot, neither admitted nor lapsed", snapshot.slots.keys() - held
+    )
+    yield from _found("Q6", "waiting, without a time of joining", waiting - snapshot.heard.keys())
+    yield from _found("Q6", "with a time of joining, not waiting", snapshot.heard.keys() - waiting)
     differing = [
         visitor
-        for visitor, slot in _admitted(seen).items()
-        if slot.expires_ms != seen.admitted[visitor]
+        for visitor, slot in _admitted(snapshot).items()
+        if slot.expires_ms != snapshot.admitted[visitor]
     ]
-    yield from _found("Q6", "whose slot runs out at two different times", differing)
+    yield from _found("Q6", "with two different expiry times", differing)
 
 
-def _q7(seen: RoomSnapshot) -> Iterator[Finding]:
+def _q7(snapshot: RoomSnapshot) -> Iterator[Finding]:
     gone = ("left", "abandoned", "lapsed", "passed", "removed")
     assert set(gone) <= set(COUNTERS)
-    known = len(seen.waiting) + len(seen.admitted) + sum(seen.number(name) for name in gone)
-    missing = seen.number("entered") - known
+    known = (
+        len(snapshot.waiting) + len(snapshot.admitted) + sum(snapshot.number(name) for name in gone)
+    )
+    missing = snapshot.number("entered") - known
     if missing:
-        text = f"{seen.number('entered')} joined, {known} are here or accounted for"
+        text = f"{snapshot.number('entered')} joined, {known} are here or accounted for"
         yield Finding("Q7", text, abs(missing))
 
 
-def _q8(seen: RoomSnapshot) -> Iterator[Finding]:
-    most, since = seen.number("extensions_max"), seen.number("changed_ms")
+def _q8(snapshot: RoomSnapshot) -> Iterator[Finding]:
+    most, since = snapshot.number("extensions_max"), snapshot.number("changed_ms")
     over = [
         visitor
-        for visitor, slot in seen.slots.items()
+        for visitor, slot in snapshot.slots.items()
         if slot.extensions > most and slot.admitted_ms > since
     ]
     yield from _found("Q8", f"extended more than {most} times", over)
 
 
 def _q9(
-    seen: RoomSnapshot, serves: Callable[[VisitorId, int, int, VisitorId], bool]
+    snapshot: RoomSnapshot, serves: Callable[[VisitorId, int, int, VisitorId], bool]
 ) -> Iterator[Finding]:
-    in_line = sorted((place, visitor) for visitor, place in seen.waiting.items())[:1000]
+    in_line = sorted((place, visitor) for visitor, place in snapshot.waiting.items())[:1000]
     useless = [
         visitor
         for place, visitor in in_line
-        if not serves(visitor, place, seen.heard.get(visitor, 0), visitor)
+        if not serves(visitor, place, snapshot.heard.get(visitor, 0), visitor)
     ]
-    yield from _found("Q9", "whose own ticket does not serve them", useless)
+    yield from _found("Q9", "not accepted with their own ticket", useless)
     strangers = [
         second
         for (place, first), (_, second) in pairwise(in_line)
-        if serves(first, place, seen.heard.get(first, 0), second)
+        if serves(first, place, snapshot.heard.get(first, 0), second)
     ]
-    yield from _found("Q9", "whom another's ticket serves", strangers)
+    yield from _found("Q9", "accepted with another's ticket", strangers)
 
 
-def _admitted(seen: RoomSnapshot) -> dict[VisitorId, Slot]:
-    return {name: seen.slots[name] for name in seen.admitted.keys() & seen.slots.keys()}
+def _admitted(snapshot: RoomSnapshot) -> dict[VisitorId, Slot]:
+    return {name: snapshot.slots[name] for name in snapshot.admitted.keys() & snapshot.slots.keys()}
 
 
-def _places(seen: RoomSnapshot) -> Iterator[tuple[VisitorId, int]]:
-    yield from seen.waiting.items()
-    yield from ((visitor, slot.place) for visitor, slot in seen.slots.items())
+def _places(snapshot: RoomSnapshot) -> Iterator[tuple[VisitorId, int]]:
+    yield from snapshot.waiting.items()
+    yield from ((visitor, slot.place) for visitor, slot in snapshot.slots.items())
 
 
 def _found(invariant: str, text: str, visitors: Iterable[VisitorId]) -> Iterator[Finding]:
@@ -252,7 +259,7 @@ def _found(invariant: str, text: str, visitors: Iterable[VisitorId]) -> Iterator
 
 
 def _pairs(flat: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - two shapes of the driver
-    """Read a flat reply, or what the driver made of one, as pairs."""
+    """Return a reply as pairs, whether it is flat or already paired by the driver."""
     if isinstance(flat, dict):
         yield from flat.items()
     elif flat and isinstance(flat[0], (tuple, list)):

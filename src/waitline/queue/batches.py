@@ -1,4 +1,4 @@
-"""Batches of the line: what bounds the calls of its scripts, and how long a batch is held open."""
+"""Batching configuration of the line: limits per script call, and the batch window."""
 
 from typing import TypeVar
 
@@ -8,24 +8,24 @@ from waitline.kernel.utilisation import Utilisation
 from waitline.queue.model import BATCH_MAX
 
 WINDOW_MAX_S = 0.004
-"""The longest that a request waits for company, in s (decision 0017)."""
+"""Longest batch window, in s (decision 0017)."""
 
 LIMITS = BatchLimits(
     batch_max=BATCH_MAX,
-    # Each of 16 takes 1.6 times what it would in a call of hundreds; one alone takes eleven times.
+    # An item costs 1.6 times as much in a call of 16 as in one of hundreds, and 11 times alone.
     full=16,
-    # One call on the server while the replies of the other are parsed. More would only make
-    # smaller batches of the same requests.
+    # The server runs one call while the replies of the other are parsed. More calls would only
+    # split the same requests into smaller batches.
     key_calls_max=2,
-    # A room whose calls are slow holds up no other until this many are under way, and hundreds of
-    # rooms get through to a store that is a millisecond away.
+    # Enough for hundreds of rooms at a round trip of 1 ms, and for other rooms to proceed while
+    # one room's calls are slow.
     calls_max=32,
-    # A third of a second's worth at full speed. More would only be refused later.
+    # What a worker sends in a third of a second at full speed. More would only be refused later.
     pending_max=8_192,
-    # With the call's own deadline, an answer takes a second at the longest.
+    # With the timeout of the call (`CALL_TIMEOUT_S`), a request gets its answer within a second.
     patience_s=0.4,
 )
-"""Per verb and worker; the key is the room."""
+"""Limits of the batcher of one verb in one worker; its key is the room."""
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")

@@ -1,7 +1,7 @@
-"""Admission decision: rate, total and reason that a room admits by for now. Pure.
+"""Admission decision of a room: present rate, total and reason. Pure.
 
-`admission/policy.py` decides from the shop's reports, the room stores the decision, and
-`lua/admit.lua` applies it within the room's own limits.
+`admission/policy.py` derives it from the shop's reports, the room stores it, and `lua/admit.lua`
+applies it within the room's own limits.
 """
 
 from enum import StrEnum
@@ -9,38 +9,38 @@ from typing import NamedTuple
 
 
 class WhenSilent(StrEnum):
-    """What a room does when its shop's reports have stopped; an operator chooses."""
+    """What a room does once its shop's reports have stopped; a room setting."""
 
-    KEEP = "keep"  # goes on with the room's own limits
-    SLOW = "slow"  # goes on at a tenth of the room's rate
+    KEEP = "keep"  # admits at the room's own limits
+    SLOW = "slow"  # admits at a tenth of the room's rate
     HOLD = "hold"  # admits nobody
 
 
 class Reason(StrEnum):
-    """Why a room admits as it does now."""
+    """Reason of a decision."""
 
-    FULL = "full"  # the shop takes all that the room's limits allow
-    BUSY = "busy"  # the shop is slower than it should be: fewer are let in
-    RECOVERING = "recovering"  # the shop is well again: more are let in, step by step
-    LAST_SEATS = "last-seats"  # those inside may take all that is free
-    SOLD_OUT = "sold-out"  # nothing is free; seats may come back
+    FULL = "full"  # full rate: the shop handles all that the room's limits allow
+    BUSY = "busy"  # the shop is overloaded: the rate is reduced
+    RECOVERING = "recovering"  # the shop is no longer overloaded: the rate rises step by step
+    LAST_SEATS = "last-seats"  # those inside may take all free seats
+    SOLD_OUT = "sold-out"  # no seat is free; seats may come back
     SILENT_KEEP = "silent-keep"  # the reports have stopped: the room's own limits
     SILENT_SLOW = "silent-slow"  # the reports have stopped: a tenth of the rate
     SILENT_HOLD = "silent-hold"  # the reports have stopped: nobody is admitted
 
 
 HOLDING = frozenset((Reason.SOLD_OUT, Reason.SILENT_HOLD))
-"""Reasons for which nobody is admitted, however long it takes."""
+"""Reasons for which nobody is admitted."""
 
 
 class ShopReport(NamedTuple):
-    """The last report of a shop on a room.
+    """The latest report of a shop on a room.
 
     Attributes:
-        free: Seats that may be taken.
+        free: Free seats.
         live: Reservations that are held and not paid yet.
-        load: What the shop has to do as a share of what it should have to: 1.0 is just right.
-        told_ms: When, by the store's clock.
+        load: Work of the shop as a share of its target; 1.0 is on target.
+        reported_ms: Time of the report, on the store's clock.
     """
 
     free: int
@@ -50,16 +50,16 @@ class ShopReport(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """State that one decision hands to the next.
+    """State carried from one decision to the next.
 
     Attributes:
-        share: Of the room's rate that the shop was found to take, 0 to 1.
-        recent: Visitors admitted lately, each counting less the longer ago that was.
-        ended: Slots that ended, in the same way; of a longer time.
-        missed: Those of them whose visitor never came.
-        admitted_total: The room's totals when this was decided.
-        ended_total: As above.
-        missed_total: As above.
+        share: Share of the room's rate that the shop can handle, 0 to 1.
+        recent: Recent admissions, exponentially weighted.
+        ended: Ended slots, exponentially weighted over a longer time.
+        missed: No-shows among them, weighted the same way.
+        admitted_total: The room's total of admissions at this decision.
+        ended_total: Its total of ended slots.
+        missed_total: Its total of no-shows.
     """
 
     share: float
@@ -72,16 +72,17 @@ class Memory(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """How a room admits for now.
+    """How a room admits at present.
 
     Attributes:
-        reason: Why.
-        per_s: Admissions per second, at most.
-        until: How many may have been admitted in all, since the room was made; `None` for any.
-        no_show_share: Share of those admitted who are expected never to come, 0 to 1.
-        report: What the shop reported.
-        memory: For the next decision.
-        at_ms: When it was stored, by the store's clock; 0 before.
+        reason: Its reason.
+        per_s: Most admissions per second.
+        until: Total of admissions, since the room was created, at which admission stops; `None`
+            for no limit.
+        no_show_share: Share of the admitted who are expected not to activate, 0 to 1.
+        report: The shop's report that it rests on.
+        memory: State for the next decision.
+        at_ms: When it was stored, on the store's clock; 0 if it is not stored yet.
     """
 
     reason: Reason
@@ -99,14 +100,14 @@ class Decision(NamedTuple):
 
 
 def serialize(decision: Decision) -> tuple[str, str, str, str]:
-    """Return a decision as it is stored: reason, rate, total, and what it rests on."""
+    """Return a decision as it is stored: reason, rate, total, and its basis."""
     until = "" if decision.until is None else str(decision.until)
     basis = (decision.no_show_share, *decision.report, *decision.memory)
     return str(decision.reason), repr(float(decision.per_s)), until, "|".join(map(repr, basis))
 
 
 def parse(reason: str, per_s: str, until: str, basis: str, at_ms: str) -> Decision:
-    """Parse a stored decision; the opposite of `serialize`."""
+    """Parse a stored decision; the inverse of `serialize`."""
     words = basis.split("|")
     free, live, load, reported_ms = words[1:5]
     share, recent, ended, missed, *totals = words[5:]

@@ -1,8 +1,8 @@
-"""One poller for all the event streams of a worker, instead of one per stream.
+"""Publish-subscribe feed of the event streams: one poller per worker, not one per stream.
 
-Once a second it fetches, in batches, the standing of every visitor who is due, and each room's mode
-once. It wakes the streams for which one of them has changed. A subscription holds the last standing
-and mode only: a slow stream misses steps in between, never the last one.
+Once a second it fetches, in batches, the standing of every visitor who is due, and the mode of
+each room once. It wakes the streams for which one of them has changed. A subscription holds only
+the latest standing and mode: a slow stream may miss steps in between, never the latest one.
 """
 
 import asyncio
@@ -25,26 +25,26 @@ TURN_S = 1.0
 """Seconds between two polls: the longest delay before the first in line sees its admission."""
 
 FAR_SHARE = 3
-"""Those far from their turn are asked for this many times as often as they would ask
+"""Visitors beyond `NEAR_PLACES` are polled this many times as often as they would poll
 themselves."""
 
 NEAR_PLACES = 1_000
-"""Positions up to this one are asked for at every turn."""
+"""Positions up to this one are polled every time."""
 
 log = structlog.get_logger()
 
 
 class TooManySubscriptions(Unavailable):
-    """This worker holds as many streams as it may."""
+    """This worker holds its maximum of streams."""
 
 
 class Subscription:
-    """One stream's share of the feed.
+    """The subscription of one stream.
 
     Attributes:
-        standing: Where its visitor stands.
+        standing: The visitor's latest standing.
         mode: The room's mode, as visitors see it; empty until it is known.
-        changed: Set when the standing is news, or that there is nothing to sell, or is again.
+        changed: Set when the standing has changed, or the room became sold out or ceased to be.
     """
 
     __slots__ = ("changed", "due_s", "mode", "room", "standing", "visitor")
@@ -60,15 +60,15 @@ class Subscription:
 
 
 class Feed:
-    """The subscriptions of a worker, and their reader.
+    """The subscriptions of a worker, and their poller.
 
     Args:
-        line: Asked where visitors stand.
-        mode_of: Asked for a room's mode; answers `None` if there is no such room.
-        most: Subscriptions at once.
+        line: Source of the standings.
+        mode_of: Returns a room's mode; `None` if there is no such room.
+        most: Most subscriptions at once.
 
     Attributes:
-        ended: Whether there is no more news, because the service is stopping.
+        ended: Whether the feed has ended, because the service is stopping.
     """
 
     def __init__(
@@ -82,14 +82,14 @@ class Feed:
 
     @property
     def size(self) -> int:
-        """How many subscriptions there are."""
+        """Number of subscriptions."""
         return len(self._subscriptions)
 
     def require_room(self) -> None:
         """Check that one more stream may be opened.
 
         Raises:
-            TooManySubscriptions: There are as many as may be.
+            TooManySubscriptions: The maximum is reached.
         """
         if len(self._subscriptions) >= self._most:
             raise TooManySubscriptions(f"this worker holds {self._most} streams already")
@@ -98,7 +98,7 @@ class Feed:
     def subscribed(
         self, room: RoomId, visitor: VisitorId, standing: Standing
     ) -> Iterator[Subscription]:
-        """Hold a subscription; where the visitor stands now is its first news."""
+        """Hold a subscription; it starts as changed, with the present standing."""
         subscription = Subscription(room, visitor, standing)
         self._subscriptions.add(subscription)
         try:
@@ -107,7 +107,7 @@ class Feed:
             self._subscriptions.discard(subscription)
 
     def end(self) -> None:
-        """Wake every stream, now and from now on, so that it sees the end."""
+        """End the feed and wake every stream, so that it ends too."""
         self.ended = True
         for subscription in self._subscriptions:
             subscription.changed.set()
@@ -138,7 +138,7 @@ class Feed:
             except Unavailable:
                 raise
             except Exception as error:
-                # A broken room must not end the reader that all streams rely on.
+                # One broken room must not stop the poller that serves all streams.
                 log.exception("feed_room_failed", room=room, reason=repr(error))
 
     async def _deliver_mode(self, room: RoomId, those: list[Subscription]) -> None:

@@ -1,44 +1,43 @@
-"""When a visitor should ask again, and how long the wait may be. Pure."""
+"""Poll interval with jitter, and estimate of the wait. Pure."""
 
 from math import ceil, sqrt
 from typing import NamedTuple
 
 POLL_NEAR_MS = 3_000
-"""How soon to ask again within the first thousand places. Source: the wire contract."""
+"""Poll interval in ms for the first thousand places. Source: the wire contract."""
 
 POLL_FAR_MS = 10_000
-"""How soon to ask again at twenty thousand places: when, at the pace of a room that was given none
-of its own (2 000/s), the turn comes. Polling more often on the way brings nothing new,
-and the turn is still heard of within seconds. Source: decision 0008."""
+"""Poll interval in ms at twenty thousand places. At a room's default rate (2 000/s) the turn comes
+after 10 s, so polling more often brings nothing new. Source: decision 0008."""
 
 POLL_MAX_MS = 30_000
-"""The longest hint: a room may empty faster than expected, and who asks
-less often than the server keeps connections open pays for a new one each time."""
+"""Longest poll interval in ms. A line may move faster than expected; and a client that polls less
+often than the server's keep-alive timeout needs a new connection each time."""
 
 POLL_LEAST_MS = 2_000
-"""Polling more often than this brings nothing new. Source: the wire contract."""
+"""Shortest useful poll interval, in ms. Source: the wire contract."""
 
 POLL_JITTER = 0.2
-"""Share by which hints differ, so that those who came together do not ask together."""
+"""Jitter, as a share of the interval: visitors who joined together do not poll together."""
 
 _NEAR_PLACES = 1_000
 _FAR_PLACES = 20_000
 _PLACES_PER_MS = (_FAR_PLACES - _NEAR_PLACES) / (POLL_FAR_MS - POLL_NEAR_MS)
 
 RATE_SAMPLES_MIN = 3
-"""Measured seconds below which a rate is unknown: one second's count says little."""
+"""Fewest measured seconds for an estimate: the count of a single second varies too much."""
 
 _SPREAD_LEAST = 0.1
-"""A range is never narrower than this share on either side: a promise to the second that slips
-by one is worse than a range that holds."""
+"""Narrowest range, as a share of the mean on either side: a range that holds is better than a
+precise time that is missed."""
 
 
 def poll_after_ms(position: int, jitter: float) -> int:
-    """Return how long a visitor should wait before asking again, in ms.
+    """Return the poll interval for a position, in ms.
 
     Args:
         position: 1 for the next to be admitted; 0 for the admitted.
-        jitter: Where in the jitter this answer falls, in [0, 1).
+        jitter: Random number in [0, 1).
     """
     if position <= _NEAR_PLACES:
         return POLL_NEAR_MS
@@ -47,14 +46,14 @@ def poll_after_ms(position: int, jitter: float) -> int:
 
 
 def first_poll_after_s(position: int, jitter: float) -> int:
-    """Return how long a visitor who has just joined should wait, in whole s.
+    """Return the time until the first poll of a visitor who has just joined, in whole s.
 
     Args:
         position: As for `poll_after_ms`.
         jitter: As for `poll_after_ms`.
 
     Source:
-        RFC 9110, section 10.2.3: `Retry-After` knows no part of a second.
+        RFC 9110, section 10.2.3: `Retry-After` is in whole seconds.
     """
     return ceil(poll_after_ms(position, jitter) / 1000)
 
@@ -74,7 +73,7 @@ class PerSecond(NamedTuple):
 
 
 def rate_range(mean: float, deviation: float, samples: int) -> PerSecond | None:
-    """Return the pace that a line can be expected to keep, or `None` if it is unknown.
+    """Return the expected range of the admission rate, or `None` if it is unknown.
 
     The range is one standard error wide on either side, and at least a tenth of the mean.
 
@@ -90,7 +89,7 @@ def rate_range(mean: float, deviation: float, samples: int) -> PerSecond | None:
 
 
 def wait_range(ahead: int, pace: PerSecond | None) -> Seconds | None:
-    """Return how long `ahead` visitors take to be admitted, or `None` if it is unknown."""
+    """Return the expected time to admit `ahead` visitors, or `None` if it is unknown."""
     if pace is None:
         return None
     return Seconds(low=ahead / pace.high, high=ahead / pace.low)

@@ -1,4 +1,4 @@
-"""The states of a visitor, the survey of a room, and every outcome of a verb. Pure."""
+"""Domain model of the line: visitor states, room survey, outcomes and refusals. Pure."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -8,30 +8,29 @@ from waitline.queue.decision import Decision, Reason
 from waitline.queue.settings import ADMITTING, Mode, Rules
 
 BATCH_MAX = 256
-"""Visitors per script call. A call of this size holds the server for about 2 ms (`make bench`);
-twice as many gain 10 % and double the wait of everyone behind."""
+"""Visitors per script call. A call of this size blocks the server for about 2 ms (`make bench`);
+twice as many gain 10 % throughput and double the latency of the calls behind it."""
 
 CHUNK_MAX = 250
-"""Visitors that one admit or sweep call moves. A call of this size takes 2 ms at the median
-(`make bench`), and a sketch with twice as many took 11 ms at p99: everyone who asks
-meanwhile waits for that."""
+"""Most visitors that one admit or sweep call moves. A call of this size takes 2 ms at the median
+(`make bench`). A prototype with twice as many took 11 ms at p99, which delays every other call."""
 
 ROOMS_MAX = 10_000
-"""Rooms of one installation. Callers who may name rooms (everyone, in trial mode) could otherwise
-fill the store with empty ones."""
+"""Most rooms of one installation. Callers who may create rooms by naming them (all, in trial mode)
+could otherwise fill the store with empty ones."""
 
 LAPSED_KEPT_MS = 3_600_000
-"""How long a room remembers that a visitor's time ran out, so that it can say so."""
+"""How long, in ms, a room remembers a lapsed visitor, to answer EXPIRED instead of NOT_FOUND."""
 
 LAPSED_MAX = 100_000
 """How many lapsed visitors a room remembers; the oldest are forgotten first."""
 
 SOLD_OUT = "sold-out"
-"""The mode that visitors see while the shop has nothing to sell; operators cannot set it."""
+"""The mode that visitors see while the shop has no free seat; operators cannot set it."""
 
 
 class State(StrEnum):
-    """Where one visitor stands. Exactly one holds at any instant (Q6)."""
+    """State of a visitor: exactly one at any instant (Q6)."""
 
     WAITING = "WAITING"
     READY = "READY"
@@ -45,18 +44,18 @@ class Survey(NamedTuple):
 
     Attributes:
         at_ms: The server's time.
-        rules: What its operator decided.
+        rules: The room's rules.
         waiting: Visitors who wait.
         admitted: Visitors who hold a slot, ready or active.
         serving: Every place up to this one has had its turn or was given up; never falls.
         last_place: Last place given.
         rate_mean: Admissions per second, smoothed; 0.0 when unknown.
         rate_deviation: Its standard deviation from second to second.
-        rate_samples: Seconds that it rests on.
+        rate_samples: Number of seconds measured for it.
         rate_last: Admissions per second in the last second measured.
-        counters: Totals since the room was made: entered, admitted, activated, left,
+        counters: Totals since the room was created: entered, admitted, activated, left,
             abandoned, lapsed, passed, removed, lease_refused, no_shows, overtaken.
-        decision: How it admits for now; `None` where no shop has ever reported.
+        decision: The present decision; `None` if no shop has ever reported.
     """
 
     at_ms: int
@@ -74,7 +73,7 @@ class Survey(NamedTuple):
 
     @property
     def mode_now(self) -> str:
-        """The mode as visitors see it: the operator's, unless the shop has nothing to sell."""
+        """The mode as visitors see it: the operator's, unless the decision admits nobody."""
         if self.rules.mode not in ADMITTING or self.decision is None or not self.decision.holds:
             return str(self.rules.mode)
         return SOLD_OUT if self.decision.reason is Reason.SOLD_OUT else str(Mode.PAUSED)
@@ -93,12 +92,12 @@ COUNTERS = (
     "no_shows",
     "overtaken",
 )
-"""What a room counts. Conservation, which `waitline audit` checks: entered = waiting + admitted now
-+ left + abandoned + lapsed + passed + removed. Those who lapsed without having begun are the
-no-shows, and overtaken are those admitted after a higher place (Q3: nobody)."""
+"""Counters of a room. Conservation, checked by `waitline audit`: entered = waiting + admitted now
++ left + abandoned + lapsed + passed + removed. No-shows lapsed without activating; overtaken were
+admitted after a higher place (Q3: always 0)."""
 
 
-# --- what a verb can answer for one visitor --------------------------------------------
+# Outcomes of a verb for one visitor.
 
 
 class Waiting(NamedTuple):
@@ -107,7 +106,7 @@ class Waiting(NamedTuple):
     Attributes:
         place: Number in the line; never reused (Q2).
         joined_ms: When the place was taken.
-        ahead: Visitors who wait before this one.
+        ahead: Visitors who wait in front of this one.
     """
 
     place: int
@@ -134,15 +133,15 @@ class Again(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """What an admitted visitor holds, or held until it ran out.
+    """The slot of an admitted visitor, or of one whose time ran out.
 
     Attributes:
         state: READY, ACTIVE or EXPIRED.
-        place: The place that it was admitted from.
+        place: The place from which the visitor was admitted.
         joined_ms: When that place was taken.
-        admitted_ms: When its turn came.
-        extensions: How often it was extended.
-        expires_ms: When it runs out.
+        admitted_ms: When the visitor was admitted, or passed over.
+        extensions: How often the slot was extended.
+        expires_ms: When the slot expires.
     """
 
     state: State
@@ -154,11 +153,11 @@ class Slot(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """Nothing is known of the visitor."""
+    """The visitor is not in the room."""
 
 
 class Left(NamedTuple):
-    """The visitor was here and has gone now."""
+    """The visitor has given up the place or slot with this call."""
 
 
 UNKNOWN = Unknown()
@@ -170,10 +169,10 @@ class Moved(NamedTuple):
 
     Attributes:
         admitted: Visitors admitted.
-        passed: Silent visitors passed over.
-        waiting: Visitors who wait still.
-        free: Slots free still.
-        due: Whole admissions that the rate allows still.
+        passed: Visitors passed over for lack of contact.
+        waiting: Visitors who still wait.
+        free: Slots that are still free.
+        due: Further admissions that the rate allows now.
     """
 
     admitted: int
@@ -187,7 +186,7 @@ class Leased(NamedTuple):
     """Another admitter holds the room's lease.
 
     Attributes:
-        remaining_ms: For how long, unless it renews.
+        remaining_ms: Time until it expires, unless its holder renews it.
     """
 
     remaining_ms: int
@@ -201,9 +200,9 @@ class Swept(NamedTuple):
     """What one sweep call did.
 
     Attributes:
-        lapsed: Slots collected.
-        forgotten: Lapsed visitors no longer remembered.
-        more: Whether there may be more to collect.
+        lapsed: Expired slots that were freed.
+        forgotten: Lapsed visitors that were forgotten.
+        more: Whether another call may find more.
     """
 
     lapsed: int
@@ -211,15 +210,15 @@ class Swept(NamedTuple):
     more: bool
 
 
-# --- refusals --------------------------------------------------------------------------
+# Refusals.
 
 
 class RoomUnknown(Refused):
-    """No operator has created the room."""
+    """There is no such room."""
 
 
 class RoomExists(Refused):
-    """The room was created before."""
+    """The room exists already."""
 
 
 class RoomOccupied(Refused):
@@ -249,30 +248,30 @@ class RoomFull(Refused):
 
 
 class RoomClosed(Refused):
-    """The room takes nobody new."""
+    """The room is closed to newcomers."""
 
 
 class VisitorUnknown(Refused):
-    """Nothing is known of the visitor in this room."""
+    """The visitor is not in this room."""
 
 
 class TokenRejected(Refused):
-    """The token does not prove that this visitor may do this now."""
+    """The token does not entitle the visitor to this request now."""
 
 
 class TimeRanOut(Refused):
-    """The visitor was admitted, and the time is over."""
+    """The visitor was admitted, and the time has run out."""
 
 
 class ExtensionsSpent(Refused):
-    """The visitor has extended as often as the room allows."""
+    """The visitor has used all extensions that the room allows."""
 
 
 class TooManyStreams(Refused):
-    """The visitor opened streams faster than allowed.
+    """Rate limit: the visitor opens streams faster than allowed.
 
     Attributes:
-        retry_after_ms: When the next one is allowed.
+        retry_after_ms: Time until the next one is allowed.
     """
 
     def __init__(self, retry_after_ms: int) -> None:
@@ -281,4 +280,4 @@ class TooManyStreams(Refused):
 
 
 class StoreFull(Unavailable):
-    """The store has no memory left for anybody new; those who wait are safe."""
+    """The store has no memory left for newcomers; visitors who wait keep their places."""

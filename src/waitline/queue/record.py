@@ -1,7 +1,7 @@
 """Sale record: a histogram of waits, and totals by time. Pure.
 
-`lua/admit.lua` writes it; visitors who left are in it too. Percentiles of waits come from buckets,
-four for each doubling, so the error is a tenth at most, at a cost that does not grow with the sale
+`lua/admit.lua` writes it; visitors who have left since are included. The histogram has four buckets
+per doubling: percentiles are off by a tenth at most, and its size does not grow with the sale
 (decision 0014).
 """
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 BUCKETS = 66
-"""Of waits: one below a second, 64 for the doublings from there to 18 h, one beyond. Source:
-lua/admit.lua."""
+"""Buckets of the histogram: one below 1 s, 64 for the doublings from 1 s to 18 h, one above.
+Source: lua/admit.lua."""
 
 STEP_S = 10
-"""Between two totals that are kept."""
+"""Interval of the totals, in s."""
 
 STEPS = 1_440
-"""Totals that are kept: of four hours. Later ones take the places of the first."""
+"""Totals in the ring buffer: four hours. Later ones overwrite the oldest."""
 
 _PER_DOUBLING = 4
 
@@ -42,12 +42,12 @@ class RoomTotals(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SaleRecord:
-    """What is kept of a room's sale.
+    """The record of a room's sale.
 
     Attributes:
-        waits: Admissions by bucket of their wait, from joining to being admitted.
-        waited_ms: All waits together.
-        longest_ms: The longest of them.
+        waits: Admissions by bucket of the wait, from joining to being admitted.
+        waited_ms: Sum of all waits.
+        longest_ms: The longest wait.
         steps: Totals by time, for the last four hours in which anybody was admitted.
     """
 
@@ -58,32 +58,35 @@ class SaleRecord:
 
     @property
     def admitted(self) -> int:
-        """Admissions that are in it."""
+        """Number of admissions."""
         return sum(self.waits)
 
     @property
     def mean_ms(self) -> float | None:
-        """The wait on average; `None` if nobody was admitted."""
+        """The mean wait; `None` if nobody was admitted."""
         return self.waited_ms / self.admitted if self.admitted else None
 
     def wait_ms(self, share: float) -> float | None:
-        """Return what this share of the waits did not exceed; `None` if nobody was admitted.
+        """Return a quantile of the waits; `None` if nobody was admitted.
 
-        Within a bucket waits are taken to lie evenly, and none is longer than the longest.
+        Interpolates linearly within a bucket, up to the longest wait.
+
+        Args:
+            share: 0.95 for p95.
         """
         wanted = share * self.admitted
-        seen = 0.0
+        below = 0.0
         for bucket, count in enumerate(self.waits):
-            if count and seen + count >= wanted:
+            if count and below + count >= wanted:
                 low, high = bounds_ms(bucket)
-                within = low + (min(high, self.longest_ms) - low) * (wanted - seen) / count
+                within = low + (min(high, self.longest_ms) - low) * (wanted - below) / count
                 return min(max(within, low), self.longest_ms)
-            seen += count
+            below += count
         return None
 
 
 def bounds_ms(bucket: int) -> tuple[float, float]:
-    """Return which waits are in a bucket: from the first time on, and below the second."""
+    """Return the bounds of a bucket in ms: inclusive, exclusive."""
     if bucket == 0:
         return 0.0, 1_000.0
     low = 1_000 * 2 ** ((bucket - 1) / _PER_DOUBLING)
@@ -92,14 +95,14 @@ def bounds_ms(bucket: int) -> tuple[float, float]:
 
 
 def parse(stored: Mapping[str, str]) -> SaleRecord:
-    """Parse what is stored; an empty record if nothing is."""
+    """Parse a stored record; nothing stored is an empty record."""
     steps = sorted(_step(text) for name, text in stored.items() if name[0] == "s")
     first_ms = steps[-1].at_ms - STEPS * STEP_S * 1000 if steps else 0
     return SaleRecord(
         waits=tuple(int(stored.get(f"w{bucket}", 0)) for bucket in range(BUCKETS)),
         waited_ms=int(stored.get("waited_ms", 0)),
         longest_ms=int(stored.get("longest_ms", 0)),
-        # Older ones are of another sale: nobody has taken their places yet.
+        # Older ones are of an earlier sale and not overwritten yet.
         steps=tuple(step for step in steps if step.at_ms > first_ms),
     )
 

@@ -1,6 +1,6 @@
-"""Delete what rehearsals leave in Valkey: their rooms, and their entries of the event stream.
+"""Clean-up after rehearsals in Valkey: delete their rooms and their entries in the event stream.
 
-A rehearsal's room is known by its name (`waitline.kernel.ids`); nothing else can be deleted here.
+A rehearsal's room has a reserved name (`waitline.kernel.ids`); other rooms are refused here.
 """
 
 from typing import Any
@@ -11,13 +11,13 @@ from waitline.queue import keys
 from waitline.valkey.client import ValkeyClient
 
 ENTRIES_MAX = 1_000
-"""Entries of the stream that are looked at in one call: about 2 ms of the store."""
+"""Stream entries scanned in one call, which takes the server about 2 ms."""
 
-_NOTED = (keys.AWAKE, keys.OCCUPIED, keys.ROOMS)
+_ROOM_SETS = (keys.AWAKE, keys.OCCUPIED, keys.ROOMS)
 
 
 class RehearsalRooms:
-    """Every rehearsal that is in the store.
+    """The rooms of rehearsals.
 
     Args:
         store: The server that holds them.
@@ -27,50 +27,46 @@ class RehearsalRooms:
         self._store = store
 
     async def rooms(self) -> set[RoomId]:
-        """Return the rooms of rehearsals, of one that is going on too."""
-        names = [await self._store.command("SMEMBERS", noted) for noted in _NOTED]
+        """Return the rooms of all rehearsals, running ones included."""
+        names = [await self._store.command("SMEMBERS", key) for key in _ROOM_SETS]
         return {RoomId(name) for some in names for name in some if is_rehearsal(RoomId(name))}
 
     async def delete_room(self, room: RoomId) -> None:
-        """Delete a room with all that it holds; a repeat does nothing.
+        """Delete a room with all its data; a repeat does nothing.
 
-        An admitter that is just looking at it may note it once more, and strikes it out again
-        within seconds; `has_remains` is false when that is over.
+        An admitter that is visiting the room may list it once more, and removes it again within
+        seconds. Poll `has_remains` until it is false.
         """
         _require(room)
-        for noted in _NOTED:
-            await self._store.command("SREM", noted, room)
+        for key in _ROOM_SETS:
+            await self._store.command("SREM", key, room)
         await self._store.command("UNLINK", *keys.of(room))
 
     async def has_remains(self, room: RoomId) -> bool:
-        """Say whether anything is left of a room, entries of the stream apart."""
-        noted = [await self._store.command("SISMEMBER", name, room) for name in _NOTED]
-        return any(noted) or bool(await self._store.command("EXISTS", *keys.of(room)))
+        """Return whether any data of a room is left, stream entries not counted."""
+        listed = [await self._store.command("SISMEMBER", key, room) for key in _ROOM_SETS]
+        return any(listed) or bool(await self._store.command("EXISTS", *keys.of(room)))
 
     async def delete_events(self, room: RoomId) -> int:
-        """Delete a room's entries of the event stream, handled or not.
-
-        Returns:
-            How many there were.
-        """
+        """Delete a room's entries in the event stream, processed or not; return how many."""
         _require(room)
-        found, after, looked_at = 0, "-", ENTRIES_MAX
-        while looked_at == ENTRIES_MAX:
+        deleted, after, scanned = 0, "-", ENTRIES_MAX
+        while scanned == ENTRIES_MAX:
             raw = await self._store.command(
                 "XRANGE", events.STREAM, after, "+", "COUNT", ENTRIES_MAX
             )
-            ours = [entry_id for entry_id, words in raw if _said(words, "concertId") == room]
+            ours = [entry_id for entry_id, words in raw if _member(words, "concertId") == room]
             if ours:
-                found += await self._store.command("XDEL", events.STREAM, *ours)
-            looked_at = len(raw)
+                deleted += await self._store.command("XDEL", events.STREAM, *ours)
+            scanned = len(raw)
             after = f"({raw[-1][0]}" if raw else after
-        return found
+        return deleted
 
 
-def _said(words: list[Any], field: str) -> str:
+def _member(words: list[Any], field: str) -> str:
     return str(dict(zip(words[::2], words[1::2], strict=True)).get(field, ""))
 
 
 def _require(room: RoomId) -> None:
     if not is_rehearsal(room):
-        raise ValueError(f"{room!r} is no rehearsal's room")
+        raise ValueError(f"{room!r} is not the room of a rehearsal")

@@ -1,9 +1,9 @@
-"""What operators do with rooms, and which rooms the admitter looks after.
+"""Operator commands on rooms, and the lists of rooms that the admitter serves.
 
-Operators create, change, list, survey, reset and delete them. For the admitter there are two lists
-beside the registry: rooms that are awake, because somebody may wait in them, and rooms that are
-occupied, because somebody may hold a slot. A room on a list for nothing costs a call or two; a
-room that is missing is found by the admitter's patrol.
+Operators create, change, list, survey, reset and delete rooms. The admitter uses two lists beside
+the registry: rooms that are awake (visitors may be waiting) and rooms that are occupied (visitors
+may hold slots). A room that is listed needlessly costs a call or two. The admitter's patrol finds
+a room that is missing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -35,7 +35,8 @@ SURVEY = scripts.load("waitline.queue", "survey")
 DECIDE = scripts.load("waitline.queue", "decide")
 
 _MEASURE_STALE_MS = 3_000
-"""After this long without a sample nobody is being admitted, whatever the last one said."""
+"""A measured rate older than this counts as 0: samples come every second while visitors are
+admitted."""
 
 
 class Rooms:
@@ -53,34 +54,34 @@ class Rooms:
         return sorted(RoomId(name) for name in await self._store.command("SMEMBERS", keys.ROOMS))
 
     async def awake(self) -> set[RoomId]:
-        """Return the rooms in which somebody may wait."""
+        """Return the rooms in which visitors may be waiting."""
         return set(await self._store.command("SMEMBERS", keys.AWAKE))
 
     async def occupied(self) -> set[RoomId]:
-        """Return the rooms in which somebody may hold a slot."""
+        """Return the rooms in which visitors may hold slots."""
         return set(await self._store.command("SMEMBERS", keys.OCCUPIED))
 
     async def has_visitors(self, room: RoomId) -> bool:
-        """Say whether somebody waits or holds a slot in a room, whatever the lists say."""
+        """Return whether a visitor waits or holds a slot in a room; the lists are not consulted."""
         k = keys.of(room)
         return bool(await self._store.command("EXISTS", k.waiting, k.admitted))
 
     async def has_waiting(self, room: RoomId) -> bool:
-        """Say whether somebody waits in a room, whatever the lists say."""
+        """Return whether a visitor waits in a room; the lists are not consulted."""
         return bool(await self._store.command("EXISTS", keys.of(room).waiting))
 
     async def wake(self, rooms: Collection[RoomId]) -> None:
-        """Put rooms, at least one, on both lists, so that the admitter serves them from now on."""
+        """Put one or more rooms on both lists, so that the admitter serves them from now on."""
         await self._store.command("SADD", keys.OCCUPIED, *rooms)
         await self._store.command("SADD", keys.AWAKE, *rooms)
 
     async def let_sleep(self, room: RoomId) -> bool:
-        """Let a room sleep if nobody waits in it; return whether it does now.
+        """Take a room off the awake list unless a visitor waits in it; return whether it is off.
 
-        It is occupied from here on, since those who waited last may hold slots.
+        The room counts as occupied from here on: those who waited last may hold slots.
 
         Raises:
-            Unavailable: It may be off the list though somebody is inside; the caller must wake it.
+            Unavailable: It may be off the list with visitors inside; the caller must wake it.
         """
         await self._store.command("SADD", keys.OCCUPIED, room)
         return await self._remove_unless_held(keys.AWAKE, room, keys.of(room).waiting)
@@ -89,17 +90,17 @@ class Rooms:
         """Take a room off the occupied list unless a slot is held; return whether it is off.
 
         Raises:
-            Unavailable: It may be off the list though somebody is inside; the caller must wake it.
+            Unavailable: It may be off the list with visitors inside; the caller must wake it.
         """
         return await self._remove_unless_held(keys.OCCUPIED, room, keys.of(room).admitted)
 
     async def _remove_unless_held(self, listed: str, room: RoomId, key: str) -> bool:
-        """Take a room off a list unless its key holds somebody; return whether it is off.
+        """Take a room off a list unless the key exists; return whether it is off.
 
-        The check that counts comes after the removal. A caller that adds a visitor adds the room
-        to the list afterwards: before the removal, and this check sees the visitor; or after it,
-        and the room is back on the list. A check before the removal alone would miss visitors who
-        come in between.
+        The second check, after the removal, closes the race with a caller that adds a visitor and
+        then lists the room. If it lists the room before the removal, this check finds the visitor.
+        If it lists the room afterwards, the room is on the list. The first check alone would miss
+        a visitor who comes between check and removal.
         """
         if await self._store.command("EXISTS", key):
             return False
@@ -125,8 +126,8 @@ class Rooms:
         Raises:
             TooManyRooms: There are `ROOMS_MAX` already.
         """
-        # The registry comes first: a room that it does not name would never be admitted from,
-        # while a name without a room does no harm.
+        # The registry comes first. From a room that is not registered nobody would ever be
+        # admitted; a registered name without a room does no harm.
         if not await self._store.command("SISMEMBER", keys.ROOMS, room):
             if await self._store.command("SCARD", keys.ROOMS) >= ROOMS_MAX:
                 raise TooManyRooms
@@ -136,18 +137,18 @@ class Rooms:
         return _word(OPEN, rows) == "opened"
 
     async def change(self, room: RoomId, changes: Mapping[str, object]) -> Rules:
-        """Change some rules of a room; they hold from the next call on.
+        """Change some rules of a room, with effect from the next call on.
 
         Args:
-            room: Which.
+            room: The room.
             changes: Settings by name.
 
         Returns:
-            All its rules, as they are now.
+            All rules of the room after the change.
 
         Raises:
             RoomUnknown: There is no such room.
-            SettingError: A value, or what it makes together with the others, is out of range.
+            SettingError: A value is out of range, alone or together with the others.
         """
         changed = (await self.survey(room)).rules.changed(changes)
         pairs = _written(changed, changes.keys())
@@ -158,7 +159,7 @@ class Rooms:
         return changed
 
     async def reset(self, room: RoomId) -> int:
-        """Send everybody out and return how many; rules, totals and the last place stay.
+        """Remove all visitors and return how many; rules, totals and the last place stay.
 
         Raises:
             RoomUnknown: There is no such room.
@@ -169,29 +170,29 @@ class Rooms:
         return int(rows[0][1])
 
     async def delete(self, room: RoomId, *, force: bool = False) -> int:
-        """Delete a room with everything in it; return how many visitors it sent out.
+        """Delete a room with everything in it; return how many visitors were removed.
 
         Args:
-            room: Which.
-            force: Whether to send out those who are inside.
+            room: The room.
+            force: Whether to delete it with visitors inside.
 
         Raises:
-            RoomOccupied: Somebody is inside, and `force` is not set. Nothing has changed.
+            RoomOccupied: Visitors are inside, and `force` is not set. Nothing has changed.
             RoomUnknown: There is no such room.
-            Unavailable: The room may be gone and still be listed; a repeat takes it off the lists.
+            Unavailable: The room may be deleted and still listed; a repeat takes it off the lists.
         """
         k = keys.of(room)
         listed = await self._store.command("SISMEMBER", keys.ROOMS, room)
         rows = await self._store.run(DELETE, k, (int(force),))
         if _word(DELETE, rows) == "occupied":
             raise RoomOccupied(*map(int, rows[0][1:]))
-        # A caller that creates the room again meanwhile finds it listed.
-        for noted, key in (
+        # If a caller creates the room again at the same time, it stays listed.
+        for listed_in, key in (
             (keys.AWAKE, k.waiting),
             (keys.OCCUPIED, k.admitted),
             (keys.ROOMS, k.room),
         ):
-            await self._remove_unless_held(noted, room, key)
+            await self._remove_unless_held(listed_in, room, key)
         if _word(DELETE, rows) == "no_room":
             if listed:
                 return 0
@@ -199,18 +200,18 @@ class Rooms:
         return int(rows[0][1])
 
     async def decide(self, room: RoomId, before: Decision | None, decision: Decision) -> bool:
-        """Note how a room admits for now; return whether nobody else has decided meanwhile.
+        """Compare-and-set the decision of a room; return whether it was set.
 
         Args:
-            room: Which.
-            before: What was decided before, as it was read.
-            decision: What is decided.
+            room: The room.
+            before: The decision that the caller read; another one in its place means `False`.
+            decision: The new decision.
 
         Raises:
             RoomUnknown: There is no such room.
 
         Invariant:
-            Q4, Q5: the room's own limits hold whatever is decided.
+            Q4, Q5: the room's own limits hold whatever the decision is.
         """
         words = (0 if before is None else before.at_ms, *decisions.serialize(decision))
         word = _word(DECIDE, await self._store.run(DECIDE, (keys.of(room).room,), words))
@@ -247,7 +248,7 @@ class Rooms:
         )
 
     async def sale_record(self, room: RoomId) -> SaleRecord:
-        """Read what is kept of a room's sale; an empty record if nobody was admitted yet."""
+        """Read the record of a room's sale; it is empty if nobody was admitted yet."""
         return record.parse(_pairs(await self._store.command("HGETALL", keys.of(room).record)))
 
 
@@ -262,7 +263,7 @@ def _pairs(flat: Sequence[str]) -> dict[str, str]:
 
 
 def _written(rules: Rules, names: Collection[str] = SETTING_NAMES) -> list[str | int | float]:
-    """Return settings as they are stored: names and values in turn."""
+    """Return settings as they are stored: names and values, alternating."""
     words: list[str | int | float] = []
     for name, value in rules.values.items():
         if name in names:
@@ -271,7 +272,7 @@ def _written(rules: Rules, names: Collection[str] = SETTING_NAMES) -> list[str |
 
 
 def _rules(stored: Mapping[str, str]) -> Rules:
-    """Read the settings of a room; a room of an older version has the defaults of newer ones."""
+    """Parse the settings of a room; those that an older version did not store have defaults."""
     return Rules().changed(
         {
             setting.name: setting.kind(stored[setting.name])

@@ -1,4 +1,4 @@
-"""Room settings: what an operator decides about a room, each declared once. Pure."""
+"""Room settings: the rules and limits that an operator sets, each declared once. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,12 +18,12 @@ WAITING_MOST = 10_000_000
 
 
 class Mode(StrEnum):
-    """What a room does with those who come and those who wait."""
+    """Whether a room takes newcomers, and whether it admits those who wait."""
 
     OPEN = "open"  # takes and admits
     PAUSED = "paused"  # takes, admits nobody
-    DRAINING = "draining"  # takes nobody new, admits those who wait
-    CLOSED = "closed"  # neither
+    DRAINING = "draining"  # takes no newcomers, admits those who wait
+    CLOSED = "closed"  # takes no newcomers, admits nobody
 
 
 ADMITTING = frozenset((Mode.OPEN, Mode.DRAINING))
@@ -32,9 +32,9 @@ ADMITTING = frozenset((Mode.OPEN, Mode.DRAINING))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What bounds one room; the defaults of a new one are the wire contract's, section 2.
+    """Limits of one room; the defaults are those of the wire contract, section 2.
 
-    To add one, declare it here and obey it in Lua: `waitline.kernel.setting` says what is derived.
+    To add one, declare it here and apply it in Lua; `waitline.kernel.setting` derives the rest.
 
     Invariant:
         Q4 (`active_max`), Q5 (`admit_per_s`, `admit_burst`), Q8 (`extensions_max`).
@@ -60,7 +60,8 @@ class Limits:
             most=1_000_000,
         ),
     ] = 2_000
-    # A quarter of a second's worth keeps the pace through a late tick and is no jump.
+    # A quarter of a second's admissions: a late tick does not slow the line, and the shop sees
+    # no surge.
     admit_burst: Annotated[
         int,
         Setting(
@@ -81,7 +82,7 @@ class Limits:
             most=WAITING_MOST,
         ),
     ] = 1_000_000
-    # A visitor cannot learn of a shorter life than 10 ms before it is over.
+    # With less than 10 ms, the time would be over before the reply reaches the visitor.
     ready_ttl_ms: Annotated[
         int,
         Setting(
@@ -129,7 +130,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """All that an operator decides about a room."""
+    """All settings of a room."""
 
     mode: Annotated[Mode, Setting(wire="mode", help="What the room does now")] = Mode.OPEN
     title: Annotated[
@@ -157,7 +158,7 @@ class Rules:
             help="Where admitted visitors go on to; empty: they stay on the waiting page",
             unit="characters",
             most=URL_CHARS_MAX,
-            # Any other scheme could run as a script in the visitor's browser.
+            # Other schemes, such as javascript:, could run a script in the visitor's browser.
             begins_with=("https://", "http://"),
         ),
     ] = ""

@@ -1,7 +1,6 @@
-"""The line on Valkey: one typed method per script, each for a batch of visitors of one room.
+"""Visitor commands of the line: one typed method per script, for a batch of visitors of one room.
 
-In a batch a refusal is a value: the batcher raises it in the request that it
-belongs to.
+Within a batch a refusal is a value. The batcher raises it in the request that it belongs to.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,14 +51,14 @@ SUBSCRIBE = scripts.load("waitline.queue", "subscribe")
 
 STREAM_BURST = 10
 STREAM_REFILL_MS = 2_000
-"""Rights to open a stream that a visitor has at most, and how long one takes to come back.
-Source: the wire contract."""
+"""Rate limit of opening streams, per visitor: the burst, and the time in ms in which one more is
+allowed. Source: the wire contract."""
 
 PlaceClaim = tuple[VisitorId, int]
-"""A visitor, and the place that its token proves; 0 where no token was asked for."""
+"""A visitor, and the place that its token proves; 0 where no token is required."""
 
 Turn = Slot | Refused
-"""What activate, extend and validate answer: the slot, or why it does not serve."""
+"""Outcome of activate, extend and validate: the slot, or the refusal."""
 
 T = TypeVar("T")
 _Table = Mapping[str, Callable[..., T]]
@@ -71,11 +70,11 @@ _EXPIRED = partial(Slot, State.EXPIRED)
 
 
 def _refuse(refusal: type[Refused]) -> Callable[..., Refused]:
-    """Answer with the refusal, whatever else the row holds."""
+    """Return a function that makes the refusal and ignores the rest of the row."""
     return lambda *_: refusal()
 
 
-# Each script's words, and what each becomes. A test holds them against the scripts' headers.
+# The outcome of each word that a script returns. A test compares them with the scripts' headers.
 JOINED: _Table[Joined | Again | Slot | Refused | Unavailable] = {
     "joined": Joined,
     "again": Again,
@@ -134,7 +133,7 @@ SUBSCRIBED: _Table[TooManyStreams | None] = {"granted": lambda: None, "refused":
 
 
 def _outcomes(table: _Table[T], rows: Sequence[scripts.Row]) -> list[T]:
-    """Turn rows into outcomes; a word that is not in the table is a bug and fails."""
+    """Turn rows into outcomes; an unknown word is a bug and raises `KeyError`."""
     return [table[row[0]](*row[1:]) for row in rows]
 
 
@@ -144,7 +143,7 @@ class Store(Protocol):
     async def run(
         self, script: scripts.Script, keys: Sequence[str], args: Sequence[str | float]
     ) -> Sequence[scripts.Row]:
-        """Return the script's rows; raise `Unavailable` if none came in time."""
+        """Run a script and return its rows; raise `Unavailable` if no reply came in time."""
         ...
 
     async def command(self, *words: str | float) -> Any:  # noqa: ANN401 - whatever it replies
@@ -153,7 +152,7 @@ class Store(Protocol):
 
 
 class Line:
-    """Every room's line.
+    """The lines of all rooms.
 
     Args:
         runner: Runs the scripts.
@@ -168,13 +167,13 @@ class Line:
         """Take the next places, once per visitor.
 
         Args:
-            room: Where.
-            visitors: 1 to `BATCH_MAX`, in the order in which they asked; repeats allowed.
+            room: The room.
+            visitors: 1 to `BATCH_MAX`, in the order of their requests; repeats allowed.
 
         Returns:
             One outcome per visitor, in the same order: `Joined` exactly once per stay.
             Refusals are `RoomFull`, `RoomClosed`, `RoomUnknown`; `StoreFull` where the server
-            has no memory for anybody new. The first of the line wakes the room.
+            has no memory for newcomers. A visitor at the head of the line wakes the room.
 
         Invariant:
             Q1, Q2, Q10.
@@ -183,7 +182,7 @@ class Line:
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots)
         outcomes = _outcomes(JOINED, await self._run(JOIN, where, visitors))
         if _leads(outcomes):
-            # Their places stand, so the caller gets them. The admitter's patrol finds the room.
+            # The places are taken, so the caller gets them. The admitter's patrol finds the room.
             with suppress(Unavailable):
                 await self._runner.command("SADD", keys.AWAKE, room)
         return outcomes
@@ -191,16 +190,16 @@ class Line:
     async def status(
         self, room: RoomId, visitors: Sequence[VisitorId]
     ) -> list[Waiting | Slot | Unknown]:
-        """Say where each of 1 to `BATCH_MAX` visitors stands. Asking counts as being heard of."""
+        """Return the standing of each of 1 to `BATCH_MAX` visitors; the call counts as contact."""
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.slots)
         return _outcomes(STANDING, await self._run(STATUS, where, visitors))
 
     async def validate(self, room: RoomId, visitors: Sequence[VisitorId]) -> list[Turn]:
-        """Say what slot each of 1 to `BATCH_MAX` visitors holds, and leave no trace.
+        """Return the slot of each of 1 to `BATCH_MAX` visitors; read-only, and not a contact.
 
         Returns:
-            A slot that is READY, ACTIVE or EXPIRED; or `TokenRejected` (waits still),
+            A slot that is READY, ACTIVE or EXPIRED; or `TokenRejected` (still waiting),
             `VisitorUnknown`.
         """
         k = keys.of(room)
@@ -210,7 +209,7 @@ class Line:
         """Start the time of each of 1 to `BATCH_MAX` ready visitors, once.
 
         Returns:
-            An ACTIVE slot; or `TimeRanOut`, `TokenRejected` (waits still, or the token is of
+            An ACTIVE slot; or `TimeRanOut`, `TokenRejected` (still waiting, or the token is for
             another place), `VisitorUnknown`.
 
         Invariant:
@@ -225,7 +224,7 @@ class Line:
 
         Returns:
             An ACTIVE slot; or `ExtensionsSpent`, `TimeRanOut`, `TokenRejected` (not active yet,
-            or the token is of another place), `VisitorUnknown`.
+            or the token is for another place), `VisitorUnknown`.
 
         Invariant:
             Q8, Q9.
@@ -249,12 +248,12 @@ class Line:
     async def admit(
         self, room: RoomId, *, holder: str, lease_ms: int, chunk_max: int
     ) -> Moved | Leased | Held:
-        """Let the next of the line in, at most one chunk.
+        """Admit the head of the line, at most one chunk.
 
         Args:
-            room: Where.
-            holder: Who calls, for the lease; empty to go without one.
-            lease_ms: For how long the room is the caller's.
+            room: The room.
+            holder: Name of the caller, for the lease; empty for no lease.
+            lease_ms: Duration of the lease.
             chunk_max: Most visitors to move, 1 to `CHUNK_MAX`.
 
         Raises:
@@ -272,7 +271,7 @@ class Line:
         return outcome
 
     async def sweep(self, room: RoomId, *, chunk_max: int) -> Swept:
-        """Collect slots that ran out, and forget old ones: at most a chunk of each."""
+        """Free expired slots, and forget old lapsed visitors: at most a chunk of each."""
         k = keys.of(room)
         rows = await self._runner.run(
             SWEEP,
@@ -282,10 +281,10 @@ class Line:
         return _outcomes(SWEPT, rows)[0]
 
     async def subscribe(self, room: RoomId, visitor: VisitorId) -> None:
-        """Take one of the visitor's rights to open a stream.
+        """Count the opening of a stream against the visitor's rate limit.
 
         Raises:
-            TooManyStreams: None is left for now.
+            TooManyStreams: The limit is reached.
         """
         rows = await self._runner.run(
             SUBSCRIBE, (keys.of(room).streams,), (STREAM_BURST, STREAM_REFILL_MS, visitor)
@@ -302,8 +301,8 @@ class Line:
 
 
 def _leads(outcomes: Sequence[object]) -> bool:
-    """Say whether the first of the line is among those who joined, now or before."""
-    for each in outcomes:  # noqa: SIM110 - per visitor, half of what a generator takes
+    """Return whether one of them is at the head of the line."""
+    for each in outcomes:  # noqa: SIM110 - takes half the time of a generator, per visitor
         if isinstance(each, _IN_LINE) and each.ahead == 0:
             return True
     return False

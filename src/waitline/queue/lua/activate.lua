@@ -1,8 +1,8 @@
 --[[
 activate.lua: start the time of admitted visitors: ready becomes active, once.
 
-A repeat changes nothing and answers the same. `claim` is the place that the visitor's token
-proves; 0 where no token was asked for. Another place's token serves nobody (Q9).
+Idempotent: a repeat changes nothing and answers the same. `claim` is the place that the visitor's
+token proves, 0 where no token is required. A token for another place is refused (Q9).
 
 KEYS
   1 room         hash   active_ttl_ms, counters
@@ -34,7 +34,7 @@ local held = redis.call('HMGET', slots, unpack(visitors))
 local rows, begun, renewed, expiries = {}, {}, {}, {}
 
 local function turn(visitor, claim, slot)
-  local state, place, joined, called, extensions, expires = string.match(slot, SLOT)
+  local state, place, joined, admitted_ms, extensions, expires = string.match(slot, SLOT)
   if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
   local word = 'active'
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
@@ -45,12 +45,12 @@ local function turn(visitor, claim, slot)
       begun[visitor] = true
       local n = #renewed
       renewed[n + 1] = visitor
-      renewed[n + 2] = 'A|' .. place .. '|' .. joined .. '|' .. called
+      renewed[n + 2] = 'A|' .. place .. '|' .. joined .. '|' .. admitted_ms
         .. '|' .. extensions .. '|' .. expires
       expiries[n + 1], expiries[n + 2] = until_text, visitor
     end
   end
-  return slot_row(word, place, joined, called, extensions, expires)
+  return slot_row(word, place, joined, admitted_ms, extensions, expires)
 end
 
 for i, visitor in ipairs(visitors) do
@@ -63,7 +63,7 @@ for i, visitor in ipairs(visitors) do
 end
 
 if #renewed > 0 then
-  -- Removed first: a full store refuses a script's first write if it needs memory.
+  -- The removal comes first: a full store refuses a script whose first write needs memory.
   redis.call('HDEL', slots, renewed[1])
   redis.call('HSET', slots, unpack(renewed))
   redis.call('ZADD', admitted, unpack(expiries))

@@ -1,19 +1,19 @@
 --[[
-admit.lua: admit the first of the line: as many as slots and rate allow, at most one chunk.
+admit.lua: admit the head of the line: as many as slots and rate allow, at most one chunk.
 
-Deciding and moving are one step, so these hold however many call at once:
-nobody is admitted before a lower place (Q3), admitted visitors never exceed active_max (Q4), nor
-admissions the rate and burst (Q5), and a visitor leaves the line in the same instant in which
-the slot is there (Q6). The lease only spares admitters double work. A visitor who was silent for
-idle_ms is passed over, and takes neither a slot nor a token.
+The rate limit is a token bucket. Deciding and moving are atomic, so the invariants hold for any
+number of concurrent callers: nobody is admitted before a lower place (Q3), admitted visitors never
+exceed active_max (Q4), admissions never exceed rate and burst (Q5), and a visitor leaves the line
+and gets the slot at the same instant (Q6). The lease only saves admitters duplicate work. A visitor
+without contact for idle_ms is passed over, and takes neither a slot nor a token.
 
-What decide.lua stored from the shop's reports can only lower the room's own limits: the rate, with
-the burst in proportion, and the total up to which visitors are admitted at all.
+The decision stored by decide.lua can only lower the room's own limits: the rate, the burst in
+proportion, and the total up to which visitors are admitted.
 
 Statistics come last and cannot fail the call: visitors have moved by then, so an error goes to the
-server's log. They are the rate, measured only while somebody waits (how fast an empty line empties
-says nothing of how fast a full one will), and the record by which the sale is judged afterwards:
-waits by length, totals by time, and turns out of order (decision 0014).
+server's log. They are the rate, measured only while visitors wait (an empty line says nothing
+about the speed of a full one), and the record of the sale: waits by length, totals by time, and
+admissions out of order (decision 0014).
 
 KEYS
   1 room         hash   mode, active_max, admit_per_s, admit_burst, ready_ttl_ms, idle_ms,
@@ -23,11 +23,11 @@ KEYS
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot
-  7 rate         hash   the admission bucket, and what was measured
-  8 record       hash   what is kept of the sale
+  7 rate         hash   the token bucket, and the measured rate
+  8 record       hash   the record of the sale
 ARGV
-  1 holder       str    who calls; empty: without a lease
-  2 lease_ms     int    for how long the room is the caller's
+  1 holder       str    name of the caller; empty: without a lease
+  2 lease_ms     int    duration of the lease
   3 chunk_max    int    most visitors to move, 1 to 250
 RETURNS  one row
   moved    admitted:int passed:int waiting:int free:int due:int
@@ -53,7 +53,7 @@ local mode, active_max, admit_per_s, admit_burst, ready_ttl, idle, lease_holder,
 if not mode then return {{'no_room'}} end
 if mode ~= 'open' and mode ~= 'draining' then return {{'held'}} end
 
--- Deciding: how many may be admitted. The decision only ever lowers the room's own limits.
+-- Decide how many may be admitted. The stored decision only ever lowers the room's own limits.
 local per_s, burst = math.min(admit_per_s, tonumber(now_per_s) or math.huge), admit_burst
 if per_s <= 0 then return {{'held'}} end
 if per_s < tonumber(admit_per_s) then burst = math.max(1, burst * per_s / admit_per_s) end
@@ -61,19 +61,19 @@ local left = math.max((tonumber(now_until) or math.huge) - tonumber(so_far or 0)
 
 local tokens, tokens_at, count, since, mean, variance, samples = unpack(
   redis.call('HMGET', rate, 'tokens', 'tokens_at', 'count', 'since', 'mean', 'variance', 'samples'))
--- A clock that was set back must not take tokens away, nor give any.
+-- A clock that was set back must neither add nor remove tokens.
 tokens = math.min(burst, (tokens or 0) + math.max(now - (tokens_at or now), 0) * per_s / 1000)
 
 local total = redis.call('ZCARD', waiting)
 local free = math.max(active_max - redis.call('ZCARD', admitted), 0)
 if total == 0 then return {{'moved', 0, 0, 0, free, math.floor(math.min(tokens, left))}} end
 
--- How long another admitter's lease still lasts; 0 where there is none.
+-- Time that another admitter's lease still lasts; 0 if there is none.
 local function leased_ms()
   if holder == '' or lease_holder == holder then return 0 end
   local remaining = tonumber(lease_until or 0) - now
-  -- One that would last longer than a lease is from before the clock was set back. Its holder may
-  -- be dead, and the room would stand still until the clock has caught up.
+  -- A lease with more time left than any can have dates from before the clock was set back. Its
+  -- holder may be dead, and the room would stop until the clock has caught up.
   return remaining <= lease_ms and math.max(remaining, 0) or 0
 end
 
@@ -83,12 +83,12 @@ if remaining > 0 then
   return {{'leased', remaining}}
 end
 
--- Moving.
+-- Move them.
 local moved, passed = 0, 0
--- Of those who are admitted, in the order of the line.
+-- Places and times of joining of the admitted, in the order of the line.
 local places, joins = {}, {}
 
--- Sort those whose turn came into admitted and passed over: what to write for either.
+-- Split the popped visitors into admitted and passed over, and return what to write.
 local function sort_turns(popped, visitors, marks)
   local silent_ms = tonumber(idle) * 17 / 16
   local expires = string.format('%d', now + ready_ttl)
@@ -113,8 +113,8 @@ local function sort_turns(popped, visitors, marks)
 end
 
 local function move(visitors_max)
-  -- The removal comes first: a full store refuses a script's first write if it needs memory,
-  -- and then it would be too late to put anybody back.
+  -- The removal comes first: a full store refuses a script whose first write needs memory. After
+  -- the first write no other is refused, so no visitor is lost.
   local popped = redis.call('ZPOPMIN', waiting, visitors_max)
   local visitors = {}
   for i = 1, #popped, 2 do visitors[#visitors + 1] = popped[i] end
@@ -136,7 +136,7 @@ local due = math.min(chunk_max, free, math.floor(tokens), left)
 if due > 0 then move(due) end
 total = total - moved - passed
 
--- In a full store these two are refused where nobody moved; then they make no difference.
+-- A full store refuses these two writes if nobody has moved; then they do not matter.
 if moved > 0 or now < tonumber(tokens_at or 0) then
   redis.pcall('HSET', rate, 'tokens', tokens - moved, 'tokens_at', now_text)
 end
@@ -147,27 +147,27 @@ end
 
 -- Statistics: from here on nothing can fail the call.
 
--- The bucket of a wait, and its bounds. A wait of w seconds, from 1 on, is in bucket
--- 1 + floor(4 log2 w): four for each doubling.
+-- The histogram bucket of a wait, and its bounds. A wait of w >= 1 seconds is in bucket
+-- 1 + floor(4 log2 w): four buckets per doubling.
 local function bucket_of(wait)
   if wait < 1000 then return 0, -math.huge, 1000 end
   local bucket = math.min(1 + math.floor(4 * math.log(wait / 1000) / math.log(2)), 65)
   return bucket, 1000 * 2 ^ ((bucket - 1) / 4), 1000 * 2 ^ (bucket / 4)
 end
 
--- Waits by bucket, all waits together, and the longest.
+-- Waits by bucket, their sum, and the longest.
 local function count_waits()
   local waits, waited, longest = {}, 0, 0
-  -- Those who are admitted together came together: most are in the bucket of the one before.
+  -- Visitors admitted together mostly joined together, so most share the bucket of the one before.
   local bucket, low, high, from = 0, -math.huge, 1000, 1
   for i = 1, moved do
-    -- Arithmetic makes a number of text in half the time of a call.
+    -- Arithmetic converts text to a number in half the time of tonumber().
     local wait = now - joins[i]
     if wait < low or wait >= high then
       waits[bucket], from = (waits[bucket] or 0) + i - from, i
       bucket, low, high = bucket_of(wait)
     end
-    -- A clock that was set back makes no wait negative.
+    -- A clock that was set back must not add a negative wait.
     if wait > 0 then waited = waited + wait end
     if wait > longest then longest = wait end
   end
@@ -175,8 +175,8 @@ local function count_waits()
   return waits, waited, longest
 end
 
--- The highest place admitted and when, and how many were overtaken (Q3): their place is lower than
--- that of somebody admitted before, and they were waiting by then.
+-- The highest place admitted and when, and how many visitors were overtaken (Q3): they were already
+-- waiting when a higher place was admitted.
 local function count_overtaken(last, last_at)
   local overtaken = 0
   for i = 1, moved do
@@ -190,7 +190,7 @@ local function count_overtaken(last, last_at)
   return last, last_at, overtaken
 end
 
--- The totals at the end of every ten seconds are kept for four hours.
+-- Ring buffer: the totals of every ten seconds are kept for four hours.
 local function keep_record()
   local last, last_at, longest_before =
     unpack(redis.call('HMGET', record, 'last_place', 'last_at', 'longest_ms'))
@@ -211,7 +211,7 @@ local function keep_record()
   if overtaken > 0 then redis.call('HINCRBY', room, 'overtaken', overtaken) end
 end
 
--- Exponential smoothing over about 30 s; the first samples count equally.
+-- Exponential smoothing over about 30 s; the first samples have equal weight.
 local function smoothed(sample, elapsed)
   local number = math.min((samples or 0) + 1, 60)
   local weight = math.max(1 - math.exp(-elapsed / 30000), 1 / number)
@@ -219,7 +219,7 @@ local function smoothed(sample, elapsed)
   return (mean or 0) + weight * off, (1 - weight) * ((variance or 0) + weight * off * off), number
 end
 
--- In a full store nothing is measured while nobody is admitted.
+-- A full store refuses this write if nobody was admitted; then nothing is measured.
 local function keep_rate(...)
   redis.pcall('HSET', rate, ...)
 end
@@ -227,7 +227,7 @@ end
 local function measure_rate()
   local elapsed, admitted_since = now - (since or now), (count or 0) + moved
   if not since or elapsed < 0 or elapsed > 5000 then
-    -- Nobody waited, or nobody admitted: there was nothing to measure.
+    -- First call, or a gap in which nobody waited or nothing called: start a new measurement.
     keep_rate('since', now_text, 'count', moved)
   elseif elapsed >= 1000 then
     local sample = admitted_since * 1000 / elapsed

@@ -1,11 +1,11 @@
 --[[
-change.lua: change what an operator decides about a room; it holds from the next call on.
+change.lua: change settings of a room, with effect from the next call on.
 
 KEYS
   1 room         hash   mode, message, shop_url, limits, changed_ms
 ARGV
   1 name         str    field of the room, repeated with the next
-  2 value        str    what to set it to
+  2 value        str    its new value
 RETURNS  one row
   changed
   no_room

@@ -1,18 +1,18 @@
 --[[
-decide.lua: store how a room admits for now, unless another has been stored meanwhile.
+decide.lua: compare-and-set the admission decision of a room.
 
-Compare and set: the caller names the decision that it started from. Of two callers with the same
-one, the second is late and changes nothing, so no step of the rate is made twice. The room's own
-limits hold whatever is stored (Q4, Q5): admit.lua takes the lower of the two.
+The caller names the decision that it started from. Of two callers that started from the same one,
+the second is late and changes nothing, so no step of the rate is taken twice. The room's own limits
+hold whatever is stored (Q4, Q5): admit.lua takes the lower of the two.
 
 KEYS
   1 room         hash   now_reason, now_per_s, now_until, now_basis, now_ms
 ARGV
   1 before_ms    int    now_ms as the caller has read it; 0 for none
   2 reason       str    why
-  3 per_s        num    admissions per second, at most
-  4 until        int    how many may have been admitted in all; empty for any
-  5 basis        str    what it rests on, for the next decision and for people
+  3 per_s        num    most admissions per second
+  4 until        int    total of admissions at which admission stops; empty for no limit
+  5 basis        str    its inputs, for the next decision and for people
 RETURNS  one row
   decided  now_ms:int
   late
@@ -24,13 +24,13 @@ local room = KEYS[1]
 local before = tonumber(ARGV[1])
 --@include clock
 local now = clock_ms()
-local mode, noted = unpack(redis.call('HMGET', room, 'mode', 'now_ms'))
+local mode, stored_ms = unpack(redis.call('HMGET', room, 'mode', 'now_ms'))
 if not mode then return {{'no_room'}} end
-if tonumber(noted or 0) ~= before then return {{'late'}} end
--- Two decisions within a millisecond are still two.
+if tonumber(stored_ms or 0) ~= before then return {{'late'}} end
+-- Two decisions within a millisecond need two times.
 if now == before then now = now + 1 end
--- The removal comes first: a full store refuses a script's first write if it needs memory, and it
--- must be possible to stop admission there too.
+-- The removal comes first: a full store refuses a script whose first write needs memory, and it
+-- must be possible to stop admission in a full store too.
 redis.call('HDEL', room, 'now_basis')
 redis.call('HSET', room, 'now_reason', ARGV[2], 'now_per_s', ARGV[3], 'now_until', ARGV[4],
   'now_basis', ARGV[5], 'now_ms', string.format('%d', now))

@@ -1,5 +1,5 @@
 --[[
-delete.lua: delete a room and everything in it. A room of that name created later starts anew.
+delete.lua: delete a room and everything in it. A later room of the same name starts anew.
 
 KEYS
   1 room         hash   rules, counters
@@ -8,11 +8,11 @@ KEYS
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot
-  7 rate         hash   the admission bucket, and what was measured
-  8 streams      zset   visitor -> ms at which the allowance is whole
-  9 record       hash   the course of the sale
+  7 rate         hash   the token bucket, and the measured rate
+  8 streams      zset   visitor -> ms at which the allowance is full
+  9 record       hash   the record of the sale
 ARGV
-  1 force        0|1    whether to send out those who are inside
+  1 force        0|1    whether to delete it with visitors inside
 RETURNS  one row
   deleted  removed:int
   occupied  waiting:int admitted:int

@@ -1,8 +1,8 @@
 --[[
 extend.lua: renew the time of active visitors, as often as the room allows (Q8).
 
-`claim` is the place that the visitor's token proves; 0 where no token was asked for. Another
-place's token serves nobody (Q9).
+`claim` is the place that the visitor's token proves, 0 where no token is required. A token for
+another place is refused (Q9).
 
 KEYS
   1 room         hash   active_ttl_ms, extensions_max
@@ -37,7 +37,7 @@ local held = redis.call('HMGET', slots, unpack(visitors))
 local rows, newest, expiries = {}, {}, {}
 
 local function renew(visitor, claim, slot)
-  local state, place, joined, called, extensions, expires = string.match(slot, SLOT)
+  local state, place, joined, admitted_ms, extensions, expires = string.match(slot, SLOT)
   if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
   local word = 'active'
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
@@ -48,16 +48,16 @@ local function renew(visitor, claim, slot)
     return {'spent'}
   else
     extensions, expires = string.format('%d', extensions + 1), until_text
-    newest[visitor] = 'A|' .. place .. '|' .. joined .. '|' .. called
+    newest[visitor] = 'A|' .. place .. '|' .. joined .. '|' .. admitted_ms
       .. '|' .. extensions .. '|' .. expires
     expiries[#expiries + 1] = until_text
     expiries[#expiries + 1] = visitor
   end
-  return slot_row(word, place, joined, called, extensions, expires)
+  return slot_row(word, place, joined, admitted_ms, extensions, expires)
 end
 
 for i, visitor in ipairs(visitors) do
-  -- Asked for twice in one call, it is extended twice, from what the first made of it.
+  -- A visitor who is in a call twice is extended twice, the second time from the first result.
   local slot = newest[visitor] or held[i]
   if slot then
     rows[i] = renew(visitor, tonumber(ARGV[2 * i]), slot)
@@ -72,7 +72,7 @@ if #expiries > 0 then
   for visitor, slot in pairs(newest) do
     renewed[#renewed + 1], renewed[#renewed + 2] = visitor, slot
   end
-  -- Removed first: a full store refuses a script's first write if it needs memory.
+  -- The removal comes first: a full store refuses a script whose first write needs memory.
   redis.call('HDEL', slots, renewed[1])
   redis.call('HSET', slots, unpack(renewed))
   redis.call('ZADD', admitted, unpack(expiries))

@@ -1,10 +1,10 @@
 --[[
 join.lua: take the next places of a room's line, once per visitor.
 
-A visitor who waits keeps the old place, and one who holds a slot keeps the slot. A visitor who
-ran out of time joins anew. Places start at 1 and are never reused; a refused join uses none up and
+Idempotent: a visitor who waits keeps the place, and one who holds a slot keeps the slot. A visitor
+whose time ran out joins anew. Places start at 1 and are never reused; a refused join uses none and
 changes nothing (Q1, Q2, Q10). Within one call the order of ARGV is the order of joining.
-Asking again counts as being heard of.
+A repeat counts as contact.
 
 KEYS
   1 room         hash   mode, seq, waiting_max, idle_ms, counters
@@ -49,17 +49,17 @@ local total = redis.call('ZCARD', waiting)
 local given, renewed, stale = {}, {}, {}
 local joins, marks, newcomers = {}, {}, {}
 
--- A mark this old is written anew: not at every call, since each writing goes to the file too.
+-- The time of contact is written only if it is this old: each write goes to the append-only file.
 local refresh_ms = tonumber(idle) / 16
 
 local function stand(visitor, slot)
-  local state, place, joined, called, extensions, expires = string.match(slot, SLOT)
+  local state, place, joined, admitted_ms, extensions, expires = string.match(slot, SLOT)
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
     renewed[#renewed + 1] = visitor
     return nil
   end
   local word = state == 'R' and 'ready' or 'active'
-  return slot_row(word, place, joined, called, extensions, expires)
+  return slot_row(word, place, joined, admitted_ms, extensions, expires)
 end
 
 local function again(visitor, place)
@@ -99,7 +99,8 @@ for i, visitor in ipairs(ARGV) do
   end
 end
 
--- Refused for want of memory, this first write changes nothing; after it no other is refused.
+-- If the store is full, this first write is refused and nothing has changed. The writes after it
+-- are never refused.
 if #joins > 0 then
   local added = redis.pcall('ZADD', waiting, unpack(joins))
   if type(added) == 'table' then

@@ -1,8 +1,8 @@
 --[[
-leave.lua: give up places and slots; a slot is free for the next at once.
+leave.lua: give up places and slots; a slot is free for the next visitor at once.
 
-A repeat finds nobody and answers `absent`. `claim` is the place that the visitor's token
-proves; 0 where no token was asked for. Another place's token serves nobody (Q9).
+Idempotent: a repeat changes nothing and answers `absent`. `claim` is the place that the visitor's
+token proves, 0 where no token is required. A token for another place is refused (Q9).
 
 KEYS
   1 room         hash   counters
@@ -57,8 +57,8 @@ for i, visitor in ipairs(visitors) do
   end
 end
 
--- What goes is removed before it is counted: a full store refuses a script's first write if it
--- needs memory, and a removal needs none.
+-- Removals come before counters: a full store refuses a script whose first write needs memory, and
+-- a removal needs none.
 if #from_line > 0 then
   redis.call('ZREM', waiting, unpack(from_line))
   redis.call('HDEL', heard, unpack(from_line))

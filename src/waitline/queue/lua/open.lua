@@ -1,14 +1,14 @@
 --[[
 open.lua: create a room, once.
 
-Its admission bucket starts empty: a new room admits at its rate from the first second on.
+Its token bucket starts empty, so a new room does not begin with a burst.
 
 KEYS
   1 room         hash   mode, message, shop_url, limits, created_ms, seq
-  2 rate         hash   the admission bucket
+  2 rate         hash   the token bucket
 ARGV
   1 name         str    field of the room, repeated with the next
-  2 value        str    what to set it to
+  2 value        str    its value
 RETURNS  one row
   opened
   exists

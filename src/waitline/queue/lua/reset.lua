@@ -1,5 +1,5 @@
 --[[
-reset.lua: send everybody out of a room. Rules, totals, the record of the sale and the last place
+reset.lua: remove all visitors from a room. Rules, totals, the record of the sale and the last place
 given stay (Q2).
 
 KEYS
@@ -9,8 +9,8 @@ KEYS
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot
-  7 rate         hash   the admission bucket, and what was measured
-  8 streams      zset   visitor -> ms at which the allowance is whole
+  7 rate         hash   the token bucket, and the measured rate
+  8 streams      zset   visitor -> ms at which the allowance is full
 RETURNS  one row
   emptied  removed:int
   no_room

@@ -1,5 +1,5 @@
 --[[
-status.lua: say where visitors stand; asking counts as being heard of.
+status.lua: return where visitors stand; the call counts as contact.
 
 KEYS
   1 room         hash   idle_ms
@@ -40,14 +40,14 @@ for i, visitor in ipairs(ARGV) do
     local ahead = redis.call('ZRANK', waiting, visitor)
     rows[i] = {'waiting', tonumber(places[i]), tonumber(joined), ahead}
   elseif held[i] then
-    local state, place, joined, called, extensions, expires = string.match(held[i], SLOT)
+    local state, place, joined, admitted_ms, extensions, expires = string.match(held[i], SLOT)
     local word = tonumber(expires) > now and words[state] or 'expired'
-    rows[i] = slot_row(word, place, joined, called, extensions, expires)
+    rows[i] = slot_row(word, place, joined, admitted_ms, extensions, expires)
   else
     rows[i] = {'unknown'}
   end
 end
 
--- In a full store the mark stays old, and the answer is still right.
+-- A full store refuses this write; the answer is right all the same.
 if #stale > 0 then redis.pcall('HSET', heard, unpack(stale)) end
 return rows

@@ -1,14 +1,14 @@
 --[[
 survey.lua: read a room's rules and numbers at one instant.
 
-Every place up to `serving` has had its turn or was given up. It never falls: the first who
-waits only ever changes for a later one.
+Every place up to `serving` has had its turn or was given up. It never falls: the head of the line
+only ever moves to a higher place.
 
 KEYS
   1 room         hash   mode, message, shop_url, limits, seq, counters
   2 waiting      zset   visitor -> place
   3 admitted     zset   visitor -> expires_ms
-  4 rate         hash   what was measured
+  4 rate         hash   the measured rate
 RETURNS  one row
   room     at_ms:int waiting:int admitted:int serving:int fields:list rate:list
   no_room

@@ -1,8 +1,8 @@
 --[[
-sweep.lua: collect the slots whose time ran out, and forget those who lapsed long ago.
+sweep.lua: free expired slots, and forget visitors who lapsed long ago.
 
-The visitor moves from the admitted to the lapsed in one step, so that status can say that its
-time ran out, and its slot is free for the next. Those who never began are counted besides.
+A visitor moves from admitted to lapsed in one step: the slot is free for the next one, and status
+answers `expired`. Visitors who never activated are also counted as no-shows.
 
 KEYS
   1 room         hash   counters
@@ -10,9 +10,9 @@ KEYS
   3 lapsed       zset   visitor -> lapsed_ms
   4 slots        hash   visitor -> slot
 ARGV
-  1 chunk_max    int    most visitors to collect, and most to forget, 1 to 250
+  1 chunk_max    int    most slots to free, and most visitors to forget, 1 to 250
   2 kept_ms      int    how long a lapsed visitor is remembered
-  3 lapsed_max   int    how many lapsed visitors are remembered
+  3 lapsed_max   int    most lapsed visitors that are remembered
 RETURNS  one row
   swept    lapsed:int forgotten:int more:int
 
@@ -32,7 +32,7 @@ if #over > 0 then
   for i, visitor in ipairs(over) do
     local n = #lapses
     lapses[n + 1], lapses[n + 2] = now_text, visitor
-    -- Written down: a clock that is set back must not make the slot good again.
+    -- The state is stored: a clock that is set back must not make the slot valid again.
     ended[n + 1], ended[n + 2] = visitor, 'L' .. string.sub(held[i], 2)
     if string.sub(held[i], 1, 1) == 'R' then no_shows = no_shows + 1 end
   end

@@ -1,7 +1,7 @@
 --[[
-validate.lua: say where visitors stand, without position and without a trace.
+validate.lua: return where visitors stand, without position; read-only.
 
-What the shop asks at every step of a visitor; it changes nothing.
+The shop calls it at every step of a visitor. It does not count as contact.
 
 KEYS
   1 waiting      zset   visitor -> place
@@ -28,9 +28,9 @@ local rows = {}
 
 for i, visitor in ipairs(ARGV) do
   if held[i] then
-    local state, place, joined, called, extensions, expires = string.match(held[i], SLOT)
+    local state, place, joined, admitted_ms, extensions, expires = string.match(held[i], SLOT)
     local word = tonumber(expires) > now and words[state] or 'expired'
-    rows[i] = slot_row(word, place, joined, called, extensions, expires)
+    rows[i] = slot_row(word, place, joined, admitted_ms, extensions, expires)
   else
     local place = redis.call('ZSCORE', waiting, visitor)
     rows[i] = place and {'queued', tonumber(place)} or {'unknown'}

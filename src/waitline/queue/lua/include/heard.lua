@@ -1,2 +1,2 @@
--- When a waiting visitor joined and was last heard of: joined_ms:heard_ms.
+-- A waiting visitor's times of joining and of last contact: joined_ms:heard_ms.
 local HEARD = '^(%d+):(%d+)$'
