@@ -1,4 +1,4 @@
-"""Driver of Valkey or Redis: everything that is sent to the server goes through here.
+"""Client of Valkey or Redis: all traffic to the server goes through this package.
 
 client.py      `ValkeyClient`: scripts by hash, commands, transactions, timeouts
 scripts.py     load Lua scripts and parse their headers

@@ -13,11 +13,11 @@ from waitline.valkey import connection
 from waitline.valkey.scripts import Row, Script
 
 CALL_TIMEOUT_S = 0.5
-"""Timeout of one call, in s. Together with the longest time that a request queues before it
-(`PATIENCE_S` of the batcher), a visitor gets 503 within a second."""
+"""Timeout of one call, in s. With the longest time that a request may queue before it (`patience_s`
+of the batch limits, 0.4 s), a visitor gets 503 within a second."""
 
 OPERATOR_TIMEOUT_S = 5.0
-"""Timeout of one call of a command, in s: an operator prefers waiting to trying again."""
+"""Timeout of one call of the command line, in s: an operator prefers waiting to trying again."""
 
 UNAVAILABLE_CODES = frozenset(
     (
@@ -48,7 +48,7 @@ class ValkeyClient:
     Args:
         url: As in `connection.address`.
         on_script: Called after each script call with the script's name and the duration in s.
-        timeout_s: How long a call may take.
+        timeout_s: Timeout of one call, in s.
 
     Raises:
         Misconfigured: The URL cannot be parsed.
@@ -79,7 +79,7 @@ class ValkeyClient:
         except connection.CommandError as error:
             if error.code != "NOSCRIPT":
                 raise _translate(error) from None
-            # Both calls share one timeout: the caller has been promised an end to the wait.
+            # Both calls share one timeout: the caller's wait is bounded by it.
             rest_s = max(0.0, started + self._timeout_s - time.perf_counter())
             rows = await self._call(("EVAL", script.source, *words[2:]), rest_s)
         self._on_script(script.name, time.perf_counter() - started)

@@ -1,10 +1,9 @@
 """One pipelined connection to Valkey or Redis; the only importer of the driver.
 
-hiredis packs commands and parses replies. What is written here is the way there and back: every
-call is written at once, and replies are matched in order, so many calls share one connection and
-none waits for another's answer. A general client takes about 95 µs of processor time a call,
-more than all the rest of a request at a quiet hour, when batches are small; this takes 25 µs
-(measured, one call after the other).
+hiredis packs commands and parses replies. This module does the I/O: a call is written at once, and
+replies are matched in order, so many calls share the connection and none waits for the reply of
+another. A general client takes about 95 µs of processor time per call, more than the rest of a
+request when batches are small; this one takes 25 µs (measured, one call after the other).
 """
 
 import asyncio
@@ -21,21 +20,21 @@ from typing_extensions import override
 from waitline.kernel.errors import Misconfigured, Unavailable
 
 PENDING_MAX = 1_024
-"""Calls that may wait for replies on the connection. The batchers have at most a dozen under way;
-the rest is for operators' and health calls."""
+"""Most calls that wait for replies. The batchers have at most a dozen under way; the rest is for
+operators' calls and health checks."""
 
 WRITE_BUFFER_BYTES_MAX = 16 * 1024**2
-"""Unsent bytes beyond which the server counts as not taking any more."""
+"""Backpressure: with more unsent bytes than this, further calls are refused."""
 
 DEFAULT_PORT = 6_379
 
 GRACE_S = 0.01
-"""How long a reply that is overdue is waited for still. A process that stood still itself finds its
-timers due before it has read what came meanwhile."""
+"""Grace period after a missed deadline, in s. If this process itself was stalled, its timers fire
+before it has read the replies that came meanwhile."""
 
 
 class CommandError(Exception):
-    """The server refused a command: a bug here, or the server is in no state to serve.
+    """The server refused a command: a bug here, or the server cannot serve at present.
 
     Attributes:
         code: The error code; the first word of the reply.
@@ -48,16 +47,16 @@ class CommandError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is, and how to get in.
+    """Address and credentials of a server.
 
     Attributes:
-        path: Of its unix socket; empty for TCP.
-        host: Its name or address, for TCP.
-        port: Its port, for TCP.
-        username: Of its access list; empty for the default user.
-        password: Empty for none.
-        database: Its number.
-        tls: Whether to speak TLS, for TCP.
+        path: Path of its unix socket; empty for TCP.
+        host: Host name or IP address, for TCP.
+        port: Port, for TCP.
+        username: User of its access control list; empty for the default user.
+        password: Password; empty for none.
+        database: Database number.
+        tls: Whether to use TLS, for TCP.
     """
 
     path: str
@@ -70,15 +69,15 @@ class Address:
 
     @override
     def __repr__(self) -> str:
-        """Show where it is, never how to get in."""
+        """Show the address without credentials."""
         return self.path or f"{self.host}:{self.port}"
 
 
 def address(url: str) -> Address:
-    """Read `unix:///path`, `redis://[user:password@]host[:port][/database]` or `rediss://…`.
+    """Parse `unix:///path`, `redis://[user:password@]host[:port][/database]` or `rediss://…`.
 
     Raises:
-        Misconfigured: It is none of these.
+        Misconfigured: The URL has none of these forms.
     """
     try:
         parts = urlsplit(url)
@@ -114,7 +113,7 @@ class _Call(NamedTuple):
 
 
 class _Pipe(asyncio.Protocol):
-    """One open connection: what was asked, in order, and who waits for it."""
+    """One open connection and its pending calls, in order."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -130,13 +129,13 @@ class _Pipe(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are what asyncio's are, and do not inherit from them.
+        # uvloop's transports have the interface of asyncio's, but do not inherit from them.
         self._transport = cast("asyncio.Transport", transport)
 
     @override
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
-        # RESP2 has no false: the parser's word for an unfinished reply is unambiguous.
+        # RESP2 has no boolean, so `False` can only mean an incomplete reply.
         while (reply := self._reader.gets()) is not False:
             answer = self._calls.popleft().answer
             if answer.done():
@@ -151,7 +150,7 @@ class _Pipe(asyncio.Protocol):
         self.close(str(exc) if exc else "the connection was closed")
 
     def send(self, commands: Iterable[Sequence[str | float]], timeout_s: float) -> list[_Call]:
-        """Send commands together; their answers come in the same order."""
+        """Send commands in one write; their replies come in the same order."""
         assert self._transport is not None
         if len(self._calls) >= PENDING_MAX or (
             self._transport.get_write_buffer_size() > WRITE_BUFFER_BYTES_MAX
@@ -161,28 +160,28 @@ class _Pipe(asyncio.Protocol):
         calls, packed = [], []
         for words in commands:
             calls.append(_Call(self._loop.create_future(), deadline_s))
-            # The driver's types know tuples of one word only.
+            # hiredis declares its argument as a tuple of one element.
             packed.append(hiredis.pack_command(tuple(words)))  # type: ignore[arg-type]
         self._calls.extend(calls)
         self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
         if self._watch is None:
-            self._watch = self._loop.call_at(deadline_s, self._look)
+            self._watch = self._loop.call_at(deadline_s, self._check_deadline)
         return calls
 
-    def _look(self) -> None:
-        """Give the connection up when its first caller has waited too long.
+    def _check_deadline(self) -> None:
+        """Close the connection once the oldest call has missed its deadline.
 
-        Replies come in order, so all the others wait for that one too. One timer serves all calls.
+        Replies come in order, so all other calls wait behind that one. One timer serves all calls.
         """
         self._watch = None
         if not self._calls:
             return
         first = self._calls[0]
         if first.deadline_s > self._loop.time():
-            self._watch = self._loop.call_at(first.deadline_s, self._look)
+            self._watch = self._loop.call_at(first.deadline_s, self._check_deadline)
         elif first is not self._overdue:
             self._overdue = first
-            self._watch = self._loop.call_later(GRACE_S, self._look)
+            self._watch = self._loop.call_later(GRACE_S, self._check_deadline)
         else:
             self.close("no reply in time")
 
@@ -200,11 +199,11 @@ class _Pipe(asyncio.Protocol):
 
 
 class Connection:
-    """A connection that is opened when it is needed, and again after it broke.
+    """A connection that opens on first use, and again after it broke.
 
     Args:
         where: The server.
-        connect_timeout_s: How long opening may take.
+        connect_timeout_s: Timeout of opening it, in s.
     """
 
     def __init__(self, where: Address, connect_timeout_s: float) -> None:
@@ -217,12 +216,12 @@ class Connection:
         """Send one command and return its reply.
 
         Raises:
-            Unavailable: No reply in time, or no connection. The command may have been carried out.
+            Unavailable: No reply in time, or no connection. The command may have been executed.
             CommandError: The server refused it.
         """
         pipe = self._pipe
         if pipe is None or not pipe.open:
-            # What opening takes is the caller's time too.
+            # The time of opening counts against the caller's timeout.
             started_s = asyncio.get_running_loop().time()
             pipe = await self._open()
             timeout_s += started_s - asyncio.get_running_loop().time()
@@ -231,7 +230,7 @@ class Connection:
     async def transaction(
         self, commands: Iterable[Sequence[str | float]], timeout_s: float
     ) -> list[Any]:
-        """Carry several commands out as one step and return their replies.
+        """Run several commands as one transaction (MULTI, EXEC) and return their replies.
 
         Raises:
             Unavailable: No reply in time, or no connection.
@@ -242,7 +241,7 @@ class Connection:
             pipe = await self._open()
         calls = pipe.send([("MULTI",), *commands, ("EXEC",)], timeout_s)
         replies = await asyncio.gather(*(call.answer for call in calls), return_exceptions=True)
-        # Raise the first failure: a refused command makes EXEC fail too, with a vaguer reason.
+        # Raise the first failure: a refused command makes EXEC fail too, with a less exact reason.
         results: list[Any] = []
         for reply in replies:
             if isinstance(reply, BaseException):
@@ -251,7 +250,8 @@ class Connection:
         return list(results[-1])
 
     async def _open(self) -> _Pipe:
-        # One attempt serves everybody: one after the other, each would add its time to the next.
+        # Single flight: concurrent callers share one attempt. In turn, each would wait for the
+        # attempts before it.
         if self._opening is None:
             self._opening = asyncio.get_running_loop().create_task(self._opened())
         return await asyncio.shield(self._opening)
@@ -300,6 +300,6 @@ class Connection:
                 raise Unavailable(f"the store at {where} does not let us in: {error}") from None
 
     def close(self) -> None:
-        """Close it; the next call would open it again."""
+        """Close the connection; a later call opens it again."""
         if self._pipe is not None:
             self._pipe.close("closed here")

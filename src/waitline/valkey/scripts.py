@@ -1,7 +1,7 @@
 """Lua scripts as package data: source, SHA-1 digest, and the contract that the header declares.
 
-What several scripts need is a file of its own in `lua/include`. A line `--@include NAME` is
-replaced by `lua/include/NAME.lua` when the script is loaded, so the server gets one text.
+Code that several scripts share is in `lua/include`. A line `--@include NAME` is replaced by the
+text of `lua/include/NAME.lua` when the script is loaded, so the server gets one source.
 """
 
 import re
@@ -15,7 +15,7 @@ _INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
 _SECTION = re.compile(r"^(KEYS|ARGV|RETURNS).*\n((?:  .*\n)+)", re.MULTILINE)
 
 Row = Sequence[Any]
-"""One row of a script's reply: a word, and what the header declares for it."""
+"""One row of a script's reply: an outcome word, and the values that the header declares for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Script:
 
     Attributes:
         name: File name without `.lua`; also the metric label.
-        source: The file with what it includes, as sent to the server.
-        digest: SHA-1 of the source in hex, by which the server knows it.
+        source: The file with its includes, as sent to the server.
+        digest: SHA-1 of the source in hex, the server's key for it.
         keys: Key names, in KEYS order.
         args: Argument names, in ARGV order; the last ones may be repeated.
         outcomes: First element of every row that the script can return.
@@ -40,11 +40,11 @@ class Script:
 
 
 def load(package: str, name: str) -> Script:
-    """Load `package/lua/name.lua` with what it includes, and parse its header.
+    """Load `package/lua/name.lua` with its includes, and parse its header.
 
     Raises:
-        ValueError: The header numbers its lines wrongly.
-        FileNotFoundError: There is no such script, or it includes a file that is not there.
+        ValueError: The lines of the header are misnumbered.
+        FileNotFoundError: The script or a file that it includes is missing.
     """
     folder = files(package).joinpath("lua")
     source = _INCLUDE.sub(
