@@ -74,7 +74,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_others_named(room: Room) -
         "no-shows",
         "wait, p95",
         "At the box office",
-        "Let in after at most",
+        "Admitted after at most",
     ):
         assert text in html
 
@@ -82,7 +82,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_others_named(room: Room) -
 def test_a_line_alone_is_told_of_without_a_box_office(room: Room) -> None:
     html = page.report(told(room))
     assert "seats sold" not in html
-    assert "Let in after at most" in html
+    assert "Admitted after at most" in html
 
 
 def test_a_room_in_which_nothing_happened_has_a_page_too(valkey: Server) -> None:

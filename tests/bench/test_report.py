@@ -318,7 +318,7 @@ def test_what_is_no_markup_is_escaped() -> None:
     text = page.page(
         "a < b",
         page.heading("<i>", "<t>", "<p>"),
-        page.note("<n>"),
+        page.notice("<n>"),
         page.tiles([Tile("<x>", "<y>", "<z>")]),
         page.table(("<h>",), [("<r>", Cell("<c>", good=True))], caption="<q>"),
     )

@@ -105,7 +105,9 @@ def test_a_small_sale_is_played_judged_and_taken_away(office: Office) -> None:
     told = json.loads(done.stdout)
     assert told["go"] is (done.returncode == 0) is (not told["reasons"])
     # A busy machine may make it slow, and that alone.
-    assert all("p95 " in why or "this machine" in why or "(p95)" in why for why in told["reasons"])
+    assert all(
+        "p95 " in why or "load generator" in why or "(p95)" in why for why in told["reasons"]
+    )
     assert (told["entered"], told["overtaken"]) == (40, 0)
     ends = told["ends"]
     assert sum(ends.values()) == 40
@@ -142,7 +144,7 @@ def test_what_a_killed_one_leaves_is_found_and_taken_away(trial: Office) -> None
     with long_rehearsal(trial) as program:
         refused = rehearse(trial)
         assert refused.returncode == 2
-        assert "another rehearsal is going on" in refused.stderr
+        assert "another rehearsal is running" in refused.stderr
         program.process.kill()
         program.process.wait()
     assert contents(trial) != before
@@ -176,9 +178,9 @@ def test_where_real_money_is_taken_nothing_is_rehearsed() -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--visitors", 0), "--visitors: from 1"),
-        (("--seats", 100_001), "--seats: from 1"),
-        (("--minutes", 0), "--minutes: more than 0"),
+        (("--visitors", 0), "--visitors: must be from 1"),
+        (("--seats", 100_001), "--seats: must be from 1"),
+        (("--minutes", 0), "--minutes: must be above 0"),
         (("--queue-url", "nowhere"), "is not the URL of a service"),
     ],
 )

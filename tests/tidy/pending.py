@@ -21,7 +21,6 @@ WORDS: Final[Mapping[str, set[str]]] = {
 """Words of `BANNED_IN_TEXT` that a folder still has."""
 
 VERBS: Final[Mapping[str, set[str]]] = {
-    "waitline/sales": {"note"},
     "waitline/services": {"ask", "tell"},
     "waitline_bench": {"read"},
     "waitline_bench/cli": {"note"},

@@ -123,7 +123,7 @@ def test_a_sale_that_went_well_is_a_go() -> None:
     ("changes", "said"),
     [
         pytest.param({"twice": 1}, "1 seats were sold twice", id="sold twice"),
-        pytest.param({"overtaken": 2}, "2 visitors were let in after", id="order"),
+        pytest.param({"overtaken": 2}, "2 visitors were admitted out of order", id="order"),
         pytest.param({"findings": ["B4: x"]}, "audit: B4: x", id="audit"),
         pytest.param(
             {"acknowledged": 91},
@@ -131,10 +131,10 @@ def test_a_sale_that_went_well_is_a_go() -> None:
             id="acknowledged",
         ),
         pytest.param({"under_way": 3}, "3 payments or events", id="unsettled"),
-        pytest.param({"done": 990}, "10 of 1,000 visitors were not through", id="not through"),
+        pytest.param({"done": 990}, "10 of 1,000 visitors did not finish", id="not through"),
         pytest.param({"silences": 1}, "did not answer 1", id="silent store"),
-        pytest.param({"freed_p95_ms": FREED_MS + 1}, "freed their slots", id="slots"),
-        pytest.param({"late_p99_ms": LATE_MS + 1}, "this machine could not", id="late"),
+        pytest.param({"freed_p95_ms": FREED_MS + 1}, "slots were freed", id="slots"),
+        pytest.param({"late_p99_ms": LATE_MS + 1}, "load generator was saturated", id="late"),
         pytest.param({"busy": 0.99}, "at 99% of a core", id="busy"),
     ],
 )
@@ -155,7 +155,7 @@ def test_calls_that_fail_too_often_are_a_no_go_and_say_why() -> None:
     refused = Counter({("pay", "P004"): 11, ("pay", "P001"): 500, ("pay", LOST): 2})
     bad = FINE._replace(calls=[call("pay", failed=13)], refused=refused)
     (reason,) = reasons(bad)
-    assert reason == "pay: 13 of 1,000 were refused or not answered: P004 11, lost 2"
+    assert reason == "pay: 13 of 1,000 failed: P004 11, lost 2"
     few = FINE._replace(calls=[call("pay", failed=int(1_000 * FAILED_MAX))], refused=refused)
     assert reasons(few) == []
 

@@ -198,27 +198,31 @@ def test_a_sale_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        pytest.param(sale, "visitors: from 1 to 10,000,000", id="nobody"),
+        pytest.param(sale, "visitors: must be from 1 to 10,000,000", id="nobody"),
         pytest.param(
-            lambda: sale(Arrivals(9, 0), waiting_max=8), "must hold them all", id="no room"
+            lambda: sale(Arrivals(9, 0), waiting_max=8),
+            "at least the number of visitors",
+            id="no room",
         ),
         pytest.param(
-            lambda: sale(Arrivals(1, 0), use=Use(2, 1)), "shorter time first", id="use backwards"
+            lambda: sale(Arrivals(1, 0), use=Use(2, 1)),
+            "shorter time must come first",
+            id="use backwards",
         ),
         pytest.param(
             lambda: sale(Arrivals(1, 0), use=Use(1, 1_800_001)),
-            "longer than 1,800 s, all extensions",
+            "at most 1,800 s, the longest time",
             id="no end of shopping",
         ),
         pytest.param(lambda: sale(Arrivals(1, 0), no_shows=1.1), "a share", id="share"),
         pytest.param(
             lambda: sale(Arrivals(100_000, 0), admit_per_s=1),
-            "takes 1.2 days at least",
+            "takes at least 1.2 days",
             id="rate too low",
         ),
         pytest.param(
             lambda: sale(Arrivals(100_000, 0), use=Use(10_000, 20_000), active_max=10),
-            "takes 1.7 days at least",
+            "takes at least 1.7 days",
             id="slots too few",
         ),
     ],

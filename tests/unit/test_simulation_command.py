@@ -54,17 +54,17 @@ def test_a_table_for_people(run: Run, tmp_path: Path) -> None:
 def test_a_document_for_programs_and_a_page(run: Run, tmp_path: Path) -> None:
     status, out, _ = run(*SMALL, "--json", "--out", tmp_path / "new")
     assert status == 0
-    told = json.loads(out)
+    printed = json.loads(out)
     kept = json.loads((tmp_path / "new" / "simulation.json").read_text("utf-8"))
-    assert told == kept
-    assert told["sale"]["limits"]["active_max"] == 40
-    outcome = told["outcome"]
+    assert printed == kept
+    assert printed["sale"]["limits"]["active_max"] == 40
+    outcome = printed["outcome"]
     assert sum(outcome["joined"]) == sum(outcome["admitted"]) == 300
     assert outcome["most_admitted"] == 40
     assert [load["total"] for load in outcome["loads"]] == [
         sum(load["per_s"]) for load in outcome["loads"]
     ]
-    assert told["check"] is None
+    assert printed["check"] is None
     page = (tmp_path / "new" / "simulation.html").read_text("utf-8")
     assert page.count("<svg") == 4
     # It needs nothing else: no script, and no address but that of the drawings' own language.
@@ -100,17 +100,15 @@ def test_who_hears_too_late_is_told_of(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        pytest.param(("--over", "1000/s*x"), "'x' is no time", id="arrivals"),
+        pytest.param(("--over", "1000/s*x"), "'x' is not a duration", id="arrivals"),
         pytest.param(("--rate", "0"), "--rate: must be from 0.01 to", id="rate"),
         pytest.param(("--active-max", "0"), "--active-max: must be from 1 to", id="slots"),
         pytest.param(("--ready", "1ms"), "--ready: must be from 10", id="ready"),
         pytest.param(("--visitors", "20000000"), "--visitors: must be from 1 to", id="visitors"),
         pytest.param(("--visitors", "0"), "--visitors: must be from 1 to", id="nobody"),
-        pytest.param(("--use", "9s..1s"), "use: the shorter time first", id="use"),
-        pytest.param(("--rate", "1"), "3.5 days at least", id="too long"),
-        pytest.param(
-            ("--visitors", "400000", "--check"), "played with at most 300,000", id="check"
-        ),
+        pytest.param(("--use", "9s..1s"), "use: the shorter time must come first", id="use"),
+        pytest.param(("--rate", "1"), "at least 3.5 days", id="too long"),
+        pytest.param(("--visitors", "400000", "--check"), "replays at most 300,000", id="check"),
     ],
 )
 def test_what_cannot_be_played_is_one_line(

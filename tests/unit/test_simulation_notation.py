@@ -54,13 +54,13 @@ def test_arrivals(text: str, visitors: int | None, expected: tuple[Arrivals, ...
 @pytest.mark.parametrize(
     ("text", "visitors", "said"),
     [
-        pytest.param("60", 9, "'60' is no time; write 300ms", id="no unit"),
-        pytest.param("-5s", 9, "is no time", id="negative"),
-        pytest.param("soon", 9, "is no time", id="no shape"),
-        pytest.param("60s", None, "Say --visitors", id="how many"),
-        pytest.param("5/s*3", None, "'3' is no time", id="half a part"),
-        pytest.param("5/s for 3s", None, "is no part of an arrival curve", id="no part"),
-        pytest.param("5/s*2s", 11, "are 10 visitors: leave --visitors out", id="said twice"),
+        pytest.param("60", 9, "'60' is not a duration; write 300ms", id="no unit"),
+        pytest.param("-5s", 9, "is not a duration", id="negative"),
+        pytest.param("soon", 9, "is not a duration", id="no shape"),
+        pytest.param("60s", None, "--visitors is needed", id="how many"),
+        pytest.param("5/s*3", None, "'3' is not a duration", id="half a part"),
+        pytest.param("5/s for 3s", None, "is not a phase of an arrival curve", id="no part"),
+        pytest.param("5/s*2s", 11, "makes 10 visitors: omit --visitors", id="said twice"),
     ],
 )
 def test_what_is_no_arrival_curve(text: str, visitors: int | None, said: str) -> None:

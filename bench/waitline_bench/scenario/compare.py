@@ -144,7 +144,7 @@ def html(a: Result, b: Result, names: tuple[str, str]) -> str:
         page.heading(
             "Waitline benchmark · comparison", title, f"A is {names[0]}, B is {names[1]}."
         ),
-        page.note(*_warnings(differing, a, b)),
+        page.notice(*_warnings(differing, a, b)),
         page.section(
             "What changed",
             page.table(("", "A", "B", "change"), rows),

@@ -63,7 +63,7 @@ def html(result: Result) -> str:
             result["question"],
         ),
         _verdict(result),
-        page.note(*notes(result)),
+        page.notice(*notes(result)),
         page.tiles(_tiles(result)),
         page.section("What had to hold", _thresholds(result)),
         page.section(

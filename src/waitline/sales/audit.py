@@ -1,6 +1,6 @@
-"""Audit the box office, and what it and the waiting room must agree on.
+"""Audit the box office, and its agreement with the waiting room (B5).
 
-Neither half knows the other, so their agreement (B5) is checked here.
+B5 is checked here because neither of the two reads the data of the other.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 
 def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
-    """Read the whole box office, and the rooms whose visitors have bought.
+    """Audit the box office, and the rooms whose visitors have paid.
 
     Returns:
-        How much was read, and what does not hold, by number.
+        The number of rows read by table, and the findings, sorted by invariant.
 
     Raises:
-        Misconfigured: No database or no store is known.
+        Misconfigured: No address of the database or of Valkey is configured.
         Unavailable: One of them does not answer.
     """
 
@@ -48,7 +48,7 @@ def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
 
 
 async def _seen(store: ValkeyClient, room: RoomId) -> RoomSnapshot | None:
-    """Return what a room holds; nothing if it was taken away after the sale."""
+    """Return a snapshot of a room; `None` if it was deleted after the sale."""
     try:
         return await queue_audit.take_snapshot(store, room)
     except RoomUnknown:
@@ -56,9 +56,9 @@ async def _seen(store: ValkeyClient, room: RoomId) -> RoomSnapshot | None:
 
 
 def kept_slots(seen: RoomSnapshot, paid: Sequence[PaidVisitor]) -> Iterator[Finding]:
-    """Yield a finding if visitors of a room have paid and hold the slot that they paid with.
+    """Yield a finding if visitors who have paid still hold the slot that they used.
 
-    A visitor who came back afterwards has joined again, and holds another slot.
+    A visitor who joined again after paying holds another slot, and is no finding.
     """
     held = {
         visitor: slot.joined_ms for visitor, slot in seen.slots.items() if visitor in seen.admitted

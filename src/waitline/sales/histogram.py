@@ -1,22 +1,22 @@
-"""Counts of times by how long they took, in buckets that grow with the time. Pure.
+"""Latency histogram with log-linear buckets. Pure.
 
-A hundred processes can each keep one, and put them together at the end: quantiles of the whole,
-not means of quantiles. Source: HdrHistogram's layout, without its file format.
+Histograms of several processes can be merged, which gives the quantiles of all measurements rather
+than a mean of quantiles. Source: HdrHistogram's layout, without its file format.
 """
 
 from collections.abc import Mapping
 
 _BITS = 6
-"""Every power of two is cut into 64: a quantile is at most 1.6 % too high."""
+"""Sub-buckets per power of two, as a power of two: 64. A quantile is at most 1.6 % too high."""
 
 _LINEAR = 1 << (_BITS + 1)
 
 
 class Histogram:
-    """How often each length of time was seen, in us.
+    """Counts of measured times, in us.
 
     Args:
-        counts: Of another one, as `counts` gives them.
+        counts: Counts of another histogram, to begin with.
     """
 
     __slots__ = ("_counts",)
@@ -36,24 +36,24 @@ class Histogram:
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
 
     def add(self, counts: Mapping[str, int]) -> None:
-        """Add what another one has counted."""
+        """Merge the counts of another histogram."""
         for name, count in counts.items():
             bucket = int(name)
             self._counts[bucket] = self._counts.get(bucket, 0) + count
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often by bucket, as JSON can hold it."""
+        """Counts by bucket, in a form that JSON can hold."""
         return {str(bucket): count for bucket, count in self._counts.items()}
 
     @property
     def total(self) -> int:
-        """How many were counted."""
+        """Number of recorded times."""
         return sum(self._counts.values())
 
     def quantile_ms(self, share: float) -> float | None:
-        """Return what this share of the times did not exceed, in ms; `None` if there are none."""
-        # The last of those counted, however the product is rounded.
+        """Return a quantile in ms, or `None` if nothing was recorded."""
+        # Capped, because rounding may exceed the total.
         wanted = min(max(1, round(share * self.total)), self.total)
         seen = 0
         for bucket in sorted(self._counts):
@@ -64,7 +64,7 @@ class Histogram:
 
 
 def _end_us(bucket: int) -> int:
-    """Return the longest time that falls into a bucket."""
+    """Return the longest time of a bucket, in us."""
     if bucket < _LINEAR:
         return bucket
     shift = (bucket >> _BITS) - 1

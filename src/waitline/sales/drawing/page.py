@@ -1,6 +1,6 @@
-"""The frame of a report: one HTML file that needs nothing else. Pure.
+"""The page frame of reports: one self-contained HTML file. Pure.
 
-Whatever is not `Markup` is text, and is escaped.
+A string that is not `Markup` is text, and is escaped.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 
 class Markup(str):
-    """HTML that is finished: not escaped again."""
+    """HTML that must not be escaped again."""
 
     __slots__ = ()
 
 
 class Cell(NamedTuple):
-    """A cell of a table that is good or bad news.
+    """A table cell, coloured as good or bad.
 
     Attributes:
-        text: What is written.
-        good: Which of the two; `None` for neither.
+        text: Text of the cell.
+        good: Whether it is good or bad; `None` for neither.
     """
 
     text: str
@@ -28,12 +28,12 @@ class Cell(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A figure to be seen from afar.
+    """A key figure, in large type.
 
     Attributes:
-        name: What it is.
+        name: Label.
         value: The figure.
-        beside: What it is to be compared with.
+        beside: Text to compare it with.
     """
 
     name: str
@@ -45,7 +45,7 @@ Row = Sequence[str | Cell]
 
 
 def page(title: str, *parts: str) -> str:
-    """Return a whole document."""
+    """Return a complete HTML document."""
     css = files("waitline.sales.drawing").joinpath("page.css").read_text("utf-8")
     body = "\n".join(map(_text, parts))
     return (
@@ -64,26 +64,26 @@ def heading(eyebrow: str, title: str, *paragraphs: str) -> Markup:
 
 
 def verdict(text: str, reasons: Sequence[str], *, good: bool) -> Markup:
-    """Return what came of it, in one box."""
+    """Return a box with the verdict and its reasons."""
     listed = "".join(element("li", reason) for reason in reasons)
     inner = element("strong", text) + (f"<ul>{listed}</ul>" if listed else "")
     return element("div", Markup(inner), kind=f"verdict {'good' if good else 'bad'}")
 
 
-def note(*texts: str) -> Markup:
-    """Return what a reader must know before the figures; nothing if there is nothing to say."""
+def notice(*texts: str) -> Markup:
+    """Return a box of remarks to read before the figures; empty if there are none."""
     inner = "".join(element("p", text) for text in texts)
     return element("div", Markup(inner), kind="note") if inner else Markup("")
 
 
 def section(title: str, *parts: str, about: str = "") -> Markup:
-    """Return a heading and what is under it."""
+    """Return a section: a heading and its content."""
     above = element("h2", title) + (element("p", about) if about else "")
     return Markup(f"<section>{above}{''.join(map(_text, parts))}</section>")
 
 
 def tiles(figures: Iterable[Tile]) -> Markup:
-    """Return the figures to be seen from afar."""
+    """Return the row of key figures."""
     inner = ""
     for name, value, beside in figures:
         small = element("small", beside) if beside else ""
@@ -95,13 +95,13 @@ def tiles(figures: Iterable[Tile]) -> Markup:
 def table(
     headings: Sequence[str], rows: Iterable[Row], *, caption: str = "", words: bool = False
 ) -> Markup:
-    """Return a table, each row of which is named by its first cell.
+    """Return a table. The first cell of each row is its heading.
 
     Args:
-        headings: One a column.
-        rows: As many cells each.
-        caption: Above it.
-        words: Whether it holds words rather than figures.
+        headings: Column headings.
+        rows: Rows, with a cell per column.
+        caption: Caption above the table.
+        words: Whether it holds text rather than figures; it is aligned accordingly.
     """
     head = "".join(f'<th scope="col">{_text(text)}</th>' for text in headings)
     body = ""
@@ -112,33 +112,33 @@ def table(
     top = f"<thead><tr>{head}</tr></thead>" if any(headings) else ""
     kind = ' class="words"' if words else ""
     inner = f"<table{kind}>{above}{top}<tbody>{body}</tbody></table>"
-    # It can be wider than a phone, and is then moved with a finger, or with the keys.
+    # On a phone it may scroll sideways; tabindex makes that work with the keyboard.
     return Markup(f'<div class="card" tabindex="0">{inner}</div>')
 
 
 def plots(drawings: Iterable[str]) -> Markup:
-    """Return drawings side by side, or one below the other where there is no room."""
+    """Return plots side by side, or stacked on a narrow screen."""
     inner = "".join(f'<figure class="card">{svg}</figure>' for svg in drawings)
     return element("div", Markup(inner), kind="plots")
 
 
 def halves(*parts: Markup) -> Markup:
-    """Return parts side by side, or one below the other where there is no room."""
+    """Return parts side by side, or stacked on a narrow screen."""
     return element("div", Markup("".join(parts)), kind="halves")
 
 
 def footer(*paragraphs: str) -> Markup:
-    """Return how to read it, and how it was made."""
+    """Return the footer: how to read the report, and how it was made."""
     return Markup("<footer>" + "".join(element("p", text) for text in paragraphs) + "</footer>")
 
 
 def code(text: str) -> Markup:
-    """Return what is typed or read by machines."""
+    """Return text in a code font."""
     return element("code", text)
 
 
 def element(name: str, inner: str, kind: str = "") -> Markup:
-    """Return one element."""
+    """Return one HTML element."""
     shown = f' class="{escape(kind, quote=True)}"' if kind else ""
     return Markup(f"<{name}{shown}>{_text(inner)}</{name}>")
 

@@ -1,7 +1,7 @@
-"""Draw figures as SVG text, for a page or for a file of their own.
+"""Plot figures as SVG text, for a page or for a file of its own.
 
-Colours are CSS variables with a fallback: on a page they follow its theme, dark or light, and in a
-file of its own the fallback shows. There is no address and no script in what is drawn.
+Colours are CSS variables with a fallback: on a page they follow its dark or light theme. The SVG
+contains no link and no script.
 """
 
 import io
@@ -21,13 +21,12 @@ Scale = Literal["linear", "log"]
 
 WIDTH_IN = 5.6
 HEIGHT_IN = 2.9
-"""Inches of a plot: half of a desktop's width, and all of a phone's, with letters to be read on
-either."""
+"""Size of a plot, in inches: half the width of a desktop or all of a phone, legible on both."""
 
 HEAD_IN, FOOT_IN, ROW_IN = 0.34, 0.42, 0.2
 MARGIN_IN, EDGE_IN = 0.58, 0.08
-"""Inches above, below and beside the axes: the title, the times and a row of the legend; numbers of
-five figures, and half of one."""
+"""Margins of the axes, in inches: title above; tick labels and a row of the legend below; labels of
+five digits on the left, half a label on the right."""
 
 LEGEND_COLUMNS = 4
 
@@ -45,16 +44,17 @@ COLOURS = (
     "#7a5c3e",
     "#d5d9e1",
 )
-"""Distinguishable with the common colour deficiencies; the page has brighter ones for dark mode."""
+"""Distinguishable with the common colour vision deficiencies. The page has brighter ones for dark
+mode."""
 
 GREY = 7
-"""Number of the colour of what others do, and of what is compared with."""
+"""Index of the colour for other processes, and for a baseline."""
 
 PALE = 9
-"""Number of the colour of what the host took: nobody here could have it."""
+"""Index of the colour for CPU time taken by the host (steal)."""
 
 _INK, _FAINT, _PAPER = "#0000e0", "#0000e1", "#0000e2"
-"""Stand in for the theme's colours until the drawing is text: nothing else is drawn in these."""
+"""Placeholders for the theme's colours, replaced in the SVG text; nothing else uses them."""
 
 _THEME = {
     _INK: "var(--ink, #1c2230)",
@@ -68,11 +68,11 @@ class Series(NamedTuple):
     """One line, or one layer of a stack.
 
     Attributes:
-        name: In the legend.
-        xs: Rising.
-        ys: As many; `None` leaves a gap.
-        dashed: Drawn so: a limit, or what something else is compared with.
-        colour: Number of its colour in `COLOURS`; `None` takes the next.
+        name: Name in the legend.
+        xs: Rising values.
+        ys: A value for each of `xs`; `None` leaves a gap.
+        dashed: Whether the line is dashed: a limit, or a baseline.
+        colour: Index in `COLOURS`; `None` takes the next.
     """
 
     name: str
@@ -83,13 +83,13 @@ class Series(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """How an axis is drawn.
+    """An axis of a plot.
 
     Attributes:
-        name: Written beside it.
-        scale: In equal steps or in equal ratios.
-        least: Where it begins; `None` where the figures do.
-        most: Where it ends, at the earliest; `None` where the figures do.
+        name: Label.
+        scale: Linear or logarithmic.
+        least: Lower limit; `None` fits the data.
+        most: Smallest upper limit; `None` fits the data.
     """
 
     name: str = ""
@@ -105,18 +105,18 @@ def lines(
     series: Sequence[Series], title: str, unit: str, *, x: Axis = TIME, y: Axis | None = None,
     points: bool = False,
 ) -> str:  # fmt: skip
-    """Draw lines over a common axis and return SVG text.
+    """Plot lines and return SVG text.
 
     Args:
-        series: At most as many as there are colours.
-        title: What they show.
-        unit: Of the values.
-        x: The common axis.
-        y: The other; from 0 on unless it says otherwise.
-        points: Whether to mark each value, for few of them.
+        series: The lines; at most as many as there are colours.
+        title: Title of the plot.
+        unit: Unit of the values.
+        x: Horizontal axis.
+        y: Vertical axis; begins at 0 by default.
+        points: Whether to mark each value.
 
     Raises:
-        Misconfigured: The drawing library is not installed.
+        Misconfigured: matplotlib is not installed.
     """
     figure, axes = _sheet()
     for number, one in enumerate(series):
@@ -135,16 +135,16 @@ def lines(
 
 
 def stacked(series: Sequence[Series], title: str, unit: str, *, most: float | None = None) -> str:
-    """Draw layers one upon the other over time and return SVG text.
+    """Plot a stacked area chart over time and return SVG text.
 
     Args:
-        series: From the lowest on; all with the same times.
-        title: What they show.
-        unit: Of the values.
-        most: What they cannot exceed together; drawn as a line.
+        series: The layers from the lowest on, all with the same times.
+        title: Title of the plot.
+        unit: Unit of the values.
+        most: Upper limit of their sum, shown as a line.
 
     Raises:
-        Misconfigured: The drawing library is not installed.
+        Misconfigured: matplotlib is not installed.
     """
     figure, axes = _sheet()
     if series:
@@ -168,15 +168,13 @@ def _colour(series: Series, number: int) -> str:
 
 
 def require() -> None:
-    """Make sure that there is what draws, before anything is measured for a drawing.
+    """Check that matplotlib is installed, before a long measurement.
 
     Raises:
-        Misconfigured: There is not.
+        Misconfigured: It is not.
     """
     if find_spec("matplotlib") is None:
-        raise Misconfigured(
-            "matplotlib draws the reports and is missing: pip install 'waitline[reports]'"
-        )
+        raise Misconfigured("matplotlib is missing: pip install 'waitline[reports]'")
 
 
 def _sheet() -> "tuple[Figure, Axes]":
@@ -213,8 +211,8 @@ def _axes(axes: "Axes", x: Axis, y: Axis) -> None:
             ticks.set_major_formatter(_number)
 
 
-def _number(value: float, _position: Any) -> str:  # noqa: ANN401 - a tick of the library
-    """Write a tick's number as briefly as can be."""
+def _number(value: float, _position: Any) -> str:  # noqa: ANN401 - given by matplotlib
+    """Format the number of a tick briefly."""
     if abs(value) >= 1e6:  # noqa: PLR2004 - a million
         return f"{value / 1e6:g} M"
     return f"{value / 1e3:g} k" if abs(value) >= 1e4 else f"{value:,.10g}"  # noqa: PLR2004
@@ -223,8 +221,8 @@ def _number(value: float, _position: Any) -> str:  # noqa: ANN401 - a tick of th
 def _drawn(figure: "Figure", axes: "Axes", title: str, unit: str, names: Sequence[str]) -> str:
     import matplotlib as mpl  # noqa: PLC0415 - the commands work without it
 
-    # By hand: the library's own layout takes as long as all the rest, and this one keeps the axes
-    # of drawings below each other in one line.
+    # Laid out by hand: the automatic layout takes as long as everything else, and fixed margins
+    # align the axes of stacked plots.
     rows = -(-len(names) // LEGEND_COLUMNS) if len(names) > 1 else 0
     figure.subplots_adjust(
         left=MARGIN_IN / WIDTH_IN,
@@ -243,30 +241,30 @@ def _drawn(figure: "Figure", axes: "Axes", title: str, unit: str, names: Sequenc
             fontsize=FONT_PT, labelcolor=_INK, handlelength=1.2, columnspacing=1.2, borderpad=0,
         )  # fmt: skip
     text = io.StringIO()
-    # Letters stay letters: a page's font, found by a search, and a tenth of the size.
+    # Text stays text: it uses the page's font, can be searched, and takes a tenth of the size.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return _tidied(text.getvalue(), title, names)
 
 
 def _tidied(svg: str, title: str, names: Sequence[str]) -> str:
-    """Leave the drawing alone, in the theme's colours, with a name for those who listen."""
+    """Strip the SVG to the drawing, apply the theme's colours, and add an accessible name."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     for stand_in, colour in _THEME.items():
         svg = svg.replace(stand_in, colour)
-    # Ids are the same in every drawing, and a page has several.
+    # Ids are the same in every plot, and a page has several plots.
     prefix = re.sub(r"\W+", "-", title.lower())
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
     svg = re.sub(r"font-family: [^;\"]*", "font-family: system-ui, sans-serif", svg)
-    # It would hold for the whole page.
+    # A style element would apply to the whole page.
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
     label = escape(f"{title}: {', '.join(names)}" if names else title, quote=True)
     head = r'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="' + label + '"'
     box = re.search(r'viewBox="[^"]*"', svg)
     assert box is not None
     svg = re.sub(r"<svg[^>]*>", lambda _: f"{head} {box[0]}>", svg, count=1)
-    # The older way of pointing at a shape needs an address to be declared; the newer does not.
+    # `xlink:href` needs a namespace declaration; `href` does not.
     svg = svg.replace("xlink:href", "href")
     return re.sub(r"\s*\n\s*", "\n", svg)

@@ -1,16 +1,16 @@
-"""A rehearsal's figures as people read them. Pure."""
+"""Format the figures of a rehearsal for the terminal. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from waitline.sales.durations import format_duration
 
-CALLS = ("", "asked", "p50 ms", "p95 ms", "below", "p99 ms", "failed")
-"""What the columns of `calls` are; the last cell says whether p95 is below what it must be."""
+CALLS = ("", "calls", "p50 ms", "p95 ms", "limit", "p99 ms", "failed")
+"""Headings of the rows of `calls`. A row has one more cell: whether p95 is within the limit."""
 
 
 def described(figures: dict[str, Any]) -> str:
-    """Say what was played."""
+    """Return a line that describes the rehearsal."""
     return (
         f"Rehearsal: {figures['visitors']:,} visitors over {figures['minutes']:g} min, "
         f"{figures['seats']:,} seats ({figures['mode']} mode, payments by {figures['payments']})"
@@ -18,7 +18,7 @@ def described(figures: dict[str, Any]) -> str:
 
 
 def calls(figures: dict[str, Any]) -> Iterator[tuple[str | bool, ...]]:
-    """Yield a row for each call."""
+    """Yield a row for each kind of call."""
     for call in figures["calls"]:
         limit_ms = call["p95_limit_ms"]
         yield (
@@ -33,20 +33,20 @@ def calls(figures: dict[str, Any]) -> Iterator[tuple[str | bool, ...]]:
 
 
 def sections(figures: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield the rest, by heading."""
+    """Yield the other figures as sections: a heading, and rows of name and text."""
     yield "The line", list(_line(figures))
     yield "The sale", list(_sale(figures))
     made = figures["generator"]
-    limit = "the limit" if made["was_the_limit"] else "not the limit"
-    text = f"{limit}: 99 of 100 requests left within {made['late_p99_ms']:,.0f} ms of their time"
-    yield "This generator", [("", f"{text}, {made['busy']:.0%} of a core")]
+    limit = "saturated" if made["was_the_limit"] else "not saturated"
+    text = f"{limit}: requests sent at most {made['late_p99_ms']:,.0f} ms late (p99)"
+    yield "Load generator", [("", f"{text}, {made['busy']:.0%} of a core")]
 
 
 def _line(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     waits = figures["wait_ms"]
     yield "entered, admitted", f"{figures['entered']:,}, {figures['admitted']:,}"
     yield "wait, p50 and p95", _pair(waits["p50"], waits["p95"])
-    yield "most who waited", f"{figures['most_waiting']:,}"
+    yield "most waiting", f"{figures['most_waiting']:,}"
     yield "most slots held", f"{figures['most_inside']:,}"
     drained_s = figures["drained_s"]
     yield (
@@ -67,9 +67,9 @@ def _sale(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
         parts = ", ".join(f"{name} {count:,}" for name, count in figures["refusals"].items())
         yield "refusals", parts
     journey, freed = figures["journey_ms"], figures["slot_freed_ms"]
-    yield "from entering to gone", _pair(journey["p50"], journey["p95"])
+    yield "from entering to leaving", _pair(journey["p50"], journey["p95"])
     if freed["p50"] is not None:
-        yield "slot freed after paying", _pair(freed["p50"], freed["p95"])
+        yield "slot freed after payment", _pair(freed["p50"], freed["p95"])
 
 
 def _pair(p50_ms: float | None, p95_ms: float | None) -> str:
@@ -81,7 +81,7 @@ def _pair(p50_ms: float | None, p95_ms: float | None) -> str:
 def _limited(samples: dict[str, int]) -> str:
     total = sum(samples.values())
     if not total:
-        return "nothing: there was no line"
-    names = {"slots": "slots", "rate": "the rate", "shop": "the shop", "other": "none of these"}
+        return "nothing: no line formed"
+    names = {"slots": "slots", "rate": "the rate", "shop": "the shop", "other": "something else"}
     parts = [f"{names[name]} in {count:,}" for name, count in samples.items() if count]
-    return f"{', '.join(parts)} of {total:,} s with a line"
+    return f"{', '.join(parts)} of {total:,} s"

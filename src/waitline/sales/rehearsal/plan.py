@@ -9,45 +9,45 @@ from waitline.kernel.errors import Misconfigured
 from waitline.sales.simulation.model import Arrivals
 
 VISITORS_MAX = 300_000
-"""Of one rehearsal: they live in one process, at about 10 kB each while they wait."""
+"""Visitors of one rehearsal. They share one process, at about 10 kB each while they wait."""
 
 MINUTES_MAX = 120.0
-"""For which visitors come. A longer sale shows nothing that this does not."""
+"""Longest arrival period, in min. A longer sale would show nothing more."""
 
 CURVE = ((0.5, 0.1), (0.3, 0.3), (0.2, 0.6))
-"""When visitors come: which share of them, within which share of the time. Half come in the first
-tenth, as at every sale that has been announced."""
+"""Arrival curve: share of the visitors, within share of the arrival period. Half of them come in
+the first tenth, as is usual for an announced sale."""
 
 NO_SHOWS = 0.03
 DECLINED = 0.05
 ABANDONED = 0.05
-"""Shares of visitors who do not begin when their turn comes, whose first payment is declined, and
-who hold a seat and never pay. No sale is without them; how many there are is a guess."""
+"""Shares of visitors who do not begin to shop, whose first payment is declined, and who hold a seat
+and never pay. Every sale has them; the shares are estimates."""
 
 THINK_S = (1.0, 6.0)
-"""Time that a visitor takes over the seats, and again over the payment: least and most, in s."""
+"""Think time before choosing a seat, and again before paying: shortest and longest, in s."""
 
 
 class Conduct(StrEnum):
-    """What a visitor does once its turn has come."""
+    """What a visitor does after being admitted."""
 
     BUYS = "buys"
     NO_SHOW = "does not begin"
-    DECLINED = "is declined once, and pays then"
-    ABANDONS = "holds a seat, and never pays"
+    DECLINED = "is declined once, then pays"
+    ABANDONS = "holds a seat and never pays"
 
 
 @dataclass(frozen=True, slots=True)
 class RehearsalPlan:
-    """A rehearsal.
+    """The parameters of a rehearsal.
 
     Attributes:
-        visitors: How many come, 1 to `VISITORS_MAX`.
-        seats: How many seats are for sale.
-        minutes: For how long they come, more than 0 and at most `MINUTES_MAX`.
+        visitors: Number of visitors, 1 to `VISITORS_MAX`.
+        seats: Number of seats on sale.
+        minutes: Arrival period in min, above 0 and at most `MINUTES_MAX`.
 
     Raises:
-        Misconfigured: It is too large to be played.
+        Misconfigured: A parameter is out of range.
     """
 
     visitors: int
@@ -56,17 +56,17 @@ class RehearsalPlan:
 
     def __post_init__(self) -> None:
         if not 1 <= self.visitors <= VISITORS_MAX:
-            raise Misconfigured(f"--visitors: from 1 to {VISITORS_MAX:,}")
+            raise Misconfigured(f"--visitors: must be from 1 to {VISITORS_MAX:,}")
         if not 0 < self.minutes <= MINUTES_MAX:
-            raise Misconfigured(f"--minutes: more than 0, at most {MINUTES_MAX:g}")
+            raise Misconfigured(f"--minutes: must be above 0 and at most {MINUTES_MAX:g}")
 
     @property
     def over_s(self) -> float:
-        """For how long visitors come."""
+        """Arrival period, in s."""
         return self.minutes * 60
 
     def arrivals(self) -> tuple[Arrivals, ...]:
-        """Return the visitors in groups, as a simulation of the same sale takes them."""
+        """Return the arrivals in the form that the simulation takes."""
         counts = [round(self.visitors * share) for share, _ in CURVE[:-1]]
         counts.append(self.visitors - sum(counts))
         return tuple(
@@ -75,10 +75,9 @@ class RehearsalPlan:
         )
 
     def due_s(self, rng: Random) -> Iterator[float]:
-        """Yield when each visitor comes, in order, in s since the beginning.
+        """Yield the arrival time of each visitor, in order, in s since the start.
 
-        Within a group any moment is as likely as another, so they come as strangers do, not like
-        clockwork.
+        Times within a group are uniformly distributed, so arrivals are irregular.
         """
         start_s = 0.0
         for group in self.arrivals():
@@ -88,7 +87,7 @@ class RehearsalPlan:
 
 
 def conduct(rng: Random) -> Conduct:
-    """Say what a visitor will do."""
+    """Draw what a visitor will do."""
     drawn = rng.random()
     for kind, share in (
         (Conduct.NO_SHOW, NO_SHOWS),

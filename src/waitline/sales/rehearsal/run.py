@@ -1,4 +1,4 @@
-"""One rehearsal from its beginning to its end, which comes whatever happens in between."""
+"""Run one rehearsal, from the preflight check to the cleanup, which always runs."""
 
 import asyncio
 import time
@@ -27,8 +27,7 @@ from waitline.sales.rehearsal.visitors import RehearsalCrowd
 from waitline.sales.rehearsal.watch import RoomSample, Watch
 
 DRAIN_S = 1_800.0
-"""How long a rehearsal may go on after the last visitor has come. Longer waits would show nothing
-more."""
+"""Longest time from the last arrival to the end, in s. Longer waits would show nothing more."""
 
 OnSample = Callable[[RoomSample], None]
 Audit = Callable[[str], Sequence[str]]
@@ -37,15 +36,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RehearsalTarget:
-    """Where the sale is rehearsed.
+    """The installation that a rehearsal runs against.
 
     Attributes:
-        queue_url: Of the queue service.
-        booking_url: Of the booking service.
-        store_url: Of the store.
-        database_url: Of the database.
-        operator_key: What operators' calls must carry.
-        rules: What the room of the rehearsal is made with.
+        queue_url: Address of the queue service.
+        booking_url: Address of the booking service.
+        store_url: Address of Valkey.
+        database_url: Address of PostgreSQL.
+        operator_key: Key of the operator API.
+        rules: Settings of the rehearsal's room.
     """
 
     queue_url: str
@@ -58,17 +57,17 @@ class RehearsalTarget:
 
 @dataclass(frozen=True, slots=True)
 class RehearsalOutcome:
-    """What a rehearsal came to.
+    """The outcome of a rehearsal.
 
     Attributes:
-        room: Its room.
-        mode: Of the box office.
-        payments: The provider.
-        settled: What the stores hold of it.
-        tally: What the visitors saw.
-        samples: The room meanwhile.
-        found: What it is judged by.
-        removed: What was taken away afterwards.
+        room: Room of the rehearsal.
+        mode: Mode of the booking service.
+        payments: Payment provider.
+        settled: Final state in Valkey and PostgreSQL.
+        tally: Latencies, refusals and outcomes as the visitors saw them.
+        samples: Samples of the room, one per second.
+        found: The figures that the verdict is based on.
+        removed: What the cleanup removed.
     """
 
     room: RoomId
@@ -82,7 +81,7 @@ class RehearsalOutcome:
 
     @property
     def reasons(self) -> list[str]:
-        """What speaks against the sale; empty for a go."""
+        """Reasons for a no-go; empty for a go."""
         return verdict.reasons(self.found)
 
 
@@ -97,20 +96,20 @@ class _Played:
 def run_rehearsal(
     plan: RehearsalPlan, there: RehearsalTarget, on_progress: OnSample, audited: Audit, rng: Random
 ) -> RehearsalOutcome:
-    """Rehearse a sale, and leave nothing of it behind, however it ends.
+    """Rehearse a sale, and clean up however it ends.
 
     Args:
-        plan: Who comes.
-        there: Where.
-        on_progress: Receives the state of the room each second.
-        audited: Audits the box office in a mode, and says what it found.
-        rng: What visitors do.
+        plan: The parameters of the rehearsal.
+        there: The installation to rehearse on.
+        on_progress: Receives a sample of the room each second.
+        audited: Audits the box office in the given mode, and returns the findings as text.
+        rng: Random generator for arrivals and behaviour.
 
     Raises:
-        Misconfigured: The installation takes real money, or a rehearsal is there already.
-        Unavailable: Something does not answer.
+        Misconfigured: The installation takes real money, or another rehearsal exists.
+        Unavailable: A service or a store does not answer.
     """
-    provider, mode = asyncio.run(_asked(there))
+    provider, mode = asyncio.run(_preflight(there))
     room = stage.room_name(SystemClock().now_ms())
     try:
         schedule = _with_stage(there, lambda on: on.put_up(room, there.rules, plan.seats))
@@ -134,10 +133,10 @@ def run_rehearsal(
 
 
 def clear(store_url: str, database_url: str) -> Removed:
-    """Take away whatever rehearsals have left.
+    """Remove the rooms and concerts of all rehearsals.
 
     Raises:
-        Unavailable: It could not all be taken away; the message says what to do.
+        Unavailable: Something could not be removed; the message says what to do.
     """
 
     async def run() -> Removed:
@@ -148,13 +147,13 @@ def clear(store_url: str, database_url: str) -> Removed:
         return asyncio.run(run())
     except (Unavailable, KeyboardInterrupt) as error:
         raise Unavailable(
-            f"something of the rehearsal is left behind ({str(error) or 'stopped'}): "
-            "`waitline rehearse --clean` takes it away"
+            f"the rehearsal was not cleaned up completely ({str(error) or 'stopped'}): "
+            "`waitline rehearse --clean` removes the rest"
         ) from None
 
 
-async def _asked(there: RehearsalTarget) -> tuple[str, str]:
-    """Make sure that a rehearsal may take place; return the payment provider and the mode."""
+async def _preflight(there: RehearsalTarget) -> tuple[str, str]:
+    """Run the preflight check; return the payment provider and the mode."""
     queue, office = HttpClient(there.queue_url), HttpClient(there.booking_url)
     try:
         answer = await queue.request("GET", "/actuator/health/readiness")
@@ -168,8 +167,8 @@ async def _asked(there: RehearsalTarget) -> tuple[str, str]:
         others = await on.rehearsals()
     if others:
         raise Misconfigured(
-            f"{', '.join(sorted(others)[:3])}: another rehearsal is going on, or has left this "
-            "behind. `waitline rehearse --clean` takes it away"
+            f"{', '.join(sorted(others)[:3])}: another rehearsal is running, or was not cleaned "
+            "up. `waitline rehearse --clean` removes it"
         )
     return provider, mode
 
@@ -182,7 +181,7 @@ def _with_stage(there: RehearsalTarget, use: Callable[[Stage], Awaitable[T]]) ->
     return asyncio.run(run())
 
 
-async def _played(  # noqa: PLR0917 - one crowd
+async def _played(  # noqa: PLR0917 - the parameters of one run
     plan: RehearsalPlan,
     there: RehearsalTarget,
     room: RoomId,
@@ -243,7 +242,7 @@ def _found(
 
 
 def figures(outcome: RehearsalOutcome, plan: RehearsalPlan, rules: Rules) -> dict[str, Any]:
-    """Return everything as JSON can hold it."""
+    """Return all figures, in a form that JSON can hold."""
     tally, settled, found = outcome.tally, outcome.settled, outcome.found
     counters = settled.survey.counters
     return {

@@ -1,4 +1,4 @@
-"""A rehearsal's room and concert: put up before it, audited after it, and taken away for good."""
+"""Create, audit and delete a rehearsal's temporary room and concert."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -28,40 +28,40 @@ from waitline.sales.http_client import HttpClient
 from waitline.valkey.client import ValkeyClient
 
 TITLE = "Rehearsal, not a real concert"
-"""So that it cannot be taken for a real concert in a list."""
+"""Title of the concert; nobody should mistake it for a real one in a list."""
 
 CALL_S = 5.0
-"""How long a call to the store may take."""
+"""Timeout of a call to Valkey, in s."""
 
 SETTLE_S = 30.0
-"""How long payments and events may be under way after the last visitor. Source: the provider's time
-and the reconciler's first rounds."""
+"""Time for payments and events to settle after the last visitor, in s. Source: the provider's
+latency and the first rounds of reconciliation."""
 
 CLEAR_S = 60.0
-"""How long taking everything away is tried, against locks and admitters that are still at work."""
+"""How long the cleanup retries, in s. Locks and admitters may still be active."""
 
 LOOK_S = 0.5
 CALM_LOOKS = 3
-"""Between two checks that a room is gone, in s, and how many in a row must find it gone: an
-admitter that visits it at that moment writes to it once more, within a tick."""
+"""Time between two checks that a room is gone, in s, and how many checks in a row must find it
+gone. An admitter that is visiting the room may write to it once more, within a tick."""
 
 STARTS_AT = datetime(2999, 1, 1, tzinfo=UTC)
-"""When the performance begins: never."""
+"""Start of the performance: far in the future, so that it never begins."""
 
 ROW_SEATS = 50
 GRADES = (("VIP", 50_000), ("R", 40_000), ("S", 30_000), ("A", 20_000))
-"""Of the hall: a quarter each, as in the demo."""
+"""Seats per row, and grades with their prices: a quarter of the hall each, as in the demo."""
 
 T = TypeVar("T")
 
 
 class Removed(NamedTuple):
-    """What was taken away.
+    """What a cleanup removed.
 
     Attributes:
-        rooms: Rooms of rehearsals.
-        rows: Rows of the database.
-        entries: Entries of the stream of events.
+        rooms: Number of rooms.
+        rows: Number of database rows.
+        entries: Number of entries of the event stream.
     """
 
     rooms: int
@@ -70,14 +70,14 @@ class Removed(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What a rehearsal has come to, once nothing is under way any more.
+    """The state of a rehearsal after payments and events have settled.
 
     Attributes:
-        survey: The room's numbers.
-        record: What it kept.
-        sale_totals: What was sold.
-        under_way: Payments and events that were not settled in time.
-        findings: Promises that the line did not keep.
+        survey: Counts of the room.
+        record: Sale record of the room.
+        sale_totals: Totals of the box office.
+        under_way: Payments and events that did not settle in time.
+        findings: Invariants of the line that were broken.
     """
 
     survey: Survey
@@ -88,13 +88,13 @@ class Settled(NamedTuple):
 
 
 def hall(seats: int) -> Iterator[NewSeat]:
-    """Lay out a hall of so many seats.
+    """Yield the seats of a hall.
 
     Raises:
-        Misconfigured: No schedule has so many.
+        Misconfigured: More than a schedule may have.
     """
     if not 1 <= seats <= SCHEDULE_SEATS_MAX:
-        raise Misconfigured(f"--seats: from 1 to {SCHEDULE_SEATS_MAX:,}")
+        raise Misconfigured(f"--seats: must be from 1 to {SCHEDULE_SEATS_MAX:,}")
     for number in range(seats):
         grade, price = GRADES[number * len(GRADES) // seats]
         row, position = divmod(number, ROW_SEATS)
@@ -103,16 +103,16 @@ def hall(seats: int) -> Iterator[NewSeat]:
 
 
 def room_name(instant_ms: int) -> RoomId:
-    """Name a rehearsal's room after the current time."""
+    """Return the name of a rehearsal's room, made from the given time."""
     return RoomId(f"{REHEARSALS}{datetime.fromtimestamp(instant_ms / 1000, UTC):%Y%m%d-%H%M%S}")
 
 
 class Stage:
-    """Where a rehearsal is played: straight in the stores, as an operator's commands are.
+    """A rehearsal's room and concert. Uses the stores directly, as operator commands do.
 
     Args:
-        store: Holds the room.
-        database: Holds the concert.
+        store: Valkey, for the room.
+        database: PostgreSQL, for the concert.
     """
 
     def __init__(self, store: ValkeyClient, database: Database) -> None:
@@ -123,11 +123,11 @@ class Stage:
         self._booked = Booked(database)
 
     async def rehearsals(self) -> set[RoomId]:
-        """Return the rooms of rehearsals that left something behind, or are going on."""
+        """Return the rooms of rehearsals that are running or were not cleaned up."""
         return await self._queued.rooms() | await self._booked.rooms()
 
     async def put_up(self, room: RoomId, rules: Rules, seats: int) -> int:
-        """Make the room, the concert and its seats; return the schedule's number."""
+        """Create the room, the concert and its seats; return the schedule's number."""
         laid_out = list(hall(seats))
         catalogue = Catalogue(self._database)
         await self._rooms.create(room, rules)
@@ -137,11 +137,11 @@ class Stage:
         return made.schedule_id
 
     async def survey(self, room: RoomId) -> Survey:
-        """Read the room's numbers."""
+        """Return the counts of the room."""
         return await self._rooms.survey(room)
 
     async def settled(self, room: RoomId) -> Settled:
-        """Wait until nothing is under way, for a while at most, and read all that came of it."""
+        """Wait up to `SETTLE_S` for payments and events to settle, then return the final state."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + SETTLE_S
         under_way = await self._booked.unsettled(room)
@@ -158,21 +158,21 @@ class Stage:
         )
 
     async def clear(self) -> Removed:
-        """Take away whatever rehearsals have left, and return what that was.
+        """Remove all rehearsals, and return what was removed.
 
         Raises:
-            Unavailable: Something is left, or a store does not answer.
+            Unavailable: Something could not be removed, or a store does not answer.
         """
         rooms = await self.rehearsals()
         rows = entries = 0
         for room in rooms:
-            # Events that are not sent yet go with the bookings; those that were are in the stream.
+            # `discard` removes unsent events with the bookings; sent events are in the stream.
             rows += await _patiently(partial(self._booked.discard, room))
             entries += await _patiently(partial(self._queued.delete_events, room))
-            await self._take_away(room)
+            await self._remove_room(room)
         return Removed(len(rooms), rows, entries)
 
-    async def _take_away(self, room: RoomId) -> None:
+    async def _remove_room(self, room: RoomId) -> None:
         calm = 0
         try:
             async with asyncio.timeout(CLEAR_S):
@@ -184,11 +184,11 @@ class Stage:
                         calm += 1
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
-            raise Unavailable(f"room {room} comes back as often as it is removed") from None
+            raise Unavailable(f"room {room} is created again after each removal") from None
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Call again where others hold a lock, or a busy machine is slow to answer."""
+    """Retry while another transaction holds a lock or the machine is slow."""
     loop = asyncio.get_running_loop()
     until_s = loop.time() + CLEAR_S
     while loop.time() < until_s:
@@ -200,7 +200,7 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
 
 @asynccontextmanager
 async def opened(store_url: str, database_url: str) -> AsyncIterator[Stage]:
-    """Open both stores for as long as the block lasts."""
+    """Open connections to both stores, and close them at the end of the block."""
     store = ValkeyClient(store_url, timeout_s=CALL_S)
     database = Database(database_url, "waitline.booking", connections_max=2)
     try:
@@ -211,13 +211,13 @@ async def opened(store_url: str, database_url: str) -> AsyncIterator[Stage]:
 
 
 async def payments(office: HttpClient, operator_key: str) -> tuple[str, str]:
-    """Ask the box office how it takes money.
+    """Fetch the payment provider from the booking service.
 
     Returns:
-        The payment provider, and the mode that the box office runs in.
+        The payment provider, and the mode of the booking service.
 
     Raises:
-        Misconfigured: It takes real money, or does not let us ask.
+        Misconfigured: It takes real money, or refuses the operator key.
         Unavailable: It does not answer.
     """
     answer = await office.request(
@@ -225,13 +225,13 @@ async def payments(office: HttpClient, operator_key: str) -> tuple[str, str]:
     )
     if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         raise Misconfigured(
-            "the box office does not know this operator key: set WAITLINE_OPERATOR_KEY, or name "
-            "the installation's folder with --data-dir"
+            "the booking service refuses this operator key: set WAITLINE_OPERATOR_KEY, or give "
+            "the installation's data folder with --data-dir"
         )
     if answer.status != HTTPStatus.OK:
         raise Misconfigured(
-            f"{office.url} does not say how it takes money (HTTP {answer.status}); is it a booking "
-            "service of this version?"
+            f"{office.url} does not name its payment provider (HTTP {answer.status}); is it a "
+            "booking service of this version?"
         )
     document = msgspec.json.decode(answer.body)["data"]
     if not document["playMoney"]:

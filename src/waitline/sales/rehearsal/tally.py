@@ -1,4 +1,4 @@
-"""What came of a rehearsal, as its visitors saw it."""
+"""Latencies, refusals and outcomes of a rehearsal, as its visitors saw them."""
 
 from collections import Counter
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from waitline.sales.histogram import Histogram
 
 LOST = "lost"
-"""Instead of a code: there was no answer."""
+"""Stands for the code where there was no answer."""
 
 FORESEEN = frozenset((("reserve", "B003"), ("pay", "P001"), ("gone", "Q001")))
-"""Refusals that belong to every sale: others were faster, a card was declined; and a buyer polls
-until the queue has forgotten it."""
+"""Expected refusals, by call: the seat was taken, the card was declined, and the queue no longer
+knows a buyer who polls until its slot is freed."""
 
 
 class VisitorTally:
-    """Counts of everything, by call and by visitor."""
+    """Counts by call and by visitor."""
 
     def __init__(self) -> None:
         self.times: dict[str, Histogram] = {}
@@ -26,18 +26,18 @@ class VisitorTally:
         self.freed = Histogram()
         self.came = 0
         self.done = 0
-        # Whether the room shows "sold out" to those who wait.
+        # Whether the room shows "sold out" to waiting visitors.
         self.sold_out = False
         self.sold: Counter[int] = Counter()
 
     def called(self, call: str, took_s: float, late_s: float, code: str) -> None:
-        """Count one call.
+        """Record one call.
 
         Args:
-            call: Which.
-            took_s: From when it was due until it was answered.
-            late_s: From when it was due until this process came to it.
-            code: Of the refusal; empty if it was none.
+            call: Kind of call.
+            took_s: Time from when it was due until it was answered.
+            late_s: Time from when it was due until it was sent.
+            code: Code of the refusal; empty if there was none.
         """
         self.times.setdefault(call, Histogram()).record(int(took_s * 1e6))
         self.late.record(int(late_s * 1e6))
@@ -45,12 +45,12 @@ class VisitorTally:
             self.refused[call, code] += 1
 
     def ended(self, how: str) -> None:
-        """Count a visitor who has gone."""
+        """Record how a visitor left."""
         self.done += 1
         self.ends[how] += 1
 
     def failures(self, call: str) -> int:
-        """Return how many of a call's answers were refusals that belong to no sale."""
+        """Return the number of unexpected refusals of a call."""
         return sum(
             count
             for (name, code), count in self.refused.items()
@@ -58,7 +58,7 @@ class VisitorTally:
         )
 
     def calls(self) -> list[dict[str, Any]]:
-        """Return each call's figures, in the order in which visitors make them."""
+        """Return the figures of each call, in the order in which visitors make them."""
         return [
             {
                 "call": call,
@@ -73,5 +73,5 @@ class VisitorTally:
 
     @property
     def twice(self) -> int:
-        """Seats whose purchase more than one visitor saw confirmed."""
+        """Seats whose purchase was confirmed to more than one visitor."""
         return sum(count > 1 for count in self.sold.values())

@@ -1,4 +1,4 @@
-"""Go or no-go: is the installation fit for the sale that was rehearsed? Pure."""
+"""Decide go or no-go from the figures of a rehearsal. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,42 +15,43 @@ P95_MS = {
     "pay": 2_000.0,
     "remove": 100.0,
 }
-"""What 95 of 100 answers must come within. Source: the wire contract, section 5; activate is held
-to what status is."""
+"""Limits of the p95 latency by call, in ms. Source: the wire contract, section 5; activate has the
+limit of status."""
 
 FAILED_MAX = 0.01
-"""Share of a call's answers that may be refusals that belong to no sale, or missing. Source: the
-wire contract, section 5, validation; the strictest of its scenarios."""
+"""Largest share of a call's answers that may be missing or unexpected refusals. Source: the wire
+contract, section 5, validation; the strictest of its scenarios."""
 
 FREED_MS = 1_200.0
-"""What 95 of 100 slots must be freed within after the payment. Source: the wire contract, section
-3, and the time between two polls."""
+"""Limit of the p95 time from a payment until its slot is freed, in ms. Source: the wire contract,
+section 3, and the time between two polls."""
 
 LATE_MS = 100.0
-"""How late this process may come to 99 of 100 requests. Later ones were another sale than the one
-asked for, and their times are this process's rather than the installation's."""
+"""Limit of how late this process may send requests, p99, in ms. Above it the sale was not the one
+that was planned, and the times measure this process rather than the installation."""
 
 BUSY = 0.95
-"""Share of a core that this process may use before it counts as the limit."""
+"""Share of a core above which this process counts as saturated."""
 
 
 class Findings(NamedTuple):
-    """What a rehearsal has shown.
+    """The figures that the verdict is based on.
 
     Attributes:
-        visitors: How many were to come.
-        done: How many came and were through.
+        visitors: Number of planned visitors.
+        done: Number of visitors who finished.
         calls: As `VisitorTally.calls`.
-        refused: How often each call was refused, with each code.
-        freed_p95_ms: How long slots took to be freed after the payment; `None` if nobody looked.
+        refused: Number of refusals by call and code.
+        freed_p95_ms: Time from a payment until its slot was freed, p95; `None` if not measured.
         overtaken: Visitors who were admitted after a higher place.
-        twice: Seats whose purchase two visitors saw confirmed.
-        acknowledged: Payments that visitors saw confirmed.
-        noted: Reservations that are confirmed; there are more where answers were lost.
-        under_way: Payments and events that were not settled in time.
-        findings: Promises that line or box office did not keep.
-        silences: Looks at the room that the store did not answer.
-        late_p99_ms: How late this process came to a request.
+        twice: Seats whose purchase was confirmed to two visitors.
+        acknowledged: Payments that were confirmed to visitors.
+        noted: Reservations that are confirmed in the database. More than `acknowledged` if answers
+            were lost.
+        under_way: Payments and events that did not settle in time.
+        findings: Invariants of the line or the box office that were broken.
+        silences: Samples of the room that Valkey did not answer.
+        late_p99_ms: How late this process sent requests, p99.
         busy: Share of a core that this process used.
     """
 
@@ -71,41 +72,41 @@ class Findings(NamedTuple):
 
     @property
     def outrun(self) -> bool:
-        """Whether this process was the limit."""
+        """Whether this process was saturated."""
         return self.late_p99_ms > LATE_MS or self.busy > BUSY
 
 
 def reasons(found: Findings) -> list[str]:
-    """Return what speaks against the sale, the worst first; empty for a go."""
+    """Return the reasons for a no-go, the worst first; empty for a go."""
     against = [text for count, text in _of_sale(found) if count]
     against += [f"audit: {finding}" for finding in found.findings]
     against += [text for call in found.calls for text in _of_call(call, found.refused)]
     if (found.freed_p95_ms or 0.0) > FREED_MS:
         against.append(
-            f"payments freed their slots within {found.freed_p95_ms:,.0f} ms (p95), must be "
-            f"within {FREED_MS:,.0f} ms"
+            f"slots were freed {found.freed_p95_ms:,.0f} ms after the payment (p95), must be "
+            f"at most {FREED_MS:,.0f} ms"
         )
     if found.outrun:
         against.append(
-            f"this machine could not play so many visitors: 99 of 100 requests left within "
-            f"{found.late_p99_ms:,.0f} ms of their time, at {found.busy:.0%} of a core; times "
-            "may be its own. Play fewer, or from another machine"
+            f"the load generator was saturated: it sent requests {found.late_p99_ms:,.0f} ms late "
+            f"(p99), at {found.busy:.0%} of a core, so the measured times are not reliable. Use "
+            "fewer visitors, or run it on another machine"
         )
     return against
 
 
 def _of_sale(found: Findings) -> Iterator[tuple[int, str]]:
-    """Yield what must never be, with how often it was."""
+    """Yield how often something happened that must never happen, and its text."""
     yield found.twice, f"{found.twice:,} seats were sold twice"
-    yield found.overtaken, f"{found.overtaken:,} visitors were let in after somebody behind them"
+    yield found.overtaken, f"{found.overtaken:,} visitors were admitted out of order"
     yield (
         max(0, found.acknowledged - found.noted),
         f"visitors saw {found.acknowledged:,} payments confirmed, the database has {found.noted:,}",
     )
-    yield found.under_way, f"{found.under_way:,} payments or events were not settled in time"
+    yield found.under_way, f"{found.under_way:,} payments or events did not settle in time"
     missing = found.visitors - found.done
-    yield missing, f"{missing:,} of {found.visitors:,} visitors were not through in time"
-    yield found.silences, f"the store did not answer {found.silences:,} of our samples of the room"
+    yield missing, f"{missing:,} of {found.visitors:,} visitors did not finish in time"
+    yield found.silences, f"Valkey did not answer {found.silences:,} of the samples of the room"
 
 
 def _of_call(call: dict[str, Any], refused: Counter[tuple[str, str]]) -> list[str]:
@@ -117,9 +118,7 @@ def _of_call(call: dict[str, Any], refused: Counter[tuple[str, str]]) -> list[st
             for (of, code), count in sorted(refused.items())
             if of == name and (of, code) not in FORESEEN
         )
-        against.append(
-            f"{name}: {call['failed']:,} of {call['asked']:,} were refused or not answered: {codes}"
-        )
+        against.append(f"{name}: {call['failed']:,} of {call['asked']:,} failed: {codes}")
     if limit_ms is not None and call["p95_ms"] > limit_ms:
-        against.append(f"{name}: p95 {call['p95_ms']:,.0f} ms, must be below {limit_ms:,.0f} ms")
+        against.append(f"{name}: p95 {call['p95_ms']:,.0f} ms, must be at most {limit_ms:,.0f} ms")
     return against

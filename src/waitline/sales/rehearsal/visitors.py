@@ -1,7 +1,7 @@
-"""What visitors do, from entering to being gone, each on its own and all at once.
+"""Simulated visitors of a rehearsal, one task each: enter, wait, reserve, pay, leave.
 
-Each call is counted from when it was due, so a service, or this process, that falls behind cannot
-hide it. A visitor without an answer retries a few times with backoff, as the waiting page does.
+Latency is measured from when a call was due, which avoids coordinated omission. A visitor without
+an answer retries with exponential backoff and jitter, as the waiting page does.
 """
 
 import asyncio
@@ -27,45 +27,42 @@ from waitline.sales.rehearsal.plan import (
 from waitline.sales.rehearsal.tally import LOST, VisitorTally
 
 RETRY_S = 1.0
-"""First pause of a visitor who was refused or not answered; doubled each time.
-
-Source: waiting.js.
-"""
+"""First pause of the exponential backoff, in s. Source: waiting.js."""
 
 FIRST_USER = 9_000_000_000_000_000_000
-"""Number of the first visitor: where no shop has its own users."""
+"""User number of the first visitor, above those of any shop's users."""
 
 TRIES = 5
-"""Times that a call is made before the visitor gives up."""
+"""Attempts at a call before the visitor gives up."""
 
 SEATS_TRIED = 6
-"""Seats that a visitor tries to hold before it gives up, where others are faster."""
+"""Seats that a visitor tries to reserve before it gives up; others may be faster."""
 
 MAP_KEPT_S = 1.0
-"""How long one reading of the seat map serves all visitors here. Each of them asks for it, as it
-must; to decode it for each would cost this process more than all the rest."""
+"""How long a decoded seat map is shared by all visitors, in s. Each visitor requests it, but
+decoding every answer would cost this process more than everything else."""
 
 PAID_BEFORE = "C005"
-"""Code of a payment for what is paid for already."""
+"""Code of a payment for a reservation that is already paid."""
 
 FREED_EVERY, FREED_S, FREED_LOOK_S = 10, 20.0, 0.2
-"""One buyer in so many measures how long its slot takes to be freed after the payment: for how long
-at most, and how often it polls, both in s."""
+"""One buyer in `FREED_EVERY` measures how long its slot takes to be freed after the payment: for at
+most `FREED_S`, polling every `FREED_LOOK_S`, both in s."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
 
 
 class _GaveUp(Exception):  # noqa: N818 - reads as the outcome it is
-    """A visitor was refused, or not answered, once too often."""
+    """A visitor gave up after too many refusals or timeouts."""
 
 
 class _SoldOut(Exception):  # noqa: N818 - reads as the outcome it is
     """The room is sold out."""
 
 
-class _Told(NamedTuple):
-    """An answer that was understood: what it says, and the code if it is a refusal."""
+class _Reply(NamedTuple):
+    """A decoded answer: its data, and the code if it is a refusal."""
 
     data: Any
     code: str
@@ -73,8 +70,8 @@ class _Told(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Map:
-    """The seats that were free when one of the visitors looked last."""
+class _SharedSeats:
+    """The available seats, as last decoded by any visitor."""
 
     read_s: float = float("-inf")
     seats: Sequence[Any] = ()
@@ -86,7 +83,7 @@ class _Visitor:
     conduct: Conduct
     token: str = ""
     due_s: float = 0.0
-    # Whether the call under way was tried before, and what became of that is not known.
+    # Whether an earlier attempt at the current call has an unknown outcome.
     unclear: bool = False
 
 
@@ -94,14 +91,14 @@ class RehearsalCrowd:
     """All visitors of one rehearsal.
 
     Args:
-        plan: Who comes.
-        room: Where.
-        schedule: Whose seats they want.
-        queue: The queue service.
-        office: The booking service.
-        provider: Names the payment methods.
-        tally: Counts what comes of it.
-        rng: What they do, and when.
+        plan: The parameters of the rehearsal.
+        room: Room that they enter.
+        schedule: Schedule whose seats they reserve.
+        queue: Client of the queue service.
+        office: Client of the booking service.
+        provider: Payment provider, which names the test payment methods.
+        tally: Records latencies and outcomes.
+        rng: Random generator for arrivals and behaviour.
     """
 
     def __init__(
@@ -123,17 +120,17 @@ class RehearsalCrowd:
         self._office = office
         self._provider = provider
         self._tally = tally
-        self._dice = rng
-        self._map = _Map()
+        self._rng = rng
+        self._map = _SharedSeats()
         self._loop = asyncio.get_running_loop()
 
     async def come(self) -> None:
-        """Let everybody come, and return when the last has gone."""
+        """Start each visitor at its arrival time; return when the last one has left."""
         started_s = self._loop.time()
         async with asyncio.TaskGroup() as group:
-            for number, due_s in enumerate(self._plan.due_s(self._dice)):
+            for number, due_s in enumerate(self._plan.due_s(self._rng)):
                 await self._until(started_s + due_s)
-                visitor = _Visitor(str(FIRST_USER + number), conduct(self._dice))
+                visitor = _Visitor(str(FIRST_USER + number), conduct(self._rng))
                 visitor.due_s = started_s + due_s
                 self._tally.came += 1
                 group.create_task(self._visit(visitor))
@@ -154,14 +151,14 @@ class RehearsalCrowd:
         self._tally.ended(how)
 
     async def _enter(self, visitor: _Visitor) -> int:
-        """Take a place, and return when to ask how it stands, in s."""
+        """Enter the line, and return the time until the first poll, in s."""
         body = _encode({"concertId": self._room, "userId": visitor.name})
-        reply = await self._ask(visitor, "enter", self._queue, "POST", "/api/v1/queue/enter", body)
+        reply = await self._call(visitor, "enter", self._queue, "POST", "/api/v1/queue/enter", body)
         visitor.token = reply.data["token"]
         return reply.answer.retry_after_s
 
     async def _wait(self, visitor: _Visitor, after_s: float) -> None:
-        """Poll at the served hints until admitted."""
+        """Poll at the intervals that the service recommends, until admitted."""
         while True:
             await self._pause(visitor, after_s)
             reply = await self._query(visitor, "status", "GET", "status")
@@ -171,7 +168,7 @@ class RehearsalCrowd:
             if reply.data["status"] != "WAITING":
                 raise _GaveUp(f"status {reply.data['status']}")
             if self._tally.sold_out:
-                # The page says so to those who wait. Some stay for what comes back; here, all go.
+                # The page shows "sold out". Some visitors stay for returned seats; here all leave.
                 await self._query(visitor, "remove", "DELETE", "remove")
                 raise _SoldOut
             after_s = reply.data["recommendedPollIntervalMs"] / 1000
@@ -196,25 +193,25 @@ class RehearsalCrowd:
         return "bought"
 
     async def _reserve(self, visitor: _Visitor) -> Any:  # noqa: ANN401 - JSON, or None
-        """RoomSample for a seat that is free and hold it; `None` if there is none to be had."""
+        """Reserve an available seat; return `None` if there is none."""
         for _ in range(SEATS_TRIED):
-            seats = await self._look(visitor)
+            seats = await self._seats(visitor)
             if not seats:
                 return None
             await self._think(visitor)
-            seat = self._dice.choice(seats)
+            seat = self._rng.choice(seats)
             body = _encode({"seatId": seat["seatId"], "scheduleId": self._schedule})
             path = "/api/v1/reservations"
-            reply = await self._ask(
-                visitor, "reserve", self._office, "POST", path, body, borne=("B003",)
+            reply = await self._call(
+                visitor, "reserve", self._office, "POST", path, body, accepted=("B003",)
             )
             if not reply.code:
                 return {**reply.data, "amount": seat["price"], "seatId": seat["seatId"]}
         return None
 
-    async def _look(self, visitor: _Visitor) -> Sequence[Any]:
+    async def _seats(self, visitor: _Visitor) -> Sequence[Any]:
         path = f"/api/v1/schedules/{self._schedule}/seats"
-        reply = await self._ask(visitor, "seats", self._office, "GET", path)
+        reply = await self._call(visitor, "seats", self._office, "GET", path)
         now_s = self._loop.time()
         if now_s >= self._map.read_s + MAP_KEPT_S:
             answer = reply.answer
@@ -233,22 +230,24 @@ class RehearsalCrowd:
             }
         )
         declined = method == self._provider.declined_method
-        # Paid for by an attempt whose answer did not come: the second one hears so.
-        borne = ("P001",) if declined else (PAID_BEFORE,)
+        # A retry after a lost answer is refused as paid already if the first attempt succeeded.
+        accepted = ("P001",) if declined else (PAID_BEFORE,)
         path = "/api/v1/payments"
-        reply = await self._ask(visitor, "pay", self._office, "POST", path, body, borne=borne)
+        reply = await self._call(
+            visitor, "pay", self._office, "POST", path, body, accepted=accepted
+        )
         if reply.code and not (reply.code == PAID_BEFORE and visitor.unclear):
             return False
         self._tally.sold[reservation["seatId"]] += 1
         return True
 
     async def _gone(self, visitor: _Visitor) -> None:
-        """Poll until the payment has freed the slot; only one buyer in `FREED_EVERY` does."""
+        """Poll until the payment has freed the slot, for one buyer in `FREED_EVERY`."""
         paid_s = self._loop.time()
-        if self._dice.randrange(FREED_EVERY):
+        if self._rng.randrange(FREED_EVERY):
             return
         while self._loop.time() < paid_s + FREED_S:
-            reply = await self._query(visitor, "gone", "GET", "status", borne=("Q001",))
+            reply = await self._query(visitor, "gone", "GET", "status", accepted=("Q001",))
             if reply.code:
                 self._tally.freed.record(int((self._loop.time() - paid_s) * 1e6))
                 return
@@ -256,13 +255,13 @@ class RehearsalCrowd:
         raise _GaveUp("the payment did not free the slot")
 
     async def _query(
-        self, visitor: _Visitor, call: str, method: str, name: str, borne: Sequence[str] = ()
-    ) -> _Told:
+        self, visitor: _Visitor, call: str, method: str, name: str, accepted: Sequence[str] = ()
+    ) -> _Reply:
         who = urlencode({"concertId": self._room, "userId": visitor.name})
         path = f"/api/v1/queue/{name}?{who}"
-        return await self._ask(visitor, call, self._queue, method, path, borne=borne)
+        return await self._call(visitor, call, self._queue, method, path, accepted=accepted)
 
-    async def _ask(  # noqa: PLR0917 - one request
+    async def _call(  # noqa: PLR0917 - one request
         self,
         visitor: _Visitor,
         call: str,
@@ -271,12 +270,12 @@ class RehearsalCrowd:
         path: str,
         body: bytes = b"",
         *,
-        borne: Sequence[str] = (),
-    ) -> _Told:
-        """Make a call until it is answered well, or with a code that is to be borne.
+        accepted: Sequence[str] = (),
+    ) -> _Reply:
+        """Make a call until it succeeds or is refused with an accepted code.
 
         Raises:
-            _GaveUp: It was refused, or not answered, as often as a visitor bears.
+            _GaveUp: It was refused with another code, or not answered in `TRIES` attempts.
         """
         headers = {"X-User-Id": visitor.name}
         if call == "seats":
@@ -286,7 +285,7 @@ class RehearsalCrowd:
         code, visitor.unclear = LOST, False
         for tried in range(TRIES):
             if tried:
-                await self._pause(visitor, RETRY_S * 2**tried * (0.75 + self._dice.random() / 2))
+                await self._pause(visitor, RETRY_S * 2**tried * (0.75 + self._rng.random() / 2))
             due_s = visitor.due_s
             late_s = max(0.0, self._loop.time() - due_s)
             try:
@@ -297,21 +296,21 @@ class RehearsalCrowd:
                 visitor.due_s, visitor.unclear = now_s, True
                 continue
             now_s = visitor.due_s = self._loop.time()
-            reply = _told(answer)
+            reply = _decoded(answer)
             self._tally.called(call, now_s - due_s, late_s, reply.code)
-            if not reply.code or reply.code in borne:
+            if not reply.code or reply.code in accepted:
                 return reply
             code, visitor.unclear = reply.code, True
-            # The same again would be refused again.
+            # A retry would be refused again.
             if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 break
         raise _GaveUp(f"{call} {code}")
 
     async def _think(self, visitor: _Visitor) -> None:
-        await self._pause(visitor, self._dice.uniform(*THINK_S))
+        await self._pause(visitor, self._rng.uniform(*THINK_S))
 
     async def _pause(self, visitor: _Visitor, for_s: float) -> None:
-        """Wait; the next call is due at the end of it."""
+        """Sleep; the next call is due at the end."""
         visitor.due_s = max(visitor.due_s, self._loop.time()) + for_s
         await self._until(visitor.due_s)
 
@@ -321,17 +320,17 @@ class RehearsalCrowd:
             await asyncio.sleep(rest_s)
 
 
-def _told(answer: HttpAnswer) -> _Told:
-    """Read an answer: what it says, or the code of its refusal."""
+def _decoded(answer: HttpAnswer) -> _Reply:
+    """Decode an answer: its data, or the code of its refusal."""
     if answer.gzipped:
-        # Only the seat map comes compressed; `_look` decodes it when it is due.
+        # Only the seat map is compressed; `_seats` decodes it.
         good = answer.status == HTTPStatus.OK
-        return _Told(None, "" if good else f"HTTP {answer.status}", answer)
+        return _Reply(None, "" if good else f"HTTP {answer.status}", answer)
     try:
         body = _decode(answer.body)
     except msgspec.DecodeError:
-        return _Told(None, f"HTTP {answer.status}", answer)
+        return _Reply(None, f"HTTP {answer.status}", answer)
     if answer.status < HTTPStatus.BAD_REQUEST:
-        return _Told(body.get("data") if isinstance(body, dict) else body, "", answer)
+        return _Reply(body.get("data") if isinstance(body, dict) else body, "", answer)
     code = body.get("code") if isinstance(body, dict) else None
-    return _Told(None, str(code or f"HTTP {answer.status}"), answer)
+    return _Reply(None, str(code or f"HTTP {answer.status}"), answer)

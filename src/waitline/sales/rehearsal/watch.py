@@ -1,4 +1,4 @@
-"""The room while a rehearsal goes on: how long the line is, and what limits who gets in."""
+"""Sample the room during a rehearsal: length of the line, and what limits admission."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,32 +13,31 @@ from waitline.sales.rehearsal.stage import Stage
 from waitline.sales.rehearsal.tally import VisitorTally
 
 LOOK_S = 1.0
-"""Between two samples of the room: each is a call that costs the store microseconds."""
+"""Time between two samples of the room, in s. Each is one call, which takes Valkey microseconds."""
 
 FULL = 0.99
-"""Share of the slots that must be held for them to be what limits: a look falls between a departure
-and the admission that makes up for it."""
+"""Share of the slots held at which slots count as the limit. Below 1, because a sample may fall
+between a departure and the next admission."""
 
 AT_PACE = 0.8
-"""Share of the rate that must be admitted for the rate to be what limits: the smoothed figure of a
-second is not exact."""
-
+"""Share of the configured rate at which the rate counts as the limit. Below 1, because the rate of
+a single second varies."""
 
 LINE_S = 0.25
-"""Visitors whom the rate would let in within this are no line: they have come since the admitter's
-last visit."""
+"""Visitors whom the rate admits within this time, in s, do not count as a line: they have arrived
+since the last visit of the admitter."""
 
 
 class RoomSample(NamedTuple):
     """The room at one moment.
 
     Attributes:
-        at_s: Since the beginning.
-        waiting: Visitors who waited.
-        inside: Slots that were held.
-        admitted: Visitors who had been admitted.
-        done: Visitors who had gone, as they say.
-        shop: Whether the shop had fewer admitted than the room's limits allow.
+        at_s: Time since the start.
+        waiting: Visitors waiting.
+        inside: Slots held.
+        admitted: Visitors admitted so far.
+        done: Visitors who have left, by their own count.
+        shop: Whether the shop's load reduces admission below the room's limits.
     """
 
     at_s: float
@@ -50,12 +49,12 @@ class RoomSample(NamedTuple):
 
 
 class Watch:
-    """Looks at a room again and again.
+    """Samples a room once a second.
 
     Args:
-        stage: Where it is.
-        room: Its name.
-        tally: What its visitors say.
+        stage: Gives access to the room.
+        room: Name of the room.
+        tally: What the visitors have recorded.
         on_progress: Receives each sample.
     """
 
@@ -74,7 +73,7 @@ class Watch:
         self.silences = 0
 
     async def run(self) -> None:
-        """RoomSample until cancelled."""
+        """Take samples until cancelled."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         while True:
@@ -99,7 +98,7 @@ class Watch:
 
 
 def drained_s(samples: Sequence[RoomSample], limits: Limits) -> float | None:
-    """Return after how long there was no line any more; `None` if there was one at the end."""
+    """Return when the line cleared, in s; `None` if there was a line at the end."""
     if not samples or _line(samples[-1], limits):
         return None
     lines = [number for number, sample in enumerate(samples) if _line(sample, limits)]
@@ -107,11 +106,11 @@ def drained_s(samples: Sequence[RoomSample], limits: Limits) -> float | None:
 
 
 def limited(samples: Sequence[RoomSample], limits: Limits) -> dict[str, int]:
-    """Say what kept a line standing, and in how many of the samples that found one.
+    """Count what limited admission, over the samples that have a line.
 
     Returns:
-        By slots, rate, the shop or other; other is what should not be: an admitter or a store that
-        could not keep up.
+        Samples by limit: slots, rate, shop or other. Other should be 0: it means that the admitter
+        or Valkey could not keep up.
     """
     found = {"slots": 0, "rate": 0, "shop": 0, "other": 0}
     for before, sample in pairwise(samples):
@@ -130,5 +129,5 @@ def limited(samples: Sequence[RoomSample], limits: Limits) -> dict[str, int]:
 
 
 def _line(sample: RoomSample, limits: Limits) -> bool:
-    """Say whether more wait than those who have come since the admitter was here last."""
+    """Return whether more visitors wait than have arrived since the admitter's last visit."""
     return sample.waiting > LINE_S * limits.admit_per_s

@@ -1,4 +1,4 @@
-"""A sale that is over as a page: the line, who was let in, how long all waited, what was sold."""
+"""HTML page of a sale that took place: the line, admissions, waits and seats sold."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -11,21 +11,19 @@ from waitline.sales.sale_report import summary
 from waitline.sales.sale_report.summary import Aftermath
 
 _FEW = 40
-"""Up to so many points are marked: a curve through a few says more than it knows."""
+"""Up to this many points are marked: a bare line through few points suggests more data."""
 
 
 def report(sale: Aftermath) -> str:
-    """Return the page, complete in one file.
+    """Return the page as one self-contained HTML file.
 
     Raises:
-        Misconfigured: What draws is not installed.
+        Misconfigured: matplotlib is not installed.
     """
     at = datetime.fromtimestamp(sale.survey.at_ms / 1000, UTC)
     drawings = [*_of_line(sale), *(_of_sale(sale.sale_totals) if sale.sale_totals else ())]
     parts = [
-        page.heading(
-            "Waitline sale", sale.room, f"As the stores held it at {at:%Y-%m-%d %H:%M} UTC"
-        ),
+        page.heading("Waitline sale", sale.room, f"State at {at:%Y-%m-%d %H:%M} UTC"),
         page.verdict(summary.order(sale), [], good=not sale.overtaken),
         page.tiles(_tiles(sale)),
     ]
@@ -39,10 +37,10 @@ def report(sale: Aftermath) -> str:
     parts += [
         page.section("In figures", page.halves(*tables)),
         page.footer(
-            "Totals of the line are since the room was made; the course of it is that of the last "
-            "four hours in which anybody was let in, by ten seconds. Waits are from joining to "
-            "being let in, of those who left too; percentiles are right to a tenth.",
-            "What was refunded counts at the time at which it was paid.",
+            "Totals of the line count from the creation of the room. The plots cover the last "
+            "four hours with admissions, in steps of ten seconds. A wait is the time from joining "
+            "to admission, including visitors who left later; percentiles are accurate to 10 %.",
+            "A refunded payment counts at the time at which it was paid.",
         ),
     ]
     return page.page(f"Sale: {sale.room}", *parts)
@@ -82,7 +80,7 @@ def _of_line(sale: Aftermath) -> Iterator[str]:
 
 
 def _waits(sale: Aftermath) -> str:
-    """Draw which share had been admitted after which wait."""
+    """Plot the cumulative distribution of the wait."""
     record = sale.record
     last = max(bucket for bucket in range(BUCKETS) if record.waits[bucket])
     first = min(bucket for bucket in range(BUCKETS) if record.waits[bucket])
@@ -91,15 +89,15 @@ def _waits(sale: Aftermath) -> str:
         seen += record.waits[bucket]
         xs.append(min(bounds_ms(bucket)[1], record.longest_ms) / 1000)
         ys.append(seen * 100 / record.admitted)
-    series = [plots.Series("let in", xs, ys, colour=0)]
+    series = [plots.Series("admitted", xs, ys, colour=0)]
     x, y = plots.Axis("seconds waited", least=0), plots.Axis(least=0, most=100)
-    return plots.lines(series, "Let in after at most", "% of visitors", x=x, y=y, points=True)
+    return plots.lines(series, "Admitted after at most", "% of visitors", x=x, y=y, points=True)
 
 
 def _of_sale(sale_totals: SaleTotals) -> Iterator[str]:
     if not sale_totals.steps:
         return
-    # Steps in which nothing happened are missing, and count as zero.
+    # Steps without events are missing, and count as zero.
     first, width_s = sale_totals.steps[0].at_s, sale_totals.width_s
     steps = {round((step.at_s - first) / width_s): step for step in sale_totals.steps}
     numbers = range(max(steps) + 1)

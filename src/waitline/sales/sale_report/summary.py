@@ -1,4 +1,4 @@
-"""A sale that is over, as the stores remember it. Pure."""
+"""Summarise a sale that took place, from the data in Valkey and PostgreSQL. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from waitline.queue.record import RoomTotals, SaleRecord, bounds_ms
 from waitline.sales.durations import format_duration
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
-"""Quantiles of the wait."""
+"""Reported quantiles of the wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """What the stores hold of a room's sale.
+    """The data of a room's sale.
 
     Attributes:
-        room: Its name.
-        survey: Its numbers now; totals are since it was made.
-        record: What it kept of its sale.
-        sale_totals: What its concerts sold; `None` where there is no box office.
+        room: Name of the room.
+        survey: Current counts; totals since the room was created.
+        record: Sale record of the room.
+        sale_totals: Totals of its concerts; `None` without a box office.
     """
 
     room: RoomId
@@ -38,12 +38,12 @@ class Aftermath:
 
 
 class Pace(NamedTuple):
-    """What happened between two totals, per second.
+    """Rates between two totals, per second.
 
     Attributes:
-        at_ms: When the later one began.
-        joined: Visitors who joined.
-        admitted: Visitors who were admitted.
+        at_ms: Time of the later total.
+        joined: Visitors who joined, per second.
+        admitted: Visitors who were admitted, per second.
     """
 
     at_ms: int
@@ -52,7 +52,7 @@ class Pace(NamedTuple):
 
 
 def paces(steps: Sequence[RoomTotals]) -> list[Pace]:
-    """Return how fast visitors came and were let in, between each two totals."""
+    """Return the rates between consecutive totals."""
     return [
         Pace(
             after.at_ms,
@@ -64,7 +64,7 @@ def paces(steps: Sequence[RoomTotals]) -> list[Pace]:
 
 
 def document(sale: Aftermath) -> dict[str, Any]:
-    """Return all of it as JSON can hold it."""
+    """Return all figures, in a form that JSON can hold."""
     record, sale_totals = sale.record, sale.sale_totals
     counters = {name: n for name, n in sale.survey.counters.items() if name != "lease_refused"}
     return {
@@ -94,7 +94,7 @@ def document(sale: Aftermath) -> dict[str, Any]:
 
 
 def order(sale: Aftermath) -> str:
-    """Say whether the order of the line was kept."""
+    """Return a sentence on whether admissions kept the order of the line."""
     if sale.overtaken:
         return f"{sale.overtaken:,} visitors were admitted after somebody who had joined later"
     if not sale.survey.counters["admitted"]:
@@ -103,7 +103,7 @@ def order(sale: Aftermath) -> str:
 
 
 def line(sale: Aftermath) -> Iterator[tuple[str, str]]:
-    """Yield what became of the visitors, by name."""
+    """Yield the figures of the line, as pairs of name and text."""
     counters, record = sale.survey.counters, sale.record
     admitted = counters["admitted"]
     yield "entered", f"{counters['entered']:,}"
@@ -112,10 +112,10 @@ def line(sale: Aftermath) -> Iterator[tuple[str, str]]:
     yield "began to shop", f"{counters['activated']:,}"
     yield "no-shows", _share(counters["no_shows"], admitted)
     yield "left", f"{counters['left']:,}"
-    yield "gave up their place", f"{counters['abandoned']:,}"
+    yield "gave up waiting", f"{counters['abandoned']:,}"
     yield "skipped: no contact when called", f"{counters['passed']:,}"
     yield "ran out of time", f"{counters['lapsed']:,}"
-    yield "here still", f"{sale.survey.waiting:,} wait, {sale.survey.admitted:,} inside"
+    yield "still here", f"{sale.survey.waiting:,} waiting, {sale.survey.admitted:,} inside"
     for share in SHARES:
         yield f"wait, p{share * 100:g}", _span(record.wait_ms(share))
     yield "wait, mean", _span(record.mean_ms)
@@ -123,21 +123,21 @@ def line(sale: Aftermath) -> Iterator[tuple[str, str]]:
 
 
 def sold(sale_totals: SaleTotals) -> Iterator[tuple[str, str]]:
-    """Yield what became of the seats, by name."""
+    """Yield the figures of the box office, as pairs of name and text."""
     totals = sale_totals.totals
     yield "seats sold", _share(totals.sold, totals.seats)
     yield "seats held now", f"{totals.held:,}"
     yield "reservations", f"{totals.reservations:,}"
     yield "paid for", _share(totals.confirmed, totals.reservations)
-    yield "ran out unpaid", _share(totals.expired, totals.reservations)
-    yield "given up", f"{totals.cancelled:,}"
+    yield "expired unpaid", _share(totals.expired, totals.reservations)
+    yield "cancelled", f"{totals.cancelled:,}"
     yield "payments declined", _share(totals.declined, totals.payments)
     yield "refunded", f"{totals.refunded:,}"
     yield "being refunded", f"{totals.refunding:,}"
-    yield "money taken", f"{totals.taken:,}"
-    yield "money given back", f"{totals.given_back:,}"
+    yield "amount paid", f"{totals.taken:,}"
+    yield "amount refunded", f"{totals.given_back:,}"
     if totals.paying_p95_s is not None:
-        yield "paying took, p95", format_duration(totals.paying_p95_s * 1000)
+        yield "time to pay, p95", format_duration(totals.paying_p95_s * 1000)
 
 
 def _share(count: int, of: int) -> str:

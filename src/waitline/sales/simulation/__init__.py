@@ -1,18 +1,17 @@
-"""A sale in virtual time: who comes when, who is let in when, and how often everybody asks.
+"""Discrete-event simulation of a sale in virtual time: joins, admissions and polling.
 
-The real policy decides (`admission/policy.py`, `queue/hints.py`, the limits of `queue/model.py`);
-`gate.py` stands in for the two scripts that enforce it, and counts where they move visitors. Time
-and seed are arguments: the same seed gives the same sale.
+It uses the real policy: `admission/policy.py`, `queue/hints.py` and `queue/settings.py`. `gate.py`
+replaces the two Lua scripts that enforce it, and counts visitors instead of moving them. Time and
+seed are arguments: the same seed gives the same sale.
 
-What it leaves out: the way to the store and back, a store that does not answer, visitors who give
-up or come twice, and passing over (all who wait here keep polling, no-shows too). Who hears too
-late of being admitted goes. All but model.py, notation.py and gate.py calculate with numpy, which
-belongs to the `bench` extra.
+Not simulated: latency and failures of Valkey, visitors who give up or join twice, and skipped turns
+(every waiting visitor keeps polling, no-shows too). A visitor who learns of its turn too late
+leaves. All modules but model.py, notation.py and gate.py need numpy, from the extra `reports`.
 
-model.py     what a sale is, and what became of it
-notation.py  how a sale is written on a command line
-gate.py      who may enter now: the scripts' arithmetic
-polling.py   when those who wait ask next, and what that adds up to
-sale.py      the events, one after the other
-figures.py   what times of joining and admission amount to, simulated or measured
+model.py     a sale and its prediction (pure)
+notation.py  parse the notation of the command line: `5s..30s`, `1000/s*10s` (pure)
+gate.py      slots and token bucket: the arithmetic of the Lua scripts (pure)
+polling.py   when waiting visitors poll, and the load that results
+sale.py      the event loop of the simulation
+figures.py   summarise join and admission times, simulated or measured
 """

@@ -1,4 +1,4 @@
-"""What times of joining and admission amount to, simulated or measured.
+"""Summarise join and admission times, simulated or measured.
 
 Both arrays are in the order of the line: the n-th to join is the n-th to be admitted (Q3).
 """
@@ -9,18 +9,17 @@ from numpy.typing import NDArray
 from waitline.sales.simulation.model import Difference, Figures
 
 Times = NDArray[np.int32]
-"""By visitor, in ms since the sale began: 24 days at most, where a sale takes one."""
-
+"""Times by visitor, in ms since the start of the sale. 32 bits hold 24 days; a sale takes one."""
 
 COMPARED = ("drained_ms", "mean_ms", "p50_ms", "p90_ms", "peak_line")
-"""What a prediction is held to. Longer waits than p90 rest on the few who come last."""
+"""Figures that a prediction is checked against. Waits above p90 depend on the few last visitors."""
 
 
 def figures(joined_ms: Times, admitted_ms: Times) -> Figures:
-    """Sum a sale up."""
+    """Return the main figures of a sale."""
     waits_ms = admitted_ms - joined_ms
     mean_ms = float(waits_ms.mean())
-    # A percentile is a wait that somebody had. The array is put in order in place: it is large.
+    # A percentile is an actual wait. The array is large, so it is sorted in place.
     hundredths = np.percentile(
         waits_ms, (50, 90, 99, 100), method="inverted_cdf", overwrite_input=True
     )
@@ -37,19 +36,19 @@ def figures(joined_ms: Times, admitted_ms: Times) -> Figures:
 
 
 def by_second(times_ms: Times, seconds: int) -> NDArray[np.int64]:
-    """Count what happened in each second."""
+    """Return the number of events in each second."""
     return np.bincount(times_ms // 1000, minlength=seconds)
 
 
 def line(joined_ms: Times, admitted_ms: Times) -> NDArray[np.int64]:
-    """Return how many waited at the end of each second."""
+    """Return the length of the line at the end of each second."""
     seconds = int(admitted_ms[-1]) // 1000 + 1
     change = by_second(joined_ms, seconds) - by_second(admitted_ms, seconds)
     return change.cumsum()
 
 
 def differences(predicted: Figures, measured: Figures) -> list[Difference]:
-    """Hold a prediction against what was measured."""
+    """Compare a prediction with a measurement."""
     rows = []
     for name in COMPARED:
         said, found = getattr(predicted, name), getattr(measured, name)
@@ -59,7 +58,7 @@ def differences(predicted: Figures, measured: Figures) -> list[Difference]:
 
 
 def _peak(joined_ms: Times, admitted_ms: Times) -> int:
-    # The line only grows between two admissions, so it is longest right before one.
+    # Between two admissions the line only grows, so it is longest right before one.
     first_of_each = np.flatnonzero(np.diff(admitted_ms, prepend=-1))
     joined = np.searchsorted(joined_ms, admitted_ms[first_of_each], side="right")
     return int((joined - first_of_each).max())

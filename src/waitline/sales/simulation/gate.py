@@ -1,6 +1,6 @@
-"""Who may enter now: the arithmetic of `queue/lua/admit.lua` and `sweep.lua`, in counts. Pure.
+"""Slots and token bucket: the arithmetic of `queue/lua/admit.lua` and `sweep.lua`, in counts. Pure.
 
-A test holds it against the scripts on a real server.
+A test compares it with the scripts on a real server.
 """
 
 from heapq import heappop, heappush
@@ -11,11 +11,11 @@ from waitline.queue.settings import Limits
 
 
 class Gate:
-    """One room's slots and admission bucket.
+    """Slots and token bucket of one room.
 
     Args:
-        tokens: What the bucket holds at first.
-        at_ms: When it did.
+        tokens: Initial tokens of the bucket.
+        at_ms: Time at which it holds them.
 
     Attributes:
         admitted: Visitors who hold a slot.
@@ -28,7 +28,7 @@ class Gate:
         self._lapsing: list[tuple[int, int]] = []
 
     def admit(self, now_ms: int, waiting: int, limits: Limits) -> Moved:
-        """Let the next in: as many as slots and rate allow, at most one chunk.
+        """Admit the next visitors: as many as slots and rate allow, at most one chunk.
 
         Invariant:
             Q4, Q5.
@@ -44,16 +44,16 @@ class Gate:
         return Moved(moved, 0, waiting - moved, free - moved, floor(tokens))
 
     def lapse(self, at_ms: int, visitors: int) -> None:
-        """Let the time of some of the admitted run out then, unless they leave before."""
+        """Schedule the lapse of some admitted visitors' slots."""
         if visitors:
             heappush(self._lapsing, (at_ms, visitors))
 
     def sweep(self, now_ms: int) -> None:
-        """Collect the slots whose time ran out."""
+        """Free the slots that have lapsed."""
         while self._lapsing and self._lapsing[0][0] <= now_ms:
             self.leave(heappop(self._lapsing)[1])
 
     def leave(self, visitors: int) -> None:
-        """Give slots back."""
+        """Free the slots of visitors who leave."""
         self.admitted -= visitors
         assert self.admitted >= 0

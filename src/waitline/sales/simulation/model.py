@@ -1,4 +1,4 @@
-"""What a sale is, and what became of it. Pure."""
+"""A sale and its prediction. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,21 +8,21 @@ from waitline.kernel.errors import Misconfigured
 from waitline.queue.settings import DAY_MS, WAITING_MOST, Limits
 
 VISITORS_MAX = WAITING_MOST
-"""Visitors of one sale: as many as a room may hold."""
+"""Most visitors of one sale: as many as may wait in a room."""
 
 
 class SaleImpossible(Misconfigured):
-    """The parameters make no sale that could be played; the message says which, and what may be."""
+    """The parameters do not make a valid sale; the message names one and its range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Visitors who come one after the other.
+    """A group of arrivals.
 
     Attributes:
-        visitors: How many; 0 makes a pause.
-        over_ms: Within what time; 0: all at once.
-        growing: Whether they come ever faster, beginning with nobody; else evenly.
+        visitors: Number of visitors; 0 makes a pause.
+        over_ms: Length of the arrival period; 0: all at once.
+        growing: Whether the rate rises linearly from 0; otherwise it is constant.
     """
 
     visitors: int
@@ -32,11 +32,11 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How long visitors shop: any time between two is as likely as another.
+    """Time in the shop, uniformly distributed.
 
     Attributes:
         least_ms: Shortest.
-        most_ms: Longest; the same for everybody to take as long.
+        most_ms: Longest; equal to `least_ms` for a constant time.
     """
 
     least_ms: int
@@ -44,23 +44,21 @@ class Use:
 
     @property
     def mean_ms(self) -> float:
-        """The time taken on average."""
+        """Mean time in the shop."""
         return (self.least_ms + self.most_ms) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """Who comes, what lets them in, and what they do then.
+    """Arrivals, limits of the room, and behaviour of the visitors.
 
-    The room opened before, so its admission bucket is full; the admitter pays a visit at the
-    first moment.
+    The room has been open before, so its token bucket is full. The admitter visits it at time 0.
 
     Attributes:
-        arrivals: Who comes, one group after the other.
-        limits: Of the room.
-        use: How long visitors keep their slot from the moment they hear of it. They extend as far
-            as they may.
-        no_shows: Share of visitors, 0 to 1, who are admitted and never activate.
+        arrivals: Groups of arrivals, one after the other.
+        limits: Limits of the room.
+        use: How long visitors keep their slot after learning of it. They extend it if needed.
+        no_shows: Share of admitted visitors who never activate, 0 to 1.
     """
 
     arrivals: tuple[Arrivals, ...]
@@ -74,36 +72,39 @@ class Sale:
 
     @property
     def visitors(self) -> int:
-        """How many come in all."""
+        """Number of visitors."""
         return sum(group.visitors for group in self.arrivals)
 
     @property
     def over_ms(self) -> int:
-        """How long they keep coming."""
+        """Length of the arrival period."""
         return sum(group.over_ms for group in self.arrivals)
 
     def _wrong(self) -> list[str]:
-        """Say what makes this no sale."""
+        """Return the reasons why this is not a valid sale."""
         limits, use = self.limits, self.use
         life_ms = limits.active_ttl_ms * (1 + limits.extensions_max)
         checks = {
-            f"visitors: from 1 to {VISITORS_MAX:,}": 1 <= self.visitors <= VISITORS_MAX,
-            "waiting_max: the room must hold them all": limits.waiting_max >= self.visitors,
-            "use: the shorter time first, as 5s..30s": 0 <= use.least_ms <= use.most_ms,
-            f"use: nobody may shop for longer than {life_ms / 1000:,.0f} s, all extensions "
-            "included": use.most_ms <= life_ms,
-            "no-shows: a share from 0 to 1": 0 <= self.no_shows <= 1,
+            f"visitors: must be from 1 to {VISITORS_MAX:,}": 1 <= self.visitors <= VISITORS_MAX,
+            "waiting_max: must be at least the number of visitors": limits.waiting_max
+            >= self.visitors,
+            "use: the shorter time must come first, for example 5s..30s": 0
+            <= use.least_ms
+            <= use.most_ms,
+            f"use: must be at most {life_ms / 1000:,.0f} s, the longest time of a slot with all "
+            "extensions": use.most_ms <= life_ms,
+            "no-shows: must be a share from 0 to 1": 0 <= self.no_shows <= 1,
         }
         wrong = [reason for reason, holds in checks.items() if not holds]
         if not wrong and (least_ms := self._least_ms()) > DAY_MS:
             wrong.append(
-                f"this sale takes {least_ms / DAY_MS:,.1f} days at least, and one day is the most: "
-                "fewer visitors, a higher rate, or more slots"
+                f"this sale takes at least {least_ms / DAY_MS:,.1f} days; at most one is allowed. "
+                "Use fewer visitors, a higher rate, or more slots"
             )
         return wrong
 
     def _least_ms(self) -> float:
-        """Return how long everybody takes to come, and to be let in by rate and by slots."""
+        """Return a lower bound of the sale's length: arrivals, rate and slots."""
         used_ms = (1 - self.no_shows) * self.use.mean_ms
         held_ms = used_ms + self.no_shows * self.limits.ready_ttl_ms
         return max(
@@ -114,12 +115,12 @@ class Sale:
 
 
 class VisitState(NamedTuple):
-    """What the limits may be decided by, at one visit of the admitter.
+    """State of the room at a visit of the admitter.
 
     Attributes:
-        now_ms: Time since the sale began.
-        waiting: Visitors who wait.
-        admitted: Visitors who hold a slot.
+        now_ms: Time since the start of the sale.
+        waiting: Visitors waiting.
+        admitted: Visitors holding a slot.
     """
 
     now_ms: int
@@ -128,20 +129,20 @@ class VisitState(NamedTuple):
 
 
 Decide = Callable[[VisitState], Limits]
-"""The limits of the room from now on. A policy that watches the shop goes here."""
+"""Returns the limits of the room from now on, for example from the load of the shop."""
 
 
 class Figures(NamedTuple):
     """The main figures of a sale. A wait is from joining to being admitted.
 
     Attributes:
-        drained_ms: When the last was admitted, since the first joined.
+        drained_ms: Time from the first join to the last admission.
         mean_ms: Mean wait.
-        p50_ms: What half of them waited at most.
-        p90_ms: What nine tenths waited at most.
-        p99_ms: What 99 of 100 waited at most.
+        p50_ms: Median wait.
+        p90_ms: 90th percentile of the wait.
+        p99_ms: 99th percentile of the wait.
         longest_ms: Longest wait.
-        peak_line: Most who waited at once.
+        peak_line: Most visitors waiting at once.
     """
 
     drained_ms: int
@@ -157,10 +158,10 @@ class Difference(NamedTuple):
     """One figure, predicted and measured.
 
     Attributes:
-        name: Of the figure.
-        predicted: What the simulation says.
-        measured: What a real sale came to.
-        share: What the prediction is off by, as a share of the measured.
+        name: Name of the figure.
+        predicted: Predicted value.
+        measured: Measured value.
+        share: Error of the prediction, as a share of the measured value.
     """
 
     name: str
@@ -170,14 +171,14 @@ class Difference(NamedTuple):
 
 
 class RequestLoad(NamedTuple):
-    """Requests for news of the line that reach the queue service, in one way of asking.
+    """Requests of waiting visitors that reach the queue service, for one polling method.
 
     Attributes:
-        name: The way.
-        total: Requests in all.
-        mean_per_s: Over the time in which anybody waited.
-        most_per_s: In the busiest second.
-        per_s: By second.
+        name: Name of the polling method.
+        total: Requests in total.
+        mean_per_s: Mean rate while there was a line.
+        most_per_s: Requests of the busiest second.
+        per_s: Requests of each second.
     """
 
     name: str
@@ -189,19 +190,19 @@ class RequestLoad(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What became of a sale.
+    """The prediction of a sale.
 
     Attributes:
-        figures: Drain time, waits, line.
-        told_mean_ms: How long after being admitted visitors heard of it, on average.
+        figures: Drain time, waits, length of the line.
+        told_mean_ms: Mean time from admission until the visitor learns of it.
         no_shows: Visitors who never activated.
-        late: Visitors who heard of it when their time to activate was over.
+        late: Visitors who learned of it after their time to activate.
         most_admitted: Most slots held at once.
         joined: Visitors who joined, by second.
         admitted: Visitors who were admitted, by second.
-        line: Visitors who wait, at the end of each second.
+        line: Visitors waiting, at the end of each second.
         slots: Slots held, at the end of each second.
-        loads: Requests of those who wait, in each way of asking.
+        loads: Requests of waiting visitors, for each polling method.
     """
 
     figures: Figures

@@ -1,7 +1,7 @@
-"""When those who wait ask next, and what that adds up to.
+"""Simulate when waiting visitors poll, and the load that results.
 
-The line is first come, first served, and nobody gives up: the n-th to join has position n less
-those admitted by then. So a visitor's asking is known as soon as it is known who was admitted when.
+The line is first come, first served, and no visitor gives up. The position of the n-th to join is n
+less the number admitted so far, so the polls of a visitor follow from the admission times.
 """
 
 from collections.abc import Callable
@@ -14,36 +14,37 @@ from waitline.sales.simulation.figures import Times, by_second
 from waitline.sales.simulation.model import RequestLoad
 
 NAIVE_MS = 1_000
-"""How often clients ask that heed no hint: as a load script does, and a page made in a hurry."""
+"""Polling interval of clients that ignore the hints, such as a naive page, in ms."""
 
 WINDOW_MS = 1_000
-"""What is looked through at once for whose time has come. Nobody asks twice within it."""
+"""Length of the window in which due polls are processed together, in ms. No visitor polls twice in
+one."""
 
 COHORTS_MAX = 500_000
-"""Neighbours in the line ask together once there are more visitors than this, so that ten million
-take no more time and memory than half a million do. Twenty of them are let in within 10 ms."""
+"""Most cohorts. Above this number of visitors, neighbours in the line poll together, so ten million
+visitors take the time and memory of half a million. A cohort of 20 is admitted within 10 ms."""
 
 _EXACT = 1_024
 _STEP = 1.01
-_DICE = 64
-"""The hints' table: positions up to the first have a row each, then each row is 1 % further on. As
-many columns for the jitter."""
+_JITTERS = 64
+"""Shape of the table of hints: a row per position up to `_EXACT`, then a row per 1 %; `_JITTERS`
+columns for the jitter."""
 
 _SLICE = 1_000_000
-"""Visitors whose requests are counted at once; it bounds the memory that takes."""
+"""Visitors whose requests are counted at once. It bounds the memory."""
 
 Counts = NDArray[np.int64]
 
 
 class Hints:
-    """The served hints, for many positions at once: a table made by calling what serves them.
+    """Lookup table of polling hints, filled by calling the function that serves them.
 
     Args:
-        positions_max: Furthest position that is asked for.
-        serve: What gives the hint for a position and a random number in [0, 1).
+        positions_max: Largest position.
+        serve: Returns the hint for a position and a random number in [0, 1).
 
     Attributes:
-        most_ms: The longest of them.
+        most_ms: Longest hint.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Hints:
         self._firsts = np.array(firsts, np.int32)
         self._table = np.array(
             [
-                [serve((first + end) // 2, (column + 0.5) / _DICE) for column in range(_DICE)]
+                [serve((first + end) // 2, (column + 0.5) / _JITTERS) for column in range(_JITTERS)]
                 for first, end in zip(firsts, ends, strict=True)
             ],
             np.int32,
@@ -65,30 +66,30 @@ class Hints:
         self.most_ms = int(self._table.max())
 
     def after_ms(self, positions: NDArray[np.int32], rng: np.random.Generator) -> Times:
-        """Return the polling hint of each."""
+        """Return the polling hint of each position."""
         rows = np.searchsorted(self._firsts, positions, side="right") - 1
-        hints: Times = self._table[rows, rng.integers(0, _DICE, len(positions))]
+        hints: Times = self._table[rows, rng.integers(0, _JITTERS, len(positions))]
         return hints
 
 
 def whole_seconds(times: Times) -> Times:
-    """Return times in ms rounded up to whole seconds, as the hint that entering gives is."""
+    """Return times in ms rounded up to whole seconds, as the first hint is."""
     rounded: Times = -(-times // 1000) * 1000
     return rounded
 
 
 class Askers:
-    """Everybody in the line, who asks for the exact position at the served hints.
+    """The waiting visitors, who poll their status at the recommended intervals.
 
-    Visits must come in the order of time; windows are closed as time goes on.
+    Visits of the admitter must come in order of time.
 
     Args:
-        joined_ms: When each visitor joins.
-        hints: The hint at every position of this line.
-        rng: Seeded.
+        joined_ms: Join time of each visitor.
+        hints: Hints for the positions of this line.
+        rng: Seeded random generator.
 
     Attributes:
-        told_most_ms: How long after being admitted somebody hears of it, at most.
+        told_most_ms: Longest time from admission until the visitor learns of it.
     """
 
     def __init__(self, joined_ms: Times, hints: Hints, rng: np.random.Generator) -> None:
@@ -99,16 +100,16 @@ class Askers:
         self._hints = hints
         self.told_most_ms = hints.most_ms + 1000
         self._rng = rng
-        # Joining returns the position and a hint, as polling does.
+        # Joining returns a position and a hint, as a poll does.
         self._due = self._starts.copy()
         self._window_ms = 0
         self._admitted = 0
-        # How many had been admitted by each ms of the window.
+        # Visitors admitted by each ms of the window.
         self._by_ms = np.zeros(WINDOW_MS, np.int32)
         self._counts = np.zeros(1_024, np.int64)
 
     def admit(self, now_ms: int, visitors: int) -> Times:
-        """Let the next of the line in, and return when each of them hears of it."""
+        """Admit the next visitors; return when each of them learns of it."""
         self._pass_time(now_ms)
         first, size = self._admitted, self._size
         low, high = first // size, (first + visitors - 1) // size + 1
@@ -116,7 +117,7 @@ class Askers:
         # A visitor admitted as it joins got its hint before.
         late = np.flatnonzero((due_ms < now_ms) | (due_ms == self._starts[low:high]))
         if len(late):
-            self._ask(late + low)
+            self._poll(late + low)
         told_ms: Times = np.repeat(due_ms, size)[first - low * size :][:visitors]
         self._count(told_ms, None)
         self._admitted += visitors
@@ -128,19 +129,19 @@ class Askers:
         return self._counts
 
     def _pass_time(self, now_ms: int) -> None:
-        """Let everybody ask whose time comes in windows that are over."""
+        """Process the polls of all windows that are over."""
         while now_ms >= self._window_ms + WINDOW_MS:
             end_ms = self._window_ms + WINDOW_MS
             low = self._admitted // self._size
             high = int(np.searchsorted(self._starts, np.int32(end_ms)))
             due = np.flatnonzero(self._due[low:high] < end_ms)
             if len(due):
-                self._ask(due + low)
+                self._poll(due + low)
             self._window_ms = end_ms
             self._by_ms[:] = self._admitted
 
-    def _ask(self, cohorts: NDArray[np.intp]) -> None:
-        """Let cohorts that still wait ask, each at its time in this window."""
+    def _poll(self, cohorts: NDArray[np.intp]) -> None:
+        """Process the polls of waiting cohorts, each at its time in this window."""
         due_ms = self._due[cohorts]
         passed = self._by_ms[due_ms - self._window_ms]
         ends = np.minimum((cohorts + 1) * self._size, self._visitors)
@@ -162,15 +163,15 @@ class Askers:
 
 
 def steady(joined_ms: Times, admitted_ms: Times, every_ms: int) -> tuple[Counts, Counts]:
-    """Count the requests of visitors who ask at an even pace, in whole seconds, until admitted.
+    """Count the requests of visitors who poll at a fixed interval until admitted.
 
     Args:
-        joined_ms: When each joined.
-        admitted_ms: When each was admitted.
-        every_ms: The pace; rounded up to whole seconds.
+        joined_ms: Join time of each visitor.
+        admitted_ms: Admission time of each visitor.
+        every_ms: Polling interval; rounded up to whole seconds.
 
     Returns:
-        The requests of each second, and those among them that hear of being admitted.
+        The requests of each second, and how many of them find that the visitor is admitted.
     """
     stride = -(-every_ms // 1000)
     seconds = int(admitted_ms[-1]) // 1000 + 2 * stride + 2
@@ -183,15 +184,15 @@ def steady(joined_ms: Times, admitted_ms: Times, every_ms: int) -> tuple[Counts,
         change += by_second(joined + stride * 1000, seconds)
         change -= by_second(last_ms + stride * 1000, seconds)
         turns += by_second(last_ms, seconds)
-    # Who asks in one second asks again a stride later.
+    # A visitor that polls in one second polls again a stride later.
     return change.reshape(-1, stride).cumsum(axis=0).reshape(-1), turns
 
 
 def through_edges(joined_ms: Times, admitted_ms: Times, *, edges: int, fresh_s: float) -> Counts:
-    """Count what reaches the queue service if all watch now-serving through a CDN's edges.
+    """Count the requests that reach the queue service if all visitors poll through a CDN.
 
-    An edge asks for the document once in the time that it may keep it, if anybody asks the edge;
-    and each visitor whose turn has come asks for the exact status, once.
+    An edge fetches now-serving at most once per `fresh_s`. Each visitor fetches its exact status
+    once, when its turn comes.
     """
     asked, turns = steady(joined_ms, admitted_ms, hints.POLL_NEAR_MS)
     through: Counts = np.minimum(asked, int(edges / fresh_s)) + turns
@@ -199,12 +200,12 @@ def through_edges(joined_ms: Times, admitted_ms: Times, *, edges: int, fresh_s: 
 
 
 def load(name: str, per_s: Counts, waited_ms: int) -> RequestLoad:
-    """Sum up the requests of one way of asking.
+    """Summarise the requests of one polling method.
 
     Args:
-        name: Of the way.
-        per_s: Requests by second.
-        waited_ms: For how long anybody waited.
+        name: Name of the polling method.
+        per_s: Requests of each second.
+        waited_ms: How long there was a line.
     """
     used = np.flatnonzero(per_s)
     per_s = per_s[: used[-1] + 1] if len(used) else per_s[:1]

@@ -1,7 +1,7 @@
-"""The events of a sale, one after the other, as the admitter and the visitors would make them.
+"""The event loop of the simulation.
 
-Time goes from visit to visit of the admitter. Who joined or left since the last one is counted
-then: nothing else looks at the line between.
+Time advances from one visit of the admitter to the next. Joins and departures since the last visit
+are counted then; nothing reads the line in between.
 """
 
 from collections.abc import Callable
@@ -28,17 +28,17 @@ Progress = Callable[[float], None]
 
 
 class SimulatedSale(NamedTuple):
-    """A sale that was played to its last admission.
+    """A sale, simulated up to its last admission.
 
     Attributes:
-        joined_ms: When each visitor joined, in the order of the line.
-        admitted_ms: When each was admitted.
-        told_mean_ms: How long after that they heard of it, on average.
+        joined_ms: Join time of each visitor, in the order of the line.
+        admitted_ms: Admission time of each visitor.
+        told_mean_ms: Mean time from admission until the visitor learns of it.
         no_shows: Visitors who never activated.
-        late: Visitors who heard of it too late to activate.
+        late: Visitors who learned of it too late to activate.
         most_admitted: Most slots held at once.
         slots: Slots held at the end of each second.
-        asked: Requests of those who wait, by second, at the served hints.
+        asked: Requests of waiting visitors at the recommended intervals, by second.
     """
 
     joined_ms: Times
@@ -60,18 +60,18 @@ def outcome(
     decide: Decide | None = None,
     on_progress: Progress = lambda _share: None,
 ) -> Prediction:
-    """Play a sale and sum it up.
+    """Simulate a sale and return its prediction.
 
     Args:
-        sale: Which.
-        rng: Seeded; the same seed gives the same sale.
-        edges: Of the CDN that now-serving is watched through.
-        fresh_s: How long an edge may keep the document.
-        decide: Sets the room's limits at every visit; those of the sale if left out.
+        sale: The sale.
+        rng: Seeded random generator; the same seed gives the same sale.
+        edges: Number of CDN edges that serve now-serving.
+        fresh_s: How long an edge may cache the document.
+        decide: Returns the room's limits at each visit; `None` keeps those of the sale.
         on_progress: Receives the share of visitors admitted so far.
 
     Raises:
-        SaleImpossible: It would take more than a day.
+        SaleImpossible: The sale would take more than a day.
     """
     played = simulate_sale(sale, rng, decide=decide, on_progress=on_progress)
     joined_ms, admitted_ms = played.joined_ms, played.admitted_ms
@@ -105,7 +105,7 @@ def simulate_sale(
     decide: Decide | None = None,
     on_progress: Progress = lambda _share: None,
 ) -> SimulatedSale:
-    """Play a sale until everybody was admitted; arguments as of `outcome`."""
+    """Simulate a sale until every visitor is admitted; arguments as for `outcome`."""
     joined_ms = joining(sale.arrivals)
     gate = Gate(tokens=sale.limits.admit_burst)
     crowd = _SimulatedVisitors(sale, joined_ms, gate, rng)
@@ -116,7 +116,7 @@ def simulate_sale(
             slots.append(gate.admitted)
             on_progress(crowd.admitted / len(joined_ms))
         crowd.leave(now_ms)
-        # Sweeping first: what it frees can be given in the same visit.
+        # Sweep first, so that the same visit can reuse the freed slots.
         if now_ms >= sweep_due_ms:
             gate.sweep(now_ms)
             sweep_due_ms = now_ms + SWEEP_MS
@@ -132,8 +132,8 @@ def simulate_sale(
         if now_ms > DAY_MS:
             left = len(joined_ms) - crowd.admitted
             raise SaleImpossible(
-                f"{left:,} of {len(joined_ms):,} visitors still wait after a day: fewer visitors, "
-                "a higher rate, or more slots"
+                f"{left:,} of {len(joined_ms):,} visitors still wait after a day. Use fewer "
+                "visitors, a higher rate, or more slots"
             )
     slots.append(gate.admitted)
     on_progress(1.0)
@@ -141,12 +141,12 @@ def simulate_sale(
 
 
 def joining(groups: tuple[Arrivals, ...]) -> Times:
-    """Return when each visitor joins, in order, in ms since the sale began."""
+    """Return the join time of each visitor, in order, in ms since the start."""
     parts, start_ms = [], 0
     for group in groups:
         share = np.arange(group.visitors) / group.visitors
         if group.growing:
-            # As many have come as the square of the time: the pace grows evenly.
+            # Arrivals grow with the square of the time: the rate rises linearly.
             np.sqrt(share, out=share)
         parts.append((start_ms + share * group.over_ms).astype(np.int32))
         start_ms += group.over_ms
@@ -154,13 +154,13 @@ def joining(groups: tuple[Arrivals, ...]) -> Times:
 
 
 class _SimulatedVisitors:
-    """Who has come, who was admitted, and when each gives the slot back."""
+    """Joins, admissions, and when each visitor frees its slot."""
 
     def __init__(self, sale: Sale, joined_ms: Times, gate: Gate, rng: np.random.Generator) -> None:
         self.admitted = 0
         self._joined_ms = joined_ms
         self._gate = gate
-        # What each will do is thrown at first, so that it is the same whatever the limits are.
+        # Behaviour is drawn first, so that it does not depend on the limits.
         self._comes = rng.random(sale.visitors, np.float32) >= sale.no_shows
         self._use_ms = rng.integers(
             sale.use.least_ms, sale.use.most_ms, sale.visitors, np.int32, endpoint=True
@@ -168,19 +168,19 @@ class _SimulatedVisitors:
         self._askers = polling.Askers(joined_ms, polling.Hints(sale.visitors), rng)
         self._moves: list[tuple[int, int]] = []
         self._no_shows = self._late = self._told_sum_ms = 0
-        # How many leave at each ms from now on, in a ring that is longer than anybody stays.
+        # Ring buffer of departures by ms, longer than the longest stay.
         ring = self._askers.told_most_ms + sale.use.most_ms + 2
         self._leaving = np.zeros(ring, np.int32)
         self._left_ms = -1
 
     def waiting(self, now_ms: int) -> int:
-        """Return how many wait."""
-        # A key of another type than the array's would have all of it copied.
+        """Return the number of waiting visitors."""
+        # A key of another type would make numpy copy the whole array.
         come = np.searchsorted(self._joined_ms, np.int32(now_ms), side="right")
         return int(come) - self.admitted
 
     def leave(self, now_ms: int) -> None:
-        """Give back the slots of those who left since the last time, or just now."""
+        """Free the slots of the visitors who left since the last call."""
         ring = len(self._leaving)
         gone = 0
         while self._left_ms < now_ms:
@@ -193,7 +193,7 @@ class _SimulatedVisitors:
         self._gate.leave(gone)
 
     def admit(self, now_ms: int, visitors: int, limits: Limits) -> None:
-        """Let the next of the line in; each does then what it will do."""
+        """Admit the next visitors, and schedule what each of them does."""
         those = slice(self.admitted, self.admitted + visitors)
         self.admitted += visitors
         self._moves.append((now_ms, visitors))
@@ -209,7 +209,7 @@ class _SimulatedVisitors:
         self._gate.lapse(expires_ms, visitors - len(leaves_ms))
 
     def played(self, most_admitted: int, slots: list[int]) -> SimulatedSale:
-        """Sum up."""
+        """Return the simulated sale."""
         at_ms, counts = np.array(self._moves, np.int32).T
         return SimulatedSale(
             joined_ms=self._joined_ms,

@@ -1,4 +1,4 @@
-"""What the simulation said of a sale, held against the sale that took place."""
+"""Compare the prediction of a sale with its replay."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     from waitline.sales.simulation_check.replay import ReplayedSale
 
 AGREES_WITHIN = 0.05
-"""Share that a prediction may be off by. Operators leave more room than this when they set a room's
-limits; a simulation that was off by more would decide for them."""
+"""Tolerance of a prediction. Operators leave a larger margin than this when they set a room's
+limits."""
 
 LATE_MS = 1_000
-"""How late visitors may be played before the sale was another one than that which was predicted:
-a visitor who leaves late keeps others waiting."""
+"""Largest delay of a visitor's action, in ms. Above it the replay is another sale than the
+predicted one: a visitor who leaves late keeps others waiting."""
 
 LONGEST_MS = 600_000
-"""The longest sale that is played: nobody waits longer for an answer."""
+"""Longest sale that is replayed, in ms. Operators would not wait longer."""
 
 VISITORS_MAX = 300_000
-"""The most visitors of one: they live in one process, on a core that they share."""
+"""Most visitors of a replay. They share one process on one core."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Predicted and measured.
+    """A prediction compared with a measurement.
 
     Attributes:
-        differences: By figure.
-        line: Visitors who waited, by second, measured.
-        asked_predicted: Requests of those who waited.
-        asked: The same, measured.
-        behind_ms: How late the visitors were played, at worst.
-        broken: Promises that the store did not keep.
+        differences: Difference of each figure.
+        line: Visitors waiting, by second, measured.
+        asked_predicted: Predicted requests of waiting visitors.
+        asked: Measured requests of waiting visitors.
+        behind_ms: Largest delay of a visitor's action.
+        broken: Invariants that were broken.
     """
 
     differences: list[Difference]
@@ -51,43 +51,43 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Whether the prediction is near enough, and every promise was kept."""
+        """Whether the prediction is within the tolerance, and every invariant holds."""
         return not self.broken and all(map(near_enough, self.differences))
 
     @property
     def disturbed(self) -> bool:
-        """Whether the machine was too busy for what was measured to say much."""
+        """Whether the machine was too busy for a reliable measurement."""
         return self.behind_ms > LATE_MS
 
 
 def near_enough(difference: Difference) -> bool:
-    """Say whether a prediction is within what it may be off by."""
+    """Return whether a prediction is within the tolerance."""
     return abs(difference.share) <= AGREES_WITHIN
 
 
 def require_playable(sale: Sale, predicted: Prediction) -> None:
-    """Refuse a sale that is too long or too large to be played.
+    """Check that a sale is short and small enough to be replayed.
 
     Raises:
-        SaleImpossible: It is.
+        SaleImpossible: It is not.
     """
     longest_ms = predicted.figures.drained_ms + filling_ms(sale.limits)
     if longest_ms > LONGEST_MS or sale.visitors > VISITORS_MAX:
         raise SaleImpossible(
-            f"a sale is played with at most {VISITORS_MAX:,} visitors and for at most "
-            f"{LONGEST_MS // 60_000} min; this one has {sale.visitors:,} and takes "
+            f"--check replays at most {VISITORS_MAX:,} visitors and at most "
+            f"{LONGEST_MS // 60_000} min; this sale has {sale.visitors:,} and takes "
             f"{longest_ms / 60_000:,.1f} min"
         )
 
 
 def filling_ms(limits: Limits) -> float:
-    """Return how long the bucket of a new room takes to fill."""
+    """Return how long the token bucket of a new room takes to fill, in ms."""
     return limits.admit_burst / limits.admit_per_s * 1000
 
 
 def agreement(predicted: Prediction, measured: "ReplayedSale") -> Agreement:
-    """Hold what was said against what was measured."""
-    # Here, because numpy is an extra.
+    """Compare a prediction with a replay."""
+    # A late import: numpy is an optional extra.
     from waitline.sales.simulation import figures  # noqa: PLC0415
 
     joined_ms, admitted_ms = measured.joined_ms, measured.admitted_ms

@@ -1,8 +1,7 @@
-"""A sale that really takes place: what a simulated one is held against.
+"""Replay a sale in real time on an installation of its own, to check the simulation.
 
-The store and the admitter are those of an installation of its own. The visitors are played past
-the web, in batches, so that thousands of them fit beside it on a small machine; each does what the
-simulated ones do, at the served hints.
+Valkey and the admitter are real. The visitors call the store directly, in batches, without HTTP, so
+that thousands of them fit on a small machine. They behave like the simulated ones.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 CALL_S = 10.0
 LEAST_PAUSE_S = 0.002
-"""Between two looks at whose time has come: batches of what came meanwhile cost less than calls."""
+"""Shortest pause between two batches, in s. A batch costs less than single calls."""
 
 ROOM = RoomId("sale")
 
@@ -43,14 +42,14 @@ A = TypeVar("A")
 
 
 class ReplayedSale(NamedTuple):
-    """What became of a sale that took place.
+    """The measurements of a replayed sale.
 
     Attributes:
-        joined_ms: When each visitor joined, in the order of the line, since the first did.
-        admitted_ms: When each was admitted; both by the server's clock.
-        asked: Requests of those who waited.
-        behind_ms: How late a visitor did something, at worst: this process was busy.
-        findings: Promises that the store did not keep.
+        joined_ms: Join time of each visitor since the first, in the order of the line.
+        admitted_ms: Admission time of each; both by the server's clock.
+        asked: Requests of waiting visitors.
+        behind_ms: Largest delay of a visitor's action, when this process was busy.
+        findings: Invariants that were broken.
     """
 
     joined_ms: "Times"
@@ -62,19 +61,19 @@ class ReplayedSale(NamedTuple):
 
 class _Verb(IntEnum):
     JOIN = 0
-    ASK = 1
+    POLL = 1
     LEAVE = 2
 
 
 def replay_sale(
     sale: Sale, rng: Random, on_progress: Progress = lambda _share: None
 ) -> ReplayedSale:
-    """Let a sale take place in an installation of its own.
+    """Replay a sale on an installation of its own.
 
     Args:
-        sale: Which.
-        rng: What visitors do.
-        on_progress: Receives the share of visitors who know that they were admitted.
+        sale: The sale.
+        rng: Random generator for the visitors' behaviour.
+        on_progress: Receives the share of visitors who have learned of their admission.
 
     Raises:
         Unavailable: The installation did not start, or did not answer in time.
@@ -87,7 +86,7 @@ async def _replay(url: str, sale: Sale, rng: Random, on_progress: Progress) -> R
     store = ValkeyClient(url, timeout_s=CALL_S)
     try:
         await Rooms(store).create(ROOM, Rules(limits=sale.limits))
-        # The bucket of a new room is empty, and that of a sale is full.
+        # The token bucket of a new room is empty; a sale begins with a full one.
         await asyncio.sleep(sale.limits.admit_burst / sale.limits.admit_per_s)
         crowd = _ReplayedVisitors(Line(store), sale, rng)
         await crowd.live(on_progress)
@@ -98,40 +97,40 @@ async def _replay(url: str, sale: Sale, rng: Random, on_progress: Progress) -> R
 
 
 class _ReplayedVisitors:
-    """Every visitor of the sale, by number in the order of joining."""
+    """All visitors of the sale, numbered in the order of joining."""
 
     def __init__(self, line: Line, sale: Sale, rng: Random) -> None:
-        # Here, because numpy is an extra.
+        # A late import: numpy is an optional extra.
         from waitline.sales.simulation.sale import joining  # noqa: PLC0415
 
         self._line = line
         self._sale = sale
         self._rng = rng
         self._no_show = [rng.random() < sale.no_shows for _ in range(sale.visitors)]
-        # By what time, who, what. Evenly rising times are a heap already.
+        # Heap of (time, visitor, action). Sorted times are a heap already.
         self._agenda = [
             (float(at_ms), visitor, _Verb.JOIN)
             for visitor, at_ms in enumerate(joining(sale.arrivals).tolist())
         ]
-        self._told: dict[int, Slot] = {}
+        self._slots: dict[int, Slot] = {}
         self._asked = 0
         self._behind_ms = 0.0
 
     async def live(self, on_progress: Progress) -> None:
-        """Let everybody do what they do, until the last has heard of being admitted."""
+        """Run the visitors until the last has learned of its admission."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        while len(self._told) < self._sale.visitors:
+        while len(self._slots) < self._sale.visitors:
             now_ms = (loop.time() - started) * 1000
             due = self._due(now_ms)
             if due:
                 await self._act(due)
-                on_progress(len(self._told) / self._sale.visitors)
+                on_progress(len(self._slots) / self._sale.visitors)
             rest_ms = self._agenda[0][0] - (loop.time() - started) * 1000 if self._agenda else 0.0
             await asyncio.sleep(max(rest_ms / 1000, LEAST_PAUSE_S))
 
     def _due(self, now_ms: float) -> dict[_Verb, list[tuple[float, int]]]:
-        """Take whatever should have been done by now."""
+        """Pop the actions that are due."""
         due: dict[_Verb, list[tuple[float, int]]] = {}
         while self._agenda and self._agenda[0][0] <= now_ms:
             at_ms, visitor, verb = heapq.heappop(self._agenda)
@@ -140,7 +139,7 @@ class _ReplayedVisitors:
         return due
 
     async def _act(self, due: dict[_Verb, list[tuple[float, int]]]) -> None:
-        deeds = {_Verb.JOIN: self._join, _Verb.ASK: self._ask, _Verb.LEAVE: self._leave}
+        deeds = {_Verb.JOIN: self._join, _Verb.POLL: self._poll, _Verb.LEAVE: self._leave}
         async with asyncio.TaskGroup() as group:
             for verb, those in due.items():
                 group.create_task(deeds[verb](those))
@@ -149,41 +148,41 @@ class _ReplayedVisitors:
         outcomes = await _batched([who for _, who in those], self._join_batch)
         for (at_ms, visitor), outcome in zip(those, outcomes, strict=True):
             if not isinstance(outcome, Joined) or outcome.place != visitor + 1:
-                raise Unavailable(f"visitor {visitor} was not given the next place: {outcome}")
+                raise Unavailable(f"visitor {visitor} did not get the next place: {outcome}")
             after_s = first_poll_after_s(outcome.ahead + 1, self._rng.random())
-            self._book(at_ms + 1000 * after_s, visitor, _Verb.ASK)
+            self._schedule(at_ms + 1000 * after_s, visitor, _Verb.POLL)
 
     async def _join_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
         return await self._line.join(ROOM, _names(numbers))
 
-    async def _ask(self, those: list[tuple[float, int]]) -> None:
+    async def _poll(self, those: list[tuple[float, int]]) -> None:
         self._asked += len(those)
-        standings = await _batched([who for _, who in those], self._ask_batch)
+        standings = await _batched([who for _, who in those], self._poll_batch)
         ready = []
         for (at_ms, visitor), standing in zip(those, standings, strict=True):
             if isinstance(standing, Waiting):
                 hint_ms = poll_after_ms(standing.ahead + 1, self._rng.random())
-                self._book(at_ms + hint_ms, visitor, _Verb.ASK)
+                self._schedule(at_ms + hint_ms, visitor, _Verb.POLL)
                 continue
             if not isinstance(standing, Slot):
-                raise Unavailable(f"visitor {visitor} was forgotten")
-            self._told[visitor] = standing
+                raise Unavailable(f"visitor {visitor} is unknown")
+            self._slots[visitor] = standing
             if standing.state is State.READY and not self._no_show[visitor]:
                 ready.append((at_ms, visitor))
         if ready:
             await self._activate(ready)
 
-    async def _ask_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
+    async def _poll_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
         return await self._line.status(ROOM, _names(numbers))
 
     async def _activate(self, those: list[tuple[float, int]]) -> None:
         turns = await _batched([who for _, who in those], self._activate_batch)
         use = self._sale.use
         for (at_ms, visitor), turn in zip(those, turns, strict=True):
-            # A visitor who learned of it too late has no time left, and goes.
+            # A visitor who learned of it too late leaves.
             if isinstance(turn, Slot):
                 use_ms = self._rng.randint(use.least_ms, use.most_ms)
-                self._book(at_ms + use_ms, visitor, _Verb.LEAVE)
+                self._schedule(at_ms + use_ms, visitor, _Verb.LEAVE)
 
     async def _activate_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
         return await self._line.activate(ROOM, [(name, 0) for name in _names(numbers)])
@@ -194,14 +193,14 @@ class _ReplayedVisitors:
     async def _leave_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
         return await self._line.leave(ROOM, [(name, 0) for name in _names(numbers)])
 
-    def _book(self, at_ms: float, visitor: int, verb: _Verb) -> None:
+    def _schedule(self, at_ms: float, visitor: int, verb: _Verb) -> None:
         heapq.heappush(self._agenda, (at_ms, visitor, verb))
 
     def measured(self, findings: list[Finding]) -> ReplayedSale:
-        """Sum up the answers that visitors received."""
+        """Return the measurements."""
         import numpy as np  # noqa: PLC0415 - an extra
 
-        slots = [self._told[visitor] for visitor in range(self._sale.visitors)]
+        slots = [self._slots[visitor] for visitor in range(self._sale.visitors)]
         first_ms = slots[0].joined_ms
         return ReplayedSale(
             joined_ms=np.array([slot.joined_ms - first_ms for slot in slots], np.int32),
@@ -215,7 +214,7 @@ class _ReplayedVisitors:
 async def _batched(
     many: Sequence[A], call: Callable[[Sequence[A]], Awaitable[Sequence[T]]]
 ) -> list[T]:
-    """Call for a batch at a time, all under way at once, and return the outcomes in order."""
+    """Call for each batch concurrently, and return the outcomes in order."""
     batches = [many[start : start + BATCH_MAX] for start in range(0, len(many), BATCH_MAX)]
     return list(chain.from_iterable(await asyncio.gather(*(call(batch) for batch in batches))))
 

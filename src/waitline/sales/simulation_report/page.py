@@ -1,4 +1,4 @@
-"""A sale as a page: the line, who comes and who is let in, and what those who wait ask for."""
+"""HTML page of a simulated sale: the line, arrivals and admissions, and the requests they cause."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,40 +8,41 @@ from waitline.sales.simulation_check.agreement import AGREES_WITHIN, Agreement
 from waitline.sales.simulation_report import prediction_text
 
 POINTS_MAX = 150
-"""Points of a curve: a sale of a day has 86 400 seconds. Each is the highest of its seconds, so
-that peaks are seen, and not how those who joined together ask together every few seconds."""
+"""Most points of a curve; a sale of a day has 86 400 seconds. A point is the maximum of its
+interval, which keeps peaks and hides the ripple of visitors who poll in step."""
 
 _MINUTES_FROM_S = 300
-"""Sales from this long are drawn in minutes."""
+"""Length from which a sale is plotted in minutes, in s."""
 
 _TILES = 4
-"""Figures that are seen from afar: drain time, and waits up to p90."""
+"""Number of key figures: drain time, and waits up to p90."""
 
 
 def report(title: Sequence[str], outcome: Prediction, agreement: Agreement | None) -> str:
-    """Return the page, complete in one file.
+    """Return the page as one self-contained HTML file.
 
     Args:
-        title: Which sale it is; further lines are smaller.
-        outcome: What the simulation says.
-        agreement: What a sale that took place says of that, if one did.
+        title: Description of the sale; lines after the first are smaller.
+        outcome: The prediction.
+        agreement: Its comparison with a replay, if there was one.
 
     Raises:
-        Misconfigured: What draws is not installed.
+        Misconfigured: matplotlib is not installed.
     """
     figures = prediction_text.figures(outcome)
     parts = [
         page.heading("Waitline simulation", title[0], *title[1:]),
         *_verdict(agreement),
-        *([page.note(prediction_text.warning(outcome))] if outcome.late else []),
+        *([page.notice(prediction_text.warning(outcome))] if outcome.late else []),
         page.tiles(page.Tile(name, value) for name, value in figures[:_TILES]),
         page.section("Over time", page.plots(_drawings(outcome, agreement))),
         page.section("In figures", page.table(("", ""), figures)),
         page.section(
-            "Requests of those who wait",
+            "Requests while waiting",
             page.table(prediction_text.REQUESTS, prediction_text.requests(outcome)),
-            about="What reaches the queue service. Behind a CDN each edge asks once a second "
-            "for everyone, and each visitor once when its turn has come.",
+            about="Requests that reach the queue service. With a CDN each edge fetches now-serving "
+            "once a second for all of its visitors, and each visitor fetches its status once, when "
+            "its turn comes.",
         ),
     ]
     return page.page(f"Simulation: {title[0]}", *parts)
@@ -52,9 +53,9 @@ def _verdict(agreement: Agreement | None) -> Iterator[str]:
         return
     share = f"{AGREES_WITHIN:.0%}"
     text = (
-        f"The sale took place, and the prediction was within {share}"
+        f"The sale was replayed, and the prediction was within {share}"
         if agreement.holds
-        else f"The sale took place, and the prediction was off by more than {share}"
+        else f"The sale was replayed, and the prediction was off by more than {share}"
     )
     yield page.verdict(text, agreement.broken, good=agreement.holds)
     rows = [
@@ -85,7 +86,7 @@ def _drawings(outcome: Prediction, agreement: Agreement | None) -> Iterator[str]
         for load, colour in zip(outcome.loads, (0, 1, 2), strict=True)
     ]
     yield plots.lines(
-        loads, "Requests of those who wait", "per s", x=x, y=plots.Axis("", "log", least=1)
+        loads, "Requests while waiting", "per s", x=x, y=plots.Axis("", "log", least=1)
     )
 
 
@@ -93,7 +94,7 @@ def _series(
     name: str, per_s: Sequence[int], unit_s: int, colour: int,
     *, dashed: bool = False, gaps: bool = False,
 ) -> plots.Series:  # fmt: skip
-    """Make a curve of one value a second; gaps where there is nothing, if zero cannot be drawn."""
+    """Return a curve of values per second; with `gaps`, zeros are left out (log scale)."""
     width = -(-len(per_s) // POINTS_MAX)
     starts = range(0, len(per_s), width)
     highest = [max(per_s[start : start + width]) for start in starts]

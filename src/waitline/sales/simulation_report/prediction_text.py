@@ -13,19 +13,19 @@ _NAMES = {
     "p90_ms": "wait, p90",
     "p99_ms": "wait, p99",
     "longest_ms": "wait, longest",
-    "peak_line": "most who waited at once",
+    "peak_line": "most waiting at once",
 }
 
 
 class Compared(NamedTuple):
-    """A figure of a prediction as it is read.
+    """A predicted and a measured figure, formatted.
 
     Attributes:
-        name: Of the figure.
-        predicted: What was said.
-        measured: What was found.
-        off: By how much.
-        near: Whether that is near enough.
+        name: Name of the figure.
+        predicted: Predicted value.
+        measured: Measured value.
+        off: Relative error of the prediction.
+        near: Whether the error is within the tolerance.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Compared(NamedTuple):
 
 
 def described(sale: Sale, over: str) -> tuple[str, str]:
-    """Say who comes and what lets them in, and what they do then.
+    """Return two lines that describe a sale: arrivals and limits, and the visitors' behaviour.
 
     Args:
-        sale: Which.
-        over: When they come, as it was written.
+        sale: The sale.
+        over: The arrival curve, as given on the command line.
     """
     limits, use = sale.limits, sale.use
     inside = f"{use.least_ms / 1000:g} s"
@@ -60,16 +60,16 @@ def _when(over: str) -> str:
     if "/s" in over:
         return over
     ramp = over.removeprefix("ramp:")
-    return f"over {ramp}" if ramp == over else f"over {ramp}, ever faster"
+    return f"over {ramp}" if ramp == over else f"over {ramp}, at a rising rate"
 
 
 def figures(outcome: Prediction) -> list[tuple[str, str]]:
-    """Return the figures of a simulated sale, by name."""
+    """Return the figures of a simulated sale, as pairs of name and text."""
     found = outcome.figures
     return [
         *((name, _value(field, getattr(found, field))) for field, name in _NAMES.items()),
         ("most slots held", f"{outcome.most_admitted:,}"),
-        ("time until they know of it, mean", format_duration(outcome.told_mean_ms)),
+        ("time until visitors learn of their turn, mean", format_duration(outcome.told_mean_ms)),
         ("no-shows", f"{outcome.no_shows:,}"),
     ]
 
@@ -78,12 +78,12 @@ def _value(field: str, value: float) -> str:
     return format_duration(value) if field.endswith("_ms") else f"{value:,.0f}"
 
 
-REQUESTS = ("", "requests in all", "mean/s", "most/s")
-"""What the columns of `requests` are."""
+REQUESTS = ("", "requests in total", "mean/s", "peak/s")
+"""Headings of the rows of `requests`."""
 
 
 def requests(outcome: Prediction) -> list[tuple[str, ...]]:
-    """Return the requests of those who wait, in each way of asking."""
+    """Return the requests of waiting visitors, a row for each polling method."""
     return [
         (load.name, f"{load.total:,}", f"{load.mean_per_s:,.0f}", f"{load.most_per_s:,}")
         for load in outcome.loads
@@ -91,21 +91,21 @@ def requests(outcome: Prediction) -> list[tuple[str, ...]]:
 
 
 def warning(outcome: Prediction) -> str:
-    """Return a warning for the operator, or nothing."""
+    """Return a warning for the operator; empty if there is none."""
     if not outcome.late:
         return ""
     return (
         f"{outcome.late:,} visitors learned of their turn too late to begin: the time to begin is "
-        "short against the time between two requests"
+        "short compared with the polling interval"
     )
 
 
 AGREEMENT = ("", "predicted", "measured", "off by")
-"""What the columns of `compared` are."""
+"""Headings of the rows of `compared`."""
 
 
 def compared(agreement: Agreement) -> list[Compared]:
-    """Return what was predicted beside what was measured."""
+    """Return each predicted figure with the measured one."""
     rows = []
     for row in agreement.differences:
         said, found = (_value(row.name, value) for value in (row.predicted, row.measured))
@@ -114,11 +114,12 @@ def compared(agreement: Agreement) -> list[Compared]:
 
 
 def beside(agreement: Agreement) -> str:
-    """Say what else was measured, and whether it says much."""
+    """Return a text on the requests and on how reliable the measurement is."""
     text = (
-        f"Requests of those who waited: {agreement.asked_predicted:,} predicted, "
-        f"{agreement.asked:,} made. The visitors were at most {agreement.behind_ms:,.0f} ms late."
+        f"Requests while waiting: {agreement.asked_predicted:,} predicted, "
+        f"{agreement.asked:,} measured. Simulated visitors acted at most "
+        f"{agreement.behind_ms:,.0f} ms late."
     )
     if agreement.disturbed:
-        text += " That is much: the machine was busy with other things, so try again."
+        text += " That is too late to rely on: the machine was busy, so run it again."
     return text
