@@ -32,7 +32,7 @@ PLANTED: dict[str, tuple[str, str]] = {
     ),
     "marked_wrong": (
         "UPDATE reserved_seat SET live = NOT live WHERE reservation_id IN (1, 3)",
-        "2 reservations hold seats though they are over, or the reverse: 1, 3",
+        "2 reservations are over and hold seats, or are live and hold none: 1, 3",
     ),
     "seatless": (
         (
@@ -79,11 +79,11 @@ PLANTED: dict[str, tuple[str, str]] = {
     ),
     "overlooked": (
         f"UPDATE payment SET look_at = {LONG_AGO} WHERE state IN ('PENDING', 'REFUNDING')",  # noqa: S608
-        "2 payments wait to be settled, and nobody looks at them: 2, 3",
+        "2 payments are open, and the reconciler has not checked them in time: 2, 3",
     ),
     "unsettled": (
         f"UPDATE payment SET looks = {LOOKS_MAX + 1} WHERE state = 'REFUNDING'",  # noqa: S608
-        "1 payments cannot be settled or refunded, however often that is tried: 2",
+        "1 payments are still not settled or refunded after many attempts: 2",
     ),
     "untold": (
         "DELETE FROM outbox WHERE (payload ->> 'reservationId')::bigint = 2",
@@ -93,18 +93,18 @@ PLANTED: dict[str, tuple[str, str]] = {
         f"UPDATE outbox SET created_at = {LONG_AGO} WHERE event_no = 1",  # noqa: S608
         "1 events were not sent: 1",
     ),
-    "dead": ("UPDATE outbox SET dead = true WHERE event_no = 1", "1 events were given up: 1"),
+    "dead": ("UPDATE outbox SET dead = true WHERE event_no = 1", "1 events are dead letters: 1"),
     "miscounted": (
         "UPDATE reserved_seat SET price = 1 WHERE reservation_id = 1",
-        "1 reservations cost something else than their seats: 1",
+        "1 reservations have an amount that is not the sum of their seats: 1",
     ),
     "not_the_price": (
         "UPDATE payment SET amount = 1 WHERE payment_id = 1",
-        "1 payments are of another amount than the price: 1",
+        "1 payments have an amount that is not the price: 1",
     ),
     "recount": (
         "UPDATE visitor_seats SET seats = seats + 1 WHERE user_id IN (1, 4)",
-        "2 visitors hold another number of seats than is noted: 1, 4",
+        "2 visitors have a stored seat count that is wrong: 1, 4",
     ),
     "too_many": (
         "UPDATE schedule SET visitor_seats_max = 1",

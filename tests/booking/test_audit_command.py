@@ -109,7 +109,7 @@ def test_what_is_broken_is_told_and_fails(run: Run) -> None:
     status, out, err = run()
     assert (status, err) == (1, "")
     assert out.count("broken") == 1
-    assert "1 payments are of another amount than the price: 1" in out
+    assert "1 payments have an amount that is not the price: 1" in out
     status, out, err = run("--json")
     assert (status, err) == (1, "")
     (finding,) = json.loads(out)["findings"]

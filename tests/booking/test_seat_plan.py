@@ -43,27 +43,31 @@ def test_columns_come_in_any_order_and_others_are_left_aside() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        pytest.param("", "line 1 names no column section, row, seat, grade, price", id="empty"),
-        pytest.param("section,row,seat,grade\n", "line 1 names no column price", id="no column"),
-        pytest.param("seat," + HEADER, "line 1 names the column seat twice", id="column twice"),
-        pytest.param(HEADER, "line 2 is missing: add a line for each seat", id="no seats"),
-        pytest.param(HEADER + "F,A,,R,1\n", "line 2 has no seat: fill it in", id="blank"),
-        pytest.param(HEADER + "F,A,1\n", "line 2 has no grade: fill it in", id="short line"),
-        pytest.param(HEADER + f"F,{'A' * 21},1,R,1\n", "line 2 has a row of more than", id="long"),
-        pytest.param(HEADER + "F,A,1\0,R,1\n", "line 2", id="null"),
-        pytest.param(HEADER + '"F\nG",A,1,R,1\n', "line 3 has a section with", id="line break"),
-        pytest.param(HEADER + "F,A,1,R,\n", "line 2 has no good price, it is blank", id="no price"),
+        pytest.param("", "line 1: missing columns: section, row, seat, grade, price", id="empty"),
+        pytest.param("section,row,seat,grade\n", "line 1: missing columns: price", id="no column"),
+        pytest.param("seat," + HEADER, "line 1: column seat appears twice", id="column twice"),
+        pytest.param(HEADER, "line 2: no seats; add a line for each seat", id="no seats"),
+        pytest.param(HEADER + "F,A,,R,1\n", "line 2: seat is empty; fill it in", id="blank"),
+        pytest.param(HEADER + "F,A,1\n", "line 2: grade is empty; fill it in", id="short line"),
+        pytest.param(HEADER + f"F,{'A' * 21},1,R,1\n", "line 2: row is longer than", id="long"),
+        pytest.param(HEADER + "F,A,1\0,R,1\n", "line 2:", id="null"),
         pytest.param(
-            HEADER + "F,A,1,R,-1\n", "line 2 has no good price, it is '-1'", id="negative"
+            HEADER + '"F\nG",A,1,R,1\n', "line 3: section has unprintable", id="line break"
         ),
-        pytest.param(HEADER + "F,A,1,R,1.5\n", "line 2 has no good price", id="fraction"),
-        pytest.param(HEADER + "F,A,1,R,\u0661\n", "line 2 has no good price", id="other digits"),
-        pytest.param(HEADER + f"F,A,1,R,{'9' * 30}\n", "line 2 has no good price", id="too dear"),
         pytest.param(
-            HEADER + "F,A,1,R,1\nF,B,1,R,1\n", "line 3 has seat '1' again, as line 2", id="twice"
+            HEADER + "F,A,1,R,\n", "line 2: price '' is not a whole number", id="no price"
         ),
-        pytest.param(HEADER + '"F,A,1,R,1\n', "line 2 is not CSV", id="quotation mark"),
-        pytest.param(HEADER + "F" * 2_000, "line 2 has more than 1000 characters", id="long line"),
+        pytest.param(
+            HEADER + "F,A,1,R,-1\n", "line 2: price '-1' is not a whole number", id="negative"
+        ),
+        pytest.param(HEADER + "F,A,1,R,1.5\n", "line 2: price ", id="fraction"),
+        pytest.param(HEADER + "F,A,1,R,\u0661\n", "line 2: price ", id="other digits"),
+        pytest.param(HEADER + f"F,A,1,R,{'9' * 30}\n", "line 2: price ", id="too dear"),
+        pytest.param(
+            HEADER + "F,A,1,R,1\nF,B,1,R,1\n", "line 3: seat '1' is also in line 2", id="twice"
+        ),
+        pytest.param(HEADER + '"F,A,1,R,1\n', "line 2: not CSV", id="quotation mark"),
+        pytest.param(HEADER + "F" * 2_000, "line 2: more than 1000 characters", id="long line"),
     ],
 )
 def test_errors_name_their_line_and_what_to_do(text: str, told: str) -> None:
@@ -73,7 +77,7 @@ def test_errors_name_their_line_and_what_to_do(text: str, told: str) -> None:
 
 def test_two_seats_in_one_place() -> None:
     text = "section,row,seat,grade,price,position\nF,A,1,R,1,4\nF,B,2,R,1,4\nF,A,3,R,1,4\n"
-    assert errors(text) == ("line 4 has position 4 of its row again, as line 2: give another",)
+    assert errors(text) == ("line 4: position 4 of this row is also in line 2; change one",)
 
 
 def test_errors_of_several_lines_are_told_at_once_but_not_all() -> None:
@@ -87,7 +91,7 @@ def test_a_map_has_no_more_seats_than_a_schedule() -> None:
     lines = [f"F,A,{number},R,1\n" for number in range(SCHEDULE_SEATS_MAX)]
     assert len(read(HEADER + "".join(lines))) == SCHEDULE_SEATS_MAX
     told = errors(HEADER + "".join(lines) + "F,A,x,R,1\n")
-    assert told[0].startswith(f"line {SCHEDULE_SEATS_MAX + 2} is one too many")
+    assert told[0].startswith(f"line {SCHEDULE_SEATS_MAX + 2}: too many seats")
 
 
 def test_other_encodings_are_told() -> None:
@@ -140,8 +144,8 @@ def test_one_seat_twice_is_refused_wherever_it_is(
     told = errors(written([*seats[:where], again, *seats[where:]]))
     assert len(told) == 2
     first, second = sorted((seats.index(again) + (seats.index(again) >= where), where))
-    assert all(error.startswith(f"line {second + 2} ") for error in told)
-    assert all(f"line {first + 2}:" in error for error in told)
+    assert all(error.startswith(f"line {second + 2}: ") for error in told)
+    assert all(f"line {first + 2};" in error for error in told)
 
 
 @patient

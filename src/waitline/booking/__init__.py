@@ -8,7 +8,7 @@ seat_snapshot.py   a schedule's seats at one version, and the changes since; pur
 seat_documents.py  seat lists, encoded and compressed on demand
 best_available.py  chooses the best free seats of a grade
 store.py           reservations: reserve, cancel, expire
-batches.py         what bounds the batches of statements
+batches.py         limits of batched statements
 sweeper.py         puts lapsed reservations back on sale
 checkout.py        payments: charge, confirm, reconcile, refund
 idempotency.py     idempotency keys: claims and stored answers
@@ -17,7 +17,7 @@ stock.py           counts free seats by room
 load_reporter.py   publishes the worker's load and the stock
 sale_totals.py     totals and time series of a sale
 audit.py           checks the invariants over the whole database
-health.py          whether the database answers; work that is not done yet
+health.py          health check of the database, and counts of open work
 rehearsals.py      deletes what rehearsals leave behind
 demo.py            the demo concert of trial mode
 sql/               the statements

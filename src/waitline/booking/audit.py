@@ -1,7 +1,7 @@
 """Audit of the box office: checks the invariants over the whole database.
 
-Each statement of sql/audit.sql sees its tables at one instant, locks nothing and may run during a
-sale: what is under way is either not yet to be seen, or whole.
+Each statement of sql/audit.sql reads a consistent snapshot and locks nothing, so it may run during
+a sale: a transaction under way is invisible.
 """
 
 from typing import NamedTuple
@@ -10,41 +10,40 @@ from waitline.kernel.findings import Finding
 from waitline.postgres.pool import Database, Row
 
 READ_S = 60.0
-"""How long one statement may take: each reads whole tables, in the order of a second per million
-rows."""
+"""Timeout of one statement: each reads whole tables, about a second per million rows."""
 
 EXAMPLES_MAX = 5
-"""Numbers named per finding; the count says how many there are."""
+"""Ids listed per finding."""
 
 LATE_S = 15.0
-"""What should have happened this long ago is not only slow: the sweeper, the reconciler and the
-relay all come round within a second or two, and back off for less than this at first."""
+"""Work overdue by this much counts as forgotten. Sweeper, reconciler and relay run every second or
+two, and their first pauses of backoff are shorter than this."""
 
 LOOKS_MAX = 6
-"""Times that the provider was asked about a payment in vain, each time after twice as long."""
+"""Checks of a payment at the provider without an outcome, each after twice the pause."""
 
 TOLD_S = 3_600.0
-"""Payments of the last hour are held against the events; the relay keeps what it has sent for
-longer than that."""
+"""Payments of the last hour are compared with the events. The relay keeps sent events for
+longer."""
 
 PAID_MAX = 100_000
-"""Visitors held against the waiting room, the last to pay first."""
+"""Visitors compared with the waiting room, the last to pay first."""
 
 INVARIANTS = {
     "B1": "a seat has at most one live reservation",
-    "B2": "a sold seat is sold once",
-    "B3": "a lapsed reservation is back on sale",
-    "B4": "paid and confirmed are the same, and nobody pays for nothing",
-    "B5": "each payment is told to the waiting room, and frees its slot",
+    "B2": "a seat is sold at most once",
+    "B3": "the seats of a lapsed reservation are back on sale",
+    "B4": "a reservation is confirmed if and only if it is paid for; other charges are refunded",
+    "B5": "each completed payment emits its event and frees its slot",
     "B6": "the amount is the price",
     "B7": "a visitor holds no more seats than the schedule allows",
 }
 
-# What each word of a statement means. A test holds them against the statements' headers.
+# Invariant and text for each outcome of a statement. A test compares them with the headers.
 DAMAGE = {
     "held_twice": ("B1", "seats are in more than one live reservation"),
     "held_on_sale": ("B1", "seats are on sale and in a pending reservation"),
-    "marked_wrong": ("B1", "reservations hold seats though they are over, or the reverse"),
+    "marked_wrong": ("B1", "reservations are over and hold seats, or are live and hold none"),
     "seatless": ("B1", "reservations have no seats"),
     "sold_twice": ("B2", "seats were sold twice"),
     "sold_not_occupied": ("B2", "seats were sold and are not OCCUPIED"),
@@ -54,25 +53,25 @@ DAMAGE = {
     "unpaid": ("B4", "reservations are confirmed without a payment"),
     "paid_unconfirmed": ("B4", "payments are completed and their reservations are not confirmed"),
     "paid_twice": ("B4", "payments are of a reservation that was paid for more than once"),
-    "overlooked": ("B4", "payments wait to be settled, and nobody looks at them"),
-    "unsettled": ("B4", "payments cannot be settled or refunded, however often that is tried"),
+    "overlooked": ("B4", "payments are open, and the reconciler has not checked them in time"),
+    "unsettled": ("B4", "payments are still not settled or refunded after many attempts"),
     "untold": ("B5", "payments have no event"),
     "unsent": ("B5", "events were not sent"),
-    "dead": ("B5", "events were given up"),
-    "miscounted": ("B6", "reservations cost something else than their seats"),
-    "not_the_price": ("B6", "payments are of another amount than the price"),
-    "recount": ("B7", "visitors hold another number of seats than is noted"),
+    "dead": ("B5", "events are dead letters"),
+    "miscounted": ("B6", "reservations have an amount that is not the sum of their seats"),
+    "not_the_price": ("B6", "payments have an amount that is not the price"),
+    "recount": ("B7", "visitors have a stored seat count that is wrong"),
     "too_many": ("B7", "visitors hold more seats than allowed"),
 }
 
 
 class PaidVisitor(NamedTuple):
-    """A visitor who has paid, and whose slot should have been given to the next.
+    """A visitor who has paid, and whose slot must be free by now.
 
     Attributes:
         room: The waiting room.
-        user_id: Who.
-        paid_ms: When, last, in ms since the epoch.
+        user_id: The visitor.
+        paid_ms: Time of the last payment, in ms since the epoch.
     """
 
     room: str
@@ -86,13 +85,13 @@ async def examine(
     """Check every invariant that the tables can show.
 
     Args:
-        database: Holds them.
-        at_price: Whether every payment must have been of the price, as in production.
-        late_s: How long ago something must have been due to count as forgotten.
-        looks_max: How often the provider may have been asked in vain.
+        database: Holds the tables.
+        at_price: Whether the amount of every payment must be the price, as in production.
+        late_s: How overdue something must be to count as forgotten.
+        looks_max: How often a payment may have been checked without an outcome.
 
     Returns:
-        What does not hold, by number; empty if all is well.
+        The violations, by invariant; empty if all is well.
     """
     values: dict[str, dict[str, float]] = {
         "audit_seats": {},
@@ -113,14 +112,14 @@ async def examine(
 
 
 async def count_rows(database: Database) -> dict[str, int]:
-    """Return how many seats, sold seats, reservations, payments and events there are."""
+    """Count seats, sold seats, reservations, payments and events."""
     row = await database.fetch_one("audit_counts", within_s=READ_S)
     assert row is not None
     return dict(row)
 
 
 async def paid_visitors(database: Database, late_s: float = LATE_S) -> list[PaidVisitor]:
-    """Return those who paid longer than `late_s` ago: the waiting room must know by now."""
+    """Return visitors who paid more than `late_s` ago: the waiting room must know of them."""
     rows = await database.fetch_all(
         "paid_visitors", within_s=READ_S, late_s=late_s, visitors_max=PAID_MAX
     )

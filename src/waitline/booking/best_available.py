@@ -1,12 +1,12 @@
 """Best-available seat selection, with randomised retries under contention.
 
-The seat plan ranks the seats: its first row is the best, its last the worst. Of a grade, the first
-of these that exists is offered:
+The seat plan ranks the seats: its first line is the best, its last the worst. Within a grade, the
+first kind of choice that exists is offered:
 
-1. side by side in a row, so that no seat is left alone between others;
+1. side by side in a row, leaving no single free seat;
 2. side by side in a row;
 3. side by side in two rows of a section, one behind the other;
-4. any.
+4. any seats.
 """
 
 import random
@@ -26,16 +26,16 @@ from waitline.booking.store import Reservations
 from waitline.postgres.pool import Database
 
 FREE_MAX = 2_000
-"""Seats that are looked at: the best that are free. If these do not hold what is asked for, those
-farther back are hardly what a visitor takes unseen."""
+"""Free seats considered, the best first. If the request does not fit in these, few visitors would
+accept a seat farther back without seeing it."""
 
 ATTEMPTS_MAX = 6
-"""How often seats are chosen anew because somebody else was faster."""
+"""Attempts to choose and reserve, when other requests take the chosen seats."""
 
 SPREAD = 8
-"""By what factor more choices are drawn from at each attempt. Whoever asks at the same time is
-offered the same seats: if all took the best that are left, one of them would get these, and the
-others would meet again."""
+"""Factor by which the number of choices grows at each attempt; one of them is drawn at random.
+Concurrent requests see the same free seats. If all chose the best, one would succeed, and the
+others would collide again."""
 
 
 class FreeSeat(NamedTuple):
@@ -43,8 +43,8 @@ class FreeSeat(NamedTuple):
 
     Attributes:
         seat_id: Its number; the lower, the better.
-        section: Its part of the house.
-        row_name: Its row there.
+        section: Its part of the hall.
+        row_name: Its row in the section.
         row_no: Rows of a section whose numbers differ by one are neighbours; 0 if unknown.
         row_position: Seats of a row whose positions differ by one are neighbours.
     """
@@ -61,14 +61,14 @@ Run = Sequence[FreeSeat]
 
 
 def seat_choices(free: Sequence[FreeSeat], count: int) -> list[tuple[int, ...]]:
-    """Return what may be offered for `count` seats: all of the first kind there is, the best first.
+    """Return the choices of `count` seats: all of the first kind that exists, the best first.
 
     Args:
-        free: Seats of one grade, in the order of their numbers.
+        free: Seats of one grade, by number.
         count: How many, at least 1.
 
     Returns:
-        Numbers of seats, `count` in each choice. Empty if there are not so many.
+        Seat numbers, `count` in each choice. Empty if fewer seats are free.
     """
     runs = list(_runs(free))
     together = [(run, at) for run in runs for at in range(0, len(run) - count + 1, count)]
@@ -81,16 +81,16 @@ def seat_choices(free: Sequence[FreeSeat], count: int) -> list[tuple[int, ...]]:
 
 
 async def find_best(database: Database, schedule: int, grade: str, count: int) -> list[int]:
-    """Return the numbers of the best seats of a grade that are free; they are not held.
+    """Return the numbers of the best free seats of a grade, without reserving them.
 
     Args:
-        database: Holds them.
-        schedule: Of which performance.
-        grade: Of which grade.
+        database: Holds the seats.
+        schedule: The schedule.
+        grade: The seats' grade.
         count: How many, 1 to `SEATS_MAX`.
 
     Raises:
-        GradeUnknown: The schedule has no such seats.
+        GradeUnknown: The schedule has no seats of this grade.
         SoldOut: Fewer are left.
     """
     return list((await _offered(database, schedule, grade, count))[0])
@@ -106,20 +106,20 @@ async def reserve_best(
     user: int,
     rng: random.Random,
 ) -> Reservation:
-    """Hold the best seats of a grade that are free for a visitor.
+    """Reserve the best free seats of a grade for a visitor.
 
     Args:
-        database: Holds them.
-        reservations: Notes who holds them.
-        schedule: Of which performance.
-        grade: Of which grade.
+        database: Holds the seats.
+        reservations: The store of reservations.
+        schedule: The schedule.
+        grade: The seats' grade.
         count: How many, 1 to `SEATS_MAX`.
-        user: For whom.
-        rng: Random choices, which keep concurrent requests apart.
+        user: The visitor.
+        rng: Draws among the choices, which keeps concurrent requests apart.
 
     Raises:
-        GradeUnknown, SoldOut, TooManySeats: As they say; nothing is held.
-        SeatTaken: Somebody was faster `ATTEMPTS_MAX` times; nothing is held.
+        GradeUnknown, SoldOut, TooManySeats: Nothing is held.
+        SeatTaken: Other requests took the seats at `ATTEMPTS_MAX` attempts; nothing is held.
     """
     drawn_from = 1
     for _ in range(ATTEMPTS_MAX):
@@ -135,7 +135,7 @@ async def _offered(
     database: Database, schedule: int, grade: str, count: int
 ) -> list[tuple[int, ...]]:
     assert 0 < count <= SEATS_MAX
-    # The database cannot even be asked for some characters, and no seat plan has them.
+    # Some unprintable characters, such as NUL, are errors in PostgreSQL. No seat plan has any.
     if not grade.isprintable():
         raise GradeUnknown
     rows = await database.fetch_all(
@@ -157,7 +157,7 @@ def _runs(free: Sequence[FreeSeat]) -> Iterator[Run]:
         rows.setdefault((seat.section, seat.row_name), []).append(seat)
     for row in rows.values():
         row.sort(key=attrgetter("row_position"))
-        # Along a run, positions rise as fast as the count does.
+        # Within a run, position minus index is constant.
         for _, run in groupby(enumerate(row), lambda pair: pair[1].row_position - pair[0]):
             yield [seat for _, seat in run]
 
@@ -186,14 +186,14 @@ def _in_two_rows(runs: Sequence[Run], count: int) -> Iterator[tuple[int, ...]]:
 
 
 def _split(front: Run, back: Run, count: int) -> tuple[int, tuple[int, ...]]:
-    """Choose seats of two runs, as evenly and as near to each other as can be.
+    """Choose seats of two runs, split as evenly and as close to each other as possible.
 
     Returns:
-        How far the one begins from the other, and the seats.
+        Distance between the first positions of the two, and the seats.
     """
     in_front = _within((count + 1) // 2, max(1, count - len(back)), min(len(front), count - 1))
     behind = count - in_front
-    # Where a position of the one run is in the other.
+    # Offset of the back run's indices to the front run's.
     shift = back[0].row_position - front[0].row_position
     front_at = _within(shift, 0, len(front) - in_front)
     back_at = _within(front_at - shift, 0, len(back) - behind)

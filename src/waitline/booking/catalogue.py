@@ -1,4 +1,4 @@
-"""Concerts and their schedules, and putting seats on sale."""
+"""Catalogue: concerts, their schedules, and the import of seats."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,35 +24,35 @@ from waitline.kernel.single_flight import SingleFlightCache
 from waitline.postgres.pool import Database, Duplicate, Row
 
 LISTED_MAX = 1_000
-"""Concerts in a list, and schedules of a concert. More are not on sale at once."""
+"""Most concerts in a list, and most schedules of a concert: more than are on sale at once."""
 
 SCHEDULES_CACHED = 1_024
-"""Schedules whose concert and room are remembered; the one loaded longest ago goes first."""
+"""Schedules in the cache; the one loaded longest ago is evicted first."""
 
 CACHED_S = 10.0
-"""For how long. They change only when an operator starts anew or changes what happens while the
-queue does not answer, and that can wait this long."""
+"""TTL of the cache. Only operators change a schedule, and their change may take effect this
+late."""
 
 IMPORT_S = 60.0
-"""How long an import may take: 60 000 seats take three seconds."""
+"""Timeout of an import: 60 000 seats take three seconds."""
 
 
 COUNT_S = 20.0
-"""How long counting a concert's seats may take: a second for half a million."""
+"""Timeout of counting a concert's seats: half a million take a second."""
 
 
 _NO_CHOICE = ScheduleSettings()
 
 
 class SeatCount(NamedTuple):
-    """Seats, and how many of them may be taken now."""
+    """Number of seats, and of those on sale now."""
 
     seats: int
     available: int
 
 
 class Catalogue:
-    """Every concert and schedule.
+    """The store of concerts and schedules.
 
     Args:
         database: Holds them.
@@ -75,7 +75,7 @@ class Catalogue:
         """Return a concert.
 
         Raises:
-            ConcertUnknown: There is none of this number.
+            ConcertUnknown: There is no such concert.
         """
         row = await self._database.fetch_one("concert", concert_id=concert)
         if row is None:
@@ -83,10 +83,10 @@ class Catalogue:
         return _concert(row)
 
     async def schedules(self, concert: int) -> list[Schedule]:
-        """Return at most `LISTED_MAX` schedules of a concert, the first to begin first.
+        """Return at most `LISTED_MAX` schedules of a concert, by starting time.
 
         Raises:
-            ConcertUnknown: There is none of this number.
+            ConcertUnknown: There is no such concert.
         """
         rows = await self._database.fetch_all(
             "schedules", concert_id=concert, schedules_max=LISTED_MAX
@@ -99,7 +99,7 @@ class Catalogue:
         """Return a schedule as it was at most `CACHED_S` ago.
 
         Raises:
-            ScheduleUnknown: There is none of this number.
+            ScheduleUnknown: There is no such schedule.
         """
         return await self._schedules.fetch(schedule)
 
@@ -110,7 +110,7 @@ class Catalogue:
         return _schedule(row)
 
     async def count_seats(self, concert: int) -> dict[int, SeatCount]:
-        """Count the seats of a concert's schedules; those that have none are left out."""
+        """Count the seats of a concert's schedules; schedules without seats are left out."""
         rows = await self._database.fetch_all("stock", within_s=COUNT_S, concert_id=concert)
         return {row["schedule_id"]: SeatCount(row["seats"], row["available"]) for row in rows}
 
@@ -118,12 +118,12 @@ class Catalogue:
         """Create a concert.
 
         Args:
-            title: What it is called.
+            title: Its title.
             venue: Where it is; may be empty.
-            room: The waiting room of its visitors, whether it exists yet or not.
+            room: Waiting room of its visitors; it need not exist yet.
 
         Raises:
-            SettingError: One of them is not as `CONCERT_SETTINGS` allow.
+            SettingError: A value is outside of what `CONCERT_SETTINGS` allow.
         """
         check(Concert(0, title, RoomId(room), venue), CONCERT_SETTINGS)
         row = await self._database.fetch_one("create_concert", title=title, venue=venue, room=room)
@@ -131,16 +131,16 @@ class Catalogue:
         return Concert(row["concert_id"], title, RoomId(room), venue)
 
     async def set_queue_down(self, concert: int, choice: QueueDown | None) -> Concert:
-        """Choose what happens to a concert's visitors while the queue does not answer.
+        """Set what happens to a concert's visitors while the queue is down.
 
         Takes effect within `CACHED_S`.
 
         Args:
-            concert: Which.
-            choice: What happens; `None` for what the installation has chosen.
+            concert: The concert.
+            choice: What happens; `None` for the installation's setting.
 
         Raises:
-            ConcertUnknown: There is none of this number.
+            ConcertUnknown: There is no such concert.
         """
         row = await self._database.fetch_one(
             "set_queue_down", concert_id=concert, queue_down=choice
@@ -152,15 +152,15 @@ class Catalogue:
     async def create_schedule(
         self, concert: int, starts_at: datetime, settings: ScheduleSettings = _NO_CHOICE
     ) -> Schedule:
-        """Create a performance of a concert; it has no seats yet.
+        """Create a schedule of a concert, without seats.
 
         Args:
-            concert: Of which.
+            concert: The concert.
             starts_at: When it begins; with a time zone.
-            settings: What the operator decides about it.
+            settings: Its settings.
 
         Raises:
-            ConcertUnknown: There is none of this number.
+            ConcertUnknown: There is no such concert.
         """
         assert starts_at.tzinfo is not None
         row = await self._database.fetch_one(
@@ -183,20 +183,19 @@ class Catalogue:
     async def import_seats(self, schedule: int, seats: Sequence[NewSeat]) -> int:
         """Put seats on sale, all or none.
 
-        The best come first: `waitline.booking.best_available` offers them in this order.
+        The order ranks the seats, the best first: see `waitline.booking.best_available`.
 
         Args:
-            schedule: Of which performance. It may have other seats already.
-            seats: At least one and at most `SCHEDULE_SEATS_MAX`, as `waitline.booking.seat_plan`
-                reads them.
+            schedule: The schedule. It may have other seats already.
+            seats: 1 to `SCHEDULE_SEATS_MAX`, as `waitline.booking.seat_plan` parses them.
 
         Returns:
-            How many.
+            How many were imported.
 
         Raises:
-            ScheduleUnknown: There is none of this number.
-            SeatPlanInvalid: The schedule has one of them already.
-            Unavailable: No answer in time; they may all be there.
+            ScheduleUnknown: There is no such schedule.
+            SeatPlanInvalid: The schedule has one of the seats already.
+            Unavailable: No answer in time; either all or none were imported.
         """
         assert 0 < len(seats) <= SCHEDULE_SEATS_MAX
         try:
@@ -213,7 +212,7 @@ class Catalogue:
             )
         except Duplicate as error:
             raise SeatPlanInvalid(
-                [f"the schedule has such a seat already: {error}; leave it out of the map"]
+                [f"the schedule has this seat already: {error}; remove it from the seat plan"]
             ) from None
         if row is None:
             raise ScheduleUnknown
@@ -239,6 +238,6 @@ def _schedule(row: Row) -> Schedule:
 
 
 def queue_down(row: Row) -> QueueDown | None:
-    """Read what a concert's visitors meet while the queue does not answer."""
+    """Return a concert's choice for while the queue is down, from a row."""
     choice = row["queue_down"]
     return None if choice is None else QueueDown(choice)

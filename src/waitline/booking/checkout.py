@@ -2,12 +2,12 @@
 
     begin_payment ──> the provider ──> confirm_payment ──> COMPLETED ──cancel──> REFUNDING
           │          (no transaction)        └─ the reservation was lost ───────────^  │
-          └── fail_payment ──> FAILED ─ a charge that comes to light later ─────────┘  └> REFUNDED
+          └── fail_payment ──> FAILED ─ a charge that is discovered later ──────────┘  └> REFUNDED
 
-An attempt is stored before the charge, and stays PENDING until its outcome is known. Three can
-establish that: the call that began it, the provider's webhook, and the reconciler, which asks the
-provider about attempts that are still open. All use the same idempotent statements, in any order
-and any number of times.
+An attempt is stored before the charge, and stays PENDING until its outcome is known. Its outcome
+comes from the call that began it, from the provider's webhook, or from the reconciler, which
+queries the provider about open attempts. All use the same idempotent statements, in any order and
+any number of times.
 """
 
 import asyncio
@@ -45,36 +45,35 @@ from waitline.payment_providers.port import CALL_TIMEOUT_S, CONNECTIONS_MAX, Pro
 from waitline.postgres.pool import Database, Row
 
 CHUNK_MAX = 32
-"""Payments settled at once."""
+"""Payments that the reconciler settles concurrently."""
 
 UNDER_WAY_MAX = CONNECTIONS_MAX - CHUNK_MAX
-"""Payments of visitors that one process has under way: each has a connection to the provider, and
-the reconciler has the others. More are refused before they are noted."""
+"""Most concurrent payments of visitors per process. Each has a connection to the provider; the
+reconciler has the rest of the pool. Further payments are refused before they are stored."""
 
 PATIENCE_S = CALL_TIMEOUT_S + 5.0
-"""How long an attempt belongs to the call that began it: the timeouts of the provider and of the
-statements. With less, the reconciler asks about charges that are being made."""
+"""Lease of an attempt for the call that began it: the timeouts of the provider and of the
+statements. With less, the reconciler would query charges that are still being made."""
 
 GRACE_S = 60.0
-"""How long an attempt keeps the seats beyond the reservation's own time: four looks of the
-reconciler. What is not known by then goes back on sale, and what was charged goes back too."""
+"""How long an attempt keeps the seats beyond the reservation's expiry: four checks of the
+reconciler. Without an outcome by then, the seats go back on sale and a charge is refunded."""
 
 TICK_S = 1.0
-"""Between two looks for what is to be settled, so that a refund begins within about a second."""
+"""Between two rounds of the reconciler, so that a refund begins within about a second."""
 
 PAUSE_S = 5.0
 PAUSE_MAX_S = 600.0
-"""Between the first two looks at one payment, and the longest. A provider that was down for an hour
-is asked about each payment within ten minutes of its return."""
+"""Exponential backoff between the checks of one payment: first and longest pause. After an outage
+of the provider, each payment is checked within ten minutes."""
 
 GIVE_UP_S = 7_200.0
-"""Age at which an attempt that the provider has not heard of counts as failed: twice as long as the
-slowest provider's search lags behind. Should it have been charged after all, the provider's message
-leads to a refund."""
+"""Age at which an attempt counts as failed if the provider does not know its key: twice the longest
+lag of a provider's search. If it was charged after all, the webhook leads to a refund."""
 
 log = structlog.get_logger()
 
-# What each word of `begin_payment` is refused with. A test holds them against the header.
+# Refusal for each outcome of `begin_payment`. A test compares them with the statement's header.
 BEGIN_REFUSED: dict[str, Callable[[Row], Refused]] = {
     "unknown": lambda _row: ReservationUnknown(),
     "foreign": lambda _row: ReservationForeign(),
@@ -107,14 +106,14 @@ class _ChargeNote(NamedTuple):
 
 
 class Checkout:
-    """Takes payments, and settles open ones.
+    """Charges visitors, and settles open payments.
 
     Args:
         database: Holds reservations and payments.
-        provider: Takes the money.
+        provider: The payment provider.
         at_price: Whether the amount must be the price (B6).
-        on_provider_call: Called after each call of the provider with its name, how it ended
-            (ok, declined, silent), and the seconds that it took.
+        on_provider_call: Called after each call to the provider with its name, its outcome (ok,
+            declined, silent) and its duration in seconds.
     """
 
     def __init__(
@@ -136,21 +135,22 @@ class Checkout:
     async def pay(self, reservation_id: int, user_id: int, amount: int, method: str) -> Payment:
         """Charge a visitor and confirm the reservation.
 
-        The caller may be cancelled, or get no answer: the reconciler settles what was begun.
+        If the call is cancelled or times out, the reconciler settles the attempt.
 
         Args:
             reservation_id: What is paid for.
-            user_id: Who pays.
+            user_id: The visitor who pays.
             amount: In minor units.
-            method: How, in the provider's words, 1 to 50 characters.
+            method: Payment method, as the provider names it, 1 to 50 characters.
 
         Returns:
             The payment, COMPLETED.
 
         Raises:
             ReservationUnknown, ReservationForeign, ReservationOver, ReservationLapsed,
-            AlreadyPaid, PaymentRunning, AmountWrong: As they say; nothing is charged. One that was
-                lost while the provider charged raises `ReservationOver`, and the money goes back.
+            AlreadyPaid, PaymentRunning, AmountWrong: Nothing is charged. If the reservation was
+                lost while the provider charged, `ReservationOver` is raised and the charge is
+                refunded.
             Declined: The provider has not charged.
 
         Invariant:
@@ -183,14 +183,14 @@ class Checkout:
         return _payment(row)
 
     async def webhook(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Take a message from the provider, at any time and any number of times.
+        """Handle a webhook of the provider. Idempotent.
 
         Args:
-            headers: Of the request, names in lower case.
-            body: Of the request, byte for byte.
+            headers: Headers of the request, names in lower case.
+            body: Body of the request, byte for byte.
 
         Raises:
-            WebhookForged: It is not the provider's, or too old.
+            WebhookForged: The signature is wrong or too old.
         """
         event = self._provider.parse_webhook(headers, body)
         if event is None:
@@ -204,19 +204,19 @@ class Checkout:
                 await self._database.fetch_one("refunded_payment", charge_key=event.key)
 
     async def run(self) -> Never:
-        """Settle what is open, until cancelled."""
+        """Run the reconciler until cancelled."""
         await periodic("settlement", self._round, TICK_S)
 
     async def _round(self) -> bool:
         return await self.settle() == CHUNK_MAX
 
     async def settle(self) -> int:
-        """Ask the provider about open attempts, and refund what has to be refunded.
+        """Settle open attempts with the provider's help, and make due refunds.
 
-        Any number of reconcilers may do this at once.
+        Reconcilers may run concurrently.
 
         Returns:
-            How many were looked at, `CHUNK_MAX` at most.
+            How many payments were checked, at most `CHUNK_MAX`.
         """
         rows = await self._database.fetch_all(
             "unsettled_payments", chunk_max=CHUNK_MAX, pause_s=PAUSE_S, pause_max_s=PAUSE_MAX_S
@@ -239,8 +239,8 @@ class Checkout:
                 reason=str(error),
             )
         except Exception as error:
-            # One broken payment must not keep all others from being settled. Its next look is
-            # noted already, so it comes back.
+            # One broken payment must not keep the others from being settled. Its next check is
+            # stored already.
             log.exception("payment_unsettled", payment=row["payment_id"], reason=repr(error))
 
     async def _ask(self, row: Row) -> None:
@@ -250,7 +250,7 @@ class Checkout:
         elif isinstance(outcome, NotCharged):
             await self._fail(row["charge_key"], outcome.reason)
         elif row["age_s"] > GIVE_UP_S:
-            await self._fail(row["charge_key"], "the provider has never heard of it")
+            await self._fail(row["charge_key"], "unknown to the provider")
 
     async def _refund(self, row: Row) -> None:
         refund = self._provider.refund(row["charge_key"], row["provider_ref"], row["amount"])
@@ -268,7 +268,7 @@ class Checkout:
             self._on_provider_call(call, outcome, time.perf_counter() - started)
 
     async def _begin(self, _: None, attempts: Sequence[_Attempt]) -> list[UUID | Refused]:
-        """Note attempts; return what each is charged by, or why it may not be."""
+        """Store attempts; return the charge key of each, or its refusal."""
         rows = await self._database.fetch_all(
             "begin_payment",
             reservation_ids=[one.reservation_id for one in attempts],
@@ -285,14 +285,14 @@ class Checkout:
         ]
 
     async def _confirm(self, key: UUID, charged: Charged) -> Row | None:
-        """Note a charge; return its payment, or `None` if the charge is not one of ours."""
+        """Record a charge; return its payment, or `None` if the charge is unknown."""
         row = await self._confirming.enqueue(None, _ChargeNote(key, charged.provider_ref))
         if row is None:
             log.warning("charge_unknown", charge=str(key))
         return row
 
     async def _note_charges(self, _: None, charges: Sequence[_ChargeNote]) -> list[Row | None]:
-        """Note charges; return their payments."""
+        """Record charges; return their payments."""
         rows = await self._database.fetch_all(
             "confirm_payment",
             charge_keys=[charge.key for charge in charges],
@@ -310,7 +310,7 @@ class Checkout:
         reservation = ReservationState(row["reservation_state"])
         if reservation in {ReservationState.CANCELLED, ReservationState.EXPIRED}:
             raise ReservationOver(reservation)
-        # The attempt was given up before the provider answered; another may be under way.
+        # The attempt had failed before the provider answered; another may be under way.
         raise Declined("too late")
 
     async def _fail(self, key: UUID, reason: str) -> None:

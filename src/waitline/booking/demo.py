@@ -5,12 +5,12 @@ from typing import NamedTuple
 from waitline.postgres.pool import Database
 
 LOAD_S = 20.0
-"""How long loading may take: under a second on an idle machine, and more where a load test has left
-a million rows to forget."""
+"""Timeout of loading: it takes under a second on an idle machine, and longer after a load test that
+has left a million rows to delete."""
 
 
 class DemoSize(NamedTuple):
-    """How much is on sale. A test holds it against sql/demo.sql."""
+    """How much is on sale. A test compares it with sql/demo.sql."""
 
     concerts: int = 1
     schedules: int = 1
@@ -18,17 +18,17 @@ class DemoSize(NamedTuple):
 
 
 async def load(database: Database) -> DemoSize:
-    """Put the demo concert on sale as new; all bookings are deleted.
+    """Reset the demo concert; all bookings are deleted.
 
     Raises:
-        Unavailable: Not done in time; as it was, or done.
+        Unavailable: No answer in time; the reset was made whole or not at all.
     """
     await database.fetch_one("load_demo", within_s=LOAD_S)
     return DemoSize()
 
 
 async def load_first(database: Database) -> bool:
-    """Put the demo concert on sale if nothing is, and return whether that was so."""
+    """Put the demo concert on sale if there is no concert; return whether it was."""
     row = await database.fetch_one("any_concert")
     assert row is not None
     if not row["found"]:

@@ -1,24 +1,24 @@
-"""Health of the box office: whether the database answers, and how much work is open."""
+"""Health check of the database, and counts of the box office's open work."""
 
 from typing import NamedTuple
 
 from waitline.postgres.pool import Database
 
 COUNTED_MAX = 10_000
-"""Most rows of a kind that are counted: enough to alarm an operator. Counting further would cost a
-database in trouble more."""
+"""Most rows counted of each kind: enough for an alert. Counting more would burden a database in
+trouble."""
 
 
 class OpenWork(NamedTuple):
-    """Work that is not done yet, each kind up to `COUNTED_MAX`.
+    """Open work, each kind up to `COUNTED_MAX`.
 
     Attributes:
-        events_waiting: Events that are not sent.
-        events_dead: Events that wait for an operator.
-        events_age_s: Age of the oldest event that is not sent.
-        payments_pending: Payments that are under way.
-        payments_refunding: Payments that are being refunded.
-        payments_age_s: Age of the oldest of them.
+        events_waiting: Unsent events, without dead ones.
+        events_dead: Dead letters: events that wait for an operator.
+        events_age_s: Age of the oldest unsent event.
+        payments_pending: Payments under way.
+        payments_refunding: Refunds under way.
+        payments_age_s: Age of the oldest of these payments.
     """
 
     events_waiting: int
@@ -30,7 +30,7 @@ class OpenWork(NamedTuple):
 
 
 async def ping(database: Database) -> None:
-    """Return if the database answers.
+    """Check that the database answers.
 
     Raises:
         Unavailable: It does not.
@@ -39,7 +39,7 @@ async def ping(database: Database) -> None:
 
 
 async def count_open_work(database: Database) -> OpenWork:
-    """Count what is not done yet.
+    """Count the open work.
 
     Raises:
         Unavailable: The database does not answer.

@@ -1,6 +1,6 @@
-"""Idempotency keys: which request has claimed a key, and the answer that it got.
+"""Idempotency keys: claims of requests, and stored answers.
 
-A key belongs to its user: two users may choose the same.
+Keys are scoped by user: two users may choose the same key.
 """
 
 from datetime import datetime
@@ -17,14 +17,14 @@ KEPT_S = 86_400.0
 """How long an answer is kept. Source: the wire contract."""
 
 PATIENCE_S = 60.0
-"""Lease of a claim: longer than any write takes, including the timeouts of payment provider and
-database. After that its process must have died, and the key is free."""
+"""Lease of a claim: longer than any write, including the timeouts of payment provider and database.
+After that the process must have died, and the key is free."""
 
 FORGET_EVERY_S = 60.0
 """Between two rounds of deleting expired keys."""
 
 CHUNK_MAX = 1_000
-"""Keys deleted in one statement: a few milliseconds, so that claims do not wait for it."""
+"""Keys deleted in one statement: it takes a few milliseconds, so that claims do not wait for it."""
 
 
 class StoredAnswer(NamedTuple):
@@ -54,15 +54,15 @@ class IdempotencyKeys:
 
         Args:
             key: 1 to `KEY_CHARS_MAX` characters.
-            user: Whose key it is.
+            user: The user who chose the key.
             request: Digest that identifies the request.
 
         Returns:
-            When it was claimed, which names the claim; or the answer that the same request got.
+            The time of the claim, which identifies it; or the stored answer to the same request.
 
         Raises:
-            IdempotencyKeyReused: The key came with another request.
-            IdempotencyKeyRunning: The first request with it is still being answered.
+            IdempotencyKeyReused: The key was used for another request.
+            IdempotencyKeyRunning: The first request with the key is still running.
         """
         row = await self._database.fetch_one(
             "claim_key",
@@ -72,7 +72,7 @@ class IdempotencyKeys:
             kept_s=KEPT_S,
             patience_s=PATIENCE_S,
         )
-        # No row: another request claimed it in this very moment.
+        # No row: another request claimed the key concurrently.
         outcome = "running" if row is None else row["outcome"]
         if row is None or outcome == "running":
             raise IdempotencyKeyRunning
@@ -97,7 +97,7 @@ class IdempotencyKeys:
         )
 
     async def release(self, key: str, user: int, claimed_at: datetime) -> None:
-        """Give a claimed key back: its request has no answer worth storing."""
+        """Release a claimed key: its request has no answer to store."""
         await self._database.fetch_one(
             "free_key", user_id=user, idempotency_key=key, claimed_at=claimed_at
         )

@@ -1,8 +1,8 @@
-"""Publishes load reports for admission: the load of each worker, and the stock.
+"""Load reports for backpressure on admission: the load of each worker, and the stock.
 
-Every worker reports once a second how much it has to do; one of them, by a lease in the store,
-counts the stock for all. A worker that cannot read the database publishes nothing: missing reports
-have a meaning of their own (decision 0013).
+Every worker publishes its load once a second. One of them, by a lease in the store, also counts the
+stock. A worker that cannot read the database publishes nothing; decision 0013 says how admission
+treats missing reports.
 """
 
 import time
@@ -28,25 +28,25 @@ from waitline.postgres.pool import CALL_TIMEOUT_S
 from waitline.valkey.client import ValkeyClient
 
 EVERY_S = 1.0
-"""Between two reports: how late admission may learn of a change."""
+"""Between two reports, which delays the reaction of admission."""
 
 STATEMENT_S = 0.1
-"""What 19 of 20 statements should take at most. They take milliseconds; with this much, each step
-of a visitor, of one to three statements, stays below the half second that feels like a pause."""
+"""Target p95 of a statement. Statements normally take milliseconds. At this target, a visitor's
+step of one to three statements stays below the half second that feels like a pause."""
 
 WINDOW_S = 5.0
-"""What a worker's load is measured over: short enough to notice trouble, and long enough that one
-slow statement of a quiet second is none."""
+"""Window of the measurement: short enough to notice trouble, and long enough that one slow
+statement in a quiet second does not count as trouble."""
 
 MEASURED_MAX = 2_048
-"""Statements remembered: the last ones, where there were more within the window."""
+"""Most statements in the window; the oldest are dropped."""
 
 
 class WorkerLoad:
-    """How busy a worker is: how long its statements take, and how many are under way.
+    """Load of a worker: the duration of its statements, and the demand for connections.
 
     Args:
-        now_s: A clock that does not go back.
+        now_s: A monotonic clock.
     """
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -54,19 +54,19 @@ class WorkerLoad:
         self._measured: deque[tuple[float, float, float]] = deque(maxlen=MEASURED_MAX)
 
     def record(self, seconds: float, given_s: float, demand: float) -> None:
-        """Note one statement, unless it was given longer than others: no visitor waits for it.
+        """Record one statement; ignore those with a long timeout, which no visitor waits for.
 
         Args:
-            seconds: How long it took.
-            given_s: How long it might have taken.
-            demand: What was under way then, as `Database.demand`.
+            seconds: Its duration.
+            given_s: Its timeout.
+            demand: The demand at that time, as `Database.demand`.
         """
         if given_s > CALL_TIMEOUT_S:
             return
         self._measured.append((self._now_s(), seconds, demand))
 
     def share(self) -> float:
-        """Return what the worker has to do as a share of what it should: 1.0 is just right."""
+        """Return the load as a share of the target: at 1.0 the worker is fully used."""
         while self._measured and self._measured[0][0] < self._now_s() - WINDOW_S:
             self._measured.popleft()
         if not self._measured:
@@ -78,13 +78,13 @@ class WorkerLoad:
 
 
 class LoadReporter:
-    """Reports.
+    """Publishes the reports of a worker.
 
     Args:
-        stock: What there is to sell.
-        load: How busy this worker is.
-        store: Where the waiting rooms read.
-        name: Who reports; different for every worker.
+        stock: Counts the stock.
+        load: Load of this worker.
+        store: Holds the stream of reports.
+        name: Name of the worker, unique.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class LoadReporter:
         self._name = name
 
     async def run(self) -> Never:
-        """Report until cancelled."""
+        """Publish a report every `EVERY_S` until cancelled."""
         await periodic("load_report", self.publish, EVERY_S)
 
     async def publish(self) -> None:
-        """Report once.
+        """Publish one report.
 
         Raises:
             Unavailable: The store or the database does not answer.
@@ -125,7 +125,7 @@ class LoadReporter:
         try:
             return await self._stock.count_by_room()
         except Unavailable:
-            # Another worker may reach the database.
+            # Release the lease: another worker may reach the database.
             with suppress(Unavailable):
                 await self._store.command("DEL", REPORTER)
             raise

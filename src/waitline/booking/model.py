@@ -1,4 +1,4 @@
-"""What the box office sells and what it refuses. Pure."""
+"""Data model of the box office: its entities, their states and its refusals. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,19 @@ from waitline.kernel.ids import RoomId
 from waitline.kernel.setting import Setting, check, declared
 
 SEATS_MAX = 100
-"""Most seats in one reservation, whatever a schedule allows: more is a group's order, taken by
-people."""
+"""Most seats in one reservation, whatever a schedule allows. Larger orders are for staff."""
 
 HOLD_S = 300.0
-"""How long a reservation is held unpaid. Source: the wire contract."""
-
+"""How long an unpaid reservation is held. Source: the wire contract."""
 
 SCHEDULE_SEATS_MAX = 100_000
-"""Most seats in a schedule: a stadium. What is kept and sent of each seat is bounded by this."""
+"""Most seats in a schedule: a stadium. Bounds the memory and the answers of a seat map."""
 
 TITLE_CHARS_MAX = 200
-"""Of a concert's title, and of its venue."""
+"""Longest title of a concert, and longest venue."""
 
 ROOM_BYTES_MAX = 128
-"""Of a waiting room's name. Source: the wire contract."""
+"""Longest name of a waiting room. Source: the wire contract."""
 
 
 class QueueDown(StrEnum):
@@ -36,7 +34,7 @@ class QueueDown(StrEnum):
 
 
 class SeatState(StrEnum):
-    """Where a seat stands."""
+    """State of a seat."""
 
     AVAILABLE = "AVAILABLE"
     RESERVED = "RESERVED"
@@ -44,7 +42,7 @@ class SeatState(StrEnum):
 
 
 class ReservationState(StrEnum):
-    """Where a reservation stands."""
+    """State of a reservation."""
 
     PENDING = "PENDING"
     CONFIRMED = "CONFIRMED"
@@ -58,14 +56,14 @@ class Reservation:
 
     Attributes:
         reservation_id: Its number.
-        schedule_id: Of which performance.
-        user_id: Whose it is.
-        seat_ids: The seats, in the order of their numbers.
-        state: Where it stands.
-        amount: What all of it costs, in minor units.
+        schedule_id: The schedule of the seats.
+        user_id: The visitor.
+        seat_ids: The seats, ascending.
+        state: Its state.
+        amount: Total price, in minor units.
         created_at: When it was made.
         expires_at: Until when it must be paid.
-        room: The waiting room that its visitor came through.
+        room: Waiting room of the concert.
     """
 
     reservation_id: int
@@ -81,11 +79,11 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Concert:
-    """What is on.
+    """A concert.
 
     Attributes:
         concert_id: Its number.
-        queue_down: `None` for what the installation has chosen.
+        queue_down: `None` for the installation's setting.
     """
 
     concert_id: int
@@ -135,7 +133,7 @@ class Concert:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSettings:
-    """What operators decide about a schedule; the first values are for those who do not.
+    """Settings of a schedule, with their defaults.
 
     To add one, declare it here and in `sql/catalogue.sql`, with a migration.
     """
@@ -166,11 +164,11 @@ class Schedule:
 
     Attributes:
         schedule_id: Its number.
-        concert_id: Of which concert.
+        concert_id: Its concert.
         room: The concert's waiting room.
         starts_at: When it begins.
-        settings: What operators decide about it.
-        queue_down: As the concert's.
+        settings: Its settings.
+        queue_down: The concert's choice.
     """
 
     schedule_id: int
@@ -183,14 +181,14 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class NewSeat:
-    """A seat that is to be sold.
+    """A seat to be imported.
 
     Attributes:
-        section: Part of the house, 1 to 50 characters.
-        row: Name of its row there, 1 to 20 characters.
+        section: Part of the hall, 1 to 50 characters.
+        row: Name of its row in the section, 1 to 20 characters.
         position: From 1, counted along the row: seats whose positions differ by one are neighbours.
-        number: What the visitor knows it by, once in a schedule, 1 to 50 characters.
-        grade: What its price depends on, 1 to 20 characters.
+        number: Name that visitors see, unique in a schedule, 1 to 50 characters.
+        grade: Price category, 1 to 20 characters.
         price: In minor units.
     """
 
@@ -204,14 +202,14 @@ class NewSeat:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Seats of one grade and price in one part of the house, counted.
+    """Number of seats of one grade and price in one section.
 
     Attributes:
-        section: Part of the house.
+        section: Part of the hall.
         grade: The seats' grade.
-        price: Of each, in minor units.
-        total: How many there are.
-        available: How many may be taken now.
+        price: Price of each seat, in minor units.
+        total: All of them.
+        available: Those on sale now.
     """
 
     section: str
@@ -230,10 +228,10 @@ class ScheduleUnknown(Refused):
 
 
 class SeatPlanInvalid(Refused):
-    """A seat map cannot be read, or not be imported; nothing of it was.
+    """A seat plan cannot be parsed or imported; nothing was imported.
 
     Attributes:
-        errors: Each one line that names the line of the map, where there is one, and what to do.
+        errors: One line each: the line of the file, if there is one, the error and what to do.
     """
 
     def __init__(self, errors: Sequence[str]) -> None:
@@ -246,7 +244,7 @@ class GradeUnknown(Refused):
 
 
 class SoldOut(Refused):
-    """Fewer seats of this grade are left than were asked for."""
+    """Fewer seats of this grade are left than were requested."""
 
 
 class SeatUnknown(Refused):
@@ -254,14 +252,14 @@ class SeatUnknown(Refused):
 
 
 class SeatTaken(Refused):
-    """Somebody else holds the seat, or has bought it."""
+    """The seat is held or sold."""
 
 
 class TooManySeats(Refused):
     """The visitor would hold more seats than the schedule allows.
 
     Attributes:
-        seats_max: How many it allows.
+        seats_max: The schedule's limit.
     """
 
     def __init__(self, seats_max: int) -> None:
@@ -281,7 +279,7 @@ class ReservationOver(Refused):
     """The reservation was cancelled or has expired.
 
     Attributes:
-        state: Which of the two.
+        state: CANCELLED or EXPIRED.
     """
 
     def __init__(self, state: ReservationState) -> None:
@@ -294,7 +292,7 @@ class PaymentRunning(Refused):
 
 
 class PaymentState(StrEnum):
-    """Where a payment stands."""
+    """State of a payment."""
 
     PENDING = "PENDING"
     COMPLETED = "COMPLETED"
@@ -309,13 +307,13 @@ class Payment:
 
     Attributes:
         payment_id: Its number.
-        reservation_id: For what.
-        user_id: Who pays.
+        reservation_id: What is paid for.
+        user_id: The visitor who pays.
         amount: In minor units.
-        method: How, in the provider's words.
-        state: Where it stands; REFUNDING is on the way to REFUNDED.
+        method: Payment method, as the provider names it.
+        state: Its state; REFUNDING becomes REFUNDED.
         created_at: When it was begun.
-        paid_at: When the money was taken, if it was.
+        paid_at: When it was charged; `None` if it was not.
     """
 
     payment_id: int
@@ -333,14 +331,14 @@ class AlreadyPaid(Refused):
 
 
 class ReservationLapsed(Refused):
-    """The time of the reservation is over, though its seats are not yet back on sale."""
+    """The reservation's time is over; the sweeper has not expired it yet."""
 
 
 class AmountWrong(Refused):
-    """The amount is not the price, or not above zero.
+    """The amount differs from the price, or is not above zero.
 
     Attributes:
-        price: What the reservation costs, in minor units.
+        price: Price of the reservation, in minor units.
     """
 
     def __init__(self, price: int) -> None:
@@ -349,10 +347,10 @@ class AmountWrong(Refused):
 
 
 class Declined(Refused):
-    """No money was taken, or it goes back; the reservation can be paid until it expires.
+    """Nothing was charged, or it is refunded; the reservation can be paid until it expires.
 
     Attributes:
-        reason: What the provider says.
+        reason: The provider's reason.
     """
 
     def __init__(self, reason: str) -> None:
@@ -369,11 +367,11 @@ class PaymentForeign(Refused):
 
 
 class IdempotencyKeyReused(Refused):
-    """The request's idempotency key was given to another request before."""
+    """The idempotency key was used for another request before."""
 
 
 class IdempotencyKeyRunning(Refused):
-    """A request with the same idempotency key is being answered."""
+    """A request with the same idempotency key is still running."""
 
 
 class SeatsContested(Refused):

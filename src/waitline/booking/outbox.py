@@ -1,12 +1,10 @@
 """Transactional outbox: relays events to a stream of Valkey, at least once.
 
-An event is written in the transaction of the change that it describes, so there is one for each
-change (B5). It is sent later, and possibly twice. Every worker of the booking service runs a relay,
-and none depends on another.
+An event is written in the transaction of the change that it describes, so each change has one (B5).
+It is sent later, and possibly twice. Every worker of the booking service runs a relay of its own.
 
 Relays share the events by a visibility timeout, as in SQS: taking an event postpones its next
-attempt. A lock would have to be held while the stream is written to, in a transaction that a
-hanging store keeps open.
+attempt. Row locks instead would need a transaction that stays open while the store hangs.
 """
 
 import asyncio
@@ -27,41 +25,40 @@ from waitline.valkey.client import ValkeyClient
 from waitline.valkey.connection import CommandError
 
 POLL_S = 0.2
-"""Between two looks for unsent events: a fifth of the second within which a payment frees the
-slot. A look that finds nothing costs the database about 0.1 ms."""
+"""Polling interval for unsent events: a fifth of the second within which a payment must free its
+slot. A poll without events costs the database about 0.1 ms."""
 
 BATCH_MAX = 100
 """Events sent at once: a second's worth at full sale, and a tenth of what one connection to the
 store may have under way."""
 
 PAUSE_S = 2.0
-"""Until the second attempt; twice as long after every further one. Longer than one attempt lasts at
-worst, or events would be sent twice for nothing."""
+"""Visibility timeout of the first attempt; doubled at every further one. Longer than an attempt
+lasts at worst, or events would be sent twice for nothing."""
 
 PAUSE_MAX_S = 300.0
-"""Longest pause between two attempts: after a repair, events should not wait longer."""
+"""Longest visibility timeout: how long events may still wait once the store works again."""
 
 ATTEMPTS_MAX = 8
-"""Attempts that the store refused, after which an event is dead: eight minutes. What is refused for
-so long is not refused by chance, and a person must look. Attempts that the store did not answer
-do not count."""
+"""Rejected attempts after which an event is a dead letter: after eight minutes. By then the
+rejection is not transient, and an operator must act. Attempts without an answer do not count."""
 
 STREAM_MAX = 100_000
-"""Entries that the stream keeps at least, about 40 MB; older ones make way for new ones. Nothing is
-lost with them: a slot that is not freed runs out by itself, within half an hour. An event that
-goes unread until 100 000 others have come, 55 in every second of that time, frees nothing."""
+"""Least length at which the stream is trimmed, about 40 MB. A trimmed event delays the freeing of a
+slot, no more: slots expire within half an hour. An event is trimmed unread only if 100 000 others
+follow it, 55 per second over that half hour."""
 
 KEPT_S = 86_400.0
-"""How long an event is kept after it was sent: a day, for investigations."""
+"""How long a sent event is kept: a day, for investigations."""
 
 FORGET_EVERY_S = 60.0
-"""Between two looks for events that need not be kept."""
+"""Between two purges of old events."""
 
 FORGET_MAX = 1_000
-"""Events deleted at once: about 10 ms of the database."""
+"""Events deleted in one statement: about 10 ms of the database."""
 
 SHOWN_MAX = 100
-"""Events listed for an operator: as many as a person reads; all are counted."""
+"""Events listed for an operator: as many as a person reads. The count covers all."""
 
 log = structlog.get_logger()
 
@@ -82,7 +79,7 @@ class Relay:
         self._failed = False
 
     async def run(self) -> None:
-        """Send events, and delete old ones, until cancelled.
+        """Send events and purge old ones until cancelled.
 
         Invariant:
             B5.
@@ -93,7 +90,7 @@ class Relay:
 
     async def _round(self) -> bool:
         if self._failed:
-            # While the store does not answer, a round costs the database nothing.
+            # While the store is down, a round costs the database nothing.
             await self._store.command("PING")
         self._failed = True
         sent = await self.send()
@@ -110,12 +107,12 @@ class Relay:
             How many events it had.
 
         Raises:
-            Unavailable: Database or store did not answer. What was not marked is sent again.
+            Unavailable: Database or store did not answer. Events not marked as sent are sent again.
         """
         taken = await self._database.fetch_all(
             "take_events", batch_max=BATCH_MAX, pause_s=PAUSE_S, pause_max_s=PAUSE_MAX_S
         )
-        # In the order of writing, which the statement's answer need not have.
+        # The statement returns its rows in no particular order.
         taken = sorted(taken, key=itemgetter("event_no"))
         outcomes = await asyncio.gather(*map(self._add, taken), return_exceptions=True)
         sent: list[int] = []
@@ -140,10 +137,10 @@ class Relay:
         return len(taken)
 
     async def _add(self, event: Row) -> None:
-        """Put an event into the stream.
+        """Add an event to the stream.
 
         Raises:
-            ValueError: What it says has no form that the stream can hold.
+            ValueError: The payload cannot be encoded as fields of the stream.
         """
         fields = {
             "topic": event["topic"],
@@ -163,7 +160,7 @@ class Relay:
         log.warning("event_rejected", event_id=str(event["event_id"]), dead=dead, reason=reason)
 
     async def forget(self) -> int:
-        """Delete at most `FORGET_MAX` events that were sent `KEPT_S` ago; return how many."""
+        """Delete at most `FORGET_MAX` events sent more than `KEPT_S` ago; return how many."""
         return len(
             await self._database.fetch_all("forget_events", kept_s=KEPT_S, chunk_max=FORGET_MAX)
         )
@@ -173,13 +170,13 @@ class UnsentEvent(NamedTuple):
     """An event that is not in the stream yet.
 
     Attributes:
-        event_id: Its name.
-        topic: What has happened.
-        payload: Its fields; an object, unless something else wrote it.
-        created_at: When that happened.
-        attempts: How often it was sent in vain.
-        dead: Whether it waits for an operator.
-        last_error: Why it was not sent; `None` if it was not tried.
+        event_id: Its id.
+        topic: Kind of event.
+        payload: Its fields; an object, unless another program wrote it.
+        created_at: When it was written.
+        attempts: Failed attempts.
+        dead: Whether it is a dead letter and waits for an operator.
+        last_error: Error of the last attempt; `None` before the first.
     """
 
     event_id: UUID
@@ -192,10 +189,10 @@ class UnsentEvent(NamedTuple):
 
 
 class Outbox:
-    """The events as an operator sees them.
+    """The outbox as operators see it: list and retry unsent events.
 
     Args:
-        database: Holds them.
+        database: Holds the events.
     """
 
     def __init__(self, database: Database) -> None:
@@ -219,10 +216,10 @@ class Outbox:
         return (rows[0]["events"] if rows else 0), found
 
     async def retry(self, event_ids: Sequence[UUID] | None) -> int:
-        """Let dead events be sent after all.
+        """Make dead events due again.
 
         Args:
-            event_ids: Which; `None` for all of them.
+            event_ids: Which; `None` for all.
 
         Returns:
             How many of them were dead.
@@ -238,5 +235,5 @@ class Outbox:
 
 
 def _instant(at: datetime) -> str:
-    """Write a time as ISO 8601 in UTC, to the millisecond."""
+    """Format a time as ISO 8601 in UTC, to the millisecond."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

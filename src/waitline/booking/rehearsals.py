@@ -1,7 +1,7 @@
-"""Deletes what rehearsals leave in the database: their concerts, and all that was booked.
+"""Clean-up after rehearsals: deletes their concerts and bookings from the database.
 
-A rehearsal's concert is known by its room's name (`waitline.kernel.ids`); the statements themselves
-look at nothing else.
+A rehearsal's concert is recognised by its room's name alone (`waitline.kernel.ids`), here and in
+the statements.
 """
 
 from typing import NamedTuple
@@ -10,22 +10,22 @@ from waitline.kernel.ids import RoomId
 from waitline.postgres.pool import Database
 
 ROOMS_MAX = 1_000
-"""Rehearsals found at once: more than anybody leaves behind."""
+"""Most rehearsals listed: more than are ever left behind."""
 
 CHUNK_MAX = 2_000
-"""Rows of a kind that are deleted in one statement, with what belongs to them: a fraction of a
-second, which bounds how long others wait for their locks."""
+"""Rows deleted in one statement, with what belongs to them. It takes a fraction of a second, which
+bounds how long others wait for the locks."""
 
 CHUNK_S = 30.0
-"""How long one statement may take, on a machine that is busy with the rehearsal's last visitors."""
+"""Timeout of one statement, on a machine that is busy with the rehearsal's last visitors."""
 
 
 class Unsettled(NamedTuple):
-    """What of a rehearsal is still under way.
+    """Open work of a rehearsal.
 
     Attributes:
-        payments: That the provider has not settled, or not given back.
-        events: That were not sent to the waiting room.
+        payments: Payments that are not settled or refunded yet.
+        events: Events that were not sent to the waiting room yet.
     """
 
     payments: int
@@ -33,7 +33,7 @@ class Unsettled(NamedTuple):
 
 
 class Rehearsals:
-    """Every rehearsal that is in the database.
+    """The rehearsals in the database.
 
     Args:
         database: Holds them.
@@ -43,27 +43,27 @@ class Rehearsals:
         self._database = database
 
     async def rooms(self) -> set[RoomId]:
-        """Return the rooms of rehearsals, of one that is going on too; at most `ROOMS_MAX`."""
+        """Return at most `ROOMS_MAX` rooms of rehearsals, running ones included."""
         rows = await self._database.fetch_all("rehearsal_rooms", rooms_max=ROOMS_MAX)
         return {RoomId(row["room"]) for row in rows}
 
     async def unsettled(self, room: RoomId) -> Unsettled:
-        """Count what is still under way."""
+        """Count a rehearsal's open work."""
         row = await self._database.fetch_one("rehearsal_unsettled", within_s=CHUNK_S, room=room)
         assert row is not None
         return Unsettled(row["payments"], row["events"])
 
     async def discard(self, room: RoomId) -> int:
-        """Delete a rehearsal's concert with all that was booked; a repeat finds nothing.
+        """Delete a rehearsal's concert with all its bookings. Idempotent.
 
         Returns:
-            How many rows of seats, reservations, events and concerts are gone.
+            How many seats, reservations, events and concerts were deleted.
 
         Raises:
-            Unavailable: The database does not answer, or somebody holds a lock; to be repeated.
+            Unavailable: The database does not answer, or rows are locked; try again.
         """
         gone = 0
-        # What refers to something goes before it.
+        # Rows that refer to others are deleted before them.
         for statement in ("discard_reservations", "discard_events", "discard_seats"):
             while rows := await self._chunk(statement, room=room, chunk_max=CHUNK_MAX):
                 gone += rows

@@ -1,4 +1,4 @@
-"""Totals and time series of a sale, summed up from the database afterwards."""
+"""Totals and time series of a sale, computed from the database afterwards."""
 
 from typing import NamedTuple
 
@@ -6,35 +6,34 @@ from waitline.kernel.ids import RoomId
 from waitline.postgres.pool import Database, Row
 
 READ_S = 60.0
-"""How long one statement may take: each reads all that was booked, in the order of a second per
-million rows."""
+"""Timeout of one statement: each reads all bookings, about a second per million rows."""
 
 STEPS_MAX = 240
 """Most steps of the time series: as many points as a chart shows."""
 
 WIDTHS_S = (1, 2, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400)
-"""How long a step may be."""
+"""Possible lengths of a step."""
 
 
 class Totals(NamedTuple):
-    """What became of all that was for sale.
+    """Totals of a sale.
 
     Attributes:
-        concerts: Of this room.
-        seats: For sale in all.
-        sold: OCCUPIED now.
-        held: RESERVED now.
-        reservations: That were made.
-        pending: Reservations that are held unpaid now.
+        concerts: Concerts of this room.
+        seats: All seats.
+        sold: Seats that are OCCUPIED.
+        held: Seats that are RESERVED.
+        reservations: All reservations.
+        pending: Reservations that are held unpaid.
         confirmed: Reservations that are paid for.
         expired: Reservations that were not paid in time.
-        cancelled: Reservations that were given up, paid for or not.
-        payments: Attempts to pay.
-        declined: Attempts for which no money was taken.
-        refunded: Payments that were given back.
-        refunding: Payments that are on their way back.
-        taken: Money that was taken and kept, in minor units.
-        given_back: Money that was given back, in minor units.
+        cancelled: Reservations that were cancelled, paid for or not.
+        payments: Payment attempts.
+        declined: Attempts that were not charged.
+        refunded: Payments that were refunded.
+        refunding: Payments whose refund is under way.
+        taken: Charged and not refunded, in minor units.
+        given_back: Refunded, in minor units.
         paying_p95_s: p95 of the time from reserving to paying, in s; `None` without payments.
     """
 
@@ -57,13 +56,13 @@ class Totals(NamedTuple):
 
 
 class SaleStep(NamedTuple):
-    """What happened within one step of time.
+    """One step of the time series.
 
     Attributes:
-        at_s: When it began, in s since the epoch.
+        at_s: Start of the step, in s since the epoch.
         reserved: Reservations that were made.
-        paid: Payments that were made, of those given back too.
-        expired: Reservations whose time ran out.
+        paid: Payments that were charged, refunded ones included.
+        expired: Reservations that expired.
     """
 
     at_s: float
@@ -73,12 +72,12 @@ class SaleStep(NamedTuple):
 
 
 class SaleTotals(NamedTuple):
-    """What a room's concerts sold.
+    """The sale of a room's concerts.
 
     Attributes:
-        totals: In all.
-        width_s: Of a step.
-        steps: Those in which something happened, the first first.
+        totals: Totals of the sale.
+        width_s: Length of a step.
+        steps: Steps in which something happened, in order of time.
     """
 
     totals: Totals
@@ -107,6 +106,6 @@ def _width_s(row: Row) -> int:
     if row["first_at"] is None:
         return WIDTHS_S[0]
     took_s = (row["last_at"] - row["first_at"]).total_seconds()
-    # Steps begin at whole multiples of their length, so there may be one more.
+    # Steps are aligned to multiples of their length, so the sale may touch one more.
     fits = (width_s for width_s in WIDTHS_S if took_s / width_s < STEPS_MAX - 1)
     return next(fits, WIDTHS_S[-1])

@@ -1,7 +1,6 @@
-"""Seat lists as they are sent: encoded once a change, compressed once for each coding in use.
+"""Encoder for seat lists: JSON once per change, compressed once per content coding in use.
 
-A list is encoded and compressed as a whole, and only the codings that clients ask for are made
-(decision 0019).
+A list is compressed as a whole, in the content codings that clients request (decision 0019).
 """
 
 import asyncio
@@ -17,14 +16,14 @@ GZIP_LEVEL = 1
 """Measured: level 6 takes twice the time and saves a sixteenth."""
 
 BROTLI_QUALITY = 1
-"""Measured: half of the time of gzip at level 1, and a third smaller. Quality 5 takes ten times as
+"""Measured: half the time of gzip at level 1, and a third smaller. Quality 5 takes ten times as
 long and saves another third."""
 
 _TAG_BYTES = 16
 
 
 def _gzip(plain: bytes) -> bytes:
-    # No time: the same content is the same bytes on every instance.
+    # Without a timestamp, the same content gives the same bytes on every instance.
     return gzip.compress(plain, GZIP_LEVEL, mtime=0)
 
 
@@ -36,7 +35,7 @@ def _brotli(plain: bytes) -> bytes:
 COMPRESSORS: Final[Mapping[str, Callable[[bytes], bytes]]] = MappingProxyType(
     {"br": _brotli, "gzip": _gzip}
 )
-"""By content coding. Source: RFC 9110, section 8.4.1; RFC 7932."""
+"""Compressors by content coding. Source: RFC 9110, section 8.4.1; RFC 7932."""
 
 
 class Document:
@@ -58,7 +57,7 @@ class Document:
         return cls(tag(plain), plain)
 
     async def compressed(self, coding: str) -> bytes:
-        """Return a compressed form: made once, on first use, in a thread (single flight).
+        """Return a compressed form, made in a thread on first use (single flight).
 
         Args:
             coding: One of `COMPRESSORS`.
@@ -72,7 +71,7 @@ class Document:
 
 
 def tag(*contents: bytes) -> bytes:
-    """Return the entity tag of contents."""
+    """Return the entity tag of some content."""
     digest = blake2b(digest_size=_TAG_BYTES)
     for content in contents:
         digest.update(content)
@@ -80,13 +79,13 @@ def tag(*contents: bytes) -> bytes:
 
 
 class SeatListing:
-    """A JSON array of a schedule's seats: of those in certain states.
+    """A JSON array of the seats of a schedule that are in certain states.
 
     Args:
-        heads: The JSON of each seat up to its state, in their order.
-        tails: The rest of it, by the byte of the state; seats in other states are left out.
+        heads: The JSON of each seat up to its state, in order.
+        tails: The rest of the JSON, by the byte of the state. Other states are left out.
         digest: Hash of the heads.
-        chosen: Indices of these seats among those of the schedule; `None` if they are all of them.
+        chosen: Indices of the seats in the schedule; `None` for all seats.
     """
 
     def __init__(
@@ -100,21 +99,21 @@ class SeatListing:
         self._tails = tails
         self._digest = digest
         self._chosen = chosen
-        # All states that are left out compare as equal.
+        # States that are left out all become 0, so that they compare as equal.
         self._listed = bytes(state if state in tails else 0 for state in range(256))
         self._latest: tuple[bytes, Document] | None = None
 
     def document(self, states: bytes) -> Document:
-        """Encode the list, unless it is the same as last time.
+        """Return the list; encode it only if it has changed since the last call.
 
         Args:
-            states: A byte per seat of the schedule.
+            states: One byte per seat of the schedule.
         """
         if self._chosen is not None:
             states = bytes(map(states.__getitem__, self._chosen))
         listed = states.translate(self._listed)
         if self._latest is None or self._latest[0] != listed:
-            # The states identify the text, and are a hundredth of its length.
+            # Hash the states, not the text: they determine it, at a hundredth of its length.
             etag = tag(self._digest, bytes(self._tails), listed)
             self._latest = (listed, Document(etag, self._encode(listed)))
         return self._latest[1]

@@ -1,7 +1,7 @@
-"""Seat maps, cached in memory: each document is made once a change (single flight).
+"""In-memory cache of seat maps: each document is encoded once per change (single flight).
 
-Each worker caches the seats of the schedules in use, and polls the database for changes: a schedule
-costs a small statement each `POLL_S`, and a change one encoding of each list in use.
+Each worker caches the seats of the schedules in use, and polls the database for changes. A schedule
+costs one small statement per `POLL_S`; a change costs one encoding of each list in use.
 """
 
 import asyncio
@@ -24,39 +24,38 @@ from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database, Row
 
 POLL_S = 0.4
-"""How often the schedules that are asked for are read. A change must be seen within a second, on
-every worker; the rest of it is for a slow answer and for the encoding."""
+"""Polling interval of the schedules in use. Every worker must show a change within a second; the
+remainder covers a slow answer and the encoding."""
 
 FRESH_S = 0.7
-"""Older seats are read again before they are shown: by then polling has fallen behind."""
+"""Age above which a request reloads the seats first: polling has fallen behind."""
 
 ASKED_S = 60.0
-"""A schedule without requests in this time is not polled until the next request."""
+"""A schedule without requests for this long is not polled until the next request."""
 
 PATIENCE_S = 0.5
-"""How long a request waits for a slow database while there are older seats to show."""
+"""How long a request waits for a slow database if there are cached seats to answer with."""
 
 STALE_S = 10.0
-"""How old the seats may be that are shown while the database is down: it may be restarted, or be
-taken over by another, in this time. Old seats sell nothing twice, since a reservation checks the
-database; but it needs the database, so showing them for longer would only hide the outage."""
+"""Oldest seats that are shown while the database is down: long enough for a restart or a failover.
+Stale seats cannot be sold twice, since a reservation checks the database. Showing them for longer
+would only hide the outage."""
 
 SCHEDULES_MAX = 256
-"""Schedules that a worker keeps; the one not asked for longest goes first."""
+"""Schedules in a worker's cache; the least recently used is evicted first."""
 
 SEATS_MAX = 300_000
-"""Seats that a worker keeps, of all schedules together: some 700 bytes each. The schedule asked for
-last stays, however many it has."""
+"""Seats in a worker's cache, over all schedules: about 700 bytes each. The most recently used
+schedule is kept whatever its size."""
 
 SMALL_MAX = 64
-"""Answers beside the lists that are kept of a schedule: most of them to `since`, since visitors ask
-from the last few versions."""
+"""Small documents cached per schedule: mostly deltas from the last few versions."""
 
 T = TypeVar("T")
 
 
 class _Encoder:
-    """Makes one listing at a time, apart from the event loop: it takes some milliseconds."""
+    """Encodes a listing in a thread, one at a time: it takes some milliseconds."""
 
     def __init__(self, listing: SeatListing) -> None:
         self._listing = listing
@@ -64,7 +63,7 @@ class _Encoder:
         self._task: asyncio.Task[Document] | None = None
 
     async def document(self, snapshot: SeatSnapshot) -> Document:
-        """Return the listing as it is now; however many ask, it is made once."""
+        """Return the current listing; concurrent calls share one encoding."""
         while self._task is None or self._states is not snapshot.states:
             if self._task is not None and not self._task.done():
                 await asyncio.wait({self._task})
@@ -78,18 +77,18 @@ class _Encoder:
 
 
 class _ScheduleView(NamedTuple):
-    """The seats of a schedule, and what they are shown by."""
+    """The seats of a schedule, with the encoders of their listings."""
 
     snapshot: SeatSnapshot
     available: _Encoder
     all: _Encoder
     # By section; encoded when first requested.
     available_in: Mapping[str, _Encoder]
-    # Smaller documents by kind, each with the version and states that it was made of.
+    # Small documents by kind, each with the version and states that it was made from.
     small: OrderedDict[str, tuple[object, Document]]
 
     def small_document(self, kind: str, make: Callable[[], Document]) -> Document:
-        """Return a document that is made once for a version and its states."""
+        """Return a document, made once per version and states."""
         key = (self.snapshot.version, self.snapshot.states)
         made_of, document = self.small.get(kind, (None, None))
         if document is None or made_of != key:
@@ -102,14 +101,14 @@ class _ScheduleView(NamedTuple):
 
 
 class _CachedSchedule:
-    """A schedule that is kept.
+    """A schedule in the cache.
 
     Attributes:
-        view: Its seats, once they were read.
-        asked_s: When somebody asked last, on the loop's clock; likewise the others.
-        read_s: When the reading of what is known began.
-        failed_s: When the database has last failed to answer.
-        reading: What reads it now. It fails with bugs alone.
+        view: Its seats, once loaded.
+        asked_s: Time of the last request, on the loop's clock, as all times here.
+        read_s: Start of the load that the view is from.
+        failed_s: Time of the last load that failed.
+        reading: The load under way. It fails only on bugs.
     """
 
     def __init__(self) -> None:
@@ -121,10 +120,10 @@ class _CachedSchedule:
 
 
 class SeatMaps:
-    """The seats of every schedule. Of one event loop.
+    """The cached seats of every schedule in use. For one event loop.
 
     Args:
-        database: Holds them.
+        database: Holds the seats.
     """
 
     def __init__(self, database: Database) -> None:
@@ -132,7 +131,7 @@ class SeatMaps:
         self._kept: OrderedDict[int, _CachedSchedule] = OrderedDict()
 
     async def available(self, schedule: int) -> Document:
-        """Return the seats of a schedule that are free: a JSON array.
+        """Return the free seats of a schedule: a JSON array.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
@@ -150,7 +149,7 @@ class SeatMaps:
         return await view.all.document(view.snapshot)
 
     async def section(self, schedule: int, name: str) -> Document | None:
-        """Return the seats of one section that are free: a JSON array; `None` if there is none.
+        """Return the free seats of one section: a JSON array; `None` if there is no such section.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
@@ -160,7 +159,7 @@ class SeatMaps:
         return None if encoder is None else await encoder.document(view.snapshot)
 
     async def sections(self, schedule: int) -> Document:
-        """Return the version, and the seats of each section, grade and price, counted.
+        """Return the version, and the number of seats of each section, grade and price.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
@@ -170,30 +169,30 @@ class SeatMaps:
         return view.small_document("sections", lambda: Document.of(snapshot.sections()))
 
     async def since(self, schedule: int, version: str) -> Document:
-        """Return what has changed since a version: the next version, and the states of seats.
+        """Return the delta since a version: the current version, and the states of changed seats.
 
-        Where that is not known, because the version is too old or none of ours, it is all seats as
-        `all_seats` shows them, and says so: `full`.
+        If the version is too old or unknown, the document has all seats, as `all_seats`, and its
+        member `full` is true.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
         """
         view = await self._view(schedule)
         for _ in range(2):
-            # Another worker has seen more. The first reading may have begun before it had.
+            # Another worker is ahead. The first load may have begun before that version existed.
             if view.snapshot.behind(version):
                 view = await self._view(schedule, fresh_s=0.0)
         delta = view.snapshot.delta(version)
         if delta is not None:
             return view.small_document(f"since {version}", lambda: Document.of(delta))
-        # Seats that are newer than the version do no harm: the next delta repeats them.
+        # The listing may be newer than the version: the next delta then repeats some changes.
         before = view.snapshot.version
         listing = await view.all.document(view.snapshot)
         etag = tag(b"full", before.encode("ascii"), listing.etag)
         return view.small_document("full", lambda: Document(etag, full(before, listing.plain)))
 
     async def run(self) -> Never:
-        """Keep the schedules that are asked for fresh, until cancelled."""
+        """Refresh the schedules in use until cancelled."""
         await periodic("seat_refresh", self._refresh, POLL_S)
 
     async def _refresh(self) -> None:
@@ -207,11 +206,12 @@ class SeatMaps:
         await asyncio.shield(self._reading(schedule, kept))
 
     async def _view(self, schedule: int, *, fresh_s: float = FRESH_S) -> _ScheduleView:
-        """Return the seats of a schedule, read again if they are older than `fresh_s`.
+        """Return the seats of a schedule, reloaded if they are older than `fresh_s`.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
-            Unavailable: The database does not answer, and what is known is older than `STALE_S`.
+            Unavailable: The database does not answer, and the cached seats are older than
+                `STALE_S`.
         """
         kept = self._kept.setdefault(schedule, _CachedSchedule())
         self._kept.move_to_end(schedule)
@@ -224,7 +224,7 @@ class SeatMaps:
             if reading.done():
                 reading.result()
         if now() - kept.read_s >= STALE_S:
-            raise Unavailable("the database does not say which seats are free")
+            raise Unavailable("the seats cannot be loaded from the database")
         if kept.view is None:
             raise ScheduleUnknown
         return kept.view
@@ -249,14 +249,14 @@ class SeatMaps:
             self._make_room()
 
     async def _caught_up(self, schedule: int, snapshot: SeatSnapshot) -> bool:
-        """Note what has changed; return whether the seats are still the same ones."""
+        """Apply the changes since the snapshot; return `False` if it must be loaded anew."""
         row = await self._database.fetch_one(
             "changed_seats", schedule_id=schedule, watermark=snapshot.watermark
         )
         if row is None or row["laid_out"] != snapshot.laid_out:
             return False
         if row["watermark"] < snapshot.watermark:
-            # Time does not go back: it is another database, which may know less than the last.
+            # Watermarks only rise: this is another database, which may lack recent changes.
             return False
         states = row["states"].encode("ascii")
         changes = map(SeatChange, row["seat_ids"], row["changed"], states)
@@ -276,7 +276,7 @@ class SeatMaps:
         )
 
     def _make_room(self) -> None:
-        """Drop what does not exist, and the schedules not asked for longest if there are many."""
+        """Evict schedules that do not exist, and the least recently used beyond the limits."""
         unknown = [
             schedule
             for schedule, kept in self._kept.items()

@@ -1,10 +1,9 @@
-"""Parser for seat plans in CSV: the seats of a hall, or what is wrong in which line.
+"""Parser for seat plans in CSV: returns the seats of a hall, or errors by line. Pure.
 
     section,row,seat,grade,price,position
     Floor,A,A-1,VIP,150000,1
 
-`position` may be left out: then the seats of a row stand side by side in the order of their lines.
-Pure: it parses text, and puts nothing on sale.
+`position` is optional: without it, the seats of a row are side by side in the order of their lines.
 """
 
 import csv
@@ -18,19 +17,20 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 COLUMNS = ("section", "row", "seat", "grade", "price")
-"""What every map has, in any order; further columns are left aside."""
+"""Required columns, in any order; further columns are ignored."""
 
 ERRORS_MAX = 20
 """Most errors reported at once. More are usually one mistake in every line."""
 
 LINE_CHARS_MAX = 1_000
-"""Longest line. A longer one is no seat, and its length must not fill the memory."""
+"""Longest line: far longer than a seat needs, and short enough to bound the memory."""
 
 PRICE_MAX = 10**12
-"""Of a seat, in minor units: what is dearer is a slip of the hand. Sums of 100 fit a bigint."""
+"""Highest price of a seat, in minor units: more is a typing error. Sums of 100 seats fit a
+bigint."""
 
 POSITION_MAX = 1_000_000
-"""A gap in a row is a jump of positions; none is longer."""
+"""Highest position. A gap in a row is a gap in its positions."""
 
 _CHARS_MAX = {"section": 50, "row": 20, "seat": 50, "grade": 20}
 
@@ -39,26 +39,26 @@ def parse(stream: TextIO) -> list[NewSeat]:
     """Parse a seat plan.
 
     Args:
-        stream: Its text; of bounded size, since a map's seats are all kept until the last is read.
+        stream: Its text.
 
     Returns:
-        Its seats in their order, 1 to `SCHEDULE_SEATS_MAX`.
+        Its seats in order, 1 to `SCHEDULE_SEATS_MAX`.
 
     Raises:
-        SeatPlanInvalid: Says what to do in which lines, at most `ERRORS_MAX`.
+        SeatPlanInvalid: With at most `ERRORS_MAX` errors, each with its line and what to do.
     """
     parser = _Parser()
     rows = csv.reader(_lines(stream), strict=True)
     try:
         _take_all(rows, parser)
     except csv.Error as error:
-        parser.wrong(rows.line_num, f"is not CSV ({error}): check its quotation marks")
+        parser.wrong(rows.line_num, f"not CSV ({error}); check the quotation marks")
     except UnicodeDecodeError:
-        parser.wrong(rows.line_num + 1, "or one soon after it is not UTF-8: save the file as UTF-8")
+        parser.wrong(rows.line_num + 1, "not UTF-8, here or soon after; save the file as UTF-8")
     except _Unreadable as error:
         parser.wrong(error.line, error.what)
     if not parser.seats and not parser.errors:
-        parser.wrong(2, "is missing: add a line for each seat")
+        parser.wrong(2, "no seats; add a line for each seat")
     if parser.errors:
         raise SeatPlanInvalid(parser.errors[:ERRORS_MAX])
     return parser.seats
@@ -68,7 +68,7 @@ def _take_all(rows: "Reader", parser: "_Parser") -> None:
     header = [name.strip().lower() for name in next(rows, [])]
     parser.begin(header)
     for row in rows:
-        # A line with nothing in it ends many a file.
+        # Many files end with blank lines.
         if any(cell.strip() for cell in row):
             parser.take(rows.line_num, dict(zip(header, row, strict=False)))
         if len(parser.errors) >= ERRORS_MAX:
@@ -76,7 +76,7 @@ def _take_all(rows: "Reader", parser: "_Parser") -> None:
 
 
 class _Unreadable(Exception):  # noqa: N818
-    """What comes after this line need not be looked at."""
+    """An error after which the file cannot be parsed further."""
 
     def __init__(self, line: int, what: str) -> None:
         super().__init__(line, what)
@@ -90,13 +90,13 @@ def _lines(stream: TextIO) -> Iterator[str]:
         if not line:
             return
         if len(line) > LINE_CHARS_MAX:
-            raise _Unreadable(number, f"has more than {LINE_CHARS_MAX} characters: shorten it")
-        # Spreadsheets mark UTF-8 so.
+            raise _Unreadable(number, f"more than {LINE_CHARS_MAX} characters; shorten it")
+        # Spreadsheets write a byte order mark.
         yield line.removeprefix("\ufeff") if number == 1 else line
 
 
 class _Parser:
-    """What has been read of a map."""
+    """Collects seats and errors, line by line."""
 
     def __init__(self) -> None:
         self.seats: list[NewSeat] = []
@@ -107,26 +107,24 @@ class _Parser:
         self._in_row: dict[tuple[str, str], int] = {}
 
     def wrong(self, line: int, what: str) -> None:
-        self.errors.append(f"line {line} {what}")
+        self.errors.append(f"line {line}: {what}")
 
     def begin(self, header: list[str]) -> None:
         missing = [name for name in COLUMNS if name not in header]
         if missing:
             raise _Unreadable(
                 1,
-                f"names no column {', '.join(missing)}: begin the file with {','.join(COLUMNS)}"
-                " (and position, if you like)",
+                f"missing columns: {', '.join(missing)}; begin the file with {','.join(COLUMNS)}"
+                " and, optionally, position",
             )
         for name in (*COLUMNS, "position"):
             if header.count(name) > 1:
-                raise _Unreadable(1, f"names the column {name} twice: leave one out")
+                raise _Unreadable(1, f"column {name} appears twice; remove one")
         self._positions = "position" in header
 
     def take(self, line: int, row: dict[str, str]) -> None:
         if len(self.seats) >= SCHEDULE_SEATS_MAX:
-            raise _Unreadable(
-                line, f"is one too many: at most {SCHEDULE_SEATS_MAX} seats fit a schedule"
-            )
+            raise _Unreadable(line, f"too many seats; a schedule has at most {SCHEDULE_SEATS_MAX}")
         cells = {name: row.get(name, "").strip() for name in (*COLUMNS, "position")}
         before = len(self.errors)
         for name, chars_max in _CHARS_MAX.items():
@@ -144,29 +142,26 @@ class _Parser:
 
     def _check_text(self, line: int, name: str, text: str, chars_max: int) -> None:
         if not text:
-            self.wrong(line, f"has no {name}: fill it in")
+            self.wrong(line, f"{name} is empty; fill it in")
         elif len(text) > chars_max:
-            self.wrong(line, f"has a {name} of more than {chars_max} characters: shorten it")
+            self.wrong(line, f"{name} is longer than {chars_max} characters; shorten it")
         elif not text.isprintable():
-            self.wrong(line, f"has a {name} with characters that cannot be printed: remove them")
+            self.wrong(line, f"{name} has unprintable characters; remove them")
 
     def _whole(self, line: int, name: str, text: str, least: int, most: int) -> int | None:
-        # Other digits than these are numbers to Python, and a surprise to everybody else.
+        # int() would also accept digits of other scripts.
         digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
         if digits and least <= int(text) <= most:
             return int(text)
-        said = "is blank" if not text else f"is {text[:20]!r}"
-        self.wrong(
-            line, f"has no good {name}, it {said}: write a whole number from {least} to {most}"
-        )
+        self.wrong(line, f"{name} {text[:20]!r} is not a whole number from {least} to {most}")
         return None
 
     def _check_once(self, line: int, number: str, place: tuple[str, str, int]) -> None:
         first = self._numbers.setdefault(number, line)
         if first != line:
-            self.wrong(line, f"has seat {number!r} again, as line {first}: number each seat once")
+            self.wrong(
+                line, f"seat {number!r} is also in line {first}; each seat needs its own number"
+            )
         first = self._places.setdefault(place, line)
         if first != line:
-            self.wrong(
-                line, f"has position {place[2]} of its row again, as line {first}: give another"
-            )
+            self.wrong(line, f"position {place[2]} of this row is also in line {first}; change one")

@@ -1,7 +1,7 @@
 """Versioned snapshot of a schedule's seats, with the deltas between versions. Pure.
 
-A version means the same on every instance: it is made of the transaction numbers of the database.
-All that was changed by a transaction below a version's number is in it.
+Versions are built from the database's transaction numbers, so they mean the same on every instance.
+A version contains every change by a transaction below its number.
 """
 
 from collections.abc import Sequence
@@ -15,32 +15,32 @@ from waitline.booking.model import SeatState, Section
 from waitline.booking.seat_documents import SeatListing
 
 CHANGES_MAX = 2_000
-"""Changes that are remembered, one per seat. A client that has missed more gets all seats, which is
+"""Changes kept for deltas, one per seat. A client that has missed more gets all seats, which is
 hardly longer than so many changes."""
 
 STATES = {ord(state.value[0]): state for state in SeatState}
-"""The states by the byte that stands for each."""
+"""The states by their byte: the first letter."""
 
 _NUMBER_DIGITS_MAX = 20
-"""Of a transaction's number: 64 bits."""
+"""Most digits of a transaction number: 64 bits."""
 
 _FREE = ord(SeatState.AVAILABLE.value[0])
 
 
 class Layout(NamedTuple):
-    """The seats of a schedule, column by column, in the order of their numbers.
+    """The seats of a schedule, column by column, by seat id.
 
     Attributes:
-        schedule_id: Of which schedule.
-        laid_out: The transaction that put them there.
-        watermark: The oldest transaction that was not over when they were read.
-        newest: The newest transaction that had changed one of them.
-        seat_ids: Their numbers.
-        numbers: What visitors know them by.
-        sections: Their parts of the house.
-        grades: Their grades.
+        schedule_id: The schedule.
+        laid_out: Transaction of the last import.
+        watermark: Oldest transaction that was running when the seats were read.
+        newest: Newest transaction that had changed one of them.
+        seat_ids: Ids.
+        numbers: Names that visitors see.
+        sections: Parts of the hall.
+        grades: Grades.
         prices: In minor units.
-        states: A byte each, as in `STATES`.
+        states: One byte each, as in `STATES`.
     """
 
     schedule_id: int
@@ -56,12 +56,12 @@ class Layout(NamedTuple):
 
 
 class SeatChange(NamedTuple):
-    """A seat that was changed.
+    """A change of a seat.
 
     Attributes:
-        seat_id: Which.
-        changed: The transaction that changed it last.
-        state: As in `STATES`.
+        seat_id: The seat.
+        changed: Transaction that changed it last.
+        state: Its byte in `STATES`.
     """
 
     seat_id: int
@@ -70,7 +70,7 @@ class SeatChange(NamedTuple):
 
 
 class _Seat(msgspec.Struct, frozen=True):
-    """A seat as it is sent. Source: the wire contract."""
+    """A seat in an answer. Source: the wire contract."""
 
     seatId: int  # noqa: N815
     scheduleId: int  # noqa: N815
@@ -97,9 +97,9 @@ class _Sections(msgspec.Struct, frozen=True):
 
 
 class SeatSnapshot:
-    """The seats of a schedule.
+    """The seats of a schedule at one version.
 
-    Its listings are made apart from it, of its `states`, since that takes long.
+    Listings are encoded from `states` outside of the event loop, since that takes long.
 
     Args:
         layout: The seats as they were read.
@@ -110,7 +110,7 @@ class SeatSnapshot:
         self.watermark = layout.watermark
         self.states = layout.states
         self._newest = layout.newest
-        # Of changes from this transaction on, all that are in the states are remembered.
+        # All changes in the states from this transaction on are also in `_changes`.
         self._known_from = self._number
         self._changes: dict[int, SeatChange] = {}
         self._index = {seat_id: at for at, seat_id in enumerate(layout.seat_ids)}
@@ -128,27 +128,27 @@ class SeatSnapshot:
 
     @property
     def version(self) -> str:
-        """What these states are known by."""
+        """Version of the states: layout and transaction number."""
         return f"{self.laid_out}.{self._number}"
 
     @property
     def _number(self) -> int:
-        # Once all is over, every instance says one more than the newest change; before, what it has
-        # missed may still be below that.
+        # With no transaction running, every instance has the newest change plus one. A running one
+        # may still commit changes below that, so its number caps the version.
         return min(self.watermark, self._newest + 1)
 
     def __len__(self) -> int:
         return len(self.states)
 
     def apply(self, watermark: int, changes: Sequence[SeatChange]) -> bool:
-        """Note what has changed, whether it was noted before or not.
+        """Apply changes. Idempotent.
 
         Args:
-            watermark: The oldest transaction that was not over then.
-            changes: All by transactions from the last watermark on.
+            watermark: Oldest transaction that was running when they were read.
+            changes: All changes by transactions from the last watermark on.
 
         Returns:
-            Whether all of them could be; if not, seats have been added, and nothing is noted.
+            `False` if a seat is unknown: seats were added, and nothing is applied.
         """
         if any(change.seat_id not in self._index for change in changes):
             return False
@@ -169,18 +169,18 @@ class SeatSnapshot:
         section = self._section_of[at]
         self._free_in[section] += (change.state == _FREE) - (states[at] == _FREE)
         states[at] = change.state
-        # The latest goes to the end: the first are forgotten first.
+        # The latest change goes to the end; the first are dropped first.
         self._changes.pop(change.seat_id, None)
         self._changes[change.seat_id] = change
         self._newest = max(self._newest, change.changed)
 
     def behind(self, version: str) -> bool:
-        """Whether a version of this layout is newer than what is known here."""
+        """Return whether a version of this layout is newer than this snapshot."""
         number = self._number_of(version)
         return number is not None and number > self._number
 
     def delta(self, version: str) -> bytes | None:
-        """Return the JSON of what has changed since a version; `None` if that is not known."""
+        """Return the JSON of the changes since a version; `None` if they are not known."""
         number = self._number_of(version)
         if number is None or not self._known_from <= number <= self._number:
             return None
@@ -193,7 +193,7 @@ class SeatSnapshot:
         return msgspec.json.encode(_Delta(self.version, full=False, seats=seats))
 
     def sections(self) -> bytes:
-        """Return the JSON of version and sections: the seats of each grade and price, counted."""
+        """Return the JSON of version and sections: the number of seats by grade and price."""
         counted = zip(self._section_names, self._total_in, self._free_in, strict=True)
         sections = [Section(*names, total=total, available=free) for names, total, free in counted]
         return msgspec.json.encode(_Sections(self.version, sections))
@@ -216,12 +216,12 @@ class SeatSnapshot:
 
 
 def full(version: str, seats: bytes) -> bytes:
-    """Return the JSON of all seats as what has changed since nothing was known."""
+    """Return the JSON of all seats, as a delta for clients without a known version."""
     return b'{"version":' + msgspec.json.encode(version) + b',"full":true,"seats":' + seats + b"}"
 
 
 def _by_section(layout: Layout) -> dict[str, list[int]]:
-    """Return which seats are in each part of the house, by their numbers in the layout."""
+    """Return the indices of the seats of each section."""
     found: dict[str, list[int]] = {}
     for at, section in enumerate(layout.sections):
         found.setdefault(section, []).append(at)

@@ -1,8 +1,8 @@
 """Stock counter: free seats and unpaid reservations by room, for admission.
 
-Only schedules in which something has changed are counted again, so a hall without sales costs
-one index look-up. Counting takes as long as there are free seats, and the more there are
-the less it matters how many: a large hall is counted again after a while.
+Only schedules that have changed are counted again, so a hall without sales costs one index look-up.
+The cost of counting grows with the free seats, while precision matters less. So schedules with many
+free seats are counted less often.
 """
 
 import time
@@ -14,14 +14,14 @@ from waitline.kernel.ids import RoomId
 from waitline.postgres.pool import Database
 
 COUNTED_MAX = 20
-"""Schedules counted in one statement; the others are counted in the next."""
+"""Schedules counted in one statement; further ones are counted in the next."""
 
 SEATS_PER_S = 10_000
-"""Free seats of one schedule that are counted per second, on average: with more, it is counted less
-often, every six seconds for 60 000. That takes up to 30 ms, on a machine that sells (measured)."""
+"""Free seats of one schedule counted per second, on average: 60 000 are counted every six seconds.
+Counting these takes up to 30 ms during a sale (measured)."""
 
 COUNT_S = 5.0
-"""How long counting may take: so many halls at the beginning, on a busy machine."""
+"""Timeout of counting: `COUNTED_MAX` halls at the start, on a busy machine."""
 
 
 class _Counted(NamedTuple):
@@ -33,7 +33,7 @@ class _Counted(NamedTuple):
     at_s: float
 
     def fresh(self, now_s: float) -> bool:
-        """Say whether it need not be counted again yet."""
+        """Return whether the count is recent enough for its size."""
         return self.free >= SEATS_PER_S and now_s < self.at_s + self.free / SEATS_PER_S
 
 
@@ -42,7 +42,7 @@ class StockCounter:
 
     Args:
         database: Holds the seats.
-        now_s: A clock that does not go back.
+        now_s: A monotonic clock.
     """
 
     def __init__(self, database: Database, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +52,7 @@ class StockCounter:
         self._complete = False
 
     async def count_by_room(self) -> dict[str, InStock] | None:
-        """Count what has changed, and return the stock of each room that has seats at all.
+        """Count the changed schedules; return the stock of each room that has seats.
 
         Returns:
             `None` while some schedules have not been counted yet.
@@ -81,7 +81,7 @@ class StockCounter:
             )
         for schedule in sorted(self._counted)[:-REPORTED_MAX]:
             del self._counted[schedule]
-        # A room with a part of its seats would seem to be sold out before it is.
+        # A partial count would make a room look sold out too early.
         self._complete = self._complete or len(rows) < COUNTED_MAX
         return self._summed() if self._complete else None
 

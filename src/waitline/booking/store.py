@@ -1,4 +1,4 @@
-"""Reservations: a typed method for each statement of sql/reservations.sql."""
+"""Store of reservations: a typed method for each statement of sql/reservations.sql."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
@@ -24,16 +24,16 @@ from waitline.kernel.ids import RoomId
 from waitline.postgres.pool import Database, Row
 
 CANCEL_TRIES = 3
-"""Once more suffices after a payment was confirmed in between; nothing else is confirmed twice."""
+"""Attempts to cancel. The second one succeeds if a payment was confirmed during the first."""
 
 
 class SeatRequest(NamedTuple):
-    """Seats that a visitor asks for.
+    """Seats that a visitor requests.
 
     Attributes:
-        schedule: Of which performance.
+        schedule: The schedule.
         seats: 1 to `SEATS_MAX` different seats of it.
-        user: For whom.
+        user: The visitor.
     """
 
     schedule: int
@@ -42,12 +42,12 @@ class SeatRequest(NamedTuple):
 
 
 class RoomAccess(NamedTuple):
-    """How the visitors of a concert come in.
+    """How the visitors of a concert are admitted.
 
     Attributes:
         room: Their waiting room.
-        queue_down: What happens to them while the queue does not answer; `None` for what the
-            installation has chosen.
+        queue_down: What happens to them while the queue is down; `None` for the installation's
+            setting.
     """
 
     room: RoomId
@@ -62,7 +62,7 @@ class Expired(NamedTuple):
     user_id: int
 
 
-# What each word of a statement is refused with. A test holds them against the statements' headers.
+# Refusal for each outcome of a statement. A test compares them with the statements' headers.
 RESERVE_REFUSED: dict[str, Callable[[Row], Refused]] = {
     "no_schedule": lambda _row: ScheduleUnknown(),
     "no_seat": lambda _row: SeatUnknown(),
@@ -78,11 +78,11 @@ CANCEL_REFUSED: dict[str, Callable[[Row], Refused]] = {
 
 
 class Reservations:
-    """Who holds which seats.
+    """The store of reservations.
 
     Args:
         database: Holds them.
-        hold_s: How long a reservation is held unpaid.
+        hold_s: How long an unpaid reservation is held.
     """
 
     def __init__(self, database: Database, hold_s: float) -> None:
@@ -91,15 +91,15 @@ class Reservations:
         self._batcher = statement_batcher(self._reserve_all, _touched)
 
     async def reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
-        """Hold seats for a visitor: all of them, or none.
+        """Reserve seats for a visitor: all of them, or none.
 
         Args:
-            schedule: Of which performance.
+            schedule: The schedule.
             seats: 1 to `SEATS_MAX` different seats of it.
-            user: For whom.
+            user: The visitor.
 
         Raises:
-            ScheduleUnknown, SeatUnknown, SeatTaken, TooManySeats: As they say; nothing is held.
+            ScheduleUnknown, SeatUnknown, SeatTaken, TooManySeats: Nothing is held.
 
         Invariant:
             B1.
@@ -111,7 +111,7 @@ class Reservations:
     async def _reserve_all(
         self, _: None, wanted: Sequence[SeatRequest]
     ) -> list[Reservation | Refused]:
-        """Hold seats for many who do not meet each other, each as `reserve` does."""
+        """Reserve seats for several requests without conflicts, each as `reserve` does."""
         rows = await self._database.fetch_all(
             "reserve",
             schedule_ids=[one.schedule for one in wanted],
@@ -123,7 +123,7 @@ class Reservations:
         return [_reserved(one, row) for one, row in zip(wanted, rows, strict=True)]
 
     async def room_access(self, reservation: int) -> RoomAccess:
-        """Return how a reservation's visitor came in.
+        """Return how the visitor of a reservation was admitted.
 
         Raises:
             ReservationUnknown: There is no such reservation.
@@ -136,11 +136,12 @@ class Reservations:
     async def find(self, reservation: int, user: int) -> Reservation:
         """Return a visitor's reservation.
 
-        One whose time is over reads as expired at once, though its seats are back on sale only when
-        the sweeper has come; while it is being paid for, it is held.
+        A lapsed reservation is returned as expired, even before the sweeper puts its seats back on
+        sale. While a payment is under way, it has not lapsed.
 
         Raises:
-            ReservationUnknown, ReservationForeign: As they say.
+            ReservationUnknown: There is no such reservation.
+            ReservationForeign: It is another visitor's.
         """
         row = await self._database.fetch_one("find_reservation", reservation_id=reservation)
         if row is None:
@@ -160,13 +161,14 @@ class Reservations:
         )
 
     async def cancel(self, reservation: int, user: int) -> ReservationState:
-        """Give a reservation up; what was paid for it goes back.
+        """Cancel a reservation; its payment is refunded.
 
         Returns:
-            What it was: PENDING, or CONFIRMED and to be refunded.
+            Its state before: PENDING, or CONFIRMED and to be refunded.
 
         Raises:
-            ReservationUnknown, ReservationForeign, ReservationOver, PaymentRunning: As they say.
+            ReservationUnknown, ReservationForeign, ReservationOver, PaymentRunning: Nothing is
+                cancelled.
         """
         for _ in range(CANCEL_TRIES):
             row = await self._database.fetch_one("cancel", reservation_id=reservation, user_id=user)
@@ -175,10 +177,10 @@ class Reservations:
                 raise CANCEL_REFUSED[row["outcome"]](row)
             if row["outcome"] != "again":
                 return ReservationState(row["state"])
-        raise Unavailable("the payment of a confirmed reservation is not to be seen")
+        raise Unavailable("the reservation is confirmed, but its payment is not visible yet")
 
     async def expire(self, chunk_max: int) -> list[Expired]:
-        """Put the seats of at most `chunk_max` lapsed reservations back on sale.
+        """Expire at most `chunk_max` lapsed reservations; their seats are back on sale.
 
         Invariant:
             B3.
@@ -188,7 +190,7 @@ class Reservations:
 
 
 def _touched(wanted: SeatRequest) -> list[Hashable]:
-    """Name the rows that a reservation changes: its seats, and the count of its visitor."""
+    """Return the rows that a request changes: its seats, and its visitor's seat count."""
     return [*wanted.seats, (wanted.schedule, wanted.user)]
 
 

@@ -1,6 +1,7 @@
 """Expiry of lapsed reservations: puts their seats back on sale (B3).
 
-Any number of them may run: each takes what no other has. Nothing here decides what has lapsed.
+Sweepers may run concurrently; each skips the rows that another has locked. The rule for what has
+lapsed is in sql/reservations.sql.
 """
 
 from collections.abc import Callable
@@ -10,19 +11,18 @@ from waitline.booking.store import Reservations
 from waitline.kernel.periodic import periodic
 
 TICK_S = 0.5
-"""Between two rounds. B3 allows two seconds: a round that comes late, and one that is long, still
-fit in."""
+"""Between two rounds. B3 allows two seconds, which leaves room for a late and a long round."""
 
 CHUNK_MAX = 100
-"""Reservations put back in one statement: 60 ms for a hundred of four seats (measured), in which
-their rows are locked. The next chunk follows at once; larger ones are no faster."""
+"""Reservations expired in one statement. It locks their rows for 60 ms at four seats each
+(measured). The next chunk follows at once; larger chunks are no faster."""
 
 
 class Sweeper:
-    """Puts lapsed reservations back, oldest first.
+    """Expires lapsed reservations, the oldest first.
 
     Args:
-        reservations: Those that may lapse.
+        reservations: The store of reservations.
         on_expired: Called after each chunk with the number of reservations that expired.
     """
 
@@ -36,14 +36,14 @@ class Sweeper:
         self._on_expired = on_expired
 
     async def run(self) -> Never:
-        """Go round until cancelled."""
+        """Sweep every `TICK_S` until cancelled."""
         await periodic("seat_expiry", self._round, TICK_S)
 
     async def _round(self) -> None:
         await self.sweep()
 
     async def sweep(self) -> int:
-        """Put back all that has lapsed, a chunk at a time; return how many reservations."""
+        """Expire all lapsed reservations, a chunk at a time; return how many."""
         total, count = 0, CHUNK_MAX
         while count == CHUNK_MAX:
             count = len(await self._reservations.expire(CHUNK_MAX))

@@ -1,6 +1,6 @@
--- A seat that is deleted is looked for in all reservations that ever held it. Without this, deleting
--- a rehearsal's seats reads the whole table once for each of them.
--- All steps are one transaction, which no index is made beside. Reserving waits meanwhile: about
--- half a second for half a million reservations.
+-- Deleting a seat checks the foreign key of every reservation that ever held it. Without this index,
+-- deleting a rehearsal's seats scans the whole table once per seat.
+-- Not CONCURRENTLY: all steps run in one transaction. Reservations are blocked meanwhile, about half a
+-- second for half a million of them.
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX reserved_seat_by_seat ON reserved_seat (seat_id);

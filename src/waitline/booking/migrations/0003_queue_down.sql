@@ -1,6 +1,6 @@
--- What the box office does with a concert's visitors while the queue does not answer: each concert
--- may have its own answer. NULL: what the installation has chosen.
+-- What the box office does with a concert's visitors while the queue is down. NULL: the installation's
+-- setting applies.
 ALTER TABLE concert ADD COLUMN queue_down text;
--- The rows that are there have none, so they need not be looked through; new ones are checked.
+-- NOT VALID: existing rows are all NULL, so scanning them is not needed. New rows are checked.
 ALTER TABLE concert ADD CONSTRAINT concert_queue_down_known
     CHECK (queue_down IN ('refuse', 'admit')) NOT VALID;

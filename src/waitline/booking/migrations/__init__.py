@@ -1,11 +1,11 @@
-"""How the box office's tables came to be: one SQL file a step, applied in order by Alembic.
+"""Schema migrations of the box office, by Alembic: one SQL file per step.
 
-Each step only goes forward, and each may be applied while the older version still serves.
+There are no downgrades. Each step may be applied while the previous version still serves.
 
-steps.py   applies what is due
-versions/  what Alembic reads: names the steps and their order
+steps.py   applies the pending steps
+versions/  the steps' names and order, as Alembic modules
 *.sql      the steps
-env.py     runs them, all in one transaction
+env.py     Alembic's environment: runs the steps in one transaction
 """
 
 
@@ -16,14 +16,15 @@ async def migrate(url: str) -> list[str]:
         url: As in `waitline.postgres.pool.Database`.
 
     Returns:
-        The steps that were applied, the first first; empty if it was up to date.
+        The steps that were applied, in order; empty if the tables were up to date.
 
     Raises:
-        Misconfigured: The database lets us not in, or has steps that this version does not know.
-        Unavailable: It does not answer, or others have the tables; nothing was changed.
+        Misconfigured: The database refuses the connection, or has steps that this version does not
+            know.
+        Unavailable: It does not answer, or the tables are locked; nothing was changed.
     """
-    # Here, because Alembic takes longer to import than most commands take in all, and every process
-    # of ours is started by a command.
+    # Imported here: Alembic takes longer to import than most commands run, and every process
+    # starts as a command.
     from waitline.booking.migrations.steps import applied  # noqa: PLC0415
 
     return await applied(url)

@@ -1,4 +1,4 @@
-"""Runs the steps on the connection that `migrate` has opened."""
+"""Alembic environment: runs the steps on the connection that `migrate` has opened."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Applies the steps that are due, by Alembic."""
+"""Migration runner: applies the pending steps with Alembic."""
 
 from importlib.resources import files
 
@@ -15,18 +15,18 @@ from sqlalchemy.util import await_only
 from waitline.kernel.errors import Misconfigured, Unavailable
 
 CONNECT_S = 5.0
-"""How long the database may take to let us in."""
+"""Timeout of connecting to the database."""
 
 LOCK_S = 10.0
-"""How long a step may wait for a lock. All that comes to the table meanwhile waits behind it, so a
-sale would stand still for as long."""
+"""Lock timeout of a step. Later statements on the table queue up behind the waiting step, so a sale
+stops for this long at worst."""
 
 STATEMENT_S = 300.0
-"""How long one statement of a step may take: filling a new column of a big table takes minutes."""
+"""Statement timeout of a step: filling a new column of a big table takes minutes."""
 
 _LOCK = 0x77616974
-"""Of those who migrate at once, one does, and the others find it done. Any number that nobody else
-locks in this database."""
+"""Advisory lock for the migration. Of concurrent migrations one runs, and the others then find
+nothing pending. The number is arbitrary, but no other lock of this database may have it."""
 
 
 async def applied(url: str) -> list[str]:
@@ -44,7 +44,7 @@ async def applied(url: str) -> list[str]:
         async with engine.begin() as connection:
             return await connection.run_sync(_upgraded)
     except (DBAPIError, asyncpg.PostgresError, OSError, TimeoutError) as error:
-        # The first wraps one of the others, where something did not go straight to the driver.
+        # SQLAlchemy wraps the driver's error, except for calls that go straight to the driver.
         cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
         raise _refusal(cause or error) from None
     finally:
@@ -52,12 +52,12 @@ async def applied(url: str) -> list[str]:
 
 
 def _refusal(error: BaseException) -> BaseException:
-    """Return what the driver's error means to an operator; a bug stays as it is."""
+    """Translate the driver's error for an operator; a bug is returned unchanged."""
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
-            return Misconfigured(f"the database does not let us in: {error}")
+            return Misconfigured(f"the database refuses the connection: {error}")
         case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
-            return Unavailable(f"others have the tables, nothing was changed: {error}")
+            return Unavailable(f"the tables are locked, nothing was changed: {error}")
         case (
             OSError()
             | TimeoutError()
@@ -80,7 +80,7 @@ def _upgraded(connection: Connection) -> list[str]:
     if before is not None and before not in known:
         raise Misconfigured(
             f"the database is at step {before}, which this version of waitline does not know: "
-            "install the newer version that made it"
+            "install the newer version that applied it"
         )
     command.upgrade(config, "head")
     return known[known.index(before) + 1 :] if before else known
@@ -90,5 +90,5 @@ def run_file(name: str) -> None:
     """Run one SQL file of this folder, for the step that names it."""
     text = (files("waitline.booking") / "migrations" / name).read_text("utf-8")
     driver = op.get_bind().connection.dbapi_connection.driver_connection  # type: ignore[union-attr]
-    # Several statements in one text are what only the driver itself takes.
+    # Only the driver itself accepts several statements in one text.
     await_only(driver.execute(text))

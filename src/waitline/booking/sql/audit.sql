@@ -1,5 +1,5 @@
 -- name: audit_seats(examples_max)
--- Hold the state of every seat against the reservations that hold it (B1, B2, B3).
+-- Compare the state of every seat with the reservations that hold it (B1, B2, B3).
 -- locks: nothing
 -- returns: one row per kind of damage: 'held_twice', 'held_on_sale', 'sold_twice', 'sold_not_occupied',
 --   'occupied_unsold', 'reserved_unheld'; how many seats, and the first of them
@@ -28,7 +28,7 @@ WHERE c.broken
 GROUP BY c.kind ORDER BY c.kind;
 
 -- name: audit_reservations(examples_max, late_s)
--- Look for reservations that contradict themselves, their seats or their payments (B1, B3, B4, B6).
+-- Find reservations that contradict themselves, their seats or their payments (B1, B3, B4, B6).
 -- locks: nothing
 -- returns: one row per kind of damage: 'marked_wrong', 'seatless', 'lapsed', 'unpaid', 'miscounted'; how
 --   many reservations, and the first of them
@@ -58,7 +58,8 @@ WHERE c.broken
 GROUP BY c.kind ORDER BY c.kind;
 
 -- name: audit_payments(examples_max, late_s, looks_max, at_price)
--- Look for money that was taken for nothing, or is neither kept nor given back (B4, B6).
+-- Find payments without a confirmed reservation, and those that are neither settled nor refunded
+-- (B4, B6).
 -- locks: nothing
 -- returns: one row per kind of damage: 'paid_unconfirmed', 'paid_twice', 'overlooked', 'unsettled',
 --   'not_the_price'; how many payments, and the first of them
@@ -82,10 +83,10 @@ WHERE c.broken
 GROUP BY c.kind ORDER BY c.kind;
 
 -- name: audit_visitors(examples_max)
--- Count the seats of every visitor anew (B7).
+-- Recount the seats of every visitor (B7).
 -- locks: nothing
--- returns: one row per kind of damage: 'recount' (not what is noted), 'too_many'; how many visitors, and
---   the first of them
+-- returns: one row per kind of damage: 'recount' (differs from visitor_seats), 'too_many'; how many
+--   visitors, and the first of them
 WITH counted AS (
     SELECT r.schedule_id, r.user_id, count(*) AS seats
     FROM reservation AS r JOIN reserved_seat USING (reservation_id)
@@ -107,7 +108,7 @@ WHERE c.broken
 GROUP BY c.kind ORDER BY c.kind;
 
 -- name: audit_untold(examples_max, kept_s)
--- Look for confirmed payments without an event (B5), as far back as events are kept.
+-- Find completed payments without an event (B5), as far back as events are kept.
 -- locks: nothing
 -- returns: one row of kind 'untold', or none; how many payments, and the first of them
 SELECT 'untold' AS kind, count(*) AS times,
@@ -121,7 +122,7 @@ WHERE state = 'COMPLETED' AND paid_at > now() - make_interval(secs => :kept_s)
 HAVING count(*) > 0;
 
 -- name: audit_events(examples_max, late_s)
--- Look for events that do not reach the waiting room (B5).
+-- Find events that do not reach the waiting room (B5).
 -- locks: nothing
 -- returns: one row per kind of damage: 'unsent', 'dead'; how many events, and the first of them
 SELECT c.kind, count(*) AS times,
@@ -135,7 +136,7 @@ WHERE c.broken
 GROUP BY c.kind ORDER BY c.kind;
 
 -- name: audit_counts()^
--- Count what was audited.
+-- Count the rows that were audited.
 -- locks: nothing
 -- returns: one row
 SELECT
@@ -146,7 +147,7 @@ SELECT
     (SELECT count(*) FROM outbox) AS events;
 
 -- name: paid_visitors(late_s, visitors_max)
--- Name those who have paid, long enough ago for the waiting room to know: the last ones first.
+-- List visitors who paid more than late_s ago, the latest first: the waiting room must know of them.
 -- locks: nothing
 -- returns: one row per visitor and room, with the time of the last payment
 SELECT c.room, r.user_id, max(p.paid_at) AS paid_at

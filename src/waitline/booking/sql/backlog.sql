@@ -1,8 +1,8 @@
 -- name: backlog(counted_max)^
--- Count what is not done yet, each kind up to so many.
+-- Count unsent events and unsettled payments, at most counted_max of each.
 -- locks: nothing
--- returns: one row: events that wait and the age of the oldest, events that are dead, payments that
---   are under way and those that go back, and the age of the one that was looked at longest ago
+-- returns: one row: unsent events and the age of the oldest, dead events, payments under way, refunds
+--   under way, and the age of the oldest of these payments
 SELECT e.waiting AS events_waiting, e.dead AS events_dead,
     coalesce(extract(epoch FROM now() - e.oldest), 0)::float8 AS events_age_s,
     p.pending AS payments_pending, p.refunding AS payments_refunding,

@@ -11,10 +11,10 @@ SELECT concert_id, title, venue, room, queue_down FROM concert ORDER BY concert_
 SELECT concert_id, title, venue, room, queue_down FROM concert WHERE concert_id = :concert_id;
 
 -- name: schedules(concert_id, schedules_max)
--- List a concert's schedules, the first to begin first.
+-- List a concert's schedules by starting time.
 -- locks: nothing
--- returns: one row per schedule, at most schedules_max; one without a schedule_id if there are none;
---   no row if there is no such concert
+-- returns: one row per schedule, at most schedules_max; one row without a schedule_id if the concert
+--   has none; no row if there is no such concert
 SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max,
     c.queue_down
 FROM concert AS c LEFT JOIN schedule AS s USING (concert_id)
@@ -38,14 +38,14 @@ WHERE s.schedule_id = :schedule_id;
 INSERT INTO concert (title, venue, room) VALUES (:title, :venue, :room) RETURNING concert_id;
 
 -- name: set_queue_down(concert_id, queue_down)^
--- Choose what happens to a concert's visitors while the queue does not answer.
+-- Set what happens to a concert's visitors while the queue is down.
 -- locks: concert
 -- returns: one row, or none if there is no such concert
 UPDATE concert SET queue_down = :queue_down WHERE concert_id = :concert_id
 RETURNING concert_id, title, venue, room, queue_down;
 
 -- name: create_schedule(concert_id, starts_at, visitor_seats_max)^
--- Create a performance of a concert; it has no seats yet.
+-- Create a schedule of a concert, without seats.
 -- locks: concert (against removal)
 -- returns: one row: its number, its concert's room and queue_down; none if there is no such concert
 WITH found AS (
@@ -59,10 +59,9 @@ made AS (
 SELECT made.schedule_id, found.room, found.queue_down FROM made, found;
 
 -- name: import_seats(schedule_id, sections, row_names, positions, numbers, grades, prices)^
--- Put seats on sale, all or none. They are numbered in the order given: rows in the order in which
--- their first seats come, and each along its positions. Rows are counted through their section, on
--- from those that are there.
--- locks: schedule (so that of two imports one waits); a seat that is there already is an error
+-- Put seats on sale, all or none. Seat ids follow the order given: rows by their first seat, then
+-- positions within a row. Row numbers count through a section and continue after the rows it has.
+-- locks: schedule (one import at a time); a seat that exists already is an error
 -- returns: one row: how many; none if there is no such schedule
 WITH found AS (
     UPDATE schedule SET laid_out = pg_current_xact_id()
@@ -109,8 +108,8 @@ added AS (
 SELECT (SELECT count(*) FROM added) AS seats FROM found;
 
 -- name: stock(concert_id)
--- Count the seats of a concert's schedules, of those that have any. It reads them all: for
--- operators.
+-- Count the seats of a concert's schedules. Reads every seat, so it is for operators only.
+-- Schedules without seats are left out.
 -- locks: nothing
 -- returns: one row per schedule
 SELECT s.schedule_id, count(*) AS seats, count(*) FILTER (WHERE o.state = 'AVAILABLE') AS available

@@ -1,8 +1,7 @@
 -- name: load_demo()^
--- Put the demo concert on sale as if nothing had happened: concert 1 with schedule 1 and 10 000
--- seats from number 1 on, for the visitors of room "1". All bookings are forgotten, of whatever
--- concert, with their payments, events and answers; their numbers are not given out again. Other
--- concerts stay, and all their seats are on sale again.
+-- Reset the demo concert: concert 1 with schedule 1 and seats 1 to 10 000, for room "1".
+-- Deletes all bookings of all concerts, with their payments, events and stored answers; their ids are
+-- not reused. Other concerts stay, and all their seats are on sale again.
 -- locks: the tables of bookings, whole; seat. Concurrent bookings wait, or are refused
 -- returns: nothing
 DO $$
@@ -19,7 +18,7 @@ BEGIN
     ON CONFLICT (schedule_id) DO UPDATE
     SET concert_id = excluded.concert_id, starts_at = excluded.starts_at;
 
-    -- Made anew, because others may have been put in their places.
+    -- Deleted first: an import may have replaced the demo's seats.
     DELETE FROM seat WHERE schedule_id = 1 OR seat_id <= 10000;
     INSERT INTO seat (
         seat_id, schedule_id, section, row_name, row_no, row_position, seat_number, grade, price
@@ -34,10 +33,10 @@ BEGIN
         generate_series(1, 50) AS place;
     UPDATE seat SET state = 'AVAILABLE', changed = pg_current_xact_id()
     WHERE schedule_id <> 1 AND state <> 'AVAILABLE';
-    -- Seats are others than before.
+    -- Marks the layout as new, so that workers load the seats again.
     UPDATE schedule SET laid_out = pg_current_xact_id();
 
-    -- Numbers that were given by hand are unknown to those who count.
+    -- Explicit ids do not advance the sequences.
     PERFORM
         setval(pg_get_serial_sequence('concert', 'concert_id'), (SELECT max(concert_id) FROM concert)),
         setval(pg_get_serial_sequence('schedule', 'schedule_id'), (SELECT max(schedule_id) FROM schedule)),
@@ -46,7 +45,7 @@ END
 $$;
 
 -- name: any_concert()^
--- Check whether there is anything to sell.
+-- Check whether there is any concert.
 -- locks: nothing
 -- returns: one row: found
 SELECT EXISTS (SELECT FROM concert) AS found;

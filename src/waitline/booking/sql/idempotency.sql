@@ -1,9 +1,10 @@
 -- name: claim_key(user_id, idempotency_key, request, kept_s, patience_s)^
--- Let one of all the requests that bear a visitor's key go on. A key is free again when its answer
--- is old, or when its first request has taken so long that its process must have died.
+-- Claim an idempotency key: of all requests with a user's key, one proceeds. A key is free again when
+-- its answer has expired, or when the lease of its first request has.
 -- locks: idempotency (by key)
--- returns: one row: outcome 'claimed' with the moment of it; 'other' (it was given to another
---   request), 'running', 'answered' with the answer otherwise. None if it was claimed in this moment
+-- returns: one row: outcome 'claimed' with the time of the claim; else 'other' (the key belongs to
+--   another request), 'running', or 'answered' with the answer. None if another request claimed it
+--   concurrently
 WITH claimed AS (
     INSERT INTO idempotency AS held (user_id, idempotency_key, request)
     VALUES (:user_id, :idempotency_key, :request)
@@ -31,27 +32,27 @@ WHERE user_id = :user_id AND idempotency_key = :idempotency_key
     AND NOT EXISTS (SELECT FROM claimed);
 
 -- name: keep_answer(user_id, idempotency_key, claimed_at, status, answer)^
--- Keep what a request with a key was answered, unless another has claimed the key meanwhile.
+-- Store the answer of a request, unless another request has claimed the key meanwhile.
 -- locks: idempotency (by key)
--- returns: one row if it is kept
+-- returns: one row if the answer was stored
 UPDATE idempotency SET status = :status, answer = :answer
 WHERE user_id = :user_id AND idempotency_key = :idempotency_key AND created_at = :claimed_at
     AND status IS NULL
 RETURNING user_id;
 
 -- name: free_key(user_id, idempotency_key, claimed_at)^
--- Give a claimed key back, for a request that has come to no answer worth keeping.
+-- Release a claimed key: its request has no answer to store.
 -- locks: idempotency (by key)
--- returns: one row if it was ours
+-- returns: one row if the claim was still valid
 DELETE FROM idempotency
 WHERE user_id = :user_id AND idempotency_key = :idempotency_key AND created_at = :claimed_at
     AND status IS NULL
 RETURNING user_id;
 
 -- name: forget_keys(kept_s, chunk_max)^
--- Delete a chunk of the keys whose answers need not be kept any longer, the oldest first.
+-- Delete a chunk of the keys that have expired, the oldest first.
 -- locks: idempotency (skips locked ones)
--- returns: one row: how many are gone
+-- returns: one row: how many were deleted
 WITH due AS MATERIALIZED (
     SELECT user_id, idempotency_key FROM idempotency
     WHERE created_at <= now() - make_interval(secs => :kept_s)

@@ -1,8 +1,7 @@
 -- name: take_events(batch_max, pause_s, pause_max_s)
--- Take unsent events, of each reservation the earliest alone, and put off the next attempt at each:
--- twice as long at every attempt. If the relay dies, the event is taken again
--- by then; and until it is marked as sent, no later event of its reservation is taken (B5).
--- Events that another relay has locked are skipped.
+-- Take unsent events and postpone their next attempt: visibility timeout, doubled at every attempt.
+-- If the relay dies, the event is taken again after that. Only the earliest unsent event of each
+-- reservation is taken, so the order is kept (B5).
 -- locks: outbox (skips locked ones)
 -- returns: one row per event
 WITH due AS MATERIALIZED (
@@ -25,15 +24,15 @@ RETURNING o.event_no, o.event_id, o.topic, o.payload, o.created_at,
     greatest(floor(extract(epoch FROM now() - o.created_at) * 1000), 0)::bigint AS age_ms;
 
 -- name: sent_events(event_nos)
--- Note that events are in the stream.
+-- Mark events as sent.
 -- locks: outbox
--- returns: one row per event that was not noted before
+-- returns: one row per event that was not marked before
 UPDATE outbox SET sent_at = now(), last_error = NULL
 WHERE event_no = ANY(:event_nos::bigint[]) AND sent_at IS NULL
 RETURNING event_no;
 
 -- name: return_events(event_nos, error)
--- Give back events that the stream could not take, whatever they are: that attempt does not count.
+-- Return events that were not sent because the store did not answer. The attempt does not count.
 -- locks: outbox
 -- returns: one row per event
 UPDATE outbox SET attempts = attempts - 1, send_at = now(), last_error = left(:error, 500)
@@ -41,16 +40,16 @@ WHERE event_no = ANY(:event_nos::bigint[]) AND sent_at IS NULL AND attempts > 0
 RETURNING event_no;
 
 -- name: refused_event(event_no, error, attempts_max)^
--- Note why the stream does not take an event; after the last attempt it is dead, until an operator
--- says otherwise.
+-- Record why the store rejected an event. After attempts_max it is a dead letter, until an operator
+-- retries it.
 -- locks: outbox
--- returns: one row, whether it is dead
+-- returns: one row: whether the event is dead
 UPDATE outbox SET last_error = left(:error, 500), dead = attempts >= :attempts_max
 WHERE event_no = :event_no AND sent_at IS NULL
 RETURNING dead;
 
 -- name: forget_events(kept_s, chunk_max)
--- Delete a chunk of the events that were sent long ago.
+-- Delete a chunk of the events that were sent more than kept_s ago.
 -- locks: outbox (skips locked ones)
 -- returns: one row per event
 WITH old AS MATERIALIZED (
@@ -64,16 +63,16 @@ DELETE FROM outbox USING old WHERE outbox.event_no = old.event_no
 RETURNING outbox.event_no;
 
 -- name: unsent_events(rows_max)
--- List the events that are not in the stream yet, dead ones first.
+-- List unsent events, dead ones first.
 -- locks: nothing
--- returns: one row per event, with the number of all of them
+-- returns: one row per event, with the number of all unsent events
 SELECT event_id, topic, payload, created_at, attempts, dead, last_error, count(*) OVER () AS events
 FROM outbox WHERE sent_at IS NULL
 ORDER BY dead DESC, event_no
 LIMIT :rows_max;
 
 -- name: retry_events(event_ids, chunk_max)
--- Let dead events be sent after all: those named, or all.
+-- Make dead events due again: those given, or all.
 -- locks: outbox
 -- returns: one row per event
 WITH chosen AS MATERIALIZED (

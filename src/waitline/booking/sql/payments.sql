@@ -1,9 +1,9 @@
 -- name: begin_payment(reservation_ids, user_ids, amounts, methods, patience_s, at_price, grace_s)
--- Note attempts to pay, before anybody is charged. Of several for one reservation, one begins (B4).
--- No two of one call are for the same.
+-- Store payment attempts before the provider is called. A reservation has one attempt at a time (B4).
+-- The requests of one call are for different reservations.
 -- locks: reservation (by id)
 -- returns: one row per request, in order: outcome 'begun' with the payment; 'unknown', 'foreign',
---   'confirmed', 'cancelled', 'expired', 'lapsed' (its time is over, and the sweeper comes),
+--   'confirmed', 'cancelled', 'expired', 'lapsed' (expired, but not swept yet),
 --   'running', 'amount' otherwise
 WITH asked AS MATERIALIZED (
     SELECT a.no, a.reservation_id, a.user_id, a.amount, a.method
@@ -50,13 +50,13 @@ FROM asked LEFT JOIN found USING (reservation_id) LEFT JOIN made USING (reservat
 ORDER BY asked.no;
 
 -- name: confirm_payment(charge_keys, provider_refs)
--- Note that the provider has charged. The reservation is confirmed, its seats are sold and the event
--- is written in the same step (B2, B4, B5); where the reservation can no longer be confirmed, the
--- money goes back. A repeat changes nothing, and sees what the first has done even if it waited for it;
--- one that comes later, as the provider's message does after its answer, locks nothing either, and
--- so does not wait for the disk. No two charges of one call are the same.
+-- Record that the provider has charged. The reservation is confirmed, its seats are sold and the
+-- event is written in the same statement (B2, B4, B5). If the reservation can no longer be confirmed,
+-- the payment is refunded. Idempotent: a concurrent repeat returns what the first has done. A later
+-- repeat, such as the webhook after the answer, takes no locks and does not wait for the disk.
+-- The charges of one call are different.
 -- locks: reservation (by id), seat (by id; those of the reservations), payment (by id)
--- returns: one row per charge of ours: the payment as it is now, and how the reservation stood before
+-- returns: one row per known charge: the payment as it is now, and the reservation's state before
 WITH asked AS MATERIALIZED (
     SELECT a.charge_key, a.provider_ref
     FROM unnest(:charge_keys::uuid[], :provider_refs::text[]) AS a (charge_key, provider_ref)
@@ -105,7 +105,7 @@ sold AS (
     UPDATE seat SET state = 'OCCUPIED', changed = pg_current_xact_id()
     FROM confirmed JOIN held USING (reservation_id) WHERE seat.seat_id = held.seat_id
 ),
-told AS (
+emitted AS (
     INSERT INTO outbox (topic, payload)
     SELECT 'booking.payment.completed', jsonb_build_object(
         'concertId', c.room, 'userId', settled.user_id::text,
@@ -127,7 +127,7 @@ LEFT JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment_id)
 WHERE p.charge_key = ANY(:charge_keys::uuid[]);
 
 -- name: fail_payment(charge_key, reason)^
--- Note that the provider did not charge, and never will for this key: the reservation may be paid
+-- Record that the provider did not charge, and never will for this key. The reservation can be paid
 -- again until it expires.
 -- locks: reservation, payment
 -- returns: one row if the attempt was open
@@ -149,7 +149,7 @@ kept AS (
 SELECT payment_id FROM failed;
 
 -- name: refunded_payment(charge_key)^
--- Note that the provider has given the money back.
+-- Record that the provider has refunded a payment.
 -- locks: payment
 -- returns: one row if it was being refunded
 UPDATE payment SET state = 'REFUNDED'
@@ -164,9 +164,9 @@ SELECT payment_id, reservation_id, user_id, amount, method, state, created_at, p
 FROM payment WHERE payment_id = :payment_id;
 
 -- name: unsettled_payments(chunk_max, pause_s, pause_max_s)
--- Take attempts and refunds that should be settled by now, and put off the next look at each: twice
--- as long at every look, so that a provider that is down is not asked in vain without an end. The
--- exponent is bounded, or a day of looks would be a number too large for the database.
+-- Take attempts and refunds that should be settled by now, and postpone their next check: exponential
+-- backoff, which spares a provider that is down. The exponent is bounded, or it would overflow
+-- after a day of checks.
 -- locks: payment (skips locked ones)
 -- returns: one row per payment
 WITH due AS MATERIALIZED (

@@ -1,5 +1,5 @@
 -- name: rehearsal_rooms(rooms_max)
--- Name the rooms of rehearsals that have left something behind, or are going on.
+-- List the rooms of rehearsals, running ones included.
 -- locks: nothing
 -- returns: one row per room, at most rooms_max
 SELECT DISTINCT room FROM concert
@@ -8,7 +8,7 @@ ORDER BY room
 LIMIT :rooms_max;
 
 -- name: rehearsal_unsettled(room)^
--- Count what of a rehearsal is still under way: payments, and events that were not sent.
+-- Count a rehearsal's unsettled payments and unsent events.
 -- locks: nothing
 -- returns: one row
 SELECT
@@ -25,10 +25,10 @@ SELECT
     ) AS events;
 
 -- name: discard_reservations(room, chunk_max)^
--- Delete a chunk of a rehearsal's reservations, with their payments and events. Of any other room
--- nothing is deleted.
+-- Delete a chunk of a rehearsal's reservations, with their payments and events. Other rooms are never
+-- touched.
 -- locks: reservation (by id), and what belongs to it
--- returns: one row: how many reservations are gone
+-- returns: one row: how many reservations were deleted
 WITH those AS MATERIALIZED (
     SELECT r.reservation_id
     FROM reservation AS r
@@ -52,9 +52,9 @@ gone AS (
 SELECT count(*) AS rows FROM gone;
 
 -- name: discard_events(room, chunk_max)^
--- Delete a chunk of a rehearsal's events, sent or not. Of any other room nothing is deleted.
+-- Delete a chunk of a rehearsal's events, sent or not. Other rooms are never touched.
 -- locks: outbox (by number)
--- returns: one row: how many events are gone
+-- returns: one row: how many events were deleted
 WITH those AS MATERIALIZED (
     SELECT event_no FROM outbox
     WHERE payload ->> 'concertId' = :room AND starts_with(:room, 'waitline-rehearsal-')
@@ -69,10 +69,10 @@ gone AS (
 SELECT count(*) AS rows FROM gone;
 
 -- name: discard_seats(room, chunk_max)^
--- Delete a chunk of a rehearsal's seats, once nothing holds them. Of any other room nothing is
--- deleted.
+-- Delete a chunk of a rehearsal's seats, once no reservation holds them. Other rooms are never
+-- touched.
 -- locks: seat (by id)
--- returns: one row: how many seats are gone
+-- returns: one row: how many seats were deleted
 WITH those AS MATERIALIZED (
     SELECT o.seat_id
     FROM seat AS o
@@ -90,10 +90,10 @@ gone AS (
 SELECT count(*) AS rows FROM gone;
 
 -- name: discard_concert(room)^
--- Delete a rehearsal's concert with its schedules and the counts of its visitors' seats, once seats
--- and reservations are gone. Of any other room nothing is deleted.
+-- Delete a rehearsal's concert with its schedules and its visitors' seat counts, once its seats and
+-- reservations are deleted. Other rooms are never touched.
 -- locks: concert, schedule, visitor_seats
--- returns: one row: how many concerts are gone
+-- returns: one row: how many concerts were deleted
 WITH those AS MATERIALIZED (
     SELECT c.concert_id FROM concert AS c
     WHERE c.room = :room AND starts_with(c.room, 'waitline-rehearsal-')

@@ -1,5 +1,6 @@
 -- name: sale_totals(room)^
--- Sum up the sale of a room's concerts. It reads their seats and reservations: for after a sale.
+-- Sum up the sale of a room's concerts. Reads all their seats and reservations, so it is for use
+-- after a sale.
 -- locks: nothing
 -- returns: one row; first_at and last_at are null where nothing was reserved
 WITH performances AS (
@@ -52,10 +53,10 @@ SELECT
 FROM stock, holds, paid;
 
 -- name: sale_steps(room, width_s, steps_max)
--- Count what a room's concerts reserved, sold and lost again, by steps of time. What was refunded is
--- not noted with a time, and counts where it was paid.
+-- Count a room's reservations, payments and expiries by steps of time. Refunds have no time of their
+-- own; a refunded payment counts at the time of payment.
 -- locks: nothing
--- returns: one row per step in which something happened, at most steps_max, the first first
+-- returns: one row per step in which something happened, at most steps_max, in order of time
 WITH kept AS (
     SELECT r.reservation_id, r.state, r.created_at, r.expires_at
     FROM reservation AS r

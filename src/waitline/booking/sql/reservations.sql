@@ -1,9 +1,8 @@
 -- name: reserve(schedule_ids, user_ids, wanted_nos, wanted_seats, hold_s)
--- Take seats for visitors: for each of them all that are wanted, or none, in one reservation (B1).
--- Requests are numbered from 1. No two of one call want the same seat, nor are of one visitor for one
--- schedule.
--- Seats are locked in the order of their ids, so reservations that overlap crosswise wait for each
--- other and never for ever. The count of a visitor's seats is a row that is locked after them.
+-- Reserve seats for visitors: for each request all of its seats, or none (B1).
+-- Requests are numbered from 1. The requests of one call have no seat in common, and no two of them
+-- are of one visitor for one schedule.
+-- Seats are locked by id, and visitor_seats after them, so overlapping reservations do not deadlock.
 -- locks: seat (by id), visitor_seats (by key)
 -- returns: one row per request, in order: outcome 'reserved' with the reservation; 'no_schedule',
 --   'no_seat', 'taken', 'limit' (most seats a visitor may hold) otherwise
@@ -74,8 +73,8 @@ FROM found LEFT JOIN made USING (schedule_id, user_id)
 ORDER BY found.no;
 
 -- name: find_reservation(reservation_id)^
--- Read one reservation, with its seats. It has lapsed when its time is over and no payment is under way: the
--- sweeper comes within the second.
+-- Read one reservation with its seats. It has lapsed if its time is over and no payment is under way;
+-- the sweeper expires it within a second.
 -- locks: nothing
 -- returns: one row, or none
 SELECT r.reservation_id, r.schedule_id, r.user_id, r.state, r.amount, r.created_at, r.expires_at,
@@ -91,15 +90,15 @@ WHERE r.reservation_id = :reservation_id
 GROUP BY r.reservation_id, c.room, c.queue_down;
 
 -- name: cancel(reservation_id, user_id)^
--- Give up a reservation. One that is paid for goes on to be refunded: its seats are back on sale at
--- once, its payment is REFUNDING until the provider has given the money back.
--- Only what is locked is seen as it is now, everything else as it was when the statement began. A
--- statement that has waited while the reservation was paid for does not see that payment: it does
--- nothing, and the next one does.
+-- Cancel a reservation. If it is paid for, its seats are back on sale at once, and its payment is
+-- REFUNDING until the provider has refunded it.
+-- READ COMMITTED: a locked row is seen as it is now, all others as of the statement's start. So a
+-- statement that waited for a payment's confirmation does not see that payment. It changes nothing
+-- and returns 'again'; the next try succeeds.
 -- locks: reservation, seat (by id), visitor_seats, payment
 -- returns: one row: outcome 'cancelled' or 'refunding'; 'unknown', 'foreign' (another user's),
 --   'paying' (a payment is under way), 'over' (cancelled or expired before, or lapsed), 'again'
---   (paid for while this waited: nothing was done) otherwise
+--   (paid for while this statement waited; nothing was changed) otherwise
 WITH found AS MATERIALIZED (
     SELECT reservation_id, schedule_id, user_id,
         coalesce(paying_until > now(), false) AS paying,
@@ -163,8 +162,8 @@ SELECT
 FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN due ON true;
 
 -- name: expire(chunk_max)
--- Put the seats of lapsed reservations back on sale: a chunk of those that lapsed first (B3).
--- A payment under way keeps the seats until it is settled. Several sweepers may run at once.
+-- Expire a chunk of lapsed reservations, the oldest first, and put their seats back on sale (B3).
+-- A payment under way keeps the seats until it is settled. Sweepers may run concurrently.
 -- locks: reservation (skips locked ones), seat (by id), visitor_seats (by key)
 -- returns: one row per reservation
 WITH due AS MATERIALIZED (

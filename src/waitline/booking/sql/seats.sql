@@ -1,9 +1,9 @@
 -- name: read_seats(schedule_id)^
--- Read all seats of a schedule, at one instant, column by column.
+-- Read all seats of a schedule in one snapshot, column by column.
 -- locks: nothing
--- returns: one row, or none if there is no such schedule: when its seats were laid out; the oldest
---   transaction that was not over (what later ones change is read again); the newest that had
---   changed a seat; and a JSON array per column, in the order of the seats' numbers
+-- returns: one row, or none if there is no such schedule: the transaction that laid out its seats;
+--   the watermark (the oldest transaction still running); the newest transaction that changed a
+--   seat; and a JSON array per column, by seat id
 SELECT s.laid_out, pg_snapshot_xmin(pg_current_snapshot()) AS watermark,
     greatest(s.laid_out, k.newest) AS newest,
     k.seat_ids, k.numbers, k.sections, k.grades, k.prices, k.states
@@ -20,10 +20,10 @@ FROM schedule AS s CROSS JOIN LATERAL (
 WHERE s.schedule_id = :schedule_id;
 
 -- name: changed_seats(schedule_id, watermark)^
--- Read what has changed since a watermark. A transaction that began before it was over by then, so
--- none is missed; some are returned twice.
+-- Read the seats that have changed since a watermark. Every transaction below the watermark had ended
+-- by then, so no change is missed; some are returned twice.
 -- locks: nothing
--- returns: one row, or none if there is no such schedule: as read_seats, of the seats that changed
+-- returns: one row, or none if there is no such schedule: as read_seats, for the changed seats
 SELECT s.laid_out, pg_snapshot_xmin(pg_current_snapshot()) AS watermark,
     k.seat_ids, k.changed, k.states
 FROM schedule AS s CROSS JOIN LATERAL (
@@ -36,10 +36,10 @@ FROM schedule AS s CROSS JOIN LATERAL (
 WHERE s.schedule_id = :schedule_id;
 
 -- name: free_seats(schedule_id, grade, free_max)
--- Read the first seats of a grade that are free, the best first.
+-- Read the best free seats of a grade, the best first.
 -- locks: nothing
--- returns: one row per seat, at most free_max; if none is free, one without a seat if the grade has
---   seats at all, else none
+-- returns: one row per seat, at most free_max; if none is free, one row without a seat, or none if the
+--   schedule has no such grade
 WITH free AS (
     SELECT seat_id, section, row_name, row_no, row_position FROM seat
     WHERE schedule_id = :schedule_id AND grade = :grade AND state = 'AVAILABLE'

@@ -1,10 +1,10 @@
 -- name: changed_stock(known_ids, watermarks, fresh_ids, schedules_max, counted_max)
--- Count what is free and what is held of the schedules in which something has changed since they
--- were counted last, but for fresh_ids; those counted longest ago first. A transaction that began before a watermark
--- was over by then, so no change is missed.
+-- Count free seats and unpaid reservations of the schedules that have changed since their last count,
+-- except fresh_ids; those counted longest ago first. Every transaction below a watermark had ended by
+-- then, so no change is missed.
 -- locks: nothing
 -- returns: one row per schedule, at most counted_max, of the newest schedules_max: its room, whether
---   it has seats at all, how many are free, how many reservations are unpaid; and the watermark
+--   it has seats at all, how many are free, how many reservations are unpaid, and the watermark
 WITH known AS (
     SELECT * FROM unnest(:known_ids::bigint[], :watermarks::xid8[]) AS k (schedule_id, watermark)
 ),

@@ -1,4 +1,4 @@
-"""The box office's tables."""
+"""Tables of the box office."""
 
 from waitline.booking.migrations.steps import run_file
 
@@ -7,5 +7,5 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Go one step forward."""
+    """Apply the step."""
     run_file("0001_box_office.sql")

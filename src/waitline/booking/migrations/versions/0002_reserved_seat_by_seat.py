@@ -1,4 +1,4 @@
-"""An index of reservations by seat."""
+"""Index of reservations by seat."""
 
 from waitline.booking.migrations.steps import run_file
 
@@ -7,5 +7,5 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Go one step forward."""
+    """Apply the step."""
     run_file("0002_reserved_seat_by_seat.sql")

@@ -1,4 +1,4 @@
-"""What a concert's visitors meet while the queue does not answer."""
+"""Column for what happens to a concert's visitors while the queue is down."""
 
 from waitline.booking.migrations.steps import run_file
 
@@ -7,5 +7,5 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Go one step forward."""
+    """Apply the step."""
     run_file("0003_queue_down.sql")

@@ -1,4 +1,6 @@
-"""The steps by name, for Alembic.
+"""The migration steps as Alembic modules: each names itself and the step before it.
 
-[0-9]*.py  one file for each step: its name and the step before it
+0001_box_office.py             tables of the box office
+0002_reserved_seat_by_seat.py  index of reservations by seat
+0003_queue_down.py             a concert's choice while the queue is down
 """
