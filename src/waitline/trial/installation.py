@@ -1,4 +1,4 @@
-"""The one harness that starts `waitline up`: for tests, benchmarks and `simulate --check`."""
+"""Test harness that starts `waitline up`, for tests, benchmarks and `simulate --check`."""
 
 import subprocess
 import sys
@@ -17,17 +17,17 @@ from waitline.trial.machine import free_port
 from waitline.trial.supervisor import UP
 
 READY_S = 120.0
-"""Timeout, in s, until everything is ready, on a machine that runs other work as well: seven
-interpreters start at once."""
+"""Timeout, in s, until everything is ready: seven interpreters start at once, on a machine that may
+be busy with other work."""
 
 STOP_S = 20.0
 """Seconds between SIGTERM and SIGKILL, for the graceful shutdown of all parts."""
 
 POLL_S = 0.02
-"""Seconds between two checks whether it is up."""
+"""Seconds between two checks for readiness."""
 
 TAIL_CHARS = 4_000
-"""Characters of its output that are added to an exception."""
+"""Characters from the end of its output that are added to an exception."""
 
 __all__ = ["READY_S", "STOP_S", "Installation", "free_port", "start"]
 
@@ -37,14 +37,14 @@ class Installation:
     """A running `waitline up`.
 
     Attributes:
-        port: Of the queue service, on 127.0.0.1.
-        booking_port: Of the booking service.
+        port: Port of the queue service, on 127.0.0.1.
+        booking_port: Port of the booking service, on 127.0.0.1.
         valkey_url: Address of its Valkey.
         database_url: Address of its database; empty without a box office.
-        data_dir: Its data folder; deleted at the end unless it was given.
-        process: The supervisor.
-        operator_key: Of its operator.
-        log_file: Holds what it printed.
+        data_dir: Its data folder; deleted at the end unless the caller named one.
+        process: The supervisor's process.
+        operator_key: Its operator key.
+        log_file: File of its output.
     """
 
     port: int
@@ -68,24 +68,24 @@ class Installation:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
+        """Its output so far."""
         return self.log_file.read_text("utf-8", "replace")
 
     @property
     def url(self) -> str:
-        """Where the queue service answers."""
+        """Address of the queue service."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def booking_url(self) -> str:
-        """Where the booking service answers."""
+        """Address of the booking service."""
         return f"http://127.0.0.1:{self.booking_port}"
 
     def processes(self) -> dict[str, list[int]]:
-        """Return the process ids by what they do.
+        """Return the process ids by role.
 
-        They are worker, booking (its workers), parent (of either's), admitter, sandbox, valkey,
-        postgres and supervisor.
+        The roles are worker (of the queue service), booking (its workers), parent (of the workers
+        of either service), admitter, sandbox, valkey, postgres and supervisor.
         """
         roles: dict[str, list[int]] = {"supervisor": [self.pid]}
         for pid in processes.children(self.pid):
@@ -93,7 +93,7 @@ class Installation:
             if "valkey-server" in command:
                 roles.setdefault("valkey", []).append(pid)
             elif "bin/postgres" in command:
-                # One process for each connection, and some that write.
+                # One process per connection, and the background writers.
                 roles["postgres"] = [pid, *processes.children(pid)]
             elif "waitline admitter" in command:
                 roles.setdefault("admitter", []).append(pid)
@@ -117,22 +117,22 @@ def start(
 ) -> Iterator[Installation]:
     """Start an installation on free ports, and stop it at the end.
 
-    It is in trial mode unless `settings` say otherwise, and dies with this process.
+    It is in trial mode unless `settings` say otherwise, and stops when this process dies.
 
     Args:
         workers: Processes of the queue service. The booking service has one.
-        settings: Further settings, by name in lower case; they win.
-        box_office: Whether to start one; measurements of the line save its memory and time.
+        settings: Further settings, by name in lower case; they take precedence.
+        box_office: Whether to start the box office; measurements of the line do without it.
         data_dir: Its data folder; `None` for a temporary one.
         batch_scheduling: Whether it and this thread run under SCHED_BATCH, for measurements.
 
     Raises:
-        Unavailable: It did not start; the message holds the end of its output.
+        Unavailable: It did not start; the message contains the end of its output.
     """
     with ExitStack() as stack:
         if batch_scheduling:
             stack.enter_context(machine.taking_turns())
-        # Not deep in other folders: the path of a unix socket is short.
+        # Not nested deeply: the path of a unix socket has a maximum length.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="waitline-")))
         data_dir = data_dir or folder / "data"
         chosen = {
@@ -169,7 +169,7 @@ def start(
 def _running(chosen: Mapping[str, str], log_file: Path) -> Iterator["subprocess.Popen[bytes]"]:
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            # This process may be killed, and could not stop it then.
+            # If this process is killed, end-of-file on standard input stops the installation.
             [sys.executable, "-m", "waitline", "up", "--until-stdin-ends"],
             env={
                 **inherited(),
@@ -210,7 +210,7 @@ def _add_service(roles: dict[str, list[int]], name: str, pid: int) -> None:
 def _await_up(process: "subprocess.Popen[bytes]", log_file: Path) -> None:
     deadline_s = monotonic() + READY_S
     pause = Event()
-    # Its own word: an older installation may still answer on its ports.
+    # Its own output, not its ports: an older installation may still answer on those.
     while UP.encode() not in log_file.read_bytes():
         if process.poll() is not None or monotonic() > deadline_s:
             last = log_file.read_text("utf-8", "replace").strip().splitlines()[-3:]

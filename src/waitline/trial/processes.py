@@ -1,8 +1,8 @@
-"""Processes of this machine: processor time, memory, files, children, CPU affinity. By psutil.
+"""Process statistics by psutil: processor time, memory, files, children; and CPU affinity.
 
-Three things are read from /proc here, and nowhere else in a measurement:
-- processor time in ns (`schedstat`): psutil has it in steps of 10 ms;
-- children (`task/*/children`): psutil reads every process of the machine, 2 ms a call, and an
+Three things are read from /proc instead:
+- processor time in ns (`schedstat`): psutil has a resolution of 10 ms;
+- children (`task/*/children`): psutil reads every process of the machine, 2 ms per call, and an
   installation under load is sampled once a second;
 - sockets among the open files (`fd`): psutil searches the connections of the whole machine.
 """
@@ -16,15 +16,15 @@ from typing import NamedTuple
 import psutil
 
 _PROCESSES_MAX = 4_096
-"""Process objects kept: each saves reading the start time again at every sample."""
+"""Process objects in the cache; each saves reading the process's start time at every sample."""
 
 
 class MachineTimes(NamedTuple):
     """Processor time of the whole machine since it started.
 
     Attributes:
-        busy_s: Of all processes, in this container or beside it.
-        stolen_s: Taken by the host for other virtual machines.
+        busy_s: Time of all processes, inside this container and outside it.
+        stolen_s: Steal time: taken by the host for other virtual machines.
     """
 
     busy_s: float
@@ -34,12 +34,13 @@ class MachineTimes(NamedTuple):
 def machine_times() -> MachineTimes:
     """Return the processor time of the whole machine."""
     times = psutil.cpu_times()
-    # The seven before `steal`; those after it are in the first two already. Source: proc_stat(5).
+    # The fields before `steal`; the later ones (guest) are included in user and nice.
+    # Source: proc_stat(5).
     return MachineTimes(sum(times[:7]) - times.idle - times.iowait, times.steal)
 
 
 def cpu_s(pid: int) -> float:
-    """Return the processor time that a process has used, in s, in steps of 10 ms.
+    """Return the processor time of a process in s, with a resolution of 10 ms.
 
     Raises:
         ProcessLookupError: It has ended.
@@ -48,12 +49,12 @@ def cpu_s(pid: int) -> float:
         times = _process(pid).cpu_times()
     except psutil.Error:
         raise ProcessLookupError(pid) from None
-    # Of the process itself; the later fields are its children's.
+    # User and system time of the process itself; the later fields are its children's.
     return float(sum(times[:2]))
 
 
 def cpu_us(pid: int) -> float:
-    """Return the processor time that a process has used, in us, as exactly as the kernel counts.
+    """Return the processor time of a process in us, with the kernel's resolution.
 
     Raises:
         ProcessLookupError: It has ended.
@@ -63,14 +64,14 @@ def cpu_us(pid: int) -> float:
         try:
             total_ns += int((task / "schedstat").read_text("ascii").split()[0])
         except FileNotFoundError:
-            # The thread has ended; or the kernel keeps no such figures.
+            # Either the thread has ended, or the kernel has no schedstat.
             if not Path("/proc/self/schedstat").exists():
                 return cpu_s(pid) * 1e6
     return total_ns / 1e3
 
 
 def memory_bytes(pid: int) -> int:
-    """Return the memory that a process has for itself alone; 0 if it has ended.
+    """Return the private memory of a process in bytes; 0 if it has ended.
 
     Source: proc_pid_statm(5): resident pages without those backed by files or shared memory.
     """
@@ -82,7 +83,7 @@ def memory_bytes(pid: int) -> int:
 
 
 def open_files(pid: int) -> int:
-    """Return how many files and sockets a process has open; 0 if it has ended."""
+    """Return the number of open files and sockets of a process; 0 if it has ended."""
     try:
         return int(_process(pid).num_fds())
     except psutil.Error:
@@ -90,7 +91,7 @@ def open_files(pid: int) -> int:
 
 
 def open_sockets(pid: int) -> int:
-    """Return how many sockets a process has open; 0 if it has ended."""
+    """Return the number of open sockets of a process; 0 if it has ended."""
     try:
         files = list(Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
@@ -99,9 +100,9 @@ def open_sockets(pid: int) -> int:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that a process has started and not collected; none if it has ended."""
+    """Return the child processes that a process has not reaped; none if it has ended."""
     found: list[int] = []
-    # Each thread has a list of its own, and may end while it is read.
+    # Each thread has its own list of children, and may end meanwhile.
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             found += map(int, listed.read_text("ascii").split())
@@ -111,7 +112,7 @@ def children(pid: int) -> list[int]:
 
 
 def command_line(pid: int) -> str:
-    """Return the words that a process was started with; empty if it has ended."""
+    """Return the command line of a process; empty if it has ended."""
     try:
         return " ".join(psutil.Process(pid).cmdline())
     except psutil.Error:
@@ -126,7 +127,7 @@ def set_affinity(pid: int, cores: Sequence[int]) -> None:
 
 @lru_cache(_PROCESSES_MAX)
 def _process(pid: int) -> psutil.Process:
-    # Reading figures goes by the id alone, so an object may outlive its process.
+    # psutil reads statistics by the id alone, so an object may outlive its process.
     return psutil.Process(pid)
 
 

