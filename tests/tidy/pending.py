@@ -10,8 +10,6 @@ WORDS: Final[Mapping[str, set[str]]] = {
     "waitline/http": {"tells", "told", "whoever"},
     "waitline/payment_providers": {"dice", "tells", "told", "whoever"},
     "waitline/services": {"tells", "told", "whoever"},
-    "waitline/settings": {"whoever"},
-    "waitline/trial": {"told", "whoever"},
 }
 """Words of `BANNED_IN_TEXT` that a folder still has."""
 

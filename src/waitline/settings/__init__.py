@@ -1,11 +1,11 @@
-"""What an installation can choose: the only reader of the environment.
+"""Configuration of an installation: the only package that reads environment variables.
 
-Every service setting is a field of `Settings` and an environment variable `WAITLINE_…`; an option
-of a command overrides it. `waitline settings` prints each value, its meaning and its origin.
+Every service setting is a field of `Settings` and an environment variable `WAITLINE_…`; a command
+line option overrides it. `waitline settings` prints each value, its meaning and its origin.
 
 model.py        the settings: type, range, default, meaning
-environment.py  environment variables, and the settings made of them
-data_folder.py  metrics of the running processes, the operator key
+environment.py  environment variables, and how the settings are loaded from them
+data_folder.py  metrics folders and operator key in the data folder
 """
 
 from waitline.settings.data_folder import operator_key, share_metrics

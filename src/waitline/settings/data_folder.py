@@ -1,4 +1,4 @@
-"""What an installation keeps in its data folder: metrics of its processes, the operator key."""
+"""Data folder of an installation: metrics of its processes, and the operator key."""
 
 import contextlib
 import os
@@ -10,9 +10,9 @@ from waitline.settings.model import Settings
 
 
 def share_metrics(folder: Path, *, fresh: bool) -> None:
-    """Let this process, and those that it starts, keep their metrics in one folder.
+    """Set the metrics folder of this process and of those that it starts.
 
-    Must come before `waitline.kernel.telemetry` is imported.
+    Call this before `waitline.kernel.telemetry` is imported.
 
     Args:
         folder: `Settings.metrics_dir` or `Settings.booking_metrics_dir`.
@@ -25,7 +25,7 @@ def share_metrics(folder: Path, *, fresh: bool) -> None:
 
 
 def operator_key(settings: Settings) -> str:
-    """Return the operator key: the one chosen, else that of the data folder.
+    """Return the operator key: the configured one, else that of the data folder.
 
     Generates it if the folder has none; only its owner can read the file.
     """
@@ -33,7 +33,7 @@ def operator_key(settings: Settings) -> str:
         return settings.operator_key.get_secret_value()
     path = settings.data_dir / "operator.key"
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    # Written beside it and linked into place: a process that starts now sees all of it or nothing.
+    # Atomic creation: a process that starts at the same time sees a complete file or none.
     draft = settings.data_dir / f".operator.key.{os.getpid()}"
     with contextlib.suppress(FileExistsError):
         if not path.exists():

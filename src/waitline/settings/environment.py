@@ -1,4 +1,4 @@
-"""The environment variables: what each one decides, and the settings made of them."""
+"""Environment variables: their list, and how the settings are loaded from them."""
 
 import os
 from collections.abc import Callable, Container, Iterator
@@ -21,11 +21,11 @@ def load(**chosen: object) -> Settings:
     """Load the settings from the environment; options of the command line override it.
 
     Args:
-        chosen: Settings by name; `None` means that nothing was chosen.
+        chosen: Values of options by setting name; `None` for options that were not given.
 
     Raises:
         Misconfigured: A value is not allowed, or a variable is not known. The message names the
-            option or the variable, whichever gave the value.
+            option or the variable that the value came from.
     """
     given = {name: value for name, value in chosen.items() if value is not None}
     for name in os.environ:
@@ -45,7 +45,7 @@ def load(**chosen: object) -> Settings:
 
 
 def _complaint(error: ValidationError, given: Container[str]) -> str:
-    """Return one line on the first thing that is wrong; it never repeats the value."""
+    """Return one line on the first error, without the value, which may be a secret."""
     first = error.errors(include_url=False, include_input=False)[0]
     name, *inner = (str(part) for part in first["loc"])
     invalid = first.get("ctx", {}).get("error")
@@ -57,7 +57,7 @@ def _complaint(error: ValidationError, given: Container[str]) -> str:
 
 
 def _called(name: str, given: Container[str]) -> str:
-    """Return what the operator called a setting: its option or its variable."""
+    """Return the option or the variable through which the operator gave a setting."""
     return option(name) if name in given else f"{PREFIX}{name.upper()}"
 
 
@@ -70,11 +70,11 @@ class Variable(NamedTuple):
     """One environment variable.
 
     Attributes:
-        meaning: What it decides.
-        values: What it may be.
-        default: What it is otherwise; empty for nothing.
-        secret: Whether its value is never shown.
-        read: Takes its value from the settings.
+        meaning: Its meaning, for people.
+        values: The values allowed, for people.
+        default: Its default; empty for none.
+        secret: Whether its value is masked.
+        read: Returns its value in the settings.
     """
 
     meaning: str
@@ -121,7 +121,7 @@ def room_variable(setting: Setting) -> str:
 
 
 def _allowed(field: FieldInfo) -> str:
-    """Say what a setting may be."""
+    """Return the values that a setting allows, for people."""
     kind = field.annotation
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
@@ -137,7 +137,7 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    """Say what a setting is if nothing is chosen."""
+    """Return the default of a setting, for people."""
     if isinstance(field.json_schema_extra, dict) and "default" in field.json_schema_extra:
         return str(field.json_schema_extra["default"])
     match field.default:
@@ -152,7 +152,7 @@ def _default(field: FieldInfo) -> str:
 
 
 VARIABLES: dict[str, Variable] = {**dict(_service_variables()), **dict(_room_variables())}
-"""Every environment variable that is read, by name."""
+"""Every environment variable by name."""
 
 
 def in_environment(variable: str) -> str | None:
@@ -161,7 +161,7 @@ def in_environment(variable: str) -> str | None:
 
 
 def inherited() -> dict[str, str]:
-    """Return this process's environment without any setting, for an installation of its own."""
+    """Return this process's environment without any setting, for a separate installation."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -170,7 +170,7 @@ def inherited() -> dict[str, str]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return this process's environment with the settings in it, for a process to be started."""
+    """Return this process's environment with the settings added, for a child process."""
     values = {name: variable.read(settings) for name, variable in VARIABLES.items()}
     return {
         **os.environ,
@@ -183,5 +183,5 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def export(settings: Settings) -> None:
-    """Put the settings into this process's environment, for the processes that it starts."""
+    """Put the settings into this process's environment, for its child processes."""
     os.environ.update(environment(settings))

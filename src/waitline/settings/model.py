@@ -1,4 +1,4 @@
-"""The service settings: each is declared once, with its type, range, default and meaning."""
+"""Service settings: each is declared once, with its type, range, default and meaning."""
 
 import os
 import socket
@@ -23,14 +23,15 @@ else:
 QueueDown = Literal["refuse", "admit"]
 
 SECRET_CHARS_MIN = 16
-"""A shorter key or secret could be guessed over the network."""
+"""Least length of a key or secret: a shorter one could be guessed over the network."""
 
 HOLD_S_MAX = 86_400.0
-"""A reservation held unpaid for longer than a day keeps its seats from everybody else."""
+"""Longest time, in s, that an unpaid reservation may be held: a day. Its seats cannot be sold
+meanwhile."""
 
 
 class Settings(BaseSettings):
-    """What an installation can choose."""
+    """All service settings of an installation."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -43,12 +44,12 @@ class Settings(BaseSettings):
 
     mode: ServeMode = Field(
         default="production",
-        description="trial: visitors are believed to be whom they name; production: they "
-        "must show their ticket",
+        description="trial: user IDs are accepted without proof; production: visitors "
+        "must present their ticket",
     )
     data_dir: Path = Field(
         default=Path(".waitline"),
-        description="Folder of keys, metrics and the embedded servers' data",
+        description="Folder for keys, metrics and the embedded servers' data",
     )
     valkey_url: str | None = Field(
         default=None,
@@ -77,11 +78,12 @@ class Settings(BaseSettings):
     )
     operator_key: SecretStr | None = Field(
         default=None,
-        description="Key that operators' calls must carry; generated in the data folder if not set",
+        description="Key that operators' requests must carry; generated in the data folder if "
+        "not set",
     )
     instance: str = Field(
         default_factory=socket.gethostname,
-        json_schema_extra={"default": "the host's name"},
+        json_schema_extra={"default": "the host name"},
         description="Label of this installation's metrics",
     )
     streams_max: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
@@ -115,34 +117,34 @@ class Settings(BaseSettings):
     )
     queue_url: str | None = Field(
         default=None,
-        description="Queue service that the booking service asks about tokens (http://…); "
-        "without one it asks Valkey",
+        description="Queue service that validates tokens for the booking service (http://…); "
+        "if not set, it reads Valkey directly",
     )
     queue_down: QueueDown = Field(
         default="refuse",
-        description="While the queue does not answer: refuse buyers, or admit those whose "
-        "pass has not expired",
+        description="While the queue service does not answer: refuse buyers, or admit those "
+        "whose pass has not expired",
     )
     box_office: bool = Field(
-        default=True, description="Whether `waitline up` opens the box office too"
+        default=True, description="Whether `waitline up` also starts the box office"
     )
     hold_s: Annotated[float, Field(gt=0, le=HOLD_S_MAX)] = Field(
         default=HOLD_S, description="How long a reservation is held unpaid, in s"
     )
-    room: Limits = Field(default_factory=Limits, description="Limits of a new room, one by one")
+    room: Limits = Field(default_factory=Limits, description="Default limits of a new room")
 
     def new_room(self) -> Rules:
-        """Return the rules of a room that is created without any of its own."""
+        """Return the default rules of a new room."""
         return Rules(limits=self.room)
 
     @property
     def metrics_dir(self) -> Path:
-        """Folder of the metrics of the queue service and the admitter."""
+        """Metrics folder of the queue service and the admitter."""
         return self.data_dir / "metrics"
 
     @property
     def booking_metrics_dir(self) -> Path:
-        """Folder of the metrics of the booking service."""
+        """Metrics folder of the booking service."""
         return self.data_dir / "booking-metrics"
 
     @property
@@ -157,10 +159,10 @@ class Settings(BaseSettings):
         return key.startswith(PROVIDERS[self.payment_provider].test_keys)
 
     def store_url(self) -> str:
-        """Return the address of the store: the one chosen, else that of the running `up`.
+        """Return the address of the store: the configured one, else that of the running `up`.
 
         Raises:
-            Misconfigured: None was chosen and none runs on the data folder.
+            Misconfigured: None is configured, and no `up` runs on the data folder.
         """
         if self.valkey_url:
             return self.valkey_url
@@ -168,15 +170,15 @@ class Settings(BaseSettings):
         if url_file.exists():
             return url_file.read_text("utf-8").strip()
         raise Misconfigured(
-            f"no store: nothing runs on {self.data_dir}. Start `waitline up`, or name your own "
-            "server with --valkey-url"
+            f"no store: no `waitline up` runs on {self.data_dir}. Start one, or give the address "
+            "of your own server with --valkey-url"
         )
 
     def database_address(self) -> str:
-        """Return the address of the database: the one chosen, else that of the running `up`.
+        """Return the address of the database: the configured one, else that of the running `up`.
 
         Raises:
-            Misconfigured: None was chosen and none runs on the data folder.
+            Misconfigured: None is configured, and no `up` runs on the data folder.
         """
         if self.database_url is not None:
             return self.database_url.get_secret_value()
@@ -184,15 +186,15 @@ class Settings(BaseSettings):
         if url_file.exists():
             return url_file.read_text("utf-8").strip()
         raise Misconfigured(
-            f"no database: nothing runs on {self.data_dir}. Start `waitline up`, or name your own "
-            "server with --database-url"
+            f"no database: no `waitline up` runs on {self.data_dir}. Start one, or give the "
+            "address of your own server with --database-url"
         )
 
     def require_payments(self) -> None:
-        """Check that payments can be taken: no secret has a default, so none can be forgotten.
+        """Check that the settings of the payment provider are complete; secrets have no defaults.
 
         Raises:
-            Misconfigured: Something that the provider needs was not chosen.
+            Misconfigured: A setting that the provider needs is missing.
         """
         needed = ["payment_key", "webhook_secret"]
         if PROVIDERS[self.payment_provider].url_required:
@@ -201,6 +203,6 @@ class Settings(BaseSettings):
             if getattr(self, name) is None:
                 raise Misconfigured(
                     f"{PREFIX}{name.upper()} is not set: the payment provider "
-                    f"{self.payment_provider!r} needs it. Set it, or start `waitline up`, which "
-                    "brings a sandbox"
+                    f"{self.payment_provider!r} needs it. Set it, or use `waitline up` in trial "
+                    "mode, which includes a sandbox"
                 )
