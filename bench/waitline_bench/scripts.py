@@ -40,7 +40,7 @@ MOST = Limits(
 )
 """A room without a rate to speak of."""
 
-Note = Callable[[str], None]
+OnProgress = Callable[[str], None]
 Batch = Callable[[int], Awaitable[Any]]
 
 
@@ -72,19 +72,19 @@ def fill(url: str, folder: Path, room: RoomId, waiting: int, admitted: int) -> s
     return uvloop.run(run())
 
 
-def rates(note: Note, seconds: float, scale: float) -> dict[str, dict[str, float]]:
+def rates(on_progress: OnProgress, seconds: float, scale: float) -> dict[str, dict[str, float]]:
     """Return visitors/s by script and by visitors in a call."""
-    return uvloop.run(_rates(note, seconds, max(1_000, int(LINE * scale))))
+    return uvloop.run(_rates(on_progress, seconds, max(1_000, int(LINE * scale))))
 
 
-def memory(note: Note, scale: float) -> list[dict[str, float]]:
+def memory(on_progress: OnProgress, scale: float) -> list[dict[str, float]]:
     """Return what a waiting visitor takes in the store, at two lengths of the line."""
-    return uvloop.run(_memory(note, [int(300_000 * scale), int(1_000_000 * scale)]))
+    return uvloop.run(_memory(on_progress, [int(300_000 * scale), int(1_000_000 * scale)]))
 
 
-def admission(note: Note, scale: float) -> dict[str, float]:
+def admission(on_progress: OnProgress, scale: float) -> dict[str, float]:
     """Return how long admitting everybody takes, and its calls, at the server."""
-    return uvloop.run(_admission(note, int(300_000 * scale)))
+    return uvloop.run(_admission(on_progress, int(300_000 * scale)))
 
 
 @asynccontextmanager
@@ -105,13 +105,15 @@ async def _opened() -> AsyncIterator[ValkeyClient]:
             server.stop()
 
 
-async def _rates(note: Note, seconds: float, length: int) -> dict[str, dict[str, float]]:
+async def _rates(
+    on_progress: OnProgress, seconds: float, length: int
+) -> dict[str, dict[str, float]]:
     figures: dict[str, dict[str, float]] = {}
     async with _opened() as store:
         line = Line(store)
         for name in ("join", "status", "validate", "activate", "extend", "leave", "admit", "sweep"):
             for size in SIZES:
-                note(f"{name} with {size} in a call")
+                on_progress(f"{name} with {size} in a call")
                 await store.command("FLUSHALL")
                 figures.setdefault(name, {})[str(size)] = await _rate(
                     store, line, name, size, seconds=seconds, length=length
@@ -173,7 +175,7 @@ async def _for(seconds: float, most: int, call: Callable[[], Awaitable[Any]]) ->
     return done, perf_counter() - started
 
 
-async def _memory(note: Note, lengths: list[int]) -> list[dict[str, float]]:
+async def _memory(on_progress: OnProgress, lengths: list[int]) -> list[dict[str, float]]:
     rows = []
     async with _opened() as store:
         room, line = RoomId("bench"), Line(store)
@@ -181,7 +183,7 @@ async def _memory(note: Note, lengths: list[int]) -> list[dict[str, float]]:
         empty = await _used(store)
         joined = 0
         for length in lengths:
-            note(f"{length:,} visitors join")
+            on_progress(f"{length:,} visitors join")
             await _join(line, room, "visitor-", joined, length - joined)
             joined = length
             used = await _used(store) - empty
@@ -194,13 +196,13 @@ async def _used(store: ValkeyClient) -> int:
     return int(text.partition("used_memory:")[2].split()[0])
 
 
-async def _admission(note: Note, length: int) -> dict[str, float]:
+async def _admission(on_progress: OnProgress, length: int) -> dict[str, float]:
     async with _opened() as store:
         room, line = RoomId("bench"), Line(store)
-        note(f"{length:,} visitors join")
+        on_progress(f"{length:,} visitors join")
         await Rooms(store).ensure(room, Rules(limits=MOST))
         await _join(line, room, "visitor-", 0, length)
-        note(f"{length:,} visitors are admitted")
+        on_progress(f"{length:,} visitors are admitted")
         await store.command("CONFIG", "RESETSTAT")
         times_ms: list[float] = []
         started = perf_counter()

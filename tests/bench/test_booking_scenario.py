@@ -144,4 +144,4 @@ def test_both_measurements_of_the_box_office_can_be_found() -> None:
 def test_how_long_visitors_shop_can_be_chosen(tmp_path: Path) -> None:
     done = bench("circulation", "--use", "20s..10s", "--out", tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("waitline: --use 20s..10s: as 10s..20s")
+    assert done.stderr.startswith("waitline: --use 20s..10s: must be a range such as 10s..20s")

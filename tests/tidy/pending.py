@@ -15,8 +15,6 @@ WORDS: Final[Mapping[str, set[str]]] = {
 
 VERBS: Final[Mapping[str, set[str]]] = {
     "waitline/services": {"ask", "tell"},
-    "waitline_bench": {"read"},
-    "waitline_bench/cli": {"note"},
 }
 """Names of `BANNED_VERBS` that a folder still has."""
 

@@ -48,28 +48,28 @@ _STATEMENTS = re.compile(
     r'^database_statement_duration_seconds_count\{[^}]*statement="(\w+)"[^}]*\} (\S+)', re.MULTILINE
 )
 
-Note = Callable[[str], None]
+OnProgress = Callable[[str], None]
 Figures = dict[str, Any]
 
 
-def run_booking(seconds: float, workers: int, note: Note) -> Figures:
+def run_booking(seconds: float, workers: int, on_progress: OnProgress) -> Figures:
     """Return all figures of one run, each with the share of the machine that its host took.
 
     Args:
         seconds: Length of each part.
         workers: Processes of the booking service.
-        note: Receives the current step as text.
+        on_progress: Receives the current step as text.
 
     Raises:
         Unavailable: The installation or a generator failed.
     """
-    note("starting the servers")
+    on_progress("starting the servers")
     settings = {"booking_workers": str(workers), "sandbox_latency": "0"}
     with (
         tempfile.TemporaryDirectory(prefix="waitline-office-") as name,
         installation.start(1, settings, box_office=True) as stack,
     ):
-        office = _BookingRun(stack, Path(name), seconds, note)
+        office = _BookingRun(stack, Path(name), seconds, on_progress)
         figures: Figures = {
             "seats": office.looked("the seat map, whole", "seats"),
             "seats, 304": office.looked("the seat map, known", "seats again"),
@@ -82,7 +82,7 @@ def run_booking(seconds: float, workers: int, note: Note) -> Figures:
         }
         rate = min(OVERLOAD * figures["buy"]["per_s"], OVERLOAD_PER_S)
         figures["overload"] = office.overrun(rate)
-        note("the audit")
+        on_progress("the audit")
         figures["audit"] = booking_audit.audited(stack)
     return figures
 
@@ -94,16 +94,16 @@ class _BookingRun:
         installation: Where.
         folder: For who comes, and what is run.
         seconds: Length of each part.
-        note: Receives the current step as text.
+        on_progress: Receives the current step as text.
     """
 
     def __init__(
-        self, installation: Installation, folder: Path, seconds: float, note: Note
+        self, installation: Installation, folder: Path, seconds: float, on_progress: OnProgress
     ) -> None:
         self._installation = installation
         self._folder = folder
         self._seconds = seconds
-        self._note = note
+        self._on_progress = on_progress
         self._crowds = Crowds(installation, folder)
         self._lookers = self._come(SEATS)
 
@@ -157,14 +157,14 @@ class _BookingRun:
 
     def _quietly(self, what: str, run: Callable[[], Figures]) -> Figures:
         def noted() -> Figures:
-            self._note(what)
+            self._on_progress(what)
             return run()
 
         found, stolen = measure_undisturbed(noted)
         return {**found, "stolen": stolen}
 
     def _come(self, size: int) -> Path:
-        self._note(f"letting {size:,} buyers in")
+        self._on_progress(f"letting {size:,} buyers in")
         return self._crowds.come(size)
 
     def _look(self, errand: Errand, crowd: Path) -> Figures:

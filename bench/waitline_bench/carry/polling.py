@@ -48,7 +48,7 @@ GENERATED = 150_000
 """Visitors of one generator process, where sockets do not need more: they poll less than it can,
 and each process more is one more that is woken for a few answers."""
 
-Note = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,11 @@ class _Run:
     roles: usage.Roles
 
 
-def run_polling(note: Note, load: PollLoad) -> dict[str, Any]:
+def run_polling(on_progress: OnProgress, load: PollLoad) -> dict[str, Any]:
     """Carry one load.
 
     Args:
-        note: Receives the current step as text.
+        on_progress: Receives the current step as text.
         load: What is carried.
 
     Returns:
@@ -101,20 +101,20 @@ def run_polling(note: Note, load: PollLoad) -> dict[str, Any]:
     files = sockets.raise_file_limit() - sockets.FILES_SPARE
     workers = max(load.workers, ceil(load.own / (files * BALANCE)))
     generators = max(ceil(load.own / files), ceil(load.visitors / GENERATED))
-    note(f"starting {workers} workers")
+    on_progress(f"starting {workers} workers")
     with installation.start(workers) as stack:
         roles = stack.processes()
         _place(roles, load.cores, ours=False)
         room = Room(stack.valkey_url, "carry")
-        note(f"{load.visitors:,} visitors join")
+        on_progress(f"{load.visitors:,} visitors join")
         room.fill(load.visitors, load.admit_per_s)
         with Crew(
             "waitline_bench.carry.pollers", list(_plans(load, stack.port, generators))
         ) as crew:
             roles["generator"] = crew.pids
             _place({"generator": crew.pids}, load.cores, ours=True)
-            figures = _carried(note, _Run(load, room, crew, roles))
-        note("reading the whole room")
+            figures = _carried(on_progress, _Run(load, room, crew, roles))
+        on_progress("reading the whole room")
         figures["troubles"] += room.findings()
     return {
         "way": load.way,
@@ -151,24 +151,24 @@ def _place(roles: usage.Roles, cores: int, *, ours: bool) -> None:
         processes.set_affinity(pid, chosen)
 
 
-def _carried(note: Note, run: _Run) -> dict[str, Any]:
+def _carried(on_progress: OnProgress, run: _Run) -> dict[str, Any]:
     """Open the sockets, let the line move, and measure."""
     load, crew, workers = run.load, run.crew, run.roles["worker"]
     empty_bytes = usage.memory_bytes(workers)
 
-    opening_s = _open(note, load, crew)
+    opening_s = _open(on_progress, load, crew)
     opened = crew.total("opened")
     run.room.open()
     from_s = monotonic() + min(WARM_UP_S, load.seconds)
     until_s = from_s + load.seconds
     crew.order(from_s=from_s, until_s=until_s)
-    _wait(note, crew, from_s, "warming up")
+    _wait(on_progress, crew, from_s, "warming up")
     first, before = usage.take_reading(run.roles), run.room.survey()
-    _wait(note, crew, until_s, "measuring")
+    _wait(on_progress, crew, until_s, "measuring")
     last, after = usage.take_reading(run.roles), run.room.survey()
     open_bytes = usage.memory_bytes(workers)
     held = [processes.open_sockets(pid) for pid in workers]
-    note("waiting for the last answers")
+    on_progress("waiting for the last answers")
     crew.listen(
         lambda: crew.total("over") == len(crew.pids), GRACE_S + 30, "the generator's figures"
     )
@@ -189,12 +189,12 @@ def _carried(note: Note, run: _Run) -> dict[str, Any]:
     }
 
 
-def _open(note: Note, load: PollLoad, crew: Crew) -> float:
+def _open(on_progress: OnProgress, load: PollLoad, crew: Crew) -> float:
     """Wait until every visitor has its socket, or for as long as may be; return how long."""
     began_s = monotonic()
 
     def opened() -> bool:
-        note(f"{crew.total('opened'):,} of {load.own:,} sockets are open")
+        on_progress(f"{crew.total('opened'):,} of {load.own:,} sockets are open")
         late = monotonic() - began_s > OPEN_S
         return all(crew.reports) and (late or crew.total("opened") >= load.own)
 
@@ -202,14 +202,14 @@ def _open(note: Note, load: PollLoad, crew: Crew) -> float:
     return monotonic() - began_s
 
 
-def _wait(note: Note, crew: Crew, until_s: float, what: str) -> None:
+def _wait(on_progress: OnProgress, crew: Crew, until_s: float, what: str) -> None:
     answers, since_s = crew.total("answers"), monotonic()
 
     def over() -> bool:
         now_s = monotonic()
         if now_s > since_s:
             per_s = (crew.total("answers") - answers) / (now_s - since_s)
-            note(f"{what}: {per_s:,.0f} answers/s, {max(0.0, until_s - now_s):.0f} s to go")
+            on_progress(f"{what}: {per_s:,.0f} answers/s, {max(0.0, until_s - now_s):.0f} s to go")
         return now_s >= until_s
 
     crew.listen(over, until_s - since_s + 5, what)

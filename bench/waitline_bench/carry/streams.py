@@ -11,7 +11,7 @@ from waitline_bench import usage
 from waitline_bench.carry import sockets
 from waitline_bench.carry.crew import Crew
 from waitline_bench.carry.listeners import ListenerPlan
-from waitline_bench.carry.polling import OPEN_S, Note
+from waitline_bench.carry.polling import OPEN_S, OnProgress
 from waitline_bench.carry.room import Room
 
 SETTLE_S = 3.0
@@ -21,11 +21,13 @@ FILES_SPARE = 200
 """Files of a worker that are not left to streams."""
 
 
-def run_streams(note: Note, streams: int, visitors: int, seconds: float) -> dict[str, Any]:
+def run_streams(
+    on_progress: OnProgress, streams: int, visitors: int, seconds: float
+) -> dict[str, Any]:
     """Open streams on one worker, and watch it keep them.
 
     Args:
-        note: Receives the current step as text.
+        on_progress: Receives the current step as text.
         streams: How many; fewer where one process may not open as many files.
         visitors: How many wait. The listeners are spread over the line.
         seconds: For how long it is watched. A stream gets a sign of life every 15 s.
@@ -36,32 +38,32 @@ def run_streams(note: Note, streams: int, visitors: int, seconds: float) -> dict
     held_most = sockets.raise_file_limit() - FILES_SPARE
     wanted = min(streams, held_most)
     waiting = max(visitors, wanted)
-    note("starting one worker")
+    on_progress("starting one worker")
     with installation.start(1, {"streams_max": str(max(1, wanted))}) as stack:
         worker = stack.processes()["worker"]
         room = Room(stack.valkey_url, "streams")
-        note(f"{waiting:,} visitors join")
+        on_progress(f"{waiting:,} visitors join")
         room.fill(waiting, admit_per_s=1.0)
         empty_bytes = usage.memory_bytes(worker)
         began_s = monotonic()
         with Crew("waitline_bench.carry.listeners", _plans(stack.port, wanted, waiting)) as crew:
 
             def settled() -> bool:
-                note(f"{crew.total('opened'):,} of {wanted:,} streams are open")
+                on_progress(f"{crew.total('opened'):,} of {wanted:,} streams are open")
                 return crew.total("settled") >= wanted
 
             crew.listen(settled, OPEN_S, "opening all streams")
             opening_s = monotonic() - began_s
             opened = crew.total("opened")
             open_bytes = usage.memory_bytes(worker)
-            _listen(note, crew, SETTLE_S, "settling")
+            _listen(on_progress, crew, SETTLE_S, "settling")
             roles = {"worker": worker, "valkey": stack.processes()["valkey"]}
             first, alive, events = (
                 usage.take_reading(roles),
                 crew.total("alive"),
                 crew.total("events"),
             )
-            _listen(note, crew, seconds, "watching")
+            _listen(on_progress, crew, seconds, "watching")
             last = usage.take_reading(roles)
             cores = usage.cores_between(first, last)
             alive = crew.total("alive") - alive
@@ -94,12 +96,12 @@ def _plans(port: int, streams: int, waiting: int) -> list[dict[str, Any]]:
     return plans
 
 
-def _listen(note: Note, crew: Crew, seconds: float, what: str) -> None:
+def _listen(on_progress: OnProgress, crew: Crew, seconds: float, what: str) -> None:
     until_s = monotonic() + seconds
 
     def over() -> bool:
         remaining_s = until_s - monotonic()
-        note(f"{what}: {max(0.0, remaining_s):.0f} s to go")
+        on_progress(f"{what}: {max(0.0, remaining_s):.0f} s to go")
         return remaining_s <= 0
 
     crew.listen(over, seconds + 5, what)

@@ -1,17 +1,16 @@
-"""The commands of `waitline-bench`: one command a question.
+"""The commands of `waitline-bench`, one per question.
 
-Figures of one run only are compared with each other: machines are shared, and what was slow
-yesterday may have been a neighbour.
+Compare figures within one run only: a shared machine makes runs incomparable.
 
-hot_path.py  requests/s and processor time of the calls, next to an empty handler
+hot_path.py  requests/s and CPU time of the hot calls, next to an empty handler
 versus.py    the hot calls of two checkouts in one run
-scripts.py   the scripts, memory, and admission, without the web
-booking.py   the box office: the seat map, reserving, paying
+scripts.py   the Lua scripts, memory and admission, without HTTP
+booking.py   the box office: seat map, reservations, payments
 carry.py     how many waiting visitors this machine carries
 growth.py    how the cost of a call grows with the line and the rooms
-scenario.py  a sale under load, by k6, from end to end
+scenario.py  load scenarios by k6, end to end
 compare.py   two results of scenarios side by side
-output.py    what the commands share: progress, and where the figures go
+output.py    progress display and JSON output, shared by the commands
 """
 
 import signal
@@ -32,15 +31,15 @@ from waitline_bench.cli import (
 
 app = typer.Typer(
     name="waitline-bench",
-    help="Measure how fast it is here. Each measurement starts servers of its own on free ports, "
-    "in a temporary folder.",
+    help="Benchmarks of Waitline on this machine. Each starts its own servers on free ports, in a "
+    "temporary folder. Compare figures of one run only.",
     no_args_is_help=True,
 )
 
 
 @app.callback()
 def _stop_cleanly() -> None:
-    # What ends a measurement ends its servers too, as Ctrl-C does.
+    # SIGTERM stops the servers of a measurement, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

@@ -1,4 +1,4 @@
-"""How fast is the box office?"""
+"""`waitline-bench booking`: seat map, reservations and payments."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from waitline_bench.cli import output
 
 
 class _BrokenError(WaitlineError):
-    """Something was sold that must not be, or was lost."""
+    """The audit of the box office found a broken invariant."""
 
 
 Workers = Annotated[int, typer.Option(help="Processes of the booking service", min=1)]
@@ -21,14 +21,14 @@ Workers = Annotated[int, typer.Option(help="Processes of the booking service", m
 def booking(
     seconds: output.Seconds = 5.0, workers: Workers = 1, out: output.Out = output.OUT
 ) -> None:
-    """Measure the seat map, reserving and paying, next to the bare statements in one run.
+    """Measure seat map, reservations and payments, next to the bare SQL statements in one run.
 
-    The box office by itself; `waitline-bench booking-journey` sends visitors through the line too.
-    The sandbox provider answers at once. What the machine's host took too much of is measured
-    again, up to three times. Exit status 1 if the audit finds anything.
+    Covers the box office only; `waitline-bench booking-journey` includes the line. The sandbox
+    provider answers at once. A measurement disturbed by steal is repeated, up to three times. Exit
+    status 1 if the audit finds a broken invariant.
     """
-    with output.progress() as note:
-        figures = run.run_booking(seconds, workers, note)
+    with output.progress() as on_progress:
+        figures = run.run_booking(seconds, workers, on_progress)
     console = Console(highlight=False)
     console.print(_looked(figures), _bought(figures), sep="\n")
     statements = figures["buy"]["statements"]
@@ -39,15 +39,13 @@ def booking(
     output.keep(out, "booking", figures, seconds=seconds, workers=workers)
     findings = figures["audit"]["findings"]
     if findings:
-        raise _BrokenError(
-            f"the audit found {len(findings)} things that must not be: {findings[0]}"
-        )
+        raise _BrokenError(f"the audit has {len(findings)} findings, the first: {findings[0]}")
 
 
 def _looked(figures: dict[str, Any]) -> Table:
-    columns = ("", "asked/s", "p50 ms", "p95 ms", "p99 ms", "host took", "answers")
+    columns = ("", "requests/s", "p50 ms", "p95 ms", "p99 ms", "steal", "answers")
     table = Table(*columns, box=None)
-    table.title = "The seat map: 10 000 seats"
+    table.title = "Seat map of 10,000 seats"
     table.title_justify = "left"
     for name in ("seats", "seats, changing", "seats, 304", "sections"):
         found = figures[name]
@@ -63,8 +61,8 @@ def _looked(figures: dict[str, Any]) -> Table:
 
 
 def _bought(figures: dict[str, Any]) -> Table:
-    columns = ("", "done/s", "x bare", "p50 ms", "p95 ms", "p99 ms", "host took", "answers")
-    table = Table(*columns, box=None, title="Reserving and paying", title_justify="left")
+    columns = ("", "done/s", "x bare", "p50 ms", "p95 ms", "p99 ms", "steal", "answers")
+    table = Table(*columns, box=None, title="Reservations and payments", title_justify="left")
     for name, against, step in (
         ("reserve", "bare reservations", "reserve"),
         ("buy", "bare bookings", "booking"),

@@ -1,4 +1,4 @@
-"""How many waiting visitors this machine carries."""
+"""`waitline-bench carry`: how many waiting visitors this machine carries."""
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -14,12 +14,12 @@ from waitline_bench.carry.visitors import Way
 from waitline_bench.cli import output
 
 STRAIGHT = 5
-"""Asked straight, the document for everyone is read every 3 s: this many times as often as a far
-visitor asks for its place. So one in as many visitors is let do so."""
+"""Divisor of the visitors who poll now-serving without a cache. They poll every 3 s, which is this
+many times as often as a visitor far back polls its status."""
 
 
 class Ways(StrEnum):
-    """Which ways of polling are measured."""
+    """Polling methods to measure."""
 
     STATUS = "status"
     NOW_SERVING = "now-serving"
@@ -28,46 +28,47 @@ class Ways(StrEnum):
 
 
 class Kept(StrEnum):
-    """Whose the sockets are."""
+    """How visitors use connections."""
 
     KEPT = "kept"
     SHARED = "shared"
 
 
-Visitors = Annotated[int, typer.Option(help="How many wait in the room", min=1)]
+Visitors = Annotated[int, typer.Option(help="Waiting visitors", min=1)]
 By = Annotated[
     Ways,
     typer.Option(
-        help="How they poll: their exact status; now-serving, asked straight by a fifth as many "
-        "visitors; or now-serving through caches that keep it for a second"
+        help="What they poll. status: the exact status; now-serving: the shared document without a "
+        "cache, by a fifth of the visitors; cached: the same through caches that keep it for 1 s"
     ),
 ]
 Sockets = Annotated[
     Kept,
     typer.Option(
-        help="kept: every visitor keeps a connection of its own open; shared: all use some, as "
+        help="kept: each visitor keeps its own connection open; shared: visitors share a few, as "
         "behind a load balancer"
     ),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        help="Processes of the queue service; as many as cores by default. More are started if "
-        "they could not hold all sockets",
+        help="Processes of the queue service; default: one per core. More are started if they "
+        "cannot hold all sockets",
         min=1,
     ),
 ]
 Cores = Annotated[
     int,
     typer.Option(
-        help="Cores for the service; the generator gets the others. 0: both share all", min=0
+        help="Cores of the service; the load generator gets the others. 0: both share all cores",
+        min=0,
     ),
 ]
 AdmitPerS = Annotated[
     float, typer.Option("--admit-per-s", help="Visitors admitted per second", min=0.1)
 ]
 Steps = Annotated[
-    int, typer.Option(help="Measure at so many equal steps up to all visitors", min=1, max=20)
+    int, typer.Option(help="Number of equal steps up to all visitors, each measured", min=1, max=20)
 ]
 Listening = Annotated[
     int, typer.Option("--streams", help="Event streams to open on one worker; 0: none", min=0)
@@ -87,12 +88,12 @@ def carry(
     scale: output.Scale = 1.0,
     out: output.Out = output.OUT,
 ) -> None:
-    """Let a full line wait, and see whether this machine carries it.
+    """Measure whether this machine carries a full line of polling visitors.
 
-    Visitors poll at the served hints, one leaves the line and another enters for each who is
-    admitted, and every answer is timed from when its poll was due. The generator takes a share of
-    the machine, which is reported. Exit status 1 if a visitor was refused or lost, or the audit
-    of the room fails.
+    Visitors poll at the intervals that the service recommends. For each admission one visitor
+    leaves and another enters. Latency is measured from when a poll was due. The CPU share of the
+    load generator is reported. Exit status 1 if a visitor was refused or lost, or if the audit of
+    the room has findings.
     """
     chosen: dict[str, Any] = {
         "seconds": seconds,
@@ -102,15 +103,15 @@ def carry(
         "cores": cores,
     }
     loads = list(_loads(by, max(1, int(visitors * scale)), steps, chosen))
-    with output.progress() as note:
+    with output.progress() as on_progress:
         rows = [
-            polling.run_polling(_numbered(note, number, len(loads)), load)
+            polling.run_polling(_numbered(on_progress, number, len(loads)), load)
             for number, load in enumerate(loads, 1)
         ]
         held = None
         if listening:
             count = max(1, int(listening * scale))
-            held = streams.run_streams(note, count, int(visitors * scale), seconds)
+            held = streams.run_streams(on_progress, count, int(visitors * scale), seconds)
     console = Console()
     _show_polls(console, rows)
     if held:
@@ -134,8 +135,8 @@ def _loads(
             yield polling.PollLoad(way=way, visitors=max(1, most * step // steps), **chosen)
 
 
-def _numbered(note: output.Note, number: int, count: int) -> output.Note:
-    return lambda text: note(f"run {number} of {count}: {text}")
+def _numbered(on_progress: output.OnProgress, number: int, count: int) -> output.OnProgress:
+    return lambda text: on_progress(f"run {number} of {count}: {text}")
 
 
 def _show_polls(console: Console, rows: list[dict[str, Any]]) -> None:

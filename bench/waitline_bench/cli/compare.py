@@ -1,4 +1,4 @@
-"""Two results side by side."""
+"""`waitline-bench compare`: compare two results of a scenario."""
 
 import json
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from waitline.kernel.errors import Misconfigured
 from waitline_bench.cli import output
 from waitline_bench.scenario import compare as subject
 
-Folder = Annotated[Path, typer.Argument(help="Folder that a scenario has written")]
+Folder = Annotated[Path, typer.Argument(help="Result folder of a scenario")]
 
 
 def compare(
@@ -22,23 +22,23 @@ def compare(
     b: Folder,
     *,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Compare even what was offered different loads")
+        bool, typer.Option("--anyway", help="Compare even if the offered loads differ")
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the report; default out/compare-<time>", show_default=False),
     ] = None,
 ) -> None:
-    """Compare two runs of a scenario: every figure, its change in percent, and plots."""
+    """Compare two results of a scenario: every figure with its change in percent, and plots."""
     first, second = _result(a), _result(b)
     differing = subject.differences(first, second)
     if differing and not anyway:
         raise Misconfigured(
-            f"{a} and {b} were not offered the same: {'; '.join(differing)}. --anyway compares them"
+            f"{a} and {b} had different loads: {'; '.join(differing)}. --anyway compares them"
         )
     console = Console(highlight=False)
     for text in differing:
-        console.print(f"[yellow]Not offered the same: {text}[/]")
+        console.print(f"[yellow]Different load: {text}[/]")
     console.print(_table(first, second))
     folder = out or _folder()
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""How the cost of a call grows with the line and with the number of rooms."""
+"""`waitline-bench growth`: how the cost of a call grows with the line and the number of rooms."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ HEADINGS = {"waiting": "visitors waiting in one room", "rooms": "rooms"}
 
 def growth(
     rounds: Annotated[
-        int, typer.Option(help="Alternating rounds; the median of them counts", min=1)
+        int, typer.Option(help="Alternating rounds; the result is their median", min=1)
     ] = 7,
     scale: output.Scale = 1.0,
     out: output.Out = output.OUT,
@@ -24,16 +24,16 @@ def growth(
     """Measure how the cost of enter, status and admit grows with the line and the rooms.
 
     Lines of 1,000 to 1,000,000 waiting visitors, and 1 to 1,000 rooms of 1,000 each; --scale 0.1
-    leaves out what is larger than a tenth. What counts is processor time: of a worker asked by 64
-    connections, of the admitter, and of the store. Takes about six minutes.
+    omits the sizes above a tenth. The cost is CPU time: of a worker with 64 connections, of the
+    admitter, and of Valkey. Takes about six minutes.
     """
-    with output.progress() as note:
-        figures = run.run_growth(note, scale, rounds)
+    with output.progress() as on_progress:
+        figures = run.run_growth(on_progress, scale, rounds)
     console = Console()
     for kind, table in figures.items():
         _show(console, HEADINGS[kind], table)
     drawing = _draw(figures, out)
-    console.print(f"\nDrawn: {drawing}")
+    console.print(f"\nPlot: {drawing}")
     output.keep(out, "growth", figures, rounds=rounds, scale=scale)
 
 
@@ -48,7 +48,7 @@ def _draw(figures: dict[str, Any], out: Path) -> Path:
 def _show(console: Console, heading: str, figures: dict[str, Any]) -> None:
     sizes = figures["sizes"]
     table = Table(title=f"By {heading}", title_justify="left", box=None)
-    table.add_column("processor time", no_wrap=True)
+    table.add_column("CPU time", no_wrap=True)
     table.add_column("")
     for size in sizes:
         table.add_column(f"{size:,}", justify="right", no_wrap=True)

@@ -1,4 +1,4 @@
-"""Requests/s and processor time of the hot calls."""
+"""`waitline-bench hot-path`: requests/s and CPU time of the hot calls."""
 
 from typing import Annotated, Any
 
@@ -11,16 +11,16 @@ from waitline_bench.cli import output
 
 
 def hot_path(
-    seconds: Annotated[int, typer.Option(help="Length of one measurement", min=1)] = 5,
+    seconds: Annotated[int, typer.Option(help="Length of one measurement, in s", min=1)] = 5,
     rounds: Annotated[int, typer.Option(help="Alternating rounds", min=1)] = 3,
     out: output.Out = output.OUT,
 ) -> None:
     """Measure the hot calls next to an empty handler and a naive server, in one run.
 
-    Needs wrk, and a checkout of the project for the servers that it is compared with.
+    Needs wrk, and a checkout of the project for the servers to compare with.
     """
-    with output.progress() as note:
-        figures = subject.run_hot_path(note, seconds, rounds)
+    with output.progress() as on_progress:
+        figures = subject.run_hot_path(on_progress, seconds, rounds)
     console = Console()
     _show(console, figures["flat_out"])
     _show_paced(console, figures["paced"])
@@ -28,9 +28,9 @@ def hot_path(
     counting_us = figures["counting_us"]
     console.print(
         f"\nCounting a request for the metrics takes {counting_us:.1f} us, "
-        f"{counting_us / enter_us:.1%} of what enter takes of the worker flat out. There is no "
-        "access log and no request id on this path.\nThe machine's host took at most "
-        f"{figures['stolen']:.0%} of its processors' time of any measurement that counts."
+        f"{counting_us / enter_us:.1%} of the worker's CPU time for enter. This path has no access "
+        "log and no request id.\nThe host took at most "
+        f"{figures['stolen']:.0%} of the CPU time (steal) in the measurements above."
     )
     output.keep(out, "hot-path", figures, seconds=seconds, rounds=rounds)
 
@@ -56,7 +56,7 @@ def _show(console: Console, figures: list[dict[str, Any]]) -> None:
 
 
 def _show_paced(console: Console, figures: list[dict[str, Any]]) -> None:
-    table = Table(title="\nPaced: processor time per request", title_justify="left", box=None)
+    table = Table(title="\nPaced: CPU time per request", title_justify="left", box=None)
     table.add_column("")
     for heading in ("requests/s", "worker CPU us", "Valkey CPU us", "p50 ms", "p99 ms"):
         table.add_column(heading, justify="right")

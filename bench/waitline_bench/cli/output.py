@@ -1,4 +1,4 @@
-"""What the measuring commands share: progress while they run, and where their figures go."""
+"""Progress display and JSON output, shared by the commands."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,19 +12,24 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from waitline.trial import machine
 
-Note = Callable[[str], None]
-Seconds = Annotated[float, typer.Option(help="Length of one measurement", min=0.2)]
+OnProgress = Callable[[str], None]
+Seconds = Annotated[float, typer.Option(help="Length of one measurement, in s", min=0.2)]
 Scale = Annotated[
-    float, typer.Option(help="Share of the full numbers of visitors", min=0.001, max=1)
+    float,
+    typer.Option(
+        help="Share of the full number of visitors; below 1 for trying a command out",
+        min=0.001,
+        max=1,
+    ),
 ]
-Out = Annotated[Path, typer.Option(help="Folder for the figures, one JSON file a command")]
+Out = Annotated[Path, typer.Option(help="Folder for the figures, one JSON file per command")]
 
 OUT = Path("out")
 
 
 @contextmanager
-def progress() -> Iterator[Note]:
-    """Show what is being done, and for how long, until it is done."""
+def progress() -> Iterator[OnProgress]:
+    """Show the current step and the elapsed time on stderr."""
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=None)
@@ -36,7 +41,7 @@ def progress() -> Iterator[Note]:
 
 
 def keep(out: Path, name: str, figures: Any, **conditions: Any) -> None:  # noqa: ANN401 - JSON
-    """Write figures beside what they were measured on, and say where."""
+    """Write figures and a description of the machine to a JSON file, and print its path."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.json"
     document = {"machine": machine.described(), **conditions, "figures": figures}

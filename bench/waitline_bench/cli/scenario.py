@@ -1,4 +1,4 @@
-"""Scenarios of k6: one command each, and one for scripts of others."""
+"""Load scenarios by k6: a command for each, and `run` for other scripts."""
 
 import os
 import shlex
@@ -30,44 +30,50 @@ from waitline_bench.scenario.run import (
 
 LIMITS = Limits()
 STORM_PER_S = 500
-"""What the rooms of a storm let in together: half of those who come, so that lines form."""
+"""Admissions/s of all rooms of a storm: half of the arrivals, so that lines form."""
 
 USE = "5s..30s"
-"""How long visitors shop. Source: the wire contract, section 5."""
+"""Time in the shop. Source: the wire contract, section 5."""
 
 SOAK_MINUTES = 30.0
 
 Workers = Annotated[
     int | None,
     typer.Option(
-        help="Processes of the queue service; default: one per two cores, as k6 takes the other",
+        help="Processes of the queue service; default: one per two cores, which leaves half to k6",
         min=1,
         show_default=False,
     ),
 ]
 Scale = Annotated[
     float,
-    typer.Option(help="Share of every rate, the rooms' own too; times stay", min=0.001, max=10),
+    typer.Option(
+        help="Factor of every rate, also those of the rooms; durations stay", min=0.001, max=10
+    ),
 ]
 Seconds = Annotated[
     int | None,
-    typer.Option(help="Length of each steady part, instead of its own", min=1, show_default=False),
+    typer.Option(
+        help="Length of each steady phase in s; default: that of the script",
+        min=1,
+        show_default=False,
+    ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Folder of the results; default out/<scenario>-<time>", show_default=False),
+    typer.Option(help="Folder for the results; default out/<scenario>-<time>", show_default=False),
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="A setting of the installation, as in room_active_max=1000; repeatable",
+        "--set", help="Setting of the installation, for example room_active_max=1000; repeatable",
         metavar="NAME=VALUE", show_default=False,
     ),
 ]  # fmt: skip
 Variables = Annotated[
     list[str] | None,
     typer.Option(
-        "--env", "-e", help="Variable of the script, as by k6's own -e; repeatable",
+        "--env", "-e", help="Variable of the script, as -e of k6; repeatable",
         metavar="NAME=VALUE", show_default=False,
     ),
 ]  # fmt: skip
@@ -76,12 +82,13 @@ Size = Literal["full", "10k", "100k", "extreme"]
 
 
 class Missed(WaitlineError):  # noqa: N818 - reads as the outcome it is
-    """A run did not reach what it had to."""
+    """A run failed its criteria."""
 
 
 def entry(
     size: Annotated[
-        Size, typer.Option(help="310 000 visitors, fewer, or 300 000 in 30 s")
+        Size,
+        typer.Option(help="full: 310,000 visitors; 10k, 100k: fewer; extreme: 300,000 in 30 s"),
     ] = "full",
     scale: Scale = 1.0,
     workers: Workers = None,
@@ -89,29 +96,29 @@ def entry(
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """Can everybody get into the line when the sale opens? 1 000/s, then 5 000/s.
+    """Load test of the opening of a sale: 1,000 entries/s, then 5,000/s.
 
-    Exit status 1 if it does not pass; what passes is at the head of bench/scenarios/entry.js.
+    Exit status 1 if it fails. The criteria are at the head of bench/scenarios/entry.js.
     """
     _run("entry", {"SIZE": size}, _room(scale, 1), scale, seconds, workers, settings, out)
 
 
 def circulation(
-    use: Annotated[str, typer.Option(help="How long visitors shop, as in 10s..20s")] = USE,
+    use: Annotated[str, typer.Option(help="Time in the shop, for example 10s..20s")] = USE,
     scale: Scale = 1.0,
     workers: Workers = None,
     seconds: Seconds = None,
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """Do visitors come through? Enter, wait, shop, leave: 2 000/s for 90 s.
+    """Load test of complete visits: enter, wait, shop, leave; 2,000/s for 90 s.
 
-    Exit status 1 if it does not pass; what passes is at the head of bench/scenarios/circulation.js.
+    Exit status 1 if it fails. The criteria are at the head of bench/scenarios/circulation.js.
     """
     stay = notation.use(use)
     if not 0 < stay.least_ms <= stay.most_ms <= LIMITS.active_ttl_ms:
         most_s = LIMITS.active_ttl_ms // 1_000
-        raise Misconfigured(f"--use {use}: as 10s..20s, and {most_s}s at most: then slots run out")
+        raise Misconfigured(f"--use {use}: must be a range such as 10s..20s, at most {most_s}s")
     variables = {
         "USE_LEAST_S": f"{stay.least_ms / 1_000:g}",
         "USE_MOST_S": f"{stay.most_ms / 1_000:g}",
@@ -129,25 +136,25 @@ def validation(
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """How fast are tokens checked from a cold start? 100 to 2 000/s.
+    """Load test of token validation from a cold start: 100 to 2,000/s.
 
-    Exit status 1 if it does not pass; what passes is at the head of bench/scenarios/validation.js.
+    Exit status 1 if it fails. The criteria are at the head of bench/scenarios/validation.js.
     """
-    # As many visitors whatever the scale, and the same wait for them to be let in.
+    # The number of visitors and their wait do not depend on the scale.
     _run("validation", {}, {}, scale, seconds, workers, settings, out)
 
 
 def storm(
-    rooms: Annotated[int, typer.Option(help="Rooms that they come to: 1, 3, 10", min=1)] = 1,
+    rooms: Annotated[int, typer.Option(help="Number of rooms: 1, 3 or 10", min=1)] = 1,
     scale: Scale = 1.0,
     workers: Workers = None,
     seconds: Seconds = None,
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """Does it hold when everybody does something else at once? 1 000/s for 60 s.
+    """Load test of mixed calls at the same time: 1,000/s for 60 s.
 
-    Exit status 1 if it does not pass; what passes is at the head of bench/scenarios/storm.js.
+    Exit status 1 if it fails. The criteria are at the head of bench/scenarios/storm.js.
     """
     limits = _room(scale * STORM_PER_S / LIMITS.admit_per_s, rooms)
     _run("storm", {"ROOMS": str(rooms)}, limits, scale, seconds, workers, settings, out)
@@ -155,10 +162,16 @@ def storm(
 
 def booking_journey(
     seats: Annotated[
-        Seats, typer.Option(help="Ask for all free seats, or for the sections and then for one")
+        Seats,
+        typer.Option(
+            help="whole: fetch all available seats; sections: fetch the sections, then one of them"
+        ),
     ] = "whole",
     retries: Annotated[
-        int, typer.Option(help="How often who found a seat taken chooses again", min=0, max=10)
+        int,
+        typer.Option(
+            help="Times that a buyer chooses again after finding a seat taken", min=0, max=10
+        ),
     ] = 0,
     scale: Scale = 1.0,
     workers: Workers = None,
@@ -166,10 +179,10 @@ def booking_journey(
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """Can a sale be carried? Enter, wait, choose a seat, reserve, pay: 100/s for 70 s.
+    """Load test of a complete sale: enter, wait, choose a seat, reserve, pay; 100/s for 70 s.
 
-    The box office by itself, without the line before it: `waitline-bench booking`. Exit status 1 if
-    it does not pass; what passes is at the head of bench/scenarios/booking.js.
+    For the box office without the line: `waitline-bench booking`. Exit status 1 if it fails. The
+    criteria are at the head of bench/scenarios/booking.js.
     """
     variables = {"SEATS": seats, "RETRIES": str(retries)}
     _run(
@@ -180,21 +193,20 @@ def booking_journey(
 
 def soak(
     minutes: Annotated[
-        float, typer.Option(help="How long visitors come", min=0.01, max=1_440)
+        float, typer.Option(help="Arrival period, in min", min=0.01, max=1_440)
     ] = SOAK_MINUTES,
     scale: Scale = 1.0,
     workers: Workers = None,
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """Does it stay as it is? 200 visitors/s for 30 minutes, of whom one in ten buys.
+    """Soak test: 200 visitors/s for 30 minutes, of whom one in ten buys.
 
-    Memory and open files of every part are judged by how they grow over the second half, in runs of
-    10 minutes and more. Exit status 1 if it does not pass; what passes is at the head of
-    bench/scenarios/soak.js.
+    In runs of 10 minutes or more, memory and open files of each process must not grow over the
+    second half. Exit status 1 if it fails. The criteria are at the head of bench/scenarios/soak.js.
     """
     variables = {} if minutes == SOAK_MINUTES else {"SECONDS": f"{minutes * 60:g}"}
-    # Rooms as large as ever: were they as small as the load, a line that forms once would stay.
+    # Full-size rooms: with rooms scaled to the load, a line that forms once would stay.
     _run(
         "soak", variables, {}, scale, None, workers, settings, out,
         typed=[] if minutes == SOAK_MINUTES else ["--minutes", f"{minutes:g}"],
@@ -203,18 +215,17 @@ def soak(
 
 
 def run(
-    script: Annotated[Path, typer.Argument(help="A k6 script, as it is")],
+    script: Annotated[Path, typer.Argument(help="k6 script, run unchanged")],
     workers: Workers = None,
     variables: Variables = None,
     settings: Settings = None,
     out: Out = None,
 ) -> None:
-    """Run a script of your own, or of others, as it is.
+    """Run any k6 script unchanged against a new installation in trial mode.
 
-    Its http://queue-service:8081 and http://core-service:8080 are the queue service and the booking
-    service of an installation that is started for it, in trial mode. The script
-    judges by its own thresholds; dropped arrivals and what the audit finds count too, and so do
-    failed checks unless a threshold says how many may fail.
+    In the script http://queue-service:8081 is the queue service, and http://core-service:8080 the
+    booking service. It fails by its own thresholds, by dropped arrivals, by findings of the audit,
+    and by failed checks unless a threshold allows some.
     """
     plan = ScenarioPlan(
         name="run",
@@ -244,21 +255,21 @@ def _run(
     box_office: bool = False,
     empties: bool = False,
 ) -> None:
-    """Carry out one of our scenarios.
+    """Run one of our scenarios.
 
     Args:
-        name: Of the scenario, and of its script.
-        variables: Variables of the script, beside scale and length.
-        limits: Of the rooms.
-        scale: Share of every rate.
-        seconds: Length of the steady parts; `None` leaves it to the script.
+        name: Name of the scenario and of its script.
+        variables: Variables of the script, besides scale and length.
+        limits: Limits of the rooms.
+        scale: Factor of every rate.
+        seconds: Length of the steady phases; `None`: that of the script.
         workers: Processes of the queue service.
-        settings: Further settings, as they were typed.
-        out: Folder of the results.
-        command: What it is called here, if not by the scenario's name.
-        typed: Options that stand for the variables, if they do not bear their names.
-        box_office: Whether it buys.
-        empties: Whether everybody has left or paid in the end.
+        settings: Further settings, as given on the command line.
+        out: Folder for the results.
+        command: Name of the command, if it is not the scenario's name.
+        typed: Options for the variables, if their names differ.
+        box_office: Whether visitors buy.
+        empties: Whether every visitor has left or paid at the end.
     """
     given = {**variables, "SCALE": f"{scale:g}"}
     named = [word for key, value in variables.items() for word in (f"--{key.lower()}", value)]
@@ -283,8 +294,8 @@ def _run(
 
 
 def _carry_out(plan: ScenarioPlan, folder: Path) -> None:
-    with _progress() as note:
-        result = run_scenario(plan, folder, note)
+    with _progress() as on_progress:
+        result = run_scenario(plan, folder, on_progress)
     console = Console(highlight=False)
     show(console, result)
     console.print(f"\nReport: {folder / 'report.html'}")
@@ -293,7 +304,7 @@ def _carry_out(plan: ScenarioPlan, folder: Path) -> None:
 
 
 def show(console: Console, result: Mapping[str, Any]) -> None:
-    """Print what was promised and what was measured."""
+    """Print the criteria and the measured figures."""
     table = Table(box=None, title=result_text.title(result), title_justify="left")
     # Where there is little room, the words give way and not the figures.
     table.add_column("")

@@ -1,4 +1,4 @@
-"""The scripts, memory, and admission, without the web."""
+"""`waitline-bench scripts`, `memory` and `admit`: the Lua scripts and Valkey, without HTTP."""
 
 from rich.console import Console
 from rich.table import Table
@@ -10,10 +10,10 @@ from waitline_bench.cli import output
 def rates(
     seconds: output.Seconds = 1.0, scale: output.Scale = 1.0, out: output.Out = output.OUT
 ) -> None:
-    """Measure visitors/s of each script, by how many visitors a call carries."""
-    with output.progress() as note:
-        figures = scripts.rates(note, seconds, scale)
-    table = Table(title="Scripts: visitors/s by visitors in a call", title_justify="left", box=None)
+    """Measure visitors/s of each Lua script, by visitors per call."""
+    with output.progress() as on_progress:
+        figures = scripts.rates(on_progress, seconds, scale)
+    table = Table(title="Scripts: visitors/s by visitors per call", title_justify="left", box=None)
     table.add_column("", no_wrap=True)
     for size in scripts.SIZES:
         table.add_column(str(size), justify="right")
@@ -24,11 +24,11 @@ def rates(
 
 
 def memory(scale: output.Scale = 1.0, out: output.Out = output.OUT) -> None:
-    """Measure what a waiting visitor takes in the store."""
-    with output.progress() as note:
-        figures = scripts.memory(note, scale)
+    """Measure the memory of Valkey per waiting visitor."""
+    with output.progress() as on_progress:
+        figures = scripts.memory(on_progress, scale)
     table = Table(title="Memory of Valkey", title_justify="left", box=None)
-    for heading in ("waiting visitors", "bytes a visitor", "MB in all"):
+    for heading in ("waiting visitors", "bytes per visitor", "MB in total"):
         table.add_column(heading, justify="right")
     for row in figures:
         megabytes = row["bytes"] / 1e6
@@ -38,13 +38,13 @@ def memory(scale: output.Scale = 1.0, out: output.Out = output.OUT) -> None:
 
 
 def admit(scale: output.Scale = 1.0, out: output.Out = output.OUT) -> None:
-    """Measure how long it takes to admit everybody without a rate limit."""
-    with output.progress() as note:
-        figures = scripts.admission(note, scale)
+    """Measure how long it takes to admit a full line without a rate limit."""
+    with output.progress() as on_progress:
+        figures = scripts.admission(on_progress, scale)
     Console().print(
         f"Admitting {figures['visitors']:,} visitors without a rate limit took "
         f"{figures['seconds']:.2f} s in {figures['calls']:,} calls; a call took "
-        f"{figures['server_p50_ms']:.2f} ms at p50 and {figures['server_p99_ms']:.2f} ms at p99 in "
-        f"the server, {figures['p50_ms']:.2f} and {figures['p99_ms']:.2f} ms to there and back"
+        f"p50 {figures['server_p50_ms']:.2f} ms and p99 {figures['server_p99_ms']:.2f} ms inside "
+        f"Valkey, {figures['p50_ms']:.2f} and {figures['p99_ms']:.2f} ms including the round trip"
     )
     output.keep(out, "admit", figures, scale=scale)

@@ -1,4 +1,4 @@
-"""`waitline-bench versus`: two checkouts in one run."""
+"""`waitline-bench versus`: compare two checkouts in one run."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,9 @@ def versus(
     other: Annotated[Path, typer.Argument(help="Root folder of the other checkout")],
     seconds: output.Seconds = 1,
     rounds: Annotated[int, typer.Option(help="Measurements of each call and side", min=1)] = 5,
-    paced: Annotated[bool, typer.Option(help="Compare latency at 1,000 and 3,000/s too")] = True,
+    paced: Annotated[
+        bool, typer.Option(help="Also compare latency at 1,000 and 3,000 requests/s")
+    ] = True,
     out: output.Out = output.OUT,
 ) -> None:
     """Compare the hot calls of this checkout with those of another one, in one run.
@@ -23,13 +25,13 @@ def versus(
     The ratios are this / other. The empty handler is the same server on both sides, so its ratio
     shows the noise. Needs wrk.
     """
-    with output.progress() as note:
-        figures = subject.run_versus(note, other, seconds, rounds, paced=paced)
+    with output.progress() as on_progress:
+        figures = subject.run_versus(on_progress, other, seconds, rounds, paced=paced)
     console = Console()
     _show_flat_out(console, figures["flat_out"])
     if figures["paced"]:
         _show_paced(console, figures["paced"])
-    console.print(f"\nThe host took at most {figures['stolen']:.0%} of the processors' time.")
+    console.print(f"\nThe host took at most {figures['stolen']:.0%} of the CPU time (steal).")
     output.keep(out, "versus", figures, seconds=seconds, rounds=rounds)
 
 

@@ -22,11 +22,11 @@ class Lines:
         self._admitted: dict[RoomId, int] = defaultdict(int)
 
     def join(self, room: RoomId, visitors: Sequence[VisitorId]) -> None:
-        """Note who has joined, to stay."""
+        """Record the visitors who have joined and stay."""
         self._joined[room] += visitors
 
     def admit(self, room: RoomId, total: int) -> int:
-        """Note how many have been admitted in all; return how many of them since the last time."""
+        """Record the total of admissions; return the number since the last call."""
         since = total - self._admitted[room]
         self._admitted[room] = total
         return since

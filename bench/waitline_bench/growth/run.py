@@ -56,7 +56,7 @@ UNITS = {
     "idle": "ms/s",
 }
 
-Note = Callable[[str], None]
+OnProgress = Callable[[str], None]
 Figures = dict[str, dict[int, list[float]]]
 
 
@@ -77,11 +77,11 @@ class Spent:
         self.store_us += cpu_us(self._on.store_pid) - store_us
 
 
-def run_growth(note: Note, scale: float, rounds: int) -> dict[str, Any]:
+def run_growth(on_progress: OnProgress, scale: float, rounds: int) -> dict[str, Any]:
     """Measure every size in turn, several rounds.
 
     Args:
-        note: Receives the current step as text.
+        on_progress: Receives the current step as text.
         scale: Sizes beyond this share of the largest are left out, but for the first two.
         rounds: How many of each.
 
@@ -97,10 +97,12 @@ def run_growth(note: Note, scale: float, rounds: int) -> dict[str, Any]:
         uvloop.run(_open(on, filled))
         for case in filled:
             for number, room in enumerate(case.rooms, start=1):
-                note(f"{case.waiting:,} visitors join room {number} of {len(case.rooms)}")
+                on_progress(f"{case.waiting:,} visitors join room {number} of {len(case.rooms)}")
                 scripts.fill(on.store_url, on.folder, room, case.waiting, 0)
         with installation.off_the_workers_core():
-            return uvloop.run(_measure(on, lines, many, note=note, rounds=rounds, effort=effort))
+            return uvloop.run(
+                _measure(on, lines, many, on_progress=on_progress, rounds=rounds, effort=effort)
+            )
 
 
 async def _open(on: GrowthInstallation, cases: Sequence[Case]) -> None:
@@ -116,7 +118,7 @@ async def _measure(
     lines: Sequence[Case],
     many: Sequence[Case],
     *,
-    note: Note,
+    on_progress: OnProgress,
     rounds: int,
     effort: Effort,
 ) -> dict[str, Any]:
@@ -134,7 +136,7 @@ async def _measure(
             # In another order each time: what a worker does now and then, as collecting its
             # garbage, would otherwise come at the same size in every round.
             for case in rng.sample(group, len(group)):
-                note(f"round {number + 1} of {rounds}: {case.size:,} {kind}")
+                on_progress(f"round {number + 1} of {rounds}: {case.size:,} {kind}")
                 await asking.connect()
                 found = {**await bench.enter(case), **await bench.status(case)}
                 found |= await bench.admit(case)
