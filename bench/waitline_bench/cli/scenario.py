@@ -47,17 +47,11 @@ Workers = Annotated[
 ]
 Scale = Annotated[
     float,
-    typer.Option(
-        help="Factor of every rate, also those of the rooms; durations stay", min=0.001, max=10
-    ),
+    typer.Option(help="Factor of all rates, also of rooms; durations stay", min=0.001, max=10),
 ]
 Seconds = Annotated[
     int | None,
-    typer.Option(
-        help="Length of each steady phase in s; default: that of the script",
-        min=1,
-        show_default=False,
-    ),
+    typer.Option(help="Length of each steady phase, in s", min=1, show_default=False),
 ]
 Out = Annotated[
     Path | None,
@@ -87,8 +81,7 @@ class Missed(WaitlineError):  # noqa: N818 - reads as the outcome it is
 
 def entry(
     size: Annotated[
-        Size,
-        typer.Option(help="full: 310,000 visitors; 10k, 100k: fewer; extreme: 300,000 in 30 s"),
+        Size, typer.Option(help="full: 310,000 visitors; extreme: 300,000 in 30 s")
     ] = "full",
     scale: Scale = 1.0,
     workers: Workers = None,
@@ -162,16 +155,10 @@ def storm(
 
 def booking_journey(
     seats: Annotated[
-        Seats,
-        typer.Option(
-            help="whole: fetch all available seats; sections: fetch the sections, then one of them"
-        ),
+        Seats, typer.Option(help="Fetch the whole seat map, or the sections and then one")
     ] = "whole",
     retries: Annotated[
-        int,
-        typer.Option(
-            help="Times that a buyer chooses again after finding a seat taken", min=0, max=10
-        ),
+        int, typer.Option(help="Further attempts of a buyer whose seat is taken", min=0, max=10)
     ] = 0,
     scale: Scale = 1.0,
     workers: Workers = None,
