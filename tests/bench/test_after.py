@@ -41,7 +41,7 @@ def room(valkey: Server) -> Iterator[Room]:
     room.close()
 
 
-def told(room: Room, sale_totals: SaleTotals | None = None) -> Aftermath:
+def aftermath(room: Room, sale_totals: SaleTotals | None = None) -> Aftermath:
     record = room.server.wait(room.rooms.sale_record(room.id))
     return Aftermath(room.id, room.survey(), record, sale_totals)
 
@@ -51,7 +51,7 @@ def reported(room: Room, *words: str | Path) -> Done:
 
 
 def test_the_document_says_what_became_of_everybody(room: Room) -> None:
-    document = summary.document(told(room, ACCOUNT))
+    document = summary.document(aftermath(room, ACCOUNT))
     counted = {name: document[name] for name in ("entered", "admitted", "abandoned", "waiting")}
     assert counted == {"entered": 6, "admitted": 4, "abandoned": 1, "waiting": 1}
     counted = {name: document[name] for name in ("activated", "left", "lapsed", "no_shows")}
@@ -64,7 +64,7 @@ def test_the_document_says_what_became_of_everybody(room: Room) -> None:
 
 
 def test_the_page_needs_nothing_else_and_escapes_what_others_named(room: Room) -> None:
-    html = page.report(told(room, ACCOUNT))
+    html = page.report(aftermath(room, ACCOUNT))
     assert FETCHED.search(html) is None
     assert "<b>" not in html
     assert "sale/1 &lt;b&gt;" in html
@@ -80,7 +80,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_others_named(room: Room) -
 
 
 def test_a_line_alone_is_told_of_without_a_box_office(room: Room) -> None:
-    html = page.report(told(room))
+    html = page.report(aftermath(room))
     assert "seats sold" not in html
     assert "Admitted after at most" in html
 
@@ -88,7 +88,7 @@ def test_a_line_alone_is_told_of_without_a_box_office(room: Room) -> None:
 def test_a_room_in_which_nothing_happened_has_a_page_too(valkey: Server) -> None:
     empty = Room(valkey, "empty")
     empty.open()
-    html = page.report(told(empty))
+    html = page.report(aftermath(empty))
     assert "nobody" in html
     assert "<svg" not in html
     empty.close()
@@ -96,7 +96,7 @@ def test_a_room_in_which_nothing_happened_has_a_page_too(valkey: Server) -> None
 
 def test_whoever_was_overtaken_is_the_first_thing_said(room: Room) -> None:
     room.raw("HINCRBY", room.keys.room, "overtaken", 2)
-    html = page.report(told(room))
+    html = page.report(aftermath(room))
     assert 'class="verdict bad"' in html
     assert "2 visitors were admitted after somebody who had joined later" in html
     done = reported(room, "--json")

@@ -63,10 +63,10 @@ def test_visitors_come_in_and_pay(
     # How fast it was is not for a test to say; that all was right is.
     assert done.returncode == (0 if found["verdict"]["ok"] else 1), done.stderr
     all_right(found)
-    told = checks(found)
-    assert {"entered", "status told", "seats listed", "paid", "test data loaded"} <= told.keys()
-    assert found["box_office"]["sold"] == told["paid"] > 0
-    assert found["client"]["rates"]["booked"] == told["paid"] / told["entered"]
+    received = checks(found)
+    assert {"entered", "status told", "seats listed", "paid", "test data loaded"} <= received.keys()
+    assert found["box_office"]["sold"] == received["paid"] > 0
+    assert found["client"]["rates"]["booked"] == received["paid"] / received["entered"]
     assert found["offered"]["arrivals"] == pytest.approx(8, abs=2)
     assert {"activation_wait", "journey_time"} <= found["client"]["trends"].keys()
     assert found["command"].startswith("waitline-bench booking-journey --seats whole --retries 0")
@@ -101,8 +101,8 @@ def test_its_report_tells_of_the_sale(
 
 
 def test_some_ask_for_a_section_and_choose_again(tmp_path: Path) -> None:
-    told = {**PLAN.variables, "SEATS": "sections", "RETRIES": "3", "HASTE": "20"}
-    found = run_scenario(replace(PLAN, variables=told), tmp_path, quiet)
+    received = {**PLAN.variables, "SEATS": "sections", "RETRIES": "3", "HASTE": "20"}
+    found = run_scenario(replace(PLAN, variables=received), tmp_path, quiet)
     all_right(found)
     assert checks(found)["sections counted"] > 0
     assert found["client"]["times"]["sections"]["count"] == checks(found)["sections counted"]
@@ -111,8 +111,10 @@ def test_some_ask_for_a_section_and_choose_again(tmp_path: Path) -> None:
 
 def test_a_soak_gives_seats_back(tmp_path: Path) -> None:
     script = next(path for path in SCENARIOS if path.stem == "soak")
-    told = {**PLAN.variables, "SCALE": "0.1", "HASTE": "20"}
-    found = run_scenario(replace(PLAN, name="soak", script=script, variables=told), tmp_path, quiet)
+    received = {**PLAN.variables, "SCALE": "0.1", "HASTE": "20"}
+    found = run_scenario(
+        replace(PLAN, name="soak", script=script, variables=received), tmp_path, quiet
+    )
     all_right(found)
     told_of = checks(found)
     assert told_of["given back"] == told_of["paid"] > 0

@@ -43,7 +43,7 @@ def carried(way: Way) -> dict[str, Any]:
     assert figures["troubles"] == []
     assert any("measuring" in note for note in notes)
     assert figures["polls"]["p50_ms"] <= figures["polls"]["p99_ms"] <= figures["polls"]["most_ms"]
-    # Whoever was admitted has been told so, and somebody else has entered.
+    # Each admitted visitor learned of it, and another one has entered.
     assert figures["admitted_per_s"] > 0
     assert figures["entered_per_s"] > 0
     assert {"worker", "valkey", "admitter", "generator", "others"} <= set(figures["cores_used"])

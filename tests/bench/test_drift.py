@@ -1,4 +1,4 @@
-"""A leak is told from the warming up before it, and from the noise around it."""
+"""Leak detection: a leak is distinguished from warm-up and from noise."""
 
 from collections.abc import Sequence
 

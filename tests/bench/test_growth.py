@@ -79,6 +79,6 @@ def test_a_small_run_from_end_to_end(tmp_path: Path) -> None:
             assert each["of_first"][0] == 1
 
     drawing = ET.parse(tmp_path / "growth.svg").getroot()  # noqa: S314 - our own
-    told = "".join(drawing.itertext())
-    assert "visitors waiting in one room" in told
-    assert "idle: admitter" in told
+    received = "".join(drawing.itertext())
+    assert "visitors waiting in one room" in received
+    assert "idle: admitter" in received

@@ -198,14 +198,14 @@ def test_thresholds_are_read_with_what_was_measured() -> None:
 
 
 def test_a_script_that_forgets_which_check_is_which_still_has_checks() -> None:
-    told = {**SUMMARY, "root_group": {"checks": {}, "groups": {}}}
-    assert summary.parse_summary(json.dumps(told), "").checks == [
+    scraped = {**SUMMARY, "root_group": {"checks": {}, "groups": {}}}
+    assert summary.parse_summary(json.dumps(scraped), "").checks == [
         summary.Check("all checks", 10, 1)
     ]
 
 
 @pytest.mark.parametrize(
-    ("told", "ms"),
+    ("scraped", "ms"),
     [
         pytest.param(
             {"latency_percentiles_usec_evalsha": "p50=98.3,p99=1003.5"},
@@ -215,8 +215,10 @@ def test_a_script_that_forgets_which_check_is_which_still_has_checks() -> None:
         pytest.param({"latency_percentiles_usec_get": "p50=1,p99=2"}, {}, id="of none"),
     ],
 )
-def test_the_time_of_a_script_inside_the_store(told: dict[str, str], ms: dict[str, float]) -> None:
-    assert series.store_script_ms(told) == ms
+def test_the_time_of_a_script_inside_the_store(
+    scraped: dict[str, str], ms: dict[str, float]
+) -> None:
+    assert series.store_script_ms(scraped) == ms
 
 
 def test_the_last_look_waits_for_what_the_service_adds_up() -> None:

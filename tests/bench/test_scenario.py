@@ -243,8 +243,8 @@ def test_visitors_do_what_the_scenario_says(
     script = next(path for path in SCENARIOS if path.stem == name)
     # Another room each time, where it has to run again.
     room = {"ROOM": f"{name}-{next(NUMBERS)}"}
-    told = {"SCALE": "0.02", "SECONDS": "1", "HASTE": "20", **room, **variables}
-    found = carried_out(script, told, stack, tmp_path)
+    received = {"SCALE": "0.02", "SECONDS": "1", "HASTE": "20", **room, **variables}
+    found = carried_out(script, received, stack, tmp_path)
     assert {check.name for check in found.checks} == calls
     assert [check for check in found.checks if check.fails] == []
     assert found.errors == []
@@ -252,12 +252,12 @@ def test_visitors_do_what_the_scenario_says(
 
 
 def carried_out(
-    script: Path, told: dict[str, str], stack: Installation, folder: Path
+    script: Path, received: dict[str, str], stack: Installation, folder: Path
 ) -> summary.Summary:
     binary = k6.find()
-    offer = k6.offer(binary, script, told)
+    offer = k6.offer(binary, script, received)
     job = k6.Job(
-        binary=binary, script=script, variables=told, folder=folder,
+        binary=binary, script=script, variables=received, folder=folder,
         port=stack.port, booking_port=stack.booking_port,
     )  # fmt: skip
     with k6.running(job) as process:

@@ -134,7 +134,7 @@ def test_the_servers_own_thresholds(
         pytest.param(0, 0, 0, "", id="empty"),
         pytest.param(0, 3, 0, "everybody has left, and in room sale 3 wait", id="in the line"),
         pytest.param(0, 0, 2, "everybody has left, and in room sale 0 wait", id="leaked slots"),
-        pytest.param(2, 1, 1, "", id="who was not told of its place"),
+        pytest.param(2, 1, 1, "", id="an entry without an answer"),
         pytest.param(2, 1, 2, "everybody has left, and in room sale 1 wait", id="one more"),
     ],
 )

@@ -44,7 +44,7 @@ def declared(statement: str) -> set[str]:
     return set(re.findall(r"'(\w+)'", header[0].partition("returns:")[2]))
 
 
-def told(statement: str) -> set[str]:
+def mapped(statement: str) -> set[str]:
     """The outcomes that a statement can answer with."""
     text = (files("waitline.booking") / "sql" / "reservations.sql").read_text("utf-8")
     block = text[text.index(f"-- name: {statement}(") :].partition("-- name: ")[2]
@@ -55,9 +55,9 @@ def told(statement: str) -> set[str]:
 
 
 def test_what_is_refused_is_what_the_statements_say() -> None:
-    assert declared("reserve") == told("reserve") == {"reserved", *RESERVE_REFUSED}
+    assert declared("reserve") == mapped("reserve") == {"reserved", *RESERVE_REFUSED}
     others = {"cancelled", "refunding", "again"}
-    assert declared("cancel") == told("cancel") == {*others, *CANCEL_REFUSED}
+    assert declared("cancel") == mapped("cancel") == {*others, *CANCEL_REFUSED}
 
 
 def test_seats_are_held_in_one_reservation(sale: Sale) -> None:

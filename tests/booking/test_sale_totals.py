@@ -1,4 +1,4 @@
-"""What a room's concerts sold, told after the sale."""
+"""Totals of a sale: what the concerts of a room sold."""
 
 from tests.booking.sale import PRICE, Sale, plays
 from tests.booking.test_rehearsals import rehearsed, traded

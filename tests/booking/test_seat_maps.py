@@ -47,8 +47,8 @@ class Worker:
         await until_async(seen, DEADLINE_S)
 
     async def since(self, schedule: int, version: str) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads((await self.seats.since(schedule, version)).plain)
-        return told
+        received: dict[str, Any] = json.loads((await self.seats.since(schedule, version)).plain)
+        return received
 
 
 def ids(plain: bytes) -> list[int]:
@@ -212,9 +212,9 @@ async def overtaken(postgres: TestDatabase, schedule: int, worker: Worker) -> No
     finally:
         await slow.close()
     await worker.sees(schedule, [3, 4, 5])
-    told = await worker.since(schedule, version)
-    assert not told["full"]
-    assert {"seatId": 1, "status": "RESERVED"} in told["seats"]
+    received = await worker.since(schedule, version)
+    assert not received["full"]
+    assert {"seatId": 1, "status": "RESERVED"} in received["seats"]
 
 
 def test_a_transaction_that_is_committed_late_is_not_missed(postgres: TestDatabase) -> None:

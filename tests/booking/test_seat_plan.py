@@ -1,4 +1,4 @@
-"""Seat maps: what is read from them, and what their authors are told."""
+"""Parsing a seat plan: accepted files, and error messages with line numbers."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def test_columns_come_in_any_order_and_others_are_left_aside() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "found"),
     [
         pytest.param("", "line 1: missing columns: section, row, seat, grade, price", id="empty"),
         pytest.param("section,row,seat,grade\n", "line 1: missing columns: price", id="no column"),
@@ -70,8 +70,8 @@ def test_columns_come_in_any_order_and_others_are_left_aside() -> None:
         pytest.param(HEADER + "F" * 2_000, "line 2: more than 1000 characters", id="long line"),
     ],
 )
-def test_errors_name_their_line_and_what_to_do(text: str, told: str) -> None:
-    assert errors(text)[0].startswith(told)
+def test_errors_name_their_line_and_what_to_do(text: str, found: str) -> None:
+    assert errors(text)[0].startswith(found)
     assert ": " in errors(text)[0]
 
 
@@ -82,16 +82,16 @@ def test_two_seats_in_one_place() -> None:
 
 def test_errors_of_several_lines_are_told_at_once_but_not_all() -> None:
     text = HEADER + "F,A,,R,x\n" * 50
-    told = errors(text)
-    assert len(told) == seat_plan.ERRORS_MAX
-    assert told[:2] == (errors(HEADER + "F,A,,R,x\n"))
+    found = errors(text)
+    assert len(found) == seat_plan.ERRORS_MAX
+    assert found[:2] == (errors(HEADER + "F,A,,R,x\n"))
 
 
 def test_a_map_has_no_more_seats_than_a_schedule() -> None:
     lines = [f"F,A,{number},R,1\n" for number in range(SCHEDULE_SEATS_MAX)]
     assert len(read(HEADER + "".join(lines))) == SCHEDULE_SEATS_MAX
-    told = errors(HEADER + "".join(lines) + "F,A,x,R,1\n")
-    assert told[0].startswith(f"line {SCHEDULE_SEATS_MAX + 2}: too many seats")
+    found = errors(HEADER + "".join(lines) + "F,A,x,R,1\n")
+    assert found[0].startswith(f"line {SCHEDULE_SEATS_MAX + 2}: too many seats")
 
 
 def test_other_encodings_are_told() -> None:
@@ -141,11 +141,11 @@ def test_one_seat_twice_is_refused_wherever_it_is(
 ) -> None:
     again = data.draw(st.sampled_from(seats))
     where = data.draw(st.integers(0, len(seats)))
-    told = errors(written([*seats[:where], again, *seats[where:]]))
-    assert len(told) == 2
+    found = errors(written([*seats[:where], again, *seats[where:]]))
+    assert len(found) == 2
     first, second = sorted((seats.index(again) + (seats.index(again) >= where), where))
-    assert all(error.startswith(f"line {second + 2}: ") for error in told)
-    assert all(f"line {first + 2};" in error for error in told)
+    assert all(error.startswith(f"line {second + 2}: ") for error in found)
+    assert all(f"line {first + 2};" in error for error in found)
 
 
 @patient
@@ -157,9 +157,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         seats = read(text)
     except SeatPlanInvalid as error:
-        told = error.errors
+        found = error.errors
     else:
         assert len({seat.number for seat in seats}) == len(seats) > 0
         return
-    assert 1 <= len(told) <= seat_plan.ERRORS_MAX
-    assert all(line.startswith("line ") for line in told)
+    assert 1 <= len(found) <= seat_plan.ERRORS_MAX
+    assert all(line.startswith("line ") for line in found)

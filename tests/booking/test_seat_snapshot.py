@@ -98,9 +98,9 @@ def test_what_is_not_shown_does_not_change_a_list() -> None:
 def test_sections_are_counted() -> None:
     snapshot = SeatSnapshot(layout([FREE, FREE, HELD, FREE]))
     snapshot.apply(30, [SeatChange(1, 25, SOLD), SeatChange(3, 26, FREE)])
-    told = json.loads(snapshot.sections())
-    assert told["version"] == snapshot.version == "10.27"
-    assert told["sections"] == [
+    received = json.loads(snapshot.sections())
+    assert received["version"] == snapshot.version == "10.27"
+    assert received["sections"] == [
         {"section": "F", "grade": "R", "price": 1, "total": 2, "available": 1},
         {"section": "F", "grade": "R", "price": 0, "total": 1, "available": 1},
         {"section": "G", "grade": "R", "price": 0, "total": 1, "available": 1},
@@ -209,9 +209,9 @@ class Visitor:
         if delta is None:
             self.version, self.states = snapshot.version, list(snapshot.states)
             return
-        told = json.loads(delta)
-        self.version = told["version"]
-        for seat in told["seats"]:
+        received = json.loads(delta)
+        self.version = received["version"]
+        for seat in received["seats"]:
             self.states[seat["seatId"] - 1] = ord(SeatState(seat["status"])[0])
 
 

@@ -176,10 +176,10 @@ class Buyer:
         """Wait until the waiting room lets it in, and take its pass."""
 
         def inside() -> bool:
-            told = succeeded(self.standing())
-            if told["status"] == "READY":
-                self.token = told["token"]
-            return bool(told["status"] == "READY")
+            received = succeeded(self.standing())
+            if received["status"] == "READY":
+                self.token = received["token"]
+            return bool(received["status"] == "READY")
 
         until(inside, SOON_S, f"{self.user} is let in")
 

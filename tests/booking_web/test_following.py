@@ -22,15 +22,15 @@ def room_of(show: Show) -> Room:
 
 
 def decided(show: Show) -> dict[str, Any]:
-    """How the room admits for now, as its operator is told."""
+    """The current admission decision, as `rooms show` reports it."""
     found: dict[str, Any] = room_of(show).show()["now"] or {"reason": None}
     return found
 
 
 def mode(show: Show) -> str:
-    """The mode of the room, as those who wait are told it."""
-    told: str = room_of(show).now_serving().json()["mode"]
-    return told
+    """The mode of the room, as now-serving shows it."""
+    received: str = room_of(show).now_serving().json()["mode"]
+    return received
 
 
 def asked(show: Show, *words: str | int) -> Any:  # noqa: ANN401 - whatever the store says
@@ -53,13 +53,13 @@ def reported(show: Show, free: int) -> None:
     until(lambda: show.room not in asked(show, "SMEMBERS", AWAKE), SOON_S, "nobody waits")
     ((since, _),) = asked(show, "XREVRANGE", REPORTS, "+", "-", "COUNT", 1)
 
-    def told() -> bool:
+    def received() -> bool:
         found = asked(show, "XRANGE", REPORTS, f"({since}", "+")
         stocks = [msgspec.json.decode(fields[1], type=Report).stock for _, fields in found]
         known = [stock for stock in stocks if stock is not None and show.room in stock]
         return len(known) >= 2 and known[-1][show.room].free == free
 
-    until(told, SOON_S, f"{free} free seats are reported")
+    until(received, SOON_S, f"{free} free seats are reported")
 
 
 def sold_out(show: Show) -> tuple[list[tuple[Buyer, int]], Buyer]:
@@ -74,8 +74,8 @@ def sold_out(show: Show) -> tuple[list[tuple[Buyer, int]], Buyer]:
 
 
 def stands(buyer: Buyer) -> str:
-    told: str = succeeded(buyer.standing())["status"]
-    return told
+    received: str = succeeded(buyer.standing())["status"]
+    return received
 
 
 def test_those_who_wait_are_told_that_all_is_sold_and_let_in_when_seats_come_back(
@@ -120,13 +120,13 @@ def test_a_stream_tells_that_all_is_sold_and_that_something_is_back(trial: Offic
     show = trial.show(rows=1)
     held, waiting = sold_out(show)
     with room_of(show).subscribe(str(waiting.user), waiting.token) as stream:
-        told = events(stream)
-        seen = [next(told), next(told)]
+        received = events(stream)
+        seen = [next(received), next(received)]
         assert {event.name for event in seen} == {"status-update", "mode"}
         assert [event.data for event in seen if event.name == "mode"] == [{"mode": "sold-out"}]
         buyer, reservation = held[2]
         assert buyer.cancel(reservation).status_code == 200
-        rest = [event.name for event in told]
+        rest = [event.name for event in received]
     assert rest[-1] == "ready"
     assert set(rest) <= {"mode", "status-update", "ready"}
 
@@ -136,14 +136,14 @@ def test_the_reason_is_a_metric_and_a_sentence(trial: Office) -> None:
     sold_out(show)
     labels = rf'concert_id="{show.room}"'
 
-    def told() -> dict[str, float]:
+    def received() -> dict[str, float]:
         text = httpx.get(f"{trial.queue.url}/actuator/prometheus", timeout=SOON_S).text
         found = re.findall(rf"^(queue_\w+)\{{[^}}]*{labels}([^}}]*)\}} (\S+)$", text, re.MULTILINE)
         return {name + "".join(re.findall('reason="(.*?)"', rest)): float(value)
                 for name, rest, value in found}  # fmt: skip
 
-    until(lambda: told().get("queue_admission_reasonsold-out") == 1, SOON_S, "it is counted")
-    found = told()
+    until(lambda: received().get("queue_admission_reasonsold-out") == 1, SOON_S, "it is counted")
+    found = received()
     reasons = [value for name, value in found.items() if "admission_reason" in name]
     assert sum(reasons) == 1
     assert len(reasons) > 5

@@ -1,4 +1,4 @@
-"""Whatever a client sends, it is told what is wrong; nothing is ever a server error."""
+"""Invalid input: every answer names the error, none is a server error."""
 
 import json
 from collections.abc import Iterator

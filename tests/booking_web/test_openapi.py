@@ -110,14 +110,14 @@ def test_what_it_says_is_so(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=call.as_strategy(generation_mode=wanted))
-    def told(case: Any) -> None:  # noqa: ANN401 - generic over schemas
+    def conforms(case: Any) -> None:  # noqa: ANN401 - generic over schemas
         if inside and "scheduleId" in case.path_parameters and wanted is GenerationMode.POSITIVE:
             case.path_parameters["scheduleId"] = insider.show.schedule
         if inside and isinstance(case.body, dict) and "scheduleId" in case.body:
             case.body["scheduleId"] = insider.show.schedule
         case.call_and_validate(checks=CHECKS, headers=headers)
 
-    told()
+    conforms()
 
 
 @pytest.fixture(scope="package")

@@ -51,8 +51,8 @@ def test_only_operators(trial: Office, method: str, path: str) -> None:
 def test_how_it_runs_and_whether_money_is_taken(trial: Office, production: Office) -> None:
     for office, mode in ((trial, "trial"), (production, "production")):
         response = office.get("/api/v1/operator/installation", **office.operator)
-        told = {"mode": mode, "payments": "sandbox", "playMoney": True}
-        assert succeeded(response) == told
+        expected = {"mode": mode, "payments": "sandbox", "playMoney": True}
+        assert succeeded(response) == expected
 
 
 def test_a_map_of_any_size_is_not_read_without_the_key(trial: Office) -> None:
@@ -155,7 +155,7 @@ def test_no_numbers(trial: Office, number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         pytest.param(b"", "line 1", id="empty"),
         pytest.param(HEADER, "line 2", id="no-seats"),
@@ -168,9 +168,9 @@ def test_no_numbers(trial: Office, number: str) -> None:
         pytest.param("section,row\n", "line 1", id="columns"),
     ],
 )
-def test_a_bad_map(trial: Office, show: Show, text: str | bytes, told: str) -> None:
+def test_a_bad_map(trial: Office, show: Show, text: str | bytes, expected: str) -> None:
     response = put(trial, show.schedule, text, **ENGLISH)
-    assert told in refused(response, 400, "C001")["detail"]
+    assert expected in refused(response, 400, "C001")["detail"]
     assert len(show.states()) == len(show.seats)
 
 
@@ -198,7 +198,7 @@ def test_a_concert_has_its_own_answer_to_a_silent_queue(trial: Office) -> None:
         assert (changed["concertId"], changed["queueDown"]) == (show.concert, kept)
         listed = succeeded(call(trial, "GET", "concerts"))["concerts"]
         assert changed in listed
-    # Visitors are not told.
+    # Visitors do not see it.
     assert "queueDown" not in succeeded(trial.get(f"/api/v1/concerts/{show.concert}"))
 
 

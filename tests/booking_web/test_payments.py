@@ -196,8 +196,8 @@ def test_the_providers_address_is_no_payment(trial: Office) -> None:
 
 def message(charge: str) -> bytes:
     """Return what the provider tells of a charge."""
-    told = {"key": charge, "amount": PRICE, "method": "CARD", "state": "CHARGED", "reason": ""}
-    return json.dumps({**told, "ref": "ch_of_the_tests"}).encode()
+    received = {"key": charge, "amount": PRICE, "method": "CARD", "state": "CHARGED", "reason": ""}
+    return json.dumps({**received, "ref": "ch_of_the_tests"}).encode()
 
 
 NOBODYS_CHARGE = message("00000000-0000-4000-8000-000000000000")

@@ -1,4 +1,4 @@
-"""`waitline rehearse` on a running installation: a verdict, and nothing left behind."""
+"""`waitline rehearse` on a running installation: the verdict, and the cleanup."""
 
 import json
 import signal
@@ -29,9 +29,9 @@ TABLES = (
 
 
 def words(office: Office, *more: object) -> list[str]:
-    told = ["rehearse", *map(str, more), "--data-dir", str(office.queue.data_dir)]
+    figures = ["rehearse", *map(str, more), "--data-dir", str(office.queue.data_dir)]
     urls = ["--queue-url", office.queue.url, "--booking-url", office.url]
-    return [sys.executable, "-m", "waitline", *told, *urls]
+    return [sys.executable, "-m", "waitline", *figures, *urls]
 
 
 def rehearse(office: Office, *more: object) -> subprocess.CompletedProcess[str]:
@@ -102,28 +102,28 @@ def test_a_small_sale_is_played_judged_and_taken_away(office: Office) -> None:
     before = contents(office)
     done = rehearse(office, "--visitors", 40, "--seats", 16, "--minutes", 0.05, "--json")
     assert done.returncode in {0, 1}, done.stderr
-    told = json.loads(done.stdout)
-    assert told["go"] is (done.returncode == 0) is (not told["reasons"])
+    figures = json.loads(done.stdout)
+    assert figures["go"] is (done.returncode == 0) is (not figures["reasons"])
     # A busy machine may make it slow, and that alone.
     assert all(
-        "p95 " in why or "load generator" in why or "(p95)" in why for why in told["reasons"]
+        "p95 " in why or "load generator" in why or "(p95)" in why for why in figures["reasons"]
     )
-    assert (told["entered"], told["overtaken"]) == (40, 0)
-    ends = told["ends"]
+    assert (figures["entered"], figures["overtaken"]) == (40, 0)
+    ends = figures["ends"]
     assert sum(ends.values()) == 40
-    # Those who were not let in were told why, and had to be many enough.
-    assert told["admitted"] == 40 - ends.get("left: sold out", 0) >= 16
+    # Visitors who were not admitted left because the sale was sold out.
+    assert figures["admitted"] == 40 - ends.get("left: sold out", 0) >= 16
     assert set(ends) <= {"bought", "no-show", "abandoned", "found nothing", "left: sold out"}
-    assert told["sold"]["sold"] == told["ends"]["bought"] > 0
-    assert (told["sold_twice"], told["findings"]) == (0, [])
-    assert {call["call"] for call in told["calls"]} >= {
+    assert figures["sold"]["sold"] == figures["ends"]["bought"] > 0
+    assert (figures["sold_twice"], figures["findings"]) == (0, [])
+    assert {call["call"] for call in figures["calls"]} >= {
         "enter",
         "status",
         "seats",
         "reserve",
         "pay",
     }
-    assert told["removed"]["rooms"] == 1
+    assert figures["removed"]["rooms"] == 1
     assert contents(office) == before
     assert before["ours"] == []
 

@@ -57,10 +57,10 @@ def test_only_available_seats_by_their_name(buyer: Buyer) -> None:
 
 
 def test_sections(buyer: Buyer) -> None:
-    told = buyer.seats("?view=sections").json()
-    counted = {one["grade"]: (one["total"], one["available"]) for one in told["sections"]}
+    received = buyer.seats("?view=sections").json()
+    counted = {one["grade"]: (one["total"], one["available"]) for one in received["sections"]}
     assert counted == {"VIP": (10, 10), "R": (10, 10)}
-    assert told["version"]
+    assert received["version"]
 
 
 def test_the_seats_of_one_section(trial: Office) -> None:
@@ -99,10 +99,10 @@ def test_what_has_changed_since(buyer: Buyer) -> None:
     buyer.reserved(buyer.show.seats[3])
 
     def seen() -> bool:
-        told = buyer.seats(f"?since={version}").json()
-        return str(buyer.show.seats[3]) in str(told)
+        received = buyer.seats(f"?since={version}").json()
+        return str(buyer.show.seats[3]) in str(received)
 
-    until(seen, SEEN_S, "the change is told")
+    until(seen, SEEN_S, "the change is sent")
     assert buyer.seats("?since=nonsense").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""The box office as it should be: plain Python, one call after the other, no clock.
+"""Reference model of the box office: plain Python, one call at a time, no clock.
 
 Time is a fact here: a reservation has lapsed, or its payment has outlasted its time, once that is
 said.
@@ -21,7 +21,7 @@ class Contents(NamedTuple):
     live: list[int]
     held: dict[int, int]
     payments: list[str]
-    told: list[int]
+    announced: list[int]
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class BoxOffice:
 
     holds: list[Hold] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
-    told: list[int] = field(default_factory=list)
+    announced: list[int] = field(default_factory=list)
     lapses: int = 0
 
     def contents(self) -> Contents:
@@ -78,7 +78,7 @@ class BoxOffice:
             live=[len(hold.seats) if hold.live else 0 for hold in self.holds],
             held={user: self._held(user) for user in sorted(users)},
             payments=[attempt.state for attempt in self.attempts],
-            told=self.told,
+            announced=self.announced,
         )
 
     def reserve(self, user: int, seats: list[int]) -> str:
@@ -151,7 +151,7 @@ class BoxOffice:
         attempt = self.attempts[number - 1]
         if attempt.state == "PENDING" and attempt.hold.state == "PENDING":
             attempt.state, attempt.hold.state, attempt.hold.paying = "COMPLETED", "CONFIRMED", False
-            self.told.append(number)
+            self.announced.append(number)
         elif attempt.state in {"PENDING", "FAILED"}:
             attempt.state = "REFUNDING"
         return attempt.state

@@ -63,7 +63,7 @@ class History:
             self._last_turn = turn
         assert not now.waiting or self._last_turn < min(now.waiting.values())
         if seen.script == "survey":
-            # What everybody is told may only rise, or browsers would see themselves go back.
+            # now-serving may only rise, or browsers would show a visitor moving back.
             assert self._last_turn <= int(seen.rows[0][4])
             assert self._serving <= int(seen.rows[0][4])
             self._serving = int(seen.rows[0][4])

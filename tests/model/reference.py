@@ -1,4 +1,4 @@
-"""The line as it should be: plain Python, one visitor after the other, told the time.
+"""Reference model of the line: plain Python, one visitor at a time, with the time as an argument.
 
 What the rate measures is left out: it decides nothing. So is a store without memory.
 """
@@ -61,7 +61,7 @@ class Stay:
             return "P"
         return "L" if self.lapsed_ms is not None else LETTERS[self.state]
 
-    def told(self, word: str) -> Row:
+    def row(self, word: str) -> Row:
         return (
             word,
             self.place,
@@ -101,7 +101,7 @@ class Reference:
             admitted={v: s.expires_ms for v, s in stays if s.admitted},
             lapsed={v: s.lapsed_ms for v, s in stays if s.lapsed_ms is not None},
             slots={
-                v: "|".join((s.letter, *map(str, s.told("")[1:]))) for v, s in stays if not s.waits
+                v: "|".join((s.letter, *map(str, s.row("")[1:]))) for v, s in stays if not s.waits
             },
             bucket=(self.tokens, self.bucket_at_ms),
         )
@@ -124,7 +124,7 @@ class Reference:
                 self._hear(stay, now_ms)
                 rows.append(("again", stay.place, stay.joined_ms, before.index(visitor), total))
             elif stay and stay.serves(now_ms):
-                rows.append(stay.told(stay.word(now_ms)))
+                rows.append(stay.row(stay.word(now_ms)))
             elif self.mode not in (Mode.OPEN, Mode.PAUSED):
                 rows.append(("closed",))
             elif total >= self.limits.waiting_max:
@@ -145,7 +145,7 @@ class Reference:
                 self._hear(stay, now_ms)
                 rows.append(("waiting", stay.place, stay.joined_ms, line.index(visitor)))
             else:
-                rows.append(stay.told(stay.word(now_ms)))
+                rows.append(stay.row(stay.word(now_ms)))
         return rows
 
     def validate(self, now_ms: int, visitors: list[VisitorId]) -> list[Row]:
@@ -157,7 +157,7 @@ class Reference:
             elif stay.waits:
                 rows.append(("queued", stay.place))
             else:
-                rows.append(stay.told(stay.word(now_ms)))
+                rows.append(stay.row(stay.word(now_ms)))
         return rows
 
     def activate(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
@@ -171,7 +171,7 @@ class Reference:
             if stay.serves(now_ms) and stay.state is State.READY:
                 stay.state, stay.expires_ms = State.ACTIVE, now_ms + self.limits.active_ttl_ms
                 self.counters["activated"] += 1
-            rows.append(stay.told(stay.word(now_ms)))
+            rows.append(stay.row(stay.word(now_ms)))
         return rows
 
     def extend(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
@@ -188,7 +188,7 @@ class Reference:
                     continue
                 stay.extensions += 1
                 stay.expires_ms = now_ms + self.limits.active_ttl_ms
-            rows.append(stay.told(stay.word(now_ms)))
+            rows.append(stay.row(stay.word(now_ms)))
         return rows
 
     def leave(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:

@@ -59,7 +59,7 @@ SELECT jsonb_build_object(
         FROM reserved_seat GROUP BY reservation_id) AS held),
     'held', (SELECT jsonb_object_agg(user_id, seats) FROM visitor_seats),
     'payments', (SELECT jsonb_agg(state ORDER BY payment_id) FROM payment),
-    'told', (SELECT jsonb_agg((payload ->> 'paymentId')::int ORDER BY event_no) FROM outbox)
+    'announced', (SELECT jsonb_agg((payload ->> 'paymentId')::int ORDER BY event_no) FROM outbox)
 )
 """
 
@@ -128,27 +128,27 @@ class BoxOfficeMachine(RuleBasedStateMachine):
 
     @rule(user=USERS, seats=SEAT_LISTS)
     def reserve(self, user: int, seats: list[int]) -> None:
-        told = self._asked(self._reserve(user, seats))
-        if told == "PENDING":
+        received = self._asked(self._reserve(user, seats))
+        if received == "PENDING":
             self.owners.append(user)
-        self._agree(told, self.model.reserve(user, seats))
+        self._agree(received, self.model.reserve(user, seats))
 
     @rule(user=USERS)
     def reserve_what_is_not_there(self, user: int) -> None:
-        told = self._asked(self._reserve(user, [1, SEATS + 1]))
-        self._agree(told, self.model.reserve(user, [1, SEATS + 1]))
+        received = self._asked(self._reserve(user, [1, SEATS + 1]))
+        self._agree(received, self.model.reserve(user, [1, SEATS + 1]))
 
     @rule(which=NUMBERS, asks=ASKS)
     def find(self, which: int, asks: int) -> None:
         number, user = self._chosen(which, asks)
-        told = self._asked(self._find(number, user))
-        self._agree(told, self.model.find(number, user))
+        received = self._asked(self._find(number, user))
+        self._agree(received, self.model.find(number, user))
 
     @rule(which=NUMBERS, asks=ASKS)
     def cancel(self, which: int, asks: int) -> None:
         number, user = self._chosen(which, asks)
-        told = self._asked(self._cancel(number, user))
-        self._agree(told, self.model.cancel(number, user))
+        received = self._asked(self._cancel(number, user))
+        self._agree(received, self.model.cancel(number, user))
 
     @rule(which=NUMBERS)
     def lapse(self, which: int) -> None:
@@ -174,8 +174,8 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     @rule(chunk_max=st.sampled_from([100, 2, 1]))
     def expire(self, chunk_max: int) -> None:
         expired = self.postgres.wait(self.reservations.expire(chunk_max))
-        told = sorted(one.reservation_id for one in expired)
-        self._agree(told, self.model.expire(chunk_max))
+        received = sorted(one.reservation_id for one in expired)
+        self._agree(received, self.model.expire(chunk_max))
 
     @rule(which=NUMBERS, asks=ASKS, paid_right=st.sampled_from([True, True, True, False]))
     def begin(self, which: int, asks: int, *, paid_right: bool) -> None:
@@ -221,8 +221,8 @@ class BoxOfficeMachine(RuleBasedStateMachine):
                 "unsettled_payments", chunk_max=100, pause_s=1.0, pause_max_s=9.0
             )
         )
-        told = sorted(row["payment_id"] for row in rows)
-        self._agree(told, self.model.unsettled())
+        received = sorted(row["payment_id"] for row in rows)
+        self._agree(received, self.model.unsettled())
 
     @override
     def teardown(self) -> None:
@@ -232,12 +232,12 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     async def audited(self) -> Sequence[Finding]:
         return await audit.examine(self.database, at_price=True, late_s=EVER_S, looks_max=STEPS)
 
-    def _agree(self, told: object, expected: object) -> None:
-        assert told == expected
+    def _agree(self, received: object, expected: object) -> None:
+        assert received == expected
         assert self.postgres.wait(self._contents()) == self.model.contents()
 
     def _asked(self, call: Coroutine[Any, Any, str]) -> str:
-        """Return what was told, or the name of a refusal."""
+        """Return the answer, or the name of a refusal."""
 
         async def ask() -> str:
             try:

@@ -96,7 +96,7 @@ class Unguarded(BoxOfficeMachine):
     """The machine with nothing but the audit; the model only follows."""
 
     @override
-    def _agree(self, told: object, expected: object) -> None:
+    def _agree(self, received: object, expected: object) -> None:
         self._audit()
 
     @override

@@ -4,9 +4,8 @@ Hypothesis drives both with the same calls, in any order, through a runner that 
 purpose. After every call they must agree on the answer and on all that is stored, and the
 invariants must hold over everything that has happened.
 
-Nothing that Hypothesis draws depends on the time. The server's time decides, and the model is
-told which it was; where the server tells it in a range of milliseconds, the model must agree at
-one of them.
+Nothing that Hypothesis draws depends on the time. The model gets the server's time as an argument.
+Where that is known only as a range of milliseconds, the model must agree at one of them.
 """
 
 import asyncio

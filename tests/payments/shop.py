@@ -46,7 +46,7 @@ class SandboxProcess(NamedTuple):
 def sandbox_running(
     *words: str, port: int | None = None, webhook_port: int | None = None
 ) -> Iterator[SandboxProcess]:
-    """Run `waitline sandbox-pay`; unless told otherwise it answers at once."""
+    """Run `waitline sandbox-pay`, without latency by default."""
     port, webhook_port = port or free_port(), webhook_port or free_port()
     url = f"http://127.0.0.1:{port}"
     argv = [
@@ -67,7 +67,7 @@ def sandbox_running(
 
 
 class Mailbox:
-    """The shop's webhook: it keeps what the sandbox sends, and hands it on at once if told so."""
+    """The shop's webhook: records what the sandbox sends, and forwards it at once on request."""
 
     def __init__(self) -> None:
         self.letters: deque[tuple[Headers, bytes]] = deque(maxlen=10_000)

@@ -86,9 +86,9 @@ class StripeApi:
         }
         self.intents[number] = intent
         if method == "pm_declined":
-            told = _told("card_error", "card_declined", "Your card was declined.")
-            told["error"]["payment_intent"] = intent
-            return 402, told
+            received = _told("card_error", "card_declined", "Your card was declined.")
+            received["error"]["payment_intent"] = intent
+            return 402, received
         return 200, dict(intent)
 
     async def _search(self, request: web.Request) -> web.Response:

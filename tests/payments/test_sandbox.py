@@ -60,7 +60,7 @@ def uses(url: str, use: Use, *, key: str = KEY, timeout_s: float = DEADLINE_S) -
     asyncio.run(whole())
 
 
-def told(sandbox: SandboxProcess, key: object) -> dict[str, Any]:
+def charge_of(sandbox: SandboxProcess, key: object) -> dict[str, Any]:
     answer: dict[str, Any] = httpx.get(
         f"{sandbox.url}/v1/charges/{key}", headers=AUTHORIZED, timeout=DEADLINE_S
     ).json()
@@ -78,7 +78,7 @@ def test_a_key_is_charged_once_however_often_it_is_asked_for(
         assert await provider.fetch_outcome(key) == outcomes[0]
 
     uses(slow_sandbox.url, use)
-    charge = told(slow_sandbox, key)
+    charge = charge_of(slow_sandbox, key)
     assert (charge["asked"], charge["charged"], charge["refunded"]) == (10, 1, 0)
 
 
@@ -113,7 +113,7 @@ def test_what_was_looked_for_before_it_came_is_never_charged(sandbox: SandboxPro
         closed = NotCharged("closed before it was asked for")
         assert await provider.fetch_outcome(key) == closed
         assert await provider.charge(key, AMOUNT, "CARD") == closed
-        assert told(sandbox, key)["charged"] == 0
+        assert charge_of(sandbox, key)["charged"] == 0
 
     uses(sandbox.url, use)
 
@@ -127,7 +127,7 @@ def test_refunds_are_made_once_and_only_of_charges(sandbox: SandboxProcess) -> N
             with pytest.raises(Unavailable, match="409"):
                 await provider.refund(wrong, "ref", amount)
         await at_once([lambda: provider.refund(key, "ref", AMOUNT)] * 5)
-        assert told(sandbox, key)["refunded"] == 1
+        assert charge_of(sandbox, key)["refunded"] == 1
         # The money was taken; that it went back is known to whoever gave it.
         assert await provider.fetch_outcome(key) == Charged(f"sandbox-{key.hex}")
 
@@ -140,7 +140,7 @@ def test_a_charge_that_is_never_answered_is_made(sandbox: SandboxProcess) -> Non
         with pytest.raises(Unavailable, match="Timeout"):
             await provider.charge(key, AMOUNT, "TIMEOUT")
         assert await provider.fetch_outcome(key) == Charged(f"sandbox-{key.hex}")
-        # Whoever asks again is told.
+        # A repeated request gets the same answer.
         assert await provider.charge(key, AMOUNT, "TIMEOUT") == Charged(f"sandbox-{key.hex}")
 
     uses(sandbox.url, use, timeout_s=SILENCE_S)
@@ -242,8 +242,8 @@ def test_what_was_charged_survives_a_restart(tmp_path: Path) -> None:
         first.program.process.kill()
     with sandbox_running(*ledger(tmp_path)) as second:
         uses(second.url, after)
-        assert told(second, charged)["charged"] == 1
-        assert told(second, refunded)["refunded"] == 1
+        assert charge_of(second, charged)["charged"] == 1
+        assert charge_of(second, refunded)["refunded"] == 1
 
 
 def charged(kept: Ledger, key: UUID) -> Charge:

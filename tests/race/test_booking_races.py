@@ -52,9 +52,9 @@ def test_control_without_the_lock_the_index_has_the_last_word(
     monkeypatch.setattr(sales, "STATEMENTS", UNLOCKED)
 
     async def play(buyers: Crowd) -> None:
-        told = await wanted_by_all(buyers)
-        assert told["reserved"] == SEATS
-        assert told["UniqueViolationError"] > 0
+        counts = await wanted_by_all(buyers)
+        assert counts["reserved"] == SEATS
+        assert counts["UniqueViolationError"] > 0
 
     plays(postgres, play, seats=SEATS)
 
@@ -75,14 +75,14 @@ def test_control_without_lock_and_index_a_seat_is_held_twice(
 
 async def wanted_by_all(buyers: Crowd) -> Counter[str]:
     """Ask for one seat after the other, each for many visitors at once."""
-    told = Counter[str]()
+    counts = Counter[str]()
     for seat in range(1, SEATS + 1):
-        told += words(
+        counts += words(
             await buyers.outcomes(
                 [partial(buyers.tell, "reserve", **reserve(user, seat)) for user in range(WIDTH)]
             )
         )
-    return told
+    return counts
 
 
 def test_a_thousand_buyers_buy_a_hundred_seats(postgres: TestDatabase) -> None:
@@ -150,11 +150,11 @@ def test_control_locked_in_any_order_groups_wait_for_each_other_for_ever(
 
     async def play(buyers: Crowd) -> None:
         random = Random(1)  # noqa: S311 - a play that can be repeated
-        told = Counter[str]()
+        counts = Counter[str]()
         async with asyncio.timeout(sales.DEADLINE_S):
-            while not told["DeadlockDetectedError"]:
+            while not counts["DeadlockDetectedError"]:
                 asked = enumerate(groups(random, 60), start=1)
-                told += words(
+                counts += words(
                     await buyers.outcomes(
                         [
                             partial(buyers.tell, "reserve", **reserve(user, *seats))
@@ -253,12 +253,12 @@ def test_what_lapses_while_it_is_given_up_ends_once(postgres: TestDatabase) -> N
     async def play(buyers: Crowd) -> None:
         await buyers.sale.sql("UPDATE schedule SET visitor_seats_max = 20")
         swept, outcomes = await last_moments(buyers)
-        told = words(outcomes)
-        assert set(told) <= {"cancelled", "over"}
+        counts = words(outcomes)
+        assert set(counts) <= {"cancelled", "over"}
         # What was late for giving up is the sweeper's, at once or soon.
-        assert told["over"] <= swept == 40 - told["cancelled"]
+        assert counts["over"] <= swept == 40 - counts["cancelled"]
         ended = Counter(await buyers.sale.states("reservation"))
-        assert ended["CANCELLED"] == told["cancelled"]
+        assert ended["CANCELLED"] == counts["cancelled"]
         assert await buyers.sale.seats() == "A" * 40
         assert (await buyers.sale.held(0), await buyers.sale.held(1)) == (0, 0)
         assert await buyers.sale.findings() == []

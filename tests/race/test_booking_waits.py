@@ -333,8 +333,8 @@ def test_a_charge_that_is_told_again_waits_for_nobody(postgres: TestDatabase) ->
         async with two(postgres.url) as pair, pair.first.transaction():
             assert await cancelling(1)(sale, pair.first) == "refunding"
             async with asyncio.timeout(DEADLINE_S):
-                told = await confirming(sale, pair.second)
-        assert told == "COMPLETED, was CONFIRMED"
+                received = await confirming(sale, pair.second)
+        assert received == "COMPLETED, was CONFIRMED"
         assert await sale.states("payment") == ["REFUNDING"]
 
     plays(postgres, play)

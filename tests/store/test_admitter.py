@@ -38,7 +38,7 @@ DEADLINE_S = 10
 
 
 class Store(ValkeyClient):
-    """A server that falls silent when it is told to."""
+    """A server that stops answering on demand."""
 
     silent = False
     silent_after = ""
@@ -108,8 +108,8 @@ class Rounds:
         command, wait = self.server.command, self.server.wait
         wait(command("CONFIG", "RESETSTAT"))
         (self.go_exactly if exactly else self.go)(count)
-        told = wait(command("INFO", "commandstats"))
-        return {name: told.get(f"cmdstat_{name}", {}).get("calls", 0) for name in SENT}
+        received = wait(command("INFO", "commandstats"))
+        return {name: received.get(f"cmdstat_{name}", {}).get("calls", 0) for name in SENT}
 
     def create(self, count: int) -> list[RoomId]:
         """Create rooms in which nobody has ever been."""
@@ -143,7 +143,7 @@ def rounds(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rounds]:
 
 
 def test_idle_rooms_cost_no_calls(rounds: Rounds) -> None:
-    """Counted over ten seconds, with the patrol's looks told apart."""
+    """Commands counted over ten seconds, those of the patrol separately."""
     counts: dict[int, dict[str, int]] = {}
     for rooms in (1, PATROL_PER_S, 200, 400):
         rounds.create(rooms)

@@ -40,7 +40,7 @@ class Reading:
 
     def tell(self, visitor: str, age_ms: int = 0, **fields: str | int) -> str:
         """Put an event into the stream; return its entry's id."""
-        told = {
+        received = {
             "topic": events.PAYMENT_COMPLETED,
             "eventId": "e",
             "concertId": self.room.id,
@@ -48,7 +48,7 @@ class Reading:
             "ageMs": age_ms,
             **fields,
         }
-        words = [word for pair in told.items() for word in pair]
+        words = [word for pair in received.items() for word in pair]
         entry_id: str = self.room.raw("XADD", events.STREAM, "*", *words)
         return entry_id
 

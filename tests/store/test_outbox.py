@@ -47,11 +47,11 @@ class Office:
     def sql(self, statement: str, *values: object) -> list[Any]:
         return list(self.postgres.wait(self.postgres.sql(statement, *values)))
 
-    def write(self, reservation: int = 1, **told: object) -> UUID:
+    def write(self, reservation: int = 1, **received: object) -> UUID:
         """Write an event as the confirmation of a payment does."""
         payload = {
             "concertId": "r", "userId": "7", "reservationId": reservation, "paymentId": 3,
-            "amount": 50_000, **told,
+            "amount": 50_000, **received,
         }  # fmt: skip
         event_id: UUID = self.sql(
             "INSERT INTO outbox (topic, payload) VALUES ($1, $2::jsonb) RETURNING event_id",

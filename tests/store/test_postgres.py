@@ -214,7 +214,7 @@ def test_a_server_that_cannot_run_is_an_error_not_a_crash(tmp_path: Path) -> Non
 
 def _runs(pid: int) -> bool:
     try:
-        told = Path(f"/proc/{pid}/stat").read_text("utf-8")
+        received = Path(f"/proc/{pid}/stat").read_text("utf-8")
     except OSError:
         return False
-    return told.rpartition(")")[2].split()[0] != "Z"
+    return received.rpartition(")")[2].split()[0] != "Z"

@@ -14,7 +14,7 @@ from waitline.kernel.errors import Refused, Unavailable
 
 
 class Statement:
-    """Doubles numbers, when the gate is open; refuses or fails as it is told."""
+    """Doubles numbers when the gate is open; refuses or fails on demand."""
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []

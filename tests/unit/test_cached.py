@@ -1,4 +1,4 @@
-"""What caches ask, and what they are told."""
+"""HTTP caching: conditional requests and their answers."""
 
 import pytest
 

@@ -33,7 +33,7 @@ NOW_MS = 1_000_000_000
 LIMITS = Limits(active_max=5_000, admit_per_s=100, admit_burst=25)
 
 
-def told(free: int = 1_000, live: int = 0, load: float = 0.5, age_ms: int = 500) -> ShopReport:
+def report_of(free: int = 1_000, live: int = 0, load: float = 0.5, age_ms: int = 500) -> ShopReport:
     return ShopReport(free, live, load, NOW_MS - age_ms)
 
 
@@ -74,7 +74,7 @@ def before(
 ) -> Decision:
     memory = Memory(share, recent, ended, missed, admitted_total, 0, 0)
     return Decision(
-        Reason.FULL, 1.0, None, 0.0, said or told(age_ms=60_000), memory, NOW_MS - ago_ms
+        Reason.FULL, 1.0, None, 0.0, said or report_of(age_ms=60_000), memory, NOW_MS - ago_ms
     )
 
 
@@ -107,7 +107,7 @@ def test_the_rate_answers_to_the_load(
 ) -> None:
     # Of 100 a second came, so the rate is what limits them.
     room = survey(before(share=share, recent=3_000))
-    found = decided(room, told(free=1_000_000, load=load))
+    found = decided(room, report_of(free=1_000_000, load=load))
     assert found.reason is reason
     assert found.per_s == pytest.approx(per_s)
 
@@ -115,13 +115,13 @@ def test_the_rate_answers_to_the_load(
 def test_the_rate_falls_from_what_really_came() -> None:
     """Only ten a second came, and those were too many: nine tenths of the limit would not help."""
     room = survey(before(recent=10 * CHOOSING_S))
-    found = decided(room, told(free=1_000_000, load=2.0))
+    found = decided(room, report_of(free=1_000_000, load=2.0))
     assert found.per_s == pytest.approx(10 * 1.25 * 2**-0.1, rel=0.05)
 
 
 def test_a_changed_limit_holds_at_once() -> None:
     room = survey(before(share=0.5), limits=replace(LIMITS, admit_per_s=1_000))
-    assert decided(room, told(load=1.0, free=1_000_000)).per_s == 500
+    assert decided(room, report_of(load=1.0, free=1_000_000)).per_s == 500
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_no_more_come_than_seats_are_free(
 ) -> None:
     room = survey(before(recent=recent, admitted_total=700, ago_ms=0), admitted=inside)
     room = room._replace(counters={**room.counters, "admitted": 700})
-    found = decided(room, told(free, live))
+    found = decided(room, report_of(free, live))
     assert found.until == 700 + more
     assert (found.reason is Reason.LAST_SEATS) is (more < 100)
 
@@ -167,17 +167,17 @@ def test_seats_that_nobody_inside_takes_go_to_others() -> None:
 )
 def test_more_come_by_the_share_of_no_shows(ended: int, missed: int, share: float) -> None:
     room = survey(before(ended=ended, missed=missed, ago_ms=0))
-    found = decided(room, told(free=90))
+    found = decided(room, report_of(free=90))
     assert found.no_show_share == pytest.approx(share)
     assert found.until == pytest.approx(90 / (1 - share), abs=1)
 
 
 def test_no_shows_are_counted_from_the_totals_and_forgotten() -> None:
     room = survey(before(ago_ms=0), left=60, lapsed=40, no_shows=40)
-    known = decided(room, told()).memory
+    known = decided(room, report_of()).memory
     assert (known.ended, known.missed) == (100, 40)
     again = survey(
-        Decision(Reason.FULL, 1.0, None, 0.4, told(), known, NOW_MS),
+        Decision(Reason.FULL, 1.0, None, 0.4, report_of(), known, NOW_MS),
         left=60, lapsed=40, no_shows=40, at_ms=NOW_MS + 600_000,
     )  # fmt: skip
     faded = decided(again, ShopReport(1, 0, 0.1, again.at_ms)).memory
@@ -186,7 +186,7 @@ def test_no_shows_are_counted_from_the_totals_and_forgotten() -> None:
 
 def test_sold_out_admits_nobody_and_seats_that_come_back_do() -> None:
     room = survey(before(share=0.5, recent=3_000), admitted=5)
-    found = decided(room, told(free=0, live=3))
+    found = decided(room, report_of(free=0, live=3))
     assert (found.reason, found.per_s, found.until) == (Reason.SOLD_OUT, 0, 0)
     assert found.memory.share == 0.5
     room = room._replace(decision=found._replace(at_ms=NOW_MS), at_ms=NOW_MS + 300_000)
@@ -209,23 +209,23 @@ def test_a_silent_shop(
     chosen: WhenSilent, reason: Reason, per_s: float, known: str, free: int
 ) -> None:
     """Whatever it said last, and though the one who decides has just been started."""
-    last = told(free=free, load=3, age_ms=SILENT_MS + 1)
+    last = report_of(free=free, load=3, age_ms=SILENT_MS + 1)
     room = survey(before(share=0.2, said=last), when_silent=chosen)
     found = decided(room, last if known == "by the report" else None)
     assert (found.reason, found.per_s, found.until) == (reason, per_s, None)
     assert found.holds is (per_s == 0)
     # It reports again.
-    again = decided(room._replace(decision=found), told(free=5_000, load=0.1))
+    again = decided(room._replace(decision=found), report_of(free=5_000, load=0.1))
     assert again.reason is Reason.RECOVERING
 
 
 def test_a_shop_is_not_silent_before_its_time() -> None:
-    last = told(age_ms=SILENT_MS)
+    last = report_of(age_ms=SILENT_MS)
     assert decided(survey(before(said=last)), None).reason is Reason.FULL
 
 
 def test_what_those_who_wait_are_told() -> None:
-    sold_out = decided(survey(), told(free=0))
+    sold_out = decided(survey(), report_of(free=0))
     held = sold_out._replace(reason=Reason.SILENT_HOLD)
     for rules, decision, expected in (
         (Rules(), None, "open"),

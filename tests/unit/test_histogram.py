@@ -36,9 +36,9 @@ def test_a_quantile_is_never_too_low_and_hardly_too_high() -> None:
         histogram.record(time_us)
     for share in (0.01, 0.5, 0.9, 0.99, 0.999, 1):
         exact = times[max(1, round(share * len(times))) - 1]
-        told = histogram.quantile_ms(share)
-        assert told is not None
-        assert exact <= round(told * 1000) <= exact * 65 / 64
+        received = histogram.quantile_ms(share)
+        assert received is not None
+        assert exact <= round(received * 1000) <= exact * 65 / 64
 
 
 def test_the_whole_is_the_sum_of_the_parts() -> None:

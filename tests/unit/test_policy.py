@@ -1,4 +1,4 @@
-"""What the admitter and the visitors are told to do next, by tables."""
+"""The admission policy and the polling hints, by tables."""
 
 import pytest
 

@@ -48,16 +48,16 @@ def test_a_hint_shorter_than_what_is_looked_through_at_once_is_a_bug() -> None:
 
 def test_asking_each_second_by_hand() -> None:
     # One asks at 1, 2, 3 s; the other at 1.4, 2.4, 3.4 s; both are in at 2.5 s.
-    asked, told = polling.steady(ms(0, 400), ms(2_500, 2_500), 1_000)
+    asked, received = polling.steady(ms(0, 400), ms(2_500, 2_500), 1_000)
     assert trimmed(asked) == [0, 2, 2, 2]
-    assert trimmed(told) == [0, 0, 0, 2]
+    assert trimmed(received) == [0, 0, 0, 2]
 
 
 def test_asking_every_third_second_by_hand() -> None:
     # At 3 and 6 s; at 3.4 s; at 5.9 s although its turn came as it joined.
-    asked, told = polling.steady(ms(0, 400, 2_900), ms(3_001, 3_400, 2_900), 3_000)
+    asked, received = polling.steady(ms(0, 400, 2_900), ms(3_001, 3_400, 2_900), 3_000)
     assert trimmed(asked) == [0, 0, 0, 2, 0, 1, 1]
-    assert trimmed(told) == [0, 0, 0, 1, 0, 1, 1]
+    assert trimmed(received) == [0, 0, 0, 1, 0, 1, 1]
 
 
 def test_edges_ask_once_in_the_time_that_they_may_keep_it() -> None:
@@ -77,7 +77,7 @@ def test_many_visitors_are_counted_a_slice_at_a_time(monkeypatch: pytest.MonkeyP
     assert (polling.steady(joined, admitted, 1_000)[0] == whole).all()
 
 
-def test_everybody_asks_at_the_served_hints_until_told() -> None:
+def test_everybody_asks_at_the_served_hints_until_admitted() -> None:
     visitors = 300
     sale = Sale((Arrivals(visitors, 9_000),), Limits(admit_per_s=10, admit_burst=1), Use(0, 0))
     played = simulate_sale(sale, dice())
@@ -107,7 +107,7 @@ def test_whoever_asks_at_the_instant_of_being_admitted_hears_of_it() -> None:
 
 
 def test_hints_follow_the_position_as_the_line_moves() -> None:
-    # A hint that tells the position: whoever asks at the wrong one is told at another time.
+    # The hint depends on the position, so a poll at a wrong position shifts the times.
     visitors, joined = 400, ms(*range(0, 4_000, 10))
     askers = polling.Askers(joined, polling.Hints(visitors, telling), dice())
     # The hint that joining gives is in whole seconds.

@@ -55,7 +55,7 @@ class Play:
         self.agenda: list[tuple[int, int, str]] = []
         self.number = 0
         self.decision: Decision | None = None
-        self.told: ShopReport | None = None
+        self.received: ShopReport | None = None
         self.loads: list[float] = []
         self.reasons: list[Reason] = []
         self.sold_out_ms: int | None = None
@@ -69,7 +69,7 @@ class Play:
                 # What is decided by was reported a moment before.
                 self.decide()
                 load = self.shopping / self.takes
-                self.told = ShopReport(self.free, self.live, load, self.now_ms)
+                self.received = ShopReport(self.free, self.live, load, self.now_ms)
                 self.loads.append(load)
             self.admit()
             self.now_ms += TICK_MS
@@ -80,7 +80,7 @@ class Play:
             self.now_ms, Rules(limits=self.limits), self.waiting, self.gate.admitted, 0, 0, 0, 0,
             0, 0, {name: self.counters[name] for name in COUNTERS}, self.decision,
         )  # fmt: skip
-        found = decide(survey, self.told) if self.follows else None
+        found = decide(survey, self.received) if self.follows else None
         if found is not None:
             self.decision = found._replace(at_ms=self.now_ms)
             self.reasons.append(found.reason)

@@ -177,8 +177,14 @@ def test_refused_and_lost() -> None:
     assert visitors.heard(0, answer(429)) == pytest.approx(RETRY_S, rel=0.25)
     # It enters again, under its own name.
     assert visitors.step(0) == ENTER
-    told = visitors.seen.as_json()
-    assert told == {"entered": 0, "admitted": 0, "refused": {503: 1, 429: 1}, "lost": 1, "early": 0}
+    received = visitors.seen.as_json()
+    assert received == {
+        "entered": 0,
+        "admitted": 0,
+        "refused": {503: 1, 429: 1},
+        "lost": 1,
+        "early": 0,
+    }
 
 
 def test_who_fails_tries_more_and_more_seldom_until_it_succeeds() -> None:

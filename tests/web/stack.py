@@ -1,4 +1,4 @@
-"""A whole running installation, as its clients and its operator see it."""
+"""A running installation, with a client for visitors and for the operator."""
 
 import itertools
 import json
@@ -76,7 +76,7 @@ def succeeded(response: httpx.Response, status: int = 200) -> Any:  # noqa: ANN4
 
 
 def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Check everything that all refusals have in common and return the body."""
+    """Check what all refusals have in common, and return the body."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
@@ -99,7 +99,7 @@ def shows(token: str | None) -> dict[str, str]:
 
 
 class Client(httpx.Client):
-    """Repeats a call of the contract that is answered with 503, and counts it (`refusals`).
+    """Repeats a call that is answered with 503, as the contract allows, and counts it (`refusals`).
 
     Attributes:
         patience_s: For how long it repeats a call.
@@ -140,7 +140,7 @@ def instant_ms(text: str) -> int:
 
 
 def at_once(count: int, call: Callable[[], T]) -> list[T]:
-    """Return what a call answers when many threads make it at the same time."""
+    """Make a call from many threads at the same time; return the answers."""
     with ThreadPoolExecutor(count) as threads:
         return [future.result() for future in [threads.submit(call) for _ in range(count)]]
 
@@ -194,7 +194,7 @@ class Stack:
         return response.text
 
     def crowd(self, room: "Room", count: int, connections: int = 20) -> None:
-        """Let many enter at once, over connections that do not wait for each answer."""
+        """Let many visitors enter at once, over pipelined connections."""
         address = (self.client.base_url.host, self.client.base_url.port or 80)
         until_s = time.monotonic() + SOON_S
         with ExitStack() as stack:
@@ -216,7 +216,7 @@ class Stack:
 
 
 def _told_busy(answers: BinaryIO, users: Sequence[str], word: bytes) -> list[str]:
-    """Read one answer a user; return who was told 503. All others have entered, with that word."""
+    """Read one answer per user; return the users answered with 503. All others have entered."""
     busy = []
     for user in users:
         status = answers.readline().split()[1]
@@ -237,7 +237,7 @@ def _entering(room: str, user: str) -> bytes:
 
 
 class Room:
-    """One room, and every call on it for a visitor who is named."""
+    """One room, with a method per call of a visitor."""
 
     def __init__(self, stack: Stack, name: str) -> None:
         self.stack = stack
@@ -271,7 +271,7 @@ class Room:
     def subscribe(
         self, user: str = "u", token: str | None = None, **headers: str
     ) -> Iterator[httpx.Response]:
-        """Open a stream; a refusal is read whole."""
+        """Open a stream; return a refusal with its whole body."""
         sent = {**shows(token), **headers}
         with self.stack.client.stream(
             "GET", "/api/v1/queue/subscribe", params=self.who(user), headers=sent

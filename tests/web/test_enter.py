@@ -240,7 +240,7 @@ def test_the_estimate_is_measured_in_this_room(measured: Room) -> None:
     until(estimated, SOON_S, "there is an estimate")
     position, minutes = seen[-1]["position"], seen[-1]["estimatedWaitMinutes"]
     assert position > 10
-    # At 4 a second; a visitor is told the upper end of a range that allows for half of that.
+    # At 4 a second; a visitor receives the upper end of a range that allows for half of that.
     assert position / 4 / 60 <= minutes <= position / 2 / 60 + 1
 
 

@@ -114,7 +114,7 @@ def test_a_store_that_does_not_answer(alone: Stack) -> None:
         with room.subscribe() as stream:
             refused(stream, 503, "E003")
         refused(room.status("u", None, **ENGLISH), 503, "E003")
-        # The processes' own figures are told all the same.
+        # The figures of the processes are still reported.
         assert "http_server_requests_seconds_bucket" in alone.metrics()
     until(ready, SOON_S, "the store answers again")
     # What was asked for may have been done, but not half of it.

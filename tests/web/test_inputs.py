@@ -1,4 +1,4 @@
-"""Whatever is wrong with what a client sends is told as C001; nothing is ever a server error."""
+"""Invalid input: every kind is answered with C001, never with a server error."""
 
 import pytest
 

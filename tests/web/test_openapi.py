@@ -90,10 +90,10 @@ def test_what_it_says_is_so(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=call.as_strategy(generation_mode=wanted))
-    def told(case: Any) -> None:  # noqa: ANN401 - generic over schemas
+    def conforms(case: Any) -> None:  # noqa: ANN401 - generic over schemas
         case.call_and_validate(checks=CHECKS, headers=trial.operator)
 
-    told()
+    conforms()
 
 
 @pytest.fixture(scope="package")

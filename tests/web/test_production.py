@@ -1,4 +1,4 @@
-"""Production mode: nothing is told, and nothing done, without the visitor's ticket."""
+"""Production mode: no call answers or acts without the visitor's ticket."""
 
 import re
 
@@ -65,8 +65,8 @@ def test_refusals_tell_nothing(room: Room, method: str, call: str) -> None:
         assert refused(refusal, 401, "Q003")["data"] is None
     bodies = {INSTANT.sub("…", refusal.text) for refusal in refusals}
     assert len(bodies) == 1
-    told = [{**refusal.headers, "date": ""} for refusal in refusals]
-    assert all(headers == told[0] for headers in told)
+    received = [{**refusal.headers, "date": ""} for refusal in refusals]
+    assert all(headers == received[0] for headers in received)
     # And nothing was done: the place is there, and still the first.
     assert room.show()["waiting"] == 2
 
@@ -112,10 +112,10 @@ def test_with_the_ticket_everything_works(room: Room, carried: str) -> None:
     client = room.stack.client
     path = "/api/v1/queue/subscribe"
     with client.stream("GET", path, params=room.who("u"), headers=mine) as stream:
-        told = events(stream)
-        assert next(told).name == "status-update"
+        received = events(stream)
+        assert next(received).name == "status-update"
         room.change(mode="open")
-        assert [event.name for event in told] == ["status-update", "ready"]
+        assert [event.name for event in received] == ["status-update", "ready"]
 
     pass_ = succeeded(ask(room, "GET", "status", "u", **mine))["token"]
     succeeded(room.validate("u", pass_))

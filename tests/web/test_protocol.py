@@ -99,7 +99,7 @@ class App:
 
 
 class Connection:
-    """A client that sends what it is told, byte by byte if need be."""
+    """A client that sends given bytes, one at a time if needed."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader

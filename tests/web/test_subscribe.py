@@ -1,4 +1,4 @@
-"""GET /api/v1/queue/subscribe: being told of one's turn, without asking."""
+"""GET /api/v1/queue/subscribe: events that announce a visitor's turn."""
 
 from contextlib import ExitStack
 
@@ -17,13 +17,13 @@ def test_a_stream_ends_with_the_turn(trial: Stack) -> None:
         assert stream.status_code == 200
         assert stream.headers["content-type"].startswith("text/event-stream")
         assert stream.headers["cache-control"] == "no-store"
-        told = events(stream)
-        name, data = next(told)
+        received = events(stream)
+        name, data = next(received)
         # The bare status, without an envelope.
         assert name == "status-update"
         assert data == succeeded(room.status("u", ticket))
         room.change(mode="open")
-        rest = list(told)
+        rest = list(received)
     status = succeeded(room.status())
     assert rest == [("status-update", status), ("ready", status)]
     assert (status["status"], status["position"]) == ("READY", 0)
@@ -33,28 +33,28 @@ def test_a_stream_tells_of_moving_up(paused: Room) -> None:
     paused.arrive("first")
     paused.arrive()
     with paused.subscribe() as stream:
-        told = events(stream)
-        assert next(told).data["position"] == 2
+        received = events(stream)
+        assert next(received).data["position"] == 2
         succeeded(paused.remove("first"))
-        assert next(told).data["position"] == 1
+        assert next(received).data["position"] == 1
 
 
 @pytest.mark.parametrize("state", ["READY", "ACTIVE"])
 def test_whoever_is_admitted_is_told_so_at_once(cast: Cast, state: str) -> None:
     visitor = cast.somebody(state)
     with visitor.room.subscribe(visitor.name, visitor.token) as stream:
-        told = list(events(stream))
-    assert [event.name for event in told] == ["status-update", "ready"]
-    assert told[1].data["token"] == visitor.token
+        received = list(events(stream))
+    assert [event.name for event in received] == ["status-update", "ready"]
+    assert received[1].data["token"] == visitor.token
 
 
 def test_a_stream_ends_when_the_visitor_leaves(paused: Room) -> None:
     paused.arrive()
     with paused.subscribe() as stream:
-        told = events(stream)
-        assert next(told).name == "status-update"
+        received = events(stream)
+        assert next(received).name == "status-update"
         succeeded(paused.remove())
-        rest = list(told)
+        rest = list(received)
     assert [event.name for event in rest] == ["error"]
     assert (rest[0].data["code"], rest[0].data["status"]) == ("Q001", 404)
     assert rest[0].data["message"] == "대기열 토큰을 찾을 수 없습니다."
@@ -63,18 +63,18 @@ def test_a_stream_ends_when_the_visitor_leaves(paused: Room) -> None:
 def test_a_stream_of_an_expired_visitor_says_so(cast: Cast) -> None:
     visitor = cast.somebody("EXPIRED")
     with visitor.room.subscribe(visitor.name) as stream:
-        told = list(events(stream))
-    assert [(event.name, event.data["code"]) for event in told] == [("error", "Q002")]
+        received = list(events(stream))
+    assert [(event.name, event.data["code"]) for event in received] == [("error", "Q002")]
 
 
 def test_a_stream_outlived_by_the_room(paused: Room) -> None:
     paused.arrive()
     with paused.subscribe() as stream:
-        told = events(stream)
-        next(told)
+        received = events(stream)
+        next(received)
         path = f"/api/v1/rooms/{paused.name}/reset"
         succeeded(paused.stack.client.post(path, headers=paused.stack.operator))
-        rest = list(told)
+        rest = list(received)
     assert [event.data["code"] for event in rest] == ["Q001"]
 
 

@@ -1,4 +1,4 @@
-"""A worker that is told to stop ends, whatever it still waits for."""
+"""Graceful shutdown of a worker: it ends in time, whatever it is waiting for."""
 
 import signal
 import socket
