@@ -1,9 +1,9 @@
-"""Admission: how many visitors a room lets in, and the process that does it.
+"""Admission: how many visitors each room admits, and the process that admits them.
 
 admitter.py        the loop over the rooms; queue/lua/admit.lua enforces the limits
-app.py             the admitter's process
-controller.py      decides for each room, once a second, from what its shop reports
-payment_events.py  frees the slots of visitors who have paid
-policy.py          the decision itself, and when a room is next due (pure)
-shop_reports.py    the last load and stock reports of the shops
+app.py             the admitter process
+controller.py      admission control: once a second, a decision per room from its shop's reports
+payment_events.py  consumer group that frees the slots of visitors who have paid
+policy.py          the control law, and when a room is next due (pure)
+shop_reports.py    the latest load and stock reports of the shops
 """

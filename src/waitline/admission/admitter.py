@@ -1,12 +1,11 @@
-"""Admitter: the loop that admits visitors and sweeps the slots that ran out.
+"""Admitter: the loop that admits visitors and sweeps expired slots.
 
-It looks after the rooms that are awake, because somebody may wait in them, or occupied, because
-somebody may hold a slot; all the others sleep and cost it nothing but their name in the registry,
-which it reads once a second, and a patrol of constant size (decision 0007).
+It serves rooms that are awake (visitors may be waiting) or occupied (visitors may hold slots). All
+other rooms sleep. They cost one read of the registry a second and a patrol of constant size
+(decision 0007).
 
-Any number of them may run: a lease per room keeps them from doing the same work twice, and
-`admit` is right even without it. Nothing here decides who may enter; how many, the policy decides
-from what the shop reports (`controller.py`).
+Any number of admitters may run. A lease per room saves duplicate work; correctness does not depend
+on it. The order of admission is fixed by the line; `controller.py` decides how many are admitted.
 """
 
 import asyncio
@@ -28,35 +27,35 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 
 LEASE_MS = 3_000
-"""How long a room stays with an admitter that has died before another takes it."""
+"""Duration of a room's lease: if an admitter dies, another takes over its rooms after this."""
 
 ROUND_S = 1.0
-"""A room gets this long in one round before the others have their turn."""
+"""Longest time for one room in one round, in s, so that it does not hold up the others."""
 
 AT_ONCE_MAX = 8
-"""Rooms visited at the same time: enough to hide the way to the store and back."""
+"""Rooms visited concurrently: enough to hide the round trip to the store."""
 
 LOOK_S = 1.0
-"""Between two readings of the registry and of the rooms that are occupied."""
+"""Interval, in s, of reading the registry and the list of occupied rooms."""
 
 EARLY_S = policy.TICK_MS / 2_000
-"""Half a tick of tolerance: a round begins a tick after the last, and a call somewhere within its
-round. Without it every visit slips one tick."""
+"""Half a tick of tolerance. Rounds are a tick apart, but a room's call may come anywhere within its
+round; without the tolerance every visit slips one tick."""
 
 BROKEN_S = 5.0
-"""Pause in visiting a room whose visit failed: a bug stays until it is fixed."""
+"""Pause, in s, before the next visit to a room whose visit failed by a bug."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class _Visits:
-    """When a room is next due, on the loop's clock in seconds.
+    """When a room is next due, on the loop's clock.
 
     Attributes:
-        admit_s: For admitting, if it is awake.
-        sweep_s: For sweeping.
-        idle: Visits in a row that found nobody waiting.
+        admit_s: Time of the next admit call, if the room is awake.
+        sweep_s: Time of the next sweep.
+        idle: Consecutive visits that found nobody waiting.
     """
 
     admit_s: float = 0.0
@@ -68,12 +67,13 @@ class Admitter:
     """Visits every room that is awake or occupied when it is due.
 
     Args:
-        rooms: Names them, and knows which sleep.
+        rooms: The registry, and the lists of rooms that are awake or occupied.
         line: Admits and sweeps.
-        controller: Follows the shop.
-        name: Who holds the leases; different for every admitter.
-        observe_move: Called with the room and the seconds of each call that admitted somebody.
-        observe_round: Called with the number of rooms and the seconds that a round took.
+        controller: Decides the rate of each room.
+        name: Holder of the leases; unique to this admitter.
+        observe_move: Called with the room and the duration in s of each call that admitted
+            visitors.
+        observe_round: Called with the number of rooms and the duration in s of each round.
     """
 
     def __init__(
@@ -95,16 +95,16 @@ class Admitter:
         self._observe_round = observe_round
         self._names: list[RoomId] = []
         self._occupied: set[RoomId] = set()
-        # Rooms that are to be awake, though the store does not have them on its list yet.
-        self._unnoted: set[RoomId] = set()
+        # Rooms that must be awake but may be missing from the store's list.
+        self._to_wake: set[RoomId] = set()
         self._visits: dict[RoomId, _Visits] = {}
         self._look_s = 0.0
-        # Whether the next patrol looks into every room, and the last one that a patrol has seen.
+        # Whether the next patrol checks every room, and the last room that a patrol has checked.
         self._everywhere = True
         self._patrolled = RoomId("")
 
     async def run(self) -> Never:
-        """Go round until cancelled."""
+        """Visit rooms until cancelled."""
         await periodic("admission", self._round, policy.TICK_MS / 1000)
 
     async def _round(self) -> None:
@@ -122,7 +122,7 @@ class Admitter:
         try:
             await self._visit_due(asyncio.get_running_loop().time())
         except* Unavailable:
-            # Workers may have been cut off as well, between giving a place and waking the room.
+            # Workers may have been cut off too, between a join and waking its room.
             self._everywhere = True
             raise
 
@@ -132,31 +132,31 @@ class Admitter:
             self._names = await self._rooms.names()
             self._occupied = await self._rooms.occupied()
             await self._controller.refresh()
-        awake = await self._rooms.awake() | self._unnoted
-        looked_after = awake | self._occupied
-        self._visits = {room: self._visits.get(room) or _Visits() for room in looked_after}
+        awake = await self._rooms.awake() | self._to_wake
+        served = awake | self._occupied
+        self._visits = {room: self._visits.get(room) or _Visits() for room in served}
         due = self._controller.due(awake, looking=looking)
         if due and not looking:
-            # They woke: what was reported a moment ago counts before the first is let in.
+            # These rooms woke just now: read the latest reports before the first admission.
             await self._controller.refresh()
         await self._each(due, self._controller.decide)
         await self._each(
             self._due(awake, now_s), lambda room: self._visit(room, awake=room in awake)
         )
-        # Who waits in a known line comes before the search for others.
+        # Rooms that are known to be awake come before the search for others.
         if looking:
             await self._patrol(awake)
             self._look_s = now_s + LOOK_S
 
     def _due(self, awake: set[RoomId], now_s: float) -> list[RoomId]:
-        """Return the rooms that are due, those in which somebody may wait before the others."""
+        """Return the rooms that are due, awake ones first."""
         first, then = [], []
         for room, visits in self._visits.items():
             if room in awake:
                 if min(visits.admit_s, visits.sweep_s) <= now_s + EARLY_S:
                     first.append(room)
             else:
-                # Woken again, it is due at once, whatever another admitter's lease said before.
+                # When it wakes again it is due at once; an earlier lease does not delay it.
                 visits.admit_s, visits.idle = 0.0, 0
                 if visits.sweep_s <= now_s + EARLY_S:
                     then.append(room)
@@ -166,19 +166,19 @@ class Admitter:
         self, rooms: Sequence[RoomId], call: Callable[[RoomId], Awaitable[None]]
     ) -> None:
         queue = iter(rooms)
-        async with asyncio.TaskGroup() as visitors:
+        async with asyncio.TaskGroup() as group:
             for _ in range(min(AT_ONCE_MAX, len(rooms))):
-                visitors.create_task(_call_each(queue, call))
+                group.create_task(_call_each(queue, call))
 
     async def _visit(self, room: RoomId, *, awake: bool) -> None:
         loop = asyncio.get_running_loop()
         visits = self._visits[room]
         try:
-            # Sweeping first: what it frees can be given in the same visit.
+            # Sweep first: the slots that it frees can be given in the same visit.
             if visits.sweep_s <= loop.time() + EARLY_S:
                 await self._sweep(room)
                 visits.sweep_s = loop.time() + policy.SWEEP_MS / 1000
-                if not awake and await self._struck(room, self._rooms.mark_vacant):
+                if not awake and await self._remove_from_list(room, self._rooms.mark_vacant):
                     self._occupied.discard(room)
             if awake and visits.admit_s <= loop.time() + EARLY_S:
                 await self._admit(room, visits)
@@ -205,36 +205,38 @@ class Admitter:
                     room, holder=self._name, lease_ms=LEASE_MS, chunk_max=CHUNK_MAX
                 )
             except Refused:
-                # It is gone: nobody is let in there, as where the mode forbids it.
+                # The room was deleted: as in a mode that admits nobody.
                 outcome = Held()
             if isinstance(outcome, Moved) and outcome.admitted:
                 self._observe_move(room, loop.time() - started)
-            # The tick is counted from the call's beginning, so that the pace does not drift.
+            # The tick counts from the start of the call, so that the rate does not drift.
             visits.admit_s = started + policy.next_visit_ms(outcome) / 1000
             visits.idle = visits.idle + 1 if policy.may_be_empty(outcome) else 0
         if visits.idle >= policy.LINGER_VISITS:
             visits.idle = 0
-            if await self._struck(room, self._rooms.let_sleep):
+            if await self._remove_from_list(room, self._rooms.let_sleep):
                 self._occupied.add(room)
 
-    async def _struck(self, room: RoomId, strike: Callable[[RoomId], Awaitable[bool]]) -> bool:
-        """Take a room off a list, and see to it that it is on again whatever comes between."""
-        if room in self._unnoted:
+    async def _remove_from_list(
+        self, room: RoomId, remove: Callable[[RoomId], Awaitable[bool]]
+    ) -> bool:
+        """Take a room off a list; if the outcome is unknown, the next patrol wakes it again."""
+        if room in self._to_wake:
             return False
-        self._unnoted.add(room)
+        self._to_wake.add(room)
         try:
-            struck = await strike(room)
+            removed = await remove(room)
         except Unavailable:
-            # A full store may refuse this and still let visitors in everywhere, so the round goes
-            # on; one that is silent is noticed by the next call.
+            # A full store refuses this but still admits visitors, so the round goes on. If the
+            # store does not answer at all, the next call fails.
             return False
-        self._unnoted.discard(room)
-        return struck
+        self._to_wake.discard(room)
+        return removed
 
     async def _patrol(self, awake: set[RoomId]) -> None:
-        """Look into rooms that are not awake for somebody who was not noted.
+        """Check sleeping rooms for visitors whose join did not wake the room.
 
-        All of them at the beginning and after a silence of the store, a few at any other time.
+        Checks all of them at the start and after the store was unavailable, otherwise a few.
         """
         asleep = [room for room in self._names if room not in awake]
         count = len(asleep) if self._everywhere else policy.PATROL_PER_S
@@ -244,26 +246,26 @@ class Admitter:
         if chosen:
             self._patrolled = chosen[-1]
         self._everywhere = False
-        if self._unnoted:
-            # What a full store refuses now is tried again at the next patrol.
+        if self._to_wake:
+            # A full store refuses this; the next patrol tries again.
             with suppress(Unavailable):
-                await self._rooms.wake(self._unnoted)
-                self._unnoted.clear()
+                await self._rooms.wake(self._to_wake)
+                self._to_wake.clear()
 
     async def _inspect(self, room: RoomId) -> None:
         try:
             if room in self._occupied:
                 found = await self._rooms.has_waiting(room)
             else:
-                # Nobody else collects there, and forgets those who lapsed.
+                # No other call sweeps a room that is on neither list.
                 await self._sweep(room)
                 found = await self._rooms.has_visitors(room)
         except Unavailable:
             raise
-        except Exception:  # noqa: BLE001 - the visit says so, and knows when to try again
+        except Exception:  # noqa: BLE001 - the visit logs it and schedules a retry
             found = True
         if found:
-            self._unnoted.add(room)
+            self._to_wake.add(room)
 
 
 async def _call_each(rooms: Iterator[RoomId], call: Callable[[RoomId], Awaitable[None]]) -> None:

@@ -1,4 +1,4 @@
-"""The admitter process: admit and sweep room by room, and end the stays of those who have paid."""
+"""Admitter process: admits and sweeps room by room, and frees the slots of visitors who paid."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ async def run(url: str) -> None:
     """Run an admitter until SIGTERM or SIGINT.
 
     Args:
-        url: The store's.
+        url: Address of the store.
     """
     tallies = telemetry.ProcessMetrics()
     store = ValkeyClient(url, on_script=tallies.script)
@@ -40,7 +40,7 @@ async def run(url: str) -> None:
         observe_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
         observe_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),
     )
-    # Reading events blocks its connection, so it has one of its own.
+    # Blocking reads of events need a connection of their own.
     events = ValkeyClient(url, timeout_s=payment_events.TIMEOUT_S)
     departures = PaymentEvents(events, Line(store), name=name)
     with contextlib.suppress(asyncio.CancelledError):

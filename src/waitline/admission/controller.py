@@ -1,9 +1,9 @@
-"""Admission control: adapt the pace of each room to the load and stock that its shop reports.
+"""Admission control: adapt the rate of each room to the load and stock that its shop reports.
 
-Once a second it reads what the shops report and decides anew; a room that wakes is decided for
-before anybody is let in. What is decided stays in the room, so any number of these may run: the
-second to decide within a second finds that it was done. A room whose shop has never reported costs
-one call after it woke, and none that sleeps costs any.
+Once a second it reads the reports and decides for every room that is awake; a room that wakes gets
+a decision before its first admission. Decisions are stored in the room, so several controllers may
+run: within a second, the first one's decision counts. A room whose shop has never reported costs
+one call after it woke; a sleeping room costs none.
 """
 
 from collections.abc import Set as AbstractSet
@@ -19,8 +19,7 @@ from waitline.queue.model import RoomUnknown
 from waitline.queue.rooms import Rooms
 
 EVERY_MS = 500
-"""A room that was decided for within this was decided for by somebody else: they look once a second
-each."""
+"""A decision younger than this, in ms, is another controller's: each decides once a second."""
 
 log = structlog.get_logger()
 
@@ -29,8 +28,8 @@ class AdmissionController:
     """Decides for rooms.
 
     Args:
-        rooms: Where decisions are kept.
-        reports: What the shops say.
+        rooms: Store of the decisions.
+        reports: The shops' reports.
     """
 
     def __init__(self, rooms: Rooms, reports: ShopReports) -> None:
@@ -42,7 +41,7 @@ class AdmissionController:
         self._decided: set[RoomId] = set()
 
     async def refresh(self) -> None:
-        """Read what the shops report.
+        """Read the shops' reports.
 
         Raises:
             Unavailable: The store does not answer.
@@ -52,14 +51,14 @@ class AdmissionController:
         except Unavailable:
             raise
         except Exception as error:
-            # Whatever lies there: visitors are let in by what is known already.
+            # Unreadable reports must not stop admission: the previous ones are used.
             log.exception("shop_reports_unreadable", reason=repr(error))
 
     def due(self, awake: AbstractSet[RoomId], *, looking: bool) -> list[RoomId]:
-        """Return the rooms to be decided for now.
+        """Return the rooms that need a decision now.
 
         Args:
-            awake: Rooms in which somebody may wait.
+            awake: Rooms in which visitors may be waiting.
             looking: Whether reports were just read; otherwise only rooms that woke are due.
         """
         woke, self._awake = awake - self._awake, awake
@@ -67,8 +66,8 @@ class AdmissionController:
         self._decided &= awake
         if not looking:
             return [room for room in woke if self._reports.of(room) is not None]
-        # What one that was here before left behind is noticed a look after the room woke, so that
-        # a room that falls asleep at once costs nothing.
+        # A room may have a decision stored by an earlier controller. It is checked one round after
+        # the room woke, so a room that falls asleep at once costs nothing.
         unseen = awake - woke - self._seen
         self._seen |= awake - woke
         return [
@@ -78,7 +77,7 @@ class AdmissionController:
         ]
 
     async def decide(self, room: RoomId) -> None:
-        """Decide for a room, unless somebody else just has.
+        """Decide for a room, unless another controller just has.
 
         Raises:
             Unavailable: The store does not answer.
@@ -96,7 +95,7 @@ class AdmissionController:
             if await self._rooms.decide(room, before, decision):
                 _log(room, before, decision)
         except RoomUnknown:
-            # It is gone: nobody is let in there.
+            # The room was deleted.
             return
         except Unavailable:
             raise
@@ -106,7 +105,7 @@ class AdmissionController:
 
 
 def _log(room: RoomId, before: Decision | None, decision: Decision) -> None:
-    """Say so when a room admits for another reason than before."""
+    """Log a change of the reason of a room's decision."""
     if before is None or before.reason is not decision.reason:
         log.info(
             "admission_changed",

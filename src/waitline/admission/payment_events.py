@@ -1,22 +1,21 @@
 """Payment events: a consumer group that ends the stay of each visitor who has paid.
 
-Which stay a payment ends
--------------------------
-An event may come twice, and the second one late: its visitor may have entered again by then, and
-must not lose the new place. So an event ends only a stay that began before the payment.
+Delivery is at least once, so handling is idempotent
+----------------------------------------------------
+A repeat may come late: its visitor may have joined again and must not lose the new place. So an
+event ends only a stay that began before the payment.
 
-Both times are the store's own. An entry's id is the store's time at the moment of sending; `ageMs`
-is how old the event was when the database gave it out to be sent, a difference of two times of one
-clock. Id less age is when the payment happened, by the clock that gave the visitor its place, and
-never earlier than that: what a sending takes between the two makes it later, by milliseconds. So
-the stay of a visitor who paid began before it, and a stay that began after the first event did not,
-unless all of that happened during one sending.
+The time of payment is computed on the store's clock, which also gave the visitor the place: the
+entry's id (the store's time of sending) minus `ageMs` (the event's age when the database handed it
+out, a difference of two times of one clock). The result is late by the duration of the sending,
+which is milliseconds, and never early. So the stay that was paid for began before it. A later stay
+began after it, unless payment, leaving and joining again all happened during one sending.
 
-The stay is looked up first and left by its place, which is never given again (Q2): a visitor who
-comes back between the two calls is a stranger to the second (Q9).
+The stay is looked up first and then left by its place, which is never reused (Q2). If the visitor
+joins again between the two calls, the second call is refused (Q9).
 
-To remember the events that were handled would need a memory as long as the longest delay of a
-repeat, and a store that is full forgets what it pleases or takes nobody else.
+A list of handled events would have to be kept for the longest delay of a repeat, and would take
+memory that a full store does not have.
 """
 
 import asyncio
@@ -39,37 +38,36 @@ GROUP = "queue"
 """The consumer group."""
 
 BLOCK_S = 1.0
-"""How long one read waits for an event. It ends with the first; a connection that broke silently is
-noticed after this."""
+"""Longest blocking read, in s. It returns with the first event; a broken connection is noticed
+after this time."""
 
 TIMEOUT_S = BLOCK_S + CALL_TIMEOUT_S
-"""How long a call on this reader's own connection may take."""
+"""Timeout of a call on the reader's own connection, in s."""
 
 TAKE_OVER_MS = 5_000
-"""Visibility timeout: an entry that a reader did not handle in this time goes to another. The first
-has died, or the store did not answer it. Longer than a batch takes; handled twice it does no
-harm."""
+"""Visibility timeout: an entry that a reader has not acknowledged in this time goes to another. It
+is longer than a batch takes; handling an entry twice does no harm."""
 
 LOOK_S = 2.0
-"""Between two looks for such entries."""
+"""Seconds between two checks for such entries."""
 
 GONE_MS = 3_600_000
-"""A reader that was silent for an hour has ended, and its name is forgotten."""
+"""A reader that was idle for an hour has ended, and is removed from the group."""
 
 RETRY_S = 0.5
-"""Pause while the stream has no group: somebody emptied the store."""
+"""Pause, in s, while the consumer group is missing because the store was emptied."""
 
 DEAD_MAX = 1_000
-"""Dead entries that are kept. Each is a bug or a stranger's, and a thousand of the same say no
-more than one."""
+"""Most dead letters that are kept. Each is a bug or a foreign entry, and further ones of the same
+kind say nothing new."""
 
 SHOWN_MAX = 100
-"""Dead entries listed for an operator: as many as a person reads."""
+"""Most dead letters listed for an operator."""
 
 AGE_DIGITS_MAX = 13
-"""Digits of an event's age in ms: three hundred years. More is no age."""
+"""Most digits of an event's age in ms: three hundred years. A longer number is invalid."""
 
-# Errors of a read whose group is missing, or goes while it waits.
+# Errors of a read whose group is missing, or is deleted while the read blocks.
 _NO_GROUP = frozenset(("NOGROUP", "UNBLOCKED"))
 
 log = structlog.get_logger()
@@ -79,8 +77,8 @@ class Entry(NamedTuple):
     """One entry of the stream.
 
     Attributes:
-        entry_id: Where it stands: the store's time in ms, a dash, a number.
-        fields: What it says.
+        entry_id: Its id: the store's time in ms, a dash, a sequence number.
+        fields: Its fields.
     """
 
     entry_id: str
@@ -95,24 +93,24 @@ class _Departure(NamedTuple):
 
 
 class PaymentEvents:
-    """One reader of the events. Any number may run, and share them.
+    """One consumer of the group. Any number may run; they share the events.
 
     Args:
-        store: A connection that nobody else uses, since it is held for as long as nothing happens;
-            its calls may take `TIMEOUT_S`.
+        store: A client that is not shared, since blocking reads occupy its connection; its timeout
+            must be `TIMEOUT_S`.
         line: Lets visitors leave.
-        name: Who reads; different for every reader.
+        name: Name of the consumer; unique.
     """
 
     def __init__(self, store: ValkeyClient, line: Line, *, name: str) -> None:
         self._store = store
         self._line = line
         self._name = name
-        # When to look for the group, and for what other readers have left behind.
+        # When to check the group, and for entries that other readers did not acknowledge.
         self._look_s = 0.0
 
     async def run(self) -> Never:
-        """Let visitors leave until cancelled.
+        """Handle events until cancelled.
 
         Invariant:
             B5.
@@ -120,7 +118,7 @@ class PaymentEvents:
         await periodic("payment_events", self._round, RETRY_S)
 
     async def _round(self) -> bool:
-        """Handle what is there; return whether to go on at once."""
+        """Handle the events that are there; return whether to go on at once."""
         loop = asyncio.get_running_loop()
         looked_s, self._look_s = self._look_s, 0.0
         try:
@@ -131,7 +129,7 @@ class PaymentEvents:
                 looked_s = loop.time() + LOOK_S
             await self.read_batch(BLOCK_S)
         except CommandError as error:
-            # The group went with the stream, where somebody emptied the store.
+            # If the store was emptied, the group is gone with the stream.
             if error.code not in _NO_GROUP:
                 raise
             return False
@@ -139,9 +137,9 @@ class PaymentEvents:
         return True
 
     async def prepare(self) -> None:
-        """Make stream and group, unless they are there, and forget readers that have ended.
+        """Create stream and group unless they exist, and remove readers that have ended.
 
-        A new group begins with the oldest entry: nothing that was sent before it is skipped.
+        A new group starts at the oldest entry, so that no earlier event is skipped.
         """
         try:
             await self._store.command("XGROUP", "CREATE", events.STREAM, GROUP, "0", "MKSTREAM")
@@ -150,7 +148,7 @@ class PaymentEvents:
                 raise
         readers = await self._store.command("XINFO", "CONSUMERS", events.STREAM, GROUP)
         for reader in map(_pairs, readers):
-            # What it was given and did not handle must be taken over first.
+            # Its pending entries must be taken over first.
             if reader["pending"] == 0 and reader["idle"] > GONE_MS:
                 await self._store.command(
                     "XGROUP", "DELCONSUMER", events.STREAM, GROUP, reader["name"]
@@ -160,7 +158,7 @@ class PaymentEvents:
         """Handle the next entries, at most `BATCH_MAX`.
 
         Args:
-            block_s: How long to wait for the first.
+            block_s: How long to wait for the first, in s.
 
         Returns:
             How many there were.
@@ -175,7 +173,7 @@ class PaymentEvents:
         return await self._handle(entries)
 
     async def take_over(self, idle_ms: int = TAKE_OVER_MS) -> int:
-        """Handle entries that were given to a reader that long ago, at most `BATCH_MAX`.
+        """Handle entries whose visibility timeout has passed, at most `BATCH_MAX`.
 
         Returns:
             How many there were.
@@ -189,7 +187,7 @@ class PaymentEvents:
         """Handle entries and acknowledge them; those that cannot be handled are dead letters.
 
         Raises:
-            Unavailable: The store did not answer. What was not acknowledged is handled again.
+            Unavailable: The store did not answer. Unacknowledged entries are handled again.
         """
         if not raw:
             return 0
@@ -207,7 +205,7 @@ class PaymentEvents:
         return len(raw)
 
     async def _leave(self, room: RoomId, departures: Sequence[_Departure]) -> None:
-        """Let visitors of one room leave, those whose stay began before they paid."""
+        """End the stays of visitors in one room that began before the payment."""
         standings = await self._line.status(room, [each.visitor for each in departures])
         claims = [
             (each.visitor, standing.place)
@@ -218,7 +216,7 @@ class PaymentEvents:
             await self._line.leave(room, claims)
 
     async def _acknowledge(self, handled: Sequence[str], dead: Sequence[tuple[Entry, str]]) -> None:
-        """Acknowledge entries; store those that are dead letters in the same step."""
+        """Acknowledge entries and store the dead letters among them, in one transaction."""
         commands: list[Sequence[str | float]] = [
             (
                 "XADD", events.DEAD, "MAXLEN", "~", DEAD_MAX, "*",
@@ -237,8 +235,8 @@ class DeadLetter(NamedTuple):
     """An entry that could not be handled.
 
     Attributes:
-        letter_id: What to name it by.
-        fields: What it says.
+        letter_id: Its id.
+        fields: The fields of the entry.
         reason: Why it could not be handled.
     """
 
@@ -248,12 +246,12 @@ class DeadLetter(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """How far the readers are behind.
+    """Backlog of the consumer group.
 
     Attributes:
-        unread: Entries that no reader was given; `None` if the server cannot tell.
-        unhandled: Entries that were given to a reader and not handled yet.
-        dead: Entries that could not be handled.
+        unread: Entries that are not delivered yet; `None` if the server cannot tell.
+        unhandled: Entries that are delivered and not acknowledged yet.
+        dead: Dead letters.
     """
 
     unread: int | None
@@ -262,17 +260,17 @@ class Backlog(NamedTuple):
 
 
 class DeadLetters:
-    """The stream as an operator sees it.
+    """Operator's access to the stream: backlog and dead letters.
 
     Args:
-        store: Holds it.
+        store: Server of the stream.
     """
 
     def __init__(self, store: ValkeyClient) -> None:
         self._store = store
 
     async def backlog(self) -> Backlog:
-        """Return how far the readers are behind."""
+        """Return the backlog of the consumer group."""
         dead = await self._store.command("XLEN", events.DEAD)
         if not await self._store.command("EXISTS", events.STREAM):
             return Backlog(0, 0, dead)
@@ -282,7 +280,7 @@ class DeadLetters:
         return Backlog(await self._store.command("XLEN", events.STREAM), 0, dead)
 
     async def letters(self, letters_max: int = SHOWN_MAX) -> list[DeadLetter]:
-        """Return the oldest dead entries."""
+        """Return the oldest dead letters."""
         raw = await self._store.command("XRANGE", events.DEAD, "-", "+", "COUNT", letters_max)
         found = []
         for letter_id, words in raw:
@@ -291,13 +289,13 @@ class DeadLetters:
         return found
 
     async def retry(self, letter_ids: Sequence[str] | None) -> int:
-        """Put dead entries into the stream again.
+        """Move dead letters back into the stream.
 
         Args:
-            letter_ids: Which; `None` for all of them.
+            letter_ids: Ids of the letters; `None` for all.
 
         Returns:
-            How many of them there were.
+            How many were moved.
         """
         retried = 0
         for letter in await self.letters(2 * DEAD_MAX):
@@ -311,7 +309,7 @@ class DeadLetters:
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         fields = dict(letter.fields)
         with suppress(ValueError):
-            # It has aged since it was sent, and what it may end depends on that.
+            # The new entry has a new time of sending, so its age must grow by as much.
             fields["ageMs"] = str(_age_ms(fields) + now_ms - _sent_ms(fields.pop("entry", "")))
         words = [word for pair in fields.items() for word in pair]
         await self._store.transaction(
@@ -323,7 +321,7 @@ class DeadLetters:
 def _by_room(
     entries: Sequence[Entry],
 ) -> tuple[dict[RoomId, list[_Departure]], list[tuple[Entry, str]]]:
-    """Return the departures of each room, and what cannot be read with the reason."""
+    """Return the departures by room, and the invalid entries with the reason."""
     rooms: dict[RoomId, list[_Departure]] = {}
     dead: list[tuple[Entry, str]] = []
     for entry in entries:
@@ -339,10 +337,10 @@ def _by_room(
 
 
 def _departure(entry: Entry) -> _Departure:
-    """Read whose stay an entry ends.
+    """Parse an entry.
 
     Raises:
-        ValueError: It does not say.
+        ValueError: A field is missing or invalid.
     """
     return _Departure(
         entry,
@@ -362,7 +360,7 @@ def _named(fields: dict[str, str], field: str) -> str:
 def _age_ms(fields: dict[str, str]) -> int:
     age = fields.get("ageMs", "")
     if not (age.isascii() and age.isdecimal() and len(age) <= AGE_DIGITS_MAX):
-        raise ValueError("ageMs is missing or no number")
+        raise ValueError("ageMs is missing or not a number")
     return int(age)
 
 
@@ -371,10 +369,10 @@ def _sent_ms(entry_id: str) -> int:
 
 
 def _text(word: str) -> str:
-    """Return what can be sent: not all that a stranger wrote was text."""
+    """Return a word as valid UTF-8: a foreign entry may contain other bytes."""
     return word.encode(errors="replace").decode()
 
 
 def _pairs(words: Sequence[Any]) -> dict[str, Any]:
-    """Read names and values that take turns."""
+    """Return alternating names and values as a mapping."""
     return dict(zip(words[::2], words[1::2], strict=True))

@@ -1,8 +1,8 @@
-"""How fast a room admits, up to how many, and how soon to come back to it. Pure.
+"""Admission policy: control law for a room's rate and total, and schedule of its visits. Pure.
 
-`decide` answers for a room whose shop reports: a rate, a total, and why. The room's own limits
-(`queue/model.py`) stay above whatever it says; `queue/lua/admit.lua` enforces both. A room whose
-shop has never reported has its own limits alone.
+For a room whose shop reports, `decide` returns a rate, a total and a reason. They can only lower
+the room's own limits (`queue/settings.py`); `queue/lua/admit.lua` enforces both. A room whose shop
+has never reported has only its own limits.
 """
 
 from math import ceil, exp, inf
@@ -17,95 +17,93 @@ from waitline.queue.decision import (
 from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved, Survey
 
 TICK_MS = 100
-"""Between two visits to a room that is awake, and between two looks for rooms that woke: the
-longest that the first visitor of a quiet room waits. The admission bucket holds a quarter of a
-second's worth by default, so a tick may be late by that much and the pace is still kept."""
+"""Interval, in ms, of visits to an awake room and of checks for rooms that woke: the longest wait
+of the first visitor of a quiet room. The token bucket holds a quarter of a second's admissions by
+default, so a tick that is late by that much does not lower the rate."""
 
 IDLE_MS = 500
-"""Between two visits to a room that admits nobody, by its mode or because its shop is sold out: how
-late it may be noticed that it does again."""
+"""Interval, in ms, of visits to a room that admits nobody, by its mode or because its shop is sold
+out: the longest delay until it admits again."""
 
 SWEEP_MS = 1_000
-"""Between two sweeps of a room: how long a slot may stay taken after its time ran out. Source: the
-wire contract."""
+"""Interval, in ms, of a room's sweeps: how long an expired slot may stay taken. Source: the wire
+contract."""
 
 LINGER_VISITS = 5
-"""Visits in a row that find nobody waiting until a room is put to sleep. To fall asleep and be
-woken takes five calls, as many as to stay awake for that long, so whatever comes costs at most
-twice what it would if the future were known. Source: Karlin et al., "Competitive snoopy caching",
-Algorithmica 3 (1988)."""
+"""Consecutive visits that find nobody waiting before a room is put to sleep. Falling asleep and
+waking takes five calls, as many as these visits, so the cost is at most twice the optimum with
+knowledge of the future. Source: Karlin et al., "Competitive snoopy caching", Algorithmica 3
+(1988)."""
 
 PATROL_PER_S = 50
-"""Sleeping rooms looked into per second, however many there are: a room that should be awake and is
-not (its worker died between giving the place and waking the room) is found after as many seconds
-as there are rooms, over this. Each takes two calls."""
+"""Sleeping rooms checked per second, two calls each. A room that should be awake and is not (its
+worker died between the join and waking the room) is found within (number of rooms) / 50 s."""
 
 SILENT_MS = 6_000
-"""Age of the last report after which the shop counts as silent. It reports once a second, and
-another of its workers takes over within three."""
+"""Age of the latest report, in ms, after which the shop counts as silent. Reports come once a
+second, and if the reporting worker dies another takes over within three."""
 
 SLOW_SHARE = 0.1
-"""Of the room's rate, for a room that goes on slowly while its shop is silent: what a shop in
-trouble can still bear, and a line that visibly moves."""
+"""Share of the room's rate while its shop is silent, with the setting `slow`: little enough for a
+shop in trouble, and enough for the line to move visibly."""
 
 FLOOR_SHARE = 0.01
 FLOOR_PER_S = 1.0
-"""Least rate while seats are free: this share of the room's rate, and one a second where the room's
-own rate allows that. A shop that is slow for another reason than its visitors would otherwise
-never see one again."""
+"""Lowest rate while seats are free: this share of the room's rate, but one per second if the room's
+own rate allows. A shop that is slow for a reason other than its visitors would otherwise get none
+at all."""
 
 GAIN = 0.1
-"""How hard the rate answers to the load, per second: it is multiplied by load ** -GAIN. A visitor's
-requests come within some ten seconds of being admitted, and a control of that kind swings without
-end if gain times delay is above pi / 2. Source: the stability limit of an integrating control with
-dead time; the simulation (decision 0012)."""
+"""Gain of the integral controller, per second: the rate is multiplied by load ** -GAIN. A visitor's
+requests come within some ten seconds of admission, and such a control loop oscillates if gain times
+delay exceeds pi / 2. Source: stability limit of an integral controller with dead time; the
+simulation (decision 0012)."""
 
 FALL_MOST = 0.8
 RISE_MOST = 1.05
-"""What the rate is multiplied with in a second, at least and at most: down to a half in three
-seconds, up from the floor in a minute and a half."""
+"""Limits of the factor applied to the rate per second: it can halve in about three seconds, and
+rise from the floor to the full rate in a minute and a half."""
 
 STEP_S_MAX = 5.0
-"""The longest time that one decision answers for: after a pause, what was measured before it says
-little."""
+"""Longest time step of one decision, in s: after a longer pause, the earlier state says little."""
 
 HEADROOM = 1.25
-"""A shop that has too much to do has it from those who were admitted. The rate begins to fall from
-what really came, and this much above, and not from a limit that nobody reached."""
+"""Anti-windup: an overloaded shop got its load from visitors who were actually admitted. So the
+rate starts to fall from the actual rate times this, not from a limit that was never reached."""
 
 CHOOSING_S = 30.0
-"""How long an admitted visitor is expected to take a seat, if it takes one at all: the time in
-which the number of those who may still do so falls to a third. A longer time lets seats that came
-back wait for visitors who do not want them; a shorter one lets more in than there are seats."""
+"""Time constant, in s, of taking a seat after admission: the number of visitors who may still take
+one falls to 1/e. If it is too long, seats that came back wait for visitors who do not want them; if
+it is too short, more visitors are admitted than there are seats."""
 
 PAST_S = 600.0
-"""The time in which what is known of visitors who never came loses two thirds of its weight: two
-lives of an unused slot."""
+"""Time constant, in s, of the no-show statistics: two lifetimes of an unused slot."""
 
 PRIOR_SLOTS = 20.0
-"""Slots that count as used before any has ended: a share measured on a handful says nothing."""
+"""Prior of the no-show share: this many slots count as used, so that a few slots do not decide."""
 
 NO_SHOWS_MOST = 0.8
-"""Highest share of no-shows that is planned with: five visitors for each free seat."""
+"""Highest no-show share that is assumed: five visitors per free seat."""
 
 LOAD_MOST = 100.0
 SEATS_MOST = 10_000_000
-"""More than this of either is no report of a shop of ours, and is taken for as much."""
+"""Values are clamped to these; a higher one cannot be from a working shop."""
 
 
 def decide(survey: Survey, report: ShopReport | None) -> Decision | None:
-    """Decide how a room admits for now.
+    """Decide the present rate and total of a room.
 
     Args:
-        survey: The room as it is.
-        report: The last report of its shop; `None` if only the decision before is known.
+        survey: The present state of the room.
+        report: The latest report of its shop; `None` if only the previous decision is known.
 
     Returns:
-        The decision; `None` for a room whose shop has never reported, which has its own limits.
+        The decision; `None` for a room whose shop has never reported, which has only its own
+        limits.
 
     Invariant:
-        The rate is at most the room's own, and above zero while a seat is free. No more are
-        admitted than seats are free, shared among those who are expected to come.
+        The rate is at most the room's own, and above zero while a seat is free. The expected
+        number of visitors who will take a seat never exceeds the free seats.
     """
     before = survey.decision
     if before is not None and (report is None or before.report.reported_ms > report.reported_ms):
@@ -126,7 +124,7 @@ def decide(survey: Survey, report: ShopReport | None) -> Decision | None:
     own = survey.rules.limits.admit_per_s
     past = past._replace(share=_share(survey, report.load, past))
     per_s = own * past.share
-    # Visitors who have left, or hold a reservation, want no other seat; the others may.
+    # Admitted visitors may still take a seat, except those who have left or hold a reservation.
     choosing = min(max(survey.admitted - report.live, 0), past.recent)
     more = max(round(ceil(report.free / (1 - no_shows)) - choosing), 0)
     if more < per_s:
@@ -139,7 +137,7 @@ def decide(survey: Survey, report: ShopReport | None) -> Decision | None:
 
 
 def _silent(survey: Survey, report: ShopReport, past: Memory, no_shows: float) -> Decision:
-    """Decide as the operator has chosen for a shop that does not report."""
+    """Decide by the room's setting for a silent shop."""
     own = survey.rules.limits.admit_per_s
     reason, per_s = {
         WhenSilent.KEEP: (Reason.SILENT_KEEP, own),
@@ -150,12 +148,12 @@ def _silent(survey: Survey, report: ShopReport, past: Memory, no_shows: float) -
 
 
 def _past(survey: Survey) -> Memory:
-    """Bring what is remembered of a room up to the present."""
+    """Return the carried state, aged to the present."""
     count, before = survey.counters, survey.decision
     admitted, missed = count["admitted"], count["no_shows"]
     ended = count["left"] + count["lapsed"]
     if before is None:
-        # Those who are inside came at some time; to count them as new errs on the safe side.
+        # When the visitors inside were admitted is unknown; counting them as new is the safe side.
         return Memory(1.0, float(survey.admitted), 0.0, 0.0, admitted, ended, missed)
     past = before.memory
     gone_s = max(survey.at_ms - before.at_ms, 0) / 1000
@@ -172,7 +170,7 @@ def _past(survey: Survey) -> Memory:
 
 
 def _share(survey: Survey, load: float, past: Memory) -> float:
-    """Return the share of the room's own rate that its shop can take, above 0, at most 1."""
+    """Return the share of the room's own rate that its shop can handle, above 0, at most 1."""
     own, before = survey.rules.limits.admit_per_s, survey.decision
     least = max(FLOOR_SHARE, min(1.0, FLOOR_PER_S / own))
     gone_s = 1.0 if before is None else max(survey.at_ms - before.at_ms, 0) / 1000
@@ -188,23 +186,23 @@ def _share(survey: Survey, load: float, past: Memory) -> float:
 
 
 def next_visit_ms(outcome: Moved | Leased | Held) -> int:
-    """Return how long to leave a room alone after an admit call, in ms; 0 to go on at once."""
+    """Return the time until the next admit call in a room, in ms; 0 for at once."""
     match outcome:
         case Held():
             return IDLE_MS
         case Leased(remaining_ms):
             return max(remaining_ms, TICK_MS)
         case Moved(admitted, passed, waiting, free=free, due=due):
-            # Visitors who were skipped took neither slot nor rate, so the next may have them now.
+            # Visitors who were passed over took neither slot nor token: admit the next ones now.
             more_now = passed > 0 or admitted == CHUNK_MAX
             return 0 if more_now and waiting > 0 and free > 0 and due > 0 else TICK_MS
 
 
 def may_be_empty(outcome: Moved | Leased | Held) -> bool:
-    """Return whether the room may be empty, as far as an admit call shows."""
+    """Return whether the room may be empty, judged by an admit call."""
     match outcome:
         case Held():
-            # The call does not say; the script that puts the room to sleep checks.
+            # The call does not show it; `Rooms.let_sleep` checks it.
             return True
         case Moved(waiting=waiting):
             return waiting == 0

@@ -1,8 +1,7 @@
-"""What the box office reports, as read from its stream: its load, and the stock by room.
+"""Reader of the load reports stream: the latest load of the box office, and its stock by room.
 
-Times are the store's own: an entry's id says when it was written. A report that cannot be read is
-passed over, so nothing that is written there can stop admission; what it says is bounded where it
-is used (`policy.py`).
+Times are on the store's clock: an entry's id is the time of writing. An invalid report is logged
+and skipped, so it cannot stop admission; values are clamped where they are used (`policy.py`).
 """
 
 from collections import OrderedDict
@@ -26,7 +25,7 @@ from waitline.queue.model import ROOMS_MAX
 from waitline.valkey.client import ValkeyClient
 
 WORKERS_MAX = 1_000
-"""Workers of the box office whose reports count."""
+"""Most workers of the box office that are tracked; it bounds memory."""
 
 log = structlog.get_logger()
 
@@ -39,10 +38,10 @@ class _StockReport(NamedTuple):
 
 
 class ShopReports:
-    """The last reports.
+    """The latest reports.
 
     Args:
-        store: Holds their stream.
+        store: Server of their stream.
     """
 
     def __init__(self, store: ValkeyClient) -> None:
@@ -50,22 +49,22 @@ class ShopReports:
         self._last_id = ""
         self._now_ms = 0
         self._loads: dict[str, tuple[int, float]] = {}
-        # By room; the one reported longest ago goes first.
+        # By room, the one reported longest ago first.
         self._stock: OrderedDict[RoomId, _StockReport] = OrderedDict()
 
     async def refresh(self) -> None:
-        """Read what is new.
+        """Read new reports.
 
         Raises:
             Unavailable: The store does not answer.
         """
-        # The first time what is there, however old: that reports have come at all says something.
+        # The first read takes existing reports however old: they show which rooms have a shop.
         words = (
             ("XRANGE", REPORTS, f"({self._last_id}", "+", "COUNT", 2 * REPORTS_KEPT)
             if self._last_id
             else ("XREVRANGE", REPORTS, "+", "-", "COUNT", REPORTS_KEPT)
         )
-        # Not in one step, which a full store refuses.
+        # Not as a transaction, which a full store refuses.
         seconds, micros = await self._store.command("TIME")
         entries = await self._store.command(*words)
         self._now_ms = int(seconds) * 1000 + int(micros) // 1000
@@ -93,7 +92,7 @@ class ShopReports:
             self._stock.popitem(last=False)
 
     def of(self, room: RoomId) -> ShopReport | None:
-        """Return what was said of a room last, however long ago; `None` if nothing ever was."""
+        """Return the latest report on a room, however old; `None` if there never was one."""
         found = self._stock.get(room)
         if found is None:
             return None
