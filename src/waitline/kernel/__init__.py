@@ -1,18 +1,18 @@
-"""What every other part may use, and what knows none of them.
+"""Foundation: modules that every other package may import, and that import none of them.
 
 batching.py            one batcher for calls to a store, with a window policy
 circuit_breaker.py     circuit breaker
 clock.py               the only clock
 errors.py              the error tree
-events.py              the streams between box office and waiting room
-findings.py            what audits report
+events.py              streams between box office and waiting room: keys and schemas
+findings.py            an audit's finding
 garbage_collection.py  cyclic garbage collection on a timer
-ids.py                 names for what would otherwise be `str`
+ids.py                 id types of rooms and visitors
 log_events.py          the list of log events
 periodic.py            supervised loop
-process.py             log and signals of a process
+process.py             log configuration and signals of a process
 setting.py             declaration of an operator's setting
 single_flight.py       single-flight cache
 telemetry.py           metrics
-utilisation.py         how busy the event loop's thread is
+utilisation.py         utilisation of the event loop's thread
 """

@@ -1,9 +1,9 @@
 """Batcher: gathers requests that arrive close together into one call per key.
 
 A call to a store costs several times what one more item in it costs. While a worker has time to
-spare, requests are sent at once and latency is what counts; the busier it is, the longer a batch
-window it opens, and throughput is what counts (decision 0017). The number of calls under way is
-limited, so a slow store fills batches by itself (backpressure).
+spare, requests are sent at once, for latency. The busier it is, the longer its batch window, for
+throughput (decision 0017). The number of concurrent calls is limited, so batches grow while the
+store is slow (backpressure).
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from waitline.kernel.errors import Refused, Unavailable, WaitlineError
 from waitline.kernel.utilisation import Utilisation
 
 SLOW_S = 0.1
-"""A call that took longer, in s, lets the requests of other keys grow old: they are checked."""
+"""After a call that took longer than this, in s, overdue requests of all keys are refused."""
 
 STOPPING = "the service is stopping"
 
@@ -34,20 +34,20 @@ log = structlog.get_logger()
 
 
 class Overloaded(Unavailable):
-    """Load shedding: more requests wait than can be answered in time; nothing was done."""
+    """Load shedding: too many requests wait to be answered in time; the item was not sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """What bounds a batcher.
+    """Limits of a batcher.
 
     Attributes:
         batch_max: Most items in one call.
-        full: Items of one key that wait for no more company.
-        key_calls_max: Most calls under way for one key.
-        calls_max: Most calls under way in all.
+        full: Number of items of one key that are sent before the window is over.
+        key_calls_max: Most concurrent calls for one key.
+        calls_max: Most concurrent calls in all.
         pending_max: Most items that wait for a call; more are refused.
-        patience_s: How long an item may wait for its call to begin, in s.
+        patience_s: Longest wait of an item for its call to begin, in s.
     """
 
     batch_max: int
@@ -63,18 +63,18 @@ class BatchLimits:
 
 
 class Window:
-    """Batch window: how long a batch is held open, by how busy this worker is.
+    """Batch window: how long a batch is held open, depending on this worker's utilisation.
 
     Args:
-        utilisation: Of this worker.
+        utilisation: Utilisation of this worker.
         most_s: The longest window, in s.
     """
 
     OPENS_AT = 0.5
-    """Utilisation up to which nothing is held: the worker has as much time again."""
+    """Utilisation up to which the window is 0: the worker is idle half of the time."""
 
     FULL_AT = 0.9
-    """Utilisation from which the window is longest: a worker beyond it is about to fall behind."""
+    """Utilisation from which the window is longest: beyond it a worker is about to fall behind."""
 
     def __init__(self, utilisation: Utilisation, most_s: float) -> None:
         self._utilisation = utilisation
@@ -96,14 +96,14 @@ class Batcher(Generic[Key, Item, Outcome]):
     """The batches of one call, for every key. It belongs to the event loop of its first item.
 
     Args:
-        call: Carries out 1 to `batch_max` items of one key; one outcome per item, in order. A
+        call: Executes 1 to `batch_max` items of one key; returns one outcome per item, in order. A
             refusal among them is raised in the request that it belongs to.
-        limits: What bounds it.
-        window: How long batches are held open; `None`: never, only calls under way gather.
-        conflicts: Names what an item changes. Two items that change the same thing never go in one
-            call, and keep their order. `None`: no item excludes another.
-        atomic: Whether a call that fails by a bug has changed nothing, so that each of its items
-            may be tried alone.
+        limits: Its limits.
+        window: The batch window; `None` for none: items gather only while calls are under way.
+        conflicts: Returns what an item changes. Two items that change the same thing never share a
+            call, and keep their order. `None` if items never conflict.
+        atomic: Whether a call that fails by a bug has changed nothing, so that each item may be
+            retried alone.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Batcher(Generic[Key, Item, Outcome]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending = 0
         self._stopped = False
-        # Round robin: the first key is served, and goes to the end if more of it waits.
+        # Round robin: the first key is served, and goes to the end if more of its items wait.
         self._keys: dict[Key, deque[_Pending[Item, Outcome]]] = {}
         self._calls: dict[asyncio.Task[None], Sequence[_Pending[Item, Outcome]]] = {}
         self._key_calls: dict[Key, int] = {}
@@ -135,8 +135,8 @@ class Batcher(Generic[Key, Item, Outcome]):
         """Put an item into the next batch of its key.
 
         Returns:
-            Its outcome, to be awaited. A refusal is raised there, as is `Unavailable`. An item
-            whose future is cancelled before its call begins is not sent; later, it is carried out.
+            A future of its outcome, which may raise a refusal or `Unavailable`. An item whose
+            future is cancelled is not sent, unless its call has begun.
 
         Raises:
             Overloaded: `pending_max` items wait already.
@@ -162,7 +162,7 @@ class Batcher(Generic[Key, Item, Outcome]):
         return outcome
 
     async def run(self) -> None:
-        """Stay until cancelled, then end what is under way and fail what waits."""
+        """Run until cancelled, then cancel calls under way and fail the items that wait."""
         try:
             await asyncio.get_running_loop().create_future()
         finally:
@@ -177,13 +177,13 @@ class Batcher(Generic[Key, Item, Outcome]):
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-        # A task that is cancelled before it began never runs.
+        # A task that is cancelled before its first step never runs, so its items are failed here.
         for batch in (*calls.values(), *self._keys.values()):
             _fail_all(batch, Unavailable(STOPPING))
         self._keys.clear()
 
     def _schedule(self, loop: asyncio.AbstractEventLoop, *, at_once: bool) -> None:
-        """Send when the window is over, or in the next turn of the loop."""
+        """Schedule the next send: at the end of the window, or in the next turn of the loop."""
         if self._sending is not None:
             self._sending.cancel()
         wait_s = 0.0 if at_once else self._sent_s + self._window_s - loop.time()
@@ -193,7 +193,7 @@ class Batcher(Generic[Key, Item, Outcome]):
             self._sending = loop.call_soon(self._send, loop)
 
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Send a batch of every key that waits, as far as the limits allow."""
+        """Send one batch of every key with waiting items, within the limits."""
         self._sending = None
         self._sent_s = now_s = loop.time()
         limits = self._limits
@@ -226,7 +226,7 @@ class Batcher(Generic[Key, Item, Outcome]):
             self._ended(loop, key, loop.time() - started_s)
 
     async def _deliver(self, key: Key, batch: Sequence[_Pending[Item, Outcome]]) -> None:
-        """Carry a batch out and hand each outcome to the request that it belongs to."""
+        """Execute a batch and pass each outcome to its request."""
         try:
             outcomes = await self._call(key, [pending.item for pending in batch])
             for pending, outcome in zip(batch, outcomes, strict=True):
@@ -245,7 +245,7 @@ class Batcher(Generic[Key, Item, Outcome]):
                 _fail_all(batch, RuntimeError("the batch failed; the log says why"))
 
     def _ended(self, loop: asyncio.AbstractEventLoop, key: Key, took_s: float) -> None:
-        """Make way for the next call."""
+        """Release the slot of a finished call and schedule the next send."""
         task = asyncio.current_task()
         assert task is not None
         del self._calls[task]
@@ -260,7 +260,7 @@ class Batcher(Generic[Key, Item, Outcome]):
                 self._schedule(loop, at_once=full)
 
     def _take(self, key: Key, now_s: float) -> list[_Pending[Item, Outcome]]:
-        """Take the next batch of a key, without what waited too long or was cancelled."""
+        """Take the next batch of a key, without items that are overdue or cancelled."""
         waiting = self._keys.pop(key)
         self._drop(waiting, now_s)
         batch: list[_Pending[Item, Outcome]] = []
@@ -275,7 +275,7 @@ class Batcher(Generic[Key, Item, Outcome]):
                 own = self._conflicts(pending.item)
                 if not taken.isdisjoint(own):
                     held_back.append(pending)
-                    # What comes after it and changes the same waits too: the order is kept.
+                    # Later items that conflict with it are held back too, to keep their order.
                     taken.update(own)
                     continue
                 taken.update(own)
@@ -287,7 +287,7 @@ class Batcher(Generic[Key, Item, Outcome]):
         return batch
 
     def _drop_overdue(self, now_s: float) -> None:
-        """Refuse what waited too long for any key; its turn may be long in coming."""
+        """Refuse overdue items of all keys; their next batch may be far off."""
         for waiting in self._keys.values():
             self._drop(waiting, now_s)
 
@@ -310,5 +310,5 @@ def _resolve(future: asyncio.Future[Outcome], outcome: Outcome | Refused | Unava
 def _fail_all(batch: Iterable[_Pending[Item, Outcome]], error: Exception) -> None:
     for pending in batch:
         if not pending.outcome.done():
-            # A copy each: an exception collects the frames of everybody who raises it.
+            # A copy for each: an exception collects the traceback frames of every raise.
             pending.outcome.set_exception(copy(error))

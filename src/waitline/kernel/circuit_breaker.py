@@ -1,23 +1,23 @@
-"""Circuit breaker: stop calling a dependency that has not answered lately. Pure: time is passed in.
+"""Circuit breaker: stop calling a dependency that does not answer. Pure: time is passed in.
 
 It opens after several failures in a row. While it is open, one call per pause goes through as a
 probe (half-open); the first that succeeds closes it.
 """
 
 FAILURES_MAX = 5
-"""Failures in a row that open it. One or two are an accident of the network; each of five has kept
-a visitor waiting, and the sixth would be no different."""
+"""Consecutive failures that open it. One or two may be a network glitch; each failure keeps a
+visitor waiting for a timeout, so not more than five."""
 
 PAUSE_S = 1.0
-"""Between two probes while it is open: how late a recovery is noticed at most."""
+"""Interval of probes while it is open, in s: the longest delay until a recovery is noticed."""
 
 
 class CircuitBreaker:
     """Let all calls through until it opens; then one per pause, until one succeeds.
 
     Args:
-        failures_max: Failures in a row after which it opens.
-        pause_s: Between two probes while it is open.
+        failures_max: Consecutive failures after which it opens.
+        pause_s: Interval of probes while it is open, in s.
     """
 
     def __init__(self, failures_max: int = FAILURES_MAX, pause_s: float = PAUSE_S) -> None:
@@ -34,7 +34,7 @@ class CircuitBreaker:
     def allows(self, now_s: float) -> bool:
         """Return whether to call now. While it is open, a caller that gets `True` is the probe.
 
-        A probe that never ends, because its caller has gone, is followed by another.
+        If a probe reports no result, because its caller was cancelled, another follows.
 
         Args:
             now_s: The time on a monotonic clock.
@@ -47,7 +47,7 @@ class CircuitBreaker:
         return True
 
     def record_success(self) -> None:
-        """Record an answer, whatever it says: close the breaker."""
+        """Record an answer of any kind: close the breaker."""
         self._failures = 0
 
     def record_failure(self, now_s: float) -> None:

@@ -1,11 +1,11 @@
-"""The error tree; `services/problems.py` says what each becomes over HTTP.
+"""Exception hierarchy; `services/problems.py` maps each to an HTTP answer.
 
 * WaitlineError
   + Refused        the rules say no; the caller can act on it      4xx, never alarms
   + Unavailable    no answer in time, the outcome is unknown       503 + Retry-After
-  + Misconfigured  the installation is wrong; one line says what to do    exit status 2
+  + Misconfigured  a file, key or setting is wrong; the operator can act  exit status 2
 
-Anything else that escapes is a bug: 500, and it alarms.
+Any other exception is a bug: 500, and it alarms.
 """
 
 
@@ -14,7 +14,7 @@ class WaitlineError(Exception):
 
 
 class Refused(WaitlineError):  # noqa: N818 - reads as the outcome it is
-    """The rules say no. Subclasses live beside the rule and carry fields, not prose."""
+    """The rules say no. Subclasses are defined beside their rule and carry fields, not prose."""
 
 
 class Unavailable(WaitlineError):  # noqa: N818

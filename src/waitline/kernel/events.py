@@ -1,16 +1,16 @@
 """Streams from the box office to the waiting room: events that have happened, and load reports.
 
 wl:{events}:booking   stream   one entry per event, sent at least once. Fields:
-                               topic      what has happened
+                               topic      kind of event
                                eventId    the same at every repeat of an event
-                               timestamp  when it happened, by the database's clock: ISO 8601, UTC
-                               ageMs      how long ago that was when it was sent
+                               timestamp  time of the event, on the database's clock: ISO 8601, UTC
+                               ageMs      age of the event at the time of sending, in ms
                                and the event's own; of `booking.payment.completed`: concertId,
                                userId, reservationId, paymentId, amount
-wl:{events}:dead      stream   entries that could not be handled and wait for an operator. Fields:
-                               those of the entry, `entry` (the id that it had), `reason`
-wl:{events}:reports   stream   one entry per worker of the box office and second. An entry's id says
-                               when, by the store's clock; the last `REPORTS_KEPT` are kept. Field:
+wl:{events}:dead      stream   dead letters: entries that could not be handled. Fields:
+                               those of the entry, `entry` (its former id), `reason`
+wl:{events}:reports   stream   one entry per worker of the box office and second. An entry's id is
+                               its time on the store's clock; `REPORTS_KEPT` are kept. Field:
                                report     a `Report` in JSON
 wl:{events}:reporter  string   the worker that reports the stock, for `REPORTER_MS`
 
@@ -27,26 +27,26 @@ REPORTS = "wl:{events}:reports"
 REPORTER = "wl:{events}:reporter"
 
 PAYMENT_COMPLETED = "booking.payment.completed"
-"""A visitor has paid: the reservation is confirmed, the slot may go to the next."""
+"""A visitor has paid: the reservation is confirmed, and the slot may go to the next visitor."""
 
 REPORTS_KEPT = 200
-"""Reports in the stream, at least. Readers come once a second, so it is three seconds of sixty
-workers; with the stock of a thousand rooms in a third of them it has some 3 MB."""
+"""Fewest reports kept in the stream. Readers read once a second, so this is three seconds of sixty
+workers; with the stock of a thousand rooms in a third of them it takes some 3 MB."""
 
 REPORTED_MAX = 1_000
-"""Rooms of which the stock is reported, those of the newest concerts. Others have no report."""
+"""Most rooms whose stock is reported: those of the newest concerts. Others have no report."""
 
 REPORTER_MS = 3_000
-"""For how long a worker that has died is still the one that reports the stock."""
+"""Lease of the worker that reports the stock, in ms: if it dies, another takes over after this."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class InStock(NamedTuple):
-    """What there is to sell to the visitors of one room.
+    """Stock for the visitors of one room.
 
     Attributes:
-        free: Seats that may be taken.
+        free: Free seats.
         live: Reservations that are held and not paid yet.
     """
 
@@ -55,12 +55,12 @@ class InStock(NamedTuple):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """How one worker of the box office is.
+    """Load report of one worker of the box office.
 
     Attributes:
-        worker: Its name, different for every worker.
-        load: What it has to do as a share of what it should have to: 1.0 is just right.
-        stock: What there is, by room; one worker reports it for all, the others `None`.
+        worker: Its name, unique to the worker.
+        load: Its work as a share of its target; 1.0 is on target.
+        stock: Stock by room, from the one worker that reports it; `None` from the others.
     """
 
     worker: Annotated[str, msgspec.Meta(max_length=200)]

@@ -1,15 +1,15 @@
-"""An invariant that an audit found broken: what the audits of both halves report."""
+"""Audit finding: a violated invariant, as reported by the audits of line and box office."""
 
 from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """One invariant that does not hold.
+    """One violated invariant.
 
     Attributes:
-        invariant: Its number.
-        text: What is wrong, with a few examples.
-        times: How often.
+        invariant: Its number, such as Q1.
+        text: The violation, with a few examples.
+        times: Number of violations.
     """
 
     invariant: str

@@ -1,8 +1,8 @@
 """Run the cyclic garbage collector on a timer: generation 0 every 250 ms, full when quiet.
 
-By itself, Python collects when the number of objects has grown by a threshold. Connections that
-come and go keep that number low while the older generations grow: a worker with 15 000 of them, a
-thousand new each second, stopped for up to 275 ms at times (measured). A timer bounds each pause.
+By default, Python collects when the number of objects has grown by a threshold. Connections that
+come and go keep that number low while the older generations grow: a worker with 15 000 connections,
+a thousand new ones each second, paused for up to 275 ms (measured). A timer bounds each pause.
 Nearly everything is freed by its reference count; three minutes of a sale left no cycles (decision
 0016).
 """
@@ -17,22 +17,22 @@ from typing import Never
 from waitline.kernel.periodic import periodic
 
 NEW_S = 0.25
-"""Between two collections of generation 0: at a thousand new connections a second, of some twenty
-objects each, one takes four milliseconds."""
+"""Interval of collecting generation 0, in s. At a thousand new connections a second, of some twenty
+objects each, a collection takes 4 ms."""
 
 QUIET = 0.05
 """Share of a core below which a process is quiet."""
 
 ALL_S = 60.0
-"""Between two full collections of a quiet process, at least."""
+"""Shortest interval of full collections in a quiet process, in s."""
 
 MOST_S = 3_600.0
-"""Longest time without a full collection, however busy the process: it bounds what cycles can hold.
-With 15 000 connections one takes some 50 ms of a core."""
+"""Longest interval of full collections in a busy process, in s: it bounds the memory that cycles
+can hold. With 15 000 connections a full collection takes some 50 ms."""
 
 
 def settle() -> None:
-    """Freeze what is there now for the life of the process, and leave collecting to `keep`."""
+    """Exclude the present objects from collection, and leave collecting to `keep`."""
     gc.collect()
     gc.freeze()
     gc.disable()

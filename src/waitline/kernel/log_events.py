@@ -1,7 +1,7 @@
 """Log events: the one list of names that appear as `event` in the log, with meaning and keys.
 
-Operators alert on the names, so a name is an interface: docs/log-events.md is its table, and
-tests/unit/test_log_events.py holds every log call and that table against this list.
+Operators alert on the names, so they are an interface. docs/log-events.md is the table of them;
+tests/unit/test_log_events.py compares every log call and that table with this list.
 
 `…_failed` is logged once when a repeated step begins to fail, `…_recovered` once when it works
 again. Level `error` means a bug, with the traceback; `warning` means that something outside did
@@ -18,7 +18,7 @@ class LogEvent(NamedTuple):
 
     Attributes:
         meaning: One sentence for an operator.
-        keys: What the line carries besides event, level and timestamp.
+        keys: Keys of the line besides event, level and timestamp.
     """
 
     meaning: str
@@ -35,12 +35,12 @@ _STEPS: Final = {
         "Old idempotency keys are not deleted",
         "Old idempotency keys are deleted again",
     ),
-    "keyring_watch": ("Changes of the key file go unseen", "The key file is watched again"),
+    "keyring_watch": ("Changes to the key file are not noticed", "The key file is watched again"),
     "load_report": (
         "This booking worker reports neither load nor stock to the waiting rooms",
         "This booking worker reports again",
     ),
-    "metrics_flush": ("Metrics of this process stand still", "Metrics are written again"),
+    "metrics_flush": ("Metrics of this process are not updated", "Metrics are written again"),
     "payment_events": (
         "Payment events are not read, so paid visitors keep their slots",
         "Payment events are read again",
@@ -55,11 +55,11 @@ _STEPS: Final = {
     ),
     "settlement": ("Open payments are not settled", "Open payments are settled again"),
 }
-"""What `periodic` runs: meaning of its `…_failed` event and of its `…_recovered` event."""
+"""Steps that `periodic` runs: meaning of their `…_failed` and `…_recovered` events."""
 
 _OTHERS: Final = {
     "admission_changed": LogEvent(
-        "A room admits at another pace or for another reason than before, by the shop's report",
+        "The reason of a room's admission decision changed; `per_s` is its present rate",
         ("room", "reason", "per_s", "free", "load"),
     ),
     "admission_decision_failed": LogEvent(
@@ -90,7 +90,7 @@ _OTHERS: Final = {
     ),
     "keyring_loaded": LogEvent("The keys of tickets and passes were read again", ("kids",)),
     "keyring_unreadable": LogEvent(
-        "The changed key file cannot be used; the worker keeps the keys that it has",
+        "The changed key file is invalid; the worker keeps its present keys",
         ("reason", "kept"),
     ),
     "payment_event_rejected": LogEvent(
@@ -98,7 +98,7 @@ _OTHERS: Final = {
         ("entry", "reason"),
     ),
     "payment_unsettled": LogEvent(
-        "A payment is still open after a look at the provider; it is tried again",
+        "A payment is still open after a status check with the provider; the check is repeated",
         ("payment", "state", "looks", "reason"),
     ),
     "queue_recovered": LogEvent("The queue service answers the box office again"),

@@ -17,16 +17,16 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.log_events import EVENTS
 
 RETRY_S: Final = 0.5
-"""First pause after a failure, doubled at each further one. What fails does so after a timeout as a
-rule, so shorter pauses would recover no sooner."""
+"""First pause after a failure, in s; it doubles at each further one. Most failures come after a
+timeout, so shorter pauses would recover no sooner."""
 
 UNAVAILABLE_MAX_S: Final = 1.0
-"""Longest pause while a store does not answer, unless the interval is longer: how late its recovery
-is noticed. B3 (a lapsed seat is back within 2 s) depends on it."""
+"""Longest pause while a store does not answer, in s, unless the interval is longer: the longest
+delay until its recovery is noticed. B3 (a lapsed seat is back within 2 s) depends on it."""
 
 BUG_MAX_S: Final = 5.0
-"""Longest pause after a bug, unless the interval is longer. A bug stays until it is fixed, but what
-triggered it may pass."""
+"""Longest pause after a bug, in s, unless the interval is longer. The bug stays until it is fixed,
+but its trigger may pass."""
 
 log = structlog.get_logger()
 
@@ -40,15 +40,15 @@ async def periodic(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     rng: random.Random | None = None,
 ) -> Never:
-    """Run a step every `every_s`, from beginning to beginning, until cancelled.
+    """Run a step every `every_s`, from start to start, until cancelled.
 
     Args:
-        name: What the step is for; `kernel/log_events.py` lists its two events.
+        name: Name of the step; `kernel/log_events.py` lists its two events.
         step: Does one round. Returns `True` if there is more to do at once.
-        every_s: Between two rounds. A round that takes longer is followed by the next at once.
+        every_s: Interval of rounds, in s. After a round that takes longer, the next starts at once.
         now_s: A monotonic clock; `None` for the event loop's.
-        sleep: How to wait.
-        rng: Draws the jitter.
+        sleep: Waits for a number of seconds.
+        rng: Random generator of the jitter.
     """
     assert {f"{name}_failed", f"{name}_recovered"} <= EVENTS.keys(), name
     now_s = now_s or asyncio.get_running_loop().time
@@ -66,7 +66,7 @@ async def periodic(
 
 
 class _Failures:
-    """The failures of one step in a row: what to log, and how long to wait."""
+    """Consecutive failures of one step: what to log, and how long to pause."""
 
     def __init__(self, name: str, every_s: float, rng: random.Random) -> None:
         self._name = name
@@ -102,7 +102,7 @@ class _Failures:
 
 
 def _unavailable(error: Exception) -> Unavailable | None:
-    """Return why a step could not be done, unless it failed for another reason as well."""
+    """Return the `Unavailable` that a step failed by, or `None` if anything else failed too."""
     if isinstance(error, ExceptionGroup):
         _, others = error.split(Unavailable)
         return None if others else _unavailable(error.exceptions[0])

@@ -1,4 +1,4 @@
-"""What every long-running process sets up at its start: its log, and when it stops."""
+"""Start-up of long-running processes: log configuration, and exit when the parent dies."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ def log_to_stderr() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    # It logs each failed attempt to connect with a traceback; our own log has one line for them.
+    # asyncpg logs every failed connection attempt with a traceback; our own log has one line.
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
 
 

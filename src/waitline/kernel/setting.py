@@ -17,11 +17,11 @@ MS_PER_S = 1_000
 
 
 class SettingError(ValueError):
-    """A setting was given a value that it cannot have.
+    """A value is not allowed for a setting.
 
     Attributes:
-        setting: Which; each edge has its own name for it.
-        reason: What is allowed, in the unit that the value was given in.
+        setting: The setting; API, command line and environment each have their own name for it.
+        reason: What is allowed, in the unit of the value.
     """
 
     def __init__(self, setting: "Setting", reason: str) -> None:
@@ -31,21 +31,21 @@ class SettingError(ValueError):
 
 
 TEXT_UNITS = ("characters", "bytes")
-"""Units of settings that are texts: what their size is counted in."""
+"""Units of settings that are texts; their size is counted in them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """How one setting is called, bounded and explained everywhere.
+    """Names, range, unit and help of one setting, for every interface.
 
     Attributes:
         wire: The JSON member.
-        help: What it means: one sentence without a full stop.
-        unit: What a number counts, or the size of a text is counted in. `ms` becomes s on the wire
-            and on the command line.
+        help: Its meaning: one sentence without a full stop.
+        unit: Unit of a number, or of the size of a text. `ms` becomes s on the wire and on the
+            command line.
         least: Smallest number or size allowed, in the field's own unit.
         most: Largest number or size allowed; `None` where the type says what is allowed.
-        begins_with: How a text that is not empty begins: with one of these.
+        begins_with: Prefixes, one of which a non-empty text must have.
         printable: Whether all characters of a text must be printable.
         option: The command-line option; the wire name in kebab case if left out.
         name: The field's name; `declared` fills in this and what follows.
@@ -67,7 +67,7 @@ class Setting:
 
     @property
     def is_text(self) -> bool:
-        """Whether it is a text of bounded size."""
+        """Whether it is a text."""
         return self.unit in TEXT_UNITS
 
     @property
@@ -91,7 +91,7 @@ class Setting:
 
     @property
     def allowed(self) -> str:
-        """What it may be on the wire and on the command line, for people."""
+        """The values allowed on the wire and on the command line, for people."""
         if self.wire_range is not None:
             least, most = map(number, self.wire_range)
             return f"{least} to {most} {self.wire_unit}"
@@ -112,14 +112,14 @@ class Setting:
         return f"{fewest} {number(self.most)} {self.unit}"
 
     def to_wire(self, value: Any) -> Any:  # noqa: ANN401 - of the setting's type
-        """Return a value of the field as it is sent."""
+        """Convert a value of the field to the wire."""
         return value / MS_PER_S if self.unit == "ms" else value
 
     def from_wire(self, value: Any) -> Any:  # noqa: ANN401 - of the setting's type
-        """Return a value of the field from what was sent, or typed as an option.
+        """Convert a value from the wire or the command line to the field.
 
         Raises:
-            SettingError: It is out of range.
+            SettingError: The value is out of range.
         """
         if self.wire_range is not None:
             self._check_range(value, *self.wire_range)
@@ -129,7 +129,7 @@ class Setting:
         """Check a value of the field.
 
         Raises:
-            SettingError: It is not allowed.
+            SettingError: The value is not allowed.
         """
         if self.is_text:
             self._check_text(value)
@@ -153,7 +153,7 @@ class Setting:
 
 
 def declared(owner: type) -> tuple[Setting, ...]:
-    """Return the settings that a dataclass declares, in order; those of nested ones in place."""
+    """Return the settings that a dataclass and its nested dataclasses declare, in order."""
     hints = get_type_hints(owner, include_extras=True)
     found: list[Setting] = []
     for item in fields(owner):
@@ -187,16 +187,16 @@ def check(owner: object, settings: Iterable[Setting]) -> None:
 
 
 def kebab(name: str) -> str:
-    """Write a name in camel or snake case as options are written: `active-max`."""
+    """Convert camel or snake case to kebab case, as in options: `active-max`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).replace("_", "-").lower()
 
 
 def camel(name: str) -> str:
-    """Write a name in snake case as JSON members are written: `activeMax`."""
+    """Convert snake case to camel case, as in JSON members: `activeMax`."""
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))
 
 
 def number(value: float) -> str:
-    """Write a number for people: `1,000,000`, `0.01`."""
+    """Format a number for people: `1,000,000`, `0.01`."""
     return f"{value:,.10g}"

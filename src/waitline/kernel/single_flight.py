@@ -1,7 +1,7 @@
-"""Single-flight cache: keep loaded values for a while, and load each key once however many wait.
+"""Single-flight cache with expiry: concurrent callers of a key share one load.
 
-A failed load is given to all who wait for it and is not kept: the next caller loads again. No value
-is served after its time. A caller that is cancelled does not cancel the load of the others.
+A failed load raises in all callers that wait for it and is not cached: the next caller loads again.
+Expired values are never served. A cancelled caller does not cancel the load for the others.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ class _Entry(Generic[Value]):
 
 
 class SingleFlightCache(Generic[Key, Value]):
-    """Values by key. Of one event loop.
+    """Cached values by key. It belongs to one event loop.
 
     Args:
-        load: Loads the value of a key; it must bound its own time, and never return `None`.
-        ttl_s: How long a value is served.
-        entries_max: Keys at most; the one loaded longest ago goes first.
+        load: Loads the value of a key; it must have a timeout, and never return `None`.
+        ttl_s: Lifetime of a value, in s.
+        entries_max: Most keys; the one loaded longest ago is evicted first.
         now_s: A monotonic clock.
     """
 
@@ -48,17 +48,17 @@ class SingleFlightCache(Generic[Key, Value]):
         self._entries: OrderedDict[Key, _Entry[Value]] = OrderedDict()
 
     def cached(self, key: Key) -> Value | None:
-        """Return a value that is fresh, or `None`."""
+        """Return the value if it is cached and fresh, or `None`."""
         entry = self._entries.get(key)
         if entry is None or self._now_s() >= entry.until_s:
             return None
         return entry.value
 
     async def fetch(self, key: Key) -> Value:
-        """Return a value, loaded now unless it is fresh.
+        """Return the value; load it unless it is cached and fresh.
 
         Raises:
-            Exception: What `load` raised.
+            Exception: Any that `load` raises.
         """
         value = self.cached(key)
         if value is not None:

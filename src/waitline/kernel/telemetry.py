@@ -1,11 +1,11 @@
-"""Every metric: name, meaning, unit, labels. And how the processes of a service add up.
+"""Prometheus metrics: name, meaning, unit and labels of each, and aggregation across processes.
 
-The processes of one service (workers, admitter) each keep their figures in a file of one folder;
-the one that is scraped adds the files up. The folder is named in `PROMETHEUS_MULTIPROC_DIR`
-before this module is imported (`waitline.settings.share_metrics`).
+Each process of a service (workers, admitter) writes its metrics to a file in one folder; the
+process that is scraped adds the files up. `PROMETHEUS_MULTIPROC_DIR` must name the folder before
+this module is imported (`waitline.settings.share_metrics`).
 
-The request path counts into plain lists; once a second they are added to the files. Writing
-through at each request would cost more than the rest of its bookkeeping.
+The request path counts in plain lists, which are added to the files once a second. Writing to the
+file at each request would cost more than the rest of its bookkeeping.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from typing_extensions import override
 from waitline.kernel.periodic import periodic
 
 FLUSH_S = 1.0
-"""How often a process adds its tallies to its file; figures are at most this old."""
+"""Interval, in s, of adding the counts to the file; metrics are at most this old."""
 
 HTTP_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SCRIPT_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
 PROVIDER_BOUNDS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
 STATEMENT_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
-# The folder of the files stands in for a registry; this one only satisfies the library.
+# The folder of files is the real registry; the library demands an object.
 _NOWHERE = CollectorRegistry(auto_describe=False)
 
 HTTP_SECONDS = Histogram(
@@ -44,14 +44,14 @@ HTTP_SECONDS = Histogram(
 )
 SCRIPT_SECONDS = Histogram(
     "redis_script_duration_seconds",
-    "Time of one script call, to the store and back",
+    "Time of one script call, including the round trip to the store",
     ("script",),
     buckets=SCRIPT_BOUNDS_S,
     registry=_NOWHERE,
 )
 STATEMENT_SECONDS = Histogram(
     "database_statement_duration_seconds",
-    "Time of one SQL statement, to the database and back",
+    "Time of one SQL statement, including the round trip to the database",
     ("statement",),
     buckets=STATEMENT_BOUNDS_S,
     registry=_NOWHERE,
@@ -83,7 +83,7 @@ POOL_WAITING = Gauge(
 )
 MOVE_SECONDS = Histogram(
     "scheduler_move_duration_seconds",
-    "Time of one admission call that let somebody in",
+    "Time of one admission call that admitted visitors",
     ("concert_id",),
     buckets=SCRIPT_BOUNDS_S,
     registry=_NOWHERE,
@@ -124,34 +124,34 @@ ROOM_GAUGES = {
     "queue_throughput_users_per_second": "Visitors admitted per second, in the last second",
     "queue_estimated_wait_seconds": "How long a newcomer would wait, from the measured rate",
 }
-"""Read from the store when asked; label concert_id."""
+"""Read from the store at each scrape; label concert_id."""
 
 DECISION_GAUGES = {
-    "queue_admission_limit_per_second": "Admissions per second that are allowed for now",
-    "queue_admission_allowance": "Visitors that may be admitted still, by the shop's free seats",
-    "queue_no_show_share": "Share of the admitted who are expected never to come, 0 to 1",
-    "queue_shop_free_seats": "Seats that the shop has free, by its last report",
-    "queue_shop_live_reservations": "Unpaid reservations of the shop, by its last report",
-    "queue_shop_load": "What the shop has to do as a share of what it should: 1 is just right",
-    "queue_shop_report_age_seconds": "Time since the shop reported last",
+    "queue_admission_limit_per_second": "Admissions per second that are allowed at present",
+    "queue_admission_allowance": "Visitors that may still be admitted, by the shop's free seats",
+    "queue_no_show_share": "Share of the admitted who are expected not to activate, 0 to 1",
+    "queue_shop_free_seats": "Free seats of the shop, by its latest report",
+    "queue_shop_live_reservations": "Unpaid reservations of the shop, by its latest report",
+    "queue_shop_load": "Work of the shop as a share of its target: 1 is on target",
+    "queue_shop_report_age_seconds": "Age of the shop's latest report",
 }
-"""Of rooms whose shop reports; read from the store when asked; label concert_id."""
+"""Of rooms whose shop reports; read from the store at each scrape; label concert_id."""
 
 DECISION_REASON = (
     "queue_admission_reason",
-    "Why a room admits as it does: 1 for the reason that holds, 0 for the others",
+    "Reason of a room's admission decision: 1 for the present one, 0 for the others",
 )
 """As above; labels concert_id and reason."""
 
 ROOM_COUNTERS = {
     "queue_entry_count": "Visitors who took a place",
-    "queue_exit_count": "Visitors who are gone, by reason",
+    "queue_exit_count": "Visitors who have left the room, by reason",
     "scheduler_move_users": "Visitors admitted",
-    "scheduler_cleanup_removed": "Slots collected after their time ran out",
-    "queue_no_show_count": "Visitors who were admitted and never began",
+    "scheduler_cleanup_removed": "Expired slots that were freed",
+    "queue_no_show_count": "Visitors who were admitted and never activated",
     "scheduler_lock_acquire_failures": "Admission calls while another admitter had the lease",
 }
-"""Read from the store when asked; label concert_id, and reason or scheduler_type."""
+"""Read from the store at each scrape; label concert_id, and reason or scheduler_type."""
 
 BACKLOG_GAUGES = {
     "outbox_events": (
@@ -163,16 +163,16 @@ BACKLOG_GAUGES = {
         "Age of the oldest event that is not sent yet", "", {"": "events_age_s"}
     ),
     "payments_open": (
-        "Payments that are under way, or whose money goes back",
+        "Payments that are pending or being refunded",
         "state",
         {"pending": "payments_pending", "refunding": "payments_refunding"},
     ),
     "payments_oldest_age_seconds": ("Age of the oldest of them", "", {"": "payments_age_s"}),
 }  # fmt: skip
-"""Of the box office, read from the database when asked: meaning, label, and the column of
+"""Of the box office, read from the database at each scrape: meaning, label, and the column of
 `backlog` by the label's value."""
 
-ROOMS_GAUGE = ("scheduler_concerts_count", "Rooms that the admitter looks after")
+ROOMS_GAUGE = ("scheduler_concerts_count", "Rooms that the admitter serves")
 
 
 class BufferedHistogram:
@@ -192,10 +192,10 @@ class BufferedHistogram:
         self._sum_s += seconds
 
     def flush(self) -> None:
-        """Add what was counted to the process's file."""
+        """Add the counts to the process's file."""
         if not any(self._counts):
             return
-        # The library offers one observation at a time only; its buckets are what it adds to.
+        # The library only has an API for single observations, so its buckets are used directly.
         for bucket, count in zip(self._histogram._buckets, self._counts, strict=True):  # noqa: SLF001
             if count:
                 bucket.inc(count)
@@ -205,7 +205,7 @@ class BufferedHistogram:
 
 
 class ProcessMetrics:
-    """What one process counts."""
+    """Metrics of one process, buffered until the next flush."""
 
     def __init__(self) -> None:
         self._http: dict[tuple[str, str, int], BufferedHistogram] = {}
@@ -214,11 +214,11 @@ class ProcessMetrics:
         self._provider: dict[tuple[str, str], BufferedHistogram] = {}
         self._updates: list[Callable[[], None]] = []
         self._cpu_s = 0.0
-        # When the next flush is due, by the loop's clock; 0 before the first.
+        # When the next flush is due, on the loop's clock; 0 before the first.
         self._due_s = 0.0
 
     def http(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one answered request. The labels are bounded: routes, methods and codes of ours."""
+        """Count one answered request; label values are bounded: our routes, methods and codes."""
         key = (method, route, status)
         tally = self._http.get(key)
         if tally is None:
@@ -252,11 +252,11 @@ class ProcessMetrics:
         tally.add(seconds)
 
     def on_flush(self, update: Callable[[], None]) -> None:
-        """Let `update` set its gauges at every flush."""
+        """Call `update`, which sets gauges, at every flush."""
         self._updates.append(update)
 
     def flush(self) -> None:
-        """Add everything counted to the process's file, with what the process uses."""
+        """Add all counts to the process's file, and set its processor time and memory."""
         for kind in (self._http, self._scripts, self._statements, self._provider):
             for tally in kind.values():
                 tally.flush()
@@ -270,7 +270,7 @@ class ProcessMetrics:
         MEMORY_BYTES.set(pages * resource.getpagesize())
 
     async def keep(self) -> Never:
-        """Flush once a second until cancelled, and measure how late that happens."""
+        """Flush once a second until cancelled, and measure the event loop's lag."""
         await periodic("metrics_flush", self._flush_on_time, FLUSH_S)
 
     async def _flush_on_time(self) -> None:
@@ -301,10 +301,10 @@ def exposition(folder: Path, rooms: Iterable[Metric], *, service: str, instance:
     """Return all metrics of a service in the Prometheus text format.
 
     Args:
-        folder: Where its processes keep their figures.
-        rooms: What was read from the store.
-        service: Value of that common label.
-        instance: Value of that common label.
+        folder: Metrics folder of its processes.
+        rooms: Metrics that were read from the store.
+        service: Value of the common label `service`.
+        instance: Value of the common label `instance`.
     """
     for path in folder.glob("gauge_live*_*.db"):
         pid = int(path.stem.rpartition("_")[2])
@@ -318,5 +318,5 @@ def exposition(folder: Path, rooms: Iterable[Metric], *, service: str, instance:
 
 
 def process_id() -> int:
-    """Return this process's id: which of a service's processes answered."""
+    """Return this process's id, to show which of a service's processes answered."""
     return os.getpid()

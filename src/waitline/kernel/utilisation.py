@@ -1,7 +1,7 @@
 """Thread utilisation: the share of time in which the event loop's thread ran or waited for a core.
 
-Waiting counts: on a machine whose cores are all taken, a loop is late long before it has used a
-core of its own.
+Waiting counts: on a machine whose cores are all busy, a loop is late long before it has used a
+whole core.
 """
 
 import os
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 SAMPLE_S: Final = 0.05
-"""Least time between two samples, in s. A sample takes 3 us, so it costs nothing at this pace; a
-shorter one would see single requests instead of a load."""
+"""Shortest time between two samples, in s. A sample takes 3 us, which is negligible at this
+interval; a shorter interval would show single requests rather than the load."""
 
 SMOOTHING: Final = 0.5
 """Weight of a new sample. The average follows a change of load within 0.2 s."""
@@ -42,7 +42,7 @@ class Utilisation:
     """The moving average of this thread's utilisation, from 0 to 1.
 
     Args:
-        busy_s: Reads how long the thread has been busy so far, in s; it never falls.
+        busy_s: Returns the thread's busy time so far, in s; it never falls.
     """
 
     def __init__(self, busy_s: Callable[[], float] | None = None) -> None:
@@ -52,7 +52,7 @@ class Utilisation:
         self._share = 0.0
 
     def share(self, now_s: float) -> float:
-        """Return the average up to now.
+        """Return the average utilisation up to now.
 
         Args:
             now_s: A clock that never falls, in s.
@@ -62,7 +62,7 @@ class Utilisation:
             busy_s = self._busy_s()
             sample = min(1.0, (busy_s - self._last_busy_s) / elapsed_s)
             if elapsed_s != float("inf"):
-                # What was before a pause says nothing of now.
+                # After a pause the old average says nothing about the present.
                 weight = SMOOTHING if elapsed_s < 4 * SAMPLE_S else 1.0
                 self._share += weight * (sample - self._share)
             self._sampled_s, self._last_busy_s = now_s, busy_s
