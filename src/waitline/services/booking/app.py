@@ -46,21 +46,22 @@ BODY_LIMITS = {
     WEBHOOK_PATH: ANSWER_BYTES_MAX,
     f"{operator.PREFIX}/schedules/": operator.SEAT_MAP_BYTES_MAX,
 }
-"""Most bytes of a body where it may be longer than elsewhere."""
+"""Most bytes of a body by path prefix, for calls that accept more than others."""
 
 
 class BookingWorker(ServiceWorker):
     """One process of the booking service, as an ASGI application.
 
     Args:
-        settings: What the installation chose.
-        operator_key: What operators' calls must carry.
+        settings: The installation's settings.
+        operator_key: The key of operators' calls.
     """
 
     def __init__(self, settings: Settings, operator_key: str) -> None:
         super().__init__()
         self._settings = settings
         self._operator_key = operator_key
+        self._trusting = settings.mode == "trial"
 
     @override
     @asynccontextmanager
@@ -71,38 +72,22 @@ class BookingWorker(ServiceWorker):
         async with AsyncExitStack() as stack:
             stack.callback(tallies.flush)
             load = WorkerLoad()
-
-            def on_statement(statement: str, seconds: float, within_s: float) -> None:
-                tallies.statement(statement, seconds)
-                load.record(seconds, within_s, database.demand)
-
-            database = Database(
-                settings.database_address(),
-                "waitline.booking",
-                on_statement=on_statement,
-                connections_min=CONNECTIONS_MAX,
-            )
+            database = self._database(tallies, load)
             stack.push_async_callback(database.close)
             store = ValkeyClient(settings.store_url(), on_script=tallies.script)
             stack.push_async_callback(store.close)
             provider = provided(settings)
             stack.push_async_callback(provider.close)
-            tallies.on_flush(partial(_look_at_pool, database))
+            tallies.on_flush(partial(_record_pool, database))
 
             name = f"{socket.gethostname()}:{os.getpid()}"
-            trusting = settings.mode == "trial"
             idempotency_keys = IdempotencyKeys(database)
-            calls = BookingCalls(
-                database=database,
-                catalogue=Catalogue(database),
-                seats=SeatMaps(database),
-                reservations=Reservations(database, settings.hold_s),
-                checkout=Checkout(
-                    database, provider, at_price=not trusting, on_provider_call=tallies.provider
-                ),
-                doorman=Doorman.of(settings, keys, store, clock),
-                idempotency=Idempotency(idempotency_keys, problems),
-                trusting=trusting,
+            calls = self._booking_calls(
+                database,
+                provider,
+                Doorman.of(settings, keys, store, clock),
+                Idempotency(idempotency_keys, problems),
+                tallies,
             )
             jobs = (
                 *calls.jobs(),
@@ -119,7 +104,7 @@ class BookingWorker(ServiceWorker):
                 self._health(database, store, tallies).router(),
                 static_router(),
             )
-            document = partial(openapi.document, trial=trusting)
+            document = partial(openapi.document, trial=self._trusting)
             async with asyncio.TaskGroup() as running:
                 tasks = [running.create_task(job) for job in jobs]
                 yield Dispatcher(
@@ -134,6 +119,43 @@ class BookingWorker(ServiceWorker):
                 )
                 for task in tasks:
                     task.cancel()
+
+    def _database(self, tallies: ProcessMetrics, load: WorkerLoad) -> Database:
+        def on_statement(statement: str, seconds: float, within_s: float) -> None:
+            tallies.statement(statement, seconds)
+            load.record(seconds, within_s, database.demand)
+
+        database = Database(
+            self._settings.database_address(),
+            "waitline.booking",
+            on_statement=on_statement,
+            connections_min=CONNECTIONS_MAX,
+        )
+        return database
+
+    def _booking_calls(
+        self,
+        database: Database,
+        provider: Provider,
+        doorman: Doorman,
+        idempotency: Idempotency,
+        tallies: ProcessMetrics,
+    ) -> BookingCalls:
+        return BookingCalls(
+            database=database,
+            catalogue=Catalogue(database),
+            seats=SeatMaps(database),
+            reservations=Reservations(database, self._settings.hold_s),
+            checkout=Checkout(
+                database,
+                provider,
+                at_price=not self._trusting,
+                on_provider_call=tallies.provider,
+            ),
+            doorman=doorman,
+            idempotency=idempotency,
+            trusting=self._trusting,
+        )
 
     def _operator_calls(self, catalogue: Catalogue) -> OperatorCalls:
         operators, installed = Operators(self._operator_key), InstallationView.of(self._settings)
@@ -155,10 +177,10 @@ class BookingWorker(ServiceWorker):
 
 
 def provided(settings: Settings) -> Provider:
-    """Return the payment provider that the installation has chosen.
+    """Return the adapter of the installation's payment provider.
 
     Raises:
-        Misconfigured: Something that the provider needs was not chosen.
+        Misconfigured: A setting that the provider needs is missing.
     """
     settings.require_payments()
     assert settings.payment_key is not None
@@ -171,7 +193,7 @@ def provided(settings: Settings) -> Provider:
     )
 
 
-def _look_at_pool(database: Database) -> None:
+def _record_pool(database: Database) -> None:
     size, in_use = database.connections
     telemetry.POOL_SIZE.set(size)
     telemetry.POOL_IN_USE.set(in_use)

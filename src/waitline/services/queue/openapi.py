@@ -92,36 +92,40 @@ def _hot_calls() -> dict[str, Any]:
         },
         f"{base}/remove": {"delete": remove},
         f"{base}/token": {"delete": call(remove["summary"], None, parameters=remove["parameters"])},
-        f"{base}/subscribe": {
-            "get": {
-                "tags": ["queue"],
-                "summary": "Stream a visitor's status as it changes",
-                "description": "Events: status-update, ready (the last one), error (the last "
-                "one); mode, when the shop has sold out, and when seats are free again",
-                "parameters": [*_WHO, _TICKET],
-                "responses": {
-                    "200": {
-                        "description": "A stream of events",
-                        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-                    }
-                },
+        f"{base}/subscribe": {"get": _subscribe()},
+        "/api/v1/rooms/{room}/now-serving": {"get": _now_serving()},
+    }
+
+
+def _subscribe() -> dict[str, Any]:
+    return {
+        "tags": ["queue"],
+        "summary": "Stream a visitor's status as it changes",
+        "description": "Events: status-update, ready (the last one), error (the last "
+        "one); mode, when the shop has sold out, and when seats are free again",
+        "parameters": [*_WHO, _TICKET],
+        "responses": {
+            "200": {
+                "description": "A stream of events",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
             }
         },
-        "/api/v1/rooms/{room}/now-serving": {
-            "get": {
-                "tags": ["queue"],
-                "summary": "Show how far a room's line has advanced; the same for everyone",
-                "parameters": [
-                    {"name": "room", "in": "path", "required": True, "schema": _NAME},
-                    {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
-                ],
-                "responses": {
-                    "200": {
-                        "description": "The document",
-                        "content": {"application/json": {"schema": reference("NowServing")}},
-                    },
-                    "304": {"description": "The client's document is current"},
-                },
-            }
+    }
+
+
+def _now_serving() -> dict[str, Any]:
+    return {
+        "tags": ["queue"],
+        "summary": "Show how far a room's line has advanced; the same for everyone",
+        "parameters": [
+            {"name": "room", "in": "path", "required": True, "schema": _NAME},
+            {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
+        ],
+        "responses": {
+            "200": {
+                "description": "The document",
+                "content": {"application/json": {"schema": reference("NowServing")}},
+            },
+            "304": {"description": "The client's document is current"},
         },
     }
