@@ -6,25 +6,14 @@ from typing import Final
 PACKAGES: Final = frozenset[str]()
 """Packages whose docstring does not list their modules yet."""
 
-WORDS: Final[Mapping[str, set[str]]] = {
-    "waitline/http": {"tells", "told", "whoever"},
-    "waitline/payment_providers": {"dice", "tells", "told", "whoever"},
-    "waitline/services": {"tells", "told", "whoever"},
-}
+WORDS: Final[Mapping[str, set[str]]] = {}
 """Words of `BANNED_IN_TEXT` that a folder still has."""
 
-VERBS: Final[Mapping[str, set[str]]] = {
-    "waitline/services": {"ask", "tell"},
-}
+VERBS: Final[Mapping[str, set[str]]] = {}
 """Names of `BANNED_VERBS` that a folder still has."""
 
 TWINS: Final = frozenset[str]()
 """Names that two public classes still have."""
 
-FUNCTIONS: Final = frozenset(
-    {
-        "_hot_calls",
-        "opened",
-    }
-)
+FUNCTIONS: Final = frozenset[str]()
 """Functions that are still longer than `FUNCTION_LINES_MAX`."""

@@ -1,9 +1,9 @@
-"""The HTTP faces of the capabilities, one folder for each service.
+"""The HTTP APIs, one folder per service.
 
-queue/       the queue service: visitors wait, operators keep rooms
-booking/     the booking service: what is on sale, reservations, payments
-identity.py  who a visitor is: tokens, cookies, trial mode
-process.py   start of a service and of its workers
-problems.py  what each refusal becomes over HTTP
-setting_bodies.py  bodies and answers made of the settings that operators choose
+queue/             the queue service: the waiting line, and operators' calls on rooms
+booking/           the booking service: the catalogue, reservations, payments
+identity.py        authentication of visitors: tokens, cookies, trial mode
+process.py         start of a service and of its workers
+problems.py        table of problems: the HTTP response to each refusal
+setting_bodies.py  bodies and views generated from operators' settings
 """

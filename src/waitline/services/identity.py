@@ -1,4 +1,4 @@
-"""Authenticate visitors by ticket or pass, from a header or a cookie.
+"""Authentication of visitors by ticket or pass, from a header or a cookie.
 
 In trial mode a visitor's name is enough, and a token is checked only if it is given. In production
 the visitor's own token is required.
@@ -29,7 +29,7 @@ COOKIE_S = 86_400
 """How long a browser keeps a ticket: no line lasts longer than a day."""
 
 NO_CLAIM = 0
-"""No token was given, and none is required."""
+"""Place of a visitor without a token, where none is required."""
 
 
 class UserMissing(Refused):
@@ -41,10 +41,10 @@ class TokenMissing(Refused):
 
 
 def cookie_name(room: RoomId) -> bytes:
-    """Name the cookie that carries a visitor's ticket for one room.
+    """Return the name of the cookie with a visitor's ticket for one room.
 
-    The prefix makes browsers require HTTPS, this host alone and the whole path. The room's name is
-    hashed, because it may hold characters that a cookie's name may not.
+    The prefix makes browsers require HTTPS, this host alone and the path `/`. The room's name is
+    hashed, because it may contain characters that a cookie's name may not.
     Source: RFC 6265bis, section 4.1.3.2.
     """
     return b"__Host-waitline-" + blake2b(room.encode(), digest_size=8).hexdigest().encode("ascii")
@@ -53,7 +53,7 @@ def cookie_name(room: RoomId) -> bytes:
 def ticket_cookie(room: RoomId, ticket: str) -> tuple[bytes, bytes]:
     """Return the header that stores the ticket in the visitor's browser.
 
-    It outlives the browser's session, so that a phone that closes the browser keeps its place.
+    It outlives the browser's session: phones close browsers, and the visitor keeps the place.
     """
     value = cookie_name(room) + b"=" + ticket.encode("ascii")
     attributes = b"; Path=/; Max-Age=%d; Secure; HttpOnly; SameSite=Lax" % COOKIE_S
@@ -61,10 +61,10 @@ def ticket_cookie(room: RoomId, ticket: str) -> tuple[bytes, bytes]:
 
 
 def given_token(request: Request, room: RoomId) -> str | None:
-    """Return the token that came with the request, or `None`.
+    """Return the request's token, from its header or cookie, or `None`.
 
     Raises:
-        InputInvalid: The header is there and empty.
+        InputInvalid: The header is present and empty.
     """
     header = request.headers.get(TOKEN_HEADER)
     if header is not None:
@@ -100,7 +100,7 @@ class Identity:
 
         Raises:
             TokenRejected: The token is not this visitor's, or is missing in production.
-            InputInvalid: The header is there and empty.
+            InputInvalid: The header is present and empty.
 
         Invariant:
             Q9.

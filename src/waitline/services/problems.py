@@ -1,4 +1,4 @@
-"""What each refusal of the waiting room and of the box office becomes over HTTP: one row each.
+"""Table of problems: the HTTP response to each refusal of the waiting room and of the box office.
 
 A refusal is a class beside its rule, a row here, and a section in docs/problems.md. The refusals of
 HTTP itself are in `http/problems.py`. Source of codes and their texts: the wire contract.
@@ -61,7 +61,7 @@ from waitline.queue.model import (
 from waitline.services.identity import TokenMissing, UserMissing
 
 FULL_RETRY_AFTER_S = 10
-"""When to try again after a room was full: a line gets shorter by the second, not at once."""
+"""Retry-After of a full room: the line needs some seconds to become shorter."""
 
 B001 = Code("B001", Text("좌석을 찾을 수 없습니다.", "There is no such seat."))
 B003 = Code("B003", Text("이미 선택된 좌석입니다.", "The seat is taken."))
@@ -89,7 +89,7 @@ _UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 def _over_status(over: ReservationOver) -> HTTPStatus:
-    # The contract has another status for one that expired than for one that was cancelled.
+    # In the contract, expired and cancelled reservations have different statuses.
     return _CONFLICT if over.state is ReservationState.EXPIRED else _BAD
 
 

@@ -1,6 +1,6 @@
-"""Start a service: share the settings with its workers by the environment, then run them.
+"""Start of a service: pass the settings to its workers through the environment, then run them.
 
-Nothing here imports telemetry: it reads where to keep its figures when it is imported, so a process
+Nothing here imports telemetry, which reads its folder from the environment at import: a process
 must have its settings first.
 """
 
@@ -26,14 +26,14 @@ def run(
     """Run a service until it is stopped.
 
     Args:
-        settings: What the installation chose.
+        settings: The installation's settings.
         factory: `module:function` that makes a worker's application.
         protocol: As in `server.serve`.
         port: Port that all workers share.
         workers: Processes.
         metrics_dir: Where all processes of the service keep their figures.
-        until_stdin_ends: Whether to stop with the parent process. The parent has then cleared
-            `metrics_dir`, where processes that it started before may keep figures already.
+        until_stdin_ends: Whether to stop with the parent process. The parent clears `metrics_dir`
+            then, since other processes of it may use the folder already.
     """
     chosen.share_metrics(metrics_dir, fresh=not until_stdin_ends)
     chosen.export(settings)
@@ -44,7 +44,7 @@ def run(
 
 
 def start_worker() -> Settings:
-    """Prepare a worker's process for its requests; return the settings from its environment."""
+    """Prepare a worker process; return the settings from its environment."""
     log_to_stderr()
     garbage_collection.settle()
     return chosen.load()

@@ -1,4 +1,4 @@
-"""Bodies and answers of operators' calls, made of the settings that they carry."""
+"""Bodies and views of operators' calls, generated from declared settings."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from waitline.kernel.setting import Setting, SettingError
 
 
 def change_members(settings: Iterable[Setting]) -> dict[str, Any]:
-    """Return the members of a body that changes settings; any may be left out, or null."""
+    """Return the members of a body that changes settings; each is optional and may be null."""
     return {
         setting.wire: (_kind(setting) | None, _described(setting, default=None))
         for setting in settings
@@ -21,7 +21,7 @@ def change_members(settings: Iterable[Setting]) -> dict[str, Any]:
 
 
 def creation_members(settings: Iterable[Setting]) -> dict[str, Any]:
-    """Return the members of a body that creates something with settings of its own."""
+    """Return the members of a body that creates something with settings."""
     return {
         setting.wire: (
             _kind(setting),
@@ -53,7 +53,7 @@ def chosen(body: BaseModel, settings: Iterable[Setting]) -> dict[str, Any]:
 
 
 def shown(values: Mapping[str, Any], settings: Iterable[Setting]) -> dict[str, Any]:
-    """Return settings as they are sent, from their values by name."""
+    """Return settings by wire name, from their values by name."""
     return {setting.wire: setting.to_wire(values[setting.name]) for setting in settings}
 
 
@@ -72,7 +72,7 @@ def refused_by_wire_name() -> Iterator[None]:
 
 def _kind(setting: Setting) -> Any:  # noqa: ANN401 - a type with its checks
     if setting.wire_range is not None:
-        # Strict: `true` is no number of slots, and neither is a text.
+        # Strict: neither `true` nor a text is a number.
         return Annotated[setting.wire_kind, Field(strict=True)]
     if setting.is_text:
         return Annotated[str, AfterValidator(_is_text)]
@@ -90,7 +90,7 @@ def _described(setting: Setting, *, default: Any) -> Any:  # noqa: ANN401 - pyda
 
 
 def _is_text(value: str) -> str:
-    """Refuse half a character, which no store takes."""
+    """Refuse a lone surrogate, which cannot be encoded as UTF-8."""
     try:
         value.encode()
     except UnicodeEncodeError:

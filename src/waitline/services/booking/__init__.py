@@ -1,13 +1,13 @@
-"""The booking service over HTTP: what is on sale, reservations, payments, operators.
+"""The booking service over HTTP: catalogue, reservations, payments, operators' calls.
 
 process.py      starts the service and its workers
-app.py          puts one worker together
-calls.py        every call of the contract
-bodies.py       what the calls take and answer
-doorman.py      whether the waiting room has let a visitor in
-idempotency.py  the same answer to a write that is repeated
-operator.py     what is on sale, as its operators decide
-metrics.py      the backlog of events as metrics
+app.py          wires one worker
+calls.py        handlers of the contract's calls
+bodies.py       bodies and views of the calls
+doorman.py      access check: only admitted visitors
+idempotency.py  idempotency keys: a repeated write gets the first answer
+operator.py     operators' calls: concerts, schedules, seats
+metrics.py      gauges of open work
 openapi.py      the service's OpenAPI document
 texts.py        messages of successes
 """

@@ -1,4 +1,4 @@
-"""Bodies and views of the booking service's calls, field by field."""
+"""Bodies and views of the booking service's calls, and the checks of their fields."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,19 +23,19 @@ from waitline.services import setting_bodies
 from waitline.services.identity import TokenMissing, UserMissing
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-"""What the database takes for a number."""
+"""Range of PostgreSQL's bigint."""
 
 DIGITS_MAX = 19
-"""Of a number of 64 bits. Reading longer ones would only cost time."""
+"""Most digits of a number of 64 bits. Longer ones are refused unparsed, which bounds the time."""
 
 TOKEN_CHARS_MAX = 4_096
-"""Of a token header: more than the longest pass has. More is not worth passing on."""
+"""Longest token header: longer than any pass."""
 
 WORD_CHARS_MAX = 50
-"""Of a means of payment. Source: migrations/0001_box_office.sql."""
+"""Longest payment method. Source: migrations/0001_box_office.sql."""
 
 GRADE_CHARS_MAX = 20
-"""Source: migrations/0001_box_office.sql."""
+"""Longest grade. Source: migrations/0001_box_office.sql."""
 
 NOT_A_NUMBER = Text("64비트 정수여야 합니다.", "must be a whole number of 64 bits")
 ONE_WAY = Text(
@@ -48,14 +48,14 @@ Number = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 
 
 class ReservationBody(msgspec.Struct, frozen=True):
-    """Body of a reservation: one seat, several, or the best that are left.
+    """Body of a reservation: one seat, several seats, or the best free ones.
 
     Attributes:
-        scheduleId: Of which performance.
+        scheduleId: The schedule.
         seatId: One seat.
-        seatIds: Several: all of them, or none.
-        grade: The best seats of this grade.
-        count: How many.
+        seatIds: Several seats: all of them are reserved, or none.
+        grade: Grade of the best free seats.
+        count: How many of these.
     """
 
     scheduleId: Number  # noqa: N815 - the contract's names
@@ -65,11 +65,11 @@ class ReservationBody(msgspec.Struct, frozen=True):
     count: Annotated[int, msgspec.Meta(ge=1, le=SEATS_MAX)] | None = None
 
     def seats(self) -> list[int] | None:
-        """Return the seats that are named, or `None` where the best are wanted.
+        """Return the seats of the request, or `None` if it is for the best free ones.
 
         Raises:
-            InputInvalid: There is none of the three ways to say it, or more than one, or a seat is
-                named twice.
+            InputInvalid: The body has none or several of seatId, seatIds and grade; or a seat
+                appears twice.
         """
         ways = (self.seatId, self.seatIds, self.grade)
         if sum(way is not None for way in ways) != 1 or (self.grade is None) != (
@@ -110,7 +110,7 @@ class ReservationView(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, reservation: Reservation) -> "ReservationView":
-        """Return a reservation as it is sent."""
+        """Return the view of a reservation."""
         return cls(
             reservation.reservation_id,
             reservation.user_id,
@@ -125,7 +125,7 @@ class ReservationView(msgspec.Struct, frozen=True):
 
 
 class FoundReservationView(ReservationView, frozen=True, kw_only=True):
-    """A reservation that was asked for: in the envelope, and beside it."""
+    """A reservation, in the contract's envelope and beside it."""
 
     result: str
     message: str
@@ -133,7 +133,7 @@ class FoundReservationView(ReservationView, frozen=True, kw_only=True):
 
 
 class CancellationView(msgspec.Struct, frozen=True):
-    """A reservation that was given up; `refund` says whether what was paid goes back."""
+    """A cancelled reservation; `refund` is true if a payment is refunded."""
 
     reservationId: int  # noqa: N815
     userId: int  # noqa: N815
@@ -155,8 +155,8 @@ class PaymentView(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, payment: Payment) -> "PaymentView":
-        """Return a payment as it is sent."""
-        # The contract has no word for money on its way back: it is taken until it is back.
+        """Return the view of a payment."""
+        # The contract has no state for a refund under way: the payment is COMPLETED until then.
         refunding = payment.state is PaymentState.REFUNDING
         return cls(
             payment.payment_id,
@@ -171,7 +171,7 @@ class PaymentView(msgspec.Struct, frozen=True):
 
 
 class LoadedView(msgspec.Struct, frozen=True):
-    """What the test data came to. Source: the wire contract."""
+    """The loaded test data. Source: the wire contract."""
 
     success: bool
     message: str
@@ -180,7 +180,7 @@ class LoadedView(msgspec.Struct, frozen=True):
 
 
 class ConcertView(msgspec.Struct, frozen=True):
-    """A concert; `queue` is the waiting room that its visitors come through."""
+    """A concert; `queue` is its waiting room."""
 
     concertId: int  # noqa: N815
     title: str
@@ -189,14 +189,15 @@ class ConcertView(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, concert: Concert) -> "ConcertView":
-        """Return a concert as it is sent."""
+        """Return the view of a concert."""
         return cls(concert.concert_id, concert.title, concert.venue, concert.room)
 
 
 class OperatorConcertView(ConcertView, frozen=True):
-    """A concert as operators see it; `queueDown` is what it does while the queue does not answer.
+    """A concert as operators see it.
 
-    refuse or admit; null for what the installation has chosen.
+    `queueDown` is refuse or admit: what happens to visitors while the queue is down; null for the
+    installation's setting.
     """
 
     queueDown: str | None  # noqa: N815
@@ -204,7 +205,7 @@ class OperatorConcertView(ConcertView, frozen=True):
     @override
     @classmethod
     def of(cls, concert: Concert) -> "OperatorConcertView":
-        """Return a concert as it is sent to operators."""
+        """Return the operators' view of a concert."""
         choice = concert.queue_down
         return cls(
             concert.concert_id,
@@ -216,13 +217,13 @@ class OperatorConcertView(ConcertView, frozen=True):
 
 
 class OperatorConcertsView(msgspec.Struct, frozen=True):
-    """Every concert as operators see it."""
+    """The concerts as operators see them."""
 
     concerts: list[OperatorConcertView]
 
 
 class ConcertsView(msgspec.Struct, frozen=True):
-    """Every concert."""
+    """The concerts."""
 
     concerts: list[ConcertView]
 
@@ -235,7 +236,7 @@ class ScheduleView(
         kw_only=True,
     )
 ):
-    """A performance, with its settings."""
+    """A schedule, with its settings."""
 
     scheduleId: int  # noqa: N815
     concertId: int  # noqa: N815
@@ -244,7 +245,7 @@ class ScheduleView(
 
     @classmethod
     def of(cls, schedule: Schedule) -> "ScheduleView":
-        """Return a schedule as it is sent."""
+        """Return the view of a schedule."""
         return cls(
             scheduleId=schedule.schedule_id,
             concertId=schedule.concert_id,
@@ -261,7 +262,7 @@ class SchedulesView(msgspec.Struct, frozen=True):
 
 
 class SeatView(msgspec.Struct, frozen=True):
-    """A seat, in the bare array of a schedule's seats."""
+    """A seat in a schedule's array of seats, which has no envelope."""
 
     seatId: int  # noqa: N815
     scheduleId: int  # noqa: N815
@@ -272,13 +273,13 @@ class SeatView(msgspec.Struct, frozen=True):
 
 
 def number(name: str, text: str) -> int:
-    """Read a number of 64 bits from a path, a header or a text.
+    """Parse a number of 64 bits from a path, a header or a text.
 
     Raises:
-        InputInvalid: It is none.
+        InputInvalid: It is not such a number.
     """
     digits = text.removeprefix("-")
-    # Other digits than these are numbers to Python, and a surprise to everybody else.
+    # int() would also accept digits of other scripts.
     if digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX:
         value = int(text)
         if INT64_MIN <= value <= INT64_MAX:
@@ -290,8 +291,7 @@ def words(name: str, text: str, chars_max: int) -> str:
     """Check a short text.
 
     Raises:
-        InputInvalid: It is blank or too long, or holds what cannot be printed: half a character, a
-            NUL.
+        InputInvalid: It is blank or too long, or has unprintable characters.
     """
     if not text or text.isspace():
         raise InputInvalid(name, BLANK)
@@ -308,11 +308,11 @@ def words(name: str, text: str, chars_max: int) -> str:
 
 
 def user_of(request: Request) -> int:
-    """Return whose request it is.
+    """Return the user of a request, from its header.
 
     Raises:
-        UserMissing: It does not say.
-        InputInvalid: It says so in no number.
+        UserMissing: The header is missing.
+        InputInvalid: It is not a number.
     """
     given = request.headers.get(b"x-user-id")
     if given is None:
@@ -321,10 +321,10 @@ def user_of(request: Request) -> int:
 
 
 def token_of(request: Request) -> str | None:
-    """Return the token of the queue that the request brings, or `None`.
+    """Return the request's queue token, or `None`.
 
     Raises:
-        InputInvalid: It is blank, or longer than any.
+        InputInvalid: It is blank or too long.
     """
     given = request.headers.get(b"x-queue-token")
     if given is None:
@@ -333,11 +333,11 @@ def token_of(request: Request) -> str | None:
 
 
 def needed_token(request: Request) -> str:
-    """Return the token of the queue that the request brings.
+    """Return the request's queue token.
 
     Raises:
-        TokenMissing: It brings none.
-        InputInvalid: It is blank, or longer than any.
+        TokenMissing: There is none.
+        InputInvalid: It is blank or too long.
     """
     token = token_of(request)
     if token is None:
@@ -346,5 +346,5 @@ def needed_token(request: Request) -> str:
 
 
 def instant(at: datetime) -> str:
-    """Write a time as ISO 8601 in UTC, to the millisecond."""
+    """Format a time as ISO 8601 in UTC, to the millisecond."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -1,7 +1,6 @@
-"""The calls of the box office: what is on, seats, reservations, payments.
+"""Handlers of the box office's calls: catalogue, seats, reservations, payments.
 
-Each looks at body and headers first, then at the token, then at whose the thing is and how it
-stands.
+Each checks body and headers first, then the token, then the owner and the state.
 """
 
 import random
@@ -82,8 +81,8 @@ _wanted = msgspec.json.Decoder(ReservationBody)
 _paying = msgspec.json.Decoder(PaymentBody)
 _encode = msgspec.json.Encoder().encode
 
-# The list is the same for every visitor, but only visitors who are let in may see it; and a copy
-# is only worth anything if it is asked about.
+# The list is the same for every visitor, but only admitted visitors may see it, and caches must
+# revalidate it.
 _PRIVATE: Headers = (
     (b"content-type", b"application/json"),
     (b"cache-control", b"private, no-cache"),
@@ -92,16 +91,16 @@ _PRIVATE: Headers = (
 
 
 class BookingCalls:
-    """Answers the calls.
+    """The handlers.
 
     Args:
-        database: For the best seats, and the test data.
-        catalogue: What is on.
-        seats: Which seats are free.
-        reservations: Who holds which.
-        checkout: Who has paid.
-        doorman: Whom the waiting room has let in.
-        idempotency: What writes were answered before.
+        database: For the best free seats, and the test data.
+        catalogue: Concerts and schedules.
+        seats: Seat maps.
+        reservations: The store of reservations.
+        checkout: Payments.
+        doorman: Checks admission.
+        idempotency: Idempotency keys.
         trusting: Whether a visitor may be named without proof (trial mode).
     """
 
@@ -125,11 +124,11 @@ class BookingCalls:
         self._doorman = doorman
         self._idempotency = idempotency
         self._trusting = trusting
-        self._rng = random.Random()  # noqa: S311 - parts a crowd
+        self._rng = random.Random()  # noqa: S311 - spreads concurrent requests
         self.seats_of = PathParameterRoute(SEATS_PATH, self.seats, exclusive=True)
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
-        """Return what must run while the calls are answered."""
+        """Return the background jobs, to run while calls are answered."""
         return [
             self._doorman.run(),
             self._seats.run(),
@@ -138,7 +137,7 @@ class BookingCalls:
         ]
 
     def routes(self) -> Mapping[str, Mapping[str, Handler]]:
-        """Return the handlers of the calls that the dispatcher answers, by path and method."""
+        """Return the handlers of the dispatcher's calls, by path and method."""
         return {
             "/api/v1/reservations": {"POST": self.reserve},
             "/api/v1/payments": {"POST": self.pay},
@@ -177,7 +176,7 @@ class BookingCalls:
         return success(request, texts.SCHEDULES, shown)
 
     async def seats(self, request: Request) -> Answer:
-        """List the seats of a schedule, for visitors whom the waiting room has let in."""
+        """List the seats of a schedule, for admitted visitors."""
         name = self.seats_of.parameter_in(request.path)
         if "/" in name:
             raise PathUnknown
@@ -218,7 +217,7 @@ class BookingCalls:
         return found
 
     async def reserve(self, request: Request) -> Answer:
-        """Hold seats for a visitor."""
+        """Reserve seats for a visitor."""
         wanted = request.json(_wanted)
         seats = wanted.seats()
         user, token, key = user_of(request), needed_token(request), key_of(request)
@@ -251,7 +250,7 @@ class BookingCalls:
             raise SeatsContested from None
 
     async def reservation(self, request: Request, reservation: str) -> Answer:
-        """Show a visitor's own reservation: in the envelope, and beside it."""
+        """Show a visitor's own reservation, in the envelope and beside it."""
         asked, user = number("reservationId", reservation), user_of(request)
         await self._prove(asked, user, token_of(request))
         shown = ReservationView.of(await self._reservations.find(asked, user))
@@ -263,11 +262,11 @@ class BookingCalls:
         return Answer(HTTPStatus.OK, JSON, body)
 
     async def cancel(self, request: Request, reservation: str) -> Answer:
-        """Give a visitor's own reservation up; what was paid goes back."""
+        """Cancel a visitor's own reservation; a payment is refunded."""
         asked, user = number("reservationId", reservation), user_of(request)
         token, key = token_of(request), key_of(request)
         if not self._trusting:
-            # After the time is over, visitors may only pay and read; those who have paid have left.
+            # Cancelling requires admission. Visitors who have paid have left, so a pass suffices.
             room, queue_down = await self._reservations.room_access(asked)
             await self._doorman.recognise(room, visitor(user), token, queue_down)
 
@@ -297,7 +296,7 @@ class BookingCalls:
         return await self._idempotency.once(key, user, request, write)
 
     async def payment(self, request: Request, payment: str) -> Answer:
-        """Show a payment to its user. In trial mode the request need not name the user."""
+        """Show a visitor's own payment. In trial mode the request need not name the user."""
         asked, token = number("paymentId", payment), token_of(request)
         anybody = self._trusting and b"x-user-id" not in request.headers
         user = None if anybody else user_of(request)
@@ -312,15 +311,15 @@ class BookingCalls:
         """Check that the token is this user's, of the reservation's room; it may have expired.
 
         Raises:
-            ReservationUnknown: There is no such reservation, so no room.
-            TokenMissing, TokenRejected: It is missing, or another's. Trial mode skips this.
+            ReservationUnknown: There is no such reservation.
+            TokenMissing, TokenRejected: The token is missing or another's. Not in trial mode.
         """
         if not self._trusting:
             room_access = await self._reservations.room_access(reservation)
             self._doorman.prove(room_access.room, visitor(user), token)
 
     async def webhook(self, request: Request) -> Answer:
-        """Take a message of the payment provider, who signs it."""
+        """Handle a signed webhook of the payment provider."""
         headers = {
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in request.headers.items()
@@ -329,7 +328,7 @@ class BookingCalls:
         return success(request, texts.NOTED, None)
 
     async def init(self, request: Request) -> Answer:
-        """Put the demo concert on sale as new. Trial mode only."""
+        """Reset the demo concert. Trial mode only."""
         started = time.perf_counter()
         loaded = await demo.load(self._database)
         done = LoadedView(
@@ -342,13 +341,13 @@ class BookingCalls:
 
 
 def visitor(user: int) -> VisitorId:
-    """Return what the waiting room calls a user."""
+    """Return a user's id in the waiting room."""
     return VisitorId(str(user))
 
 
 async def _document(request: Request, document: Document) -> Answer:
-    """Send a document in the smallest form that the asker takes, or say that it has it."""
-    # Weak, because it names the content, in whichever coding.
+    """Answer with a document in the client's best coding, or with 304 if its copy is current."""
+    # Weak: it identifies the content, in any coding.
     etag = b"W/" + document.etag
     headers: Headers = (*_PRIVATE, (b"etag", etag))
     if etag_matches(request.headers.get(b"if-none-match", b""), etag):

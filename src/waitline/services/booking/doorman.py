@@ -1,9 +1,9 @@
-"""Access check at every step of a visitor: has the waiting room admitted them?
+"""Access check of the box office: every step of a visitor requires admission by the waiting room.
 
-A token is verified locally; whether its visitor is inside now, only the waiting room knows. It is
-asked through the store that both services share, or over HTTP where each has its own, behind a
-circuit breaker. While it does not answer, visitors are rejected, or, where the installation has
-chosen to sell on, those with a pass that has not expired are admitted.
+Tokens are verified locally. Whether the visitor is still inside is checked in the waiting room:
+through the store if both services share one, else over HTTP. A circuit breaker guards this check.
+While the waiting room is down, visitors are refused, or those with an unexpired pass are admitted,
+as the installation or the concert has chosen.
 """
 
 import asyncio
@@ -28,23 +28,23 @@ from waitline.tokens.keyring_file import Keys
 from waitline.valkey.client import ValkeyClient
 
 TIMEOUT_S = 0.3
-"""How long the waiting room may take to answer. It takes a few ms; a visitor who waits for a seat
-should get a failure before trying again."""
+"""Timeout of the check. It normally takes a few ms; a visitor should get an error before trying
+again."""
 
 LATE_S = 0.02
-"""A deadline that is noticed so much later was missed by this process, which stood still or had too
-much to do: that says nothing of the waiting room, so it is asked once more."""
+"""Lag that tells a stall of this process from a slow waiting room: if the timeout fires later than
+this, the event loop was blocked, and the check is retried once."""
 
 CONNECTIONS_MAX = 64
-"""Requests to the queue service under way at once, per worker: at a few ms each, more than a worker
-can have visitors for."""
+"""Connections to the queue service per worker: at a few ms per request, more than a worker can
+use."""
 
 ASKED_MAX = 1_024
-"""Requests to the queue service that wait or are under way, per worker. More would not be answered
-in time."""
+"""Load shedding: most requests to the queue service per worker, waiting or under way. More would
+time out."""
 
 ANSWER_BYTES_MAX = 16_384
-"""Bytes of the longest answer worth reading; a refusal has a few hundred."""
+"""Most bytes read of an answer; a refusal has a few hundred."""
 
 NOT_IN_TIME = "not in time"
 
@@ -52,30 +52,30 @@ log = structlog.get_logger()
 
 
 class WaitingRoom(Protocol):
-    """Knows which visitors are inside."""
+    """Port to the waiting room."""
 
-    async def ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
-        """Return if the visitor is inside.
+    async def validate(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
+        """Check that the visitor is inside.
 
         Args:
-            room: Where.
-            visitor: Who.
-            token: What it shows.
+            room: The room.
+            visitor: The visitor.
+            token: The visitor's token.
             place: The place that the token proves.
 
         Raises:
-            VisitorUnknown, TokenRejected, TimeRanOut: It is not.
-            Unavailable: It is not known.
+            VisitorUnknown, TokenRejected, TimeRanOut: The visitor is not inside.
+            Unavailable: The waiting room does not answer.
         """
         ...
 
     async def run(self) -> None:
-        """Do what must be done meanwhile, until cancelled."""
+        """Run background jobs until cancelled."""
         ...
 
 
 class SharedStore:
-    """The waiting room by way of its store: those who ask at the same moment ask together.
+    """The waiting room through the shared store; concurrent checks are batched.
 
     Args:
         line: The line in the store.
@@ -84,8 +84,8 @@ class SharedStore:
     def __init__(self, line: Line) -> None:
         self._validate = line_batcher(line.validate, Utilisation())
 
-    async def ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:  # noqa: ARG002
-        """See `WaitingRoom.ask`."""
+    async def validate(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:  # noqa: ARG002
+        """See `WaitingRoom.validate`."""
         try:
             turn: Slot | Refused = await self._validate.enqueue(room, visitor)
         except Refused as refusal:
@@ -109,26 +109,26 @@ _REFUSED: dict[str, type[Refused]] = {
 
 
 class QueueService:
-    """The waiting room by way of its service, one request each.
+    """The waiting room through the queue service's HTTP API, one request per check.
 
     Args:
-        url: Where the service is, without a path of its own.
+        url: Base URL of the service, without a path.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/") + "/api/v1/queue/validate"
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
-            # The doorman gives up, not the session.
+            # The doorman has its own timeout.
             timeout=aiohttp.ClientTimeout(),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._asked = 0
 
-    async def ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:  # noqa: ARG002
-        """See `WaitingRoom.ask`."""
+    async def validate(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:  # noqa: ARG002
+        """See `WaitingRoom.validate`."""
         if self._asked >= ASKED_MAX:
-            raise Unavailable("too many requests wait for the queue service")
+            raise Unavailable("too many requests to the queue service are pending")
         self._asked += 1
         try:
             status, answer = await self._post(
@@ -152,11 +152,11 @@ class QueueService:
             async for part in response.content.iter_any():
                 answer += part
                 if len(answer) > ANSWER_BYTES_MAX:
-                    raise Unavailable("the queue service does not stop answering")
+                    raise Unavailable("the queue service's answer is too long")
             return response.status, bytes(answer)
 
     async def run(self) -> None:
-        """See `WaitingRoom.run`: keep the connections, and close them in the end."""
+        """See `WaitingRoom.run`: close the connections at the end."""
         try:
             await asyncio.get_running_loop().create_future()
         finally:
@@ -164,17 +164,17 @@ class QueueService:
 
 
 class Doorman:
-    """Lets visitors in whom the waiting room has let in.
+    """Checks that visitors are admitted.
 
     Its `run` must be running.
 
     Args:
-        who: Reads tokens.
-        waiting_room: Knows who is inside.
-        clock: For the expiry of passes while the waiting room does not answer.
-        queue_down: What to do while the waiting room does not answer, where a concert has no
-            choice of its own. Those admitted unasked need a pass that has not run out; a ticket is
-            not enough: those who wait have one too.
+        who: Verifies tokens.
+        waiting_room: Where admission is checked.
+        clock: For the expiry of passes while the waiting room is down.
+        queue_down: What happens while the waiting room is down, for concerts without a choice of
+            their own. Admission without a check requires an unexpired pass. A ticket is not enough:
+            waiting visitors have one too.
     """
 
     def __init__(
@@ -188,13 +188,13 @@ class Doorman:
 
     @classmethod
     def of(cls, settings: Settings, keys: Keys, store: ValkeyClient, clock: Clock) -> "Doorman":
-        """Make one as the installation has chosen.
+        """Build one from the settings.
 
         Args:
-            settings: What it has chosen.
-            keys: What the tokens were made with.
-            store: The store that both services share; not used if the queue service is asked.
-            clock: The present.
+            settings: The installation's settings.
+            keys: The keys that tokens are signed with.
+            store: The store that both services share; unused if the settings have a queue URL.
+            clock: The current time.
         """
         return cls(
             Identity(keys, trusting=settings.mode == "trial"),
@@ -204,7 +204,7 @@ class Doorman:
         )
 
     async def run(self) -> None:
-        """Do what must be done while it is in use, until cancelled."""
+        """Run background jobs until cancelled."""
         await self._waiting_room.run()
 
     async def admit(
@@ -214,20 +214,20 @@ class Doorman:
         token: str | None,
         queue_down: QueueDown | None = None,
     ) -> None:
-        """Return if the visitor is inside, ready or active.
+        """Check that the visitor is inside: ready or active.
 
         Args:
-            room: Where.
-            visitor: Who.
-            token: What it shows.
-            queue_down: What the concert has chosen for a waiting room that does not answer; `None`
-                for what the installation has.
+            room: The room.
+            visitor: The visitor.
+            token: The visitor's token.
+            queue_down: The concert's choice for while the waiting room is down; `None` for the
+                installation's setting.
 
         Raises:
-            TokenMissing: It shows no token.
-            TokenRejected: The token is not its own, or it waits still.
-            TimeRanOut: It was inside.
-            VisitorUnknown: Nothing is known of it.
+            TokenMissing: There is no token.
+            TokenRejected: The token is another visitor's, or the visitor still waits.
+            TimeRanOut: The visitor's time is over.
+            VisitorUnknown: The waiting room does not know the visitor.
             Unavailable: The waiting room does not answer.
 
         Invariant:
@@ -237,9 +237,9 @@ class Doorman:
             raise TokenMissing
         proof = self._who.proof_of(token, room, visitor)
         try:
-            await self._ask(room, visitor, token, proof.place)
+            await self._validate(room, visitor, token, proof.place)
         except Unavailable:
-            # A ticket never runs out, and reads as if it had always.
+            # The proof of a ticket has an expiry in the past.
             refuses = (queue_down or self._queue_down) is QueueDown.REFUSE
             if refuses or proof.expires_ms <= self._clock.now_ms():
                 raise
@@ -251,10 +251,10 @@ class Doorman:
         token: str | None,
         queue_down: QueueDown | None = None,
     ) -> None:
-        """Return if the visitor is inside, or was and has a pass that has not run out.
+        """Check that the visitor is inside, or has left and has an unexpired pass.
 
-        For cancelling: a visitor who has paid is no longer inside. Arguments and
-        refusals are those of `admit`.
+        For cancelling: a visitor who has paid is no longer inside. Arguments and refusals are those
+        of `admit`.
 
         Invariant:
             Q9.
@@ -267,13 +267,13 @@ class Doorman:
                 raise
 
     def prove(self, room: RoomId, visitor: VisitorId, token: str | None) -> None:
-        """Return if the token is the visitor's, whether it is inside or not.
+        """Check that the token is the visitor's, whether the visitor is inside or not.
 
-        For what is its own already: an expired pass still pays, and reads its reservation.
+        For a visitor's own reservation: it can be read and paid for with an expired pass.
 
         Raises:
-            TokenMissing: It shows no token.
-            TokenRejected: The token is not its own.
+            TokenMissing: There is no token.
+            TokenRejected: The token is another visitor's.
 
         Invariant:
             Q9.
@@ -282,18 +282,18 @@ class Doorman:
             raise TokenMissing
         self._who.proof_of(token, room, visitor)
 
-    async def _ask(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
-        """Ask the waiting room, unless it did not answer lately.
+    async def _validate(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
+        """Check admission in the waiting room, behind the circuit breaker.
 
         Raises:
-            Refused: It says no.
-            Unavailable: It does not answer in time.
+            Refused: The visitor is not inside.
+            Unavailable: No answer in time, or the circuit breaker is open.
         """
         loop = asyncio.get_running_loop()
         if not self._breaker.allows(loop.time()):
-            raise Unavailable("the queue did not answer lately, and is not asked")
+            raise Unavailable("the circuit breaker to the queue is open")
         try:
-            await self._ask_in_time(room, visitor, token, place)
+            await self._validate_in_time(room, visitor, token, place)
         except (Unavailable, TimeoutError) as error:
             was_open = self._breaker.open
             self._breaker.record_failure(loop.time())
@@ -305,17 +305,19 @@ class Doorman:
             raise
         self._answered()
 
-    async def _ask_in_time(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
+    async def _validate_in_time(
+        self, room: RoomId, visitor: VisitorId, token: str, place: int
+    ) -> None:
         loop = asyncio.get_running_loop()
         due_s = loop.time() + TIMEOUT_S
         try:
             async with asyncio.timeout_at(due_s):
-                return await self._waiting_room.ask(room, visitor, token, place)
+                return await self._waiting_room.validate(room, visitor, token, place)
         except TimeoutError:
             if loop.time() < due_s + LATE_S:
                 raise
         async with asyncio.timeout(TIMEOUT_S):
-            return await self._waiting_room.ask(room, visitor, token, place)
+            return await self._waiting_room.validate(room, visitor, token, place)
 
     def _answered(self) -> None:
         if self._breaker.open:

@@ -1,10 +1,8 @@
-"""The same answer to a write that is repeated with the same Idempotency-Key.
+"""Idempotency keys over HTTP: a repeated write gets the first answer.
 
-One statement claims the key before the write, and one stores the answer after it; without a key
-there is neither.
-
-Answers that say nothing about the write are not stored: the service is unavailable, or another
-request of the same visitor is under way. Such a key is free again.
+One statement claims the key before the write, and one stores the answer after it. Requests without
+a key need neither. Transient failures are not stored, and the key is released: the service is
+unavailable, or another request of the same visitor is under way.
 """
 
 from collections.abc import Awaitable, Callable
@@ -34,7 +32,7 @@ log = structlog.get_logger()
 
 
 class Idempotency:
-    """Carries out a write once for each key.
+    """Runs each write once per key.
 
     Args:
         keys: Claims and answers.
@@ -55,14 +53,14 @@ class Idempotency:
         """Return the answer of `write`, or the stored answer of the same request.
 
         Args:
-            key: As `key_of` returns it; without one, every request is a new one.
-            user: Whose key it is.
+            key: As `key_of` returns it; `None` makes every request a new one.
+            user: The user who chose the key.
             request: Identified by its path and body.
             write: Called at most once.
 
         Raises:
-            IdempotencyKeyReused: The key came with another request.
-            IdempotencyKeyRunning: The first request with it is still being answered.
+            IdempotencyKeyReused: The key was used for another request.
+            IdempotencyKeyRunning: The first request with the key is still running.
         """
         if key is None:
             return await write()
@@ -88,11 +86,11 @@ class Idempotency:
             stored = StoredAnswer(answer.status, answer.body)
             await self._keys.store_answer(key, user, claimed_at, stored)
         except Unavailable as error:
-            # The write is done, so its answer is sent all the same.
+            # The write is done, so its answer is sent.
             log.warning("idempotency_answer_lost", reason=str(error))
 
     async def _release(self, key: str, user: int, claimed_at: datetime) -> None:
-        # If the database does not answer, the key is free when its lease ends.
+        # If this fails, the key is free when its lease ends.
         with suppress(Unavailable):
             await self._keys.release(key, user, claimed_at)
 
@@ -101,7 +99,7 @@ def key_of(request: Request) -> str | None:
     """Return the request's idempotency key, or `None`.
 
     Raises:
-        InputInvalid: It is blank or too long, or has other characters than those of a name.
+        InputInvalid: It is blank, too long, or not printable ASCII without spaces.
     """
     given = request.headers.get(b"idempotency-key")
     if given is None:

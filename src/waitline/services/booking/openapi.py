@@ -1,4 +1,4 @@
-"""The description of all calls of the booking service."""
+"""The booking service's OpenAPI document."""
 
 from typing import Any
 
@@ -56,15 +56,19 @@ _USER = {
     "name": "X-User-Id",
     "in": "header",
     "required": True,
-    "description": "Whose request it is",
+    "description": "The user who makes the request",
     "schema": _NUMBER,
 }
-_PAYER = {**_USER, "required": False, "description": "Whose request it is; needed in production"}
+_PAYER = {
+    **_USER,
+    "required": False,
+    "description": "The user who makes the request; needed in production mode",
+}
 _TOKEN = {
     "name": "X-Queue-Token",
     "in": "header",
     "required": True,
-    "description": "The visitor's pass, or its ticket once it is admitted",
+    "description": "The visitor's pass, or the ticket of an admitted visitor",
     "schema": {
         "type": "string",
         "minLength": 1,
@@ -72,12 +76,17 @@ _TOKEN = {
         "pattern": r"^[!-~]+$",
     },
 }
-_PROOF = {**_TOKEN, "required": False, "description": "The same; needed in production"}
+_PROOF = {
+    **_TOKEN,
+    "required": False,
+    "description": "The visitor's pass, or the ticket of an admitted visitor; needed in "
+    "production mode",
+}
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key and request get the same answer for 24 hours",
+    "description": "Idempotency key: a repeat of the request within 24 hours gets the first answer",
     "schema": {
         "type": "string",
         "minLength": 1,
@@ -101,15 +110,15 @@ def document(framework: FastAPI, *, trial: bool) -> dict[str, Any]:
     """Return the OpenAPI document of the booking service.
 
     Args:
-        framework: Knows the calls of operators, health and metrics.
-        trial: Whether the test data can be loaded.
+        framework: Describes the calls of operators, health and metrics.
+        trial: Whether the trial mode's call is included.
     """
     calls = {**_catalogue(), **_reservations(), **_payments()}
     if trial:
         calls["/api/admin/test-data/init"] = {"post": _init()}
     whole = describe_service(framework, STRUCTS, calls, operators="operator")
     for (method, path), (struct, status) in _OPERATORS.items():
-        # The framework only knows that there is a body.
+        # The framework does not know the shape of these answers.
         described = call("", struct, status=status)["responses"]
         whole["paths"][operator.PREFIX + path][method]["responses"].update(described)
     return whole
@@ -137,22 +146,22 @@ def _seats() -> dict[str, Any]:
     schema = {"anyOf": [seats, {"type": "object"}]}
     return {
         "tags": ["booking"],
-        "summary": "List the seats of a schedule that are free; or all, or counts, or what changed",
+        "summary": "List the free seats of a schedule; or all seats, counts, or changes",
         "parameters": [
             _path("scheduleId"),
             _USER,
             _TOKEN,
             _query("status", {"enum": ["all", SeatState.AVAILABLE]}, "Which seats"),
-            _query("view", {"const": "sections"}, "Count the seats of each section instead"),
+            _query("view", {"const": "sections"}, "Return the number of seats by section instead"),
             _query(
                 "section",
                 {"type": "string", "minLength": 1, "maxLength": 128},
-                "The free seats of one section alone, by the name that it has in view=sections",
+                "Return the free seats of one section; names are those of view=sections",
             ),
             _query(
                 "since",
                 {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[!-~]+$"},
-                "Return what has changed since a version instead",
+                "Return the changes since a version instead",
             ),
             {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
         ],
@@ -161,7 +170,7 @@ def _seats() -> dict[str, Any]:
                 "description": "The seats, without an envelope",
                 "content": {"application/json": {"schema": schema}},
             },
-            "304": {"description": "What the asker has is still right"},
+            "304": {"description": "The client's copy is current"},
         },
     }
 
@@ -169,14 +178,14 @@ def _seats() -> dict[str, Any]:
 def _reservations() -> dict[str, Any]:
     reservation = _path("reservationId")
     found = call("", None, tag="booking", parameters=[reservation, _USER, _PROOF])
-    found["summary"] = "Show a reservation of one's own: in the envelope, and beside it"
+    found["summary"] = "Show a visitor's own reservation, in the envelope and beside it"
     found["responses"]["200"]["content"]["application/json"]["schema"] = reference(
         "FoundReservationView"
     )
     return {
         "/api/v1/reservations": {
             "post": call(
-                "Hold one seat, several, or the best that are free",
+                "Reserve one seat, several seats, or the best free ones",
                 "ReservationView",
                 tag="booking",
                 body="ReservationBody",
@@ -187,7 +196,7 @@ def _reservations() -> dict[str, Any]:
         "/api/v1/reservations/{reservationId}": {
             "get": found,
             "delete": call(
-                "Give a reservation up; what was paid goes back",
+                "Cancel a reservation; a payment is refunded",
                 "CancellationView",
                 tag="booking",
                 parameters=[reservation, _USER, _PROOF, _KEY],
@@ -197,7 +206,7 @@ def _reservations() -> dict[str, Any]:
 
 
 def _payments() -> dict[str, Any]:
-    webhook = call("Take a message that the payment provider has signed", None, tag="booking")
+    webhook = call("Handle a signed webhook of the payment provider", None, tag="booking")
     webhook["requestBody"] = {"content": {"application/json": {"schema": {}}}}
     return {
         "/api/v1/payments": {
@@ -213,7 +222,7 @@ def _payments() -> dict[str, Any]:
         WEBHOOK_PATH: {"post": webhook},
         "/api/v1/payments/{paymentId}": {
             "get": call(
-                "Show a payment of one's own",
+                "Show a visitor's own payment",
                 "PaymentView",
                 tag="booking",
                 parameters=[_path("paymentId"), _PAYER, _PROOF],
@@ -225,7 +234,7 @@ def _payments() -> dict[str, Any]:
 def _init() -> dict[str, Any]:
     return {
         "tags": ["trial"],
-        "summary": "Put the demo concert on sale as new, and forget all bookings",
+        "summary": "Reset the demo concert, and delete all bookings",
         "responses": {
             "200": {
                 "description": "Done",

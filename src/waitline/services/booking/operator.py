@@ -1,4 +1,4 @@
-"""The operators' calls: concerts, schedules, seats, and how the installation runs."""
+"""Operators' calls: concerts, schedules, the import of seats, the installation."""
 
 import asyncio
 import io
@@ -41,10 +41,10 @@ from waitline.settings import Settings
 PREFIX = "/api/v1/operator"
 
 SEAT_MAP_BYTES_MAX = 16 * 1024**2
-"""Of a seat plan: three times what the seats of a stadium take."""
+"""Largest seat plan: three times that of a stadium."""
 
 FIRST_YEAR, LAST_YEAR = 2000, 2999
-"""Of a performance. Near the ends of the calendar a time does not exist in every time zone."""
+"""Range of a schedule's start: near the ends of the calendar, converting time zones fails."""
 
 CSV = Text("text/csv 여야 합니다.", "must be text/csv")
 
@@ -65,11 +65,11 @@ class NewConcertBody(
         **setting_bodies.creation_members(_DESCRIBED),
     )
 ):
-    """A concert to be created."""
+    """Body of a new concert."""
 
 
 class ConcertChangeBody(BaseModel):
-    """What may be decided about a concert while it is on sale."""
+    """Body of a change to a concert on sale."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -85,18 +85,18 @@ class NewScheduleBody(
         **setting_bodies.creation_members(SCHEDULE_SETTINGS),
     )
 ):
-    """A performance to be created."""
+    """Body of a new schedule."""
 
     startsAt: Annotated[AwareDatetime, AfterValidator(_in_our_time)]  # noqa: N815 - wire names
 
 
 class InstallationView(msgspec.Struct, frozen=True):
-    """How the box office runs, as far as its operators need to know before they load it.
+    """The installation, for operators who want to know whether a load test charges real money.
 
     Attributes:
         mode: trial or production.
         payments: The payment provider.
-        playMoney: Whether it takes none but play money.
+        playMoney: Whether the provider charges play money only.
     """
 
     mode: str
@@ -105,7 +105,7 @@ class InstallationView(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, settings: Settings) -> "InstallationView":
-        """Return what the settings say."""
+        """Return the view of the settings."""
         return cls(settings.mode, settings.payment_provider, settings.play_money)
 
 
@@ -116,19 +116,19 @@ class ImportView(msgspec.Struct, frozen=True):
     seats: int
 
 
-# As text, so that what is no number is refused in our words.
+# A text for the framework, so that our own check refuses what is not a number.
 _Name = Annotated[
     str, Path(json_schema_extra={"type": "integer", "minimum": INT64_MIN, "maximum": INT64_MAX})
 ]
 
 
 class OperatorCalls:
-    """The calls.
+    """The operators' calls.
 
     Args:
-        catalogue: Does what they ask.
-        operators: Lets only operators pass.
-        installed: How the box office runs.
+        catalogue: The store of concerts and schedules.
+        operators: Authenticates operators.
+        installed: The installation.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class OperatorCalls:
         return router
 
     async def installation(self, request: FrameworkRequest) -> Response:
-        """Say how the box office runs, and whether money is taken."""
+        """Show the installation, and whether it charges real money."""
         return to_response(success(_ours(request), texts.INSTALLATION, self._installed))
 
     async def create_concert(self, asked: NewConcertBody, request: FrameworkRequest) -> Response:
@@ -177,7 +177,7 @@ class OperatorCalls:
         asked: ConcertChangeBody,
         request: FrameworkRequest,
     ) -> Response:
-        """Decide what happens to a concert's visitors while the queue does not answer."""
+        """Set what happens to a concert's visitors while the queue is down."""
         choice = None if asked.queueDown == "default" else QueueDown(asked.queueDown)
         number_ = number("concertId", concertId)
         changed = await self._catalogue.set_queue_down(number_, choice)
@@ -197,7 +197,7 @@ class OperatorCalls:
         asked: NewScheduleBody,
         request: FrameworkRequest,
     ) -> Response:
-        """Create a performance of a concert; it has no seats yet."""
+        """Create a schedule of a concert, without seats."""
         with setting_bodies.refused_by_wire_name():
             settings = ScheduleSettings(**setting_bodies.chosen(asked, SCHEDULE_SETTINGS))
         made = await self._catalogue.create_schedule(
@@ -207,20 +207,20 @@ class OperatorCalls:
         return to_response(success(_ours(request), texts.SCHEDULE_CREATED, shown, 201))
 
     async def schedules(self, concertId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
-        """List the performances of a concert."""
+        """List the schedules of a concert."""
         found = await self._catalogue.schedules(number("concertId", concertId))
         shown = SchedulesView([ScheduleView.of(one) for one in found])
         return to_response(success(_ours(request), texts.SCHEDULES, shown))
 
     async def import_seats(self, scheduleId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
-        """Put the seats of a map on sale: all of them, or none. `seat_map.py` says how it looks."""
+        """Import a seat plan in CSV: all of its seats are put on sale, or none."""
         schedule = number("scheduleId", scheduleId)
         declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if declared != "text/csv":
             raise InputInvalid("Content-Type", CSV)
         body = await request.body()
         stream = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", newline="")
-        # A stadium takes a second to read; others are answered meanwhile.
+        # In a thread: parsing a stadium's plan takes a second.
         seats = await asyncio.to_thread(seat_plan.parse, stream)
         imported = ImportView(schedule, await self._catalogue.import_seats(schedule, seats))
         return to_response(success(_ours(request), texts.SEATS_IMPORTED, imported, 201))

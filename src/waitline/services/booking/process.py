@@ -23,7 +23,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
     process.run(
         settings,
         "waitline.services.booking.process:worker",
-        # Waiting for the database outweighs what our own protocol would save (decision 0018).
+        # Our own protocol would save little beside the database's time (decision 0018).
         protocol="httptools",
         port=settings.booking_port,
         workers=settings.booking_workers,
@@ -33,7 +33,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
 
 
 def worker() -> "BookingWorker":
-    """Make the application of one worker process."""
+    """Build the application of one worker process."""
     # Imports telemetry; see `waitline.services.process`.
     from waitline.services.booking.app import BookingWorker  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The messages of the booking service's successes, in Korean and English."""
+"""Messages of the booking service's successes, in Korean and English."""
 
 from waitline.http.texts import Text
 
@@ -15,5 +15,5 @@ RESERVATION = Text("예약 정보입니다.", "This is the reservation.")
 CANCELLED = Text("예약을 취소했습니다.", "The reservation was cancelled.")
 PAID = Text("결제가 완료되었습니다.", "The payment is complete.")
 PAYMENT = Text("결제 정보입니다.", "This is the payment.")
-NOTED = Text("처리했습니다.", "Noted.")
-LOADED = Text("테스트 데이터를 만들었습니다.", "The test data was made.")
+NOTED = Text("처리했습니다.", "Done.")
+LOADED = Text("테스트 데이터를 만들었습니다.", "The test data was created.")

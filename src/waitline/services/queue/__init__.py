@@ -1,14 +1,14 @@
 """The queue service over HTTP: what visitors and operators of rooms call.
 
 process.py       starts the service and its workers
-app.py           puts one worker together
-calls.py         the visitors' hot calls
-now_serving.py   one cached document a room, the same for everyone
+app.py           wires one worker
+calls.py         handlers of the visitors' hot calls
+now_serving.py   one cached document per room, the same for everyone
 streams.py       server-sent events
-rooms.py         the operators' calls
+rooms.py         operators' calls on rooms
 metrics.py       the rooms' metrics
 openapi.py       the service's OpenAPI document
 texts.py         messages of successes
-waiting_page.py  the routes of the pages
-pages/           their files
+waiting_page.py  routes of the pages
+pages/           files of the pages
 """

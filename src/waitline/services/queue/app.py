@@ -1,4 +1,4 @@
-"""Puts one worker of the queue service together: store, batchers, keys, routes."""
+"""Wire one worker of the queue service: store, batchers, keys, background jobs, routes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,8 +39,8 @@ class QueueWorker(ServiceWorker):
     """One process of the queue service, as an ASGI application.
 
     Args:
-        settings: What the installation chose.
-        operator_key: What operators' calls must carry.
+        settings: The installation's settings.
+        operator_key: The key of operators' calls.
     """
 
     def __init__(self, settings: chosen.Settings, operator_key: str) -> None:

@@ -1,4 +1,4 @@
-"""The visitors' hot calls: enter, status, activate, extend, validate, remove."""
+"""Handlers of the visitors' hot calls: enter, status, activate, extend, validate, remove."""
 
 import random
 from collections.abc import Coroutine, Mapping
@@ -114,7 +114,7 @@ class Batchers:
 
     @classmethod
     def of(cls, line: Line) -> "Batchers":
-        """Make one per verb of the line."""
+        """Build one per verb of the line."""
         utilisation = Utilisation()
         return cls(
             join=line_batcher(line.join, utilisation),
@@ -264,11 +264,11 @@ class QueueCalls:
     def status_view(
         self, room: RoomId, visitor: VisitorId, standing: Waiting | Slot | Unknown, claim: int
     ) -> StatusView:
-        """Return a visitor's status, as it is sent.
+        """Return the view of a visitor's status.
 
         Raises:
-            RefusalWithData: Of `VisitorUnknown`, with the status NOT_FOUND in its data.
-            TokenRejected: The token is of an earlier place.
+            RefusalWithData: `VisitorUnknown`, with the status NOT_FOUND in its data.
+            TokenRejected: The token is for an earlier place.
         """
         if isinstance(standing, Unknown):
             data = _status(room, visitor, None, State.NOT_FOUND)
@@ -312,7 +312,7 @@ class QueueCalls:
         return success(request, texts.EXTENDED, self._slot(room, visitor, slot))
 
     async def validate(self, request: Request) -> Answer:
-        """Say whether a token serves its visitor now."""
+        """Check whether a token is valid for its visitor now."""
         body = request.json(_validate_body)
         room, visitor = _names(body)
         if body.token is None:
@@ -386,7 +386,7 @@ def _asking_after(seconds: int) -> Headers:
 
 
 def instant(time_ms: int) -> str:
-    """Write a time as ISO 8601 in UTC, to the millisecond."""
+    """Format a time as ISO 8601 in UTC, to the millisecond."""
     return f"{_second(time_ms // 1000)}.{time_ms % 1000:03d}Z"
 
 

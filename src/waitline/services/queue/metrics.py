@@ -111,14 +111,14 @@ def decision_metrics(surveys: list[tuple[RoomId, Survey]]) -> Iterator[Metric]:
         decision = survey.decision
         if decision is None:
             continue
-        told = decision.report
+        report = decision.report
         values = {
             "queue_admission_limit_per_second": decision.per_s,
             "queue_no_show_share": decision.no_show_share,
-            "queue_shop_free_seats": told.free,
-            "queue_shop_live_reservations": told.live,
-            "queue_shop_load": told.load,
-            "queue_shop_report_age_seconds": max(survey.at_ms - told.reported_ms, 0) / 1000,
+            "queue_shop_free_seats": report.free,
+            "queue_shop_live_reservations": report.live,
+            "queue_shop_load": report.load,
+            "queue_shop_report_age_seconds": max(survey.at_ms - report.reported_ms, 0) / 1000,
         }
         if decision.until is not None:
             so_far = survey.counters["admitted"]

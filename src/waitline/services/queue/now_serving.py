@@ -42,11 +42,11 @@ class NowServing(msgspec.Struct, frozen=True):
 
     Attributes:
         room: Its name.
-        title: What visitors call it; empty for its name.
+        title: Title for visitors; empty for its name.
         mode: open, paused, draining or closed; sold-out while the shop has nothing to sell.
         message: The operator's message to visitors.
-        shopUrl: Where to go when admitted; empty for nowhere else.
-        serving: Every place up to this one has had its turn or was given up.
+        shopUrl: Where to go when admitted; empty to stay on the page.
+        serving: Every place up to this one has been admitted or has left.
         waiting: Visitors who wait.
         ratePerSecond: Admissions per second; null when unknown.
         newcomerWaitSeconds: Estimated wait of the last in the line; null when unknown.
@@ -68,7 +68,7 @@ class NowServing(msgspec.Struct, frozen=True):
 
 
 class RoomDocument(NamedTuple):
-    """A room's survey and the document made of it.
+    """A room's survey and its encoded document.
 
     Attributes:
         survey: The room's rules and numbers.
@@ -86,7 +86,7 @@ class RoomDocument(NamedTuple):
 
 
 class NowServingDocuments:
-    """The documents that a worker keeps.
+    """The documents that a worker caches.
 
     Args:
         rooms: Reads the rooms.

@@ -30,7 +30,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
 
 
 def worker() -> "QueueWorker":
-    """Make the application of one worker process."""
+    """Build the application of one worker process."""
     # Imports telemetry; see `waitline.services.process`.
     from waitline.services.queue.app import QueueWorker  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The operators' calls: create rooms, change them live, list, show, empty and delete them."""
+"""Operators' calls on rooms: create, change live, list, show, empty, delete."""
 
 from typing import Annotated, Any, Literal
 
@@ -26,11 +26,11 @@ class RoomChangeBody(
         **setting_bodies.change_members(ROOM_SETTINGS),
     )
 ):
-    """What an operator may decide about a room; what is left out stays as it is."""
+    """Body of a change to a room; omitted settings stay as they are."""
 
 
 class NewRoomBody(RoomChangeBody):
-    """A room to be created; what is left out is as the installation's settings say."""
+    """Body of a new room; omitted settings have the installation's defaults."""
 
     room: str
 
@@ -40,13 +40,13 @@ class RoomView(
         "RoomSettingsView", **setting_bodies.view_members(ROOM_SETTINGS)
     )
 ):
-    """A room's settings, as they are sent; where it is shown, its numbers too."""
+    """A room's settings."""
 
     room: str
 
 
 class RoomAnswer(BaseModel):
-    """What calls on one room answer. It describes them in OpenAPI, and checks nothing."""
+    """Answer of the calls on one room: for OpenAPI only, not for validation."""
 
     result: Literal["success"]
     message: str
@@ -54,12 +54,12 @@ class RoomAnswer(BaseModel):
 
 
 def shown(room: RoomId, rules: Rules) -> dict[str, Any]:
-    """Return a room's settings as they are sent."""
+    """Return a room's settings by wire name."""
     return {"room": room, **setting_bodies.shown(rules.values, ROOM_SETTINGS)}
 
 
 def surveyed(room: RoomId, survey: Survey) -> dict[str, Any]:
-    """Return a room's rules and numbers as they are sent."""
+    """Return a room's settings, numbers and admission decision by wire name."""
     pace = hints.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
     return {
         **shown(room, survey.rules),
@@ -74,7 +74,7 @@ def surveyed(room: RoomId, survey: Survey) -> dict[str, Any]:
 
 
 def _decided(survey: Survey, decision: Decision) -> dict[str, Any]:
-    """Return how a room admits for now as it is sent."""
+    """Return a room's current admission decision by wire name."""
     so_far = survey.counters["admitted"]
     return {
         "mode": survey.mode_now,
@@ -96,9 +96,9 @@ class RoomCalls:
     """The operators' calls.
 
     Args:
-        rooms: The rooms.
-        settings: Have the limits of a new room.
-        operators: Lets only operators pass.
+        rooms: The store of rooms.
+        settings: Have the defaults of a new room.
+        operators: Authenticates operators.
     """
 
     def __init__(self, rooms: Rooms, settings: Settings, operators: Operators) -> None:
@@ -132,7 +132,7 @@ class RoomCalls:
         return _success(request, texts.ROOM_CREATED, shown(room, rules))
 
     async def list(self, request: Request) -> dict[str, Any]:
-        """List every room by name."""
+        """List the names of all rooms."""
         return _success(request, texts.ROOMS, {"rooms": await self._rooms.names()})
 
     async def show(self, room: str, request: Request) -> dict[str, Any]:
@@ -141,14 +141,14 @@ class RoomCalls:
         return _success(request, texts.ROOM, surveyed(name, await self._rooms.survey(name)))
 
     async def change(self, room: str, asked: RoomChangeBody, request: Request) -> dict[str, Any]:
-        """Change a room while it runs; what is changed holds from the next call on."""
+        """Change a room live; the change takes effect with the next call."""
         name = RoomId(checked_name("room", room))
         with setting_bodies.refused_by_wire_name():
             rules = await self._rooms.change(name, setting_bodies.chosen(asked, ROOM_SETTINGS))
         return _success(request, texts.ROOM_CHANGED, shown(name, rules))
 
     async def reset(self, room: str, request: Request) -> dict[str, Any]:
-        """Send everybody out of a room; its rules and totals stay."""
+        """Remove all visitors from a room; its settings and totals stay."""
         name = RoomId(checked_name("room", room))
         removed = await self._rooms.reset(name)
         return _success(request, texts.ROOM_RESET, {"room": name, "removed": removed})
@@ -158,9 +158,9 @@ class RoomCalls:
         room: str,
         request: Request,
         *,
-        force: Annotated[bool, Query(description="Send out those who are inside")] = False,
+        force: Annotated[bool, Query(description="Remove the visitors who are inside")] = False,
     ) -> dict[str, Any]:
-        """Delete a room with everything in it; refused while somebody is inside."""
+        """Delete a room; refused while visitors are inside, unless forced."""
         name = RoomId(checked_name("room", room))
         removed = await self._rooms.delete(name, force=force)
         return _success(request, texts.ROOM_DELETED, {"room": name, "removed": removed})

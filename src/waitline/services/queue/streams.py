@@ -1,4 +1,4 @@
-"""Server-sent events: a visitor's status as it changes, and whether the shop is sold out.
+"""Server-sent events: changes of a visitor's status, and whether the shop is sold out.
 
 Source: the WHATWG HTML standard, section 9.2 (server-sent events).
 """

@@ -1,4 +1,4 @@
-"""The messages of the queue service's successes, in Korean and English."""
+"""Messages of the queue service's successes, in Korean and English."""
 
 from waitline.http.texts import Text
 

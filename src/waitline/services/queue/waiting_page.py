@@ -1,4 +1,4 @@
-"""The waiting room's pages: the start page, the waiting page, and how the line works.
+"""Routes of the waiting room's pages: the start page, the waiting page, and the rules.
 
 They are static files: the waiting page's script reads the room's name from its own address.
 """
