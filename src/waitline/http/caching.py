@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 CODINGS = ("br", "gzip")
-"""The codings that our documents are kept in, the smallest first."""
+"""Content codings of our documents, the smallest first."""
 
 
 def etag_matches(tags: bytes, etag: bytes) -> bool:

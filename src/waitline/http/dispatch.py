@@ -1,4 +1,4 @@
-"""Route the hot calls ahead of the framework: one dictionary lookup by path and method.
+"""Router for the hot calls, ahead of the framework: one dictionary lookup by path and method.
 
 FastAPI's routing, dependency injection and response objects took half of a hot call's time in a
 prototype. It answers everything that is not hot.
@@ -46,8 +46,8 @@ class PathParameterRoute:
     Args:
         template: The path, with the parameter in braces.
         handler: Answers its requests.
-        exclusive: Whether the framework has no call at such a path, so that other methods are
-            refused here.
+        exclusive: Whether the framework has no call at such a path; then other methods are refused
+            here.
     """
 
     def __init__(self, template: str, handler: Handler, *, exclusive: bool = False) -> None:
@@ -80,7 +80,7 @@ class Dispatcher:
         fallback: The framework's application.
         tallies: Counts every response.
         problems: Answers for handlers that raise.
-        body_limits: Most bytes of a body by prefix of the path, where calls take more than
+        body_limits: Most bytes of a body by path prefix, for calls that accept more than
             `BODY_BYTES_MAX`.
     """
 

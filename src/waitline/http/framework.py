@@ -1,4 +1,4 @@
-"""FastAPI for the calls that need not be fast, with our problem responses."""
+"""FastAPI application for all calls that are not hot, with our problem responses."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -37,7 +37,7 @@ def build_framework(
     Args:
         title: The service's name in its OpenAPI document.
         routers: The framework's calls.
-        document: Makes the OpenAPI document of all calls, hot ones included.
+        document: Builds the OpenAPI document of all calls, hot ones included.
         problems: Answers for handlers that raise.
     """
     made = FastAPI(
@@ -57,7 +57,7 @@ def build_framework(
 
 
 def to_response(answer: Answer) -> Response:
-    """Return an answer of ours as one of the framework's."""
+    """Convert an answer to the framework's response."""
     made = Response(answer.body, answer.status)
     made.raw_headers += answer.headers
     return made
@@ -69,7 +69,7 @@ def endpoint(
     """Return a route of the framework for a handler that needs no body.
 
     Args:
-        handler: Takes the request, then what its path names, in that order.
+        handler: Takes the request, then the parameters of its path in order.
     """
 
     async def answer(request: FrameworkRequest) -> Response:
@@ -80,7 +80,7 @@ def endpoint(
 
 
 def _answer_refusals(made: FastAPI, problems: ProblemResponses) -> None:
-    """Answer what the framework and our handlers in it raise by the table of problems."""
+    """Answer exceptions of the framework and of its handlers by the table of problems."""
 
     async def answer(request: FrameworkRequest, error: Exception) -> Response:
         return to_response(problems.answer(_ours(request, error), Request.of(request.scope)))
@@ -107,7 +107,7 @@ def _ours(request: FrameworkRequest, error: Exception) -> Exception:
 
 
 def _allowed(request: FrameworkRequest) -> tuple[str, ...]:
-    """Return every method that the path takes; the framework returns those of its first route."""
+    """Return every method that the path accepts; the framework returns its first route's only."""
     asked = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
     return tuple(
         method

@@ -16,8 +16,7 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.single_flight import SingleFlightCache
 
 PROBE_KEPT_S = 0.2
-"""How long a probe's result is cached: health calls are open to everybody, and must not become load
-on a store that is in trouble."""
+"""TTL of a probe's result: health calls are public, and must not add load to a store in trouble."""
 
 UP, DOWN = "UP", "DOWN"
 
@@ -51,11 +50,11 @@ class Exposition:
     """The metrics of a service, summed over its processes.
 
     Args:
-        tallies: This process's figures.
-        metrics_dir: Where all processes of the service keep their figures.
-        collect_more: Collects what no process counts.
-        service: Value of that common label.
-        instance: Value of that common label.
+        tallies: Metrics of this process.
+        metrics_dir: Folder with the metrics of all processes of the service.
+        collect_more: Collects further metrics at each scrape.
+        service: Value of the common label `service`.
+        instance: Value of the common label `instance`.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class Health:
     """The health and metrics calls.
 
     Args:
-        probes: Asks each dependency, by the contract's name for it.
+        probes: Probes of the dependencies, by the contract's name for each.
         exposition: The metrics.
     """
 
@@ -106,7 +105,7 @@ class Health:
         return router
 
     async def health(self, request: Request) -> dict[str, Any]:
-        """Return each dependency and whether it answers."""
+        """Return the state of each dependency."""
         accept = request.headers.get("accept-language", "").encode("latin-1")
         found = await self._found()
         return {
@@ -116,11 +115,11 @@ class Health:
         }
 
     async def liveness(self) -> dict[str, str]:
-        """Say that this process answers. A store that is down is no reason to restart it."""
+        """Liveness: this process answers. It needs no restart if a store is down."""
         return {"status": UP}
 
     async def readiness(self) -> JSONResponse:
-        """Say whether visitors can be served: 503 while a dependency does not answer."""
+        """Readiness: 503 while a dependency does not answer."""
         found = await self._found()
         status = _whole(found)
         components = {name: {"status": one} for name, one in found.items()}
@@ -128,7 +127,7 @@ class Health:
         return JSONResponse(body, 200 if status == UP else 503)
 
     async def info(self) -> dict[str, Any]:
-        """Return name and version."""
+        """Return the application's name and version."""
         return {"status": UP, "app": {"name": "waitline", "version": __version__}}
 
     async def metrics(self) -> Response:

@@ -1,4 +1,4 @@
-"""OpenAPI documents: the framework's own calls, and the hot calls that it does not know."""
+"""OpenAPI documents: the framework's calls, and the hot calls, which it does not know."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -60,7 +60,7 @@ def call(
 
     Args:
         summary: What it does.
-        answer: The struct of its data; `None` where there is none.
+        answer: The struct of its data; `None` for no data.
         tag: Its group of calls.
         body: The struct of its body, if any.
         parameters: Its path, query and header parameters.
@@ -96,7 +96,7 @@ def call(
 
 
 def _describe_refusals(responses: dict[str, Any]) -> None:
-    """Describe refusals: all have one shape."""
+    """Describe refusals, which all have one schema."""
     responses.pop("422", None)
     problem = {
         "description": "Refused; `code` says why",
@@ -107,5 +107,5 @@ def _describe_refusals(responses: dict[str, Any]) -> None:
 
 
 def reference(name: str) -> dict[str, str]:
-    """Refer to a struct."""
+    """Return a reference to a struct's schema."""
     return {"$ref": _PREFIX + name}

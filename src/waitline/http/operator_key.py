@@ -1,4 +1,4 @@
-"""Authenticate operators by the installation's operator key."""
+"""Authentication of operators by the installation's operator key."""
 
 from hmac import compare_digest
 

@@ -1,4 +1,4 @@
-"""Turn exceptions into responses: `application/problem+json` by the service's table of problems."""
+"""Exception handler: turns exceptions into `application/problem+json` by the table of problems."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +16,8 @@ from waitline.kernel.errors import Refused, Unavailable
 TYPE_PREFIX = "urn:waitline:problem:"
 
 LOG_EVERY_MS = 1_000
-"""Between two log lines about unavailability. A store that is gone fails every request: a line for
-each would drown the log, and cost more than the response."""
+"""Rate limit of log lines about unavailability. While a store is down every request fails; a line
+for each would flood the log, and cost more than the response."""
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class ProblemResponses:
         self._unlogged = 0
 
     def answer(self, error: Exception, request: Request) -> Answer:
-        """Return the answer to a request that has failed; log it if it is not a refusal."""
+        """Return the answer to a failed request; log the error unless it is a refusal."""
         data = None
         if isinstance(error, RefusalWithData):
             data = error.data
@@ -110,9 +110,9 @@ class ProblemResponses:
         )
 
     def _log_unavailable(self, path: str, reason: str) -> None:
-        """Log that service is unavailable, at most once in `LOG_EVERY_MS`."""
+        """Log that the service is unavailable, at most once per `LOG_EVERY_MS`."""
         now_ms = self._clock.now_ms()
-        # The clock may have been set back: then the next line is not a long time off.
+        # The lower bound limits the pause if the clock is set back.
         if self._next_log_ms - LOG_EVERY_MS <= now_ms < self._next_log_ms:
             self._unlogged += 1
             return

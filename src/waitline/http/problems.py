@@ -1,7 +1,7 @@
-"""Problem details (RFC 9457): how a refusal is described, and the refusals of HTTP itself.
+"""Problem details (RFC 9457): the table of problems, and the refusals of HTTP itself.
 
-The rows of the services' own refusals are in `services/problems.py`; docs/problems.md explains each
-to those who receive it.
+The rows of the services' own refusals are in `services/problems.py`. docs/problems.md explains each
+problem to clients.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from waitline.http.texts import Text
 from waitline.kernel.errors import Refused, Unavailable
 
 RETRY_AFTER_S = 1
-"""When to try again after a store did not answer: every request tries it anew."""
+"""Retry-After while a store does not answer. Short, since every request tries the store again."""
 
 E = TypeVar("E", bound=Exception)
 
@@ -34,7 +34,7 @@ class InputInvalid(Refused):
 
 
 class BodyTooLarge(Refused):
-    """The request's body is larger than its call takes."""
+    """The request's body is larger than its call accepts."""
 
 
 class PathUnknown(Refused):
@@ -42,10 +42,10 @@ class PathUnknown(Refused):
 
 
 class MethodUnknown(Refused):
-    """The path does not take that method.
+    """The path does not accept that method.
 
     Attributes:
-        allowed: The methods that it takes.
+        allowed: The methods that it accepts.
     """
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
@@ -54,11 +54,11 @@ class MethodUnknown(Refused):
 
 
 class OperatorKeyMissing(Refused):
-    """An operator's call came without the operator's key."""
+    """An operator's call has no operator key."""
 
 
 class OperatorKeyWrong(Refused):
-    """An operator's call came with another key."""
+    """An operator's call has a wrong operator key."""
 
 
 class Code(NamedTuple):
@@ -91,10 +91,10 @@ class Problem(Generic[E]):
         status: HTTP status.
         code: Code of the wire contract.
         slug: Last segment of the `type` URI, and the heading in docs/problems.md.
-        title: What this kind is called.
-        detail: What is said of one case, if more than the title.
-        headers: What one case adds to the response's headers.
-        status_of: The status, where it depends on the case.
+        title: Title of this kind.
+        detail: Detail of one occurrence, if it is more than the title.
+        headers: Additional response headers of one occurrence.
+        status_of: The status, if it depends on the occurrence.
     """
 
     failure: type[E]
@@ -108,7 +108,7 @@ class Problem(Generic[E]):
 
 
 def retry_after(seconds: int) -> Headers:
-    """Return the header that says when to try again."""
+    """Return the Retry-After header."""
     return ((b"retry-after", b"%d" % seconds),)
 
 
@@ -177,16 +177,16 @@ BUG = Problem(
     C006,
     "bug",
     Text("내부 오류", "Server error"),
-    # An unexpected error's own text could reveal what it should not.
+    # The text of an unexpected error could leak secrets.
     detail=lambda _: C006.message,
 )
 
 
 class ProblemTable:
-    """The problems of a service, by the exception that each describes.
+    """The problems of a service, by exception.
 
     Args:
-        problems: Those of the service; the toolkit's own are added.
+        problems: The service's rows; the toolkit's own are added.
     """
 
     def __init__(self, problems: Iterable[Problem[Any]]) -> None:
@@ -198,7 +198,7 @@ class ProblemTable:
         """Return the row for an exception.
 
         Raises:
-            KeyError: A refusal has none: a bug, which test_tidy finds.
+            KeyError: A refusal has no row: a bug, which test_tidy finds.
         """
         if isinstance(error, Refused):
             return self.by_refusal[type(error)]

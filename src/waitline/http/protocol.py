@@ -1,10 +1,10 @@
 """uvicorn's protocol class with a fast path: answer hot calls from the HTTP parser's callbacks.
 
-For each request uvicorn makes a scope, a cycle, an event and a task, and sends the response as two
-messages: more work than all of ours (measured, decision 0006). A hot call needs none of that: its
-body comes with its head, and its response is one write. An unusual request (one that closes the
-connection, is pipelined, or upgrades) takes uvicorn's ASGI path to the same handlers.
-tests/web/test_uvicorn_internals.py lists what this relies on.
+For each request uvicorn creates a scope, a cycle, an event and a task, and sends the response as
+two messages. That costs more than all of our own work (measured, decision 0006). A hot call needs
+none of it: its body arrives with its head, and its response is one write. Unusual requests (those
+that close the connection, are pipelined, or upgrade) take uvicorn's ASGI path to the same handlers.
+tests/web/test_uvicorn_internals.py lists the internals of uvicorn that this relies on.
 """
 
 import asyncio
@@ -104,8 +104,7 @@ class Exchange:
 class Protocol(HttpToolsProtocol):
     """One connection.
 
-    Its keep-alive timer is set again only when it fires; uvicorn sets and cancels one for each
-    request.
+    The keep-alive timer is reset only when it fires; uvicorn sets and cancels one per request.
     """
 
     cycle: RequestResponseCycle | Exchange | None  # type: ignore[assignment]  # wider than uvicorn's

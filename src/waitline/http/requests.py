@@ -1,4 +1,4 @@
-"""Read requests: query string, headers, JSON bodies."""
+"""Parser for requests: query string, headers, JSON bodies."""
 
 from collections.abc import (
     Awaitable,
@@ -19,8 +19,8 @@ from waitline.http.texts import Language, Text
 from waitline.kernel.ids import NAME_BYTES_MAX
 
 BODY_BYTES_MAX = 4_096
-"""Most bytes of a request's body, unless its call takes more: four times what any call of the
-contract needs."""
+"""Most bytes of a request's body, unless its call has a limit of its own: four times what any call
+of the contract needs."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -43,7 +43,7 @@ class Request:
 
     Args:
         path: Without the query.
-        query_string: What follows the question mark, still encoded.
+        query_string: The text after the question mark, still encoded.
         headers: Names in lower case.
         body: Empty where the handler needs none.
     """
@@ -87,7 +87,7 @@ class Request:
         try:
             return decoder.decode(self.body)
         except msgspec.ValidationError as error:
-            # The library's sentence names the field and the type, never the value.
+            # The library's message contains the field and the type, never the value.
             raise InputInvalid("body", Text(str(error), str(error))) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise InputInvalid("body", NOT_JSON) from None
@@ -104,7 +104,7 @@ class Request:
         return value
 
     def optional_parameter(self, name: str) -> str | None:
-        """Return a name from the query string, or `None` if it is not there.
+        """Return a name from the query string, or `None` if it is missing.
 
         Raises:
             InputInvalid: It is blank, too long, or not UTF-8.
@@ -112,7 +112,7 @@ class Request:
         query = self._query
         if query is None:
             query = self._query = {}
-            # Of several with one name, the first counts.
+            # The first of several with one name wins.
             for pair in reversed(self.query_string.decode("latin-1").split("&")):
                 key, _, value = pair.partition("=")
                 query[key] = value
@@ -138,7 +138,7 @@ async def receive_body(receive: Receive, body_max: int) -> bytes:
 
 
 def decode_parameter(name: str, value: str) -> str:
-    """Decode one percent-encoded value of a query string, whose characters are its bytes.
+    """Decode one percent-encoded value of a query string, given as Latin-1.
 
     Raises:
         InputInvalid: It is not UTF-8.
@@ -155,7 +155,7 @@ def checked_name(name: str, value: str) -> str:
     """Check the name of a room or visitor.
 
     Raises:
-        InputInvalid: It is blank, too long, or holds half a character.
+        InputInvalid: It is blank, too long, or has a lone surrogate.
     """
     if not value or value.isspace():
         raise InputInvalid(name, BLANK)

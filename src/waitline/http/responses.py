@@ -1,4 +1,4 @@
-"""An answer to a request, and how it is written to the socket."""
+"""Answers to requests, and their encoding for the socket."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
@@ -12,7 +12,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 JSON: Headers = (
     (b"content-type", b"application/json"),
-    # Responses carry tickets: no cache on the way may keep them.
+    # Responses carry tickets, so no cache may store them.
     (b"cache-control", b"no-store"),
 )
 PROBLEM: Headers = (
@@ -45,7 +45,7 @@ async def send_answer(send: Send, answer: Answer) -> None:
     """Send an answer as ASGI messages."""
     headers, body = answer.headers, answer.body
     if answer.status != _UNMODIFIED:
-        # There it would be the length of what is not sent (RFC 9110, section 8.6).
+        # A 304 would need the length of the body that it leaves out (RFC 9110, section 8.6).
         headers = (*headers, (b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -62,8 +62,8 @@ class ResponsePacker:
         """Return the whole response.
 
         Args:
-            answer: Its headers are trusted: they hold no line breaks.
-            server_headers: The server's own headers; another list each second, with the date.
+            answer: Its headers are trusted to have no line breaks.
+            server_headers: The server's own headers; a new list each second, because of the date.
         """
         status, headers, body = answer.status, answer.headers, answer.body
         if server_headers is not self._server_headers or len(self._heads) > HEADS_CACHED:

@@ -1,4 +1,4 @@
-"""uvicorn's options and limits, and the start of a service's workers."""
+"""uvicorn server: its options and limits, and the start of a service's workers."""
 
 import resource
 from typing import Any
@@ -6,34 +6,34 @@ from typing import Any
 import uvicorn
 
 KEEP_ALIVE_S = 75
-"""How long an idle connection stays open: longer than visitors' poll intervals, so that polling
-does not pay for a new connection each time."""
+"""Keep-alive timeout: longer than visitors' poll intervals, so that polls reuse their
+connection."""
 
 BACKLOG = 4_096
-"""Connections that may wait to be accepted; the operating system cuts this to its own limit."""
+"""Connections that may wait to be accepted; the operating system may lower this."""
 
 DRAIN_S = 5
-"""How long requests and streams under way may take to end when the service stops."""
+"""Graceful shutdown: how long open requests and streams may take to end."""
 
 UVICORN_OPTIONS: dict[str, Any] = {
     "loop": "uvloop",
     "ws": "none",
     "lifespan": "on",
     "interface": "asgi3",
-    # No client address decides anything here, so no header is trusted for one.
+    # The client's address is not used, so no header is trusted for it.
     "proxy_headers": False,
     "server_header": False,
     "access_log": False,
     "log_level": "warning",
 }
-"""How uvicorn serves, here and in the servers that benchmarks compare with."""
+"""Options of uvicorn, here and in the servers that benchmarks compare with."""
 
 
 def serve(factory: str, *, protocol: str, host: str, port: int, workers: int) -> None:
     """Run the workers of a service until they are stopped.
 
     Args:
-        factory: `module:function` that makes a worker's application, in the worker's process.
+        factory: `module:function` that builds the application, in each worker's process.
         protocol: uvicorn's name of the HTTP protocol, or `module:Class`.
         host: Address to listen on.
         port: Port that all workers share.
@@ -55,9 +55,9 @@ def serve(factory: str, *, protocol: str, host: str, port: int, workers: int) ->
 
 
 def _raise_file_limit() -> None:
-    """Raise the limit of open files to the most that the system allows; a connection is one.
+    """Raise the limit of open files to the system's maximum: each connection is an open file.
 
-    Systems start processes with 1 024, for programs that use `select`.
+    Processes start with a limit of 1 024, for programs that use `select`.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,6 +1,6 @@
-"""Static files: a service's pages, and the API's description as a page, with ETag and gzip.
+"""Static files with ETag and gzip: a service's pages, and the API's documentation page.
 
-The files are the same for everybody, so any cache may keep them. They are read once, at the start.
+The files are the same for everyone, so caches may store them. They are read once, at startup.
 """
 
 import gzip
@@ -20,11 +20,11 @@ from waitline.http.caching import accepted_codings, etag_matches
 from waitline.http.problems import PathUnknown
 
 FRESH_S = 300
-"""How long a cache keeps a file. A correction must reach visitors during the sale; a crowd must not
-fetch every file from us."""
+"""TTL in caches. Short enough that a correction reaches visitors during the sale, and long enough
+to keep a crowd from fetching every file here."""
 
 _COMPRESSED_BYTES_MIN = 1_024
-"""A smaller file fits one packet uncompressed."""
+"""Least size for compression: smaller files fit in one packet."""
 
 _API_DOCS = Path(__file__).parent / "api_docs"
 _SWAGGER = Path(swagger_ui_path)
@@ -52,7 +52,7 @@ _POLICIES = {"docs.html": _DOCS_POLICY}
 _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # A room's address may name a visitor, which other sites must not learn.
+    # A room's URL may contain a visitor's name, which must not leak to other sites.
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -60,12 +60,12 @@ _SECURITY_HEADERS = {
 
 
 class StaticFile(NamedTuple):
-    """One file as it is sent.
+    """One file, prepared for responses.
 
     Attributes:
         body: Its bytes.
-        compressed: The same, gzipped; `None` where that gains nothing.
-        headers: Sent with either.
+        compressed: The body with gzip; `None` for small files.
+        headers: Headers of both.
     """
 
     body: bytes
@@ -100,11 +100,11 @@ def static_router(
     """Return the routes of static files: `/docs`, the pages, and every file under `/pages/`.
 
     Args:
-        files: Served under `/pages/` by name, beside those of the API's description.
+        files: Served under `/pages/` by name, beside those of the documentation page.
         pages: Served at paths of their own, which may have parameters.
 
     Raises:
-        OSError: A file is missing; better at the start than at a request.
+        OSError: A file is missing.
     """
     by_name = {file.name: load(file) for file in (*_API_DOCS_FILES, *files)}
     routes = APIRouter(include_in_schema=False)

@@ -13,7 +13,7 @@ class Text(NamedTuple):
     en: str
 
     def to(self, language: Language) -> str:
-        """Return it in that language."""
+        """Return the sentence in a language."""
         return self.ko if language == "ko" else self.en
 
 

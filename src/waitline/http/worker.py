@@ -1,6 +1,6 @@
 """One worker process as an ASGI application: startup, requests, graceful shutdown.
 
-What it opens and which calls it answers is defined by each service's `app.py`.
+Each service's `app.py` defines its resources and calls.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from waitline.http.responses import Send
 from waitline.kernel.errors import WaitlineError
 
 STOP_S = 5.0
-"""How long a worker may take to close its resources after the last request: as long as any of its
-calls may take, and half of what its supervisor allows."""
+"""Timeout of closing the resources after the last request: as long as the longest call, and half of
+what the supervisor allows."""
 
 log = structlog.get_logger()
 
@@ -77,8 +77,8 @@ class ServiceWorker:
                 await receive()
                 overdue.start()
         except BaseExceptionGroup:
-            # A background job has failed, so requests would get no answers. The server logs why;
-            # the supervisor starts another worker.
+            # A background job has failed, so requests may hang. The server logs the error, and the
+            # supervisor restarts the worker.
             signal.raise_signal(signal.SIGTERM)
             raise
         await send({"type": "lifespan.shutdown.complete"})
