@@ -6,39 +6,39 @@ from uuid import UUID
 from waitline.kernel.errors import Refused
 
 REASON_CHARS_MAX = 200
-"""Characters of a provider's reason that are kept: any text, for people to read."""
+"""Most characters stored of a provider's reason: free text for people."""
 
 
 class Charged(NamedTuple):
-    """The money was taken.
+    """The charge was made.
 
     Attributes:
-        provider_ref: The provider's own name for the charge; a refund needs it.
+        provider_ref: The provider's id of the charge; a refund needs it.
     """
 
     provider_ref: str
 
 
 class NotCharged(NamedTuple):
-    """No money was taken, and none ever will be for this key.
+    """Nothing was charged, and never will be for this key.
 
     Attributes:
-        reason: The provider's, at most `REASON_CHARS_MAX` characters.
+        reason: The provider's reason, at most `REASON_CHARS_MAX` characters.
     """
 
     reason: str
 
 
 class Refunded(NamedTuple):
-    """All of the money went back."""
+    """The whole charge was refunded."""
 
 
 class WebhookEvent(NamedTuple):
-    """A charge's outcome, sent by the provider.
+    """The outcome of a charge, sent by the provider.
 
     Attributes:
         key: Idempotency key of the charge.
-        outcome: Of the charge.
+        outcome: Its outcome.
     """
 
     key: UUID
@@ -46,7 +46,7 @@ class WebhookEvent(NamedTuple):
 
 
 class WebhookForged(Refused):
-    """A webhook's signature is missing, wrong or too old, or its body is none of the provider's.
+    """A webhook's signature is missing, wrong or too old, or its body is malformed.
 
     Attributes:
         reason: `signature`, `age` or `body`.

@@ -1,6 +1,6 @@
-"""The port: what the box office calls on any payment provider.
+"""Port to payment providers: the interface that every adapter implements.
 
-Each adapter keeps these promises, and its tests hold it to them. How to add one: `registry.py`.
+Each adapter's tests check what is promised here. How to add one: `registry.py`.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ WEBHOOK_PATH = "/api/v1/payments/webhook"
 """Route of the booking service that takes the provider's webhooks."""
 
 CALL_TIMEOUT_S = 10.0
-"""Timeout of one call, in s. Card networks answer within seconds; after a timeout the webhook or
-the reconciler brings the outcome."""
+"""Timeout of one call, in s. Card networks answer within seconds. After a timeout, the outcome
+comes by webhook or from the reconciler."""
 
 CONNECTIONS_MAX = 512
-"""Connections to the provider, per process. At a second for each charge they carry 512 payments a
+"""Connections to the provider, per process. At one second per charge they carry 512 payments a
 second, about as many as a process can serve."""
 
 ANSWER_BYTES_MAX = 65_536
@@ -28,26 +28,26 @@ class Provider(Protocol):
     """Charges and refunds, each at most once per idempotency key."""
 
     async def charge(self, key: UUID, amount: int, method: str) -> Charged | NotCharged:
-        """Take the money, unless it was taken before.
+        """Charge an amount, once per key.
 
         Args:
-            key: Idempotency key: a repeat with the same key charges nothing more.
+            key: Idempotency key: a repeat charges nothing more.
             amount: In minor units, more than 0.
-            method: Payment method, in the provider's words.
+            method: Payment method, as the provider names it.
 
         Raises:
-            Unavailable: No answer in time. The money may be taken now, or later.
+            Unavailable: No answer in time. The charge may have been made, or may still be.
         """
         ...
 
     async def fetch_outcome(self, key: UUID) -> Charged | NotCharged | None:
         """Return the outcome of a charge.
 
-        An unknown key is closed, where the provider can do that: a request that is still on its
-        way then takes no money, and the outcome is `NotCharged`.
+        If the provider can, it closes an unknown key: a charge request that arrives later is
+        refused, and the outcome is `NotCharged`.
 
         Returns:
-            `None` where the outcome may still change.
+            `None` if the outcome may still change.
 
         Raises:
             Unavailable: No answer in time.
@@ -55,15 +55,15 @@ class Provider(Protocol):
         ...
 
     async def refund(self, key: UUID, provider_ref: str, amount: int) -> None:
-        """Give the money back, unless that was done before.
+        """Refund a charge, once.
 
         Args:
-            key: Of the charge; also the idempotency key of the refund.
-            provider_ref: Of the charge.
-            amount: All of it, in minor units.
+            key: Key of the charge; also the idempotency key of the refund.
+            provider_ref: The provider's id of the charge.
+            amount: The whole charge, in minor units.
 
         Raises:
-            Unavailable: The outcome is unknown; to be repeated.
+            Unavailable: The outcome is unknown; try again.
         """
         ...
 
@@ -71,14 +71,14 @@ class Provider(Protocol):
         """Verify and parse a webhook.
 
         Args:
-            headers: Of the request, names in lower case.
-            body: Of the request, byte for byte.
+            headers: Headers of the request, names in lower case.
+            body: Body of the request, byte for byte.
 
         Returns:
-            `None` for a webhook about anything but a charge of ours.
+            `None` if the webhook is not about one of our charges.
 
         Raises:
-            WebhookForged: It is not the provider's, or too old.
+            WebhookForged: The signature is wrong or too old.
         """
         ...
 

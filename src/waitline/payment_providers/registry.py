@@ -1,15 +1,15 @@
-"""The registry of payment providers: one entry each; settings, service and rehearsals follow it.
+"""Registry of payment providers: one entry each, used by settings, service and rehearsals.
 
 To add a provider:
 
-1. Its module here, with a class that keeps `port.Provider`, made as `Adapter(key, webhook_secret)`
-   or with `url=`.
-2. Its entry in `PROVIDERS`.
-3. If it needs a library: an extra in pyproject.toml, and requirements/dev.in.
-4. docs/operations.md, if operators must know more than the table of settings says.
+1. Add its module here, with a class that implements `port.Provider` and is built as
+   `Adapter(key, webhook_secret)`, optionally with `url=`.
+2. Add its entry to `PROVIDERS`.
+3. If it needs a library, add an extra to pyproject.toml, and the library to requirements/dev.in.
+4. Add to docs/operations.md what operators must know beyond the table of settings.
 
-`tests/payments/test_registry.py` holds every entry against the port; the adapter's own tests hold
-it to the promises of the port.
+`tests/payments/test_registry.py` compares every entry with the port. The adapter's own tests check
+the promises of the port.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ class Registration:
     """One payment provider.
 
     Attributes:
-        adapter: `module:class`, imported once it is chosen: its library may not be installed.
-        extra: Of this distribution, with the library; `None` if there is none.
-        url_required: Whether its address must be set, or the adapter knows it.
-        test_keys: Prefixes of the keys with which it moves no money; `("",)` if no key does.
-        test_method: Payment method that succeeds with such a key.
-        declined_method: Payment method that it then declines.
+        adapter: `module:class`, imported only when chosen: its library may not be installed.
+        extra: Extra of this distribution with its library; `None` if it needs none.
+        url_required: Whether its URL must be set.
+        test_keys: Prefixes of test keys, which move no money; `("",)` if all are test keys.
+        test_method: Payment method that succeeds with a test key.
+        declined_method: Payment method that is declined with a test key.
     """
 
     adapter: str
@@ -54,17 +54,17 @@ PROVIDERS: Mapping[str, Registration] = MappingProxyType({
         test_method="pm_card_visa", declined_method="pm_card_visa_chargeDeclined",
     ),
 })  # fmt: skip
-"""By the name that the setting `payment_provider` chooses."""
+"""The providers by name, as in the setting `payment_provider`."""
 
 
 def open_provider(name: str, key: str, webhook_secret: str, url: str | None = None) -> Provider:
     """Return the adapter of a provider; it connects at the first call.
 
     Args:
-        name: Of an entry in `PROVIDERS`.
+        name: Name of an entry in `PROVIDERS`.
         key: Authenticates this shop to the provider.
         webhook_secret: Signs the provider's webhooks.
-        url: Address of the provider; `None` where the adapter knows it.
+        url: URL of the provider; `None` for the adapter's default.
 
     Raises:
         Misconfigured: Its library is not installed.

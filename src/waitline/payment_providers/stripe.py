@@ -1,10 +1,10 @@
-"""The adapter of Stripe, on Stripe's own library: the extra `waitline[stripe]`.
+"""Adapter for Stripe, on Stripe's own library: the extra `waitline[stripe]`.
 
 A charge is a PaymentIntent that is created and confirmed in one call, with a payment method that
-the visitor's browser created (`pm_…`). The charge's key is Stripe's idempotency key, and is in the
-metadata, so that searches find it and webhooks name it.
+the visitor's browser created (`pm_…`). The charge's key is Stripe's idempotency key. It is also in
+the metadata, for searches and webhooks.
 
-Not tested against the live service: tests use answers of the recorded shape, from a local server.
+Not tested against the live service: tests use a local server with recorded answers.
 """
 
 import asyncio
@@ -66,8 +66,8 @@ class Stripe:
     Args:
         key: The shop's secret key (`sk_…`).
         webhook_secret: Signs Stripe's webhooks (`whsec_…`).
-        currency: Of amounts, in its minor unit.
-        url: Of the API; tests have one of their own.
+        currency: Currency of amounts, which are in its minor unit.
+        url: URL of the API; tests have one of their own.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Stripe:
                         "amount": amount,
                         "currency": self._currency,
                         "payment_method": method,
-                        # Other methods need a confirmation elsewhere.
+                        # Other methods redirect the visitor for confirmation.
                         "allowed_payment_method_types": ["card"],
                         "confirm": True,
                         "off_session": True,
@@ -101,7 +101,7 @@ class Stripe:
         except stripe.CardError as error:
             return _declined(error.code or "declined")
         except stripe.InvalidRequestError as error:
-            # No such payment method, or a used one; or a bug in the request.
+            # An unknown or used payment method, or a bug in the request.
             log.warning("charge_rejected", charge=str(key), reason=str(error))
             return _declined(error.code or "refused")
         if intent.status == "succeeded":
@@ -112,8 +112,8 @@ class Stripe:
     async def fetch_outcome(self, key: UUID) -> Charged | NotCharged | None:
         """See `Provider.fetch_outcome`.
 
-        An unknown key cannot be closed. The search index lags by a minute as a rule and by an hour
-        at worst, so a charge that is not found may still exist.
+        Stripe cannot close an unknown key. Its search index lags by a minute normally and by an
+        hour at worst, so a charge that is not found may still exist.
         Source: https://docs.stripe.com/search#data-freshness.
         """
         async with self._calling() as intents:
@@ -148,7 +148,7 @@ class Stripe:
             if error.code == "charge_already_refunded":
                 return
             raise Unavailable(f"stripe: {error.code}: no refund") from None
-        # `pending` is on its way; `failed` needs an operator.
+        # `pending` will succeed; `failed` needs an operator.
         if refund.status not in {"succeeded", "pending"}:
             raise Unavailable(f"stripe: the refund is {refund.status}")
 
@@ -162,7 +162,7 @@ class Stripe:
         except stripe.SignatureVerificationError:
             raise WebhookForged("signature") from None
         except msgspec.ValidationError:
-            # Its subject has no metadata.
+            # A subject without metadata: not one of our charges.
             return None
         except ValueError:
             raise WebhookForged("body") from None
@@ -189,10 +189,10 @@ class Stripe:
 
     @asynccontextmanager
     async def _calling(self) -> AsyncIterator["stripe.PaymentIntentService"]:
-        """Yield the client, with the timeout of a call.
+        """Yield the client, within the timeout of a call.
 
         Raises:
-            Unavailable: No answer, or one that leaves the outcome open.
+            Unavailable: No answer, or an answer without an outcome.
         """
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
@@ -203,7 +203,7 @@ class Stripe:
             raise Unavailable(f"stripe: {type(error).__name__}: {error}") from None
 
     def _connected(self) -> stripe.StripeClient:
-        # Connections belong to a running loop; the adapter may be made before it runs.
+        # Connections belong to the running loop, and the adapter may be built before that runs.
         if self._client is None:
             trusted = ssl.create_default_context(cafile=stripe.ca_bundle_path)
             self._http = stripe.AIOHTTPClient(
@@ -214,7 +214,7 @@ class Stripe:
                 self._key,
                 http_client=self._http,
                 base_addresses={"api": self._url},
-                # The reconciler retries, and later.
+                # The reconciler retries, with a longer backoff.
                 max_network_retries=0,
             )
         return self._client

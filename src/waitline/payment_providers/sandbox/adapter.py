@@ -1,4 +1,4 @@
-"""The adapter of the sandbox; `server.py` describes its API."""
+"""Adapter for the sandbox; `server.py` describes its API."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -21,7 +21,7 @@ from waitline.payment_providers.sandbox import signatures
 from waitline.payment_providers.sandbox.ledger import Charge, ChargeState
 
 CONNECT_S = 2.0
-"""Timeout of a connection, in s: the sandbox is near."""
+"""Timeout of connecting, in s: the sandbox is in the same network."""
 
 
 class Sandbox:
@@ -30,8 +30,8 @@ class Sandbox:
     Args:
         key: Authenticates this shop.
         webhook_secret: Signs the sandbox's webhooks.
-        url: Where `waitline sandbox-pay` listens.
-        clock: Dates webhooks.
+        url: URL of `waitline sandbox-pay`.
+        clock: For the age of webhooks.
         timeout_s: Timeout of one call.
     """
 
@@ -100,7 +100,7 @@ class Sandbox:
             raise Unavailable(f"the sandbox answers {response.status}") from None
 
     def _connected(self) -> aiohttp.ClientSession:
-        # A session belongs to a running loop; the adapter may be made before it runs.
+        # A session belongs to the running loop, and the adapter may be built before that runs.
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
@@ -112,10 +112,10 @@ class Sandbox:
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body of a 200.
+    """Return the body of a response with status 200.
 
     Raises:
-        Unavailable: Another status, or a body beyond `ANSWER_BYTES_MAX`.
+        Unavailable: Another status, or more than `ANSWER_BYTES_MAX` bytes.
     """
     if response.status != 200:  # noqa: PLR2004
         raise Unavailable(f"the sandbox answers {response.status}")
@@ -123,7 +123,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
     async for part in response.content.iter_any():
         body += part
         if len(body) > ANSWER_BYTES_MAX:
-            raise Unavailable("the sandbox answers with too long a body")
+            raise Unavailable("the sandbox's answer is too long")
     return bytes(body)
 
 
@@ -132,7 +132,7 @@ def _outcome(charge: Charge) -> Charged | NotCharged | None:
         case ChargeState.PROCESSING:
             return None
         case ChargeState.CHARGED | ChargeState.REFUNDED:
-            # The caller that refunded it has recorded that.
+            # A refund was recorded by the caller that made it.
             return Charged(charge.ref)
         case ChargeState.DECLINED | ChargeState.CLOSED:
             return NotCharged(charge.reason[:REASON_CHARS_MAX])

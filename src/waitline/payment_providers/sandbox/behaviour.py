@@ -1,7 +1,7 @@
 """Latency and fault injection of the sandbox. Pure: the random generator is an argument.
 
-A payment method made of words of `Effect`, joined by `+`, has just those effects: "TIMEOUT",
-"DECLINE+DUPLICATE_WEBHOOK". Every other method has each effect at random, with its share.
+A payment method that joins words of `Effect` with `+` has exactly those effects: "TIMEOUT",
+"DECLINE+DUPLICATE_WEBHOOK". With any other method, each effect occurs at random with its share.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from random import Random
 class Effect(StrEnum):
     """A fault of a charge.
 
-    DECLINE: no money is taken. TIMEOUT: money is taken, and the request is never answered.
-    WEBHOOK_FIRST: the webhook is delivered before the answer. DUPLICATE_WEBHOOK: it is delivered
-    twice. LATE_WEBHOOK: it is delivered after `late_s`.
+    DECLINE: nothing is charged. TIMEOUT: the charge is made, and the request is never answered.
+    WEBHOOK_FIRST: the webhook is delivered before the answer. DUPLICATE_WEBHOOK: the webhook is
+    delivered twice. LATE_WEBHOOK: the webhook is delivered after `late_s`.
     """
 
     DECLINE = "DECLINE"
@@ -33,8 +33,8 @@ class SandboxBehaviour:
     """Latency and faults.
 
     Attributes:
-        latency_s: Least and most duration of a charge, in s.
-        shares: Share of charges that have an effect, 0 to 1.
+        latency_s: Shortest and longest duration of a charge, in s.
+        shares: Share of charges with each effect, 0 to 1.
         late_s: Delay of a late webhook, in s.
     """
 

@@ -1,9 +1,9 @@
-"""The sandbox's ledger in SQLite: a unique key per charge, so that each is charged at most once.
+"""Ledger of the sandbox in SQLite: a unique key per charge, so that each is charged at most once.
 
-A settled charge is committed before anybody is answered, so it survives `kill -9`, as at a real
-provider. Charges under way are in memory alone: after a restart they were never asked for.
+A settled charge is committed before the answer is sent, so it survives `kill -9`, as at a real
+provider. Charges under way are in memory only; a restart forgets them.
 
-Statements run on the event loop: a commit takes some 50 us, a hand-over to a thread no less.
+Statements run on the event loop: a commit takes about 50 us, no more than a hand-over to a thread.
 """
 
 import sqlite3
@@ -17,14 +17,14 @@ import msgspec
 from waitline.kernel.errors import Misconfigured, WaitlineError
 
 CHARGES_MAX = 200_000
-"""Charges that are kept, some 40 MB. A key that was dropped could be charged again, so this must
-cover the reconciler's patience: at 500 charges/s it is 400 s."""
+"""Charges kept, about 40 MB. A dropped key could be charged again, so this must cover the time
+until the reconciler settles an attempt: it is 400 s at 500 charges/s."""
 
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
-    # fsync policy: at checkpoints alone, every 1 000 pages. The kernel has each commit before the
-    # answer, so the death of the process loses none; a power cut may lose the last, and never
-    # damages the file. Source: https://www.sqlite.org/pragma.html#pragma_synchronous.
+    # fsync policy: at checkpoints only, every 1 000 pages. Each commit reaches the kernel before
+    # the answer, so a crash of the process loses nothing. A power cut may lose the last commits,
+    # but does not damage the file. Source: https://www.sqlite.org/pragma.html#pragma_synchronous.
     "PRAGMA synchronous = NORMAL",
 )
 
@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS charge (
 
 
 class ChargeState(StrEnum):
-    """Where a charge stands. Only PROCESSING changes by itself."""
+    """State of a charge. Only PROCESSING changes without a request."""
 
     PROCESSING = "PROCESSING"
     CHARGED = "CHARGED"
@@ -55,18 +55,18 @@ class ChargeState(StrEnum):
 
 
 class Charge(msgspec.Struct):
-    """One key, as the sandbox's API and webhooks show it.
+    """One charge, as in the sandbox's API and webhooks.
 
     Attributes:
         key: Idempotency key.
         amount: In minor units.
         method: Payment method.
-        state: Where it stands.
-        ref: The sandbox's own name for it.
+        state: Its state.
+        ref: The sandbox's id of the charge.
         reason: Why it was not charged.
-        asked: Requests to charge it.
-        charged: How often money was taken: 0 or 1.
-        refunded: How often money was given back: 0 or 1.
+        asked: Number of requests to charge it.
+        charged: How often it was charged: 0 or 1.
+        refunded: How often it was refunded: 0 or 1.
     """
 
     key: UUID
@@ -81,11 +81,11 @@ class Charge(msgspec.Struct):
 
 
 class KeyReused(WaitlineError):  # noqa: N818 - reads as the outcome it is
-    """The key names a charge of another amount or method."""
+    """The key was used with another amount or method."""
 
 
 class NothingToRefund(WaitlineError):  # noqa: N818
-    """The key names no charge that was made, or one of another amount."""
+    """The key was not charged, or with another amount."""
 
 
 class Ledger:
@@ -95,7 +95,7 @@ class Ledger:
         file: Database file, created if missing; `None` keeps everything in memory.
 
     Raises:
-        Misconfigured: The file cannot be opened, or is no ledger.
+        Misconfigured: The file cannot be opened, or is not a ledger.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -132,8 +132,8 @@ class Ledger:
         """Record a request to charge.
 
         Returns:
-            The charge, and whether it is new: then it is PROCESSING until `complete_charge` or
-            `decline_charge`. The caller bounds how many are.
+            The charge, and whether it is new. A new one is PROCESSING until `complete_charge` or
+            `decline_charge`; the caller limits how many are.
 
         Raises:
             KeyReused: The key is known with another amount or method.
@@ -152,14 +152,14 @@ class Ledger:
         return known, False
 
     def complete_charge(self, charge: Charge) -> None:
-        """Take the money."""
+        """Make the charge."""
         charge.charged += 1
         charge.ref = f"sandbox-{charge.key.hex}"
         charge.state = ChargeState.CHARGED
         self._settle(charge)
 
     def decline_charge(self, charge: Charge, reason: str) -> None:
-        """Take no money, now or later."""
+        """Decline the charge for good."""
         charge.reason = reason
         charge.state = ChargeState.DECLINED
         self._settle(charge)
@@ -174,7 +174,7 @@ class Ledger:
         return charge
 
     def refund_charge(self, key: UUID, amount: int) -> tuple[Charge, bool]:
-        """Give the money back.
+        """Refund a charge.
 
         Returns:
             The charge, and whether this was the first time.

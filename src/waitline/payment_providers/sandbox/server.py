@@ -1,4 +1,4 @@
-"""The sandbox's HTTP API and webhooks: a payment provider that takes no money.
+"""HTTP API and webhooks of the sandbox: a payment provider that takes no money.
 
 POST /v1/charges               {key, amount, method}   charge, once per key
 POST /v1/charges/{key}/close   {}                      outcome; an unknown key is closed
@@ -8,8 +8,8 @@ GET  /v1/charges                                       the latest, oldest first
 GET  /health
 
 All but the last need `Authorization: Bearer <key>`. The answer is a `ledger.Charge`, or a list of
-them. Each outcome is also sent to the shop's webhook: the same document, signed as `signatures.py`
-says. A charge whose key was closed first is never made. `behaviour.py` injects faults.
+them. Each outcome is also sent to the shop's webhook, as the same document, signed by
+`signatures.py`. A closed key is never charged. `behaviour.py` injects faults.
 """
 
 import asyncio
@@ -41,17 +41,18 @@ from waitline.payment_providers.sandbox.ledger import (
 )
 
 PROCESSING_MAX = 5_000
-"""Charges under way. Beyond it requests are shed with 503, as an overloaded provider does."""
+"""Load shedding: most charges under way. Further requests get 503, as from an overloaded
+provider."""
 
 HANG_S = 60.0
 """How long a request with the effect TIMEOUT stays open, in s: longer than any shop's timeout."""
 
 LATEST = 1_000
-"""Charges in a list."""
+"""Most charges in a list."""
 
 DELIVERIES_MAX = 10_000
-"""Webhooks that wait to be delivered, late ones among them. More are dropped, as happens at
-providers: a shop that relies on webhooks alone loses money."""
+"""Most webhooks waiting for delivery, late ones included. More are dropped, as can happen at real
+providers; a shop must not rely on webhooks alone."""
 
 SENDERS = 16
 """Webhooks sent concurrently."""
@@ -59,8 +60,8 @@ SENDERS = 16
 ATTEMPTS_MAX = 6
 RETRY_S = 0.5
 SEND_TIMEOUT_S = 5.0
-"""Attempts to deliver a webhook, exponential backoff between them (half a minute in all), and the
-timeout of each."""
+"""Delivery of a webhook: attempts, first pause of the exponential backoff (half a minute in all),
+and timeout of an attempt."""
 
 T = TypeVar("T")
 
@@ -71,9 +72,9 @@ class WebhookSender:
     """Delivers webhooks to the shop, with retries.
 
     Args:
-        url: Of the shop's webhook; `None` sends nothing.
+        url: URL of the shop's webhook; `None` sends nothing.
         secret: Signs the webhooks.
-        clock: Dates the signatures.
+        clock: For the signatures' timestamps.
     """
 
     def __init__(self, url: str | None, secret: str, clock: Clock) -> None:
@@ -87,7 +88,7 @@ class WebhookSender:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.TaskGroup]:
-        """Deliver until the block ends; what is not delivered by then is dropped."""
+        """Deliver until the block ends; undelivered webhooks are dropped then."""
         timeout = aiohttp.ClientTimeout(total=SEND_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as self._session:
             try:
@@ -127,7 +128,7 @@ class WebhookSender:
             return False
 
     async def deliver_first(self, charge: Charge) -> None:
-        """Return once the webhook was tried; if the shop did not accept it, it is enqueued."""
+        """Try to deliver a webhook now; enqueue it if the shop does not accept it."""
         if self._url is not None and not await self.post_once(msgspec.json.encode(charge)):
             self.enqueue(charge)
 
@@ -222,7 +223,7 @@ class SandboxServer:
             raise HTTPException(422) from None
         effects = self._behaviour.draw_effects(body.method, self._rng)
         if new:
-            # A task of its own: it completes even if the shop hangs up.
+            # A task of its own: it completes even if the shop disconnects.
             task = self._group.create_task(self._process(charge, effects))
             self._processing[charge.key] = task
         if (running := self._processing.get(charge.key)) is not None:
@@ -301,7 +302,7 @@ async def _body(request: Request, kind: type[T]) -> T:
 
 
 async def _hang(request: Request) -> None:
-    """Leave the request unanswered until the shop hangs up."""
+    """Leave the request unanswered until the shop disconnects."""
     with suppress(TimeoutError):
         async with asyncio.timeout(HANG_S):
             while (await request.receive())["type"] != "http.disconnect":
