@@ -137,7 +137,7 @@ def test_what_is_still_in_use_is_not_deleted_and_may_be_tried_again(
         await traded(sale, await rehearsed(sale, OURS), 200)
         during = await contents(sale)
         # As if somebody had reserved between the statements that delete.
-        with pytest.raises(Unavailable, match="others changed the same rows"):
+        with pytest.raises(Unavailable, match="concurrent change of the same rows"):
             await sale.database.fetch_one("discard_concert", room=OURS)
         assert await contents(sale) == during
         await Rehearsals(sale.database).discard(OURS)

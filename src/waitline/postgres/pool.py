@@ -1,4 +1,4 @@
-"""Connection pool for PostgreSQL, with backpressure; the only importer of the driver.
+"""Connection pool for PostgreSQL, with backpressure; the only module that imports the driver.
 
 Every statement is one round trip and one transaction, so a process that dies leaves no transaction
 open.
@@ -16,40 +16,42 @@ from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.postgres import statements
 
 CALL_TIMEOUT_S = 2.0
-"""Timeout of one statement. The longest takes milliseconds; a lock that is held for longer is held
-by a machine that hangs."""
+"""Timeout of one statement. The longest takes milliseconds. A lock held for longer means that its
+holder hangs."""
 
 CONNECTIONS_MAX = 12
-"""Most connections of a process. Two cores run few statements at once, and the others wait for the
-disk: commits that wait together are written together (group commit)."""
+"""Most connections of a process. Two cores run few statements at once. The others wait for the
+disk, where concurrent commits are written together (group commit)."""
 
 WAITING_MAX = 500
-"""Backpressure: statements of a process that may wait for a connection, half a second's worth. More
-are rejected at once."""
+"""Backpressure: most statements of a process that wait for a connection, half a second's worth.
+More are rejected at once."""
 
 PATIENCE_S = 1.0
 """Timeout of waiting for a connection."""
 
 OPENING_S = 5.0
-"""Timeout of opening the first connections. All of them take a third of a second of processor time
-on a machine that is starting services. A statement waits for them `PATIENCE_S` at most."""
+"""Timeout of opening the first connections. They take a third of a second of processor time, on a
+machine that is starting services. A statement waits for them at most `PATIENCE_S`."""
 
 SESSION = {
     "application_name": "waitline",
-    # A sale begins with empty tables, and a cached plan is kept until the next ANALYZE: for a
-    # minute or more, every statement would scan whole tables while they grow. All statements use
-    # a key, so they are planned as if the tables were large from the start.
+    # A sale begins with empty tables, and cached plans last until the next ANALYZE. Without this,
+    # statements would scan whole growing tables for a minute or more. All statements use a key, so
+    # an index is always right.
     "enable_seqscan": "off",
-    # No statement runs long enough to gain, and plans without sequential scans look costly to it.
+    # No statement runs long enough to gain, but without sequential scans the planner's costs are so
+    # high that they would trigger it.
     "jit": "off",
-    # The best plan does not depend on the values; otherwise each connection plans five times more.
+    # The best plan does not depend on the values. The default plans each statement five times
+    # first.
     "plan_cache_mode": "force_generic_plan",
 }
 """Session settings of each connection (decision 0015)."""
 
 Row = Mapping[str, Any]
 
-# Failures after which a statement may or may not have been carried out.
+# Failures after which the outcome of a statement is unknown.
 _OUTCOME_UNKNOWN = (
     OSError,
     TimeoutError,
@@ -69,7 +71,7 @@ def _ignore(_statement: str, _seconds: float, _within_s: float) -> None:
 
 
 class Duplicate(Exception):  # noqa: N818 - reads as the outcome it is
-    """A unique constraint rejected a row; nothing was written. The message names the row."""
+    """A unique constraint rejected a row; nothing was written. The message identifies the row."""
 
 
 async def _no_reset(_connection: object) -> None:
@@ -81,12 +83,12 @@ class Database:
 
     Args:
         url: `postgresql://user:password@host:port/name`.
-        package: Whose `sql` folder holds the statements.
-        on_statement: Called after each statement with its name, the seconds that it took, and its
-            timeout in seconds.
+        package: Package whose `sql` folder holds the statements.
+        on_statement: Called after each statement with its name, its duration and its timeout, in
+            seconds.
         connections_max: Most connections.
-        connections_min: Opened with the first statement and kept open, so that a burst does not
-            wait for connections to be opened.
+        connections_min: Connections opened with the first statement and kept open, so that a burst
+            does not wait for new ones.
     """
 
     def __init__(
@@ -168,17 +170,17 @@ class Database:
         except asyncpg.UniqueViolationError as error:
             raise Duplicate(error.detail or str(error)) from None
         except asyncpg.ForeignKeyViolationError as error:
-            # A row was deleted while another transaction began to refer to it; a retry sees that.
-            raise Unavailable(f"others changed the same rows: {_text_of(error)}") from None
+            # A concurrent transaction deleted the row referred to; a retry sees that.
+            raise Unavailable(f"concurrent change of the same rows: {_text_of(error)}") from None
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
             raise Misconfigured(
-                f"the database has other tables than it should ({error}): run `waitline migrate`"
+                f"the database's tables are out of date ({error}): run `waitline migrate`"
             ) from None
         except _OUTCOME_UNKNOWN as error:
-            # asyncpg's DataError is both: an argument that does not fit the statement is a bug.
+            # asyncpg's DataError is an InterfaceError too, but a wrong argument is a bug.
             if isinstance(error, ValueError):
                 raise
-            # A cancelled task must end, and not retry because the server did not answer.
+            # A cancelled task must end, not retry.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError from None
@@ -205,14 +207,15 @@ class Database:
         try:
             yield connection
         finally:
-            # The pool closes a connection that it cannot release in time; the answer is here.
+            # The pool closes a connection that it cannot release in time. The statement's result is
+            # not affected.
             with suppress(*_OUTCOME_UNKNOWN):
                 await pool.release(connection, timeout=PATIENCE_S)
 
     async def _opened(self) -> asyncpg.Pool:
-        # The first statement opens the pool, not the start of the process, so that a database may
-        # come up later. In a task of its own, and shielded, so that a statement that times out
-        # leaves the opening to the next one.
+        # The pool is opened by the first statement, so that the database may start after the
+        # process. The task is shielded: if this statement times out, the next one awaits the same
+        # task.
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(self._open())
             # Retrieve the exception, or asyncio logs it as never retrieved.
@@ -235,12 +238,12 @@ class Database:
             asyncpg.InvalidAuthorizationSpecificationError,
             asyncpg.InvalidCatalogNameError,
         ) as error:
-            raise Misconfigured(f"the database does not let us in: {error}") from None
+            raise Misconfigured(f"the database refuses the connection: {error}") from None
         return self._pool
 
     async def _load_array_types(self, connection: asyncpg.Connection) -> None:
-        # The driver looks each array type up on first use, in queries slower than most statements
-        # here: do that on a new connection, not while a visitor waits.
+        # The driver looks up each array type on first use, with queries slower than most of our
+        # statements. Do that when a connection is opened, not while a visitor waits.
         await connection.fetchrow(self._array_types)
 
     async def close(self) -> None:

@@ -15,8 +15,8 @@ class Statement(NamedTuple):
     """One statement of a `sql` folder.
 
     Attributes:
-        text: As the server reads it, with `$1 …` for its values.
-        names: The names of its values, in the order of their numbers.
+        text: Its SQL, with `$1 …` for its values.
+        names: Names of its values, in the order of their numbers.
         one: Whether it returns at most one row.
     """
 
@@ -29,7 +29,7 @@ def load(package: str) -> Mapping[str, Statement]:
     """Load the statements of a package, by name.
 
     Args:
-        package: Whose `sql` folder holds them.
+        package: Package whose `sql` folder holds them.
     """
     return parse(aiosql.from_path(str(files(package).joinpath("sql")), "asyncpg"))
 
@@ -48,6 +48,6 @@ def parse(queries: Queries) -> Mapping[str, Statement]:
 
 
 def naming_array_types(statements: Iterable[Statement]) -> str:
-    """Return a statement that names every array type that the others use."""
+    """Return a statement that uses every array type of the others."""
     named = {name for each in statements for name in re.findall(r"::(\w+\[\])", each.text)}
     return "SELECT " + ", ".join(f"NULL::{name}" for name in sorted(named))

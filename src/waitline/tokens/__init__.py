@@ -1,10 +1,10 @@
-"""Tickets and passes: who is believed to hold a place, and to be admitted.
+"""Tickets and passes: signed tokens that prove a place in the line, or admission.
 
 encoding.py       base64url and compact JSON
-keyring.py        keys, their ring, their rotation
-keyring_file.py   the ring on disk, watched by every worker
-passes.py         signed proof of admission: a JWT
-proof.py          what a token proves
-tickets.py        proof of holding a place: a keyed MAC
-verification.py   verify either of the two
+keyring.py        signing keys and their rotation
+keyring_file.py   the keyring on disk, watched by every worker
+passes.py         proof of admission: a JWT
+proof.py          result of a verification
+tickets.py        proof of a place: a keyed MAC
+verification.py   verification of tickets and passes
 """

@@ -1,7 +1,7 @@
 """Keyring: the keys that sign and verify tickets and passes, and their rotation. Pure.
 
-A ring holds several generations of keys. A new key is published before it signs, and verifies for
-a while after another has taken its place.
+A ring holds several generations of keys. A new key is published before it signs. It still verifies
+for a while after its successor signs.
 """
 
 import hashlib
@@ -16,39 +16,40 @@ from waitline.kernel.errors import WaitlineError
 from waitline.tokens.encoding import base64url, compact_json
 
 TICKET_VERSION: Final = "t1"
-"""First field of a ticket. A change of what the MAC covers needs another one."""
+"""First field of a ticket. Must change with the fields that the MAC covers."""
 
 JWT_TYPE: Final = "waitline-pass+jwt"
-"""The `typ` of every pass, so that no other JWT can be taken for one. Source: RFC 8725 §3.11."""
+"""The `typ` of every pass, so that no other JWT passes for one. Source: RFC 8725 §3.11."""
 
 SECRET_BYTES: Final = 32
 """Bytes of a ticket secret and of a pass seed: a BLAKE2b key of 256 bits, and the length that
 RFC 8032 §5.1.5 fixes for Ed25519."""
 
 MAC_BYTES: Final = 16
-"""Bytes of a ticket's MAC. 128 bits cannot be guessed online, and double the length would only
-fatten the header that every poll carries."""
+"""Bytes of a ticket's MAC. 128 bits cannot be guessed online; more would only lengthen the header
+of every poll."""
 
 KID_MAX: Final = 16
-"""Characters of a key's name, which every token carries."""
+"""Most characters of a key's name, which is in every token."""
 
 _KID_CHARS: Final = frozenset(ascii_letters + digits + "-_")
 
 KEYS_MAX: Final = 8
-"""Keys in a ring. Each more makes the public key set longer; each less makes an operator who
-rotates often turn away visitors who still hold an old token."""
+"""Most keys in a ring. More lengthen the public key set; with fewer, frequent rotation would
+invalidate tokens in use."""
 
 PUBLISH_MS: Final = 5_000
 """How long, in ms, a key is in the ring before it signs. Workers read the ring each second; the
-other four are for clocks that differ. With less, one worker signs what another cannot verify."""
+other four seconds are for clock skew. With less, a worker could sign with a key that another
+lacks."""
 
 KEEP_MS: Final = 7 * 24 * 3_600_000
-"""How long, in ms, a superseded key still verifies: 7 days, longer than any line waits. With
-less, those who wait longest are turned away at the front of the line."""
+"""How long, in ms, a superseded key still verifies: 7 days, longer than any line lasts. With less,
+visitors who wait longest would lose their place."""
 
 
 class RotatedTooSoon(WaitlineError):  # noqa: N818 - reads as the outcome it is
-    """The newest key does not sign yet, so another would push out keys that are in use."""
+    """The newest key does not sign yet; another rotation could drop keys in use."""
 
     def __init__(self, wait_ms: int) -> None:
         super().__init__(f"the newest key is not in use yet: rotate again in {wait_ms} ms")
@@ -57,7 +58,7 @@ class RotatedTooSoon(WaitlineError):  # noqa: N818 - reads as the outcome it is
 
 @dataclass(frozen=True)
 class Key:
-    """One generation of secrets. Verifies from the moment it is in a ring, signs later.
+    """One generation of secrets: verifies as soon as it is in a ring, signs later.
 
     Attributes:
         kid: Name of the key, 1 to `KID_MAX` of `A-Z a-z 0-9 - _`; public.
@@ -88,7 +89,7 @@ class Key:
 
     @cached_property
     def pass_private(self) -> Ed25519PrivateKey:
-        """What signs passes."""
+        """The private key that signs passes."""
         return Ed25519PrivateKey.from_private_bytes(self.pass_seed)
 
     @cached_property
@@ -99,13 +100,13 @@ class Key:
 
     @cached_property
     def pass_public(self) -> Ed25519PublicKey:
-        """What verifies passes."""
+        """The public key that verifies passes."""
         return self.pass_private.public_key()
 
 
 @dataclass(frozen=True)
 class Keyring:
-    """The keys that are good now, oldest first.
+    """The valid keys, oldest first.
 
     Attributes:
         keys: 1 to `KEYS_MAX` keys with different names, in the order in which they sign.
@@ -142,10 +143,10 @@ class Keyring:
 def rotate(
     ring: Keyring, *, kid: str, ticket_secret: bytes, pass_seed: bytes, now_ms: int
 ) -> Keyring:
-    """Add a key that signs `PUBLISH_MS` from now, and drop those that are no longer needed.
+    """Add a key that signs `PUBLISH_MS` from now, and drop keys that are no longer needed.
 
-    Dropped are keys superseded for more than `KEEP_MS`, and the oldest beyond `KEYS_MAX`. The
-    key that signs now is never dropped.
+    These are the keys superseded for more than `KEEP_MS`, and the oldest beyond `KEYS_MAX`. The key
+    that signs now is never dropped.
 
     Raises:
         RotatedTooSoon: The key added last does not sign yet.

@@ -1,7 +1,7 @@
-"""The keyring's file: made at first start, shared by a machine's workers, read when it changes.
+"""Key file: the keyring on disk, created at the first start and shared by a machine's workers.
 
-The rules of keys are in `keyring`; this module keeps them on disk, and draws the secrets. The
-file is replaced whole, never written in place, so a reader sees the old ring or the new one.
+The rules of keys are in `keyring`; this module stores them and draws the secrets. The file is
+replaced atomically, so a reader sees the old ring or the new one.
 """
 
 import fcntl
@@ -28,29 +28,29 @@ from waitline.tokens.keyring import (
 )
 
 FILE_BYTES_MAX: Final = 64 * 1024
-"""Bytes of the longest file worth reading; eight keys take about 1 500. More is no keyring, and
-reading it would hold up the worker."""
+"""Longest file that is read; eight keys take about 1 500 bytes. A longer one is not a keyring, and
+reading it would block the worker."""
 
 REREAD_MS: Final = 1_000
-"""How long, in ms, a worker trusts the ring it has. Must stay well below `keyring.PUBLISH_MS`, or
-a worker meets tokens of a key that it has not read yet."""
+"""Polling interval of the file, in ms. Must be well below `keyring.PUBLISH_MS`, or a worker gets
+tokens of a key that it has not loaded yet."""
 
 _KID_BYTES: Final = 4
-"""Random bytes in a key's name: a chance of one in 500 million to draw one of eight again, and
-then the rotation is refused, not wrong."""
+"""Random bytes in a key's name. The chance to draw one of eight again is one in 500 million; the
+rotation is then refused."""
 
 log = structlog.get_logger()
 
 
 class KeyringError(WaitlineError):
-    """The file of keys cannot be used; the text says what to do, in one line."""
+    """The key file cannot be used; the text says what to do, in one line."""
 
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
     """The file: JSON, secrets in base64.
 
     Attributes:
-        version: Of this form. A reader of another version refuses the file.
+        version: Version of the format. A reader of another version refuses the file.
         keys: As in `Keyring`.
     """
 
@@ -59,7 +59,7 @@ class _Stored(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FileVersion(NamedTuple):
-    """What changes when the file does."""
+    """Identity of the file's content: differs after every change."""
 
     inode: int
     mtime_ns: int
@@ -68,32 +68,32 @@ class FileVersion(NamedTuple):
 
 
 class KeyringFile:
-    """The ring on disk. Every method blocks for as long as the disk takes.
+    """The ring on disk. Every method blocks on the disk.
 
     Attributes:
-        path: The file. Beside it are a `.lock` and, for a moment, the next version.
+        path: The file. Beside it are a `.lock` and, briefly, the next version.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def load_or_create(self, now_ms: int) -> Keyring:
-        """Return the ring, made now if there is none: one, however many processes ask at once.
+        """Return the ring; create it if there is none. Concurrent processes create one.
 
-        A damaged file is never replaced: the tokens that it signed are in people's hands.
+        A damaged file is never replaced: visitors hold tokens that it signed.
 
         Raises:
-            KeyringError: There is a file that cannot be used, or none can be made.
+            KeyringError: The file cannot be used, or cannot be created.
         """
         if self.version() is None:
             with self._locked():
-                # Another process may have made it while this one waited for the lock.
+                # Another process may have created it while this one waited for the lock.
                 if self.version() is None:
                     self._write(Keyring((Key(*_drawn(), active_from_ms=now_ms),)))
         return self.load()
 
     def load(self) -> Keyring:
-        """Return the ring as it is on disk.
+        """Load the ring from disk.
 
         Raises:
             KeyringError: The file is missing, unreadable, damaged, or open to others.
@@ -119,12 +119,12 @@ class KeyringFile:
             raise self._damaged(f"longer than {FILE_BYTES_MAX} bytes")
         try:
             return Keyring(msgspec.json.decode(text, type=_Stored).keys)
-        # The parser's texts name fields, never their values, so no secret reaches a log.
+        # The parser's messages contain no values, so no secret reaches a log.
         except ValueError as error:
             raise self._damaged(str(error)) from None
 
     def rotate(self, now_ms: int) -> Keyring:
-        """Add a key with new secrets, and return the ring that has it.
+        """Add a key with new secrets; return the new ring.
 
         Raises:
             KeyringError: The file cannot be used or replaced.
@@ -143,7 +143,7 @@ class KeyringFile:
         return ring
 
     def version(self) -> FileVersion | None:
-        """Return what changes when the file does, or `None` if it cannot be seen."""
+        """Return the file's version, or `None` if it is missing or inaccessible."""
         try:
             seen = self.path.stat()
         except OSError:
@@ -153,15 +153,14 @@ class KeyringFile:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         try:
-            # The keys' directory is private as well, since a user who may write there could put
-            # another ring in the place of this one. An existing one is the operator's business.
+            # The directory is private too: a user who may write there could replace the ring. The
+            # mode of an existing directory is left to the operator.
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.path.with_name(self.path.name + ".lock"), _LOCK_FLAGS, 0o600)
         except OSError as error:
             raise self._unwritable(error) from error
         try:
-            # Held for as long as one small file takes to write; the system frees it if the
-            # holder dies.
+            # Held while one small file is written; the system releases it if the holder dies.
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
@@ -186,7 +185,7 @@ class KeyringFile:
             raise self._unwritable(error) from error
 
     def _sync_directory(self) -> None:
-        """Make the new name survive a power cut: visitors hold tokens of this ring at once."""
+        """Make the rename durable: visitors get tokens of this ring at once."""
         directory = os.open(self.path.parent, os.O_RDONLY)
         try:
             os.fsync(directory)
@@ -207,45 +206,44 @@ class KeyringFile:
 
 
 class Keys:
-    """A worker's view of the file: the ring in memory, at most about a second old.
+    """A worker's copy of the ring in memory, about a second old at most.
 
-    A file that goes bad while the worker runs changes nothing but the log: turning everybody
-    away would help nobody.
+    If the file becomes unusable while the worker runs, the worker logs that and keeps its copy.
 
     Attributes:
-        current: The ring as last read.
+        current: The ring as last loaded.
     """
 
     current: Keyring
 
     def __init__(self, file: KeyringFile, now_ms: int) -> None:
-        """Read the ring, making it if there is none.
+        """Load the ring; create it if there is none.
 
         Raises:
-            KeyringError: The file cannot be used. At the start that stops the worker.
+            KeyringError: The file cannot be used.
         """
         self._file = file
         self._looked_ms = now_ms
         file.load_or_create(now_ms)
-        # The version is read before the text is read: a change in between is then read once
-        # more, where the other order would miss it for good.
+        # Version before content: a change in between is then loaded again. In the other order it
+        # would be missed.
         self._version = file.version()
         self.current = file.load()
         self._fault: str | None = None
 
     def ring(self, now_ms: int) -> Keyring:
-        """Return the ring, read again if `REREAD_MS` have passed and the file has changed.
+        """Return the ring, reloaded if `REREAD_MS` have passed and the file has changed.
 
-        Reading blocks the caller for some 100 µs, once per rotation.
+        Loading blocks the caller for about 100 µs, once per rotation.
         """
-        # A clock set back must not keep the worker from looking until it has caught up.
+        # The lower bound: a clock set back must not stop the checks.
         if not 0 <= now_ms - self._looked_ms < REREAD_MS:
             self._looked_ms = now_ms
             self._reload()
         return self.current
 
     async def watch(self, clock: Clock) -> Never:
-        """Look at the file each second until cancelled, so that `current` is good for use."""
+        """Check the file each second until cancelled, which keeps `current` up to date."""
 
         async def check_file() -> None:
             self._looked_ms = clock.now_ms()
@@ -261,7 +259,7 @@ class Keys:
         try:
             ring = self._file.load()
         except KeyringError as error:
-            # One line per fault, not one per second and worker.
+            # One line per fault, not one per second.
             if str(error) != self._fault:
                 self._fault = str(error)
                 log.warning(

@@ -1,8 +1,7 @@
 """Passes: proof that a visitor was admitted, as a JWT signed with Ed25519. Pure.
 
-Anybody with the public keys (`jwks`) can verify a pass without asking Waitline. It is
-deterministic: every worker mints the same text for the same admission, as long as the key that
-signed it is in the ring.
+Shops can verify a pass offline with the public keys (`jwks`). It is deterministic: every worker
+mints the same text for the same admission, as long as the signing key is in the ring.
 """
 
 from typing import Any, Final
@@ -30,8 +29,8 @@ def mint_pass(
     """Return the signed proof that a visitor was admitted.
 
     Minting costs as much as twenty tickets, verifying as much as eighty (measured), so callers
-    cache the text, which stays the same until the slot's expiry moves. Minting needs no library,
-    which would add a fifth; verifying, where a mistake lets strangers in, uses one.
+    cache the text, which is the same until the slot's expiry changes. Minting uses no library,
+    which would cost a fifth more. Verifying uses one, because mistakes there would admit strangers.
 
     Args:
         ring: The keys; the one active at `admitted_ms` signs.
@@ -39,8 +38,8 @@ def mint_pass(
         visitor: The visitor, who becomes `sub`.
         place: 1 or more.
         admitted_ms: When the visitor was admitted, in ms since the epoch; `iat`, rounded down.
-        expires_ms: When the slot runs out, in ms since the epoch; `exp`, rounded up, since a
-            pass must not end before its slot.
+        expires_ms: When the slot expires, in ms since the epoch; `exp`, rounded up, since a pass
+            must not expire before its slot.
 
     Invariant:
         Q9.
@@ -69,8 +68,8 @@ def verify_pass(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> 
         key = ring.by_kid.get(header.get("kid", ""))
         if key is None or header.get("typ") != JWT_TYPE:
             return FORGED
-        # The list of algorithms has one entry, so the header cannot choose: neither `none` nor
-        # an HMAC keyed with the public key. Times are not judged here.
+        # One algorithm only: the header can choose neither `none` nor an HMAC keyed with the public
+        # key. Expiry is checked elsewhere.
         claims: dict[str, Any] = jwt.decode(
             token,
             key.pass_public,
@@ -96,9 +95,9 @@ def verify_pass(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> 
 
 
 def jwks(ring: Keyring) -> dict[str, list[dict[str, str]]]:
-    """Return the public keys of passes as a JWK set, with those that do not sign yet.
+    """Return the public keys of passes as a JWK set, including keys that do not sign yet.
 
-    A verifier that caches it for less than `PUBLISH_MS` never meets an unknown key.
+    A verifier that caches it for less than `PUBLISH_MS` always knows the signing key.
 
     Source:
         RFC 7517 §5, RFC 8037 §2.

@@ -1,4 +1,4 @@
-"""What a ticket or a pass proves: a place in the line, and when a pass expires."""
+"""Result of a token's verification: a place in the line, and a pass's expiry. Pure."""
 
 from typing import Final, NamedTuple
 
@@ -8,8 +8,8 @@ class Proof(NamedTuple):
 
     Attributes:
         place: The visitor's number in the line; 0 in `FORGED` and nowhere else.
-        expires_ms: When a pass runs out, in ms since the epoch, perhaps long ago; 0 for a
-            ticket, which does not.
+        expires_ms: When a pass expires, in ms since the epoch, possibly in the past; 0 for a
+            ticket, which has no expiry.
     """
 
     place: int
@@ -17,9 +17,9 @@ class Proof(NamedTuple):
 
     @property
     def genuine(self) -> bool:
-        """Whether we minted the token, for this room and visitor."""
+        """Whether the token is ours, for this room and visitor."""
         return self.place > 0
 
 
 FORGED: Final = Proof(place=0, expires_ms=0)
-"""The token proves nothing: not ours, altered, of a dropped key, or somebody else's."""
+"""The token proves nothing: not ours, altered, another visitor's, or of a dropped key."""

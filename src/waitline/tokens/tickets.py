@@ -1,8 +1,8 @@
 """Tickets: proof that a visitor holds a place, as five fields with a keyed MAC. Pure.
 
-`t1.<kid>.<place>.<issued_ms>.<mac>` is cheap enough to give to everybody who enters. It is
-deterministic: every worker mints the same text for the same visitor, as long as the key that
-signed it is in the ring.
+`t1.<kid>.<place>.<issued_ms>.<mac>` is cheap enough for every visitor who enters. It is
+deterministic: every worker mints the same text for the same visitor, as long as the signing key is
+in the ring.
 """
 
 import hmac
@@ -18,11 +18,11 @@ def mint_ticket(ring: Keyring, room: RoomId, visitor: VisitorId, place: int, iss
 
     Args:
         ring: The keys; the one active at `issued_ms` signs.
-        room: Where the place is.
-        visitor: Whose it is.
+        room: The room of the place.
+        visitor: The visitor who holds it.
         place: 1 or more.
-        issued_ms: When the place was given, in ms since the epoch; not when the visitor asks
-            again, or each answer would hold another ticket.
+        issued_ms: When the place was taken, in ms since the epoch; not the time of a later request,
+            or each answer would have a different ticket.
 
     Raises:
         ValueError: The room or the visitor is not Unicode text (a lone surrogate).
@@ -43,8 +43,7 @@ def verify_ticket(ring: Keyring, room: RoomId, visitor: VisitorId, fields: list[
     key = ring.by_kid.get(kid)
     if key is None:
         return FORGED
-    # The MAC covers the figures as they are written, so a genuine one vouches for their form
-    # too, and no figure of a stranger is ever parsed.
+    # The MAC covers the numbers as text, so they are parsed only once authenticated.
     try:
         expected = _mac(key, room, visitor, place, issued_ms)
     except UnicodeEncodeError:
@@ -55,7 +54,7 @@ def verify_ticket(ring: Keyring, room: RoomId, visitor: VisitorId, fields: list[
 def _mac(key: Key, room: str, visitor: str, place: str, issued_ms: str) -> str:
     """Return the MAC over version, kid, room, visitor, place and issue time.
 
-    Each field is a netstring, `<bytes>:<text>,`, so that no two sets of fields read the same.
+    Each field is a netstring, `<bytes>:<text>,`, so that different fields never encode the same.
 
     Source:
         RFC 7693 (keyed BLAKE2b); https://cr.yp.to/proto/netstrings.txt.

@@ -1,7 +1,7 @@
-"""Verify a token, whichever of the two it is. Pure.
+"""Verification of tickets and passes. Pure.
 
-A token proves who its visitor is. Whether that visitor still waits, has run out of time or has
-left is in the store.
+A token authenticates its visitor. Whether that visitor waits, is admitted or has left is known to
+the store only.
 """
 
 from typing import Final
@@ -13,22 +13,20 @@ from waitline.tokens.proof import FORGED, Proof
 from waitline.tokens.tickets import verify_ticket
 
 TOKEN_MAX: Final = 2_560
-"""Characters of the longest text worth reading; more is refused unread. The longest pass has
-2 351: a room and a visitor of 128 bytes each of which JSON must escape. Any less than that, and
-such a visitor's own pass would be refused; much more, and strangers could make us work."""
+"""Longest token, in characters; longer ones are refused unparsed, which bounds the work for
+strangers. The longest pass has 2 351: room and visitor of 128 bytes each, all escaped in JSON."""
 
 
 def verify_token(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> Proof:
-    """Return what a ticket or a pass proves, or `FORGED`. Never raises, whatever the text.
+    """Return what a ticket or a pass proves, or `FORGED`. Raises for no text.
 
-    A token proves who, the slot says what: a genuine pass that ran out is still a genuine
-    pass, and only the slot in the store knows whether the visitor's time has run out.
+    An expired pass is genuine: whether the visitor's time is over depends on the slot in the store.
 
     Invariant:
         Q9.
     """
-    # Beyond ASCII nothing is ours, and `compare_digest` would raise. Padding is refused because
-    # the JWT library forgives it, and one pass would have several spellings.
+    # Our tokens are ASCII, and `compare_digest` raises for other characters. The JWT library
+    # accepts padding, which would give one pass several forms.
     if len(token) > TOKEN_MAX or not token.isascii() or "=" in token:
         return FORGED
     fields = token.split(".")
