@@ -92,7 +92,7 @@ class Concert:
         Setting(
             wire="title",
             option="TITLE",
-            help="What it is called",
+            help="Title",
             unit="characters",
             least=1,
             most=TITLE_CHARS_MAX,
@@ -104,7 +104,7 @@ class Concert:
         Setting(
             wire="queue",
             option="--room",
-            help="Waiting room of its visitors, whether it exists yet or not",
+            help="Waiting room of its visitors; it need not exist yet",
             unit="bytes",
             least=1,
             most=ROOM_BYTES_MAX,
@@ -115,7 +115,7 @@ class Concert:
         str,
         Setting(
             wire="venue",
-            help="Where it is",
+            help="Venue",
             unit="characters",
             most=TITLE_CHARS_MAX,
             printable=True,

@@ -145,17 +145,18 @@ class Identity:
 
 
 def judge(turn: Turn, claim: int) -> Slot:
-    """Return the slot that a proven place gives a right to. Pure.
+    """Return the visitor's slot if the token entitles the visitor to it. Pure.
 
-    The identity rule of the contract: with nothing known and no token the visitor is unknown;
-    a token that serves nobody here is rejected; a right one whose time is over has run out.
+    The identity rule of the contract. Without a token, an unknown visitor is refused as unknown. A
+    token for another place, or of an unknown visitor, is rejected. A slot whose time is over is
+    refused as such.
 
     Args:
-        turn: What the store says of the visitor.
-        claim: The place that its token proves, or `NO_CLAIM`.
+        turn: The visitor's slot in the store, or its refusal.
+        claim: The place that the visitor's token proves, or `NO_CLAIM`.
 
     Raises:
-        VisitorUnknown, TokenRejected, TimeRanOut, ExtensionsSpent: As the rule says.
+        VisitorUnknown, TokenRejected, TimeRanOut, ExtensionsSpent: By the rule.
 
     Invariant:
         Q9.

@@ -298,8 +298,8 @@ class BookingCalls:
     async def payment(self, request: Request, payment: str) -> Answer:
         """Show a visitor's own payment. In trial mode the request need not name the user."""
         asked, token = number("paymentId", payment), token_of(request)
-        anybody = self._trusting and b"x-user-id" not in request.headers
-        user = None if anybody else user_of(request)
+        unnamed = self._trusting and b"x-user-id" not in request.headers
+        user = None if unnamed else user_of(request)
         found = await self._checkout.fetch_payment(asked)
         if user is not None:
             await self._prove(found.reservation_id, user, token)
