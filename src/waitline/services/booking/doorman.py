@@ -32,8 +32,8 @@ TIMEOUT_S = 0.3
 again."""
 
 LATE_S = 0.02
-"""Lag that tells a stall of this process from a slow waiting room: if the timeout fires later than
-this, the event loop was blocked, and the check is retried once."""
+"""Lag that distinguishes a stall of this process from a slow waiting room: if the timeout fires
+later than this, the event loop was blocked, and the check is retried once."""
 
 CONNECTIONS_MAX = 64
 """Connections to the queue service per worker: at a few ms per request, more than a worker can
