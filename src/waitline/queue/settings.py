@@ -54,7 +54,7 @@ class Limits:
         float,
         Setting(
             wire="admitPerSecond",
-            help="Most admissions per second, over time",
+            help="Admission rate: most admissions per second",
             unit="per second",
             least=0.01,
             most=1_000_000,
@@ -66,7 +66,7 @@ class Limits:
         int,
         Setting(
             wire="admitBurst",
-            help="Most admissions at one instant, after a pause",
+            help="Admission burst: most admissions at once after a pause",
             unit="visitors",
             least=1,
             most=1_000_000,
@@ -76,7 +76,7 @@ class Limits:
         int,
         Setting(
             wire="waitingMax",
-            help="Most visitors that may wait",
+            help="Most visitors in the line",
             unit="visitors",
             least=1,
             most=WAITING_MOST,
@@ -87,7 +87,7 @@ class Limits:
         int,
         Setting(
             wire="readySeconds",
-            help="Time to activate, once admitted",
+            help="Time to activate after admission",
             unit="ms",
             least=10,
             most=DAY_MS,
@@ -97,7 +97,7 @@ class Limits:
         int,
         Setting(
             wire="activeSeconds",
-            help="Time to shop, and of each extension",
+            help="Time to shop after activation, and after each extension",
             unit="ms",
             least=10,
             most=DAY_MS,
@@ -132,12 +132,14 @@ class Limits:
 class Rules:
     """All settings of a room."""
 
-    mode: Annotated[Mode, Setting(wire="mode", help="What the room does now")] = Mode.OPEN
+    mode: Annotated[
+        Mode, Setting(wire="mode", help="Whether the room takes newcomers and admits visitors")
+    ] = Mode.OPEN
     title: Annotated[
         str,
         Setting(
             wire="title",
-            help="Name that visitors read; empty: the room's own",
+            help="Title shown to visitors; empty: the room's name",
             unit="characters",
             most=TITLE_CHARS_MAX,
         ),
@@ -146,7 +148,7 @@ class Rules:
         str,
         Setting(
             wire="message",
-            help="Shown to those who wait",
+            help="Message shown to waiting visitors",
             unit="characters",
             most=MESSAGE_CHARS_MAX,
         ),
@@ -155,7 +157,7 @@ class Rules:
         str,
         Setting(
             wire="shopUrl",
-            help="Where admitted visitors go on to; empty: they stay on the waiting page",
+            help="Where admitted visitors are sent; empty: they stay on the waiting page",
             unit="characters",
             most=URL_CHARS_MAX,
             # Other schemes, such as javascript:, could run a script in the visitor's browser.
@@ -167,8 +169,8 @@ class Rules:
         WhenSilent,
         Setting(
             wire="whenShopSilent",
-            help="While the shop does not report: keep to the room's limits, slow down to a tenth "
-            "of the rate, or hold everybody",
+            help="While the shop does not report: keep the room's limits, slow down to a tenth "
+            "of the rate, or hold (admit nobody)",
         ),
     ] = WhenSilent.KEEP
 

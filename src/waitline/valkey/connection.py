@@ -296,10 +296,10 @@ class Connection:
                 for call in pipe.send(greetings, self._connect_timeout_s):
                     await call.answer
             except CommandError as error:
-                pipe.close("not let in")
-                raise Unavailable(f"the store at {where} does not let us in: {error}") from None
+                pipe.close("authentication failed")
+                raise Unavailable(f"the store at {where} refuses access: {error}") from None
 
     def close(self) -> None:
         """Close the connection; a later call opens it again."""
         if self._pipe is not None:
-            self._pipe.close("closed here")
+            self._pipe.close("closed by the client")
