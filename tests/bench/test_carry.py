@@ -138,7 +138,7 @@ def test_troubles_are_told() -> None:
         "1 polls got no answer",
         "3 connections broke while an answer was awaited",
         "1 visitors were neither waiting nor admitted",
-        "1 visitors read of their turn and were told to wait",
+        "1 visitors read that it was their turn, and had to wait",
         "1 visitors were told that they had entered, and are not counted",
     ]
     assert polling.troubles(reports[1:], visitors=100, entered=103) == []

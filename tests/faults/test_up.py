@@ -72,7 +72,7 @@ def test_in_production_the_box_office_is_closed_until_somebody_takes_money(folde
     argv = [*WAITLINE, "up", "--mode", "production", "--workers", "1", *ports]
     with started([*argv, "--data-dir", str(folder)], {}, lambda: True, START_S) as program:
         until(lambda: "operator.key" in program.output, START_S, "it says where everything is")
-        assert "closed until WAITLINE_PAYMENT_KEY is set" in program.output
+        assert "not started: WAITLINE_PAYMENT_KEY is not set" in program.output
         assert len(children(program.pid)) == 3, "Valkey, queue service and admitter"
     assert not (folder / "postgres").exists()
 
