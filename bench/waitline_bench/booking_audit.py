@@ -1,4 +1,4 @@
-"""What `waitline audit --booking` says of an installation that is being measured."""
+"""Run `waitline audit --booking` on the installation under test."""
 
 import json
 import subprocess
@@ -10,15 +10,15 @@ from waitline.kernel.errors import Unavailable
 from waitline.trial.installation import Installation
 
 AUDIT_S = 120.0
-"""How long the audit may take, on a machine that was just under load."""
+"""Timeout of the audit, in s, on a machine that was just under load."""
 
 
 def audited(stack: Installation, *, at_price: bool = True) -> dict[str, Any]:
-    """Return how much there is of everything by name, and under `findings` what does not hold.
+    """Return the number of rows by table, and the broken invariants as `findings`.
 
     Args:
         stack: The installation.
-        at_price: Whether every payment must have been of the price (B6), as ours are.
+        at_price: Whether every payment must be of the price (B6), as those of our buyers are.
 
     Raises:
         Unavailable: The audit failed; the message holds the end of what it printed.

@@ -1,7 +1,7 @@
-"""Visitors/s of the scripts, memory of the store, and how long admitting takes.
+"""Throughput of the Lua scripts, memory of Valkey, and time to admit a line.
 
-The scripts are called as a worker calls them, over one connection with a few calls under way, from
-a core of their own.
+The scripts are called as a worker calls them: over one connection with a few concurrent calls, from
+a separate core.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from waitline.valkey.client import ValkeyClient
 
 SIZES = (1, 10, 100, 256)
 UNDER_WAY = 4
-"""Calls at once: enough that the server never waits for the client."""
+"""Concurrent calls: enough that the server never waits for the client."""
 
 CALL_S = 10.0
 LINE = 100_000
@@ -38,17 +38,17 @@ LINE = 100_000
 MOST = Limits(
     active_max=1_000_000, admit_per_s=1_000_000, admit_burst=1_000_000, waiting_max=10_000_000
 )
-"""A room without a rate to speak of."""
+"""Limits of a room without an effective rate limit."""
 
 OnProgress = Callable[[str], None]
 Batch = Callable[[int], Awaitable[Any]]
 
 
 def fill(url: str, folder: Path, room: RoomId, waiting: int, admitted: int) -> str:
-    """Let visitors `w1`, `w2`, … wait in a room, after others were admitted.
+    """Fill a room: some visitors admitted, others (`w1`, `w2`, …) waiting.
 
     Returns:
-        A line `visitor token` for each of the admitted.
+        A line `visitor token` per admitted visitor.
     """
     ring = KeyringFile(folder / "keys" / "keys.json").load_or_create(SystemClock().now_ms())
 
@@ -73,17 +73,17 @@ def fill(url: str, folder: Path, room: RoomId, waiting: int, admitted: int) -> s
 
 
 def rates(on_progress: OnProgress, seconds: float, scale: float) -> dict[str, dict[str, float]]:
-    """Return visitors/s by script and by visitors in a call."""
+    """Return visitors/s by script and by visitors per call."""
     return uvloop.run(_rates(on_progress, seconds, max(1_000, int(LINE * scale))))
 
 
 def memory(on_progress: OnProgress, scale: float) -> list[dict[str, float]]:
-    """Return what a waiting visitor takes in the store, at two lengths of the line."""
+    """Return Valkey's memory per waiting visitor, at two lengths of the line."""
     return uvloop.run(_memory(on_progress, [int(300_000 * scale), int(1_000_000 * scale)]))
 
 
 def admission(on_progress: OnProgress, scale: float) -> dict[str, float]:
-    """Return how long admitting everybody takes, and its calls, at the server."""
+    """Return the time to admit a line, and the latency of the calls."""
     return uvloop.run(_admission(on_progress, int(300_000 * scale)))
 
 
@@ -151,7 +151,7 @@ async def _rate(
         "admit": lambda _n: _admit(line, room, chunk),
         "sweep": lambda _n: line.sweep(room, chunk_max=chunk),
     }
-    # What consumes the room may not run longer than the room lasts.
+    # A call that consumes the room must not run longer than the room lasts.
     consuming = name in ("activate", "leave", "admit", "sweep")
     calls_most = length // size if consuming else 100_000_000
     calls, took_s = await _for(seconds, calls_most, lambda: batches[name](size))
@@ -159,7 +159,7 @@ async def _rate(
 
 
 async def _for(seconds: float, most: int, call: Callable[[], Awaitable[Any]]) -> tuple[int, float]:
-    """Call as fast as it goes, a few at once; return how many calls, and the seconds."""
+    """Call flat out with a few concurrent calls; return the number of calls, and the seconds."""
     done = 0
     started = perf_counter()
 
@@ -247,7 +247,7 @@ async def _each(count: int, call: Callable[[list[VisitorId]], Awaitable[Any]]) -
 
 
 def _endless(count: int) -> Iterator[VisitorId]:
-    """Name all the visitors again and again, in an order far from that of the line."""
+    """Yield all visitors repeatedly, in an order unlike that of the line."""
     # A stride without a factor in common with any round number visits all of them.
     number = 0
     while True:

@@ -1,4 +1,4 @@
-"""Processor time and memory of a measurement, by what the processes do."""
+"""CPU time, memory and open files of processes, by role."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -8,17 +8,17 @@ from typing import NamedTuple
 from waitline.trial import processes
 
 Roles = Mapping[str, Sequence[int]]
-"""Process ids by what they do."""
+"""Process ids by role."""
 
 
 class Reading(NamedTuple):
-    """Processor time used until one instant.
+    """CPU time used up to an instant.
 
     Attributes:
-        at_s: When, by the monotonic clock.
-        roles_s: By role.
-        machine_s: Of everything on the machine, in this container or beside it.
-        stolen_s: What other virtual machines took of it.
+        at_s: Time of the monotonic clock.
+        roles_s: CPU time by role.
+        machine_s: CPU time of the whole machine, inside and outside this container.
+        stolen_s: Steal: CPU time taken by other virtual machines.
     """
 
     at_s: float
@@ -28,7 +28,7 @@ class Reading(NamedTuple):
 
 
 def take_reading(roles: Roles) -> Reading:
-    """Read the processor time of all processes; those that have ended count as nothing."""
+    """Sample the CPU time of all processes; ended ones count as 0."""
     machine_s, stolen_s = processes.machine_times()
     return Reading(
         at_s=monotonic(),
@@ -39,9 +39,9 @@ def take_reading(roles: Roles) -> Reading:
 
 
 def cores_between(first: Reading, last: Reading) -> dict[str, float]:
-    """Return how many cores each role kept busy.
+    """Return the busy cores by role.
 
-    `others` is what other processes here did, `stolen` what other virtual machines did.
+    `others` are other processes of this machine, `stolen` other virtual machines.
     """
     took_s = last.at_s - first.at_s
     cores = {role: (last.roles_s[role] - used_s) / took_s for role, used_s in first.roles_s.items()}
@@ -51,17 +51,17 @@ def cores_between(first: Reading, last: Reading) -> dict[str, float]:
 
 
 def cores() -> int:
-    """Return how many cores the machine has."""
+    """Return the number of cores."""
     return os.cpu_count() or 1
 
 
 def memory_bytes(pids: Sequence[int]) -> int:
-    """Return the memory that these processes have for themselves alone."""
+    """Return the private memory of these processes."""
     return sum(map(processes.memory_bytes, pids))
 
 
 def open_files(pids: Sequence[int]) -> int:
-    """Return how many files and sockets these processes have open."""
+    """Return the number of open files and sockets of these processes."""
     return sum(map(processes.open_files, pids))
 
 

@@ -1,7 +1,7 @@
-"""The box office's statements alone, by pgbench on a database beside the other: what is possible.
+"""The box office's SQL statements alone, by pgbench: the upper bound.
 
-The statements are those of `booking/sql`, with pgbench's variables in their places. Each client
-books seats of its own, so that nothing waits for a lock.
+The statements are those of `booking/sql`, with pgbench's variables as parameters. Each client books
+its own seats, so no statement waits for a lock.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ CLIENTS = 12
 """As many connections as one worker's pool has."""
 
 SEATS_EACH = 20_000
-"""Seats of each client: more than it books in one measurement."""
+"""Seats per client: more than it books in one measurement."""
 
 SQL_S = 60.0
-"""How long making a quarter of a million seats may take."""
+"""Timeout of creating a quarter of a million seats, in s."""
 
 Kind = Literal["reservations", "bookings"]
 
-# File, name and end of each statement: `\gset` puts what it answers into variables.
+# File, name and end of each statement; `\gset` stores the result in variables.
 _STATEMENTS: dict[Kind, Sequence[tuple[str, str, str]]] = {
     "reservations": [("reservations", "reserve", ";")],
     "bookings": [
@@ -74,9 +74,9 @@ def rate(kind: Kind, url: str, folder: Path, seconds: float) -> float:
     """Return reservations or bookings per second that the statements alone reach.
 
     Args:
-        kind: Which.
-        url: Of the server; a database of our own is made on it, and dropped.
-        folder: For pgbench's script.
+        kind: What to measure.
+        url: Address of the server; a temporary database is created on it.
+        folder: Folder for pgbench's script.
         seconds: Length of the measurement.
 
     Raises:
@@ -120,7 +120,7 @@ def _psql(url: str, text: str) -> None:
 def _pgbench(url: str, script: Path, seconds: float) -> float:
     command = [str(embedded_binaries() / "pgbench"), "--no-vacuum", "--protocol=prepared"]
     command += [f"--client={CLIENTS}", f"--time={max(1, round(seconds))}", "--define=n=0"]
-    # Planned as they are for the service.
+    # Prepared, as in the service.
     session = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
     done = subprocess.run(  # noqa: S603 - our own binary
         [*command, f"--file={script}", url],
@@ -144,5 +144,5 @@ def _statement(file: str, name: str) -> str:
 
 
 def _filled(statement: str, values: dict[str, str]) -> str:
-    """Put values in the places of a statement's names; `::type` is no name."""
+    """Replace the parameters of a statement; `::type` is not one."""
     return re.sub(r"(?<!:):([a-z_]+)", lambda name: values.get(name[1], name[0]), statement)

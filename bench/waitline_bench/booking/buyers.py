@@ -1,8 +1,8 @@
-"""Buys as people do, from a process of its own: at a fixed pace, or as fast as answers come.
+"""Load generator of the box office, in its own process: open loop, or closed loop flat out.
 
-`python -m waitline_bench.booking.buyers` reads a plan as JSON from its first argument and prints
-what came of it. An arrival has a time at which it is due, and latency counts from there; flat out,
-the next buyer begins when one is through.
+`python -m waitline_bench.booking.buyers` takes a plan as JSON in its first argument and prints its
+measurements. In the open loop latency counts from when an arrival was due. Flat out, the next buyer
+begins when one is done.
 """
 
 import asyncio
@@ -21,33 +21,33 @@ import uvloop
 from waitline.sales.http_client import HttpConnection
 
 TICK_S = 0.001
-"""Between two looks at what is due: as fine as the loop's timers are."""
+"""Interval at which due arrivals are sent, in s: the resolution of the loop's timers."""
 
 DRAIN_S = 15.0
-"""How long the last buyers are waited for: longer than a payment may take."""
+"""Time for the last buyers to finish, in s: longer than a payment may take."""
 
 _RESERVATION = re.compile(rb'"reservationId":(\d+)')
 _ETAG = re.compile(rb"\r\netag: ([^\r]+)")
 
 Errand = Literal["seats", "seats again", "sections", "reserve", "buy"]
-"""What a buyer does: reads the seat map; reads it knowing the last one; reads the counts of each
-section; holds a seat; holds and pays."""
+"""What a buyer does: fetch the seat map; fetch it with the last ETag; fetch the counts per section;
+reserve a seat; reserve and pay."""
 
 BUYING = frozenset(("reserve", "buy"))
-"""Errands for which each buyer has a seat of its own."""
+"""Errands for which each buyer has its own seat."""
 
 
 class BuyerPlan(NamedTuple):
-    """What to do.
+    """The plan of a load generator.
 
     Attributes:
-        port: Of the booking service, on 127.0.0.1.
+        port: Port of the booking service on 127.0.0.1.
         errand: What each buyer does.
-        buyers: File of who may buy, each once: a line each of user, token, schedule, seat, price.
-            Those who only look come again and again.
-        per_s: Arrivals per second; 0 for as fast as answers come.
-        seconds: For how long buyers come.
-        connections: Buyers under way at most.
+        buyers: File of buyers, a line each: user, token, schedule, seat, price. Each buys once;
+            errands that only read reuse them.
+        per_s: Arrivals per second; 0: flat out.
+        seconds: Arrival period.
+        connections: Most concurrent buyers.
     """
 
     port: int
@@ -67,7 +67,7 @@ class _Buyer(NamedTuple):
 
 
 class _BuyerConnection(HttpConnection):
-    """A connection, and the buyer who has it."""
+    """A connection and its current buyer."""
 
     def __init__(self, office: "_BuyerLoad") -> None:
         super().__init__(office)
@@ -82,7 +82,7 @@ class _BuyerConnection(HttpConnection):
 
 
 class _BuyerLoad:
-    """Sends buyers on their errands, and notes what came of it."""
+    """Runs the buyers and records their latencies."""
 
     def __init__(self, plan: BuyerPlan) -> None:
         self._plan = plan
@@ -118,7 +118,7 @@ class _BuyerLoad:
         }
 
     def _comes(self) -> bool:
-        """Whether buyers still come, or have come and were not served."""
+        """Whether buyers still arrive, or wait to be served."""
         plan = self._plan
         if self._over() or (plan.errand in BUYING and self._came >= self._most):
             return False
@@ -130,7 +130,7 @@ class _BuyerLoad:
         return perf_counter() > self._began_s + self._plan.seconds + DRAIN_S
 
     def _serve(self) -> None:
-        """Send the requests that are due, as far as there are connections."""
+        """Send the requests that are due, while connections are free."""
         plan = self._plan
         while self.free and self._comes():
             now_s = perf_counter()
@@ -157,7 +157,7 @@ class _BuyerLoad:
         status = head[9:12].decode()
         self._statuses[f"{line.step} {status}"] += 1
         self._bytes += len(answer)
-        # The first step waits from when it was due; the second follows it at once.
+        # The first step counts from when it was due; the second follows at once.
         since_s = line.sent_s if line.step == "pay" else line.due_s
         self._took_ms.setdefault(line.step, []).append((now_s - since_s) * 1000)
         if line.step == "seats again" and (found := _ETAG.search(head)):
@@ -227,7 +227,7 @@ def _pay(buyer: _Buyer, reservation: str) -> bytes:
 
 
 def main(words: list[str]) -> None:
-    """Do what the plan says (its fields as JSON), and print what came of it."""
+    """Run the plan (its fields as JSON), and print the measurements."""
     plan = BuyerPlan(**json.loads(words[0]))
 
     async def run() -> dict[str, object]:

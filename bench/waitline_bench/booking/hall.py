@@ -1,4 +1,4 @@
-"""Crowds for a measurement: visitors of the demo concert's room, and a seat for each in a hall."""
+"""Admitted visitors of the demo concert's room, each with its own seat."""
 
 import asyncio
 import json
@@ -23,22 +23,22 @@ from waitline.trial.installation import Installation
 from waitline.valkey.client import ValkeyClient
 
 CONCERT, ROOM = 1, RoomId("1")
-"""The demo concert, and its waiting room."""
+"""The demo concert and its waiting room."""
 
 VISITORS_MAX = 1_000_000
-"""More than all crowds of a measurement together."""
+"""Limit of the room: more than all crowds of a measurement together."""
 
 CALL_S = 10.0
 ADMIT_S = 60.0
-"""How long letting a crowd in may take."""
+"""Timeout of admitting a crowd, in s."""
 
 
 class Crowds:
-    """Makes one crowd after the other. Each has a performance of the concert to itself.
+    """Makes crowds of admitted visitors. Each has its own schedule of the concert.
 
     Args:
-        stack: Where.
-        folder: For what is noted of them.
+        stack: The installation.
+        folder: Folder for the files of buyers.
     """
 
     def __init__(self, stack: Installation, folder: Path) -> None:
@@ -47,13 +47,13 @@ class Crowds:
         self._users = count(1)
 
     def come(self, size: int) -> Path:
-        """Put a hall of so many seats on sale, and let as many visitors in.
+        """Put `size` seats on sale, and admit as many visitors.
 
         Returns:
-            A file with a line each: user, token, schedule, seat, price.
+            A file with a line per visitor: user, token, schedule, seat, price.
 
         Raises:
-            Unavailable: They were not let in in time.
+            Unavailable: They were not admitted in time.
         """
         lines = uvloop.run(self._come(size))
         path = self._folder / f"crowd-{lines[0].split()[0]}"
@@ -106,5 +106,5 @@ class Crowds:
                 while (await rooms.survey(ROOM)).waiting:  # noqa: ASYNC110 - of another process
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            raise Unavailable(f"the buyers were not let in within {ADMIT_S:.0f} s") from None
+            raise Unavailable(f"the buyers were not admitted within {ADMIT_S:.0f} s") from None
         return tickets

@@ -1,7 +1,7 @@
-"""Measure the box office: the seat map, reserving, paying, and what happens at ten times the load.
+"""Measure the box office: seat map, reservations, payments, and ten times overload.
 
-One installation, one run: the statements alone are measured on the same server in between, and what
-the host took too much of is measured again, so that ratios hold on a machine that others use.
+The bare statements are measured on the same server in the same run, and a measurement disturbed by
+steal is repeated, so that ratios are valid on a shared machine.
 """
 
 import json
@@ -26,23 +26,22 @@ from waitline_bench.booking.hall import Crowds
 from waitline_bench.host_steal import measure_undisturbed
 
 SEATS = 10_000
-"""Of the hall whose seat map is asked for, and how often. Source: the aim that it is measured
-against."""
+"""Seats of the seat map, and requests per second. Source: the target of the measurement."""
 SEATS_PER_S = 500.0
 
 CHANGES_PER_S = 50.0
-"""How often it changes meanwhile."""
+"""Seat changes per second meanwhile."""
 
 CONNECTIONS = 64
 OVERLOAD = 10.0
-"""How many times more come than can be served."""
+"""Factor of arrivals over what can be served."""
 
 OVERLOAD_CONNECTIONS = 8_000
 RESERVE_PER_S, BUY_PER_S, OVERLOAD_PER_S = 6_000, 1_500, 6_000
-"""Buyers of each part, for a second of it: more than two cores have served, or could send."""
+"""Prepared buyers per second of each part: more than two cores can serve or send."""
 
 SPARE_S = 40.0
-"""How long a generator may take beyond its seconds."""
+"""Extra time of a generator beyond its arrival period, in s."""
 
 _STATEMENTS = re.compile(
     r'^database_statement_duration_seconds_count\{[^}]*statement="(\w+)"[^}]*\} (\S+)', re.MULTILINE
@@ -53,7 +52,7 @@ Figures = dict[str, Any]
 
 
 def run_booking(seconds: float, workers: int, on_progress: OnProgress) -> Figures:
-    """Return all figures of one run, each with the share of the machine that its host took.
+    """Measure all parts; return their figures, each with its share of CPU steal.
 
     Args:
         seconds: Length of each part.
@@ -88,11 +87,11 @@ def run_booking(seconds: float, workers: int, on_progress: OnProgress) -> Figure
 
 
 class _BookingRun:
-    """The generator's side of an installation.
+    """Runs the parts of the benchmark on an installation.
 
     Args:
-        installation: Where.
-        folder: For who comes, and what is run.
+        installation: The installation.
+        folder: Folder for buyers and scripts.
         seconds: Length of each part.
         on_progress: Receives the current step as text.
     """
@@ -108,11 +107,11 @@ class _BookingRun:
         self._lookers = self._come(SEATS)
 
     def looked(self, what: str, errand: Errand) -> Figures:
-        """Read the seat map at a fixed pace."""
+        """Fetch the seat map at a fixed rate."""
         return self._quietly(what, lambda: self._look(errand, self._lookers))
 
     def looked_while_it_changed(self) -> Figures:
-        """Read it while seats are reserved at a fixed pace."""
+        """Fetch the seat map while seats are reserved at a fixed rate."""
 
         def read_while_held() -> Figures:
             crowd = self._come(SEATS)
@@ -124,7 +123,7 @@ class _BookingRun:
         return self._quietly("the seat map while it changes", read_while_held)
 
     def bare(self, what: bare.Kind) -> Figures:
-        """Run the statements alone."""
+        """Run the bare statements by pgbench."""
         url, folder, seconds = self._installation.database_url, self._folder, self._seconds
         return self._quietly(
             f"the statements of {what} alone",
@@ -132,7 +131,7 @@ class _BookingRun:
         )
 
     def bought(self, what: str, errand: Errand, most_per_s: int) -> Figures:
-        """Let buyers come who have not been here before, as fast as they are served."""
+        """Run new buyers, flat out."""
 
         def buy() -> Figures:
             crowd = self._come(round(most_per_s * self._seconds))
@@ -146,7 +145,7 @@ class _BookingRun:
         return self._quietly(what, buy)
 
     def overrun(self, per_s: float) -> Figures:
-        """Let many more come than can be served."""
+        """Run at overload: more arrivals than can be served."""
 
         def buy() -> Figures:
             crowd = self._come(round(per_s * self._seconds))
@@ -172,7 +171,7 @@ class _BookingRun:
             return self._found(process)
 
     def _statements(self) -> dict[str, float]:
-        """Return how often each statement was run so far."""
+        """Return how often each statement has run."""
         url = f"{self._installation.booking_url}/actuator/prometheus"
         with request.urlopen(url, timeout=10) as answer:  # noqa: S310 - ours
             text = answer.read().decode()
@@ -206,8 +205,8 @@ class _BookingRun:
         try:
             printed, _ = process.communicate(timeout=self._seconds + SPARE_S)
         except subprocess.TimeoutExpired:
-            raise Unavailable("the generator did not come to an end") from None
+            raise Unavailable("the load generator did not finish in time") from None
         if process.returncode:
-            raise Unavailable("the generator failed; what it printed above says why")
+            raise Unavailable("the load generator failed; see its output above")
         found: Figures = json.loads(printed)
         return {**found, "per_s": found["done"] / found["took_s"]}

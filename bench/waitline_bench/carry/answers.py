@@ -1,9 +1,8 @@
-"""Finds what a visitor needs in an answer's bytes. Pure.
+"""Extract fields from the bytes of an answer by substring search. Pure.
 
-A full reader of HTTP and JSON would cost the generator more than the service spends on the answer,
-and patterns three times as much as looking for a word. This one relies on how the service writes:
-a length in every answer, each member once, and another one after it. Where it is not so, reading
-fails, and does not guess.
+Parsing HTTP and JSON would cost the generator more than the service spends on the answer, and
+regular expressions three times a substring search. This relies on how the service writes answers: a
+Content-Length, each member once, and another member after it. Other answers raise an error.
 """
 
 _END = b"\r\n\r\n"
@@ -13,10 +12,10 @@ _TICKET = b'"token":"t1.'
 
 
 def size(data: bytes) -> int:
-    """Return the bytes of the answer that begins here, or 0 while its head is incomplete.
+    """Return the length of the first answer in bytes, or 0 while its head is incomplete.
 
     Raises:
-        ValueError: It does not say how long it is.
+        ValueError: It has no Content-Length.
     """
     end = data.find(_END)
     if end < 0:
@@ -34,22 +33,22 @@ def code(data: bytes) -> int:
 
 
 def hint_ms(data: bytes) -> int:
-    """Return when to ask for one's place again, in ms."""
+    """Return the recommended polling interval, in ms."""
     return _number(data, b'"recommendedPollIntervalMs":')
 
 
 def retry_after_s(data: bytes) -> int:
-    """Return when to ask for the place that was given, in s."""
+    """Return Retry-After, in s."""
     return _number(data, _RETRY_AFTER, b"\r")
 
 
 def after_ms(data: bytes) -> int:
-    """Return when to read again how far the line has come, in ms."""
+    """Return the polling interval of now-serving, in ms."""
     return _number(data, b'"pollAfterMs":')
 
 
 def serving(data: bytes) -> int:
-    """Return up to which place everybody's turn has come."""
+    """Return the highest place whose turn has come."""
     return _number(data, b'"serving":')
 
 

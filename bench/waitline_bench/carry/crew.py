@@ -1,4 +1,4 @@
-"""The generator processes of a measurement: start, command, read, stop."""
+"""Start, command and stop the load generator processes of a measurement."""
 
 import json
 import os
@@ -19,17 +19,17 @@ STOP_S = 10.0
 
 
 class Crew:
-    """Processes of one module, each with a plan of its own.
+    """Processes of one module, each with its own plan.
 
-    Each reads its plan from the first line of its stdin, then orders, and ends with it; and writes
-    reports to its stdout, a line of JSON each.
+    A process gets its plan on the first line of stdin, then orders, and ends with stdin. It writes
+    reports to stdout, one line of JSON each.
 
     Args:
-        module: What they run.
+        module: Module to run.
         plans: One per process.
 
     Attributes:
-        reports: The last one of each; empty before the first.
+        reports: Last report of each process; empty before the first.
     """
 
     def __init__(self, module: str, plans: Sequence[Mapping[str, Any]]) -> None:
@@ -41,7 +41,7 @@ class Crew:
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
-        """Start them."""
+        """Start the processes."""
         try:
             for number, plan in enumerate(self._plans):
                 self._start(number, plan)
@@ -56,16 +56,16 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End them."""
+        """Stop the processes."""
         self._end()
 
     @property
     def pids(self) -> list[int]:
-        """Their process ids."""
+        """Process ids."""
         return [process.pid for process in self._processes]
 
     def order(self, **words: float) -> None:
-        """Send an order to all of them."""
+        """Send an order to all processes."""
         for process in self._processes:
             self._say(process, words)
 
@@ -74,10 +74,10 @@ class Crew:
         return sum(report.get(name, 0) for report in self.reports)
 
     def listen(self, until: Callable[[], bool], deadline_s: float, what: str) -> None:
-        """Read reports until a condition holds, or until the deadline.
+        """Receive reports until a condition holds.
 
         Raises:
-            Unavailable: It did not hold in time, or a process has ended.
+            Unavailable: It did not hold before the deadline, or a process has ended.
         """
         end_s = monotonic() + deadline_s
         while not until():
@@ -113,7 +113,7 @@ class Crew:
         assert stdout is not None
         data = os.read(stdout.fileno(), 1_048_576)
         if not data:
-            raise Unavailable("a generator process has ended; what it printed above says why")
+            raise Unavailable("a load generator has ended; see its output above")
         *lines, self._parts[number] = (self._parts[number] + data).split(b"\n")
         if lines:
             self.reports[number] = json.loads(lines[-1])

@@ -1,7 +1,7 @@
-"""Read what k6 found out: its summary, and what it logged. Pure.
+"""Parse the summary and the log of k6. Pure.
 
-Source: `--summary-export` of k6 1.x. A threshold there says whether it was crossed, so `false` is
-what one wants to see.
+Source: `--summary-export` of k6 1.x. A threshold there is `true` if it was crossed, so `false` is a
+pass.
 """
 
 import json
@@ -22,14 +22,14 @@ Figures = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What a run must reach.
+    """A criterion of a run.
 
     Attributes:
         subject: What is measured.
-        condition: What must hold.
-        value: What was measured; `None` if it is missing.
-        ok: Whether it holds.
-        by: Who measured: `k6` at the client, `server` at the other end.
+        condition: Condition on it.
+        value: Measured value; `None` if it is missing.
+        ok: Whether the condition holds.
+        by: Where it was measured: `k6` (client) or `server`.
     """
 
     subject: str
@@ -50,11 +50,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What k6 found out.
+    """The result of k6.
 
     Attributes:
-        iterations: Arrivals that were served to the end.
-        dropped: Arrivals that found no virtual user free.
+        iterations: Arrivals that were completed.
+        dropped: Arrivals dropped for lack of a free virtual user.
         requests: Requests sent.
         lasted_s: From the first arrival to the end of the last.
         times: Times by call, in ms, by the names in `QUANTILES`; `all` for all together.
@@ -80,12 +80,12 @@ class Summary:
 
     @property
     def answers_checked(self) -> int:
-        """How many answers the checks looked at."""
+        """Number of checked answers."""
         return sum(check.passes + check.fails for check in self.checks)
 
     @property
     def checks_failed(self) -> int:
-        """How many answers were not what they must be."""
+        """Number of failed checks."""
         return sum(check.fails for check in self.checks)
 
     @property
@@ -95,7 +95,7 @@ class Summary:
 
 
 def parse_summary(text: str, log: str) -> Summary:
-    """Read k6's summary and its log."""
+    """Parse k6's summary and log."""
     document = json.loads(text)
     metrics: dict[str, Any] = document["metrics"]
     iterations = metrics.get("iterations", {})
@@ -132,7 +132,7 @@ def thrown(log: str) -> list[str]:
     """Return what the script threw, from k6's log; nothing else of k6 counts these."""
     errors = []
     for line in log.splitlines():
-        # Whatever else is in there, k6 speaks JSON.
+        # k6 logs JSON; other lines are skipped.
         if line.startswith("{"):
             said = json.loads(line)
             if said.get("source") == "stacktrace":

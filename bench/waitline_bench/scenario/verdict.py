@@ -1,7 +1,7 @@
-"""Did a run pass? Pure.
+"""Decide whether a run passed. Pure.
 
-k6 judges its own thresholds. What it cannot see is judged here: the server's figures, the room
-after the run, and whether every acknowledged entry has a place.
+k6 checks its own thresholds. This checks what k6 cannot see: the server's figures, the rooms after
+the run, and that every acknowledged entry has a place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ ROUND_MS_MAX = 2_000.0
 """p99 of one round of the admitter. Source: the wire contract, section 5."""
 
 FULL = 0.99
-"""Share of the slots that must be taken for a room to count as full: a look falls between a
-departure and the admission that makes up for it."""
+"""Share of the slots at which a room counts as full. Below 1, because a sample may fall between a
+departure and the next admission."""
 
 SETTLED_S = 10.0
 """When a room that never fills is in balance, beyond the longest stay: who came first has gone, and
@@ -38,10 +38,10 @@ generator that cannot keep up begins some after their time, and at the end some 
 calling them dropped."""
 
 LASTING = frozenset(("worker", "booking", "admitter", "sandbox", "valkey"))
-"""Whose processes live from the beginning to the end."""
+"""Roles whose processes must survive the run."""
 
 REASONS_MAX = 4
-"""Reasons named in the line that ends a run; the report has all."""
+"""Reasons in the line that ends a run; the report has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,13 @@ class RoomFound:
     """A room after the run.
 
     Attributes:
-        room: Its name.
-        waiting: Visitors who waited then.
-        admitted: Visitors who held a slot then.
-        entered: Visitors who had taken a place, in all.
-        active_max: Its slots.
-        admit_per_s: Its rate.
-        findings: What the audit found wrong, one line each.
+        room: Name of the room.
+        waiting: Visitors waiting.
+        admitted: Visitors holding a slot.
+        entered: Visitors who joined, in total.
+        active_max: Slots of the room.
+        admit_per_s: Rate of the room.
+        findings: Findings of the audit, one line each.
     """
 
     room: str
@@ -89,14 +89,14 @@ def judge(
     reckoning: Sequence[str] = (),
     books: Sequence[str] = (),
 ) -> Verdict:
-    """Put everything together.
+    """Combine all criteria into a verdict.
 
     Args:
-        found: What k6 found out.
+        found: The result of k6.
         served: The server's thresholds.
         rooms: The rooms after the run.
         reckoning: What `reckoned`, `underfed`, `drained` and `survived` said.
-        books: What the audit of the box office found wrong, one line each.
+        books: Findings of the box office's audit, one line each.
     """
     reasons = [
         f"{result_text.subject(one.subject)}: "
@@ -107,7 +107,7 @@ def judge(
     ]
     if found.dropped:
         reasons.append(f"{found.dropped:,} arrivals were dropped")
-    # A script that says how many checks may fail has been heard above.
+    # A script with a threshold on checks is handled above.
     if found.checks_failed and not found.tolerates:
         failed = [check for check in found.checks if check.fails]
         names = ", ".join(f"{check.name!r}" for check in failed)
@@ -123,7 +123,7 @@ def judge(
 
 
 def reckoned(found: Summary, rooms: Sequence[RoomFound]) -> str:
-    """Compare the acknowledged entries with the places given; return what is wrong, or nothing.
+    """Compare acknowledged entries with places; return the difference as text, or an empty text.
 
     Only for scripts in which nobody enters twice, and that check every entry as `entered`.
 
@@ -144,14 +144,14 @@ def reckoned(found: Summary, rooms: Sequence[RoomFound]) -> str:
 
 
 def underfed(arrivals: int, planned: int) -> str:
-    """Compare what was offered with what was to be; return what is wrong, or nothing."""
+    """Compare the offered with the planned load; return the shortfall as text, or an empty text."""
     if arrivals >= planned - max(UNOFFERED_LEAST, UNOFFERED_MAX * planned):
         return ""
     return f"k6 offered {arrivals:,} of {planned:,} arrivals: it could not keep up"
 
 
 def drained(found: Summary, rooms: Sequence[RoomFound]) -> str:
-    """Return who is still in a room though everybody has left, or nothing.
+    """Return the visitors left in a room after all have left as text, or an empty text.
 
     Only for scripts in which everybody leaves or pays, and that check every entry as `entered`.
 
@@ -171,9 +171,9 @@ def drained(found: Summary, rooms: Sequence[RoomFound]) -> str:
 
 
 def survived(first: Mapping[str, Sequence[int]], last: Mapping[str, Sequence[int]]) -> list[str]:
-    """Compare the process ids before and after a run; return what ended meanwhile.
+    """Compare the process ids before and after a run; return the roles with an ended process.
 
-    PostgreSQL's come and go, one for each connection.
+    PostgreSQL is left out: it has a process per connection.
     """
     return [
         f"{result_text.ROLES[role]}: a process ended during the run"
@@ -183,7 +183,7 @@ def survived(first: Mapping[str, Sequence[int]], last: Mapping[str, Sequence[int
 
 
 def served(script_p99_ms: float | None, round_p99_ms: float | None) -> list[Threshold]:
-    """Return the server's own thresholds; a figure that is missing has not been reached."""
+    """Return the criteria measured at the server; a missing figure fails."""
     rows = (
         ("one script in the store", f"p(99)<{SCRIPT_MS_MAX:g}", script_p99_ms, SCRIPT_MS_MAX),
         ("one round of the admitter", f"p(99)<{ROUND_MS_MAX:g}", round_p99_ms, ROUND_MS_MAX),
@@ -202,7 +202,7 @@ def flow(
     stay_s: float,
     until_s: float,
 ) -> Threshold | None:
-    """Judge whether as many leave a room as come in, once it is full or in balance.
+    """Check that departures keep up with admissions, once the room is full or in balance.
 
     Args:
         at_s: When each look was taken, from the first arrival on.
@@ -212,7 +212,7 @@ def flow(
         until_s: When arrivals ended.
 
     Returns:
-        `None` if it did not go on for long enough to tell.
+        `None` if the run was too short to decide.
     """
     names = ("admitted", "admissions_per_s", "exits_per_s")
     looks = zip(at_s, *(columns[name] for name in names), strict=True)
