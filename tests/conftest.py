@@ -1,4 +1,4 @@
-"""What every kind of test may ask for."""
+"""Fixtures for all tests."""
 
 from collections.abc import Iterator
 
@@ -39,7 +39,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Each server that we promise to run on; the test runs once on either."""
+    """Each supported server; the test runs once on each."""
     with running(redis_binary() if request.param == "redis" else None) as started:
         yield started
 

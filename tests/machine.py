@@ -1,4 +1,4 @@
-"""How busy the machine was during a run: what explains a deadline that was missed."""
+"""Load of the machine during a run, which may explain a missed deadline."""
 
 import os
 from pathlib import Path

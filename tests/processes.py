@@ -1,4 +1,4 @@
-"""Programs that tests start, watch and end."""
+"""Child processes of tests: start, observe, stop."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ class Program:
 
     @property
     def output(self) -> str:
-        """All that it has written so far, to either stream."""
+        """Everything it has written so far, to stdout and stderr."""
         return self.output_file.read_text("utf-8", errors="replace")
 
     @property
@@ -60,7 +60,7 @@ def started(
     ready: Callable[[], bool],
     deadline_s: float,
 ) -> Iterator[Program]:
-    """Run a program until the block ends; a failure in the block shows the program's last words.
+    """Run a program until the block ends; a failure in the block shows the end of its output.
 
     It sees `env` on top of our environment, of which our own settings are left out: a developer's
     shell must not decide what a test finds.
@@ -92,7 +92,7 @@ def started(
 
 @contextmanager
 def halted(pids: Sequence[int]) -> Iterator[None]:
-    """Let processes do nothing meanwhile; the first goes first."""
+    """Stop processes (SIGSTOP) during the block, in the given order."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -103,7 +103,7 @@ def halted(pids: Sequence[int]) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on just now."""
+    """Return a free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

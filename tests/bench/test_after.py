@@ -1,4 +1,4 @@
-"""A sale that is over: figures that add up, a page that needs nothing else, files by any name."""
+"""`waitline report sale`: consistent figures, a self-contained page, safe file names."""
 
 import json
 import re

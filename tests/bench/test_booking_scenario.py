@@ -1,4 +1,4 @@
-"""A whole sale under load, end to end: real k6, the line, the box office, and both audits."""
+"""The booking scenario end to end: k6, the line, the box office, and both audits."""
 
 import subprocess
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A few hundred visitors wait and poll at the real service; the figures add up."""
+"""`waitline-bench carry` with a few hundred visitors: the figures are consistent."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The growth of costs: what counts as too fast, and one small run from end to end."""
+"""`waitline-bench growth`: the limit of growth, and a small run."""
 
 import json
 from collections.abc import Sequence

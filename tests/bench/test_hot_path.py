@@ -1,4 +1,4 @@
-"""The hot calls, measured: small, and all of them."""
+"""`waitline-bench hot-path`: a small run of every call."""
 
 import json
 from pathlib import Path

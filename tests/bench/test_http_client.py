@@ -1,4 +1,4 @@
-"""A generator's connections: bounded, used again, given up where an answer cannot be trusted."""
+"""The HTTP client's connection pool: bounded, reused, closed after an invalid answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

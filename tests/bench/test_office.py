@@ -1,4 +1,4 @@
-"""The box office, measured: small, and all of it."""
+"""`waitline-bench booking`: a small run of every part."""
 
 import pytest
 

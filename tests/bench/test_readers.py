@@ -1,4 +1,4 @@
-"""What k6 and the service say is read as they mean it."""
+"""Parsing of k6's summary and of scraped metrics."""
 
 import json
 from math import inf

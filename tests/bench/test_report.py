@@ -1,4 +1,4 @@
-"""Reports need nothing from outside, begin with what must be known, and compare like with like."""
+"""Reports of scenarios: self-contained pages, warnings first, and comparisons."""
 
 import copy
 import io

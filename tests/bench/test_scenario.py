@@ -1,4 +1,4 @@
-"""Scenarios from end to end: real k6, a real installation, and the folder that is left."""
+"""Load scenarios end to end: k6, an installation, and the result folder."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The simulation against what it simulates: the scripts, and a sale that takes place."""
+"""The simulation compared with the Lua scripts and with a replayed sale."""
 
 import json
 import sys

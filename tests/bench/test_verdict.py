@@ -1,4 +1,4 @@
-"""A run passes if nothing at all is wrong, and the one line says what is."""
+"""The verdict on a run: its criteria, and the line that gives the reasons."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A whole running installation that sells, as its buyers and its operator see it."""
+"""A running installation with a box office, with clients for buyers and operator."""
 
 import asyncio
 import itertools
@@ -58,7 +58,7 @@ class Office:
         self._users = itertools.count(1_000_000)
 
     def sql(self, statement: str, *values: object) -> Sequence[asyncpg.Record]:
-        """Run any statement, past all that the box office would check."""
+        """Run any SQL statement directly on the database."""
 
         async def run() -> Sequence[asyncpg.Record]:
             url = (self.queue.data_dir / "postgres.url").read_text("utf-8").strip()
@@ -114,7 +114,7 @@ class Show:
         self.seats: list[int] = []
 
     def put_on_sale(self, lines: Iterator[str]) -> None:
-        """Import seats and note their numbers."""
+        """Import seats and record their numbers."""
         text = "section,row,seat,grade,price\n" + "\n".join(lines)
         response = self.office.client.post(
             f"/api/v1/operator/schedules/{self.schedule}/seats",

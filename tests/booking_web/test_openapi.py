@@ -1,4 +1,4 @@
-"""/openapi.json tells the truth: what it says is what clients get, whatever they send."""
+"""/openapi.json agrees with the answers, for any request."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""/api/v1/payments: pay, look at a payment, hear from the provider."""
+"""/api/v1/payments: pay, fetch a payment, receive webhooks."""
 
 import json
 from typing import Any

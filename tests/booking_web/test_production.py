@@ -1,4 +1,4 @@
-"""Production mode: nothing without the visitor's own token, and nothing below the price."""
+"""Production mode: the visitor's token and the right price are required."""
 
 import pytest
 

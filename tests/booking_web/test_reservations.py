@@ -1,4 +1,4 @@
-"""/api/v1/reservations: hold seats, look at what is held, give it up."""
+"""/api/v1/reservations: reserve seats, fetch and cancel a reservation."""
 
 from datetime import UTC, datetime
 

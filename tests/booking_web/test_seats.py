@@ -1,4 +1,4 @@
-"""GET /api/v1/schedules/{scheduleId}/seats: which seats are free."""
+"""GET /api/v1/schedules/{scheduleId}/seats: the available seats."""
 
 import gzip
 import itertools

@@ -1,4 +1,4 @@
-"""A running `waitline up`, and the processes that it consists of."""
+"""A running `waitline up` and its processes."""
 
 import asyncio
 import json

@@ -13,7 +13,7 @@ CLAIMING = {"activate", "extend", "leave"}
 
 
 class History:
-    """All that happened in one room."""
+    """The history of one room."""
 
     def __init__(self, limits: Limits, contents: Contents, now_ms: int) -> None:
         self._before = contents
@@ -168,6 +168,6 @@ def _about(contents: Contents, name: str) -> tuple[object, ...]:
 
 
 def _uncounted(contents: Contents) -> Contents:
-    """Leave out the one count that refusals have."""
+    """Drop the only counter that refusals change."""
     counters = {k: v for k, v in contents.counters.items() if k != "lease_refused"}
     return contents._replace(counters=counters)

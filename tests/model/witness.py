@@ -1,4 +1,4 @@
-"""Runs scripts and sees all of it: the answer, when it was given, and what it left behind."""
+"""Record script calls: the answer, its time, and the keys afterwards."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -90,7 +90,7 @@ class Witness:
         return rows  # type: ignore[no-any-return]
 
     async def command(self, *words: str | float) -> Any:  # noqa: ANN401 - whatever it replies
-        """Run what is no script: it concerns no room, and nothing of it is seen."""
+        """Run another command, without recording it."""
         return await self._store.command(*words)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of payments share."""
+"""Fixtures of the payment tests."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Many pay, give up and run out of time at once; whoever is charged has bought, or is paid back."""
+"""Concurrent payments, cancellations and expiries: each charge ends as a sale or a refund."""
 
 import asyncio
 from functools import partial

@@ -1,4 +1,4 @@
-"""The sandbox, as its adapter sees it, and its books."""
+"""The payment sandbox through its adapter, and its ledger."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

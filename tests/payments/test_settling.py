@@ -1,4 +1,4 @@
-"""What was left open is settled: charged and confirmed, or given back."""
+"""Reconciliation: open payments are settled by confirmation or refund."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -1,4 +1,4 @@
-"""What the provider tells of its own accord: early, late, twice, forged."""
+"""Webhooks: early, late, duplicate and forged ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Buyers from several processes at once, each with connections of its own."""
+"""Concurrent buyers from several processes, each with its own connection pool."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -86,7 +86,7 @@ def words(outcomes: Outcomes) -> Counter[str]:
 
 @asynccontextmanager
 async def without_index(sale: Sale) -> AsyncIterator[None]:
-    """Take away the last guard of B1; everything that was held is gone afterwards."""
+    """Drop the last guard of B1; afterwards all reservations are deleted."""
     ((definition,),) = await sale.sql(f"SELECT pg_get_indexdef('{INDEX}'::regclass)")
     await sale.sql(f"DROP INDEX {INDEX}")
     try:

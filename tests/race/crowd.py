@@ -1,4 +1,4 @@
-"""Many callers at once, each with a connection of its own."""
+"""Concurrent callers, each with its own connection."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -32,13 +32,13 @@ class Caller:
         self.rooms = Rooms(self.store)
 
     async def connect(self) -> None:
-        """Be connected before the race begins."""
+        """Connect before the race begins."""
         await self.store.command("PING")
 
 
 @asynccontextmanager
 async def callers(server: Server, count: int) -> AsyncIterator[Sequence[Caller]]:
-    """Hold that many callers, all of them connected."""
+    """Open that many callers, all connected."""
     crowd = [Caller(server.url) for _ in range(count)]
     try:
         await asyncio.gather(*(caller.connect() for caller in crowd))
@@ -48,7 +48,7 @@ async def callers(server: Server, count: int) -> AsyncIterator[Sequence[Caller]]
 
 
 async def at_once(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
-    """Let all of them start at the same moment."""
+    """Start all of them at the same moment."""
     start = asyncio.Event()
 
     async def one(call: Callable[[], Awaitable[T]]) -> T:

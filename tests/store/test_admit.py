@@ -1,4 +1,4 @@
-"""Letting the next of the line in: slots, rate, order, leases, silence."""
+"""Admission: slots, rate, order, leases, skipped visitors."""
 
 import pytest
 

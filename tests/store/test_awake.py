@@ -1,4 +1,4 @@
-"""The lists of rooms that are awake and occupied: who puts a room on them, and who takes it off."""
+"""The registries of awake and occupied rooms: what adds a room, and what removes it."""
 
 from collections.abc import Callable
 from typing import Any

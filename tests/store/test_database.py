@@ -1,4 +1,4 @@
-"""The pool of connections: what it refuses, what it says of a server that does not answer."""
+"""The PostgreSQL connection pool: limits, and errors of an unreachable server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping

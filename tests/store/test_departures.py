@@ -1,4 +1,4 @@
-"""The reader of the box office's events: who has paid leaves, once, and nobody else."""
+"""The consumer of payment events: a visitor who has paid leaves, exactly once."""
 
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar

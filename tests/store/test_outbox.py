@@ -1,4 +1,4 @@
-"""The relay: what is written down reaches the stream, at least once and in order."""
+"""The outbox relay: events reach the stream at least once and in order."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What a room keeps of its sale: waits by length, totals by time, turns out of order."""
+"""The sale record of a room: histogram of waits, totals over time, admissions out of order."""
 
 from dataclasses import replace
 

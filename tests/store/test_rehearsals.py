@@ -1,4 +1,4 @@
-"""A rehearsal's room is taken away with all that it holds, and no other room ever is."""
+"""Cleanup of a rehearsal: its room is deleted completely, and no other room is."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What operators do with rooms, and what a survey of one tells."""
+"""Operator calls on rooms, and the survey of a room."""
 
 import pytest
 

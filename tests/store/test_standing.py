@@ -1,4 +1,4 @@
-"""Asking where visitors stand: `status` leaves a trace, `validate` none."""
+"""`status` and `validate`: the first records the contact, the second changes nothing."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Collecting slots that ran out, and forgetting who lapsed long ago."""
+"""The sweep: frees expired slots, and forgets visitors who lapsed long ago."""
 
 from tests.store.room import Room, no_memory
 from waitline.queue.model import UNKNOWN, Slot, State, Swept

@@ -20,7 +20,7 @@ TURNS = 10
 
 
 class Store:
-    """Answers each item with its double, once it is let; a refusal or error where asked to."""
+    """Answers each item with its double once released; refuses or fails on demand."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[RoomId, list[int]]] = []
@@ -42,7 +42,7 @@ class Store:
 
 
 async def settle() -> None:
-    """Let everything happen that can happen without anything from outside."""
+    """Run the event loop until nothing is ready."""
     loop = asyncio.get_running_loop()
     for _ in range(TURNS):
         turned = asyncio.Event()
@@ -51,7 +51,7 @@ async def settle() -> None:
 
 
 class Clock:
-    """The loop's clock, which stands still until a test sets it forward."""
+    """A clock that stands still until a test advances it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()

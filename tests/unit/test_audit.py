@@ -1,4 +1,4 @@
-"""Each invariant is found broken in a room that breaks just it; a sound room has no findings."""
+"""The audit of a room: a finding for each broken invariant, none for a sound room."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The batcher: what it sends, which outcome reaches whom, and a store that is slow or broken."""
+"""The batcher: batches, the outcome of each call, and a slow or failing store."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Numbers and words, as paths, headers and bodies name them."""
+"""Parsing of numbers and texts in paths, headers and bodies."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

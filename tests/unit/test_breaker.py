@@ -1,4 +1,4 @@
-"""When the doorman asks, and when it does not."""
+"""The circuit breaker: when it lets a call through."""
 
 from waitline.kernel.circuit_breaker import FAILURES_MAX, PAUSE_S, CircuitBreaker
 

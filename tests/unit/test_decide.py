@@ -1,4 +1,4 @@
-"""What is decided for a room from what its shop reports: by tables, and for any reports."""
+"""The admission decision from a shop report: by tables, and for any report."""
 
 from dataclasses import replace
 from itertools import pairwise

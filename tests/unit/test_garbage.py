@@ -1,4 +1,4 @@
-"""Forgotten objects are found by the clock: old ones in a quiet process, never for their number."""
+"""Garbage collection on a timer: full collections when idle, none triggered by object counts."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""Times by how long they took, in buckets."""
+"""The latency histogram."""
 
 import json
 from random import Random

@@ -1,4 +1,4 @@
-"""What is measured while the host takes the machine away is measured again."""
+"""Measurements disturbed by CPU steal are repeated."""
 
 from collections.abc import Iterator
 

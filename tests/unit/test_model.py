@@ -1,4 +1,4 @@
-"""A room's limits and rules: what is refused, and what a change keeps."""
+"""Limits and rules of a room: invalid values, and changes."""
 
 import dataclasses
 

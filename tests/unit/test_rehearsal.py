@@ -1,4 +1,4 @@
-"""Who comes to a rehearsal, and what speaks for go or no-go."""
+"""Rehearsals: arrivals and behaviour, and the verdict."""
 
 from collections import Counter
 from random import Random

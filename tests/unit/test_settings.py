@@ -1,4 +1,4 @@
-"""Settings of the box office: what must be chosen is asked for, and secrets stay secrets."""
+"""Settings of the box office: required ones are demanded, and secrets are masked."""
 
 from pathlib import Path
 

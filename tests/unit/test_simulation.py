@@ -1,4 +1,4 @@
-"""A sale in virtual time: small ones by hand, others by what must hold of every sale."""
+"""The simulation: small sales by hand, others by properties of every sale."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`waitline simulate`: a table, JSON, a picture; and one line where a sale is impossible."""
+"""`waitline simulate`: table, JSON and page; a one-line error for an impossible sale."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""How a sale is written on a command line."""
+"""The notation of a sale on the command line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""When those who wait ask, and how their requests add up."""
+"""Simulated polling: when visitors poll, and the load that results."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""A shop in virtual time: what the policy makes of stock, load and no-shows, over a whole sale.
+"""A simulated shop: the policy's reaction to stock, load and no-shows over a sale.
 
 The gate is the simulation's, whose arithmetic is that of the scripts; the policy is the real one.
 Visitors choose, find a seat or none, pay or let their reservation run out; some never come.

@@ -1,4 +1,4 @@
-"""What the benchmark's visitors ask, and what they make of the answers."""
+"""The benchmark's visitors: their requests, and their reactions to answers."""
 
 from random import Random
 

@@ -1,4 +1,4 @@
-"""Who is due when."""
+"""The timer wheel of the load generators."""
 
 from random import Random
 

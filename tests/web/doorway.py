@@ -1,4 +1,4 @@
-"""A doorman at work: a store that tests may hurt, a queue service, visitors in every state."""
+"""A doorman for tests: a store that tests may break, a queue service, visitors in every state."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ ELSEWHERE = RoomId("elsewhere")
 
 
 class Tokens(NamedTuple):
-    """Every token that a visitor could show."""
+    """Every token that a visitor could present."""
 
     ticket: str
     entry_pass: str
@@ -51,7 +51,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class House:
-    """A store that the tests may hurt, and a queue service on it."""
+    """A store that tests may break, and a queue service on it."""
 
     settings: chosen.Settings
     valkey: ValkeyServer

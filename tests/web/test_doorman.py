@@ -1,4 +1,4 @@
-"""Whom the box office lets in: by way of the store, and by way of the queue service."""
+"""Token checks of the box office: through Valkey, and through the queue service."""
 
 import asyncio
 import tempfile

@@ -1,4 +1,4 @@
-"""POST /api/v1/queue/enter: one place for each visitor, whoever asks and however often."""
+"""POST /api/v1/queue/enter: one place per visitor, however often it enters."""
 
 import json
 from typing import Any

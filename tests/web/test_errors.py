@@ -1,4 +1,4 @@
-"""What all refusals have in common: shape, languages, unknown paths, methods, sizes."""
+"""Error responses: shape, languages, unknown paths, methods, sizes."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Who may activate, extend and validate: the contract's rule, row by row, in its order."""
+"""Authorisation of activate, extend and validate: the contract's table, row by row."""
 
 import base64
 import json

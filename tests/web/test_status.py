@@ -1,4 +1,4 @@
-"""GET /api/v1/queue/status: where a visitor stands, and when to ask again."""
+"""GET /api/v1/queue/status: a visitor's position, and when to poll again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Passes that anybody can check, and keys that change without turning anybody away."""
+"""Passes that anyone can verify, and key rotation without refusals."""
 
 import json
 
