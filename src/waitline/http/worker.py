@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import FrameType
@@ -26,7 +27,7 @@ what the supervisor allows."""
 log = structlog.get_logger()
 
 
-class ServiceWorker:
+class ServiceWorker(ABC):
     """One process of a service, as an ASGI application.
 
     Resources are opened at the ASGI lifespan's startup and closed at its shutdown.
@@ -40,13 +41,13 @@ class ServiceWorker:
     def __init__(self) -> None:
         self._app: App = self._closed
 
+    @abstractmethod
     def opened(self) -> AbstractAsyncContextManager[Dispatcher]:
         """Open the service's resources and run its background jobs while it serves.
 
         Raises:
             WaitlineError: Something is missing; the server does not start.
         """
-        raise NotImplementedError
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request, or start and stop with the server.
