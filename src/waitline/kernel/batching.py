@@ -118,6 +118,7 @@ class Batcher(Generic[Key, Item, Outcome]):
         self._call = call
         self._limits = limits
         self._window = window
+        self._follows_at_once = window is None and limits.key_calls_max == limits.calls_max
         self._conflicts = conflicts
         self._atomic = atomic
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -219,6 +220,11 @@ class Batcher(Generic[Key, Item, Outcome]):
         started_s = loop.time()
         try:
             await self._deliver(key, batch)
+            # Where nothing else waits, the next batch follows at once: two turns of a busy loop
+            # would leave the store idle.
+            while self._follows_at_once and not self._stopped and [*self._keys] == [key]:
+                batch = self._take(key, loop.time())
+                await self._deliver(key, batch)
         except asyncio.CancelledError:
             _fail_all(batch, Unavailable(STOPPING))
             raise
@@ -227,6 +233,8 @@ class Batcher(Generic[Key, Item, Outcome]):
 
     async def _deliver(self, key: Key, batch: Sequence[_Pending[Item, Outcome]]) -> None:
         """Execute a batch and pass each outcome to its request."""
+        if not batch:
+            return
         try:
             outcomes = await self._call(key, [pending.item for pending in batch])
             for pending, outcome in zip(batch, outcomes, strict=True):
