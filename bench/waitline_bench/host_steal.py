@@ -1,4 +1,4 @@
-"""Measure while the machine is ours: what a host takes away of its processors, no figure can tell.
+"""Repeat a measurement disturbed by CPU steal of the virtual machine's host.
 
 On a rented machine, the host may give a processor to others for tenths of a second. That is neither
 our speed, nor does it spare one side of a ratio as it spares the other.
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def measure_undisturbed(run: Callable[[], T]) -> tuple[T, float]:
-    """Measure, and again while the host takes too much of the machine.
+    """Measure, and repeat while the host steals too much CPU time.
 
     Returns:
         What was found while it took least, and the share of all processors' time that it took then.

@@ -1,4 +1,4 @@
-"""Sends requests at a fixed pace, whatever the answers take: what a real day looks like.
+"""Open-loop load generator at a fixed request rate, whatever the latency.
 
 Runs as a process of its own (`python -m waitline_bench.paced`), so that its processor time is not
 that of what it measures. Each request has a time at which it is due; latency counts from there, so
@@ -27,7 +27,7 @@ DRAIN_S = 5.0
 
 
 class PacedPlan(NamedTuple):
-    """What to send.
+    """Plan of one measurement.
 
     Attributes:
         port: Of the server, on 127.0.0.1.
@@ -49,7 +49,7 @@ class PacedPlan(NamedTuple):
 
 
 def requests(plan: PacedPlan) -> Iterator[bytes]:
-    """Return the requests to send, one after the other, without an end."""
+    """Yield the requests to send, endlessly."""
     host = b"Host: 127.0.0.1\r\n"
     if plan.call == "validate":
         bodies = [
@@ -82,13 +82,13 @@ def _post(call: str, body: bytes) -> bytes:
 
 
 class _PacedConnection(HttpConnection):
-    """A connection, and when its request was due."""
+    """A connection, and the due time of its request."""
 
     due_s = 0.0
 
 
 class _PacedLoad:
-    """Sends each request when it is due, and records the latency of its answer."""
+    """Sends each request at its due time, and records the latency of its answer."""
 
     def __init__(self, plan: PacedPlan) -> None:
         self._plan = plan
@@ -143,11 +143,11 @@ class _PacedLoad:
         self.free.append(connection)
 
     def connection_closed(self, connection: HttpConnection) -> None:
-        """Do nothing: a request that was in flight is missing from the answered ones."""
+        """Do nothing: a lost request counts as not answered."""
 
 
 def main(words: list[str]) -> None:
-    """Send what the plan says (its fields as JSON), and print what came of it."""
+    """Run the plan (its fields as JSON), and print the measurements."""
     plan = PacedPlan(**json.loads(words[0]))
 
     async def run() -> dict[str, float]:

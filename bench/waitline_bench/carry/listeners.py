@@ -1,4 +1,4 @@
-"""One process of visitors who listen: `python -m waitline_bench.carry.listeners`.
+"""Generator process of visitors on event streams: `python -m waitline_bench.carry.listeners`.
 
 Each opens an event stream and keeps it open. They are opened a few at a time, each when one before
 it has received its first event; then nothing is sent any more, and what arrives is
@@ -65,7 +65,7 @@ class Listeners:
         self._ended = self._alive = self._events = 0
 
     def run(self) -> None:
-        """Open the streams, and listen until stdin ends."""
+        """Open the streams and receive until stdin ends."""
         self._epoll.register(0, select.EPOLLIN)
         told_s = 0.0
         while True:
@@ -138,7 +138,7 @@ class Listeners:
 
 
 def main() -> None:
-    """Read a plan from stdin, and carry it out."""
+    """Read a plan from stdin and run it."""
     sockets.raise_file_limit()
     plan = orders.receive()
     assert plan is not None

@@ -1,4 +1,4 @@
-"""What a generator process hears from the command, and what it says to it: lines of JSON."""
+"""Protocol between the command and its generator processes: JSON lines on stdin and stdout."""
 
 import gc
 import json
@@ -11,7 +11,7 @@ _LINE_BYTES_MAX = 4_096
 
 
 def receive() -> dict[str, Any] | None:
-    """Return the next order; `None` if there will be no more, and the process is to end."""
+    """Return the next order; `None` at the end of stdin, which ends the process."""
     line = b""
     while not line.endswith(b"\n"):
         # By the byte: what comes after the line must stay where the loop looks for it.
@@ -31,7 +31,7 @@ def send(report: Mapping[str, Any]) -> None:
 
 
 def stop_collecting() -> None:
-    """Never look for garbage again: a loop of bytes and numbers leaves no cycles behind."""
+    """Turn the garbage collector off: a loop over bytes and numbers leaves no cycles."""
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -1,4 +1,4 @@
-"""One process of visitors who poll: `python -m waitline_bench.carry.pollers`.
+"""Open-loop generator process of polling visitors: `python -m waitline_bench.carry.pollers`.
 
 Visitors poll when it is due, whether earlier answers have come or not, and each time is
 measured from when the poll was due: a service, or a generator, that falls behind cannot hide it.
@@ -128,7 +128,7 @@ class Pollers:
             self._rest(now_s)
 
     def _rest(self, since_s: float) -> None:
-        """Look at nothing for a moment, but for orders."""
+        """Pause, receiving nothing but orders."""
         rest_s = since_s + self._share.step / LOOKS_PER_S - monotonic()
         if rest_s > 0:
             select.select([0], [], [], rest_s)
@@ -179,7 +179,7 @@ class Pollers:
             self._late.record(int(late_s * 1e6))
 
     def _ask(self, slot: int) -> None:
-        """Send a slot's request on the socket that it has, or as soon as there is one."""
+        """Send a slot's request on its socket, or as soon as a socket is free."""
         if slot < self._plan.own:
             own = self._socket[slot]
             if own < 0:
@@ -266,7 +266,7 @@ class Pollers:
         os.close(descriptor)
 
     def _lose(self, descriptor: int) -> None:
-        """Close a connection that the service has closed or broken; ask again what was asked."""
+        """Close a connection that the service has closed or reset, and repeat its request."""
         slot = self._asking.pop(descriptor, None)
         if self._owner[descriptor] < 0:
             self._shared_open -= 1
@@ -281,7 +281,7 @@ class Pollers:
             self._wheel.put(slot, monotonic() + self._visitors.failed(slot))
 
     def _obey(self) -> None:
-        """Take an order: from when until when to measure. The end of stdin ends the process."""
+        """Receive an order: the interval to measure. The end of stdin ends the process."""
         order = orders.receive()
         if order is None:
             self._ended = True
@@ -318,7 +318,7 @@ class Pollers:
 
 
 def main() -> None:
-    """Read a plan and a share from stdin, and carry them out."""
+    """Read a plan and a share from stdin and run them."""
     sockets.raise_file_limit()
     order = orders.receive()
     assert order is not None

@@ -1,4 +1,4 @@
-"""How many waiting visitors a machine carries: all poll at the served hints, and the line moves.
+"""Capacity of one machine: every waiting visitor polls at the served hints while the line moves.
 
 A room is filled, its visitors poll at the hints that they are given, and as many enter as are
 admitted. The generator's processes run beside the service and are counted apart.
@@ -53,7 +53,7 @@ OnProgress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class PollLoad:
-    """What one measurement does.
+    """Plan of one measurement.
 
     Attributes:
         way: How visitors poll.
@@ -76,7 +76,7 @@ class PollLoad:
 
     @property
     def own(self) -> int:
-        """How many sockets are visitors' own; those who ask a cache have theirs there."""
+        """Number of sockets of the visitors' own; those behind a cache share its sockets."""
         return self.visitors if self.kept and self.way is not Way.CACHED else 0
 
 
@@ -89,7 +89,7 @@ class _Run:
 
 
 def run_polling(on_progress: OnProgress, load: PollLoad) -> dict[str, Any]:
-    """Carry one load.
+    """Measure one load.
 
     Args:
         on_progress: Receives the current step as text.
@@ -142,7 +142,7 @@ def _plans(load: PollLoad, port: int, generators: int) -> Iterator[dict[str, Any
 
 
 def _place(roles: usage.Roles, cores: int, *, ours: bool) -> None:
-    """Keep the service on its cores, and the generator on the others."""
+    """Pin the service and the generator to different cores."""
     allowed = sorted(os.sched_getaffinity(0))
     if not 0 < cores < len(allowed):
         return
@@ -152,7 +152,7 @@ def _place(roles: usage.Roles, cores: int, *, ours: bool) -> None:
 
 
 def _carried(on_progress: OnProgress, run: _Run) -> dict[str, Any]:
-    """Open the sockets, let the line move, and measure."""
+    """Open the sockets, start admissions, and measure."""
     load, crew, workers = run.load, run.crew, run.roles["worker"]
     empty_bytes = usage.memory_bytes(workers)
 
@@ -190,7 +190,7 @@ def _carried(on_progress: OnProgress, run: _Run) -> dict[str, Any]:
 
 
 def _open(on_progress: OnProgress, load: PollLoad, crew: Crew) -> float:
-    """Wait until every visitor has its socket, or for as long as may be; return how long."""
+    """Wait until every visitor has its socket, or until the deadline; return the seconds."""
     began_s = monotonic()
 
     def opened() -> bool:
@@ -216,7 +216,7 @@ def _wait(on_progress: OnProgress, crew: Crew, until_s: float, what: str) -> Non
 
 
 def _told(reports: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
-    """Put together what the generator's processes have seen."""
+    """Combine the reports of the generator processes."""
     late = Histogram()
     for report in reports:
         late.add(report["late"])
@@ -240,7 +240,7 @@ def _told(reports: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
 
 
 def troubles(reports: Sequence[dict[str, Any]], visitors: int, entered: int) -> list[str]:
-    """Return what must not happen, and did.
+    """Return the failures of the run as sentences.
 
     Args:
         reports: Of the generator's processes, at the end.

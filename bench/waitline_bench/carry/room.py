@@ -1,4 +1,4 @@
-"""A room made for one measurement: filled, opened, counted and audited, past the web."""
+"""A room for one measurement, filled, opened, counted and audited directly in the store."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ class Room:
         self.name = RoomId(name)
 
     def fill(self, visitors: int, admit_per_s: float) -> None:
-        """Make the room, paused, and let `v1`, `v2`, … join in this order.
+        """Create the room, paused, and let `v1`, `v2`, … join in this order.
 
         Admitted visitors keep their slots, so nobody's place comes back during the measurement.
         """
@@ -64,15 +64,15 @@ class Room:
         self._call(run)
 
     def open(self) -> None:
-        """Begin to admit."""
+        """Open the room for admissions."""
         self._call(lambda store: Rooms(store).change(self.name, {"mode": Mode.OPEN}))
 
     def survey(self) -> Survey:
-        """Read its numbers."""
+        """Return its counters."""
         return self._call(lambda store: Rooms(store).survey(self.name))
 
     def findings(self) -> list[str]:
-        """Stop admitting, read the whole room, and return which invariants do not hold."""
+        """Pause the room, audit all of it, and return the broken invariants."""
 
         async def run(store: ValkeyClient) -> list[str]:
             await Rooms(store).change(self.name, {"mode": Mode.PAUSED})

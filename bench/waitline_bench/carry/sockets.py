@@ -24,7 +24,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 def raise_file_limit() -> int:
-    """Let this process, and those that it starts, open as many files as may be; return how many."""
+    """Raise the limit of open files, inherited by children, as far as allowed; return it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Where there is no limit, whatever the kernel allows a process.
     with suppress(OSError, ValueError):
@@ -38,7 +38,7 @@ def source(network: int, process: int, number: int) -> str:
 
 
 def connect(address: tuple[str, int], source_host: str) -> int:
-    """Begin a connection and return its descriptor, which is writable when it is made.
+    """Start a connection and return its descriptor, which becomes writable when it is established.
 
     Raises:
         OSError: No port or no descriptor is left.
@@ -57,7 +57,7 @@ def connect(address: tuple[str, int], source_host: str) -> int:
 
 
 def receive(descriptor: int) -> bytes | None:
-    """Return what has arrived, empty if the other end has closed; `None` if nothing has."""
+    """Return the bytes received, empty at the end of the stream; `None` if nothing has arrived."""
     try:
         return os.read(descriptor, PIECE_BYTES)
     except BlockingIOError:
@@ -75,6 +75,6 @@ def send(descriptor: int, request: bytes) -> bool:
 
 
 def reset(descriptor: int) -> None:
-    """Close a connection without leaving its port taken."""
+    """Reset a connection, so that its port is free at once."""
     with socket.socket(fileno=descriptor) as given_up:
         given_up.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -1,4 +1,4 @@
-"""How many event streams one worker holds while nothing happens, and what each costs it."""
+"""Idle event streams of one worker: how many it holds, and the cost of each."""
 
 import os
 from collections import Counter
@@ -24,7 +24,7 @@ FILES_SPARE = 200
 def run_streams(
     on_progress: OnProgress, streams: int, visitors: int, seconds: float
 ) -> dict[str, Any]:
-    """Open streams on one worker, and watch it keep them.
+    """Open streams on one worker and measure it while they are idle.
 
     Args:
         on_progress: Receives the current step as text.

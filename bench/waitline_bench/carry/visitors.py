@@ -1,4 +1,4 @@
-"""What the visitors of one generator process ask, and what they make of the answers.
+"""State machine of one process's visitors: their requests and reactions to answers. Pure.
 
 They do what the waiting page does: poll when it is due, and no sooner; leave at their turn. For
 each that goes another enters. Nothing here opens a socket or looks at a clock.
@@ -32,7 +32,7 @@ _READY = b'"status":"READY"'
 
 
 class Way(StrEnum):
-    """How visitors learn how far the line has come."""
+    """How visitors follow the line."""
 
     STATUS = "status"  # by their own exact place
     NOW_SERVING = "now-serving"  # by the document for everyone, from the service itself
@@ -59,7 +59,7 @@ class Share(NamedTuple):
 
 @dataclass(slots=True)
 class VisitorCounts:
-    """What became of the visitors, in numbers.
+    """Counters of the visitors.
 
     Attributes:
         entered: Who came after the first.
@@ -76,12 +76,12 @@ class VisitorCounts:
     early: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the counters in JSON's types."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 class Visitors:
-    """Those who wait, each in a slot; a slot whose visitor has gone is the next one's.
+    """Waiting visitors, each in a slot; a slot whose visitor has left is reused.
 
     Args:
         share: Who they are.
@@ -114,18 +114,18 @@ class Visitors:
         self._body = f'{{"concertId":"{room}","userId":"v'.encode("ascii")
 
     def first_s(self, slot: int) -> float:
-        """Return when a slot's visitor, who has waited for minutes, happens to poll next."""
+        """Return the time of the next poll of a visitor who has waited for minutes."""
         if self._polls == READ:
             return self._rng.random() * self._after_s
         hint_ms = hints.poll_after_ms(self._place[slot], self._rng.random())
         return self._rng.random() * hint_ms / 1000
 
     def step(self, slot: int) -> int:
-        """Return what a slot's visitor does next."""
+        """Return the next step of a slot's visitor."""
         return self._step[slot]
 
     def request(self, slot: int) -> bytes:
-        """Return what a slot's visitor sends next."""
+        """Return the next request of a slot's visitor."""
         step = self._step[slot]
         if step == READ:
             return self._document
@@ -135,7 +135,7 @@ class Visitors:
         return b"%b%d%b" % (self._status, self._name[slot], self._tail)
 
     def cached(self, slot: int, now_s: float) -> float | None:
-        """Let a cache answer a poll, as it does while the document is fresh.
+        """Answer a poll from the cache while the document is fresh.
 
         Returns:
             As `heard`; `None` where the service must be asked. One asks for all: meanwhile the
@@ -149,7 +149,7 @@ class Visitors:
         return self._read(slot)
 
     def heard(self, slot: int, answer: bytes) -> float | None:
-        """Take the answer to a slot's request.
+        """Process the answer to a slot's request.
 
         Returns:
             After how many seconds the visitor asks again; `None` if it has gone, and the slot is
@@ -171,11 +171,11 @@ class Visitors:
         return self._asked(slot, answer)
 
     def failing(self, slot: int) -> bool:
-        """Return whether a slot's visitor has not got its last answer."""
+        """Return whether the last request of a slot's visitor has failed."""
         return self._failures[slot] > 0
 
     def failed(self, slot: int) -> float:
-        """Return after how many seconds a visitor tries again who has not got its answer."""
+        """Return the retry delay of a visitor whose request has failed, in s."""
         self._fresh_until_s = 0.0
         doubled_s = min(RETRY_S_MAX, RETRY_S * (1 << self._failures[slot]))
         self._failures[slot] = min(self._failures[slot] + 1, 5)

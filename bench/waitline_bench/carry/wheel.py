@@ -1,4 +1,4 @@
-"""Who is due when, for as many visitors as there are. Pure: the time is an argument.
+"""Timing wheel of the visitors' next polls. Pure: the time is an argument.
 
 A heap of 300 000 would cost each booking a walk through its levels, and a tuple. Here a booking is
 one append to the bucket of its 50 ms, and only the bucket of now is put in order.
@@ -19,7 +19,7 @@ _LATEST = itemgetter(0)
 
 
 class Wheel:
-    """When each slot is due, at most one time each.
+    """Due time of each slot, at most one per slot.
 
     Args:
         slots: How many there are, from 0.
@@ -35,7 +35,7 @@ class Wheel:
         self._now: list[tuple[float, int]] = []
 
     def put(self, slot: int, due_s: float) -> None:
-        """Book a slot that is not booked."""
+        """Schedule a slot that is not scheduled."""
         self._due[slot] = due_s
         turn = floor(due_s / WIDTH_S)
         if turn > self._turn:
@@ -44,7 +44,7 @@ class Wheel:
             insort(self._now, (-due_s, slot), key=_LATEST)
 
     def take(self, now_s: float, most: int) -> list[int]:
-        """Take those who are due, longest first, at most so many."""
+        """Remove and return the due slots, oldest first, up to a number."""
         last = floor(now_s / WIDTH_S)
         taken: list[int] = []
         now = self._now

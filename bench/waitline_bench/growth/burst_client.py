@@ -1,4 +1,4 @@
-"""Requests over connections that stay open: so many, as fast as they are answered, and no more.
+"""Closed-loop load generator of bounded bursts over persistent connections.
 
 A line of a thousand would be one of ten thousand before a second of joining is over, so joins
 come in bursts, and those who joined leave before the next. wrk cannot stop in between, and new
@@ -41,13 +41,13 @@ class BurstClient:
         self._done: asyncio.Future[None] | None = None
 
     async def connect(self) -> None:
-        """Open the connections, those again that the server closed because they were idle."""
+        """Open the connections, including those that the server closed as idle."""
         loop = asyncio.get_running_loop()
         while len(self._connections) < self._count:
             await loop.create_connection(lambda: HttpConnection(self), "127.0.0.1", self._port)
 
     async def send_burst(self, requests: Sequence[bytes]) -> None:
-        """Send requests, and return when all are answered.
+        """Send a burst of requests; return once all are answered.
 
         Raises:
             Unavailable: Too many were refused, or not answered.
@@ -107,6 +107,6 @@ def enter(room: RoomId, visitor: VisitorId) -> bytes:
 
 
 def status(room: RoomId, visitor: VisitorId) -> bytes:
-    """Return the request where a visitor stands."""
+    """Return the request for a visitor's status."""
     query = f"concertId={quote(room)}&userId={quote(visitor)}"
     return f"GET /api/v1/queue/status?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()

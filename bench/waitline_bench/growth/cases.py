@@ -1,4 +1,4 @@
-"""Which sizes are measured, and how much is done for one figure."""
+"""Sizes of the benchmark, and the number of requests per figure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -44,7 +44,7 @@ first who ask would pay for it, and in a short line they are all there are."""
 
 
 class Effort(NamedTuple):
-    """How much is done for one figure.
+    """Number of requests per figure.
 
     Attributes:
         requests: Asked of the worker.
@@ -57,7 +57,7 @@ class Effort(NamedTuple):
     idle_s: float = IDLE_S
 
     def scaled(self, share: float) -> "Effort":
-        """Return a share of it, and no less than shows anything."""
+        """Return a share of the effort, with a minimum that still shows a difference."""
         return Effort(
             max(500, round(self.requests * share)),
             max(3, round(self.ticks * share)),
@@ -66,7 +66,7 @@ class Effort(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One size that is measured.
+    """One size of the line or of the number of rooms.
 
     Attributes:
         size: How many wait in the room, or how many rooms there are.
@@ -82,7 +82,7 @@ class Case(NamedTuple):
 
 
 def chosen(scale: float) -> tuple[list[Case], list[Case]]:
-    """Return the lines of several lengths, and the numbers of rooms, that a scale leaves."""
+    """Return the line lengths and numbers of rooms at a scale."""
     lines = [Case(size, [RoomId(f"line of {size}")], size, DUE) for size in _some(WAITING, scale)]
     most = _some(ROOMS, scale)
     names = [RoomId(f"room {number}") for number in range(most[-1])]

@@ -1,4 +1,4 @@
-"""Figures by size, and whether they grow faster than a logarithm. Pure."""
+"""Costs by size, compared with logarithmic growth. Pure."""
 
 from collections.abc import Sequence
 from math import log2
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
-    """One figure at each size.
+    """One cost at each size.
 
     Attributes:
         name: What it is the cost of.
@@ -29,7 +29,7 @@ class Row(NamedTuple):
     is_cost: bool
 
     def too_fast(self, sizes: Sequence[int]) -> list[int]:
-        """Return the sizes at which it has grown faster than a logarithm; none for no cost."""
+        """Return the sizes at which the cost has outgrown a logarithm; none if it is 0."""
         if not self.is_cost:
             return []
         return [
@@ -39,12 +39,12 @@ class Row(NamedTuple):
         ]
 
     def as_json(self, sizes: Sequence[int]) -> dict[str, Any]:
-        """Return all of it as it is written to the file."""
+        """Return all rows in JSON's types."""
         return {**self._asdict(), "too_fast_at": self.too_fast(sizes)}
 
 
 def growth_max(size: int, first: int) -> float:
-    """Return what a cost that grows like a logarithm has grown by, from one size to another.
+    """Return the factor by which a logarithmic cost grows from one size to another.
 
     The logarithm is of twice the size: the steps that a search among so many takes, and one, so
     that it is not 0 for a size of 1.
@@ -53,7 +53,7 @@ def growth_max(size: int, first: int) -> float:
 
 
 def row(name: str, unit: str, runs: Sequence[Sequence[float]], *, is_cost: bool = True) -> Row:
-    """Make a row of what was measured.
+    """Build a row of measurements.
 
     Args:
         name: As in `Row`.

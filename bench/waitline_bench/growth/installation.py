@@ -1,4 +1,4 @@
-"""A store and what works on it, each to be asked for its processor time."""
+"""A store with its worker and admitter, and the CPU time of each."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ class GrowthInstallation:
 
 @contextmanager
 def start() -> Iterator[GrowthInstallation]:
-    """Start a store and a worker; there is no admitter, so that lines stay as long as they are.
+    """Start a store and a worker without an admitter, so that lines keep their length.
 
     Raises:
         Unavailable: The worker did not start.
@@ -72,7 +72,7 @@ def admitter(on: GrowthInstallation) -> Iterator[int]:
 
 @contextmanager
 def off_the_workers_core() -> Iterator[None]:
-    """Leave a worker its core while this process asks it."""
+    """Keep this process off the worker's core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {machine.cores()[1]})
     try:

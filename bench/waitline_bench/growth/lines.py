@@ -1,4 +1,4 @@
-"""Who waits where, while some are admitted and others join."""
+"""Model of the lines: visitors in order, while some are admitted and others join."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from waitline.kernel.ids import RoomId, VisitorId
 
 
 class Lines:
-    """The line of each room, from its first to its last.
+    """The line of each room, in order.
 
     A room is filled with `w1`, `w2`, … to begin with. An admitted visitor
     gets another answer to status, at another cost.
@@ -32,7 +32,7 @@ class Lines:
         return since
 
     def waiting(self, room: RoomId, number: int) -> VisitorId:
-        """Return who waits behind so many others."""
+        """Return the visitor at an index of the line."""
         place = self._admitted[room] + number
         filled = self._filled[room]
         if place < filled:

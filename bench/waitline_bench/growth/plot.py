@@ -1,4 +1,4 @@
-"""Draw how the costs grow, beside a cost that grows like a logarithm."""
+"""Plots of the costs by size, next to a logarithm."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ LEFT_OUT = "idle: store"
 
 
 def drawn(figures: Mapping[str, Any]) -> str:
-    """Return both drawings as one SVG text.
+    """Return both plots as one SVG text.
 
     Args:
         figures: As `measure.measure` returns them.
@@ -54,7 +54,7 @@ def _drawn(kind: str, table: Mapping[str, Any]) -> str:
 
 
 def _stacked(drawings: Sequence[str]) -> str:
-    """Put drawings one below the other, on paper of their own: a file has no page behind it."""
+    """Stack plots on a background of their own: an SVG file has no page behind it."""
     parts, width, height = [], 0.0, 0.0
     for drawing in drawings:
         box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing)

@@ -1,4 +1,4 @@
-"""What enter, status and admit cost, by the length of the line and by the number of rooms."""
+"""CPU cost of enter, status and admit, by the length of the line and the number of rooms."""
 
 import asyncio
 from collections import defaultdict
@@ -61,7 +61,7 @@ Figures = dict[str, dict[int, list[float]]]
 
 
 class Spent:
-    """Processor time of a worker and of a store, in us, while it was looked at."""
+    """CPU time of a worker and of a store over an interval, in us."""
 
     def __init__(self, on: GrowthInstallation) -> None:
         self._on = on
@@ -70,7 +70,7 @@ class Spent:
 
     @contextmanager
     def meanwhile(self) -> Iterator[None]:
-        """Count what is spent in this block."""
+        """Measure the CPU time of this block."""
         worker_us, store_us = cpu_us(self._on.worker_pid), cpu_us(self._on.store_pid)
         yield
         self.worker_us += cpu_us(self._on.worker_pid) - worker_us
@@ -165,7 +165,7 @@ def _told(figures: Figures, sizes: list[int]) -> dict[str, Any]:
 
 
 class _GrowthRun:
-    """Measures one case at a time; everything is afterwards as it was before."""
+    """Measures one case at a time, and restores the state afterwards."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class _GrowthRun:
         self._names = (VisitorId(f"n{number}") for number in range(1_000_000_000))
 
     async def enter(self, case: Case) -> dict[str, float]:
-        """Ask new visitors in, a burst at a time, and let them go."""
+        """Let new visitors enter, a burst at a time, and leave."""
         spent = Spent(self._on)
         burst_max = case.waiting * len(case.rooms) // GROWN_MAX
         calls_before, left = await self._calls(), self._requests
@@ -210,7 +210,7 @@ class _GrowthRun:
         }
 
     async def status(self, case: Case) -> dict[str, float]:
-        """Ask where visitors stand, far apart in their lines."""
+        """Request the status of visitors spread over their lines."""
         # A stride that shares no factor with a round number visits all of them.
         stride = 7_919
         spent = await self._standing(case, lambda number: number * stride % case.waiting)
@@ -220,7 +220,7 @@ class _GrowthRun:
         }
 
     async def status_of_some(self, case: Case) -> dict[str, float]:
-        """Ask where the same visitors stand, again and again.
+        """Request the status of the same visitors repeatedly.
 
         What that costs more in a longer line, it costs in steps; what any visitor's costs more
         than that, it costs because the line no longer fits into the caches.
@@ -244,7 +244,7 @@ class _GrowthRun:
         return spent
 
     async def admit(self, case: Case) -> dict[str, float]:
-        """Let the admitter make its ticks here, with so many visitors due in each room."""
+        """Run the admitter's ticks in this process, with a number of visitors due in each room."""
         loop, store_us, own_us = asyncio.get_running_loop(), 0.0, 0.0
         async with self._aside(case.rooms):
             await self._rooms.wake(case.rooms)
@@ -268,7 +268,7 @@ class _GrowthRun:
         }
 
     async def idle(self, case: Case) -> dict[str, float]:
-        """Watch an admitter with so many rooms, in which nobody is."""
+        """Measure an admitter with a number of empty rooms."""
         idle = [RoomId(f"idle {number}") for number in range(case.size)]
         async with self._aside(idle):
             for room in idle:
@@ -286,13 +286,13 @@ class _GrowthRun:
         }
 
     async def _begun(self) -> None:
-        """Wait until an admitter goes round."""
+        """Wait until the admitter has started its rounds."""
         async with asyncio.timeout(installation.READY_S):
             while await self._calls("smembers") < STARTED_ROUNDS:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(policy.TICK_MS / 1000)
 
     async def _fall_due(self, case: Case) -> None:
-        """Let as many join as the next tick admits, and let it admit them."""
+        """Let as many visitors join as the next tick admits, and run it."""
         seconds, micros = await self._store.command("TIME")
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         for room in case.rooms:
@@ -303,7 +303,7 @@ class _GrowthRun:
             await self._store.command("HSET", keys.of(room).rate, *bucket)
 
     async def _admitted(self, case: Case) -> int:
-        """Return how many have been admitted since the last time that this was asked."""
+        """Return the number of admissions since the last call."""
         count = 0
         for room in case.rooms:
             total = await self._store.command("HGET", keys.of(room).room, "admitted")
@@ -311,7 +311,7 @@ class _GrowthRun:
         return count
 
     async def _leave(self, joined: dict[RoomId, list[VisitorId]]) -> int:
-        """Let visitors go; return in how many calls."""
+        """Remove visitors; return the number of calls."""
         calls = 0
         for room, names in joined.items():
             for start in range(0, len(names), BATCH_MAX):
@@ -322,7 +322,7 @@ class _GrowthRun:
 
     @asynccontextmanager
     async def _aside(self, rooms: Sequence[RoomId]) -> AsyncIterator[None]:
-        """Let an admitter see these rooms and no others."""
+        """Limit an admitter to these rooms."""
         names = (keys.ROOMS, keys.AWAKE, keys.OCCUPIED)
         command = self._store.command
         kept = [name for name in names if await command("EXISTS", name)]
@@ -337,7 +337,7 @@ class _GrowthRun:
                 await command("RENAME", f"{name}:aside", name)
 
     async def _calls(self, name: str = "evalsha") -> int:
-        """Return how often a command was called since the server began to count."""
+        """Return the number of calls of a command since the server's start."""
         text = str(await self._store.command("INFO", "commandstats"))
         _, _, line = text.partition(f"cmdstat_{name}:calls=")
         return int(line.partition(",")[0] or 0)

@@ -21,14 +21,14 @@ store = redis.asyncio.Redis.from_url(
 
 
 class Visitor(BaseModel):
-    """Who enters."""
+    """Body of enter."""
 
     concertId: str  # noqa: N815 - the contract's names
     userId: str  # noqa: N815
 
 
 class Shown(Visitor):
-    """Who shows a token."""
+    """Body of validate."""
 
     token: str
 
@@ -59,7 +59,7 @@ async def enter(visitor: Visitor) -> dict[str, Any]:
 
 @app.get("/api/v1/queue/status")
 async def status(concertId: str, userId: str) -> dict[str, Any]:  # noqa: N803 - the contract's
-    """Say where a visitor stands."""
+    """Return a visitor's status."""
     rank = cast("int | None", await store.zrank(f"naive:{concertId}:line", userId))
     if rank is None:
         raise HTTPException(404)
@@ -80,7 +80,7 @@ async def status(concertId: str, userId: str) -> dict[str, Any]:  # noqa: N803 -
 
 @app.post("/api/v1/queue/validate")
 async def validate(shown: Shown) -> dict[str, Any]:
-    """Say whether a token is good."""
+    """Check a token."""
     token = await store.hget(f"naive:{shown.concertId}:tokens", shown.userId)
     if token != shown.token:
         raise HTTPException(401)

@@ -1,4 +1,4 @@
-"""A handler that does nothing: the most that the web server can do on this machine."""
+"""A handler that does nothing: the upper bound of the web server on this machine."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -19,7 +19,7 @@ async def app(
     receive: Callable[[], Awaitable[Message]],
     send: Callable[[Message], Awaitable[None]],
 ) -> None:
-    """Answer the same to everything."""
+    """Return the same answer to every request."""
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.complete"})

@@ -1,4 +1,4 @@
-"""Serve one of the servers of this folder as Waitline is served: `serve.py MODULE PORT`."""
+"""Run a server of this folder under Waitline's server settings: `serve.py MODULE PORT`."""
 
 import sys
 

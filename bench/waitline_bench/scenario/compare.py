@@ -1,4 +1,4 @@
-"""Two runs side by side: what changed, in percent. Pure, but for the drawing library.
+"""Comparison of two runs, in percent. Pure, except for the drawing library.
 
 Only runs that were offered the same are compared, unless one insists; then the report begins with
 what differs.
@@ -43,14 +43,14 @@ class Change(NamedTuple):
 
     @property
     def share(self) -> float | None:
-        """How much it changed, as a share of the first; `None` if that cannot be said."""
+        """The change as a share of the first figure; `None` if the first is 0 or missing."""
         if self.a is None or self.b is None or not self.a:
             return None
         return self.b / self.a - 1
 
     @property
     def good(self) -> bool | None:
-        """Whether the change is good news; `None` if it is neither."""
+        """Whether the change is an improvement; `None` if it is neither better nor worse."""
         share = self.share
         if share is None or self.better == "neither" or abs(share) < SAME:
             return None
@@ -66,7 +66,7 @@ class Change(NamedTuple):
 
 
 def differences(a: Result, b: Result) -> list[str]:
-    """Return how what was offered differs, one line each; empty if the two can be compared."""
+    """Return the differences of the offered load, one per line; empty if comparable."""
     if a["scenario"] != b["scenario"]:
         return [f"the scenarios differ: {a['scenario']} and {b['scenario']}"]
     load_a, load_b = a["load"], b["load"]
@@ -91,7 +91,7 @@ def differences(a: Result, b: Result) -> list[str]:
 
 
 def changes(a: Result, b: Result) -> Iterator[Change]:
-    """Return every figure that both runs can be compared by, in the order of interest."""
+    """Return the change of every figure that both runs have, in the order of interest."""
 
     def pair(name: str, read: Read, written: Written, better: Better) -> Change:
         return Change(name, _read(read, a), _read(read, b), written, better)
@@ -157,7 +157,7 @@ def html(a: Result, b: Result, names: tuple[str, str]) -> str:
 
 
 def drawings(a: Result, b: Result) -> Iterator[str]:
-    """Draw both runs, one upon the other."""
+    """Draw both runs into the same plots."""
     for key, title, unit in (
         ("enters_per_s", "Entered", "visitors/s"),
         ("requests_per_s", "Answers", "per s"),

@@ -1,4 +1,4 @@
-"""Did memory and open files stay flat? Pure.
+"""Leak detection: the trend of memory and open files. Pure.
 
 A leak shows as a slope that goes on. What a process takes while it warms up does not, so only the
 second half of the arrivals is judged. The slope is the median of those between any two looks, which
@@ -42,7 +42,7 @@ provider remembers its last 200 000 charges, which takes it some 100 MB and hour
 def judged(
     at_s: Sequence[float], columns: Mapping[str, Mapping[str, Sequence[float]]], until_s: float
 ) -> list[Threshold]:
-    """Judge what the processes of every part have grown by, per hour, in the second half.
+    """Judge the growth of every role's processes per hour, over the second half.
 
     Args:
         at_s: When each look was taken, from the first arrival on.
@@ -70,7 +70,7 @@ def judged(
 
 
 def per_hour(at_s: Sequence[float], values: Sequence[float]) -> float:
-    """Return the median slope between any two looks, per hour; 0.0 of fewer than two."""
+    """Return the median slope between any two samples, per hour; 0.0 for fewer than two."""
     points = list(zip(at_s, values, strict=True))
     slopes = [
         (later - earlier) / (later_s - earlier_s) * 3_600

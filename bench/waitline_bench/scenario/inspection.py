@@ -1,4 +1,4 @@
-"""Look at everything after a run: what k6 cannot see is whether line and sale were right."""
+"""Audit after a run: k6 cannot see whether line and sale are consistent."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ DRAIN_LOOK_S = 0.2
 
 
 def drain(stack: Installation) -> None:
-    """Return once nobody waits and nobody holds a slot, or after `DRAIN_S`."""
+    """Wait until no visitor waits or holds a slot, at most `DRAIN_S`."""
 
     async def held() -> int:
         store = ValkeyClient(stack.valkey_url, timeout_s=audit.READ_S)
@@ -42,7 +42,7 @@ def drain(stack: Installation) -> None:
 
 
 def inspect(stack: Installation) -> tuple[list[RoomFound], dict[str, str]]:
-    """Audit every room, and return what was found with Valkey's statistics by command.
+    """Audit every room; return the findings and Valkey's statistics by command.
 
     Invariant:
         Q1 to Q9, as `waitline audit` checks them.

@@ -1,4 +1,4 @@
-"""Find k6, ask it what a script will offer, and run it against an installation.
+"""Find k6, inspect a script with it, and run it against an installation.
 
 Scripts address the services by the names that the contract's scripts use. k6 learns, by its option
 `hosts` in a configuration file, that these are our ports: so scripts of others run as they are.
@@ -71,7 +71,7 @@ class Job:
 
     @property
     def log_file(self) -> Path:
-        """What k6 and the script complained of, a JSON object a line."""
+        """Warnings and errors of k6 and the script, one JSON object per line."""
         return self.folder / "k6.log"
 
 
@@ -91,12 +91,12 @@ def find() -> Path:
 
 
 def version(binary: Path) -> str:
-    """Return which k6 it is, as it says itself."""
+    """Return the version of k6."""
     return _asked([str(binary), "version"]).strip()
 
 
 def offer(binary: Path, script: Path, variables: Mapping[str, str]) -> Offer:
-    """Ask k6 what a script will do.
+    """Inspect a script with k6.
 
     Raises:
         Misconfigured: k6 cannot read the script; the message holds its last words.
@@ -107,7 +107,7 @@ def offer(binary: Path, script: Path, variables: Mapping[str, str]) -> Offer:
 
 @contextmanager
 def running(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run k6 in a session of its own; whatever happens, it has ended afterwards."""
+    """Run k6 in a session of its own; it has always ended afterwards."""
     config = job.folder / "k6-config.json"
     hosts = {
         QUEUE_ALIAS: f"127.0.0.1:{job.port}",
@@ -195,7 +195,7 @@ def _asked(command: list[str]) -> str:
 
 
 def _said(line: str) -> str:
-    """Return the message of a line of k6's log, which may be longer than a line."""
+    """Return the message of a line of k6's log."""
     found = re.search(r'msg="((?:[^"\\]|\\.)*)"', line)
     text = found[1].replace("\\n", " ").replace("\\t", " ").replace('\\"', '"') if found else line
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""What a script offers, as k6 reads it with all its options. Pure.
+"""Load that a script offers, as k6 reads it with all its options. Pure.
 
 Source: `k6 inspect --execution-requirements`, whose durations are written as Go writes them.
 """
@@ -18,7 +18,7 @@ _DURATION = re.compile(r"([\d.]+)(ns|us|µs|ms|s|m|h)")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a script will do.
+    """Load of a script.
 
     Attributes:
         scenarios: As k6 prints them.
@@ -32,7 +32,7 @@ class Offer:
 
 
 def parse_offer(inspected: Mapping[str, Any]) -> Offer:
-    """Read what k6 says of a script."""
+    """Parse k6's inspection of a script."""
     scenarios: Mapping[str, Mapping[str, Any]] = inspected["scenarios"]
     return Offer(
         scenarios=scenarios,
@@ -42,7 +42,7 @@ def parse_offer(inspected: Mapping[str, Any]) -> Offer:
 
 
 def length_s(scenario: Mapping[str, Any]) -> float:
-    """Return when the last arrival of a scenario comes, in s after the start."""
+    """Return the time of a scenario's last arrival, in s after the start."""
     stages = scenario.get("stages") or ()
     lasts = scenario.get("duration") or scenario.get("maxDuration")
     length = sum(duration_s(stage["duration"]) for stage in stages) or duration_s(lasts)
@@ -50,13 +50,13 @@ def length_s(scenario: Mapping[str, Any]) -> float:
 
 
 def visitors_each(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
-    """Return how many visitors an arrival is: scripts of ours say so, others have one each."""
+    """Return the visitors per arrival: our scripts declare it, others have one."""
     inspected = [(scenario.get("env") or {}).get("VISITORS") for scenario in scenarios.values()]
     return int(inspected[0]) if len(inspected) == 1 and inspected[0] else 1
 
 
 def steps(scenarios: Mapping[str, Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """Return visitors/s over time, as corners of a line; none if rates are not all there is.
+    """Return visitors/s over time as corners of a line; none if some load has no rate.
 
     Scenarios that go on at the same time have no common line.
     """
@@ -71,7 +71,7 @@ def steps(scenarios: Mapping[str, Mapping[str, Any]]) -> list[tuple[float, float
 
 
 def planned(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
-    """Return how many visitors are to come; 0 where it depends on how fast they are served."""
+    """Return the planned visitors; 0 where they depend on the rate of service."""
     lines = [_corners(scenario) for scenario in scenarios.values()]
     arrivals = sum(
         (a + b) / 2 * (later - at) for line in lines for (at, a), (later, b) in pairwise(line)
@@ -80,7 +80,7 @@ def planned(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
 
 
 def _corners(scenario: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """Return arrivals/s over time, or nothing if they depend on how fast they are served."""
+    """Return arrivals/s over time, or nothing if they depend on the rate of service."""
     if scenario["executor"] not in {"constant-arrival-rate", "ramping-arrival-rate"}:
         return []
     at_s, unit_s = duration_s(scenario["startTime"]), duration_s(scenario["timeUnit"])

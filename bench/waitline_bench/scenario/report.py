@@ -1,4 +1,4 @@
-"""Tell a person what a run found: report.html. Pure, but for the drawing library.
+"""Report of a run for people: report.html. Pure, except for the drawing library.
 
 Two clocks are shown and never mixed: k6's, which are the visitors' and cover the whole run, and the
 server's, which are there for every second.
@@ -95,7 +95,7 @@ def html(result: Result) -> str:
 
 
 def notes(result: Result) -> list[str]:
-    """Return what a reader must know before the figures."""
+    """Return the remarks that precede the figures."""
     load, said = result["load"], []
     if load["scale"] != 1:
         said.append(
@@ -130,7 +130,7 @@ def notes(result: Result) -> list[str]:
 
 
 def drawings(result: Result) -> Iterator[str]:
-    """Draw how it went."""
+    """Draw the course of the run."""
     seen = result["samples"]
     at_s = seen["at_s"]
 
@@ -192,7 +192,7 @@ def drawings(result: Result) -> Iterator[str]:
 
 
 def offered(result: Result) -> Series | None:
-    """Return what was offered over time, if every part of it kept one rate."""
+    """Return the offered rate over time, if every part has a constant rate."""
     corners = steps(result["load"]["scenarios"])
     if not corners:
         return None

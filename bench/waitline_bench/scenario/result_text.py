@@ -1,4 +1,4 @@
-"""How figures of a run are written for people. Pure."""
+"""Formatting of a run's figures for people. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -54,18 +54,18 @@ _SIGNS = {"<=": "≤", ">=": "≥", "==": "=", "===": "=", "!=": "≠"}
 
 
 def title(result: Mapping[str, Any]) -> str:
-    """Return what the run is called."""
+    """Return the title of the run."""
     return TITLES.get(result["scenario"]) or str(result["load"]["script"])
 
 
 def when(result: Mapping[str, Any]) -> str:
-    """Return when it was made."""
+    """Return the date and time of the run."""
     at = datetime.fromtimestamp(result["machine"]["at_ms"] / 1_000, UTC)
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def milliseconds(value: float | None) -> str:
-    """Write a time, in ms or in s."""
+    """Format a duration, in ms or in s."""
     if value is None:
         return UNKNOWN
     if value >= 10_000:  # noqa: PLR2004 - beyond this, s are easier
@@ -74,19 +74,19 @@ def milliseconds(value: float | None) -> str:
 
 
 def amount(value: float | None) -> str:
-    """Write a count or a rate, to three digits or to the unit."""
+    """Format a count or a rate, to three digits or to the unit."""
     if value is None:
         return UNKNOWN
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"  # noqa: PLR2004
 
 
 def percent(share: float | None) -> str:
-    """Write a share."""
+    """Format a share."""
     return UNKNOWN if share is None else f"{100 * share:.4g} %"
 
 
 def subject(name: str) -> str:
-    """Say what a threshold is about."""
+    """Return the subject of a threshold."""
     found = _TAGGED.match(name)
     if found is None:
         return _SUBJECTS.get(name, name)
@@ -96,7 +96,7 @@ def subject(name: str) -> str:
 
 
 def condition(name: str, text: str) -> str:
-    """Say what a threshold demands, in the unit of what it is about."""
+    """Return the condition of a threshold, in its unit."""
     found = _COMPARED.match(text)
     if found is None:
         return text
@@ -107,7 +107,7 @@ def condition(name: str, text: str) -> str:
 
 
 def measured(name: str, text: str, value: float | None) -> str:
-    """Write a threshold's figure in its unit."""
+    """Format a threshold's figure in its unit."""
     if value is None:
         return UNKNOWN
     if text.strip().startswith("rate"):

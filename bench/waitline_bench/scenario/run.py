@@ -1,4 +1,4 @@
-"""Measure one k6 scenario: an installation of its own, k6, a look each second, and the audit.
+"""Measure one k6 scenario: an installation of its own, k6, samples every second, and the audit.
 
 Everything that was found goes into one folder: `result.json` for programs, `report.html` for
 people, and what k6 wrote itself.
@@ -44,7 +44,7 @@ SEEN_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ScenarioPlan:
-    """What is to be measured.
+    """Plan of a run.
 
     Attributes:
         name: Of the scenario.
@@ -72,7 +72,7 @@ class ScenarioPlan:
 
 
 class _Ended(NamedTuple):
-    """What is there when k6 has ended.
+    """State at the end of k6.
 
     Attributes:
         rooms: As the audit found them.
@@ -86,7 +86,7 @@ class _Ended(NamedTuple):
 
 
 class RunProgress(NamedTuple):
-    """What can be seen of a run while it goes on.
+    """Progress of a run.
 
     Attributes:
         doing: What is being done.
@@ -109,7 +109,7 @@ Show = Callable[[RunProgress], None]
 
 
 def run_scenario(plan: ScenarioPlan, folder: Path, show: Show) -> dict[str, Any]:
-    """Carry a plan out and return all that was found, which is in `folder/result.json` too.
+    """Run a plan; return the result, which is also in `folder/result.json`.
 
     Raises:
         Misconfigured: There is no k6, it cannot read the script, or nothing can draw.
@@ -176,13 +176,13 @@ def _ended(plan: ScenarioPlan, installation: Installation) -> _Ended:
 
 
 def question(script: str) -> str:
-    """Return the first sentence of a script's header, which says what it asks; empty if none."""
+    """Return the first sentence of a script's header, its question; empty if none."""
     found = re.match(r"/\*\s*\S+\.js: (.+)", script)
     return found[1][:1].upper() + found[1][1:] if found else ""
 
 
 def _load(plan: ScenarioPlan, offer: Offer) -> dict[str, Any]:
-    """Return what was offered, so that two runs can be compared."""
+    """Return the offered load, by which runs are compared."""
     return {
         "script": plan.script.name,
         "sha256": hashlib.sha256(plan.script.read_bytes()).hexdigest(),
@@ -264,7 +264,7 @@ def _judged(
 def _served(
     plan: ScenarioPlan, offer: Offer, rooms: Sequence[verdict.RoomFound], looked: dict[str, Any]
 ) -> list[summary.Threshold]:
-    """Return what is judged by the server's figures."""
+    """Return the criteria measured at the server."""
     if not plan.own:
         return []
     server, seen = looked["server"], looked["samples"]
@@ -281,7 +281,7 @@ def _served(
 
 
 def _offered(found: summary.Summary, offer: Offer) -> dict[str, Any]:
-    """Return arrivals, offered and carried out, as the contract counts them: over their own time.
+    """Return offered and completed arrivals, over their own time as in the contract.
 
     A visitor who stays for long after the last arrival makes nobody's arrival slower.
     """
@@ -301,7 +301,7 @@ def _offered(found: summary.Summary, offer: Offer) -> dict[str, Any]:
 
 
 def _admission(seen: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return how many were admitted per second while somebody waited."""
+    """Return the admissions per second while visitors waited."""
     rows = zip(seen["waiting"], seen["admissions_per_s"], strict=True)
     busy = [admitted for waiting, admitted in rows if waiting and admitted]
     return {

@@ -1,4 +1,4 @@
-"""Look at an installation once a second while it is under load; less often if that is for long.
+"""Sampling of an installation under load: once a second, less often in long runs.
 
 What is asked for: the services' own metrics, the rooms, Valkey's INFO, and the processor time,
 memory and open files of every process, k6 among them. Looking costs something too: about 15 ms of a
@@ -49,7 +49,7 @@ GONE = ("left", "abandoned", "lapsed", "passed", "removed")
 
 
 class Counts(NamedTuple):
-    """All rooms together.
+    """Counters of all rooms together.
 
     Attributes:
         entered: Visitors who have taken a place, ever.
@@ -67,7 +67,7 @@ class Counts(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One look.
+    """One sample.
 
     Attributes:
         at_s: When the rooms and the metrics were read, by the monotonic clock.
@@ -91,7 +91,7 @@ class Sample(NamedTuple):
 
 
 class Sampler:
-    """Looks again and again, in a thread of its own, until it is stopped.
+    """Samples in a thread of its own until it is stopped.
 
     Args:
         stack: What is looked at.
@@ -111,11 +111,11 @@ class Sampler:
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
 
     def start(self) -> None:
-        """Begin, with a first look at once."""
+        """Start, with a first sample at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Take a last look once every process has added its figures up, and end."""
+        """Stop, after a last sample that includes every process's figures."""
         self._stopped.set()
         self._thread.join()
 
@@ -162,7 +162,7 @@ class Sampler:
 def sampling(
     stack: Installation, others: Mapping[str, Sequence[int]], for_s: float
 ) -> Iterator[Sampler]:
-    """Look at an installation until the block ends, after about `for_s`."""
+    """Sample an installation until the block ends, after about `for_s`."""
     sampler = Sampler(stack, others, max(EVERY_S, for_s / LOOKS))
     sampler.start()
     try:
@@ -172,7 +172,7 @@ def sampling(
 
 
 async def info(store: ValkeyClient, *sections: str) -> dict[str, str]:
-    """Return what Valkey says of itself, by name; a value may be several, as in `calls=1,usec=2`.
+    """Return Valkey's INFO by name; a value may be composite, as in `calls=1,usec=2`.
 
     Raises:
         Unavailable: It does not answer.
@@ -198,7 +198,7 @@ async def _counts(store: ValkeyClient) -> Counts | None:
 
 
 def _told(metrics: scrape.Metrics) -> Counts:
-    """Return what the service says of its rooms."""
+    """Return the service's metrics of its rooms."""
     return Counts(
         entered=int(metrics.total("queue_entry_count_total")),
         let_in=int(metrics.total("scheduler_move_users_total")),

@@ -15,7 +15,7 @@ from prometheus_client.samples import Sample as MetricSample
 
 
 class Buckets(NamedTuple):
-    """A histogram, or what was added to one between two readings.
+    """A histogram, or its increase between two scrapes.
 
     Attributes:
         bounds_s: Upper bounds, rising; the last is infinite. Empty if nothing was ever counted.
@@ -29,16 +29,16 @@ class Buckets(NamedTuple):
 
     @property
     def total(self) -> float:
-        """How many were counted."""
+        """Number of observations."""
         return self.counts[-1] if self.counts else 0.0
 
     @property
     def mean_s(self) -> float | None:
-        """Mean time; `None` if nothing was counted."""
+        """Mean time; `None` without observations."""
         return self.sum_s / self.total if self.total else None
 
     def since(self, earlier: "Buckets") -> "Buckets":
-        """Return what was added after an earlier reading."""
+        """Return the increase since an earlier scrape."""
         if not earlier.bounds_s:
             return self
         # A process that was started again counts from nothing: less than before is none.
@@ -48,7 +48,7 @@ class Buckets(NamedTuple):
         return Buckets(self.bounds_s, counts, max(0.0, self.sum_s - earlier.sum_s))
 
     def quantile_s(self, share: float) -> float | None:
-        """Return what this share of the times did not exceed; `None` if nothing was counted.
+        """Return a quantile; `None` without observations.
 
         Beyond the last finite bound nothing is known, so that bound is returned.
         """

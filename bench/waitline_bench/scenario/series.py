@@ -1,4 +1,4 @@
-"""From what was seen each second to what happened in each second, and over the whole run. Pure.
+"""Time series and totals from the samples of a run. Pure.
 
 Times here are the server's: from a request's arrival in the worker to its answer, without the way
 there and back and without what k6 takes for itself. They come in buckets, so the quantiles are
@@ -36,7 +36,7 @@ _STORE_COMMANDS = re.compile(r"^latency_percentiles_usec_(evalsha(?:_ro)?)$")
 
 
 def columns(samples: Sequence[Sample], first_s: float) -> dict[str, Any]:
-    """Return what happened between one look and the next.
+    """Return the changes from each sample to the next.
 
     Args:
         samples: At least one.
@@ -78,7 +78,7 @@ def columns(samples: Sequence[Sample], first_s: float) -> dict[str, Any]:
 
 
 def totals(samples: Sequence[Sample], commands: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the server did over the whole run.
+    """Return the server's totals of the run.
 
     Args:
         samples: The first before it, the last after it.
@@ -123,7 +123,7 @@ def totals(samples: Sequence[Sample], commands: Mapping[str, str]) -> dict[str, 
 
 
 def store_script_ms(commands: Mapping[str, str]) -> dict[str, float]:
-    """Return how long a script took inside the store, by quantile, in ms; empty if none ran."""
+    """Return the quantiles of a script's time in the store, in ms; empty if none ran."""
     for name, text in commands.items():
         if _STORE_COMMANDS.match(name):
             quantiles = dict(pair.split("=") for pair in text.split(","))
@@ -132,7 +132,7 @@ def store_script_ms(commands: Mapping[str, str]) -> dict[str, float]:
 
 
 def _calls(samples: Sequence[Sample]) -> dict[str, str]:
-    """Return the visitors' calls that were made, and their routes."""
+    """Return the visitors' calls and their routes."""
     routes = dict.fromkeys(
         route for sample in samples for route in sample.metrics.values(f"{HTTP}_count", "uri")
     )
@@ -152,7 +152,7 @@ def _calls_span(earlier: Sample, later: Sample) -> Buckets:
 
 
 def _smoothed(spans: Sequence[Buckets], took_s: Sequence[float]) -> list[float]:
-    """Return calls/s, each the mean of up to three looks.
+    """Return calls/s, each the mean of up to three samples.
 
     Workers add their figures up once a second, each at its own time, so that a look finds what one
     of them did in the last second, or in the last two, or nothing of it.
@@ -207,7 +207,7 @@ def _cores(pairs: Sequence[tuple[Sample, Sample]], roles: Sequence[str]) -> dict
 
 
 def _cpu_s(samples: Sequence[Sample]) -> dict[str, float]:
-    """Return processor time by role. What has ended by the last look counts as it was last seen."""
+    """Return CPU time by role; an ended process counts with its last sample."""
     used_s: dict[str, float] = {}
     for earlier, later in pairwise(samples):
         for role, now_s in later.usage.roles_s.items():

@@ -22,7 +22,7 @@ Figures = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A criterion of a run.
+    """One threshold of a run.
 
     Attributes:
         subject: What is measured.
@@ -41,7 +41,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What every answer of a kind must be."""
+    """One check of k6, with its passes and failures."""
 
     name: str
     passes: int
@@ -129,7 +129,7 @@ def _naturally(item: tuple[str, Any]) -> list[tuple[int, str]]:
 
 
 def thrown(log: str) -> list[str]:
-    """Return what the script threw, from k6's log; nothing else of k6 counts these."""
+    """Return the exceptions of the script, from k6's log, which alone has them."""
     errors = []
     for line in log.splitlines():
         # k6 logs JSON; other lines are skipped.
@@ -141,7 +141,7 @@ def thrown(log: str) -> list[str]:
 
 
 def _own(metrics: Mapping[str, Any], figure: str) -> list[str]:
-    """Return the metrics of the script's own making that have a figure."""
+    """Return the script's own metrics that have a figure."""
     builtin = ("http_", "checks", "iteration", "group_duration", "ws_", "grpc_", "browser_")
     return [
         name
