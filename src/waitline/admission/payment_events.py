@@ -27,7 +27,7 @@ import structlog
 
 from waitline.kernel import events
 from waitline.kernel.errors import Unavailable
-from waitline.kernel.ids import NAME_BYTES_MAX, RoomId, VisitorId
+from waitline.kernel.ids import RoomId, TextInvalid, VisitorId, normal_name
 from waitline.kernel.periodic import periodic
 from waitline.queue.model import BATCH_MAX, Unknown
 from waitline.queue.store import Line
@@ -351,10 +351,10 @@ def _departure(entry: Entry) -> _Departure:
 
 
 def _named(fields: dict[str, str], field: str) -> str:
-    name = fields.get(field, "")
-    if not name.strip() or len(name.encode()) > NAME_BYTES_MAX:
-        raise ValueError(f"{field} is missing, blank or too long")
-    return name
+    try:
+        return normal_name(fields.get(field, ""))
+    except TextInvalid as error:
+        raise ValueError(f"{field} {error}") from None
 
 
 def _age_ms(fields: dict[str, str]) -> int:

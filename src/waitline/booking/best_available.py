@@ -23,6 +23,7 @@ from waitline.booking.model import (
     SoldOut,
 )
 from waitline.booking.store import Reservations
+from waitline.kernel.ids import TextInvalid, normal_text
 from waitline.postgres.pool import Database
 
 FREE_MAX = 2_000
@@ -135,9 +136,11 @@ async def _offered(
     database: Database, schedule: int, grade: str, count: int
 ) -> list[tuple[int, ...]]:
     assert 0 < count <= SEATS_MAX
-    # Some unprintable characters, such as NUL, are errors in PostgreSQL. No seat plan has any.
-    if not grade.isprintable():
-        raise GradeUnknown
+    # NUL is an error in PostgreSQL. No seat plan has any.
+    try:
+        grade = normal_text(grade)
+    except TextInvalid:
+        raise GradeUnknown from None
     rows = await database.fetch_all(
         "free_seats", schedule_id=schedule, grade=grade, free_max=FREE_MAX
     )

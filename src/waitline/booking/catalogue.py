@@ -43,6 +43,8 @@ COUNT_S = 20.0
 
 _NO_CHOICE = ScheduleSettings()
 
+_SETTINGS = {setting.name: setting for setting in CONCERT_SETTINGS}
+
 
 class SeatCount(NamedTuple):
     """Number of seats, and of those on sale now."""
@@ -115,7 +117,7 @@ class Catalogue:
         return {row["schedule_id"]: SeatCount(row["seats"], row["available"]) for row in rows}
 
     async def create_concert(self, title: str, venue: str, room: str) -> Concert:
-        """Create a concert.
+        """Create a concert; its texts are stored in their normal form.
 
         Args:
             title: Its title.
@@ -125,6 +127,10 @@ class Catalogue:
         Raises:
             SettingError: A value is outside of what `CONCERT_SETTINGS` allow.
         """
+        title, venue, room = (
+            _SETTINGS[name].normal(text)
+            for name, text in (("title", title), ("venue", venue), ("room", room))
+        )
         check(Concert(0, title, RoomId(room), venue), CONCERT_SETTINGS)
         row = await self._database.fetch_one("create_concert", title=title, venue=venue, room=room)
         assert row is not None

@@ -96,7 +96,6 @@ class Concert:
             unit="characters",
             least=1,
             most=TITLE_CHARS_MAX,
-            printable=True,
         ),
     ]
     room: Annotated[
@@ -108,7 +107,6 @@ class Concert:
             unit="bytes",
             least=1,
             most=ROOM_BYTES_MAX,
-            printable=True,
         ),
     ]
     venue: Annotated[
@@ -118,7 +116,6 @@ class Concert:
             help="Venue",
             unit="characters",
             most=TITLE_CHARS_MAX,
-            printable=True,
         ),
     ] = ""
     queue_down: Annotated[

@@ -12,6 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, TextIO
 
 from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatPlanInvalid
+from waitline.kernel.ids import TextInvalid, normal_text
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -128,7 +129,7 @@ class _Parser:
         cells = {name: row.get(name, "").strip() for name in (*COLUMNS, "position")}
         before = len(self.errors)
         for name, chars_max in _CHARS_MAX.items():
-            self._check_text(line, name, cells[name], chars_max)
+            cells[name] = self._text(line, name, cells[name], chars_max)
         price = self._whole(line, "price", cells["price"], 0, PRICE_MAX)
         row_of = (cells["section"], cells["row"])
         if self._positions:
@@ -140,13 +141,17 @@ class _Parser:
         self._check_once(line, cells["seat"], (*row_of, position))
         self.seats.append(NewSeat(*row_of, position, cells["seat"], cells["grade"], price))
 
-    def _check_text(self, line: int, name: str, text: str, chars_max: int) -> None:
+    def _text(self, line: int, name: str, text: str, chars_max: int) -> str:
+        try:
+            text = normal_text(text)
+        except TextInvalid:
+            self.wrong(line, f"{name} has control characters; remove them")
+            return text
         if not text:
             self.wrong(line, f"{name} is empty; fill it in")
         elif len(text) > chars_max:
             self.wrong(line, f"{name} is longer than {chars_max} characters; shorten it")
-        elif not text.isprintable():
-            self.wrong(line, f"{name} has unprintable characters; remove them")
+        return text
 
     def _whole(self, line: int, name: str, text: str, least: int, most: int) -> int | None:
         # int() would also accept digits of other scripts.

@@ -13,7 +13,7 @@ from waitline.cli import options
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.findings import Finding
-from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.ids import VisitorId
 from waitline.queue import audit as auditing
 from waitline.queue.model import RoomUnknown
 from waitline.tokens.keyring_file import KeyringFile
@@ -52,7 +52,7 @@ def audit(
 
 
 def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[Finding]:  # noqa: FBT001
-    name = RoomId(room)
+    name = options.room_name(room)
     try:
         seen = options.with_store(settings, lambda store: auditing.take_snapshot(store, name))
     except RoomUnknown:

@@ -11,6 +11,7 @@ import typer
 
 from waitline import settings as chosen
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.ids import RoomId, TextInvalid, normal_name
 from waitline.kernel.setting import Setting, SettingError
 from waitline.settings import ServeMode, Settings
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
@@ -114,6 +115,18 @@ def _option(setting: Setting, *, defaults: bool) -> inspect.Parameter:
         default=default,
         annotation=Annotated[kind, typer.Option(setting.option, help=text)],
     )
+
+
+def room_name(text: str) -> RoomId:
+    """Return the name of a room in its normal form.
+
+    Raises:
+        Misconfigured: It is no name of a room.
+    """
+    try:
+        return RoomId(normal_name(text))
+    except TextInvalid as error:
+        raise Misconfigured(f"the name of a room {error}") from None
 
 
 def with_store(settings: Settings, use: Callable[[ValkeyClient], Awaitable[T]]) -> T:

@@ -53,7 +53,7 @@ def sale(
     from waitline.sales.sale_report import summary  # noqa: PLC0415
 
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
-    aftermath = asyncio.run(_gathered(settings, RoomId(room)))
+    aftermath = asyncio.run(_gathered(settings, options.room_name(room)))
     document = summary.document(aftermath)
     if as_json:
         typer.echo(json.dumps(document))

@@ -14,7 +14,6 @@ from rich.table import Table
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Reason
 from waitline.queue.model import RoomExists, RoomOccupied, RoomUnknown, Survey, TooManyRooms
 from waitline.queue.rooms import Rooms
@@ -57,7 +56,7 @@ def create(
 
     async def use(rooms: Rooms) -> Rules:
         rules = settings.new_room().changed(asked)
-        await rooms.create(_named(room), rules)
+        await rooms.create(options.room_name(room), rules)
         return rules
 
     _print_rules(room, _with_rooms(settings, room, use), as_json=as_json)
@@ -78,7 +77,7 @@ def change(
     waitline rooms set spring-tour --admit-per-second 20
     """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
-    rules = _with_rooms(settings, room, lambda rooms: rooms.change(_named(room), asked))
+    rules = _with_rooms(settings, room, lambda rooms: rooms.change(options.room_name(room), asked))
     _print_rules(room, rules, as_json=as_json)
 
 
@@ -132,7 +131,7 @@ def show(
 ) -> None:
     """Show a room: settings, counts, and the reason for the current admission rate."""
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
-    survey = _with_rooms(settings, room, lambda rooms: rooms.survey(_named(room)))
+    survey = _with_rooms(settings, room, lambda rooms: rooms.survey(options.room_name(room)))
     numbers = {
         "waiting": survey.waiting,
         "admitted": survey.admitted,
@@ -157,7 +156,7 @@ def reset(
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     if not yes:
         typer.confirm(f"All visitors of {room!r} lose their place or slot. Continue?", abort=True)
-    removed = _with_rooms(settings, room, lambda rooms: rooms.reset(_named(room)))
+    removed = _with_rooms(settings, room, lambda rooms: rooms.reset(options.room_name(room)))
     typer.echo(f"Removed {removed:,} {'visitor' if removed == 1 else 'visitors'} from {room!r}")
 
 
@@ -175,7 +174,9 @@ def delete(
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     if not yes:
         typer.confirm(f"{room!r} and its sale record will be deleted. Continue?", abort=True)
-    removed = _with_rooms(settings, room, lambda rooms: rooms.delete(_named(room), force=force))
+    removed = _with_rooms(
+        settings, room, lambda rooms: rooms.delete(options.room_name(room), force=force)
+    )
     typer.echo(f"Deleted {room!r}; visitors removed: {removed:,}")
 
 
@@ -200,12 +201,6 @@ def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[
         ) from None
     except TooManyRooms:
         raise Misconfigured("too many rooms; `waitline rooms delete` removes one") from None
-
-
-def _named(room: str) -> RoomId:
-    if not room.strip() or len(room.encode()) > 128:  # noqa: PLR2004 - the contract's limit
-        raise Misconfigured("a room's name must not be blank and may have at most 128 bytes")
-    return RoomId(room)
 
 
 def _flat(room: str, rules: Rules) -> dict[str, Any]:

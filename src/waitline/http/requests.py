@@ -16,7 +16,7 @@ from waitline.http import texts
 from waitline.http.problems import BodyTooLarge, InputInvalid
 from waitline.http.responses import Answer, Send
 from waitline.http.texts import Language, Text
-from waitline.kernel.ids import NAME_BYTES_MAX
+from waitline.kernel.ids import NAME_BYTES_MAX, TextFault, TextInvalid, normal_name
 
 BODY_BYTES_MAX = 4_096
 """Most bytes of a request's body, unless its call has a limit of its own: four times what any call
@@ -27,11 +27,16 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MISSING = Text("값이 필요합니다.", "is required")
-BLANK = Text("비어 있을 수 없습니다.", "must not be blank")
-TOO_LONG = Text(
-    f"최대 {NAME_BYTES_MAX}바이트까지 가능합니다.", f"must have at most {NAME_BYTES_MAX} bytes"
-)
-NOT_TEXT = Text("올바른 UTF-8 텍스트가 아닙니다.", "must be text in UTF-8")
+BLANK = Text("비어 있을 수 없습니다.", TextFault.BLANK)
+NOT_TEXT = Text("올바른 UTF-8 텍스트가 아닙니다.", TextFault.NOT_UNICODE)
+FAULTS = {
+    TextFault.BLANK: BLANK,
+    TextFault.TOO_LONG: Text(f"최대 {NAME_BYTES_MAX}바이트까지 가능합니다.", TextFault.TOO_LONG),
+    TextFault.CONTROLS: Text("제어 문자를 사용할 수 없습니다.", TextFault.CONTROLS),
+    TextFault.NOT_UNICODE: NOT_TEXT,
+}
+"""How each fault of a text is said to clients."""
+
 NOT_JSON_TYPE = Text("application/json 이어야 합니다.", "must be application/json")
 NOT_JSON = Text("올바른 JSON이 아닙니다.", "must be well-formed JSON")
 
@@ -93,10 +98,10 @@ class Request:
             raise InputInvalid("body", NOT_JSON) from None
 
     def parameter(self, name: str) -> str:
-        """Return a name from the query string.
+        """Return a name from the query string, in its normal form.
 
         Raises:
-            InputInvalid: It is missing, blank, too long, or not UTF-8.
+            InputInvalid: It is missing, or refused by `checked_name`.
         """
         value = self.optional_parameter(name)
         if value is None:
@@ -104,10 +109,10 @@ class Request:
         return value
 
     def optional_parameter(self, name: str) -> str | None:
-        """Return a name from the query string, or `None` if it is missing.
+        """Return a name from the query string in its normal form, or `None` if it is missing.
 
         Raises:
-            InputInvalid: It is blank, too long, or not UTF-8.
+            InputInvalid: It is refused by `checked_name`.
         """
         query = self._query
         if query is None:
@@ -151,24 +156,36 @@ def decode_parameter(name: str, value: str) -> str:
         raise InputInvalid(name, NOT_TEXT) from None
 
 
-def checked_name(name: str, value: str) -> str:
-    """Check the name of a room or visitor.
+def decode_header(name: str, value: bytes) -> str:
+    """Decode the text of a header: percent-encoded, or UTF-8 as it is.
+
+    A percent sign that begins no escape is itself. Spaces around a header's value are no part of
+    it (RFC 9110, section 5.5); a text that begins with one is percent-encoded.
 
     Raises:
-        InputInvalid: It is blank, too long, or has a lone surrogate.
+        InputInvalid: It is not UTF-8.
     """
-    if not value or value.isspace():
-        raise InputInvalid(name, BLANK)
-    if value.isascii():
-        size = len(value)
-    else:
-        try:
-            size = len(value.encode())
-        except UnicodeEncodeError:
-            raise InputInvalid(name, NOT_TEXT) from None
-    if size > NAME_BYTES_MAX:
-        raise InputInvalid(name, TOO_LONG)
-    return value
+    try:
+        text = value.strip(b" \t")
+        return (unquote_to_bytes(text) if b"%" in text else text).decode()
+    except UnicodeDecodeError:
+        raise InputInvalid(name, NOT_TEXT) from None
+
+
+def checked_name(name: str, value: str) -> str:
+    """Return the name of a room or visitor in its normal form.
+
+    Args:
+        name: The field, parameter or header that it comes from.
+        value: The name.
+
+    Raises:
+        InputInvalid: `waitline.kernel.ids.normal_name` refuses it.
+    """
+    try:
+        return normal_name(value)
+    except TextInvalid as error:
+        raise InputInvalid(name, FAULTS[error.fault]) from None
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Answer]]

@@ -12,6 +12,8 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from waitline.kernel.ids import REFUSED, TextInvalid, normal_text
+
 MS_PER_S = 1_000
 """Times are ms inside, and s on the wire and on the command line."""
 
@@ -46,7 +48,7 @@ class Setting:
         least: Smallest number or size allowed, in the field's own unit.
         most: Largest number or size allowed; `None` where the type says what is allowed.
         begins_with: Prefixes, one of which a non-empty text must have.
-        printable: Whether all characters of a text must be printable.
+        multiline: Whether a text may have several lines.
         option: The command-line option; the wire name in kebab case if left out.
         name: The field's name; `declared` fills in this and what follows.
         kind: The field's type.
@@ -59,7 +61,7 @@ class Setting:
     least: float = 0
     most: float | None = None
     begins_with: tuple[str, ...] = ()
-    printable: bool = False
+    multiline: bool = False
     option: str = ""
     name: str = ""
     kind: Any = None
@@ -119,11 +121,32 @@ class Setting:
         """Convert a value from the wire or the command line to the field.
 
         Raises:
-            SettingError: The value is out of range.
+            SettingError: The value is out of range, or a text with control characters.
         """
+        if self.is_text:
+            return self.normal(value)
         if self.wire_range is not None:
             self._check_range(value, *self.wire_range)
         return round(value * MS_PER_S) if self.unit == "ms" else value
+
+    def normal(self, value: str) -> str:
+        """Return a text in its normal form.
+
+        Raises:
+            SettingError: It contains control characters or a lone surrogate.
+        """
+        lines = re.split("\r\n|\r|\n", value) if self.multiline else [value]
+        try:
+            return "\n".join(map(normal_text, lines))
+        except TextInvalid as error:
+            raise SettingError(self, str(error)) from None
+
+    def repaired(self, value: str) -> str:
+        """Return a stored text in its normal form; earlier versions allowed control characters."""
+        try:
+            return self.normal(value)
+        except SettingError:
+            return self.normal(REFUSED.sub(" ", value))
 
     def check(self, value: Any) -> None:  # noqa: ANN401 - of the setting's type
         """Check a value of the field.
@@ -142,8 +165,7 @@ class Setting:
 
     def _check_text(self, value: str) -> None:
         assert self.most is not None
-        if self.printable and not value.isprintable():
-            raise SettingError(self, "must not contain characters that cannot be printed")
+        self.normal(value)
         size = len(value.encode()) if self.unit == "bytes" else len(value)
         blank = self.least and not value.strip()
         if blank or not self.least <= size <= self.most:

@@ -275,7 +275,9 @@ def _rules(stored: Mapping[str, str]) -> Rules:
     """Parse the settings of a room; those that an older version did not store have defaults."""
     return Rules().changed(
         {
-            setting.name: setting.kind(stored[setting.name])
+            setting.name: setting.repaired(stored[setting.name])
+            if setting.is_text
+            else setting.kind(stored[setting.name])
             for setting in ROOM_SETTINGS
             if setting.name in stored
         }

@@ -151,6 +151,7 @@ class Rules:
             help="Message shown to waiting visitors",
             unit="characters",
             most=MESSAGE_CHARS_MAX,
+            multiline=True,
         ),
     ] = ""
     shop_url: Annotated[

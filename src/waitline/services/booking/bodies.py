@@ -17,8 +17,9 @@ from waitline.booking.model import (
     Schedule,
 )
 from waitline.http.problems import InputInvalid
-from waitline.http.requests import BLANK, NOT_TEXT, Request
+from waitline.http.requests import BLANK, FAULTS, Request
 from waitline.http.texts import Text
+from waitline.kernel.ids import TextInvalid, normal_text
 from waitline.services import setting_bodies
 from waitline.services.identity import TokenMissing, UserMissing
 
@@ -288,23 +289,25 @@ def number(name: str, text: str) -> int:
 
 
 def words(name: str, text: str, chars_max: int) -> str:
-    """Check a short text.
+    """Return a short text in its normal form.
 
     Raises:
-        InputInvalid: It is blank or too long, or has unprintable characters.
+        InputInvalid: It is blank or too long, or has control characters.
     """
     if not text or text.isspace():
         raise InputInvalid(name, BLANK)
-    if len(text) > chars_max:
+    try:
+        normal = normal_text(text)
+    except TextInvalid as error:
+        raise InputInvalid(name, FAULTS[error.fault]) from None
+    if len(normal) > chars_max:
         raise InputInvalid(
             name,
             Text(
                 f"최대 {chars_max}자까지 가능합니다.", f"must have at most {chars_max} characters"
             ),
         )
-    if not text.isprintable():
-        raise InputInvalid(name, NOT_TEXT)
-    return text
+    return normal
 
 
 def user_of(request: Request) -> int:
