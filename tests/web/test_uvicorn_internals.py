@@ -54,6 +54,7 @@ READ: dict[str, type] = {
     "pipeline": deque,
     "scope": type(None),
     "server_state": ServerState,
+    "tasks": set,
     "timeout_keep_alive": int,
     "timeout_keep_alive_task": asyncio.TimerHandle,
     "transport": asyncio.Transport,

@@ -32,12 +32,15 @@ class HotRoute(NamedTuple):
         route: Path template, the label of its metrics.
         handler: Answers its requests.
         body_max: Most bytes of a request's body.
+        in_task: Whether the handler needs a task of its own: a deadline cancels the task that it
+            is set in.
     """
 
     method: str
     route: str
     handler: Handler
     body_max: int = BODY_BYTES_MAX
+    in_task: bool = False
 
 
 class PathParameterRoute:
@@ -48,14 +51,17 @@ class PathParameterRoute:
         handler: Answers its requests.
         exclusive: Whether the framework has no call at such a path; then other methods are refused
             here.
+        in_task: As in `HotRoute`.
     """
 
-    def __init__(self, template: str, handler: Handler, *, exclusive: bool = False) -> None:
+    def __init__(
+        self, template: str, handler: Handler, *, exclusive: bool = False, in_task: bool = False
+    ) -> None:
         self._prefix, _, end = template.partition("{")
         self._suffix = end.partition("}")[2]
         # In a shorter path prefix and suffix would overlap.
         self._shortest = len(self._prefix) + len(self._suffix)
-        self.hot = HotRoute("GET", template, handler)
+        self.hot = HotRoute("GET", template, handler, in_task=in_task)
         self.exclusive = exclusive
 
     def matches(self, path: str) -> bool:
@@ -82,6 +88,7 @@ class Dispatcher:
         problems: Answers for handlers that raise.
         body_limits: Most bytes of a body by path prefix, for calls that accept more than
             `BODY_BYTES_MAX`.
+        in_task: As in `HotRoute`, for all of `routes`.
     """
 
     def __init__(
@@ -93,11 +100,12 @@ class Dispatcher:
         tallies: ProcessMetrics,
         problems: ProblemResponses,
         body_limits: Mapping[str, int] = MappingProxyType({}),
+        in_task: bool = False,
     ) -> None:
         self._body_limits = body_limits
         self._routes = {
             path: {
-                name: HotRoute(name, path, handler, self._body_max(path))
+                name: HotRoute(name, path, handler, self._body_max(path), in_task)
                 for name, handler in methods.items()
             }
             for path, methods in routes.items()

@@ -63,8 +63,26 @@ class Exchange:
 
     def run(self) -> None:
         """Call the handler; the request is complete."""
-        self._coroutine = self._call.handler(self._request)
+        coroutine = self._call.handler(self._request)
+        if self._call.in_task:
+            protocol = self._protocol
+            task = protocol.loop.create_task(coroutine)
+            protocol.tasks.add(task)  # type: ignore[arg-type]  # uvicorn only waits for them
+            task.add_done_callback(protocol.tasks.discard)
+            task.add_done_callback(self._finish_task)
+            return
+        self._coroutine = coroutine
         self._step()
+
+    def _finish_task(self, task: "asyncio.Task[Answer]") -> None:
+        if task.cancelled():
+            error: BaseException | None = Unavailable("stopped")
+        else:
+            error = task.exception()
+        if error is None:
+            self._finish(task.result())
+        elif isinstance(error, Exception):
+            self._finish(self._protocol.dispatcher.answer_error(error, self._request))
 
     def _step(self, _awaited: "asyncio.Future[Any] | None" = None) -> None:
         """Run the handler to its next `await`; resume when the awaited future is done.

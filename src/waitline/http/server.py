@@ -29,12 +29,11 @@ UVICORN_OPTIONS: dict[str, Any] = {
 """Options of uvicorn, here and in the servers that benchmarks compare with."""
 
 
-def serve(factory: str, *, protocol: str, host: str, port: int, workers: int) -> None:
+def serve(factory: str, *, host: str, port: int, workers: int) -> None:
     """Run the workers of a service until they are stopped.
 
     Args:
         factory: `module:function` that builds the application, in each worker's process.
-        protocol: uvicorn's name of the HTTP protocol, or `module:Class`.
         host: Address to listen on.
         port: Port that all workers share.
         workers: Processes.
@@ -49,7 +48,7 @@ def serve(factory: str, *, protocol: str, host: str, port: int, workers: int) ->
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
-        http=protocol,
+        http="waitline.http.protocol:Protocol",
         **UVICORN_OPTIONS,
     )
 

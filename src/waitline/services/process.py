@@ -17,7 +17,6 @@ def run(
     settings: Settings,
     factory: str,
     *,
-    protocol: str,
     port: int,
     workers: int,
     metrics_dir: Path,
@@ -28,7 +27,6 @@ def run(
     Args:
         settings: The installation's settings.
         factory: `module:function` that makes a worker's application.
-        protocol: As in `server.serve`.
         port: Port that all workers share.
         workers: Processes.
         metrics_dir: Where all processes of the service keep their figures.
@@ -40,7 +38,7 @@ def run(
     log_to_stderr()
     if until_stdin_ends:
         stop_when_stdin_ends()
-    server.serve(factory, protocol=protocol, host=settings.host, port=port, workers=workers)
+    server.serve(factory, host=settings.host, port=port, workers=workers)
 
 
 def start_worker() -> Settings:

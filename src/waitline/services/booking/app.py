@@ -116,6 +116,8 @@ class BookingWorker(ServiceWorker):
                     tallies=tallies,
                     problems=problems,
                     body_limits=BODY_LIMITS,
+                    # Statements and the doorman set deadlines.
+                    in_task=True,
                 )
                 for task in tasks:
                     task.cancel()

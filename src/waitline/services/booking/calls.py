@@ -125,7 +125,7 @@ class BookingCalls:
         self._idempotency = idempotency
         self._trusting = trusting
         self._rng = random.Random()  # noqa: S311 - spreads concurrent requests
-        self.seats_of = PathParameterRoute(SEATS_PATH, self.seats, exclusive=True)
+        self.seats_of = PathParameterRoute(SEATS_PATH, self.seats, exclusive=True, in_task=True)
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
         """Return the background jobs, to run while calls are answered."""

@@ -23,8 +23,6 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
     process.run(
         settings,
         "waitline.services.booking.process:worker",
-        # Our own protocol would save little beside the database's time (decision 0018).
-        protocol="httptools",
         port=settings.booking_port,
         workers=settings.booking_workers,
         metrics_dir=settings.booking_metrics_dir,

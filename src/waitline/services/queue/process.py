@@ -21,7 +21,6 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
     process.run(
         settings,
         "waitline.services.queue.process:worker",
-        protocol="waitline.http.protocol:Protocol",
         port=settings.queue_port,
         workers=settings.workers,
         metrics_dir=settings.metrics_dir,

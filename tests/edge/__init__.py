@@ -1,0 +1,1 @@
+"""The edge: bytes as clients, proxies and attackers send them, on raw sockets."""

@@ -1,0 +1,190 @@
+"""A server of its own in the test's process, with handlers that are easy to tell apart."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+
+from waitline.http.dispatch import Dispatcher, PathParameterRoute
+from waitline.http.problem_responses import ProblemResponses
+from waitline.http.problems import ProblemTable
+from waitline.http.protocol import Protocol
+from waitline.http.requests import (
+    Receive,
+    Request,
+    Scope,
+)
+from waitline.http.responses import Answer, Send
+from waitline.http.server import UVICORN_OPTIONS
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.telemetry import ProcessMetrics
+
+# Seconds for what takes milliseconds.
+SOON_S = 15.0
+
+JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+
+ANSWERS = {
+    "ok": Answer(200, JSON, b'{"a":1}'),
+    "long": Answer(201, (*JSON, (b"set-cookie", b"a=b")), b"x" * 5_000),
+    "refused": Answer(503, JSON, "대기열".encode()),
+    "empty": Answer(200, JSON, b""),
+    "unmodified": Answer(304, ((b"etag", b'"1"'),), b""),
+}
+
+
+class App:
+    """Handlers that are easy to tell apart, and a count of what went the server's way."""
+
+    def __init__(self) -> None:
+        self.by_server = 0
+        self.finished = 0
+        self.opened = asyncio.Event()
+        self.dispatcher = Dispatcher(
+            routes={
+                **{f"/{name}": {"GET": self._kept(answer)} for name, answer in ANSWERS.items()},
+                "/echo": {"POST": self.echo},
+                "/slow": {"GET": self.slow},
+                "/broken": {"GET": self.broken},
+                "/cancelled": {"GET": self.cancelled},
+            },
+            parameter_routes=[
+                PathParameterRoute("/rooms/{room}/now", self.echo_path),
+                PathParameterRoute("/tasks/{name}", self.in_task, in_task=True),
+            ],
+            fallback=self.rest,
+            tallies=ProcessMetrics(),
+            problems=ProblemResponses(ProblemTable(()), SystemClock()),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.by_server += 1
+        await self.dispatcher(scope, receive, send)
+
+    @staticmethod
+    def _kept(answer: Answer) -> Callable[[Request], Coroutine[Any, Any, Answer]]:
+        async def handler(_request: Request) -> Answer:
+            return answer
+
+        return handler
+
+    async def echo(self, request: Request) -> Answer:
+        return Answer(200, JSON, request.body)
+
+    async def echo_path(self, request: Request) -> Answer:
+        return Answer(200, JSON, request.path.encode())
+
+    async def slow(self, request: Request) -> Answer:
+        await self.opened.wait()
+        self.finished += 1
+        return Answer(200, JSON, request.query_string)
+
+    async def broken(self, _request: Request) -> Answer:
+        raise KeyError("a bug")
+
+    async def cancelled(self, _request: Request) -> Answer:
+        gone = asyncio.get_running_loop().create_future()
+        gone.get_loop().call_soon(gone.cancel)
+        await gone
+        raise AssertionError("it was cancelled")
+
+    async def in_task(self, request: Request) -> Answer:
+        async with asyncio.timeout(SOON_S):
+            match request.path.rpartition("/")[2]:
+                case "broken":
+                    raise KeyError("a bug")
+                case "cancelled":
+                    task = asyncio.current_task()
+                    assert task is not None
+                    task.cancel()
+                case _:
+                    pass
+            await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.001)
+        return Answer(200, JSON, request.path.encode())
+
+    async def rest(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class Connection:
+    """A client that sends given bytes, one at a time if needed."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, text: bytes) -> None:
+        self.writer.write(text)
+
+    async def answer(self) -> tuple[bytes, bytes]:
+        """Return the head and the body of the next answer."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = 0
+        for line in head.split(b"\r\n"):
+            if line.startswith(b"content-length: "):
+                length = int(line.partition(b": ")[2])
+        return head, await self.reader.readexactly(length)
+
+    async def asked(self, text: bytes) -> tuple[bytes, bytes]:
+        self.send(text)
+        return await self.answer()
+
+
+class Service:
+    """A server of its own, in this process."""
+
+    def __init__(self, server: uvicorn.Server, app: App) -> None:
+        self.server = server
+        self.app = app
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Connection]:
+        host, port = self.server.servers[0].sockets[0].getsockname()[:2]
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            yield Connection(reader, writer)
+        finally:
+            writer.close()
+
+
+Scenario = Callable[[Service], Coroutine[Any, Any, None]]
+
+
+def play(scenario: Scenario, keep_alive_s: float = 60) -> None:
+    async def run() -> None:
+        app = App()
+        config = uvicorn.Config(
+            app,
+            http=Protocol,
+            date_header=False,
+            port=0,
+            timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]  # parts of a second do
+            timeout_graceful_shutdown=int(SOON_S),
+            **{**UVICORN_OPTIONS, "lifespan": "off", "log_level": "critical"},
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        try:
+            async with asyncio.timeout(SOON_S):
+                while not server.started:
+                    await asyncio.wait({serving}, timeout=0.01)
+                await scenario(Service(server, app))
+        finally:
+            app.opened.set()
+            server.should_exit = True
+            await serving
+
+    asyncio.run(run())
+
+
+def get(path: str, *lines: str, version: str = "1.1") -> bytes:
+    head = "".join(f"{line}\r\n" for line in ("Host: here", *lines))
+    return f"GET {path} HTTP/{version}\r\n{head}\r\n".encode("latin-1")
+
+
+def post(body: bytes, *lines: str) -> bytes:
+    head = "".join(f"{line}\r\n" for line in ("Host: here", f"Content-Length: {len(body)}", *lines))
+    return f"POST /echo HTTP/1.1\r\n{head}\r\n".encode() + body
