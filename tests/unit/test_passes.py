@@ -56,7 +56,15 @@ def rotated(ring: Keyring, n: int, now_ms: int) -> Keyring:
 def both(ring: Keyring, at_ms: int, place: int = 5) -> tuple[str, str]:
     return (
         mint_ticket(ring, ROOM, VISITOR, place, at_ms),
-        mint_pass(ring, ROOM, VISITOR, place, admitted_ms=at_ms, expires_ms=at_ms + 1_000),
+        mint_pass(
+            ring,
+            ROOM,
+            VISITOR,
+            place,
+            joined_ms=at_ms,
+            admitted_ms=at_ms,
+            expires_ms=at_ms + 1_000,
+        ),
     )
 
 
@@ -79,13 +87,16 @@ def test_ticket_vector(vector: dict[str, Any]) -> None:
     mac = hashlib.blake2b(maced, key=secrets[vector["kid"]], digest_size=16).digest()
     assert urlsafe_b64decode(vector["token"].split(".")[4] + "==") == mac
     claim = verify_token(RING, vector["room"], vector["visitor"], vector["token"])
-    assert claim == Proof(vector["place"], 0)
+    assert claim[:3] == (vector["place"], 0, vector["issued_ms"])
+    assert claim.holder == vector["holder"]
 
 
 @pytest.mark.parametrize("vector", named(VECTORS["passes"]))
 def test_pass_vector(vector: dict[str, Any]) -> None:
     claim = verify_token(RING, vector["room"], vector["visitor"], vector["token"])
-    assert claim == Proof(vector["place"], vector["claimed_expires_ms"])
+    expected = (vector["place"], vector["claimed_expires_ms"], vector["joined_ms"])
+    assert claim[:3] == expected
+    assert claim.holder == vector["holder"]
 
 
 @pytest.mark.parametrize("vector", named(VECTORS["passes"]))
@@ -114,24 +125,42 @@ def test_what_the_refused_passes_differ_from_is_good() -> None:
 
 
 @patient
-@given(rooms, visitors, places, times_ms)
-def test_ticket_round_trip(room: RoomId, visitor: VisitorId, place: int, at_ms: int) -> None:
-    token = mint_ticket(RING, room, visitor, place, at_ms)
-    assert verify_token(RING, room, visitor, token) == Proof(place, 0)
-    assert token == mint_ticket(RING, room, visitor, place, at_ms)
+@given(room=rooms, visitor=visitors, place=places, at_ms=times_ms, account=st.booleans())
+def test_ticket_round_trip(
+    *, room: RoomId, visitor: VisitorId, place: int, at_ms: int, account: bool
+) -> None:
+    token = mint_ticket(RING, room, visitor, place, at_ms, account=account)
+    assert verify_token(RING, room, visitor, token) == Proof(place, 0, at_ms, account)
+    assert token == mint_ticket(RING, room, visitor, place, at_ms, account=account)
     assert not set(token) & set(' ",;\\')
     assert token.isascii()
     assert token.isprintable()
 
 
 @patient
-@given(rooms, visitors, places, times_ms, times_ms)
+@given(
+    room=rooms,
+    visitor=visitors,
+    place=places,
+    times_ms=st.tuples(times_ms, times_ms, times_ms),
+    account=st.booleans(),
+)
 def test_pass_round_trip(
-    room: RoomId, visitor: VisitorId, place: int, at_ms: int, expires_ms: int
+    *, room: RoomId, visitor: VisitorId, place: int, times_ms: tuple[int, int, int], account: bool
 ) -> None:
-    token = mint_pass(RING, room, visitor, place, admitted_ms=at_ms, expires_ms=expires_ms)
+    joined_ms, at_ms, expires_ms = times_ms
+    token = mint_pass(
+        RING,
+        room,
+        visitor,
+        place,
+        joined_ms=joined_ms,
+        admitted_ms=at_ms,
+        expires_ms=expires_ms,
+        account=account,
+    )
     claim = verify_token(RING, room, visitor, token)
-    assert claim.place == place
+    assert (claim.place, claim.joined_ms, claim.account) == (place, joined_ms, account)
     assert 0 <= claim.expires_ms - expires_ms < 1_000
 
 
@@ -192,9 +221,39 @@ def test_the_longest_pass_can_be_read() -> None:
     ring = Keyring((replace(key(1), kid="k" * KID_MAX),))
     room, visitor = RoomId("\x01" * 128), VisitorId("\x02" * 128)
     last_ms = 9_999_999_999_000
-    token = mint_pass(ring, room, visitor, 2**53 - 1, admitted_ms=last_ms, expires_ms=last_ms)
+    token = mint_pass(
+        ring,
+        room,
+        visitor,
+        2**53 - 1,
+        joined_ms=last_ms,
+        admitted_ms=last_ms,
+        expires_ms=last_ms,
+        account=True,
+    )
     assert len(token) <= TOKEN_MAX
     assert verify_token(ring, room, visitor, token).genuine
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        pytest.param(Proof(5, 0, T0), Proof(5, T0, T0), True, id="ticket and pass of one stay"),
+        pytest.param(Proof(5, 0, T0), Proof(5, 0, T0 + 1), False, id="same place, another time"),
+        pytest.param(Proof(5, 0, T0), Proof(6, 0, T0), False, id="same time, another place"),
+        pytest.param(
+            Proof(5, 0, T0, account=True), Proof(6, 9, T0 + 1, account=True), True, id="account"
+        ),
+        pytest.param(Proof(5, 0, T0), Proof(5, 0, T0, account=True), False, id="stay, account"),
+    ],
+)
+def test_holder(one: Proof, other: Proof, *, same: bool) -> None:
+    assert (one.holder == other.holder) is same
+
+
+def test_a_forged_token_has_no_holder() -> None:
+    with pytest.raises(AssertionError):
+        _ = FORGED.holder
 
 
 def test_a_ticket_is_not_minted_for_half_a_character() -> None:
@@ -270,7 +329,7 @@ def test_a_ticket_of_a_dropped_key_is_forged_and_replaced_by_a_good_one() -> Non
     ticket = mint_ticket(old, ROOM, VISITOR, 5, T0 - 1)
     assert verify_token(new, ROOM, VISITOR, ticket) == FORGED
     again = mint_ticket(new, ROOM, VISITOR, 5, T0 - 1)
-    assert verify_token(new, ROOM, VISITOR, again) == Proof(5, 0)
+    assert verify_token(new, ROOM, VISITOR, again) == Proof(5, 0, T0 - 1)
 
 
 def ring_of_a_worker(rings: list[tuple[int, Keyring]], at_ms: int, lag_ms: int) -> Keyring:

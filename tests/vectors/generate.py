@@ -26,15 +26,17 @@ ABOUT = (
     "A ticket is `t1.<kid>.<place>.<issued_ms>.<mac>`: mac is base64url without padding (RFC "
     "4648 section 5) of BLAKE2b (RFC 7693) with the key `ticket_secret` and a digest of 16 "
     "bytes, over six netstrings `<length in bytes, decimal>:<UTF-8>,` one after the other: "
-    "version, kid, room, visitor, place, issued_ms. `maced` is those bytes in hex. "
+    "version, kid, room, visitor, place, issued_ms. `maced` is those bytes in hex. The version is "
+    "`t1`, or `a1` where the shop vouched for the visitor: such a ticket proves the account. "
     "A pass is a JWT (RFC 7519) in compact form, signed with Ed25519 (RFC 8037, alg EdDSA); "
     "aud is the room, sub the visitor, iat the second of admission rounded down, exp the second "
-    "in which the slot runs out rounded up. `signed` is the signing input. "
+    "in which the slot runs out rounded up, joined the ms in which the place was taken; account is "
+    "true, or absent unless the shop vouched for the visitor. `signed` is the signing input. "
     "The newest key active when the token was issued signs, else the oldest of the ring; every "
-    "key verifies. A reader must accept all of `tickets` and `passes`, with the place and the "
-    "expiry that they state, also those that ran out: exp is information, and whether the "
-    "visitor's time is over is the store's to say. A reader must refuse all of `refused` for "
-    "the room and visitor named there."
+    "key verifies. A reader must accept all of `tickets` and `passes`, with the place, the time of "
+    "joining, the holder and the expiry that they state, also those that ran out: exp is "
+    "information, and whether the visitor's time is over is the store's to say. A reader must "
+    "refuse all of `refused` for the room and visitor named there."
 )
 
 ROOM = RoomId("concert-1")
@@ -60,6 +62,7 @@ CLAIMS: dict[str, Any] = {
     "aud": ROOM,
     "sub": VISITOR,
     "place": 12,
+    "joined": T0 - 5_000,
     "iat": T0 // 1_000,
     "exp": T0 // 1_000 + 300,
 }
@@ -78,38 +81,53 @@ def b64_json(value: dict[str, Any]) -> str:
     return b64(json.dumps(value).encode())
 
 
-def ticket(name: str, room: str, visitor: str, place: int, issued_ms: int) -> dict[str, Any]:
-    token = mint_ticket(RING, RoomId(room), VisitorId(visitor), place, issued_ms)
+def ticket(
+    name: str, room: str, visitor: str, place: int, issued_ms: int, *, account: bool = False
+) -> dict[str, Any]:
+    token = mint_ticket(RING, RoomId(room), VisitorId(visitor), place, issued_ms, account=account)
     kid = token.split(".")[1]
+    version = "a1" if account else "t1"
     return {
         "name": name,
         "room": room,
         "visitor": visitor,
         "place": place,
         "issued_ms": issued_ms,
+        "holder": "account" if account else f"{place}-{issued_ms}",
         "kid": kid,
-        "maced": netstrings("t1", kid, room, visitor, str(place), str(issued_ms)).hex(),
+        "maced": netstrings(version, kid, room, visitor, str(place), str(issued_ms)).hex(),
         "token": token,
     }
 
 
 def signed_pass(
-    name: str, room: str, visitor: str, place: int, times_ms: tuple[int, int]
+    name: str,
+    room: str,
+    visitor: str,
+    place: int,
+    times_ms: tuple[int, int],
+    *,
+    account: bool = False,
 ) -> dict[str, Any]:
     admitted_ms, expires_ms = times_ms
+    joined_ms = admitted_ms - 1_000
     token = mint_pass(
         RING,
         RoomId(room),
         VisitorId(visitor),
         place,
+        joined_ms=joined_ms,
         admitted_ms=admitted_ms,
         expires_ms=expires_ms,
+        account=account,
     )
     return {
         "name": name,
         "room": room,
         "visitor": visitor,
         "place": place,
+        "joined_ms": joined_ms,
+        "holder": "account" if account else f"{place}-{joined_ms}",
         "admitted_ms": admitted_ms,
         "expires_ms": expires_ms,
         "claimed_expires_ms": -(-expires_ms // 1_000) * 1_000,
@@ -144,6 +162,7 @@ def tickets() -> list[dict[str, Any]]:
         ticket("last ms of the first key", ROOM, VISITOR, 1, RING.keys[1].active_from_ms - 1),
         ticket("first ms of the second key", ROOM, VISITOR, 1, RING.keys[1].active_from_ms),
         ticket("issued long after the last key", ROOM, VISITOR, 1, T0 + 10**12),
+        ticket("the shop vouched for the visitor", ROOM, VISITOR, 1, T0, account=True),
     ]
 
 
@@ -156,6 +175,9 @@ def passes() -> list[dict[str, Any]]:
         signed_pass("Korean ids", "콘서트-1", "관객-42", 2**53 - 1, (T0, T0 + 1)),
         signed_pass("ids that JSON escapes", '"\\', "\t\n", 7, (T0, T0 + 1)),
         signed_pass("first ms of the second key", ROOM, VISITOR, 1, (second, second + 1)),
+        signed_pass(
+            "the shop vouched for the visitor", ROOM, VISITOR, 1, (T0, T0 + 1), account=True
+        ),
     ]
 
 
@@ -189,6 +211,11 @@ def refused_tickets() -> list[tuple[str, str]]:
         ("ticket under another key's kid", altered(good, 1, "test-1")),
         ("ticket without a kid", altered(good, 1, "")),
         ("ticket of another version", altered(good, 0, "t2")),
+        ("ticket of a place as one of an account", altered(good, 0, "a1")),
+        (
+            "ticket of an account as one of a place",
+            altered(ticket("", ROOM, VISITOR, 12, T0, account=True)["token"], 0, "t1"),
+        ),
         ("ticket with upper-case version", altered(good, 0, "T1")),
         ("ticket without a MAC", altered(good, 4, "")),
         ("ticket truncated by one", good[:-1]),
@@ -225,6 +252,10 @@ def refused_passes() -> list[tuple[str, str]]:
         ),
         ("pass with place 0", jws(header, claims | {"place": 0})),
         ("pass with a place of text", jws(header, claims | {"place": "12"})),
+        ("pass with a time of joining before 1970", jws(header, claims | {"joined": -1})),
+        ("pass with a time of joining of text", jws(header, claims | {"joined": "12"})),
+        ("pass of an account that is false", jws(header, claims | {"account": False})),
+        ("pass of an account that is no boolean", jws(header, claims | {"account": 1})),
         ("pass with a fractional expiry", jws(header, claims | {"exp": 1.5})),
         (
             "pass with a better place, signature kept",

@@ -128,7 +128,13 @@ class Scene:
         if state == "NOT_FOUND":
             await self.line.leave(ROOM, [(visitor, 0)])
         entry_pass = mint_pass(
-            ring, ROOM, visitor, place, admitted_ms=joined_ms, expires_ms=expires_ms
+            ring,
+            ROOM,
+            visitor,
+            place,
+            joined_ms=joined_ms,
+            admitted_ms=joined_ms,
+            expires_ms=expires_ms,
         )
         return Tokens(
             ticket=mint_ticket(ring, ROOM, visitor, place, joined_ms),

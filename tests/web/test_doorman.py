@@ -91,7 +91,9 @@ def test_a_proof_needs_the_visitors_own_token_and_nothing_else(house: House, sta
         async with door(house, house.chosen("store")) as scene:
             tokens, prove, visitor = await scene.visitor(state), scene.doorman.prove, VisitorId("7")
             ring = house.keys.current
-            long_over = mint_pass(ring, ROOM, visitor, 1, admitted_ms=1_000, expires_ms=2_000)
+            long_over = mint_pass(
+                ring, ROOM, visitor, 1, joined_ms=900, admitted_ms=1_000, expires_ms=2_000
+            )
             for good in (tokens.ticket, tokens.entry_pass, tokens.earlier, long_over):
                 prove(ROOM, visitor, good)
             for bad in (tokens.others, tokens.elsewhere, "garbage", ""):
@@ -190,7 +192,9 @@ def test_who_was_let_in_before_may_come_in_unasked_where_that_was_chosen(
         async with door(house, house.chosen(way, queue_down="admit")) as scene:
             waiting, ready = await scene.visitor("WAITING", "8"), await scene.visitor("READY")
             visitor, ring = VisitorId("7"), house.keys.current
-            over = mint_pass(ring, ROOM, visitor, 2, admitted_ms=1_000, expires_ms=2_000)
+            over = mint_pass(
+                ring, ROOM, visitor, 2, joined_ms=900, admitted_ms=1_000, expires_ms=2_000
+            )
             house.silence()
             try:
                 for _ in range(FAILURES_MAX + 1):

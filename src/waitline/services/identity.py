@@ -13,10 +13,9 @@ from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import Slot, State, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Turn
-from waitline.tokens.keyring import TICKET_VERSION
 from waitline.tokens.keyring_file import Keys
 from waitline.tokens.proof import FORGED, Proof
-from waitline.tokens.verification import TOKEN_MAX, verify_token
+from waitline.tokens.verification import TICKET_PREFIXES, TOKEN_MAX, verify_token
 
 TOKEN_HEADER = b"x-queue-token"
 
@@ -140,7 +139,7 @@ class Identity:
         # No token of ours is longer, and caching it would let strangers fill the memory.
         if len(token) > TOKEN_MAX:
             return FORGED
-        verify = verify_token if token.startswith(TICKET_VERSION) else self._passes
+        verify = verify_token if token.startswith(TICKET_PREFIXES) else self._passes
         return verify(self._keys.current, room, visitor, token)
 
 

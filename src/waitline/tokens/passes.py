@@ -23,8 +23,10 @@ def mint_pass(
     visitor: VisitorId,
     place: int,
     *,
+    joined_ms: int,
     admitted_ms: int,
     expires_ms: int,
+    account: bool = False,
 ) -> str:
     """Return the signed proof that a visitor was admitted.
 
@@ -37,9 +39,11 @@ def mint_pass(
         room: The room, which becomes `aud`.
         visitor: The visitor, who becomes `sub`.
         place: 1 or more.
+        joined_ms: When the place was taken, in ms since the epoch.
         admitted_ms: When the visitor was admitted, in ms since the epoch; `iat`, rounded down.
         expires_ms: When the slot expires, in ms since the epoch; `exp`, rounded up, since a pass
             must not expire before its slot.
+        account: Whether the shop vouched for the visitor, so that the pass proves the account.
 
     Invariant:
         Q9.
@@ -49,14 +53,17 @@ def mint_pass(
     """
     assert place > 0
     key = ring.signing(admitted_ms)
-    claims = {
+    claims: dict[str, str | int] = {
         "iss": ISSUER,
         "aud": room,
         "sub": visitor,
         "place": place,
+        "joined": joined_ms,
         "iat": admitted_ms // 1_000,
         "exp": -(-expires_ms // 1_000),
     }
+    if account:
+        claims["account"] = True
     signed = key.pass_header + base64url(compact_json(claims).encode())
     return (signed + b"." + base64url(key.pass_private.sign(signed))).decode()
 
@@ -78,7 +85,7 @@ def verify_pass(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> 
             issuer=ISSUER,
             subject=visitor,
             options={
-                "require": ["iss", "aud", "sub", "iat", "exp", "place"],
+                "require": ["iss", "aud", "sub", "iat", "exp", "place", "joined"],
                 "strict_aud": True,
                 "verify_exp": False,
                 "verify_iat": False,
@@ -88,8 +95,10 @@ def verify_pass(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> 
     except (jwt.PyJWTError, ValueError):
         return FORGED
     match claims:
-        case {"place": int(place), "exp": int(expires_s)} if place > 0:
-            return Proof(place, expires_s * 1_000)
+        case {"place": int(place), "joined": int(joined_ms), "exp": int(expires_s)} if (
+            place > 0 and joined_ms >= 0 and claims.get("account", True) is True
+        ):
+            return Proof(place, expires_s * 1_000, joined_ms, "account" in claims)
         case _:
             return FORGED
 

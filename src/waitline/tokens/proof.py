@@ -1,4 +1,4 @@
-"""Result of a token's verification: a place in the line, and a pass's expiry. Pure."""
+"""Result of a token's verification: whose it is, and a pass's expiry. Pure."""
 
 from typing import Final, NamedTuple
 
@@ -10,16 +10,35 @@ class Proof(NamedTuple):
         place: The visitor's number in the line; 0 in `FORGED` and nowhere else.
         expires_ms: When a pass expires, in ms since the epoch, possibly in the past; 0 for a
             ticket, which has no expiry.
+        joined_ms: When the place was taken, in ms since the epoch. With the place it names one
+            stay: rooms that are created anew count places from 1 again.
+        account: Whether the visitor came with a statement of the shop's, so that the stay is the
+            account's.
     """
 
     place: int
     expires_ms: int
+    joined_ms: int
+    account: bool = False
 
     @property
     def genuine(self) -> bool:
         """Whether the token is ours, for this room and visitor."""
         return self.place > 0
 
+    @property
+    def holder(self) -> str:
+        """Owner, beside room and visitor, of what the visitor does with the token.
 
-FORGED: Final = Proof(place=0, expires_ms=0)
+        The stay, since anybody may claim a visitor's name; `ACCOUNT` where the shop vouched for the
+        visitor.
+        """
+        assert self.genuine
+        return ACCOUNT if self.account else f"{self.place}-{self.joined_ms}"
+
+
+ACCOUNT: Final = "account"
+"""The `holder` of every token that proves an account."""
+
+FORGED: Final = Proof(place=0, expires_ms=0, joined_ms=0)
 """The token proves nothing: not ours, altered, another visitor's, or of a dropped key."""

@@ -7,14 +7,17 @@ the store only.
 from typing import Final
 
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.tokens.keyring import TICKET_VERSION, Keyring
+from waitline.tokens.keyring import ACCOUNT_TICKET_VERSION, TICKET_VERSION, Keyring
 from waitline.tokens.passes import verify_pass
 from waitline.tokens.proof import FORGED, Proof
 from waitline.tokens.tickets import verify_ticket
 
 TOKEN_MAX: Final = 2_560
 """Longest token, in characters; longer ones are refused unparsed, which bounds the work for
-strangers. The longest pass has 2 351: room and visitor of 128 bytes each, all escaped in JSON."""
+strangers. The longest pass has 2 406: room and visitor of 128 bytes each, all escaped in JSON."""
+
+TICKET_PREFIXES: Final = (TICKET_VERSION + ".", ACCOUNT_TICKET_VERSION + ".")
+"""How tickets begin; a JWT begins with an encoded brace."""
 
 
 def verify_token(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> Proof:
@@ -29,7 +32,7 @@ def verify_token(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) ->
     # accepts padding, which would give one pass several forms.
     if len(token) > TOKEN_MAX or not token.isascii() or "=" in token:
         return FORGED
-    fields = token.split(".")
-    if len(fields) == 5 and fields[0] == TICKET_VERSION:  # noqa: PLR2004 - as the form has
-        return verify_ticket(ring, room, visitor, fields)
+    if token.startswith(TICKET_PREFIXES):
+        fields = token.split(".")
+        return verify_ticket(ring, room, visitor, fields) if len(fields) == 5 else FORGED  # noqa: PLR2004 - as the form has
     return verify_pass(ring, room, visitor, token)

@@ -162,6 +162,7 @@ class Tokens:
             room,
             visitor,
             slot.place,
+            joined_ms=slot.joined_ms,
             admitted_ms=slot.admitted_ms,
             expires_ms=slot.expires_ms,
         )

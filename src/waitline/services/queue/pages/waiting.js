@@ -84,7 +84,7 @@ const actions = {
 
 function stand({ position, token }) {
   const { place: before, first } = loadVisitor();
-  const place = token?.startsWith("t1.") ? Number(token.split(".")[2]) : before;
+  const place = /^[at]1\./.test(token) ? Number(token.split(".")[2]) : before;
   if (place !== before || !first) {
     saveVisitor({ place, first: position });
     shown = Infinity;
