@@ -12,7 +12,6 @@ import pytest
 from tests.booking.halls import PRICE, STARTS_AT, hall, seats_of
 from tests.databases import TestDatabase
 from waitline import cli
-from waitline.booking import catalogue as catalogues
 from waitline.booking.catalogue import Catalogue, SeatCount
 from waitline.booking.model import (
     Concert,
@@ -85,25 +84,6 @@ def test_concerts_that_cannot_be(
 def test_schedules_that_cannot_be(seats_max: int) -> None:
     with pytest.raises(SettingError):
         ScheduleSettings(visitor_seats_max=seats_max)
-
-
-def test_schedules_are_remembered_for_a_while(
-    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def play() -> None:
-        schedules = [await hall(postgres.database, {"R": ["o"]}) for _ in range(3)]
-        catalogue = Catalogue(postgres.database)
-        for one in schedules:
-            await catalogue.schedule(one)
-        await postgres.sql("UPDATE concert SET room = 'other'")
-        # Of two that may be kept, the first is not.
-        rooms = [(await catalogue.schedule(one)).room for one in reversed(schedules)]
-        assert rooms == ["room", "room", "other"]
-        monkeypatch.setattr(catalogues, "CACHED_S", -1.0)
-        assert (await Catalogue(postgres.database).schedule(1)).room == "other"
-
-    monkeypatch.setattr(catalogues, "SCHEDULES_CACHED", 2)
-    postgres.wait(play())
 
 
 def test_seats_are_numbered_row_by_row(postgres: TestDatabase, catalogue: Catalogue) -> None:

@@ -39,6 +39,36 @@ def test_its_schedules(trial: Office, show: Show) -> None:
     assert INSTANT.fullmatch(schedule["startsAt"])
 
 
+PATHS = ["/api/v1/concerts", "/api/v1/concerts/1", "/api/v1/concerts/1/schedules"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_caches_may_keep_it(trial: Office, path: str) -> None:
+    whole = trial.get(path)
+    succeeded(whole)
+    assert whole.headers["cache-control"] == "public, max-age=5"
+    assert whole.headers["vary"] == "Accept-Encoding, Accept-Language"
+    again = trial.get(path, **{"If-None-Match": whole.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == whole.headers["etag"]
+    english = trial.get(path, **ENGLISH)
+    assert english.headers["etag"] != whole.headers["etag"]
+    assert succeeded(english) == succeeded(whole)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_a_long_list_is_compressed(trial: Office, coding: str) -> None:
+    for _ in range(20):
+        trial.show(rows=1)
+    path = "/api/v1/concerts"
+    compressed = trial.get(path, **{"Accept-Encoding": coding})
+    plain = trial.get(path, **{"Accept-Encoding": "identity"})
+    assert compressed.headers["content-encoding"] == coding
+    assert "content-encoding" not in plain.headers
+    assert succeeded(compressed) == succeeded(plain)
+    assert compressed.headers["etag"] == plain.headers["etag"]
+
+
 @pytest.mark.parametrize("path", ["", "/schedules"])
 @pytest.mark.parametrize("number", NOBODYS)
 def test_no_such_concert(trial: Office, path: str, number: str) -> None:

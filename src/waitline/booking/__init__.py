@@ -2,6 +2,7 @@
 
 model.py           seats, reservations, payments and their refusals; pure
 catalogue.py       concerts, schedules, and putting seats on sale
+catalogue_cache.py all concerts and schedules in memory, for visitors and strangers
 seat_plan.py       parses the CSV file of a hall; pure
 seat_maps.py       the seat map of each schedule in use, kept up to date
 seat_snapshot.py   a schedule's seats at one version, and the changes since; pure

@@ -20,18 +20,10 @@ from waitline.booking.model import (
 )
 from waitline.kernel.ids import RoomId
 from waitline.kernel.setting import check
-from waitline.kernel.single_flight import SingleFlightCache
 from waitline.postgres.pool import Database, Duplicate, Row
 
 LISTED_MAX = 1_000
 """Most concerts in a list, and most schedules of a concert: more than are on sale at once."""
-
-SCHEDULES_CACHED = 1_024
-"""Schedules in the cache; the one loaded longest ago is evicted first."""
-
-CACHED_S = 10.0
-"""TTL of the cache. Only operators change a schedule, and their change may take effect this
-late."""
 
 IMPORT_S = 60.0
 """Timeout of an import: 60 000 seats take three seconds."""
@@ -62,9 +54,6 @@ class Catalogue:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._schedules: SingleFlightCache[int, Schedule] = SingleFlightCache(
-            self._load_schedule, ttl_s=CACHED_S, entries_max=SCHEDULES_CACHED
-        )
 
     async def concerts(self) -> list[Concert]:
         """Return at most `LISTED_MAX` concerts, the newest first."""
@@ -98,18 +87,36 @@ class Catalogue:
         return [_schedule(row) for row in rows if row["schedule_id"] is not None]
 
     async def schedule(self, schedule: int) -> Schedule:
-        """Return a schedule as it was at most `CACHED_S` ago.
+        """Return a schedule.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
         """
-        return await self._schedules.fetch(schedule)
-
-    async def _load_schedule(self, schedule: int) -> Schedule:
         row = await self._database.fetch_one("schedule", schedule_id=schedule)
         if row is None:
             raise ScheduleUnknown
         return _schedule(row)
+
+    async def version(self, schedules_max: int) -> str:
+        """Return the version of the concerts and schedules; it differs after every change.
+
+        Args:
+            schedules_max: Of how many schedules, the newest.
+        """
+        row = await self._database.fetch_one(
+            "catalogue_version", concerts_max=LISTED_MAX, schedules_max=schedules_max
+        )
+        assert row is not None
+        return f"{row['concerts']} {row['schedules']}"
+
+    async def newest_schedules(self, schedules_max: int) -> dict[int, Schedule]:
+        """Return the newest schedules of all concerts, by id.
+
+        Args:
+            schedules_max: How many.
+        """
+        rows = await self._database.fetch_all("newest_schedules", schedules_max=schedules_max)
+        return {row["schedule_id"]: _schedule(row) for row in rows}
 
     async def count_seats(self, concert: int) -> dict[int, SeatCount]:
         """Count the seats of a concert's schedules; schedules without seats are left out."""
@@ -139,7 +146,7 @@ class Catalogue:
     async def set_queue_down(self, concert: int, choice: QueueDown | None) -> Concert:
         """Set what happens to a concert's visitors while the queue is down.
 
-        Takes effect within `CACHED_S`.
+        Takes effect within `catalogue_cache.FRESH_S`.
 
         Args:
             concert: The concert.

@@ -20,7 +20,8 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.booking import seat_plan
-from waitline.booking.catalogue import CACHED_S, Catalogue, SeatCount
+from waitline.booking.catalogue import Catalogue, SeatCount
+from waitline.booking.catalogue_cache import FRESH_S
 from waitline.booking.model import (
     CONCERT_SETTINGS,
     SCHEDULE_SETTINGS,
@@ -131,7 +132,7 @@ def change(
     _print(
         _flat(changed),
         f"Concert {concert}, while the queue is unreachable: {queue_down}. Takes effect "
-        f"within {CACHED_S:g} s.",
+        f"within {FRESH_S:g} s.",
         as_json=as_json,
     )
 

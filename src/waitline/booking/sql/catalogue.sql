@@ -31,6 +31,30 @@ SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max,
 FROM schedule AS s JOIN concert AS c USING (concert_id)
 WHERE s.schedule_id = :schedule_id;
 
+-- name: newest_schedules(schedules_max)
+-- List the newest schedules of all concerts.
+-- locks: nothing
+-- returns: one row per schedule, at most schedules_max
+SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max,
+    c.queue_down
+FROM schedule AS s JOIN concert AS c USING (concert_id)
+ORDER BY s.schedule_id DESC
+LIMIT :schedules_max;
+
+-- name: catalogue_version(concerts_max, schedules_max)^
+-- Compute a version of the newest concerts and schedules, which differs after every change of them:
+-- the number of rows, and the sum of the transactions that wrote them. The highest transaction would
+-- miss one that began earlier and committed later.
+-- locks: nothing
+-- returns: one row
+SELECT
+    (SELECT count(*) || ':' || coalesce(sum(xmin::text::bigint), 0) FROM (
+        SELECT xmin FROM concert ORDER BY concert_id DESC LIMIT :concerts_max
+    ) AS newest) AS concerts,
+    (SELECT count(*) || ':' || coalesce(sum(xmin::text::bigint), 0) FROM (
+        SELECT xmin FROM schedule ORDER BY schedule_id DESC LIMIT :schedules_max
+    ) AS newest) AS schedules;
+
 -- name: create_concert(title, venue, room)^
 -- Create a concert.
 -- locks: nothing

@@ -1,13 +1,14 @@
 """The booking service over HTTP: catalogue, reservations, payments, operators' calls.
 
-process.py      starts the service and its workers
-app.py          wires one worker
-calls.py        handlers of the contract's calls
-bodies.py       bodies and views of the calls
-doorman.py      access check: only admitted visitors
-idempotency.py  idempotency keys: a repeated write gets the first answer
-operator.py     operators' calls: concerts, schedules, seats
-metrics.py      gauges of open work
-openapi.py      the service's OpenAPI document
-texts.py        messages of successes
+process.py          starts the service and its workers
+app.py              wires one worker
+calls.py            handlers of the contract's calls, but for the catalogue
+catalogue_calls.py  handlers of the public catalogue, encoded once per change
+bodies.py           bodies and views of the calls
+doorman.py          access check: only admitted visitors
+idempotency.py      idempotency keys: a repeated write gets the first answer
+operator.py         operators' calls: concerts, schedules, seats
+metrics.py          gauges of open work
+openapi.py          the service's OpenAPI document
+texts.py            messages of successes
 """

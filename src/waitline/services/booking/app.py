@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from waitline.booking import health
 from waitline.booking.catalogue import Catalogue
+from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
 from waitline.booking.idempotency import IdempotencyKeys
 from waitline.booking.load_reporter import LoadReporter, WorkerLoad
@@ -33,6 +34,7 @@ from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.services.booking import openapi, operator
 from waitline.services.booking.calls import BookingCalls
+from waitline.services.booking.catalogue_calls import CatalogueCalls
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency
 from waitline.services.booking.metrics import OpenWorkGauges
@@ -82,12 +84,16 @@ class BookingWorker(ServiceWorker):
 
             name = f"{socket.gethostname()}:{os.getpid()}"
             idempotency_keys = IdempotencyKeys(database)
+            catalogue = Catalogue(database)
+            cache = CatalogueCache(catalogue)
+            shown = CatalogueCalls(cache)
             calls = self._booking_calls(
                 database,
+                cache,
                 provider,
-                Doorman.of(settings, keys, store, clock),
-                Idempotency(idempotency_keys, problems),
-                tallies,
+                doorman=Doorman.of(settings, keys, store, clock),
+                idempotency=Idempotency(idempotency_keys, problems),
+                tallies=tallies,
             )
             jobs = (
                 *calls.jobs(),
@@ -100,7 +106,7 @@ class BookingWorker(ServiceWorker):
             )
             routers = (
                 calls.router(),
-                self._operator_calls(calls.catalogue).router(),
+                self._operator_calls(catalogue, cache).router(),
                 self._health(database, store, tallies).router(),
                 static_router(),
             )
@@ -108,8 +114,8 @@ class BookingWorker(ServiceWorker):
             async with asyncio.TaskGroup() as running:
                 tasks = [running.create_task(job) for job in jobs]
                 yield Dispatcher(
-                    routes=calls.routes(),
-                    parameter_routes=[calls.seats_of],
+                    routes={**calls.routes(), **shown.routes()},
+                    parameter_routes=[calls.seats_of, *shown.parameter_routes()],
                     fallback=build_framework(
                         "Waitline booking service", routers, document, problems
                     ),
@@ -138,14 +144,16 @@ class BookingWorker(ServiceWorker):
     def _booking_calls(
         self,
         database: Database,
+        catalogue: CatalogueCache,
         provider: Provider,
+        *,
         doorman: Doorman,
         idempotency: Idempotency,
         tallies: ProcessMetrics,
     ) -> BookingCalls:
         return BookingCalls(
             database=database,
-            catalogue=Catalogue(database),
+            catalogue=catalogue,
             seats=SeatMaps(database),
             reservations=Reservations(database, self._settings.hold_s),
             checkout=Checkout(
@@ -159,9 +167,9 @@ class BookingWorker(ServiceWorker):
             trusting=self._trusting,
         )
 
-    def _operator_calls(self, catalogue: Catalogue) -> OperatorCalls:
+    def _operator_calls(self, catalogue: Catalogue, cache: CatalogueCache) -> OperatorCalls:
         operators, installed = Operators(self._operator_key), InstallationView.of(self._settings)
-        return OperatorCalls(catalogue, operators, installed)
+        return OperatorCalls(catalogue, operators, installed, on_change=cache.expire)
 
     def _health(self, database: Database, store: ValkeyClient, tallies: ProcessMetrics) -> Health:
         probes = {

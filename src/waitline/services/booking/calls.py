@@ -1,4 +1,4 @@
-"""Handlers of the box office's calls: catalogue, seats, reservations, payments.
+"""Handlers of the box office's calls: seats, reservations, payments.
 
 Each checks body and headers first, then the token, then the owner and the state.
 """
@@ -14,7 +14,7 @@ import msgspec
 from fastapi import APIRouter
 
 from waitline.booking import best_available, demo
-from waitline.booking.catalogue import Catalogue
+from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import (
     PaymentForeign,
@@ -28,7 +28,6 @@ from waitline.booking.seat_documents import Document
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.store import Reservations
 from waitline.booking.sweeper import Sweeper
-from waitline.http.caching import accepted_codings, etag_matches
 from waitline.http.dispatch import PathParameterRoute
 from waitline.http.envelope import success
 from waitline.http.framework import endpoint
@@ -47,22 +46,19 @@ from waitline.services.booking import texts
 from waitline.services.booking.bodies import (
     WORD_CHARS_MAX,
     CancellationView,
-    ConcertsView,
-    ConcertView,
     FoundReservationView,
     LoadedView,
     PaymentBody,
     PaymentView,
     ReservationBody,
     ReservationView,
-    SchedulesView,
-    ScheduleView,
     needed_token,
     number,
     token_of,
     user_of,
     words,
 )
+from waitline.services.booking.catalogue_calls import document_answer
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency, key_of
 
@@ -95,7 +91,7 @@ class BookingCalls:
 
     Args:
         database: For the best free seats, and the test data.
-        catalogue: Concerts and schedules.
+        catalogue: Concerts and schedules, cached.
         seats: Seat maps.
         reservations: The store of reservations.
         checkout: Payments.
@@ -108,7 +104,7 @@ class BookingCalls:
         self,
         *,
         database: Database,
-        catalogue: Catalogue,
+        catalogue: CatalogueCache,
         seats: SeatMaps,
         reservations: Reservations,
         checkout: Checkout,
@@ -117,7 +113,7 @@ class BookingCalls:
         trusting: bool,
     ) -> None:
         self._database = database
-        self.catalogue = catalogue
+        self._catalogue = catalogue
         self._seats = seats
         self._reservations = reservations
         self._checkout = checkout
@@ -148,9 +144,6 @@ class BookingCalls:
         """Return the routes of all other calls. `openapi.py` describes them."""
         router = APIRouter(include_in_schema=False)
         add = router.add_api_route
-        add("/api/v1/concerts", endpoint(self.concerts), methods=["GET"])
-        add("/api/v1/concerts/{concertId}", endpoint(self.concert), methods=["GET"])
-        add("/api/v1/concerts/{concertId}/schedules", endpoint(self.schedules), methods=["GET"])
         reservation = "/api/v1/reservations/{reservationId}"
         add(reservation, endpoint(self.reservation), methods=["GET"])
         add(reservation, endpoint(self.cancel), methods=["DELETE"])
@@ -158,22 +151,6 @@ class BookingCalls:
         if self._trusting:
             add("/api/admin/test-data/init", endpoint(self.init), methods=["POST"])
         return router
-
-    async def concerts(self, request: Request) -> Answer:
-        """List the concerts."""
-        shown = [ConcertView.of(one) for one in await self.catalogue.concerts()]
-        return success(request, texts.CONCERTS, ConcertsView(shown))
-
-    async def concert(self, request: Request, concert: str) -> Answer:
-        """Show a concert."""
-        found = await self.catalogue.concert(number("concertId", concert))
-        return success(request, texts.CONCERT, ConcertView.of(found))
-
-    async def schedules(self, request: Request, concert: str) -> Answer:
-        """List the schedules of a concert."""
-        found = await self.catalogue.schedules(number("concertId", concert))
-        shown = SchedulesView([ScheduleView.of(one) for one in found])
-        return success(request, texts.SCHEDULES, shown)
 
     async def seats(self, request: Request) -> Answer:
         """List the seats of a schedule, for admitted visitors."""
@@ -183,9 +160,9 @@ class BookingCalls:
         schedule = number("scheduleId", name)
         wanted = self._view(request)
         user, token = user_of(request), needed_token(request)
-        found = await self.catalogue.schedule(schedule)
+        found = await self._catalogue.schedule(schedule)
         await self._doorman.admit(found.room, visitor(user), token, found.queue_down)
-        return await _document(request, await wanted(schedule))
+        return await document_answer(request, await wanted(schedule), _PRIVATE)
 
     def _view(self, request: Request) -> _SeatQuery:
         version, view = request.optional_parameter("since"), request.optional_parameter("view")
@@ -221,7 +198,7 @@ class BookingCalls:
         wanted = request.json(_wanted)
         seats = wanted.seats()
         user, token, key = user_of(request), needed_token(request), key_of(request)
-        found = await self.catalogue.schedule(wanted.scheduleId)
+        found = await self._catalogue.schedule(wanted.scheduleId)
         await self._doorman.admit(found.room, visitor(user), token, found.queue_down)
 
         async def write() -> Answer:
@@ -331,6 +308,7 @@ class BookingCalls:
         """Reset the demo concert. Trial mode only."""
         started = time.perf_counter()
         loaded = await demo.load(self._database)
+        self._catalogue.expire()
         done = LoadedView(
             success=True,
             message=texts.LOADED.to(request.language),
@@ -343,17 +321,3 @@ class BookingCalls:
 def visitor(user: int) -> VisitorId:
     """Return a user's id in the waiting room."""
     return VisitorId(str(user))
-
-
-async def _document(request: Request, document: Document) -> Answer:
-    """Answer with a document in the client's best coding, or with 304 if its copy is current."""
-    # Weak: it identifies the content, in any coding.
-    etag = b"W/" + document.etag
-    headers: Headers = (*_PRIVATE, (b"etag", etag))
-    if etag_matches(request.headers.get(b"if-none-match", b""), etag):
-        return Answer(HTTPStatus.NOT_MODIFIED, headers, b"")
-    codings = accepted_codings(request.headers.get(b"accept-encoding", b"").decode("latin-1"))
-    if not codings:
-        return Answer(HTTPStatus.OK, headers, document.plain)
-    coding = (b"content-encoding", codings[0].encode("ascii"))
-    return Answer(HTTPStatus.OK, (*headers, coding), await document.compressed(codings[0]))

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -129,14 +130,21 @@ class OperatorCalls:
         catalogue: The store of concerts and schedules.
         operators: Authenticates operators.
         installed: The installation.
+        on_change: Called after each change of the catalogue.
     """
 
     def __init__(
-        self, catalogue: Catalogue, operators: Operators, installed: InstallationView
+        self,
+        catalogue: Catalogue,
+        operators: Operators,
+        installed: InstallationView,
+        *,
+        on_change: Callable[[], None],
     ) -> None:
         self._catalogue = catalogue
         self._operators = operators
         self._installed = installed
+        self._on_change = on_change
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -168,6 +176,7 @@ class OperatorCalls:
         """Create a concert."""
         with setting_bodies.refused_by_wire_name():
             made = await self._catalogue.create_concert(**setting_bodies.chosen(asked, _DESCRIBED))
+        self._on_change()
         shown = OperatorConcertView.of(made)
         return to_response(success(_ours(request), texts.CONCERT_CREATED, shown, 201))
 
@@ -181,6 +190,7 @@ class OperatorCalls:
         choice = None if asked.queueDown == "default" else QueueDown(asked.queueDown)
         number_ = number("concertId", concertId)
         changed = await self._catalogue.set_queue_down(number_, choice)
+        self._on_change()
         shown = OperatorConcertView.of(changed)
         return to_response(success(_ours(request), texts.CONCERT_CHANGED, shown))
 
@@ -203,6 +213,7 @@ class OperatorCalls:
         made = await self._catalogue.create_schedule(
             number("concertId", concertId), asked.startsAt, settings
         )
+        self._on_change()
         shown = ScheduleView.of(made)
         return to_response(success(_ours(request), texts.SCHEDULE_CREATED, shown, 201))
 

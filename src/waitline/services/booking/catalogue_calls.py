@@ -1,0 +1,146 @@
+"""Handlers of the public catalogue: concerts and their schedules, encoded once per change.
+
+Anybody may call them, so a call costs a look-up in memory: no token, no statement, no encoding.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+
+import msgspec
+
+from waitline.booking.catalogue_cache import CatalogueCache, CatalogueSnapshot
+from waitline.booking.seat_documents import Document
+from waitline.http.caching import accepted_codings, etag_matches
+from waitline.http.dispatch import PathParameterRoute
+from waitline.http.envelope import Envelope
+from waitline.http.problems import PathUnknown
+from waitline.http.requests import Handler, Request
+from waitline.http.responses import Answer, Headers
+from waitline.http.texts import Text
+from waitline.services.booking import texts
+from waitline.services.booking.bodies import (
+    ConcertsView,
+    ConcertView,
+    SchedulesView,
+    ScheduleView,
+    number,
+)
+
+PUBLIC_S = 5
+"""TTL in caches, in s. A crowd behind a cache costs one request per path, language and coding in
+this time. A new date of a concert is announced with more notice than that."""
+
+COMPRESSED_BYTES_MIN = 1_024
+"""Least size for compression: a shorter document fits in one packet."""
+
+_PUBLIC: Headers = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"public, max-age=%d" % PUBLIC_S),
+    (b"vary", b"Accept-Encoding, Accept-Language"),
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class CatalogueCalls:
+    """The handlers.
+
+    Args:
+        catalogue: Concerts and schedules, cached.
+    """
+
+    def __init__(self, catalogue: CatalogueCache) -> None:
+        self._catalogue = catalogue
+        path = "/api/v1/concerts/{concertId}"
+        self._concert = PathParameterRoute(path, self.concert, exclusive=True)
+        self._schedules = PathParameterRoute(f"{path}/schedules", self.schedules, exclusive=True)
+
+    def routes(self) -> Mapping[str, Mapping[str, Handler]]:
+        """Return the handlers of paths without parameters, by path and method."""
+        return {"/api/v1/concerts": {"GET": self.concerts}}
+
+    def parameter_routes(self) -> list[PathParameterRoute]:
+        """Return the handlers of paths with a parameter, the longer path first."""
+        return [self._schedules, self._concert]
+
+    async def concerts(self, request: Request) -> Answer:
+        """List the concerts."""
+        snapshot = await self._catalogue.current()
+
+        def view() -> msgspec.Struct:
+            return ConcertsView([ConcertView.of(one) for one in snapshot.concerts])
+
+        return await _encoded_once(request, snapshot, "concerts", texts.CONCERTS, view)
+
+    async def concert(self, request: Request) -> Answer:
+        """Show a concert."""
+        asked = _concert_in(self._concert, request)
+        found, snapshot = await self._catalogue.concert(asked)
+
+        def view() -> msgspec.Struct:
+            return ConcertView.of(found)
+
+        return await _encoded_once(request, snapshot, ("concert", asked), texts.CONCERT, view)
+
+    async def schedules(self, request: Request) -> Answer:
+        """List the schedules of a concert."""
+        asked = _concert_in(self._schedules, request)
+        found, snapshot = await self._catalogue.schedules(asked)
+
+        def view() -> msgspec.Struct:
+            return SchedulesView([ScheduleView.of(one) for one in found])
+
+        return await _encoded_once(request, snapshot, ("schedules", asked), texts.SCHEDULES, view)
+
+
+def _concert_in(route: PathParameterRoute, request: Request) -> int:
+    name = route.parameter_in(request.path)
+    if not name or "/" in name:
+        raise PathUnknown
+    return number("concertId", name)
+
+
+async def _encoded_once(
+    request: Request,
+    snapshot: CatalogueSnapshot | None,
+    key: Hashable,
+    message: Text,
+    view: Callable[[], msgspec.Struct],
+) -> Answer:
+    """Answer with a document that is encoded once per snapshot and language.
+
+    Documents of what is not in a snapshot are encoded for each request: their number has no bound.
+    """
+    language = request.language
+    documents = {} if snapshot is None else snapshot.documents
+    document: Document | None = documents.get((key, language))
+    if document is None:
+        envelope = Envelope("success", message.to(language), view())
+        document = documents[key, language] = Document.of(_encode(envelope))
+    return await document_answer(
+        request, document, _PUBLIC, compressed_bytes_min=COMPRESSED_BYTES_MIN
+    )
+
+
+async def document_answer(
+    request: Request, document: Document, fixed: Headers, *, compressed_bytes_min: int = 0
+) -> Answer:
+    """Answer with a document in the client's best coding, or with 304 if its copy is current.
+
+    Args:
+        request: The request.
+        document: The document.
+        fixed: Headers besides the entity tag and the coding.
+        compressed_bytes_min: Least size for compression.
+    """
+    # Weak: it identifies the content, in any coding.
+    etag = b"W/" + document.etag
+    headers: Headers = (*fixed, (b"etag", etag))
+    if etag_matches(request.headers.get(b"if-none-match", b""), etag):
+        return Answer(304, headers, b"")
+    codings: tuple[str, ...] = ()
+    if len(document.plain) >= compressed_bytes_min:
+        codings = accepted_codings(request.headers.get(b"accept-encoding", b"").decode("latin-1"))
+    if not codings:
+        return Answer(200, headers, document.plain)
+    coding = (b"content-encoding", codings[0].encode("ascii"))
+    return Answer(200, (*headers, coding), await document.compressed(codings[0]))
