@@ -10,6 +10,7 @@ import pytest
 
 from tests.booking.halls import STARTS_AT, hall
 from tests.databases import TestDatabase
+from tests.until import until_async
 from waitline.booking import catalogue_cache as caches
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_cache import CatalogueCache
@@ -108,9 +109,12 @@ def test_a_change_shows_at_once_or_within_the_interval(
         assert (await counted.cache.concert(1))[0] == before
         if changed_by == "this process":
             counted.cache.expire()
-        else:
-            await asyncio.sleep(0.06)
-        assert (await counted.cache.concert(1))[0].queue_down is QueueDown.ADMIT
+            assert (await counted.cache.concert(1))[0].queue_down is QueueDown.ADMIT
+
+        async def shows() -> bool:
+            return (await counted.cache.concert(1))[0].queue_down is QueueDown.ADMIT
+
+        await until_async(shows, 5)
         assert (await counted.cache.schedule(1)).queue_down is QueueDown.ADMIT
 
     played(postgres, story)
