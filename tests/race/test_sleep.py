@@ -4,7 +4,7 @@ The calls of all who take part are put into every order, one order after the oth
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -43,10 +43,10 @@ class Turns(ValkeyClient):
             self._did.release()
 
     @override
-    async def command(self, *words: str | float) -> Any:
+    async def command(self, *words: str | float, expects: Collection[str] = ()) -> Any:
         await self._may.acquire()
         try:
-            return await super().command(*words)
+            return await super().command(*words, expects=expects)
         finally:
             self._did.release()
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.store.room import Room, no_memory
 from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved, RoomUnknown, Slot, State, Waiting
-from waitline.valkey.connection import CommandError
+from waitline.valkey.replies import CommandError
 
 
 def names(count: int, prefix: str = "v") -> list[str]:

@@ -1,7 +1,7 @@
 """The admitter's rounds, made by hand: which rooms it visits, finds, and leaves alone."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from math import ceil
 from typing import Any
 
@@ -44,11 +44,11 @@ class Store(ValkeyClient):
     silent_after = ""
 
     @override
-    async def command(self, *words: str | float) -> Any:
+    async def command(self, *words: str | float, expects: Collection[str] = ()) -> Any:
         if self.silent:
             raise Unavailable("silent on purpose")
         self.silent = words[0] == self.silent_after
-        return await super().command(*words)
+        return await super().command(*words, expects=expects)
 
 
 class Rounds:

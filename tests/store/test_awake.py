@@ -1,6 +1,6 @@
 """The registries of awake and occupied rooms: what adds a room, and what removes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -68,7 +68,7 @@ def test_a_place_stands_though_the_room_could_not_be_woken(room: Room) -> None:
         """A server that has just become too full for anything but what is under way."""
 
         @override
-        async def command(self, *words: str | float) -> Any:
+        async def command(self, *words: str | float, expects: Collection[str] = ()) -> Any:
             raise Unavailable(f"no {words[0]}")
 
     room.open()

@@ -32,7 +32,7 @@ from waitline.kernel.periodic import periodic
 from waitline.queue.model import BATCH_MAX, Unknown
 from waitline.queue.store import Line
 from waitline.valkey.client import CALL_TIMEOUT_S, ValkeyClient
-from waitline.valkey.connection import CommandError
+from waitline.valkey.replies import CommandError
 
 GROUP = "queue"
 """The consumer group."""
@@ -142,11 +142,15 @@ class PaymentEvents:
         A new group starts at the oldest entry, so that no earlier event is skipped.
         """
         try:
-            await self._store.command("XGROUP", "CREATE", events.STREAM, GROUP, "0", "MKSTREAM")
+            await self._store.command(
+                "XGROUP", "CREATE", events.STREAM, GROUP, "0", "MKSTREAM", expects=("BUSYGROUP",)
+            )
         except CommandError as error:
             if error.code != "BUSYGROUP":
                 raise
-        readers = await self._store.command("XINFO", "CONSUMERS", events.STREAM, GROUP)
+        readers = await self._store.command(
+            "XINFO", "CONSUMERS", events.STREAM, GROUP, expects=_NO_GROUP
+        )
         for reader in map(_pairs, readers):
             # Its pending entries must be taken over first.
             if reader["pending"] == 0 and reader["idle"] > GONE_MS:
@@ -165,7 +169,7 @@ class PaymentEvents:
         """
         reply = await self._store.command(
             "XREADGROUP", "GROUP", GROUP, self._name, "COUNT", BATCH_MAX,
-            "BLOCK", round(block_s * 1000), "STREAMS", events.STREAM, ">",
+            "BLOCK", round(block_s * 1000), "STREAMS", events.STREAM, ">", expects=_NO_GROUP,
         )  # fmt: skip
         if reply is None:
             return 0
@@ -179,8 +183,9 @@ class PaymentEvents:
             How many there were.
         """
         _, entries, _ = await self._store.command(
-            "XAUTOCLAIM", events.STREAM, GROUP, self._name, idle_ms, "0", "COUNT", BATCH_MAX
-        )
+            "XAUTOCLAIM", events.STREAM, GROUP, self._name, idle_ms, "0", "COUNT", BATCH_MAX,
+            expects=_NO_GROUP,
+        )  # fmt: skip
         return await self._handle(entries)
 
     async def _handle(self, raw: Sequence[Any]) -> int:

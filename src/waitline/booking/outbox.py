@@ -22,7 +22,7 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database, Row
 from waitline.valkey.client import ValkeyClient
-from waitline.valkey.connection import CommandError
+from waitline.valkey.replies import CommandError
 
 POLL_S = 0.2
 """Polling interval for unsent events: a fifth of the second within which a payment must free its

@@ -1,15 +1,17 @@
 """Client of a Valkey or Redis server: scripts by hash, commands, transactions, timeouts.
 
-Error replies are translated: a server that cannot serve for now is `Unavailable`; any other error
-reply is a bug and is raised as it came.
+Error replies are translated by the table in `replies.py`: what is not about our command is
+`Unavailable`; the others are raised as they came.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from waitline.kernel.errors import Unavailable
-from waitline.valkey import connection
+from waitline.valkey.address import address
+from waitline.valkey.connection import Connection
+from waitline.valkey.replies import CommandError
 from waitline.valkey.scripts import Row, Script
 
 CALL_TIMEOUT_S = 0.5
@@ -18,24 +20,6 @@ of the batch limits, 0.4 s), a visitor gets 503 within a second."""
 
 OPERATOR_TIMEOUT_S = 5.0
 """Timeout of one call of the command line, in s: an operator prefers waiting to trying again."""
-
-UNAVAILABLE_CODES = frozenset(
-    (
-        "OOM",
-        "LOADING",
-        "BUSY",
-        "READONLY",
-        "MISCONF",
-        "MASTERDOWN",
-        "NOREPLICAS",
-        "CLUSTERDOWN",
-        "TRYAGAIN",
-        "NOAUTH",
-        "NOPERM",
-    )
-)
-"""Error codes that describe the state of the server, not a fault of the command: memory full,
-loading its data, failing over."""
 
 
 def _ignore(_script: str, _seconds: float) -> None:
@@ -46,7 +30,7 @@ class ValkeyClient:
     """A Valkey or Redis server (7 or newer), reached by URL.
 
     Args:
-        url: As in `connection.address`.
+        url: As in `address.address`.
         on_script: Called after each script call with the script's name and the duration in s.
         timeout_s: Timeout of one call, in s.
 
@@ -60,7 +44,7 @@ class ValkeyClient:
         on_script: Callable[[str, float], None] = _ignore,
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
-        self._connection = connection.Connection(connection.address(url), timeout_s)
+        self._connection = Connection(address(url))
         self._on_script = on_script
         self._timeout_s = timeout_s
 
@@ -76,27 +60,41 @@ class ValkeyClient:
         words = ("EVALSHA", script.digest, len(keys), *keys, *args)
         try:
             rows: Sequence[Row] = await self._connection.call(words, self._timeout_s)
-        except connection.CommandError as error:
+        except CommandError as error:
             if error.code != "NOSCRIPT":
                 raise _translate(error) from None
             # Both calls share one timeout: the caller's wait is bounded by it.
             rest_s = max(0.0, started + self._timeout_s - time.perf_counter())
-            rows = await self._call(("EVAL", script.source, *words[2:]), rest_s)
+            rows = await self._evaluate(("EVAL", script.source, *words[2:]), rest_s)
+        if type(rows) is not list or (rows and type(rows[0]) is not list):
+            # The reply of something else: whatever follows on this connection is in doubt too.
+            self._connection.drop("a script was answered with something else")
+            raise Unavailable("the store's answer is not that of a script")
         self._on_script(script.name, time.perf_counter() - started)
         return rows
 
-    async def command(self, *words: str | float) -> Any:  # noqa: ANN401 - depends on the command
+    async def command(self, *words: str | float, expects: Collection[str] = ()) -> Any:  # noqa: ANN401
         """Run one command and return its reply.
 
+        Args:
+            words: The command.
+            expects: Error codes that the caller handles.
+
         Raises:
+            CommandError: An error that the caller expects, or a bug.
             Unavailable: No reply in time, or the server cannot serve for now.
         """
-        return await self._call(words, self._timeout_s)
+        try:
+            return await self._connection.call(words, self._timeout_s)
+        except CommandError as error:
+            if error.code in expects and not error.verdict.reconnect:
+                raise
+            raise _translate(error) from None
 
-    async def _call(self, words: Sequence[str | float], timeout_s: float) -> Any:  # noqa: ANN401
+    async def _evaluate(self, words: Sequence[str | float], timeout_s: float) -> Any:  # noqa: ANN401
         try:
             return await self._connection.call(words, timeout_s)
-        except connection.CommandError as error:
+        except CommandError as error:
             raise _translate(error) from None
 
     async def transaction(
@@ -109,7 +107,7 @@ class ValkeyClient:
         """
         try:
             return await self._connection.transaction(commands, timeout_s)
-        except connection.CommandError as error:
+        except CommandError as error:
             raise _translate(error) from None
 
     async def close(self) -> None:
@@ -117,8 +115,6 @@ class ValkeyClient:
         self._connection.close()
 
 
-def _translate(error: connection.CommandError) -> Exception:
-    """Return `Unavailable` for a server that cannot serve for now, else the error itself."""
-    if error.code in UNAVAILABLE_CODES:
-        return Unavailable(f"the store refuses service: {error}")
-    return error
+def _translate(error: CommandError) -> Exception:
+    """Return the error itself if it is about our command, else `Unavailable`."""
+    return error if error.verdict.ours else Unavailable(f"the store refuses service: {error}")

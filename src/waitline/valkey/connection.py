@@ -7,17 +7,19 @@ request when batches are small; this one takes 25 µs (measured, one call after 
 """
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import hiredis
 from typing_extensions import override
 
-from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.backoff import Backoff
+from waitline.kernel.errors import Unavailable
+from waitline.valkey.address import Address
+from waitline.valkey.replies import CommandError
 
 PENDING_MAX = 1_024
 """Most calls that wait for replies. The batchers have at most a dozen under way; the rest is for
@@ -26,85 +28,21 @@ operators' calls and health checks."""
 WRITE_BUFFER_BYTES_MAX = 16 * 1024**2
 """Backpressure: with more unsent bytes than this, further calls are refused."""
 
-DEFAULT_PORT = 6_379
+SHOWN_CHARS = 200
+"""Most characters of a reply in an error message."""
 
 GRACE_S = 0.01
 """Grace period after a missed deadline, in s. If this process itself was stalled, its timers fire
 before it has read the replies that came meanwhile."""
 
-
-class CommandError(Exception):
-    """The server refused a command: a bug here, or the server cannot serve at present.
-
-    Attributes:
-        code: The error code; the first word of the reply.
-    """
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.code = text.partition(" ")[0]
+CONNECT_S = 5.0
+"""Timeout of one attempt to connect, in s: name lookup, TLS and greeting over a long distance. No
+caller waits that long: the attempt goes on for the callers after it. With the timeout of a call, a
+server that takes longer to accept would be connected to for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Address and credentials of a server.
-
-    Attributes:
-        path: Path of its unix socket; empty for TCP.
-        host: Host name or IP address, for TCP.
-        port: Port, for TCP.
-        username: User of its access control list; empty for the default user.
-        password: Password; empty for none.
-        database: Database number.
-        tls: Whether to use TLS, for TCP.
-    """
-
-    path: str
-    host: str
-    port: int
-    username: str
-    password: str
-    database: int
-    tls: bool
-
-    @override
-    def __repr__(self) -> str:
-        """Show the address without credentials."""
-        return self.path or f"{self.host}:{self.port}"
-
-
-def address(url: str) -> Address:
-    """Parse `unix:///path`, `redis://[user:password@]host[:port][/database]` or `rediss://…`.
-
-    Raises:
-        Misconfigured: The URL has none of these forms.
-    """
-    try:
-        parts = urlsplit(url)
-        port, database = parts.port or DEFAULT_PORT, _database(parts)
-    except ValueError as error:
-        raise Misconfigured(f"the store's address cannot be read: {error}") from None
-    is_socket = parts.scheme == "unix"
-    if parts.scheme not in ("unix", "redis", "rediss") or not (
-        parts.path if is_socket else parts.hostname
-    ):
-        raise Misconfigured(
-            "the store's address must be unix:///path, redis://host:port or rediss://host:port"
-        )
-    return Address(
-        path=unquote(parts.path) if is_socket else "",
-        host=parts.hostname or "",
-        port=port,
-        username=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        database=database,
-        tls=parts.scheme == "rediss",
-    )
-
-
-def _database(parts: SplitResult) -> int:
-    name = parts.path.strip("/") if parts.scheme != "unix" else ""
-    return int(name) if name else 0
+_NOT_PRIMARY = {"slave": "replica", "sentinel": "Sentinel"}
+"""Roles of servers that take no writes, as ROLE names them, and what people call them."""
 
 
 class _Call(NamedTuple):
@@ -122,6 +60,8 @@ class _Pipe(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._overdue: _Call | None = None
+        self.opened_s = self._loop.time()
+        self.ended = ""
 
     @property
     def open(self) -> bool:
@@ -134,16 +74,25 @@ class _Pipe(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-        # RESP2 has no boolean, so `False` can only mean an incomplete reply.
-        while (reply := self._reader.gets()) is not False:
-            answer = self._calls.popleft().answer
-            if answer.done():
-                continue
-            if isinstance(reply, hiredis.ReplyError):
-                answer.set_exception(CommandError(str(reply)))
-            else:
-                answer.set_result(reply)
+        reply: Any = None
+        try:
+            self._reader.feed(data)
+            # RESP2 has no boolean, so `False` can only mean an incomplete reply.
+            while (reply := self._reader.gets()) is not False:
+                answer = self._calls.popleft().answer
+                if isinstance(reply, hiredis.ReplyError):
+                    error = CommandError(str(reply))
+                    if not answer.done():
+                        answer.set_exception(error)
+                    if error.verdict.reconnect:
+                        return self.close(str(error))
+                elif not answer.done():
+                    answer.set_result(reply)
+        except IndexError:
+            # Nothing was asked: a server that takes no more clients says so and hangs up.
+            self.close(f"it says {str(reply)[:SHOWN_CHARS]!r} unasked")
+        except (hiredis.ProtocolError, UnicodeError) as error:
+            self.close(f"it does not speak the protocol: {error}")
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -187,6 +136,7 @@ class _Pipe(asyncio.Protocol):
 
     def close(self, reason: str) -> None:
         """Close the connection; pending calls fail with the reason."""
+        self.ended = self.ended or reason
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -201,16 +151,20 @@ class _Pipe(asyncio.Protocol):
 class Connection:
     """A connection that opens on first use, and again after it broke.
 
+    It is made to the primary: a server that says that it is a replica is refused, and so is one
+    that becomes one, since the name is then another server's. There is one attempt at a time, with
+    backoff; during a pause, calls fail at once.
+
     Args:
-        where: The server.
-        connect_timeout_s: Timeout of opening it, in s.
+        where: The server. Its name is looked up at each attempt.
     """
 
-    def __init__(self, where: Address, connect_timeout_s: float) -> None:
+    def __init__(self, where: Address) -> None:
         self._where = where
-        self._connect_timeout_s = connect_timeout_s
         self._pipe: _Pipe | None = None
         self._opening: asyncio.Task[_Pipe] | None = None
+        self._backoff = Backoff()
+        self._tls: ssl.SSLContext | None = None
 
     async def call(self, words: Sequence[str | float], timeout_s: float) -> Any:  # noqa: ANN401
         """Send one command and return its reply.
@@ -223,7 +177,7 @@ class Connection:
         if pipe is None or not pipe.open:
             # The time of opening counts against the caller's timeout.
             started_s = asyncio.get_running_loop().time()
-            pipe = await self._open()
+            pipe = await self._open(timeout_s)
             timeout_s += started_s - asyncio.get_running_loop().time()
         return await pipe.send((words,), timeout_s)[0].answer
 
@@ -238,40 +192,76 @@ class Connection:
         """
         pipe = self._pipe
         if pipe is None or not pipe.open:
-            pipe = await self._open()
+            pipe = await self._open(timeout_s)
         calls = pipe.send([("MULTI",), *commands, ("EXEC",)], timeout_s)
         replies = await asyncio.gather(*(call.answer for call in calls), return_exceptions=True)
         # Raise the first failure: a refused command makes EXEC fail too, with a less exact reason.
-        results: list[Any] = []
         for reply in replies:
             if isinstance(reply, BaseException):
                 raise reply
-            results.append(reply)
-        return list(results[-1])
+        results = replies[-1]
+        if not isinstance(results, list):
+            self.drop("a transaction was not carried out")
+            raise Unavailable("the store did not carry out a transaction")
+        # Commands that were accepted can fail when they are carried out; the others are done then.
+        for result in results:
+            if isinstance(result, hiredis.ReplyError):
+                error = CommandError(str(result))
+                if error.verdict.reconnect:
+                    self.drop(str(error))
+                raise error
+        return results
 
-    async def _open(self) -> _Pipe:
+    def drop(self, reason: str) -> None:
+        """Close the connection because of what came over it; a later call opens another."""
+        if self._pipe is not None:
+            self._pipe.close(reason)
+
+    async def _open(self, timeout_s: float) -> _Pipe:
         # Single flight: concurrent callers share one attempt. In turn, each would wait for the
         # attempts before it.
         if self._opening is None:
+            now_s = asyncio.get_running_loop().time()
+            if self._pipe is not None:
+                self._backoff.failed(now_s, self._pipe.ended, now_s - self._pipe.opened_s)
+                self._pipe = None
+            if not self._backoff.allows(now_s):
+                raise Unavailable(self._unreachable(self._backoff.reason))
             self._opening = asyncio.get_running_loop().create_task(self._opened())
-        return await asyncio.shield(self._opening)
+            self._opening.add_done_callback(_retrieve)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(self._opening)
+        except TimeoutError:
+            raise Unavailable(self._unreachable("not in time")) from None
 
     async def _opened(self) -> _Pipe:
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
+            async with asyncio.timeout(CONNECT_S):
                 pipe = await self._connect()
-                await self._greet(pipe)
+                try:
+                    await self._greet(pipe)
+                except BaseException:
+                    pipe.close("refused")
+                    raise
         except TimeoutError:
-            raise Unavailable(f"the store at {self._where} cannot be reached in time") from None
+            raise self._failed("not in time") from None
         except OSError as error:
-            raise Unavailable(
-                f"the store at {self._where} cannot be reached: {error.strerror or error}"
-            ) from None
+            raise self._failed(error.strerror or str(error)) from None
+        except (CommandError, Unavailable) as error:
+            raise self._failed(str(error)) from None
         else:
             self._pipe = pipe
             return pipe
         finally:
             self._opening = None
+
+    def _failed(self, reason: str) -> Unavailable:
+        self._backoff.failed(asyncio.get_running_loop().time(), reason)
+        return Unavailable(self._unreachable(reason))
+
+    def _unreachable(self, reason: str) -> str:
+        return f"the store at {self._where} cannot be reached: {reason}"
 
     async def _connect(self) -> _Pipe:
         loop = asyncio.get_running_loop()
@@ -279,11 +269,34 @@ class Connection:
         if where.path:
             _, pipe = await loop.create_unix_connection(_Pipe, where.path)
             return pipe
-        context = ssl.create_default_context() if where.tls else None
-        _, pipe = await loop.create_connection(_Pipe, where.host, where.port, ssl=context)
-        return pipe
+        if where.tls and self._tls is None:
+            self._tls = ssl.create_default_context()
+        found = await loop.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)
+        # Begin with the next address after a failure: the first may lead nowhere or to a replica.
+        first = self._backoff.failures % len(found)
+        failure = OSError("its name has no address")
+        for *_, address in (*found[first:], *found[:first]):
+            try:
+                _, pipe = await loop.create_connection(
+                    _Pipe,
+                    str(address[0]),
+                    where.port,
+                    ssl=self._tls,
+                    server_hostname=where.host if self._tls else None,
+                )
+            except OSError as error:
+                failure = error
+            else:
+                return pipe
+        raise failure
 
     async def _greet(self, pipe: _Pipe) -> None:
+        """Authenticate, choose the database, and check that the server is a primary.
+
+        Raises:
+            CommandError: The server refuses access.
+            Unavailable: It is a replica or a Sentinel, or does not answer.
+        """
         where = self._where
         greetings: list[Sequence[str | float]] = []
         if where.password:
@@ -291,15 +304,32 @@ class Connection:
             greetings.append(("AUTH", *user, where.password))
         if where.database:
             greetings.append(("SELECT", where.database))
-        if greetings:
-            try:
-                for call in pipe.send(greetings, self._connect_timeout_s):
-                    await call.answer
-            except CommandError as error:
-                pipe.close("authentication failed")
-                raise Unavailable(f"the store at {where} refuses access: {error}") from None
+        calls = pipe.send([*greetings, ("ROLE",)], CONNECT_S)
+        *replies, role = await asyncio.gather(
+            *(call.answer for call in calls), return_exceptions=True
+        )
+        for reply in replies:
+            if isinstance(reply, BaseException):
+                raise reply
+        if isinstance(role, CommandError) and not role.verdict.reconnect:
+            # Some users and managed services lack this command; the first write shows it then.
+            return
+        if isinstance(role, BaseException):
+            raise role
+        kind = role[0] if isinstance(role, list) and role else role
+        if kind in _NOT_PRIMARY:
+            raise Unavailable(f"it is a {_NOT_PRIMARY[kind]}; give the address of the primary")
 
     def close(self) -> None:
         """Close the connection; a later call opens it again."""
+        if self._opening is not None:
+            self._opening.cancel()
         if self._pipe is not None:
             self._pipe.close("closed by the client")
+            self._pipe = None
+
+
+def _retrieve(opening: asyncio.Task[_Pipe]) -> None:
+    """Retrieve the exception, or asyncio logs it as never retrieved when all callers are gone."""
+    if not opening.cancelled():
+        opening.exception()

@@ -43,6 +43,7 @@ local record = KEYS[8]
 local holder, lease_ms, chunk_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 --@include clock
 --@include heard
+--@include full
 local now = clock_ms()
 local now_text = string.format('%d', now)
 
@@ -79,7 +80,7 @@ end
 
 local remaining = leased_ms()
 if remaining > 0 then
-  redis.pcall('HINCRBY', room, 'lease_refused', 1)
+  refused_for_memory(redis.pcall('HINCRBY', room, 'lease_refused', 1))
   return {{'leased', remaining}}
 end
 
@@ -138,11 +139,11 @@ total = total - moved - passed
 
 -- A full store refuses these two writes if nobody has moved; then they do not matter.
 if moved > 0 or now < tonumber(tokens_at or 0) then
-  redis.pcall('HSET', rate, 'tokens', tokens - moved, 'tokens_at', now_text)
+  refused_for_memory(redis.pcall('HSET', rate, 'tokens', tokens - moved, 'tokens_at', now_text))
 end
 if holder ~= '' and (lease_holder ~= holder or lease_until - now < lease_ms / 2) then
-  redis.pcall('HSET', room, 'lease_holder', holder,
-    'lease_until', string.format('%d', now + lease_ms))
+  refused_for_memory(redis.pcall('HSET', room, 'lease_holder', holder,
+    'lease_until', string.format('%d', now + lease_ms)))
 end
 
 -- Statistics: from here on nothing can fail the call.
@@ -221,7 +222,7 @@ end
 
 -- A full store refuses this write if nobody was admitted; then nothing is measured.
 local function keep_rate(...)
-  redis.pcall('HSET', rate, ...)
+  refused_for_memory(redis.pcall('HSET', rate, ...))
 end
 
 local function measure_rate()

@@ -32,6 +32,7 @@ local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 --@include clock
 --@include slot
 --@include heard
+--@include full
 local now = clock_ms()
 
 local mode, seq, waiting_max, idle =
@@ -102,8 +103,7 @@ end
 -- If the store is full, this first write is refused and nothing has changed. The writes after it
 -- are never refused.
 if #joins > 0 then
-  local added = redis.pcall('ZADD', waiting, unpack(joins))
-  if type(added) == 'table' then
+  if refused_for_memory(redis.pcall('ZADD', waiting, unpack(joins))) then
     for i, visitor in ipairs(ARGV) do
       if given[visitor] then rows[i] = {'no_memory'} end
     end
@@ -120,5 +120,5 @@ if #joins > 0 then
     end
   end
 end
-if #stale > 0 then redis.pcall('HSET', heard, unpack(stale)) end
+if #stale > 0 then refused_for_memory(redis.pcall('HSET', heard, unpack(stale))) end
 return rows

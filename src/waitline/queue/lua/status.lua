@@ -21,6 +21,7 @@ local room, waiting, heard, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --@include clock
 --@include slot
 --@include heard
+--@include full
 local now = clock_ms()
 
 local refresh_ms = (tonumber(redis.call('HGET', room, 'idle_ms') or 0)) / 16
@@ -49,5 +50,5 @@ for i, visitor in ipairs(ARGV) do
 end
 
 -- A full store refuses this write; the answer is right all the same.
-if #stale > 0 then redis.pcall('HSET', heard, unpack(stale)) end
+if #stale > 0 then refused_for_memory(redis.pcall('HSET', heard, unpack(stale))) end
 return rows
