@@ -6,13 +6,17 @@ from waitline.tokens.passes import mint_pass
 from waitline.tokens.tickets import mint_ticket
 
 
+def secret(n: int) -> bytes:
+    return n.to_bytes(4, "big") * 8
+
+
 def key(n: int, active_from_ms: int = 0) -> Key:
-    return Key(f"k{n}", bytes([n]) * 32, bytes([100 + n]) * 32, active_from_ms)
+    return Key(f"k{n}", secret(n), secret(100_000 + n), active_from_ms)
 
 
 def rotated(ring: Keyring, n: int, now_ms: int) -> Keyring:
     return rotate(
-        ring, kid=f"k{n}", ticket_secret=bytes([n]) * 32, pass_seed=bytes([n]) * 32, now_ms=now_ms
+        ring, kid=f"k{n}", ticket_secret=secret(n), pass_seed=secret(100_000 + n), now_ms=now_ms
     )
 
 

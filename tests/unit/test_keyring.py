@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from tests.unit.rings import key
 from tests.vectors.generate import ROOM, T0, VISITOR
-from waitline.tokens.keyring import PUBLISH_MS, Keyring, RotatedTooSoon
+from waitline.tokens.keyring import KEYS_MAX, PUBLISH_MS, Keyring, KeyringFull, RotatedTooSoon
 from waitline.tokens.keyring_file import FILE_BYTES_MAX, REREAD_MS, KeyringError, KeyringFile, Keys
+from waitline.tokens.proof import FORGED
 from waitline.tokens.tickets import mint_ticket
 from waitline.tokens.verification import verify_token
 
@@ -77,6 +79,30 @@ def test_rotation_is_on_disk_when_it_returns(file: KeyringFile) -> None:
     assert ring.keys[:-1] == first.keys
     assert ring.keys[-1].active_from_ms == T0 + 1 + PUBLISH_MS
     assert names(file.path.parent) == ["ring.json", "ring.json.lock"]
+
+
+def test_a_full_ring_fits_into_the_file(file: KeyringFile) -> None:
+    """The file itself rotates as often as it may; the first key still verifies what it signed."""
+    ring = file.load_or_create(T0)
+    ticket = mint_ticket(ring, ROOM, VISITOR, 5, T0)
+    ring = Keyring(tuple(key(n, T0 - KEYS_MAX + n) for n in range(KEYS_MAX - 2)) + ring.keys)
+    file._write(ring)  # noqa: SLF001 - hundreds of rotations would each wait for the disk
+    file.rotate(T0 + PUBLISH_MS)
+    assert file.path.stat().st_size < FILE_BYTES_MAX
+    with pytest.raises(KeyringFull):
+        file.rotate(T0 + 3 * PUBLISH_MS)
+    assert len(file.load().keys) == KEYS_MAX
+    assert verify_token(file.load(), ROOM, VISITOR, ticket).genuine
+
+
+def test_revoking_takes_the_key_from_the_file(file: KeyringFile) -> None:
+    ring = file.load_or_create(T0)
+    kid = ring.keys[0].kid
+    ticket = mint_ticket(ring, ROOM, VISITOR, 5, T0)
+    keys = Keys(file, T0)
+    file.rotate(T0)
+    file.revoke(kid, T0 + PUBLISH_MS)
+    assert verify_token(keys.ring(T0 + PUBLISH_MS), ROOM, VISITOR, ticket) == FORGED
 
 
 def test_a_second_rotation_at_once_changes_nothing(file: KeyringFile) -> None:

@@ -15,10 +15,15 @@ from waitline.tokens.keyring import (
     KEEP_MS,
     KEYS_MAX,
     KID_MAX,
+    PUBLIC_MS,
     PUBLISH_MS,
     Key,
+    KeyInUse,
     Keyring,
+    KeyringFull,
+    KeyUnknown,
     RotatedTooSoon,
+    revoke,
 )
 from waitline.tokens.passes import jwks
 from waitline.tokens.proof import FORGED, Proof
@@ -47,7 +52,7 @@ def test_signing(at_ms: int, kid: str) -> None:
 
 def test_a_rotated_ring_publishes_before_it_signs() -> None:
     ring = rotated(Keyring((key(1),)), 2, T0)
-    assert [k["kid"] for k in jwks(ring)["keys"]] == ["k1", "k2"]
+    assert [k["kid"] for k in jwks(ring, T0)["keys"]] == ["k1", "k2"]
     assert ring.signing(T0 + PUBLISH_MS - 1).kid == "k1"
     assert ring.signing(T0 + PUBLISH_MS).kid == "k2"
 
@@ -69,11 +74,68 @@ def test_rotation_keeps_the_signing_key_however_old() -> None:
     assert list(ring.by_kid) == ["k1", "k2"]
 
 
-def test_rotation_drops_the_oldest_beyond_the_limit() -> None:
-    ring = Keyring(tuple(key(n, T0 + n) for n in range(KEYS_MAX)))
-    assert list(rotated(ring, 50, T0 + 100).by_kid) == [f"k{n}" for n in range(1, KEYS_MAX)] + [
-        "k50"
+def full_ring() -> Keyring:
+    """More rotations within `KEEP_MS` than there may be."""
+    return Keyring(tuple(key(n, T0 + n * DAY_MS // 2) for n in range(KEYS_MAX)))
+
+
+def test_rotation_never_drops_a_key_that_is_needed() -> None:
+    ring = full_ring()
+    needed_ms = ring.keys[1].active_from_ms + KEEP_MS
+    with pytest.raises(KeyringFull) as refusal:
+        rotated(ring, KEYS_MAX, needed_ms)
+    assert refusal.value.wait_ms == 1
+    assert [*rotated(ring, KEYS_MAX, needed_ms + 1).by_kid] == [
+        f"k{n}" for n in range(1, KEYS_MAX + 1)
     ]
+
+
+@pytest.mark.parametrize("gap_ms", [PUBLISH_MS, DAY_MS, 7 * DAY_MS, 90 * DAY_MS])
+def test_a_ticket_outlives_any_row_of_rotations(gap_ms: int) -> None:
+    """A buyer's ticket proves the reservation for 400 days, however often keys change."""
+    ring, now_ms, number = Keyring((key(1),)), T0, 1
+    tokens = both(ring, T0)
+    while (now_ms := now_ms + gap_ms) <= T0 + KEEP_MS and number < KEYS_MAX:
+        number += 1
+        ring = rotated(ring, number, now_ms)
+        for token in tokens:
+            assert verify_token(ring, ROOM, VISITOR, token).holder == f"5-{T0}"
+
+
+def test_a_worker_of_a_full_ring_finds_its_cached_passes() -> None:
+    one, same = full_ring(), full_ring()
+    assert (hash(one), one) == (hash(same), same)
+
+
+@pytest.mark.parametrize(
+    ("kid", "problem"),
+    [
+        pytest.param("k1", None, id="superseded"),
+        pytest.param("k2", KeyInUse, id="signs"),
+        pytest.param("k3", KeyInUse, id="will sign"),
+        pytest.param("k9", KeyUnknown, id="unknown"),
+    ],
+)
+def test_revoke(kid: str, problem: type[Exception] | None) -> None:
+    ring = Keyring((key(1), key(2, T0), key(3, T0 + PUBLISH_MS)))
+    if problem is not None:
+        with pytest.raises(problem):
+            revoke(ring, kid, T0)
+        return
+    left = revoke(ring, kid, T0)
+    assert [*left.by_kid] == ["k2", "k3"]
+    for token in both(ring, T0 - 1):
+        assert verify_token(left, ROOM, VISITOR, token) == FORGED
+
+
+def test_public_keys_are_those_of_the_last_days() -> None:
+    ring = Keyring((key(1), key(2, T0), key(3, T0 + DAY_MS)))
+    for now_ms, kids in (
+        (T0 + PUBLIC_MS, ["k1", "k2", "k3"]),
+        (T0 + PUBLIC_MS + 1, ["k2", "k3"]),
+        (T0 + KEEP_MS, ["k3"]),
+    ):
+        assert [k["kid"] for k in jwks(ring, now_ms)["keys"]] == kids
 
 
 def test_rotation_waits_until_the_last_one_is_in_use() -> None:
@@ -147,8 +209,8 @@ def test_a_key_used_at_once_would_turn_people_away() -> None:
 @pytest.mark.parametrize(
     ("keys", "complaint"),
     [
-        pytest.param([], "holds 1 to 8 keys, not 0", id="none"),
-        pytest.param([key(n) for n in range(9)], "holds 1 to 8 keys, not 9", id="too many"),
+        pytest.param([], "holds 1 to 512 keys, not 0", id="none"),
+        pytest.param([key(n) for n in range(513)], "holds 1 to 512 keys, not 513", id="too many"),
         pytest.param([key(1), key(1)], "its own kid", id="one name twice"),
         pytest.param([key(1, 2), key(2, 1)], "ordered", id="newest first"),
     ],

@@ -311,7 +311,7 @@ def document() -> str:
             }
             for key in RING.keys
         ],
-        "jwks": jwks(RING),
+        "jwks": jwks(RING, RING.keys[-1].active_from_ms),
         "tickets": tickets(),
         "passes": passes(),
         "refused": refused(),

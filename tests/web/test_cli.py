@@ -39,6 +39,7 @@ COMMANDS = [
     "concerts schedule",
     "concerts import",
     "keys",
+    "keys revoke",
     "keys rotate",
     "keys list",
     "audit",
@@ -272,6 +273,10 @@ def test_keys(run: Run, tmp_path: Path) -> None:
     status, out, err = run("keys", "rotate", "--data-dir", tmp_path)
     assert (status, out) == (1, "")
     assert "rotate again in" in one_line(err)
+    for kid, problem in ((first[0]["kid"], "rotate first"), ("unknown", "there is no key")):
+        status, out, err = run("keys", "revoke", kid, "--data-dir", tmp_path)
+        assert (status, out) == (1, "")
+        assert problem in one_line(err)
 
 
 @pytest.fixture

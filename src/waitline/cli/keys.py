@@ -1,7 +1,8 @@
-"""`waitline keys`: list and rotate the keys that sign tickets and passes."""
+"""`waitline keys`: list, rotate and revoke the keys that sign tickets and passes."""
 
 import json
 from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,19 +15,34 @@ from waitline.tokens.keyring import Keyring
 from waitline.tokens.keyring_file import KeyringFile
 
 app = typer.Typer(
-    help="List and rotate the keys that sign tickets and passes.", no_args_is_help=True
+    help="List, rotate and revoke the keys that sign tickets and passes.", no_args_is_help=True
 )
 
 
 @app.command("rotate")
 def rotate(data_dir: options.DataDir = None, as_json: options.AsJson = False) -> None:
-    """Add a signing key. Tickets and passes signed with older keys stay valid.
+    """Add a signing key. Tickets and passes signed with older keys stay valid for 400 days.
 
     The new key signs from a few seconds on. Running services reload the file every second, so each
     of them can verify the key before one signs with it. No restart is needed.
     """
     settings = chosen.load(data_dir=data_dir)
     _print(KeyringFile(settings.keys_file).rotate(SystemClock().now_ms()), as_json=as_json)
+
+
+@app.command("revoke")
+def revoke(
+    kid: Annotated[str, typer.Argument(help="Name of the key, as listed.")],
+    data_dir: options.DataDir = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Remove a superseded key that others may know. Rotate first.
+
+    Tickets and passes signed with it prove nothing any more: visitors who wait or shop with one
+    must enter again, and buyers who have nothing else must turn to you for a refund.
+    """
+    settings = chosen.load(data_dir=data_dir)
+    _print(KeyringFile(settings.keys_file).revoke(kid, SystemClock().now_ms()), as_json=as_json)
 
 
 @app.command("list")

@@ -13,6 +13,7 @@ from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import Slot, State, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Turn
+from waitline.tokens.keyring import KEEP_MS
 from waitline.tokens.keyring_file import Keys
 from waitline.tokens.proof import FORGED, Proof
 from waitline.tokens.verification import TICKET_PREFIXES, TOKEN_MAX, verify_token
@@ -24,8 +25,9 @@ PASSES_CACHED = 16_384
 validates every step of a visitor. The keyring is part of the cache key: a removed key has no
 entries."""
 
-COOKIE_S = 86_400
-"""How long a browser keeps a ticket: no line lasts longer than a day."""
+COOKIE_S = KEEP_MS // 1_000
+"""How long, in s, a browser keeps a ticket: as long as its key verifies, 400 days, which is also
+the most that browsers allow. The ticket proves a reservation until it can no longer be refunded."""
 
 NO_CLAIM = 0
 """Place of a visitor without a token, where none is required."""

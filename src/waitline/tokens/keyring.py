@@ -11,6 +11,7 @@ from string import ascii_letters, digits
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing_extensions import override
 
 from waitline.kernel.errors import WaitlineError
 from waitline.tokens.encoding import base64url, compact_json
@@ -38,18 +39,28 @@ KID_MAX: Final = 16
 
 _KID_CHARS: Final = frozenset(ascii_letters + digits + "-_")
 
-KEYS_MAX: Final = 8
-"""Most keys in a ring. More lengthen the public key set; with fewer, frequent rotation would
-invalidate tokens in use."""
+KEYS_MAX: Final = 512
+"""Most keys in a ring: one a day for all of `KEEP_MS`, and a fifth more. Each takes 200 bytes of
+the file. A rotation beyond is refused, because the oldest key still proves somebody's
+reservation."""
 
 PUBLISH_MS: Final = 5_000
 """How long, in ms, a key is in the ring before it signs. Workers read the ring each second; the
 other four seconds are for clock skew. With less, a worker could sign with a key that another
 lacks."""
 
-KEEP_MS: Final = 7 * 24 * 3_600_000
-"""How long, in ms, a superseded key still verifies: 7 days, longer than any line lasts. With less,
-visitors who wait longest would lose their place."""
+DAY_MS: Final = 24 * 3_600_000
+
+KEEP_MS: Final = 400 * DAY_MS
+"""How long, in ms, a superseded key still verifies: 400 days. A ticket proves a reservation for as
+long as it can be refunded, and sales open up to a year before the show. No browser keeps a cookie
+for longer than 400 days (RFC 6265bis, section 4.1.2.2). With less, buyers could no longer
+cancel."""
+
+PUBLIC_MS: Final = 7 * DAY_MS
+"""How long, in ms, a superseded key stays in the public key set: 7 days. Shops verify the passes of
+visitors inside with it, and a stay takes hours. With 400 days, weekly rotation would make the set
+eight times as long for nothing."""
 
 
 class RotatedTooSoon(WaitlineError):  # noqa: N818 - reads as the outcome it is
@@ -58,6 +69,31 @@ class RotatedTooSoon(WaitlineError):  # noqa: N818 - reads as the outcome it is
     def __init__(self, wait_ms: int) -> None:
         super().__init__(f"the newest key is not in use yet: rotate again in {wait_ms} ms")
         self.wait_ms = wait_ms
+
+
+class KeyringFull(WaitlineError):  # noqa: N818 - reads as the outcome it is
+    """The ring holds `KEYS_MAX` keys, each of which may prove a reservation."""
+
+    def __init__(self, wait_ms: int) -> None:
+        super().__init__(
+            f"the keyring holds {KEYS_MAX} keys, and reservations made with the oldest can still "
+            f"be refunded: rotate again in {wait_ms / DAY_MS:.1f} days, or revoke a key"
+        )
+        self.wait_ms = wait_ms
+
+
+class KeyInUse(WaitlineError):  # noqa: N818 - reads as the outcome it is
+    """The key signs now, or will, so it cannot be revoked."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__(f"key {kid} is not superseded yet: rotate first")
+
+
+class KeyUnknown(WaitlineError):  # noqa: N818 - reads as the outcome it is
+    """The ring has no key of that name."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__(f"there is no key {kid}")
 
 
 @dataclass(frozen=True)
@@ -135,6 +171,15 @@ class Keyring:
         if starts != sorted(starts):
             raise ValueError("the keys of a keyring must be ordered by active_from_ms")
 
+    # Callers cache by ring, and hashing hundreds of keys would cost more than the cache saves.
+    @override
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.keys)
+
     @cached_property
     def by_kid(self) -> dict[str, Key]:
         """The keys by name."""
@@ -151,16 +196,28 @@ class Keyring:
                 return key
         return self.keys[0]
 
+    def kept(self, now_ms: int, superseded_ms: int) -> tuple[Key, ...]:
+        """Return the keys that were superseded at most `superseded_ms` ago, or not at all."""
+        successors = self.keys[1:]
+        return (
+            *(
+                key
+                for key, successor in zip(self.keys, successors, strict=False)
+                if now_ms - successor.active_from_ms <= superseded_ms
+            ),
+            self.keys[-1],
+        )
+
 
 def rotate(
     ring: Keyring, *, kid: str, ticket_secret: bytes, pass_seed: bytes, now_ms: int
 ) -> Keyring:
     """Add a key that signs `PUBLISH_MS` from now, and drop keys that are no longer needed.
 
-    These are the keys superseded for more than `KEEP_MS`, and the oldest beyond `KEYS_MAX`. The key
-    that signs now is never dropped.
+    These are the keys superseded for more than `KEEP_MS`. The key that signs now is never dropped.
 
     Raises:
+        KeyringFull: There would be more than `KEYS_MAX` keys.
         RotatedTooSoon: The key added last does not sign yet.
         ValueError: The name is taken or malformed, or a secret has the wrong length.
     """
@@ -170,10 +227,21 @@ def rotate(
     added = Key(kid, ticket_secret, pass_seed, now_ms + PUBLISH_MS)
     if kid in ring.by_kid:
         raise ValueError(f"the keyring has a key {kid} already")
-    successors = (*ring.keys[1:], added)
-    kept = [
-        key
-        for key, successor in zip(ring.keys, successors, strict=True)
-        if now_ms - successor.active_from_ms <= KEEP_MS
-    ]
-    return Keyring((*kept[-(KEYS_MAX - 1) :], added))
+    kept = ring.kept(now_ms, KEEP_MS)
+    if len(kept) == KEYS_MAX:
+        raise KeyringFull(kept[1].active_from_ms + KEEP_MS + 1 - now_ms)
+    return Keyring((*kept, added))
+
+
+def revoke(ring: Keyring, kid: str, now_ms: int) -> Keyring:
+    """Remove a superseded key, whose secrets others may know; its tokens become worthless.
+
+    Raises:
+        KeyUnknown: There is no such key.
+        KeyInUse: It signs now, or will.
+    """
+    if kid not in ring.by_kid:
+        raise KeyUnknown(kid)
+    if ring.by_kid[kid].active_from_ms >= ring.signing(now_ms).active_from_ms:
+        raise KeyInUse(kid)
+    return Keyring(tuple(key for key in ring.keys if key.kid != kid))

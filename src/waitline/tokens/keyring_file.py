@@ -24,20 +24,21 @@ from waitline.tokens.keyring import (
     SECRET_BYTES,
     Key,
     Keyring,
+    revoke,
     rotate,
 )
 
-FILE_BYTES_MAX: Final = 64 * 1024
-"""Longest file that is read; eight keys take about 1 500 bytes. A longer one is not a keyring, and
-reading it would block the worker."""
+FILE_BYTES_MAX: Final = 128 * 1024
+"""Longest file that is read; `KEYS_MAX` keys take about 100 000 bytes. A longer one is not a
+keyring, and reading it would block the worker."""
 
 REREAD_MS: Final = 1_000
 """Polling interval of the file, in ms. Must be well below `keyring.PUBLISH_MS`, or a worker gets
 tokens of a key that it has not loaded yet."""
 
 _KID_BYTES: Final = 4
-"""Random bytes in a key's name. The chance to draw one of eight again is one in 500 million; the
-rotation is then refused."""
+"""Random bytes in a key's name. The chance to draw one of `KEYS_MAX` again is one in eight million;
+the rotation is then refused."""
 
 log = structlog.get_logger()
 
@@ -128,6 +129,7 @@ class KeyringFile:
 
         Raises:
             KeyringError: The file cannot be used or replaced.
+            KeyringFull: There are `KEYS_MAX` keys, all of them needed.
             RotatedTooSoon: The key added last does not sign yet.
         """
         with self._locked():
@@ -139,6 +141,19 @@ class KeyringFile:
                 pass_seed=pass_seed,
                 now_ms=now_ms,
             )
+            self._write(ring)
+        return ring
+
+    def revoke(self, kid: str, now_ms: int) -> Keyring:
+        """Remove a superseded key; return the new ring.
+
+        Raises:
+            KeyringError: The file cannot be used or replaced.
+            KeyUnknown: There is no such key.
+            KeyInUse: It signs now, or will.
+        """
+        with self._locked():
+            ring = revoke(self.load(), kid, now_ms)
             self._write(ring)
         return ring
 
@@ -234,7 +249,7 @@ class Keys:
     def ring(self, now_ms: int) -> Keyring:
         """Return the ring, reloaded if `REREAD_MS` have passed and the file has changed.
 
-        Loading blocks the caller for about 100 µs, once per rotation.
+        Loading blocks the caller for about 1 ms at most, once per rotation.
         """
         # The lower bound: a clock set back must not stop the checks.
         if not 0 <= now_ms - self._looked_ms < REREAD_MS:

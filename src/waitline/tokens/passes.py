@@ -10,7 +10,7 @@ import jwt
 
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.tokens.encoding import base64url, compact_json
-from waitline.tokens.keyring import JWT_TYPE, Keyring
+from waitline.tokens.keyring import JWT_TYPE, PUBLIC_MS, Keyring
 from waitline.tokens.proof import FORGED, Proof
 
 ISSUER: Final = "waitline"
@@ -103,10 +103,11 @@ def verify_pass(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> 
             return FORGED
 
 
-def jwks(ring: Keyring) -> dict[str, list[dict[str, str]]]:
+def jwks(ring: Keyring, now_ms: int) -> dict[str, list[dict[str, str]]]:
     """Return the public keys of passes as a JWK set, including keys that do not sign yet.
 
-    A verifier that caches it for less than `PUBLISH_MS` always knows the signing key.
+    A verifier that caches it for less than `PUBLISH_MS` always knows the signing key. Keys
+    superseded for longer than `PUBLIC_MS` are left out.
 
     Source:
         RFC 7517 §5, RFC 8037 §2.
@@ -121,6 +122,6 @@ def jwks(ring: Keyring) -> dict[str, list[dict[str, str]]]:
                 "use": "sig",
                 "alg": "EdDSA",
             }
-            for key in ring.keys
+            for key in ring.kept(now_ms, PUBLIC_MS)
         ]
     }

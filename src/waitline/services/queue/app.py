@@ -17,7 +17,7 @@ from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.worker import ServiceWorker, call_on_stop_signal
 from waitline.kernel import garbage_collection
-from waitline.kernel.clock import SystemClock
+from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.telemetry import ProcessMetrics
 from waitline.queue.feed import Feed
 from waitline.queue.rooms import Rooms
@@ -81,7 +81,7 @@ class QueueWorker(ServiceWorker):
             RoomCalls(rooms, settings, Operators(self._operator_key)).router(),
             Health({"redis": Probe(partial(store.command, "PING"))}, exposition).router(),
             waiting_page.router(),
-            _key_set(keys),
+            _key_set(keys, clock),
         )
         jobs = (
             *batchers.jobs(),
@@ -110,12 +110,12 @@ class QueueWorker(ServiceWorker):
         await store.close()
 
 
-def _key_set(keys: Keys) -> APIRouter:
+def _key_set(keys: Keys, clock: Clock) -> APIRouter:
     router = APIRouter(tags=["passes"])
 
     @router.get("/.well-known/jwks.json")
     async def key_set() -> dict[str, Any]:
         """Return the public keys of passes."""
-        return jwks(keys.current)
+        return jwks(keys.current, clock.now_ms())
 
     return router
