@@ -14,6 +14,9 @@ from waitline.queue.settings import Limits, Mode
 
 Row = tuple[str | int, ...]
 
+# What counts at most after the last beat: lua/include/listening.lua.
+GAP_MS = 2_000
+
 LETTERS = {State.READY: "R", State.ACTIVE: "A"}
 
 
@@ -226,7 +229,7 @@ class Reference:
         if not line:
             return [("moved", 0, 0, 0, free, floor(min(tokens, left)))]
         remaining_ms = self.lease_until_ms - now_ms
-        if holder and holder != self.holder and 0 < remaining_ms <= lease_ms:
+        if holder and holder != self.holder and 0 < remaining_ms <= lease_ms + GAP_MS:
             self.counters["lease_refused"] += 1
             return [("leased", remaining_ms)]
         due = line[: min(chunk_max, free, floor(tokens), left)]

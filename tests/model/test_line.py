@@ -157,7 +157,7 @@ class LineMachine(RuleBasedStateMachine):
         k = keys.of(ROOM)
         where = (k.room, k.admitted, k.lapsed, k.slots)
         self._call(
-            lambda: self.witness.run(SWEEP, where, memory),
+            lambda: self.witness.run(SWEEP, where, (*memory, 0)),
             lambda model, at: model.sweep(at, *memory),
         )
 

@@ -86,19 +86,50 @@ class Room:
         return self.server.wait(self.line.leave(self.id, [(name, claim) for name in _ids(names)]))
 
     def admit(
-        self, chunk_max: int = 250, *, holder: str = "", lease_ms: int = 60_000
+        self,
+        chunk_max: int = 250,
+        *,
+        holder: str = "",
+        lease_ms: int = 60_000,
+        heard_ms: int = 0,
+        mono_ms: int = 0,
     ) -> Moved | Leased | Held:
         return self.server.wait(
-            self.line.admit(self.id, holder=holder, lease_ms=lease_ms, chunk_max=chunk_max)
+            self.line.admit(
+                self.id,
+                holder=holder,
+                lease_ms=lease_ms,
+                chunk_max=chunk_max,
+                heard_ms=heard_ms,
+                mono_ms=mono_ms,
+            )
         )
 
-    def sweep(self, chunk_max: int = 250) -> Swept:
-        return self.server.wait(self.line.sweep(self.id, chunk_max=chunk_max))
+    def sweep(self, chunk_max: int = 250, *, heard_ms: int = 0) -> Swept:
+        return self.server.wait(self.line.sweep(self.id, chunk_max=chunk_max, heard_ms=heard_ms))
+
+    def beat(self) -> Swept:
+        """Sweep, while a worker listens."""
+        return self.sweep(heard_ms=self.now_ms())
+
+    def step(self, forward_ms: int) -> None:
+        """Put the server's clock forward, or back, as the room sees it.
+
+        Its last beat moves the other way. Put forward, the clock looks as after an outage of that
+        length.
+        """
+        for field in ("beat_ms", "lost_ms"):
+            assert self.raw("HEXISTS", self.keys.room, field), "no beat yet"
+            self.raw("HINCRBY", self.keys.room, field, -forward_ms)
+
+    @property
+    def lost_ms(self) -> int:
+        return int(self.raw("HGET", self.keys.room, "lost_ms"))
 
     def forget(self, *, chunk_max: int = 250, kept_ms: int, lapsed_max: int) -> list[Any]:
         """Sweep with a shorter memory than rooms have."""
         k = self.keys
-        where, args = (k.room, k.admitted, k.lapsed, k.slots), (chunk_max, kept_ms, lapsed_max)
+        where, args = (k.room, k.admitted, k.lapsed, k.slots), (chunk_max, kept_ms, lapsed_max, 0)
         return list(self.server.wait(self.store.run(SWEEP, where, args))[0])
 
     def take(self, chunk_max: int = 250) -> Taken:
@@ -109,7 +140,7 @@ class Room:
             self.store.transaction(
                 [
                     ("TIME",),
-                    ("EVAL", ADMIT.source, len(where), *where, "", 1, chunk_max),
+                    ("EVAL", ADMIT.source, len(where), *where, "", 1, chunk_max, 0, 0),
                     ("TIME",),
                 ],
                 TIMEOUT_S,

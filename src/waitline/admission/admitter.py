@@ -9,10 +9,12 @@ on it. The order of admission is fixed by the line; `controller.py` decides how 
 """
 
 import asyncio
+import time
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Never
 
 import structlog
@@ -22,6 +24,7 @@ from waitline.admission.controller import AdmissionController
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.kernel.periodic import periodic
+from waitline.queue.listening import Listening
 from waitline.queue.model import CHUNK_MAX, Held, Moved
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
@@ -44,6 +47,10 @@ round; without the tolerance every visit slips one tick."""
 
 BROKEN_S = 5.0
 """Pause, in s, before the next visit to a room whose visit failed by a bug."""
+
+HEARD_S = 0.2
+"""How long, in s, the workers' last beat is used before it is read again: a long round passes on
+new beats too, and many rooms share a reading."""
 
 log = structlog.get_logger()
 
@@ -71,6 +78,7 @@ class Admitter:
         line: Admits and sweeps.
         controller: Decides the rate of each room.
         name: Holder of the leases; unique to this admitter.
+        listening: The workers' heartbeat; `None` if nothing beats, and all time counts.
         observe_move: Called with the room and the duration in s of each call that admitted
             visitors.
         observe_round: Called with the number of rooms and the duration in s of each round.
@@ -83,6 +91,7 @@ class Admitter:
         controller: AdmissionController,
         *,
         name: str,
+        listening: Listening | None = None,
         observe_move: Callable[[RoomId, float], None] = lambda _room, _seconds: None,
         observe_round: Callable[[int, float], None] = lambda _rooms, _seconds: None,
     ) -> None:
@@ -91,6 +100,8 @@ class Admitter:
         self._line = line
         self._controller = controller
         self._name = name
+        self._listening = listening
+        self._heard_ms, self._heard_read_s = 0, -inf
         self._observe_move = observe_move
         self._observe_round = observe_round
         self._names: list[RoomId] = []
@@ -128,6 +139,7 @@ class Admitter:
 
     async def _visit_due(self, now_s: float) -> None:
         looking = now_s >= self._look_s
+        await self._heard()
         if looking:
             self._names = await self._rooms.names()
             self._occupied = await self._rooms.occupied()
@@ -191,7 +203,8 @@ class Admitter:
 
     async def _sweep(self, room: RoomId) -> None:
         until_s = asyncio.get_running_loop().time() + ROUND_S
-        while (await self._line.sweep(room, chunk_max=CHUNK_MAX)).more:
+        heard_ms = await self._heard()
+        while (await self._line.sweep(room, chunk_max=CHUNK_MAX, heard_ms=heard_ms)).more:
             if asyncio.get_running_loop().time() > until_s:
                 break
 
@@ -202,7 +215,12 @@ class Admitter:
             started = loop.time()
             try:
                 outcome = await self._line.admit(
-                    room, holder=self._name, lease_ms=LEASE_MS, chunk_max=CHUNK_MAX
+                    room,
+                    holder=self._name,
+                    lease_ms=LEASE_MS,
+                    chunk_max=CHUNK_MAX,
+                    heard_ms=await self._heard(),
+                    mono_ms=time.monotonic_ns() // 1_000_000,
                 )
             except Refused:
                 # The room was deleted: as in a mode that admits nobody.
@@ -216,6 +234,15 @@ class Admitter:
             visits.idle = 0
             if await self._remove_from_list(room, self._rooms.let_sleep):
                 self._occupied.add(room)
+
+    async def _heard(self) -> int:
+        """Return when a worker last listened, by the store's clock; 0 if unknown."""
+        now_s = asyncio.get_running_loop().time()
+        if self._listening is not None and now_s - self._heard_read_s >= HEARD_S:
+            # Set before the answer: other rooms of the round need not read it too.
+            self._heard_read_s = now_s
+            self._heard_ms = await self._listening.heard_ms()
+        return self._heard_ms
 
     async def _remove_from_list(
         self, room: RoomId, remove: Callable[[RoomId], Awaitable[bool]]

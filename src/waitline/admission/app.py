@@ -12,6 +12,7 @@ from waitline.admission.controller import AdmissionController
 from waitline.admission.payment_events import PaymentEvents
 from waitline.admission.shop_reports import ShopReports
 from waitline.kernel import telemetry
+from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
@@ -37,6 +38,7 @@ async def run(url: str) -> None:
         Line(store),
         AdmissionController(rooms, ShopReports(store)),
         name=name,
+        listening=Listening(store),
         observe_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
         observe_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),
     )

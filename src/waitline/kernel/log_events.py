@@ -36,6 +36,10 @@ _STEPS: Final = {
         "Old idempotency keys are deleted again",
     ),
     "keyring_watch": ("Changes to the key file are not noticed", "The key file is watched again"),
+    "listening": (
+        "This queue worker does not beat; while none does, no time counts against visitors",
+        "This queue worker beats again",
+    ),
     "load_report": (
         "This booking worker reports neither load nor stock to the waiting rooms",
         "This booking worker reports again",

@@ -11,6 +11,7 @@ store.py       visitor commands: one typed method per script, for a batch of vis
 rooms.py       operator commands, lists of awake and occupied rooms, and decisions
 batches.py     batching configuration: limits per script call, and the batch window
 feed.py        publish-subscribe feed of event streams: one poller per worker
+listening.py   heartbeat of the workers, from which rooms derive their listening clock
 rehearsals.py  clean-up after rehearsals
 audit.py       snapshot of a room and invariant checks
 """

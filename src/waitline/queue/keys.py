@@ -4,6 +4,7 @@ The keys of a room share a hash tag, so a cluster keeps them in one slot.
 
 wl:{ROOM}:room      hash   mode, message, shop_url, when_shop_silent, limits, created_ms,
                            changed_ms, seq (last place given), counters, lease_holder, lease_until;
+                           beat_ms, lost_ms, resumed_ms, stepped_back_ms (the listening clock);
                            now_reason, now_per_s, now_until, now_basis, now_ms (the present
                            decision, where a shop reports)
 wl:{ROOM}:waiting   zset   visitor -> place
@@ -13,9 +14,9 @@ wl:{ROOM}:lapsed    zset   visitor -> lapsed_ms, for those whose time ran out re
 wl:{ROOM}:slots     hash   visitor -> state|place|joined_ms|admitted_ms|extensions|expires_ms,
                            for the admitted (R ready, A active) and the lapsed (L, or P if passed
                            over while waiting)
-wl:{ROOM}:rate      hash   tokens, tokens_at (the admission token bucket), count, since (the second
-                           being measured), mean, variance, samples, last, last_at (the measured
-                           rate)
+wl:{ROOM}:rate      hash   tokens, tokens_at, tokens_by, tokens_mono (the admission token bucket),
+                           count, since (the second being measured), mean, variance, samples, last,
+                           last_at (the measured rate)
 wl:{ROOM}:streams   zset   visitor -> ms at which its stream allowance is full again
 wl:{ROOM}:record    hash   record of the sale: w0 … w65 (admissions by wait), waited_ms (sum of all
                            waits), longest_ms, last_place, last_at (highest place admitted, and
@@ -24,9 +25,14 @@ wl:rooms            set    every room
 wl:awake            set    rooms in which visitors may be waiting: a join into an empty line adds
                            the room, the admitter removes it
 wl:occupied         set    rooms in which visitors may hold slots: the admitter adds and removes
+wl:listening        str    when a worker of the queue service last listened, by the server's clock
 
-The last two are hints for the admitter; no decision depends on them. They have no hash tag, so no
+The lists are hints for the admitter; no decision depends on them. They have no hash tag, so no
 script uses them (decision 0007).
+
+Times that are compared with the present are in the room's listening time (decision 0020): heard_ms,
+expires_ms of those who hold a slot, lapsed_ms, lease_until, and all of `rate`. All others are the
+server's: joined_ms, admitted_ms, expires_ms of the lapsed, those of the record.
 """
 
 from functools import lru_cache
@@ -37,6 +43,7 @@ from waitline.kernel.ids import RoomId
 ROOMS = "wl:rooms"
 AWAKE = "wl:awake"
 OCCUPIED = "wl:occupied"
+LISTENING = "wl:listening"
 
 
 class RoomKeys(NamedTuple):

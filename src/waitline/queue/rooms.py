@@ -229,9 +229,9 @@ class Rooms:
         rows = await self._store.run(SURVEY, (k.room, k.waiting, k.admitted, k.rate), ())
         if _word(SURVEY, rows) == "no_room":
             raise RoomUnknown
-        _, at_ms, waiting, admitted, serving, flat_fields, flat_rate = rows[0]
+        _, at_ms, waiting, admitted, serving, listened_ms, flat_fields, flat_rate = rows[0]
         stored, rate = _pairs(flat_fields), _pairs(flat_rate)
-        fresh = at_ms - int(rate.get("last_at", 0)) <= _MEASURE_STALE_MS
+        fresh = listened_ms - int(rate.get("last_at", 0)) <= _MEASURE_STALE_MS
         return Survey(
             at_ms=at_ms,
             rules=_rules(stored),

@@ -203,7 +203,8 @@ class Line:
             `VisitorUnknown`.
         """
         k = keys.of(room)
-        return _outcomes(VALIDATED, await self._run(VALIDATE, (k.waiting, k.slots), visitors))
+        where = (k.room, k.waiting, k.slots)
+        return _outcomes(VALIDATED, await self._run(VALIDATE, where, visitors))
 
     async def activate(self, room: RoomId, claims: Sequence[PlaceClaim]) -> list[Turn]:
         """Start the time of each of 1 to `BATCH_MAX` ready visitors, once.
@@ -246,7 +247,14 @@ class Line:
         return _outcomes(LEFT, await self._run(LEAVE, where, _flat(claims)))
 
     async def admit(
-        self, room: RoomId, *, holder: str, lease_ms: int, chunk_max: int
+        self,
+        room: RoomId,
+        *,
+        holder: str,
+        lease_ms: int,
+        chunk_max: int,
+        heard_ms: int = 0,
+        mono_ms: int = 0,
     ) -> Moved | Leased | Held:
         """Admit the head of the line, at most one chunk.
 
@@ -255,6 +263,8 @@ class Line:
             holder: Name of the caller, for the lease; empty for no lease.
             lease_ms: Duration of the lease.
             chunk_max: Most visitors to move, 1 to `CHUNK_MAX`.
+            heard_ms: When a worker last listened, by the server's clock; 0 if unknown.
+            mono_ms: The caller's monotonic clock; 0 if unknown.
 
         Raises:
             RoomUnknown: There is no such room.
@@ -264,19 +274,26 @@ class Line:
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate, k.record)
-        rows = await self._runner.run(ADMIT, where, (holder, lease_ms, chunk_max))
+        args = (holder, lease_ms, chunk_max, heard_ms, mono_ms)
+        rows = await self._runner.run(ADMIT, where, args)
         outcome = _outcomes(MOVED, rows)[0]
         if isinstance(outcome, Refused):
             raise outcome
         return outcome
 
-    async def sweep(self, room: RoomId, *, chunk_max: int) -> Swept:
-        """Free expired slots, and forget old lapsed visitors: at most a chunk of each."""
+    async def sweep(self, room: RoomId, *, chunk_max: int, heard_ms: int = 0) -> Swept:
+        """Free expired slots, and forget old lapsed visitors: at most a chunk of each.
+
+        Args:
+            room: The room.
+            chunk_max: Most slots to free, and most visitors to forget, 1 to `CHUNK_MAX`.
+            heard_ms: When a worker last listened, by the server's clock; 0 if unknown.
+        """
         k = keys.of(room)
         rows = await self._runner.run(
             SWEEP,
             (k.room, k.admitted, k.lapsed, k.slots),
-            (chunk_max, LAPSED_KEPT_MS, LAPSED_MAX),
+            (chunk_max, LAPSED_KEPT_MS, LAPSED_MAX, heard_ms),
         )
         return _outcomes(SWEPT, rows)[0]
 

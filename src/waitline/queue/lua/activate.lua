@@ -5,7 +5,7 @@ Idempotent: a repeat changes nothing and answers the same. `claim` is the place 
 token proves, 0 where no token is required. A token for another place is refused (Q9).
 
 KEYS
-  1 room         hash   active_ttl_ms, counters
+  1 room         hash   active_ttl_ms, beat_ms, lost_ms, counters
   2 waiting      zset   visitor -> place
   3 admitted     zset   visitor -> expires_ms
   4 slots        hash   visitor -> slot
@@ -23,10 +23,13 @@ COST  O(m log A) for m visitors and A admitted
 ]]
 local room, waiting, admitted, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --@include clock
+--@include listening
 --@include slot
-local now = clock_ms()
-local until_ms = now + (redis.call('HGET', room, 'active_ttl_ms') or 0)
-local until_text = string.format('%d', until_ms)
+local clock = clock_ms()
+local ttl, beat_ms, lost_ms =
+  unpack(redis.call('HMGET', room, 'active_ttl_ms', 'beat_ms', 'lost_ms'))
+local now = listened_ms(clock, beat_ms, lost_ms)
+local until_text = string.format('%d', now + (ttl or 0))
 
 local visitors = {}
 for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
@@ -50,6 +53,7 @@ local function turn(visitor, claim, slot)
       expiries[n + 1], expiries[n + 2] = until_text, visitor
     end
   end
+  if state == 'R' or state == 'A' then expires = expires + clock - now end
   return slot_row(word, place, joined, admitted_ms, extensions, expires)
 end
 

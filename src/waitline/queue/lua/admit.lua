@@ -7,6 +7,10 @@ exceed active_max (Q4), admissions never exceed rate and burst (Q5), and a visit
 and gets the slot at the same instant (Q6). The lease only saves admitters duplicate work. A visitor
 without contact for idle_ms is passed over, and takes neither a slot nor a token.
 
+Silence and expiry count in listening time, which this call keeps going; while no worker listens,
+nobody is admitted (decision 0020). The token bucket fills no faster than the caller's monotonic
+clock shows, so a step of the server's clock fills nothing (Q5).
+
 The decision stored by decide.lua can only lower the room's own limits: the rate, the burst in
 proportion, and the total up to which visitors are admitted.
 
@@ -17,7 +21,8 @@ admissions out of order (decision 0014).
 
 KEYS
   1 room         hash   mode, active_max, admit_per_s, admit_burst, ready_ttl_ms, idle_ms,
-                        lease_holder, lease_until, counters, now_per_s, now_until
+                        lease_holder, lease_until, counters, now_per_s, now_until,
+                        beat_ms, lost_ms, resumed_ms, stepped_back_ms
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms:heard_ms
   4 admitted     zset   visitor -> expires_ms
@@ -29,6 +34,8 @@ ARGV
   1 holder       str    name of the caller; empty: without a lease
   2 lease_ms     int    duration of the lease
   3 chunk_max    int    most visitors to move, 1 to 250
+  4 heard_ms     int    when a worker last listened, by the server's clock; 0 if unknown
+  5 mono_ms      int    the caller's monotonic clock; 0 if unknown
 RETURNS  one row
   moved    admitted:int passed:int waiting:int free:int due:int
   leased   remaining_ms:int
@@ -41,17 +48,27 @@ local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
 local admitted, lapsed, slots, rate = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local record = KEYS[8]
 local holder, lease_ms, chunk_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local heard_ms, mono_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 --@include clock
---@include heard
+--@include listening
 --@include full
-local now = clock_ms()
-local now_text = string.format('%d', now)
+--@include beat
+--@include heard
+local clock = clock_ms()
+local clock_text = string.format('%d', clock)
 
-local mode, active_max, admit_per_s, admit_burst, ready_ttl, idle, lease_holder, lease_until,
-  now_per_s, now_until, so_far = unpack(redis.call('HMGET', room, 'mode', 'active_max',
-    'admit_per_s', 'admit_burst', 'ready_ttl_ms', 'idle_ms', 'lease_holder', 'lease_until',
-    'now_per_s', 'now_until', 'admitted'))
+local beat_ms, lost_ms, resumed_ms, stepped_back_ms, mode, active_max, admit_per_s, admit_burst,
+  ready_ttl, idle, lease_holder, lease_until, now_per_s, now_until, so_far =
+  unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms', 'resumed_ms', 'stepped_back_ms', 'mode',
+    'active_max', 'admit_per_s', 'admit_burst', 'ready_ttl_ms', 'idle_ms', 'lease_holder',
+    'lease_until', 'now_per_s', 'now_until', 'admitted'))
 if not mode then return {{'no_room'}} end
+beat_ms, lost_ms, resumed_ms = keep_beat(room, clock, heard_ms,
+  {beat_ms, lost_ms, resumed_ms, stepped_back_ms})
+local now = listened_ms(clock, beat_ms, lost_ms)
+local now_text = string.format('%d', now)
+-- Nobody listens, so nobody could take a turn.
+if beat_ms and clock - beat_ms > BEAT_GAP_MAX then return {{'held'}} end
 if mode ~= 'open' and mode ~= 'draining' then return {{'held'}} end
 
 -- Decide how many may be admitted. The stored decision only ever lowers the room's own limits.
@@ -60,10 +77,22 @@ if per_s <= 0 then return {{'held'}} end
 if per_s < tonumber(admit_per_s) then burst = math.max(1, burst * per_s / admit_per_s) end
 local left = math.max((tonumber(now_until) or math.huge) - tonumber(so_far or 0), 0)
 
-local tokens, tokens_at, count, since, mean, variance, samples = unpack(
-  redis.call('HMGET', rate, 'tokens', 'tokens_at', 'count', 'since', 'mean', 'variance', 'samples'))
--- A clock that was set back must neither add nor remove tokens.
-tokens = math.min(burst, (tokens or 0) + math.max(now - (tokens_at or now), 0) * per_s / 1000)
+local tokens, tokens_at, tokens_by, tokens_mono, count, since, mean, variance, samples = unpack(
+  redis.call('HMGET', rate, 'tokens', 'tokens_at', 'tokens_by', 'tokens_mono', 'count', 'since',
+    'mean', 'variance', 'samples'))
+local measured = mono_ms > 0 and tokens_by == holder and mono_ms >= tonumber(tokens_mono)
+
+-- Time since the tokens were counted.
+local function filled_ms()
+  local gone = now - (tokens_at or now)
+  -- The server's clock may have been put forward, and a call may have been under way for long.
+  if measured then return math.max(math.min(gone, mono_ms - tokens_mono), 0) end
+  -- They were counted for another caller: nobody has measured how far the clock was put forward.
+  if mono_ms > 0 and tokens_by then gone = gone - BEAT_GAP_MAX end
+  return math.max(gone, 0)
+end
+
+tokens = math.min(burst, (tokens or 0) + filled_ms() * per_s / 1000)
 
 local total = redis.call('ZCARD', waiting)
 local free = math.max(active_max - redis.call('ZCARD', admitted), 0)
@@ -75,7 +104,7 @@ local function leased_ms()
   local remaining = tonumber(lease_until or 0) - now
   -- A lease with more time left than any can have dates from before the clock was set back. Its
   -- holder may be dead, and the room would stop until the clock has caught up.
-  return remaining <= lease_ms and math.max(remaining, 0) or 0
+  return remaining <= lease_ms + BEAT_GAP_MAX and math.max(remaining, 0) or 0
 end
 
 local remaining = leased_ms()
@@ -93,13 +122,14 @@ local places, joins = {}, {}
 local function sort_turns(popped, visitors, marks)
   local silent_ms = tonumber(idle) * 17 / 16
   local expires = string.format('%d', now + ready_ttl)
-  local as_ready = '|' .. now_text .. '|0|' .. expires
-  local as_passed = '|' .. now_text .. '|0|' .. now_text
+  local as_ready = '|' .. clock_text .. '|0|' .. expires
+  local as_passed = '|' .. clock_text .. '|0|' .. clock_text
+  local from = tonumber(resumed_ms or 0)
   local taken, expiries, lapses = {}, {}, {}
   for i, visitor in ipairs(visitors) do
     local joined, last = string.match(marks[i], HEARD)
     taken[2 * i - 1] = visitor
-    if silent_ms > 0 and now - last > silent_ms then
+    if silent_ms > 0 and now - math.max(last, from) > silent_ms then
       taken[2 * i] = 'P|' .. popped[2 * i] .. '|' .. joined .. as_passed
       lapses[2 * passed + 1], lapses[2 * passed + 2] = now_text, visitor
       passed = passed + 1
@@ -138,8 +168,9 @@ if due > 0 then move(due) end
 total = total - moved - passed
 
 -- A full store refuses these two writes if nobody has moved; then they do not matter.
-if moved > 0 or now < tonumber(tokens_at or 0) then
-  refused_for_memory(redis.pcall('HSET', rate, 'tokens', tokens - moved, 'tokens_at', now_text))
+if moved > 0 or now < tonumber(tokens_at or 0) or mono_ms > 0 and not measured then
+  refused_for_memory(redis.pcall('HSET', rate, 'tokens', tokens - moved, 'tokens_at', now_text,
+    'tokens_by', holder, 'tokens_mono', string.format('%d', mono_ms)))
 end
 if holder ~= '' and (lease_holder ~= holder or lease_until - now < lease_ms / 2) then
   refused_for_memory(redis.pcall('HSET', room, 'lease_holder', holder,
@@ -163,7 +194,7 @@ local function count_waits()
   local bucket, low, high, from = 0, -math.huge, 1000, 1
   for i = 1, moved do
     -- Arithmetic converts text to a number in half the time of tonumber().
-    local wait = now - joins[i]
+    local wait = clock - joins[i]
     if wait < low or wait >= high then
       waits[bucket], from = (waits[bucket] or 0) + i - from, i
       bucket, low, high = bucket_of(wait)
@@ -183,7 +214,7 @@ local function count_overtaken(last, last_at)
   for i = 1, moved do
     local ahead = places[i] - last
     if ahead > 0 then
-      last, last_at = last + ahead, now
+      last, last_at = last + ahead, clock
     elseif joins[i] - last_at < 0 then
       overtaken = overtaken + 1
     end
@@ -200,7 +231,7 @@ local function keep_record()
   last, last_at, overtaken = count_overtaken(tonumber(last or 0), tonumber(last_at or 0))
   longest = math.max(longest, longest_before or 0)
   local entered, turns_so_far = unpack(redis.call('HMGET', room, 'entered', 'admitted'))
-  local step = math.floor(now / 10000)
+  local step = math.floor(clock / 10000)
   redis.call('HSET', record, 'last_place', string.format('%d', last),
     'last_at', string.format('%d', last_at), 'longest_ms', string.format('%d', longest),
     's' .. step % 1440, string.format('%d:%d:%d:%d:%d', step, entered, turns_so_far, total,

@@ -5,7 +5,7 @@ extend.lua: renew the time of active visitors, as often as the room allows (Q8).
 another place is refused (Q9).
 
 KEYS
-  1 room         hash   active_ttl_ms, extensions_max
+  1 room         hash   active_ttl_ms, extensions_max, beat_ms, lost_ms
   2 waiting      zset   visitor -> place
   3 admitted     zset   visitor -> expires_ms
   4 slots        hash   visitor -> slot
@@ -25,9 +25,12 @@ COST  O(m log A) for m visitors and A admitted
 ]]
 local room, waiting, admitted, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --@include clock
+--@include listening
 --@include slot
-local now = clock_ms()
-local ttl, most = unpack(redis.call('HMGET', room, 'active_ttl_ms', 'extensions_max'))
+local clock = clock_ms()
+local ttl, most, beat_ms, lost_ms =
+  unpack(redis.call('HMGET', room, 'active_ttl_ms', 'extensions_max', 'beat_ms', 'lost_ms'))
+local now = listened_ms(clock, beat_ms, lost_ms)
 local until_text = string.format('%d', now + (ttl or 0))
 most = tonumber(most or 0)
 
@@ -53,6 +56,7 @@ local function renew(visitor, claim, slot)
     expiries[#expiries + 1] = until_text
     expiries[#expiries + 1] = visitor
   end
+  if state == 'R' or state == 'A' then expires = expires + clock - now end
   return slot_row(word, place, joined, admitted_ms, extensions, expires)
 end
 

@@ -7,7 +7,7 @@ changes nothing (Q1, Q2, Q10). Within one call the order of ARGV is the order of
 A repeat counts as contact.
 
 KEYS
-  1 room         hash   mode, seq, waiting_max, idle_ms, counters
+  1 room         hash   mode, seq, waiting_max, idle_ms, beat_ms, lost_ms, counters
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms:heard_ms
   4 admitted     zset   visitor -> expires_ms
@@ -30,13 +30,15 @@ COST  O(m log N) for m visitors asked about and N waiting
 local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
 local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 --@include clock
+--@include listening
 --@include slot
 --@include heard
 --@include full
-local now = clock_ms()
+local clock = clock_ms()
 
-local mode, seq, waiting_max, idle =
-  unpack(redis.call('HMGET', room, 'mode', 'seq', 'waiting_max', 'idle_ms'))
+local mode, seq, waiting_max, idle, beat_ms, lost_ms = unpack(redis.call('HMGET', room, 'mode',
+  'seq', 'waiting_max', 'idle_ms', 'beat_ms', 'lost_ms'))
+local now = listened_ms(clock, beat_ms, lost_ms)
 local rows = {}
 if not mode then
   for i = 1, #ARGV do rows[i] = {'no_room'} end
@@ -60,7 +62,7 @@ local function stand(visitor, slot)
     return nil
   end
   local word = state == 'R' and 'ready' or 'active'
-  return slot_row(word, place, joined, admitted_ms, extensions, expires)
+  return slot_row(word, place, joined, admitted_ms, extensions, expires + clock - now)
 end
 
 local function again(visitor, place)
@@ -75,7 +77,7 @@ end
 for i, visitor in ipairs(ARGV) do
   local earlier = given[visitor]
   if earlier then
-    rows[i] = {'again', earlier[2], now, earlier[4], total}
+    rows[i] = {'again', earlier[2], clock, earlier[4], total}
   elseif places[i] then
     rows[i] = again(visitor, tonumber(places[i]))
   else
@@ -91,9 +93,9 @@ for i, visitor in ipairs(ARGV) do
       local n = #joins
       joins[n + 1], joins[n + 2] = string.format('%d', last), visitor
       marks[n + 1] = visitor
-      marks[n + 2] = string.format('%d:%d', now, now)
+      marks[n + 2] = string.format('%d:%d', clock, now)
       newcomers[#newcomers + 1] = i
-      rows[i] = {'joined', last, now, total, total + 1}
+      rows[i] = {'joined', last, clock, total, total + 1}
       given[visitor] = rows[i]
       total = total + 1
     end
@@ -120,5 +122,10 @@ if #joins > 0 then
     end
   end
 end
-if #stale > 0 then refused_for_memory(redis.pcall('HSET', heard, unpack(stale))) end
+if #stale > 0 then
+  -- The removal comes first: a visitor who was in contact must not be taken for silent because the
+  -- store is full.
+  redis.call('HDEL', heard, stale[1])
+  redis.call('HSET', heard, unpack(stale))
+end
 return rows

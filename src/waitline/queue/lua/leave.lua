@@ -5,7 +5,7 @@ Idempotent: a repeat changes nothing and answers `absent`. `claim` is the place 
 token proves, 0 where no token is required. A token for another place is refused (Q9).
 
 KEYS
-  1 room         hash   counters
+  1 room         hash   beat_ms, lost_ms, counters
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms:heard_ms
   4 admitted     zset   visitor -> expires_ms
@@ -24,7 +24,8 @@ COST  O(m log N) for m visitors and N in the room
 local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
 local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 --@include clock
-local now = clock_ms()
+--@include listening
+local now = listened_ms(clock_ms(), unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms')))
 
 local visitors = {}
 for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end

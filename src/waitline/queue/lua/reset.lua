@@ -3,7 +3,7 @@ reset.lua: remove all visitors from a room. Rules, totals, the record of the sal
 given stay (Q2).
 
 KEYS
-  1 room         hash   counters
+  1 room         hash   beat_ms, lost_ms, counters
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms:heard_ms
   4 admitted     zset   visitor -> expires_ms
@@ -20,10 +20,11 @@ COST  O(1); the memory is freed in the background
 local room, waiting, heard, admitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local lapsed, slots, rate, streams = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 --@include clock
+--@include listening
 if redis.call('EXISTS', room) == 0 then return {{'no_room'}} end
-local now = string.format('%d', clock_ms())
+local now = listened_ms(clock_ms(), unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms')))
 local removed = redis.call('ZCARD', waiting) + redis.call('ZCARD', admitted)
 redis.call('UNLINK', waiting, heard, admitted, lapsed, slots, rate, streams)
-redis.call('HSET', rate, 'tokens', 0, 'tokens_at', now)
+redis.call('HSET', rate, 'tokens', 0, 'tokens_at', string.format('%d', now))
 redis.call('HINCRBY', room, 'removed', removed)
 return {{'emptied', removed}}

@@ -2,7 +2,7 @@
 status.lua: return where visitors stand; the call counts as contact.
 
 KEYS
-  1 room         hash   idle_ms
+  1 room         hash   idle_ms, beat_ms, lost_ms
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms:heard_ms
   4 slots        hash   visitor -> slot
@@ -19,12 +19,14 @@ COST  O(m log N) for m visitors asked about and N waiting
 ]]
 local room, waiting, heard, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --@include clock
+--@include listening
 --@include slot
 --@include heard
---@include full
-local now = clock_ms()
+local clock = clock_ms()
 
-local refresh_ms = (tonumber(redis.call('HGET', room, 'idle_ms') or 0)) / 16
+local idle, beat_ms, lost_ms = unpack(redis.call('HMGET', room, 'idle_ms', 'beat_ms', 'lost_ms'))
+local now = listened_ms(clock, beat_ms, lost_ms)
+local refresh_ms = (idle or 0) / 16
 local places = redis.call('ZMSCORE', waiting, unpack(ARGV))
 local held = redis.call('HMGET', slots, unpack(ARGV))
 local words = {R = 'ready', A = 'active'}
@@ -43,12 +45,17 @@ for i, visitor in ipairs(ARGV) do
   elseif held[i] then
     local state, place, joined, admitted_ms, extensions, expires = string.match(held[i], SLOT)
     local word = tonumber(expires) > now and words[state] or 'expired'
+    if words[state] then expires = expires + clock - now end
     rows[i] = slot_row(word, place, joined, admitted_ms, extensions, expires)
   else
     rows[i] = {'unknown'}
   end
 end
 
--- A full store refuses this write; the answer is right all the same.
-if #stale > 0 then refused_for_memory(redis.pcall('HSET', heard, unpack(stale))) end
+if #stale > 0 then
+  -- The removal comes first: a full store refuses a script whose first write needs memory, and a
+  -- visitor who was in contact must not be taken for silent.
+  redis.call('HDEL', heard, stale[1])
+  redis.call('HSET', heard, unpack(stale))
+end
 return rows

@@ -5,22 +5,24 @@ Every place up to `serving` has had its turn or was given up. It never falls: th
 only ever moves to a higher place.
 
 KEYS
-  1 room         hash   mode, message, shop_url, limits, seq, counters
+  1 room         hash   mode, message, shop_url, limits, seq, counters, beat_ms
   2 waiting      zset   visitor -> place
   3 admitted     zset   visitor -> expires_ms
   4 rate         hash   the measured rate
 RETURNS  one row
-  room     at_ms:int waiting:int admitted:int serving:int fields:list rate:list
+  room     at_ms:int waiting:int admitted:int serving:int listened_ms:int fields:list rate:list
   no_room
 
 COST  O(log N) for N waiting
 ]]
 local room, waiting, admitted, rate = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --@include clock
+--@include listening
 local fields = redis.call('HGETALL', room)
 if #fields == 0 then return {{'no_room'}} end
 local now = clock_ms()
 local first = redis.call('ZRANGE', waiting, 0, 0, 'WITHSCORES')
 local serving = first[2] and first[2] - 1 or tonumber(redis.call('HGET', room, 'seq'))
 local total, inside = redis.call('ZCARD', waiting), redis.call('ZCARD', admitted)
-return {{'room', now, total, inside, serving, fields, redis.call('HGETALL', rate)}}
+local listened = listened_ms(now, unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms')))
+return {{'room', now, total, inside, serving, listened, fields, redis.call('HGETALL', rate)}}

@@ -2,10 +2,11 @@
 sweep.lua: free expired slots, and forget visitors who lapsed long ago.
 
 A visitor moves from admitted to lapsed in one step: the slot is free for the next one, and status
-answers `expired`. Visitors who never activated are also counted as no-shows.
+answers `expired`. Visitors who never activated are also counted as no-shows. Slots expire in
+listening time, which this call keeps going (decision 0020).
 
 KEYS
-  1 room         hash   counters
+  1 room         hash   beat_ms, lost_ms, resumed_ms, stepped_back_ms, counters
   2 admitted     zset   visitor -> expires_ms
   3 lapsed       zset   visitor -> lapsed_ms
   4 slots        hash   visitor -> slot
@@ -13,6 +14,7 @@ ARGV
   1 chunk_max    int    most slots to free, and most visitors to forget, 1 to 250
   2 kept_ms      int    how long a lapsed visitor is remembered
   3 lapsed_max   int    most lapsed visitors that are remembered
+  4 heard_ms     int    when a worker last listened, by the server's clock; 0 if unknown
 RETURNS  one row
   swept    lapsed:int forgotten:int more:int
 
@@ -21,7 +23,13 @@ COST  O(c log A) for a chunk of c and A admitted
 local room, admitted, lapsed, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local chunk_max, kept_ms, lapsed_max = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 --@include clock
-local now = clock_ms()
+--@include listening
+--@include full
+--@include beat
+local clock = clock_ms()
+local beat_ms, lost_ms = keep_beat(room, clock, tonumber(ARGV[4]),
+  redis.call('HMGET', room, 'beat_ms', 'lost_ms', 'resumed_ms', 'stepped_back_ms'))
+local now = listened_ms(clock, beat_ms, lost_ms)
 local now_text = string.format('%d', now)
 
 local over = redis.call('ZRANGE', admitted, '-inf', now_text, 'BYSCORE', 'LIMIT', 0, chunk_max)
@@ -32,8 +40,11 @@ if #over > 0 then
   for i, visitor in ipairs(over) do
     local n = #lapses
     lapses[n + 1], lapses[n + 2] = now_text, visitor
-    -- The state is stored: a clock that is set back must not make the slot valid again.
-    ended[n + 1], ended[n + 2] = visitor, 'L' .. string.sub(held[i], 2)
+    -- The state is stored, and when the slot expired in the server's time: what is lost later must
+    -- not move it.
+    local numbers, expires = string.match(held[i], '^%a(.*|)(%d+)$')
+    ended[n + 1] = visitor
+    ended[n + 2] = 'L' .. numbers .. string.format('%d', expires + clock - now)
     if string.sub(held[i], 1, 1) == 'R' then no_shows = no_shows + 1 end
   end
   redis.call('ZREM', admitted, unpack(over))

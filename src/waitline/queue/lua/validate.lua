@@ -4,8 +4,9 @@ validate.lua: return where visitors stand, without position; read-only.
 The shop calls it at every step of a visitor. It does not count as contact.
 
 KEYS
-  1 waiting      zset   visitor -> place
-  2 slots        hash   visitor -> slot
+  1 room         hash   beat_ms, lost_ms
+  2 waiting      zset   visitor -> place
+  3 slots        hash   visitor -> slot
 ARGV
   1 visitor      str    repeated: 1 to 256 visitors
 RETURNS  one row per visitor, in the order of ARGV
@@ -17,10 +18,12 @@ RETURNS  one row per visitor, in the order of ARGV
 
 COST  O(m) for m visitors asked about
 ]]
-local waiting, slots = KEYS[1], KEYS[2]
+local room, waiting, slots = KEYS[1], KEYS[2], KEYS[3]
 --@include clock
+--@include listening
 --@include slot
-local now = clock_ms()
+local clock = clock_ms()
+local now = listened_ms(clock, unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms')))
 
 local held = redis.call('HMGET', slots, unpack(ARGV))
 local words = {R = 'ready', A = 'active'}
@@ -30,6 +33,7 @@ for i, visitor in ipairs(ARGV) do
   if held[i] then
     local state, place, joined, admitted_ms, extensions, expires = string.match(held[i], SLOT)
     local word = tonumber(expires) > now and words[state] or 'expired'
+    if words[state] then expires = expires + clock - now end
     rows[i] = slot_row(word, place, joined, admitted_ms, extensions, expires)
   else
     local place = redis.call('ZSCORE', waiting, visitor)

@@ -20,6 +20,7 @@ from waitline.kernel import garbage_collection
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.telemetry import ProcessMetrics
 from waitline.queue.feed import Feed
+from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.services.identity import Identity
@@ -86,6 +87,7 @@ class QueueWorker(ServiceWorker):
         jobs = (
             *batchers.jobs(),
             feed.run(),
+            Listening(store).run(),
             tallies.keep(),
             keys.watch(clock),
             garbage_collection.keep(),

@@ -1,4 +1,5 @@
--- A slot as it is stored: state|place|joined_ms|admitted_ms|extensions|expires_ms.
+-- A slot as it is stored: state|place|joined_ms|admitted_ms|extensions|expires_ms. It expires in
+-- listening time; that of a lapsed visitor (L, P) has the server's time.
 local SLOT = '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$'
 
 -- A row of the reply: a word, and the numbers of a slot.
