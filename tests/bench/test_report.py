@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
+from waitline.kernel.terminal import Terminal
 from waitline.sales.drawing import page, plots
 from waitline.sales.drawing.page import Cell, Tile
 from waitline.sales.drawing.plots import Axis, Series
@@ -213,7 +213,7 @@ def test_however_narrow_the_terminal_the_figures_are_whole() -> None:
         "ok": True,
         "by": "server",
     }
-    console = Console(width=60, file=io.StringIO(), highlight=False)
+    console = Terminal(width=60, file=io.StringIO())
     show(console, changed(thresholds=[*RESULT["thresholds"], growth]))
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()

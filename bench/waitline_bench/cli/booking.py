@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from waitline.kernel.errors import WaitlineError
+from waitline.kernel.terminal import Terminal
 from waitline_bench.booking import run
 from waitline_bench.cli import output
 
@@ -29,7 +29,7 @@ def booking(
     """
     with output.progress() as on_progress:
         figures = run.run_booking(seconds, workers, on_progress)
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(_looked(figures), _bought(figures), sep="\n")
     statements = figures["buy"]["statements"]
     each = sum(statements.values())

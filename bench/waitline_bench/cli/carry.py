@@ -6,9 +6,10 @@ from os import cpu_count
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from waitline.kernel.terminal import Terminal, styled
 from waitline_bench.carry import polling, streams
 from waitline_bench.carry.visitors import Way
 from waitline_bench.cli import output
@@ -112,13 +113,13 @@ def carry(
         if listening:
             count = max(1, int(listening * scale))
             held = streams.run_streams(on_progress, count, int(visitors * scale), seconds)
-    console = Console()
+    console = Terminal()
     _show_polls(console, rows)
     if held:
         _show_streams(console, held)
     for row in (*rows, *([held] if held else [])):
         for trouble in row["troubles"]:
-            console.print(f"[red]{row.get('way', 'streams')}: {trouble}[/]")
+            console.print(styled((f"{row.get('way', 'streams')}: {trouble}", "red")))
     output.keep(out, "carry", {"polls": rows, "streams": held}, scale=scale)
     if any(row["troubles"] for row in rows) or (held and held["troubles"]):
         raise typer.Exit(1)
@@ -139,7 +140,7 @@ def _numbered(on_progress: output.OnProgress, number: int, count: int) -> output
     return lambda text: on_progress(f"run {number} of {count}: {text}")
 
 
-def _show_polls(console: Console, rows: list[dict[str, Any]]) -> None:
+def _show_polls(console: Terminal, rows: list[dict[str, Any]]) -> None:
     table = Table(title="A full line, polling", title_justify="left", box=None)
     table.add_column("", no_wrap=True)
     for row in rows:
@@ -161,7 +162,7 @@ def _busy(row: dict[str, Any], *roles: str) -> str:
     return f"{sum(row['cores_used'].get(role, 0.0) for role in roles):.2f}"
 
 
-_LINES: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+_LINES: list[tuple[str, Callable[[dict[str, Any]], str | Text]]] = [
     ("visitors waiting", lambda row: _count(row["visitors"])),
     ("sockets open", lambda row: _count(row["sockets"])),
     ("worker processes", lambda row: _count(row["workers"])),
@@ -182,12 +183,12 @@ _LINES: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
     ("cores: taken by the host", lambda row: _busy(row, "stolen")),
     (
         f"carried (p99 < {polling.P99_MS:.0f} ms)",
-        lambda row: "[green]yes[/]" if row["carried"] else "[red]no[/]",
+        lambda row: styled(("yes", "green") if row["carried"] else ("no", "red")),
     ),
 ]
 
 
-def _show_streams(console: Console, held: dict[str, Any]) -> None:
+def _show_streams(console: Terminal, held: dict[str, Any]) -> None:
     each = held["bytes_per_stream"] or 0
     spent = held["us_per_keepalive"]
     console.print(

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.terminal import Terminal, styled
 from waitline_bench.cli import output
 from waitline_bench.scenario import compare as subject
 
@@ -36,9 +36,9 @@ def compare(
         raise Misconfigured(
             f"{a} and {b} had different loads: {'; '.join(differing)}. --anyway compares them"
         )
-    console = Console(highlight=False)
+    console = Terminal()
     for text in differing:
-        console.print(f"[yellow]Different load: {text}[/]")
+        console.print(styled((f"Different load: {text}", "yellow")))
     console.print(_table(first, second))
     folder = out or _folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def _table(a: dict[str, Any], b: dict[str, Any]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     colours = {True: "green", False: "red", None: "default"}
     for one in subject.changes(a, b):
-        change = f"[{colours[one.good]}]{one.shown}[/]"
+        change = styled((one.shown, colours[one.good]))
         table.add_row(one.name, one.written(one.a), one.written(one.b), change)
     return table
 

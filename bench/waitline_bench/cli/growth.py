@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from waitline.kernel.terminal import Terminal
 from waitline_bench.cli import output
 from waitline_bench.growth import plot, run
 from waitline_bench.growth.costs import growth_max
@@ -29,7 +29,7 @@ def growth(
     """
     with output.progress() as on_progress:
         figures = run.run_growth(on_progress, scale, rounds)
-    console = Console()
+    console = Terminal()
     for kind, table in figures.items():
         _show(console, HEADINGS[kind], table)
     drawing = _draw(figures, out)
@@ -45,7 +45,7 @@ def _draw(figures: dict[str, Any], out: Path) -> Path:
     return path
 
 
-def _show(console: Console, heading: str, figures: dict[str, Any]) -> None:
+def _show(console: Terminal, heading: str, figures: dict[str, Any]) -> None:
     sizes = figures["sizes"]
     table = Table(title=f"By {heading}", title_justify="left", box=None)
     table.add_column("CPU time", no_wrap=True)

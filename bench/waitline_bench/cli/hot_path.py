@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from waitline.kernel.terminal import Terminal
 from waitline_bench import hot_path as subject
 from waitline_bench.cli import output
 
@@ -21,7 +21,7 @@ def hot_path(
     """
     with output.progress() as on_progress:
         figures = subject.run_hot_path(on_progress, seconds, rounds)
-    console = Console()
+    console = Terminal()
     _show(console, figures["flat_out"])
     _show_paced(console, figures["paced"])
     enter_us = next(row["cpu_us"] for row in figures["flat_out"] if row["name"] == "enter")
@@ -35,7 +35,7 @@ def hot_path(
     output.keep(out, "hot-path", figures, seconds=seconds, rounds=rounds)
 
 
-def _show(console: Console, figures: list[dict[str, Any]]) -> None:
+def _show(console: Terminal, figures: list[dict[str, Any]]) -> None:
     table = Table(
         title="Hot path: one worker on one core, 64 connections", title_justify="left", box=None
     )
@@ -55,7 +55,7 @@ def _show(console: Console, figures: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def _show_paced(console: Console, figures: list[dict[str, Any]]) -> None:
+def _show_paced(console: Terminal, figures: list[dict[str, Any]]) -> None:
     table = Table(title="\nPaced: CPU time per request", title_justify="left", box=None)
     table.add_column("")
     for heading in ("requests/s", "worker CPU us", "Valkey CPU us", "p50 ms", "p99 ms"):

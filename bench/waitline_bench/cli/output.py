@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from waitline.kernel.terminal import Terminal
 from waitline.trial import machine
 
 OnProgress = Callable[[str], None]
@@ -31,7 +31,7 @@ OUT = Path("out")
 def progress() -> Iterator[OnProgress]:
     """Show the current step and the elapsed time on stderr."""
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Terminal(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
         def update(text: str) -> None:
@@ -46,4 +46,4 @@ def keep(out: Path, name: str, figures: Any, **conditions: Any) -> None:  # noqa
     path = out / f"{name}.json"
     document = {"machine": machine.described(), **conditions, "figures": figures}
     path.write_text(json.dumps(document, indent=1), "utf-8")
-    Console().print(f"\nAll figures: {path}")
+    Terminal().print(f"\nAll figures: {path}")

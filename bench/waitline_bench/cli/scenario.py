@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +16,7 @@ from typing_extensions import override
 
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, WaitlineError
+from waitline.kernel.terminal import Terminal, styled
 from waitline.queue.settings import Limits
 from waitline.sales.simulation import notation
 from waitline_bench.cli import output
@@ -283,14 +283,14 @@ def _run(
 def _carry_out(plan: ScenarioPlan, folder: Path) -> None:
     with _progress() as on_progress:
         result = run_scenario(plan, folder, on_progress)
-    console = Console(highlight=False)
+    console = Terminal()
     show(console, result)
     console.print(f"\nReport: {folder / 'report.html'}")
     if not result["verdict"]["ok"]:
         raise Missed(result["verdict"]["line"])
 
 
-def show(console: Console, result: Mapping[str, Any]) -> None:
+def show(console: Terminal, result: Mapping[str, Any]) -> None:
     """Print the criteria and the measured figures."""
     table = Table(box=None, title=result_text.title(result), title_justify="left")
     # Where there is little room, the words give way and not the figures.
@@ -303,7 +303,7 @@ def show(console: Console, result: Mapping[str, Any]) -> None:
             result_text.subject(name),
             result_text.condition(name, condition),
             result_text.measured(name, condition, one["value"]),
-            "[green]holds[/]" if one["ok"] else "[red]fails[/]",
+            styled(("holds", "green") if one["ok"] else ("fails", "red")),
         )
     console.print(table)
     offer = result["offered"]
@@ -313,7 +313,7 @@ def show(console: Console, result: Mapping[str, Any]) -> None:
         f"{offer['dropped']:,} dropped"
     )
     for text in report.notes(result):
-        console.print(f"[yellow]{text}[/]")
+        console.print(styled((text, "yellow")))
 
 
 def _room(share: float, rooms: int) -> dict[str, str]:
@@ -379,7 +379,7 @@ class _Elapsed(ProgressColumn):
 @contextmanager
 def _progress() -> Iterator[Show]:
     columns = SpinnerColumn(), BarColumn(24), _Elapsed(), TextColumn("{task.description}")
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     # What is not a terminal would get an empty line.
     disabled = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=disabled) as bar:

@@ -1,8 +1,8 @@
 """`waitline-bench scripts`, `memory` and `admit`: the Lua scripts and Valkey, without HTTP."""
 
-from rich.console import Console
 from rich.table import Table
 
+from waitline.kernel.terminal import Terminal
 from waitline_bench import scripts
 from waitline_bench.cli import output
 
@@ -19,7 +19,7 @@ def rates(
         table.add_column(str(size), justify="right")
     for name, by_size in figures.items():
         table.add_row(name, *(f"{by_size[str(size)]:,.0f}" for size in scripts.SIZES))
-    Console().print(table)
+    Terminal().print(table)
     output.keep(out, "scripts", figures, scale=scale)
 
 
@@ -33,7 +33,7 @@ def memory(scale: output.Scale = 1.0, out: output.Out = output.OUT) -> None:
     for row in figures:
         megabytes = row["bytes"] / 1e6
         table.add_row(f"{row['visitors']:,}", f"{row['per_visitor']:.0f}", f"{megabytes:,.0f}")
-    Console().print(table)
+    Terminal().print(table)
     output.keep(out, "memory", figures, scale=scale)
 
 
@@ -41,7 +41,7 @@ def admit(scale: output.Scale = 1.0, out: output.Out = output.OUT) -> None:
     """Measure how long it takes to admit a full line without a rate limit."""
     with output.progress() as on_progress:
         figures = scripts.admission(on_progress, scale)
-    Console().print(
+    Terminal().print(
         f"Admitting {figures['visitors']:,} visitors without a rate limit took "
         f"{figures['seconds']:.2f} s in {figures['calls']:,} calls; a call took "
         f"p50 {figures['server_p50_ms']:.2f} ms and p99 {figures['server_p99_ms']:.2f} ms inside "

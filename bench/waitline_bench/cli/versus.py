@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from waitline.kernel.terminal import Terminal
 from waitline_bench import versus as subject
 from waitline_bench.cli import output
 
@@ -27,7 +27,7 @@ def versus(
     """
     with output.progress() as on_progress:
         figures = subject.run_versus(on_progress, other, seconds, rounds, paced=paced)
-    console = Console()
+    console = Terminal()
     _show_flat_out(console, figures["flat_out"])
     if figures["paced"]:
         _show_paced(console, figures["paced"])
@@ -35,7 +35,7 @@ def versus(
     output.keep(out, "versus", figures, seconds=seconds, rounds=rounds)
 
 
-def _show_flat_out(console: Console, rows: list[dict[str, Any]]) -> None:
+def _show_flat_out(console: Terminal, rows: list[dict[str, Any]]) -> None:
     for field, unit, form in (
         ("per_s", "requests/s", ",.0f"),
         ("cpu_us", "worker CPU per request, us", ".1f"),
@@ -55,7 +55,7 @@ def _show_flat_out(console: Console, rows: list[dict[str, Any]]) -> None:
         console.print(table)
 
 
-def _show_paced(console: Console, rows: list[dict[str, Any]]) -> None:
+def _show_paced(console: Terminal, rows: list[dict[str, Any]]) -> None:
     title = "\nPaced: at a fixed request rate; this and other"
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("", no_wrap=True)

@@ -38,6 +38,8 @@ from waitline.cli import (
     up,
 )
 from waitline.kernel.errors import Misconfigured, WaitlineError
+from waitline.kernel.escapes import visible
+from waitline.kernel.terminal import write_any_text
 
 app = typer.Typer(
     name="waitline",
@@ -81,9 +83,10 @@ def run(commands: typer.Typer) -> None:
 
     The exit status is 2 if the operator must change an option or a setting, otherwise 1.
     """
+    write_any_text()
     try:
         commands()
     except WaitlineError as error:
         text = str(error) or type(error).__name__
-        typer.secho(f"waitline: {text}", err=True, fg="red")
+        typer.secho(f"waitline: {visible(text, multiline=True)}", err=True, fg="red")
         sys.exit(2 if isinstance(error, Misconfigured) else 1)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
@@ -13,7 +12,8 @@ from waitline.cli import options
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.findings import Finding
-from waitline.kernel.ids import VisitorId
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.terminal import Terminal, styled
 from waitline.queue import audit as auditing
 from waitline.queue.model import RoomUnknown
 from waitline.tokens.keyring_file import KeyringFile
@@ -22,7 +22,7 @@ from waitline.tokens.verification import verify_token
 
 
 def audit(
-    room: Annotated[str | None, typer.Option(help="Room to audit")] = None,
+    room: options.AuditedRoom = None,
     booking: Annotated[
         bool, typer.Option("--booking", help="Audit the box office instead of a room")
     ] = False,
@@ -52,7 +52,7 @@ def audit(
 
 
 def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[Finding]:  # noqa: FBT001
-    name = options.room_name(room)
+    name = RoomId(room)
     try:
         seen = options.with_store(settings, lambda store: auditing.take_snapshot(store, name))
     except RoomUnknown:
@@ -99,11 +99,11 @@ def _booking(settings: chosen.Settings, as_json: bool) -> Sequence[Finding]:  # 
 
 
 def _print(title: str, promises: Mapping[str, str], findings: Sequence[Finding]) -> None:
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(title)
     table = Table(box=None, show_header=False)
     for number, promise in promises.items():
         broken = [finding.text for finding in findings if finding.invariant == number]
-        verdict = "[red]broken[/]" if broken else "[green]holds[/]"
+        verdict = styled(("broken", "red") if broken else ("holds", "green"))
         table.add_row(number, verdict, promise, "; ".join(broken))
     console.print(table)

@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 from rich import progress
-from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
@@ -36,7 +35,9 @@ from waitline.booking.model import (
 )
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import visible
 from waitline.kernel.setting import camel
+from waitline.kernel.terminal import Terminal
 from waitline.postgres.pool import Database
 from waitline.settings import Settings
 
@@ -81,7 +82,7 @@ def list_concerts(
             numbers = (f"{schedule.get(name, 0):,}" for name in ("seats", "available"))
             number = str(schedule.get("scheduleId", "none"))
             table.add_row(*names, number, schedule.get("startsAt", ""), *numbers)
-    Console().print(
+    Terminal().print(
         table if concerts else "No concerts yet: waitline concerts create TITLE --room NAME"
     )
 
@@ -193,7 +194,7 @@ def import_seats(
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
     with progress.Progress(
         *progress.Progress.get_default_columns(),
-        console=Console(stderr=True),
+        console=Terminal(stderr=True),
         transient=True,
         disable=not sys.stderr.isatty(),
     ) as shown:
@@ -229,7 +230,7 @@ def _read(file: Path, shown: progress.Progress) -> list[NewSeat]:
 
 def _refuse(file: Path, error: SeatPlanInvalid) -> NoReturn:
     for line in error.errors:
-        typer.secho(f"{file}: {line}", err=True, fg="red")
+        typer.secho(visible(f"{file}: {line}"), err=True, fg="red")
     raise Misconfigured(f"{file} has errors; no seat was imported") from None
 
 

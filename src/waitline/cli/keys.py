@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.clock import SystemClock
+from waitline.kernel.terminal import Terminal
 from waitline.tokens.keyring import Keyring
 from waitline.tokens.keyring_file import KeyringFile
 
@@ -71,4 +71,4 @@ def _print(ring: Keyring, *, as_json: bool) -> None:
     table = Table("kid", "active from", "use", box=None)
     for row in rows:
         table.add_row(*row.values())
-    Console().print(table)
+    Terminal().print(table)

@@ -2,11 +2,10 @@
 
 import asyncio
 
-from rich.console import Console
-
 from waitline import settings as chosen
 from waitline.booking.migrations import migrate as bring_up_to_date
 from waitline.cli import options
+from waitline.kernel.terminal import Terminal, styled
 
 
 def migrate(
@@ -19,8 +18,8 @@ def migrate(
     """
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
     applied = asyncio.run(bring_up_to_date(settings.database_address()))
-    console = Console(highlight=False)
+    console = Terminal()
     for step in applied:
-        console.print(f"[green]applied[/] migration {step}")
+        console.print(styled(("applied", "green"), f" migration {step}"))
     if not applied:
         console.print("The tables are up to date.")

@@ -55,6 +55,23 @@ UntilStdinEnds = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text")]
 
+
+def _room_name(text: str | None) -> RoomId | None:
+    """Return the name of a room in its normal form.
+
+    Raises:
+        Misconfigured: It is no name of a room.
+    """
+    try:
+        return None if text is None else RoomId(normal_name(text))
+    except TextInvalid as error:
+        raise Misconfigured(f"the name of a room {error}") from None
+
+
+Room = Annotated[str, typer.Argument(help="Room name; `concertId` in the API", callback=_room_name)]
+RoomOfSale = Annotated[str, typer.Option(help="Room of the sale", callback=_room_name)]
+AuditedRoom = Annotated[str | None, typer.Option(help="Room to audit", callback=_room_name)]
+
 T = TypeVar("T")
 
 Asked = dict[str, Any]
@@ -115,18 +132,6 @@ def _option(setting: Setting, *, defaults: bool) -> inspect.Parameter:
         default=default,
         annotation=Annotated[kind, typer.Option(setting.option, help=text)],
     )
-
-
-def room_name(text: str) -> RoomId:
-    """Return the name of a room in its normal form.
-
-    Raises:
-        Misconfigured: It is no name of a room.
-    """
-    try:
-        return RoomId(normal_name(text))
-    except TextInvalid as error:
-        raise Misconfigured(f"the name of a room {error}") from None
 
 
 def with_store(settings: Settings, use: Callable[[ValkeyClient], Awaitable[T]]) -> T:

@@ -7,7 +7,6 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
@@ -15,6 +14,7 @@ from waitline.admission.payment_events import DeadLetters
 from waitline.booking.outbox import Outbox
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.terminal import Terminal, styled
 from waitline.postgres.pool import Database
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
@@ -140,11 +140,11 @@ async def _stream(letters: DeadLetters) -> dict[str, Any]:
 
 
 def _print(found: dict[str, Any]) -> None:
-    console = Console()
+    console = Terminal()
     table = Table("id", "state", "event", "attempts", "reason", box=None)
     unsent, stream = found["unsent"], found["stream"]
     if "unavailable" in unsent:
-        console.print(f"[red]unsent events:[/] {unsent['unavailable']}")
+        console.print(styled(("unsent events:", "red"), f" {unsent['unavailable']}"))
     else:
         console.print(f"Unsent events: {unsent['count']:,}")
         for event in unsent["events"]:
@@ -152,7 +152,7 @@ def _print(found: dict[str, Any]) -> None:
             attempts = str(event["attempts"])
             table.add_row(event["id"], event["state"], text, attempts, event["reason"] or "")
     if "unavailable" in stream:
-        console.print(f"[red]sent events:[/] {stream['unavailable']}")
+        console.print(styled(("sent events:", "red"), f" {stream['unavailable']}"))
     else:
         unread = "unknown" if stream["unread"] is None else f"{stream['unread']:,}"
         console.print(

@@ -8,12 +8,12 @@ from random import Random
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
+from waitline.kernel.terminal import Terminal, styled
 
 if TYPE_CHECKING:
     from waitline.sales.rehearsal.plan import RehearsalPlan
@@ -98,7 +98,7 @@ def rehearse(
     if as_json:
         typer.echo(json.dumps(figures))
     else:
-        _show(Console(highlight=False), figures, _removed(outcome.removed))
+        _show(Terminal(), figures, _removed(outcome.removed))
     if outcome.reasons:
         raise typer.Exit(1)
 
@@ -114,7 +114,7 @@ def _audited(settings: chosen.Settings, mode: str) -> Sequence[str]:
 @contextmanager
 def _progress(plan: "RehearsalPlan") -> Iterator["OnSample"]:
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     # Without a terminal, a bar leaves an empty line behind.
     quiet = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
@@ -139,21 +139,21 @@ def _removed(removed: Any) -> str:  # noqa: ANN401 - of a module that is importe
     )
 
 
-def _show(console: Console, figures: dict[str, Any], removed: str) -> None:
+def _show(console: Terminal, figures: dict[str, Any], removed: str) -> None:
     from waitline.sales.rehearsal import outcome_text  # noqa: PLC0415
 
     console.print(outcome_text.described(figures))
     word, colour = ("GO", "green") if figures["go"] else ("NO-GO", "red")
-    console.print(f"\n[bold {colour}]{word}[/]")
+    console.print(styled("\n", (word, f"bold {colour}")))
     for reason in figures["reasons"]:
-        console.print(f"  [red]-[/] {reason}")
+        console.print(styled("  ", ("-", "red"), f" {reason}"))
     table = Table(title="\nCalls", title_justify="left", box=None)
     table.add_column("", no_wrap=True)
     for heading in outcome_text.CALLS[1:]:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, *cells, good in outcome_text.calls(figures):
-        row = [*map(str, cells)]
-        row[2] = row[2] if good else f"[red]{row[2]}[/]"
+        row = [*map(styled, map(str, cells))]
+        row[2].stylize("" if good else "red")
         table.add_row(str(name), *row)
     console.print(table)
     for title, rows in outcome_text.sections(figures):

@@ -4,16 +4,16 @@ import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import file_name
 from waitline.kernel.ids import RoomId
+from waitline.kernel.terminal import Terminal, styled
 from waitline.queue.model import RoomUnknown
 from waitline.queue.rooms import Rooms
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
@@ -34,7 +34,7 @@ def _reports() -> None:
 
 @app.command("sale")
 def sale(
-    room: Annotated[str, typer.Option(help="Room of the sale")],
+    room: options.RoomOfSale,
     out: Out = Path("out"),
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
@@ -53,19 +53,18 @@ def sale(
     from waitline.sales.sale_report import summary  # noqa: PLC0415
 
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
-    aftermath = asyncio.run(_gathered(settings, options.room_name(room)))
+    aftermath = asyncio.run(_gathered(settings, RoomId(room)))
     document = summary.document(aftermath)
     if as_json:
         typer.echo(json.dumps(document))
     else:
-        _show(Console(highlight=False), aftermath)
+        _show(Terminal(), aftermath)
         out.mkdir(parents=True, exist_ok=True)
-        # A room's name may contain characters that a file name must not.
-        name = f"sale-{quote(room, safe='')}"
+        name = f"sale-{file_name(aftermath.room)}"
         figures, page = out / f"{name}.json", out / f"{name}.html"
         figures.write_text(json.dumps(document, indent=1), "utf-8")
         page.write_text(_page(aftermath), "utf-8")
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = Terminal(stderr=True, soft_wrap=True)
         console.print(f"All figures: {figures}\nCharts: {page}")
     if aftermath.overtaken:
         raise typer.Exit(1)
@@ -109,11 +108,13 @@ def _page(aftermath: "Aftermath") -> str:
     return page.report(aftermath)
 
 
-def _show(console: Console, aftermath: "Aftermath") -> None:
+def _show(console: Terminal, aftermath: "Aftermath") -> None:
     from waitline.sales.sale_report import summary  # noqa: PLC0415
 
     colour = "red" if aftermath.overtaken else "green"
-    console.print(f"[bold]{aftermath.room}[/]: [{colour}]{summary.order(aftermath)}[/]")
+    console.print(
+        styled((aftermath.room, "bold"), ": ", (summary.order(aftermath), colour)), soft_wrap=True
+    )
     sections = [("The line", summary.line(aftermath))]
     if aftermath.sale_totals is not None:
         sections.append(("The box office", summary.sold(aftermath.sale_totals)))

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.ids import RoomId
+from waitline.kernel.terminal import Terminal, styled
 from waitline.queue.decision import Reason
 from waitline.queue.model import RoomExists, RoomOccupied, RoomUnknown, Survey, TooManyRooms
 from waitline.queue.rooms import Rooms
@@ -22,8 +23,6 @@ from waitline.settings import Settings
 from waitline.valkey.client import ValkeyClient
 
 app = typer.Typer(help="Create, change, list, show, reset and delete rooms.", no_args_is_help=True)
-
-Room = Annotated[str, typer.Argument(help="Room name; `concertId` in the API")]
 
 _REASONS = {
     Reason.FULL: "the shop has capacity; the room's own limits apply",
@@ -42,7 +41,7 @@ T = TypeVar("T")
 @app.command("create")
 @options.one_for_each(ROOM_SETTINGS)
 def create(
-    room: Room,
+    room: options.Room,
     asked: options.Asked,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
@@ -56,7 +55,7 @@ def create(
 
     async def use(rooms: Rooms) -> Rules:
         rules = settings.new_room().changed(asked)
-        await rooms.create(options.room_name(room), rules)
+        await rooms.create(RoomId(room), rules)
         return rules
 
     _print_rules(room, _with_rooms(settings, room, use), as_json=as_json)
@@ -65,7 +64,7 @@ def create(
 @app.command("set")
 @options.one_for_each(ROOM_SETTINGS)
 def change(
-    room: Room,
+    room: options.Room,
     asked: options.Asked,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
@@ -77,7 +76,7 @@ def change(
     waitline rooms set spring-tour --admit-per-second 20
     """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
-    rules = _with_rooms(settings, room, lambda rooms: rooms.change(options.room_name(room), asked))
+    rules = _with_rooms(settings, room, lambda rooms: rooms.change(RoomId(room), asked))
     _print_rules(room, rules, as_json=as_json)
 
 
@@ -119,19 +118,19 @@ def list_rooms(
     for row in found:
         numbers = (f"{row['waiting']:,}", f"{row['admitted']:,}", f"{row['perSecond']:g}")
         table.add_row(row["room"], row["mode"], *numbers)
-    Console().print(table if found else "No rooms yet: waitline rooms create NAME")
+    Terminal().print(table if found else "No rooms yet: waitline rooms create NAME")
 
 
 @app.command("show")
 def show(
-    room: Room,
+    room: options.Room,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show a room: settings, counts, and the reason for the current admission rate."""
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
-    survey = _with_rooms(settings, room, lambda rooms: rooms.survey(options.room_name(room)))
+    survey = _with_rooms(settings, room, lambda rooms: rooms.survey(RoomId(room)))
     numbers = {
         "waiting": survey.waiting,
         "admitted": survey.admitted,
@@ -147,7 +146,7 @@ def show(
 
 @app.command("reset")
 def reset(
-    room: Room,
+    room: options.Room,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation")] = False,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
@@ -156,13 +155,13 @@ def reset(
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     if not yes:
         typer.confirm(f"All visitors of {room!r} lose their place or slot. Continue?", abort=True)
-    removed = _with_rooms(settings, room, lambda rooms: rooms.reset(options.room_name(room)))
+    removed = _with_rooms(settings, room, lambda rooms: rooms.reset(RoomId(room)))
     typer.echo(f"Removed {removed:,} {'visitor' if removed == 1 else 'visitors'} from {room!r}")
 
 
 @app.command("delete")
 def delete(
-    room: Room,
+    room: options.Room,
     force: Annotated[
         bool, typer.Option("--force", help="Delete it even if visitors are waiting or admitted")
     ] = False,
@@ -174,9 +173,7 @@ def delete(
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     if not yes:
         typer.confirm(f"{room!r} and its sale record will be deleted. Continue?", abort=True)
-    removed = _with_rooms(
-        settings, room, lambda rooms: rooms.delete(options.room_name(room), force=force)
-    )
+    removed = _with_rooms(settings, room, lambda rooms: rooms.delete(RoomId(room), force=force))
     typer.echo(f"Deleted {room!r}; visitors removed: {removed:,}")
 
 
@@ -238,5 +235,5 @@ def _print(values: dict[str, Any], *, as_json: bool) -> None:
     table = Table(box=None, show_header=False)
     for name, value in values.items():
         shown = f"{value:,}" if isinstance(value, (int, float)) else str(value or "none")
-        table.add_row(f"[cyan]{name}[/]", shown)
-    Console().print(table)
+        table.add_row(styled((name, "cyan")), shown)
+    Terminal().print(table)

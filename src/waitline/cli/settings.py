@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options, setting_tables
+from waitline.kernel.terminal import Terminal
 
 Update = Annotated[
     Path | None,
@@ -42,7 +42,7 @@ def show(as_json: options.AsJson = False, update: Update = None) -> None:
     table = Table("variable", "value", "from", "meaning", box=None)
     for row in rows:
         table.add_row(*row.values())
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _shown(variable: chosen.Variable, settings: chosen.Settings) -> str:

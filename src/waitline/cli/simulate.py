@@ -10,7 +10,6 @@ from random import Random
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -18,6 +17,7 @@ from waitline.admission import policy as admission
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.setting import SettingError
+from waitline.kernel.terminal import Terminal, styled
 from waitline.queue import hints as asking
 from waitline.queue.model import CHUNK_MAX
 from waitline.queue.settings import Limits
@@ -116,12 +116,12 @@ def simulate(
     if as_json:
         typer.echo(json.dumps(document))
     else:
-        _show(Console(), title, outcome, agreement)
+        _show(Terminal(), title, outcome, agreement)
     out.mkdir(parents=True, exist_ok=True)
     figures, drawn = out / "simulation.json", out / "simulation.html"
     figures.write_text(json.dumps(document, indent=1), "utf-8")
     drawn.write_text(page.report(title, outcome, agreement), "utf-8")
-    Console(stderr=True).print(f"All figures: {figures}\nCharts: {drawn}", highlight=False)
+    Terminal(stderr=True).print(f"All figures: {figures}\nCharts: {drawn}")
     if agreement is not None and not agreement.holds:
         raise typer.Exit(1)
 
@@ -166,7 +166,7 @@ def _play(sale: Sale, predicted: Prediction, seed: int) -> Agreement:
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[float], None]]:
     columns = TextColumn(what), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     # Without a terminal, a bar leaves an empty line behind.
     quiet = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
@@ -175,9 +175,9 @@ def _progress(what: str) -> Iterator[Callable[[float], None]]:
 
 
 def _show(
-    console: Console, title: Sequence[str], outcome: Prediction, agreement: Agreement | None
+    console: Terminal, title: Sequence[str], outcome: Prediction, agreement: Agreement | None
 ) -> None:
-    console.print(*title, sep="\n", highlight=False)
+    console.print(*title, sep="\n")
     console.print()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="cyan", no_wrap=True)
@@ -186,7 +186,7 @@ def _show(
         table.add_row(name, value)
     console.print(table)
     if outcome.late:
-        console.print(f"\n[yellow]{prediction_text.warning(outcome)}[/]", highlight=False)
+        console.print(styled("\n", (prediction_text.warning(outcome), "yellow")))
     requests = _table("Requests to the queue service while waiting", prediction_text.REQUESTS)
     for row in prediction_text.requests(outcome):
         requests.add_row(*row)
@@ -194,11 +194,11 @@ def _show(
     if agreement is not None:
         compared = _table("Predicted and measured", prediction_text.AGREEMENT)
         for *cells, off, near in prediction_text.compared(agreement):
-            compared.add_row(*map(str, cells), f"[{'green' if near else 'red'}]{off}[/]")
+            compared.add_row(*map(str, cells), styled((str(off), "green" if near else "red")))
         console.print(compared)
-        console.print(prediction_text.beside(agreement), highlight=False)
+        console.print(prediction_text.beside(agreement))
         for broken in agreement.broken:
-            console.print(f"[red]{broken}[/]", highlight=False)
+            console.print(styled((broken, "red")))
 
 
 def _table(title: str, headings: Sequence[str]) -> Table:

@@ -1,16 +1,20 @@
 """`waitline up`: start everything on this machine."""
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from rich.console import Console
 from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
+from waitline.kernel.terminal import Terminal, styled
 from waitline.settings import Settings
 from waitline.trial.supervisor import UP
 from waitline.trial.up import opens_box_office, run, service_url
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 def up(
@@ -46,16 +50,16 @@ def up(
     log_to_stderr()
     if until_stdin_ends:
         stop_when_stdin_ends()
-    console = Console(stderr=False, highlight=False)
+    console = Terminal()
     run(settings, console, lambda filled_in: _print_addresses(filled_in, console))
 
 
-def _print_addresses(settings: Settings, console: Console) -> None:
+def _print_addresses(settings: Settings, console: Terminal) -> None:
     queue = service_url(settings.queue_port, settings)
     booking = service_url(settings.booking_port, settings)
     workers = _count(settings.workers, "worker")
-    rows = [
-        ("waiting page", f"[bold]{queue}/rooms/demo[/]"),
+    rows: list[tuple[str, str | Text]] = [
+        ("waiting page", styled((f"{queue}/rooms/demo", "bold"))),
         ("queue service", f"{queue}  ({workers}, {settings.mode} mode)"),
         ("API reference", f"{queue}/docs"),
         ("metrics", f"{queue}/actuator/prometheus"),
@@ -77,8 +81,8 @@ def _print_addresses(settings: Settings, console: Console) -> None:
     rows.append(("data", f"{settings.data_dir}  (operator key in operator.key)"))
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, text in rows:
-        table.add_row(f"[cyan]{name}[/]", text)
-    console.print(f"\n[bold green]{UP}[/] Ctrl-C stops it.\n")
+        table.add_row(styled((name, "cyan")), text)
+    console.print(styled("\n", (UP, "bold green"), " Ctrl-C stops it.\n"))
     console.print(table, soft_wrap=True)
     console.print()
 

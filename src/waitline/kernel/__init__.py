@@ -5,15 +5,17 @@ batching.py            one batcher for calls to a store, with a window policy
 circuit_breaker.py     circuit breaker
 clock.py               the only clock
 errors.py              the error tree
+escapes.py             escapes of text for terminals, logs and file names
 events.py              streams between box office and waiting room: keys and schemas
 findings.py            an audit's finding
 garbage_collection.py  cyclic garbage collection on a timer
-ids.py                 id types of rooms and visitors
+ids.py                 id types of rooms and visitors, and the grammar of names
 log_events.py          the list of log events
 periodic.py            supervised loop
 process.py             log configuration and signals of a process
 setting.py             declaration of an operator's setting
 single_flight.py       single-flight cache
 telemetry.py           metrics
+terminal.py            output on a terminal
 utilisation.py         utilisation of the event loop's thread
 """

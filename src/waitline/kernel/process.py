@@ -7,6 +7,9 @@ import sys
 import threading
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from waitline.kernel.escapes import visible
 
 
 def log_to_stderr() -> None:
@@ -17,7 +20,7 @@ def log_to_stderr() -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if pretty else [structlog.processors.format_exc_info]),
+            _written_out if pretty else structlog.processors.format_exc_info,
             structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -26,6 +29,14 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     # asyncpg logs every failed connection attempt with a traceback; our own log has one line.
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
+
+
+def _written_out(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """Write out control characters: a terminal would obey those in a name. JSON escapes them."""
+    for key, value in line.items():
+        if isinstance(value, str):
+            line[key] = visible(value)
+    return line
 
 
 def stop_when_stdin_ends() -> None:

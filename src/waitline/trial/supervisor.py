@@ -16,9 +16,8 @@ from time import monotonic
 from types import FrameType, TracebackType
 from typing import Self
 
-from rich.console import Console
-
 from waitline.kernel.errors import WaitlineError
+from waitline.kernel.terminal import Terminal, styled
 from waitline.trial import PostgresServer, StartError, ValkeyServer
 
 LOAD_S = 60.0
@@ -104,7 +103,7 @@ class Supervisor:
         console: Where restarts are reported.
     """
 
-    def __init__(self, data_dir: Path, console: Console) -> None:
+    def __init__(self, data_dir: Path, console: Terminal) -> None:
         self._data_dir = data_dir
         self._console = console
         self._stopping = threading.Event()
@@ -259,7 +258,7 @@ class Supervisor:
                 try:
                     managed_server.server.start(LOAD_S)
                 except StartError as error:
-                    self._console.print(f"[red]{error}[/]")
+                    self._console.print(styled((str(error), "red")))
         for managed in self._processes():
             if managed.process is not None and managed.process.poll() is not None:
                 # Workers that outlive their parent would keep its port.
@@ -281,7 +280,7 @@ class Supervisor:
                 f"its log above, or in {self._data_dir}"
             )
         restarts.append(now_s)
-        self._console.print(f"[yellow]{name} exited; restarting it[/]")
+        self._console.print(styled((f"{name} exited; restarting it", "yellow")))
 
     def _stop(self) -> None:
         for wave in reversed(self._waves):

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pydantic import SecretStr
-from rich.console import Console
 
 from waitline import settings as chosen
 from waitline.booking import demo
 from waitline.booking.migrations import migrate
+from waitline.kernel.terminal import Terminal
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.settings import Settings
@@ -37,7 +37,7 @@ class _EmbeddedServers(NamedTuple):
     postgres: PostgresServer | None
 
 
-def run(settings: Settings, console: Console, on_ready: Callable[[Settings], None]) -> None:
+def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], None]) -> None:
     """Start everything, keep it running and stop it all on SIGINT, SIGTERM or SIGHUP.
 
     Args:

@@ -4,9 +4,11 @@ A string that is not `Markup` is text, and is escaped.
 """
 
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape as escape_html
 from importlib.resources import files
 from typing import NamedTuple
+
+from waitline.kernel.escapes import visible
 
 
 class Markup(str):
@@ -139,7 +141,7 @@ def code(text: str) -> Markup:
 
 def element(name: str, inner: str, kind: str = "") -> Markup:
     """Return one HTML element."""
-    shown = f' class="{escape(kind, quote=True)}"' if kind else ""
+    shown = f' class="{escape(kind)}"' if kind else ""
     return Markup(f"<{name}{shown}>{_text(inner)}</{name}>")
 
 
@@ -151,3 +153,8 @@ def _cell(cell: str | Cell) -> str:
 
 def _text(text: str) -> str:
     return text if isinstance(text, Markup) else escape(text)
+
+
+def escape(text: str) -> str:
+    """Escape a text, also for an attribute; marks that reorder a line are written out."""
+    return escape_html(visible(text, multiline=True), quote=True)

@@ -12,7 +12,8 @@ let token = null;
 function roomOf(path) {
   const name = path.slice("/rooms/".length);
   try {
-    return decodeURIComponent(name);
+    // The server's normal form, so that two spellings are one room here too.
+    return decodeURIComponent(name).normalize("NFC");
   } catch {
     return name;
   }
