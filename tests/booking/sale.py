@@ -30,7 +30,17 @@ def written(plant: Callable[[str], str] = lambda text: text) -> Any:  # noqa: AN
     return aiosql.from_str(plant("\n".join(texts)), "asyncpg")
 
 
-def planted(statement: str, right: str, wrong: str) -> Any:  # noqa: ANN401 - aiosql's own
+def waits(text: str) -> str:
+    """Let the statements wait for locked rows where they pass over them."""
+    return text.replace(" SKIP LOCKED", "")
+
+
+def planted(
+    statement: str,
+    right: str,
+    wrong: str,
+    after: Callable[[str], str] = lambda text: text,
+) -> Any:  # noqa: ANN401 - aiosql's own
     """The statements, one of them with a bug."""
 
     def plant(text: str) -> str:
@@ -38,7 +48,7 @@ def planted(statement: str, right: str, wrong: str) -> Any:  # noqa: ANN401 - ai
         end = text.find("-- name: ", start + 1)
         block = text[start : end if end > 0 else None]
         assert block.count(right) == 1, f"{statement} has changed: plant another bug"
-        return text.replace(block, block.replace(right, wrong))
+        return after(text.replace(block, block.replace(right, wrong)))
 
     return written(plant)
 
@@ -130,6 +140,11 @@ def reserve(user: int, *seats: int) -> dict[str, Any]:
         "wanted_seats": list(seats),
         "hold_s": HOLD_S,
     }
+
+
+def expiring(chunk_max: int) -> dict[str, Any]:
+    """What lapsed reservations are expired with."""
+    return {"chunk_max": chunk_max, "after_at": None, "after_id": None, "only_id": None}
 
 
 def charged(key: UUID) -> dict[str, Any]:

@@ -185,9 +185,9 @@ def test_whoever_is_never_fast_enough_is_told(postgres: TestDatabase) -> None:
         """Somebody else is always faster."""
 
         @override
-        async def reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
-            await super().reserve(schedule, seats, user + 1000)
-            return await super().reserve(schedule, seats, user)
+        async def try_reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
+            await super().try_reserve(schedule, seats, user + 1000)
+            return await super().try_reserve(schedule, seats, user)
 
     rng = random.Random(1)  # noqa: S311
 

@@ -50,12 +50,12 @@ BUGS = {
         "now() - make_interval(secs => :grace_s)",
     ),
     "what is lost is confirmed": (
-        "confirm_payment", "= 'PENDING' AND found.state = 'PENDING' THEN", "= 'PENDING' THEN",
+        "confirm_payment", "= 'PENDING' AND ready.state = 'PENDING' THEN", "= 'PENDING' THEN",
     ),
     "a late charge is kept": (
         "confirm_payment", "attempt.state IN ('PENDING', 'FAILED')", "attempt.state = 'PENDING'",
     ),
-    "what is paid for is declined": ("fail_payment", "AND p.state = 'PENDING'", ""),
+    "what is paid for is declined": ("fail_payment", "AND attempt.state = 'PENDING'", ""),
     "a declined attempt keeps the seats": (
         "fail_payment", "SET paying_until = NULL", "SET paying_until = paying_until",
     ),

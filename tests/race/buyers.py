@@ -34,9 +34,12 @@ class Crowd:
         return self._stores[number % len(self._stores)]
 
     async def tell(self, statement: str, **values: object) -> Any:  # noqa: ANN401 - a row, or rows
-        """Run a statement as it is written, or planted."""
-        async with self._pool.acquire() as connection:
-            return await run(connection, statement, **values)
+        """Run a statement as it is written, or planted; again while its rows are locked."""
+        while True:
+            async with self._pool.acquire() as connection:
+                answer = await run(connection, statement, **values)
+            if not is_locked(answer):
+                return answer
 
     async def outcomes(self, calls: Sequence[Callable[[], Awaitable[Any]]]) -> Outcomes:
         return await at_once(calls, width=WIDTH)
@@ -71,6 +74,12 @@ def plays(
             await play(buyers)
 
     postgres.wait(whole())
+
+
+def is_locked(answer: Any) -> bool:  # noqa: ANN401 - a row, rows, or none
+    if not isinstance(answer, asyncpg.Record):
+        return False
+    return bool(answer.get("outcome") == "locked" or answer.get("locked"))
 
 
 def kinds(outcomes: Outcomes) -> Counter[str]:

@@ -42,7 +42,7 @@ def test_of_two_hundred_buyers_one_has_the_seat(postgres: TestDatabase) -> None:
     plays(postgres, play)
 
 
-UNLOCKED = planted("reserve", "ORDER BY seat_id\n    FOR UPDATE", "ORDER BY seat_id")
+UNLOCKED = planted("reserve", "ORDER BY seat_id\n    FOR UPDATE SKIP LOCKED", "ORDER BY seat_id")
 
 
 def test_control_without_the_lock_the_index_has_the_last_word(
@@ -137,14 +137,14 @@ def test_groups_that_overlap_crosswise_get_all_or_none(postgres: TestDatabase) -
     plays(postgres, play)
 
 
-def test_control_locked_in_any_order_groups_wait_for_each_other_for_ever(
+def test_control_groups_that_wait_in_any_order_wait_for_each_other_for_ever(
     postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If this fails, the test above proves nothing."""
     disordered = planted(
         "reserve",
-        "ORDER BY seat_id\n    FOR",
-        "ORDER BY seat_id * ((:user_ids::bigint[])[1] % 2 * 2 - 1)\n    FOR",
+        "ORDER BY seat_id\n    FOR UPDATE SKIP LOCKED",
+        "ORDER BY seat_id * ((:user_ids::bigint[])[1] % 2 * 2 - 1)\n    FOR UPDATE",
     )
     monkeypatch.setattr(sales, "STATEMENTS", disordered)
 
@@ -230,11 +230,13 @@ async def last_moments(buyers: Crowd) -> tuple[int, Outcomes]:
     await buyers.sale.sql(
         "UPDATE reservation SET expires_at = now() + reservation_id * interval '3 ms'"
     )
-    over, swept = asyncio.Event(), []
+    over = asyncio.Event()
+    swept: list[asyncpg.Record] = []
 
     async def sweep() -> None:
         while not over.is_set():
-            swept.extend(await buyers.tell("expire", chunk_max=3))
+            rows = await buyers.tell("expire", **sales.expiring(3))
+            swept.extend(row for row in rows if row["expired"])
 
     async with asyncio.TaskGroup() as group:
         for _ in range(3):
@@ -280,7 +282,7 @@ def test_everything_at_once_leaves_nothing_that_contradicts_itself(postgres: Tes
                     seats = random.sample(range(1, 13), random.randint(1, 4))
                     made = await store.reserve(1, seats, user)
                 except (SeatTaken, TooManySeats):
-                    await buyers.tell("expire", chunk_max=random.randint(1, 8))
+                    await buyers.tell("expire", **sales.expiring(random.randint(1, 8)))
                     continue
                 held = made.reservation_id
                 await act_on(buyers, random, held, user)

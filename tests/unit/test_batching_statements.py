@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
+from typing_extensions import override
 
-from tests.unit.batches import settle
+from tests.unit.batches import Clock, settle
 from waitline.booking.batches import LIMITS, statement_batcher
 from waitline.booking.model import SeatTaken
-from waitline.kernel.batching import Batcher, Overloaded
-from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.batching import Batcher, BatchLimits, Overloaded
+from waitline.kernel.errors import Contended, Refused, Unavailable
 
 
 class Statement:
@@ -22,9 +24,11 @@ class Statement:
         self.gate.set()
         self.refused: set[int] = set()
         self.broken: dict[int, Exception] = {}
+        self.each: Callable[[], None] = lambda: None
 
     async def run(self, _: None, items: Sequence[int]) -> list[int | Refused]:
         self.calls.append(list(items))
+        self.each()
         await self.gate.wait()
         for item in items:
             if item in self.broken:
@@ -77,6 +81,72 @@ def test_whoever_comes_while_statements_are_under_way_goes_with_the_next() -> No
         assert await outcomes(first + then) == [2, 4, 6, 8, 10, 12]
 
     assert played(play).calls == [[1, 2], [3], [4, 5, 6]]
+
+
+class Turns(Statement):
+    """Records the turns of the loop between the end of a statement and what follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.course: list[str] = []
+
+    @override
+    async def run(self, key: None, items: Sequence[int]) -> list[int | Refused]:
+        self.course.append("statement")
+        outcomes = await super().run(key, items)
+        asyncio.get_running_loop().call_soon(self.course.append, "turn")
+        return outcomes
+
+
+def followed(limits: BatchLimits) -> list[str]:
+    """Let one item go while another waits; return the course of their statements."""
+
+    async def whole() -> list[str]:
+        statement = Turns()
+        batcher = Batcher(statement.run, limits, atomic=True)
+        statement.gate.clear()
+        first = await asked(batcher, [1])
+        first += await asked(batcher, [2])
+        statement.gate.set()
+        assert await outcomes(first) == [2, 4]
+        return statement.course
+
+    return asyncio.run(whole())
+
+
+ONE_AT_A_TIME = replace(LIMITS, key_calls_max=1, calls_max=1)
+
+
+def test_the_next_statement_follows_at_once() -> None:
+    """In the same turn of the loop: the database would be idle for the turns between."""
+    assert followed(ONE_AT_A_TIME)[:2] == ["statement", "statement"]
+
+
+def test_control_where_other_keys_may_have_calls_the_next_waits_for_its_turn() -> None:
+    """If this fails, the test above proves nothing."""
+    course = followed(replace(ONE_AT_A_TIME, calls_max=2))
+    assert course[:3] == ["statement", "turn", "statement"]
+
+
+def test_a_batch_that_met_a_lock_is_repeated_one_by_one() -> None:
+    async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
+        statement.broken = {2: Contended("locked")}
+        results = await outcomes(await asked(batcher, [1, 2, 3]))
+        assert (results[0], results[2]) == (2, 6)
+        assert isinstance(results[1], Contended)
+
+    assert played(play).calls == [[1, 2, 3], [1], [2], [3]]
+
+
+def test_repeats_one_by_one_end_when_they_took_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
+        clock = Clock(monkeypatch)
+        statement.broken = {item: Contended("locked") for item in range(4)}
+        statement.each = lambda: setattr(clock, "now_s", clock.now_s + LIMITS.patience_s * 0.6)
+        results = await outcomes(await asked(batcher, range(4)))
+        assert [type(one) for one in results] == [Contended] * 4
+
+    assert len(played(play).calls) == 3
 
 
 def test_a_batch_is_bounded() -> None:

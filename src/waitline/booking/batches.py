@@ -2,13 +2,18 @@
 
 Most of a statement's cost does not depend on its number of rows: planning, waiting for the disk.
 There is no batch window, since a statement takes longer than a window would (decision 0015).
+
+Statements wait for nobody's rows: an item whose rows another transaction has locked fails as
+`Contended`, and `until_unlocked` repeats it in later batches, so the others are not held up.
 """
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from typing import TypeVar
 
 from waitline.kernel.batching import Batcher, BatchLimits
-from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.errors import Contended, Refused, Unavailable
 
 LIMITS = BatchLimits(
     # A statement of 64 requests takes about 10 ms, and each of them waits for its end. At 32, a
@@ -24,6 +29,14 @@ LIMITS = BatchLimits(
     patience_s=2.0,
 )
 """Limits per statement and worker; all requests have one key."""
+
+LOCK_PATIENCE_S = 1.0
+"""How long a request is repeated while its rows are locked, in s. Our own statements hold locks for
+milliseconds; a lock held for longer is a stranger's, and a buyer should hear of it."""
+
+LOCK_PAUSE_S = 0.005
+LOCK_PAUSE_MAX_S = 0.1
+"""First and longest pause between these repeats, in s: a statement takes about 5 ms."""
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -41,3 +54,23 @@ def statement_batcher(
             different batches, because a statement does not see its own changes.
     """
     return Batcher(call, LIMITS, conflicts=conflicts, atomic=True)
+
+
+async def until_unlocked(call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Repeat a call while other transactions have its rows locked: backoff with jitter.
+
+    Args:
+        call: Changes nothing when it raises `Contended`.
+
+    Raises:
+        Contended: The rows were locked for `LOCK_PATIENCE_S`; nothing was changed.
+    """
+    loop = asyncio.get_running_loop()
+    until_s, pause_s = loop.time() + LOCK_PATIENCE_S, LOCK_PAUSE_S
+    while loop.time() + pause_s < until_s:
+        try:
+            return await call()
+        except Contended:
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - only jitter
+            pause_s = min(LOCK_PAUSE_MAX_S, 2 * pause_s)
+    return await call()

@@ -9,12 +9,14 @@ first kind of choice that exists is offered:
 4. any seats.
 """
 
+import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
+from waitline.booking.batches import LOCK_PAUSE_S
 from waitline.booking.model import (
     SEATS_MAX,
     GradeUnknown,
@@ -23,6 +25,7 @@ from waitline.booking.model import (
     SoldOut,
 )
 from waitline.booking.store import Reservations
+from waitline.kernel.errors import Contended
 from waitline.kernel.ids import TextInvalid, normal_text
 from waitline.postgres.pool import Database
 
@@ -126,9 +129,13 @@ async def reserve_best(
     for _ in range(ATTEMPTS_MAX):
         offered = await _offered(database, schedule, grade, count)
         try:
-            return await reservations.reserve(schedule, rng.choice(offered[:drawn_from]), user)
+            return await reservations.try_reserve(schedule, rng.choice(offered[:drawn_from]), user)
         except SeatTaken:
             drawn_from *= SPREAD
+        except Contended:
+            # Locked by others: seats, or this visitor's own count, for a few milliseconds.
+            drawn_from *= SPREAD
+            await asyncio.sleep(LOCK_PAUSE_S * rng.uniform(1.0, 2.0))
     raise SeatTaken
 
 

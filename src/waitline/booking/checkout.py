@@ -18,7 +18,7 @@ from uuid import UUID
 
 import structlog
 
-from waitline.booking.batches import statement_batcher
+from waitline.booking.batches import statement_batcher, until_unlocked
 from waitline.booking.model import (
     AlreadyPaid,
     AmountWrong,
@@ -33,7 +33,7 @@ from waitline.booking.model import (
     ReservationState,
     ReservationUnknown,
 )
-from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.errors import Contended, Refused, Unavailable
 from waitline.kernel.periodic import periodic
 from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
@@ -74,7 +74,7 @@ lag of a provider's search. If it was charged after all, the webhook leads to a 
 log = structlog.get_logger()
 
 # Refusal for each outcome of `begin_payment`. A test compares them with the statement's header.
-BEGIN_REFUSED: dict[str, Callable[[Row], Refused]] = {
+BEGIN_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "unknown": lambda _row: ReservationUnknown(),
     "foreign": lambda _row: ReservationForeign(),
     "confirmed": lambda _row: AlreadyPaid(),
@@ -83,6 +83,7 @@ BEGIN_REFUSED: dict[str, Callable[[Row], Refused]] = {
     "lapsed": lambda _row: ReservationLapsed(),
     "running": lambda _row: PaymentRunning(),
     "amount": lambda row: AmountWrong(row["price"]),
+    "locked": lambda _row: Contended("the reservation is locked"),
 }
 
 
@@ -160,9 +161,8 @@ class Checkout:
             raise Unavailable("too many payments are under way")
         self._under_way += 1
         try:
-            key = await self._beginning.enqueue(
-                None, _Attempt(reservation_id, user_id, amount, method)
-            )
+            attempt = _Attempt(reservation_id, user_id, amount, method)
+            key = await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
             outcome = await self._timed("charge", self._provider.charge(key, amount, method))
             if isinstance(outcome, NotCharged):
                 await self._fail(key, outcome.reason)
@@ -267,7 +267,9 @@ class Checkout:
         finally:
             self._on_provider_call(call, outcome, time.perf_counter() - started)
 
-    async def _begin(self, _: None, attempts: Sequence[_Attempt]) -> list[UUID | Refused]:
+    async def _begin(
+        self, _: None, attempts: Sequence[_Attempt]
+    ) -> list[UUID | Refused | Unavailable]:
         """Store attempts; return the charge key of each, or its refusal."""
         rows = await self._database.fetch_all(
             "begin_payment",
@@ -286,19 +288,27 @@ class Checkout:
 
     async def _confirm(self, key: UUID, charged: Charged) -> Row | None:
         """Record a charge; return its payment, or `None` if the charge is unknown."""
-        row = await self._confirming.enqueue(None, _ChargeNote(key, charged.provider_ref))
+        note = _ChargeNote(key, charged.provider_ref)
+        row = await until_unlocked(lambda: self._confirming.enqueue(None, note))
         if row is None:
             log.warning("charge_unknown", charge=str(key))
         return row
 
-    async def _note_charges(self, _: None, charges: Sequence[_ChargeNote]) -> list[Row | None]:
+    async def _note_charges(
+        self, _: None, charges: Sequence[_ChargeNote]
+    ) -> list[Row | Refused | Unavailable | None]:
         """Record charges; return their payments."""
         rows = await self._database.fetch_all(
             "confirm_payment",
             charge_keys=[charge.key for charge in charges],
             provider_refs=[charge.provider_ref for charge in charges],
         )
-        found = {row["charge_key"]: row for row in rows}
+        found: dict[UUID, Row | Contended] = {
+            row["charge_key"]: Contended("the reservation, its seats or its payment are locked")
+            if row["locked"]
+            else row
+            for row in rows
+        }
         return [found.get(charge.key) for charge in charges]
 
     async def _confirmed(self, key: UUID, charged: Charged) -> Payment:
@@ -314,9 +324,12 @@ class Checkout:
         raise Declined("too late")
 
     async def _fail(self, key: UUID, reason: str) -> None:
-        await self._database.fetch_one(
-            "fail_payment", charge_key=key, reason=reason[:REASON_CHARS_MAX]
-        )
+        await until_unlocked(lambda: self._try_fail(key, reason[:REASON_CHARS_MAX]))
+
+    async def _try_fail(self, key: UUID, reason: str) -> None:
+        row = await self._database.fetch_one("fail_payment", charge_key=key, reason=reason)
+        if row is not None and row["locked"]:
+            raise Contended("the reservation or its payment is locked")
 
 
 def _payment(row: Row) -> Payment:

@@ -372,4 +372,4 @@ class IdempotencyKeyRunning(Refused):
 
 
 class SeatsContested(Refused):
-    """Concurrent requests took the best seats at every attempt."""
+    """Concurrent requests took the best seats at every attempt, or keep the seat locked."""

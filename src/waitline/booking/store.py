@@ -1,9 +1,10 @@
 """Store of reservations: a typed method for each statement of sql/reservations.sql."""
 
 from collections.abc import Callable, Hashable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
-from waitline.booking.batches import statement_batcher
+from waitline.booking.batches import statement_batcher, until_unlocked
 from waitline.booking.catalogue import queue_down
 from waitline.booking.model import (
     SEATS_MAX,
@@ -15,11 +16,12 @@ from waitline.booking.model import (
     ReservationState,
     ReservationUnknown,
     ScheduleUnknown,
+    SeatsContested,
     SeatTaken,
     SeatUnknown,
     TooManySeats,
 )
-from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.errors import Contended, Refused, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.postgres.pool import Database, Row
 
@@ -62,18 +64,39 @@ class Expired(NamedTuple):
     user_id: int
 
 
+class Due(NamedTuple):
+    """Where a chunk of lapsed reservations ended: the next chunk begins after it."""
+
+    expires_at: datetime
+    reservation_id: int
+
+
+class Chunk(NamedTuple):
+    """Lapsed reservations that were looked at.
+
+    Attributes:
+        expired: Those whose seats are back on sale. Locked ones are left to a later sweep.
+        last: The last one; `None` if there may be no more after it.
+    """
+
+    expired: list[Expired]
+    last: Due | None
+
+
 # Refusal for each outcome of a statement. A test compares them with the statements' headers.
-RESERVE_REFUSED: dict[str, Callable[[Row], Refused]] = {
+RESERVE_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "no_schedule": lambda _row: ScheduleUnknown(),
     "no_seat": lambda _row: SeatUnknown(),
     "taken": lambda _row: SeatTaken(),
     "limit": lambda row: TooManySeats(row["visitor_seats_max"]),
+    "locked": lambda _row: Contended("the seats are locked"),
 }
-CANCEL_REFUSED: dict[str, Callable[[Row], Refused]] = {
+CANCEL_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "unknown": lambda _row: ReservationUnknown(),
     "foreign": lambda _row: ReservationForeign(),
     "paying": lambda _row: PaymentRunning(),
     "over": lambda row: ReservationOver(ReservationState(row["state"])),
+    "locked": lambda _row: Contended("the reservation or its seats are locked"),
 }
 
 
@@ -100,9 +123,21 @@ class Reservations:
 
         Raises:
             ScheduleUnknown, SeatUnknown, SeatTaken, TooManySeats: Nothing is held.
+            SeatsContested: Another transaction has locked the seats; nothing is held.
 
         Invariant:
             B1.
+        """
+        try:
+            return await until_unlocked(lambda: self.try_reserve(schedule, seats, user))
+        except Contended:
+            raise SeatsContested from None
+
+    async def try_reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
+        """Do what `reserve` does, once.
+
+        Raises:
+            ScheduleUnknown, SeatUnknown, SeatTaken, TooManySeats, Contended: Nothing is held.
         """
         seat_ids = tuple(sorted(set(seats)))
         assert 0 < len(seat_ids) == len(seats) <= SEATS_MAX
@@ -110,7 +145,7 @@ class Reservations:
 
     async def _reserve_all(
         self, _: None, wanted: Sequence[SeatRequest]
-    ) -> list[Reservation | Refused]:
+    ) -> list[Reservation | Refused | Unavailable]:
         """Reserve seats for several requests without conflicts, each as `reserve` does."""
         rows = await self._database.fetch_all(
             "reserve",
@@ -170,6 +205,9 @@ class Reservations:
             ReservationUnknown, ReservationForeign, ReservationOver, PaymentRunning: Nothing is
                 cancelled.
         """
+        return await until_unlocked(lambda: self._try_cancel(reservation, user))
+
+    async def _try_cancel(self, reservation: int, user: int) -> ReservationState:
         for _ in range(CANCEL_TRIES):
             row = await self._database.fetch_one("cancel", reservation_id=reservation, user_id=user)
             assert row is not None
@@ -185,8 +223,41 @@ class Reservations:
         Invariant:
             B3.
         """
-        rows = await self._database.fetch_all("expire", chunk_max=chunk_max)
-        return [Expired(**dict(row)) for row in rows]
+        return (await self.expire_after(None, chunk_max)).expired
+
+    async def expire_after(
+        self, after: Due | None, chunk_max: int, *, only_id: int | None = None
+    ) -> Chunk:
+        """Expire the lapsed reservations of one chunk, except those that are locked.
+
+        Args:
+            after: Where the chunk before ended; `None` for the first.
+            chunk_max: Most reservations to look at.
+            only_id: The only reservation to look at; `None` for all.
+        """
+        rows = await self._database.fetch_all(
+            "expire",
+            chunk_max=chunk_max,
+            after_at=None if after is None else after.expires_at,
+            after_id=None if after is None else after.reservation_id,
+            only_id=only_id,
+        )
+        expired = [
+            Expired(row["reservation_id"], row["schedule_id"], row["user_id"])
+            for row in rows
+            if row["expired"]
+        ]
+        return Chunk(expired, _last(rows, chunk_max))
+
+    async def lapsed_after(self, after: Due | None, chunk_max: int) -> tuple[list[int], Due | None]:
+        """Return the ids of the reservations that `expire_after` would look at, and the last."""
+        rows = await self._database.fetch_all(
+            "lapsed_reservations",
+            chunk_max=chunk_max,
+            after_at=None if after is None else after.expires_at,
+            after_id=None if after is None else after.reservation_id,
+        )
+        return [row["reservation_id"] for row in rows], _last(rows, chunk_max)
 
 
 def _touched(wanted: SeatRequest) -> list[Hashable]:
@@ -194,7 +265,13 @@ def _touched(wanted: SeatRequest) -> list[Hashable]:
     return [*wanted.seats, (wanted.schedule, wanted.user)]
 
 
-def _reserved(wanted: SeatRequest, row: Row) -> Reservation | Refused:
+def _last(rows: Sequence[Row], chunk_max: int) -> Due | None:
+    if len(rows) < chunk_max:
+        return None
+    return Due(rows[-1]["expires_at"], rows[-1]["reservation_id"])
+
+
+def _reserved(wanted: SeatRequest, row: Row) -> Reservation | Refused | Unavailable:
     if row["outcome"] != "reserved":
         return RESERVE_REFUSED[row["outcome"]](row)
     return Reservation(

@@ -1,13 +1,15 @@
 """Expiry of lapsed reservations: puts their seats back on sale (B3).
 
 Sweepers may run concurrently; each skips the rows that another has locked. The rule for what has
-lapsed is in sql/reservations.sql.
+lapsed is in sql/reservations.sql. A reservation that cannot be expired keeps no other from it: a
+chunk that fails is repeated one reservation at a time.
 """
 
 from collections.abc import Callable
 from typing import Never
 
-from waitline.booking.store import Reservations
+from waitline.booking.store import Chunk, Due, Expired, Reservations
+from waitline.kernel.errors import Contended, Unavailable
 from waitline.kernel.periodic import periodic
 
 TICK_S = 0.5
@@ -43,10 +45,38 @@ class Sweeper:
         await self.sweep()
 
     async def sweep(self) -> int:
-        """Expire all lapsed reservations, a chunk at a time; return how many."""
-        total, count = 0, CHUNK_MAX
-        while count == CHUNK_MAX:
-            count = len(await self._reservations.expire(CHUNK_MAX))
-            self._on_expired(count)
-            total += count
+        """Expire all lapsed reservations, a chunk at a time; return how many.
+
+        Raises:
+            Exception: The last failure of a single reservation, once all others are expired.
+        """
+        failures: list[Exception] = []
+        chunk = await self._chunk(None, failures)
+        self._on_expired(len(chunk.expired))
+        total = len(chunk.expired)
+        while chunk.last is not None:
+            chunk = await self._chunk(chunk.last, failures)
+            self._on_expired(len(chunk.expired))
+            total += len(chunk.expired)
+        if failures:
+            raise failures[-1]
         return total
+
+    async def _chunk(self, after: Due | None, failures: list[Exception]) -> Chunk:
+        try:
+            return await self._reservations.expire_after(after, CHUNK_MAX)
+        except Unavailable as error:
+            if not isinstance(error, Contended):
+                raise
+        except Exception:  # noqa: BLE001, S110 - the single repeats show whose failure it is
+            pass
+        expired: list[Expired] = []
+        ids, last = await self._reservations.lapsed_after(after, CHUNK_MAX)
+        for one in ids:
+            try:
+                expired += (await self._reservations.expire_after(None, 1, only_id=one)).expired
+            except Exception as error:
+                if isinstance(error, Unavailable) and not isinstance(error, Contended):
+                    raise
+                failures[:] = [error]
+        return Chunk(expired, last)

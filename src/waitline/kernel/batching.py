@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 import structlog
 
-from waitline.kernel.errors import Refused, Unavailable, WaitlineError
+from waitline.kernel.errors import Contended, Refused, Unavailable, WaitlineError
 from waitline.kernel.utilisation import Utilisation
 
 SLOW_S = 0.1
@@ -102,8 +102,8 @@ class Batcher(Generic[Key, Item, Outcome]):
         window: The batch window; `None` for none: items gather only while calls are under way.
         conflicts: Returns what an item changes. Two items that change the same thing never share a
             call, and keep their order. `None` if items never conflict.
-        atomic: Whether a call that fails by a bug has changed nothing, so that each item may be
-            retried alone.
+        atomic: Whether a call that fails by a bug or as `Contended` has changed nothing, so that
+            each item may be retried alone.
     """
 
     def __init__(
@@ -240,17 +240,31 @@ class Batcher(Generic[Key, Item, Outcome]):
             for pending, outcome in zip(batch, outcomes, strict=True):
                 _resolve(pending.outcome, outcome)
         except Unavailable as error:
-            _fail_all(batch, error)
+            if isinstance(error, Contended) and self._atomic and len(batch) > 1:
+                await self._deliver_singly(key, batch, error)
+            else:
+                _fail_all(batch, error)
         except Exception as error:
             if self._atomic and len(batch) == 1:
                 _fail_all(batch, error)
                 return
             log.exception("batch_failed", key=str(key), size=len(batch), reason=repr(error))
             if self._atomic:
-                for pending in batch:
-                    await self._deliver(key, [pending])
+                await self._deliver_singly(key, batch, Unavailable("the batch took too long"))
             else:
                 _fail_all(batch, RuntimeError("the batch failed; the log says why"))
+
+    async def _deliver_singly(
+        self, key: Key, batch: Sequence[_Pending[Item, Outcome]], late: Unavailable
+    ) -> None:
+        """Execute each item of a failed batch alone, for at most `patience_s`."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._limits.patience_s
+        for index, pending in enumerate(batch):
+            if loop.time() > until_s:
+                _fail_all(batch[index:], late)
+                return
+            await self._deliver(key, [pending])
 
     def _ended(self, loop: asyncio.AbstractEventLoop, key: Key, took_s: float) -> None:
         """Release the slot of a finished call and schedule the next send."""

@@ -3,6 +3,7 @@
 * WaitlineError
   + Refused        the rules say no; the caller can act on it      4xx, never alarms
   + Unavailable    no answer in time, the outcome is unknown       503 + Retry-After
+    - Contended    rows stayed locked, nothing was changed         retried, then as Unavailable
   + Misconfigured  a file, key or setting is wrong; the operator can act  exit status 2
 
 Any other exception is a bug: 500, and it alarms.
@@ -19,6 +20,10 @@ class Refused(WaitlineError):  # noqa: N818 - reads as the outcome it is
 
 class Unavailable(WaitlineError):  # noqa: N818
     """A store or provider did not answer in time; nothing is known about the outcome."""
+
+
+class Contended(Unavailable):
+    """Another transaction has locked what the call would change; nothing was changed."""
 
 
 class Misconfigured(WaitlineError):  # noqa: N818

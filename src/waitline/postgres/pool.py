@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 
-from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.errors import Contended, Misconfigured, Unavailable
 from waitline.postgres import statements
 
 CALL_TIMEOUT_S = 2.0
@@ -43,6 +43,10 @@ SESSION = {
     # No statement runs long enough to gain, but without sequential scans the planner's costs are so
     # high that they would trigger it.
     "jit": "off",
+    # The net under statements that skip locked rows: table locks, and unique values of a
+    # transaction that has not ended. Such a failure has changed nothing, and a batch is repeated
+    # one by one (decision 0020).
+    "lock_timeout": "500",
     # The best plan does not depend on the values. The default plans each statement five times
     # first.
     "plan_cache_mode": "force_generic_plan",
@@ -68,6 +72,15 @@ _OUTCOME_UNKNOWN = (
 
 def _ignore(_statement: str, _seconds: float, _within_s: float) -> None:
     """Observe nothing."""
+
+
+# Failures after which nothing was changed, because other transactions were in the way.
+_CONTENDED = (
+    asyncpg.ForeignKeyViolationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+)
 
 
 class Duplicate(Exception):  # noqa: N818 - reads as the outcome it is
@@ -169,9 +182,9 @@ class Database:
                     )
         except asyncpg.UniqueViolationError as error:
             raise Duplicate(error.detail or str(error)) from None
-        except asyncpg.ForeignKeyViolationError as error:
-            # A concurrent transaction deleted the row referred to; a retry sees that.
-            raise Unavailable(f"concurrent change of the same rows: {_text_of(error)}") from None
+        except _CONTENDED as error:
+            # A concurrent transaction has locked or deleted a row; a retry sees that.
+            raise Contended(f"concurrent change of the same rows: {_text_of(error)}") from None
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
             raise Misconfigured(
                 f"the database's tables are out of date ({error}): run `waitline migrate`"

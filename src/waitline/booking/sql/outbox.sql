@@ -24,20 +24,30 @@ RETURNING o.event_no, o.event_id, o.topic, o.payload, o.created_at,
     greatest(floor(extract(epoch FROM now() - o.created_at) * 1000), 0)::bigint AS age_ms;
 
 -- name: sent_events(event_nos)
--- Mark events as sent.
--- locks: outbox
+-- Mark events as sent. One that is passed over is sent again.
+-- locks: outbox (skips locked ones)
 -- returns: one row per event that was not marked before
-UPDATE outbox SET sent_at = now(), last_error = NULL
-WHERE event_no = ANY(:event_nos::bigint[]) AND sent_at IS NULL
-RETURNING event_no;
+WITH found AS MATERIALIZED (
+    SELECT event_no FROM outbox
+    WHERE event_no = ANY(:event_nos::bigint[]) AND sent_at IS NULL
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox AS o SET sent_at = now(), last_error = NULL
+FROM found WHERE o.event_no = found.event_no
+RETURNING o.event_no;
 
 -- name: return_events(event_nos, error)
 -- Return events that were not sent because the store did not answer. The attempt does not count.
--- locks: outbox
+-- locks: outbox (skips locked ones)
 -- returns: one row per event
-UPDATE outbox SET attempts = attempts - 1, send_at = now(), last_error = left(:error, 500)
-WHERE event_no = ANY(:event_nos::bigint[]) AND sent_at IS NULL AND attempts > 0
-RETURNING event_no;
+WITH found AS MATERIALIZED (
+    SELECT event_no FROM outbox
+    WHERE event_no = ANY(:event_nos::bigint[]) AND sent_at IS NULL AND attempts > 0
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox AS o SET attempts = o.attempts - 1, send_at = now(), last_error = left(:error, 500)
+FROM found WHERE o.event_no = found.event_no
+RETURNING o.event_no;
 
 -- name: refused_event(event_no, error, attempts_max)^
 -- Record why the store rejected an event. After attempts_max it is a dead letter, until an operator

@@ -1,10 +1,10 @@
 -- name: begin_payment(reservation_ids, user_ids, amounts, methods, patience_s, at_price, grace_s)
 -- Store payment attempts before the provider is called. A reservation has one attempt at a time (B4).
 -- The requests of one call are for different reservations.
--- locks: reservation (by id)
+-- locks: reservation (skips locked ones)
 -- returns: one row per request, in order: outcome 'begun' with the payment; 'unknown', 'foreign',
 --   'confirmed', 'cancelled', 'expired', 'lapsed' (expired, but not swept yet),
---   'running', 'amount' otherwise
+--   'running', 'amount', 'locked' (try again) otherwise
 WITH asked AS MATERIALIZED (
     SELECT a.no, a.reservation_id, a.user_id, a.amount, a.method
     FROM unnest(
@@ -16,7 +16,7 @@ found AS MATERIALIZED (
     FROM reservation
     WHERE reservation_id = ANY(:reservation_ids::bigint[])
     ORDER BY reservation_id
-    FOR UPDATE
+    FOR UPDATE SKIP LOCKED
 ),
 payable AS (
     SELECT reservation_id, asked.user_id, asked.amount, method
@@ -37,6 +37,9 @@ kept AS (
 )
 SELECT
     CASE
+        WHEN found.reservation_id IS NULL AND EXISTS (
+            SELECT FROM reservation AS r WHERE r.reservation_id = asked.reservation_id
+        ) THEN 'locked'
         WHEN found.reservation_id IS NULL THEN 'unknown'
         WHEN found.user_id <> asked.user_id THEN 'foreign'
         WHEN found.state <> 'PENDING' THEN lower(found.state)
@@ -54,9 +57,11 @@ ORDER BY asked.no;
 -- event is written in the same statement (B2, B4, B5). If the reservation can no longer be confirmed,
 -- the payment is refunded. Idempotent: a concurrent repeat returns what the first has done. A later
 -- repeat, such as the webhook after the answer, takes no locks and does not wait for the disk.
--- The charges of one call are different.
--- locks: reservation (by id), seat (by id; those of the reservations), payment (by id)
--- returns: one row per known charge: the payment as it is now, and the reservation's state before
+-- The charges of one call are different. A charge whose rows another transaction has locked changes
+-- nothing, and the others of the call go on.
+-- locks: reservation, seat (those of the reservations), payment (skips locked ones)
+-- returns: one row per known charge: the payment as it is now, the reservation's state before, and
+--   whether it is 'locked' (try again)
 WITH asked AS MATERIALIZED (
     SELECT a.charge_key, a.provider_ref
     FROM unnest(:charge_keys::uuid[], :provider_refs::text[]) AS a (charge_key, provider_ref)
@@ -68,14 +73,14 @@ found AS MATERIALIZED (
         WHERE p.charge_key = ANY(:charge_keys::uuid[]) AND p.state IN ('PENDING', 'FAILED')
     ))
     ORDER BY r.reservation_id
-    FOR UPDATE
+    FOR UPDATE SKIP LOCKED
 ),
 held AS MATERIALIZED (
     SELECT s.seat_id, h.reservation_id
     FROM found JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
     WHERE found.state = 'PENDING' AND h.live
     ORDER BY s.seat_id
-    FOR UPDATE OF s
+    FOR UPDATE OF s SKIP LOCKED
 ),
 attempt AS MATERIALIZED (
     SELECT p.payment_id, p.charge_key, p.reservation_id, p.state, p.paid_at
@@ -83,16 +88,24 @@ attempt AS MATERIALIZED (
     WHERE p.charge_key = ANY(:charge_keys::uuid[])
         AND p.reservation_id = ANY(ARRAY(SELECT found.reservation_id FROM found))
     ORDER BY p.payment_id
-    FOR UPDATE OF p
+    FOR UPDATE OF p SKIP LOCKED
+),
+ready AS MATERIALIZED (
+    SELECT found.reservation_id, found.state FROM found
+    WHERE found.state <> 'PENDING'
+        OR (SELECT count(*) FROM held WHERE held.reservation_id = found.reservation_id) = (
+            SELECT count(*) FROM reserved_seat AS h
+            WHERE h.reservation_id = found.reservation_id AND h.live
+        )
 ),
 settled AS (
     UPDATE payment AS p SET
         state = CASE
-            WHEN attempt.state = 'PENDING' AND found.state = 'PENDING' THEN 'COMPLETED'
+            WHEN attempt.state = 'PENDING' AND ready.state = 'PENDING' THEN 'COMPLETED'
             ELSE 'REFUNDING'
         END,
         provider_ref = asked.provider_ref, paid_at = now(), look_at = now(), looks = 0
-    FROM attempt JOIN asked USING (charge_key) JOIN found USING (reservation_id)
+    FROM attempt JOIN asked USING (charge_key) JOIN ready USING (reservation_id)
     WHERE p.payment_id = attempt.payment_id AND attempt.state IN ('PENDING', 'FAILED')
     RETURNING p.payment_id, p.user_id, p.amount, p.state, p.paid_at, p.reservation_id
 ),
@@ -120,7 +133,9 @@ emitted AS (
 SELECT p.charge_key, p.payment_id, p.reservation_id, p.user_id, p.amount, p.method, p.created_at,
     coalesce(settled.state, attempt.state, p.state) AS state,
     coalesce(settled.paid_at, attempt.paid_at, p.paid_at) AS paid_at,
-    coalesce(found.state, r.state) AS reservation_state
+    coalesce(found.state, r.state) AS reservation_state,
+    settled.payment_id IS NULL
+        AND coalesce(attempt.state, p.state) IN ('PENDING', 'FAILED') AS locked
 FROM payment AS p JOIN reservation AS r USING (reservation_id)
 LEFT JOIN found USING (reservation_id)
 LEFT JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment_id)
@@ -129,24 +144,31 @@ WHERE p.charge_key = ANY(:charge_keys::uuid[]);
 -- name: fail_payment(charge_key, reason)^
 -- Record that the provider did not charge, and never will for this key. The reservation can be paid
 -- again until it expires.
--- locks: reservation, payment
--- returns: one row if the attempt was open
+-- locks: reservation, payment (skips locked ones, and then changes nothing)
+-- returns: one row if the attempt was open, and whether it is 'locked' (try again)
 WITH found AS MATERIALIZED (
     SELECT r.reservation_id FROM reservation AS r
     WHERE r.reservation_id
         = (SELECT p.reservation_id FROM payment AS p WHERE p.charge_key = :charge_key)
-    FOR UPDATE
+    FOR UPDATE SKIP LOCKED
+),
+attempt AS MATERIALIZED (
+    SELECT p.payment_id, p.state FROM found JOIN payment AS p USING (reservation_id)
+    WHERE p.charge_key = :charge_key
+    FOR UPDATE OF p SKIP LOCKED
 ),
 failed AS (
     UPDATE payment AS p SET state = 'FAILED', reason = :reason
-    FROM found WHERE p.charge_key = :charge_key AND p.state = 'PENDING'
+    FROM attempt WHERE p.payment_id = attempt.payment_id AND attempt.state = 'PENDING'
     RETURNING p.payment_id, p.reservation_id
 ),
 kept AS (
     UPDATE reservation AS r SET paying_until = NULL
     FROM failed WHERE r.reservation_id = failed.reservation_id
 )
-SELECT payment_id FROM failed;
+SELECT p.payment_id, failed.payment_id IS NULL AS locked
+FROM payment AS p LEFT JOIN attempt USING (payment_id) LEFT JOIN failed USING (payment_id)
+WHERE p.charge_key = :charge_key AND coalesce(attempt.state, p.state) = 'PENDING';
 
 -- name: refunded_payment(charge_key)^
 -- Record that the provider has refunded a payment.

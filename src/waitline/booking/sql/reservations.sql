@@ -2,10 +2,11 @@
 -- Reserve seats for visitors: for each request all of its seats, or none (B1).
 -- Requests are numbered from 1. The requests of one call have no seat in common, and no two of them
 -- are of one visitor for one schedule.
--- Seats are locked by id, and visitor_seats after them, so overlapping reservations do not deadlock.
--- locks: seat (by id), visitor_seats (by key)
+-- Waits for nobody's rows: a request whose rows another transaction has locked changes nothing, and the
+-- others of the call go on.
+-- locks: seat, visitor_seats (skips locked ones)
 -- returns: one row per request, in order: outcome 'reserved' with the reservation; 'no_schedule',
---   'no_seat', 'taken', 'limit' (most seats a visitor may hold) otherwise
+--   'no_seat', 'taken', 'limit' (most seats a visitor may hold), 'locked' (try again) otherwise
 WITH asked AS MATERIALIZED (
     SELECT a.no, a.schedule_id, a.user_id, s.visitor_seats_max, c.room
     FROM unnest(:schedule_ids::bigint[], :user_ids::bigint[])
@@ -20,7 +21,11 @@ locked AS MATERIALIZED (
     SELECT seat_id, schedule_id, state, price FROM seat
     WHERE seat_id = ANY(:wanted_seats::bigint[])
     ORDER BY seat_id
-    FOR UPDATE
+    FOR UPDATE SKIP LOCKED
+),
+visitors AS MATERIALIZED (
+    SELECT v.schedule_id, v.user_id FROM visitor_seats AS v JOIN asked USING (schedule_id, user_id)
+    FOR UPDATE OF v SKIP LOCKED
 ),
 found AS MATERIALIZED (
     SELECT asked.no, asked.schedule_id, asked.user_id, asked.visitor_seats_max, asked.room,
@@ -30,9 +35,17 @@ found AS MATERIALIZED (
     FROM asked JOIN wanted USING (no) LEFT JOIN locked USING (seat_id, schedule_id)
     GROUP BY asked.no, asked.schedule_id, asked.user_id, asked.visitor_seats_max, asked.room
 ),
+countable AS MATERIALIZED (
+    SELECT no FROM found
+    WHERE (schedule_id, user_id) IN (SELECT schedule_id, user_id FROM visitors)
+        OR NOT EXISTS (
+            SELECT FROM visitor_seats AS v
+            WHERE v.schedule_id = found.schedule_id AND v.user_id = found.user_id
+        )
+),
 counted AS (
     INSERT INTO visitor_seats AS held (schedule_id, user_id, seats)
-    SELECT schedule_id, user_id, wanted FROM found
+    SELECT schedule_id, user_id, wanted FROM found JOIN countable USING (no)
     WHERE free = wanted AND wanted <= visitor_seats_max
     ORDER BY schedule_id, user_id
     ON CONFLICT (schedule_id, user_id) DO UPDATE SET seats = held.seats + excluded.seats
@@ -63,13 +76,17 @@ SELECT
     CASE
         WHEN made.reservation_id IS NOT NULL THEN 'reserved'
         WHEN found.visitor_seats_max IS NULL THEN 'no_schedule'
-        WHEN found.seats < found.wanted THEN 'no_seat'
-        WHEN found.free < found.wanted THEN 'taken'
+        WHEN found.seats < found.wanted AND found.wanted > (
+            SELECT count(*) FROM wanted JOIN seat USING (seat_id)
+            WHERE wanted.no = found.no AND seat.schedule_id = found.schedule_id
+        ) THEN 'no_seat'
+        WHEN found.free < found.seats THEN 'taken'
+        WHEN found.seats < found.wanted OR countable.no IS NULL THEN 'locked'
         ELSE 'limit'
     END AS outcome,
     made.reservation_id, made.amount, made.created_at, made.expires_at,
     found.visitor_seats_max, found.room
-FROM found LEFT JOIN made USING (schedule_id, user_id)
+FROM found LEFT JOIN countable USING (no) LEFT JOIN made USING (schedule_id, user_id)
 ORDER BY found.no;
 
 -- name: find_reservation(reservation_id)^
@@ -93,12 +110,12 @@ GROUP BY r.reservation_id, c.room, c.queue_down;
 -- Cancel a reservation. If it is paid for, its seats are back on sale at once, and its payment is
 -- REFUNDING until the provider has refunded it.
 -- READ COMMITTED: a locked row is seen as it is now, all others as of the statement's start. So a
--- statement that waited for a payment's confirmation does not see that payment. It changes nothing
+-- statement that began before a payment's confirmation does not see that payment. It changes nothing
 -- and returns 'again'; the next try succeeds.
--- locks: reservation, seat (by id), visitor_seats, payment
+-- locks: reservation, seat, visitor_seats, payment (skips locked ones, and then changes nothing)
 -- returns: one row: outcome 'cancelled' or 'refunding'; 'unknown', 'foreign' (another user's),
 --   'paying' (a payment is under way), 'over' (cancelled or expired before, or lapsed), 'again'
---   (paid for while this statement waited; nothing was changed) otherwise
+--   (paid for meanwhile; nothing was changed), 'locked' (try again) otherwise
 WITH found AS MATERIALIZED (
     SELECT reservation_id, schedule_id, user_id,
         coalesce(paying_until > now(), false) AS paying,
@@ -107,13 +124,13 @@ WITH found AS MATERIALIZED (
             THEN 'EXPIRED' ELSE state
         END AS state
     FROM reservation WHERE reservation_id = :reservation_id
-    FOR UPDATE
+    FOR UPDATE SKIP LOCKED
 ),
-paid AS (
+paid AS MATERIALIZED (
     SELECT payment_id FROM found JOIN payment USING (reservation_id)
     WHERE payment.state = 'COMPLETED'
 ),
-due AS (
+due AS MATERIALIZED (
     SELECT * FROM found
     WHERE user_id = :user_id AND (
         (state = 'PENDING' AND NOT paying) OR (state = 'CONFIRMED' AND EXISTS (SELECT FROM paid))
@@ -124,33 +141,58 @@ held AS MATERIALIZED (
     FROM due JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
     WHERE h.live
     ORDER BY s.seat_id
-    FOR UPDATE OF s
+    FOR UPDATE OF s SKIP LOCKED
+),
+visitor AS MATERIALIZED (
+    SELECT v.schedule_id, v.user_id
+    FROM due JOIN visitor_seats AS v USING (schedule_id, user_id)
+    FOR UPDATE OF v SKIP LOCKED
+),
+refundable AS MATERIALIZED (
+    SELECT p.payment_id
+    FROM due JOIN paid ON true JOIN payment AS p ON p.payment_id = paid.payment_id
+    FOR UPDATE OF p SKIP LOCKED
+),
+ready AS MATERIALIZED (
+    SELECT due.* FROM due
+    WHERE (SELECT count(*) FROM held) = (
+        SELECT count(*) FROM reserved_seat AS h
+        WHERE h.reservation_id = due.reservation_id AND h.live
+    ) AND (SELECT count(*) FROM visitor) = (
+        SELECT count(*) FROM visitor_seats AS v
+        WHERE v.schedule_id = due.schedule_id AND v.user_id = due.user_id
+    ) AND (SELECT count(*) FROM refundable) = (SELECT count(*) FROM paid)
 ),
 freed AS (
     UPDATE seat SET state = 'AVAILABLE', changed = pg_current_xact_id()
-    FROM held WHERE seat.seat_id = held.seat_id
+    FROM held JOIN ready USING (reservation_id) WHERE seat.seat_id = held.seat_id
     RETURNING seat.seat_id
 ),
 ended AS (
     UPDATE reserved_seat AS h SET live = false
-    FROM held WHERE h.reservation_id = held.reservation_id AND h.seat_id = held.seat_id
+    FROM held JOIN ready USING (reservation_id)
+    WHERE h.reservation_id = held.reservation_id AND h.seat_id = held.seat_id
 ),
 counted AS (
     UPDATE visitor_seats AS v SET seats = v.seats - (SELECT count(*) FROM freed)
-    FROM due WHERE v.schedule_id = due.schedule_id AND v.user_id = due.user_id
+    FROM ready WHERE v.schedule_id = ready.schedule_id AND v.user_id = ready.user_id
 ),
 closed AS (
     UPDATE reservation AS r SET state = 'CANCELLED', paying_until = NULL
-    FROM due WHERE r.reservation_id = due.reservation_id
+    FROM ready WHERE r.reservation_id = ready.reservation_id
 ),
 refunding AS (
     UPDATE payment AS p SET state = 'REFUNDING', look_at = now(), looks = 0
-    FROM due JOIN paid ON true WHERE p.payment_id = paid.payment_id
+    FROM ready JOIN refundable ON true WHERE p.payment_id = refundable.payment_id
 )
 SELECT
     CASE
+        WHEN found.reservation_id IS NULL AND EXISTS (
+            SELECT FROM reservation WHERE reservation_id = :reservation_id
+        ) THEN 'locked'
         WHEN found.reservation_id IS NULL THEN 'unknown'
         WHEN found.user_id <> :user_id THEN 'foreign'
+        WHEN due.reservation_id IS NOT NULL AND ready.reservation_id IS NULL THEN 'locked'
         WHEN found.state = 'CONFIRMED' AND due.reservation_id IS NULL THEN 'again'
         WHEN found.state = 'CONFIRMED' THEN 'refunding'
         WHEN found.state <> 'PENDING' THEN 'over'
@@ -159,18 +201,24 @@ SELECT
     END AS outcome,
     found.state, found.schedule_id,
     (SELECT count(*) FROM freed) AS seats
-FROM (SELECT 1) AS one LEFT JOIN found ON true LEFT JOIN due ON true;
+FROM (SELECT 1) AS one
+LEFT JOIN found ON true LEFT JOIN due ON true LEFT JOIN ready ON true;
 
--- name: expire(chunk_max)
+-- name: expire(chunk_max, after_at, after_id, only_id)
 -- Expire a chunk of lapsed reservations, the oldest first, and put their seats back on sale (B3).
--- A payment under way keeps the seats until it is settled. Sweepers may run concurrently.
--- locks: reservation (skips locked ones), seat (by id), visitor_seats (by key)
--- returns: one row per reservation
+-- A payment under way keeps the seats until it is settled. Sweepers may run concurrently. after_at and
+-- after_id are of the last reservation of the chunk before, or null; only_id is null, or the only
+-- reservation to look at.
+-- locks: reservation, seat, visitor_seats (skips locked ones, and leaves their reservations as they are)
+-- returns: one row per reservation that is due, in order, and whether it was expired
 WITH due AS MATERIALIZED (
-    SELECT reservation_id, schedule_id, user_id FROM reservation
+    SELECT reservation_id, schedule_id, user_id, expires_at FROM reservation
     WHERE state = 'PENDING' AND expires_at <= now()
         AND (paying_until IS NULL OR paying_until <= now())
-    ORDER BY expires_at
+        AND (:after_at::timestamptz IS NULL
+            OR (expires_at, reservation_id) > (:after_at::timestamptz, :after_id::bigint))
+        AND (:only_id::bigint IS NULL OR reservation_id = :only_id::bigint)
+    ORDER BY expires_at, reservation_id
     LIMIT :chunk_max
     FOR UPDATE SKIP LOCKED
 ),
@@ -179,34 +227,61 @@ held AS MATERIALIZED (
     FROM due JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
     WHERE h.live
     ORDER BY s.seat_id
-    FOR UPDATE OF s
+    FOR UPDATE OF s SKIP LOCKED
+),
+visitors AS MATERIALIZED (
+    SELECT v.schedule_id, v.user_id FROM visitor_seats AS v
+    WHERE (v.schedule_id, v.user_id) IN (SELECT schedule_id, user_id FROM due)
+    FOR UPDATE OF v SKIP LOCKED
+),
+ready AS MATERIALIZED (
+    SELECT due.reservation_id, due.schedule_id, due.user_id FROM due
+    WHERE (SELECT count(*) FROM held WHERE held.reservation_id = due.reservation_id) = (
+        SELECT count(*) FROM reserved_seat AS h
+        WHERE h.reservation_id = due.reservation_id AND h.live
+    ) AND (
+        (due.schedule_id, due.user_id) IN (SELECT schedule_id, user_id FROM visitors)
+        OR NOT EXISTS (
+            SELECT FROM visitor_seats AS v
+            WHERE v.schedule_id = due.schedule_id AND v.user_id = due.user_id
+        )
+    )
 ),
 freed AS (
     UPDATE seat SET state = 'AVAILABLE', changed = pg_current_xact_id()
-    FROM held WHERE seat.seat_id = held.seat_id
+    FROM held JOIN ready USING (reservation_id) WHERE seat.seat_id = held.seat_id
     RETURNING seat.seat_id
 ),
 ended AS (
     UPDATE reserved_seat AS h SET live = false
-    FROM held WHERE h.reservation_id = held.reservation_id AND h.seat_id = held.seat_id
-),
-visitors AS MATERIALIZED (
-    SELECT v.schedule_id, v.user_id, n.seats
-    FROM visitor_seats AS v
-    JOIN (
-        SELECT due.schedule_id, due.user_id, count(freed.seat_id) AS seats
-        FROM due JOIN held USING (reservation_id) JOIN freed USING (seat_id)
-        GROUP BY due.schedule_id, due.user_id
-    ) AS n USING (schedule_id, user_id)
-    ORDER BY v.schedule_id, v.user_id
-    FOR UPDATE OF v
+    FROM held JOIN ready USING (reservation_id)
+    WHERE h.reservation_id = held.reservation_id AND h.seat_id = held.seat_id
 ),
 counted AS (
-    UPDATE visitor_seats AS v SET seats = v.seats - visitors.seats
-    FROM visitors WHERE v.schedule_id = visitors.schedule_id AND v.user_id = visitors.user_id
+    UPDATE visitor_seats AS v SET seats = v.seats - n.seats
+    FROM (
+        SELECT ready.schedule_id, ready.user_id, count(freed.seat_id) AS seats
+        FROM ready JOIN held USING (reservation_id) JOIN freed USING (seat_id)
+        GROUP BY ready.schedule_id, ready.user_id
+    ) AS n WHERE v.schedule_id = n.schedule_id AND v.user_id = n.user_id
 ),
 closed AS (
     UPDATE reservation AS r SET state = 'EXPIRED', paying_until = NULL
-    FROM due WHERE r.reservation_id = due.reservation_id
+    FROM ready WHERE r.reservation_id = ready.reservation_id
 )
-SELECT reservation_id, schedule_id, user_id FROM due;
+SELECT due.reservation_id, due.schedule_id, due.user_id, due.expires_at,
+    ready.reservation_id IS NOT NULL AS expired
+FROM due LEFT JOIN ready USING (reservation_id)
+ORDER BY due.expires_at, due.reservation_id;
+
+-- name: lapsed_reservations(chunk_max, after_at, after_id)
+-- List the next chunk that expire would look at, where a whole chunk fails.
+-- locks: nothing
+-- returns: one row per reservation, in order
+SELECT reservation_id, expires_at FROM reservation
+WHERE state = 'PENDING' AND expires_at <= now()
+    AND (paying_until IS NULL OR paying_until <= now())
+    AND (:after_at::timestamptz IS NULL
+        OR (expires_at, reservation_id) > (:after_at::timestamptz, :after_id::bigint))
+ORDER BY expires_at, reservation_id
+LIMIT :chunk_max;
