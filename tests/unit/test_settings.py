@@ -62,7 +62,9 @@ def test_the_database_is_the_one_chosen_else_the_one_that_runs(tmp_path: Path) -
     ("provider", "chosen", "missing"),
     [
         pytest.param("sandbox", {}, "payment_key", id="nothing"),
-        pytest.param("sandbox", {"payment_key": "x" * 16}, "webhook_secret", id="key"),
+        pytest.param(
+            "sandbox", {"payment_key": "the-key-of-this-shop"}, "webhook_secret", id="key"
+        ),
         pytest.param("sandbox", SECRETS, "payment_url", id="secrets"),
         pytest.param("stripe", {}, "payment_key", id="stripe-nothing"),
         pytest.param("stripe", SECRETS, None, id="stripe-secrets"),
@@ -78,7 +80,7 @@ def test_what_a_provider_needs_is_asked_for(
         return
     with pytest.raises(Misconfigured, match=f"WAITLINE_{missing}".upper()) as refused:
         read.require_payments()
-    assert "\n" not in str(refused.value)
+    assert all(" is not set: " in line for line in str(refused.value).split("\n"))
 
 
 @pytest.mark.parametrize(

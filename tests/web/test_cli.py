@@ -196,13 +196,16 @@ def test_settings_mask_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
             id="no-provider",
         ),
         pytest.param(("migrate",), "waitline up", id="no-database-to-migrate"),
-        pytest.param(("rooms", "list", "--valkey-url", "nonsense"), "address", id="bad-address"),
+        pytest.param(
+            ("rooms", "list", "--valkey-url", "nonsense"), "--valkey-url", id="bad-address"
+        ),
     ],
 )
 def test_errors_without_a_store(run: Run, tmp_path: Path, words: list[str], expected: str) -> None:
     status, out, err = run(*words, "--data-dir", tmp_path)
     assert (status, out) == (2, "")
-    assert expected in one_line(err)
+    lines = err.splitlines(keepends=True)
+    assert any(expected in one_line(line) for line in lines)
 
 
 def test_a_store_that_is_not_there(run: Run, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def run(commands: typer.Typer) -> None:
-    """Run a command line; print an expected error as one line and exit.
+    """Run a command line; print an expected error as one line, or one for each fault, and exit.
 
     The exit status is 2 if the operator must change an option or a setting, otherwise 1.
     """
@@ -87,6 +87,6 @@ def run(commands: typer.Typer) -> None:
     try:
         commands()
     except WaitlineError as error:
-        text = str(error) or type(error).__name__
-        typer.secho(f"waitline: {visible(text, multiline=True)}", err=True, fg="red")
+        for line in (str(error) or type(error).__name__).split("\n"):
+            typer.secho(f"waitline: {visible(line)}", err=True, fg="red")
         sys.exit(2 if isinstance(error, Misconfigured) else 1)

@@ -65,6 +65,7 @@ def sandbox_pay(
         )
     behaviour = SandboxBehaviour(_latency(latency), _shares(share or []), late_s)
     log_to_stderr()
+    chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()
     if ledger_file is not None:

@@ -73,6 +73,7 @@ def admitter(
     url = settings.store_url()
     chosen.share_metrics(settings.metrics_dir, fresh=False)
     log_to_stderr()
+    chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()
     # A late import: telemetry reads the metrics folder when it is imported.

@@ -12,6 +12,10 @@ from waitline import settings as chosen
 from waitline.cli import options, setting_tables
 from waitline.kernel.terminal import Terminal
 
+_SECRET_PARAMETER = re.compile(
+    "([?&;][^=&;]*(?:pass|pwd|secret|token|key|auth)[^=&;]*=)[^&;#]*", re.IGNORECASE
+)
+
 Update = Annotated[
     Path | None,
     typer.Option(help="Rewrite the tables of settings in a Markdown document", hidden=True),
@@ -31,7 +35,7 @@ def show(as_json: options.AsJson = False, update: Update = None) -> None:
         {
             "variable": name,
             "value": _shown(variable, settings),
-            "from": "default" if chosen.in_environment(name) is None else "environment",
+            "from": _origin(name),
             "meaning": variable.meaning,
         }
         for name, variable in chosen.VARIABLES.items()
@@ -49,5 +53,25 @@ def _shown(variable: chosen.Variable, settings: chosen.Settings) -> str:
     value = variable.read(settings)
     if variable.secret and value is not None:
         return "********"
-    # An address may contain a password: redis://user:password@host.
-    return re.sub(r"(://[^:/@]*:).*@", r"\1********@", str(value))
+    return masked(str(value))
+
+
+def masked(address: str) -> str:
+    """Return a text without the passwords of an address.
+
+    They stand before the host (`redis://user:password@host`), where they may contain any
+    character, or in the query (`postgresql:///name?password=…`).
+    """
+    before, divider, rest = address.rpartition("://")
+    credentials, at, host = rest.rpartition("@")
+    if at:
+        name, colon, _ = credentials.partition(":")
+        rest = f"{name if colon else ''}{colon}********@{host}"
+    return _SECRET_PARAMETER.sub(r"\1********", f"{before}{divider}{rest}")
+
+
+def _origin(variable: str) -> str:
+    if chosen.in_environment(variable) is not None:
+        return "environment"
+    file = f"{variable}{chosen.FILE_SUFFIX}"
+    return "default" if chosen.in_environment(file) is None else "file"

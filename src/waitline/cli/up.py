@@ -48,6 +48,7 @@ def up(
         mode=mode or chosen.in_environment("WAITLINE_MODE") or "trial",
     )
     log_to_stderr()
+    chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()
     console = Terminal()

@@ -27,4 +27,4 @@ class Contended(Unavailable):
 
 
 class Misconfigured(WaitlineError):  # noqa: N818
-    """A file, key, address or setting is wrong; the message is one line for the operator."""
+    """A file, key, address or setting is wrong; the message says so to the operator, in a line."""

@@ -122,6 +122,10 @@ _OTHERS: Final = {
     "shutdown_timed_out": LogEvent(
         "Graceful shutdown took too long and the process was ended", ("after_s",)
     ),
+    "variables_ignored": LogEvent(
+        "Environment variables that Kubernetes or Docker set for a service or link are no settings",
+        ("variables",),
+    ),
     "webhook_message_dropped": LogEvent(
         "The payment sandbox gave up on a webhook message", ("charge", "reason")
     ),

@@ -36,6 +36,7 @@ def run(
     chosen.share_metrics(metrics_dir, fresh=not until_stdin_ends)
     chosen.export(settings)
     log_to_stderr()
+    chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()
     server.serve(factory, host=settings.host, port=port, workers=workers)

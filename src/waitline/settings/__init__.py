@@ -4,25 +4,30 @@ Every service setting is a field of `Settings` and an environment variable `WAIT
 line option overrides it. `waitline settings` prints each value, its meaning and its origin.
 
 model.py        the settings: type, range, default, meaning
-environment.py  environment variables, and how the settings are loaded from them
+checks.py       what is wrong with a secret, an address or a host
+injected.py     variables that Kubernetes and Docker put into the environment
+environment.py  environment variables: their list, and the environment of child processes
+loading.py      how the settings are loaded, and every fault reported at once
 data_folder.py  metrics folders and operator key in the data folder
 """
 
 from waitline.settings.data_folder import operator_key, share_metrics
 from waitline.settings.environment import (
+    FILE_SUFFIX,
     VARIABLES,
     Variable,
     environment,
     export,
     in_environment,
     inherited,
-    load,
     option,
     room_variable,
 )
+from waitline.settings.loading import load, log_ignored_variables, require_all
 from waitline.settings.model import PREFIX, ServeMode, Settings
 
 __all__ = [
+    "FILE_SUFFIX",
     "PREFIX",
     "VARIABLES",
     "ServeMode",
@@ -33,8 +38,10 @@ __all__ = [
     "in_environment",
     "inherited",
     "load",
+    "log_ignored_variables",
     "operator_key",
     "option",
+    "require_all",
     "room_variable",
     "share_metrics",
 ]

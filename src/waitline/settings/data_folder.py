@@ -6,6 +6,8 @@ import secrets
 import shutil
 from pathlib import Path
 
+from waitline.kernel.errors import Misconfigured
+from waitline.settings.checks import SECRET_CHARS_MAX, secret_fault
 from waitline.settings.model import Settings
 
 
@@ -28,6 +30,9 @@ def operator_key(settings: Settings) -> str:
     """Return the operator key: the configured one, else that of the data folder.
 
     Generates it if the folder has none; only its owner can read the file.
+
+    Raises:
+        Misconfigured: The file cannot be read, or holds no good secret.
     """
     if settings.operator_key is not None:
         return settings.operator_key.get_secret_value()
@@ -41,4 +46,27 @@ def operator_key(settings: Settings) -> str:
             draft.write_text(secrets.token_urlsafe(32), "utf-8")
             os.link(draft, path)
     draft.unlink(missing_ok=True)
-    return path.read_text("utf-8").strip()
+    key = read_secret(path)
+    fault = secret_fault(key)
+    if fault is not None:
+        raise Misconfigured(f"{path}: {fault}")
+    return key
+
+
+def read_secret(path: Path) -> str:
+    r"""Return the secret that a file holds, without the one line feed that ends its only line.
+
+    Editors and `echo` end a file with `\n`, or `\r\n`; what else is white space is a fault, which
+    the caller finds.
+
+    Raises:
+        Misconfigured: It cannot be read, or is not text.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(SECRET_CHARS_MAX + 3).decode()
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Misconfigured(f"{path} is not text in UTF-8") from None
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text

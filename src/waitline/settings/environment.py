@@ -1,64 +1,19 @@
-"""Environment variables: their list, and how the settings are loaded from them."""
+"""Environment variables: their list, and the environment of child processes."""
 
 import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Literal, NamedTuple, get_args, get_origin
 
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from waitline.kernel.errors import Misconfigured
-from waitline.kernel.setting import Setting, SettingError, kebab, number
+from waitline.kernel.setting import Setting, kebab, number
 from waitline.queue.settings import LIMIT_SETTINGS
-from waitline.settings.model import PREFIX, SECRET_CHARS_MIN, Settings
+from waitline.settings.model import PREFIX, Settings
 
 _OPTIONS = {"booking_workers": "--workers"}
 """Command-line options that are not named after their setting."""
-
-
-def load(**chosen: object) -> Settings:
-    """Load the settings from the environment; options of the command line override it.
-
-    Args:
-        chosen: Values of options by setting name; `None` for options that were not given.
-
-    Raises:
-        Misconfigured: A value is not allowed, or a variable is not known. The message names the
-            option or the variable that the value came from.
-    """
-    given = {name: value for name, value in chosen.items() if value is not None}
-    for name in os.environ:
-        if name.startswith(PREFIX) and name not in VARIABLES and "_TEST_" not in name:
-            raise Misconfigured(f"{name} is not a setting; `waitline settings` lists them")
-    try:
-        settings = Settings(**given)  # type: ignore[arg-type]  # pydantic checks
-    except ValidationError as error:
-        raise Misconfigured(_complaint(error, given)) from None
-    for name in ("operator_key", "payment_key", "webhook_secret"):
-        secret: SecretStr | None = getattr(settings, name)
-        if secret is not None and len(secret.get_secret_value()) < SECRET_CHARS_MIN:
-            raise Misconfigured(
-                f"{_called(name, given)}: must have at least {SECRET_CHARS_MIN} characters"
-            )
-    return settings
-
-
-def _complaint(error: ValidationError, given: Container[str]) -> str:
-    """Return one line on the first error, without the value, which may be a secret."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    name, *inner = (str(part) for part in first["loc"])
-    invalid = first.get("ctx", {}).get("error")
-    if isinstance(invalid, SettingError):
-        return f"{_called(f'{name}_{invalid.setting.name}', given)}: {invalid.reason}"
-    if name == "room":
-        name = "_".join((name, *inner))
-    return f"{_called(name, given)}: {first['msg']}"
-
-
-def _called(name: str, given: Container[str]) -> str:
-    """Return the option or the variable through which the operator gave a setting."""
-    return option(name) if name in given else f"{PREFIX}{name.upper()}"
 
 
 def option(name: str) -> str:
@@ -155,6 +110,15 @@ VARIABLES: dict[str, Variable] = {**dict(_service_variables()), **dict(_room_var
 """Every environment variable by name."""
 
 
+FILE_SUFFIX = "_FILE"
+"""`WAITLINE_PAYMENT_KEY_FILE` names a file that holds the secret, as orchestrators mount them."""
+
+SECRET_FILES = {
+    f"{name}{FILE_SUFFIX}": name for name, variable in VARIABLES.items() if variable.secret
+}
+"""Variables that name the file of a secret, with the variable that they stand for."""
+
+
 def in_environment(variable: str) -> str | None:
     """Return the text of an environment variable, or `None` if it is not set."""
     return os.environ.get(variable)
@@ -173,7 +137,7 @@ def environment(settings: Settings) -> dict[str, str]:
     """Return this process's environment with the settings added, for a child process."""
     values = {name: variable.read(settings) for name, variable in VARIABLES.items()}
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in SECRET_FILES},
         **{
             name: str(value.get_secret_value() if isinstance(value, SecretStr) else value)
             for name, value in values.items()
@@ -184,4 +148,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def export(settings: Settings) -> None:
     """Put the settings into this process's environment, for its child processes."""
-    os.environ.update(environment(settings))
+    given = environment(settings)
+    for name in SECRET_FILES:
+        os.environ.pop(name, None)
+    os.environ.update(given)

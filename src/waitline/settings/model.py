@@ -22,9 +22,6 @@ else:
     PaymentProvider = Literal[tuple(PROVIDERS)]
 QueueDown = Literal["refuse", "admit"]
 
-SECRET_CHARS_MIN = 16
-"""Least length of a key or secret: a shorter one could be guessed over the network."""
-
 HOLD_S_MAX = 86_400.0
 """Longest time, in s, that an unpaid reservation may be held: a day. Its seats cannot be sold
 meanwhile."""
@@ -194,15 +191,16 @@ class Settings(BaseSettings):
         """Check that the settings of the payment provider are complete; secrets have no defaults.
 
         Raises:
-            Misconfigured: A setting that the provider needs is missing.
+            Misconfigured: Settings that the provider needs are missing; a line for each.
         """
         needed = ["payment_key", "webhook_secret"]
         if PROVIDERS[self.payment_provider].url_required:
             needed.append("payment_url")
-        for name in needed:
-            if getattr(self, name) is None:
-                raise Misconfigured(
-                    f"{PREFIX}{name.upper()} is not set: the payment provider "
-                    f"{self.payment_provider!r} needs it. Set it, or use `waitline up` in trial "
-                    "mode, which includes a sandbox"
-                )
+        missing = [
+            f"{PREFIX}{name.upper()} is not set: the payment provider {self.payment_provider!r} "
+            "needs it. Set it, or use `waitline up` in trial mode, which includes a sandbox"
+            for name in needed
+            if getattr(self, name) is None
+        ]
+        if missing:
+            raise Misconfigured("\n".join(missing))

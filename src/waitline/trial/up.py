@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from waitline import settings as chosen
 from waitline.booking import demo
 from waitline.booking.migrations import migrate
+from waitline.kernel.errors import Misconfigured
 from waitline.kernel.terminal import Terminal
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
@@ -51,8 +52,10 @@ def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], No
         CannotRun: A process does not start, or is in a crash loop.
     """
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
-    if opens_box_office(settings) and not starts_sandbox(settings):
-        settings.require_payments()
+    if opens_box_office(settings):
+        _require_two_ports(settings)
+        if not starts_sandbox(settings):
+            settings.require_payments()
     # Before anything starts: without the extra `trial` this raises.
     servers = _embedded_servers(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -61,6 +64,13 @@ def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], No
         if not supervisor.stopping:
             on_ready(settings)
         supervisor.run()
+
+
+def _require_two_ports(settings: Settings) -> None:
+    if settings.queue_port == settings.booking_port != 0:
+        raise Misconfigured(
+            f"--queue-port and --booking-port are both {settings.queue_port}; change one"
+        )
 
 
 def opens_box_office(settings: Settings) -> bool:

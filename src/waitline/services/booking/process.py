@@ -16,10 +16,12 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
     Raises:
         Misconfigured: It has no store, no database, or no payment provider.
     """
-    settings.store_url()
-    settings.database_address()
-    settings.require_payments()
-    chosen.operator_key(settings)
+    chosen.require_all(
+        settings.store_url,
+        settings.database_address,
+        settings.require_payments,
+        lambda: chosen.operator_key(settings),
+    )
     process.run(
         settings,
         "waitline.services.booking.process:worker",

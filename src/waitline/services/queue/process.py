@@ -16,8 +16,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
     Raises:
         Misconfigured: It has no store.
     """
-    settings.store_url()
-    chosen.operator_key(settings)
+    chosen.require_all(settings.store_url, lambda: chosen.operator_key(settings))
     process.run(
         settings,
         "waitline.services.queue.process:worker",
