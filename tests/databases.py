@@ -15,6 +15,13 @@ from waitline.trial import PostgresServer
 
 T = TypeVar("T")
 
+# Ids of reservations and payments are random. These tests number them from 1 instead, so that they
+# can name them; `TRUNCATE … RESTART IDENTITY` starts again.
+NUMBERED = """
+CREATE SEQUENCE {table}_numbers OWNED BY {table}.{table}_id;
+ALTER TABLE {table} ALTER COLUMN {table}_id SET DEFAULT nextval('{table}_numbers');
+"""
+
 # What migrations keep for themselves.
 _KEPT = "alembic_version"
 
@@ -68,6 +75,15 @@ class TestDatabase:
         self._runner.close()
 
 
+async def _number(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for table in ("reservation", "payment"):
+            await connection.execute(NUMBERED.format(table=table))
+    finally:
+        await connection.close()
+
+
 @contextmanager
 def running() -> Iterator[TestDatabase]:
     """Start a server in a folder of its own and make the tables."""
@@ -78,6 +94,7 @@ def running() -> Iterator[TestDatabase]:
         postgres.start()
         try:
             asyncio.run(migrate(postgres.url))
+            asyncio.run(_number(postgres.url))
             started = TestDatabase(postgres.url)
             try:
                 yield started

@@ -13,8 +13,11 @@ import asyncpg
 
 from tests.databases import TestDatabase
 from waitline.booking import audit
+from waitline.booking.buyer import ANYBODY, Buyer
+from waitline.booking.idempotency_key import key_columns
 from waitline.booking.store import Reservations
 from waitline.kernel.findings import Finding
+from waitline.kernel.ids import VisitorId
 
 PRICE = 100
 HOLD_S = 300.0
@@ -94,8 +97,10 @@ class Sale:
         rows = await self.sql(f"SELECT state FROM {table} ORDER BY {table}_id")  # noqa: S608
         return [row["state"] for row in rows]
 
-    async def held(self, user: int) -> int:
-        rows = await self.sql("SELECT seats FROM visitor_seats WHERE user_id = $1", user)
+    async def held(self, who: int | Buyer) -> int:
+        rows = await self.sql(
+            "SELECT seats FROM visitor_seats WHERE (user_id, holder) = ($1, $2)", *person(who)
+        )
         return rows[0]["seats"] if rows else 0
 
     async def lapse(self, *reservations: int) -> None:
@@ -106,8 +111,8 @@ class Sale:
             list(reservations),
         )
 
-    async def begin(self, reservation: int, user: int) -> Any:  # noqa: ANN401 - a row
-        (row,) = await self.database.fetch_all("begin_payment", **begin(reservation, user))
+    async def begin(self, reservation: int, who: int | Buyer) -> Any:  # noqa: ANN401 - a row
+        (row,) = await self.database.fetch_all("begin_payment", **begin(reservation, who))
         return row
 
     async def confirm(self, key: UUID) -> Any:  # noqa: ANN401 - a row
@@ -118,33 +123,48 @@ class Sale:
         return await audit.examine(self.database, at_price=True, late_s=late_s)
 
 
-def begin(reservation: int, user: int, amount: int = PRICE) -> dict[str, Any]:
+def person(who: int | Buyer, holder: str = ANYBODY) -> Buyer:
+    """A buyer, by number."""
+    return who if isinstance(who, Buyer) else Buyer(VisitorId(str(who)), holder)
+
+
+def begin(reservation: int, who: int | Buyer, amount: int = PRICE) -> dict[str, Any]:
     """What a payment is begun with."""
     return {
         "reservation_ids": [reservation],
-        "user_ids": [user],
+        "user_ids": [person(who).user_id],
+        "holders": [person(who).holder],
         "amounts": [amount],
         "methods": ["CARD"],
         "patience_s": 30.0,
         "at_price": True,
         "grace_s": 60.0,
+        **key_columns([None]),
     }
 
 
-def reserve(user: int, *seats: int) -> dict[str, Any]:
+def reserve(who: int | Buyer, *seats: int) -> dict[str, Any]:
     """What seats are reserved with."""
     return {
         "schedule_ids": [1],
-        "user_ids": [user],
+        "user_ids": [person(who).user_id],
+        "holders": [person(who).holder],
         "wanted_nos": [1] * len(seats),
         "wanted_seats": list(seats),
         "hold_s": HOLD_S,
+        **key_columns([None]),
     }
 
 
 def expiring(chunk_max: int) -> dict[str, Any]:
     """What lapsed reservations are expired with."""
     return {"chunk_max": chunk_max, "after_at": None, "after_id": None, "only_id": None}
+
+
+def cancel(reservation: int, who: int | Buyer) -> dict[str, Any]:
+    """What a reservation is cancelled with."""
+    nothing = {"key": None, "request": None, "language": None, "keys_max": 1}
+    return {"reservation_id": reservation, **person(who)._asdict(), **nothing}
 
 
 def charged(key: UUID) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from tests.booking.sale import Sale
+from tests.booking.sale import Sale, person
 from tests.databases import TestDatabase
 from waitline.booking import audit
 from waitline.booking.audit import (
@@ -103,7 +103,7 @@ PLANTED: dict[str, tuple[str, str]] = {
         "1 payments have an amount that is not the price: 1",
     ),
     "recount": (
-        "UPDATE visitor_seats SET seats = seats + 1 WHERE user_id IN (1, 4)",
+        "UPDATE visitor_seats SET seats = seats + 1 WHERE user_id IN ('1', '4')",
         "2 visitors have a stored seat count that is wrong: 1, 4",
     ),
     "too_many": (
@@ -125,12 +125,12 @@ def traded(postgres: TestDatabase) -> Sale:
     async def trade() -> None:
         await sale.open()
         for user in range(1, 6):
-            await sale.reservations.reserve(1, [1, 8] if user == 1 else [user], user)
+            await sale.reservations.reserve(1, [1, 8] if user == 1 else [user], person(user))
         for user in (2, 3, 4):
             begun = await sale.begin(user, user)
             if user != 4:
                 await sale.confirm(begun["charge_key"])
-        await sale.reservations.cancel(3, 3)
+        await sale.reservations.cancel(3, person(3))
         begun = await sale.begin(5, 5)
         await sale.confirm(begun["charge_key"])
 
@@ -199,10 +199,10 @@ async def second_schedule(sale: Sale) -> int:
 
 
 def test_those_who_paid_are_named_for_the_waiting_room(traded: Sale) -> None:
-    async def named(late_s: float) -> set[tuple[str, int]]:
+    async def named(late_s: float) -> set[tuple[str, str]]:
         return {
             (one.room, one.user_id) for one in await audit.paid_visitors(traded.database, late_s)
         }
 
-    assert traded.postgres.wait(named(0.0)) == {("room", 2), ("room", 5)}
+    assert traded.postgres.wait(named(0.0)) == {("room", "2"), ("room", "5")}
     assert traded.postgres.wait(named(LATE_S)) == set()

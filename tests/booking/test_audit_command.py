@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.booking.sale import Sale
+from tests.booking.sale import Sale, person
 from tests.databases import TestDatabase
 from tests.servers import Server
 from waitline import cli
@@ -75,7 +75,7 @@ def sold(postgres: TestDatabase) -> Sale:
 
     async def sell() -> None:
         await sale.open()
-        await sale.reservations.reserve(1, [1], int(BUYER))
+        await sale.reservations.reserve(1, [1], person(int(BUYER)))
         begun = await sale.begin(1, int(BUYER))
         await sale.confirm(begun["charge_key"])
         await sale.sql("UPDATE payment SET amount = 1, paid_at = paid_at - interval '1 min'")
@@ -143,12 +143,21 @@ def test_a_slot_of_one_who_paid_is_found(run: Run, valkey: Server) -> None:
 @pytest.mark.parametrize(
     ("seen", "paid", "times"),
     [
-        pytest.param(SEEN, PaidVisitor("room", 7, PAID_MS), 1, id="the slot was not freed"),
-        pytest.param(SEEN, PaidVisitor("other", 7, PAID_MS), 0, id="paid in another room"),
-        pytest.param(SEEN, PaidVisitor("room", 8, PAID_MS), 0, id="another has paid"),
-        pytest.param(SEEN, PaidVisitor("room", 7, PAID_MS - 10), 0, id="came back afterwards"),
         pytest.param(
-            replace(SEEN, admitted={}), PaidVisitor("room", 7, PAID_MS), 0, id="it ran out"
+            SEEN, PaidVisitor("room", VisitorId("7"), PAID_MS), 1, id="the slot was not freed"
+        ),
+        pytest.param(
+            SEEN, PaidVisitor("other", VisitorId("7"), PAID_MS), 0, id="paid in another room"
+        ),
+        pytest.param(SEEN, PaidVisitor("room", VisitorId("8"), PAID_MS), 0, id="another has paid"),
+        pytest.param(
+            SEEN, PaidVisitor("room", VisitorId("7"), PAID_MS - 10), 0, id="came back afterwards"
+        ),
+        pytest.param(
+            replace(SEEN, admitted={}),
+            PaidVisitor("room", VisitorId("7"), PAID_MS),
+            0,
+            id="it ran out",
         ),
     ],
 )

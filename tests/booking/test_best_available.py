@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from tests.booking.halls import hall
-from tests.booking.sale import at_once
+from tests.booking.sale import at_once, person
 from tests.databases import TestDatabase
 from waitline.booking.best_available import (
     FreeSeat,
@@ -18,6 +18,8 @@ from waitline.booking.best_available import (
     reserve_best,
     seat_choices,
 )
+from waitline.booking.buyer import Buyer
+from waitline.booking.idempotency_key import IdempotencyKey
 from waitline.booking.model import (
     GradeUnknown,
     Reservation,
@@ -142,11 +144,11 @@ def test_the_best_are_found_and_taken(postgres: TestDatabase) -> None:
         schedule = await hall(database, {"R": ["oooo", "oooo"], "S": ["oo"]})
         reservations = Reservations(database, 300.0)
         assert await find_best(database, schedule, "R", 3) == [1, 2, 3]
-        await reservations.reserve(schedule, [1, 2], 1)
+        await reservations.reserve(schedule, [1, 2], person(1))
         assert await find_best(database, schedule, "R", 2) == [3, 4]
         assert await find_best(database, schedule, "R", 4) == [5, 6, 7, 8]
         assert await find_best(database, schedule, "R", 5) == [3, 4, 6, 7, 8]
-        await reservations.reserve(schedule, [9, 10], 2)
+        await reservations.reserve(schedule, [9, 10], person(2))
         with pytest.raises(SoldOut):
             await find_best(database, schedule, "S", 1)
         with pytest.raises(SoldOut):
@@ -158,7 +160,7 @@ def test_the_best_are_found_and_taken(postgres: TestDatabase) -> None:
             await find_best(database, 99, "R", 1)
         with pytest.raises(TooManySeats):
             await reserve_best(
-                database, reservations, schedule, grade="R", count=5, user=3, rng=rng
+                database, reservations, schedule, grade="R", count=5, buyer=person(3), rng=rng
             )
 
     postgres.wait(play())
@@ -172,7 +174,7 @@ def test_many_at_once_all_get_seats(postgres: TestDatabase) -> None:
         rng = random.Random(7)  # noqa: S311 - so that it can be replayed
         asked = partial(reserve_best, database, reservations, schedule, grade="R", count=2)
         # No more at a time than there are connections, so that nobody waits for one.
-        calls = [partial(asked, user=user, rng=rng) for user in range(40)]
+        calls = [partial(asked, buyer=person(user), rng=rng) for user in range(40)]
         made = await at_once(calls, width=8)
         taken = [seat for reservation in made for seat in reservation.seat_ids]
         assert len(set(taken)) == len(taken) == 80
@@ -185,9 +187,15 @@ def test_whoever_is_never_fast_enough_is_told(postgres: TestDatabase) -> None:
         """Somebody else is always faster."""
 
         @override
-        async def try_reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
-            await super().try_reserve(schedule, seats, user + 1000)
-            return await super().try_reserve(schedule, seats, user)
+        async def try_reserve(
+            self,
+            schedule: int,
+            seats: Sequence[int],
+            buyer: Buyer,
+            key: IdempotencyKey | None = None,
+        ) -> Reservation:
+            await super().try_reserve(schedule, seats, person(1001))
+            return await super().try_reserve(schedule, seats, buyer, key)
 
     rng = random.Random(1)  # noqa: S311
 
@@ -201,7 +209,7 @@ def test_whoever_is_never_fast_enough_is_told(postgres: TestDatabase) -> None:
                 schedule,
                 grade="R",
                 count=1,
-                user=1,
+                buyer=person(1),
                 rng=rng,
             )
 

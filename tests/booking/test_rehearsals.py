@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.booking.sale import Sale, plays
+from tests.booking.sale import Sale, person, plays
 from tests.databases import TestDatabase
 from waitline.booking import rehearsals
 from waitline.booking.rehearsals import Rehearsals, Unsettled
@@ -36,13 +36,13 @@ async def traded(sale: Sale, schedule: int, user: int) -> None:
     rows = await sale.sql("SELECT seat_id FROM seat WHERE schedule_id = $1", schedule)
     seats = [row["seat_id"] for row in rows]
     made = [
-        (await sale.reservations.reserve(schedule, [seat], user + n)).reservation_id
+        (await sale.reservations.reserve(schedule, [seat], person(user + n))).reservation_id
         for n, seat in enumerate(seats[:5])
     ]
-    await sale.reservations.cancel(made[1], user + 1)
+    await sale.reservations.cancel(made[1], person(user + 1))
     for n in (2, 3):
         await sale.confirm((await sale.begin(made[n], user + n))["charge_key"])
-    await sale.reservations.cancel(made[3], user + 3)
+    await sale.reservations.cancel(made[3], person(user + 3))
     declined = await sale.begin(made[4], user + 4)
     await sale.database.fetch_one("fail_payment", charge_key=declined["charge_key"], reason="no")
 
@@ -119,7 +119,7 @@ def test_what_is_under_way_is_counted(postgres: TestDatabase) -> None:
         free = await sale.sql(
             "SELECT seat_id FROM seat WHERE schedule_id = $1 AND state = 'AVAILABLE'", schedule
         )
-        held = await sale.reservations.reserve(schedule, [free[0]["seat_id"]], 300)
+        held = await sale.reservations.reserve(schedule, [free[0]["seat_id"]], person(300))
         await sale.begin(held.reservation_id, 300)
         assert await stage.unsettled(OURS) == Unsettled(2, 2)
         await sale.sql("UPDATE outbox SET sent_at = now()")

@@ -1,6 +1,6 @@
 """Totals of a sale: what the concerts of a room sold."""
 
-from tests.booking.sale import PRICE, Sale, plays
+from tests.booking.sale import PRICE, Sale, person, plays
 from tests.booking.test_rehearsals import rehearsed, traded
 from tests.databases import TestDatabase
 from waitline.booking.sale_totals import STEPS_MAX, Totals, load_sale_totals
@@ -15,7 +15,7 @@ def test_a_sale_is_summed_up(postgres: TestDatabase) -> None:
         await traded(sale, 1, 100)
         # Another room's sale is not in it.
         await traded(sale, await rehearsed(sale, "other"), 200)
-        held = await sale.reservations.reserve(1, [9], 300)
+        held = await sale.reservations.reserve(1, [9], person(300))
         await sale.lapse(held.reservation_id)
         await sale.reservations.expire(10)
         await sale.sql(

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from tests.booking.halls import STARTS_AT, hall, seats_of
-from tests.booking.sale import planted
+from tests.booking.sale import person, planted
 from tests.databases import TestDatabase
 from tests.until import until_async
 from waitline.booking import demo, seat_maps
@@ -91,7 +91,7 @@ def run(postgres: TestDatabase, play: Play) -> None:
 
 def test_seats_are_shown_as_the_contract_says(postgres: TestDatabase) -> None:
     async def play(postgres: TestDatabase, schedule: int) -> None:
-        await Reservations(postgres.database, 300.0).reserve(schedule, [2, 4], 1)
+        await Reservations(postgres.database, 300.0).reserve(schedule, [2, 4], person(1))
         async with working(postgres.url) as (worker,):
             free = json.loads((await worker.seats.available(schedule)).plain)
             assert free[0] == {

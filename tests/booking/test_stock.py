@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from typing_extensions import override
 
-from tests.booking.sale import Sale, reserve, run, two
+from tests.booking.sale import Sale, person, reserve, run, two
 from tests.databases import TestDatabase
 from tests.servers import Server
 from waitline.booking import load_reporter as subject
@@ -45,10 +45,10 @@ def test_the_stock_is_that_of_the_seats(sale: Sale) -> None:
         assert await stock.count_by_room() == {}
         await sale.open(10)
         assert await stock.count_by_room() == {"room": InStock(10, 0)}
-        held = await sale.reservations.reserve(1, [1, 2, 3], 7)
-        await sale.reservations.reserve(1, [4], 8)
+        held = await sale.reservations.reserve(1, [1, 2, 3], person(7))
+        await sale.reservations.reserve(1, [4], person(8))
         assert await stock.count_by_room() == {"room": InStock(6, 2)}
-        await sale.reservations.cancel(held.reservation_id, 7)
+        await sale.reservations.cancel(held.reservation_id, person(7))
         assert await stock.count_by_room() == {"room": InStock(9, 1)}
         await sale.lapse(2)
         await sale.reservations.expire(10)
@@ -84,7 +84,7 @@ def test_only_what_has_changed_is_counted_again(sale: Sale) -> None:
         known = await counted(sale, {})
         assert set(known) == {1, 2}
         assert await counted(sale, known) == {}
-        await sale.reservations.reserve(1, [1], 7)
+        await sale.reservations.reserve(1, [1], person(7))
         assert set(await counted(sale, known)) == {1}
 
     async def counted(sale: Sale, known: dict[int, int]) -> dict[int, int]:
@@ -112,15 +112,15 @@ def test_a_hall_with_many_free_seats_is_counted_less_often(
         stock = StockCounter(sale.database, lambda: now_s)
         await sale.open(10)
         assert await stock.count_by_room() == {"room": InStock(10, 0)}
-        await sale.reservations.reserve(1, [1, 2, 3, 4], 7)
+        await sale.reservations.reserve(1, [1, 2, 3, 4], person(7))
         assert await stock.count_by_room() == {"room": InStock(10, 0)}
         now_s += 2
         assert await stock.count_by_room() == {"room": InStock(6, 1)}
-        await sale.reservations.reserve(1, [5, 6], 8)
+        await sale.reservations.reserve(1, [5, 6], person(8))
         now_s += 1.2
         assert await stock.count_by_room() == {"room": InStock(4, 2)}
         # Few are left: now every one counts.
-        await sale.reservations.reserve(1, [7], 8)
+        await sale.reservations.reserve(1, [7], person(8))
         assert await stock.count_by_room() == {"room": InStock(3, 3)}
 
     sale.postgres.wait(play())
@@ -134,7 +134,7 @@ def test_a_change_that_was_not_committed_yet_is_counted_later(sale: Sale) -> Non
             async with both.first.transaction():
                 await run(both.first, "reserve", **reserve(8, 1))
                 # Others begin and end meanwhile, with higher numbers.
-                await sale.reservations.reserve(1, [2], 7)
+                await sale.reservations.reserve(1, [2], person(7))
                 assert await stock.count_by_room() == {"room": InStock(2, 1)}
             assert await stock.count_by_room() == {"room": InStock(1, 2)}
 

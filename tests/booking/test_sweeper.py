@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from tests.booking.sale import DEADLINE_S, Sale, at_once
+from tests.booking.sale import DEADLINE_S, Sale, at_once, person
 from tests.databases import TestDatabase
 from tests.until import until_async
 from waitline.booking.sweeper import CHUNK_MAX, TICK_S, Sweeper
@@ -35,7 +35,7 @@ async def held(sale: Sale, count: int) -> None:
     """Let as many visitors hold a seat each, and their time be over."""
     await sale.open(count)
     await at_once(
-        [lambda n=n: sale.reservations.reserve(1, [n], n) for n in range(1, count + 1)]  # type: ignore[misc]
+        [lambda n=n: sale.reservations.reserve(1, [n], person(n)) for n in range(1, count + 1)]  # type: ignore[misc]
     )
     await sale.lapse(*range(1, count + 1))
 
@@ -49,11 +49,11 @@ def test_lapsed_seats_are_on_sale_again_and_others_are_not(sale: Sale) -> None:
         await held(sale, 3)
         async with running(sale):
             await until_async(lambda: on_sale(sale, "AAA"), DEADLINE_S)
-            made = await sale.reservations.reserve(1, [1], 1)
-            other = await sale.reservations.reserve(1, [2], 2)
+            made = await sale.reservations.reserve(1, [1], person(1))
+            other = await sale.reservations.reserve(1, [2], person(2))
             await sale.lapse(other.reservation_id)
             await until_async(lambda: on_sale(sale, "RAA"), DEADLINE_S)
-            assert (await sale.reservations.find(made.reservation_id, 1)).state == "PENDING"
+            assert (await sale.reservations.find(made.reservation_id)).state == "PENDING"
         assert await sale.findings() == []
 
     sale.postgres.wait(play())

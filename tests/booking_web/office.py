@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 import httpx
@@ -134,9 +135,10 @@ class Show:
         )
         return {row["seat_id"]: row["state"] for row in found}
 
-    def buyer(self) -> "Buyer":
-        """Send a new user through the waiting room."""
-        (buyer,) = self.buyers(1)
+    def buyer(self, user: int | str | None = None) -> "Buyer":
+        """Send a user, or a new one, through the waiting room."""
+        buyer = self.waiting(user)
+        buyer.wait()
         return buyer
 
     def buyers(self, count: int) -> "list[Buyer]":
@@ -146,9 +148,9 @@ class Show:
             buyer.wait()
         return buyers
 
-    def waiting(self) -> "Buyer":
-        """Send a new user into the waiting room, and leave it there."""
-        user = self.office.user()
+    def waiting(self, user: int | str | None = None) -> "Buyer":
+        """Send a user, or a new one, into the waiting room, and leave it there."""
+        user = self.office.user() if user is None else user
         body = {"concertId": self.room, "userId": user}
         response = self.office.queue.client.post("/api/v1/queue/enter", json=body)
         return Buyer(self, user, succeeded(response, 201)["token"])
@@ -157,7 +159,7 @@ class Show:
 class Buyer:
     """A user and its token, and every call that it makes."""
 
-    def __init__(self, show: Show, user: int, token: str) -> None:
+    def __init__(self, show: Show, user: int | str, token: str) -> None:
         self.show = show
         self.office = show.office
         self.user = user
@@ -165,7 +167,7 @@ class Buyer:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"X-User-Id": str(self.user), **shows(self.token)}
+        return {"X-User-Id": quote(str(self.user)), **shows(self.token)}
 
     def standing(self) -> httpx.Response:
         query = {"concertId": self.show.room, "userId": str(self.user)}

@@ -1,6 +1,7 @@
 """/api/v1/reservations: reserve seats, fetch and cancel a reservation."""
 
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import pytest
 
@@ -225,3 +226,47 @@ def test_answers_are_in_the_askers_language(buyer: Buyer) -> None:
     assert korean.json()["message"].startswith("좌석을 예약했습니다.")
     assert english.json()["message"].startswith("The seats are held.")
     refused(buyer.reserve(buyer.show.seats[1], **ENGLISH), 409, "B003")
+
+
+@pytest.mark.parametrize(
+    ("user", "shown"),
+    [
+        pytest.param("7", 7, id="number"),
+        pytest.param("-7", -7, id="below zero"),
+        pytest.param("0", 0, id="zero"),
+        pytest.param("-0", "-0", id="minus zero"),
+        pytest.param("007", "007", id="leading zeros"),
+        pytest.param("+7", "+7", id="plus"),
+        pytest.param("7.0", "7.0", id="point"),
+        pytest.param("9223372036854775807", 2**63 - 1, id="63 bits"),
+        pytest.param("-9223372036854775808", -(2**63), id="64 bits below zero"),
+        pytest.param("9223372036854775808", "9223372036854775808", id="64 bits"),
+        pytest.param("\u0667", "\u0667", id="digit of another script"),
+        pytest.param("김 민준%2F+", "김 민준%2F+", id="name"),
+        pytest.param("\U0001f469\u200d\U0001f680", "\U0001f469\u200d\U0001f680", id="emoji"),
+        pytest.param("x" * 128, "x" * 128, id="longest"),
+        pytest.param("한" * 42, "한" * 42, id="longest in UTF-8"),
+    ],
+)
+def test_users_are_shown_as_numbers_or_text(show: Show, user: str, shown: int | str) -> None:
+    buyer = show.buyer(user)
+    made = succeeded(buyer.reserve(show.seats[0]), 201)
+    assert made["userId"] == shown
+    number = made["reservationId"]
+    assert buyer.reservation(number).json()["userId"] == shown
+    for given in {user, shown}:
+        refused(buyer.pay(number, userId=given, paymentMethod="DECLINE"), 400, "P001")
+    paid = succeeded(buyer.pay(number, {"X-User-Id": quote(user)}), 201)
+    assert paid["userId"] == shown
+    assert succeeded(buyer.payment(paid["paymentId"]))["userId"] == shown
+    # The event frees the slot of this very visitor.
+    until(lambda: buyer.standing().status_code == 404, SOON_S, "the slot is free")
+    assert succeeded(buyer.cancel(number))["userId"] == shown
+
+
+def test_ids_cannot_be_guessed(show: Show) -> None:
+    numbers = [show.buyer().reserved(seat) for seat in show.seats[:4]]
+    assert len(set(numbers)) == len(numbers)
+    assert all(0 < number < 2**53 for number in numbers)
+    # Four of 53 random bits below 2^40: once in 10^15 runs.
+    assert max(numbers) > 2**40

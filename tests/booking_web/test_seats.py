@@ -161,7 +161,7 @@ def test_both_headers_are_needed(buyer: Buyer, left_out: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *itertools.product(["X-User-Id"], ["", "x", "1.5", "9223372036854775808", "1 2"]),
+        *itertools.product(["X-User-Id"], ["", "%20", "%00", "%FF", "x" * 129]),
         *itertools.product(["X-Queue-Token"], ["", "t" * 5_000]),
     ],
 )

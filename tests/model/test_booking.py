@@ -25,10 +25,11 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
-from tests.booking.sale import DEADLINE_S, begin, charged
+from tests.booking.sale import DEADLINE_S, begin, charged, person
 from tests.databases import TestDatabase
 from tests.model.box_office import PRICE, SEATS, SEATS_MAX, BoxOffice, Contents
 from waitline.booking import audit
+from waitline.booking.model import ReservationForeign
 from waitline.booking.store import Reservations
 from waitline.kernel.errors import Refused
 from waitline.kernel.findings import Finding
@@ -57,15 +58,19 @@ SELECT jsonb_build_object(
     'live', (SELECT jsonb_agg(seats ORDER BY reservation_id) FROM (
         SELECT reservation_id, count(*) FILTER (WHERE live) AS seats
         FROM reserved_seat GROUP BY reservation_id) AS held),
-    'held', (SELECT jsonb_object_agg(user_id, seats) FROM visitor_seats),
+    'held', (SELECT jsonb_object_agg(user_id || holder, seats) FROM visitor_seats),
     'payments', (SELECT jsonb_agg(state ORDER BY payment_id) FROM payment),
-    'announced', (SELECT jsonb_agg((payload ->> 'paymentId')::int ORDER BY event_no) FROM outbox)
+    'announced', (SELECT jsonb_agg((
+        SELECT count(*) FROM payment WHERE payment_id <= (payload ->> 'paymentId')::bigint
+    ) ORDER BY event_no) FROM outbox)
 )
 """
 
-USERS = st.sampled_from([1, 2])
-# Who asks: the owner most of the time.
-ASKS = st.sampled_from([0, 0, 0, 1])
+# Numbers 1 and 2 are two visitors under one name.
+BUYERS = {1: person(1, "a"), 2: person(1, "b"), 3: person(2, "a")}
+USERS = st.sampled_from([*BUYERS])
+# Who asks: the owner most of the time, else one of the others.
+ASKS = st.sampled_from([0, 0, 0, 0, 1, 2])
 SEAT_LISTS = st.lists(st.integers(1, SEATS), min_size=1, max_size=SEATS_MAX + 1, unique=True)
 # Where a sequence begins: most of what can happen comes after these.
 STAGES = {
@@ -182,7 +187,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         number, user = self._chosen(which, asks)
         seats = len(self.model.holds[number - 1].seats) if number <= len(self.model.holds) else 1
         amount = PRICE * seats if paid_right else PRICE * seats + 1
-        asked = begin(number, user, amount)
+        asked = begin(number, BUYERS[user], amount)
         (row,) = self.postgres.wait(self.database.fetch_all("begin_payment", **asked))
         if row["outcome"] == "begun":
             self.keys.append(row["charge_key"])
@@ -221,7 +226,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
                 "unsettled_payments", chunk_max=100, pause_s=1.0, pause_max_s=9.0
             )
         )
-        received = sorted(row["payment_id"] for row in rows)
+        received = sorted(self.keys.index(row["charge_key"]) + 1 for row in rows)
         self._agree(received, self.model.unsettled())
 
     @override
@@ -248,17 +253,21 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         return self.postgres.wait(ask())
 
     async def _reserve(self, user: int, seats: list[int]) -> str:
-        return (await self.reservations.reserve(1, seats, user)).state
+        return (await self.reservations.reserve(1, seats, BUYERS[user])).state
 
     async def _find(self, number: int, user: int) -> str:
-        return (await self.reservations.find(number, user)).state
+        found = await self.reservations.find(number)
+        if found.buyer != BUYERS[user]:
+            raise ReservationForeign
+        return found.state
 
     async def _cancel(self, number: int, user: int) -> str:
-        return await self.reservations.cancel(number, user)
+        return await self.reservations.cancel(number, BUYERS[user])
 
     async def _contents(self) -> Contents:
         stored = json.loads(await self.connection.fetchval(LOOK))
-        held = {int(user): seats for user, seats in (stored["held"] or {}).items()}
+        names = {buyer.user_id + buyer.holder: number for number, buyer in BUYERS.items()}
+        held = {names[name]: seats for name, seats in (stored["held"] or {}).items()}
         lists = {name: stored[name] or [] for name in Contents._fields if name != "held"}
         return Contents(held=held, **lists)
 
@@ -272,7 +281,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         """
         number = max(1, len(self.owners) + 1 - which)
         owner = self.owners[number - 1] if number <= len(self.owners) else 1
-        return number, owner if asks == 0 else 3 - owner
+        return number, (owner + asks - 1) % len(BUYERS) + 1
 
     def _attempt(self, which: int) -> tuple[int, UUID]:
         index = max(0, len(self.keys) - max(1, which))

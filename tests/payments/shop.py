@@ -12,10 +12,11 @@ import aiohttp
 import httpx
 from aiohttp import web
 
-from tests.booking.sale import PRICE, Sale
+from tests.booking.sale import PRICE, Sale, person
 from tests.databases import TestDatabase
 from tests.processes import Program, free_port, started
 from tests.until import until_async
+from waitline.booking.buyer import Buyer
 from waitline.booking.checkout import Checkout
 from waitline.payment_providers.sandbox.adapter import Sandbox
 
@@ -31,7 +32,7 @@ UP_S = 90.0
 # How long a charge may take that is never answered.
 SILENCE_S = 0.5
 
-USER = 7
+USER = person(7)
 
 Headers = dict[str, str]
 
@@ -98,12 +99,12 @@ class Shop:
         self.hasty = Checkout(sale.database, self.impatient, at_price=True)
         self.url = sandbox.url
 
-    async def hold(self, *seats: int, user: int = USER) -> int:
-        reservation = await self.sale.reservations.reserve(1, seats or (1,), user)
+    async def hold(self, *seats: int, user: int | Buyer = USER) -> int:
+        reservation = await self.sale.reservations.reserve(1, seats or (1,), person(user))
         return reservation.reservation_id
 
-    async def pay(self, reservation: int, method: str = "CARD", user: int = USER) -> Any:  # noqa: ANN401
-        return await self.checkout.pay(reservation, user, PRICE, method)
+    async def pay(self, reservation: int, method: str = "CARD", user: int | Buyer = USER) -> Any:  # noqa: ANN401
+        return await self.checkout.pay(reservation, person(user), PRICE, method)
 
     async def key(self) -> UUID:
         """Of the attempt that was begun last."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.booking.sale import PRICE, at_once
+from tests.booking.sale import PRICE, at_once, person
 from tests.databases import TestDatabase
 from tests.payments.shop import (
     USER,
@@ -17,6 +17,7 @@ from tests.payments.shop import (
     plays,
 )
 from waitline.booking import checkout
+from waitline.booking.buyer import Buyer
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import (
     AlreadyPaid,
@@ -42,17 +43,18 @@ def test_a_payment_confirms_sells_and_tells(
         reservation = await shop.hold(1)
         payment = await shop.pay(reservation)
         assert payment.state is PaymentState.COMPLETED
-        assert (payment.reservation_id, payment.user_id) == (reservation, USER)
+        assert (payment.reservation_id, payment.user_id) == (reservation, USER.user_id)
         assert (payment.amount, payment.method) == (PRICE, "CARD")
         assert payment.paid_at >= payment.created_at
-        assert await shop.checkout.fetch_payment(payment.payment_id) == payment
+        found = await shop.checkout.fetch_payment(payment.payment_id)
+        assert found == (payment, USER, "room")
         assert await shop.sale.states("reservation") == ["CONFIRMED"]
         assert (await shop.sale.seats())[0] == "O"
         (event,) = await shop.sale.sql("SELECT topic, payload FROM outbox")
         assert event["topic"] == "booking.payment.completed"
         assert json.loads(event["payload"]) == {
             "concertId": "room",
-            "userId": str(USER),
+            "userId": USER.user_id,
             "reservationId": reservation,
             "paymentId": payment.payment_id,
             "amount": PRICE,
@@ -77,7 +79,7 @@ async def _nothing(_: Shop) -> None:
 
 REFUSED = [
     pytest.param(_nothing, (2, USER, PRICE), ReservationUnknown(), id="unknown"),
-    pytest.param(_nothing, (1, USER + 1, PRICE), ReservationForeign(), id="foreign"),
+    pytest.param(_nothing, (1, person(8), PRICE), ReservationForeign(), id="foreign"),
     pytest.param(_nothing, (1, USER, PRICE + 1), AmountWrong(PRICE), id="not the price"),
     pytest.param(_nothing, (1, USER, 0), AmountWrong(PRICE), id="nothing"),
     pytest.param(_nothing, (1, USER, -PRICE), AmountWrong(PRICE), id="less than nothing"),
@@ -96,7 +98,7 @@ def test_what_cannot_be_paid_is_not_charged(
     postgres: TestDatabase,
     sandbox: SandboxProcess,
     before: Play,
-    asked: tuple[int, int, int],
+    asked: tuple[int, Buyer, int],
     refusal: Refused,
 ) -> None:
     async def play(shop: Shop) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from uuid import uuid4
 
-from tests.booking.sale import PRICE, at_once
+from tests.booking.sale import PRICE, at_once, person
 from tests.databases import TestDatabase
 from tests.payments.shop import KEY, SECRET, SandboxProcess, Shop, open_shop, plays
 from waitline.booking.checkout import Checkout
@@ -76,7 +76,7 @@ def test_whoever_pays_and_gives_up_at_once_has_paid_for_seats_or_nothing(
             outcomes = await at_once(
                 [
                     partial(shop.pay, reservation, method, user=user),
-                    *[partial(cancel, reservation, user)] * 2,
+                    *[partial(cancel, reservation, person(user))] * 2,
                 ]
             )
             names = {type(one).__name__ for one in outcomes}
@@ -156,7 +156,7 @@ def test_many_reconcilers_give_back_once(postgres: TestDatabase, sandbox: Sandbo
         for seat in range(1, SEATS + 1):
             reservation = await shop.hold(seat, user=seat)
             await shop.pay(reservation, user=seat)
-            await shop.sale.reservations.cancel(reservation, seat)
+            await shop.sale.reservations.cancel(reservation, person(seat))
         others = [Sandbox(KEY, SECRET, url=shop.url) for _ in range(4)]
         looked = await at_once(
             [Checkout(shop.sale.database, one, at_price=True).settle for one in others]

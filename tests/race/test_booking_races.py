@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from tests.booking import sale as sales
-from tests.booking.sale import at_once, planted, reserve
+from tests.booking.sale import at_once, cancel, person, planted, reserve
 from tests.databases import TestDatabase
 from tests.race.buyers import WIDTH, Crowd, Outcomes, kinds, plays, without_index, words
 from waitline.booking.model import (
@@ -31,11 +31,11 @@ SEATS = 20
 def test_of_two_hundred_buyers_one_has_the_seat(postgres: TestDatabase) -> None:
     async def play(buyers: Crowd) -> None:
         outcomes = await buyers.outcomes(
-            [partial(buyers.store(user).reserve, 1, [1], user) for user in range(1, 201)]
+            [partial(buyers.store(user).reserve, 1, [1], person(user)) for user in range(1, 201)]
         )
         assert kinds(outcomes) == {"Reservation": 1, "SeatTaken": 199}
         (winner,) = [one for one in outcomes if isinstance(one, Reservation)]
-        assert await buyers.sale.held(winner.user_id) == 1
+        assert await buyers.sale.held(winner.buyer) == 1
         assert len(await buyers.sale.states("reservation")) == 1
         assert await buyers.sale.findings() == []
 
@@ -90,7 +90,7 @@ def test_a_thousand_buyers_buy_a_hundred_seats(postgres: TestDatabase) -> None:
         async def buy(user: int) -> bool:
             seat = user % 100 + 1
             try:
-                made = await buyers.store(user).reserve(1, [seat], user)
+                made = await buyers.store(user).reserve(1, [seat], person(user))
             except SeatTaken:
                 return False
             begun = await buyers.sale.begin(made.reservation_id, user)
@@ -119,7 +119,7 @@ def test_groups_that_overlap_crosswise_get_all_or_none(postgres: TestDatabase) -
             asked = groups(random, 60)
             outcomes = await buyers.outcomes(
                 [
-                    partial(buyers.store(user).reserve, 1, seats, user)
+                    partial(buyers.store(user).reserve, 1, seats, person(user))
                     for user, seats in enumerate(asked, start=1)
                 ]
             )
@@ -131,7 +131,7 @@ def test_groups_that_overlap_crosswise_get_all_or_none(postgres: TestDatabase) -
             assert [number for number, state in enumerate(seats, start=1) if state == "R"] == held
             assert await buyers.sale.findings() == []
             await buyers.outcomes(
-                [partial(buyers.store(1).cancel, one.reservation_id, one.user_id) for one in made]
+                [partial(buyers.store(1).cancel, one.reservation_id, one.buyer) for one in made]
             )
 
     plays(postgres, play)
@@ -144,7 +144,7 @@ def test_control_groups_that_wait_in_any_order_wait_for_each_other_for_ever(
     disordered = planted(
         "reserve",
         "ORDER BY seat_id\n    FOR UPDATE SKIP LOCKED",
-        "ORDER BY seat_id * ((:user_ids::bigint[])[1] % 2 * 2 - 1)\n    FOR UPDATE",
+        "ORDER BY seat_id * ((:user_ids::text[])[1]::int % 2 * 2 - 1)\n    FOR UPDATE",
     )
     monkeypatch.setattr(sales, "STATEMENTS", disordered)
 
@@ -183,7 +183,7 @@ def test_one_visitor_never_holds_more_than_allowed(postgres: TestDatabase) -> No
     async def play(buyers: Crowd) -> None:
         outcomes = await buyers.outcomes(
             [
-                partial(buyers.store(number).reserve, 1, seats, 7)
+                partial(buyers.store(number).reserve, 1, seats, person(7))
                 for number, seats in enumerate(asked_by_one())
             ]
         )
@@ -226,7 +226,7 @@ def test_control_counted_beforehand_one_visitor_holds_more(
 async def last_moments(buyers: Crowd) -> tuple[int, Outcomes]:
     """Give reservations of two visitors up while they lapse; return how many were swept."""
     for seat in range(1, 41):
-        await buyers.sale.reservations.reserve(1, [seat], seat % 2)
+        await buyers.sale.reservations.reserve(1, [seat], person(seat % 2))
     await buyers.sale.sql(
         "UPDATE reservation SET expires_at = now() + reservation_id * interval '3 ms'"
     )
@@ -243,7 +243,7 @@ async def last_moments(buyers: Crowd) -> tuple[int, Outcomes]:
             group.create_task(sweep())
         outcomes = await buyers.outcomes(
             [
-                partial(buyers.tell, "cancel", reservation_id=number, user_id=number % 2)
+                partial(buyers.tell, "cancel", **cancel(number, number % 2))
                 for number in range(1, 41)
             ]
         )
@@ -280,7 +280,7 @@ def test_everything_at_once_leaves_nothing_that_contradicts_itself(postgres: Tes
             for _ in range(12):
                 try:
                     seats = random.sample(range(1, 13), random.randint(1, 4))
-                    made = await store.reserve(1, seats, user)
+                    made = await store.reserve(1, seats, person(user))
                 except (SeatTaken, TooManySeats):
                     await buyers.tell("expire", **sales.expiring(random.randint(1, 8)))
                     continue
@@ -306,7 +306,7 @@ async def act_on(buyers: Crowd, random: Random, held: int, user: int) -> None:
         await buyers.sale.lapse(held)
         return
     if fate == "leave":
-        await buyers.store(held).cancel(held, user)
+        await buyers.store(held).cancel(held, person(user))
         return
     asked = {**sales.begin(held, user), "at_price": False}
     begun = await buyers.tell("begin_payment", **asked)
@@ -315,10 +315,10 @@ async def act_on(buyers: Crowd, random: Random, held: int, user: int) -> None:
         await buyers.tell("fail_payment", charge_key=key, reason="declined")
     else:
         confirm = partial(buyers.tell, "confirm_payment", **sales.charged(key))
-        leave = partial(buyers.store(held).cancel, held, user)
+        leave = partial(buyers.store(held).cancel, held, person(user))
         outcomes = await at_once([confirm, leave, confirm] if "leave" in fate else [confirm])
         allowed = PaymentRunning, ReservationOver, ReservationState, asyncpg.Record
         assert all(isinstance(one, allowed) for one in outcomes), outcomes
     # So that the next ones find something free.
-    left = await at_once([partial(buyers.store(held).cancel, held, user)])
+    left = await at_once([partial(buyers.store(held).cancel, held, person(user))])
     assert isinstance(left[0], (ReservationState, ReservationOver)), left

@@ -21,7 +21,9 @@ from tests.booking.sale import (
     DEADLINE_S,
     Sale,
     begin,
+    cancel,
     charged,
+    person,
     planted,
     plays,
     reserve,
@@ -29,13 +31,14 @@ from tests.booking.sale import (
     two,
 )
 from tests.databases import TestDatabase
+from waitline.booking.buyer import Buyer
 
-ANN, BOB = 1, 2
+ANN, BOB = person(1), person(2)
 
 Step = Callable[[Sale, Connection], Coroutine[Any, Any, str]]
 
 
-def reserving(user: int, *seats: int) -> Step:
+def reserving(user: Buyer, *seats: int) -> Step:
     async def step(_: Sale, connection: Connection) -> str:
         row = await run(connection, "reserve", **reserve(user, *seats))
         return str(row["outcome"])
@@ -43,10 +46,10 @@ def reserving(user: int, *seats: int) -> Step:
     return step
 
 
-def cancelling(reservation: int, user: int = ANN) -> Step:
+def cancelling(reservation: int, user: Buyer = ANN) -> Step:
     async def step(_: Sale, connection: Connection) -> str:
         while True:
-            row = await run(connection, "cancel", reservation_id=reservation, user_id=user)
+            row = await run(connection, "cancel", **cancel(reservation, user))
             if row["outcome"] != "again":
                 return str(row["outcome"])
 

@@ -15,7 +15,7 @@ import pytest
 from typing_extensions import override
 
 from tests.booking import sale as sales
-from tests.booking.sale import DEADLINE_S, PRICE, Sale
+from tests.booking.sale import DEADLINE_S, PRICE, Sale, person
 from tests.databases import TestDatabase
 from waitline.booking import batches
 from waitline.booking.batches import LIMITS
@@ -70,11 +70,13 @@ class Hall:
         self.checkout = Checkout(database, Provider(), at_price=True)
 
     async def hold_all(self) -> list[Reservation]:
-        return [await self.sale.reservations.reserve(1, [n], n) for n in range(1, SEATS + 1)]
+        return [
+            await self.sale.reservations.reserve(1, [n], person(n)) for n in range(1, SEATS + 1)
+        ]
 
     async def begin_all(self) -> list[UUID]:
         return [
-            (await self.sale.begin(one.reservation_id, one.user_id))["charge_key"]
+            (await self.sale.begin(one.reservation_id, one.buyer))["charge_key"]
             for one in await self.hold_all()
         ]
 
@@ -101,25 +103,25 @@ Step = Callable[[Hall], Coroutine[Any, Any, list[Any]]]
 
 async def reserving(hall: Hall) -> list[Any]:
     return await all_of(
-        [lambda n=n: hall.reservations.reserve(1, [n], n) for n in range(1, SEATS + 1)]  # type: ignore[misc]
+        [lambda n=n: hall.reservations.reserve(1, [n], person(n)) for n in range(1, SEATS + 1)]  # type: ignore[misc]
     )
 
 
 async def paying(hall: Hall) -> list[Any]:
     return await all_of(
-        [lambda n=n: hall.checkout.pay(n, n, PRICE, "CARD") for n in range(1, SEATS + 1)]  # type: ignore[misc]
+        [lambda n=n: hall.checkout.pay(n, person(n), PRICE, "CARD") for n in range(1, SEATS + 1)]  # type: ignore[misc]
     )
 
 
 async def declining(hall: Hall) -> list[Any]:
     return await all_of(
-        [lambda n=n: hall.checkout.pay(n, n, PRICE, "DECLINE") for n in range(1, SEATS + 1)]  # type: ignore[misc]
+        [lambda n=n: hall.checkout.pay(n, person(n), PRICE, "DECLINE") for n in range(1, SEATS + 1)]  # type: ignore[misc]
     )
 
 
 async def cancelling(hall: Hall) -> list[Any]:
     return await all_of(
-        [lambda n=n: hall.reservations.cancel(n, n) for n in range(1, SEATS + 1)]  # type: ignore[misc]
+        [lambda n=n: hall.reservations.cancel(n, person(n)) for n in range(1, SEATS + 1)]  # type: ignore[misc]
     )
 
 
@@ -151,12 +153,12 @@ async def held_before(hall: Hall) -> None:
     """Every visitor has had a seat, so each has a row in visitor_seats."""
     await hall.hold_all()
     for number in range(1, SEATS + 1):
-        await hall.sale.reservations.cancel(number, number)
+        await hall.sale.reservations.cancel(number, person(number))
 
 
 SEAT = "SELECT FROM seat WHERE seat_id = 1 FOR UPDATE"
 RESERVATION = "SELECT FROM reservation WHERE reservation_id = 1 FOR UPDATE"
-VISITOR = "SELECT FROM visitor_seats WHERE user_id = 1 FOR UPDATE"
+VISITOR = "SELECT FROM visitor_seats WHERE user_id = '1' FOR UPDATE"
 PAYMENT = "SELECT FROM payment WHERE payment_id = 1 FOR UPDATE"
 
 # What is locked, what everybody does, what the one gets, and what all others get.
@@ -288,7 +290,7 @@ def test_a_reservation_that_cannot_be_expired_keeps_no_other(postgres: TestDatab
         async with opened(postgres) as hall:
             await hall.hold_all()
             await hall.sale.lapse(*range(1, SEATS + 1))
-            await hall.sale.sql("UPDATE visitor_seats SET seats = 0 WHERE user_id = 7")
+            await hall.sale.sql("UPDATE visitor_seats SET seats = 0 WHERE user_id = '7'")
             with pytest.raises(asyncpg.CheckViolationError):
                 await Sweeper(hall.reservations).sweep()
             assert (await hall.sale.states("reservation")).count("EXPIRED") == BUYERS
@@ -306,7 +308,7 @@ def test_a_poisoned_request_fails_alone(postgres: TestDatabase) -> None:
             await hall.sale.sql(DEAR)
             asked = [[1, 2], *([n] for n in range(3, SEATS + 1))]
             outcomes = await all_of(
-                [lambda s=s: hall.reservations.reserve(1, s, s[0]) for s in asked]  # type: ignore[misc]
+                [lambda s=s: hall.reservations.reserve(1, s, person(s[0])) for s in asked]  # type: ignore[misc]
             )
             assert isinstance(outcomes[0], asyncpg.NumericValueOutOfRangeError)
             assert {type(one) for one in outcomes[1:]} == {Reservation}

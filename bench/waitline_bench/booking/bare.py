@@ -41,7 +41,13 @@ _STATEMENTS: dict[Kind, Sequence[tuple[str, str, str]]] = {
 
 _VALUES = {
     "schedule_ids": "ARRAY[1]",
-    "user_ids": "ARRAY[:user]",
+    "user_ids": "ARRAY[:user::text]",
+    "holders": "ARRAY['bare']",
+    "key_nos": "'{}'",
+    "keys": "'{}'",
+    "requests": "'{}'",
+    "languages": "'{}'",
+    "keys_max": "0",
     "wanted_nos": "ARRAY[1]",
     "wanted_seats": "ARRAY[:seat]",
     "hold_s": "300",

@@ -12,7 +12,10 @@ store.py           reservations: reserve, cancel, expire
 batches.py         limits of batched statements
 sweeper.py         puts lapsed reservations back on sale
 checkout.py        payments: charge, confirm, reconcile, refund
-idempotency.py     idempotency keys: claims and stored answers
+buyer.py           whose a reservation is; pure
+idempotency_key.py idempotency key of a request, and its refusals; pure
+idempotency.py     idempotency keys in the database: what each was used for
+collisions.py      retry of statements that a unique constraint rejected
 outbox.py          relays events to Valkey (transactional outbox)
 stock.py           counts free seats by room
 load_reporter.py   publishes the worker's load and the stock

@@ -7,6 +7,7 @@ a sale: a transaction under way is invisible.
 from typing import NamedTuple
 
 from waitline.kernel.findings import Finding
+from waitline.kernel.ids import VisitorId
 from waitline.postgres.pool import Database, Row
 
 READ_S = 60.0
@@ -75,7 +76,7 @@ class PaidVisitor(NamedTuple):
     """
 
     room: str
-    user_id: int
+    user_id: VisitorId
     paid_ms: int
 
 

@@ -17,6 +17,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from waitline.booking.batches import LOCK_PAUSE_S
+from waitline.booking.buyer import Buyer
+from waitline.booking.idempotency_key import IdempotencyKey
 from waitline.booking.model import (
     SEATS_MAX,
     GradeUnknown,
@@ -107,8 +109,9 @@ async def reserve_best(
     *,
     grade: str,
     count: int,
-    user: int,
+    buyer: Buyer,
     rng: random.Random,
+    key: IdempotencyKey | None = None,
 ) -> Reservation:
     """Reserve the best free seats of a grade for a visitor.
 
@@ -118,8 +121,9 @@ async def reserve_best(
         schedule: The schedule.
         grade: The seats' grade.
         count: How many, 1 to `SEATS_MAX`.
-        user: The visitor.
+        buyer: Whose the reservation will be.
         rng: Draws among the choices, which keeps concurrent requests apart.
+        key: The request's idempotency key, which is recorded with the reservation.
 
     Raises:
         GradeUnknown, SoldOut, TooManySeats: Nothing is held.
@@ -129,7 +133,9 @@ async def reserve_best(
     for _ in range(ATTEMPTS_MAX):
         offered = await _offered(database, schedule, grade, count)
         try:
-            return await reservations.try_reserve(schedule, rng.choice(offered[:drawn_from]), user)
+            return await reservations.try_reserve(
+                schedule, rng.choice(offered[:drawn_from]), buyer, key
+            )
         except SeatTaken:
             drawn_from *= SPREAD
         except Contended:

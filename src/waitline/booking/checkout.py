@@ -12,13 +12,16 @@ any number of times.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple, Never, TypeVar
 from uuid import UUID
 
 import structlog
 
 from waitline.booking.batches import statement_batcher, until_unlocked
+from waitline.booking.buyer import Buyer
+from waitline.booking.collisions import retried
+from waitline.booking.idempotency_key import KEY_REFUSED, IdempotencyKey, key_columns
 from waitline.booking.model import (
     AlreadyPaid,
     AmountWrong,
@@ -34,6 +37,7 @@ from waitline.booking.model import (
     ReservationUnknown,
 )
 from waitline.kernel.errors import Contended, Refused, Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.periodic import periodic
 from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
@@ -84,6 +88,7 @@ BEGIN_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "running": lambda _row: PaymentRunning(),
     "amount": lambda row: AmountWrong(row["price"]),
     "locked": lambda _row: Contended("the reservation is locked"),
+    **{outcome: lambda row: KEY_REFUSED[row["outcome"]]() for outcome in KEY_REFUSED},
 }
 
 
@@ -96,9 +101,24 @@ def _ignore(_call: str, _outcome: str, _seconds: float) -> None:
 
 class _Attempt(NamedTuple):
     reservation_id: int
-    user_id: int
+    buyer: Buyer
     amount: int
     method: str
+    key: IdempotencyKey | None
+
+
+class OwnedPayment(NamedTuple):
+    """A payment, and whose its reservation is.
+
+    Attributes:
+        payment: The payment.
+        buyer: Whose it is.
+        room: Waiting room of the concert.
+    """
+
+    payment: Payment
+    buyer: Buyer
+    room: RoomId
 
 
 class _ChargeNote(NamedTuple):
@@ -130,19 +150,27 @@ class Checkout:
         self._on_provider_call = on_provider_call
         self._at_price = at_price
         self._under_way = 0
-        self._beginning = statement_batcher(self._begin, lambda attempt: (attempt.reservation_id,))
+        self._beginning = statement_batcher(self._begin, _touched)
         self._confirming = statement_batcher(self._note_charges, lambda charge: (charge.key,))
 
-    async def pay(self, reservation_id: int, user_id: int, amount: int, method: str) -> Payment:
+    async def pay(
+        self,
+        reservation_id: int,
+        buyer: Buyer,
+        amount: int,
+        method: str,
+        key: IdempotencyKey | None = None,
+    ) -> Payment:
         """Charge a visitor and confirm the reservation.
 
         If the call is cancelled or times out, the reconciler settles the attempt.
 
         Args:
             reservation_id: What is paid for.
-            user_id: The visitor who pays.
+            buyer: Whose it must be.
             amount: In minor units.
             method: Payment method, as the provider names it, 1 to 50 characters.
+            key: The request's idempotency key, which is recorded with the attempt.
 
         Returns:
             The payment, COMPLETED.
@@ -152,27 +180,28 @@ class Checkout:
             AlreadyPaid, PaymentRunning, AmountWrong: Nothing is charged. If the reservation was
                 lost while the provider charged, `ReservationOver` is raised and the charge is
                 refunded.
+            IdempotencyKeyRunning, TooManyKeys: The key is not free; nothing is charged.
             Declined: The provider has not charged.
 
         Invariant:
-            B4, B6.
+            B4, B6, B8.
         """
         if self._under_way >= UNDER_WAY_MAX:
             raise Unavailable("too many payments are under way")
         self._under_way += 1
         try:
-            attempt = _Attempt(reservation_id, user_id, amount, method)
-            key = await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
-            outcome = await self._timed("charge", self._provider.charge(key, amount, method))
+            attempt = _Attempt(reservation_id, buyer, amount, method, key)
+            charge_key = await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
+            outcome = await self._timed("charge", self._provider.charge(charge_key, amount, method))
             if isinstance(outcome, NotCharged):
-                await self._fail(key, outcome.reason)
+                await self._fail(charge_key, outcome.reason)
                 raise Declined(outcome.reason)
-            return await self._confirmed(key, outcome)
+            return await self._confirmed(charge_key, outcome)
         finally:
             self._under_way -= 1
 
-    async def fetch_payment(self, payment_id: int) -> Payment:
-        """Return a payment.
+    async def fetch_payment(self, payment_id: int) -> OwnedPayment:
+        """Return a payment, and whose it is.
 
         Raises:
             PaymentUnknown: There is none.
@@ -180,7 +209,8 @@ class Checkout:
         row = await self._database.fetch_one("find_payment", payment_id=payment_id)
         if row is None:
             raise PaymentUnknown
-        return _payment(row)
+        payment = _payment(row)
+        return OwnedPayment(payment, Buyer(payment.user_id, row["holder"]), RoomId(row["room"]))
 
     async def webhook(self, headers: Mapping[str, str], body: bytes) -> None:
         """Handle a webhook of the provider. Idempotent.
@@ -271,15 +301,19 @@ class Checkout:
         self, _: None, attempts: Sequence[_Attempt]
     ) -> list[UUID | Refused | Unavailable]:
         """Store attempts; return the charge key of each, or its refusal."""
-        rows = await self._database.fetch_all(
-            "begin_payment",
-            reservation_ids=[one.reservation_id for one in attempts],
-            user_ids=[one.user_id for one in attempts],
-            amounts=[one.amount for one in attempts],
-            methods=[one.method for one in attempts],
-            at_price=self._at_price,
-            patience_s=PATIENCE_S,
-            grace_s=GRACE_S,
+        rows = await retried(
+            lambda: self._database.fetch_all(
+                "begin_payment",
+                reservation_ids=[one.reservation_id for one in attempts],
+                user_ids=[one.buyer.user_id for one in attempts],
+                holders=[one.buyer.holder for one in attempts],
+                amounts=[one.amount for one in attempts],
+                methods=[one.method for one in attempts],
+                at_price=self._at_price,
+                patience_s=PATIENCE_S,
+                grace_s=GRACE_S,
+                **key_columns(one.key for one in attempts),
+            )
         )
         return [
             row["charge_key"] if row["outcome"] == "begun" else BEGIN_REFUSED[row["outcome"]](row)
@@ -332,11 +366,17 @@ class Checkout:
             raise Contended("the reservation or its payment is locked")
 
 
+def _touched(attempt: _Attempt) -> list[Hashable]:
+    """Return what an attempt changes: its reservation, and its key."""
+    key = () if attempt.key is None else ((attempt.buyer, attempt.key.text),)
+    return [attempt.reservation_id, *key]
+
+
 def _payment(row: Row) -> Payment:
     return Payment(
         payment_id=row["payment_id"],
         reservation_id=row["reservation_id"],
-        user_id=row["user_id"],
+        user_id=VisitorId(row["user_id"]),
         amount=row["amount"],
         method=row["method"],
         state=PaymentState(row["state"]),

@@ -1,34 +1,44 @@
-"""Idempotency keys: claims of requests, and stored answers.
+"""Idempotency keys in the database: what each was used for, and the answers of refusals.
 
-Keys are scoped by user: two users may choose the same key.
+A write records its key itself, with what it did; a repeat reads that back here. A refusal has done
+nothing, so its answer is stored afterwards. Keys are scoped by buyer: two may choose the same key.
 """
 
-from datetime import datetime
 from typing import NamedTuple, Never
 
-from waitline.booking.model import IdempotencyKeyReused, IdempotencyKeyRunning
+from waitline.booking.buyer import Buyer
+from waitline.booking.idempotency_key import (
+    KEYS_MAX,
+    IdempotencyKey,
+    IdempotencyKeyReused,
+    Language,
+    TooManyKeys,
+)
+from waitline.booking.model import (
+    Declined,
+    Payment,
+    PaymentState,
+    Reservation,
+    ReservationOver,
+    ReservationState,
+)
+from waitline.kernel.errors import Refused
+from waitline.kernel.ids import RoomId
 from waitline.kernel.periodic import periodic
-from waitline.postgres.pool import Database
-
-KEY_CHARS_MAX = 200
-"""Longest key. Source: migrations/0001_box_office.sql."""
+from waitline.postgres.pool import Database, Row
 
 KEPT_S = 86_400.0
 """How long an answer is kept. Source: the wire contract."""
-
-PATIENCE_S = 60.0
-"""Lease of a claim: longer than any write, including the timeouts of payment provider and database.
-After that the process must have died, and the key is free."""
 
 FORGET_EVERY_S = 60.0
 """Between two rounds of deleting expired keys."""
 
 CHUNK_MAX = 1_000
-"""Keys deleted in one statement: it takes a few milliseconds, so that claims do not wait for it."""
+"""Keys deleted in one statement: it takes a few milliseconds, so that writes do not wait for it."""
 
 
 class StoredAnswer(NamedTuple):
-    """The answer to the first request with a key.
+    """The answer to the first request with a key, which was refused.
 
     Attributes:
         status: Its HTTP status.
@@ -37,6 +47,57 @@ class StoredAnswer(NamedTuple):
 
     status: int
     body: bytes
+
+
+class Reserved(NamedTuple):
+    """The first request with a key made a reservation.
+
+    Attributes:
+        reservation: As it was then.
+        language: Language of the request.
+    """
+
+    reservation: Reservation
+    language: Language
+
+
+class Cancelled(NamedTuple):
+    """The first request with a key cancelled a reservation.
+
+    Attributes:
+        reservation_id: The reservation.
+        refund: Whether a payment is refunded.
+        language: Language of the request.
+    """
+
+    reservation_id: int
+    refund: bool
+    language: Language
+
+
+class Paid(NamedTuple):
+    """The first request with a key paid.
+
+    Attributes:
+        payment: As it was then.
+        language: Language of the request.
+    """
+
+    payment: Payment
+    language: Language
+
+
+class PaymentBegun(NamedTuple):
+    """The first request with a key began a payment, and did not confirm it.
+
+    Attributes:
+        refusal: Why not; `None` while the outcome is open.
+    """
+
+    refusal: Refused | None
+
+
+Earlier = StoredAnswer | Reserved | Cancelled | Paid | PaymentBegun
 
 
 class IdempotencyKeys:
@@ -49,58 +110,60 @@ class IdempotencyKeys:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, key: str, user: int, request: bytes) -> datetime | StoredAnswer:
-        """Claim a key for a request.
+    async def find(self, key: IdempotencyKey, buyer: Buyer) -> Earlier | None:
+        """Return what the first request with a key did, or `None` if this is the first.
 
         Args:
-            key: 1 to `KEY_CHARS_MAX` characters.
-            user: The user who chose the key.
-            request: Digest that identifies the request.
-
-        Returns:
-            The time of the claim, which identifies it; or the stored answer to the same request.
+            key: The key of a request.
+            buyer: Who chose it.
 
         Raises:
             IdempotencyKeyReused: The key was used for another request.
-            IdempotencyKeyRunning: The first request with the key is still running.
+            TooManyKeys: It is the first, and the buyer has used as many keys as allowed.
         """
         row = await self._database.fetch_one(
-            "claim_key",
-            user_id=user,
-            idempotency_key=key,
-            request=request,
+            "find_key",
+            user_id=buyer.user_id,
+            holder=buyer.holder,
+            key=key.text,
+            request=key.request,
             kept_s=KEPT_S,
-            patience_s=PATIENCE_S,
+            keys_max=KEYS_MAX,
         )
-        # No row: another request claimed the key concurrently.
-        outcome = "running" if row is None else row["outcome"]
-        if row is None or outcome == "running":
-            raise IdempotencyKeyRunning
-        if outcome == "other":
-            raise IdempotencyKeyReused
-        if outcome == "claimed":
-            claimed_at: datetime = row["claimed_at"]
-            return claimed_at
-        return StoredAnswer(row["status"], row["answer"])
+        assert row is not None
+        match row["outcome"]:
+            case "free":
+                return None
+            case "limit":
+                raise TooManyKeys
+            case "other":
+                raise IdempotencyKeyReused
+            case "answered":
+                return StoredAnswer(row["status"], row["answer"])
+            case "reserved":
+                return Reserved(_reserved(row, buyer), row["language"])
+            case "begun":
+                return _begun(row, buyer)
+            case done:
+                return Cancelled(row["reservation_id"], done == "refunding", row["language"])
 
-    async def store_answer(
-        self, key: str, user: int, claimed_at: datetime, answer: StoredAnswer
-    ) -> None:
-        """Store the answer, unless another request has claimed the key meanwhile."""
-        await self._database.fetch_one(
+    async def store_answer(self, key: IdempotencyKey, buyer: Buyer, answer: StoredAnswer) -> bool:
+        """Store the answer of a refused request.
+
+        Returns:
+            Whether it was stored. Otherwise another request with the key was answered meanwhile.
+        """
+        row = await self._database.fetch_one(
             "keep_answer",
-            user_id=user,
-            idempotency_key=key,
-            claimed_at=claimed_at,
+            user_id=buyer.user_id,
+            holder=buyer.holder,
+            key=key.text,
+            request=key.request,
+            language=key.language,
             status=answer.status,
             answer=answer.body,
         )
-
-    async def release(self, key: str, user: int, claimed_at: datetime) -> None:
-        """Release a claimed key: its request has no answer to store."""
-        await self._database.fetch_one(
-            "free_key", user_id=user, idempotency_key=key, claimed_at=claimed_at
-        )
+        return row is not None
 
     async def run(self) -> Never:
         """Delete expired keys until cancelled, a chunk at a time."""
@@ -109,3 +172,41 @@ class IdempotencyKeys:
     async def _purge(self) -> bool:
         row = await self._database.fetch_one("forget_keys", kept_s=KEPT_S, chunk_max=CHUNK_MAX)
         return row is not None and row["keys"] == CHUNK_MAX
+
+
+def _reserved(row: Row, buyer: Buyer) -> Reservation:
+    return Reservation(
+        reservation_id=row["reservation_id"],
+        schedule_id=row["schedule_id"],
+        buyer=buyer,
+        seat_ids=tuple(row["seat_ids"]),
+        state=ReservationState.PENDING,
+        amount=row["amount"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        room=RoomId(row["room"]),
+    )
+
+
+def _begun(row: Row, buyer: Buyer) -> Paid | PaymentBegun:
+    """Return how an attempt ended for the visitor, whatever became of the payment since."""
+    state, too_late = PaymentState(row["state"]), row["too_late"]
+    if state is PaymentState.PENDING:
+        return PaymentBegun(None)
+    if state is PaymentState.FAILED:
+        return PaymentBegun(Declined(row["reason"]))
+    if too_late in (ReservationState.CANCELLED, ReservationState.EXPIRED):
+        return PaymentBegun(ReservationOver(ReservationState(too_late)))
+    if too_late is not None:
+        return PaymentBegun(Declined("too late"))
+    payment = Payment(
+        payment_id=row["payment_id"],
+        reservation_id=row["reservation_id"],
+        user_id=buyer.user_id,
+        amount=row["paid_amount"],
+        method=row["method"],
+        state=PaymentState.COMPLETED,
+        created_at=row["begun_at"],
+        paid_at=row["paid_at"],
+    )
+    return Paid(payment, row["language"])

@@ -6,8 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
+from waitline.booking.buyer import Buyer
 from waitline.kernel.errors import Refused
-from waitline.kernel.ids import RoomId
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.setting import Setting, check, declared
 
 SEATS_MAX = 100
@@ -57,7 +58,7 @@ class Reservation:
     Attributes:
         reservation_id: Its number.
         schedule_id: The schedule of the seats.
-        user_id: The visitor.
+        buyer: Whose it is.
         seat_ids: The seats, ascending.
         state: Its state.
         amount: Total price, in minor units.
@@ -68,7 +69,7 @@ class Reservation:
 
     reservation_id: int
     schedule_id: int
-    user_id: int
+    buyer: Buyer
     seat_ids: tuple[int, ...]
     state: ReservationState
     amount: int
@@ -305,7 +306,7 @@ class Payment:
     Attributes:
         payment_id: Its number.
         reservation_id: What is paid for.
-        user_id: The visitor who pays.
+        user_id: The visitor who pays; whose it is, the reservation says.
         amount: In minor units.
         method: Payment method, as the provider names it.
         state: Its state; REFUNDING becomes REFUNDED.
@@ -315,7 +316,7 @@ class Payment:
 
     payment_id: int
     reservation_id: int
-    user_id: int
+    user_id: VisitorId
     amount: int
     method: str
     state: PaymentState
@@ -361,14 +362,6 @@ class PaymentUnknown(Refused):
 
 class PaymentForeign(Refused):
     """The payment is another visitor's."""
-
-
-class IdempotencyKeyReused(Refused):
-    """The idempotency key was used for another request before."""
-
-
-class IdempotencyKeyRunning(Refused):
-    """A request with the same idempotency key is still running."""
 
 
 class SeatsContested(Refused):

@@ -2,14 +2,20 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from waitline.booking.batches import statement_batcher, until_unlocked
-from waitline.booking.catalogue import queue_down
+from waitline.booking.buyer import Buyer
+from waitline.booking.collisions import retried
+from waitline.booking.idempotency_key import (
+    KEY_REFUSED,
+    KEYS_MAX,
+    IdempotencyKey,
+    key_columns,
+)
 from waitline.booking.model import (
     SEATS_MAX,
     PaymentRunning,
-    QueueDown,
     Reservation,
     ReservationForeign,
     ReservationOver,
@@ -22,7 +28,7 @@ from waitline.booking.model import (
     TooManySeats,
 )
 from waitline.kernel.errors import Contended, Refused, Unavailable
-from waitline.kernel.ids import RoomId
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.postgres.pool import Database, Row
 
 CANCEL_TRIES = 3
@@ -35,25 +41,14 @@ class SeatRequest(NamedTuple):
     Attributes:
         schedule: The schedule.
         seats: 1 to `SEATS_MAX` different seats of it.
-        user: The visitor.
+        buyer: Whose the reservation will be.
+        key: Its idempotency key, if it has one.
     """
 
     schedule: int
     seats: Sequence[int]
-    user: int
-
-
-class RoomAccess(NamedTuple):
-    """How the visitors of a concert are admitted.
-
-    Attributes:
-        room: Their waiting room.
-        queue_down: What happens to them while the queue is down; `None` for the installation's
-            setting.
-    """
-
-    room: RoomId
-    queue_down: QueueDown | None
+    buyer: Buyer
+    key: IdempotencyKey | None
 
 
 class Expired(NamedTuple):
@@ -61,7 +56,7 @@ class Expired(NamedTuple):
 
     reservation_id: int
     schedule_id: int
-    user_id: int
+    user_id: VisitorId
 
 
 class Due(NamedTuple):
@@ -90,6 +85,7 @@ RESERVE_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "taken": lambda _row: SeatTaken(),
     "limit": lambda row: TooManySeats(row["visitor_seats_max"]),
     "locked": lambda _row: Contended("the seats are locked"),
+    **{outcome: lambda row: KEY_REFUSED[row["outcome"]]() for outcome in KEY_REFUSED},
 }
 CANCEL_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "unknown": lambda _row: ReservationUnknown(),
@@ -97,6 +93,7 @@ CANCEL_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "paying": lambda _row: PaymentRunning(),
     "over": lambda row: ReservationOver(ReservationState(row["state"])),
     "locked": lambda _row: Contended("the reservation or its seats are locked"),
+    **{outcome: lambda row: KEY_REFUSED[row["outcome"]]() for outcome in KEY_REFUSED},
 }
 
 
@@ -113,80 +110,85 @@ class Reservations:
         self._hold_s = hold_s
         self._batcher = statement_batcher(self._reserve_all, _touched)
 
-    async def reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
+    async def reserve(
+        self,
+        schedule: int,
+        seats: Sequence[int],
+        buyer: Buyer,
+        key: IdempotencyKey | None = None,
+    ) -> Reservation:
         """Reserve seats for a visitor: all of them, or none.
 
         Args:
             schedule: The schedule.
             seats: 1 to `SEATS_MAX` different seats of it.
-            user: The visitor.
+            buyer: Whose the reservation will be.
+            key: The request's idempotency key, which is recorded with the reservation.
 
         Raises:
             ScheduleUnknown, SeatUnknown, SeatTaken, TooManySeats: Nothing is held.
             SeatsContested: Another transaction has locked the seats; nothing is held.
+            IdempotencyKeyRunning, TooManyKeys: The key is not free; nothing is held.
 
         Invariant:
-            B1.
+            B1, B8.
         """
         try:
-            return await until_unlocked(lambda: self.try_reserve(schedule, seats, user))
+            return await until_unlocked(lambda: self.try_reserve(schedule, seats, buyer, key))
         except Contended:
             raise SeatsContested from None
 
-    async def try_reserve(self, schedule: int, seats: Sequence[int], user: int) -> Reservation:
+    async def try_reserve(
+        self,
+        schedule: int,
+        seats: Sequence[int],
+        buyer: Buyer,
+        key: IdempotencyKey | None = None,
+    ) -> Reservation:
         """Do what `reserve` does, once.
 
         Raises:
-            ScheduleUnknown, SeatUnknown, SeatTaken, TooManySeats, Contended: Nothing is held.
+            ScheduleUnknown, SeatUnknown, SeatTaken, TooManySeats, Contended,
+                IdempotencyKeyRunning, TooManyKeys: Nothing is held.
         """
         seat_ids = tuple(sorted(set(seats)))
         assert 0 < len(seat_ids) == len(seats) <= SEATS_MAX
-        return await self._batcher.enqueue(None, SeatRequest(schedule, seat_ids, user))
+        return await self._batcher.enqueue(None, SeatRequest(schedule, seat_ids, buyer, key))
 
     async def _reserve_all(
         self, _: None, wanted: Sequence[SeatRequest]
     ) -> list[Reservation | Refused | Unavailable]:
         """Reserve seats for several requests without conflicts, each as `reserve` does."""
-        rows = await self._database.fetch_all(
-            "reserve",
-            schedule_ids=[one.schedule for one in wanted],
-            user_ids=[one.user for one in wanted],
-            wanted_nos=[no for no, one in enumerate(wanted, 1) for _ in one.seats],
-            wanted_seats=[seat for one in wanted for seat in one.seats],
-            hold_s=self._hold_s,
+        rows = await retried(
+            lambda: self._database.fetch_all(
+                "reserve",
+                schedule_ids=[one.schedule for one in wanted],
+                user_ids=[one.buyer.user_id for one in wanted],
+                holders=[one.buyer.holder for one in wanted],
+                wanted_nos=[no for no, one in enumerate(wanted, 1) for _ in one.seats],
+                wanted_seats=[seat for one in wanted for seat in one.seats],
+                hold_s=self._hold_s,
+                **key_columns(one.key for one in wanted),
+            )
         )
         return [_reserved(one, row) for one, row in zip(wanted, rows, strict=True)]
 
-    async def room_access(self, reservation: int) -> RoomAccess:
-        """Return how the visitor of a reservation was admitted.
-
-        Raises:
-            ReservationUnknown: There is no such reservation.
-        """
-        row = await self._database.fetch_one("find_reservation", reservation_id=reservation)
-        if row is None:
-            raise ReservationUnknown
-        return RoomAccess(RoomId(row["room"]), queue_down(row))
-
-    async def find(self, reservation: int, user: int) -> Reservation:
-        """Return a visitor's reservation.
+    async def find(self, reservation: int) -> Reservation:
+        """Return a reservation.
 
         A lapsed reservation is returned as expired, even before the sweeper puts its seats back on
         sale. While a payment is under way, it has not lapsed.
 
         Raises:
             ReservationUnknown: There is no such reservation.
-            ReservationForeign: It is another visitor's.
         """
         row = await self._database.fetch_one("find_reservation", reservation_id=reservation)
         if row is None:
             raise ReservationUnknown
-        if row["user_id"] != user:
-            raise ReservationForeign
         return Reservation(
             reservation_id=reservation,
             schedule_id=row["schedule_id"],
-            user_id=user,
+            buyer=Buyer(VisitorId(row["user_id"]), row["holder"]),
             seat_ids=tuple(row["seat_ids"]),
             state=ReservationState.EXPIRED if row["lapsed"] else ReservationState(row["state"]),
             amount=row["amount"],
@@ -195,8 +197,15 @@ class Reservations:
             room=RoomId(row["room"]),
         )
 
-    async def cancel(self, reservation: int, user: int) -> ReservationState:
+    async def cancel(
+        self, reservation: int, buyer: Buyer, key: IdempotencyKey | None = None
+    ) -> ReservationState:
         """Cancel a reservation; its payment is refunded.
+
+        Args:
+            reservation: The reservation.
+            buyer: Whose it must be.
+            key: The request's idempotency key, which is recorded with the cancellation.
 
         Returns:
             Its state before: PENDING, or CONFIRMED and to be refunded.
@@ -204,12 +213,27 @@ class Reservations:
         Raises:
             ReservationUnknown, ReservationForeign, ReservationOver, PaymentRunning: Nothing is
                 cancelled.
-        """
-        return await until_unlocked(lambda: self._try_cancel(reservation, user))
+            IdempotencyKeyRunning, TooManyKeys: The key is not free; nothing is cancelled.
 
-    async def _try_cancel(self, reservation: int, user: int) -> ReservationState:
+        Invariant:
+            B8.
+        """
+        return await until_unlocked(lambda: self._try_cancel(reservation, buyer, key))
+
+    async def _try_cancel(
+        self, reservation: int, buyer: Buyer, key: IdempotencyKey | None
+    ) -> ReservationState:
+        values: dict[str, Any] = {
+            "reservation_id": reservation,
+            "user_id": buyer.user_id,
+            "holder": buyer.holder,
+            "key": key.text if key else None,
+            "request": key.request if key else None,
+            "language": key.language if key else None,
+            "keys_max": KEYS_MAX,
+        }
         for _ in range(CANCEL_TRIES):
-            row = await self._database.fetch_one("cancel", reservation_id=reservation, user_id=user)
+            row = await retried(lambda: self._database.fetch_one("cancel", **values))
             assert row is not None
             if row["outcome"] in CANCEL_REFUSED:
                 raise CANCEL_REFUSED[row["outcome"]](row)
@@ -261,8 +285,9 @@ class Reservations:
 
 
 def _touched(wanted: SeatRequest) -> list[Hashable]:
-    """Return the rows that a request changes: its seats, and its visitor's seat count."""
-    return [*wanted.seats, (wanted.schedule, wanted.user)]
+    """Return what a request changes: its seats, its buyer's seat count, and its key."""
+    key = () if wanted.key is None else ((wanted.buyer, wanted.key.text),)
+    return [*wanted.seats, (wanted.schedule, wanted.buyer), *key]
 
 
 def _last(rows: Sequence[Row], chunk_max: int) -> Due | None:
@@ -277,7 +302,7 @@ def _reserved(wanted: SeatRequest, row: Row) -> Reservation | Refused | Unavaila
     return Reservation(
         reservation_id=row["reservation_id"],
         schedule_id=wanted.schedule,
-        user_id=wanted.user,
+        buyer=wanted.buyer,
         seat_ids=tuple(wanted.seats),
         state=ReservationState.PENDING,
         amount=row["amount"],

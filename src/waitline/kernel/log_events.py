@@ -88,10 +88,6 @@ _OTHERS: Final = {
         ("event_id", "dead", "reason"),
     ),
     "feed_room_failed": LogEvent("Event streams of one room get no updates", ("room", "reason")),
-    "idempotency_answer_lost": LogEvent(
-        "A request was carried out, but its answer is not stored for its idempotency key",
-        ("reason",),
-    ),
     "keyring_loaded": LogEvent("The keys of tickets and passes were read again", ("kids",)),
     "keyring_unreadable": LogEvent(
         "The changed key file is invalid; the worker keeps its present keys",

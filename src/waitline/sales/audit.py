@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from waitline.booking import audit
 from waitline.booking.audit import EXAMPLES_MAX, PaidVisitor
 from waitline.kernel.findings import Finding
-from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.ids import RoomId
 from waitline.postgres.pool import Database
 from waitline.queue import audit as queue_audit
 from waitline.queue.audit import RoomSnapshot
@@ -66,8 +66,7 @@ def kept_slots(seen: RoomSnapshot, paid: Sequence[PaidVisitor]) -> Iterator[Find
     kept = sorted(
         one.user_id
         for one in paid
-        if one.room == seen.room
-        and held.get(VisitorId(str(one.user_id)), one.paid_ms) < one.paid_ms
+        if one.room == seen.room and held.get(one.user_id, one.paid_ms) < one.paid_ms
     )
     if kept:
         some = ", ".join(map(str, kept[:EXAMPLES_MAX])) + (" …" if len(kept) > EXAMPLES_MAX else "")

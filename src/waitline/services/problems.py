@@ -8,14 +8,18 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any
 
+from waitline.booking.idempotency_key import (
+    KEYS_MAX,
+    IdempotencyKeyReused,
+    IdempotencyKeyRunning,
+    TooManyKeys,
+)
 from waitline.booking.model import (
     AlreadyPaid,
     AmountWrong,
     ConcertUnknown,
     Declined,
     GradeUnknown,
-    IdempotencyKeyReused,
-    IdempotencyKeyRunning,
     PaymentForeign,
     PaymentRunning,
     PaymentUnknown,
@@ -170,6 +174,17 @@ _BOX_OFFICE: list[Problem[Any]] = [
         C005,
         "key-running",
         Text("처리 중인 요청", "Request under way"),
+    ),
+    Problem(
+        TooManyKeys,
+        _CONFLICT,
+        C005,
+        "too-many-keys",
+        Text("멱등 키가 너무 많습니다", "Too many idempotency keys"),
+        detail=lambda _: Text(
+            f"한 사람이 24시간 동안 최대 {KEYS_MAX:,}개의 키를 쓸 수 있습니다.",
+            f"One visitor may use {KEYS_MAX:,} keys in 24 hours.",
+        ),
     ),
     Problem(
         ConcertUnknown, _NOT_FOUND, B007, "concert-unknown", Text("없는 콘서트", "Unknown concert")

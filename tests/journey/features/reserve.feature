@@ -82,7 +82,7 @@
         | X-User-Id     | 401    | C002 |
         | X-Queue-Token | 401    | C002 |
 
-    시나리오 개요: 숫자가 아닌 값
+    시나리오 개요: 잘못된 값
       먼저 A-1 좌석을 파는 콘서트가 있다
       그리고 지은은 READY 상태다
       만일 지은이 <field> = <value> 값으로 예약한다
@@ -93,7 +93,7 @@
         | field     | value |
         | seatId    | "A-1" |
         | seatId    | 1.5   |
-        | X-User-Id | "me"  |
+        | X-User-Id | "%00" |
 
   규칙: 들어가지 않은 사람은 예약할 수 없다
 

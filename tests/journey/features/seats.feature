@@ -57,9 +57,9 @@ Feature: Looking at the seats
       | X-User-Id     |
       | X-Queue-Token |
 
-  Scenario: A user who is not a number
+  Scenario: A user whose name is blank
     Given a concert with the seats A-1
     And Ann is READY
-    When Ann lists the seats with X-User-Id = "Ann"
+    When Ann lists the seats with X-User-Id = "%20"
     Then the call is refused with 400 C001
     And the refusal names X-User-Id

@@ -83,19 +83,19 @@ WHERE c.broken
 GROUP BY c.kind ORDER BY c.kind;
 
 -- name: audit_visitors(examples_max)
--- Recount the seats of every visitor (B7).
+-- Recount the seats of every holder (B7).
 -- locks: nothing
 -- returns: one row per kind of damage: 'recount' (differs from visitor_seats), 'too_many'; how many
---   visitors, and the first of them
+--   holders, and the users of the first of them
 WITH counted AS (
-    SELECT r.schedule_id, r.user_id, count(*) AS seats
+    SELECT r.schedule_id, r.user_id, r.holder, count(*) AS seats
     FROM reservation AS r JOIN reserved_seat USING (reservation_id)
     WHERE r.state IN ('PENDING', 'CONFIRMED')
-    GROUP BY r.schedule_id, r.user_id
+    GROUP BY r.schedule_id, r.user_id, r.holder
 ),
 seen AS (
     SELECT schedule_id, user_id, coalesce(counted.seats, 0) AS seats, coalesce(v.seats, 0) AS noted
-    FROM counted FULL JOIN visitor_seats AS v USING (schedule_id, user_id)
+    FROM counted FULL JOIN visitor_seats AS v USING (schedule_id, user_id, holder)
 )
 SELECT c.kind, count(*) AS times,
     (array_agg(user_id ORDER BY user_id))[:(:examples_max)] AS examples

@@ -1,7 +1,6 @@
 -- name: load_demo()^
 -- Reset the demo concert: concert 1 with schedule 1 and seats 1 to 10 000, for room "1".
--- Deletes all bookings of all concerts, with their payments, events and stored answers; their ids are
--- not reused. Other concerts stay, and all their seats are on sale again.
+-- Deletes all bookings of all concerts, with their payments, events and idempotency keys. Other concerts stay, and all their seats are on sale again.
 -- locks: the tables of bookings, whole; seat. Concurrent bookings wait, or are refused
 -- returns: nothing
 DO $$

@@ -1,60 +1,66 @@
--- name: claim_key(user_id, idempotency_key, request, kept_s, patience_s)^
--- Claim an idempotency key: of all requests with a user's key, one proceeds. A key is free again when
--- its answer has expired, or when the lease of its first request has.
--- locks: idempotency (by key)
--- returns: one row: outcome 'claimed' with the time of the claim; else 'other' (the key belongs to
---   another request), 'running', or 'answered' with the answer. None if another request claimed it
---   concurrently
-WITH claimed AS (
-    INSERT INTO idempotency AS held (user_id, idempotency_key, request)
-    VALUES (:user_id, :idempotency_key, :request)
-    ON CONFLICT (user_id, idempotency_key) DO UPDATE SET
-        request = excluded.request, created_at = now(), status = NULL, answer = NULL
-    WHERE held.created_at <= now() - CASE
-        WHEN held.status IS NULL THEN make_interval(secs => :patience_s)
-        ELSE make_interval(secs => :kept_s)
-    END
-    RETURNING created_at
+-- name: find_key(user_id, holder, key, request, kept_s, keys_max)^
+-- Look up what a holder's idempotency key was used for, and read what it did. Deletes the holder's
+-- expired keys. A write records its key itself, in the statement that does it (reserve, cancel,
+-- begin_payment).
+-- locks: idempotency (expired keys)
+-- returns: one row: outcome 'free', or 'limit' (most keys of a holder); 'other' (the key belongs to
+--   another request); 'answered' with the stored answer; 'reserved', 'cancelled', 'refunding' with the
+--   reservation; 'begun' with the payment and the reservation's state
+WITH gone AS (
+    DELETE FROM idempotency
+    WHERE user_id = :user_id AND holder = :holder
+        AND created_at <= now() - make_interval(secs => :kept_s)
+),
+used AS (
+    SELECT request, language, status, answer, done, reservation_id, payment_id FROM idempotency
+    WHERE user_id = :user_id AND holder = :holder AND idempotency_key = :key
+        AND created_at > now() - make_interval(secs => :kept_s)
 )
-SELECT 'claimed' AS outcome, created_at AS claimed_at, NULL::integer AS status,
-    NULL::bytea AS answer
-FROM claimed
-UNION ALL
 SELECT
     CASE
-        WHEN request <> :request THEN 'other'
-        WHEN status IS NULL THEN 'running'
-        ELSE 'answered'
-    END,
-    created_at, status, answer
-FROM idempotency
-WHERE user_id = :user_id AND idempotency_key = :idempotency_key
-    AND NOT EXISTS (SELECT FROM claimed);
+        WHEN used.request IS NULL AND (
+            SELECT count(*) FROM idempotency AS i WHERE i.user_id = :user_id AND i.holder = :holder
+                AND i.created_at > now() - make_interval(secs => :kept_s)
+        ) >= :keys_max THEN 'limit'
+        WHEN used.request IS NULL THEN 'free'
+        WHEN used.request <> :request THEN 'other'
+        WHEN used.answer IS NOT NULL THEN 'answered'
+        ELSE used.done
+    END AS outcome,
+    used.language, used.status, used.answer,
+    r.reservation_id, r.schedule_id, r.state AS reservation_state, r.amount, r.created_at,
+    r.expires_at, c.room,
+    (SELECT array_agg(h.seat_id ORDER BY h.seat_id) FROM reserved_seat AS h
+        WHERE h.reservation_id = r.reservation_id) AS seat_ids,
+    p.payment_id, p.amount AS paid_amount, p.method, p.state, p.reason, p.too_late,
+    p.created_at AS begun_at, p.paid_at
+FROM (SELECT 1) AS one
+LEFT JOIN used ON true
+LEFT JOIN reservation AS r USING (reservation_id)
+LEFT JOIN schedule AS s USING (schedule_id)
+LEFT JOIN concert AS c USING (concert_id)
+LEFT JOIN payment AS p ON p.payment_id = used.payment_id;
 
--- name: keep_answer(user_id, idempotency_key, claimed_at, status, answer)^
--- Store the answer of a request, unless another request has claimed the key meanwhile.
+-- name: keep_answer(user_id, holder, key, request, language, status, answer)^
+-- Record the answer of a refused request, unless its key has an answer or did something. A payment
+-- that was begun and then refused gets its answer too.
 -- locks: idempotency (by key)
 -- returns: one row if the answer was stored
-UPDATE idempotency SET status = :status, answer = :answer
-WHERE user_id = :user_id AND idempotency_key = :idempotency_key AND created_at = :claimed_at
-    AND status IS NULL
-RETURNING user_id;
-
--- name: free_key(user_id, idempotency_key, claimed_at)^
--- Release a claimed key: its request has no answer to store.
--- locks: idempotency (by key)
--- returns: one row if the claim was still valid
-DELETE FROM idempotency
-WHERE user_id = :user_id AND idempotency_key = :idempotency_key AND created_at = :claimed_at
-    AND status IS NULL
-RETURNING user_id;
+INSERT INTO idempotency AS held (
+    user_id, holder, idempotency_key, request, language, status, answer
+)
+VALUES (:user_id, :holder, :key, :request, :language, :status, :answer)
+ON CONFLICT (user_id, holder, idempotency_key) DO UPDATE
+SET status = excluded.status, answer = excluded.answer
+WHERE held.done = 'begun' AND held.answer IS NULL AND held.request = excluded.request
+RETURNING held.user_id;
 
 -- name: forget_keys(kept_s, chunk_max)^
 -- Delete a chunk of the keys that have expired, the oldest first.
 -- locks: idempotency (skips locked ones)
 -- returns: one row: how many were deleted
 WITH due AS MATERIALIZED (
-    SELECT user_id, idempotency_key FROM idempotency
+    SELECT user_id, holder, idempotency_key FROM idempotency
     WHERE created_at <= now() - make_interval(secs => :kept_s)
     ORDER BY created_at
     LIMIT :chunk_max
@@ -62,7 +68,8 @@ WITH due AS MATERIALIZED (
 ),
 gone AS (
     DELETE FROM idempotency AS i USING due
-    WHERE i.user_id = due.user_id AND i.idempotency_key = due.idempotency_key
+    WHERE i.user_id = due.user_id AND i.holder = due.holder
+        AND i.idempotency_key = due.idempotency_key
     RETURNING i.user_id
 )
 SELECT count(*) AS keys FROM gone;

@@ -1,18 +1,44 @@
--- name: begin_payment(reservation_ids, user_ids, amounts, methods, patience_s, at_price, grace_s)
--- Store payment attempts before the provider is called. A reservation has one attempt at a time (B4).
--- The requests of one call are for different reservations.
--- locks: reservation (skips locked ones)
--- returns: one row per request, in order: outcome 'begun' with the payment; 'unknown', 'foreign',
---   'confirmed', 'cancelled', 'expired', 'lapsed' (expired, but not swept yet),
---   'running', 'amount', 'locked' (try again) otherwise
+-- name: begin_payment(reservation_ids, user_ids, holders, amounts, methods, patience_s, at_price, grace_s, key_nos, keys, requests, languages, keys_max)
+-- Store payment attempts before the provider is called. A reservation has one attempt at a time (B4),
+-- and only its holder pays (B8).
+-- The requests of one call are for different reservations, and have different idempotency keys.
+-- A request's idempotency key is recorded with its attempt. While another call has the key, or after
+-- it, nothing is begun.
+-- locks: idempotency key (advisory), reservation (skips locked ones)
+-- returns: one row per request, in order: outcome 'begun' with the payment; 'unknown', 'foreign'
+--   (another holder's), 'confirmed', 'cancelled', 'expired', 'lapsed' (expired, but not swept yet),
+--   'running', 'amount', 'locked' (try again), 'key_running', 'key_used', 'key_limit' (most keys of a
+--   holder) otherwise
 WITH asked AS MATERIALIZED (
-    SELECT a.no, a.reservation_id, a.user_id, a.amount, a.method
+    SELECT a.no, a.reservation_id, a.user_id, a.holder, a.amount, a.method
     FROM unnest(
-        :reservation_ids::bigint[], :user_ids::bigint[], :amounts::bigint[], :methods::text[]
-    ) WITH ORDINALITY AS a (reservation_id, user_id, amount, method, no)
+        :reservation_ids::bigint[], :user_ids::text[], :holders::text[], :amounts::bigint[],
+        :methods::text[]
+    ) WITH ORDINALITY AS a (reservation_id, user_id, holder, amount, method, no)
+),
+keyed AS MATERIALIZED (
+    SELECT k.no, k.key, k.request, k.language, asked.reservation_id,
+        asked.user_id, asked.holder,
+        CASE
+            WHEN NOT pg_try_advisory_xact_lock(hashtextextended(
+                jsonb_build_array(asked.user_id, asked.holder, k.key)::text, 0))
+            THEN 'key_running'
+            WHEN EXISTS (
+                SELECT FROM idempotency AS i WHERE i.user_id = asked.user_id
+                    AND i.holder = asked.holder AND i.idempotency_key = k.key
+            ) THEN 'key_used'
+            WHEN (
+                SELECT count(*) FROM idempotency AS i
+                WHERE i.user_id = asked.user_id AND i.holder = asked.holder
+            ) >= :keys_max THEN 'key_limit'
+        END AS refused
+    FROM unnest(
+        :key_nos::bigint[], :keys::text[], :requests::bytea[], :languages::text[]
+    ) AS k (no, key, request, language)
+    JOIN asked USING (no)
 ),
 found AS MATERIALIZED (
-    SELECT reservation_id, user_id, state, amount AS price, expires_at <= now() AS lapsed
+    SELECT reservation_id, user_id, holder, state, amount AS price, expires_at <= now() AS lapsed
     FROM reservation
     WHERE reservation_id = ANY(:reservation_ids::bigint[])
     ORDER BY reservation_id
@@ -21,7 +47,9 @@ found AS MATERIALIZED (
 payable AS (
     SELECT reservation_id, asked.user_id, asked.amount, method
     FROM asked JOIN found USING (reservation_id)
-    WHERE found.user_id = asked.user_id AND state = 'PENDING' AND NOT lapsed
+    WHERE found.user_id = asked.user_id AND found.holder = asked.holder
+        AND state = 'PENDING' AND NOT lapsed
+        AND no NOT IN (SELECT keyed.no FROM keyed WHERE keyed.refused IS NOT NULL)
         AND asked.amount > 0 AND (asked.amount = price OR NOT :at_price)
 ),
 made AS (
@@ -29,7 +57,15 @@ made AS (
     SELECT reservation_id, user_id, amount, method, now() + make_interval(secs => :patience_s)
     FROM payable
     ON CONFLICT (reservation_id) WHERE state IN ('PENDING', 'COMPLETED') DO NOTHING
-    RETURNING reservation_id, charge_key
+    RETURNING payment_id, reservation_id, charge_key
+),
+recorded AS (
+    INSERT INTO idempotency (
+        user_id, holder, idempotency_key, request, language, done, reservation_id, payment_id
+    )
+    SELECT user_id, holder, keyed.key, keyed.request, keyed.language, 'begun',
+        reservation_id, made.payment_id
+    FROM keyed JOIN made USING (reservation_id)
 ),
 kept AS (
     UPDATE reservation AS r SET paying_until = now() + make_interval(secs => :grace_s)
@@ -41,7 +77,8 @@ SELECT
             SELECT FROM reservation AS r WHERE r.reservation_id = asked.reservation_id
         ) THEN 'locked'
         WHEN found.reservation_id IS NULL THEN 'unknown'
-        WHEN found.user_id <> asked.user_id THEN 'foreign'
+        WHEN (found.user_id, found.holder) <> (asked.user_id, asked.holder) THEN 'foreign'
+        WHEN keyed.refused IS NOT NULL THEN keyed.refused
         WHEN found.state <> 'PENDING' THEN lower(found.state)
         WHEN found.lapsed THEN 'lapsed'
         WHEN made.reservation_id IS NOT NULL THEN 'begun'
@@ -50,6 +87,7 @@ SELECT
     END AS outcome,
     made.charge_key, found.price
 FROM asked LEFT JOIN found USING (reservation_id) LEFT JOIN made USING (reservation_id)
+LEFT JOIN keyed USING (no)
 ORDER BY asked.no;
 
 -- name: confirm_payment(charge_keys, provider_refs)
@@ -104,6 +142,10 @@ settled AS (
             WHEN attempt.state = 'PENDING' AND ready.state = 'PENDING' THEN 'COMPLETED'
             ELSE 'REFUNDING'
         END,
+        too_late = CASE
+            WHEN attempt.state = 'FAILED' THEN 'FAILED'
+            WHEN ready.state <> 'PENDING' THEN ready.state
+        END,
         provider_ref = asked.provider_ref, paid_at = now(), look_at = now(), looks = 0
     FROM attempt JOIN asked USING (charge_key) JOIN ready USING (reservation_id)
     WHERE p.payment_id = attempt.payment_id AND attempt.state IN ('PENDING', 'FAILED')
@@ -121,7 +163,7 @@ sold AS (
 emitted AS (
     INSERT INTO outbox (topic, payload)
     SELECT 'booking.payment.completed', jsonb_build_object(
-        'concertId', c.room, 'userId', settled.user_id::text,
+        'concertId', c.room, 'userId', settled.user_id,
         'reservationId', settled.reservation_id, 'paymentId', settled.payment_id,
         'amount', settled.amount)
     FROM settled
@@ -179,11 +221,16 @@ WHERE charge_key = :charge_key AND state = 'REFUNDING'
 RETURNING payment_id;
 
 -- name: find_payment(payment_id)^
--- Read one payment.
+-- Read one payment, with the room and the holder of its reservation.
 -- locks: nothing
 -- returns: one row, or none
-SELECT payment_id, reservation_id, user_id, amount, method, state, created_at, paid_at
-FROM payment WHERE payment_id = :payment_id;
+SELECT p.payment_id, p.reservation_id, p.user_id, p.amount, p.method, p.state, p.created_at,
+    p.paid_at, r.holder, c.room
+FROM payment AS p
+JOIN reservation AS r USING (reservation_id)
+JOIN schedule USING (schedule_id)
+JOIN concert AS c USING (concert_id)
+WHERE p.payment_id = :payment_id;
 
 -- name: unsettled_payments(chunk_max, pause_s, pause_max_s)
 -- Take attempts and refunds that should be settled by now, and postpone their next check: exponential

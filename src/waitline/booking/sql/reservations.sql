@@ -1,17 +1,40 @@
--- name: reserve(schedule_ids, user_ids, wanted_nos, wanted_seats, hold_s)
+-- name: reserve(schedule_ids, user_ids, holders, wanted_nos, wanted_seats, hold_s, key_nos, keys, requests, languages, keys_max)
 -- Reserve seats for visitors: for each request all of its seats, or none (B1).
 -- Requests are numbered from 1. The requests of one call have no seat in common, and no two of them
--- are of one visitor for one schedule.
+-- are of one holder for one schedule, or have the same idempotency key.
+-- A request's idempotency key is recorded with its reservation. While another call has the key, or
+-- after it, nothing is reserved.
 -- Waits for nobody's rows: a request whose rows another transaction has locked changes nothing, and the
 -- others of the call go on.
--- locks: seat, visitor_seats (skips locked ones)
+-- locks: idempotency key (advisory), seat, visitor_seats (skips locked ones)
 -- returns: one row per request, in order: outcome 'reserved' with the reservation; 'no_schedule',
---   'no_seat', 'taken', 'limit' (most seats a visitor may hold), 'locked' (try again) otherwise
+--   'no_seat', 'taken', 'limit' (most seats a holder may have), 'locked' (try again), 'key_running',
+--   'key_used', 'key_limit' (most keys of a holder) otherwise
 WITH asked AS MATERIALIZED (
-    SELECT a.no, a.schedule_id, a.user_id, s.visitor_seats_max, c.room
-    FROM unnest(:schedule_ids::bigint[], :user_ids::bigint[])
-        WITH ORDINALITY AS a (schedule_id, user_id, no)
+    SELECT a.no, a.schedule_id, a.user_id, a.holder, s.visitor_seats_max, c.room
+    FROM unnest(:schedule_ids::bigint[], :user_ids::text[], :holders::text[])
+        WITH ORDINALITY AS a (schedule_id, user_id, holder, no)
     LEFT JOIN schedule AS s USING (schedule_id) LEFT JOIN concert AS c USING (concert_id)
+),
+keyed AS MATERIALIZED (
+    SELECT k.no, k.key, k.request, k.language, asked.schedule_id, asked.user_id, asked.holder,
+        CASE
+            WHEN NOT pg_try_advisory_xact_lock(hashtextextended(
+                jsonb_build_array(asked.user_id, asked.holder, k.key)::text, 0))
+            THEN 'key_running'
+            WHEN EXISTS (
+                SELECT FROM idempotency AS i WHERE i.user_id = asked.user_id
+                    AND i.holder = asked.holder AND i.idempotency_key = k.key
+            ) THEN 'key_used'
+            WHEN (
+                SELECT count(*) FROM idempotency AS i
+                WHERE i.user_id = asked.user_id AND i.holder = asked.holder
+            ) >= :keys_max THEN 'key_limit'
+        END AS refused
+    FROM unnest(
+        :key_nos::bigint[], :keys::text[], :requests::bytea[], :languages::text[]
+    ) AS k (no, key, request, language)
+    JOIN asked USING (no)
 ),
 wanted AS MATERIALIZED (
     SELECT w.no, w.seat_id
@@ -24,44 +47,56 @@ locked AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ),
 visitors AS MATERIALIZED (
-    SELECT v.schedule_id, v.user_id FROM visitor_seats AS v JOIN asked USING (schedule_id, user_id)
+    SELECT v.schedule_id, v.user_id, v.holder
+    FROM visitor_seats AS v JOIN asked USING (schedule_id, user_id, holder)
     FOR UPDATE OF v SKIP LOCKED
 ),
 found AS MATERIALIZED (
-    SELECT asked.no, asked.schedule_id, asked.user_id, asked.visitor_seats_max, asked.room,
+    SELECT asked.no, asked.schedule_id, asked.user_id, asked.holder, asked.visitor_seats_max,
+        asked.room,
         count(*) AS wanted, count(locked.seat_id) AS seats,
         count(*) FILTER (WHERE state = 'AVAILABLE') AS free,
         coalesce(sum(price), 0)::bigint AS amount
     FROM asked JOIN wanted USING (no) LEFT JOIN locked USING (seat_id, schedule_id)
-    GROUP BY asked.no, asked.schedule_id, asked.user_id, asked.visitor_seats_max, asked.room
+    GROUP BY asked.no, asked.schedule_id, asked.user_id, asked.holder, asked.visitor_seats_max,
+        asked.room
 ),
 countable AS MATERIALIZED (
     SELECT no FROM found
-    WHERE (schedule_id, user_id) IN (SELECT schedule_id, user_id FROM visitors)
+    WHERE (schedule_id, user_id, holder) IN (SELECT schedule_id, user_id, holder FROM visitors)
         OR NOT EXISTS (
             SELECT FROM visitor_seats AS v
             WHERE v.schedule_id = found.schedule_id AND v.user_id = found.user_id
+                AND v.holder = found.holder
         )
 ),
 counted AS (
-    INSERT INTO visitor_seats AS held (schedule_id, user_id, seats)
-    SELECT schedule_id, user_id, wanted FROM found JOIN countable USING (no)
+    INSERT INTO visitor_seats AS held (schedule_id, user_id, holder, seats)
+    SELECT schedule_id, user_id, holder, wanted FROM found JOIN countable USING (no)
     WHERE free = wanted AND wanted <= visitor_seats_max
-    ORDER BY schedule_id, user_id
-    ON CONFLICT (schedule_id, user_id) DO UPDATE SET seats = held.seats + excluded.seats
+        AND no NOT IN (SELECT keyed.no FROM keyed WHERE keyed.refused IS NOT NULL)
+    ORDER BY schedule_id, user_id, holder
+    ON CONFLICT (schedule_id, user_id, holder) DO UPDATE SET seats = held.seats + excluded.seats
     WHERE held.seats + excluded.seats
         <= (SELECT s.visitor_seats_max FROM schedule AS s WHERE s.schedule_id = held.schedule_id)
-    RETURNING held.schedule_id, held.user_id
+    RETURNING held.schedule_id, held.user_id, held.holder
 ),
 made AS (
-    INSERT INTO reservation (schedule_id, user_id, amount, expires_at)
-    SELECT schedule_id, user_id, found.amount, now() + make_interval(secs => :hold_s)
-    FROM counted JOIN found USING (schedule_id, user_id)
-    RETURNING reservation_id, schedule_id, user_id, amount, created_at, expires_at
+    INSERT INTO reservation (schedule_id, user_id, holder, amount, expires_at)
+    SELECT schedule_id, user_id, holder, found.amount, now() + make_interval(secs => :hold_s)
+    FROM counted JOIN found USING (schedule_id, user_id, holder)
+    RETURNING reservation_id, schedule_id, user_id, holder, amount, created_at, expires_at
+),
+recorded AS (
+    INSERT INTO idempotency (
+        user_id, holder, idempotency_key, request, language, done, reservation_id
+    )
+    SELECT user_id, holder, keyed.key, keyed.request, keyed.language, 'reserved', reservation_id
+    FROM keyed JOIN made USING (schedule_id, user_id, holder)
 ),
 held AS MATERIALIZED (
     SELECT wanted.seat_id, made.reservation_id
-    FROM made JOIN found USING (schedule_id, user_id) JOIN wanted USING (no)
+    FROM made JOIN found USING (schedule_id, user_id, holder) JOIN wanted USING (no)
 ),
 taken AS (
     UPDATE seat SET state = 'RESERVED', changed = pg_current_xact_id()
@@ -75,6 +110,7 @@ listed AS (
 SELECT
     CASE
         WHEN made.reservation_id IS NOT NULL THEN 'reserved'
+        WHEN keyed.refused IS NOT NULL THEN keyed.refused
         WHEN found.visitor_seats_max IS NULL THEN 'no_schedule'
         WHEN found.seats < found.wanted AND found.wanted > (
             SELECT count(*) FROM wanted JOIN seat USING (seat_id)
@@ -86,7 +122,10 @@ SELECT
     END AS outcome,
     made.reservation_id, made.amount, made.created_at, made.expires_at,
     found.visitor_seats_max, found.room
-FROM found LEFT JOIN countable USING (no) LEFT JOIN made USING (schedule_id, user_id)
+FROM found
+LEFT JOIN countable USING (no)
+LEFT JOIN made USING (schedule_id, user_id, holder)
+LEFT JOIN keyed USING (no)
 ORDER BY found.no;
 
 -- name: find_reservation(reservation_id)^
@@ -94,7 +133,7 @@ ORDER BY found.no;
 -- the sweeper expires it within a second.
 -- locks: nothing
 -- returns: one row, or none
-SELECT r.reservation_id, r.schedule_id, r.user_id, r.state, r.amount, r.created_at, r.expires_at,
+SELECT r.reservation_id, r.schedule_id, r.user_id, r.holder, r.state, r.amount, r.created_at, r.expires_at,
     r.state = 'PENDING' AND r.expires_at <= now() AND coalesce(r.paying_until <= now(), true)
         AS lapsed,
     c.room, c.queue_down,
@@ -106,18 +145,40 @@ JOIN reserved_seat AS h USING (reservation_id)
 WHERE r.reservation_id = :reservation_id
 GROUP BY r.reservation_id, c.room, c.queue_down;
 
--- name: cancel(reservation_id, user_id)^
--- Cancel a reservation. If it is paid for, its seats are back on sale at once, and its payment is
--- REFUNDING until the provider has refunded it.
+-- name: cancel(reservation_id, user_id, holder, key, request, language, keys_max)^
+-- Cancel a reservation of its holder (B8). If it is paid for, its seats are back on sale at once, and
+-- its payment is REFUNDING until the provider has refunded it.
+-- The idempotency key, if there is one, is recorded with it. While another call has the key, or after
+-- it, nothing is cancelled.
 -- READ COMMITTED: a locked row is seen as it is now, all others as of the statement's start. So a
 -- statement that began before a payment's confirmation does not see that payment. It changes nothing
 -- and returns 'again'; the next try succeeds.
--- locks: reservation, seat, visitor_seats, payment (skips locked ones, and then changes nothing)
--- returns: one row: outcome 'cancelled' or 'refunding'; 'unknown', 'foreign' (another user's),
+-- locks: idempotency key (advisory), reservation, seat, visitor_seats, payment (skips locked ones, and
+--   then changes nothing)
+-- returns: one row: outcome 'cancelled' or 'refunding'; 'unknown', 'foreign' (another holder's),
 --   'paying' (a payment is under way), 'over' (cancelled or expired before, or lapsed), 'again'
---   (paid for meanwhile; nothing was changed), 'locked' (try again) otherwise
-WITH found AS MATERIALIZED (
-    SELECT reservation_id, schedule_id, user_id,
+--   (paid for meanwhile; nothing was changed), 'locked' (try again), 'key_running', 'key_used',
+--   'key_limit' (most keys of a holder) otherwise
+WITH keyed AS MATERIALIZED (
+    SELECT k.key,
+        CASE
+            WHEN NOT pg_try_advisory_xact_lock(hashtextextended(
+                jsonb_build_array(:user_id::text, :holder::text, k.key)::text, 0))
+            THEN 'key_running'
+            WHEN EXISTS (
+                SELECT FROM idempotency AS i WHERE i.user_id = :user_id
+                    AND i.holder = :holder AND i.idempotency_key = k.key
+            ) THEN 'key_used'
+            WHEN (
+                SELECT count(*) FROM idempotency AS i
+                WHERE i.user_id = :user_id AND i.holder = :holder
+            ) >= :keys_max THEN 'key_limit'
+        END AS refused
+    FROM (SELECT :key::text AS key) AS k WHERE k.key IS NOT NULL
+),
+found AS MATERIALIZED (
+    SELECT reservation_id, schedule_id, user_id, holder,
+        user_id = :user_id AND holder = :holder AS own,
         coalesce(paying_until > now(), false) AS paying,
         CASE
             WHEN state = 'PENDING' AND expires_at <= now() AND coalesce(paying_until <= now(), true)
@@ -132,7 +193,7 @@ paid AS MATERIALIZED (
 ),
 due AS MATERIALIZED (
     SELECT * FROM found
-    WHERE user_id = :user_id AND (
+    WHERE own AND NOT EXISTS (SELECT FROM keyed WHERE keyed.refused IS NOT NULL) AND (
         (state = 'PENDING' AND NOT paying) OR (state = 'CONFIRMED' AND EXISTS (SELECT FROM paid))
     )
 ),
@@ -144,8 +205,8 @@ held AS MATERIALIZED (
     FOR UPDATE OF s SKIP LOCKED
 ),
 visitor AS MATERIALIZED (
-    SELECT v.schedule_id, v.user_id
-    FROM due JOIN visitor_seats AS v USING (schedule_id, user_id)
+    SELECT v.schedule_id, v.user_id, v.holder
+    FROM due JOIN visitor_seats AS v USING (schedule_id, user_id, holder)
     FOR UPDATE OF v SKIP LOCKED
 ),
 refundable AS MATERIALIZED (
@@ -161,6 +222,7 @@ ready AS MATERIALIZED (
     ) AND (SELECT count(*) FROM visitor) = (
         SELECT count(*) FROM visitor_seats AS v
         WHERE v.schedule_id = due.schedule_id AND v.user_id = due.user_id
+            AND v.holder = due.holder
     ) AND (SELECT count(*) FROM refundable) = (SELECT count(*) FROM paid)
 ),
 freed AS (
@@ -176,6 +238,7 @@ ended AS (
 counted AS (
     UPDATE visitor_seats AS v SET seats = v.seats - (SELECT count(*) FROM freed)
     FROM ready WHERE v.schedule_id = ready.schedule_id AND v.user_id = ready.user_id
+        AND v.holder = ready.holder
 ),
 closed AS (
     UPDATE reservation AS r SET state = 'CANCELLED', paying_until = NULL
@@ -184,6 +247,15 @@ closed AS (
 refunding AS (
     UPDATE payment AS p SET state = 'REFUNDING', look_at = now(), looks = 0
     FROM ready JOIN refundable ON true WHERE p.payment_id = refundable.payment_id
+),
+recorded AS (
+    INSERT INTO idempotency (
+        user_id, holder, idempotency_key, request, language, done, reservation_id
+    )
+    SELECT :user_id, :holder, keyed.key, :request::bytea, :language::text,
+        CASE WHEN ready.state = 'CONFIRMED' THEN 'refunding' ELSE 'cancelled' END,
+        ready.reservation_id
+    FROM ready CROSS JOIN keyed
 )
 SELECT
     CASE
@@ -191,7 +263,8 @@ SELECT
             SELECT FROM reservation WHERE reservation_id = :reservation_id
         ) THEN 'locked'
         WHEN found.reservation_id IS NULL THEN 'unknown'
-        WHEN found.user_id <> :user_id THEN 'foreign'
+        WHEN NOT found.own THEN 'foreign'
+        WHEN keyed.refused IS NOT NULL THEN keyed.refused
         WHEN due.reservation_id IS NOT NULL AND ready.reservation_id IS NULL THEN 'locked'
         WHEN found.state = 'CONFIRMED' AND due.reservation_id IS NULL THEN 'again'
         WHEN found.state = 'CONFIRMED' THEN 'refunding'
@@ -202,7 +275,7 @@ SELECT
     found.state, found.schedule_id,
     (SELECT count(*) FROM freed) AS seats
 FROM (SELECT 1) AS one
-LEFT JOIN found ON true LEFT JOIN due ON true LEFT JOIN ready ON true;
+LEFT JOIN found ON true LEFT JOIN due ON true LEFT JOIN ready ON true LEFT JOIN keyed ON true;
 
 -- name: expire(chunk_max, after_at, after_id, only_id)
 -- Expire a chunk of lapsed reservations, the oldest first, and put their seats back on sale (B3).
@@ -212,7 +285,7 @@ LEFT JOIN found ON true LEFT JOIN due ON true LEFT JOIN ready ON true;
 -- locks: reservation, seat, visitor_seats (skips locked ones, and leaves their reservations as they are)
 -- returns: one row per reservation that is due, in order, and whether it was expired
 WITH due AS MATERIALIZED (
-    SELECT reservation_id, schedule_id, user_id, expires_at FROM reservation
+    SELECT reservation_id, schedule_id, user_id, holder, expires_at FROM reservation
     WHERE state = 'PENDING' AND expires_at <= now()
         AND (paying_until IS NULL OR paying_until <= now())
         AND (:after_at::timestamptz IS NULL
@@ -230,20 +303,22 @@ held AS MATERIALIZED (
     FOR UPDATE OF s SKIP LOCKED
 ),
 visitors AS MATERIALIZED (
-    SELECT v.schedule_id, v.user_id FROM visitor_seats AS v
-    WHERE (v.schedule_id, v.user_id) IN (SELECT schedule_id, user_id FROM due)
+    SELECT v.schedule_id, v.user_id, v.holder FROM visitor_seats AS v
+    WHERE (v.schedule_id, v.user_id, v.holder) IN (SELECT schedule_id, user_id, holder FROM due)
     FOR UPDATE OF v SKIP LOCKED
 ),
 ready AS MATERIALIZED (
-    SELECT due.reservation_id, due.schedule_id, due.user_id FROM due
+    SELECT due.reservation_id, due.schedule_id, due.user_id, due.holder FROM due
     WHERE (SELECT count(*) FROM held WHERE held.reservation_id = due.reservation_id) = (
         SELECT count(*) FROM reserved_seat AS h
         WHERE h.reservation_id = due.reservation_id AND h.live
     ) AND (
-        (due.schedule_id, due.user_id) IN (SELECT schedule_id, user_id FROM visitors)
+        (due.schedule_id, due.user_id, due.holder)
+            IN (SELECT schedule_id, user_id, holder FROM visitors)
         OR NOT EXISTS (
             SELECT FROM visitor_seats AS v
             WHERE v.schedule_id = due.schedule_id AND v.user_id = due.user_id
+                AND v.holder = due.holder
         )
     )
 ),
@@ -260,10 +335,10 @@ ended AS (
 counted AS (
     UPDATE visitor_seats AS v SET seats = v.seats - n.seats
     FROM (
-        SELECT ready.schedule_id, ready.user_id, count(freed.seat_id) AS seats
+        SELECT ready.schedule_id, ready.user_id, ready.holder, count(freed.seat_id) AS seats
         FROM ready JOIN held USING (reservation_id) JOIN freed USING (seat_id)
-        GROUP BY ready.schedule_id, ready.user_id
-    ) AS n WHERE v.schedule_id = n.schedule_id AND v.user_id = n.user_id
+        GROUP BY ready.schedule_id, ready.user_id, ready.holder
+    ) AS n WHERE v.schedule_id = n.schedule_id AND v.user_id = n.user_id AND v.holder = n.holder
 ),
 closed AS (
     UPDATE reservation AS r SET state = 'EXPIRED', paying_until = NULL

@@ -5,6 +5,8 @@ app.py              wires one worker
 calls.py            handlers of the contract's calls, but for the catalogue
 catalogue_calls.py  handlers of the public catalogue, encoded once per change
 bodies.py           bodies and views of the calls
+answers.py          answers of successful writes, and of their repeats
+users.py            users on the wire: text, or a number
 doorman.py          access check: only admitted visitors
 idempotency.py      idempotency keys: a repeated write gets the first answer
 operator.py         operators' calls: concerts, schedules, seats

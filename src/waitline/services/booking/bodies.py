@@ -21,13 +21,8 @@ from waitline.http.requests import BLANK, FAULTS, Request
 from waitline.http.texts import Text
 from waitline.kernel.ids import TextInvalid, normal_text
 from waitline.services import setting_bodies
-from waitline.services.identity import TokenMissing, UserMissing
-
-INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
-"""Range of PostgreSQL's bigint."""
-
-DIGITS_MAX = 19
-"""Most digits of a number of 64 bits. Longer ones are refused unparsed, which bounds the time."""
+from waitline.services.booking.users import INT64_MAX, INT64_MIN, int64_of, wire_user
+from waitline.services.identity import TokenMissing
 
 TOKEN_CHARS_MAX = 4_096
 """Longest token header: longer than any pass."""
@@ -90,17 +85,17 @@ class PaymentBody(msgspec.Struct, frozen=True):
     """Body of a payment."""
 
     reservationId: Number  # noqa: N815
-    userId: Number | str  # noqa: N815
+    userId: str | int | float  # noqa: N815
     amount: Annotated[int, msgspec.Meta(gt=0, le=INT64_MAX)]
     paymentMethod: str  # noqa: N815
-    concertId: Number | str  # noqa: N815
+    concertId: str | int | float  # noqa: N815
 
 
 class ReservationView(msgspec.Struct, frozen=True):
     """A reservation. The first fields are the contract's; `seatId` is the first of `seatIds`."""
 
     reservationId: int  # noqa: N815
-    userId: int  # noqa: N815
+    userId: int | str  # noqa: N815
     seatId: int  # noqa: N815
     scheduleId: int  # noqa: N815
     status: str
@@ -114,7 +109,7 @@ class ReservationView(msgspec.Struct, frozen=True):
         """Return the view of a reservation."""
         return cls(
             reservation.reservation_id,
-            reservation.user_id,
+            wire_user(reservation.buyer.user_id),
             reservation.seat_ids[0],
             reservation.schedule_id,
             reservation.state,
@@ -137,7 +132,7 @@ class CancellationView(msgspec.Struct, frozen=True):
     """A cancelled reservation; `refund` is true if a payment is refunded."""
 
     reservationId: int  # noqa: N815
-    userId: int  # noqa: N815
+    userId: int | str  # noqa: N815
     status: str
     refund: bool
 
@@ -147,7 +142,7 @@ class PaymentView(msgspec.Struct, frozen=True):
 
     paymentId: int  # noqa: N815
     reservationId: int  # noqa: N815
-    userId: int  # noqa: N815
+    userId: int | str  # noqa: N815
     amount: int
     status: str
     paymentMethod: str  # noqa: N815
@@ -162,7 +157,7 @@ class PaymentView(msgspec.Struct, frozen=True):
         return cls(
             payment.payment_id,
             payment.reservation_id,
-            payment.user_id,
+            wire_user(payment.user_id),
             payment.amount,
             PaymentState.COMPLETED if refunding else payment.state,
             payment.method,
@@ -279,13 +274,10 @@ def number(name: str, text: str) -> int:
     Raises:
         InputInvalid: It is not such a number.
     """
-    digits = text.removeprefix("-")
-    # int() would also accept digits of other scripts.
-    if digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX:
-        value = int(text)
-        if INT64_MIN <= value <= INT64_MAX:
-            return value
-    raise InputInvalid(name, NOT_A_NUMBER)
+    value = int64_of(text)
+    if value is None:
+        raise InputInvalid(name, NOT_A_NUMBER)
+    return value
 
 
 def words(name: str, text: str, chars_max: int) -> str:
@@ -308,19 +300,6 @@ def words(name: str, text: str, chars_max: int) -> str:
             ),
         )
     return normal
-
-
-def user_of(request: Request) -> int:
-    """Return the user of a request, from its header.
-
-    Raises:
-        UserMissing: The header is missing.
-        InputInvalid: It is not a number.
-    """
-    given = request.headers.get(b"x-user-id")
-    if given is None:
-        raise UserMissing
-    return number("X-User-Id", given.decode("latin-1").strip())
 
 
 def token_of(request: Request) -> str | None:

@@ -14,8 +14,10 @@ import msgspec
 from fastapi import APIRouter
 
 from waitline.booking import best_available, demo
+from waitline.booking.buyer import ANYBODY, Buyer
 from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
+from waitline.booking.idempotency_key import IdempotencyKey
 from waitline.booking.model import (
     PaymentForeign,
     Reservation,
@@ -42,10 +44,9 @@ from waitline.http.texts import Text
 from waitline.kernel.ids import VisitorId
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import Database
-from waitline.services.booking import texts
+from waitline.services.booking import answers, texts
 from waitline.services.booking.bodies import (
     WORD_CHARS_MAX,
-    CancellationView,
     FoundReservationView,
     LoadedView,
     PaymentBody,
@@ -55,12 +56,12 @@ from waitline.services.booking.bodies import (
     needed_token,
     number,
     token_of,
-    user_of,
     words,
 )
 from waitline.services.booking.catalogue_calls import document_answer
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency, key_of
+from waitline.services.booking.users import user_in_body, user_of
 
 SEATS_PATH = "/api/v1/schedules/{scheduleId}/seats"
 
@@ -161,7 +162,7 @@ class BookingCalls:
         wanted = self._view(request)
         user, token = user_of(request), needed_token(request)
         found = await self._catalogue.schedule(schedule)
-        await self._doorman.admit(found.room, visitor(user), token, found.queue_down)
+        await self._doorman.admit(found.room, user, token, found.queue_down)
         return await document_answer(request, await wanted(schedule), _PRIVATE)
 
     def _view(self, request: Request) -> _SeatQuery:
@@ -199,18 +200,22 @@ class BookingCalls:
         seats = wanted.seats()
         user, token, key = user_of(request), needed_token(request), key_of(request)
         found = await self._catalogue.schedule(wanted.scheduleId)
-        await self._doorman.admit(found.room, visitor(user), token, found.queue_down)
+        self._doorman.prove(found.room, user, token)
+        buyer = Buyer(user, ANYBODY)
+        admit = partial(self._doorman.admit, found.room, user, token, found.queue_down)
 
-        async def write() -> Answer:
+        async def write(key: IdempotencyKey | None) -> Answer:
             if seats is None:
-                held = await self._reserve_best(wanted, user)
+                held = await self._reserve_best(wanted, buyer, key)
             else:
-                held = await self._reservations.reserve(wanted.scheduleId, seats, user)
-            return success(request, texts.RESERVED, ReservationView.of(held), HTTPStatus.CREATED)
+                held = await self._reservations.reserve(wanted.scheduleId, seats, buyer, key)
+            return answers.reserved(request.language, held)
 
-        return await self._idempotency.once(key, user, request, write)
+        return await self._idempotency.once(key, buyer, request, write, admit)
 
-    async def _reserve_best(self, wanted: ReservationBody, user: int) -> Reservation:
+    async def _reserve_best(
+        self, wanted: ReservationBody, buyer: Buyer, key: IdempotencyKey | None
+    ) -> Reservation:
         assert wanted.grade is not None
         assert wanted.count is not None
         try:
@@ -220,8 +225,9 @@ class BookingCalls:
                 wanted.scheduleId,
                 grade=wanted.grade,
                 count=wanted.count,
-                user=user,
+                buyer=buyer,
                 rng=self._rng,
+                key=key,
             )
         except SeatTaken:
             raise SeatsContested from None
@@ -229,8 +235,11 @@ class BookingCalls:
     async def reservation(self, request: Request, reservation: str) -> Answer:
         """Show a visitor's own reservation, in the envelope and beside it."""
         asked, user = number("reservationId", reservation), user_of(request)
-        await self._prove(asked, user, token_of(request))
-        shown = ReservationView.of(await self._reservations.find(asked, user))
+        found = await self._reservations.find(asked)
+        self._prove(found, user, token_of(request))
+        if found.buyer.user_id != user:
+            raise ReservationForeign
+        shown = ReservationView.of(found)
         message = texts.RESERVATION.to(request.language)
         fields = msgspec.structs.asdict(shown)
         body = _encode(
@@ -243,34 +252,36 @@ class BookingCalls:
         asked, user = number("reservationId", reservation), user_of(request)
         token, key = token_of(request), key_of(request)
         if not self._trusting:
-            # Cancelling requires admission. Visitors who have paid have left, so a pass suffices.
-            room, queue_down = await self._reservations.room_access(asked)
-            await self._doorman.recognise(room, visitor(user), token, queue_down)
+            self._prove(await self._reservations.find(asked), user, token)
+        buyer = Buyer(user, ANYBODY)
 
-        async def write() -> Answer:
-            before = await self._reservations.cancel(asked, user)
+        async def write(key: IdempotencyKey | None) -> Answer:
+            before = await self._reservations.cancel(asked, buyer, key)
             refund = before is ReservationState.CONFIRMED
-            done = CancellationView(asked, user, ReservationState.CANCELLED, refund)
-            return success(request, texts.CANCELLED, done)
+            return answers.cancelled(request.language, asked, user, refund=refund)
 
-        return await self._idempotency.once(key, user, request, write)
+        return await self._idempotency.once(key, buyer, request, write)
 
     async def pay(self, request: Request) -> Answer:
         """Charge a visitor for a reservation."""
         asked = request.json(_paying)
-        user = number("userId", str(asked.userId).strip())
+        user = user_in_body(asked.userId)
         method = words("paymentMethod", asked.paymentMethod, WORD_CHARS_MAX)
         checked_name("concertId", str(asked.concertId))
         token, key = token_of(request), key_of(request)
         if b"x-user-id" in request.headers and user_of(request) != user:
             raise ReservationForeign
-        await self._prove(asked.reservationId, user, token)
+        if not self._trusting:
+            self._prove(await self._reservations.find(asked.reservationId), user, token)
+        buyer = Buyer(user, ANYBODY)
 
-        async def write() -> Answer:
-            payment = await self._checkout.pay(asked.reservationId, user, asked.amount, method)
-            return success(request, texts.PAID, PaymentView.of(payment), HTTPStatus.CREATED)
+        async def write(key: IdempotencyKey | None) -> Answer:
+            payment = await self._checkout.pay(
+                asked.reservationId, buyer, asked.amount, method, key
+            )
+            return answers.paid(request.language, payment)
 
-        return await self._idempotency.once(key, user, request, write)
+        return await self._idempotency.once(key, buyer, request, write)
 
     async def payment(self, request: Request, payment: str) -> Answer:
         """Show a visitor's own payment. In trial mode the request need not name the user."""
@@ -279,21 +290,20 @@ class BookingCalls:
         user = None if unnamed else user_of(request)
         found = await self._checkout.fetch_payment(asked)
         if user is not None:
-            await self._prove(found.reservation_id, user, token)
-            if found.user_id != user:
+            if not self._trusting:
+                self._doorman.prove(found.room, user, token)
+            if found.buyer.user_id != user:
                 raise PaymentForeign
-        return success(request, texts.PAYMENT, PaymentView.of(found))
+        return success(request, texts.PAYMENT, PaymentView.of(found.payment))
 
-    async def _prove(self, reservation: int, user: int, token: str | None) -> None:
+    def _prove(self, found: Reservation, user: VisitorId, token: str | None) -> None:
         """Check that the token is this user's, of the reservation's room; it may have expired.
 
         Raises:
-            ReservationUnknown: There is no such reservation.
             TokenMissing, TokenRejected: The token is missing or another's. Not in trial mode.
         """
         if not self._trusting:
-            room_access = await self._reservations.room_access(reservation)
-            self._doorman.prove(room_access.room, visitor(user), token)
+            self._doorman.prove(found.room, user, token)
 
     async def webhook(self, request: Request) -> Answer:
         """Handle a signed webhook of the payment provider."""
@@ -316,8 +326,3 @@ class BookingCalls:
             data=loaded._asdict(),
         )
         return Answer(HTTPStatus.OK, JSON, _encode(done))
-
-
-def visitor(user: int) -> VisitorId:
-    """Return a user's id in the waiting room."""
-    return VisitorId(str(user))

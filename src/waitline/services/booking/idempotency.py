@@ -1,41 +1,58 @@
 """Idempotency keys over HTTP: a repeated write gets the first answer.
 
-One statement claims the key before the write, and one stores the answer after it. Requests without
-a key need neither. Transient failures are not stored, and the key is released: the service is
-unavailable, or another request of the same visitor is under way.
+The key is looked up before the write, which records it (`booking/idempotency_key.py`). A success is
+encoded again from what was recorded, byte for byte. Transient refusals are not recorded: another
+request of the same visitor is under way, or others took the seats.
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from datetime import datetime
 from hashlib import blake2b
 
-import structlog
-
-from waitline.booking.idempotency import KEY_CHARS_MAX, IdempotencyKeys, StoredAnswer
+from waitline.booking.buyer import Buyer
+from waitline.booking.idempotency import (
+    Cancelled,
+    Earlier,
+    IdempotencyKeys,
+    Paid,
+    PaymentBegun,
+    Reserved,
+    StoredAnswer,
+)
+from waitline.booking.idempotency_key import (
+    KEY_CHARS_MAX,
+    IdempotencyKey,
+    IdempotencyKeyRunning,
+    TooManyKeys,
+)
 from waitline.booking.model import PaymentRunning, SeatsContested
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import Request
 from waitline.http.responses import JSON, PROBLEM, Answer
 from waitline.http.texts import Text
-from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.errors import Refused
+from waitline.services.booking import answers
 
 KEY_FORM = Text(
     f"공백 없는 ASCII 문자 1~{KEY_CHARS_MAX}자여야 합니다.",
     f"must be 1 to {KEY_CHARS_MAX} ASCII characters without blanks",
 )
 
-_TRANSIENT = (PaymentRunning, SeatsContested)
+_UNRECORDED = (PaymentRunning, SeatsContested, TooManyKeys, IdempotencyKeyRunning)
 
-log = structlog.get_logger()
+Write = Callable[[IdempotencyKey | None], Awaitable[Answer]]
+Admit = Callable[[], Awaitable[None]]
+
+
+async def _always() -> None:
+    """Admit the buyer."""
 
 
 class Idempotency:
     """Runs each write once per key.
 
     Args:
-        keys: Claims and answers.
+        keys: What was recorded of each key.
         problems: Answers for writes that are refused.
     """
 
@@ -45,57 +62,83 @@ class Idempotency:
 
     async def once(
         self,
-        key: str | None,
-        user: int,
+        key: IdempotencyKey | None,
+        buyer: Buyer,
         request: Request,
-        write: Callable[[], Awaitable[Answer]],
+        write: Write,
+        admit: Admit = _always,
     ) -> Answer:
-        """Return the answer of `write`, or the stored answer of the same request.
+        """Return the answer of `write`, or the answer to the first request with the key.
 
         Args:
             key: As `key_of` returns it; `None` makes every request a new one.
-            user: The user who chose the key.
-            request: Identified by its path and body.
-            write: Called at most once.
+            buyer: Who chose the key.
+            request: The request.
+            write: Does it, and records the key with what it did.
+            admit: Checks that the buyer may write now. A repeat is answered without this check: the
+                answer belongs to the buyer, also when the turn is over.
 
         Raises:
             IdempotencyKeyReused: The key was used for another request.
             IdempotencyKeyRunning: The first request with the key is still running.
+            TooManyKeys: The buyer has used as many keys as allowed.
         """
         if key is None:
-            return await write()
-        claim = await self._keys.claim(key, user, digest(request))
-        if isinstance(claim, StoredAnswer):
-            headers = JSON if claim.status < 400 else PROBLEM  # noqa: PLR2004 - successes, refusals
-            return Answer(claim.status, headers, claim.body)
+            await admit()
+            return await write(None)
         try:
-            answer = await write()
-        except _TRANSIENT:
-            await self._release(key, user, claim)
+            return await self._attempt(key, buyer, request, write, admit)
+        except IdempotencyKeyRunning:
+            # If another request recorded the key since the look-up, its answer is there now.
+            return await self._attempt(key, buyer, request, write, admit)
+
+    async def _attempt(
+        self, key: IdempotencyKey, buyer: Buyer, request: Request, write: Write, admit: Admit
+    ) -> Answer:
+        earlier = await self._keys.find(key, buyer)
+        if earlier is not None:
+            return await self._repeat(earlier, key, buyer, request)
+        await admit()
+        try:
+            return await write(key)
+        except _UNRECORDED:
             raise
         except Refused as refusal:
-            answer = self._problems.answer(refusal, request)
-        except BaseException:
-            await self._release(key, user, claim)
-            raise
-        await self._store(key, user, claim, answer)
-        return answer
+            return await self._refuse(refusal, key, buyer, request)
 
-    async def _store(self, key: str, user: int, claimed_at: datetime, answer: Answer) -> None:
-        try:
-            stored = StoredAnswer(answer.status, answer.body)
-            await self._keys.store_answer(key, user, claimed_at, stored)
-        except Unavailable as error:
-            # The write is done, so its answer is sent.
-            log.warning("idempotency_answer_lost", reason=str(error))
+    async def _repeat(
+        self, earlier: Earlier, key: IdempotencyKey, buyer: Buyer, request: Request
+    ) -> Answer:
+        match earlier:
+            case StoredAnswer(status, body):
+                return Answer(status, JSON if status < 400 else PROBLEM, body)  # noqa: PLR2004 - successes, refusals
+            case Reserved(reservation, language):
+                return answers.reserved(language, reservation)
+            case Cancelled(reservation_id, refund, language):
+                return answers.cancelled(language, reservation_id, buyer.user_id, refund=refund)
+            case Paid(payment, language):
+                return answers.paid(language, payment)
+            case PaymentBegun(refusal):
+                if refusal is None:
+                    raise IdempotencyKeyRunning
+                return await self._refuse(refusal, key, buyer, request)
 
-    async def _release(self, key: str, user: int, claimed_at: datetime) -> None:
-        # If this fails, the key is free when its lease ends.
-        with suppress(Unavailable):
-            await self._keys.release(key, user, claimed_at)
+    async def _refuse(
+        self, refusal: Refused, key: IdempotencyKey, buyer: Buyer, request: Request
+    ) -> Answer:
+        """Store a refusal's answer, then return it: what is answered is answered for 24 h."""
+        answer = self._problems.answer(refusal, request)
+        stored = StoredAnswer(answer.status, answer.body)
+        if await self._keys.store_answer(key, buyer, stored):
+            return answer
+        # Another request with the key was answered meanwhile; that answer counts.
+        earlier = await self._keys.find(key, buyer)
+        if earlier is None or isinstance(earlier, PaymentBegun):
+            raise IdempotencyKeyRunning
+        return await self._repeat(earlier, key, buyer, request)
 
 
-def key_of(request: Request) -> str | None:
+def key_of(request: Request) -> IdempotencyKey | None:
     """Return the request's idempotency key, or `None`.
 
     Raises:
@@ -109,7 +152,7 @@ def key_of(request: Request) -> str | None:
         raise InputInvalid("Idempotency-Key", KEY_FORM)
     if " " in key:
         raise InputInvalid("Idempotency-Key", KEY_FORM)
-    return key
+    return IdempotencyKey(key, digest(request), request.language)
 
 
 def digest(request: Request) -> bytes:

@@ -5,14 +5,13 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
-from waitline.booking.idempotency import KEY_CHARS_MAX
+from waitline.booking.idempotency_key import KEY_CHARS_MAX
 from waitline.booking.model import SeatState
 from waitline.http.openapi import call, describe_service, reference
+from waitline.kernel.ids import NAME_BYTES_MAX
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.services.booking import operator
 from waitline.services.booking.bodies import (
-    INT64_MAX,
-    INT64_MIN,
     TOKEN_CHARS_MAX,
     CancellationView,
     ConcertsView,
@@ -31,6 +30,7 @@ from waitline.services.booking.bodies import (
 )
 from waitline.services.booking.calls import SEATS_PATH
 from waitline.services.booking.operator import ImportView, InstallationView
+from waitline.services.booking.users import INT64_MAX, INT64_MIN
 
 STRUCTS: list[type[msgspec.Struct]] = [
     ImportView,
@@ -56,8 +56,14 @@ _USER = {
     "name": "X-User-Id",
     "in": "header",
     "required": True,
-    "description": "The user who makes the request",
-    "schema": _NUMBER,
+    "description": "The user who makes the request, named as in the waiting room: UTF-8, "
+    "percent-encoded where it is not printable ASCII, or a percent sign",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": NAME_BYTES_MAX,
+        "pattern": "^[!-$&-~]+$",
+    },
 }
 _PAYER = {
     **_USER,

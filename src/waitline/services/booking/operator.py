@@ -29,14 +29,13 @@ from waitline.http.texts import Text
 from waitline.services import setting_bodies
 from waitline.services.booking import texts
 from waitline.services.booking.bodies import (
-    INT64_MAX,
-    INT64_MIN,
     OperatorConcertsView,
     OperatorConcertView,
     SchedulesView,
     ScheduleView,
     number,
 )
+from waitline.services.booking.users import INT64_MAX, INT64_MIN
 from waitline.settings import Settings
 
 PREFIX = "/api/v1/operator"
