@@ -73,7 +73,7 @@ def test_in_production_the_box_office_is_closed_until_somebody_takes_money(folde
     with started([*argv, "--data-dir", str(folder)], {}, lambda: True, START_S) as program:
         until(lambda: "operator.key" in program.output, START_S, "it says where everything is")
         assert "not started: WAITLINE_PAYMENT_KEY is not set" in program.output
-        assert len(children(program.pid)) == 3, "Valkey, queue service and admitter"
+        assert len(children(program.pid)) == 4, "Valkey, its guard, queue service and admitter"
     assert not (folder / "postgres").exists()
 
 

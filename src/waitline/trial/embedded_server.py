@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +14,9 @@ from waitline.kernel.errors import WaitlineError
 # Longest path of a unix socket in bytes, without the terminating zero. macOS allows 104 with it,
 # Linux 108; a longer path cannot be bound. Source: unix(7), unix(4).
 SOCKET_PATH_BYTES_MAX = 103
+
+_SOCKET_FOLDER = "waitline-"
+_SOCKET_FOLDER_FILE = "socket-folder"
 
 # Seconds between two readiness checks of a starting server, which takes about 30 ms.
 _POLL_S = 0.01
@@ -66,6 +71,26 @@ def until(condition: Callable[[], bool], timeout_s: float) -> bool:
             return False
         time.sleep(_POLL_S)  # noqa: TID251 - no event loop runs here
     return True
+
+
+def new_socket_folder(folder: Path) -> Path:
+    """Create a folder for a socket whose own folder has too long a path; note it in that folder."""
+    remove_socket_folder(folder)
+    # mkdtemp gives access to this user only.
+    created = Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER))
+    (folder / _SOCKET_FOLDER_FILE).write_bytes(os.fsencode(created))
+    return created
+
+
+def remove_socket_folder(folder: Path) -> None:
+    """Remove the folder that `new_socket_folder` created, also for a process that was killed."""
+    noted = folder / _SOCKET_FOLDER_FILE
+    with suppress(OSError):
+        created = Path(os.fsdecode(noted.read_bytes()))
+        ours = created.lstat().st_uid == os.getuid() and not created.is_symlink()
+        if ours and created.is_absolute() and created.name.startswith(_SOCKET_FOLDER):
+            shutil.rmtree(created, ignore_errors=True)
+    noted.unlink(missing_ok=True)
 
 
 def last_line(path: Path, offset: int) -> str:

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
@@ -21,7 +20,9 @@ from waitline.trial.embedded_server import (
     StartError,
     last_line,
     locked,
+    new_socket_folder,
     open_lock,
+    remove_socket_folder,
     until,
 )
 
@@ -39,6 +40,7 @@ INIT_S = 120.0
 """Timeout of initdb, in s: it takes two on an idle machine."""
 
 _SOCKET = ".s.PGSQL.5432"
+_DRAFT = "data.new"
 
 # PostgreSQL refuses to run as root. In a user namespace it has another user id, and this user still
 # owns its files.
@@ -129,7 +131,7 @@ class PostgresServer:
                 self.kill()
             self._process = None
         if self._own_socket_folder:
-            shutil.rmtree(self._socket_folder, ignore_errors=True)
+            remove_socket_folder(self._folder)
             self._socket_folder, self._own_socket_folder = self._folder, False
         if self._lock is not None:
             os.close(self._lock)
@@ -152,8 +154,7 @@ class PostgresServer:
             self._lock = lock
         path = self._folder / _SOCKET
         if not self._own_socket_folder and len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
-            # mkdtemp gives access to this user only.
-            self._socket_folder = Path(tempfile.mkdtemp(prefix="waitline-"))
+            self._socket_folder = new_socket_folder(self._folder)
             self._own_socket_folder = True
 
     def _stop_older(self) -> None:
@@ -180,19 +181,23 @@ class PostgresServer:
             left.unlink(missing_ok=True)
 
     def _older(self) -> list[int]:
-        """Return the processes of PostgreSQL servers in this folder."""
+        """Return the processes of PostgreSQL servers in this folder, and of its creation."""
         found = []
+        folders = (self._data, self._folder, self._folder / _DRAFT)
         for process in Path("/proc").glob("[0-9]*"):
             # Processes of other users cannot be read, and any process may exit meanwhile.
             with suppress(OSError):
                 executable = process.joinpath("exe").readlink().name.removesuffix(" (deleted)")
-                if executable == "postgres" and process.joinpath("cwd").samefile(self._data):
+                if executable not in ("postgres", "initdb"):
+                    continue
+                cwd = process.joinpath("cwd").resolve(strict=True)
+                if any(folder.exists() and cwd.samefile(folder) for folder in folders):
                     found.append(int(process.name))
         return found
 
     def _init(self) -> None:
         """Create the data folder atomically."""
-        draft = self._folder / "data.new"
+        draft = self._folder / _DRAFT
         shutil.rmtree(draft, ignore_errors=True)
         command = [str(self._binaries / "initdb"), "--pgdata", str(draft), "--username=waitline"]
         # No password: only this user can open the socket.

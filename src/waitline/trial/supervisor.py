@@ -114,6 +114,7 @@ class Supervisor:
         # A pipe to which nothing is ever written. Only this process holds the writing end, so the
         # others read end-of-file when this process dies, in whatever way.
         self._lifeline, self._lifeline_end = os.pipe()
+        self._guard: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Handle the signals that stop the installation: Ctrl-C, SIGTERM, a closed terminal."""
@@ -156,6 +157,7 @@ class Supervisor:
         Raises:
             StartError: The server did not start.
         """
+        self._keep_guard()
         server.start(LOAD_S)
         # Not before: if the start fails, the file may belong to another `up` on this folder.
         path = self._data_dir / url_file
@@ -220,6 +222,15 @@ class Supervisor:
     def _processes(self) -> list[ManagedProcess]:
         return [managed for wave in self._waves for managed in wave]
 
+    def _keep_guard(self) -> None:
+        """Start the guard, which stops the servers if this process is killed, unless it runs."""
+        if self._guard is None or self._guard.poll() is not None:
+            self._guard = subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-m", "waitline.trial.guard", str(self._data_dir)],
+                stdin=self._lifeline,
+                start_new_session=True,
+            )
+
     def _spawn(self, managed: ManagedProcess) -> None:
         # In a session of its own: Ctrl-C reaches this process alone, which stops the others in
         # the right order.
@@ -250,21 +261,27 @@ class Supervisor:
         sync_due = now_s - self._synced_s >= SYNC_S
         if sync_due:
             self._synced_s = now_s
+        if self._servers:
+            self._keep_guard()
         for managed_server in self._servers:
             if sync_due and managed_server.sync is not None:
                 managed_server.sync()
-            if not managed_server.server.alive:
-                self._count_restart(managed_server.name, managed_server.restarts)
-                try:
-                    managed_server.server.start(LOAD_S)
-                except StartError as error:
-                    self._console.print(styled((str(error), "red")))
+            self._keep_server(managed_server)
         for managed in self._processes():
             if managed.process is not None and managed.process.poll() is not None:
                 # Workers that outlive their parent would keep its port.
                 _kill_group(managed.process.pid)
                 self._count_restart(managed.name, managed.restarts)
                 self._spawn(managed)
+
+    def _keep_server(self, managed: _ManagedServer) -> None:
+        if managed.server.alive:
+            return
+        self._count_restart(managed.name, managed.restarts)
+        try:
+            managed.server.start(LOAD_S)
+        except StartError as error:
+            self._console.print(styled((str(error), "red")))
 
     def _count_restart(self, name: str, restarts: list[float]) -> None:
         """Record a restart.
@@ -291,9 +308,15 @@ class Supervisor:
                 if managed.process is not None:
                     _await_exit(managed.process)
         # Servers are stopped last: requests that are being drained need them.
-        for managed_server in reversed(self._servers):
-            managed_server.server.stop()
-            managed_server.url_file.unlink(missing_ok=True)
+        self._stop_servers()
+
+    def _stop_servers(self) -> None:
+        for managed in reversed(self._servers):
+            managed.server.stop()
+            managed.url_file.unlink(missing_ok=True)
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.wait()
         if self._servers:
             self._console.print(f"Stopped. All data is kept in {self._data_dir}")
 

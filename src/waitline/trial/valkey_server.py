@@ -10,11 +10,9 @@ Two file locks guard the data folder. The kernel releases them when their holder
 """
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
@@ -29,7 +27,9 @@ from waitline.trial.embedded_server import (
     holders,
     last_line,
     locked,
+    new_socket_folder,
     open_lock,
+    remove_socket_folder,
     until,
 )
 
@@ -158,7 +158,7 @@ class ValkeyServer:
                 self.kill()
             self._process = None
         if self._socket_folder is not None:
-            shutil.rmtree(self._socket_folder, ignore_errors=True)
+            remove_socket_folder(self._folder)
             self._socket_folder = None
         if self._lock is not None:
             os.close(self._lock)
@@ -184,8 +184,7 @@ class ValkeyServer:
         if self._socket_folder is None:
             self._socket = self._folder / _SOCKET
             if len(os.fsencode(self._socket)) > SOCKET_PATH_BYTES_MAX:
-                # mkdtemp gives access to this user only.
-                self._socket_folder = Path(tempfile.mkdtemp(prefix="waitline-"))
+                self._socket_folder = new_socket_folder(self._folder)
                 self._socket = self._socket_folder / _SOCKET
 
     def _claim_for_server(self) -> int:

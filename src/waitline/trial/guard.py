@@ -1,0 +1,94 @@
+"""Guard: stop the embedded servers of a data folder when the `waitline up` that started them dies.
+
+Services stop by themselves when their standard input ends. The servers do not read theirs, and a
+signal on the parent's death (PR_SET_PDEATHSIG) does not survive the change of user that PostgreSQL
+needs. So a process of its own waits for that end and stops them.
+
+    python -m waitline.trial.guard DATA_DIR
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from waitline.trial.embedded_server import remove_socket_folder, until
+
+STOP_S = 10.0
+"""Seconds between the request to stop and SIGKILL: as long as `waitline up` waits for Valkey."""
+
+SETTLE_S = 0.5
+"""Seconds for which newly started servers are looked for: one that was being started when its
+`waitline up` died has not become itself yet."""
+
+SLACK_S = 0.1
+"""Resolution of the time at which a process started, in s, with a margin. What started later
+belongs to the next `waitline up`, which needs longer than this to begin."""
+
+_STOP_SIGNALS = {
+    "valkey-server": signal.SIGTERM,
+    # Fast shutdown: sessions are ended and their transactions rolled back.
+    "postgres": signal.SIGINT,
+    "initdb": signal.SIGTERM,
+}
+_FOLDERS = ("valkey", "postgres", "postgres/data", "postgres/data.new")
+
+
+def main() -> None:
+    """Wait for the end of standard input, then stop the servers of the folder in `argv`."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while os.read(0, 1024):
+        pass
+    stop_left(Path(sys.argv[1]), time.time())  # noqa: TID251 - compared with processes' starts
+
+
+def stop_left(data_dir: Path, died_s: float) -> None:
+    """Stop the servers of a folder that started before a time, in s since the epoch."""
+    asked: set[psutil.Process] = set()
+
+    def settled() -> bool:
+        for process in set(_servers(data_dir, died_s)) - asked:
+            asked.add(process)
+            _ask(process, data_dir)
+        return False
+
+    until(settled, SETTLE_S)
+    _, alive = psutil.wait_procs(list(asked), STOP_S)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, 1.0)
+    for name in ("valkey", "postgres"):
+        if not any(True for _ in _servers(data_dir, float("inf"))):
+            remove_socket_folder(data_dir / name)
+
+
+def _servers(data_dir: Path, died_s: float) -> Iterator[psutil.Process]:
+    folders = {str((data_dir / folder).resolve()) for folder in _FOLDERS}
+    for process in psutil.process_iter():
+        # Processes of other users cannot be read, and any process may exit meanwhile.
+        with suppress(psutil.Error, OSError):
+            if (
+                Path(process.exe()).name in _STOP_SIGNALS
+                and process.cwd() in folders
+                and process.create_time() <= died_s + SLACK_S
+            ):
+                yield process
+
+
+def _ask(process: psutil.Process, data_dir: Path) -> None:
+    """Ask a server to stop; its own children follow it."""
+    with suppress(psutil.Error, OSError):
+        parent = process.parent()
+        if parent is None or parent not in set(_servers(data_dir, float("inf"))):
+            process.send_signal(_STOP_SIGNALS[Path(process.exe()).name])
+
+
+if __name__ == "__main__":
+    main()

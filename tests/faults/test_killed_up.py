@@ -1,0 +1,99 @@
+"""`waitline up` killed at any moment: nothing of it stays, and the next start works."""
+
+import os
+import random
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults.stack import SOON_S, START_S, WAITLINE, up
+from tests.processes import free_port
+from tests.until import until
+
+pytestmark = pytest.mark.long
+
+# Seconds into the start at which it is killed: from the first import to the services' readiness.
+MOMENTS_S = [0.3, 0.6, 0.9, 1.2, 1.6, 2.0, 2.5, 3.0, 4.0]
+
+
+@pytest.fixture
+def long_folder() -> Iterator[Path]:
+    """A data folder whose path is too long for a socket, so that a temporary one is used too."""
+    with tempfile.TemporaryDirectory(prefix="wl-") as name:
+        folder = Path(name, "x" * 90)
+        folder.mkdir()
+        yield folder
+
+
+def concerned(folder: Path) -> list[str]:
+    """Return the command line of every process that was started for a data folder."""
+    wanted, found = str(folder), []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            words = " ".join(process.cmdline())
+            if process.status() != psutil.STATUS_ZOMBIE and (
+                wanted in words
+                or wanted in process.cwd()
+                or process.environ().get("WAITLINE_DATA_DIR", "").startswith(wanted)
+            ):
+                found.append(words)
+    return found
+
+
+def command(folder: Path) -> list[str]:
+    ports = ("--queue-port", str(free_port()), "--booking-port", str(free_port()))
+    return [*WAITLINE, "up", "--workers", "1", *ports, "--data-dir", str(folder)]
+
+
+def killed_after(folder: Path, moment_s: float) -> None:
+    """Start an installation and kill it after some seconds."""
+    program = subprocess.Popen(  # noqa: S603 - our own command
+        command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    with suppress(subprocess.TimeoutExpired):
+        program.wait(moment_s)
+    program.kill()
+    program.wait()
+
+
+def test_nothing_of_a_killed_up_stays_and_the_next_one_starts(long_folder: Path) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("waitline-*"))
+    for moment_s in MOMENTS_S:
+        killed_after(long_folder, moment_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+        until(lambda: not concerned(long_folder), START_S, f"nothing stays after {moment_s} s")
+    # At once after the last death, while its processes still end.
+    killed_after(long_folder, MOMENTS_S[-1])
+    with up(long_folder, workers=1, box_office=True) as stack:
+        assert stack.whole()
+        os.kill(stack.program.pid, signal.SIGKILL)
+        stack.program.process.wait()
+        until(lambda: not concerned(long_folder), START_S, "nothing of the whole one stays")
+    until(
+        lambda: set(Path(tempfile.gettempdir()).glob("waitline-*")) <= before,
+        SOON_S,
+        "no temporary folder stays",
+    )
+
+
+def test_a_guard_that_was_killed_is_replaced(folder: Path) -> None:
+    def guards() -> list[int]:
+        found = []
+        for child in psutil.Process(stack.program.pid).children():
+            with suppress(psutil.Error):
+                if "waitline.trial.guard" in child.cmdline():
+                    found.append(child.pid)
+        return found
+
+    with up(folder, workers=1) as stack:
+        (first,) = guards()
+        os.kill(first, signal.SIGKILL)
+        until(lambda: guards() not in ([first], []), SOON_S, "there is another")
+        os.kill(stack.program.pid, signal.SIGKILL)
+        stack.program.process.wait()
+        until(lambda: not concerned(folder), START_S, "nothing stays")
