@@ -170,13 +170,6 @@ def test_lua_includes_are_replaced_and_all_are_used() -> None:
     assert [path.stem for path in SCRIPTS if "@include" in body(path)] == []
 
 
-def test_the_command_line_leaves_the_metrics_to_those_who_have_settings() -> None:
-    # Imported earlier, the library would keep this process's figures in another folder.
-    code = "import sys, waitline.cli; sys.exit('waitline.kernel.telemetry' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)  # noqa: S603
-    assert done.returncode == 0
-
-
 def test_the_command_line_leaves_to_its_commands_what_takes_long_to_import() -> None:
     # It starts every process of ours, and what it imports delays each of them.
     heavy = {"aiohttp", "alembic", "fastapi", "matplotlib", "numpy", "sqlalchemy"}

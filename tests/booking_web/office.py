@@ -99,7 +99,7 @@ class Office:
         return self.client.get(path, headers=headers)
 
     def metrics(self) -> str:
-        response = self.get("/actuator/prometheus")
+        response = self.get(f"{self.program.management_urls[1]}/actuator/prometheus")
         assert response.status_code == 200
         return response.text
 

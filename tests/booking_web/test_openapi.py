@@ -160,4 +160,4 @@ def test_operators_calls_say_that_they_need_a_key(document: Any) -> None:  # noq
 
 def test_the_page_that_shows_it(trial: Office) -> None:
     assert "swagger-ui" in trial.get("/docs").text
-    assert trial.get("/pages/docs.js").status_code == 200
+    assert trial.get("/docs/docs.js").status_code == 200

@@ -4,6 +4,7 @@ import pytest
 
 from tests.booking_web.office import PRICE, Buyer, Office, Show, refused, succeeded
 from tests.until import until
+from tests.web.management import MANAGEMENT
 from tests.web.stack import SOON_S
 
 
@@ -117,5 +118,11 @@ def test_an_expired_pass_looks_pays_and_cancels_and_does_nothing_else(show: Show
 
 def test_there_is_no_test_data(production: Office) -> None:
     refused(production.client.post("/api/admin/test-data/init"), 404, "C004")
-    paths = production.get("/openapi.json").json()["paths"]
-    assert not [path for path in paths if "admin" in path]
+    described = production.get(f"{production.program.management_urls[1]}/openapi.json")
+    assert not [path for path in described.json()["paths"] if "admin" in path]
+
+
+@pytest.mark.parametrize("path", MANAGEMENT)
+def test_management_calls_are_on_an_address_of_their_own(production: Office, path: str) -> None:
+    refused(production.get(path), 404, "C004")
+    assert production.get(production.program.management_urls[1] + path).status_code == 200

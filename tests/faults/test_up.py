@@ -70,7 +70,8 @@ def test_a_concert_is_on_sale_and_what_was_booked_stays(folder: Path) -> None:
 def test_in_production_the_box_office_is_closed_until_somebody_takes_money(folder: Path) -> None:
     ports = ("--queue-port", str(free_port()), "--booking-port", str(free_port()))
     argv = [*WAITLINE, "up", "--mode", "production", "--workers", "1", *ports]
-    with started([*argv, "--data-dir", str(folder)], {}, lambda: True, START_S) as program:
+    env = {"WAITLINE_QUEUE_MANAGEMENT_PORT": str(free_port())}
+    with started([*argv, "--data-dir", str(folder)], env, lambda: True, START_S) as program:
         until(lambda: "operator.key" in program.output, START_S, "it says where everything is")
         assert "not started: WAITLINE_PAYMENT_KEY is not set" in program.output
         assert len(children(program.pid)) == 4, "Valkey, its guard, queue service and admitter"

@@ -189,7 +189,7 @@ class Stack:
         return room
 
     def metrics(self) -> str:
-        response = self.client.get("/actuator/prometheus")
+        response = self.client.get(f"{self.program.management_urls[0]}/actuator/prometheus")
         assert response.status_code == 200
         return response.text
 

@@ -5,6 +5,7 @@ import re
 import httpx
 import pytest
 
+from tests.web.management import MANAGEMENT
 from tests.web.stack import INSTANT, Room, Stack, events, refused, succeeded
 
 COOKIE = re.compile(r"(__Host-waitline-[0-9a-f]{16})=(t1\.[^;]+)")
@@ -190,9 +191,14 @@ def test_rooms_must_have_been_created(production: Stack) -> None:
 
 def test_what_anybody_may_still_ask(room: Room) -> None:
     client = room.stack.client
-    for path in ("/api/v1/health", "/actuator/health", "/.well-known/jwks.json", "/openapi.json"):
+    for path in ("/api/v1/health", "/actuator/health", "/.well-known/jwks.json"):
         assert client.get(path).status_code == 200
     assert room.now_serving().status_code == 200
+
+
+@pytest.mark.parametrize("path", MANAGEMENT)
+def test_management_calls_are_no_calls_of_the_public_address(production: Stack, path: str) -> None:
+    refused(production.client.get(path), 404, "C004")
 
 
 def test_no_test_data_route(production: Stack) -> None:

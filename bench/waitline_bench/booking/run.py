@@ -172,7 +172,7 @@ class _BookingRun:
 
     def _statements(self) -> dict[str, float]:
         """Return how often each statement has run."""
-        url = f"{self._installation.booking_url}/actuator/prometheus"
+        url = f"{self._installation.management_urls[1]}/actuator/prometheus"
         with request.urlopen(url, timeout=10) as answer:  # noqa: S310 - ours
             text = answer.read().decode()
         return {name: float(count) for name, count in _STATEMENTS.findall(text)}

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+from pathlib import Path
 
 from waitline.admission import payment_events
 from waitline.admission.admitter import Admitter
@@ -18,13 +19,14 @@ from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
 
 
-async def run(url: str) -> None:
+async def run(url: str, metrics_dir: Path) -> None:
     """Run an admitter until SIGTERM or SIGINT.
 
     Args:
         url: Address of the store.
+        metrics_dir: Folder of the queue service's metrics.
     """
-    tallies = telemetry.ProcessMetrics()
+    tallies = telemetry.ProcessMetrics(metrics_dir, "admitter")
     store = ValkeyClient(url, on_script=tallies.script)
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -39,8 +41,8 @@ async def run(url: str) -> None:
         AdmissionController(rooms, ShopReports(store)),
         name=name,
         listening=Listening(store),
-        observe_move=lambda room, seconds: telemetry.MOVE_SECONDS.labels(room).observe(seconds),
-        observe_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.observe(seconds),
+        observe_move=telemetry.time_move,
+        observe_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.tally().add(seconds),
     )
     # Blocking reads of events need a connection of their own.
     events = ValkeyClient(url, timeout_s=payment_events.TIMEOUT_S)

@@ -3,7 +3,9 @@
 import uvloop
 
 from waitline import settings as chosen
+from waitline.admission import app
 from waitline.cli import options
+from waitline.kernel import metric_files
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.services.booking import process as booking_process
 from waitline.services.queue import process as queue_process
@@ -71,12 +73,10 @@ def admitter(
     """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     url = settings.store_url()
-    chosen.share_metrics(settings.metrics_dir, fresh=False)
     log_to_stderr()
     chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()
-    # A late import: telemetry reads the metrics folder when it is imported.
-    from waitline.admission import app  # noqa: PLC0415
-
-    uvloop.run(app.run(url))
+    else:
+        metric_files.forget(settings.metrics_dir, "admitter")
+    uvloop.run(app.run(url, settings.metrics_dir))

@@ -11,7 +11,7 @@ from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.kernel.terminal import Terminal, styled
 from waitline.settings import Settings
 from waitline.trial.supervisor import UP
-from waitline.trial.up import opens_box_office, run, service_url
+from waitline.trial.up import management_url, opens_box_office, run, service_url
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -58,20 +58,25 @@ def up(
 def _print_addresses(settings: Settings, console: Terminal) -> None:
     queue = service_url(settings.queue_port, settings)
     booking = service_url(settings.booking_port, settings)
+    # In trial mode the management calls are on the public address.
+    queue_management, booking_management = queue, booking
+    if settings.mode == "production":
+        queue_management = management_url(settings.queue_management_port, settings)
+        booking_management = management_url(settings.booking_management_port, settings)
     workers = _count(settings.workers, "worker")
     rows: list[tuple[str, str | Text]] = [
         ("waiting page", styled((f"{queue}/rooms/demo", "bold"))),
         ("queue service", f"{queue}  ({workers}, {settings.mode} mode)"),
-        ("API reference", f"{queue}/docs"),
-        ("metrics", f"{queue}/actuator/prometheus"),
+        ("API reference", f"{queue_management}/docs"),
+        ("metrics", f"{queue_management}/actuator/prometheus"),
         ("admitter", "running"),
     ]
     if opens_box_office(settings):
         workers = _count(settings.booking_workers, "worker")
         rows += [
             ("booking service", f"{booking}  ({workers}, {settings.mode} mode)"),
-            ("API reference", f"{booking}/docs"),
-            ("metrics", f"{booking}/actuator/prometheus"),
+            ("API reference", f"{booking_management}/docs"),
+            ("metrics", f"{booking_management}/actuator/prometheus"),
             ("payments", f"{settings.payment_provider}  {settings.payment_url or ''}"),
         ]
     elif settings.box_office:

@@ -9,7 +9,8 @@ problems.py           problem details (RFC 9457), and the refusals of HTTP itsel
 problem_responses.py  turns exceptions into problem responses
 framework.py          FastAPI for all calls that are not hot
 openapi.py            shared parts of the services' OpenAPI documents
-health.py             health checks, metrics and version information
+health.py             health checks
+metrics_page.py       metrics of all processes of a service, and version information
 operator_key.py       authentication of operators
 caching.py            entity tags and content codings
 static_files.py       static files, with the API's documentation page

@@ -29,7 +29,7 @@ from waitline.kernel.errors import WaitlineError
 def build_framework(
     title: str,
     routers: Iterable[APIRouter],
-    document: Callable[[FastAPI], dict[str, Any]],
+    document: Callable[[FastAPI], dict[str, Any]] | None,
     problems: ProblemResponses,
 ) -> FastAPI:
     """Build the framework's application.
@@ -37,8 +37,23 @@ def build_framework(
     Args:
         title: The service's name in its OpenAPI document.
         routers: The framework's calls.
-        document: Builds the OpenAPI document of all calls, hot ones included.
+        document: Builds the OpenAPI document of all calls, hot ones included; `None` to serve none.
         problems: Answers for handlers that raise.
+    """
+    made = describe(title, routers)
+    if document is not None:
+        described = document(made)
+        made.get("/openapi.json", include_in_schema=False)(lambda: described)
+    _answer_refusals(made, problems)
+    return made
+
+
+def describe(title: str, routers: Iterable[APIRouter]) -> FastAPI:
+    """Return the framework's application with some calls, to serve or to describe them.
+
+    Args:
+        title: The service's name in its OpenAPI document.
+        routers: The framework's calls.
     """
     made = FastAPI(
         title=title,
@@ -50,9 +65,6 @@ def build_framework(
     )
     for router in routers:
         made.include_router(router)
-    described = document(made)
-    made.get("/openapi.json", include_in_schema=False)(lambda: described)
-    _answer_refusals(made, problems)
     return made
 
 

@@ -1,17 +1,13 @@
-"""Health checks (liveness, readiness, dependencies), metrics, and version information."""
+"""Health checks: liveness, readiness, dependencies."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from prometheus_client.metrics_core import Metric
 
-from waitline import __version__
 from waitline.http import texts
-from waitline.kernel import telemetry
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.single_flight import SingleFlightCache
 
@@ -46,52 +42,15 @@ class Probe:
         return True
 
 
-class Exposition:
-    """The metrics of a service, summed over its processes.
-
-    Args:
-        tallies: Metrics of this process.
-        metrics_dir: Folder with the metrics of all processes of the service.
-        collect_more: Collects further metrics at each scrape.
-        service: Value of the common label `service`.
-        instance: Value of the common label `instance`.
-    """
-
-    def __init__(
-        self,
-        tallies: telemetry.ProcessMetrics,
-        metrics_dir: Path,
-        collect_more: Callable[[], Awaitable[Iterable[Metric]]],
-        *,
-        service: str,
-        instance: str,
-    ) -> None:
-        self._tallies = tallies
-        self._metrics_dir = metrics_dir
-        self._collect_more = collect_more
-        self._service = service
-        self._instance = instance
-
-    async def text(self) -> bytes:
-        """Return every metric in the Prometheus text format."""
-        more = await self._collect_more()
-        self._tallies.flush()
-        return telemetry.exposition(
-            self._metrics_dir, more, service=self._service, instance=self._instance
-        )
-
-
 class Health:
-    """The health and metrics calls.
+    """The health calls.
 
     Args:
         probes: Probes of the dependencies, by the contract's name for each.
-        exposition: The metrics.
     """
 
-    def __init__(self, probes: Mapping[str, Probe], exposition: Exposition) -> None:
+    def __init__(self, probes: Mapping[str, Probe]) -> None:
         self._probes = probes
-        self._exposition = exposition
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -100,8 +59,6 @@ class Health:
         router.get("/actuator/health")(self.readiness)
         router.get("/actuator/health/liveness")(self.liveness)
         router.get("/actuator/health/readiness")(self.readiness)
-        router.get("/actuator/info")(self.info)
-        router.get("/actuator/prometheus", response_class=Response)(self.metrics)
         return router
 
     async def health(self, request: Request) -> dict[str, Any]:
@@ -125,15 +82,6 @@ class Health:
         components = {name: {"status": one} for name, one in found.items()}
         body = {"status": status, "components": components}
         return JSONResponse(body, 200 if status == UP else 503)
-
-    async def info(self) -> dict[str, Any]:
-        """Return the application's name and version."""
-        return {"status": UP, "app": {"name": "waitline", "version": __version__}}
-
-    async def metrics(self) -> Response:
-        """Return every metric of this service in the Prometheus text format."""
-        body = await self._exposition.text()
-        return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _found(self) -> dict[str, str]:
         ups = await asyncio.gather(*(probe.up() for probe in self._probes.values()))

@@ -1,9 +1,13 @@
 """uvicorn server: its options and limits, and the start of a service's workers."""
 
 import resource
+import socket
 from typing import Any
 
 import uvicorn
+
+PROTOCOL = "waitline.http.protocol:Protocol"
+"""Our protocol class, as uvicorn loads it."""
 
 KEEP_ALIVE_S = 75
 """Keep-alive timeout: longer than visitors' poll intervals, so that polls reuse their
@@ -48,9 +52,22 @@ def serve(factory: str, *, host: str, port: int, workers: int) -> None:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
-        http="waitline.http.protocol:Protocol",
+        http=PROTOCOL,
         **UVICORN_OPTIONS,
     )
+
+
+def serve_socket(application: Any, listener: socket.socket) -> None:  # noqa: ANN401 - as uvicorn
+    """Serve an application in this process, on a socket that listens already."""
+    _raise_file_limit()
+    config = uvicorn.Config(
+        application,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+        http=PROTOCOL,
+        **UVICORN_OPTIONS,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _raise_file_limit() -> None:

@@ -29,7 +29,6 @@ _COMPRESSED_BYTES_MIN = 1_024
 _API_DOCS = Path(__file__).parent / "api_docs"
 _SWAGGER = Path(swagger_ui_path)
 _API_DOCS_FILES = (
-    _API_DOCS / "docs.html",
     _API_DOCS / "docs.js",
     _SWAGGER / "swagger-ui.css",
     _SWAGGER / "swagger-ui-bundle.js",
@@ -95,18 +94,18 @@ def load(file: Path) -> StaticFile:
 
 
 def static_router(
-    files: Iterable[Path] = (), pages: Mapping[str, Path] = MappingProxyType({})
+    files: Iterable[Path], pages: Mapping[str, Path] = MappingProxyType({})
 ) -> APIRouter:
-    """Return the routes of static files: `/docs`, the pages, and every file under `/pages/`.
+    """Return the routes of static files: the pages, and every file under `/pages/`.
 
     Args:
-        files: Served under `/pages/` by name, beside those of the documentation page.
+        files: Served under `/pages/` by name.
         pages: Served at paths of their own, which may have parameters.
 
     Raises:
         OSError: A file is missing.
     """
-    by_name = {file.name: load(file) for file in (*_API_DOCS_FILES, *files)}
+    by_name = {file.name: load(file) for file in files}
     routes = APIRouter(include_in_schema=False)
 
     async def named_file(name: str, request: Request) -> Response:
@@ -115,9 +114,18 @@ def static_router(
             raise PathUnknown
         return respond(file, request)
 
-    for path, page in {"/docs": _API_DOCS / "docs.html", **pages}.items():
+    for path, page in pages.items():
         _add_page(routes, path, load(page))
     routes.add_api_route("/pages/{name}", named_file, methods=["GET", "HEAD"])
+    return routes
+
+
+def docs_router() -> APIRouter:
+    """Return the routes of the API's documentation page and of its files."""
+    routes = APIRouter(include_in_schema=False)
+    _add_page(routes, "/docs", load(_API_DOCS / "docs.html"))
+    for file in _API_DOCS_FILES:
+        _add_page(routes, f"/docs/{file.name}", load(file))
     return routes
 
 

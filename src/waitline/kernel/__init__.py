@@ -10,7 +10,10 @@ events.py              streams between box office and waiting room: keys and sch
 findings.py            an audit's finding
 garbage_collection.py  cyclic garbage collection on a timer
 ids.py                 id types of rooms and visitors, and the grammar of names
+instruments.py         counters, gauges and histograms in memory, and their snapshot
 log_events.py          the list of log events
+loop_lag.py            how late the event loop runs its timers
+metric_files.py        snapshots of all processes' metrics, in a folder
 periodic.py            supervised loop
 process.py             log configuration and signals of a process
 setting.py             declaration of an operator's setting

@@ -49,6 +49,10 @@ _STEPS: Final = {
         "Payment events are not read, so paid visitors keep their slots",
         "Payment events are read again",
     ),
+    "room_watch": (
+        "Rooms that wake are not noticed, so the metrics may leave them out",
+        "Rooms that wake are noticed again",
+    ),
     "seat_expiry": (
         "Seats of lapsed reservations are not put back on sale",
         "Seats of lapsed reservations are put back again",
@@ -93,6 +97,15 @@ _OTHERS: Final = {
         "The changed key file is invalid; the worker keeps its present keys",
         ("reason", "kept"),
     ),
+    "management_exited": LogEvent(
+        "The management process ended and is started again; visitors are not affected",
+        ("status", "retry_in_s"),
+    ),
+    "metric_failed": LogEvent(
+        "A figure of the metrics is missing or old; the others are not affected",
+        ("figure", "reason"),
+    ),
+    "metric_recovered": LogEvent("A figure of the metrics is complete again", ("figure",)),
     "payment_event_rejected": LogEvent(
         "An event of the box office cannot be handled and is a dead letter",
         ("entry", "reason"),

@@ -1,121 +1,123 @@
-"""Prometheus metrics: name, meaning, unit and labels of each, and aggregation across processes.
+"""Metrics: name, meaning and labels of each, and those of this process.
 
-Each process of a service (workers, admitter) writes its metrics to a file in one folder; the
-process that is scraped adds the files up. `PROMETHEUS_MULTIPROC_DIR` must name the folder before
-this module is imported (`waitline.settings.share_metrics`).
+The request path counts in plain lists. Once a second each process writes a snapshot of its metrics
+to the folder of its service (`metric_files.py`); the process that is scraped adds them up.
 
-The request path counts in plain lists, which are added to the files once a second. Writing to the
-file at each request would cost more than the rest of its bookkeeping.
+Metrics are a helper: whatever fails here is counted, logged once, and costs one figure.
 """
 
 import asyncio
-import os
 import resource
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Never
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from prometheus_client.registry import Collector
-from typing_extensions import override
+import structlog
 
+from waitline.kernel.instruments import Counter, DurationHistogram, Gauge, Instruments, Tally
+from waitline.kernel.loop_lag import LoopLag
+from waitline.kernel.metric_files import MetricFile
 from waitline.kernel.periodic import periodic
 
 FLUSH_S = 1.0
-"""Interval, in s, of adding the counts to the file; metrics are at most this old."""
+"""Interval, in s, of writing the snapshot; metrics are at most this old."""
 
 HTTP_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SCRIPT_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
 PROVIDER_BOUNDS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
 STATEMENT_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
-# The folder of files is the real registry; the library demands an object.
-_NOWHERE = CollectorRegistry(auto_describe=False)
-
-HTTP_SECONDS = Histogram(
+HTTP_SECONDS = DurationHistogram(
     "http_server_requests_seconds",
     "Time from the request's arrival to its answer; uri is the route's template",
     ("method", "uri", "status"),
-    buckets=HTTP_BOUNDS_S,
-    registry=_NOWHERE,
+    bounds_s=HTTP_BOUNDS_S,
 )
-SCRIPT_SECONDS = Histogram(
+SCRIPT_SECONDS = DurationHistogram(
     "redis_script_duration_seconds",
     "Time of one script call, including the round trip to the store",
     ("script",),
-    buckets=SCRIPT_BOUNDS_S,
-    registry=_NOWHERE,
+    bounds_s=SCRIPT_BOUNDS_S,
 )
-STATEMENT_SECONDS = Histogram(
+STATEMENT_SECONDS = DurationHistogram(
     "database_statement_duration_seconds",
     "Time of one SQL statement, including the round trip to the database",
     ("statement",),
-    buckets=STATEMENT_BOUNDS_S,
-    registry=_NOWHERE,
+    bounds_s=STATEMENT_BOUNDS_S,
 )
-PROVIDER_SECONDS = Histogram(
+PROVIDER_SECONDS = DurationHistogram(
     "payment_provider_duration_seconds",
     "Time of one call of the payment provider; outcome is ok, declined or silent",
     ("call", "outcome"),
-    buckets=PROVIDER_BOUNDS_S,
-    registry=_NOWHERE,
+    bounds_s=PROVIDER_BOUNDS_S,
 )
-POOL_SIZE = Gauge(
-    "database_pool_size",
-    "Connections to the database that are open",
-    multiprocess_mode="livesum",
-    registry=_NOWHERE,
-)
-POOL_IN_USE = Gauge(
-    "database_pool_in_use",
-    "Connections to the database that run a statement",
-    multiprocess_mode="livesum",
-    registry=_NOWHERE,
-)
-POOL_WAITING = Gauge(
-    "database_pool_waiting",
-    "Statements that wait for a connection to the database",
-    multiprocess_mode="livesum",
-    registry=_NOWHERE,
-)
-MOVE_SECONDS = Histogram(
+MOVE_SECONDS = DurationHistogram(
     "scheduler_move_duration_seconds",
     "Time of one admission call that admitted visitors",
     ("concert_id",),
-    buckets=SCRIPT_BOUNDS_S,
-    registry=_NOWHERE,
+    bounds_s=SCRIPT_BOUNDS_S,
 )
-ROUND_SECONDS = Histogram(
+ROUND_SECONDS = DurationHistogram(
     "scheduler_round_duration_seconds",
     "Time of one round of the admitter over the rooms that are due",
-    buckets=HTTP_BOUNDS_S,
-    registry=_NOWHERE,
+    bounds_s=HTTP_BOUNDS_S,
+)
+CPU_SECONDS = Counter("process_cpu_seconds", "Processor time used by the service's processes")
+FAILURES = Counter(
+    "metrics_failures",
+    "Failures of collecting or writing a figure; the others were not affected",
+    ("figure",),
+)
+RENDERINGS = Counter("metrics_renderings", "Metrics pages that were rendered")
+POOL_SIZE = Gauge("database_pool_size", "Connections to the database that are open")
+POOL_IN_USE = Gauge("database_pool_in_use", "Connections to the database that run a statement")
+POOL_WAITING = Gauge(
+    "database_pool_waiting", "Statements that wait for a connection to the database"
 )
 LOOP_LAG_SECONDS = Gauge(
     "event_loop_lag_seconds",
-    "How late the event loop ran a timer, at the last measurement",
-    multiprocess_mode="livemax",
-    registry=_NOWHERE,
+    "How late the event loop ran a timer, at most, in the last second",
+    over="max",
 )
-CPU_SECONDS = Counter(
-    "process_cpu_seconds",
-    "Processor time used by the service's processes",
-    registry=_NOWHERE,
+MEMORY_BYTES = Gauge("process_resident_memory_bytes", "Memory held by the service's processes")
+STREAMS_OPEN = Gauge("queue_streams_open", "Event streams held open")
+
+ROOMS_TIMED_MAX = 1_000
+"""Rooms whose admission calls an admitter times by name, as many as are shown. A label set takes
+400 bytes and is never forgotten; the calls of further rooms are timed together."""
+
+OTHER_ROOMS = "(other rooms)"
+"""Their label."""
+
+
+def time_move(room: str, seconds: float) -> None:
+    """Count one admission call that admitted visitors."""
+    if (room,) not in MOVE_SECONDS.tallies and len(MOVE_SECONDS.tallies) >= ROOMS_TIMED_MAX:
+        room = OTHER_ROOMS
+    MOVE_SECONDS.tally(room).add(seconds)
+
+
+INSTRUMENTS = Instruments(
+    counters=[CPU_SECONDS, FAILURES, RENDERINGS],
+    gauges=[POOL_SIZE, POOL_IN_USE, POOL_WAITING, LOOP_LAG_SECONDS, MEMORY_BYTES, STREAMS_OPEN],
+    histograms=[
+        HTTP_SECONDS,
+        SCRIPT_SECONDS,
+        STATEMENT_SECONDS,
+        PROVIDER_SECONDS,
+        MOVE_SECONDS,
+        ROUND_SECONDS,
+    ],
 )
-MEMORY_BYTES = Gauge(
-    "process_resident_memory_bytes",
-    "Memory held by the service's processes",
-    multiprocess_mode="livesum",
-    registry=_NOWHERE,
+"""The instruments of this process."""
+
+STALE_PROCESSES = (
+    "metrics_stale_processes",
+    "Processes whose figures are older than ten seconds: they cannot write them",
 )
-STREAMS_OPEN = Gauge(
-    "queue_streams_open",
-    "Event streams held open",
-    multiprocess_mode="livesum",
-    registry=_NOWHERE,
+ROOMS_OMITTED = (
+    "metrics_rooms_omitted",
+    "Rooms in which something happens, but which are beyond the limit of rooms shown",
 )
 
 ROOM_GAUGES = {
@@ -175,148 +177,128 @@ BACKLOG_GAUGES = {
 ROOMS_GAUGE = ("scheduler_concerts_count", "Rooms that the admitter serves")
 
 
-class BufferedHistogram:
-    """Histogram of one label set, buffered in memory until it is added to the files."""
+log = structlog.get_logger()
 
-    __slots__ = ("_bounds", "_counts", "_histogram", "_sum_s")
 
-    def __init__(self, histogram: Histogram, bounds_s: tuple[float, ...]) -> None:
-        self._histogram = histogram
-        self._bounds = bounds_s
-        self._counts = [0] * (len(bounds_s) + 1)
-        self._sum_s = 0.0
+class FigureGuard:
+    """Lets the failure of a figure cost that figure: counted, and logged once per change."""
 
-    def add(self, seconds: float) -> None:
-        """Count one duration."""
-        self._counts[bisect_left(self._bounds, seconds)] += 1
-        self._sum_s += seconds
+    def __init__(self) -> None:
+        self._failed: set[str] = set()
 
-    def flush(self) -> None:
-        """Add the counts to the process's file."""
-        if not any(self._counts):
-            return
-        # The library only has an API for single observations, so its buckets are used directly.
-        for bucket, count in zip(self._histogram._buckets, self._counts, strict=True):  # noqa: SLF001
-            if count:
-                bucket.inc(count)
-        self._histogram._sum.inc(self._sum_s)  # noqa: SLF001
-        self._counts = [0] * len(self._counts)
-        self._sum_s = 0.0
+    def failed(self, figure: str, reason: str) -> None:
+        """Count a failure of a figure."""
+        FAILURES.add(1, figure)
+        if figure not in self._failed:
+            self._failed.add(figure)
+            log.warning("metric_failed", figure=figure, reason=reason)
+
+    def worked(self, figure: str) -> None:
+        """Note that a figure is complete."""
+        if figure in self._failed:
+            self._failed.discard(figure)
+            log.info("metric_recovered", figure=figure)
+
+    def run(self, figure: str, update: Callable[[], None]) -> None:
+        """Update a figure."""
+        try:
+            update()
+        except Exception as error:  # noqa: BLE001 - counted and logged, whatever it is
+            self.failed(figure, repr(error))
+        else:
+            self.worked(figure)
 
 
 class ProcessMetrics:
-    """Metrics of one process, buffered until the next flush."""
+    """Metrics of one process.
 
-    def __init__(self) -> None:
-        self._http: dict[tuple[str, str, int], BufferedHistogram] = {}
-        self._scripts: dict[str, BufferedHistogram] = {}
-        self._statements: dict[str, BufferedHistogram] = {}
-        self._provider: dict[tuple[str, str], BufferedHistogram] = {}
-        self._updates: list[Callable[[], None]] = []
+    Args:
+        folder: Folder of its service's metrics; `None` to keep them in memory only.
+        role: What the process is, as in `MetricFile`.
+    """
+
+    def __init__(self, folder: Path | None = None, role: str = "process") -> None:
+        self.guard = FigureGuard()
+        self.lag = LoopLag()
+        self.file = None if folder is None else MetricFile(folder, role, INSTRUMENTS)
+        self._http: dict[tuple[str, str, int], Tally] = {}
+        self._updates: list[tuple[str, Callable[[], None]]] = [
+            ("cpu", self._update_cpu),
+            ("memory", _update_memory),
+        ]
         self._cpu_s = 0.0
-        # When the next flush is due, on the loop's clock; 0 before the first.
-        self._due_s = 0.0
 
     def http(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request; label values are bounded: our routes, methods and codes."""
         key = (method, route, status)
         tally = self._http.get(key)
         if tally is None:
-            child = HTTP_SECONDS.labels(method, route, str(status))
-            tally = self._http[key] = BufferedHistogram(child, HTTP_BOUNDS_S)
+            tally = self._http[key] = HTTP_SECONDS.tally(method, route, str(status))
         tally.add(seconds)
 
     def script(self, name: str, seconds: float) -> None:
         """Count one script call."""
-        tally = self._scripts.get(name)
-        if tally is None:
-            tally = self._scripts[name] = BufferedHistogram(
-                SCRIPT_SECONDS.labels(name), SCRIPT_BOUNDS_S
-            )
-        tally.add(seconds)
+        SCRIPT_SECONDS.tally(name).add(seconds)
 
     def statement(self, name: str, seconds: float) -> None:
         """Count one SQL statement."""
-        tally = self._statements.get(name)
-        if tally is None:
-            child = STATEMENT_SECONDS.labels(name)
-            tally = self._statements[name] = BufferedHistogram(child, STATEMENT_BOUNDS_S)
-        tally.add(seconds)
+        STATEMENT_SECONDS.tally(name).add(seconds)
 
     def provider(self, call: str, outcome: str, seconds: float) -> None:
         """Count one call of the payment provider."""
-        tally = self._provider.get((call, outcome))
-        if tally is None:
-            child = PROVIDER_SECONDS.labels(call, outcome)
-            tally = self._provider[call, outcome] = BufferedHistogram(child, PROVIDER_BOUNDS_S)
-        tally.add(seconds)
+        PROVIDER_SECONDS.tally(call, outcome).add(seconds)
 
-    def on_flush(self, update: Callable[[], None]) -> None:
+    def on_flush(self, figure: str, update: Callable[[], None]) -> None:
         """Call `update`, which sets gauges, at every flush."""
-        self._updates.append(update)
+        self._updates.append((figure, update))
+
+    def update(self) -> None:
+        """Set what is measured at a flush."""
+        for figure, update in self._updates:
+            self.guard.run(figure, update)
 
     def flush(self) -> None:
-        """Add all counts to the process's file, and set its processor time and memory."""
-        for kind in (self._http, self._scripts, self._statements, self._provider):
-            for tally in kind.values():
-                tally.flush()
-        for update in self._updates:
-            update()
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        cpu_s = used.ru_utime + used.ru_stime
-        CPU_SECONDS.inc(cpu_s - self._cpu_s)
-        self._cpu_s = cpu_s
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-        MEMORY_BYTES.set(pages * resource.getpagesize())
+        """Write the snapshot."""
+        self.update()
+        self.guard.run("snapshot", self._write)
 
-    async def keep(self) -> Never:
-        """Flush once a second until cancelled, and measure the event loop's lag."""
-        await periodic("metrics_flush", self._flush_on_time, FLUSH_S)
+    def _write(self) -> None:
+        if self.file is not None:
+            self.file.claim()
+            self.file.write(self.file.encode())
+
+    async def keep(self, *, watches_lag: bool = True) -> Never:
+        """Flush once a second until cancelled.
+
+        Args:
+            watches_lag: Whether to count the event loop's lag: where visitors wait for it.
+        """
+        if not watches_lag:
+            await periodic("metrics_flush", self._flush_on_time, FLUSH_S)
+        self.on_flush("lag", lambda: LOOP_LAG_SECONDS.set(self.lag.take_most_s()))
+        with self.lag.watched():
+            await periodic("metrics_flush", self._flush_on_time, FLUSH_S)
 
     async def _flush_on_time(self) -> None:
-        now_s = asyncio.get_running_loop().time()
-        LOOP_LAG_SECONDS.set(max(0.0, now_s - self._due_s) if self._due_s else 0.0)
-        self._due_s = now_s + FLUSH_S
-        self.flush()
+        self.update()
+        if self.file is None:
+            return
+        try:
+            self.file.claim()
+            # Encoded here, where nothing counts meanwhile. Written in a thread: a disk may hang.
+            await asyncio.to_thread(self.file.write, self.file.encode())
+        except Exception as error:  # noqa: BLE001 - counted and logged, whatever it is
+            self.guard.failed("snapshot", repr(error))
+        else:
+            self.guard.worked("snapshot")
+
+    def _update_cpu(self) -> None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        cpu_s = used.ru_utime + used.ru_stime
+        CPU_SECONDS.add(cpu_s - self._cpu_s)
+        self._cpu_s = cpu_s
 
 
-class _Labelled(Collector):
-    """Adds the labels that all of a service's metrics share."""
-
-    def __init__(self, metrics: Iterable[Metric], shared: dict[str, str]) -> None:
-        self._metrics = metrics
-        self._shared = shared
-
-    @override
-    def collect(self) -> Iterator[Metric]:
-        for metric in self._metrics:
-            metric.samples = [
-                sample._replace(labels={**self._shared, **sample.labels})
-                for sample in metric.samples
-            ]
-            yield metric
-
-
-def exposition(folder: Path, rooms: Iterable[Metric], *, service: str, instance: str) -> bytes:
-    """Return all metrics of a service in the Prometheus text format.
-
-    Args:
-        folder: Metrics folder of its processes.
-        rooms: Metrics that were read from the store.
-        service: Value of the common label `service`.
-        instance: Value of the common label `instance`.
-    """
-    for path in folder.glob("gauge_live*_*.db"):
-        pid = int(path.stem.rpartition("_")[2])
-        if not Path(f"/proc/{pid}").exists():
-            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
-    registry = CollectorRegistry()
-    processes = MultiProcessCollector(None, str(folder)).collect()  # type: ignore[no-untyped-call]
-    shared = {"service": service, "instance": instance}
-    registry.register(_Labelled([*processes, *rooms], shared))
-    return generate_latest(registry)
-
-
-def process_id() -> int:
-    """Return this process's id, to show which of a service's processes answered."""
-    return os.getpid()
+def _update_memory() -> None:
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    MEMORY_BYTES.set(pages * resource.getpagesize())

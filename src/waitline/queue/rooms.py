@@ -53,6 +53,10 @@ class Rooms:
         """Return every room's name, sorted."""
         return sorted(RoomId(name) for name in await self._store.command("SMEMBERS", keys.ROOMS))
 
+    async def count(self) -> int:
+        """Return how many rooms there are."""
+        return int(await self._store.command("SCARD", keys.ROOMS))
+
     async def awake(self) -> set[RoomId]:
         """Return the rooms in which visitors may be waiting."""
         return set(await self._store.command("SMEMBERS", keys.AWAKE))

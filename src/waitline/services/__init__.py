@@ -2,6 +2,8 @@
 
 queue/             the queue service: the waiting line, and operators' calls on rooms
 booking/           the booking service: the catalogue, reservations, payments
+management.py      the management process of a service
+management_keeper.py  starts it and keeps it running
 identity.py        authentication of visitors: tokens, cookies, trial mode
 process.py         start of a service and of its workers
 problems.py        table of problems: the HTTP response to each refusal

@@ -1,16 +1,17 @@
-"""Start of a service: pass the settings to its workers through the environment, then run them.
+"""Start of a service: pass the settings to its workers through the environment, then run them."""
 
-Nothing here imports telemetry, which reads its folder from the environment at import: a process
-must have its settings first.
-"""
-
+from contextlib import ExitStack
 from pathlib import Path
 
 from waitline import settings as chosen
 from waitline.http import server
-from waitline.kernel import garbage_collection
+from waitline.kernel import garbage_collection, metric_files
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
-from waitline.settings import Settings
+from waitline.services import management_keeper
+from waitline.settings import PREFIX, Settings
+
+MANAGEMENT = "management"
+"""Role of the management process among those of its service."""
 
 
 def run(
@@ -19,6 +20,8 @@ def run(
     *,
     port: int,
     workers: int,
+    management_port: int,
+    role: str,
     metrics_dir: Path,
     until_stdin_ends: bool,
 ) -> None:
@@ -29,17 +32,30 @@ def run(
         factory: `module:function` that makes a worker's application.
         port: Port that all workers share.
         workers: Processes.
+        management_port: Port of its management process, in production mode.
+        role: Name of the service, and role of its workers in `metrics_dir`.
         metrics_dir: Where all processes of the service keep their figures.
-        until_stdin_ends: Whether to stop with the parent process. The parent clears `metrics_dir`
-            then, since other processes of it may use the folder already.
+        until_stdin_ends: Whether to stop with the parent process, which restarts it: the counts
+            continue then.
     """
-    chosen.share_metrics(metrics_dir, fresh=not until_stdin_ends)
     chosen.export(settings)
     log_to_stderr()
     chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()
-    server.serve(factory, host=settings.host, port=port, workers=workers)
+    else:
+        for ended in (role, MANAGEMENT):
+            metric_files.forget(metrics_dir, ended)
+    with ExitStack() as stack:
+        if settings.mode == "production":
+            keeper = management_keeper.kept(
+                f"waitline.services.{role}.management",
+                settings.management_host,
+                management_port,
+                f"{PREFIX}{role.upper()}_MANAGEMENT_PORT",
+            )
+            stack.enter_context(keeper)
+        server.serve(factory, host=settings.host, port=port, workers=workers)
 
 
 def start_worker() -> Settings:

@@ -8,10 +8,10 @@ checks.py       what is wrong with a secret, an address or a host
 injected.py     variables that Kubernetes and Docker put into the environment
 environment.py  environment variables: their list, and the environment of child processes
 loading.py      how the settings are loaded, and every fault reported at once
-data_folder.py  metrics folders and operator key in the data folder
+data_folder.py  operator key in the data folder
 """
 
-from waitline.settings.data_folder import operator_key, share_metrics
+from waitline.settings.data_folder import operator_key
 from waitline.settings.environment import (
     FILE_SUFFIX,
     VARIABLES,
@@ -43,5 +43,4 @@ __all__ = [
     "option",
     "require_all",
     "room_variable",
-    "share_metrics",
 ]

@@ -1,29 +1,13 @@
-"""Data folder of an installation: metrics of its processes, and the operator key."""
+"""Data folder of an installation: the operator key."""
 
 import contextlib
 import os
 import secrets
-import shutil
 from pathlib import Path
 
 from waitline.kernel.errors import Misconfigured
 from waitline.settings.checks import SECRET_CHARS_MAX, secret_fault
 from waitline.settings.model import Settings
-
-
-def share_metrics(folder: Path, *, fresh: bool) -> None:
-    """Set the metrics folder of this process and of those that it starts.
-
-    Call this before `waitline.kernel.telemetry` is imported.
-
-    Args:
-        folder: `Settings.metrics_dir` or `Settings.booking_metrics_dir`.
-        fresh: Whether to delete the metrics of processes that have ended.
-    """
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 def operator_key(settings: Settings) -> str:

@@ -126,11 +126,7 @@ def in_environment(variable: str) -> str | None:
 
 def inherited() -> dict[str, str]:
     """Return this process's environment without any setting, for a separate installation."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(PREFIX) and name != "PROMETHEUS_MULTIPROC_DIR"
-    }
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -73,6 +73,17 @@ class Settings(BaseSettings):
         json_schema_extra={"default": "one per core"},
         description="Processes of the booking service",
     )
+    management_host: str = Field(
+        default="127.0.0.1",
+        description="Address of metrics, version and API description in production mode; keep it "
+        "away from visitors",
+    )
+    queue_management_port: Annotated[int, Field(ge=1, le=65_535)] = Field(
+        default=9081, description="Port of the queue service on the management address"
+    )
+    booking_management_port: Annotated[int, Field(ge=1, le=65_535)] = Field(
+        default=9080, description="Port of the booking service on the management address"
+    )
     operator_key: SecretStr | None = Field(
         default=None,
         description="Key that operators' requests must carry; generated in the data folder if "

@@ -39,6 +39,8 @@ class Installation:
     Attributes:
         port: Port of the queue service, on 127.0.0.1.
         booking_port: Port of the booking service, on 127.0.0.1.
+        management_urls: Where the metrics and the API description of the queue service and of the
+            booking service are.
         valkey_url: Address of its Valkey.
         database_url: Address of its database; empty without a box office.
         data_dir: Its data folder; deleted at the end unless the caller named one.
@@ -49,6 +51,7 @@ class Installation:
 
     port: int
     booking_port: int
+    management_urls: tuple[str, str]
     valkey_url: str
     database_url: str
     data_dir: Path
@@ -139,6 +142,8 @@ def start(
             "mode": "trial",
             "queue_port": str(free_port()),
             "booking_port": str(free_port()),
+            "queue_management_port": str(free_port()),
+            "booking_management_port": str(free_port()),
             "workers": str(workers),
             "booking_workers": "1",
             "box_office": str(box_office),
@@ -152,6 +157,7 @@ def start(
             yield Installation(
                 port=int(chosen["queue_port"]),
                 booking_port=int(chosen["booking_port"]),
+                management_urls=_management_urls(chosen),
                 valkey_url=chosen.get("valkey_url") or _read(data_dir / "valkey.url"),
                 database_url=chosen.get("database_url") or _read(data_dir / "postgres.url"),
                 data_dir=data_dir,
@@ -191,6 +197,14 @@ def _running(chosen: Mapping[str, str], log_file: Path) -> Iterator["subprocess.
             process.wait()
         assert process.stdin is not None
         process.stdin.close()
+
+
+def _management_urls(chosen: Mapping[str, str]) -> tuple[str, str]:
+    names = ("queue", "booking")
+    if chosen["mode"] == "production":
+        names = ("queue_management", "booking_management")
+    queue, booking = (f"http://127.0.0.1:{chosen[f'{name}_port']}" for name in names)
+    return queue, booking
 
 
 def _read(path: Path) -> str:

@@ -92,6 +92,12 @@ def service_url(port: int, settings: Settings) -> str:
     return f"http://{shown}:{port}"
 
 
+def management_url(port: int, settings: Settings) -> str:
+    """Return the address at which a service's metrics and API description are."""
+    host = settings.management_host
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _embedded_servers(settings: Settings) -> _EmbeddedServers:
     valkey = postgres = None
     if settings.valkey_url is None:
@@ -117,6 +123,7 @@ def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers
         folder.mkdir(parents=True)
     chosen.operator_key(settings)
     supervisor.await_port(settings.host, settings.queue_port, "--queue-port")
+    _await_management_port(supervisor, settings, settings.queue_management_port, "QUEUE")
     services = [
         ManagedProcess(
             "queue service",
@@ -128,6 +135,7 @@ def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers
     providers = []
     if opens_box_office(settings):
         supervisor.await_port(settings.host, settings.booking_port, "--booking-port")
+        _await_management_port(supervisor, settings, settings.booking_management_port, "BOOKING")
         ready_url = _ready_url(settings.booking_port, settings)
         arguments = ["booking", "--until-stdin-ends"]
         services.append(ManagedProcess("booking service", arguments, ready_url))
@@ -137,6 +145,14 @@ def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers
     if not supervisor.stopping:
         supervisor.start_processes((providers, services), chosen.environment(settings))
     return settings
+
+
+def _await_management_port(
+    supervisor: Supervisor, settings: Settings, port: int, service: str
+) -> None:
+    if settings.mode == "production":
+        variable = f"{chosen.PREFIX}{service}_MANAGEMENT_PORT"
+        supervisor.await_port(settings.management_host, port, variable)
 
 
 def _start_servers(

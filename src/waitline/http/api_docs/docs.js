@@ -19,7 +19,7 @@ function asVersion30(node) {
   return kinds[0].$ref ? { ...copy, allOf: kinds } : { ...kinds[0], ...copy };
 }
 
-const response = await fetch("/openapi.json");
+const response = await fetch("openapi.json");
 const description = await response.json();
 
 SwaggerUIBundle({

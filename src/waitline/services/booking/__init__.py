@@ -11,6 +11,7 @@ doorman.py          access check: only admitted visitors
 idempotency.py      idempotency keys: a repeated write gets the first answer
 operator.py         operators' calls: concerts, schedules, seats
 metrics.py          gauges of open work
+management.py       the management process
 openapi.py          the service's OpenAPI document
 texts.py            messages of successes
 """

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from fastapi import APIRouter, FastAPI
 from typing_extensions import override
 
 from waitline.booking import health
@@ -21,13 +22,14 @@ from waitline.booking.stock import StockCounter
 from waitline.booking.store import Reservations
 from waitline.http.dispatch import Dispatcher
 from waitline.http.framework import build_framework
-from waitline.http.health import Exposition, Health, Probe
+from waitline.http.health import Health, Probe
+from waitline.http.metrics_page import MetricsPage
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
-from waitline.http.static_files import static_router
+from waitline.http.static_files import docs_router
 from waitline.http.worker import ServiceWorker
 from waitline.kernel import garbage_collection, telemetry
-from waitline.kernel.clock import SystemClock
+from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.telemetry import ProcessMetrics
 from waitline.payment_providers.port import ANSWER_BYTES_MAX, WEBHOOK_PATH, Provider
 from waitline.payment_providers.registry import open_provider
@@ -43,6 +45,8 @@ from waitline.services.problems import PROBLEMS
 from waitline.settings import Settings
 from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.valkey.client import ValkeyClient
+
+TITLE = "Waitline booking service"
 
 BODY_LIMITS = {
     WEBHOOK_PATH: ANSWER_BYTES_MAX,
@@ -68,7 +72,8 @@ class BookingWorker(ServiceWorker):
     @override
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Dispatcher]:
-        settings, clock, tallies = self._settings, SystemClock(), ProcessMetrics()
+        settings, clock = self._settings, SystemClock()
+        tallies = ProcessMetrics(settings.booking_metrics_dir, "booking")
         problems = ProblemResponses(PROBLEMS, clock)
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         async with AsyncExitStack() as stack:
@@ -80,12 +85,11 @@ class BookingWorker(ServiceWorker):
             stack.push_async_callback(store.close)
             provider = provided(settings)
             stack.push_async_callback(provider.close)
-            tallies.on_flush(partial(_record_pool, database))
+            tallies.on_flush("pool", partial(_record_pool, database))
 
             name = f"{socket.gethostname()}:{os.getpid()}"
             idempotency_keys = IdempotencyKeys(database)
-            catalogue = Catalogue(database)
-            cache = CatalogueCache(catalogue)
+            cache = CatalogueCache(Catalogue(database))
             shown = CatalogueCalls(cache)
             calls = self._booking_calls(
                 database,
@@ -104,21 +108,17 @@ class BookingWorker(ServiceWorker):
                 keys.watch(clock),
                 garbage_collection.keep(),
             )
-            routers = (
+            routers = [
                 calls.router(),
-                self._operator_calls(catalogue, cache).router(),
-                self._health(database, store, tallies).router(),
-                static_router(),
-            )
-            document = partial(openapi.document, trial=self._trusting)
+                *described_routers(settings, self._operator_key, database, store, cache),
+            ]
+            page = metrics_page(settings, tallies, database, clock)
             async with asyncio.TaskGroup() as running:
                 tasks = [running.create_task(job) for job in jobs]
                 yield Dispatcher(
                     routes={**calls.routes(), **shown.routes()},
                     parameter_routes=[calls.seats_of, *shown.parameter_routes()],
-                    fallback=build_framework(
-                        "Waitline booking service", routers, document, problems
-                    ),
+                    fallback=self._framework(routers, page, problems),
                     tallies=tallies,
                     problems=problems,
                     body_limits=BODY_LIMITS,
@@ -127,6 +127,15 @@ class BookingWorker(ServiceWorker):
                 )
                 for task in tasks:
                     task.cancel()
+
+    def _framework(
+        self, routers: list[APIRouter], page: MetricsPage, problems: ProblemResponses
+    ) -> FastAPI:
+        if not self._trusting:
+            # Metrics and API description are on the management address alone.
+            return build_framework(TITLE, routers, None, problems)
+        document = partial(openapi.document, trial=True)
+        return build_framework(TITLE, [*routers, page.router(), docs_router()], document, problems)
 
     def _database(self, tallies: ProcessMetrics, load: WorkerLoad) -> Database:
         def on_statement(statement: str, seconds: float, within_s: float) -> None:
@@ -167,23 +176,58 @@ class BookingWorker(ServiceWorker):
             trusting=self._trusting,
         )
 
-    def _operator_calls(self, catalogue: Catalogue, cache: CatalogueCache) -> OperatorCalls:
-        operators, installed = Operators(self._operator_key), InstallationView.of(self._settings)
-        return OperatorCalls(catalogue, operators, installed, on_change=cache.expire)
 
-    def _health(self, database: Database, store: ValkeyClient, tallies: ProcessMetrics) -> Health:
-        probes = {
-            "redis": Probe(partial(store.command, "PING")),
-            "database": Probe(partial(health.ping, database)),
-        }
-        exposition = Exposition(
-            tallies,
-            self._settings.booking_metrics_dir,
-            OpenWorkGauges(database).collect,
-            service="booking",
-            instance=self._settings.instance,
-        )
-        return Health(probes, exposition)
+def described_routers(
+    settings: Settings,
+    operator_key: str,
+    database: Database,
+    store: ValkeyClient,
+    cache: CatalogueCache,
+) -> list[APIRouter]:
+    """Return the framework's calls that the API description contains.
+
+    Args:
+        settings: The installation's settings.
+        operator_key: The key of operators' calls.
+        database: Holds the catalogue.
+        store: The store that both services share.
+        cache: The catalogue in memory.
+    """
+    operators = OperatorCalls(
+        Catalogue(database),
+        Operators(operator_key),
+        InstallationView.of(settings),
+        on_change=cache.expire,
+    )
+    return [operators.router(), health_calls(database, store).router()]
+
+
+def health_calls(database: Database, store: ValkeyClient) -> Health:
+    """Return the health calls."""
+    probes = {
+        "redis": Probe(partial(store.command, "PING")),
+        "database": Probe(partial(health.ping, database)),
+    }
+    return Health(probes)
+
+
+def metrics_page(
+    settings: Settings, tallies: ProcessMetrics, database: Database, clock: Clock
+) -> MetricsPage:
+    """Return the service's metrics page.
+
+    Args:
+        settings: The installation's settings.
+        tallies: Metrics of this process.
+        database: Holds the open work.
+        clock: The present time.
+    """
+    return MetricsPage(
+        tallies,
+        {"open_work": OpenWorkGauges(database).collect},
+        clock=clock,
+        shared={"service": "booking", "instance": settings.instance},
+    )
 
 
 def provided(settings: Settings) -> Provider:

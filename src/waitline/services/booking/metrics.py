@@ -6,7 +6,6 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from waitline.booking.health import OpenWork, count_open_work
 from waitline.kernel import telemetry
-from waitline.kernel.errors import Unavailable
 from waitline.postgres.pool import Database
 
 
@@ -21,12 +20,12 @@ class OpenWorkGauges:
         self._database = database
 
     async def collect(self) -> list[Metric]:
-        """Return the metrics; none while the database does not answer."""
-        try:
-            return list(_metrics(await count_open_work(self._database)))
-        except Unavailable:
-            # The processes' own figures matter most when the database is down.
-            return []
+        """Return the metrics.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        return list(_metrics(await count_open_work(self._database)))
 
 
 def _metrics(work: OpenWork) -> Iterator[Metric]:

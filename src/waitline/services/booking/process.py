@@ -27,6 +27,8 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
         "waitline.services.booking.process:worker",
         port=settings.booking_port,
         workers=settings.booking_workers,
+        management_port=settings.booking_management_port,
+        role="booking",
         metrics_dir=settings.booking_metrics_dir,
         until_stdin_ends=until_stdin_ends,
     )
@@ -34,7 +36,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
 
 def worker() -> "BookingWorker":
     """Build the application of one worker process."""
-    # Imports telemetry; see `waitline.services.process`.
+    # Takes long to import, and the process that starts the workers does without it.
     from waitline.services.booking.app import BookingWorker  # noqa: PLC0415
 
     settings = process.start_worker()

@@ -7,6 +7,7 @@ now_serving.py   one cached document per room, the same for everyone
 streams.py       server-sent events
 rooms.py         operators' calls on rooms
 metrics.py       the rooms' metrics
+management.py    the management process
 openapi.py       the service's OpenAPI document
 texts.py         messages of successes
 waiting_page.py  routes of the pages

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter
 from typing_extensions import override
@@ -12,11 +12,13 @@ from typing_extensions import override
 from waitline import settings as chosen
 from waitline.http.dispatch import Dispatcher, PathParameterRoute
 from waitline.http.framework import build_framework
-from waitline.http.health import Exposition, Health, Probe
+from waitline.http.health import Health, Probe
+from waitline.http.metrics_page import MetricsPage
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
+from waitline.http.static_files import docs_router
 from waitline.http.worker import ServiceWorker, call_on_stop_signal
-from waitline.kernel import garbage_collection
+from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.telemetry import ProcessMetrics
 from waitline.queue.feed import Feed
@@ -34,6 +36,8 @@ from waitline.services.queue.streams import Streams
 from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.tokens.passes import jwks
 from waitline.valkey.client import ValkeyClient
+
+TITLE = "Waitline queue service"
 
 
 class QueueWorker(ServiceWorker):
@@ -53,13 +57,77 @@ class QueueWorker(ServiceWorker):
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Dispatcher]:
         settings, clock = self._settings, SystemClock()
-        tallies = ProcessMetrics()
+        tallies = ProcessMetrics(settings.metrics_dir, "queue")
         problems = ProblemResponses(PROBLEMS, clock)
-        keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         store = ValkeyClient(settings.store_url(), on_script=tallies.script)
+        parts = QueueParts.of(settings, store, clock)
+        tallies.on_flush("streams", lambda: telemetry.STREAMS_OPEN.set(parts.feed.size))
+        routers = [
+            *parts.described_routers(settings, self._operator_key, problems),
+            waiting_page.router(),
+        ]
+        jobs = [
+            *parts.batchers.jobs(),
+            parts.feed.run(),
+            Listening(store).run(),
+            tallies.keep(),
+            parts.keys.watch(clock),
+            garbage_collection.keep(),
+        ]
+        document = None
+        if settings.mode == "trial":
+            # In production mode they are on the management address alone.
+            figures = RoomMetrics(parts.rooms, tallies.guard)
+            jobs.append(figures.run())
+            page = metrics_page(settings, tallies, figures, clock)
+            routers += [page.router(), docs_router()]
+            document = openapi.document
+        call_on_stop_signal(parts.feed.end)
+        async with asyncio.TaskGroup() as running:
+            tasks = [running.create_task(job) for job in jobs]
+            yield Dispatcher(
+                routes=parts.calls.routes(),
+                parameter_routes=[
+                    PathParameterRoute(
+                        "/api/v1/rooms/{room}/now-serving", parts.documents.now_serving
+                    )
+                ],
+                fallback=build_framework(TITLE, routers, document, problems),
+                tallies=tallies,
+                problems=problems,
+            )
+            for task in tasks:
+                task.cancel()
+        tallies.flush()
+        await store.close()
+
+
+class QueueParts(NamedTuple):
+    """What the service's calls are made of; they reach no store before a call does."""
+
+    keys: Keys
+    line: Line
+    rooms: Rooms
+    batchers: Batchers
+    documents: NowServingDocuments
+    feed: Feed
+    who: Identity
+    calls: QueueCalls
+    health: Health
+    key_set: APIRouter
+
+    @classmethod
+    def of(cls, settings: chosen.Settings, store: ValkeyClient, clock: Clock) -> "QueueParts":
+        """Wire them.
+
+        Args:
+            settings: The installation's settings.
+            store: Holds the rooms.
+            clock: The present time.
+        """
+        keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         line, rooms = Line(store), Rooms(store)
         batchers, documents = Batchers.of(line), NowServingDocuments(rooms)
-        feed = Feed(line, documents.mode, settings.streams_max)
         who = Identity(keys, trusting=settings.mode == "trial")
         calls = QueueCalls(
             batchers=batchers,
@@ -69,47 +137,54 @@ class QueueWorker(ServiceWorker):
             tokens=Tokens(keys),
             who=who,
         )
-        figures = RoomMetrics(rooms, documents, feed)
-        exposition = Exposition(
-            tallies,
-            settings.metrics_dir,
-            figures.collect,
-            service="queue",
-            instance=settings.instance,
+        return cls(
+            keys=keys,
+            line=line,
+            rooms=rooms,
+            batchers=batchers,
+            documents=documents,
+            feed=Feed(line, documents.mode, settings.streams_max),
+            who=who,
+            calls=calls,
+            health=Health({"redis": Probe(partial(store.command, "PING"))}),
+            key_set=_key_set(keys, clock),
         )
-        routers = (
-            Streams(line=line, feed=feed, calls=calls, who=who, problems=problems).router(),
-            RoomCalls(rooms, settings, Operators(self._operator_key)).router(),
-            Health({"redis": Probe(partial(store.command, "PING"))}, exposition).router(),
-            waiting_page.router(),
-            _key_set(keys, clock),
+
+    def described_routers(
+        self, settings: chosen.Settings, operator_key: str, problems: ProblemResponses
+    ) -> list[APIRouter]:
+        """Return the framework's calls that the API description contains.
+
+        Args:
+            settings: The installation's settings.
+            operator_key: The key of operators' calls.
+            problems: Answers for handlers that raise.
+        """
+        streams = Streams(
+            line=self.line, feed=self.feed, calls=self.calls, who=self.who, problems=problems
         )
-        jobs = (
-            *batchers.jobs(),
-            feed.run(),
-            Listening(store).run(),
-            tallies.keep(),
-            keys.watch(clock),
-            garbage_collection.keep(),
-        )
-        call_on_stop_signal(feed.end)
-        async with asyncio.TaskGroup() as running:
-            tasks = [running.create_task(job) for job in jobs]
-            yield Dispatcher(
-                routes=calls.routes(),
-                parameter_routes=[
-                    PathParameterRoute("/api/v1/rooms/{room}/now-serving", documents.now_serving)
-                ],
-                fallback=build_framework(
-                    "Waitline queue service", routers, openapi.document, problems
-                ),
-                tallies=tallies,
-                problems=problems,
-            )
-            for task in tasks:
-                task.cancel()
-        tallies.flush()
-        await store.close()
+        operators = RoomCalls(self.rooms, settings, Operators(operator_key))
+        return [streams.router(), operators.router(), self.health.router(), self.key_set]
+
+
+def metrics_page(
+    settings: chosen.Settings, tallies: ProcessMetrics, figures: RoomMetrics, clock: Clock
+) -> MetricsPage:
+    """Return the service's metrics page.
+
+    Args:
+        settings: The installation's settings.
+        tallies: Metrics of this process.
+        figures: Collects those of the rooms.
+        clock: The present time.
+    """
+    return MetricsPage(
+        tallies,
+        {"rooms": figures.collect},
+        clock=clock,
+        shared={"service": "queue", "instance": settings.instance},
+        shows_room=figures.shows,
+    )
 
 
 def _key_set(keys: Keys, clock: Clock) -> APIRouter:

@@ -1,6 +1,10 @@
-"""The rooms' metrics, collected from the store at each scrape."""
+"""The rooms' metrics, collected from the store at each rendering."""
 
-from collections.abc import Iterator
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Never
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -11,52 +15,120 @@ from prometheus_client.metrics_core import (
 from waitline.kernel import telemetry
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
+from waitline.kernel.periodic import periodic
+from waitline.kernel.telemetry import FigureGuard
 from waitline.queue import hints
 from waitline.queue.decision import Reason
-from waitline.queue.feed import Feed
 from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
-from waitline.services.queue.now_serving import NowServingDocuments
+
+WATCH_S = 0.4
+"""Interval, in s, of reading which rooms are awake or occupied. After its last visitor a room stays
+listed for longer: the admitter lets it sleep after five visits, which take half a second."""
+
+LINGER_S = 300.0
+"""How long a room is shown after it was last awake or occupied, in s: its last counts must be
+scraped. Prometheus itself looks back five minutes for a series."""
+
+ROOMS_SHOWN_MAX = 1_000
+"""Rooms whose series are shown: 30 000 series, 3 MB, a third of a second of rendering. More could
+not be rendered every second, and are more than one Prometheus target should have."""
+
+CONCURRENT = 16
+"""Surveys under way at once: enough to hide the round trip, without blocking the loop for long."""
 
 
 class RoomMetrics:
-    """Collects the rooms' metrics.
+    """Collects the metrics of the rooms in which something happens.
+
+    A room is shown while it is awake or occupied, and for `LINGER_S` after that.
 
     Args:
-        rooms: Lists the rooms.
-        documents: Caches their surveys.
-        feed: Counts open streams.
+        rooms: Lists and surveys the rooms.
+        guard: Counts rooms that fail.
+        now_s: A monotonic clock.
     """
 
-    def __init__(self, rooms: Rooms, documents: NowServingDocuments, feed: Feed) -> None:
+    def __init__(
+        self, rooms: Rooms, guard: FigureGuard, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._rooms = rooms
-        self._documents = documents
-        self._feed = feed
+        self._guard = guard
+        self._now_s = now_s
+        # When each was last awake or occupied.
+        self._seen_s: dict[RoomId, float] = {}
+        self._shown: set[RoomId] = set()
+
+    async def run(self) -> Never:
+        """Watch the rooms until cancelled."""
+        await periodic("room_watch", self.watch, WATCH_S)
+
+    async def watch(self) -> None:
+        """Read which rooms are awake or occupied.
+
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        listed = await self._rooms.awake() | await self._rooms.occupied()
+        now_s = self._now_s()
+        if len(self._seen_s) > len(listed):
+            self._seen_s = {
+                room: seen_s for room, seen_s in self._seen_s.items() if now_s - seen_s < LINGER_S
+            }
+        self._seen_s.update(dict.fromkeys(listed, now_s))
+
+    def shows(self, room: str) -> bool:
+        """Return whether the series of a room are shown."""
+        return room in self._shown
 
     async def collect(self) -> list[Metric]:
-        """Return the rooms' metrics; none while the store does not answer."""
-        telemetry.STREAMS_OPEN.set(self._feed.size)
-        try:
-            names = await self._rooms.names()
-            surveys = [(name, survey) for name in names if (survey := await self._survey(name))]
-        except Unavailable:
-            # The processes' own figures matter most when the store is down.
-            return []
-        return list(room_metrics(surveys, len(names)))
+        """Return the rooms' metrics.
 
-    async def _survey(self, room: RoomId) -> Survey | None:
+        Raises:
+            Unavailable: The store does not answer.
+        """
+        await self.watch()
+        chosen = self._chosen()
+        surveys: list[tuple[RoomId, Survey]] = []
+        rest = iter(chosen)
+        while batch := list(islice(rest, CONCURRENT)):
+            surveys += filter(None, await asyncio.gather(*map(self._survey, batch)))
+        self._shown = {room for room, _ in surveys}
+        omitted = len(self._seen_s) - len(chosen)
+        return list(room_metrics(surveys, await self._rooms.count(), omitted))
+
+    def _chosen(self) -> list[RoomId]:
+        """Choose the rooms to show: the latest, then those shown before, so that series go on."""
+        if len(self._seen_s) <= ROOMS_SHOWN_MAX:
+            return sorted(self._seen_s)
+        order = sorted(
+            self._seen_s, key=lambda room: (-self._seen_s[room], room not in self._shown, room)
+        )
+        return sorted(order[:ROOMS_SHOWN_MAX])
+
+    async def _survey(self, room: RoomId) -> tuple[RoomId, Survey] | None:
         try:
-            return (await self._documents.fetch(room)).survey
+            return room, await self._rooms.survey(room)
+        except Unavailable:
+            raise
         except Refused:
+            # It was deleted.
+            self._seen_s.pop(room, None)
+            return None
+        except Exception as error:  # noqa: BLE001 - one broken room costs its own series
+            self._guard.failed("room", f"{room!r}: {error!r}")
             return None
 
 
-def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int) -> Iterator[Metric]:
+def room_metrics(
+    surveys: list[tuple[RoomId, Survey]], rooms: int, omitted: int
+) -> Iterator[Metric]:
     """Convert surveys to metrics.
 
     Args:
         surveys: By room.
         rooms: How many there are.
+        omitted: In how many something happens, but which are beyond the limit.
     """
     gauges = {
         name: GaugeMetricFamily(name, meaning, labels=["concert_id"])
@@ -94,6 +166,7 @@ def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int) -> Iterator[M
     total = GaugeMetricFamily(*telemetry.ROOMS_GAUGE, labels=["scheduler_type"])
     total.add_metric(["admit"], rooms)
     yield total
+    yield GaugeMetricFamily(*telemetry.ROOMS_OMITTED, value=omitted)
 
 
 def decision_metrics(surveys: list[tuple[RoomId, Survey]]) -> Iterator[Metric]:

@@ -22,6 +22,8 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
         "waitline.services.queue.process:worker",
         port=settings.queue_port,
         workers=settings.workers,
+        management_port=settings.queue_management_port,
+        role="queue",
         metrics_dir=settings.metrics_dir,
         until_stdin_ends=until_stdin_ends,
     )
@@ -29,7 +31,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
 
 def worker() -> "QueueWorker":
     """Build the application of one worker process."""
-    # Imports telemetry; see `waitline.services.process`.
+    # Takes long to import, and the process that starts the workers does without it.
     from waitline.services.queue.app import QueueWorker  # noqa: PLC0415
 
     settings = process.start_worker()

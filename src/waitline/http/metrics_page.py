@@ -1,0 +1,219 @@
+"""Metrics page: the metrics of a service in the Prometheus text format, and version information.
+
+It is rendered at most once a second for however many scrapers (single flight), in a thread, so that
+the event loop goes on. Each figure is collected by itself: one that fails is left out and counted.
+"""
+
+import asyncio
+import gzip
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+from typing_extensions import override
+
+from waitline import __version__
+from waitline.http.caching import accepted_codings
+from waitline.kernel import metric_files, telemetry
+from waitline.kernel.clock import Clock
+from waitline.kernel.instruments import Instrument, Labels, Snapshot
+from waitline.kernel.single_flight import SingleFlightCache
+from waitline.kernel.telemetry import ProcessMetrics
+
+RENDER_S = 1.0
+"""Shortest time between two renderings, in s. Snapshots are written once a second, so more would
+show nothing new."""
+
+ROOM_LABEL = "concert_id"
+
+Source = Callable[[], Awaitable[Iterable[Metric]]]
+
+
+class RenderedPage:
+    """A page, and its compressed form once somebody asks for it."""
+
+    def __init__(self, plain: bytes) -> None:
+        self.plain = plain
+        self._compressing: asyncio.Task[bytes] | None = None
+
+    async def compressed(self) -> bytes:
+        """Return the page in gzip, made in a thread on first use (single flight)."""
+        if self._compressing is None:
+            making = asyncio.to_thread(gzip.compress, self.plain, 1, mtime=0)
+            self._compressing = asyncio.create_task(making)
+        # A scraper that gives up must not cancel it for the others.
+        return await asyncio.shield(self._compressing)
+
+
+class MetricsPage:
+    """The metrics of a service: those of its processes, summed, and those of its stores.
+
+    Args:
+        tallies: Metrics of this process, and the folder of all.
+        sources: Collectors of further metrics, by figure.
+        shows_room: Whether a room's series are shown.
+        clock: For the age of the processes' figures.
+        shared: Labels that all metrics of the service have.
+    """
+
+    def __init__(
+        self,
+        tallies: ProcessMetrics,
+        sources: Mapping[str, Source],
+        *,
+        clock: Clock,
+        shared: Mapping[str, str],
+        shows_room: Callable[[str], bool] = lambda _room: True,
+    ) -> None:
+        self._tallies = tallies
+        self._sources = sources
+        self._clock = clock
+        self._shared = dict(shared)
+        self._shows_room = shows_room
+        self._cache: SingleFlightCache[None, RenderedPage] = SingleFlightCache(
+            self._render, ttl_s=RENDER_S, entries_max=1
+        )
+
+    async def page(self) -> RenderedPage:
+        """Return the page, at most `RENDER_S` old."""
+        return await self._cache.fetch(None)
+
+    async def _render(self, _key: None) -> RenderedPage:
+        telemetry.RENDERINGS.add(1)
+        more: list[Metric] = []
+        guard = self._tallies.guard
+        for figure, collect in self._sources.items():
+            try:
+                more += await collect()
+            except Exception as error:  # noqa: BLE001 - counted and logged, whatever it is
+                guard.failed(figure, repr(error))
+            else:
+                guard.worked(figure)
+        self._tallies.update()
+        return await asyncio.to_thread(self._rendered, more)
+
+    def _rendered(self, more: list[Metric]) -> RenderedPage:
+        registry = CollectorRegistry()
+        registry.register(_Labelled([*self._of_processes(), *more], self._shared))
+        return RenderedPage(generate_latest(registry))
+
+    def _of_processes(self) -> Iterator[Metric]:
+        """Sum the metrics of all processes; this one's come from its memory, not from its file."""
+        file, guard = self._tallies.file, self._tallies.guard
+        own = file.name if file is not None else ""
+        snapshots: list[tuple[Snapshot, bool]] = []
+        stale = 0
+        failures: list[str] = []
+        try:
+            found = [] if file is None else list(self._others(own))
+        except OSError as error:
+            found = []
+            failures.append(str(error))
+        for one in found:
+            stale += one.stale
+            if one.snapshot is None:
+                failures.append(one.failure)
+            else:
+                snapshots.append((one.snapshot, one.alive))
+        if failures:
+            guard.failed("processes", "; ".join(failures))
+        else:
+            guard.worked("processes")
+        snapshots.append((telemetry.INSTRUMENTS.snapshot(), True))
+        yield from _families(telemetry.INSTRUMENTS.summed(snapshots), self._shows_room)
+        name, meaning = telemetry.STALE_PROCESSES
+        yield GaugeMetricFamily(name, meaning, value=stale)
+
+    def _others(self, own: str) -> Iterator[metric_files.ReadSnapshot]:
+        assert self._tallies.file is not None
+        now_s = self._clock.now_ms() / 1000
+        for one in metric_files.read_all(self._tallies.file.folder, now_s):
+            if one.name != own:
+                yield one
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter(tags=["management"])
+        router.get("/actuator/info")(self.info)
+        router.get("/actuator/prometheus", response_class=Response)(self.metrics)
+        return router
+
+    async def info(self) -> dict[str, Any]:
+        """Return the application's name and version."""
+        return {"status": "UP", "app": {"name": "waitline", "version": __version__}}
+
+    async def metrics(self, request: Request) -> Response:
+        """Return every metric of this service in the Prometheus text format."""
+        page = await self.page()
+        headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
+        body = page.plain
+        if "gzip" in accepted_codings(request.headers.get("accept-encoding", "")):
+            headers["Content-Encoding"] = "gzip"
+            body = await page.compressed()
+        return Response(
+            body, headers=headers, media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
+
+
+class _Labelled(Collector):
+    """Adds the labels that all of a service's metrics share."""
+
+    def __init__(self, metrics: Iterable[Metric], shared: dict[str, str]) -> None:
+        self._metrics = metrics
+        self._shared = shared
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._metrics:
+            metric.samples = [
+                sample._replace(labels={**self._shared, **sample.labels})
+                for sample in metric.samples
+            ]
+            yield metric
+
+
+def _families(whole: Snapshot, shows_room: Callable[[str], bool]) -> Iterator[Metric]:
+    """Convert a snapshot to metrics of the library."""
+    declared = telemetry.INSTRUMENTS
+    for name, values in whole.counters.items():
+        counter = declared.counters[name]
+        counters = CounterMetricFamily(name, counter.meaning, labels=counter.labels)
+        for labels, value in values:
+            counters.add_metric(labels, value)
+        yield counters
+    for name, values in whole.gauges.items():
+        gauges = GaugeMetricFamily(name, declared.gauges[name].meaning)
+        for labels, value in values:
+            gauges.add_metric(labels, value)
+        yield gauges
+    for name, states in whole.histograms.items():
+        histogram = declared.histograms[name]
+        bounds = [*map(floatToGoString, histogram.bounds_s), "+Inf"]
+        histograms = HistogramMetricFamily(name, histogram.meaning, labels=histogram.labels)
+        for labels, state in states:
+            if _is_shown(histogram, labels, shows_room):
+                buckets = list(zip(bounds, _cumulated(state.counts), strict=True))
+                histograms.add_metric(labels, buckets, state.sum_s)
+        yield histograms
+
+
+def _is_shown(instrument: Instrument, labels: Labels, shows_room: Callable[[str], bool]) -> bool:
+    if instrument.labels != (ROOM_LABEL,):
+        return True
+    return labels[0] == telemetry.OTHER_ROOMS or shows_room(labels[0])
+
+
+def _cumulated(counts: list[int]) -> Iterator[float]:
+    total = 0
+    for count in counts:
+        total += count
+        yield total

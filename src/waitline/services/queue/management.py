@@ -1,0 +1,60 @@
+"""The queue service's management process: metrics, version and API description for operators."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from typing_extensions import override
+
+from waitline import settings as chosen
+from waitline.http.dispatch import Dispatcher
+from waitline.http.framework import describe
+from waitline.http.problem_responses import ProblemResponses
+from waitline.http.worker import ServiceWorker
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.telemetry import ProcessMetrics
+from waitline.services import management
+from waitline.services.problems import PROBLEMS
+from waitline.services.queue import openapi
+from waitline.services.queue.app import TITLE, QueueParts, metrics_page
+from waitline.services.queue.metrics import RoomMetrics
+from waitline.valkey.client import ValkeyClient
+
+
+class QueueManagement(ServiceWorker):
+    """The management process, as an ASGI application.
+
+    Args:
+        settings: The installation's settings.
+    """
+
+    def __init__(self, settings: chosen.Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    @override
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Dispatcher]:
+        settings, clock = self._settings, SystemClock()
+        tallies = ProcessMetrics(settings.metrics_dir, management.ROLE)
+        problems = ProblemResponses(PROBLEMS, clock)
+        store = ValkeyClient(settings.store_url(), on_script=tallies.script)
+        parts = QueueParts.of(settings, store, clock)
+        figures = RoomMetrics(parts.rooms, tallies.guard)
+        page = metrics_page(settings, tallies, figures, clock)
+        # No request is served through these: they describe the calls of the public address.
+        public = parts.described_routers(settings, "", problems)
+        described = openapi.document(describe(TITLE, [*public, page.router()]))
+        async with management.serving(
+            TITLE,
+            [page.router(), parts.health.router()],
+            described,
+            jobs=[figures.run()],
+            tallies=tallies,
+            problems=problems,
+        ) as dispatcher:
+            yield dispatcher
+        await store.close()
+
+
+if __name__ == "__main__":
+    management.run(QueueManagement)
