@@ -6,7 +6,7 @@ from waitline.queue.settings import Limits
 
 REFUSED = {
     *("full", "closed", "expired", "spent", "queued", "unknown", "stranger", "absent"),
-    *("held", "leased", "late", "no_room"),
+    *("held", "leased", "late", "no_room", "unstated", "stale"),
 }
 
 CLAIMING = {"activate", "extend", "leave"}
@@ -40,6 +40,7 @@ class History:
         self.q7_nobody_is_lost(seen)
         self.q8_extensions_never_exceed_the_most(seen.contents)
         self.q9_a_strangers_ticket_serves_nobody(seen)
+        self.q9_a_stay_keeps_its_mark(seen.contents)
         self.q10_a_refused_call_changes_nothing(seen)
         self._before = seen.contents
 
@@ -91,7 +92,10 @@ class History:
         assert not admitted & lapsed
         assert now.slots.keys() == admitted | lapsed
         assert now.heard.keys() == waiting
-        assert all(now.slots[name].endswith(f"|{at}") for name, at in now.admitted.items())
+        assert all(
+            now.slots[name].partition(";")[0].endswith(f"|{at}")
+            for name, at in now.admitted.items()
+        )
 
     def q7_nobody_is_lost(self, seen: Seen) -> None:
         now, before = seen.contents, self._before
@@ -129,6 +133,10 @@ class History:
                 assert row[0] in {"stranger", "queued", "unknown", "absent"}
                 assert _about(seen.contents, name) == _about(self._before, name)
 
+    def q9_a_stay_keeps_its_mark(self, now: Contents) -> None:
+        before, after = _marks(self._before), _marks(now)
+        assert all(after[stay] == before[stay] for stay in before.keys() & after.keys())
+
     def q10_a_refused_call_changes_nothing(self, seen: Seen) -> None:
         if all(row[0] in REFUSED for row in seen.rows) and seen.script != "status":
             assert _uncounted(seen.contents) == _uncounted(self._before)
@@ -152,6 +160,19 @@ def _known_place(contents: Contents, name: str) -> int | None:
     if name in contents.slots:
         return _place(contents.slots[name])
     return contents.waiting.get(name)
+
+
+def _marks(contents: Contents) -> dict[tuple[str, int], str]:
+    """Return the mark of each visitor who waits or holds a slot, by visitor and place."""
+    waiting = {
+        (name, place): contents.heard[name].split(";")[1:]
+        for name, place in contents.waiting.items()
+    }
+    admitted = {
+        (name, _place(contents.slots[name])): contents.slots[name].split(";")[1:]
+        for name in contents.admitted
+    }
+    return {stay: "".join(mark) for stay, mark in (waiting | admitted).items()}
 
 
 def _about(contents: Contents, name: str) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from math import floor
 from typing import NamedTuple
 
 from waitline.kernel.ids import VisitorId
-from waitline.queue.model import State
+from waitline.queue.model import ACCOUNT_MARK, State
 from waitline.queue.settings import Limits, Mode
 
 Row = tuple[str | int, ...]
@@ -46,6 +46,12 @@ class Stay:
     extensions: int = 0
     expires_ms: int = 0
     lapsed_ms: int | None = None
+    mark: str = ""
+
+    @property
+    def times(self) -> str:
+        later = self.heard_ms != self.joined_ms
+        return f"{self.joined_ms}:{self.heard_ms}" if later else str(self.joined_ms)
 
     @property
     def waits(self) -> bool:
@@ -92,6 +98,7 @@ class Reference:
     holder: str = ""
     lease_until_ms: int = 0
     decided: tuple[float, int] | None = None
+    signed: bool = False
 
     def contents(self) -> Contents:
         stays = self.stays.items()
@@ -100,11 +107,13 @@ class Reference:
             counters={name: count for name, count in self.counters.items() if count},
             lease=(self.holder, self.lease_until_ms),
             waiting={v: s.place for v, s in stays if s.waits},
-            heard={v: f"{s.joined_ms}:{s.heard_ms}" for v, s in stays if s.waits},
+            heard={v: _marked(s.times, s.mark) for v, s in stays if s.waits},
             admitted={v: s.expires_ms for v, s in stays if s.admitted},
             lapsed={v: s.lapsed_ms for v, s in stays if s.lapsed_ms is not None},
             slots={
-                v: "|".join((s.letter, *map(str, s.row("")[1:]))) for v, s in stays if not s.waits
+                v: _marked("|".join((s.letter, *map(str, s.row("")[1:]))), s.mark)
+                for v, s in stays
+                if not s.waits
             },
             bucket=(self.tokens, self.bucket_at_ms),
         )
@@ -114,26 +123,32 @@ class Reference:
         waiting = [(stay.place, visitor) for visitor, stay in self.stays.items() if stay.waits]
         return [visitor for _, visitor in sorted(waiting)]
 
-    def join(self, now_ms: int, visitors: list[VisitorId]) -> list[Row]:
+    def join(
+        self, now_ms: int, visitors: list[VisitorId], marks: list[str] | None = None
+    ) -> list[Row]:
         before = self.line()
         new: dict[VisitorId, Row] = {}
         rows: list[Row] = []
-        for visitor in visitors:
+        for visitor, mark in zip(visitors, marks or [""] * len(visitors), strict=True):
             stay, total = self.stays.get(visitor), len(self.line())
-            if visitor in new:
+            if self.signed != (mark == ACCOUNT_MARK):
+                rows.append(("unstated" if self.signed else "stale",))
+            elif visitor in new:
+                assert stay
                 _, place, joined_ms, ahead, _ = new[visitor]
-                rows.append(("again", place, joined_ms, ahead, total))
+                rows.append(("again", place, joined_ms, ahead, total, stay.mark))
             elif stay and stay.waits:
                 self._hear(stay, now_ms)
-                rows.append(("again", stay.place, stay.joined_ms, before.index(visitor), total))
+                ahead = before.index(visitor)
+                rows.append(("again", stay.place, stay.joined_ms, ahead, total, stay.mark))
             elif stay and stay.serves(now_ms):
-                rows.append(stay.row(stay.word(now_ms)))
+                rows.append((*stay.row(stay.word(now_ms)), stay.mark))
             elif self.mode not in (Mode.OPEN, Mode.PAUSED):
                 rows.append(("closed",))
             elif total >= self.limits.waiting_max:
                 rows.append(("full", self.limits.waiting_max))
             else:
-                self._take(visitor, now_ms)
+                self._take(visitor, now_ms, mark)
                 new[visitor] = ("joined", self.seq, now_ms, total, total + 1)
                 rows.append(new[visitor])
         return rows
@@ -250,6 +265,7 @@ class Reference:
         )[:chunk_max]
         for _, visitor in over:
             self.stays[visitor].lapsed_ms = now_ms
+            self.stays[visitor].mark = ""
             self.counters["no_shows"] += self.stays[visitor].state is State.READY
         self.counters["lapsed"] += len(over)
         lapsed = sorted(
@@ -282,13 +298,13 @@ class Reference:
         if self.limits.idle_ms and now_ms - stay.heard_ms > self.limits.idle_ms / 16:
             stay.heard_ms = now_ms
 
-    def _take(self, visitor: VisitorId, now_ms: int) -> None:
+    def _take(self, visitor: VisitorId, now_ms: int, mark: str) -> None:
         earlier = self.stays.get(visitor)
         if earlier and earlier.admitted:
             self.counters["lapsed"] += 1
         self.seq += 1
         self.counters["entered"] += 1
-        self.stays[visitor] = Stay(self.seq, now_ms, now_ms)
+        self.stays[visitor] = Stay(self.seq, now_ms, now_ms, mark=mark)
 
     def _call(self, visitor: VisitorId, now_ms: int) -> bool:
         """Give a waiting visitor its turn; say whether it was there to take it."""
@@ -296,11 +312,16 @@ class Reference:
         stay.called_ms = now_ms
         if idle_ms and now_ms - stay.heard_ms > idle_ms * 17 / 16:
             stay.state, stay.expires_ms, stay.lapsed_ms = State.EXPIRED, now_ms, now_ms
+            stay.mark = ""
             self.counters["passed"] += 1
             return False
         stay.state, stay.expires_ms = State.READY, now_ms + self.limits.ready_ttl_ms
         self.counters["admitted"] += 1
         return True
+
+
+def _marked(text: str, mark: str) -> str:
+    return f"{text};{mark}" if mark else text
 
 
 def _refusal(stay: Stay | None, claim: int) -> Row:

@@ -32,7 +32,7 @@ from tests.servers import Server
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit, keys, rooms
-from waitline.queue.model import BATCH_MAX, LAPSED_KEPT_MS, LAPSED_MAX
+from waitline.queue.model import ACCOUNT_MARK, BATCH_MAX, LAPSED_KEPT_MS, LAPSED_MAX
 from waitline.queue.settings import Limits, Mode
 from waitline.queue.store import SWEEP, Line
 from waitline.valkey import scripts
@@ -46,6 +46,8 @@ ROOM = RoomId("model")
 NAMES = [VisitorId(f"v{number}") for number in range(6)]
 LEASE_MS = 50
 
+# A visitor's key, another one, none, and a statement of the shop's.
+MARKS = st.sampled_from(["key-one", "key-two", "", ACCOUNT_MARK])
 VISITORS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=6)
 # Who claims is drawn by where it stands, or most claims would come from nobody.
 WHO = st.tuples(st.sampled_from(["admitted", "waiting", "anybody"]), st.integers(0, 5))
@@ -88,11 +90,20 @@ class LineMachine(RuleBasedStateMachine):
         elif stage != "new":
             self.let_in(crowd, "token", stage)
 
-    @rule(visitors=VISITORS)
-    def join(self, visitors: list[VisitorId]) -> None:
+    @rule(visitors=VISITORS, keys=st.none() | st.lists(MARKS, min_size=6, max_size=6))
+    def join(self, visitors: list[VisitorId], keys: list[str] | None = None) -> None:
+        # Nearly all come with a statement where one is required, as in a shop that asks for it.
+        account = [ACCOUNT_MARK] * len(visitors) if self.reference.signed else []
+        marks = keys[: len(visitors)] if keys else account
         self._call(
-            lambda: self.line.join(ROOM, visitors), lambda model, at: model.join(at, visitors)
+            lambda: self.line.join(ROOM, visitors, marks),
+            lambda model, at: model.join(at, visitors, marks),
         )
+
+    @rule(signed=st.booleans())
+    def change_identity(self, *, signed: bool) -> None:
+        """Take statements from now on, or no more."""
+        self._change(["identity", "signed" if signed else "claimed"], signed=signed)
 
     @rule(visitors=VISITORS)
     def status(self, visitors: list[VisitorId]) -> None:
@@ -260,7 +271,7 @@ class LineMachine(RuleBasedStateMachine):
             lambda model, at: model.admit(at, holder, LEASE_MS, chunk_max),
         )
 
-    def _change(self, words: list[Any], **changes: Limits | Mode) -> None:
+    def _change(self, words: list[Any], **changes: Limits | Mode | bool) -> None:
         self._run(rooms.CHANGE, (keys.of(ROOM).room,), words)
         self.reference = replace(self.reference, **changes)  # type: ignore[arg-type]  # by name
         if (self.witness.last.rows, self.witness.last.contents) != (

@@ -129,6 +129,13 @@ def planted(script: scripts.Script, right: str, wrong: str) -> scripts.Script:
         ),
         pytest.param(
             "ADMIT",
+            ".. as_ready .. mark",
+            ".. as_ready",
+            "q9_a_stay_keeps_its_mark",
+            id="q9 who is admitted is nobody's any more",
+        ),
+        pytest.param(
+            "ADMIT",
             "redis.pcall('HINCRBY', room, 'lease_refused', 1)",
             "redis.call('HSET', room, 'lease_until', string.format('%d', now + 40))",
             "q10_a_refused_call_changes_nothing",

@@ -175,8 +175,9 @@ class Room:
 
     def heard(self, name: str) -> tuple[int, int]:
         """When a waiting visitor joined and was last heard of, in ms."""
-        joined_ms, heard_ms = str(self.raw("HGET", self.keys.heard, name)).split(":")
-        return int(joined_ms), int(heard_ms)
+        times, _, _ = str(self.raw("HGET", self.keys.heard, name)).partition(";")
+        joined_ms, _, heard_ms = times.partition(":")
+        return int(joined_ms), int(heard_ms or joined_ms)
 
     def pass_over(self, name: str) -> None:
         """Give the first of the line its turn while it is silent."""

@@ -8,12 +8,13 @@ wl:{ROOM}:room      hash   mode, message, shop_url, when_shop_silent, limits, cr
                            now_reason, now_per_s, now_until, now_basis, now_ms (the present
                            decision, where a shop reports)
 wl:{ROOM}:waiting   zset   visitor -> place
-wl:{ROOM}:heard     hash   visitor -> joined_ms:heard_ms (last contact), for those who wait
+wl:{ROOM}:heard     hash   visitor -> joined_ms[:heard_ms][;mark] (last contact; proof
+                           of who took the place), for those who wait
 wl:{ROOM}:admitted  zset   visitor -> expires_ms, for those who hold a slot
 wl:{ROOM}:lapsed    zset   visitor -> lapsed_ms, for those whose time ran out recently
-wl:{ROOM}:slots     hash   visitor -> state|place|joined_ms|admitted_ms|extensions|expires_ms,
-                           for the admitted (R ready, A active) and the lapsed (L, or P if passed
-                           over while waiting)
+wl:{ROOM}:slots     hash   visitor -> state|place|joined_ms|admitted_ms|extensions|expires_ms, and
+                           ;mark as above, for the admitted (R ready, A active) and, without mark,
+                           the lapsed (L, or P if passed over while waiting)
 wl:{ROOM}:rate      hash   tokens, tokens_at, tokens_by, tokens_mono (the admission token bucket),
                            count, since (the second being measured), mean, variance, samples, last,
                            last_at (the measured rate)

@@ -19,6 +19,13 @@ ROOMS_MAX = 10_000
 """Most rooms of one installation. Callers who may create rooms by naming them (all, in trial mode)
 could otherwise fill the store with empty ones."""
 
+MARK_MAX = 16
+"""Longest mark of a visitor, in characters. A digest of 64 bits in base64url has 11; more would
+only make lines of a million visitors take more memory."""
+
+ACCOUNT_MARK = "a"
+"""The mark of a visitor for whom the shop vouches, in rooms whose identity is `signed`."""
+
 LAPSED_KEPT_MS = 3_600_000
 """How long, in ms, a room remembers a lapsed visitor, to answer EXPIRED instead of NOT_FOUND."""
 
@@ -124,12 +131,13 @@ class Joined(NamedTuple):
 
 
 class Again(NamedTuple):
-    """A place taken before: as `Joined`."""
+    """A place taken before: as `Joined`, with the mark of who took it; empty if there is none."""
 
     place: int
     joined_ms: int
     ahead: int
     total: int
+    mark: str = ""
 
 
 class Slot(NamedTuple):
@@ -142,6 +150,7 @@ class Slot(NamedTuple):
         admitted_ms: When the visitor was admitted, or passed over.
         extensions: How often the slot was extended.
         expires_ms: When the slot expires.
+        mark: Mark of who took the place, where `join` returns the slot; else empty.
     """
 
     state: State
@@ -150,6 +159,7 @@ class Slot(NamedTuple):
     admitted_ms: int
     extensions: int
     expires_ms: int
+    mark: str = ""
 
 
 class Unknown(NamedTuple):
@@ -249,6 +259,14 @@ class RoomFull(Refused):
 
 class RoomClosed(Refused):
     """The room is closed to newcomers."""
+
+
+class StatementMissing(Refused):
+    """The room takes only visitors who bring a statement of the shop's."""
+
+
+class RoomChanged(Unavailable):
+    """The room's settings have changed since the caller read them; the next try reads them anew."""
 
 
 class VisitorUnknown(Refused):

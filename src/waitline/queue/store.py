@@ -23,11 +23,13 @@ from waitline.queue.model import (
     Leased,
     Left,
     Moved,
+    RoomChanged,
     RoomClosed,
     RoomFull,
     RoomUnknown,
     Slot,
     State,
+    StatementMissing,
     StoreFull,
     Swept,
     TimeRanOut,
@@ -80,6 +82,8 @@ JOINED: _Table[Joined | Again | Slot | Refused | Unavailable] = {
     "again": Again,
     "ready": _READY,
     "active": _ACTIVE,
+    "unstated": StatementMissing,
+    "stale": lambda: RoomChanged("the room's identity has changed"),
     "full": RoomFull,
     "closed": RoomClosed,
     "no_room": RoomUnknown,
@@ -162,25 +166,31 @@ class Line:
         self._runner = runner
 
     async def join(
-        self, room: RoomId, visitors: Sequence[VisitorId]
+        self, room: RoomId, visitors: Sequence[VisitorId], marks: Sequence[str] = ()
     ) -> list[Joined | Again | Slot | Refused | Unavailable]:
         """Take the next places, once per visitor.
 
         Args:
             room: The room.
             visitors: 1 to `BATCH_MAX`, in the order of their requests; repeats allowed.
+            marks: The mark of each, at most `MARK_MAX` characters, empty for none; none at all if
+                all have none.
 
         Returns:
             One outcome per visitor, in the same order: `Joined` exactly once per stay.
-            Refusals are `RoomFull`, `RoomClosed`, `RoomUnknown`; `StoreFull` where the server
-            has no memory for newcomers. A visitor at the head of the line wakes the room.
+            Refusals are `StatementMissing`, `RoomFull`, `RoomClosed`, `RoomUnknown`; `RoomChanged`
+            for `ACCOUNT_MARK` in a room that takes no statements; `StoreFull` where the server has
+            no memory for newcomers. A visitor at the head of the line wakes the room.
 
         Invariant:
             Q1, Q2, Q10.
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots)
-        outcomes = _outcomes(JOINED, await self._run(JOIN, where, visitors))
+        assert 1 <= len(visitors) <= BATCH_MAX
+        assert len(marks) in {0, len(visitors)}
+        args: list[str | int] = [len(visitors), *visitors, *marks]
+        outcomes = _outcomes(JOINED, await self._run(JOIN, where, args))
         if _leads(outcomes):
             # The places are taken, so the caller gets them. The admitter's patrol finds the room.
             with suppress(Unavailable):
@@ -313,7 +323,7 @@ class Line:
     async def _run(
         self, script: scripts.Script, where: Sequence[str], args: Sequence[str | int]
     ) -> Sequence[scripts.Row]:
-        assert 1 <= len(args) <= 2 * BATCH_MAX
+        assert 1 <= len(args) <= 2 * BATCH_MAX + 1
         return await self._runner.run(script, where, args)
 
 

@@ -9,16 +9,19 @@ from hashlib import blake2b
 
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import BLANK, Request
+from waitline.http.texts import Text
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import Slot, State, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Turn
 from waitline.tokens.keyring import KEEP_MS
 from waitline.tokens.keyring_file import Keys
+from waitline.tokens.marks import VISITOR_KEY, key_mark
 from waitline.tokens.proof import FORGED, Proof
 from waitline.tokens.verification import TICKET_PREFIXES, TOKEN_MAX, verify_token
 
 TOKEN_HEADER = b"x-queue-token"
+VISITOR_KEY_HEADER = b"x-visitor-key"
 
 PASSES_CACHED = 16_384
 """Verified passes cached per worker: verifying a signature takes about 250 µs, and the shop
@@ -29,8 +32,16 @@ COOKIE_S = KEEP_MS // 1_000
 """How long, in s, a browser keeps a ticket: as long as its key verifies, 400 days, which is also
 the most that browsers allow. The ticket proves a reservation until it can no longer be refunded."""
 
-NO_CLAIM = 0
-"""Place of a visitor without a token, where none is required."""
+NO_KEY = Text(
+    "공백 없는 ASCII 문자 16자 이상 128자 이하여야 합니다.",
+    "must be 16 to 128 visible ASCII characters",
+)
+
+NO_PROOF = FORGED
+"""What a visitor without a token proves, where none is required."""
+
+NO_CLAIM = NO_PROOF.place
+"""Place of such a visitor."""
 
 
 class UserMissing(Refused):
@@ -83,6 +94,20 @@ def given_token(request: Request, room: RoomId) -> str | None:
     return None
 
 
+def given_mark(request: Request, room: RoomId, visitor: VisitorId) -> str:
+    """Return the mark of the visitor key that the request has; empty if it has none.
+
+    Raises:
+        InputInvalid: It is no visitor key.
+    """
+    key = request.headers.get(VISITOR_KEY_HEADER)
+    if key is None:
+        return ""
+    if VISITOR_KEY.fullmatch(key) is None:
+        raise InputInvalid("X-Visitor-Key", NO_KEY)
+    return key_mark(room, visitor, key)
+
+
 class Identity:
     """Authenticates visitors.
 
@@ -96,8 +121,8 @@ class Identity:
         self._passes = lru_cache(maxsize=PASSES_CACHED)(verify_token)
         self.trusting = trusting
 
-    def prove(self, request: Request, room: RoomId, visitor: VisitorId) -> int:
-        """Return the place that the request's token proves, or `NO_CLAIM` in trial mode.
+    def prove(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof:
+        """Return what the request's token proves, or `NO_PROOF` in trial mode without a token.
 
         Raises:
             TokenRejected: The token is not this visitor's, or is missing in production.
@@ -109,18 +134,14 @@ class Identity:
         token = given_token(request, room)
         if token is None:
             if self.trusting:
-                return NO_CLAIM
+                return NO_PROOF
             raise TokenRejected
-        return self.place_of(token, room, visitor)
+        return self.proof_of(token, room, visitor)
 
-    def owns(self, request: Request, room: RoomId, visitor: VisitorId, place: int) -> bool:
-        """Return whether the response may hold the visitor's token."""
-        if self.trusting:
-            return True
+    def proven(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof:
+        """Return what the request's token proves; `FORGED` if it has none, or it is no token."""
         token = given_token(request, room)
-        if token is None:
-            return False
-        return self._verify(token, room, visitor).place == place
+        return FORGED if token is None else self._verify(token, room, visitor)
 
     def place_of(self, token: str, room: RoomId, visitor: VisitorId) -> int:
         """Return the place that a token proves.

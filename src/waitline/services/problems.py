@@ -56,6 +56,7 @@ from waitline.queue.model import (
     RoomFull,
     RoomOccupied,
     RoomUnknown,
+    StatementMissing,
     TimeRanOut,
     TokenRejected,
     TooManyRooms,
@@ -102,6 +103,13 @@ _WHO: list[Problem[Any]] = [
         UserMissing, _UNAUTHORIZED, C002, "user-missing", Text("사용자 없음", "Visitor not named")
     ),
     Problem(TokenMissing, _UNAUTHORIZED, C002, "token-missing", Text("토큰 없음", "Token missing")),
+    Problem(
+        StatementMissing,
+        _UNAUTHORIZED,
+        C002,
+        "statement-missing",
+        Text("신원 확인서 없음", "Identity statement missing"),
+    ),
 ]
 
 _WAITING_ROOM: list[Problem[Any]] = [

@@ -3,6 +3,7 @@
 encoding.py       base64url and compact JSON
 keyring.py        signing keys and their rotation
 keyring_file.py   the keyring on disk, watched by every worker
+marks.py          digests of visitors' keys, stored beside their places
 passes.py         proof of admission: a JWT
 proof.py          result of a verification
 tickets.py        proof of a place: a keyed MAC

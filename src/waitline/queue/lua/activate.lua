@@ -37,7 +37,7 @@ local held = redis.call('HMGET', slots, unpack(visitors))
 local rows, begun, renewed, expiries = {}, {}, {}, {}
 
 local function turn(visitor, claim, slot)
-  local state, place, joined, admitted_ms, extensions, expires = string.match(slot, SLOT)
+  local state, place, joined, admitted_ms, extensions, expires, mark = string.match(slot, SLOT)
   if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
   local word = 'active'
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
@@ -49,7 +49,7 @@ local function turn(visitor, claim, slot)
       local n = #renewed
       renewed[n + 1] = visitor
       renewed[n + 2] = 'A|' .. place .. '|' .. joined .. '|' .. admitted_ms
-        .. '|' .. extensions .. '|' .. expires
+        .. '|' .. extensions .. '|' .. expires .. mark
       expiries[n + 1], expiries[n + 2] = until_text, visitor
     end
   end

@@ -24,7 +24,7 @@ KEYS
                         lease_holder, lease_until, counters, now_per_s, now_until,
                         beat_ms, lost_ms, resumed_ms, stepped_back_ms
   2 waiting      zset   visitor -> place
-  3 heard        hash   visitor -> joined_ms:heard_ms
+  3 heard        hash   visitor -> joined_ms[:heard_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot
@@ -127,14 +127,15 @@ local function sort_turns(popped, visitors, marks)
   local from = tonumber(resumed_ms or 0)
   local taken, expiries, lapses = {}, {}, {}
   for i, visitor in ipairs(visitors) do
-    local joined, last = string.match(marks[i], HEARD)
+    local joined, last, mark = string.match(marks[i], HEARD)
+    if last == '' then last = joined end
     taken[2 * i - 1] = visitor
     if silent_ms > 0 and now - math.max(last, from) > silent_ms then
       taken[2 * i] = 'P|' .. popped[2 * i] .. '|' .. joined .. as_passed
       lapses[2 * passed + 1], lapses[2 * passed + 2] = now_text, visitor
       passed = passed + 1
     else
-      taken[2 * i] = 'R|' .. popped[2 * i] .. '|' .. joined .. as_ready
+      taken[2 * i] = 'R|' .. popped[2 * i] .. '|' .. joined .. as_ready .. mark
       expiries[2 * moved + 1], expiries[2 * moved + 2] = expires, visitor
       moved = moved + 1
       places[moved], joins[moved] = popped[2 * i], joined

@@ -4,7 +4,7 @@ delete.lua: delete a room and everything in it. A later room of the same name st
 KEYS
   1 room         hash   rules, counters
   2 waiting      zset   visitor -> place
-  3 heard        hash   visitor -> joined_ms:heard_ms
+  3 heard        hash   visitor -> joined_ms[:heard_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot

@@ -40,7 +40,7 @@ local held = redis.call('HMGET', slots, unpack(visitors))
 local rows, newest, expiries = {}, {}, {}
 
 local function renew(visitor, claim, slot)
-  local state, place, joined, admitted_ms, extensions, expires = string.match(slot, SLOT)
+  local state, place, joined, admitted_ms, extensions, expires, mark = string.match(slot, SLOT)
   if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
   local word = 'active'
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
@@ -52,7 +52,7 @@ local function renew(visitor, claim, slot)
   else
     extensions, expires = string.format('%d', extensions + 1), until_text
     newest[visitor] = 'A|' .. place .. '|' .. joined .. '|' .. admitted_ms
-      .. '|' .. extensions .. '|' .. expires
+      .. '|' .. extensions .. '|' .. expires .. mark
     expiries[#expiries + 1] = until_text
     expiries[#expiries + 1] = visitor
   end

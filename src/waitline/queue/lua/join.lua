@@ -6,20 +6,29 @@ whose time ran out joins anew. Places start at 1 and are never reused; a refused
 changes nothing (Q1, Q2, Q10). Within one call the order of ARGV is the order of joining.
 A repeat counts as contact.
 
+A mark is stored with its visitor: what proves later who took the place, compared by the caller. In
+a room whose identity is `signed`, every mark is `a`, for a visitor with a statement of the shop's:
+one without is refused there, and one with it elsewhere.
+
 KEYS
-  1 room         hash   mode, seq, waiting_max, idle_ms, beat_ms, lost_ms, counters
+  1 room         hash   mode, seq, waiting_max, idle_ms, identity, beat_ms,
+                        lost_ms, counters
   2 waiting      zset   visitor -> place
-  3 heard        hash   visitor -> joined_ms:heard_ms
+  3 heard        hash   visitor -> joined_ms[:heard_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot
 ARGV
-  1 visitor      str    repeated: 1 to 256 visitors
+  1 count        int    number of visitors, 1 to 256
+  2 visitor      str    repeated: that many
+  3 mark         str    repeated: each visitor's mark, empty for none; left out if all have none
 RETURNS  one row per visitor, in the order of ARGV
   joined   place:int joined_ms:int ahead:int total:int
-  again    place:int joined_ms:int ahead:int total:int
-  ready    place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
-  active   place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
+  again    place:int joined_ms:int ahead:int total:int mark:str
+  ready    place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int mark:str
+  active   place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int mark:str
+  unstated
+  stale
   full     waiting_max:int
   closed
   no_room
@@ -34,50 +43,64 @@ local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 --@include slot
 --@include heard
 --@include full
+-- The mark of a visitor for whom the shop vouches.
+local ACCOUNT = 'a'
 local clock = clock_ms()
+local count = tonumber(ARGV[1])
+local marked = #ARGV > count + 1
 
-local mode, seq, waiting_max, idle, beat_ms, lost_ms = unpack(redis.call('HMGET', room, 'mode',
-  'seq', 'waiting_max', 'idle_ms', 'beat_ms', 'lost_ms'))
+local mode, seq, waiting_max, idle, identity, beat_ms, lost_ms = unpack(redis.call('HMGET', room,
+  'mode', 'seq', 'waiting_max', 'idle_ms', 'identity', 'beat_ms', 'lost_ms'))
 local now = listened_ms(clock, beat_ms, lost_ms)
 local rows = {}
 if not mode then
-  for i = 1, #ARGV do rows[i] = {'no_room'} end
+  for i = 1, count do rows[i] = {'no_room'} end
   return rows
 end
+local signed = identity == 'signed'
 local last, most = tonumber(seq), tonumber(waiting_max)
 local takes = mode == 'open' or mode == 'paused'
-local places = redis.call('ZMSCORE', waiting, unpack(ARGV))
-local held = redis.call('HMGET', slots, unpack(ARGV))
+local places = redis.call('ZMSCORE', waiting, unpack(ARGV, 2, count + 1))
+local held = redis.call('HMGET', slots, unpack(ARGV, 2, count + 1))
 local total = redis.call('ZCARD', waiting)
 local given, renewed, stale = {}, {}, {}
 local joins, marks, newcomers = {}, {}, {}
+local times = string.format(now == clock and '%d' or '%d:%d', clock, now)
 
 -- The time of contact is written only if it is this old: each write goes to the append-only file.
 local refresh_ms = tonumber(idle) / 16
 
 local function stand(visitor, slot)
-  local state, place, joined, admitted_ms, extensions, expires = string.match(slot, SLOT)
+  local state, place, joined, admitted_ms, extensions, expires, mark = string.match(slot, SLOT)
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
     renewed[#renewed + 1] = visitor
     return nil
   end
   local word = state == 'R' and 'ready' or 'active'
-  return slot_row(word, place, joined, admitted_ms, extensions, expires + clock - now)
+  local row = slot_row(word, place, joined, admitted_ms, extensions, expires + clock - now)
+  row[7] = string.sub(mark, 2)
+  return row
 end
 
 local function again(visitor, place)
-  local joined, since = string.match(redis.call('HGET', heard, visitor), HEARD)
+  local joined, since, mark = string.match(redis.call('HGET', heard, visitor), HEARD)
+  if since == '' then since = joined end
   if refresh_ms > 0 and now - since > refresh_ms then
     stale[#stale + 1] = visitor
-    stale[#stale + 1] = joined .. ':' .. string.format('%d', now)
+    stale[#stale + 1] = joined .. ':' .. string.format('%d', now) .. mark
   end
-  return {'again', place, tonumber(joined), redis.call('ZRANK', waiting, visitor), total}
+  return {'again', place, tonumber(joined), redis.call('ZRANK', waiting, visitor), total,
+    string.sub(mark, 2)}
 end
 
-for i, visitor in ipairs(ARGV) do
+for i = 1, count do
+  local visitor = ARGV[i + 1]
+  local mark = marked and ARGV[count + 1 + i] or ''
   local earlier = given[visitor]
-  if earlier then
-    rows[i] = {'again', earlier[2], clock, earlier[4], total}
+  if (mark == ACCOUNT) ~= signed then
+    rows[i] = {signed and 'unstated' or 'stale'}
+  elseif earlier then
+    rows[i] = {'again', earlier.place, clock, earlier.ahead, total, earlier.mark}
   elseif places[i] then
     rows[i] = again(visitor, tonumber(places[i]))
   else
@@ -93,10 +116,10 @@ for i, visitor in ipairs(ARGV) do
       local n = #joins
       joins[n + 1], joins[n + 2] = string.format('%d', last), visitor
       marks[n + 1] = visitor
-      marks[n + 2] = string.format('%d:%d', clock, now)
+      marks[n + 2] = mark == '' and times or times .. ';' .. mark
       newcomers[#newcomers + 1] = i
       rows[i] = {'joined', last, clock, total, total + 1}
-      given[visitor] = rows[i]
+      given[visitor] = {place = last, ahead = total, mark = mark}
       total = total + 1
     end
   end
@@ -106,8 +129,8 @@ end
 -- are never refused.
 if #joins > 0 then
   if refused_for_memory(redis.pcall('ZADD', waiting, unpack(joins))) then
-    for i, visitor in ipairs(ARGV) do
-      if given[visitor] then rows[i] = {'no_memory'} end
+    for i = 1, count do
+      if given[ARGV[i + 1]] then rows[i] = {'no_memory'} end
     end
   else
     redis.call('HSET', heard, unpack(marks))

@@ -4,7 +4,7 @@ status.lua: return where visitors stand; the call counts as contact.
 KEYS
   1 room         hash   idle_ms, beat_ms, lost_ms
   2 waiting      zset   visitor -> place
-  3 heard        hash   visitor -> joined_ms:heard_ms
+  3 heard        hash   visitor -> joined_ms[:heard_ms][;mark]
   4 slots        hash   visitor -> slot
 ARGV
   1 visitor      str    repeated: 1 to 256 visitors
@@ -35,10 +35,11 @@ local rows, stale = {}, {}
 
 for i, visitor in ipairs(ARGV) do
   if places[i] then
-    local joined, since = string.match(marks[i], HEARD)
+    local joined, since, mark = string.match(marks[i], HEARD)
+    if since == '' then since = joined end
     if refresh_ms > 0 and now - since > refresh_ms then
       stale[#stale + 1] = visitor
-      stale[#stale + 1] = joined .. ':' .. string.format('%d', now)
+      stale[#stale + 1] = joined .. ':' .. string.format('%d', now) .. mark
     end
     local ahead = redis.call('ZRANK', waiting, visitor)
     rows[i] = {'waiting', tonumber(places[i]), tonumber(joined), ahead}

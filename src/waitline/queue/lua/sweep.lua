@@ -42,7 +42,7 @@ if #over > 0 then
     lapses[n + 1], lapses[n + 2] = now_text, visitor
     -- The state is stored, and when the slot expired in the server's time: what is lost later must
     -- not move it.
-    local numbers, expires = string.match(held[i], '^%a(.*|)(%d+)$')
+    local numbers, expires = string.match(held[i], '^%a(.*|)(%d+)')
     ended[n + 1] = visitor
     ended[n + 2] = 'L' .. numbers .. string.format('%d', expires + clock - now)
     if string.sub(held[i], 1, 1) == 'R' then no_shows = no_shows + 1 end

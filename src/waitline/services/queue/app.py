@@ -28,7 +28,8 @@ from waitline.queue.store import Line
 from waitline.services.identity import Identity
 from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi, waiting_page
-from waitline.services.queue.calls import Batchers, QueueCalls, Tokens
+from waitline.services.queue.batchers import Batchers
+from waitline.services.queue.calls import QueueCalls, Tokens
 from waitline.services.queue.metrics import RoomMetrics
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.rooms import RoomCalls

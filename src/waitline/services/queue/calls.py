@@ -1,12 +1,10 @@
 """Handlers of the visitors' hot calls: enter, status, activate, extend, validate, remove."""
 
 import random
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from functools import lru_cache
+from hmac import compare_digest
 from math import ceil
-from typing import Any
 
 import msgspec
 
@@ -23,9 +21,7 @@ from waitline.http.responses import JSON, Answer, Headers
 from waitline.kernel.batching import Batcher
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.kernel.utilisation import Utilisation
 from waitline.queue import hints
-from waitline.queue.batches import line_batcher
 from waitline.queue.model import (
     Again,
     Joined,
@@ -39,105 +35,30 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
-from waitline.queue.store import Line, PlaceClaim
+from waitline.queue.store import PlaceClaim
 from waitline.services import identity
 from waitline.services.identity import NO_CLAIM, Identity, judge
 from waitline.services.queue import texts
+from waitline.services.queue.batchers import Batchers
 from waitline.services.queue.now_serving import NowServingDocuments
+from waitline.services.queue.views import (
+    EntryView,
+    StatusView,
+    ValidateBody,
+    VisitorBody,
+    instant,
+)
 from waitline.tokens.keyring_file import Keys
 from waitline.tokens.passes import mint_pass
+from waitline.tokens.proof import Proof
 from waitline.tokens.tickets import mint_ticket
 
 PASSES_CACHED = 16_384
 """Passes cached per worker: signing takes about 50 µs, and an admitted visitor polls every few
 seconds. An evicted pass is signed again, to the same text."""
 
-SECONDS_CACHED = 1_024
-"""Formatted seconds cached per worker: slots end within some minutes from now, thousands of them in
-the same second."""
-
-
-class VisitorBody(msgspec.Struct, frozen=True):
-    """Body of enter and extend."""
-
-    concertId: str | int | float  # noqa: N815 - the contract's names
-    userId: str | int | float  # noqa: N815
-
-
-class ValidateBody(VisitorBody, frozen=True):
-    """Body of validate."""
-
-    token: str | None = None
-
-
-class EntryView(msgspec.Struct, frozen=True):
-    """Data of enter's answer."""
-
-    concertId: str  # noqa: N815
-    userId: str  # noqa: N815
-    position: int
-    totalWaiting: int  # noqa: N815
-    estimatedWaitMinutes: int | None  # noqa: N815
-    status: str
-    token: str | None
-    isNewEntry: bool  # noqa: N815
-
-
-class StatusView(msgspec.Struct, frozen=True):
-    """Data of the answers of status, activate and extend, and of stream events."""
-
-    concertId: str  # noqa: N815
-    userId: str  # noqa: N815
-    token: str | None
-    status: str
-    position: int
-    expiredAt: str | None  # noqa: N815
-    extendCount: int  # noqa: N815
-    recommendedPollIntervalMs: int  # noqa: N815
-    minPollIntervalMs: int  # noqa: N815
-
-
 _visitor_body = msgspec.json.Decoder(VisitorBody)
 _validate_body = msgspec.json.Decoder(ValidateBody)
-
-
-@dataclass(frozen=True, slots=True)
-class Batchers:
-    """One batcher per verb, for as long as `jobs` run."""
-
-    join: Batcher[RoomId, VisitorId, Joined | Again | Slot]
-    status: Batcher[RoomId, VisitorId, Waiting | Slot | Unknown]
-    validate: Batcher[RoomId, VisitorId, Slot]
-    activate: Batcher[RoomId, PlaceClaim, Slot]
-    extend: Batcher[RoomId, PlaceClaim, Slot]
-    leave: Batcher[RoomId, PlaceClaim, object]
-
-    @classmethod
-    def of(cls, line: Line) -> "Batchers":
-        """Build one per verb of the line."""
-        utilisation = Utilisation()
-        return cls(
-            join=line_batcher(line.join, utilisation),
-            status=line_batcher(line.status, utilisation),
-            validate=line_batcher(line.validate, utilisation),
-            activate=line_batcher(line.activate, utilisation),
-            extend=line_batcher(line.extend, utilisation),
-            leave=line_batcher(line.leave, utilisation),
-        )
-
-    def jobs(self) -> list[Coroutine[Any, Any, None]]:
-        """Return the batchers' loops, to run while they are in use."""
-        return [
-            batcher.run()
-            for batcher in (
-                self.join,
-                self.status,
-                self.validate,
-                self.activate,
-                self.extend,
-                self.leave,
-            )
-        ]
 
 
 class Tokens:
@@ -151,11 +72,13 @@ class Tokens:
         self._keys = keys
         self._passes = lru_cache(maxsize=PASSES_CACHED)(mint_pass)
 
-    def ticket(self, room: RoomId, visitor: VisitorId, place: int, joined_ms: int) -> str:
+    def ticket(
+        self, room: RoomId, visitor: VisitorId, place: int, joined_ms: int, *, account: bool
+    ) -> str:
         """Return the proof of a place."""
-        return mint_ticket(self._keys.current, room, visitor, place, joined_ms)
+        return mint_ticket(self._keys.current, room, visitor, place, joined_ms, account=account)
 
-    def entry_pass(self, room: RoomId, visitor: VisitorId, slot: Slot) -> str:
+    def entry_pass(self, room: RoomId, visitor: VisitorId, slot: Slot, *, account: bool) -> str:
         """Return the proof of admission, until the slot runs out."""
         return self._passes(
             self._keys.current,
@@ -165,6 +88,7 @@ class Tokens:
             joined_ms=slot.joined_ms,
             admitted_ms=slot.admitted_ms,
             expires_ms=slot.expires_ms,
+            account=account,
         )
 
 
@@ -214,25 +138,37 @@ class QueueCalls:
     async def enter(self, request: Request) -> Answer:
         """Take a place, or answer with the place taken before.
 
-        In production only the request that takes the place gets its token; a later one must carry
-        it: a visitor's name must not be enough to impersonate it. Retry-After says when to poll
-        the status, since the contract has no member for it here.
+        In production a place is shown to nobody but its visitor, who proves that by its token or
+        visitor key: a visitor's name must not be enough to impersonate it. Retry-After says when to
+        poll the status, since the contract has no member for it here.
         """
         room, visitor = _names(request.json(_visitor_body))
+        mark = identity.given_mark(request, room, visitor)
         try:
-            outcome = await self._batchers.join.enqueue(room, visitor)
+            outcome = await self._batchers.join.enqueue(room, (visitor, mark))
         except RoomUnknown:
             if not self._who.trusting:
                 raise
             await self._rooms.ensure(room, self._new_room)
-            outcome = await self._batchers.join.enqueue(room, visitor)
-        if isinstance(outcome, Slot):
-            return await self._entered_before(request, room, visitor, outcome)
-        new = isinstance(outcome, Joined)
+            outcome = await self._batchers.join.enqueue(room, (visitor, mark))
+        if not isinstance(outcome, Joined):
+            return await self._entered_before(request, room, visitor, mark, outcome)
         place, joined_ms, ahead, total = outcome
-        token: str | None = None
-        if new or self._who.owns(request, room, visitor, place):
-            token = self._tokens.ticket(room, visitor, place, joined_ms)
+        token = self._tokens.ticket(room, visitor, place, joined_ms, account=False)
+        return await self._entered(request, room, visitor, ahead, total, token, new=True)
+
+    async def _entered(  # noqa: PLR0917 - one row of the contract
+        self,
+        request: Request,
+        room: RoomId,
+        visitor: VisitorId,
+        ahead: int,
+        total: int,
+        token: str,
+        *,
+        new: bool,
+    ) -> Answer:
+        """Answer a visitor who waits, with the visitor's ticket."""
         document = self._documents.cached(room)
         pace = document.pace if document is not None else await self._documents.pace(room)
         wait = hints.wait_range(ahead + 1, pace)
@@ -240,30 +176,51 @@ class QueueCalls:
         data = EntryView(room, visitor, ahead + 1, total, minutes, State.WAITING, token, new)
         after_s = hints.first_poll_after_s(ahead + 1, self._rng.random())
         answer = success(request, texts.ENTERED, data, 201, headers=_asking_after(after_s))
-        if new and token and not self._who.trusting:
-            cookie = identity.ticket_cookie(room, token)
-            return Answer(answer.status, (*answer.headers, cookie), answer.body)
-        return answer
+        return answer if self._who.trusting else _with_cookie(answer, room, token)
 
     async def _entered_before(
-        self, request: Request, room: RoomId, visitor: VisitorId, slot: Slot
+        self,
+        request: Request,
+        room: RoomId,
+        visitor: VisitorId,
+        mark: str,
+        standing: Again | Slot,
     ) -> Answer:
-        token = None
-        if self._who.owns(request, room, visitor, slot.place):
-            token = self._tokens.entry_pass(room, visitor, slot)
+        """Answer for a place that was taken before this request.
+
+        Somebody who does not prove to be its visitor gets the same answer whatever the place: body,
+        headers, and no step that takes longer for some places than for others.
+        """
+        proof = self._who.proven(request, room, visitor)
+        mine = (
+            self._who.trusting
+            or (proof.place, proof.joined_ms) == (standing.place, standing.joined_ms)
+            or (mark != "" and compare_digest(mark, standing.mark))
+        )
+        if not mine:
+            data = EntryView(room, visitor, None, None, None, None, None, isNewEntry=False)
+            return success(request, texts.ENTERED, data, 201)
+        ticket = self._tokens.ticket(
+            room, visitor, standing.place, standing.joined_ms, account=proof.account
+        )
+        if isinstance(standing, Again):
+            ahead, total = standing.ahead, standing.total
+            return await self._entered(request, room, visitor, ahead, total, ticket, new=False)
+        token = self._tokens.entry_pass(room, visitor, standing, account=proof.account)
         total = (await self._documents.fetch(room)).survey.waiting
-        data = EntryView(room, visitor, 0, total, 0, slot.state, token, isNewEntry=False)
-        return success(request, texts.ENTERED, data, 201)
+        data = EntryView(room, visitor, 0, total, 0, standing.state, token, isNewEntry=False)
+        answer = success(request, texts.ENTERED, data, 201)
+        return answer if self._who.trusting else _with_cookie(answer, room, ticket)
 
     async def status(self, request: Request) -> Answer:
         """Answer with the visitor's status."""
         room, visitor = _parameters(request)
-        claim = self._who.prove(request, room, visitor)
+        proof = self._who.prove(request, room, visitor)
         standing = await self._batchers.status.enqueue(room, visitor)
-        return success(request, texts.STATUS, self.status_view(room, visitor, standing, claim))
+        return success(request, texts.STATUS, self.status_view(room, visitor, standing, proof))
 
     def status_view(
-        self, room: RoomId, visitor: VisitorId, standing: Waiting | Slot | Unknown, claim: int
+        self, room: RoomId, visitor: VisitorId, standing: Waiting | Slot | Unknown, proof: Proof
     ) -> StatusView:
         """Return the view of a visitor's status.
 
@@ -274,10 +231,12 @@ class QueueCalls:
         if isinstance(standing, Unknown):
             data = _status(room, visitor, None, State.NOT_FOUND)
             raise RefusalWithData(VisitorUnknown(), msgspec.to_builtins(data))
-        if claim not in (NO_CLAIM, standing.place):
+        if proof.place and (proof.place, proof.joined_ms) != (standing.place, standing.joined_ms):
             raise TokenRejected
         if isinstance(standing, Waiting):
-            token = self._tokens.ticket(room, visitor, standing.place, standing.joined_ms)
+            token = self._tokens.ticket(
+                room, visitor, standing.place, standing.joined_ms, account=proof.account
+            )
             position = standing.ahead + 1
             return StatusView(
                 room,
@@ -290,27 +249,27 @@ class QueueCalls:
                 hints.poll_after_ms(position, self._rng.random()),
                 hints.POLL_LEAST_MS,
             )
-        return self._slot(room, visitor, standing)
+        return self._slot(room, visitor, standing, proof)
 
-    def _slot(self, room: RoomId, visitor: VisitorId, slot: Slot) -> StatusView:
+    def _slot(self, room: RoomId, visitor: VisitorId, slot: Slot, proof: Proof) -> StatusView:
         token = None
         if slot.state is not State.EXPIRED:
-            token = self._tokens.entry_pass(room, visitor, slot)
+            token = self._tokens.entry_pass(room, visitor, slot, account=proof.account)
         return _status(room, visitor, token, slot.state, slot.expires_ms, slot.extensions)
 
     async def activate(self, request: Request) -> Answer:
         """Start the visitor's time."""
         room, visitor = _parameters(request)
-        claim = self._who.prove(request, room, visitor)
-        slot = await _judged(self._batchers.activate, room, visitor, claim)
-        return success(request, texts.ACTIVATED, self._slot(room, visitor, slot))
+        proof = self._who.prove(request, room, visitor)
+        slot = await _judged(self._batchers.activate, room, visitor, proof.place)
+        return success(request, texts.ACTIVATED, self._slot(room, visitor, slot, proof))
 
     async def extend(self, request: Request) -> Answer:
         """Renew the visitor's time."""
         room, visitor = _names(request.json(_visitor_body))
-        claim = self._who.prove(request, room, visitor)
-        slot = await _judged(self._batchers.extend, room, visitor, claim)
-        return success(request, texts.EXTENDED, self._slot(room, visitor, slot))
+        proof = self._who.prove(request, room, visitor)
+        slot = await _judged(self._batchers.extend, room, visitor, proof.place)
+        return success(request, texts.EXTENDED, self._slot(room, visitor, slot, proof))
 
     async def validate(self, request: Request) -> Answer:
         """Check whether a token is valid for its visitor now."""
@@ -334,8 +293,8 @@ class QueueCalls:
     async def remove(self, request: Request) -> Answer:
         """Give up place or slot; a repeat does nothing."""
         room, visitor = _parameters(request)
-        claim = self._who.prove(request, room, visitor)
-        await self._batchers.leave.enqueue(room, (visitor, claim))
+        proof = self._who.prove(request, room, visitor)
+        await self._batchers.leave.enqueue(room, (visitor, proof.place))
         return success(request, texts.REMOVED, None)
 
 
@@ -381,16 +340,11 @@ def _status(  # noqa: PLR0917 - one row of the contract
     )
 
 
+def _with_cookie(answer: Answer, room: RoomId, ticket: str) -> Answer:
+    headers = (*answer.headers, identity.ticket_cookie(room, ticket))
+    return Answer(answer.status, headers, answer.body)
+
+
 @lru_cache(maxsize=ceil(hints.POLL_MAX_MS * (1 + hints.POLL_JITTER) / 1000) + 1)
 def _asking_after(seconds: int) -> Headers:
     return (*JSON, (b"retry-after", b"%d" % seconds))
-
-
-def instant(time_ms: int) -> str:
-    """Format a time as ISO 8601 in UTC, to the millisecond."""
-    return f"{_second(time_ms // 1000)}.{time_ms % 1000:03d}Z"
-
-
-@lru_cache(maxsize=SECONDS_CACHED)
-def _second(time_s: int) -> str:
-    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%dT%H:%M:%S}"

@@ -5,13 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from waitline.http.openapi import call, describe_service, reference
-from waitline.services.queue.calls import (
-    EntryView,
-    StatusView,
-    ValidateBody,
-    VisitorBody,
-)
 from waitline.services.queue.now_serving import NowServing
+from waitline.services.queue.views import EntryView, StatusView, ValidateBody, VisitorBody
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": 128}
 _WHO = [

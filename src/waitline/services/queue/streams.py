@@ -23,6 +23,7 @@ from waitline.queue.model import SOLD_OUT, Slot, Standing, State, TimeRanOut, Wa
 from waitline.queue.store import Line
 from waitline.services.identity import Identity
 from waitline.services.queue.calls import QueueCalls
+from waitline.tokens.proof import Proof
 
 KEEPALIVE_S = 15.0
 """Idle time after which a comment is sent, so that proxies keep the connection open."""
@@ -85,14 +86,14 @@ class Streams:
         asked = Request.of(request.scope)
         room = RoomId(asked.parameter("concertId"))
         visitor = VisitorId(asked.parameter("userId"))
-        claim = self._who.prove(asked, room, visitor)
+        proof = self._who.prove(asked, room, visitor)
         self._feed.require_room()
         # An unknown visitor is refused as by the status call: before the stream begins, and before
         # the limit is counted, or strangers could fill the store with invented names.
         standing = (await self._line.status(room, [visitor]))[0]
-        self._calls.status_view(room, visitor, standing, claim)
+        self._calls.status_view(room, visitor, standing, proof)
         await self._line.subscribe(room, visitor)
-        return _Stream(self, asked, room=room, visitor=visitor, claim=claim, standing=standing)
+        return _Stream(self, asked, room=room, visitor=visitor, proof=proof, standing=standing)
 
     async def send_events(self, stream: "_Stream", send: Send) -> None:
         """Send events until the visitor's turn, or until the visitor has left the line."""
@@ -131,7 +132,7 @@ class Streams:
         """Return the events for a standing, and whether they are the last."""
         standing = subscription.standing
         try:
-            status = self._calls.status_view(stream.room, stream.visitor, standing, stream.claim)
+            status = self._calls.status_view(stream.room, stream.visitor, standing, stream.proof)
             if isinstance(standing, Slot) and standing.state is State.EXPIRED:
                 raise TimeRanOut  # noqa: TRY301 - sent below
         except Exception as error:
@@ -156,14 +157,14 @@ class _Stream(Response):
         *,
         room: RoomId,
         visitor: VisitorId,
-        claim: int,
+        proof: Proof,
         standing: Standing,
     ) -> None:
         self.streams = streams
         self.asked = asked
         self.room = room
         self.visitor = visitor
-        self.claim = claim
+        self.proof = proof
         self.standing = standing
         self.background = None
 

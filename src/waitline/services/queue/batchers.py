@@ -1,0 +1,61 @@
+"""Batchers of the visitors' verbs: one each, for the life of a worker."""
+
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from waitline.kernel.batching import Batcher
+from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.utilisation import Utilisation
+from waitline.queue.batches import line_batcher
+from waitline.queue.model import Again, Joined, Slot, Unknown, Waiting
+from waitline.queue.store import Line, PlaceClaim
+
+
+@dataclass(frozen=True, slots=True)
+class Batchers:
+    """One batcher per verb, for as long as `jobs` run."""
+
+    join: Batcher[RoomId, tuple[VisitorId, str], Joined | Again | Slot]
+    status: Batcher[RoomId, VisitorId, Waiting | Slot | Unknown]
+    validate: Batcher[RoomId, VisitorId, Slot]
+    activate: Batcher[RoomId, PlaceClaim, Slot]
+    extend: Batcher[RoomId, PlaceClaim, Slot]
+    leave: Batcher[RoomId, PlaceClaim, object]
+
+    @classmethod
+    def of(cls, line: Line) -> "Batchers":
+        """Build one per verb of the line."""
+        utilisation = Utilisation()
+        return cls(
+            join=line_batcher(partial(_join, line), utilisation),
+            status=line_batcher(line.status, utilisation),
+            validate=line_batcher(line.validate, utilisation),
+            activate=line_batcher(line.activate, utilisation),
+            extend=line_batcher(line.extend, utilisation),
+            leave=line_batcher(line.leave, utilisation),
+        )
+
+    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """Return the batchers' loops, to run while they are in use."""
+        return [
+            batcher.run()
+            for batcher in (
+                self.join,
+                self.status,
+                self.validate,
+                self.activate,
+                self.extend,
+                self.leave,
+            )
+        ]
+
+
+async def _join(
+    line: Line, room: RoomId, arrivals: Sequence[tuple[VisitorId, str]]
+) -> Sequence[Joined | Again | Slot | Refused | Unavailable]:
+    """Join visitors, each with a mark; most batches of other clients than the page have none."""
+    visitors, marks = zip(*arrivals, strict=True)
+    return await line.join(room, visitors, marks if any(marks) else ())
