@@ -29,6 +29,8 @@ UVICORN_OPTIONS: dict[str, Any] = {
     "server_header": False,
     "access_log": False,
     "log_level": "warning",
+    # Its lines become lines of our log: in one format, and limited (`kernel/process.py`).
+    "log_config": None,
 }
 """Options of uvicorn, here and in the servers that benchmarks compare with."""
 

@@ -106,6 +106,12 @@ _OTHERS: Final = {
         ("figure", "reason"),
     ),
     "metric_recovered": LogEvent("A figure of the metrics is complete again", ("figure",)),
+    "library_message": LogEvent(
+        "A library logged a warning or an error; `logger` is its name", ("logger", "text")
+    ),
+    "log_limited": LogEvent(
+        "Lines of one kind were left out: more than 20 within 10 s", ("kind", "left_out")
+    ),
     "payment_event_rejected": LogEvent(
         "An event of the box office cannot be handled and is a dead letter",
         ("entry", "reason"),

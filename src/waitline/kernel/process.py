@@ -8,8 +8,12 @@ import threading
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+from typing_extensions import override
 
 from waitline.kernel.escapes import visible
+from waitline.kernel.log_limits import LogLimit
+
+log = structlog.get_logger()
 
 
 def log_to_stderr() -> None:
@@ -18,6 +22,7 @@ def log_to_stderr() -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            LogLimit(),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _written_out if pretty else structlog.processors.format_exc_info,
@@ -26,9 +31,25 @@ def log_to_stderr() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, handlers=[_LibraryLines()])
     # asyncpg logs every failed connection attempt with a traceback; our own log has one line.
     logging.getLogger("asyncpg").setLevel(logging.ERROR)
+
+
+class _LibraryLines(logging.Handler):
+    """Writes what libraries log as lines of our log: one line each, limited like the others."""
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            text = str(record.msg)
+        if record.levelno >= logging.ERROR:
+            log.error("library_message", logger=record.name, text=text, exc_info=record.exc_info)
+        else:
+            log.warning("library_message", logger=record.name, text=text)
 
 
 def _written_out(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:

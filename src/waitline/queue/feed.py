@@ -78,6 +78,7 @@ class Feed:
         self._mode_of = mode_of
         self._most = most
         self._subscriptions: set[Subscription] = set()
+        self._opening = 0
         self.ended = False
 
     @property
@@ -85,26 +86,33 @@ class Feed:
         """Number of subscriptions."""
         return len(self._subscriptions)
 
-    def require_room(self) -> None:
-        """Check that one more stream may be opened.
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Count a stream while it is checked whether its visitor may open it.
+
+        Without this, all that are being checked at once would pass the limit together. The caller
+        subscribes before the end of the block.
 
         Raises:
             TooManySubscriptions: The maximum is reached.
         """
-        if len(self._subscriptions) >= self._most:
+        if len(self._subscriptions) + self._opening >= self._most:
             raise TooManySubscriptions(f"this worker holds {self._most} streams already")
+        self._opening += 1
+        try:
+            yield
+        finally:
+            self._opening -= 1
 
-    @contextmanager
-    def subscribed(
-        self, room: RoomId, visitor: VisitorId, standing: Standing
-    ) -> Iterator[Subscription]:
-        """Hold a subscription; it starts as changed, with the present standing."""
+    def subscribe(self, room: RoomId, visitor: VisitorId, standing: Standing) -> Subscription:
+        """Return a new subscription; it starts as changed, with the present standing."""
         subscription = Subscription(room, visitor, standing)
         self._subscriptions.add(subscription)
-        try:
-            yield subscription
-        finally:
-            self._subscriptions.discard(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription; a repeat does nothing."""
+        self._subscriptions.discard(subscription)
 
     def end(self) -> None:
         """End the feed and wake every stream, so that it ends too."""

@@ -4,6 +4,7 @@ Source: the WHATWG HTML standard, section 9.2 (server-sent events).
 """
 
 import asyncio
+import weakref
 from contextlib import suppress
 
 import msgspec
@@ -87,52 +88,65 @@ class Streams:
         room = RoomId(asked.parameter("concertId"))
         visitor = VisitorId(asked.parameter("userId"))
         proof = self._who.prove(asked, room, visitor)
-        self._feed.require_room()
-        # An unknown visitor is refused as by the status call: before the stream begins, and before
-        # the limit is counted, or strangers could fill the store with invented names.
-        standing = (await self._line.status(room, [visitor]))[0]
-        self._calls.status_view(room, visitor, standing, proof)
-        await self._line.subscribe(room, visitor)
-        return _Stream(self, asked, room=room, visitor=visitor, proof=proof, standing=standing)
+        with self._feed.opening():
+            # An unknown visitor is refused as by the status call: before the stream begins, and
+            # before the visitor's limit is counted, or strangers could fill the store with
+            # invented names.
+            standing = (await self._line.status(room, [visitor]))[0]
+            self._calls.status_view(room, visitor, standing, proof)
+            await self._line.subscribe(room, visitor)
+            subscription = self._feed.subscribe(room, visitor, standing)
+        stream = _Stream(self, asked, subscription, proof)
+        # Also for a stream that is never sent, because its client has gone meanwhile.
+        weakref.finalize(stream, self._feed.unsubscribe, subscription)
+        return stream
 
     async def send_events(self, stream: "_Stream", send: Send) -> None:
         """Send events until the visitor's turn, or until the visitor has left the line."""
+        try:
+            await self._send_events(stream, send)
+        finally:
+            self._feed.unsubscribe(stream.subscription)
+
+    async def _send_events(self, stream: "_Stream", send: Send) -> None:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + STREAM_S_MAX
-        with self._feed.subscribed(stream.room, stream.visitor, stream.standing) as subscription:
-            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            await _write(send, b"retry: %d\n\n" % RETRY_MS)
-            sent: Standing | None = None
-            mode = ""
-            while loop.time() < until_s:
-                try:
-                    async with asyncio.timeout(KEEPALIVE_S):
-                        await subscription.changed.wait()
-                except TimeoutError:
-                    await _write(send, b": still here\n\n")
-                    continue
-                if self._feed.ended:
-                    # Graceful shutdown; the browser reconnects to another process.
-                    break
-                subscription.changed.clear()
-                if SOLD_OUT in (mode, subscription.mode) and mode != subscription.mode:
-                    data = msgspec.json.encode({"mode": subscription.mode})
-                    await _write(send, _event("mode", data))
-                mode = subscription.mode
-                if subscription.standing == sent:
-                    continue
-                sent = subscription.standing
-                text, ends = self._events(stream, subscription)
-                await _write(send, text)
-                if ends:
-                    break
+        subscription = stream.subscription
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        await _write(send, b"retry: %d\n\n" % RETRY_MS)
+        sent: Standing | None = None
+        mode = ""
+        while loop.time() < until_s:
+            try:
+                async with asyncio.timeout(KEEPALIVE_S):
+                    await subscription.changed.wait()
+            except TimeoutError:
+                await _write(send, b": still here\n\n")
+                continue
+            if self._feed.ended:
+                # Graceful shutdown; the browser reconnects to another process.
+                break
+            subscription.changed.clear()
+            if SOLD_OUT in (mode, subscription.mode) and mode != subscription.mode:
+                data = msgspec.json.encode({"mode": subscription.mode})
+                await _write(send, _event("mode", data))
+            mode = subscription.mode
+            if subscription.standing == sent:
+                continue
+            sent = subscription.standing
+            text, ends = self._events(stream, subscription)
+            await _write(send, text)
+            if ends:
+                break
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _events(self, stream: "_Stream", subscription: Subscription) -> tuple[bytes, bool]:
         """Return the events for a standing, and whether they are the last."""
         standing = subscription.standing
         try:
-            status = self._calls.status_view(stream.room, stream.visitor, standing, stream.proof)
+            status = self._calls.status_view(
+                subscription.room, subscription.visitor, standing, stream.proof
+            )
             if isinstance(standing, Slot) and standing.state is State.EXPIRED:
                 raise TimeRanOut  # noqa: TRY301 - sent below
         except Exception as error:
@@ -154,18 +168,13 @@ class _Stream(Response):
         self,
         streams: Streams,
         asked: Request,
-        *,
-        room: RoomId,
-        visitor: VisitorId,
+        subscription: Subscription,
         proof: Proof,
-        standing: Standing,
     ) -> None:
         self.streams = streams
         self.asked = asked
-        self.room = room
-        self.visitor = visitor
+        self.subscription = subscription
         self.proof = proof
-        self.standing = standing
         self.background = None
 
     @override
