@@ -106,7 +106,7 @@ class Sale:
     async def lapse(self, *reservations: int) -> None:
         """Let the time of reservations be over, and that of whoever pays for them."""
         await self.sql(
-            "UPDATE reservation SET expires_at = now() - interval '1 s', "
+            "UPDATE reservation SET expires_at = listening_now() - interval '1 s', "
             "paying_until = paying_until - interval '1 h' WHERE reservation_id = ANY($1::bigint[])",
             list(reservations),
         )

@@ -182,7 +182,7 @@ async def paid_for(sale: Sale) -> None:
 
 async def lapsed_while_paid_for(sale: Sale) -> None:
     await sale.begin(1, ANN)
-    await sale.sql("UPDATE reservation SET expires_at = now()")
+    await sale.sql("UPDATE reservation SET expires_at = listening_now()")
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,8 @@ def test_lapsed_seats_go_back_a_chunk_at_a_time_the_first_first(sale: Sale) -> N
         for seat in range(1, 6):
             await sale.reservations.reserve(1, [seat], person(20 - seat))
         await sale.sql(
-            "UPDATE reservation SET expires_at = now() - make_interval(secs => reservation_id) "
+            "UPDATE reservation "
+            "SET expires_at = listening_now() - make_interval(secs => reservation_id) "
             "WHERE reservation_id <> 5"
         )
         assert {one.reservation_id for one in await sale.reservations.expire(2)} == {3, 4}
@@ -300,9 +301,9 @@ def test_whoever_is_paying_keeps_the_seats_until_that_is_over(sale: Sale) -> Non
     async def play() -> None:
         await sale.reservations.reserve(1, [1], ANN)
         await sale.begin(1, ANN)
-        await sale.sql("UPDATE reservation SET expires_at = now() - interval '1 s'")
+        await sale.sql("UPDATE reservation SET expires_at = listening_now() - interval '1 s'")
         assert await sale.reservations.expire(10) == []
-        await sale.sql("UPDATE reservation SET paying_until = now()")
+        await sale.sql("UPDATE reservation SET paying_until = listening_now()")
         assert await sale.reservations.expire(10) == [Expired(1, 1, ANN.user_id)]
         assert await sale.seats() == "A" * 10
 

@@ -159,7 +159,8 @@ def test_a_second_attempt_while_one_runs(buyer: Buyer, reservation: int) -> None
 
 def test_giving_up_while_one_runs(buyer: Buyer, reservation: int) -> None:
     buyer.office.sql(
-        "UPDATE reservation SET paying_until = now() + interval '1 hour' WHERE reservation_id = $1",
+        "UPDATE reservation SET paying_until = listening_now() + interval '1 hour' "
+        "WHERE reservation_id = $1",
         reservation,
     )
     refused(buyer.cancel(reservation), 409, "P004")

@@ -217,7 +217,9 @@ def test_one_that_has_expired(show: Show) -> None:
 
 def lapse(office: Office, reservation: int) -> None:
     """Let a reservation's time be over."""
-    office.sql("UPDATE reservation SET expires_at = now() WHERE reservation_id = $1", reservation)
+    office.sql(
+        "UPDATE reservation SET expires_at = listening_now() WHERE reservation_id = $1", reservation
+    )
 
 
 def test_answers_are_in_the_askers_language(buyer: Buyer) -> None:

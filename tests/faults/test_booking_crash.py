@@ -112,8 +112,11 @@ def assert_settled(stack: Stack) -> None:
 
     def nothing_is_open() -> bool:
         # Nobody waits for the times between two looks.
-        sql(stack, "UPDATE payment SET look_at = now() WHERE state IN ('PENDING', 'REFUNDING')")
-        sql(stack, "UPDATE outbox SET send_at = now() WHERE sent_at IS NULL")
+        sql(
+            stack,
+            "UPDATE payment SET look_at = listening_now() WHERE state IN ('PENDING', 'REFUNDING')",
+        )
+        sql(stack, "UPDATE outbox SET send_at = listening_now() WHERE sent_at IS NULL")
         return not sql(
             stack,
             "SELECT FROM payment WHERE state IN ('PENDING', 'REFUNDING') "

@@ -143,7 +143,7 @@ class Shop:
         """Let all pauses be over, again and again, until nothing is open."""
 
         async def nothing_is_open() -> bool:
-            await self.sale.sql("UPDATE payment SET look_at = now()")
+            await self.sale.sql("UPDATE payment SET look_at = listening_now()")
             return await self.checkout.settle() == 0
 
         await until_async(nothing_is_open, DEADLINE_S)

@@ -130,7 +130,7 @@ async def _last_moments(shop: Shop) -> list[object]:
     held = [await shop.hold(seat, user=seat) for seat in range(1, SEATS + 1)]
     # One after the other, while they are being paid for.
     await shop.sale.sql(
-        "UPDATE reservation SET expires_at = now() + reservation_id * interval '50 ms'"
+        "UPDATE reservation SET expires_at = listening_now() + reservation_id * interval '50 ms'"
     )
     over = asyncio.Event()
 
@@ -177,7 +177,9 @@ def test_reconciler_message_and_answer_at_once_settle_once(
 
         async def reconcile() -> None:
             for _ in range(3):
-                await shop.sale.sql("UPDATE payment SET look_at = now() WHERE state = 'PENDING'")
+                await shop.sale.sql(
+                    "UPDATE payment SET look_at = listening_now() WHERE state = 'PENDING'"
+                )
                 await shop.checkout.settle()
 
         for user in range(1, SEATS + 1):

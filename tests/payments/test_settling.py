@@ -75,7 +75,7 @@ def test_seats_stay_as_long_as_a_payment_begun_in_time_may_take(
         reservation = await shop.hold(1)
         with pytest.raises(Unavailable):
             await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
-        await shop.sale.sql("UPDATE reservation SET expires_at = now() - interval '1 s'")
+        await shop.sale.sql("UPDATE reservation SET expires_at = listening_now() - interval '1 s'")
         assert await shop.sale.reservations.expire(10) == []
         await shop.settled()
         assert await shop.sale.states("reservation") == ["CONFIRMED"]
@@ -117,7 +117,7 @@ def test_a_provider_that_is_down_is_asked_when_it_is_back(
     async def down(shop: Shop) -> None:
         with pytest.raises(Unavailable):
             await shop.pay(await shop.hold(2))
-        await shop.sale.sql("UPDATE payment SET look_at = now()")
+        await shop.sale.sql("UPDATE payment SET look_at = listening_now()")
         assert await shop.checkout.settle() == 2
         assert await shop.sale.states("payment") == ["PENDING", "PENDING"]
 
@@ -170,28 +170,29 @@ def test_what_cannot_be_settled_is_looked_at_less_and_less_often(
         await shop.pay(reservation)
         await shop.sale.reservations.cancel(reservation, USER)
         await shop.sale.begin(await shop.hold(2), USER)
-        await shop.sale.sql("UPDATE payment SET look_at = now()")
+        await shop.sale.sql("UPDATE payment SET look_at = listening_now()")
         pauses = []
         for _ in range(9):
             assert await silent.settle() == 2
             rows = await shop.sale.sql(
-                "SELECT extract(epoch FROM look_at - now())::float8 AS pause FROM payment"
+                "SELECT extract(epoch FROM look_at - listening_now())::float8 AS pause FROM payment"
             )
             pauses.append(round(max(row["pause"] for row in rows), -2))
-            await shop.sale.sql("UPDATE payment SET look_at = now()")
+            await shop.sale.sql("UPDATE payment SET look_at = listening_now()")
         assert pauses == sorted(pauses)
         assert pauses[-1] > 500
         # A year of looks is no number too large.
-        await shop.sale.sql("UPDATE payment SET looks = 100_000, look_at = now()")
+        await shop.sale.sql("UPDATE payment SET looks = 100_000, look_at = listening_now()")
         assert await silent.settle() == 2
         assert await shop.sale.states("payment") == ["REFUNDING", "PENDING"]
         await shop.sale.sql(
-            "UPDATE payment SET looks = 0, look_at = now(), created_at = now() - interval '1 day'"
+            "UPDATE payment SET looks = 0, look_at = listening_now(), "
+            "created_at = now() - interval '1 day'"
         )
         assert await silent.settle() == 2
         assert await shop.sale.states("payment") == ["REFUNDING", "FAILED"]
         # On a slow machine, the next look would be overdue by the time of the audit.
-        await shop.sale.sql("UPDATE payment SET look_at = now() + interval '1 hour'")
+        await shop.sale.sql("UPDATE payment SET look_at = listening_now() + interval '1 hour'")
 
     plays(postgres, sandbox, play)
 

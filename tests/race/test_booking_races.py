@@ -162,7 +162,7 @@ def test_control_groups_that_wait_in_any_order_wait_for_each_other_for_ever(
                         ]
                     )
                 )
-                await buyers.sale.sql("UPDATE reservation SET expires_at = now()")
+                await buyers.sale.sql("UPDATE reservation SET expires_at = listening_now()")
                 await buyers.sale.reservations.expire(60)
 
     plays(postgres, play)
@@ -216,7 +216,7 @@ def test_control_counted_beforehand_one_visitor_holds_more(
             )
             if await buyers.sale.held(user) > 4:
                 break
-            await buyers.sale.sql("UPDATE reservation SET expires_at = now()")
+            await buyers.sale.sql("UPDATE reservation SET expires_at = listening_now()")
             await buyers.sale.reservations.expire(SEATS)
         assert {one.invariant for one in await buyers.sale.findings()} == {"B7"}
 
@@ -228,7 +228,7 @@ async def last_moments(buyers: Crowd) -> tuple[int, Outcomes]:
     for seat in range(1, 41):
         await buyers.sale.reservations.reserve(1, [seat], person(seat % 2))
     await buyers.sale.sql(
-        "UPDATE reservation SET expires_at = now() + reservation_id * interval '3 ms'"
+        "UPDATE reservation SET expires_at = listening_now() + reservation_id * interval '3 ms'"
     )
     over = asyncio.Event()
     swept: list[asyncpg.Record] = []

@@ -81,10 +81,10 @@ class Office:
 
     def make_due(self) -> None:
         """Let the pause before the next attempt be over."""
-        self.sql("UPDATE outbox SET send_at = now()")
+        self.sql("UPDATE outbox SET send_at = listening_now()")
 
     def row(self) -> Any:  # noqa: ANN401 - a row
-        return self.sql("SELECT *, send_at - now() AS pause FROM outbox")[0]
+        return self.sql("SELECT *, send_at - listening_now() AS pause FROM outbox")[0]
 
     def spoil(self) -> None:
         """Put something in the stream's place that takes no entries."""

@@ -241,6 +241,10 @@ class Reservations:
                 return ReservationState(row["state"])
         raise Unavailable("the reservation is confirmed, but its payment is not visible yet")
 
+    async def beat(self) -> None:
+        """Record that this worker listens: time without a beat counts against no reservation."""
+        await self._database.fetch_all("beat")
+
     async def expire(self, chunk_max: int) -> list[Expired]:
         """Expire at most `chunk_max` lapsed reservations; their seats are back on sale.
 

@@ -3,6 +3,9 @@
 Sweepers may run concurrently; each skips the rows that another has locked. The rule for what has
 lapsed is in sql/reservations.sql. A reservation that cannot be expired keeps no other from it: a
 chunk that fails is repeated one reservation at a time.
+
+Before each round the worker beats: reservations expire in listening time, from which the time
+without a beat is missing (decision 0020).
 """
 
 from collections.abc import Callable
@@ -38,10 +41,12 @@ class Sweeper:
         self._on_expired = on_expired
 
     async def run(self) -> Never:
-        """Sweep every `TICK_S` until cancelled."""
+        """Beat and sweep every `TICK_S` until cancelled."""
         await periodic("seat_expiry", self._round, TICK_S)
 
     async def _round(self) -> None:
+        # First, so that a reservation whose time went by while nobody listened is not expired.
+        await self._reservations.beat()
         await self.sweep()
 
     async def sweep(self) -> int:

@@ -50,7 +50,8 @@ CROSS JOIN LATERAL (VALUES
     END),
     ('seatless', listed.reservation_id IS NULL),
     ('lapsed', r.state = 'PENDING'
-        AND greatest(r.expires_at, r.paying_until) <= now() - make_interval(secs => :late_s)),
+        AND greatest(r.expires_at, r.paying_until)
+            <= (SELECT listening_now()) - make_interval(secs => :late_s)),
     ('unpaid', r.state = 'CONFIRMED' AND paid.reservation_id IS NULL),
     ('miscounted', r.amount <> listed.amount)
 ) AS c (kind, broken)
@@ -75,7 +76,7 @@ FROM seen CROSS JOIN LATERAL (VALUES
     ('paid_unconfirmed', state = 'COMPLETED' AND reservation_state <> 'CONFIRMED'),
     ('paid_twice', state = 'COMPLETED' AND seen.times > 1),
     ('overlooked', state IN ('PENDING', 'REFUNDING')
-        AND look_at <= now() - make_interval(secs => :late_s)),
+        AND look_at <= (SELECT listening_now()) - make_interval(secs => :late_s)),
     ('unsettled', state IN ('PENDING', 'REFUNDING') AND looks > :looks_max),
     ('not_the_price', :at_price AND state = 'COMPLETED' AND amount <> price)
 ) AS c (kind, broken)

@@ -29,7 +29,8 @@ SELECT
     END AS outcome,
     used.language, used.status, used.answer,
     r.reservation_id, r.schedule_id, r.state AS reservation_state, r.amount, r.created_at,
-    r.expires_at, c.room,
+    CASE WHEN r.state = 'PENDING' THEN database_time(r.expires_at) ELSE r.expires_at END AS expires_at,
+    c.room,
     (SELECT array_agg(h.seat_id ORDER BY h.seat_id) FROM reserved_seat AS h
         WHERE h.reservation_id = r.reservation_id) AS seat_ids,
     p.payment_id, p.amount AS paid_amount, p.method, p.state, p.reason, p.too_late,

@@ -6,7 +6,7 @@
 -- returns: one row per event
 WITH due AS MATERIALIZED (
     SELECT o.event_no FROM outbox AS o
-    WHERE o.sent_at IS NULL AND NOT o.dead AND o.send_at <= now()
+    WHERE o.sent_at IS NULL AND NOT o.dead AND o.send_at <= (SELECT listening_now())
         AND NOT EXISTS (
             SELECT FROM outbox AS earlier
             WHERE earlier.payload ->> 'reservationId' = o.payload ->> 'reservationId'
@@ -18,7 +18,8 @@ WITH due AS MATERIALIZED (
 )
 UPDATE outbox AS o SET
     attempts = o.attempts + 1,
-    send_at = now() + make_interval(secs => least(:pause_s * 2 ^ least(o.attempts, 30), :pause_max_s))
+    send_at = (SELECT listening_now())
+        + make_interval(secs => least(:pause_s * 2 ^ least(o.attempts, 30), :pause_max_s))
 FROM due WHERE o.event_no = due.event_no
 RETURNING o.event_no, o.event_id, o.topic, o.payload, o.created_at,
     greatest(floor(extract(epoch FROM now() - o.created_at) * 1000), 0)::bigint AS age_ms;
@@ -45,7 +46,8 @@ WITH found AS MATERIALIZED (
     WHERE event_no = ANY(:event_nos::bigint[]) AND sent_at IS NULL AND attempts > 0
     FOR UPDATE SKIP LOCKED
 )
-UPDATE outbox AS o SET attempts = o.attempts - 1, send_at = now(), last_error = left(:error, 500)
+UPDATE outbox AS o SET
+    attempts = o.attempts - 1, send_at = (SELECT listening_now()), last_error = left(:error, 500)
 FROM found WHERE o.event_no = found.event_no
 RETURNING o.event_no;
 
@@ -93,6 +95,6 @@ WITH chosen AS MATERIALIZED (
     LIMIT :chunk_max
     FOR UPDATE
 )
-UPDATE outbox AS o SET dead = false, attempts = 0, send_at = now()
+UPDATE outbox AS o SET dead = false, attempts = 0, send_at = (SELECT listening_now())
 FROM chosen WHERE o.event_no = chosen.event_no
 RETURNING o.event_id;

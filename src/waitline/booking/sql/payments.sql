@@ -38,7 +38,8 @@ keyed AS MATERIALIZED (
     JOIN asked USING (no)
 ),
 found AS MATERIALIZED (
-    SELECT reservation_id, user_id, holder, state, amount AS price, expires_at <= now() AS lapsed
+    SELECT reservation_id, user_id, holder, state, amount AS price,
+        expires_at <= (SELECT listening_now()) AS lapsed
     FROM reservation
     WHERE reservation_id = ANY(:reservation_ids::bigint[])
     ORDER BY reservation_id
@@ -54,7 +55,8 @@ payable AS (
 ),
 made AS (
     INSERT INTO payment (reservation_id, user_id, amount, method, look_at)
-    SELECT reservation_id, user_id, amount, method, now() + make_interval(secs => :patience_s)
+    SELECT reservation_id, user_id, amount, method,
+        (SELECT listening_now()) + make_interval(secs => :patience_s)
     FROM payable
     ON CONFLICT (reservation_id) WHERE state IN ('PENDING', 'COMPLETED') DO NOTHING
     RETURNING payment_id, reservation_id, charge_key
@@ -68,7 +70,8 @@ recorded AS (
     FROM keyed JOIN made USING (reservation_id)
 ),
 kept AS (
-    UPDATE reservation AS r SET paying_until = now() + make_interval(secs => :grace_s)
+    UPDATE reservation AS r
+    SET paying_until = (SELECT listening_now()) + make_interval(secs => :grace_s)
     FROM made WHERE r.reservation_id = made.reservation_id
 )
 SELECT
@@ -146,13 +149,15 @@ settled AS (
             WHEN attempt.state = 'FAILED' THEN 'FAILED'
             WHEN ready.state <> 'PENDING' THEN ready.state
         END,
-        provider_ref = asked.provider_ref, paid_at = now(), look_at = now(), looks = 0
+        provider_ref = asked.provider_ref, paid_at = now(), look_at = (SELECT listening_now()),
+        looks = 0
     FROM attempt JOIN asked USING (charge_key) JOIN ready USING (reservation_id)
     WHERE p.payment_id = attempt.payment_id AND attempt.state IN ('PENDING', 'FAILED')
     RETURNING p.payment_id, p.user_id, p.amount, p.state, p.paid_at, p.reservation_id
 ),
 confirmed AS (
-    UPDATE reservation AS r SET state = 'CONFIRMED', paying_until = NULL
+    UPDATE reservation AS r
+    SET state = 'CONFIRMED', paying_until = NULL, expires_at = database_time(r.expires_at)
     FROM settled WHERE r.reservation_id = settled.reservation_id AND settled.state = 'COMPLETED'
     RETURNING r.reservation_id, r.schedule_id
 ),
@@ -240,14 +245,15 @@ WHERE p.payment_id = :payment_id;
 -- returns: one row per payment
 WITH due AS MATERIALIZED (
     SELECT payment_id FROM payment
-    WHERE state IN ('PENDING', 'REFUNDING') AND look_at <= now()
+    WHERE state IN ('PENDING', 'REFUNDING') AND look_at <= (SELECT listening_now())
     ORDER BY look_at
     LIMIT :chunk_max
     FOR UPDATE SKIP LOCKED
 )
 UPDATE payment AS p SET
     looks = p.looks + 1,
-    look_at = now() + make_interval(secs => least(:pause_s * 2 ^ least(p.looks, 20), :pause_max_s))
+    look_at = (SELECT listening_now())
+        + make_interval(secs => least(:pause_s * 2 ^ least(p.looks, 20), :pause_max_s))
 FROM due WHERE p.payment_id = due.payment_id
 RETURNING p.payment_id, p.charge_key, p.provider_ref, p.amount, p.state, p.looks,
     extract(epoch FROM now() - p.created_at)::float8 AS age_s;

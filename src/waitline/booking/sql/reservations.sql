@@ -83,9 +83,11 @@ counted AS (
 ),
 made AS (
     INSERT INTO reservation (schedule_id, user_id, holder, amount, expires_at)
-    SELECT schedule_id, user_id, holder, found.amount, now() + make_interval(secs => :hold_s)
+    SELECT schedule_id, user_id, holder, found.amount,
+        (SELECT listening_now()) + make_interval(secs => :hold_s)
     FROM counted JOIN found USING (schedule_id, user_id, holder)
-    RETURNING reservation_id, schedule_id, user_id, holder, amount, created_at, expires_at
+    RETURNING reservation_id, schedule_id, user_id, holder, amount, created_at,
+        database_time(expires_at) AS expires_at
 ),
 recorded AS (
     INSERT INTO idempotency (
@@ -133,9 +135,10 @@ ORDER BY found.no;
 -- the sweeper expires it within a second.
 -- locks: nothing
 -- returns: one row, or none
-SELECT r.reservation_id, r.schedule_id, r.user_id, r.holder, r.state, r.amount, r.created_at, r.expires_at,
-    r.state = 'PENDING' AND r.expires_at <= now() AND coalesce(r.paying_until <= now(), true)
-        AS lapsed,
+SELECT r.reservation_id, r.schedule_id, r.user_id, r.holder, r.state, r.amount, r.created_at,
+    CASE WHEN r.state = 'PENDING' THEN database_time(r.expires_at) ELSE r.expires_at END AS expires_at,
+    r.state = 'PENDING' AND r.expires_at <= (SELECT listening_now())
+        AND coalesce(r.paying_until <= (SELECT listening_now()), true) AS lapsed,
     c.room, c.queue_down,
     array_agg(h.seat_id ORDER BY h.seat_id) AS seat_ids
 FROM reservation AS r
@@ -179,9 +182,10 @@ WITH keyed AS MATERIALIZED (
 found AS MATERIALIZED (
     SELECT reservation_id, schedule_id, user_id, holder,
         user_id = :user_id AND holder = :holder AS own,
-        coalesce(paying_until > now(), false) AS paying,
+        coalesce(paying_until > (SELECT listening_now()), false) AS paying,
         CASE
-            WHEN state = 'PENDING' AND expires_at <= now() AND coalesce(paying_until <= now(), true)
+            WHEN state = 'PENDING' AND expires_at <= (SELECT listening_now())
+                AND coalesce(paying_until <= (SELECT listening_now()), true)
             THEN 'EXPIRED' ELSE state
         END AS state
     FROM reservation WHERE reservation_id = :reservation_id
@@ -241,11 +245,13 @@ counted AS (
         AND v.holder = ready.holder
 ),
 closed AS (
-    UPDATE reservation AS r SET state = 'CANCELLED', paying_until = NULL
+    UPDATE reservation AS r
+    SET state = 'CANCELLED', paying_until = NULL,
+        expires_at = CASE WHEN r.state = 'PENDING' THEN database_time(r.expires_at) ELSE r.expires_at END
     FROM ready WHERE r.reservation_id = ready.reservation_id
 ),
 refunding AS (
-    UPDATE payment AS p SET state = 'REFUNDING', look_at = now(), looks = 0
+    UPDATE payment AS p SET state = 'REFUNDING', look_at = (SELECT listening_now()), looks = 0
     FROM ready JOIN refundable ON true WHERE p.payment_id = refundable.payment_id
 ),
 recorded AS (
@@ -286,8 +292,8 @@ LEFT JOIN found ON true LEFT JOIN due ON true LEFT JOIN ready ON true LEFT JOIN 
 -- returns: one row per reservation that is due, in order, and whether it was expired
 WITH due AS MATERIALIZED (
     SELECT reservation_id, schedule_id, user_id, holder, expires_at FROM reservation
-    WHERE state = 'PENDING' AND expires_at <= now()
-        AND (paying_until IS NULL OR paying_until <= now())
+    WHERE state = 'PENDING' AND expires_at <= (SELECT listening_now())
+        AND (paying_until IS NULL OR paying_until <= (SELECT listening_now()))
         AND (:after_at::timestamptz IS NULL
             OR (expires_at, reservation_id) > (:after_at::timestamptz, :after_id::bigint))
         AND (:only_id::bigint IS NULL OR reservation_id = :only_id::bigint)
@@ -341,7 +347,8 @@ counted AS (
     ) AS n WHERE v.schedule_id = n.schedule_id AND v.user_id = n.user_id AND v.holder = n.holder
 ),
 closed AS (
-    UPDATE reservation AS r SET state = 'EXPIRED', paying_until = NULL
+    UPDATE reservation AS r
+    SET state = 'EXPIRED', paying_until = NULL, expires_at = database_time(r.expires_at)
     FROM ready WHERE r.reservation_id = ready.reservation_id
 )
 SELECT due.reservation_id, due.schedule_id, due.user_id, due.expires_at,
@@ -354,8 +361,8 @@ ORDER BY due.expires_at, due.reservation_id;
 -- locks: nothing
 -- returns: one row per reservation, in order
 SELECT reservation_id, expires_at FROM reservation
-WHERE state = 'PENDING' AND expires_at <= now()
-    AND (paying_until IS NULL OR paying_until <= now())
+WHERE state = 'PENDING' AND expires_at <= (SELECT listening_now())
+    AND (paying_until IS NULL OR paying_until <= (SELECT listening_now()))
     AND (:after_at::timestamptz IS NULL
         OR (expires_at, reservation_id) > (:after_at::timestamptz, :after_id::bigint))
 ORDER BY expires_at, reservation_id
