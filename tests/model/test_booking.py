@@ -223,7 +223,11 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         self._sql("UPDATE payment SET look_at = timestamptz '2001-01-01'")
         rows = self.postgres.wait(
             self.database.fetch_all(
-                "unsettled_payments", chunk_max=100, pause_s=1.0, pause_max_s=9.0
+                "unsettled_payments",
+                chunk_max=100,
+                pause_s=1.0,
+                open_pause_max_s=9.0,
+                pause_max_s=9.0,
             )
         )
         received = sorted(self.keys.index(row["charge_key"]) + 1 for row in rows)

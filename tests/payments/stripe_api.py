@@ -20,7 +20,7 @@ SECRET = "whsec_of_the_tests"
 
 CREATE_PARAMS = {
     "amount", "currency", "payment_method", "allowed_payment_method_types[0]", "confirm",
-    "off_session", "error_on_requires_action", "metadata[charge_key]",
+    "use_stripe_sdk", "metadata[charge_key]", "metadata[closed]",
 }  # fmt: skip
 
 
@@ -30,7 +30,11 @@ class StripeApi:
     def __init__(self) -> None:
         self.intents: dict[str, dict[str, Any]] = {}
         self.refunds: list[dict[str, Any]] = []
+        # To the request that used a key first; another request with it is refused.
         self.answers: dict[str, tuple[int, dict[str, Any]]] = {}
+        self.requests: dict[str, tuple[str, str]] = {}
+        # What becomes of the next refunds.
+        self.refund_status = "succeeded"
         self.url = ""
         # What the search does not see yet.
         self.unsearchable: set[str] = set()
@@ -38,10 +42,12 @@ class StripeApi:
     def application(self) -> web.Application:
         application = web.Application()
         application.router.add_post("/v1/payment_intents", self._once(self._create))
+        application.router.add_get("/v1/payment_intents", self._list)
         application.router.add_get("/v1/payment_intents/search", self._search)
         application.router.add_get("/v1/payment_intents/{id}", self._retrieve)
         application.router.add_post("/v1/payment_intents/{id}/cancel", self._once(self._cancel))
         application.router.add_post("/v1/refunds", self._once(self._refund))
+        application.router.add_get("/v1/refunds", self._refunds)
         return application
 
     def _once(self, call: Any) -> Any:  # noqa: ANN401 - a handler
@@ -50,6 +56,9 @@ class StripeApi:
                 return _error(401, "invalid_request_error", "api_key_invalid")
             form = {name: values[0] for name, values in parse_qs(await request.text()).items()}
             key = request.headers.get("Idempotency-Key", "")
+            asked = request.path, await request.text()
+            if self.requests.setdefault(key, asked) != asked and key:
+                return _error(400, "idempotency_error", "idempotency_key_in_use")
             if key not in self.answers:
                 status, body = call(request, form)
                 if status >= 500 or not key:
@@ -63,8 +72,8 @@ class StripeApi:
     def _create(self, _: web.Request, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         if unknown := form.keys() - CREATE_PARAMS:
             return 400, _told("invalid_request_error", "parameter_unknown", str(unknown))
-        assert (form["confirm"], form["off_session"]) == ("true", "true")
-        method = form["payment_method"]
+        confirmed = form.get("confirm") == "true"
+        method = form["payment_method"] if confirmed else "none"
         if method == "pm_missing":
             return 404, _told("invalid_request_error", "resource_missing", "No such PaymentMethod")
         if method == "pm_broken":
@@ -72,18 +81,27 @@ class StripeApi:
         if method == "pm_busy":
             return 429, _told("invalid_request_error", "lock_timeout", "Try again")
         number = f"pi_{len(self.intents) + 1}"
-        intent = {
+        intent: dict[str, Any] = {
             "id": number,
             "object": "payment_intent",
             "amount": int(form["amount"]),
             "currency": form["currency"],
             "metadata": {"charge_key": form["metadata[charge_key]"]},
             "status": {
+                "none": "requires_payment_method",
                 "pm_declined": "requires_payment_method",
                 "pm_processing": "processing",
                 "pm_action": "requires_action",
             }.get(method, "succeeded"),
+            "client_secret": f"{number}_secret_1",
+            "next_action": {"type": "use_stripe_sdk"} if method == "pm_action" else None,
+            "latest_charge": f"ch_{number}",
         }
+        if method == "pm_dearer":
+            intent["amount"] += 1
+        if method == "pm_yen":
+            intent["currency"] = "jpy"
+        intent["amount_received"] = intent["amount"] if intent["status"] == "succeeded" else 0
         self.intents[number] = intent
         if method == "pm_declined":
             received = _told("card_error", "card_declined", "Your card was declined.")
@@ -110,7 +128,38 @@ class StripeApi:
         )
 
     async def _retrieve(self, request: web.Request) -> web.Response:
-        return web.json_response(self.intents[request.match_info["id"]])
+        return web.json_response(self._expanded(self.intents[request.match_info["id"]]))
+
+    async def _list(self, request: web.Request) -> web.Response:
+        after = request.query.get("starting_after")
+        numbers = [*self.intents]
+        start = numbers.index(after) + 1 if after else 0
+        limit = int(request.query["limit"])
+        page = [self._expanded(self.intents[one]) for one in numbers[start : start + limit]]
+        return web.json_response(
+            {
+                "object": "list",
+                "url": "/v1/payment_intents",
+                "has_more": start + limit < len(numbers),
+                "data": page,
+            }
+        )
+
+    def _expanded(self, intent: dict[str, Any]) -> dict[str, Any]:
+        done = [one for one in self.refunds if one["payment_intent"] == intent["id"]]
+        charge = {
+            "id": intent["latest_charge"],
+            "object": "charge",
+            "amount_refunded": sum(one["amount"] for one in done if one["status"] != "failed"),
+        }
+        return {**intent, "latest_charge": charge}
+
+    async def _refunds(self, request: web.Request) -> web.Response:
+        number = request.query["payment_intent"]
+        found = [one for one in self.refunds if one["payment_intent"] == number]
+        return web.json_response(
+            {"object": "list", "url": "/v1/refunds", "has_more": False, "data": found[::-1]}
+        )
 
     def _cancel(self, request: web.Request, _: dict[str, str]) -> tuple[int, dict[str, Any]]:
         intent = self.intents[request.match_info["id"]]
@@ -121,7 +170,12 @@ class StripeApi:
 
     def _refund(self, _: web.Request, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         number = form["payment_intent"]
-        if any(refund["payment_intent"] == number for refund in self.refunds):
+        gone = sum(
+            refund["amount"]
+            for refund in self.refunds
+            if refund["payment_intent"] == number and refund["status"] != "failed"
+        )
+        if gone >= self.intents[number]["amount"]:
             return 400, _told("invalid_request_error", "charge_already_refunded", "again")
         if self.intents[number]["status"] != "succeeded":
             return 400, _told("invalid_request_error", "payment_intent_unexpected_state", "no")
@@ -130,7 +184,13 @@ class StripeApi:
             "object": "refund",
             "amount": int(form["amount"]),
             "payment_intent": number,
-            "status": "succeeded",
+            "status": self.refund_status,
+            "failure_reason": "expired_or_canceled_card"
+            if self.refund_status == "failed"
+            else None,
+            "metadata": {"charge_key": form["metadata[charge_key]"]}
+            if "metadata[charge_key]" in form
+            else {},
         }
         self.refunds.append(refund)
         return 200, refund

@@ -25,7 +25,7 @@ from tests.until import until_async
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import PaymentRunning, PaymentState
 from waitline.kernel.errors import Unavailable
-from waitline.payment_providers.model import Charged, NotCharged
+from waitline.payment_providers.model import Charged, NotCharged, Refund, Unseen
 from waitline.payment_providers.sandbox.adapter import Sandbox
 
 Play = Callable[[Shop], Coroutine[Any, Any, None]]
@@ -118,8 +118,9 @@ def test_a_provider_that_is_down_is_asked_when_it_is_back(
         with pytest.raises(Unavailable):
             await shop.pay(await shop.hold(2))
         await shop.sale.sql("UPDATE payment SET look_at = listening_now()")
-        assert await shop.checkout.settle() == 2
-        assert await shop.sale.states("payment") == ["PENDING", "PENDING"]
+        assert await shop.checkout.settle() == 1
+        # What was certainly not sent has failed at once.
+        assert await shop.sale.states("payment") == ["PENDING", "FAILED"]
 
     async def back(shop: Shop) -> None:
         await shop.settled()
@@ -153,11 +154,11 @@ class Silent(Sandbox):
         super().__init__("k", "s", url="http://127.0.0.1:9")
 
     @override
-    async def fetch_outcome(self, key: UUID) -> Charged | NotCharged | None:
+    async def fetch_outcome(self, key: UUID, amount: int) -> Charged | NotCharged | Unseen | None:
         return None
 
     @override
-    async def refund(self, key: UUID, provider_ref: str, amount: int) -> None:
+    async def refund(self, key: UUID, provider_ref: str, amount: int) -> Refund:
         raise ArithmeticError(key, provider_ref, amount)
 
 

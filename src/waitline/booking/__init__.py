@@ -11,7 +11,9 @@ best_available.py  chooses the best free seats of a grade
 store.py           reservations: reserve, cancel, expire
 batches.py         limits of batched statements
 sweeper.py         puts lapsed reservations back on sale
-checkout.py        payments: charge, confirm, reconcile, refund
+checkout.py        payments: charge, confirm
+provider_calls.py  calls to the payment provider, timed
+settlement.py      payments: webhooks, reconcile, refund
 buyer.py           whose a reservation is; pure
 idempotency_key.py idempotency key of a request, and its refusals; pure
 idempotency.py     idempotency keys in the database: what each was used for

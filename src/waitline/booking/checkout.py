@@ -10,10 +10,8 @@ queries the provider about open attempts. All use the same idempotent statements
 any number of times.
 """
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from typing import NamedTuple, Never, TypeVar
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import NamedTuple, Never
 from uuid import UUID
 
 import structlog
@@ -36,20 +34,19 @@ from waitline.booking.model import (
     ReservationState,
     ReservationUnknown,
 )
+from waitline.booking.provider_calls import OnProviderCall, TimedProvider, ignore
+from waitline.booking.settlement import CHUNK_MAX, Settlement
 from waitline.kernel.errors import Contended, Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.kernel.periodic import periodic
 from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
+    ActionNeeded,
     Charged,
     NotCharged,
-    Refunded,
+    NotSent,
 )
 from waitline.payment_providers.port import CALL_TIMEOUT_S, CONNECTIONS_MAX, Provider
 from waitline.postgres.pool import Database, Row
-
-CHUNK_MAX = 32
-"""Payments that the reconciler settles concurrently."""
 
 UNDER_WAY_MAX = CONNECTIONS_MAX - CHUNK_MAX
 """Most concurrent payments of visitors per process. Each has a connection to the provider; the
@@ -63,17 +60,9 @@ GRACE_S = 60.0
 """How long an attempt keeps the seats beyond the reservation's expiry: four checks of the
 reconciler. Without an outcome by then, the seats go back on sale and a charge is refunded."""
 
-TICK_S = 1.0
-"""Between two rounds of the reconciler, so that a refund begins within about a second."""
-
-PAUSE_S = 5.0
-PAUSE_MAX_S = 600.0
-"""Exponential backoff between the checks of one payment: first and longest pause. After an outage
-of the provider, each payment is checked within ten minutes."""
-
-GIVE_UP_S = 7_200.0
-"""Age at which an attempt counts as failed if the provider does not know its key: twice the longest
-lag of a provider's search. If it was charged after all, the webhook leads to a refund."""
+NOT_SENT = "the provider was not reached"
+AUTHENTICATION = "authentication_required"
+"""Reasons of failed attempts."""
 
 log = structlog.get_logger()
 
@@ -90,13 +79,6 @@ BEGIN_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "locked": lambda _row: Contended("the reservation is locked"),
     **{outcome: lambda row: KEY_REFUSED[row["outcome"]]() for outcome in KEY_REFUSED},
 }
-
-
-T = TypeVar("T")
-
-
-def _ignore(_call: str, _outcome: str, _seconds: float) -> None:
-    """Observe nothing."""
 
 
 class _Attempt(NamedTuple):
@@ -143,15 +125,17 @@ class Checkout:
         provider: Provider,
         *,
         at_price: bool,
-        on_provider_call: Callable[[str, str, float], None] = _ignore,
+        on_provider_call: OnProviderCall = ignore,
     ) -> None:
         self._database = database
-        self._provider = provider
-        self._on_provider_call = on_provider_call
+        self._provider = TimedProvider(provider, on_provider_call)
         self._at_price = at_price
         self._under_way = 0
         self._beginning = statement_batcher(self._begin, _touched)
         self._confirming = statement_batcher(self._note_charges, lambda charge: (charge.key,))
+        self._settlement = Settlement(
+            database, self._provider, confirm=self._confirm, fail=self._fail
+        )
 
     async def pay(
         self,
@@ -192,7 +176,14 @@ class Checkout:
         try:
             attempt = _Attempt(reservation_id, buyer, amount, method, key)
             charge_key = await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
-            outcome = await self._timed("charge", self._provider.charge(charge_key, amount, method))
+            try:
+                outcome = await self._provider.charge(charge_key, amount, method)
+            except NotSent:
+                await self._fail(charge_key, NOT_SENT)
+                raise
+            if isinstance(outcome, ActionNeeded):
+                await self._fail(charge_key, AUTHENTICATION)
+                raise Declined(AUTHENTICATION)
             if isinstance(outcome, NotCharged):
                 await self._fail(charge_key, outcome.reason)
                 raise Declined(outcome.reason)
@@ -222,80 +213,15 @@ class Checkout:
         Raises:
             WebhookForged: The signature is wrong or too old.
         """
-        event = self._provider.parse_webhook(headers, body)
-        if event is None:
-            return
-        match event.outcome:
-            case Charged():
-                await self._confirm(event.key, event.outcome)
-            case NotCharged(reason):
-                await self._fail(event.key, reason)
-            case Refunded():
-                await self._database.fetch_one("refunded_payment", charge_key=event.key)
+        await self._settlement.webhook(headers, body)
 
     async def run(self) -> Never:
         """Run the reconciler until cancelled."""
-        await periodic("settlement", self._round, TICK_S)
-
-    async def _round(self) -> bool:
-        return await self.settle() == CHUNK_MAX
+        await self._settlement.run()
 
     async def settle(self) -> int:
-        """Settle open attempts with the provider's help, and make due refunds.
-
-        Reconcilers may run concurrently.
-
-        Returns:
-            How many payments were checked, at most `CHUNK_MAX`.
-        """
-        rows = await self._database.fetch_all(
-            "unsettled_payments", chunk_max=CHUNK_MAX, pause_s=PAUSE_S, pause_max_s=PAUSE_MAX_S
-        )
-        async with asyncio.TaskGroup() as group:
-            for row in rows:
-                group.create_task(self._settle(row))
-        return len(rows)
-
-    async def _settle(self, row: Row) -> None:
-        settle = self._refund if row["state"] == PaymentState.REFUNDING else self._ask
-        try:
-            await settle(row)
-        except Unavailable as error:
-            log.warning(
-                "payment_unsettled",
-                payment=row["payment_id"],
-                state=row["state"],
-                looks=row["looks"],
-                reason=str(error),
-            )
-        except Exception as error:
-            # One broken payment must not keep the others from being settled. Its next check is
-            # stored already.
-            log.exception("payment_unsettled", payment=row["payment_id"], reason=repr(error))
-
-    async def _ask(self, row: Row) -> None:
-        outcome = await self._timed("find", self._provider.fetch_outcome(row["charge_key"]))
-        if isinstance(outcome, Charged):
-            await self._confirm(row["charge_key"], outcome)
-        elif isinstance(outcome, NotCharged):
-            await self._fail(row["charge_key"], outcome.reason)
-        elif row["age_s"] > GIVE_UP_S:
-            await self._fail(row["charge_key"], "unknown to the provider")
-
-    async def _refund(self, row: Row) -> None:
-        refund = self._provider.refund(row["charge_key"], row["provider_ref"], row["amount"])
-        await self._timed("refund", refund)
-        await self._database.fetch_one("refunded_payment", charge_key=row["charge_key"])
-
-    async def _timed(self, call: str, answer: Awaitable[T]) -> T:
-        started = time.perf_counter()
-        outcome = "silent"
-        try:
-            result = await answer
-            outcome = "declined" if isinstance(result, NotCharged) else "ok"
-            return result
-        finally:
-            self._on_provider_call(call, outcome, time.perf_counter() - started)
+        """Settle open payments; see `Settlement.settle`."""
+        return await self._settlement.settle()
 
     async def _begin(
         self, _: None, attempts: Sequence[_Attempt]

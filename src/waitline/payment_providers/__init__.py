@@ -3,6 +3,8 @@
 port.py      the port that every adapter implements
 model.py     outcomes of a charge, webhook events (pure)
 registry.py  registry of the adapters; how to add one
+rest.py      JSON client of a provider's HTTP API
 sandbox/     a local provider that takes no money, and its adapter
 stripe.py    adapter for Stripe: the extra `waitline[stripe]`
+stripe_events.py  webhooks of Stripe (pure)
 """

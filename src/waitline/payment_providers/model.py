@@ -1,22 +1,50 @@
-"""Outcomes of a charge, and webhook events. Pure."""
+"""Outcomes of a charge, webhook events, and rows of a provider's list. Pure."""
 
+from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from waitline.kernel.errors import Refused
+from waitline.kernel.errors import Refused, Unavailable
 
 REASON_CHARS_MAX = 200
 """Most characters stored of a provider's reason: free text for people."""
+
+
+class NotSent(Unavailable):
+    """The provider certainly did not get the request: nothing is charged for it, now or later."""
 
 
 class Charged(NamedTuple):
     """The charge was made.
 
     Attributes:
-        provider_ref: The provider's id of the charge; a refund needs it.
+        provider_ref: The provider's id of the charge; a refund needs it. `None` if nobody was
+            asked, because nothing was to be paid.
+        amount: What was charged, in minor units; `None` if it is what was asked for.
+        currency: Currency of the charge if it is not that of the prices.
+        refunded: How much of it the provider has refunded since.
+    """
+
+    provider_ref: str | None
+    amount: int | None = None
+    currency: str | None = None
+    refunded: int = 0
+
+
+class ActionNeeded(NamedTuple):
+    """The visitor must act before the charge is made: 3-D Secure, or another confirmation.
+
+    Attributes:
+        provider_ref: The provider's id of the charge.
+        client_secret: With it the provider's script in the visitor's page goes on; `None` if the
+            provider has none.
+        url: Page of the provider or the bank to which the visitor is sent; `None` if there is none.
     """
 
     provider_ref: str
+    client_secret: str | None = None
+    url: str | None = None
 
 
 class NotCharged(NamedTuple):
@@ -29,20 +57,106 @@ class NotCharged(NamedTuple):
     reason: str
 
 
+class Unseen(NamedTuple):
+    """The provider does not know the key, and cannot close it: a request may still arrive."""
+
+
+class RefundState(StrEnum):
+    """State of a refund at the provider."""
+
+    DONE = "done"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+class Refund(NamedTuple):
+    """What became of a refund.
+
+    Attributes:
+        state: Its state.
+        reason: The provider's reason of a failure.
+    """
+
+    state: RefundState
+    reason: str = ""
+
+
 class Refunded(NamedTuple):
-    """The whole charge was refunded."""
+    """Money of a charge was refunded, by us or in the provider's dashboard.
+
+    Attributes:
+        amount: All that was refunded of it so far, in minor units; `None` for the whole charge.
+    """
+
+    amount: int | None = None
+
+
+class DisputeState(StrEnum):
+    """State of a dispute (chargeback)."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+class Disputed(NamedTuple):
+    """The visitor's bank disputes the charge, or has decided.
+
+    Attributes:
+        state: Its state. The money of a lost dispute is gone.
+    """
+
+    state: DisputeState
+
+
+class Changed(NamedTuple):
+    """Something has changed; a webhook that nobody signs says no more. The provider is queried."""
 
 
 class WebhookEvent(NamedTuple):
-    """The outcome of a charge, sent by the provider.
+    """What the provider reports of a charge.
 
     Attributes:
-        key: Idempotency key of the charge.
-        outcome: Its outcome.
+        key: Idempotency key of the charge; `None` if the webhook names only `provider_ref`.
+        outcome: What happened.
+        provider_ref: The provider's id of the charge; needed without a key.
     """
 
-    key: UUID
-    outcome: Charged | NotCharged | Refunded
+    key: UUID | None
+    outcome: Charged | NotCharged | Refunded | Refund | Disputed | Changed
+    provider_ref: str | None = None
+
+
+class ListedCharge(NamedTuple):
+    """A charge in the provider's list.
+
+    Attributes:
+        key: Our idempotency key; `None` if the charge has none.
+        provider_ref: The provider's id.
+        charged: Whether money was taken; `None` while that is open.
+        amount: In minor units.
+        refunded: How much of it was refunded.
+        currency: Its currency if it is not that of the prices.
+    """
+
+    key: UUID | None
+    provider_ref: str
+    charged: bool | None
+    amount: int
+    refunded: int = 0
+    currency: str | None = None
+
+
+class ChargePage(NamedTuple):
+    """A page of the provider's list.
+
+    Attributes:
+        charges: Its rows.
+        after: Cursor of the next page; `None` if this is the last.
+    """
+
+    charges: Sequence[ListedCharge]
+    after: str | None
 
 
 class WebhookForged(Refused):

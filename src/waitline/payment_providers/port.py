@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from typing import Protocol
 from uuid import UUID
 
-from waitline.payment_providers.model import Charged, NotCharged, WebhookEvent
+from waitline.payment_providers.model import (
+    ActionNeeded,
+    Charged,
+    ChargePage,
+    NotCharged,
+    Refund,
+    Unseen,
+    WebhookEvent,
+)
 
 WEBHOOK_PATH = "/api/v1/payments/webhook"
 """Route of the booking service that takes the provider's webhooks."""
@@ -27,7 +35,9 @@ ANSWER_BYTES_MAX = 65_536
 class Provider(Protocol):
     """Charges and refunds, each at most once per idempotency key."""
 
-    async def charge(self, key: UUID, amount: int, method: str) -> Charged | NotCharged:
+    async def charge(
+        self, key: UUID, amount: int, method: str
+    ) -> Charged | NotCharged | ActionNeeded:
         """Charge an amount, once per key.
 
         Args:
@@ -35,32 +45,43 @@ class Provider(Protocol):
             amount: In minor units, more than 0.
             method: Payment method, as the provider names it.
 
+        Returns:
+            `ActionNeeded` if the visitor has to confirm first. The charge may then be made at any
+            time, until `fetch_outcome` has closed it.
+
         Raises:
+            NotSent: The request did not leave: the charge is not made, and never will be.
             Unavailable: No answer in time. The charge may have been made, or may still be.
         """
         ...
 
-    async def fetch_outcome(self, key: UUID) -> Charged | NotCharged | None:
+    async def fetch_outcome(self, key: UUID, amount: int) -> Charged | NotCharged | Unseen | None:
         """Return the outcome of a charge.
 
         If the provider can, it closes an unknown key: a charge request that arrives later is
-        refused, and the outcome is `NotCharged`.
+        refused, and the outcome is `NotCharged`. A charge that waits for the visitor is closed too.
+
+        Args:
+            key: Idempotency key of the charge.
+            amount: The amount that was asked for, in minor units.
 
         Returns:
-            `None` if the outcome may still change.
+            `None` if the outcome may still change. `Unseen` if the provider does not know the key
+            and cannot close it.
 
         Raises:
             Unavailable: No answer in time.
         """
         ...
 
-    async def refund(self, key: UUID, provider_ref: str, amount: int) -> None:
-        """Refund a charge, once.
+    async def refund(self, key: UUID, provider_ref: str, amount: int) -> Refund:
+        """Refund a charge, once; a repeat returns what has become of it.
 
         Args:
             key: Key of the charge; also the idempotency key of the refund.
             provider_ref: The provider's id of the charge.
-            amount: The whole charge, in minor units.
+            amount: The whole charge, in minor units. What was refunded of it elsewhere is not
+                refunded again.
 
         Raises:
             Unavailable: The outcome is unknown; try again.
@@ -79,6 +100,18 @@ class Provider(Protocol):
 
         Raises:
             WebhookForged: The signature is wrong or too old.
+        """
+        ...
+
+    async def list_charges(self, since_ms: int, after: str | None) -> ChargePage:
+        """Return a page of the charges that were begun since a time, in any order.
+
+        Args:
+            since_ms: The time, in ms since the epoch.
+            after: Cursor of the page before; `None` for the first.
+
+        Raises:
+            Unavailable: No answer in time.
         """
         ...
 

@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -19,15 +20,22 @@ import stripe
 import structlog
 
 from waitline.kernel.errors import Unavailable
+from waitline.payment_providers import stripe_events
 from waitline.payment_providers.model import (
-    REASON_CHARS_MAX,
+    ActionNeeded,
     Charged,
+    ChargePage,
+    ListedCharge,
     NotCharged,
-    Refunded,
+    NotSent,
+    Refund,
+    RefundState,
+    Unseen,
     WebhookEvent,
     WebhookForged,
 )
 from waitline.payment_providers.port import CALL_TIMEOUT_S, CONNECTIONS_MAX
+from waitline.payment_providers.rest import CONNECT_S, NOT_SENT
 
 API_URL = "https://api.stripe.com"
 
@@ -43,21 +51,8 @@ CURRENCY = "krw"
 log = structlog.get_logger()
 
 
-class _Intent(msgspec.Struct):
-    """Subject of a webhook: a PaymentIntent, or a charge, which has its intent's metadata."""
-
-    id: str
-    metadata: dict[str, str] = msgspec.field(default_factory=dict)
-    refunded: bool = False
-
-
-class _Data(msgspec.Struct):
-    object: _Intent
-
-
-class _Message(msgspec.Struct):
-    type: str
-    data: _Data
+PAGE = 100
+"""Rows of a page of a list, and most refunds read of a charge. Source: Stripe's maximum."""
 
 
 class Stripe:
@@ -80,7 +75,9 @@ class Stripe:
         self._client: stripe.StripeClient | None = None
         self._http: stripe.AIOHTTPClient | None = None
 
-    async def charge(self, key: UUID, amount: int, method: str) -> Charged | NotCharged:
+    async def charge(
+        self, key: UUID, amount: int, method: str
+    ) -> Charged | NotCharged | ActionNeeded:
         """See `Provider.charge`."""
         try:
             async with self._calling() as intents:
@@ -92,28 +89,32 @@ class Stripe:
                         # Other methods redirect the visitor for confirmation.
                         "allowed_payment_method_types": ["card"],
                         "confirm": True,
-                        "off_session": True,
-                        "error_on_requires_action": True,
+                        # Confirmation by the bank (3-D Secure) goes on in the visitor's page.
+                        "use_stripe_sdk": True,
                         "metadata": {"charge_key": str(key)},
                     },
                     {"idempotency_key": str(key)},
                 )
         except stripe.CardError as error:
-            return _declined(error.code or "declined")
+            return stripe_events.declined(error.code or "declined")
         except stripe.InvalidRequestError as error:
             # An unknown or used payment method, or a bug in the request.
             log.warning("charge_rejected", charge=str(key), reason=str(error))
-            return _declined(error.code or "refused")
+            return stripe_events.declined(error.code or "refused")
         if intent.status == "succeeded":
-            return Charged(intent.id)
-        # Still processing, or waiting for the visitor: `fetch_outcome` distinguishes them.
+            return self._charged(intent)
+        if intent.status == "requires_action":
+            redirect = getattr(intent.next_action, "redirect_to_url", None)
+            url = None if redirect is None else redirect.url
+            return ActionNeeded(intent.id, intent.client_secret, url)
+        # Still processing: `fetch_outcome` returns how it ends.
         raise Unavailable(f"stripe: the charge is {intent.status}")
 
-    async def fetch_outcome(self, key: UUID) -> Charged | NotCharged | None:
+    async def fetch_outcome(self, key: UUID, amount: int) -> Charged | NotCharged | Unseen | None:
         """See `Provider.fetch_outcome`.
 
-        Stripe cannot close an unknown key. Its search index lags by a minute normally and by an
-        hour at worst, so a charge that is not found may still exist.
+        Stripe's search index lags by a minute normally and by an hour at worst, so a charge that is
+        not found may still exist. The idempotency key decides: see `_close_unseen`.
         Source: https://docs.stripe.com/search#data-freshness.
         """
         async with self._calling() as intents:
@@ -121,36 +122,84 @@ class Stripe:
                 {"query": f"metadata['charge_key']:'{key}'", "limit": 1}
             )
             if not found.data:
-                return None
-            # The index may be stale; this read is not.
-            intent = await intents.retrieve_async(found.data[0].id)
-            if intent.status.startswith("requires_"):
-                # Abandoned: make sure that it is never completed.
-                intent = await intents.cancel_async(intent.id)
-        if intent.status == "succeeded":
-            return Charged(intent.id)
-        return _declined("canceled") if intent.status == "canceled" else None
+                return await self._close_unseen(intents, key, amount)
+            return await self._outcome(intents, found.data[0].id)
 
-    async def refund(self, key: UUID, provider_ref: str, amount: int) -> None:
-        """See `Provider.refund`."""
+    async def _close_unseen(
+        self, intents: "stripe.PaymentIntentService", key: UUID, amount: int
+    ) -> NotCharged | None:
+        """Use up the idempotency key of a charge that is not found, so that it is never made.
+
+        A key belongs to its first request; another request with it is refused. So an intent that
+        nobody can confirm either takes the key, or shows that the charge arrived before.
+        Source: https://docs.stripe.com/api/idempotent_requests.
+        """
+        try:
+            intent = await intents.create_async(
+                {
+                    "amount": amount,
+                    "currency": self._currency,
+                    "metadata": {"charge_key": str(key), "closed": "true"},
+                },
+                {"idempotency_key": str(key)},
+            )
+        except stripe.IdempotencyError:
+            # It has arrived. The webhook or the search brings its outcome.
+            return None
+        outcome = await self._outcome(intents, intent.id)
+        return outcome if isinstance(outcome, NotCharged) else None
+
+    async def _outcome(
+        self, intents: "stripe.PaymentIntentService", number: str
+    ) -> Charged | NotCharged | None:
+        # The search index and a repeated answer may be stale; this read is not.
+        intent = await intents.retrieve_async(number, {"expand": ["latest_charge"]})
+        if intent.status.startswith("requires_"):
+            # Abandoned: make sure that it is never completed.
+            intent = await intents.cancel_async(intent.id)
+        if intent.status == "succeeded":
+            return self._charged(intent)
+        return stripe_events.declined("canceled") if intent.status == "canceled" else None
+
+    async def refund(self, key: UUID, provider_ref: str, amount: int) -> Refund:
+        """See `Provider.refund`.
+
+        An answer to an idempotency key is stored, so what has become of a refund is read from the
+        list of the charge's refunds.
+        """
         try:
             async with self._calling():
                 assert self._client is not None
-                refund = await self._client.v1.refunds.create_async(
+                refunds = self._client.v1.refunds
+                made = (
+                    await refunds.list_async({"payment_intent": provider_ref, "limit": PAGE})
+                ).data
+                sums = dict.fromkeys(RefundState, 0)
+                for one in made:
+                    sums[stripe_events.refund_state(one.status)] += one.amount
+                if sums[RefundState.DONE] >= amount:
+                    return Refund(RefundState.DONE)
+                left = amount - sums[RefundState.DONE] - sums[RefundState.PENDING]
+                if left <= 0:
+                    return Refund(RefundState.PENDING)
+                ours = [one for one in made if _key_of(one.metadata) == key]
+                if ours:
+                    return stripe_events.refund(ours[0].status, ours[0].failure_reason)
+                refund = await refunds.create_async(
                     {
                         "payment_intent": provider_ref,
-                        "amount": amount,
+                        "amount": left,
                         "metadata": {"charge_key": str(key)},
                     },
                     {"idempotency_key": f"refund-{key}"},
                 )
         except stripe.InvalidRequestError as error:
             if error.code == "charge_already_refunded":
-                return
+                return Refund(RefundState.DONE)
+            if error.code == "charge_disputed":
+                return Refund(RefundState.FAILED, error.code)
             raise Unavailable(f"stripe: {error.code}: no refund") from None
-        # `pending` will succeed; `failed` needs an operator.
-        if refund.status not in {"succeeded", "pending"}:
-            raise Unavailable(f"stripe: the refund is {refund.status}")
+        return stripe_events.refund(refund.status, refund.failure_reason)
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent | None:
         """See `Provider.parse_webhook`."""
@@ -158,28 +207,49 @@ class Stripe:
             stripe.WebhookSignature.verify_header(
                 body, headers.get(HEADER), self._webhook_secret, TOLERANCE_S
             )
-            message = msgspec.json.decode(body, type=_Message)
+            message = msgspec.json.decode(body, type=stripe_events.Message)
         except stripe.SignatureVerificationError:
             raise WebhookForged("signature") from None
         except msgspec.ValidationError:
-            # A subject without metadata: not one of our charges.
+            # A subject of another shape: not one of our charges.
             return None
         except ValueError:
             raise WebhookForged("body") from None
-        subject = message.data.object
-        try:
-            key = UUID(subject.metadata["charge_key"])
-        except (KeyError, ValueError):
-            return None
-        match message.type:
-            case "payment_intent.succeeded":
-                return WebhookEvent(key, Charged(subject.id))
-            case "payment_intent.payment_failed" | "payment_intent.canceled":
-                return WebhookEvent(key, _declined(message.type))
-            case "charge.refunded" if subject.refunded:
-                return WebhookEvent(key, Refunded())
-            case _:
-                return None
+        return stripe_events.parse_message(message, self._currency)
+
+    async def list_charges(self, since_ms: int, after: str | None) -> ChargePage:
+        """See `Provider.list_charges`."""
+        async with self._calling() as intents:
+            asked: stripe.params.PaymentIntentListParams = {
+                "created": {"gte": since_ms // 1_000},
+                "limit": PAGE,
+                "expand": ["data.latest_charge"],
+            }
+            if after is not None:
+                asked["starting_after"] = after
+            page = await intents.list_async(asked)
+        rows = [self._listed(intent) for intent in page.data]
+        return ChargePage(rows, page.data[-1].id if page.has_more and page.data else None)
+
+    def _listed(self, intent: "stripe.PaymentIntent") -> ListedCharge:
+        charged = {"succeeded": True, "processing": None}.get(intent.status, False)
+        return ListedCharge(
+            _key_of(intent.metadata),
+            intent.id,
+            charged,
+            intent.amount_received if charged else intent.amount,
+            _refunded(intent),
+            None if intent.currency == self._currency else intent.currency,
+        )
+
+    def _charged(self, intent: "stripe.PaymentIntent") -> Charged:
+        other = intent.currency != self._currency
+        return Charged(
+            intent.id,
+            intent.amount_received,
+            intent.currency if other else None,
+            _refunded(intent),
+        )
 
     async def close(self) -> None:
         """See `Provider.close`."""
@@ -192,6 +262,7 @@ class Stripe:
         """Yield the client, within the timeout of a call.
 
         Raises:
+            NotSent: There was no connection, or the key was turned away.
             Unavailable: No answer, or an answer without an outcome.
         """
         try:
@@ -199,6 +270,11 @@ class Stripe:
                 yield self._connected().v1.payment_intents
         except (stripe.CardError, stripe.InvalidRequestError):
             raise
+        except (stripe.AuthenticationError, stripe.PermissionError) as error:
+            raise NotSent(f"stripe turns the key away: {error}") from None
+        except stripe.APIConnectionError as error:
+            kind = NotSent if isinstance(error.__cause__, NOT_SENT) else Unavailable
+            raise kind(f"stripe: {type(error.__cause__).__name__}") from None
         except (stripe.StripeError, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unavailable(f"stripe: {type(error).__name__}: {error}") from None
 
@@ -207,7 +283,9 @@ class Stripe:
         if self._client is None:
             trusted = ssl.create_default_context(cafile=stripe.ca_bundle_path)
             self._http = stripe.AIOHTTPClient(
-                timeout=CALL_TIMEOUT_S,
+                timeout=aiohttp.ClientTimeout(
+                    total=CALL_TIMEOUT_S, connect=CONNECT_S, sock_connect=CONNECT_S
+                ),
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, ssl=trusted),
             )
             self._client = stripe.StripeClient(
@@ -220,5 +298,15 @@ class Stripe:
         return self._client
 
 
-def _declined(reason: str) -> NotCharged:
-    return NotCharged(reason[:REASON_CHARS_MAX])
+def _refunded(intent: "stripe.PaymentIntent") -> int:
+    charge = intent.latest_charge
+    # An id where the answer does not hold the charge itself.
+    return charge.amount_refunded if isinstance(charge, stripe.Charge) else 0
+
+
+def _key_of(metadata: Any) -> UUID | None:  # noqa: ANN401 - an object of the library
+    """Return the charge's key in the metadata of an object, if it is ours."""
+    try:
+        return UUID(metadata["charge_key"])
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -237,7 +237,7 @@ JOIN schedule USING (schedule_id)
 JOIN concert AS c USING (concert_id)
 WHERE p.payment_id = :payment_id;
 
--- name: unsettled_payments(chunk_max, pause_s, pause_max_s)
+-- name: unsettled_payments(chunk_max, pause_s, open_pause_max_s, pause_max_s)
 -- Take attempts and refunds that should be settled by now, and postpone their next check: exponential
 -- backoff, which spares a provider that is down. The exponent is bounded, or it would overflow
 -- after a day of checks.
@@ -252,8 +252,10 @@ WITH due AS MATERIALIZED (
 )
 UPDATE payment AS p SET
     looks = p.looks + 1,
-    look_at = (SELECT listening_now())
-        + make_interval(secs => least(:pause_s * 2 ^ least(p.looks, 20), :pause_max_s))
+    look_at = (SELECT listening_now()) + make_interval(secs => least(
+        :pause_s * 2 ^ least(p.looks, 20),
+        CASE p.state WHEN 'PENDING' THEN :open_pause_max_s::float8 ELSE :pause_max_s::float8 END
+    ))
 FROM due WHERE p.payment_id = due.payment_id
 RETURNING p.payment_id, p.charge_key, p.provider_ref, p.amount, p.state, p.looks,
     extract(epoch FROM now() - p.created_at)::float8 AS age_s;

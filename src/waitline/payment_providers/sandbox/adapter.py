@@ -1,27 +1,40 @@
 """Adapter for the sandbox; `server.py` describes its API."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TypeVar
 from uuid import UUID
 
-import aiohttp
 import msgspec
 
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
+    ActionNeeded,
     Charged,
+    ChargePage,
+    Disputed,
+    DisputeState,
+    ListedCharge,
     NotCharged,
+    NotSent,
+    Refund,
     Refunded,
+    RefundState,
+    Unseen,
     WebhookEvent,
     WebhookForged,
 )
-from waitline.payment_providers.port import ANSWER_BYTES_MAX, CALL_TIMEOUT_S, CONNECTIONS_MAX
+from waitline.payment_providers.port import CALL_TIMEOUT_S
+from waitline.payment_providers.rest import LIST_BYTES_MAX, ApiAnswer, JsonApi
 from waitline.payment_providers.sandbox import signatures
 from waitline.payment_providers.sandbox.ledger import Charge, ChargeState
 
-CONNECT_S = 2.0
-"""Timeout of connecting, in s: the sandbox is in the same network."""
+CURRENCY = "krw"
+"""Currency of all prices."""
+
+T = TypeVar("T")
 
 
 class Sandbox:
@@ -45,13 +58,13 @@ class Sandbox:
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
         self._url = url.rstrip("/")
-        self._key = key
         self._webhook_secret = webhook_secret
         self._clock = clock or SystemClock()
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=None, sock_connect=CONNECT_S)
-        self._session: aiohttp.ClientSession | None = None
+        self._api = JsonApi("the sandbox", url, f"Bearer {key}", timeout_s=timeout_s)
 
-    async def charge(self, key: UUID, amount: int, method: str) -> Charged | NotCharged:
+    async def charge(
+        self, key: UUID, amount: int, method: str
+    ) -> Charged | NotCharged | ActionNeeded:
         """See `Provider.charge`."""
         charge = await self._post(
             "/v1/charges", {"key": str(key), "amount": amount, "method": method}
@@ -59,15 +72,28 @@ class Sandbox:
         outcome = _outcome(charge)
         if outcome is None:
             raise Unavailable("the sandbox is still charging")
+        if isinstance(outcome, ActionNeeded):
+            return outcome._replace(url=f"{self._url}{outcome.url}")
         return outcome
 
-    async def fetch_outcome(self, key: UUID) -> Charged | NotCharged | None:
+    async def fetch_outcome(
+        self,
+        key: UUID,
+        amount: int,  # noqa: ARG002 - the port's
+    ) -> Charged | NotCharged | Unseen | None:
         """See `Provider.fetch_outcome`."""
-        return _outcome(await self._post(f"/v1/charges/{key}/close", {}))
+        outcome = _outcome(await self._post(f"/v1/charges/{key}/close", {}))
+        return None if isinstance(outcome, ActionNeeded) else outcome
 
-    async def refund(self, key: UUID, provider_ref: str, amount: int) -> None:  # noqa: ARG002
+    async def refund(
+        self,
+        key: UUID,
+        provider_ref: str,  # noqa: ARG002 - the port's
+        amount: int,
+    ) -> Refund:
         """See `Provider.refund`."""
-        await self._post(f"/v1/charges/{key}/refund", {"amount": amount})
+        charge = await self._post(f"/v1/charges/{key}/refund", {"amount": amount})
+        return Refund(RefundState(charge.refund))
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent | None:
         """See `Provider.parse_webhook`."""
@@ -77,62 +103,81 @@ class Sandbox:
             charge = msgspec.json.decode(body, type=Charge)
         except msgspec.DecodeError:
             raise WebhookForged("body") from None
-        if charge.state is ChargeState.REFUNDED:
-            return WebhookEvent(charge.key, Refunded())
-        outcome = _outcome(charge)
+        outcome = _reported(charge)
         return None if outcome is None else WebhookEvent(charge.key, outcome)
+
+    async def list_charges(self, since_ms: int, after: str | None) -> ChargePage:
+        """See `Provider.list_charges`."""
+        answer = await self._api.call(
+            "GET",
+            f"/v1/charges?after={after or 0}&since={since_ms}",
+            bytes_max=LIST_BYTES_MAX,
+        )
+        charges = _decoded(answer, list[Charge])
+        rows = [
+            ListedCharge(
+                one.key,
+                one.ref,
+                bool(one.charged) if one.state is not ChargeState.AUTHENTICATING else None,
+                one.taken or one.amount,
+                one.returned,
+                None if one.currency == CURRENCY else one.currency,
+            )
+            for one in charges
+        ]
+        return ChargePage(rows, str(charges[-1].number) if charges else None)
 
     async def close(self) -> None:
         """See `Provider.close`."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._api.close()
 
     async def _post(self, path: str, body: Mapping[str, object]) -> Charge:
-        try:
-            async with self._connected().post(self._url + path, json=body) as response:
-                answer = await _read_body(response)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(f"the sandbox does not answer: {type(error).__name__}") from None
-        try:
-            return msgspec.json.decode(answer, type=Charge)
-        except msgspec.DecodeError:
-            raise Unavailable(f"the sandbox answers {response.status}") from None
-
-    def _connected(self) -> aiohttp.ClientSession:
-        # A session belongs to the running loop, and the adapter may be built before that runs.
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
-                timeout=self._timeout,
-                headers={"Authorization": f"Bearer {self._key}"},
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
+        answer = await self._api.call("POST", path, body)
+        return _decoded(answer, Charge)
 
 
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body of a response with status 200.
+def _decoded(answer: ApiAnswer, kind: type[T]) -> T:
+    """Return the document of an answer with status 200.
 
     Raises:
-        Unavailable: Another status, or more than `ANSWER_BYTES_MAX` bytes.
+        NotSent: The key was turned away.
+        Unavailable: Another status, or another document.
     """
-    if response.status != 200:  # noqa: PLR2004
-        raise Unavailable(f"the sandbox answers {response.status}")
-    body = bytearray()
-    async for part in response.content.iter_any():
-        body += part
-        if len(body) > ANSWER_BYTES_MAX:
-            raise Unavailable("the sandbox's answer is too long")
-    return bytes(body)
+    refusal = f"the sandbox answers {answer.status}"
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise NotSent(refusal)
+    if answer.status != HTTPStatus.OK:
+        raise Unavailable(refusal)
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except msgspec.DecodeError:
+        raise Unavailable(refusal) from None
 
 
-def _outcome(charge: Charge) -> Charged | NotCharged | None:
+def _outcome(charge: Charge) -> Charged | NotCharged | ActionNeeded | None:
     match charge.state:
         case ChargeState.PROCESSING:
             return None
+        case ChargeState.AUTHENTICATING:
+            page = f"/v1/charges/{charge.key}/authenticate"
+            return ActionNeeded(charge.ref, f"{charge.ref}-secret", page)
         case ChargeState.CHARGED | ChargeState.REFUNDED:
-            # A refund was recorded by the caller that made it.
-            return Charged(charge.ref)
+            return Charged(
+                charge.ref,
+                None if charge.taken == charge.amount else charge.taken,
+                None if charge.currency == CURRENCY else charge.currency,
+                charge.returned,
+            )
         case ChargeState.DECLINED | ChargeState.CLOSED:
             return NotCharged(charge.reason[:REASON_CHARS_MAX])
+
+
+def _reported(charge: Charge) -> Charged | NotCharged | Refunded | Refund | Disputed | None:
+    if charge.event == "dispute" and charge.dispute:
+        return Disputed(DisputeState(charge.dispute))
+    if charge.event == "refund" and charge.refund in {RefundState.PENDING, RefundState.FAILED}:
+        return Refund(RefundState(charge.refund))
+    if charge.event == "refund" or charge.state is ChargeState.REFUNDED:
+        return Refunded(None if charge.returned == charge.taken else charge.returned)
+    outcome = _outcome(charge)
+    return None if isinstance(outcome, ActionNeeded) else outcome

@@ -15,7 +15,9 @@ class Effect(StrEnum):
 
     DECLINE: nothing is charged. TIMEOUT: the charge is made, and the request is never answered.
     WEBHOOK_FIRST: the webhook is delivered before the answer. DUPLICATE_WEBHOOK: the webhook is
-    delivered twice. LATE_WEBHOOK: the webhook is delivered after `late_s`.
+    delivered twice. LATE_WEBHOOK: the webhook is delivered after `late_s`. AUTHENTICATE: the buyer
+    must confirm first (3-D Secure). OTHER_AMOUNT, OTHER_CURRENCY: another charge is made than was
+    asked for. REFUND_PENDING, REFUND_FAIL: a refund stays open, or fails.
     """
 
     DECLINE = "DECLINE"
@@ -23,6 +25,11 @@ class Effect(StrEnum):
     WEBHOOK_FIRST = "WEBHOOK_FIRST"
     DUPLICATE_WEBHOOK = "DUPLICATE_WEBHOOK"
     LATE_WEBHOOK = "LATE_WEBHOOK"
+    AUTHENTICATE = "AUTHENTICATE"
+    OTHER_AMOUNT = "OTHER_AMOUNT"
+    OTHER_CURRENCY = "OTHER_CURRENCY"
+    REFUND_PENDING = "REFUND_PENDING"
+    REFUND_FAIL = "REFUND_FAIL"
 
 
 _EFFECTS: frozenset[str] = frozenset(Effect)

@@ -7,6 +7,7 @@ Statements run on the event loop: a commit takes about 50 us, no more than a han
 """
 
 import sqlite3
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from waitline.kernel.errors import Misconfigured, WaitlineError
+from waitline.payment_providers.model import DisputeState, RefundState
 
 CHARGES_MAX = 200_000
 """Charges kept, about 40 MB. A dropped key could be charged again, so this must cover the time
@@ -43,11 +45,26 @@ CREATE TABLE IF NOT EXISTS charge (
 )
 """
 
+# Columns that came later; a ledger from before gets them when it is opened.
+_LATER = {
+    "taken": "INTEGER NOT NULL DEFAULT 0",
+    "returned": "INTEGER NOT NULL DEFAULT 0 CHECK (returned <= taken)",
+    "currency": "TEXT NOT NULL DEFAULT 'krw'",
+    "refund": "TEXT NOT NULL DEFAULT ''",
+    "dispute": "TEXT NOT NULL DEFAULT ''",
+    "at_ms": "INTEGER NOT NULL DEFAULT 0",
+    "event": "TEXT NOT NULL DEFAULT 'charge'",
+}
+
 
 class ChargeState(StrEnum):
-    """State of a charge. Only PROCESSING changes without a request."""
+    """State of a charge. Only PROCESSING changes without a request.
+
+    AUTHENTICATING: the visitor must confirm. REFUNDED: all that was taken was returned.
+    """
 
     PROCESSING = "PROCESSING"
+    AUTHENTICATING = "AUTHENTICATING"
     CHARGED = "CHARGED"
     DECLINED = "DECLINED"
     CLOSED = "CLOSED"
@@ -66,7 +83,15 @@ class Charge(msgspec.Struct):
         reason: Why it was not charged.
         asked: Number of requests to charge it.
         charged: How often it was charged: 0 or 1.
-        refunded: How often it was refunded: 0 or 1.
+        refunded: How often it was refunded as a whole: 0 or 1.
+        taken: What was charged, in minor units.
+        returned: What was refunded of it, in minor units.
+        currency: Currency of `taken`.
+        refund: State of the last refund: done, pending or failed; empty if there was none.
+        dispute: State of a dispute: open, won or lost; empty if there was none.
+        at_ms: When it was recorded, in ms since the epoch.
+        event: What a webhook reports: charge, refund or dispute.
+        number: Position in the list.
     """
 
     key: UUID
@@ -78,6 +103,14 @@ class Charge(msgspec.Struct):
     asked: int = 0
     charged: int = 0
     refunded: int = 0
+    taken: int = 0
+    returned: int = 0
+    currency: str = "krw"
+    refund: str = ""
+    dispute: str = ""
+    at_ms: int = 0
+    event: str = "charge"
+    number: int = 0
 
 
 class KeyReused(WaitlineError):  # noqa: N818 - reads as the outcome it is
@@ -86,6 +119,13 @@ class KeyReused(WaitlineError):  # noqa: N818 - reads as the outcome it is
 
 class NothingToRefund(WaitlineError):  # noqa: N818
     """The key was not charged, or with another amount."""
+
+
+_MEMBERS = (
+    "amount", "method", "state", "ref", "reason", "asked", "charged", "refunded", "taken",
+    "returned", "currency", "refund", "dispute", "at_ms", "event",
+)  # fmt: skip
+_SELECT = f"SELECT number, key, {', '.join(_MEMBERS)} FROM charge "  # noqa: S608 - our columns
 
 
 class Ledger:
@@ -105,6 +145,10 @@ class Ledger:
         try:
             for statement in (*_PRAGMAS, _TABLE):
                 self._database.execute(statement)
+            known = {row[1] for row in self._database.execute("PRAGMA table_info(charge)")}
+            for column, kind in _LATER.items():
+                if column not in known:
+                    self._database.execute(f"ALTER TABLE charge ADD COLUMN {column} {kind}")
             (last,) = self._database.execute("SELECT max(number) FROM charge").fetchone()
         except sqlite3.DatabaseError as error:
             self._database.close()
@@ -115,14 +159,20 @@ class Ledger:
         """Return a charge, or `None` for an unknown key."""
         if key in self._processing:
             return self._processing[key][1]
-        row = self._database.execute("SELECT * FROM charge WHERE key = ?", (key.bytes,)).fetchone()
+        row = self._database.execute(_SELECT + "WHERE key = ?", (key.bytes,)).fetchone()
         return None if row is None else _charge(row)
+
+    def charges_after(self, number: int, since_ms: int, count: int) -> list[Charge]:
+        """Return settled charges that were recorded since a time, after a position in the list."""
+        rows = self._database.execute(
+            _SELECT + "WHERE number > ? AND at_ms >= ? ORDER BY number LIMIT ?",
+            (number, since_ms, count),
+        )
+        return [_charge(row) for row in rows]
 
     def latest_charges(self, count: int) -> list[Charge]:
         """Return the charges that were requested last, oldest first."""
-        settled = self._database.execute(
-            "SELECT * FROM charge ORDER BY number DESC LIMIT ?", (count,)
-        )
+        settled = self._database.execute(_SELECT + "ORDER BY number DESC LIMIT ?", (count,))
         numbered = [(row[0], _charge(row)) for row in settled]
         numbered += self._processing.values()
         numbered.sort(key=lambda one: one[0])
@@ -151,12 +201,35 @@ class Ledger:
             raise KeyReused
         return known, False
 
-    def complete_charge(self, charge: Charge) -> None:
-        """Make the charge."""
-        charge.charged += 1
-        charge.ref = f"sandbox-{charge.key.hex}"
-        charge.state = ChargeState.CHARGED
+    def complete_charge(self, charge: Charge, *, more: int = 0, currency: str = "krw") -> None:
+        """Make the charge.
+
+        Args:
+            charge: What was asked for.
+            more: How much more is taken.
+            currency: Currency in which it is taken.
+        """
+        _take(charge, more, currency)
         self._settle(charge)
+
+    def authenticate_charge(self, charge: Charge) -> None:
+        """Let the charge wait for the visitor's confirmation."""
+        charge.ref = _ref(charge)
+        charge.state = ChargeState.AUTHENTICATING
+        self._settle(charge)
+
+    def confirm_charge(self, key: UUID, *, confirmed: bool) -> Charge | None:
+        """Let the visitor confirm a charge, or fail to; return it, or `None` if none waits."""
+        charge = self.find_charge(key)
+        if charge is None or charge.state is not ChargeState.AUTHENTICATING:
+            return None
+        if confirmed:
+            _take(charge, 0, charge.currency)
+        else:
+            charge.reason = "not authenticated"
+            charge.state = ChargeState.DECLINED
+        self._save(charge)
+        return charge
 
     def decline_charge(self, charge: Charge, reason: str) -> None:
         """Decline the charge for good."""
@@ -171,10 +244,21 @@ class Ledger:
             closed = ChargeState.CLOSED
             charge = Charge(key, state=closed, reason="closed before it was asked for")
             self._insert(self._next_number(), charge)
+        elif charge.state is ChargeState.AUTHENTICATING:
+            charge.reason = "closed before it was authenticated"
+            charge.state = ChargeState.CLOSED
+            self._save(charge)
         return charge
 
-    def refund_charge(self, key: UUID, amount: int) -> tuple[Charge, bool]:
-        """Refund a charge.
+    def refund_charge(
+        self, key: UUID, amount: int, outcome: RefundState = RefundState.DONE
+    ) -> tuple[Charge, bool]:
+        """Refund a charge: what is left of it, once.
+
+        Args:
+            key: Key of the charge.
+            amount: The whole charge.
+            outcome: What becomes of the refund, if it is the first.
 
         Returns:
             The charge, and whether this was the first time.
@@ -182,17 +266,38 @@ class Ledger:
         Raises:
             NothingToRefund: The key was not charged, or with another amount.
         """
-        refunded = self._database.execute(
-            "UPDATE charge SET state = 'REFUNDED', refunded = refunded + 1 "
-            "WHERE key = ? AND amount = ? AND state = 'CHARGED' RETURNING *",
-            (key.bytes, amount),
-        ).fetchall()
-        if refunded:
-            return _charge(refunded[0]), True
         charge = self.find_charge(key)
-        if charge is None or (charge.amount, charge.state) != (amount, ChargeState.REFUNDED):
+        if charge is None or not charge.charged or charge.taken != amount:
             raise NothingToRefund
-        return charge, False
+        if charge.refund:
+            return charge, False
+        return self.return_money(charge, charge.taken - charge.returned, outcome), True
+
+    def return_money(self, charge: Charge, amount: int, outcome: RefundState) -> Charge:
+        """Refund a part of a charge, or all of it, as in a provider's dashboard.
+
+        Raises:
+            NothingToRefund: Less than that is left of it.
+        """
+        if charge.state is not ChargeState.CHARGED or amount > charge.taken - charge.returned:
+            raise NothingToRefund
+        charge.event = "refund"
+        if outcome is RefundState.DONE:
+            charge.returned += amount
+        if charge.returned == charge.taken:
+            charge.state = ChargeState.REFUNDED
+            charge.refunded = 1
+            charge.refund = RefundState.DONE
+        elif outcome is not RefundState.DONE:
+            charge.refund = outcome
+        self._save(charge)
+        return charge
+
+    def dispute_charge(self, charge: Charge, state: DisputeState) -> Charge:
+        """Let the visitor's bank dispute a charge, or decide."""
+        charge.event, charge.dispute = "dispute", state
+        self._save(charge)
+        return charge
 
     def close(self) -> None:
         """Close the file."""
@@ -202,6 +307,14 @@ class Ledger:
         self._last_number += 1
         return self._last_number
 
+    def _save(self, charge: Charge) -> None:
+        """Commit what has changed in a settled charge."""
+        assigned = ", ".join(f"{name} = ?" for name in _MEMBERS)
+        self._database.execute(
+            f"UPDATE charge SET {assigned} WHERE key = ?",  # noqa: S608 - our columns
+            (*(getattr(charge, name) for name in _MEMBERS), charge.key.bytes),
+        )
+
     def _settle(self, charge: Charge) -> None:
         number, _ = self._processing[charge.key]
         self._insert(number, charge)
@@ -209,17 +322,32 @@ class Ledger:
 
     def _insert(self, number: int, charge: Charge) -> None:
         """Commit a settled charge, and drop those beyond `CHARGES_MAX`."""
-        members = msgspec.structs.astuple(charge)[1:]
+        charge.number, charge.at_ms = number, time.time_ns() // 1_000_000
+        values = [getattr(charge, name) for name in _MEMBERS]
         self._database.execute(
-            "INSERT INTO charge VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (number, charge.key.bytes, *members),
+            f"INSERT INTO charge (number, key, {', '.join(_MEMBERS)}) "  # noqa: S608 - our columns
+            f"VALUES (?, ?{', ?' * len(values)})",
+            (number, charge.key.bytes, *values),
         )
         oldest = self._last_number - CHARGES_MAX
         if oldest > 0:
             self._database.execute("DELETE FROM charge WHERE number <= ?", (oldest,))
 
 
+def _ref(charge: Charge) -> str:
+    return f"sandbox-{charge.key.hex}"
+
+
+def _take(charge: Charge, more: int, currency: str) -> None:
+    charge.charged += 1
+    charge.ref = _ref(charge)
+    charge.taken, charge.currency = charge.amount + more, currency
+    charge.state = ChargeState.CHARGED
+
+
 def _charge(row: tuple[Any, ...]) -> Charge:
-    """Return a row as a charge; its columns are in the order of the members."""
-    _, key, amount, method, state, *rest = row
-    return Charge(UUID(bytes=key), amount, method, ChargeState(state), *rest)
+    """Return a row as a charge; its columns are in the order of `_SELECT`."""
+    number, key, *members = row
+    values = dict(zip(_MEMBERS, members, strict=True))
+    values["state"] = ChargeState(values["state"])
+    return Charge(UUID(bytes=key), number=number, **values)

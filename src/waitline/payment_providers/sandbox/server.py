@@ -5,6 +5,10 @@ POST /v1/charges/{key}/close   {}                      outcome; an unknown key i
 POST /v1/charges/{key}/refund  {amount}                refund, once
 GET  /v1/charges/{key}                                 outcome
 GET  /v1/charges                                       the latest, oldest first
+GET  /v1/charges?after=N&since=MS                      a page of all, after position N
+POST /v1/charges/{key}/authenticate  {confirmed}       what the visitor does in 3-D Secure
+POST /dashboard/{key}/refund   {amount, state}         a refund that the shop did not ask for
+POST /dashboard/{key}/dispute  {state}                 what the visitor's bank does
 GET  /health
 
 All but the last need `Authorization: Bearer <key>`. The answer is a `ledger.Charge`, or a list of
@@ -30,6 +34,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from waitline.kernel.clock import Clock
+from waitline.payment_providers.model import DisputeState, RefundState
 from waitline.payment_providers.port import ANSWER_BYTES_MAX
 from waitline.payment_providers.sandbox import signatures
 from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
@@ -49,6 +54,9 @@ HANG_S = 60.0
 
 LATEST = 1_000
 """Most charges in a list."""
+
+PAGE = 100
+"""Charges on a page of the whole list, about 40 KB."""
 
 DELIVERIES_MAX = 10_000
 """Most webhooks waiting for delivery, late ones included. More are dropped, as can happen at real
@@ -164,6 +172,19 @@ class _RefundBody(msgspec.Struct):
     amount: int
 
 
+class _ConfirmedBody(msgspec.Struct):
+    confirmed: bool = True
+
+
+class _ReturnBody(msgspec.Struct):
+    amount: Annotated[int, msgspec.Meta(gt=0)]
+    state: RefundState = RefundState.DONE
+
+
+class _DisputeBody(msgspec.Struct):
+    state: DisputeState
+
+
 class SandboxServer:
     """The sandbox as an ASGI application.
 
@@ -201,6 +222,9 @@ class SandboxServer:
                 Route("/v1/charges/{key:uuid}", self._find, methods=["GET"]),
                 Route("/v1/charges/{key:uuid}/close", self._close, methods=["POST"]),
                 Route("/v1/charges/{key:uuid}/refund", self._refund, methods=["POST"]),
+                Route("/v1/charges/{key:uuid}/authenticate", self._confirm, methods=["POST"]),
+                Route("/dashboard/{key:uuid}/refund", self._return, methods=["POST"]),
+                Route("/dashboard/{key:uuid}/dispute", self._dispute, methods=["POST"]),
                 Route("/health", _health, methods=["GET"]),
             ],
             lifespan=self._lifespan,
@@ -237,8 +261,15 @@ class SandboxServer:
             await asyncio.sleep(self._rng.uniform(*self._behaviour.latency_s))
             if Effect.DECLINE in effects:
                 self._ledger.decline_charge(charge, "declined by the bank")
+            elif Effect.AUTHENTICATE in effects:
+                self._ledger.authenticate_charge(charge)
+                return
             else:
-                self._ledger.complete_charge(charge)
+                self._ledger.complete_charge(
+                    charge,
+                    more=1 if Effect.OTHER_AMOUNT in effects else 0,
+                    currency="jpy" if Effect.OTHER_CURRENCY in effects else "krw",
+                )
             if Effect.WEBHOOK_FIRST in effects:
                 await self._webhooks.deliver_first(charge)
             else:
@@ -251,7 +282,13 @@ class SandboxServer:
 
     async def _latest(self, request: Request) -> Response:
         self._authenticate(request)
-        return _answer(self._ledger.latest_charges(LATEST))
+        after = request.query_params.get("after")
+        if after is None:
+            return _answer(self._ledger.latest_charges(LATEST))
+        since = request.query_params.get("since", "0")
+        if not (after.isdecimal() and since.isdecimal()):
+            raise HTTPException(400)
+        return _answer(self._ledger.charges_after(int(after), int(since), PAGE))
 
     async def _find(self, request: Request) -> Response:
         self._authenticate(request)
@@ -267,18 +304,60 @@ class SandboxServer:
     async def _refund(self, request: Request) -> Response:
         self._authenticate(request)
         body = await _body(request, _RefundBody)
+        key = request.path_params["key"]
+        known = self._ledger.find_charge(key)
         try:
-            charge, new = self._ledger.refund_charge(request.path_params["key"], body.amount)
+            charge, new = self._ledger.refund_charge(key, body.amount, _refund_state(known))
         except NothingToRefund:
             raise HTTPException(409) from None
         if new:
             self._webhooks.enqueue(charge)
         return _answer(charge)
 
+    async def _confirm(self, request: Request) -> Response:
+        self._authenticate(request)
+        body = await _body(request, _ConfirmedBody)
+        charge = self._ledger.confirm_charge(request.path_params["key"], confirmed=body.confirmed)
+        if charge is None:
+            raise HTTPException(409)
+        self._webhooks.enqueue(charge)
+        return _answer(charge)
+
+    async def _return(self, request: Request) -> Response:
+        self._authenticate(request)
+        body = await _body(request, _ReturnBody)
+        charge = self._known(request)
+        try:
+            self._ledger.return_money(charge, body.amount, body.state)
+        except NothingToRefund:
+            raise HTTPException(409) from None
+        self._webhooks.enqueue(charge)
+        return _answer(charge)
+
+    async def _dispute(self, request: Request) -> Response:
+        self._authenticate(request)
+        body = await _body(request, _DisputeBody)
+        charge = self._ledger.dispute_charge(self._known(request), body.state)
+        self._webhooks.enqueue(charge)
+        return _answer(charge)
+
+    def _known(self, request: Request) -> Charge:
+        charge = self._ledger.find_charge(request.path_params["key"])
+        if charge is None or not charge.charged:
+            raise HTTPException(404)
+        return charge
+
     def _authenticate(self, request: Request) -> None:
         presented = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(presented.encode(), self._key):
             raise HTTPException(401)
+
+
+def _refund_state(charge: Charge | None) -> RefundState:
+    words = () if charge is None else charge.method.split("+")
+    if Effect.REFUND_PENDING in words:
+        return RefundState.PENDING
+    return RefundState.FAILED if Effect.REFUND_FAIL in words else RefundState.DONE
 
 
 async def _health(_request: Request) -> Response:
