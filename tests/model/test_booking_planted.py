@@ -14,7 +14,7 @@ from tests.booking.sale import planted
 from tests.databases import TestDatabase
 from tests.model.box_office import SEATS, SEATS_MAX
 from tests.model.test_booking import STAGES, BoxOfficeMachine, on
-from waitline.postgres.pool import Duplicate
+from waitline.postgres.driver_errors import Duplicate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

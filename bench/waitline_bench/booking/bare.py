@@ -14,7 +14,7 @@ from typing import Literal
 
 from waitline.booking.migrations import migrate
 from waitline.kernel.errors import Unavailable
-from waitline.postgres.pool import SESSION
+from waitline.postgres.sessions import SESSION
 from waitline.settings import inherited
 from waitline.trial.postgres_server import embedded_binaries
 

@@ -20,7 +20,8 @@ from waitline.booking.model import (
 )
 from waitline.kernel.ids import RoomId
 from waitline.kernel.setting import check
-from waitline.postgres.pool import Database, Duplicate, Row
+from waitline.postgres.driver_errors import Duplicate
+from waitline.postgres.pool import Database, Row
 
 LISTED_MAX = 1_000
 """Most concerts in a list, and most schedules of a concert: more than are on sale at once."""

@@ -50,3 +50,7 @@ class Backoff:
             pause_s = min(MOST_S, doubled_s) * self._rng.uniform(0.5, 1.0)
         self.failures += 1
         self._next_s = now_s + pause_s
+
+    def succeeded(self) -> None:
+        """Record that an attempt succeeded, where that is enough to trust the server again."""
+        self.failures = 0

@@ -5,6 +5,7 @@
   + Unavailable    no answer in time, the outcome is unknown       503 + Retry-After
     - Contended    rows stayed locked, nothing was changed         retried, then as Unavailable
   + Misconfigured  a file, key or setting is wrong; the operator can act  exit status 2
+  + NeedsOperator  both: a store refuses us; a service waits for the remedy, a command ends
 
 Any other exception is a bug: 500, and it alarms.
 """
@@ -28,3 +29,11 @@ class Contended(Unavailable):
 
 class Misconfigured(WaitlineError):  # noqa: N818
     """A file, key, address or setting is wrong; the message says so to the operator, in a line."""
+
+
+class NeedsOperator(Unavailable, Misconfigured):
+    """A store refuses us for a reason that its operator can remedy, perhaps while we run.
+
+    A service answers 503 and tries again; a command ends like with a wrong setting. The message is
+    one line with the remedy.
+    """

@@ -1,5 +1,8 @@
 """PostgreSQL: the only package that imports its driver.
 
-pool.py        connection pool; runs statements by name, with timeout and backpressure
-statements.py  SQL statements by name, read from a package's sql folder
+pool.py           connection pool; runs statements by name, with timeout and backpressure
+sessions.py       opens connections: settings, checks, poolers such as PgBouncer
+driver_errors.py  the driver's exceptions, translated into ours
+sqlstates.py      the server's errors: whose fault each is, and whether to reconnect
+statements.py     SQL statements by name, read from a package's sql folder
 """

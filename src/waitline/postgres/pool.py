@@ -12,8 +12,10 @@ from typing import Any
 
 import asyncpg
 
-from waitline.kernel.errors import Contended, Misconfigured, Unavailable
+from waitline.kernel.errors import Unavailable
 from waitline.postgres import statements
+from waitline.postgres.driver_errors import translate
+from waitline.postgres.sessions import BEGIN_POOLED, Sessions
 
 CALL_TIMEOUT_S = 2.0
 """Timeout of one statement. The longest takes milliseconds. A lock held for longer means that its
@@ -30,65 +32,24 @@ More are rejected at once."""
 PATIENCE_S = 1.0
 """Timeout of waiting for a connection."""
 
-OPENING_S = 5.0
-"""Timeout of opening the first connections. They take a third of a second of processor time, on a
-machine that is starting services. A statement waits for them at most `PATIENCE_S`."""
-
-SESSION = {
-    "application_name": "waitline",
-    # A sale begins with empty tables, and cached plans last until the next ANALYZE. Without this,
-    # statements would scan whole growing tables for a minute or more. All statements use a key, so
-    # an index is always right.
-    "enable_seqscan": "off",
-    # No statement runs long enough to gain, but without sequential scans the planner's costs are so
-    # high that they would trigger it.
-    "jit": "off",
-    # The net under statements that skip locked rows: table locks, and unique values of a
-    # transaction that has not ended. Such a failure has changed nothing, and a batch is repeated
-    # one by one (decision 0020).
-    "lock_timeout": "500",
-    # The best plan does not depend on the values. The default plans each statement five times
-    # first.
-    "plan_cache_mode": "force_generic_plan",
-}
-"""Session settings of each connection (decision 0015)."""
+EXPIRE_S = 1.0
+"""Shortest time, in s, between two replacements of all connections: a server that refuses writes
+for long must not be connected to for every write."""
 
 Row = Mapping[str, Any]
-
-# Failures after which the outcome of a statement is unknown.
-_OUTCOME_UNKNOWN = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.QueryCanceledError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
 
 
 def _ignore(_statement: str, _seconds: float, _within_s: float) -> None:
     """Observe nothing."""
 
 
-# Failures after which nothing was changed, because other transactions were in the way.
-_CONTENDED = (
-    asyncpg.ForeignKeyViolationError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-)
+async def _reset(connection: asyncpg.Connection) -> None:
+    """Skip the driver's reset: a single statement leaves no state in a connection.
 
-
-class Duplicate(Exception):  # noqa: N818 - reads as the outcome it is
-    """A unique constraint rejected a row; nothing was written. The message identifies the row."""
-
-
-async def _no_reset(_connection: object) -> None:
-    """Skip the driver's reset: a single statement leaves no state in a connection."""
+    Behind a pooler a statement that failed or was given up leaves its transaction.
+    """
+    if connection.is_in_transaction():
+        await connection.execute("ROLLBACK")
 
 
 class Database:
@@ -116,11 +77,13 @@ class Database:
         self._url = url
         self._statements = statements.load(package)
         self._on_statement = on_statement
-        self._array_types = statements.naming_array_types(self._statements.values())
+        array_types = statements.naming_array_types(self._statements.values())
+        self._sessions = Sessions(url, array_types)
         self._connections_max = connections_max
         self._connections_min = connections_min
         self._pool: asyncpg.Pool | None = None
         self._opening: asyncio.Task[asyncpg.Pool] | None = None
+        self._expired_s = float("-inf")
         self.waiting = 0
 
     @property
@@ -171,35 +134,52 @@ class Database:
         return rows
 
     async def _run(self, statement: str, values: Mapping[str, object], within_s: float) -> Any:  # noqa: ANN401
-        text, names, one = self._statements[statement]
-        arguments = [values[name] for name in names]
+        arguments = [values[name] for name in self._statements[statement].names]
+        connection: asyncpg.Connection | None = None
         try:
             async with self._connection() as connection:
                 started = time.perf_counter()
                 async with asyncio.timeout(within_s):
-                    answer = await (connection.fetchrow if one else connection.fetch)(
-                        text, *arguments
-                    )
-        except asyncpg.UniqueViolationError as error:
-            raise Duplicate(error.detail or str(error)) from None
-        except _CONTENDED as error:
-            # A concurrent transaction has locked or deleted a row; a retry sees that.
-            raise Contended(f"concurrent change of the same rows: {_text_of(error)}") from None
-        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
-            raise Misconfigured(
-                f"the database's tables are out of date ({error}): run `waitline migrate`"
-            ) from None
-        except _OUTCOME_UNKNOWN as error:
-            # asyncpg's DataError is an InterfaceError too, but a wrong argument is a bug.
-            if isinstance(error, ValueError):
-                raise
+                    answer = await self._answer(connection, self._statements[statement], arguments)
+        except Exception as error:  # noqa: BLE001 - translated, whatever it is
             # A cancelled task must end, not retry.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError from None
-            raise Unavailable(f"the database does not answer: {_text_of(error)}") from None
+            raise translate(error).raises from None
         self._on_statement(statement, time.perf_counter() - started, within_s)
         return answer
+
+    async def _answer(
+        self,
+        connection: asyncpg.Connection,
+        statement: statements.Statement,
+        arguments: Sequence[object],
+    ) -> Any:  # noqa: ANN401
+        """Run a statement on a connection; leave it unusable if what came says so."""
+        try:
+            fetch = connection.fetchrow if statement.one else connection.fetch
+            if not self._sessions.pooled:
+                return await fetch(statement.text, *arguments)
+            await connection.execute(BEGIN_POOLED)
+            answer = await fetch(statement.text, *arguments)
+            await connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - translated, whatever it is
+            raises, reconnect = translate(error, closed=_is_closed(connection))
+            if reconnect:
+                if not _is_closed(connection):
+                    connection.terminate()
+                await self._expire()
+            raise raises from None
+        else:
+            return answer
+
+    async def _expire(self) -> None:
+        """Replace all connections: what has happened to one may have happened to the others."""
+        now_s = asyncio.get_running_loop().time()
+        if self._pool is not None and now_s - self._expired_s >= EXPIRE_S:
+            self._expired_s = now_s
+            await self._pool.expire_connections()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
@@ -222,7 +202,7 @@ class Database:
         finally:
             # The pool closes a connection that it cannot release in time. The statement's result is
             # not affected.
-            with suppress(*_OUTCOME_UNKNOWN):
+            with suppress(Exception):
                 await pool.release(connection, timeout=PATIENCE_S)
 
     async def _opened(self) -> asyncpg.Pool:
@@ -236,28 +216,14 @@ class Database:
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> asyncpg.Pool:
-        try:
-            async with asyncio.timeout(OPENING_S):
-                self._pool = await asyncpg.create_pool(
-                    self._url,
-                    min_size=self._connections_min,
-                    max_size=self._connections_max,
-                    timeout=OPENING_S,
-                    init=self._load_array_types,
-                    reset=_no_reset,
-                    server_settings=SESSION,
-                )
-        except (
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-        ) as error:
-            raise Misconfigured(f"the database refuses the connection: {error}") from None
+        self._pool = await asyncpg.create_pool(
+            self._url,
+            min_size=self._connections_min,
+            max_size=self._connections_max,
+            connect=self._sessions.connect,
+            reset=_reset,
+        )
         return self._pool
-
-    async def _load_array_types(self, connection: asyncpg.Connection) -> None:
-        # The driver looks up each array type on first use, with queries slower than most of our
-        # statements. Do that when a connection is opened, not while a visitor waits.
-        await connection.fetchrow(self._array_types)
 
     async def close(self) -> None:
         """Close the connections once the statements under way are done."""
@@ -271,7 +237,12 @@ class Database:
             except TimeoutError:
                 self._pool.terminate()
             self._pool = None
+        await self._sessions.close()
 
 
-def _text_of(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def _is_closed(connection: asyncpg.Connection) -> bool:
+    """Return whether the connection is closed; the pool has taken back one that broke."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True

@@ -1,0 +1,62 @@
+"""Exceptions of the PostgreSQL driver, translated into those of `kernel/errors.py`."""
+
+from typing import NamedTuple
+
+import asyncpg
+
+from waitline.kernel.errors import Contended, NeedsOperator, Unavailable
+from waitline.postgres.sqlstates import Cause, cause_of
+
+_LOST = Cause(reconnect=True)
+
+
+class Duplicate(Exception):  # noqa: N818 - reads as the outcome it is
+    """A unique constraint rejected a row; nothing was written. The message identifies the row."""
+
+
+class Translation(NamedTuple):
+    """What to raise for an exception, and whether its connection is of no use any more."""
+
+    raises: Exception
+    reconnect: bool
+
+
+# Our own, and wrong arguments of ours, though the driver calls those interface errors.
+_AS_IT_IS = (Unavailable, asyncpg.DataError, asyncpg.exceptions.ClientConfigurationError)
+
+# Of the connection, and of a driver that could not make sense of what came over it.
+_CONNECTION = (OSError, EOFError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
+def translate(error: Exception, *, closed: bool = False) -> Translation:
+    """Translate an exception of the driver.
+
+    Args:
+        error: What the driver raised.
+        closed: Whether it has closed the connection: it could not make sense of what came.
+    """
+    if isinstance(error, _AS_IT_IS):
+        return Translation(error, reconnect=False)
+    if isinstance(error, asyncpg.UniqueViolationError):
+        return Translation(Duplicate(error.detail or str(error)), reconnect=False)
+    cause = _cause_of(error, closed=closed)
+    return Translation(_as_ours(error, cause), cause.reconnect)
+
+
+def _cause_of(error: Exception, *, closed: bool) -> Cause:
+    if isinstance(error, asyncpg.PostgresError):
+        return cause_of(error.sqlstate or "")
+    if isinstance(error, TimeoutError):
+        return Cause()
+    return _LOST if closed or isinstance(error, _CONNECTION) else Cause(ours=True)
+
+
+def _as_ours(error: Exception, cause: Cause) -> Exception:
+    text = str(error) or type(error).__name__
+    if cause.ours:
+        return error
+    if cause.contended:
+        return Contended(f"concurrent change of the same rows: {text}")
+    if cause.remedy:
+        return NeedsOperator(f"the database refuses: {text}; {cause.remedy}")
+    return Unavailable(f"the database does not answer: {text}")

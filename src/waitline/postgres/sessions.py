@@ -1,0 +1,196 @@
+"""Sessions: opens connections to PostgreSQL, directly or through a pooler such as PgBouncer.
+
+A pooler refuses session settings at the start of a connection, or ignores them, and in transaction
+mode two transactions of one connection may reach two servers. So behind a pooler each statement
+runs in a transaction that begins with the settings, and no statement is kept prepared. A pooler is
+recognised by its refusal, and by the id of the server's process, which it makes up.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import asyncpg
+
+from waitline.kernel.backoff import Backoff
+from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.postgres.driver_errors import translate
+from waitline.postgres.sqlstates import STARTUP_REFUSED
+
+OPENING_S = 10.0
+"""Timeout of opening a connection: name lookup, TLS, start of a server process. No statement waits
+that long: the attempt goes on for the statements after it."""
+
+SESSION = {
+    "application_name": "waitline",
+    # A sale begins with empty tables, and cached plans last until the next ANALYZE. Without this,
+    # statements would scan whole growing tables for a minute or more. All statements use a key, so
+    # an index is always right.
+    "enable_seqscan": "off",
+    # No statement runs long enough to gain, but without sequential scans the planner's costs are so
+    # high that they would trigger it.
+    "jit": "off",
+    # The net under statements that skip locked rows: table locks, and unique values of a
+    # transaction that has not ended. Such a failure has changed nothing, and a batch is repeated
+    # one by one (decision 0020).
+    "lock_timeout": "500",
+    # The best plan does not depend on the values. The default plans each statement five times
+    # first.
+    "plan_cache_mode": "force_generic_plan",
+}
+"""Session settings of each connection (decision 0015)."""
+
+_OF_POOLED = {
+    **{name: SESSION[name] for name in ("enable_seqscan", "jit", "lock_timeout")},
+    # A process that hangs between two statements of a transaction must not hold its locks.
+    "idle_in_transaction_session_timeout": "5s",
+}
+
+BEGIN_POOLED = "; ".join(
+    ["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in _OF_POOLED.items())]
+)
+"""Begins a transaction behind a pooler, with the settings that matter there, in one round trip. A
+statement that is not kept is planned with its values, so `plan_cache_mode` has no effect."""
+
+
+class Sessions:
+    """Opens the connections of a database, with backoff while it cannot be reached.
+
+    Args:
+        url: `postgresql://user:password@host:port/name`; the name is looked up at each attempt.
+        array_types: A statement that uses every array type of the statements to come.
+
+    Attributes:
+        pooled: Whether a pooler is in front of the server.
+    """
+
+    def __init__(self, url: str, array_types: str) -> None:
+        self._url = url
+        # The driver looks up each array type on first use, with queries slower than most of our
+        # statements. Do that when a connection is opened, not while a visitor waits.
+        self._check = array_types.replace(
+            "SELECT ", "SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, ", 1
+        )
+        self._backoff = Backoff()
+        self._attempts: set[asyncio.Task[asyncpg.Connection]] = set()
+        # Attempts whose statements have given up: for those that come next.
+        self._abandoned: deque[asyncio.Task[asyncpg.Connection]] = deque()
+        self.pooled = False
+
+    async def connect(self, *_arguments: object, **_options: object) -> asyncpg.Connection:
+        """Return a new connection, for the driver's pool.
+
+        Raises:
+            Unavailable: It cannot be opened for now, or a pause after a failure is not over.
+            NeedsOperator: The server refuses us.
+            Misconfigured: The URL is wrong.
+        """
+        while True:
+            attempt = self._taken() or await self._begun()
+            try:
+                connection = await asyncio.shield(attempt)
+            except asyncio.CancelledError:
+                self._abandoned.append(attempt)
+                raise
+            if not connection.is_closed():
+                return connection
+
+    def _taken(self) -> "asyncio.Task[asyncpg.Connection] | None":
+        """Take over an attempt that is under way or has succeeded."""
+        while self._abandoned:
+            attempt = self._abandoned.popleft()
+            if not attempt.done() or (not attempt.cancelled() and attempt.exception() is None):
+                return attempt
+        return None
+
+    async def _begun(self) -> "asyncio.Task[asyncpg.Connection]":
+        loop = asyncio.get_running_loop()
+        if self._backoff.failures and self._attempts:
+            # While the server cannot be reached, one attempt speaks for all.
+            await asyncio.wait(self._attempts, return_when=asyncio.FIRST_COMPLETED)
+        if not self._backoff.allows(loop.time()):
+            raise Unavailable(self._backoff.reason)
+        attempt = loop.create_task(self._opened())
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._ended)
+        return attempt
+
+    def _ended(self, attempt: "asyncio.Task[asyncpg.Connection]") -> None:
+        self._attempts.discard(attempt)
+        # Retrieve the exception, or asyncio logs it as never retrieved.
+        if not attempt.cancelled():
+            attempt.exception()
+
+    async def _opened(self) -> asyncpg.Connection:
+        try:
+            async with asyncio.timeout(OPENING_S):
+                connection = await self._made()
+        except asyncpg.exceptions.ClientConfigurationError as error:
+            raise Misconfigured(f"the database's address cannot be read: {error}") from None
+        except Exception as error:  # noqa: BLE001 - translated, whatever it is
+            raises = translate(error, closed=True).raises
+            if isinstance(raises, Unavailable):
+                self._backoff.failed(asyncio.get_running_loop().time(), str(raises))
+            raise raises from None
+        self._backoff.succeeded()
+        return connection
+
+    async def _made(self) -> asyncpg.Connection:
+        for _ in range(3):
+            try:
+                connection = await self._dialled()
+            except asyncpg.ProtocolViolationError as error:
+                if self.pooled or STARTUP_REFUSED not in str(error):
+                    raise
+                self.pooled = True
+                continue
+            try:
+                if await self._is_right(connection):
+                    return connection
+                await connection.close()
+            except BaseException:
+                connection.terminate()
+                raise
+        raise Unavailable("the database cannot be told from a pooler")
+
+    async def _dialled(self) -> asyncpg.Connection:
+        more: dict[str, Any] = {"server_settings": SESSION}
+        if self.pooled:
+            name = {"application_name": SESSION["application_name"]}
+            more = {"server_settings": name, "statement_cache_size": 0}
+        return await asyncpg.connect(self._url, timeout=OPENING_S, **more)
+
+    async def _is_right(self, connection: asyncpg.Connection) -> bool:
+        """Check the server, and return whether the session fits what is in front of it.
+
+        In a transaction: behind a pooler a statement and its values could reach two servers.
+
+        Raises:
+            Unavailable: The server is a standby.
+        """
+        try:
+            await connection.execute("BEGIN")
+            row = await connection.fetchrow(self._check)
+            await connection.execute("COMMIT")
+        except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError):
+            # Statements of other clients of a pooler that lets settings pass.
+            if self.pooled:
+                raise
+            self.pooled = True
+            return False
+        assert row is not None
+        if row["standby"]:
+            raise Unavailable("it is a standby, which takes no writes; a failover may be under way")
+        if self.pooled or row["pid"] == connection.get_server_pid():
+            return True
+        self.pooled = True
+        return False
+
+    async def close(self) -> None:
+        """End all attempts, and close the connections that nobody has taken over."""
+        for attempt in self._attempts:
+            attempt.cancel()
+        if self._attempts:
+            await asyncio.wait(self._attempts)
+        while (left := self._taken()) is not None:
+            left.result().terminate()
