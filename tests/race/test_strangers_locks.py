@@ -33,7 +33,7 @@ from waitline.booking.sweeper import Sweeper
 from waitline.kernel.errors import Contended, Unavailable
 from waitline.payment_providers.model import Charged, NotCharged
 from waitline.payment_providers.sandbox.adapter import Sandbox
-from waitline.postgres import pool, statements
+from waitline.postgres import sessions, statements
 from waitline.postgres.pool import Database
 
 BUYERS = 35
@@ -199,7 +199,7 @@ def test_control_statements_that_wait_hold_up_others(
     postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """If this fails, the test above proves nothing."""
-    monkeypatch.setattr(pool, "SESSION", {**pool.SESSION, "lock_timeout": "0"})
+    monkeypatch.setattr(sessions, "SESSION", {**sessions.SESSION, "lock_timeout": "0"})
     before, lock, step, _, others = LOCKS[name]
 
     async def play() -> None:

@@ -310,7 +310,7 @@ def test_nobody_waits_for_a_connection_without_end(
 
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=1) as db:
-            await db.fetch_one("add", number=1)
+            await until_async(lambda: answers(db), SOON_S)
             sleeping = asyncio.create_task(db.fetch_one("sleep", within_s=SOON_S, seconds=SOON_S))
             while db.connections != (1, 1):
                 await asyncio.wait([sleeping], timeout=0.01)
@@ -332,7 +332,7 @@ def test_more_than_may_wait_are_refused_at_once(
 
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=1) as db:
-            await db.fetch_one("add", number=1)
+            await until_async(lambda: answers(db), SOON_S)
             sleeping = asyncio.create_task(db.fetch_one("sleep", within_s=SOON_S, seconds=SOON_S))
             while db.connections != (1, 1):
                 await asyncio.wait([sleeping], timeout=0.01)

@@ -7,7 +7,7 @@ that this statement's snapshot does not show yet.
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from waitline.postgres.pool import Duplicate
+from waitline.postgres.driver_errors import Duplicate
 
 TRIES = 3
 """The second one draws other ids and sees the key. A third collision in a row is a bug."""
