@@ -332,7 +332,7 @@ def test_more_than_may_wait_are_refused_at_once(
 
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=1) as db:
-            await until_async(lambda: answers(db), SOON_S)
+            await db.fetch_one("add", number=1)
             sleeping = asyncio.create_task(db.fetch_one("sleep", within_s=SOON_S, seconds=SOON_S))
             while db.connections != (1, 1):
                 await asyncio.wait([sleeping], timeout=0.01)
@@ -352,25 +352,16 @@ def test_more_than_may_wait_are_refused_at_once(
 def test_a_database_that_does_not_let_us_in_is_a_matter_for_the_operator(
     postgres: TestDatabase, package: str
 ) -> None:
-    async def call(url: str) -> None:
+    async def call(url: str, statement: str = "asleep") -> None:
         async with opened(url, package) as db:
-            await db.fetch_one("add", number=1)
+            await db.fetch_one(statement)
 
     with pytest.raises(NeedsOperator, match="nowhere"):
         run(call(postgres.url.replace("/waitline?", "/nowhere?")))
     with pytest.raises(NeedsOperator, match="nobody"):
         run(call(postgres.url.replace("waitline@", "nobody@")))
-
-
-def test_tables_that_are_missing_are_a_matter_for_the_operator(
-    postgres: TestDatabase, package: str
-) -> None:
-    async def call() -> None:
-        async with opened(postgres.url, package) as db:
-            await db.fetch_one("missing")
-
     with pytest.raises(NeedsOperator, match="waitline migrate"):
-        run(call())
+        run(call(postgres.url, "missing"))
 
 
 def test_what_would_be_there_twice_is_said(postgres: TestDatabase, package: str) -> None:
