@@ -151,7 +151,7 @@ class Sessions:
             except BaseException:
                 connection.terminate()
                 raise
-        raise Unavailable("the database cannot be told from a pooler")
+        raise Unavailable("the database or a pooler refuses every kind of session")
 
     async def _dialled(self) -> asyncpg.Connection:
         more: dict[str, Any] = {"server_settings": SESSION}
