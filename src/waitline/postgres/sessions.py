@@ -85,21 +85,21 @@ class Sessions:
             NeedsOperator: The server refuses us.
             Misconfigured: The URL is wrong.
         """
-        while True:
-            attempt = self._taken() or await self._begun()
-            try:
-                connection = await asyncio.shield(attempt)
-            except asyncio.CancelledError:
-                self._abandoned.append(attempt)
-                raise
-            if not connection.is_closed():
-                return connection
+        attempt = self._taken() or await self._begun()
+        try:
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            self._abandoned.append(attempt)
+            raise
 
     def _taken(self) -> "asyncio.Task[asyncpg.Connection] | None":
         """Take over an attempt that is under way or has succeeded."""
         while self._abandoned:
             attempt = self._abandoned.popleft()
-            if not attempt.done() or (not attempt.cancelled() and attempt.exception() is None):
+            if not attempt.done():
+                return attempt
+            failed = attempt.cancelled() or attempt.exception() is not None
+            if not failed and not attempt.result().is_closed():
                 return attempt
         return None
 
