@@ -12,7 +12,6 @@ from tests.databases import TestDatabase
 from tests.servers import Server
 from waitline.booking import load_reporter as subject
 from waitline.booking import stock as counting
-from waitline.booking.catalogue import IMPORT_S
 from waitline.booking.load_reporter import LoadReporter, WorkerLoad
 from waitline.booking.stock import StockCounter
 from waitline.kernel.errors import Unavailable
@@ -23,7 +22,6 @@ from waitline.kernel.events import (
     InStock,
     Report,
 )
-from waitline.postgres.pool import CALL_TIMEOUT_S
 from waitline.valkey.client import ValkeyClient
 
 
@@ -175,7 +173,9 @@ def test_one_worker_tells_the_stock_for_all(
     async def play() -> None:
         await sale.open(10)
         one, two = (
-            LoadReporter(StockCounter(sale.database), WorkerLoad(), store, name=name)
+            LoadReporter(
+                StockCounter(sale.database), WorkerLoad(demand=lambda: 0.0), store, name=name
+            )
             for name in "ab"
         )
         for _ in range(3):
@@ -207,11 +207,13 @@ def test_a_worker_without_database_says_nothing_and_leaves_it_to_others(
 
     async def play() -> None:
         await sale.open(10)
-        one = LoadReporter(Broken(sale.database), WorkerLoad(), store, name="a")
+        one = LoadReporter(Broken(sale.database), WorkerLoad(demand=lambda: 0.0), store, name="a")
         with pytest.raises(Unavailable):
             await one.publish()
         assert await store.command("EXISTS", REPORTS, REPORTER) == 0
-        await LoadReporter(StockCounter(sale.database), WorkerLoad(), store, name="b").publish()
+        await LoadReporter(
+            StockCounter(sale.database), WorkerLoad(demand=lambda: 0.0), store, name="b"
+        ).publish()
         (found,) = reports(await store.command("XRANGE", REPORTS, "-", "+"))
         assert found.stock == {"room": InStock(10, 0)}
 
@@ -220,46 +222,12 @@ def test_a_worker_without_database_says_nothing_and_leaves_it_to_others(
 
 def test_reports_are_bounded(sale: Sale, store: ValkeyClient) -> None:
     async def play() -> None:
-        one = LoadReporter(StockCounter(sale.database), WorkerLoad(), store, name="a")
+        one = LoadReporter(
+            StockCounter(sale.database), WorkerLoad(demand=lambda: 0.0), store, name="a"
+        )
         for _ in range(2 * REPORTS_KEPT + 1):
             await one.publish()
         # The store drops them by whole nodes of a hundred.
         assert REPORTS_KEPT <= await store.command("XLEN", REPORTS) <= REPORTS_KEPT + 100
 
     sale.postgres.wait(play())
-
-
-@pytest.mark.parametrize(
-    ("seconds", "demand", "share"),
-    [
-        pytest.param([], 0.0, 0.0, id="nothing to do"),
-        pytest.param([0.001] * 100, 0.1, 0.1, id="quick"),
-        pytest.param([0.001] * 90 + [0.2] * 10, 0.1, 2.0, id="one of ten is slow"),
-        pytest.param([0.001] * 99 + [9.0], 0.1, 0.1, id="one of a hundred is slow"),
-        pytest.param([0.001] * 100, 3.0, 3.0, id="three wait for each connection"),
-        pytest.param([0.05] * 10_000, 0.1, 0.5, id="many"),
-    ],
-)
-def test_the_load(seconds: list[float], demand: float, share: float) -> None:
-    load = WorkerLoad()
-    for each in seconds:
-        load.record(each, CALL_TIMEOUT_S, demand)
-    assert load.share() == pytest.approx(share)
-
-
-def test_what_an_operator_asks_for_is_no_load() -> None:
-    """It may be slow, and no visitor waits for it: the room would slow down for nothing."""
-    load = WorkerLoad()
-    load.record(9.0, IMPORT_S, 0.5)
-    assert load.share() == 0.0
-
-
-def test_what_was_long_ago_is_no_load() -> None:
-    now_s = 100.0
-    load = WorkerLoad(lambda: now_s)
-    load.record(1.0, CALL_TIMEOUT_S, 0.0)
-    assert load.share() == 10.0
-    now_s += subject.WINDOW_S
-    assert load.share() == 10.0
-    now_s += 0.1
-    assert load.share() == 0.0

@@ -97,7 +97,7 @@ def test_a_room_whose_shop_never_reported_has_its_own_limits() -> None:
         pytest.param(1.0, 1e9, Reason.BUSY, 80, id="never faster down than a fifth a second"),
         pytest.param(0.5, 1.0, Reason.RECOVERING, 50, id="right where it is"),
         pytest.param(0.5, 0.8, Reason.RECOVERING, 50 * 0.8**-0.1, id="room for a little more"),
-        pytest.param(0.5, 0.0, Reason.RECOVERING, 52.5, id="never faster up than a twentieth"),
+        pytest.param(0.5, 0.0, Reason.RECOVERING, 60, id="never faster up than a fifth a second"),
         pytest.param(0.99, 0.1, Reason.FULL, 100, id="whole again"),
         pytest.param(0.01, 9.0, Reason.BUSY, 1, id="never below the floor"),
     ],

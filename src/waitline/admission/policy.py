@@ -60,9 +60,10 @@ delay exceeds pi / 2. Source: stability limit of an integral controller with dea
 simulation (decision 0012)."""
 
 FALL_MOST = 0.8
-RISE_MOST = 1.05
+RISE_MOST = 1.2
 """Limits of the factor applied to the rate per second: it can halve in about three seconds, and
-rise from the floor to the full rate in a minute and a half."""
+rise from a twentieth of the full rate to all of it in sixteen, once the cause is gone. A shop whose
+load is a sixth of its target or more rises by the gain alone."""
 
 STEP_S_MAX = 5.0
 """Longest time step of one decision, in s: after a longer pause, the earlier state says little."""

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Never
+from typing import NamedTuple, Never
 
 import msgspec
 
@@ -24,7 +24,6 @@ from waitline.kernel.events import (
     Report,
 )
 from waitline.kernel.periodic import periodic
-from waitline.postgres.pool import CALL_TIMEOUT_S
 from waitline.valkey.client import ValkeyClient
 
 EVERY_S = 1.0
@@ -42,39 +41,97 @@ MEASURED_MAX = 2_048
 """Most statements in the window; the oldest are dropped."""
 
 
-class WorkerLoad:
-    """Load of a worker: the duration of its statements, and the demand for connections.
+ADMITTED_STATEMENTS = frozenset(
+    (
+        "reserve", "free_seats", "begin_payment", "confirm_payment", "fail_payment", "cancel",
+        "keep_answer", "read_seats", "changed_seats",
+    )
+)  # fmt: skip
+"""Statements that run for admitted visitors alone. Others run for anybody (a stranger's token is
+checked against the reservation that it is for), or for nobody, in the background."""
 
-    Args:
-        now_s: A monotonic clock.
+LOOP_TURNS = 3
+"""Turns of the event loop that a statement's duration contains: until the answer is read, until the
+driver hands it over, and until the caller goes on."""
+
+
+class Answered(NamedTuple):
+    """Answers of a worker since its start.
+
+    Attributes:
+        everybody: All of them.
+        admitted: Those that admitted visitors got.
     """
 
-    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+    everybody: int
+    admitted: int
+
+
+class WorkerLoad:
+    """Load of a worker: what the work of admitted visitors costs.
+
+    It is the higher of two. The first is the 95th percentile of the durations of their statements,
+    less the time for which the event loop was late because of strangers: the lag, by the share of
+    answers that strangers got. The second is their demand for connections (decision 0024).
+
+    Args:
+        demand: Returns the demand for connections, as a share of all.
+        lag_s: Returns how late the event loop runs at present, in s.
+        answered: Returns the answers so far.
+        now_s: A monotonic clock.
+
+    Invariant:
+        Calls of strangers do not raise the load: they run none of `ADMITTED_STATEMENTS`, and the
+        lag that they cause is not counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        demand: Callable[[], float],
+        lag_s: Callable[[], float] = lambda: 0.0,
+        answered: Callable[[], Answered] = lambda: Answered(0, 0),
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._demand = demand
+        self._lag_s = lag_s
+        self._answered = answered
         self._now_s = now_s
-        self._measured: deque[tuple[float, float, float]] = deque(maxlen=MEASURED_MAX)
+        self._measured: deque[tuple[float, float, float, float]] = deque(maxlen=MEASURED_MAX)
+        self._answers: deque[tuple[float, Answered]] = deque([(now_s(), answered())])
 
-    def record(self, seconds: float, given_s: float, demand: float) -> None:
-        """Record one statement; ignore those with a long timeout, which no visitor waits for.
-
-        Args:
-            seconds: Its duration.
-            given_s: Its timeout.
-            demand: The demand at that time, as `Database.demand`.
-        """
-        if given_s > CALL_TIMEOUT_S:
-            return
-        self._measured.append((self._now_s(), seconds, demand))
+    def record(self, statement: str, seconds: float) -> None:
+        """Record one statement, if it ran for an admitted visitor."""
+        if statement in ADMITTED_STATEMENTS:
+            self._measured.append((self._now_s(), seconds, self._lag_s(), self._demand()))
 
     def share(self) -> float:
         """Return the load as a share of the target: at 1.0 the worker is fully used."""
-        while self._measured and self._measured[0][0] < self._now_s() - WINDOW_S:
+        now_s = self._now_s()
+        while self._measured and self._measured[0][0] < now_s - WINDOW_S:
             self._measured.popleft()
+        strangers = self._strangers_share(now_s)
         if not self._measured:
-            return 0.0
-        lasted = sorted(seconds for _, seconds, _ in self._measured)
+            # Statements that hang are not recorded, but they hold connections.
+            return self._demand()
+        lasted = sorted(
+            max(0.0, seconds - LOOP_TURNS * lag_s * strangers)
+            for _, seconds, lag_s, _ in self._measured
+        )
         slow = lasted[len(lasted) * 19 // 20]
-        demand = sum(each for _, _, each in self._measured) / len(lasted)
+        demand = sum(each for *_, each in self._measured) / len(lasted)
         return max(slow / STATEMENT_S, demand)
+
+    def _strangers_share(self, now_s: float) -> float:
+        """Return the share of the window's answers that went to visitors who are not admitted."""
+        latest = self._answered()
+        self._answers.append((now_s, latest))
+        while len(self._answers) > 2 and self._answers[1][0] <= now_s - WINDOW_S:  # noqa: PLR2004
+            self._answers.popleft()
+        _, first = self._answers[0]
+        everybody = latest.everybody - first.everybody
+        admitted = latest.admitted - first.admitted
+        return 1 - admitted / everybody if everybody > 0 else 0.0
 
 
 class LoadReporter:

@@ -10,6 +10,7 @@ users.py            users on the wire: text, or a number
 doorman.py          access check: only admitted visitors
 idempotency.py      idempotency keys: a repeated write gets the first answer
 operator.py         operators' calls: concerts, schedules, seats
+lookups.py          bulkhead for look-ups that anybody can cause
 metrics.py          gauges of open work
 management.py       the management process
 openapi.py          the service's OpenAPI document

@@ -15,7 +15,7 @@ from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
 from waitline.booking.idempotency import IdempotencyKeys
-from waitline.booking.load_reporter import LoadReporter, WorkerLoad
+from waitline.booking.load_reporter import Answered, LoadReporter, WorkerLoad
 from waitline.booking.outbox import Relay
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.stock import StockCounter
@@ -35,10 +35,11 @@ from waitline.payment_providers.port import ANSWER_BYTES_MAX, WEBHOOK_PATH, Prov
 from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.services.booking import openapi, operator
-from waitline.services.booking.calls import BookingCalls
+from waitline.services.booking.calls import SEATS_PATH, BookingCalls
 from waitline.services.booking.catalogue_calls import CatalogueCalls
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency
+from waitline.services.booking.lookups import Lookups
 from waitline.services.booking.metrics import OpenWorkGauges
 from waitline.services.booking.operator import InstallationView, OperatorCalls
 from waitline.services.problems import PROBLEMS
@@ -47,6 +48,18 @@ from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.valkey.client import ValkeyClient
 
 TITLE = "Waitline booking service"
+
+ADMITTED_ROUTES = frozenset(
+    (
+        SEATS_PATH,
+        "/api/v1/reservations",
+        "/api/v1/reservations/{reservationId}",
+        "/api/v1/payments",
+        "/api/v1/payments/{paymentId}",
+    )
+)
+ADMITTED_STATUSES = frozenset(("200", "201", "304", "409"))
+"""Answers that admitted visitors alone get: strangers are refused on these routes."""
 
 BODY_LIMITS = {
     WEBHOOK_PATH: ANSWER_BYTES_MAX,
@@ -78,8 +91,8 @@ class BookingWorker(ServiceWorker):
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         async with AsyncExitStack() as stack:
             stack.callback(tallies.flush)
-            load = WorkerLoad()
-            database = self._database(tallies, load)
+            lookups = Lookups()
+            database, load = self._database(tallies, lookups)
             stack.push_async_callback(database.close)
             store = ValkeyClient(settings.store_url(), on_script=tallies.script)
             stack.push_async_callback(store.close)
@@ -98,6 +111,7 @@ class BookingWorker(ServiceWorker):
                 doorman=Doorman.of(settings, keys, store, clock),
                 idempotency=Idempotency(idempotency_keys, problems),
                 tallies=tallies,
+                lookups=lookups,
             )
             jobs = (
                 *calls.jobs(),
@@ -137,10 +151,16 @@ class BookingWorker(ServiceWorker):
         document = partial(openapi.document, trial=True)
         return build_framework(TITLE, [*routers, page.router(), docs_router()], document, problems)
 
-    def _database(self, tallies: ProcessMetrics, load: WorkerLoad) -> Database:
-        def on_statement(statement: str, seconds: float, within_s: float) -> None:
+    def _database(self, tallies: ProcessMetrics, lookups: Lookups) -> tuple[Database, WorkerLoad]:
+        load = WorkerLoad(
+            demand=lambda: database.demand - lookups.running / CONNECTIONS_MAX,
+            lag_s=lambda: tallies.lag.recent_s,
+            answered=answered,
+        )
+
+        def on_statement(statement: str, seconds: float, _within_s: float) -> None:
             tallies.statement(statement, seconds)
-            load.record(seconds, within_s, database.demand)
+            load.record(statement, seconds)
 
         database = Database(
             self._settings.database_address(),
@@ -148,7 +168,7 @@ class BookingWorker(ServiceWorker):
             on_statement=on_statement,
             connections_min=CONNECTIONS_MAX,
         )
-        return database
+        return database, load
 
     def _booking_calls(
         self,
@@ -159,6 +179,7 @@ class BookingWorker(ServiceWorker):
         doorman: Doorman,
         idempotency: Idempotency,
         tallies: ProcessMetrics,
+        lookups: Lookups,
     ) -> BookingCalls:
         return BookingCalls(
             database=database,
@@ -173,6 +194,7 @@ class BookingWorker(ServiceWorker):
             ),
             doorman=doorman,
             idempotency=idempotency,
+            lookups=lookups,
             trusting=self._trusting,
         )
 
@@ -245,6 +267,17 @@ def provided(settings: Settings) -> Provider:
         settings.webhook_secret.get_secret_value(),
         settings.payment_url,
     )
+
+
+def answered() -> Answered:
+    """Return how many answers this worker has given, and how many of them to admitted visitors."""
+    everybody = admitted = 0
+    for (_, route, status), tally in telemetry.HTTP_SECONDS.tallies.items():
+        count = sum(tally.counts)
+        everybody += count
+        if route in ADMITTED_ROUTES and status in ADMITTED_STATUSES:
+            admitted += count
+    return Answered(everybody, admitted)
 
 
 def _record_pool(database: Database) -> None:

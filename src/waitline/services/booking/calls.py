@@ -61,6 +61,7 @@ from waitline.services.booking.bodies import (
 from waitline.services.booking.catalogue_calls import document_answer
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency, key_of
+from waitline.services.booking.lookups import Lookups
 from waitline.services.booking.users import user_in_body, user_of
 
 SEATS_PATH = "/api/v1/schedules/{scheduleId}/seats"
@@ -98,6 +99,7 @@ class BookingCalls:
         checkout: Payments.
         doorman: Checks admission.
         idempotency: Idempotency keys.
+        lookups: Bulkhead for look-ups that anybody can cause.
         trusting: Whether a visitor may be named without proof (trial mode).
     """
 
@@ -111,6 +113,7 @@ class BookingCalls:
         checkout: Checkout,
         doorman: Doorman,
         idempotency: Idempotency,
+        lookups: Lookups,
         trusting: bool,
     ) -> None:
         self._database = database
@@ -120,6 +123,7 @@ class BookingCalls:
         self._checkout = checkout
         self._doorman = doorman
         self._idempotency = idempotency
+        self._lookups = lookups
         self._trusting = trusting
         self._rng = random.Random()  # noqa: S311 - spreads concurrent requests
         self.seats_of = PathParameterRoute(SEATS_PATH, self.seats, exclusive=True, in_task=True)
@@ -163,6 +167,7 @@ class BookingCalls:
         user, token = user_of(request), needed_token(request)
         found = await self._catalogue.schedule(schedule)
         await self._doorman.admit(found.room, user, token, found.queue_down)
+        self._lookups.remember(token)
         return await document_answer(request, await wanted(schedule), _PRIVATE)
 
     def _view(self, request: Request) -> _SeatQuery:
@@ -202,7 +207,10 @@ class BookingCalls:
         found = await self._catalogue.schedule(wanted.scheduleId)
         self._doorman.prove(found.room, user, token)
         buyer = Buyer(user, ANYBODY)
-        admit = partial(self._doorman.admit, found.room, user, token, found.queue_down)
+
+        async def admit() -> None:
+            await self._doorman.admit(found.room, user, token, found.queue_down)
+            self._lookups.remember(token)
 
         async def write(key: IdempotencyKey | None) -> Answer:
             if seats is None:
@@ -235,8 +243,9 @@ class BookingCalls:
     async def reservation(self, request: Request, reservation: str) -> Answer:
         """Show a visitor's own reservation, in the envelope and beside it."""
         asked, user = number("reservationId", reservation), user_of(request)
-        found = await self._reservations.find(asked)
-        self._prove(found, user, token_of(request))
+        token = token_of(request)
+        found = await self._find(asked, token)
+        self._prove(found, user, token)
         if found.buyer.user_id != user:
             raise ReservationForeign
         shown = ReservationView.of(found)
@@ -252,7 +261,7 @@ class BookingCalls:
         asked, user = number("reservationId", reservation), user_of(request)
         token, key = token_of(request), key_of(request)
         if not self._trusting:
-            self._prove(await self._reservations.find(asked), user, token)
+            self._prove(await self._find(asked, token), user, token)
         buyer = Buyer(user, ANYBODY)
 
         async def write(key: IdempotencyKey | None) -> Answer:
@@ -272,7 +281,7 @@ class BookingCalls:
         if b"x-user-id" in request.headers and user_of(request) != user:
             raise ReservationForeign
         if not self._trusting:
-            self._prove(await self._reservations.find(asked.reservationId), user, token)
+            self._prove(await self._find(asked.reservationId, token), user, token)
         buyer = Buyer(user, ANYBODY)
 
         async def write(key: IdempotencyKey | None) -> Answer:
@@ -288,13 +297,16 @@ class BookingCalls:
         asked, token = number("paymentId", payment), token_of(request)
         unnamed = self._trusting and b"x-user-id" not in request.headers
         user = None if unnamed else user_of(request)
-        found = await self._checkout.fetch_payment(asked)
+        found = await self._lookups.run(token, partial(self._checkout.fetch_payment, asked))
         if user is not None:
             if not self._trusting:
                 self._doorman.prove(found.room, user, token)
             if found.buyer.user_id != user:
                 raise PaymentForeign
         return success(request, texts.PAYMENT, PaymentView.of(found.payment))
+
+    async def _find(self, asked: int, token: str | None) -> Reservation:
+        return await self._lookups.run(token, partial(self._reservations.find, asked))
 
     def _prove(self, found: Reservation, user: VisitorId, token: str | None) -> None:
         """Check that the token is this user's, of the reservation's room; it may have expired.
@@ -304,6 +316,7 @@ class BookingCalls:
         """
         if not self._trusting:
             self._doorman.prove(found.room, user, token)
+            self._lookups.remember(token)
 
     async def webhook(self, request: Request) -> Answer:
         """Handle a signed webhook of the payment provider."""
