@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import uvicorn
+import uvloop
 
 from waitline.http.dispatch import Dispatcher, PathParameterRoute
+from waitline.http.limits import EdgeLimits
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import ProblemTable
 from waitline.http.protocol import Protocol
@@ -24,6 +27,8 @@ from waitline.kernel.telemetry import ProcessMetrics
 # Seconds for what takes milliseconds.
 SOON_S = 15.0
 
+DEFAULTS = EdgeLimits()
+
 JSON = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
 ANSWERS = {
@@ -36,16 +41,17 @@ ANSWERS = {
 
 
 class App:
-    """Handlers that are easy to tell apart, and a count of what went the server's way."""
+    """Handlers that are easy to tell apart, and a count of what the framework answered."""
 
-    def __init__(self) -> None:
-        self.by_server = 0
+    def __init__(self, limits: EdgeLimits) -> None:
+        self.by_framework = 0
         self.finished = 0
         self.opened = asyncio.Event()
         self.dispatcher = Dispatcher(
             routes={
                 **{f"/{name}": {"GET": self._kept(answer)} for name, answer in ANSWERS.items()},
                 "/echo": {"POST": self.echo},
+                "/seen": dict.fromkeys(("GET", "POST", "DELETE"), self.seen),
                 "/slow": {"GET": self.slow},
                 "/broken": {"GET": self.broken},
                 "/cancelled": {"GET": self.cancelled},
@@ -57,10 +63,11 @@ class App:
             fallback=self.rest,
             tallies=ProcessMetrics(),
             problems=ProblemResponses(ProblemTable(()), SystemClock()),
+            limits=limits,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.by_server += 1
+        self.by_framework += 1
         await self.dispatcher(scope, receive, send)
 
     @staticmethod
@@ -101,12 +108,39 @@ class App:
                     task.cancel()
                 case _:
                     pass
-            await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0.001)
+            await moment(0.001)
         return Answer(200, JSON, request.path.encode())
 
-    async def rest(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 404, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+    async def seen(self, request: Request) -> Answer:
+        return Answer(200, JSON, described(request))
+
+    async def rest(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer under `/framework/` as the hot calls do."""
+        request = Request.of(scope)
+        request.body = (await receive())["body"]
+        prefix, _, name = request.path.rpartition("/")
+        answer = Answer(404, (), b"")
+        if prefix == "/framework":
+            made = Answer(200, JSON, described(request)) if name == "seen" else None
+            answer = made or ANSWERS.get(name, answer)
+        start = {"status": answer.status, "headers": answer.headers}
+        await send({"type": "http.response.start", **start})
+        pieces = [b"%d" % number for number in range(3)] if name == "stream" else ()
+        for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": answer.body})
+
+
+def described(request: Request) -> bytes:
+    """What a handler sees of a request."""
+    fields = {name.decode(): value.decode("latin-1") for name, value in request.headers.items()}
+    query, body = request.query_string.decode("latin-1"), request.body.decode("latin-1")
+    return msgspec.json.encode([request.path.rpartition("/")[2], query, fields, body])
+
+
+async def moment(seconds: float) -> None:
+    """Let the loop go on, before a condition is looked at again."""
+    await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=seconds)
 
 
 class Connection:
@@ -153,15 +187,14 @@ class Service:
 Scenario = Callable[[Service], Coroutine[Any, Any, None]]
 
 
-def play(scenario: Scenario, keep_alive_s: float = 60) -> None:
+def play(scenario: Scenario, limits: EdgeLimits = DEFAULTS) -> None:
     async def run() -> None:
-        app = App()
+        app = App(limits)
         config = uvicorn.Config(
             app,
             http=Protocol,
             date_header=False,
             port=0,
-            timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]  # parts of a second do
             timeout_graceful_shutdown=int(SOON_S),
             **{**UVICORN_OPTIONS, "lifespan": "off", "log_level": "critical"},
         )
@@ -177,7 +210,7 @@ def play(scenario: Scenario, keep_alive_s: float = 60) -> None:
             server.should_exit = True
             await serving
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def get(path: str, *lines: str, version: str = "1.1") -> bytes:

@@ -8,7 +8,7 @@ from waitline.admission.policy import (
     may_be_empty,
     next_visit_ms,
 )
-from waitline.http.server import KEEP_ALIVE_S
+from waitline.http.limits import KEEP_ALIVE_S
 from waitline.queue.hints import (
     POLL_FAR_MS,
     POLL_LEAST_MS,

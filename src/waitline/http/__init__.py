@@ -1,6 +1,11 @@
 """HTTP toolkit of both services. It depends on neither of them, and on no store.
 
-protocol.py           uvicorn's protocol class with a fast path for hot calls
+protocol.py           one connection: requests in order, deadlines, graceful end
+exchange.py           one request and its response: a hot call, or the framework's over ASGI
+head.py               parser for request heads
+body.py               readers of request bodies
+limits.py             limits of a connection
+connections.py        the open connections of a worker, and the sweep of slow ones
 dispatch.py           routes hot calls ahead of the framework
 requests.py           parses query strings, headers and JSON bodies
 responses.py          answers, and their encoding for the socket

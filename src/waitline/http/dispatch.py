@@ -5,21 +5,16 @@ prototype. It answers everything that is not hot.
 """
 
 import time
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from waitline.http.connections import Connections
+from waitline.http.limits import BODY_BYTES, EdgeLimits
 from waitline.http.problem_responses import ProblemResponses
-from waitline.http.problems import BodyTooLarge, MethodUnknown
-from waitline.http.requests import (
-    BODY_BYTES_MAX,
-    App,
-    Handler,
-    Receive,
-    Request,
-    Scope,
-    receive_body,
-)
+from waitline.http.problems import MethodUnknown
+from waitline.http.requests import App, Handler, Receive, Request, Scope
 from waitline.http.responses import Answer, Send, send_answer
 from waitline.kernel.telemetry import ProcessMetrics
 
@@ -39,7 +34,7 @@ class HotRoute(NamedTuple):
     method: str
     route: str
     handler: Handler
-    body_max: int = BODY_BYTES_MAX
+    body_max: int = BODY_BYTES
     in_task: bool = False
 
 
@@ -78,7 +73,7 @@ class PathParameterRoute:
 
 
 class Dispatcher:
-    """The ASGI application: answers hot calls, passes all others to the framework.
+    """The routes of a worker; the ASGI application of all calls that are not hot.
 
     Args:
         routes: Handlers by path, then by method.
@@ -87,8 +82,13 @@ class Dispatcher:
         tallies: Counts every response.
         problems: Answers for handlers that raise.
         body_limits: Most bytes of a body by path prefix, for calls that accept more than
-            `BODY_BYTES_MAX`.
+            others.
         in_task: As in `HotRoute`, for all of `routes`.
+        limits: Of connections and requests.
+
+    Attributes:
+        limits: Of connections and requests.
+        connections: Those of this worker.
     """
 
     def __init__(
@@ -100,12 +100,15 @@ class Dispatcher:
         tallies: ProcessMetrics,
         problems: ProblemResponses,
         body_limits: Mapping[str, int] = MappingProxyType({}),
+        limits: EdgeLimits,
         in_task: bool = False,
     ) -> None:
+        self.limits = limits
+        self.connections = Connections(limits)
         self._body_limits = body_limits
         self._routes = {
             path: {
-                name: HotRoute(name, path, handler, self._body_max(path), in_task)
+                name: HotRoute(name, path, handler, self.body_max(path), in_task)
                 for name, handler in methods.items()
             }
             for path, methods in routes.items()
@@ -117,6 +120,8 @@ class Dispatcher:
 
     def route_for(self, method: str, path: str) -> HotRoute | None:
         """Return the hot call that a request is for, or `None` for a call of the framework."""
+        if method == "HEAD":
+            method = "GET"
         methods = self._routes.get(path)
         if methods is not None:
             return methods.get(method)
@@ -132,60 +137,50 @@ class Dispatcher:
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a response and its duration."""
-        self._tallies.http(method, route, status, seconds)
+        self._tallies.http(method if method in METHODS else "OTHER", route, status, seconds)
+
+    def count_refused(self, method: str, status: int) -> None:
+        """Count a response to what was no request, or too much of one."""
+        self.count(method, "unknown", status, 0.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._fallback(scope, receive, send)
-            return
+        """Answer one request that is not for a hot call."""
         started = time.perf_counter()
         method, path = scope["method"], scope["path"]
-        call = self.route_for(method, path)
-        route, allowed = (call.route, ()) if call else self._other_methods(path)
-        if route is None:
+        route, allowed = self._other_methods(path)
+        if path == "*":
+            # OPTIONS of the server as a whole (RFC 9110, section 9.3.7).
+            route = path
+            answer = Answer(HTTPStatus.NO_CONTENT, ((b"allow", _ALLOWED.encode("ascii")),), b"")
+        elif route is not None or method == "CONNECT":
+            answer = self.answer_error(MethodUnknown(allowed), Request.of(scope))
+        else:
             await self._framework(scope, receive, send, started)
             return
-        request = Request.of(scope)
-        try:
-            if call is None:
-                raise MethodUnknown(allowed)  # noqa: TRY301 - see below
-            if method == "POST":
-                request.body = await receive_body(receive, call.body_max)
-            answer = await call.handler(request)
-        except Exception as error:  # noqa: BLE001 - every failure gets its answer
-            answer = self.answer_error(error, request)
         await send_answer(send, answer)
-        self.count(_method_label(method), route, answer.status, time.perf_counter() - started)
+        self.count(method, route or "unknown", answer.status, time.perf_counter() - started)
 
     def _other_methods(self, path: str) -> tuple[str | None, tuple[str, ...]]:
         """Return the hot route at a path that takes only other methods, and those methods."""
         if path in self._routes:
-            return path, tuple(self._routes[path])
+            return path, with_head(self._routes[path])
         for route in self._parameter_routes:
             if route.exclusive and route.matches(path):
-                return route.hot.route, (route.hot.method,)
+                return route.hot.route, with_head((route.hot.method,))
         return None, ()
 
-    def _body_max(self, path: str) -> int:
+    def body_max(self, path: str) -> int:
+        """Return the most bytes of a body that a path accepts."""
         for prefix, most in self._body_limits.items():
             if path.startswith(prefix):
                 return most
-        return BODY_BYTES_MAX
+        return self.limits.body_bytes
 
     async def _framework(self, scope: Scope, receive: Receive, send: Send, started: float) -> None:
         status = 500
-        size = 0
-        request = Request.of(scope)
-        most = self._body_max(request.path)
-
-        async def receive_limited() -> MutableMapping[str, Any]:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > most:
-                raise BodyTooLarge
-            return message
+        method = scope["method"]
+        # HEAD is GET; the connection leaves the body out.
+        scope["method"] = "GET" if method == "HEAD" else method
 
         async def send_and_record(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -194,20 +189,20 @@ class Dispatcher:
             await send(message)
 
         try:
-            if int(request.headers.get(b"content-length", b"0")) > most:
-                answer = self._problems.answer(BodyTooLarge(), request)
-                await send_answer(send_and_record, answer)
-            else:
-                await self._fallback(scope, receive_limited, send_and_record)
+            await self._fallback(scope, receive, send_and_record)
         finally:
             # An unknown path must not become a label: clients can invent as many as they like.
             route = getattr(scope.get("route"), "path", "unknown")
-            self.count(_method_label(scope["method"]), route, status, time.perf_counter() - started)
+            self.count(method, route, status, time.perf_counter() - started)
 
 
-def _method_label(method: str) -> str:
-    return method if method in METHODS else "OTHER"
+def with_head(methods: Iterable[str]) -> tuple[str, ...]:
+    """Return methods, and HEAD wherever there is GET."""
+    given = tuple(methods)
+    return (*given, "HEAD") if "GET" in given and "HEAD" not in given else given
 
 
 METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))
 """Methods that are counted by name. Others are counted together: clients can invent them."""
+
+_ALLOWED = ", ".join(sorted(METHODS))

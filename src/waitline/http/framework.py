@@ -12,10 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from waitline import __version__
-from waitline.http.dispatch import METHODS
+from waitline.http.dispatch import METHODS, with_head
 from waitline.http.problem_responses import ProblemResponses, RefusalWithData
 from waitline.http.problems import (
-    BodyTooLarge,
     InputInvalid,
     MethodUnknown,
     PathUnknown,
@@ -109,8 +108,6 @@ def _ours(request: FrameworkRequest, error: Exception) -> Exception:
         return InputInvalid(name, Text(first["msg"], first["msg"]))
     if not isinstance(error, HTTPException):
         return error
-    if isinstance(error.__cause__, BodyTooLarge):
-        return error.__cause__
     if error.status_code == HTTPStatus.NOT_FOUND:
         return PathUnknown()
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -121,7 +118,7 @@ def _ours(request: FrameworkRequest, error: Exception) -> Exception:
 def _allowed(request: FrameworkRequest) -> tuple[str, ...]:
     """Return every method that the path accepts; the framework returns its first route's only."""
     asked = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
-    return tuple(
+    return with_head(
         method
         for method in sorted(METHODS)
         if any(

@@ -37,6 +37,48 @@ class BodyTooLarge(Refused):
     """The request's body is larger than its call accepts."""
 
 
+class RequestMalformed(Refused):
+    """The bytes are no request, or one that two readers could read differently.
+
+    Attributes:
+        reason: What is wrong with them.
+        path: The path that they ask for, as far as it can be read.
+    """
+
+    def __init__(self, reason: Text, path: str = "") -> None:
+        super().__init__(reason, path)
+        self.reason = reason
+        self.path = path
+
+
+class RequestLineTooLong(Refused):
+    """The request line, and so the address in it, is longer than the service accepts."""
+
+
+class FieldsTooLarge(Refused):
+    """The header or trailer fields are too many, or too long in all."""
+
+
+class RequestTooSlow(Refused):
+    """The head or the body of a request did not arrive in time."""
+
+
+class ExpectationUnknown(Refused):
+    """The request expects something of the server that it does not know."""
+
+
+class CodingUnknown(Refused):
+    """The body has a transfer coding besides chunked."""
+
+
+class VersionUnsupported(Refused):
+    """The request is in another version of HTTP than 1.1 and 1.0."""
+
+
+class ConnectionsExhausted(Refused):
+    """The worker has as many connections as it may."""
+
+
 class PathUnknown(Refused):
     """There is nothing at that path."""
 
@@ -129,6 +171,64 @@ TOOLKIT_PROBLEMS: tuple[Problem[Any], ...] = (
         C001,
         "body-too-large",
         Text("본문이 너무 큽니다", "Body too large"),
+    ),
+    Problem(
+        RequestMalformed,
+        HTTPStatus.BAD_REQUEST,
+        C001,
+        "request-malformed",
+        Text("잘못된 HTTP 요청", "Malformed request"),
+        detail=lambda it: it.reason,
+    ),
+    Problem(
+        RequestLineTooLong,
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        C001,
+        "uri-too-long",
+        Text("주소가 너무 깁니다", "Address too long"),
+    ),
+    Problem(
+        FieldsTooLarge,
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        C001,
+        "header-fields-too-large",
+        Text("헤더가 너무 큽니다", "Header fields too large"),
+    ),
+    Problem(
+        RequestTooSlow,
+        HTTPStatus.REQUEST_TIMEOUT,
+        C001,
+        "request-timeout",
+        Text("요청이 제시간에 도착하지 않았습니다", "Request not received in time"),
+    ),
+    Problem(
+        ExpectationUnknown,
+        HTTPStatus.EXPECTATION_FAILED,
+        C001,
+        "expectation-unknown",
+        Text("알 수 없는 Expect 헤더", "Unknown expectation"),
+    ),
+    Problem(
+        CodingUnknown,
+        HTTPStatus.NOT_IMPLEMENTED,
+        C001,
+        "transfer-coding-unknown",
+        Text("지원하지 않는 전송 인코딩", "Transfer coding not supported"),
+    ),
+    Problem(
+        VersionUnsupported,
+        HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+        C001,
+        "version-unsupported",
+        Text("지원하지 않는 HTTP 버전", "HTTP version not supported"),
+    ),
+    Problem(
+        ConnectionsExhausted,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        E003,
+        "too-many-connections",
+        Text("연결이 너무 많습니다", "Too many connections"),
+        headers=lambda _: retry_after(RETRY_AFTER_S),
     ),
     Problem(
         MethodUnknown,

@@ -1,230 +1,390 @@
-"""uvicorn's protocol class with a fast path: answer hot calls from the HTTP parser's callbacks.
+"""One connection: HTTP/1.1 and HTTP/1.0 as RFC 9112 has them, for both services.
 
-For each request uvicorn creates a scope, a cycle, an event and a task, and sends the response as
-two messages. That costs more than all of our own work (measured, decision 0006). A hot call needs
-none of it: its body arrives with its head, and its response is one write. Unusual requests (those
-that close the connection, are pipelined, or upgrade) take uvicorn's ASGI path to the same handlers.
-tests/web/test_uvicorn_internals.py lists the internals of uvicorn that this relies on.
+A request is answered once it is complete, in the callback that brings its last byte: a hot call
+without a task, an ASGI scope or a response object (decision 0006). Requests that are sent ahead
+wait in the buffer, so they are answered in order, and one that is malformed does not touch the
+answers before it. `head.py` and `body.py` decide where a request ends.
 """
 
 import asyncio
-import time
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
-from waitline.http.dispatch import HotRoute
-from waitline.http.problems import BodyTooLarge
-from waitline.http.requests import Request
+from waitline.http.body import ChunkedBody, KnownBody, body_reader
+from waitline.http.connections import SweptConnection
+from waitline.http.exchange import FrameworkExchange, HotExchange, connection_field
+from waitline.http.head import Head, Preface, after_empty_lines, check_partial, parse_head
+from waitline.http.problems import ConnectionsExhausted, RequestMalformed, RequestTooSlow
+from waitline.http.requests import App, Request
 from waitline.http.responses import Answer, ResponsePacker
-from waitline.kernel.errors import Unavailable
+from waitline.http.texts import Text
+from waitline.kernel.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
+    from waitline.http.dispatch import HotRoute
     from waitline.http.worker import ServiceWorker
+
+READ_AHEAD_MAX = 65_536
+"""Bytes read ahead of the request being answered; then reading pauses. As much as one read."""
+
+LINGER_S = 2.0
+"""How long a refused client may go on sending: one that is cut off while it sends may never read
+the refusal. Source: RFC 9112, section 9.6."""
+
+LINGER_BYTES_MAX = 1_048_576
+"""Most bytes that are read and dropped meanwhile."""
+
+PROGRESS_BYTES_MIN = 16_384
+"""Least part of its answer that a slow reader must take within `write_s`: about 500 bytes/s."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+INCOMPLETE = Text("요청이 끝나지 않았습니다.", "the request has no end")
+
+_CR = 0x0D
 
 _packer = ResponsePacker()
 
 
-class Exchange:
-    """One hot call on a connection, from its head to its response.
+class Protocol(SweptConnection, asyncio.Protocol):
+    """One connection.
 
-    It stands in for uvicorn's `RequestResponseCycle`: uvicorn reads `response_complete` and sets
-    `keep_alive`.
+    Args:
+        config: uvicorn's; holds the application.
+        server_state: uvicorn's; it waits for these connections and tasks at its shutdown.
+        app_state: Not used.
     """
 
     __slots__ = (
-        "_call",
-        "_coroutine",
-        "_protocol",
-        "_request",
-        "_started_s",
-        "keep_alive",
-        "response_complete",
+        "_buffer",
+        "_consuming",
+        "_drained",
+        "_ending",
+        "_exchange",
+        "_head",
+        "_in_head",
+        "_lingered",
+        "_paused_reading",
+        "_preface",
+        "_reader",
+        "_route",
+        "_state",
+        "_unsent",
+        "app",
+        "dispatcher",
+        "half_closed",
+        "limits",
+        "loop",
+        "stopping",
+        "tasks",
+        "transport",
     )
 
-    def __init__(self, protocol: "Protocol", call: HotRoute, request: Request) -> None:
-        self._protocol = protocol
-        self._call = call
-        self._request = request
-        self._started_s = time.perf_counter()
-        self._coroutine: Coroutine[Any, Any, Answer] | None = None
-        self.keep_alive = True
-        self.response_complete = False
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],  # noqa: ARG002 - uvicorn passes it
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__()
+        if not config.loaded:
+            config.load()
+        worker: ServiceWorker = config.loaded_app
+        self.app: App = worker
+        self.loop = _loop or asyncio.get_running_loop()
+        self.dispatcher = worker.dispatcher
+        self.limits = self.dispatcher.limits
+        self.tasks: set[asyncio.Task[Any]] = server_state.tasks
+        self.stopping = False
+        self.half_closed = False
+        self._state = server_state
+        self._buffer = b""
+        self._head: Head | None = None
+        self._preface: Preface | None = None
+        # Whether the buffer is the first part of a head.
+        self._in_head = False
+        self._route: HotRoute | None = None
+        self._reader: KnownBody | ChunkedBody | None = None
+        self._exchange: HotExchange | FrameworkExchange | None = None
+        # Whether a loop over the buffer is under way, further up the stack.
+        self._consuming = False
+        # Whether nothing more is answered.
+        self._ending = False
+        self._lingered = 0
+        self._paused_reading = False
+        self._unsent: int | None = None
+        self._drained: asyncio.Future[None] | None = None
 
-    def append_body(self, body: bytes) -> None:
-        """Take a piece of the body; refuse one that is too long."""
-        request = self._request
-        request.body = request.body + body if request.body else body
-        if len(request.body) > self._call.body_max:
-            self._finish(self._protocol.dispatcher.answer_error(BodyTooLarge(), request))
-
-    def run(self) -> None:
-        """Call the handler; the request is complete."""
-        coroutine = self._call.handler(self._request)
-        if self._call.in_task:
-            protocol = self._protocol
-            task = protocol.loop.create_task(coroutine)
-            protocol.tasks.add(task)  # type: ignore[arg-type]  # uvicorn only waits for them
-            task.add_done_callback(protocol.tasks.discard)
-            task.add_done_callback(self._finish_task)
-            return
-        self._coroutine = coroutine
-        self._step()
-
-    def _finish_task(self, task: "asyncio.Task[Answer]") -> None:
-        if task.cancelled():
-            error: BaseException | None = Unavailable("stopped")
-        else:
-            error = task.exception()
-        if error is None:
-            self._finish(task.result())
-        elif isinstance(error, Exception):
-            self._finish(self._protocol.dispatcher.answer_error(error, self._request))
-
-    def _step(self, _awaited: "asyncio.Future[Any] | None" = None) -> None:
-        """Run the handler to its next `await`; resume when the awaited future is done.
-
-        This is what `asyncio.Task` does, without its cost: a handler awaits about once, and
-        nothing awaits the handler.
-        """
-        assert self._coroutine is not None
-        try:
-            awaited = self._coroutine.send(None)
-        except StopIteration as end:
-            self._finish(end.value)
-        except asyncio.CancelledError:
-            self._finish(
-                self._protocol.dispatcher.answer_error(Unavailable("stopped"), self._request)
-            )
-        except Exception as error:  # noqa: BLE001 - every failure gets its answer
-            self._finish(self._protocol.dispatcher.answer_error(error, self._request))
-        else:
-            awaited._asyncio_future_blocking = False  # noqa: SLF001 - as asyncio.Task does
-            awaited.add_done_callback(self._step)
-
-    def _finish(self, answer: Answer) -> None:
-        self.response_complete = True
-        protocol = self._protocol
-        if not protocol.transport.is_closing():
-            text = _packer.pack(answer, protocol.server_state.default_headers)
-            protocol.transport.write(text)
-            if not self.keep_alive:
-                protocol.transport.close()
-        protocol.on_response_complete()
-        call = self._call
-        seconds = time.perf_counter() - self._started_s
-        protocol.dispatcher.count(call.method, call.route, answer.status, seconds)
-
-
-class Protocol(HttpToolsProtocol):
-    """One connection.
-
-    The keep-alive timer is reset only when it fires; uvicorn sets and cancels one per request.
-    """
-
-    cycle: RequestResponseCycle | Exchange | None  # type: ignore[assignment]  # wider than uvicorn's
+    @property
+    def server_headers(self) -> list[tuple[bytes, bytes]]:
+        """The header fields of every response."""
+        return self._state.default_headers
 
     @override
-    def connection_made(  # type: ignore[override]  # as uvicorn's own
-        self, transport: asyncio.Transport
-    ) -> None:
-        super().connection_made(transport)
-        worker: ServiceWorker = self.app
-        self.dispatcher = worker.dispatcher
-        self._idle_since_s = self.loop.time()
-        self._set_keep_alive_timer(self.timeout_keep_alive)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        self.transport = transport
+        self._state.connections.add(self)  # type: ignore[arg-type]  # it calls `shutdown` alone
+        self.deadline_s = self.loop.time() + self.limits.keep_alive_s
+        if not self.dispatcher.connections.add(self):
+            self._refuse(ConnectionsExhausted())
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-            self.timeout_keep_alive_task = None
-        if type(self.cycle) is Exchange:
-            self.cycle = None
-        super().connection_lost(exc)
+        self._ending = True
+        self._state.connections.discard(self)
+        self.dispatcher.connections.discard(self)
+        self._release_drain()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.lost()
 
     @override
-    def on_message_begin(self) -> None:
-        self.url = b""
-        self.expect_100_continue = False
-        self.headers = []
-
-    @override
-    def on_headers_complete(self) -> None:
-        target, _, query = self.url.partition(b"?")
-        path = target.decode("latin-1")
-        call = self.dispatcher.route_for(self.parser.get_method().decode(), path)
-        if call is not None:
-            request = Request(path, query, self.headers)
-            if self._is_usual(request):
-                self.cycle = Exchange(self, call, request)
-                return
-        self._begin_scope()
-        super().on_headers_complete()
-
-    def _is_usual(self, request: Request) -> bool:
-        parser = self.parser
-        return (
-            (self.cycle is None or self.cycle.response_complete)
-            and parser.should_keep_alive()
-            and not parser.should_upgrade()
-            and not self.expect_100_continue
-            and not self.flow.write_paused
-            and "%" not in request.path
-            # Without this header, only HTTP/1.1 keeps connections.
-            and (b"connection" not in request.headers or parser.get_http_version() == "1.1")
-        )
-
-    def _begin_scope(self) -> None:
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
-        self.url, self.headers, self.expect_100_continue = url, headers, expects
-        self.scope["headers"] = headers
-
-    @override
-    def on_body(self, body: bytes) -> None:
-        exchange = self.cycle
-        if type(exchange) is not Exchange:
-            super().on_body(body)
-        elif not exchange.response_complete:
-            exchange.append_body(body)
-
-    @override
-    def on_message_complete(self) -> None:
-        exchange = self.cycle
-        if type(exchange) is not Exchange:
-            super().on_message_complete()
-        elif not exchange.response_complete:
-            exchange.run()
-
-    @override
-    def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
-        self._idle_since_s = self.loop.time()
-        if self.transport.is_closing():
+    def data_received(self, data: bytes) -> None:
+        if self._ending:
+            self._lingered += len(data)
+            if self._lingered > LINGER_BYTES_MAX:
+                self.transport.abort()
             return
-        self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+        if self._exchange is not None or self._unsent is not None:
+            self._buffer += data
+            if len(self._buffer) > READ_AHEAD_MAX and not self._paused_reading:
+                self._paused_reading = True
+                self.transport.pause_reading()
+            return
+        self._consume(data)
 
-    @override
-    def _unset_keepalive_if_required(self) -> None:
-        """Leave the timer set; its handler checks whether the connection was idle."""
+    def _consume(self, data: bytes) -> None:
+        """Read requests and start their exchanges, for as long as each is answered at once."""
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        self._consuming = True
+        try:
+            while data and self._exchange is None and self._unsent is None and not self._ending:
+                rest = self._read_head(data) if self._reader is None else self._read_body(data)
+                if rest is None:
+                    return
+                data = rest
+            self._buffer = data
+        except Refused as refusal:
+            self._refuse(refusal)
+        finally:
+            self._consuming = False
 
-    def _set_keep_alive_timer(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(
-            seconds, self.timeout_keep_alive_handler
-        )
+    def _read_head(self, data: bytes) -> bytes | None:
+        """Read a head, and the body that came with it; return what follows, or `None`."""
+        start = 0
+        if data[0] == _CR:
+            start = after_empty_lines(data)
+            if start == len(data):
+                return b""
+        end = data.find(b"\r\n\r\n", start)
+        if end < 0:
+            self._hold(data, start)
+            return None
+        self._in_head = False
+        self._head = None
+        head = parse_head(data, start, end + 2, self.limits, self._preface)
+        self._head, self._preface = head, head.preface
+        dispatcher = self.dispatcher
+        route = self._route = dispatcher.route_for(head.method, head.path)
+        at, length = end + 4, head.preface.length
+        if length == 0:
+            self._begin(b"")
+            return data[at:]
+        body_max = dispatcher.body_max(head.path) if route is None else route.body_max
+        if 0 < length <= body_max and len(data) - at >= length:
+            self._begin(data[at : at + length])
+            return data[at + length :]
+        self._reader = body_reader(length, body_max, self.limits)
+        self.deadline_s = self.loop.time() + self.limits.body_s
+        if head.preface.expects and len(data) == at:
+            self.transport.write(CONTINUE)
+        return data[at:]
 
-    @override
-    def timeout_keep_alive_handler(self) -> None:
-        busy = self.cycle is not None and not self.cycle.response_complete
-        idle_s = 0.0 if busy else self.loop.time() - self._idle_since_s
-        if idle_s >= self.timeout_keep_alive:
-            super().timeout_keep_alive_handler()
+    def _hold(self, data: bytes, start: int) -> None:
+        """Keep the first part of a head, unless it is too long or cannot become one."""
+        check_partial(data, start, self.limits)
+        self._buffer = data
+        if not self._in_head:
+            self._in_head = True
+            self.deadline_s = self.loop.time() + self.limits.head_s
+
+    def _read_body(self, data: bytes) -> bytes | None:
+        assert self._reader is not None
+        whole = self._reader.feed(data)
+        if whole is None:
+            return None
+        self._reader = None
+        self._begin(whole.body)
+        return whole.rest
+
+    def _begin(self, body: bytes) -> None:
+        """Start the exchange of a request that is complete."""
+        head, route = self._head, self._route
+        assert head is not None
+        self.deadline_s = inf
+        exchange: HotExchange | FrameworkExchange
+        if route is None:
+            exchange = FrameworkExchange(self, head, body)
         else:
-            self._set_keep_alive_timer(self.timeout_keep_alive - idle_s)
+            exchange = HotExchange(self, route, Request(head.path, head.query, head.fields, body))
+        self._exchange = exchange
+        exchange.run()
+
+    def respond(self, answer: Answer) -> str:
+        """Send the response of the present exchange, and end it; return the request's method."""
+        head = self._head
+        assert head is not None
+        keep_alive = head.keep_alive and not self.stopping
+        if not self.transport.is_closing():
+            headers = self._state.default_headers
+            if keep_alive and not head.preface.old and head.method != "HEAD":
+                text = _packer.pack(answer, headers)
+            else:
+                field = connection_field(head, keep_alive=keep_alive)
+                text = _packer.pack(answer, headers, field, bodiless=head.method == "HEAD")
+            self.transport.write(text)
+        self.done(keep_alive=keep_alive)
+        return head.method
+
+    def done(self, *, keep_alive: bool) -> None:
+        """End the present exchange, whose response is written; go on with the next request."""
+        self._exchange = None
+        self._state.total_requests += 1
+        if self._ending:
+            return
+        if not keep_alive or (self.half_closed and not self._buffer):
+            self._end()
+            return
+        if self._unsent is None:
+            self.deadline_s = self.loop.time() + self.limits.keep_alive_s
+            if self._buffer and not self._consuming:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        """Read the requests that came before the last one was answered."""
+        if self._paused_reading:
+            self._paused_reading = False
+            self.transport.resume_reading()
+        self._consume(b"")
+        if self.half_closed and self._exchange is None and not self._ending:
+            self._refuse_partial()
+
+    def _refuse(self, refusal: Refused) -> None:
+        """Refuse what cannot be read as a request; nothing after it can be either."""
+        head, self._head = self._head, None
+        method, path, fields = "OTHER", getattr(refusal, "path", ""), {}
+        if head is not None:
+            method, path, fields = head.method, head.path, head.fields
+        answer = self.dispatcher.answer_error(refusal, Request(path, b"", fields))
+        field = connection_field(None, keep_alive=False)
+        headers = self._state.default_headers
+        self.transport.write(_packer.pack(answer, headers, field, bodiless=method == "HEAD"))
+        self.dispatcher.count_refused(method, answer.status)
+        self._buffer = b""
+        self._reader = None
+        self._ending = True
+        self.deadline_s = self.loop.time() + LINGER_S
+        if self.half_closed:
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+
+    def _refuse_partial(self) -> None:
+        if self._buffer or self._reader is not None:
+            self._refuse(RequestMalformed(INCOMPLETE))
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        """Close the connection once everything is sent; the sweep cuts it if that takes long."""
+        self._ending = True
+        self.deadline_s = self.loop.time() + LINGER_S
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection: its response cannot be completed."""
+        self._ending = True
+        self.transport.abort()
+
+    @override
+    def eof_received(self) -> bool:
+        if self._ending:
+            return False
+        self.half_closed = True
+        exchange = self._exchange
+        if exchange is not None:
+            return not exchange.streaming
+        if self._unsent is not None:
+            return True
+        if self._buffer or self._reader is not None:
+            self._refuse(RequestMalformed(INCOMPLETE))
+        return False
+
+    @override
+    def on_deadline(self, now_s: float) -> None:
+        if self._unsent is not None and not self._ending:
+            unsent = self.transport.get_write_buffer_size()
+            if unsent <= self._unsent - PROGRESS_BYTES_MIN:
+                self._unsent = unsent
+                self.deadline_s = now_s + self.limits.write_s
+                return
+            self.abort()
+        elif self._ending:
+            self.transport.abort()
+        elif self._in_head or self._reader is not None:
+            self._refuse(RequestTooSlow())
+        else:
+            self._end()
+
+    @override
+    def pause_writing(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        if not self._ending:
+            self.deadline_s = self.loop.time() + self.limits.write_s
+
+    @override
+    def resume_writing(self) -> None:
+        self._unsent = None
+        self._release_drain()
+        if self._ending:
+            return
+        if self._exchange is not None:
+            self.deadline_s = inf
+            return
+        self.deadline_s = self.loop.time() + self.limits.keep_alive_s
+        if self._buffer and not self._consuming:
+            self._go_on()
+
+    def write(self, text: bytes) -> None:
+        """Send a part of a response."""
+        if not self.transport.is_closing():
+            self.transport.write(text)
+
+    async def drain(self) -> None:
+        """Wait until the client has read enough for more to be sent."""
+        if self._unsent is not None and not self._ending:
+            self._drained = self.loop.create_future()
+            await self._drained
+
+    def _release_drain(self) -> None:
+        waiting, self._drained = self._drained, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    def shutdown(self) -> None:
+        """Close the connection as soon as the request under way is answered.
+
+        uvicorn calls this at its shutdown.
+        """
+        self.stopping = True
+        if self._ending:
+            self.transport.close()
+        elif self._exchange is None and self._reader is None:
+            self._end()

@@ -13,14 +13,10 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from waitline.http import texts
-from waitline.http.problems import BodyTooLarge, InputInvalid
+from waitline.http.problems import InputInvalid
 from waitline.http.responses import Answer, Send
 from waitline.http.texts import Language, Text
 from waitline.kernel.ids import NAME_BYTES_MAX, TextFault, TextInvalid, normal_name
-
-BODY_BYTES_MAX = 4_096
-"""Most bytes of a request's body, unless its call has a limit of its own: four times what any call
-of the contract needs."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -49,7 +45,7 @@ class Request:
     Args:
         path: Without the query.
         query_string: The text after the question mark, still encoded.
-        headers: Names in lower case.
+        headers: Names in lower case, each once.
         body: Empty where the handler needs none.
     """
 
@@ -59,12 +55,12 @@ class Request:
         self,
         path: str,
         query_string: bytes,
-        headers: Iterable[tuple[bytes, bytes]],
+        headers: dict[bytes, bytes] | Iterable[tuple[bytes, bytes]],
         body: bytes = b"",
     ) -> None:
         self.path = path
         self.query_string = query_string
-        self.headers = dict(headers)
+        self.headers = headers if isinstance(headers, dict) else dict(headers)
         self.body = body
         self._query: dict[str, str] | None = None
 
@@ -123,23 +119,6 @@ class Request:
                 query[key] = value
         given = query.get(name)
         return None if given is None else checked_name(name, decode_parameter(name, given))
-
-
-async def receive_body(receive: Receive, body_max: int) -> bytes:
-    """Return the body of an ASGI call.
-
-    Raises:
-        BodyTooLarge: It has more than `body_max` bytes.
-    """
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > body_max:
-            raise BodyTooLarge
-        more = message.get("more_body", False)
-    return body
 
 
 def decode_parameter(name: str, value: str) -> str:

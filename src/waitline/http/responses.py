@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -24,7 +23,15 @@ HEADS_CACHED = 1_024
 """Response heads cached by `ResponsePacker`: about ten of ours, and one per room's document."""
 
 
-_UNMODIFIED = HTTPStatus.NOT_MODIFIED.value
+STATUS_LINE = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii"))
+    for status in HTTPStatus
+}
+"""Status lines. The version is the server's, also towards HTTP/1.0 (RFC 9110, section 6.2)."""
+
+BODILESS = frozenset((HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value))
+"""Statuses without a body, and without its length: a 304 would need that of the body that it
+leaves out (RFC 9110, section 8.6)."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -43,12 +50,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 async def send_answer(send: Send, answer: Answer) -> None:
     """Send an answer as ASGI messages."""
-    headers, body = answer.headers, answer.body
-    if answer.status != _UNMODIFIED:
-        # A 304 would need the length of the body that it leaves out (RFC 9110, section 8.6).
-        headers = (*headers, (b"content-length", b"%d" % len(body)))
+    headers = list(answer.headers)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 class ResponsePacker:
@@ -58,12 +62,21 @@ class ResponsePacker:
         self._heads: dict[tuple[int, Headers], bytes] = {}
         self._server_headers: list[tuple[bytes, bytes]] = []
 
-    def pack(self, answer: Answer, server_headers: list[tuple[bytes, bytes]]) -> bytes:
+    def pack(
+        self,
+        answer: Answer,
+        server_headers: list[tuple[bytes, bytes]],
+        connection: bytes = b"",
+        *,
+        bodiless: bool = False,
+    ) -> bytes:
         """Return the whole response.
 
         Args:
             answer: Its headers are trusted to have no line breaks.
             server_headers: The server's own headers; a new list each second, because of the date.
+            connection: The line of the Connection field, if there is one.
+            bodiless: Whether the request is HEAD: then the body is left out, but not its length.
         """
         status, headers, body = answer.status, answer.headers, answer.body
         if server_headers is not self._server_headers or len(self._heads) > HEADS_CACHED:
@@ -73,6 +86,8 @@ class ResponsePacker:
         if head is None:
             lines = (b"%b: %b\r\n" % header for header in (*server_headers, *headers))
             head = self._heads[status, headers] = STATUS_LINE[status] + b"".join(lines)
-        if status == _UNMODIFIED:
-            return head + b"\r\n"
-        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+        if status in BODILESS:
+            return b"%b%b\r\n" % (head, connection)
+        if bodiless:
+            return b"%b%bcontent-length: %d\r\n\r\n" % (head, connection, len(body))
+        return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, connection, len(body), body)

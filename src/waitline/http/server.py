@@ -9,10 +9,6 @@ import uvicorn
 PROTOCOL = "waitline.http.protocol:Protocol"
 """Our protocol class, as uvicorn loads it."""
 
-KEEP_ALIVE_S = 75
-"""Keep-alive timeout: longer than visitors' poll intervals, so that polls reuse their
-connection."""
-
 BACKLOG = 4_096
 """Connections that may wait to be accepted; the operating system may lower this."""
 
@@ -52,7 +48,6 @@ def serve(factory: str, *, host: str, port: int, workers: int) -> None:
         port=port,
         workers=workers,
         backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
         http=PROTOCOL,
         **UVICORN_OPTIONS,
@@ -64,7 +59,6 @@ def serve_socket(application: Any, listener: socket.socket) -> None:  # noqa: AN
     _raise_file_limit()
     config = uvicorn.Config(
         application,
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
         http=PROTOCOL,
         **UVICORN_OPTIONS,

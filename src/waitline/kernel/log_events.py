@@ -83,6 +83,9 @@ _OTHERS: Final = {
     "charge_unknown": LogEvent(
         "The provider reported a charge that this installation did not make", ("charge",)
     ),
+    "connection_sweep_failed": LogEvent(
+        "A bug failed the sweep of one connection, which is not swept any more", ("reason",)
+    ),
     "departures_failed": LogEvent(
         "Visitors of one room who paid could not be removed; their events are dead letters",
         ("room", "reason"),

@@ -14,6 +14,7 @@ from fastapi import APIRouter
 
 from waitline.http.dispatch import Dispatcher
 from waitline.http.framework import build_framework
+from waitline.http.limits import EdgeLimits
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.server import serve_socket
 from waitline.http.static_files import docs_router
@@ -73,6 +74,7 @@ async def serving(
             ),
             tallies=tallies,
             problems=problems,
+            limits=EdgeLimits(),
         )
         for task in tasks:
             task.cancel()

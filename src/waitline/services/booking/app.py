@@ -136,7 +136,7 @@ class BookingWorker(ServiceWorker):
                     tallies=tallies,
                     problems=problems,
                     body_limits=BODY_LIMITS,
-                    # Statements and the doorman set deadlines.
+                    limits=settings.edge_limits(),
                     in_task=True,
                 )
                 for task in tasks:

@@ -96,6 +96,7 @@ class QueueWorker(ServiceWorker):
                 fallback=build_framework(TITLE, routers, document, problems),
                 tallies=tallies,
                 problems=problems,
+                limits=settings.edge_limits(),
             )
             for task in tasks:
                 task.cancel()

@@ -5,7 +5,6 @@ Source: the WHATWG HTML standard, section 9.2 (server-sent events).
 
 import asyncio
 import weakref
-from contextlib import suppress
 
 import msgspec
 from fastapi import APIRouter
@@ -14,7 +13,6 @@ from starlette.responses import Response
 from typing_extensions import override
 
 from waitline.http.problem_responses import ProblemResponses, RefusalWithData
-from waitline.http.problems import BodyTooLarge
 from waitline.http.requests import Receive, Request, Scope
 from waitline.http.responses import Send
 from waitline.kernel.errors import Refused
@@ -190,10 +188,8 @@ class _Stream(Response):
 
 
 async def _disconnected(receive: Receive) -> None:
-    # No body is expected; one that is too long ends the stream.
-    with suppress(BodyTooLarge):
-        while (await receive())["type"] != "http.disconnect":
-            pass
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _write(send: Send, text: bytes) -> None:

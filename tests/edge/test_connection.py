@@ -1,17 +1,12 @@
-"""The dispatcher calls' own way from the parser to the socket, held against the server's way.
+"""One connection: hot calls and the framework's on it, in order, and how it ends."""
 
-Both lead to the same handlers. What is unusual about a request in any way takes the server's.
-"""
-
-import asyncio
 import gc
-from contextlib import suppress
 
 import pytest
 
-from tests.edge.server import ANSWERS, Service, get, play, post
+from tests.edge.server import ANSWERS, Service, get, moment, play, post
+from waitline.http.limits import EdgeLimits
 from waitline.http.protocol import Protocol
-from waitline.http.requests import BODY_BYTES_MAX
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -19,17 +14,16 @@ def test_both_ways_send_the_same(name: str) -> None:
     async def scenario(service: Service) -> None:
         async with service.connected() as connection:
             ours = [await connection.asked(get(f"/{name}")) for _ in range(2)]
-            assert service.app.by_server == 0
-            # An escape in the path is unusual, and means the same.
-            theirs = await connection.asked(get(f"/%{ord(name[0]):x}{name[1:]}"))
-            assert service.app.by_server == 1
+            assert service.app.by_framework == 0
+            theirs = await connection.asked(get(f"/framework/{name}"))
+            assert service.app.by_framework == 1
             assert ours == [theirs, theirs]
             assert theirs[1] == ANSWERS[name].body
 
     play(scenario)
 
 
-@pytest.mark.parametrize("path", ["/ok", "/nothing"], ids=["our way", "the server's way"])
+@pytest.mark.parametrize("path", ["/ok", "/nothing"], ids=["hot", "the framework's"])
 def test_a_closed_connection_leaves_nothing_to_collect(path: str) -> None:
     def there() -> int:
         return sum(type(one) is Protocol for one in gc.get_objects())
@@ -39,9 +33,8 @@ def test_a_closed_connection_leaves_nothing_to_collect(path: str) -> None:
             async with service.connected() as connection:
                 await connection.asked(get(path))
                 assert there() == 1
-            moment = asyncio.get_running_loop().create_future()
             while there():
-                await asyncio.wait({moment}, timeout=0.001)
+                await moment(0.001)
 
     gc.collect()
     gc.disable()
@@ -58,21 +51,24 @@ UNUSUAL = {
     "upgrade": get("/ok", "Connection: Upgrade", "Upgrade: h2c"),
     "head": get("/ok").replace(b"GET", b"HEAD"),
     "escaped": get("/rooms/%ED%91%9C/now"),
+    "raw": get("/rooms/표/now".encode().decode("latin-1")),
     "unknown": get("/nothing"),
-    "beyond": get("/r\xf6oms/a/now"),
+    "not text": get("/r\xf6oms/a/now"),
 }
 
 
 @pytest.mark.parametrize("name", UNUSUAL)
-def test_what_is_unusual_goes_the_servers_way(name: str) -> None:
+def test_what_is_unusual_means_the_same(name: str) -> None:
     async def scenario(service: Service) -> None:
         async with service.connected() as connection:
             connection.send(UNUSUAL[name])
             head = await connection.reader.readuntil(b"\r\n\r\n")
-            expected = {"head": b"405", "unknown": b"404", "beyond": b"400"}.get(name, b"200")
+            expected = {"unknown": b"404", "not text": b"400"}.get(name, b"200")
             assert head.startswith(b"HTTP/1.1 " + expected)
-            assert service.app.by_server == (name != "beyond")
-            if name == "escaped":
+            assert (b"connection: close" in head) is (name in {"closing", "1.0", "not text"})
+            assert (b"connection: keep-alive" in head) is (name == "1.0 kept")
+            assert service.app.by_framework == (name == "unknown")
+            if name in {"escaped", "raw"}:
                 assert await connection.reader.read(100) == "/rooms/표/now".encode()
 
     play(scenario)
@@ -114,38 +110,6 @@ def test_requests_sent_ahead_are_answered_in_order() -> None:
             bodies = [(await connection.answer())[1] for _ in range(4)]
             assert bodies == [b"1", b'{"a":1}', b"third", b"4"]
             # And the connection goes on as if nothing had been.
-            before = service.app.by_server
-            assert (await connection.asked(get("/ok")))[1] == b'{"a":1}'
-            assert service.app.by_server == before
-
-    play(scenario)
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [pytest.param((), id="ours"), pytest.param(("Connection: close",), id="the server's")],
-)
-def test_a_body_that_is_too_long_is_refused(lines: tuple[str, ...]) -> None:
-    async def scenario(service: Service) -> None:
-        async with service.connected() as connection:
-            head, body = await connection.asked(post(b"x" * (BODY_BYTES_MAX + 1), *lines))
-            assert head.startswith(b"HTTP/1.1 413 ")
-            assert b"C001" in body
-            assert (service.app.by_server == 1) is bool(lines)
-        async with service.connected() as connection:
-            most = b"x" * BODY_BYTES_MAX
-            assert (await connection.asked(post(most, *lines)))[1] == most
-
-    play(scenario)
-
-
-def test_a_refused_body_is_read_to_its_end() -> None:
-    async def scenario(service: Service) -> None:
-        async with service.connected() as connection:
-            text = post(b"x" * 3 * BODY_BYTES_MAX)
-            connection.send(text[: 2 * BODY_BYTES_MAX])
-            assert (await connection.answer())[0].startswith(b"HTTP/1.1 413 ")
-            connection.send(text[2 * BODY_BYTES_MAX :])
             assert (await connection.asked(get("/ok")))[1] == b'{"a":1}'
 
     play(scenario)
@@ -167,7 +131,7 @@ def test_a_handler_that_fails_is_answered_for(path: str, status: bytes) -> None:
             head, _ = await connection.asked(get(path))
             assert head.startswith(b"HTTP/1.1 " + status)
             assert (await connection.asked(get("/ok")))[1] == b'{"a":1}'
-        assert service.app.by_server == 0
+        assert service.app.by_framework == 0
 
     play(scenario)
 
@@ -178,14 +142,12 @@ def test_what_is_under_way_is_done_even_if_the_asker_has_gone() -> None:
             leaver.send(get("/slow"))
             async with service.connected() as other:
                 assert (await other.asked(get("/ok")))[1] == b'{"a":1}'
-        while service.server.server_state.connections:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0.01):
-                    await asyncio.Event().wait()
         service.app.opened.set()
         async with service.connected() as other:
             assert (await other.asked(get("/slow?me")))[1] == b"me"
         assert service.app.finished == 2
+        while service.app.dispatcher.connections:
+            await moment(0.01)
 
     play(scenario)
 
@@ -203,9 +165,10 @@ def test_a_connection_that_is_not_used_is_closed(text: bytes) -> None:
     async def scenario(service: Service) -> None:
         async with service.connected() as connection:
             connection.send(text)
-            assert (b"HTTP/1.1" in await connection.reader.read()) is text.endswith(b"\r\n\r\n")
+            status = {b"": b"", get("/nothing"): b"404", get("/ok"): b"200"}.get(text, b"408")
+            assert (await connection.reader.read())[9:12] == status
 
-    play(scenario, keep_alive_s=0.1)
+    play(scenario, EdgeLimits(keep_alive_s=0.1, head_s=0.1))
 
 
 def test_a_connection_on_which_an_answer_is_awaited_stays() -> None:
@@ -219,7 +182,7 @@ def test_a_connection_on_which_an_answer_is_awaited_stays() -> None:
             service.app.opened.set()
             assert (await waiting.answer())[1] == b"patient"
 
-    play(scenario, keep_alive_s=0.1)
+    play(scenario, EdgeLimits(keep_alive_s=0.1, head_s=0.1))
 
 
 def test_a_stop_waits_for_what_is_under_way_and_then_closes() -> None:

@@ -1,0 +1,281 @@
+"""One request and its response: a hot call, or a call of the framework over ASGI."""
+
+import asyncio
+import re
+import time
+from collections.abc import Coroutine, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from waitline.http.dispatch import HotRoute
+from waitline.http.head import Head
+from waitline.http.requests import Request, Scope
+from waitline.http.responses import BODILESS, STATUS_LINE, Answer
+from waitline.kernel.errors import Unavailable
+
+if TYPE_CHECKING:
+    from waitline.http.protocol import Protocol
+
+_LINE_BREAK = re.compile(rb"[\r\n\0]")
+
+log = structlog.get_logger()
+
+
+class HotExchange:
+    """One hot call, from its complete request to its response."""
+
+    __slots__ = ("_coroutine", "_protocol", "_request", "_route", "_started_s")
+
+    streaming = False
+
+    def __init__(self, protocol: "Protocol", route: HotRoute, request: Request) -> None:
+        self._protocol = protocol
+        self._route = route
+        self._request = request
+        self._started_s = time.perf_counter()
+        self._coroutine: Coroutine[Any, Any, Answer] | None = None
+
+    def run(self) -> None:
+        """Call the handler."""
+        coroutine = self._route.handler(self._request)
+        if self._route.in_task:
+            protocol = self._protocol
+            task = protocol.loop.create_task(coroutine)
+            protocol.tasks.add(task)
+            task.add_done_callback(protocol.tasks.discard)
+            task.add_done_callback(self._finish_task)
+            return
+        self._coroutine = coroutine
+        self._step()
+
+    def lost(self) -> None:
+        """Go on: what the client asked for is done, though nobody reads the answer."""
+
+    def _finish_task(self, task: "asyncio.Task[Answer]") -> None:
+        error = Unavailable("stopped") if task.cancelled() else task.exception()
+        if error is None:
+            self._finish(task.result())
+        elif isinstance(error, Exception):
+            self._finish(self._protocol.dispatcher.answer_error(error, self._request))
+
+    def _step(self, _awaited: "asyncio.Future[Any] | None" = None) -> None:
+        """Run the handler to its next `await`; resume when the awaited future is done.
+
+        This is what `asyncio.Task` does, without its cost: a handler awaits about once, and
+        nothing awaits the handler.
+        """
+        assert self._coroutine is not None
+        try:
+            awaited = self._coroutine.send(None)
+        except StopIteration as end:
+            self._finish(end.value)
+        except asyncio.CancelledError:
+            self._finish(
+                self._protocol.dispatcher.answer_error(Unavailable("stopped"), self._request)
+            )
+        except Exception as error:  # noqa: BLE001 - every failure gets its answer
+            self._finish(self._protocol.dispatcher.answer_error(error, self._request))
+        else:
+            awaited._asyncio_future_blocking = False  # noqa: SLF001 - as asyncio.Task does
+            awaited.add_done_callback(self._step)
+
+    def _finish(self, answer: Answer) -> None:
+        protocol, route = self._protocol, self._route
+        method = protocol.respond(answer)
+        seconds = time.perf_counter() - self._started_s
+        protocol.dispatcher.count(method, route.route, answer.status, seconds)
+
+
+class FrameworkExchange:
+    """One call of the framework, over ASGI. Its request is complete.
+
+    Args:
+        protocol: Its connection.
+        head: Of the request.
+        body: Of the request.
+
+    Attributes:
+        streaming: Whether the response has begun and has no end yet.
+    """
+
+    __slots__ = (
+        "_body",
+        "_chunked",
+        "_complete",
+        "_gone",
+        "_head",
+        "_keep_alive",
+        "_left",
+        "_protocol",
+        "_start",
+        "_written",
+        "streaming",
+    )
+
+    def __init__(self, protocol: "Protocol", head: Head, body: bytes) -> None:
+        self._protocol = protocol
+        self._head = head
+        self._body: bytes | None = body
+        self._chunked = False
+        self._complete = False
+        self._gone = asyncio.Event()
+        self._keep_alive = head.keep_alive
+        self._left: int | None = None
+        self._start: MutableMapping[str, Any] | None = None
+        self._written = False
+        self.streaming = False
+
+    def run(self) -> None:
+        """Start the call in a task of its own."""
+        protocol = self._protocol
+        task = protocol.loop.create_task(self._call())
+        protocol.tasks.add(task)
+        task.add_done_callback(protocol.tasks.discard)
+
+    def lost(self) -> None:
+        """Let the call know that its client has gone."""
+        self._gone.set()
+
+    async def _call(self) -> None:
+        protocol, head = self._protocol, self._head
+        try:
+            await protocol.app(_scope(head, protocol.transport), self.receive, self.send)
+        except asyncio.CancelledError:
+            self._fail(Unavailable("stopped"))
+            raise
+        except Exception as error:  # noqa: BLE001 - every failure gets its answer
+            self._fail(error)
+        else:
+            self._fail(RuntimeError("the response has no end"))
+
+    def _fail(self, error: Exception) -> None:
+        """Answer for a call that ended without a complete response."""
+        if self._complete or self._gone.is_set():
+            return
+        self._complete = True
+        protocol, head = self._protocol, self._head
+        request = Request(head.path, head.query, head.fields)
+        answer = protocol.dispatcher.answer_error(error, request)
+        if self._written:
+            protocol.abort()
+        else:
+            protocol.respond(answer)
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """Return the request's body, then wait until the client has gone or has its response."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Send a part of the response.
+
+        Raises:
+            RuntimeError: It breaks the rules of HTTP: a bug.
+        """
+        if self._gone.is_set():
+            return
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        body, more = message.get("body", b""), message.get("more_body", False)
+        text = b""
+        if self._start is not None:
+            text = self._first_part(self._start, None if more else len(body))
+            self._start = None
+        if self._head.method == "HEAD":
+            more = False
+        elif self._chunked:
+            text += b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            text += b"" if more else b"0\r\n\r\n"
+        else:
+            text += body
+            self._subtract(len(body), more=more)
+        self._written = True
+        protocol = self._protocol
+        protocol.write(text)
+        if more:
+            self.streaming = self._left is None
+            if self.streaming and protocol.half_closed:
+                # Nobody half-closes a connection to read an endless answer.
+                self._gone.set()
+            await protocol.drain()
+        else:
+            self._complete = True
+            self._gone.set()
+            protocol.done(keep_alive=self._keep_alive)
+
+    def _subtract(self, size: int, *, more: bool) -> None:
+        if self._left is None:
+            return
+        self._left -= size
+        if self._left < 0 or (self._left and not more):
+            raise RuntimeError("the response has not the length that it declares")
+
+    def _first_part(self, start: MutableMapping[str, Any], size: int | None) -> bytes:
+        """Return status line and header fields.
+
+        Args:
+            start: The ASGI message with both.
+            size: Length of the body, or `None` if it is not known.
+
+        Raises:
+            RuntimeError: A field would end the head.
+        """
+        status = start["status"]
+        protocol, head = self._protocol, self._head
+        parts = [STATUS_LINE[status], *(b"%b: %b\r\n" % one for one in protocol.server_headers)]
+        length: bytes | None = None
+        for name, value in start.get("headers", ()):
+            if _LINE_BREAK.search(name) or _LINE_BREAK.search(value):
+                raise RuntimeError("a header field has a line break")
+            match name.lower():
+                case b"content-length":
+                    length = value
+                case b"connection" | b"transfer-encoding":
+                    self._keep_alive &= value.lower() != b"close"
+                case _:
+                    parts.append(b"%b: %b\r\n" % (name, value))
+        if status in BODILESS:
+            self._left = 0
+        elif (known := size if length is None else int(length)) is not None:
+            self._left = known
+            parts.append(b"content-length: %d\r\n" % known)
+        elif head.preface.old:
+            # HTTP/1.0 has no chunks, so the end of the connection ends the body.
+            self._keep_alive = False
+        else:
+            self._chunked = True
+            parts.append(b"transfer-encoding: chunked\r\n")
+        self._keep_alive &= not protocol.stopping
+        parts.append(connection_field(head, keep_alive=self._keep_alive))
+        return b"".join((*parts, b"\r\n"))
+
+
+def _scope(head: Head, transport: asyncio.Transport) -> Scope:
+    """Return the ASGI scope of a request."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.0" if head.preface.old else "1.1",
+        "server": transport.get_extra_info("sockname"),
+        "client": transport.get_extra_info("peername"),
+        "scheme": "http",
+        "root_path": "",
+        "headers": list(head.fields.items()),
+        "state": {},
+        "method": head.method,
+        "path": head.path,
+        "raw_path": head.raw_path,
+        "query_string": head.query,
+    }
+
+
+def connection_field(head: Head | None, *, keep_alive: bool) -> bytes:
+    """Return the Connection field of a response; empty if what it would say is the default."""
+    if not keep_alive:
+        return b"connection: close\r\n"
+    return b"connection: keep-alive\r\n" if head is not None and head.preface.old else b""

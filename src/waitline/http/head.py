@@ -1,0 +1,380 @@
+"""Parser for request heads: request line, header fields, framing of the body. Pure.
+
+It accepts what RFC 9112 and RFC 9110 require a server to accept, and refuses whatever two readers
+could read differently: that is how one visitor's request ends up in another's connection. Upgrades
+are not offered, so their fields mean nothing here.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from waitline.http.limits import EdgeLimits
+from waitline.http.problems import (
+    CodingUnknown,
+    ExpectationUnknown,
+    FieldsTooLarge,
+    RequestLineTooLong,
+    RequestMalformed,
+    VersionUnsupported,
+)
+from waitline.http.texts import Text
+
+CHUNKED: Final = -1
+"""Length of a body that comes in chunks."""
+
+LENGTH_DIGITS_MAX = 20
+"""Most digits of a Content-Length: those of the largest 64-bit number. Leading zeros are allowed
+within them."""
+
+EMPTY_LINES_MAX = 4
+"""Empty lines ignored before a request: some clients send one after a body."""
+
+HOSTS_CACHED = 256
+"""Checked Host values cached: a service has a handful of names."""
+
+LINE = Text("요청 줄이 올바르지 않습니다.", "the request line is not valid")
+TARGET = Text("요청 대상이 올바르지 않습니다.", "the request target is not valid")
+FIELD = Text("헤더 필드가 올바르지 않습니다.", "a header field is not valid")
+HOST = Text("Host 헤더가 하나 있어야 합니다.", "there must be one valid Host field")
+LENGTH = Text("Content-Length가 올바르지 않습니다.", "the Content-Length is not valid")
+FRAMING = Text(
+    "Transfer-Encoding이 올바르지 않습니다.", "the Transfer-Encoding does not frame the body"
+)
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+# Quantifiers are possessive, so that no text makes the match take more than linear time.
+_LINE = re.compile(
+    rb"(" + _TOKEN + rb"++) ([\x21\x22\x24-\x7e\x80-\xff]++) HTTP/([0-9])\.([0-9])\r\n"
+)
+_VERSION_BYTES = len(b"HTTP/1.1\r\n")
+_SLASH = 0x2F
+_BEGIN = re.compile(_TOKEN + rb"|\r")
+_FIELD = re.compile(
+    rb"^(" + _TOKEN + rb"++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)\r\n", re.MULTILINE
+)
+_FOLD = re.compile(rb"\r\n[ \t]++")
+_FOLDED = re.compile(rb"^([^:\r\n]*+):[^\r\n]*+\r\n(?=[ \t])", re.MULTILINE)
+_ABSOLUTE = re.compile(rb"https?://([^/?]++)", re.IGNORECASE)
+_HOST = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]++\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+)(?::[0-9]{0,5})?"
+)
+_DIGITS = re.compile(rb"[0-9]++")
+_LENGTHS = re.compile(rb"([0-9]++)(?:[ \t]*+,[ \t]*+\1)*+")
+
+_SINGLE = frozenset(
+    (
+        b"authorization",
+        b"content-type",
+        b"idempotency-key",
+        b"stripe-signature",
+        b"x-identity",
+        b"x-operator-key",
+        b"x-queue-token",
+        b"x-user-id",
+        b"x-visitor-key",
+    )
+)
+"""Fields with one value, by which we decide who asks and what: two readers could choose different
+ones of several. Those of all other fields are joined (RFC 9110, section 5.3)."""
+
+_FRAMING_FIELDS = frozenset((b"content-length", b"host", b"transfer-encoding"))
+
+
+class Preface:
+    """What a head says after its target: version and header fields, and what follows from them.
+
+    Attributes:
+        text: Its bytes.
+        fields: Header fields by lower-case name; those of one name are joined. Not to be changed.
+        old: Whether the client speaks HTTP/1.0.
+        keep_alive: Whether the connection stays open after the answer.
+        length: Bytes of the body, or `CHUNKED`.
+        expects: Whether the client waits for 100 Continue before it sends the body.
+    """
+
+    __slots__ = ("expects", "fields", "keep_alive", "length", "old", "text")
+
+    def __init__(self, text: bytes, fields: dict[bytes, bytes], *, old: bool) -> None:
+        self.text = text
+        self.fields = fields
+        self.old = old
+        host = fields.get(b"host")
+        if not old if host is None else not _is_host(host):
+            raise RequestMalformed(HOST)
+        connection = fields.get(b"connection")
+        self.keep_alive = not old if connection is None else _persists(connection, old=old)
+        self.length = _body_length(fields, old=old)
+        self.expects = b"expect" in fields and _expects(fields[b"expect"], old=old)
+
+
+class Head:
+    """The head of one request.
+
+    Attributes:
+        method: As the client wrote it.
+        path: Decoded; `*` where the request is about the server as a whole.
+        raw_path: As the client wrote it.
+        query: The text after the question mark, still encoded.
+        fields: As in `Preface`.
+        keep_alive: As in `Preface`.
+        preface: The rest of the head.
+    """
+
+    __slots__ = ("fields", "keep_alive", "method", "path", "preface", "query", "raw_path")
+
+    method: str
+    path: str
+    raw_path: bytes
+    query: bytes
+
+    def __init__(self, preface: Preface) -> None:
+        self.preface = preface
+        self.fields = preface.fields
+        self.keep_alive = preface.keep_alive
+
+
+def parse_head(
+    data: bytes, start: int, end: int, limits: EdgeLimits, last: Preface | None = None
+) -> Head:
+    """Parse a head.
+
+    Args:
+        data: Holds the head.
+        start: Where its request line begins.
+        end: Where its last line ends, without the empty line after it.
+        limits: Of request line and fields.
+        last: That of the request before on the connection. Clients repeat it, and parsing it takes
+            longer than comparing it.
+
+    Raises:
+        RequestMalformed: It is not well-formed, or can be read in two ways.
+        RequestLineTooLong, FieldsTooLarge: It exceeds a limit.
+        VersionUnsupported, CodingUnknown, ExpectationUnknown: It needs what this server lacks.
+    """
+    line = _LINE.match(data, start, end)
+    if line is None:
+        raise _line_error(data, start, end, limits)
+    method, target = line.group(1, 2)
+    block = line.end()
+    if block - start > limits.request_line_bytes + 2:
+        raise RequestLineTooLong
+    text = data[block - _VERSION_BYTES : end]
+    if last is None or text != last.text:
+        if line[3] != b"1":
+            raise VersionUnsupported
+        if end - block > limits.fields_bytes:
+            raise FieldsTooLarge
+        last = Preface(text, parse_fields(data, block, end, limits), old=line[4] == b"0")
+    head = Head(last)
+    head.method = method.decode("ascii")
+    if target[0] != _SLASH:
+        target = _other_form(head, target)
+    raw, _, head.query = target.partition(b"?")
+    head.raw_path = raw
+    head.path = raw.decode("ascii") if b"%" not in raw and raw.isascii() else _decoded(raw)
+    return head
+
+
+def after_empty_lines(data: bytes) -> int:
+    """Return where the first line that is not empty begins. Source: RFC 9112, section 2.2.
+
+    Raises:
+        RequestMalformed: There are too many.
+    """
+    start = 0
+    while data.startswith(b"\r\n", start):
+        start += 2
+    if start > 2 * EMPTY_LINES_MAX:
+        raise RequestMalformed(LINE)
+    return start
+
+
+def check_partial(data: bytes, start: int, limits: EdgeLimits) -> None:
+    """Check the first part of a head, which has no end yet.
+
+    So what is no request is refused at once, and a head never takes more memory than the limits.
+
+    Args:
+        data: Holds the part, up to its end.
+        start: Where the request line begins.
+        limits: Of request line and fields.
+
+    Raises:
+        RequestMalformed: It cannot become a head.
+        RequestLineTooLong, FieldsTooLarge, VersionUnsupported: As for a whole head.
+    """
+    breaks = data.count(b"\r\n", start)
+    # A line feed alone, or a carriage return alone, ends a line for some readers only.
+    returns = data.count(b"\r", start) - data.endswith(b"\r")
+    if data.count(b"\n", start) != breaks or returns != breaks:
+        raise RequestMalformed(LINE)
+    line = _LINE.match(data, start)
+    if line is None:
+        too_long = len(data) - start > limits.request_line_bytes + 1
+        if breaks or too_long or _BEGIN.match(data, start) is None:
+            raise _line_error(data, start, len(data), limits)
+        return
+    if line.end() - start > limits.request_line_bytes + 2:
+        raise RequestLineTooLong
+    if line[3] != b"1":
+        raise VersionUnsupported
+    # The last three bytes may belong to the empty line.
+    if len(data) - line.end() > limits.fields_bytes + 3:
+        raise FieldsTooLarge
+
+
+def parse_fields(data: bytes, start: int, end: int, limits: EdgeLimits) -> dict[bytes, bytes]:
+    """Parse the lines of a header or trailer section.
+
+    Raises:
+        RequestMalformed: One is not well-formed.
+        FieldsTooLarge: There are too many.
+    """
+    found = _FIELD.findall(data, start, end)
+    # Each match is one line from its begin to its end; any other line has none.
+    if len(found) != data.count(b"\n", start, end):
+        found = _unfolded(data[start:end])
+    if len(found) > limits.fields:
+        raise FieldsTooLarge
+    fields = {name.lower(): value for name, value in found}
+    if len(fields) != len(found):
+        fields = _joined(found)
+    if data.find(b" \r", start, end) >= 0 or data.find(b"\t\r", start, end) >= 0:
+        fields = {name: value.rstrip(b" \t") for name, value in fields.items()}
+    return fields
+
+
+def _unfolded(block: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the fields of a section with folded lines, each fold replaced by a space.
+
+    Source: RFC 9112, section 5.2. Fields that frame the message are never folded by anybody but an
+    attacker.
+
+    Raises:
+        RequestMalformed: That is not all that is wrong.
+    """
+    folded = [name.lower() for name in _FOLDED.findall(block)]
+    if not folded or block[:1] in b" \t" or not _FRAMING_FIELDS.isdisjoint(folded):
+        raise RequestMalformed(FIELD)
+    block = _FOLD.sub(b" ", block)
+    found: list[tuple[bytes, bytes]] = _FIELD.findall(block)
+    if len(found) != block.count(b"\n"):
+        raise RequestMalformed(FIELD)
+    return found
+
+
+def _joined(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Join the fields of one name.
+
+    Raises:
+        RequestMalformed: A field that has one value comes with two.
+    """
+    fields: dict[bytes, bytes] = {}
+    for given, value in found:
+        name, value = given.lower(), value.rstrip(b" \t")  # noqa: PLW2901 - the same, tidied
+        before = fields.get(name)
+        if before is None:
+            fields[name] = value
+        elif name == b"host":
+            raise RequestMalformed(HOST)
+        elif name in _SINGLE:
+            if value != before:
+                text = given.decode("ascii")
+                raise RequestMalformed(Text(f"{text}: 값이 둘입니다.", f"{text}: has two values"))
+        else:
+            fields[name] = before + (b"; " if name == b"cookie" else b", ") + value
+    return fields
+
+
+def _line_error(data: bytes, start: int, end: int, limits: EdgeLimits) -> Exception:
+    stop = data.find(b"\r\n", start, end)
+    if (stop if stop >= 0 else end) - start > limits.request_line_bytes:
+        return RequestLineTooLong()
+    return RequestMalformed(LINE)
+
+
+def _decoded(raw: bytes) -> str:
+    path = unquote_to_bytes(raw)
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        raise RequestMalformed(TARGET, path.decode(errors="replace")) from None
+
+
+def _other_form(head: Head, target: bytes) -> bytes:
+    """Return the path and query of a target that is not in origin form.
+
+    Source: RFC 9112, section 3.2.
+
+    Raises:
+        RequestMalformed: The form does not fit the method.
+    """
+    if head.method == "CONNECT":
+        # A tunnel to elsewhere: a path of ours never looks like this, and nothing follows it.
+        head.keep_alive = False
+        return target
+    if target == b"*" and head.method == "OPTIONS":
+        return target
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None or absolute[1].startswith(b":") or not _is_host(absolute[1]):
+        raise RequestMalformed(TARGET)
+    head.fields = {**head.fields, b"host": absolute[1]}
+    rest = target[absolute.end() :]
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def _persists(connection: bytes, *, old: bool) -> bool:
+    options = [option.strip() for option in connection.lower().split(b",")]
+    return b"close" not in options and (not old or b"keep-alive" in options)
+
+
+@lru_cache(maxsize=HOSTS_CACHED)
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None
+
+
+def _body_length(fields: dict[bytes, bytes], *, old: bool) -> int:
+    """Return the length of the body. Source: RFC 9112, section 6.3.
+
+    Raises:
+        RequestMalformed: Two readers could disagree about it.
+        CodingUnknown: The body has a transfer coding besides chunked.
+    """
+    coding, length = fields.get(b"transfer-encoding"), fields.get(b"content-length")
+    if coding is not None:
+        if old or length is not None:
+            raise RequestMalformed(FRAMING)
+        _require_chunked(coding)
+        return CHUNKED
+    if length is None:
+        return 0
+    if _DIGITS.fullmatch(length) is None:
+        # The same number several times counts once (RFC 9110, section 8.6).
+        repeated = _LENGTHS.fullmatch(length)
+        if repeated is None:
+            raise RequestMalformed(LENGTH)
+        length = repeated[1]
+    if len(length) > LENGTH_DIGITS_MAX:
+        raise RequestMalformed(LENGTH)
+    return int(length)
+
+
+def _require_chunked(coding: bytes) -> None:
+    codings = [one.strip(b" \t") for one in coding.lower().split(b",")]
+    if codings[-1] != b"chunked" or b"chunked" in codings[:-1] or b"" in codings:
+        raise RequestMalformed(FRAMING)
+    if len(codings) > 1:
+        raise CodingUnknown
+
+
+def _expects(expectation: bytes, *, old: bool) -> bool:
+    """Return whether the client waits for 100 Continue. Source: RFC 9110, section 10.1.1.
+
+    Raises:
+        ExpectationUnknown: It expects something else.
+    """
+    if expectation.lower() != b"100-continue":
+        raise ExpectationUnknown
+    return not old
