@@ -140,3 +140,21 @@ def test_squawk_has_nothing_against_the_steps() -> None:
     files = sorted(map(str, SQL.glob("*.sql")))
     done = subprocess.run([squawk, *files], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - of our own environment
     assert done.returncode == 0, done.stdout
+
+
+def test_a_user_who_may_not_migrate_gets_one_line(fresh: str, postgres: TestDatabase) -> None:
+    """On an empty database, and on one whose tables belong to somebody else."""
+    limited = fresh.replace("waitline@", "limited@")
+    postgres.wait(postgres.sql("CREATE ROLE limited LOGIN"))
+    try:
+        with pytest.raises(Misconfigured, match="may not migrate") as refused:
+            asyncio.run(migrate(limited))
+        assert "\n" not in str(refused.value)
+        asyncio.run(migrate(fresh))
+        asyncio.run(fetch(fresh, "UPDATE alembic_version SET version_num = '0001'"))
+        asyncio.run(fetch(fresh, "GRANT ALL ON ALL TABLES IN SCHEMA public TO limited"))
+        with pytest.raises(Misconfigured, match="may not migrate"):
+            asyncio.run(migrate(limited))
+    finally:
+        asyncio.run(fetch(fresh, "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM limited"))
+        postgres.wait(postgres.sql("DROP ROLE limited"))

@@ -33,11 +33,7 @@ async def applied(url: str) -> list[str]:
     """Do what `migrate` says."""
 
     async def connect() -> asyncpg.Connection:
-        limits = {
-            "lock_timeout": f"{LOCK_S * 1000:.0f}",
-            "statement_timeout": f"{STATEMENT_S * 1000:.0f}",
-        }
-        return await asyncpg.connect(url, timeout=CONNECT_S, server_settings=limits)
+        return await asyncpg.connect(url, timeout=CONNECT_S)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
     try:
@@ -56,6 +52,13 @@ def _refusal(error: BaseException) -> BaseException:
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
             return Misconfigured(f"the database refuses the connection: {error}")
+        case asyncpg.InsufficientPrivilegeError():
+            return Misconfigured(
+                f"the database's user may not migrate ({error}): give it CREATE on the schema and "
+                "the tables, or run `waitline migrate` with a --database-url of their owner"
+            )
+        case asyncpg.ReadOnlySQLTransactionError():
+            return Unavailable(f"the database is read-only, perhaps a standby: {error}")
         case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
             return Unavailable(f"the tables are locked, nothing was changed: {error}")
         case (
@@ -71,6 +74,9 @@ def _refusal(error: BaseException) -> BaseException:
 
 
 def _upgraded(connection: Connection) -> list[str]:
+    # For the transaction: a pooler refuses settings of the session.
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_S * 1000:.0f}")
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {STATEMENT_S * 1000:.0f}")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     config = Config()
     config.set_main_option("script_location", str(files("waitline.booking") / "migrations"))
