@@ -118,6 +118,12 @@ class Reference:
             bucket=(self.tokens, self.bucket_at_ms),
         )
 
+    def inside(self) -> tuple[int, int] | None:
+        """How many wait, and how many hold a slot; `None` if nobody does."""
+        stays = self.stays.values()
+        counts = sum(stay.waits for stay in stays), sum(stay.admitted for stay in stays)
+        return counts if any(counts) else None
+
     def line(self) -> list[VisitorId]:
         """Those who wait, first to last."""
         waiting = [(stay.place, visitor) for visitor, stay in self.stays.items() if stay.waits]

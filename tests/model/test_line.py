@@ -103,7 +103,13 @@ class LineMachine(RuleBasedStateMachine):
     @rule(signed=st.booleans())
     def change_identity(self, *, signed: bool) -> None:
         """Take statements from now on, or no more."""
-        self._change(["identity", "signed" if signed else "claimed"], signed=signed)
+        identity = "signed" if signed else "claimed"
+        inside = self.reference.inside()
+        if signed == self.reference.signed or not inside:
+            self._change(["identity", identity], signed=signed)
+            return
+        self._run(rooms.CHANGE, self._changed_keys(), ["identity", identity])
+        assert self.witness.last.rows == [("occupied", *inside)]
 
     @rule(visitors=VISITORS)
     def status(self, visitors: list[VisitorId]) -> None:
@@ -272,13 +278,17 @@ class LineMachine(RuleBasedStateMachine):
         )
 
     def _change(self, words: list[Any], **changes: Limits | Mode | bool) -> None:
-        self._run(rooms.CHANGE, (keys.of(ROOM).room,), words)
+        self._run(rooms.CHANGE, self._changed_keys(), words)
         self.reference = replace(self.reference, **changes)  # type: ignore[arg-type]  # by name
         if (self.witness.last.rows, self.witness.last.contents) != (
             [("changed",)],
             self.reference.contents(),
         ):
             self._differ([("changed",)], self.reference)
+
+    def _changed_keys(self) -> Sequence[str]:
+        k = keys.of(ROOM)
+        return (k.room, k.waiting, k.admitted)
 
     def _call(
         self,

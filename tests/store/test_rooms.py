@@ -101,7 +101,9 @@ def test_no_room(room: Room, verb: str) -> None:
     with pytest.raises(RoomUnknown):
         getattr(room, verb)()
     k = room.keys
-    rows = room.server.wait(room.store.run(subject.CHANGE, (k.room,), ("active_max", 5)))
+    rows = room.server.wait(
+        room.store.run(subject.CHANGE, (k.room, k.waiting, k.admitted), ("active_max", 5))
+    )
     assert rows == [["no_room"]]
     assert room.stored() == {}
 

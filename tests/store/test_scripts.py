@@ -177,7 +177,7 @@ def test_words_of_operators_are_all_used() -> None:
     }
     assert words == {
         "open": ("opened", "exists"),
-        "change": ("changed", "no_room"),
+        "change": ("changed", "occupied", "no_room"),
         "reset": ("emptied", "no_room"),
         "survey": ("room", "no_room"),
     }

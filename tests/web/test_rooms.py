@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.shop import shop
 from tests.web.stack import ENGLISH, Room, Stack, refused, succeeded
 
 DEFAULTS = {
@@ -21,6 +22,9 @@ DEFAULTS = {
     "activeSeconds": 600,
     "idleSeconds": 600,
     "whenShopSilent": "keep",
+    "identity": "claimed",
+    "identityKey": "",
+    "identityKeysUrl": "",
 }
 
 CHOSEN = {
@@ -37,6 +41,11 @@ CHOSEN = {
     "activeSeconds": 86_400,
     "idleSeconds": 0,
     "whenShopSilent": "hold",
+    # A room without a key cannot be `signed`, and one with a key has no address of others:
+    # tests/web/test_signed_rooms.py.
+    "identity": "claimed",
+    "identityKey": shop("EdDSA").pem,
+    "identityKeysUrl": "",
 }
 
 COUNTERS = {

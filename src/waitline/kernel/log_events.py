@@ -95,6 +95,10 @@ _OTHERS: Final = {
         ("event_id", "dead", "reason"),
     ),
     "feed_room_failed": LogEvent("Event streams of one room get no updates", ("room", "reason")),
+    "shop_keys_failed": LogEvent(
+        "A shop's key set cannot be fetched; its last good keys stay in use", ("url", "reason")
+    ),
+    "shop_keys_recovered": LogEvent("A shop's key set can be fetched again", ("url",)),
     "keyring_loaded": LogEvent("The keys of tickets and passes were read again", ("kids",)),
     "keyring_unreadable": LogEvent(
         "The changed key file is invalid; the worker keeps its present keys",

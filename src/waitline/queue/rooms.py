@@ -152,14 +152,19 @@ class Rooms:
 
         Raises:
             RoomUnknown: There is no such room.
+            RoomOccupied: The identity would change while visitors are inside.
             SettingError: A value is out of range, alone or together with the others.
         """
         changed = (await self.survey(room)).rules.changed(changes)
         pairs = _written(changed, changes.keys())
-        if pairs and _word(CHANGE, await self._store.run(CHANGE, (keys.of(room).room,), pairs)) == (
-            "no_room"
-        ):
-            raise RoomUnknown
+        if pairs:
+            k = keys.of(room)
+            rows = await self._store.run(CHANGE, (k.room, k.waiting, k.admitted), pairs)
+            word = _word(CHANGE, rows)
+            if word == "occupied":
+                raise RoomOccupied(*map(int, rows[0][1:]))
+            if word == "no_room":
+                raise RoomUnknown
         return changed
 
     async def reset(self, room: RoomId) -> int:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from waitline.kernel.setting import Setting, check, declared
+from waitline.kernel.setting import Setting, SettingError, check, declared
 from waitline.queue.decision import WhenSilent
+from waitline.tokens.shop_keys import KEY_CHARS_MAX, parse_key
 
 TITLE_CHARS_MAX = 100
 MESSAGE_CHARS_MAX = 500
@@ -15,6 +17,13 @@ DAY_MS = 86_400_000
 
 WAITING_MOST = 10_000_000
 """Most visitors that a room's line may be set to hold."""
+
+
+class RoomIdentity(StrEnum):
+    """What a visitor's name is worth in a room."""
+
+    CLAIMED = "claimed"  # a name that anybody may claim
+    SIGNED = "signed"  # an account for which the shop vouches
 
 
 class Mode(StrEnum):
@@ -174,9 +183,61 @@ class Rules:
             "of the rate, or hold (admit nobody)",
         ),
     ] = WhenSilent.KEEP
+    identity: Annotated[
+        RoomIdentity,
+        Setting(
+            wire="identity",
+            help="Whether visitors claim their names, or the shop must have signed who comes",
+        ),
+    ] = RoomIdentity.CLAIMED
+    identity_key: Annotated[
+        str,
+        Setting(
+            wire="identityKey",
+            help="The shop's public key for statements, as PEM or JWK: Ed25519, P-256 or RSA",
+            unit="characters",
+            most=KEY_CHARS_MAX,
+            multiline=True,
+        ),
+    ] = ""
+    identity_keys_url: Annotated[
+        str,
+        Setting(
+            wire="identityKeysUrl",
+            help="Address of the shop's key set (JWKS), instead of one key",
+            unit="characters",
+            most=URL_CHARS_MAX,
+            begins_with=("https://", "http://"),
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         check(self, (setting for setting in ROOM_SETTINGS if setting.name not in LIMIT_NAMES))
+        self._check_identity()
+
+    def _check_identity(self) -> None:
+        """Check that a room whose identity is `signed` has one source of keys, and a usable one.
+
+        Raises:
+            SettingError: It has none, or two; the key is no public key.
+        """
+        named = {setting.name: setting for setting in ROOM_SETTINGS}
+        if self.identity_key:
+            try:
+                parse_key(self.identity_key)
+            except ValueError as error:
+                # The message contains nothing of the key, which may be a private one.
+                raise SettingError(named["identity_key"], str(error)) from None
+        if self.identity_keys_url and not _is_plain(self.identity_keys_url):
+            raise SettingError(named["identity_keys_url"], "must be an address without a password")
+        if self.identity_key and self.identity_keys_url:
+            raise SettingError(named["identity_keys_url"], "excludes a key: set one of them to ''")
+        if self.identity is RoomIdentity.SIGNED and not (
+            self.identity_key or self.identity_keys_url
+        ):
+            raise SettingError(
+                named["identity"], "needs the shop's public key, or the address of its key set"
+            )
 
     @property
     def values(self) -> dict[str, object]:
@@ -201,6 +262,14 @@ class Rules:
             limits=replace(self.limits, **limits),  # type: ignore[arg-type]  # checked by Limits
             **others,  # type: ignore[arg-type]  # checked here
         )
+
+
+def _is_plain(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError:
+        return False
 
 
 LIMIT_SETTINGS = declared(Limits)

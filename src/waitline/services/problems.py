@@ -64,6 +64,7 @@ from waitline.queue.model import (
     VisitorUnknown,
 )
 from waitline.services.identity import TokenMissing, UserMissing
+from waitline.tokens.statements import StatementFault, StatementRejected
 
 FULL_RETRY_AFTER_S = 10
 """Retry-After of a full room: the line needs some seconds to become shorter."""
@@ -98,6 +99,20 @@ def _over_status(over: ReservationOver) -> HTTPStatus:
     return _CONFLICT if over.state is ReservationState.EXPIRED else _BAD
 
 
+_FAULTS = {
+    StatementFault.FORM: "4096자 이하의 서명된 JWT가 아닙니다",
+    StatementFault.HEADER: "헤더에 허용되지 않는 항목이나 값이 있습니다",
+    StatementFault.ALGORITHM: "대기실의 키에 맞는 알고리즘으로 서명되지 않았습니다",
+    StatementFault.KEY: "알 수 없는 키로 서명되었습니다",
+    StatementFault.SIGNATURE: "서명이 올바르지 않습니다",
+    StatementFault.CLAIMS: "sub, aud, iat, exp가 각각 한 번씩 필요합니다",
+    StatementFault.AUDIENCE: "aud가 이 대기실이 아닙니다",
+    StatementFault.SUBJECT: "sub가 이 사용자가 아닙니다",
+    StatementFault.FUTURE: "미래에 발급되었습니다",
+    StatementFault.OLD: "발급된 지 10분이 지났습니다",
+    StatementFault.EXPIRED: "만료되었습니다",
+}
+
 _WHO: list[Problem[Any]] = [
     Problem(
         UserMissing, _UNAUTHORIZED, C002, "user-missing", Text("사용자 없음", "Visitor not named")
@@ -109,6 +124,16 @@ _WHO: list[Problem[Any]] = [
         C002,
         "statement-missing",
         Text("신원 확인서 없음", "Identity statement missing"),
+    ),
+    Problem(
+        StatementRejected,
+        _UNAUTHORIZED,
+        Q003,
+        "statement-rejected",
+        Text("유효하지 않은 신원 확인서", "Identity statement not valid"),
+        detail=lambda rejected: Text(
+            f"{_FAULTS[rejected.fault]}.", f"The statement is not valid: {rejected.fault}."
+        ),
     ),
 ]
 

@@ -6,6 +6,8 @@ keyring_file.py   the keyring on disk, watched by every worker
 marks.py          digests of visitors' keys, stored beside their places
 passes.py         proof of admission: a JWT
 proof.py          result of a verification
+shop_keys.py      public keys of shops
+statements.py     the shop's word for who comes: a JWT
 tickets.py        proof of a place: a keyed MAC
 verification.py   verification of tickets and passes
 """

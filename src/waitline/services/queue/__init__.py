@@ -6,6 +6,7 @@ calls.py         handlers of the visitors' hot calls
 batchers.py      one batcher per verb
 views.py         bodies and answers of the hot calls
 now_serving.py   one cached document per room, the same for everyone
+statements.py    statements of shops, and the key sets that verify them
 streams.py       server-sent events
 rooms.py         operators' calls on rooms
 metrics.py       the rooms' metrics

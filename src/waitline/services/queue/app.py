@@ -33,6 +33,7 @@ from waitline.services.queue.calls import QueueCalls, Tokens
 from waitline.services.queue.metrics import RoomMetrics
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.rooms import RoomCalls
+from waitline.services.queue.statements import Statements
 from waitline.services.queue.streams import Streams
 from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.tokens.passes import jwks
@@ -70,6 +71,7 @@ class QueueWorker(ServiceWorker):
         jobs = [
             *parts.batchers.jobs(),
             parts.feed.run(),
+            parts.statements.run(),
             Listening(store).run(),
             tallies.keep(),
             parts.keys.watch(clock),
@@ -114,6 +116,7 @@ class QueueParts(NamedTuple):
     documents: NowServingDocuments
     feed: Feed
     who: Identity
+    statements: Statements
     calls: QueueCalls
     health: Health
     key_set: APIRouter
@@ -131,12 +134,14 @@ class QueueParts(NamedTuple):
         line, rooms = Line(store), Rooms(store)
         batchers, documents = Batchers.of(line), NowServingDocuments(rooms)
         who = Identity(keys, trusting=settings.mode == "trial")
+        statements = Statements(documents, clock)
         calls = QueueCalls(
             batchers=batchers,
             rooms=rooms,
             new_room=settings.new_room(),
             documents=documents,
             tokens=Tokens(keys),
+            statements=statements,
             who=who,
         )
         return cls(
@@ -147,6 +152,7 @@ class QueueParts(NamedTuple):
             documents=documents,
             feed=Feed(line, documents.mode, settings.streams_max),
             who=who,
+            statements=statements,
             calls=calls,
             health=Health({"redis": Probe(partial(store.command, "PING"))}),
             key_set=_key_set(keys, clock),

@@ -23,6 +23,7 @@ from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import hints
 from waitline.queue.model import (
+    ACCOUNT_MARK,
     Again,
     Joined,
     RoomUnknown,
@@ -41,6 +42,7 @@ from waitline.services.identity import NO_CLAIM, Identity, judge
 from waitline.services.queue import texts
 from waitline.services.queue.batchers import Batchers
 from waitline.services.queue.now_serving import NowServingDocuments
+from waitline.services.queue.statements import IDENTITY_HEADER, Statements
 from waitline.services.queue.views import (
     EntryView,
     StatusView,
@@ -101,6 +103,7 @@ class QueueCalls:
         new_room: The rules of such a room.
         documents: The pace of each room.
         tokens: Mints tickets and passes.
+        statements: Verifies the statements of shops.
         who: Authenticates visitors.
     """
 
@@ -112,6 +115,7 @@ class QueueCalls:
         new_room: Rules,
         documents: NowServingDocuments,
         tokens: Tokens,
+        statements: Statements,
         who: Identity,
     ) -> None:
         self._batchers = batchers
@@ -119,6 +123,7 @@ class QueueCalls:
         self._new_room = new_room
         self._documents = documents
         self._tokens = tokens
+        self._statements = statements
         self._who = who
         self._rng = random.Random()  # noqa: S311 - jitter
 
@@ -144,6 +149,9 @@ class QueueCalls:
         """
         room, visitor = _names(request.json(_visitor_body))
         mark = identity.given_mark(request, room, visitor)
+        stated = IDENTITY_HEADER in request.headers
+        if stated:
+            mark = await self._statements.mark(request, room, visitor) or mark
         try:
             outcome = await self._batchers.join.enqueue(room, (visitor, mark))
         except RoomUnknown:
@@ -154,7 +162,7 @@ class QueueCalls:
         if not isinstance(outcome, Joined):
             return await self._entered_before(request, room, visitor, mark, outcome)
         place, joined_ms, ahead, total = outcome
-        token = self._tokens.ticket(room, visitor, place, joined_ms, account=False)
+        token = self._tokens.ticket(room, visitor, place, joined_ms, account=mark == ACCOUNT_MARK)
         return await self._entered(request, room, visitor, ahead, total, token, new=True)
 
     async def _entered(  # noqa: PLR0917 - one row of the contract
@@ -200,13 +208,13 @@ class QueueCalls:
         if not mine:
             data = EntryView(room, visitor, None, None, None, None, None, isNewEntry=False)
             return success(request, texts.ENTERED, data, 201)
-        ticket = self._tokens.ticket(
-            room, visitor, standing.place, standing.joined_ms, account=proof.account
-        )
+        account = proof.account or mark == ACCOUNT_MARK
+        place, joined_ms = standing.place, standing.joined_ms
+        ticket = self._tokens.ticket(room, visitor, place, joined_ms, account=account)
         if isinstance(standing, Again):
             ahead, total = standing.ahead, standing.total
             return await self._entered(request, room, visitor, ahead, total, ticket, new=False)
-        token = self._tokens.entry_pass(room, visitor, standing, account=proof.account)
+        token = self._tokens.entry_pass(room, visitor, standing, account=account)
         total = (await self._documents.fetch(room)).survey.waiting
         data = EntryView(room, visitor, 0, total, 0, standing.state, token, isNewEntry=False)
         answer = success(request, texts.ENTERED, data, 201)
