@@ -17,15 +17,22 @@ from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
+from waitline.valkey.fitness import Fitness, refuse_unfit
 
 
-async def run(url: str, metrics_dir: Path) -> None:
+async def run(url: str, metrics_dir: Path, *, production: bool) -> None:
     """Run an admitter until SIGTERM or SIGINT.
 
     Args:
         url: Address of the store.
         metrics_dir: Folder of the queue service's metrics.
+        production: Whether to refuse a store that may drop data.
+
+    Raises:
+        Misconfigured: The store is refused.
     """
+    if production:
+        await refuse_unfit(url)
     tallies = telemetry.ProcessMetrics(metrics_dir, "admitter")
     store = ValkeyClient(url, on_script=tallies.script)
     loop = asyncio.get_running_loop()
@@ -51,6 +58,7 @@ async def run(url: str, metrics_dir: Path) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(admitter.run())
             group.create_task(departures.run())
+            group.create_task(Fitness(store).run())
             group.create_task(tallies.keep())
     tallies.flush()
     await events.close()

@@ -79,4 +79,4 @@ def admitter(
         stop_when_stdin_ends()
     else:
         metric_files.forget(settings.metrics_dir, "admitter")
-    uvloop.run(app.run(url, settings.metrics_dir))
+    uvloop.run(app.run(url, settings.metrics_dir, production=settings.mode == "production"))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -11,35 +11,48 @@ from waitline.http import texts
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.single_flight import SingleFlightCache
 
-PROBE_KEPT_S = 0.2
-"""TTL of a probe's result: health calls are public, and must not add load to a store in trouble."""
+PROBE_KEPT_S = 1.0
+"""TTL of a probe's result: health calls are public, and a probe writes. However many ask, a store
+gets one probe a second of each process."""
 
 UP, DOWN = "UP", "DOWN"
+
+
+class Found(NamedTuple):
+    """What a probe has found.
+
+    Attributes:
+        status: `UP` or `DOWN`.
+        detail: What is wrong though it works; empty for nothing.
+    """
+
+    status: str
+    detail: str
 
 
 class Probe:
     """Checks whether a dependency answers.
 
     Args:
-        check: Raises `Unavailable` if it does not.
+        check: Returns what is wrong though it works, in one line for everybody; empty for nothing.
+            Raises `Unavailable` if it does not work.
     """
 
-    def __init__(self, check: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, check: Callable[[], Awaitable[str]]) -> None:
         self._check = check
-        self._cache: SingleFlightCache[None, bool] = SingleFlightCache(
+        self._cache: SingleFlightCache[None, Found] = SingleFlightCache(
             self._probe, ttl_s=PROBE_KEPT_S, entries_max=1
         )
 
-    async def up(self) -> bool:
-        """Return whether it answers; the result is at most `PROBE_KEPT_S` old."""
+    async def found(self) -> "Found":
+        """Return how it is; the result is at most `PROBE_KEPT_S` old."""
         return await self._cache.fetch(None)
 
-    async def _probe(self, _key: None) -> bool:
+    async def _probe(self, _key: None) -> "Found":
         try:
-            await self._check()
+            return Found(UP, await self._check())
         except Unavailable:
-            return False
-        return True
+            return Found(DOWN, "")
 
 
 class Health:
@@ -68,7 +81,11 @@ class Health:
         return {
             "result": "success",
             "message": texts.HEALTH.to(texts.preferred_language(accept)),
-            "data": {"status": _whole(found), **found, "kafka": "NOT_USED"},
+            "data": {
+                "status": _whole(found),
+                **{name: one.status for name, one in found.items()},
+                "kafka": "NOT_USED",
+            },
         }
 
     async def liveness(self) -> dict[str, str]:
@@ -79,14 +96,17 @@ class Health:
         """Readiness: 503 while a dependency does not answer."""
         found = await self._found()
         status = _whole(found)
-        components = {name: {"status": one} for name, one in found.items()}
+        components = {
+            name: {"status": one.status} | ({"detail": one.detail} if one.detail else {})
+            for name, one in found.items()
+        }
         body = {"status": status, "components": components}
         return JSONResponse(body, 200 if status == UP else 503)
 
-    async def _found(self) -> dict[str, str]:
-        ups = await asyncio.gather(*(probe.up() for probe in self._probes.values()))
-        return {name: UP if up else DOWN for name, up in zip(self._probes, ups, strict=True)}
+    async def _found(self) -> dict[str, Found]:
+        found = await asyncio.gather(*(probe.found() for probe in self._probes.values()))
+        return dict(zip(self._probes, found, strict=True))
 
 
-def _whole(found: Mapping[str, str]) -> str:
-    return UP if all(one == UP for one in found.values()) else DOWN
+def _whole(found: Mapping[str, Found]) -> str:
+    return UP if all(one.status == UP for one in found.values()) else DOWN

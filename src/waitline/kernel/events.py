@@ -13,6 +13,7 @@ wl:{events}:reports   stream   one entry per worker of the box office and second
                                its time on the store's clock; `REPORTS_KEPT` are kept. Field:
                                report     a `Report` in JSON
 wl:{events}:reporter  string   the worker that reports the stock, for `REPORTER_MS`
+wl:{ready}            string   what the readiness of both halves writes, with a lifetime
 
 The names of the fields are those of the wire contract.
 """
@@ -25,6 +26,7 @@ STREAM = "wl:{events}:booking"
 DEAD = "wl:{events}:dead"
 REPORTS = "wl:{events}:reports"
 REPORTER = "wl:{events}:reporter"
+READINESS = "wl:{ready}"
 
 PAYMENT_COMPLETED = "booking.payment.completed"
 """A visitor has paid: the reservation is confirmed, and the slot may go to the next visitor."""

@@ -61,6 +61,10 @@ _STEPS: Final = {
         "Seat maps are not refreshed ahead of requests",
         "Seat maps are refreshed again",
     ),
+    "store_check": (
+        "The settings of Valkey are not checked",
+        "The settings of Valkey are checked again",
+    ),
     "settlement": ("Open payments are not settled", "Open payments are settled again"),
 }
 """Steps that `periodic` runs: meaning of their `…_failed` and `…_recovered` events."""
@@ -147,6 +151,14 @@ _OTHERS: Final = {
     "variables_ignored": LogEvent(
         "Environment variables that Kubernetes or Docker set for a service or link are no settings",
         ("variables",),
+    ),
+    "store_unchecked": LogEvent(
+        "Valkey did not let itself be checked at the start; the process starts and checks again",
+        ("reason",),
+    ),
+    "store_unfit": LogEvent(
+        "Valkey may lose data, for example by an eviction policy; `reason` names the remedy",
+        ("reason",),
     ),
     "webhook_message_dropped": LogEvent(
         "The payment sandbox gave up on a webhook message", ("charge", "reason")

@@ -81,6 +81,10 @@ LOOP_LAG_SECONDS = Gauge(
 )
 MEMORY_BYTES = Gauge("process_resident_memory_bytes", "Memory held by the service's processes")
 STREAMS_OPEN = Gauge("queue_streams_open", "Event streams held open")
+STORE_FAULTS = Gauge(
+    "store_faults",
+    "Settings of Valkey that put data at risk, at the last check, over all processes",
+)
 
 ROOMS_TIMED_MAX = 1_000
 """Rooms whose admission calls an admitter times by name, as many as are shown. A label set takes
@@ -99,7 +103,15 @@ def time_move(room: str, seconds: float) -> None:
 
 INSTRUMENTS = Instruments(
     counters=[CPU_SECONDS, FAILURES, RENDERINGS],
-    gauges=[POOL_SIZE, POOL_IN_USE, POOL_WAITING, LOOP_LAG_SECONDS, MEMORY_BYTES, STREAMS_OPEN],
+    gauges=[
+        POOL_SIZE,
+        POOL_IN_USE,
+        POOL_WAITING,
+        LOOP_LAG_SECONDS,
+        MEMORY_BYTES,
+        STREAMS_OPEN,
+        STORE_FAULTS,
+    ],
     histograms=[
         HTTP_SECONDS,
         SCRIPT_SECONDS,

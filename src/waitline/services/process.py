@@ -1,5 +1,6 @@
 """Start of a service: pass the settings to its workers through the environment, then run them."""
 
+import asyncio
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from waitline.kernel import garbage_collection, metric_files
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.services import management_keeper
 from waitline.settings import PREFIX, Settings
+from waitline.valkey.fitness import refuse_unfit
 
 MANAGEMENT = "management"
 """Role of the management process among those of its service."""
@@ -37,6 +39,9 @@ def run(
         metrics_dir: Where all processes of the service keep their figures.
         until_stdin_ends: Whether to stop with the parent process, which restarts it: the counts
             continue then.
+
+    Raises:
+        Misconfigured: In production, the store may drop data or is too old.
     """
     chosen.export(settings)
     log_to_stderr()
@@ -55,6 +60,7 @@ def run(
                 f"{PREFIX}{role.upper()}_MANAGEMENT_PORT",
             )
             stack.enter_context(keeper)
+            asyncio.run(refuse_unfit(settings.store_url()))
         server.serve(factory, host=settings.host, port=port, workers=workers)
 
 

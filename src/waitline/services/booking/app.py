@@ -46,6 +46,7 @@ from waitline.services.problems import PROBLEMS
 from waitline.settings import Settings
 from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.valkey.client import ValkeyClient
+from waitline.valkey.fitness import Fitness
 
 TITLE = "Waitline booking service"
 
@@ -117,6 +118,7 @@ class BookingWorker(ServiceWorker):
                 *calls.jobs(),
                 idempotency_keys.run(),
                 Relay(database, store).run(),
+                Fitness(store).run(),
                 LoadReporter(StockCounter(database), load, store, name=name).run(),
                 tallies.keep(),
                 keys.watch(clock),
@@ -227,7 +229,7 @@ def described_routers(
 def health_calls(database: Database, store: ValkeyClient) -> Health:
     """Return the health calls."""
     probes = {
-        "redis": Probe(partial(store.command, "PING")),
+        "redis": Probe(Fitness(store).probe),
         "database": Probe(partial(health.ping, database)),
     }
     return Health(probes)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter
@@ -38,6 +37,7 @@ from waitline.services.queue.streams import Streams
 from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.tokens.passes import jwks
 from waitline.valkey.client import ValkeyClient
+from waitline.valkey.fitness import Fitness
 
 TITLE = "Waitline queue service"
 
@@ -73,6 +73,7 @@ class QueueWorker(ServiceWorker):
             parts.feed.run(),
             parts.statements.run(),
             Listening(store).run(),
+            parts.fitness.run(),
             tallies.keep(),
             parts.keys.watch(clock),
             garbage_collection.keep(),
@@ -118,6 +119,7 @@ class QueueParts(NamedTuple):
     who: Identity
     statements: Statements
     calls: QueueCalls
+    fitness: Fitness
     health: Health
     key_set: APIRouter
 
@@ -131,7 +133,7 @@ class QueueParts(NamedTuple):
             clock: The present time.
         """
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
-        line, rooms = Line(store), Rooms(store)
+        line, rooms, fitness = Line(store), Rooms(store), Fitness(store)
         batchers, documents = Batchers.of(line), NowServingDocuments(rooms)
         who = Identity(keys, trusting=settings.mode == "trial")
         statements = Statements(documents, clock)
@@ -154,7 +156,8 @@ class QueueParts(NamedTuple):
             who=who,
             statements=statements,
             calls=calls,
-            health=Health({"redis": Probe(partial(store.command, "PING"))}),
+            fitness=fitness,
+            health=Health({"redis": Probe(fitness.probe)}),
             key_set=_key_set(keys, clock),
         )
 
