@@ -49,7 +49,7 @@ def test_it_serves_nothing_else(url: str) -> None:
         answer = httpx.request(method, url + path, timeout=SOON_S)
         assert (answer.status_code, answer.json()["code"]) == (404, "C004")
     answer = httpx.post(f"{url}/actuator/prometheus", timeout=SOON_S)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_the_description_is_of_the_public_calls(url: str) -> None:

@@ -28,9 +28,6 @@ LENGTH_DIGITS_MAX = 20
 """Most digits of a Content-Length: those of the largest 64-bit number. Leading zeros are allowed
 within them."""
 
-EMPTY_LINES_MAX = 4
-"""Empty lines ignored before a request: some clients send one after a body."""
-
 HOSTS_CACHED = 256
 """Checked Host values cached: a service has a handful of names."""
 
@@ -50,6 +47,7 @@ _LINE = re.compile(
 )
 _VERSION_BYTES = len(b"HTTP/1.1\r\n")
 _SLASH = 0x2F
+_EMPTY = re.compile(rb"(?:\r\n)*+")
 _BEGIN = re.compile(_TOKEN + rb"|\r")
 _FIELD = re.compile(
     rb"^(" + _TOKEN + rb"++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)\r\n", re.MULTILINE
@@ -178,17 +176,12 @@ def parse_head(
 
 
 def after_empty_lines(data: bytes) -> int:
-    """Return where the first line that is not empty begins. Source: RFC 9112, section 2.2.
+    """Return where the first line that is not empty begins: some clients end a body with one.
 
-    Raises:
-        RequestMalformed: There are too many.
+    Source: RFC 9112, section 2.2.
     """
-    start = 0
-    while data.startswith(b"\r\n", start):
-        start += 2
-    if start > 2 * EMPTY_LINES_MAX:
-        raise RequestMalformed(LINE)
-    return start
+    empty = _EMPTY.match(data)
+    return 0 if empty is None else empty.end()
 
 
 def check_partial(data: bytes, start: int, limits: EdgeLimits) -> None:

@@ -1,0 +1,154 @@
+"""nginx in front: an attack beside innocent visitors, none of whom gets another's answer."""
+
+import asyncio
+import json
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.booking_web.office import Office
+from tests.processes import free_port, started
+from tests.servers import IN_CI
+from tests.web.stack import SOON_S
+
+ROOT = Path(__file__).parents[2]
+DEPLOYED = (ROOT / "deploy" / "nginx" / "waitline.conf").read_text("utf-8")
+
+# What nginx's own documentation of WebSocket proxying says, with keep-alive upstreams: an Upgrade
+# of any client reaches the service.
+FORWARDING = DEPLOYED.replace('Connection ""', 'Connection "upgrade"').replace(
+    'Upgrade ""', "Upgrade $http_upgrade"
+)
+
+INNOCENT = 10_000
+CONNECTIONS = 20
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+pytestmark = pytest.mark.skipif(
+    NGINX is None and not IN_CI, reason="nginx is missing: apt-get install nginx-light"
+)
+
+
+@contextmanager
+def proxy(office: Office, config: str, folder: Path) -> Iterator[int]:
+    """Run nginx with a configuration of the services; return its port."""
+    assert NGINX is not None
+    port = free_port()
+    queue, booking = office.queue.client.base_url, office.client.base_url
+    config = config.replace("127.0.0.1:8081", f"127.0.0.1:{queue.port}")
+    config = config.replace("127.0.0.1:8080", f"127.0.0.1:{booking.port}")
+    config = config.replace("listen 80;", f"listen 127.0.0.1:{port};")
+    (folder / "waitline.conf").write_text(config, "utf-8")
+    paths = "".join(
+        f"{name}_temp_path {folder}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;\n"
+        "events { worker_connections 512; }\n"
+        f"http {{ access_log off; {paths} include waitline.conf; }}\n",
+        "utf-8",
+    )
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    argv: list[str | Path] = [NGINX, "-e", "stderr", "-p", folder, "-c", "nginx.conf"]
+    with started(argv, {}, listens, SOON_S):
+        yield port
+
+
+@pytest.mark.parametrize("config", [DEPLOYED, FORWARDING], ids=["deployed", "forwarding"])
+def test_nobody_gets_anothers_answer(office: Office, config: str, tmp_path: Path) -> None:
+    room = office.queue.room(admitPerSecond=1).name
+    with proxy(office, config, tmp_path) as port:
+        asyncio.run(_crowd(port, room))
+
+
+async def _crowd(port: int, room: str) -> None:
+    attacking = asyncio.create_task(_attack(port, room))
+    each = INNOCENT // CONNECTIONS
+    async with asyncio.TaskGroup() as group:
+        for number in range(CONNECTIONS):
+            group.create_task(_visit(port, room, range(number * each, (number + 1) * each)))
+    assert not attacking.done(), attacking.exception()
+    attacking.cancel()
+    with suppress(asyncio.CancelledError):
+        await attacking
+
+
+async def _visit(port: int, room: str, numbers: range) -> None:
+    """Enter as many visitors, each of whom must be answered by name."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for number in numbers:
+        body = json.dumps({"concertId": room, "userId": f"innocent-{number}"}).encode()
+        writer.write(
+            b"POST /api/v1/queue/enter HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        status, answer = await _answer(reader)
+        if status == 503:
+            continue
+        assert status == 201, answer
+        assert json.loads(answer)["data"]["userId"] == f"innocent-{number}"
+    writer.close()
+    await writer.wait_closed()
+
+
+async def _attack(port: int, room: str) -> None:
+    """Send requests whose bodies are requests, with every upgrade, until the end."""
+    number = 0
+    while True:
+        number += 1
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(_attacking(room, number))
+            assert (await _answer(reader))[0] in {400, 503}
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+def _attacking(room: str, number: int) -> bytes:
+    user = json.dumps({"concertId": room, "userId": f"evil-{number}"}).encode()
+    inner = (
+        b"POST /api/v1/queue/enter HTTP/1.1\r\nHost: h\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(user), user)
+    )
+    head = (
+        b"POST /api/v1/queue/enter HTTP/1.1\r\nHost: h\r\nContent-Type: text/plain\r\n"
+        b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (b"websocket", b"h2c")[number % 2]
+    )
+    if number % 4 < 2:
+        return head + b"Content-Length: %d\r\n\r\n%b" % (len(inner), inner)
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(inner), inner)
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    size = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return int(head[9:12]), await reader.readexactly(size)
+
+
+def test_the_configuration_routes_and_hides(office: Office, tmp_path: Path) -> None:
+    room = office.queue.room()
+    with proxy(office, DEPLOYED, tmp_path) as port:
+        url = f"http://127.0.0.1:{port}"
+        get = office.client.get
+        assert get(f"{url}/api/v1/concerts").status_code == 200
+        assert get(f"{url}/rules").status_code == 200
+        assert get(f"{url}/api/v1/rooms/{room.name}/now-serving").status_code == 200
+        for hidden in ("/actuator/prometheus", "/api/v1/operator/concerts", "/api/admin/x"):
+            assert get(f"{url}{hidden}").status_code == 404
+        room.enter("streamer")
+        path = f"{url}/api/v1/queue/subscribe"
+        who = {"concertId": room.name, "userId": "streamer"}
+        with office.client.stream("GET", path, params=who) as stream:
+            assert stream.status_code == 200
+            assert next(stream.iter_lines()).startswith("retry")
