@@ -169,7 +169,7 @@ def cancel(reservation: int, who: int | Buyer) -> dict[str, Any]:
 
 def charged(key: UUID) -> dict[str, Any]:
     """What a charge is confirmed with."""
-    return {"charge_keys": [key], "provider_refs": ["ref"]}
+    return {"charge_keys": [key], "provider_refs": ["ref"], "charged": [None], "others": [False]}
 
 
 # Statements that answer with a row for each of the requests that they are given.

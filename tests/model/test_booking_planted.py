@@ -58,7 +58,7 @@ BUGS = {
         "begin_payment", "+ make_interval(secs => :grace_s)", "- make_interval(secs => :grace_s)",
     ),
     "what is lost is confirmed": (
-        "confirm_payment", "= 'PENDING' AND ready.state = 'PENDING' THEN", "= 'PENDING' THEN",
+        "confirm_payment", "AND ready.state = 'PENDING' AND NOT", "AND NOT",
     ),
     "a late charge is kept": (
         "confirm_payment", "attempt.state IN ('PENDING', 'FAILED')", "attempt.state = 'PENDING'",

@@ -130,7 +130,7 @@ async def confirming(hall: Hall) -> list[Any]:
     return await all_of(
         [
             lambda key=row["charge_key"]: hall.checkout._confirming.enqueue(  # type: ignore[misc]  # noqa: SLF001
-                None, _ChargeNote(key, "ref")
+                None, _ChargeNote(key, "ref", None, is_other=False)
             )
             for row in rows
         ]

@@ -13,6 +13,7 @@ batches.py         limits of batched statements
 sweeper.py         puts lapsed reservations back on sale
 checkout.py        payments: charge, confirm
 provider_calls.py  calls to the payment provider, timed
+payment_flags.py   what is special about a payment; pure
 settlement.py      payments: webhooks, reconcile, refund
 buyer.py           whose a reservation is; pure
 idempotency_key.py idempotency key of a request, and its refusals; pure

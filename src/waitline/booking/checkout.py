@@ -23,6 +23,7 @@ from waitline.booking.idempotency_key import KEY_REFUSED, IdempotencyKey, key_co
 from waitline.booking.model import (
     AlreadyPaid,
     AmountWrong,
+    AuthenticationNeeded,
     Declined,
     Payment,
     PaymentRunning,
@@ -61,13 +62,12 @@ GRACE_S = 60.0
 reconciler. Without an outcome by then, the seats go back on sale and a charge is refunded."""
 
 NOT_SENT = "the provider was not reached"
-AUTHENTICATION = "authentication_required"
-"""Reasons of failed attempts."""
+"""Reason of an attempt that failed so."""
 
 log = structlog.get_logger()
 
 # Refusal for each outcome of `begin_payment`. A test compares them with the statement's header.
-BEGIN_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
+BEGIN_REFUSED: dict[str, Callable[[Row], Refused | Unavailable]] = {
     "unknown": lambda _row: ReservationUnknown(),
     "foreign": lambda _row: ReservationForeign(),
     "confirmed": lambda _row: AlreadyPaid(),
@@ -75,6 +75,7 @@ BEGIN_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "expired": lambda _row: ReservationOver(ReservationState.EXPIRED),
     "lapsed": lambda _row: ReservationLapsed(),
     "running": lambda _row: PaymentRunning(),
+    "authenticating": lambda row: _Authenticating(row["charge_key"], row["amount"]),
     "amount": lambda row: AmountWrong(row["price"]),
     "locked": lambda _row: Contended("the reservation is locked"),
     **{outcome: lambda row: KEY_REFUSED[row["outcome"]]() for outcome in KEY_REFUSED},
@@ -87,6 +88,23 @@ class _Attempt(NamedTuple):
     amount: int
     method: str
     key: IdempotencyKey | None
+
+
+class _Begun(NamedTuple):
+    charge_key: UUID
+    payment_id: int
+
+
+class _Authenticating(Unavailable):
+    """Another attempt waits for the visitor's bank; it has to be closed first."""
+
+    def __init__(self, charge_key: UUID, amount: int) -> None:
+        super().__init__("another payment waits for the visitor's bank")
+        self.charge_key = charge_key
+        self.amount = amount
+
+    def __copy__(self) -> "_Authenticating":
+        return _Authenticating(self.charge_key, self.amount)
 
 
 class OwnedPayment(NamedTuple):
@@ -106,6 +124,8 @@ class OwnedPayment(NamedTuple):
 class _ChargeNote(NamedTuple):
     key: UUID
     provider_ref: str | None
+    amount: int | None
+    is_other: bool
 
 
 class Checkout:
@@ -153,7 +173,7 @@ class Checkout:
             reservation_id: What is paid for.
             buyer: Whose it must be.
             amount: In minor units.
-            method: Payment method, as the provider names it, 1 to 50 characters.
+            method: Payment method, as the provider names it, 1 to 200 characters.
             key: The request's idempotency key, which is recorded with the attempt.
 
         Returns:
@@ -166,6 +186,7 @@ class Checkout:
                 refunded.
             IdempotencyKeyRunning, TooManyKeys: The key is not free; nothing is charged.
             Declined: The provider has not charged.
+            AuthenticationNeeded: The visitor's bank wants a confirmation first.
 
         Invariant:
             B4, B6, B8.
@@ -175,21 +196,46 @@ class Checkout:
         self._under_way += 1
         try:
             attempt = _Attempt(reservation_id, buyer, amount, method, key)
-            charge_key = await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
-            try:
-                outcome = await self._provider.charge(charge_key, amount, method)
-            except NotSent:
-                await self._fail(charge_key, NOT_SENT)
-                raise
+            begun = await self._begun(attempt)
+            charge_key = begun.charge_key
+            outcome = await self._charge(begun, amount, method)
             if isinstance(outcome, ActionNeeded):
-                await self._fail(charge_key, AUTHENTICATION)
-                raise Declined(AUTHENTICATION)
+                await self._settlement.authenticate(charge_key, outcome.provider_ref)
+                raise AuthenticationNeeded(begun.payment_id, outcome.client_secret, outcome.url)
             if isinstance(outcome, NotCharged):
                 await self._fail(charge_key, outcome.reason)
                 raise Declined(outcome.reason)
             return await self._confirmed(charge_key, outcome)
         finally:
             self._under_way -= 1
+
+    async def _begun(self, attempt: _Attempt) -> _Begun:
+        """Store an attempt; one that waits for the visitor's bank is given up for it.
+
+        Raises:
+            AlreadyPaid: The visitor's bank has confirmed that one meanwhile.
+            PaymentRunning: What becomes of that one is not known yet.
+        """
+        try:
+            return await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
+        except _Authenticating as other:
+            await self._settlement.close(other.charge_key, other.amount)
+        try:
+            return await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
+        except _Authenticating:
+            raise PaymentRunning from None
+
+    async def _charge(
+        self, begun: _Begun, amount: int, method: str
+    ) -> Charged | NotCharged | ActionNeeded:
+        if amount == 0:
+            # Only seats at price 0 can be paid with it: nobody is charged.
+            return Charged(None)
+        try:
+            return await self._provider.charge(begun.charge_key, amount, method)
+        except NotSent:
+            await self._fail(begun.charge_key, NOT_SENT)
+            raise
 
     async def fetch_payment(self, payment_id: int) -> OwnedPayment:
         """Return a payment, and whose it is.
@@ -225,7 +271,7 @@ class Checkout:
 
     async def _begin(
         self, _: None, attempts: Sequence[_Attempt]
-    ) -> list[UUID | Refused | Unavailable]:
+    ) -> list[_Begun | Refused | Unavailable]:
         """Store attempts; return the charge key of each, or its refusal."""
         rows = await retried(
             lambda: self._database.fetch_all(
@@ -242,16 +288,20 @@ class Checkout:
             )
         )
         return [
-            row["charge_key"] if row["outcome"] == "begun" else BEGIN_REFUSED[row["outcome"]](row)
+            _Begun(row["charge_key"], row["payment_id"])
+            if row["outcome"] == "begun"
+            else BEGIN_REFUSED[row["outcome"]](row)
             for row in rows
         ]
 
     async def _confirm(self, key: UUID, charged: Charged) -> Row | None:
         """Record a charge; return its payment, or `None` if the charge is unknown."""
-        note = _ChargeNote(key, charged.provider_ref)
+        note = _ChargeNote(key, charged.provider_ref, charged.amount, charged.currency is not None)
         row = await until_unlocked(lambda: self._confirming.enqueue(None, note))
         if row is None:
             log.warning("charge_unknown", charge=str(key))
+        elif charged.refunded:
+            await self._settlement.note_refund(key, None, charged.refunded)
         return row
 
     async def _note_charges(
@@ -262,6 +312,8 @@ class Checkout:
             "confirm_payment",
             charge_keys=[charge.key for charge in charges],
             provider_refs=[charge.provider_ref for charge in charges],
+            charged=[charge.amount for charge in charges],
+            others=[charge.is_other for charge in charges],
         )
         found: dict[UUID, Row | Contended] = {
             row["charge_key"]: Contended("the reservation, its seats or its payment are locked")

@@ -21,6 +21,7 @@ class OpenWork(NamedTuple):
         payments_pending: Payments under way.
         payments_refunding: Refunds under way.
         payments_age_s: Age of the oldest of these payments.
+        payments_attention: Payments that need an operator's attention.
     """
 
     events_waiting: int
@@ -29,6 +30,7 @@ class OpenWork(NamedTuple):
     payments_pending: int
     payments_refunding: int
     payments_age_s: float
+    payments_attention: int
 
 
 async def ping(database: Database) -> str:

@@ -333,7 +333,7 @@ class ReservationLapsed(Refused):
 
 
 class AmountWrong(Refused):
-    """The amount differs from the price, or is not above zero.
+    """The amount differs from the price; in trial mode, it is not above zero and not the price.
 
     Attributes:
         price: Price of the reservation, in minor units.
@@ -354,6 +354,25 @@ class Declined(Refused):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class AuthenticationNeeded(Refused):
+    """The visitor's bank wants a confirmation (3-D Secure) before the charge is made.
+
+    The payment is PENDING, and is completed by the provider's webhook. Meanwhile the reservation
+    can be paid in another way.
+
+    Attributes:
+        payment_id: The payment.
+        client_secret: With it the provider's script in the visitor's page goes on, or `None`.
+        url: Page to which the visitor is sent, or `None`.
+    """
+
+    def __init__(self, payment_id: int, client_secret: str | None, url: str | None) -> None:
+        super().__init__(payment_id, client_secret, url)
+        self.payment_id = payment_id
+        self.client_secret = client_secret
+        self.url = url
 
 
 class PaymentUnknown(Refused):

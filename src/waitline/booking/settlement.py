@@ -7,18 +7,24 @@ of times. A charge that never reached the provider fails within about a minute (
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Never
+from typing import NamedTuple, Never
 from uuid import UUID
 
 import structlog
 
+from waitline.booking.batches import until_unlocked
 from waitline.booking.model import PaymentState
+from waitline.booking.payment_flags import PaymentFlag
 from waitline.booking.provider_calls import TimedProvider
-from waitline.kernel.errors import Unavailable
+from waitline.kernel.errors import Contended, Unavailable
 from waitline.kernel.periodic import periodic
 from waitline.payment_providers.model import (
+    Changed,
     Charged,
+    Disputed,
+    DisputeState,
     NotCharged,
+    Refund,
     Refunded,
     RefundState,
     Unseen,
@@ -48,7 +54,33 @@ GIVE_UP_S = 7_200.0
 """Age at which an attempt counts as failed if the provider says that its outcome is open: twice the
 longest lag of a provider's search. If it was charged after all, the webhook leads to a refund."""
 
+AUTHENTICATION_S = 180.0
+"""How long a charge may wait for the visitor's bank, in s, also beyond the reservation's expiry. A
+confirmation takes a minute; banks' pages give up after five, but the seats are wanted by others."""
+
+# Flags by what the provider reports.
+_REFUNDS = {
+    RefundState.DONE: "refunded",
+    RefundState.PENDING: PaymentFlag.REFUND_PENDING,
+    RefundState.FAILED: PaymentFlag.REFUND_FAILED,
+}
+_DISPUTES = {
+    DisputeState.OPEN: PaymentFlag.DISPUTED,
+    DisputeState.WON: PaymentFlag.DISPUTE_WON,
+    DisputeState.LOST: PaymentFlag.DISPUTE_LOST,
+}
+
 log = structlog.get_logger()
+
+
+class _Move(NamedTuple):
+    """The values of `move_money`."""
+
+    charge_key: UUID | None
+    provider_ref: str | None
+    refunded: int | None
+    gone: bool
+    news: str
 
 
 class Settlement:
@@ -85,17 +117,93 @@ class Settlement:
             WebhookForged: The signature is wrong or too old.
         """
         event = self._provider.parse_webhook(headers, body)
-        if event is None or event.key is None:
+        if event is None:
             return
+        key, ref = event.key, event.provider_ref
         match event.outcome:
-            case Charged():
-                await self._confirm(event.key, event.outcome)
-            case NotCharged(reason):
-                await self._fail(event.key, reason)
-            case Refunded(None):
-                await self._database.fetch_one("refunded_payment", charge_key=event.key)
+            case Charged() as charged if key is not None:
+                await self._confirm(key, charged)
+            case NotCharged(reason) if key is not None:
+                await self._fail(key, reason)
+            case Changed() if key is not None:
+                await self._look_again(key)
+            case Refunded(amount):
+                await self.note_refund(key, ref, amount)
+            case Refund() as refund:
+                await self._note_open_refund(key, ref, refund)
+            case Disputed(state):
+                gone = state is DisputeState.LOST
+                await self._move(_Move(key, ref, None, gone, _DISPUTES[state]))
             case _:
                 return
+
+    async def authenticate(self, key: UUID, provider_ref: str) -> None:
+        """Record that a charge waits for the visitor's bank."""
+
+        async def attempt() -> None:
+            row = await self._database.fetch_one(
+                "authenticate_payment",
+                charge_key=key,
+                provider_ref=provider_ref,
+                patience_s=AUTHENTICATION_S,
+            )
+            if row is not None and row["locked"]:
+                raise Contended("the reservation or its payment is locked")
+
+        await until_unlocked(attempt)
+
+    async def close(self, key: UUID, amount: int) -> None:
+        """Close a charge that waits for the visitor's bank, and record what became of it.
+
+        Raises:
+            Unavailable: The provider does not answer; nothing has changed.
+        """
+        match await self._provider.fetch_outcome(key, amount):
+            case Charged() as charged:
+                await self._confirm(key, charged)
+            case NotCharged(reason):
+                await self._fail(key, reason)
+            case _:
+                return
+
+    async def note_refund(self, key: UUID | None, ref: str | None, amount: int | None) -> None:
+        """Record a refund that the provider reports.
+
+        Args:
+            key: Key of the charge.
+            ref: The provider's id of it, if there is no key.
+            amount: All that was refunded of it so far; `None` for the whole charge.
+        """
+        await self._move(_Move(key, ref, amount, amount is None, "refunded"))
+
+    async def _note_open_refund(self, key: UUID | None, ref: str | None, refund: Refund) -> None:
+        flag = _REFUNDS[refund.state]
+        await self._move(_Move(key, ref, None, refund.state is RefundState.DONE, flag))
+
+    async def _move(self, move: _Move) -> None:
+        async def attempt() -> Row | None:
+            row = await self._database.fetch_one("move_money", **move._asdict())
+            if row is not None and row["locked"]:
+                raise Contended("the reservation, its seats or its payment are locked")
+            return row
+
+        row = await until_unlocked(attempt)
+        if row is None:
+            log.warning("charge_unknown", charge=str(move.charge_key or move.provider_ref))
+        elif row["is_new"] and row["flag"] is not None:
+            log.warning(
+                "payment_flagged",
+                payment=row["payment_id"],
+                flag=row["flag"],
+                state=row["state"],
+                seats=row["seats"],
+            )
+
+    async def _look_again(self, key: UUID) -> None:
+        """Ask the provider about one of our charges, which an unsigned webhook names."""
+        rows = await self._database.fetch_all("payments_by_key", charge_keys=[key])
+        if rows:
+            await self.close(key, rows[0]["amount"])
 
     async def run(self) -> Never:
         """Run the reconciler until cancelled."""
@@ -143,6 +251,10 @@ class Settlement:
 
     async def _ask(self, row: Row) -> None:
         key: UUID = row["charge_key"]
+        if row["amount"] == 0:
+            # Nobody is charged for seats at price 0; the buyer has asked for them.
+            await self._confirm(key, Charged(None))
+            return
         match await self._provider.fetch_outcome(key, row["amount"]):
             case Charged() as charged:
                 await self._confirm(key, charged)
@@ -157,7 +269,9 @@ class Settlement:
 
     async def _refund(self, row: Row) -> None:
         key: UUID = row["charge_key"]
-        refund = await self._provider.refund(key, row["provider_ref"], row["amount"])
-        if refund.state is not RefundState.DONE:
-            raise Unavailable(f"the refund is {refund.state}: {refund.reason}")
+        if row["amount"] > 0:
+            refund = await self._provider.refund(key, row["provider_ref"], row["amount"])
+            if refund.state is not RefundState.DONE:
+                await self._note_open_refund(key, None, refund)
+                return
         await self._database.fetch_one("refunded_payment", charge_key=key)

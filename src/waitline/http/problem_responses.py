@@ -105,7 +105,7 @@ class ProblemResponses:
                 code=problem.code.code,
                 message=problem.code.message.to(language),
                 timestamp=at.isoformat(timespec="milliseconds")[:-6] + "Z",
-                data=data,
+                data=problem.data(error) if data is None and problem.data is not None else data,
             )
         )
 

@@ -137,6 +137,7 @@ class Problem(Generic[E]):
         detail: Detail of one occurrence, if it is more than the title.
         headers: Additional response headers of one occurrence.
         status_of: The status, if it depends on the occurrence.
+        data: The body's `data` member of one occurrence, if it has one.
     """
 
     failure: type[E]
@@ -147,6 +148,7 @@ class Problem(Generic[E]):
     detail: Callable[[E], Text] | None = None
     headers: Callable[[E], Headers] | None = None
     status_of: Callable[[E], HTTPStatus] | None = None
+    data: Callable[[E], dict[str, Any]] | None = None
 
 
 def retry_after(seconds: int) -> Headers:

@@ -127,6 +127,11 @@ _OTHERS: Final = {
         "An event of the box office cannot be handled and is a dead letter",
         ("entry", "reason"),
     ),
+    "payment_flagged": LogEvent(
+        "The provider reports something special of a payment: a refund, a dispute, another amount; "
+        "`seats` are on sale again. `waitline payments` lists those that need attention",
+        ("payment", "flag", "state", "seats"),
+    ),
     "payment_unsettled": LogEvent(
         "A payment is still open after a status check with the provider; the check is repeated",
         ("payment", "state", "looks", "reason"),

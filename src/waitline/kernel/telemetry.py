@@ -182,6 +182,10 @@ BACKLOG_GAUGES = {
         {"pending": "payments_pending", "refunding": "payments_refunding"},
     ),
     "payments_oldest_age_seconds": ("Age of the oldest of them", "", {"": "payments_age_s"}),
+    "payments_attention": (
+        "Payments that need an operator: refunded or disputed at the provider, refunds that failed",
+        "", {"": "payments_attention"},
+    ),
 }  # fmt: skip
 """Of the box office, read from the database at each scrape: meaning, label, and the column of
 `backlog` by the label's value."""

@@ -17,6 +17,7 @@ from waitline.booking.idempotency_key import (
 from waitline.booking.model import (
     AlreadyPaid,
     AmountWrong,
+    AuthenticationNeeded,
     ConcertUnknown,
     Declined,
     GradeUnknown,
@@ -294,6 +295,17 @@ _BOX_OFFICE: list[Problem[Any]] = [
         detail=lambda it: Text(f"amount: {it.price}이어야 합니다.", f"amount: must be {it.price}"),
     ),
     Problem(Declined, _BAD, P001, "declined", Text("거절된 결제", "Declined")),
+    Problem(
+        AuthenticationNeeded,
+        _BAD,
+        P001,
+        "authentication-needed",
+        Text("카드 인증 필요", "Confirmation by the bank needed"),
+        data=lambda it: {
+            "paymentId": it.payment_id,
+            "nextAction": {"clientSecret": it.client_secret, "redirectUrl": it.url},
+        },
+    ),
     Problem(
         PaymentRunning,
         _CONFLICT,

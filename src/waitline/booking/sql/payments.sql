@@ -2,12 +2,14 @@
 -- Store payment attempts before the provider is called. A reservation has one attempt at a time (B4),
 -- and only its holder pays (B8).
 -- The requests of one call are for different reservations, and have different idempotency keys.
+-- Seats at price 0 are paid with the amount 0, and nobody is charged.
 -- A request's idempotency key is recorded with its attempt. While another call has the key, or after
 -- it, nothing is begun.
 -- locks: idempotency key (advisory), reservation (skips locked ones)
 -- returns: one row per request, in order: outcome 'begun' with the payment; 'unknown', 'foreign'
 --   (another holder's), 'confirmed', 'cancelled', 'expired', 'lapsed' (expired, but not swept yet),
---   'running', 'amount', 'locked' (try again), 'key_running', 'key_used', 'key_limit' (most keys of a
+--   'running', 'authenticating' (the one that runs waits for the visitor's bank; its charge key is
+--   returned), 'amount', 'locked' (try again), 'key_running', 'key_used', 'key_limit' (most keys of a
 --   holder) otherwise
 WITH asked AS MATERIALIZED (
     SELECT a.no, a.reservation_id, a.user_id, a.holder, a.amount, a.method
@@ -51,7 +53,7 @@ payable AS (
     WHERE found.user_id = asked.user_id AND found.holder = asked.holder
         AND state = 'PENDING' AND NOT lapsed
         AND no NOT IN (SELECT keyed.no FROM keyed WHERE keyed.refused IS NOT NULL)
-        AND asked.amount > 0 AND (asked.amount = price OR NOT :at_price)
+        AND (asked.amount = price OR (asked.amount > 0 AND NOT :at_price))
 ),
 made AS (
     INSERT INTO payment (reservation_id, user_id, amount, method, look_at)
@@ -85,18 +87,27 @@ SELECT
         WHEN found.state <> 'PENDING' THEN lower(found.state)
         WHEN found.lapsed THEN 'lapsed'
         WHEN made.reservation_id IS NOT NULL THEN 'begun'
-        WHEN asked.amount <= 0 OR (:at_price AND found.price <> asked.amount) THEN 'amount'
+        WHEN found.price <> asked.amount AND (:at_price OR asked.amount <= 0) THEN 'amount'
+        WHEN waiting.charge_key IS NOT NULL THEN 'authenticating'
         ELSE 'running'
     END AS outcome,
-    made.charge_key, found.price
+    coalesce(made.charge_key, waiting.charge_key) AS charge_key,
+    coalesce(made.payment_id, waiting.payment_id) AS payment_id,
+    coalesce(waiting.amount, asked.amount) AS amount, found.price
 FROM asked LEFT JOIN found USING (reservation_id) LEFT JOIN made USING (reservation_id)
 LEFT JOIN keyed USING (no)
+LEFT JOIN LATERAL (
+    SELECT p.payment_id, p.charge_key, p.amount FROM payment AS p
+    WHERE made.payment_id IS NULL AND p.reservation_id = found.reservation_id
+        AND p.state = 'PENDING' AND p.flag = 'authentication'
+) AS waiting ON true
 ORDER BY asked.no;
 
--- name: confirm_payment(charge_keys, provider_refs)
+-- name: confirm_payment(charge_keys, provider_refs, charged, others)
 -- Record that the provider has charged. The reservation is confirmed, its seats are sold and the
 -- event is written in the same statement (B2, B4, B5). If the reservation can no longer be confirmed,
--- the payment is refunded. Idempotent: a concurrent repeat returns what the first has done. A later
+-- the payment is refunded; so it is if another amount was charged than was asked for, or in another
+-- currency (others). Idempotent: a concurrent repeat returns what the first has done. A later
 -- repeat, such as the webhook after the answer, takes no locks and does not wait for the disk.
 -- The charges of one call are different. A charge whose rows another transaction has locked changes
 -- nothing, and the others of the call go on.
@@ -104,8 +115,9 @@ ORDER BY asked.no;
 -- returns: one row per known charge: the payment as it is now, the reservation's state before, and
 --   whether it is 'locked' (try again)
 WITH asked AS MATERIALIZED (
-    SELECT a.charge_key, a.provider_ref
-    FROM unnest(:charge_keys::uuid[], :provider_refs::text[]) AS a (charge_key, provider_ref)
+    SELECT a.charge_key, a.provider_ref, a.charged, a.other
+    FROM unnest(:charge_keys::uuid[], :provider_refs::text[], :charged::bigint[], :others::boolean[])
+        AS a (charge_key, provider_ref, charged, other)
 ),
 found AS MATERIALIZED (
     SELECT r.reservation_id, r.state, r.schedule_id FROM reservation AS r
@@ -124,8 +136,10 @@ held AS MATERIALIZED (
     FOR UPDATE OF s SKIP LOCKED
 ),
 attempt AS MATERIALIZED (
-    SELECT p.payment_id, p.charge_key, p.reservation_id, p.state, p.paid_at
-    FROM payment AS p, (SELECT count(*) FROM held) AS after
+    SELECT p.payment_id, p.charge_key, p.reservation_id, p.state, p.paid_at,
+        asked.provider_ref, asked.charged,
+        asked.other OR coalesce(asked.charged <> p.amount, false) AS otherwise
+    FROM payment AS p JOIN asked USING (charge_key), (SELECT count(*) FROM held) AS after
     WHERE p.charge_key = ANY(:charge_keys::uuid[])
         AND p.reservation_id = ANY(ARRAY(SELECT found.reservation_id FROM found))
     ORDER BY p.payment_id
@@ -142,16 +156,24 @@ ready AS MATERIALIZED (
 settled AS (
     UPDATE payment AS p SET
         state = CASE
-            WHEN attempt.state = 'PENDING' AND ready.state = 'PENDING' THEN 'COMPLETED'
+            WHEN attempt.state = 'PENDING' AND ready.state = 'PENDING' AND NOT attempt.otherwise
+                THEN 'COMPLETED'
             ELSE 'REFUNDING'
         END,
         too_late = CASE
-            WHEN attempt.state = 'FAILED' THEN 'FAILED'
+            WHEN attempt.state = 'FAILED' OR (attempt.otherwise AND ready.state = 'PENDING')
+                THEN 'FAILED'
             WHEN ready.state <> 'PENDING' THEN ready.state
         END,
-        provider_ref = asked.provider_ref, paid_at = now(), look_at = (SELECT listening_now()),
+        charged = CASE WHEN attempt.otherwise THEN attempt.charged END,
+        flag = CASE
+            WHEN attempt.otherwise THEN 'charged_otherwise'
+            WHEN p.flag <> 'authentication' THEN p.flag
+        END,
+        flagged_at = CASE WHEN attempt.otherwise THEN now() ELSE p.flagged_at END,
+        provider_ref = attempt.provider_ref, paid_at = now(), look_at = (SELECT listening_now()),
         looks = 0
-    FROM attempt JOIN asked USING (charge_key) JOIN ready USING (reservation_id)
+    FROM attempt JOIN ready USING (reservation_id)
     WHERE p.payment_id = attempt.payment_id AND attempt.state IN ('PENDING', 'FAILED')
     RETURNING p.payment_id, p.user_id, p.amount, p.state, p.paid_at, p.reservation_id
 ),
@@ -160,6 +182,12 @@ confirmed AS (
     SET state = 'CONFIRMED', paying_until = NULL, expires_at = database_time(r.expires_at)
     FROM settled WHERE r.reservation_id = settled.reservation_id AND settled.state = 'COMPLETED'
     RETURNING r.reservation_id, r.schedule_id
+),
+payable AS (
+    UPDATE reservation AS r SET paying_until = NULL
+    FROM settled JOIN attempt USING (payment_id)
+    WHERE r.reservation_id = settled.reservation_id AND r.state = 'PENDING'
+        AND attempt.state = 'PENDING' AND attempt.otherwise
 ),
 sold AS (
     UPDATE seat SET state = 'OCCUPIED', changed = pg_current_xact_id()
@@ -205,7 +233,7 @@ attempt AS MATERIALIZED (
     FOR UPDATE OF p SKIP LOCKED
 ),
 failed AS (
-    UPDATE payment AS p SET state = 'FAILED', reason = :reason
+    UPDATE payment AS p SET state = 'FAILED', reason = :reason, flag = NULL
     FROM attempt WHERE p.payment_id = attempt.payment_id AND attempt.state = 'PENDING'
     RETURNING p.payment_id, p.reservation_id
 ),
@@ -221,7 +249,8 @@ WHERE p.charge_key = :charge_key AND coalesce(attempt.state, p.state) = 'PENDING
 -- Record that the provider has refunded a payment.
 -- locks: payment
 -- returns: one row if it was being refunded
-UPDATE payment SET state = 'REFUNDED'
+UPDATE payment SET state = 'REFUNDED', refunded = coalesce(charged, amount),
+    flag = CASE WHEN flag NOT IN ('refund_pending', 'refund_failed') THEN flag END
 WHERE charge_key = :charge_key AND state = 'REFUNDING'
 RETURNING payment_id;
 
@@ -257,5 +286,6 @@ UPDATE payment AS p SET
         CASE p.state WHEN 'PENDING' THEN :open_pause_max_s::float8 ELSE :pause_max_s::float8 END
     ))
 FROM due WHERE p.payment_id = due.payment_id
-RETURNING p.payment_id, p.charge_key, p.provider_ref, p.amount, p.state, p.looks,
+RETURNING p.payment_id, p.charge_key, p.provider_ref, coalesce(p.charged, p.amount) AS amount,
+    p.state, p.looks, p.flag,
     extract(epoch FROM now() - p.created_at)::float8 AS age_s;

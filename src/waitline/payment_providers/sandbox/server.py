@@ -165,7 +165,7 @@ async def _stop() -> Never:
 class _ChargeBody(msgspec.Struct):
     key: UUID
     amount: Annotated[int, msgspec.Meta(gt=0)]
-    method: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+    method: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class _RefundBody(msgspec.Struct):

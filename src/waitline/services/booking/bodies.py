@@ -27,8 +27,8 @@ from waitline.services.identity import TokenMissing
 TOKEN_CHARS_MAX = 4_096
 """Longest token header: longer than any pass."""
 
-WORD_CHARS_MAX = 50
-"""Longest payment method. Source: migrations/0001_box_office.sql."""
+WORD_CHARS_MAX = 200
+"""Longest payment method. Source: migrations/0006_money.sql."""
 
 GRADE_CHARS_MAX = 20
 """Longest grade. Source: migrations/0001_box_office.sql."""
@@ -86,7 +86,7 @@ class PaymentBody(msgspec.Struct, frozen=True):
 
     reservationId: Number  # noqa: N815
     userId: str | int | float  # noqa: N815
-    amount: Annotated[int, msgspec.Meta(gt=0, le=INT64_MAX)]
+    amount: Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
     paymentMethod: str  # noqa: N815
     concertId: str | int | float  # noqa: N815
 

@@ -5,4 +5,5 @@
 0003_queue_down.py             a concert's choice while the queue is down
 0004_holders.py                users as text, holders, random ids, keys with their outcomes
 0005_listening.py              listening clock, in which seats are held
+0006_money.py                  money that moves elsewhere; payments of the amount 0
 """

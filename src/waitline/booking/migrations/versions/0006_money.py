@@ -1,0 +1,11 @@
+"""Columns for money that moves elsewhere; payments of the amount 0."""
+
+from waitline.booking.migrations.steps import run_file
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Apply the step."""
+    run_file("0006_money.sql")
