@@ -6,8 +6,9 @@ an answer retries with exponential backoff and jitter, as the waiting page does.
 
 import asyncio
 import gzip
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from random import Random
 from typing import Any, NamedTuple
@@ -81,10 +82,23 @@ class _SharedSeats:
 class _Visitor:
     name: str
     conduct: Conduct
+    # Gets the token again after a lost answer.
+    key: str = field(default_factory=lambda: secrets.token_hex(16))
     token: str = ""
     due_s: float = 0.0
     # Whether an earlier attempt at the current call has an unknown outcome.
     unclear: bool = False
+
+    def headers(self, call: str) -> dict[str, str]:
+        """Return the headers of a call."""
+        headers = {"X-User-Id": self.name}
+        if call == "seats":
+            headers["Accept-Encoding"] = "gzip"
+        if call == "enter":
+            headers["X-Visitor-Key"] = self.key
+        if self.token:
+            headers["X-Queue-Token"] = self.token
+        return headers
 
 
 class RehearsalCrowd:
@@ -277,11 +291,7 @@ class RehearsalCrowd:
         Raises:
             _GaveUp: It was refused with another code, or not answered in `TRIES` attempts.
         """
-        headers = {"X-User-Id": visitor.name}
-        if call == "seats":
-            headers["Accept-Encoding"] = "gzip"
-        if visitor.token:
-            headers["X-Queue-Token"] = visitor.token
+        headers = visitor.headers(call)
         code, visitor.unclear = LOST, False
         for tried in range(TRIES):
             if tried:

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from waitline.http.openapi import call, describe_service, reference
 from waitline.services.queue.now_serving import NowServing
 from waitline.services.queue.views import EntryView, StatusView, ValidateBody, VisitorBody
+from waitline.tokens.statements import STATEMENT_CHARS_MAX
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": 128}
 _WHO = [
@@ -55,6 +56,28 @@ def _describe_room_parameter(call: dict[str, Any]) -> None:
 def _hot_calls() -> dict[str, Any]:
     base = "/api/v1/queue"
     enter = call("Take a place in the line, once", "EntryView", body="VisitorBody", status=201)
+    enter["parameters"] = [
+        {
+            "name": "X-Visitor-Key",
+            "in": "header",
+            "required": False,
+            "description": "A secret of the client's own; the same key gets the same token again",
+            "schema": {"type": "string", "minLength": 16, "maxLength": 128, "pattern": "^[!-~]*$"},
+        },
+        {
+            "name": "X-Identity",
+            "in": "header",
+            "required": False,
+            "description": "The shop's statement of who comes, a JWT; required in rooms whose "
+            "identity is `signed`, and ignored in others",
+            "schema": {"type": "string", "maxLength": STATEMENT_CHARS_MAX},
+        },
+        _TICKET,
+    ]
+    enter["description"] = (
+        "In production mode, a repeat that proves the place by token, cookie, visitor key or "
+        "statement is answered with the token again; all others get nulls."
+    )
     enter["responses"]["201"]["headers"] = {
         "Retry-After": {
             "description": "Seconds until the status should be polled; missing once admitted",

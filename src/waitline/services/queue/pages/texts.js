@@ -62,6 +62,7 @@ export const TEXTS = {
     problems: {
       offline: "연결이 끊겼습니다. 자동으로 다시 시도합니다.",
       down: "일시적으로 서비스에 연결할 수 없습니다. 자동으로 다시 시도합니다.",
+      C002: "쇼핑몰을 통해 이 페이지를 다시 열어 주세요.",
       Q003: "대기 순번을 확인할 수 없습니다. 자동으로 다시 시도합니다.",
       Q004: "대기열이 가득 찼습니다. 자리가 나면 자동으로 대기열에 등록됩니다.",
       C001: "주소가 올바르지 않습니다. 전달받은 링크를 확인해 주세요.",
@@ -127,6 +128,7 @@ export const TEXTS = {
     problems: {
       offline: "You are offline. We will keep trying.",
       down: "The service is not responding. We will keep trying.",
+      C002: "Please open this page again from the shop.",
       Q003: "We could not confirm your place. We will keep trying.",
       Q004: "The line is full. You will join automatically when there is space.",
       C001: "This address is not valid. Please check your link.",

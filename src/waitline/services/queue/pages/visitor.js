@@ -5,6 +5,10 @@ const TIMEOUT_MS = 10_000; // After this a retry is likely to be faster.
 export const room = roomOf(location.pathname);
 const named = new URLSearchParams(location.search).get("visitor");
 const STORED_AS = JSON.stringify(["waitline", room, named]);
+// The shop's signed word for who comes. A fragment is sent to no server, and it is taken out of the
+// address, so that nobody passes it on with the link.
+const statement = new URLSearchParams(location.hash.slice(1)).get("identity");
+if (statement) history.replaceState(null, "", location.pathname + location.search);
 let memory = {};
 // Not stored: between visits the cookie holds it, which no script can read.
 let token = null;
@@ -19,7 +23,7 @@ function roomOf(path) {
   }
 }
 
-// Visitor, place and first position. All tabs of a browser share one place, so this is loaded at
+// Visitor, key, place and first position. All tabs of a browser share one place, so this is loaded at
 // every use.
 export function loadVisitor() {
   try {
@@ -28,6 +32,8 @@ export function loadVisitor() {
     // Storage is off or its content is not ours: this tab keeps its own state.
   }
   if (!memory.visitor) saveVisitor({ visitor: named ?? randomName() });
+  // Made before the browser enters: if the answer is lost, the key gets the same place again.
+  if (!memory.key) saveVisitor({ key: randomName() });
   return memory;
 }
 
@@ -82,9 +88,11 @@ function retryMs(response) {
 }
 
 export async function call(method, verb) {
-  const { visitor } = loadVisitor();
+  const { visitor, key } = loadVisitor();
   const who = { concertId: room, userId: visitor };
   const options = { method, headers: token ? { "X-Queue-Token": token } : {} };
+  if (verb === "enter") options.headers["X-Visitor-Key"] = key;
+  if (verb === "enter" && statement) options.headers["X-Identity"] = statement;
   let url = `/api/v1/queue/${verb}`;
   if (verb === "enter" || verb === "extend") {
     options.headers["Content-Type"] = "application/json";

@@ -41,7 +41,12 @@ let warned = false; // Whether the last minute of this turn has been announced.
 const due = new Map();
 const actions = {
   async enter() {
-    const data = await call("POST", "enter");
+    const data = await call("POST", "enter").catch((problem) => {
+      // The shop's statement is over, or lost with a reload: the token may still prove the place.
+      const unstated = problem.code === "C002" || problem.code === "Q003";
+      if (unstated && loadVisitor().place) return {};
+      throw problem;
+    });
     due.set("nowServing", now());
     if (data.status !== "WAITING") return due.set("status", now());
     stand(data);
