@@ -139,6 +139,10 @@ class Wire:
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
+    def retarget(self, path: str) -> None:
+        """Let new connections reach another store; those that are open stay where they are."""
+        self._path = path
+
     async def refuse(self) -> None:
         """Accept no connection, and break those that are open."""
         assert self._server is not None

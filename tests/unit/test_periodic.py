@@ -9,7 +9,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from waitline.kernel.errors import Unavailable
-from waitline.kernel.periodic import BUG_MAX_S, RETRY_S, UNAVAILABLE_MAX_S, periodic
+from waitline.kernel.periodic import (
+    BUG_MAX_S,
+    LINES_MAX,
+    LINES_WITHIN_S,
+    RETRY_S,
+    UNAVAILABLE_MAX_S,
+    periodic,
+)
 
 NAME = "seat_expiry"
 EVERY_S = 0.25
@@ -114,6 +121,17 @@ def test_a_failure_and_its_end_are_logged_once(
 def test_another_kind_of_failure_is_logged_again() -> None:
     rounds = Rounds([Unavailable(), Unavailable(), ValueError(), TypeError(), TypeError(), None])
     assert [level for _, level in rounds.run()] == ["warning", "error", "error", "info"]
+
+
+def test_a_step_that_fails_by_turns_does_not_fill_the_log() -> None:
+    """And what the log shows last is how it is: it works, or it fails."""
+    flapping: list[Outcome] = [Unavailable(), None] * 500
+    for last, event in ((None, "recovered"), (Unavailable(), "failed")):
+        rounds = Rounds([*flapping, *[last] * 400])
+        lines = rounds.run()
+        minutes = sum(rounds.pauses_s) / LINES_WITHIN_S
+        assert len(lines) <= LINES_MAX * (minutes + 1)
+        assert lines[-1][0] == f"{NAME}_{event}"
 
 
 def test_after_a_recovery_the_backoff_begins_anew() -> None:

@@ -15,7 +15,7 @@ from waitline.kernel.errors import Refused, Unavailable
 
 TYPE_PREFIX = "urn:waitline:problem:"
 
-LOG_EVERY_MS = 1_000
+LOG_EVERY_MS = 10_000
 """Rate limit of log lines about unavailability. While a store is down every request fails; a line
 for each would flood the log, and cost more than the response."""
 

@@ -140,7 +140,7 @@ _OTHERS: Final = {
     "queue_unreachable": LogEvent("The circuit breaker to the queue service opened", ("reason",)),
     "request_failed": LogEvent("A bug failed a request (500)", ("path", "reason")),
     "request_unavailable": LogEvent(
-        "A request got 503; at most one line a second, `unlogged` counts the others",
+        "A request got 503; at most one line in ten seconds, `unlogged` counts the others",
         ("path", "reason", "unlogged"),
     ),
     "room_visit_failed": LogEvent(

@@ -3,11 +3,14 @@
 * A step that fails is logged once, as `NAME_failed`, and once as `NAME_recovered` when it works
   again: `Unavailable` as a warning, anything else as a bug with its traceback.
 * It is retried with exponential backoff and jitter, and never ends the loop.
+* A step that fails and works by turns writes `LINES_MAX` lines a minute at most; the last line
+  always says how it is by then.
 * Cancellation passes through.
 """
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Never
 
@@ -27,6 +30,11 @@ delay until its recovery is noticed. B3 (a lapsed seat is back within 2 s) depen
 BUG_MAX_S: Final = 5.0
 """Longest pause after a bug, in s, unless the interval is longer. The bug stays until it is fixed,
 but its trigger may pass."""
+
+LINES_MAX: Final = 6
+LINES_WITHIN_S: Final = 60.0
+"""Most log lines of one loop within this many seconds: a store that comes and goes must not fill
+the disk. A process has about ten loops, so an outage is a line a second at worst."""
 
 log = structlog.get_logger()
 
@@ -52,7 +60,7 @@ async def periodic(
     """
     assert {f"{name}_failed", f"{name}_recovered"} <= EVENTS.keys(), name
     now_s = now_s or asyncio.get_running_loop().time
-    failures = _Failures(name, every_s, rng or random.Random())  # noqa: S311 - only jitter
+    failures = _Failures(name, every_s, now_s, rng or random.Random())  # noqa: S311 - only jitter
     while True:
         started_s = now_s()
         try:
@@ -68,12 +76,17 @@ async def periodic(
 class _Failures:
     """Consecutive failures of one step: what to log, and how long to pause."""
 
-    def __init__(self, name: str, every_s: float, rng: random.Random) -> None:
+    def __init__(
+        self, name: str, every_s: float, now_s: Callable[[], float], rng: random.Random
+    ) -> None:
         self._name = name
         self._every_s = every_s
+        self._now_s = now_s
         self._rng = rng
         self._in_a_row = 0
+        # The state that the log shows: the kind of failure, or `None`.
         self._kind: type[Exception] | None = None
+        self._logged_s: deque[float] = deque(maxlen=LINES_MAX)
 
     def add(self, error: Exception) -> float:
         """Log a failure unless the one before was of the same kind; return the pause in seconds."""
@@ -83,7 +96,7 @@ class _Failures:
         pause_s = doubled_s * self._rng.uniform(0.5, 1.0)
         self._in_a_row += 1
         kind = type(unavailable or error)
-        if kind is not self._kind:
+        if kind is not self._kind and self._may_log():
             self._kind = kind
             event, retry_in_s = f"{self._name}_failed", round(pause_s, 2)
             if unavailable is None:
@@ -94,11 +107,19 @@ class _Failures:
 
     def clear(self) -> None:
         """Log the recovery if the last round failed."""
-        if self._kind is not None:
+        self._in_a_row = 0
+        if self._kind is not None and self._may_log():
+            self._kind = None
             event = f"{self._name}_recovered"
             log.info(event)
-        self._kind = None
-        self._in_a_row = 0
+
+    def _may_log(self) -> bool:
+        """Return whether a line is within the limit, and count it."""
+        now_s = self._now_s()
+        if len(self._logged_s) == LINES_MAX and now_s - self._logged_s[0] < LINES_WITHIN_S:
+            return False
+        self._logged_s.append(now_s)
+        return True
 
 
 def _unavailable(error: Exception) -> Unavailable | None:
