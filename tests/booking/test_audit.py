@@ -110,6 +110,17 @@ PLANTED: dict[str, tuple[str, str]] = {
         "UPDATE schedule SET visitor_seats_max = 1",
         "1 visitors hold more seats than allowed: 1",
     ),
+    "paid_by_another": (
+        "UPDATE payment SET user_id = '9' WHERE reservation_id = 2",
+        "1 reservations were paid for by another user: 2",
+    ),
+    "key_of_another": (
+        (
+            "INSERT INTO idempotency (user_id, holder, idempotency_key, request, done, "
+            "reservation_id) VALUES ('2', 'x', 'k', decode(repeat('00', 32), 'hex'), 'reserved', 2)"
+        ),
+        "1 reservations were changed under another holder's key: 2",
+    ),
 }
 
 

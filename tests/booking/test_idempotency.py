@@ -165,6 +165,18 @@ def test_repeats_are_the_same_bytes_in_the_first_language(desk: Desk) -> None:
     plays(desk, play)
 
 
+def test_a_repeat_shows_the_first_expiry_whatever_the_listening_clock_did(desk: Desk) -> None:
+    async def play() -> None:
+        first = await desk.reserve(1)
+        await desk.sale.sql(
+            "INSERT INTO listening (beat_at, lost_s) VALUES (now() - interval '1 hour', 3)"
+        )
+        assert await desk.reserve(1) == first
+        await desk.sale.sql("DELETE FROM listening")
+
+    plays(desk, play)
+
+
 def test_a_key_belongs_to_its_holder(desk: Desk) -> None:
     """Who enters under the same number later neither sees the answer nor is in its way."""
 

@@ -163,7 +163,7 @@ class Buyer:
         self.show = show
         self.office = show.office
         self.user = user
-        self.token = token
+        self.ticket = self.token = token
 
     @property
     def headers(self) -> dict[str, str]:

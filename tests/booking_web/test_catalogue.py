@@ -5,7 +5,9 @@ import pytest
 from tests.booking_web.office import Office, Show, refused, succeeded
 from tests.web.stack import ENGLISH, INSTANT
 
-NO_NUMBERS = ["x", "1.0", "1e3", "0x1", "+1", "%201", "%D9%A1", "9223372036854775808", "9" * 200]
+NOT_WHOLE = ["x", "1.0", "1e3", "0x1", "+1", "%201", "%D9%A1"]
+BEYOND = ["9223372036854775808", "9" * 200]
+NO_NUMBERS = [*NOT_WHOLE, *BEYOND]
 NOBODYS = ["0", "-1", "999999999", "9223372036854775807", "-9223372036854775808", "2147483648"]
 
 

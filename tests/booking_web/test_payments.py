@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.booking_web.office import PRICE, SECRETS, Buyer, Office, Show, refused, succeeded
-from tests.booking_web.test_catalogue import NO_NUMBERS, NOBODYS
+from tests.booking_web.test_catalogue import BEYOND, NOBODYS, NOT_WHOLE
 from tests.booking_web.test_reservations import lapse
 from tests.until import until
 from tests.web.stack import INSTANT, JSON_TYPE, SOON_S, at_once
@@ -80,7 +80,7 @@ def test_the_concert_may_be_a_number(buyer: Buyer, reservation: int) -> None:
         pytest.param({"userId": [7]}, id="user-in-a-list"),
         pytest.param({"reservationId": "1"}, id="text-for-a-reservation"),
         pytest.param({"reservationId": None}, id="no-reservation"),
-        pytest.param({"reservationId": 2**64}, id="too-large-a-reservation"),
+        pytest.param({"reservationId": 1.5}, id="half-a-reservation"),
         pytest.param({"concertId": None}, id="no-concert"),
         pytest.param({"concertId": " "}, id="blank-concert"),
     ],
@@ -106,7 +106,7 @@ def test_a_missing_field(buyer: Buyer, reservation: int, name: str) -> None:
     assert name in refused(response, 400, "C001")["detail"]
 
 
-@pytest.mark.parametrize("number", [int(number) for number in NOBODYS])
+@pytest.mark.parametrize("number", [int(number) for number in [*NOBODYS, *BEYOND]])
 def test_no_such_reservation(buyer: Buyer, number: int) -> None:
     refused(buyer.pay(number), 404, "B004")
 
@@ -180,12 +180,12 @@ def test_whoever_pays_may_look(show: Show) -> None:
     assert show.office.get(f"/api/v1/payments/{payment}").status_code == 200
 
 
-@pytest.mark.parametrize("number", NOBODYS)
+@pytest.mark.parametrize("number", [*NOBODYS, *BEYOND])
 def test_no_such_payment(trial: Office, number: str) -> None:
     refused(trial.get(f"/api/v1/payments/{number}", **{"X-User-Id": "1"}), 404, "P003")
 
 
-@pytest.mark.parametrize("number", NO_NUMBERS)
+@pytest.mark.parametrize("number", NOT_WHOLE)
 def test_no_number(trial: Office, number: str) -> None:
     refused(trial.get(f"/api/v1/payments/{number}"), 400, "C001")
 

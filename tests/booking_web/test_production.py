@@ -18,15 +18,6 @@ def buyer(show: Show) -> Buyer:
     return show.buyer()
 
 
-def bare(buyer: Buyer, method: str, path: str, **headers: str) -> int:
-    """Ask without a token; return the status, after a look at the refusal."""
-    chosen = {"X-User-Id": str(buyer.user), **headers}
-    response = buyer.office.client.request(method, path, headers=chosen)
-    if response.status_code == 401:
-        refused(response, 401, "Q003" if headers else "C002")
-    return response.status_code
-
-
 def test_the_whole_way(show: Show) -> None:
     buyer = show.buyer()
     assert len(buyer.seats().json()) == len(show.seats)
@@ -39,51 +30,6 @@ def test_the_whole_way(show: Show) -> None:
     until(lambda: buyer.standing().status_code == 404, SOON_S, "the slot is free")
     refused(buyer.reserve(show.seats[1]), 401, "Q003")
     assert succeeded(buyer.cancel(reservation))["refund"] is True
-
-
-def test_every_call_needs_the_users_own_token(show: Show) -> None:
-    buyer, stranger = show.buyers(2)
-    reservation = buyer.reserved(show.seats[0])
-    own = f"/api/v1/reservations/{reservation}"
-    strangers = {"X-Queue-Token": stranger.token}
-    for method in ("GET", "DELETE"):
-        assert bare(buyer, method, own) == 401
-        assert bare(buyer, method, own, **strangers) == 401
-    pay = {
-        "reservationId": reservation, "userId": buyer.user, "amount": PRICE,
-        "paymentMethod": "CARD", "concertId": show.room,
-    }  # fmt: skip
-    client = show.office.client
-    refused(client.post("/api/v1/payments", json=pay), 401, "C002")
-    refused(client.post("/api/v1/payments", json=pay, headers=strangers), 401, "Q003")
-    payment = succeeded(buyer.pay(reservation), 201)["paymentId"]
-    assert bare(buyer, "GET", f"/api/v1/payments/{payment}") == 401
-    assert bare(buyer, "GET", f"/api/v1/payments/{payment}", **strangers) == 401
-    refused(client.get(f"/api/v1/payments/{payment}"), 401, "C002")
-
-
-def test_the_token_comes_before_whose_it_is(show: Show) -> None:
-    buyer, stranger = show.buyers(2)
-    reservation = buyer.reserved(show.seats[0])
-    path = f"/api/v1/reservations/{reservation}"
-    headers = {"X-User-Id": str(stranger.user), "X-Queue-Token": "wrong"}
-    refused(show.office.get(path, **headers), 401, "Q003")
-    refused(stranger.reservation(reservation), 403, "C003")
-    refused(stranger.cancel(reservation), 403, "C003")
-    refused(stranger.pay(reservation), 403, "C003")
-
-
-def test_a_token_of_another_room_opens_nothing(production: Office, buyer: Buyer) -> None:
-    reservation = buyer.reserved(buyer.show.seats[0])
-    # Whoever comes first under a user's number in another room is somebody else.
-    other = production.show()
-    body = {"concertId": other.room, "userId": buyer.user}
-    entered = production.queue.client.post("/api/v1/queue/enter", json=body)
-    intruder = Buyer(other, buyer.user, succeeded(entered, 201)["token"])
-    intruder.wait()
-    refused(intruder.reservation(reservation), 401, "Q003")
-    refused(intruder.cancel(reservation), 401, "Q003")
-    refused(intruder.pay(reservation), 401, "Q003")
 
 
 def test_the_amount_is_the_price(buyer: Buyer) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.booking_web.office import PRICE, Buyer, Office, Show, refused, succeeded
-from tests.booking_web.test_catalogue import NO_NUMBERS, NOBODYS
+from tests.booking_web.test_catalogue import BEYOND, NOBODYS, NOT_WHOLE
 from tests.until import until
 from tests.web.stack import ENGLISH, INSTANT, SOON_S, at_once
 
@@ -159,14 +159,14 @@ def test_another_users_reservation(show: Show, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-@pytest.mark.parametrize("number", NOBODYS)
+@pytest.mark.parametrize("number", [*NOBODYS, *BEYOND])
 def test_no_such_reservation(trial: Office, method: str, number: str) -> None:
     path = f"/api/v1/reservations/{number}"
     refused(trial.client.request(method, path, headers={"X-User-Id": "1"}), 404, "B004")
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-@pytest.mark.parametrize("number", NO_NUMBERS)
+@pytest.mark.parametrize("number", NOT_WHOLE)
 def test_no_number(trial: Office, method: str, number: str) -> None:
     path = f"/api/v1/reservations/{number}"
     body = refused(trial.client.request(method, path, headers={"X-User-Id": "1"}), 400, "C001")

@@ -230,7 +230,8 @@ class BoxOfficeMachine(RuleBasedStateMachine):
                 pause_max_s=9.0,
             )
         )
-        received = sorted(self.keys.index(row["charge_key"]) + 1 for row in rows)
+        keys = [row["charge_key"] for row in rows]
+        received = sorted(self.keys.index(key) + 1 for key in keys if key in self.keys)
         self._agree(received, self.model.unsettled())
 
     @override

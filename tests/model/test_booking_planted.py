@@ -85,6 +85,10 @@ BROKEN = {
     ),
     "B5": ("confirm_payment", "'booking.payment.completed'", "'booking.payment.complete'"),
     "B6": ("reserve", "coalesce(sum(price), 0)", "coalesce(sum(price), 0) + 1"),
+    "B8": (
+        "begin_payment", "WHERE found.user_id = asked.user_id AND found.holder = asked.holder",
+        "WHERE true",
+    ),
     "B7": ("cancel", "v.seats - (SELECT count(*) FROM freed)", "v.seats"),
 }  # fmt: skip
 

@@ -167,7 +167,7 @@ class Scene:
         (slot,) = await self.line.validate(ROOM, [visitor])
         return isinstance(slot, Slot) and slot.state == state
 
-    async def ask(self, token: str | None, name: str = "7") -> type[Exception] | None:
+    async def ask(self, token: str, name: str = "7") -> type[Exception] | None:
         """Return what the doorman refuses with, or `None` if it lets the visitor in."""
         try:
             await self.doorman.admit(ROOM, VisitorId(name), token)

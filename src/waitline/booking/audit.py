@@ -37,7 +37,8 @@ INVARIANTS = {
     "B4": "a reservation is confirmed if and only if it is paid for; other charges are refunded",
     "B5": "each completed payment emits its event and frees its slot",
     "B6": "the amount is the price",
-    "B7": "a visitor holds no more seats than the schedule allows",
+    "B7": "a holder has no more seats than the schedule allows",
+    "B8": "only the holder reads, pays and cancels a reservation",
 }
 
 # Invariant and text for each outcome of a statement. A test compares them with the headers.
@@ -63,6 +64,11 @@ DAMAGE = {
     "not_the_price": ("B6", "payments have an amount that is not the price"),
     "recount": ("B7", "visitors have a stored seat count that is wrong"),
     "too_many": ("B7", "visitors hold more seats than allowed"),
+    "paid_by_another": ("B8", "reservations were paid for by another user"),
+    "key_of_another": (
+        "B8",
+        "reservations were changed under another holder's key",
+    ),
 }
 
 
@@ -99,6 +105,7 @@ async def examine(
         "audit_reservations": {"late_s": late_s},
         "audit_payments": {"late_s": late_s, "looks_max": looks_max, "at_price": at_price},
         "audit_visitors": {},
+        "audit_holders": {},
         "audit_untold": {"kept_s": TOLD_S},
         "audit_events": {"late_s": late_s},
     }

@@ -1,7 +1,7 @@
 """Idempotency key of a request, as the statements that write record it. Pure.
 
 A write records its key in the statement that does it, so that both commit together or not at all
-(decision 0020).
+(decision 0025).
 """
 
 from collections.abc import Iterable

@@ -17,7 +17,9 @@ from waitline.queue.store import Turn
 from waitline.tokens.keyring import KEEP_MS
 from waitline.tokens.keyring_file import Keys
 from waitline.tokens.marks import VISITOR_KEY, key_mark
+from waitline.tokens.passes import room_of_pass
 from waitline.tokens.proof import FORGED, Proof
+from waitline.tokens.tickets import names_our_key
 from waitline.tokens.verification import TICKET_PREFIXES, TOKEN_MAX, verify_token
 
 TOKEN_HEADER = b"x-queue-token"
@@ -52,6 +54,10 @@ class TokenMissing(Refused):
     """The request has no token of the queue."""
 
 
+COOKIE_PREFIX = b"__Host-waitline-"
+"""How the names of all our cookies begin."""
+
+
 def cookie_name(room: RoomId) -> bytes:
     """Return the name of the cookie with a visitor's ticket for one room.
 
@@ -59,7 +65,7 @@ def cookie_name(room: RoomId) -> bytes:
     hashed, because it may contain characters that a cookie's name may not.
     Source: RFC 6265bis, section 4.1.3.2.
     """
-    return b"__Host-waitline-" + blake2b(room.encode(), digest_size=8).hexdigest().encode("ascii")
+    return COOKIE_PREFIX + blake2b(room.encode(), digest_size=8).hexdigest().encode("ascii")
 
 
 def ticket_cookie(room: RoomId, ticket: str) -> tuple[bytes, bytes]:
@@ -157,6 +163,30 @@ class Identity:
         if not proof.genuine:
             raise TokenRejected
         return proof
+
+    def holder_of(self, token: str, room: RoomId, visitor: VisitorId) -> str | None:
+        """Return the holder that a token proves, or `None` if it is for another room.
+
+        A token is verified once, whatever the room, and refused for reasons that do not depend on
+        the room. A ticket's MAC covers the room, so a forged one counts as one of another room, if
+        it names a key of ours.
+
+        Raises:
+            TokenRejected: It is none of ours, or another visitor's pass.
+
+        Invariant:
+            Q9, B8.
+        """
+        if token.startswith(TICKET_PREFIXES):
+            if not names_our_key(self._keys.current, token):
+                raise TokenRejected
+            proof = self._verify(token, room, visitor)
+            return proof.holder if proof.genuine else None
+        own = room_of_pass(token) if len(token) <= TOKEN_MAX else None
+        if own is None:
+            raise TokenRejected
+        holder = self.proof_of(token, own, visitor).holder
+        return holder if own == room else None
 
     def _verify(self, token: str, room: RoomId, visitor: VisitorId) -> Proof:
         # No token of ours is longer, and caching it would let strangers fill the memory.

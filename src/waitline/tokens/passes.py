@@ -103,6 +103,18 @@ def verify_pass(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> 
             return FORGED
 
 
+def room_of_pass(token: str) -> RoomId | None:
+    """Return the room that a pass names, unverified, or `None` if it is no pass."""
+    if not token.isascii():
+        return None
+    try:
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError):
+        return None
+    room = claims.get("aud")
+    return RoomId(room) if isinstance(room, str) else None
+
+
 def jwks(ring: Keyring, now_ms: int) -> dict[str, list[dict[str, str]]]:
     """Return the public keys of passes as a JWK set, including keys that do not sign yet.
 

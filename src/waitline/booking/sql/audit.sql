@@ -108,6 +108,25 @@ CROSS JOIN LATERAL (VALUES
 WHERE c.broken
 GROUP BY c.kind ORDER BY c.kind;
 
+-- name: audit_holders(examples_max)
+-- Find payments and idempotency keys of others than their reservation's holder (B8).
+-- locks: nothing
+-- returns: one row per kind of damage: 'paid_by_another', 'key_of_another'; how many reservations, and
+--   the first of them
+WITH seen AS (
+    SELECT 'paid_by_another' AS kind, reservation_id
+    FROM payment AS p JOIN reservation AS r USING (reservation_id)
+    WHERE p.user_id <> r.user_id
+    UNION ALL
+    SELECT 'key_of_another', reservation_id
+    FROM idempotency AS i JOIN reservation AS r USING (reservation_id)
+    WHERE (i.user_id, i.holder) <> (r.user_id, r.holder)
+)
+SELECT kind, count(*) AS times,
+    (array_agg(reservation_id ORDER BY reservation_id))[:(:examples_max)] AS examples
+FROM seen
+GROUP BY kind ORDER BY kind;
+
 -- name: audit_untold(examples_max, kept_s)
 -- Find completed payments without an event (B5), as far back as events are kept.
 -- locks: nothing

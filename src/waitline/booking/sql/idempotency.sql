@@ -12,7 +12,8 @@ WITH gone AS (
         AND created_at <= now() - make_interval(secs => :kept_s)
 ),
 used AS (
-    SELECT request, language, status, answer, done, reservation_id, payment_id FROM idempotency
+    SELECT request, language, status, answer, done, reservation_id, payment_id, expires_at
+    FROM idempotency
     WHERE user_id = :user_id AND holder = :holder AND idempotency_key = :key
         AND created_at > now() - make_interval(secs => :kept_s)
 )
@@ -29,8 +30,7 @@ SELECT
     END AS outcome,
     used.language, used.status, used.answer,
     r.reservation_id, r.schedule_id, r.state AS reservation_state, r.amount, r.created_at,
-    CASE WHEN r.state = 'PENDING' THEN database_time(r.expires_at) ELSE r.expires_at END AS expires_at,
-    c.room,
+    coalesce(used.expires_at, r.expires_at) AS expires_at, c.room,
     (SELECT array_agg(h.seat_id ORDER BY h.seat_id) FROM reserved_seat AS h
         WHERE h.reservation_id = r.reservation_id) AS seat_ids,
     p.payment_id, p.amount AS paid_amount, p.method, p.state, p.reason, p.too_late,

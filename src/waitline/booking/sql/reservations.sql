@@ -91,9 +91,10 @@ made AS (
 ),
 recorded AS (
     INSERT INTO idempotency (
-        user_id, holder, idempotency_key, request, language, done, reservation_id
+        user_id, holder, idempotency_key, request, language, done, reservation_id, expires_at
     )
-    SELECT user_id, holder, keyed.key, keyed.request, keyed.language, 'reserved', reservation_id
+    SELECT user_id, holder, keyed.key, keyed.request, keyed.language, 'reserved', reservation_id,
+        made.expires_at
     FROM keyed JOIN made USING (schedule_id, user_id, holder)
 ),
 held AS MATERIALIZED (
@@ -139,14 +140,14 @@ SELECT r.reservation_id, r.schedule_id, r.user_id, r.holder, r.state, r.amount, 
     CASE WHEN r.state = 'PENDING' THEN database_time(r.expires_at) ELSE r.expires_at END AS expires_at,
     r.state = 'PENDING' AND r.expires_at <= (SELECT listening_now())
         AND coalesce(r.paying_until <= (SELECT listening_now()), true) AS lapsed,
-    c.room, c.queue_down,
+    c.room,
     array_agg(h.seat_id ORDER BY h.seat_id) AS seat_ids
 FROM reservation AS r
 JOIN schedule AS s USING (schedule_id)
 JOIN concert AS c USING (concert_id)
 JOIN reserved_seat AS h USING (reservation_id)
 WHERE r.reservation_id = :reservation_id
-GROUP BY r.reservation_id, c.room, c.queue_down;
+GROUP BY r.reservation_id, c.room;
 
 -- name: cancel(reservation_id, user_id, holder, key, request, language, keys_max)^
 -- Cancel a reservation of its holder (B8). If it is paid for, its seats are back on sale at once, and

@@ -7,6 +7,8 @@ catalogue_calls.py  handlers of the public catalogue, encoded once per change
 bodies.py           bodies and views of the calls
 answers.py          answers of successful writes, and of their repeats
 users.py            users on the wire: text, or a number
+tokens.py           the queue token of a request
+ownership.py        whose a reservation or a payment is
 doorman.py          access check: only admitted visitors
 idempotency.py      idempotency keys: a repeated write gets the first answer
 operator.py         operators' calls: concerts, schedules, seats

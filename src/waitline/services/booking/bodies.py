@@ -17,21 +17,20 @@ from waitline.booking.model import (
     Schedule,
 )
 from waitline.http.problems import InputInvalid
-from waitline.http.requests import BLANK, FAULTS, Request
+from waitline.http.requests import BLANK, FAULTS
 from waitline.http.texts import Text
 from waitline.kernel.ids import TextInvalid, normal_text
 from waitline.services import setting_bodies
 from waitline.services.booking.users import INT64_MAX, INT64_MIN, int64_of, wire_user
-from waitline.services.identity import TokenMissing
-
-TOKEN_CHARS_MAX = 4_096
-"""Longest token header: longer than any pass."""
 
 WORD_CHARS_MAX = 200
 """Longest payment method. Source: migrations/0006_money.sql."""
 
 GRADE_CHARS_MAX = 20
 """Longest grade. Source: migrations/0001_box_office.sql."""
+
+UNKNOWN_ID = 0
+"""An id that no reservation and no payment has."""
 
 NOT_A_NUMBER = Text("64비트 정수여야 합니다.", "must be a whole number of 64 bits")
 ONE_WAY = Text(
@@ -84,7 +83,7 @@ class ReservationBody(msgspec.Struct, frozen=True):
 class PaymentBody(msgspec.Struct, frozen=True):
     """Body of a payment."""
 
-    reservationId: Number  # noqa: N815
+    reservationId: int  # noqa: N815
     userId: str | int | float  # noqa: N815
     amount: Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
     paymentMethod: str  # noqa: N815
@@ -280,6 +279,19 @@ def number(name: str, text: str) -> int:
     return value
 
 
+def unguessable(name: str, text: str) -> int:
+    """Parse the id of a reservation or a payment from a path.
+
+    Raises:
+        InputInvalid: It is not a whole number. One of more than 64 bits is: an unknown one.
+    """
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
+        raise InputInvalid(name, NOT_A_NUMBER)
+    value = int64_of(text)
+    return UNKNOWN_ID if value is None else value
+
+
 def words(name: str, text: str, chars_max: int) -> str:
     """Return a short text in its normal form.
 
@@ -300,31 +312,6 @@ def words(name: str, text: str, chars_max: int) -> str:
             ),
         )
     return normal
-
-
-def token_of(request: Request) -> str | None:
-    """Return the request's queue token, or `None`.
-
-    Raises:
-        InputInvalid: It is blank or too long.
-    """
-    given = request.headers.get(b"x-queue-token")
-    if given is None:
-        return None
-    return words("X-Queue-Token", given.decode("latin-1"), TOKEN_CHARS_MAX)
-
-
-def needed_token(request: Request) -> str:
-    """Return the request's queue token.
-
-    Raises:
-        TokenMissing: There is none.
-        InputInvalid: It is blank or too long.
-    """
-    token = token_of(request)
-    if token is None:
-        raise TokenMissing
-    return token
 
 
 def instant(at: datetime) -> str:

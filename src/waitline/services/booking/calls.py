@@ -19,10 +19,10 @@ from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
 from waitline.booking.idempotency_key import IdempotencyKey
 from waitline.booking.model import (
-    PaymentForeign,
     Reservation,
     ReservationForeign,
     ReservationState,
+    ReservationUnknown,
     SeatsContested,
     SeatTaken,
 )
@@ -41,11 +41,11 @@ from waitline.http.requests import (
 )
 from waitline.http.responses import JSON, Answer, Headers
 from waitline.http.texts import Text
-from waitline.kernel.ids import VisitorId
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import Database
 from waitline.services.booking import answers, texts
 from waitline.services.booking.bodies import (
+    UNKNOWN_ID,
     WORD_CHARS_MAX,
     FoundReservationView,
     LoadedView,
@@ -53,16 +53,17 @@ from waitline.services.booking.bodies import (
     PaymentView,
     ReservationBody,
     ReservationView,
-    needed_token,
     number,
-    token_of,
+    unguessable,
     words,
 )
 from waitline.services.booking.catalogue_calls import document_answer
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency, key_of
 from waitline.services.booking.lookups import Lookups
-from waitline.services.booking.users import user_in_body, user_of
+from waitline.services.booking.ownership import Ownership
+from waitline.services.booking.tokens import header_token, require_token, room_token
+from waitline.services.booking.users import is_int64, user_in_body, user_of
 
 SEATS_PATH = "/api/v1/schedules/{scheduleId}/seats"
 
@@ -125,6 +126,7 @@ class BookingCalls:
         self._idempotency = idempotency
         self._lookups = lookups
         self._trusting = trusting
+        self._ownership = Ownership(reservations, checkout, doorman, lookups, trusting=trusting)
         self._rng = random.Random()  # noqa: S311 - spreads concurrent requests
         self.seats_of = PathParameterRoute(SEATS_PATH, self.seats, exclusive=True, in_task=True)
 
@@ -164,8 +166,10 @@ class BookingCalls:
             raise PathUnknown
         schedule = number("scheduleId", name)
         wanted = self._view(request)
-        user, token = user_of(request), needed_token(request)
+        user = user_of(request)
+        require_token(request)
         found = await self._catalogue.schedule(schedule)
+        token = room_token(request, found.room)
         await self._doorman.admit(found.room, user, token, found.queue_down)
         self._lookups.remember(token)
         return await document_answer(request, await wanted(schedule), _PRIVATE)
@@ -203,10 +207,12 @@ class BookingCalls:
         """Reserve seats for a visitor."""
         wanted = request.json(_wanted)
         seats = wanted.seats()
-        user, token, key = user_of(request), needed_token(request), key_of(request)
+        user, key = user_of(request), key_of(request)
+        require_token(request)
         found = await self._catalogue.schedule(wanted.scheduleId)
-        self._doorman.prove(found.room, user, token)
-        buyer = Buyer(user, ANYBODY)
+        token = room_token(request, found.room)
+        proof = self._doorman.prove(found.room, user, token)
+        buyer = Buyer(user, ANYBODY if self._trusting else proof.holder)
 
         async def admit() -> None:
             await self._doorman.admit(found.room, user, token, found.queue_down)
@@ -242,13 +248,9 @@ class BookingCalls:
 
     async def reservation(self, request: Request, reservation: str) -> Answer:
         """Show a visitor's own reservation, in the envelope and beside it."""
-        asked, user = number("reservationId", reservation), user_of(request)
-        token = token_of(request)
-        found = await self._find(asked, token)
-        self._prove(found, user, token)
-        if found.buyer.user_id != user:
-            raise ReservationForeign
-        shown = ReservationView.of(found)
+        asked, user = unguessable("reservationId", reservation), user_of(request)
+        header_token(request)
+        shown = ReservationView.of(await self._ownership.reservation(request, asked, user))
         message = texts.RESERVATION.to(request.language)
         fields = msgspec.structs.asdict(shown)
         body = _encode(
@@ -258,11 +260,10 @@ class BookingCalls:
 
     async def cancel(self, request: Request, reservation: str) -> Answer:
         """Cancel a visitor's own reservation; a payment is refunded."""
-        asked, user = number("reservationId", reservation), user_of(request)
-        token, key = token_of(request), key_of(request)
-        if not self._trusting:
-            self._prove(await self._find(asked, token), user, token)
-        buyer = Buyer(user, ANYBODY)
+        asked, user = unguessable("reservationId", reservation), user_of(request)
+        header_token(request)
+        key = key_of(request)
+        buyer = await self._ownership.buyer(request, asked, user)
 
         async def write(key: IdempotencyKey | None) -> Answer:
             before = await self._reservations.cancel(asked, buyer, key)
@@ -277,46 +278,25 @@ class BookingCalls:
         user = user_in_body(asked.userId)
         method = words("paymentMethod", asked.paymentMethod, WORD_CHARS_MAX)
         checked_name("concertId", str(asked.concertId))
-        token, key = token_of(request), key_of(request)
+        header_token(request)
+        key = key_of(request)
         if b"x-user-id" in request.headers and user_of(request) != user:
-            raise ReservationForeign
-        if not self._trusting:
-            self._prove(await self._find(asked.reservationId, token), user, token)
-        buyer = Buyer(user, ANYBODY)
+            raise ReservationForeign if self._trusting else ReservationUnknown
+        reservation = asked.reservationId if is_int64(asked.reservationId) else UNKNOWN_ID
+        buyer = await self._ownership.buyer(request, reservation, user)
 
         async def write(key: IdempotencyKey | None) -> Answer:
-            payment = await self._checkout.pay(
-                asked.reservationId, buyer, asked.amount, method, key
-            )
+            payment = await self._checkout.pay(reservation, buyer, asked.amount, method, key)
             return answers.paid(request.language, payment)
 
         return await self._idempotency.once(key, buyer, request, write)
 
     async def payment(self, request: Request, payment: str) -> Answer:
         """Show a visitor's own payment. In trial mode the request need not name the user."""
-        asked, token = number("paymentId", payment), token_of(request)
-        unnamed = self._trusting and b"x-user-id" not in request.headers
-        user = None if unnamed else user_of(request)
-        found = await self._lookups.run(token, partial(self._checkout.fetch_payment, asked))
-        if user is not None:
-            if not self._trusting:
-                self._doorman.prove(found.room, user, token)
-            if found.buyer.user_id != user:
-                raise PaymentForeign
-        return success(request, texts.PAYMENT, PaymentView.of(found.payment))
-
-    async def _find(self, asked: int, token: str | None) -> Reservation:
-        return await self._lookups.run(token, partial(self._reservations.find, asked))
-
-    def _prove(self, found: Reservation, user: VisitorId, token: str | None) -> None:
-        """Check that the token is this user's, of the reservation's room; it may have expired.
-
-        Raises:
-            TokenMissing, TokenRejected: The token is missing or another's. Not in trial mode.
-        """
-        if not self._trusting:
-            self._doorman.prove(found.room, user, token)
-            self._lookups.remember(token)
+        asked = unguessable("paymentId", payment)
+        header_token(request)
+        found = await self._ownership.payment(request, asked)
+        return success(request, texts.PAYMENT, PaymentView.of(found))
 
     async def webhook(self, request: Request) -> Answer:
         """Handle a signed webhook of the payment provider."""

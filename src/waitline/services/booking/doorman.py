@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from waitline.booking.model import QueueDown
+from waitline.http.requests import Request
 from waitline.kernel.circuit_breaker import CircuitBreaker
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
@@ -22,9 +23,10 @@ from waitline.kernel.utilisation import Utilisation
 from waitline.queue.batches import line_batcher
 from waitline.queue.model import Slot, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Line
-from waitline.services.identity import Identity, TokenMissing, judge
+from waitline.services.identity import Identity, given_token, judge
 from waitline.settings import Settings
 from waitline.tokens.keyring_file import Keys
+from waitline.tokens.proof import Proof
 from waitline.valkey.client import ValkeyClient
 
 TIMEOUT_S = 0.3
@@ -211,7 +213,7 @@ class Doorman:
         self,
         room: RoomId,
         visitor: VisitorId,
-        token: str | None,
+        token: str,
         queue_down: QueueDown | None = None,
     ) -> None:
         """Check that the visitor is inside: ready or active.
@@ -224,7 +226,6 @@ class Doorman:
                 installation's setting.
 
         Raises:
-            TokenMissing: There is no token.
             TokenRejected: The token is another visitor's, or the visitor still waits.
             TimeRanOut: The visitor's time is over.
             VisitorUnknown: The waiting room does not know the visitor.
@@ -233,8 +234,6 @@ class Doorman:
         Invariant:
             Q9.
         """
-        if token is None:
-            raise TokenMissing
         proof = self._who.proof_of(token, room, visitor)
         try:
             await self._validate(room, visitor, token, proof.place)
@@ -244,43 +243,29 @@ class Doorman:
             if refuses or proof.expires_ms <= self._clock.now_ms():
                 raise
 
-    async def recognise(
-        self,
-        room: RoomId,
-        visitor: VisitorId,
-        token: str | None,
-        queue_down: QueueDown | None = None,
-    ) -> None:
-        """Check that the visitor is inside, or has left and has an unexpired pass.
-
-        For cancelling: a visitor who has paid is no longer inside. Arguments and refusals are those
-        of `admit`.
-
-        Invariant:
-            Q9.
-        """
-        try:
-            await self.admit(room, visitor, token, queue_down)
-        except (TokenRejected, VisitorUnknown):
-            assert token is not None
-            if self._who.proof_of(token, room, visitor).expires_ms <= self._clock.now_ms():
-                raise
-
-    def prove(self, room: RoomId, visitor: VisitorId, token: str | None) -> None:
-        """Check that the token is the visitor's, whether the visitor is inside or not.
-
-        For a visitor's own reservation: it can be read and paid for with an expired pass.
+    def prove(self, room: RoomId, visitor: VisitorId, token: str) -> Proof:
+        """Return what a token proves, whether the visitor is inside or not.
 
         Raises:
-            TokenMissing: There is no token.
-            TokenRejected: The token is another visitor's.
+            TokenRejected: The token is not this visitor's for this room.
 
         Invariant:
             Q9.
         """
-        if token is None:
-            raise TokenMissing
-        self._who.proof_of(token, room, visitor)
+        return self._who.proof_of(token, room, visitor)
+
+    def holder(self, room: RoomId, visitor: VisitorId, token: str) -> str | None:
+        """See `Identity.holder_of`."""
+        return self._who.holder_of(token, room, visitor)
+
+    def cookie_holder(self, request: Request, room: RoomId, visitor: VisitorId) -> str | None:
+        """Return the holder that the room's cookie proves, or `None`."""
+        token = given_token(request, room)
+        try:
+            return None if token is None else self._who.holder_of(token, room, visitor)
+        except TokenRejected:
+            # The cookie's name depends on the room, so its refusal would tell of the room.
+            return None
 
     async def _validate(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
         """Check admission in the waiting room, behind the circuit breaker.

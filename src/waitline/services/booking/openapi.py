@@ -12,7 +12,6 @@ from waitline.kernel.ids import NAME_BYTES_MAX
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.services.booking import operator
 from waitline.services.booking.bodies import (
-    TOKEN_CHARS_MAX,
     CancellationView,
     ConcertsView,
     ConcertView,
@@ -30,6 +29,7 @@ from waitline.services.booking.bodies import (
 )
 from waitline.services.booking.calls import SEATS_PATH
 from waitline.services.booking.operator import ImportView, InstallationView
+from waitline.services.booking.tokens import TOKEN_CHARS_MAX
 from waitline.services.booking.users import INT64_MAX, INT64_MIN
 
 STRUCTS: list[type[msgspec.Struct]] = [

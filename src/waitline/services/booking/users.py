@@ -23,9 +23,14 @@ def int64_of(text: str) -> int | None:
     # int() would also accept digits of other scripts.
     if digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX:
         value = int(text)
-        if INT64_MIN <= value <= INT64_MAX:
+        if is_int64(value):
             return value
     return None
+
+
+def is_int64(value: int) -> bool:
+    """Return whether a number has 64 bits at most."""
+    return INT64_MIN <= value <= INT64_MAX
 
 
 def wire_user(user: VisitorId) -> int | str:

@@ -6,4 +6,5 @@
 0004_holders.py                users as text, holders, random ids, keys with their outcomes
 0005_listening.py              listening clock, in which seats are held
 0006_money.py                  money that moves elsewhere; payments of the amount 0
+0007_first_expiry.py           expiry of a reservation as its maker was answered
 """

@@ -1,0 +1,11 @@
+"""Expiry of a reservation as its maker was answered, for repeats."""
+
+from waitline.booking.migrations.steps import run_file
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Apply the step."""
+    run_file("0007_first_expiry.sql")

@@ -1,0 +1,143 @@
+"""Ownership of reservations and payments (B8): who may read, pay and cancel them.
+
+In trial mode, a user's name is enough. In production the token must prove the holder, during the
+stay and after it. Somebody else's and one that does not exist are refused alike.
+"""
+
+from functools import partial
+
+from waitline.booking.buyer import ANYBODY, Buyer
+from waitline.booking.checkout import Checkout
+from waitline.booking.model import (
+    Payment,
+    PaymentForeign,
+    PaymentUnknown,
+    Reservation,
+    ReservationForeign,
+    ReservationUnknown,
+)
+from waitline.booking.store import Reservations
+from waitline.http.requests import Request
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.services.booking.doorman import Doorman
+from waitline.services.booking.lookups import Lookups
+from waitline.services.booking.tokens import header_token, require_token
+from waitline.services.booking.users import user_of
+
+NOWHERE = RoomId("")
+"""Room of a reservation that does not exist: no token is for it. The token is verified all the
+same, so that the time does not show whether there is one."""
+
+
+class Ownership:
+    """Finds reservations and payments for their owners.
+
+    Args:
+        reservations: The store of reservations.
+        checkout: The store of payments.
+        doorman: Verifies tokens.
+        lookups: Runs look-ups, those of strangers apart.
+        trusting: Whether a user may be named without proof (trial mode).
+    """
+
+    def __init__(
+        self,
+        reservations: Reservations,
+        checkout: Checkout,
+        doorman: Doorman,
+        lookups: Lookups,
+        *,
+        trusting: bool,
+    ) -> None:
+        self._reservations = reservations
+        self._checkout = checkout
+        self._doorman = doorman
+        self._lookups = lookups
+        self._trusting = trusting
+
+    async def reservation(self, request: Request, reservation: int, user: VisitorId) -> Reservation:
+        """Return a reservation of the caller.
+
+        Raises:
+            TokenMissing: There is no token. Not in trial mode.
+            TokenRejected: The token is none of ours, or another user's. Not in trial mode.
+            ReservationUnknown: There is none, or in production it is somebody else's.
+            ReservationForeign: It is somebody else's. Only in trial mode.
+
+        Invariant:
+            B8.
+        """
+        find = partial(self._reservations.find, reservation)
+        if self._trusting:
+            found = await self._lookups.run(header_token(request), find)
+            if found.buyer.user_id != user:
+                raise ReservationForeign
+            return found
+        token = require_token(request)
+        try:
+            found = await self._lookups.run(token, find)
+        except ReservationUnknown:
+            self._caller(request, NOWHERE, user)
+            raise
+        if found.buyer != self._caller(request, found.room, user):
+            raise ReservationUnknown
+        return found
+
+    async def buyer(self, request: Request, reservation: int, user: VisitorId) -> Buyer:
+        """Return whom a reservation that the caller writes to must belong to.
+
+        Raises:
+            TokenMissing, TokenRejected, ReservationUnknown: As `reservation`. Not in trial mode,
+                where the statement that writes compares the user.
+        """
+        if self._trusting:
+            return Buyer(user, ANYBODY)
+        return (await self.reservation(request, reservation, user)).buyer
+
+    async def payment(self, request: Request, payment: int) -> Payment:
+        """Return a payment of the caller. In trial mode the request need not name the user.
+
+        Raises:
+            UserMissing: The request does not name its user. Not in trial mode.
+            TokenMissing: There is no token. Not in trial mode.
+            TokenRejected: The token is none of ours, or another user's. Not in trial mode.
+            PaymentUnknown: There is none, or in production it is somebody else's.
+            PaymentForeign: It is somebody else's. Only in trial mode.
+
+        Invariant:
+            B8.
+        """
+        fetch = partial(self._checkout.fetch_payment, payment)
+        if self._trusting:
+            user = user_of(request) if b"x-user-id" in request.headers else None
+            found = await self._lookups.run(header_token(request), fetch)
+            if user is not None and found.buyer.user_id != user:
+                raise PaymentForeign
+            return found.payment
+        user = user_of(request)
+        token = require_token(request)
+        try:
+            found = await self._lookups.run(token, fetch)
+        except PaymentUnknown:
+            self._caller(request, NOWHERE, user)
+            raise
+        if found.buyer != self._caller(request, found.room, user):
+            raise PaymentUnknown
+        return found.payment
+
+    def _caller(self, request: Request, room: RoomId, user: VisitorId) -> Buyer | None:
+        """Return who calls, or `None` if the token proves nothing about the room.
+
+        Raises:
+            TokenRejected: The token in the header is none of ours, or another user's. This must not
+                depend on the room, which strangers do not know.
+        """
+        token = header_token(request)
+        if token is None:
+            holder = self._doorman.cookie_holder(request, room, user)
+        else:
+            holder = self._doorman.holder(room, user, token)
+        if holder is None:
+            return None
+        self._lookups.remember(require_token(request))
+        return Buyer(user, holder)
