@@ -63,6 +63,7 @@ def test_a_log_line_is_one_line(monkeypatch: pytest.MonkeyPatch, *, pretty: bool
     printed = io.StringIO()
     monkeypatch.setattr(printed, "isatty", lambda: pretty)
     monkeypatch.setattr("sys.stderr", printed)
+    monkeypatch.setattr("waitline.kernel.process.STREAM", printed)
     before = logging.root.handlers[:]
     try:
         log_to_stderr()

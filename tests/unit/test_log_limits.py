@@ -91,6 +91,7 @@ def test_lines_of_libraries_are_lines_of_the_log(
     printed = io.StringIO()
     monkeypatch.setattr(printed, "isatty", lambda: pretty)
     monkeypatch.setattr("sys.stderr", printed)
+    monkeypatch.setattr("waitline.kernel.process.STREAM", printed)
     before = logging.root.handlers[:]
     logging.root.handlers.clear()
     try:

@@ -8,7 +8,7 @@ import gzip
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import brotli  # type: ignore[import-untyped]
 
@@ -63,11 +63,17 @@ class Document:
             coding: One of `COMPRESSORS`.
         """
         task = self._forms.get(coding)
-        if task is None:
+        # One that failed, for want of a thread or of memory, is made again.
+        if task is None or failed(task):
             making = asyncio.to_thread(COMPRESSORS[coding], self.plain)
             task = self._forms[coding] = asyncio.create_task(making)
         # A caller that is cancelled must not cancel it for the others.
         return await asyncio.shield(task)
+
+
+def failed(task: asyncio.Task[Any]) -> bool:
+    """Return whether a task has ended without a result."""
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def tag(*contents: bytes) -> bytes:

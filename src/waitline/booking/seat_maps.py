@@ -12,7 +12,7 @@ from typing import NamedTuple, Never, TypeVar
 import msgspec
 
 from waitline.booking.model import ScheduleUnknown
-from waitline.booking.seat_documents import Document, SeatListing, tag
+from waitline.booking.seat_documents import Document, SeatListing, failed, tag
 from waitline.booking.seat_snapshot import (
     Layout,
     SeatChange,
@@ -64,7 +64,7 @@ class _Encoder:
 
     async def document(self, snapshot: SeatSnapshot) -> Document:
         """Return the current listing; concurrent calls share one encoding."""
-        while self._task is None or self._states is not snapshot.states:
+        while self._task is None or self._states is not snapshot.states or failed(self._task):
             if self._task is not None and not self._task.done():
                 await asyncio.wait({self._task})
                 continue

@@ -13,6 +13,7 @@ ids.py                 id types of rooms and visitors, and the grammar of names
 instruments.py         counters, gauges and histograms in memory, and their snapshot
 log_events.py          the list of log events
 log_limits.py          rate limiting of the log by kind of event
+log_stream.py          standard error that never fails the process that logs
 loop_lag.py            how late the event loop runs its timers
 metric_files.py        snapshots of all processes' metrics, in a folder
 periodic.py            supervised loop

@@ -1,5 +1,6 @@
 """Start-up of long-running processes: log configuration, and exit when the parent dies."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ from typing_extensions import override
 
 from waitline.kernel.escapes import visible
 from waitline.kernel.log_limits import LogLimit
+from waitline.kernel.log_stream import STREAM
 
 log = structlog.get_logger()
 
@@ -29,7 +31,7 @@ def log_to_stderr() -> None:
             structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(STREAM),  # type: ignore[arg-type]  # writes text
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_LibraryLines()])
     # asyncpg logs every failed connection attempt with a traceback; our own log has one line.
@@ -64,8 +66,10 @@ def stop_when_stdin_ends() -> None:
     """Send this process SIGTERM when its standard input is closed: its parent has ended."""
 
     def watch() -> None:
-        while os.read(0, 1024):
-            pass
+        # If it cannot be read, its other end has gone too.
+        with contextlib.suppress(OSError):
+            while os.read(0, 1024):
+                pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()

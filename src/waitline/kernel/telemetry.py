@@ -15,6 +15,7 @@ from typing import Never
 import structlog
 
 from waitline.kernel.instruments import Counter, DurationHistogram, Gauge, Instruments, Tally
+from waitline.kernel.log_stream import STREAM
 from waitline.kernel.loop_lag import LoopLag
 from waitline.kernel.metric_files import MetricFile
 from waitline.kernel.periodic import periodic
@@ -68,6 +69,9 @@ FAILURES = Counter(
     "Failures of collecting or writing a figure; the others were not affected",
     ("figure",),
 )
+LOST_LINES = Counter(
+    "log_lines_lost", "Lines of the log that could not be written: a full disk, or no reader"
+)
 RENDERINGS = Counter("metrics_renderings", "Metrics pages that were rendered")
 POOL_SIZE = Gauge("database_pool_size", "Connections to the database that are open")
 POOL_IN_USE = Gauge("database_pool_in_use", "Connections to the database that run a statement")
@@ -102,7 +106,7 @@ def time_move(room: str, seconds: float) -> None:
 
 
 INSTRUMENTS = Instruments(
-    counters=[CPU_SECONDS, FAILURES, RENDERINGS],
+    counters=[CPU_SECONDS, FAILURES, LOST_LINES, RENDERINGS],
     gauges=[
         POOL_SIZE,
         POOL_IN_USE,
@@ -241,6 +245,7 @@ class ProcessMetrics:
         self._updates: list[tuple[str, Callable[[], None]]] = [
             ("cpu", self._update_cpu),
             ("memory", _update_memory),
+            ("log", _update_lost_lines),
         ]
         self._cpu_s = 0.0
 
@@ -313,6 +318,12 @@ class ProcessMetrics:
         cpu_s = used.ru_utime + used.ru_stime
         CPU_SECONDS.add(cpu_s - self._cpu_s)
         self._cpu_s = cpu_s
+
+
+def _update_lost_lines() -> None:
+    lost = STREAM.take_lost()
+    if lost:
+        LOST_LINES.add(lost)
 
 
 def _update_memory() -> None:

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import FrameType, TracebackType
@@ -111,6 +112,8 @@ class Supervisor:
         self._waves: Sequence[Sequence[ManagedProcess]] = ()
         self._environment: Mapping[str, str] = {}
         self._synced_s = 0.0
+        # Steps that the system refused at the last check.
+        self._failing: set[str] = set()
         # A pipe to which nothing is ever written. Only this process holds the writing end, so the
         # others read end-of-file when this process dies, in whatever way.
         self._lifeline, self._lifeline_end = os.pipe()
@@ -262,17 +265,34 @@ class Supervisor:
         if sync_due:
             self._synced_s = now_s
         if self._servers:
-            self._keep_guard()
+            self._attempt("the guard", self._keep_guard)
         for managed_server in self._servers:
             if sync_due and managed_server.sync is not None:
-                managed_server.sync()
-            self._keep_server(managed_server)
+                self._attempt(f"syncing {managed_server.name}", managed_server.sync)
+            self._attempt(managed_server.name, partial(self._keep_server, managed_server))
         for managed in self._processes():
-            if managed.process is not None and managed.process.poll() is not None:
-                # Workers that outlive their parent would keep its port.
-                _kill_group(managed.process.pid)
-                self._count_restart(managed.name, managed.restarts)
-                self._spawn(managed)
+            self._attempt(managed.name, partial(self._keep_process, managed))
+
+    def _attempt(self, what: str, step: Callable[[], None]) -> None:
+        """Run a step; if the system refuses it, for want of files or memory, the next check does.
+
+        Raises:
+            CannotRun: A crash-loop limit is reached.
+        """
+        try:
+            step()
+        except OSError as error:
+            if what not in self._failing:
+                self._say((f"{what}: {error}; trying again", "red"))
+            self._failing.add(what)
+        else:
+            self._failing.discard(what)
+
+    def _say(self, *parts: str | tuple[str, str]) -> None:
+        """Print a line; that nobody reads it must not stop the installation."""
+        # Rich exits at a broken pipe.
+        with suppress(OSError, SystemExit):
+            self._console.print(styled(*parts))
 
     def _keep_server(self, managed: _ManagedServer) -> None:
         if managed.server.alive:
@@ -281,7 +301,17 @@ class Supervisor:
         try:
             managed.server.start(LOAD_S)
         except StartError as error:
-            self._console.print(styled((str(error), "red")))
+            self._say((str(error), "red"))
+
+    def _keep_process(self, managed: ManagedProcess) -> None:
+        if managed.process is not None:
+            if managed.process.poll() is None:
+                return
+            # Workers that outlive their parent would keep its port.
+            _kill_group(managed.process.pid)
+            managed.process = None
+            self._count_restart(managed.name, managed.restarts)
+        self._spawn(managed)
 
     def _count_restart(self, name: str, restarts: list[float]) -> None:
         """Record a restart.
@@ -297,7 +327,7 @@ class Supervisor:
                 f"its log above, or in {self._data_dir}"
             )
         restarts.append(now_s)
-        self._console.print(styled((f"{name} exited; restarting it", "yellow")))
+        self._say((f"{name} exited; restarting it", "yellow"))
 
     def _stop(self) -> None:
         for wave in reversed(self._waves):
@@ -318,7 +348,7 @@ class Supervisor:
             self._guard.kill()
             self._guard.wait()
         if self._servers:
-            self._console.print(f"Stopped. All data is kept in {self._data_dir}")
+            self._say(f"Stopped. All data is kept in {self._data_dir}")
 
 
 def _await_exit(process: "subprocess.Popen[bytes]") -> None:
