@@ -16,7 +16,7 @@ import waitline
 from tests.tidy import pending
 from waitline.http.problems import BUG, UNAVAILABLE
 from waitline.kernel.errors import Refused
-from waitline.queue import listening, rooms, store
+from waitline.queue import addresses, listening, rooms, store
 from waitline.queue.keys import RoomKeys
 from waitline.services.problems import PROBLEMS
 from waitline.valkey import scripts
@@ -74,6 +74,7 @@ SPEAKS_OF_THE_BOX_OFFICE = {
 }
 # The stores of the line, and for each stream the modules that write and read it.
 SEND_TO_VALKEY = {
+    SRC / "queue" / "addresses.py",
     SRC / "queue" / "store.py",
     SRC / "queue" / "listening.py",
     SRC / "queue" / "rooms.py",
@@ -184,7 +185,7 @@ def test_the_command_line_leaves_to_its_commands_what_takes_long_to_import() -> 
 def test_every_script_is_used() -> None:
     loaded = [
         value
-        for module in (rooms, store, listening)
+        for module in (rooms, store, listening, addresses)
         for value in vars(module).values()
         if isinstance(value, scripts.Script)
     ]

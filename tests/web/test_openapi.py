@@ -33,6 +33,7 @@ CALLS = {
     ("post", "/api/v1/rooms"),
     ("get", "/api/v1/rooms"),
     ("get", "/api/v1/rooms/{room}"),
+    ("get", "/api/v1/rooms/{room}/addresses"),
     ("patch", "/api/v1/rooms/{room}"),
     ("delete", "/api/v1/rooms/{room}"),
     ("post", "/api/v1/rooms/{room}/reset"),

@@ -15,6 +15,7 @@ from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import RoomId
 from waitline.kernel.terminal import Terminal, styled
+from waitline.queue.addresses import Addresses, AddressTotals
 from waitline.queue.decision import Reason
 from waitline.queue.model import RoomExists, RoomOccupied, RoomUnknown, Survey, TooManyRooms
 from waitline.queue.rooms import Rooms
@@ -142,6 +143,41 @@ def show(
         **_decided(survey),
     }
     _print({**_flat(room, survey.rules), **numbers}, as_json=as_json)
+
+
+@app.command("addresses")
+def addresses(
+    room: options.Room,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the client addresses and networks that took most places, or were refused most.
+
+    Mobile carriers put thousands of visitors behind one address: compare before you limit.
+    """
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
+
+    async def use(store: ValkeyClient) -> list[AddressTotals]:
+        await Rooms(store).survey(RoomId(room))
+        return await Addresses(store).top(RoomId(room))
+
+    try:
+        found = options.with_store(settings, use)
+    except RoomUnknown:
+        raise Misconfigured(
+            f"room {room!r} not found; `waitline rooms list` lists the rooms"
+        ) from None
+    if as_json:
+        typer.echo(json.dumps([one._asdict() for one in found]))
+        return
+    table = Table("address", box=None)
+    for heading in ("places", "in the last minute", "held now", "refused calls"):
+        table.add_column(heading, justify="right")
+    for one in found:
+        numbers = (one.taken, one.taken_in_minute, one.held, one.refused)
+        table.add_row(one.address, *(f"{number:,}" for number in numbers))
+    Terminal().print(table if found else "Nothing has been counted in this room yet.")
 
 
 @app.command("reset")

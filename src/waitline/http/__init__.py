@@ -6,6 +6,7 @@ head.py               parser for request heads
 body.py               readers of request bodies
 limits.py             limits of a connection
 connections.py        the open connections of a worker, and the sweep of slow ones
+client_address.py     the client's address, as trusted proxies give it
 dispatch.py           routes hot calls ahead of the framework
 requests.py           parses query strings, headers and JSON bodies
 responses.py          answers, and their encoding for the socket

@@ -155,7 +155,7 @@ class FrameworkExchange:
             return
         self._complete = True
         protocol, head = self._protocol, self._head
-        request = Request(head.path, head.query, head.fields)
+        request = Request(head.path, head.query, head.fields, peer=protocol.peer)
         answer = protocol.dispatcher.answer_error(error, request)
         if self._written:
             protocol.abort()

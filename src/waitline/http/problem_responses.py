@@ -1,7 +1,7 @@
 """Exception handler: turns exceptions into `application/problem+json` by the table of problems."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -12,6 +12,9 @@ from waitline.http.responses import PROBLEM, Answer
 from waitline.http.texts import Language
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TYPE_PREFIX = "urn:waitline:problem:"
 
@@ -61,6 +64,8 @@ class ProblemResponses:
     def __init__(self, table: ProblemTable, clock: Clock) -> None:
         self._table = table
         self._clock = clock
+        # Called with each refused request and its refusal.
+        self.on_refused: Callable[[Request, Refused], None] | None = None
         self._next_log_ms = 0
         self._unlogged = 0
 
@@ -72,7 +77,10 @@ class ProblemResponses:
             error = error.refusal
         if isinstance(error, Unavailable):
             self._log_unavailable(request.path, str(error))
-        elif not isinstance(error, Refused):
+        elif isinstance(error, Refused):
+            if self.on_refused is not None:
+                self.on_refused(request, error)
+        else:
             log.error("request_failed", path=request.path, reason=repr(error), exc_info=error)
         problem = self._table.lookup(error)
         headers = () if problem.headers is None else problem.headers(error)

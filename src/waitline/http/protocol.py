@@ -79,6 +79,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         "half_closed",
         "limits",
         "loop",
+        "peer",
         "stopping",
         "tasks",
         "transport",
@@ -100,6 +101,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self.dispatcher = worker.dispatcher
         self.limits = self.dispatcher.limits
         self.tasks: set[asyncio.Task[Any]] = server_state.tasks
+        self.peer = ""
         self.stopping = False
         self.half_closed = False
         self._state = server_state
@@ -128,6 +130,9 @@ class Protocol(SweptConnection, asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         self.transport = transport
+        peer = transport.get_extra_info("peername")
+        # A unix socket has a path, or nothing.
+        self.peer = peer[0] if isinstance(peer, tuple) else ""
         self._state.connections.add(self)  # type: ignore[arg-type]  # it calls `shutdown` alone
         self.deadline_s = self.loop.time() + self.limits.keep_alive_s
         if not self.dispatcher.connections.add(self):
@@ -233,7 +238,8 @@ class Protocol(SweptConnection, asyncio.Protocol):
         if route is None:
             exchange = FrameworkExchange(self, head, body)
         else:
-            exchange = HotExchange(self, route, Request(head.path, head.query, head.fields, body))
+            request = Request(head.path, head.query, head.fields, body, self.peer)
+            exchange = HotExchange(self, route, request)
         self._exchange = exchange
         exchange.run()
 

@@ -47,9 +47,10 @@ class Request:
         query_string: The text after the question mark, still encoded.
         headers: Names in lower case, each once.
         body: Empty where the handler needs none.
+        peer: Address of the connection's other end; empty for a unix socket.
     """
 
-    __slots__ = ("_query", "body", "headers", "path", "query_string")
+    __slots__ = ("_query", "body", "headers", "path", "peer", "query_string")
 
     def __init__(
         self,
@@ -57,7 +58,9 @@ class Request:
         query_string: bytes,
         headers: dict[bytes, bytes] | Iterable[tuple[bytes, bytes]],
         body: bytes = b"",
+        peer: str = "",
     ) -> None:
+        self.peer = peer
         self.path = path
         self.query_string = query_string
         self.headers = headers if isinstance(headers, dict) else dict(headers)
@@ -67,7 +70,9 @@ class Request:
     @classmethod
     def of(cls, scope: Scope) -> "Request":
         """Return the request of an ASGI call, without its body."""
-        return cls(scope["path"], scope["query_string"], scope["headers"])
+        client = scope.get("client")
+        peer = client[0] if isinstance(client, tuple) else ""
+        return cls(scope["path"], scope["query_string"], scope["headers"], peer=peer)
 
     @property
     def language(self) -> Language:

@@ -26,6 +26,10 @@ class LogEvent(NamedTuple):
 
 
 _STEPS: Final = {
+    "address_counts": (
+        "What this worker counts of client addresses is not stored",
+        "Counts of client addresses are stored again",
+    ),
     "admission": ("Nobody is admitted", "Visitors are admitted again"),
     "event_purge": ("Sent events are not deleted", "Sent events are deleted again"),
     "event_relay": ("The outbox sends no events", "The outbox sends events again"),

@@ -72,6 +72,11 @@ FAILURES = Counter(
 LOST_LINES = Counter(
     "log_lines_lost", "Lines of the log that could not be written: a full disk, or no reader"
 )
+ADDRESS_LIMITED = Counter(
+    "queue_address_limited",
+    "Calls refused because their client's address reached a limit of the room",
+    ("limit",),
+)
 RENDERINGS = Counter("metrics_renderings", "Metrics pages that were rendered")
 POOL_SIZE = Gauge("database_pool_size", "Connections to the database that are open")
 POOL_IN_USE = Gauge("database_pool_in_use", "Connections to the database that run a statement")

@@ -22,6 +22,10 @@ wl:{ROOM}:streams   zset   visitor -> ms at which its stream allowance is full a
 wl:{ROOM}:record    hash   record of the sale: w0 … w65 (admissions by wait), waited_ms (sum of all
                            waits), longest_ms, last_place, last_at (highest place admitted, and
                            when), s0 … s1439 (totals every ten seconds); at most 1 510 fields
+wl:{ROOM}:addresses hash   client address or network -> minute, places taken and calls refused in
+                           it, and both since the room's creation; at most 4 096 fields
+wl:{ROOM}:origins   zset   network, address and visitor of places (score 0, in the order of bytes);
+                           without limits of addresses at most 100 000
 wl:rooms            set    every room
 wl:awake            set    rooms in which visitors may be waiting: a join into an empty line adds
                            the room, the admitter removes it
@@ -59,6 +63,8 @@ class RoomKeys(NamedTuple):
     rate: str
     streams: str
     record: str
+    addresses: str
+    origins: str
 
 
 @lru_cache(maxsize=4096)

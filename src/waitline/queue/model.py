@@ -297,5 +297,19 @@ class TooManyStreams(Refused):
         self.retry_after_ms = retry_after_ms
 
 
+class AddressLimited(Refused):
+    """The client's address, or its network, has reached a limit of the room.
+
+    Attributes:
+        limit: Name of the setting.
+        retry_after_s: Time until the count begins anew.
+    """
+
+    def __init__(self, limit: str, retry_after_s: int) -> None:
+        super().__init__(limit, retry_after_s)
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+
+
 class StoreFull(Unavailable):
     """The store has no memory left for newcomers; visitors who wait keep their places."""

@@ -173,7 +173,8 @@ class Rooms:
         Raises:
             RoomUnknown: There is no such room.
         """
-        rows = await self._store.run(RESET, keys.of(room)[:-1], ())
+        k = keys.of(room)
+        rows = await self._store.run(RESET, (*k[: k.index(k.record)], k.origins), ())
         if _word(RESET, rows) == "no_room":
             raise RoomUnknown
         return int(rows[0][1])

@@ -132,9 +132,84 @@ class Limits:
             most=100,
         ),
     ] = 2
+    # Off by default: carriers put thousands of subscribers behind one address.
+    address_joins_max: Annotated[
+        int,
+        Setting(
+            wire="addressPlacesPerMinute",
+            help="Most places that a client address (IPv4, or IPv6 /64) takes in a minute;"
+            " 0: any number",
+            unit="visitors",
+            least=0,
+            most=1_000_000,
+        ),
+    ] = 0
+    network_joins_max: Annotated[
+        int,
+        Setting(
+            wire="networkPlacesPerMinute",
+            help="Most places that a network (IPv4 /24, or IPv6 /48) takes in a minute; 0:"
+            " any number",
+            unit="visitors",
+            least=0,
+            most=1_000_000,
+        ),
+    ] = 0
+    address_held_max: Annotated[
+        int,
+        Setting(
+            wire="addressPlacesHeld",
+            help="Most places that a client address holds at once; 0: any number",
+            unit="visitors",
+            least=0,
+            most=1_000_000,
+        ),
+    ] = 0
+    network_held_max: Annotated[
+        int,
+        Setting(
+            wire="networkPlacesHeld",
+            help="Most places that a network holds at once; 0: any number",
+            unit="visitors",
+            least=0,
+            most=1_000_000,
+        ),
+    ] = 0
+    address_refusals_max: Annotated[
+        int,
+        Setting(
+            wire="addressRefusalsPerMinute",
+            help="Refused calls of a client address in a minute after which all its calls "
+            "are refused; 0: any number",
+            unit="calls",
+            least=0,
+            most=1_000_000,
+        ),
+    ] = 0
+    network_refusals_max: Annotated[
+        int,
+        Setting(
+            wire="networkRefusalsPerMinute",
+            help="Refused calls of a network in a minute after which all its calls are "
+            "refused; 0: any number",
+            unit="calls",
+            least=0,
+            most=1_000_000,
+        ),
+    ] = 0
 
     def __post_init__(self) -> None:
         check(self, LIMIT_SETTINGS)
+
+    @property
+    def of_addresses(self) -> bool:
+        """Whether the room limits the places of client addresses."""
+        return bool(
+            self.address_joins_max
+            or self.network_joins_max
+            or self.address_held_max
+            or self.network_held_max
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

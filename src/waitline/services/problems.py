@@ -51,6 +51,7 @@ from waitline.http.problems import (
 from waitline.http.texts import Text
 from waitline.payment_providers.model import WebhookForged
 from waitline.queue.model import (
+    AddressLimited,
     ExtensionsSpent,
     RoomClosed,
     RoomExists,
@@ -173,6 +174,18 @@ _WAITING_ROOM: list[Problem[Any]] = [
             f"At most {full.waiting_max:,} visitors may wait in this room.",
         ),
         headers=lambda _: retry_after(FULL_RETRY_AFTER_S),
+    ),
+    Problem(
+        AddressLimited,
+        _TOO_MANY,
+        Q004,
+        "address-limited",
+        Text("주소별 한도 초과", "Limit of the client address"),
+        detail=lambda limited: Text(
+            f"네트워크 주소의 한도를 넘었습니다. {limited.retry_after_s}초 후 다시 시도해 주세요.",
+            f"Too many from this network address; try again in {limited.retry_after_s} s.",
+        ),
+        headers=lambda limited: retry_after(limited.retry_after_s),
     ),
     Problem(
         TooManyStreams,

@@ -1,7 +1,7 @@
 """What is wrong with a secret, an address or a host, in one sentence without its value. Pure."""
 
 import re
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_network
 
 SECRET_CHARS_MIN = 16
 """Least length of a key or secret: a shorter one could be guessed over the network."""
@@ -113,3 +113,17 @@ def host_fault(host: str) -> str | None:
     except UnicodeError:
         return "is no host name"
     return None if _HOST.fullmatch(plain) else "is no host name"
+
+
+def networks_fault(text: str) -> str | None:
+    """Return what is wrong with a list of networks, or `None`."""
+    fault = text_fault(text)
+    if fault is not None:
+        return fault
+    for word in text.split(","):
+        try:
+            if word.strip() != "unix":
+                ip_network(word.strip(), strict=False)
+        except ValueError:
+            return "must be networks or addresses separated by commas: 10.0.0.0/8,2001:db8::/32"
+    return None

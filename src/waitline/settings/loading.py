@@ -14,6 +14,7 @@ from waitline.kernel.setting import SettingError
 from waitline.settings.checks import (
     address_fault,
     host_fault,
+    networks_fault,
     secret_fault,
     text_fault,
 )
@@ -36,6 +37,7 @@ _CHECKS: Mapping[str, Callable[[str], str | None]] = {
     "payment_url": _HTTP,
     "queue_url": _HTTP,
     "host": host_fault,
+    "trusted_proxies": networks_fault,
     "instance": text_fault,
     "data_dir": text_fault,
 }

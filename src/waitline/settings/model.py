@@ -90,6 +90,15 @@ class Settings(BaseSettings):
         description="Key that operators' requests must carry; generated in the data folder if "
         "not set",
     )
+    trusted_proxies: str | None = Field(
+        default=None,
+        description="Proxies in front whose word on a client's address is believed: networks or "
+        "addresses, separated by commas; unix for a unix socket",
+    )
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
+        default="x-forwarded-for",
+        description="Header in which the trusted proxies give it; another is not believed",
+    )
     instance: str = Field(
         default_factory=socket.gethostname,
         json_schema_extra={"default": "the host name"},

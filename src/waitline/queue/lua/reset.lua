@@ -11,6 +11,7 @@ KEYS
   6 slots        hash   visitor -> slot
   7 rate         hash   the token bucket, and the measured rate
   8 streams      zset   visitor -> ms at which the allowance is full
+  9 origins      zset   network, address and visitor of each place
 RETURNS  one row
   emptied  removed:int
   no_room
@@ -19,12 +20,13 @@ COST  O(1); the memory is freed in the background
 ]]
 local room, waiting, heard, admitted = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local lapsed, slots, rate, streams = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local origins = KEYS[9]
 --@include clock
 --@include listening
 if redis.call('EXISTS', room) == 0 then return {{'no_room'}} end
 local now = listened_ms(clock_ms(), unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms')))
 local removed = redis.call('ZCARD', waiting) + redis.call('ZCARD', admitted)
-redis.call('UNLINK', waiting, heard, admitted, lapsed, slots, rate, streams)
+redis.call('UNLINK', waiting, heard, admitted, lapsed, slots, rate, streams, origins)
 redis.call('HSET', rate, 'tokens', 0, 'tokens_at', string.format('%d', now))
 redis.call('HINCRBY', room, 'removed', removed)
 return {{'emptied', removed}}

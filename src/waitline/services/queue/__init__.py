@@ -3,6 +3,7 @@
 process.py       starts the service and its workers
 app.py           wires one worker
 calls.py         handlers of the visitors' hot calls
+address_watch.py counts and limits of client addresses
 batchers.py      one batcher per verb
 views.py         bodies and answers of the hot calls
 now_serving.py   one cached document per room, the same for everyone

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from typing_extensions import override
 
 from waitline import settings as chosen
+from waitline.http.client_address import ClientAddresses
 from waitline.http.dispatch import Dispatcher, PathParameterRoute
 from waitline.http.framework import build_framework
 from waitline.http.health import Health, Probe
@@ -20,6 +21,7 @@ from waitline.http.worker import ServiceWorker, call_on_stop_signal
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.telemetry import ProcessMetrics
+from waitline.queue.addresses import Addresses
 from waitline.queue.feed import Feed
 from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
@@ -27,6 +29,7 @@ from waitline.queue.store import Line
 from waitline.services.identity import Identity
 from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi, waiting_page
+from waitline.services.queue.address_watch import AddressWatch
 from waitline.services.queue.batchers import Batchers
 from waitline.services.queue.calls import QueueCalls, Tokens
 from waitline.services.queue.metrics import RoomMetrics
@@ -72,6 +75,7 @@ class QueueWorker(ServiceWorker):
             *parts.batchers.jobs(),
             parts.feed.run(),
             parts.statements.run(),
+            parts.watch.run(),
             Listening(store).run(),
             parts.fitness.run(),
             tallies.keep(),
@@ -86,6 +90,7 @@ class QueueWorker(ServiceWorker):
             page = metrics_page(settings, tallies, figures, clock)
             routers += [page.router(), docs_router()]
             document = openapi.document
+        problems.on_refused = parts.watch.count_refusal
         call_on_stop_signal(parts.feed.end)
         async with asyncio.TaskGroup() as running:
             tasks = [running.create_task(job) for job in jobs]
@@ -120,6 +125,8 @@ class QueueParts(NamedTuple):
     statements: Statements
     calls: QueueCalls
     fitness: Fitness
+    addresses: Addresses
+    watch: AddressWatch
     health: Health
     key_set: APIRouter
 
@@ -134,7 +141,10 @@ class QueueParts(NamedTuple):
         """
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         line, rooms, fitness = Line(store), Rooms(store), Fitness(store)
-        batchers, documents = Batchers.of(line), NowServingDocuments(rooms)
+        addresses = Addresses(store)
+        batchers, documents = Batchers.of(line, addresses), NowServingDocuments(rooms)
+        believed = ClientAddresses(settings.trusted_proxies or "", settings.forwarded_header)
+        watch = AddressWatch(addresses, believed, documents, batchers.allow)
         who = Identity(keys, trusting=settings.mode == "trial")
         statements = Statements(documents, clock)
         calls = QueueCalls(
@@ -145,6 +155,7 @@ class QueueParts(NamedTuple):
             tokens=Tokens(keys),
             statements=statements,
             who=who,
+            watch=watch,
         )
         return cls(
             keys=keys,
@@ -158,6 +169,8 @@ class QueueParts(NamedTuple):
             calls=calls,
             fitness=fitness,
             health=Health({"redis": Probe(fitness.probe)}),
+            addresses=addresses,
+            watch=watch,
             key_set=_key_set(keys, clock),
         )
 
@@ -172,9 +185,14 @@ class QueueParts(NamedTuple):
             problems: Answers for handlers that raise.
         """
         streams = Streams(
-            line=self.line, feed=self.feed, calls=self.calls, who=self.who, problems=problems
+            line=self.line,
+            feed=self.feed,
+            calls=self.calls,
+            who=self.who,
+            problems=problems,
+            watch=self.watch,
         )
-        operators = RoomCalls(self.rooms, settings, Operators(operator_key))
+        operators = RoomCalls(self.rooms, self.addresses, settings, Operators(operator_key))
         return [streams.router(), operators.router(), self.health.router(), self.key_set]
 
 

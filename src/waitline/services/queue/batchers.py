@@ -9,6 +9,7 @@ from waitline.kernel.batching import Batcher
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.utilisation import Utilisation
+from waitline.queue.addresses import Addresses, Newcomer
 from waitline.queue.batches import line_batcher
 from waitline.queue.model import Again, Joined, Slot, Unknown, Waiting
 from waitline.queue.store import Line, PlaceClaim
@@ -24,10 +25,11 @@ class Batchers:
     activate: Batcher[RoomId, PlaceClaim, Slot]
     extend: Batcher[RoomId, PlaceClaim, Slot]
     leave: Batcher[RoomId, PlaceClaim, object]
+    allow: Batcher[RoomId, Newcomer, bool]
 
     @classmethod
-    def of(cls, line: Line) -> "Batchers":
-        """Build one per verb of the line."""
+    def of(cls, line: Line, addresses: Addresses) -> "Batchers":
+        """Build one per verb of the line, and one for limits of client addresses."""
         utilisation = Utilisation()
         return cls(
             join=line_batcher(partial(_join, line), utilisation),
@@ -36,6 +38,7 @@ class Batchers:
             activate=line_batcher(line.activate, utilisation),
             extend=line_batcher(line.extend, utilisation),
             leave=line_batcher(line.leave, utilisation),
+            allow=line_batcher(addresses.allow, utilisation),
         )
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
@@ -49,6 +52,7 @@ class Batchers:
                 self.activate,
                 self.extend,
                 self.leave,
+                self.allow,
             )
         ]
 

@@ -40,6 +40,7 @@ from waitline.queue.store import PlaceClaim
 from waitline.services import identity
 from waitline.services.identity import NO_CLAIM, Identity, judge
 from waitline.services.queue import texts
+from waitline.services.queue.address_watch import AddressWatch
 from waitline.services.queue.batchers import Batchers
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.statements import IDENTITY_HEADER, Statements
@@ -105,6 +106,7 @@ class QueueCalls:
         tokens: Mints tickets and passes.
         statements: Verifies the statements of shops.
         who: Authenticates visitors.
+        watch: Counts and limits client addresses.
     """
 
     def __init__(
@@ -117,7 +119,9 @@ class QueueCalls:
         tokens: Tokens,
         statements: Statements,
         who: Identity,
+        watch: AddressWatch,
     ) -> None:
+        self._watch = watch
         self._batchers = batchers
         self._rooms = rooms
         self._new_room = new_room
@@ -149,9 +153,13 @@ class QueueCalls:
         """
         room, visitor = _names(request.json(_visitor_body))
         mark = identity.given_mark(request, room, visitor)
+        watch = self._watch
+        if watch.blocked:
+            watch.require_unblocked(request, room)
         stated = IDENTITY_HEADER in request.headers
         if stated:
             mark = await self._statements.mark(request, room, visitor) or mark
+        counted = await watch.allow(request, room, visitor)
         try:
             outcome = await self._batchers.join.enqueue(room, (visitor, mark))
         except RoomUnknown:
@@ -161,6 +169,8 @@ class QueueCalls:
             outcome = await self._batchers.join.enqueue(room, (visitor, mark))
         if not isinstance(outcome, Joined):
             return await self._entered_before(request, room, visitor, mark, outcome)
+        if not counted:
+            watch.count_place(request, room, visitor)
         place, joined_ms, ahead, total = outcome
         token = self._tokens.ticket(room, visitor, place, joined_ms, account=mark == ACCOUNT_MARK)
         return await self._entered(request, room, visitor, ahead, total, token, new=True)
@@ -223,6 +233,8 @@ class QueueCalls:
     async def status(self, request: Request) -> Answer:
         """Answer with the visitor's status."""
         room, visitor = _parameters(request)
+        if self._watch.blocked:
+            self._watch.require_unblocked(request, room)
         proof = self._who.prove(request, room, visitor)
         standing = await self._batchers.status.enqueue(room, visitor)
         return success(request, texts.STATUS, self.status_view(room, visitor, standing, proof))
@@ -268,6 +280,8 @@ class QueueCalls:
     async def activate(self, request: Request) -> Answer:
         """Start the visitor's time."""
         room, visitor = _parameters(request)
+        if self._watch.blocked:
+            self._watch.require_unblocked(request, room)
         proof = self._who.prove(request, room, visitor)
         slot = await _judged(self._batchers.activate, room, visitor, proof.place)
         return success(request, texts.ACTIVATED, self._slot(room, visitor, slot, proof))
@@ -275,6 +289,8 @@ class QueueCalls:
     async def extend(self, request: Request) -> Answer:
         """Renew the visitor's time."""
         room, visitor = _names(request.json(_visitor_body))
+        if self._watch.blocked:
+            self._watch.require_unblocked(request, room)
         proof = self._who.prove(request, room, visitor)
         slot = await _judged(self._batchers.extend, room, visitor, proof.place)
         return success(request, texts.EXTENDED, self._slot(room, visitor, slot, proof))
@@ -301,6 +317,8 @@ class QueueCalls:
     async def remove(self, request: Request) -> Answer:
         """Give up place or slot; a repeat does nothing."""
         room, visitor = _parameters(request)
+        if self._watch.blocked:
+            self._watch.require_unblocked(request, room)
         proof = self._who.prove(request, room, visitor)
         await self._batchers.leave.enqueue(room, (visitor, proof.place))
         return success(request, texts.REMOVED, None)

@@ -76,6 +76,7 @@ class RoomDocument(NamedTuple):
         body: The document.
         headers: Sent with it.
         etag: Entity tag of its content, without `asOfMs`.
+        limits_addresses: Whether the room limits the places of client addresses.
     """
 
     survey: Survey
@@ -83,6 +84,7 @@ class RoomDocument(NamedTuple):
     body: bytes
     headers: Headers
     etag: bytes
+    limits_addresses: bool
 
 
 class NowServingDocuments:
@@ -175,4 +177,4 @@ def _room_document(room: RoomId, survey: Survey) -> RoomDocument:
         (b"cache-control", b"public, max-age=1"),
         (b"etag", etag),
     )
-    return RoomDocument(survey, pace, body, headers, etag)
+    return RoomDocument(survey, pace, body, headers, etag, survey.rules.limits.of_addresses)

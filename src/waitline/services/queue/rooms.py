@@ -10,6 +10,7 @@ from waitline.http.requests import checked_name
 from waitline.http.texts import Text, preferred_language
 from waitline.kernel.ids import RoomId
 from waitline.queue import hints
+from waitline.queue.addresses import Addresses, AddressTotals
 from waitline.queue.decision import Decision
 from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
@@ -97,12 +98,16 @@ class RoomCalls:
 
     Args:
         rooms: The store of rooms.
+        addresses: Counts of client addresses.
         settings: Have the defaults of a new room.
         operators: Authenticates operators.
     """
 
-    def __init__(self, rooms: Rooms, settings: Settings, operators: Operators) -> None:
+    def __init__(
+        self, rooms: Rooms, addresses: Addresses, settings: Settings, operators: Operators
+    ) -> None:
         self._rooms = rooms
+        self._addresses = addresses
         self._settings = settings
         self._operators = operators
 
@@ -118,6 +123,7 @@ class RoomCalls:
         router.get("")(self.list)
         # A room's name may hold a slash, so these take the whole rest of the path.
         router.post("/{room:path}/reset")(self.reset)
+        router.get("/{room:path}/addresses")(self.addresses)
         router.get("/{room:path}", responses={200: described})(self.show)
         router.patch("/{room:path}", responses={200: described})(self.change)
         router.delete("/{room:path}")(self.delete)
@@ -139,6 +145,14 @@ class RoomCalls:
         """Show a room's rules and numbers."""
         name = RoomId(checked_name("room", room))
         return _success(request, texts.ROOM, surveyed(name, await self._rooms.survey(name)))
+
+    async def addresses(self, room: str, request: Request) -> dict[str, Any]:
+        """Show the client addresses and networks that took most places, or were refused most."""
+        name = RoomId(checked_name("room", room))
+        await self._rooms.survey(name)
+        top = await self._addresses.top(name)
+        data = {"room": name, "addresses": [addresses_view(one) for one in top]}
+        return _success(request, texts.ADDRESSES, data)
 
     async def change(self, room: str, asked: RoomChangeBody, request: Request) -> dict[str, Any]:
         """Change a room live; the change takes effect with the next call."""
@@ -164,6 +178,17 @@ class RoomCalls:
         name = RoomId(checked_name("room", room))
         removed = await self._rooms.delete(name, force=force)
         return _success(request, texts.ROOM_DELETED, {"room": name, "removed": removed})
+
+
+def addresses_view(totals: AddressTotals) -> dict[str, Any]:
+    """Return the counts of one address, as operators see them."""
+    return {
+        "address": totals.address,
+        "placesTaken": totals.taken,
+        "placesTakenInMinute": totals.taken_in_minute,
+        "placesHeld": totals.held,
+        "callsRefused": totals.refused,
+    }
 
 
 def _success(request: Request, message: Text, data: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from waitline.queue.feed import Feed, Subscription
 from waitline.queue.model import SOLD_OUT, Slot, Standing, State, TimeRanOut, Waiting
 from waitline.queue.store import Line
 from waitline.services.identity import Identity
+from waitline.services.queue.address_watch import AddressWatch
 from waitline.services.queue.calls import QueueCalls
 from waitline.tokens.proof import Proof
 
@@ -51,6 +52,7 @@ class Streams:
         calls: Encodes a standing as the status call does.
         who: Authenticates visitors.
         problems: Encodes errors.
+        watch: Counts and limits client addresses.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Streams:
         calls: QueueCalls,
         who: Identity,
         problems: ProblemResponses,
+        watch: AddressWatch,
     ) -> None:
+        self._watch = watch
         self._line = line
         self._feed = feed
         self._calls = calls
@@ -85,6 +89,8 @@ class Streams:
         asked = Request.of(request.scope)
         room = RoomId(asked.parameter("concertId"))
         visitor = VisitorId(asked.parameter("userId"))
+        if self._watch.blocked:
+            self._watch.require_unblocked(asked, room)
         proof = self._who.prove(asked, room, visitor)
         with self._feed.opening():
             # An unknown visitor is refused as by the status call: before the stream begins, and
