@@ -137,11 +137,11 @@ class Dispatcher:
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a response and its duration."""
-        self._tallies.http(method if method in METHODS else "OTHER", route, status, seconds)
+        self._tallies.http(method, route, status, seconds)
 
     def count_refused(self, method: str, status: int) -> None:
         """Count a response to what was no request, or too much of one."""
-        self.count(method, "unknown", status, 0.0)
+        self.count(_label(method), "unknown", status, 0.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request that is not for a hot call."""
@@ -158,7 +158,7 @@ class Dispatcher:
             await self._framework(scope, receive, send, started)
             return
         await send_answer(send, answer)
-        self.count(method, route or "unknown", answer.status, time.perf_counter() - started)
+        self.count(_label(method), route or "unknown", answer.status, time.perf_counter() - started)
 
     def _other_methods(self, path: str) -> tuple[str | None, tuple[str, ...]]:
         """Return the hot route at a path that takes only other methods, and those methods."""
@@ -193,7 +193,11 @@ class Dispatcher:
         finally:
             # An unknown path must not become a label: clients can invent as many as they like.
             route = getattr(scope.get("route"), "path", "unknown")
-            self.count(method, route, status, time.perf_counter() - started)
+            self.count(_label(method), route, status, time.perf_counter() - started)
+
+
+def _label(method: str) -> str:
+    return method if method in METHODS else "OTHER"
 
 
 def with_head(methods: Iterable[str]) -> tuple[str, ...]:

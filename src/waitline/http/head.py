@@ -42,11 +42,14 @@ FRAMING = Text(
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # Quantifiers are possessive, so that no text makes the match take more than linear time.
-_LINE = re.compile(
-    rb"(" + _TOKEN + rb"++) ([\x21\x22\x24-\x7e\x80-\xff]++) HTTP/([0-9])\.([0-9])\r\n"
+_VERSION = rb" HTTP/([0-9])\.([0-9])\r\n"
+# The third group is the query. In any other form than origin form it matches nothing.
+_LINE = re.compile(rb"(" + _TOKEN + rb"++) ([\x21\x22\x24-\x7e\x80-\xff]++)((?!))?+" + _VERSION)
+_ORIGIN_LINE = re.compile(
+    rb"(" + _TOKEN + rb"++) (/[\x21\x22\x24-\x3e\x40-\x7e\x80-\xff]*+)"
+    rb"\??+([\x21\x22\x24-\x7e\x80-\xff]*+)" + _VERSION
 )
 _VERSION_BYTES = len(b"HTTP/1.1\r\n")
-_SLASH = 0x2F
 _EMPTY = re.compile(rb"(?:\r\n)*+")
 _BEGIN = re.compile(_TOKEN + rb"|\r")
 _FIELD = re.compile(
@@ -151,25 +154,25 @@ def parse_head(
         RequestLineTooLong, FieldsTooLarge: It exceeds a limit.
         VersionUnsupported, CodingUnknown, ExpectationUnknown: It needs what this server lacks.
     """
-    line = _LINE.match(data, start, end)
+    line = _ORIGIN_LINE.match(data, start, end) or _LINE.match(data, start, end)
     if line is None:
         raise _line_error(data, start, end, limits)
-    method, target = line.group(1, 2)
+    method, raw, query = line.group(1, 2, 3)
     block = line.end()
     if block - start > limits.request_line_bytes + 2:
         raise RequestLineTooLong
     text = data[block - _VERSION_BYTES : end]
     if last is None or text != last.text:
-        if line[3] != b"1":
+        if line[4] != b"1":
             raise VersionUnsupported
         if end - block > limits.fields_bytes:
             raise FieldsTooLarge
-        last = Preface(text, parse_fields(data, block, end, limits), old=line[4] == b"0")
+        last = Preface(text, parse_fields(data, block, end, limits), old=line[5] == b"0")
     head = Head(last)
     head.method = method.decode("ascii")
-    if target[0] != _SLASH:
-        target = _other_form(head, target)
-    raw, _, head.query = target.partition(b"?")
+    if query is None:
+        raw, _, query = _other_form(head, raw).partition(b"?")
+    head.query = query
     head.raw_path = raw
     head.path = raw.decode("ascii") if b"%" not in raw and raw.isascii() else _decoded(raw)
     return head
@@ -211,7 +214,7 @@ def check_partial(data: bytes, start: int, limits: EdgeLimits) -> None:
         return
     if line.end() - start > limits.request_line_bytes + 2:
         raise RequestLineTooLong
-    if line[3] != b"1":
+    if line[4] != b"1":
         raise VersionUnsupported
     # The last three bytes may belong to the empty line.
     if len(data) - line.end() > limits.fields_bytes + 3:
