@@ -125,6 +125,31 @@ def test_what_is_refused_ends_the_connection(name: str) -> None:
     assert b"urn:waitline:problem:" in answer.body
 
 
+CHUNKS = b"POST /seen HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(b"GET /seen HTTP/1.1\nHost: h", id="line feed"),
+        pytest.param(b"GET /seen HTTP/1.1\r\nX: y\rHost: h", id="carriage return"),
+        pytest.param(b"\x16\x03\x01", id="TLS"),
+        pytest.param(b"PROXY TCP4 192.0.2.1 192.0.2.2 5 80\r\n", id="PROXY"),
+        pytest.param(CHUNKS + b"2\nhi", id="chunk line feed"),
+        pytest.param(CHUNKS + b"2\r\nhi!!", id="chunk end"),
+        pytest.param(CHUNKS + b"2\r\nhi\n", id="chunk end line feed"),
+        pytest.param(CHUNKS + b"2;" + b"a" * 300, id="chunk extension"),
+        pytest.param(CHUNKS + (b"1;" + b"a" * 200 + b"\r\nx\r\n") * 30, id="chunk extensions"),
+    ],
+)
+def test_what_cannot_become_a_request_is_refused_at_once(text: bytes) -> None:
+    async def run() -> bytes:
+        return await converse(App(DEFAULTS), [text], half_closes=False)
+
+    (answer,) = answers(uvloop.run(run()), [])
+    assert answer.status == 400
+
+
 def test_the_server_as_a_whole() -> None:
     text = b"OPTIONS * HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
     got = _talk(text + get("/seen"), ["OPTIONS", "GET"])

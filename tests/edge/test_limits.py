@@ -123,7 +123,7 @@ def test_what_does_not_come_in_time(text: bytes, *, drips: bool) -> None:
                 dripping.cancel()
 
     async def drip(connection: Connection) -> None:
-        for _ in range(50):
+        for _ in range(1_000):
             connection.send(b"X")
             await moment(0.05)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from typing_extensions import override
 from uvicorn.server import ServerState
 
-from tests.edge.server import App
+from tests.edge.server import SOON_S, App
 from waitline.http.protocol import Protocol
 
 
@@ -66,8 +66,11 @@ class Answered(NamedTuple):
     body: bytes
 
 
-async def converse(app: App, pieces: Iterable[bytes]) -> bytes:
-    """Send pieces, then half-close; return all that is answered until the server closes."""
+async def converse(app: App, pieces: Iterable[bytes], *, half_closes: bool = True) -> bytes:
+    """Send pieces, then half-close; return all that is answered until the server closes.
+
+    Where the client does not half-close, the server has to close by itself.
+    """
     wire = Wire()
     config: Any = SimpleNamespace(loaded=True, loaded_app=app)
     protocol = wire.protocol = Protocol(config, ServerState(), {}, asyncio.get_running_loop())
@@ -77,9 +80,10 @@ async def converse(app: App, pieces: Iterable[bytes]) -> bytes:
             break
         protocol.data_received(piece)
         await _turn()
-    if not wire.is_closing() and not protocol.eof_received():
+    if half_closes and not wire.is_closing() and not protocol.eof_received():
         wire.close()
-    await wire.ended.wait()
+    async with asyncio.timeout(SOON_S):
+        await wire.ended.wait()
     await _turn()
     return bytes(wire.sent)
 

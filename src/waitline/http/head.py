@@ -273,13 +273,12 @@ def _joined(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         before = fields.get(name)
         if before is None:
             fields[name] = value
-        elif name == b"host":
-            raise RequestMalformed(HOST)
         elif name in _SINGLE:
             if value != before:
                 text = given.decode("ascii")
                 raise RequestMalformed(Text(f"{text}: 값이 둘입니다.", f"{text}: has two values"))
         else:
+            # Two hosts become one that is not valid, and two lengths a list.
             fields[name] = before + (b"; " if name == b"cookie" else b", ") + value
     return fields
 
