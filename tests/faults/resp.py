@@ -5,12 +5,12 @@ from urllib.parse import unquote, urlsplit
 from typing_extensions import override
 
 from tests.faults.wire import Ended, Framing, Reader, Request, Wire, Writer
-from waitline.queue import rooms, store
+from waitline.queue import listening, rooms, store
 from waitline.valkey.scripts import Script
 
 _SCRIPTS = {
     script.digest: script.name
-    for module in (store, rooms)
+    for module in (store, rooms, listening)
     for script in vars(module).values()
     if isinstance(script, Script)
 }
