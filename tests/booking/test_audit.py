@@ -85,6 +85,21 @@ PLANTED: dict[str, tuple[str, str]] = {
         f"UPDATE payment SET looks = {LOOKS_MAX + 1} WHERE state = 'REFUNDING'",  # noqa: S608
         "1 payments are still not settled or refunded after many attempts: 2",
     ),
+    "returned_confirmed": (
+        "UPDATE payment SET refunded = amount WHERE payment_id = 1",
+        "1 payments were refunded and their reservations are confirmed: 1",
+    ),
+    "refund_failed": (
+        "UPDATE payment SET flag = 'refund_failed' WHERE state = 'REFUNDING'",
+        "1 refunds have failed at the provider: 2",
+    ),
+    "refund_overdue": (
+        (
+            "UPDATE payment SET flag = 'refund_pending', flagged_at = now() - interval '8 days' "
+            "WHERE state = 'REFUNDING'"
+        ),
+        "1 refunds have been pending at the provider for a week: 2",
+    ),
     "untold": (
         "DELETE FROM outbox WHERE (payload ->> 'reservationId')::bigint = 2",
         "1 payments have no event: 1",

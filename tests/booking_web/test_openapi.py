@@ -33,6 +33,8 @@ CALLS = {
     ("get", "/api/v1/payments/{paymentId}"),
     INIT,
     ("get", "/api/v1/operator/installation"),
+    ("get", "/api/v1/operator/payments"),
+    ("post", "/api/v1/operator/payments/{paymentId}/acknowledge"),
     ("post", "/api/v1/operator/concerts"),
     ("get", "/api/v1/operator/concerts"),
     ("patch", "/api/v1/operator/concerts/{concertId}"),

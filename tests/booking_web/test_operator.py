@@ -21,6 +21,8 @@ CALLS = [
     pytest.param("POST", "concerts/1/schedules", id="create-schedule"),
     pytest.param("GET", "concerts/1/schedules", id="schedules"),
     pytest.param("POST", "schedules/1/seats", id="import-seats"),
+    pytest.param("GET", "payments", id="payments"),
+    pytest.param("POST", "payments/1/acknowledge", id="acknowledge-payment"),
 ]
 
 
@@ -53,6 +55,13 @@ def test_how_it_runs_and_whether_money_is_taken(trial: Office, production: Offic
         response = office.get("/api/v1/operator/installation", **office.operator)
         expected = {"mode": mode, "payments": "sandbox", "playMoney": True}
         assert succeeded(response) == expected
+
+
+def test_payments_that_need_attention(trial: Office) -> None:
+    listed = succeeded(call(trial, "GET", "payments"))
+    assert listed == {"count": 0, "payments": []}
+    refused(call(trial, "POST", "payments/1/acknowledge"), 404, "P003")
+    refused(call(trial, "POST", "payments/one/acknowledge"), 400, "C001")
 
 
 def test_a_map_of_any_size_is_not_read_without_the_key(trial: Office) -> None:

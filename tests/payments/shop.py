@@ -18,6 +18,7 @@ from tests.processes import Program, free_port, started
 from tests.until import until_async
 from waitline.booking.buyer import Buyer
 from waitline.booking.checkout import Checkout
+from waitline.kernel.clock import SystemClock
 from waitline.payment_providers.sandbox.adapter import Sandbox
 
 KEY = "key-of-the-tests-0001"
@@ -98,6 +99,7 @@ class Shop:
         # Gives up soon what is never answered.
         self.hasty = Checkout(sale.database, self.impatient, at_price=True)
         self.url = sandbox.url
+        self.opened_ms = SystemClock().now_ms()
 
     async def hold(self, *seats: int, user: int | Buyer = USER) -> int:
         reservation = await self.sale.reservations.reserve(1, seats or (1,), person(user))
@@ -140,7 +142,7 @@ class Shop:
     async def hear(self, key: UUID, about: str) -> None:
         """Handle the last webhook of a charge about something, once it has come."""
         await self.letter(key, about)
-        await self.checkout.webhook(*self._letters(key, about)[-1])
+        await self.checkout.webhook(*self.letters_about(key, about)[-1])
 
     async def flags(self) -> list[str | None]:
         """The flags of all payments, in order of their creation."""
@@ -151,12 +153,12 @@ class Shop:
         """Wait for what the sandbox tells of a charge."""
 
         async def is_there() -> bool:
-            return bool(self._letters(key, about))
+            return bool(self.letters_about(key, about))
 
         await until_async(is_there, DEADLINE_S)
-        return self._letters(key, about)[0]
+        return self.letters_about(key, about)[0]
 
-    def _letters(self, key: UUID, about: str) -> list[tuple[Headers, bytes]]:
+    def letters_about(self, key: UUID, about: str) -> list[tuple[Headers, bytes]]:
         return [one for one in self.mailbox.about(key) if about.encode() in one[1]]
 
     async def expire(self) -> None:

@@ -24,6 +24,8 @@ stock.py           counts free seats by room
 load_reporter.py   publishes the worker's load and the stock
 sale_totals.py     totals and time series of a sale
 audit.py           checks the invariants over the whole database
+provider_audit.py  reconciles payments with the provider's list of charges
+attention.py       payments that need an operator's attention
 health.py          health check of the database, and counts of open work
 rehearsals.py      deletes what rehearsals leave behind
 demo.py            the demo concert of trial mode

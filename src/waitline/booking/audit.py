@@ -23,6 +23,9 @@ two, and their first pauses of backoff are shorter than this."""
 LOOKS_MAX = 6
 """Checks of a payment at the provider without an outcome, each after twice the pause."""
 
+PENDING_S = 604_800.0
+"""How long a refund may be pending at the provider, in s: a week, the time that banks take."""
+
 TOLD_S = 3_600.0
 """Payments of the last hour are compared with the events. The relay keeps sent events for
 longer."""
@@ -57,6 +60,9 @@ DAMAGE = {
     "paid_twice": ("B4", "payments are of a reservation that was paid for more than once"),
     "overlooked": ("B4", "payments are open, and the reconciler has not checked them in time"),
     "unsettled": ("B4", "payments are still not settled or refunded after many attempts"),
+    "returned_confirmed": ("B4", "payments were refunded and their reservations are confirmed"),
+    "refund_failed": ("B4", "refunds have failed at the provider"),
+    "refund_overdue": ("B4", "refunds have been pending at the provider for a week"),
     "untold": ("B5", "payments have no event"),
     "unsent": ("B5", "events were not sent"),
     "dead": ("B5", "events are dead letters"),
@@ -103,7 +109,12 @@ async def examine(
     values: dict[str, dict[str, float]] = {
         "audit_seats": {},
         "audit_reservations": {"late_s": late_s},
-        "audit_payments": {"late_s": late_s, "looks_max": looks_max, "at_price": at_price},
+        "audit_payments": {
+            "late_s": late_s,
+            "looks_max": looks_max,
+            "pending_s": PENDING_S,
+            "at_price": at_price,
+        },
         "audit_visitors": {},
         "audit_holders": {},
         "audit_untold": {"kept_s": TOLD_S},

@@ -8,6 +8,7 @@ concerts.py        `concerts`: put concerts, schedules and seats on sale
 keys.py            `keys`: list and rotate the signing keys
 audit.py           `audit`: check the invariants of a room or of the box office
 outbox.py          `outbox`: list and retry unsent events and dead letters
+payments.py        `payments`: list payments that need attention
 settings.py        `settings`: print every setting, its value and its origin
 setting_tables.py  the tables of settings in docs/operations.md
 simulate.py        `simulate`: predict a sale without a server
@@ -28,6 +29,7 @@ from waitline.cli import (
     keys,
     migrate,
     outbox,
+    payments,
     rehearse,
     report,
     rooms,
@@ -61,6 +63,7 @@ app.add_typer(concerts.app, name="concerts")
 app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(payments.app, name="payments")
 app.command("settings")(settings.show)
 app.command("simulate")(simulate.simulate)
 app.command("rehearse")(rehearse.rehearse)

@@ -6,10 +6,13 @@ B5 is checked here because neither of the two reads the data of the other.
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
-from waitline.booking import audit
+from waitline.booking import audit, provider_audit
 from waitline.booking.audit import EXAMPLES_MAX, PaidVisitor
+from waitline.booking.provider_audit import Comparison
+from waitline.kernel.clock import SystemClock
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId
+from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import Database
 from waitline.queue import audit as queue_audit
 from waitline.queue.audit import RoomSnapshot
@@ -42,6 +45,36 @@ def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
             return await audit.count_rows(database), sorted(findings)
         finally:
             await store.close()
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def reconciled(settings: Settings, since_s: float) -> Comparison:
+    """Compare the payments of the last `since_s` seconds with the provider's list of charges.
+
+    Raises:
+        Misconfigured: No database is configured, or a setting of the payment provider is missing.
+        Unavailable: One of them does not answer.
+    """
+    settings.require_payments()
+    assert settings.payment_key is not None
+    assert settings.webhook_secret is not None
+    key, secret = settings.payment_key, settings.webhook_secret
+
+    async def run() -> Comparison:
+        database = Database(settings.database_address(), "waitline.booking")
+        provider = open_provider(
+            settings.payment_provider,
+            key.get_secret_value(),
+            secret.get_secret_value(),
+            settings.payment_url,
+        )
+        try:
+            now_ms = SystemClock().now_ms()
+            return await provider_audit.compare(database, provider, since_s=since_s, now_ms=now_ms)
+        finally:
+            await provider.close()
             await database.close()
 
     return asyncio.run(run())

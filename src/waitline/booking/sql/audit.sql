@@ -58,14 +58,15 @@ CROSS JOIN LATERAL (VALUES
 WHERE c.broken
 GROUP BY c.kind ORDER BY c.kind;
 
--- name: audit_payments(examples_max, late_s, looks_max, at_price)
+-- name: audit_payments(examples_max, late_s, looks_max, pending_s, at_price)
 -- Find payments without a confirmed reservation, and those that are neither settled nor refunded
 -- (B4, B6).
 -- locks: nothing
--- returns: one row per kind of damage: 'paid_unconfirmed', 'paid_twice', 'overlooked', 'unsettled',
---   'not_the_price'; how many payments, and the first of them
+-- returns: one row per kind of damage: 'paid_unconfirmed', 'paid_twice', 'returned_confirmed',
+--   'overlooked', 'unsettled', 'refund_failed', 'refund_overdue', 'not_the_price'; how many payments,
+--   and the first of them
 WITH seen AS (
-    SELECT p.payment_id, p.state, p.amount, p.look_at, p.looks,
+    SELECT p.payment_id, p.state, p.amount, p.look_at, p.looks, p.refunded, p.flag, p.flagged_at,
         r.state AS reservation_state, r.amount AS price,
         count(*) FILTER (WHERE p.state = 'COMPLETED') OVER (PARTITION BY p.reservation_id) AS times
     FROM payment AS p JOIN reservation AS r USING (reservation_id)
@@ -77,7 +78,12 @@ FROM seen CROSS JOIN LATERAL (VALUES
     ('paid_twice', state = 'COMPLETED' AND seen.times > 1),
     ('overlooked', state IN ('PENDING', 'REFUNDING')
         AND look_at <= (SELECT listening_now()) - make_interval(secs => :late_s)),
-    ('unsettled', state IN ('PENDING', 'REFUNDING') AND looks > :looks_max),
+    ('returned_confirmed', state = 'COMPLETED' AND amount > 0 AND refunded >= amount),
+    ('unsettled', state IN ('PENDING', 'REFUNDING') AND looks > :looks_max
+        AND coalesce(flag NOT IN ('refund_pending', 'refund_failed'), true)),
+    ('refund_failed', state = 'REFUNDING' AND flag = 'refund_failed'),
+    ('refund_overdue', state = 'REFUNDING' AND flag = 'refund_pending'
+        AND flagged_at <= now() - make_interval(secs => :pending_s)),
     ('not_the_price', :at_price AND state = 'COMPLETED' AND amount <> price)
 ) AS c (kind, broken)
 WHERE c.broken

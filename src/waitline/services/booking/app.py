@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from typing_extensions import override
 
 from waitline.booking import health
+from waitline.booking.attention import Attention
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
@@ -221,6 +222,7 @@ def described_routers(
         Catalogue(database),
         Operators(operator_key),
         InstallationView.of(settings),
+        Attention(database),
         on_change=cache.expire,
     )
     return [operators.router(), health_calls(database, store).router()]

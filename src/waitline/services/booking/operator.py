@@ -13,6 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from waitline.booking import seat_plan
+from waitline.booking.attention import Attention, FlaggedPayment
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.model import (
     CONCERT_SETTINGS,
@@ -33,6 +34,7 @@ from waitline.services.booking.bodies import (
     OperatorConcertView,
     SchedulesView,
     ScheduleView,
+    instant,
     number,
 )
 from waitline.services.booking.users import INT64_MAX, INT64_MIN
@@ -109,6 +111,41 @@ class InstallationView(msgspec.Struct, frozen=True):
         return cls(settings.mode, settings.payment_provider, settings.play_money)
 
 
+class FlaggedPaymentView(msgspec.Struct, frozen=True):
+    """A payment that needs attention; `flag` says why."""
+
+    paymentId: int  # noqa: N815
+    reservationId: int  # noqa: N815
+    userId: str  # noqa: N815
+    amount: int
+    charged: int | None
+    refunded: int
+    status: str
+    flag: str
+    since: str
+    providerRef: str | None  # noqa: N815
+    reason: str | None
+
+    @classmethod
+    def of(cls, payment: FlaggedPayment) -> "FlaggedPaymentView":
+        """Return the view of a payment."""
+        return cls(*payment._replace(since=instant(payment.since)))  # type: ignore[arg-type]
+
+
+class FlaggedPaymentsView(msgspec.Struct, frozen=True):
+    """Payments that need attention, and how many there are in all."""
+
+    count: int
+    payments: list[FlaggedPaymentView]
+
+
+class AcknowledgedView(msgspec.Struct, frozen=True):
+    """A payment whose flag an operator has seen."""
+
+    paymentId: int  # noqa: N815
+    flag: str
+
+
 class ImportView(msgspec.Struct, frozen=True):
     """How many seats were put on sale."""
 
@@ -129,6 +166,7 @@ class OperatorCalls:
         catalogue: The store of concerts and schedules.
         operators: Authenticates operators.
         installed: The installation.
+        attention: Payments that need attention.
         on_change: Called after each change of the catalogue.
     """
 
@@ -137,12 +175,14 @@ class OperatorCalls:
         catalogue: Catalogue,
         operators: Operators,
         installed: InstallationView,
+        attention: Attention,
         *,
         on_change: Callable[[], None],
     ) -> None:
         self._catalogue = catalogue
         self._operators = operators
         self._installed = installed
+        self._attention = attention
         self._on_change = on_change
 
     def router(self) -> APIRouter:
@@ -165,11 +205,25 @@ class OperatorCalls:
             status_code=status.HTTP_201_CREATED,
             openapi_extra=_SEAT_MAP,
         )(self.import_seats)
+        router.get("/payments")(self.payments)
+        router.post("/payments/{paymentId}/acknowledge")(self.acknowledge)
         return router
 
     async def installation(self, request: FrameworkRequest) -> Response:
         """Show the installation, and whether it charges real money."""
         return to_response(success(_ours(request), texts.INSTALLATION, self._installed))
+
+    async def payments(self, request: FrameworkRequest) -> Response:
+        """List payments that need attention, the longest flagged first."""
+        count, found = await self._attention.flagged()
+        shown = FlaggedPaymentsView(count, [FlaggedPaymentView.of(one) for one in found])
+        return to_response(success(_ours(request), texts.FLAGGED, shown))
+
+    async def acknowledge(self, paymentId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
+        """Take a payment off the list of those that need attention."""
+        number_ = number("paymentId", paymentId)
+        shown = AcknowledgedView(number_, await self._attention.acknowledge(number_))
+        return to_response(success(_ours(request), texts.NOTED, shown))
 
     async def create_concert(self, asked: NewConcertBody, request: FrameworkRequest) -> Response:
         """Create a concert."""
