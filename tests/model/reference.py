@@ -17,6 +17,9 @@ Row = tuple[str | int, ...]
 # What counts at most after the last beat: lua/include/listening.lua.
 GAP_MS = 2_000
 
+# How old a beat must be to be written again: lua/include/beat.lua.
+BEAT_EVERY_MS = 250
+
 LETTERS = {State.READY: "R", State.ACTIVE: "A"}
 
 
@@ -32,6 +35,7 @@ class Contents(NamedTuple):
     lapsed: dict[str, int]
     slots: dict[str, str]
     bucket: tuple[float, int]
+    clock: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -61,8 +65,8 @@ class Stay:
     def admitted(self) -> bool:
         return not self.waits and self.lapsed_ms is None
 
-    def serves(self, now_ms: int) -> bool:
-        return self.letter in "RA" and self.expires_ms > now_ms
+    def serves(self, listened_ms: int) -> bool:
+        return self.letter in "RA" and self.expires_ms > listened_ms
 
     @property
     def letter(self) -> str:
@@ -70,18 +74,12 @@ class Stay:
             return "P"
         return "L" if self.lapsed_ms is not None else LETTERS[self.state]
 
-    def row(self, word: str) -> Row:
-        return (
-            word,
-            self.place,
-            self.joined_ms,
-            self.called_ms,
-            self.extensions,
-            self.expires_ms,
-        )
+    def row(self, word: str, lost_ms: int = 0) -> Row:
+        expires_ms = self.expires_ms + (lost_ms if self.letter in "RA" else 0)
+        return (word, self.place, self.joined_ms, self.called_ms, self.extensions, expires_ms)
 
-    def word(self, now_ms: int) -> str:
-        return self.state.lower() if self.serves(now_ms) else "expired"
+    def word(self, listened_ms: int) -> str:
+        return self.state.lower() if self.serves(listened_ms) else "expired"
 
 
 @dataclass
@@ -98,6 +96,9 @@ class Reference:
     holder: str = ""
     lease_until_ms: int = 0
     decided: tuple[float, int] | None = None
+    # The listening clock: the last beat, what is lost, the end of the last outage, the largest step
+    # back. Without a beat the server's time counts.
+    clock: tuple[int, int, int, int] | None = None
     signed: bool = False
 
     def contents(self) -> Contents:
@@ -116,6 +117,7 @@ class Reference:
                 if not s.waits
             },
             bucket=(self.tokens, self.bucket_at_ms),
+            clock=self.clock or (),
         )
 
     def inside(self) -> tuple[int, int] | None:
@@ -123,6 +125,39 @@ class Reference:
         stays = self.stays.values()
         counts = sum(stay.waits for stay in stays), sum(stay.admitted for stay in stays)
         return counts if any(counts) else None
+
+    def listened(self, now_ms: int) -> int:
+        if self.clock is None:
+            return now_ms
+        beat_ms, lost_ms, _, _ = self.clock
+        return max(beat_ms, min(now_ms, beat_ms + GAP_MS)) - lost_ms
+
+    def keep_beat(self, now_ms: int, heard_ms: int) -> None:
+        """Note that somebody listened at a time, 0 if nobody knows."""
+        fresh = 0 < heard_ms <= now_ms <= heard_ms + GAP_MS
+        if self.clock is None:
+            if fresh:
+                self.clock = (heard_ms, 0, now_ms, 0)
+            return
+        beat_ms, lost_ms, resumed_ms, back_ms = self.clock
+        back = now_ms < beat_ms
+        if not back and not (fresh and heard_ms - beat_ms >= BEAT_EVERY_MS):
+            return
+        listened_ms = self.listened(now_ms)
+        if now_ms - listened_ms - lost_ms >= GAP_MS:
+            resumed_ms = listened_ms
+        if back:
+            back_ms = max(back_ms, beat_ms - now_ms)
+        beat_ms = heard_ms if fresh else now_ms
+        self.clock = (beat_ms, now_ms - listened_ms, resumed_ms, back_ms)
+
+    def step(self, forward_ms: int) -> bool:
+        """Set the server's clock, seen from the last beat; say whether there is one."""
+        if self.clock is None:
+            return False
+        beat_ms, lost_ms, *rest = self.clock
+        self.clock = (beat_ms - forward_ms, lost_ms - forward_ms, rest[0], rest[1])
+        return True
 
     def line(self) -> list[VisitorId]:
         """Those who wait, first to last."""
@@ -132,6 +167,7 @@ class Reference:
     def join(
         self, now_ms: int, visitors: list[VisitorId], marks: list[str] | None = None
     ) -> list[Row]:
+        listened_ms = self.listened(now_ms)
         before = self.line()
         new: dict[VisitorId, Row] = {}
         rows: list[Row] = []
@@ -144,11 +180,12 @@ class Reference:
                 _, place, joined_ms, ahead, _ = new[visitor]
                 rows.append(("again", place, joined_ms, ahead, total, stay.mark))
             elif stay and stay.waits:
-                self._hear(stay, now_ms)
+                self._hear(stay, listened_ms)
                 ahead = before.index(visitor)
                 rows.append(("again", stay.place, stay.joined_ms, ahead, total, stay.mark))
-            elif stay and stay.serves(now_ms):
-                rows.append((*stay.row(stay.word(now_ms)), stay.mark))
+            elif stay and stay.serves(listened_ms):
+                row = stay.row(stay.word(listened_ms), now_ms - listened_ms)
+                rows.append((*row, stay.mark))
             elif self.mode not in (Mode.OPEN, Mode.PAUSED):
                 rows.append(("closed",))
             elif total >= self.limits.waiting_max:
@@ -160,20 +197,20 @@ class Reference:
         return rows
 
     def status(self, now_ms: int, visitors: list[VisitorId]) -> list[Row]:
-        line, rows = self.line(), list[Row]()
+        line, rows, listened_ms = self.line(), list[Row](), self.listened(now_ms)
         for visitor in visitors:
             stay = self.stays.get(visitor)
             if stay is None:
                 rows.append(("unknown",))
             elif stay.waits:
-                self._hear(stay, now_ms)
+                self._hear(stay, listened_ms)
                 rows.append(("waiting", stay.place, stay.joined_ms, line.index(visitor)))
             else:
-                rows.append(stay.row(stay.word(now_ms)))
+                rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
         return rows
 
     def validate(self, now_ms: int, visitors: list[VisitorId]) -> list[Row]:
-        rows = list[Row]()
+        rows, listened_ms = list[Row](), self.listened(now_ms)
         for visitor in visitors:
             stay = self.stays.get(visitor)
             if stay is None:
@@ -181,42 +218,43 @@ class Reference:
             elif stay.waits:
                 rows.append(("queued", stay.place))
             else:
-                rows.append(stay.row(stay.word(now_ms)))
+                rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
         return rows
 
     def activate(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
-        rows = list[Row]()
+        rows, listened_ms = list[Row](), self.listened(now_ms)
         for visitor, claim in claims:
             stay = self.stays.get(visitor)
             refusal = _refusal(stay, claim)
             if stay is None or refusal:
                 rows.append(refusal)
                 continue
-            if stay.serves(now_ms) and stay.state is State.READY:
-                stay.state, stay.expires_ms = State.ACTIVE, now_ms + self.limits.active_ttl_ms
+            if stay.serves(listened_ms) and stay.state is State.READY:
+                stay.state = State.ACTIVE
+                stay.expires_ms = listened_ms + self.limits.active_ttl_ms
                 self.counters["activated"] += 1
-            rows.append(stay.row(stay.word(now_ms)))
+            rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
         return rows
 
     def extend(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
-        rows = list[Row]()
+        rows, listened_ms = list[Row](), self.listened(now_ms)
         for visitor, claim in claims:
             stay = self.stays.get(visitor)
             refusal = _refusal(stay, claim)
             if stay is None or refusal:
                 rows.append(refusal)
                 continue
-            if stay.serves(now_ms) and stay.state is State.ACTIVE:
+            if stay.serves(listened_ms) and stay.state is State.ACTIVE:
                 if stay.extensions >= self.limits.extensions_max:
                     rows.append(("spent",))
                     continue
                 stay.extensions += 1
-                stay.expires_ms = now_ms + self.limits.active_ttl_ms
-            rows.append(stay.row(stay.word(now_ms)))
+                stay.expires_ms = listened_ms + self.limits.active_ttl_ms
+            rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
         return rows
 
     def leave(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
-        rows = list[Row]()
+        rows, listened_ms = list[Row](), self.listened(now_ms)
         for visitor, claim in claims:
             stay = self.stays.get(visitor)
             if stay is None:
@@ -228,12 +266,16 @@ class Reference:
                 if stay.waits:
                     self.counters["abandoned"] += 1
                 elif stay.admitted:
-                    self.counters["left" if stay.expires_ms > now_ms else "lapsed"] += 1
+                    self.counters["left" if stay.expires_ms > listened_ms else "lapsed"] += 1
                 del self.stays[visitor]
         return rows
 
-    def admit(self, now_ms: int, holder: str, lease_ms: int, chunk_max: int) -> list[Row]:
-        if self.mode not in (Mode.OPEN, Mode.DRAINING):
+    def admit(
+        self, now_ms: int, holder: str, lease_ms: int, chunk_max: int, heard_ms: int
+    ) -> list[Row]:
+        self.keep_beat(now_ms, heard_ms)
+        listened_ms = self.listened(now_ms)
+        if self._deaf(now_ms) or self.mode not in (Mode.OPEN, Mode.DRAINING):
             return [("held",)]
         limits, line, decided = self.limits, self.line(), self.decided
         pace = min(limits.admit_per_s, decided[0]) if decided else limits.admit_per_s
@@ -245,32 +287,37 @@ class Reference:
         left = max(0, decided[1] - self.counters["admitted"]) if decided else 10**9
         inside = sum(stay.admitted for stay in self.stays.values())
         free = max(0, limits.active_max - inside)
-        gone_ms = max(0, now_ms - self.bucket_at_ms)
+        gone_ms = max(0, listened_ms - self.bucket_at_ms)
         tokens = min(burst, self.tokens + gone_ms * pace / 1000)
         if not line:
             return [("moved", 0, 0, 0, free, floor(min(tokens, left)))]
-        remaining_ms = self.lease_until_ms - now_ms
+        remaining_ms = self.lease_until_ms - listened_ms
         if holder and holder != self.holder and 0 < remaining_ms <= lease_ms + GAP_MS:
             self.counters["lease_refused"] += 1
             return [("leased", remaining_ms)]
         due = line[: min(chunk_max, free, floor(tokens), left)]
-        moved = sum(self._call(visitor, now_ms) for visitor in due)
+        moved = sum(self._call(visitor, now_ms, listened_ms) for visitor in due)
         passed = len(due) - moved
-        if holder and (holder != self.holder or self.lease_until_ms - now_ms < lease_ms / 2):
-            self.holder, self.lease_until_ms = holder, now_ms + lease_ms
-        if moved or now_ms < self.bucket_at_ms:
-            self.tokens, self.bucket_at_ms = tokens - moved, now_ms
+        if holder and (holder != self.holder or self.lease_until_ms - listened_ms < lease_ms / 2):
+            self.holder, self.lease_until_ms = holder, listened_ms + lease_ms
+        if moved or listened_ms < self.bucket_at_ms:
+            self.tokens, self.bucket_at_ms = tokens - moved, listened_ms
         more = floor(min(tokens, left) - moved)
         return [("moved", moved, passed, len(line) - len(due), free - moved, more)]
 
-    def sweep(self, now_ms: int, chunk_max: int, kept_ms: int, lapsed_max: int) -> list[Row]:
+    def sweep(
+        self, now_ms: int, chunk_max: int, kept_ms: int, lapsed_max: int, heard_ms: int
+    ) -> list[Row]:
+        self.keep_beat(now_ms, heard_ms)
+        listened_ms = self.listened(now_ms)
         over = sorted(
             (stay.expires_ms, visitor)
             for visitor, stay in self.stays.items()
-            if stay.admitted and stay.expires_ms <= now_ms
+            if stay.admitted and stay.expires_ms <= listened_ms
         )[:chunk_max]
         for _, visitor in over:
-            self.stays[visitor].lapsed_ms = now_ms
+            self.stays[visitor].lapsed_ms = listened_ms
+            self.stays[visitor].expires_ms += now_ms - listened_ms
             self.stays[visitor].mark = ""
             self.counters["no_shows"] += self.stays[visitor].state is State.READY
         self.counters["lapsed"] += len(over)
@@ -280,7 +327,11 @@ class Reference:
             if stay.lapsed_ms is not None
         )
         many = len(lapsed) - lapsed_max
-        old = lapsed[:many] if many > 0 else [one for one in lapsed if one[0] <= now_ms - kept_ms]
+        old = (
+            lapsed[:many]
+            if many > 0
+            else [one for one in lapsed if one[0] <= listened_ms - kept_ms]
+        )
         old = old[:chunk_max]
         for _, visitor in old:
             del self.stays[visitor]
@@ -290,7 +341,7 @@ class Reference:
     def reset(self, now_ms: int) -> list[Row]:
         removed = sum(stay.waits or stay.admitted for stay in self.stays.values())
         self.stays.clear()
-        self.tokens, self.bucket_at_ms = 0.0, now_ms
+        self.tokens, self.bucket_at_ms = 0.0, self.listened(now_ms)
         self.counters["removed"] += removed
         return [("emptied", removed)]
 
@@ -298,11 +349,14 @@ class Reference:
         line = self.line()
         inside = sum(stay.admitted for stay in self.stays.values())
         serving = self.stays[line[0]].place - 1 if line else self.seq
-        return [("room", now_ms, len(line), inside, serving)]
+        return [("room", now_ms, len(line), inside, serving, self.listened(now_ms))]
 
-    def _hear(self, stay: Stay, now_ms: int) -> None:
-        if self.limits.idle_ms and now_ms - stay.heard_ms > self.limits.idle_ms / 16:
-            stay.heard_ms = now_ms
+    def _deaf(self, now_ms: int) -> bool:
+        return self.clock is not None and now_ms - self.clock[0] > GAP_MS
+
+    def _hear(self, stay: Stay, listened_ms: int) -> None:
+        if self.limits.idle_ms and listened_ms - stay.heard_ms > self.limits.idle_ms / 16:
+            stay.heard_ms = listened_ms
 
     def _take(self, visitor: VisitorId, now_ms: int, mark: str) -> None:
         earlier = self.stays.get(visitor)
@@ -310,18 +364,19 @@ class Reference:
             self.counters["lapsed"] += 1
         self.seq += 1
         self.counters["entered"] += 1
-        self.stays[visitor] = Stay(self.seq, now_ms, now_ms, mark=mark)
+        self.stays[visitor] = Stay(self.seq, now_ms, self.listened(now_ms), mark=mark)
 
-    def _call(self, visitor: VisitorId, now_ms: int) -> bool:
+    def _call(self, visitor: VisitorId, now_ms: int, listened_ms: int) -> bool:
         """Give a waiting visitor its turn; say whether it was there to take it."""
         stay, idle_ms = self.stays[visitor], self.limits.idle_ms
         stay.called_ms = now_ms
-        if idle_ms and now_ms - stay.heard_ms > idle_ms * 17 / 16:
-            stay.state, stay.expires_ms, stay.lapsed_ms = State.EXPIRED, now_ms, now_ms
+        resumed_ms = self.clock[2] if self.clock else 0
+        if idle_ms and listened_ms - max(stay.heard_ms, resumed_ms) > idle_ms * 17 / 16:
+            stay.state, stay.expires_ms, stay.lapsed_ms = State.EXPIRED, now_ms, listened_ms
             stay.mark = ""
             self.counters["passed"] += 1
             return False
-        stay.state, stay.expires_ms = State.READY, now_ms + self.limits.ready_ttl_ms
+        stay.state, stay.expires_ms = State.READY, listened_ms + self.limits.ready_ttl_ms
         self.counters["admitted"] += 1
         return True
 

@@ -57,6 +57,8 @@ UNTIL = st.sampled_from(["token", "silence", "expiry", "lease"])
 STAGES = ["active", "ready", "waiting", "new"]
 HOLDERS = st.sampled_from([["a", "b"], [""], ["b", "", "a"], ["a"], ["b"]])
 CHUNKS = st.sampled_from([250, 2, 1])
+HEARD = st.sampled_from([True, True, True, False])
+STEPS_MS = [3_600_000, 2_500, 600, -20, -3_600_000]
 LIMITS = st.builds(
     Limits,
     active_max=st.sampled_from([3, 1, 5]),
@@ -80,10 +82,18 @@ class LineMachine(RuleBasedStateMachine):
     store: ClassVar[ValkeyClient]
     reference: Reference
     decided_ms: int
+    listens: bool
 
-    @initialize(limits=LIMITS, crowd=VISITORS, stage=st.sampled_from(STAGES))
-    def begin(self, limits: Limits, crowd: list[VisitorId], stage: str) -> None:
+    @initialize(
+        limits=LIMITS,
+        crowd=VISITORS,
+        stage=st.sampled_from(STAGES),
+        listens=st.sampled_from([True, True, False]),
+    )
+    def begin(self, limits: Limits, crowd: list[VisitorId], stage: str, *, listens: bool) -> None:
         """Begin where something can happen already."""
+        # Without a heartbeat, as in a room of an older version, the server's time counts.
+        self.listens = listens
         self._open(limits)
         if stage == "waiting":
             self.join(crowd)
@@ -143,10 +153,10 @@ class LineMachine(RuleBasedStateMachine):
         claims = self._claims(drawn)
         self._call(lambda: self.line.leave(ROOM, claims), lambda model, at: model.leave(at, claims))
 
-    @rule(holders=HOLDERS, chunk_max=CHUNKS)
-    def admit(self, holders: list[str], chunk_max: int) -> None:
+    @rule(holders=HOLDERS, chunk_max=CHUNKS, heard=HEARD)
+    def admit(self, holders: list[str], chunk_max: int, *, heard: bool) -> None:
         for holder in holders:
-            self._admit(holder, chunk_max)
+            self._admit(holder, chunk_max, heard=heard)
 
     @rule(visitors=VISITORS, until=UNTIL, stage=st.sampled_from(["active", "ready"]))
     def let_in(self, visitors: list[VisitorId], until: str, stage: str) -> None:
@@ -157,15 +167,16 @@ class LineMachine(RuleBasedStateMachine):
         self.pass_time(until)
         self.join(visitors)
         self.pass_time("token")
-        self.admit(["", "a"], 2)
+        self.admit(["", "a"], 2, heard=True)
         if stage == "active":
             self.activate([(("admitted", number), "right") for number in range(3)])
 
-    @rule(chunk_max=CHUNKS)
-    def sweep(self, chunk_max: int) -> None:
+    @rule(chunk_max=CHUNKS, heard=HEARD)
+    def sweep(self, chunk_max: int, *, heard: bool) -> None:
+        heard_ms = self._heard_ms(heard=heard)
         self._call(
-            lambda: self.line.sweep(ROOM, chunk_max=chunk_max),
-            lambda model, at: model.sweep(at, chunk_max, LAPSED_KEPT_MS, LAPSED_MAX),
+            lambda: self.line.sweep(ROOM, chunk_max=chunk_max, heard_ms=heard_ms),
+            lambda model, at: model.sweep(at, chunk_max, LAPSED_KEPT_MS, LAPSED_MAX, heard_ms),
         )
 
     @rule(memory=st.sampled_from([(250, 20, 9), (1, 0, 9), (2, 10_000, 1)]))
@@ -175,7 +186,7 @@ class LineMachine(RuleBasedStateMachine):
         where = (k.room, k.admitted, k.lapsed, k.slots)
         self._call(
             lambda: self.witness.run(SWEEP, where, (*memory, 0)),
-            lambda model, at: model.sweep(at, *memory),
+            lambda model, at: model.sweep(at, *memory, 0),
         )
 
     @rule(mode=st.sampled_from([Mode.OPEN] * 6 + [*Mode]))
@@ -205,6 +216,16 @@ class LineMachine(RuleBasedStateMachine):
         if self.witness.last.contents != self.reference.contents():
             self._differ(self.witness.last.rows, self.reference)
 
+    @rule(forward_ms=st.sampled_from(STEPS_MS), sure=st.integers(0, 3))
+    def step(self, forward_ms: int, sure: int) -> None:
+        """Set the server's clock: to what is stored, an outage is a step forward."""
+        # Seldom, or everything would happen in outages.
+        if sure == 3 and self.reference.step(forward_ms):
+            for name in ("beat_ms", "lost_ms"):
+                words = ("HINCRBY", keys.of(ROOM).room, name, -forward_ms)
+                self.server.wait(self.store.command(*words))
+            self.history.stepped(self.server.wait(self.server.now_ms()))
+
     @rule(sure=st.integers(0, 7))
     def reset(self, sure: int) -> None:
         # Seldom, or nothing would ever last.
@@ -219,7 +240,7 @@ class LineMachine(RuleBasedStateMachine):
         k = keys.of(ROOM)
         self._run(rooms.SURVEY, (k.room, k.waiting, k.admitted, k.rate), ())
         # What follows in the row is what is stored, which the model is compared with anyway.
-        self.witness.last = self.witness.last._replace(rows=[self.witness.last.rows[0][:5]])
+        self.witness.last = self.witness.last._replace(rows=[self.witness.last.rows[0][:6]])
         self._agree(lambda model, at: model.survey(at))
 
     @rule()
@@ -230,8 +251,8 @@ class LineMachine(RuleBasedStateMachine):
     @rule(until=UNTIL)
     def pass_time(self, until: str) -> None:
         """Wait for what comes next of a kind, if that is soon."""
-        model, now_ms = self.reference, self.server.wait(self.server.now_ms())
-        stays = model.stays.values()
+        model, true_ms = self.reference, self.server.wait(self.server.now_ms())
+        now_ms, stays = model.listened(true_ms), model.stays.values()
         match until:
             case "expiry":
                 due = [stay.expires_ms for stay in stays if stay.admitted]
@@ -244,7 +265,7 @@ class LineMachine(RuleBasedStateMachine):
                 due = [model.lease_until_ms]
         soon = [at for at in due if now_ms < at <= now_ms + 60]
         if soon:
-            self.server.wait(self._reach(min(soon)))
+            self.server.wait(self._reach(true_ms + min(soon) - now_ms))
 
     @invariant()
     def audit_finds_nothing(self) -> None:
@@ -271,11 +292,18 @@ class LineMachine(RuleBasedStateMachine):
         self.server.wait(self.witness.run(script, where, args))
         self.witness.losing = lost
 
-    def _admit(self, holder: str, chunk_max: int) -> None:
+    def _admit(self, holder: str, chunk_max: int, *, heard: bool) -> None:
+        heard_ms = self._heard_ms(heard=heard)
         self._call(
-            lambda: self.line.admit(ROOM, holder=holder, lease_ms=LEASE_MS, chunk_max=chunk_max),
-            lambda model, at: model.admit(at, holder, LEASE_MS, chunk_max),
+            lambda: self.line.admit(
+                ROOM, holder=holder, lease_ms=LEASE_MS, chunk_max=chunk_max, heard_ms=heard_ms
+            ),
+            lambda model, at: model.admit(at, holder, LEASE_MS, chunk_max, heard_ms),
         )
+
+    def _heard_ms(self, *, heard: bool) -> int:
+        """When a worker last listened: now, or nobody knows."""
+        return self.server.wait(self.server.now_ms()) if heard and self.listens else 0
 
     def _change(self, words: list[Any], **changes: Limits | Mode | bool) -> None:
         self._run(rooms.CHANGE, self._changed_keys(), words)

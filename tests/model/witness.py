@@ -25,6 +25,9 @@ return reads
 
 TIMEOUT_S = 5.0
 
+# What a room's listening clock consists of.
+CLOCK = ("beat_ms", "lost_ms", "resumed_ms", "stepped_back_ms")
+
 
 class Seen(NamedTuple):
     """One call of a script.
@@ -113,6 +116,7 @@ def _contents(  # noqa: PLR0917 - one per key
         lapsed=_whole(lapsed),
         slots=slots,
         bucket=(float(rate["tokens"]), int(rate["tokens_at"])),
+        clock=tuple(int(room[name]) for name in CLOCK if name in room),
     )
 
 
