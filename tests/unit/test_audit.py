@@ -213,6 +213,17 @@ def test_q9_is_found(serves: Callable[..., bool], text: str) -> None:
         pytest.param(
             fields(admit_per_s=1, admit_burst=0, changed_ms=T0 + 9_000), id="slower than before"
         ),
+        pytest.param(
+            replace(
+                fields(stepped_back_ms=3_600_000),
+                heard={v(8): T0 + 8, v(9): T0 - 3_599_000},
+            ),
+            id="joined after the clock was put back",
+        ),
+        pytest.param(
+            replace(hurried(), fields={**hurried().fields, "stepped_back_ms": "500"}),
+            id="admitted in a second that the clock showed twice",
+        ),
         pytest.param(fields(extensions_max=0, changed_ms=T0 + 9_000), id="fewer extensions"),
     ],
 )
