@@ -29,6 +29,7 @@ class Registration:
         adapter: `module:class`, imported only when chosen: its library may not be installed.
         extra: Extra of this distribution with its library; `None` if it needs none.
         url_required: Whether its URL must be set.
+        secrets_required: Whether its key and the secret of its webhooks must be set.
         test_keys: Prefixes of test keys, which move no money; `("",)` if all are test keys.
         test_method: Payment method that succeeds with a test key.
         declined_method: Payment method that is declined with a test key.
@@ -37,6 +38,7 @@ class Registration:
     adapter: str
     extra: str | None = None
     url_required: bool = False
+    secrets_required: bool = True
     test_keys: tuple[str, ...] = ()
     test_method: str = ""
     declined_method: str = ""
@@ -52,6 +54,9 @@ PROVIDERS: Mapping[str, Registration] = MappingProxyType({
         "waitline.payment_providers.stripe:Stripe",
         extra="stripe", test_keys=("sk_test_", "rk_test_"),
         test_method="pm_card_visa", declined_method="pm_card_visa_chargeDeclined",
+    ),
+    "none": Registration(
+        "waitline.payment_providers.no_provider:NoProvider", secrets_required=False,
     ),
 })  # fmt: skip
 """The providers by name, as in the setting `payment_provider`."""

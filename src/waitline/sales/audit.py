@@ -58,17 +58,11 @@ def reconciled(settings: Settings, since_s: float) -> Comparison:
         Unavailable: One of them does not answer.
     """
     settings.require_payments()
-    assert settings.payment_key is not None
-    assert settings.webhook_secret is not None
-    key, secret = settings.payment_key, settings.webhook_secret
 
     async def run() -> Comparison:
         database = Database(settings.database_address(), "waitline.booking")
         provider = open_provider(
-            settings.payment_provider,
-            key.get_secret_value(),
-            secret.get_secret_value(),
-            settings.payment_url,
+            settings.payment_provider, *settings.payment_secrets(), settings.payment_url
         )
         try:
             now_ms = SystemClock().now_ms()

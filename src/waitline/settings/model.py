@@ -261,14 +261,23 @@ class Settings(BaseSettings):
             "address of your own server with --database-url"
         )
 
+    def payment_secrets(self) -> tuple[str, str]:
+        """Return the payment provider's key and webhook secret; empty where unset."""
+        key, secret = self.payment_key, self.webhook_secret
+        return (
+            "" if key is None else key.get_secret_value(),
+            "" if secret is None else secret.get_secret_value(),
+        )
+
     def require_payments(self) -> None:
         """Check that the settings of the payment provider are complete; secrets have no defaults.
 
         Raises:
             Misconfigured: Settings that the provider needs are missing; a line for each.
         """
-        needed = ["payment_key", "webhook_secret"]
-        if PROVIDERS[self.payment_provider].url_required:
+        provider = PROVIDERS[self.payment_provider]
+        needed = ["payment_key", "webhook_secret"] if provider.secrets_required else []
+        if provider.url_required:
             needed.append("payment_url")
         missing = [
             f"{PREFIX}{name.upper()} is not set: the payment provider {self.payment_provider!r} "

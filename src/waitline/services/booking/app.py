@@ -263,13 +263,8 @@ def provided(settings: Settings) -> Provider:
         Misconfigured: A setting that the provider needs is missing.
     """
     settings.require_payments()
-    assert settings.payment_key is not None
-    assert settings.webhook_secret is not None
     return open_provider(
-        settings.payment_provider,
-        settings.payment_key.get_secret_value(),
-        settings.webhook_secret.get_secret_value(),
-        settings.payment_url,
+        settings.payment_provider, *settings.payment_secrets(), settings.payment_url
     )
 
 
