@@ -26,10 +26,12 @@ LINES_MAX = 60
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with tempfile.TemporaryDirectory(prefix="wl-") as name:
-        with up(Path(name), workers=1, box_office=True) as running:
-            until(running.whole, SOON_S, "everything runs")
-            yield running
+    with (
+        tempfile.TemporaryDirectory(prefix="wl-") as name,
+        up(Path(name), workers=1, box_office=True) as running,
+    ):
+        until(running.whole, SOON_S, "everything runs")
+        yield running
 
 
 def sql(stack: Stack, user: str, *texts: str) -> None:
