@@ -52,7 +52,7 @@ def no_room_for_clients(stack: Stack) -> Callable[[], None]:
     db.client_kill_filter(_type="normal", skipme=True)
 
     def mend() -> None:
-        db.config_set("maxclients", limit)
+        db.config_set("maxclients", limit or 10_000)
         db.close()
 
     return mend
@@ -79,10 +79,10 @@ def backends_ended(stack: Stack) -> Callable[[], None]:
 
 def read_only(stack: Stack) -> Callable[[], None]:
     db = redis.Redis.from_url(stack.url)
-    db.execute_command("REPLICAOF", "127.0.0.1", "1")
+    db.replicaof("127.0.0.1", "1")
 
     def mend() -> None:
-        db.execute_command("REPLICAOF", "NO", "ONE")
+        db.replicaof("NO", "ONE")
         db.close()
 
     return mend
