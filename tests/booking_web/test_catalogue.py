@@ -58,6 +58,14 @@ def test_caches_may_keep_it(trial: Office, path: str) -> None:
     assert succeeded(english) == succeeded(whole)
 
 
+@pytest.mark.parametrize("path", [*PATHS, "/api/v1/concerts/999999999"])
+def test_head_is_get_without_the_body(trial: Office, path: str) -> None:
+    whole, head = trial.get(path), trial.client.head(path)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    for name in ("etag", "cache-control", "vary", "content-type"):
+        assert head.headers.get(name) == whole.headers.get(name)
+
+
 @pytest.mark.parametrize("coding", ["gzip", "br"])
 def test_a_long_list_is_compressed(trial: Office, coding: str) -> None:
     for _ in range(20):

@@ -44,6 +44,12 @@ def test_what_it_serves(url: str, path: str) -> None:
     assert httpx.get(url + path, timeout=SOON_S).status_code == 200
 
 
+def test_head_is_get_without_the_body(url: str) -> None:
+    for path in ("/actuator/prometheus", "/actuator/info", "/openapi.json", "/docs"):
+        head = httpx.head(url + path, timeout=SOON_S)
+        assert (head.status_code, head.content) == (200, b""), path
+
+
 def test_it_serves_nothing_else(url: str) -> None:
     for method, path in (("GET", "/"), ("POST", "/api/v1/queue/enter"), ("GET", "/api/v1/rooms")):
         answer = httpx.request(method, url + path, timeout=SOON_S)
