@@ -8,7 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/security.md").read_text("utf-8")
-TABLES = re.findall(r"^\| promise \| kept by \| test \|\n\|[-|]+\n((?:\|.+\n)+)", TEXT, re.MULTILINE)
+TABLES = re.findall(
+    r"^\| promise \| kept by \| test \|\n\|[-|]+\n((?:\|.+\n)+)", TEXT, re.MULTILINE
+)
 ROWS = [
     [cell.strip() for cell in row.strip("|").split(" | ")]
     for table in TABLES

@@ -120,7 +120,7 @@ def test_rooms(trial: Stack, run: Run) -> None:
 
     Room(trial, room).arrive("two")
     status, _, err = run("rooms", "delete", room, "--yes", *where)
-    assert (status, "1 waiting, 0 admitted; --force" in err) == (2, True)
+    assert (status, "1 waiting, 0 admitted; " in err and "--force" in err) == (2, True)
     status, out, err = run("rooms", "delete", room, "--yes", "--force", *where)
     assert (status, out, err) == (0, f"Deleted {room!r}; visitors removed: 1\n", "")
     assert run("rooms", "show", room, *where)[0] != 0
@@ -388,7 +388,7 @@ def test_up_stops_and_starts_where_it_was(data_dir: Path) -> None:
         assert line(room) == waiting
         assert room.show() == rules
         after = succeeded(Room(stack, inside.name).status())
-        # Later by the time in which nobody listened.
+        # Later by the time in which nobody listened, and so is the pass.
         assert after.pop("expiredAt") >= before.pop("expiredAt")
-        assert after == before
+        assert {**after, "token": None} == {**before, "token": None}
         assert succeeded(room.enter("late"), 201)["position"] == 13

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.until import until
 from tests.web.stack import SOON_S, Room, Stack, succeeded
 from waitline import cli
 from waitline.settings import inherited
@@ -154,17 +155,22 @@ def test_a_name_in_every_call(trial: Stack, name: str) -> None:
         assert succeeded(shown)["waiting"] == 1
     sent = trial.client.get("/rooms", params={"room": name}, follow_redirects=True)
     assert sent.status_code == 200
-    scraped = trial.client.get("/actuator/prometheus").text
-    rooms = {
+    # The metrics are rendered once a second for everybody.
+    until(lambda: normal in rooms_scraped(trial), SOON_S, "the metrics name the room")
+    path = quote(name, safe="")
+    ended = trial.client.delete(f"/api/v1/rooms/{path}", params={"force": True}, headers=headers)
+    assert succeeded(ended)["removed"] == 1
+
+
+def rooms_scraped(stack: Stack) -> set[str]:
+    """Return the rooms that the metrics name."""
+    scraped = stack.client.get("/actuator/prometheus").text
+    return {
         sample.labels["concert_id"]
         for family in text_string_to_metric_families(scraped)
         for sample in family.samples
         if "concert_id" in sample.labels
     }
-    assert normal in rooms
-    path = quote(name, safe="")
-    ended = trial.client.delete(f"/api/v1/rooms/{path}", params={"force": True}, headers=headers)
-    assert succeeded(ended)["removed"] == 1
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])

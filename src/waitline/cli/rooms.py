@@ -230,7 +230,7 @@ def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[
     except RoomOccupied as occupied:
         raise Misconfigured(
             f"room {room!r} is in use: {occupied.waiting:,} waiting, {occupied.admitted:,} "
-            "admitted; `waitline rooms reset` removes them"
+            "admitted; `waitline rooms reset` removes them, `delete --force` the room too"
         ) from None
     except TooManyRooms:
         raise Misconfigured("too many rooms; `waitline rooms delete` removes one") from None
