@@ -10,6 +10,7 @@ from waitline.cli.settings import masked
 from waitline.kernel.errors import Misconfigured
 from waitline.settings.checks import address_fault, host_fault, secret_fault
 from waitline.settings.injected import injected
+from waitline.trial.up import service_url
 
 GOOD = "mR7/kq2+PzLw0v8E"
 
@@ -294,3 +295,22 @@ def test_a_typing_error_is_still_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_passwords_in_addresses_are_masked(address: str, shown: str) -> None:
     assert masked(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8081"),  # noqa: S104 - nothing listens
+        ("::", "http://[::1]:8081"),
+        ("::1", "http://[::1]:8081"),
+        ("127.0.0.1", "http://127.0.0.1:8081"),
+        ("tickets.example", "http://tickets.example:8081"),
+    ],
+)
+def test_printed_addresses_can_be_opened(host: str, url: str) -> None:
+    assert service_url(8081, settings.load(host=host)) == url
+
+
+def test_an_address_to_listen_on_has_no_brackets() -> None:
+    with pytest.raises(Misconfigured, match=r"^--host: .* without brackets"):
+        settings.load(host="[::1]")

@@ -7,6 +7,7 @@ body.py               readers of request bodies
 limits.py             limits of a connection
 connections.py        the open connections of a worker, and the sweep of slow ones
 client_address.py     the client's address, as trusted proxies give it
+cross_origin.py       pages of other origins that may call (CORS)
 dispatch.py           routes hot calls ahead of the framework
 requests.py           parses query strings, headers and JSON bodies
 responses.py          answers, and their encoding for the socket

@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from waitline.http.connections import Connections
+from waitline.http.cross_origin import CrossOrigin
 from waitline.http.limits import BODY_BYTES, EdgeLimits
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import MethodUnknown
 from waitline.http.requests import App, Handler, Receive, Request, Scope
-from waitline.http.responses import Answer, Send, send_answer
+from waitline.http.responses import Answer, Headers, Send, send_answer
 from waitline.kernel.telemetry import ProcessMetrics
 
 
@@ -85,8 +86,10 @@ class Dispatcher:
             others.
         in_task: As in `HotRoute`, for all of `routes`.
         limits: Of connections and requests.
+        cross_origin: Pages of other origins that may call; `None` for none.
 
     Attributes:
+        cross_origin: As given.
         limits: Of connections and requests.
         connections: Those of this worker.
     """
@@ -102,7 +105,9 @@ class Dispatcher:
         body_limits: Mapping[str, int] = MappingProxyType({}),
         limits: EdgeLimits,
         in_task: bool = False,
+        cross_origin: CrossOrigin | None = None,
     ) -> None:
+        self.cross_origin = cross_origin
         self.limits = limits
         self.connections = Connections(limits)
         self._body_limits = body_limits
@@ -131,6 +136,14 @@ class Dispatcher:
                     return route.hot
         return None
 
+    def origin_fields(self, headers: Mapping[bytes, bytes]) -> Headers:
+        """Return the header fields that a response has for the origin of its request."""
+        return () if self.cross_origin is None else self.cross_origin.fields(headers)
+
+    def share(self, answer: Answer, headers: Mapping[bytes, bytes]) -> Answer:
+        """Return an answer with the header fields for the origin of its request."""
+        return Answer(answer.status, (*answer.headers, *self.origin_fields(headers)), answer.body)
+
     def answer_error(self, error: Exception, request: Request) -> Answer:
         """Return the answer to a request whose handler has raised."""
         return self._problems.answer(error, request)
@@ -148,7 +161,12 @@ class Dispatcher:
         started = time.perf_counter()
         method, path = scope["method"], scope["path"]
         route, allowed = self._other_methods(path)
-        if path == "*":
+        preflight = None
+        if self.cross_origin is not None:
+            preflight = self.cross_origin.preflight(method, dict(scope["headers"]))
+        if preflight is not None:
+            answer = preflight
+        elif path == "*":
             # OPTIONS of the server as a whole (RFC 9110, section 9.3.7).
             route = path
             answer = Answer(HTTPStatus.NO_CONTENT, ((b"allow", _ALLOWED.encode("ascii")),), b"")

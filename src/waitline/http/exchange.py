@@ -227,7 +227,8 @@ class FrameworkExchange:
         """
         status = start["status"]
         protocol, head = self._protocol, self._head
-        parts = [STATUS_LINE[status], *(b"%b: %b\r\n" % one for one in protocol.server_headers)]
+        fields = (*protocol.server_headers, *protocol.dispatcher.origin_fields(head.fields))
+        parts = [STATUS_LINE[status], *(b"%b: %b\r\n" % one for one in fields)]
         length: bytes | None = None
         for name, value in start.get("headers", ()):
             if _LINE_BREAK.search(name) or _LINE_BREAK.search(value):

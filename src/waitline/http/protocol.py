@@ -248,6 +248,8 @@ class Protocol(SweptConnection, asyncio.Protocol):
         head = self._head
         assert head is not None
         keep_alive = head.keep_alive and not self.stopping
+        if self.dispatcher.cross_origin is not None:
+            answer = self.dispatcher.share(answer, head.fields)
         if not self.transport.is_closing():
             headers = self._state.default_headers
             if keep_alive and not head.preface.old and head.method != "HEAD":

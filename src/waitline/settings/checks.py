@@ -115,6 +115,13 @@ def host_fault(host: str) -> str | None:
     return None if _HOST.fullmatch(plain) else "is no host name"
 
 
+def listener_fault(host: str) -> str | None:
+    """Return what is wrong with an address to listen on, or `None`."""
+    if host.startswith("["):
+        return "must be an IPv6 address without brackets: ::1"
+    return host_fault(host)
+
+
 def networks_fault(text: str) -> str | None:
     """Return what is wrong with a list of networks, or `None`."""
     fault = text_fault(text)
@@ -126,4 +133,21 @@ def networks_fault(text: str) -> str | None:
                 ip_network(word.strip(), strict=False)
         except ValueError:
             return "must be networks or addresses separated by commas: 10.0.0.0/8,2001:db8::/32"
+    return None
+
+
+def origins_fault(text: str) -> str | None:
+    """Return what is wrong with a list of origins, or `None`."""
+    fault = text_fault(text)
+    if fault is not None:
+        return fault
+    for word in map(str.strip, text.split(",")):
+        if word in ("*", "null"):
+            return f"must not be {word!r}: cookies prove whose place it is; name each origin"
+        scheme, _, host = word.partition("://")
+        fault = address_fault(word, ("http", "https"))
+        if fault is not None or not word.isascii() or re.search("[/?#@,]", host):
+            return "must be origins, without a path: https://shop.example,https://www.shop.example"
+        if word != word.lower() or host.endswith({"http": ":80", "https": ":443"}[scheme]):
+            return "must be as browsers send them: in lower case, without a scheme's usual port"
     return None

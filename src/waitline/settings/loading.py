@@ -13,8 +13,9 @@ from waitline.kernel.errors import Misconfigured
 from waitline.kernel.setting import SettingError
 from waitline.settings.checks import (
     address_fault,
-    host_fault,
+    listener_fault,
     networks_fault,
+    origins_fault,
     secret_fault,
     text_fault,
 )
@@ -36,7 +37,8 @@ _CHECKS: Mapping[str, Callable[[str], str | None]] = {
     ),
     "payment_url": _HTTP,
     "queue_url": _HTTP,
-    "host": host_fault,
+    "host": listener_fault,
+    "allowed_origins": origins_fault,
     "trusted_proxies": networks_fault,
     "instance": text_fault,
     "data_dir": text_fault,

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from waitline.booking.model import HOLD_S
 from waitline.http import limits as edge
+from waitline.http.cross_origin import CrossOrigin
 from waitline.kernel.errors import Misconfigured
 from waitline.payment_providers.registry import PROVIDERS
 from waitline.queue.settings import Limits, Rules
@@ -89,6 +90,11 @@ class Settings(BaseSettings):
         default=None,
         description="Key that operators' requests must carry; generated in the data folder if "
         "not set",
+    )
+    allowed_origins: str | None = Field(
+        default=None,
+        description="Origins whose pages may call the services from browsers (CORS), separated by "
+        "commas: https://shop.example",
     )
     trusted_proxies: str | None = Field(
         default=None,
@@ -193,6 +199,10 @@ class Settings(BaseSettings):
     def new_room(self) -> Rules:
         """Return the default rules of a new room."""
         return Rules(limits=self.room)
+
+    def cross_origin(self) -> CrossOrigin | None:
+        """Return which pages of other origins may call; `None` for none."""
+        return None if self.allowed_origins is None else CrossOrigin(self.allowed_origins)
 
     def edge_limits(self) -> edge.EdgeLimits:
         """Return the limits of a worker's connections."""

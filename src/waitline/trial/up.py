@@ -51,7 +51,13 @@ def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], No
         StartError: A server does not start, or the extra `trial` is not installed.
         CannotRun: A process does not start, or is in a crash loop.
     """
-    settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
+    # Every process and every printed address must have the same port.
+    chosen_ports = {
+        name: free_port() for name in ("queue_port", "booking_port") if getattr(settings, name) == 0
+    }
+    settings = settings.model_copy(
+        update={"data_dir": settings.data_dir.absolute(), **chosen_ports}
+    )
     if opens_box_office(settings):
         _require_two_ports(settings)
         if not starts_sandbox(settings):
@@ -67,7 +73,7 @@ def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], No
 
 
 def _require_two_ports(settings: Settings) -> None:
-    if settings.queue_port == settings.booking_port != 0:
+    if settings.queue_port == settings.booking_port:
         raise Misconfigured(
             f"--queue-port and --booking-port are both {settings.queue_port}; change one"
         )
@@ -88,9 +94,10 @@ def starts_sandbox(settings: Settings) -> bool:
 
 def service_url(port: int, settings: Settings) -> str:
     """Return the address of a service as a browser on this machine opens it."""
-    host = settings.host
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - for display
-    return f"http://{shown}:{port}"
+    # A client cannot connect to "any address", but to this machine's own.
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - for display
+    shown = own.get(settings.host, settings.host)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
 def management_url(port: int, settings: Settings) -> str:

@@ -140,6 +140,7 @@ class BookingWorker(ServiceWorker):
                     problems=problems,
                     body_limits=BODY_LIMITS,
                     limits=settings.edge_limits(),
+                    cross_origin=settings.cross_origin(),
                     in_task=True,
                 )
                 for task in tasks:

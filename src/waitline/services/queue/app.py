@@ -105,6 +105,7 @@ class QueueWorker(ServiceWorker):
                 tallies=tallies,
                 problems=problems,
                 limits=settings.edge_limits(),
+                cross_origin=settings.cross_origin(),
             )
             for task in tasks:
                 task.cancel()
