@@ -15,7 +15,7 @@ from waitline.booking.idempotency_key import (
     IdempotencyKeyRunning,
     TooManyKeys,
 )
-from waitline.booking.model import PaymentRunning, SeatTaken
+from waitline.booking.model import NEVER_CHARGED, PaymentRunning, SeatTaken
 from waitline.http.responses import Answer
 from waitline.kernel.errors import Unavailable
 from waitline.services.booking.idempotency import key_of
@@ -75,9 +75,8 @@ def test_a_lost_reply_does_nothing_twice(
     plays(desk, play)
 
 
-def test_an_attempt_whose_beginning_was_not_heard_of_is_settled_and_then_answered(
-    desk: Desk,
-) -> None:
+@pytest.mark.parametrize("reason", NEVER_CHARGED)
+def test_a_repeat_goes_on_where_nothing_was_charged(desk: Desk, reason: str) -> None:
     async def play() -> None:
         await reserved(desk)
         desk.database.lost = "begin_payment"
@@ -87,7 +86,29 @@ def test_an_attempt_whose_beginning_was_not_heard_of_is_settled_and_then_answere
             await desk.pay()
         # The provider was never asked; the reconciler ends such an attempt.
         ((key,),) = await desk.sale.sql("SELECT charge_key FROM payment")
-        await desk.database.fetch_one("fail_payment", charge_key=key, reason="never charged")
+        await desk.database.fetch_one("fail_payment", charge_key=key, reason=reason)
+        first = await desk.pay()
+        assert first.status == 201
+        assert await desk.pay() == first
+        assert len(desk.till.charged) == 1
+        # If it was charged after all, that is refunded, and the answer stays.
+        await desk.sale.confirm(key)
+        assert await desk.sale.states("payment") == ["REFUNDING", "COMPLETED"]
+        assert await desk.pay() == first
+
+    plays(desk, play)
+
+
+def test_an_attempt_that_was_declined_meanwhile_is_answered_so(desk: Desk) -> None:
+    async def play() -> None:
+        await reserved(desk)
+        desk.database.lost = "begin_payment"
+        with pytest.raises(Unavailable):
+            await desk.pay()
+        with pytest.raises(IdempotencyKeyRunning):
+            await desk.pay()
+        ((key,),) = await desk.sale.sql("SELECT charge_key FROM payment")
+        await desk.database.fetch_one("fail_payment", charge_key=key, reason="declined")
         first = await desk.pay()
         assert first.status == 400
         assert await desk.pay() == first

@@ -41,6 +41,7 @@ CALLS = {
     ("post", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("get", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("post", "/api/v1/operator/schedules/{scheduleId}/seats"),
+    ("delete", "/api/v1/operator/reservations/{reservationId}"),
     ("get", "/api/v1/health"),
     ("get", "/actuator/health"),
     ("get", "/actuator/health/liveness"),

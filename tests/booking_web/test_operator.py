@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.booking_web.office import Office, Show, refused, succeeded
-from tests.booking_web.test_catalogue import NO_NUMBERS, NOBODYS
+from tests.booking_web.test_catalogue import BEYOND, NO_NUMBERS, NOBODYS
 from tests.web.stack import ENGLISH, JSON_TYPE
 
 CSV = {"Content-Type": "text/csv"}
@@ -23,6 +23,7 @@ CALLS = [
     pytest.param("POST", "schedules/1/seats", id="import-seats"),
     pytest.param("GET", "payments", id="payments"),
     pytest.param("POST", "payments/1/acknowledge", id="acknowledge-payment"),
+    pytest.param("DELETE", "reservations/1", id="cancel-reservation"),
 ]
 
 
@@ -218,3 +219,30 @@ def test_a_wrong_answer_to_a_silent_queue(trial: Office, wrong: object) -> None:
 
 def test_no_such_concert_to_change(trial: Office) -> None:
     refused(call(trial, "PATCH", "concerts/999999", {"queueDown": "admit"}), 404, "B007")
+
+
+@pytest.mark.parametrize("number", [*NOBODYS, *BEYOND])
+def test_cancel_what_is_not_there(production: Office, number: str) -> None:
+    refused(call(production, "DELETE", f"reservations/{number}"), 404, "B004")
+
+
+def test_an_operator_cancels_for_a_buyer_without_a_ticket(production: Office) -> None:
+    show = production.show()
+    buyer = show.buyer("김 민준")
+    held, paid = (buyer.reserved(seat) for seat in show.seats[:2])
+    succeeded(buyer.pay(paid), 201)
+    # As rows from before holders were stored: no token proves it.
+    production.sql("UPDATE reservation SET holder = '' WHERE reservation_id = $1", paid)
+    production.sql("DELETE FROM visitor_seats WHERE schedule_id = $1", show.schedule)
+    production.sql(
+        "INSERT INTO visitor_seats (schedule_id, user_id, holder, seats) "
+        "SELECT schedule_id, user_id, holder, 1 FROM reservation WHERE schedule_id = $1",
+        show.schedule,
+    )
+    for number, refund in ((held, False), (paid, True)):
+        done = succeeded(call(production, "DELETE", f"reservations/{number}"))
+        assert done == {
+            "reservationId": number, "userId": "김 민준", "status": "CANCELLED", "refund": refund,
+        }  # fmt: skip
+        refused(call(production, "DELETE", f"reservations/{number}"), 400, "B005")
+    assert set(show.states().values()) == {"AVAILABLE"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic import command
 
 from tests.databases import TestDatabase
 from tests.processes import free_port
@@ -38,6 +39,14 @@ async def fetch(url: str, statement: str) -> list[asyncpg.Record]:
         await connection.close()
 
 
+async def execute(url: str, statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statements)
+    finally:
+        await connection.close()
+
+
 def tables(url: str) -> set[str]:
     rows = asyncio.run(
         fetch(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
@@ -59,6 +68,66 @@ def test_what_is_there_stays_there(fresh: str) -> None:
     asyncio.run(fetch(fresh, "INSERT INTO concert (title, venue, room) VALUES ('a', 'b', 'c')"))
     asyncio.run(migrate(fresh))
     assert len(asyncio.run(fetch(fresh, "SELECT * FROM concert"))) == 1
+
+
+# As the earlier version wrote them.
+OLD_ROWS = """
+    INSERT INTO concert (title, venue, room) VALUES ('a', 'b', 'c');
+    INSERT INTO schedule (concert_id, starts_at) VALUES (1, now());
+    INSERT INTO seat (schedule_id, section, row_name, row_position, seat_number, grade, price)
+    VALUES (1, 's', 'r', 1, 's-r-1', 'VIP', 100);
+    INSERT INTO reservation (schedule_id, user_id, state, amount, expires_at)
+    VALUES (1, 7, 'CONFIRMED', 100, now());
+    INSERT INTO reserved_seat (reservation_id, seat_id, price) VALUES (1, 1, 100);
+    INSERT INTO visitor_seats (schedule_id, user_id, seats) VALUES (1, 7, 1);
+    INSERT INTO payment (reservation_id, user_id, amount, method, state, look_at, paid_at)
+    VALUES (1, 7, 100, 'CARD', 'COMPLETED', now(), now());
+    INSERT INTO idempotency (user_id, idempotency_key, request, status, answer)
+    VALUES (7, 'done', decode(repeat('00', 32), 'hex'), 201, 'x'),
+        (7, 'running', decode(repeat('00', 32), 'hex'), NULL, NULL);
+"""
+
+
+def test_rows_from_before_holders_are_kept(fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgrade = command.upgrade
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0003"))
+        asyncio.run(migrate(fresh))
+    asyncio.run(execute(fresh, OLD_ROWS))
+    asyncio.run(migrate(fresh))
+
+    def rows(table: str, columns: str) -> list[tuple[object, ...]]:
+        statement = f"SELECT {columns} FROM {table}"  # noqa: S608 - ours
+        return [tuple(row) for row in asyncio.run(fetch(fresh, statement))]
+
+    assert rows("reservation", "reservation_id, user_id, holder, state") == [
+        (1, "7", "", "CONFIRMED")
+    ]
+    assert rows("payment", "payment_id, user_id, state") == [(1, "7", "COMPLETED")]
+    assert rows("visitor_seats", "user_id, holder, seats") == [("7", "", 1)]
+    # A claim without an answer would stay for a day: its request was given up with the service.
+    assert rows("idempotency", "user_id, holder, idempotency_key, status, answer") == [
+        ("7", "", "done", 201, b"x")
+    ]
+
+
+def test_ids_are_random(fresh: str) -> None:
+    asyncio.run(migrate(fresh))
+    drawn = asyncio.run(fetch(fresh, "SELECT random_id() AS id FROM generate_series(1, 4000)"))
+    numbers = [row["id"] for row in drawn]
+    assert len(set(numbers)) == len(numbers)
+    assert all(0 < number < 2**53 for number in numbers)
+    # Each bit is set in half of them; four standard deviations.
+    for bit in range(53):
+        assert abs(sum(number >> bit & 1 for number in numbers) - 2_000) < 130, bit
+    defaults = asyncio.run(
+        fetch(
+            fresh,
+            "SELECT table_name FROM information_schema.columns "
+            "WHERE column_default = 'random_id()' ORDER BY 1",
+        )
+    )
+    assert [row["table_name"] for row in defaults] == ["payment", "reservation"]
 
 
 def test_of_several_at_once_one_does_it(fresh: str) -> None:

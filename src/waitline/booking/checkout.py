@@ -21,6 +21,7 @@ from waitline.booking.buyer import Buyer
 from waitline.booking.collisions import retried
 from waitline.booking.idempotency_key import KEY_REFUSED, IdempotencyKey, key_columns
 from waitline.booking.model import (
+    NOT_SENT,
     AlreadyPaid,
     AmountWrong,
     AuthenticationNeeded,
@@ -60,9 +61,6 @@ statements. With less, the reconciler would query charges that are still being m
 GRACE_S = 60.0
 """How long an attempt keeps the seats beyond the reservation's expiry: four checks of the
 reconciler. Without an outcome by then, the seats go back on sale and a charge is refunded."""
-
-NOT_SENT = "the provider was not reached"
-"""Reason of an attempt that failed so."""
 
 log = structlog.get_logger()
 

@@ -15,6 +15,7 @@ from waitline.booking.idempotency_key import (
     TooManyKeys,
 )
 from waitline.booking.model import (
+    NEVER_CHARGED,
     Declined,
     Payment,
     PaymentState,
@@ -129,6 +130,7 @@ class IdempotencyKeys:
             request=key.request,
             kept_s=KEPT_S,
             keys_max=KEYS_MAX,
+            never_charged=NEVER_CHARGED,
         )
         assert row is not None
         match row["outcome"]:

@@ -289,6 +289,13 @@ class PaymentRunning(Refused):
     """A payment of the reservation is under way."""
 
 
+NOT_SENT = "the provider was not reached"
+NEVER_ARRIVED = "it never reached the provider"
+NEVER_KNOWN = "unknown to the provider"
+NEVER_CHARGED = (NOT_SENT, NEVER_ARRIVED, NEVER_KNOWN)
+"""Reasons of failed attempts that charged nothing, and that are no answer to the visitor."""
+
+
 class PaymentState(StrEnum):
     """State of a payment."""
 

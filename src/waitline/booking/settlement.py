@@ -13,7 +13,7 @@ from uuid import UUID
 import structlog
 
 from waitline.booking.batches import until_unlocked
-from waitline.booking.model import PaymentState
+from waitline.booking.model import NEVER_ARRIVED, NEVER_KNOWN, PaymentState
 from waitline.booking.payment_flags import PaymentFlag
 from waitline.booking.provider_calls import TimedProvider
 from waitline.kernel.errors import Contended, Unavailable
@@ -261,9 +261,9 @@ class Settlement:
             case NotCharged(reason):
                 await self._fail(key, reason)
             case Unseen() if row["age_s"] > UNSEEN_S:
-                await self._fail(key, "it never reached the provider")
+                await self._fail(key, NEVER_ARRIVED)
             case None if row["age_s"] > GIVE_UP_S:
-                await self._fail(key, "unknown to the provider")
+                await self._fail(key, NEVER_KNOWN)
             case _:
                 return
 

@@ -40,7 +40,7 @@ Feature: Paying
       And Ben is READY
       And Ben knows the number of Ann's payment
       When Ben looks at the payment
-      Then the call is refused with 403 C003
+      Then the call is refused with 404 P003
 
     Scenario: A payment that nobody has made
       Given a concert with the seats A-1
@@ -136,7 +136,7 @@ Feature: Paying
       And Ben is READY
       And Ben knows the number of Ann's reservation
       When Ben pays
-      Then the call is refused with 403 C003
+      Then the call is refused with 404 B004
       And Ann's reservation is PENDING
 
     Scenario: A reservation that nobody has made

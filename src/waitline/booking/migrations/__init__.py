@@ -1,6 +1,7 @@
 """Schema migrations of the box office, by Alembic: one SQL file per step.
 
-There are no downgrades. Each step may be applied while the previous version still serves.
+There are no downgrades. Each step may be applied while the previous version still serves, but
+0004, which changes the type of the users' column.
 
 steps.py   applies the pending steps
 versions/  the steps' names and order, as Alembic modules

@@ -1,27 +1,37 @@
--- name: find_key(user_id, holder, key, request, kept_s, keys_max)^
+-- name: find_key(user_id, holder, key, request, kept_s, keys_max, never_charged)^
 -- Look up what a holder's idempotency key was used for, and read what it did. Deletes the holder's
--- expired keys. A write records its key itself, in the statement that does it (reserve, cancel,
+-- expired keys, and the key if it began a payment that failed for one of the reasons never_charged and
+-- was not answered: the repeat goes on with another attempt. A write records its key itself, in the statement that does it (reserve, cancel,
 -- begin_payment).
 -- locks: idempotency (expired keys)
 -- returns: one row: outcome 'free', or 'limit' (most keys of a holder); 'other' (the key belongs to
 --   another request); 'answered' with the stored answer; 'reserved', 'cancelled', 'refunding' with the
 --   reservation; 'begun' with the payment and the reservation's state
-WITH gone AS (
-    DELETE FROM idempotency
-    WHERE user_id = :user_id AND holder = :holder
-        AND created_at <= now() - make_interval(secs => :kept_s)
+WITH stale AS MATERIALIZED (
+    SELECT i.idempotency_key FROM idempotency AS i
+    WHERE i.user_id = :user_id AND i.holder = :holder AND (
+        i.created_at <= now() - make_interval(secs => :kept_s)
+        OR (i.idempotency_key = :key AND i.done = 'begun' AND i.answer IS NULL AND EXISTS (
+            SELECT FROM payment AS p WHERE p.payment_id = i.payment_id AND p.state = 'FAILED'
+                AND p.reason = ANY(:never_charged::text[])
+        ))
+    )
+),
+gone AS (
+    DELETE FROM idempotency AS i USING stale
+    WHERE i.user_id = :user_id AND i.holder = :holder AND i.idempotency_key = stale.idempotency_key
 ),
 used AS (
     SELECT request, language, status, answer, done, reservation_id, payment_id, expires_at
     FROM idempotency
     WHERE user_id = :user_id AND holder = :holder AND idempotency_key = :key
-        AND created_at > now() - make_interval(secs => :kept_s)
+        AND idempotency_key NOT IN (SELECT stale.idempotency_key FROM stale)
 )
 SELECT
     CASE
         WHEN used.request IS NULL AND (
             SELECT count(*) FROM idempotency AS i WHERE i.user_id = :user_id AND i.holder = :holder
-                AND i.created_at > now() - make_interval(secs => :kept_s)
+                AND i.idempotency_key NOT IN (SELECT stale.idempotency_key FROM stale)
         ) >= :keys_max THEN 'limit'
         WHEN used.request IS NULL THEN 'free'
         WHEN used.request <> :request THEN 'other'

@@ -224,6 +224,7 @@ def described_routers(
         Operators(operator_key),
         InstallationView.of(settings),
         Attention(database),
+        Reservations(database, settings.hold_s),
         on_change=cache.expire,
     )
     return [operators.router(), health_calls(database, store).router()]

@@ -109,6 +109,7 @@ _OPERATORS = {
     ("post", "/concerts/{concertId}/schedules"): ("ScheduleView", 201),
     ("get", "/concerts/{concertId}/schedules"): ("SchedulesView", 200),
     ("post", "/schedules/{scheduleId}/seats"): ("ImportView", 201),
+    ("delete", "/reservations/{reservationId}"): ("CancellationView", 200),
 }
 
 

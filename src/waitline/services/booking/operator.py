@@ -19,8 +19,10 @@ from waitline.booking.model import (
     CONCERT_SETTINGS,
     SCHEDULE_SETTINGS,
     QueueDown,
+    ReservationState,
     ScheduleSettings,
 )
+from waitline.booking.store import Reservations
 from waitline.http.envelope import success
 from waitline.http.framework import to_response
 from waitline.http.operator_key import Operators
@@ -28,7 +30,7 @@ from waitline.http.problems import InputInvalid
 from waitline.http.requests import Request
 from waitline.http.texts import Text
 from waitline.services import setting_bodies
-from waitline.services.booking import texts
+from waitline.services.booking import answers, texts
 from waitline.services.booking.bodies import (
     OperatorConcertsView,
     OperatorConcertView,
@@ -36,6 +38,7 @@ from waitline.services.booking.bodies import (
     ScheduleView,
     instant,
     number,
+    unguessable,
 )
 from waitline.services.booking.users import INT64_MAX, INT64_MIN
 from waitline.settings import Settings
@@ -167,6 +170,7 @@ class OperatorCalls:
         operators: Authenticates operators.
         installed: The installation.
         attention: Payments that need attention.
+        reservations: The store of reservations.
         on_change: Called after each change of the catalogue.
     """
 
@@ -176,6 +180,7 @@ class OperatorCalls:
         operators: Operators,
         installed: InstallationView,
         attention: Attention,
+        reservations: Reservations,
         *,
         on_change: Callable[[], None],
     ) -> None:
@@ -183,6 +188,7 @@ class OperatorCalls:
         self._operators = operators
         self._installed = installed
         self._attention = attention
+        self._reservations = reservations
         self._on_change = on_change
 
     def router(self) -> APIRouter:
@@ -207,6 +213,7 @@ class OperatorCalls:
         )(self.import_seats)
         router.get("/payments")(self.payments)
         router.post("/payments/{paymentId}/acknowledge")(self.acknowledge)
+        router.delete("/reservations/{reservationId}")(self.cancel_reservation)
         return router
 
     async def installation(self, request: FrameworkRequest) -> Response:
@@ -288,6 +295,15 @@ class OperatorCalls:
         seats = await asyncio.to_thread(seat_plan.parse, stream)
         imported = ImportView(schedule, await self._catalogue.import_seats(schedule, seats))
         return to_response(success(_ours(request), texts.SEATS_IMPORTED, imported, 201))
+
+    async def cancel_reservation(self, reservationId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
+        """Cancel anybody's reservation; a payment is refunded. For buyers who lost their ticket."""
+        number_ = unguessable("reservationId", reservationId)
+        buyer = (await self._reservations.find(number_)).buyer
+        before = await self._reservations.cancel(number_, buyer)
+        refund = before is ReservationState.CONFIRMED
+        language = _ours(request).language
+        return to_response(answers.cancelled(language, number_, buyer.user_id, refund=refund))
 
 
 _SEAT_MAP = {
