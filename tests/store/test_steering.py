@@ -288,7 +288,9 @@ def test_no_shows_are_those_who_never_began(room: Room) -> None:
 
 def test_more_are_let_in_where_some_never_come(shop: Shop, room: Room) -> None:
     room.open(ready_ttl_ms=60_000)
-    room.join(*names(400))
+    everybody = names(400)
+    room.join(*everybody[:200])
+    room.join(*everybody[200:])
     room.raw("HSET", room.keys.room, "left", 60, "lapsed", 60, "no_shows", 60)
     shop.says(50)
     shop.look()

@@ -224,6 +224,16 @@ def test_a_shop_is_not_silent_before_its_time() -> None:
     assert decided(survey(before(said=last)), None).reason is Reason.FULL
 
 
+def test_a_report_from_before_the_clock_was_put_back_ages_from_now_on() -> None:
+    future = report_of(free=7, age_ms=-3_600_000)
+    first = decided(survey(before(said=future)), None)
+    assert first.report.reported_ms == NOW_MS
+    later = survey(first, at_ms=NOW_MS + SILENT_MS + 1)
+    assert decided(later, None).reason is Reason.SILENT_KEEP
+    # A report of now counts, though the one before looks newer.
+    assert decided(survey(before(said=future)), report_of(free=0)).reason is Reason.SOLD_OUT
+
+
 def test_what_those_who_wait_are_told() -> None:
     sold_out = decided(survey(), report_of(free=0))
     held = sold_out._replace(reason=Reason.SILENT_HOLD)

@@ -107,11 +107,15 @@ def decide(survey: Survey, report: ShopReport | None) -> Decision | None:
         number of visitors who will take a seat never exceeds the free seats.
     """
     before = survey.decision
-    if before is not None and (report is None or before.report.reported_ms > report.reported_ms):
+    if before is not None and (
+        report is None or report.reported_ms < before.report.reported_ms <= survey.at_ms
+    ):
         report = before.report
     if report is None:
         return None
     report = report._replace(
+        # One from the future dates from before the store's clock was put back; from now on it ages.
+        reported_ms=min(report.reported_ms, survey.at_ms),
         free=min(max(report.free, 0), SEATS_MOST),
         live=min(max(report.live, 0), SEATS_MOST),
         load=min(max(report.load, 0.0), LOAD_MOST),

@@ -67,15 +67,25 @@ class ShopReports:
         # Not as a transaction, which a full store refuses.
         seconds, micros = await self._store.command("TIME")
         entries = await self._store.command(*words)
-        self._now_ms = int(seconds) * 1000 + int(micros) // 1000
+        before_ms, self._now_ms = self._now_ms, int(seconds) * 1000 + int(micros) // 1000
+        if self._now_ms < before_ms:
+            self._set_back()
         for entry_id, fields in entries if self._last_id else reversed(entries):
             self._last_id = entry_id
-            self._take(int(entry_id.partition("-")[0]), fields)
+            # Ids never fall; after the store's clock was put back they are ahead of it.
+            self._take(min(int(entry_id.partition("-")[0]), self._now_ms), fields)
         self._loads = {
             worker: (reported_ms, load)
             for worker, (reported_ms, load) in self._loads.items()
             if self._now_ms - reported_ms <= SILENT_MS
         }
+
+    def _set_back(self) -> None:
+        """Let no report be from the future: the store's clock was put back, and it must age."""
+        for worker, (reported_ms, load) in self._loads.items():
+            self._loads[worker] = (min(reported_ms, self._now_ms), load)
+        for room, found in self._stock.items():
+            self._stock[room] = found._replace(reported_ms=min(found.reported_ms, self._now_ms))
 
     def _take(self, reported_ms: int, fields: list[str]) -> None:
         try:
