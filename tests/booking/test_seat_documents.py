@@ -3,12 +3,14 @@
 import asyncio
 import gzip
 import threading
+from types import SimpleNamespace
 
 import brotli  # type: ignore[import-untyped]
 import pytest
 
 from waitline.booking import seat_documents
-from waitline.booking.seat_documents import Document
+from waitline.booking.seat_documents import Document, SeatListing
+from waitline.booking.seat_maps import _Encoder
 
 PLAIN = b'[{"seatId":1}]' * 1_000
 DEADLINE_S = 20.0
@@ -47,3 +49,45 @@ def test_a_form_is_made_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(seat_documents, "COMPRESSORS", {"gzip": compress})
     asyncio.run(run())
     assert made == [PLAIN]
+
+
+def test_a_form_that_could_not_be_made_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = iter([RuntimeError("can't start new thread"), MemoryError()])
+
+    def compress(plain: bytes) -> bytes:
+        for failure in calls:
+            raise failure
+        return plain[::-1]
+
+    async def play() -> None:
+        document = Document.of(b"abc")
+        for kind in (RuntimeError, MemoryError):
+            with pytest.raises(kind):
+                await document.compressed("gzip")
+        assert await document.compressed("gzip") == b"cba"
+
+    monkeypatch.setattr(seat_documents, "COMPRESSORS", {"gzip": compress})
+    asyncio.run(play())
+
+
+def test_a_listing_that_could_not_be_encoded_is_encoded_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failures = iter([RuntimeError("can't start new thread")])
+    listing = SeatListing([b"a"], {ord("A"): b"b"}, b"digest")
+    encode = listing.document
+
+    def failing(states: bytes) -> Document:
+        for failure in failures:
+            raise failure
+        return encode(states)
+
+    async def play() -> None:
+        encoder, snapshot = _Encoder(listing), SimpleNamespace(states=b"A")
+        with pytest.raises(RuntimeError):
+            await encoder.document(snapshot)  # type: ignore[arg-type]
+        document = await encoder.document(snapshot)  # type: ignore[arg-type]
+        assert document.plain == b"[ab]"
+
+    monkeypatch.setattr(listing, "document", failing)
+    asyncio.run(play())
