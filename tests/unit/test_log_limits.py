@@ -92,6 +92,8 @@ def test_lines_of_libraries_are_lines_of_the_log(
     monkeypatch.setattr(printed, "isatty", lambda: pretty)
     monkeypatch.setattr("sys.stderr", printed)
     monkeypatch.setattr("waitline.kernel.process.STREAM", printed)
+    # The summary would come in the middle of another test.
+    monkeypatch.setattr("waitline.kernel.log_limits._in_a_thread", lambda _after_s, _call: None)
     before = logging.root.handlers[:]
     logging.root.handlers.clear()
     try:

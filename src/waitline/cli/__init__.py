@@ -40,6 +40,7 @@ from waitline.cli import (
     up,
 )
 from waitline.kernel.errors import Misconfigured, WaitlineError
+from waitline.kernel.process import log_to_stderr
 from waitline.kernel.escapes import visible
 from waitline.kernel.terminal import write_any_text
 
@@ -87,6 +88,7 @@ def run(commands: typer.Typer) -> None:
     The exit status is 2 if the operator must change an option or a setting, otherwise 1.
     """
     write_any_text()
+    log_to_stderr()
     try:
         commands()
     except WaitlineError as error:

@@ -12,7 +12,7 @@ from waitline.cli import options
 from waitline.http.server import UVICORN_OPTIONS
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
+from waitline.kernel.process import stop_when_stdin_ends
 from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
 from waitline.payment_providers.sandbox.ledger import Ledger
 
@@ -64,7 +64,6 @@ def sandbox_pay(
             "WAITLINE_WEBHOOK_SECRET"
         )
     behaviour = SandboxBehaviour(_latency(latency), _shares(share or []), late_s)
-    log_to_stderr()
     chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()

@@ -6,7 +6,7 @@ from waitline import settings as chosen
 from waitline.admission import app
 from waitline.cli import options
 from waitline.kernel import metric_files
-from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
+from waitline.kernel.process import stop_when_stdin_ends
 from waitline.services.booking import process as booking_process
 from waitline.services.queue import process as queue_process
 
@@ -73,7 +73,6 @@ def admitter(
     """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     url = settings.store_url()
-    log_to_stderr()
     chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
-from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
+from waitline.kernel.process import stop_when_stdin_ends
 from waitline.kernel.terminal import Terminal, styled
 from waitline.settings import Settings
 from waitline.trial.supervisor import UP
@@ -47,7 +47,6 @@ def up(
         box_office=box_office,
         mode=mode or chosen.in_environment("WAITLINE_MODE") or "trial",
     )
-    log_to_stderr()
     chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()

@@ -44,7 +44,6 @@ def run(
         Misconfigured: In production, the store may drop data or is too old.
     """
     chosen.export(settings)
-    log_to_stderr()
     chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()
