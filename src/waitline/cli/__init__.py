@@ -40,8 +40,8 @@ from waitline.cli import (
     up,
 )
 from waitline.kernel.errors import Misconfigured, WaitlineError
-from waitline.kernel.process import log_to_stderr
 from waitline.kernel.escapes import visible
+from waitline.kernel.process import log_to_stderr
 from waitline.kernel.terminal import write_any_text
 
 app = typer.Typer(
