@@ -167,6 +167,10 @@ class Generator:
         extension = self._pick(b"", EXTENSIONS, 0.1)
         return self._pick(digits + extension, SIZES, 0.005) + self._pick(b"\r\n", ENDINGS, 0.002)
 
+    def mixed(self, ways: list[bytes]) -> list[bytes]:
+        """Return ways in any order."""
+        return self._rng.sample(ways, len(ways))
+
     def cut(self, text: bytes) -> list[bytes]:
         """Cut a stream into the pieces in which it arrives."""
         rng = self._rng
@@ -211,8 +215,11 @@ def run_many(seed: int, requests: int) -> None:
         done = 0
         while done < requests:
             parts = generator.stream()
-            for way in (b"/", b"/framework/"):
-                text = b"".join(part.replace(MARK, way) for part in parts)
+            hot, framework = [b"/"] * len(parts), [b"/framework/"] * len(parts)
+            for ways in (hot, framework, generator.mixed(hot + framework)):
+                text = b"".join(
+                    part.replace(MARK, way) for part, way in zip(parts, ways, strict=False)
+                )
                 pieces = generator.cut(text)
                 try:
                     done += await judged(app, text, pieces)

@@ -1,11 +1,13 @@
 """Where a body ends, at every cut of the bytes, and what `Upgrade` and trailers mean: nothing."""
 
+import asyncio
+
 import msgspec
 import pytest
 import uvloop
 
 from tests.edge.server import DEFAULTS, App, get
-from tests.edge.wire import Answered, answers, converse
+from tests.edge.wire import Answered, answers, converse, turn
 
 BODY = b"GET /seen?evil HTTP/1.1\r\nHost: evil\r\n\r\n"
 UPGRADES = {
@@ -148,6 +150,26 @@ def test_what_cannot_become_a_request_is_refused_at_once(text: bytes) -> None:
 
     (answer,) = answers(uvloop.run(run()), [])
     assert answer.status == 400
+
+
+def test_thousands_of_requests_ahead_hold_up_nobody() -> None:
+    async def run() -> None:
+        app = App(DEFAULTS)
+        count, piece = 12_000, 262_144
+        text = b"".join(get(f"/seen?{number}") for number in range(count))
+        pieces = [text[at : at + piece] for at in range(0, len(text), piece)]
+        sending = asyncio.create_task(converse(app, pieces))
+        turns = 0
+        while not sending.done():
+            await turn()
+            turns += 1
+        found = answers(sending.result(), ["GET"] * count)
+        queries = [msgspec.json.decode(one.body)[1] for one in found]
+        assert queries == [str(number) for number in range(count)]
+        # Others had their turn again and again.
+        assert turns > count / 100
+
+    uvloop.run(run())
 
 
 def test_the_server_as_a_whole() -> None:

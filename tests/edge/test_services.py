@@ -192,6 +192,21 @@ def test_head_of_a_stream_ends(office: Office) -> None:
     assert b"event" not in answered.partition(b"\r\n\r\n")[2]
 
 
+@pytest.mark.parametrize(
+    "key", [b"", b"X-Operator-Key: wrong-wrong-wrong\r\n"], ids=["none", "wrong"]
+)
+def test_a_stranger_uploads_nothing(office: Office, key: bytes) -> None:
+    # Sixteen megabytes are announced, and none is waited for.
+    text = (
+        b"POST /api/v1/operator/schedules/1/seats HTTP/1.1\r\nHost: h\r\n"
+        + key
+        + b"Content-Length: 16000000\r\n\r\n"
+    )
+    with closing(dialled(office, "booking")) as wire:
+        wire.sendall(text)
+        assert statuses(wire.recv(65_536)) == [403 if key else 401]
+
+
 def test_endless_header_fields_take_no_memory(office: Office, service: str) -> None:
     processes = _processes(office)
     before = sum(one.memory_info().rss for one in processes)

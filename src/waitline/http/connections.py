@@ -21,6 +21,23 @@ FILES_KEPT = 128
 """File descriptors kept for everything but connections: stores, metrics, logs, listening sockets.
 Otherwise a crowd of connections would stop the worker from reconnecting to its store."""
 
+READ_AHEAD_MAX = 65_536
+"""Bytes read ahead of the request being answered; then reading pauses. As much as one read."""
+
+LINGER_S = 2.0
+"""How long a refused client may go on sending: one that is cut off while it sends may never read
+the refusal. Source: RFC 9112, section 9.6."""
+
+LINGER_BYTES_MAX = 1_048_576
+"""Most bytes that are read and dropped meanwhile."""
+
+PROGRESS_BYTES_MIN = 16_384
+"""Least part of its answer that a slow reader must take within `write_s`: about 500 bytes/s."""
+
+TURN_REQUESTS_MAX = 32
+"""Requests of one connection that are begun before the others get their turn: about a millisecond's
+work, where each is answered at once. A client can send thousands ahead."""
+
 log = structlog.get_logger()
 
 

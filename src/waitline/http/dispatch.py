@@ -5,7 +5,7 @@ prototype. It answers everything that is not hot.
 """
 
 import time
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -82,8 +82,9 @@ class Dispatcher:
         fallback: The framework's application.
         tallies: Counts every response.
         problems: Answers for handlers that raise.
-        body_limits: Most bytes of a body by path prefix, for calls that accept more than
-            others.
+        body_limits: Most bytes of a body, for calls that accept more than others: by path, or by
+            path prefix for uploads, which are calls of the framework.
+        check_upload: Refuses a stranger's upload by its header fields, before the body is read.
         in_task: As in `HotRoute`, for all of `routes`.
         limits: Of connections and requests.
         cross_origin: Pages of other origins that may call; `None` for none.
@@ -104,16 +105,19 @@ class Dispatcher:
         problems: ProblemResponses,
         body_limits: Mapping[str, int] = MappingProxyType({}),
         limits: EdgeLimits,
+        check_upload: Callable[[Mapping[bytes, bytes]], None] = lambda _: None,
         in_task: bool = False,
         cross_origin: CrossOrigin | None = None,
     ) -> None:
         self.cross_origin = cross_origin
         self.limits = limits
         self.connections = Connections(limits)
-        self._body_limits = body_limits
+        self._check_upload = check_upload
+        self._uploads = {path: most for path, most in body_limits.items() if path not in routes}
+        most = limits.body_bytes
         self._routes = {
             path: {
-                name: HotRoute(name, path, handler, self.body_max(path), in_task)
+                name: HotRoute(name, path, handler, body_limits.get(path, most), in_task)
                 for name, handler in methods.items()
             }
             for path, methods in routes.items()
@@ -187,10 +191,19 @@ class Dispatcher:
                 return route.hot.route, with_head((route.hot.method,))
         return None, ()
 
-    def body_max(self, path: str) -> int:
-        """Return the most bytes of a body that a path accepts."""
-        for prefix, most in self._body_limits.items():
+    def body_max(self, path: str, fields: Mapping[bytes, bytes]) -> int:
+        """Return the most bytes of a body that a call of the framework accepts.
+
+        Args:
+            path: Of the request.
+            fields: Its header fields.
+
+        Raises:
+            Refused: Strangers may not send as much here.
+        """
+        for prefix, most in self._uploads.items():
             if path.startswith(prefix):
+                self._check_upload(fields)
                 return most
         return self.limits.body_bytes
 

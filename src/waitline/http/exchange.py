@@ -17,6 +17,8 @@ from waitline.kernel.errors import Unavailable
 if TYPE_CHECKING:
     from waitline.http.protocol import Protocol
 
+CLOSE = b"connection: close\r\n"
+
 _LINE_BREAK = re.compile(rb"[\r\n\0]")
 
 log = structlog.get_logger()
@@ -85,6 +87,24 @@ class HotExchange:
         method = protocol.respond(answer)
         seconds = time.perf_counter() - self._started_s
         protocol.dispatcher.count(method, route.route, answer.status, seconds)
+
+
+class Pause:
+    """Stands in for an exchange while other connections have their turn."""
+
+    __slots__ = ("_protocol",)
+
+    streaming = False
+
+    def __init__(self, protocol: "Protocol") -> None:
+        self._protocol = protocol
+
+    def run(self) -> None:
+        """End the pause after one turn of the loop."""
+        self._protocol.loop.call_soon(self._protocol.resume)
+
+    def lost(self) -> None:
+        """Do nothing; the connection knows."""
 
 
 class FrameworkExchange:
@@ -227,7 +247,7 @@ class FrameworkExchange:
         """
         status = start["status"]
         protocol, head = self._protocol, self._head
-        fields = (*protocol.server_headers, *protocol.dispatcher.origin_fields(head.fields))
+        fields = (*protocol.state.default_headers, *protocol.dispatcher.origin_fields(head.fields))
         parts = [STATUS_LINE[status], *(b"%b: %b\r\n" % one for one in fields)]
         length: bytes | None = None
         for name, value in start.get("headers", ()):
@@ -278,5 +298,5 @@ def _scope(head: Head, transport: asyncio.Transport) -> Scope:
 def connection_field(head: Head | None, *, keep_alive: bool) -> bytes:
     """Return the Connection field of a response; empty if what it would say is the default."""
     if not keep_alive:
-        return b"connection: close\r\n"
+        return CLOSE
     return b"connection: keep-alive\r\n" if head is not None and head.preface.old else b""

@@ -1,5 +1,6 @@
 """Authentication of operators by the installation's operator key."""
 
+from collections.abc import Mapping
 from hmac import compare_digest
 
 from fastapi import Request
@@ -24,11 +25,20 @@ class Operators:
             OperatorKeyMissing: It carries no key.
             OperatorKeyWrong: It carries a wrong key.
         """
-        given = request.headers.get("x-operator-key")
+        self.check(dict(request.headers.raw))
+
+    def check(self, fields: Mapping[bytes, bytes]) -> None:
+        """Accept a request by its header fields.
+
+        Raises:
+            OperatorKeyMissing: They hold no key.
+            OperatorKeyWrong: They hold a wrong key.
+        """
+        given = fields.get(b"x-operator-key")
         if given is None:
-            scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-            given = credentials if scheme.lower() == "bearer" else None
+            scheme, _, credentials = fields.get(b"authorization", b"").partition(b" ")
+            given = credentials if scheme.lower() == b"bearer" else None
         if not given:
             raise OperatorKeyMissing
-        if not compare_digest(given.encode(), self._key):
+        if not compare_digest(given, self._key):
             raise OperatorKeyWrong

@@ -15,8 +15,15 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from waitline.http.body import ChunkedBody, KnownBody, body_reader
-from waitline.http.connections import SweptConnection
-from waitline.http.exchange import FrameworkExchange, HotExchange, connection_field
+from waitline.http.connections import (
+    LINGER_BYTES_MAX,
+    LINGER_S,
+    PROGRESS_BYTES_MIN,
+    READ_AHEAD_MAX,
+    TURN_REQUESTS_MAX,
+    SweptConnection,
+)
+from waitline.http.exchange import CLOSE, FrameworkExchange, HotExchange, Pause, connection_field
 from waitline.http.head import Head, Preface, after_empty_lines, check_partial, parse_head
 from waitline.http.problems import ConnectionsExhausted, RequestMalformed, RequestTooSlow
 from waitline.http.requests import App, Request
@@ -28,24 +35,9 @@ if TYPE_CHECKING:
     from waitline.http.dispatch import HotRoute
     from waitline.http.worker import ServiceWorker
 
-READ_AHEAD_MAX = 65_536
-"""Bytes read ahead of the request being answered; then reading pauses. As much as one read."""
-
-LINGER_S = 2.0
-"""How long a refused client may go on sending: one that is cut off while it sends may never read
-the refusal. Source: RFC 9112, section 9.6."""
-
-LINGER_BYTES_MAX = 1_048_576
-"""Most bytes that are read and dropped meanwhile."""
-
-PROGRESS_BYTES_MIN = 16_384
-"""Least part of its answer that a slow reader must take within `write_s`: about 500 bytes/s."""
-
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 INCOMPLETE = Text("요청이 끝나지 않았습니다.", "the request has no end")
-
-_CR = 0x0D
 
 _packer = ResponsePacker()
 
@@ -72,7 +64,6 @@ class Protocol(SweptConnection, asyncio.Protocol):
         "_preface",
         "_reader",
         "_route",
-        "_state",
         "_unsent",
         "app",
         "dispatcher",
@@ -80,6 +71,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         "limits",
         "loop",
         "peer",
+        "state",
         "stopping",
         "tasks",
         "transport",
@@ -104,7 +96,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self.peer = ""
         self.stopping = False
         self.half_closed = False
-        self._state = server_state
+        self.state = server_state
         self._buffer = b""
         self._head: Head | None = None
         self._preface: Preface | None = None
@@ -112,7 +104,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self._in_head = False
         self._route: HotRoute | None = None
         self._reader: KnownBody | ChunkedBody | None = None
-        self._exchange: HotExchange | FrameworkExchange | None = None
+        self._exchange: HotExchange | FrameworkExchange | Pause | None = None
         # Whether a loop over the buffer is under way, further up the stack.
         self._consuming = False
         # Whether nothing more is answered.
@@ -122,18 +114,13 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self._unsent: int | None = None
         self._drained: asyncio.Future[None] | None = None
 
-    @property
-    def server_headers(self) -> list[tuple[bytes, bytes]]:
-        """The header fields of every response."""
-        return self._state.default_headers
-
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         self.transport = transport
         peer = transport.get_extra_info("peername")
         # A unix socket has a path, or nothing.
         self.peer = peer[0] if isinstance(peer, tuple) else ""
-        self._state.connections.add(self)  # type: ignore[arg-type]  # it calls `shutdown` alone
+        self.state.connections.add(self)  # type: ignore[arg-type]  # it calls `shutdown` alone
         self.deadline_s = self.loop.time() + self.limits.keep_alive_s
         if not self.dispatcher.connections.add(self):
             self._refuse(ConnectionsExhausted())
@@ -141,7 +128,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._ending = True
-        self._state.connections.discard(self)
+        self.state.connections.discard(self)
         self.dispatcher.connections.discard(self)
         self._release_drain()
         exchange, self._exchange = self._exchange, None
@@ -156,12 +143,9 @@ class Protocol(SweptConnection, asyncio.Protocol):
                 self.transport.abort()
             return
         if self._exchange is not None or self._unsent is not None:
-            self._buffer += data
-            if len(self._buffer) > READ_AHEAD_MAX and not self._paused_reading:
-                self._paused_reading = True
-                self.transport.pause_reading()
-            return
-        self._consume(data)
+            self._keep(self._buffer + data)
+        else:
+            self._consume(data)
 
     def _consume(self, data: bytes) -> None:
         """Read requests and start their exchanges, for as long as each is answered at once."""
@@ -169,22 +153,35 @@ class Protocol(SweptConnection, asyncio.Protocol):
             data = self._buffer + data
             self._buffer = b""
         self._consuming = True
+        begun = 0
         try:
             while data and self._exchange is None and self._unsent is None and not self._ending:
                 rest = self._read_head(data) if self._reader is None else self._read_body(data)
                 if rest is None:
                     return
                 data = rest
-            self._buffer = data
+                begun += 1
+                if begun == TURN_REQUESTS_MAX:
+                    self._exchange = Pause(self)
+                    self._exchange.run()
+            if data:
+                self._keep(data)
         except Refused as refusal:
             self._refuse(refusal)
         finally:
             self._consuming = False
 
+    def _keep(self, data: bytes) -> None:
+        """Keep what came ahead of its time; read no more if that is too much."""
+        self._buffer = data
+        if len(data) > READ_AHEAD_MAX and not self._paused_reading:
+            self._paused_reading = True
+            self.transport.pause_reading()
+
     def _read_head(self, data: bytes) -> bytes | None:
         """Read a head, and the body that came with it; return what follows, or `None`."""
         start = 0
-        if data[0] == _CR:
+        if data.startswith(b"\r"):
             start = after_empty_lines(data)
             if start == len(data):
                 return b""
@@ -202,7 +199,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         if length == 0:
             self._begin(b"")
             return data[at:]
-        body_max = dispatcher.body_max(head.path) if route is None else route.body_max
+        body_max = dispatcher.body_max(head.path, head.fields) if route is None else route.body_max
         if 0 < length <= body_max and len(data) - at >= length:
             self._begin(data[at : at + length])
             return data[at + length :]
@@ -234,9 +231,8 @@ class Protocol(SweptConnection, asyncio.Protocol):
         head, route = self._head, self._route
         assert head is not None
         self.deadline_s = inf
-        exchange: HotExchange | FrameworkExchange
         if route is None:
-            exchange = FrameworkExchange(self, head, body)
+            exchange: HotExchange | FrameworkExchange = FrameworkExchange(self, head, body)
         else:
             request = Request(head.path, head.query, head.fields, body, self.peer)
             exchange = HotExchange(self, route, request)
@@ -251,7 +247,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         if self.dispatcher.cross_origin is not None:
             answer = self.dispatcher.share(answer, head.fields)
         if not self.transport.is_closing():
-            headers = self._state.default_headers
+            headers = self.state.default_headers
             if keep_alive and not head.preface.old and head.method != "HEAD":
                 text = _packer.pack(answer, headers)
             else:
@@ -264,10 +260,10 @@ class Protocol(SweptConnection, asyncio.Protocol):
     def done(self, *, keep_alive: bool) -> None:
         """End the present exchange, whose response is written; go on with the next request."""
         self._exchange = None
-        self._state.total_requests += 1
+        self.state.total_requests += 1
         if self._ending:
             return
-        if not keep_alive or (self.half_closed and not self._buffer):
+        if not keep_alive or (self.half_closed and not self._buffer and not self._consuming):
             self._end()
             return
         if self._unsent is None:
@@ -275,12 +271,18 @@ class Protocol(SweptConnection, asyncio.Protocol):
             if self._buffer and not self._consuming:
                 self._go_on()
 
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._exchange = None
+        if not self._ending:
+            self._go_on()
+
     def _go_on(self) -> None:
         """Read the requests that came before the last one was answered."""
-        if self._paused_reading:
+        self._consume(b"")
+        if self._paused_reading and len(self._buffer) <= READ_AHEAD_MAX:
             self._paused_reading = False
             self.transport.resume_reading()
-        self._consume(b"")
         if self.half_closed and self._exchange is None and not self._ending:
             self._refuse_partial()
 
@@ -291,9 +293,8 @@ class Protocol(SweptConnection, asyncio.Protocol):
         if head is not None:
             method, path, fields = head.method, head.path, head.fields
         answer = self.dispatcher.answer_error(refusal, Request(path, b"", fields))
-        field = connection_field(None, keep_alive=False)
-        headers = self._state.default_headers
-        self.transport.write(_packer.pack(answer, headers, field, bodiless=method == "HEAD"))
+        headers, bodiless = self.state.default_headers, method == "HEAD"
+        self.transport.write(_packer.pack(answer, headers, CLOSE, bodiless=bodiless))
         self.dispatcher.count_refused(method, answer.status)
         self._buffer = b""
         self._reader = None

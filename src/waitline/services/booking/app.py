@@ -139,6 +139,7 @@ class BookingWorker(ServiceWorker):
                     tallies=tallies,
                     problems=problems,
                     body_limits=BODY_LIMITS,
+                    check_upload=Operators(self._operator_key).check,
                     limits=settings.edge_limits(),
                     cross_origin=settings.cross_origin(),
                     in_task=True,
