@@ -133,7 +133,7 @@ class History:
         owners = {
             name
             for (name, claim), _ in _claims(seen)
-            if claim in (0, _known_place(self._before, name))
+            if claim in ("0", _known_stay(self._before, name))
         }
         for (name, _), row in _claims(seen):
             if name not in owners:
@@ -149,9 +149,9 @@ class History:
             assert _uncounted(seen.contents) == _uncounted(self._before)
 
 
-def _claims(seen: Seen) -> list[tuple[tuple[str, int], Row]]:
+def _claims(seen: Seen) -> list[tuple[tuple[str, str], Row]]:
     names, claims = seen.args[::2], seen.args[1::2]
-    pairs = [(str(name), int(claim)) for name, claim in zip(names, claims, strict=True)]
+    pairs = [(str(name), str(claim)) for name, claim in zip(names, claims, strict=True)]
     return list(zip(pairs, seen.rows, strict=True))
 
 
@@ -163,10 +163,13 @@ def _extensions(slot: str | None) -> int:
     return int(slot.split("|")[4]) if slot else 0
 
 
-def _known_place(contents: Contents, name: str) -> int | None:
+def _known_stay(contents: Contents, name: str) -> str | None:
     if name in contents.slots:
-        return _place(contents.slots[name])
-    return contents.waiting.get(name)
+        return "-".join(contents.slots[name].split("|")[1:3])
+    if name not in contents.waiting:
+        return None
+    joined_ms = contents.heard[name].partition(";")[0].partition(":")[0]
+    return f"{contents.waiting[name]}-{joined_ms}"
 
 
 def _marks(contents: Contents) -> dict[tuple[str, int], str]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from waitline.kernel.ids import VisitorId
 from waitline.queue.model import ACCOUNT_MARK, State
 from waitline.queue.settings import Limits, Mode
+from waitline.queue.store import StayClaim
 
 Row = tuple[str | int, ...]
 
@@ -56,6 +57,10 @@ class Stay:
     def times(self) -> str:
         later = self.heard_ms != self.joined_ms
         return f"{self.joined_ms}:{self.heard_ms}" if later else str(self.joined_ms)
+
+    @property
+    def claim(self) -> str:
+        return f"{self.place}-{self.joined_ms}"
 
     @property
     def waits(self) -> bool:
@@ -221,7 +226,7 @@ class Reference:
                 rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
         return rows
 
-    def activate(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
+    def activate(self, now_ms: int, claims: list[StayClaim]) -> list[Row]:
         rows, listened_ms = list[Row](), self.listened(now_ms)
         for visitor, claim in claims:
             stay = self.stays.get(visitor)
@@ -236,7 +241,7 @@ class Reference:
             rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
         return rows
 
-    def extend(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
+    def extend(self, now_ms: int, claims: list[StayClaim]) -> list[Row]:
         rows, listened_ms = list[Row](), self.listened(now_ms)
         for visitor, claim in claims:
             stay = self.stays.get(visitor)
@@ -253,13 +258,13 @@ class Reference:
             rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
         return rows
 
-    def leave(self, now_ms: int, claims: list[tuple[VisitorId, int]]) -> list[Row]:
+    def leave(self, now_ms: int, claims: list[StayClaim]) -> list[Row]:
         rows, listened_ms = list[Row](), self.listened(now_ms)
         for visitor, claim in claims:
             stay = self.stays.get(visitor)
             if stay is None:
                 rows.append(("absent",))
-            elif claim not in (0, stay.place):
+            elif claim not in (0, stay.claim):
                 rows.append(("stranger",))
             else:
                 rows.append(("left",))
@@ -385,10 +390,10 @@ def _marked(text: str, mark: str) -> str:
     return f"{text};{mark}" if mark else text
 
 
-def _refusal(stay: Stay | None, claim: int) -> Row:
+def _refusal(stay: Stay | None, claim: str | int) -> Row:
     """Say why a claim comes to nothing; empty if it does not."""
     if stay is None:
         return ("unknown",)
     if stay.waits:
         return ("queued", stay.place)
-    return ("stranger",) if claim not in (0, stay.place) else ()
+    return ("stranger",) if claim not in (0, stay.claim) else ()

@@ -34,7 +34,7 @@ from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit, keys, rooms
 from waitline.queue.model import ACCOUNT_MARK, BATCH_MAX, LAPSED_KEPT_MS, LAPSED_MAX
 from waitline.queue.settings import Limits, Mode
-from waitline.queue.store import SWEEP, Line
+from waitline.queue.store import SWEEP, Line, StayClaim
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient
 
@@ -51,7 +51,7 @@ MARKS = st.sampled_from(["key-one", "key-two", "", ACCOUNT_MARK])
 VISITORS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=6)
 # Who claims is drawn by where it stands, or most claims would come from nobody.
 WHO = st.tuples(st.sampled_from(["admitted", "waiting", "anybody"]), st.integers(0, 5))
-CLAIM = st.tuples(WHO, st.sampled_from(["right", "none", "wrong"]))
+CLAIM = st.tuples(WHO, st.sampled_from(["right", "none", "wrong", "earlier"]))
 CLAIMS = st.lists(CLAIM, min_size=1, max_size=3)
 UNTIL = st.sampled_from(["token", "silence", "expiry", "lease"])
 STAGES = ["active", "ready", "waiting", "new"]
@@ -119,7 +119,9 @@ class LineMachine(RuleBasedStateMachine):
             self._change(["identity", identity], signed=signed)
             return
         self._run(rooms.CHANGE, self._changed_keys(), ["identity", identity])
-        assert self.witness.last.rows == [("occupied", *inside)]
+        expected: list[Row] = [("occupied", *inside)]
+        if self.witness.last.rows != expected:
+            self._differ(expected, self.reference)
 
     @rule(visitors=VISITORS)
     def status(self, visitors: list[VisitorId]) -> None:
@@ -351,13 +353,19 @@ class LineMachine(RuleBasedStateMachine):
         assert self.witness.last.rows == rows
         assert self.witness.last.contents == model.contents()
 
-    def _claims(self, drawn: list[Drawn]) -> list[tuple[VisitorId, int]]:
-        claims = []
+    def _claims(self, drawn: list[Drawn]) -> list[StayClaim]:
+        claims: list[StayClaim] = []
         for who, kind in drawn:
             visitor = self._who(*who)
             stay = self.reference.stays.get(visitor)
-            place = stay.place if stay else 1
-            claims.append((visitor, {"none": 0, "right": place, "wrong": place + 1}[kind]))
+            place, joined_ms = (stay.place, stay.joined_ms) if stay else (1, 1)
+            claim: dict[str, str | int] = {
+                "none": 0,
+                "right": f"{place}-{joined_ms}",
+                "wrong": f"{place + 1}-{joined_ms}",
+                "earlier": f"{place}-{joined_ms - 1}",
+            }
+            claims.append((visitor, claim[kind]))
         return claims
 
     def _who(self, where: str, number: int) -> VisitorId:

@@ -122,7 +122,7 @@ def planted(script: scripts.Script, right: str, wrong: str) -> scripts.Script:
         ),
         pytest.param(
             "ACTIVATE",
-            "if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end",
+            "if claim ~= NONE and claim ~= place .. '-' .. joined then return {'stranger'} end",
             "",
             "q9_a_strangers_ticket_serves_nobody",
             id="q9 any claim will do",

@@ -75,14 +75,14 @@ class Room:
     def validate(self, *names: str) -> list[Slot | Refused]:
         return self.server.wait(self.line.validate(self.id, _ids(names)))
 
-    def activate(self, *names: str, claim: int = 0) -> list[Slot | Refused]:
+    def activate(self, *names: str, claim: str | int = 0) -> list[Slot | Refused]:
         claims = [(name, claim) for name in _ids(names)]
         return self.server.wait(self.line.activate(self.id, claims))
 
-    def extend(self, *names: str, claim: int = 0) -> list[Slot | Refused]:
+    def extend(self, *names: str, claim: str | int = 0) -> list[Slot | Refused]:
         return self.server.wait(self.line.extend(self.id, [(name, claim) for name in _ids(names)]))
 
-    def leave(self, *names: str, claim: int = 0) -> list[Left | Unknown | Refused]:
+    def leave(self, *names: str, claim: str | int = 0) -> list[Left | Unknown | Refused]:
         return self.server.wait(self.line.leave(self.id, [(name, claim) for name in _ids(names)]))
 
     def admit(

@@ -68,7 +68,9 @@ def test_odd_names_are_names_like_any_other(server: Server, name: str) -> None:
     room.join(name, "next")
     (slot,) = room.call(name)
     assert slot.place == 1
-    assert [type(one) for one in (*room.activate(name), *room.extend(name, claim=1))] == [Slot] * 2
+    assert [
+        type(one) for one in (*room.activate(name), *room.extend(name, claim=f"1-{slot.joined_ms}"))
+    ] == [Slot] * 2
     room.leave(name)
     assert room.survey().waiting == 1
     assert server.wait(room.rooms.names()) == [name]

@@ -102,8 +102,10 @@ def test_who_was_passed_over_is_told_that_the_time_ran_out(room: Room, verb: str
 
 
 @pytest.mark.parametrize("verb", ["activate", "extend"])
-@pytest.mark.parametrize("claim", [pytest.param(0, id="no claim"), pytest.param(1, id="a claim")])
-def test_queued_and_unknown_hold_nothing(room: Room, verb: str, claim: int) -> None:
+@pytest.mark.parametrize(
+    "claim", [pytest.param(0, id="no claim"), pytest.param("1-9", id="a claim")]
+)
+def test_queued_and_unknown_hold_nothing(room: Room, verb: str, claim: str | int) -> None:
     room.open()
     room.join("a")
     before = room.stored()
@@ -115,29 +117,36 @@ def test_queued_and_unknown_hold_nothing(room: Room, verb: str, claim: int) -> N
 @pytest.mark.parametrize("verb", VERBS)
 def test_anothers_token_serves_nobody(room: Room, verb: str) -> None:
     room.open()
-    room.let_in("other", "a")
+    _, slot = room.let_in("other", "a")
     room.activate("a")
     before = room.stored()
-    assert [type(one) for one in getattr(room, verb)("a", claim=1)] == [TokenRejected]
+    # Another place; the same place of a room that was deleted since; a place without its time.
+    for claim in (f"1-{slot.joined_ms}", f"2-{slot.joined_ms - 1}", "2", "2-"):
+        assert [type(one) for one in getattr(room, verb)("a", claim=claim)] == [TokenRejected]
     assert room.stored() == before
-    assert [type(one) for one in getattr(room, verb)("a", claim=2)] in ([Slot], [Left])
+    right = f"2-{slot.joined_ms}"
+    assert [type(one) for one in getattr(room, verb)("a", claim=right)] in ([Slot], [Left])
 
 
 def test_anothers_token_does_not_leave_the_line(room: Room) -> None:
     room.open()
     room.join("a", "b")
     before = room.stored()
-    assert [type(one) for one in room.leave("a", claim=2)] == [TokenRejected]
+    joined_ms, _ = room.heard("a")
+    for claim in (f"2-{joined_ms}", f"1-{joined_ms - 1}", "1"):
+        assert [type(one) for one in room.leave("a", claim=claim)] == [TokenRejected]
     assert room.stored() == before
+    assert room.leave("a", claim=f"1-{joined_ms}") == [Left()]
 
 
 def test_a_token_of_an_earlier_stay_does_not_serve(room: Room) -> None:
     room.open()
-    room.let_in("a")
+    (earlier,) = room.let_in("a")
     room.leave("a")
     (slot,) = room.let_in("a")
     assert slot.place == 2
-    assert [type(one) for one in room.activate("a", claim=1)] == [TokenRejected]
+    claim = f"1-{earlier.joined_ms}"
+    assert [type(one) for one in room.activate("a", claim=claim)] == [TokenRejected]
 
 
 def test_leaving_the_line(room: Room) -> None:
@@ -193,8 +202,12 @@ def test_a_batch_of_256(room: Room, verb: str) -> None:
 
 def test_each_claim_is_its_visitors_own(room: Room) -> None:
     room.open()
-    room.let_in("a", "b", "c")
-    claims = [(VisitorId("a"), 1), (VisitorId("b"), 3), (VisitorId("c"), 0)]
+    a, _, c = room.let_in("a", "b", "c")
+    claims: list[tuple[VisitorId, str | int]] = [
+        (VisitorId("a"), f"1-{a.joined_ms}"),
+        (VisitorId("b"), f"3-{c.joined_ms}"),
+        (VisitorId("c"), 0),
+    ]
     outcomes = room.server.wait(room.line.activate(room.id, claims))
     assert [type(one) for one in outcomes] == [Slot, TokenRejected, Slot]
 

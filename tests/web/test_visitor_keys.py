@@ -194,3 +194,25 @@ def test_trial_mode_believes_everybody_as_before(trial: Stack) -> None:
     for headers in ({}, {"X-Visitor-Key": KEY}, {"X-Visitor-Key": OTHER_KEY}):
         data = succeeded(room.enter("u", **headers), 201)
         assert (data["token"], data["position"], data["status"]) == (token, 1, "WAITING")
+
+
+def test_a_room_created_anew_knows_nobody_of_before(production: Stack) -> None:
+    """Its places count from 1 again, so the place alone proves nothing."""
+    room = production.room(mode="paused")
+    earlier = succeeded(room.enter("u"), 201)["token"]
+    path, body = f"/api/v1/rooms/{room.name}", {"room": room.name, "mode": "paused"}
+    client, operator = production.client, production.operator
+    succeeded(client.delete(path, params={"force": "true"}, headers=operator))
+    succeeded(client.post("/api/v1/rooms", json=body, headers=operator), 201)
+    later = succeeded(room.enter("u"), 201)["token"]
+    assert earlier.split(".")[2] == later.split(".")[2]
+    for answer in (
+        room.status("u", earlier),
+        room.activate("u", earlier),
+        room.extend("u", earlier),
+        room.validate("u", earlier),
+        room.remove("u", earlier),
+    ):
+        refused(answer, 401, "Q003")
+    assert succeeded(room.enter("u", earlier), 201)["token"] is None
+    assert succeeded(room.status("u", later))["position"] == 1

@@ -213,7 +213,7 @@ class PaymentEvents:
         """End the stays of visitors in one room that began before the payment."""
         standings = await self._line.status(room, [each.visitor for each in departures])
         claims = [
-            (each.visitor, standing.place)
+            (each.visitor, f"{standing.place}-{standing.joined_ms}")
             for each, standing in zip(departures, standings, strict=True)
             if not isinstance(standing, Unknown) and standing.joined_ms <= each.paid_ms
         ]

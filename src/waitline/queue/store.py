@@ -56,8 +56,8 @@ STREAM_REFILL_MS = 2_000
 """Rate limit of opening streams, per visitor: the burst, and the time in ms in which one more is
 allowed. Source: the wire contract."""
 
-PlaceClaim = tuple[VisitorId, int]
-"""A visitor, and the place that its token proves; 0 where no token is required."""
+StayClaim = tuple[VisitorId, str | int]
+"""A visitor, and the stay that its token proves (`Proof.stay`); 0 where no token is required."""
 
 Turn = Slot | Refused
 """Outcome of activate, extend and validate: the slot, or the refusal."""
@@ -216,7 +216,7 @@ class Line:
         where = (k.room, k.waiting, k.slots)
         return _outcomes(VALIDATED, await self._run(VALIDATE, where, visitors))
 
-    async def activate(self, room: RoomId, claims: Sequence[PlaceClaim]) -> list[Turn]:
+    async def activate(self, room: RoomId, claims: Sequence[StayClaim]) -> list[Turn]:
         """Start the time of each of 1 to `BATCH_MAX` ready visitors, once.
 
         Returns:
@@ -230,7 +230,7 @@ class Line:
         where = (k.room, k.waiting, k.admitted, k.slots)
         return _outcomes(ACTIVATED, await self._run(ACTIVATE, where, _flat(claims)))
 
-    async def extend(self, room: RoomId, claims: Sequence[PlaceClaim]) -> list[Turn]:
+    async def extend(self, room: RoomId, claims: Sequence[StayClaim]) -> list[Turn]:
         """Renew the time of each of 1 to `BATCH_MAX` active visitors.
 
         Returns:
@@ -245,7 +245,7 @@ class Line:
         return _outcomes(EXTENDED, await self._run(EXTEND, where, _flat(claims)))
 
     async def leave(
-        self, room: RoomId, claims: Sequence[PlaceClaim]
+        self, room: RoomId, claims: Sequence[StayClaim]
     ) -> list[Left | Unknown | Refused]:
         """Give up the place or slot of each of 1 to `BATCH_MAX` visitors; a repeat is `Unknown`.
 
@@ -335,5 +335,5 @@ def _leads(outcomes: Sequence[object]) -> bool:
     return False
 
 
-def _flat(claims: Sequence[PlaceClaim]) -> list[Any]:
+def _flat(claims: Sequence[StayClaim]) -> list[Any]:
     return [word for claim in claims for word in claim]

@@ -42,9 +42,6 @@ NO_KEY = Text(
 NO_PROOF = FORGED
 """What a visitor without a token proves, where none is required."""
 
-NO_CLAIM = NO_PROOF.place
-"""Place of such a visitor."""
-
 
 class UserMissing(Refused):
     """The request does not name its user."""
@@ -149,16 +146,12 @@ class Identity:
         token = given_token(request, room)
         return FORGED if token is None else self._verify(token, room, visitor)
 
-    def place_of(self, token: str, room: RoomId, visitor: VisitorId) -> int:
-        """Return the place that a token proves.
+    def proof_of(self, token: str, room: RoomId, visitor: VisitorId) -> Proof:
+        """Return what a token proves.
 
         Raises:
             TokenRejected: It is not this visitor's for this room.
         """
-        return self.proof_of(token, room, visitor).place
-
-    def proof_of(self, token: str, room: RoomId, visitor: VisitorId) -> Proof:
-        """Return all that a token proves: as `place_of`, and until when a pass serves."""
         proof = self._verify(token, room, visitor)
         if not proof.genuine:
             raise TokenRejected
@@ -196,16 +189,16 @@ class Identity:
         return verify(self._keys.current, room, visitor, token)
 
 
-def judge(turn: Turn, claim: int) -> Slot:
+def judge(turn: Turn, proof: Proof) -> Slot:
     """Return the visitor's slot if the token entitles the visitor to it. Pure.
 
     The identity rule of the contract. Without a token, an unknown visitor is refused as unknown. A
-    token for another place, or of an unknown visitor, is rejected. A slot whose time is over is
+    token for another stay, or of an unknown visitor, is rejected. A slot whose time is over is
     refused as such.
 
     Args:
         turn: The visitor's slot in the store, or its refusal.
-        claim: The place that the visitor's token proves, or `NO_CLAIM`.
+        proof: What the visitor's token proves, or `NO_PROOF`.
 
     Raises:
         VisitorUnknown, TokenRejected, TimeRanOut, ExtensionsSpent: By the rule.
@@ -213,11 +206,11 @@ def judge(turn: Turn, claim: int) -> Slot:
     Invariant:
         Q9.
     """
-    if isinstance(turn, VisitorUnknown) and claim != NO_CLAIM:
+    if isinstance(turn, VisitorUnknown) and proof.genuine:
         raise TokenRejected
     if isinstance(turn, Refused):
         raise turn
-    if claim not in (NO_CLAIM, turn.place):
+    if proof.genuine and not proof.belongs_to(turn.place, turn.joined_ms):
         raise TokenRejected
     if turn.state is State.EXPIRED:
         raise TimeRanOut

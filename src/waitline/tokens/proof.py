@@ -34,7 +34,16 @@ class Proof(NamedTuple):
         visitor.
         """
         assert self.genuine
-        return ACCOUNT if self.account else f"{self.place}-{self.joined_ms}"
+        return ACCOUNT if self.account else self.stay
+
+    @property
+    def stay(self) -> str:
+        """The stay that the token belongs to, as the line's scripts compare it."""
+        return f"{self.place}-{self.joined_ms}"
+
+    def belongs_to(self, place: int, joined_ms: int) -> bool:
+        """Return whether the token belongs to the stay of a place."""
+        return self.place == place and self.joined_ms == joined_ms
 
 
 ACCOUNT: Final = "account"

@@ -1,8 +1,8 @@
 --[[
 activate.lua: start the time of admitted visitors: ready becomes active, once.
 
-Idempotent: a repeat changes nothing and answers the same. `claim` is the place that the visitor's
-token proves, 0 where no token is required. A token for another place is refused (Q9).
+Idempotent: a repeat changes nothing and answers the same. `claim` is the stay that the visitor's
+token proves, 0 where no token is required. A token for another stay is refused (Q9).
 
 KEYS
   1 room         hash   active_ttl_ms, beat_ms, lost_ms, counters
@@ -11,7 +11,7 @@ KEYS
   4 slots        hash   visitor -> slot
 ARGV
   1 visitor      str    repeated with the next: 1 to 256 visitors
-  2 claim        int    place proved, or 0
+  2 claim        str    stay proved, as place-joined_ms, or 0
 RETURNS  one row per visitor, in the order of ARGV
   active   place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
   expired  place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
@@ -31,6 +31,9 @@ local ttl, beat_ms, lost_ms =
 local now = listened_ms(clock, beat_ms, lost_ms)
 local until_text = string.format('%d', now + (ttl or 0))
 
+-- The claim of a visitor who needs no token.
+local NONE = '0'
+
 local visitors = {}
 for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
 local held = redis.call('HMGET', slots, unpack(visitors))
@@ -38,7 +41,7 @@ local rows, begun, renewed, expiries = {}, {}, {}, {}
 
 local function turn(visitor, claim, slot)
   local state, place, joined, admitted_ms, extensions, expires, mark = string.match(slot, SLOT)
-  if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
+  if claim ~= NONE and claim ~= place .. '-' .. joined then return {'stranger'} end
   local word = 'active'
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
     word = 'expired'
@@ -59,7 +62,7 @@ end
 
 for i, visitor in ipairs(visitors) do
   if held[i] then
-    rows[i] = turn(visitor, tonumber(ARGV[2 * i]), held[i])
+    rows[i] = turn(visitor, ARGV[2 * i], held[i])
   else
     local place = redis.call('ZSCORE', waiting, visitor)
     rows[i] = place and {'queued', tonumber(place)} or {'unknown'}

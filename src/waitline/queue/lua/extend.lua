@@ -1,8 +1,8 @@
 --[[
 extend.lua: renew the time of active visitors, as often as the room allows (Q8).
 
-`claim` is the place that the visitor's token proves, 0 where no token is required. A token for
-another place is refused (Q9).
+`claim` is the stay that the visitor's token proves, 0 where no token is required. A token for
+another stay is refused (Q9).
 
 KEYS
   1 room         hash   active_ttl_ms, extensions_max, beat_ms, lost_ms
@@ -11,7 +11,7 @@ KEYS
   4 slots        hash   visitor -> slot
 ARGV
   1 visitor      str    repeated with the next: 1 to 256 visitors
-  2 claim        int    place proved, or 0
+  2 claim        str    stay proved, as place-joined_ms, or 0
 RETURNS  one row per visitor, in the order of ARGV
   active   place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
   ready    place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int
@@ -34,6 +34,9 @@ local now = listened_ms(clock, beat_ms, lost_ms)
 local until_text = string.format('%d', now + (ttl or 0))
 most = tonumber(most or 0)
 
+-- The claim of a visitor who needs no token.
+local NONE = '0'
+
 local visitors = {}
 for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
 local held = redis.call('HMGET', slots, unpack(visitors))
@@ -41,7 +44,7 @@ local rows, newest, expiries = {}, {}, {}
 
 local function renew(visitor, claim, slot)
   local state, place, joined, admitted_ms, extensions, expires, mark = string.match(slot, SLOT)
-  if claim > 0 and claim ~= tonumber(place) then return {'stranger'} end
+  if claim ~= NONE and claim ~= place .. '-' .. joined then return {'stranger'} end
   local word = 'active'
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
     word = 'expired'
@@ -64,7 +67,7 @@ for i, visitor in ipairs(visitors) do
   -- A visitor who is in a call twice is extended twice, the second time from the first result.
   local slot = newest[visitor] or held[i]
   if slot then
-    rows[i] = renew(visitor, tonumber(ARGV[2 * i]), slot)
+    rows[i] = renew(visitor, ARGV[2 * i], slot)
   else
     local place = redis.call('ZSCORE', waiting, visitor)
     rows[i] = place and {'queued', tonumber(place)} or {'unknown'}

@@ -1,8 +1,8 @@
 --[[
 leave.lua: give up places and slots; a slot is free for the next visitor at once.
 
-Idempotent: a repeat changes nothing and answers `absent`. `claim` is the place that the visitor's
-token proves, 0 where no token is required. A token for another place is refused (Q9).
+Idempotent: a repeat changes nothing and answers `absent`. `claim` is the stay that the visitor's
+token proves, 0 where no token is required. A token for another stay is refused (Q9).
 
 KEYS
   1 room         hash   beat_ms, lost_ms, counters
@@ -13,7 +13,7 @@ KEYS
   6 slots        hash   visitor -> slot
 ARGV
   1 visitor      str    repeated with the next: 1 to 256 visitors
-  2 claim        int    place proved, or 0
+  2 claim        str    stay proved, as place-joined_ms, or 0
 RETURNS  one row per visitor, in the order of ARGV
   left
   absent
@@ -25,7 +25,11 @@ local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
 local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 --@include clock
 --@include listening
+--@include heard
 local now = listened_ms(clock_ms(), unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms')))
+
+-- The claim of a visitor who needs no token.
+local NONE = '0'
 
 local visitors = {}
 for i = 1, #ARGV, 2 do visitors[#visitors + 1] = ARGV[i] end
@@ -36,11 +40,15 @@ local rows, gone, from_line, from_slots = {}, {}, {}, {}
 local left, ran_out = 0, 0
 
 for i, visitor in ipairs(visitors) do
-  local claim = tonumber(ARGV[2 * i])
-  local place = places[i] or (held[i] and string.match(held[i], '^%a|(%d+)|'))
+  local claim = ARGV[2 * i]
+  local place, joined = places[i], nil
+  if not place and held[i] then place, joined = string.match(held[i], '^%a|(%d+)|(%d+)|') end
+  if places[i] and claim ~= NONE then
+    joined = string.match(redis.call('HGET', heard, visitor), HEARD)
+  end
   if not place or gone[visitor] then
     rows[i] = {'absent'}
-  elseif claim > 0 and claim ~= tonumber(place) then
+  elseif claim ~= NONE and claim ~= place .. '-' .. joined then
     rows[i] = {'stranger'}
   else
     gone[visitor] = true

@@ -56,14 +56,14 @@ log = structlog.get_logger()
 class WaitingRoom(Protocol):
     """Port to the waiting room."""
 
-    async def validate(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
+    async def validate(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:
         """Check that the visitor is inside.
 
         Args:
             room: The room.
             visitor: The visitor.
             token: The visitor's token.
-            place: The place that the token proves.
+            proof: What the token proves.
 
         Raises:
             VisitorUnknown, TokenRejected, TimeRanOut: The visitor is not inside.
@@ -86,13 +86,13 @@ class SharedStore:
     def __init__(self, line: Line) -> None:
         self._validate = line_batcher(line.validate, Utilisation())
 
-    async def validate(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:  # noqa: ARG002
+    async def validate(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:  # noqa: ARG002
         """See `WaitingRoom.validate`."""
         try:
             turn: Slot | Refused = await self._validate.enqueue(room, visitor)
         except Refused as refusal:
             turn = refusal
-        judge(turn, place)
+        judge(turn, proof)
 
     async def run(self) -> None:
         """See `WaitingRoom.run`."""
@@ -127,7 +127,7 @@ class QueueService:
         )
         self._asked = 0
 
-    async def validate(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:  # noqa: ARG002
+    async def validate(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:  # noqa: ARG002
         """See `WaitingRoom.validate`."""
         if self._asked >= ASKED_MAX:
             raise Unavailable("too many requests to the queue service are pending")
@@ -236,7 +236,7 @@ class Doorman:
         """
         proof = self._who.proof_of(token, room, visitor)
         try:
-            await self._validate(room, visitor, token, proof.place)
+            await self._validate(room, visitor, token, proof)
         except Unavailable:
             # The proof of a ticket has an expiry in the past.
             refuses = (queue_down or self._queue_down) is QueueDown.REFUSE
@@ -267,7 +267,7 @@ class Doorman:
             # The cookie's name depends on the room, so its refusal would tell of the room.
             return None
 
-    async def _validate(self, room: RoomId, visitor: VisitorId, token: str, place: int) -> None:
+    async def _validate(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:
         """Check admission in the waiting room, behind the circuit breaker.
 
         Raises:
@@ -278,7 +278,7 @@ class Doorman:
         if not self._breaker.allows(loop.time()):
             raise Unavailable("the circuit breaker to the queue is open")
         try:
-            await self._validate_in_time(room, visitor, token, place)
+            await self._validate_in_time(room, visitor, token, proof)
         except (Unavailable, TimeoutError) as error:
             was_open = self._breaker.open
             self._breaker.record_failure(loop.time())
@@ -291,18 +291,18 @@ class Doorman:
         self._answered()
 
     async def _validate_in_time(
-        self, room: RoomId, visitor: VisitorId, token: str, place: int
+        self, room: RoomId, visitor: VisitorId, token: str, proof: Proof
     ) -> None:
         loop = asyncio.get_running_loop()
         due_s = loop.time() + TIMEOUT_S
         try:
             async with asyncio.timeout_at(due_s):
-                return await self._waiting_room.validate(room, visitor, token, place)
+                return await self._waiting_room.validate(room, visitor, token, proof)
         except TimeoutError:
             if loop.time() < due_s + LATE_S:
                 raise
         async with asyncio.timeout(TIMEOUT_S):
-            return await self._waiting_room.validate(room, visitor, token, place)
+            return await self._waiting_room.validate(room, visitor, token, proof)
 
     def _answered(self) -> None:
         if self._breaker.open:

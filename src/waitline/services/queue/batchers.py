@@ -12,7 +12,7 @@ from waitline.kernel.utilisation import Utilisation
 from waitline.queue.addresses import Addresses, Newcomer
 from waitline.queue.batches import line_batcher
 from waitline.queue.model import Again, Joined, Slot, Unknown, Waiting
-from waitline.queue.store import Line, PlaceClaim
+from waitline.queue.store import Line, StayClaim
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class Batchers:
     join: Batcher[RoomId, tuple[VisitorId, str], Joined | Again | Slot]
     status: Batcher[RoomId, VisitorId, Waiting | Slot | Unknown]
     validate: Batcher[RoomId, VisitorId, Slot]
-    activate: Batcher[RoomId, PlaceClaim, Slot]
-    extend: Batcher[RoomId, PlaceClaim, Slot]
-    leave: Batcher[RoomId, PlaceClaim, object]
+    activate: Batcher[RoomId, StayClaim, Slot]
+    extend: Batcher[RoomId, StayClaim, Slot]
+    leave: Batcher[RoomId, StayClaim, object]
     allow: Batcher[RoomId, Newcomer, bool]
 
     @classmethod

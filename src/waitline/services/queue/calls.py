@@ -36,9 +36,9 @@ from waitline.queue.model import (
 )
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
-from waitline.queue.store import PlaceClaim
+from waitline.queue.store import StayClaim
 from waitline.services import identity
-from waitline.services.identity import NO_CLAIM, Identity, judge
+from waitline.services.identity import NO_PROOF, Identity, judge
 from waitline.services.queue import texts
 from waitline.services.queue.address_watch import AddressWatch
 from waitline.services.queue.batchers import Batchers
@@ -156,8 +156,7 @@ class QueueCalls:
         watch = self._watch
         if watch.blocked:
             watch.require_unblocked(request, room)
-        stated = IDENTITY_HEADER in request.headers
-        if stated:
+        if IDENTITY_HEADER in request.headers:
             mark = await self._statements.mark(request, room, visitor) or mark
         counted = await watch.allow(request, room, visitor)
         try:
@@ -212,7 +211,7 @@ class QueueCalls:
         proof = self._who.proven(request, room, visitor)
         mine = (
             self._who.trusting
-            or (proof.place, proof.joined_ms) == (standing.place, standing.joined_ms)
+            or proof.belongs_to(standing.place, standing.joined_ms)
             or (mark != "" and compare_digest(mark, standing.mark))
         )
         if not mine:
@@ -251,7 +250,7 @@ class QueueCalls:
         if isinstance(standing, Unknown):
             data = _status(room, visitor, None, State.NOT_FOUND)
             raise RefusalWithData(VisitorUnknown(), msgspec.to_builtins(data))
-        if proof.place and (proof.place, proof.joined_ms) != (standing.place, standing.joined_ms):
+        if proof.genuine and not proof.belongs_to(standing.place, standing.joined_ms):
             raise TokenRejected
         if isinstance(standing, Waiting):
             token = self._tokens.ticket(
@@ -283,7 +282,7 @@ class QueueCalls:
         if self._watch.blocked:
             self._watch.require_unblocked(request, room)
         proof = self._who.prove(request, room, visitor)
-        slot = await _judged(self._batchers.activate, room, visitor, proof.place)
+        slot = await _judged(self._batchers.activate, room, visitor, proof)
         return success(request, texts.ACTIVATED, self._slot(room, visitor, slot, proof))
 
     async def extend(self, request: Request) -> Answer:
@@ -292,7 +291,7 @@ class QueueCalls:
         if self._watch.blocked:
             self._watch.require_unblocked(request, room)
         proof = self._who.prove(request, room, visitor)
-        slot = await _judged(self._batchers.extend, room, visitor, proof.place)
+        slot = await _judged(self._batchers.extend, room, visitor, proof)
         return success(request, texts.EXTENDED, self._slot(room, visitor, slot, proof))
 
     async def validate(self, request: Request) -> Answer:
@@ -300,18 +299,18 @@ class QueueCalls:
         body = request.json(_validate_body)
         room, visitor = _names(body)
         if body.token is None:
-            claim = NO_CLAIM
+            proof = NO_PROOF
         elif not body.token.strip():
             raise InputInvalid("token", BLANK)
         else:
-            claim = self._who.place_of(body.token, room, visitor)
+            proof = self._who.proof_of(body.token, room, visitor)
         try:
             turn: Slot | Refused = await self._batchers.validate.enqueue(room, visitor)
         except Refused as refusal:
             turn = refusal
-        if claim == NO_CLAIM and not isinstance(turn, VisitorUnknown):
+        if not proof.genuine and not isinstance(turn, VisitorUnknown):
             raise TokenRejected
-        judge(turn, claim)
+        judge(turn, proof)
         return success(request, texts.VALID, None)
 
     async def remove(self, request: Request) -> Answer:
@@ -320,18 +319,22 @@ class QueueCalls:
         if self._watch.blocked:
             self._watch.require_unblocked(request, room)
         proof = self._who.prove(request, room, visitor)
-        await self._batchers.leave.enqueue(room, (visitor, proof.place))
+        await self._batchers.leave.enqueue(room, _claim(visitor, proof))
         return success(request, texts.REMOVED, None)
 
 
 async def _judged(
-    batcher: Batcher[RoomId, PlaceClaim, Slot], room: RoomId, visitor: VisitorId, claim: int
+    batcher: Batcher[RoomId, StayClaim, Slot], room: RoomId, visitor: VisitorId, proof: Proof
 ) -> Slot:
     try:
-        turn: Slot | Refused = await batcher.enqueue(room, (visitor, claim))
+        turn: Slot | Refused = await batcher.enqueue(room, _claim(visitor, proof))
     except Refused as refusal:
         turn = refusal
-    return judge(turn, claim)
+    return judge(turn, proof)
+
+
+def _claim(visitor: VisitorId, proof: Proof) -> StayClaim:
+    return visitor, proof.stay if proof.genuine else 0
 
 
 def _names(body: VisitorBody) -> tuple[RoomId, VisitorId]:
