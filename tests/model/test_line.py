@@ -73,6 +73,7 @@ LIMITS = st.builds(
 
 
 Drawn = tuple[tuple[str, int], str]
+CHANGED_KEYS = (keys.of(ROOM).room, keys.of(ROOM).waiting, keys.of(ROOM).admitted)
 
 
 class LineMachine(RuleBasedStateMachine):
@@ -118,7 +119,7 @@ class LineMachine(RuleBasedStateMachine):
         if signed == self.reference.signed or not inside:
             self._change(["identity", identity], signed=signed)
             return
-        self._run(rooms.CHANGE, self._changed_keys(), ["identity", identity])
+        self._run(rooms.CHANGE, CHANGED_KEYS, ["identity", identity])
         expected: list[Row] = [("occupied", *inside)]
         if self.witness.last.rows != expected:
             self._differ(expected, self.reference)
@@ -308,17 +309,13 @@ class LineMachine(RuleBasedStateMachine):
         return self.server.wait(self.server.now_ms()) if heard and self.listens else 0
 
     def _change(self, words: list[Any], **changes: Limits | Mode | bool) -> None:
-        self._run(rooms.CHANGE, self._changed_keys(), words)
+        self._run(rooms.CHANGE, CHANGED_KEYS, words)
         self.reference = replace(self.reference, **changes)  # type: ignore[arg-type]  # by name
         if (self.witness.last.rows, self.witness.last.contents) != (
             [("changed",)],
             self.reference.contents(),
         ):
             self._differ([("changed",)], self.reference)
-
-    def _changed_keys(self) -> Sequence[str]:
-        k = keys.of(ROOM)
-        return (k.room, k.waiting, k.admitted)
 
     def _call(
         self,
@@ -359,13 +356,9 @@ class LineMachine(RuleBasedStateMachine):
             visitor = self._who(*who)
             stay = self.reference.stays.get(visitor)
             place, joined_ms = (stay.place, stay.joined_ms) if stay else (1, 1)
-            claim: dict[str, str | int] = {
-                "none": 0,
-                "right": f"{place}-{joined_ms}",
-                "wrong": f"{place + 1}-{joined_ms}",
-                "earlier": f"{place}-{joined_ms - 1}",
-            }
-            claims.append((visitor, claim[kind]))
+            other_place, earlier_ms = kind == "wrong", kind == "earlier"
+            stay_text = f"{place + other_place}-{joined_ms - earlier_ms}"
+            claims.append((visitor, 0 if kind == "none" else stay_text))
         return claims
 
     def _who(self, where: str, number: int) -> VisitorId:
