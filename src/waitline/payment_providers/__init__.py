@@ -6,6 +6,7 @@ registry.py  registry of the adapters; how to add one
 rest.py      JSON client of a provider's HTTP API
 sandbox/     a local provider that takes no money, and its adapter
 no_provider.py  for events at price 0
+toss.py      adapter for Toss Payments
 stripe.py    adapter for Stripe: the extra `waitline[stripe]`
 stripe_events.py  webhooks of Stripe (pure)
 """

@@ -55,6 +55,13 @@ PROVIDERS: Mapping[str, Registration] = MappingProxyType({
         extra="stripe", test_keys=("sk_test_", "rk_test_"),
         test_method="pm_card_visa", declined_method="pm_card_visa_chargeDeclined",
     ),
+    # Source: https://docs.tosspayments.com/reference/using-api/api-keys. A billing key belongs to
+    # the account that issued it, so none works for every rehearsal.
+    "toss": Registration(
+        "waitline.payment_providers.toss:Toss",
+        test_keys=("test_sk_", "test_gsk_"),
+        test_method="REHEARSAL:BILLING_KEY", declined_method="REHEARSAL",
+    ),
     "none": Registration(
         "waitline.payment_providers.no_provider:NoProvider", secrets_required=False,
     ),
