@@ -32,7 +32,7 @@ SESSION = {
     "jit": "off",
     # The net under statements that skip locked rows: table locks, and unique values of a
     # transaction that has not ended. Such a failure has changed nothing, and a batch is repeated
-    # one by one (decision 0028).
+    # one by one (decision 0033).
     "lock_timeout": "500",
     # The best plan does not depend on the values. The default plans each statement five times
     # first.

@@ -1,7 +1,7 @@
 """Places taken, places held and calls refused by client address: counts and limits of a room.
 
 The counts are the room's, in the store, so a limit holds for the service and not for a worker
-(decision 0024).
+(decision 0030).
 """
 
 from collections.abc import Iterable, Sequence

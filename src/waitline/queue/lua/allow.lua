@@ -26,6 +26,7 @@ local room, waiting, admitted = KEYS[1], KEYS[2], KEYS[3]
 local addresses, origins = KEYS[4], KEYS[5]
 local LOOKED_AT = 64
 --@include clock
+--@include addresses
 --@include origins
 local now = clock_ms()
 local minute = math.floor(now / 60000)

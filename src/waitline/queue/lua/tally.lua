@@ -26,6 +26,7 @@ local addresses, origins = KEYS[4], KEYS[5]
 -- Places whose address is noted in a room that limits none, some 10 MB.
 local ORIGINS_MAX = 100000
 --@include clock
+--@include addresses
 --@include origins
 local limits = redis.call('HMGET', room, 'seq', 'address_refusals_max', 'network_refusals_max')
 if not limits[1] then return {{'no_room'}} end

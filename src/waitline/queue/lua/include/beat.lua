@@ -2,13 +2,13 @@
 -- file.
 local BEAT_EVERY_MS = 250
 
--- Write that a worker listened at heard_ms (0: unknown). Listening time goes on from where it is;
+-- Write that a worker listened at at_ms (0: unknown). Listening time goes on from where it is;
 -- what the server's clock shows beyond it is lost. Return beat_ms, lost_ms and resumed_ms.
-local function keep_beat(room, clock, heard_ms, stored)
+local function keep_beat(key, clock, at_ms, stored)
   local beat_ms, lost_ms, resumed_ms, stepped_back_ms = unpack(stored)
   local back = beat_ms and clock < tonumber(beat_ms)
-  local fresh = heard_ms > 0 and heard_ms <= clock and clock - heard_ms <= BEAT_GAP_MAX
-  local due = fresh and (not beat_ms or heard_ms - beat_ms >= BEAT_EVERY_MS)
+  local fresh = at_ms > 0 and at_ms <= clock and clock - at_ms <= BEAT_GAP_MAX
+  local due = fresh and (not beat_ms or at_ms - beat_ms >= BEAT_EVERY_MS)
   if not back and not due then return beat_ms, lost_ms, resumed_ms end
   local now = listened_ms(clock, beat_ms, lost_ms)
   -- After an outage the silence of visitors counts from here.
@@ -16,9 +16,9 @@ local function keep_beat(room, clock, heard_ms, stored)
   if back then stepped_back_ms = math.max(stepped_back_ms or 0, beat_ms - clock) end
   -- The removal comes first: a full store refuses a script whose first write needs memory. Only
   -- the first beat of a room has nothing to remove; refused, it is written by a later call.
-  if beat_ms then redis.call('HDEL', room, 'beat_ms') end
-  beat_ms, lost_ms = fresh and heard_ms or clock, clock - now
-  refused_for_memory(redis.pcall('HSET', room, 'beat_ms', string.format('%d', beat_ms),
+  if beat_ms then redis.call('HDEL', key, 'beat_ms') end
+  beat_ms, lost_ms = fresh and at_ms or clock, clock - now
+  refused_for_memory(redis.pcall('HSET', key, 'beat_ms', string.format('%d', beat_ms),
     'lost_ms', string.format('%d', lost_ms),
     'resumed_ms', string.format('%d', resumed_ms or 0),
     'stepped_back_ms', string.format('%d', stepped_back_ms or 0)))

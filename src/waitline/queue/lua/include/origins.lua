@@ -1,43 +1,11 @@
--- What is counted of client addresses: `addresses` holds, for an address or a network,
--- `minute taken refused total_taken total_refused`; `origins` holds a member for each place,
--- `network address visitor`, in the order of bytes. Addresses have no spaces.
-local ADDRESSES_MAX = 4096
-
--- Return the five numbers of an address; those of the minute are 0 if it is another one.
-local function counted(addresses, address, minute)
-  local stored = redis.call('HGET', addresses, address)
-  if not stored then return 0, 0, 0, 0 end
-  local at, taken, refused, all_taken, all_refused =
-    string.match(stored, '^(%d+) (%d+) (%d+) (%d+) (%d+)$')
-  if tonumber(at) ~= minute then taken, refused = 0, 0 end
-  return tonumber(taken), tonumber(refused), tonumber(all_taken), tonumber(all_refused)
-end
-
--- Add to an address. Beyond ADDRESSES_MAX the one with the fewest places of eight gives way.
-local function count_address(addresses, address, minute, took, refused)
-  local taken, turned_away, all_taken, all_refused = counted(addresses, address, minute)
-  if redis.call('HLEN', addresses) >= ADDRESSES_MAX
-    and redis.call('HEXISTS', addresses, address) == 0 then
-    local drawn = redis.call('HRANDFIELD', addresses, 8, 'WITHVALUES')
-    local least, fewest = nil, math.huge
-    for i = 1, #drawn, 2 do
-      local places, refusals = string.match(drawn[i + 1], ' (%d+) (%d+)$')
-      local all = tonumber(places) + tonumber(refusals)
-      if all < fewest then least, fewest = drawn[i], all end
-    end
-    redis.call('HDEL', addresses, least)
-  end
-  redis.call('HSET', addresses, address, string.format('%d %d %d %d %d', minute,
-    taken + took, turned_away + refused, all_taken + took, all_refused + refused))
-end
-
--- Drop those of some members of `origins` whose visitors hold neither place nor slot any more.
-local function drop_ended(origins, waiting, admitted, members)
+-- A member for each place, `network address visitor`, in the order of bytes. Addresses have no
+-- spaces. Drop those of some members whose visitors hold neither place nor slot any more.
+local function drop_ended(noted, line, inside, members)
   local dropped = 0
   for _, member in ipairs(members) do
     local visitor = string.match(member, '^%S+ %S+ (.*)$')
-    if not redis.call('ZSCORE', waiting, visitor) and not redis.call('ZSCORE', admitted, visitor) then
-      redis.call('ZREM', origins, member)
+    if not redis.call('ZSCORE', line, visitor) and not redis.call('ZSCORE', inside, visitor) then
+      redis.call('ZREM', noted, member)
       dropped = dropped + 1
     end
   end
