@@ -19,4 +19,4 @@ def test_a_waiting_visitor_finds_them(stack: Stack, opened: Opened) -> None:
     with opened(stack.page(stack.room(mode="paused"))) as page:
         link = page.get_by_role("link", name="How the line works")
         expect(link).to_be_visible()
-        assert link.get_attribute("href") == "/rules"
+        assert link.get_attribute("href") == "../rules"

@@ -2,18 +2,14 @@
 
 import asyncio
 import json
-import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from tests import nginx
 from tests.booking_web.office import Office
-from tests.processes import free_port, started
-from tests.servers import IN_CI
-from tests.web.stack import SOON_S
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = (ROOT / "deploy" / "nginx" / "waitline.conf").read_text("utf-8")
@@ -27,39 +23,16 @@ FORWARDING = DEPLOYED.replace('Connection ""', 'Connection "upgrade"').replace(
 INNOCENT = 10_000
 CONNECTIONS = 20
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(
-    NGINX is None and not IN_CI, reason="nginx is missing: apt-get install nginx-light"
-)
+pytestmark = nginx.needed
 
 
 @contextmanager
 def proxy(office: Office, config: str, folder: Path) -> Iterator[int]:
     """Run nginx with a configuration of the services; return its port."""
-    assert NGINX is not None
-    port = free_port()
     queue, booking = office.queue.client.base_url, office.client.base_url
     config = config.replace("127.0.0.1:8081", f"127.0.0.1:{queue.port}")
     config = config.replace("127.0.0.1:8080", f"127.0.0.1:{booking.port}")
-    config = config.replace("listen 80;", f"listen 127.0.0.1:{port};")
-    (folder / "waitline.conf").write_text(config, "utf-8")
-    paths = "".join(
-        f"{name}_temp_path {folder}/{name};\n"
-        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (folder / "nginx.conf").write_text(
-        f"daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;\n"
-        "events { worker_connections 512; }\n"
-        f"http {{ access_log off; {paths} include waitline.conf; }}\n",
-        "utf-8",
-    )
-
-    def listens() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    argv: list[str | Path] = [NGINX, "-e", "stderr", "-p", folder, "-c", "nginx.conf"]
-    with started(argv, {}, listens, SOON_S):
+    with nginx.running(config, folder) as port:
         yield port
 
 
@@ -152,3 +125,29 @@ def test_the_configuration_routes_and_hides(office: Office, tmp_path: Path) -> N
         with office.client.stream("GET", path, params=who) as stream:
             assert stream.status_code == 200
             assert next(stream.iter_lines()).startswith("retry")
+
+
+PREFIXED = """
+server {
+    listen 80;
+    proxy_http_version 1.1;
+    location /queue/ { proxy_pass http://127.0.0.1:8081/; proxy_buffering off; }
+    location /booking/ { proxy_pass http://127.0.0.1:8080/; }
+}
+"""
+
+
+def test_a_path_that_the_proxy_takes_off(office: Office, tmp_path: Path) -> None:
+    room = office.queue.room(mode="paused")
+    with proxy(office, PREFIXED, tmp_path) as port:
+        queue, booking = (f"http://127.0.0.1:{port}/{name}" for name in ("queue", "booking"))
+        client = office.client
+        who = {"concertId": room.name, "userId": "u"}
+        assert client.post(f"{queue}/api/v1/queue/enter", json=who).status_code == 201
+        with client.stream("GET", f"{queue}/api/v1/queue/subscribe", params=who) as stream:
+            assert next(stream.iter_lines()).startswith("retry")
+        redirect = client.get(f"{queue}/rooms?room={room.name}")
+        assert str(redirect.next_request.url) == f"{queue}/rooms/{room.name}"  # type: ignore[union-attr]
+        for url in (f"{queue}/rooms/{room.name}", f"{queue}/docs/docs.js", f"{booking}/docs"):
+            assert client.get(url).status_code == 200
+        assert client.get(f"{booking}/api/v1/concerts").status_code == 200

@@ -90,6 +90,8 @@ class Dispatcher:
         cross_origin: Pages of other origins that may call; `None` for none.
 
     Attributes:
+        root_path: Path below which a proxy serves the service, without a slash at its end. Requests
+            come with it, or without it if the proxy takes it off.
         cross_origin: As given.
         limits: Of connections and requests.
         connections: Those of this worker.
@@ -109,6 +111,7 @@ class Dispatcher:
         in_task: bool = False,
         cross_origin: CrossOrigin | None = None,
     ) -> None:
+        self.root_path = problems.root_path
         self.cross_origin = cross_origin
         self.limits = limits
         self.connections = Connections(limits)
@@ -140,6 +143,11 @@ class Dispatcher:
                     return route.hot
         return None
 
+    def below_root(self, path: str) -> str:
+        """Return a path without the root path; empty if it is the root path itself."""
+        below = path.removeprefix(self.root_path)
+        return path if below and not below.startswith("/") else below
+
     def origin_fields(self, headers: Mapping[bytes, bytes]) -> Headers:
         """Return the header fields that a response has for the origin of its request."""
         return () if self.cross_origin is None else self.cross_origin.fields(headers)
@@ -170,6 +178,11 @@ class Dispatcher:
             preflight = self.cross_origin.preflight(method, dict(scope["headers"]))
         if preflight is not None:
             answer = preflight
+        elif not path and method in ("GET", "HEAD"):
+            # Relative addresses in the page count from the last slash.
+            query = scope["query_string"]
+            target = self.root_path.encode("ascii") + (b"/?%b" % query if query else b"/")
+            answer = Answer(HTTPStatus.TEMPORARY_REDIRECT, ((b"location", target),), b"")
         elif path == "*":
             # OPTIONS of the server as a whole (RFC 9110, section 9.3.7).
             route = path

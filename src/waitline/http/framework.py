@@ -39,7 +39,7 @@ def build_framework(
         document: Builds the OpenAPI document of all calls, hot ones included; `None` to serve none.
         problems: Answers for handlers that raise.
     """
-    made = describe(title, routers)
+    made = describe(title, routers, problems.root_path)
     if document is not None:
         described = document(made)
         made.get("/openapi.json", include_in_schema=False)(lambda: described)
@@ -47,12 +47,13 @@ def build_framework(
     return made
 
 
-def describe(title: str, routers: Iterable[APIRouter]) -> FastAPI:
+def describe(title: str, routers: Iterable[APIRouter], root_path: str = "") -> FastAPI:
     """Return the framework's application with some calls, to serve or to describe them.
 
     Args:
         title: The service's name in its OpenAPI document.
         routers: The framework's calls.
+        root_path: Path below which a proxy serves the service.
     """
     made = FastAPI(
         title=title,
@@ -61,6 +62,7 @@ def describe(title: str, routers: Iterable[APIRouter]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        servers=[{"url": root_path}] if root_path else None,
     )
     for router in routers:
         made.include_router(router)

@@ -59,9 +59,14 @@ class ProblemResponses:
     Args:
         table: Describes each refusal.
         clock: For timestamps.
+        root_path: Path below which a proxy serves the service; clients know paths with it.
+
+    Attributes:
+        root_path: As given.
     """
 
-    def __init__(self, table: ProblemTable, clock: Clock) -> None:
+    def __init__(self, table: ProblemTable, clock: Clock, root_path: str = "") -> None:
+        self.root_path = root_path
         self._table = table
         self._clock = clock
         # Called with each refused request and its refusal.
@@ -109,7 +114,7 @@ class ProblemResponses:
                 title=problem.title.to(language),
                 status=status,
                 detail=detail.to(language),
-                instance=path,
+                instance=self.root_path + path if path.startswith("/") else path,
                 code=problem.code.code,
                 message=problem.code.message.to(language),
                 timestamp=at.isoformat(timespec="milliseconds")[:-6] + "Z",

@@ -194,6 +194,8 @@ class Protocol(SweptConnection, asyncio.Protocol):
         head = parse_head(data, start, end + 2, self.limits, self._preface)
         self._head, self._preface = head, head.preface
         dispatcher = self.dispatcher
+        if dispatcher.root_path:
+            head.path = dispatcher.below_root(head.path)
         route = self._route = dispatcher.route_for(head.method, head.path)
         at, length = end + 4, head.preface.length
         if length == 0:
@@ -289,15 +291,14 @@ class Protocol(SweptConnection, asyncio.Protocol):
     def _refuse(self, refusal: Refused) -> None:
         """Refuse what cannot be read as a request; nothing after it can be either."""
         head, self._head = self._head, None
-        method, path, fields = "OTHER", getattr(refusal, "path", ""), {}
+        method, path, fields = "OTHER", self.dispatcher.below_root(getattr(refusal, "path", "")), {}
         if head is not None:
             method, path, fields = head.method, head.path, head.fields
         answer = self.dispatcher.answer_error(refusal, Request(path, b"", fields))
         headers, bodiless = self.state.default_headers, method == "HEAD"
         self.transport.write(_packer.pack(answer, headers, CLOSE, bodiless=bodiless))
         self.dispatcher.count_refused(method, answer.status)
-        self._buffer = b""
-        self._reader = None
+        self._buffer, self._reader = b"", None
         self._ending = True
         self.deadline_s = self.loop.time() + LINGER_S
         if self.half_closed:

@@ -79,10 +79,19 @@ def load(file: Path) -> StaticFile:
     Raises:
         OSError: It is missing.
     """
-    body = file.read_bytes()
+    return prepare(file.name, file.read_bytes())
+
+
+def prepare(name: str, body: bytes) -> StaticFile:
+    """Prepare the response with a file.
+
+    Args:
+        name: Its name.
+        body: Its bytes.
+    """
     headers = {
-        "Content-Type": _TYPES[file.suffix],
-        "Content-Security-Policy": _POLICIES.get(file.name, _POLICY),
+        "Content-Type": _TYPES[Path(name).suffix],
+        "Content-Security-Policy": _POLICIES.get(name, _POLICY),
         "Cache-Control": f"public, max-age={FRESH_S}",
         # Weak: it identifies the content, in either encoding.
         "ETag": f'W/"{blake2b(body, digest_size=8).hexdigest()}"',

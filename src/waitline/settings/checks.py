@@ -25,6 +25,12 @@ _PLACEHOLDER = re.compile(
     r"|(0?123456789)+0?\d*|(abcdef)+\d*|(password|secret|letmein|qwerty)+\d*",
     re.IGNORECASE | re.DOTALL,
 )
+_ROOT_PATH = re.compile(r"(/[0-9A-Za-z._~-]+)+")
+ROOT_PATH_CHARS_MAX = 200
+"""Longest root path: the request line has to hold it and the longest path of ours."""
+
+# The first parts of the services' own paths.
+_OWN = ("api", "actuator", "docs", "openapi.json", "pages", "rooms", "rules", ".well-known")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f]")
 _HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z_.-]*[0-9A-Za-z_])?\.?")
 _PORT_MAX = 65_535
@@ -150,4 +156,22 @@ def origins_fault(text: str) -> str | None:
             return "must be origins, without a path: https://shop.example,https://www.shop.example"
         if word != word.lower() or host.endswith({"http": ":80", "https": ":443"}[scheme]):
             return "must be as browsers send them: in lower case, without a scheme's usual port"
+    return None
+
+
+def root_path_fault(text: str) -> str | None:
+    """Return what is wrong with a path below which a proxy serves a service, or `None`."""
+    fault = text_fault(text)
+    if fault is not None:
+        return fault
+    parts = text.split("/")
+    if not _ROOT_PATH.fullmatch(text) or not {".", ".."}.isdisjoint(parts):
+        return (
+            "must be a path as /queue: a slash at its beginning, none at its end, and letters, "
+            "digits and - . _ ~"
+        )
+    if len(text) > ROOT_PATH_CHARS_MAX:
+        return f"must have at most {ROOT_PATH_CHARS_MAX} characters"
+    if parts[1] in _OWN:
+        return f"must not begin with /{parts[1]}, as paths of the services do; choose another"
     return None

@@ -16,6 +16,7 @@ from waitline.settings.checks import (
     listener_fault,
     networks_fault,
     origins_fault,
+    root_path_fault,
     secret_fault,
     text_fault,
 )
@@ -40,6 +41,8 @@ _CHECKS: Mapping[str, Callable[[str], str | None]] = {
     "host": listener_fault,
     "allowed_origins": origins_fault,
     "trusted_proxies": networks_fault,
+    "queue_root_path": root_path_fault,
+    "booking_root_path": root_path_fault,
     "instance": text_fault,
     "data_dir": text_fault,
 }

@@ -105,6 +105,14 @@ class Settings(BaseSettings):
         default="x-forwarded-for",
         description="Header in which the trusted proxies give it; another is not believed",
     )
+    queue_root_path: str | None = Field(
+        default=None,
+        description="Path below which a proxy in front serves the queue service: /queue; it may "
+        "take the path off or leave it",
+    )
+    booking_root_path: str | None = Field(
+        default=None, description="The same for the booking service: /booking"
+    )
     instance: str = Field(
         default_factory=socket.gethostname,
         json_schema_extra={"default": "the host name"},

@@ -21,10 +21,12 @@ function asVersion30(node) {
 
 const response = await fetch("openapi.json");
 const description = await response.json();
+// Not the root of the host, if a proxy puts the service below a path.
+const here = new URL(".", location).href.replace(/\/$/, "");
 
 SwaggerUIBundle({
   dom_id: "#docs",
-  spec: { ...asVersion30(description), openapi: "3.0.3" },
+  spec: { servers: [{ url: here }], ...asVersion30(description), openapi: "3.0.3" },
   presets: [SwaggerUIBundle.presets.apis],
   defaultModelsExpandDepth: 0,
   tryItOutEnabled: true,

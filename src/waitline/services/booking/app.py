@@ -89,7 +89,7 @@ class BookingWorker(ServiceWorker):
     async def opened(self) -> AsyncIterator[Dispatcher]:
         settings, clock = self._settings, SystemClock()
         tallies = ProcessMetrics(settings.booking_metrics_dir, "booking")
-        problems = ProblemResponses(PROBLEMS, clock)
+        problems = ProblemResponses(PROBLEMS, clock, settings.booking_root_path or "")
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         async with AsyncExitStack() as stack:
             stack.callback(tallies.flush)

@@ -59,7 +59,9 @@ class BookingManagement(ServiceWorker):
         public = described_routers(
             settings, "", database, store, CatalogueCache(Catalogue(database))
         )
-        described = openapi.document(describe(TITLE, [*public, page.router()]), trial=False)
+        described = openapi.document(
+            describe(TITLE, [*public, page.router()], settings.booking_root_path or ""), trial=False
+        )
         async with management.serving(
             TITLE,
             [page.router(), health_calls(database, store).router()],

@@ -63,13 +63,13 @@ class QueueWorker(ServiceWorker):
     async def opened(self) -> AsyncIterator[Dispatcher]:
         settings, clock = self._settings, SystemClock()
         tallies = ProcessMetrics(settings.metrics_dir, "queue")
-        problems = ProblemResponses(PROBLEMS, clock)
+        problems = ProblemResponses(PROBLEMS, clock, settings.queue_root_path or "")
         store = ValkeyClient(settings.store_url(), on_script=tallies.script)
         parts = QueueParts.of(settings, store, clock)
         tallies.on_flush("streams", lambda: telemetry.STREAMS_OPEN.set(parts.feed.size))
         routers = [
             *parts.described_routers(settings, self._operator_key, problems),
-            waiting_page.router(),
+            waiting_page.router(problems.root_path),
         ]
         jobs = [
             *parts.batchers.jobs(),

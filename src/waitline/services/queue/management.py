@@ -43,7 +43,9 @@ class QueueManagement(ServiceWorker):
         page = metrics_page(settings, tallies, figures, clock)
         # No request is served through these: they describe the calls of the public address.
         public = parts.described_routers(settings, "", problems)
-        described = openapi.document(describe(TITLE, [*public, page.router()]))
+        described = openapi.document(
+            describe(TITLE, [*public, page.router()], settings.queue_root_path or "")
+        )
         async with management.serving(
             TITLE,
             [page.router(), parts.health.router()],

@@ -7,32 +7,43 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from waitline.http.static_files import static_router
+from waitline.http.static_files import load, prepare, respond, static_router
 
 _PAGES = Path(__file__).parent / "pages"
 
 
-def router() -> APIRouter:
+def router(root_path: str = "") -> APIRouter:
     """Return the routes of the pages.
+
+    Args:
+        root_path: Path below which a proxy serves the service.
 
     Raises:
         OSError: A file is missing.
     """
     routes = APIRouter(include_in_schema=False)
 
-    async def open_room(room: str = "") -> Response:
-        return RedirectResponse(f"/rooms/{quote(room, safe='')}" if room else "/", 303)
+    async def open_room(request: Request, room: str = "") -> Response:
+        # Relative, as a proxy may serve the pages below a path.
+        up = "../" if request.url.path.endswith("/") else "./"
+        return RedirectResponse(up + (f"rooms/{quote(room, safe='')}" if room else ""), 303)
 
     # Before the waiting page, whose path would match an empty name.
     routes.add_api_route("/rooms", open_room, methods=["GET"])
     routes.add_api_route("/rooms/", open_room, methods=["GET"])
-    pages = {
-        "/": _PAGES / "index.html",
-        "/rules": _PAGES / "rules.html",
-        # A room's name may hold a slash, so this takes the whole rest of the path.
-        "/rooms/{room:path}": _PAGES / "waiting.html",
-    }
+    waiting = load(_PAGES / "waiting.html")
+    # Whether the browser's address has a room's slash as one, nobody knows here: proxies decode it.
+    # So what is relative elsewhere is not below a room with a slash.
+    deep = prepare("waiting.html", waiting.body.replace(b'"../', f'"{root_path}/'.encode()))
+
+    async def waiting_page(room: str, request: Request) -> Response:
+        return respond(deep if "/" in room else waiting, request)
+
+    # A room's name may hold a slash, so this takes the whole rest of the path.
+    routes.add_api_route("/rooms/{room:path}", waiting_page, methods=["GET", "HEAD"])
+    pages = {"/": _PAGES / "index.html", "/rules": _PAGES / "rules.html"}
     routes.include_router(static_router(sorted(_PAGES.iterdir()), pages))
     return routes

@@ -2,6 +2,8 @@
 
 const TIMEOUT_MS = 10_000; // After this a retry is likely to be faster.
 
+// Where the service is: below a path of its host, where a proxy puts it there.
+export const base = new URL("..", import.meta.url);
 export const room = roomOf(location.pathname);
 const named = new URLSearchParams(location.search).get("visitor");
 const STORED_AS = JSON.stringify(["waitline", room, named]);
@@ -14,7 +16,7 @@ let memory = {};
 let token = null;
 
 function roomOf(path) {
-  const name = path.slice("/rooms/".length);
+  const name = path.slice(`${base.pathname}rooms/`.length);
   try {
     // The server's normal form, so that two spellings are one room here too.
     return decodeURIComponent(name).normalize("NFC");
@@ -93,12 +95,12 @@ export async function call(method, verb) {
   const options = { method, headers: token ? { "X-Queue-Token": token } : {} };
   if (verb === "enter") options.headers["X-Visitor-Key"] = key;
   if (verb === "enter" && statement) options.headers["X-Identity"] = statement;
-  let url = `/api/v1/queue/${verb}`;
+  const url = new URL(`api/v1/queue/${verb}`, base);
   if (verb === "enter" || verb === "extend") {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(who);
   } else {
-    url += `?${new URLSearchParams(who)}`;
+    url.search = new URLSearchParams(who);
   }
   const { data, retryAfterMs } = await fetchJson(url, options);
   if (data?.token) token = data.token;

@@ -3,10 +3,11 @@
 // One loop makes every call, one at a time, so no response overtakes another. Input from the server
 // and the address is set as text, never as markup.
 
-import { estimate, smoothed } from "/pages/estimate.js";
-import { TEXTS } from "/pages/texts.js";
+import { estimate, smoothed } from "./estimate.js";
+import { TEXTS } from "./texts.js";
 import {
   Problem,
+  base,
   call,
   fetchJson,
   forgetPlace,
@@ -14,7 +15,7 @@ import {
   resetIdentity,
   room,
   saveVisitor,
-} from "/pages/visitor.js";
+} from "./visitor.js";
 
 const POLL_LEAST_MS = 2_000; // Polling more often brings nothing new.
 const RETRY_MS = 1_000;
@@ -62,7 +63,8 @@ const actions = {
   },
 
   async nowServing() {
-    const fresh = await fetchJson(`/api/v1/rooms/${encodeURIComponent(room)}/now-serving`);
+    const path = `api/v1/rooms/${encodeURIComponent(room)}/now-serving`;
+    const fresh = await fetchJson(new URL(path, base));
     due.set("nowServing", now() + fresh.pollAfterMs);
     // Caches and workers differ: an older document would move the line backwards.
     if (latest && fresh.asOfMs < latest.asOfMs) return;

@@ -1,0 +1,47 @@
+"""nginx, as a proxy in front of the services."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.processes import free_port, started
+from tests.servers import IN_CI
+
+# Seconds until it listens, on a machine that runs other tests as well.
+LISTENS_S = 20.0
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+needed = pytest.mark.skipif(
+    NGINX is None and not IN_CI, reason="nginx is missing: apt-get install nginx-light"
+)
+
+
+@contextmanager
+def running(config: str, folder: Path) -> Iterator[int]:
+    """Run nginx with a configuration that has `listen 80;`; return the port that it is given."""
+    assert NGINX is not None
+    port = free_port()
+    config = config.replace("listen 80;", f"listen 127.0.0.1:{port};")
+    (folder / "waitline.conf").write_text(config, "utf-8")
+    paths = "".join(
+        f"{name}_temp_path {folder}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;\n"
+        "events { worker_connections 512; }\n"
+        f"http {{ access_log off; {paths} include waitline.conf; }}\n",
+        "utf-8",
+    )
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    argv: list[str | Path] = [NGINX, "-e", "stderr", "-p", folder, "-c", "nginx.conf"]
+    with started(argv, {}, listens, LISTENS_S):
+        yield port
