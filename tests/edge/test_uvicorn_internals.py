@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import uvicorn
 from uvicorn.config import Config
 from uvicorn.server import Server, ServerState
+from uvicorn.supervisors import Multiprocess
 
 from waitline.http.protocol import Protocol
 from waitline.http.server import UVICORN_OPTIONS
@@ -82,9 +82,10 @@ def test_a_future_can_be_awaited_without_a_task() -> None:
 
 
 def test_uvicorn_takes_the_options_that_are_given() -> None:
-    given = {*UVICORN_OPTIONS, "factory", "host", "port", "workers", "backlog", "http"}
+    given = {*UVICORN_OPTIONS, "factory", "workers", "backlog", "http"}
     given |= {"timeout_graceful_shutdown"}
-    assert given <= set(inspect.signature(uvicorn.run).parameters)
+    assert given <= set(inspect.signature(Config).parameters)
+    assert list(inspect.signature(Multiprocess).parameters) == ["config", "sockets"]
 
 
 @pytest.mark.parametrize("function", SOURCES, ids=lambda function: function.__qualname__)

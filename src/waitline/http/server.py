@@ -2,9 +2,13 @@
 
 import resource
 import socket
+import sys
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 PROTOCOL = "waitline.http.protocol:Protocol"
 """Our protocol class, as uvicorn loads it."""
@@ -31,27 +35,33 @@ UVICORN_OPTIONS: dict[str, Any] = {
 """Options of uvicorn, here and in the servers that benchmarks compare with."""
 
 
-def serve(factory: str, *, host: str, port: int, workers: int) -> None:
+def serve(factory: str, listeners: list[socket.socket], *, workers: int) -> None:
     """Run the workers of a service until they are stopped.
 
     Args:
         factory: `module:function` that builds the application, in each worker's process.
-        host: Address to listen on.
-        port: Port that all workers share.
+        listeners: Bound sockets, which all workers share.
         workers: Processes.
     """
     _raise_file_limit()
-    uvicorn.run(
+    config = uvicorn.Config(
         factory,
         factory=True,
-        host=host,
-        port=port,
         workers=workers,
         backlog=BACKLOG,
         timeout_graceful_shutdown=DRAIN_S,
         http=PROTOCOL,
         **UVICORN_OPTIONS,
     )
+    if workers > 1:
+        # Not uvicorn.run, which binds one socket here: half of `localhost`.
+        Multiprocess(config, listeners).run()
+        return
+    only = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        only.run(listeners)
+    if not only.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 def serve_socket(application: Any, listener: socket.socket) -> None:  # noqa: ANN401 - as uvicorn

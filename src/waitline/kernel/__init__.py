@@ -11,6 +11,7 @@ findings.py            an audit's finding
 garbage_collection.py  cyclic garbage collection on a timer
 ids.py                 id types of rooms and visitors, and the grammar of names
 instruments.py         counters, gauges and histograms in memory, and their snapshot
+listeners.py           listening sockets of a host
 log_events.py          the list of log events
 log_limits.py          rate limiting of the log by kind of event
 log_stream.py          standard error that never fails the process that logs

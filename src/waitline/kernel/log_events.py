@@ -150,6 +150,7 @@ _OTHERS: Final = {
     "room_visit_failed": LogEvent(
         "The admitter failed in one room, and retries it after a pause", ("room", "reason")
     ),
+    "service_listening": LogEvent("The service listens on these addresses", ("addresses",)),
     "shop_report_invalid": LogEvent("A load report cannot be parsed", ("reason",)),
     "shop_reports_unreadable": LogEvent(
         "The load reports cannot be read; the last ones still hold", ("reason",)

@@ -1,16 +1,22 @@
 """Start of a service: pass the settings to its workers through the environment, then run them."""
 
 import asyncio
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 
+import structlog
+
 from waitline import settings as chosen
 from waitline.http import server
-from waitline.kernel import garbage_collection, metric_files
+from waitline.kernel import garbage_collection, listeners, metric_files
+from waitline.kernel.errors import Misconfigured
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.services import management_keeper
 from waitline.settings import PREFIX, Settings
 from waitline.valkey.fitness import refuse_unfit
+
+log = structlog.get_logger()
 
 MANAGEMENT = "management"
 """Role of the management process among those of its service."""
@@ -41,7 +47,7 @@ def run(
             continue then.
 
     Raises:
-        Misconfigured: In production, the store may drop data or is too old.
+        Misconfigured: It cannot listen, or, in production, the store may drop data or is too old.
     """
     chosen.export(settings)
     chosen.log_ignored_variables()
@@ -60,7 +66,21 @@ def run(
             )
             stack.enter_context(keeper)
             asyncio.run(refuse_unfit(settings.store_url()))
-        server.serve(factory, host=settings.host, port=port, workers=workers)
+        bound = _bind(settings.host, port, f"--{role}-port")
+        if not until_stdin_ends:
+            # Otherwise the parent process has chosen the port, and prints it.
+            log.info("service_listening", addresses=listeners.urls(bound))
+        server.serve(factory, bound, workers=workers)
+
+
+def _bind(host: str, port: int, option: str) -> list[socket.socket]:
+    try:
+        return listeners.bind(host, port)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]
+        raise Misconfigured(
+            f"cannot listen on {host}, port {port}: {reason}; {option} chooses another port"
+        ) from None
 
 
 def start_worker() -> Settings:

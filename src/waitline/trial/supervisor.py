@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from time import monotonic
 from types import FrameType, TracebackType
 from typing import Self
 
+from waitline.kernel import listeners
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.terminal import Terminal, styled
 from waitline.trial import PostgresServer, StartError, ValkeyServer
@@ -209,9 +209,8 @@ class Supervisor:
         deadline_s = monotonic() + PORT_S
         while not self._stopping.is_set():
             try:
-                with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind((host, port))
+                for probe in listeners.bind(host, port):
+                    probe.close()
             except OSError as error:
                 if monotonic() > deadline_s:
                     raise CannotRun(
