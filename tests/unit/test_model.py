@@ -46,12 +46,54 @@ def test_a_limit_is_refused_just_outside_its_range(setting: Setting, end: int) -
         pytest.param("shop_url", "javascript:alert(1)", id="a script is no address"),
         pytest.param("shop_url", "//shop.example", id="no scheme"),
         pytest.param("shop_url", SHOP + "x" * URL_CHARS_MAX, id="address too long"),
+        *(
+            pytest.param(name, f"https://{rest}", id=f"{name} {rest}")
+            for name in ("shop_url", "identity_keys_url")
+            for rest in (
+                "shop example/a",
+                "shop.example/a b",
+                "shop.example/a\u3000b",
+                "shop.example:0/",
+                "shop.example:65536/",
+                "shop.example:https/",
+                "shop.example:/",
+                "",
+                "/path",
+                "?a=b",
+                "::1/",
+                "[::g]/",
+                "-shop.example",
+                "shop.example ",
+            )
+        ),
     ],
 )
 def test_a_rule_is_refused(name: str, value: str) -> None:
     with pytest.raises(SettingError) as refused:
         Rules().changed({name: value})
     assert refused.value.setting.name == name
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://shop.example",
+        "http://shop.example:8443/a?b=c&d=%20#e",
+        "https://[::1]:8443/",
+        "https://상점.example/공연",
+        "http://127.0.0.1:3000",
+        "",
+    ],
+)
+def test_an_address_of_a_shop(address: str) -> None:
+    assert Rules().changed({"shop_url": address}).shop_url == address
+
+
+def test_a_stored_address_that_would_be_refused_now() -> None:
+    stored = Rules().restored({"shop_url": "https://shop example:0/a b"})
+    assert stored.changed({"mode": Mode.PAUSED}).shop_url == "https://shop example:0/a b"
+    with pytest.raises(SettingError, match="white space"):
+        stored.changed({"shop_url": stored.shop_url})
 
 
 def test_a_change_keeps_everything_else() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from waitline import settings
 from waitline.cli.settings import masked
+from waitline.kernel.addresses import address_fault, host_fault
 from waitline.kernel.errors import Misconfigured
-from waitline.settings.checks import address_fault, host_fault, secret_fault
+from waitline.settings.checks import secret_fault
 from waitline.settings.injected import injected
 from waitline.trial.up import service_url
 

@@ -355,9 +355,7 @@ PEM, URL = shop("EdDSA").pem, "https://shop.example/keys"
             {"identity_keys_url": "ftp://shop.example"}, "identity_keys_url", "begin", id="FTP"
         ),
         pytest.param({"identity_keys_url": "file:///etc"}, "identity_keys_url", "begin", id="file"),
-        pytest.param(
-            {"identity_keys_url": "https://"}, "identity_keys_url", "address", id="no host"
-        ),
+        pytest.param({"identity_keys_url": "https://"}, "identity_keys_url", "host", id="no host"),
         pytest.param(
             {"identity_keys_url": "https://a:b@c"}, "identity_keys_url", "password", id="password"
         ),

@@ -1,5 +1,6 @@
 """Foundation: modules that every other package may import, and that import none of them.
 
+addresses.py           what is wrong with an address or a host
 backoff.py             exponential backoff of a connection
 batching.py            one batcher for calls to a store, with a window policy
 circuit_breaker.py     circuit breaker

@@ -283,7 +283,7 @@ def _written(rules: Rules, names: Collection[str] = SETTING_NAMES) -> list[str |
 
 def _rules(stored: Mapping[str, str]) -> Rules:
     """Parse the settings of a room; those that an older version did not store have defaults."""
-    return Rules().changed(
+    return Rules().restored(
         {
             setting.name: setting.repaired(stored[setting.name])
             if setting.is_text

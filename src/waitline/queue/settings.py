@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from waitline.kernel.addresses import address_fault
 from waitline.kernel.setting import Setting, SettingError, check, declared
 from waitline.queue.decision import WhenSilent
 from waitline.tokens.shop_keys import KEY_CHARS_MAX, parse_key
@@ -330,8 +331,24 @@ class Rules:
         Raises:
             SettingError: A value is out of range.
         """
-        limits = {name: value for name, value in changes.items() if name in LIMIT_NAMES}
-        others = {name: value for name, value in changes.items() if name not in LIMIT_NAMES}
+        for setting in ROOM_SETTINGS:
+            if setting.begins_with and changes.get(setting.name):
+                schemes = tuple(one.removesuffix("://") for one in setting.begins_with)
+                fault = address_fault(str(changes[setting.name]), schemes)
+                if fault is not None:
+                    raise SettingError(setting, fault)
+        return self.restored(changes)
+
+    def restored(self, stored: Mapping[str, object]) -> "Rules":
+        """Return these rules with settings as a store holds them.
+
+        Earlier versions allowed addresses that `changed` refuses; a room that has one goes on.
+
+        Raises:
+            SettingError: A value is out of range.
+        """
+        limits = {name: value for name, value in stored.items() if name in LIMIT_NAMES}
+        others = {name: value for name, value in stored.items() if name not in LIMIT_NAMES}
         return replace(
             self,
             limits=replace(self.limits, **limits),  # type: ignore[arg-type]  # checked by Limits

@@ -9,16 +9,15 @@ from pathlib import Path
 import structlog
 from pydantic import SecretStr, ValidationError
 
+from waitline.kernel.addresses import address_fault, text_fault
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.setting import SettingError
 from waitline.settings.checks import (
-    address_fault,
     listener_fault,
     networks_fault,
     origins_fault,
     root_path_fault,
     secret_fault,
-    text_fault,
 )
 from waitline.settings.data_folder import read_secret
 from waitline.settings.environment import SECRET_FILES, VARIABLES, option
