@@ -11,8 +11,8 @@ WITH stale AS MATERIALIZED (
     SELECT i.idempotency_key FROM idempotency AS i
     WHERE i.user_id = :user_id AND i.holder = :holder AND (
         i.created_at <= now() - make_interval(secs => :kept_s)
-        OR (i.idempotency_key = :key AND i.done = 'begun' AND i.answer IS NULL AND EXISTS (
-            SELECT FROM payment AS p WHERE p.payment_id = i.payment_id AND p.state = 'FAILED'
+        OR (i.idempotency_key = :key AND i.done = 'begun' AND i.answer IS NULL AND (
+            SELECT true FROM payment AS p WHERE p.payment_id = i.payment_id AND p.state = 'FAILED'
                 AND p.reason = ANY(:never_charged::text[])
         ))
     )

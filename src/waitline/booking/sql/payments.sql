@@ -25,8 +25,8 @@ keyed AS MATERIALIZED (
             WHEN NOT pg_try_advisory_xact_lock(hashtextextended(
                 jsonb_build_array(asked.user_id, asked.holder, k.key)::text, 0))
             THEN 'key_running'
-            WHEN EXISTS (
-                SELECT FROM idempotency AS i WHERE i.user_id = asked.user_id
+            WHEN (
+                SELECT true FROM idempotency AS i WHERE i.user_id = asked.user_id
                     AND i.holder = asked.holder AND i.idempotency_key = k.key
             ) THEN 'key_used'
             WHEN (
@@ -78,8 +78,8 @@ kept AS (
 )
 SELECT
     CASE
-        WHEN found.reservation_id IS NULL AND EXISTS (
-            SELECT FROM reservation AS r WHERE r.reservation_id = asked.reservation_id
+        WHEN found.reservation_id IS NULL AND (
+            SELECT true FROM reservation AS r WHERE r.reservation_id = asked.reservation_id
         ) THEN 'locked'
         WHEN found.reservation_id IS NULL THEN 'unknown'
         WHEN (found.user_id, found.holder) <> (asked.user_id, asked.holder) THEN 'foreign'

@@ -22,8 +22,8 @@ keyed AS MATERIALIZED (
             WHEN NOT pg_try_advisory_xact_lock(hashtextextended(
                 jsonb_build_array(asked.user_id, asked.holder, k.key)::text, 0))
             THEN 'key_running'
-            WHEN EXISTS (
-                SELECT FROM idempotency AS i WHERE i.user_id = asked.user_id
+            WHEN (
+                SELECT true FROM idempotency AS i WHERE i.user_id = asked.user_id
                     AND i.holder = asked.holder AND i.idempotency_key = k.key
             ) THEN 'key_used'
             WHEN (
@@ -64,11 +64,12 @@ found AS MATERIALIZED (
 countable AS MATERIALIZED (
     SELECT no FROM found
     WHERE (schedule_id, user_id, holder) IN (SELECT schedule_id, user_id, holder FROM visitors)
-        OR NOT EXISTS (
-            SELECT FROM visitor_seats AS v
+        -- Not EXISTS: beside OR, and in a CASE, it may read the whole table into a hash.
+        OR (
+            SELECT true FROM visitor_seats AS v
             WHERE v.schedule_id = found.schedule_id AND v.user_id = found.user_id
                 AND v.holder = found.holder
-        )
+        ) IS NULL
 ),
 counted AS (
     INSERT INTO visitor_seats AS held (schedule_id, user_id, holder, seats)
@@ -169,8 +170,8 @@ WITH keyed AS MATERIALIZED (
             WHEN NOT pg_try_advisory_xact_lock(hashtextextended(
                 jsonb_build_array(:user_id::text, :holder::text, k.key)::text, 0))
             THEN 'key_running'
-            WHEN EXISTS (
-                SELECT FROM idempotency AS i WHERE i.user_id = :user_id
+            WHEN (
+                SELECT true FROM idempotency AS i WHERE i.user_id = :user_id
                     AND i.holder = :holder AND i.idempotency_key = k.key
             ) THEN 'key_used'
             WHEN (
@@ -322,11 +323,11 @@ ready AS MATERIALIZED (
     ) AND (
         (due.schedule_id, due.user_id, due.holder)
             IN (SELECT schedule_id, user_id, holder FROM visitors)
-        OR NOT EXISTS (
-            SELECT FROM visitor_seats AS v
+        OR (
+            SELECT true FROM visitor_seats AS v
             WHERE v.schedule_id = due.schedule_id AND v.user_id = due.user_id
                 AND v.holder = due.holder
-        )
+        ) IS NULL
     )
 ),
 freed AS (
