@@ -47,9 +47,14 @@ locked AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ),
 visitors AS MATERIALIZED (
+    -- Row by row, by the index: a plan made while the table is small would read all of it.
     SELECT v.schedule_id, v.user_id, v.holder
-    FROM visitor_seats AS v JOIN asked USING (schedule_id, user_id, holder)
-    FOR UPDATE OF v SKIP LOCKED
+    FROM asked CROSS JOIN LATERAL (
+        SELECT * FROM visitor_seats AS v
+        WHERE v.schedule_id = asked.schedule_id AND v.user_id = asked.user_id
+            AND v.holder = asked.holder
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS v
 ),
 found AS MATERIALIZED (
     SELECT asked.no, asked.schedule_id, asked.user_id, asked.holder, asked.visitor_seats_max,
@@ -87,8 +92,11 @@ made AS (
     SELECT schedule_id, user_id, holder, found.amount,
         (SELECT listening_now()) + make_interval(secs => :hold_s)
     FROM counted JOIN found USING (schedule_id, user_id, holder)
+    -- database_time(expires_at), whose clock is read once instead of for each row.
     RETURNING reservation_id, schedule_id, user_id, holder, amount, created_at,
-        database_time(expires_at) AS expires_at
+        expires_at + make_interval(
+            secs => (SELECT extract(epoch FROM now() - listening_now())::double precision)
+        ) AS expires_at
 ),
 recorded AS (
     INSERT INTO idempotency (
@@ -311,9 +319,12 @@ held AS MATERIALIZED (
     FOR UPDATE OF s SKIP LOCKED
 ),
 visitors AS MATERIALIZED (
-    SELECT v.schedule_id, v.user_id, v.holder FROM visitor_seats AS v
-    WHERE (v.schedule_id, v.user_id, v.holder) IN (SELECT schedule_id, user_id, holder FROM due)
-    FOR UPDATE OF v SKIP LOCKED
+    SELECT v.schedule_id, v.user_id, v.holder
+    FROM (SELECT DISTINCT schedule_id, user_id, holder FROM due) AS d CROSS JOIN LATERAL (
+        SELECT * FROM visitor_seats AS v
+        WHERE v.schedule_id = d.schedule_id AND v.user_id = d.user_id AND v.holder = d.holder
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS v
 ),
 ready AS MATERIALIZED (
     SELECT due.reservation_id, due.schedule_id, due.user_id, due.holder FROM due
