@@ -194,11 +194,11 @@ def test_nobody_else_can_tell_a_reservation_from_none(
         for number in (theirs, UNKNOWN, 0, -1, BEYOND):
             body = payment_of(buyer, number) | {"userId": claim.user} if method == "POST" else None
             answer = ask(office, method, path(number), claim.user, claim.headers, body)
-            told = refused(answer, claim.status, claim.code or code)
-            assert told.pop("instance") == path(number)
-            told.pop("timestamp")
+            problem = refused(answer, claim.status, claim.code or code)
+            assert problem.pop("instance") == path(number)
+            problem.pop("timestamp")
             kept = [name for name in answer.headers if name not in {"date", "content-length"}]
-            seen.add((str(told), str(kept)))
+            seen.add((str(problem), str(kept)))
         assert len(seen) == 1
     row = office.sql("SELECT state FROM reservation WHERE reservation_id = $1", reservation)
     assert row[0]["state"] == "CONFIRMED"
