@@ -158,13 +158,16 @@ def test_a_database_that_is_read_only_is_not_ready(postgres: TestDatabase) -> No
     """As a primary whose disk is full, which some managed services make read-only."""
 
     async def call() -> None:
+        (row,) = await postgres.sql("SELECT now() AS began")
         database = Database(postgres.url, "waitline.booking", connections_max=2)
         try:
             await until_async(lambda: _pings(database), SOON_S)
             await postgres.sql("ALTER DATABASE waitline SET default_transaction_read_only = on")
             await postgres.sql(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE application_name = 'waitline'"
+                # Those of other tests would come back read-only, and stay.
+                "WHERE application_name = 'waitline' AND backend_start >= $1",
+                row["began"],
             )
             await until_async(lambda: _refused(database), SOON_S)
             assert await database.fetch_all("unsent_events", rows_max=1) == []

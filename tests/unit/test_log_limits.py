@@ -99,7 +99,7 @@ def test_lines_of_libraries_are_lines_of_the_log(
     try:
         log_to_stderr()
         for _ in range(100):
-            logging.getLogger("uvicorn.error").warning("Invalid\nrequest %s", "\x1b[2J")
+            logging.getLogger("a.library").warning("Invalid\nrequest %s", "\x1b[2J")
     finally:
         structlog.reset_defaults()
         logging.root.handlers[:] = before
@@ -107,4 +107,4 @@ def test_lines_of_libraries_are_lines_of_the_log(
     assert len(lines) == LINES_MAX
     if not pretty:
         line = json.loads(lines[0])
-        assert (line["logger"], line["text"]) == ("uvicorn.error", "Invalid\nrequest \x1b[2J")
+        assert (line["logger"], line["text"]) == ("a.library", "Invalid\nrequest \x1b[2J")
