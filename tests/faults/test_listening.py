@@ -1,4 +1,4 @@
-"""Whoever could not be heard was not silent: outages and steps of the clock count for nobody.
+"""Visitors who could not be heard were not silent: outages and steps of the clock count for nobody.
 
 A visitor of every kind is inside (waiting and in contact, ready, active, with a seat on hold) while
 the processes of one kind are frozen for longer than any of them may take, or a clock is set. Then

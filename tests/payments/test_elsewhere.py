@@ -173,7 +173,7 @@ def test_refunds_in_part_add_up(postgres: TestDatabase, sandbox: SandboxProcess)
         assert await shop.flags() == ["refunded_in_part"]
         rows = await shop.sale.sql("SELECT refunded FROM payment")
         assert rows[0]["refunded"] == PRICE // 2
-        # Whoever gives it up gets the rest.
+        # Cancelling refunds the rest.
         reservation = (await shop.sale.sql("SELECT reservation_id FROM payment"))[0][0]
         await shop.sale.reservations.cancel(reservation, USER)
         await shop.settled()

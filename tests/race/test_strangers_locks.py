@@ -1,4 +1,4 @@
-"""A row locked by a stranger holds up whoever needs that row, for a bounded time, and nobody else.
+"""A row locked by a stranger delays only requests for that row, and for a bounded time.
 
 Each play locks a row in a transaction of its own, and keeps it locked until all have been answered.
 The control lets the statements wait for locks, as they once did: then others are not answered.
@@ -45,7 +45,7 @@ assert LIMITS.batch_max > BUYERS
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever needs the locked row hears of it soon, so that the plays are short."""
+    """A request for the locked row is refused soon, so that the plays are short."""
     monkeypatch.setattr(batches, "LOCK_PATIENCE_S", 0.1)
 
 
