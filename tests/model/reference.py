@@ -281,11 +281,11 @@ class Reference:
         self.keep_beat(now_ms, heard_ms)
         listened_ms = self.listened(now_ms)
         if self._deaf(now_ms) or self.mode not in (Mode.OPEN, Mode.DRAINING):
-            return [("held",)]
+            return [("held", 0)]
         limits, line, decided = self.limits, self.line(), self.decided
         pace = min(limits.admit_per_s, decided[0]) if decided else limits.admit_per_s
         if pace <= 0:
-            return [("held",)]
+            return [("held", 0)]
         burst: float = limits.admit_burst
         if pace < limits.admit_per_s:
             burst = max(1, burst * pace / limits.admit_per_s)

@@ -38,13 +38,31 @@ def test_the_document(trial: Stack) -> None:
         "title": "서울 공연",
         "mode": "paused",
         "message": "곧 열립니다",
+        "titles": {"ko": "서울 공연"},
+        "messages": {"ko": "곧 열립니다"},
         "shopUrl": "https://shop.example",
+        "state": "paused",
+        "opensAt": None,
+        "closesAt": None,
+        "idleSeconds": 600,
+        "returnSeconds": 600,
         "serving": 1,
         "waiting": 2,
         "ratePerSecond": None,
         "newcomerWaitSeconds": None,
         "pollAfterMs": 3_000,
     }
+
+
+def test_a_room_before_its_opening(trial: Stack) -> None:
+    room = trial.room(
+        opensAt="2099-03-15T20:00+09:00", title="Spring", message="잠시만요", messageEn="Wait"
+    )
+    document = room.now_serving().json()
+    assert (document["state"], document["mode"]) == ("before-opening", "paused")
+    assert (document["opensAt"], document["closesAt"]) == ("2099-03-15T20:00:00+09:00", None)
+    assert document["titles"] == {"en": "Spring"}
+    assert document["messages"] == {"ko": "잠시만요", "en": "Wait"}
 
 
 def test_the_pace(measured: Room) -> None:

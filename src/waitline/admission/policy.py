@@ -193,8 +193,9 @@ def _share(survey: Survey, load: float, past: Memory) -> float:
 def next_visit_ms(outcome: Moved | Leased | Held) -> int:
     """Return the time until the next admit call in a room, in ms; 0 for at once."""
     match outcome:
-        case Held():
-            return IDLE_MS
+        case Held(opens_in_ms):
+            # A room opens within a tick of its time.
+            return min(opens_in_ms, IDLE_MS) if opens_in_ms > 0 else IDLE_MS
         case Leased(remaining_ms):
             return max(remaining_ms, TICK_MS)
         case Moved(admitted, passed, waiting, free=free, due=due):

@@ -133,6 +133,7 @@ def show(
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     survey = _with_rooms(settings, room, lambda rooms: rooms.survey(RoomId(room)))
     numbers = {
+        "state": str(survey.state),
         "waiting": survey.waiting,
         "admitted": survey.admitted,
         "serving": survey.serving,
@@ -237,7 +238,11 @@ def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[
 
 
 def _flat(room: str, rules: Rules) -> dict[str, Any]:
-    return {"room": room, **rules.values}
+    values = rules.values
+    for setting in ROOM_SETTINGS:
+        if setting.is_time:
+            values[setting.name] = setting.to_wire(values[setting.name])
+    return {"room": room, **values}
 
 
 def _decided(survey: Survey) -> dict[str, Any]:

@@ -11,6 +11,7 @@ events.py              streams between box office and waiting room: keys and sch
 findings.py            an audit's finding
 garbage_collection.py  cyclic garbage collection on a timer
 ids.py                 id types of rooms and visitors, and the grammar of names
+instants.py            point in time with its UTC offset
 instruments.py         counters, gauges and histograms in memory, and their snapshot
 listeners.py           listening sockets of a host
 log_events.py          the list of log events

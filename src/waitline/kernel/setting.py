@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from waitline.kernel.ids import REFUSED, TextInvalid, normal_text
+from waitline.kernel.instants import EXAMPLE, parse_instant, stored_instant
 
 MS_PER_S = 1_000
 """Times are ms inside, and s on the wire and on the command line."""
@@ -35,6 +36,9 @@ class SettingError(ValueError):
 TEXT_UNITS = ("characters", "bytes")
 """Units of settings that are texts; their size is counted in them."""
 
+TIME_UNIT = "time"
+"""Unit of settings that are instants; on the wire they are texts in ISO 8601."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
@@ -44,7 +48,7 @@ class Setting:
         wire: The JSON member.
         help: Its meaning: one sentence without a full stop.
         unit: Unit of a number, or of the size of a text. `ms` becomes s on the wire and on the
-            command line.
+            command line. `time` is an instant, or none.
         least: Smallest number or size allowed, in the field's own unit.
         most: Largest number or size allowed; `None` where the type says what is allowed.
         begins_with: Prefixes, one of which a non-empty text must have.
@@ -73,6 +77,11 @@ class Setting:
         return self.unit in TEXT_UNITS
 
     @property
+    def is_time(self) -> bool:
+        """Whether it is an instant, which may be left empty."""
+        return self.unit == TIME_UNIT
+
+    @property
     def wire_unit(self) -> str:
         """The unit on the wire and on the command line."""
         return "s" if self.unit == "ms" else self.unit
@@ -80,7 +89,7 @@ class Setting:
     @property
     def wire_kind(self) -> Any:  # noqa: ANN401 - a type, or a union of types
         """The type on the wire and on the command line."""
-        if self.is_text:
+        if self.is_text or self.is_time:
             return str
         return float if self.unit == "ms" else self.kind
 
@@ -99,6 +108,8 @@ class Setting:
             return f"{least} to {most} {self.wire_unit}"
         if self.is_text:
             return self._size
+        if self.is_time:
+            return f"a time with UTC offset, such as {EXAMPLE}; empty: none"
         kinds = (self.kind, *get_args(self.kind))
         return ", ".join(
             choice
@@ -115,19 +126,42 @@ class Setting:
 
     def to_wire(self, value: Any) -> Any:  # noqa: ANN401 - of the setting's type
         """Convert a value of the field to the wire."""
+        if self.is_time:
+            return value and value.iso
         return value / MS_PER_S if self.unit == "ms" else value
 
     def from_wire(self, value: Any) -> Any:  # noqa: ANN401 - of the setting's type
         """Convert a value from the wire or the command line to the field.
 
         Raises:
-            SettingError: The value is out of range, or a text with control characters.
+            SettingError: The value is out of range, a text with control characters, or a time
+                without a UTC offset.
         """
         if self.is_text:
             return self.normal(value)
+        if self.is_time:
+            return self._instant(value)
         if self.wire_range is not None:
             self._check_range(value, *self.wire_range)
         return round(value * MS_PER_S) if self.unit == "ms" else value
+
+    def _instant(self, text: str) -> Any:  # noqa: ANN401 - of the setting's type
+        try:
+            return parse_instant(text) if text.strip() else None
+        except ValueError as error:
+            raise SettingError(self, str(error)) from None
+
+    def to_stored(self, value: Any) -> str | int | float:  # noqa: ANN401 - of the setting's type
+        """Convert a value of the field to what a store keeps."""
+        if value is None:
+            return ""
+        return value if isinstance(value, int | float) else str(value)
+
+    def from_stored(self, text: str) -> Any:  # noqa: ANN401 - of the setting's type
+        """Convert what a store keeps to a value of the field."""
+        if self.is_text:
+            return self.repaired(text)
+        return stored_instant(text) if self.is_time else self.kind(text)
 
     def normal(self, value: str) -> str:
         """Return a text in its normal form.

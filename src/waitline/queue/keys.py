@@ -2,8 +2,9 @@
 
 The keys of a room share a hash tag, so a cluster keeps them in one slot.
 
-wl:{ROOM}:room      hash   mode, message, shop_url, when_shop_silent, limits, created_ms,
-                           changed_ms, seq (last place given), counters, lease_holder, lease_until;
+wl:{ROOM}:room      hash   mode, message, shop_url, when_shop_silent, limits, opens_at, closes_at
+                           (as ms@offset), created_ms, changed_ms, seq (last place given),
+                           counters, lease_holder, lease_until;
                            beat_ms, lost_ms, resumed_ms, stepped_back_ms (the listening clock);
                            now_reason, now_per_s, now_until, now_basis, now_ms (the present
                            decision, where a shop reports)

@@ -46,6 +46,22 @@ class State(StrEnum):
     NOT_FOUND = "NOT_FOUND"
 
 
+class RoomState(StrEnum):
+    """What a room does at an instant: the operator's mode, its opening times, and the shop."""
+
+    BEFORE_OPENING = "before-opening"  # takes newcomers, admits nobody until it opens
+    OPEN = "open"
+    PAUSED = "paused"
+    SOLD_OUT = "sold-out"  # the shop has no free seat
+    HELD = "held"  # the shop does not report, and the room is set to hold
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+_MODES_SEEN = {RoomState.BEFORE_OPENING: Mode.PAUSED, RoomState.HELD: Mode.PAUSED}
+"""States that clients know as a mode of another name."""
+
+
 class Survey(NamedTuple):
     """A room's rules and numbers at one instant of the server's clock.
 
@@ -79,11 +95,21 @@ class Survey(NamedTuple):
     decision: Decision | None = None
 
     @property
+    def state(self) -> RoomState:
+        """What the room does now."""
+        rules, decision = self.rules, self.decision
+        if rules.mode is Mode.CLOSED or (rules.closes_at and rules.closes_at.at_ms <= self.at_ms):
+            return RoomState.CLOSED
+        if rules.opens_at and rules.opens_at.at_ms > self.at_ms:
+            return RoomState.BEFORE_OPENING
+        if rules.mode not in ADMITTING or decision is None or not decision.holds:
+            return RoomState(rules.mode)
+        return RoomState.SOLD_OUT if decision.reason is Reason.SOLD_OUT else RoomState.HELD
+
+    @property
     def mode_now(self) -> str:
-        """The mode as visitors see it: the operator's, unless the decision admits nobody."""
-        if self.rules.mode not in ADMITTING or self.decision is None or not self.decision.holds:
-            return str(self.rules.mode)
-        return SOLD_OUT if self.decision.reason is Reason.SOLD_OUT else str(Mode.PAUSED)
+        """The mode as visitors see it: the operator's, unless nobody is admitted now."""
+        return str(_MODES_SEEN.get(self.state, self.state))
 
 
 COUNTERS = (
@@ -203,7 +229,13 @@ class Leased(NamedTuple):
 
 
 class Held(NamedTuple):
-    """The room's mode admits nobody."""
+    """The room admits nobody now: by its mode, its opening times, or because its shop is sold out.
+
+    Attributes:
+        opens_in_ms: Time until its opening; 0 if no opening is the reason.
+    """
+
+    opens_in_ms: int = 0
 
 
 class Swept(NamedTuple):

@@ -275,9 +275,9 @@ def _pairs(flat: Sequence[str]) -> dict[str, str]:
 def _written(rules: Rules, names: Collection[str] = SETTING_NAMES) -> list[str | int | float]:
     """Return settings as they are stored: names and values, alternating."""
     words: list[str | int | float] = []
-    for name, value in rules.values.items():
-        if name in names:
-            words += [name, value if isinstance(value, int | float) else str(value)]
+    for setting in ROOM_SETTINGS:
+        if setting.name in names:
+            words += [setting.name, setting.to_stored(rules.values[setting.name])]
     return words
 
 
@@ -285,9 +285,7 @@ def _rules(stored: Mapping[str, str]) -> Rules:
     """Parse the settings of a room; those that an older version did not store have defaults."""
     return Rules().restored(
         {
-            setting.name: setting.repaired(stored[setting.name])
-            if setting.is_text
-            else setting.kind(stored[setting.name])
+            setting.name: setting.from_stored(stored[setting.name])
             for setting in ROOM_SETTINGS
             if setting.name in stored
         }

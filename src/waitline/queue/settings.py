@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from waitline.kernel.addresses import address_fault
-from waitline.kernel.setting import Setting, SettingError, check, declared
+from waitline.kernel.instants import Instant
+from waitline.kernel.setting import TIME_UNIT, Setting, SettingError, check, declared
 from waitline.queue.decision import WhenSilent
-from waitline.tokens.shop_keys import KEY_CHARS_MAX, parse_key
+from waitline.queue.relations import identity_fault, times_fault
+from waitline.tokens.shop_keys import KEY_CHARS_MAX
 
 TITLE_CHARS_MAX = 100
 MESSAGE_CHARS_MAX = 500
@@ -123,6 +124,17 @@ class Limits:
             most=DAY_MS,
         ),
     ] = 600_000
+    return_ms: Annotated[
+        int,
+        Setting(
+            wire="returnSeconds",
+            help="Time in which a visitor who was passed over can return to the old place;"
+            " 0: not at all",
+            unit="ms",
+            least=0,
+            most=DAY_MS,
+        ),
+    ] = 600_000
     extensions_max: Annotated[
         int,
         Setting(
@@ -220,6 +232,22 @@ class Rules:
     mode: Annotated[
         Mode, Setting(wire="mode", help="Whether the room takes newcomers and admits visitors")
     ] = Mode.OPEN
+    opens_at: Annotated[
+        Instant | None,
+        Setting(
+            wire="opensAt",
+            help="Opening time: visitors can join the line before it, and are admitted from it on",
+            unit=TIME_UNIT,
+        ),
+    ] = None
+    closes_at: Annotated[
+        Instant | None,
+        Setting(
+            wire="closesAt",
+            help="Closing time: from it on nobody can join, and nobody else is admitted",
+            unit=TIME_UNIT,
+        ),
+    ] = None
     title: Annotated[
         str,
         Setting(
@@ -229,11 +257,30 @@ class Rules:
             most=TITLE_CHARS_MAX,
         ),
     ] = ""
+    title_en: Annotated[
+        str,
+        Setting(
+            wire="titleEn",
+            help="Title in English; empty: the other title",
+            unit="characters",
+            most=TITLE_CHARS_MAX,
+        ),
+    ] = ""
     message: Annotated[
         str,
         Setting(
             wire="message",
             help="Message shown to waiting visitors",
+            unit="characters",
+            most=MESSAGE_CHARS_MAX,
+            multiline=True,
+        ),
+    ] = ""
+    message_en: Annotated[
+        str,
+        Setting(
+            wire="messageEn",
+            help="Message in English; empty: the other message",
             unit="characters",
             most=MESSAGE_CHARS_MAX,
             multiline=True,
@@ -289,31 +336,16 @@ class Rules:
 
     def __post_init__(self) -> None:
         check(self, (setting for setting in ROOM_SETTINGS if setting.name not in LIMIT_NAMES))
-        self._check_identity()
+        self._check_relations()
 
-    def _check_identity(self) -> None:
-        """Check that a room whose identity is `signed` has one source of keys, and a usable one.
-
-        Raises:
-            SettingError: It has none, or two; the key is no public key.
-        """
-        named = {setting.name: setting for setting in ROOM_SETTINGS}
-        if self.identity_key:
-            try:
-                parse_key(self.identity_key)
-            except ValueError as error:
-                # The message contains nothing of the key, which may be a private one.
-                raise SettingError(named["identity_key"], str(error)) from None
-        if self.identity_keys_url and not _is_plain(self.identity_keys_url):
-            raise SettingError(named["identity_keys_url"], "must be an address without a password")
-        if self.identity_key and self.identity_keys_url:
-            raise SettingError(named["identity_keys_url"], "excludes a key: set one of them to ''")
-        if self.identity is RoomIdentity.SIGNED and not (
-            self.identity_key or self.identity_keys_url
-        ):
-            raise SettingError(
-                named["identity"], "needs the shop's public key, or the address of its key set"
-            )
+    def _check_relations(self) -> None:
+        signed = self.identity is RoomIdentity.SIGNED
+        fault = times_fault(self.opens_at, self.closes_at) or identity_fault(
+            signed=signed, key=self.identity_key, keys_url=self.identity_keys_url
+        )
+        if fault is not None:
+            named = {setting.name: setting for setting in ROOM_SETTINGS}
+            raise SettingError(named[fault[0]], fault[1])
 
     @property
     def values(self) -> dict[str, object]:
@@ -354,14 +386,6 @@ class Rules:
             limits=replace(self.limits, **limits),  # type: ignore[arg-type]  # checked by Limits
             **others,  # type: ignore[arg-type]  # checked here
         )
-
-
-def _is_plain(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.username is None and parts.port != 0
-    except ValueError:
-        return False
 
 
 LIMIT_SETTINGS = declared(Limits)

@@ -34,7 +34,11 @@ def creation_members(settings: Iterable[Setting]) -> dict[str, Any]:
 def view_members(settings: Iterable[Setting]) -> dict[str, Any]:
     """Return the members of an answer that shows settings."""
     return {
-        setting.wire: (setting.wire_kind, Field(description=setting.help)) for setting in settings
+        setting.wire: (
+            setting.wire_kind | None if setting.is_time else setting.wire_kind,
+            Field(description=setting.help),
+        )
+        for setting in settings
     }
 
 
@@ -74,7 +78,7 @@ def _kind(setting: Setting) -> Any:  # noqa: ANN401 - a type with its checks
     if setting.wire_range is not None:
         # Strict: neither `true` nor a text is a number.
         return Annotated[setting.wire_kind, Field(strict=True)]
-    if setting.is_text:
+    if setting.is_text or setting.is_time:
         return Annotated[str, AfterValidator(_is_text)]
     return setting.wire_kind
 

@@ -11,6 +11,9 @@ Silence and expiry count in listening time, which this call keeps going; while n
 nobody is admitted (decision 0020). The token bucket fills no faster than the caller's monotonic
 clock shows, so a step of the server's clock fills nothing (Q5).
 
+A room admits nobody before its opening time or from its closing time on, by the server's clock, so
+it opens and closes without an operator.
+
 The decision stored by decide.lua can only lower the room's own limits: the rate, the burst in
 proportion, and the total up to which visitors are admitted.
 
@@ -20,9 +23,9 @@ about the speed of a full one), and the record of the sale: waits by length, tot
 admissions out of order (decision 0014).
 
 KEYS
-  1 room         hash   mode, active_max, admit_per_s, admit_burst, ready_ttl_ms, idle_ms,
-                        lease_holder, lease_until, counters, now_per_s, now_until,
-                        beat_ms, lost_ms, resumed_ms, stepped_back_ms
+  1 room         hash   mode, opens_at, closes_at, active_max, admit_per_s, admit_burst,
+                        ready_ttl_ms, idle_ms, lease_holder, lease_until, counters,
+                        now_per_s, now_until, beat_ms, lost_ms, resumed_ms, stepped_back_ms
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms[:heard_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
@@ -39,7 +42,7 @@ ARGV
 RETURNS  one row
   moved    admitted:int passed:int waiting:int free:int due:int
   leased   remaining_ms:int
-  held
+  held     opens_in_ms:int
   no_room
 
 COST  O(c log N) for a chunk of c and N in the room
@@ -54,26 +57,31 @@ local heard_ms, mono_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 --@include full
 --@include beat
 --@include heard
+--@include instant
 local clock = clock_ms()
 local clock_text = string.format('%d', clock)
 
 local beat_ms, lost_ms, resumed_ms, stepped_back_ms, mode, active_max, admit_per_s, admit_burst,
-  ready_ttl, idle, lease_holder, lease_until, now_per_s, now_until, so_far =
+  ready_ttl, idle, lease_holder, lease_until, now_per_s, now_until, so_far, opens_at, closes_at =
   unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms', 'resumed_ms', 'stepped_back_ms', 'mode',
     'active_max', 'admit_per_s', 'admit_burst', 'ready_ttl_ms', 'idle_ms', 'lease_holder',
-    'lease_until', 'now_per_s', 'now_until', 'admitted'))
+    'lease_until', 'now_per_s', 'now_until', 'admitted', 'opens_at', 'closes_at'))
 if not mode then return {{'no_room'}} end
 beat_ms, lost_ms, resumed_ms = keep_beat(room, clock, heard_ms,
   {beat_ms, lost_ms, resumed_ms, stepped_back_ms})
 local now = listened_ms(clock, beat_ms, lost_ms)
 local now_text = string.format('%d', now)
 -- Nobody listens, so nobody could take a turn.
-if beat_ms and clock - beat_ms > BEAT_GAP_MAX then return {{'held'}} end
-if mode ~= 'open' and mode ~= 'draining' then return {{'held'}} end
+if beat_ms and clock - beat_ms > BEAT_GAP_MAX then return {{'held', 0}} end
+if mode ~= 'open' and mode ~= 'draining' then return {{'held', 0}} end
+if clock >= (instant_ms(closes_at) or math.huge) then return {{'held', 0}} end
+-- The server's clock opens the room, whichever admitter calls.
+local opens_in_ms = (instant_ms(opens_at) or 0) - clock
+if opens_in_ms > 0 then return {{'held', opens_in_ms}} end
 
 -- Decide how many may be admitted. The stored decision only ever lowers the room's own limits.
 local per_s, burst = math.min(admit_per_s, tonumber(now_per_s) or math.huge), admit_burst
-if per_s <= 0 then return {{'held'}} end
+if per_s <= 0 then return {{'held', 0}} end
 if per_s < tonumber(admit_per_s) then burst = math.max(1, burst * per_s / admit_per_s) end
 local left = math.max((tonumber(now_until) or math.huge) - tonumber(so_far or 0), 0)
 

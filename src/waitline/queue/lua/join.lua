@@ -11,8 +11,8 @@ a room whose identity is `signed`, every mark is `a`, for a visitor with a state
 one without is refused there, and one with it elsewhere.
 
 KEYS
-  1 room         hash   mode, seq, waiting_max, idle_ms, identity, beat_ms,
-                        lost_ms, counters
+  1 room         hash   mode, seq, waiting_max, idle_ms, identity, closes_at,
+                        beat_ms, lost_ms, counters
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms[:heard_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
@@ -43,14 +43,16 @@ local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 --@include slot
 --@include heard
 --@include full
+--@include instant
 -- The mark of a visitor for whom the shop vouches.
 local ACCOUNT = 'a'
 local clock = clock_ms()
 local count = tonumber(ARGV[1])
 local marked = #ARGV > count + 1
 
-local mode, seq, waiting_max, idle, identity, beat_ms, lost_ms = unpack(redis.call('HMGET', room,
-  'mode', 'seq', 'waiting_max', 'idle_ms', 'identity', 'beat_ms', 'lost_ms'))
+local mode, seq, waiting_max, idle, identity, closes_at, beat_ms, lost_ms =
+  unpack(redis.call('HMGET', room, 'mode', 'seq', 'waiting_max', 'idle_ms', 'identity',
+    'closes_at', 'beat_ms', 'lost_ms'))
 local now = listened_ms(clock, beat_ms, lost_ms)
 local rows = {}
 if not mode then
@@ -59,7 +61,8 @@ if not mode then
 end
 local signed = identity == 'signed'
 local last, most = tonumber(seq), tonumber(waiting_max)
-local takes = mode == 'open' or mode == 'paused'
+local takes = (mode == 'open' or mode == 'paused')
+  and clock < (instant_ms(closes_at) or math.huge)
 local places = redis.call('ZMSCORE', waiting, unpack(ARGV, 2, count + 1))
 local held = redis.call('HMGET', slots, unpack(ARGV, 2, count + 1))
 local total = redis.call('ZCARD', waiting)

@@ -6,6 +6,7 @@ older (`asOfMs`) than one they have.
 """
 
 import asyncio
+import re
 from hashlib import blake2b
 from http import HTTPStatus
 from typing import NamedTuple
@@ -30,6 +31,9 @@ ROOMS_CACHED = 1_024
 """Documents that a worker caches; the least recently used is evicted first."""
 
 
+_HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
+
+
 class Range(msgspec.Struct, frozen=True):
     """An estimated range."""
 
@@ -45,6 +49,14 @@ class NowServing(msgspec.Struct, frozen=True):
         title: Title for visitors; empty for its name.
         mode: open, paused, draining or closed; sold-out while the shop has nothing to sell.
         message: The operator's message to visitors.
+        titles: The title by language, `ko` and `en`; languages without one are left out.
+        messages: The message by language, likewise.
+        state: What the room does now: before-opening, open, paused, sold-out, held (the shop does
+            not report), draining or closed.
+        opensAt: When it opens, in the operator's UTC offset; null if it has no opening time.
+        closesAt: When it closes, likewise.
+        idleSeconds: Time without contact after which a visitor's turn is passed over; 0: never.
+        returnSeconds: Time in which a visitor who was passed over can return to the old place.
         shopUrl: Where to go when admitted; empty to stay on the page.
         serving: Every place up to this one has been admitted or has left.
         waiting: Visitors who wait.
@@ -58,7 +70,14 @@ class NowServing(msgspec.Struct, frozen=True):
     title: str
     mode: str
     message: str
+    titles: dict[str, str]
+    messages: dict[str, str]
     shopUrl: str  # noqa: N815 - wire names
+    state: str
+    opensAt: str | None  # noqa: N815
+    closesAt: str | None  # noqa: N815
+    idleSeconds: float  # noqa: N815
+    returnSeconds: float  # noqa: N815
     serving: int
     waiting: int
     ratePerSecond: Range | None  # noqa: N815
@@ -148,7 +167,21 @@ class NowServingDocuments:
         return Answer(200, document.headers, document.body)
 
 
+def by_language(text: str, english: str) -> dict[str, str]:
+    """Return an operator's text by language, `ko` and `en`.
+
+    A text without Hangul beside no English one is taken for English.
+    """
+    texts = {}
+    if text:
+        texts["ko" if english or _HANGUL.search(text) else "en"] = text
+    if english:
+        texts["en"] = english
+    return texts
+
+
 def _room_document(room: RoomId, survey: Survey) -> RoomDocument:
+    rules = survey.rules
     admits = survey.mode_now in ADMITTING
     pace = (
         hints.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
@@ -158,10 +191,17 @@ def _room_document(room: RoomId, survey: Survey) -> RoomDocument:
     wait = hints.wait_range(survey.waiting, pace)
     document = NowServing(
         room=room,
-        title=survey.rules.title,
+        title=rules.title,
         mode=survey.mode_now,
-        message=survey.rules.message,
-        shopUrl=survey.rules.shop_url,
+        message=rules.message,
+        titles=by_language(rules.title, rules.title_en),
+        messages=by_language(rules.message, rules.message_en),
+        shopUrl=rules.shop_url,
+        state=survey.state,
+        opensAt=rules.opens_at and rules.opens_at.iso,
+        closesAt=rules.closes_at and rules.closes_at.iso,
+        idleSeconds=rules.limits.idle_ms / 1000,
+        returnSeconds=rules.limits.return_ms / 1000,
         serving=survey.serving,
         waiting=survey.waiting,
         ratePerSecond=pace and Range(round(pace.low, 2), round(pace.high, 2)),

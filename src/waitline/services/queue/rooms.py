@@ -64,6 +64,7 @@ def surveyed(room: RoomId, survey: Survey) -> dict[str, Any]:
     pace = hints.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
     return {
         **shown(room, survey.rules),
+        "state": str(survey.state),
         "waiting": survey.waiting,
         "admitted": survey.admitted,
         "serving": survey.serving,

@@ -1,0 +1,67 @@
+"""Instant: a point in time with the UTC offset in which it was given. Pure.
+
+Inside, time is ms since the epoch. The offset is kept so that people see a time as they typed it.
+"""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import NamedTuple
+
+from typing_extensions import override
+
+EXAMPLE = "2027-03-15T20:00+09:00"
+"""An instant as people write it, for messages."""
+
+YEAR_LEAST = 2000
+YEAR_MOST = 2199
+"""Years allowed; others are slips of the finger."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+_MINUTE = timedelta(minutes=1)
+
+
+class Instant(NamedTuple):
+    """A point in time.
+
+    Attributes:
+        at_ms: Milliseconds since the epoch.
+        offset_min: The UTC offset in which it was given, in minutes.
+    """
+
+    at_ms: int
+    offset_min: int
+
+    @property
+    def iso(self) -> str:
+        """The instant in ISO 8601, in the offset in which it was given."""
+        zone = timezone(timedelta(minutes=self.offset_min))
+        return (_EPOCH + self.at_ms * _MS).astimezone(zone).isoformat(timespec="seconds")
+
+    @override
+    def __str__(self) -> str:
+        """Return the instant as stores keep it: scripts read the ms in front."""
+        return f"{self.at_ms}@{self.offset_min}"
+
+
+def parse_instant(text: str) -> Instant:
+    """Parse an instant in ISO 8601 that people have typed.
+
+    Raises:
+        ValueError: It has no UTC offset, or is no time between the years allowed.
+    """
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"is not a time; write it as {EXAMPLE}") from None
+    offset = time.utcoffset()
+    if offset is None:
+        raise ValueError(f"needs a UTC offset, for example {EXAMPLE}")
+    if not YEAR_LEAST <= time.year <= YEAR_MOST:
+        raise ValueError(f"must be in the years {YEAR_LEAST} to {YEAR_MOST}")
+    return Instant((time - _EPOCH) // _MS, offset // _MINUTE)
+
+
+def stored_instant(text: str) -> Instant | None:
+    """Parse an instant as stores keep it; `None` for an empty text."""
+    at_ms, _, offset_min = text.partition("@")
+    return Instant(int(at_ms), int(offset_min or 0)) if at_ms else None

@@ -1,0 +1,44 @@
+"""Relations of room settings: which values contradict each other. Pure."""
+
+from urllib.parse import urlsplit
+
+from waitline.kernel.instants import Instant
+from waitline.tokens.shop_keys import parse_key
+
+Fault = tuple[str, str]
+"""The name of a setting, and what is wrong with it."""
+
+
+def identity_fault(*, signed: bool, key: str, keys_url: str) -> Fault | None:
+    """Return what is wrong with a room's settings of identity.
+
+    A room whose identity is `signed` has one source of keys, and a usable one.
+    """
+    if key:
+        try:
+            parse_key(key)
+        except ValueError as error:
+            # The message contains nothing of the key, which may be a private one.
+            return "identity_key", str(error)
+    if keys_url and not _is_plain(keys_url):
+        return "identity_keys_url", "must be an address without a password"
+    if key and keys_url:
+        return "identity_keys_url", "excludes a key: set one of them to ''"
+    if signed and not (key or keys_url):
+        return "identity", "needs the shop's public key, or the address of its key set"
+    return None
+
+
+def times_fault(opens_at: Instant | None, closes_at: Instant | None) -> Fault | None:
+    """Return what is wrong with a room's opening times."""
+    if opens_at and closes_at and closes_at.at_ms <= opens_at.at_ms:
+        return "closes_at", f"must be after the opening, {opens_at.iso}"
+    return None
+
+
+def _is_plain(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError:
+        return False
