@@ -356,7 +356,7 @@ def test_the_start_page_opens_a_room(stack: Stack, opened: Opened) -> None:
     room = stack.room(**STANDSTILL)
     with opened(stack.url, viewport=PHONE) as page:
         captured(page, "start")
-        page.get_by_label("대기실 이름").fill(room)
+        page.get_by_label("Room name").fill(room)
         page.get_by_role("button").click()
         position(page, 1)
         assert page.url == stack.page(room)
@@ -380,7 +380,7 @@ def test_the_description_shows_every_call_without_a_foreign_request(
 
 def test_pages_are_safe_and_cached(stack: Stack, opened: Opened) -> None:
     with opened(stack.url) as page:
-        for path in ("/", "/rooms/any", "/docs", "/pages/waiting.js"):
+        for path in ("/rules", "/rooms/any", "/docs", "/pages/waiting.js"):
             answer = page.request.get(stack.url + path)
             assert answer.ok
             policy = answer.headers["content-security-policy"]

@@ -21,6 +21,9 @@ metrics_page.py       metrics of all processes of a service, and version informa
 operator_key.py       authentication of operators
 caching.py            entity tags and content codings
 static_files.py       static files, with the API's documentation page
+assets.py             files of pages below a folder named after their content
+page_language.py      language of a page
+templates.py          pages from Jinja templates
 api_docs/             files of the documentation page
 texts.py              texts in Korean and English, and content negotiation
 worker.py             one worker process as an ASGI application

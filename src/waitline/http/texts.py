@@ -21,14 +21,19 @@ HEALTH = Text("서비스 상태입니다.", "Service status.")
 
 
 @lru_cache(maxsize=256)
-def preferred_language(accept: bytes | None) -> Language:
+def preferred_language(accept: bytes | None, default: Language = "ko") -> Language:
     """Choose a language by the request's Accept-Language header.
 
-    Korean unless English is preferred. Source: RFC 9110, section 12.5.4.
+    Args:
+        accept: The header.
+        default: For a client that asks for neither language. Korean in the contract's answers;
+            pages have a setting.
+
+    Source: RFC 9110, section 12.5.4.
     """
     if not accept:
-        return "ko"
-    best: tuple[float, Language] = (0.0, "ko")
+        return default
+    best: tuple[float, Language] = (0.0, default)
     for part in accept.decode("latin-1").lower().split(","):
         tag, _, weight = part.strip().partition(";")
         primary = tag.strip().partition("-")[0]

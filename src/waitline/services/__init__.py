@@ -4,6 +4,8 @@ queue/             the queue service: the waiting line, and operators' calls on 
 booking/           the booking service: the catalogue, reservations, payments
 management.py      the management process of a service
 management_keeper.py  starts it and keeps it running
+pages/             the start pages, and the layout that pages share
+start_page.py      start page of a service: what runs there and where to go
 identity.py        authentication of visitors: tokens, cookies, trial mode
 process.py         start of a service and of its workers
 problems.py        table of problems: the HTTP response to each refusal

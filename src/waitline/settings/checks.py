@@ -32,7 +32,18 @@ ROOT_PATH_CHARS_MAX = 200
 """Longest root path: the request line has to hold it and the longest path of ours."""
 
 # The first parts of the services' own paths.
-_OWN = ("api", "actuator", "docs", "openapi.json", "pages", "rooms", "rules", ".well-known")
+_OWN = (
+    "api",
+    "actuator",
+    "docs",
+    "openapi.json",
+    "pages",
+    "rooms",
+    "rules",
+    "shop",
+    "start",
+    ".well-known",
+)
 
 
 def secret_fault(secret: str) -> str | None:

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from waitline.booking.model import HOLD_S
 from waitline.http import limits as edge
 from waitline.http.cross_origin import CrossOrigin
+from waitline.http.texts import Language
 from waitline.kernel.errors import Misconfigured
 from waitline.payment_providers.registry import PROVIDERS
 from waitline.queue.settings import Limits, Rules
@@ -112,6 +113,16 @@ class Settings(BaseSettings):
     )
     booking_root_path: str | None = Field(
         default=None, description="The same for the booking service: /booking"
+    )
+    language: Language = Field(
+        default="en",
+        description="Language of pages in browsers that ask for neither English nor Korean; API "
+        "texts stay Korean then",
+    )
+    queue_public_url: str | None = Field(
+        default=None,
+        description="Address of the queue service for browsers, to which the box office's pages "
+        "send visitors: https://queue.example",
     )
     instance: str = Field(
         default_factory=socket.gethostname,

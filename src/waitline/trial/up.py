@@ -126,6 +126,7 @@ def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers
     settings = _start_servers(supervisor, settings, servers)
     if opens_box_office(settings):
         asyncio.run(_prepare_database(settings))
+        settings = _with_public_url(settings)
     for folder in (settings.metrics_dir, settings.booking_metrics_dir):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -153,6 +154,15 @@ def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers
     if not supervisor.stopping:
         supervisor.start_processes((providers, services), chosen.environment(settings))
     return settings
+
+
+def _with_public_url(settings: Settings) -> Settings:
+    """Return the settings with the address at which this machine's browsers find the queue."""
+    if settings.queue_public_url is not None or settings.mode == "production":
+        return settings
+    return settings.model_copy(
+        update={"queue_public_url": service_url(settings.queue_port, settings)}
+    )
 
 
 def _await_management_port(

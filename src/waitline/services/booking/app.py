@@ -35,6 +35,7 @@ from waitline.kernel.telemetry import ProcessMetrics
 from waitline.payment_providers.port import ANSWER_BYTES_MAX, WEBHOOK_PATH, Provider
 from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
+from waitline.services import start_page
 from waitline.services.booking import openapi, operator
 from waitline.services.booking.calls import SEATS_PATH, BookingCalls
 from waitline.services.booking.catalogue_calls import CatalogueCalls
@@ -150,6 +151,7 @@ class BookingWorker(ServiceWorker):
     def _framework(
         self, routers: list[APIRouter], page: MetricsPage, problems: ProblemResponses
     ) -> FastAPI:
+        routers = [start_page.router("booking", self._settings), *routers]
         if not self._trusting:
             # Metrics and API description are on the management address alone.
             return build_framework(TITLE, routers, None, problems)

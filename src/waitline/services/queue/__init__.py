@@ -14,6 +14,7 @@ metrics.py       the rooms' metrics
 management.py    the management process
 openapi.py       the service's OpenAPI document
 texts.py         messages of successes
+demo_link.py     short address of the trial's waiting room
 waiting_page.py  routes of the pages
 pages/           files of the pages
 """

@@ -26,12 +26,14 @@ from waitline.queue.feed import Feed
 from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.services import start_page
 from waitline.services.identity import Identity
 from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi, waiting_page
 from waitline.services.queue.address_watch import AddressWatch
 from waitline.services.queue.batchers import Batchers
 from waitline.services.queue.calls import QueueCalls, Tokens
+from waitline.services.queue.demo_link import DemoLink
 from waitline.services.queue.metrics import RoomMetrics
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.rooms import RoomCalls
@@ -69,7 +71,11 @@ class QueueWorker(ServiceWorker):
         tallies.on_flush("streams", lambda: telemetry.STREAMS_OPEN.set(parts.feed.size))
         routers = [
             *parts.described_routers(settings, self._operator_key, problems),
-            waiting_page.router(problems.root_path),
+            start_page.router("queue", settings),
+            waiting_page.router(
+                problems.root_path,
+                DemoLink(parts.documents.mode) if settings.mode == "trial" else None,
+            ),
         ]
         jobs = [
             *parts.batchers.jobs(),
