@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from waitline.booking.catalogue import Catalogue
-from waitline.booking.model import NewSeat, ScheduleSettings
+from waitline.booking.catalogue_model import NewSeat, ScheduleSettings
 from waitline.postgres.pool import Database
 
 PRICE = 1000

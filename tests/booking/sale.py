@@ -70,7 +70,8 @@ class Sale:
     async def open(self, seats: int = 10, visitor_seats_max: int = 4) -> None:
         await self.sql("INSERT INTO concert (title, venue, room) VALUES ('a', 'b', 'room')")
         await self.sql(
-            "INSERT INTO schedule (concert_id, starts_at, visitor_seats_max) VALUES (1, now(), $1)",
+            "INSERT INTO schedule (concert_id, starts_at, visitor_seats_max) "
+            "VALUES (1, '2999-01-01', $1)",
             visitor_seats_max,
         )
         await self.add_seats(1, seats)

@@ -14,7 +14,7 @@ from tests.until import until_async
 from waitline.booking import catalogue_cache as caches
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_cache import CatalogueCache
-from waitline.booking.model import ConcertUnknown, QueueDown, ScheduleUnknown
+from waitline.booking.catalogue_model import ConcertUnknown, QueueDown, ScheduleUnknown
 from waitline.kernel.errors import Unavailable
 from waitline.postgres.pool import Database
 

@@ -51,7 +51,8 @@ async def rehearsed(sale: Sale, room: str) -> int:
     """Put a rehearsal on sale beside the real one; return its schedule."""
     await sale.sql("INSERT INTO concert (title, venue, room) VALUES ('b', '', $1)", room)
     rows = await sale.sql(
-        "INSERT INTO schedule (concert_id, starts_at) SELECT max(concert_id), now() FROM concert "
+        "INSERT INTO schedule (concert_id, starts_at) "
+        "SELECT max(concert_id), timestamptz '2999-01-01' FROM concert "
         "RETURNING schedule_id"
     )
     schedule: int = rows[0]["schedule_id"]

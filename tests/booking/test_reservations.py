@@ -9,6 +9,7 @@ import pytest
 from tests.booking.sale import HOLD_S, PRICE, Sale, person
 from tests.databases import TestDatabase
 from waitline.booking.buyer import Buyer
+from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.model import (
     SEATS_MAX,
     PaymentRunning,
@@ -16,7 +17,8 @@ from waitline.booking.model import (
     ReservationOver,
     ReservationState,
     ReservationUnknown,
-    ScheduleUnknown,
+    SalesNotOpen,
+    SalesOver,
     SeatTaken,
     SeatUnknown,
     TooManySeats,
@@ -98,7 +100,7 @@ def test_nothing_is_held_that_may_not_be(
 ) -> None:
     async def play() -> None:
         await sale.sql(
-            "INSERT INTO schedule (schedule_id, concert_id, starts_at) VALUES (3, 1, now())"
+            "INSERT INTO schedule (schedule_id, concert_id, starts_at) VALUES (3, 1, '2999-01-01')"
         )
         await sale.reservations.reserve(1, [1, 2], ANN)
         sold = await sale.reservations.reserve(1, [3], BOB)
@@ -321,5 +323,51 @@ def test_a_charge_that_comes_too_late_is_refunded(sale: Sale) -> None:
         assert row["state"] == "REFUNDING"
         assert await sale.states("reservation") == ["EXPIRED", "PENDING"]
         assert await sale.seats() == "RAAAAAAAAA"
+
+    sale.postgres.wait(play())
+
+
+LATER, EARLIER = "now() + interval '1 h'", "now() - interval '1 h'"
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        pytest.param(f"opens_at = {LATER}", SalesNotOpen, id="not-open"),
+        pytest.param(f"opens_at = {EARLIER}", None, id="open"),
+        pytest.param(f"sales_end = {EARLIER}", SalesOver, id="ended"),
+        pytest.param(f"sales_end = {LATER}", None, id="not-ended"),
+        pytest.param(f"starts_at = {EARLIER}", SalesOver, id="past"),
+        pytest.param(f"starts_at = {LATER}", None, id="tonight"),
+        pytest.param(
+            f"opens_at = {EARLIER}, sales_end = {LATER}, cancel_until = {EARLIER}", None, id="all"
+        ),
+    ],
+)
+def test_a_schedule_sells_from_its_opening_to_its_end(
+    sale: Sale, times: str, expected: type[Exception] | None
+) -> None:
+    async def play() -> None:
+        await sale.sql(f"UPDATE schedule SET {times}")  # noqa: S608 - ours
+        if expected is None:
+            await sale.reservations.reserve(1, [1], ANN)
+            return
+        with pytest.raises(expected):
+            await sale.reservations.reserve(1, [1], ANN)
+        assert await sale.seats() == "AAAAAAAAAA"
+        assert await sale.held(ANN) == 0
+        assert await sale.states("reservation") == []
+
+    sale.postgres.wait(play())
+
+
+def test_one_may_pay_after_the_end_of_the_sale(sale: Sale) -> None:
+    async def play() -> None:
+        made = await sale.reservations.reserve(1, [1], ANN)
+        await sale.sql(f"UPDATE schedule SET starts_at = {EARLIER}")  # noqa: S608 - ours
+        row = await sale.begin(made.reservation_id, ANN)
+        assert row["outcome"] == "begun"
+        assert (await sale.confirm(row["charge_key"]))["state"] == "COMPLETED"
+        assert await sale.seats() == "OAAAAAAAAA"
 
     sale.postgres.wait(play())

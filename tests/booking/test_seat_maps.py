@@ -15,7 +15,7 @@ from tests.databases import TestDatabase
 from tests.until import until_async
 from waitline.booking import demo, seat_maps
 from waitline.booking.catalogue import Catalogue
-from waitline.booking.model import ScheduleUnknown
+from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.store import Reservations
 from waitline.kernel.errors import Unavailable

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from waitline.booking import seat_plan
-from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatPlanInvalid
+from waitline.booking.catalogue_model import SCHEDULE_SEATS_MAX, NewSeat, SeatPlanInvalid
 from waitline.kernel.ids import normal_text
 
 # A busy machine is no failure here.

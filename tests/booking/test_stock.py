@@ -63,7 +63,8 @@ def test_a_room_has_the_seats_of_all_its_concerts(sale: Sale) -> None:
         # A hall without seats is not sold out; nobody has laid it out yet.
         for concert in (2, 3, 3):
             await sale.sql(
-                "INSERT INTO schedule (concert_id, starts_at) VALUES ($1, now())", concert
+                "INSERT INTO schedule (concert_id, starts_at) VALUES ($1, '2999-01-01')",
+                concert,
             )
         stock = StockCounter(sale.database)
         assert await stock.count_by_room() == {"room": InStock(3, 0)}
@@ -77,7 +78,7 @@ def test_a_room_has_the_seats_of_all_its_concerts(sale: Sale) -> None:
 def test_only_what_has_changed_is_counted_again(sale: Sale) -> None:
     async def play() -> None:
         await sale.open(3)
-        await sale.sql("INSERT INTO schedule (concert_id, starts_at) VALUES (1, now())")
+        await sale.sql("INSERT INTO schedule (concert_id, starts_at) VALUES (1, '2999-01-01')")
         await sale.add_seats(2, 4)
         known = await counted(sale, {})
         assert set(known) == {1, 2}
@@ -148,13 +149,13 @@ def test_nothing_is_told_before_all_was_counted(
     async def play() -> None:
         await sale.open(1)
         for schedule in (2, 3, 4, 5):
-            await sale.sql("INSERT INTO schedule (concert_id, starts_at) VALUES (1, now())")
+            await sale.sql("INSERT INTO schedule (concert_id, starts_at) VALUES (1, '2999-01-01')")
             await sale.add_seats(schedule, 1)
         stock = StockCounter(sale.database)
         assert await stock.count_by_room() is None
         # The newest three, and no others.
         assert await stock.count_by_room() == {"room": InStock(3, 0)}
-        await sale.sql("INSERT INTO schedule (concert_id, starts_at) VALUES (1, now())")
+        await sale.sql("INSERT INTO schedule (concert_id, starts_at) VALUES (1, '2999-01-01')")
         await sale.add_seats(6, 5)
         assert await stock.count_by_room() == {"room": InStock(7, 0)}
 

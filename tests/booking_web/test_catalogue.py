@@ -19,6 +19,7 @@ def test_concerts(trial: Office, show: Show) -> None:
         "title": "Tests, live",
         "venue": "",
         "queue": show.room,
+        "currency": "KRW",
     } in concerts
     assert response.json()["message"] == "콘서트 목록입니다."
 
@@ -36,7 +37,12 @@ def test_its_schedules(trial: Office, show: Show) -> None:
         "concertId": show.concert,
         "queue": show.room,
         "startsAt": "2030-01-01T10:00:00.000Z",
+        "startsAtLocal": "2030-01-01T19:00:00+09:00",
+        "currency": "KRW",
         "seatsPerUser": 4,
+        "opensAt": None,
+        "salesEnd": None,
+        "cancelUntil": None,
     }
     assert INSTANT.fullmatch(schedule["startsAt"])
 

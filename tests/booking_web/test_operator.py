@@ -76,18 +76,29 @@ def test_from_concert_to_seats(trial: Office) -> None:
     asked = {"title": "밤의 콘서트", "venue": "올림픽홀", "queue": "night 1"}
     concert = succeeded(call(trial, "POST", "concerts", asked), 201)
     number = concert["concertId"]
-    assert concert == {"concertId": number, **asked, "queueDown": None}
+    assert concert == {"concertId": number, **asked, "currency": "KRW", "queueDown": None}
     assert succeeded(call(trial, "GET", "concerts"))["concerts"][0] == concert
 
     path = f"concerts/{number}/schedules"
-    body = {"startsAt": "2031-12-24T20:00:00+09:00", "seatsPerUser": 2}
+    body = {
+        "startsAt": "2031-12-24T20:00:00+09:00",
+        "seatsPerUser": 2,
+        "opensAt": "2031-11-01T12:00Z",
+        "salesEnd": "2031-12-24T19:30:00+09:00",
+        "cancelUntil": "2031-12-20T00:00-03:30",
+    }
     schedule = succeeded(call(trial, "POST", path, body), 201)
     assert schedule == {
         "scheduleId": schedule["scheduleId"],
         "concertId": number,
         "queue": "night 1",
         "startsAt": "2031-12-24T11:00:00.000Z",
+        "startsAtLocal": "2031-12-24T20:00:00+09:00",
+        "currency": "KRW",
         "seatsPerUser": 2,
+        "opensAt": "2031-11-01T12:00:00+00:00",
+        "salesEnd": "2031-12-24T19:30:00+09:00",
+        "cancelUntil": "2031-12-20T00:00:00-03:30",
     }
     assert succeeded(call(trial, "GET", path))["schedules"] == [schedule]
 

@@ -272,3 +272,20 @@ def test_ids_cannot_be_guessed(show: Show) -> None:
     assert all(0 < number < 2**53 for number in numbers)
     # Four of 53 random bits below 2^40: once in 10^15 runs.
     assert max(numbers) > 2**40
+
+
+def test_before_the_sale_opens(trial: Office) -> None:
+    buyer = trial.show(opensAt="2029-01-01T12:00+09:00").buyer()
+    answer = buyer.reserve(buyer.show.seats[0])
+    problem = refused(answer, 409, "C005")
+    assert problem["type"].endswith("sales-not-open")
+    assert problem["data"]["opensAt"] == "2029-01-01T03:00:00+00:00"
+    english = buyer.ask({"seatId": buyer.show.seats[0]}, **ENGLISH)
+    assert "The sale opens at" in refused(english, 409, "C005")["detail"]
+
+
+def test_after_the_performance_began(trial: Office) -> None:
+    buyer = trial.show(startsAt="2020-01-01T19:00+09:00").buyer()
+    problem = refused(buyer.reserve(buyer.show.seats[0]), 409, "C005")
+    assert problem["type"].endswith("sales-over")
+    assert "종료" in problem["detail"]

@@ -58,6 +58,8 @@ VALUES: dict[str, Any] = {
     "after_at": None, "after_id": 0, "answer": b"", "at_price": True, "attempts_max": 3,
     "batch_max": 10, "charge_key": KEY, "charge_keys": [KEY], "charged": [True],
     "chunk_max": 10, "concert_id": 1, "concerts_max": 10, "counted_max": 10, "error": "e",
+    "cancel_offset_min": 0, "currency": "KRW", "opens_offset_min": 0, "sales_end_offset_min": 0,
+    "starts_offset_min": 540,
     "event_ids": None, "event_no": 1, "event_nos": [1], "examples_max": 5, "free_max": 5,
     "fresh_ids": [1], "gone": False, "grade": "VIP", "grades": ["VIP"], "grace_s": 1.0,
     "holder": "1-1", "kept_s": 1000.0, "key": "k", "keys_max": 10, "known_ids": [1],

@@ -46,7 +46,8 @@ EVER_S = 4e9
 OPEN = f"""
     TRUNCATE concert, reservation, visitor_seats, outbox RESTART IDENTITY CASCADE;
     INSERT INTO concert (title, venue, room) VALUES ('a', 'b', 'room');
-    INSERT INTO schedule (concert_id, starts_at, visitor_seats_max) VALUES (1, now(), {SEATS_MAX});
+    INSERT INTO schedule (concert_id, starts_at, visitor_seats_max)
+    VALUES (1, '2999-01-01', {SEATS_MAX});
     INSERT INTO seat (schedule_id, section, row_name, row_position, seat_number, grade, price)
     SELECT 1, 's', 'r', n, 's-r-' || n, 'VIP', {PRICE} FROM generate_series(1, {SEATS}) AS n;
 """  # noqa: S608 - our own numbers

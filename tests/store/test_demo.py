@@ -73,7 +73,8 @@ def test_what_others_put_in_its_place_makes_room(postgres: TestDatabase) -> None
         postgres.sql(
             "WITH c AS (INSERT INTO concert (title, venue, room) "
             "           SELECT 'x', 'x', 'x' FROM generate_series(1, 2) RETURNING concert_id), "
-            "s AS (INSERT INTO schedule (concert_id, starts_at) SELECT concert_id, now() FROM c "
+            "s AS (INSERT INTO schedule (concert_id, starts_at) "
+            "      SELECT concert_id, timestamptz '2999-01-01' FROM c "
             "      RETURNING schedule_id) "
             "SELECT FROM s"
         )

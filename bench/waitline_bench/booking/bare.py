@@ -68,7 +68,7 @@ _NEXT = r"""\set n :n + 1
 """
 _SEATS = """
 INSERT INTO concert (title, venue, room) VALUES ('bench', '', 'bench');
-INSERT INTO schedule (concert_id, starts_at) VALUES (1, now());
+INSERT INTO schedule (concert_id, starts_at) VALUES (1, '2999-01-01');
 INSERT INTO seat (schedule_id, section, row_name, row_position, seat_number, grade, price)
 SELECT 1, 'A', (n / 100)::text, n % 100 + 1, n::text, 'A', 10000
 FROM generate_series(1, {seats}) AS n;

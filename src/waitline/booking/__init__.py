@@ -1,6 +1,8 @@
 """The box office: what is on sale, who holds it, who has bought it.
 
-model.py           seats, reservations, payments and their refusals; pure
+model.py           reservations, payments and their refusals; pure
+catalogue_model.py concerts, schedules, new seats and their refusals; pure
+currency.py        currencies, and amounts in major and minor units; pure
 catalogue.py       concerts, schedules, and putting seats on sale
 catalogue_cache.py all concerts and schedules in memory, for visitors and strangers
 seat_plan.py       parses the CSV file of a hall; pure

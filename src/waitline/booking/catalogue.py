@@ -1,11 +1,12 @@
 """Catalogue: concerts, their schedules, and the import of seats."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from waitline.booking.model import (
+from waitline.booking import currency as money
+from waitline.booking.catalogue_model import (
     CONCERT_SETTINGS,
     SCHEDULE_SEATS_MAX,
     SCHEDULE_SETTINGS,
@@ -19,7 +20,8 @@ from waitline.booking.model import (
     SeatPlanInvalid,
 )
 from waitline.kernel.ids import RoomId
-from waitline.kernel.setting import check
+from waitline.kernel.instants import Instant
+from waitline.kernel.setting import SettingError, check
 from waitline.postgres.driver_errors import Duplicate
 from waitline.postgres.pool import Database, Row
 
@@ -37,6 +39,16 @@ COUNT_S = 20.0
 _NO_CHOICE = ScheduleSettings()
 
 _SETTINGS = {setting.name: setting for setting in CONCERT_SETTINGS}
+
+_SCHEDULE_FIELDS = tuple(setting.name for setting in SCHEDULE_SETTINGS)
+
+_OFFSETS = {
+    "starts_at": "starts_offset_min",
+    "opens_at": "opens_offset_min",
+    "sales_end": "sales_end_offset_min",
+    "cancel_until": "cancel_offset_min",
+}
+"""Column of the UTC offset in which a time was given, by the time's column."""
 
 
 class SeatCount(NamedTuple):
@@ -124,13 +136,16 @@ class Catalogue:
         rows = await self._database.fetch_all("stock", within_s=COUNT_S, concert_id=concert)
         return {row["schedule_id"]: SeatCount(row["seats"], row["available"]) for row in rows}
 
-    async def create_concert(self, title: str, venue: str, room: str) -> Concert:
+    async def create_concert(
+        self, title: str, venue: str, room: str, currency: str = money.DEFAULT_CURRENCY
+    ) -> Concert:
         """Create a concert; its texts are stored in their normal form.
 
         Args:
             title: Its title.
             venue: Where it is; may be empty.
             room: Waiting room of its visitors; it need not exist yet.
+            currency: Currency of its prices, ISO 4217.
 
         Raises:
             SettingError: A value is outside of what `CONCERT_SETTINGS` allow.
@@ -139,10 +154,16 @@ class Catalogue:
             _SETTINGS[name].normal(text)
             for name, text in (("title", title), ("venue", venue), ("room", room))
         )
-        check(Concert(0, title, RoomId(room), venue), CONCERT_SETTINGS)
-        row = await self._database.fetch_one("create_concert", title=title, venue=venue, room=room)
+        currency = currency.upper()
+        if not money.known(currency):
+            raise SettingError(_SETTINGS["currency"], f"{currency[:10]!r} is not in ISO 4217")
+        made = Concert(0, title, RoomId(room), venue, currency=currency)
+        check(made, CONCERT_SETTINGS)
+        row = await self._database.fetch_one(
+            "create_concert", title=title, venue=venue, room=room, currency=currency
+        )
         assert row is not None
-        return Concert(row["concert_id"], title, RoomId(room), venue)
+        return replace(made, concert_id=row["concert_id"])
 
     async def set_queue_down(self, concert: int, choice: QueueDown | None) -> Concert:
         """Set what happens to a concert's visitors while the queue is down.
@@ -175,13 +196,14 @@ class Catalogue:
 
         Raises:
             ConcertUnknown: There is no such concert.
+            SettingError: The times contradict one another.
         """
         assert starts_at.tzinfo is not None
+        settings.check_start(starts_at)
         row = await self._database.fetch_one(
             "create_schedule",
             concert_id=concert,
-            starts_at=starts_at,
-            **asdict(settings),
+            **_columns(starts_at, settings),
         )
         if row is None:
             raise ConcertUnknown
@@ -192,6 +214,7 @@ class Catalogue:
             starts_at,
             settings,
             queue_down(row),
+            row["currency"],
         )
 
     async def import_seats(self, schedule: int, seats: Sequence[NewSeat]) -> int:
@@ -236,7 +259,13 @@ class Catalogue:
 
 def _concert(row: Row) -> Concert:
     return Concert(
-        row["concert_id"], row["title"], RoomId(row["room"]), row["venue"], queue_down(row)
+        row["concert_id"],
+        row["title"],
+        RoomId(row["room"]),
+        row["venue"],
+        queue_down(row),
+        row["currency"],
+        row["version"],
     )
 
 
@@ -245,10 +274,30 @@ def _schedule(row: Row) -> Schedule:
         row["schedule_id"],
         row["concert_id"],
         RoomId(row["room"]),
-        row["starts_at"],
-        ScheduleSettings(**{setting.name: row[setting.name] for setting in SCHEDULE_SETTINGS}),
+        Instant.of(row["starts_at"])._replace(offset_min=row["starts_offset_min"]).time,
+        ScheduleSettings(**{name: _value(row, name) for name in _SCHEDULE_FIELDS}),
         queue_down(row),
+        row["currency"],
+        row["version"],
     )
+
+
+def _value(row: Row, name: str) -> Any:  # noqa: ANN401 - of the setting's type
+    """Return a schedule's setting; a time has the UTC offset in which it was given."""
+    offset, value = _OFFSETS.get(name), row[name]
+    if offset is None or value is None:
+        return value
+    return Instant.of(value)._replace(offset_min=row[offset])
+
+
+def _columns(starts_at: datetime, settings: ScheduleSettings) -> dict[str, Any]:
+    """Return the columns of a schedule, each time with its UTC offset."""
+    values = {name: getattr(settings, name) for name in _SCHEDULE_FIELDS}
+    for name, offset in _OFFSETS.items():
+        at = Instant.of(starts_at) if name == "starts_at" else values[name]
+        values[name] = None if at is None else at.time
+        values[offset] = 0 if at is None else at.offset_min
+    return values
 
 
 def queue_down(row: Row) -> QueueDown | None:

@@ -12,7 +12,12 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 from waitline.booking.catalogue import LISTED_MAX, Catalogue
-from waitline.booking.model import Concert, ConcertUnknown, Schedule, ScheduleUnknown
+from waitline.booking.catalogue_model import (
+    Concert,
+    ConcertUnknown,
+    Schedule,
+    ScheduleUnknown,
+)
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.single_flight import SingleFlightCache
 

@@ -1,37 +1,19 @@
 """Data model of the box office: its entities, their states and its refusals. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
 
 from waitline.booking.buyer import Buyer
+from waitline.booking.catalogue_model import VISITOR_SEATS_MAX
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.kernel.setting import Setting, check, declared
 
-SEATS_MAX = 100
-"""Most seats in one reservation, whatever a schedule allows. Larger orders are for staff."""
+SEATS_MAX = VISITOR_SEATS_MAX
+"""Most seats in one reservation, whatever a schedule allows."""
 
 HOLD_S = 300.0
 """How long an unpaid reservation is held. Source: the wire contract."""
-
-SCHEDULE_SEATS_MAX = 100_000
-"""Most seats in a schedule: a stadium. Bounds the memory and the answers of a seat map."""
-
-TITLE_CHARS_MAX = 200
-"""Longest title of a concert, and longest venue."""
-
-ROOM_BYTES_MAX = 128
-"""Longest name of a waiting room. Source: the wire contract."""
-
-
-class QueueDown(StrEnum):
-    """What the box office does with visitors while the queue does not answer."""
-
-    REFUSE = "refuse"  # reject visitors with 503: the queue cannot vouch for them
-    ADMIT = "admit"  # admit visitors with a pass that has not expired
 
 
 class SeatState(StrEnum):
@@ -78,165 +60,6 @@ class Reservation:
     room: RoomId
 
 
-@dataclass(frozen=True, slots=True)
-class Concert:
-    """A concert.
-
-    Attributes:
-        concert_id: Its number.
-        queue_down: `None` for the installation's setting.
-    """
-
-    concert_id: int
-    title: Annotated[
-        str,
-        Setting(
-            wire="title",
-            option="TITLE",
-            help="Title",
-            unit="characters",
-            least=1,
-            most=TITLE_CHARS_MAX,
-        ),
-    ]
-    room: Annotated[
-        RoomId,
-        Setting(
-            wire="queue",
-            option="--room",
-            help="Waiting room of its visitors; it need not exist yet",
-            unit="bytes",
-            least=1,
-            most=ROOM_BYTES_MAX,
-        ),
-    ]
-    venue: Annotated[
-        str,
-        Setting(
-            wire="venue",
-            help="Venue",
-            unit="characters",
-            most=TITLE_CHARS_MAX,
-        ),
-    ] = ""
-    queue_down: Annotated[
-        QueueDown | None,
-        Setting(
-            wire="queueDown",
-            help="While the queue does not answer: refuse visitors, or admit those whose pass has "
-            "not expired; without a choice, as WAITLINE_QUEUE_DOWN says",
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleSettings:
-    """Settings of a schedule, with their defaults.
-
-    To add one, declare it here and in `sql/catalogue.sql`, with a migration.
-    """
-
-    visitor_seats_max: Annotated[
-        int,
-        Setting(
-            wire="seatsPerUser",
-            option="--visitor-seats",
-            help="Most seats that one visitor may hold or own",
-            unit="seats",
-            least=1,
-            most=SEATS_MAX,
-        ),
-    ] = 4
-
-    def __post_init__(self) -> None:
-        check(self, SCHEDULE_SETTINGS)
-
-
-CONCERT_SETTINGS = declared(Concert)
-SCHEDULE_SETTINGS = declared(ScheduleSettings)
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """One performance of a concert.
-
-    Attributes:
-        schedule_id: Its number.
-        concert_id: Its concert.
-        room: The concert's waiting room.
-        starts_at: When it begins.
-        settings: Its settings.
-        queue_down: The concert's choice.
-    """
-
-    schedule_id: int
-    concert_id: int
-    room: RoomId
-    starts_at: datetime
-    settings: ScheduleSettings
-    queue_down: QueueDown | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewSeat:
-    """A seat to be imported.
-
-    Attributes:
-        section: Part of the hall, 1 to 50 characters.
-        row: Name of its row in the section, 1 to 20 characters.
-        position: From 1, counted along the row: seats whose positions differ by one are neighbours.
-        number: Name that visitors see, unique in a schedule, 1 to 50 characters.
-        grade: Price category, 1 to 20 characters.
-        price: In minor units.
-    """
-
-    section: str
-    row: str
-    position: int
-    number: str
-    grade: str
-    price: int
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """Number of seats of one grade and price in one section.
-
-    Attributes:
-        section: Part of the hall.
-        grade: The seats' grade.
-        price: Price of each seat, in minor units.
-        total: All of them.
-        available: Those on sale now.
-    """
-
-    section: str
-    grade: str
-    price: int
-    total: int
-    available: int
-
-
-class ConcertUnknown(Refused):
-    """There is no such concert."""
-
-
-class ScheduleUnknown(Refused):
-    """There is no such schedule."""
-
-
-class SeatPlanInvalid(Refused):
-    """A seat plan cannot be parsed or imported; nothing was imported.
-
-    Attributes:
-        errors: One line each: the line of the file, if there is one, the error and what to do.
-    """
-
-    def __init__(self, errors: Sequence[str]) -> None:
-        super().__init__(*errors)
-        self.errors = tuple(errors)
-
-
 class GradeUnknown(Refused):
     """The schedule has no seats of this grade."""
 
@@ -251,6 +74,22 @@ class SeatUnknown(Refused):
 
 class SeatTaken(Refused):
     """The seat is held or sold."""
+
+
+class SalesNotOpen(Refused):
+    """The sale of the schedule has not opened yet.
+
+    Attributes:
+        opens_at: When it opens.
+    """
+
+    def __init__(self, opens_at: datetime) -> None:
+        super().__init__(opens_at)
+        self.opens_at = opens_at
+
+
+class SalesOver(Refused):
+    """The sale of the schedule has ended; a past performance sells nothing."""
 
 
 class TooManySeats(Refused):

@@ -11,7 +11,7 @@ from typing import NamedTuple, Never, TypeVar
 
 import msgspec
 
-from waitline.booking.model import ScheduleUnknown
+from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.seat_documents import Document, SeatListing, failed, tag
 from waitline.booking.seat_snapshot import (
     Layout,

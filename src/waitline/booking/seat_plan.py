@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING, TextIO
 
-from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat, SeatPlanInvalid
+from waitline.booking.catalogue_model import SCHEDULE_SEATS_MAX, NewSeat, SeatPlanInvalid
 from waitline.kernel.ids import TextInvalid, normal_text
 
 if TYPE_CHECKING:

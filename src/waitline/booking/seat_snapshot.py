@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from waitline.booking.model import SeatState, Section
+from waitline.booking.catalogue_model import Section
+from waitline.booking.model import SeatState
 from waitline.booking.seat_documents import SeatListing
 
 CHANGES_MAX = 2_000

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from waitline.booking.batches import statement_batcher, until_unlocked
 from waitline.booking.buyer import Buyer
+from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.collisions import retried
 from waitline.booking.idempotency_key import (
     KEY_REFUSED,
@@ -21,7 +22,8 @@ from waitline.booking.model import (
     ReservationOver,
     ReservationState,
     ReservationUnknown,
-    ScheduleUnknown,
+    SalesNotOpen,
+    SalesOver,
     SeatsContested,
     SeatTaken,
     SeatUnknown,
@@ -81,6 +83,8 @@ class Chunk(NamedTuple):
 # Refusal for each outcome of a statement. A test compares them with the statements' headers.
 RESERVE_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "no_schedule": lambda _row: ScheduleUnknown(),
+    "not_open": lambda row: SalesNotOpen(row["opens_at"]),
+    "sales_over": lambda _row: SalesOver(),
     "no_seat": lambda _row: SeatUnknown(),
     "taken": lambda _row: SeatTaken(),
     "limit": lambda row: TooManySeats(row["visitor_seats_max"]),
@@ -126,7 +130,8 @@ class Reservations:
             key: The request's idempotency key, which is recorded with the reservation.
 
         Raises:
-            ScheduleUnknown, SeatUnknown, SeatTaken, TooManySeats: Nothing is held.
+            ScheduleUnknown, SalesNotOpen, SalesOver, SeatUnknown, SeatTaken, TooManySeats: Nothing
+                is held.
             SeatsContested: Another transaction has locked the seats; nothing is held.
             IdempotencyKeyRunning, TooManyKeys: The key is not free; nothing is held.
 
@@ -148,8 +153,8 @@ class Reservations:
         """Do what `reserve` does, once.
 
         Raises:
-            ScheduleUnknown, SeatUnknown, SeatTaken, TooManySeats, Contended,
-                IdempotencyKeyRunning, TooManyKeys: Nothing is held.
+            ScheduleUnknown, SalesNotOpen, SalesOver, SeatUnknown, SeatTaken, TooManySeats,
+                Contended, IdempotencyKeyRunning, TooManyKeys: Nothing is held.
         """
         seat_ids = tuple(sorted(set(seats)))
         assert 0 < len(seat_ids) == len(seats) <= SEATS_MAX

@@ -7,7 +7,6 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +20,7 @@ from waitline import settings as chosen
 from waitline.booking import seat_plan
 from waitline.booking.catalogue import Catalogue, SeatCount
 from waitline.booking.catalogue_cache import FRESH_S
-from waitline.booking.model import (
+from waitline.booking.catalogue_model import (
     CONCERT_SETTINGS,
     SCHEDULE_SETTINGS,
     Concert,
@@ -36,6 +35,7 @@ from waitline.booking.model import (
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import visible
+from waitline.kernel.instants import Instant, parse_instant
 from waitline.kernel.setting import camel
 from waitline.kernel.terminal import Terminal
 from waitline.postgres.pool import Database
@@ -88,7 +88,7 @@ def list_concerts(
 
 
 @app.command("create")
-@options.one_for_each([CONCERT["room"], CONCERT["venue"]], defaults=True)
+@options.one_for_each([CONCERT["room"], CONCERT["venue"], CONCERT["currency"]], defaults=True)
 def create(
     title: Annotated[str, typer.Argument(help=CONCERT["title"].help)],
     asked: options.Asked,
@@ -157,17 +157,12 @@ def schedule(
     Example: waitline concerts schedule 1 --starts-at 2030-05-01T19:00+09:00
     """
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
-    at, decided = _time(starts_at), ScheduleSettings(**asked)
+    at, decided = _time("--starts-at", starts_at), ScheduleSettings(**asked)
     made = _with_catalogue(
         settings, lambda catalogue: catalogue.create_schedule(concert, at, decided)
     )
     _print(
-        {
-            "scheduleId": made.schedule_id,
-            "concertId": made.concert_id,
-            "startsAt": made.starts_at.isoformat(),
-            **_settings(made),
-        },
+        {"concertId": made.concert_id, **_settings(made)},
         f"Created schedule {made.schedule_id}. Next: "
         f"waitline concerts import {made.schedule_id} SEATS.csv",
         as_json=as_json,
@@ -234,15 +229,11 @@ def _refuse(file: Path, error: SeatPlanInvalid) -> NoReturn:
     raise Misconfigured(f"{file} has errors; no seat was imported") from None
 
 
-def _time(text: str) -> datetime:
-    at: datetime | None = None
-    with suppress(ValueError):
-        at = datetime.fromisoformat(text)
-    if at is None or at.tzinfo is None:
-        raise Misconfigured(
-            f"--starts-at: {text!r} needs a UTC offset, for example 2030-05-01T19:00+09:00"
-        )
-    return at
+def _time(option: str, text: str) -> datetime:
+    try:
+        return parse_instant(text).time
+    except ValueError as error:
+        raise Misconfigured(f"{option}: {text[:40]!r} {error}") from None
 
 
 def _with_catalogue(settings: Settings, use: Callable[[Catalogue], Awaitable[T]]) -> T:
@@ -267,8 +258,6 @@ async def _described(catalogue: Catalogue, concert: Concert) -> dict[str, Any]:
         **_flat(concert),
         "schedules": [
             {
-                "scheduleId": one.schedule_id,
-                "startsAt": one.starts_at.isoformat(),
                 **_settings(one),
                 **stock.get(one.schedule_id, SeatCount(0, 0))._asdict(),
             }
@@ -278,7 +267,15 @@ async def _described(catalogue: Catalogue, concert: Concert) -> dict[str, Any]:
 
 
 def _settings(schedule: Schedule) -> dict[str, Any]:
-    return {camel(name): value for name, value in asdict(schedule.settings).items()}
+    return {
+        "scheduleId": schedule.schedule_id,
+        "startsAt": schedule.starts_at.isoformat(),
+        **{camel(name): _plain(value) for name, value in asdict(schedule.settings).items()},
+    }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - of a setting's type
+    return value.iso if isinstance(value, Instant) else value
 
 
 def _flat(concert: Concert) -> dict[str, Any]:
@@ -287,6 +284,7 @@ def _flat(concert: Concert) -> dict[str, Any]:
         "title": concert.title,
         "venue": concert.venue,
         "room": concert.room,
+        "currency": concert.currency,
         "queueDown": concert.queue_down and str(concert.queue_down),
     }
 

@@ -122,10 +122,13 @@ def _option(setting: Setting, *, defaults: bool) -> inspect.Parameter:
     text = setting.help
     if setting.wire_range is not None:
         text += f" [{setting.allowed}]"
+    elif setting.is_time:
+        text += f"; {setting.allowed}"
     kind, default = setting.wire_kind | None, None
     if defaults:
         kind = setting.wire_kind
-        default = inspect.Parameter.empty if setting.default is None else setting.default
+        required = setting.default is None and not setting.is_time
+        default = inspect.Parameter.empty if required else setting.default
     return inspect.Parameter(
         setting.name,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from waitline import settings
-from waitline.booking.model import CONCERT_SETTINGS, SCHEDULE_SETTINGS
+from waitline.booking.catalogue_model import CONCERT_SETTINGS, SCHEDULE_SETTINGS
 from waitline.kernel.setting import Setting, number
 from waitline.queue.settings import LIMIT_NAMES, LIMIT_SETTINGS, ROOM_SETTINGS
 

@@ -34,8 +34,20 @@ class Instant(NamedTuple):
     @property
     def iso(self) -> str:
         """The instant in ISO 8601, in the offset in which it was given."""
+        return self.time.isoformat(timespec="seconds")
+
+    @property
+    def time(self) -> datetime:
+        """The instant as a datetime, in the offset in which it was given."""
         zone = timezone(timedelta(minutes=self.offset_min))
-        return (_EPOCH + self.at_ms * _MS).astimezone(zone).isoformat(timespec="seconds")
+        return (_EPOCH + self.at_ms * _MS).astimezone(zone)
+
+    @classmethod
+    def of(cls, time: datetime) -> "Instant":
+        """Return the instant of a datetime with a UTC offset."""
+        offset = time.utcoffset()
+        assert offset is not None
+        return cls((time - _EPOCH) // _MS, offset // _MINUTE)
 
     @override
     def __str__(self) -> str:
@@ -58,7 +70,9 @@ def parse_instant(text: str) -> Instant:
         raise ValueError(f"needs a UTC offset, for example {EXAMPLE}")
     if not YEAR_LEAST <= time.year <= YEAR_MOST:
         raise ValueError(f"must be in the years {YEAR_LEAST} to {YEAR_MOST}")
-    return Instant((time - _EPOCH) // _MS, offset // _MINUTE)
+    if offset % _MINUTE:
+        raise ValueError("needs a UTC offset of whole minutes")
+    return Instant.of(time)
 
 
 def stored_instant(text: str) -> Instant | None:

@@ -121,6 +121,8 @@ class Setting:
     @property
     def _size(self) -> str:
         assert self.most is not None
+        if self.least == self.most:
+            return f"{number(self.most)} {self.unit}"
         fewest = f"{number(self.least)} to" if self.least else "at most"
         return f"{fewest} {number(self.most)} {self.unit}"
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any
 
+from waitline.booking.catalogue_model import ConcertUnknown, ScheduleUnknown, SeatPlanInvalid
 from waitline.booking.idempotency_key import (
     KEYS_MAX,
     IdempotencyKeyReused,
@@ -18,7 +19,6 @@ from waitline.booking.model import (
     AlreadyPaid,
     AmountWrong,
     AuthenticationNeeded,
-    ConcertUnknown,
     Declined,
     GradeUnknown,
     PaymentForeign,
@@ -29,8 +29,8 @@ from waitline.booking.model import (
     ReservationOver,
     ReservationState,
     ReservationUnknown,
-    ScheduleUnknown,
-    SeatPlanInvalid,
+    SalesNotOpen,
+    SalesOver,
     SeatsContested,
     SeatTaken,
     SeatUnknown,
@@ -246,6 +246,28 @@ _BOX_OFFICE: list[Problem[Any]] = [
         "seat-map-invalid",
         Text("잘못된 좌석 배치도", "Invalid seat map"),
         detail=lambda it: Text("\n".join(it.errors), "\n".join(it.errors)),
+    ),
+    Problem(
+        SalesNotOpen,
+        _CONFLICT,
+        C005,
+        "sales-not-open",
+        Text("오픈 전", "Sale not open yet"),
+        detail=lambda it: Text(
+            f"{it.opens_at.isoformat(timespec='seconds')}부터 예매할 수 있습니다.",
+            f"The sale opens at {it.opens_at.isoformat(timespec='seconds')}.",
+        ),
+        data=lambda it: {"opensAt": it.opens_at.isoformat(timespec="seconds")},
+    ),
+    Problem(
+        SalesOver,
+        _CONFLICT,
+        C005,
+        "sales-over",
+        Text("판매 종료", "Sale over"),
+        detail=lambda _: Text(
+            "이 일정의 판매가 종료되었습니다.", "The sale of this schedule has ended."
+        ),
     ),
     Problem(SeatUnknown, _NOT_FOUND, B001, "seat-unknown", Text("없는 좌석", "Unknown seat")),
     Problem(GradeUnknown, _NOT_FOUND, B001, "grade-unknown", Text("없는 등급", "Unknown grade")),

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from waitline.http.problems import InputInvalid
 from waitline.http.texts import Text
+from waitline.kernel.instants import EXAMPLE
 from waitline.kernel.setting import Setting, SettingError
 
 
@@ -24,8 +25,8 @@ def creation_members(settings: Iterable[Setting]) -> dict[str, Any]:
     """Return the members of a body that creates something with settings."""
     return {
         setting.wire: (
-            _kind(setting),
-            _described(setting, default=... if setting.default is None else setting.default),
+            _kind(setting) | None if setting.is_time else _kind(setting),
+            _described(setting, default=... if _is_required(setting) else setting.default),
         )
         for setting in settings
     }
@@ -74,6 +75,10 @@ def refused_by_wire_name() -> Iterator[None]:
         raise InputInvalid(error.setting.wire, Text(error.reason, error.reason)) from None
 
 
+def _is_required(setting: Setting) -> bool:
+    return setting.default is None and not setting.is_time
+
+
 def _kind(setting: Setting) -> Any:  # noqa: ANN401 - a type with its checks
     if setting.wire_range is not None:
         # Strict: neither `true` nor a text is a number.
@@ -90,6 +95,8 @@ def _described(setting: Setting, *, default: Any) -> Any:  # noqa: ANN401 - pyda
         limits = dict(zip(("minimum", "maximum"), setting.wire_range, strict=True))
     elif setting.is_text:
         limits = {"minLength": setting.least, "maxLength": setting.most}
+    elif setting.is_time:
+        limits = {"examples": [EXAMPLE]}
     return Field(default, description=setting.help, json_schema_extra=limits)
 
 

@@ -2,21 +2,24 @@
 -- List concerts, the newest first.
 -- locks: nothing
 -- returns: one row per concert, at most concerts_max
-SELECT concert_id, title, venue, room, queue_down FROM concert ORDER BY concert_id DESC LIMIT :concerts_max;
+SELECT concert_id, title, venue, room, queue_down, currency, version
+FROM concert ORDER BY concert_id DESC LIMIT :concerts_max;
 
 -- name: concert(concert_id)^
 -- Read one concert.
 -- locks: nothing
 -- returns: one row, or none
-SELECT concert_id, title, venue, room, queue_down FROM concert WHERE concert_id = :concert_id;
+SELECT concert_id, title, venue, room, queue_down, currency, version
+FROM concert WHERE concert_id = :concert_id;
 
 -- name: schedules(concert_id, schedules_max)
 -- List a concert's schedules by starting time.
 -- locks: nothing
 -- returns: one row per schedule, at most schedules_max; one row without a schedule_id if the concert
 --   has none; no row if there is no such concert
-SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max,
-    c.queue_down
+SELECT s.schedule_id, c.concert_id, c.room, c.queue_down, c.currency, s.visitor_seats_max,
+    s.starts_at, s.opens_at, s.sales_end, s.cancel_until, s.starts_offset_min, s.opens_offset_min,
+    s.sales_end_offset_min, s.cancel_offset_min, s.version
 FROM concert AS c LEFT JOIN schedule AS s USING (concert_id)
 WHERE c.concert_id = :concert_id
 ORDER BY s.starts_at, s.schedule_id
@@ -26,8 +29,9 @@ LIMIT :schedules_max;
 -- Read one schedule.
 -- locks: nothing
 -- returns: one row, or none
-SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max,
-    c.queue_down
+SELECT s.schedule_id, c.concert_id, c.room, c.queue_down, c.currency, s.visitor_seats_max,
+    s.starts_at, s.opens_at, s.sales_end, s.cancel_until, s.starts_offset_min, s.opens_offset_min,
+    s.sales_end_offset_min, s.cancel_offset_min, s.version
 FROM schedule AS s JOIN concert AS c USING (concert_id)
 WHERE s.schedule_id = :schedule_id;
 
@@ -35,8 +39,9 @@ WHERE s.schedule_id = :schedule_id;
 -- List the newest schedules of all concerts.
 -- locks: nothing
 -- returns: one row per schedule, at most schedules_max
-SELECT s.schedule_id, c.concert_id, c.room, s.starts_at, s.visitor_seats_max,
-    c.queue_down
+SELECT s.schedule_id, c.concert_id, c.room, c.queue_down, c.currency, s.visitor_seats_max,
+    s.starts_at, s.opens_at, s.sales_end, s.cancel_until, s.starts_offset_min, s.opens_offset_min,
+    s.sales_end_offset_min, s.cancel_offset_min, s.version
 FROM schedule AS s JOIN concert AS c USING (concert_id)
 ORDER BY s.schedule_id DESC
 LIMIT :schedules_max;
@@ -55,32 +60,40 @@ SELECT
         SELECT xmin FROM schedule ORDER BY schedule_id DESC LIMIT :schedules_max
     ) AS newest) AS schedules;
 
--- name: create_concert(title, venue, room)^
+-- name: create_concert(title, venue, room, currency)^
 -- Create a concert.
 -- locks: nothing
 -- returns: one row: its number
-INSERT INTO concert (title, venue, room) VALUES (:title, :venue, :room) RETURNING concert_id;
+INSERT INTO concert (title, venue, room, currency) VALUES (:title, :venue, :room, :currency)
+RETURNING concert_id;
 
 -- name: set_queue_down(concert_id, queue_down)^
 -- Set what happens to a concert's visitors while the queue is down.
 -- locks: concert
 -- returns: one row, or none if there is no such concert
-UPDATE concert SET queue_down = :queue_down WHERE concert_id = :concert_id
-RETURNING concert_id, title, venue, room, queue_down;
+UPDATE concert SET queue_down = :queue_down, version = version + 1 WHERE concert_id = :concert_id
+RETURNING concert_id, title, venue, room, queue_down, currency, version;
 
--- name: create_schedule(concert_id, starts_at, visitor_seats_max)^
--- Create a schedule of a concert, without seats.
+-- name: create_schedule(concert_id, visitor_seats_max, starts_at, starts_offset_min, opens_at, opens_offset_min, sales_end, sales_end_offset_min, cancel_until, cancel_offset_min)^
+-- Create a schedule of a concert, without seats. The offsets are those in which the times were given.
 -- locks: concert (against removal)
--- returns: one row: its number, its concert's room and queue_down; none if there is no such concert
+-- returns: one row: its number, its concert's room, queue_down and currency; none if there is no such
+--   concert
 WITH found AS (
-    SELECT concert_id, room, queue_down FROM concert WHERE concert_id = :concert_id
+    SELECT concert_id, room, queue_down, currency FROM concert WHERE concert_id = :concert_id
+    FOR KEY SHARE
 ),
 made AS (
-    INSERT INTO schedule (concert_id, starts_at, visitor_seats_max)
-    SELECT concert_id, :starts_at, :visitor_seats_max FROM found
+    INSERT INTO schedule (
+        concert_id, visitor_seats_max, starts_at, starts_offset_min, opens_at, opens_offset_min,
+        sales_end, sales_end_offset_min, cancel_until, cancel_offset_min
+    )
+    SELECT concert_id, :visitor_seats_max, :starts_at, :starts_offset_min, :opens_at,
+        :opens_offset_min, :sales_end, :sales_end_offset_min, :cancel_until, :cancel_offset_min
+    FROM found
     RETURNING schedule_id
 )
-SELECT made.schedule_id, found.room, found.queue_down FROM made, found;
+SELECT made.schedule_id, found.room, found.queue_down, found.currency FROM made, found;
 
 -- name: import_seats(schedule_id, sections, row_names, positions, numbers, grades, prices)^
 -- Put seats on sale, all or none. Seat ids follow the order given: rows by their first seat, then

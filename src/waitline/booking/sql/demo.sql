@@ -12,10 +12,13 @@ BEGIN
     ON CONFLICT (concert_id) DO UPDATE
     SET title = excluded.title, venue = excluded.venue, room = excluded.room;
 
-    INSERT INTO schedule (schedule_id, concert_id, starts_at)
-    VALUES (1, 1, date_trunc('day', now()) + interval '30 days 11 hours')
+    -- So far off that a trial sells for ever.
+    INSERT INTO schedule (schedule_id, concert_id, starts_at, starts_offset_min)
+    VALUES (1, 1, '2099-12-31 19:00+09', 540)
     ON CONFLICT (schedule_id) DO UPDATE
-    SET concert_id = excluded.concert_id, starts_at = excluded.starts_at;
+    SET concert_id = excluded.concert_id, starts_at = excluded.starts_at,
+        starts_offset_min = excluded.starts_offset_min, opens_at = NULL, sales_end = NULL,
+        cancel_until = NULL;
 
     -- Deleted first: an import may have replaced the demo's seats.
     DELETE FROM seat WHERE schedule_id = 1 OR seat_id <= 10000;

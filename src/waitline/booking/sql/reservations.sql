@@ -6,12 +6,18 @@
 -- after it, nothing is reserved.
 -- Waits for nobody's rows: a request whose rows another transaction has locked changes nothing, and the
 -- others of the call go on.
+-- Nothing is reserved before the schedule's sale opens, or after it has ended: at sales_end, and at the
+-- latest when the performance begins.
 -- locks: idempotency key (advisory), seat, visitor_seats (skips locked ones)
 -- returns: one row per request, in order: outcome 'reserved' with the reservation; 'no_schedule',
---   'no_seat', 'taken', 'limit' (most seats a holder may have), 'locked' (try again), 'key_running',
+--   'not_open', 'sales_over', 'no_seat', 'taken', 'limit' (most seats a holder may have), 'locked' (try again), 'key_running',
 --   'key_used', 'key_limit' (most keys of a holder) otherwise
 WITH asked AS MATERIALIZED (
-    SELECT a.no, a.schedule_id, a.user_id, a.holder, s.visitor_seats_max, c.room
+    SELECT a.no, a.schedule_id, a.user_id, a.holder, s.visitor_seats_max, c.room, s.opens_at,
+        CASE
+            WHEN s.opens_at > now() THEN 'not_open'
+            WHEN least(s.sales_end, s.starts_at) <= now() THEN 'sales_over'
+        END AS shut
     FROM unnest(:schedule_ids::bigint[], :user_ids::text[], :holders::text[])
         WITH ORDINALITY AS a (schedule_id, user_id, holder, no)
     LEFT JOIN schedule AS s USING (schedule_id) LEFT JOIN concert AS c USING (concert_id)
@@ -58,13 +64,13 @@ visitors AS MATERIALIZED (
 ),
 found AS MATERIALIZED (
     SELECT asked.no, asked.schedule_id, asked.user_id, asked.holder, asked.visitor_seats_max,
-        asked.room,
+        asked.room, asked.opens_at, asked.shut,
         count(*) AS wanted, count(locked.seat_id) AS seats,
         count(*) FILTER (WHERE state = 'AVAILABLE') AS free,
         coalesce(sum(price), 0)::bigint AS amount
     FROM asked JOIN wanted USING (no) LEFT JOIN locked USING (seat_id, schedule_id)
     GROUP BY asked.no, asked.schedule_id, asked.user_id, asked.holder, asked.visitor_seats_max,
-        asked.room
+        asked.room, asked.opens_at, asked.shut
 ),
 countable AS MATERIALIZED (
     SELECT no FROM found
@@ -79,7 +85,7 @@ countable AS MATERIALIZED (
 counted AS (
     INSERT INTO visitor_seats AS held (schedule_id, user_id, holder, seats)
     SELECT schedule_id, user_id, holder, wanted FROM found JOIN countable USING (no)
-    WHERE free = wanted AND wanted <= visitor_seats_max
+    WHERE free = wanted AND wanted <= visitor_seats_max AND shut IS NULL
         AND no NOT IN (SELECT keyed.no FROM keyed WHERE keyed.refused IS NOT NULL)
     ORDER BY schedule_id, user_id, holder
     ON CONFLICT (schedule_id, user_id, holder) DO UPDATE SET seats = held.seats + excluded.seats
@@ -124,6 +130,8 @@ SELECT
         WHEN made.reservation_id IS NOT NULL THEN 'reserved'
         WHEN keyed.refused IS NOT NULL THEN keyed.refused
         WHEN found.visitor_seats_max IS NULL THEN 'no_schedule'
+        WHEN found.shut = 'not_open' THEN 'not_open'
+        WHEN found.shut = 'sales_over' THEN 'sales_over'
         WHEN found.seats < found.wanted AND found.wanted > (
             SELECT count(*) FROM wanted JOIN seat USING (seat_id)
             WHERE wanted.no = found.no AND seat.schedule_id = found.schedule_id
@@ -133,7 +141,7 @@ SELECT
         ELSE 'limit'
     END AS outcome,
     made.reservation_id, made.amount, made.created_at, made.expires_at,
-    found.visitor_seats_max, found.room
+    found.visitor_seats_max, found.room, found.opens_at
 FROM found
 LEFT JOIN countable USING (no)
 LEFT JOIN made USING (schedule_id, user_id, holder)

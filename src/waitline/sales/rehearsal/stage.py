@@ -12,7 +12,7 @@ import msgspec
 
 from waitline.booking import sale_totals
 from waitline.booking.catalogue import Catalogue
-from waitline.booking.model import SCHEDULE_SEATS_MAX, NewSeat
+from waitline.booking.catalogue_model import SCHEDULE_SEATS_MAX, NewSeat
 from waitline.booking.rehearsals import Rehearsals as Booked
 from waitline.booking.sale_totals import SaleTotals
 from waitline.kernel.errors import Misconfigured, Unavailable

@@ -7,19 +7,13 @@ from typing import Annotated
 import msgspec
 from typing_extensions import override
 
-from waitline.booking.model import (
-    SCHEDULE_SETTINGS,
-    SEATS_MAX,
-    Concert,
-    Payment,
-    PaymentState,
-    Reservation,
-    Schedule,
-)
+from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, Concert, Schedule
+from waitline.booking.model import SEATS_MAX, Payment, PaymentState, Reservation
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import BLANK, FAULTS
 from waitline.http.texts import Text
 from waitline.kernel.ids import TextInvalid, normal_text
+from waitline.kernel.instants import Instant
 from waitline.services import setting_bodies
 from waitline.services.booking.users import INT64_MAX, INT64_MIN, int64_of, wire_user
 
@@ -181,11 +175,12 @@ class ConcertView(msgspec.Struct, frozen=True):
     title: str
     venue: str
     queue: str
+    currency: str
 
     @classmethod
     def of(cls, concert: Concert) -> "ConcertView":
         """Return the view of a concert."""
-        return cls(concert.concert_id, concert.title, concert.venue, concert.room)
+        return cls(concert.concert_id, concert.title, concert.venue, concert.room, concert.currency)
 
 
 class OperatorConcertView(ConcertView, frozen=True):
@@ -207,6 +202,7 @@ class OperatorConcertView(ConcertView, frozen=True):
             concert.title,
             concert.venue,
             concert.room,
+            concert.currency,
             None if choice is None else str(choice),
         )
 
@@ -226,17 +222,26 @@ class ConcertsView(msgspec.Struct, frozen=True):
 class ScheduleView(
     msgspec.defstruct(  # type: ignore[misc]  # a base made of the settings
         "ScheduleSettingsView",
-        [(setting.wire, setting.wire_kind) for setting in SCHEDULE_SETTINGS],
+        [
+            (setting.wire, str | None if setting.is_time else setting.wire_kind)
+            for setting in SCHEDULE_SETTINGS
+        ],
         frozen=True,
         kw_only=True,
     )
 ):
-    """A schedule, with its settings."""
+    """A schedule, with its settings.
+
+    `startsAt` is in UTC, `startsAtLocal` has the UTC offset in which the start was given, and so
+    have `opensAt`, `salesEnd` and `cancelUntil`, which are null where they were left out.
+    """
 
     scheduleId: int  # noqa: N815
     concertId: int  # noqa: N815
     queue: str
     startsAt: str  # noqa: N815
+    startsAtLocal: str  # noqa: N815
+    currency: str
 
     @classmethod
     def of(cls, schedule: Schedule) -> "ScheduleView":
@@ -246,6 +251,8 @@ class ScheduleView(
             concertId=schedule.concert_id,
             queue=schedule.room,
             startsAt=instant(schedule.starts_at),
+            startsAtLocal=Instant.of(schedule.starts_at).iso,
+            currency=schedule.currency,
             **setting_bodies.shown(asdict(schedule.settings), SCHEDULE_SETTINGS),
         )
 

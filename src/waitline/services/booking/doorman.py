@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from waitline.booking.model import QueueDown
+from waitline.booking.catalogue_model import QueueDown
 from waitline.http.requests import Request
 from waitline.kernel.circuit_breaker import CircuitBreaker
 from waitline.kernel.clock import Clock

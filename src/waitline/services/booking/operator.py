@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,13 +15,13 @@ from pydantic_core import PydanticCustomError
 from waitline.booking import seat_plan
 from waitline.booking.attention import Attention, FlaggedPayment
 from waitline.booking.catalogue import Catalogue
-from waitline.booking.model import (
+from waitline.booking.catalogue_model import (
     CONCERT_SETTINGS,
     SCHEDULE_SETTINGS,
     QueueDown,
-    ReservationState,
     ScheduleSettings,
 )
+from waitline.booking.model import ReservationState
 from waitline.booking.store import Reservations
 from waitline.http.envelope import success
 from waitline.http.framework import to_response
@@ -29,6 +29,7 @@ from waitline.http.operator_key import Operators
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import Request
 from waitline.http.texts import Text
+from waitline.kernel.instants import Instant
 from waitline.services import setting_bodies
 from waitline.services.booking import answers, texts
 from waitline.services.booking.bodies import (
@@ -60,7 +61,7 @@ _QUEUE_DOWN = next(setting for setting in CONCERT_SETTINGS if setting.name == "q
 def _in_our_time(at: datetime) -> datetime:
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
         raise PydanticCustomError("year", f"must be from {FIRST_YEAR} to {LAST_YEAR}")
-    return at.astimezone(UTC)
+    return Instant.of(at).time
 
 
 class NewConcertBody(
@@ -270,9 +271,9 @@ class OperatorCalls:
         """Create a schedule of a concert, without seats."""
         with setting_bodies.refused_by_wire_name():
             settings = ScheduleSettings(**setting_bodies.chosen(asked, SCHEDULE_SETTINGS))
-        made = await self._catalogue.create_schedule(
-            number("concertId", concertId), asked.startsAt, settings
-        )
+            made = await self._catalogue.create_schedule(
+                number("concertId", concertId), asked.startsAt, settings
+            )
         self._on_change()
         shown = ScheduleView.of(made)
         return to_response(success(_ours(request), texts.SCHEDULE_CREATED, shown, 201))

@@ -1,0 +1,254 @@
+"""Data model of the catalogue: concerts, schedules, seats to import, and its refusals. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from waitline.booking.currency import DEFAULT_CURRENCY
+from waitline.kernel.errors import Refused
+from waitline.kernel.ids import RoomId
+from waitline.kernel.instants import Instant
+from waitline.kernel.setting import Setting, SettingError, check, declared
+
+VISITOR_SEATS_MAX = 100
+"""Highest limit of seats per visitor, and most seats in one reservation. Larger orders are for
+staff."""
+
+SCHEDULE_SEATS_MAX = 100_000
+"""Most seats in a schedule: a stadium. Bounds the memory and the answers of a seat map."""
+
+TITLE_CHARS_MAX = 200
+"""Longest title of a concert, and longest venue."""
+
+ROOM_BYTES_MAX = 128
+"""Longest name of a waiting room. Source: the wire contract."""
+
+
+class QueueDown(StrEnum):
+    """What the box office does with visitors while the queue does not answer."""
+
+    REFUSE = "refuse"  # reject visitors with 503: the queue cannot vouch for them
+    ADMIT = "admit"  # admit visitors with a pass that has not expired
+
+
+@dataclass(frozen=True, slots=True)
+class Concert:
+    """A concert.
+
+    Attributes:
+        concert_id: Its number.
+        queue_down: `None` for the installation's setting.
+        version: Number of its changes, from 1.
+    """
+
+    concert_id: int
+    title: Annotated[
+        str,
+        Setting(
+            wire="title",
+            option="TITLE",
+            help="Title",
+            unit="characters",
+            least=1,
+            most=TITLE_CHARS_MAX,
+        ),
+    ]
+    room: Annotated[
+        RoomId,
+        Setting(
+            wire="queue",
+            option="--room",
+            help="Waiting room of its visitors; it need not exist yet",
+            unit="bytes",
+            least=1,
+            most=ROOM_BYTES_MAX,
+        ),
+    ]
+    venue: Annotated[
+        str,
+        Setting(
+            wire="venue",
+            help="Venue",
+            unit="characters",
+            most=TITLE_CHARS_MAX,
+        ),
+    ] = ""
+    queue_down: Annotated[
+        QueueDown | None,
+        Setting(
+            wire="queueDown",
+            help="While the queue does not answer: refuse visitors, or admit those whose pass has "
+            "not expired; without a choice, as WAITLINE_QUEUE_DOWN says",
+        ),
+    ] = None
+    currency: Annotated[
+        str,
+        Setting(
+            wire="currency",
+            help="Currency of its prices, ISO 4217",
+            unit="characters",
+            least=3,
+            most=3,
+        ),
+    ] = DEFAULT_CURRENCY
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    """Settings of a schedule, with their defaults.
+
+    To add one, declare it here and in `sql/catalogue.sql`, with a migration.
+    """
+
+    visitor_seats_max: Annotated[
+        int,
+        Setting(
+            wire="seatsPerUser",
+            option="--visitor-seats",
+            help="Most seats that one visitor may hold or own",
+            unit="seats",
+            least=1,
+            most=VISITOR_SEATS_MAX,
+        ),
+    ] = 4
+    opens_at: Annotated[
+        Instant | None,
+        Setting(
+            wire="opensAt",
+            help="When its sale opens; before that, nothing can be reserved",
+            unit="time",
+        ),
+    ] = None
+    sales_end: Annotated[
+        Instant | None,
+        Setting(
+            wire="salesEnd",
+            help="When its sale ends; the start, if left out",
+            unit="time",
+        ),
+    ] = None
+    cancel_until: Annotated[
+        Instant | None,
+        Setting(
+            wire="cancelUntil",
+            help="Until when buyers may cancel what they have paid for; the start, if left out",
+            unit="time",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check(self, SCHEDULE_SETTINGS)
+
+    def check_start(self, starts_at: datetime) -> None:
+        """Check the times against the start of the performance, and one another.
+
+        Raises:
+            SettingError: The sale ends after the start, or opens when it has ended.
+        """
+        named = {setting.name: setting for setting in SCHEDULE_SETTINGS}
+        start_ms = Instant.of(starts_at).at_ms
+        end_ms = self.sales_end.at_ms if self.sales_end else start_ms
+        if end_ms > start_ms:
+            raise SettingError(named["sales_end"], "must not be after the start")
+        if self.opens_at is not None and self.opens_at.at_ms >= end_ms:
+            raise SettingError(named["opens_at"], "must be before the sale ends")
+        if self.cancel_until is not None and self.cancel_until.at_ms > start_ms:
+            raise SettingError(named["cancel_until"], "must not be after the start")
+
+
+CONCERT_SETTINGS = declared(Concert)
+SCHEDULE_SETTINGS = declared(ScheduleSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One performance of a concert.
+
+    Attributes:
+        schedule_id: Its number.
+        concert_id: Its concert.
+        room: The concert's waiting room.
+        starts_at: When it begins.
+        settings: Its settings.
+        queue_down: The concert's choice.
+        currency: The concert's currency.
+        version: Number of its changes, from 1.
+    """
+
+    schedule_id: int
+    concert_id: int
+    room: RoomId
+    starts_at: datetime
+    settings: ScheduleSettings
+    queue_down: QueueDown | None = None
+    currency: str = DEFAULT_CURRENCY
+    version: int = 1
+
+    @property
+    def sales_end(self) -> datetime:
+        """When its sale ends, at the latest."""
+        end = self.settings.sales_end
+        return self.starts_at if end is None else end.time
+
+
+@dataclass(frozen=True, slots=True)
+class NewSeat:
+    """A seat to be imported.
+
+    Attributes:
+        section: Part of the hall, 1 to 50 characters.
+        row: Name of its row in the section, 1 to 20 characters.
+        position: From 1, counted along the row: seats whose positions differ by one are neighbours.
+        number: Name that visitors see, unique in a schedule, 1 to 50 characters.
+        grade: Price category, 1 to 20 characters.
+        price: In minor units.
+    """
+
+    section: str
+    row: str
+    position: int
+    number: str
+    grade: str
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Number of seats of one grade and price in one section.
+
+    Attributes:
+        section: Part of the hall.
+        grade: The seats' grade.
+        price: Price of each seat, in minor units.
+        total: All of them.
+        available: Those on sale now.
+    """
+
+    section: str
+    grade: str
+    price: int
+    total: int
+    available: int
+
+
+class ConcertUnknown(Refused):
+    """There is no such concert."""
+
+
+class ScheduleUnknown(Refused):
+    """There is no such schedule."""
+
+
+class SeatPlanInvalid(Refused):
+    """A seat plan cannot be parsed or imported; nothing was imported.
+
+    Attributes:
+        errors: One line each: the line of the file, if there is one, the error and what to do.
+    """
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__(*errors)
+        self.errors = tuple(errors)
