@@ -1,11 +1,15 @@
 """Operator calls on rooms, and the survey of a room."""
 
+from contextlib import suppress
+
 import pytest
 
 from tests.store.room import Room, no_memory
 from waitline.kernel.errors import Unavailable
+from waitline.kernel.ids import VisitorId
 from waitline.kernel.setting import SettingError
 from waitline.queue import rooms as subject
+from waitline.queue.addresses import Addresses, Counted
 from waitline.queue.hints import rate_range
 from waitline.queue.model import (
     COUNTERS,
@@ -141,6 +145,39 @@ def test_delete_leaves_nothing(room: Room) -> None:
     assert room.stored() == before
     assert room.delete(force=True) == 3
     assert room.raw("KEYS", "*") == []
+
+
+def test_whatever_reaches_a_room_after_its_deletion_writes_nothing(room: Room) -> None:
+    """Admitters and workers look at a room, and it is deleted before they call."""
+    room.open()
+    room.delete()
+    addresses, newcomer = Addresses(room.store), (VisitorId("a"), "203.0.113.7", "203.0.113.0/24")
+    heard_ms = room.now_ms()
+    for call in (
+        lambda: room.join("a"),
+        lambda: room.status("a"),
+        lambda: room.validate("a"),
+        lambda: room.activate("a"),
+        lambda: room.extend("a"),
+        lambda: room.leave("a"),
+        lambda: room.sweep(heard_ms=heard_ms),
+        lambda: room.admit(heard_ms=heard_ms),
+        lambda: room.server.wait(addresses.allow(room.id, [newcomer])),
+        lambda: room.server.wait(addresses.tally(room.id, [Counted(*newcomer[1:], 1, 1, "a")])),
+        lambda: room.change(active_max=5),
+        room.reset,
+    ):
+        with suppress(RoomUnknown):
+            call()
+        assert room.raw("KEYS", "*") == []
+
+
+def test_a_room_is_created_over_the_beat_that_an_earlier_version_left(room: Room) -> None:
+    room.raw("HSET", room.keys.room, "beat_ms", 1, "lost_ms", 5)
+    room.open()
+    assert "lost_ms" not in room.stored()[room.keys.room]  # type: ignore[operator]  # a hash
+    with pytest.raises(RoomExists):
+        room.open()
 
 
 def test_a_deletion_whose_answer_was_lost_can_be_repeated(room: Room) -> None:

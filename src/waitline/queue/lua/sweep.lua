@@ -27,6 +27,8 @@ local chunk_max, kept_ms, lapsed_max = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV
 --@include full
 --@include beat
 local clock = clock_ms()
+-- A room deleted since the caller looked: a beat would create its key again.
+if redis.call('EXISTS', room) == 0 then return {{'swept', 0, 0, 0}} end
 local beat_ms, lost_ms = keep_beat(room, clock, tonumber(ARGV[4]),
   redis.call('HMGET', room, 'beat_ms', 'lost_ms', 'resumed_ms', 'stepped_back_ms'))
 local now = listened_ms(clock, beat_ms, lost_ms)
