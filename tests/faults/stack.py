@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from tests.until import until
+from tests.until import until, until_async
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit
 from waitline.queue.audit import RoomSnapshot
@@ -165,11 +165,19 @@ def snapshot(url: str, room: RoomId) -> RoomSnapshot:
 
 
 def sql(stack: Stack, statement: str, *values: object) -> Sequence[asyncpg.Record]:
-    """Run any statement on the box office's database."""
+    """Run any statement on the box office's database, once the database accepts connections."""
+    opened: list[asyncpg.Connection] = []
+
+    async def accepts() -> bool:
+        # It may just have been started: the box office's readiness can be a second old.
+        with suppress(OSError, asyncpg.CannotConnectNowError):
+            url = (stack.data_dir / "postgres.url").read_text("utf-8")
+            opened.append(await asyncpg.connect(url, timeout=SOON_S))
+        return bool(opened)
 
     async def fetched() -> Sequence[asyncpg.Record]:
-        url = (stack.data_dir / "postgres.url").read_text("utf-8")
-        connection = await asyncpg.connect(url, timeout=SOON_S)
+        await until_async(accepts, SOON_S, "the database accepts connections")
+        connection = opened[0]
         try:
             rows: Sequence[asyncpg.Record] = await connection.fetch(statement, *values)
             return rows

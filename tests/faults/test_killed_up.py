@@ -31,6 +31,14 @@ def long_folder() -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files that no other program of the machine uses."""
+    with tempfile.TemporaryDirectory(prefix="wl-") as name:
+        monkeypatch.setenv("TMPDIR", name)
+        yield Path(name)
+
+
 def concerned(folder: Path) -> list[str]:
     """Return the command line of every process that was started for a data folder."""
     wanted, found = str(folder), []
@@ -62,8 +70,9 @@ def killed_after(folder: Path, moment_s: float) -> None:
     program.wait()
 
 
-def test_nothing_of_a_killed_up_stays_and_the_next_one_starts(long_folder: Path) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("waitline-*"))
+def test_nothing_of_a_killed_up_stays_and_the_next_one_starts(
+    long_folder: Path, temporary: Path
+) -> None:
     for moment_s in MOMENTS_S:
         killed_after(long_folder, moment_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
         until(lambda: not concerned(long_folder), START_S, f"nothing stays after {moment_s} s")
@@ -71,14 +80,11 @@ def test_nothing_of_a_killed_up_stays_and_the_next_one_starts(long_folder: Path)
     killed_after(long_folder, MOMENTS_S[-1])
     with up(long_folder, workers=1, box_office=True) as stack:
         assert stack.whole()
+        assert list(temporary.glob("waitline-*")), "the sockets' folder"
         os.kill(stack.program.pid, signal.SIGKILL)
         stack.program.process.wait()
         until(lambda: not concerned(long_folder), START_S, "nothing of the whole one stays")
-    until(
-        lambda: set(Path(tempfile.gettempdir()).glob("waitline-*")) <= before,
-        SOON_S,
-        "no temporary folder stays",
-    )
+    until(lambda: not list(temporary.glob("waitline-*")), SOON_S, "no temporary folder stays")
 
 
 def test_a_guard_that_was_killed_is_replaced(folder: Path) -> None:

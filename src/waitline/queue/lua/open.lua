@@ -18,8 +18,8 @@ COST  O(1)
 local room, rate = KEYS[1], KEYS[2]
 --@include clock
 if redis.call('HEXISTS', room, 'mode') == 1 then return {{'exists'}} end
--- Earlier versions wrote a beat into a room that had just been deleted. Nothing is removed otherwise:
--- a full store must refuse the first write.
+-- Earlier versions wrote a beat into a room that had just been deleted. Nothing else is removed: a
+-- full store must refuse the first write.
 if redis.call('EXISTS', room) == 1 then redis.call('DEL', room) end
 local now = string.format('%d', clock_ms())
 redis.call('HSET', room, 'seq', 0, 'created_ms', now, unpack(ARGV))
