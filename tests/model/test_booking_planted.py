@@ -46,19 +46,22 @@ BUGS = {
     ),
     "the last to lapse goes first": ("expire", "ORDER BY expires_at", "ORDER BY expires_at DESC"),
     "expired seats stay live": ("expire", "SET live = false", "SET live = true"),
-    "what has lapsed can be paid for": ("begin_payment", "AND NOT lapsed", ""),
+    "what has lapsed can be paid for": (
+        "begin_payment", "WHEN r.expires_at <= (SELECT at FROM clock) THEN 'lapsed'", "",
+    ),
     "another's is paid for": (
-        "begin_payment", "WHERE found.user_id = asked.user_id AND found.holder = asked.holder",
-        "WHERE true",
+        "begin_payment",
+        "WHEN (r.user_id, r.holder) <> (asked.user_id, asked.holder) THEN 'foreign'", "",
     ),
     "who has the number pays for another's": (
-        "begin_payment", "AND found.holder = asked.holder", "",
+        "begin_payment", "(r.user_id, r.holder) <> (asked.user_id, asked.holder)",
+        "r.user_id <> asked.user_id",
     ),
     "paying keeps nothing": (
         "begin_payment", "+ make_interval(secs => :grace_s)", "- make_interval(secs => :grace_s)",
     ),
     "what is lost is confirmed": (
-        "confirm_payment", "AND ready.state = 'PENDING' AND NOT", "AND NOT",
+        "confirm_payment", "AND attempt.before = 'PENDING' AND NOT", "AND NOT",
     ),
     "a late charge is kept": (
         "confirm_payment", "attempt.state IN ('PENDING', 'FAILED')", "attempt.state = 'PENDING'",
@@ -81,13 +84,13 @@ BROKEN = {
     "B2": ("confirm_payment", "'OCCUPIED'", "'RESERVED'"),
     "B3": ("cancel", "SET state = 'AVAILABLE'", "SET state = 'RESERVED'"),
     "B4": (
-        "confirm_payment", "SET state = 'CONFIRMED'", "SET state = 'CANCELLED'",
+        "confirm_payment", "THEN 'CONFIRMED'", "THEN 'CANCELLED'",
     ),
     "B5": ("confirm_payment", "'booking.payment.completed'", "'booking.payment.complete'"),
     "B6": ("reserve", "coalesce(sum(price), 0)", "coalesce(sum(price), 0) + 1"),
     "B8": (
-        "begin_payment", "WHERE found.user_id = asked.user_id AND found.holder = asked.holder",
-        "WHERE true",
+        "begin_payment",
+        "WHEN (r.user_id, r.holder) <> (asked.user_id, asked.holder) THEN 'foreign'", "",
     ),
     "B7": ("cancel", "v.seats - (SELECT count(*) FROM freed)", "v.seats"),
 }  # fmt: skip

@@ -289,12 +289,18 @@ BUGS = {
     ),
     "begin_payment": (
         (
-            "ORDER BY reservation_id\n    FOR UPDATE SKIP LOCKED",
-            "ORDER BY reservation_id",
+            "LIMIT 1 FOR UPDATE SKIP LOCKED",
+            "LIMIT 1",
             "given up, then paid for",
         ),
     ),
-    "confirm_payment": (("FOR UPDATE OF p SKIP LOCKED", "", "confirmed twice"),),
+    "confirm_payment": (
+        (
+            "p.payment_id = found.payment_id\n        LIMIT 1 FOR UPDATE SKIP LOCKED",
+            "p.payment_id = found.payment_id LIMIT 1",
+            "confirmed twice",
+        ),
+    ),
 }
 
 

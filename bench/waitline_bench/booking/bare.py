@@ -59,6 +59,8 @@ _VALUES = {
     "provider_refs": "ARRAY['bare']",
     "reservation_ids": "ARRAY[:reservation_id]",
     "charge_keys": "ARRAY[:paid_charge_key]",
+    "charged": "ARRAY[10000]",
+    "others": "ARRAY[false]",
 }
 
 _RATE = re.compile(r"tps = ([\d.]+)")

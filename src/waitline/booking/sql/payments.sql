@@ -19,8 +19,7 @@ WITH asked AS MATERIALIZED (
     ) WITH ORDINALITY AS a (reservation_id, user_id, holder, amount, method, no)
 ),
 keyed AS MATERIALIZED (
-    SELECT k.no, k.key, k.request, k.language, asked.reservation_id,
-        asked.user_id, asked.holder,
+    SELECT k.no, k.key, k.request, k.language, asked.user_id, asked.holder, asked.reservation_id,
         CASE
             WHEN NOT pg_try_advisory_xact_lock(hashtextextended(
                 jsonb_build_array(asked.user_id, asked.holder, k.key)::text, 0))
@@ -39,27 +38,35 @@ keyed AS MATERIALIZED (
     ) AS k (no, key, request, language)
     JOIN asked USING (no)
 ),
+clock AS MATERIALIZED (SELECT listening_now() AS at),
 found AS MATERIALIZED (
-    SELECT reservation_id, user_id, holder, state, amount AS price,
-        expires_at <= (SELECT listening_now()) AS lapsed
-    FROM reservation
-    WHERE reservation_id = ANY(:reservation_ids::bigint[])
-    ORDER BY reservation_id
-    FOR UPDATE SKIP LOCKED
-),
-payable AS (
-    SELECT reservation_id, asked.user_id, asked.amount, method
-    FROM asked JOIN found USING (reservation_id)
-    WHERE found.user_id = asked.user_id AND found.holder = asked.holder
-        AND state = 'PENDING' AND NOT lapsed
-        AND no NOT IN (SELECT keyed.no FROM keyed WHERE keyed.refused IS NOT NULL)
-        AND (asked.amount = price OR (asked.amount > 0 AND NOT :at_price))
+    SELECT asked.no, asked.reservation_id, asked.user_id, asked.amount, asked.method, r.price,
+        CASE
+            WHEN r.state IS NULL THEN CASE
+                WHEN (
+                    SELECT true FROM reservation AS r
+                    WHERE r.reservation_id = asked.reservation_id
+                ) THEN 'locked'
+                ELSE 'unknown'
+            END
+            WHEN (r.user_id, r.holder) <> (asked.user_id, asked.holder) THEN 'foreign'
+            WHEN keyed.refused IS NOT NULL THEN keyed.refused
+            WHEN r.state <> 'PENDING' THEN lower(r.state)
+            WHEN r.expires_at <= (SELECT at FROM clock) THEN 'lapsed'
+            WHEN r.price <> asked.amount AND (:at_price OR asked.amount <= 0) THEN 'amount'
+        END AS refused
+    FROM asked LEFT JOIN keyed USING (no)
+    LEFT JOIN LATERAL (
+        SELECT r.user_id, r.holder, r.state, r.amount AS price, r.expires_at
+        FROM reservation AS r WHERE r.reservation_id = asked.reservation_id
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS r ON true
 ),
 made AS (
     INSERT INTO payment (reservation_id, user_id, amount, method, look_at)
     SELECT reservation_id, user_id, amount, method,
-        (SELECT listening_now()) + make_interval(secs => :patience_s)
-    FROM payable
+        (SELECT at FROM clock) + make_interval(secs => :patience_s)
+    FROM found WHERE refused IS NULL
     ON CONFLICT (reservation_id) WHERE state IN ('PENDING', 'COMPLETED') DO NOTHING
     RETURNING payment_id, reservation_id, charge_key
 ),
@@ -72,36 +79,28 @@ recorded AS (
     FROM keyed JOIN made USING (reservation_id)
 ),
 kept AS (
-    UPDATE reservation AS r
-    SET paying_until = (SELECT listening_now()) + make_interval(secs => :grace_s)
-    FROM made WHERE r.reservation_id = made.reservation_id
+    UPDATE reservation
+    SET paying_until = (SELECT at FROM clock) + make_interval(secs => :grace_s)
+    WHERE reservation_id = ANY(ARRAY(SELECT made.reservation_id FROM made))
 )
 SELECT
     CASE
-        WHEN found.reservation_id IS NULL AND (
-            SELECT true FROM reservation AS r WHERE r.reservation_id = asked.reservation_id
-        ) THEN 'locked'
-        WHEN found.reservation_id IS NULL THEN 'unknown'
-        WHEN (found.user_id, found.holder) <> (asked.user_id, asked.holder) THEN 'foreign'
-        WHEN keyed.refused IS NOT NULL THEN keyed.refused
-        WHEN found.state <> 'PENDING' THEN lower(found.state)
-        WHEN found.lapsed THEN 'lapsed'
-        WHEN made.reservation_id IS NOT NULL THEN 'begun'
-        WHEN found.price <> asked.amount AND (:at_price OR asked.amount <= 0) THEN 'amount'
-        WHEN waiting.charge_key IS NOT NULL THEN 'authenticating'
+        WHEN found.refused IS NOT NULL THEN found.refused
+        WHEN made.payment_id IS NOT NULL THEN 'begun'
+        WHEN live.state = 'PENDING' AND live.flag = 'authentication' THEN 'authenticating'
         ELSE 'running'
     END AS outcome,
-    coalesce(made.charge_key, waiting.charge_key) AS charge_key,
-    coalesce(made.payment_id, waiting.payment_id) AS payment_id,
-    coalesce(waiting.amount, asked.amount) AS amount, found.price
-FROM asked LEFT JOIN found USING (reservation_id) LEFT JOIN made USING (reservation_id)
-LEFT JOIN keyed USING (no)
+    coalesce(made.charge_key, live.charge_key) AS charge_key,
+    coalesce(made.payment_id, live.payment_id) AS payment_id,
+    coalesce(live.amount, found.amount) AS amount, found.price
+FROM found LEFT JOIN made USING (reservation_id)
 LEFT JOIN LATERAL (
-    SELECT p.payment_id, p.charge_key, p.amount FROM payment AS p
-    WHERE made.payment_id IS NULL AND p.reservation_id = found.reservation_id
-        AND p.state = 'PENDING' AND p.flag = 'authentication'
-) AS waiting ON true
-ORDER BY asked.no;
+    SELECT p.payment_id, p.charge_key, p.amount, p.state, p.flag FROM payment AS p
+    WHERE found.refused IS NULL AND made.payment_id IS NULL
+        AND p.reservation_id = found.reservation_id AND p.state IN ('PENDING', 'COMPLETED')
+    LIMIT 1
+) AS live ON true
+ORDER BY found.no;
 
 -- name: confirm_payment(charge_keys, provider_refs, charged, others)
 -- Record that the provider has charged. The reservation is confirmed, its seats are sold and the
@@ -115,55 +114,57 @@ ORDER BY asked.no;
 -- returns: one row per known charge: the payment as it is now, the reservation's state before, and
 --   whether it is 'locked' (try again)
 WITH asked AS MATERIALIZED (
-    SELECT a.charge_key, a.provider_ref, a.charged, a.other
+    SELECT a.charge_key, a.provider_ref, a.charged, a.other, p.payment_id, p.reservation_id,
+        p.user_id, p.amount, p.method, p.created_at, p.state, p.paid_at
     FROM unnest(:charge_keys::uuid[], :provider_refs::text[], :charged::bigint[], :others::boolean[])
         AS a (charge_key, provider_ref, charged, other)
+    CROSS JOIN LATERAL (
+        SELECT * FROM payment AS p WHERE p.charge_key = a.charge_key LIMIT 1
+    ) AS p
+),
+clock AS MATERIALIZED (
+    SELECT at, make_interval(secs => extract(epoch FROM now() - at)::double precision) AS lost
+    FROM listening_now() AS at
 ),
 found AS MATERIALIZED (
-    SELECT r.reservation_id, r.state, r.schedule_id FROM reservation AS r
-    WHERE r.reservation_id = ANY(ARRAY(
-        SELECT p.reservation_id FROM payment AS p
-        WHERE p.charge_key = ANY(:charge_keys::uuid[]) AND p.state IN ('PENDING', 'FAILED')
-    ))
-    ORDER BY r.reservation_id
-    FOR UPDATE SKIP LOCKED
+    SELECT asked.*, r.state AS before, r.schedule_id
+    FROM asked CROSS JOIN LATERAL (
+        SELECT r.state, r.schedule_id FROM reservation AS r
+        WHERE r.reservation_id = asked.reservation_id
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS r
+    WHERE asked.state IN ('PENDING', 'FAILED')
 ),
 held AS MATERIALIZED (
-    SELECT s.seat_id, h.reservation_id
-    FROM found JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
-    WHERE found.state = 'PENDING' AND h.live
-    ORDER BY s.seat_id
-    FOR UPDATE OF s SKIP LOCKED
+    SELECT found.reservation_id, h.seat_id, s.seat_id IS NULL AS locked
+    FROM found JOIN reserved_seat AS h USING (reservation_id)
+    LEFT JOIN LATERAL (
+        SELECT s.seat_id FROM seat AS s WHERE s.seat_id = h.seat_id
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS s ON true
+    WHERE found.before = 'PENDING' AND h.live
 ),
 attempt AS MATERIALIZED (
-    SELECT p.payment_id, p.charge_key, p.reservation_id, p.state, p.paid_at,
-        asked.provider_ref, asked.charged,
-        asked.other OR coalesce(asked.charged <> p.amount, false) AS otherwise
-    FROM payment AS p JOIN asked USING (charge_key), (SELECT count(*) FROM held) AS after
-    WHERE p.charge_key = ANY(:charge_keys::uuid[])
-        AND p.reservation_id = ANY(ARRAY(SELECT found.reservation_id FROM found))
-    ORDER BY p.payment_id
-    FOR UPDATE OF p SKIP LOCKED
-),
-ready AS MATERIALIZED (
-    SELECT found.reservation_id, found.state FROM found
-    WHERE found.state <> 'PENDING'
-        OR (SELECT count(*) FROM held WHERE held.reservation_id = found.reservation_id) = (
-            SELECT count(*) FROM reserved_seat AS h
-            WHERE h.reservation_id = found.reservation_id AND h.live
-        )
+    SELECT found.payment_id, found.reservation_id, found.schedule_id, found.before,
+        found.provider_ref, found.charged, p.state, p.paid_at,
+        found.other OR coalesce(found.charged <> p.amount, false) AS otherwise
+    FROM found CROSS JOIN LATERAL (
+        SELECT p.state, p.paid_at, p.amount FROM payment AS p
+        WHERE p.payment_id = found.payment_id
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS p
 ),
 settled AS (
     UPDATE payment AS p SET
         state = CASE
-            WHEN attempt.state = 'PENDING' AND ready.state = 'PENDING' AND NOT attempt.otherwise
+            WHEN attempt.state = 'PENDING' AND attempt.before = 'PENDING' AND NOT attempt.otherwise
                 THEN 'COMPLETED'
             ELSE 'REFUNDING'
         END,
         too_late = CASE
-            WHEN attempt.state = 'FAILED' OR (attempt.otherwise AND ready.state = 'PENDING')
+            WHEN attempt.state = 'FAILED' OR (attempt.otherwise AND attempt.before = 'PENDING')
                 THEN 'FAILED'
-            WHEN ready.state <> 'PENDING' THEN ready.state
+            WHEN attempt.before <> 'PENDING' THEN attempt.before
         END,
         charged = CASE WHEN attempt.otherwise THEN attempt.charged END,
         flag = CASE
@@ -171,50 +172,54 @@ settled AS (
             WHEN p.flag <> 'authentication' THEN p.flag
         END,
         flagged_at = CASE WHEN attempt.otherwise THEN now() ELSE p.flagged_at END,
-        provider_ref = attempt.provider_ref, paid_at = now(), look_at = (SELECT listening_now()),
+        provider_ref = attempt.provider_ref, paid_at = now(), look_at = (SELECT at FROM clock),
         looks = 0
-    FROM attempt JOIN ready USING (reservation_id)
+    FROM attempt
     WHERE p.payment_id = attempt.payment_id AND attempt.state IN ('PENDING', 'FAILED')
-    RETURNING p.payment_id, p.user_id, p.amount, p.state, p.paid_at, p.reservation_id
+        AND attempt.reservation_id NOT IN (SELECT held.reservation_id FROM held WHERE held.locked)
+    RETURNING p.payment_id, p.user_id, p.amount, p.state, p.paid_at, p.reservation_id,
+        attempt.schedule_id, attempt.state AS was, attempt.before
 ),
-confirmed AS (
-    UPDATE reservation AS r
-    SET state = 'CONFIRMED', paying_until = NULL, expires_at = database_time(r.expires_at)
-    FROM settled WHERE r.reservation_id = settled.reservation_id AND settled.state = 'COMPLETED'
-    RETURNING r.reservation_id, r.schedule_id
-),
-payable AS (
-    UPDATE reservation AS r SET paying_until = NULL
-    FROM settled JOIN attempt USING (payment_id)
-    WHERE r.reservation_id = settled.reservation_id AND r.state = 'PENDING'
-        AND attempt.state = 'PENDING' AND attempt.otherwise
+closed AS (
+    UPDATE reservation AS r SET
+        state = CASE WHEN settled.state = 'COMPLETED' THEN 'CONFIRMED' ELSE r.state END,
+        paying_until = NULL,
+        expires_at = CASE
+            WHEN settled.state = 'COMPLETED' THEN r.expires_at + (SELECT lost FROM clock)
+            ELSE r.expires_at
+        END
+    FROM settled
+    WHERE r.reservation_id = settled.reservation_id
+        AND settled.before = 'PENDING' AND settled.was = 'PENDING'
 ),
 sold AS (
     UPDATE seat SET state = 'OCCUPIED', changed = pg_current_xact_id()
-    FROM confirmed JOIN held USING (reservation_id) WHERE seat.seat_id = held.seat_id
+    WHERE seat_id = ANY(ARRAY(
+        SELECT held.seat_id FROM held JOIN settled USING (reservation_id)
+        WHERE settled.state = 'COMPLETED'
+    ))
 ),
 emitted AS (
-    INSERT INTO outbox (topic, payload)
+    INSERT INTO outbox (topic, payload, send_at)
     SELECT 'booking.payment.completed', jsonb_build_object(
         'concertId', c.room, 'userId', settled.user_id,
         'reservationId', settled.reservation_id, 'paymentId', settled.payment_id,
-        'amount', settled.amount)
+        'amount', settled.amount), (SELECT at FROM clock)
     FROM settled
-    JOIN confirmed USING (reservation_id)
     JOIN schedule USING (schedule_id)
     JOIN concert AS c USING (concert_id)
     WHERE settled.state = 'COMPLETED'
 )
-SELECT p.charge_key, p.payment_id, p.reservation_id, p.user_id, p.amount, p.method, p.created_at,
-    coalesce(settled.state, attempt.state, p.state) AS state,
-    coalesce(settled.paid_at, attempt.paid_at, p.paid_at) AS paid_at,
-    coalesce(found.state, r.state) AS reservation_state,
+SELECT asked.charge_key, asked.payment_id, asked.reservation_id, asked.user_id, asked.amount,
+    asked.method, asked.created_at,
+    coalesce(settled.state, attempt.state, asked.state) AS state,
+    coalesce(settled.paid_at, attempt.paid_at, asked.paid_at) AS paid_at,
+    coalesce(attempt.before, (
+        SELECT r.state FROM reservation AS r WHERE r.reservation_id = asked.reservation_id
+    )) AS reservation_state,
     settled.payment_id IS NULL
-        AND coalesce(attempt.state, p.state) IN ('PENDING', 'FAILED') AS locked
-FROM payment AS p JOIN reservation AS r USING (reservation_id)
-LEFT JOIN found USING (reservation_id)
-LEFT JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment_id)
-WHERE p.charge_key = ANY(:charge_keys::uuid[]);
+        AND coalesce(attempt.state, asked.state) IN ('PENDING', 'FAILED') AS locked
+FROM asked LEFT JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment_id);
 
 -- name: fail_payment(charge_key, reason)^
 -- Record that the provider did not charge, and never will for this key. The reservation can be paid

@@ -10,17 +10,28 @@
 -- latest when the performance begins.
 -- locks: idempotency key (advisory), seat, visitor_seats (skips locked ones)
 -- returns: one row per request, in order: outcome 'reserved' with the reservation; 'no_schedule',
---   'not_open', 'sales_over', 'no_seat', 'taken', 'limit' (most seats a holder may have), 'locked' (try again), 'key_running',
---   'key_used', 'key_limit' (most keys of a holder) otherwise
+--   'not_open', 'sales_over', 'no_seat', 'taken', 'limit' (most seats a holder may have), 'locked' (try
+--   again), 'key_running', 'key_used', 'key_limit' (most keys of a holder) otherwise
 WITH asked AS MATERIALIZED (
+    -- The count is locked row by row, by its key: a plan made while the table is small would read all
+    -- of it.
     SELECT a.no, a.schedule_id, a.user_id, a.holder, s.visitor_seats_max, c.room, s.opens_at,
         CASE
             WHEN s.opens_at > now() THEN 'not_open'
             WHEN least(s.sales_end, s.starts_at) <= now() THEN 'sales_over'
-        END AS shut
+        END AS shut,
+        v.seats IS NOT NULL OR (
+            SELECT true FROM visitor_seats AS v
+            WHERE v.schedule_id = a.schedule_id AND v.user_id = a.user_id AND v.holder = a.holder
+        ) IS NULL AS countable
     FROM unnest(:schedule_ids::bigint[], :user_ids::text[], :holders::text[])
         WITH ORDINALITY AS a (schedule_id, user_id, holder, no)
     LEFT JOIN schedule AS s USING (schedule_id) LEFT JOIN concert AS c USING (concert_id)
+    LEFT JOIN LATERAL (
+        SELECT v.seats FROM visitor_seats AS v
+        WHERE v.schedule_id = a.schedule_id AND v.user_id = a.user_id AND v.holder = a.holder
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS v ON true
 ),
 keyed AS MATERIALIZED (
     SELECT k.no, k.key, k.request, k.language, asked.schedule_id, asked.user_id, asked.holder,
@@ -42,6 +53,10 @@ keyed AS MATERIALIZED (
     ) AS k (no, key, request, language)
     JOIN asked USING (no)
 ),
+clock AS MATERIALIZED (
+    SELECT at, make_interval(secs => extract(epoch FROM now() - at)::double precision) AS lost
+    FROM listening_now() AS at
+),
 wanted AS MATERIALIZED (
     SELECT w.no, w.seat_id
     FROM unnest(:wanted_nos::bigint[], :wanted_seats::bigint[]) AS w (no, seat_id)
@@ -52,40 +67,20 @@ locked AS MATERIALIZED (
     ORDER BY seat_id
     FOR UPDATE SKIP LOCKED
 ),
-visitors AS MATERIALIZED (
-    -- Row by row, by the index: a plan made while the table is small would read all of it.
-    SELECT v.schedule_id, v.user_id, v.holder
-    FROM asked CROSS JOIN LATERAL (
-        SELECT * FROM visitor_seats AS v
-        WHERE v.schedule_id = asked.schedule_id AND v.user_id = asked.user_id
-            AND v.holder = asked.holder
-        LIMIT 1 FOR UPDATE SKIP LOCKED
-    ) AS v
-),
 found AS MATERIALIZED (
-    SELECT asked.no, asked.schedule_id, asked.user_id, asked.holder, asked.visitor_seats_max,
-        asked.room, asked.opens_at, asked.shut,
-        count(*) AS wanted, count(locked.seat_id) AS seats,
-        count(*) FILTER (WHERE state = 'AVAILABLE') AS free,
-        coalesce(sum(price), 0)::bigint AS amount
-    FROM asked JOIN wanted USING (no) LEFT JOIN locked USING (seat_id, schedule_id)
-    GROUP BY asked.no, asked.schedule_id, asked.user_id, asked.holder, asked.visitor_seats_max,
-        asked.room, asked.opens_at, asked.shut
-),
-countable AS MATERIALIZED (
-    SELECT no FROM found
-    WHERE (schedule_id, user_id, holder) IN (SELECT schedule_id, user_id, holder FROM visitors)
-        -- Not EXISTS: beside OR, and in a CASE, it may read the whole table into a hash.
-        OR (
-            SELECT true FROM visitor_seats AS v
-            WHERE v.schedule_id = found.schedule_id AND v.user_id = found.user_id
-                AND v.holder = found.holder
-        ) IS NULL
+    SELECT asked.*, w.wanted, w.seats, w.free, w.amount
+    FROM asked JOIN (
+        SELECT no, count(*) AS wanted, count(locked.seat_id) AS seats,
+            count(*) FILTER (WHERE state = 'AVAILABLE') AS free,
+            coalesce(sum(price), 0)::bigint AS amount
+        FROM asked JOIN wanted USING (no) LEFT JOIN locked USING (seat_id, schedule_id)
+        GROUP BY no
+    ) AS w USING (no)
 ),
 counted AS (
     INSERT INTO visitor_seats AS held (schedule_id, user_id, holder, seats)
-    SELECT schedule_id, user_id, holder, wanted FROM found JOIN countable USING (no)
-    WHERE free = wanted AND wanted <= visitor_seats_max AND shut IS NULL
+    SELECT schedule_id, user_id, holder, wanted FROM found
+    WHERE countable AND free = wanted AND wanted <= visitor_seats_max AND shut IS NULL
         AND no NOT IN (SELECT keyed.no FROM keyed WHERE keyed.refused IS NOT NULL)
     ORDER BY schedule_id, user_id, holder
     ON CONFLICT (schedule_id, user_id, holder) DO UPDATE SET seats = held.seats + excluded.seats
@@ -96,13 +91,10 @@ counted AS (
 made AS (
     INSERT INTO reservation (schedule_id, user_id, holder, amount, expires_at)
     SELECT schedule_id, user_id, holder, found.amount,
-        (SELECT listening_now()) + make_interval(secs => :hold_s)
+        (SELECT at FROM clock) + make_interval(secs => :hold_s)
     FROM counted JOIN found USING (schedule_id, user_id, holder)
-    -- database_time(expires_at), whose clock is read once instead of for each row.
     RETURNING reservation_id, schedule_id, user_id, holder, amount, created_at,
-        expires_at + make_interval(
-            secs => (SELECT extract(epoch FROM now() - listening_now())::double precision)
-        ) AS expires_at
+        expires_at + (SELECT lost FROM clock) AS expires_at
 ),
 recorded AS (
     INSERT INTO idempotency (
@@ -137,13 +129,12 @@ SELECT
             WHERE wanted.no = found.no AND seat.schedule_id = found.schedule_id
         ) THEN 'no_seat'
         WHEN found.free < found.seats THEN 'taken'
-        WHEN found.seats < found.wanted OR countable.no IS NULL THEN 'locked'
+        WHEN found.seats < found.wanted OR NOT found.countable THEN 'locked'
         ELSE 'limit'
     END AS outcome,
     made.reservation_id, made.amount, made.created_at, made.expires_at,
     found.visitor_seats_max, found.room, found.opens_at
 FROM found
-LEFT JOIN countable USING (no)
 LEFT JOIN made USING (schedule_id, user_id, holder)
 LEFT JOIN keyed USING (no)
 ORDER BY found.no;
