@@ -30,7 +30,7 @@ def test_a_lost_answer_costs_no_place(strict_stack: Stack, opened: Opened) -> No
         assert set(tokens) == {tokens[0]}
         # The place is the first one, so its turn comes.
         strict_stack.change(room, mode="open")
-        expect(page.get_by_role("heading", name="It is your turn")).to_be_visible(timeout=SHOW_MS)
+        expect(page.get_by_role("heading", name="It's your turn")).to_be_visible(timeout=SHOW_MS)
 
 
 def test_a_shop_vouches_for_the_visitor(strict_stack: Stack, opened: Opened) -> None:

@@ -39,7 +39,7 @@ def test_a_visit_from_the_start_page_to_the_end(below: str, stack: Stack, opened
         page.reload()
         position(page, 1)
         stack.change(room, mode="open")
-        expect(page.get_by_role("heading", name="It is your turn")).to_be_visible()
+        expect(page.get_by_role("heading", name="It's your turn")).to_be_visible()
         page.on("dialog", lambda dialog: dialog.accept())
         page.locator("#leave-turn").click()
         expect(page.locator("#over")).to_be_visible()
@@ -63,4 +63,4 @@ def test_other_pages(below: str, opened: Opened, path: str) -> None:
 def test_a_name_with_signs(below: str, opened: Opened) -> None:
     with opened(f"{below}/rooms/{quote('none: 콘서트?', safe='')}") as page:
         expect(page.locator("#room")).to_have_text("none: 콘서트?")
-        expect(page.get_by_role("heading", name="It is your turn")).to_be_visible()
+        expect(page.get_by_role("heading", name="It's your turn")).to_be_visible()

@@ -22,7 +22,7 @@ LANGUAGES = {
         "Sold out",
         "All seats are taken at the moment",
         "You keep your place. If seats become available",
-        "It is your turn",
+        "It's your turn",
     ),
     "ko-KR": (
         "매진",

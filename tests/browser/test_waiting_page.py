@@ -79,7 +79,7 @@ def test_visitors_stand_in_the_order_in_which_they_came(stack: Stack, opened: Op
         opened(stack.page(room) + "?visitor=second") as second,
     ):
         position(first, 1)
-        expect(first.get_by_text("You are next")).to_be_visible()
+        expect(first.get_by_text("You're next")).to_be_visible()
         with opened(stack.page(room)) as third:
             numbers = [page.locator("#position").inner_text() for page in (first, second, third)]
             position(third, 3)
@@ -110,8 +110,8 @@ def test_goes_on_by_itself_and_gives_the_visitor_time(stack: Stack, opened: Open
     with opened(stack.page(room)) as page:
         position(page, 1)
         stack.change(room, mode="open")
-        expect(page.get_by_role("heading", name="It is your turn")).to_be_focused()
-        expect(page).to_have_title(titled("It is your turn", room))
+        expect(page.get_by_role("heading", name="It's your turn")).to_be_focused()
+        expect(page).to_have_title(titled("It's your turn", room))
         timer = page.get_by_role("timer")
         expect(timer).to_have_text(re.compile(r"^(10:00|9:5\d)$"))
         captured(page, "turn")
@@ -256,7 +256,7 @@ def test_keeps_the_place_while_the_service_does_not_answer(stack: Stack, opened:
         )
         notice = page.locator("#notice")
         expect(notice).to_have_text(
-            "The service is not responding. We will keep trying. Your place is kept."
+            "Something went wrong on our side. We'll keep trying. Your place is kept."
         )
         position(page, 2)
         captured(page, "no-answer")
@@ -264,7 +264,7 @@ def test_keeps_the_place_while_the_service_does_not_answer(stack: Stack, opened:
         expect(notice).to_be_empty()
 
         page.context.set_offline(True)
-        expect(notice).to_have_text("You are offline. We will keep trying. Your place is kept.")
+        expect(notice).to_have_text("You're offline. We'll reconnect automatically. Your place is kept.")
         page.context.set_offline(False)
         expect(notice).to_be_empty()
         assert positions(page) == [2]
@@ -320,14 +320,14 @@ def test_a_visitor_of_a_strict_service_keeps_the_place(strict_stack: Stack, open
         page.reload()
         position(page, 2)
         strict_stack.change(room, mode="open")
-        expect(page.get_by_role("heading", name="It is your turn")).to_be_visible()
+        expect(page.get_by_role("heading", name="It's your turn")).to_be_visible()
 
 
 def test_names_are_shown_as_text(stack: Stack, opened: Opened) -> None:
     with opened(f"{stack.url}/rooms/%3Cimg%20src=x%3E%2Fa%20b?visitor=%3Cb%3E") as page:
         expect(page.locator("#room")).to_have_text("<img src=x>/a b")
         expect(page.get_by_role("img")).to_have_count(0)
-        expect(page.get_by_role("heading", name="It is your turn")).to_be_visible()
+        expect(page.get_by_role("heading", name="It's your turn")).to_be_visible()
 
 
 def test_fits_a_narrow_phone(stack: Stack, opened: Opened) -> None:
@@ -380,7 +380,11 @@ def test_the_description_shows_every_call_without_a_foreign_request(
 
 def test_pages_are_safe_and_cached(stack: Stack, opened: Opened) -> None:
     with opened(stack.url) as page:
+<<<<<<< HEAD
         for path in ("/rules", "/rooms/any", "/docs", "/pages/waiting.js"):
+=======
+        for path in ("/", "/rooms/any", "/docs"):
+>>>>>>> 116ac09 (Rebuild the waiting page's scripts (work in progress))
             answer = page.request.get(stack.url + path)
             assert answer.ok
             policy = answer.headers["content-security-policy"]
@@ -388,8 +392,9 @@ def test_pages_are_safe_and_cached(stack: Stack, opened: Opened) -> None:
             assert "frame-ancestors 'none'" in policy
             assert ("unsafe-inline" in policy) == (path == "/docs")
             assert answer.headers["x-content-type-options"] == "nosniff"
-            assert answer.headers["cache-control"] == "public, max-age=300"
+            kept = "max-age=300" if path == "/docs" else "max-age=0, s-maxage=5, must-revalidate"
+            assert answer.headers["cache-control"] == f"public, {kept}"
             known = {"If-None-Match": answer.headers["etag"]}
             assert page.request.get(stack.url + path, headers=known).status == 304
-        for path in ("/pages/pages.py", "/pages/..%2Fapp.py", "/pages/"):
+        for path in ("/pages/pages.py", "/pages/..%2Fapp.py", "/pages/", "/pages/waiting.js"):
             assert page.request.get(stack.url + path).status == 404

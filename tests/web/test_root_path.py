@@ -1,5 +1,6 @@
 """Below a path of a proxy's host, which takes the path off or leaves it: everything still works."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,12 @@ def stack() -> Iterator[Stack]:
         yield Stack(program.url, program.data_dir, program, client)
 
 
+def assets(stack: Stack) -> dict[str, str]:
+    """Return the names, with their hash, of what the waiting page loads."""
+    found = re.findall(r"pages/(\w+)(\.\w+)(\.\w+)", stack.client.get("/rooms/x").text)
+    return {f"{stem}{suffix}": f"{stem}{version}{suffix}" for stem, version, suffix in found}
+
+
 @pytest.mark.parametrize("root", [ROOT, ""], ids=["left", "taken off"])
 def test_every_kind_of_call(stack: Stack, root: str) -> None:
     room = stack.room(admitPerSecond=1000)
@@ -48,7 +55,7 @@ def test_every_kind_of_call(stack: Stack, root: str) -> None:
         "/",
         "/rules",
         f"/rooms/{room.name}",
-        "/pages/waiting.js",
+        f"/pages/{assets(stack)['waiting.js']}",
         "/docs",
         "/docs/docs.js",
         "/actuator/health/readiness",
@@ -101,10 +108,11 @@ def test_addresses_in_pages_do_not_begin_at_the_root(stack: Stack, trial: Stack)
     for path in ("/", "/rules", "/rooms/x", "/docs"):
         assert '="/' not in stack.client.get(path).text
     # Below a room with a slash no relative address is right for every proxy.
-    assert f'src="{ROOT}/pages/waiting.js"' in stack.client.get("/rooms/a/b").text
-    assert 'src="/pages/waiting.js"' in trial.client.get("/rooms/a/b").text
-    for script in ("waiting", "visitor"):
-        assert '"/' not in stack.client.get(f"/pages/{script}.js").text
+    names = assets(stack)
+    assert f'src="{ROOT}/pages/{names["waiting.js"]}"' in stack.client.get("/rooms/a/b").text
+    assert f'src="/pages/{names["waiting.js"]}"' in trial.client.get("/rooms/a/b").text
+    for script in ("waiting.js", "visitor.js"):
+        assert '"/' not in stack.client.get(f"/pages/{names[script]}").text
     assert "servers" not in trial.client.get("/openapi.json").json()
 
 

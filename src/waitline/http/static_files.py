@@ -1,14 +1,16 @@
-"""Static files with ETag and gzip: a service's pages, and the API's documentation page.
+"""Static files with ETag and gzip, and the API's documentation page.
 
-The files are the same for everyone, so caches may store them. They are read once, at startup.
+The files are the same for everyone, so caches may store them. They are read once, at startup. What
+pages load is in `assets.py`.
 """
 
 import gzip
-from collections.abc import Iterable, Mapping
+import re
+from base64 import b64encode
+from collections.abc import Mapping
 from functools import cache
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from fastapi import APIRouter
@@ -17,11 +19,17 @@ from starlette.responses import Response
 from swagger_ui_bundle import swagger_ui_path  # type: ignore[import-untyped]  # ships none
 
 from waitline.http.caching import accepted_codings, etag_matches
-from waitline.http.problems import PathUnknown
 
 FRESH_S = 300
-"""TTL in caches. Short enough that a correction reaches visitors during the sale, and long enough
-to keep a crowd from fetching every file here."""
+"""TTL in caches of files whose names stay the same. Short enough that a correction reaches readers
+soon."""
+
+PAGE_FRESH_S = 5
+"""TTL of pages in shared caches; browsers check theirs at every visit. Long enough to keep a crowd
+away, and short, because after an upgrade an old page names files that are gone."""
+
+_PAGE_CACHING = f"public, max-age=0, s-maxage={PAGE_FRESH_S}, must-revalidate"
+_CACHING = f"public, max-age={FRESH_S}"
 
 _COMPRESSED_BYTES_MIN = 1_024
 """Least size for compression: smaller files fit in one packet."""
@@ -44,6 +52,8 @@ _POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'"
 )
+_INLINE_SCRIPT = re.compile(rb"<script(?: nomodule)?>(.*?)</script>", re.DOTALL)
+
 # Swagger UI writes styles into its elements and draws with data: images.
 _DOCS_POLICY = f"{_POLICY}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 _POLICIES = {"docs.html": _DOCS_POLICY}
@@ -82,17 +92,18 @@ def load(file: Path) -> StaticFile:
     return prepare(file.name, file.read_bytes())
 
 
-def prepare(name: str, body: bytes) -> StaticFile:
+def prepare(name: str, body: bytes, caching: str = _CACHING) -> StaticFile:
     """Prepare the response with a file.
 
     Args:
         name: Its name.
         body: Its bytes.
+        caching: For how long caches may use it.
     """
     headers = {
         "Content-Type": _TYPES[Path(name).suffix],
-        "Content-Security-Policy": _POLICIES.get(name, _POLICY),
-        "Cache-Control": f"public, max-age={FRESH_S}",
+        "Content-Security-Policy": _POLICIES.get(name, _policy_of(body)),
+        "Cache-Control": caching,
         # Weak: it identifies the content, in either encoding.
         "ETag": f'W/"{blake2b(body, digest_size=8).hexdigest()}"',
         "Vary": "Accept-Encoding",
@@ -102,31 +113,18 @@ def prepare(name: str, body: bytes) -> StaticFile:
     return StaticFile(body, compressed, headers)
 
 
-def static_router(
-    files: Iterable[Path], pages: Mapping[str, Path] = MappingProxyType({})
-) -> APIRouter:
-    """Return the routes of static files: the pages, and every file under `/pages/`.
+def prepare_page(body: bytes) -> StaticFile:
+    """Prepare the response with a page, which browsers check for changes at every visit."""
+    return prepare("page.html", body, _PAGE_CACHING)
 
-    Args:
-        files: Served under `/pages/` by name.
-        pages: Served at paths of their own, which may have parameters.
 
-    Raises:
-        OSError: A file is missing.
-    """
-    by_name = {file.name: load(file) for file in files}
-    routes = APIRouter(include_in_schema=False)
-
-    async def named_file(name: str, request: Request) -> Response:
-        file = by_name.get(name)
-        if file is None:
-            raise PathUnknown
-        return respond(file, request)
-
-    for path, page in pages.items():
-        _add_page(routes, path, load(page))
-    routes.add_api_route("/pages/{name}", named_file, methods=["GET", "HEAD"])
-    return routes
+def _policy_of(body: bytes) -> str:
+    """Return the policy of a page, which allows its own inline scripts and no others."""
+    hashes = [
+        f" 'sha256-{b64encode(sha256(script).digest()).decode('ascii')}'"
+        for script in _INLINE_SCRIPT.findall(body)
+    ]
+    return f"{_POLICY}; script-src 'self'{''.join(hashes)}" if hashes else _POLICY
 
 
 def docs_router() -> APIRouter:

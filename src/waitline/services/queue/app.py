@@ -74,6 +74,7 @@ class QueueWorker(ServiceWorker):
             start_page.router("queue", settings),
             waiting_page.router(
                 problems.root_path,
+                settings.language,
                 DemoLink(parts.documents.mode) if settings.mode == "trial" else None,
             ),
         ]

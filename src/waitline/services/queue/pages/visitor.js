@@ -3,17 +3,45 @@
 const TIMEOUT_MS = 10_000; // After this a retry is likely to be faster.
 
 // Where the service is: below a path of its host, where a proxy puts it there.
-export const base = new URL("..", import.meta.url);
+export const base = new URL("../..", import.meta.url);
 export const room = roomOf(location.pathname);
 const named = new URLSearchParams(location.search).get("visitor");
 const STORED_AS = JSON.stringify(["waitline", room, named]);
-// The shop's signed word for who comes. A fragment is sent to no server, and it is taken out of the
-// address, so that nobody passes it on with the link.
-const statement = new URLSearchParams(location.hash.slice(1)).get("identity");
-if (statement) history.replaceState(null, "", location.pathname + location.search);
 let memory = {};
 // Not stored: between visits the cookie holds it, which no script can read.
 let token = null;
+
+// The shop's signed word for who comes, or a place that a link carries. A fragment is sent to no
+// server and stands in no log.
+const fragment = new URLSearchParams(location.hash.slice(1));
+const statement = fragment.get("identity");
+const ticket = fragment.get("ticket");
+
+// Whether a place outlives this page. Browsers that block cookies block storage too.
+export const keepsPlace = canStore();
+
+if (ticket) {
+  token = ticket;
+  saveVisitor({ visitor: fragment.get("visitor") || named, place: placeOf(ticket), first: null });
+}
+// Taken out of the address, so that nobody passes it on with the link; but where nothing else keeps
+// the place, it has to stay there.
+if (statement || (ticket && keepsPlace)) {
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
+function canStore() {
+  try {
+    localStorage.setItem("waitline", "");
+    localStorage.removeItem("waitline");
+    document.cookie = "waitline=kept; SameSite=Lax";
+    const kept = document.cookie.includes("waitline=kept");
+    document.cookie = "waitline=; Max-Age=0; SameSite=Lax";
+    return kept && navigator.cookieEnabled;
+  } catch {
+    return false;
+  }
+}
 
 function roomOf(path) {
   const name = path.slice(`${base.pathname}rooms/`.length);
@@ -48,9 +76,21 @@ export function saveVisitor(changes) {
   }
 }
 
-export function forgetPlace() {
+// Keeps why the place is over, so that other tabs can say the same.
+export function forgetPlace(over = null) {
   token = null;
-  saveVisitor({ place: null, first: null });
+  saveVisitor({ place: null, first: null, over });
+}
+
+// Another tab of this browser has taken or given up a place: this tab's token is out of date.
+export function onOtherTab(follow) {
+  addEventListener("storage", ({ key }) => {
+    if (key !== STORED_AS && key !== null) return;
+    const { place } = memory;
+    if (loadVisitor().place === place) return;
+    token = null;
+    follow(memory);
+  });
 }
 
 // After a token was rejected: the cookie may still prove the place. Without a cookie the place is
@@ -58,6 +98,18 @@ export function forgetPlace() {
 export function resetIdentity() {
   if (!token && !named) saveVisitor({ visitor: randomName() });
   forgetPlace();
+}
+
+// The place that a ticket proves, or undefined for a pass.
+export function placeOf(given) {
+  return /^[at]1\./.test(given) ? Number(given.split(".")[2]) : undefined;
+}
+
+// The address with the place in it, for browsers that keep nothing.
+export function placeLink(given) {
+  const link = new URL(location.pathname + location.search, location.href);
+  link.hash = new URLSearchParams({ visitor: loadVisitor().visitor, ticket: given });
+  return link.href;
 }
 
 function randomName() {
@@ -74,15 +126,19 @@ export class Problem extends Error {
 }
 
 export async function fetchJson(url, options = {}) {
-  let response;
+  const aborter = new AbortController();
+  const timer = setTimeout(() => aborter.abort(), TIMEOUT_MS);
   try {
-    response = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const response = await fetch(url, { ...options, signal: aborter.signal });
     if (response.ok) return { ...(await response.json()), retryAfterMs: retryMs(response) };
-  } catch {
-    throw new Problem(navigator.onLine ? "down" : "offline", 0);
+    const { code } = await response.json().catch(() => ({}));
+    throw new Problem(response.status >= 500 ? "failing" : code, retryMs(response));
+  } catch (problem) {
+    if (problem instanceof Problem) throw problem;
+    throw new Problem(navigator.onLine ? "unreachable" : "offline", 0);
+  } finally {
+    clearTimeout(timer);
   }
-  const { code } = await response.json().catch(() => ({}));
-  throw new Problem(response.status >= 500 ? "down" : code, retryMs(response));
 }
 
 function retryMs(response) {

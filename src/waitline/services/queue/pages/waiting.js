@@ -1,17 +1,22 @@
-// The waiting page: takes a place, shows how the line moves, and redirects when it is the visitor's turn.
+// The waiting page: takes a place, shows how the line moves, and goes on when it is the visitor's turn.
 //
-// One loop makes every call, one at a time, so no response overtakes another. Input from the server
-// and the address is set as text, never as markup.
+// One loop makes every call, one at a time, so no response overtakes another.
 
+import { allowCalls, keepAwake, startCalling, stopCalling, unlockSound } from "./alerts.js";
 import { estimate, smoothed } from "./estimate.js";
-import { TEXTS } from "./texts.js";
+import { countdown, localTime } from "./times.js";
+import { T, at, figure, isShown, language, put, putForeign, putOrHide, say, show } from "./view.js";
 import {
   Problem,
   base,
   call,
   fetchJson,
   forgetPlace,
+  keepsPlace,
   loadVisitor,
+  onOtherTab,
+  placeLink,
+  placeOf,
   resetIdentity,
   room,
   saveVisitor,
@@ -20,13 +25,12 @@ import {
 const POLL_LEAST_MS = 2_000; // Polling more often brings nothing new.
 const RETRY_MS = 1_000;
 const RETRY_MAX_MS = 30_000; // How long the page may lag behind a service that has recovered.
+const SETTLED_MS = 6_000; // Two polls without a failure: the line is good again.
+const TROUBLE_MS = 60_000; // After so long without a failure, the next one is news again.
+const AWAY_MS = 150_000; // Browsers let hidden pages run once a minute, which is no break of contact.
 
-const language =
-  navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag in TEXTS) ?? "ko";
-const T = TEXTS[language];
-const figures = new Intl.NumberFormat(language);
-const at = (id) => document.getElementById(id);
 const now = () => performance.now();
+const serverNow = () => Date.now() + (Number.isFinite(clockAheadMs) ? clockAheadMs : 0);
 
 // --- the line -----------------------------------------------------------------------
 
@@ -35,13 +39,17 @@ let shown = Infinity; // The least position so far: visitors would distrust one 
 let pace = null;
 let range = null;
 let clockAheadMs = -Infinity; // How far the server's clock is ahead of this browser's.
+let stage = null; // This visitor's newest status.
 let expiresMs = 0;
 let warned = false; // Whether the last minute of this turn has been announced.
+let extensionsSpent = false;
+let contactMs = null; // When the service last had contact with this page, by the wall clock.
 
 // Actions by name, and when each is due; an action schedules those that follow it.
 const due = new Map();
 const actions = {
   async enter() {
+    await seen();
     const data = await call("POST", "enter").catch((problem) => {
       // The shop's statement is over, or lost with a reload: the token may still prove the place.
       const unstated = problem.code === "C002" || problem.code === "Q003";
@@ -55,10 +63,10 @@ const actions = {
   },
 
   async status() {
-    let data = await call("GET", "status");
-    if (data.status === "READY") data = await call("POST", "activate");
-    if (data.status === "EXPIRED") return end("expired");
+    const data = await call("GET", "status");
+    if (data.status === "EXPIRED") return lapse(data);
     due.set("status", now() + data.recommendedPollIntervalMs);
+    if (data.status === "READY") return ready(data);
     return data.status === "ACTIVE" ? turn(data) : stand(data);
   },
 
@@ -72,11 +80,15 @@ const actions = {
     clockAheadMs = Math.max(clockAheadMs, fresh.asOfMs - Date.now());
     pace = smoothed(pace, fresh.ratePerSecond);
     const { place } = loadVisitor();
-    if (place && !at("line").hidden) {
+    if (place && isShown("line")) {
       shown = Math.min(shown, Math.max(1, place - fresh.serving));
       if (place <= fresh.serving) soon("status");
     }
     draw();
+  },
+
+  async activate() {
+    await turn(await call("POST", "activate"));
   },
 
   async extend() {
@@ -89,42 +101,116 @@ const actions = {
   },
 };
 
+// No place is taken for a page that the browser loads in advance, or for a tab that nobody has seen.
+// A place that is there already is kept, seen or not.
+async function seen() {
+  while (document.prerendering || (document.hidden && !loadVisitor().place)) {
+    document.title = `${T.waitingToJoin} – ${roomTitle()}`;
+    await new Promise((resolve) => {
+      document.addEventListener("prerenderingchange", resolve, { once: true });
+      document.addEventListener("visibilitychange", resolve, { once: true });
+    });
+  }
+}
+
 function stand({ position, token }) {
   const { place: before, first } = loadVisitor();
-  const place = /^[at]1\./.test(token) ? Number(token.split(".")[2]) : before;
+  const place = placeOf(token) ?? before;
   if (place !== before || !first) {
-    saveVisitor({ place, first: position });
+    saveVisitor({ place, first: position, over: null });
     shown = Infinity;
     range = null;
-    at("extend").hidden = false;
+    extensionsSpent = false;
   }
   shown = Math.min(shown, Math.max(1, position));
+  stage = "WAITING";
+  const silentMs = contactMs === null ? 0 : Date.now() - contactMs;
+  contactMs = Date.now();
+  if (silentMs > AWAY_MS) tell(`${T.away(Math.round(silentMs / 1_000))} ${T.kept}`);
+  keepAwake(true);
+  if (!keepsPlace && placeOf(token)) keepInLink(placeLink(token));
   show("line");
   draw();
 }
 
+function tell(news) {
+  putOrHide("news", news);
+  if (news) say(news);
+}
+
+function keepInLink(link) {
+  at("keep").hidden = false;
+  at("keep-link").href = link;
+  history.replaceState(null, "", link);
+}
+
+// The turn has come. The visit begins when somebody sees the page, or taps.
+function ready({ expiredAt }) {
+  stage = "READY";
+  contactMs = Date.now();
+  expiresMs = Date.parse(expiredAt);
+  put("turn-text", T.ready);
+  put("left-title", T.readyTitle);
+  at("session").hidden = false;
+  showTurn();
+  if (document.hidden) startCalling(T.called, titled(T.labels["turn-title"]));
+  else due.set("activate", now());
+}
+
 async function turn({ expiredAt, token }) {
   if (!latest) await actions.nowServing();
-  warned &&= expiresMs === Date.parse(expiredAt);
+  warned = warned && expiresMs === Date.parse(expiredAt);
+  stage = "ACTIVE";
   expiresMs = Date.parse(expiredAt);
   const shop = latest.shopUrl ? new URL(latest.shopUrl, location.href) : null;
-  const goes = /^https?:$/.test(shop?.protocol);
-  at("turn-text").textContent = goes ? T.going : at("extend").hidden ? T.spent : T.turnText;
+  const goes = shop !== null && /^https?:$/.test(shop.protocol);
+  put("turn-text", goes ? T.going : extensionsSpent ? T.spent : T.turnText);
+  put("left-title", T.labels["left-title"]);
   at("session").hidden = goes;
-  show("turn");
-  if (!goes) return tick();
+  stopCalling();
+  showTurn();
+  // A hidden tab goes on when it is seen.
+  if (!goes || document.hidden) return;
   due.clear();
   shop.searchParams.set("waitline", token);
   // The back button of the shop must not lead here, which would redirect to the shop again.
   location.replace(shop);
 }
 
+function showTurn() {
+  at("activate").hidden = stage === "ACTIVE";
+  at("extend").hidden = stage !== "ACTIVE" || extensionsSpent;
+  keepAwake(stage === "READY");
+  show("turn", titled(T.labels["turn-title"]));
+  tick();
+}
+
+// Whoever was passed over and comes back soon enough stands in line again, at the old place.
+function lapse({ passedOver, returnUntil }) {
+  if (passedOver && Date.parse(returnUntil) > serverNow()) {
+    contactMs = null;
+    tell(T.returned);
+    return due.set("enter", now());
+  }
+  end(passedOver ? "passed" : stage === "ACTIVE" ? "expired" : "missed");
+}
+
 function end(why) {
   due.clear();
-  forgetPlace();
-  at("over-title").textContent = T.over[why].title;
-  at("over-text").textContent = T.over[why].text;
-  show("over");
+  forgetPlace(why);
+  showEnd(why);
+}
+
+function showEnd(why) {
+  stage = null;
+  contactMs = null;
+  shown = Infinity;
+  stopCalling();
+  keepAwake(false);
+  tell("");
+  put("over-title", T.over[why].title);
+  put("over-text", T.over[why].text(latest?.idleSeconds));
+  show("over", titled(T.over[why].title));
 }
 
 // --- the loop -----------------------------------------------------------------------
@@ -170,7 +256,7 @@ async function run() {
     try {
       await actions[name]();
       failures = 0;
-      put("notice", "");
+      if (warnedOf === "offline" || now() - troubledMs > SETTLED_MS) put("notice", "");
     } catch (problem) {
       // A bug must not cost a visitor the turn: it is logged, and the action retried.
       if (!(problem instanceof Problem)) console.error(problem);
@@ -181,13 +267,13 @@ async function run() {
 
 async function retryLater(name, { code, retryAfterMs = 0 }) {
   if (code === "Q001") return end("gone");
-  if (code === "Q002") return end("expired");
+  if (code === "Q002") return end(stage === "READY" ? "missed" : "expired");
   if (code === "Q005") {
-    at("extend").hidden = true;
+    extensionsSpent = true;
     return soon("status");
   }
-  const place = loadVisitor().place ? ` ${T.kept}` : "";
-  put("notice", (T.problems[code] ?? T.problems.other) + place);
+  if (["offline", "unreachable", "failing"].includes(code)) warnOfTrouble(code);
+  else warn(code);
   // The room's message may say why nobody can join.
   if (code === "C005" || code === "Q004") await actions.nowServing().catch(() => {});
   if (code === "Q003") {
@@ -200,54 +286,84 @@ async function retryLater(name, { code, retryAfterMs = 0 }) {
   failing = name;
 }
 
+let troubledMs = -Infinity; // When a call last failed on its way.
+let announced = false; // Whether this trouble has been.
+let warnedOf = "";
+
+// On a bad line one call in some fails: a single one is not worth a word, and all together are
+// announced once.
+function warnOfTrouble(code) {
+  const isNew = now() - troubledMs > TROUBLE_MS;
+  troubledMs = now();
+  announced = announced && !isNew;
+  if (isNew && code !== "offline") return;
+  warn(code, announced);
+  announced = true;
+}
+
+function warn(code, silently = false) {
+  warnedOf = code;
+  const kept = loadVisitor().place ? ` ${T.kept}` : "";
+  const text = (T.problems[code] ?? T.problems.other) + kept;
+  if (put("notice", text) && !silently) say(text);
+}
+
 // --- the page -----------------------------------------------------------------------
 
-function show(panel) {
-  if (!at(panel).hidden) return;
-  for (const id of ["line", "turn", "over"]) at(id).hidden = id !== panel;
-  at(`${panel}-title`).focus();
-  if (panel !== "line") document.title = `${at(`${panel}-title`).textContent} – ${roomTitle()}`;
-}
-
-// Screen readers announce every write to a live region, so only changes are written.
-function put(id, text) {
-  const changes = at(id).textContent !== text;
-  if (changes) at(id).textContent = text;
-  return changes;
-}
-
 function roomTitle() {
-  return latest?.title || room;
+  return at("room").textContent;
+}
+
+function titled(text) {
+  return `${text} – ${roomTitle()}`;
+}
+
+function opensInMs() {
+  return latest?.opensAt ? Date.parse(latest.opensAt) - serverNow() : 0;
 }
 
 function draw() {
-  if (latest) {
-    put("room", roomTitle());
-    put("message", latest.message);
-    at("message").hidden = !latest.message;
-    put("mode", T.modes[latest.mode] ?? latest.mode);
-    at("mode").dataset.mode = latest.mode;
-    at("mode").hidden = false;
-    put("hint", latest.mode === "sold-out" ? T.soldOutHint : T.labels.hint);
-  }
+  if (latest) drawRoom();
   at("standing").hidden = shown === Infinity;
-  if (shown === Infinity || at("line").hidden) return;
-  const position = figures.format(shown);
+  if (shown === Infinity || !isShown("line")) return;
+  const position = figure(shown);
   const first = Math.max(loadVisitor().first, shown);
   const percent = first > 1 ? Math.floor(((first - shown) / (first - 1)) * 100) : 100;
-  document.title = `#${position} – ${roomTitle()}`;
-  put("position", position);
+  document.title = titled(`#${position}`);
+  const moved = put("position", position);
   at("position").style.setProperty("--chars", position.length);
-  put("waiting", T.waiting(figures.format(Math.max(latest?.waiting ?? 0, shown)), shown));
+  put("waiting", T.waiting(figure(Math.max(latest?.waiting ?? 0, shown)), shown));
   at("bar").style.width = `${percent}%`;
   at("progress").setAttribute("aria-valuenow", percent);
   at("progress").setAttribute("aria-valuetext", T.progress(percent, position));
   // Announced when the estimate changes, not at every new position.
-  if (put("estimate", wait())) put("spoken", T.spoken(position, wait()));
+  if (put("estimate", wait())) say(T.spoken(position, wait()));
+  else if (moved) say("");
+}
+
+function drawRoom() {
+  const upcoming = opensInMs() > 0;
+  const mode = upcoming ? "upcoming" : latest.mode;
+  putForeign("room", latest.title ? latest.titles : { "": room });
+  putForeign("message", latest.messages);
+  putOrHide("mode", T.modes[mode] ?? mode);
+  at("mode").dataset.mode = mode;
+  at("opening").hidden = !upcoming;
+  at("pace").hidden = upcoming;
+  if (upcoming) put("opens-at", T.opensAt(localTime(language, Date.parse(latest.opensAt))));
+  const closesMs = latest.closesAt ? Date.parse(latest.closesAt) : 0;
+  const closes = closesMs > serverNow() && mode !== "closed";
+  putOrHide("closes-at", closes ? T.closesAt(localTime(language, closesMs)) : "");
+  put("hint", upcoming ? T.opensHint : mode === "sold-out" ? T.soldOutHint : T.labels.hint);
+  const { idleSeconds, returnSeconds } = latest;
+  putOrHide("rule", idleSeconds ? T.rule(idleSeconds, returnSeconds) : "");
+  tick();
 }
 
 function wait() {
+  if (opensInMs() > 0) return T.modes.upcoming;
   if (latest?.mode === "sold-out") return T.soldOut;
+  if (latest?.mode === "closed") return T.closed;
   if (latest && !["open", "draining"].includes(latest.mode)) return T.stopped;
   if (!pace) return T.unknown;
   range = estimate(shown, pace, range);
@@ -255,29 +371,70 @@ function wait() {
 }
 
 function tick() {
-  if (at("turn").hidden || at("session").hidden) return;
-  const leftS = Math.max(0, Math.round((expiresMs - Date.now() - clockAheadMs) / 1_000));
-  at("left").textContent = `${Math.floor(leftS / 60)}:${String(leftS % 60).padStart(2, "0")}`;
-  if (leftS <= 60 && !warned) put("spoken", T.lastMinute);
-  warned ||= leftS <= 60;
+  if (isShown("line") && !at("opening").hidden) {
+    put("opens-in", countdown(opensInMs() / 1_000, T.days));
+    if (opensInMs() <= 0) soon("nowServing");
+  }
+  if (!isShown("turn") || at("session").hidden) return;
+  const leftS = Math.max(0, Math.round((expiresMs - serverNow()) / 1_000));
+  put("left", countdown(leftS, T.days));
+  if (leftS <= 60 && !warned) say(T.lastMinute);
+  warned = warned || leftS <= 60;
   if (leftS === 0) soon("status");
 }
 
-function pollAllSoon() {
-  if (document.visibilityState === "visible") soon(...due.keys());
+function lookAgain() {
+  if (document.visibilityState !== "visible") return;
+  if (stage === "READY") doNow("activate");
+  soon(...due.keys());
 }
 
-document.documentElement.lang = language;
-document.title = room;
-at("room").textContent = room;
-for (const [id, text] of Object.entries(T.labels)) at(id).textContent = text;
+function drawAlert() {
+  const { calls } = loadVisitor();
+  at("alert").hidden = Boolean(calls);
+  putOrHide("alert-on", calls ? T.alertOn[calls] : "");
+}
+
+at("alert").onclick = async () => {
+  saveVisitor({ calls: (await allowCalls()) ? "both" : "sound" });
+  drawAlert();
+};
+// Browsers forget at a reload that sound was allowed.
+document.addEventListener("pointerdown", () => loadVisitor().calls && unlockSound(), { once: true });
+
+at("copy").onclick = async () => {
+  await navigator.clipboard?.writeText(at("keep-link").href);
+  put("copy", T.copied);
+};
+at("activate").onclick = () => doNow("activate");
 at("extend").onclick = () => doNow("extend");
 at("again").onclick = () => doNow("enter");
 for (const panel of ["line", "turn"]) {
   at(`leave-${panel}`).onclick = () => confirm(T.confirmLeave[panel]) && doNow("leave");
 }
-document.addEventListener("visibilitychange", pollAllSoon);
-addEventListener("online", pollAllSoon);
+document.addEventListener("visibilitychange", lookAgain);
+addEventListener("pageshow", lookAgain);
+addEventListener("online", lookAgain);
+addEventListener("hashchange", () => location.reload());
+onOtherTab(({ place, over }) => {
+  contactMs = null;
+  if (place) return doNow("enter");
+  due.clear();
+  showEnd(over ?? "gone");
+});
 setInterval(tick, 1_000);
-due.set("enter", now());
+
+document.title = room;
+put("room", room);
+at("copy").hidden = !navigator.clipboard;
+drawAlert();
+if (keepsPlace || loadVisitor().place) {
+  due.set("enter", now());
+} else {
+  show("gate", titled(T.labels["gate-title"]));
+  at("join").onclick = () => {
+    show("line", room);
+    doNow("enter");
+  };
+}
 run();
