@@ -80,6 +80,7 @@ SEND_TO_VALKEY = {
     SRC / "queue" / "listening.py",
     SRC / "queue" / "rooms.py",
     SRC / "queue" / "audit.py",
+    SRC / "queue" / "mode.py",
     SRC / "queue" / "rehearsals.py",
     SRC / "booking" / "outbox.py",
     SRC / "booking" / "load_reporter.py",

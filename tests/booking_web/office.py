@@ -249,6 +249,7 @@ def running(mode: str, **more: str) -> Iterator[Office]:
         chosen = {
             **SECRETS,
             "WAITLINE_MODE": mode,
+            "WAITLINE_PAYMENTS": "play-money",
             "WAITLINE_BOOKING_PORT": str(booking_port),
             "WAITLINE_PAYMENT_URL": pay_url,
             "WAITLINE_BOOKING_WORKERS": str(WORKERS),

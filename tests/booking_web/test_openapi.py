@@ -43,6 +43,7 @@ CALLS = {
     ("post", "/api/v1/operator/schedules/{scheduleId}/seats"),
     ("delete", "/api/v1/operator/reservations/{reservationId}"),
     ("get", "/api/v1/health"),
+    ("get", "/api/v1/info"),
     ("get", "/actuator/health"),
     ("get", "/actuator/health/liveness"),
     ("get", "/actuator/health/readiness"),
@@ -75,6 +76,7 @@ ASKED = [
         (method, path) not in ASKING_NOTHING
         and path.startswith("/api/v1/")
         and "health" not in path
+        and path != "/api/v1/info"
     )
 ]
 

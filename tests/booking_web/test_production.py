@@ -72,3 +72,16 @@ def test_there_is_no_test_data(production: Office) -> None:
 def test_management_calls_are_on_an_address_of_their_own(production: Office, path: str) -> None:
     refused(production.get(path), 404, "C004")
     assert production.get(production.program.management_urls[1] + path).status_code == 200
+
+
+def test_play_money_is_marked_wherever_somebody_looks(production: Office) -> None:
+    management = production.program.management_urls[1]
+    assert succeeded(production.get("/api/v1/info")) == {
+        "service": "booking", "mode": "production", "payments": "play money",
+    }  # fmt: skip
+    assert production.get(f"{management}/actuator/info").json()["app"]["payments"] == "play money"
+    assert succeeded(production.get("/api/v1/health"))["payments"] == "play money"
+    assert production.get("/actuator/health/readiness").json()["payments"] == "play money"
+    shown = succeeded(production.get("/api/v1/operator/installation", **production.operator))
+    assert shown["playMoney"] is True
+    assert "play money: sandbox" in production.program.output

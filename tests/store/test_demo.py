@@ -1,8 +1,12 @@
 """The demo concert: as the contract says, however often it is loaded and whatever was there."""
 
+import asyncpg
+import pytest
+
 from tests.booking.sale import reserve
 from tests.databases import TestDatabase
 from waitline.booking import demo
+from waitline.kernel.ids import DEMO_ROOM
 
 # Seconds for what takes well under one, on a machine that others use too.
 SOON_S = 20.0
@@ -68,34 +72,129 @@ def test_what_was_booked_is_forgotten(postgres: TestDatabase) -> None:
     reserved(1)
 
 
-def test_what_others_put_in_its_place_makes_room(postgres: TestDatabase) -> None:
+def operators_concert(postgres: TestDatabase) -> None:
+    """Put a concert of an operator on sale, sell a seat of it, and pay for it."""
     postgres.wait(
         postgres.sql(
-            "WITH c AS (INSERT INTO concert (title, venue, room) "
-            "           SELECT 'x', 'x', 'x' FROM generate_series(1, 2) RETURNING concert_id), "
+            "WITH c AS (INSERT INTO concert (title, venue, room) VALUES ('ours', 'x', '1') "
+            "           RETURNING concert_id), "
             "s AS (INSERT INTO schedule (concert_id, starts_at) "
-            "      SELECT concert_id, timestamptz '2999-01-01' FROM c "
+            "      SELECT concert_id, '2999-01-01' FROM c "
             "      RETURNING schedule_id) "
-            "SELECT FROM s"
-        )
-    )
-    postgres.wait(
-        postgres.sql(
             "INSERT INTO seat (schedule_id, section, row_name, row_no, row_position, "
-            "                  seat_number, grade, price, state) "
-            "SELECT 1 + n % 2, 'VIP', '1', 1, n, 'VIP-1-' || 61 - n, 'VIP', 1, 'OCCUPIED' "
-            "FROM generate_series(1, 60) AS n"
+            "                  seat_number, grade, price) "
+            "SELECT schedule_id, 'VIP', '1', 1, n, 'VIP-1-' || 61 - n, 'VIP', 1 "
+            "FROM s, generate_series(1, 60) AS n"
         )
     )
-    load(postgres)
-    assert_on_sale(postgres)
-    # What is added comes after it.
-    added = postgres.wait(
+    (row,) = postgres.wait(
         postgres.sql(
-            "INSERT INTO concert (title, venue, room) VALUES ('y', 'y', 'y') RETURNING concert_id"
+            "SELECT schedule_id, min(seat_id) AS seat FROM seat JOIN schedule USING (schedule_id) "
+            "JOIN concert USING (concert_id) WHERE title = 'ours' GROUP BY 1"
         )
     )
-    assert added[0]["concert_id"] == 3
+    (made,) = postgres.wait(
+        postgres.sql(
+            "INSERT INTO reservation (schedule_id, user_id, state, amount, expires_at) "
+            "VALUES ($1, 'ann', 'CONFIRMED', 1, now()) RETURNING reservation_id",
+            row["schedule_id"],
+        )
+    )
+    number = made["reservation_id"]
+    for statement, values in (
+        (HELD, [number, row["seat"]]),
+        (PAID, [number]),
+        (COUNTED, [row["schedule_id"]]),
+        (SENT, [number]),
+        ("UPDATE seat SET state = 'OCCUPIED' WHERE seat_id = $1", [row["seat"]]),
+    ):
+        postgres.wait(postgres.sql(statement, *values))
+
+
+HELD = "INSERT INTO reserved_seat (reservation_id, seat_id, price) VALUES ($1, $2, 1)"
+PAID = """
+    INSERT INTO payment (reservation_id, user_id, amount, method, state, look_at, paid_at)
+    VALUES ($1, 'ann', 1, 'CARD', 'COMPLETED', now(), now())
+"""
+COUNTED = "INSERT INTO visitor_seats (schedule_id, user_id, seats) VALUES ($1, 'ann', 1)"
+SENT = """
+    INSERT INTO outbox (topic, payload)
+    VALUES ('t', jsonb_build_object('reservationId', $1::bigint, 'concertId', '1'))
+"""
+BOOKED = ("reservation", "reserved_seat", "visitor_seats", "payment", "outbox")
+
+
+def of_the_operator(postgres: TestDatabase) -> dict[str, list[str]]:
+    """Return all rows that are not the demo's, as text."""
+    of_theirs = (
+        "schedule_id IN (SELECT schedule_id FROM schedule JOIN concert USING (concert_id) "
+        "WHERE title = 'ours')"
+    )
+    where = {
+        "concert": "title = 'ours'",
+        "schedule": of_theirs,
+        "seat": of_theirs,
+        "visitor_seats": of_theirs,
+    }
+    return {
+        table: [
+            row["whole"]
+            for row in postgres.wait(
+                postgres.sql(
+                    f"SELECT t::text AS whole FROM {table} AS t "  # noqa: S608 - ours
+                    f"WHERE {where.get(table, 'true')} ORDER BY 1"
+                )
+            )
+        ]
+        for table in ("concert", "schedule", "seat", *BOOKED)
+    }
+
+
+def test_concert_one_of_an_operator_is_not_touched(postgres: TestDatabase) -> None:
+    """Whatever its numbers and its room are: the demo is put on sale beside it."""
+    operators_concert(postgres)
+    theirs = of_the_operator(postgres)
+    assert all(theirs.values())
+    for _ in range(2):
+        assert load(postgres) == (1, 1, 10_000)
+        assert of_the_operator(postgres) == theirs
+        rows = postgres.wait(
+            postgres.sql(
+                "SELECT c.concert_id, schedule_id, count(*) AS seats, "
+                "       max(seat_id) - min(seat_id) + 1 AS ids "
+                "FROM seat JOIN schedule USING (schedule_id) JOIN concert AS c USING (concert_id) "
+                "WHERE origin = 'demo' AND state = 'AVAILABLE' GROUP BY 1, 2"
+            )
+        )
+        assert [tuple(row) for row in rows] == [(2, 2, 10_000, 10_000)]
+
+
+def test_only_bookings_of_the_demo_are_forgotten(postgres: TestDatabase) -> None:
+    load(postgres)
+    operators_concert(postgres)
+    theirs = of_the_operator(postgres)
+    asked = reserve(7, 7)
+    (row,) = postgres.wait(postgres.database.fetch_all("reserve", within_s=SOON_S, **asked))
+    assert row["outcome"] == "reserved"
+    during = {table: count(postgres, table) for table in BOOKED}
+    assert during["reservation"] == 2
+    load(postgres)
+    assert of_the_operator(postgres) == theirs
+    assert {table: count(postgres, table) for table in BOOKED} == dict.fromkeys(BOOKED, 1)
+    assert_on_sale(postgres)
+
+
+def test_a_database_in_production_has_no_demo(postgres: TestDatabase) -> None:
+    postgres.wait(postgres.sql("INSERT INTO installation (mode) VALUES ('production')"))
+    with pytest.raises(asyncpg.PostgresError, match="no demo concert in production"):
+        load(postgres)
+    assert count(postgres, "concert") == 0
+
+
+def test_its_room_is_the_one_it_says(postgres: TestDatabase) -> None:
+    load(postgres)
+    (row,) = postgres.wait(postgres.sql("SELECT room FROM concert"))
+    assert row["room"] == DEMO_ROOM
 
 
 def test_it_comes_by_itself_only_where_nothing_is_on_sale(postgres: TestDatabase) -> None:

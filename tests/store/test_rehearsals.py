@@ -49,30 +49,44 @@ def test_nothing_of_a_rehearsal_is_left(server: Server) -> None:
     before = everything(other)
     used(ours)
     stage = RehearsalRooms(ours.store)
+    server.wait(stage.register(ours.id))
     assert server.wait(stage.rooms()) == {ours.id}
     assert set(ours.stored()) == set(ours.keys)
     assert server.wait(stage.has_remains(ours.id))
     server.wait(stage.delete_room(ours.id))
     assert not server.wait(stage.has_remains(ours.id))
-    assert server.wait(stage.rooms()) == set()
-    assert everything(other) == before
     server.wait(stage.delete_room(ours.id))
+    server.wait(stage.unregister(ours.id))
+    assert server.wait(stage.rooms()) == set()
     assert everything(other) == before
     other.close()
     ours.close()
 
 
-def test_a_rehearsal_that_is_only_noted_is_found(room: Room) -> None:
+def test_a_rehearsal_that_is_only_listed_has_remains(room: Room) -> None:
     stage = RehearsalRooms(room.store)
     room.raw("SADD", "wl:occupied", NAME)
-    assert room.server.wait(stage.rooms()) == {NAME}
     assert room.server.wait(stage.has_remains(RoomId(NAME)))
 
 
+def test_a_room_of_an_operator_is_not_deleted_whatever_its_name(server: Server) -> None:
+    theirs = Room(server, NAME)
+    used(theirs)
+    before = everything(theirs)
+    stage = RehearsalRooms(theirs.store)
+    assert server.wait(stage.rooms()) == set()
+    with pytest.raises(ValueError, match="not registered"):
+        server.wait(stage.delete_room(theirs.id))
+    assert everything(theirs) == before
+    theirs.close()
+
+
 @pytest.mark.parametrize("name", ["r", "", f"my-{REHEARSALS}1", REHEARSALS[:-1]])
-def test_no_other_room_can_be_discarded(room: Room, name: str) -> None:
+def test_no_other_name_can_be_discarded(room: Room, name: str) -> None:
     stage = RehearsalRooms(room.store)
     with pytest.raises(ValueError, match="not the room of a rehearsal"):
+        room.server.wait(stage.register(RoomId(name)))
+    with pytest.raises(ValueError, match="not registered"):
         room.server.wait(stage.delete_room(RoomId(name)))
     with pytest.raises(ValueError, match="not the room of a rehearsal"):
         room.server.wait(stage.delete_events(RoomId(name)))

@@ -49,7 +49,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 def page_of(folder: Path, source: Source, **more: Any) -> MetricsPage:  # noqa: ANN401 - options
     tallies = ProcessMetrics(folder, "tests")
     return MetricsPage(
-        tallies, {"source": source.collect}, clock=SystemClock(), shared=SHARED, **more
+        tallies, {"source": source.collect}, clock=SystemClock(), shared=SHARED, about={}, **more
     )
 
 

@@ -68,7 +68,12 @@ def test_the_database_is_the_one_chosen_else_the_one_that_runs(tmp_path: Path) -
         pytest.param("sandbox", SECRETS, "payment_url", id="secrets"),
         pytest.param("stripe", {}, "payment_key", id="stripe-nothing"),
         pytest.param("stripe", SECRETS, None, id="stripe-secrets"),
-        pytest.param("sandbox", {**SECRETS, "payment_url": "http://p"}, None, id="all"),
+        pytest.param(
+            "sandbox",
+            {**SECRETS, "payment_url": "http://p", "payments": "play-money"},
+            None,
+            id="all",
+        ),
     ],
 )
 def test_what_a_provider_needs_is_asked_for(
@@ -142,3 +147,38 @@ def test_each_service_keeps_its_own_figures(tmp_path: Path) -> None:
 )
 def test_play_money_is_told_from_real_money(provider: str, key: str | None, *, plays: bool) -> None:
     assert settings.load(payment_provider=provider, payment_key=key).play_money is plays
+
+
+@pytest.mark.parametrize(
+    ("mode", "payments", "provider", "key", "fault"),
+    [
+        pytest.param("production", "real-money", "stripe", "sk_live_4eC39HqLyjW", None, id="real"),
+        pytest.param("production", "play-money", "stripe", "sk_test_4eC39HqLyjW", None, id="play"),
+        pytest.param(
+            "production", "real-money", "stripe", "sk_test_4eC39HqLyjW", "play-money", id="test-key"
+        ),
+        pytest.param(
+            "production", "real-money", "sandbox", "the-key-of-this-shop", "sandbox", id="sandbox"
+        ),
+        pytest.param(
+            "production", "play-money", "stripe", "sk_live_4eC39HqLyjW", "live key", id="live-key"
+        ),
+        pytest.param(
+            "trial", "real-money", "stripe", "sk_live_4eC39HqLyjW", "live key", id="trial"
+        ),
+        pytest.param("trial", "real-money", "stripe", "sk_test_4eC39HqLyjW", None, id="trial-test"),
+        pytest.param("production", "real-money", "none", "", None, id="free-seats"),
+    ],
+)
+def test_play_money_is_taken_on_purpose_only(
+    mode: str, payments: str, provider: str, key: str, fault: str | None
+) -> None:
+    secrets = {"payment_key": key, "webhook_secret": SECRETS["webhook_secret"]} if key else {}
+    read = settings.load(
+        mode=mode, payments=payments, payment_provider=provider, payment_url="http://p", **secrets
+    )
+    if fault is None:
+        read.require_money()
+    else:
+        with pytest.raises(Misconfigured, match=fault):
+            read.require_money()

@@ -77,7 +77,10 @@ def test_actuator_health(trial: Stack, part: str) -> None:
 
 def test_info(trial: Stack) -> None:
     body = trial.client.get("/actuator/info").json()
-    assert (body["status"], body["app"]) == ("UP", {"name": "waitline", "version": __version__})
+    app = {"name": "waitline", "version": __version__}
+    about = {"service": "queue", "mode": "trial", "payments": "play money"}
+    assert (body["status"], body["app"]) == ("UP", {**app, **about})
+    assert succeeded(trial.client.get("/api/v1/info")) == about
 
 
 @contextmanager

@@ -38,6 +38,7 @@ CALLS = {
     ("delete", "/api/v1/rooms/{room}"),
     ("post", "/api/v1/rooms/{room}/reset"),
     ("get", "/api/v1/health"),
+    ("get", "/api/v1/info"),
     ("get", "/actuator/health"),
     ("get", "/actuator/health/liveness"),
     ("get", "/actuator/health/readiness"),

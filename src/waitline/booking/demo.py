@@ -1,4 +1,7 @@
-"""The demo concert of trial mode: concert 1, for load tests and first steps."""
+"""The demo concert of trial mode, for load tests and first steps: concert 1, unless that is taken.
+
+It is recognised by its origin alone; concerts of operators and of rehearsals are never touched.
+"""
 
 from typing import NamedTuple
 
@@ -18,7 +21,7 @@ class DemoSize(NamedTuple):
 
 
 async def load(database: Database) -> DemoSize:
-    """Reset the demo concert; all bookings are deleted.
+    """Reset the demo concert; its bookings are deleted, and no others.
 
     Raises:
         Unavailable: No answer in time; the reset was made whole or not at all.

@@ -1,7 +1,7 @@
 """Clean-up after rehearsals: deletes their concerts and bookings from the database.
 
-A rehearsal's concert is recognised by its room's name alone (`waitline.kernel.ids`), here and in
-the statements.
+A rehearsal's concert is recognised by its origin, which the statements check: a concert that an
+operator created is never touched, whatever its room is called.
 """
 
 from typing import NamedTuple
@@ -41,6 +41,13 @@ class Rehearsals:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def create(self, title: str, room: RoomId) -> int:
+        """Create the concert of a rehearsal; return its number."""
+        row = await self._database.fetch_one("create_rehearsal", title=title, room=room)
+        assert row is not None
+        number: int = row["concert_id"]
+        return number
 
     async def rooms(self) -> set[RoomId]:
         """Return at most `ROOMS_MAX` rooms of rehearsals, running ones included."""

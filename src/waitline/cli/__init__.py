@@ -3,6 +3,7 @@
 up.py              `up`: start everything on this machine
 serve.py           `queue`, `booking`, `admitter`: run one process each
 migrate.py         `migrate`: create or upgrade the box office's tables
+mode.py            `mode`: show and change the mode of the data
 rooms.py           `rooms`: create, change, list, reset and delete rooms
 concerts.py        `concerts`: put concerts, schedules and seats on sale
 keys.py            `keys`: list and rotate the signing keys
@@ -28,6 +29,7 @@ from waitline.cli import (
     concerts,
     keys,
     migrate,
+    mode,
     outbox,
     payments,
     rehearse,
@@ -58,6 +60,7 @@ app.command("queue")(serve.queue)
 app.command("booking")(serve.booking)
 app.command("admitter")(serve.admitter)
 app.command("migrate")(migrate.migrate)
+app.add_typer(mode.app, name="mode")
 app.command("sandbox-pay")(sandbox_pay.sandbox_pay)
 app.add_typer(rooms.app, name="rooms")
 app.add_typer(concerts.app, name="concerts")

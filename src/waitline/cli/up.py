@@ -64,19 +64,23 @@ def _print_addresses(settings: Settings, console: Terminal) -> None:
         booking_management = management_url(settings.booking_management_port, settings)
     workers = _count(settings.workers, "worker")
     rows: list[tuple[str, str | Text]] = [
-        ("waiting page", styled((f"{queue}/rooms/demo", "bold"))),
         ("queue service", f"{queue}  ({workers}, {settings.mode} mode)"),
         ("API reference", f"{queue_management}/docs"),
         ("metrics", f"{queue_management}/actuator/prometheus"),
         ("admitter", "running"),
     ]
+    if settings.mode == "trial":
+        rows.insert(0, ("waiting page", styled((f"{queue}/rooms/demo", "bold"))))
     if opens_box_office(settings):
         workers = _count(settings.booking_workers, "worker")
         rows += [
             ("booking service", f"{booking}  ({workers}, {settings.mode} mode)"),
             ("API reference", f"{booking_management}/docs"),
             ("metrics", f"{booking_management}/actuator/prometheus"),
-            ("payments", f"{settings.payment_provider}  {settings.payment_url or ''}"),
+            (
+                "payments",
+                f"{settings.money}: {settings.payment_provider} {settings.payment_url or ''}",
+            ),
         ]
     elif settings.box_office:
         rows.append(("booking service", "not started: WAITLINE_PAYMENT_KEY is not set"))

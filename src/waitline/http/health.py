@@ -60,15 +60,22 @@ class Health:
 
     Args:
         probes: Probes of the dependencies, by the contract's name for each.
+        about: What the service says of itself to everybody, by name.
     """
 
-    def __init__(self, probes: Mapping[str, Probe]) -> None:
+    def __init__(self, probes: Mapping[str, Probe], about: Mapping[str, str | None]) -> None:
         self._probes = probes
+        self._about = dict(about)
+        # Production with play money must not be mistaken for an installation that sells.
+        money = about.get("payments")
+        rehearsed = about.get("mode") == "production" and money == "play money"
+        self._rehearsed = {"payments": money} if rehearsed else {}
 
     def router(self) -> APIRouter:
         """Return the routes."""
         router = APIRouter(tags=["health"])
         router.get("/api/v1/health")(self.health)
+        router.get("/api/v1/info")(self.info)
         router.get("/actuator/health")(self.readiness)
         router.get("/actuator/health/liveness")(self.liveness)
         router.get("/actuator/health/readiness")(self.readiness)
@@ -85,7 +92,21 @@ class Health:
                 "status": _whole(found),
                 **{name: one.status for name, one in found.items()},
                 "kafka": "NOT_USED",
+                **self._rehearsed,
             },
+        }
+
+    async def info(self, request: Request) -> dict[str, Any]:
+        """Return which service this is, its mode, and what buyers pay with.
+
+        `payments` is `play money`, `real money`, `none` where only free seats are sold, or null
+        where the service does not know. Pages show a banner while it is play money.
+        """
+        accept = request.headers.get("accept-language", "").encode("latin-1")
+        return {
+            "result": "success",
+            "message": texts.INFO.to(texts.preferred_language(accept)),
+            "data": self._about,
         }
 
     async def liveness(self) -> dict[str, str]:
@@ -100,7 +121,7 @@ class Health:
             name: {"status": one.status} | ({"detail": one.detail} if one.detail else {})
             for name, one in found.items()
         }
-        body = {"status": status, "components": components}
+        body = {"status": status, "components": components, **self._rehearsed}
         return JSONResponse(body, 200 if status == UP else 503)
 
     async def _found(self) -> dict[str, Found]:

@@ -63,6 +63,7 @@ class MetricsPage:
         shows_room: Whether a room's series are shown.
         clock: For the age of the processes' figures.
         shared: Labels that all metrics of the service have.
+        about: What the service says of itself beside its version, by name.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class MetricsPage:
         *,
         clock: Clock,
         shared: Mapping[str, str],
+        about: Mapping[str, str | None],
         shows_room: Callable[[str], bool] = lambda _room: True,
     ) -> None:
         self._tallies = tallies
         self._sources = sources
         self._clock = clock
         self._shared = dict(shared)
+        self._about = dict(about)
         self._shows_room = shows_room
         self._cache: SingleFlightCache[None, RenderedPage] = SingleFlightCache(
             self._render, ttl_s=RENDER_S, entries_max=1
@@ -148,8 +151,9 @@ class MetricsPage:
         return router
 
     async def info(self) -> dict[str, Any]:
-        """Return the application's name and version."""
-        return {"status": "UP", "app": {"name": "waitline", "version": __version__}}
+        """Return the application's name and version, its mode, and what buyers pay with."""
+        app = {"name": "waitline", "version": __version__, **self._about}
+        return {"status": "UP", "app": app}
 
     async def metrics(self, request: Request) -> Response:
         """Return every metric of this service in the Prometheus text format."""

@@ -18,6 +18,7 @@ class Text(NamedTuple):
 
 
 HEALTH = Text("서비스 상태입니다.", "Service status.")
+INFO = Text("서비스 정보입니다.", "About this service.")
 
 
 @lru_cache(maxsize=256)

@@ -19,6 +19,7 @@ log_limits.py          rate limiting of the log by kind of event
 log_stream.py          standard error that never fails the process that logs
 loop_lag.py            how late the event loop runs its timers
 metric_files.py        snapshots of all processes' metrics, in a folder
+mode.py                mode of an installation, and who may start in it
 periodic.py            supervised loop
 process.py             log configuration and signals of a process
 setting.py             declaration of an operator's setting

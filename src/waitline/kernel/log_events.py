@@ -44,6 +44,10 @@ _STEPS: Final = {
         "This queue worker does not beat; while none does, no time counts against visitors",
         "This queue worker beats again",
     ),
+    "mode_check": (
+        "A bug keeps this worker from checking the mode of the data in a store",
+        "The mode of the data is checked again",
+    ),
     "load_report": (
         "This booking worker reports neither load nor stock to the waiting rooms",
         "This booking worker reports again",
@@ -163,7 +167,11 @@ _OTHERS: Final = {
         ("variables",),
     ),
     "store_unchecked": LogEvent(
-        "Valkey did not let itself be checked at the start; the process starts and checks again",
+        "A store could not be checked at the start; the process starts and checks again",
+        ("reason",),
+    ),
+    "store_of_another_mode": LogEvent(
+        "A store was exchanged for one with data of another mode; this process uses it no more",
         ("reason",),
     ),
     "store_unfit": LogEvent(

@@ -15,7 +15,7 @@ import asyncpg
 from waitline.kernel.errors import Unavailable
 from waitline.postgres import statements
 from waitline.postgres.driver_errors import translate
-from waitline.postgres.sessions import BEGIN_POOLED, Sessions
+from waitline.postgres.sessions import BEGIN_POOLED, MarkStatement, Sessions
 
 CALL_TIMEOUT_S = 2.0
 """Timeout of one statement. The longest takes milliseconds. A lock held for longer means that its
@@ -63,6 +63,7 @@ class Database:
         connections_max: Most connections.
         connections_min: Connections opened with the first statement and kept open, so that a burst
             does not wait for new ones.
+        mark: As in `Sessions`.
     """
 
     def __init__(
@@ -73,12 +74,13 @@ class Database:
         on_statement: Callable[[str, float, float], None] = _ignore,
         connections_max: int = CONNECTIONS_MAX,
         connections_min: int = 1,
+        mark: MarkStatement | None = None,
     ) -> None:
         self._url = url
         self._statements = statements.load(package)
         self._on_statement = on_statement
         array_types = statements.naming_array_types(self._statements.values())
-        self._sessions = Sessions(url, array_types)
+        self._sessions = Sessions(url, array_types, mark)
         self._connections_max = connections_max
         self._connections_min = connections_min
         self._pool: asyncpg.Pool | None = None
@@ -224,6 +226,13 @@ class Database:
             reset=_reset,
         )
         return self._pool
+
+    async def refuse(self, reason: str) -> None:
+        """Refuse all statements from now on with a reason; an empty one allows them again."""
+        self._sessions.refusal = reason
+        if reason and self._pool is not None:
+            # Connections that are free or come back are closed, and no others are opened.
+            await self._pool.expire_connections()
 
     async def close(self) -> None:
         """Close the connections once the statements under way are done."""

@@ -8,7 +8,7 @@ recognised by its refusal, and by the id of the server's process, which it makes
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -53,24 +53,42 @@ BEGIN_POOLED = "; ".join(
 statement that is not kept is planned with its values, so `plan_cache_mode` has no effect."""
 
 
+class MarkStatement(NamedTuple):
+    """A query that says whose data a database holds.
+
+    Attributes:
+        query: Returns one value; NULL for a database that is new, and may be ours.
+        value: Its value in a database that is ours.
+    """
+
+    query: str
+    value: str
+
+
 class Sessions:
     """Opens the connections of a database, with backoff while it cannot be reached.
 
     Args:
         url: `postgresql://user:password@host:port/name`; the name is looked up at each attempt.
         array_types: A statement that uses every array type of the statements to come.
+        mark: Checked whenever a connection is opened, so that no statement reaches a database that
+            was put in the place of ours; `None` for no check.
 
     Attributes:
         pooled: Whether a pooler is in front of the server.
+        refusal: Why no connection is opened; empty if they may be.
     """
 
-    def __init__(self, url: str, array_types: str) -> None:
+    def __init__(self, url: str, array_types: str, mark: MarkStatement | None = None) -> None:
         self._url = url
+        self._mark = mark
+        self.refusal = ""
         # The driver looks up each array type on first use, with queries slower than most of our
         # statements. Do that when a connection is opened, not while a visitor waits.
-        self._check = array_types.replace(
-            "SELECT ", "SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, ", 1
-        )
+        checks = "pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, "
+        if mark is not None:
+            checks += f"({mark.query}) AS mark, "
+        self._check = array_types.replace("SELECT ", f"SELECT {checks}", 1)
         self._backoff = Backoff()
         self._attempts: set[asyncio.Task[asyncpg.Connection]] = set()
         # Attempts whose statements have given up: for those that come next.
@@ -85,6 +103,8 @@ class Sessions:
             NeedsOperator: The server refuses us.
             Misconfigured: The URL is wrong.
         """
+        if self.refusal:
+            raise Unavailable(self.refusal)
         attempt = self._taken() or await self._begun()
         try:
             return await asyncio.shield(attempt)
@@ -166,7 +186,7 @@ class Sessions:
         In a transaction: behind a pooler a statement and its values could reach two servers.
 
         Raises:
-            Unavailable: The server is a standby.
+            Unavailable: The server is a standby, or holds other data.
         """
         try:
             await connection.execute("BEGIN")
@@ -181,6 +201,11 @@ class Sessions:
         assert row is not None
         if row["standby"]:
             raise Unavailable("it is a standby, which takes no writes; a failover may be under way")
+        if self._mark is not None and row["mark"] not in (None, self._mark.value):
+            raise Unavailable(
+                f"the database holds the data of {row['mark']} mode, and this is "
+                f"{self._mark.value} mode"
+            )
         if self.pooled or row["pid"] == connection.get_server_pid():
             return True
         self.pooled = True

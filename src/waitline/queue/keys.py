@@ -27,7 +27,9 @@ wl:{ROOM}:addresses hash   client address or network -> minute, places taken and
                            it, and both since the room's creation; at most 4 096 fields
 wl:{ROOM}:origins   zset   network, address and visitor of places (score 0, in the order of bytes);
                            without limits of addresses at most 100 000
+wl:mode             str    trial or production: the mode of all this data
 wl:rooms            set    every room
+wl:rehearsals       set    rooms that rehearsals made, until they are deleted
 wl:awake            set    rooms in which visitors may be waiting: a join into an empty line adds
                            the room, the admitter removes it
 wl:occupied         set    rooms in which visitors may hold slots: the admitter adds and removes
@@ -46,7 +48,9 @@ from typing import NamedTuple
 
 from waitline.kernel.ids import RoomId
 
+MODE = "wl:mode"
 ROOMS = "wl:rooms"
+REHEARSALS = "wl:rehearsals"
 AWAKE = "wl:awake"
 OCCUPIED = "wl:occupied"
 LISTENING = "wl:listening"

@@ -1,6 +1,7 @@
 """Clean-up after rehearsals in Valkey: delete their rooms and their entries in the event stream.
 
-A rehearsal's room has a reserved name (`waitline.kernel.ids`); other rooms are refused here.
+A rehearsal registers the room that it has created. Only registered rooms are deleted, and their
+names must be those of rehearsals (`waitline.kernel.ids`): a room of an operator never is.
 """
 
 from typing import Any
@@ -26,18 +27,27 @@ class RehearsalRooms:
     def __init__(self, store: ValkeyClient) -> None:
         self._store = store
 
+    async def register(self, room: RoomId) -> None:
+        """Register a room that the caller has just created: it may be deleted from now on."""
+        _require(room)
+        await self._store.command("SADD", keys.REHEARSALS, room)
+
+    async def unregister(self, room: RoomId) -> None:
+        """End the registration of a room that is deleted with all its data."""
+        await self._store.command("SREM", keys.REHEARSALS, room)
+
     async def rooms(self) -> set[RoomId]:
-        """Return the rooms of all rehearsals, running ones included."""
-        names = [await self._store.command("SMEMBERS", key) for key in _ROOM_SETS]
-        return {RoomId(name) for some in names for name in some if is_rehearsal(RoomId(name))}
+        """Return the registered rooms of all rehearsals, running ones included."""
+        return {RoomId(name) for name in await self._store.command("SMEMBERS", keys.REHEARSALS)}
 
     async def delete_room(self, room: RoomId) -> None:
-        """Delete a room with all its data; a repeat does nothing.
+        """Delete a registered room with all its data; a repeat does nothing.
 
         An admitter that is visiting the room may list it once more, and removes it again within
         seconds. Poll `has_remains` until it is false.
         """
-        _require(room)
+        if not await self._store.command("SISMEMBER", keys.REHEARSALS, room):
+            raise ValueError(f"{room!r} is not registered as the room of a rehearsal")
         for key in _ROOM_SETS:
             await self._store.command("SREM", key, room)
         await self._store.command("UNLINK", *keys.of(room))

@@ -6,6 +6,7 @@ management.py      the management process of a service
 management_keeper.py  starts it and keeps it running
 pages/             the start pages, and the layout that pages share
 start_page.py      start page of a service: what runs there and where to go
+data_mode.py       mode of the data: checked at the start and while a process runs
 identity.py        authentication of visitors: tokens, cookies, trial mode
 process.py         start of a service and of its workers
 problems.py        table of problems: the HTTP response to each refusal

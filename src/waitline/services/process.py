@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from waitline.kernel import garbage_collection, listeners, metric_files
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.services import management_keeper
+from waitline.services.data_mode import Claim, claim_all
 from waitline.settings import PREFIX, Settings
 from waitline.valkey.fitness import refuse_unfit
 
@@ -31,6 +33,7 @@ def run(
     management_port: int,
     role: str,
     metrics_dir: Path,
+    claims: Sequence[Claim],
     until_stdin_ends: bool,
 ) -> None:
     """Run a service until it is stopped.
@@ -43,11 +46,13 @@ def run(
         management_port: Port of its management process, in production mode.
         role: Name of the service, and role of its workers in `metrics_dir`.
         metrics_dir: Where all processes of the service keep their figures.
+        claims: Check the mode of the data in each store that it uses.
         until_stdin_ends: Whether to stop with the parent process, which restarts it: the counts
             continue then.
 
     Raises:
         Misconfigured: It cannot listen, or, in production, the store may drop data or is too old.
+        OtherMode: A store holds data of another mode.
     """
     chosen.export(settings)
     chosen.log_ignored_variables()
@@ -66,6 +71,7 @@ def run(
             )
             stack.enter_context(keeper)
             asyncio.run(refuse_unfit(settings.store_url()))
+        claim_all(settings, claims)
         bound = _bind(settings.host, port, f"--{role}-port")
         if not until_stdin_ends:
             # Otherwise the parent process has chosen the port, and prints it.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     PaymentProvider = str
 else:
     PaymentProvider = Literal[tuple(PROVIDERS)]
+Payments = Literal["real-money", "play-money"]
 QueueDown = Literal["refuse", "admit"]
 
 HOLD_S_MAX = 86_400.0
@@ -180,6 +181,11 @@ class Settings(BaseSettings):
         description="fsync policy of the embedded Valkey: every second, or before every "
         "reply (write). Either survives the death of any process",
     )
+    payments: Payments = Field(
+        default="real-money",
+        description="What buyers pay with in production mode; play-money rehearses production with "
+        "the sandbox or a test key. Trial mode takes play money only",
+    )
     payment_provider: PaymentProvider = Field(
         default="sandbox", description="Payment provider; the sandbox takes play money"
     )
@@ -258,6 +264,32 @@ class Settings(BaseSettings):
         key = "" if self.payment_key is None else self.payment_key.get_secret_value()
         return key.startswith(PROVIDERS[self.payment_provider].test_keys)
 
+    @property
+    def takes_play_money(self) -> bool:
+        """Whether buyers pay with play money: in trial mode, and on purpose in production."""
+        return self.mode == "trial" or self.payments == "play-money"
+
+    @property
+    def about(self) -> dict[str, str | None]:
+        """What the queue service says of the installation to everybody, by wire name.
+
+        It does not know the payment provider, so real money is left open.
+        """
+        money = "play money" if self.takes_play_money else None
+        return {"service": "queue", "mode": self.mode, "payments": money}
+
+    @property
+    def about_booking(self) -> dict[str, str | None]:
+        """What the booking service says of the installation to everybody, by wire name."""
+        return {"service": "booking", "mode": self.mode, "payments": self.money}
+
+    @property
+    def money(self) -> str:
+        """What buyers pay with, for people: `play money`, `real money`, or `none`."""
+        if self.payment_provider == "none":
+            return "none"
+        return "play money" if self.takes_play_money else "real money"
+
     def store_url(self) -> str:
         """Return the address of the store: the configured one, else that of the running `up`.
 
@@ -316,3 +348,33 @@ class Settings(BaseSettings):
         ]
         if missing:
             raise Misconfigured("\n".join(missing))
+
+    def require_money(self) -> None:
+        """Check that the provider takes the money that this installation should take.
+
+        Raises:
+            Misconfigured: It would take real money in a trial, or play money in production.
+        """
+        fault = self._money_fault()
+        if fault is not None:
+            raise Misconfigured(fault)
+
+    def _money_fault(self) -> str | None:
+        """Return why the provider does not take the money that it should, or `None`."""
+        name = self.payment_provider
+        if name == "none" or (self.payment_key is None and name != "sandbox"):
+            return None
+        if self.play_money and not self.takes_play_money:
+            kind = "the sandbox" if name == "sandbox" else f"a test key of {name!r}"
+            return (
+                f"payments would be of play money: {kind} is configured. Set "
+                f"{PREFIX}PAYMENT_PROVIDER and a live {PREFIX}PAYMENT_KEY, or, to rehearse "
+                f"production with play money, {PREFIX}PAYMENTS=play-money"
+            )
+        if not self.play_money and self.takes_play_money:
+            why = "trial mode takes" if self.mode == "trial" else f"{PREFIX}PAYMENTS=play-money is"
+            return (
+                f"{why} play money only, but {PREFIX}PAYMENT_KEY is a live key of {name!r}: use a "
+                "test key, or the sandbox"
+            )
+        return None

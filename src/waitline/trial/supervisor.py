@@ -346,7 +346,8 @@ class Supervisor:
         if self._guard is not None:
             self._guard.kill()
             self._guard.wait()
-        if self._servers:
+        # Before that, an error says why nothing was started.
+        if self._waves:
             self._say(f"Stopped. All data is kept in {self._data_dir}")
 
 

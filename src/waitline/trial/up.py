@@ -18,6 +18,7 @@ from waitline.kernel.errors import Misconfigured
 from waitline.kernel.terminal import Terminal
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
+from waitline.services.data_mode import claim_database, claim_valkey
 from waitline.settings import Settings
 from waitline.trial.machine import free_port
 from waitline.trial.postgres_server import PostgresServer
@@ -48,6 +49,7 @@ def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], No
 
     Raises:
         Misconfigured: The payment provider lacks a setting.
+        OtherMode: A store holds data of another mode.
         StartError: A server does not start, or the extra `trial` is not installed.
         CannotRun: A process does not start, or is in a crash loop.
     """
@@ -61,7 +63,7 @@ def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], No
     if opens_box_office(settings):
         _require_two_ports(settings)
         if not starts_sandbox(settings):
-            settings.require_payments()
+            chosen.require_all(settings.require_payments, settings.require_money)
     # Before anything starts: without the extra `trial` this raises.
     servers = _embedded_servers(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -82,14 +84,14 @@ def _require_two_ports(settings: Settings) -> None:
 def opens_box_office(settings: Settings) -> bool:
     """Return whether the box office opens; in production mode only with a payment provider."""
     unpaid = settings.payment_provider == "none"
-    paid = settings.mode == "trial" or settings.payment_key is not None or unpaid
+    paid = settings.takes_play_money or settings.payment_key is not None or unpaid
     return settings.box_office and paid
 
 
 def starts_sandbox(settings: Settings) -> bool:
     """Return whether the payment provider is a sandbox that is started here."""
     own = settings.payment_provider == "sandbox" and settings.payment_url is None
-    return own and settings.mode == "trial"
+    return own and settings.takes_play_money
 
 
 def service_url(port: int, settings: Settings) -> str:
@@ -124,6 +126,7 @@ def _embedded_servers(settings: Settings) -> _EmbeddedServers:
 def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers) -> Settings:
     """Start everything and return the settings with the addresses and secrets filled in."""
     settings = _start_servers(supervisor, settings, servers)
+    asyncio.run(claim_valkey(settings))
     if opens_box_office(settings):
         asyncio.run(_prepare_database(settings))
         settings = _with_public_url(settings)
@@ -190,6 +193,7 @@ def _start_servers(
 async def _prepare_database(settings: Settings) -> None:
     """Bring the tables up to date; in trial mode, put the demo concert on sale."""
     await migrate(settings.database_address())
+    await claim_database(settings)
     if settings.mode == "trial":
         database = Database(settings.database_address(), "waitline.booking")
         try:

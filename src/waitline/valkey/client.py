@@ -10,7 +10,7 @@ from typing import Any
 
 from waitline.kernel.errors import Unavailable
 from waitline.valkey.address import address
-from waitline.valkey.connection import Connection
+from waitline.valkey.connection import Connection, Mark
 from waitline.valkey.replies import CommandError
 from waitline.valkey.scripts import Row, Script
 
@@ -33,6 +33,7 @@ class ValkeyClient:
         url: As in `address.address`.
         on_script: Called after each script call with the script's name and the duration in s.
         timeout_s: Timeout of one call, in s.
+        mark: As in `Connection`.
 
     Raises:
         Misconfigured: The URL cannot be parsed.
@@ -43,8 +44,10 @@ class ValkeyClient:
         url: str,
         on_script: Callable[[str, float], None] = _ignore,
         timeout_s: float = CALL_TIMEOUT_S,
+        *,
+        mark: Mark | None = None,
     ) -> None:
-        self._connection = Connection(address(url))
+        self._connection = Connection(address(url), mark)
         self._on_script = on_script
         self._timeout_s = timeout_s
 
@@ -109,6 +112,10 @@ class ValkeyClient:
             return await self._connection.transaction(commands, timeout_s)
         except CommandError as error:
             raise _translate(error) from None
+
+    def refuse(self, reason: str) -> None:
+        """Refuse all calls from now on with a reason; an empty one allows them again."""
+        self._connection.refuse(reason)
 
     async def close(self) -> None:
         """Close the connection."""

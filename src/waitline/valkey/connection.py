@@ -45,6 +45,18 @@ _NOT_PRIMARY = {"slave": "replica", "sentinel": "Sentinel"}
 """Roles of servers that take no writes, as ROLE names them, and what people call them."""
 
 
+class Mark(NamedTuple):
+    """A key that says whose data a server holds.
+
+    Attributes:
+        key: The key.
+        value: Its value on a server that is ours. A server without the key is new, and may be ours.
+    """
+
+    key: str
+    value: str
+
+
 class _Call(NamedTuple):
     answer: asyncio.Future[Any]
     deadline_s: float
@@ -157,10 +169,14 @@ class Connection:
 
     Args:
         where: The server. Its name is looked up at each attempt.
+        mark: Checked whenever a connection is opened, so that no command reaches a server that was
+            put in the place of ours; `None` for no check.
     """
 
-    def __init__(self, where: Address) -> None:
+    def __init__(self, where: Address, mark: Mark | None = None) -> None:
         self._where = where
+        self._mark = mark
+        self._refusal = ""
         self._pipe: _Pipe | None = None
         self._opening: asyncio.Task[_Pipe] | None = None
         self._backoff = Backoff()
@@ -217,7 +233,15 @@ class Connection:
         if self._pipe is not None:
             self._pipe.close(reason)
 
+    def refuse(self, reason: str) -> None:
+        """Refuse all calls from now on with a reason; an empty one allows them again."""
+        self._refusal = reason
+        if reason:
+            self.drop(reason)
+
     async def _open(self, timeout_s: float) -> _Pipe:
+        if self._refusal:
+            raise Unavailable(self._refusal)
         # Single flight: concurrent callers share one attempt. In turn, each would wait for the
         # attempts before it.
         if self._opening is None:
@@ -291,26 +315,22 @@ class Connection:
         raise failure
 
     async def _greet(self, pipe: _Pipe) -> None:
-        """Authenticate, choose the database, and check that the server is a primary.
+        """Authenticate, choose the database, and check that the server is ours and a primary.
 
         Raises:
             CommandError: The server refuses access.
-            Unavailable: It is a replica or a Sentinel, or does not answer.
+            Unavailable: It is a replica or a Sentinel, holds other data, or does not answer.
         """
-        where = self._where
-        greetings: list[Sequence[str | float]] = []
-        if where.password:
-            user = (where.username,) if where.username else ()
-            greetings.append(("AUTH", *user, where.password))
-        if where.database:
-            greetings.append(("SELECT", where.database))
-        calls = pipe.send([*greetings, ("ROLE",)], CONNECT_S)
+        marks = [("GET", self._mark.key)] if self._mark else []
+        calls = pipe.send([*_greetings(self._where), *marks, ("ROLE",)], CONNECT_S)
         *replies, role = await asyncio.gather(
             *(call.answer for call in calls), return_exceptions=True
         )
         for reply in replies:
             if isinstance(reply, BaseException):
                 raise reply
+        if self._mark:
+            _require(self._mark, replies[-1])
         if isinstance(role, CommandError) and not role.verdict.reconnect:
             # Some users and managed services lack this command; the first write shows it then.
             return
@@ -327,6 +347,29 @@ class Connection:
         if self._pipe is not None:
             self._pipe.close("closed by the client")
             self._pipe = None
+
+
+def _greetings(where: Address) -> list[Sequence[str | float]]:
+    """Return the commands with which a connection begins."""
+    greetings: list[Sequence[str | float]] = []
+    if where.password:
+        user = (where.username,) if where.username else ()
+        greetings.append(("AUTH", *user, where.password))
+    if where.database:
+        greetings.append(("SELECT", where.database))
+    return greetings
+
+
+def _require(mark: Mark, found: Any) -> None:  # noqa: ANN401 - a reply
+    """Check the mark of a server.
+
+    Raises:
+        Unavailable: It is that of other data.
+    """
+    if found not in (None, mark.value):
+        raise Unavailable(
+            f"it holds the data of {str(found)[:SHOWN_CHARS]} mode, and this is {mark.value} mode"
+        )
 
 
 def _retrieve(opening: asyncio.Task[_Pipe]) -> None:

@@ -1,9 +1,16 @@
+-- name: create_rehearsal(title, room)^
+-- Create the concert of a rehearsal, which alone may be discarded.
+-- locks: nothing
+-- returns: one row
+INSERT INTO concert (title, venue, room, origin) VALUES (:title, '', :room, 'rehearsal')
+RETURNING concert_id;
+
 -- name: rehearsal_rooms(rooms_max)
 -- List the rooms of rehearsals, running ones included.
 -- locks: nothing
 -- returns: one row per room, at most rooms_max
 SELECT DISTINCT room FROM concert
-WHERE starts_with(room, 'waitline-rehearsal-')
+WHERE origin = 'rehearsal'
 ORDER BY room
 LIMIT :rooms_max;
 
@@ -17,7 +24,7 @@ SELECT
         JOIN reservation USING (reservation_id)
         JOIN schedule USING (schedule_id)
         JOIN concert AS c USING (concert_id)
-        WHERE c.room = :room AND p.state IN ('PENDING', 'REFUNDING')
+        WHERE c.room = :room AND c.origin = 'rehearsal' AND p.state IN ('PENDING', 'REFUNDING')
     ) AS payments,
     (
         SELECT count(*) FROM outbox
@@ -25,8 +32,8 @@ SELECT
     ) AS events;
 
 -- name: discard_reservations(room, chunk_max)^
--- Delete a chunk of a rehearsal's reservations, with their payments and events. Other rooms are never
--- touched.
+-- Delete a chunk of a rehearsal's reservations, with their payments and events. Other concerts are
+-- never touched.
 -- locks: reservation (by id), and what belongs to it
 -- returns: one row: how many reservations were deleted
 WITH those AS MATERIALIZED (
@@ -34,7 +41,7 @@ WITH those AS MATERIALIZED (
     FROM reservation AS r
     JOIN schedule AS s USING (schedule_id)
     JOIN concert AS c USING (concert_id)
-    WHERE c.room = :room AND starts_with(c.room, 'waitline-rehearsal-')
+    WHERE c.room = :room AND c.origin = 'rehearsal'
     ORDER BY r.reservation_id
     LIMIT :chunk_max
     FOR UPDATE OF r
@@ -52,12 +59,15 @@ gone AS (
 SELECT count(*) AS rows FROM gone;
 
 -- name: discard_events(room, chunk_max)^
--- Delete a chunk of a rehearsal's events, sent or not. Other rooms are never touched.
+-- Delete a chunk of a rehearsal's events, sent or not. Other concerts are never touched.
 -- locks: outbox (by number)
 -- returns: one row: how many events were deleted
 WITH those AS MATERIALIZED (
     SELECT event_no FROM outbox
-    WHERE payload ->> 'concertId' = :room AND starts_with(:room, 'waitline-rehearsal-')
+    WHERE payload ->> 'concertId' = :room
+        AND EXISTS (SELECT FROM concert AS c WHERE c.room = :room AND c.origin = 'rehearsal')
+        -- An operator may sell in a room of that name: its events look like ours.
+        AND NOT EXISTS (SELECT FROM concert AS c WHERE c.room = :room AND c.origin <> 'rehearsal')
     ORDER BY event_no
     LIMIT :chunk_max
     FOR UPDATE
@@ -69,8 +79,8 @@ gone AS (
 SELECT count(*) AS rows FROM gone;
 
 -- name: discard_seats(room, chunk_max)^
--- Delete a chunk of a rehearsal's seats, once no reservation holds them. Other rooms are never
--- touched.
+-- Delete a chunk of a rehearsal's seats, once no reservation holds them. Other concerts are
+-- never touched.
 -- locks: seat (by id)
 -- returns: one row: how many seats were deleted
 WITH those AS MATERIALIZED (
@@ -78,7 +88,7 @@ WITH those AS MATERIALIZED (
     FROM seat AS o
     JOIN schedule AS s USING (schedule_id)
     JOIN concert AS c USING (concert_id)
-    WHERE c.room = :room AND starts_with(c.room, 'waitline-rehearsal-')
+    WHERE c.room = :room AND c.origin = 'rehearsal'
     ORDER BY o.seat_id
     LIMIT :chunk_max
     FOR UPDATE OF o
@@ -91,12 +101,12 @@ SELECT count(*) AS rows FROM gone;
 
 -- name: discard_concert(room)^
 -- Delete a rehearsal's concert with its schedules and its visitors' seat counts, once its seats and
--- reservations are deleted. Other rooms are never touched.
+-- reservations are deleted. Other concerts are never touched.
 -- locks: concert, schedule, visitor_seats
 -- returns: one row: how many concerts were deleted
 WITH those AS MATERIALIZED (
     SELECT c.concert_id FROM concert AS c
-    WHERE c.room = :room AND starts_with(c.room, 'waitline-rehearsal-')
+    WHERE c.room = :room AND c.origin = 'rehearsal'
     FOR UPDATE
 ),
 performances AS MATERIALIZED (

@@ -131,8 +131,9 @@ class Stage:
         laid_out = list(hall(seats))
         catalogue = Catalogue(self._database)
         await self._rooms.create(room, rules)
-        concert = await catalogue.create_concert(TITLE, "", room)
-        made = await catalogue.create_schedule(concert.concert_id, STARTS_AT)
+        await self._queued.register(room)
+        concert = await self._booked.create(TITLE, room)
+        made = await catalogue.create_schedule(concert, STARTS_AT)
         await catalogue.import_seats(made.schedule_id, laid_out)
         return made.schedule_id
 
@@ -163,13 +164,15 @@ class Stage:
         Raises:
             Unavailable: Something could not be removed, or a store does not answer.
         """
-        rooms = await self.rehearsals()
+        rooms, registered = await self.rehearsals(), await self._queued.rooms()
         rows = entries = 0
         for room in rooms:
             # `discard` removes unsent events with the bookings; sent events are in the stream.
             rows += await _patiently(partial(self._booked.discard, room))
+        for room in registered:
             entries += await _patiently(partial(self._queued.delete_events, room))
             await self._remove_room(room)
+            await self._queued.unregister(room)
         return Removed(len(rooms), rows, entries)
 
     async def _remove_room(self, room: RoomId) -> None:

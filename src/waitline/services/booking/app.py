@@ -44,6 +44,7 @@ from waitline.services.booking.idempotency import Idempotency
 from waitline.services.booking.lookups import Lookups
 from waitline.services.booking.metrics import OpenWorkGauges
 from waitline.services.booking.operator import InstallationView, OperatorCalls
+from waitline.services.data_mode import database_mark, open_valkey, watches
 from waitline.services.problems import PROBLEMS
 from waitline.settings import Settings
 from waitline.tokens.keyring_file import KeyringFile, Keys
@@ -97,13 +98,12 @@ class BookingWorker(ServiceWorker):
             lookups = Lookups()
             database, load = self._database(tallies, lookups)
             stack.push_async_callback(database.close)
-            store = ValkeyClient(settings.store_url(), on_script=tallies.script)
+            store = open_valkey(settings, tallies.script)
             stack.push_async_callback(store.close)
             provider = provided(settings)
             stack.push_async_callback(provider.close)
             tallies.on_flush("pool", partial(_record_pool, database))
 
-            name = f"{socket.gethostname()}:{os.getpid()}"
             idempotency_keys = IdempotencyKeys(database)
             cache = CatalogueCache(Catalogue(database))
             shown = CatalogueCalls(cache)
@@ -121,7 +121,8 @@ class BookingWorker(ServiceWorker):
                 idempotency_keys.run(),
                 Relay(database, store).run(),
                 Fitness(store).run(),
-                LoadReporter(StockCounter(database), load, store, name=name).run(),
+                *(watch.run() for watch in watches(settings, store, database)),
+                LoadReporter(StockCounter(database), load, store, name=_name()).run(),
                 tallies.keep(),
                 keys.watch(clock),
                 garbage_collection.keep(),
@@ -174,6 +175,7 @@ class BookingWorker(ServiceWorker):
             "waitline.booking",
             on_statement=on_statement,
             connections_min=CONNECTIONS_MAX,
+            mark=database_mark(self._settings),
         )
         return database, load
 
@@ -230,16 +232,16 @@ def described_routers(
         Reservations(database, settings.hold_s),
         on_change=cache.expire,
     )
-    return [operators.router(), health_calls(database, store).router()]
+    return [operators.router(), health_calls(settings, database, store).router()]
 
 
-def health_calls(database: Database, store: ValkeyClient) -> Health:
+def health_calls(settings: Settings, database: Database, store: ValkeyClient) -> Health:
     """Return the health calls."""
     probes = {
         "redis": Probe(Fitness(store).probe),
         "database": Probe(partial(health.ping, database)),
     }
-    return Health(probes)
+    return Health(probes, settings.about_booking)
 
 
 def metrics_page(
@@ -258,6 +260,7 @@ def metrics_page(
         {"open_work": OpenWorkGauges(database).collect},
         clock=clock,
         shared={"service": "booking", "instance": settings.instance},
+        about=settings.about_booking,
     )
 
 
@@ -282,6 +285,10 @@ def answered() -> Answered:
         if route in ADMITTED_ROUTES and status in ADMITTED_STATUSES:
             admitted += count
     return Answered(everybody, admitted)
+
+
+def _name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def _record_pool(database: Database) -> None:

@@ -22,9 +22,9 @@ from waitline.services.booking.app import (
     health_calls,
     metrics_page,
 )
+from waitline.services.data_mode import database_mark, open_valkey
 from waitline.services.problems import PROBLEMS
 from waitline.settings import Settings
-from waitline.valkey.client import ValkeyClient
 
 CONNECTIONS_MAX = 2
 """Connections to the database: one for the metrics, one for the health check."""
@@ -52,8 +52,9 @@ class BookingManagement(ServiceWorker):
             "waitline.booking",
             on_statement=lambda statement, seconds, _: tallies.statement(statement, seconds),
             connections_max=CONNECTIONS_MAX,
+            mark=database_mark(settings),
         )
-        store = ValkeyClient(settings.store_url(), on_script=tallies.script)
+        store = open_valkey(settings, tallies.script)
         page = metrics_page(settings, tallies, database, clock)
         # No request is served through these: they describe the calls of the public address.
         public = described_routers(
@@ -64,7 +65,7 @@ class BookingManagement(ServiceWorker):
         )
         async with management.serving(
             TITLE,
-            [page.router(), health_calls(database, store).router()],
+            [page.router(), health_calls(settings, database, store).router()],
             described,
             jobs=[],
             tallies=tallies,

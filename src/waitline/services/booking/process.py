@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from waitline import settings as chosen
 from waitline.services import process
+from waitline.services.data_mode import claim_database, claim_valkey
 from waitline.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
         settings.store_url,
         settings.database_address,
         settings.require_payments,
+        settings.require_money,
         lambda: chosen.operator_key(settings),
     )
     process.run(
@@ -30,6 +32,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
         management_port=settings.booking_management_port,
         role="booking",
         metrics_dir=settings.booking_metrics_dir,
+        claims=(claim_valkey, claim_database),
         until_stdin_ends=until_stdin_ends,
     )
 

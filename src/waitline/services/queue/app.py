@@ -27,6 +27,7 @@ from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.services import start_page
+from waitline.services.data_mode import open_valkey, watches
 from waitline.services.identity import Identity
 from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi, waiting_page
@@ -66,7 +67,7 @@ class QueueWorker(ServiceWorker):
         settings, clock = self._settings, SystemClock()
         tallies = ProcessMetrics(settings.metrics_dir, "queue")
         problems = ProblemResponses(PROBLEMS, clock, settings.queue_root_path or "")
-        store = ValkeyClient(settings.store_url(), on_script=tallies.script)
+        store = open_valkey(settings, tallies.script)
         parts = QueueParts.of(settings, store, clock)
         tallies.on_flush("streams", lambda: telemetry.STREAMS_OPEN.set(parts.feed.size))
         routers = [
@@ -85,6 +86,7 @@ class QueueWorker(ServiceWorker):
             parts.watch.run(),
             Listening(store).run(),
             parts.fitness.run(),
+            *(watch.run() for watch in watches(settings, store)),
             tallies.keep(),
             parts.keys.watch(clock),
             garbage_collection.keep(),
@@ -176,7 +178,7 @@ class QueueParts(NamedTuple):
             statements=statements,
             calls=calls,
             fitness=fitness,
-            health=Health({"redis": Probe(fitness.probe)}),
+            health=Health({"redis": Probe(fitness.probe)}, settings.about),
             addresses=addresses,
             watch=watch,
             key_set=_key_set(keys, clock),
@@ -220,6 +222,7 @@ def metrics_page(
         {"rooms": figures.collect},
         clock=clock,
         shared={"service": "queue", "instance": settings.instance},
+        about=settings.about,
         shows_room=figures.shows,
     )
 

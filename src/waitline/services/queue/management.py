@@ -13,11 +13,11 @@ from waitline.http.worker import ServiceWorker
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.telemetry import ProcessMetrics
 from waitline.services import management
+from waitline.services.data_mode import open_valkey
 from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi
 from waitline.services.queue.app import TITLE, QueueParts, metrics_page
 from waitline.services.queue.metrics import RoomMetrics
-from waitline.valkey.client import ValkeyClient
 
 
 class QueueManagement(ServiceWorker):
@@ -37,7 +37,7 @@ class QueueManagement(ServiceWorker):
         settings, clock = self._settings, SystemClock()
         tallies = ProcessMetrics(settings.metrics_dir, management.ROLE)
         problems = ProblemResponses(PROBLEMS, clock)
-        store = ValkeyClient(settings.store_url(), on_script=tallies.script)
+        store = open_valkey(settings, tallies.script)
         parts = QueueParts.of(settings, store, clock)
         figures = RoomMetrics(parts.rooms, tallies.guard)
         page = metrics_page(settings, tallies, figures, clock)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from waitline import settings as chosen
 from waitline.services import process
+from waitline.services.data_mode import claim_valkey
 from waitline.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
         management_port=settings.queue_management_port,
         role="queue",
         metrics_dir=settings.metrics_dir,
+        claims=(claim_valkey,),
         until_stdin_ends=until_stdin_ends,
     )
 

@@ -8,4 +8,5 @@
 0006_money.py                  money that moves elsewhere; payments of the amount 0
 0007_first_expiry.py           expiry of a reservation as its maker was answered
 0008_sales_times.py            when a schedule sells, and the currency of prices
+0009_installation.py           mode of the data, origin of each concert
 """
