@@ -26,6 +26,7 @@ def running(config: str, folder: Path) -> Iterator[int]:
     assert NGINX is not None
     port = free_port()
     config = config.replace("listen 80;", f"listen 127.0.0.1:{port};")
+    config = config.replace("/var/log/nginx/", f"{folder}/")
     (folder / "waitline.conf").write_text(config, "utf-8")
     paths = "".join(
         f"{name}_temp_path {folder}/{name};\n"

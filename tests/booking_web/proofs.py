@@ -27,7 +27,7 @@ def joined(buyer: Buyer) -> tuple[int, int]:
     return int(place), int(issued_ms)
 
 
-def expired_pass(buyer: Buyer) -> str:
+def expired_pass(buyer: Buyer, after_ms: int = 1_000) -> str:
     place, issued_ms = joined(buyer)
     return mint_pass(
         ring(buyer.office),
@@ -36,7 +36,7 @@ def expired_pass(buyer: Buyer) -> str:
         place,
         joined_ms=issued_ms,
         admitted_ms=issued_ms,
-        expires_ms=issued_ms + 1_000,
+        expires_ms=issued_ms + after_ms,
     )
 
 

@@ -6,6 +6,7 @@ currency.py        currencies, and amounts in major and minor units; pure
 catalogue.py       concerts, schedules, and putting seats on sale
 catalogue_cache.py all concerts and schedules in memory, for visitors and strangers
 seat_plan.py       parses the CSV file of a hall; pure
+seat_rows.py       the rows of each section, for seat pickers
 seat_maps.py       the seat map of each schedule in use, kept up to date
 seat_snapshot.py   a schedule's seats at one version, and the changes since; pure
 seat_documents.py  seat lists, encoded and compressed on demand

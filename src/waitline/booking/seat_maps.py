@@ -168,6 +168,14 @@ class SeatMaps:
         snapshot = view.snapshot
         return view.small_document("sections", lambda: Document.of(snapshot.sections()))
 
+    async def layout_version(self, schedule: int) -> str:
+        """Return the version of a schedule's layout: it changes when seats are added or edited.
+
+        Raises:
+            ScheduleUnknown: There is no such schedule.
+        """
+        return str((await self._view(schedule)).snapshot.laid_out)
+
     async def since(self, schedule: int, version: str) -> Document:
         """Return the delta since a version: the current version, and the states of changed seats.
 

@@ -28,6 +28,9 @@ _FRESHNESS = {
     "Vary": "Accept, Accept-Encoding, Accept-Language, Cookie",
 }
 
+_SWITCH = {language: f"?{PARAMETER}={language}" for language in LANGUAGES}
+"""Address of the page in each language. It drops all other parameters, which may be secret."""
+
 
 class Templates:
     """The templates of some folders.
@@ -51,7 +54,7 @@ class Templates:
         """Render a template in a language."""
         template = self._environment.get_template(name)
         text = template.render(
-            language=language, languages=LANGUAGES, t=partial(_translated, language), **values
+            language=language, switch=_SWITCH, t=partial(_translated, language), **values
         )
         page = prepare("page.html", text.encode())
         return page._replace(headers={**page.headers, **_FRESHNESS, "Content-Language": language})
@@ -66,9 +69,7 @@ class Templates:
     ) -> Response:
         """Answer a request with a page in its language."""
         language = page_language(request, self.default)
-        return page_response(
-            request, self.render(name, language, switch=switch(request), **values), status
-        )
+        return page_response(request, self.render(name, language, **values), status)
 
 
 def page_response(request: Request, page: StaticFile, status: int = 200) -> Response:
@@ -80,14 +81,6 @@ def page_response(request: Request, page: StaticFile, status: int = 200) -> Resp
     if chosen is not None:
         made.headers.append("Set-Cookie", language_cookie(chosen))
     return made
-
-
-def switch(request: Request) -> dict[Language, str]:
-    """Return the address of the page in each language, relative to the page."""
-    return {
-        language: "?" + str(request.url.include_query_params(**{PARAMETER: language}).query)
-        for language in LANGUAGES
-    }
 
 
 def _translated(language: Language, ko: str, en: str) -> str:

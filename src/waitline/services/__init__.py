@@ -8,6 +8,7 @@ pages/             the start pages, and the layout that pages share
 start_page.py      start page of a service: what runs there and where to go
 data_mode.py       mode of the data: checked at the start and while a process runs
 identity.py        authentication of visitors: tokens, cookies, trial mode
+same_origin.py     protection of writes against other sites (CSRF)
 process.py         start of a service and of its workers
 problems.py        table of problems: the HTTP response to each refusal
 setting_bodies.py  bodies and views generated from operators' settings

@@ -66,6 +66,7 @@ from waitline.queue.model import (
     VisitorUnknown,
 )
 from waitline.services.identity import TokenMissing, UserMissing
+from waitline.services.same_origin import CrossSite
 from waitline.tokens.statements import StatementFault, StatementRejected
 
 FULL_RETRY_AFTER_S = 10
@@ -304,6 +305,13 @@ _BOX_OFFICE: list[Problem[Any]] = [
         C003,
         "reservation-foreign",
         Text("다른 사용자의 예약", "Reservation of another visitor"),
+    ),
+    Problem(
+        CrossSite,
+        _FORBIDDEN,
+        C003,
+        "cross-site",
+        Text("다른 사이트의 요청", "Request of another site"),
     ),
     Problem(
         ReservationOver,

@@ -69,7 +69,7 @@ def _for_programs(service: Service, settings: Settings) -> Response:
             "keys": f"{root}/.well-known/jwks.json",
         }
     else:
-        links |= {"concerts": f"{root}/api/v1/concerts"}
+        links |= {"concerts": f"{root}/api/v1/concerts", "pages": f"{root}/shop"}
     shown: dict[str, Any] = {
         "service": service,
         "description": "Waitline queue service"

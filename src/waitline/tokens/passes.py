@@ -105,14 +105,27 @@ def verify_pass(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> 
 
 def room_of_pass(token: str) -> RoomId | None:
     """Return the room that a pass names, unverified, or `None` if it is no pass."""
-    if not token.isascii():
+    room = _unverified(token).get("aud")
+    return RoomId(room) if isinstance(room, str) else None
+
+
+def named_in_pass(token: str) -> tuple[RoomId, VisitorId] | None:
+    """Return the room and the visitor that a pass names, unverified, or `None` if it is no pass."""
+    claims = _unverified(token)
+    room, visitor = claims.get("aud"), claims.get("sub")
+    if not isinstance(room, str) or not isinstance(visitor, str):
         return None
+    return RoomId(room), VisitorId(visitor)
+
+
+def _unverified(token: str) -> dict[str, Any]:
+    if not token.isascii():
+        return {}
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError):
-        return None
-    room = claims.get("aud")
-    return RoomId(room) if isinstance(room, str) else None
+        return {}
+    return claims
 
 
 def jwks(ring: Keyring, now_ms: int) -> dict[str, list[dict[str, str]]]:

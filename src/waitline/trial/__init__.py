@@ -7,6 +7,7 @@ guard.py            stops the servers when `waitline up` was killed
 supervisor.py       starts servers and processes, restarts those that die, shuts down in order
 installation.py     test harness that starts `waitline up`, for tests and measurements
 stopped.py          the embedded servers of a stopped installation, started for one command
+demo_room.py        the waiting room of the demo concert
 up.py               `waitline up`: order of start, addresses and secrets
 processes.py        processor time, memory, files and children of processes, by psutil
 machine.py          free ports, CPU affinity, scheduling and a description of the machine

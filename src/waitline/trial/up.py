@@ -20,6 +20,7 @@ from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.services.data_mode import claim_database, claim_valkey
 from waitline.settings import Settings
+from waitline.trial import demo_room
 from waitline.trial.machine import free_port
 from waitline.trial.postgres_server import PostgresServer
 from waitline.trial.supervisor import ManagedProcess, Supervisor
@@ -130,6 +131,9 @@ def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers
     if opens_box_office(settings):
         asyncio.run(_prepare_database(settings))
         settings = _with_public_url(settings)
+        if settings.mode == "trial":
+            shop_url = f"{service_url(settings.booking_port, settings)}/shop"
+            asyncio.run(demo_room.prepare(settings.store_url(), settings.new_room(), shop_url))
     for folder in (settings.metrics_dir, settings.booking_metrics_dir):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -7,6 +7,11 @@ catalogue_calls.py  handlers of the public catalogue, encoded once per change
 bodies.py           bodies and views of the calls
 answers.py          answers of successful writes, and of their repeats
 users.py            users on the wire: text, or a number
+handover.py         exchange of the pass in an address for a cookie
+session_cookie.py   that cookie
+shop_pages.py       routes of the buyers' pages
+shop_texts.py       texts of their script
+pages/              their templates, scripts and styles
 tokens.py           the queue token of a request
 ownership.py        whose a reservation or a payment is
 doorman.py          access check: only admitted visitors

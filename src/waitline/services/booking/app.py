@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
 from typing_extensions import override
@@ -19,6 +20,7 @@ from waitline.booking.idempotency import IdempotencyKeys
 from waitline.booking.load_reporter import Answered, LoadReporter, WorkerLoad
 from waitline.booking.outbox import Relay
 from waitline.booking.seat_maps import SeatMaps
+from waitline.booking.seat_rows import SeatRows
 from waitline.booking.stock import StockCounter
 from waitline.booking.store import Reservations
 from waitline.http.dispatch import Dispatcher
@@ -40,12 +42,15 @@ from waitline.services.booking import openapi, operator
 from waitline.services.booking.calls import SEATS_PATH, BookingCalls
 from waitline.services.booking.catalogue_calls import CatalogueCalls
 from waitline.services.booking.doorman import Doorman
+from waitline.services.booking.handover import Handover
 from waitline.services.booking.idempotency import Idempotency
 from waitline.services.booking.lookups import Lookups
 from waitline.services.booking.metrics import OpenWorkGauges
 from waitline.services.booking.operator import InstallationView, OperatorCalls
+from waitline.services.booking.shop_pages import ShopPages
 from waitline.services.data_mode import database_mark, open_valkey, watches
 from waitline.services.problems import PROBLEMS
+from waitline.services.same_origin import SameOrigin
 from waitline.settings import Settings
 from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.valkey.client import ValkeyClient
@@ -70,6 +75,20 @@ BODY_LIMITS = {
     f"{operator.PREFIX}/schedules/": operator.SEAT_MAP_BYTES_MAX,
 }
 """Most bytes of a body by path prefix, for calls that accept more than others."""
+
+
+class Shared(NamedTuple):
+    """What the API and the pages of a worker share."""
+
+    database: Database
+    catalogue: CatalogueCache
+    seats: SeatMaps
+    doorman: Doorman
+
+    @classmethod
+    def of(cls, database: Database, doorman: Doorman) -> "Shared":
+        """Return it, with nothing cached yet."""
+        return cls(database, CatalogueCache(Catalogue(database)), SeatMaps(database), doorman)
 
 
 class BookingWorker(ServiceWorker):
@@ -105,13 +124,11 @@ class BookingWorker(ServiceWorker):
             tallies.on_flush("pool", partial(_record_pool, database))
 
             idempotency_keys = IdempotencyKeys(database)
-            cache = CatalogueCache(Catalogue(database))
-            shown = CatalogueCalls(cache)
+            shared = Shared.of(database, Doorman.of(settings, keys, store, clock))
+            shown = CatalogueCalls(shared.catalogue)
             calls = self._booking_calls(
-                database,
-                cache,
+                shared,
                 provider,
-                doorman=Doorman.of(settings, keys, store, clock),
                 idempotency=Idempotency(idempotency_keys, problems),
                 tallies=tallies,
                 lookups=lookups,
@@ -129,7 +146,8 @@ class BookingWorker(ServiceWorker):
             )
             routers = [
                 calls.router(),
-                *described_routers(settings, self._operator_key, database, store, cache),
+                self._pages(shared, idempotency_keys, clock).router(),
+                *described_routers(settings, self._operator_key, database, store, shared.catalogue),
             ]
             page = metrics_page(settings, tallies, database, clock)
             async with asyncio.TaskGroup() as running:
@@ -181,30 +199,41 @@ class BookingWorker(ServiceWorker):
 
     def _booking_calls(
         self,
-        database: Database,
-        catalogue: CatalogueCache,
+        shared: "Shared",
         provider: Provider,
         *,
-        doorman: Doorman,
         idempotency: Idempotency,
         tallies: ProcessMetrics,
         lookups: Lookups,
     ) -> BookingCalls:
         return BookingCalls(
-            database=database,
-            catalogue=catalogue,
-            seats=SeatMaps(database),
-            reservations=Reservations(database, self._settings.hold_s),
+            database=shared.database,
+            catalogue=shared.catalogue,
+            seats=shared.seats,
+            reservations=Reservations(shared.database, self._settings.hold_s),
             checkout=Checkout(
-                database,
+                shared.database,
                 provider,
                 at_price=not self._trusting,
                 on_provider_call=tallies.provider,
             ),
-            doorman=doorman,
+            doorman=shared.doorman,
             idempotency=idempotency,
             lookups=lookups,
+            same_origin=SameOrigin(self._settings.allowed_origins),
             trusting=self._trusting,
+        )
+
+    def _pages(self, shared: "Shared", used: IdempotencyKeys, clock: Clock) -> ShopPages:
+        return ShopPages(
+            self._settings,
+            catalogue=shared.catalogue,
+            seats=shared.seats,
+            rows=SeatRows(shared.database),
+            doorman=shared.doorman,
+            handover=Handover(shared.doorman, used, clock, trusting=self._trusting),
+            same_origin=SameOrigin(self._settings.allowed_origins),
+            clock=clock,
         )
 
 

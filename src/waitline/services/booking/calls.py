@@ -64,6 +64,7 @@ from waitline.services.booking.lookups import Lookups
 from waitline.services.booking.ownership import Ownership
 from waitline.services.booking.tokens import header_token, require_token, room_token
 from waitline.services.booking.users import is_int64, user_in_body, user_of
+from waitline.services.same_origin import SameOrigin
 
 SEATS_PATH = "/api/v1/schedules/{scheduleId}/seats"
 
@@ -101,6 +102,7 @@ class BookingCalls:
         doorman: Checks admission.
         idempotency: Idempotency keys.
         lookups: Bulkhead for look-ups that anybody can cause.
+        same_origin: Refuses writes from pages of other origins.
         trusting: Whether a visitor may be named without proof (trial mode).
     """
 
@@ -115,6 +117,7 @@ class BookingCalls:
         doorman: Doorman,
         idempotency: Idempotency,
         lookups: Lookups,
+        same_origin: SameOrigin,
         trusting: bool,
     ) -> None:
         self._database = database
@@ -125,6 +128,7 @@ class BookingCalls:
         self._doorman = doorman
         self._idempotency = idempotency
         self._lookups = lookups
+        self._same_origin = same_origin
         self._trusting = trusting
         self._ownership = Ownership(reservations, checkout, doorman, lookups, trusting=trusting)
         self._rng = random.Random()  # noqa: S311 - spreads concurrent requests
@@ -169,7 +173,7 @@ class BookingCalls:
         user = user_of(request)
         require_token(request)
         found = await self._catalogue.schedule(schedule)
-        token = room_token(request, found.room)
+        token = room_token(request, found.room, trusting=self._trusting)
         await self._doorman.admit(found.room, user, token, found.queue_down)
         self._lookups.remember(token)
         return await document_answer(request, await wanted(schedule), _PRIVATE)
@@ -208,9 +212,10 @@ class BookingCalls:
         wanted = request.json(_wanted)
         seats = wanted.seats()
         user, key = user_of(request), key_of(request)
+        self._same_origin.check(request)
         require_token(request)
         found = await self._catalogue.schedule(wanted.scheduleId)
-        token = room_token(request, found.room)
+        token = room_token(request, found.room, trusting=self._trusting)
         proof = self._doorman.prove(found.room, user, token)
         buyer = Buyer(user, ANYBODY if self._trusting else proof.holder)
 
@@ -262,6 +267,7 @@ class BookingCalls:
         """Cancel a visitor's own reservation; a payment is refunded."""
         asked, user = unguessable("reservationId", reservation), user_of(request)
         header_token(request)
+        self._same_origin.check(request)
         key = key_of(request)
         buyer = await self._ownership.buyer(request, asked, user)
 
@@ -279,6 +285,7 @@ class BookingCalls:
         method = words("paymentMethod", asked.paymentMethod, WORD_CHARS_MAX)
         checked_name("concertId", str(asked.concertId))
         header_token(request)
+        self._same_origin.check(request)
         key = key_of(request)
         if b"x-user-id" in request.headers and user_of(request) != user:
             raise ReservationForeign if self._trusting else ReservationUnknown

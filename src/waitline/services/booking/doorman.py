@@ -23,6 +23,7 @@ from waitline.kernel.utilisation import Utilisation
 from waitline.queue.batches import line_batcher
 from waitline.queue.model import Slot, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Line
+from waitline.services.booking.session_cookie import session_token
 from waitline.services.identity import Identity, given_token, judge
 from waitline.settings import Settings
 from waitline.tokens.keyring_file import Keys
@@ -36,6 +37,9 @@ again."""
 LATE_S = 0.02
 """Lag that distinguishes a stall of this process from a slow waiting room: if the timeout fires
 later than this, the event loop was blocked, and the check is retried once."""
+
+LEAVE_S = 2.0
+"""Timeout of leaving. The visitor has finished, and a slot that is not freed runs out by itself."""
 
 CONNECTIONS_MAX = 64
 """Connections to the queue service per worker: at a few ms per request, more than a worker can
@@ -71,6 +75,20 @@ class WaitingRoom(Protocol):
         """
         ...
 
+    async def leave(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:
+        """Free the visitor's slot; a visitor who has left before is fine.
+
+        Args:
+            room: The room.
+            visitor: The visitor.
+            token: The visitor's token.
+            proof: What the token proves.
+
+        Raises:
+            Unavailable: The waiting room does not answer.
+        """
+        ...
+
     async def run(self) -> None:
         """Run background jobs until cancelled."""
         ...
@@ -84,6 +102,7 @@ class SharedStore:
     """
 
     def __init__(self, line: Line) -> None:
+        self._line = line
         self._validate = line_batcher(line.validate, Utilisation())
 
     async def validate(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:  # noqa: ARG002
@@ -93,6 +112,10 @@ class SharedStore:
         except Refused as refusal:
             turn = refusal
         judge(turn, proof)
+
+    async def leave(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:  # noqa: ARG002
+        """See `WaitingRoom.leave`."""
+        await self._line.leave(room, [(visitor, proof.stay)])
 
     async def run(self) -> None:
         """See `WaitingRoom.run`."""
@@ -119,6 +142,7 @@ class QueueService:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/") + "/api/v1/queue/validate"
+        self._leave_url = url.rstrip("/") + "/api/v1/queue/remove"
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),
             # The doorman has its own timeout.
@@ -147,6 +171,22 @@ class QueueService:
         except (msgspec.DecodeError, KeyError):
             raise Unavailable(f"the queue service answers {status}") from None
         raise refusal
+
+    async def leave(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:  # noqa: ARG002
+        """See `WaitingRoom.leave`."""
+        who = {"concertId": room, "userId": visitor}
+        try:
+            async with self._session.delete(
+                self._leave_url,
+                params=who,
+                headers={"X-Queue-Token": token},
+                allow_redirects=False,
+            ) as response:
+                status = response.status
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"the queue service does not answer: {error}") from None
+        if status >= 500:  # noqa: PLR2004 - a refusal means that the visitor is not inside
+            raise Unavailable(f"the queue service answers {status}")
 
     async def _post(self, body: dict[str, str]) -> tuple[int, bytes]:
         async with self._session.post(self._url, json=body, allow_redirects=False) as response:
@@ -254,13 +294,30 @@ class Doorman:
         """
         return self._who.proof_of(token, room, visitor)
 
+    async def leave(self, room: RoomId, visitor: VisitorId, token: str) -> None:
+        """Free the slot of a visitor who wants to go.
+
+        Raises:
+            TokenRejected: The token is not this visitor's for this room.
+            Unavailable: The waiting room does not answer in time.
+
+        Invariant:
+            Q9.
+        """
+        proof = self._who.proof_of(token, room, visitor)
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self._waiting_room.leave(room, visitor, token, proof)
+        except TimeoutError:
+            raise Unavailable(f"the queue does not answer: {NOT_IN_TIME}") from None
+
     def holder(self, room: RoomId, visitor: VisitorId, token: str) -> str | None:
         """See `Identity.holder_of`."""
         return self._who.holder_of(token, room, visitor)
 
     def cookie_holder(self, request: Request, room: RoomId, visitor: VisitorId) -> str | None:
         """Return the holder that the room's cookie proves, or `None`."""
-        token = given_token(request, room)
+        token = session_token(request, room, trusting=False) or given_token(request, room)
         try:
             return None if token is None else self._who.holder_of(token, room, visitor)
         except TokenRejected:

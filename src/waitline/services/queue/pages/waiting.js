@@ -41,6 +41,7 @@ let range = null;
 let clockAheadMs = -Infinity; // How far the server's clock is ahead of this browser's.
 let stage = null; // This visitor's newest status.
 let expiresMs = 0;
+let renew = location.hash === "#renew"; // Whether to prolong the turn, which makes a new pass.
 let warned = false; // Whether the last minute of this turn has been announced.
 let extensionsSpent = false;
 let contactMs = null; // When the service last had contact with this page, by the wall clock.
@@ -171,6 +172,12 @@ async function turn({ expiredAt, token }) {
   showTurn();
   // A hidden tab goes on when it is seen.
   if (!goes || document.hidden) return;
+  if (renew) {
+    // The shop sends its visitors back for more time: docs/handover.md.
+    renew = false;
+    history.replaceState(null, "", location.pathname + location.search);
+    return turn(await call("POST", "extend"));
+  }
   due.clear();
   shop.searchParams.set("waitline", token);
   // The back button of the shop must not lead here, which would redirect to the shop again.

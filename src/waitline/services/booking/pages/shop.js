@@ -1,0 +1,409 @@
+// The buyer's page: choose seats, pay, done. What is shown follows from the reservation, which the
+// box office keeps; the browser keeps its number only.
+
+import {
+  Write,
+  at,
+  count,
+  currency,
+  fetchReservation,
+  instant,
+  leave,
+  listSchedules,
+  now,
+  openSession,
+  page,
+  price,
+  say,
+  when,
+} from "./api.js";
+import { SeatPicker } from "./seats.js";
+
+const PANELS = ["loading", "gate", "choose", "held", "paid", "over"];
+const RECHECK_MS = 2_000;
+
+let session = null;
+let schedules = [];
+let schedule = null;
+let reservation = null;
+let seats = []; // Those of the reservation, as they are shown.
+let announced = new Set();
+
+const picker = new SeatPicker(drawChoice, fail);
+
+// --- what this browser remembers --------------------------------------------------------
+
+const STORED_AS = () => JSON.stringify(["waitline-shop", page.concert, session.userId]);
+
+function remember(changes) {
+  try {
+    if (changes) localStorage.setItem(STORED_AS(), JSON.stringify(changes));
+    else localStorage.removeItem(STORED_AS());
+  } catch {
+    // Storage is off: a reload will not find the reservation, which then runs out.
+  }
+}
+
+function remembered() {
+  try {
+    return JSON.parse(localStorage.getItem(STORED_AS()));
+  } catch {
+    return null;
+  }
+}
+
+// --- panels ------------------------------------------------------------------------------
+
+function show(panel) {
+  const changed = at(panel).hidden;
+  for (const id of PANELS) at(id).hidden = id !== panel;
+  const steps = ["choose", "held", "paid"];
+  at("steps").hidden = !steps.includes(panel);
+  for (const step of steps) {
+    if (step === panel) at(`step-${step}`).setAttribute("aria-current", "step");
+    else at(`step-${step}`).removeAttribute("aria-current");
+  }
+  at("visit").hidden = panel !== "choose" && panel !== "held";
+  if (panel !== "choose") picker.close();
+  const title = at(panel).querySelector("h2");
+  if (changed && title) {
+    document.title = `${title.textContent} – ${page.title}`;
+    title.focus();
+    scrollTo(0, 0);
+  }
+}
+
+function notice(text) {
+  at("notice").textContent = text;
+  at("notice").hidden = !text;
+  if (text) at("notice").scrollIntoView({ block: "center" });
+}
+
+function speakOnce(name) {
+  if (announced.has(name)) return;
+  announced.add(name);
+  at("spoken").textContent = say(name);
+}
+
+function fail(problem) {
+  if (problem instanceof TypeError || problem instanceof ReferenceError) console.error(problem);
+  const { code, status } = problem;
+  if (status === 401) return reservation ? notice(say("other")) : end("over");
+  if (code === "most") return notice(say("most", { most: picker.most }));
+  notice(say(page.texts[code] ? code : "other"));
+}
+
+function end(why) {
+  at("over-title").textContent = say(`over.${why}`);
+  at("over-text").textContent = say(`over.${why}Text`);
+  notice("");
+  show("over");
+}
+
+// Runs what a button starts: one thing at a time, with a word about it on the button.
+async function busy(button, word, action) {
+  if (button.getAttribute("aria-busy") === "true") return;
+  const text = button.textContent;
+  button.setAttribute("aria-busy", "true");
+  button.textContent = say(word);
+  notice("");
+  try {
+    await action();
+  } catch (problem) {
+    fail(problem);
+  } finally {
+    button.removeAttribute("aria-busy");
+    if (button.textContent === say(word)) button.textContent = text;
+  }
+}
+
+// --- choosing ----------------------------------------------------------------------------
+
+async function choose(message = "") {
+  reservation = null;
+  remember(null);
+  announced = new Set();
+  show("choose");
+  notice(message);
+  drawSchedules();
+  if (schedule) await picker.open(schedule);
+}
+
+const opensMs = (one) => Date.parse(one.opensAt || "") || 0;
+const endsMs = (one) => Date.parse(one.salesEnd || "") || Date.parse(one.startsAt);
+const onSale = (one) => opensMs(one) <= now() && now() < endsMs(one);
+
+function drawSchedules() {
+  const list = at("schedules");
+  list.textContent = "";
+  for (const one of schedules) {
+    const label = document.createElement("label");
+    label.className = "option";
+    const input = Object.assign(document.createElement("input"), { type: "radio", name: "schedule" });
+    input.checked = one === schedule;
+    input.disabled = !onSale(one);
+    input.onchange = () => {
+      schedule = one;
+      drawWhen();
+      picker.open(one).catch(fail);
+    };
+    const text = document.createElement("span");
+    const title = document.createElement("b");
+    title.textContent = when(one);
+    const state = document.createElement("span");
+    if (opensMs(one) > now()) state.textContent = say("opens", { at: instant(opensMs(one)) });
+    else if (now() >= endsMs(one)) state.textContent = say("ended");
+    text.append(title, state);
+    label.append(input, text);
+    list.append(label);
+  }
+  at("schedules-card").hidden = schedules.length === 1 && onSale(schedules[0]);
+  drawWhen();
+}
+
+function drawWhen() {
+  at("when").textContent = schedule && schedules.length === 1 ? ` · ${when(schedule)}` : "";
+}
+
+function drawChoice(chosen) {
+  const all = [...chosen.values()];
+  const total = all.reduce((sum, seat) => sum + seat.price, 0);
+  at("chosen-count").textContent = count("selected", all.length);
+  at("chosen-total").textContent = all.length ? price(total) : "";
+  at("bar").hidden = !all.length;
+  const list = at("chosen");
+  list.textContent = "";
+  for (const [id, seat] of chosen) {
+    const name = say("seatShort", seat);
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "chip" });
+    button.textContent = `${name} ×`;
+    button.setAttribute("aria-label", say("remove", { seat: name }));
+    button.onclick = () => {
+      picker.drop(id);
+      (list.querySelector("button") || at("row")).focus();
+    };
+    const item = document.createElement("li");
+    item.append(button);
+    list.append(item);
+  }
+}
+
+async function reserve(wanted, known) {
+  const body = { scheduleId: schedule.scheduleId, ...wanted };
+  try {
+    reservation = await new Write("POST", "api/v1/reservations", body).run();
+  } catch (problem) {
+    const words = { "seat-taken": "takenNow", "seats-contested": "takenNow", "sold-out": "noneLeft", "too-many-seats": "tooMany" };
+    if (!words[problem.kind]) throw problem;
+    await picker.update();
+    return notice(say(words[problem.kind]));
+  }
+  seats = known || [];
+  if (seats.length !== reservation.seatIds.length) seats = await picker.find(reservation.seatIds, wanted.grade);
+  remember({ reservation: reservation.reservationId, seats, schedule: schedule.scheduleId });
+  hold();
+}
+
+// --- paying ------------------------------------------------------------------------------
+
+function hold() {
+  announced.delete("holdMinute");
+  facts("held-facts");
+  const { amount } = reservation;
+  const payable = amount === 0 || page.methods.length > 0;
+  at("pay-now").textContent = amount === 0 ? say("book") : say(page.playMoney ? "payPlay" : "pay", { amount: price(amount) });
+  at("pay-now").disabled = !payable;
+  at("no-method").hidden = payable;
+  at("method-part").hidden = amount === 0 || page.methods.length < 2;
+  show("held");
+  tick();
+}
+
+function facts(id) {
+  const names = seats.map((seat) => say("seatShort", seat)).join("\n");
+  const rows = [
+    ["fact.concert", page.title],
+    ["fact.date", schedule ? when(schedule) : ""],
+    ["fact.seats", names || count("count", reservation.seatIds.length)],
+    ["fact.total", price(reservation.amount)],
+  ];
+  const list = at(id);
+  list.textContent = "";
+  for (const [name, value] of rows) {
+    if (!value) continue;
+    const term = document.createElement("dt");
+    const text = document.createElement("dd");
+    term.textContent = say(name);
+    text.textContent = value;
+    list.append(term, text);
+  }
+}
+
+let payment = null; // The attempt: sent again with its key until it has an answer.
+
+async function pay() {
+  const method = reservation.amount === 0 ? "FREE" : at("method").value || "CARD";
+  if (!payment || payment.body.paymentMethod !== method) {
+    payment = new Write("POST", "api/v1/payments", {
+      reservationId: reservation.reservationId,
+      userId: session.userId,
+      amount: reservation.amount,
+      paymentMethod: method,
+      concertId: page.room,
+    });
+  }
+  try {
+    await payment.run();
+  } catch (problem) {
+    return unpaid(problem);
+  }
+  payment = null;
+  paid();
+}
+
+async function unpaid(problem) {
+  if (problem.code === "P001") {
+    payment = null;
+    return notice(say("declined"));
+  }
+  // Its answer was lost, or it is still under way: the reservation says how it ended.
+  reservation = await fetchReservation(reservation.reservationId).catch(() => reservation);
+  if (reservation.status === "CONFIRMED") return paid();
+  if (problem.code === "B005" || reservation.status !== "PENDING") return choose(say("holdOver"));
+  if (problem.status !== 409) throw problem;
+  notice(say("payRunning"));
+  await new Promise((resolve) => setTimeout(resolve, RECHECK_MS));
+  return pay();
+}
+
+function paid() {
+  reservation.status = "CONFIRMED";
+  at("number").textContent = reservation.reservationId;
+  facts("paid-facts");
+  notice("");
+  show("paid");
+}
+
+async function cancel(word) {
+  const { reservationId } = reservation;
+  await new Write("DELETE", `api/v1/reservations/${reservationId}`).run().catch((problem) => {
+    // Run out, or cancelled in another tab: nothing is held any more.
+    if (problem.code !== "B005" && problem.code !== "B004") throw problem;
+  });
+  if (reservation.status !== "CONFIRMED") return choose(say(word));
+  reservation = null;
+  remember(null);
+  end("cancelled");
+}
+
+// --- time --------------------------------------------------------------------------------
+
+const clock = (ms) => {
+  const leftS = Math.max(0, Math.round(ms / 1_000));
+  return `${Math.floor(leftS / 60)}:${String(leftS % 60).padStart(2, "0")}`;
+};
+
+function tick() {
+  if (!session) return;
+  const visitMs = session.expiresAtMs - now();
+  at("visit-left").textContent = clock(visitMs);
+  if (at("more")) at("more").hidden = visitMs > 120_000;
+  if (!at("choose").hidden) {
+    if (visitMs <= 60_000) speakOnce("visitMinute");
+    if (visitMs <= 0) end("over");
+  }
+  if (at("held").hidden) return;
+  const holdMs = Date.parse(reservation.expiresAt) - now();
+  at("hold-left").textContent = clock(holdMs);
+  if (holdMs <= 60_000) speakOnce("holdMinute");
+  // The box office decides: its clock, and a payment under way, may keep the seats longer.
+  if (holdMs < -1_000 && at("pay-now").getAttribute("aria-busy") !== "true") recheck();
+}
+
+let rechecking = false;
+
+async function recheck() {
+  if (rechecking) return;
+  rechecking = true;
+  try {
+    reservation = await fetchReservation(reservation.reservationId);
+    if (reservation.status === "CONFIRMED") paid();
+    else if (reservation.status !== "PENDING") await choose(say("holdOver"));
+  } catch (problem) {
+    if (problem.status === 404) await choose(say("holdOver")).catch(fail);
+  } finally {
+    setTimeout(() => (rechecking = false), RECHECK_MS);
+  }
+}
+
+// --- start -------------------------------------------------------------------------------
+
+async function resume() {
+  const kept = remembered();
+  if (!kept) return false;
+  try {
+    reservation = await fetchReservation(kept.reservation);
+  } catch (problem) {
+    if (problem.status) return false;
+    throw problem;
+  }
+  seats = kept.seats || [];
+  schedule = schedules.find((one) => one.scheduleId === reservation.scheduleId) || schedule;
+  if (schedule && schedule.currency) currency(schedule.currency);
+  if (reservation.status === "CONFIRMED") paid();
+  else if (reservation.status === "PENDING") hold();
+  else return false;
+  return true;
+}
+
+async function start() {
+  try {
+    session = await openSession();
+  } catch (problem) {
+    if (problem.status === 401) return show("gate");
+    throw problem;
+  }
+  tick();
+  schedules = await listSchedules();
+  schedule = schedules.find(onSale) || null;
+  if (!(await resume())) await choose();
+}
+
+async function startUntilItWorks() {
+  try {
+    await start();
+  } catch (problem) {
+    fail(problem);
+    if (!at("loading").hidden) setTimeout(startUntilItWorks, RECHECK_MS);
+  }
+}
+
+at("best").onsubmit = (event) => {
+  event.preventDefault();
+  const wanted = { grade: at("best-grade").value, count: Number(at("best-count").value) };
+  busy(at("best").querySelector("button"), "reserving", () => reserve(wanted));
+};
+at("reserve").onclick = () => {
+  const known = [...picker.chosen.entries()].sort(([one], [two]) => one - two);
+  const wanted = { seatIds: known.map(([id]) => id) };
+  busy(at("reserve"), "reserving", () => reserve(wanted, known.map(([, seat]) => seat)));
+};
+at("pay").onsubmit = (event) => {
+  event.preventDefault();
+  busy(at("pay-now"), "paying", pay);
+};
+at("release").onclick = () => busy(at("release"), "cancelling", () => cancel("released"));
+at("refund").onclick = () => {
+  if (confirm(say("confirmCancel"))) busy(at("refund"), "cancelling", () => cancel(""));
+};
+at("leave").onclick = () => {
+  if (!confirm(say("confirmLeave"))) return;
+  busy(at("leave"), "loading", async () => {
+    if (reservation && reservation.status === "PENDING") await cancel("released");
+    await leave();
+    end("left");
+  });
+};
+at("print").onclick = () => print();
+setInterval(tick, 1_000);
+startUntilItWorks();

@@ -1,0 +1,37 @@
+"""Waiting room of the demo concert: made at the first start, and leading to this box office."""
+
+from waitline.kernel.ids import DEMO_ROOM
+from waitline.queue.model import RoomUnknown
+from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
+from waitline.valkey.client import ValkeyClient
+
+TITLE = "Waitline Live"
+"""Title of the room and of the concert. Source: booking/sql/demo.sql."""
+
+
+async def prepare(store_url: str, new_room: Rules, shop_url: str) -> None:
+    """Make the demo's room, or let it lead to the present address of the box office.
+
+    A room that has another title is somebody's own, and stays as it is.
+
+    Args:
+        store_url: The store of the line.
+        new_room: Default rules of a room.
+        shop_url: Where its visitors are sent.
+
+    Raises:
+        Unavailable: The store does not answer.
+    """
+    store = ValkeyClient(store_url)
+    try:
+        rooms = Rooms(store)
+        try:
+            rules = (await rooms.survey(DEMO_ROOM)).rules
+        except RoomUnknown:
+            await rooms.create(DEMO_ROOM, new_room.changed({"title": TITLE, "shop_url": shop_url}))
+            return
+        if rules.title in ("", TITLE) and rules.shop_url != shop_url:
+            await rooms.change(DEMO_ROOM, {"title": TITLE, "shop_url": shop_url})
+    finally:
+        await store.close()
