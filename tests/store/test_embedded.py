@@ -200,7 +200,7 @@ def test_a_death_at_start_tells_its_reason_in_one_line(tmp_path: Path, binary: P
 
 
 def test_a_server_that_cannot_run_is_an_error_not_a_crash(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="cannot run"):
+    with pytest.raises(StartError, match="cannot start missing"):
         ValkeyServer(tmp_path, binary=tmp_path / "missing").start()
 
 

@@ -18,6 +18,8 @@ from tests.processes import free_port
 from tests.until import until
 from tests.web.stack import SOON_S, Done, Room, Stack, running, succeeded, waitline
 from waitline import cli
+from waitline.kernel.clock import SystemClock
+from waitline.tokens.keyring_file import KeyringFile
 
 COMMANDS = [
     "",
@@ -268,6 +270,8 @@ def test_a_bad_environment(
 
 
 def test_keys(run: Run, tmp_path: Path) -> None:
+    # As the first start of a service does.
+    KeyringFile(tmp_path / "keys" / "keys.json").load_or_create(SystemClock().now_ms())
     _, out, _ = run("keys", "list", "--data-dir", tmp_path, "--json")
     first = json.loads(out)
     assert [key["use"] for key in first] == ["signs"]

@@ -19,6 +19,7 @@ sandbox_pay.py     `sandbox-pay`: run the payment sandbox
 options.py         options that commands share, and one for each setting
 """
 
+import os
 import sys
 
 import typer
@@ -43,6 +44,7 @@ from waitline.cli import (
 )
 from waitline.kernel.errors import Misconfigured, WaitlineError
 from waitline.kernel.escapes import visible
+from waitline.kernel.folders import reason_of
 from waitline.kernel.process import log_to_stderr
 from waitline.kernel.terminal import write_any_text
 
@@ -95,6 +97,32 @@ def run(commands: typer.Typer) -> None:
     try:
         commands()
     except WaitlineError as error:
-        for line in (str(error) or type(error).__name__).split("\n"):
-            typer.secho(f"waitline: {visible(line)}", err=True, fg="red")
+        _print_error(str(error) or type(error).__name__)
         sys.exit(2 if isinstance(error, Misconfigured) else 1)
+    except BrokenPipeError:
+        # Nobody reads the output any more, as after `| head`. Python would complain once more when
+        # it flushes standard output at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        # A file, a folder or an address that the system refuses is the operator's, not a bug.
+        where = f"{error.filename}: " if error.filename else ""
+        _print_error(f"{where}{reason_of(error)}")
+        sys.exit(1)
+
+
+def _print_error(text: str) -> None:
+    """Print an error as one line, or one for each fault, with what an operator can do about it."""
+    for line in text.split("\n"):
+        typer.secho(f"waitline: {visible(line)}{_remedy(line)}", err=True, fg="red")
+
+
+def _remedy(line: str) -> str:
+    """Return what to do about a store that does not answer; empty for other errors."""
+    for words, option in (
+        ("the store at ", "--valkey-url"),
+        ("the database does not answer", "--database-url"),
+    ):
+        if line.startswith(words) and "-url" not in line:
+            return f". Is it running? {option} names another"
+    return ""

@@ -49,7 +49,7 @@ def revoke(
 def list_keys(data_dir: options.DataDir = None, as_json: options.AsJson = False) -> None:
     """List the keys without their secrets. Creates the first key if there is none."""
     settings = chosen.load(data_dir=data_dir)
-    _print(KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms()), as_json=as_json)
+    _print(KeyringFile(settings.keys_file).load(), as_json=as_json)
 
 
 def _print(ring: Keyring, *, as_json: bool) -> None:

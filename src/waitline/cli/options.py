@@ -11,6 +11,7 @@ import typer
 
 from waitline import settings as chosen
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.folders import prepare_folder
 from waitline.kernel.ids import RoomId, TextInvalid, normal_name
 from waitline.kernel.setting import Setting, SettingError
 from waitline.settings import ServeMode, Settings
@@ -135,6 +136,15 @@ def _option(setting: Setting, *, defaults: bool) -> inspect.Parameter:
         default=default,
         annotation=Annotated[kind, typer.Option(setting.option, help=text)],
     )
+
+
+def prepare_out(folder: Path) -> None:
+    """Create the folder of a command's output, before the command begins its work.
+
+    Raises:
+        Misconfigured: It cannot be used.
+    """
+    prepare_folder(folder, "--out")
 
 
 def with_store(settings: Settings, use: Callable[[ValkeyClient], Awaitable[T]]) -> T:

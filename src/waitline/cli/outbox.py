@@ -39,7 +39,8 @@ def listed(
     """List unsent events and dead letters: events that could not be sent or handled.
 
     The booking service writes an event for each payment; the waiting room handles it and frees the
-    buyer's slot. An event that fails too often is dead: remove the cause, then `outbox retry`.
+    buyer's slot. An event that fails too often is dead: remove the cause, then `outbox retry`. Exit
+    status 1 if a store does not answer.
     """
     if context.invoked_subcommand is not None:
         return
@@ -57,6 +58,8 @@ def listed(
         typer.echo(json.dumps(found))
     else:
         _print(found)
+    if any("unavailable" in side for side in found.values()):
+        raise typer.Exit(1)
 
 
 @app.command("retry")

@@ -53,13 +53,14 @@ def sale(
     from waitline.sales.sale_report import summary  # noqa: PLC0415
 
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
+    if not as_json:
+        options.prepare_out(out)
     aftermath = asyncio.run(_gathered(settings, RoomId(room)))
     document = summary.document(aftermath)
     if as_json:
         typer.echo(json.dumps(document))
     else:
         _show(Terminal(), aftermath)
-        out.mkdir(parents=True, exist_ok=True)
         name = f"sale-{file_name(aftermath.room)}"
         figures, page = out / f"{name}.json", out / f"{name}.html"
         figures.write_text(json.dumps(document, indent=1), "utf-8")

@@ -109,6 +109,7 @@ def simulate(
         active_max=active_max,
         ready_ttl_ms=notation.duration_ms(ready),
     )
+    options.prepare_out(out)
     outcome = _predict(sale, edges, seed)
     agreement = _play(sale, outcome, seed) if check else None
     title = prediction_text.described(sale, over)
@@ -117,7 +118,6 @@ def simulate(
         typer.echo(json.dumps(document))
     else:
         _show(Terminal(), title, outcome, agreement)
-    out.mkdir(parents=True, exist_ok=True)
     figures, drawn = out / "simulation.json", out / "simulation.html"
     figures.write_text(json.dumps(document, indent=1), "utf-8")
     drawn.write_text(page.report(title, outcome, agreement), "utf-8")

@@ -9,6 +9,7 @@ errors.py              the error tree
 escapes.py             escapes of text for terminals, logs and file names
 events.py              streams between box office and waiting room: keys and schemas
 findings.py            an audit's finding
+folders.py             folders that an operator names
 garbage_collection.py  cyclic garbage collection on a timer
 ids.py                 id types of rooms and visitors, and the grammar of names
 instants.py            point in time with its UTC offset

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import asyncpg
 
 from waitline.kernel.errors import Contended, NeedsOperator, Unavailable
+from waitline.kernel.folders import reason_of
 from waitline.postgres.sqlstates import Cause, cause_of
 
 _LOST = Cause(reconnect=True)
@@ -52,7 +53,8 @@ def _cause_of(error: Exception, *, closed: bool) -> Cause:
 
 
 def _as_ours(error: Exception, cause: Cause) -> Exception:
-    text = str(error) or type(error).__name__
+    text = reason_of(error) if isinstance(error, OSError) else str(error)
+    text = text or type(error).__name__
     if cause.ours:
         return error
     if cause.contended:

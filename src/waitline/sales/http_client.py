@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from typing_extensions import override
 
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.folders import reason_of
 
 CONNECTIONS_MAX = 256
 """Requests in flight at once, per service. At 50 ms each this is 5 000 a second, more than one
@@ -181,7 +182,7 @@ class HttpClient:
         except TimeoutError:
             raise Unavailable(f"{self.url} does not answer in time") from None
         except OSError as error:
-            raise Unavailable(f"{self.url} cannot be reached: {error.strerror or error}") from None
+            raise Unavailable(f"{self.url} cannot be reached: {reason_of(error)}") from None
         head, _, content = answer.partition(b"\r\n\r\n")
         after = _RETRY_AFTER.search(head)
         return HttpAnswer(

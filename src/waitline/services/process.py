@@ -11,11 +11,13 @@ import structlog
 from waitline import settings as chosen
 from waitline.http import server
 from waitline.kernel import garbage_collection, listeners, metric_files
+from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.services import management_keeper
 from waitline.services.data_mode import Claim, claim_all
 from waitline.settings import PREFIX, Settings
+from waitline.tokens.keyring_file import KeyringFile
 from waitline.valkey.fitness import refuse_unfit
 
 log = structlog.get_logger()
@@ -52,6 +54,7 @@ def run(
 
     Raises:
         Misconfigured: It cannot listen, or, in production, the store may drop data or is too old.
+        KeyringError: The keys of tickets and passes cannot be used.
         OtherMode: A store holds data of another mode.
     """
     chosen.export(settings)
@@ -61,6 +64,8 @@ def run(
     else:
         for ended in (role, MANAGEMENT):
             metric_files.forget(metrics_dir, ended)
+    # Here, so that a fault ends the start in one line: each worker would report it.
+    KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms())
     with ExitStack() as stack:
         if settings.mode == "production":
             keeper = management_keeper.kept(

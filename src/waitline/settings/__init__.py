@@ -8,10 +8,10 @@ checks.py       what is wrong with a secret, an address or a host
 injected.py     variables that Kubernetes and Docker put into the environment
 environment.py  environment variables: their list, and the environment of child processes
 loading.py      how the settings are loaded, and every fault reported at once
-data_folder.py  operator key in the data folder
+data_folder.py  the data folder, and the operator key in it
 """
 
-from waitline.settings.data_folder import operator_key
+from waitline.settings.data_folder import operator_key, prepare_data_folder
 from waitline.settings.environment import (
     FILE_SUFFIX,
     VARIABLES,
@@ -41,6 +41,7 @@ __all__ = [
     "log_ignored_variables",
     "operator_key",
     "option",
+    "prepare_data_folder",
     "require_all",
     "room_variable",
 ]

@@ -6,8 +6,35 @@ import secrets
 from pathlib import Path
 
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.folders import prepare_folder
 from waitline.settings.checks import SECRET_CHARS_MAX, secret_fault
 from waitline.settings.model import Settings
+
+DATA_DIR = "--data-dir"
+
+_OURS = frozenset((
+    "valkey", "postgres", "keys", "operator.key", "sandbox", "metrics", "booking-metrics",
+    "valkey.url", "postgres.url",
+))  # fmt: skip
+"""What an installation keeps in its folder."""
+
+
+def prepare_data_folder(settings: Settings) -> None:
+    """Create the data folder of `waitline up`, or check that it may be used.
+
+    Raises:
+        Misconfigured: It cannot be written, or holds something else.
+    """
+    folder = settings.data_dir
+    prepare_folder(folder, DATA_DIR)
+    found = {path.name for path in folder.iterdir()}
+    # Hidden files are of shells, editors and mounts (`lost+found` too).
+    foreign = {name for name in found - {"lost+found"} if not name.startswith(".")}
+    if foreign and foreign.isdisjoint(_OURS):
+        raise Misconfigured(
+            f"{DATA_DIR}: {folder} holds other files ({min(foreign)}) and no data of Waitline; "
+            "name a new or an empty folder"
+        )
 
 
 def operator_key(settings: Settings) -> str:
@@ -21,7 +48,7 @@ def operator_key(settings: Settings) -> str:
     if settings.operator_key is not None:
         return settings.operator_key.get_secret_value()
     path = settings.data_dir / "operator.key"
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    prepare_folder(settings.data_dir, DATA_DIR)
     # Atomic creation: a process that starts at the same time sees a complete file or none.
     draft = settings.data_dir / f".operator.key.{os.getpid()}"
     with contextlib.suppress(FileExistsError):

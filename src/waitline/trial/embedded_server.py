@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from waitline.kernel.errors import WaitlineError
+from waitline.kernel.folders import reason_of
 
 # Longest path of a unix socket in bytes, without the terminating zero. macOS allows 104 with it,
 # Linux 108; a longer path cannot be bound. Source: unix(7), unix(4).
@@ -28,6 +29,25 @@ class StartError(WaitlineError):
 
 class FolderInUseError(StartError):
     """Another process uses this data folder."""
+
+
+def cannot_start(server: str, folder: Path, failure: OSError) -> StartError:
+    """Return the error for the operator when the system refuses a step of the start."""
+    where = failure.filename or folder
+    return StartError(f"cannot start {server} in {folder}: {where}: {reason_of(failure)}")
+
+
+def last_error(text: str) -> str:
+    """Return the line of a program's output that says what failed; its last line otherwise.
+
+    A program that cleans up after a failure says so afterwards.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for word in ("PANIC:", "FATAL:", "error:"):
+        for line in lines:
+            if word in line:
+                return line
+    return lines[-1] if lines else "no error message"
 
 
 def open_lock(path: Path) -> int:

@@ -18,6 +18,8 @@ from waitline.trial.embedded_server import (
     SOCKET_PATH_BYTES_MAX,
     FolderInUseError,
     StartError,
+    cannot_start,
+    last_error,
     last_line,
     locked,
     new_socket_folder,
@@ -115,7 +117,7 @@ class PostgresServer:
             self._spawn(timeout_s)
         except OSError as failure:
             self.stop()
-            raise StartError(f"cannot run PostgreSQL in {self._folder}: {failure}") from failure
+            raise cannot_start("PostgreSQL", self._folder, failure) from failure
         except BaseException:
             self.stop()
             raise
@@ -211,8 +213,9 @@ class PostgresServer:
             cwd=self._folder,
         )
         if done.returncode != 0:
-            reason = (done.stderr.strip().splitlines() or ["no error message"])[-1]
-            raise StartError(f"initdb failed in {self._folder}: {reason}")
+            shutil.rmtree(draft, ignore_errors=True)
+            reason = last_error(done.stderr)
+            raise StartError(f"cannot create the database in {self._folder}: {reason}")
         draft.rename(self._data)
 
     def _spawn(self, timeout_s: float) -> None:

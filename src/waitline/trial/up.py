@@ -14,12 +14,14 @@ from pydantic import SecretStr
 from waitline import settings as chosen
 from waitline.booking import demo
 from waitline.booking.migrations import migrate
+from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.terminal import Terminal
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.services.data_mode import claim_database, claim_valkey
 from waitline.settings import Settings
+from waitline.tokens.keyring_file import KeyringFile
 from waitline.trial import demo_room
 from waitline.trial.machine import free_port
 from waitline.trial.postgres_server import PostgresServer
@@ -67,7 +69,9 @@ def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], No
             chosen.require_all(settings.require_payments, settings.require_money)
     # Before anything starts: without the extra `trial` this raises.
     servers = _embedded_servers(settings)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    chosen.prepare_data_folder(settings)
+    chosen.operator_key(settings)
+    KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms())
     with Supervisor(settings.data_dir, console) as supervisor:
         settings = _start(supervisor, settings, servers)
         if not supervisor.stopping:
@@ -137,7 +141,6 @@ def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers
     for folder in (settings.metrics_dir, settings.booking_metrics_dir):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    chosen.operator_key(settings)
     supervisor.await_port(settings.host, settings.queue_port, "--queue-port")
     _await_management_port(supervisor, settings, settings.queue_management_port, "QUEUE")
     services = [

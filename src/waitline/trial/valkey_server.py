@@ -24,6 +24,7 @@ from waitline.trial.embedded_server import (
     SOCKET_PATH_BYTES_MAX,
     FolderInUseError,
     StartError,
+    cannot_start,
     holders,
     last_line,
     locked,
@@ -128,7 +129,7 @@ class ValkeyServer:
             self._wait_for_answer(process, log_offset, timeout_s)
         except OSError as failure:
             self.stop()
-            raise StartError(f"cannot run {self._binary} in {self._folder}: {failure}") from failure
+            raise cannot_start(self._binary.name, self._folder, failure) from failure
         except BaseException:
             self.stop()
             raise

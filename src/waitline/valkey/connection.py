@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from waitline.kernel.backoff import Backoff
 from waitline.kernel.errors import Unavailable
+from waitline.kernel.folders import reason_of
 from waitline.valkey.address import Address
 from waitline.valkey.replies import CommandError
 
@@ -271,7 +272,7 @@ class Connection:
         except TimeoutError:
             raise self._failed("not in time") from None
         except OSError as error:
-            raise self._failed(error.strerror or str(error)) from None
+            raise self._failed(reason_of(error)) from None
         except (CommandError, Unavailable) as error:
             raise self._failed(str(error)) from None
         else:

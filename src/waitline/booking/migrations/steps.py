@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import await_only
 
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.folders import reason_of
 
 CONNECT_S = 5.0
 """Timeout of connecting to the database."""
@@ -68,7 +69,8 @@ def _refusal(error: BaseException) -> BaseException:
             | asyncpg.OperatorInterventionError()
             | asyncpg.InsufficientResourcesError()
         ):
-            return Unavailable(f"the database does not answer: {str(error) or 'not in time'}")
+            reason = reason_of(error) if isinstance(error, OSError) else str(error)
+            return Unavailable(f"the database does not answer: {reason or 'not in time'}")
         case _:
             return error
 
