@@ -93,9 +93,10 @@ class Preface:
         keep_alive: Whether the connection stays open after the answer.
         length: Bytes of the body, or `CHUNKED`.
         expects: Whether the client waits for 100 Continue before it sends the body.
+        target: Method and path of the last request with it, as the client wrote them, and decoded.
     """
 
-    __slots__ = ("expects", "fields", "keep_alive", "length", "old", "text")
+    __slots__ = ("expects", "fields", "keep_alive", "length", "old", "target", "text")
 
     def __init__(self, text: bytes, fields: dict[bytes, bytes], *, old: bool) -> None:
         self.text = text
@@ -108,6 +109,7 @@ class Preface:
         self.keep_alive = not old if connection is None else _persists(connection, old=old)
         self.length = _body_length(fields, old=old)
         self.expects = b"expect" in fields and _expects(fields[b"expect"], old=old)
+        self.target = (b"", b"", "", "")
 
 
 class Head:
@@ -169,12 +171,15 @@ def parse_head(
             raise FieldsTooLarge
         last = Preface(text, parse_fields(data, block, end, limits), old=line[5] == b"0")
     head = Head(last)
-    head.method = method.decode("ascii")
-    if query is None:
-        raw, _, query = _other_form(head, raw).partition(b"?")
+    last_method, last_raw, head.method, head.path = last.target
+    if method != last_method or raw != last_raw or query is None:
+        head.method = method.decode("ascii")
+        if query is None:
+            raw, _, query = _other_form(head, raw).partition(b"?")
+        head.path = raw.decode("ascii") if b"%" not in raw and raw.isascii() else _decoded(raw)
+        last.target = method, raw, head.method, head.path
     head.query = query
     head.raw_path = raw
-    head.path = raw.decode("ascii") if b"%" not in raw and raw.isascii() else _decoded(raw)
     return head
 
 

@@ -123,7 +123,11 @@ class Request:
                 key, _, value = pair.partition("=")
                 query[key] = value
         given = query.get(name)
-        return None if given is None else checked_name(name, decode_parameter(name, given))
+        if given is None:
+            return None
+        if "%" in given or "+" in given or not given.isascii():
+            given = decode_parameter(name, given)
+        return checked_name(name, given)
 
 
 def decode_parameter(name: str, value: str) -> str:
@@ -133,9 +137,7 @@ def decode_parameter(name: str, value: str) -> str:
         InputInvalid: It is not UTF-8.
     """
     try:
-        if "%" in value or "+" in value:
-            return unquote_to_bytes(value.replace("+", " ").encode("latin-1")).decode()
-        return value if value.isascii() else value.encode("latin-1").decode()
+        return unquote_to_bytes(value.replace("+", " ").encode("latin-1")).decode()
     except UnicodeDecodeError:
         raise InputInvalid(name, NOT_TEXT) from None
 

@@ -68,7 +68,7 @@ local held = redis.call('HMGET', slots, unpack(ARGV, 2, count + 1))
 local total = redis.call('ZCARD', waiting)
 local given, renewed, stale = {}, {}, {}
 local joins, marks, newcomers = {}, {}, {}
-local times = string.format(now == clock and '%d' or '%d:%d', clock, now)
+local times = now == clock and string.format('%d', clock) or string.format('%d:%d', clock, now)
 
 -- The time of contact is written only if it is this old: each write goes to the append-only file.
 local refresh_ms = tonumber(idle) / 16
@@ -103,7 +103,9 @@ for i = 1, count do
   if (mark == ACCOUNT) ~= signed then
     rows[i] = {signed and 'unstated' or 'stale'}
   elseif earlier then
-    rows[i] = {'again', earlier.place, clock, earlier.ahead, total, earlier.mark}
+    local first = rows[earlier]
+    rows[i] = {'again', first[2], clock, first[4], total,
+      marked and ARGV[count + 1 + earlier] or ''}
   elseif places[i] then
     rows[i] = again(visitor, tonumber(places[i]))
   else
@@ -117,12 +119,12 @@ for i = 1, count do
     else
       last = last + 1
       local n = #joins
-      joins[n + 1], joins[n + 2] = string.format('%d', last), visitor
+      joins[n + 1], joins[n + 2] = last, visitor
       marks[n + 1] = visitor
       marks[n + 2] = mark == '' and times or times .. ';' .. mark
       newcomers[#newcomers + 1] = i
       rows[i] = {'joined', last, clock, total, total + 1}
-      given[visitor] = {place = last, ahead = total, mark = mark}
+      given[visitor] = i
       total = total + 1
     end
   end

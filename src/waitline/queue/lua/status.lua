@@ -44,9 +44,15 @@ for i, visitor in ipairs(ARGV) do
     local ahead = redis.call('ZRANK', waiting, visitor)
     rows[i] = {'waiting', tonumber(places[i]), tonumber(joined), ahead}
   elseif held[i] then
-    local state, place, joined, admitted_ms, extensions, expires = string.match(held[i], SLOT)
-    local word = tonumber(expires) > now and words[state] or 'expired'
-    if words[state] then expires = expires + clock - now end
+    local state, place, joined, admitted_ms, extensions, ends =
+      string.match(held[i], SLOT)
+    local word, expires = words[state], tonumber(ends)
+    if not word then
+      word = 'expired'
+    else
+      if expires <= now then word = 'expired' end
+      expires = expires + clock - now
+    end
     rows[i] = slot_row(word, place, joined, admitted_ms, extensions, expires)
   else
     rows[i] = {'unknown'}

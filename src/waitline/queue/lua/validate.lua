@@ -23,7 +23,9 @@ local room, waiting, slots = KEYS[1], KEYS[2], KEYS[3]
 --@include listening
 --@include slot
 local clock = clock_ms()
-local now = listened_ms(clock, unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms')))
+local beat = redis.call('HMGET', room, 'beat_ms', 'lost_ms')
+local now = listened_ms(clock, beat[1], beat[2])
+local lost = clock - now
 
 local held = redis.call('HMGET', slots, unpack(ARGV))
 local words = {R = 'ready', A = 'active'}
@@ -31,9 +33,15 @@ local rows = {}
 
 for i, visitor in ipairs(ARGV) do
   if held[i] then
-    local state, place, joined, admitted_ms, extensions, expires = string.match(held[i], SLOT)
-    local word = tonumber(expires) > now and words[state] or 'expired'
-    if words[state] then expires = expires + clock - now end
+    local state, place, joined, admitted_ms, extensions, ends =
+      string.match(held[i], SLOT)
+    local word, expires = words[state], tonumber(ends)
+    if not word then
+      word = 'expired'
+    else
+      if expires <= now then word = 'expired' end
+      expires = expires + lost
+    end
     rows[i] = slot_row(word, place, joined, admitted_ms, extensions, expires)
   else
     local place = redis.call('ZSCORE', waiting, visitor)

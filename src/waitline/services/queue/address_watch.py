@@ -125,7 +125,8 @@ class AddressWatch:
 
     def count_place(self, request: Request, room: RoomId, visitor: VisitorId) -> None:
         """Count a place that was taken in a room without limits."""
-        pending = self._of(room, self._client(request))
+        client = self._believed.of(request.peer, request.headers)
+        pending = self._pending.get((room, client)) or self._of(room, client)
         if pending is not None:
             pending.taken += 1
             if len(pending.visitors) < NAMED_MAX:

@@ -158,7 +158,10 @@ class QueueCalls:
             watch.require_unblocked(request, room)
         if IDENTITY_HEADER in request.headers:
             mark = await self._statements.mark(request, room, visitor) or mark
-        counted = await watch.allow(request, room, visitor)
+        document = self._documents.cached(room)
+        counted = False
+        if document is None or document.limits_addresses:
+            counted = await watch.allow(request, room, visitor)
         try:
             outcome = await self._batchers.join.enqueue(room, (visitor, mark))
         except RoomUnknown:
@@ -172,22 +175,22 @@ class QueueCalls:
             watch.count_place(request, room, visitor)
         place, joined_ms, ahead, total = outcome
         token = self._tokens.ticket(room, visitor, place, joined_ms, account=mark == ACCOUNT_MARK)
-        return await self._entered(request, room, visitor, ahead, total, token, new=True)
+        pace = await self._documents.pace(room) if document is None else document.pace
+        return self._entered(request, room, visitor, ahead, total, pace, token, new=True)
 
-    async def _entered(  # noqa: PLR0917 - one row of the contract
+    def _entered(  # noqa: PLR0917 - one row of the contract
         self,
         request: Request,
         room: RoomId,
         visitor: VisitorId,
         ahead: int,
         total: int,
+        pace: hints.PerSecond | None,
         token: str,
         *,
         new: bool,
     ) -> Answer:
         """Answer a visitor who waits, with the visitor's ticket."""
-        document = self._documents.cached(room)
-        pace = document.pace if document is not None else await self._documents.pace(room)
         wait = hints.wait_range(ahead + 1, pace)
         minutes = ceil(wait.high / 60) if wait else None
         data = EntryView(room, visitor, ahead + 1, total, minutes, State.WAITING, token, new)
@@ -222,7 +225,8 @@ class QueueCalls:
         ticket = self._tokens.ticket(room, visitor, place, joined_ms, account=account)
         if isinstance(standing, Again):
             ahead, total = standing.ahead, standing.total
-            return await self._entered(request, room, visitor, ahead, total, ticket, new=False)
+            pace = await self._documents.pace(room)
+            return self._entered(request, room, visitor, ahead, total, pace, ticket, new=False)
         token = self._tokens.entry_pass(room, visitor, standing, account=account)
         total = (await self._documents.fetch(room)).survey.waiting
         data = EntryView(room, visitor, 0, total, 0, standing.state, token, isNewEntry=False)
