@@ -38,6 +38,7 @@ _API_DOCS = Path(__file__).parent / "api_docs"
 _SWAGGER = Path(swagger_ui_path)
 _API_DOCS_FILES = (
     _API_DOCS / "docs.js",
+    _API_DOCS / "docs.css",
     _SWAGGER / "swagger-ui.css",
     _SWAGGER / "swagger-ui-bundle.js",
 )

@@ -24,6 +24,33 @@ const description = await response.json();
 // Not the root of the host, if a proxy puts the service below a path.
 const here = new URL(".", location).href.replace(/\/$/, "");
 
+// Where Swagger UI leaves a control without a name, by its surroundings, the closest first.
+const NAMES = [
+  [".copy-to-clipboard", () => "Copy"],
+  [".close-modal", () => "Close"],
+  [".auth-container, .modal-ux", () => "Key"],
+  ["tr[data-param-name]", (row) => row.dataset.paramName],
+  [".body-param", () => "Request body"],
+  [".servers", () => "Server"],
+];
+
+function nameControls() {
+  for (const control of document.querySelectorAll("#docs select, #docs textarea, #docs input, #docs button")) {
+    if (control.getAttribute("aria-label") || control.textContent.trim() && control.tagName === "BUTTON") continue;
+    const known = NAMES.find(([around]) => control.closest(around));
+    if (known) control.setAttribute("aria-label", known[1](control.closest(known[0])));
+  }
+  for (const table of document.querySelectorAll("#docs table[role=region]:not([aria-label])")) {
+    table.setAttribute("aria-label", `Responses of ${table.id.replace(/_responses$/, "")}`);
+  }
+  // The keyboard scrolls what has the focus.
+  for (const block of document.querySelectorAll("#docs pre:not([tabindex]), #docs .table-container:not([tabindex])")) {
+    block.tabIndex = 0;
+  }
+}
+
+new MutationObserver(nameControls).observe(document.getElementById("docs"), { childList: true, subtree: true });
+
 SwaggerUIBundle({
   dom_id: "#docs",
   spec: { servers: [{ url: here }], ...asVersion30(description), openapi: "3.0.3" },

@@ -1,0 +1,50 @@
+"""The API's documentation page of both services: no barriers, no foreign request."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import SCREENSHOTS, Opened
+from waitline.trial.installation import Installation, start
+
+
+@pytest.fixture(scope="module")
+def program() -> Iterator[Installation]:
+    with start(1, {"mode": "trial"}, box_office=True, batch_scheduling=False) as program:
+        yield program
+
+
+def scanned(page: Page) -> None:
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+@pytest.mark.parametrize("service", ["queue", "booking"])
+def test_no_barriers(program: Installation, opened: Opened, service: str) -> None:
+    url = program.url if service == "queue" else program.booking_url
+    call = "post_api_v1_queue_enter" if service == "queue" else "get_api_v1_concerts"
+    asked: list[str] = []
+    with opened("about:blank", viewport={"width": 1280, "height": 900}) as page:
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{url}/docs")
+        operation = page.locator(f"#operations-{service}-{call}")
+        expect(operation).to_be_visible()
+        scanned(page)
+        # Some of every kind: a scan of all of them takes a minute.
+        calls = "[...document.querySelectorAll('.opblock-summary-control')]"
+        page.evaluate(f"for (const call of {calls}.slice(0, 8)) call.click()")
+        expect(page.locator(".opblock.is-open")).to_have_count(8)
+        operation.get_by_role("button", name="Execute").click()
+        expect(operation.locator(".live-responses-table")).to_be_visible()
+        page.screenshot(path=SCREENSHOTS / f"docs-{service}.png")
+        scanned(page)
+        page.locator(".btn.authorize").first.click()
+        expect(page.locator(".modal-ux")).to_be_visible()
+        scanned(page)
+        page.set_viewport_size({"width": 360, "height": 780})
+        widths = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert widths[0] <= widths[1]
+        foreign = [one for one in asked if not one.startswith((url, "data:"))]
+        assert foreign == []
