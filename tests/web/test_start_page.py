@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from tests.booking_web.office import Office, running
-from tests.web.stack import Client
+from tests.until import until
+from tests.web.stack import SOON_S, Client, Room
 from waitline.http.texts import preferred_language
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -90,3 +91,19 @@ def test_answers_of_the_contract_stay_korean(office: Office) -> None:
     assert preferred_language(None) == "ko"
     for client in services(office).values():
         assert "서비스" in client.get("/api/v1/health").json()["message"]
+
+
+def test_the_short_address_leads_to_the_demo_whatever_strangers_enter() -> None:
+    with running("trial") as office:
+        client = office.queue.client
+
+        def leads_to() -> str | None:
+            location: str | None = client.get("/rooms/demo?lang=ko").headers.get("location")
+            return location
+
+        assert leads_to() == "./1?lang=ko"
+        body = {"concertId": "demo", "userId": "a"}
+        assert client.post("/api/v1/queue/enter", json=body).status_code == 201
+        assert leads_to() == "./1?lang=ko"
+        Room(office.queue, "demo").change(title="My own")
+        until(lambda: leads_to() is None, SOON_S, "the operator's room is itself")

@@ -76,7 +76,7 @@ class QueueWorker(ServiceWorker):
             waiting_page.router(
                 problems.root_path,
                 settings.language,
-                DemoLink(parts.documents.mode) if settings.mode == "trial" else None,
+                DemoLink(parts.documents) if settings.mode == "trial" else None,
             ),
         ]
         jobs = [

@@ -1,9 +1,10 @@
 """Short address of the trial: `/rooms/demo` leads to the waiting room of the demo concert."""
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from waitline.kernel.ids import DEMO_ROOM, RoomId
+from waitline.queue.model import RoomUnknown
+from waitline.services.queue.now_serving import NowServingDocuments
 
 DEMO_LINK: Final = RoomId("demo")
 """Name in the short address."""
@@ -13,20 +14,25 @@ class DemoLink:
     """Finds where a waiting page's address leads, if it is the short one.
 
     Args:
-        mode: Returns a room's mode, or `None` if there is no such room.
+        documents: Rooms, cached.
     """
 
-    def __init__(self, mode: Callable[[RoomId], Awaitable[str | None]]) -> None:
-        self._mode = mode
+    def __init__(self, documents: NowServingDocuments) -> None:
+        self._documents = documents
 
     async def target(self, name: str) -> RoomId | None:
         """Return the room that an address leads to, or `None` for the one that it names.
 
-        A room that an operator has called so is itself.
+        A room that an operator has called so is itself. One without a title and a shop is not an
+        operator's: in trial mode the first visitor makes it.
 
         Raises:
             Unavailable: The store does not answer.
         """
-        if name != DEMO_LINK or await self._mode(DEMO_LINK) is not None:
+        if name != DEMO_LINK:
             return None
-        return DEMO_ROOM
+        try:
+            rules = (await self._documents.fetch(DEMO_LINK)).survey.rules
+        except RoomUnknown:
+            return DEMO_ROOM
+        return None if rules.title or rules.shop_url else DEMO_ROOM
