@@ -1,14 +1,22 @@
 """`waitline queue`, `waitline booking`, `waitline admitter`: run one process each."""
 
+import asyncio
+
+import structlog
 import uvloop
 
 from waitline import settings as chosen
 from waitline.admission import app
 from waitline.cli import options
 from waitline.kernel import metric_files
+from waitline.kernel.addresses import shown_address
 from waitline.kernel.process import stop_when_stdin_ends
+from waitline.services import start_lines
 from waitline.services.booking import process as booking_process
+from waitline.services.data_mode import stored_mode
 from waitline.services.queue import process as queue_process
+
+log = structlog.get_logger()
 
 
 def queue(
@@ -74,8 +82,16 @@ def admitter(
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     url = settings.store_url()
     chosen.log_ignored_variables()
+    mode = asyncio.run(stored_mode(settings))
     if until_stdin_ends:
         stop_when_stdin_ends()
     else:
         metric_files.forget(settings.metrics_dir, "admitter")
-    uvloop.run(app.run(url, settings.metrics_dir, production=settings.mode == "production"))
+        log.info(
+            "admitter_started",
+            does="admits the waiting visitors of every room",
+            mode=mode,
+            valkey=shown_address(url),
+        )
+        start_lines.watch_in_thread(start_lines.watch_valkey(url))
+    uvloop.run(app.run(url, settings.metrics_dir, production=mode == "production"))

@@ -1,14 +1,13 @@
 """`waitline up`: start everything on this machine."""
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-
-from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
+from waitline.kernel.addresses import shown_address
 from waitline.kernel.process import stop_when_stdin_ends
 from waitline.kernel.terminal import Terminal, styled
+from waitline.services.start_lines import plain_http
 from waitline.settings import Settings
 from waitline.trial.supervisor import UP
 from waitline.trial.up import management_url, opens_box_office, run, service_url
@@ -55,8 +54,8 @@ def up(
 
 
 def _print_addresses(settings: Settings, console: Terminal) -> None:
-    queue = service_url(settings.queue_port, settings)
-    booking = service_url(settings.booking_port, settings)
+    queue = service_url(settings.queue_port, settings) + (settings.queue_root_path or "")
+    booking = service_url(settings.booking_port, settings) + (settings.booking_root_path or "")
     # In trial mode the management calls are on the public address.
     queue_management, booking_management = queue, booking
     if settings.mode == "production":
@@ -84,24 +83,20 @@ def _print_addresses(settings: Settings, console: Terminal) -> None:
         ]
     elif settings.box_office:
         rows.append(("booking service", "not started: WAITLINE_PAYMENT_KEY is not set"))
-    rows.append(("Valkey", _without_secret(settings.store_url())))
+    rows.append(("Valkey", shown_address(settings.store_url())))
     if opens_box_office(settings):
-        rows.append(("PostgreSQL", _without_secret(settings.database_address())))
+        rows.append(("PostgreSQL", shown_address(settings.database_address())))
     rows.append(("data", f"{settings.data_dir}  (operator key in operator.key)"))
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, text in rows:
-        table.add_row(styled((name, "cyan")), text)
     console.print(styled("\n", (UP, "bold green"), " Ctrl-C stops it.\n"))
-    console.print(table, soft_wrap=True)
+    # Not in a table, which would cut addresses short: people click on them and copy them.
+    width = max(len(name) for name, _ in rows) + 2
+    for name, text in rows:
+        shown = styled(text) if isinstance(text, str) else text
+        console.print(styled((f"{name:{width}}", "cyan")) + shown, soft_wrap=True)
+    warning = plain_http(settings)
+    if warning:
+        console.print(styled("\n", ("Note", "yellow"), f": {warning}."), soft_wrap=True)
     console.print()
-
-
-def _without_secret(address: str) -> str:
-    """Return an address without user name and password."""
-    parts = urlsplit(address)
-    if parts.hostname is None and parts.password is None:
-        return address
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
 
 def _count(count: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from ipaddress import IPv6Address
+from urllib.parse import parse_qs, unquote, urlsplit
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f]")
 _HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z_.-]*[0-9A-Za-z_])?\.?")
@@ -17,6 +18,15 @@ def text_fault(text: str) -> str | None:
     if text != text.strip():
         return "begins or ends with white space; remove it"
     return None
+
+
+def shown_address(url: str) -> str:
+    """Return an address for people: without user, password and options, sockets by their path."""
+    parts = urlsplit(url)
+    where = parts.netloc.rpartition("@")[2]
+    sockets = parse_qs(parts.query).get("host", [])
+    host = f"?host={sockets[0]}" if sockets and not where else ""
+    return f"{parts.scheme}://{where}{unquote(parts.path)}{host}"
 
 
 def address_fault(

@@ -73,6 +73,8 @@ _STEPS: Final = {
         "The settings of Valkey are not checked",
         "The settings of Valkey are checked again",
     ),
+    "valkey_watch": ("Valkey does not answer", "Valkey answers again"),
+    "database_watch": ("PostgreSQL does not answer", "PostgreSQL answers again"),
     "settlement": ("Open payments are not settled", "Open payments are settled again"),
 }
 """Steps that `periodic` runs: meaning of their `…_failed` and `…_recovered` events."""
@@ -154,7 +156,15 @@ _OTHERS: Final = {
     "room_visit_failed": LogEvent(
         "The admitter failed in one room, and retries it after a pause", ("room", "reason")
     ),
-    "service_listening": LogEvent("The service listens on these addresses", ("addresses",)),
+    "admitter_started": LogEvent("The admitter runs on this Valkey", ("does", "mode", "valkey")),
+    "https_missing": LogEvent(
+        "Production without a proxy that ends TLS: browsers would not keep visitors' cookies",
+        ("reason",),
+    ),
+    "service_listening": LogEvent(
+        "A service has started: what it does, where it listens, and which stores it uses",
+        ("service", "does", "mode", "addresses", "workers", "valkey", "database", "payments"),
+    ),
     "shop_report_invalid": LogEvent("A load report cannot be parsed", ("reason",)),
     "shop_reports_unreadable": LogEvent(
         "The load reports cannot be read; the last ones still hold", ("reason",)
@@ -174,6 +184,7 @@ _OTHERS: Final = {
         "A store was exchanged for one with data of another mode; this process uses it no more",
         ("reason",),
     ),
+    "store_unsaved": LogEvent("Valkey loses the line at a restart", ("reason",)),
     "store_unfit": LogEvent(
         "Valkey may lose data, for example by an eviction policy; `reason` names the remedy",
         ("reason",),

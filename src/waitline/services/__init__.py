@@ -11,5 +11,6 @@ identity.py        authentication of visitors: tokens, cookies, trial mode
 same_origin.py     protection of writes against other sites (CSRF)
 process.py         start of a service and of its workers
 problems.py        table of problems: the HTTP response to each refusal
+start_lines.py     what a process says at its start, and while a store does not answer
 setting_bodies.py  bodies and views generated from operators' settings
 """

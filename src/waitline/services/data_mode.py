@@ -14,13 +14,13 @@ import structlog
 
 from waitline.booking.mode import OfficeMode
 from waitline.kernel.errors import Unavailable
-from waitline.kernel.mode import DataMode, OtherMode
+from waitline.kernel.mode import DataMode, OtherMode, StoredMode
 from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database
 from waitline.postgres.sessions import MarkStatement
 from waitline.queue import keys
-from waitline.queue.mode import LineMode
-from waitline.settings import Settings
+from waitline.queue.mode import STORE, LineMode
+from waitline.settings import PREFIX, Settings, in_environment
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.connection import Mark
 
@@ -54,6 +54,27 @@ def open_valkey(settings: Settings, on_script: Callable[[str, float], None]) -> 
 def database_mark(settings: Settings) -> MarkStatement:
     """Return what connections of a process to the database check."""
     return MarkStatement("SELECT mode FROM installation", settings.mode)
+
+
+async def stored_mode(settings: Settings) -> str:
+    """Return the mode of the data in Valkey, for a process that serves either.
+
+    The configured mode, if Valkey holds none or does not answer.
+
+    Raises:
+        OtherMode: A mode was configured on purpose, and the data is in another.
+    """
+    store = ValkeyClient(settings.store_url(), timeout_s=CALL_S)
+    found: DataMode | None = None
+    try:
+        found = await LineMode(store).load()
+    except Unavailable as error:
+        log.warning("store_unchecked", reason=str(error))
+    finally:
+        await store.close()
+    if in_environment(f"{PREFIX}MODE") is not None and found is not None:
+        StoredMode(STORE, found).require(DataMode(settings.mode))
+    return found or settings.mode
 
 
 async def claim_valkey(settings: Settings) -> None:

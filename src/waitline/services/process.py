@@ -14,7 +14,7 @@ from waitline.kernel import garbage_collection, listeners, metric_files
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
-from waitline.services import management_keeper
+from waitline.services import management_keeper, start_lines
 from waitline.services.data_mode import Claim, claim_all
 from waitline.settings import PREFIX, Settings
 from waitline.tokens.keyring_file import KeyringFile
@@ -80,7 +80,11 @@ def run(
         bound = _bind(settings.host, port, f"--{role}-port")
         if not until_stdin_ends:
             # Otherwise the parent process has chosen the port, and prints it.
-            log.info("service_listening", addresses=listeners.urls(bound))
+            start_lines.log_start(settings, role, listeners.urls(bound), workers)
+            watches = [start_lines.watch_valkey(settings.store_url())]
+            if role == "booking":
+                watches.append(start_lines.watch_database(settings.database_address()))
+            start_lines.watch_in_thread(*watches)
         server.serve(factory, bound, workers=workers)
 
 

@@ -5,6 +5,7 @@ at the start, where production refuses a server that may drop data, and every mi
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Never
 
 import structlog
@@ -52,6 +53,17 @@ def faults(info: str) -> list[str]:
     if fields.get("role") == "slave":
         found.append("the store is a replica: give the address of the primary")
     return found
+
+
+def unsaved(info: str) -> str:
+    """Return that a server keeps its data in memory alone, by its INFO; empty if it does not."""
+    fields = dict(line.strip().split(":", 1) for line in info.splitlines() if ":" in line)
+    if fields.get("aof_enabled") != "0":
+        return ""
+    return (
+        "the store keeps no append-only file: a restart loses every place in the line since its "
+        "last snapshot. Set appendonly to yes"
+    )
 
 
 class Fitness:
@@ -106,6 +118,17 @@ class Fitness:
         return "; ".join([FULL] * full + self.found)
 
 
+async def answers(store: ValkeyClient) -> None:
+    """Check that a server answers at all.
+
+    Raises:
+        Unavailable: It does not.
+    """
+    # A user may be allowed few commands; an error is an answer.
+    with suppress(CommandError):
+        await store.command("PING", expects=("NOPERM",))
+
+
 async def refuse_unfit(url: str) -> None:
     """Refuse a server at the start of a process in production.
 
@@ -114,7 +137,9 @@ async def refuse_unfit(url: str) -> None:
     """
     store = ValkeyClient(url, timeout_s=START_TIMEOUT_S)
     try:
-        found = faults(await store.command("INFO", expects=("NOPERM",)))
+        info = await store.command("INFO", expects=("NOPERM",))
+        found = faults(info)
+        warned = unsaved(info)
     except (CommandError, Unavailable) as error:
         log.warning("store_unchecked", reason=str(error))
         return
@@ -122,3 +147,5 @@ async def refuse_unfit(url: str) -> None:
         await store.close()
     if found:
         raise Misconfigured(found[0])
+    if warned:
+        log.warning("store_unsaved", reason=warned)
