@@ -100,10 +100,7 @@ def test_a_forgotten_option_touches_nothing(folder: Path) -> None:
             f"http://127.0.0.1:{ports.booking}/api/admin/test-data/init", timeout=UP_S
         )
         assert loaded.json()["data"] == {"concerts": 1, "schedules": 1, "seats": 10_000}
-        titles = {
-            one["title"]
-            for one in on_sale(ports)
-        }
+        titles = {one["title"] for one in on_sale(ports)}
         assert titles == {"Ours", "Waitline Live"}
         running = run("mode", "set", "production", "--data-dir", folder, "--yes")
         assert running.returncode == 1
