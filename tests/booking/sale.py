@@ -14,6 +14,7 @@ import asyncpg
 from tests.databases import TestDatabase
 from waitline.booking import audit
 from waitline.booking.buyer import ANYBODY, Buyer
+from waitline.booking.cooldown import NO_COOLDOWN
 from waitline.booking.idempotency_key import key_columns
 from waitline.booking.store import Reservations
 from waitline.kernel.findings import Finding
@@ -159,13 +160,15 @@ def reserve(who: int | Buyer, *seats: int) -> dict[str, Any]:
 
 def expiring(chunk_max: int) -> dict[str, Any]:
     """What lapsed reservations are expired with."""
-    return {"chunk_max": chunk_max, "after_at": None, "after_id": None, "only_id": None}
+    chunk = {"chunk_max": chunk_max, "after_at": None, "after_id": None, "only_id": None}
+    return {**chunk, **NO_COOLDOWN.columns()}
 
 
 def cancel(reservation: int, who: int | Buyer) -> dict[str, Any]:
     """What a reservation is cancelled with."""
     nothing = {"key": None, "request": None, "language": None, "keys_max": 1}
-    return {"reservation_id": reservation, **person(who)._asdict(), **nothing}
+    nobody = {"ended_by": None, "by_operator": False, **NO_COOLDOWN.columns()}
+    return {"reservation_id": reservation, **person(who)._asdict(), **nothing, **nobody}
 
 
 def charged(key: UUID) -> dict[str, Any]:

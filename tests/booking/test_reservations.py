@@ -12,6 +12,7 @@ from waitline.booking.buyer import Buyer
 from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.model import (
     SEATS_MAX,
+    OwnHold,
     PaymentRunning,
     ReservationForeign,
     ReservationOver,
@@ -88,8 +89,8 @@ def test_seats_are_held_in_one_reservation(sale: Sale) -> None:
         pytest.param(1, [4, 99], ANN, SeatUnknown, id="one of them is not there"),
         pytest.param(3, [4], ANN, SeatUnknown, id="a seat of another schedule"),
         pytest.param(1, [1], BOB, SeatTaken, id="held by another"),
-        pytest.param(1, [1], ANN, SeatTaken, id="held by oneself"),
-        pytest.param(1, [3], BOB, SeatTaken, id="sold"),
+        pytest.param(1, [1], ANN, OwnHold, id="held by oneself"),
+        pytest.param(1, [3], BOB, OwnHold, id="bought by oneself"),
         pytest.param(1, [1, 4], BOB, SeatTaken, id="one of them is taken"),
         pytest.param(1, [4, 5, 6], ANN, TooManySeats, id="with those that one has"),
         pytest.param(1, [4, 5, 6, 7, 8], BOB, TooManySeats, id="in one order"),

@@ -274,3 +274,10 @@ def _waitline(words: list[Any]) -> list[str]:
 
 
 __all__ = ["PRICE", "Buyer", "Office", "Show", "refused", "running", "succeeded"]
+
+
+def own_hold(response: httpx.Response, reservation: int) -> None:
+    """Check that a seat is refused because the buyer's own reservation has it."""
+    body = refused(response, 409, "B003", more=frozenset({"data"}))
+    assert body["data"] == {"reservationId": reservation}
+    assert body["type"] == "urn:waitline:problem:own-hold"

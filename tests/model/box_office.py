@@ -84,8 +84,10 @@ class BoxOffice:
     def reserve(self, user: int, seats: list[int]) -> str:
         if max(seats) > SEATS:
             return "SeatUnknown"
-        if any(self._seat(number) != "AVAILABLE" for number in seats):
-            return "SeatTaken"
+        taken = {number for number in seats if self._seat(number) != "AVAILABLE"}
+        if taken:
+            own = {n for hold in self.holds if hold.user == user and hold.live for n in hold.seats}
+            return "OwnHold" if taken <= own else "SeatTaken"
         if self._held(user) + len(seats) > SEATS_MAX:
             return "TooManySeats"
         self.holds.append(Hold(user, seats))

@@ -82,7 +82,7 @@ BUGS = {
 BROKEN = {
     "B1": ("cancel", "SET live = false", "SET live = live"),
     "B2": ("confirm_payment", "'OCCUPIED'", "'RESERVED'"),
-    "B3": ("cancel", "SET state = 'AVAILABLE'", "SET state = 'RESERVED'"),
+    "B3": ("cancel", "ELSE 'AVAILABLE'", "ELSE 'RESERVED'"),
     "B4": (
         "confirm_payment", "THEN 'CONFIRMED'", "THEN 'CANCELLED'",
     ),

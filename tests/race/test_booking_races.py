@@ -16,6 +16,7 @@ from tests.booking.sale import at_once, cancel, person, planted, reserve
 from tests.databases import TestDatabase
 from tests.race.buyers import WIDTH, Crowd, Outcomes, kinds, plays, without_index, words
 from waitline.booking.model import (
+    OwnHold,
     PaymentRunning,
     Reservation,
     ReservationOver,
@@ -281,7 +282,7 @@ def test_everything_at_once_leaves_nothing_that_contradicts_itself(postgres: Tes
                 try:
                     seats = random.sample(range(1, 13), random.randint(1, 4))
                     made = await store.reserve(1, seats, person(user))
-                except (SeatTaken, TooManySeats):
+                except (OwnHold, SeatTaken, TooManySeats):
                     await buyers.tell("expire", **sales.expiring(random.randint(1, 8)))
                     continue
                 held = made.reservation_id

@@ -75,13 +75,15 @@ def succeeded(response: httpx.Response, status: int = 200) -> Any:  # noqa: ANN4
     return body["data"]
 
 
-def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Check what all refusals have in common, and return the body."""
+def refused(
+    response: httpx.Response, status: int, code: str, *, more: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    """Check what all refusals have in common, and return the body; `more` are further members."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
     body: dict[str, Any] = response.json()
-    assert set(body) == PROBLEM_MEMBERS
+    assert set(body) == PROBLEM_MEMBERS | more
     english = response.request.headers.get("accept-language") == "en"
     assert (body["code"], body["message"]) == (code, MESSAGES[code][english])
     assert body["status"] == status

@@ -14,6 +14,9 @@ best_available.py  chooses the best free seats of a grade
 store.py           reservations: reserve, cancel, expire
 batches.py         limits of batched statements
 sweeper.py         puts lapsed reservations back on sale
+cooldown.py        the cool-down of holders who let seats go again and again
+stopping.py        schedules that are cancelled or postponed, and their refunds
+house.py           seats held back from sale, and complimentary tickets
 checkout.py        payments: charge, confirm
 provider_calls.py  calls to the payment provider, timed
 payment_flags.py   what is special about a payment; pure

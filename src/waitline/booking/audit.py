@@ -30,6 +30,13 @@ TOLD_S = 3_600.0
 """Payments of the last hour are compared with the events. The relay keeps sent events for
 longer."""
 
+STOPPED_S = 120.0
+"""A stopped schedule has reservations and payments for this long: the payments under way, and what
+booking services have to do."""
+
+SCHEDULES_MAX = 200
+"""Schedules whose limits are shown with the evidence, the newest."""
+
 PAID_MAX = 100_000
 """Visitors compared with the waiting room, the last to pay first."""
 
@@ -40,8 +47,10 @@ INVARIANTS = {
     "B4": "a reservation is confirmed if and only if it is paid for; other charges are refunded",
     "B5": "each completed payment emits its event and frees its slot",
     "B6": "the amount is the price",
-    "B7": "a holder has no more seats than the schedule allows",
+    "B7": "a holder has no more seats than the schedule and the concert allow",
     "B8": "only the holder reads, pays and cancels a reservation",
+    "B9": "a seat that is held back is not sold to the public",
+    "B10": "a cancelled schedule keeps no reservation and no money",
 }
 
 # Invariant and text for each outcome of a statement. A test compares them with the headers.
@@ -70,11 +79,17 @@ DAMAGE = {
     "not_the_price": ("B6", "payments have an amount that is not the price"),
     "recount": ("B7", "visitors have a stored seat count that is wrong"),
     "too_many": ("B7", "visitors hold more seats than allowed"),
+    "too_many_of_concert": ("B7", "visitors hold more seats than allowed in a concert"),
     "paid_by_another": ("B8", "reservations were paid for by another user"),
     "key_of_another": (
         "B8",
         "reservations were changed under another holder's key",
     ),
+    "held_unlisted": ("B9", "seats are held back without a reason"),
+    "listed_on_sale": ("B9", "seats are on sale that should be held back"),
+    "held_sold": ("B9", "seats that are held back were sold"),
+    "left_over": ("B10", "reservations are left of a stopped schedule"),
+    "kept_money": ("B10", "payments of a cancelled schedule are not refunded"),
 }
 
 
@@ -117,6 +132,8 @@ async def examine(
         },
         "audit_visitors": {},
         "audit_holders": {},
+        "audit_house": {},
+        "audit_stopped": {"late_s": max(late_s, STOPPED_S)},
         "audit_untold": {"kept_s": TOLD_S},
         "audit_events": {"late_s": late_s},
     }
@@ -128,6 +145,34 @@ async def examine(
         )
     ]
     return sorted(_finding(row) for row in rows)
+
+
+class LimitsEvidence(NamedTuple):
+    """What holders have of a schedule, beside its limits.
+
+    Attributes:
+        schedule_id: The schedule.
+        concert_id: Its concert.
+        schedule_limit: Most seats per holder in the schedule.
+        concert_limit: Most in all schedules of the concert; `None` for no limit.
+        holders: How many holders have seats.
+        most: The most seats that one of them has in the schedule.
+        most_of_concert: The most that one has in the concert.
+    """
+
+    schedule_id: int
+    concert_id: int
+    schedule_limit: int
+    concert_limit: int | None
+    holders: int
+    most: int
+    most_of_concert: int
+
+
+async def limits_evidence(database: Database) -> list[LimitsEvidence]:
+    """Count the seats of holders in the newest schedules, beside the limits (B7)."""
+    rows = await database.fetch_all("limits_evidence", within_s=READ_S, schedules_max=SCHEDULES_MAX)
+    return [LimitsEvidence(**{name: row[name] for name in LimitsEvidence._fields}) for row in rows]
 
 
 async def count_rows(database: Database) -> dict[str, int]:

@@ -16,6 +16,14 @@ HOLD_S = 300.0
 """How long an unpaid reservation is held. Source: the wire contract."""
 
 
+class ScheduleState(StrEnum):
+    """Whether a schedule sells, and if not, why."""
+
+    ON_SALE = "ON_SALE"
+    POSTPONED = "POSTPONED"
+    CANCELLED = "CANCELLED"
+
+
 class SeatState(StrEnum):
     """State of a seat."""
 
@@ -92,16 +100,45 @@ class SalesOver(Refused):
     """The sale of the schedule has ended; a past performance sells nothing."""
 
 
-class TooManySeats(Refused):
-    """The visitor would hold more seats than the schedule allows.
+class OwnHold(Refused):
+    """The seats are in a reservation of the buyer's own.
 
     Attributes:
-        seats_max: The schedule's limit.
+        reservation_id: The reservation.
     """
 
-    def __init__(self, seats_max: int) -> None:
-        super().__init__(seats_max)
+    def __init__(self, reservation_id: int) -> None:
+        super().__init__(reservation_id)
+        self.reservation_id = reservation_id
+
+
+class ScheduleStopped(Refused):
+    """The schedule is cancelled or postponed, and sells nothing.
+
+    Attributes:
+        state: Which of the two.
+    """
+
+    def __init__(self, state: ScheduleState) -> None:
+        super().__init__(state)
+        self.state = state
+
+
+class TooManySeats(Refused):
+    """The visitor would hold more seats than the schedule or the concert allows.
+
+    Attributes:
+        seats_max: The limit.
+        of_concert: Whether it is the concert's, for all of its schedules.
+    """
+
+    def __init__(self, seats_max: int, *, of_concert: bool = False) -> None:
+        super().__init__(seats_max, of_concert)
         self.seats_max = seats_max
+        self.of_concert = of_concert
+
+    def __copy__(self) -> "TooManySeats":
+        return TooManySeats(self.seats_max, of_concert=self.of_concert)
 
 
 class ReservationUnknown(Refused):
@@ -122,6 +159,18 @@ class ReservationOver(Refused):
     def __init__(self, state: ReservationState) -> None:
         super().__init__(state)
         self.state = state
+
+
+class CancellationClosed(Refused):
+    """The reservation is paid for, and the deadline for cancelling it has passed.
+
+    Attributes:
+        cancel_until: The deadline.
+    """
+
+    def __init__(self, cancel_until: datetime) -> None:
+        super().__init__(cancel_until)
+        self.cancel_until = cancel_until
 
 
 class PaymentRunning(Refused):

@@ -1,6 +1,6 @@
 """Store of reservations: a typed method for each statement of sql/reservations.sql."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ from waitline.booking.batches import statement_batcher, until_unlocked
 from waitline.booking.buyer import Buyer
 from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.collisions import retried
+from waitline.booking.cooldown import NO_COOLDOWN, CooldownRule, CoolingDown
 from waitline.booking.idempotency_key import (
     KEY_REFUSED,
     KEYS_MAX,
@@ -16,6 +17,8 @@ from waitline.booking.idempotency_key import (
 )
 from waitline.booking.model import (
     SEATS_MAX,
+    CancellationClosed,
+    OwnHold,
     PaymentRunning,
     Reservation,
     ReservationForeign,
@@ -24,6 +27,8 @@ from waitline.booking.model import (
     ReservationUnknown,
     SalesNotOpen,
     SalesOver,
+    ScheduleState,
+    ScheduleStopped,
     SeatsContested,
     SeatTaken,
     SeatUnknown,
@@ -86,8 +91,12 @@ RESERVE_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "not_open": lambda row: SalesNotOpen(row["opens_at"]),
     "sales_over": lambda _row: SalesOver(),
     "no_seat": lambda _row: SeatUnknown(),
-    "taken": lambda _row: SeatTaken(),
+    "cooling": lambda row: CoolingDown(row["wait_s"]),
+    "taken": lambda row: SeatTaken() if row["own_id"] is None else OwnHold(row["own_id"]),
     "limit": lambda row: TooManySeats(row["visitor_seats_max"]),
+    "postponed": lambda _row: ScheduleStopped(ScheduleState.POSTPONED),
+    "cancelled": lambda _row: ScheduleStopped(ScheduleState.CANCELLED),
+    "concert_limit": lambda row: TooManySeats(row["concert_seats_max"], of_concert=True),
     "locked": lambda _row: Contended("the seats are locked"),
     **{outcome: lambda row: KEY_REFUSED[row["outcome"]]() for outcome in KEY_REFUSED},
 }
@@ -96,6 +105,7 @@ CANCEL_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
     "foreign": lambda _row: ReservationForeign(),
     "paying": lambda _row: PaymentRunning(),
     "over": lambda row: ReservationOver(ReservationState(row["state"])),
+    "final": lambda row: CancellationClosed(row["cancel_until"]),
     "locked": lambda _row: Contended("the reservation or its seats are locked"),
     **{outcome: lambda row: KEY_REFUSED[row["outcome"]]() for outcome in KEY_REFUSED},
 }
@@ -107,11 +117,19 @@ class Reservations:
     Args:
         database: Holds them.
         hold_s: How long an unpaid reservation is held.
+        cooldown: When holders who let seats go reserve nothing for a while.
+
+    Attributes:
+        cooldown: As given.
     """
 
-    def __init__(self, database: Database, hold_s: float) -> None:
+    def __init__(
+        self, database: Database, hold_s: float, cooldown: CooldownRule = NO_COOLDOWN
+    ) -> None:
         self._database = database
         self._hold_s = hold_s
+        self.cooldown = cooldown
+        self._cooldown = cooldown.columns()
         self._batcher = statement_batcher(self._reserve_all, _touched)
 
     async def reserve(
@@ -130,8 +148,8 @@ class Reservations:
             key: The request's idempotency key, which is recorded with the reservation.
 
         Raises:
-            ScheduleUnknown, SalesNotOpen, SalesOver, SeatUnknown, SeatTaken, TooManySeats: Nothing
-                is held.
+            ScheduleUnknown, SalesNotOpen, SalesOver, ScheduleStopped, SeatUnknown, SeatTaken,
+                OwnHold, TooManySeats, CoolingDown: Nothing more is held.
             SeatsContested: Another transaction has locked the seats; nothing is held.
             IdempotencyKeyRunning, TooManyKeys: The key is not free; nothing is held.
 
@@ -203,7 +221,13 @@ class Reservations:
         )
 
     async def cancel(
-        self, reservation: int, buyer: Buyer, key: IdempotencyKey | None = None
+        self,
+        reservation: int,
+        buyer: Buyer,
+        key: IdempotencyKey | None = None,
+        *,
+        ended_by: str | None = None,
+        by_operator: bool = False,
     ) -> ReservationState:
         """Cancel a reservation; its payment is refunded.
 
@@ -211,23 +235,20 @@ class Reservations:
             reservation: The reservation.
             buyer: Whose it must be.
             key: The request's idempotency key, which is recorded with the cancellation.
+            ended_by: Who cancels, as `evidence` shows it.
+            by_operator: Whether an operator does, for whom there is no deadline.
 
         Returns:
             Its state before: PENDING, or CONFIRMED and to be refunded.
 
         Raises:
-            ReservationUnknown, ReservationForeign, ReservationOver, PaymentRunning: Nothing is
-                cancelled.
+            ReservationUnknown, ReservationForeign, ReservationOver, PaymentRunning,
+                CancellationClosed: Nothing is cancelled.
             IdempotencyKeyRunning, TooManyKeys: The key is not free; nothing is cancelled.
 
         Invariant:
             B8.
         """
-        return await until_unlocked(lambda: self._try_cancel(reservation, buyer, key))
-
-    async def _try_cancel(
-        self, reservation: int, buyer: Buyer, key: IdempotencyKey | None
-    ) -> ReservationState:
         values: dict[str, Any] = {
             "reservation_id": reservation,
             "user_id": buyer.user_id,
@@ -236,7 +257,13 @@ class Reservations:
             "request": key.request if key else None,
             "language": key.language if key else None,
             "keys_max": KEYS_MAX,
+            "by_operator": by_operator,
+            "ended_by": ended_by,
+            **self._cooldown,
         }
+        return await until_unlocked(lambda: self._try_cancel(values))
+
+    async def _try_cancel(self, values: Mapping[str, Any]) -> ReservationState:
         for _ in range(CANCEL_TRIES):
             row = await retried(lambda: self._database.fetch_one("cancel", **values))
             assert row is not None
@@ -274,6 +301,7 @@ class Reservations:
             after_at=None if after is None else after.expires_at,
             after_id=None if after is None else after.reservation_id,
             only_id=only_id,
+            **self._cooldown,
         )
         expired = [
             Expired(row["reservation_id"], row["schedule_id"], row["user_id"])
@@ -294,9 +322,9 @@ class Reservations:
 
 
 def _touched(wanted: SeatRequest) -> list[Hashable]:
-    """Return what a request changes: its seats, its buyer's seat count, and its key."""
+    """Return what a request changes: its seats, its buyer's seat counts, and its key."""
     key = () if wanted.key is None else ((wanted.buyer, wanted.key.text),)
-    return [*wanted.seats, (wanted.schedule, wanted.buyer), *key]
+    return [*wanted.seats, wanted.buyer, *key]
 
 
 def _last(rows: Sequence[Row], chunk_max: int) -> Due | None:

@@ -39,7 +39,7 @@ def audit(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Check a room (Q1 to Q9), the box office (B1 to B7), or payments against the provider (B4).
+    """Check a room (Q1 to Q9), the box office (B1 to B10), or payments against the provider (B4).
 
     Exit status 1 if one of them is broken. Safe to run during a sale: reading a room blocks Valkey
     for about 30 ms per 100,000 visitors; reading the box office blocks nothing. Q10, that a refused
@@ -104,7 +104,7 @@ def _booking(settings: chosen.Settings, as_json: bool) -> Sequence[Finding]:  # 
     if as_json:
         typer.echo(json.dumps({**counts, "findings": [one._asdict() for one in findings]}))
     else:
-        title = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+        title = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
         _print(f"box office: {title}", INVARIANTS, findings)
     return findings
 

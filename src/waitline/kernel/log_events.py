@@ -61,6 +61,14 @@ _STEPS: Final = {
         "Rooms that wake are not noticed, so the metrics may leave them out",
         "Rooms that wake are noticed again",
     ),
+    "schedule_stop": (
+        "Reservations of stopped schedules are not ended and refunded",
+        "Reservations of stopped schedules are ended and refunded again",
+    ),
+    "cooldown_purge": (
+        "Cool-downs that no longer count are not deleted",
+        "Cool-downs that no longer count are deleted again",
+    ),
     "seat_expiry": (
         "Seats of lapsed reservations are not put back on sale",
         "Seats of lapsed reservations are put back again",
@@ -141,6 +149,10 @@ _OTHERS: Final = {
         "The provider reports something special of a payment: a refund, a dispute, another amount; "
         "`seats` are on sale again. `waitline payments` lists those that need attention",
         ("payment", "flag", "state", "seats"),
+    ),
+    "schedule_settling": LogEvent(
+        "Reservations of a stopped schedule were ended",
+        ("schedule", "live", "ended", "refunding", "settled"),
     ),
     "payment_unsettled": LogEvent(
         "A payment is still open after a status check with the provider; the check is repeated",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from waitline.booking.cooldown import DROPS_MAX, CooldownRule
 from waitline.booking.model import HOLD_S
 from waitline.http import limits as edge
 from waitline.http.cross_origin import CrossOrigin
@@ -219,7 +220,31 @@ class Settings(BaseSettings):
     hold_s: Annotated[float, Field(gt=0, le=HOLD_S_MAX)] = Field(
         default=HOLD_S, description="How long a reservation is held unpaid, in s"
     )
+    cooldown_drops: Annotated[int, Field(ge=0, le=DROPS_MAX)] = Field(
+        default=5,
+        description="Reservations that a visitor may let go unpaid within the window; at this many "
+        "a cool-down begins, in which nothing is reserved; 0 for never",
+    )
+    cooldown_window_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        default=600.0, description="How long such a reservation counts, in s"
+    )
+    cooldown_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        default=60.0,
+        description="Length of the first cool-down, in s; each further one is twice as long",
+    )
+    cooldown_max_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        default=600.0, description="Longest cool-down, in s"
+    )
     room: Limits = Field(default_factory=Limits, description="Default limits of a new room")
+
+    def cooldown(self) -> CooldownRule:
+        """Return the rule for visitors who let seats go again and again."""
+        return CooldownRule(
+            drops=self.cooldown_drops,
+            window_s=self.cooldown_window_s,
+            first_s=self.cooldown_s,
+            most_s=self.cooldown_max_s,
+        )
 
     def new_room(self) -> Rules:
         """Return the default rules of a new room."""

@@ -1,24 +1,36 @@
 -- name: reserve(schedule_ids, user_ids, holders, wanted_nos, wanted_seats, hold_s, key_nos, keys, requests, languages, keys_max)
 -- Reserve seats for visitors: for each request all of its seats, or none (B1).
 -- Requests are numbered from 1. The requests of one call have no seat in common, and no two of them
--- are of one holder for one schedule, or have the same idempotency key.
+-- are of one holder, or have the same idempotency key.
 -- A request's idempotency key is recorded with its reservation. While another call has the key, or
 -- after it, nothing is reserved.
 -- Waits for nobody's rows: a request whose rows another transaction has locked changes nothing, and the
 -- others of the call go on.
 -- Nothing is reserved before the schedule's sale opens, or after it has ended: at sales_end, and at the
 -- latest when the performance begins.
--- locks: idempotency key (advisory), seat, visitor_seats (skips locked ones)
+-- Nothing is reserved for a holder in a cool-down, or beyond the limits of the schedule and the concert.
+-- locks: idempotency key, holder in a concert with a limit (advisory), seat, visitor_seats (skips locked
+--   ones)
 -- returns: one row per request, in order: outcome 'reserved' with the reservation; 'no_schedule',
---   'not_open', 'sales_over', 'no_seat', 'taken', 'limit' (most seats a holder may have), 'locked' (try
---   again), 'key_running', 'key_used', 'key_limit' (most keys of a holder) otherwise
+--   'not_open', 'sales_over', 'postponed', 'cancelled', 'cooling' (a cool-down, for wait_s more),
+--   'concert_limit' (most seats of a holder in the concert), 'no_seat', 'taken' (by own_id, if it is the
+--   holder's own), 'limit' (most seats of a holder in the schedule), 'locked' (try again),
+--   'key_running', 'key_used', 'key_limit' (most keys of a holder) otherwise
 WITH asked AS MATERIALIZED (
     -- The count is locked row by row, by its key: a plan made while the table is small would read all
     -- of it.
     SELECT a.no, a.schedule_id, a.user_id, a.holder, s.visitor_seats_max, c.room, s.opens_at,
         CASE
+            WHEN s.state <> 'ON_SALE' THEN lower(s.state)
             WHEN s.opens_at > now() THEN 'not_open'
             WHEN least(s.sales_end, s.starts_at) <= now() THEN 'sales_over'
+            -- Looked up for each only while there is any cool-down at all.
+            WHEN EXISTS (SELECT FROM cooldown AS d WHERE d.cool_until > now())
+                AND cooling_s(a.user_id, a.holder) > 0 THEN 'cooling'
+            WHEN c.visitor_seats_max IS NOT NULL THEN over_concert_limit(
+                c.concert_id, c.visitor_seats_max, a.user_id, a.holder,
+                cardinality(array_positions(:wanted_nos::bigint[], a.no))
+            )
         END AS shut,
         v.seats IS NOT NULL OR (
             SELECT true FROM visitor_seats AS v
@@ -122,8 +134,13 @@ SELECT
         WHEN made.reservation_id IS NOT NULL THEN 'reserved'
         WHEN keyed.refused IS NOT NULL THEN keyed.refused
         WHEN found.visitor_seats_max IS NULL THEN 'no_schedule'
+        WHEN found.shut = 'postponed' THEN 'postponed'
+        WHEN found.shut = 'cancelled' THEN 'cancelled'
         WHEN found.shut = 'not_open' THEN 'not_open'
         WHEN found.shut = 'sales_over' THEN 'sales_over'
+        WHEN found.shut = 'cooling' THEN 'cooling'
+        WHEN found.shut = 'concert_limit' THEN 'concert_limit'
+        WHEN found.shut = 'locked' THEN 'locked'
         WHEN found.seats < found.wanted AND found.wanted > (
             SELECT count(*) FROM wanted JOIN seat USING (seat_id)
             WHERE wanted.no = found.no AND seat.schedule_id = found.schedule_id
@@ -133,7 +150,14 @@ SELECT
         ELSE 'limit'
     END AS outcome,
     made.reservation_id, made.amount, made.created_at, made.expires_at,
-    found.visitor_seats_max, found.room, found.opens_at
+    found.visitor_seats_max, found.room, found.opens_at,
+    CASE found.shut WHEN 'cooling' THEN cooling_s(found.user_id, found.holder) END AS wait_s,
+    CASE found.shut WHEN 'concert_limit' THEN concert_limit_of(found.schedule_id) END
+        AS concert_seats_max,
+    CASE WHEN made.reservation_id IS NULL AND found.free < found.seats THEN own_hold(
+        :wanted_nos::bigint[], :wanted_seats::bigint[], found.no, found.seats - found.free,
+        found.user_id, found.holder
+    ) END AS own_id
 FROM found
 LEFT JOIN made USING (schedule_id, user_id, holder)
 LEFT JOIN keyed USING (no)
@@ -157,20 +181,23 @@ JOIN reserved_seat AS h USING (reservation_id)
 WHERE r.reservation_id = :reservation_id
 GROUP BY r.reservation_id, c.room;
 
--- name: cancel(reservation_id, user_id, holder, key, request, language, keys_max)^
+-- name: cancel(reservation_id, user_id, holder, key, request, language, keys_max, by_operator, ended_by, drops_max, window_s, first_s, most_s)^
 -- Cancel a reservation of its holder (B8). If it is paid for, its seats are back on sale at once, and
--- its payment is REFUNDING until the provider has refunded it.
+-- its payment is REFUNDING until the provider has refunded it. Buyers may do that until the schedule's
+-- cancel_until, or the date of a postponement if that is later; without either, until the start.
+-- A buyer who cancels without having tried to pay has let the seats go: that counts towards a cool-down.
+-- Seats that are held back are so again.
 -- The idempotency key, if there is one, is recorded with it. While another call has the key, or after
 -- it, nothing is cancelled.
 -- READ COMMITTED: a locked row is seen as it is now, all others as of the statement's start. So a
 -- statement that began before a payment's confirmation does not see that payment. It changes nothing
 -- and returns 'again'; the next try succeeds.
--- locks: idempotency key (advisory), reservation, seat, visitor_seats, payment (skips locked ones, and
---   then changes nothing)
+-- locks: idempotency key (advisory), reservation, seat, visitor_seats, payment, cooldown (skips locked
+--   ones, and then changes nothing)
 -- returns: one row: outcome 'cancelled' or 'refunding'; 'unknown', 'foreign' (another holder's),
---   'paying' (a payment is under way), 'over' (cancelled or expired before, or lapsed), 'again'
---   (paid for meanwhile; nothing was changed), 'locked' (try again), 'key_running', 'key_used',
---   'key_limit' (most keys of a holder) otherwise
+--   'paying' (a payment is under way), 'over' (cancelled or expired before, or lapsed), 'final' (paid
+--   for, and the deadline has passed), 'again' (paid for meanwhile; nothing was changed), 'locked' (try
+--   again), 'key_running', 'key_used', 'key_limit' (most keys of a holder) otherwise
 WITH keyed AS MATERIALIZED (
     SELECT k.key,
         CASE
@@ -196,7 +223,11 @@ found AS MATERIALIZED (
             WHEN state = 'PENDING' AND expires_at <= (SELECT listening_now())
                 AND coalesce(paying_until <= (SELECT listening_now()), true)
             THEN 'EXPIRED' ELSE state
-        END AS state
+        END AS state,
+        (
+            SELECT coalesce(greatest(s.cancel_until, s.refund_until), s.starts_at) FROM schedule AS s
+            WHERE s.schedule_id = reservation.schedule_id
+        ) AS cancel_until
     FROM reservation WHERE reservation_id = :reservation_id
     FOR UPDATE SKIP LOCKED
 ),
@@ -207,8 +238,24 @@ paid AS MATERIALIZED (
 due AS MATERIALIZED (
     SELECT * FROM found
     WHERE own AND NOT EXISTS (SELECT FROM keyed WHERE keyed.refused IS NOT NULL) AND (
-        (state = 'PENDING' AND NOT paying) OR (state = 'CONFIRMED' AND EXISTS (SELECT FROM paid))
+        (state = 'PENDING' AND NOT paying) OR (
+            state = 'CONFIRMED' AND EXISTS (SELECT FROM paid)
+            AND (:by_operator::boolean OR cancel_until > now())
+        )
     )
+),
+dropped AS MATERIALIZED (
+    SELECT user_id, holder FROM due
+    WHERE state = 'PENDING' AND NOT :by_operator::boolean AND :drops_max::integer > 0 AND (
+        SELECT true FROM payment AS p WHERE p.reservation_id = due.reservation_id LIMIT 1
+    ) IS NULL
+),
+cooling AS MATERIALIZED (
+    SELECT c.user_id FROM dropped CROSS JOIN LATERAL (
+        SELECT * FROM cooldown AS c
+        WHERE c.user_id = dropped.user_id AND c.holder = dropped.holder
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS c
 ),
 held AS MATERIALIZED (
     SELECT s.seat_id, h.reservation_id
@@ -237,9 +284,16 @@ ready AS MATERIALIZED (
         WHERE v.schedule_id = due.schedule_id AND v.user_id = due.user_id
             AND v.holder = due.holder
     ) AND (SELECT count(*) FROM refundable) = (SELECT count(*) FROM paid)
+    AND (SELECT count(*) FROM cooling) = (
+        SELECT count(*) FROM dropped JOIN cooldown AS c USING (user_id, holder)
+    )
 ),
 freed AS (
-    UPDATE seat SET state = 'AVAILABLE', changed = pg_current_xact_id()
+    UPDATE seat SET state = CASE
+            WHEN (SELECT true FROM held_seat AS b WHERE b.seat_id = seat.seat_id) THEN 'HELD'
+            ELSE 'AVAILABLE'
+        END,
+        changed = pg_current_xact_id()
     FROM held JOIN ready USING (reservation_id) WHERE seat.seat_id = held.seat_id
     RETURNING seat.seat_id
 ),
@@ -259,8 +313,30 @@ closed AS (
         expires_at = CASE WHEN r.state = 'PENDING' THEN database_time(r.expires_at) ELSE r.expires_at END
     FROM ready WHERE r.reservation_id = ready.reservation_id
 ),
+explained AS (
+    INSERT INTO reservation_note (reservation_id, ended_at, ended_by)
+    SELECT ready.reservation_id, now(), :ended_by::text FROM ready
+    ON CONFLICT (reservation_id) DO UPDATE
+    SET ended_at = excluded.ended_at, ended_by = excluded.ended_by
+),
+noted AS (
+    INSERT INTO cooldown AS c (user_id, holder, drops, cool_until, times)
+    SELECT dropped.user_id, dropped.holder, n.drops, n.next_until, n.next_times
+    FROM ready CROSS JOIN dropped CROSS JOIN cooled(
+        ARRAY[now()], NULL, 0, now(),
+        :drops_max::integer, :window_s, :first_s, :most_s
+    ) AS n
+    ON CONFLICT (user_id, holder) DO UPDATE
+    SET (drops, cool_until, times) = (
+        SELECT n.drops, n.next_until, n.next_times FROM cooled(
+            c.drops || excluded.drops, c.cool_until, c.times, now(),
+            :drops_max::integer, :window_s, :first_s, :most_s
+        ) AS n
+    ), changed_at = now()
+),
 refunding AS (
-    UPDATE payment AS p SET state = 'REFUNDING', look_at = (SELECT listening_now()), looks = 0
+    UPDATE payment AS p SET state = 'REFUNDING', look_at = (SELECT listening_now()), looks = 0,
+        refund_due_at = now()
     FROM ready JOIN refundable ON true WHERE p.payment_id = refundable.payment_id
 ),
 recorded AS (
@@ -281,26 +357,34 @@ SELECT
         WHEN NOT found.own THEN 'foreign'
         WHEN keyed.refused IS NOT NULL THEN keyed.refused
         WHEN due.reservation_id IS NOT NULL AND ready.reservation_id IS NULL THEN 'locked'
+        WHEN found.state = 'CONFIRMED' AND NOT :by_operator::boolean AND found.cancel_until <= now()
+            THEN 'final'
         WHEN found.state = 'CONFIRMED' AND due.reservation_id IS NULL THEN 'again'
         WHEN found.state = 'CONFIRMED' THEN 'refunding'
         WHEN found.state <> 'PENDING' THEN 'over'
         WHEN found.paying THEN 'paying'
         ELSE 'cancelled'
     END AS outcome,
-    found.state, found.schedule_id,
+    found.state, found.schedule_id, found.cancel_until,
     (SELECT count(*) FROM freed) AS seats
 FROM (SELECT 1) AS one
 LEFT JOIN found ON true LEFT JOIN due ON true LEFT JOIN ready ON true LEFT JOIN keyed ON true;
 
--- name: expire(chunk_max, after_at, after_id, only_id)
+-- name: expire(chunk_max, after_at, after_id, only_id, drops_max, window_s, first_s, most_s)
 -- Expire a chunk of lapsed reservations, the oldest first, and put their seats back on sale (B3).
 -- A payment under way keeps the seats until it is settled. Sweepers may run concurrently. after_at and
 -- after_id are of the last reservation of the chunk before, or null; only_id is null, or the only
 -- reservation to look at.
--- locks: reservation, seat, visitor_seats (skips locked ones, and leaves their reservations as they are)
+-- One that nobody has tried to pay for counts towards its holder's cool-down.
+-- locks: reservation, seat, visitor_seats, cooldown (skips locked ones, and leaves their reservations as
+--   they are)
 -- returns: one row per reservation that is due, in order, and whether it was expired
 WITH due AS MATERIALIZED (
-    SELECT reservation_id, schedule_id, user_id, holder, expires_at FROM reservation
+    SELECT reservation_id, schedule_id, user_id, holder, expires_at,
+        :drops_max::integer > 0 AND (
+            SELECT true FROM payment AS p WHERE p.reservation_id = reservation.reservation_id LIMIT 1
+        ) IS NULL AS silent
+    FROM reservation
     WHERE state = 'PENDING' AND expires_at <= (SELECT listening_now())
         AND (paying_until IS NULL OR paying_until <= (SELECT listening_now()))
         AND (:after_at::timestamptz IS NULL
@@ -325,8 +409,15 @@ visitors AS MATERIALIZED (
         LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AS v
 ),
+cooling AS MATERIALIZED (
+    SELECT c.user_id, c.holder
+    FROM (SELECT DISTINCT user_id, holder FROM due WHERE silent) AS d CROSS JOIN LATERAL (
+        SELECT * FROM cooldown AS c WHERE c.user_id = d.user_id AND c.holder = d.holder
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS c
+),
 ready AS MATERIALIZED (
-    SELECT due.reservation_id, due.schedule_id, due.user_id, due.holder FROM due
+    SELECT due.reservation_id, due.schedule_id, due.user_id, due.holder, due.silent FROM due
     WHERE (SELECT count(*) FROM held WHERE held.reservation_id = due.reservation_id) = (
         SELECT count(*) FROM reserved_seat AS h
         WHERE h.reservation_id = due.reservation_id AND h.live
@@ -338,9 +429,15 @@ ready AS MATERIALIZED (
             WHERE v.schedule_id = due.schedule_id AND v.user_id = due.user_id
                 AND v.holder = due.holder
         ) IS NULL
+    ) AND (
+        NOT due.silent OR (due.user_id, due.holder) IN (SELECT user_id, holder FROM cooling)
+        OR (
+            SELECT true FROM cooldown AS c WHERE c.user_id = due.user_id AND c.holder = due.holder
+        ) IS NULL
     )
 ),
 freed AS (
+    -- Never a seat that is held back: nobody could reserve it.
     UPDATE seat SET state = 'AVAILABLE', changed = pg_current_xact_id()
     FROM held JOIN ready USING (reservation_id) WHERE seat.seat_id = held.seat_id
     RETURNING seat.seat_id
@@ -362,6 +459,23 @@ closed AS (
     UPDATE reservation AS r
     SET state = 'EXPIRED', paying_until = NULL, expires_at = database_time(r.expires_at)
     FROM ready WHERE r.reservation_id = ready.reservation_id
+),
+noted AS (
+    INSERT INTO cooldown AS c (user_id, holder, drops, cool_until, times)
+    SELECT d.user_id, d.holder, n.drops, n.next_until, n.next_times
+    FROM (
+        SELECT user_id, holder, count(*)::integer AS times FROM ready WHERE silent
+        GROUP BY user_id, holder ORDER BY user_id, holder
+    ) AS d CROSS JOIN cooled(
+        array_fill(now(), ARRAY[least(d.times, 100)]), NULL, 0, now(), :drops_max::integer, :window_s, :first_s, :most_s
+    ) AS n
+    ON CONFLICT (user_id, holder) DO UPDATE
+    SET (drops, cool_until, times) = (
+        SELECT n.drops, n.next_until, n.next_times FROM cooled(
+            c.drops || excluded.drops, c.cool_until, c.times, now(),
+            :drops_max::integer, :window_s, :first_s, :most_s
+        ) AS n
+    ), changed_at = now()
 )
 SELECT due.reservation_id, due.schedule_id, due.user_id, due.expires_at,
     ready.reservation_id IS NOT NULL AS expired

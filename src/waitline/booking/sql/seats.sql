@@ -3,7 +3,7 @@
 -- locks: nothing
 -- returns: one row, or none if there is no such schedule: the transaction that laid out its seats;
 --   the watermark (the oldest transaction still running); the newest transaction that changed a
---   seat; and a JSON array per column, by seat id
+--   seat; and a JSON array per column, by seat id. A seat that is held back is OCCUPIED to visitors
 SELECT s.laid_out, pg_snapshot_xmin(pg_current_snapshot()) AS watermark,
     greatest(s.laid_out, k.newest) AS newest,
     k.seat_ids, k.numbers, k.sections, k.grades, k.prices, k.states
@@ -14,7 +14,7 @@ FROM schedule AS s CROSS JOIN LATERAL (
         coalesce(json_agg(o.section)::text, '[]') AS sections,
         coalesce(json_agg(o.grade)::text, '[]') AS grades,
         coalesce(json_agg(o.price)::text, '[]') AS prices,
-        coalesce(string_agg(left(o.state, 1), ''), '') AS states
+        coalesce(string_agg(translate(left(o.state, 1), 'H', 'O'), ''), '') AS states
     FROM (SELECT * FROM seat WHERE schedule_id = :schedule_id ORDER BY seat_id) AS o
 ) AS k
 WHERE s.schedule_id = :schedule_id;
@@ -29,7 +29,7 @@ SELECT s.laid_out, pg_snapshot_xmin(pg_current_snapshot()) AS watermark,
 FROM schedule AS s CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(o.seat_id), '{}') AS seat_ids,
         coalesce(array_agg(o.changed), '{}') AS changed,
-        coalesce(string_agg(left(o.state, 1), ''), '') AS states
+        coalesce(string_agg(translate(left(o.state, 1), 'H', 'O'), ''), '') AS states
     FROM seat AS o
     WHERE o.schedule_id = :schedule_id AND o.changed >= :watermark
 ) AS k

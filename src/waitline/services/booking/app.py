@@ -210,7 +210,9 @@ class BookingWorker(ServiceWorker):
             database=shared.database,
             catalogue=shared.catalogue,
             seats=shared.seats,
-            reservations=Reservations(shared.database, self._settings.hold_s),
+            reservations=Reservations(
+                shared.database, self._settings.hold_s, self._settings.cooldown()
+            ),
             checkout=Checkout(
                 shared.database,
                 provider,

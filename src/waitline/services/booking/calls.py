@@ -17,8 +17,10 @@ from waitline.booking import best_available, demo
 from waitline.booking.buyer import ANYBODY, Buyer
 from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
+from waitline.booking.cooldown import Cooldowns
 from waitline.booking.idempotency_key import IdempotencyKey
 from waitline.booking.model import (
+    OwnHold,
     Reservation,
     ReservationForeign,
     ReservationState,
@@ -28,6 +30,7 @@ from waitline.booking.model import (
 )
 from waitline.booking.seat_documents import Document
 from waitline.booking.seat_maps import SeatMaps
+from waitline.booking.stopping import ScheduleStops
 from waitline.booking.store import Reservations
 from waitline.booking.sweeper import Sweeper
 from waitline.http.dispatch import PathParameterRoute
@@ -140,6 +143,8 @@ class BookingCalls:
             self._doorman.run(),
             self._seats.run(),
             Sweeper(self._reservations).run(),
+            Cooldowns(self._database, self._reservations.cooldown).run(),
+            ScheduleStops(self._database).run(),
             self._checkout.run(),
         ]
 
@@ -248,7 +253,7 @@ class BookingCalls:
                 rng=self._rng,
                 key=key,
             )
-        except SeatTaken:
+        except (SeatTaken, OwnHold):
             raise SeatsContested from None
 
     async def reservation(self, request: Request, reservation: str) -> Answer:

@@ -2,13 +2,14 @@
 
 The key is looked up before the write, which records it (`booking/idempotency_key.py`). A success is
 encoded again from what was recorded, byte for byte. Transient refusals are not recorded: another
-request of the same visitor is under way, or others took the seats.
+request of the same visitor is under way, others took the seats, or a cool-down.
 """
 
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 
 from waitline.booking.buyer import Buyer
+from waitline.booking.cooldown import CoolingDown
 from waitline.booking.idempotency import (
     Cancelled,
     Earlier,
@@ -38,7 +39,13 @@ KEY_FORM = Text(
     f"must be 1 to {KEY_CHARS_MAX} ASCII characters without blanks",
 )
 
-_UNRECORDED = (PaymentRunning, SeatsContested, TooManyKeys, IdempotencyKeyRunning)
+_UNRECORDED = (
+    PaymentRunning,
+    SeatsContested,
+    TooManyKeys,
+    IdempotencyKeyRunning,
+    CoolingDown,
+)
 
 Write = Callable[[IdempotencyKey | None], Awaitable[Answer]]
 Admit = Callable[[], Awaitable[None]]

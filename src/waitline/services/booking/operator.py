@@ -301,7 +301,9 @@ class OperatorCalls:
         """Cancel anybody's reservation; a payment is refunded. For buyers who lost their ticket."""
         number_ = unguessable("reservationId", reservationId)
         buyer = (await self._reservations.find(number_)).buyer
-        before = await self._reservations.cancel(number_, buyer)
+        before = await self._reservations.cancel(
+            number_, buyer, ended_by="operator", by_operator=True
+        )
         refund = before is ReservationState.CONFIRMED
         language = _ours(request).language
         return to_response(answers.cancelled(language, number_, buyer.user_id, refund=refund))

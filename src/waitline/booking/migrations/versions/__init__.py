@@ -9,4 +9,5 @@
 0007_first_expiry.py           expiry of a reservation as its maker was answered
 0008_sales_times.py            when a schedule sells, and the currency of prices
 0009_installation.py           mode of the data, origin of each concert
+0010_rules_of_sale.py          stopped schedules, house seats, cool-downs, evidence
 """

@@ -1,0 +1,189 @@
+-- name: hold_seats(schedule_id, seat_ids, reason)^
+-- Hold free seats back from sale, all or none. Seats that are held back already get the new reason.
+-- locks: seat (skips locked ones, and then changes nothing)
+-- returns: one row: outcome 'held'; 'no_seat', 'taken' (with the numbers of those that are reserved or
+--   sold), 'locked' (try again) otherwise
+WITH locked AS MATERIALIZED (
+    SELECT seat_id, seat_number, state FROM seat
+    WHERE seat_id = ANY(:seat_ids::bigint[]) AND schedule_id = :schedule_id
+    ORDER BY seat_id
+    FOR UPDATE SKIP LOCKED
+),
+judged AS MATERIALIZED (
+    SELECT CASE
+        WHEN cardinality(:seat_ids::bigint[]) > (
+            SELECT count(*) FROM seat AS s
+            WHERE s.seat_id = ANY(:seat_ids::bigint[]) AND s.schedule_id = :schedule_id
+        ) THEN 'no_seat'
+        WHEN cardinality(:seat_ids::bigint[]) > (SELECT count(*) FROM locked) THEN 'locked'
+        WHEN EXISTS (SELECT FROM locked WHERE state NOT IN ('AVAILABLE', 'HELD')) THEN 'taken'
+        ELSE 'held'
+    END AS outcome
+),
+held AS (
+    UPDATE seat SET state = 'HELD', changed = pg_current_xact_id()
+    FROM locked CROSS JOIN judged
+    WHERE seat.seat_id = locked.seat_id AND judged.outcome = 'held'
+    RETURNING seat.seat_id
+),
+listed AS (
+    INSERT INTO held_seat (seat_id, reason)
+    SELECT held.seat_id, :reason FROM held
+    ON CONFLICT (seat_id) DO UPDATE SET reason = excluded.reason, held_at = now()
+)
+SELECT judged.outcome,
+    ARRAY(
+        SELECT locked.seat_number FROM locked WHERE locked.state NOT IN ('AVAILABLE', 'HELD')
+        ORDER BY locked.seat_id
+    ) AS seat_numbers
+FROM judged;
+
+-- name: release_seats(schedule_id, seat_ids)^
+-- Put seats that are held back on sale, all or none.
+-- locks: seat (skips locked ones, and then changes nothing)
+-- returns: one row: outcome 'released'; 'no_seat', 'not_held' (with the numbers of those that are not
+--   held back), 'locked' (try again) otherwise
+WITH locked AS MATERIALIZED (
+    SELECT seat_id, seat_number, state FROM seat
+    WHERE seat_id = ANY(:seat_ids::bigint[]) AND schedule_id = :schedule_id
+    ORDER BY seat_id
+    FOR UPDATE SKIP LOCKED
+),
+judged AS MATERIALIZED (
+    SELECT CASE
+        WHEN cardinality(:seat_ids::bigint[]) > (
+            SELECT count(*) FROM seat AS s
+            WHERE s.seat_id = ANY(:seat_ids::bigint[]) AND s.schedule_id = :schedule_id
+        ) THEN 'no_seat'
+        WHEN cardinality(:seat_ids::bigint[]) > (SELECT count(*) FROM locked) THEN 'locked'
+        WHEN EXISTS (SELECT FROM locked WHERE state <> 'HELD') THEN 'not_held'
+        ELSE 'released'
+    END AS outcome
+),
+freed AS (
+    UPDATE seat SET state = 'AVAILABLE', changed = pg_current_xact_id()
+    FROM locked CROSS JOIN judged
+    WHERE seat.seat_id = locked.seat_id AND judged.outcome = 'released'
+    RETURNING seat.seat_id
+),
+unlisted AS (
+    DELETE FROM held_seat AS b USING freed WHERE b.seat_id = freed.seat_id
+)
+SELECT judged.outcome,
+    ARRAY(
+        SELECT locked.seat_number FROM locked WHERE locked.state <> 'HELD' ORDER BY locked.seat_id
+    ) AS seat_numbers
+FROM judged;
+
+-- name: give_seats(schedule_id, seat_ids, ticket_name)^
+-- Issue complimentary tickets for free seats or seats that are held back, all or none: a reservation at
+-- price 0 that is CONFIRMED, with the name on it and a payment of nothing.
+-- locks: seat (skips locked ones, and then changes nothing), visitor_seats
+-- returns: one row: outcome 'given' with the reservation; 'no_schedule', 'cancelled' (the schedule is),
+--   'no_seat', 'taken' (with the numbers of those that are reserved or sold), 'locked' (try again)
+--   otherwise
+WITH locked AS MATERIALIZED (
+    SELECT seat_id, seat_number, state FROM seat
+    WHERE seat_id = ANY(:seat_ids::bigint[]) AND schedule_id = :schedule_id
+    ORDER BY seat_id
+    FOR UPDATE SKIP LOCKED
+),
+judged AS MATERIALIZED (
+    SELECT CASE
+        WHEN s.schedule_id IS NULL THEN 'no_schedule'
+        WHEN s.state = 'CANCELLED' THEN 'cancelled'
+        WHEN cardinality(:seat_ids::bigint[]) > (
+            SELECT count(*) FROM seat AS o
+            WHERE o.seat_id = ANY(:seat_ids::bigint[]) AND o.schedule_id = :schedule_id
+        ) THEN 'no_seat'
+        WHEN cardinality(:seat_ids::bigint[]) > (SELECT count(*) FROM locked) THEN 'locked'
+        WHEN EXISTS (SELECT FROM locked WHERE locked.state NOT IN ('AVAILABLE', 'HELD')) THEN 'taken'
+        ELSE 'given'
+    END AS outcome
+    FROM (SELECT 1) AS one
+    LEFT JOIN LATERAL (
+        SELECT * FROM schedule AS s WHERE s.schedule_id = :schedule_id FOR SHARE
+    ) AS s ON true
+),
+made AS (
+    INSERT INTO reservation (
+        schedule_id, user_id, holder, state, amount, expires_at, made_by
+    )
+    SELECT :schedule_id, 'complimentary', 'operator', 'CONFIRMED', 0, now(), 'operator'
+    FROM judged WHERE judged.outcome = 'given'
+    RETURNING reservation_id, created_at
+),
+named AS (
+    INSERT INTO reservation_note (reservation_id, ticket_name)
+    SELECT made.reservation_id, :ticket_name FROM made
+),
+counted AS (
+    INSERT INTO visitor_seats AS v (schedule_id, user_id, holder, seats)
+    SELECT :schedule_id, 'complimentary', 'operator', (SELECT count(*) FROM locked) FROM made
+    ON CONFLICT (schedule_id, user_id, holder) DO UPDATE SET seats = v.seats + excluded.seats
+),
+taken AS (
+    UPDATE seat SET state = 'OCCUPIED', changed = pg_current_xact_id()
+    FROM locked CROSS JOIN made WHERE seat.seat_id = locked.seat_id
+    RETURNING seat.seat_id, made.reservation_id
+),
+listed AS (
+    INSERT INTO reserved_seat (reservation_id, seat_id, price)
+    SELECT taken.reservation_id, taken.seat_id, 0 FROM taken
+),
+paid AS (
+    INSERT INTO payment (reservation_id, user_id, amount, method, state, look_at, paid_at)
+    SELECT made.reservation_id, 'complimentary', 0, 'complimentary', 'COMPLETED', now(), now() FROM made
+)
+SELECT judged.outcome, made.reservation_id, made.created_at,
+    ARRAY(
+        SELECT locked.seat_number FROM locked WHERE locked.state NOT IN ('AVAILABLE', 'HELD')
+        ORDER BY locked.seat_id
+    ) AS seat_numbers
+FROM judged LEFT JOIN made ON true;
+
+-- name: held_seats(schedule_id)
+-- List the seats of a schedule that are held back, and complimentary tickets.
+-- locks: nothing
+-- returns: one row per seat: its place and state, why and since when it is held back, and the name on the ticket
+--   name and reservation
+SELECT s.seat_id, s.section, s.row_name, s.seat_number, s.state, b.reason, b.held_at,
+    n.ticket_name, n.reservation_id
+FROM seat AS s
+LEFT JOIN held_seat AS b USING (seat_id)
+LEFT JOIN reserved_seat AS h ON h.seat_id = s.seat_id AND h.live
+LEFT JOIN reservation_note AS n ON n.reservation_id = h.reservation_id AND n.ticket_name IS NOT NULL
+WHERE s.schedule_id = :schedule_id AND (b.seat_id IS NOT NULL OR n.ticket_name IS NOT NULL)
+ORDER BY s.seat_id;
+
+-- name: seats_named(schedule_id, numbers)
+-- Find the seats of a schedule by the names that visitors see: alone, or after section and row.
+-- locks: nothing
+-- returns: one row per name and seat
+SELECT n.number, s.seat_id, s.section, s.row_name, s.seat_number
+FROM unnest(:numbers::text[]) AS n (number)
+JOIN seat AS s ON s.schedule_id = :schedule_id AND (
+    s.seat_number = n.number OR s.section || '/' || s.row_name || '/' || s.seat_number = n.number
+)
+ORDER BY s.seat_id;
+
+-- name: door_list(schedule_id)
+-- List the tickets of a schedule: the seats of its confirmed reservations.
+-- locks: nothing
+-- returns: one row per seat
+SELECT s.seat_id, s.section, s.row_name, s.seat_number, s.grade, r.reservation_id, r.user_id,
+    n.ticket_name, r.created_at, r.holder
+FROM seat AS s
+JOIN reserved_seat AS h ON h.seat_id = s.seat_id AND h.live
+JOIN reservation AS r ON r.reservation_id = h.reservation_id AND r.state = 'CONFIRMED'
+LEFT JOIN reservation_note AS n ON n.reservation_id = r.reservation_id
+WHERE s.schedule_id = :schedule_id
+ORDER BY s.section, s.row_no, s.row_name, s.row_position, s.seat_id;
+
+-- name: door_of(schedule_id)^
+-- Read what the head of a door list says.
+-- locks: nothing
+-- returns: one row, or none if there is no such schedule
+SELECT c.title, c.venue, s.starts_at, s.starts_offset_min, s.state, now() AS listed_at
+FROM schedule AS s JOIN concert AS c USING (concert_id)
+WHERE s.schedule_id = :schedule_id;

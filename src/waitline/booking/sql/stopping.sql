@@ -1,0 +1,228 @@
+-- name: stop_schedule(schedule_id, state, reason, refund_until)^
+-- Stop the sale of a schedule at once: CANCELLED, or POSTPONED with a date until when buyers may give
+-- their tickets back. A postponed schedule may be cancelled or postponed again; one that is cancelled
+-- stays so. Idempotent: a repeat changes nothing.
+-- locks: schedule
+-- returns: one row: its state before and now, and whether anything has changed; none if there is no such
+--   schedule
+WITH found AS MATERIALIZED (
+    SELECT schedule_id, state, refund_until, state_reason FROM schedule
+    WHERE schedule_id = :schedule_id
+    FOR UPDATE
+),
+stopped AS (
+    UPDATE schedule AS s SET state = :state, state_reason = :reason::text, state_at = now(),
+        refund_until = :refund_until::timestamptz, settled_at = NULL
+    FROM found
+    WHERE s.schedule_id = found.schedule_id AND found.state <> 'CANCELLED'
+        AND (found.state, found.refund_until, found.state_reason)
+            IS DISTINCT FROM (:state, :refund_until::timestamptz, :reason::text)
+    RETURNING s.schedule_id
+)
+SELECT found.state AS before, stopped.schedule_id IS NOT NULL AS changed
+FROM found LEFT JOIN stopped USING (schedule_id);
+
+-- name: resume_schedule(schedule_id)^
+-- Sell a postponed schedule again. Buyers may still give their tickets back until the date they were
+-- promised.
+-- locks: schedule
+-- returns: one row: its state before; none if there is no such schedule
+WITH found AS MATERIALIZED (
+    SELECT schedule_id, state FROM schedule WHERE schedule_id = :schedule_id FOR UPDATE
+),
+resumed AS (
+    UPDATE schedule AS s SET state = 'ON_SALE', state_at = now()
+    FROM found WHERE s.schedule_id = found.schedule_id AND found.state = 'POSTPONED'
+)
+SELECT found.state AS before FROM found;
+
+-- name: unsettled_schedules(schedules_max)
+-- List stopped schedules whose reservations have not all been dealt with.
+-- locks: nothing
+-- returns: one row per schedule, the one that was stopped first at the beginning
+SELECT schedule_id FROM schedule
+WHERE state <> 'ON_SALE' AND settled_at IS NULL
+ORDER BY state_at
+LIMIT :schedules_max;
+
+-- name: end_reservations(schedule_id, chunk_max, late_s)^
+-- End a chunk of the reservations of a stopped schedule: those that are not paid for, and of a cancelled
+-- one those that are, too; their payments are REFUNDING (B10). A payment under way keeps its reservation
+-- until it is settled. Seats that are held back are so again. Several processes may run this at once.
+-- Statements that began before the stop may still add reservations, so a schedule is settled only when
+-- it was stopped more than late_s ago and has none left.
+-- locks: reservation, seat, visitor_seats, payment (skips locked ones, and leaves their reservations to
+--   the next chunk)
+-- returns: one row: how many reservations were left before, how many of them were ended, how many of
+--   these are refunded, and whether the schedule is settled; none if it is not stopped
+WITH stopped AS MATERIALIZED (
+    SELECT schedule_id, state, state_at FROM schedule
+    WHERE schedule_id = :schedule_id AND state <> 'ON_SALE'
+),
+live AS MATERIALIZED (
+    SELECT DISTINCT r.reservation_id, r.state, r.paying_until
+    FROM stopped CROSS JOIN LATERAL (
+        SELECT s.seat_id FROM seat AS s
+        WHERE s.schedule_id = stopped.schedule_id AND s.state IN ('RESERVED', 'OCCUPIED')
+    ) AS s
+    CROSS JOIN LATERAL (
+        SELECT h.reservation_id FROM reserved_seat AS h WHERE h.seat_id = s.seat_id AND h.live LIMIT 1
+    ) AS h
+    CROSS JOIN LATERAL (
+        SELECT * FROM reservation AS r WHERE r.reservation_id = h.reservation_id LIMIT 1
+    ) AS r
+    WHERE r.state = 'PENDING' OR stopped.state = 'CANCELLED'
+),
+found AS MATERIALIZED (
+    SELECT r.reservation_id, r.schedule_id, r.user_id, r.holder, r.state
+    FROM reservation AS r
+    WHERE r.reservation_id = ANY(ARRAY(
+            SELECT live.reservation_id FROM live
+            WHERE live.state = 'CONFIRMED' OR live.paying_until IS NULL
+                OR live.paying_until <= (SELECT listening_now())
+            ORDER BY live.reservation_id
+            LIMIT :chunk_max
+        ))
+        AND (
+            (r.state = 'CONFIRMED' AND (SELECT state FROM stopped) = 'CANCELLED') OR (
+                r.state = 'PENDING'
+                AND (r.paying_until IS NULL OR r.paying_until <= (SELECT listening_now()))
+            )
+        )
+    ORDER BY r.reservation_id
+    FOR UPDATE SKIP LOCKED
+),
+held AS MATERIALIZED (
+    SELECT s.seat_id, h.reservation_id
+    FROM found JOIN reserved_seat AS h USING (reservation_id) JOIN seat AS s USING (seat_id)
+    WHERE h.live
+    ORDER BY s.seat_id
+    FOR UPDATE OF s SKIP LOCKED
+),
+visitors AS MATERIALIZED (
+    SELECT v.schedule_id, v.user_id, v.holder
+    FROM (SELECT DISTINCT schedule_id, user_id, holder FROM found) AS d CROSS JOIN LATERAL (
+        SELECT * FROM visitor_seats AS v
+        WHERE v.schedule_id = d.schedule_id AND v.user_id = d.user_id AND v.holder = d.holder
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    ) AS v
+),
+refundable AS MATERIALIZED (
+    SELECT p.payment_id, p.reservation_id
+    FROM found JOIN payment AS p USING (reservation_id)
+    WHERE p.state = 'COMPLETED'
+    ORDER BY p.payment_id
+    FOR UPDATE OF p SKIP LOCKED
+),
+ready AS MATERIALIZED (
+    SELECT found.* FROM found
+    WHERE (SELECT count(*) FROM held WHERE held.reservation_id = found.reservation_id) = (
+        SELECT count(*) FROM reserved_seat AS h
+        WHERE h.reservation_id = found.reservation_id AND h.live
+    ) AND (found.schedule_id, found.user_id, found.holder)
+        IN (SELECT schedule_id, user_id, holder FROM visitors)
+    AND (
+        found.state = 'PENDING'
+        OR found.reservation_id IN (SELECT reservation_id FROM refundable)
+    )
+),
+freed AS (
+    UPDATE seat SET state = CASE
+            WHEN (SELECT true FROM held_seat AS b WHERE b.seat_id = seat.seat_id) THEN 'HELD'
+            ELSE 'AVAILABLE'
+        END,
+        changed = pg_current_xact_id()
+    FROM held JOIN ready USING (reservation_id) WHERE seat.seat_id = held.seat_id
+    RETURNING seat.seat_id
+),
+ended AS (
+    UPDATE reserved_seat AS h SET live = false
+    FROM held JOIN ready USING (reservation_id)
+    WHERE h.reservation_id = held.reservation_id AND h.seat_id = held.seat_id
+),
+counted AS (
+    UPDATE visitor_seats AS v SET seats = v.seats - n.seats
+    FROM (
+        SELECT ready.schedule_id, ready.user_id, ready.holder, count(freed.seat_id) AS seats
+        FROM ready JOIN held USING (reservation_id) JOIN freed USING (seat_id)
+        GROUP BY ready.schedule_id, ready.user_id, ready.holder
+    ) AS n WHERE v.schedule_id = n.schedule_id AND v.user_id = n.user_id AND v.holder = n.holder
+),
+closed AS (
+    UPDATE reservation AS r
+    SET state = 'CANCELLED', paying_until = NULL,
+        expires_at = CASE WHEN r.state = 'PENDING' THEN database_time(r.expires_at) ELSE r.expires_at END
+    FROM ready WHERE r.reservation_id = ready.reservation_id
+),
+explained AS (
+    INSERT INTO reservation_note (reservation_id, ended_at, ended_by)
+    SELECT ready.reservation_id, now(), 'schedule' FROM ready
+    ON CONFLICT (reservation_id) DO UPDATE
+    SET ended_at = excluded.ended_at, ended_by = excluded.ended_by
+),
+refunding AS (
+    UPDATE payment AS p SET state = 'REFUNDING', look_at = (SELECT listening_now()), looks = 0,
+        refund_due_at = now()
+    FROM ready JOIN refundable USING (reservation_id) WHERE p.payment_id = refundable.payment_id
+    RETURNING p.payment_id
+),
+settled AS (
+    UPDATE schedule AS s SET settled_at = now()
+    FROM stopped WHERE s.schedule_id = stopped.schedule_id AND s.settled_at IS NULL
+        AND stopped.state_at = s.state_at
+        AND stopped.state_at <= now() - make_interval(secs => :late_s)
+        AND NOT EXISTS (SELECT FROM live)
+    RETURNING s.schedule_id
+)
+SELECT (SELECT count(*) FROM live) AS live, (SELECT count(*) FROM ready) AS ended,
+    (SELECT count(*) FROM refunding) AS refunding, EXISTS (SELECT FROM settled) AS settled
+FROM stopped;
+
+-- name: stop_progress(schedule_id, looks_max)^
+-- Count what became of a schedule's reservations and refunds. Reads all of them, so it is for operators
+-- only.
+-- locks: nothing
+-- returns: one row: its state, reason and dates; live reservations, paid or not; payments under way;
+--   refunds due, made and failed, and their amounts; none if there is no such schedule
+WITH mine AS MATERIALIZED (
+    SELECT DISTINCT r.reservation_id, r.state, n.ended_by
+    FROM seat AS s JOIN reserved_seat AS h USING (seat_id) JOIN reservation AS r USING (reservation_id)
+    LEFT JOIN reservation_note AS n USING (reservation_id)
+    WHERE s.schedule_id = :schedule_id
+),
+refunds AS MATERIALIZED (
+    SELECT p.state, p.flag, p.looks, coalesce(p.charged, p.amount) AS amount
+    FROM mine JOIN payment AS p USING (reservation_id)
+    WHERE mine.ended_by = 'schedule' AND p.state IN ('REFUNDING', 'REFUNDED')
+        AND p.method <> 'complimentary'
+)
+SELECT s.schedule_id, s.state, s.state_reason, s.state_at, s.refund_until, s.settled_at,
+    (SELECT count(*) FROM mine WHERE mine.state = 'PENDING') AS pending,
+    (SELECT count(*) FROM mine WHERE mine.state = 'CONFIRMED') AS sold,
+    (
+        SELECT count(*) FROM mine JOIN payment AS p USING (reservation_id) WHERE p.state = 'PENDING'
+    ) AS paying,
+    (SELECT count(*) FROM refunds) AS refunds,
+    (SELECT count(*) FROM refunds AS f WHERE f.state = 'REFUNDED') AS refunded,
+    (
+        SELECT count(*) FROM refunds AS f
+        WHERE f.state = 'REFUNDING' AND (f.flag = 'refund_failed' OR f.looks > :looks_max)
+    ) AS failed,
+    (SELECT coalesce(sum(f.amount), 0)::bigint FROM refunds AS f) AS amount,
+    (
+        SELECT coalesce(sum(f.amount), 0)::bigint FROM refunds AS f WHERE f.state = 'REFUNDED'
+    ) AS amount_refunded
+FROM schedule AS s WHERE s.schedule_id = :schedule_id;
+
+-- name: failed_refunds(schedule_id, looks_max, rows_max)
+-- List refunds of a cancelled schedule that the provider has not made after several attempts.
+-- locks: nothing
+-- returns: one row per payment, the oldest first
+SELECT DISTINCT p.payment_id, p.reservation_id, p.user_id, coalesce(p.charged, p.amount) AS amount,
+    p.flag, p.looks, p.provider_ref, p.refund_due_at
+FROM seat AS s JOIN reserved_seat AS h USING (seat_id)
+JOIN reservation_note AS n USING (reservation_id) JOIN payment AS p USING (reservation_id)
+WHERE s.schedule_id = :schedule_id AND n.ended_by = 'schedule' AND p.state = 'REFUNDING'
+    AND (p.flag = 'refund_failed' OR p.looks > :looks_max)
+ORDER BY p.refund_due_at, p.payment_id
+LIMIT :rows_max;

@@ -1,0 +1,172 @@
+"""Rows of the problem table: the rules of a sale, and what operators do with its seats."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from waitline.booking.cooldown import CoolingDown
+from waitline.booking.house import (
+    SeatNamesAmbiguous,
+    SeatNamesUnknown,
+    SeatsNotFree,
+    SeatsNotHeld,
+)
+from waitline.booking.model import (
+    CancellationClosed,
+    OwnHold,
+    ScheduleState,
+    ScheduleStopped,
+    TooManySeats,
+)
+from waitline.booking.stopping import ScheduleNotPostponed
+from waitline.http.problems import C001, C005, Problem, retry_after
+from waitline.http.texts import Text
+from waitline.services.problem_codes import B001, B003
+
+NAMES_SHOWN_MAX = 20
+"""Seats named in a detail; a thousand would not be read."""
+
+_CONFLICT = HTTPStatus.CONFLICT
+
+
+def _named(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:NAMES_SHOWN_MAX])
+    return shown + (" …" if len(names) > NAMES_SHOWN_MAX else "")
+
+
+def _at(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")
+
+
+def _stopped(it: ScheduleStopped) -> Text:
+    if it.state is ScheduleState.CANCELLED:
+        return Text(
+            "취소된 공연입니다. 결제하신 금액은 모두 환불됩니다.",
+            "This performance is cancelled. Everything that was paid is refunded.",
+        )
+    return Text(
+        "연기된 공연입니다. 지금은 예매할 수 없습니다.",
+        "This performance is postponed; nothing can be reserved for now.",
+    )
+
+
+SALE_PROBLEMS: list[Problem[Any]] = [
+    Problem(
+        CoolingDown,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        C005,
+        "cooling-down",
+        Text("예매 일시 제한", "Reserving is paused for you"),
+        detail=lambda it: Text(
+            "좌석을 선택한 뒤 결제하지 않은 횟수가 많습니다. "
+            f"{it.retry_after_s}초 후 다시 시도해 주세요.",
+            "You have let reserved seats go several times without paying. Try again in "
+            f"{it.retry_after_s} s.",
+        ),
+        headers=lambda it: retry_after(it.retry_after_s),
+    ),
+    Problem(
+        OwnHold,
+        _CONFLICT,
+        B003,
+        "own-hold",
+        Text("이미 본인이 선택한 좌석", "Your own seat"),
+        detail=lambda _: Text(
+            "이미 본인이 예약한 좌석입니다. 기존 예약에서 계속 진행해 주세요.",
+            "You hold this seat yourself. Continue with your reservation.",
+        ),
+        data=lambda it: {"reservationId": it.reservation_id},
+    ),
+    Problem(
+        TooManySeats,
+        _CONFLICT,
+        C005,
+        "too-many-seats",
+        Text("좌석 수 초과", "Too many seats"),
+        detail=lambda it: Text(
+            f"{'모든 일정을 합해 ' if it.of_concert else ''}"
+            f"한 사람이 최대 {it.seats_max}석까지 예약할 수 있습니다.",
+            f"One visitor may hold at most {it.seats_max} "
+            f"{'seat' if it.seats_max == 1 else 'seats'}"
+            f"{' in all schedules of the concert' if it.of_concert else ''}.",
+        ),
+    ),
+    Problem(
+        CancellationClosed,
+        _CONFLICT,
+        C005,
+        "cancellation-closed",
+        Text("취소 기한 경과", "Too late to cancel"),
+        detail=lambda it: Text(
+            f"취소 기한({_at(it.cancel_until)})이 지나 직접 취소할 수 없습니다. "
+            "고객센터에 문의해 주세요.",
+            f"Paid reservations could be cancelled until {_at(it.cancel_until)}. "
+            "Ask the box office.",
+        ),
+        data=lambda it: {"cancelUntil": _at(it.cancel_until)},
+    ),
+    Problem(
+        ScheduleStopped,
+        _CONFLICT,
+        C005,
+        "schedule-stopped",
+        Text("판매 중단", "Not on sale"),
+        detail=_stopped,
+        data=lambda it: {"status": str(it.state)},
+    ),
+    Problem(
+        ScheduleNotPostponed,
+        _CONFLICT,
+        C005,
+        "schedule-not-postponed",
+        Text("연기되지 않은 일정", "Schedule not postponed"),
+        detail=lambda it: Text(
+            f"연기된 일정만 다시 판매할 수 있습니다. 현재 상태: {it.state}.",
+            f"Only a postponed schedule can be put on sale again; this one is {it.state}.",
+        ),
+    ),
+    Problem(
+        SeatNamesUnknown,
+        HTTPStatus.NOT_FOUND,
+        B001,
+        "seat-names-unknown",
+        Text("없는 좌석", "Unknown seats"),
+        detail=lambda it: Text(
+            f"존재하지 않는 좌석입니다: {_named(it.names)}",
+            f"The schedule has no seats of these names: {_named(it.names)}",
+        ),
+    ),
+    Problem(
+        SeatNamesAmbiguous,
+        HTTPStatus.BAD_REQUEST,
+        C001,
+        "seat-names-ambiguous",
+        Text("중복된 좌석 이름", "Ambiguous seats"),
+        detail=lambda it: Text(
+            f"같은 이름의 좌석이 여러 개입니다. 구역/열/번호로 입력해 주세요: {_named(it.names)}",
+            f"Several seats have these names; write SECTION/ROW/SEAT: {_named(it.names)}",
+        ),
+    ),
+    Problem(
+        SeatsNotFree,
+        _CONFLICT,
+        B003,
+        "seats-not-free",
+        Text("이미 예약된 좌석", "Seats not free"),
+        detail=lambda it: Text(
+            f"예약 또는 판매된 좌석입니다: {_named(it.names)}",
+            f"Reserved or sold: {_named(it.names)}. Nothing was changed.",
+        ),
+    ),
+    Problem(
+        SeatsNotHeld,
+        _CONFLICT,
+        C005,
+        "seats-not-held",
+        Text("보류되지 않은 좌석", "Seats not held back"),
+        detail=lambda it: Text(
+            f"보류 좌석이 아닙니다: {_named(it.names)}",
+            f"Not held back: {_named(it.names)}. Nothing was changed.",
+        ),
+    ),
+]
