@@ -153,11 +153,11 @@ PLANTED: dict[str, tuple[str, str]] = {
         "1 seats that are held back were sold: 2",
     ),
     "left_over": (
-        "UPDATE schedule SET state = 'POSTPONED', state_at = now() - interval '1 hour'",
+        "UPDATE schedule SET sale_state = 'POSTPONED', state_at = now() - interval '1 hour'",
         "1 reservations are left of a stopped schedule: 1",
     ),
     "kept_money": (
-        "UPDATE schedule SET state = 'CANCELLED', state_at = now() - interval '1 hour'",
+        "UPDATE schedule SET sale_state = 'CANCELLED', state_at = now() - interval '1 hour'",
         "2 payments of a cancelled schedule are not refunded: 1, 4",
     ),
 }

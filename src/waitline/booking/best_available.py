@@ -22,6 +22,7 @@ from waitline.booking.idempotency_key import IdempotencyKey
 from waitline.booking.model import (
     SEATS_MAX,
     GradeUnknown,
+    OwnHold,
     Reservation,
     SeatTaken,
     SoldOut,
@@ -136,7 +137,7 @@ async def reserve_best(
             return await reservations.try_reserve(
                 schedule, rng.choice(offered[:drawn_from]), buyer, key
             )
-        except SeatTaken:
+        except (SeatTaken, OwnHold):
             drawn_from *= SPREAD
         except Contended:
             # Locked by others: seats, or this visitor's own count, for a few milliseconds.

@@ -12,5 +12,7 @@ same_origin.py     protection of writes against other sites (CSRF)
 process.py         start of a service and of its workers
 problems.py        table of problems: the HTTP response to each refusal
 start_lines.py     what a process says at its start, and while a store does not answer
+problem_codes.py   their codes and short texts
+sale_problems.py   its rows of a sale's rules and of house seats
 setting_bodies.py  bodies and views generated from operators' settings
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from waitline.booking.cooldown import DROPS_MAX, CooldownRule
+from waitline.booking.cooldown import DROPS_MAX
 from waitline.booking.model import HOLD_S
 from waitline.http import limits as edge
 from waitline.http.cross_origin import CrossOrigin
@@ -236,15 +236,6 @@ class Settings(BaseSettings):
         default=600.0, description="Longest cool-down, in s"
     )
     room: Limits = Field(default_factory=Limits, description="Default limits of a new room")
-
-    def cooldown(self) -> CooldownRule:
-        """Return the rule for visitors who let seats go again and again."""
-        return CooldownRule(
-            drops=self.cooldown_drops,
-            window_s=self.cooldown_window_s,
-            first_s=self.cooldown_s,
-            most_s=self.cooldown_max_s,
-        )
 
     def new_room(self) -> Rules:
         """Return the default rules of a new room."""

@@ -5,18 +5,18 @@
 
 ALTER TABLE schedule
     -- ON_SALE, POSTPONED or CANCELLED; only the first sells.
-    ADD COLUMN state text NOT NULL DEFAULT 'ON_SALE',
+    ADD COLUMN sale_state text NOT NULL DEFAULT 'ON_SALE',
     ADD COLUMN state_reason text,
     ADD COLUMN state_at timestamptz,
     -- Postponed: until when buyers may give their tickets back.
     ADD COLUMN refund_until timestamptz,
     -- When the last reservation of a stopped schedule was dealt with.
     ADD COLUMN settled_at timestamptz;
-CREATE INDEX schedule_to_settle ON schedule (state_at) WHERE state <> 'ON_SALE' AND settled_at IS NULL;
+CREATE INDEX schedule_to_settle ON schedule (state_at) WHERE sale_state <> 'ON_SALE' AND settled_at IS NULL;
 -- NOT VALID: existing rows are all as the columns' defaults. New rows are checked.
 ALTER TABLE schedule
     ADD CONSTRAINT schedule_state_known
-        CHECK (state IN ('ON_SALE', 'POSTPONED', 'CANCELLED')) NOT VALID,
+        CHECK (sale_state IN ('ON_SALE', 'POSTPONED', 'CANCELLED')) NOT VALID,
     ADD CONSTRAINT schedule_reason_length CHECK (length(state_reason) BETWEEN 1 AND 200) NOT VALID;
 
 -- Most seats that one visitor may hold or own in all schedules of the concert. NULL: no such limit.

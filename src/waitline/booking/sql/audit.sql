@@ -179,19 +179,19 @@ GROUP BY c.kind ORDER BY c.kind;
 --   of a postponed one), 'kept_money' (completed payments of a cancelled one); how many, and the first
 --   of them
 WITH stopped AS (
-    SELECT schedule_id, state FROM schedule
-    WHERE state <> 'ON_SALE' AND state_at <= now() - make_interval(secs => :late_s)
+    SELECT schedule_id, sale_state FROM schedule
+    WHERE sale_state <> 'ON_SALE' AND state_at <= now() - make_interval(secs => :late_s)
 ),
 seen AS (
     SELECT 'left_over' AS kind, r.reservation_id AS id
     FROM stopped AS s JOIN reservation AS r USING (schedule_id)
-    WHERE (r.state = 'CONFIRMED' AND s.state = 'CANCELLED') OR (
+    WHERE (r.state = 'CONFIRMED' AND s.sale_state = 'CANCELLED') OR (
         r.state = 'PENDING' AND coalesce(r.paying_until <= (SELECT listening_now()), true)
     )
     UNION ALL
     SELECT 'kept_money', p.payment_id
     FROM stopped AS s JOIN reservation AS r USING (schedule_id) JOIN payment AS p USING (reservation_id)
-    WHERE s.state = 'CANCELLED' AND p.state = 'COMPLETED'
+    WHERE s.sale_state = 'CANCELLED' AND p.state = 'COMPLETED'
 )
 SELECT kind, count(*) AS times, (array_agg(id ORDER BY id))[:(:examples_max)] AS examples
 FROM seen GROUP BY kind ORDER BY kind;

@@ -61,7 +61,7 @@ BEGIN
     -- So far off that a trial sells for ever.
     UPDATE schedule SET
         starts_at = '2099-12-31 19:00+09', starts_offset_min = 540, opens_at = NULL, sales_end = NULL,
-        cancel_until = NULL, state = 'ON_SALE', state_reason = NULL, state_at = NULL,
+        cancel_until = NULL, sale_state = 'ON_SALE', state_reason = NULL, state_at = NULL,
         refund_until = NULL, settled_at = NULL
     WHERE schedule_id = the_schedule;
 

@@ -91,7 +91,7 @@ WITH locked AS MATERIALIZED (
 judged AS MATERIALIZED (
     SELECT CASE
         WHEN s.schedule_id IS NULL THEN 'no_schedule'
-        WHEN s.state = 'CANCELLED' THEN 'cancelled'
+        WHEN s.sale_state = 'CANCELLED' THEN 'cancelled'
         WHEN cardinality(:seat_ids::bigint[]) > (
             SELECT count(*) FROM seat AS o
             WHERE o.seat_id = ANY(:seat_ids::bigint[]) AND o.schedule_id = :schedule_id
@@ -184,6 +184,6 @@ ORDER BY s.section, s.row_no, s.row_name, s.row_position, s.seat_id;
 -- Read what the head of a door list says.
 -- locks: nothing
 -- returns: one row, or none if there is no such schedule
-SELECT c.title, c.venue, s.starts_at, s.starts_offset_min, s.state, now() AS listed_at
+SELECT c.title, c.venue, s.starts_at, s.starts_offset_min, s.sale_state, now() AS listed_at
 FROM schedule AS s JOIN concert AS c USING (concert_id)
 WHERE s.schedule_id = :schedule_id;

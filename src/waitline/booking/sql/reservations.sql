@@ -21,7 +21,7 @@ WITH asked AS MATERIALIZED (
     -- of it.
     SELECT a.no, a.schedule_id, a.user_id, a.holder, s.visitor_seats_max, c.room, s.opens_at,
         CASE
-            WHEN s.state <> 'ON_SALE' THEN lower(s.state)
+            WHEN s.sale_state <> 'ON_SALE' THEN lower(s.sale_state)
             WHEN s.opens_at > now() THEN 'not_open'
             WHEN least(s.sales_end, s.starts_at) <= now() THEN 'sales_over'
             -- Looked up for each only while there is any cool-down at all.

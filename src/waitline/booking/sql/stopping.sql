@@ -6,20 +6,20 @@
 -- returns: one row: its state before and now, and whether anything has changed; none if there is no such
 --   schedule
 WITH found AS MATERIALIZED (
-    SELECT schedule_id, state, refund_until, state_reason FROM schedule
+    SELECT schedule_id, sale_state, refund_until, state_reason FROM schedule
     WHERE schedule_id = :schedule_id
     FOR UPDATE
 ),
 stopped AS (
-    UPDATE schedule AS s SET state = :state, state_reason = :reason::text, state_at = now(),
+    UPDATE schedule AS s SET sale_state = :state, state_reason = :reason::text, state_at = now(),
         refund_until = :refund_until::timestamptz, settled_at = NULL
     FROM found
-    WHERE s.schedule_id = found.schedule_id AND found.state <> 'CANCELLED'
-        AND (found.state, found.refund_until, found.state_reason)
+    WHERE s.schedule_id = found.schedule_id AND found.sale_state <> 'CANCELLED'
+        AND (found.sale_state, found.refund_until, found.state_reason)
             IS DISTINCT FROM (:state, :refund_until::timestamptz, :reason::text)
     RETURNING s.schedule_id
 )
-SELECT found.state AS before, stopped.schedule_id IS NOT NULL AS changed
+SELECT found.sale_state AS before, stopped.schedule_id IS NOT NULL AS changed
 FROM found LEFT JOIN stopped USING (schedule_id);
 
 -- name: resume_schedule(schedule_id)^
@@ -28,20 +28,20 @@ FROM found LEFT JOIN stopped USING (schedule_id);
 -- locks: schedule
 -- returns: one row: its state before; none if there is no such schedule
 WITH found AS MATERIALIZED (
-    SELECT schedule_id, state FROM schedule WHERE schedule_id = :schedule_id FOR UPDATE
+    SELECT schedule_id, sale_state FROM schedule WHERE schedule_id = :schedule_id FOR UPDATE
 ),
 resumed AS (
-    UPDATE schedule AS s SET state = 'ON_SALE', state_at = now()
-    FROM found WHERE s.schedule_id = found.schedule_id AND found.state = 'POSTPONED'
+    UPDATE schedule AS s SET sale_state = 'ON_SALE', state_at = now()
+    FROM found WHERE s.schedule_id = found.schedule_id AND found.sale_state = 'POSTPONED'
 )
-SELECT found.state AS before FROM found;
+SELECT found.sale_state AS before FROM found;
 
 -- name: unsettled_schedules(schedules_max)
 -- List stopped schedules whose reservations have not all been dealt with.
 -- locks: nothing
 -- returns: one row per schedule, the one that was stopped first at the beginning
 SELECT schedule_id FROM schedule
-WHERE state <> 'ON_SALE' AND settled_at IS NULL
+WHERE sale_state <> 'ON_SALE' AND settled_at IS NULL
 ORDER BY state_at
 LIMIT :schedules_max;
 
@@ -56,8 +56,8 @@ LIMIT :schedules_max;
 -- returns: one row: how many reservations were left before, how many of them were ended, how many of
 --   these are refunded, and whether the schedule is settled; none if it is not stopped
 WITH stopped AS MATERIALIZED (
-    SELECT schedule_id, state, state_at FROM schedule
-    WHERE schedule_id = :schedule_id AND state <> 'ON_SALE'
+    SELECT schedule_id, sale_state, state_at FROM schedule
+    WHERE schedule_id = :schedule_id AND sale_state <> 'ON_SALE'
 ),
 live AS MATERIALIZED (
     SELECT DISTINCT r.reservation_id, r.state, r.paying_until
@@ -71,7 +71,7 @@ live AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT * FROM reservation AS r WHERE r.reservation_id = h.reservation_id LIMIT 1
     ) AS r
-    WHERE r.state = 'PENDING' OR stopped.state = 'CANCELLED'
+    WHERE r.state = 'PENDING' OR stopped.sale_state = 'CANCELLED'
 ),
 found AS MATERIALIZED (
     SELECT r.reservation_id, r.schedule_id, r.user_id, r.holder, r.state
@@ -84,7 +84,7 @@ found AS MATERIALIZED (
             LIMIT :chunk_max
         ))
         AND (
-            (r.state = 'CONFIRMED' AND (SELECT state FROM stopped) = 'CANCELLED') OR (
+            (r.state = 'CONFIRMED' AND (SELECT sale_state FROM stopped) = 'CANCELLED') OR (
                 r.state = 'PENDING'
                 AND (r.paying_until IS NULL OR r.paying_until <= (SELECT listening_now()))
             )
@@ -196,7 +196,7 @@ refunds AS MATERIALIZED (
     WHERE mine.ended_by = 'schedule' AND p.state IN ('REFUNDING', 'REFUNDED')
         AND p.method <> 'complimentary'
 )
-SELECT s.schedule_id, s.state, s.state_reason, s.state_at, s.refund_until, s.settled_at,
+SELECT s.schedule_id, s.sale_state AS state, s.state_reason, s.state_at, s.refund_until, s.settled_at,
     (SELECT count(*) FROM mine WHERE mine.state = 'PENDING') AS pending,
     (SELECT count(*) FROM mine WHERE mine.state = 'CONFIRMED') AS sold,
     (

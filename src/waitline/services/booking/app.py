@@ -16,6 +16,7 @@ from waitline.booking.attention import Attention
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
+from waitline.booking.cooldown import CooldownRule
 from waitline.booking.idempotency import IdempotencyKeys
 from waitline.booking.load_reporter import Answered, LoadReporter, WorkerLoad
 from waitline.booking.outbox import Relay
@@ -211,7 +212,7 @@ class BookingWorker(ServiceWorker):
             catalogue=shared.catalogue,
             seats=shared.seats,
             reservations=Reservations(
-                shared.database, self._settings.hold_s, self._settings.cooldown()
+                shared.database, self._settings.hold_s, cooldown_rule(self._settings)
             ),
             checkout=Checkout(
                 shared.database,
@@ -304,6 +305,16 @@ def provided(settings: Settings) -> Provider:
     settings.require_payments()
     return open_provider(
         settings.payment_provider, *settings.payment_secrets(), settings.payment_url
+    )
+
+
+def cooldown_rule(settings: Settings) -> CooldownRule:
+    """Return the rule for visitors who let seats go again and again."""
+    return CooldownRule(
+        drops=settings.cooldown_drops,
+        window_s=settings.cooldown_window_s,
+        first_s=settings.cooldown_s,
+        most_s=settings.cooldown_max_s,
     )
 
 
