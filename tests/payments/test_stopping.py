@@ -29,7 +29,7 @@ async def ended(stops: ScheduleStops) -> StopProgress:
     """Deal with schedule 1 until nothing is left."""
     async with asyncio.timeout(DEADLINE_S):
         while (await stops.end_chunk(1)).live:
-            await asyncio.sleep(0)
+            pass
     await stops.end_chunk(1)
     return await stops.progress(1)
 
