@@ -251,6 +251,14 @@ def test_a_used_link_and_the_way_out_of_it(trial: Installation, opened: Opened) 
         panel(page, "choose")
 
 
+def test_by_another_name_of_this_machine(trial: Installation, opened: Opened) -> None:
+    here = trial.url.replace("127.0.0.1", "localhost")
+    with opened(f"{here}/rooms/demo", viewport=PHONE) as page:
+        panel(page, "choose")
+        assert page.url.startswith(trial.booking_url.replace("127.0.0.1", "localhost"))
+        assert page.locator("#more").get_attribute("href") == f"{here}/rooms/1#renew"
+
+
 def test_leaving_frees_the_slot(trial: Installation, opened: Opened) -> None:
     with opened("about:blank", viewport=PHONE) as page:
         arrived(page, trial)

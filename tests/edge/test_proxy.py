@@ -117,6 +117,10 @@ def test_the_configuration_routes_and_hides(office: Office, tmp_path: Path) -> N
         assert get(f"{url}/api/v1/concerts").status_code == 200
         assert get(f"{url}/rules").status_code == 200
         assert get(f"{url}/api/v1/rooms/{room.name}/now-serving").status_code == 200
+        for page in ("/shop", "/shop?waitline=a-secret-pass"):
+            assert get(f"{url}{page}").status_code in (200, 401)
+        assert "GET /shop" in (tmp_path / "waitline.log").read_text("utf-8")
+        assert "secret" not in (tmp_path / "waitline.log").read_text("utf-8")
         for hidden in ("/actuator/prometheus", "/api/v1/operator/concerts", "/api/admin/x"):
             assert get(f"{url}{hidden}").status_code == 404
         room.enter("streamer")

@@ -257,8 +257,9 @@ class ShopPages:
         if base is None:
             return ""
         parts, here = urlsplit(base), request.url.hostname or ""
-        if self._trusting and parts.hostname in _LOOPBACK and here not in _LOOPBACK:
-            # A phone that tries the demo over the network does not reach this machine so.
+        if self._trusting and parts.hostname in _LOOPBACK:
+            # A phone that tries the demo over the network does not reach this machine so, and
+            # cookies of the page count for the name in its address.
             named = f"[{here}]" if ":" in here else here
             base = parts._replace(netloc=f"{named}:{parts.port}").geturl() if here else base
         return f"{base.rstrip('/')}/rooms/{quote(room, safe='')}"

@@ -164,6 +164,8 @@ async function turn({ expiredAt, token }) {
   stage = "ACTIVE";
   expiresMs = Date.parse(expiredAt);
   const shop = latest.shopUrl ? new URL(latest.shopUrl, location.href) : null;
+  // A shop on the loopback address is where this page came from: phones try the demo by its network.
+  if (shop && /^(127\.0\.0\.1|\[::1\]|localhost)$/.test(shop.hostname)) shop.hostname = location.hostname;
   const goes = shop !== null && /^https?:$/.test(shop.protocol);
   put("turn-text", goes ? T.going : extensionsSpent ? T.spent : T.turnText);
   put("left-title", T.labels["left-title"]);
