@@ -76,18 +76,20 @@ clean: ## remove the environment and everything built
 $(VENV)/.made: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Waitline needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@echo "Creating the environment in $(VENV) (once)"
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "$(PYTHON) has no venv: on Debian, apt-get install python3-venv"; exit 1; }
 	@$(PIP) install --require-hashes -r requirements/build.txt
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.made requirements/run.txt pyproject.toml
-	@echo "Preparing the environment (once)"
-	@$(PIP) install --require-hashes -r requirements/run.txt
+	@echo "Installing packages (once)"
+	@$(BIN)/python tools/install-packages requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt bench/pyproject.toml
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@echo "Installing the tools of developers (once)"
+	@$(BIN)/python tools/install-packages requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable bench
 	@touch $@

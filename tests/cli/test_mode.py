@@ -72,7 +72,8 @@ def test_a_forgotten_option_touches_nothing(folder: Path) -> None:
     for program in up(ports, folder, "--mode", "production", WAITLINE_PAYMENTS="play-money"):
         assert "rooms/demo" not in program.output
         assert "play money" in program.output
-        assert "…" not in program.output
+        # No address is cut short.
+        assert "…" not in program.output.partition("is up")[2]
         key = (folder / "operator.key").read_text("utf-8").strip()
         made = httpx.post(
             f"http://127.0.0.1:{ports.booking}/api/v1/operator/concerts",
@@ -81,7 +82,7 @@ def test_a_forgotten_option_touches_nothing(folder: Path) -> None:
         )
         assert made.status_code == 201, made.text
     refused = run("up", "--data-dir", folder)
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.returncode == 1
     assert len(refused.stderr.splitlines()) == 1
     assert "production mode, and this is trial mode" in refused.stderr
     assert "waitline mode set trial" in refused.stderr

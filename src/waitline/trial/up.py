@@ -6,7 +6,10 @@ Order of start: embedded servers, database tables and demo concert, payment sand
 import asyncio
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from time import monotonic
 from typing import NamedTuple
 
 from pydantic import SecretStr
@@ -33,6 +36,10 @@ COMMAND_CONNECTIONS_MAX = 28
 
 SECRET_BYTES = 32
 """Random bytes of a generated secret, which is valid until the installation stops."""
+
+
+Step = Callable[[str], AbstractContextManager[None]]
+"""Shows a step of the start while it runs."""
 
 
 class _EmbeddedServers(NamedTuple):
@@ -73,7 +80,7 @@ def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], No
     chosen.operator_key(settings)
     KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms())
     with Supervisor(settings.data_dir, console) as supervisor:
-        settings = _start(supervisor, settings, servers)
+        settings = _start(supervisor, settings, servers, partial(_step, console))
         if not supervisor.stopping:
             on_ready(settings)
         supervisor.run()
@@ -128,12 +135,28 @@ def _embedded_servers(settings: Settings) -> _EmbeddedServers:
     return _EmbeddedServers(valkey, postgres)
 
 
-def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers) -> Settings:
+@contextmanager
+def _step(console: Terminal, name: str) -> Iterator[None]:
+    """Show a step of the start, and how long it took: the first start takes many seconds."""
+    console.print(f"{name} … ", end="", soft_wrap=True)
+    started_s = monotonic()
+    try:
+        yield
+    except BaseException:
+        console.print()
+        raise
+    console.print(f"{monotonic() - started_s:.1f} s")
+
+
+def _start(
+    supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers, step: Step
+) -> Settings:
     """Start everything and return the settings with the addresses and secrets filled in."""
-    settings = _start_servers(supervisor, settings, servers)
+    settings = _start_servers(supervisor, settings, servers, step)
     asyncio.run(claim_valkey(settings))
     if opens_box_office(settings):
-        asyncio.run(_prepare_database(settings))
+        with step("Preparing the tables"):
+            asyncio.run(_prepare_database(settings))
         settings = _with_public_url(settings)
         if settings.mode == "trial":
             shop_url = f"{service_url(settings.booking_port, settings)}/shop"
@@ -162,7 +185,8 @@ def _start(supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers
             settings, sandbox = _with_sandbox(settings)
             providers.append(sandbox)
     if not supervisor.stopping:
-        supervisor.start_processes((providers, services), chosen.environment(settings))
+        with step(f"Starting {len(providers) + len(services)} processes"):
+            supervisor.start_processes((providers, services), chosen.environment(settings))
     return settings
 
 
@@ -184,15 +208,18 @@ def _await_management_port(
 
 
 def _start_servers(
-    supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers
+    supervisor: Supervisor, settings: Settings, servers: _EmbeddedServers, step: Step
 ) -> Settings:
     addresses: dict[str, object] = {}
     if servers.valkey is not None:
         sync = servers.valkey.sync if settings.sync == "second" else None
-        url = supervisor.start_server("Valkey", servers.valkey, "valkey.url", sync)
+        with step("Starting Valkey"):
+            url = supervisor.start_server("Valkey", servers.valkey, "valkey.url", sync)
         addresses["valkey_url"] = url
     if servers.postgres is not None:
-        url = supervisor.start_server("PostgreSQL", servers.postgres, "postgres.url")
+        first = not (settings.data_dir / "postgres" / "data").exists()
+        with step("Creating the database (once)" if first else "Starting PostgreSQL"):
+            url = supervisor.start_server("PostgreSQL", servers.postgres, "postgres.url")
         addresses["database_url"] = SecretStr(url)
     return settings.model_copy(update=addresses)
 
