@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_model import NewSeat, ScheduleSettings
+from waitline.booking.seat_imports import SeatImports
 from waitline.postgres.pool import Database
 
 PRICE = 1000
@@ -31,5 +32,5 @@ async def hall(
     schedule = await catalogue.create_schedule(
         concert.concert_id, STARTS_AT, ScheduleSettings(visitor_seats_max)
     )
-    await catalogue.import_seats(schedule.schedule_id, seats_of(rows))
+    await SeatImports(database).add(schedule.schedule_id, seats_of(rows))
     return schedule.schedule_id

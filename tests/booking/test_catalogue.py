@@ -22,6 +22,7 @@ from waitline.booking.catalogue_model import (
     ScheduleUnknown,
     SeatPlanInvalid,
 )
+from waitline.booking.seat_imports import SeatImports
 from waitline.kernel.ids import RoomId
 from waitline.kernel.setting import SettingError
 
@@ -97,8 +98,8 @@ def test_seats_are_numbered_row_by_row(postgres: TestDatabase, catalogue: Catalo
 
     async def play() -> None:
         schedule = await hall(postgres.database, {"R": ["o"]})
-        assert await catalogue.import_seats(schedule, mixed) == 4
-        assert await catalogue.import_seats(schedule, more) == 2
+        assert await SeatImports(postgres.database).add(schedule, mixed) == 4
+        assert await SeatImports(postgres.database).add(schedule, more) == 2
         rows = await postgres.sql(
             "SELECT seat_number, section, row_no, state, price FROM seat ORDER BY seat_id"
         )
@@ -121,7 +122,8 @@ def test_seats_are_numbered_row_by_row(postgres: TestDatabase, catalogue: Catalo
 @pytest.mark.parametrize(
     "again",
     [
-        pytest.param(NewSeat("F", "Z", 1, "R-1-1", "R", 5), id="number"),
+        pytest.param(NewSeat("F", "R1", 9, "R-1-1", "R", 5), id="number"),
+        pytest.param(NewSeat("F", "Z", 1, "1", "R", 5, "R-1-1"), id="label"),
         pytest.param(NewSeat("F", "R1", 1, "other", "R", 5), id="place"),
     ],
 )
@@ -129,13 +131,13 @@ def test_all_or_none(postgres: TestDatabase, catalogue: Catalogue, again: NewSea
     async def play() -> None:
         schedule = await hall(postgres.database, {"R": ["o"]})
         with pytest.raises(SeatPlanInvalid, match="already"):
-            await catalogue.import_seats(schedule, [*seats_of({"S": ["oo"]}), again])
+            await SeatImports(postgres.database).add(schedule, [*seats_of({"S": ["oo"]}), again])
         assert await catalogue.count_seats(1) == {schedule: SeatCount(1, 1)}
         # In another schedule it is another seat.
         other = await catalogue.create_schedule(1, STARTS_AT)
-        assert await catalogue.import_seats(other.schedule_id, [again]) == 1
+        assert await SeatImports(postgres.database).add(other.schedule_id, [again]) == 1
         with pytest.raises(ScheduleUnknown):
-            await catalogue.import_seats(99, [again])
+            await SeatImports(postgres.database).add(99, [again])
 
     postgres.wait(play())
 
@@ -146,7 +148,7 @@ def test_of_two_imports_at_once_one_is_refused(
     async def play() -> None:
         schedule = await hall(postgres.database, {"R": ["o"]})
         seats = seats_of({"S": ["o" * 50] * 20})
-        imports = (catalogue.import_seats(schedule, seats) for _ in range(4))
+        imports = (SeatImports(postgres.database).add(schedule, seats) for _ in range(4))
         outcomes = await asyncio.gather(*imports, return_exceptions=True)
         refused = [one for one in outcomes if isinstance(one, SeatPlanInvalid)]
         assert len(refused) == 3
@@ -156,7 +158,7 @@ def test_of_two_imports_at_once_one_is_refused(
     postgres.wait(play())
 
 
-def test_a_stadium_is_imported_at_once(postgres: TestDatabase, catalogue: Catalogue) -> None:
+def test_a_stadium_is_imported_at_once(postgres: TestDatabase) -> None:
     seats = [
         NewSeat(f"S{at // 2000}", f"R{at // 40 % 50}", at % 40 + 1, f"{at}", "R", 1)
         for at in range(60_000)
@@ -164,7 +166,7 @@ def test_a_stadium_is_imported_at_once(postgres: TestDatabase, catalogue: Catalo
 
     async def play() -> None:
         schedule = await hall(postgres.database, {"R": ["o"]})
-        assert await catalogue.import_seats(schedule, seats) == 60_000
+        assert await SeatImports(postgres.database).add(schedule, seats) == 60_000
 
     postgres.wait(play())
 
@@ -206,7 +208,7 @@ def test_from_a_title_to_seats_on_sale(run: Run, tmp_path: Path) -> None:
     (concert,) = json.loads(out)
     (schedule,) = concert.pop("schedules")
     names = {"concertId": 1, "title": "Gala", "venue": "Hall", "room": "gala"}
-    assert concert == {**names, "currency": "KRW", "queueDown": None}
+    assert concert == {**names, "currency": "KRW", "queueDown": None, "version": 1}
     assert (schedule["seats"], schedule["available"], schedule["visitorSeatsMax"]) == (2, 2, 4)
     assert "Gala" in run("list")[1]
 
@@ -218,7 +220,9 @@ def test_a_concert_has_its_own_answer_to_a_silent_queue(run: Run) -> None:
         assert (code, json.loads(out)["queueDown"]) == (0, kept)
         assert json.loads(run("list", "--json")[1])[0]["queueDown"] == kept
         assert f" {choice} " in run("list")[1]
-    assert run("set", "1", "--queue-down", "admit")[1].startswith("Concert 1, while the queue")
+    assert run("set", "1", "--queue-down", "admit")[1].startswith(
+        "Concert 1 changed: queue-down: none -> admit."
+    )
     code, _, err = run("set", "2", "--queue-down", "admit")
     assert (code, "concert not found" in err) == (2, True)
     assert run("set", "1", "--queue-down", "perhaps")[0] == 2
@@ -232,7 +236,7 @@ def test_a_map_with_errors_is_refused_line_by_line(run: Run, tmp_path: Path) -> 
     code, out, err = run("import", "1", file)
     assert (code, out) == (2, "")
     assert [line.partition(": ")[2][:6] for line in err.splitlines()[:2]] == ["line 2", "line 3"]
-    assert err.splitlines()[-1].endswith("no seat was imported")
+    assert err.splitlines()[-1].endswith("no seat was imported or changed")
     assert json.loads(run("list", "--json")[1])[0]["schedules"][0]["seats"] == 0
 
 

@@ -14,6 +14,7 @@ from tests.until import until_async
 from waitline.booking import catalogue_cache as caches
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_cache import CatalogueCache
+from waitline.booking.catalogue_edits import CatalogueEdits
 from waitline.booking.catalogue_model import ConcertUnknown, QueueDown, ScheduleUnknown
 from waitline.kernel.errors import Unavailable
 from waitline.postgres.pool import Database
@@ -105,7 +106,8 @@ def test_a_change_shows_at_once_or_within_the_interval(
     async def story(counted: Counted) -> None:
         await hall(counted.database, {"R": ["o"]})
         before = (await counted.cache.concert(1))[0]
-        await Catalogue(postgres.database).set_queue_down(1, QueueDown.ADMIT)
+        edits = CatalogueEdits(postgres.database, "somebody")
+        await edits.change_concert(1, {"queue_down": QueueDown.ADMIT})
         assert (await counted.cache.concert(1))[0] == before
         if changed_by == "this process":
             counted.cache.expire()

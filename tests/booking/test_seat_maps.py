@@ -16,6 +16,7 @@ from tests.until import until_async
 from waitline.booking import demo, seat_maps
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_model import ScheduleUnknown
+from waitline.booking.seat_imports import SeatImports
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.store import Reservations
 from waitline.kernel.errors import Unavailable
@@ -274,7 +275,7 @@ def test_seats_that_are_added_are_shown(postgres: TestDatabase) -> None:
     async def play(postgres: TestDatabase, schedule: int) -> None:
         async with working(postgres.url) as (worker,):
             version = (await worker.since(schedule, ""))["version"]
-            await Catalogue(postgres.database).import_seats(schedule, seats_of({"A": ["o"]}))
+            await SeatImports(postgres.database).add(schedule, seats_of({"A": ["o"]}))
             await worker.sees(schedule, [1, 2, 3, 4, 5, 6])
             assert (await worker.since(schedule, version))["full"]
 

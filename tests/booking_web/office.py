@@ -118,7 +118,7 @@ class Show:
         """Import seats and record their numbers."""
         text = "section,row,seat,grade,price\n" + "\n".join(lines)
         response = self.office.client.post(
-            f"/api/v1/operator/schedules/{self.schedule}/seats",
+            f"/api/v1/operator/schedules/{self.schedule}/seats?update=true",
             content=text.encode(),
             headers={**self.office.operator, "Content-Type": "text/csv"},
         )

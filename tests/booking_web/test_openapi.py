@@ -37,7 +37,16 @@ CALLS = {
     ("post", "/api/v1/operator/payments/{paymentId}/acknowledge"),
     ("post", "/api/v1/operator/concerts"),
     ("get", "/api/v1/operator/concerts"),
+    ("get", "/api/v1/operator/concerts/{concertId}"),
     ("patch", "/api/v1/operator/concerts/{concertId}"),
+    ("delete", "/api/v1/operator/concerts/{concertId}"),
+    ("get", "/api/v1/operator/changes"),
+    ("get", "/api/v1/operator/schedules/{scheduleId}"),
+    ("patch", "/api/v1/operator/schedules/{scheduleId}"),
+    ("delete", "/api/v1/operator/schedules/{scheduleId}"),
+    ("get", "/api/v1/operator/schedules/{scheduleId}/seats"),
+    ("patch", "/api/v1/operator/schedules/{scheduleId}/seats"),
+    ("delete", "/api/v1/operator/schedules/{scheduleId}/seats"),
     ("post", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("get", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("post", "/api/v1/operator/schedules/{scheduleId}/seats"),
@@ -116,7 +125,12 @@ def test_what_it_says_is_so(
     )
     @given(case=call.as_strategy(generation_mode=wanted))
     def conforms(case: Any) -> None:  # noqa: ANN401 - generic over schemas
-        if inside and "scheduleId" in case.path_parameters and wanted is GenerationMode.POSITIVE:
+        if method in {"delete", "patch"} and "/operator/" in path:
+            # Not what other tests use.
+            for name, number in case.path_parameters.items():
+                if isinstance(number, int) and number > 0:
+                    case.path_parameters[name] = number | 1 << 40
+        elif inside and "scheduleId" in case.path_parameters and wanted is GenerationMode.POSITIVE:
             case.path_parameters["scheduleId"] = insider.show.schedule
         if inside and isinstance(case.body, dict) and "scheduleId" in case.body:
             case.body["scheduleId"] = insider.show.schedule

@@ -6,9 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.booking_web.office import Office, Show, refused, succeeded
+from tests.booking_web.office import PRICE, Office, Show, refused, succeeded
 from tests.booking_web.test_catalogue import BEYOND, NO_NUMBERS, NOBODYS
-from tests.web.stack import ENGLISH, JSON_TYPE
+from tests.until import until
+from tests.web.stack import ENGLISH, JSON_TYPE, SOON_S
 
 CSV = {"Content-Type": "text/csv"}
 HEADER = "section,row,seat,grade,price\n"
@@ -21,6 +22,15 @@ CALLS = [
     pytest.param("POST", "concerts/1/schedules", id="create-schedule"),
     pytest.param("GET", "concerts/1/schedules", id="schedules"),
     pytest.param("POST", "schedules/1/seats", id="import-seats"),
+    pytest.param("GET", "concerts/1", id="concert"),
+    pytest.param("DELETE", "concerts/1", id="delete-concert"),
+    pytest.param("GET", "schedules/1", id="schedule"),
+    pytest.param("PATCH", "schedules/1", id="change-schedule"),
+    pytest.param("DELETE", "schedules/1", id="delete-schedule"),
+    pytest.param("GET", "schedules/1/seats", id="export-seats"),
+    pytest.param("PATCH", "schedules/1/seats?all=true", id="change-seats"),
+    pytest.param("DELETE", "schedules/1/seats?all=true", id="remove-seats"),
+    pytest.param("GET", "changes", id="changes"),
     pytest.param("GET", "payments", id="payments"),
     pytest.param("POST", "payments/1/acknowledge", id="acknowledge-payment"),
     pytest.param("DELETE", "reservations/1", id="cancel-reservation"),
@@ -35,9 +45,11 @@ def call(office: Office, method: str, path: str, body: object = None) -> httpx.R
     return office.client.request(method, url, content=content, headers=headers)
 
 
-def put(office: Office, schedule: object, text: str | bytes, **headers: str) -> httpx.Response:
+def put(
+    office: Office, schedule: object, text: str | bytes, query: str = "", **headers: str
+) -> httpx.Response:
     return office.client.post(
-        f"/api/v1/operator/schedules/{schedule}/seats",
+        f"/api/v1/operator/schedules/{schedule}/seats{query}",
         content=text,
         headers={**office.operator, **CSV, **headers},
     )
@@ -76,7 +88,13 @@ def test_from_concert_to_seats(trial: Office) -> None:
     asked = {"title": "밤의 콘서트", "venue": "올림픽홀", "queue": "night 1"}
     concert = succeeded(call(trial, "POST", "concerts", asked), 201)
     number = concert["concertId"]
-    assert concert == {"concertId": number, **asked, "currency": "KRW", "queueDown": None}
+    assert concert == {
+        "concertId": number,
+        **asked,
+        "currency": "KRW",
+        "queueDown": None,
+        "version": 1,
+    }
     assert succeeded(call(trial, "GET", "concerts"))["concerts"][0] == concert
 
     path = f"concerts/{number}/schedules"
@@ -99,14 +117,17 @@ def test_from_concert_to_seats(trial: Office) -> None:
         "opensAt": "2031-11-01T12:00:00+00:00",
         "salesEnd": "2031-12-24T19:30:00+09:00",
         "cancelUntil": "2031-12-20T00:00:00-03:30",
+        "version": 1,
     }
     assert succeeded(call(trial, "GET", path))["schedules"] == [schedule]
 
     text = HEADER + "Floor,A,A-1,VIP,150000\nFloor,A,A-2,VIP,150000\n"
     response = put(trial, schedule["scheduleId"], text)
-    assert succeeded(response, 201) == {"scheduleId": schedule["scheduleId"], "seats": 2}
-    again = refused(put(trial, schedule["scheduleId"], text), 400, "C001")
-    assert "already" in again["detail"]
+    imported = succeeded(response, 201)
+    assert (imported["scheduleId"], imported["seats"]) == (schedule["scheduleId"], 2)
+    # The same plan again changes nothing.
+    again = succeeded(put(trial, schedule["scheduleId"], text), 201)
+    assert (again["seats"], again["unchanged"]) == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +229,8 @@ def test_a_large_map(trial: Office, show: Show) -> None:
     text = HEADER + "".join(
         f"Balcony,{row},{row}/{seat},A,20000\n" for row in range(100) for seat in range(100)
     )
-    assert succeeded(put(trial, show.schedule, text), 201)["seats"] == 10_000
+    response = put(trial, show.schedule, text, query="?update=true")
+    assert succeeded(response, 201)["seats"] == 10_000
 
 
 def test_a_concert_has_its_own_answer_to_a_silent_queue(trial: Office) -> None:
@@ -257,3 +279,91 @@ def test_an_operator_cancels_for_a_buyer_without_a_ticket(production: Office) ->
         }  # fmt: skip
         refused(call(production, "DELETE", f"reservations/{number}"), 400, "B005")
     assert set(show.states().values()) == {"AVAILABLE"}
+
+
+def patch(
+    office: Office, path: str, body: dict[str, Any], etag: str | None = None
+) -> httpx.Response:
+    headers = {**office.operator, **({} if etag is None else {"If-Match": etag})}
+    return office.client.patch(f"/api/v1/operator/{path}", json=body, headers=headers)
+
+
+def test_a_concert_is_changed_by_one_operator_at_a_time(trial: Office) -> None:
+    show = trial.show()
+    path = f"concerts/{show.concert}"
+    etag = call(trial, "GET", path).headers["etag"]
+    changed = patch(trial, path, {"title": "Renamed", "venue": "Hall"}, etag)
+    assert succeeded(changed)["title"] == "Renamed"
+    refused(patch(trial, path, {"title": "Mine"}, etag), 412, "C005")
+    succeeded(patch(trial, path, {"title": "Mine"}, changed.headers["etag"]))
+
+    def shown() -> bool:
+        return bool(succeeded(trial.get(f"/api/v1/{path}"))["title"] == "Mine")
+
+    until(shown, SOON_S, "the new title")
+    log = succeeded(call(trial, "GET", f"changes?concertId={show.concert}"))["changes"]
+    assert [one["what"] for one in log][:2] == ["concert changed", "concert changed"]
+    assert log[0]["who"].startswith("operator ")
+    assert (log[0]["before"], log[0]["after"]) == ({"title": "Renamed"}, {"title": "Mine"})
+    refused(call(trial, "DELETE", path), 409, "C005")
+
+
+def test_a_schedule_is_changed_and_deleted(trial: Office) -> None:
+    show = trial.show(opensAt="2029-01-01T12:00+09:00")
+    path = f"schedules/{show.schedule}"
+    changed = succeeded(patch(trial, path, {"opensAt": None, "seatsPerUser": 2}))
+    assert (changed["opensAt"], changed["seatsPerUser"]) == (None, 2)
+    body = {"salesEnd": "2030-01-01T19:01+09:00"}
+    assert refused(patch(trial, path, body), 400, "C001")["detail"].startswith("salesEnd: ")
+    buyer = show.buyer()
+    reservation = buyer.reserved(show.seats[0])
+    assert "1" in refused(call(trial, "DELETE", path), 409, "C005")["detail"]
+    refused(patch(trial, path, {"startsAt": "2030-02-01T19:00+09:00"}), 409, "C005")
+    succeeded(buyer.cancel(reservation))
+    succeeded(call(trial, "DELETE", path))
+    refused(call(trial, "GET", path), 404, "B008")
+    until(lambda: buyer.seats().status_code == 404, SOON_S, "no schedule")
+    refused(buyer.reserve(show.seats[0]), 404, "B008")
+    succeeded(call(trial, "DELETE", f"concerts/{show.concert}"))
+    until(
+        lambda: trial.get(f"/api/v1/concerts/{show.concert}").status_code == 404,
+        SOON_S,
+        "no concert",
+    )
+
+
+def test_seats_are_changed_removed_and_exported(trial: Office) -> None:
+    show = trial.show()
+    buyer = show.buyer()
+    path = f"schedules/{show.schedule}/seats"
+    held = buyer.reserved(show.seats[0])
+    refused(patch(trial, f"{path}?row=0", {"price": 1}), 409, "C005")
+    refused(patch(trial, f"{path}?row=9", {"price": 1}), 404, "B001")
+    refused(patch(trial, path, {"price": 1}), 400, "C001")
+    refused(patch(trial, f"{path}?row=1", {}), 400, "C001")
+    assert succeeded(patch(trial, f"{path}?row=1", {"price": 777}))["changed"] == 10
+    assert succeeded(call(trial, "DELETE", f"{path}?row=1&seat=1-9"))["removed"] == 1
+
+    def seen() -> bool:
+        prices = [seat["price"] for seat in buyer.seats("?status=all").json()]
+        return prices == [PRICE] * 10 + [777] * 9
+
+    until(seen, SOON_S, "new prices")
+    refused(buyer.reserve(show.seats[-1]), 404, "B001")
+    assert succeeded(buyer.reserve(show.seats[10]), 201)["amount"] == 777
+    exported = call(trial, "GET", path)
+    assert exported.headers["content-type"] == "text/csv; charset=utf-8"
+    again = put(trial, show.schedule, exported.content, query="?removeMissing=true")
+    assert succeeded(again, 201)["unchanged"] == 19
+    assert buyer.reservation(held).json()["data"]["amount"] == PRICE
+
+
+def test_a_second_plan_says_what_it_would_change(trial: Office) -> None:
+    show = trial.show()
+    text = HEADER + "Floor,0,0-0,VIP,1\nFloor,9,9-9,VIP,1\n"
+    problem = refused(put(trial, show.schedule, text), 409, "C005")
+    assert problem["data"] == {"added": 1, "changed": 1, "missing": 19}
+    tried = succeeded(put(trial, show.schedule, text, query="?dryRun=true&removeMissing=true"))
+    assert (tried["added"], tried["removed"], tried["dryRun"]) == (1, 19, True)
+    assert len(tried["differences"]) == 2 + 19
+    assert len(show.states()) == 20

@@ -24,7 +24,7 @@ from waitline.queue.addresses import Addresses
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.services.booking.bodies import ScheduleView
-from waitline.services.booking.operator import NewScheduleBody
+from waitline.services.booking.operator_bodies import NewScheduleBody
 from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi
 from waitline.services.queue.rooms import RoomCalls

@@ -38,7 +38,7 @@ def added(valkey: Server, tmp_path: Path) -> Any:  # noqa: ANN401 - JSON
     )
     for path, declaration in (
         (copy / "queue" / "settings.py", DECLARATION),
-        (copy / "booking" / "model.py", OF_A_SCHEDULE),
+        (copy / "booking" / "catalogue_model.py", OF_A_SCHEDULE),
     ):
         text = path.read_text("utf-8")
         # The first is that of the limits, or of the schedule's settings.

@@ -63,7 +63,7 @@ def test_the_load(seconds: list[float], demand: float, share: float) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "import_seats", "catalogue_version", "concerts", "schedule", "find_reservation",
+        "change_seats", "catalogue_version", "concerts", "schedule", "find_reservation",
         "find_payment", "find_key", "ping", "expire", "changed_stock", "take_events",
     ],
 )  # fmt: skip

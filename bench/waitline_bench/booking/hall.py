@@ -8,6 +8,7 @@ from pathlib import Path
 import uvloop
 
 from waitline.booking.catalogue import Catalogue
+from waitline.booking.seat_imports import SeatImports
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
@@ -66,7 +67,7 @@ class Crowds:
         try:
             catalogue = Catalogue(database)
             made = await catalogue.create_schedule(CONCERT, STARTS_AT)
-            await catalogue.import_seats(made.schedule_id, list(hall(size)))
+            await SeatImports(database).add(made.schedule_id, list(hall(size)))
             row = await database.fetch_one(
                 "read_seats", within_s=CALL_S, schedule_id=made.schedule_id
             )

@@ -3,9 +3,13 @@
 model.py           reservations, payments and their refusals; pure
 catalogue_model.py concerts, schedules, new seats and their refusals; pure
 currency.py        currencies, and amounts in major and minor units; pure
-catalogue.py       concerts, schedules, and putting seats on sale
+catalogue.py       concerts and schedules
+catalogue_edits.py changes concerts and schedules; the log of changes
 catalogue_cache.py all concerts and schedules in memory, for visitors and strangers
-seat_plan.py       parses the CSV file of a hall; pure
+seat_file.py       CSV as spreadsheets write it: encodings, delimiters, safe cells; pure
+seat_plan.py       parses and writes the seat plan of a hall; pure
+seat_changes.py    what an import adds, changes and removes; pure
+seat_imports.py    imports, edits and removes the seats of a schedule
 seat_rows.py       the rows of each section, for seat pickers
 seat_maps.py       the seat map of each schedule in use, kept up to date
 seat_snapshot.py   a schedule's seats at one version, and the changes since; pure

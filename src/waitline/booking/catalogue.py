@@ -1,6 +1,5 @@
-"""Catalogue: concerts, their schedules, and the import of seats."""
+"""Catalogue: concerts and their schedules."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -8,29 +7,21 @@ from typing import Any, NamedTuple
 from waitline.booking import currency as money
 from waitline.booking.catalogue_model import (
     CONCERT_SETTINGS,
-    SCHEDULE_SEATS_MAX,
     SCHEDULE_SETTINGS,
     Concert,
     ConcertUnknown,
-    NewSeat,
     QueueDown,
     Schedule,
     ScheduleSettings,
     ScheduleUnknown,
-    SeatPlanInvalid,
 )
 from waitline.kernel.ids import RoomId
 from waitline.kernel.instants import Instant
 from waitline.kernel.setting import SettingError, check
-from waitline.postgres.driver_errors import Duplicate
 from waitline.postgres.pool import Database, Row
 
 LISTED_MAX = 1_000
 """Most concerts in a list, and most schedules of a concert: more than are on sale at once."""
-
-IMPORT_S = 60.0
-"""Timeout of an import: 60 000 seats take three seconds."""
-
 
 COUNT_S = 20.0
 """Timeout of counting a concert's seats: half a million take a second."""
@@ -150,39 +141,16 @@ class Catalogue:
         Raises:
             SettingError: A value is outside of what `CONCERT_SETTINGS` allow.
         """
-        title, venue, room = (
-            _SETTINGS[name].normal(text)
-            for name, text in (("title", title), ("venue", venue), ("room", room))
-        )
-        currency = currency.upper()
-        if not money.known(currency):
-            raise SettingError(_SETTINGS["currency"], f"{currency[:10]!r} is not in ISO 4217")
-        made = Concert(0, title, RoomId(room), venue, currency=currency)
-        check(made, CONCERT_SETTINGS)
+        made = checked(Concert(0, title, RoomId(room), venue, currency=currency))
         row = await self._database.fetch_one(
-            "create_concert", title=title, venue=venue, room=room, currency=currency
+            "create_concert",
+            title=made.title,
+            venue=made.venue,
+            room=made.room,
+            currency=made.currency,
         )
         assert row is not None
         return replace(made, concert_id=row["concert_id"])
-
-    async def set_queue_down(self, concert: int, choice: QueueDown | None) -> Concert:
-        """Set what happens to a concert's visitors while the queue is down.
-
-        Takes effect within `catalogue_cache.FRESH_S`.
-
-        Args:
-            concert: The concert.
-            choice: What happens; `None` for the installation's setting.
-
-        Raises:
-            ConcertUnknown: There is no such concert.
-        """
-        row = await self._database.fetch_one(
-            "set_queue_down", concert_id=concert, queue_down=choice
-        )
-        if row is None:
-            raise ConcertUnknown
-        return _concert(row)
 
     async def create_schedule(
         self, concert: int, starts_at: datetime, settings: ScheduleSettings = _NO_CHOICE
@@ -203,7 +171,7 @@ class Catalogue:
         row = await self._database.fetch_one(
             "create_schedule",
             concert_id=concert,
-            **_columns(starts_at, settings),
+            **schedule_columns(starts_at, settings),
         )
         if row is None:
             raise ConcertUnknown
@@ -217,44 +185,22 @@ class Catalogue:
             row["currency"],
         )
 
-    async def import_seats(self, schedule: int, seats: Sequence[NewSeat]) -> int:
-        """Put seats on sale, all or none.
 
-        The order ranks the seats, the best first: see `waitline.booking.best_available`.
+def checked(concert: Concert) -> Concert:
+    """Return a concert with its texts in their normal form.
 
-        Args:
-            schedule: The schedule. It may have other seats already.
-            seats: 1 to `SCHEDULE_SEATS_MAX`, as `waitline.booking.seat_plan` parses them.
-
-        Returns:
-            How many were imported.
-
-        Raises:
-            ScheduleUnknown: There is no such schedule.
-            SeatPlanInvalid: The schedule has one of the seats already.
-            Unavailable: No answer in time; either all or none were imported.
-        """
-        assert 0 < len(seats) <= SCHEDULE_SEATS_MAX
-        try:
-            row = await self._database.fetch_one(
-                "import_seats",
-                within_s=IMPORT_S,
-                schedule_id=schedule,
-                sections=[seat.section for seat in seats],
-                row_names=[seat.row for seat in seats],
-                positions=[seat.position for seat in seats],
-                numbers=[seat.number for seat in seats],
-                grades=[seat.grade for seat in seats],
-                prices=[seat.price for seat in seats],
-            )
-        except Duplicate as error:
-            raise SeatPlanInvalid(
-                [f"the schedule has this seat already: {error}; remove it from the seat plan"]
-            ) from None
-        if row is None:
-            raise ScheduleUnknown
-        imported: int = row["seats"]
-        return imported
+    Raises:
+        SettingError: A value is outside of what `CONCERT_SETTINGS` allow.
+    """
+    code = concert.currency.upper()
+    if not money.known(code):
+        raise SettingError(_SETTINGS["currency"], f"{code[:10]!r} is no currency of ISO 4217")
+    title, venue, room = (
+        _SETTINGS[name].normal(getattr(concert, name)) for name in ("title", "venue", "room")
+    )
+    normal = replace(concert, title=title, venue=venue, room=RoomId(room), currency=code)
+    check(normal, CONCERT_SETTINGS)
+    return normal
 
 
 def _concert(row: Row) -> Concert:
@@ -290,7 +236,7 @@ def _value(row: Row, name: str) -> Any:  # noqa: ANN401 - of the setting's type
     return Instant.of(value)._replace(offset_min=row[offset])
 
 
-def _columns(starts_at: datetime, settings: ScheduleSettings) -> dict[str, Any]:
+def schedule_columns(starts_at: datetime, settings: ScheduleSettings) -> dict[str, Any]:
     """Return the columns of a schedule, each time with its UTC offset."""
     values = {name: getattr(settings, name) for name in _SCHEDULE_FIELDS}
     for name, offset in _OFFSETS.items():

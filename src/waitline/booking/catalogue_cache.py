@@ -38,7 +38,7 @@ SCHEDULES_MAX = 20_000
 """Schedules in memory, the newest: some 300 bytes each. Older ones are looked up one by one."""
 
 OLDER_MAX = 1_024
-OLDER_S = 10.0
+OLDER_S = 1.0
 """Look-ups of older concerts and schedules in the cache, unknown ones included, and their TTL."""
 
 

@@ -202,9 +202,10 @@ class NewSeat:
         section: Part of the hall, 1 to 50 characters.
         row: Name of its row in the section, 1 to 20 characters.
         position: From 1, counted along the row: seats whose positions differ by one are neighbours.
-        number: Name that visitors see, unique in a schedule, 1 to 50 characters.
+        number: Its number or name, unique in its row, 1 to 50 characters.
         grade: Price category, 1 to 20 characters.
         price: In minor units.
+        label: What visitors see, unique in a schedule; empty to derive it from the others.
     """
 
     section: str
@@ -213,6 +214,22 @@ class NewSeat:
     number: str
     grade: str
     price: int
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSeat(NewSeat):
+    """A seat of a schedule, as operators see it.
+
+    Attributes:
+        seat_id: Its id; 0 before it has one.
+        row_no: Number of its row, counted through the section.
+        state: Its state; empty before it has one.
+    """
+
+    seat_id: int = 0
+    row_no: int = 0
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +259,82 @@ class ScheduleUnknown(Refused):
     """There is no such schedule."""
 
 
+class CatalogueStale(Refused):
+    """Somebody else has changed it meanwhile: it has another version; nothing was changed."""
+
+
+class ConcertHasSchedules(Refused):
+    """The concert has schedules.
+
+    Attributes:
+        schedules: How many.
+    """
+
+    def __init__(self, schedules: int) -> None:
+        super().__init__(schedules)
+        self.schedules = schedules
+
+
+class ConcertHasSeats(Refused):
+    """The concert has seats, whose prices are in its currency.
+
+    Attributes:
+        seats: How many.
+    """
+
+    def __init__(self, seats: int) -> None:
+        super().__init__(seats)
+        self.seats = seats
+
+
+class ScheduleBooked(Refused):
+    """Seats are reserved or sold.
+
+    Attributes:
+        seats: How many.
+    """
+
+    def __init__(self, seats: int) -> None:
+        super().__init__(seats)
+        self.seats = seats
+
+
+class SchedulePaid(Refused):
+    """Payments were made, and their records are kept.
+
+    Attributes:
+        payments: How many.
+    """
+
+    def __init__(self, payments: int) -> None:
+        super().__init__(payments)
+        self.payments = payments
+
+
+class CancellationPromised(Refused):
+    """Buyers were promised that they may cancel for longer.
+
+    Attributes:
+        seats: How many seats are reserved or sold.
+    """
+
+    def __init__(self, seats: int) -> None:
+        super().__init__(seats)
+        self.seats = seats
+
+
+class VisitorHasMore(Refused):
+    """A visitor has more seats than would be allowed.
+
+    Attributes:
+        seats: The most that one has.
+    """
+
+    def __init__(self, seats: int) -> None:
+        super().__init__(seats)
+        self.seats = seats
+
+
 class SeatPlanInvalid(Refused):
     """A seat plan cannot be parsed or imported; nothing was imported.
 
@@ -252,3 +345,47 @@ class SeatPlanInvalid(Refused):
     def __init__(self, errors: Sequence[str]) -> None:
         super().__init__(*errors)
         self.errors = tuple(errors)
+
+
+class SeatPlanStale(Refused):
+    """The seats have changed since they were read; nothing was changed."""
+
+
+class SeatPlanDiffers(Refused):
+    """The schedule has seats, and the plan differs from them; nothing was changed.
+
+    Attributes:
+        added: How many seats it would add.
+        changed: How many it would change.
+        missing: How many seats of the schedule are not in it.
+    """
+
+    def __init__(self, added: int, changed: int, missing: int) -> None:
+        super().__init__(added, changed, missing)
+        self.added = added
+        self.changed = changed
+        self.missing = missing
+
+
+class SeatsBooked(Refused):
+    """Seats that would be changed or removed are reserved or sold; nothing was changed.
+
+    Attributes:
+        labels: The first of them.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__(*labels)
+        self.labels = tuple(labels)
+
+
+class SeatsHeldBack(Refused):
+    """Seats that would be removed are held back from sale; nothing was changed.
+
+    Attributes:
+        labels: The first of them.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__(*labels)
+        self.labels = tuple(labels)

@@ -1,30 +1,45 @@
-"""Parser for seat plans in CSV: returns the seats of a hall, or errors by line. Pure.
+"""Parser and writer for seat plans in CSV: the seats of a hall, or errors by line. Pure.
 
-    section,row,seat,grade,price,position
-    Floor,A,A-1,VIP,150000,1
+    section,row,seat,grade,price
+    Floor,A,1,VIP,150000
 
-`position` is optional: without it, the seats of a row are side by side in the order of their lines.
+`position` and `label` are optional. Without a position, the seats of a row are side by side in the
+order of their lines.
 """
 
-import csv
-from collections.abc import Iterator
-from itertools import count
-from typing import TYPE_CHECKING, TextIO
+import difflib
+from collections.abc import Iterable, Sequence
 
-from waitline.booking.catalogue_model import SCHEDULE_SEATS_MAX, NewSeat, SeatPlanInvalid
+from waitline.booking import currency as money
+from waitline.booking.catalogue_model import (
+    SCHEDULE_SEATS_MAX,
+    NewSeat,
+    PlannedSeat,
+    SeatPlanInvalid,
+)
+from waitline.booking.seat_file import FileError, Record, decode, records, write
 from waitline.kernel.ids import TextInvalid, normal_text
 
-if TYPE_CHECKING:
-    from _csv import Reader
-
 COLUMNS = ("section", "row", "seat", "grade", "price")
-"""Required columns, in any order; further columns are ignored."""
+"""Required columns, in any order."""
+
+OPTIONAL = ("position", "label")
+"""Further columns; others are refused."""
+
+ALIASES = {
+    "구역": "section",
+    "열": "row",
+    "좌석": "seat",
+    "좌석번호": "seat",
+    "등급": "grade",
+    "가격": "price",
+    "위치": "position",
+    "표시": "label",
+}
+"""Names of the columns in Korean."""
 
 ERRORS_MAX = 20
 """Most errors reported at once. More are usually one mistake in every line."""
-
-LINE_CHARS_MAX = 1_000
-"""Longest line: far longer than a seat needs, and short enough to bound the memory."""
 
 PRICE_MAX = 10**12
 """Highest price of a seat, in minor units: more is a typing error. Sums of 100 seats fit a
@@ -33,14 +48,16 @@ bigint."""
 POSITION_MAX = 1_000_000
 """Highest position. A gap in a row is a gap in its positions."""
 
-_CHARS_MAX = {"section": 50, "row": 20, "seat": 50, "grade": 20}
+TEXT_CHARS_MAX = {"section": 50, "row": 20, "seat": 50, "grade": 20, "label": 130}
+"""Longest texts. Source: migrations/0001_box_office.sql; a label joins section, row and seat."""
 
 
-def parse(stream: TextIO) -> list[NewSeat]:
+def parse(content: bytes, currency: str = money.DEFAULT_CURRENCY) -> list[NewSeat]:
     """Parse a seat plan.
 
     Args:
-        stream: Its text.
+        content: The file.
+        currency: Currency of its prices, which are in major units.
 
     Returns:
         Its seats in order, 1 to `SCHEDULE_SEATS_MAX`.
@@ -48,15 +65,15 @@ def parse(stream: TextIO) -> list[NewSeat]:
     Raises:
         SeatPlanInvalid: With at most `ERRORS_MAX` errors, each with its line and what to do.
     """
-    parser = _Parser()
-    rows = csv.reader(_lines(stream), strict=True)
+    parser = _Parser(currency)
     try:
-        _take_all(rows, parser)
-    except csv.Error as error:
-        parser.wrong(rows.line_num, f"not CSV ({error}); check the quotation marks")
-    except UnicodeDecodeError:
-        parser.wrong(rows.line_num + 1, "not UTF-8, here or soon after; save the file as UTF-8")
-    except _Unreadable as error:
+        found = records(decode(content))
+        parser.begin(next(found, Record(1, [])))
+        for record in found:
+            parser.take(record)
+            if len(parser.errors) >= ERRORS_MAX:
+                break
+    except FileError as error:
         parser.wrong(error.line, error.what)
     if not parser.seats and not parser.errors:
         parser.wrong(2, "no seats; add a line for each seat")
@@ -65,81 +82,88 @@ def parse(stream: TextIO) -> list[NewSeat]:
     return parser.seats
 
 
-def _take_all(rows: "Reader", parser: "_Parser") -> None:
-    header = [name.strip().lower() for name in next(rows, [])]
-    parser.begin(header)
-    for row in rows:
-        # Many files end with blank lines.
-        if any(cell.strip() for cell in row):
-            parser.take(rows.line_num, dict(zip(header, row, strict=False)))
-        if len(parser.errors) >= ERRORS_MAX:
-            return
-
-
-class _Unreadable(Exception):  # noqa: N818
-    """An error after which the file cannot be parsed further."""
-
-    def __init__(self, line: int, what: str) -> None:
-        super().__init__(line, what)
-        self.line = line
-        self.what = what
-
-
-def _lines(stream: TextIO) -> Iterator[str]:
-    for number in count(1):
-        line = stream.readline(LINE_CHARS_MAX + 1)
-        if not line:
-            return
-        if len(line) > LINE_CHARS_MAX:
-            raise _Unreadable(number, f"more than {LINE_CHARS_MAX} characters; shorten it")
-        # Spreadsheets write a byte order mark.
-        yield line.removeprefix("\ufeff") if number == 1 else line
+def render(seats: Sequence[PlannedSeat], currency: str) -> bytes:
+    """Return the file of a plan; parsing it gives the same plan."""
+    return write(
+        (*COLUMNS, *OPTIONAL),
+        (
+            (
+                seat.section,
+                seat.row,
+                seat.number,
+                seat.grade,
+                money.major(seat.price, currency),
+                str(seat.position),
+                seat.label,
+            )
+            for seat in seats
+        ),
+    )
 
 
 class _Parser:
     """Collects seats and errors, line by line."""
 
-    def __init__(self) -> None:
+    def __init__(self, currency: str) -> None:
         self.seats: list[NewSeat] = []
         self.errors: list[str] = []
-        self._positions = False
-        self._numbers: dict[str, int] = {}
+        self._currency = currency
+        self._header: list[str] = []
+        self._numbers: dict[tuple[str, str, str], int] = {}
+        self._labels: dict[str, int] = {}
         self._places: dict[tuple[str, str, int], int] = {}
         self._in_row: dict[tuple[str, str], int] = {}
 
     def wrong(self, line: int, what: str) -> None:
         self.errors.append(f"line {line}: {what}")
 
-    def begin(self, header: list[str]) -> None:
+    def begin(self, record: Record) -> None:
+        named = [cell.lower().strip() for cell in record.cells]
+        # Spreadsheets write empty columns to the right.
+        while named and not named[-1]:
+            named.pop()
+        header = [ALIASES.get(name.replace(" ", ""), name) for name in named]
         missing = [name for name in COLUMNS if name not in header]
         if missing:
-            raise _Unreadable(
-                1,
+            raise FileError(
+                record.line,
                 f"missing columns: {', '.join(missing)}; begin the file with {','.join(COLUMNS)}"
-                " and, optionally, position",
+                " and, optionally, position and label",
             )
-        for name in (*COLUMNS, "position"):
+        for name in header:
+            if name not in (*COLUMNS, *OPTIONAL):
+                raise FileError(record.line, _unknown(name))
             if header.count(name) > 1:
-                raise _Unreadable(1, f"column {name} appears twice; remove one")
-        self._positions = "position" in header
+                raise FileError(record.line, f"column {name} appears twice; remove one")
+        self._header = header
 
-    def take(self, line: int, row: dict[str, str]) -> None:
+    def take(self, record: Record) -> None:
+        line = record.line
         if len(self.seats) >= SCHEDULE_SEATS_MAX:
-            raise _Unreadable(line, f"too many seats; a schedule has at most {SCHEDULE_SEATS_MAX}")
-        cells = {name: row.get(name, "").strip() for name in (*COLUMNS, "position")}
+            raise FileError(line, f"too many seats; a schedule has at most {SCHEDULE_SEATS_MAX}")
+        if any(record.cells[len(self._header) :]):
+            self.wrong(
+                line,
+                f"{len(record.cells)} cells, but the header has {len(self._header)}; "
+                "put a cell with a delimiter in it into quotation marks",
+            )
+            return
+        cells = dict.fromkeys((*COLUMNS, *OPTIONAL), "")
+        cells.update(zip(self._header, record.cells, strict=False))
         before = len(self.errors)
-        for name, chars_max in _CHARS_MAX.items():
+        for name, chars_max in TEXT_CHARS_MAX.items():
             cells[name] = self._text(line, name, cells[name], chars_max)
-        price = self._whole(line, "price", cells["price"], 0, PRICE_MAX)
+        price = self._price(line, cells["price"])
         row_of = (cells["section"], cells["row"])
-        if self._positions:
-            position = self._whole(line, "position", cells["position"], 1, POSITION_MAX)
+        if "position" in self._header:
+            position = self._position(line, cells["position"])
         else:
             position = self._in_row[row_of] = self._in_row.get(row_of, 0) + 1
         if len(self.errors) > before or price is None or position is None:
             return
-        self._check_once(line, cells["seat"], (*row_of, position))
-        self.seats.append(NewSeat(*row_of, position, cells["seat"], cells["grade"], price))
+        seat = NewSeat(*row_of, position, cells["seat"], cells["grade"], price, cells["label"])
+        self._check_once(line, seat)
+        self.seats.append(seat)
 
     def _text(self, line: int, name: str, text: str, chars_max: int) -> str:
         try:
@@ -147,26 +171,57 @@ class _Parser:
         except TextInvalid:
             self.wrong(line, f"{name} has control characters; remove them")
             return text
-        if not text:
+        if not text and name not in OPTIONAL:
             self.wrong(line, f"{name} is empty; fill it in")
         elif len(text) > chars_max:
             self.wrong(line, f"{name} is longer than {chars_max} characters; shorten it")
         return text
 
-    def _whole(self, line: int, name: str, text: str, least: int, most: int) -> int | None:
+    def _price(self, line: int, text: str) -> int | None:
+        try:
+            price = money.minor(text, self._currency)
+        except money.AmountError as error:
+            example = money.major(120_000, self._currency)
+            self.wrong(line, f"price {text[:20]!r} {error}; write it as {example}")
+            return None
+        if price > PRICE_MAX:
+            most = money.shown(PRICE_MAX, self._currency)
+            self.wrong(line, f"price {text[:20]!r} is above {most}; correct it")
+            return None
+        return price
+
+    def _position(self, line: int, text: str) -> int | None:
         # int() would also accept digits of other scripts.
-        digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
-        if digits and least <= int(text) <= most:
+        digits = text.isascii() and text.isdigit() and len(text) <= len(str(POSITION_MAX))
+        if digits and 1 <= int(text) <= POSITION_MAX:
             return int(text)
-        self.wrong(line, f"{name} {text[:20]!r} is not a whole number from {least} to {most}")
+        self.wrong(line, f"position {text[:20]!r} is not a whole number from 1 to {POSITION_MAX:,}")
         return None
 
-    def _check_once(self, line: int, number: str, place: tuple[str, str, int]) -> None:
-        first = self._numbers.setdefault(number, line)
+    def _check_once(self, line: int, seat: NewSeat) -> None:
+        first = self._numbers.setdefault((seat.section, seat.row, seat.number), line)
         if first != line:
             self.wrong(
-                line, f"seat {number!r} is also in line {first}; each seat needs its own number"
+                line,
+                f"seat {seat.number!r} of row {seat.row!r} is also in line {first}; each seat of "
+                "a row needs its own number",
             )
-        first = self._places.setdefault(place, line)
+        first = self._places.setdefault((seat.section, seat.row, seat.position), line)
         if first != line:
-            self.wrong(line, f"position {place[2]} of this row is also in line {first}; change one")
+            self.wrong(
+                line, f"position {seat.position} of this row is also in line {first}; change one"
+            )
+        first = self._labels.setdefault(seat.label, line) if seat.label else line
+        if first != line:
+            self.wrong(line, f"label {seat.label!r} is also in line {first}; change one")
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, (*COLUMNS, *OPTIONAL), n=1)
+    meant = f"; did you mean {near[0]}?" if near else f"; columns are {_listed(COLUMNS)}"
+    optional = "" if near else f" and, optionally, {_listed(OPTIONAL)}"
+    return f"unknown column {name[:40]!r}{meant}{optional}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

@@ -5,7 +5,10 @@ serve.py           `queue`, `booking`, `admitter`: run one process each
 migrate.py         `migrate`: create or upgrade the box office's tables
 mode.py            `mode`: show and change the mode of the data
 rooms.py           `rooms`: create, change, list, reset and delete rooms
-concerts.py        `concerts`: put concerts, schedules and seats on sale
+concerts.py        `concerts`: create, list, change and delete concerts; the log of changes
+schedules.py       `schedules`: create, change and delete schedules
+seats.py           `seats`: import, export, change and delete seats
+catalogue_store.py what these three share: the connection, and texts of refusals
 keys.py            `keys`: list and rotate the signing keys
 audit.py           `audit`: check the invariants of a room or of the box office
 outbox.py          `outbox`: list and retry unsent events and dead letters
@@ -38,6 +41,8 @@ from waitline.cli import (
     report,
     rooms,
     sandbox_pay,
+    schedules,
+    seats,
     serve,
     settings,
     simulate,
@@ -68,6 +73,8 @@ app.add_typer(mode.app, name="mode")
 app.command("sandbox-pay")(sandbox_pay.sandbox_pay)
 app.add_typer(rooms.app, name="rooms")
 app.add_typer(concerts.app, name="concerts")
+app.add_typer(schedules.app, name="schedules")
+app.add_typer(seats.app, name="seats")
 app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
 app.add_typer(outbox.app, name="outbox")

@@ -1,6 +1,7 @@
 """Authentication of operators by the installation's operator key."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from hmac import compare_digest
 
 from fastapi import Request
@@ -13,10 +14,15 @@ class Operators:
 
     Args:
         key: The installation's operator key.
+
+    Attributes:
+        who: "operator" and a digest of the key, for logs of changes.
     """
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
+        digest = blake2b(self._key, digest_size=4).hexdigest()
+        self.who = f"operator {digest}"
 
     async def require(self, request: Request) -> None:
         """Accept the request.

@@ -10,6 +10,7 @@ data_mode.py       mode of the data: checked at the start and while a process ru
 identity.py        authentication of visitors: tokens, cookies, trial mode
 same_origin.py     protection of writes against other sites (CSRF)
 process.py         start of a service and of its workers
+catalogue_problems.py  the part of that table for changes to the catalogue
 problems.py        table of problems: the HTTP response to each refusal
 start_lines.py     what a process says at its start, and while a store does not answer
 problem_codes.py   their codes and short texts

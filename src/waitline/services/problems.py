@@ -8,7 +8,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any
 
-from waitline.booking.catalogue_model import ConcertUnknown, ScheduleUnknown, SeatPlanInvalid
+from waitline.booking.catalogue_model import ConcertUnknown, ScheduleUnknown
 from waitline.booking.idempotency_key import (
     KEYS_MAX,
     IdempotencyKeyReused,
@@ -63,6 +63,7 @@ from waitline.queue.model import (
     TooManyStreams,
     VisitorUnknown,
 )
+from waitline.services.catalogue_problems import CATALOGUE
 from waitline.services.identity import TokenMissing, UserMissing
 from waitline.services.problem_codes import (
     B001,
@@ -241,14 +242,6 @@ _BOX_OFFICE: list[Problem[Any]] = [
         ScheduleUnknown, _NOT_FOUND, B008, "schedule-unknown", Text("없는 일정", "Unknown schedule")
     ),
     Problem(
-        SeatPlanInvalid,
-        _BAD,
-        C001,
-        "seat-map-invalid",
-        Text("잘못된 좌석 배치도", "Invalid seat map"),
-        detail=lambda it: Text("\n".join(it.errors), "\n".join(it.errors)),
-    ),
-    Problem(
         SalesNotOpen,
         _CONFLICT,
         C005,
@@ -364,4 +357,4 @@ _BOX_OFFICE: list[Problem[Any]] = [
     ),
 ]
 
-PROBLEMS = ProblemTable([*_WHO, *_WAITING_ROOM, *_BOX_OFFICE, *SALE_PROBLEMS])
+PROBLEMS = ProblemTable([*_WHO, *_WAITING_ROOM, *CATALOGUE, *_BOX_OFFICE, *SALE_PROBLEMS])

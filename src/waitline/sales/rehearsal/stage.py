@@ -15,6 +15,7 @@ from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_model import SCHEDULE_SEATS_MAX, NewSeat
 from waitline.booking.rehearsals import Rehearsals as Booked
 from waitline.booking.sale_totals import SaleTotals
+from waitline.booking.seat_imports import SeatImports
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import REHEARSALS, RoomId
 from waitline.postgres.pool import Database
@@ -134,7 +135,7 @@ class Stage:
         await self._queued.register(room)
         concert = await self._booked.create(TITLE, room)
         made = await catalogue.create_schedule(concert, STARTS_AT)
-        await catalogue.import_seats(made.schedule_id, laid_out)
+        await SeatImports(self._database).add(made.schedule_id, laid_out)
         return made.schedule_id
 
     async def survey(self, room: RoomId) -> Survey:

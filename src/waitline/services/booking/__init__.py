@@ -16,7 +16,9 @@ tokens.py           the queue token of a request
 ownership.py        whose a reservation or a payment is
 doorman.py          access check: only admitted visitors
 idempotency.py      idempotency keys: a repeated write gets the first answer
-operator.py         operators' calls: concerts, schedules, seats
+operator.py         operators' calls: installation, payments, reservations
+operator_catalogue.py  operators' calls: concerts, schedules, seats, log of changes
+operator_bodies.py  their bodies and views
 lookups.py          bulkhead for look-ups that anybody can cause
 metrics.py          gauges of open work
 management.py       the management process

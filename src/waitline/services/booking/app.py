@@ -39,7 +39,7 @@ from waitline.payment_providers.port import ANSWER_BYTES_MAX, WEBHOOK_PATH, Prov
 from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.services import start_page
-from waitline.services.booking import openapi, operator
+from waitline.services.booking import openapi, operator_catalogue
 from waitline.services.booking.calls import SEATS_PATH, BookingCalls
 from waitline.services.booking.catalogue_calls import CatalogueCalls
 from waitline.services.booking.doorman import Doorman
@@ -48,6 +48,7 @@ from waitline.services.booking.idempotency import Idempotency
 from waitline.services.booking.lookups import Lookups
 from waitline.services.booking.metrics import OpenWorkGauges
 from waitline.services.booking.operator import InstallationView, OperatorCalls
+from waitline.services.booking.operator_catalogue import CatalogueOperatorCalls
 from waitline.services.booking.shop_pages import ShopPages
 from waitline.services.data_mode import database_mark, open_valkey, watches
 from waitline.services.problems import PROBLEMS
@@ -73,7 +74,7 @@ ADMITTED_STATUSES = frozenset(("200", "201", "304", "409"))
 
 BODY_LIMITS = {
     WEBHOOK_PATH: ANSWER_BYTES_MAX,
-    f"{operator.PREFIX}/schedules/": operator.SEAT_MAP_BYTES_MAX,
+    f"{operator_catalogue.PREFIX}/schedules/": operator_catalogue.SEAT_MAP_BYTES_MAX,
 }
 """Most bytes of a body by path prefix, for calls that accept more than others."""
 
@@ -256,15 +257,16 @@ def described_routers(
         store: The store that both services share.
         cache: The catalogue in memory.
     """
+    authenticated = Operators(operator_key)
     operators = OperatorCalls(
-        Catalogue(database),
-        Operators(operator_key),
+        authenticated,
         InstallationView.of(settings),
         Attention(database),
         Reservations(database, settings.hold_s),
-        on_change=cache.expire,
     )
-    return [operators.router(), health_calls(settings, database, store).router()]
+    catalogue = CatalogueOperatorCalls(database, authenticated, on_change=cache.expire)
+    health = health_calls(settings, database, store)
+    return [operators.router(), catalogue.router(), health.router()]
 
 
 def health_calls(settings: Settings, database: Database, store: ValkeyClient) -> Health:

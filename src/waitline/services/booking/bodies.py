@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
-from typing_extensions import override
 
 from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, Concert, Schedule
 from waitline.booking.model import SEATS_MAX, Payment, PaymentState, Reservation
@@ -181,36 +180,6 @@ class ConcertView(msgspec.Struct, frozen=True):
     def of(cls, concert: Concert) -> "ConcertView":
         """Return the view of a concert."""
         return cls(concert.concert_id, concert.title, concert.venue, concert.room, concert.currency)
-
-
-class OperatorConcertView(ConcertView, frozen=True):
-    """A concert as operators see it.
-
-    `queueDown` is refuse or admit: what happens to visitors while the queue is down; null for the
-    installation's setting.
-    """
-
-    queueDown: str | None  # noqa: N815
-
-    @override
-    @classmethod
-    def of(cls, concert: Concert) -> "OperatorConcertView":
-        """Return the operators' view of a concert."""
-        choice = concert.queue_down
-        return cls(
-            concert.concert_id,
-            concert.title,
-            concert.venue,
-            concert.room,
-            concert.currency,
-            None if choice is None else str(choice),
-        )
-
-
-class OperatorConcertsView(msgspec.Struct, frozen=True):
-    """The concerts as operators see them."""
-
-    concerts: list[OperatorConcertView]
 
 
 class ConcertsView(msgspec.Struct, frozen=True):

@@ -10,15 +10,12 @@ from waitline.booking.model import SeatState
 from waitline.http.openapi import call, describe_service, reference
 from waitline.kernel.ids import NAME_BYTES_MAX
 from waitline.payment_providers.port import WEBHOOK_PATH
-from waitline.services.booking import operator
 from waitline.services.booking.bodies import (
     CancellationView,
     ConcertsView,
     ConcertView,
     FoundReservationView,
     LoadedView,
-    OperatorConcertsView,
-    OperatorConcertView,
     PaymentBody,
     PaymentView,
     ReservationBody,
@@ -28,12 +25,24 @@ from waitline.services.booking.bodies import (
     SeatView,
 )
 from waitline.services.booking.calls import SEATS_PATH
-from waitline.services.booking.operator import ImportView, InstallationView
+from waitline.services.booking.operator import InstallationView
+from waitline.services.booking.operator_bodies import (
+    ChangesView,
+    ImportView,
+    OperatorConcertsView,
+    OperatorConcertView,
+    OperatorSchedulesView,
+    OperatorScheduleView,
+)
+from waitline.services.booking.operator_catalogue import PREFIX
 from waitline.services.booking.tokens import TOKEN_CHARS_MAX
 from waitline.services.booking.users import INT64_MAX, INT64_MIN
 
 STRUCTS: list[type[msgspec.Struct]] = [
     ImportView,
+    ChangesView,
+    OperatorScheduleView,
+    OperatorSchedulesView,
     InstallationView,
     ReservationBody,
     PaymentBody,
@@ -105,9 +114,15 @@ _OPERATORS = {
     ("get", "/installation"): ("InstallationView", 200),
     ("post", "/concerts"): ("OperatorConcertView", 201),
     ("get", "/concerts"): ("OperatorConcertsView", 200),
+    ("get", "/concerts/{concertId}"): ("OperatorConcertView", 200),
     ("patch", "/concerts/{concertId}"): ("OperatorConcertView", 200),
-    ("post", "/concerts/{concertId}/schedules"): ("ScheduleView", 201),
-    ("get", "/concerts/{concertId}/schedules"): ("SchedulesView", 200),
+    ("post", "/concerts/{concertId}/schedules"): ("OperatorScheduleView", 201),
+    ("get", "/concerts/{concertId}/schedules"): ("OperatorSchedulesView", 200),
+    ("get", "/schedules/{scheduleId}"): ("OperatorScheduleView", 200),
+    ("patch", "/schedules/{scheduleId}"): ("OperatorScheduleView", 200),
+    ("patch", "/schedules/{scheduleId}/seats"): ("ImportView", 200),
+    ("delete", "/schedules/{scheduleId}/seats"): ("ImportView", 200),
+    ("get", "/changes"): ("ChangesView", 200),
     ("post", "/schedules/{scheduleId}/seats"): ("ImportView", 201),
     ("delete", "/reservations/{reservationId}"): ("CancellationView", 200),
 }
@@ -127,7 +142,7 @@ def document(framework: FastAPI, *, trial: bool) -> dict[str, Any]:
     for (method, path), (struct, status) in _OPERATORS.items():
         # The framework does not know the shape of these answers.
         described = call("", struct, status=status)["responses"]
-        whole["paths"][operator.PREFIX + path][method]["responses"].update(described)
+        whole["paths"][PREFIX + path][method]["responses"].update(described)
     return whole
 
 

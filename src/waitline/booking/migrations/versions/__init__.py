@@ -10,4 +10,5 @@
 0008_sales_times.py            when a schedule sells, and the currency of prices
 0009_installation.py           mode of the data, origin of each concert
 0010_rules_of_sale.py          stopped schedules, house seats, cool-downs, evidence
+0011_seats_and_changes.py      seats by section, row and number; log of changes
 """

@@ -1,0 +1,232 @@
+"""Connection of `waitline concerts`, `schedules` and `seats` to the database, and their refusals.
+
+They use the database directly, so they also work while no service runs.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from waitline import settings as chosen
+from waitline.booking.catalogue import Catalogue
+from waitline.booking.catalogue_edits import CatalogueEdits, shown_concert, shown_schedule
+from waitline.booking.catalogue_model import (
+    CancellationPromised,
+    CatalogueStale,
+    Concert,
+    ConcertHasSchedules,
+    ConcertHasSeats,
+    ConcertUnknown,
+    Schedule,
+    ScheduleBooked,
+    SchedulePaid,
+    ScheduleUnknown,
+    SeatPlanDiffers,
+    SeatPlanStale,
+    SeatsBooked,
+    SeatsHeldBack,
+    VisitorHasMore,
+)
+from waitline.booking.model import SeatUnknown
+from waitline.booking.seat_imports import COMMAND_LINE, SeatImports
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Misconfigured, Refused, Unavailable
+from waitline.kernel.escapes import counted, visible
+from waitline.kernel.ids import RoomId
+from waitline.kernel.instants import Instant
+from waitline.kernel.setting import kebab
+from waitline.postgres.pool import Database
+from waitline.queue.rooms import Rooms
+from waitline.settings import Settings
+from waitline.valkey.client import ValkeyClient
+
+NUMBER_MAX = 2**63 - 1
+"""Largest concert or schedule number: the range of PostgreSQL's bigint."""
+
+ROOM_S = 1.0
+"""Timeout of the look whether a room exists, in s: only a warning depends on it."""
+
+ConcertNumber = Annotated[
+    int, typer.Argument(min=1, max=NUMBER_MAX, help="Concert number, as in `concerts list`")
+]
+ScheduleNumber = Annotated[
+    int, typer.Argument(min=1, max=NUMBER_MAX, help="Schedule number, as in `concerts list`")
+]
+Version = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=2**31 - 1,
+        help="Refuse unless this is the current version, as in `--json`; "
+        "so that nobody overwrites another operator's change",
+    ),
+]
+
+T = TypeVar("T")
+
+
+class Store:
+    """What the commands use.
+
+    Args:
+        database: Holds the catalogue.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.catalogue = Catalogue(database)
+        self.edits = CatalogueEdits(database, COMMAND_LINE)
+        self.seats = SeatImports(database)
+
+
+def with_store(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> T:
+    """Connect to the database, run `use`, and close the connection.
+
+    Raises:
+        Misconfigured: A rule refuses it; the message says why, and what to do.
+        Unavailable: The database does not answer.
+    """
+
+    async def run() -> T:
+        database = Database(settings.database_address(), "waitline.booking", connections_max=1)
+        try:
+            return await use(Store(database))
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(run())
+    except Refused as error:
+        explain = _EXPLAINED.get(type(error))
+        if explain is None:
+            raise
+        raise Misconfigured(explain(error)) from None
+
+
+_EXPLAINED: dict[type[Refused], Callable[[Any], str]] = {
+    ConcertUnknown: lambda _: "concert not found; `waitline concerts list` lists them",
+    ScheduleUnknown: lambda _: "schedule not found; `waitline concerts list` lists them",
+    SeatUnknown: lambda _: "no such seat; `waitline seats export` shows them all",
+    CatalogueStale: lambda _: (
+        "somebody else has changed it meanwhile; nothing was changed. "
+        "`waitline concerts list --json` shows the current version"
+    ),
+    ConcertHasSchedules: lambda it: (
+        f"the concert has {counted(it.schedules, 'schedule')}; "
+        "delete them first: `waitline schedules delete NUMBER`"
+    ),
+    ConcertHasSeats: lambda it: (
+        f"{counted(it.seats, 'seat')} have prices in the present "
+        "currency; nothing was changed. Export the seats, remove them, and import them with new "
+        "prices: `waitline seats export`, `waitline seats delete`"
+    ),
+    ScheduleBooked: lambda it: (
+        f"reserved or sold: {counted(it.seats, 'seat')}; nothing was "
+        "changed. Unpaid reservations end within minutes; paid ones can be cancelled"
+    ),
+    SchedulePaid: lambda it: (
+        f"{counted(it.payments, 'payment')} must stay on record; the schedule was not deleted"
+    ),
+    CancellationPromised: lambda it: (
+        f"buyers of {counted(it.seats, 'seat')} rely on the present "
+        "cancellation deadline; it can be moved back, not forward"
+    ),
+    VisitorHasMore: lambda it: (
+        f"a buyer has {counted(it.seats, 'seat')} already; nothing was changed"
+    ),
+    SeatPlanStale: lambda _: "others are changing the same seats; nothing was changed. Try again",
+    SeatPlanDiffers: lambda it: (
+        f"the schedule has seats already. The plan would add "
+        f"{it.added:,} and change {it.changed:,}; {it.missing:,} are not in it. `--dry-run` shows "
+        "them, `--update` applies the plan, `--remove-missing` also removes what is not in it"
+    ),
+    SeatsBooked: lambda it: f"reserved or sold: {', '.join(it.labels)}; nothing was changed",
+    SeatsHeldBack: lambda it: (
+        f"held back from sale: {', '.join(it.labels)}; nothing was changed. Release them first"
+    ),
+}
+
+
+def load(**options: Any) -> Settings:  # noqa: ANN401 - of the settings' types
+    """Load the settings that the commands need."""
+    return chosen.load(**options)
+
+
+def warn(text: str) -> None:
+    """Print a warning to standard error."""
+    typer.secho(f"waitline: warning: {visible(text)}", err=True, fg="yellow")
+
+
+def warn_of_room(settings: Settings, room: RoomId) -> None:
+    """Warn if a concert's waiting room does not exist; silent where no store can be asked."""
+
+    async def known() -> bool:
+        store = ValkeyClient(settings.store_url(), timeout_s=ROOM_S)
+        try:
+            async with asyncio.timeout(ROOM_S):
+                return room in await Rooms(store).names()
+        finally:
+            await store.close()
+
+    try:
+        if not asyncio.run(known()):
+            warn(
+                f"there is no room {room!r} yet: create it with `waitline rooms create`, or its "
+                "visitors cannot wait"
+            )
+    except (Misconfigured, Unavailable, TimeoutError):
+        return
+
+
+def warn_of_times(schedule: Schedule) -> None:
+    """Warn of a schedule that sells nothing any more."""
+    if Instant.of(schedule.sales_end).at_ms <= SystemClock().now_ms():
+        warn("the sale of this schedule is over: nothing can be reserved")
+
+
+def concert_values(concert: Concert) -> dict[str, Any]:
+    """Return a concert as `--json` shows it."""
+    shown = shown_concert(concert)
+    return {
+        "concertId": concert.concert_id,
+        "title": concert.title,
+        "venue": concert.venue,
+        "room": shown["queue"],
+        "currency": concert.currency,
+        "queueDown": shown["queueDown"],
+        "version": concert.version,
+    }
+
+
+def schedule_values(schedule: Schedule) -> dict[str, Any]:
+    """Return a schedule as `--json` shows it."""
+    shown = shown_schedule(schedule)
+    seats = shown.pop("seatsPerUser")
+    return {
+        "scheduleId": schedule.schedule_id,
+        "concertId": schedule.concert_id,
+        **shown,
+        "visitorSeatsMax": seats,
+        "version": schedule.version,
+    }
+
+
+def changed_text(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Return what differs, for people: `title: Gala -> Gala 2`."""
+    parts = [
+        f"{kebab(name)}: {_or_none(before[name])} -> {_or_none(value)}"
+        for name, value in after.items()
+        if name != "version" and before[name] != value
+    ]
+    return ", ".join(parts) or "nothing"
+
+
+def _or_none(value: Any) -> str:  # noqa: ANN401 - of JSON
+    return "none" if value in {None, ""} else str(value)
+
+
+def show(values: Any, text: str, *, as_json: bool) -> None:  # noqa: ANN401 - JSON
+    """Print values as JSON, or a text."""
+    typer.echo(json.dumps(values, ensure_ascii=False) if as_json else visible(text, multiline=True))
