@@ -286,6 +286,7 @@ def test_another_hall_of_the_same_numbers_is_shown(postgres: TestDatabase) -> No
     async def play(postgres: TestDatabase, schedule: int) -> None:
         async with working(postgres.url) as (worker,):
             await worker.free(schedule)
+            await postgres.sql("UPDATE concert SET origin = 'demo'")
             await demo.load(postgres.database)
             await worker.sees(schedule, list(range(1, 10_001)))
             seat = json.loads((await worker.seats.available(schedule)).plain)[0]
