@@ -207,12 +207,12 @@ def test_a_deletion_and_reservations_at_once(postgres: TestDatabase, desk: Desk)
         deleted = 0
         for schedule in range(2, 12):
             await Catalogue(desk.database).create_schedule(1, STARTS_AT)
-            plan = await desk.seats.read(schedule)
+            plan = await desk.seats.fetch_plan(schedule)
             assert plan.seats == []
             lines = "".join(f"F,A,{number},R,100\n" for number in range(10))
             text = "section,row,seat,grade,price\n" + lines
             await desk.seats.import_file(schedule, text.encode(), ImportChoice(), who=WHO)
-            seats = [one.seat_id for one in (await desk.seats.read(schedule)).seats]
+            seats = [one.seat_id for one in (await desk.seats.fetch_plan(schedule)).seats]
 
             async def delete(schedule: int = schedule) -> bool:
                 try:

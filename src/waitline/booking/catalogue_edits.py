@@ -46,7 +46,7 @@ KEPT_MAX = 100_000
 """Entries of the log that are kept, the latest: decades of a busy box office."""
 
 
-class Change(NamedTuple):
+class CatalogueChange(NamedTuple):
     """An entry of the log.
 
     Attributes:
@@ -115,7 +115,7 @@ class CatalogueEdits:
     async def change_concert(
         self, concert: int, values: Mapping[str, Any], version: int | None = None
     ) -> Concert:
-        """Change a concert. Takes effect within `catalogue_cache.FRESH_S`.
+        """CatalogueChange a concert. Takes effect within `catalogue_cache.FRESH_S`.
 
         Args:
             concert: The concert.
@@ -176,7 +176,7 @@ class CatalogueEdits:
     async def change_schedule(
         self, schedule: int, values: Mapping[str, Any], version: int | None = None
     ) -> Schedule:
-        """Change a schedule. Takes effect within `catalogue_cache.FRESH_S`.
+        """CatalogueChange a schedule. Takes effect within `catalogue_cache.FRESH_S`.
 
         Args:
             schedule: The schedule.
@@ -259,7 +259,7 @@ class CatalogueEdits:
         schedule: int | None = None,
         before_no: int | None = None,
         changes_max: int = CHANGES_MAX,
-    ) -> list[Change]:
+    ) -> list[CatalogueChange]:
         """Return changes of the catalogue, the latest first.
 
         Args:
@@ -276,7 +276,7 @@ class CatalogueEdits:
             changes_max=min(changes_max, CHANGES_MAX),
         )
         return [
-            Change(
+            CatalogueChange(
                 row["change_no"],
                 row["at"],
                 row["who"],

@@ -88,14 +88,12 @@ def records(text: str) -> Iterator[Record]:
     """
     delimiter, first = _delimiter(text)
     rows = csv.reader(_lines(text, first), delimiter=delimiter, strict=True)
-    while True:
-        line = first + rows.line_num + 1
-        cells = _next(rows, line)
-        if cells is None:
-            return
+    line = first + 1
+    while (cells := _next(rows, line)) is not None:
         # Many files end with blank lines.
         if any(cells):
             yield Record(line, cells)
+        line = first + rows.line_num + 1
 
 
 def _next(rows: "Reader", line: int) -> list[str] | None:

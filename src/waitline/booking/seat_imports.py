@@ -121,7 +121,7 @@ class SeatImports:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def read(self, schedule: int) -> SeatPlan:
+    async def fetch_plan(self, schedule: int) -> SeatPlan:
         """Return the seats of a schedule.
 
         Raises:
@@ -172,7 +172,7 @@ class SeatImports:
         # Removing is a kind of update.
         update = choice.update or choice.remove_missing
         for _ in range(TRIES):
-            plan = await self.read(schedule)
+            plan = await self.fetch_plan(schedule)
             # In a thread: a stadium's plan takes a second.
             changes = await asyncio.to_thread(changes_to, plan)
             report = SeatReport(changes, plan.currency)
@@ -195,7 +195,7 @@ class SeatImports:
             ScheduleUnknown, SeatPlanStale: Nothing is changed.
         """
         for _ in range(TRIES):
-            plan = await self.read(schedule)
+            plan = await self.fetch_plan(schedule)
             changes = await asyncio.to_thread(compare, plan.seats, seats)
             there = len(seats) - len(changes.added)
             if there:
@@ -227,7 +227,7 @@ class SeatImports:
             ScheduleUnknown, SeatPlanStale, SeatsBooked, SeatsHeldBack: Nothing is changed.
         """
         for _ in range(TRIES):
-            plan = await self.read(schedule)
+            plan = await self.fetch_plan(schedule)
             meant = [seat for seat in plan.seats if choice.has(seat)]
             if not meant:
                 raise SeatUnknown
@@ -264,37 +264,14 @@ class SeatImports:
             raise SeatPlanInvalid(
                 [f"a schedule has at most {SCHEDULE_SEATS_MAX:,} seats, those it has included"]
             )
-        edits = [edit.after for edit in changes.changed]
-        recounted = [*changes.moved, *edits]
-        before, after = _logged(changes, plan.currency)
         values = {
             "schedule_id": schedule,
             "laid_out": plan.laid_out,
             "currency": plan.currency,
-            "touched_ids": _ids([*recounted, *changes.removed]),
-            "removed_ids": _ids(changes.removed),
-            "changed_ids": _ids(edits),
-            "changed_sections": [seat.section for seat in edits],
-            "changed_rows": [seat.row for seat in edits],
-            "changed_numbers": [seat.number for seat in edits],
-            "changed_positions": [seat.position for seat in edits],
-            "changed_labels": [seat.label for seat in edits],
-            "changed_grades": [seat.grade for seat in edits],
-            "changed_prices": [seat.price for seat in edits],
-            "row_ids": _ids(recounted),
-            "row_nos": [seat.row_no for seat in recounted],
-            "sections": [seat.section for seat in changes.added],
-            "row_names": [seat.row for seat in changes.added],
-            "new_row_nos": [seat.row_no for seat in changes.added],
-            "positions": [seat.position for seat in changes.added],
-            "numbers": [seat.number for seat in changes.added],
-            "labels": [seat.label for seat in changes.added],
-            "grades": [seat.grade for seat in changes.added],
-            "prices": [seat.price for seat in changes.added],
             "who": who,
             "what": what,
-            "before": before,
-            "after": after,
+            **_seat_columns(changes),
+            **_logged(changes, plan.currency),
         }
 
         async def attempt() -> None:
@@ -309,6 +286,35 @@ class SeatImports:
             raise SeatPlanInvalid([f"the schedule has this seat already: {error}"]) from None
 
 
+def _seat_columns(changes: SeatChanges) -> dict[str, list[Any]]:
+    """Return the changes column by column, as the statement takes them."""
+    edits = [edit.after for edit in changes.changed]
+    recounted = [*changes.moved, *edits]
+    added = changes.added
+    return {
+        "touched_ids": _ids([*recounted, *changes.removed]),
+        "removed_ids": _ids(changes.removed),
+        "changed_ids": _ids(edits),
+        "changed_sections": [seat.section for seat in edits],
+        "changed_rows": [seat.row for seat in edits],
+        "changed_numbers": [seat.number for seat in edits],
+        "changed_positions": [seat.position for seat in edits],
+        "changed_labels": [seat.label for seat in edits],
+        "changed_grades": [seat.grade for seat in edits],
+        "changed_prices": [seat.price for seat in edits],
+        "row_ids": _ids(recounted),
+        "row_nos": [seat.row_no for seat in recounted],
+        "sections": [seat.section for seat in added],
+        "row_names": [seat.row for seat in added],
+        "new_row_nos": [seat.row_no for seat in added],
+        "positions": [seat.position for seat in added],
+        "numbers": [seat.number for seat in added],
+        "labels": [seat.label for seat in added],
+        "grades": [seat.grade for seat in added],
+        "prices": [seat.price for seat in added],
+    }
+
+
 def _ids(seats: Iterable[PlannedSeat]) -> list[int]:
     return [seat.seat_id for seat in seats]
 
@@ -317,7 +323,7 @@ def _column(row: Row, name: str, kind: type[T]) -> list[T]:
     return msgspec.json.decode(row[name], type=list[kind])  # type: ignore[valid-type]
 
 
-def _logged(changes: SeatChanges, currency: str) -> tuple[str | None, str]:
+def _logged(changes: SeatChanges, currency: str) -> dict[str, str | None]:
     """Return the entry of the log, before and after, as JSON."""
     before = {
         "changed": [_shown(edit.before, edit.fields, currency) for edit in changes.changed],
@@ -336,7 +342,10 @@ def _logged(changes: SeatChanges, currency: str) -> tuple[str | None, str]:
         {name: seats[:LOGGED_MAX] for name, seats in side.items() if seats}
         for side in (before, after)
     ]
-    return json.dumps(shortened[0]) if shortened[0] else None, json.dumps(counts | shortened[1])
+    return {
+        "before": json.dumps(shortened[0]) if shortened[0] else None,
+        "after": json.dumps(counts | shortened[1]),
+    }
 
 
 def _shown(seat: NewSeat, fields: Sequence[str], currency: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ Version = Annotated[
 T = TypeVar("T")
 
 
-class Store:
+class CatalogueStore:
     """What the commands use.
 
     Args:
@@ -81,7 +81,7 @@ class Store:
         self.seats = SeatImports(database)
 
 
-def with_store(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> T:
+def with_store(settings: Settings, use: Callable[[CatalogueStore], Awaitable[T]]) -> T:
     """Connect to the database, run `use`, and close the connection.
 
     Raises:
@@ -92,7 +92,7 @@ def with_store(settings: Settings, use: Callable[[Store], Awaitable[T]]) -> T:
     async def run() -> T:
         database = Database(settings.database_address(), "waitline.booking", connections_max=1)
         try:
-            return await use(Store(database))
+            return await use(CatalogueStore(database))
         finally:
             await database.close()
 

@@ -9,13 +9,13 @@ from rich.table import Table
 
 from waitline.booking.catalogue import SeatCount
 from waitline.booking.catalogue_cache import FRESH_S
-from waitline.booking.catalogue_edits import CHANGES_MAX, Change
+from waitline.booking.catalogue_edits import CHANGES_MAX, CatalogueChange
 from waitline.booking.catalogue_model import CONCERT_SETTINGS, Concert, QueueDown
 from waitline.cli import options, schedules, seats
 from waitline.cli.catalogue_store import (
     NUMBER_MAX,
+    CatalogueStore,
     ConcertNumber,
-    Store,
     Version,
     changed_text,
     concert_values,
@@ -51,7 +51,7 @@ def list_concerts(
     """List every concert with its schedules and the number of available seats."""
     settings = load(data_dir=data_dir, database_url=database_url)
 
-    async def use(store: Store) -> list[dict[str, Any]]:
+    async def use(store: CatalogueStore) -> list[dict[str, Any]]:
         return [await _described(store, concert) for concert in await store.catalogue.concerts()]
 
     concerts = with_store(settings, use)
@@ -88,7 +88,7 @@ def create(
     """
     settings = load(data_dir=data_dir, database_url=database_url)
 
-    async def use(store: Store) -> Concert:
+    async def use(store: CatalogueStore) -> Concert:
         made = await store.catalogue.create_concert(title, **asked)
         await store.edits.created_concert(made)
         return made
@@ -117,7 +117,7 @@ def change(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Change a concert; what is left out stays as it is.
+    """CatalogueChange a concert; what is left out stays as it is.
 
     The room stays while seats are booked, the currency while there are seats.
 
@@ -128,7 +128,7 @@ def change(
     if queue_down is not None:
         values["queue_down"] = None if queue_down == "default" else QueueDown(queue_down)
 
-    async def use(store: Store) -> tuple[Concert, Concert]:
+    async def use(store: CatalogueStore) -> tuple[Concert, Concert]:
         before = await store.catalogue.concert(concert)
         return before, await store.edits.change_concert(concert, values, version)
 
@@ -203,7 +203,7 @@ def log(
     Terminal().print(table if changes else "No changes yet.")
 
 
-def _logged(change: Change) -> dict[str, Any]:
+def _logged(change: CatalogueChange) -> dict[str, Any]:
     return {
         "changeNo": change.change_no,
         "at": Instant.of(change.at).iso,
@@ -225,7 +225,7 @@ def _short(values: dict[str, Any] | None) -> str:
     return "\n".join(parts)
 
 
-async def _described(store: Store, concert: Concert) -> dict[str, Any]:
+async def _described(store: CatalogueStore, concert: Concert) -> dict[str, Any]:
     stock = await store.catalogue.count_seats(concert.concert_id)
     return {
         **concert_values(concert),

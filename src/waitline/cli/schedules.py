@@ -8,9 +8,9 @@ from waitline.booking.catalogue_cache import FRESH_S
 from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, Schedule, ScheduleSettings
 from waitline.cli import options
 from waitline.cli.catalogue_store import (
+    CatalogueStore,
     ConcertNumber,
     ScheduleNumber,
-    Store,
     Version,
     changed_text,
     load,
@@ -43,7 +43,7 @@ def create(
     settings = load(data_dir=data_dir, database_url=database_url)
     at, decided = _start(starts_at), ScheduleSettings(**asked)
 
-    async def use(store: Store) -> Schedule:
+    async def use(store: CatalogueStore) -> Schedule:
         made = await store.catalogue.create_schedule(concert, at, decided)
         await store.edits.created_schedule(made)
         return made
@@ -82,7 +82,7 @@ def change(
     if starts_at is not None:
         values["starts_at"] = _start(starts_at)
 
-    async def use(store: Store) -> tuple[Schedule, Schedule]:
+    async def use(store: CatalogueStore) -> tuple[Schedule, Schedule]:
         before = await store.catalogue.schedule(schedule)
         return before, await store.edits.change_schedule(schedule, values, version)
 

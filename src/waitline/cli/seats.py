@@ -17,7 +17,7 @@ from waitline.booking.seat_imports import (
     SeatReport,
 )
 from waitline.cli import options
-from waitline.cli.catalogue_store import ScheduleNumber, Store, load, show, with_store
+from waitline.cli.catalogue_store import CatalogueStore, ScheduleNumber, load, show, with_store
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import counted, visible
 from waitline.kernel.ids import TextInvalid, normal_text
@@ -64,7 +64,7 @@ def import_seats(
     content = _content(file)
     choice = ImportChoice(update=update, remove_missing=remove_missing, dry_run=dry_run)
 
-    async def use(store: Store) -> SeatReport:
+    async def use(store: CatalogueStore) -> SeatReport:
         return await store.seats.import_file(schedule, content, choice, who=COMMAND_LINE)
 
     try:
@@ -92,7 +92,7 @@ def export_seats(
     Example: waitline seats export 1 --out seats.csv
     """
     settings = load(data_dir=data_dir, database_url=database_url)
-    plan = with_store(settings, lambda store: store.seats.read(schedule))
+    plan = with_store(settings, lambda store: store.seats.fetch_plan(schedule))
     content = seat_plan.render(plan.seats, plan.currency)
     if out is None:
         typer.echo(content, nl=False)
@@ -143,9 +143,9 @@ def change(
     if not values and price is None:
         raise Misconfigured("nothing to change; name a new value, for example --price 150000")
 
-    async def use(store: Store) -> SeatReport:
+    async def use(store: CatalogueStore) -> SeatReport:
         if price is not None:
-            values["price"] = _price(price, await store.seats.read(schedule))
+            values["price"] = _price(price, await store.seats.fetch_plan(schedule))
         return await store.seats.edit(schedule, choice, values, who=COMMAND_LINE)
 
     _report_edit(schedule, _edited(settings, use), as_json=as_json)
@@ -170,7 +170,7 @@ def delete(
     settings = load(data_dir=data_dir, database_url=database_url)
     choice = _choice(SeatChoice(section, row, seat, grade), every=every)
 
-    async def use(store: Store) -> SeatReport:
+    async def use(store: CatalogueStore) -> SeatReport:
         return await store.seats.edit(schedule, choice, None, who=COMMAND_LINE)
 
     _report_edit(schedule, _edited(settings, use), as_json=as_json)

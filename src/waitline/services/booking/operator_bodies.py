@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from typing_extensions import override
 
-from waitline.booking.catalogue_edits import Change
+from waitline.booking.catalogue_edits import CatalogueChange
 from waitline.booking.catalogue_model import CONCERT_SETTINGS, SCHEDULE_SETTINGS, Concert, Schedule
 from waitline.booking.seat_changes import SeatChanges, booked, describe
 from waitline.booking.seat_plan import PRICE_MAX, TEXT_CHARS_MAX
@@ -232,7 +232,7 @@ class ChangeView(msgspec.Struct, frozen=True):
     after: dict[str, Any] | None
 
     @classmethod
-    def of(cls, change: Change) -> "ChangeView":
+    def of(cls, change: CatalogueChange) -> "ChangeView":
         """Return the view of a change."""
         return cls(*change._replace(at=instant(change.at)))  # type: ignore[arg-type]
 

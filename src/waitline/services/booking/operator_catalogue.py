@@ -282,7 +282,7 @@ class CatalogueOperatorCalls:
     async def export_seats(self, scheduleId: _Name) -> Response:  # noqa: N803
         """Export the seats of a schedule as CSV, as the import takes them."""
         schedule = number("scheduleId", scheduleId)
-        plan = await self._imports.read(schedule)
+        plan = await self._imports.fetch_plan(schedule)
         disposition = f'attachment; filename="seats-{schedule}.csv"'
         return Response(
             seat_plan.render(plan.seats, plan.currency),
