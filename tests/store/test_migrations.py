@@ -1,6 +1,7 @@
 """Migrations: on an empty database, again, two at once, and never past what is known."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.processes import free_port
 from waitline import cli
 from waitline.booking.migrations import migrate, steps
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.settings.environment import inherited
 
 SQL = Path(steps.__file__).parent
 
@@ -61,6 +63,50 @@ def test_an_empty_database_gets_every_step_and_then_none(fresh: str) -> None:
     assert {"concert", "schedule", "seat", "reservation", "payment", "outbox"} < made
     assert asyncio.run(migrate(fresh)) == []
     assert tables(fresh) == made
+
+
+def booking_started(fresh: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Start a booking service on a database; it ends, because of the tables or of its port."""
+    words = ["--mode", "trial", "--valkey-url", "unix:///nowhere", "--database-url", fresh]
+    words += ["--data-dir", str(folder)]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        return subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-m", "waitline", "booking", "--booking-port", port, *words],
+            env={
+                **inherited(),
+                "WAITLINE_PAYMENT_URL": "http://127.0.0.1:1",
+                "WAITLINE_PAYMENT_KEY": "a-key-of-the-sandbox",
+                "WAITLINE_WEBHOOK_SECRET": "a-secret-of-the-sandbox",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (None, "the database has no tables of the box office"),
+        ("0003", "the tables are at migration 0003, and this version needs"),
+        (STEPS[-1], "cannot listen on"),
+        ("9999", "cannot listen on"),
+    ],
+    ids=["none", "behind", "these", "ahead"],
+)
+def test_the_box_office_starts_on_tables_that_it_can_use(
+    fresh: str, tmp_path: Path, stored: str | None, said: str
+) -> None:
+    if stored is not None:
+        asyncio.run(migrate(fresh))
+        asyncio.run(execute(fresh, f"UPDATE alembic_version SET version_num = '{stored}'"))  # noqa: S608
+    done = booking_started(fresh, tmp_path)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"waitline: {said}"), done.stderr
+    assert ("run `waitline migrate`" in last) == ("tables" in said)
 
 
 def test_what_is_there_stays_there(fresh: str) -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -119,10 +120,14 @@ def test_when_it_dies_it_is_started_again_and_visitors_notice_nothing(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_addresses(host: str) -> None:
-    with listen(host, 0, "X") as listener:
-        port = listener.getsockname()[1]
-        with socket.create_connection((host, port), timeout=SOON_S):
-            pass
+    with ExitStack() as stack:
+        bound = [stack.enter_context(listener) for listener in listen(host, 0, "X")]
+        port = bound[0].getsockname()[1]
+        addresses = {str(found[4][0]) for found in socket.getaddrinfo(host, port)}
+        assert {listener.getsockname()[0] for listener in bound} == addresses
+        for address in addresses:
+            with socket.create_connection((address, port), timeout=SOON_S):
+                pass
         with pytest.raises(Misconfigured, match=f"{host}, port {port}: .*; X chooses another"):
             listen(host, port, "X")
 

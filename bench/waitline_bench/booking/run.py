@@ -45,8 +45,8 @@ SPARE_S = 40.0
 """Extra time of a generator beyond its arrival period, in s."""
 
 METRICS_LATE_S = 2.5
-"""Longest delay of a count, in s: a process writes its counts once a second, and the page with all of
-them is made at most once a second."""
+"""Longest delay of a count, in s: a process writes its counts once a second, and the page with all
+of them is made at most once a second."""
 
 _STATEMENTS = re.compile(
     r'^database_statement_duration_seconds_count\{[^}]*statement="(\w+)"[^}]*\} (\S+)', re.MULTILINE
@@ -176,7 +176,7 @@ class _BookingRun:
             return self._found(process)
 
     def _statements(self) -> dict[str, float]:
-        """Return how often each statement has run, once all that ran before this call are counted."""
+        """Return how often each statement has run, once all that ran before are counted."""
         Event().wait(METRICS_LATE_S)
         url = f"{self._installation.management_urls[1]}/actuator/prometheus"
         with request.urlopen(url, timeout=10) as answer:  # noqa: S310 - ours

@@ -37,6 +37,7 @@ audit.py           checks the invariants over the whole database
 provider_audit.py  reconciles payments with the provider's list of charges
 attention.py       payments that need an operator's attention
 health.py          health check of the database, and counts of open work
+schema.py          checks that the tables are those of this version
 mode.py            mode of the data, and what leaving trial mode deletes
 rehearsals.py      deletes what rehearsals leave behind
 demo.py            the demo concert of trial mode

@@ -64,8 +64,8 @@ def serve(factory: str, listeners: list[socket.socket], *, workers: int) -> None
         sys.exit(STARTUP_FAILURE)
 
 
-def serve_socket(application: Any, listener: socket.socket) -> None:  # noqa: ANN401 - as uvicorn
-    """Serve an application in this process, on a socket that listens already."""
+def serve_sockets(application: Any, listeners: list[socket.socket]) -> None:  # noqa: ANN401 - as uvicorn
+    """Serve an application in this process, on sockets that listen already."""
     _raise_file_limit()
     config = uvicorn.Config(
         application,
@@ -73,7 +73,7 @@ def serve_socket(application: Any, listener: socket.socket) -> None:  # noqa: AN
         http=PROTOCOL,
         **UVICORN_OPTIONS,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    uvicorn.Server(config).run(sockets=listeners)
 
 
 def _raise_file_limit() -> None:

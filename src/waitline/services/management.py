@@ -16,7 +16,7 @@ from waitline.http.dispatch import Dispatcher
 from waitline.http.framework import build_framework
 from waitline.http.limits import EdgeLimits
 from waitline.http.problem_responses import ProblemResponses
-from waitline.http.server import serve_socket
+from waitline.http.server import serve_sockets
 from waitline.http.static_files import docs_router
 from waitline.http.worker import ServiceWorker
 from waitline.kernel import garbage_collection
@@ -32,14 +32,15 @@ __all__ = ["ROLE", "run", "serving"]
 def run(application: Callable[[Settings], ServiceWorker]) -> None:
     """Serve the management address until standard input ends, or SIGTERM.
 
-    The number of the listening socket is the command's argument.
+    The numbers of the listening sockets are the command's arguments.
 
     Args:
         application: Builds the application from the settings.
     """
     settings = start_worker()
     stop_when_stdin_ends()
-    serve_socket(application(settings), socket.socket(fileno=int(sys.argv[1])))
+    bound = [socket.socket(fileno=int(number)) for number in sys.argv[1:]]
+    serve_sockets(application(settings), bound)
 
 
 @asynccontextmanager
@@ -51,6 +52,7 @@ async def serving(
     jobs: Sequence[Coroutine[Any, Any, Any]],
     tallies: ProcessMetrics,
     problems: ProblemResponses,
+    limits: EdgeLimits,
 ) -> AsyncIterator[Dispatcher]:
     """Run the jobs of a management process while it serves.
 
@@ -61,6 +63,7 @@ async def serving(
         jobs: Background jobs beside those that every process has.
         tallies: Metrics of this process.
         problems: Answers for handlers that raise.
+        limits: Limits of every connection, as on the public address.
     """
     # A rendering may keep this loop busy, which no visitor notices: its lag is not counted.
     own_jobs = (*jobs, tallies.keep(watches_lag=False), garbage_collection.keep())
@@ -74,7 +77,7 @@ async def serving(
             ),
             tallies=tallies,
             problems=problems,
-            limits=EdgeLimits(),
+            limits=limits,
         )
         for task in tasks:
             task.cancel()

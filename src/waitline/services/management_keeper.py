@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
 
+from waitline.kernel import listeners
 from waitline.kernel.errors import Misconfigured
 
 BACKLOG = 64
@@ -42,7 +43,7 @@ def kept(module: str, host: str, port: int, variable: str) -> Iterator[None]:
     """Keep a management process running until the block ends.
 
     Args:
-        module: The module that it runs, with the number of the listening socket as its argument.
+        module: The module that it runs, with the numbers of the listening sockets as arguments.
         host: The management address.
         port: Its port.
         variable: The environment variable that sets the port, for the error.
@@ -50,8 +51,8 @@ def kept(module: str, host: str, port: int, variable: str) -> Iterator[None]:
     Raises:
         Misconfigured: The address cannot be listened on.
     """
-    listener = listen(host, port, variable)
-    keeper = _Keeper(module, listener)
+    bound = listen(host, port, variable)
+    keeper = _Keeper(module, bound)
     thread = threading.Thread(target=keeper.run, daemon=True, name="management-keeper")
     thread.start()
     try:
@@ -59,11 +60,12 @@ def kept(module: str, host: str, port: int, variable: str) -> Iterator[None]:
     finally:
         keeper.stop()
         thread.join(STOP_S)
-        listener.close()
+        for listener in bound:
+            listener.close()
 
 
-def listen(host: str, port: int, variable: str) -> socket.socket:
-    """Listen on the management address.
+def listen(host: str, port: int, variable: str) -> list[socket.socket]:
+    """Listen on each address of the management host, all on one port.
 
     Args:
         host: IPv4 or IPv6 address, or a name.
@@ -74,10 +76,9 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
         Misconfigured: It cannot be listened on.
     """
     try:
-        family, *_, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        bound = listeners.bind(host, port)
+        for listener in bound:
+            listener.listen(BACKLOG)
     except OSError as error:
         # Python appends the address to the text of some.
         reason = str(error.strerror).partition(" (while")[0]
@@ -85,6 +86,7 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
             f"cannot listen on the management address {host}, port {port}: {reason}; "
             f"{variable} chooses another port"
         ) from None
+    return bound
 
 
 class _Keeper:
@@ -92,12 +94,12 @@ class _Keeper:
 
     Args:
         module: The module that it runs.
-        listener: The listening socket, which it inherits.
+        bound: The listening sockets, which it inherits.
     """
 
-    def __init__(self, module: str, listener: socket.socket) -> None:
+    def __init__(self, module: str, bound: Sequence[socket.socket]) -> None:
         self._module = module
-        self._listener = listener
+        self._bound = bound
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -120,12 +122,12 @@ class _Keeper:
             pause_s = min(2 * pause_s, RESTART_MAX_S)
 
     def _run_once(self) -> int:
-        number = self._listener.fileno()
+        numbers = [listener.fileno() for listener in self._bound]
         # End of file on its standard input, when this process dies, stops it.
         self._process = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", self._module, str(number)],
+            [sys.executable, "-m", self._module, *map(str, numbers)],
             stdin=subprocess.PIPE,
-            pass_fds=(number,),
+            pass_fds=numbers,
             # Ctrl-C reaches the process that starts the workers alone, which stops this one.
             start_new_session=True,
         )

@@ -70,6 +70,7 @@ class BookingManagement(ServiceWorker):
             jobs=[],
             tallies=tallies,
             problems=problems,
+            limits=settings.edge_limits(),
         ) as dispatcher:
             yield dispatcher
         await store.close()

@@ -53,6 +53,7 @@ class QueueManagement(ServiceWorker):
             jobs=[figures.run()],
             tallies=tallies,
             problems=problems,
+            limits=settings.edge_limits(),
         ) as dispatcher:
             yield dispatcher
         await store.close()
