@@ -188,6 +188,21 @@ def test_no_more_seats_than_the_schedule_allows(trial: Installation, opened: Ope
         expect(page.locator("#chosen-count")).to_have_text("4 seats selected")
 
 
+def test_a_rule_of_the_sale_is_said_as_the_box_office_says_it(
+    trial: Installation, opened: Opened
+) -> None:
+    pause = {
+        "code": "C005",
+        "type": "urn:waitline:problem:cooling-down",
+        "detail": "Please wait a minute.",
+    }
+    with opened("about:blank", viewport=PHONE) as page:
+        arrived(page, trial)
+        page.route("**/api/v1/reservations", lambda route: route.fulfill(status=429, json=pause))
+        page.locator("#best").get_by_role("button").click()
+        expect(page.locator("#notice")).to_have_text("Please wait a minute.")
+
+
 def test_a_hold_that_runs_out(trial: Installation, opened: Opened) -> None:
     def over(route: Route) -> None:
         answer = route.fetch()

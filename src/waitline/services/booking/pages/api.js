@@ -57,11 +57,12 @@ export function instant(ms, offsetMin) {
 }
 
 export class Problem extends Error {
-  constructor(code, status = 0, kind = "") {
+  constructor(code, status = 0, kind = "", detail = "") {
     super(code);
     this.code = code;
     this.status = status;
     this.kind = kind; // The problem's name in docs/problems.md.
+    this.detail = detail; // A sentence in the page's language.
   }
 }
 
@@ -90,7 +91,7 @@ async function send(path, { method = "GET", body, headers = {} } = {}) {
   }
   if (response.ok) return content;
   const kind = String(content.type).split(":").pop();
-  throw new Problem(response.status >= 500 ? "down" : content.code, response.status, kind);
+  throw new Problem(response.status >= 500 ? "down" : content.code, response.status, kind, content.detail);
 }
 
 const newKey = () =>

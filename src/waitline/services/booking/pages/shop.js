@@ -87,10 +87,12 @@ function speakOnce(name) {
 
 function fail(problem) {
   if (problem instanceof TypeError || problem instanceof ReferenceError) console.error(problem);
-  const { code, status } = problem;
+  const { code, status, detail } = problem;
   if (status === 401) return reservation ? notice(say("other")) : end("over");
   if (code === "most") return notice(say("most", { most: picker.most }));
-  notice(say(page.texts[code] ? code : "other"));
+  // A rule of the sale, such as a deadline or a pause: the box office says which.
+  const rule = status === 409 || status === 429 ? detail : "";
+  notice(rule || say(page.texts[code] ? code : "other"));
 }
 
 function end(why) {
