@@ -27,7 +27,7 @@ HOT = {
     "idempotency.sql": {"find_key", "keep_answer", "forget_keys"},
 }
 GROWING = "seat|visitor_seats|reservation|reserved_seat|payment|idempotency"
-TABLES = set(GROWING.split("|"))
+TABLES = {*GROWING.split("|"), "cooldown", "held_seat", "reservation_note"}
 
 SCANS = {"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan"}
 

@@ -285,7 +285,11 @@ ready AS MATERIALIZED (
             AND v.holder = due.holder
     ) AND (SELECT count(*) FROM refundable) = (SELECT count(*) FROM paid)
     AND (SELECT count(*) FROM cooling) = (
-        SELECT count(*) FROM dropped JOIN cooldown AS c USING (user_id, holder)
+        SELECT count(*) FROM dropped CROSS JOIN LATERAL (
+            SELECT FROM cooldown AS c
+            WHERE c.user_id = dropped.user_id AND c.holder = dropped.holder
+            LIMIT 1
+        ) AS c
     )
 ),
 freed AS (
