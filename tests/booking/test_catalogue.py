@@ -228,6 +228,26 @@ def test_a_concert_has_its_own_answer_to_a_silent_queue(run: Run) -> None:
     assert run("set", "1", "--queue-down", "perhaps")[0] == 2
 
 
+def test_a_currency_that_is_not_charged_is_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("create", "Gala", "--room", "gala", "--currency", "usd")[0] == 0
+    monkeypatch.setenv("WAITLINE_PAYMENT_PROVIDER", "stripe")
+    for words in (
+        ["create", "Gala", "--room", "gala", "--currency", "USD"],
+        ["set", "1", "--currency", "EUR"],
+    ):
+        code, _, err = run(*words)
+        assert (code, "--currency: the payment provider charges KRW only" in err) == (2, True)
+    assert run("create", "Gala", "--room", "gala")[0] == 0
+
+
+def test_a_schedule_in_the_past_is_warned_of(run: Run) -> None:
+    run("create", "Gala", "--room", "gala")
+    code, _, err = run("schedule", "1", "--starts-at", "2020-05-01T19:00+09:00")
+    assert (code, "the sale of this schedule is over" in err) == (0, True)
+
+
 def test_a_map_with_errors_is_refused_line_by_line(run: Run, tmp_path: Path) -> None:
     run("create", "Gala", "--room", "gala")
     run("schedule", "1", "--starts-at", "2030-05-01T19:00Z")

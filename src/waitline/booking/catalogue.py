@@ -203,6 +203,20 @@ def checked(concert: Concert) -> Concert:
     return normal
 
 
+def check_charged(currency: str, charged: str | None) -> None:
+    """Check that the payment provider charges a currency: another one would be charged by number.
+
+    Args:
+        currency: Currency of a concert.
+        charged: The only currency that is charged; `None` for any.
+
+    Raises:
+        SettingError: It is not charged.
+    """
+    if charged is not None and currency.upper() != charged:
+        raise SettingError(_SETTINGS["currency"], f"the payment provider charges {charged} only")
+
+
 def _concert(row: Row) -> Concert:
     return Concert(
         row["concert_id"],

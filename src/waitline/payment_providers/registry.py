@@ -34,6 +34,7 @@ class Registration:
         test_keys: Prefixes of test keys, which move no money; `("",)` if all are test keys.
         test_method: Payment method that succeeds with a test key.
         declined_method: Payment method that is declined with a test key.
+        currency: The only currency that the adapter charges; `None` for any.
     """
 
     adapter: str
@@ -43,6 +44,7 @@ class Registration:
     test_keys: tuple[str, ...] = ()
     test_method: str = ""
     declined_method: str = ""
+    currency: str | None = None
 
 
 PROVIDERS: Mapping[str, Registration] = MappingProxyType({
@@ -55,6 +57,7 @@ PROVIDERS: Mapping[str, Registration] = MappingProxyType({
         "waitline.payment_providers.stripe:Stripe",
         extra="stripe", test_keys=("sk_test_", "rk_test_"),
         test_method="pm_card_visa", declined_method="pm_card_visa_chargeDeclined",
+        currency="KRW",
     ),
     # Source: https://docs.tosspayments.com/reference/using-api/api-keys. A billing key belongs to
     # the account that issued it, so none works for every rehearsal.
@@ -62,6 +65,7 @@ PROVIDERS: Mapping[str, Registration] = MappingProxyType({
         "waitline.payment_providers.toss:Toss",
         test_keys=("test_sk_", "test_gsk_"),
         test_method="REHEARSAL:BILLING_KEY", declined_method="REHEARSAL",
+        currency="KRW",
     ),
     "none": Registration(
         "waitline.payment_providers.no_provider:NoProvider", secrets_required=False,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 from fastapi import Request as FrameworkRequest
 
 from waitline.booking import seat_plan
-from waitline.booking.catalogue import Catalogue
+from waitline.booking.catalogue import Catalogue, check_charged
 from waitline.booking.catalogue_edits import CHANGES_MAX, CatalogueEdits
 from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, QueueDown, ScheduleSettings
 from waitline.booking.seat_imports import ImportChoice, SeatChoice, SeatImports
@@ -101,12 +101,19 @@ class CatalogueOperatorCalls:
     Args:
         database: Holds the catalogue.
         operators: Authenticates operators.
+        charged: The only currency that the payment provider charges; `None` for any.
         on_change: Called after each change of the catalogue.
     """
 
     def __init__(
-        self, database: Database, operators: Operators, *, on_change: Callable[[], None]
+        self,
+        database: Database,
+        operators: Operators,
+        *,
+        charged: str | None,
+        on_change: Callable[[], None],
     ) -> None:
+        self._charged = charged
         self._catalogue = Catalogue(database)
         self._edits = CatalogueEdits(database, operators.who)
         self._imports = SeatImports(database)
@@ -148,6 +155,7 @@ class CatalogueOperatorCalls:
     async def create_concert(self, asked: NewConcertBody, request: FrameworkRequest) -> Response:
         """Create a concert."""
         with setting_bodies.refused_by_wire_name():
+            check_charged(asked.currency, self._charged)
             made = await self._catalogue.create_concert(**setting_bodies.chosen(asked, DESCRIBED))
         await self._edits.created_concert(made)
         self._on_change()
@@ -177,6 +185,7 @@ class CatalogueOperatorCalls:
         """Change a concert. Booked seats keep its room, and seats keep its currency."""
         with setting_bodies.refused_by_wire_name():
             values = setting_bodies.chosen(asked, DESCRIBED)
+            check_charged(values.get("currency", self._charged or ""), self._charged)
             if asked.queueDown is not None:
                 choice = asked.queueDown
                 values["queue_down"] = None if choice == "default" else QueueDown(choice)
