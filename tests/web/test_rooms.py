@@ -1,12 +1,14 @@
 """/api/v1/rooms: what operators decide about rooms, and who operators are."""
 
+import json
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from tests.shop import shop
-from tests.web.stack import ENGLISH, Room, Stack, refused, succeeded
+from tests.web.stack import ENGLISH, Room, Stack, refused, succeeded, waitline
 
 DEFAULTS = {
     "mode": "open",
@@ -154,6 +156,35 @@ def test_list_is_sorted(trial: Stack) -> None:
     trial.room()
     rooms = succeeded(call(trial, "GET", ""))["rooms"]
     assert rooms == sorted(rooms)
+
+
+def test_list_in_pages(trial: Stack) -> None:
+    made = sorted(trial.room().name for _ in range(5))
+    answer = succeeded(call(trial, "GET", ""))
+    everything, pages = answer["rooms"], []
+    after: str | None = ""
+    assert answer["next"] is None
+    while after is not None:
+        page = succeeded(call(trial, "GET", f"?limit=2&after={quote(after)}"))
+        assert len(page["rooms"]) <= 2
+        pages += page["rooms"]
+        after = page["next"]
+    assert pages == everything
+    assert set(made) <= set(everything)
+    for wrong in ("limit=0", "limit=1001", "limit=x", f"after={'x' * 200}"):
+        refused(call(trial, "GET", f"?{wrong}"), 400, "C001")
+
+
+def test_the_command_lists_in_pages(trial: Stack) -> None:
+    first, second = sorted(trial.room().name for _ in range(2))
+    where = ("--data-dir", trial.data_dir)
+    names = [row["room"] for row in json.loads(waitline("rooms", "list", "--json", *where).stdout)]
+    assert {first, second} <= set(names)
+    one = waitline("rooms", "list", "--limit", "1", "--json", *where, "--after", first)
+    rows = json.loads(one.stdout)
+    assert [row["room"] for row in rows] == [names[names.index(first) + 1]]
+    shown = waitline("rooms", "list", "--limit", "1", *where)
+    assert f"waitline rooms list --after {names[0]}" in shown.stderr
 
 
 def test_show(trial: Stack) -> None:

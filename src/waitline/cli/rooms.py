@@ -5,6 +5,7 @@ They use Valkey directly, so they also work while no service runs.
 
 import json
 from collections.abc import Awaitable, Callable
+from shlex import quote
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -18,7 +19,7 @@ from waitline.kernel.terminal import Terminal, styled
 from waitline.queue.addresses import Addresses, AddressTotals
 from waitline.queue.decision import Reason
 from waitline.queue.model import RoomExists, RoomOccupied, RoomUnknown, Survey, TooManyRooms
-from waitline.queue.rooms import Rooms
+from waitline.queue.rooms import PAGE_MAX, Rooms
 from waitline.queue.settings import ROOM_SETTINGS, Rules
 from waitline.settings import Settings
 from waitline.valkey.client import ValkeyClient
@@ -83,6 +84,10 @@ def change(
 
 @app.command("list")
 def list_rooms(
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=PAGE_MAX, help="Most rooms to list")
+    ] = PAGE_MAX,
+    after: Annotated[str, typer.Option("--after", help="List only rooms behind this name")] = "",
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
@@ -90,9 +95,10 @@ def list_rooms(
     """List all rooms: mode, visitors waiting and admitted, admissions per second."""
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
 
-    async def use(rooms: Rooms) -> list[dict[str, Any]]:
+    async def use(rooms: Rooms) -> tuple[list[dict[str, Any]], RoomId | None]:
         found = []
-        for name in await rooms.names():
+        names, more = await rooms.page(limit, after)
+        for name in names:
             try:
                 survey = await rooms.survey(name)
             except RoomUnknown:
@@ -107,9 +113,9 @@ def list_rooms(
                     "perSecond": round(survey.rate_last, 1),
                 }
             )
-        return found
+        return found, more
 
-    found = _with_rooms(settings, "", use)
+    found, more = _with_rooms(settings, "", use)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -119,7 +125,10 @@ def list_rooms(
     for row in found:
         numbers = (f"{row['waiting']:,}", f"{row['admitted']:,}", f"{row['perSecond']:g}")
         table.add_row(row["room"], row["mode"], *numbers)
-    Terminal().print(table if found else "No rooms yet: waitline rooms create NAME")
+    empty = f"No rooms behind {after!r}." if after else "No rooms yet: waitline rooms create NAME"
+    Terminal().print(table if found else empty)
+    if more is not None:
+        Terminal(stderr=True).print(f"There are more: waitline rooms list --after {quote(more)}")
 
 
 @app.command("show")

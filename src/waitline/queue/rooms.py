@@ -6,6 +6,7 @@ may hold slots). A room that is listed needlessly costs a call or two. The admit
 a room that is missing.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from math import sqrt
 
@@ -26,6 +27,9 @@ from waitline.queue.record import SaleRecord
 from waitline.queue.settings import ROOM_SETTINGS, SETTING_NAMES, Rules
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient
+
+PAGE_MAX = 1_000
+"""Most rooms of one listing: the command surveys each, a second of the store's time in all."""
 
 OPEN = scripts.load("waitline.queue", "open")
 CHANGE = scripts.load("waitline.queue", "change")
@@ -52,6 +56,18 @@ class Rooms:
     async def names(self) -> list[RoomId]:
         """Return every room's name, sorted."""
         return sorted(RoomId(name) for name in await self._store.command("SMEMBERS", keys.ROOMS))
+
+    async def page(self, most: int, after: str = "") -> tuple[list[RoomId], RoomId | None]:
+        """Return some names in their order, and the last of them if there are more.
+
+        Args:
+            most: Most names, 1 to `PAGE_MAX`.
+            after: Only names behind this one.
+        """
+        names = await self.names()
+        first = bisect_right(names, after)
+        found = names[first : first + most]
+        return found, found[-1] if found and first + most < len(names) else None
 
     async def count(self) -> int:
         """Return how many rooms there are."""

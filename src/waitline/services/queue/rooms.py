@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, create_model
 from waitline.http.operator_key import Operators
 from waitline.http.requests import checked_name
 from waitline.http.texts import Text, preferred_language
-from waitline.kernel.ids import RoomId
+from waitline.kernel.ids import NAME_BYTES_MAX, RoomId
 from waitline.queue import hints
 from waitline.queue.addresses import Addresses, AddressTotals
 from waitline.queue.decision import Decision
 from waitline.queue.model import Survey
-from waitline.queue.rooms import Rooms
+from waitline.queue.rooms import PAGE_MAX, Rooms
 from waitline.queue.settings import ROOM_SETTINGS, Rules
 from waitline.services import setting_bodies
 from waitline.services.queue import texts
@@ -138,9 +138,15 @@ class RoomCalls:
         await self._rooms.create(room, rules)
         return _success(request, texts.ROOM_CREATED, shown(room, rules))
 
-    async def list(self, request: Request) -> dict[str, Any]:
-        """List the names of all rooms."""
-        return _success(request, texts.ROOMS, {"rooms": await self._rooms.names()})
+    async def list(
+        self,
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = PAGE_MAX,
+        after: Annotated[str, Query(max_length=NAME_BYTES_MAX)] = "",
+    ) -> dict[str, Any]:
+        """List the names of rooms in their order; `next` is the `after` of the next page."""
+        names, more = await self._rooms.page(limit, after)
+        return _success(request, texts.ROOMS, {"rooms": names, "next": more})
 
     async def show(self, room: str, request: Request) -> dict[str, Any]:
         """Show a room's rules and numbers."""
