@@ -86,6 +86,19 @@ def sold(postgres: TestDatabase) -> Sale:
 
 
 @pytest.mark.usefixtures("sold")
+def test_play_money_is_marked(run: Run, postgres: TestDatabase) -> None:
+    for play in (True, False):
+        postgres.wait(
+            postgres.sql(
+                "INSERT INTO installation (mode, play_money) VALUES ('production', $1) "
+                "ON CONFLICT (the_row) DO UPDATE SET play_money = excluded.play_money",
+                play,
+            )
+        )
+        assert run("--mode", "trial")[1].startswith("box office (play money): ") is play
+
+
+@pytest.mark.usefixtures("sold")
 def test_a_sound_box_office_passes(run: Run) -> None:
     status, out, err = run("--mode", "trial")
     assert (status, err) == (0, "")

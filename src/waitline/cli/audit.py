@@ -105,7 +105,8 @@ def _booking(settings: chosen.Settings, as_json: bool) -> Sequence[Finding]:  # 
         typer.echo(json.dumps({**counts, "findings": [one._asdict() for one in findings]}))
     else:
         title = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-        _print(f"box office: {title}", INVARIANTS, findings)
+        money = " (play money)" if audit.takes_play_money(settings) else ""
+        _print(f"box office{money}: {title}", INVARIANTS, findings)
     return findings
 
 

@@ -50,6 +50,7 @@ def sale(
     Example: waitline report sale --room demo
     """
     # A late import: the box office takes longer to import than most commands run.
+    from waitline.sales.audit import takes_play_money  # noqa: PLC0415
     from waitline.sales.sale_report import summary  # noqa: PLC0415
 
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
@@ -61,6 +62,8 @@ def sale(
         typer.echo(json.dumps(document))
     else:
         _show(Terminal(), aftermath)
+        if aftermath.sale_totals is not None and takes_play_money(settings):
+            Terminal().print("\nPaid with play money.")
         name = f"sale-{file_name(aftermath.room)}"
         figures, page = out / f"{name}.json", out / f"{name}.html"
         figures.write_text(json.dumps(document, indent=1), "utf-8")

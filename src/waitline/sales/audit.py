@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from waitline.booking import audit, provider_audit
 from waitline.booking.audit import EXAMPLES_MAX, PaidVisitor
+from waitline.booking.mode import OfficeMode
 from waitline.booking.provider_audit import Comparison
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.findings import Finding
@@ -45,6 +46,23 @@ def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
             return await audit.count_rows(database), sorted(findings)
         finally:
             await store.close()
+            await database.close()
+
+    return asyncio.run(run())
+
+
+def takes_play_money(settings: Settings) -> bool:
+    """Return whether the buyers of the box office pay with play money, as its data says.
+
+    Raises:
+        Unavailable: The database does not answer.
+    """
+
+    async def run() -> bool:
+        database = Database(settings.database_address(), "waitline.booking", connections_max=1)
+        try:
+            return bool((await OfficeMode(database).load()).play_money)
+        finally:
             await database.close()
 
     return asyncio.run(run())
