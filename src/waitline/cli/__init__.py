@@ -8,6 +8,8 @@ rooms.py           `rooms`: create, change, list, reset and delete rooms
 concerts.py        `concerts`: create, list, change and delete concerts; the log of changes
 schedules.py       `schedules`: create, change and delete schedules
 seats.py           `seats`: import, export, change and delete seats
+stops.py           `schedules cancel`, `postpone`, `resume`, `progress`
+house_seats.py     `seats hold`, `release`, `give`, `list`
 catalogue_store.py what these three share: the connection, and texts of refusals
 keys.py            `keys`: list and rotate the signing keys
 audit.py           `audit`: check the invariants of a room or of the box office
@@ -32,6 +34,7 @@ from waitline import __version__
 from waitline.cli import (
     audit,
     concerts,
+    house_seats,
     keys,
     migrate,
     mode,
@@ -46,6 +49,7 @@ from waitline.cli import (
     serve,
     settings,
     simulate,
+    stops,
     up,
 )
 from waitline.kernel.errors import Misconfigured, WaitlineError
@@ -73,6 +77,8 @@ app.add_typer(mode.app, name="mode")
 app.command("sandbox-pay")(sandbox_pay.sandbox_pay)
 app.add_typer(rooms.app, name="rooms")
 app.add_typer(concerts.app, name="concerts")
+schedules.app.registered_commands += stops.app.registered_commands
+seats.app.registered_commands += house_seats.app.registered_commands
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(seats.app, name="seats")
 app.add_typer(keys.app, name="keys")

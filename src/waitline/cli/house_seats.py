@@ -1,0 +1,206 @@
+"""`waitline seats hold`, `release`, `give`, `list`: seats held back, and tickets given away."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+from rich.table import Table
+
+from waitline import settings as chosen
+from waitline.booking.house import (
+    REASON_CHARS_MAX,
+    TICKET_NAME_CHARS_MAX,
+    HouseSeat,
+    HouseSeats,
+    SeatNamesAmbiguous,
+    SeatNamesUnknown,
+    SeatsNotFree,
+    SeatsNotHeld,
+)
+from waitline.booking.model import ScheduleStopped, SeatsContested
+from waitline.cli import options
+from waitline.kernel.errors import Misconfigured, Refused
+from waitline.kernel.ids import TextInvalid, normal_text
+from waitline.kernel.terminal import Terminal
+from waitline.postgres.pool import Database
+
+NUMBER_MAX = 2**63 - 1
+"""Largest number of a schedule: the range of PostgreSQL's bigint."""
+
+app = typer.Typer(
+    help="Hold seats back for house, press or wheelchairs, release them, and give tickets away.",
+    no_args_is_help=True,
+)
+
+Schedule = Annotated[
+    int, typer.Argument(min=1, max=NUMBER_MAX, help="Schedule number, as in `concerts list`")
+]
+Seats = Annotated[
+    list[str], typer.Argument(help="Seats by name: A-1, or SECTION/ROW/SEAT where names repeat")
+]
+
+T = TypeVar("T")
+
+
+@app.command("hold")
+def hold(
+    schedule: Schedule,
+    seats: Seats,
+    reason: Annotated[str, typer.Option(help="For whom or why: press, house, wheelchair")],
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Hold free seats back from sale: all of them, or none. Visitors see them as sold.
+
+    Example: waitline seats hold 5 A-1 A-2 --reason press
+    """
+    text = _text("--reason", reason, REASON_CHARS_MAX)
+
+    async def use(house: HouseSeats) -> int:
+        found = await house.named(schedule, seats)
+        await house.hold(schedule, found, text)
+        return len(found)
+
+    count = _with_house(data_dir, database_url, use)
+    typer.echo(f"{_counted(count)} held back: {text}.")
+
+
+@app.command("release")
+def release(
+    schedule: Schedule,
+    seats: Seats,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Put seats that are held back on sale: all of them, or none.
+
+    Example: waitline seats release 5 A-1 A-2
+    """
+
+    async def use(house: HouseSeats) -> int:
+        found = await house.named(schedule, seats)
+        await house.release(schedule, found)
+        return len(found)
+
+    typer.echo(f"{_counted(_with_house(data_dir, database_url, use))} on sale.")
+
+
+@app.command("give")
+def give(
+    schedule: Schedule,
+    seats: Seats,
+    name: Annotated[str, typer.Option(help="Name on the tickets")],
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Issue complimentary tickets, for free seats or seats that are held back: all or none.
+
+    Example: waitline seats give 5 A-1 A-2 --name "Kim Minji"
+    """
+    text = _text("--name", name, TICKET_NAME_CHARS_MAX)
+
+    async def use(house: HouseSeats) -> tuple[int, int]:
+        found = await house.named(schedule, seats)
+        return await house.give(schedule, found, text), len(found)
+
+    reservation, count = _with_house(data_dir, database_url, use)
+    typer.echo(
+        json.dumps({"reservationId": reservation, "seats": count, "name": text})
+        if as_json
+        else f"{_counted(count)} given to {text}, reservation {reservation}."
+    )
+
+
+@app.command("list")
+def listed(
+    schedule: Schedule,
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List seats that are held back, and complimentary tickets.
+
+    Example: waitline seats list 5
+    """
+
+    async def use(house: HouseSeats) -> list[HouseSeat]:
+        return await house.listed(schedule)
+
+    found = _with_house(data_dir, database_url, use)
+    if as_json:
+        rows = [
+            {**one._asdict(), "held_at": one.held_at and one.held_at.isoformat()} for one in found
+        ]
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("seat", "state", "held for", "name on the ticket", "reservation", box=None)
+    for one in found:
+        table.add_row(
+            one.name,
+            one.state.lower(),
+            one.reason or "",
+            one.ticket_name or "",
+            str(one.reservation_id or ""),
+        )
+    Terminal().print(table if found else "No seat is held back.")
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} {'seat is' if count == 1 else 'seats are'}"
+
+
+def _text(option: str, given: str, chars_max: int) -> str:
+    try:
+        text = normal_text(given).strip()
+    except TextInvalid as error:
+        raise Misconfigured(f"{option} {error}") from None
+    if not 1 <= len(text) <= chars_max:
+        raise Misconfigured(f"{option}: must have 1 to {chars_max} characters")
+    return text
+
+
+def _with_house(
+    data_dir: options.DataDir,
+    database_url: options.DatabaseUrl,
+    use: Callable[[HouseSeats], Awaitable[T]],
+) -> T:
+    settings = chosen.load(data_dir=data_dir, database_url=database_url)
+
+    async def run() -> T:
+        database = Database(settings.database_address(), "waitline.booking", connections_max=1)
+        try:
+            return await use(HouseSeats(database))
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(run())
+    except Refused as error:
+        raise Misconfigured(_said(error)) from None
+
+
+def _said(error: Refused) -> str:
+    """Return a refusal as one line with the next step."""
+    match error:
+        case SeatNamesUnknown(names=names):
+            text = f"the schedule has no seat {_shown(names)}"
+        case SeatNamesAmbiguous(names=names):
+            text = f"several seats have the name {_shown(names)}: write SECTION/ROW/SEAT"
+        case SeatsNotFree(names=names):
+            text = f"reserved or sold: {_shown(names)}; nothing was changed"
+        case SeatsNotHeld(names=names):
+            text = f"not held back: {_shown(names)}; nothing was changed"
+        case ScheduleStopped():
+            text = "the schedule is cancelled"
+        case SeatsContested():
+            text = "others reserve these seats at the moment; try again"
+        case _:
+            text = "schedule not found; `waitline concerts list` lists them"
+    return text
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:20]) + (" …" if len(names) > 20 else "")  # noqa: PLR2004 - a line

@@ -1,0 +1,85 @@
+"""`waitline schedules` and `waitline seats`: what they do, print and refuse."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.booking.sale import Sale, person
+from tests.databases import TestDatabase
+from waitline import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    postgres: TestDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run a command in this process, on a sale of ten seats."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    sale = Sale(postgres)
+    postgres.wait(sale.open())
+
+    def run(*words: str) -> tuple[int, str, str]:
+        where = ("--database-url", postgres.url, "--data-dir", str(tmp_path))
+        monkeypatch.setattr(sys, "argv", ["waitline", *words, *where])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def test_seats_are_held_released_and_given(run: Run) -> None:
+    assert run("seats", "hold", "1", "s-r-1", "s-r-2", "--reason", "press") == (
+        0,
+        "2 seats are held back: press.\n",
+        "",
+    )
+    status, out, _ = run("seats", "give", "1", "s-r-2", "--name", "Kim", "--json")
+    assert status == 0
+    assert json.loads(out)["seats"] == 1
+    assert run("seats", "release", "1", "s-r-1")[1] == "1 seat is on sale.\n"
+    (seat,) = json.loads(run("seats", "list", "1", "--json")[1])
+    assert (seat["seat_number"], seat["ticket_name"]) == ("s-r-2", "Kim")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(["release", "1", "s-r-3"], "not held back: s-r-3", id="not held"),
+        pytest.param(["hold", "1", "x", "--reason", "y"], "no seat x", id="unknown"),
+        pytest.param(["give", "1", "s-r-1", "--name", " "], "1 to 200 characters", id="no name"),
+    ],
+)
+def test_what_is_refused_says_why(run: Run, words: list[str], said: str) -> None:
+    status, _, err = run("seats", *words)
+    assert status != 0
+    assert said in err
+
+
+def test_a_schedule_is_cancelled(run: Run, postgres: TestDatabase) -> None:
+    postgres.wait(Sale(postgres).reservations.reserve(1, [1], person(7)))
+    status, out, _ = run("schedules", "cancel", "1", "--yes", "--reason", "flood", "--json")
+    found = json.loads(out)
+    assert (status, found["state"], found["pending"]) == (0, "CANCELLED", 0)
+    assert "cancelled (flood)" in run("schedules", "progress", "1")[1]
+    status, _, err = run("schedules", "resume", "1")
+    assert status != 0
+    assert "not postponed" in err
+
+
+def test_a_schedule_is_postponed_and_sold_again(run: Run) -> None:
+    assert run("schedules", "postpone", "1", "--refund-until", "tomorrow")[0] != 0
+    status, out, _ = run("schedules", "postpone", "1", "--refund-until", "2990-01-01T00:00+09:00")
+    assert status == 0
+    assert "postponed" in out
+    assert run("schedules", "resume", "1")[1] == "Schedule 1 is on sale again.\n"
