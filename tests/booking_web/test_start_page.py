@@ -1,7 +1,5 @@
 """Start page of both services: HTML for browsers, JSON for programs, in the visitor's language."""
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
@@ -13,10 +11,10 @@ from waitline.http.texts import preferred_language
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
-@pytest.fixture(scope="module", params=["trial", "production"])
-def office(request: pytest.FixtureRequest) -> Iterator[Office]:
-    with running(request.param) as found:
-        yield found
+@pytest.fixture(params=["trial", "production"])
+def office(request: pytest.FixtureRequest) -> Office:
+    found: Office = request.getfixturevalue(request.param)
+    return found
 
 
 def services(office: Office) -> dict[str, Client]:
