@@ -92,6 +92,11 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 OTHERS = {
     "up", "queue", "booking", "admitter", "sandbox-pay", "simulate", "settings", "version",
     "keys list", "keys rotate", "keys revoke",
+    # Tests of the catalogue and of the desk call these.
+    "concerts delete", "concerts log", "schedules cancel", "schedules create", "schedules delete",
+    "schedules postpone", "schedules progress", "schedules resume", "schedules set",
+    "seats delete", "seats export", "seats give", "seats hold", "seats import", "seats list",
+    "seats release", "seats set",
 }  # fmt: skip
 
 
