@@ -110,8 +110,7 @@ def test_a_script_of_others_runs_as_it_is(stranger: tuple[int, str, Path]) -> No
     status, said, folder = stranger
     assert status == 0, said
     found = result(folder)
-    (room,) = found["audit"]
-    assert room["room"] == "strangers"
+    (room,) = [one for one in found["audit"] if one["room"] == "strangers"]
     assert room["entered"] == found["client"]["iterations"] > 0
     assert found["load"]["scale"] == 1.0
     # What it writes itself is kept with the rest.

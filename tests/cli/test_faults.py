@@ -77,6 +77,14 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "seats export": ("1", DATABASE),
     "seats set": ("1 --all --price 5", DATABASE),
     "seats delete": ("1 --all", DATABASE),
+    "schedules cancel": ("1 --yes", DATABASE),
+    "schedules postpone": ("1 --refund-until 2099-01-01T20:00+09:00", DATABASE),
+    "schedules progress": ("1", DATABASE),
+    "schedules resume": ("1", DATABASE),
+    "seats hold": ("1 A-1 --reason press", DATABASE),
+    "seats release": ("1 A-1", DATABASE),
+    "seats give": ("1 A-1 --name a", DATABASE),
+    "seats list": ("1", DATABASE),
     "audit": ("--room r", VALKEY),
     "outbox": ("", BOTH),
     "outbox retry": ("--all", BOTH),
@@ -92,11 +100,6 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 OTHERS = {
     "up", "queue", "booking", "admitter", "sandbox-pay", "simulate", "settings", "version",
     "keys list", "keys rotate", "keys revoke",
-    # Tests of the catalogue and of the desk call these.
-    "concerts delete", "concerts log", "schedules cancel", "schedules create", "schedules delete",
-    "schedules postpone", "schedules progress", "schedules resume", "schedules set",
-    "seats delete", "seats export", "seats give", "seats hold", "seats import", "seats list",
-    "seats release", "seats set",
 }  # fmt: skip
 
 

@@ -68,7 +68,7 @@ VALUES: dict[str, Any] = {
     "event_ids": None, "event_no": 1, "event_nos": [1], "examples_max": 5, "free_max": 5,
     "fresh_ids": [1], "gone": False, "grade": "VIP", "grades": ["VIP"], "grace_s": 1.0,
     "holder": "1-1", "kept_s": 1000.0, "key": "k", "keys_max": 10, "known_ids": [1],
-    "language": "ko", "late_s": 60.0, "looks_max": 10, "news": "n", "numbers": ["n"],
+    "language": "ko", "late_s": 60.0, "looks_max": 10, "mode": "trial", "news": "n", "numbers": ["n"],
     "only_id": None, "open_pause_max_s": 10.0, "others": [None], "patience_s": 30.0,
     "pause_max_s": 10.0, "pause_s": 1.0, "payment_id": 1, "pending_s": 60.0, "positions": [1],
     "prices": [1000], "provider_ref": "r", "provider_refs": ["r"], "queue_down": None,
@@ -76,6 +76,9 @@ VALUES: dict[str, Any] = {
     "row_names": ["r"], "rows_max": 10, "schedule_id": 1, "schedules_max": 10,
     "sections": ["s"], "since_s": 60.0, "starts_at": datetime(2030, 1, 1, tzinfo=UTC),
     "status": 200, "steps_max": 10, "title": "t", "user_id": "1", "venue": "v",
+    "cancel_until": None, "never_charged": ["declined"], "opens_at": None, "play_money": False,
+    "refund_until": None, "rooms_max": 10, "sales_end": None, "seat_ids": [1], "served_s": 60.0,
+    "state": "POSTPONED", "ticket_name": "n",
     "visitor_seats_max": 4, "visitors_max": 10, "watermark": 1, "watermarks": [1], "width_s": 60.0,
 }  # fmt: skip
 
@@ -90,7 +93,7 @@ OWN: dict[str, Callable[[], dict[str, Any]]] = {
 
 def values_of(name: str) -> dict[str, Any]:
     own = OWN[name]() if name in OWN else {}
-    return {each: own.get(each, VALUES.get(each)) for each in STATEMENTS[name].names}
+    return {each: own[each] if each in own else VALUES[each] for each in STATEMENTS[name].names}
 
 
 @pytest.fixture(autouse=True)
