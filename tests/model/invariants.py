@@ -1,6 +1,6 @@
 """The invariants, each checked over a whole history without asking the reference model."""
 
-from tests.model.reference import Contents, Row
+from tests.model.reference import STOPPED, Contents, Row
 from tests.model.witness import Seen
 from waitline.queue.settings import Limits
 
@@ -19,20 +19,37 @@ class History:
         self._before = contents
         self._limits = limits
         # When which rate and burst began to hold.
-        self._paces = [(now_ms, limits.admit_per_s, limits.admit_burst)]
+        self._paces = [(now_ms, limits.admit_per_s, limits.burst)]
         self._last_place = 0
         self._last_turn = 0
         self._serving = 0
         self._admissions: list[int] = []
+        # Since when the bucket fills from nothing, and how many were admitted since; `None` if that
+        # is not known.
+        self._emptied_ms: int | None = None
+        self._since_emptied = 0
         # When the server's clock was set.
         self._steps: list[int] = []
 
     def changed(self, limits: Limits, now_ms: int) -> None:
         self._limits = limits
-        self._paces.append((now_ms, limits.admit_per_s, limits.admit_burst))
+        self._paces.append((now_ms, limits.admit_per_s, limits.burst))
 
     def stepped(self, now_ms: int) -> None:
         self._steps.append(now_ms)
+        self._emptied_ms = None
+
+    def aged(self, now_ms: int, ms: int) -> None:
+        """Note that the bucket fills as if so much time had passed."""
+        self._steps.append(now_ms)
+        tokens, at_ms = self._before.bucket
+        self._before = self._before._replace(bucket=(tokens, at_ms - ms))
+        if self._emptied_ms is not None:
+            self._emptied_ms -= ms
+
+    def emptied(self, now_ms: int) -> None:
+        """Note that the room has admitted nobody until now."""
+        self._emptied_ms, self._since_emptied = now_ms, 0
 
     def add(self, seen: Seen) -> None:
         """Check one more call against everything before it."""
@@ -41,6 +58,7 @@ class History:
         self.q3_nobody_is_admitted_while_a_lower_place_waits(seen)
         self.q4_admitted_never_exceed_active_max(seen.contents)
         self.q5_admissions_never_exceed_rate_and_burst(seen)
+        self.q5_a_pause_saves_nothing_up(seen)
         self.q6_a_visitor_is_in_exactly_one_state(seen.contents)
         self.q7_nobody_is_lost(seen)
         self.q8_extensions_never_exceed_the_most(seen.contents)
@@ -91,6 +109,21 @@ class History:
         fills = 1 + sum(at_ms > end_ms - 1000 for at_ms in self._steps)
         most = fills * max(burst for _, _, burst in held) + max(per_s for _, per_s, _ in held)
         assert len(within) <= most
+
+    def q5_a_pause_saves_nothing_up(self, seen: Seen) -> None:
+        if seen.rows[0][0] == "held":
+            self.emptied(seen.from_ms)
+        if self._emptied_ms is None:
+            return
+        self._since_emptied += len(seen.contents.admitted.keys() - self._before.admitted.keys())
+        starts = [*(since for since, _, _ in self._paces[1:]), seen.to_ms]
+        per_s = max(
+            pace[1]
+            for pace, until in zip(self._paces, starts, strict=True)
+            if until >= self._emptied_ms
+        )
+        # A beat of up to a quarter of a second ago sets the listening clock.
+        assert self._since_emptied <= per_s * (seen.to_ms + 1 - self._emptied_ms) / 1000
 
     def q6_a_visitor_is_in_exactly_one_state(self, now: Contents) -> None:
         waiting, admitted, lapsed = now.waiting.keys(), now.admitted.keys(), now.lapsed.keys()
@@ -146,7 +179,11 @@ class History:
 
     def q10_a_refused_call_changes_nothing(self, seen: Seen) -> None:
         if all(row[0] in REFUSED for row in seen.rows) and seen.script != "status":
-            assert _uncounted(seen.contents) == _uncounted(self._before)
+            before = self._before
+            if seen.rows[0][0] == "held":
+                # A room that admits nobody has an empty bucket.
+                before = before._replace(bucket=(0.0, STOPPED))
+            assert _uncounted(seen.contents) == _uncounted(before)
 
 
 def _claims(seen: Seen) -> list[tuple[tuple[str, str], Row]]:

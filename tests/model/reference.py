@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from waitline.kernel.ids import VisitorId
 from waitline.queue.model import ACCOUNT_MARK, State
-from waitline.queue.settings import Limits, Mode
+from waitline.queue.settings import ADMITTING, Limits, Mode
 from waitline.queue.store import StayClaim
 
 Row = tuple[str | int, ...]
@@ -20,6 +20,9 @@ GAP_MS = 2_000
 
 # How old a beat must be to be written again: lua/include/beat.lua.
 BEAT_EVERY_MS = 250
+
+STOPPED = -1
+"""When the tokens of a bucket were counted that does not fill."""
 
 LETTERS = {State.READY: "R", State.ACTIVE: "A"}
 
@@ -280,21 +283,23 @@ class Reference:
     ) -> list[Row]:
         self.keep_beat(now_ms, heard_ms)
         listened_ms = self.listened(now_ms)
-        if self._deaf(now_ms) or self.mode not in (Mode.OPEN, Mode.DRAINING):
-            return [("held", 0)]
         limits, line, decided = self.limits, self.line(), self.decided
         pace = min(limits.admit_per_s, decided[0]) if decided else limits.admit_per_s
-        if pace <= 0:
+        if self._deaf(now_ms) or self.mode not in ADMITTING or pace <= 0:
+            self.empty_bucket(STOPPED)
             return [("held", 0)]
-        burst: float = limits.admit_burst
+        burst = limits.burst
         if pace < limits.admit_per_s:
             burst = max(1, burst * pace / limits.admit_per_s)
         left = max(0, decided[1] - self.counters["admitted"]) if decided else 10**9
         inside = sum(stay.admitted for stay in self.stays.values())
         free = max(0, limits.active_max - inside)
-        gone_ms = max(0, listened_ms - self.bucket_at_ms)
+        stopped = self.bucket_at_ms == STOPPED
+        gone_ms = 0 if stopped else max(0, listened_ms - self.bucket_at_ms)
         tokens = min(burst, self.tokens + gone_ms * pace / 1000)
         if not line:
+            if stopped:
+                self.empty_bucket(listened_ms)
             return [("moved", 0, 0, 0, free, floor(min(tokens, left)))]
         remaining_ms = self.lease_until_ms - listened_ms
         if holder and holder != self.holder and 0 < remaining_ms <= lease_ms + GAP_MS:
@@ -305,7 +310,7 @@ class Reference:
         passed = len(due) - moved
         if holder and (holder != self.holder or self.lease_until_ms - listened_ms < lease_ms / 2):
             self.holder, self.lease_until_ms = holder, listened_ms + lease_ms
-        if moved or listened_ms < self.bucket_at_ms:
+        if moved or stopped or listened_ms < self.bucket_at_ms:
             self.tokens, self.bucket_at_ms = tokens - moved, listened_ms
         more = floor(min(tokens, left) - moved)
         return [("moved", moved, passed, len(line) - len(due), free - moved, more)]
@@ -355,6 +360,10 @@ class Reference:
         inside = sum(stay.admitted for stay in self.stays.values())
         serving = self.stays[line[0]].place - 1 if line else self.seq
         return [("room", now_ms, len(line), inside, serving, self.listened(now_ms))]
+
+    def empty_bucket(self, at_ms: int) -> None:
+        """Empty the bucket; it fills from a listening time on, if not `STOPPED`."""
+        self.tokens, self.bucket_at_ms = 0.0, at_ms
 
     def _deaf(self, now_ms: int) -> bool:
         return self.clock is not None and now_ms - self.clock[0] > GAP_MS

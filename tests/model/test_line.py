@@ -26,14 +26,14 @@ from hypothesis.stateful import (
 )
 
 from tests.model.invariants import History
-from tests.model.reference import Reference, Row
+from tests.model.reference import STOPPED, Reference, Row
 from tests.model.witness import TIMEOUT_S, Seen, Witness
 from tests.servers import Server
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import audit, keys, rooms
 from waitline.queue.model import ACCOUNT_MARK, BATCH_MAX, LAPSED_KEPT_MS, LAPSED_MAX
-from waitline.queue.settings import Limits, Mode
+from waitline.queue.settings import ADMITTING, Limits, Mode
 from waitline.queue.store import SWEEP, Line, StayClaim
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient
@@ -63,7 +63,7 @@ LIMITS = st.builds(
     Limits,
     active_max=st.sampled_from([3, 1, 5]),
     admit_per_s=st.sampled_from([1000.0, 1000.0, 100.0, 0.5]),
-    admit_burst=st.sampled_from([3, 1, 2]),
+    admit_burst=st.sampled_from([3, 1, 2, 0]),
     waiting_max=st.sampled_from([4, 2, 100]),
     ready_ttl_ms=st.sampled_from([30, 10_000]),
     active_ttl_ms=st.sampled_from([40, 10_000]),
@@ -73,7 +73,8 @@ LIMITS = st.builds(
 
 
 Drawn = tuple[tuple[str, int], str]
-CHANGED_KEYS = (keys.of(ROOM).room, keys.of(ROOM).waiting, keys.of(ROOM).admitted)
+_KEYS = keys.of(ROOM)
+CHANGED_KEYS = (_KEYS.room, _KEYS.waiting, _KEYS.admitted, _KEYS.rate)
 
 
 class LineMachine(RuleBasedStateMachine):
@@ -194,7 +195,8 @@ class LineMachine(RuleBasedStateMachine):
 
     @rule(mode=st.sampled_from([Mode.OPEN] * 6 + [*Mode]))
     def switch(self, mode: Mode) -> None:
-        self._change(["mode", mode], mode=mode)
+        resumes = mode in ADMITTING and self.reference.mode not in ADMITTING
+        self._change(["mode", mode], resumes=resumes, mode=mode)
 
     @rule(limits=LIMITS, names=st.sets(st.sampled_from([f.name for f in fields(Limits)])))
     def change(self, limits: Limits, names: set[str]) -> None:
@@ -210,14 +212,13 @@ class LineMachine(RuleBasedStateMachine):
         """Let admission follow a shop, whose reports may say anything."""
         until = self.reference.counters["admitted"] + more
         words = (self.decided_ms, "full", repr(per_s), str(until), "")
-        self._run(rooms.DECIDE, (keys.of(ROOM).room,), words)
+        self._run(rooms.DECIDE, (_KEYS.room, _KEYS.rate), words)
         ((word, at_ms),) = self.witness.last.rows
         assert word == "decided"
         self.decided_ms = int(at_ms)
+        before = self.reference.decided
         self.reference = replace(self.reference, decided=(per_s, until))
-        self._remember(self.witness.last)
-        if self.witness.last.contents != self.reference.contents():
-            self._differ(self.witness.last.rows, self.reference)
+        self._settle(self.witness.last.rows, resumes=before is not None and before[0] <= 0 < per_s)
 
     @rule(forward_ms=st.sampled_from(STEPS_MS), sure=st.integers(0, 3))
     def step(self, forward_ms: int, sure: int) -> None:
@@ -228,6 +229,28 @@ class LineMachine(RuleBasedStateMachine):
                 words = ("HINCRBY", keys.of(ROOM).room, name, -forward_ms)
                 self.server.wait(self.store.command(*words))
             self.history.stepped(self.server.wait(self.server.now_ms()))
+
+    @rule(ms=st.sampled_from([60_000, 20]))
+    def age(self, ms: int) -> None:
+        """Let the tokens have been counted earlier, as if that time had passed since."""
+        if self.reference.bucket_at_ms != STOPPED:
+            self.server.wait(self.store.command("HINCRBY", _KEYS.rate, "tokens_at", -ms))
+            self.reference.bucket_at_ms -= ms
+            self.history.aged(self.server.wait(self.server.now_ms()), ms)
+
+    @rule(by=st.sampled_from(["mode", "shop"]), ms=st.sampled_from([60_000, 20]))
+    def stop_and_go_on(self, by: str, ms: int) -> None:
+        """Admit nobody for a while, in which no admitter calls."""
+        if by == "mode":
+            self.switch(Mode.PAUSED)
+        else:
+            self.decide(0.0, 4)
+        self.age(ms)
+        if by == "mode":
+            self.switch(Mode.OPEN)
+        else:
+            self.decide(5000.0, 4)
+        self.admit([""], 250, heard=True)
 
     @rule(sure=st.integers(0, 7))
     def reset(self, sure: int) -> None:
@@ -263,7 +286,7 @@ class LineMachine(RuleBasedStateMachine):
                 silent_ms = model.limits.idle_ms * 17 // 16 + 1
                 due = [stay.heard_ms + silent_ms for stay in stays if stay.waits]
             case "token":
-                due = [model.bucket_at_ms + int(1000 / model.limits.admit_per_s) + 1]
+                due = [max(model.bucket_at_ms, 0) + int(1000 / model.limits.admit_per_s) + 1]
             case _:
                 due = [model.lease_until_ms]
         soon = [at for at in due if now_ms < at <= now_ms + 60]
@@ -308,14 +331,25 @@ class LineMachine(RuleBasedStateMachine):
         """When a worker last listened: now, or nobody knows."""
         return self.server.wait(self.server.now_ms()) if heard and self.listens else 0
 
-    def _change(self, words: list[Any], **changes: Limits | Mode | bool) -> None:
+    def _change(
+        self, words: list[Any], *, resumes: bool = False, **changes: Limits | Mode | bool
+    ) -> None:
         self._run(rooms.CHANGE, CHANGED_KEYS, words)
         self.reference = replace(self.reference, **changes)  # type: ignore[arg-type]  # by name
-        if (self.witness.last.rows, self.witness.last.contents) != (
-            [("changed",)],
-            self.reference.contents(),
-        ):
-            self._differ([("changed",)], self.reference)
+        self._settle([("changed",)], resumes=resumes)
+
+    def _settle(self, rows: list[Row], *, resumes: bool) -> None:
+        """Compare an operator's change; one that lets a room admit again empties its bucket."""
+        seen = self.witness.last
+        if resumes:
+            self.history.emptied(seen.from_ms)
+        self._remember(seen)
+        for at_ms in range(seen.from_ms, seen.to_ms + 1):
+            if resumes:
+                self.reference.empty_bucket(self.reference.listened(at_ms))
+            if (seen.rows, seen.contents) == (rows, self.reference.contents()):
+                return
+        self._differ(rows, self.reference)
 
     def _call(
         self,

@@ -16,7 +16,7 @@ from tests.model.reference import Reference, Row
 from tests.model.test_line import STEPS, LineMachine
 from tests.model.witness import TIMEOUT_S, Seen
 from tests.servers import Server
-from waitline.queue import store
+from waitline.queue import rooms, store
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient
 
@@ -101,6 +101,27 @@ def planted(script: scripts.Script, right: str, wrong: str) -> scripts.Script:
         ),
         pytest.param(
             "ADMIT",
+            "redis.call('HDEL', rate, 'tokens', 'tokens_at')",
+            "",
+            "q10_a_refused_call_changes_nothing",
+            id="q10 what is held saves up",
+        ),
+        pytest.param(
+            "CHANGE",
+            "if not before and admits_now() then",
+            "if false then",
+            "q5_a_pause_saves_nothing_up",
+            id="q5 a pause saves up",
+        ),
+        pytest.param(
+            "DECIDE",
+            "tonumber(per_s) <= 0",
+            "tonumber(per_s) < 0",
+            "q5_a_pause_saves_nothing_up",
+            id="q5 while sold out it saves up",
+        ),
+        pytest.param(
+            "ADMIT",
             "redis.call('HDEL', heard, unpack(visitors))",
             "",
             "q6_a_visitor_is_in_exactly_one_state",
@@ -146,7 +167,8 @@ def planted(script: scripts.Script, right: str, wrong: str) -> scripts.Script:
 def test_an_invariant_catches_its_bug(
     *, valkey: Server, monkeypatch: pytest.MonkeyPatch, name: str, right: str, wrong: str, by: str
 ) -> None:
-    monkeypatch.setattr(store, name, planted(getattr(store, name), right, wrong))
+    where = store if hasattr(store, name) else rooms
+    monkeypatch.setattr(where, name, planted(getattr(where, name), right, wrong))
     Unguarded.server = valkey
     Unguarded.store = ValkeyClient(valkey.url, timeout_s=TIMEOUT_S)
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tests.model.reference import Contents, Row
+from tests.model.reference import STOPPED, Contents, Row
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue import keys
@@ -115,7 +115,7 @@ def _contents(  # noqa: PLR0917 - one per key
         admitted=_whole(admitted),
         lapsed=_whole(lapsed),
         slots=slots,
-        bucket=(float(rate["tokens"]), int(rate["tokens_at"])),
+        bucket=(float(rate.get("tokens", 0)), int(rate.get("tokens_at", STOPPED))),
         clock=tuple(int(room[name]) for name in CLOCK if name in room),
     )
 

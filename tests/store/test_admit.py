@@ -3,6 +3,7 @@
 import pytest
 
 from tests.store.room import Room, no_memory
+from waitline.kernel.instants import Instant
 from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved, RoomUnknown, Slot, State, Waiting
 from waitline.valkey.replies import CommandError
 
@@ -127,7 +128,47 @@ def test_the_mode_decides(room: Room, mode: str, expected: type) -> None:
     before = room.stored()
     outcome = room.admit()
     assert isinstance(outcome, expected)
-    assert isinstance(outcome, Moved) or room.stored() == before
+    if expected is Held:
+        # A pause saves nothing up; nothing else changes.
+        before[room.keys.rate] = {}
+        assert {room.keys.rate: {}} | room.stored() == before
+
+
+@pytest.mark.parametrize("by", ["mode", "opening"])
+def test_a_pause_saves_no_admissions_up(room: Room, by: str) -> None:
+    held = {"mode": "paused"} if by == "mode" else {"opens_at": Instant(room.now_ms() + 10**7, 0)}
+    room.open(admit_per_s=1, admit_burst=60, **held)
+    room.join(*names(100))
+    room.raw("HSET", room.keys.rate, "tokens", 60, "tokens_at", room.now_ms() - 60_000)
+    room.change(**({"mode": "open"} if by == "mode" else {"opens_at": None}))
+    outcome = room.admit()
+    assert isinstance(outcome, Moved)
+    assert outcome.admitted == 0
+    room.raw("HINCRBY", room.keys.rate, "tokens_at", -1_000)
+    outcome = room.admit()
+    assert isinstance(outcome, Moved)
+    assert outcome.admitted == 1
+
+
+def test_a_room_that_opens_by_itself_has_saved_nothing_up(room: Room) -> None:
+    opened_ms = room.now_ms()
+    room.open(admit_per_s=1_000, admit_burst=500, opens_at=Instant(opened_ms, 0))
+    room.join(*names(250))
+    # No admitter has called since an hour before the opening.
+    room.raw("HSET", room.keys.rate, "tokens", 500, "tokens_at", opened_ms - 3_600_000)
+    taken = room.take()
+    assert taken.outcome.admitted <= taken.to_ms - opened_ms
+
+
+@pytest.mark.parametrize(
+    ("per_s", "at_once"), [(1, 1), (4, 1), (7, 1), (8, 2), (100, 25), (2_000, 250)]
+)
+def test_the_burst_follows_the_rate(room: Room, per_s: int, at_once: int) -> None:
+    room.open(admit_per_s=per_s, admit_burst=0)
+    fill(room, 300)
+    room.raw("HSET", room.keys.rate, "tokens", 0, "tokens_at", room.now_ms() - 3_600_000)
+    # One chunk is 250.
+    assert room.take().outcome.admitted == at_once
 
 
 def test_no_room_is_refused(room: Room) -> None:

@@ -106,7 +106,7 @@ def test_no_room(room: Room, verb: str) -> None:
         getattr(room, verb)()
     k = room.keys
     rows = room.server.wait(
-        room.store.run(subject.CHANGE, (k.room, k.waiting, k.admitted), ("active_max", 5))
+        room.store.run(subject.CHANGE, (k.room, k.waiting, k.admitted, k.rate), ("active_max", 5))
     )
     assert rows == [["no_room"]]
     assert room.stored() == {}

@@ -126,11 +126,15 @@ def test_sold_out_admits_nobody_until_seats_come_back(shop: Shop, room: Room) ->
     room.give_tokens(100)
     before = room.stored()
     assert isinstance(room.admit(), Held)
-    assert room.stored() == before
+    # Meanwhile no admissions are saved up.
+    assert before.pop(room.keys.rate) != room.raw("HGETALL", room.keys.rate)
+    assert {key: room.stored()[key] for key in before} == before
     # Two of the three have paid and left, the third's time ran out; it holds its slot still.
     room.leave("v0", "v1")
     shop.says(1)
     shop.look(decided_ms=60_000)
+    assert room.raw("HGET", room.keys.rate, "tokens") == "0"
+    room.give_tokens(5)
     assert admitted(room) == 1
     assert room.survey().mode_now == "open"
 
@@ -355,7 +359,7 @@ def test_a_room_that_is_gone_stops_nobody(shop: Shop, room: Room) -> None:
     room.server.wait(shop.controller.refresh())
     room.server.wait(shop.controller.decide(room.id))
     rows = room.server.wait(
-        room.store.run(keeping.DECIDE, (room.keys.room,), (0, "full", 1, 1, ""))
+        room.store.run(keeping.DECIDE, (room.keys.room, room.keys.rate), (0, "full", 1, 1, ""))
     )
     assert rows == [["no_room"]]
     assert room.stored() == {}

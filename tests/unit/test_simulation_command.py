@@ -41,7 +41,7 @@ def test_it_teaches_with_an_example(run: Run) -> None:
 def test_a_table_for_people(run: Run, tmp_path: Path) -> None:
     status, out, _ = run(*SMALL, "--out", tmp_path)
     assert status == 0
-    assert "300 visitors over 2s; 100/s, burst 500; 40 slots" in out
+    assert "300 visitors over 2s; 100/s, burst 25; 40 slots" in out
     for name in (
         "everybody admitted after",
         "wait, p90",

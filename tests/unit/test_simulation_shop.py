@@ -100,7 +100,7 @@ class Play:
             limits = Limits(
                 active_max=min(limits.active_max, self.gate.admitted + more),
                 admit_per_s=max(decision.per_s, 0.01),
-                admit_burst=max(1, int(limits.admit_burst * share)),
+                admit_burst=max(1, int(limits.burst * share)),
             )
         moved = self.gate.admit(self.now_ms, self.waiting, limits).admitted
         self.waiting -= moved

@@ -21,7 +21,7 @@ DEFAULTS = {
     "shopUrl": "",
     "activeMax": 50_000,
     "admitPerSecond": 2_000,
-    "admitBurst": 500,
+    "admitBurst": 0,
     "waitingMax": 1_000_000,
     "extensionsMax": 2,
     "readySeconds": 300,

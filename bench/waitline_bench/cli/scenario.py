@@ -322,7 +322,7 @@ def _room(share: float, rooms: int) -> dict[str, str]:
     return {
         "room_active_max": str(max(1, round(LIMITS.active_max * each))),
         "room_admit_per_s": f"{LIMITS.admit_per_s * each:g}",
-        "room_admit_burst": str(max(1, round(LIMITS.admit_burst * each))),
+        "room_admit_burst": str(max(1, round(LIMITS.burst * each))),
     }
 
 

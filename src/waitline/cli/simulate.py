@@ -50,7 +50,10 @@ Over = Annotated[
     ),
 ]
 Rate = Annotated[float, typer.Option(help="Admissions per second")]
-Burst = Annotated[int, typer.Option(help="Most admissions at once (token bucket size)")]
+Burst = Annotated[
+    int,
+    typer.Option(help="Most admissions at once (token bucket size); 0: a quarter of a second's"),
+]
 ActiveMax = Annotated[int, typer.Option(help="Slots: most visitors inside at once")]
 UseTime = Annotated[
     str,

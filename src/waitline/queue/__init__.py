@@ -1,7 +1,7 @@
 """Waiting-room queue on Valkey: the line of each room, its rules, and the states of its visitors.
 
 settings.py    room settings, each declared once (pure)
-relations.py   which values of room settings contradict each other (pure)
+relations.py   relations of room settings: what follows from another, what contradicts (pure)
 model.py       visitor states, room survey, outcomes and refusals (pure)
 decision.py    admission decision of a room, derived from its shop's reports (pure)
 hints.py       poll interval, and estimate of the wait (pure)

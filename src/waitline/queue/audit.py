@@ -14,6 +14,7 @@ from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
 from waitline.queue.model import COUNTERS, RoomUnknown, Slot, State
+from waitline.queue.relations import burst_of
 from waitline.valkey.client import ValkeyClient
 
 READ_S = 60.0
@@ -179,7 +180,8 @@ def _q5(snapshot: RoomSnapshot) -> Iterator[Finding]:
         for visitor, slot in snapshot.slots.items()
         if slot.admitted_ms > since and visitor not in snapshot.passed
     )
-    most = float(snapshot.fields["admit_per_s"]) + snapshot.number("admit_burst")
+    per_s = float(snapshot.fields["admit_per_s"])
+    most = per_s + (snapshot.number("admit_burst") or burst_of(per_s))
     if snapshot.number("stepped_back_ms"):
         # The server's clock showed the same second twice.
         most *= 2

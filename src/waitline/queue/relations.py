@@ -1,4 +1,4 @@
-"""Relations of room settings: which values contradict each other. Pure."""
+"""Relations of room settings: what follows from another, and which contradict. Pure."""
 
 from urllib.parse import urlsplit
 
@@ -27,6 +27,15 @@ def identity_fault(*, signed: bool, key: str, keys_url: str) -> Fault | None:
     if signed and not (key or keys_url):
         return "identity", "needs the shop's public key, or the address of its key set"
     return None
+
+
+def burst_of(admit_per_s: float) -> float:
+    """Return the default burst of a rate: a quarter of a second's admissions, at least 1.
+
+    A late tick does not slow the line, and the shop sees no surge. A slow room keeps a tick's
+    admissions on top of one, or it would lose what arrives between two ticks.
+    """
+    return max(admit_per_s / 4, 1 + admit_per_s / 10)
 
 
 def times_fault(opens_at: Instant | None, closes_at: Instant | None) -> Fault | None:

@@ -175,7 +175,7 @@ class Rooms:
         pairs = _written(changed, changes.keys())
         if pairs:
             k = keys.of(room)
-            rows = await self._store.run(CHANGE, (k.room, k.waiting, k.admitted), pairs)
+            rows = await self._store.run(CHANGE, (k.room, k.waiting, k.admitted, k.rate), pairs)
             word = _word(CHANGE, rows)
             if word == "occupied":
                 raise RoomOccupied(*map(int, rows[0][1:]))
@@ -240,7 +240,8 @@ class Rooms:
             Q4, Q5: the room's own limits hold whatever the decision is.
         """
         words = (0 if before is None else before.at_ms, *decisions.serialize(decision))
-        word = _word(DECIDE, await self._store.run(DECIDE, (keys.of(room).room,), words))
+        k = keys.of(room)
+        word = _word(DECIDE, await self._store.run(DECIDE, (k.room, k.rate), words))
         if word == "no_room":
             raise RoomUnknown
         return word == "decided"

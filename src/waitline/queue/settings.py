@@ -9,7 +9,7 @@ from waitline.kernel.addresses import address_fault
 from waitline.kernel.instants import Instant
 from waitline.kernel.setting import TIME_UNIT, Setting, SettingError, check, declared
 from waitline.queue.decision import WhenSilent
-from waitline.queue.relations import identity_fault, times_fault
+from waitline.queue.relations import burst_of, identity_fault, times_fault
 from waitline.tokens.shop_keys import KEY_CHARS_MAX
 
 TITLE_CHARS_MAX = 100
@@ -71,18 +71,16 @@ class Limits:
             most=1_000_000,
         ),
     ] = 2_000
-    # A quarter of a second's admissions: a late tick does not slow the line, and the shop sees
-    # no surge.
     admit_burst: Annotated[
         int,
         Setting(
             wire="admitBurst",
-            help="Admission burst: most admissions at once after a pause",
+            help="Admission burst: most admissions at once; 0: a quarter of a second's, at least 1",
             unit="visitors",
-            least=1,
+            least=0,
             most=1_000_000,
         ),
-    ] = 500
+    ] = 0
     waiting_max: Annotated[
         int,
         Setting(
@@ -213,6 +211,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         check(self, LIMIT_SETTINGS)
+
+    @property
+    def burst(self) -> float:
+        """The admission burst in effect; whole visitors are admitted."""
+        return self.admit_burst or burst_of(self.admit_per_s)
 
     @property
     def of_addresses(self) -> bool:

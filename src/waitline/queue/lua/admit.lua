@@ -58,6 +58,7 @@ local heard_ms, mono_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 --@include beat
 --@include heard
 --@include instant
+--@include opening
 local clock = clock_ms()
 local clock_text = string.format('%d', clock)
 
@@ -71,23 +72,33 @@ beat_ms, lost_ms, resumed_ms = keep_beat(room, clock, heard_ms,
   {beat_ms, lost_ms, resumed_ms, stepped_back_ms})
 local now = listened_ms(clock, beat_ms, lost_ms)
 local now_text = string.format('%d', now)
+local opened_ms = instant_ms(opens_at) or 0
+
+-- Nobody is admitted. The bucket is emptied and stops: a pause saves no admissions up (Q5).
+local function held()
+  redis.call('HDEL', rate, 'tokens', 'tokens_at')
+  return {{'held', math.max(opened_ms - clock, 0)}}
+end
+
 -- Nobody listens, so nobody could take a turn.
-if beat_ms and clock - beat_ms > BEAT_GAP_MAX then return {{'held', 0}} end
-if mode ~= 'open' and mode ~= 'draining' then return {{'held', 0}} end
-if clock >= (instant_ms(closes_at) or math.huge) then return {{'held', 0}} end
--- The server's clock opens the room, whichever admitter calls.
-local opens_in_ms = (instant_ms(opens_at) or 0) - clock
-if opens_in_ms > 0 then return {{'held', opens_in_ms}} end
+if beat_ms and clock - beat_ms > BEAT_GAP_MAX then return held() end
+-- The server's clock opens and closes the room, whichever admitter calls.
+if not admits(mode, opens_at, closes_at, clock) then return held() end
 
 -- Decide how many may be admitted. The stored decision only ever lowers the room's own limits.
-local per_s, burst = math.min(admit_per_s, tonumber(now_per_s) or math.huge), admit_burst
-if per_s <= 0 then return {{'held', 0}} end
+local per_s, burst = math.min(admit_per_s, tonumber(now_per_s) or math.huge), tonumber(admit_burst)
+if per_s <= 0 then return held() end
+-- The same as `Limits.burst`.
+if burst == 0 then burst = math.max(admit_per_s / 4, 1 + admit_per_s / 10) end
 if per_s < tonumber(admit_per_s) then burst = math.max(1, burst * per_s / admit_per_s) end
 local left = math.max((tonumber(now_until) or math.huge) - tonumber(so_far or 0), 0)
 
 local tokens, tokens_at, tokens_by, tokens_mono, count, since, mean, variance, samples = unpack(
   redis.call('HMGET', rate, 'tokens', 'tokens_at', 'tokens_by', 'tokens_mono', 'count', 'since',
     'mean', 'variance', 'samples'))
+-- Time before the opening fills nothing.
+opened_ms = opened_ms + now - clock
+if tokens_at and tonumber(tokens_at) < opened_ms then tokens, tokens_at = 0, opened_ms end
 local measured = mono_ms > 0 and tokens_by == holder and mono_ms >= tonumber(tokens_mono)
 
 -- Time since the tokens were counted.
@@ -104,7 +115,13 @@ tokens = math.min(burst, (tokens or 0) + filled_ms() * per_s / 1000)
 
 local total = redis.call('ZCARD', waiting)
 local free = math.max(active_max - redis.call('ZCARD', admitted), 0)
-if total == 0 then return {{'moved', 0, 0, 0, free, math.floor(math.min(tokens, left))}} end
+local stopped = not tokens_at
+if total == 0 then
+  if stopped then
+    refused_for_memory(redis.pcall('HSET', rate, 'tokens', 0, 'tokens_at', now_text))
+  end
+  return {{'moved', 0, 0, 0, free, math.floor(math.min(tokens, left))}}
+end
 
 -- Time that another admitter's lease still lasts; 0 if there is none.
 local function leased_ms()
@@ -177,7 +194,7 @@ if due > 0 then move(due) end
 total = total - moved - passed
 
 -- A full store refuses these two writes if nobody has moved; then they do not matter.
-if moved > 0 or now < tonumber(tokens_at or 0) or mono_ms > 0 and not measured then
+if moved > 0 or stopped or now < tonumber(tokens_at) or mono_ms > 0 and not measured then
   refused_for_memory(redis.pcall('HSET', rate, 'tokens', tokens - moved, 'tokens_at', now_text,
     'tokens_by', holder, 'tokens_mono', string.format('%d', mono_ms)))
 end

@@ -35,7 +35,7 @@ class Gate:
         """
         free = max(limits.active_max - self.admitted, 0)
         gained = max(now_ms - self._at_ms, 0) * limits.admit_per_s / 1000
-        tokens = min(float(limits.admit_burst), self._tokens + gained)
+        tokens = min(limits.burst, self._tokens + gained)
         moved = min(CHUNK_MAX, free, floor(tokens), waiting)
         if moved > 0:
             tokens -= moved

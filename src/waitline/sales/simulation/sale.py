@@ -107,7 +107,7 @@ def simulate_sale(
 ) -> SimulatedSale:
     """Simulate a sale until every visitor is admitted; arguments as for `outcome`."""
     joined_ms = joining(sale.arrivals)
-    gate = Gate(tokens=sale.limits.admit_burst)
+    gate = Gate(tokens=sale.limits.burst)
     crowd = _SimulatedVisitors(sale, joined_ms, gate, rng)
     slots: list[int] = []
     now_ms = sweep_due_ms = visit_due_ms = most = 0

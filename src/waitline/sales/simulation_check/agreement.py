@@ -82,7 +82,7 @@ def require_playable(sale: Sale, predicted: Prediction) -> None:
 
 def filling_ms(limits: Limits) -> float:
     """Return how long the token bucket of a new room takes to fill, in ms."""
-    return limits.admit_burst / limits.admit_per_s * 1000
+    return limits.burst / limits.admit_per_s * 1000
 
 
 def agreement(predicted: Prediction, measured: "ReplayedSale") -> Agreement:

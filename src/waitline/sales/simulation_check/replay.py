@@ -87,7 +87,7 @@ async def _replay(url: str, sale: Sale, rng: Random, on_progress: Progress) -> R
     try:
         await Rooms(store).create(ROOM, Rules(limits=sale.limits))
         # The token bucket of a new room is empty; a sale begins with a full one.
-        await asyncio.sleep(sale.limits.admit_burst / sale.limits.admit_per_s)
+        await asyncio.sleep(sale.limits.burst / sale.limits.admit_per_s)
         crowd = _ReplayedVisitors(Line(store), sale, rng)
         await crowd.live(on_progress)
         findings = audit.examine(await audit.take_snapshot(store, ROOM))

@@ -46,7 +46,7 @@ def described(sale: Sale, over: str) -> tuple[str, str]:
     inside = f"{use.least_ms / 1000:g} s"
     if use.most_ms != use.least_ms:
         inside = f"{use.least_ms / 1000:g} to {use.most_ms / 1000:g} s (uniform)"
-    bounds = f"{limits.admit_per_s:,g}/s, burst {limits.admit_burst:,}; {limits.active_max:,} slots"
+    bounds = f"{limits.admit_per_s:,g}/s, burst {limits.burst:,g}; {limits.active_max:,} slots"
     begin = f"{limits.ready_ttl_ms / 1000:g} s to begin"
     return (
         f"{sale.visitors:,} visitors {_when(over)}; {bounds}",
