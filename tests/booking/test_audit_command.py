@@ -37,6 +37,7 @@ SEEN = RoomSnapshot(
     fields={},
     waiting={},
     heard={},
+    returned={},
     admitted={BUYER: PAID_MS + 9_000},
     lapsed=frozenset(),
     slots={BUYER: Slot(State.ACTIVE, 1, PAID_MS - 9, PAID_MS - 5, 0, PAID_MS + 9_000)},

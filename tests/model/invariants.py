@@ -1,15 +1,16 @@
 """The invariants, each checked over a whole history without asking the reference model."""
 
-from tests.model.reference import STOPPED, Contents, Row
+from tests.model.reference import STOPPED, Contents
+from tests.model.stay import Row
 from tests.model.witness import Seen
 from waitline.queue.settings import Limits
 
 REFUSED = {
     *("full", "closed", "expired", "spent", "queued", "unknown", "stranger", "absent"),
-    *("held", "leased", "late", "no_room", "unstated", "stale"),
+    *("held", "leased", "late", "passed", "no_room", "unstated", "stale"),
 }
 
-CLAIMING = {"activate", "extend", "leave"}
+CLAIMING = {"activate", "extend", "leave", "rejoin"}
 
 
 class History:
@@ -23,6 +24,8 @@ class History:
         self._last_place = 0
         self._last_turn = 0
         self._serving = 0
+        # Places of those who were passed over and came back.
+        self._returned: set[int] = set()
         self._admissions: list[int] = []
         # Since when the bucket fills from nothing, and how many were admitted since; `None` if that
         # is not known.
@@ -80,12 +83,16 @@ class History:
         assert seen.contents.seq == self._last_place
 
     def q3_nobody_is_admitted_while_a_lower_place_waits(self, seen: Seen) -> None:
-        now = seen.contents
-        turns = sorted(place for name, place in self._before.waiting.items() if name in now.slots)
-        for turn in turns:
+        now, before = seen.contents, self._before
+        turns = sorted(place for name, place in before.waiting.items() if name in now.slots)
+        assert not turns or not now.waiting or turns[-1] < min(now.waiting.values())
+        # Those who were passed over and came back have had their turn before.
+        for turn in (place for place in turns if place not in self._returned):
             assert turn > self._last_turn
             self._last_turn = turn
-        assert not now.waiting or self._last_turn < min(now.waiting.values())
+        self._returned |= {place for name, place in now.waiting.items() if name in before.slots}
+        first = (place for place in now.waiting.values() if place not in self._returned)
+        assert self._last_turn < min(first, default=self._last_turn + 1)
         if seen.script == "survey":
             # now-serving may only rise, or browsers would show a visitor moving back.
             assert self._last_turn <= int(seen.rows[0][4])
@@ -151,9 +158,8 @@ class History:
             assert not gone
         out = ("left", "abandoned", "lapsed", "passed", "removed")
         here = len(now.waiting) + len(now.admitted)
-        assert now.counters.get("entered", 0) == here + sum(
-            now.counters.get(name, 0) for name in out
-        )
+        came = now.counters.get("entered", 0) + now.counters.get("returned", 0)
+        assert came == here + sum(now.counters.get(name, 0) for name in out)
 
     def q8_extensions_never_exceed_the_most(self, now: Contents) -> None:
         for name, slot in now.slots.items():
@@ -170,7 +176,7 @@ class History:
         }
         for (name, _), row in _claims(seen):
             if name not in owners:
-                assert row[0] in {"stranger", "queued", "unknown", "absent"}
+                assert row[0] in {"stranger", "queued", "unknown", "absent", "late"}
                 assert _about(seen.contents, name) == _about(self._before, name)
 
     def q9_a_stay_keeps_its_mark(self, now: Contents) -> None:

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import NamedTuple
 
+from tests.model.stay import Row, Stay
 from waitline.kernel.ids import VisitorId
 from waitline.queue.model import ACCOUNT_MARK, State
 from waitline.queue.settings import ADMITTING, Limits, Mode
 from waitline.queue.store import StayClaim
-
-Row = tuple[str | int, ...]
 
 # What counts at most after the last beat: lua/include/listening.lua.
 GAP_MS = 2_000
@@ -23,8 +22,6 @@ BEAT_EVERY_MS = 250
 
 STOPPED = -1
 """When the tokens of a bucket were counted that does not fill."""
-
-LETTERS = {State.READY: "R", State.ACTIVE: "A"}
 
 
 class Contents(NamedTuple):
@@ -40,54 +37,7 @@ class Contents(NamedTuple):
     slots: dict[str, str]
     bucket: tuple[float, int]
     clock: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class Stay:
-    """One visitor, from joining to being forgotten; a passed-over one is EXPIRED."""
-
-    place: int
-    joined_ms: int
-    heard_ms: int
-    state: State = State.WAITING
-    called_ms: int = 0
-    extensions: int = 0
-    expires_ms: int = 0
-    lapsed_ms: int | None = None
-    mark: str = ""
-
-    @property
-    def times(self) -> str:
-        later = self.heard_ms != self.joined_ms
-        return f"{self.joined_ms}:{self.heard_ms}" if later else str(self.joined_ms)
-
-    @property
-    def claim(self) -> str:
-        return f"{self.place}-{self.joined_ms}"
-
-    @property
-    def waits(self) -> bool:
-        return self.state is State.WAITING
-
-    @property
-    def admitted(self) -> bool:
-        return not self.waits and self.lapsed_ms is None
-
-    def serves(self, listened_ms: int) -> bool:
-        return self.letter in "RA" and self.expires_ms > listened_ms
-
-    @property
-    def letter(self) -> str:
-        if self.state is State.EXPIRED:
-            return "P"
-        return "L" if self.lapsed_ms is not None else LETTERS[self.state]
-
-    def row(self, word: str, lost_ms: int = 0) -> Row:
-        expires_ms = self.expires_ms + (lost_ms if self.letter in "RA" else 0)
-        return (word, self.place, self.joined_ms, self.called_ms, self.extensions, expires_ms)
-
-    def word(self, listened_ms: int) -> str:
-        return self.state.lower() if self.serves(listened_ms) else "expired"
+    served: int
 
 
 @dataclass
@@ -108,6 +58,8 @@ class Reference:
     # back. Without a beat the server's time counts.
     clock: tuple[int, int, int, int] | None = None
     signed: bool = False
+    # The place served when somebody returned last.
+    served: int = 0
 
     def contents(self) -> Contents:
         stays = self.stays.items()
@@ -126,6 +78,7 @@ class Reference:
             },
             bucket=(self.tokens, self.bucket_at_ms),
             clock=self.clock or (),
+            served=self.served,
         )
 
     def inside(self) -> tuple[int, int] | None:
@@ -191,9 +144,8 @@ class Reference:
                 self._hear(stay, listened_ms)
                 ahead = before.index(visitor)
                 rows.append(("again", stay.place, stay.joined_ms, ahead, total, stay.mark))
-            elif stay and stay.serves(listened_ms):
-                row = stay.row(stay.word(listened_ms), now_ms - listened_ms)
-                rows.append((*row, stay.mark))
+            elif stay and (stay.serves(listened_ms) or stay.left_ms(listened_ms)):
+                rows.append((*stay.standing(now_ms, listened_ms), stay.mark))
             elif self.mode not in (Mode.OPEN, Mode.PAUSED):
                 rows.append(("closed",))
             elif total >= self.limits.waiting_max:
@@ -212,10 +164,38 @@ class Reference:
                 rows.append(("unknown",))
             elif stay.waits:
                 self._hear(stay, listened_ms)
-                rows.append(("waiting", stay.place, stay.joined_ms, line.index(visitor)))
+                rows.append(stay.in_line(line.index(visitor)))
             else:
-                rows.append(stay.row(stay.word(listened_ms), now_ms - listened_ms))
+                rows.append(stay.standing(now_ms, listened_ms))
         return rows
+
+    def rejoin(self, now_ms: int, claims: list[StayClaim]) -> list[Row]:
+        listened_ms, serving = self.listened(now_ms), self._serving()
+        refused: dict[int, str] = {}
+        for number, (visitor, claim) in enumerate(claims):
+            stay = self.stays.get(visitor)
+            if stay is None or stay.waits:
+                continue
+            if claim not in (0, stay.claim):
+                refused[number] = "stranger"
+            elif not stay.left_ms(listened_ms):
+                refused[number] = "late"
+            else:
+                stay.state, stay.lapsed_ms = State.WAITING, None
+                stay.heard_ms, stay.returned_ms = listened_ms, now_ms
+                self.counters["returned"] += 1
+                self.served = max(self.served, serving)
+        line = self.line()
+        return [
+            (refused[number],) if number in refused else self._returned(visitor, claim, line)
+            for number, (visitor, claim) in enumerate(claims)
+        ]
+
+    def _returned(self, visitor: VisitorId, claim: str | int, line: list[VisitorId]) -> Row:
+        stay = self.stays.get(visitor)
+        if stay is None:
+            return ("unknown",)
+        return stay.in_line(line.index(visitor)) if claim in (0, stay.claim) else ("stranger",)
 
     def validate(self, now_ms: int, visitors: list[VisitorId]) -> list[Row]:
         rows, listened_ms = list[Row](), self.listened(now_ms)
@@ -358,8 +338,13 @@ class Reference:
     def survey(self, now_ms: int) -> list[Row]:
         line = self.line()
         inside = sum(stay.admitted for stay in self.stays.values())
-        serving = self.stays[line[0]].place - 1 if line else self.seq
-        return [("room", now_ms, len(line), inside, serving, self.listened(now_ms))]
+        serving = max(self._serving(), self.served)
+        back = sum(stay.waits and stay.place <= serving for stay in self.stays.values())
+        return [("room", now_ms, len(line), inside, serving, self.listened(now_ms), back)]
+
+    def _serving(self) -> int:
+        line = self.line()
+        return self.stays[line[0]].place - 1 if line else self.seq
 
     def empty_bucket(self, at_ms: int) -> None:
         """Empty the bucket; it fills from a listening time on, if not `STOPPED`."""
@@ -386,8 +371,8 @@ class Reference:
         stay.called_ms = now_ms
         resumed_ms = self.clock[2] if self.clock else 0
         if idle_ms and listened_ms - max(stay.heard_ms, resumed_ms) > idle_ms * 17 / 16:
-            stay.state, stay.expires_ms, stay.lapsed_ms = State.EXPIRED, now_ms, listened_ms
-            stay.mark = ""
+            stay.state, stay.expires_ms = State.EXPIRED, now_ms
+            stay.lapsed_ms = listened_ms + self.limits.return_ms
             self.counters["passed"] += 1
             return False
         stay.state, stay.expires_ms = State.READY, listened_ms + self.limits.ready_ttl_ms

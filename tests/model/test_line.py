@@ -26,7 +26,8 @@ from hypothesis.stateful import (
 )
 
 from tests.model.invariants import History
-from tests.model.reference import STOPPED, Reference, Row
+from tests.model.reference import STOPPED, Reference
+from tests.model.stay import Row
 from tests.model.witness import TIMEOUT_S, Seen, Witness
 from tests.servers import Server
 from waitline.kernel.errors import Unavailable
@@ -50,7 +51,7 @@ LEASE_MS = 50
 MARKS = st.sampled_from(["key-one", "key-two", "", ACCOUNT_MARK])
 VISITORS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=6)
 # Who claims is drawn by where it stands, or most claims would come from nobody.
-WHO = st.tuples(st.sampled_from(["admitted", "waiting", "anybody"]), st.integers(0, 5))
+WHO = st.tuples(st.sampled_from(["admitted", "waiting", "passed", "anybody"]), st.integers(0, 5))
 CLAIM = st.tuples(WHO, st.sampled_from(["right", "none", "wrong", "earlier"]))
 CLAIMS = st.lists(CLAIM, min_size=1, max_size=3)
 UNTIL = st.sampled_from(["token", "silence", "expiry", "lease"])
@@ -68,6 +69,7 @@ LIMITS = st.builds(
     ready_ttl_ms=st.sampled_from([30, 10_000]),
     active_ttl_ms=st.sampled_from([40, 10_000]),
     idle_ms=st.sampled_from([32, 0, 10_000]),
+    return_ms=st.sampled_from([10_000, 30, 0]),
     extensions_max=st.sampled_from([1, 0, 2]),
 )
 
@@ -156,6 +158,23 @@ class LineMachine(RuleBasedStateMachine):
     def leave(self, drawn: list[Drawn]) -> None:
         claims = self._claims(drawn)
         self._call(lambda: self.line.leave(ROOM, claims), lambda model, at: model.leave(at, claims))
+
+    @rule(drawn=CLAIMS)
+    def rejoin(self, drawn: list[Drawn]) -> None:
+        claims = self._claims(drawn)
+        self._call(
+            lambda: self.line.rejoin(ROOM, claims), lambda model, at: model.rejoin(at, claims)
+        )
+
+    @rule(visitors=VISITORS, then=st.sampled_from(["right", "wrong", "none"]))
+    def be_passed_over(self, visitors: list[VisitorId], then: str) -> None:
+        """Join, be silent when the turn comes, and come back."""
+        self.join(visitors)
+        self.pass_time("silence")
+        self.pass_time("token")
+        self.admit([""], 2, heard=True)
+        self.rejoin([(("passed", number), then) for number in range(3)])
+        self.survey()
 
     @rule(holders=HOLDERS, chunk_max=CHUNKS, heard=HEARD)
     def admit(self, holders: list[str], chunk_max: int, *, heard: bool) -> None:
@@ -266,7 +285,7 @@ class LineMachine(RuleBasedStateMachine):
         k = keys.of(ROOM)
         self._run(rooms.SURVEY, (k.room, k.waiting, k.admitted, k.rate), ())
         # What follows in the row is what is stored, which the model is compared with anyway.
-        self.witness.last = self.witness.last._replace(rows=[self.witness.last.rows[0][:6]])
+        self.witness.last = self.witness.last._replace(rows=[self.witness.last.rows[0][:7]])
         self._agree(lambda model, at: model.survey(at))
 
     @rule()
@@ -400,6 +419,7 @@ class LineMachine(RuleBasedStateMachine):
         standing = {
             "admitted": sorted(visitor for visitor, stay in stays if stay.admitted),
             "waiting": self.reference.line(),
+            "passed": sorted(visitor for visitor, stay in stays if stay.letter == "P"),
         }
         chosen = standing.get(where) or NAMES
         return chosen[number % len(chosen)]

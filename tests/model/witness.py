@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tests.model.reference import STOPPED, Contents, Row
+from tests.model.reference import STOPPED, Contents
+from tests.model.stay import Row
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue import keys
@@ -117,6 +118,7 @@ def _contents(  # noqa: PLR0917 - one per key
         slots=slots,
         bucket=(float(rate.get("tokens", 0)), int(rate.get("tokens_at", STOPPED))),
         clock=tuple(int(room[name]) for name in CLOCK if name in room),
+        served=int(room.get("served", 0)),
     )
 
 

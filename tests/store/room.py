@@ -17,7 +17,9 @@ from waitline.queue.model import (
     Leased,
     Left,
     Moved,
+    Passed,
     Slot,
+    Standing,
     Survey,
     Swept,
     Unknown,
@@ -69,11 +71,14 @@ class Room:
     def survey(self) -> Survey:
         return self.server.wait(self.rooms.survey(self.id))
 
-    def join(self, *names: str) -> list[Joined | Again | Slot | Refused | Unavailable]:
+    def join(self, *names: str) -> list[Joined | Again | Slot | Passed | Refused | Unavailable]:
         return self.server.wait(self.line.join(self.id, _ids(names)))
 
-    def status(self, *names: str) -> list[Waiting | Slot | Unknown]:
+    def status(self, *names: str) -> list[Standing]:
         return self.server.wait(self.line.status(self.id, _ids(names)))
+
+    def rejoin(self, *names: str, claim: str | int = 0) -> list[Waiting | Refused]:
+        return self.server.wait(self.line.rejoin(self.id, [(name, claim) for name in _ids(names)]))
 
     def validate(self, *names: str) -> list[Slot | Refused]:
         return self.server.wait(self.line.validate(self.id, _ids(names)))

@@ -15,6 +15,7 @@ from waitline.valkey import scripts
 
 TABLES = [
     (store.JOIN, store.JOINED),
+    (store.REJOIN, store.REJOINED),
     (store.STATUS, store.STANDING),
     (store.VALIDATE, store.VALIDATED),
     (store.ACTIVATE, store.ACTIVATED),
@@ -45,6 +46,7 @@ def test_a_server_that_forgot_the_scripts_is_sent_them_again(room: Room) -> None
     for step in (
         lambda: room.join("a", "b"),
         lambda: room.status("a"),
+        lambda: room.rejoin("a"),
         lambda: room.call("a"),
         lambda: room.validate("a"),
         lambda: room.activate("a"),

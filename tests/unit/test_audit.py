@@ -51,6 +51,7 @@ SOUND = RoomSnapshot(
     fields=FIELDS,
     waiting={v(8): 8, v(9): 9},
     heard={v(8): T0 + 8, v(9): T0 + 9},
+    returned={},
     admitted={v(n): T0 + 1_000 * n + 60_000 for n in (4, 5, 6)},
     lapsed=frozenset({v(2), v(3)}),
     slots={

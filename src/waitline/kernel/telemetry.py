@@ -169,6 +169,7 @@ DECISION_REASON = (
 ROOM_COUNTERS = {
     "queue_entry_count": "Visitors who took a place",
     "queue_exit_count": "Visitors who have left the room, by reason",
+    "queue_return_count": "Visitors who came back to their place after being passed over",
     "scheduler_move_users": "Visitors admitted",
     "scheduler_cleanup_removed": "Expired slots that were freed",
     "queue_no_show_count": "Visitors who were admitted and never activated",

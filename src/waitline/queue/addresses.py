@@ -81,7 +81,7 @@ class Addresses:
         k = keys.of(room)
         words = [word for newcomer in newcomers for word in newcomer]
         rows = await self._store.run(
-            ALLOW, (k.room, k.waiting, k.admitted, k.addresses, k.origins), words
+            ALLOW, (k.room, k.waiting, k.admitted, k.addresses, k.origins, k.lapsed), words
         )
         return [
             AddressLimited(str(row[1]), int(row[2])) if row[0] == "limited" else True

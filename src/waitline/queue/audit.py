@@ -23,6 +23,9 @@ READ_S = 60.0
 _JOINED = re.compile("[:;]")
 """What follows a visitor's time of joining in `heard`."""
 
+_RETURNED = 2
+"""Where the time of return is among a waiting visitor's times."""
+
 EXAMPLES_MAX = 5
 """Visitors named in a finding; its count covers all of them."""
 
@@ -48,6 +51,7 @@ class RoomSnapshot:
         fields: Its rules, counters and last place, as stored.
         waiting: Place by visitor.
         heard: When each joined, in ms, by visitor.
+        returned: When those who were passed over came back, in ms, by visitor.
         admitted: When each slot runs out, in ms, by visitor.
         lapsed: Visitors who lapsed recently.
         slots: Slot by visitor; that of a visitor who was passed over is EXPIRED.
@@ -58,6 +62,7 @@ class RoomSnapshot:
     fields: Mapping[str, str]
     waiting: Mapping[VisitorId, int]
     heard: Mapping[VisitorId, int]
+    returned: Mapping[VisitorId, int]
     admitted: Mapping[VisitorId, int]
     lapsed: frozenset[VisitorId]
     slots: Mapping[VisitorId, Slot]
@@ -95,6 +100,11 @@ async def take_snapshot(store: ValkeyClient, room: RoomId) -> RoomSnapshot:
         waiting={VisitorId(visitor): int(float(place)) for visitor, place in _pairs(waiting)},
         heard={
             VisitorId(visitor): int(_JOINED.split(text, 1)[0]) for visitor, text in _pairs(heard)
+        },
+        returned={
+            VisitorId(visitor): int(times[2])
+            for visitor, text in _pairs(heard)
+            if len(times := text.partition(";")[0].split(":")) > _RETURNED
         },
         admitted={VisitorId(visitor): int(float(at)) for visitor, at in _pairs(admitted)},
         lapsed=frozenset(VisitorId(visitor) for visitor in lapsed),
@@ -155,13 +165,27 @@ def _q2(snapshot: RoomSnapshot) -> Iterator[Finding]:
 
 
 def _q3(snapshot: RoomSnapshot) -> Iterator[Finding]:
-    if snapshot.waiting:
-        first = min(snapshot.waiting.values())
-        early = [visitor for visitor, slot in snapshot.slots.items() if slot.place > first]
-        yield from _found("Q3", f"had their turn while place {first} waits", early)
+    came = dict(snapshot.waiting)
+    for visitor, returned_ms in snapshot.returned.items():
+        # Passed over before, this visitor waits again since then.
+        place = came.pop(visitor, None)
+        if place is not None:
+            yield from _turns_after(snapshot, place, returned_ms)
+    if came:
+        yield from _turns_after(snapshot, min(came.values()), None)
     overtaken = snapshot.number("overtaken")
     if overtaken:
         yield Finding("Q3", f"{overtaken} had their turn after a higher place", overtaken)
+
+
+def _turns_after(snapshot: RoomSnapshot, place: int, since_ms: int | None) -> Iterator[Finding]:
+    """Find turns of higher places than one that waits, or waits since a time."""
+    early = [
+        visitor
+        for visitor, slot in snapshot.slots.items()
+        if slot.place > place and (since_ms is None or slot.admitted_ms > since_ms)
+    ]
+    yield from _found("Q3", f"had their turn while place {place} waits", early)
 
 
 def _q4(snapshot: RoomSnapshot) -> Iterator[Finding]:
@@ -221,9 +245,10 @@ def _q7(snapshot: RoomSnapshot) -> Iterator[Finding]:
     known = (
         len(snapshot.waiting) + len(snapshot.admitted) + sum(snapshot.number(name) for name in gone)
     )
-    missing = snapshot.number("entered") - known
+    came = snapshot.number("entered") + snapshot.number("returned")
+    missing = came - known
     if missing:
-        text = f"{snapshot.number('entered')} joined, {known} are here or accounted for"
+        text = f"{came} joined or came back, {known} are here or accounted for"
         yield Finding("Q7", text, abs(missing))
 
 

@@ -3,19 +3,22 @@
 The keys of a room share a hash tag, so a cluster keeps them in one slot.
 
 wl:{ROOM}:room      hash   mode, message, shop_url, when_shop_silent, limits, opens_at, closes_at
-                           (as ms@offset), created_ms, changed_ms, seq (last place given),
+                           (as ms@offset), created_ms, changed_ms, seq (last place given), served
+                           (the place served when somebody returned last),
                            counters, lease_holder, lease_until;
                            beat_ms, lost_ms, resumed_ms, stepped_back_ms (the listening clock);
                            now_reason, now_per_s, now_until, now_basis, now_ms (the present
                            decision, where a shop reports)
 wl:{ROOM}:waiting   zset   visitor -> place
-wl:{ROOM}:heard     hash   visitor -> joined_ms[:heard_ms][;mark] (last contact; proof
-                           of who took the place), for those who wait
+wl:{ROOM}:heard     hash   visitor -> joined_ms[:heard_ms][:returned_ms][;mark] (last
+                           contact; return after being passed over; proof of who took the
+                           place), for those who wait
 wl:{ROOM}:admitted  zset   visitor -> expires_ms, for those who hold a slot
-wl:{ROOM}:lapsed    zset   visitor -> lapsed_ms, for those whose time ran out recently
+wl:{ROOM}:lapsed    zset   visitor -> lapsed_ms, for those whose time ran out recently;
+                           of those passed over, the end of the time in which they can return
 wl:{ROOM}:slots     hash   visitor -> state|place|joined_ms|admitted_ms|extensions|expires_ms, and
-                           ;mark as above, for the admitted (R ready, A active) and, without mark,
-                           the lapsed (L, or P if passed over while waiting)
+                           ;mark as above, for the admitted (R ready, A active), those passed over
+                           while waiting (P) and, without mark, the lapsed (L)
 wl:{ROOM}:rate      hash   tokens, tokens_at, tokens_by, tokens_mono (the admission token bucket),
                            count, since (the second being measured), mean, variance, samples, last,
                            last_at (the measured rate)

@@ -29,8 +29,9 @@ ACCOUNT_MARK = "a"
 LAPSED_KEPT_MS = 3_600_000
 """How long, in ms, a room remembers a lapsed visitor, to answer EXPIRED instead of NOT_FOUND."""
 
-LAPSED_MAX = 100_000
-"""How many lapsed visitors a room remembers; the oldest are forgotten first."""
+LAPSED_MAX = 200_000
+"""How many lapsed visitors a room remembers, some 50 MB; the oldest are forgotten first. Those
+who were passed over and can still return count among them, and are forgotten after all others."""
 
 SOLD_OUT = "sold-out"
 """The mode that visitors see while the shop has no free seat; operators cannot set it."""
@@ -71,13 +72,14 @@ class Survey(NamedTuple):
         waiting: Visitors who wait.
         admitted: Visitors who hold a slot, ready or active.
         serving: Every place up to this one has had its turn or was given up; never falls.
+        returned: Visitors who wait with a place up to that: they were passed over and came back.
         last_place: Last place given.
         rate_mean: Admissions per second, smoothed; 0.0 when unknown.
         rate_deviation: Its standard deviation from second to second.
         rate_samples: Number of seconds measured for it.
         rate_last: Admissions per second in the last second measured.
         counters: Totals since the room was created: entered, admitted, activated, left,
-            abandoned, lapsed, passed, removed, lease_refused, no_shows, overtaken.
+            abandoned, lapsed, passed, returned, removed, lease_refused, no_shows, overtaken.
         decision: The present decision; `None` if no shop has ever reported.
     """
 
@@ -93,6 +95,7 @@ class Survey(NamedTuple):
     rate_last: float
     counters: dict[str, int]
     decision: Decision | None = None
+    returned: int = 0
 
     @property
     def state(self) -> RoomState:
@@ -120,14 +123,15 @@ COUNTERS = (
     "abandoned",
     "lapsed",
     "passed",
+    "returned",
     "removed",
     "lease_refused",
     "no_shows",
     "overtaken",
 )
-"""Counters of a room. Conservation, checked by `waitline audit`: entered = waiting + admitted now
-+ left + abandoned + lapsed + passed + removed. No-shows lapsed without activating; overtaken were
-admitted after a higher place (Q3: always 0)."""
+"""Counters of a room. Conservation, checked by `waitline audit`: entered + returned = waiting +
+admitted now + left + abandoned + lapsed + passed + removed. No-shows lapsed without activating;
+overtaken were admitted after a higher place (Q3: always 0)."""
 
 
 # Outcomes of a verb for one visitor.
@@ -140,11 +144,13 @@ class Waiting(NamedTuple):
         place: Number in the line; never reused (Q2).
         joined_ms: When the place was taken.
         ahead: Visitors who wait in front of this one.
+        returned_ms: When the visitor came back after being passed over; 0 if it never was.
     """
 
     place: int
     joined_ms: int
     ahead: int
+    returned_ms: int = 0
 
 
 class Joined(NamedTuple):
@@ -188,6 +194,26 @@ class Slot(NamedTuple):
     mark: str = ""
 
 
+class Passed(NamedTuple):
+    """Passed over, for lack of contact when the turn came; the visitor may be able to return.
+
+    Attributes:
+        place: The place that the visitor had.
+        joined_ms: When that place was taken.
+        passed_ms: When the visitor was passed over.
+        until_ms: Until when the visitor can return to the place.
+        left_ms: How much of that time is left; 0 if it is over.
+        mark: Mark of who took the place, where `join` returns this; else empty.
+    """
+
+    place: int
+    joined_ms: int
+    passed_ms: int
+    until_ms: int
+    left_ms: int
+    mark: str = ""
+
+
 class Unknown(NamedTuple):
     """The visitor is not in the room."""
 
@@ -197,7 +223,7 @@ class Left(NamedTuple):
 
 
 UNKNOWN = Unknown()
-Standing = Waiting | Slot | Unknown
+Standing = Waiting | Slot | Passed | Unknown
 
 
 class Moved(NamedTuple):

@@ -256,8 +256,8 @@ class Rooms:
         rows = await self._store.run(SURVEY, (k.room, k.waiting, k.admitted, k.rate), ())
         if _word(SURVEY, rows) == "no_room":
             raise RoomUnknown
-        _, at_ms, waiting, admitted, serving, listened_ms, flat_fields, flat_rate = rows[0]
-        stored, rate = _pairs(flat_fields), _pairs(flat_rate)
+        _, at_ms, waiting, admitted, serving, listened_ms, returned, *flat = rows[0]
+        stored, rate = map(_pairs, flat)
         fresh = listened_ms - int(rate.get("last_at", 0)) <= _MEASURE_STALE_MS
         return Survey(
             at_ms=at_ms,
@@ -272,6 +272,7 @@ class Rooms:
             rate_last=float(rate.get("last", 0)) if fresh else 0.0,
             counters={name: int(stored.get(name, 0)) for name in COUNTERS},
             decision=_decision(stored),
+            returned=returned,
         )
 
     async def sale_record(self, room: RoomId) -> SaleRecord:

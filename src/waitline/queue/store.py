@@ -23,11 +23,13 @@ from waitline.queue.model import (
     Leased,
     Left,
     Moved,
+    Passed,
     RoomChanged,
     RoomClosed,
     RoomFull,
     RoomUnknown,
     Slot,
+    Standing,
     State,
     StatementMissing,
     StoreFull,
@@ -42,6 +44,7 @@ from waitline.queue.model import (
 from waitline.valkey import scripts
 
 JOIN = scripts.load("waitline.queue", "join")
+REJOIN = scripts.load("waitline.queue", "rejoin")
 STATUS = scripts.load("waitline.queue", "status")
 VALIDATE = scripts.load("waitline.queue", "validate")
 ACTIVATE = scripts.load("waitline.queue", "activate")
@@ -77,11 +80,12 @@ def _refuse(refusal: type[Refused]) -> Callable[..., Refused]:
 
 
 # The outcome of each word that a script returns. A test compares them with the scripts' headers.
-JOINED: _Table[Joined | Again | Slot | Refused | Unavailable] = {
+JOINED: _Table[Joined | Again | Slot | Passed | Refused | Unavailable] = {
     "joined": Joined,
     "again": Again,
     "ready": _READY,
     "active": _ACTIVE,
+    "passed": Passed,
     "unstated": StatementMissing,
     "stale": lambda: RoomChanged("the room's identity has changed"),
     "full": RoomFull,
@@ -89,12 +93,21 @@ JOINED: _Table[Joined | Again | Slot | Refused | Unavailable] = {
     "no_room": RoomUnknown,
     "no_memory": StoreFull,
 }
-STANDING: _Table[Waiting | Slot | Unknown] = {
+STANDING: _Table[Standing] = {
     "waiting": Waiting,
+    "returned": Waiting,
     "ready": _READY,
     "active": _ACTIVE,
     "expired": _EXPIRED,
+    "passed": Passed,
     "unknown": lambda: UNKNOWN,
+}
+REJOINED: _Table[Waiting | Refused] = {
+    "waiting": Waiting,
+    "returned": Waiting,
+    "late": _refuse(TimeRanOut),
+    "unknown": _refuse(VisitorUnknown),
+    "stranger": _refuse(TokenRejected),
 }
 VALIDATED: _Table[Turn] = {
     "queued": _refuse(TokenRejected),
@@ -167,7 +180,7 @@ class Line:
 
     async def join(
         self, room: RoomId, visitors: Sequence[VisitorId], marks: Sequence[str] = ()
-    ) -> list[Joined | Again | Slot | Refused | Unavailable]:
+    ) -> list[Joined | Again | Slot | Passed | Refused | Unavailable]:
         """Take the next places, once per visitor.
 
         Args:
@@ -197,12 +210,29 @@ class Line:
                 await self._runner.command("SADD", keys.AWAKE, room)
         return outcomes
 
-    async def status(
-        self, room: RoomId, visitors: Sequence[VisitorId]
-    ) -> list[Waiting | Slot | Unknown]:
+    async def rejoin(self, room: RoomId, claims: Sequence[StayClaim]) -> list[Waiting | Refused]:
+        """Give the old place back to each of 1 to `BATCH_MAX` visitors who were passed over.
+
+        Returns:
+            The place; or `TimeRanOut` (the time to return is over, or the visitor was not passed
+            over), `TokenRejected` (the token is for another place), `VisitorUnknown`.
+
+        Invariant:
+            Q1, Q3, Q6, Q9.
+        """
+        k = keys.of(room)
+        where = (k.room, k.waiting, k.heard, k.lapsed, k.slots)
+        outcomes = _outcomes(REJOINED, await self._run(REJOIN, where, _flat(claims)))
+        if any(isinstance(one, Waiting) for one in outcomes):
+            # As after a join: the patrol finds a room that this does not wake.
+            with suppress(Unavailable):
+                await self._runner.command("SADD", keys.AWAKE, room)
+        return outcomes
+
+    async def status(self, room: RoomId, visitors: Sequence[VisitorId]) -> list[Standing]:
         """Return the standing of each of 1 to `BATCH_MAX` visitors; the call counts as contact."""
         k = keys.of(room)
-        where = (k.room, k.waiting, k.heard, k.slots)
+        where = (k.room, k.waiting, k.heard, k.slots, k.lapsed)
         return _outcomes(STANDING, await self._run(STATUS, where, visitors))
 
     async def validate(self, room: RoomId, visitors: Sequence[VisitorId]) -> list[Turn]:

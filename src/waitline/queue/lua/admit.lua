@@ -5,7 +5,8 @@ The rate limit is a token bucket. Deciding and moving are atomic, so the invaria
 number of concurrent callers: nobody is admitted before a lower place (Q3), admitted visitors never
 exceed active_max (Q4), admissions never exceed rate and burst (Q5), and a visitor leaves the line
 and gets the slot at the same instant (Q6). The lease only saves admitters duplicate work. A visitor
-without contact for idle_ms is passed over, and takes neither a slot nor a token.
+without contact for idle_ms is passed over, and takes neither a slot nor a token; rejoin.lua gives
+the place back to one who returns within return_ms.
 
 Silence and expiry count in listening time, which this call keeps going; while no worker listens,
 nobody is admitted (decision 0020). The token bucket fills no faster than the caller's monotonic
@@ -24,10 +25,10 @@ admissions out of order (decision 0014).
 
 KEYS
   1 room         hash   mode, opens_at, closes_at, active_max, admit_per_s, admit_burst,
-                        ready_ttl_ms, idle_ms, lease_holder, lease_until, counters,
+                        ready_ttl_ms, idle_ms, return_ms, lease_holder, lease_until, counters,
                         now_per_s, now_until, beat_ms, lost_ms, resumed_ms, stepped_back_ms
   2 waiting      zset   visitor -> place
-  3 heard        hash   visitor -> joined_ms[:heard_ms][;mark]
+  3 heard        hash   visitor -> joined_ms[:heard_ms][:returned_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot
@@ -63,10 +64,12 @@ local clock = clock_ms()
 local clock_text = string.format('%d', clock)
 
 local beat_ms, lost_ms, resumed_ms, stepped_back_ms, mode, active_max, admit_per_s, admit_burst,
-  ready_ttl, idle, lease_holder, lease_until, now_per_s, now_until, so_far, opens_at, closes_at =
+  ready_ttl, idle, lease_holder, lease_until, now_per_s, now_until, so_far, opens_at, closes_at,
+  return_ms =
   unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms', 'resumed_ms', 'stepped_back_ms', 'mode',
     'active_max', 'admit_per_s', 'admit_burst', 'ready_ttl_ms', 'idle_ms', 'lease_holder',
-    'lease_until', 'now_per_s', 'now_until', 'admitted', 'opens_at', 'closes_at'))
+    'lease_until', 'now_per_s', 'now_until', 'admitted', 'opens_at', 'closes_at',
+    'return_ms'))
 if not mode then return {{'no_room'}} end
 beat_ms, lost_ms, resumed_ms = keep_beat(room, clock, heard_ms,
   {beat_ms, lost_ms, resumed_ms, stepped_back_ms})
@@ -142,6 +145,8 @@ end
 local moved, passed = 0, 0
 -- Places and times of joining of the admitted, in the order of the line.
 local places, joins = {}, {}
+-- When those of them returned who had been passed over before.
+local returns = {}
 
 -- Split the popped visitors into admitted and passed over, and return what to write.
 local function sort_turns(popped, visitors, marks)
@@ -149,21 +154,24 @@ local function sort_turns(popped, visitors, marks)
   local expires = string.format('%d', now + ready_ttl)
   local as_ready = '|' .. clock_text .. '|0|' .. expires
   local as_passed = '|' .. clock_text .. '|0|' .. clock_text
+  -- Until when they can return; a room of an earlier version has the default.
+  local until_text = string.format('%d', now + (return_ms or 600000))
   local from = tonumber(resumed_ms or 0)
   local taken, expiries, lapses = {}, {}, {}
   for i, visitor in ipairs(visitors) do
-    local joined, last, mark = string.match(marks[i], HEARD)
+    local joined, last, returned, mark = string.match(marks[i], HEARD)
     if last == '' then last = joined end
     taken[2 * i - 1] = visitor
     if silent_ms > 0 and now - math.max(last, from) > silent_ms then
-      taken[2 * i] = 'P|' .. popped[2 * i] .. '|' .. joined .. as_passed
-      lapses[2 * passed + 1], lapses[2 * passed + 2] = now_text, visitor
+      taken[2 * i] = 'P|' .. popped[2 * i] .. '|' .. joined .. as_passed .. mark
+      lapses[2 * passed + 1], lapses[2 * passed + 2] = until_text, visitor
       passed = passed + 1
     else
       taken[2 * i] = 'R|' .. popped[2 * i] .. '|' .. joined .. as_ready .. mark
       expiries[2 * moved + 1], expiries[2 * moved + 2] = expires, visitor
       moved = moved + 1
       places[moved], joins[moved] = popped[2 * i], joined
+      if returned ~= '' then returns[moved] = returned end
     end
   end
   return taken, expiries, lapses
@@ -234,14 +242,14 @@ local function count_waits()
 end
 
 -- The highest place admitted and when, and how many visitors were overtaken (Q3): they were already
--- waiting when a higher place was admitted.
+-- waiting when a higher place was admitted. One who was passed over waits again from the return on.
 local function count_overtaken(last, last_at)
   local overtaken = 0
   for i = 1, moved do
     local ahead = places[i] - last
     if ahead > 0 then
       last, last_at = last + ahead, clock
-    elseif joins[i] - last_at < 0 then
+    elseif (returns[i] or joins[i]) - last_at < 0 then
       overtaken = overtaken + 1
     end
   end

@@ -1,17 +1,20 @@
 --[[
 allow.lua: decide whether newcomers may take a place by their client addresses, and count them.
 
-For rooms that limit addresses; called before `join`. A visitor who has a place is never limited. A
+For rooms that limit addresses; called before `join`. A visitor who has a place, or was passed over and
+can return to it, is never limited. A
 limit of 0 is none. Places are counted as held until their visitors have neither place nor slot;
 where the limit is reached, up to 64 of the address's places are looked at, and those that have
 ended are dropped.
 
 KEYS
-  1 room         hash   address_joins_max, network_joins_max, address_held_max, network_held_max
+  1 room         hash   address_joins_max, network_joins_max, address_held_max, network_held_max,
+                        beat_ms, lost_ms
   2 waiting      zset   visitor -> place
   3 admitted     zset   visitor -> expires_ms
   4 addresses    hash   address -> counts
   5 origins      zset   network, address and visitor of each place
+  6 lapsed       zset   visitor -> lapsed_ms
 ARGV
   1 visitor      str    repeated with the next two: 1 to 256 newcomers
   2 address      str    its address, or IPv6 /64
@@ -23,9 +26,10 @@ RETURNS  one row per visitor, in the order of ARGV
 COST  O(m (log N + 64)): m newcomers, N places
 ]]
 local room, waiting, admitted = KEYS[1], KEYS[2], KEYS[3]
-local addresses, origins = KEYS[4], KEYS[5]
+local addresses, origins, lapsed = KEYS[4], KEYS[5], KEYS[6]
 local LOOKED_AT = 64
 --@include clock
+--@include listening
 --@include addresses
 --@include origins
 local now = clock_ms()
@@ -37,8 +41,14 @@ if redis.call('EXISTS', room) == 0 then
   for i = 1, #ARGV / 3 do rows[i] = {'allowed'} end
   return rows
 end
-local limits = redis.call('HMGET', room,
-  'address_joins_max', 'network_joins_max', 'address_held_max', 'network_held_max')
+local limits = redis.call('HMGET', room, 'address_joins_max', 'network_joins_max',
+  'address_held_max', 'network_held_max', 'beat_ms', 'lost_ms')
+local listened = listened_ms(now, limits[5], limits[6])
+
+local function has_place(visitor)
+  return redis.call('ZSCORE', waiting, visitor) or redis.call('ZSCORE', admitted, visitor)
+    or tonumber(redis.call('ZSCORE', lapsed, visitor) or 0) > listened
+end
 
 local function joins_over(address, limit)
   limit = tonumber(limit) or 0
@@ -60,7 +70,7 @@ end
 for i = 1, #ARGV, 3 do
   local visitor, address, network = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local limit
-  if not redis.call('ZSCORE', waiting, visitor) and not redis.call('ZSCORE', admitted, visitor) then
+  if not has_place(visitor) then
     if joins_over(address, limits[1]) then limit = 'address_joins_max'
     elseif joins_over(network, limits[2]) then limit = 'network_joins_max'
     elseif holds_over(network .. ' ' .. address .. ' ', limits[3]) then limit = 'address_held_max'

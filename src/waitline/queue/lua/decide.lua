@@ -26,7 +26,8 @@ local room, rate = KEYS[1], KEYS[2]
 local before = tonumber(ARGV[1])
 --@include clock
 --@include listening
-local now = clock_ms()
+local clock = clock_ms()
+local now = clock
 local mode, stored_ms, per_s, beat_ms, lost_ms =
   unpack(redis.call('HMGET', room, 'mode', 'now_ms', 'now_per_s', 'beat_ms', 'lost_ms'))
 if not mode then return {{'no_room'}} end
@@ -40,6 +41,6 @@ redis.call('HSET', room, 'now_reason', ARGV[2], 'now_per_s', ARGV[3], 'now_until
   'now_basis', ARGV[5], 'now_ms', string.format('%d', now))
 if per_s and tonumber(per_s) <= 0 and tonumber(ARGV[3]) > 0 then
   redis.call('HSET', rate, 'tokens', 0,
-    'tokens_at', string.format('%d', listened_ms(now, beat_ms, lost_ms)))
+    'tokens_at', string.format('%d', listened_ms(clock, beat_ms, lost_ms)))
 end
 return {{'decided', now}}

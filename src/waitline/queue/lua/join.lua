@@ -2,7 +2,7 @@
 join.lua: take the next places of a room's line, once per visitor.
 
 Idempotent: a visitor who waits keeps the place, and one who holds a slot keeps the slot. A visitor
-whose time ran out joins anew. Places start at 1 and are never reused; a refused join uses none and
+whose time ran out joins anew, one who was passed over not before the time to return is over. Places start at 1 and are never reused; a refused join uses none and
 changes nothing (Q1, Q2, Q10). Within one call the order of ARGV is the order of joining.
 A repeat counts as contact.
 
@@ -14,7 +14,7 @@ KEYS
   1 room         hash   mode, seq, waiting_max, idle_ms, identity, closes_at,
                         beat_ms, lost_ms, counters
   2 waiting      zset   visitor -> place
-  3 heard        hash   visitor -> joined_ms[:heard_ms][;mark]
+  3 heard        hash   visitor -> joined_ms[:heard_ms][:returned_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot
@@ -27,6 +27,7 @@ RETURNS  one row per visitor, in the order of ARGV
   again    place:int joined_ms:int ahead:int total:int mark:str
   ready    place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int mark:str
   active   place:int joined_ms:int admitted_ms:int extensions:int expires_ms:int mark:str
+  passed   place:int joined_ms:int passed_ms:int until_ms:int left_ms:int mark:str
   unstated
   stale
   full     waiting_max:int
@@ -42,6 +43,7 @@ local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 --@include listening
 --@include slot
 --@include heard
+--@include passed
 --@include full
 --@include instant
 -- The mark of a visitor for whom the shop vouches.
@@ -75,6 +77,11 @@ local refresh_ms = tonumber(idle) / 16
 
 local function stand(visitor, slot)
   local state, place, joined, admitted_ms, extensions, expires, mark = string.match(slot, SLOT)
+  if state == 'P' then
+    local row = passed_row(lapsed, visitor, place, joined, admitted_ms, now, clock)
+    row[7] = string.sub(mark, 2)
+    if row[6] > 0 then return row end
+  end
   if (state ~= 'R' and state ~= 'A') or tonumber(expires) <= now then
     renewed[#renewed + 1] = visitor
     return nil
@@ -86,11 +93,13 @@ local function stand(visitor, slot)
 end
 
 local function again(visitor, place)
-  local joined, since, mark = string.match(redis.call('HGET', heard, visitor), HEARD)
+  local joined, since, returned, mark =
+    string.match(redis.call('HGET', heard, visitor), HEARD)
   if since == '' then since = joined end
   if refresh_ms > 0 and now - since > refresh_ms then
     stale[#stale + 1] = visitor
-    stale[#stale + 1] = joined .. ':' .. string.format('%d', now) .. mark
+    stale[#stale + 1] = joined .. ':' .. string.format('%d', now)
+      .. (returned ~= '' and ':' .. returned or '') .. mark
   end
   return {'again', place, tonumber(joined), redis.call('ZRANK', waiting, visitor), total,
     string.sub(mark, 2)}

@@ -7,7 +7,7 @@ token proves, 0 where no token is required. A token for another stay is refused 
 KEYS
   1 room         hash   beat_ms, lost_ms, counters
   2 waiting      zset   visitor -> place
-  3 heard        hash   visitor -> joined_ms[:heard_ms][;mark]
+  3 heard        hash   visitor -> joined_ms[:heard_ms][:returned_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot

@@ -5,7 +5,7 @@ given stay (Q2).
 KEYS
   1 room         hash   beat_ms, lost_ms, counters
   2 waiting      zset   visitor -> place
-  3 heard        hash   visitor -> joined_ms[:heard_ms][;mark]
+  3 heard        hash   visitor -> joined_ms[:heard_ms][:returned_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot

@@ -11,7 +11,7 @@ from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.utilisation import Utilisation
 from waitline.queue.addresses import Addresses, Newcomer
 from waitline.queue.batches import line_batcher
-from waitline.queue.model import Again, Joined, Slot, Unknown, Waiting
+from waitline.queue.model import Again, Joined, Passed, Slot, Standing, Waiting
 from waitline.queue.store import Line, StayClaim
 
 
@@ -19,8 +19,9 @@ from waitline.queue.store import Line, StayClaim
 class Batchers:
     """One batcher per verb, for as long as `jobs` run."""
 
-    join: Batcher[RoomId, tuple[VisitorId, str], Joined | Again | Slot]
-    status: Batcher[RoomId, VisitorId, Waiting | Slot | Unknown]
+    join: Batcher[RoomId, tuple[VisitorId, str], Joined | Again | Slot | Passed]
+    rejoin: Batcher[RoomId, StayClaim, Waiting]
+    status: Batcher[RoomId, VisitorId, Standing]
     validate: Batcher[RoomId, VisitorId, Slot]
     activate: Batcher[RoomId, StayClaim, Slot]
     extend: Batcher[RoomId, StayClaim, Slot]
@@ -33,6 +34,7 @@ class Batchers:
         utilisation = Utilisation()
         return cls(
             join=line_batcher(partial(_join, line), utilisation),
+            rejoin=line_batcher(line.rejoin, utilisation),
             status=line_batcher(line.status, utilisation),
             validate=line_batcher(line.validate, utilisation),
             activate=line_batcher(line.activate, utilisation),
@@ -47,6 +49,7 @@ class Batchers:
             batcher.run()
             for batcher in (
                 self.join,
+                self.rejoin,
                 self.status,
                 self.validate,
                 self.activate,
@@ -59,7 +62,7 @@ class Batchers:
 
 async def _join(
     line: Line, room: RoomId, arrivals: Sequence[tuple[VisitorId, str]]
-) -> Sequence[Joined | Again | Slot | Refused | Unavailable]:
+) -> Sequence[Joined | Again | Slot | Passed | Refused | Unavailable]:
     """Join visitors, each with a mark; most batches of other clients than the page have none."""
     visitors, marks = zip(*arrivals, strict=True)
     return await line.join(room, visitors, marks if any(marks) else ())

@@ -26,9 +26,12 @@ from waitline.queue.model import (
     ACCOUNT_MARK,
     Again,
     Joined,
+    Passed,
     RoomUnknown,
     Slot,
+    Standing,
     State,
+    TimeRanOut,
     TokenRejected,
     Unknown,
     VisitorUnknown,
@@ -49,7 +52,9 @@ from waitline.services.queue.views import (
     StatusView,
     ValidateBody,
     VisitorBody,
-    instant,
+    passed_over,
+    returned,
+    slot_status,
 )
 from waitline.tokens.keyring_file import Keys
 from waitline.tokens.passes import mint_pass
@@ -204,7 +209,7 @@ class QueueCalls:
         room: RoomId,
         visitor: VisitorId,
         mark: str,
-        standing: Again | Slot,
+        standing: Again | Slot | Passed,
     ) -> Answer:
         """Answer for a place that was taken before this request.
 
@@ -227,11 +232,27 @@ class QueueCalls:
             ahead, total = standing.ahead, standing.total
             pace = await self._documents.pace(room)
             return self._entered(request, room, visitor, ahead, total, pace, ticket, new=False)
+        if isinstance(standing, Passed):
+            return await self._returned(request, room, visitor, standing, ticket)
         token = self._tokens.entry_pass(room, visitor, standing, account=account)
         total = (await self._documents.fetch(room)).survey.waiting
         data = EntryView(room, visitor, 0, total, 0, standing.state, token, isNewEntry=False)
         answer = success(request, texts.ENTERED, data, 201)
         return answer if self._who.trusting else _with_cookie(answer, room, ticket)
+
+    async def _returned(
+        self, request: Request, room: RoomId, visitor: VisitorId, passed: Passed, ticket: str
+    ) -> Answer:
+        """Answer a visitor who was passed over and is back: with the old place, if in time."""
+        try:
+            claim = (visitor, f"{passed.place}-{passed.joined_ms}")
+            back = await self._batchers.rejoin.enqueue(room, claim)
+        except TimeRanOut:
+            # The time ran out just now, so this request takes a new place.
+            return await self.enter(request)
+        document = await self._documents.fetch(room)
+        ahead, total = back.ahead, max(document.survey.waiting, back.ahead + 1)
+        return self._entered(request, room, visitor, ahead, total, document.pace, ticket, new=False)
 
     async def status(self, request: Request) -> Answer:
         """Answer with the visitor's status."""
@@ -240,10 +261,27 @@ class QueueCalls:
             self._watch.require_unblocked(request, room)
         proof = self._who.prove(request, room, visitor)
         standing = await self._batchers.status.enqueue(room, visitor)
+        if isinstance(standing, Passed):
+            standing = await self.rejoined(room, visitor, standing, proof)
         return success(request, texts.STATUS, self.status_view(room, visitor, standing, proof))
 
+    async def rejoined(
+        self, room: RoomId, visitor: VisitorId, passed: Passed, proof: Proof
+    ) -> Standing:
+        """Return the standing of a visitor who was passed over, back in the line if in time.
+
+        Raises:
+            TokenRejected: The token is for another place.
+        """
+        if passed.left_ms == 0:
+            return passed
+        try:
+            return await self._batchers.rejoin.enqueue(room, _claim(visitor, proof))
+        except TimeRanOut:
+            return passed._replace(left_ms=0)
+
     def status_view(
-        self, room: RoomId, visitor: VisitorId, standing: Waiting | Slot | Unknown, proof: Proof
+        self, room: RoomId, visitor: VisitorId, standing: Standing, proof: Proof
     ) -> StatusView:
         """Return the view of a visitor's status.
 
@@ -252,7 +290,7 @@ class QueueCalls:
             TokenRejected: The token is for an earlier place.
         """
         if isinstance(standing, Unknown):
-            data = _status(room, visitor, None, State.NOT_FOUND)
+            data = slot_status(room, visitor, None, State.NOT_FOUND)
             raise RefusalWithData(VisitorUnknown(), msgspec.to_builtins(data))
         if proof.genuine and not proof.belongs_to(standing.place, standing.joined_ms):
             raise TokenRejected
@@ -271,14 +309,17 @@ class QueueCalls:
                 0,
                 hints.poll_after_ms(position, self._rng.random()),
                 hints.POLL_LEAST_MS,
+                returned(standing.returned_ms) if standing.returned_ms else None,
             )
+        if isinstance(standing, Passed):
+            return passed_over(room, visitor, standing)
         return self._slot(room, visitor, standing, proof)
 
     def _slot(self, room: RoomId, visitor: VisitorId, slot: Slot, proof: Proof) -> StatusView:
         token = None
         if slot.state is not State.EXPIRED:
             token = self._tokens.entry_pass(room, visitor, slot, account=proof.account)
-        return _status(room, visitor, token, slot.state, slot.expires_ms, slot.extensions)
+        return slot_status(room, visitor, token, slot.state, slot.expires_ms, slot.extensions)
 
     async def activate(self, request: Request) -> Answer:
         """Start the visitor's time."""
@@ -350,27 +391,6 @@ def _names(body: VisitorBody) -> tuple[RoomId, VisitorId]:
 
 def _parameters(request: Request) -> tuple[RoomId, VisitorId]:
     return RoomId(request.parameter("concertId")), VisitorId(request.parameter("userId"))
-
-
-def _status(  # noqa: PLR0917 - one row of the contract
-    room: RoomId,
-    visitor: VisitorId,
-    token: str | None,
-    state: State,
-    expires_ms: int | None = None,
-    extensions: int = 0,
-) -> StatusView:
-    return StatusView(
-        room,
-        visitor,
-        token,
-        state,
-        0,
-        None if expires_ms is None else instant(expires_ms),
-        extensions,
-        hints.POLL_NEAR_MS,
-        hints.POLL_LEAST_MS,
-    )
 
 
 def _with_cookie(answer: Answer, room: RoomId, ticket: str) -> Answer:

@@ -154,6 +154,7 @@ def room_metrics(
         counters["queue_entry_count"].add_metric([room], count["entered"])
         for reason in ("left", "abandoned", "lapsed", "passed", "removed"):
             counters["queue_exit_count"].add_metric([room, reason], count[reason])
+        counters["queue_return_count"].add_metric([room], count["returned"])
         counters["scheduler_move_users"].add_metric([room], count["admitted"])
         counters["scheduler_cleanup_removed"].add_metric([room], count["lapsed"])
         counters["queue_no_show_count"].add_metric([room], count["no_shows"])

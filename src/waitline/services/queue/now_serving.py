@@ -1,8 +1,8 @@
 """now-serving: one cached document per room, the same for every visitor.
 
 It holds nothing about any visitor, so caches may keep it for a second while 300 000 poll it. A
-visitor's position is at most its place minus `serving`. It never rises if clients ignore documents
-older (`asOfMs`) than one they have.
+visitor's position is at most its place minus `serving`, plus the visitors who `returned`. The
+first part never rises if clients ignore documents older (`asOfMs`) than one they have.
 """
 
 import asyncio
@@ -59,6 +59,8 @@ class NowServing(msgspec.Struct, frozen=True):
         returnSeconds: Time in which a visitor who was passed over can return to the old place.
         shopUrl: Where to go when admitted; empty to stay on the page.
         serving: Every place up to this one has been admitted or has left.
+        returned: Visitors who wait with a place up to `serving`: their turn was passed over, and
+            they came back.
         waiting: Visitors who wait.
         ratePerSecond: Admissions per second; null when unknown.
         newcomerWaitSeconds: Estimated wait of the last in the line; null when unknown.
@@ -79,6 +81,7 @@ class NowServing(msgspec.Struct, frozen=True):
     idleSeconds: float  # noqa: N815
     returnSeconds: float  # noqa: N815
     serving: int
+    returned: int
     waiting: int
     ratePerSecond: Range | None  # noqa: N815
     newcomerWaitSeconds: Range | None  # noqa: N815
@@ -203,6 +206,7 @@ def _room_document(room: RoomId, survey: Survey) -> RoomDocument:
         idleSeconds=rules.limits.idle_ms / 1000,
         returnSeconds=rules.limits.return_ms / 1000,
         serving=survey.serving,
+        returned=survey.returned,
         waiting=survey.waiting,
         ratePerSecond=pace and Range(round(pace.low, 2), round(pace.high, 2)),
         newcomerWaitSeconds=wait and Range(round(wait.low), round(wait.high)),

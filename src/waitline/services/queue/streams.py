@@ -18,7 +18,7 @@ from waitline.http.responses import Send
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.feed import Feed, Subscription
-from waitline.queue.model import SOLD_OUT, Slot, Standing, State, TimeRanOut, Waiting
+from waitline.queue.model import SOLD_OUT, Passed, Standing, State, TimeRanOut, Waiting
 from waitline.queue.store import Line
 from waitline.services.identity import Identity
 from waitline.services.queue.address_watch import AddressWatch
@@ -97,6 +97,8 @@ class Streams:
             # before the visitor's limit is counted, or strangers could fill the store with
             # invented names.
             standing = (await self._line.status(room, [visitor]))[0]
+            if isinstance(standing, Passed):
+                standing = await self._calls.rejoined(room, visitor, standing, proof)
             self._calls.status_view(room, visitor, standing, proof)
             await self._line.subscribe(room, visitor)
             subscription = self._feed.subscribe(room, visitor, standing)
@@ -151,7 +153,7 @@ class Streams:
             status = self._calls.status_view(
                 subscription.room, subscription.visitor, standing, stream.proof
             )
-            if isinstance(standing, Slot) and standing.state is State.EXPIRED:
+            if status.status == State.EXPIRED:
                 raise TimeRanOut  # noqa: TRY301 - sent below
         except Exception as error:
             refusal = error.refusal if isinstance(error, RefusalWithData) else error
