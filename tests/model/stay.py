@@ -6,7 +6,7 @@ from waitline.queue.model import State
 
 Row = tuple[str | int, ...]
 
-LETTERS = {State.READY: "R", State.ACTIVE: "A"}
+LETTERS = {State.WAITING: "W", State.READY: "R", State.ACTIVE: "A"}
 
 
 @dataclass(slots=True)

@@ -177,15 +177,16 @@ class Room:
 
     def silence(self, name: str, for_ms: int) -> None:
         """Let a visitor have been heard of that long ago."""
-        joined_ms, _ = self.heard(name)
-        mark = f"{joined_ms}:{self.now_ms() - for_ms}"
-        self.raw("HSET", self.keys.heard, name, mark)
+        times, semicolon, mark = str(self.raw("HGET", self.keys.heard, name)).partition(";")
+        joined_ms, *others = times.split(":")
+        times = ":".join((joined_ms, str(self.now_ms() - for_ms), *others[1:]))
+        self.raw("HSET", self.keys.heard, name, times + semicolon + mark)
 
     def heard(self, name: str) -> tuple[int, int]:
         """When a waiting visitor joined and was last heard of, in ms."""
         times, _, _ = str(self.raw("HGET", self.keys.heard, name)).partition(";")
-        joined_ms, _, heard_ms = times.partition(":")
-        return int(joined_ms), int(heard_ms or joined_ms)
+        joined_ms, *others = times.split(":")
+        return int(joined_ms), int(others[0] if others else joined_ms)
 
     def pass_over(self, name: str) -> None:
         """Give the first of the line its turn while it is silent."""

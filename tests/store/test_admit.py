@@ -4,7 +4,17 @@ import pytest
 
 from tests.store.room import Room, no_memory
 from waitline.kernel.instants import Instant
-from waitline.queue.model import CHUNK_MAX, Held, Leased, Moved, RoomUnknown, Slot, State, Waiting
+from waitline.queue.model import (
+    CHUNK_MAX,
+    Held,
+    Leased,
+    Moved,
+    Passed,
+    RoomUnknown,
+    Slot,
+    State,
+    Waiting,
+)
 from waitline.valkey.replies import CommandError
 
 
@@ -23,6 +33,8 @@ def states(room: Room, *visitors: str) -> list[State]:
         if isinstance(one, Slot)
         else State.WAITING
         if isinstance(one, Waiting)
+        else State.EXPIRED
+        if isinstance(one, Passed)
         else State.NOT_FOUND
         for one in room.status(*visitors)
     ]

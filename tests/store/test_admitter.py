@@ -286,8 +286,8 @@ def test_a_room_that_admits_nobody_stays_awake_while_somebody_waits(
     room.change(mode=mode)
     rounds.go(4 * LOOK)
     assert rounds.server.wait(rounds.rooms.awake()) == {room.id}
-    room.give_tokens(1)
     room.change(mode=Mode.OPEN)
+    room.give_tokens(1)
     # As late as a room is visited that admits nobody.
     rounds.go(LOOK // 2)
     assert room.survey().admitted == 1

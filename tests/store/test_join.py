@@ -140,7 +140,7 @@ def test_whoever_ran_out_of_time_joins_anew(room: Room, *, swept: bool) -> None:
 
 
 def test_whoever_was_passed_over_joins_anew(room: Room) -> None:
-    room.open()
+    room.open(return_ms=0)
     room.join("a")
     room.pass_over("a")
     (anew,) = room.join("a")

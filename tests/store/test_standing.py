@@ -6,6 +6,7 @@ from tests.store.room import Room
 from waitline.queue.model import (
     BATCH_MAX,
     UNKNOWN,
+    Passed,
     Slot,
     State,
     TokenRejected,
@@ -41,8 +42,9 @@ def test_status_tells_everybody_where_they_stand(mixed: Room) -> None:
         (State.READY, 1),
         (State.ACTIVE, 2),
         (State.EXPIRED, 3),
-        (State.EXPIRED, 6),
     ]
+    assert isinstance(passed, Passed)
+    assert (passed.place, passed.left_ms > 0) == (6, True)
     assert unknown is UNKNOWN
 
 

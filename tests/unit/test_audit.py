@@ -65,6 +65,17 @@ SOUND = RoomSnapshot(
 )
 
 
+def returned(returned_ms: int) -> RoomSnapshot:
+    """Let 1 be back in the line, instead of having left."""
+    return replace(
+        SOUND,
+        fields={**FIELDS, "left": "0"},
+        waiting={**SOUND.waiting, v(1): 1},
+        heard={**SOUND.heard, v(1): T0 + 1},
+        returned={v(1): returned_ms},
+    )
+
+
 def fields(**changes: int) -> RoomSnapshot:
     return replace(SOUND, fields={**FIELDS, **{name: str(n) for name, n in changes.items()}})
 
@@ -102,6 +113,10 @@ def hurried() -> RoomSnapshot:
     )
 
 
+def test_a_visitor_who_returns_has_not_been_overtaken_before() -> None:
+    assert examine(returned(T0 + 6_000)) == []
+
+
 def test_a_sound_room_has_no_findings() -> None:
     assert examine(SOUND) == []
     assert examine(SOUND, serves=lambda owner, _place, _joined, asker: owner == asker) == []
@@ -125,6 +140,13 @@ def test_a_sound_room_has_no_findings() -> None:
             "Q3",
             "3 had their turn while place 3 waits: v4, v5, v6",
             id="a lower place waits",
+        ),
+        pytest.param(
+            # Passed over before, 1 came back after 4 had its turn, and before 5 and 6 had theirs.
+            returned(T0 + 4_500),
+            "Q3",
+            "2 had their turn while place 1 waits: v5, v6",
+            id="one who returned waits",
         ),
         pytest.param(fields(active_max=2), "Q4", "3 hold a slot, 1 more", id="too many slots"),
         pytest.param(hurried(), "Q5", "3 admitted within one second, 2 allowed", id="too fast"),
@@ -170,8 +192,12 @@ def test_a_sound_room_has_no_findings() -> None:
             "1 with two different expiry times: v4",
             id="two ends",
         ),
-        pytest.param(fields(entered=10), "Q7", "10 joined, 9 are here", id="one is lost"),
-        pytest.param(fields(left=2), "Q7", "9 joined, 10 are here", id="one counted twice"),
+        pytest.param(
+            fields(entered=10), "Q7", "10 joined or came back, 9 are here", id="one is lost"
+        ),
+        pytest.param(
+            fields(left=2), "Q7", "9 joined or came back, 10 are here", id="one counted twice"
+        ),
         pytest.param(
             slots(v4=slot(4, state=State.ACTIVE, extensions=3)),
             "Q8",

@@ -16,6 +16,7 @@ MEMBERS = [
     "extendCount",
     "recommendedPollIntervalMs",
     "minPollIntervalMs",
+    "passedOver",
 ]
 
 
@@ -34,6 +35,7 @@ def test_waiting(paused: Room) -> None:
         "extendCount": 0,
         "recommendedPollIntervalMs": 3_000,
         "minPollIntervalMs": 2_000,
+        "passedOver": None,
     }
 
 
@@ -82,6 +84,7 @@ def test_nobody(trial: Stack, headers: dict[str, str], *, known: bool) -> None:
         "extendCount": 0,
         "recommendedPollIntervalMs": 3_000,
         "minPollIntervalMs": 2_000,
+        "passedOver": None,
     }
 
 

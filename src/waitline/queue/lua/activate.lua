@@ -25,6 +25,7 @@ local room, waiting, admitted, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 --@include clock
 --@include listening
 --@include slot
+--@include slot_row
 local clock = clock_ms()
 local ttl, beat_ms, lost_ms =
   unpack(redis.call('HMGET', room, 'active_ttl_ms', 'beat_ms', 'lost_ms'))

@@ -2,9 +2,9 @@
 join.lua: take the next places of a room's line, once per visitor.
 
 Idempotent: a visitor who waits keeps the place, and one who holds a slot keeps the slot. A visitor
-whose time ran out joins anew, one who was passed over not before the time to return is over. Places start at 1 and are never reused; a refused join uses none and
-changes nothing (Q1, Q2, Q10). Within one call the order of ARGV is the order of joining.
-A repeat counts as contact.
+whose time ran out joins anew; one who was passed over does so once the time to return is over.
+Places start at 1 and are never reused; a refused join uses none and changes nothing (Q1, Q2, Q10).
+Within one call the order of ARGV is the order of joining. A repeat counts as contact.
 
 A mark is stored with its visitor: what proves later who took the place, compared by the caller. In
 a room whose identity is `signed`, every mark is `a`, for a visitor with a statement of the shop's:
@@ -42,6 +42,7 @@ local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 --@include clock
 --@include listening
 --@include slot
+--@include slot_row
 --@include heard
 --@include passed
 --@include full

@@ -27,6 +27,7 @@ local room, waiting, heard, slots, lapsed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 
 --@include clock
 --@include listening
 --@include slot
+--@include slot_row
 --@include heard
 --@include passed
 local clock = clock_ms()

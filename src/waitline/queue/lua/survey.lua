@@ -11,8 +11,7 @@ KEYS
   3 admitted     zset   visitor -> expires_ms
   4 rate         hash   the measured rate
 RETURNS  one row
-  room     at_ms:int waiting:int admitted:int serving:int listened_ms:int
-           returned:int fields:list rate:list
+  room  at_ms:int waiting:int inside:int serving:int listened:int returned:int fields:list rate:list
   no_room
 
 COST  O(log N) for N waiting

@@ -22,6 +22,7 @@ local room, waiting, slots = KEYS[1], KEYS[2], KEYS[3]
 --@include clock
 --@include listening
 --@include slot
+--@include slot_row
 local clock = clock_ms()
 local beat = redis.call('HMGET', room, 'beat_ms', 'lost_ms')
 local now = listened_ms(clock, beat[1], beat[2])

@@ -268,11 +268,7 @@ class QueueCalls:
     async def rejoined(
         self, room: RoomId, visitor: VisitorId, passed: Passed, proof: Proof
     ) -> Standing:
-        """Return the standing of a visitor who was passed over, back in the line if in time.
-
-        Raises:
-            TokenRejected: The token is for another place.
-        """
+        """Return the standing of a visitor who was passed over, back in the line if in time."""
         if passed.left_ms == 0:
             return passed
         try:
