@@ -4,7 +4,7 @@ Hypothesis drives both with the same calls, in any order, through a runner that 
 purpose. After every call they must agree on the answer and on all that is stored, and the
 invariants must hold over everything that has happened.
 
-Nothing that Hypothesis draws depends on the time. The model gets the server's time as an argument.
+The model gets the server's time as an argument.
 Where that is known only as a range of milliseconds, the model must agree at one of them.
 """
 
@@ -25,8 +25,23 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.model.draws import (
+    CHUNKS,
+    CLAIMS,
+    HEARD,
+    HOLDERS,
+    LEASE_MS,
+    LIMITS,
+    MARKS,
+    NAMES,
+    STAGES,
+    STEPS_MS,
+    UNTIL,
+    VISITORS,
+    Drawn,
+)
 from tests.model.invariants import History
-from tests.model.reference import STOPPED, Reference
+from tests.model.reference import Reference
 from tests.model.stay import Row
 from tests.model.witness import TIMEOUT_S, Seen, Witness
 from tests.servers import Server
@@ -44,37 +59,6 @@ EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))  # noqa: TID251 - the ru
 STEPS = 40
 
 ROOM = RoomId("model")
-NAMES = [VisitorId(f"v{number}") for number in range(6)]
-LEASE_MS = 50
-
-# A visitor's key, another one, none, and a statement of the shop's.
-MARKS = st.sampled_from(["key-one", "key-two", "", ACCOUNT_MARK])
-VISITORS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=6)
-# Who claims is drawn by where it stands, or most claims would come from nobody.
-WHO = st.tuples(st.sampled_from(["admitted", "waiting", "passed", "anybody"]), st.integers(0, 5))
-CLAIM = st.tuples(WHO, st.sampled_from(["right", "none", "wrong", "earlier"]))
-CLAIMS = st.lists(CLAIM, min_size=1, max_size=3)
-UNTIL = st.sampled_from(["token", "silence", "expiry", "lease"])
-STAGES = ["active", "ready", "waiting", "new"]
-HOLDERS = st.sampled_from([["a", "b"], [""], ["b", "", "a"], ["a"], ["b"]])
-CHUNKS = st.sampled_from([250, 2, 1])
-HEARD = st.sampled_from([True, True, True, False])
-STEPS_MS = [3_600_000, 2_500, 600, -20, -3_600_000]
-LIMITS = st.builds(
-    Limits,
-    active_max=st.sampled_from([3, 1, 5]),
-    admit_per_s=st.sampled_from([1000.0, 1000.0, 100.0, 0.5]),
-    admit_burst=st.sampled_from([3, 1, 2, 0]),
-    waiting_max=st.sampled_from([4, 2, 100]),
-    ready_ttl_ms=st.sampled_from([30, 10_000]),
-    active_ttl_ms=st.sampled_from([40, 10_000]),
-    idle_ms=st.sampled_from([32, 0, 10_000]),
-    return_ms=st.sampled_from([10_000, 30, 0]),
-    extensions_max=st.sampled_from([1, 0, 2]),
-)
-
-
-Drawn = tuple[tuple[str, int], str]
 _KEYS = keys.of(ROOM)
 CHANGED_KEYS = (_KEYS.room, _KEYS.waiting, _KEYS.admitted, _KEYS.rate)
 
@@ -252,7 +236,7 @@ class LineMachine(RuleBasedStateMachine):
     @rule(ms=st.sampled_from([60_000, 20]))
     def age(self, ms: int) -> None:
         """Let the tokens have been counted earlier, as if that time had passed since."""
-        if self.reference.bucket_at_ms != STOPPED:
+        if self.server.wait(self.store.command("HEXISTS", _KEYS.rate, "tokens_at")):
             self.server.wait(self.store.command("HINCRBY", _KEYS.rate, "tokens_at", -ms))
             self.reference.bucket_at_ms -= ms
             self.history.aged(self.server.wait(self.server.now_ms()), ms)

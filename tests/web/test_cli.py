@@ -227,7 +227,7 @@ def test_a_store_that_is_not_there(run: Run, tmp_path: Path) -> None:
         pytest.param(("create", " "), "name", id="blank"),
         pytest.param(("create", "가" * 43), "128", id="long"),
         pytest.param(("create", "there"), "already exists", id="exists"),
-        pytest.param(("set", "there", "--admit-burst", "0"), "--admit-burst", id="change"),
+        pytest.param(("set", "there", "--admit-burst", "-1"), "--admit-burst", id="change"),
         pytest.param(("set", "nowhere", "--mode", "open"), "not found", id="set-unknown"),
         pytest.param(("show", "nowhere"), "not found", id="show-unknown"),
         pytest.param(("reset", "nowhere", "--yes"), "not found", id="reset-unknown"),

@@ -47,6 +47,7 @@ def test_the_document(trial: Stack) -> None:
         "idleSeconds": 600,
         "returnSeconds": 600,
         "serving": 1,
+        "returned": 0,
         "waiting": 2,
         "ratePerSecond": None,
         "newcomerWaitSeconds": None,

@@ -73,7 +73,7 @@ CHOSEN = {
 }
 
 COUNTERS = {
-    "entered", "admitted", "activated", "left", "abandoned", "lapsed", "passed", "removed",
+    "entered", "admitted", "activated", "left", "abandoned", "lapsed", "passed", "returned", "removed",
     "lease_refused", "no_shows", "overtaken",
 }  # fmt: skip
 

@@ -28,7 +28,6 @@ local room, waiting, heard, lapsed, slots = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 
 --@include listening
 --@include slot
 --@include heard
---@include passed
 local clock = clock_ms()
 local seq, served, beat_ms, lost_ms =
   unpack(redis.call('HMGET', room, 'seq', 'served', 'beat_ms', 'lost_ms'))
@@ -46,11 +45,10 @@ local refused, gone, joins, marks = {}, {}, {}, {}
 for i, visitor in ipairs(visitors) do
   if held[i] and not gone[visitor] then
     local claim = ARGV[2 * i]
-    local state, place, joined, passed_ms, _, _, mark = string.match(held[i], SLOT)
+    local state, place, joined, _, _, _, mark = string.match(held[i], SLOT)
     if claim ~= NONE and claim ~= place .. '-' .. joined then
       refused[i] = 'stranger'
-    elseif state ~= 'P' or passed_row(lapsed, visitor, place, joined, passed_ms, now, clock)[6] == 0
-    then
+    elseif state ~= 'P' or tonumber(redis.call('ZSCORE', lapsed, visitor) or 0) <= now then
       refused[i] = 'late'
     else
       gone[visitor] = true
