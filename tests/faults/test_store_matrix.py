@@ -86,6 +86,7 @@ class Calls:
         calls: dict[str, Callable[[], Awaitable[object]]] = {
             "join": self.join,
             "status": lambda: self.line.status(ROOM, somebody),
+            "rejoin": lambda: self.line.rejoin(ROOM, claim),
             "validate": lambda: self.line.validate(ROOM, somebody),
             "activate": lambda: self.line.activate(ROOM, claim),
             "extend": lambda: self.line.extend(ROOM, claim),
