@@ -8,17 +8,12 @@ The model gets the server's time as an argument.
 Where that is known only as a range of milliseconds, the model must agree at one of them.
 """
 
-import asyncio
 import os
-from collections.abc import Callable, Coroutine, Sequence
-from copy import deepcopy
 from dataclasses import fields, replace
-from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
@@ -30,7 +25,6 @@ from tests.model.draws import (
     CLAIMS,
     HEARD,
     HOLDERS,
-    LEASE_MS,
     LIMITS,
     MARKS,
     NAMES,
@@ -40,37 +34,23 @@ from tests.model.draws import (
     VISITORS,
     Drawn,
 )
-from tests.model.invariants import History
-from tests.model.reference import Reference
-from tests.model.stay import Row
-from tests.model.witness import TIMEOUT_S, Seen, Witness
+from tests.model.driver import CHANGED_KEYS, ROOM, ROOM_KEYS, Driver
+from tests.model.witness import TIMEOUT_S
 from tests.servers import Server
-from waitline.kernel.errors import Unavailable
-from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.ids import VisitorId
 from waitline.queue import audit, keys, rooms
 from waitline.queue.model import ACCOUNT_MARK, BATCH_MAX, LAPSED_KEPT_MS, LAPSED_MAX
 from waitline.queue.settings import ADMITTING, Limits, Mode
-from waitline.queue.store import SWEEP, Line, StayClaim
-from waitline.valkey import scripts
+from waitline.queue.store import SWEEP
 from waitline.valkey.client import ValkeyClient
 
 # Sequences per server; a hundred times as many are a good night's run.
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))  # noqa: TID251 - the runner says it here
 STEPS = 40
 
-ROOM = RoomId("model")
-_KEYS = keys.of(ROOM)
-CHANGED_KEYS = (_KEYS.room, _KEYS.waiting, _KEYS.admitted, _KEYS.rate)
 
-
-class LineMachine(RuleBasedStateMachine):
+class LineMachine(Driver):
     """Calls of every verb, and what must be true after each."""
-
-    server: ClassVar[Server]
-    store: ClassVar[ValkeyClient]
-    reference: Reference
-    decided_ms: int
-    listens: bool
 
     @initialize(
         limits=LIMITS,
@@ -107,9 +87,8 @@ class LineMachine(RuleBasedStateMachine):
             self._change(["identity", identity], signed=signed)
             return
         self._run(rooms.CHANGE, CHANGED_KEYS, ["identity", identity])
-        expected: list[Row] = [("occupied", *inside)]
-        if self.witness.last.rows != expected:
-            self._differ(expected, self.reference)
+        if self.witness.last.rows != [("occupied", *inside)]:
+            self._differ([("occupied", *inside)], self.reference)
 
     @rule(visitors=VISITORS)
     def status(self, visitors: list[VisitorId]) -> None:
@@ -215,7 +194,7 @@ class LineMachine(RuleBasedStateMachine):
         """Let admission follow a shop, whose reports may say anything."""
         until = self.reference.counters["admitted"] + more
         words = (self.decided_ms, "full", repr(per_s), str(until), "")
-        self._run(rooms.DECIDE, (_KEYS.room, _KEYS.rate), words)
+        self._run(rooms.DECIDE, (ROOM_KEYS.room, ROOM_KEYS.rate), words)
         ((word, at_ms),) = self.witness.last.rows
         assert word == "decided"
         self.decided_ms = int(at_ms)
@@ -236,8 +215,8 @@ class LineMachine(RuleBasedStateMachine):
     @rule(ms=st.sampled_from([60_000, 20]))
     def age(self, ms: int) -> None:
         """Let the tokens have been counted earlier, as if that time had passed since."""
-        if self.server.wait(self.store.command("HEXISTS", _KEYS.rate, "tokens_at")):
-            self.server.wait(self.store.command("HINCRBY", _KEYS.rate, "tokens_at", -ms))
+        if self.server.wait(self.store.command("HEXISTS", ROOM_KEYS.rate, "tokens_at")):
+            self.server.wait(self.store.command("HINCRBY", ROOM_KEYS.rate, "tokens_at", -ms))
             self.reference.bucket_at_ms -= ms
             self.history.aged(self.server.wait(self.server.now_ms()), ms)
 
@@ -300,122 +279,6 @@ class LineMachine(RuleBasedStateMachine):
     def audit_finds_nothing(self) -> None:
         seen = self.server.wait(audit.take_snapshot(self.store, ROOM))
         assert audit.examine(seen) == []
-
-    def _open(self, limits: Limits) -> None:
-        self.server.wait(self.server.clear())
-        self.witness = Witness(self.store, ROOM)
-        self.line = Line(self.witness)
-        k = keys.of(ROOM)
-        self._run(rooms.OPEN, (k.room, k.rate), ["mode", "open", *_words(limits)])
-        seen = self.witness.last
-        assert seen.rows == [("opened",)]
-        opened_ms = seen.contents.bucket[1]
-        assert seen.from_ms <= opened_ms <= seen.to_ms
-        self.reference = Reference(limits, Mode.OPEN, opened_ms)
-        self.decided_ms = 0
-        assert seen.contents == self.reference.contents()
-        self.history = History(limits, seen.contents, opened_ms)
-
-    def _run(self, script: scripts.Script, where: Sequence[str], args: Sequence[str | int]) -> None:
-        lost, self.witness.losing = self.witness.losing, False
-        self.server.wait(self.witness.run(script, where, args))
-        self.witness.losing = lost
-
-    def _admit(self, holder: str, chunk_max: int, *, heard: bool) -> None:
-        heard_ms = self._heard_ms(heard=heard)
-        self._call(
-            lambda: self.line.admit(
-                ROOM, holder=holder, lease_ms=LEASE_MS, chunk_max=chunk_max, heard_ms=heard_ms
-            ),
-            lambda model, at: model.admit(at, holder, LEASE_MS, chunk_max, heard_ms),
-        )
-
-    def _heard_ms(self, *, heard: bool) -> int:
-        """When a worker last listened: now, or nobody knows."""
-        return self.server.wait(self.server.now_ms()) if heard and self.listens else 0
-
-    def _change(
-        self, words: list[Any], *, resumes: bool = False, **changes: Limits | Mode | bool
-    ) -> None:
-        self._run(rooms.CHANGE, CHANGED_KEYS, words)
-        self.reference = replace(self.reference, **changes)  # type: ignore[arg-type]  # by name
-        self._settle([("changed",)], resumes=resumes)
-
-    def _settle(self, rows: list[Row], *, resumes: bool) -> None:
-        """Compare an operator's change; one that lets a room admit again empties its bucket."""
-        seen = self.witness.last
-        if resumes:
-            self.history.emptied(seen.from_ms)
-        self._remember(seen)
-        for at_ms in range(seen.from_ms, seen.to_ms + 1):
-            if resumes:
-                self.reference.empty_bucket(self.reference.listened(at_ms))
-            if (seen.rows, seen.contents) == (rows, self.reference.contents()):
-                return
-        self._differ(rows, self.reference)
-
-    def _call(
-        self,
-        ask: Callable[[], Coroutine[Any, Any, object]],
-        verb: Callable[[Reference, int], list[Row]],
-    ) -> None:
-        """Call; the answer lost, call again, as any client does."""
-        try:
-            self.server.wait(ask())
-        except Unavailable:
-            self._agree(verb)
-            self.server.wait(ask())
-        self._agree(verb)
-
-    def _agree(self, verb: Callable[[Reference, int], list[Row]]) -> None:
-        seen = self.witness.last
-        self._remember(seen)
-        tried = []
-        for at_ms in range(seen.from_ms, seen.to_ms + 1):
-            model = deepcopy(self.reference)
-            tried.append((verb(model, at_ms), model))
-            if tried[-1][0] == seen.rows and model.contents() == seen.contents:
-                self.reference = model
-                return
-        self._differ(*tried[0])
-
-    def _remember(self, seen: Seen) -> None:
-        self.history.add(seen)
-
-    def _differ(self, rows: list[Row], model: Reference) -> None:
-        """Say what the server did that the model does not."""
-        assert self.witness.last.rows == rows
-        assert self.witness.last.contents == model.contents()
-
-    def _claims(self, drawn: list[Drawn]) -> list[StayClaim]:
-        claims: list[StayClaim] = []
-        for who, kind in drawn:
-            visitor = self._who(*who)
-            stay = self.reference.stays.get(visitor)
-            place, joined_ms = (stay.place, stay.joined_ms) if stay else (1, 1)
-            other_place, earlier_ms = kind == "wrong", kind == "earlier"
-            stay_text = f"{place + other_place}-{joined_ms - earlier_ms}"
-            claims.append((visitor, 0 if kind == "none" else stay_text))
-        return claims
-
-    def _who(self, where: str, number: int) -> VisitorId:
-        stays = self.reference.stays.items()
-        standing = {
-            "admitted": sorted(visitor for visitor, stay in stays if stay.admitted),
-            "waiting": self.reference.line(),
-            "passed": sorted(visitor for visitor, stay in stays if stay.letter == "P"),
-        }
-        chosen = standing.get(where) or NAMES
-        return chosen[number % len(chosen)]
-
-    async def _reach(self, at_ms: int) -> None:
-        async with asyncio.timeout(5):
-            while await self.server.now_ms() < at_ms:
-                pass
-
-
-def _words(limits: Limits) -> list[Any]:
-    return [word for item in fields(limits) for word in (item.name, getattr(limits, item.name))]
 
 
 def test_line_agrees_with_its_model(server: Server) -> None:

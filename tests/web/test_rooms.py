@@ -73,8 +73,8 @@ CHOSEN = {
 }
 
 COUNTERS = {
-    "entered", "admitted", "activated", "left", "abandoned", "lapsed", "passed", "returned", "removed",
-    "lease_refused", "no_shows", "overtaken",
+    "entered", "admitted", "activated", "left", "abandoned", "lapsed", "passed", "returned",
+    "removed", "lease_refused", "no_shows", "overtaken",
 }  # fmt: skip
 
 CALLS = [
