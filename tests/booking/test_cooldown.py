@@ -197,7 +197,7 @@ def test_what_no_longer_counts_is_forgotten_and_what_is_kept_is_bounded(
 
 
 def test_a_locked_row_of_drops_refuses_nothing_else(postgres: TestDatabase) -> None:
-    """Whoever is locked elsewhere keeps nobody else's seats, and no drop is lost."""
+    """A locked row delays no other holder's seats, and no drop is lost."""
 
     async def play(sale: Sale) -> None:
         await sale.open()

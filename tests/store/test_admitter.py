@@ -151,11 +151,10 @@ def test_idle_rooms_cost_no_calls(rounds: Rounds) -> None:
         rounds.go(LOOK)
         counts[rooms] = rounds.sent(10 * LOOK)
     patrols = {number: min(number, PATROL_PER_S) * 10 for number in counts}
-    # A patrol looks whether the room still exists, and so does the sweep.
     # Who is awake at each round, who is occupied and the registry once a second.
     known = {"smembers": 10 * LOOK + 2 * 10, "sadd": 0, "srem": 0}
     for number, sent in counts.items():
-        assert sent == known | {"exists": 2 * patrols[number], "evalsha": patrols[number]}
+        assert sent == known | {"exists": patrols[number], "evalsha": patrols[number]}
     assert counts[PATROL_PER_S] == counts[200] == counts[400]
 
 

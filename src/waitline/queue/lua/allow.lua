@@ -8,7 +8,7 @@ address's places are looked at, and those that have ended are dropped.
 
 KEYS
   1 room         hash   address_joins_max, network_joins_max, address_held_max, network_held_max,
-                        beat_ms, lost_ms
+                        mode, beat_ms, lost_ms
   2 waiting      zset   visitor -> place
   3 admitted     zset   visitor -> expires_ms
   4 addresses    hash   address -> counts
@@ -35,13 +35,13 @@ local now = clock_ms()
 local minute = math.floor(now / 60000)
 local rest_s = 60 - math.floor(now / 1000) % 60
 local rows = {}
+local limits = redis.call('HMGET', room, 'address_joins_max', 'network_joins_max',
+  'address_held_max', 'network_held_max', 'beat_ms', 'lost_ms', 'mode')
 -- A room deleted since the caller looked: `join` will say so, and counts would outlive the room.
-if redis.call('EXISTS', room) == 0 then
+if not limits[7] then
   for i = 1, #ARGV / 3 do rows[i] = {'allowed'} end
   return rows
 end
-local limits = redis.call('HMGET', room, 'address_joins_max', 'network_joins_max',
-  'address_held_max', 'network_held_max', 'beat_ms', 'lost_ms')
 local listened = listened_ms(now, limits[5], limits[6])
 
 local function has_place(visitor)

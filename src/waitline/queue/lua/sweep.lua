@@ -6,7 +6,7 @@ answers `expired`. Visitors who never activated are also counted as no-shows. Sl
 listening time, which this call keeps going (decision 0020).
 
 KEYS
-  1 room         hash   beat_ms, lost_ms, resumed_ms, stepped_back_ms, counters
+  1 room         hash   mode, beat_ms, lost_ms, resumed_ms, stepped_back_ms, counters
   2 admitted     zset   visitor -> expires_ms
   3 lapsed       zset   visitor -> lapsed_ms
   4 slots        hash   visitor -> slot
@@ -27,10 +27,11 @@ local chunk_max, kept_ms, lapsed_max = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV
 --@include full
 --@include beat
 local clock = clock_ms()
+local fields = redis.call('HMGET', room,
+  'beat_ms', 'lost_ms', 'resumed_ms', 'stepped_back_ms', 'mode')
 -- A room deleted since the caller looked: a beat would create its key again.
-if redis.call('EXISTS', room) == 0 then return {{'swept', 0, 0, 0}} end
-local beat_ms, lost_ms = keep_beat(room, clock, tonumber(ARGV[4]),
-  redis.call('HMGET', room, 'beat_ms', 'lost_ms', 'resumed_ms', 'stepped_back_ms'))
+if not fields[5] then return {{'swept', 0, 0, 0}} end
+local beat_ms, lost_ms = keep_beat(room, clock, tonumber(ARGV[4]), fields)
 local now = listened_ms(clock, beat_ms, lost_ms)
 local now_text = string.format('%d', now)
 

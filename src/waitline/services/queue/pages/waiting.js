@@ -194,7 +194,7 @@ function showTurn() {
   tick();
 }
 
-// Whoever was passed over and comes back soon enough stands in line again, at the old place.
+// A visitor who was passed over and comes back in time gets the old place in the line back.
 function lapse({ passedOver, returnUntil }) {
   if (passedOver && Date.parse(returnUntil) > serverNow()) {
     contactMs = null;
