@@ -21,6 +21,7 @@ metrics_page.py       metrics of all processes of a service, and version informa
 operator_key.py       authentication of operators
 caching.py            entity tags and content codings
 static_files.py       static files, with the API's documentation page
+speculation.py        requests that browsers make in advance
 assets.py             files of pages below a folder named after their content
 page_language.py      language of a page
 templates.py          pages from Jinja templates

@@ -95,6 +95,10 @@ class MethodUnknown(Refused):
         self.allowed = allowed
 
 
+class Speculative(Refused):
+    """A browser asks in advance, for a visitor who may never come."""
+
+
 class OperatorKeyMissing(Refused):
     """An operator's call has no operator key."""
 
@@ -246,6 +250,13 @@ TOOLKIT_PROBLEMS: tuple[Problem[Any], ...] = (
         C004,
         "path-unknown",
         Text("없는 경로", "Unknown path"),
+    ),
+    Problem(
+        Speculative,
+        HTTPStatus.CONFLICT,
+        C005,
+        "speculative",
+        Text("미리 불러오는 요청", "Asked in advance"),
     ),
     Problem(
         OperatorKeyMissing,

@@ -16,5 +16,6 @@ openapi.py       the service's OpenAPI document
 texts.py         messages of successes
 demo_link.py     short address of the trial's waiting room
 waiting_page.py  routes of the pages
+plain_page.py    waiting page without scripts
 pages/           files of the pages
 """

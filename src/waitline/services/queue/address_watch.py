@@ -14,6 +14,7 @@ from typing import Never
 import msgspec
 
 from waitline.http.client_address import ClientAddresses, networks
+from waitline.http.problems import Speculative
 from waitline.http.requests import Request
 from waitline.kernel import telemetry
 from waitline.kernel.batching import Batcher
@@ -136,8 +137,9 @@ class AddressWatch:
         """Count a visitor's call that was refused."""
         if not request.path.startswith(CALLS) or request.path == NOT_THE_VISITORS:
             return
-        if isinstance(refusal, AddressLimited):
-            # Or an address would stay refused for as long as it tries.
+        if isinstance(refusal, AddressLimited | Speculative):
+            # Or an address would stay refused for as long as it tries; and what browsers do in
+            # advance is no fault of a visitor's.
             return
         room = _room_of(request)
         pending = None if room is None else self._of(room, self._client(request))

@@ -34,7 +34,6 @@ from waitline.services.queue import openapi, waiting_page
 from waitline.services.queue.address_watch import AddressWatch
 from waitline.services.queue.batchers import Batchers
 from waitline.services.queue.calls import QueueCalls, Tokens
-from waitline.services.queue.demo_link import DemoLink
 from waitline.services.queue.metrics import RoomMetrics
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.rooms import RoomCalls
@@ -73,11 +72,7 @@ class QueueWorker(ServiceWorker):
         routers = [
             *parts.described_routers(settings, self._operator_key, problems),
             start_page.router("queue", settings),
-            waiting_page.router(
-                problems.root_path,
-                settings.language,
-                DemoLink(parts.documents) if settings.mode == "trial" else None,
-            ),
+            parts.pages(settings, problems),
         ]
         jobs = [
             *parts.batchers.jobs(),
@@ -182,6 +177,23 @@ class QueueParts(NamedTuple):
             addresses=addresses,
             watch=watch,
             key_set=_key_set(keys, clock),
+        )
+
+    def pages(self, settings: chosen.Settings, problems: ProblemResponses) -> APIRouter:
+        """Return the routes of the waiting page.
+
+        Args:
+            settings: The installation's settings.
+            problems: Answers for handlers that raise.
+        """
+        return waiting_page.router(
+            waiting_page.Served(
+                calls=self.calls,
+                documents=self.documents,
+                problems=problems,
+                language=settings.language,
+                trusting=settings.mode == "trial",
+            )
         )
 
     def described_routers(

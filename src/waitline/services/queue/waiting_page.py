@@ -4,29 +4,48 @@ The waiting page is a static file: its script reads the room's name from its own
 """
 
 from pathlib import Path
-from urllib.parse import quote
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from waitline.http.assets import Assets
-from waitline.http.static_files import prepare_page, respond
+from waitline.http.problem_responses import ProblemResponses
+from waitline.http.speculation import require_wanted
+from waitline.http.static_files import StaticFile, prepare_page, respond
 from waitline.http.templates import Templates
 from waitline.http.texts import Language
+from waitline.services.queue.calls import QueueCalls
 from waitline.services.queue.demo_link import DemoLink
+from waitline.services.queue.now_serving import NowServingDocuments
+from waitline.services.queue.plain_page import PARAMETER, PlainPage
 from waitline.services.start_page import PAGES, SHARED
 
 _PAGES = Path(__file__).parent / "pages"
 
 
-def router(root_path: str, language: Language, demo: DemoLink | None = None) -> APIRouter:
-    """Return the routes of the pages.
+class Served(NamedTuple):
+    """What the pages are served with.
 
-    Args:
-        root_path: Path below which a proxy serves the service.
+    Attributes:
+        calls: The visitors' calls.
+        documents: What visitors may know of a room.
+        problems: Counts refused calls, and knows the path below which a proxy serves the service.
         language: Language of pages in browsers that ask for none of ours.
-        demo: The short address of the trial; `None` in production mode.
+        trusting: Whether a visitor's name is enough (trial mode).
+    """
+
+    calls: QueueCalls
+    documents: NowServingDocuments
+    problems: ProblemResponses
+    language: Language
+    trusting: bool
+
+
+def router(served: Served) -> APIRouter:
+    """Return the routes of the pages.
 
     Raises:
         OSError: A file is missing.
@@ -42,24 +61,40 @@ def router(root_path: str, language: Language, demo: DemoLink | None = None) -> 
     routes.add_api_route("/rooms", open_room, methods=["GET"])
     routes.add_api_route("/rooms/", open_room, methods=["GET"])
     assets = Assets("pages", (file for file in _PAGES.iterdir() if file.suffix != ".html"))
-    waiting = (_PAGES / "waiting.html").read_bytes()
-    waiting = waiting.replace(b"../pages/", f"../{assets.path}/".encode())
-    waiting = waiting.replace(b'<html lang="en">', f'<html lang="{language}">'.encode())
-    shallow = prepare_page(waiting)
-    # Whether the browser's address has a room's slash as one, nobody knows here: proxies decode it.
-    # So what is relative elsewhere is not below a room with a slash.
-    deep = prepare_page(waiting.replace(b'"../', f'"{root_path}/'.encode()))
+    shallow, deep = _waiting_pages(served, assets.path)
+    templates, layout = Templates([_PAGES, PAGES], served.language), Assets("start", SHARED).path
+    demo = DemoLink(served.documents) if served.trusting else None
+    plain = PlainPage(
+        served.calls,
+        served.documents,
+        templates,
+        served.problems,
+        assets.path,
+        trusting=served.trusting,
+    )
 
     async def waiting_page(room: str, request: Request) -> Response:
         target = None if demo is None else await demo.target(room)
         if target is not None:
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"./{target}{query}", 303)
-        return respond(deep if "/" in room else shallow, request)
+        if PARAMETER in request.query_params:
+            require_wanted(request.headers)
+            return await plain.show(room, request)
+        page = deep if "/" in room else shallow
+        if "visitor" in request.query_params:
+            # Browsers without scripts keep whom the shop has named.
+            kept = urlencode({"visitor": request.query_params["visitor"]})
+            body = page.body.replace(b"url=?plain", f"url=?{kept}&amp;plain".encode())
+            page = prepare_page(body)
+        return respond(page, request)
+
+    async def plain_form(room: str, request: Request) -> Response:
+        return await plain.act(room, request)
 
     # A room's name may hold a slash, so this takes the whole rest of the path.
     routes.add_api_route("/rooms/{room:path}", waiting_page, methods=["GET", "HEAD"])
-    templates, layout = Templates([_PAGES, PAGES], language), Assets("start", SHARED).path
+    routes.add_api_route("/rooms/{room:path}", plain_form, methods=["POST"])
 
     async def rules(request: Request) -> Response:
         return templates.answer(request, "rules.html", root="./", assets=layout)
@@ -67,3 +102,14 @@ def router(root_path: str, language: Language, demo: DemoLink | None = None) -> 
     routes.add_api_route("/rules", rules, methods=["GET", "HEAD"])
     routes.include_router(assets.router())
     return routes
+
+
+def _waiting_pages(served: Served, folder: str) -> tuple[StaticFile, StaticFile]:
+    """Return the waiting page, and the one for rooms with a slash in their names."""
+    page = (_PAGES / "waiting.html").read_bytes()
+    page = page.replace(b"../pages/", f"../{folder}/".encode())
+    page = page.replace(b'<html lang="en">', f'<html lang="{served.language}">'.encode())
+    # Whether the browser's address has a room's slash as one, nobody knows here: proxies decode it.
+    # So what is relative elsewhere is not below a room with a slash.
+    deep = page.replace(b'"../', f'"{served.problems.root_path}/'.encode())
+    return prepare_page(page), prepare_page(deep)

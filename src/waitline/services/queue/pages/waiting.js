@@ -44,6 +44,7 @@ let expiresMs = 0;
 let renew = location.hash === "#renew"; // Whether to prolong the turn, which makes a new pass.
 let warned = false; // Whether the last minute of this turn has been announced.
 let extensionsSpent = false;
+let returnedAt = null; // When this visitor came back after being passed over.
 let contactMs = null; // When the service last had contact with this page, by the wall clock.
 
 // Actions by name, and when each is due; an action schedules those that follow it.
@@ -114,7 +115,7 @@ async function seen() {
   }
 }
 
-function stand({ position, token }) {
+function stand({ position, token, passedOver }) {
   const { place: before, first } = loadVisitor();
   const place = placeOf(token) ?? before;
   if (place !== before || !first) {
@@ -127,7 +128,12 @@ function stand({ position, token }) {
   stage = "WAITING";
   const silentMs = contactMs === null ? 0 : Date.now() - contactMs;
   contactMs = Date.now();
-  if (silentMs > AWAY_MS) tell(`${T.away(Math.round(silentMs / 1_000))} ${T.kept}`);
+  if (passedOver && passedOver.returnedAt !== returnedAt) {
+    returnedAt = passedOver.returnedAt;
+    tell(T.returned);
+  } else if (silentMs > AWAY_MS) {
+    tell(`${T.away(Math.round(silentMs / 1_000))} ${T.kept}`);
+  }
   keepAwake(true);
   if (!keepsPlace && placeOf(token)) keepInLink(placeLink(token));
   show("line");
@@ -194,13 +200,7 @@ function showTurn() {
   tick();
 }
 
-// A visitor who was passed over and comes back in time gets the old place in the line back.
-function lapse({ passedOver, returnUntil }) {
-  if (passedOver && Date.parse(returnUntil) > serverNow()) {
-    contactMs = null;
-    tell(T.returned);
-    return due.set("enter", now());
-  }
+function lapse({ passedOver }) {
   end(passedOver ? "passed" : stage === "ACTIVE" ? "expired" : "missed");
 }
 
@@ -364,8 +364,9 @@ function drawRoom() {
   const closes = closesMs > serverNow() && mode !== "closed";
   putOrHide("closes-at", closes ? T.closesAt(localTime(language, closesMs)) : "");
   put("hint", upcoming ? T.opensHint : mode === "sold-out" ? T.soldOutHint : T.labels.hint);
-  const { idleSeconds, returnSeconds } = latest;
-  putOrHide("rule", idleSeconds ? T.rule(idleSeconds, returnSeconds) : "");
+  // A service that gives no place back does not count who `returned`.
+  const back = "returned" in latest ? latest.returnSeconds : 0;
+  putOrHide("rule", latest.idleSeconds ? T.rule(latest.idleSeconds, back) : "");
   tick();
 }
 
