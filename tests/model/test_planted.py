@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 from typing_extensions import override
 
@@ -21,24 +22,23 @@ from waitline.queue import rooms, store
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient
 
-EXAMPLES = 400
-"""Sequences until an invariant counts as blind. All of these bugs show within half a second."""
+EXAMPLES = 4_000
+"""Sequences until an invariant counts as blind. Most of these bugs show within half a second; one
+that needs a visitor who returns, and others served meanwhile, takes up to ten."""
 
 
 class Caught(BaseException):
-    """An invariant failed.
-
-    Attributes:
-        by: Which, by the name of its check.
-    """
-
-    def __init__(self, by: str) -> None:
-        super().__init__(by)
-        self.by = by
+    """An invariant failed."""
 
 
 class Unguarded(LineMachine):
-    """The machine with nothing but the invariants; the model only follows."""
+    """The machine with nothing but the invariants; the model only follows.
+
+    Attributes:
+        caught: The invariant that failed, by the name of its check; empty before.
+    """
+
+    caught = ""
 
     @override
     def _remember(self, seen: Seen) -> None:
@@ -46,7 +46,8 @@ class Unguarded(LineMachine):
             super()._remember(seen)
         except AssertionError as error:
             names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
-            raise Caught(next(name for name in reversed(names) if name.startswith("q"))) from None
+            Unguarded.caught = next(name for name in reversed(names) if name.startswith("q"))
+            raise Caught(Unguarded.caught) from None
 
     @override
     def _differ(self, rows: list[Row], model: Reference) -> None:
@@ -207,12 +208,14 @@ def test_an_invariant_catches_its_bug(
     monkeypatch.setattr(where, name, planted(getattr(where, name), right, wrong))
     Unguarded.server = valkey
     Unguarded.store = ValkeyClient(valkey.url, timeout_s=TIMEOUT_S)
+    Unguarded.caught = ""
     try:
-        with pytest.raises(Caught) as caught:
+        # Where the same calls went well before, in other milliseconds, Hypothesis says so instead.
+        with pytest.raises((Caught, Flaky)):
             search()
     finally:
         valkey.wait(Unguarded.store.close())
-    assert caught.value.by.startswith(by)
+    assert Unguarded.caught.startswith(by)
 
 
 def search() -> None:

@@ -3,7 +3,7 @@
 Source: the HTML standard, section 7.4.5 (`Sec-Purpose`); older browsers send the other fields.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from waitline.http.problems import Speculative
 
@@ -21,3 +21,15 @@ def require_wanted(headers: Mapping[str, str]) -> None:
         value = headers.get(name, "")
         if any(word in value for word in _WORDS):
             raise Speculative
+
+
+def require_call_wanted(names: Collection[bytes]) -> None:
+    """Check that a call comes from a page that somebody sees; `names` are its header fields.
+
+    Only browsers that send `Sec-Purpose` run scripts in advance, so no other field is looked at.
+
+    Raises:
+        Speculative: A browser loads the page in advance.
+    """
+    if b"sec-purpose" in names:
+        raise Speculative

@@ -10,14 +10,10 @@ import msgspec
 
 from waitline.http.envelope import success
 from waitline.http.problem_responses import RefusalWithData
-from waitline.http.problems import InputInvalid, Speculative
-from waitline.http.requests import (
-    BLANK,
-    Handler,
-    Request,
-    checked_name,
-)
+from waitline.http.problems import InputInvalid
+from waitline.http.requests import BLANK, Handler, Request, checked_name
 from waitline.http.responses import JSON, Answer, Headers
+from waitline.http.speculation import require_call_wanted
 from waitline.kernel.batching import Batcher
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
@@ -149,16 +145,14 @@ class QueueCalls:
             f"{base}/token": {"DELETE": self.remove},
         }
 
-    async def enter(self, request: Request) -> Answer:  # noqa: C901 - rare branches, in line
+    async def enter(self, request: Request) -> Answer:
         """Take a place, or answer with the place taken before.
 
         In production a place is shown to nobody but its visitor, who proves that by its token or
         visitor key: a visitor's name must not be enough to impersonate it. Retry-After says when to
         poll the status, since the contract has no member for it here.
         """
-        if b"sec-purpose" in request.headers:
-            # A place is for somebody who comes, not for a page that a browser loads in advance.
-            raise Speculative
+        require_call_wanted(request.headers)
         room, visitor = _names(request.json(_visitor_body))
         mark = identity.given_mark(request, room, visitor)
         watch = self._watch
