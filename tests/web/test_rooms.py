@@ -1,6 +1,7 @@
 """/api/v1/rooms: what operators decide about rooms, and who operators are."""
 
 import json
+import shlex
 from typing import Any
 from urllib.parse import quote
 
@@ -184,7 +185,7 @@ def test_the_command_lists_in_pages(trial: Stack) -> None:
     rows = json.loads(one.stdout)
     assert [row["room"] for row in rows] == [names[names.index(first) + 1]]
     shown = waitline("rooms", "list", "--limit", "1", *where)
-    assert f"waitline rooms list --after {names[0]}" in shown.stderr
+    assert f"waitline rooms list --after {shlex.quote(names[0])}" in shown.stderr
 
 
 def test_show(trial: Stack) -> None:
