@@ -113,7 +113,9 @@ class _Pipe(asyncio.Protocol):
 
     def send(self, commands: Iterable[Sequence[str | float]], timeout_s: float) -> list[_Call]:
         """Send commands in one write; their replies come in the same order."""
-        assert self._transport is not None
+        # It may have ended while its caller waited for it to open.
+        if self._transport is None or self._transport.is_closing():
+            raise Unavailable(f"the store does not answer: {self.ended or 'it hung up'}")
         if len(self._calls) >= PENDING_MAX or (
             self._transport.get_write_buffer_size() > WRITE_BUFFER_BYTES_MAX
         ):
