@@ -1,21 +1,20 @@
 """/openapi.json agrees with the answers, for any request."""
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
 from schemathesis.schemas import BaseSchema
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
+from tests.api_description import (
+    Case,
+    assert_conforms,
+    assert_references_resolve,
+    calls_of,
+    calls_with_key,
+)
 from tests.booking_web.office import Buyer, Office
 
 INIT = ("post", "/api/admin/test-data/init")
@@ -68,13 +67,6 @@ ASKING_NOTHING = {
     ("post", "/api/v1/payments/webhook"),
 }
 
-CHECKS: list[Callable[..., Any]] = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
-
 # The test data would take half a second each time; it has tests of its own.
 ASKED = [
     pytest.param(method, path, wanted, id=f"{method}-{path}-{wanted.value}")
@@ -115,16 +107,7 @@ def test_what_it_says_is_so(
     call = described[path][method]
     headers = {**insider.office.operator, **(insider.headers if inside else {})}
 
-    @settings(
-        max_examples=13,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=call.as_strategy(generation_mode=wanted))
-    def conforms(case: Any) -> None:  # noqa: ANN401 - generic over schemas
+    def prepare(case: Case) -> None:
         if method in {"delete", "patch"} and "/operator/" in path:
             # Not what other tests use.
             for name, number in case.path_parameters.items():
@@ -134,9 +117,8 @@ def test_what_it_says_is_so(
             case.path_parameters["scheduleId"] = insider.show.schedule
         if inside and isinstance(case.body, dict) and "scheduleId" in case.body:
             case.body["scheduleId"] = insider.show.schedule
-        case.call_and_validate(checks=CHECKS, headers=headers)
 
-    conforms()
+    assert_conforms(call, wanted, headers, prepare)
 
 
 @pytest.fixture(scope="package")
@@ -150,31 +132,16 @@ def test_it_is_of_version_3_1_and_valid(described: BaseSchema, document: Any) ->
 
 
 def test_every_call_is_in_it(document: Any) -> None:  # noqa: ANN401 - JSON
-    found = {(method, path) for path, calls in document["paths"].items() for method in calls}
-    assert found == CALLS
+    assert calls_of(document) == CALLS
 
 
 def test_every_reference_leads_somewhere(document: Any) -> None:  # noqa: ANN401 - JSON
-    def references(part: object) -> set[str]:
-        if isinstance(part, dict):
-            inner = {ref for value in part.values() for ref in references(value)}
-            return inner | ({part["$ref"]} if "$ref" in part else set())
-        if isinstance(part, list):
-            return {ref for value in part for ref in references(value)}
-        return set()
-
-    found = references(document)
-    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    assert found
-    assert found <= known
+    assert_references_resolve(document)
 
 
 def test_operators_calls_say_that_they_need_a_key(document: Any) -> None:  # noqa: ANN401 - JSON
-    schemes = set(document["components"]["securitySchemes"])
-    for path, calls in document["paths"].items():
-        for call in calls.values():
-            named = {name for choice in call.get("security", ()) for name in choice}
-            assert named == (schemes if path.startswith("/api/v1/operator/") else set()), path
+    needing = {(method, path) for method, path in CALLS if path.startswith("/api/v1/operator/")}
+    assert calls_with_key(document) == needing
 
 
 def test_the_page_that_shows_it(trial: Office) -> None:

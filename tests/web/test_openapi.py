@@ -1,21 +1,19 @@
 """/openapi.json agrees with the answers, for any request."""
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
 from schemathesis.schemas import BaseSchema
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
+from tests.api_description import (
+    assert_conforms,
+    assert_references_resolve,
+    calls_of,
+    calls_with_key,
+)
 from tests.web.stack import Stack
 
 STREAM = ("get", "/api/v1/queue/subscribe")
@@ -54,13 +52,6 @@ TAKING = {
     if call[1].startswith("/api/v1/queue/") or call[0] == "patch" or call[1] == "/api/v1/rooms"
 } - {("get", "/api/v1/rooms")}
 
-CHECKS: list[Callable[..., Any]] = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
-
 # With bad data as with good: some 25 examples a call.
 # The stream would go on for half an hour; it has tests of its own. Where nothing is asked for but
 # a name in the path, nothing can be wrong but that.
@@ -81,21 +72,7 @@ def described(trial: Stack) -> BaseSchema:
 def test_what_it_says_is_so(
     trial: Stack, described: BaseSchema, method: str, path: str, wanted: GenerationMode
 ) -> None:
-    call = described[path][method]
-
-    @settings(
-        max_examples=13,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=call.as_strategy(generation_mode=wanted))
-    def conforms(case: Any) -> None:  # noqa: ANN401 - generic over schemas
-        case.call_and_validate(checks=CHECKS, headers=trial.operator)
-
-    conforms()
+    assert_conforms(described[path][method], wanted, trial.operator)
 
 
 @pytest.fixture(scope="package")
@@ -111,29 +88,17 @@ def test_it_is_of_version_3_1_and_valid(described: BaseSchema, document: Any) ->
 
 
 def test_every_call_is_in_it(document: Any) -> None:  # noqa: ANN401 - JSON
-    found = {(method, path) for path, calls in document["paths"].items() for method in calls}
-    assert found == CALLS
+    assert calls_of(document) == CALLS
 
 
 def test_every_reference_leads_somewhere(document: Any) -> None:  # noqa: ANN401 - JSON
-    def references(part: object) -> set[str]:
-        if isinstance(part, dict):
-            inner = {ref for value in part.values() for ref in references(value)}
-            return inner | ({part["$ref"]} if "$ref" in part else set())
-        if isinstance(part, list):
-            return {ref for value in part for ref in references(value)}
-        return set()
-
-    found = references(document)
-    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    assert found
-    assert found <= known
+    assert_references_resolve(document)
 
 
 def test_operators_calls_say_that_they_need_a_key(document: Any) -> None:  # noqa: ANN401 - JSON
-    schemes = set(document["components"]["securitySchemes"])
-    for path, calls in document["paths"].items():
-        for call in calls.values():
-            named = {name for choice in call.get("security", ()) for name in choice}
-            needs = path.startswith("/api/v1/rooms") and "now-serving" not in path
-            assert named == (schemes if needs else set()), path
+    needing = {
+        (method, path)
+        for method, path in CALLS
+        if path.startswith("/api/v1/rooms") and "now-serving" not in path
+    }
+    assert calls_with_key(document) == needing
