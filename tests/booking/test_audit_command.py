@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.booking.sale import Sale, person
+from tests.booking.test_seat_imports import WHO
 from tests.databases import TestDatabase
 from tests.servers import Server
 from waitline import cli
 from waitline.booking.audit import INVARIANTS, PaidVisitor
+from waitline.booking.house import HouseSeats
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
@@ -119,7 +121,41 @@ def test_a_sound_box_office_passes(run: Run) -> None:
         "payments": 1,
         "events": 1,
         "findings": [],
+        "limits": [
+            {
+                "schedule_id": 1,
+                "concert_id": 1,
+                "schedule_limit": 4,
+                "concert_limit": None,
+                "holders": 1,
+                "most": 1,
+                "most_of_concert": 1,
+            }
+        ],
     }
+
+
+def test_the_limits_per_person_are_shown_beside_what_people_have(run: Run, sold: Sale) -> None:
+    """A buyer has 1 + 2 seats, another 2; what was given away counts for nobody."""
+
+    async def sell() -> None:
+        await sold.sql("UPDATE concert SET visitor_seats_max = 3")
+        await sold.sql(
+            "INSERT INTO schedule (concert_id, starts_at, visitor_seats_max) "
+            "VALUES (1, '2999-01-02', 2)"
+        )
+        await sold.add_seats(2, 9)
+        for who, seats in ((BUYER, [11, 12]), (8, [13, 14])):
+            await sold.reservations.reserve(2, seats, person(int(who)))
+        await HouseSeats(sold.database).give(2, [15, 16, 17, 18, 19], "Band", who=WHO)
+
+    sold.postgres.wait(sell())
+    limits = json.loads(run("--mode", "trial", "--json")[1])["limits"]
+    assert [list(one.values()) for one in limits] == [[1, 1, 4, 3, 1, 1, 3], [2, 1, 2, 3, 2, 2, 3]]
+    lines = run("--mode", "trial")[1].splitlines()
+    title = "Limits per buyer, and the most seats that one buyer has (B7):"
+    shown = [line.split() for line in lines[lines.index(title) + 2 :]]
+    assert shown == [["1", "1", "4", "3", "1", "1", "3"], ["2", "1", "2", "3", "2", "2", "3"]]
 
 
 @pytest.mark.usefixtures("sold")

@@ -1,5 +1,6 @@
 """The best seats that are left: which are offered, and that several may ask at once."""
 
+import json
 import random
 from collections.abc import Sequence
 from functools import partial
@@ -27,6 +28,7 @@ from waitline.booking.model import (
     SoldOut,
     TooManySeats,
 )
+from waitline.booking.seat_imports import ImportChoice, SeatImports
 from waitline.booking.store import Reservations
 
 # A busy machine is no failure here.
@@ -63,6 +65,27 @@ def free(*rows: str) -> list[FreeSeat]:
 def test_first_choice(rows: Sequence[str], count: int, first: tuple[int, ...] | None) -> None:
     found = seat_choices(free(*rows), count)
     assert (found[0] if found else None) == first
+
+
+@pytest.mark.parametrize(
+    ("later", "count", "first"),
+    [
+        pytest.param(FreeSeat(900, "F", "1", 1, 4), 4, (101, 102, 103, 900), id="beside a row"),
+        pytest.param(FreeSeat(900, "F", "0", 1, 1), 1, (900,), id="a row in front"),
+        pytest.param(FreeSeat(900, "F", "1b", 2, 1), 7, None, id="a row between"),
+        pytest.param(FreeSeat(900, "F", "9", 9, 1), 1, (101,), id="a row behind"),
+        pytest.param(FreeSeat(900, "G", "1", 1, 1), 1, (101,), id="another section"),
+    ],
+)
+def test_seats_that_were_added_later_rank_by_position(
+    later: FreeSeat, count: int, first: tuple[int, ...] | None
+) -> None:
+    there = [one._replace(row_no=2 * one.row_no) for one in free("ooo", "ooo")]
+    if later.row_name == "1":
+        later = later._replace(row_no=2 * later.row_no)
+    found = seat_choices([*there, later], count)
+    # Too many for one row or two: the best of all, in order.
+    assert found[0] == (first or (101, 102, 103, 900, 201, 202, 203))
 
 
 HALLS = st.lists(st.text("oox", max_size=12), max_size=6)
@@ -162,6 +185,34 @@ def test_the_best_are_found_and_taken(postgres: TestDatabase) -> None:
             await reserve_best(
                 database, reservations, schedule, grade="R", count=5, buyer=person(3), rng=rng
             )
+
+    postgres.wait(play())
+
+
+def test_a_row_and_a_seat_that_are_imported_later_rank_by_position(
+    postgres: TestDatabase,
+) -> None:
+    def plan(*rows: str) -> bytes:
+        lines = [f"F,{row[0]},{seat},R,10" for row in rows for seat in row[1:]]
+        return "\n".join(["section,row,seat,grade,price", *lines]).encode()
+
+    async def play() -> None:
+        database = postgres.database
+        schedule = await hall(database, {})
+        imports, update = SeatImports(database), ImportChoice(update=True)
+        await imports.import_file(schedule, plan("B12", "D12"), update, who="w")
+        await imports.import_file(schedule, plan("A12", "B123", "C12", "D12"), update, who="w")
+        rows = await postgres.sql("SELECT seat_id, row_name || seat_number AS name FROM seat")
+        names = {row["seat_id"]: row["name"].replace("F-", "")[:1] for row in rows}
+        reservations, order = Reservations(database, 300.0), ""
+        for user in range(4):
+            seats = await find_best(database, schedule, "R", 2 if user != 1 else 3)
+            await reservations.reserve(schedule, seats, person(user))
+            order += "".join(names[seat] for seat in seats)
+        assert order == "AABBBCCDD"
+        laid_out = await database.fetch_one("laid_out_seats", schedule_id=schedule)
+        assert laid_out is not None
+        assert json.loads(laid_out["row_names"]) == [*"AABBBCCDD"]
 
     postgres.wait(play())
 

@@ -208,7 +208,8 @@ def test_from_a_title_to_seats_on_sale(run: Run, tmp_path: Path) -> None:
     (concert,) = json.loads(out)
     (schedule,) = concert.pop("schedules")
     names = {"concertId": 1, "title": "Gala", "venue": "Hall", "room": "gala"}
-    assert concert == {**names, "currency": "KRW", "queueDown": None, "version": 1}
+    choices = {"currency": "KRW", "queueDown": None, "visitorSeatsMax": 0}
+    assert concert == {**names, **choices, "version": 1}
     assert (schedule["seats"], schedule["available"], schedule["visitorSeatsMax"]) == (2, 2, 4)
     assert "Gala" in run("list")[1]
 
@@ -226,6 +227,17 @@ def test_a_concert_has_its_own_answer_to_a_silent_queue(run: Run) -> None:
     code, _, err = run("set", "2", "--queue-down", "admit")
     assert (code, "concert not found" in err) == (2, True)
     assert run("set", "1", "--queue-down", "perhaps")[0] == 2
+
+
+def test_a_concert_has_a_limit_per_person(run: Run) -> None:
+    code, out, _ = run("create", "Gala", "--room", "gala", "--visitor-seats", "4", "--json")
+    assert (code, json.loads(out)["visitorSeatsMax"]) == (0, 4)
+    assert run("set", "1", "--visitor-seats", "6")[1].startswith(
+        "Concert 1 changed: visitor-seats-max: 4 -> 6."
+    )
+    assert json.loads(run("set", "1", "--visitor-seats", "0", "--json")[1])["visitorSeatsMax"] == 0
+    code, _, err = run("set", "1", "--visitor-seats", "1001")
+    assert (code, "--visitor-seats: must be from 0 to 1,000" in err) == (2, True)
 
 
 def test_a_currency_that_is_not_charged_is_refused(

@@ -26,6 +26,7 @@ from waitline.booking.catalogue_model import (
     ScheduleUnknown,
     VisitorHasMore,
 )
+from waitline.booking.house import HouseSeats
 from waitline.booking.seat_imports import ImportChoice
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.instants import Instant
@@ -124,6 +125,37 @@ def test_what_buyers_rely_on_stays(postgres: TestDatabase, desk: Desk) -> None:
         )
         assert await Catalogue(desk.database).schedule(1) == changed
         assert await desk.edits.delete_schedule(1) == 2
+
+    postgres.wait(play())
+
+
+def test_a_limit_takes_nobodys_seats(postgres: TestDatabase, desk: Desk) -> None:
+    """Neither of a concert nor of a schedule; and what was given away is nobody's."""
+
+    async def play() -> None:
+        await desk.imported(TWO)
+        await HouseSeats(desk.database).give(1, [1], "Band", who=WHO)
+        changed = await desk.edits.change_concert(1, {"visitor_seats_max": 3})
+        assert (changed.visitor_seats_max, changed.version) == (3, 2)
+        assert await Catalogue(desk.database).concert(1) == changed
+        await desk.sql("INSERT INTO schedule (concert_id, starts_at) VALUES (1, '2999-01-01')")
+        for schedule, seats in ((1, 1), (2, 2)):
+            await desk.sql(
+                "INSERT INTO visitor_seats (schedule_id, user_id, holder, seats) "
+                "VALUES ($1, '7', '', $2)",
+                schedule,
+                seats,
+            )
+        with pytest.raises(VisitorHasMore) as refused:
+            await desk.edits.change_concert(1, {"visitor_seats_max": 2})
+        assert refused.value.seats == 3
+        await desk.edits.change_concert(1, {"visitor_seats_max": 0})
+        with pytest.raises(VisitorHasMore):
+            await desk.edits.change_concert(1, {"visitor_seats_max": 2})
+        await desk.edits.change_concert(1, {"visitor_seats_max": 3})
+        # Given away: more than the limit of the schedule, and refused to nobody.
+        await desk.sql("UPDATE visitor_seats SET seats = 9 WHERE holder = 'operator'")
+        await desk.edits.change_schedule(1, {"visitor_seats_max": 1})
 
     postgres.wait(play())
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.booking.sale import Sale, person, plays
+from tests.booking.test_seat_imports import WHO
 from tests.databases import TestDatabase
 from waitline.booking.house import (
     HouseSeats,
@@ -18,11 +19,11 @@ def test_a_seat_that_is_held_back_is_reserved_by_nobody(postgres: TestDatabase) 
     async def play(sale: Sale) -> None:
         await sale.open()
         house = HouseSeats(sale.database)
-        await house.hold(1, [1, 2], "press")
+        await house.hold(1, [1, 2], "press", who=WHO)
         with pytest.raises(SeatTaken):
             await sale.reservations.reserve(1, [2], person(7))
         assert await sale.seats() == "HHAAAAAAAA"
-        await house.release(1, [2])
+        await house.release(1, [2], who=WHO)
         await sale.reservations.reserve(1, [2], person(7))
         assert [(one.seat_id, one.reason) for one in await house.listed(1)] == [(1, "press")]
 
@@ -35,13 +36,13 @@ def test_all_are_held_or_none(postgres: TestDatabase) -> None:
         house = HouseSeats(sale.database)
         await sale.reservations.reserve(1, [3], person(7))
         with pytest.raises(SeatsNotFree) as refused:
-            await house.hold(1, [2, 3], "house")
+            await house.hold(1, [2, 3], "house", who=WHO)
         assert refused.value.names == ("s-r-3",)
         with pytest.raises(SeatUnknown):
-            await house.hold(1, [2, 99], "house")
-        await house.hold(1, [1], "house")
+            await house.hold(1, [2, 99], "house", who=WHO)
+        await house.hold(1, [1], "house", who=WHO)
         with pytest.raises(SeatsNotHeld) as not_held:
-            await house.release(1, [1, 2])
+            await house.release(1, [1, 2], who=WHO)
         assert not_held.value.names == ("s-r-2",)
         assert await sale.seats() == "HARAAAAAAA"
 
@@ -75,8 +76,8 @@ def test_a_complimentary_ticket_is_confirmed_costs_nothing_and_adds_up(
     async def play(sale: Sale) -> None:
         await sale.open()
         house = HouseSeats(sale.database)
-        await house.hold(1, [1], "house")
-        given = await house.give(1, [1, 2], "Kim Minji")
+        await house.hold(1, [1], "house", who=WHO)
+        given = await house.give(1, [1, 2], "Kim Minji", who=WHO)
         found = await sale.reservations.find(given)
         assert (found.state, found.amount) == (ReservationState.CONFIRMED, 0)
         assert await sale.seats() == "OOAAAAAAAA"
@@ -85,7 +86,7 @@ def test_a_complimentary_ticket_is_confirmed_costs_nothing_and_adds_up(
             (2, "Kim Minji"),
         }
         with pytest.raises(SeatsNotFree):
-            await house.give(1, [2, 3], "Lee")
+            await house.give(1, [2, 3], "Lee", who=WHO)
         assert await sale.findings() == []
         # What was held back is so again; what was free is on sale.
         await sale.reservations.cancel(given, found.buyer, by_operator=True)
@@ -97,6 +98,6 @@ def test_a_complimentary_ticket_is_confirmed_costs_nothing_and_adds_up(
 def test_invited_people_may_have_more_seats_than_a_buyer(postgres: TestDatabase) -> None:
     async def play(sale: Sale) -> None:
         await sale.open(visitor_seats_max=1)
-        await HouseSeats(sale.database).give(1, [1, 2, 3], "Band")
+        await HouseSeats(sale.database).give(1, [1, 2, 3], "Band", who=WHO)
 
     plays(postgres, play)

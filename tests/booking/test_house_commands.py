@@ -77,6 +77,33 @@ def test_a_schedule_is_cancelled(run: Run, postgres: TestDatabase) -> None:
     assert "not postponed" in err
 
 
+def test_each_change_is_in_the_log(run: Run) -> None:
+    run("seats", "hold", "1", "s-r-1", "--reason", "press")
+    run("seats", "release", "1", "s-r-1")
+    run("seats", "give", "1", "s-r-1", "--name", "Kim")
+    run("schedules", "postpone", "1", "--refund-until", "2990-01-01T00:00+09:00")
+    run("schedules", "resume", "1")
+    run("schedules", "cancel", "1", "--yes", "--reason", "flood")
+    # A repeat changes nothing.
+    run("schedules", "cancel", "1", "--yes", "--reason", "flood")
+    log = json.loads(run("concerts", "log", "1", "--schedule", "1", "--json")[1])
+    assert {one["who"] for one in log} == {"command line"}
+    assert [one["what"] for one in reversed(log)] == [
+        "seats held back",
+        "seats released",
+        "tickets given",
+        "schedule postponed",
+        "schedule resumed",
+        "schedule cancelled",
+    ]
+
+
+def test_no_such_schedule(run: Run) -> None:
+    for words in (["hold", "9", "s-r-1", "--reason", "x"], ["list", "9"]):
+        status, _, err = run("seats", *words)
+        assert (status, "schedule not found" in err) == (2, True)
+
+
 def test_a_schedule_is_postponed_and_sold_again(run: Run) -> None:
     assert run("schedules", "postpone", "1", "--refund-until", "tomorrow")[0] != 0
     status, out, _ = run("schedules", "postpone", "1", "--refund-until", "2990-01-01T00:00+09:00")

@@ -20,6 +20,7 @@ def test_concerts(trial: Office, show: Show) -> None:
         "venue": "",
         "queue": show.room,
         "currency": "KRW",
+        "seatsPerUser": 0,
     } in concerts
     assert response.json()["message"] == "콘서트 목록입니다."
 

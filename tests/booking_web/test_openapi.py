@@ -50,6 +50,14 @@ CALLS = {
     ("get", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("post", "/api/v1/operator/schedules/{scheduleId}/seats"),
     ("delete", "/api/v1/operator/reservations/{reservationId}"),
+    ("post", "/api/v1/operator/schedules/{scheduleId}/cancel"),
+    ("post", "/api/v1/operator/schedules/{scheduleId}/postpone"),
+    ("post", "/api/v1/operator/schedules/{scheduleId}/resume"),
+    ("get", "/api/v1/operator/schedules/{scheduleId}/progress"),
+    ("get", "/api/v1/operator/schedules/{scheduleId}/house-seats"),
+    ("post", "/api/v1/operator/schedules/{scheduleId}/house-seats/hold"),
+    ("post", "/api/v1/operator/schedules/{scheduleId}/house-seats/release"),
+    ("post", "/api/v1/operator/schedules/{scheduleId}/house-seats/give"),
     ("get", "/api/v1/health"),
     ("get", "/api/v1/info"),
     ("get", "/actuator/health"),
@@ -108,7 +116,8 @@ def test_what_it_says_is_so(
     headers = {**insider.office.operator, **(insider.headers if inside else {})}
 
     def prepare(case: Case) -> None:
-        if method in {"delete", "patch"} and "/operator/" in path:
+        stops = path.endswith(("/cancel", "/postpone", "/resume"))
+        if (method in {"delete", "patch"} or stops) and "/operator/" in path:
             # Not what other tests use.
             for name, number in case.path_parameters.items():
                 if isinstance(number, int) and number > 0:

@@ -92,6 +92,7 @@ def test_from_concert_to_seats(trial: Office) -> None:
         "concertId": number,
         **asked,
         "currency": "KRW",
+        "seatsPerUser": 0,
         "queueDown": None,
         "version": 1,
     }
@@ -145,6 +146,10 @@ def test_from_concert_to_seats(trial: Office) -> None:
         {"queue": ""},
         {"queue": "가" * 43},
         {"queue": "a\nb"},
+        {"seatsPerUser": -1},
+        {"seatsPerUser": 1001},
+        {"seatsPerUser": "4"},
+        {"seatsPerUser": True},
         {"unheardOf": 1},
     ],
     ids=repr,

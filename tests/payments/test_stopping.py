@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.booking.sale import DEADLINE_S, PRICE, Sale, at_once, person
+from tests.booking.test_seat_imports import WHO
 from tests.databases import TestDatabase
 from tests.payments.shop import SandboxProcess, Shop, plays
 from waitline.booking.house import HouseSeats
@@ -48,9 +49,9 @@ def test_a_cancelled_schedule_refunds_everybody(
         for seat in (1, 2, 3):
             await bought(shop, seat, seat)
         await shop.hold(4, user=4)
-        await house.hold(1, [5, 6], "press")
-        await house.give(1, [6, 7], "Lee Jiwoo")
-        assert await stops.cancel(1, "The hall is flooded.")
+        await house.hold(1, [5, 6], "press", who=WHO)
+        await house.give(1, [6, 7], "Lee Jiwoo", who=WHO)
+        assert await stops.cancel(1, "The hall is flooded.", who=WHO)
         with pytest.raises(ScheduleStopped):
             await shop.hold(8, user=8)
         progress = await ended(stops)
@@ -63,7 +64,7 @@ def test_a_cancelled_schedule_refunds_everybody(
         assert progress.done
         assert await shop.sale.seats() == "AAAAHHAAAA"
         # Again, as after an answer that was lost.
-        assert not await stops.cancel(1, "Again.")
+        assert not await stops.cancel(1, "Again.", who=WHO)
         assert (await stops.progress(1)).done
 
     plays(postgres, sandbox, play)
@@ -77,7 +78,7 @@ def test_what_a_killed_process_has_begun_others_end(
     async def play(shop: Shop) -> None:
         for seat in (1, 2, 3):
             await bought(shop, seat, seat)
-        await ScheduleStops(shop.sale.database).cancel(1, None)
+        await ScheduleStops(shop.sale.database).cancel(1, None, who=WHO)
         others = [ScheduleStops(shop.sale.database, late_s=0) for _ in range(3)]
         await at_once([other.work for other in others])
         await ended(others[0])
@@ -99,7 +100,7 @@ def test_payments_under_way_end_refunded(postgres: TestDatabase, sandbox: Sandbo
             return "bought"
 
         async def stop() -> str:
-            await stops.cancel(1, None)
+            await stops.cancel(1, None, who=WHO)
             return "stopped"
 
         async def end() -> str:
@@ -130,7 +131,7 @@ def test_control_without_the_work_the_money_is_kept(
     async def play(shop: Shop) -> None:
         await bought(shop, 1, 1)
         stops = ScheduleStops(shop.sale.database, late_s=0)
-        await stops.cancel(1, None)
+        await stops.cancel(1, None, who=WHO)
         await shop.sale.sql("UPDATE schedule SET state_at = now() - interval '1 hour'")
         assert {one.invariant for one in await shop.sale.findings()} == {"B10"}
         assert (await stops.progress(1)).sold == 1
@@ -149,7 +150,7 @@ def test_tickets_of_a_postponed_schedule_stay_valid_and_go_back_until_a_date(
         await shop.sale.sql("UPDATE schedule SET cancel_until = now() - interval '1 hour'")
         with pytest.raises(CancellationClosed):
             await shop.sale.reservations.cancel(first, person(1))
-        assert await stops.postpone(1, "The singer is ill.", later(1))
+        assert await stops.postpone(1, "The singer is ill.", later(1), who=WHO)
         progress = await ended(stops)
         assert (progress.pending, progress.sold, progress.refunds) == (0, 2, 0)
         with pytest.raises(ScheduleStopped):
@@ -158,10 +159,10 @@ def test_tickets_of_a_postponed_schedule_stay_valid_and_go_back_until_a_date(
         await shop.sale.sql("UPDATE schedule SET refund_until = now() - interval '1 s'")
         with pytest.raises(CancellationClosed):
             await shop.sale.reservations.cancel(second, person(2))
-        await stops.resume(1)
+        await stops.resume(1, who=WHO)
         await shop.hold(4, user=4)
         with pytest.raises(ScheduleNotPostponed):
-            await stops.resume(1)
+            await stops.resume(1, who=WHO)
         # Operators may, whatever the deadline.
         before = await shop.sale.reservations.cancel(second, person(2), by_operator=True)
         assert before is ReservationState.CONFIRMED
@@ -174,11 +175,11 @@ def test_a_cancelled_schedule_is_not_postponed(
 ) -> None:
     async def play(shop: Shop) -> None:
         stops = ScheduleStops(shop.sale.database, late_s=0)
-        await stops.cancel(1, None)
+        await stops.cancel(1, None, who=WHO)
         with pytest.raises(ScheduleStopped):
-            await stops.postpone(1, None, later(1))
+            await stops.postpone(1, None, later(1), who=WHO)
         with pytest.raises(ScheduleNotPostponed):
-            await stops.resume(1)
+            await stops.resume(1, who=WHO)
         await ended(stops)
 
     plays(postgres, sandbox, play)
@@ -190,7 +191,7 @@ def test_a_refund_that_fails_needs_attention(
     async def play(shop: Shop) -> None:
         stops = ScheduleStops(shop.sale.database, late_s=0)
         await bought(shop, 1, 1)
-        await stops.cancel(1, None)
+        await stops.cancel(1, None, who=WHO)
         await ended(stops)
         await shop.sale.sql("UPDATE payment SET flag = 'refund_failed', flagged_at = now()")
         assert (await stops.progress(1)).failed == 1
@@ -212,7 +213,7 @@ def test_seats_that_are_held_while_buyers_reserve_them_are_one_or_the_other(
             calls: list[Any] = [
                 partial(sale.reservations.reserve, 1, [seat], person(user)) for user in range(8)
             ]
-            calls[4:4] = [partial(house.hold, 1, [seat], "press")]
+            calls[4:4] = [partial(house.hold, 1, [seat], "press", who=WHO)]
             outcomes = [type(one).__name__ for one in await at_once(calls)]
             assert outcomes.count("Reservation") + outcomes.count("NoneType") == 1, outcomes
         assert set(await sale.seats()) <= {"H", "R"}

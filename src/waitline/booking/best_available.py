@@ -1,7 +1,8 @@
 """Best-available seat selection, with randomised retries under contention.
 
-The seat plan ranks the seats: its first line is the best, its last the worst. Within a grade, the
-first kind of choice that exists is offered:
+The seat plan ranks the rows: its first is the best, its last the worst. A row that was added later
+is as good as its position in its section. Within a grade, the first kind of choice that exists is
+offered:
 
 1. side by side in a row, leaving no single free seat;
 2. side by side in a row;
@@ -13,7 +14,7 @@ import asyncio
 import random
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from waitline.booking.batches import LOCK_PAUSE_S
@@ -49,7 +50,7 @@ class FreeSeat(NamedTuple):
     """A seat that is free.
 
     Attributes:
-        seat_id: Its number; the lower, the better.
+        seat_id: Its number; lower ones were put on sale earlier.
         section: Its part of the hall.
         row_name: Its row in the section.
         row_no: Rows of a section whose numbers differ by one are neighbours; 0 if unknown.
@@ -71,13 +72,15 @@ def seat_choices(free: Sequence[FreeSeat], count: int) -> list[tuple[int, ...]]:
     """Return the choices of `count` seats: all of the first kind that exists, the best first.
 
     Args:
-        free: Seats of one grade, by number.
+        free: Seats of one grade.
         count: How many, at least 1.
 
     Returns:
         Seat numbers, `count` in each choice. Empty if fewer seats are free.
     """
-    runs = list(_runs(free))
+    rows = _ranked_rows(free)
+    runs = [run for row in rows for run in _runs(row)]
+    free = [seat for row in rows for seat in row]
     together = [(run, at) for run in runs for at in range(0, len(run) - count + 1, count)]
     return (
         [_ids(run, at, count) for run, at in together if _leaves_none_alone(run, at, count)]
@@ -168,15 +171,29 @@ async def _offered(
     return offered
 
 
-def _runs(free: Sequence[FreeSeat]) -> Iterator[Run]:
+def _ranked_rows(free: Sequence[FreeSeat]) -> list[list[FreeSeat]]:
+    """Return the rows, the best first, each along its positions.
+
+    A row ranks as the earliest seat in it or behind it in its section: what was added in front of
+    that is no worse.
+    """
     rows: dict[tuple[str, str], list[FreeSeat]] = {}
     for seat in free:
         rows.setdefault((seat.section, seat.row_name), []).append(seat)
-    for row in rows.values():
+    earliest: dict[str, int] = {}
+    ranked = []
+    for row in sorted(rows.values(), key=lambda row: row[0].row_no, reverse=True):
         row.sort(key=attrgetter("row_position"))
-        # Within a run, position minus index is constant.
-        for _, run in groupby(enumerate(row), lambda pair: pair[1].row_position - pair[0]):
-            yield [seat for _, seat in run]
+        section, first = row[0].section, min(seat.seat_id for seat in row)
+        earliest[section] = min(first, earliest.get(section, first))
+        ranked.append((earliest[section], row[0].row_no, first, row))
+    return [row for *_, row in sorted(ranked, key=itemgetter(0, 1, 2))]
+
+
+def _runs(row: Sequence[FreeSeat]) -> Iterator[Run]:
+    # Within a run, position minus index is constant.
+    for _, run in groupby(enumerate(row), lambda pair: pair[1].row_position - pair[0]):
+        yield [seat for _, seat in run]
 
 
 def _leaves_none_alone(run: Run, at: int, count: int) -> bool:

@@ -128,7 +128,12 @@ class Catalogue:
         return {row["schedule_id"]: SeatCount(row["seats"], row["available"]) for row in rows}
 
     async def create_concert(
-        self, title: str, venue: str, room: str, currency: str = money.DEFAULT_CURRENCY
+        self,
+        title: str,
+        venue: str,
+        room: str,
+        currency: str = money.DEFAULT_CURRENCY,
+        visitor_seats_max: int = 0,
     ) -> Concert:
         """Create a concert; its texts are stored in their normal form.
 
@@ -137,17 +142,28 @@ class Catalogue:
             venue: Where it is; may be empty.
             room: Waiting room of its visitors; it need not exist yet.
             currency: Currency of its prices, ISO 4217.
+            visitor_seats_max: Most seats of a visitor in all schedules; 0 for no such limit.
 
         Raises:
             SettingError: A value is outside of what `CONCERT_SETTINGS` allow.
         """
-        made = checked(Concert(0, title, RoomId(room), venue, currency=currency))
+        made = checked(
+            Concert(
+                0,
+                title,
+                RoomId(room),
+                venue,
+                currency=currency,
+                visitor_seats_max=visitor_seats_max,
+            )
+        )
         row = await self._database.fetch_one(
             "create_concert",
             title=made.title,
             venue=made.venue,
             room=made.room,
             currency=made.currency,
+            visitor_seats_max=made.visitor_seats_max,
         )
         assert row is not None
         return replace(made, concert_id=row["concert_id"])
@@ -225,6 +241,7 @@ def _concert(row: Row) -> Concert:
         row["venue"],
         queue_down(row),
         row["currency"],
+        row["visitor_seats_max"],
         row["version"],
     )
 

@@ -76,6 +76,7 @@ CONCERT_REFUSED: dict[str, Callable[[Row], Refused]] = {
     "stale": lambda _row: CatalogueStale(),
     "booked": lambda row: ScheduleBooked(row["booked"]),
     "has_seats": lambda row: ConcertHasSeats(row["seats"]),
+    "limit": lambda row: VisitorHasMore(row["most"]),
     "has_schedules": lambda row: ConcertHasSchedules(row["schedules"]),
 }
 SCHEDULE_REFUSED: dict[str, Callable[[Row], Refused | Contended]] = {
@@ -128,6 +129,7 @@ class CatalogueEdits:
             CatalogueStale: It has another version.
             ScheduleBooked: Its room cannot be changed while seats are reserved or sold.
             ConcertHasSeats: Its currency cannot be changed while it has seats with prices.
+            VisitorHasMore: Somebody has more seats than it would allow.
         """
         for attempt in range(TRIES):
             found = await self._catalogue.concert(concert)
@@ -145,6 +147,7 @@ class CatalogueEdits:
                 room=after.room,
                 queue_down=after.queue_down,
                 currency=after.currency,
+                visitor_seats_max=after.visitor_seats_max,
                 who=self._who,
                 before=json.dumps({name: before[name] for name in differing}),
                 after=json.dumps(differing),
@@ -300,16 +303,18 @@ class CatalogueEdits:
             schedule_id=schedule,
             after=json.dumps(after),
         )
-        await self._forget()
-
-    async def _forget(self) -> None:
-        await self._database.fetch_all("forget_changes", kept_max=KEPT_MAX)
+        await forget_changes(self._database)
 
     async def _run(self, statement: str, **values: object) -> Row:
         row = await self._database.fetch_one(statement, within_s=DELETE_S, **values)
         assert row is not None
-        await self._forget()
+        await forget_changes(self._database)
         return row
+
+
+async def forget_changes(database: Database) -> None:
+    """Keep the log at `KEPT_MAX` entries; called after each entry."""
+    await database.fetch_all("forget_changes", kept_max=KEPT_MAX)
 
 
 def shown_concert(concert: Concert) -> dict[str, Any]:
@@ -320,6 +325,7 @@ def shown_concert(concert: Concert) -> dict[str, Any]:
         "queue": concert.room,
         "currency": concert.currency,
         "queueDown": concert.queue_down and str(concert.queue_down),
+        "seatsPerUser": concert.visitor_seats_max,
     }
 
 

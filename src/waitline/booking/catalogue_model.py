@@ -22,6 +22,9 @@ SCHEDULE_SEATS_MAX = 100_000
 TITLE_CHARS_MAX = 200
 """Longest title of a concert, and longest venue."""
 
+CONCERT_VISITOR_SEATS_MAX = 1_000
+"""Highest limit of seats per visitor in a concert. Source: migrations/0010_rules_of_sale.sql."""
+
 ROOM_BYTES_MAX = 128
 """Longest name of a waiting room. Source: the wire contract."""
 
@@ -68,12 +71,7 @@ class Concert:
     ]
     venue: Annotated[
         str,
-        Setting(
-            wire="venue",
-            help="Venue",
-            unit="characters",
-            most=TITLE_CHARS_MAX,
-        ),
+        Setting(wire="venue", help="Venue", unit="characters", most=TITLE_CHARS_MAX),
     ] = ""
     queue_down: Annotated[
         QueueDown | None,
@@ -93,6 +91,17 @@ class Concert:
             most=3,
         ),
     ] = DEFAULT_CURRENCY
+    visitor_seats_max: Annotated[
+        int,
+        Setting(
+            wire="seatsPerUser",
+            option="--visitor-seats",
+            help="Most seats that one visitor may hold or own in all schedules of the concert; "
+            "0: no such limit",
+            unit="seats",
+            most=CONCERT_VISITOR_SEATS_MAX,
+        ),
+    ] = 0
     version: int = 1
 
 

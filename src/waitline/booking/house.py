@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from waitline.booking.batches import until_unlocked
+from waitline.booking.catalogue_edits import forget_changes
 from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.model import (
     ScheduleState,
@@ -144,6 +145,7 @@ class HouseSeats:
             names: 1 to `SEATS_MAX` names: as visitors see them, or SECTION/ROW/NAME.
 
         Raises:
+            ScheduleUnknown: There is no such schedule.
             SeatNamesUnknown, SeatNamesAmbiguous: Not every name is that of one seat.
         """
         rows = await self._database.fetch_all(
@@ -154,19 +156,21 @@ class HouseSeats:
             found.setdefault(row["number"], []).append(row["seat_id"])
         unknown = [name for name in names if name not in found]
         if unknown:
+            await self._check_schedule(schedule)
             raise SeatNamesUnknown(unknown)
         ambiguous = [name for name, seats in found.items() if len(seats) > 1]
         if ambiguous:
             raise SeatNamesAmbiguous(ambiguous)
         return sorted({seats[0] for seats in found.values()})
 
-    async def hold(self, schedule: int, seats: Sequence[int], reason: str) -> None:
+    async def hold(self, schedule: int, seats: Sequence[int], reason: str, *, who: str) -> None:
         """Hold free seats back from sale, all or none.
 
         Args:
             schedule: The schedule.
             seats: Different seats of it.
             reason: For whom or why, 1 to `REASON_CHARS_MAX` characters.
+            who: Who holds them back, for the log.
 
         Raises:
             SeatUnknown, SeatsNotFree, SeatsContested: Nothing was changed.
@@ -174,38 +178,60 @@ class HouseSeats:
         Invariant:
             B9.
         """
-        await self._do("hold_seats", schedule_id=schedule, seat_ids=list(seats), reason=reason)
+        await self._do(
+            "hold_seats", schedule_id=schedule, seat_ids=list(seats), reason=reason, who=who
+        )
 
-    async def release(self, schedule: int, seats: Sequence[int]) -> None:
+    async def release(self, schedule: int, seats: Sequence[int], *, who: str) -> None:
         """Put seats that are held back on sale, all or none.
+
+        Args:
+            schedule: The schedule.
+            seats: Different seats of it.
+            who: Who releases them, for the log.
 
         Raises:
             SeatUnknown, SeatsNotHeld, SeatsContested: Nothing was changed.
         """
-        await self._do("release_seats", schedule_id=schedule, seat_ids=list(seats))
+        await self._do("release_seats", schedule_id=schedule, seat_ids=list(seats), who=who)
 
-    async def give(self, schedule: int, seats: Sequence[int], ticket_name: str) -> int:
+    async def give(self, schedule: int, seats: Sequence[int], ticket_name: str, *, who: str) -> int:
         """Issue complimentary tickets; return their reservation.
 
         Args:
             schedule: The schedule.
             seats: Different seats of it: free, or held back.
             ticket_name: Name on the tickets, 1 to `TICKET_NAME_CHARS_MAX` characters.
+            who: Who gives them away, for the log.
 
         Raises:
             ScheduleUnknown, ScheduleStopped, SeatUnknown, SeatsNotFree, SeatsContested: Nothing was
                 changed.
         """
         row = await self._do(
-            "give_seats", schedule_id=schedule, seat_ids=list(seats), ticket_name=ticket_name
+            "give_seats",
+            schedule_id=schedule,
+            seat_ids=list(seats),
+            ticket_name=ticket_name,
+            who=who,
         )
         reservation: int = row["reservation_id"]
         return reservation
 
     async def listed(self, schedule: int) -> list[HouseSeat]:
-        """Return the seats of a schedule that are held back or were given away."""
+        """Return the seats of a schedule that are held back or were given away.
+
+        Raises:
+            ScheduleUnknown: There is no such schedule.
+        """
         rows = await self._database.fetch_all("held_seats", within_s=WITHIN_S, schedule_id=schedule)
+        if not rows:
+            await self._check_schedule(schedule)
         return [HouseSeat(**{name: row[name] for name in HouseSeat._fields}) for row in rows]
+
+    async def _check_schedule(self, schedule: int) -> None:
+        if await self._database.fetch_one("schedule", schedule_id=schedule) is None:
+            raise ScheduleUnknown
 
     async def _do(self, statement: str, **values: Any) -> Mapping[str, Any]:  # noqa: ANN401
         async def attempt() -> Row:
@@ -216,6 +242,8 @@ class HouseSeats:
             return row
 
         try:
-            return await until_unlocked(attempt)
+            row = await until_unlocked(attempt)
         except Contended:
             raise SeatsContested from None
+        await forget_changes(self._database)
+        return row

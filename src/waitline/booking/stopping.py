@@ -12,11 +12,15 @@ from typing import NamedTuple, Never
 
 import structlog
 
+from waitline.booking.catalogue_edits import forget_changes
 from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.model import ScheduleState, ScheduleStopped
 from waitline.kernel.errors import Refused
 from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database
+
+REASON_CHARS_MAX = 200
+"""Longest reason of a stop. Source: migrations/0010_rules_of_sale.sql."""
 
 CHUNK_MAX = 100
 """Reservations ended in one statement, as many as the sweeper's: it locks their rows for about
@@ -149,47 +153,67 @@ class ScheduleStops:
         self._database = database
         self._late_s = late_s
 
-    async def cancel(self, schedule: int, reason: str | None) -> bool:
+    async def cancel(self, schedule: int, reason: str | None, *, who: str) -> bool:
         """Cancel a schedule; return whether it was not cancelled before.
+
+        Args:
+            schedule: The schedule.
+            reason: Reason that buyers see, 1 to `REASON_CHARS_MAX` characters.
+            who: Who cancels it, for the log.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
         """
-        return (await self._stop(schedule, ScheduleState.CANCELLED, reason, None))[1]
+        return (await self._stop(schedule, ScheduleState.CANCELLED, reason, None, who))[1]
 
-    async def postpone(self, schedule: int, reason: str | None, refund_until: datetime) -> bool:
+    async def postpone(
+        self, schedule: int, reason: str | None, refund_until: datetime, *, who: str
+    ) -> bool:
         """Postpone a schedule; return whether anything has changed.
 
         Args:
             schedule: The schedule.
-            reason: Reason that buyers see.
+            reason: As in `cancel`.
             refund_until: Until when buyers may give their tickets back.
+            who: Who postpones it, for the log.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
             ScheduleStopped: It is cancelled.
         """
-        before, changed = await self._stop(schedule, ScheduleState.POSTPONED, reason, refund_until)
+        before, changed = await self._stop(
+            schedule, ScheduleState.POSTPONED, reason, refund_until, who
+        )
         if before is ScheduleState.CANCELLED:
             raise ScheduleStopped(before)
         return changed
 
-    async def resume(self, schedule: int) -> None:
+    async def resume(self, schedule: int, *, who: str) -> None:
         """Put a postponed schedule on sale again.
+
+        Args:
+            schedule: The schedule.
+            who: Who resumes it, for the log.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
             ScheduleNotPostponed: It is cancelled, or on sale.
         """
-        row = await self._database.fetch_one("resume_schedule", schedule_id=schedule)
+        row = await self._database.fetch_one("resume_schedule", schedule_id=schedule, who=who)
         if row is None:
             raise ScheduleUnknown
+        await forget_changes(self._database)
         before = ScheduleState(row["before"])
         if before is not ScheduleState.POSTPONED:
             raise ScheduleNotPostponed(before)
 
     async def _stop(
-        self, schedule: int, state: ScheduleState, reason: str | None, until: datetime | None
+        self,
+        schedule: int,
+        state: ScheduleState,
+        reason: str | None,
+        until: datetime | None,
+        who: str,
     ) -> tuple[ScheduleState, bool]:
         row = await self._database.fetch_one(
             "stop_schedule",
@@ -197,9 +221,11 @@ class ScheduleStops:
             state=state,
             reason=reason,
             refund_until=until,
+            who=who,
         )
         if row is None:
             raise ScheduleUnknown
+        await forget_changes(self._database)
         return ScheduleState(row["before"]), row["changed"]
 
     async def end_chunk(self, schedule: int) -> EndedChunk:

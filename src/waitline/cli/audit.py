@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -19,6 +19,9 @@ from waitline.queue.model import RoomUnknown
 from waitline.tokens.keyring_file import KeyringFile
 from waitline.tokens.tickets import mint_ticket
 from waitline.tokens.verification import verify_token
+
+if TYPE_CHECKING:
+    from waitline.booking.audit import LimitsEvidence
 
 
 def audit(
@@ -100,13 +103,18 @@ def _booking(settings: chosen.Settings, as_json: bool) -> Sequence[Finding]:  # 
     from waitline.booking.audit import INVARIANTS  # noqa: PLC0415
     from waitline.sales import audit  # noqa: PLC0415
 
-    counts, findings = audit.audited(settings)
+    counts, findings, limits = audit.audited(settings)
     if as_json:
-        typer.echo(json.dumps({**counts, "findings": [one._asdict() for one in findings]}))
+        shown = {
+            "findings": [one._asdict() for one in findings],
+            "limits": [one._asdict() for one in limits],
+        }
+        typer.echo(json.dumps({**counts, **shown}))
     else:
         title = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
         money = " (play money)" if audit.takes_play_money(settings) else ""
         _print(f"box office{money}: {title}", INVARIANTS, findings)
+        _print_limits(limits)
     return findings
 
 
@@ -126,6 +134,19 @@ def _provider(settings: chosen.Settings, hours: float, as_json: bool) -> Sequenc
         )
         _print(title, {"B4": INVARIANTS["B4"]}, found.findings)
     return found.findings
+
+
+def _print_limits(limits: "Sequence[LimitsEvidence]") -> None:
+    if not limits:
+        return
+    console = Terminal()
+    console.print("Limits per buyer, and the most seats that one buyer has (B7):")
+    table = Table(box=None)
+    for column in ("schedule", "concert", "limit", "of the concert", "buyers", "most", "in all"):
+        table.add_column(column, justify="right")
+    for one in limits:
+        table.add_row(*("none" if value is None else str(value) for value in one))
+    console.print(table)
 
 
 def _print(title: str, promises: Mapping[str, str], findings: Sequence[Finding]) -> None:

@@ -196,6 +196,7 @@ def concert_values(concert: Concert) -> dict[str, Any]:
         "room": shown["queue"],
         "currency": concert.currency,
         "queueDown": shown["queueDown"],
+        "visitorSeatsMax": shown["seatsPerUser"],
         "version": concert.version,
     }
 

@@ -36,6 +36,7 @@ CHANGED = [
     CONCERT["room"],
     CONCERT["venue"],
     CONCERT["currency"],
+    CONCERT["visitor_seats_max"],
 ]
 
 app = typer.Typer(
@@ -75,7 +76,7 @@ def list_concerts(
 
 
 @app.command("create")
-@options.one_for_each([CONCERT["room"], CONCERT["venue"], CONCERT["currency"]], defaults=True)
+@options.one_for_each(CHANGED[1:], defaults=True)
 def create(
     title: Annotated[str, typer.Argument(help=CONCERT["title"].help)],
     asked: options.Asked,

@@ -20,9 +20,9 @@ from waitline.booking.house import (
     SeatsNotHeld,
 )
 from waitline.booking.model import ScheduleStopped, SeatsContested
+from waitline.booking.seat_imports import COMMAND_LINE
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, Refused
-from waitline.kernel.ids import TextInvalid, normal_text
 from waitline.kernel.terminal import Terminal
 from waitline.postgres.pool import Database
 
@@ -56,11 +56,11 @@ def hold(
 
     Example: waitline seats hold 5 A-1 A-2 --reason press
     """
-    text = _text("--reason", reason, REASON_CHARS_MAX)
+    text = options.short_text("--reason", reason, REASON_CHARS_MAX)
 
     async def use(house: HouseSeats) -> int:
         found = await house.named(schedule, seats)
-        await house.hold(schedule, found, text)
+        await house.hold(schedule, found, text, who=COMMAND_LINE)
         return len(found)
 
     count = _with_house(data_dir, database_url, use)
@@ -81,7 +81,7 @@ def release(
 
     async def use(house: HouseSeats) -> int:
         found = await house.named(schedule, seats)
-        await house.release(schedule, found)
+        await house.release(schedule, found, who=COMMAND_LINE)
         return len(found)
 
     typer.echo(f"{_counted(_with_house(data_dir, database_url, use))} on sale.")
@@ -100,11 +100,11 @@ def give(
 
     Example: waitline seats give 5 A-1 A-2 --name "Kim Minji"
     """
-    text = _text("--name", name, TICKET_NAME_CHARS_MAX)
+    text = options.short_text("--name", name, TICKET_NAME_CHARS_MAX)
 
     async def use(house: HouseSeats) -> tuple[int, int]:
         found = await house.named(schedule, seats)
-        return await house.give(schedule, found, text), len(found)
+        return await house.give(schedule, found, text, who=COMMAND_LINE), len(found)
 
     reservation, count = _with_house(data_dir, database_url, use)
     typer.echo(
@@ -150,16 +150,6 @@ def listed(
 
 def _counted(count: int) -> str:
     return f"{count:,} {'seat is' if count == 1 else 'seats are'}"
-
-
-def _text(option: str, given: str, chars_max: int) -> str:
-    try:
-        text = normal_text(given).strip()
-    except TextInvalid as error:
-        raise Misconfigured(f"{option} {error}") from None
-    if not 1 <= len(text) <= chars_max:
-        raise Misconfigured(f"{option}: must have 1 to {chars_max} characters")
-    return text
 
 
 def _with_house(

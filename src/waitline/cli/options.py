@@ -12,7 +12,7 @@ import typer
 from waitline import settings as chosen
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.folders import prepare_folder
-from waitline.kernel.ids import RoomId, TextInvalid, normal_name
+from waitline.kernel.ids import RoomId, TextInvalid, normal_name, normal_text
 from waitline.kernel.setting import Setting, SettingError
 from waitline.settings import ServeMode, Settings
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
@@ -136,6 +136,22 @@ def _option(setting: Setting, *, defaults: bool) -> inspect.Parameter:
         default=default,
         annotation=Annotated[kind, typer.Option(setting.option, help=text)],
     )
+
+
+def short_text(option: str, given: str, chars_max: int) -> str:
+    """Return a text in its normal form.
+
+    Raises:
+        Misconfigured: It is blank or too long, or has control characters. The message names the
+            option.
+    """
+    try:
+        text = normal_text(given).strip()
+    except TextInvalid as error:
+        raise Misconfigured(f"{option} {error}") from None
+    if not 1 <= len(text) <= chars_max:
+        raise Misconfigured(f"{option}: must have 1 to {chars_max} characters")
+    return text
 
 
 def prepare_out(folder: Path) -> None:

@@ -107,7 +107,7 @@ def _audited(settings: chosen.Settings, mode: str) -> Sequence[str]:
     """Audit the box office, and what the waiting room did for visitors who paid."""
     from waitline.sales import audit  # noqa: PLC0415
 
-    _, findings = audit.audited(settings.model_copy(update={"mode": mode}))
+    findings = audit.audited(settings.model_copy(update={"mode": mode})).findings
     return [f"{finding.invariant}: {finding.text}" for finding in findings]
 
 

@@ -14,7 +14,13 @@ import typer
 from waitline import settings as chosen
 from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.model import ScheduleState, ScheduleStopped
-from waitline.booking.stopping import ScheduleNotPostponed, ScheduleStops, StopProgress
+from waitline.booking.seat_imports import COMMAND_LINE
+from waitline.booking.stopping import (
+    REASON_CHARS_MAX,
+    ScheduleNotPostponed,
+    ScheduleStops,
+    StopProgress,
+)
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import visible
@@ -62,7 +68,7 @@ def cancel(
         typer.confirm(f"Cancel schedule {schedule} and refund every ticket?", abort=True)
 
     async def use(stops: ScheduleStops) -> StopProgress:
-        await stops.cancel(schedule, _checked(reason))
+        await stops.cancel(schedule, _checked(reason), who=COMMAND_LINE)
         return await _worked(stops, schedule)
 
     _show(_with_stops(data_dir, database_url, use), as_json=as_json)
@@ -101,7 +107,7 @@ def postpone(
         )
 
     async def use(stops: ScheduleStops) -> StopProgress:
-        await stops.postpone(schedule, _checked(reason), until)
+        await stops.postpone(schedule, _checked(reason), until, who=COMMAND_LINE)
         return await _worked(stops, schedule)
 
     _show(_with_stops(data_dir, database_url, use), as_json=as_json)
@@ -119,7 +125,7 @@ def resume(
     """
 
     async def use(stops: ScheduleStops) -> None:
-        await stops.resume(schedule)
+        await stops.resume(schedule, who=COMMAND_LINE)
 
     _with_stops(data_dir, database_url, use)
     typer.echo(f"Schedule {schedule} is on sale again.")
@@ -152,9 +158,7 @@ async def _worked(stops: ScheduleStops, schedule: int) -> StopProgress:
 
 
 def _checked(reason: str | None) -> str | None:
-    if reason is not None and not 1 <= len(reason) <= 200:  # noqa: PLR2004 - as the table
-        raise Misconfigured("--reason: must have 1 to 200 characters")
-    return reason
+    return None if reason is None else options.short_text("--reason", reason, REASON_CHARS_MAX)
 
 
 def _show(found: StopProgress, *, as_json: bool) -> None:

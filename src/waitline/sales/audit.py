@@ -5,9 +5,10 @@ B5 is checked here because neither of the two reads the data of the other.
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from waitline.booking import audit, provider_audit
-from waitline.booking.audit import EXAMPLES_MAX, PaidVisitor
+from waitline.booking.audit import EXAMPLES_MAX, LimitsEvidence, PaidVisitor
 from waitline.booking.mode import OfficeMode
 from waitline.booking.provider_audit import Comparison
 from waitline.kernel.clock import SystemClock
@@ -22,18 +23,29 @@ from waitline.settings import Settings
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 
-def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
-    """Audit the box office, and the rooms whose visitors have paid.
+class BookingAudit(NamedTuple):
+    """What an audit of the box office has found.
 
-    Returns:
-        The number of rows read by table, and the findings, sorted by invariant.
+    Attributes:
+        counts: Number of rows read, by table.
+        findings: The findings, sorted by invariant.
+        limits: What buyers have, beside the limits, by schedule.
+    """
+
+    counts: Mapping[str, int]
+    findings: Sequence[Finding]
+    limits: Sequence[LimitsEvidence]
+
+
+def audited(settings: Settings) -> BookingAudit:
+    """Audit the box office, and the rooms whose visitors have paid.
 
     Raises:
         Misconfigured: No address of the database or of Valkey is configured.
         Unavailable: One of them does not answer.
     """
 
-    async def run() -> tuple[Mapping[str, int], Sequence[Finding]]:
+    async def run() -> BookingAudit:
         database = Database(settings.database_address(), "waitline.booking")
         store = ValkeyClient(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
         try:
@@ -43,7 +55,11 @@ def audited(settings: Settings) -> tuple[Mapping[str, int], Sequence[Finding]]:
                 seen = await _seen(store, RoomId(room))
                 if seen is not None:
                     findings += kept_slots(seen, paid)
-            return await audit.count_rows(database), sorted(findings)
+            return BookingAudit(
+                await audit.count_rows(database),
+                sorted(findings),
+                await audit.limits_evidence(database),
+            )
         finally:
             await store.close()
             await database.close()

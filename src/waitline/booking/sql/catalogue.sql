@@ -2,14 +2,16 @@
 -- List concerts, the newest first.
 -- locks: nothing
 -- returns: one row per concert, at most concerts_max
-SELECT concert_id, title, venue, room, queue_down, currency, version
+SELECT concert_id, title, venue, room, queue_down, currency,
+    coalesce(visitor_seats_max, 0) AS visitor_seats_max, version
 FROM concert ORDER BY concert_id DESC LIMIT :concerts_max;
 
 -- name: concert(concert_id)^
 -- Read one concert.
 -- locks: nothing
 -- returns: one row, or none
-SELECT concert_id, title, venue, room, queue_down, currency, version
+SELECT concert_id, title, venue, room, queue_down, currency,
+    coalesce(visitor_seats_max, 0) AS visitor_seats_max, version
 FROM concert WHERE concert_id = :concert_id;
 
 -- name: schedules(concert_id, schedules_max)
@@ -60,11 +62,12 @@ SELECT
         SELECT xmin FROM schedule ORDER BY schedule_id DESC LIMIT :schedules_max
     ) AS newest) AS schedules;
 
--- name: create_concert(title, venue, room, currency)^
--- Create a concert.
+-- name: create_concert(title, venue, room, currency, visitor_seats_max)^
+-- Create a concert; a limit of 0 seats is none.
 -- locks: nothing
 -- returns: one row: its number
-INSERT INTO concert (title, venue, room, currency) VALUES (:title, :venue, :room, :currency)
+INSERT INTO concert (title, venue, room, currency, visitor_seats_max)
+VALUES (:title, :venue, :room, :currency, nullif(:visitor_seats_max::int, 0))
 RETURNING concert_id;
 
 -- name: create_schedule(concert_id, visitor_seats_max, starts_at, starts_offset_min, opens_at, opens_offset_min, sales_end, sales_end_offset_min, cancel_until, cancel_offset_min)^

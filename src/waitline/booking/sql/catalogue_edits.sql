@@ -1,26 +1,30 @@
--- name: change_concert(concert_id, version, title, venue, room, queue_down, currency, who, before, after)^
+-- name: change_concert(concert_id, version, title, venue, room, queue_down, currency, visitor_seats_max, who, before, after)^
 -- Change a concert as it was at a version, and log it.
 -- locks: concert
 -- returns: one row: outcome 'changed' with the new version; 'unknown', 'stale' (its version is another),
---   'booked' (seats are reserved or sold, so its room stays), 'has_seats' (with prices in its currency)
---   otherwise
+--   'booked' (seats are reserved or sold, so its room stays), 'has_seats' (with prices in its currency),
+--   'limit' (somebody has more seats than it would allow) otherwise
 WITH found AS MATERIALIZED (
     SELECT * FROM concert WHERE concert_id = :concert_id FOR UPDATE
 ),
 judged AS MATERIALIZED (
-    SELECT found.concert_id, used.*,
+    SELECT found.concert_id, used.*, most.seats AS most,
         CASE
             WHEN found.version <> :version THEN 'stale'
             WHEN found.room <> :room AND used.booked > 0 THEN 'booked'
             WHEN found.currency <> :currency AND used.seats > 0 THEN 'has_seats'
+            WHEN nullif(:visitor_seats_max::int, 0) < most.seats
+                AND :visitor_seats_max::int < coalesce(found.visitor_seats_max, most.seats)
+            THEN 'limit'
             ELSE 'changed'
         END AS outcome
     FROM found CROSS JOIN LATERAL schedules_in_use(found.concert_id) AS used
+    CROSS JOIN LATERAL most_in_concert(found.concert_id) AS most (seats)
 ),
 changed AS (
     UPDATE concert AS c
     SET title = :title, venue = :venue, room = :room, queue_down = :queue_down, currency = :currency,
-        version = c.version + 1
+        visitor_seats_max = nullif(:visitor_seats_max::int, 0), version = c.version + 1
     FROM judged WHERE judged.outcome = 'changed' AND c.concert_id = judged.concert_id
     RETURNING c.version
 ),
@@ -29,7 +33,8 @@ logged AS (
     SELECT :who, 'concert changed', judged.concert_id, :before::text::jsonb, :after::text::jsonb
     FROM judged WHERE judged.outcome = 'changed'
 )
-SELECT coalesce(judged.outcome, 'unknown') AS outcome, judged.seats, judged.booked, changed.version
+SELECT coalesce(judged.outcome, 'unknown') AS outcome, judged.seats, judged.booked, judged.most,
+    changed.version
 FROM (SELECT 1) AS one LEFT JOIN judged ON true LEFT JOIN changed ON true;
 
 -- name: delete_concert(concert_id, version, who, before)^

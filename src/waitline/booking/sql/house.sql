@@ -1,5 +1,5 @@
--- name: hold_seats(schedule_id, seat_ids, reason)^
--- Hold free seats back from sale, all or none. Seats that are held back already get the new reason.
+-- name: hold_seats(schedule_id, seat_ids, reason, who)^
+-- Hold free seats back from sale, all or none, and log it. Seats that are held back already get the new reason.
 -- locks: seat (skips locked ones, and then changes nothing)
 -- returns: one row: outcome 'held'; 'no_seat', 'taken' (with the numbers of those that are reserved or
 --   sold), 'locked' (try again) otherwise
@@ -30,6 +30,19 @@ listed AS (
     INSERT INTO held_seat (seat_id, reason)
     SELECT held.seat_id, :reason FROM held
     ON CONFLICT (seat_id) DO UPDATE SET reason = excluded.reason, held_at = now()
+),
+logged AS (
+    INSERT INTO catalogue_change (who, what, concert_id, schedule_id, after)
+    SELECT :who, 'seats held back', s.concert_id, s.schedule_id, jsonb_build_object(
+        'count', (SELECT count(*) FROM locked),
+        'seats', (
+            SELECT jsonb_agg(n.seat_number) FROM (
+                SELECT seat_number FROM locked ORDER BY seat_id LIMIT 20
+            ) AS n
+        ), 'reason', :reason::text
+    )
+    FROM schedule AS s CROSS JOIN judged WHERE s.schedule_id = :schedule_id
+        AND judged.outcome = 'held'
 )
 SELECT judged.outcome,
     ARRAY(
@@ -38,8 +51,8 @@ SELECT judged.outcome,
     ) AS seat_numbers
 FROM judged;
 
--- name: release_seats(schedule_id, seat_ids)^
--- Put seats that are held back on sale, all or none.
+-- name: release_seats(schedule_id, seat_ids, who)^
+-- Put seats that are held back on sale, all or none, and log it.
 -- locks: seat (skips locked ones, and then changes nothing)
 -- returns: one row: outcome 'released'; 'no_seat', 'not_held' (with the numbers of those that are not
 --   held back), 'locked' (try again) otherwise
@@ -68,6 +81,19 @@ freed AS (
 ),
 unlisted AS (
     DELETE FROM held_seat AS b USING freed WHERE b.seat_id = freed.seat_id
+),
+logged AS (
+    INSERT INTO catalogue_change (who, what, concert_id, schedule_id, before)
+    SELECT :who, 'seats released', s.concert_id, s.schedule_id, jsonb_build_object(
+        'count', (SELECT count(*) FROM locked),
+        'seats', (
+            SELECT jsonb_agg(n.seat_number) FROM (
+                SELECT seat_number FROM locked ORDER BY seat_id LIMIT 20
+            ) AS n
+        )
+    )
+    FROM schedule AS s CROSS JOIN judged WHERE s.schedule_id = :schedule_id
+        AND judged.outcome = 'released'
 )
 SELECT judged.outcome,
     ARRAY(
@@ -75,9 +101,10 @@ SELECT judged.outcome,
     ) AS seat_numbers
 FROM judged;
 
--- name: give_seats(schedule_id, seat_ids, ticket_name)^
--- Issue complimentary tickets for free seats or seats that are held back, all or none: a reservation at
--- price 0 that is CONFIRMED, with the name on it and a payment of nothing.
+-- name: give_seats(schedule_id, seat_ids, ticket_name, who)^
+-- Issue complimentary tickets for free seats or seats that are held back, all or none, and log it: a
+-- reservation at price 0 that is CONFIRMED, with the name on it and a payment of nothing. The log does
+-- not repeat the name.
 -- locks: seat (skips locked ones, and then changes nothing), visitor_seats
 -- returns: one row: outcome 'given' with the reservation; 'no_schedule', 'cancelled' (the schedule is),
 --   'no_seat', 'taken' (with the numbers of those that are reserved or sold), 'locked' (try again)
@@ -134,6 +161,18 @@ listed AS (
 paid AS (
     INSERT INTO payment (reservation_id, user_id, amount, method, state, look_at, paid_at)
     SELECT made.reservation_id, 'complimentary', 0, 'complimentary', 'COMPLETED', now(), now() FROM made
+),
+logged AS (
+    INSERT INTO catalogue_change (who, what, concert_id, schedule_id, after)
+    SELECT :who, 'tickets given', s.concert_id, s.schedule_id, jsonb_build_object(
+        'count', (SELECT count(*) FROM locked),
+        'seats', (
+            SELECT jsonb_agg(n.seat_number) FROM (
+                SELECT seat_number FROM locked ORDER BY seat_id LIMIT 20
+            ) AS n
+        ), 'reservationId', made.reservation_id
+    )
+    FROM schedule AS s CROSS JOIN made WHERE s.schedule_id = :schedule_id
 )
 SELECT judged.outcome, made.reservation_id, made.created_at,
     ARRAY(

@@ -17,6 +17,6 @@ FROM (
         min(t.seat_id) OVER (PARTITION BY t.section, t.row_name) AS row_first
     FROM seat AS t
     WHERE t.schedule_id = :schedule_id
-    ORDER BY section_first, row_first, t.row_position, t.seat_id
+    ORDER BY section_first, t.row_no, row_first, t.row_position, t.seat_id
 ) AS o
 HAVING EXISTS (SELECT FROM schedule AS s WHERE s.schedule_id = :schedule_id);

@@ -1,12 +1,12 @@
--- name: stop_schedule(schedule_id, state, reason, refund_until)^
--- Stop the sale of a schedule at once: CANCELLED, or POSTPONED with a date until when buyers may give
--- their tickets back. A postponed schedule may be cancelled or postponed again; one that is cancelled
--- stays so. Idempotent: a repeat changes nothing.
+-- name: stop_schedule(schedule_id, state, reason, refund_until, who)^
+-- Stop the sale of a schedule at once, and log it: CANCELLED, or POSTPONED with a date until when buyers
+-- may give their tickets back. A postponed schedule may be cancelled or postponed again; one that is
+-- cancelled stays so. Idempotent: a repeat changes nothing.
 -- locks: schedule
 -- returns: one row: its state before and now, and whether anything has changed; none if there is no such
 --   schedule
 WITH found AS MATERIALIZED (
-    SELECT schedule_id, sale_state, refund_until, state_reason FROM schedule
+    SELECT schedule_id, concert_id, sale_state, refund_until, state_reason FROM schedule
     WHERE schedule_id = :schedule_id
     FOR UPDATE
 ),
@@ -17,22 +17,38 @@ stopped AS (
     WHERE s.schedule_id = found.schedule_id AND found.sale_state <> 'CANCELLED'
         AND (found.sale_state, found.refund_until, found.state_reason)
             IS DISTINCT FROM (:state, :refund_until::timestamptz, :reason::text)
-    RETURNING s.schedule_id
+    RETURNING s.schedule_id, s.sale_state, s.state_reason, s.refund_until
+),
+logged AS (
+    INSERT INTO catalogue_change (who, what, concert_id, schedule_id, before, after)
+    SELECT :who, 'schedule ' || lower(now_.sale_state), found.concert_id, found.schedule_id,
+        jsonb_strip_nulls(jsonb_build_object('status', found.sale_state, 'reason', found.state_reason,
+            'refundUntil', found.refund_until)),
+        jsonb_strip_nulls(jsonb_build_object('status', now_.sale_state, 'reason', now_.state_reason,
+            'refundUntil', now_.refund_until))
+    FROM found JOIN stopped AS now_ USING (schedule_id)
 )
 SELECT found.sale_state AS before, stopped.schedule_id IS NOT NULL AS changed
 FROM found LEFT JOIN stopped USING (schedule_id);
 
--- name: resume_schedule(schedule_id)^
--- Sell a postponed schedule again. Buyers may still give their tickets back until the date they were
+-- name: resume_schedule(schedule_id, who)^
+-- Sell a postponed schedule again, and log it. Buyers may still give their tickets back until the date they were
 -- promised.
 -- locks: schedule
 -- returns: one row: its state before; none if there is no such schedule
 WITH found AS MATERIALIZED (
-    SELECT schedule_id, sale_state FROM schedule WHERE schedule_id = :schedule_id FOR UPDATE
+    SELECT schedule_id, concert_id, sale_state FROM schedule WHERE schedule_id = :schedule_id FOR UPDATE
 ),
 resumed AS (
     UPDATE schedule AS s SET sale_state = 'ON_SALE', state_at = now()
     FROM found WHERE s.schedule_id = found.schedule_id AND found.sale_state = 'POSTPONED'
+    RETURNING s.schedule_id, s.concert_id
+),
+logged AS (
+    INSERT INTO catalogue_change (who, what, concert_id, schedule_id, before, after)
+    SELECT :who, 'schedule resumed', concert_id, schedule_id, '{"status": "POSTPONED"}'::jsonb,
+        '{"status": "ON_SALE"}'::jsonb
+    FROM resumed
 )
 SELECT found.sale_state AS before FROM found;
 

@@ -19,6 +19,8 @@ idempotency.py      idempotency keys: a repeated write gets the first answer
 operator.py         operators' calls: installation, payments, reservations
 operator_catalogue.py  operators' calls: concerts, schedules, seats, log of changes
 operator_bodies.py  their bodies and views
+operator_sale.py    operators' calls: stopped schedules, house seats
+operator_sale_bodies.py  their bodies and views
 lookups.py          bulkhead for look-ups that anybody can cause
 metrics.py          gauges of open work
 management.py       the management process

@@ -49,6 +49,7 @@ from waitline.services.booking.lookups import Lookups
 from waitline.services.booking.metrics import OpenWorkGauges
 from waitline.services.booking.operator import InstallationView, OperatorCalls
 from waitline.services.booking.operator_catalogue import CatalogueOperatorCalls
+from waitline.services.booking.operator_sale import SaleOperatorCalls
 from waitline.services.booking.shop_pages import ShopPages
 from waitline.services.data_mode import database_mark, open_valkey, watches
 from waitline.services.problems import PROBLEMS
@@ -270,8 +271,9 @@ def described_routers(
         charged=PROVIDERS[settings.payment_provider].currency,
         on_change=cache.expire,
     )
+    sale = SaleOperatorCalls(database, authenticated, on_change=cache.expire)
     health = health_calls(settings, database, store)
-    return [operators.router(), catalogue.router(), health.router()]
+    return [operators.router(), catalogue.router(), sale.router(), health.router()]
 
 
 def health_calls(settings: Settings, database: Database, store: ValkeyClient) -> Health:

@@ -168,18 +168,30 @@ class LoadedView(msgspec.Struct, frozen=True):
 
 
 class ConcertView(msgspec.Struct, frozen=True):
-    """A concert; `queue` is its waiting room."""
+    """A concert; `queue` is its waiting room.
+
+    `seatsPerUser` is the most seats that one visitor may have in all of its schedules; 0: no such
+    limit.
+    """
 
     concertId: int  # noqa: N815
     title: str
     venue: str
     queue: str
     currency: str
+    seatsPerUser: int  # noqa: N815
 
     @classmethod
     def of(cls, concert: Concert) -> "ConcertView":
         """Return the view of a concert."""
-        return cls(concert.concert_id, concert.title, concert.venue, concert.room, concert.currency)
+        return cls(
+            concert.concert_id,
+            concert.title,
+            concert.venue,
+            concert.room,
+            concert.currency,
+            concert.visitor_seats_max,
+        )
 
 
 class ConcertsView(msgspec.Struct, frozen=True):

@@ -35,6 +35,7 @@ from waitline.services.booking.operator_bodies import (
     OperatorScheduleView,
 )
 from waitline.services.booking.operator_catalogue import PREFIX
+from waitline.services.booking.operator_sale_bodies import GivenView, HouseSeatsView, StopView
 from waitline.services.booking.tokens import TOKEN_CHARS_MAX
 from waitline.services.booking.users import INT64_MAX, INT64_MIN
 
@@ -44,6 +45,9 @@ STRUCTS: list[type[msgspec.Struct]] = [
     OperatorScheduleView,
     OperatorSchedulesView,
     InstallationView,
+    StopView,
+    HouseSeatsView,
+    GivenView,
     ReservationBody,
     PaymentBody,
     ReservationView,
@@ -125,6 +129,14 @@ _OPERATORS = {
     ("get", "/changes"): ("ChangesView", 200),
     ("post", "/schedules/{scheduleId}/seats"): ("ImportView", 201),
     ("delete", "/reservations/{reservationId}"): ("CancellationView", 200),
+    ("post", "/schedules/{scheduleId}/cancel"): ("StopView", 200),
+    ("post", "/schedules/{scheduleId}/postpone"): ("StopView", 200),
+    ("post", "/schedules/{scheduleId}/resume"): ("StopView", 200),
+    ("get", "/schedules/{scheduleId}/progress"): ("StopView", 200),
+    ("get", "/schedules/{scheduleId}/house-seats"): ("HouseSeatsView", 200),
+    ("post", "/schedules/{scheduleId}/house-seats/hold"): ("HouseSeatsView", 200),
+    ("post", "/schedules/{scheduleId}/house-seats/release"): ("HouseSeatsView", 200),
+    ("post", "/schedules/{scheduleId}/house-seats/give"): ("GivenView", 201),
 }
 
 

@@ -143,6 +143,7 @@ class OperatorConcertView(ConcertView, frozen=True):
             concert.venue,
             concert.room,
             concert.currency,
+            concert.visitor_seats_max,
             None if choice is None else str(choice),
             concert.version,
         )

@@ -13,6 +13,17 @@ SCHEDULE_CREATED = Text("콘서트 일정을 만들었습니다.", "The schedule
 SCHEDULE = Text("콘서트 일정입니다.", "This is the schedule.")
 SCHEDULE_CHANGED = Text("콘서트 일정을 변경했습니다.", "The schedule was changed.")
 SCHEDULE_DELETED = Text("콘서트 일정을 삭제했습니다.", "The schedule was deleted.")
+SCHEDULE_CANCELLED = Text(
+    "공연을 취소했습니다. 결제 금액은 모두 환불됩니다.",
+    "The performance is cancelled. Everything that was paid is refunded.",
+)
+SCHEDULE_POSTPONED = Text("공연을 연기했습니다.", "The performance is postponed.")
+SCHEDULE_RESUMED = Text("판매를 재개했습니다.", "The performance is on sale again.")
+PROGRESS = Text("환불 진행 상황입니다.", "This is the progress of the refunds.")
+HOUSE_SEATS = Text("판매 보류 좌석과 초대권입니다.", "These are held back or given away.")
+SEATS_HELD = Text("좌석 판매를 보류했습니다.", "The seats are held back.")
+SEATS_RELEASED = Text("좌석 판매를 재개했습니다.", "The seats are on sale.")
+TICKETS_GIVEN = Text("초대권을 발급했습니다.", "The tickets were given.")
 SEATS_COMPARED = Text(
     "변경될 내용입니다. 저장하지 않았습니다.", "This would change; nothing was saved."
 )

@@ -11,4 +11,5 @@
 0009_installation.py           mode of the data, origin of each concert
 0010_rules_of_sale.py          stopped schedules, house seats, cool-downs, evidence
 0011_seats_and_changes.py      seats by section, row and number; log of changes
+0012_concert_limits.py         limits per concert; what operators give away counts for nobody
 """
