@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
+from waitline.kernel.plurals import counted
 from waitline.trial import processes
 from waitline.trial.installation import free_port
 from waitline_bench.paced import PacedPlan
@@ -170,7 +171,8 @@ def run_flat_out(target: FlatOutTarget, server: Server, core: int, seconds: floa
     # wrk asks its script for one request that it never sends, so one name in a hundred may be
     # missing.
     if refused and int(refused[1]) > int(done[1]) / 50:
-        raise Unavailable(f"{target.name}: {refused[1]} of {done[1]} requests were refused")
+        sent = counted(int(done[1]), "request was", "requests were")
+        raise Unavailable(f"{target.name}: {refused[1]} of {sent} refused")
     return FlatOut(float(rate[1]), used_s / int(done[1]) * 1e6)
 
 
@@ -198,8 +200,9 @@ def run_paced(plan: PacedPlan, server: Server, store_pid: int, core: int) -> Pac
     answered = outcome["answered"]
     if outcome["bad"] or answered < outcome["offered"]:
         raise Unavailable(
-            f"{plan.call} at {plan.per_s:,.0f}/s: {answered:,} of {outcome['offered']:,} requests "
-            f"were answered, {outcome['bad']:,} of them with a refusal; the machine is too busy"
+            f"{plan.call} at {plan.per_s:,.0f}/s: {answered:,} of "
+            f"{counted(outcome['offered'], 'request was', 'requests were')} answered, "
+            f"{outcome['bad']:,} of them with a refusal; the machine is too busy"
         )
     return Paced(
         used_s / answered * 1e6, store_s / answered * 1e6, outcome["p50_ms"], outcome["p99_ms"]

@@ -18,6 +18,7 @@ import uvloop
 
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.plurals import counted
 from waitline.queue.model import BATCH_MAX, CHUNK_MAX, Joined, Moved
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Limits, Rules
@@ -183,7 +184,7 @@ async def _memory(on_progress: OnProgress, lengths: list[int]) -> list[dict[str,
         empty = await _used(store)
         joined = 0
         for length in lengths:
-            on_progress(f"{length:,} visitors join")
+            on_progress(counted(length, "visitor joins", "visitors join"))
             await _join(line, room, "visitor-", joined, length - joined)
             joined = length
             used = await _used(store) - empty
@@ -199,10 +200,10 @@ async def _used(store: ValkeyClient) -> int:
 async def _admission(on_progress: OnProgress, length: int) -> dict[str, float]:
     async with _opened() as store:
         room, line = RoomId("bench"), Line(store)
-        on_progress(f"{length:,} visitors join")
+        on_progress(counted(length, "visitor joins", "visitors join"))
         await Rooms(store).ensure(room, Rules(limits=MOST))
         await _join(line, room, "visitor-", 0, length)
-        on_progress(f"{length:,} visitors are admitted")
+        on_progress(counted(length, "visitor is admitted", "visitors are admitted"))
         await store.command("CONFIG", "RESETSTAT")
         times_ms: list[float] = []
         started = perf_counter()

@@ -68,7 +68,7 @@ def test_the_page_needs_nothing_else_and_escapes_what_others_named(room: Room) -
     assert FETCHED.search(html) is None
     assert "<b>" not in html
     assert "sale/1 &lt;b&gt;" in html
-    assert "were admitted in the order of the line" in html
+    assert "admitted, all in the order of the line" in html
     for text in (
         "seats sold",
         "no-shows",
@@ -116,7 +116,7 @@ def test_paces_are_differences_of_totals() -> None:
 def test_the_command_writes_a_page_and_its_figures(room: Room, tmp_path: Path) -> None:
     done = reported(room, "--out", tmp_path, "--data-dir", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "were admitted in the order of the line" in done.stdout
+    assert "admitted, all in the order of the line" in done.stdout
     assert "No concert uses this room." in done.stdout
     (figures, page) = sorted(path.name for path in tmp_path.iterdir())[::-1]
     assert (figures, page) == ("sale-sale%2F1%20%3Cb%3E.json", "sale-sale%2F1%20%3Cb%3E.html")

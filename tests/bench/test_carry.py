@@ -139,6 +139,6 @@ def test_troubles_are_told() -> None:
         "3 connections broke while an answer was awaited",
         "1 visitors were neither waiting nor admitted",
         "1 visitors read that it was their turn, and had to wait",
-        "1 visitors had an answer to their entry, and are not counted",
+        "1 visitor was acknowledged, but missing in the room",
     ]
     assert polling.troubles(reports[1:], visitors=100, entered=103) == []

@@ -185,16 +185,12 @@ def test_a_failure_is_the_first_that_is_told() -> None:
 @pytest.mark.parametrize(
     ("result", "note"),
     [
-        pytest.param(changed(load__scale=0.1), "Scaled to 10 %", id="scaled"),
+        pytest.param(changed(load__scale=0.1), "Scaled: all rates are 10 %", id="scaled"),
         pytest.param(
-            changed(load__variables={"SECONDS": "7"}), "The steady part lasts 7 s", id="shortened"
+            changed(load__variables={"SECONDS": "7"}), "the steady part lasts 7 s", id="shortened"
         ),
-        pytest.param(
-            changed(server__machine_s=7.5), "kept 1.0 of its 2 cores busy", id="not alone"
-        ),
-        pytest.param(
-            changed(server__stolen_s=1.0), "took 10 % of its processors", id="not always there"
-        ),
+        pytest.param(changed(server__machine_s=7.5), "used 1.0 of its 2 cores", id="not alone"),
+        pytest.param(changed(server__stolen_s=1.0), "Steal time was 10 %", id="not always there"),
         pytest.param(
             changed(scenario="circulation"), "too short to judge whether as many", id="unjudged"
         ),

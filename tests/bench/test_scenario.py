@@ -93,7 +93,7 @@ def test_its_report_needs_nothing_else(entry: tuple[int, str, Path]) -> None:
     _, _, folder = entry
     text = (folder / "report.html").read_text("utf-8")
     assert FETCHED.findall(text) == []
-    assert "Scaled to 2 %" in text
+    assert "Scaled: all rates are 2 %" in text
     assert {"result.json", "report.html", "k6.json", "k6.txt", "k6.log"} <= {
         path.name for path in folder.iterdir()
     }

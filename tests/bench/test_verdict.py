@@ -42,7 +42,7 @@ OWN = Threshold("checks", "rate>0.9", 0.95, ok=True)
         pytest.param(
             replace(FOUND, checks=[Check("entered", 98, 2)]),
             ROOM,
-            "2 answers were not right: 'entered'",
+            "2 answers were wrong: 'entered'",
             id="wrong answers",
         ),
         pytest.param(
@@ -54,7 +54,7 @@ OWN = Threshold("checks", "rate>0.9", 0.95, ok=True)
         pytest.param(
             replace(FOUND, errors=["Error: boom"]),
             ROOM,
-            "the script failed 1 times: Error: boom",
+            "the script failed 1 time: Error: boom",
             id="the script itself",
         ),
         pytest.param(
@@ -86,8 +86,8 @@ def test_a_line_names_some_reasons_and_counts_the_others() -> None:
     [
         pytest.param(100, 0, 100, "", id="everybody"),
         pytest.param(98, 2, 99, "", id="one got in without an answer"),
-        pytest.param(100, 0, 99, "100 entries were acknowledged, and 99", id="one was lost"),
-        pytest.param(100, 0, 101, "100 visitors came, and 101 places", id="one got two"),
+        pytest.param(100, 0, 99, "100 entries were acknowledged, but 99", id="one was lost"),
+        pytest.param(100, 0, 101, "100 visitors came, but 101 places", id="one got two"),
     ],
 )
 def test_who_was_told_of_a_place_has_one(passes: int, fails: int, entered: int, wrong: str) -> None:

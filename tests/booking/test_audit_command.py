@@ -191,7 +191,7 @@ def test_a_slot_of_one_who_paid_is_found(run: Run, valkey: Server) -> None:
     valkey.wait(valkey.command("HSET", key, BUYER, "|".join([letter, place, "1", *rest])))
     status, out, _ = run("--mode", "trial")
     assert status == 1
-    assert "1 visitors of room have paid and still hold their slot: 7" in out
+    assert "1 visitor has paid but still holds a slot in room 'room': 7" in out
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_slot_of_one_who_paid_is_found(run: Run, valkey: Server) -> None:
     ],
 )
 def test_whoever_paid_holds_no_slot(seen: RoomSnapshot, paid: PaidVisitor, times: int) -> None:
-    text = "1 visitors of room have paid and still hold their slot: 7"
+    text = "1 visitor has paid but still holds a slot in room 'room': 7"
     assert [*kept_slots(seen, [paid])] == [Finding("B5", text, 1)] * times
 
 
@@ -228,4 +228,4 @@ def test_either_is_audited(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
-    assert "--room NAME or --booking" in capsys.readouterr().err
+    assert "--room NAME, --booking" in capsys.readouterr().err

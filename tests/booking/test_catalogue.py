@@ -257,7 +257,7 @@ def test_a_currency_that_is_not_charged_is_refused(
 def test_a_schedule_in_the_past_is_warned_of(run: Run) -> None:
     run("create", "Gala", "--room", "gala")
     code, _, err = run("schedule", "1", "--starts-at", "2020-05-01T19:00+09:00")
-    assert (code, "the sale of this schedule is over" in err) == (0, True)
+    assert (code, "the sale of this schedule has ended" in err) == (0, True)
 
 
 def test_a_map_with_errors_is_refused_line_by_line(run: Run, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_the_reason_is_a_metric_and_a_sentence(trial: Office) -> None:
 
     where = ("--data-dir", str(trial.queue.data_dir))
     done = waitline("rooms", "show", show.room, *where)
-    assert re.search(r"now +sold-out: no seat is available", done.stdout), done.stdout
+    assert re.search(r"now +sold-out: no seats are available", done.stdout), done.stdout
     shown = json.loads(waitline("rooms", "show", show.room, "--json", *where).stdout)
     assert (shown["mode"], shown["now_may_admit"], shown["shop_free_seats"]) == ("open", 0, 0)
     listed = json.loads(waitline("rooms", "list", "--json", *where).stdout)

@@ -136,12 +136,12 @@ def test_a_small_sale_is_played_judged_and_taken_away(office: Office) -> None:
         "p95 " in why or "load generator" in why or "(p95)" in why for why in figures["reasons"]
     )
     assert (figures["entered"], figures["overtaken"]) == (40, 0)
-    ends = figures["ends"]
-    assert sum(ends.values()) == 40
+    outcomes = figures["outcomes"]
+    assert sum(outcomes.values()) == 40
     # Visitors who were not admitted left because the sale was sold out.
-    assert figures["admitted"] == 40 - ends.get("left: sold out", 0) >= 16
-    assert set(ends) <= {"bought", "no-show", "abandoned", "found nothing", "left: sold out"}
-    assert figures["sold"]["sold"] == figures["ends"]["bought"] > 0
+    assert figures["admitted"] == 40 - outcomes.get("left_sold_out", 0) >= 16
+    assert set(outcomes) <= {"bought", "no_show", "abandoned", "no_seat", "left_sold_out"}
+    assert figures["sold"]["sold"] == outcomes["bought"] > 0
     assert (figures["sold_twice"], figures["findings"]) == (0, [])
     assert {call["call"] for call in figures["calls"]} >= {
         "enter",

@@ -138,7 +138,7 @@ def test_no_command_succeeds_without_its_store(name: str, run: Run, tmp_path: Pa
     if name not in ("outbox", "rehearse"):
         assert len(ended.lines) == 1
         assert "Is it running?" in said
-        assert "-url names another" in said
+        assert "Set another address with --" in said
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_both_sides_are_listed_and_dead_events_are_sent_again(
     unsent, stream = found["unsent"], found["stream"]
     assert [(one["id"], one["state"], one["reason"]) for one in unsent["events"]] == [
         (dead, "dead", "why not"),
-        (waiting, "waits", None),
+        (waiting, "pending", None),
     ]
     assert (unsent["count"], unsent["events"][0]["event"]) == (2, {"reservationId": 1})
     assert (stream["unread"], stream["unhandled"], stream["dead"]) == (1, 0, 1)
@@ -73,7 +73,7 @@ def test_both_sides_are_listed_and_dead_events_are_sent_again(
     done = operator.retry(dead, letter)
     assert (done.returncode, done.stdout) == (0, "2 events will be sent again\n")
     found = operator.listed()
-    assert {one["state"] for one in found["unsent"]["events"]} == {"waits"}
+    assert {one["state"] for one in found["unsent"]["events"]} == {"pending"}
     assert (found["stream"]["unread"], found["stream"]["dead"]) == (2, 0)
 
     assert operator.retry(dead).returncode == 2

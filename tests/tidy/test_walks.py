@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Five walks\n")[2]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Five common changes\n")[2]
 WALKS = re.findall(r"^### ([^\n]+): (\d+) files\n(.+?)(?=^### |\Z)", TEXT, re.MULTILINE | re.DOTALL)
 
 # What a commit of the kind is to touch, at most.

@@ -102,7 +102,7 @@ def test_the_room_says_that_it_is_a_rehearsal() -> None:
 
 
 def call(name: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - figures
-    figures = {"call": name, "asked": 1_000, "p50_ms": 1.0, "p95_ms": 2.0, "p99_ms": 3.0}
+    figures = {"call": name, "requests": 1_000, "p50_ms": 1.0, "p95_ms": 2.0, "p99_ms": 3.0}
     return {**figures, "failed": 0, **changes}
 
 
@@ -122,17 +122,17 @@ def test_a_sale_that_went_well_is_a_go() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        pytest.param({"twice": 1}, "1 seats were sold twice", id="sold twice"),
+        pytest.param({"twice": 1}, "1 seat was sold twice", id="sold twice"),
         pytest.param({"overtaken": 2}, "2 visitors were admitted out of order", id="order"),
         pytest.param({"findings": ["B4: x"]}, "audit: B4: x", id="audit"),
         pytest.param(
             {"acknowledged": 91},
-            "saw 91 payments confirmed, the database has 90",
+            "91 payments were confirmed to visitors, but the database has 90",
             id="acknowledged",
         ),
         pytest.param({"under_way": 3}, "3 payments or events", id="unsettled"),
         pytest.param({"done": 990}, "10 of 1,000 visitors did not finish", id="not through"),
-        pytest.param({"silences": 1}, "did not answer 1", id="silent store"),
+        pytest.param({"silences": 1}, "did not answer for 1 sample", id="silent store"),
         pytest.param({"freed_p95_ms": FREED_MS + 1}, "slots were freed", id="slots"),
         pytest.param({"late_p99_ms": LATE_MS + 1}, "load generator was saturated", id="late"),
         pytest.param({"busy": 0.99}, "at 99% of a core", id="busy"),
@@ -165,7 +165,7 @@ def test_refusals_that_belong_to_every_sale_are_no_failures() -> None:
     for code in ("", "B003", "B003", "E003"):
         tally.called("reserve", 0.01, 0.0, code)
     (counted,) = tally.calls()
-    assert (counted["asked"], counted["failed"]) == (4, 1)
+    assert (counted["requests"], counted["failed"]) == (4, 1)
 
 
 def test_a_seat_that_two_were_told_to_have_bought_is_noticed() -> None:

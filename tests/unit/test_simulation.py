@@ -89,10 +89,10 @@ def test_a_slot_is_free_when_its_visitor_has_heard_and_shopped() -> None:
     expected, free_ms = [], 0
     for _ in range(3):
         turn_ms = -(-free_ms // TICK_MS) * TICK_MS
-        told_ms = poll_after_ms(1, 0.0)
-        while told_ms < turn_ms:
-            told_ms += poll_after_ms(1, 0.0)
-        free_ms = told_ms + 3_000
+        noticed_ms = poll_after_ms(1, 0.0)
+        while noticed_ms < turn_ms:
+            noticed_ms += poll_after_ms(1, 0.0)
+        free_ms = noticed_ms + 3_000
         expected.append(turn_ms)
     assert played.admitted_ms.tolist() == expected
     assert played.most_admitted == 1
@@ -191,7 +191,7 @@ def test_a_sale_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     # A day is 30 s of calculating; what is tested is that it ends.
     monkeypatch.setattr("waitline.sales.simulation.sale.DAY_MS", 9_500)
     which = sale(Arrivals(3, 0), no_shows=1, ready_ttl_ms=5_000)
-    with pytest.raises(SaleImpossible, match="1 of 3 visitors still wait after a day"):
+    with pytest.raises(SaleImpossible, match="1 of 3 visitors still waiting after a day"):
         simulate_sale(which, dice(), decide=lambda _seen: replace(which.limits, active_max=1))
 
 
@@ -269,7 +269,7 @@ def test_everybody_is_admitted_once_in_order_and_within_the_limits(which: Sale, 
     assert played.most_admitted <= which.limits.active_max
     assert max(played.slots) <= which.limits.active_max
     assert max(_in_any_second(played)) <= which.limits.admit_per_s + which.limits.admit_burst
-    assert played.asked.sum() >= which.visitors
+    assert played.requests.sum() >= which.visitors
 
 
 @fast

@@ -94,7 +94,7 @@ def test_times_as_people_say_them(ms: int, said: str) -> None:
 
 def test_who_hears_too_late_is_told_of(run: Run, tmp_path: Path) -> None:
     _, out, _ = run(*SMALL, "--ready", "1s", "--out", tmp_path)
-    assert re.search(r"\d+ visitors learned of their turn too late to begin", out)
+    assert re.search(r"\d+ visitors? learned of their turn too late to activate", out)
 
 
 @pytest.mark.parametrize(
@@ -137,4 +137,4 @@ def test_without_the_extra_only_this_command_refuses() -> None:
         for word in ("--help", "simulate")
     )
     assert (helped.returncode, refused.returncode) == (0, 2)
-    assert "are not installed: pip install numpy matplotlib" in refused.stderr
+    assert "not installed: numpy, matplotlib; run pip install numpy matplotlib" in refused.stderr

@@ -93,23 +93,23 @@ def test_everybody_asks_at_the_served_hints_until_admitted() -> None:
             ask_ms += poll_after_ms(1, 0.0)
             expected[ask_ms // 1000] += 1
         told_sum_ms += ask_ms - admitted_ms
-    assert {second: int(n) for second, n in enumerate(played.asked) if n} == expected
-    assert played.told_mean_ms == pytest.approx(told_sum_ms / visitors)
+    assert {second: int(n) for second, n in enumerate(played.requests) if n} == expected
+    assert played.noticed_mean_ms == pytest.approx(told_sum_ms / visitors)
 
 
 def test_whoever_asks_at_the_instant_of_being_admitted_hears_of_it() -> None:
     first_ms = 3_000
     turns = ((0, first_ms), (first_ms, first_ms), (first_ms + 1, first_ms + 3_000))
-    for turn_ms, told_ms in turns:
-        askers = polling.Askers(ms(0), polling.Hints(1), dice())
-        assert askers.admit(turn_ms, 1).tolist() == [told_ms]
-        assert askers.per_s().sum() == (1 if told_ms == first_ms else 2)
+    for turn_ms, noticed_ms in turns:
+        pollers = polling.PollingVisitors(ms(0), polling.Hints(1), dice())
+        assert pollers.admit(turn_ms, 1).tolist() == [noticed_ms]
+        assert pollers.per_s().sum() == (1 if noticed_ms == first_ms else 2)
 
 
 def test_hints_follow_the_position_as_the_line_moves() -> None:
     # The hint depends on the position, so a poll at a wrong position shifts the times.
     visitors, joined = 400, ms(*range(0, 4_000, 10))
-    askers = polling.Askers(joined, polling.Hints(visitors, telling), dice())
+    pollers = polling.PollingVisitors(joined, polling.Hints(visitors, telling), dice())
     # The hint that joining gives is in whole seconds.
     asks = [
         at + -(-telling(position, 0.0) // 1_000) * 1_000
@@ -121,18 +121,18 @@ def test_hints_follow_the_position_as_the_line_moves() -> None:
         while ask_ms < turn_ms:
             gone = sum(earlier <= ask_ms for earlier in turns)
             ask_ms += telling(number + 1 - gone, 0.0)
-        assert askers.admit(turn_ms, 1).tolist() == [ask_ms]
+        assert pollers.admit(turn_ms, 1).tolist() == [ask_ms]
 
 
 def test_of_neighbours_only_those_who_wait_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "COHORTS_MAX", 2)
-    askers = polling.Askers(
+    pollers = polling.PollingVisitors(
         ms(0, 0, 0, 0), polling.Hints(4, lambda _position, _dice: 5_000), dice()
     )
     # The first of each pair goes early, and the others when both pairs have asked four times.
-    assert askers.admit(100, 1).tolist() == [5_000]
-    assert askers.admit(21_500, 3).tolist() == [25_000] * 3
-    assert askers.per_s().sum() == 1 + 5 + 5 + 5
+    assert pollers.admit(100, 1).tolist() == [5_000]
+    assert pollers.admit(21_500, 3).tolist() == [25_000] * 3
+    assert pollers.per_s().sum() == 1 + 5 + 5 + 5
 
 
 def test_neighbours_who_ask_together_make_as_many_requests(
@@ -144,10 +144,10 @@ def test_neighbours_who_ask_together_make_as_many_requests(
     monkeypatch.setattr(polling, "COHORTS_MAX", 3_000)
     together = simulate_sale(sale, dice())
     assert (alone.admitted_ms == together.admitted_ms).all()
-    assert together.asked.sum() == pytest.approx(alone.asked.sum(), rel=0.02)
-    busiest = alone.asked > alone.asked.max() / 2
-    assert together.asked[busiest] == pytest.approx(alone.asked[busiest], rel=0.25)
-    assert together.told_mean_ms == pytest.approx(alone.told_mean_ms, rel=0.1)
+    assert together.requests.sum() == pytest.approx(alone.requests.sum(), rel=0.02)
+    busiest = alone.requests > alone.requests.max() / 2
+    assert together.requests[busiest] == pytest.approx(alone.requests[busiest], rel=0.25)
+    assert together.noticed_mean_ms == pytest.approx(alone.noticed_mean_ms, rel=0.1)
 
 
 def test_a_load_is_summed_up() -> None:

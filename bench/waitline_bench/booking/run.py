@@ -18,6 +18,7 @@ from urllib import request
 
 from waitline import settings as chosen
 from waitline.kernel.errors import Unavailable
+from waitline.kernel.plurals import counted
 from waitline.trial import installation
 from waitline.trial.installation import Installation
 from waitline_bench import booking_audit
@@ -168,7 +169,7 @@ class _BookingRun:
         return {**found, "stolen": stolen}
 
     def _come(self, size: int) -> Path:
-        self._on_progress(f"letting {size:,} buyers in")
+        self._on_progress(f"admitting {counted(size, 'buyer')}")
         return self._crowds.come(size)
 
     def _look(self, errand: Errand, crowd: Path) -> Figures:

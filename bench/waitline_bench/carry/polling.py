@@ -12,6 +12,7 @@ from math import ceil
 from time import monotonic
 from typing import Any
 
+from waitline.kernel.plurals import counted
 from waitline.sales.histogram import Histogram
 from waitline.trial import installation, processes
 from waitline_bench import usage
@@ -101,12 +102,12 @@ def run_polling(on_progress: OnProgress, load: PollLoad) -> dict[str, Any]:
     files = sockets.raise_file_limit() - sockets.FILES_SPARE
     workers = max(load.workers, ceil(load.own / (files * BALANCE)))
     generators = max(ceil(load.own / files), ceil(load.visitors / GENERATED))
-    on_progress(f"starting {workers} workers")
+    on_progress(f"starting {counted(workers, 'worker')}")
     with installation.start(workers) as stack:
         roles = stack.processes()
         _place(roles, load.cores, ours=False)
         room = Room(stack.valkey_url, "carry")
-        on_progress(f"{load.visitors:,} visitors join")
+        on_progress(counted(load.visitors, "visitor joins", "visitors join"))
         room.fill(load.visitors, load.admit_per_s)
         with Crew(
             "waitline_bench.carry.pollers", list(_plans(load, stack.port, generators))
@@ -174,7 +175,8 @@ def _carried(on_progress: OnProgress, run: _Run) -> dict[str, Any]:
     )
     found = troubles(crew.reports, load.visitors, run.room.survey().counters["entered"])
     if opened < load.own:
-        found.append(f"{load.own - opened:,} sockets could not be opened within {OPEN_S:.0f} s")
+        missing = counted(load.own - opened, "socket")
+        found.append(f"{missing} could not be opened within {OPEN_S:.0f} s")
     took_s = (after.at_ms - before.at_ms) / 1000
     return {
         **_told(crew.reports, load.seconds),
@@ -194,7 +196,7 @@ def _open(on_progress: OnProgress, load: PollLoad, crew: Crew) -> float:
     began_s = monotonic()
 
     def opened() -> bool:
-        on_progress(f"{crew.total('opened'):,} of {load.own:,} sockets are open")
+        on_progress(f"{crew.total('opened'):,} of {counted(load.own, 'socket')} open")
         late = monotonic() - began_s > OPEN_S
         return all(crew.reports) and (late or crew.total("opened") >= load.own)
 
@@ -255,7 +257,9 @@ def troubles(reports: Sequence[dict[str, Any]], visitors: int, entered: int) -> 
             counts[name] += report[name]
         for name in ("lost", "early", "entered"):
             counts[name] += report["seen"][name]
-    found = [f"{times:,} answers had status {code}" for code, times in sorted(refused.items())]
+    found = [
+        f"{counted(times, 'answer')} had status {code}" for code, times in sorted(refused.items())
+    ]
     for name, text in (
         ("missing", "polls got no answer"),
         ("broken", "connections broke while an answer was awaited"),
@@ -266,5 +270,6 @@ def troubles(reports: Sequence[dict[str, Any]], visitors: int, entered: int) -> 
             found.append(f"{counts[name]:,} {text}")
     if entered < visitors + counts["entered"]:
         gone = visitors + counts["entered"] - entered
-        found.append(f"{gone:,} visitors had an answer to their entry, and are not counted")
+        who = counted(gone, "visitor was", "visitors were")
+        found.append(f"{who} acknowledged, but missing in the room")
     return found

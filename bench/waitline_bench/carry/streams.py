@@ -6,6 +6,7 @@ from math import ceil
 from time import monotonic
 from typing import Any
 
+from waitline.kernel.plurals import counted
 from waitline.trial import installation
 from waitline_bench import usage
 from waitline_bench.carry import sockets
@@ -42,14 +43,14 @@ def run_streams(
     with installation.start(1, {"streams_max": str(max(1, wanted))}) as stack:
         worker = stack.processes()["worker"]
         room = Room(stack.valkey_url, "streams")
-        on_progress(f"{waiting:,} visitors join")
+        on_progress(counted(waiting, "visitor joins", "visitors join"))
         room.fill(waiting, admit_per_s=1.0)
         empty_bytes = usage.memory_bytes(worker)
         began_s = monotonic()
         with Crew("waitline_bench.carry.listeners", _plans(stack.port, wanted, waiting)) as crew:
 
             def settled() -> bool:
-                on_progress(f"{crew.total('opened'):,} of {wanted:,} streams are open")
+                on_progress(f"{crew.total('opened'):,} of {counted(wanted, 'stream')} open")
                 return crew.total("settled") >= wanted
 
             crew.listen(settled, OPEN_S, "opening all streams")
@@ -111,8 +112,10 @@ def _troubles(crew: Crew) -> list[str]:
     refused: Counter[str] = Counter()
     for report in crew.reports:
         refused.update(report["refused"])
-    troubles = [f"{times:,} streams had status {code}" for code, times in sorted(refused.items())]
+    troubles = [
+        f"{counted(times, 'stream')} had status {code}" for code, times in sorted(refused.items())
+    ]
     broken = crew.total("ended") - sum(refused.values())
     if broken:
-        troubles.append(f"{broken:,} streams ended")
+        troubles.append(f"{counted(broken, 'stream')} ended")
     return troubles

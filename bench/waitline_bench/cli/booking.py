@@ -6,6 +6,7 @@ import typer
 from rich.table import Table
 
 from waitline.kernel.errors import WaitlineError
+from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline_bench.booking import run
 from waitline_bench.cli import output
@@ -39,7 +40,8 @@ def booking(
     output.keep(out, "booking", figures, seconds=seconds, workers=workers)
     findings = figures["audit"]["findings"]
     if findings:
-        raise _BrokenError(f"the audit has {len(findings)} findings, the first: {findings[0]}")
+        count = counted(len(findings), "finding")
+        raise _BrokenError(f"the audit has {count}, the first: {findings[0]}")
 
 
 def _looked(figures: dict[str, Any]) -> Table:

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, WaitlineError
+from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
 from waitline.queue.settings import Limits
 from waitline.sales.simulation import notation
@@ -308,8 +309,9 @@ def show(console: Terminal, result: Mapping[str, Any]) -> None:
     console.print(table)
     offer = result["offered"]
     console.print(
-        f"\n{offer['arrivals']:,} arrivals, {result_text.amount(offer['offered_per_s'])}/s offered "
-        f"and {result_text.amount(offer['achieved_per_s'])}/s carried out, "
+        f"\n{counted(offer['arrivals'], 'arrival')}: "
+        f"{result_text.amount(offer['offered_per_s'])}/s offered, "
+        f"{result_text.amount(offer['achieved_per_s'])}/s carried out, "
         f"{offer['dropped']:,} dropped"
     )
     for text in report.notes(result):

@@ -2,6 +2,7 @@
 
 from rich.table import Table
 
+from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline_bench import scripts
 from waitline_bench.cli import output
@@ -42,8 +43,8 @@ def admit(scale: output.Scale = 1.0, out: output.Out = output.OUT) -> None:
     with output.progress() as on_progress:
         figures = scripts.admission(on_progress, scale)
     Terminal().print(
-        f"Admitting {figures['visitors']:,} visitors without a rate limit took "
-        f"{figures['seconds']:.2f} s in {figures['calls']:,} calls; a call took "
+        f"Admitting {counted(int(figures['visitors']), 'visitor')} without a rate limit took "
+        f"{figures['seconds']:.2f} s in {counted(int(figures['calls']), 'call')}; a call took "
         f"p50 {figures['server_p50_ms']:.2f} ms and p99 {figures['server_p99_ms']:.2f} ms inside "
         f"Valkey, {figures['p50_ms']:.2f} and {figures['p99_ms']:.2f} ms including the round trip"
     )

@@ -13,6 +13,7 @@ import msgspec
 
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.plurals import counted
 from waitline.sales.http_client import HttpConnection
 
 ANSWER_S = 30.0
@@ -61,11 +62,13 @@ class BurstClient:
             async with asyncio.timeout(ANSWER_S):
                 await self._done
         except TimeoutError:
-            raise Unavailable(f"{self._open} requests were not answered") from None
+            unanswered = counted(self._open, "request was", "requests were")
+            raise Unavailable(f"{unanswered} not answered") from None
         finally:
             self._done = None
         if self._refused > REFUSED_SHARE_MAX * len(requests):
-            raise Unavailable(f"{self._refused} of {len(requests)} requests were refused")
+            sent = counted(len(requests), "request was", "requests were")
+            raise Unavailable(f"{self._refused} of {sent} refused")
 
     def connection_opened(self, connection: HttpConnection) -> None:
         """Use a connection for the next burst."""

@@ -15,6 +15,7 @@ from waitline.admission.admitter import Admitter
 from waitline.admission.controller import AdmissionController
 from waitline.admission.shop_reports import ShopReports
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.plurals import counted
 from waitline.queue import keys
 from waitline.queue.model import BATCH_MAX, Waiting
 from waitline.queue.rooms import Rooms
@@ -97,7 +98,8 @@ def run_growth(on_progress: OnProgress, scale: float, rounds: int) -> dict[str, 
         uvloop.run(_open(on, filled))
         for case in filled:
             for number, room in enumerate(case.rooms, start=1):
-                on_progress(f"{case.waiting:,} visitors join room {number} of {len(case.rooms)}")
+                who = counted(case.waiting, "visitor joins", "visitors join")
+                on_progress(f"{who} room {number} of {len(case.rooms)}")
                 scripts.fill(on.store_url, on.folder, room, case.waiting, 0)
         with installation.off_the_workers_core():
             return uvloop.run(

@@ -9,6 +9,7 @@ from itertools import compress
 from statistics import fmean
 from typing import Any
 
+from waitline.kernel.plurals import counted
 from waitline.sales.drawing import page, plots
 from waitline.sales.drawing.page import Cell, Markup, Tile
 from waitline.sales.drawing.plots import Series
@@ -99,14 +100,12 @@ def notes(result: Result) -> list[str]:
     load, said = result["load"], []
     if load["scale"] != 1:
         said.append(
-            f"Scaled to {result_text.percent(load['scale'])}: every rate is that share of the "
-            "scenario's. These are not the figures of the full load."
+            f"Scaled: all rates are {result_text.percent(load['scale'])} of the scenario's. These "
+            "are not the figures of the full load."
         )
     if "SECONDS" in load["variables"]:
-        said.append(
-            f"The steady part lasts {load['variables']['SECONDS']} s, which is not the scenario's "
-            "own length."
-        )
+        seconds = load["variables"]["SECONDS"]
+        said.append(f"Shortened: the steady part lasts {seconds} s.")
     subjects = [one["subject"] for one in result["thresholds"]]
     said += [
         f"It was too short to judge {about}."
@@ -117,14 +116,14 @@ def notes(result: Result) -> list[str]:
     others = max(0.0, server["machine_s"] - sum(server["cpu_s"].values())) / server["took_s"]
     if others > OTHERS_CORES:
         said.append(
-            f"Others on this machine kept {others:.1f} of its {result['machine']['cores']} cores "
-            "busy meanwhile: alone, it would have been faster."
+            f"Other processes on this machine used {others:.1f} of its "
+            f"{counted(result['machine']['cores'], 'core')}: results would otherwise be better."
         )
     stolen = server["stolen_s"] / server["took_s"] / result["machine"]["cores"]
     if stolen > STOLEN_MOST:
         said.append(
-            f"The host of this machine took {result_text.percent(round(stolen, 2))} of its "
-            "processors meanwhile: left alone, it would have been faster."
+            f"Steal time was {result_text.percent(round(stolen, 2))} of the CPU time: results "
+            "would otherwise be better."
         )
     return said
 
@@ -211,7 +210,7 @@ def _tiles(result: Result) -> Iterator[Tile]:
     offer, client = result["offered"], result["client"]
     call = next((name for name in HEADLINES if name in client["times"]), "all")
     times, of = client["times"][call], f"of {call} calls, at the client"
-    arrivals = f"{offer['arrivals']:,} arrivals"
+    arrivals = counted(offer["arrivals"], "arrival")
     yield Tile("Offered", f"{result_text.amount(offer['offered_per_s'])}/s", arrivals)
     share = offer["carried_out"] / offer["arrivals"] if offer["arrivals"] else None
     yield Tile(
@@ -386,8 +385,8 @@ def _machine(result: Result) -> Markup:
     machine, store = result["machine"], result["server"]["store"]
     settings = ", ".join(f"{name} {value}" for name, value in result["settings"].items())
     others = ", ".join(f"{name}={value}" for name, value in result["load"]["variables"].items())
-    cores = f"{machine['cores']} cores, {machine['memory_gb']:.0f} GB"
-    used = f"at most {store['memory_peak_mb']:,.0f} MB, {store['commands']:,} commands"
+    cores = f"{counted(machine['cores'], 'core')}, {machine['memory_gb']:.0f} GB"
+    used = f"at most {store['memory_peak_mb']:,.0f} MB, {counted(store['commands'], 'command')}"
     rows = [
         ("Machine", f"{machine['processor']}, {cores}"),
         ("System", f"{machine['system']}, Python {machine['python']}"),

@@ -7,6 +7,7 @@ the run, and that every acknowledged entry has a place.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from waitline.kernel.plurals import counted
 from waitline_bench.scenario import result_text
 from waitline_bench.scenario.summary import Summary, Threshold
 
@@ -106,14 +107,16 @@ def judge(
         if not one.ok and one.subject != "dropped_iterations"
     ]
     if found.dropped:
-        reasons.append(f"{found.dropped:,} arrivals were dropped")
+        reasons.append(f"{counted(found.dropped, 'arrival was', 'arrivals were')} dropped")
     # A script with a threshold on checks is handled above.
     if found.checks_failed and not found.tolerates:
         failed = [check for check in found.checks if check.fails]
         names = ", ".join(f"{check.name!r}" for check in failed)
-        reasons.append(f"{found.checks_failed:,} answers were not right: {names}")
+        wrong = counted(found.checks_failed, "answer was", "answers were")
+        reasons.append(f"{wrong} wrong: {names}")
     if found.errors:
-        reasons.append(f"the script failed {len(found.errors):,} times: {found.errors[0][:200]}")
+        times = counted(len(found.errors), "time")
+        reasons.append(f"the script failed {times}: {found.errors[0][:200]}")
     if not found.iterations:
         reasons.append("nothing was carried out to the end")
     reasons += [f"room {room.room}: {text}" for room in rooms for text in room.findings]
@@ -135,19 +138,24 @@ def reckoned(found: Summary, rooms: Sequence[RoomFound]) -> str:
         return ""
     entered = sum(room.entered for room in rooms)
     if entered < entries.passes:
-        return f"{entries.passes:,} entries were acknowledged, and {entered:,} places were given"
+        acknowledged = counted(entries.passes, "entry was", "entries were")
+        return f"{acknowledged} acknowledged, but {_places(entered)}"
     # A visitor without a right answer may have entered nevertheless.
     most = entries.passes + entries.fails
     if entered > most:
-        return f"{most:,} visitors came, and {entered:,} places were given"
+        return f"{counted(most, 'visitor')} came, but {_places(entered)}"
     return ""
+
+
+def _places(entered: int) -> str:
+    return f"{counted(entered, 'place was', 'places were')} given"
 
 
 def underfed(arrivals: int, planned: int) -> str:
     """Compare the offered with the planned load; return the shortfall as text, or an empty text."""
     if arrivals >= planned - max(UNOFFERED_LEAST, UNOFFERED_MAX * planned):
         return ""
-    return f"k6 offered {arrivals:,} of {planned:,} arrivals: it could not keep up"
+    return f"k6 offered {arrivals:,} of {counted(planned, 'arrival')}: it could not keep up"
 
 
 def drained(found: Summary, rooms: Sequence[RoomFound]) -> str:

@@ -6,7 +6,8 @@ while no booking was paid with the other.
 
 from typing import NamedTuple
 
-from waitline.kernel.mode import DataMode, OtherMode, StoredMode, counted
+from waitline.kernel.mode import DataMode, OtherMode, StoredMode
+from waitline.kernel.plurals import counted, counted_unless_none
 from waitline.postgres.pool import Database
 
 STORE = "The database"
@@ -85,9 +86,9 @@ class OfficeMode:
         stored = (await self.load()).mode
         if stored is None:
             found = await self.contents()
-            owned = counted(found.concerts, "concert")
+            owned = counted_unless_none(found.concerts, "concert")
             # Without an operator's concert, all bookings are of the demo: test data.
-            owned += counted(found.bookings, "booking") if owned else []
+            owned += counted_unless_none(found.bookings, "booking") if owned else []
             tried = ["the demo concert"] if found.demos else []
             StoredMode(STORE, None, owned, tried).require(mode)
             # Another process may have written it meanwhile.
@@ -109,7 +110,7 @@ class OfficeMode:
             return
         bookings = 0 if before is None else (await self.contents()).bookings
         if bookings:
-            held = counted(bookings, "booking")[0]
+            held = counted(bookings, "booking")
             if before:
                 raise OtherMode(
                     f"{STORE} holds {held} of play money, and this installation takes real money: "

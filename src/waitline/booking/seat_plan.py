@@ -19,6 +19,7 @@ from waitline.booking.catalogue_model import (
 )
 from waitline.booking.seat_file import FileError, Record, decode, records, write
 from waitline.kernel.ids import TextInvalid, normal_text
+from waitline.kernel.plurals import counted
 
 COLUMNS = ("section", "row", "seat", "grade", "price")
 """Required columns, in any order."""
@@ -144,7 +145,7 @@ class _Parser:
         if any(record.cells[len(self._header) :]):
             self.wrong(
                 line,
-                f"{len(record.cells)} cells, but the header has {len(self._header)}; "
+                f"{counted(len(record.cells), 'cell')}, but the header has {len(self._header)}; "
                 "put a cell with a delimiter in it into quotation marks",
             )
             return

@@ -10,13 +10,13 @@ schedules.py       `schedules`: create, change and delete schedules
 seats.py           `seats`: import, export, change and delete seats
 stops.py           `schedules cancel`, `postpone`, `resume`, `progress`
 house_seats.py     `seats hold`, `release`, `give`, `list`
-catalogue_store.py what these three share: the connection, and texts of refusals
+catalogue_store.py connection and error messages of `concerts`, `schedules` and `seats`
 keys.py            `keys`: list and rotate the signing keys
 audit.py           `audit`: check the invariants of a room or of the box office
 outbox.py          `outbox`: list and retry unsent events and dead letters
 payments.py        `payments`: list payments that need attention
 settings.py        `settings`: print every setting, its value and its origin
-setting_tables.py  the tables of settings in docs/operations.md
+setting_tables.py  generator of the tables of settings in docs/operations.md
 simulate.py        `simulate`: predict a sale without a server
 rehearse.py        `rehearse`: load-test an installation with a complete sale
 report.py          `report`: report on a sale that has taken place
@@ -65,7 +65,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Try it out: waitline up. Before a sale: rooms create, concerts create, simulate, "
+    epilog="Get started: waitline up. Before a sale: rooms create, concerts create, simulate, "
     "rehearse. During it: rooms show, rooms set. After it: report sale, audit.",
 )
 app.command("up")(up.up)
@@ -145,17 +145,17 @@ def run(commands: typer.Typer) -> None:
 
 
 def _print_error(text: str) -> None:
-    """Print an error as one line, or one for each fault, with what an operator can do about it."""
+    """Print an error as one line, or one for each fault, with its remedy."""
     for line in text.split("\n"):
         typer.secho(f"waitline: {visible(line)}{_remedy(line)}", err=True, fg="red")
 
 
 def _remedy(line: str) -> str:
-    """Return what to do about a store that does not answer; empty for other errors."""
+    """Return the remedy for a store that does not answer; empty for other errors."""
     for words, option in (
         ("the store at ", "--valkey-url"),
         ("the database does not answer", "--database-url"),
     ):
         if line.startswith(words) and "-url" not in line:
-            return f". Is it running? {option} names another"
+            return f". Is it running? Set another address with {option}"
     return ""

@@ -13,6 +13,7 @@ from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
 from waitline.queue import audit as auditing
 from waitline.queue.model import RoomUnknown
@@ -34,7 +35,7 @@ def audit(
         typer.Option("--provider", help="Compare payments with the payment provider's charges"),
     ] = False,
     hours: Annotated[
-        float, typer.Option(help="With --provider: how far back", min=0.01, max=2_160)
+        float, typer.Option(help="With --provider: how many hours back", min=0.01, max=2_160)
     ] = 24.0,
     mode: options.Mode = None,
     data_dir: options.DataDir = None,
@@ -44,15 +45,15 @@ def audit(
 ) -> None:
     """Check a room (Q1 to Q9), the box office (B1 to B10), or payments against the provider (B4).
 
-    Exit status 1 if one of them is broken. Safe to run during a sale: reading a room blocks Valkey
-    for about 30 ms per 100,000 visitors; reading the box office blocks nothing. Q10, that a refused
-    call changes nothing, is not visible in the data; tests cover it. In trial mode payments may be
-    of any amount, so B6 does not compare amounts.
+    Exit status 1 if an invariant is broken. Safe to run during a sale: reading a room blocks Valkey
+    for about 30 ms per 100,000 visitors; reading the box office blocks nothing. Q10 (a refused call
+    changes nothing) cannot be checked in the data; tests cover it. In trial mode a payment may have
+    any amount, so B6 does not compare amounts.
 
     Example: waitline audit --room demo
     """
     if [room is not None, booking, provider].count(True) != 1:
-        raise Misconfigured("choose what to audit: --room NAME or --booking or --provider")
+        raise Misconfigured("choose what to audit: --room NAME, --booking or --provider")
     settings = chosen.load(
         data_dir=data_dir, valkey_url=valkey_url, database_url=database_url, mode=mode
     )
@@ -129,8 +130,8 @@ def _provider(settings: chosen.Settings, hours: float, as_json: bool) -> Sequenc
         typer.echo(json.dumps(shown))
     else:
         title = (
-            f"{settings.payment_provider}: {found.charges:,} charges and {found.payments:,} "
-            f"payments of the last {hours:g} h"
+            f"{settings.payment_provider}: {counted(found.charges, 'charge')} and "
+            f"{counted(found.payments, 'payment')} in the last {hours:g} h"
         )
         _print(title, {"B4": INVARIANTS["B4"]}, found.findings)
     return found.findings

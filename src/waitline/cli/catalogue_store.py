@@ -34,9 +34,10 @@ from waitline.booking.model import SeatUnknown
 from waitline.booking.seat_imports import COMMAND_LINE, SeatImports
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Refused, Unavailable
-from waitline.kernel.escapes import counted, visible
+from waitline.kernel.escapes import visible
 from waitline.kernel.ids import RoomId
 from waitline.kernel.instants import Instant
+from waitline.kernel.plurals import counted
 from waitline.kernel.setting import kebab
 from waitline.postgres.pool import Database
 from waitline.queue.rooms import Rooms
@@ -47,7 +48,7 @@ NUMBER_MAX = 2**63 - 1
 """Largest concert or schedule number: the range of PostgreSQL's bigint."""
 
 ROOM_S = 1.0
-"""Timeout of the look whether a room exists, in s: only a warning depends on it."""
+"""Timeout of the check that a room exists, in s: only a warning depends on it."""
 
 ConcertNumber = Annotated[
     int, typer.Argument(min=1, max=NUMBER_MAX, help="Concert number, as in `concerts list`")
@@ -60,8 +61,8 @@ Version = Annotated[
     typer.Option(
         min=1,
         max=2**31 - 1,
-        help="Refuse unless this is the current version, as in `--json`; "
-        "so that nobody overwrites another operator's change",
+        help="Change it only if this is still the current version (from `--json`), so that another "
+        "operator's change is not overwritten",
     ),
 ]
 
@@ -69,7 +70,7 @@ T = TypeVar("T")
 
 
 class CatalogueStore:
-    """What the commands use.
+    """Database access of the commands.
 
     Args:
         database: Holds the catalogue.
@@ -108,9 +109,9 @@ def with_store(settings: Settings, use: Callable[[CatalogueStore], Awaitable[T]]
 _EXPLAINED: dict[type[Refused], Callable[[Any], str]] = {
     ConcertUnknown: lambda _: "concert not found; `waitline concerts list` lists them",
     ScheduleUnknown: lambda _: "schedule not found; `waitline concerts list` lists them",
-    SeatUnknown: lambda _: "no such seat; `waitline seats export` shows them all",
+    SeatUnknown: lambda _: "seat not found; `waitline seats export` lists them",
     CatalogueStale: lambda _: (
-        "somebody else has changed it meanwhile; nothing was changed. "
+        "another operator has changed it in the meantime; nothing was changed. "
         "`waitline concerts list --json` shows the current version"
     ),
     ConcertHasSchedules: lambda it: (
@@ -118,29 +119,31 @@ _EXPLAINED: dict[type[Refused], Callable[[Any], str]] = {
         "delete them first: `waitline schedules delete NUMBER`"
     ),
     ConcertHasSeats: lambda it: (
-        f"{counted(it.seats, 'seat')} have prices in the present "
-        "currency; nothing was changed. Export the seats, remove them, and import them with new "
-        "prices: `waitline seats export`, `waitline seats delete`"
+        f"{counted(it.seats, 'seat is', 'seats are')} priced in the current currency; nothing was "
+        "changed. Export the seats, delete them, change the currency, and import the seats with "
+        "new prices: `waitline seats export`, `waitline seats delete`"
     ),
     ScheduleBooked: lambda it: (
         f"reserved or sold: {counted(it.seats, 'seat')}; nothing was "
-        "changed. Unpaid reservations end within minutes; paid ones can be cancelled"
+        "changed. Unpaid reservations expire within minutes; paid ones can be cancelled"
     ),
     SchedulePaid: lambda it: (
         f"{counted(it.payments, 'payment')} must stay on record; the schedule was not deleted"
     ),
     CancellationPromised: lambda it: (
-        f"buyers of {counted(it.seats, 'seat')} rely on the present "
-        "cancellation deadline; it can be moved back, not forward"
+        f"buyers of {counted(it.seats, 'seat')} rely on the current cancellation deadline: it can "
+        "be extended, not shortened"
     ),
     VisitorHasMore: lambda it: (
-        f"a buyer has {counted(it.seats, 'seat')} already; nothing was changed"
+        f"a buyer already has {counted(it.seats, 'seat')}; nothing was changed"
     ),
-    SeatPlanStale: lambda _: "others are changing the same seats; nothing was changed. Try again",
+    SeatPlanStale: lambda _: (
+        "another operator is changing the same seats; nothing was changed. Try again"
+    ),
     SeatPlanDiffers: lambda it: (
-        f"the schedule has seats already. The plan would add "
+        f"the schedule already has seats. The plan would add "
         f"{it.added:,} and change {it.changed:,}; {it.missing:,} are not in it. `--dry-run` shows "
-        "them, `--update` applies the plan, `--remove-missing` also removes what is not in it"
+        "them, `--update` applies the plan, `--remove-missing` also removes seats not in it"
     ),
     SeatsBooked: lambda it: f"reserved or sold: {', '.join(it.labels)}; nothing was changed",
     SeatsHeldBack: lambda it: (
@@ -160,7 +163,7 @@ def warn(text: str) -> None:
 
 
 def warn_of_room(settings: Settings, room: RoomId) -> None:
-    """Warn if a concert's waiting room does not exist; silent where no store can be asked."""
+    """Warn if a concert's waiting room does not exist; silent if Valkey cannot be reached."""
 
     async def known() -> bool:
         store = ValkeyClient(settings.store_url(), timeout_s=ROOM_S)
@@ -173,17 +176,17 @@ def warn_of_room(settings: Settings, room: RoomId) -> None:
     try:
         if not asyncio.run(known()):
             warn(
-                f"there is no room {room!r} yet: create it with `waitline rooms create`, or its "
-                "visitors cannot wait"
+                f"room {room!r} does not exist yet; create it with `waitline rooms create` before "
+                "the sale"
             )
     except (Misconfigured, Unavailable, TimeoutError):
         return
 
 
 def warn_of_times(schedule: Schedule) -> None:
-    """Warn of a schedule that sells nothing any more."""
+    """Warn of a schedule whose sale has ended."""
     if Instant.of(schedule.sales_end).at_ms <= SystemClock().now_ms():
-        warn("the sale of this schedule is over: nothing can be reserved")
+        warn("the sale of this schedule has ended: nothing can be reserved")
 
 
 def concert_values(concert: Concert) -> dict[str, Any]:
@@ -215,7 +218,7 @@ def schedule_values(schedule: Schedule) -> dict[str, Any]:
 
 
 def changed_text(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """Return what differs, for people: `title: Gala -> Gala 2`."""
+    """Describe a change: `title: Gala -> Gala 2`."""
     parts = [
         f"{kebab(name)}: {_or_none(before[name])} -> {_or_none(value)}"
         for name, value in after.items()

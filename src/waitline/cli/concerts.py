@@ -120,9 +120,9 @@ def change(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """CatalogueChange a concert; what is left out stays as it is.
+    """Change a concert. Options that are left out keep their values.
 
-    The room stays while seats are booked, the currency while there are seats.
+    The room cannot change while seats are booked, nor the currency while there are seats.
 
     Example: waitline concerts set 1 --title "Spring Tour 2027" --queue-down admit
     """
@@ -168,20 +168,20 @@ def delete(
 def log(
     concert: Annotated[
         int | None,
-        typer.Argument(min=1, max=NUMBER_MAX, help="Concert number; all concerts if left out"),
+        typer.Argument(min=1, max=NUMBER_MAX, help="Concert number; all concerts if omitted"),
     ] = None,
     schedule: Annotated[
         int | None,
         typer.Option("--schedule", min=1, max=NUMBER_MAX, help="Only changes of this schedule"),
     ] = None,
     last: Annotated[
-        int, typer.Option("--last", min=1, max=CHANGES_MAX, help="Number of changes")
+        int, typer.Option("--last", min=1, max=CHANGES_MAX, help="Number of changes to show")
     ] = 50,
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show who changed concerts, schedules and seats, and when; the latest change first.
+    """Show who changed concerts, schedules and seats, and when; latest changes first.
 
     Example: waitline concerts log 1
     """
@@ -222,7 +222,7 @@ def _logged(change: CatalogueChange) -> dict[str, Any]:
 
 
 def _short(values: dict[str, Any] | None) -> str:
-    """Return one side of a change on few lines; lists of seats only with their number."""
+    """Return one side of a change in a few lines; only the length of lists of seats."""
     parts = [
         f"{name}: {len(value)} listed" if isinstance(value, list) else f"{name}: {value}"
         for name, value in (values or {}).items()

@@ -1,4 +1,4 @@
-"""`waitline seats hold`, `release`, `give`, `list`: seats held back, and tickets given away."""
+"""`waitline seats hold`, `release`, `give`, `list`: seats held back, and complimentary tickets."""
 
 import asyncio
 import json
@@ -23,6 +23,7 @@ from waitline.booking.model import ScheduleStopped, SeatsContested
 from waitline.booking.seat_imports import COMMAND_LINE
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, Refused
+from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.postgres.pool import Database
 
@@ -30,7 +31,7 @@ NUMBER_MAX = 2**63 - 1
 """Largest number of a schedule: the range of PostgreSQL's bigint."""
 
 app = typer.Typer(
-    help="Hold seats back for house, press or wheelchairs, release them, and give tickets away.",
+    help="Hold seats back (house, press, wheelchair), release them, issue complimentary tickets.",
     no_args_is_help=True,
 )
 
@@ -38,10 +39,12 @@ Schedule = Annotated[
     int, typer.Argument(min=1, max=NUMBER_MAX, help="Schedule number, as in `concerts list`")
 ]
 Seats = Annotated[
-    list[str], typer.Argument(help="Seats by name: A-1, or SECTION/ROW/SEAT where names repeat")
+    list[str], typer.Argument(help="Seat names: A-1, or SECTION/ROW/SEAT where names repeat")
 ]
 
 T = TypeVar("T")
+
+_SEATS_ARE = ("seat is", "seats are")
 
 
 @app.command("hold")
@@ -52,7 +55,7 @@ def hold(
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Hold free seats back from sale: all of them, or none. Visitors see them as sold.
+    """Hold available seats back from sale: all of them, or none. Visitors see them as sold.
 
     Example: waitline seats hold 5 A-1 A-2 --reason press
     """
@@ -64,7 +67,7 @@ def hold(
         return len(found)
 
     count = _with_house(data_dir, database_url, use)
-    typer.echo(f"{_counted(count)} held back: {text}.")
+    typer.echo(f"{counted(count, *_SEATS_ARE)} held back: {text}.")
 
 
 @app.command("release")
@@ -74,7 +77,7 @@ def release(
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Put seats that are held back on sale: all of them, or none.
+    """Put held seats back on sale: all of them, or none.
 
     Example: waitline seats release 5 A-1 A-2
     """
@@ -84,7 +87,7 @@ def release(
         await house.release(schedule, found, who=COMMAND_LINE)
         return len(found)
 
-    typer.echo(f"{_counted(_with_house(data_dir, database_url, use))} on sale.")
+    typer.echo(f"{counted(_with_house(data_dir, database_url, use), *_SEATS_ARE)} on sale.")
 
 
 @app.command("give")
@@ -96,7 +99,7 @@ def give(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Issue complimentary tickets, for free seats or seats that are held back: all or none.
+    """Issue complimentary tickets for available or held seats: all of them, or none.
 
     Example: waitline seats give 5 A-1 A-2 --name "Kim Minji"
     """
@@ -110,7 +113,7 @@ def give(
     typer.echo(
         json.dumps({"reservationId": reservation, "seats": count, "name": text})
         if as_json
-        else f"{_counted(count)} given to {text}, reservation {reservation}."
+        else f"{counted(count, *_SEATS_ARE)} issued to {text}, reservation {reservation}."
     )
 
 
@@ -121,7 +124,7 @@ def listed(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List seats that are held back, and complimentary tickets.
+    """List held seats and complimentary tickets.
 
     Example: waitline seats list 5
     """
@@ -145,11 +148,7 @@ def listed(
             one.ticket_name or "",
             str(one.reservation_id or ""),
         )
-    Terminal().print(table if found else "No seat is held back.")
-
-
-def _counted(count: int) -> str:
-    return f"{count:,} {'seat is' if count == 1 else 'seats are'}"
+    Terminal().print(table if found else "No seats are held back.")
 
 
 def _with_house(
@@ -173,12 +172,12 @@ def _with_house(
 
 
 def _said(error: Refused) -> str:
-    """Return a refusal as one line with the next step."""
+    """Return the error message of a refusal: one line, with the next step."""
     match error:
         case SeatNamesUnknown(names=names):
             text = f"the schedule has no seat {_shown(names)}"
         case SeatNamesAmbiguous(names=names):
-            text = f"several seats have the name {_shown(names)}: write SECTION/ROW/SEAT"
+            text = f"several seats are named {_shown(names)}: write SECTION/ROW/SEAT"
         case SeatsNotFree(names=names):
             text = f"reserved or sold: {_shown(names)}; nothing was changed"
         case SeatsNotHeld(names=names):
@@ -186,7 +185,7 @@ def _said(error: Refused) -> str:
         case ScheduleStopped():
             text = "the schedule is cancelled"
         case SeatsContested():
-            text = "others reserve these seats at the moment; try again"
+            text = "visitors are reserving these seats right now; try again"
         case _:
             text = "schedule not found; `waitline concerts list` lists them"
     return text

@@ -23,8 +23,8 @@ app = typer.Typer(
 def rotate(data_dir: options.DataDir = None, as_json: options.AsJson = False) -> None:
     """Add a signing key. Tickets and passes signed with older keys stay valid for 400 days.
 
-    The new key signs from a few seconds on. Running services reload the file every second, so each
-    of them can verify the key before one signs with it. No restart is needed.
+    The new key starts signing after five seconds. Running services reload the file every second, so
+    all of them can verify it by then. No restart is needed.
     """
     settings = chosen.load(data_dir=data_dir)
     _print(KeyringFile(settings.keys_file).rotate(SystemClock().now_ms()), as_json=as_json)
@@ -32,14 +32,14 @@ def rotate(data_dir: options.DataDir = None, as_json: options.AsJson = False) ->
 
 @app.command("revoke")
 def revoke(
-    kid: Annotated[str, typer.Argument(help="Name of the key, as listed.")],
+    kid: Annotated[str, typer.Argument(help="Key id, as in `keys list`")],
     data_dir: options.DataDir = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Remove a superseded key that others may know. Rotate first.
+    """Remove a superseded key at once, for example after a leak. Rotate first.
 
-    Tickets and passes signed with it prove nothing any more: visitors who wait or shop with one
-    must enter again, and buyers who have nothing else must turn to you for a refund.
+    Tickets and passes signed with it become invalid: visitors who hold one must enter again, and
+    their reservations can only be cancelled and refunded by an operator.
     """
     settings = chosen.load(data_dir=data_dir)
     _print(KeyringFile(settings.keys_file).revoke(kid, SystemClock().now_ms()), as_json=as_json)

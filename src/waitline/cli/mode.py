@@ -1,4 +1,4 @@
-"""`waitline mode`: show the mode of an installation's data, and change it on purpose."""
+"""`waitline mode`: show and change the mode of an installation's data."""
 
 import asyncio
 import json
@@ -14,7 +14,8 @@ from waitline.booking.migrations import migrate
 from waitline.booking.mode import Chosen, OfficeContents, OfficeMode
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, WaitlineError
-from waitline.kernel.mode import DataMode, counted
+from waitline.kernel.mode import DataMode
+from waitline.kernel.plurals import counted, counted_unless_none
 from waitline.kernel.terminal import Terminal, styled
 from waitline.postgres.pool import Database
 from waitline.queue.mode import LineContents, LineMode
@@ -25,13 +26,13 @@ from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-app = typer.Typer(help="Show whether the data is of a trial or in production, and change that.")
+app = typer.Typer(help="Show or change the mode of the data: trial or production.")
 
 NAMES_MAX = 20
 """Most rooms that are listed by name before a change."""
 
 Yes = Annotated[
-    bool, typer.Option("--yes", help="Do it without asking; needed where nobody can be asked")
+    bool, typer.Option("--yes", help="Do not ask for confirmation; required without a terminal")
 ]
 
 
@@ -74,8 +75,8 @@ def show(
 ) -> None:
     """Show the mode of the data: trial or production.
 
-    Both stores hold it from the first start on. Starting in another mode is refused, so that a
-    forgotten option lets nobody erase what was sold.
+    The first start writes the mode into Valkey and PostgreSQL. Starting in the other mode is
+    refused, so that a forgotten option cannot erase bookings.
     """
     if context.invoked_subcommand is not None:
         return
@@ -107,11 +108,11 @@ def change(
     database_url: options.DatabaseUrl = None,
     yes: Yes = False,
 ) -> None:
-    """Change the mode of the data, after saying what that deletes. Stop the services first.
+    """Change the mode of the data. Lists what this deletes, and asks. Stop the services first.
 
-    From trial to production, all that was tried is deleted: the demo, rehearsals, visitors and
-    bookings. Rooms, concerts and seats that you created stay. From production to trial nothing is
-    deleted; it is refused while there are bookings of real money.
+    Trial to production deletes all trial data: the demo, rehearsals, visitors and bookings. Rooms,
+    concerts and seats that you created stay. Production to trial deletes nothing, and is refused
+    while there are payments of real money.
 
     Example: waitline mode set production
     """
@@ -126,7 +127,7 @@ def change(
 def _change(settings: Settings, found: StoredData, mode: DataMode, *, yes: bool) -> None:
     console = Terminal()
     bookings = found.sold.bookings if found.sold else 0
-    # Play money that was taken in production goes the same way as a trial's.
+    # Bookings paid with play money in production are deleted like those of a trial.
     rehearsed = found.is_in(DataMode.PRODUCTION) and found.play_money and bookings > 0
     if found.is_in(mode) and not (mode is DataMode.PRODUCTION and rehearsed):
         console.print(f"The data is in {mode} mode already; nothing was changed.")
@@ -146,7 +147,7 @@ def _change(settings: Settings, found: StoredData, mode: DataMode, *, yes: bool)
 
 
 def _leaving_trial(found: StoredData, was_trial: bool) -> list[str]:  # noqa: FBT001
-    """Return what a change to production does, for people."""
+    """Describe a change to production, line by line."""
     if not was_trial and not found.play_money:
         return ["The data has no mode yet. Nothing is deleted."]
     lines = []
@@ -154,40 +155,40 @@ def _leaving_trial(found: StoredData, was_trial: bool) -> list[str]:  # noqa: FB
         rooms = found.rooms
         names = ", ".join(rooms.trial[:NAMES_MAX])
         if names:
-            lines.append(f"Deletes rooms of the trial: {names}.")
+            lines.append(f"Deletes the trial's rooms: {names}.")
         if rooms.visitors:
-            lines.append(f"Removes {counted(rooms.visitors, 'visitor')[0]} from all rooms.")
+            lines.append(f"Removes {counted(rooms.visitors, 'visitor')} from all rooms.")
     if found.sold is not None:
         sold = found.sold
         parts = [
-            *counted(sold.bookings, "booking"),
+            *counted_unless_none(sold.bookings, "booking"),
             *(["the demo concert"] if sold.demos else []),
-            *counted(sold.rehearsals, "rehearsal"),
+            *counted_unless_none(sold.rehearsals, "rehearsal"),
         ]
         if parts:
             lines.append(f"Deletes from the database: {', '.join(parts)}.")
         if sold.concerts:
-            kept = counted(sold.concerts, "concert")[0]
-            lines.append(f"Keeps {kept} of yours; all seats of them are on sale again.")
-    others = counted(len(found.rooms.others), "room")
+            kept = counted(sold.concerts, "concert")
+            lines.append(f"Keeps your {kept}, with all seats on sale again.")
+    others = counted_unless_none(len(found.rooms.others), "room")
     lines.append(f"Keeps {', '.join([*others, 'all keys'])}.")
     return lines if len(lines) > 1 else ["There is nothing to delete."]
 
 
 def _to_trial(found: StoredData) -> list[str]:
-    """Return what a change to trial mode does, for people.
+    """Describe a change to trial mode, line by line.
 
     Raises:
         NotChanged: There are bookings of real money.
     """
     if found.sold is not None and found.sold.payments and not found.play_money:
-        paid = counted(found.sold.payments, "payment")[0]
+        paid = counted(found.sold.payments, "payment")
         raise NotChanged(
-            f"the database holds {paid} of real money: in trial mode anybody could cancel them. "
-            "Use another data folder and another database for a trial"
+            f"the database holds {paid} of real money, which anybody could cancel in trial mode. "
+            "Use a separate data folder and database for a trial"
         )
     lines = [
-        "In trial mode anybody who names a visitor sees and changes that visitor's bookings.",
+        "In trial mode, anybody who knows a visitor's ID can see and change the bookings.",
         f"Valkey keeps {_held_by(found.rooms)}.",
     ]
     if found.sold is not None:
@@ -197,17 +198,17 @@ def _to_trial(found: StoredData) -> list[str]:
 
 def _held_by(rooms: LineContents) -> str:
     count = len(rooms.trial) + len(rooms.others)
-    parts = [*counted(count, "room"), *counted(rooms.visitors, "visitor")]
+    parts = [*counted_unless_none(count, "room"), *counted_unless_none(rooms.visitors, "visitor")]
     return ", ".join(parts) or "nothing"
 
 
 def _sold_by(sold: OfficeContents) -> str:
     parts = [
-        *counted(sold.concerts, "concert"),
+        *counted_unless_none(sold.concerts, "concert"),
         *(["the demo concert"] if sold.demos else []),
-        *counted(sold.rehearsals, "rehearsal"),
-        *counted(sold.bookings, "booking"),
-        *counted(sold.payments, "payment"),
+        *counted_unless_none(sold.rehearsals, "rehearsal"),
+        *counted_unless_none(sold.bookings, "booking"),
+        *counted_unless_none(sold.payments, "payment"),
     ]
     return ", ".join(parts) or "nothing"
 
@@ -261,7 +262,7 @@ async def _found(line: LineMode, office: OfficeMode | None) -> StoredData:
 
 async def _found_stopped(line: LineMode, office: OfficeMode | None) -> StoredData:
     if await line.is_served() or (office is not None and await office.is_served()):
-        raise NotChanged("a service runs on this data: stop the queue and booking services first")
+        raise NotChanged("a service is using this data; stop the queue and booking services first")
     return await _found(line, office)
 
 

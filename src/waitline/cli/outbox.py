@@ -14,6 +14,7 @@ from waitline.admission.payment_events import DeadLetters
 from waitline.booking.outbox import Outbox
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
 from waitline.postgres.pool import Database
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
@@ -36,11 +37,11 @@ def listed(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List unsent events and dead letters: events that could not be sent or handled.
+    """List unsent events and dead letters: events that could not be sent or processed.
 
-    The booking service writes an event for each payment; the waiting room handles it and frees the
-    buyer's slot. An event that fails too often is dead: remove the cause, then `outbox retry`. Exit
-    status 1 if a store does not answer.
+    The booking service writes an event for each payment; the admitter processes it and frees the
+    buyer's slot. An event that keeps failing becomes a dead letter: fix the cause, then run
+    `outbox retry`. Exit status 1 if a store does not answer.
     """
     if context.invoked_subcommand is not None:
         return
@@ -70,12 +71,12 @@ def retry(
     valkey_url: options.ValkeyUrl = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Retry dead events. Remove the cause first.
+    """Retry dead events. Fix the cause first.
 
     Example: waitline outbox retry --all
     """
     if bool(ids) == every:
-        raise Misconfigured("name the events to retry, or use --all")
+        raise Misconfigured("give the ids of the events to retry, or --all")
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     events = None if every else [one for one in map(_uuid, ids or ()) if one]
     entries = None if every else [one for one in ids or () if not _uuid(one)]
@@ -91,7 +92,7 @@ def retry(
     retried = _with_both(settings, use)
     if ids and not retried:
         raise Misconfigured("none of these ids is a dead event; `waitline outbox` lists them")
-    typer.echo(f"{retried:,} {'event' if retried == 1 else 'events'} will be sent again")
+    typer.echo(f"{counted(retried, 'event')} will be sent again")
 
 
 def _with_both(settings: chosen.Settings, use: Callable[[Outbox, DeadLetters], Awaitable[T]]) -> T:
@@ -121,7 +122,7 @@ async def _unsent(outbox: Outbox) -> dict[str, Any]:
     shown = [
         {
             "id": str(event.event_id),
-            "state": "dead" if event.dead else "waits",
+            "state": "dead" if event.dead else "pending",
             "topic": event.topic,
             "event": event.payload,
             "createdAt": event.created_at.isoformat(),

@@ -13,6 +13,7 @@ from waitline.booking.attention import Attention
 from waitline.booking.model import PaymentUnknown
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.postgres.pool import Database
 
@@ -28,10 +29,11 @@ def listed(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List payments that need attention, the longest flagged first.
+    """List payments that need attention, oldest first.
 
-    Refunds of the provider's dashboard, refunds that failed or are pending for a day, disputes,
-    charges of another amount, and payments that stay open. Exit status 1 if there are any.
+    These are refunds made in the provider's dashboard, refunds that failed or have been pending for
+    a day, disputes, charges of a wrong amount, and payments without an outcome. Exit status 1 if
+    there are any.
     """
     if context.invoked_subcommand is not None:
         return
@@ -53,7 +55,7 @@ def listed(
                 f"{one.since:%Y-%m-%d %H:%M}",
             )
         terminal = Terminal()
-        terminal.print(f"{count:,} {'payment needs' if count == 1 else 'payments need'} attention")
+        terminal.print(f"{counted(count, 'payment needs', 'payments need')} attention")
         if found:
             terminal.print(table)
     if count:
@@ -62,11 +64,11 @@ def listed(
 
 @app.command("acknowledge")
 def acknowledge(
-    payment: Annotated[int, typer.Argument(help="Its number, as in `waitline payments`")],
+    payment: Annotated[int, typer.Argument(help="Payment number, as in `waitline payments`")],
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Take a payment off the list, once it has been seen to. A new report puts it back.
+    """Remove a payment from the list once it is dealt with. A new report puts it back.
 
     Example: waitline payments acknowledge 5290134567
     """
@@ -75,9 +77,9 @@ def acknowledge(
         flag = _with_attention(settings, lambda attention: attention.acknowledge(payment))
     except PaymentUnknown:
         raise Misconfigured(
-            f"payment {payment} has no flag; `waitline payments` lists those that have"
+            f"payment {payment} is not flagged; `waitline payments` lists those that are"
         ) from None
-    typer.echo(f"payment {payment}: {flag} acknowledged")
+    typer.echo(f"Payment {payment}: {flag} acknowledged.")
 
 
 def _with_attention(settings: chosen.Settings, use: Callable[[Attention], Awaitable[T]]) -> T:

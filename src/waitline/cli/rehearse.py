@@ -1,4 +1,4 @@
-"""`waitline rehearse`: load-test an installation with a complete sale; go or no-go."""
+"""`waitline rehearse`: load test of an installation with a complete sale; go or no-go."""
 
 import json
 import signal
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
+from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ Visitors = Annotated[int, typer.Option(help="Number of simulated visitors")]
 Seats = Annotated[int, typer.Option(help="Number of seats on sale")]
 Minutes = Annotated[
     float,
-    typer.Option(help="Arrival period, in minutes; half of the visitors come in its first tenth"),
+    typer.Option(help="Arrival period, in minutes; half of the visitors arrive in the first tenth"),
 ]
 QueueUrl = Annotated[
     str | None,
@@ -54,11 +55,11 @@ def rehearse(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Load-test the running installation with a complete sale: go or no-go, with reasons.
+    """Load-test the running installation with a complete sale; the result is GO or NO-GO.
 
-    Creates a temporary room, with the limits of new rooms (WAITLINE_ROOM_…), and a temporary
-    concert. Simulated visitors enter, wait, choose seats and pay with play money. Both are removed
-    at the end, also after Ctrl-C. Exit status 1 means no-go.
+    Creates a temporary room, with the default limits of new rooms (WAITLINE_ROOM_…), and a
+    temporary concert; both are deleted at the end, also after Ctrl-C. Simulated visitors enter,
+    wait, choose seats and pay with play money. Exit status 1 means NO-GO; the reasons are listed.
 
     Example: waitline rehearse --visitors 50000 --seats 10000 --minutes 10
     """
@@ -104,7 +105,7 @@ def rehearse(
 
 
 def _audited(settings: chosen.Settings, mode: str) -> Sequence[str]:
-    """Audit the box office, and what the waiting room did for visitors who paid."""
+    """Audit the box office, and check that the waiting room freed the slots of buyers."""
     from waitline.sales import audit  # noqa: PLC0415
 
     findings = audit.audited(settings.model_copy(update={"mode": mode})).findings
@@ -134,8 +135,8 @@ def _removed(removed: Any) -> str:  # noqa: ANN401 - of a module that is importe
     if not removed.rooms:
         return "Nothing to clean up."
     return (
-        f"Cleaned up: {removed.rooms:,} room{'' if removed.rooms == 1 else 's'}, "
-        f"{removed.rows:,} rows of the database, {removed.entries:,} events."
+        f"Cleaned up: {counted(removed.rooms, 'room')}, "
+        f"{counted(removed.rows, 'database row')}, {counted(removed.entries, 'event')}."
     )
 
 

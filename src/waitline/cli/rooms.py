@@ -15,6 +15,7 @@ from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import RoomId
+from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
 from waitline.queue.addresses import Addresses, AddressTotals
 from waitline.queue.decision import Reason
@@ -30,8 +31,8 @@ _REASONS = {
     Reason.FULL: "the shop has capacity; the room's own limits apply",
     Reason.BUSY: "the shop is overloaded; the rate is reduced",
     Reason.RECOVERING: "the shop has spare capacity again; the rate rises step by step",
-    Reason.LAST_SEATS: "the admitted visitors can buy every available seat",
-    Reason.SOLD_OUT: "no seat is available; admission resumes when seats return",
+    Reason.LAST_SEATS: "the admitted visitors are enough to buy every available seat",
+    Reason.SOLD_OUT: "no seats are available; admission resumes when a seat becomes free",
     Reason.SILENT_KEEP: "the shop does not report; the room's own limits apply",
     Reason.SILENT_SLOW: "the shop does not report; admission runs at a tenth of the rate",
     Reason.SILENT_HOLD: "the shop does not report; nobody is admitted",
@@ -49,7 +50,7 @@ def create(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Create a room. Settings that are left out get the installation's defaults.
+    """Create a room. Options that are left out use the installation's defaults.
 
     Example: waitline rooms create spring-tour --active-max 5000 --admit-per-second 50
     """
@@ -72,7 +73,7 @@ def change(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Change a room during a sale. Settings that are left out stay unchanged.
+    """Change a room, also during a sale. Options that are left out keep their values.
 
     Examples: waitline rooms set spring-tour --mode paused (stops admission);
     waitline rooms set spring-tour --admit-per-second 20
@@ -85,9 +86,9 @@ def change(
 @app.command("list")
 def list_rooms(
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=PAGE_MAX, help="Most rooms to list")
+        int, typer.Option("--limit", min=1, max=PAGE_MAX, help="Maximum number of rooms")
     ] = PAGE_MAX,
-    after: Annotated[str, typer.Option("--after", help="List only rooms behind this name")] = "",
+    after: Annotated[str, typer.Option("--after", help="List only rooms after this name")] = "",
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
@@ -125,10 +126,10 @@ def list_rooms(
     for row in found:
         numbers = (f"{row['waiting']:,}", f"{row['admitted']:,}", f"{row['perSecond']:g}")
         table.add_row(row["room"], row["mode"], *numbers)
-    empty = f"No rooms behind {after!r}." if after else "No rooms yet: waitline rooms create NAME"
+    empty = f"No rooms after {after!r}." if after else "No rooms yet: waitline rooms create NAME"
     Terminal().print(table if found else empty)
     if more is not None:
-        Terminal(stderr=True).print(f"There are more: waitline rooms list --after {quote(more)}")
+        Terminal(stderr=True).print(f"More rooms: waitline rooms list --after {quote(more)}")
 
 
 @app.command("show")
@@ -162,9 +163,10 @@ def addresses(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the client addresses and networks that took most places, or were refused most.
+    """Show the client addresses and networks with the most places and refused calls.
 
-    Mobile carriers put thousands of visitors behind one address: compare before you limit.
+    Mobile carriers put thousands of visitors behind one address: look at an ordinary sale before
+    you set a limit.
     """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
 
@@ -187,7 +189,7 @@ def addresses(
     for one in found:
         numbers = (one.taken, one.taken_in_minute, one.held, one.refused)
         table.add_row(one.address, *(f"{number:,}" for number in numbers))
-    Terminal().print(table if found else "Nothing has been counted in this room yet.")
+    Terminal().print(table if found else "No addresses counted in this room yet.")
 
 
 @app.command("reset")
@@ -200,9 +202,9 @@ def reset(
     """Remove all visitors from a room. Its settings and totals stay."""
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     if not yes:
-        typer.confirm(f"All visitors of {room!r} lose their place or slot. Continue?", abort=True)
+        typer.confirm(f"All visitors in {room!r} lose their place or slot. Continue?", abort=True)
     removed = _with_rooms(settings, room, lambda rooms: rooms.reset(RoomId(room)))
-    typer.echo(f"Removed {removed:,} {'visitor' if removed == 1 else 'visitors'} from {room!r}")
+    typer.echo(f"Removed {counted(removed, 'visitor')} from {room!r}")
 
 
 @app.command("delete")
@@ -240,7 +242,7 @@ def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[
     except RoomOccupied as occupied:
         raise Misconfigured(
             f"room {room!r} is in use: {occupied.waiting:,} waiting, {occupied.admitted:,} "
-            "admitted; `waitline rooms reset` removes them, `delete --force` the room too"
+            "admitted; `waitline rooms reset` removes them, `delete --force` deletes the room too"
         ) from None
     except TooManyRooms:
         raise Misconfigured("too many rooms; `waitline rooms delete` removes one") from None

@@ -31,12 +31,12 @@ def sandbox_pay(
     ] = None,
     latency: Annotated[
         str,
-        typer.Option(help="Time that a charge takes, in s: a number, or a range such as 0.5..1"),
+        typer.Option(help="Latency of a charge, in s: a number, or a range such as 0.5..1"),
     ] = "0.5..1",
     share: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Share of charges with a fault, for example DECLINE=0.02; repeatable. Faults: "
+            help=f"Share of charges with a fault, such as DECLINE=0.02; repeatable. Faults: "
             f"{', '.join(Effect)}",
             show_default=False,
         ),
@@ -44,7 +44,7 @@ def sandbox_pay(
     late_s: Annotated[float, typer.Option(help="Delay of a late webhook, in s", min=0)] = 30.0,
     ledger_file: Annotated[
         Path | None,
-        typer.Option(help="SQLite file that keeps charges across restarts; default: in memory"),
+        typer.Option(help="SQLite file that keeps charges across restarts; in memory if omitted"),
     ] = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
@@ -60,7 +60,7 @@ def sandbox_pay(
     settings = chosen.load()
     if settings.payment_key is None or settings.webhook_secret is None:
         raise Misconfigured(
-            "the sandbox shares two secrets with the shop: set WAITLINE_PAYMENT_KEY and "
+            "the sandbox shares two secrets with the booking service: set WAITLINE_PAYMENT_KEY and "
             "WAITLINE_WEBHOOK_SECRET"
         )
     behaviour = SandboxBehaviour(_latency(latency), _shares(share or []), late_s)

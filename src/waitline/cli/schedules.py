@@ -20,8 +20,8 @@ from waitline.cli.catalogue_store import (
     with_store,
 )
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.escapes import counted
 from waitline.kernel.instants import EXAMPLE, parse_instant
+from waitline.kernel.plurals import counted
 
 app = typer.Typer(help="Create, change and delete schedules of concerts.", no_args_is_help=True)
 
@@ -71,9 +71,9 @@ def change(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Change a schedule; what is left out stays as it is, '' removes a time.
+    """Change a schedule. Options that are left out keep their values; '' removes a time.
 
-    The start stays while seats are booked.
+    The start cannot change while seats are booked.
 
     Example: waitline schedules set 1 --sales-end 2030-05-01T18:30+09:00
     """
@@ -103,13 +103,13 @@ def delete(
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Delete a schedule with its seats, if none is booked and nothing was paid.
+    """Delete a schedule and its seats, if no seat is booked and there are no payments.
 
     Example: waitline schedules delete 1
     """
     settings = load(data_dir=data_dir, database_url=database_url)
     seats = with_store(settings, lambda store: store.edits.delete_schedule(schedule, version))
-    typer.echo(f"Deleted schedule {schedule} with {counted(seats, 'seat')}.")
+    typer.echo(f"Deleted schedule {schedule} and {counted(seats, 'seat')}.")
 
 
 def _start(text: str) -> Any:  # noqa: ANN401 - a time with its zone

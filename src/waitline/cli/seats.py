@@ -19,15 +19,16 @@ from waitline.booking.seat_imports import (
 from waitline.cli import options
 from waitline.cli.catalogue_store import CatalogueStore, ScheduleNumber, load, show, with_store
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.escapes import counted, visible
+from waitline.kernel.escapes import visible
 from waitline.kernel.ids import TextInvalid, normal_text
+from waitline.kernel.plurals import counted
 
 FILE_BYTES_MAX = 32 * 1024 * 1024
 """Largest seat plan that is read, in bytes: four times the largest that the parser allows."""
 
 Section = Annotated[str | None, typer.Option(help="Only seats of this section")]
 Row = Annotated[str | None, typer.Option(help="Only seats of this row")]
-Seat = Annotated[str | None, typer.Option(help="Only the seat with this number in its row")]
+Seat = Annotated[str | None, typer.Option(help="Only seats with this number in their row")]
 Grade = Annotated[str | None, typer.Option(help="Only seats of this grade")]
 All = Annotated[bool, typer.Option("--all", help="All seats of the schedule")]
 
@@ -41,7 +42,8 @@ def import_seats(
     schedule: ScheduleNumber,
     file: Annotated[Path, typer.Argument(help="Seat plan: a CSV file")],
     update: Annotated[
-        bool, typer.Option("--update", help="Add and change seats of a schedule that has some")
+        bool,
+        typer.Option("--update", help="Add and change seats of a schedule that already has some"),
     ] = False,
     remove_missing: Annotated[
         bool,
@@ -52,11 +54,11 @@ def import_seats(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Import the seats of a schedule from a CSV file and put them on sale: all or none.
+    """Import the seats of a schedule from a CSV file and put them on sale: all of them, or none.
 
     The first line of the file names the columns: section, row, seat, grade, price (in the
     concert's currency: 120000 or 120.50) and, optionally, position and label. The best rows come
-    first. Errors are listed with their line numbers. CSV files of Excel are read as they are.
+    first. Errors are listed with their line numbers. CSV files saved by Excel are accepted.
 
     Example: waitline seats import 1 seats.csv
     """
@@ -82,12 +84,12 @@ def import_seats(
 def export_seats(
     schedule: ScheduleNumber,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write; standard output if left out")
+        Path | None, typer.Option("--out", help="File to write; standard output if omitted")
     ] = None,
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
 ) -> None:
-    """Export the seats of a schedule as the CSV file that the import takes.
+    """Export the seats of a schedule as a CSV file that `seats import` accepts.
 
     Example: waitline seats export 1 --out seats.csv
     """
@@ -119,12 +121,12 @@ def change(
     new_section: Annotated[str | None, typer.Option(help="New name of the section")] = None,
     new_row: Annotated[str | None, typer.Option(help="New name of the row")] = None,
     new_seat: Annotated[str | None, typer.Option(help="New number of the seat")] = None,
-    label: Annotated[str | None, typer.Option(help="New text that visitors see")] = None,
+    label: Annotated[str | None, typer.Option(help="New label, which visitors see")] = None,
     data_dir: options.DataDir = None,
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Change seats: all that the options name, or none. Booked seats are not changed.
+    """Change the seats that the options select: all of them, or none if one is booked.
 
     Example: waitline seats set 1 --section Floor --row A --price 150000
     """
@@ -141,7 +143,7 @@ def change(
         name: _text(name, text) for name, text in asked.items() if text is not None
     }
     if not values and price is None:
-        raise Misconfigured("nothing to change; name a new value, for example --price 150000")
+        raise Misconfigured("nothing to change: give a new value, for example --price 150000")
 
     async def use(store: CatalogueStore) -> SeatReport:
         if price is not None:
@@ -163,7 +165,7 @@ def delete(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Delete seats: all that the options name, or none. Booked seats are not deleted.
+    """Delete the seats that the options select: all of them, or none if one is booked.
 
     Example: waitline seats delete 1 --section Floor --row Z
     """
@@ -194,7 +196,7 @@ def _summary(schedule: int, changes: SeatChanges, *, dry_run: bool) -> list[str]
     """Describe changes in total."""
     lines: list[str] = []
     if changes.nothing:
-        lines.append(f"Nothing to change: schedule {schedule} has these seats already.")
+        lines.append(f"Nothing to change: schedule {schedule} already has these seats.")
     elif dry_run:
         lines.append(
             f"Would add {counted(len(changes.added), 'seat')}, change {len(changes.changed):,} and "
@@ -203,7 +205,7 @@ def _summary(schedule: int, changes: SeatChanges, *, dry_run: bool) -> list[str]
         refused = booked(changes)
         if refused:
             labels = ", ".join(seat.label for seat in refused[:10])
-            lines.append(f"Would be refused: reserved or sold are {labels}.")
+            lines.append(f"Would be refused; reserved or sold: {labels}.")
     elif changes.changed or changes.removed:
         lines.append(
             f"Added {counted(len(changes.added), 'seat')}, changed {len(changes.changed):,} and "
@@ -211,13 +213,17 @@ def _summary(schedule: int, changes: SeatChanges, *, dry_run: bool) -> list[str]
         )
     else:
         count = len(changes.added)
-        verb = "is" if count == 1 else "are"
-        lines.append(f"{counted(count, 'seat')} {verb} on sale in schedule {schedule}.")
+        on_sale = counted(count, "seat is", "seats are")
+        lines.append(f"{on_sale} on sale in schedule {schedule}.")
     kept = len(changes.missing) - len(changes.removed)
     if kept:
-        verb = "is" if kept == 1 else "are"
-        stays = "stays" if kept == 1 else "stay"
-        lines.append(f"{counted(kept, 'seat')} {verb} not in the file and {stays} as before.")
+        lines.append(
+            counted(
+                kept,
+                "seat is not in the file and stays unchanged.",
+                "seats are not in the file and stay unchanged.",
+            )
+        )
     return lines
 
 
@@ -240,7 +246,7 @@ def _content(file: Path) -> bytes:
         size = file.stat().st_size
         if size > FILE_BYTES_MAX:
             raise Misconfigured(
-                f"{file} has {size:,} bytes; at most {FILE_BYTES_MAX:,} are allowed"
+                f"{file} has {counted(size, 'byte')}; at most {FILE_BYTES_MAX:,} are allowed"
             )
         return file.read_bytes()
     except OSError as error:
@@ -255,7 +261,7 @@ def _refuse(what: str, error: SeatPlanInvalid) -> NoReturn:
 
 def _choice(choice: SeatChoice, *, every: bool) -> SeatChoice:
     if choice == SeatChoice() and not every:
-        raise Misconfigured("which seats? Name --section, --row, --seat or --grade, or --all")
+        raise Misconfigured("select seats with --section, --row, --seat or --grade, or use --all")
     return choice
 
 

@@ -77,7 +77,7 @@ def admitter(
 ) -> None:
     """Run the admitter, which admits the waiting visitors of every room.
 
-    Without one nobody is admitted. Run two for redundancy: they share the rooms.
+    Without an admitter nobody is admitted. Run two for redundancy: they share the rooms.
     """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     url = settings.store_url()

@@ -25,7 +25,7 @@ Update = Annotated[
 def show(as_json: options.AsJson = False, update: Update = None) -> None:
     """Print every setting: its value, its origin and its meaning. Secrets are masked.
 
-    Settings are environment variables; options of a command override them.
+    Settings are environment variables; command-line options override them.
     """
     if update is not None:
         update.write_text(setting_tables.rewritten(update.read_text("utf-8")), "utf-8")

@@ -52,7 +52,7 @@ Over = Annotated[
 Rate = Annotated[float, typer.Option(help="Admissions per second")]
 Burst = Annotated[
     int,
-    typer.Option(help="Most admissions at once (token bucket size); 0: a quarter of a second's"),
+    typer.Option(help="Burst size of the token bucket; 0: a quarter of a second's admissions"),
 ]
 ActiveMax = Annotated[int, typer.Option(help="Slots: most visitors inside at once")]
 UseTime = Annotated[
@@ -61,10 +61,10 @@ UseTime = Annotated[
 ]
 NoShows = Annotated[
     float,
-    typer.Option(help="Share of admitted visitors who never begin to shop, 0 to 1", min=0, max=1),
+    typer.Option(help="Share of admitted visitors who never activate, 0 to 1", min=0, max=1),
 ]
 Ready = Annotated[
-    str, typer.Option(help="Time to begin after admission; a no-show holds its slot for as long")
+    str, typer.Option(help="Time to activate after admission; a no-show holds its slot that long")
 ]
 Edges = Annotated[int, typer.Option(help="CDN edges that cache now-serving", min=1)]
 Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same sale", min=0)]
@@ -92,7 +92,7 @@ def simulate(
     as_json: options.AsJson = False,
     out: Out = Path("out"),
 ) -> None:
-    """Predict a sale: how long visitors wait, and how many requests they send meanwhile.
+    """Predict a sale: how long visitors wait, and how many requests they send while waiting.
 
     Needs no server: the admission policy runs in virtual time, for up to 10 million visitors. With
     --check the sale is also replayed in real time; exit status 1 means that the prediction is more
@@ -132,9 +132,8 @@ def simulate(
 def _require(*modules: str) -> None:
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        verb = "is" if len(missing) == 1 else "are"
         raise Misconfigured(
-            f"{' and '.join(missing)} {verb} not installed: pip install {' '.join(missing)}"
+            f"not installed: {', '.join(missing)}; run pip install {' '.join(missing)}"
         )
 
 

@@ -1,4 +1,4 @@
-"""`waitline schedules cancel`, `postpone`, `resume`: stop a performance, and follow its refunds.
+"""`waitline schedules cancel`, `postpone`, `resume`, `progress`: stop a show, track its refunds.
 
 They use the database directly. The refunds themselves are made by the booking service.
 """
@@ -33,7 +33,7 @@ NUMBER_MAX = 2**63 - 1
 """Largest number of a schedule: the range of PostgreSQL's bigint."""
 
 app = typer.Typer(
-    help="Cancel or postpone a performance, put it on sale again, and follow its refunds.",
+    help="Cancel or postpone a performance, put it on sale again, and track its refunds.",
     no_args_is_help=True,
 )
 
@@ -43,7 +43,7 @@ Schedule = Annotated[
 Reason = Annotated[
     str | None, typer.Option(help="Reason, kept with the schedule; at most 200 characters")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation")]
 
 T = TypeVar("T")
 
@@ -57,10 +57,10 @@ def cancel(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Cancel a performance: its sale stops at once, and everything that was paid is refunded.
+    """Cancel a performance: its sale stops at once, and all payments are refunded.
 
-    This cannot be undone. It may be repeated: what a killed command left is done by the next one,
-    or by the booking service, which also makes the refunds and repeats those that fail.
+    This cannot be undone. The booking service makes the refunds and retries those that fail. An
+    interrupted command can be repeated; otherwise the booking service completes it.
 
     Example: waitline schedules cancel 5 --reason "The hall is flooded"
     """
@@ -80,8 +80,7 @@ def postpone(
     refund_until: Annotated[
         str,
         typer.Option(
-            help="Until when buyers may give tickets back, ISO 8601 with a UTC offset: "
-            "2030-05-01T19:00+09:00"
+            help="Refund deadline for buyers, ISO 8601 with a UTC offset: 2030-05-01T19:00+09:00"
         ),
     ],
     reason: Reason = None,
@@ -91,8 +90,8 @@ def postpone(
 ) -> None:
     """Postpone a performance: its sale stops at once, and tickets stay valid.
 
-    Buyers may cancel for a full refund until the date, also after the usual deadline. Reservations
-    that are not paid for end. `waitline schedules resume` puts it on sale again.
+    Buyers can cancel for a full refund until the refund deadline, even after the usual cancellation
+    deadline. Unpaid reservations end. `waitline schedules resume` puts it on sale again.
 
     Example: waitline schedules postpone 5 --refund-until 2030-06-01T00:00+09:00
     """
@@ -138,9 +137,9 @@ def progress(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show how far the refunds of a cancelled performance are.
+    """Show the refund progress of a cancelled performance.
 
-    Exit status 1 while refunds fail at the provider; `waitline payments` says why.
+    Exit status 1 while refunds fail at the provider; `waitline payments` shows why.
 
     Example: waitline schedules progress 5
     """
@@ -173,16 +172,16 @@ def _show(found: StopProgress, *, as_json: bool) -> None:
     state = found.state.lower().replace("_", " ")
     reason = f" ({visible(found.state_reason)})" if found.state_reason else ""
     typer.echo(f"Schedule {number}: {state}{reason}")
-    typer.echo(f"  unpaid reservations left   {found.pending:,}")
-    typer.echo(f"  tickets left               {found.sold:,}")
+    typer.echo(f"  unpaid reservations        {found.pending:,}")
+    typer.echo(f"  valid tickets              {found.sold:,}")
     if found.state is ScheduleState.CANCELLED:
-        typer.echo(f"  payments under way         {found.paying:,}")
+        typer.echo(f"  payments in progress       {found.paying:,}")
         typer.echo(f"  refunded                   {found.refunded:,} of {found.refunds:,}")
         typer.echo(f"  need attention             {found.failed:,}")
         typer.echo(
-            "All refunds are made."
+            "All refunds are complete."
             if found.done
-            else f"The booking service goes on. Follow it: waitline schedules progress {number}"
+            else f"The booking service continues. Check: waitline schedules progress {number}"
         )
 
 
@@ -205,6 +204,6 @@ def _with_stops(
     except ScheduleUnknown:
         raise Misconfigured("schedule not found; `waitline concerts list` lists them") from None
     except ScheduleStopped:
-        raise Misconfigured("the schedule is cancelled, which cannot be undone") from None
+        raise Misconfigured("the schedule is cancelled; this cannot be undone") from None
     except ScheduleNotPostponed as error:
-        raise Misconfigured(f"the schedule is not postponed, it is {error.state}") from None
+        raise Misconfigured(f"the schedule is {error.state}, not postponed") from None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.addresses import shown_address
+from waitline.kernel.plurals import counted
 from waitline.kernel.process import stop_when_stdin_ends
 from waitline.kernel.terminal import Terminal, styled
 from waitline.services.start_lines import plain_http
@@ -61,7 +62,7 @@ def _print_addresses(settings: Settings, console: Terminal) -> None:
     if settings.mode == "production":
         queue_management = management_url(settings.queue_management_port, settings)
         booking_management = management_url(settings.booking_management_port, settings)
-    workers = _count(settings.workers, "worker")
+    workers = counted(settings.workers, "worker")
     rows: list[tuple[str, str | Text]] = [
         ("queue service", f"{queue}  ({workers}, {settings.mode} mode)"),
         ("API reference", f"{queue_management}/docs"),
@@ -71,7 +72,7 @@ def _print_addresses(settings: Settings, console: Terminal) -> None:
     if settings.mode == "trial":
         rows.insert(0, ("waiting page", styled((f"{queue}/rooms/demo", "bold"))))
     if opens_box_office(settings):
-        workers = _count(settings.booking_workers, "worker")
+        workers = counted(settings.booking_workers, "worker")
         rows += [
             ("booking service", f"{booking}  ({workers}, {settings.mode} mode)"),
             ("API reference", f"{booking_management}/docs"),
@@ -97,7 +98,3 @@ def _print_addresses(settings: Settings, console: Terminal) -> None:
     if warning:
         console.print(styled("\n", ("Note", "yellow"), f": {warning}."), soft_wrap=True)
     console.print()
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -22,6 +22,7 @@ loop_lag.py            how late the event loop runs its timers
 metric_files.py        snapshots of all processes' metrics, in a folder
 mode.py                mode of an installation, and who may start in it
 periodic.py            supervised loop
+plurals.py             plural agreement of English texts
 process.py             log configuration and signals of a process
 setting.py             declaration of an operator's setting
 single_flight.py       single-flight cache

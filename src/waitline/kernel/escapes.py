@@ -50,8 +50,3 @@ def file_name(text: str) -> str:
     mark = blake2b(text.encode(), digest_size=8).hexdigest()
     kept = re.sub("%[0-9A-F]?$", "", name[: FILE_NAME_CHARS_MAX - len(mark) - 1])
     return f"{kept}-{mark}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, which is plural unless it is one: `1 seat`, `1,200 seats`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -70,8 +70,3 @@ def _listed(parts: Sequence[str]) -> str:
     """Join parts of a sentence: `3 rooms, 2 concerts and 1 booking`."""
     *before, last = parts
     return f"{', '.join(before)} and {last}" if before else last
-
-
-def counted(count: int, noun: str) -> list[str]:
-    """Return a count for people, `1 room`, `3,000 rooms`; empty for none."""
-    return [f"{count:,} {noun}{'' if count == 1 else 's'}"] if count else []

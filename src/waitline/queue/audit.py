@@ -12,6 +12,7 @@ from typing import Any
 
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.plurals import counted
 from waitline.queue import keys
 from waitline.queue.model import COUNTERS, RoomUnknown, Slot, State
 from waitline.queue.relations import burst_of
@@ -259,7 +260,7 @@ def _q8(snapshot: RoomSnapshot) -> Iterator[Finding]:
         for visitor, slot in snapshot.slots.items()
         if slot.extensions > most and slot.admitted_ms > since
     ]
-    yield from _found("Q8", f"extended more than {most} times", over)
+    yield from _found("Q8", f"extended more than {counted(most, 'time')}", over)
 
 
 def _q9(

@@ -17,6 +17,7 @@ import structlog
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.periodic import periodic
+from waitline.kernel.plurals import counted
 from waitline.queue import hints
 from waitline.queue.model import BATCH_MAX, SOLD_OUT, Standing, Waiting
 from waitline.queue.store import Line
@@ -97,7 +98,7 @@ class Feed:
             TooManySubscriptions: The maximum is reached.
         """
         if len(self._subscriptions) + self._opening >= self._most:
-            raise TooManySubscriptions(f"this worker holds {self._most} streams already")
+            raise TooManySubscriptions(f"this worker already has {counted(self._most, 'stream')}")
         self._opening += 1
         try:
             yield

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from waitline.kernel import events
 from waitline.kernel.ids import DEMO_ROOM, RoomId, is_rehearsal
-from waitline.kernel.mode import DataMode, StoredMode, counted
+from waitline.kernel.mode import DataMode, StoredMode
+from waitline.kernel.plurals import counted_unless_none
 from waitline.queue import keys
 from waitline.queue.model import RoomUnknown
 from waitline.queue.rehearsals import RehearsalRooms
@@ -65,7 +66,7 @@ class LineMode:
                 for room in await self._rooms.names()
                 if room not in TRIAL_ROOMS and not is_rehearsal(room)
             ]
-            StoredMode(STORE, None, counted(len(others), "room")).require(mode)
+            StoredMode(STORE, None, counted_unless_none(len(others), "room")).require(mode)
             # Only if there is still none: two processes may start at once.
             await self._store.command("SET", keys.MODE, mode, "NX")
             found = await self.load()

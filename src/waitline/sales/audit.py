@@ -14,6 +14,7 @@ from waitline.booking.provider_audit import Comparison
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId
+from waitline.kernel.plurals import counted
 from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import Database
 from waitline.queue import audit as queue_audit
@@ -131,5 +132,8 @@ def kept_slots(seen: RoomSnapshot, paid: Sequence[PaidVisitor]) -> Iterator[Find
     )
     if kept:
         some = ", ".join(map(str, kept[:EXAMPLES_MAX])) + (" …" if len(kept) > EXAMPLES_MAX else "")
-        text = f"{len(kept)} visitors of {seen.room} have paid and still hold their slot: {some}"
+        who = counted(
+            len(kept), "visitor has paid but still holds", "visitors have paid but still hold"
+        )
+        text = f"{who} a slot in room {seen.room!r}: {some}"
         yield Finding("B5", text, len(kept))

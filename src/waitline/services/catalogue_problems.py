@@ -19,7 +19,7 @@ from waitline.booking.catalogue_model import (
 )
 from waitline.http.problems import C001, C005, Problem
 from waitline.http.texts import Text
-from waitline.kernel.escapes import counted
+from waitline.kernel.plurals import counted
 
 CATALOGUE: list[Problem[Any]] = [
     Problem(
@@ -27,7 +27,7 @@ CATALOGUE: list[Problem[Any]] = [
         HTTPStatus.PRECONDITION_FAILED,
         C005,
         "catalogue-stale",
-        Text("다른 사람이 먼저 변경함", "Changed by somebody else"),
+        Text("이미 다른 운영자가 변경한 항목", "Changed by another operator"),
     ),
     Problem(
         ConcertHasSchedules,
@@ -47,8 +47,9 @@ CATALOGUE: list[Problem[Any]] = [
         "concert-has-seats",
         Text("좌석이 있는 콘서트", "Concert has seats"),
         detail=lambda it: Text(
-            f"좌석 {it.seats:,}개의 가격이 지금 통화로 되어 있습니다. 좌석을 먼저 삭제해 주세요.",
-            f"{counted(it.seats, 'seat')} have prices in the present currency; remove them first.",
+            f"현재 통화로 가격이 정해진 좌석이 {it.seats:,}석 있습니다. 좌석을 먼저 삭제해 주세요.",
+            f"{counted(it.seats, 'seat is', 'seats are')} priced in the current currency; delete "
+            "them first.",
         ),
     ),
     Problem(
@@ -78,10 +79,10 @@ CATALOGUE: list[Problem[Any]] = [
         HTTPStatus.CONFLICT,
         C005,
         "cancellation-promised",
-        Text("취소 마감은 앞당길 수 없음", "Cancellation deadline cannot be moved forward"),
+        Text("취소 마감은 앞당길 수 없음", "Cancellation deadline cannot be shortened"),
         detail=lambda it: Text(
-            f"좌석 {it.seats:,}석의 구매자에게 이미 안내된 취소 마감입니다.",
-            f"Buyers of {counted(it.seats, 'seat')} rely on the present deadline.",
+            f"이미 {it.seats:,}석의 구매자에게 안내된 취소 마감입니다.",
+            f"Buyers of {counted(it.seats, 'seat')} rely on the current deadline.",
         ),
     ),
     Problem(
@@ -89,10 +90,10 @@ CATALOGUE: list[Problem[Any]] = [
         HTTPStatus.CONFLICT,
         C005,
         "visitor-has-more",
-        Text("이미 더 많은 좌석을 가진 구매자가 있음", "A buyer has more seats"),
+        Text("한도를 넘긴 구매자가 있음", "A buyer has more seats"),
         detail=lambda it: Text(
-            f"한 구매자가 이미 {it.seats:,}석을 가지고 있습니다.",
-            f"One buyer has {counted(it.seats, 'seat')} already.",
+            f"이미 {it.seats:,}석을 보유한 구매자가 있습니다.",
+            f"One buyer already has {counted(it.seats, 'seat')}.",
         ),
     ),
     Problem(
@@ -122,7 +123,7 @@ CATALOGUE: list[Problem[Any]] = [
         HTTPStatus.CONFLICT,
         C005,
         "seat-plan-stale",
-        Text("좌석이 동시에 변경됨", "Seats changed meanwhile"),
+        Text("다른 작업에서 좌석을 변경함", "Seats changed in the meantime"),
     ),
     Problem(
         SeatsBooked,
@@ -143,7 +144,7 @@ CATALOGUE: list[Problem[Any]] = [
         "seats-held-back",
         Text("판매 보류 좌석", "Seats are held back"),
         detail=lambda it: Text(
-            f"판매를 보류한 좌석: {', '.join(it.labels)}. 먼저 보류를 해제해 주세요.",
+            f"판매 보류 좌석: {', '.join(it.labels)}. 먼저 보류를 해제해 주세요.",
             f"Held back from sale: {', '.join(it.labels)}. Release them first.",
         ),
         data=lambda it: {"seats": list(it.labels)},

@@ -47,6 +47,7 @@ from waitline.http.problems import (
     retry_after,
 )
 from waitline.http.texts import Text
+from waitline.kernel.plurals import counted
 from waitline.payment_providers.model import WebhookForged
 from waitline.queue.model import (
     AddressLimited,
@@ -172,8 +173,8 @@ _WAITING_ROOM: list[Problem[Any]] = [
         "room-full",
         Text("가득 찬 대기열", "Line full"),
         detail=lambda full: Text(
-            f"이 대기실에는 최대 {full.waiting_max:,}명까지 기다릴 수 있습니다.",
-            f"At most {full.waiting_max:,} visitors may wait in this room.",
+            f"이 대기실에는 최대 {full.waiting_max:,}명까지 대기할 수 있습니다.",
+            f"At most {counted(full.waiting_max, 'visitor')} can wait in this room.",
         ),
         headers=lambda _: retry_after(FULL_RETRY_AFTER_S),
     ),

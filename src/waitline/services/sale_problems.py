@@ -21,6 +21,7 @@ from waitline.booking.model import (
 from waitline.booking.stopping import ScheduleNotPostponed
 from waitline.http.problems import C001, C005, Problem, retry_after
 from waitline.http.texts import Text
+from waitline.kernel.plurals import counted
 from waitline.services.problem_codes import B001, B003
 
 NAMES_SHOWN_MAX = 20
@@ -86,9 +87,8 @@ SALE_PROBLEMS: list[Problem[Any]] = [
         detail=lambda it: Text(
             f"{'모든 일정을 합해 ' if it.of_concert else ''}"
             f"한 사람이 최대 {it.seats_max}석까지 예약할 수 있습니다.",
-            f"One visitor may hold at most {it.seats_max} "
-            f"{'seat' if it.seats_max == 1 else 'seats'}"
-            f"{' in all schedules of the concert' if it.of_concert else ''}.",
+            f"One visitor can hold at most {counted(it.seats_max, 'seat')}"
+            f"{' across all schedules of the concert' if it.of_concert else ''}.",
         ),
     ),
     Problem(

@@ -19,6 +19,7 @@ from waitline.booking import demo
 from waitline.booking.migrations import migrate
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.payment_providers.port import WEBHOOK_PATH
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
@@ -185,7 +186,8 @@ def _start(
             settings, sandbox = _with_sandbox(settings)
             providers.append(sandbox)
     if not supervisor.stopping:
-        with step(f"Starting {len(providers) + len(services)} processes"):
+        count = len(providers) + len(services)
+        with step(f"Starting {counted(count, 'process', 'processes')}"):
             supervisor.start_processes((providers, services), chosen.environment(settings))
     return settings
 

@@ -3,17 +3,26 @@
 from collections.abc import Iterator
 from typing import Any
 
+from waitline.kernel.plurals import counted
 from waitline.sales.durations import format_duration
 
 CALLS = ("", "calls", "p50 ms", "p95 ms", "limit", "p99 ms", "failed")
 """Headings of the rows of `calls`. A row has one more cell: whether p95 is within the limit."""
 
+OUTCOMES = {
+    "left_sold_out": "left when sold out",
+    "no_seat": "found no seat",
+    "no_show": "no-show",
+}
+"""Outcomes of visits that are not worded as their key."""
+
 
 def described(figures: dict[str, Any]) -> str:
     """Return a line that describes the rehearsal."""
     return (
-        f"Rehearsal: {figures['visitors']:,} visitors over {figures['minutes']:g} min, "
-        f"{figures['seats']:,} seats ({figures['mode']} mode, payments by {figures['payments']})"
+        f"Rehearsal: {counted(figures['visitors'], 'visitor')} over {figures['minutes']:g} min, "
+        f"{counted(figures['seats'], 'seat')} ({figures['mode']} mode, "
+        f"payments by {figures['payments']})"
     )
 
 
@@ -23,7 +32,7 @@ def calls(figures: dict[str, Any]) -> Iterator[tuple[str | bool, ...]]:
         limit_ms = call["p95_limit_ms"]
         yield (
             call["call"],
-            f"{call['asked']:,}",
+            f"{call['requests']:,}",
             *(f"{call[name]:,.0f}" for name in ("p50_ms", "p95_ms")),
             f"{limit_ms:,.0f}" if limit_ms else "",
             f"{call['p99_ms']:,.0f}",
@@ -61,8 +70,8 @@ def _sale(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     sold = figures["sold"]
     yield "seats sold", f"{sold['sold']:,} of {sold['seats']:,}"
     yield "seats sold twice", f"{figures['sold_twice']:,}"
-    for how, count in sorted(figures["ends"].items(), key=lambda pair: -pair[1]):
-        yield how, f"{count:,}"
+    for outcome, count in sorted(figures["outcomes"].items(), key=lambda pair: -pair[1]):
+        yield OUTCOMES.get(outcome, outcome.replace("_", " ")), f"{count:,}"
     if figures["refusals"]:
         parts = ", ".join(f"{name} {count:,}" for name, count in figures["refusals"].items())
         yield "refusals", parts

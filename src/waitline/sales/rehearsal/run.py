@@ -258,7 +258,7 @@ def figures(outcome: RehearsalOutcome, plan: RehearsalPlan, rules: Rules) -> dic
             {**call, "p95_limit_ms": verdict.P95_MS.get(call["call"])} for call in found.calls
         ],
         "refusals": {f"{call} {code}": n for (call, code), n in sorted(tally.refused.items())},
-        "ends": dict(tally.ends),
+        "outcomes": dict(tally.outcomes),
         "wait_ms": _quantiles(tally.waits),
         "journey_ms": _quantiles(tally.journeys),
         "slot_freed_ms": _quantiles(tally.freed),

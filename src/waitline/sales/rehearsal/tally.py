@@ -20,7 +20,7 @@ class VisitorTally:
         self.times: dict[str, Histogram] = {}
         self.late = Histogram()
         self.refused: Counter[tuple[str, str]] = Counter()
-        self.ends: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.waits = Histogram()
         self.journeys = Histogram()
         self.freed = Histogram()
@@ -45,9 +45,9 @@ class VisitorTally:
             self.refused[call, code] += 1
 
     def ended(self, how: str) -> None:
-        """Record how a visitor left."""
+        """Record the outcome of a visit."""
         self.done += 1
-        self.ends[how] += 1
+        self.outcomes[how] += 1
 
     def failures(self, call: str) -> int:
         """Return the number of unexpected refusals of a call."""
@@ -62,7 +62,7 @@ class VisitorTally:
         return [
             {
                 "call": call,
-                "asked": times.total,
+                "requests": times.total,
                 "p50_ms": times.quantile_ms(0.5),
                 "p95_ms": times.quantile_ms(0.95),
                 "p99_ms": times.quantile_ms(0.99),

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from waitline.kernel.plurals import counted
 from waitline.sales.rehearsal.tally import FORESEEN
 
 P95_MS = {
@@ -97,28 +98,30 @@ def reasons(found: Findings) -> list[str]:
 
 def _of_sale(found: Findings) -> Iterator[tuple[int, str]]:
     """Yield how often something happened that must never happen, and its text."""
-    yield found.twice, f"{found.twice:,} seats were sold twice"
-    yield found.overtaken, f"{found.overtaken:,} visitors were admitted out of order"
-    yield (
-        max(0, found.acknowledged - found.noted),
-        f"visitors saw {found.acknowledged:,} payments confirmed, the database has {found.noted:,}",
-    )
-    yield found.under_way, f"{found.under_way:,} payments or events did not settle in time"
-    missing = found.visitors - found.done
-    yield missing, f"{missing:,} of {found.visitors:,} visitors did not finish in time"
-    yield found.silences, f"Valkey did not answer {found.silences:,} of the samples of the room"
+    yield found.twice, f"{counted(found.twice, 'seat was', 'seats were')} sold twice"
+    who = counted(found.overtaken, "visitor was", "visitors were")
+    yield found.overtaken, f"{who} admitted out of order"
+    confirmed = counted(found.acknowledged, "payment was", "payments were")
+    missing = f"{confirmed} confirmed to visitors, but the database has {found.noted:,}"
+    yield max(0, found.acknowledged - found.noted), missing
+    unsettled = counted(found.under_way, "payment or event", "payments or events")
+    yield found.under_way, f"{unsettled} did not settle in time"
+    left = found.visitors - found.done
+    yield left, f"{left:,} of {counted(found.visitors, 'visitor')} did not finish in time"
+    unanswered = counted(found.silences, "sample")
+    yield found.silences, f"Valkey did not answer for {unanswered} of the room"
 
 
 def _of_call(call: dict[str, Any], refused: Counter[tuple[str, str]]) -> list[str]:
     name, limit_ms = call["call"], P95_MS.get(call["call"])
     against = []
-    if call["failed"] > FAILED_MAX * call["asked"]:
+    if call["failed"] > FAILED_MAX * call["requests"]:
         codes = ", ".join(
             f"{code} {count:,}"
             for (of, code), count in sorted(refused.items())
             if of == name and (of, code) not in FORESEEN
         )
-        against.append(f"{name}: {call['failed']:,} of {call['asked']:,} failed: {codes}")
+        against.append(f"{name}: {call['failed']:,} of {call['requests']:,} failed: {codes}")
     if limit_ms is not None and call["p95_ms"] > limit_ms:
         against.append(f"{name}: p95 {call['p95_ms']:,.0f} ms, must be at most {limit_ms:,.0f} ms")
     return against

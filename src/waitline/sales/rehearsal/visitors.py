@@ -157,9 +157,9 @@ class RehearsalCrowd:
             self._tally.waits.record(int((self._loop.time() - came_s) * 1e6))
             how = await self._shop(visitor)
         except _SoldOut:
-            how = "left: sold out"
+            how = "left_sold_out"
         except _GaveUp as gave_up:
-            how = f"gave up: {gave_up}"
+            how = f"gave_up {gave_up}"
         else:
             self._tally.journeys.record(int((self._loop.time() - came_s) * 1e6))
         self._tally.ended(how)
@@ -189,12 +189,12 @@ class RehearsalCrowd:
 
     async def _shop(self, visitor: _Visitor) -> str:
         if visitor.conduct is Conduct.NO_SHOW:
-            return "no-show"
+            return "no_show"
         visitor.token = (await self._query(visitor, "activate", "POST", "activate")).data["token"]
         reservation = await self._reserve(visitor)
         if reservation is None:
             await self._query(visitor, "remove", "DELETE", "remove")
-            return "found nothing"
+            return "no_seat"
         if visitor.conduct is Conduct.ABANDONS:
             return "abandoned"
         await self._think(visitor)
@@ -202,7 +202,7 @@ class RehearsalCrowd:
             await self._pay(visitor, reservation, self._provider.declined_method)
             await self._think(visitor)
         if not await self._pay(visitor, reservation, self._provider.test_method):
-            return "not charged"
+            return "not_charged"
         await self._gone(visitor)
         return "bought"
 

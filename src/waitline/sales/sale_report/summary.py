@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from waitline.booking.sale_totals import SaleTotals
 from waitline.kernel.ids import RoomId
+from waitline.kernel.plurals import counted
 from waitline.queue.model import Survey
 from waitline.queue.record import RoomTotals, SaleRecord, bounds_ms
 from waitline.sales.durations import format_duration
@@ -96,10 +97,12 @@ def document(sale: Aftermath) -> dict[str, Any]:
 def order(sale: Aftermath) -> str:
     """Return a sentence on whether admissions kept the order of the line."""
     if sale.overtaken:
-        return f"{sale.overtaken:,} visitors were admitted after somebody who had joined later"
+        who = counted(sale.overtaken, "visitor was", "visitors were")
+        return f"{who} admitted after somebody who had joined later"
     if not sale.survey.counters["admitted"]:
         return "Nobody has been admitted yet"
-    return f"All {sale.survey.counters['admitted']:,} were admitted in the order of the line"
+    who = counted(sale.survey.counters["admitted"], "visitor was", "visitors were")
+    return f"{who} admitted, all in the order of the line"
 
 
 def line(sale: Aftermath) -> Iterator[tuple[str, str]]:
@@ -109,13 +112,13 @@ def line(sale: Aftermath) -> Iterator[tuple[str, str]]:
     yield "entered", f"{counters['entered']:,}"
     yield "admitted", f"{admitted:,}"
     yield "admitted out of order", f"{sale.overtaken:,}"
-    yield "began to shop", f"{counters['activated']:,}"
+    yield "activated", f"{counters['activated']:,}"
     yield "no-shows", _share(counters["no_shows"], admitted)
     yield "left", f"{counters['left']:,}"
     yield "gave up waiting", f"{counters['abandoned']:,}"
     yield "skipped: no contact when called", f"{counters['passed']:,}"
     yield "ran out of time", f"{counters['lapsed']:,}"
-    yield "still here", f"{sale.survey.waiting:,} waiting, {sale.survey.admitted:,} inside"
+    yield "still in the room", f"{sale.survey.waiting:,} waiting, {sale.survey.admitted:,} inside"
     for share in SHARES:
         yield f"wait, p{share * 100:g}", _span(record.wait_ms(share))
     yield "wait, mean", _span(record.mean_ms)

@@ -194,7 +194,7 @@ class Prediction:
 
     Attributes:
         figures: Drain time, waits, length of the line.
-        told_mean_ms: Mean time from admission until the visitor learns of it.
+        noticed_mean_ms: Mean time from admission until the visitor learns of it.
         no_shows: Visitors who never activated.
         late: Visitors who learned of it after their time to activate.
         most_admitted: Most slots held at once.
@@ -206,7 +206,7 @@ class Prediction:
     """
 
     figures: Figures
-    told_mean_ms: float
+    noticed_mean_ms: float
     no_shows: int
     late: int
     most_admitted: int

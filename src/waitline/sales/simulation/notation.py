@@ -2,6 +2,7 @@
 
 import re
 
+from waitline.kernel.plurals import counted
 from waitline.sales.simulation.model import Arrivals, SaleImpossible, Use
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
@@ -46,7 +47,7 @@ def arrivals(text: str, visitors: int | None) -> tuple[Arrivals, ...]:
         parts = tuple(_part(part) for part in text.split(","))
         total = sum(part.visitors for part in parts)
         if visitors not in (None, total):
-            raise SaleImpossible(f"{text!r} makes {total:,} visitors: omit --visitors")
+            raise SaleImpossible(f"{text!r} makes {counted(total, 'visitor')}: omit --visitors")
         return parts
     if visitors is None:
         raise SaleImpossible(f"--visitors is needed with --over {text}")

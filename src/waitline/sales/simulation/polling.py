@@ -78,7 +78,7 @@ def whole_seconds(times: Times) -> Times:
     return rounded
 
 
-class Askers:
+class PollingVisitors:
     """The waiting visitors, who poll their status at the recommended intervals.
 
     Visits of the admitter must come in order of time.
@@ -89,7 +89,7 @@ class Askers:
         rng: Seeded random generator.
 
     Attributes:
-        told_most_ms: Longest time from admission until the visitor learns of it.
+        notice_most_ms: Longest time from admission until the visitor learns of it.
     """
 
     def __init__(self, joined_ms: Times, hints: Hints, rng: np.random.Generator) -> None:
@@ -98,7 +98,7 @@ class Askers:
         self._visitors = visitors
         self._starts = joined_ms[:: self._size]
         self._hints = hints
-        self.told_most_ms = hints.most_ms + 1000
+        self.notice_most_ms = hints.most_ms + 1000
         self._rng = rng
         # Joining returns a position and a hint, as a poll does.
         self._due = self._starts.copy()
@@ -118,11 +118,11 @@ class Askers:
         late = np.flatnonzero((due_ms < now_ms) | (due_ms == self._starts[low:high]))
         if len(late):
             self._poll(late + low)
-        told_ms: Times = np.repeat(due_ms, size)[first - low * size :][:visitors]
-        self._count(told_ms, None)
+        noticed_ms: Times = np.repeat(due_ms, size)[first - low * size :][:visitors]
+        self._count(noticed_ms, None)
         self._admitted += visitors
         self._by_ms[now_ms - self._window_ms :] = self._admitted
-        return told_ms
+        return noticed_ms
 
     def per_s(self) -> Counts:
         """Return the requests of each second so far."""

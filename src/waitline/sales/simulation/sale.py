@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waitline.admission.policy import SWEEP_MS, next_visit_ms
+from waitline.kernel.plurals import counted
 from waitline.queue.settings import DAY_MS, Limits
 from waitline.sales.simulation import figures, polling
 from waitline.sales.simulation.figures import Times
@@ -33,22 +34,22 @@ class SimulatedSale(NamedTuple):
     Attributes:
         joined_ms: Join time of each visitor, in the order of the line.
         admitted_ms: Admission time of each visitor.
-        told_mean_ms: Mean time from admission until the visitor learns of it.
+        noticed_mean_ms: Mean time from admission until the visitor learns of it.
         no_shows: Visitors who never activated.
         late: Visitors who learned of it too late to activate.
         most_admitted: Most slots held at once.
         slots: Slots held at the end of each second.
-        asked: Requests of waiting visitors at the recommended intervals, by second.
+        requests: Requests of waiting visitors at the recommended intervals, by second.
     """
 
     joined_ms: Times
     admitted_ms: Times
-    told_mean_ms: float
+    noticed_mean_ms: float
     no_shows: int
     late: int
     most_admitted: int
     slots: list[int]
-    asked: NDArray[np.int64]
+    requests: NDArray[np.int64]
 
 
 def outcome(
@@ -80,13 +81,13 @@ def outcome(
     behind = polling.through_edges(joined_ms, admitted_ms, edges=edges, fresh_s=fresh_s)
     summed = figures.figures(joined_ms, admitted_ms)
     loads = (
-        ("status, as hinted", played.asked),
+        ("status, as hinted", played.requests),
         (f"status, each {polling.NAIVE_MS / 1000:g} s", naive),
         (f"now-serving, {edges} edges", behind),
     )
     return Prediction(
         figures=summed,
-        told_mean_ms=played.told_mean_ms,
+        noticed_mean_ms=played.noticed_mean_ms,
         no_shows=played.no_shows,
         late=played.late,
         most_admitted=played.most_admitted,
@@ -132,8 +133,8 @@ def simulate_sale(
         if now_ms > DAY_MS:
             left = len(joined_ms) - crowd.admitted
             raise SaleImpossible(
-                f"{left:,} of {len(joined_ms):,} visitors still wait after a day. Use fewer "
-                "visitors, a higher rate, or more slots"
+                f"{left:,} of {counted(len(joined_ms), 'visitor')} still waiting after a day. Use "
+                "fewer visitors, a higher rate, or more slots"
             )
     slots.append(gate.admitted)
     on_progress(1.0)
@@ -165,11 +166,11 @@ class _SimulatedVisitors:
         self._use_ms = rng.integers(
             sale.use.least_ms, sale.use.most_ms, sale.visitors, np.int32, endpoint=True
         )
-        self._askers = polling.Askers(joined_ms, polling.Hints(sale.visitors), rng)
+        self._pollers = polling.PollingVisitors(joined_ms, polling.Hints(sale.visitors), rng)
         self._moves: list[tuple[int, int]] = []
-        self._no_shows = self._late = self._told_sum_ms = 0
+        self._no_shows = self._late = self._noticed_sum_ms = 0
         # Ring buffer of departures by ms, longer than the longest stay.
-        ring = self._askers.told_most_ms + sale.use.most_ms + 2
+        ring = self._pollers.notice_most_ms + sale.use.most_ms + 2
         self._leaving = np.zeros(ring, np.int32)
         self._left_ms = -1
 
@@ -197,12 +198,12 @@ class _SimulatedVisitors:
         those = slice(self.admitted, self.admitted + visitors)
         self.admitted += visitors
         self._moves.append((now_ms, visitors))
-        told_ms = self._askers.admit(now_ms, visitors)
-        self._told_sum_ms += int(told_ms.sum()) - visitors * now_ms
+        noticed_ms = self._pollers.admit(now_ms, visitors)
+        self._noticed_sum_ms += int(noticed_ms.sum()) - visitors * now_ms
         expires_ms = now_ms + limits.ready_ttl_ms
         comes = self._comes[those]
-        activates = comes & (told_ms < expires_ms)
-        leaves_ms = (told_ms + self._use_ms[those])[activates]
+        activates = comes & (noticed_ms < expires_ms)
+        leaves_ms = (noticed_ms + self._use_ms[those])[activates]
         np.add.at(self._leaving, leaves_ms % len(self._leaving), 1)
         self._no_shows += visitors - int(comes.sum())
         self._late += int(comes.sum()) - len(leaves_ms)
@@ -214,10 +215,10 @@ class _SimulatedVisitors:
         return SimulatedSale(
             joined_ms=self._joined_ms,
             admitted_ms=np.repeat(at_ms, counts),
-            told_mean_ms=self._told_sum_ms / self.admitted,
+            noticed_mean_ms=self._noticed_sum_ms / self.admitted,
             no_shows=self._no_shows,
             late=self._late,
             most_admitted=most_admitted,
             slots=slots,
-            asked=self._askers.per_s(),
+            requests=self._pollers.per_s(),
         )

@@ -36,16 +36,16 @@ class Agreement:
     Attributes:
         differences: Difference of each figure.
         line: Visitors waiting, by second, measured.
-        asked_predicted: Predicted requests of waiting visitors.
-        asked: Measured requests of waiting visitors.
+        requests_predicted: Predicted requests of waiting visitors.
+        requests: Measured requests of waiting visitors.
         behind_ms: Largest delay of a visitor's action.
         broken: Invariants that were broken.
     """
 
     differences: list[Difference]
     line: list[int]
-    asked_predicted: int
-    asked: int
+    requests_predicted: int
+    requests: int
     behind_ms: float
     broken: list[str]
 
@@ -95,8 +95,8 @@ def agreement(predicted: Prediction, measured: "ReplayedSale") -> Agreement:
     return Agreement(
         differences=figures.differences(predicted.figures, found),
         line=figures.line(joined_ms, admitted_ms).tolist(),
-        asked_predicted=predicted.loads[0].total,
-        asked=measured.asked,
+        requests_predicted=predicted.loads[0].total,
+        requests=measured.requests,
         behind_ms=measured.behind_ms,
         broken=[f"{finding.invariant}: {finding.text}" for finding in measured.findings],
     )

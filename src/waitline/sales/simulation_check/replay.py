@@ -47,14 +47,14 @@ class ReplayedSale(NamedTuple):
     Attributes:
         joined_ms: Join time of each visitor since the first, in the order of the line.
         admitted_ms: Admission time of each; both by the server's clock.
-        asked: Requests of waiting visitors.
+        requests: Requests of waiting visitors.
         behind_ms: Largest delay of a visitor's action, when this process was busy.
         findings: Invariants that were broken.
     """
 
     joined_ms: "Times"
     admitted_ms: "Times"
-    asked: int
+    requests: int
     behind_ms: float
     findings: list[Finding]
 
@@ -113,7 +113,7 @@ class _ReplayedVisitors:
             for visitor, at_ms in enumerate(joining(sale.arrivals).tolist())
         ]
         self._slots: dict[int, Slot] = {}
-        self._asked = 0
+        self._requests = 0
         self._behind_ms = 0.0
 
     async def live(self, on_progress: Progress) -> None:
@@ -156,7 +156,7 @@ class _ReplayedVisitors:
         return await self._line.join(ROOM, _names(numbers))
 
     async def _poll(self, those: list[tuple[float, int]]) -> None:
-        self._asked += len(those)
+        self._requests += len(those)
         standings = await _batched([who for _, who in those], self._poll_batch)
         ready = []
         for (at_ms, visitor), standing in zip(those, standings, strict=True):
@@ -205,7 +205,7 @@ class _ReplayedVisitors:
         return ReplayedSale(
             joined_ms=np.array([slot.joined_ms - first_ms for slot in slots], np.int32),
             admitted_ms=np.array([slot.admitted_ms - first_ms for slot in slots], np.int32),
-            asked=self._asked,
+            requests=self._requests,
             behind_ms=self._behind_ms,
             findings=findings,
         )

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from waitline.kernel.plurals import counted
 from waitline.sales.durations import format_duration
 from waitline.sales.simulation.model import Prediction, Sale
 from waitline.sales.simulation_check.agreement import Agreement, near_enough
@@ -46,10 +47,11 @@ def described(sale: Sale, over: str) -> tuple[str, str]:
     inside = f"{use.least_ms / 1000:g} s"
     if use.most_ms != use.least_ms:
         inside = f"{use.least_ms / 1000:g} to {use.most_ms / 1000:g} s (uniform)"
-    bounds = f"{limits.admit_per_s:,g}/s, burst {limits.burst:,g}; {limits.active_max:,} slots"
-    begin = f"{limits.ready_ttl_ms / 1000:g} s to begin"
+    slots = counted(limits.active_max, "slot")
+    bounds = f"{limits.admit_per_s:,g}/s, burst {limits.burst:,g}; {slots}"
+    begin = f"{limits.ready_ttl_ms / 1000:g} s to activate"
     return (
-        f"{sale.visitors:,} visitors {_when(over)}; {bounds}",
+        f"{counted(sale.visitors, 'visitor')} {_when(over)}; {bounds}",
         f"{inside} inside; {sale.no_shows:.0%} no-shows, {begin}",
     )
 
@@ -69,7 +71,7 @@ def figures(outcome: Prediction) -> list[tuple[str, str]]:
     return [
         *((name, _value(field, getattr(found, field))) for field, name in _NAMES.items()),
         ("most slots held", f"{outcome.most_admitted:,}"),
-        ("time until visitors learn of their turn, mean", format_duration(outcome.told_mean_ms)),
+        ("time until visitors learn of their turn, mean", format_duration(outcome.noticed_mean_ms)),
         ("no-shows", f"{outcome.no_shows:,}"),
     ]
 
@@ -95,8 +97,8 @@ def warning(outcome: Prediction) -> str:
     if not outcome.late:
         return ""
     return (
-        f"{outcome.late:,} visitors learned of their turn too late to begin: the time to begin is "
-        "short compared with the polling interval"
+        f"{counted(outcome.late, 'visitor')} learned of their turn too late to activate: the time "
+        "to activate is too short for the polling interval"
     )
 
 
@@ -116,10 +118,10 @@ def compared(agreement: Agreement) -> list[Compared]:
 def beside(agreement: Agreement) -> str:
     """Return a text on the requests and on how reliable the measurement is."""
     text = (
-        f"Requests while waiting: {agreement.asked_predicted:,} predicted, "
-        f"{agreement.asked:,} measured. Simulated visitors acted at most "
+        f"Requests while waiting: {agreement.requests_predicted:,} predicted, "
+        f"{agreement.requests:,} measured. Simulated visitors acted at most "
         f"{agreement.behind_ms:,.0f} ms late."
     )
     if agreement.disturbed:
-        text += " That is too late to rely on: the machine was busy, so run it again."
+        text += " The machine was too busy for a reliable measurement; run it again."
     return text
