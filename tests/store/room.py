@@ -219,6 +219,8 @@ class Room:
                 found[key] = self.raw("HGETALL", key)
             elif kind == "zset":
                 found[key] = self.raw("ZRANGE", key, 0, -1, "WITHSCORES")
+            elif kind == "stream":
+                found[key] = self.raw("XRANGE", key, "-", "+")
         return found
 
     def findings(self) -> list[Finding]:

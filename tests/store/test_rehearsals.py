@@ -17,6 +17,7 @@ READ = {
     "hash": ("HGETALL",),
     "zset": ("ZRANGE", 0, -1, "WITHSCORES"),
     "set": ("SMEMBERS",),
+    "stream": ("XRANGE", "-", "+"),
 }
 
 

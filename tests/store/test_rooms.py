@@ -106,7 +106,11 @@ def test_no_room(room: Room, verb: str) -> None:
         getattr(room, verb)()
     k = room.keys
     rows = room.server.wait(
-        room.store.run(subject.CHANGE, (k.room, k.waiting, k.admitted, k.rate), ("active_max", 5))
+        room.store.run(
+            subject.CHANGE,
+            (k.room, k.waiting, k.admitted, k.rate, k.changes),
+            ("me", "active_max", 5),
+        )
     )
     assert rows == [["no_room"]]
     assert room.stored() == {}
@@ -144,7 +148,7 @@ def test_delete_leaves_nothing(room: Room) -> None:
     assert (refused.value.waiting, refused.value.admitted) == (2, 1)
     assert room.stored() == before
     assert room.delete(force=True) == 3
-    assert room.raw("KEYS", "*") == []
+    assert room.raw("KEYS", "*") == [room.keys.changes]
 
 
 def test_whatever_reaches_a_room_after_its_deletion_writes_nothing(room: Room) -> None:
@@ -169,7 +173,7 @@ def test_whatever_reaches_a_room_after_its_deletion_writes_nothing(room: Room) -
     ):
         with suppress(RoomUnknown):
             call()
-        assert room.raw("KEYS", "*") == []
+        assert room.raw("KEYS", "*") == [room.keys.changes]
 
 
 def test_a_room_is_created_over_the_beat_that_an_earlier_version_left(room: Room) -> None:

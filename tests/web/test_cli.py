@@ -33,6 +33,7 @@ COMMANDS = [
     "rooms set",
     "rooms list",
     "rooms show",
+    "rooms log",
     "rooms reset",
     "rooms delete",
     "concerts",

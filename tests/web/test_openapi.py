@@ -32,6 +32,7 @@ CALLS = {
     ("get", "/api/v1/rooms"),
     ("get", "/api/v1/rooms/{room}"),
     ("get", "/api/v1/rooms/{room}/addresses"),
+    ("get", "/api/v1/rooms/{room}/changes"),
     ("patch", "/api/v1/rooms/{room}"),
     ("delete", "/api/v1/rooms/{room}"),
     ("post", "/api/v1/rooms/{room}/reset"),

@@ -52,7 +52,7 @@ class CatalogueChange(NamedTuple):
     Attributes:
         change_no: Its number, ascending.
         at: When.
-        who: "command line", or "operator" and a digest of the key.
+        who: "command line" and the user of the machine, or "operator" and a digest of the key.
         what: What was done.
         concert_id: The concert.
         schedule_id: The schedule; `None` for changes of the concert itself.

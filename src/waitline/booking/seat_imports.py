@@ -37,9 +37,6 @@ LOGGED_MAX = 200
 TRIES = 3
 """Attempts of a change, when others change the seats of the schedule at the same time."""
 
-COMMAND_LINE = "command line"
-"""Who changes the catalogue, in its log, where no operator key is needed."""
-
 T = TypeVar("T")
 
 

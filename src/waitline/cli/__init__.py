@@ -10,6 +10,7 @@ schedules.py       `schedules`: create, change and delete schedules
 seats.py           `seats`: import, export, change and delete seats
 stops.py           `schedules cancel`, `postpone`, `resume`, `progress`
 house_seats.py     `seats hold`, `release`, `give`, `list`
+change_log.py      parts of the logs of concerts and of rooms
 catalogue_store.py connection and error messages of `concerts`, `schedules` and `seats`
 keys.py            `keys`: list and rotate the signing keys
 audit.py           `audit`: check the invariants of a room or of the box office

@@ -31,7 +31,8 @@ from waitline.booking.catalogue_model import (
     VisitorHasMore,
 )
 from waitline.booking.model import SeatUnknown
-from waitline.booking.seat_imports import COMMAND_LINE, SeatImports
+from waitline.booking.seat_imports import SeatImports
+from waitline.cli.change_log import who
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Refused, Unavailable
 from waitline.kernel.escapes import visible
@@ -78,7 +79,7 @@ class CatalogueStore:
 
     def __init__(self, database: Database) -> None:
         self.catalogue = Catalogue(database)
-        self.edits = CatalogueEdits(database, COMMAND_LINE)
+        self.edits = CatalogueEdits(database, who())
         self.seats = SeatImports(database)
 
 

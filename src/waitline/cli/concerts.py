@@ -25,6 +25,7 @@ from waitline.cli.catalogue_store import (
     warn_of_room,
     with_store,
 )
+from waitline.cli.change_log import short
 from waitline.kernel.instants import Instant
 from waitline.kernel.terminal import Terminal
 from waitline.payment_providers.registry import PROVIDERS
@@ -202,8 +203,8 @@ def log(
             one.what,
             str(one.concert_id),
             str(one.schedule_id or ""),
-            _short(one.before),
-            _short(one.after),
+            short(one.before),
+            short(one.after),
         )
     Terminal().print(table if changes else "No changes yet.")
 
@@ -219,15 +220,6 @@ def _logged(change: CatalogueChange) -> dict[str, Any]:
         "before": change.before,
         "after": change.after,
     }
-
-
-def _short(values: dict[str, Any] | None) -> str:
-    """Return one side of a change in a few lines; only the length of lists of seats."""
-    parts = [
-        f"{name}: {len(value)} listed" if isinstance(value, list) else f"{name}: {value}"
-        for name, value in (values or {}).items()
-    ]
-    return "\n".join(parts)
 
 
 async def _described(store: CatalogueStore, concert: Concert) -> dict[str, Any]:

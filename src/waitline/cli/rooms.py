@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from waitline import settings as chosen
-from waitline.cli import options
+from waitline.cli import change_log, options
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import RoomId
 from waitline.kernel.plurals import counted
@@ -20,12 +20,16 @@ from waitline.kernel.terminal import Terminal, styled
 from waitline.queue.addresses import Addresses, AddressTotals
 from waitline.queue.decision import Reason
 from waitline.queue.model import RoomExists, RoomOccupied, RoomUnknown, Survey, TooManyRooms
+from waitline.queue.room_log import CHANGES_MAX, RoomChange
 from waitline.queue.rooms import PAGE_MAX, Rooms
 from waitline.queue.settings import ROOM_SETTINGS, Rules
 from waitline.settings import Settings
 from waitline.valkey.client import ValkeyClient
 
-app = typer.Typer(help="Create, change, list, show, reset and delete rooms.", no_args_is_help=True)
+app = typer.Typer(
+    help="Create, change, list, show, reset and delete rooms; show the log of changes.",
+    no_args_is_help=True,
+)
 
 _REASONS = {
     Reason.FULL: "the shop has capacity; the room's own limits apply",
@@ -192,6 +196,36 @@ def addresses(
     Terminal().print(table if found else "No addresses counted in this room yet.")
 
 
+@app.command("log")
+def log(
+    room: options.Room,
+    last: Annotated[
+        int, typer.Option("--last", min=1, max=CHANGES_MAX, help="Number of changes")
+    ] = 50,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show who changed a room, when, from what to what; the latest change first.
+
+    The latest 1,000 changes of a room are kept, and those of a deleted room for 90 days.
+
+    Example: waitline rooms log spring-tour
+    """
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
+    changes = _with_rooms(
+        settings, room, lambda rooms: rooms.changes(RoomId(room), changes_max=last)
+    )
+    if as_json:
+        typer.echo(json.dumps([_logged(one) for one in changes], ensure_ascii=False))
+        return
+    table = Table("at", "who", "what", "before", "after", box=None)
+    for one in changes:
+        sides = change_log.short(one.before), change_log.short(one.after)
+        table.add_row(one.at.iso, one.who, one.what, *sides)
+    Terminal().print(table if changes else "No changes yet.")
+
+
 @app.command("reset")
 def reset(
     room: options.Room,
@@ -225,9 +259,20 @@ def delete(
     typer.echo(f"Deleted {room!r}; visitors removed: {removed:,}")
 
 
+def _logged(change: RoomChange) -> dict[str, Any]:
+    return {
+        "changeNo": change.change_no,
+        "at": change.at.iso,
+        "who": change.who,
+        "what": change.what,
+        "before": change.before,
+        "after": change.after,
+    }
+
+
 def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[T]]) -> T:
     def using(store: ValkeyClient) -> Awaitable[T]:
-        return use(Rooms(store))
+        return use(Rooms(store, change_log.who()))
 
     try:
         return options.with_store(settings, using)

@@ -10,7 +10,6 @@ from waitline.booking import seat_plan
 from waitline.booking.catalogue_model import SeatPlanInvalid
 from waitline.booking.seat_changes import SeatChanges, booked, describe
 from waitline.booking.seat_imports import (
-    COMMAND_LINE,
     ImportChoice,
     SeatChoice,
     SeatPlan,
@@ -18,6 +17,7 @@ from waitline.booking.seat_imports import (
 )
 from waitline.cli import options
 from waitline.cli.catalogue_store import CatalogueStore, ScheduleNumber, load, show, with_store
+from waitline.cli.change_log import who
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import visible
 from waitline.kernel.ids import TextInvalid, normal_text
@@ -67,7 +67,7 @@ def import_seats(
     choice = ImportChoice(update=update, remove_missing=remove_missing, dry_run=dry_run)
 
     async def use(store: CatalogueStore) -> SeatReport:
-        return await store.seats.import_file(schedule, content, choice, who=COMMAND_LINE)
+        return await store.seats.import_file(schedule, content, choice, who=who())
 
     try:
         report = with_store(settings, use)
@@ -148,7 +148,7 @@ def change(
     async def use(store: CatalogueStore) -> SeatReport:
         if price is not None:
             values["price"] = _price(price, await store.seats.fetch_plan(schedule))
-        return await store.seats.edit(schedule, choice, values, who=COMMAND_LINE)
+        return await store.seats.edit(schedule, choice, values, who=who())
 
     _report_edit(schedule, _edited(settings, use), as_json=as_json)
 
@@ -173,7 +173,7 @@ def delete(
     choice = _choice(SeatChoice(section, row, seat, grade), every=every)
 
     async def use(store: CatalogueStore) -> SeatReport:
-        return await store.seats.edit(schedule, choice, None, who=COMMAND_LINE)
+        return await store.seats.edit(schedule, choice, None, who=who())
 
     _report_edit(schedule, _edited(settings, use), as_json=as_json)
 

@@ -157,6 +157,9 @@ class Setting:
         """Convert a value of the field to what a store keeps."""
         if value is None:
             return ""
+        # Equal numbers are equal texts: 2000.0 is stored as 2000.
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
         return value if isinstance(value, int | float) else str(value)
 
     def from_stored(self, text: str) -> Any:  # noqa: ANN401 - of the setting's type

@@ -12,7 +12,7 @@ from math import sqrt
 
 from waitline.kernel.ids import RoomId
 from waitline.queue import decision as decisions
-from waitline.queue import keys, record
+from waitline.queue import keys, record, room_log
 from waitline.queue.decision import Decision
 from waitline.queue.model import (
     COUNTERS,
@@ -24,6 +24,7 @@ from waitline.queue.model import (
     TooManyRooms,
 )
 from waitline.queue.record import SaleRecord
+from waitline.queue.room_log import CHANGES_MAX, RoomChange
 from waitline.queue.settings import ROOM_SETTINGS, SETTING_NAMES, Rules
 from waitline.valkey import scripts
 from waitline.valkey.client import ValkeyClient
@@ -48,10 +49,16 @@ class Rooms:
 
     Args:
         store: The server that holds them.
+        who: Who changes rooms through this, for their logs.
     """
 
-    def __init__(self, store: ValkeyClient) -> None:
+    def __init__(self, store: ValkeyClient, who: str = room_log.THE_INSTALLATION) -> None:
         self._store = store
+        self._who = who
+
+    def changed_by(self, who: str) -> "Rooms":
+        """Return the same rooms, for another who changes them."""
+        return Rooms(self._store, who)
 
     async def names(self) -> list[RoomId]:
         """Return every room's name, sorted."""
@@ -153,7 +160,9 @@ class Rooms:
                 raise TooManyRooms
             await self._store.command("SADD", keys.ROOMS, room)
         k = keys.of(room)
-        rows = await self._store.run(OPEN, (k.room, k.rate), _written(rules))
+        rows = await self._store.run(
+            OPEN, (k.room, k.rate, k.changes), (self._who, *_written(rules))
+        )
         return _word(OPEN, rows) == "opened"
 
     async def change(self, room: RoomId, changes: Mapping[str, object]) -> Rules:
@@ -175,7 +184,11 @@ class Rooms:
         pairs = _written(changed, changes.keys())
         if pairs:
             k = keys.of(room)
-            rows = await self._store.run(CHANGE, (k.room, k.waiting, k.admitted, k.rate), pairs)
+            rows = await self._store.run(
+                CHANGE,
+                (k.room, k.waiting, k.admitted, k.rate, k.changes),
+                (self._who, *pairs),
+            )
             word = _word(CHANGE, rows)
             if word == "occupied":
                 raise RoomOccupied(*map(int, rows[0][1:]))
@@ -190,13 +203,14 @@ class Rooms:
             RoomUnknown: There is no such room.
         """
         k = keys.of(room)
-        rows = await self._store.run(RESET, (*k[: k.index(k.record)], k.origins), ())
+        where = (*k[: k.index(k.record)], k.origins, k.changes)
+        rows = await self._store.run(RESET, where, (self._who,))
         if _word(RESET, rows) == "no_room":
             raise RoomUnknown
         return int(rows[0][1])
 
     async def delete(self, room: RoomId, *, force: bool = False) -> int:
-        """Delete a room with everything in it; return how many visitors were removed.
+        """Delete a room with everything in it but its log; return how many visitors were removed.
 
         Args:
             room: The room.
@@ -209,7 +223,8 @@ class Rooms:
         """
         k = keys.of(room)
         listed = await self._store.command("SISMEMBER", keys.ROOMS, room)
-        rows = await self._store.run(DELETE, k, (int(force),))
+        names = (setting.name for setting in ROOM_SETTINGS)
+        rows = await self._store.run(DELETE, k, (self._who, int(force), *names))
         if _word(DELETE, rows) == "occupied":
             raise RoomOccupied(*map(int, rows[0][1:]))
         # If a caller creates the room again at the same time, it stays listed.
@@ -224,6 +239,27 @@ class Rooms:
                 return 0
             raise RoomUnknown
         return int(rows[0][1])
+
+    async def changes(
+        self, room: RoomId, *, before_no: int | None = None, changes_max: int = CHANGES_MAX
+    ) -> list[RoomChange]:
+        """Return operators' changes of a room, the latest first; a deleted room has some too.
+
+        Args:
+            room: The room.
+            before_no: Only those before this one.
+            changes_max: Most of them, up to `CHANGES_MAX`.
+
+        Raises:
+            RoomUnknown: There is no such room, and no log of one.
+        """
+        k = keys.of(room)
+        last = "+" if before_no is None else f"({before_no}-0"
+        most = min(changes_max, CHANGES_MAX)
+        entries = await self._store.command("XREVRANGE", k.changes, last, "-", "COUNT", most)
+        if not entries and not await self._store.command("EXISTS", k.room, k.changes):
+            raise RoomUnknown
+        return [room_log.parse(*entry) for entry in entries]
 
     async def decide(self, room: RoomId, before: Decision | None, decision: Decision) -> bool:
         """Compare-and-set the decision of a room; return whether it was set.

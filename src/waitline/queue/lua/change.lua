@@ -1,5 +1,5 @@
 --[[
-change.lua: change settings of a room, with effect from the next call on.
+change.lua: change settings of a room, with effect from the next call on, and log what differs.
 
 What identity a room requires can change only while nobody waits in it or holds a slot: a place that
 somebody has claimed must not become an account's. A room that admits visitors again begins with an
@@ -11,9 +11,11 @@ KEYS
   2 waiting      zset   visitor -> place
   3 admitted     zset   visitor -> expires_ms
   4 rate         hash   the token bucket
+  5 changes      stream the log of operators' changes
 ARGV
-  1 name         str    field of the room, repeated with the next
-  2 value        str    its new value
+  1 who          str    who changes it, for the log
+  2 name         str    field of the room, repeated with the next
+  3 value        str    its new value
 RETURNS  one row
   changed
   occupied  waiting:int admitted:int
@@ -21,11 +23,12 @@ RETURNS  one row
 
 COST  O(1)
 ]]
-local room, waiting, admitted, rate = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local room, waiting, admitted, rate, changes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 --@include clock
 --@include listening
 --@include instant
 --@include opening
+--@include room_log
 local clock = clock_ms()
 
 local function admits_now()
@@ -35,16 +38,22 @@ local function admits_now()
 end
 
 if redis.call('EXISTS', room) == 0 then return {{'no_room'}} end
-for i = 1, #ARGV, 2 do
+for i = 2, #ARGV, 2 do
   if ARGV[i] == 'identity' and (redis.call('HGET', room, 'identity') or 'claimed') ~= ARGV[i + 1]
   then
     local waits, holds = redis.call('ZCARD', waiting), redis.call('ZCARD', admitted)
     if waits + holds > 0 then return {{'occupied', waits, holds}} end
   end
 end
-local before = admits_now()
-redis.call('HSET', room, 'changed_ms', string.format('%d', clock), unpack(ARGV))
-if not before and admits_now() then
+local admitted_before, before, after = admits_now(), {}, {}
+for i = 2, #ARGV, 2 do
+  local name, value = ARGV[i], ARGV[i + 1]
+  local stored = redis.call('HGET', room, name)
+  if stored ~= value then before[name], after[name] = stored or nil, value end
+end
+redis.call('HSET', room, 'changed_ms', string.format('%d', clock), unpack(ARGV, 2))
+if next(after) then log_change(changes, clock, ARGV[1], 'room changed', before, after) end
+if not admitted_before and admits_now() then
   local now = listened_ms(clock, unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms')))
   redis.call('HSET', rate, 'tokens', 0, 'tokens_at', string.format('%d', now))
 end

@@ -214,8 +214,9 @@ class QueueParts(NamedTuple):
             problems=problems,
             watch=self.watch,
         )
-        operators = RoomCalls(self.rooms, self.addresses, settings, Operators(operator_key))
-        return [streams.router(), operators.router(), self.health.router(), self.key_set]
+        operators = Operators(operator_key)
+        rooms = RoomCalls(self.rooms, self.addresses, settings, operators)
+        return [streams.router(), rooms.router(), self.health.router(), self.key_set]
 
 
 def metrics_page(

@@ -1,4 +1,4 @@
-"""Operators' calls on rooms: create, change live, list, show, empty, delete."""
+"""Operators' calls on rooms: create, change live, list, show, empty, delete; their log."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,10 +13,12 @@ from waitline.queue import hints
 from waitline.queue.addresses import Addresses, AddressTotals
 from waitline.queue.decision import Decision
 from waitline.queue.model import Survey
+from waitline.queue.room_log import CHANGES_MAX, RoomChange
 from waitline.queue.rooms import PAGE_MAX, Rooms
 from waitline.queue.settings import ROOM_SETTINGS, Rules
 from waitline.services import setting_bodies
 from waitline.services.queue import texts
+from waitline.services.queue.views import instant
 from waitline.settings import Settings
 
 
@@ -94,6 +96,10 @@ def _decided(survey: Survey, decision: Decision) -> dict[str, Any]:
     }
 
 
+NUMBER_MAX = 2**53
+"""Highest number of a change: JSON holds no higher one exactly."""
+
+
 class RoomCalls:
     """The operators' calls.
 
@@ -107,7 +113,7 @@ class RoomCalls:
     def __init__(
         self, rooms: Rooms, addresses: Addresses, settings: Settings, operators: Operators
     ) -> None:
-        self._rooms = rooms
+        self._rooms = rooms.changed_by(operators.who)
         self._addresses = addresses
         self._settings = settings
         self._operators = operators
@@ -125,6 +131,7 @@ class RoomCalls:
         # A room's name may hold a slash, so these take the whole rest of the path.
         router.post("/{room:path}/reset")(self.reset)
         router.get("/{room:path}/addresses")(self.addresses)
+        router.get("/{room:path}/changes")(self.changes)
         router.get("/{room:path}", responses={200: described})(self.show)
         router.patch("/{room:path}", responses={200: described})(self.change)
         router.delete("/{room:path}")(self.delete)
@@ -161,6 +168,24 @@ class RoomCalls:
         data = {"room": name, "addresses": [addresses_view(one) for one in top]}
         return _success(request, texts.ADDRESSES, data)
 
+    async def changes(
+        self,
+        room: str,
+        request: Request,
+        before: Annotated[
+            int | None, Query(ge=1, le=NUMBER_MAX, description="Only changes before this number")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=CHANGES_MAX)] = CHANGES_MAX,
+    ) -> dict[str, Any]:
+        """List operators' changes of a room, the latest first: who, when, what, before, after.
+
+        The log of a deleted room is kept for 90 days.
+        """
+        name = RoomId(checked_name("room", room))
+        found = await self._rooms.changes(name, before_no=before, changes_max=limit)
+        data = {"room": name, "changes": [change_view(one) for one in found]}
+        return _success(request, texts.ROOM_CHANGES, data)
+
     async def change(self, room: str, asked: RoomChangeBody, request: Request) -> dict[str, Any]:
         """Change a room live; the change takes effect with the next call."""
         name = RoomId(checked_name("room", room))
@@ -185,6 +210,18 @@ class RoomCalls:
         name = RoomId(checked_name("room", room))
         removed = await self._rooms.delete(name, force=force)
         return _success(request, texts.ROOM_DELETED, {"room": name, "removed": removed})
+
+
+def change_view(change: RoomChange) -> dict[str, Any]:
+    """Return an entry of a room's log, as operators see it."""
+    return {
+        "changeNo": change.change_no,
+        "at": instant(change.at.at_ms),
+        "who": change.who,
+        "what": change.what,
+        "before": change.before,
+        "after": change.after,
+    }
 
 
 def addresses_view(totals: AddressTotals) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""Parts of the two logs of operators' changes: who changes from here, and one side of a change."""
+
+import getpass
+import os
+from typing import Any
+
+USER_CHARS_MAX = 64
+"""Longest user name in a log; systems allow 32."""
+
+
+def who() -> str:
+    """Return who changes something on this command line: "command line" and the system's user."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a user that the system has no name for.
+        user = str(os.getuid())
+    return f"command line {user[:USER_CHARS_MAX]}"
+
+
+def short(values: dict[str, Any] | None) -> str:
+    """Return one side of a change in a few lines; only the length of lists of seats."""
+    parts = [
+        f"{name}: {len(value)} listed" if isinstance(value, list) else f"{name}: {_shown(value)}"
+        for name, value in (values or {}).items()
+    ]
+    return "\n".join(parts)
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - of JSON
+    if value in {None, ""}:
+        return "none"
+    # 50.0 and 50 are the same number for people.
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
