@@ -300,3 +300,47 @@ def test_a_measurement_grows_stale(room: Room) -> None:
     assert room.survey().rate_last > 0
     room.raw("HSET", room.keys.rate, "last_at", room.now_ms() - 3_100)
     assert room.survey().rate_last == 0.0
+
+
+def recent(room: Room, *admissions: tuple[int, int]) -> float:
+    """Admit so many, so many ms after the time before, and return the rate that is shown."""
+    for count, after_ms in admissions:
+        for field in ("recent_at", "recent_from"):
+            if room.raw("HEXISTS", room.keys.rate, field):
+                room.raw("HINCRBY", room.keys.rate, field, -after_ms)
+        if count:
+            room.join(*(f"{room.now_ms()}-{number}" for number in range(count)))
+            room.give_tokens(count)
+            assert room.take(count).outcome.admitted == count
+    return room.survey().rate_recent
+
+
+def test_the_recent_rate_needs_no_line(room: Room) -> None:
+    """Everybody is admitted at once, so nobody waits, and no wait could be estimated."""
+    room.open(admit_burst=500)
+    assert room.survey().rate_recent == 0.0
+    # A room that has just begun shows the mean of its time.
+    assert recent(room, (20, 0), *[(20, 2_000)] * 4, (0, 2_000)) == pytest.approx(10, rel=0.05)
+    assert room.survey().rate_mean == 0.0
+    # In the long run it shows the pace, not the last second.
+    assert recent(room, *[(20, 2_000)] * 40, (0, 1_000)) == pytest.approx(10, rel=0.05)
+
+
+def test_the_recent_rate_follows_the_pace_and_falls_to_nothing(room: Room) -> None:
+    room.open(admit_burst=500)
+    assert recent(room, *[(10, 1_000)] * 90) == pytest.approx(10, rel=0.05)
+    halfway = recent(room, *[(50, 1_000)] * 20)
+    # This much of the way is gone after 20 s.
+    assert halfway == pytest.approx(10 + 40 * 0.487, rel=0.05)
+    assert recent(room, (0, 30_000)) == pytest.approx(halfway * 0.368, rel=0.05)
+    assert recent(room, (0, 300_000)) < 0.05
+    # After a pause the new pace shows at once.
+    assert recent(room, *[(30, 1_000)] * 5, (0, 1_000)) == pytest.approx(30, rel=0.1)
+
+
+def test_the_recent_rate_ignores_a_time_before_a_reset_or_a_clock_set_back(room: Room) -> None:
+    room.open(admit_burst=500)
+    assert recent(room, (200, 0)) > 100
+    room.reset()
+    assert room.survey().rate_recent == 0.0
+    assert recent(room, (10, 0), (10, -3_600_000), (10, 1_000)) == pytest.approx(20, rel=0.1)

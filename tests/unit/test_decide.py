@@ -57,6 +57,7 @@ def survey(
         rate_deviation=0,
         rate_samples=0,
         rate_last=0,
+        rate_recent=0,
         counters={name: counters.get(name, 0) for name in COUNTERS},
         decision=before,
     )

@@ -78,7 +78,7 @@ class Play:
     def decide(self) -> None:
         survey = Survey(
             self.now_ms, Rules(limits=self.limits), self.waiting, self.gate.admitted, 0, 0, 0, 0,
-            0, 0, {name: self.counters[name] for name in COUNTERS}, self.decision,
+            0, 0, 0, {name: self.counters[name] for name in COUNTERS}, self.decision,
         )  # fmt: skip
         found = decide(survey, self.received) if self.follows else None
         if found is not None:

@@ -97,7 +97,10 @@ def list_rooms(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List all rooms: mode, visitors waiting and admitted, admissions per second."""
+    """List all rooms: mode, visitors waiting and admitted, admissions per second.
+
+    Admissions per second are smoothed over 30 s; they fall to 0 while nobody is admitted.
+    """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
 
     async def use(rooms: Rooms) -> tuple[list[dict[str, Any]], RoomId | None]:
@@ -115,7 +118,7 @@ def list_rooms(
                     "mode": survey.mode_now,
                     "waiting": survey.waiting,
                     "admitted": survey.admitted,
-                    "perSecond": round(survey.rate_last, 1),
+                    "perSecond": round(survey.rate_recent, 1),
                 }
             )
         return found, more
@@ -152,8 +155,10 @@ def show(
         "admitted": survey.admitted,
         "serving": survey.serving,
         "last_place": survey.last_place,
-        "admitted_per_s_now": round(survey.rate_last, 1),
-        "admitted_per_s_mean": round(survey.rate_mean, 1) if survey.rate_samples else None,
+        "admitted_per_s": round(survey.rate_recent, 1),
+        "admitted_per_s_while_waiting": (
+            round(survey.rate_mean, 1) if survey.rate_samples else None
+        ),
         **{f"total_{name}": count for name, count in survey.counters.items()},
         **_decided(survey),
     }

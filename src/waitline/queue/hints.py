@@ -1,6 +1,6 @@
 """Poll interval with jitter, and estimate of the wait. Pure."""
 
-from math import ceil, sqrt
+from math import ceil, exp, sqrt
 from typing import NamedTuple
 
 POLL_NEAR_MS = 3_000
@@ -26,6 +26,10 @@ _PLACES_PER_MS = (_FAR_PLACES - _NEAR_PLACES) / (POLL_FAR_MS - POLL_NEAR_MS)
 
 RATE_SAMPLES_MIN = 3
 """Fewest measured seconds for an estimate: the count of a single second varies too much."""
+
+RECENT_MS = 30_000
+"""Time over which the recent admission rate is smoothed, in ms, the same as in admit.lua. The count
+of one second jumps between 0 and a burst; a longer time would hide what a change has brought."""
 
 _SPREAD_LEAST = 0.1
 """Narrowest range, as a share of the mean on either side: a range that holds is better than a
@@ -86,6 +90,21 @@ def rate_range(mean: float, deviation: float, samples: int) -> PerSecond | None:
         return None
     error = max(deviation / sqrt(samples), mean * _SPREAD_LEAST)
     return PerSecond(low=max(mean - error, mean / 2), high=mean + error)
+
+
+def recent_rate(recent: float, age_ms: int, span_ms: int) -> float:
+    """Return admissions per second, smoothed over `RECENT_MS`; 0.0 if there were none lately.
+
+    Args:
+        recent: Admissions, each weighted by e^(-age / `RECENT_MS`), as of the last one.
+        age_ms: Time since the last one.
+        span_ms: Time since the first one that counts. A room that has just begun to admit shows
+            the mean of that time.
+    """
+    # Less than a second would show a burst as a rate. A clock that was set back has no time behind.
+    span = max(span_ms, 1_000) / RECENT_MS
+    weighted_s = RECENT_MS / 1_000 * (1 - exp(-span))
+    return recent * exp(-max(age_ms, 0) / RECENT_MS) / weighted_s
 
 
 def wait_range(ahead: int, pace: PerSecond | None) -> Seconds | None:

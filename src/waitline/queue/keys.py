@@ -21,7 +21,8 @@ wl:{ROOM}:slots     hash   visitor -> state|place|joined_ms|admitted_ms|extensio
                            while waiting (P) and, without mark, the lapsed (L)
 wl:{ROOM}:rate      hash   tokens, tokens_at, tokens_by, tokens_mono (the admission token bucket),
                            count, since (the second being measured), mean, variance, samples, last,
-                           last_at (the measured rate)
+                           last_at (the measured rate), recent, recent_at, recent_from (recent
+                           admissions, in the server's time)
 wl:{ROOM}:streams   zset   visitor -> ms at which its stream allowance is full again
 wl:{ROOM}:record    hash   record of the sale: w0 … w65 (admissions by wait), waited_ms (sum of all
                            waits), longest_ms, last_place, last_at (highest place admitted, and
@@ -44,8 +45,9 @@ The lists are hints for the admitter; no decision depends on them. They have no 
 script uses them (decision 0007).
 
 Times that are compared with the present are in the room's listening time (decision 0020): heard_ms,
-expires_ms of those who hold a slot, lapsed_ms, lease_until, and all of `rate`. All others are the
-server's: joined_ms, admitted_ms, expires_ms of the lapsed, those of the record.
+expires_ms of those who hold a slot, lapsed_ms, lease_until, and those of `rate`. All others are the
+server's: joined_ms, admitted_ms, expires_ms of the lapsed, recent_at and recent_from of `rate`,
+those of the record.
 """
 
 from functools import lru_cache

@@ -78,6 +78,7 @@ class Survey(NamedTuple):
         rate_deviation: Its standard deviation from second to second.
         rate_samples: Number of seconds measured for it.
         rate_last: Admissions per second in the last second measured.
+        rate_recent: Admissions per second, smoothed over 30 s, whether anybody waits or not.
         counters: Totals since the room was created: entered, admitted, activated, left,
             abandoned, lapsed, passed, returned, removed, lease_refused, no_shows, overtaken.
         decision: The present decision; `None` if no shop has ever reported.
@@ -93,6 +94,7 @@ class Survey(NamedTuple):
     rate_deviation: float
     rate_samples: int
     rate_last: float
+    rate_recent: float
     counters: dict[str, int]
     decision: Decision | None = None
     returned: int = 0

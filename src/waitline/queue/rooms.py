@@ -14,6 +14,7 @@ from waitline.kernel.ids import RoomId
 from waitline.queue import decision as decisions
 from waitline.queue import keys, record, room_log
 from waitline.queue.decision import Decision
+from waitline.queue.hints import recent_rate
 from waitline.queue.model import (
     COUNTERS,
     ROOMS_MAX,
@@ -306,6 +307,11 @@ class Rooms:
             rate_deviation=sqrt(float(rate.get("variance", 0))),
             rate_samples=int(rate.get("samples", 0)),
             rate_last=float(rate.get("last", 0)) if fresh else 0.0,
+            rate_recent=recent_rate(
+                float(rate.get("recent", 0)),
+                at_ms - int(rate.get("recent_at", 0)),
+                at_ms - int(rate.get("recent_from", 0)),
+            ),
             counters={name: int(stored.get(name, 0)) for name in COUNTERS},
             decision=_decision(stored),
             returned=returned,

@@ -20,8 +20,8 @@ proportion, and the total up to which visitors are admitted.
 
 Statistics come last and cannot fail the call: visitors have moved by then, so an error goes to the
 server's log. They are the rate, measured only while visitors wait (an empty line says nothing
-about the speed of a full one), and the record of the sale: waits by length, totals by time, and
-admissions out of order (decision 0014).
+about the speed of a full one), the recent admissions, for people, and the record of the sale: waits
+by length, totals by time, and admissions out of order (decision 0014).
 
 KEYS
   1 room         hash   mode, opens_at, closes_at, active_max, admit_per_s, admit_burst,
@@ -96,9 +96,10 @@ if burst == 0 then burst = math.max(admit_per_s / 4, 1 + admit_per_s / 10) end
 if per_s < tonumber(admit_per_s) then burst = math.max(1, burst * per_s / admit_per_s) end
 local left = math.max((tonumber(now_until) or math.huge) - tonumber(so_far or 0), 0)
 
-local tokens, tokens_at, tokens_by, tokens_mono, count, since, mean, variance, samples = unpack(
+local tokens, tokens_at, tokens_by, tokens_mono, count, since, mean, variance, samples,
+  recent, recent_at, recent_from = unpack(
   redis.call('HMGET', rate, 'tokens', 'tokens_at', 'tokens_by', 'tokens_mono', 'count', 'since',
-    'mean', 'variance', 'samples'))
+    'mean', 'variance', 'samples', 'recent', 'recent_at', 'recent_from'))
 -- Time before the opening fills nothing.
 opened_ms = opened_ms + now - clock
 if tokens_at and tonumber(tokens_at) < opened_ms then tokens, tokens_at = 0, opened_ms end
@@ -307,6 +308,18 @@ local function measure_rate()
   end
 end
 
+-- Admissions weighted by e^(-age / 30 s), whether anybody waits or not, in the server's time. After
+-- a pause in which they have decayed the count starts anew, so that it shows the new pace at once.
+local RECENT_MS = 30000
+local function count_recent()
+  local gone = clock - (recent_at or clock)
+  if not recent or gone < 0 or gone > 3 * RECENT_MS then
+    recent, recent_from, gone = 0, clock_text, 0
+  end
+  redis.call('HSET', rate, 'recent', recent * math.exp(-gone / RECENT_MS) + moved,
+    'recent_at', clock_text, 'recent_from', recent_from)
+end
+
 local function guarded(what, step)
   local done, problem = pcall(step)
   if not done then
@@ -316,6 +329,7 @@ local function guarded(what, step)
 end
 
 if moved > 0 then guarded('the record', keep_record) end
+if moved > 0 then guarded('the recent admissions', count_recent) end
 guarded('the rate', measure_rate)
 return {{'moved', moved, passed, total, free - moved,
   math.floor(math.min(tokens, left) - moved)}}

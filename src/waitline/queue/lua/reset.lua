@@ -1,6 +1,6 @@
 --[[
-reset.lua: remove all visitors from a room, and log it. Rules, totals, the record of the sale and the
-last place given stay (Q2).
+reset.lua: remove all visitors from a room, and log it. Rules, totals, the record of the sale and
+the last place given stay (Q2).
 
 KEYS
   1 room         hash   beat_ms, lost_ms, counters

@@ -3,16 +3,16 @@
 -- have a dozen entries.
 local CHANGES_MAX = 1000
 
--- Append an entry: who, what, when, and what differs before and after; nil where there is nothing.
-local function log_change(changes, clock, who, what, before, after)
-  local last = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)[1]
+-- Append an entry: when, who, what, and what differs, as it was and as it is; nil for nothing.
+local function log_change(key, at_ms, who, what, old, new)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
   local number = last and tonumber(string.match(last[1], '^%d+')) or 0
-  local entry = {'at', string.format('%d', clock), 'who', who, 'what', what}
-  if before then entry[7], entry[8] = 'before', cjson.encode(before) end
-  if after then
+  local entry = {'at', string.format('%d', at_ms), 'who', who, 'what', what}
+  if old then entry[7], entry[8] = 'before', cjson.encode(old) end
+  if new then
     entry[#entry + 1] = 'after'
-    entry[#entry + 1] = cjson.encode(after)
+    entry[#entry + 1] = cjson.encode(new)
   end
-  redis.call('XADD', changes, 'MAXLEN', '=', CHANGES_MAX, string.format('%d-1', number + 1),
+  redis.call('XADD', key, 'MAXLEN', '=', CHANGES_MAX, string.format('%d-1', number + 1),
     unpack(entry))
 end
