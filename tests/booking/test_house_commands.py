@@ -1,5 +1,6 @@
 """`waitline schedules` and `waitline seats`: what they do, print and refuse."""
 
+import getpass
 import json
 import sys
 from collections.abc import Callable
@@ -87,7 +88,7 @@ def test_each_change_is_in_the_log(run: Run) -> None:
     # A repeat changes nothing.
     run("schedules", "cancel", "1", "--yes", "--reason", "flood")
     log = json.loads(run("concerts", "log", "1", "--schedule", "1", "--json")[1])
-    assert {one["who"] for one in log} == {"command line"}
+    assert {one["who"] for one in log} == {f"command line {getpass.getuser()}"}
     assert [one["what"] for one in reversed(log)] == [
         "seats held back",
         "seats released",

@@ -129,10 +129,9 @@ def test_pages_of_the_log(room: Room) -> None:
 def test_the_latest_changes_are_kept(room: Room) -> None:
     room.open()
     # As if there had been that many.
+    of_before = ("at", 0, "who", "x", "what", "room reset", "before", "", "after", "")
     for number in range(2, KEPT_MAX + 2):
-        room.raw(
-            "XADD", room.keys.changes, f"{number}-1", "at", 0, "who", "x", "what", "room reset"
-        )
+        room.raw("XADD", room.keys.changes, f"{number}-1", *of_before)
     room.change(active_max=3)
     assert room.raw("XLEN", room.keys.changes) == KEPT_MAX
     assert logged(room, changes_max=1)[0].change_no == KEPT_MAX + 2

@@ -4,18 +4,18 @@ import getpass
 import os
 from typing import Any
 
-USER_CHARS_MAX = 64
+NAME_CHARS_MAX = 64
 """Longest user name in a log; systems allow 32."""
 
 
 def who() -> str:
     """Return who changes something on this command line: "command line" and the system's user."""
     try:
-        user = getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):
         # A container may run as a user that the system has no name for.
-        user = str(os.getuid())
-    return f"command line {user[:USER_CHARS_MAX]}"
+        name = str(os.getuid())
+    return f"command line {name[:NAME_CHARS_MAX]}"
 
 
 def short(values: dict[str, Any] | None) -> str:

@@ -20,8 +20,8 @@ from waitline.booking.house import (
     SeatsNotHeld,
 )
 from waitline.booking.model import ScheduleStopped, SeatsContested
-from waitline.booking.seat_imports import COMMAND_LINE
 from waitline.cli import options
+from waitline.cli.change_log import who
 from waitline.kernel.errors import Misconfigured, Refused
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
@@ -63,7 +63,7 @@ def hold(
 
     async def use(house: HouseSeats) -> int:
         found = await house.named(schedule, seats)
-        await house.hold(schedule, found, text, who=COMMAND_LINE)
+        await house.hold(schedule, found, text, who=who())
         return len(found)
 
     count = _with_house(data_dir, database_url, use)
@@ -84,7 +84,7 @@ def release(
 
     async def use(house: HouseSeats) -> int:
         found = await house.named(schedule, seats)
-        await house.release(schedule, found, who=COMMAND_LINE)
+        await house.release(schedule, found, who=who())
         return len(found)
 
     typer.echo(f"{counted(_with_house(data_dir, database_url, use), *_SEATS_ARE)} on sale.")
@@ -107,7 +107,7 @@ def give(
 
     async def use(house: HouseSeats) -> tuple[int, int]:
         found = await house.named(schedule, seats)
-        return await house.give(schedule, found, text, who=COMMAND_LINE), len(found)
+        return await house.give(schedule, found, text, who=who()), len(found)
 
     reservation, count = _with_house(data_dir, database_url, use)
     typer.echo(

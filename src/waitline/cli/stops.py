@@ -14,7 +14,6 @@ import typer
 from waitline import settings as chosen
 from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.model import ScheduleState, ScheduleStopped
-from waitline.booking.seat_imports import COMMAND_LINE
 from waitline.booking.stopping import (
     REASON_CHARS_MAX,
     ScheduleNotPostponed,
@@ -22,6 +21,7 @@ from waitline.booking.stopping import (
     StopProgress,
 )
 from waitline.cli import options
+from waitline.cli.change_log import who
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import visible
 from waitline.postgres.pool import Database
@@ -68,7 +68,7 @@ def cancel(
         typer.confirm(f"Cancel schedule {schedule} and refund every ticket?", abort=True)
 
     async def use(stops: ScheduleStops) -> StopProgress:
-        await stops.cancel(schedule, _checked(reason), who=COMMAND_LINE)
+        await stops.cancel(schedule, _checked(reason), who=who())
         return await _worked(stops, schedule)
 
     _show(_with_stops(data_dir, database_url, use), as_json=as_json)
@@ -106,7 +106,7 @@ def postpone(
         )
 
     async def use(stops: ScheduleStops) -> StopProgress:
-        await stops.postpone(schedule, _checked(reason), until, who=COMMAND_LINE)
+        await stops.postpone(schedule, _checked(reason), until, who=who())
         return await _worked(stops, schedule)
 
     _show(_with_stops(data_dir, database_url, use), as_json=as_json)
@@ -124,7 +124,7 @@ def resume(
     """
 
     async def use(stops: ScheduleStops) -> None:
-        await stops.resume(schedule, who=COMMAND_LINE)
+        await stops.resume(schedule, who=who())
 
     _with_stops(data_dir, database_url, use)
     typer.echo(f"Schedule {schedule} is on sale again.")

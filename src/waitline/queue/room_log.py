@@ -44,7 +44,7 @@ class RoomChange(NamedTuple):
 def parse(entry_id: str, words: Sequence[str]) -> RoomChange:
     """Parse an entry of the stream."""
     stored = dict(zip(words[::2], words[1::2], strict=True))
-    before, after = (json.loads(stored.get(name, "null")) for name in ("before", "after"))
+    before, after = (json.loads(stored[name] or "null") for name in ("before", "after"))
     if before is not None and after is not None:
         # A room of an earlier version did not store this setting, and had its default.
         defaults = Rules().values

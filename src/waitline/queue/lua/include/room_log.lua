@@ -7,12 +7,7 @@ local CHANGES_MAX = 1000
 local function log_change(key, at_ms, who, what, old, new)
   local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
   local number = last and tonumber(string.match(last[1], '^%d+')) or 0
-  local entry = {'at', string.format('%d', at_ms), 'who', who, 'what', what}
-  if old then entry[7], entry[8] = 'before', cjson.encode(old) end
-  if new then
-    entry[#entry + 1] = 'after'
-    entry[#entry + 1] = cjson.encode(new)
-  end
   redis.call('XADD', key, 'MAXLEN', '=', CHANGES_MAX, string.format('%d-1', number + 1),
-    unpack(entry))
+    'at', string.format('%d', at_ms), 'who', who, 'what', what,
+    'before', old and cjson.encode(old) or '', 'after', new and cjson.encode(new) or '')
 end
