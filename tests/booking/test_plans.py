@@ -15,6 +15,7 @@ from waitline.postgres.sessions import SESSION
 SQL = Path(__file__).parents[2] / "src/waitline/booking/sql"
 HOT = {
     "reservations.sql": {"reserve", "find_reservation", "cancel", "expire", "lapsed_reservations"},
+    "own_reservations.sql": {"reservation_rooms", "own_reservations"},
     "payments.sql": {
         "begin_payment",
         "confirm_payment",
@@ -27,7 +28,7 @@ HOT = {
     "idempotency.sql": {"find_key", "keep_answer", "forget_keys"},
 }
 GROWING = "seat|visitor_seats|reservation|reserved_seat|payment|idempotency"
-TABLES = {*GROWING.split("|"), "cooldown", "held_seat", "reservation_note"}
+TABLES = {*GROWING.split("|"), "cooldown", "held_seat", "removed_seat", "reservation_note"}
 
 SCANS = {"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan"}
 

@@ -41,6 +41,7 @@ CALLS: dict[str, Callable[[], str]] = {
         "/api/v1/reservations", '{"seatId":1,"scheduleId":1}', _TOKEN
     ),
     "unknown reservations": lambda: _get(f"/api/v1/reservations/{_id()}", _TOKEN),
+    "reservations of others": lambda: _get("/api/v1/reservations?mine", _TOKEN),
     "unknown payments": lambda: _get(f"/api/v1/payments/{_id()}", _TOKEN),
     "paying for others": lambda: _post(
         "/api/v1/payments",

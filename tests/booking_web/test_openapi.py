@@ -25,6 +25,7 @@ CALLS = {
     ("get", "/api/v1/concerts/{concertId}/schedules"),
     ("get", "/api/v1/schedules/{scheduleId}/seats"),
     ("post", "/api/v1/reservations"),
+    ("get", "/api/v1/reservations"),
     ("get", "/api/v1/reservations/{reservationId}"),
     ("delete", "/api/v1/reservations/{reservationId}"),
     ("post", "/api/v1/payments"),

@@ -42,6 +42,33 @@ def test_strangers_wait_in_a_short_queue_and_buyers_do_not() -> None:
     asyncio.run(play())
 
 
+def test_lists_of_reservations_have_connections_of_their_own() -> None:
+    async def play() -> None:
+        lookups, statements = Lookups(), Statements()
+        lookups.remember("buyer")
+        async with asyncio.TaskGroup() as group:
+            lists = RUNNING_MAX + WAITING_MAX
+            tasks = [
+                group.create_task(lookups.run_list("buyer", statements.run)) for _ in range(lists)
+            ]
+            await settled()
+            # However many lists a good token asks for, they are no demand of those who shop.
+            assert statements.running == lookups.running == RUNNING_MAX
+            with pytest.raises(Unavailable):
+                await lookups.run_list("buyer", statements.run)
+            # They hold up neither strangers nor buyers; a stranger's list is a stranger's look-up.
+            tasks.append(group.create_task(lookups.run_list("stranger", statements.run)))
+            tasks.append(group.create_task(lookups.run("buyer", statements.run)))
+            await settled()
+            assert statements.running == RUNNING_MAX + 2
+            assert lookups.running == RUNNING_MAX + 1
+            statements.go.set()
+        assert {task.result() for task in tasks} == {"found"}
+        assert lookups.running == 0
+
+    asyncio.run(play())
+
+
 def test_a_look_up_that_fails_or_is_cancelled_leaves_its_place() -> None:
     async def play() -> None:
         lookups, statements = Lookups(), Statements()

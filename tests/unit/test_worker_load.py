@@ -8,6 +8,9 @@ import pytest
 import waitline.booking
 from waitline.booking import load_reporter as subject
 from waitline.booking.load_reporter import ADMITTED_STATEMENTS, Answered, WorkerLoad
+from waitline.kernel import telemetry
+from waitline.kernel.instruments import DurationHistogram
+from waitline.services.booking.app import ADMITTED_CALLS, answered
 
 SQL = Path(waitline.booking.__path__[0]) / "sql"
 
@@ -64,7 +67,8 @@ def test_the_load(seconds: list[float], demand: float, share: float) -> None:
     "statement",
     [
         "change_seats", "catalogue_version", "concerts", "schedule", "find_reservation",
-        "find_payment", "find_key", "ping", "expire", "changed_stock", "take_events",
+        "find_payment", "reservation_rooms", "own_reservations", "find_key", "ping", "expire",
+        "changed_stock", "take_events",
     ],
 )  # fmt: skip
 def test_what_strangers_operators_and_jobs_cause_is_no_load(statement: str) -> None:
@@ -77,6 +81,30 @@ def test_what_strangers_operators_and_jobs_cause_is_no_load(statement: str) -> N
 def test_statements_of_the_admitted_exist() -> None:
     text = "".join(path.read_text("utf-8") for path in SQL.glob("*.sql"))
     assert set(re.findall(r"-- name: (\w+)\(", text)) >= ADMITTED_STATEMENTS
+
+
+@pytest.fixture
+def tallied(monkeypatch: pytest.MonkeyPatch) -> DurationHistogram:
+    """The counts of answers, none of which is of another test."""
+    monkeypatch.setattr(telemetry.HTTP_SECONDS, "tallies", {})
+    return telemetry.HTTP_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("method", "route", "status", "admitted"),
+    [
+        *(pytest.param(*call, "200", 1, id=" ".join(call)) for call in sorted(ADMITTED_CALLS)),
+        pytest.param("GET", "/api/v1/reservations", "200", 0, id="own reservations"),
+        pytest.param("HEAD", "/api/v1/reservations", "200", 0, id="own reservations, head"),
+        pytest.param("POST", "/api/v1/reservations", "401", 0, id="reserving without a turn"),
+        pytest.param("GET", "/api/v1/concerts", "200", 0, id="concerts"),
+    ],
+)
+def test_whose_answers_count_as_those_of_admitted_visitors(
+    tallied: DurationHistogram, method: str, route: str, status: str, admitted: int
+) -> None:
+    tallied.tally(method, route, status).add(0.001)
+    assert answered() == Answered(1, admitted)
 
 
 def test_what_was_long_ago_is_no_load() -> None:

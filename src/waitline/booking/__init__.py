@@ -17,6 +17,7 @@ seat_documents.py  seat lists, encoded and compressed on demand
 best_available.py  chooses the best free seats of a grade
 store.py           reservations: reserve, cancel, expire
 batches.py         limits of batched statements
+own_reservations.py  what a visitor holds and has bought
 sweeper.py         puts lapsed reservations back on sale
 cooldown.py        the cool-down of holders who let seats go again and again
 stopping.py        schedules that are cancelled or postponed, and their refunds

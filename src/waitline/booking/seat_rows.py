@@ -108,7 +108,7 @@ def _rows(section: str, seats: list[_Seat]) -> _SectionRows:
         within = [
             (
                 seat.seat_id,
-                _short(seat),
+                short_name(seat.section, seat.row, seat.number),
                 seat.position,
                 categories.setdefault((seat.grade, seat.price), len(categories)),
             )
@@ -118,10 +118,10 @@ def _rows(section: str, seats: list[_Seat]) -> _SectionRows:
     return _SectionRows(section, [_Category(*one) for one in categories], rows)
 
 
-def _short(seat: _Seat) -> str:
+def short_name(section: str, row: str, number: str) -> str:
     """Return a seat's name within its row: seat plans often repeat section and row in it."""
-    for prefix in (f"{seat.section}-{seat.row}-", f"{seat.row}-"):
-        rest = seat.number.removeprefix(prefix)
-        if rest and rest != seat.number:
+    for prefix in (f"{section}-{row}-", f"{row}-"):
+        rest = number.removeprefix(prefix)
+        if rest and rest != number:
             return rest
-    return seat.number
+    return number

@@ -109,12 +109,24 @@ class Request:
             raise InputInvalid(name, MISSING)
         return value
 
+    def has_parameter(self, name: str) -> bool:
+        """Return whether the query string names a parameter, with a value or without."""
+        return name in self._parameters()
+
     def optional_parameter(self, name: str) -> str | None:
         """Return a name from the query string in its normal form, or `None` if it is missing.
 
         Raises:
             InputInvalid: It is refused by `checked_name`.
         """
+        given = self._parameters().get(name)
+        if given is None:
+            return None
+        if "%" in given or "+" in given or not given.isascii():
+            given = decode_parameter(name, given)
+        return checked_name(name, given)
+
+    def _parameters(self) -> dict[str, str]:
         query = self._query
         if query is None:
             query = self._query = {}
@@ -122,12 +134,7 @@ class Request:
             for pair in reversed(self.query_string.decode("latin-1").split("&")):
                 key, _, value = pair.partition("=")
                 query[key] = value
-        given = query.get(name)
-        if given is None:
-            return None
-        if "%" in given or "+" in given or not given.isascii():
-            given = decode_parameter(name, given)
-        return checked_name(name, given)
+        return query
 
 
 def decode_parameter(name: str, value: str) -> str:

@@ -61,17 +61,19 @@ from waitline.valkey.fitness import Fitness
 
 TITLE = "Waitline booking service"
 
-ADMITTED_ROUTES = frozenset(
+ADMITTED_CALLS = frozenset(
     (
-        SEATS_PATH,
-        "/api/v1/reservations",
-        "/api/v1/reservations/{reservationId}",
-        "/api/v1/payments",
-        "/api/v1/payments/{paymentId}",
+        ("GET", SEATS_PATH),
+        ("POST", "/api/v1/reservations"),
+        ("GET", "/api/v1/reservations/{reservationId}"),
+        ("DELETE", "/api/v1/reservations/{reservationId}"),
+        ("POST", "/api/v1/payments"),
+        ("GET", "/api/v1/payments/{paymentId}"),
     )
 )
 ADMITTED_STATUSES = frozenset(("200", "201", "304", "409"))
-"""Answers that admitted visitors alone get: strangers are refused on these routes."""
+"""Answers that admitted visitors alone get: strangers are refused on these calls. The list of own
+reservations is none of them: whoever has a place gets one, if an empty one."""
 
 BODY_LIMITS = {
     WEBHOOK_PATH: ANSWER_BYTES_MAX,
@@ -330,10 +332,10 @@ def cooldown_rule(settings: Settings) -> CooldownRule:
 def answered() -> Answered:
     """Return how many answers this worker has given, and how many of them to admitted visitors."""
     everybody = admitted = 0
-    for (_, route, status), tally in telemetry.HTTP_SECONDS.tallies.items():
+    for (method, route, status), tally in telemetry.HTTP_SECONDS.tallies.items():
         count = sum(tally.counts)
         everybody += count
-        if route in ADMITTED_ROUTES and status in ADMITTED_STATUSES:
+        if (method, route) in ADMITTED_CALLS and status in ADMITTED_STATUSES:
             admitted += count
     return Answered(everybody, admitted)
 

@@ -2,12 +2,13 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, Concert, Schedule
 from waitline.booking.model import SEATS_MAX, Payment, PaymentState, Reservation
+from waitline.booking.own_reservations import OwnReservation
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import BLANK, FAULTS
 from waitline.http.texts import Text
@@ -118,6 +119,67 @@ class FoundReservationView(ReservationView, frozen=True, kw_only=True):
     result: str
     message: str
     data: ReservationView
+
+
+class OwnSeatView(msgspec.Struct, frozen=True):
+    """A seat of a reservation: `seatNumber` is unique in the schedule, `seat` in its row."""
+
+    seatId: int  # noqa: N815
+    seatNumber: str  # noqa: N815
+    section: str
+    row: str
+    seat: str
+    grade: str
+    price: int
+
+
+class OwnReservationView(ReservationView, frozen=True, kw_only=True):
+    """A reservation with its performance, its seats and its payment.
+
+    `refund` is none, due or done. `paymentId` and `paidAt` are null until it is paid for.
+    """
+
+    concertId: int  # noqa: N815
+    queue: str
+    title: str
+    venue: str
+    startsAt: str  # noqa: N815
+    startsAtLocal: str  # noqa: N815
+    currency: str
+    seats: list[OwnSeatView]
+    paymentId: int | None  # noqa: N815
+    paidAt: str | None  # noqa: N815
+    refund: Literal["none", "due", "done"]
+
+    @classmethod
+    def listed(cls, own: OwnReservation) -> "OwnReservationView":
+        """Return the view of a reservation in a list."""
+        return cls(
+            **msgspec.structs.asdict(ReservationView.of(own.reservation)),
+            concertId=own.concert_id,
+            queue=own.reservation.room,
+            title=own.title,
+            venue=own.venue,
+            startsAt=instant(own.starts.time),
+            startsAtLocal=own.starts.iso,
+            currency=own.currency,
+            seats=[OwnSeatView(*seat) for seat in own.seats],
+            paymentId=own.payment_id,
+            paidAt=None if own.paid_at is None else instant(own.paid_at),
+            refund=_REFUNDS.get(own.payment_state, "none"),
+        )
+
+
+_REFUNDS: dict[PaymentState | None, Literal["none", "due", "done"]] = {
+    PaymentState.REFUNDING: "due",
+    PaymentState.REFUNDED: "done",
+}
+
+
+class OwnReservationsView(msgspec.Struct, frozen=True):
+    """What a visitor holds and has bought, the newest first."""
+
+    reservations: list[OwnReservationView]
 
 
 class CancellationView(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from waitline.booking.model import (
     SeatsContested,
     SeatTaken,
 )
+from waitline.booking.own_reservations import OwnReservations
 from waitline.booking.seat_documents import Document
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.stopping import ScheduleStops
@@ -52,6 +53,8 @@ from waitline.services.booking.bodies import (
     WORD_CHARS_MAX,
     FoundReservationView,
     LoadedView,
+    OwnReservationsView,
+    OwnReservationView,
     PaymentBody,
     PaymentView,
     ReservationBody,
@@ -74,6 +77,7 @@ SEATS_PATH = "/api/v1/schedules/{scheduleId}/seats"
 NOT_A_STATUS = Text("all 또는 AVAILABLE이어야 합니다.", "must be all or AVAILABLE")
 NOT_A_VIEW = Text("sections여야 합니다.", "must be sections")
 NO_SECTION = Text("그런 구역이 없습니다.", "is no section of this schedule")
+ONLY_MINE = Text("값이 필요합니다: ?mine", "is required: ?mine lists your own reservations")
 ONLY_FREE = Text(
     "section과 함께 쓸 때는 AVAILABLE이어야 합니다.", "must be AVAILABLE where a section is named"
 )
@@ -133,7 +137,9 @@ class BookingCalls:
         self._lookups = lookups
         self._same_origin = same_origin
         self._trusting = trusting
-        self._ownership = Ownership(reservations, checkout, doorman, lookups, trusting=trusting)
+        self._ownership = Ownership(
+            reservations, OwnReservations(database), checkout, doorman, lookups, trusting=trusting
+        )
         self._rng = random.Random()  # noqa: S311 - spreads concurrent requests
         self.seats_of = PathParameterRoute(SEATS_PATH, self.seats, exclusive=True, in_task=True)
 
@@ -151,7 +157,7 @@ class BookingCalls:
     def routes(self) -> Mapping[str, Mapping[str, Handler]]:
         """Return the handlers of the dispatcher's calls, by path and method."""
         return {
-            "/api/v1/reservations": {"POST": self.reserve},
+            "/api/v1/reservations": {"POST": self.reserve, "GET": self.own_reservations},
             "/api/v1/payments": {"POST": self.pay},
             WEBHOOK_PATH: {"POST": self.webhook},
         }
@@ -255,6 +261,16 @@ class BookingCalls:
             )
         except (SeatTaken, OwnHold):
             raise SeatsContested from None
+
+    async def own_reservations(self, request: Request) -> Answer:
+        """List what a visitor holds and has bought."""
+        if not request.has_parameter("mine"):
+            raise InputInvalid("mine", ONLY_MINE)
+        user = user_of(request)
+        header_token(request)
+        found = await self._ownership.reservations(request, user)
+        shown = OwnReservationsView([OwnReservationView.listed(one) for one in found])
+        return success(request, texts.RESERVATIONS, shown)
 
     async def reservation(self, request: Request, reservation: str) -> Answer:
         """Show a visitor's own reservation, in the envelope and beside it."""

@@ -2,7 +2,9 @@
 
 A token is for a room, and only the reservation names its room, so whose a reservation is takes a
 statement before the token can be checked. Look-ups for tokens that this worker has found good go at
-once. All others share a few connections and a short queue; further ones are rejected.
+once. All others share a few connections and a short queue; further ones are rejected. Lists of
+reservations have connections and a queue of their own, as they serve anybody with a good token,
+also long after the stay.
 """
 
 import asyncio
@@ -26,18 +28,40 @@ Only their hashes: a collision makes a look-up go first, no more."""
 T = TypeVar("T")
 
 
+class _Lane:
+    """Look-ups that share `RUNNING_MAX` connections, and a queue of `WAITING_MAX`."""
+
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(RUNNING_MAX)
+        self._inside = 0
+
+    @property
+    def running(self) -> int:
+        return min(self._inside, RUNNING_MAX)
+
+    async def run(self, lookup: Callable[[], Awaitable[T]]) -> T:
+        if self._inside >= RUNNING_MAX + WAITING_MAX:
+            raise Unavailable("too many requests for reservations and payments of others")
+        self._inside += 1
+        try:
+            async with self._turns:
+                return await lookup()
+        finally:
+            self._inside -= 1
+
+
 class Lookups:
     """The look-ups of a worker."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, None] = OrderedDict()
-        self._lane = asyncio.Semaphore(RUNNING_MAX)
-        self._strangers = 0
+        self._strangers = _Lane()
+        self._lists = _Lane()
 
     @property
     def running(self) -> int:
-        """Look-ups of strangers that run or wait for a connection."""
-        return min(self._strangers, RUNNING_MAX)
+        """Look-ups that are no demand of admitted visitors, and run or wait for a connection."""
+        return self._strangers.running + self._lists.running
 
     def remember(self, token: str | None) -> None:
         """Remember a token that was found good."""
@@ -60,11 +84,9 @@ class Lookups:
         """
         if hash(token) in self._known:
             return await lookup()
-        if self._strangers >= RUNNING_MAX + WAITING_MAX:
-            raise Unavailable("too many requests for reservations and payments of others")
-        self._strangers += 1
-        try:
-            async with self._lane:
-                return await lookup()
-        finally:
-            self._strangers -= 1
+        return await self._strangers.run(lookup)
+
+    async def run_list(self, token: str | None, lookup: Callable[[], Awaitable[T]]) -> T:
+        """Run a look-up of a list of reservations; arguments and refusals as of `run`."""
+        lane = self._lists if hash(token) in self._known else self._strangers
+        return await lane.run(lookup)

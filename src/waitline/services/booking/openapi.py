@@ -16,6 +16,7 @@ from waitline.services.booking.bodies import (
     ConcertView,
     FoundReservationView,
     LoadedView,
+    OwnReservationsView,
     PaymentBody,
     PaymentView,
     ReservationBody,
@@ -52,6 +53,7 @@ STRUCTS: list[type[msgspec.Struct]] = [
     PaymentBody,
     ReservationView,
     FoundReservationView,
+    OwnReservationsView,
     CancellationView,
     PaymentView,
     ConcertsView,
@@ -100,6 +102,14 @@ _PROOF = {
     "required": False,
     "description": "The visitor's pass, or the ticket of an admitted visitor; needed in "
     "production mode",
+}
+_MINE = {
+    "name": "mine",
+    "in": "query",
+    "required": True,
+    "allowEmptyValue": True,
+    "description": "The user's own reservations: there is no other list. A value means nothing",
+    "schema": {"type": "string"},
 }
 _KEY = {
     "name": "Idempotency-Key",
@@ -218,6 +228,12 @@ def _reservations() -> dict[str, Any]:
     )
     return {
         "/api/v1/reservations": {
+            "get": call(
+                "List what a visitor holds and has bought, the newest first",
+                "OwnReservationsView",
+                tag="booking",
+                parameters=[_MINE, _USER, _PROOF],
+            ),
             "post": call(
                 "Reserve one seat, several seats, or the best free ones",
                 "ReservationView",
@@ -225,7 +241,7 @@ def _reservations() -> dict[str, Any]:
                 body="ReservationBody",
                 parameters=[_USER, _TOKEN, _KEY],
                 status=201,
-            )
+            ),
         },
         "/api/v1/reservations/{reservationId}": {
             "get": found,

@@ -16,6 +16,7 @@ from waitline.booking.model import (
     ReservationForeign,
     ReservationUnknown,
 )
+from waitline.booking.own_reservations import OwnReservation, OwnReservations
 from waitline.booking.store import Reservations
 from waitline.http.requests import Request
 from waitline.kernel.ids import RoomId, VisitorId
@@ -34,6 +35,7 @@ class Ownership:
 
     Args:
         reservations: The store of reservations.
+        own: Lists of reservations.
         checkout: The store of payments.
         doorman: Verifies tokens.
         lookups: Runs look-ups, those of strangers apart.
@@ -43,6 +45,7 @@ class Ownership:
     def __init__(
         self,
         reservations: Reservations,
+        own: OwnReservations,
         checkout: Checkout,
         doorman: Doorman,
         lookups: Lookups,
@@ -50,6 +53,7 @@ class Ownership:
         trusting: bool,
     ) -> None:
         self._reservations = reservations
+        self._own = own
         self._checkout = checkout
         self._doorman = doorman
         self._lookups = lookups
@@ -93,6 +97,34 @@ class Ownership:
         if self._trusting:
             return Buyer(user, ANYBODY)
         return (await self.reservation(request, reservation, user)).buyer
+
+    async def reservations(self, request: Request, user: VisitorId) -> list[OwnReservation]:
+        """Return what the caller holds and has bought, the newest first.
+
+        In production these are the reservations of the holder that the token proves, in its room;
+        with cookies instead of a header, in the room of each.
+
+        Raises:
+            TokenMissing: There is no token. Not in trial mode.
+            TokenRejected: The token is none of ours, or another user's. Not in trial mode.
+
+        Invariant:
+            B8.
+        """
+        if self._trusting:
+            token = header_token(request)
+        else:
+            token = require_token(request)
+            self._caller(request, NOWHERE, user)
+        rooms = await self._lookups.run_list(token, partial(self._own.rooms, user))
+        if self._trusting:
+            holders = dict.fromkeys(rooms, ANYBODY)
+        else:
+            callers = {room: self._caller(request, room, user) for room in rooms}
+            holders = {room: caller.holder for room, caller in callers.items() if caller}
+        if not holders:
+            return []
+        return await self._lookups.run_list(token, partial(self._own.listed, user, holders))
 
     async def payment(self, request: Request, payment: int) -> Payment:
         """Return a payment of the caller. In trial mode the request need not name the user.
