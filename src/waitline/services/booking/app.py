@@ -73,7 +73,7 @@ ADMITTED_CALLS = frozenset(
 )
 ADMITTED_STATUSES = frozenset(("200", "201", "304", "409"))
 """Answers that admitted visitors alone get: strangers are refused on these calls. The list of own
-reservations is none of them: whoever has a place gets one, if an empty one."""
+reservations is none of them: visitors who still wait get one as well."""
 
 BODY_LIMITS = {
     WEBHOOK_PATH: ANSWER_BYTES_MAX,

@@ -54,12 +54,14 @@ class Session(NamedTuple):
         visitor: The visitor, by the name that the waiting room knows.
         token: The pass.
         expires_ms: When it expires, in ms since the epoch.
+        joined_ms: When the visitor joined the line, in ms since the epoch.
     """
 
     room: RoomId
     visitor: VisitorId
     token: str
     expires_ms: int
+    joined_ms: int
 
 
 class Handover:
@@ -134,7 +136,7 @@ class Handover:
             raise HandoverRefused(HandoverFault.FORGED) from None
         if named[0] != room:
             raise HandoverRefused(HandoverFault.OTHER_ROOM)
-        return Session(room, named[1], token, proof.expires_ms)
+        return Session(room, named[1], token, proof.expires_ms, proof.joined_ms)
 
     async def _first(self, session: Session) -> bool:
         """Record that a pass is exchanged; return whether it was not before."""

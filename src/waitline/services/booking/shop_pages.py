@@ -165,6 +165,7 @@ class ShopPages:
             "userId": wire_user(session.visitor),
             "room": session.room,
             "expiresAtMs": session.expires_ms,
+            "joinedAtMs": session.joined_ms,
             "asOfMs": self._clock.now_ms(),
         }
         return JSONResponse(shown, headers=_NOT_KEPT)

@@ -209,21 +209,6 @@ export class SeatPicker {
   }
 
   // The names of seats that the box office has chosen.
-  async find(ids, grade) {
-    const wanted = new Set(ids);
-    const found = [];
-    for (const name of new Set(this.counts.filter((one) => !grade || one.grade === grade).map((one) => one.section))) {
-      const { categories, rows } = await listRows(this.schedule.scheduleId, name);
-      for (const { row, seats } of rows) {
-        for (const [id, seat, , category] of seats) {
-          if (wanted.has(id)) found.push({ section: name, row, seat, ...categories[category] });
-        }
-      }
-      if (found.length === wanted.size) break;
-    }
-    return found;
-  }
-
   poll() {
     clearTimeout(this.timer);
     this.timer = setTimeout(async () => {

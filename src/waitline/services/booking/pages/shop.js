@@ -1,14 +1,14 @@
-// The buyer's page: choose seats, pay, done. What is shown follows from the reservation, which the
-// box office keeps; the browser keeps its number only.
+// The buyer's page: choose seats, pay, done. What is shown follows from the reservations, which the
+// box office lists for those who prove the place or the account; the browser keeps nothing of them.
 
 import {
   Write,
   at,
   count,
-  currency,
   fetchReservation,
   instant,
   leave,
+  listOwn,
   listSchedules,
   now,
   openSession,
@@ -17,46 +17,36 @@ import {
   say,
   when,
 } from "./api.js";
+import { Bookings, drawFacts } from "./bookings.js";
 import { SeatPicker } from "./seats.js";
 
-const PANELS = ["loading", "gate", "choose", "held", "paid", "over"];
+const PANELS = ["loading", "gate", "choose", "held", "paid", "mine", "over"];
 const RECHECK_MS = 2_000;
 
 let session = null;
 let schedules = [];
 let schedule = null;
 let reservation = null;
-let seats = []; // Those of the reservation, as they are shown.
 let announced = new Set();
 
 const picker = new SeatPicker(drawChoice, fail);
-
-// --- what this browser remembers --------------------------------------------------------
-
-const STORED_AS = () => JSON.stringify(["waitline-shop", page.concert, session.userId]);
-
-function remember(changes) {
-  try {
-    if (changes) localStorage.setItem(STORED_AS(), JSON.stringify(changes));
-    else localStorage.removeItem(STORED_AS());
-  } catch {
-    // Storage is off: a reload will not find the reservation, which then runs out.
-  }
-}
-
-function remembered() {
-  try {
-    return JSON.parse(localStorage.getItem(STORED_AS()));
-  } catch {
-    return null;
-  }
-}
+const bookings = new Bookings({
+  onPay: (booking) => {
+    reservation = booking;
+    hold();
+  },
+  onCancel: (booking, button) => {
+    if (confirm(say("confirmCancel"))) busy(button, "cancelling", () => giveBack(booking));
+  },
+});
 
 // --- panels ------------------------------------------------------------------------------
 
 function show(panel) {
   const changed = at(panel).hidden;
   for (const id of PANELS) at(id).hidden = id !== panel;
+  // Visitors who come again, as accounts do, find earlier bookings below the seats.
+  if (panel === "choose") at("mine").hidden = !bookings.all.length;
   const steps = ["choose", "held", "paid"];
   at("steps").hidden = !steps.includes(panel);
   for (const step of steps) {
@@ -123,7 +113,6 @@ async function busy(button, word, action) {
 
 async function choose(message = "") {
   reservation = null;
-  remember(null);
   announced = new Set();
   show("choose");
   notice(message);
@@ -190,19 +179,20 @@ function drawChoice(chosen) {
   }
 }
 
-async function reserve(wanted, known) {
+async function reserve(wanted) {
   const body = { scheduleId: schedule.scheduleId, ...wanted };
+  let made;
   try {
-    reservation = await new Write("POST", "api/v1/reservations", body).run();
+    made = await new Write("POST", "api/v1/reservations", body).run();
   } catch (problem) {
     const words = { "seat-taken": "takenNow", "seats-contested": "takenNow", "sold-out": "noneLeft", "too-many-seats": "tooMany" };
     if (!words[problem.kind]) throw problem;
     await picker.update();
     return notice(say(words[problem.kind]));
   }
-  seats = known || [];
-  if (seats.length !== reservation.seatIds.length) seats = await picker.find(reservation.seatIds, wanted.grade);
-  remember({ reservation: reservation.reservationId, seats, schedule: schedule.scheduleId });
+  // Without the list, the page only has less to say of the seats.
+  await refresh().catch(() => {});
+  reservation = bookings.all.find((one) => one.reservationId === made.reservationId) || { ...schedule, ...made };
   hold();
 }
 
@@ -210,7 +200,7 @@ async function reserve(wanted, known) {
 
 function hold() {
   announced.delete("holdMinute");
-  facts("held-facts");
+  drawFacts(at("held-facts"), reservation);
   const { amount } = reservation;
   const payable = amount === 0 || page.methods.length > 0;
   at("pay-now").textContent = amount === 0 ? say("book") : say(page.playMoney ? "payPlay" : "pay", { amount: price(amount) });
@@ -219,26 +209,6 @@ function hold() {
   at("method-part").hidden = amount === 0 || page.methods.length < 2;
   show("held");
   tick();
-}
-
-function facts(id) {
-  const names = seats.map((seat) => say("seatShort", seat)).join("\n");
-  const rows = [
-    ["fact.concert", page.title],
-    ["fact.date", schedule ? when(schedule) : ""],
-    ["fact.seats", names || count("count", reservation.seatIds.length)],
-    ["fact.total", price(reservation.amount)],
-  ];
-  const list = at(id);
-  list.textContent = "";
-  for (const [name, value] of rows) {
-    if (!value) continue;
-    const term = document.createElement("dt");
-    const text = document.createElement("dd");
-    term.textContent = say(name);
-    text.textContent = value;
-    list.append(term, text);
-  }
 }
 
 let payment = null; // The attempt: sent again with its key until it has an answer.
@@ -269,7 +239,7 @@ async function unpaid(problem) {
     return notice(say("declined"));
   }
   // Its answer was lost, or it is still under way: the reservation says how it ended.
-  reservation = await fetchReservation(reservation.reservationId).catch(() => reservation);
+  await look().catch(() => {});
   if (reservation.status === "CONFIRMED") return paid();
   if (problem.code === "B005" || reservation.status !== "PENDING") return choose(say("holdOver"));
   if (problem.status !== 409) throw problem;
@@ -281,21 +251,39 @@ async function unpaid(problem) {
 function paid() {
   reservation.status = "CONFIRMED";
   at("number").textContent = reservation.reservationId;
-  facts("paid-facts");
+  drawFacts(at("paid-facts"), reservation);
   notice("");
   show("paid");
 }
 
-async function cancel(word) {
-  const { reservationId } = reservation;
+async function cancel({ reservationId }) {
   await new Write("DELETE", `api/v1/reservations/${reservationId}`).run().catch((problem) => {
     // Run out, or cancelled in another tab: nothing is held any more.
     if (problem.code !== "B005" && problem.code !== "B004") throw problem;
   });
-  if (reservation.status !== "CONFIRMED") return choose(say(word));
+}
+
+async function release() {
+  await cancel(reservation);
+  await choose(say("released"));
+}
+
+async function giveBack(booking) {
+  await cancel(booking);
   reservation = null;
-  remember(null);
-  end("cancelled");
+  await refresh();
+  show("mine");
+  notice(say("cancelled"));
+}
+
+// --- my bookings -------------------------------------------------------------------------
+
+async function refresh() {
+  bookings.draw((await listOwn()).filter((one) => one.queue === session.room));
+}
+
+async function look() {
+  reservation = { ...reservation, ...(await fetchReservation(reservation.reservationId)) };
 }
 
 // --- time --------------------------------------------------------------------------------
@@ -328,7 +316,7 @@ async function recheck() {
   if (rechecking) return;
   rechecking = true;
   try {
-    reservation = await fetchReservation(reservation.reservationId);
+    await look();
     if (reservation.status === "CONFIRMED") paid();
     else if (reservation.status !== "PENDING") await choose(say("holdOver"));
   } catch (problem) {
@@ -340,22 +328,18 @@ async function recheck() {
 
 // --- start -------------------------------------------------------------------------------
 
+// What is held comes first. A payment has ended the stay before it: then there are the bookings only.
 async function resume() {
-  const kept = remembered();
-  if (!kept) return false;
-  try {
-    reservation = await fetchReservation(kept.reservation);
-  } catch (problem) {
-    if (problem.status) return false;
-    throw problem;
+  await refresh();
+  const held = bookings.all.find((one) => one.status === "PENDING" && one.concertId === page.concert);
+  if (held) {
+    reservation = held;
+    hold();
+  } else if (bookings.all.some((one) => Date.parse(one.paidAt || "") >= session.joinedAtMs)) {
+    show("mine");
+  } else {
+    await choose();
   }
-  seats = kept.seats || [];
-  schedule = schedules.find((one) => one.scheduleId === reservation.scheduleId) || schedule;
-  if (schedule && schedule.currency) currency(schedule.currency);
-  if (reservation.status === "CONFIRMED") paid();
-  else if (reservation.status === "PENDING") hold();
-  else return false;
-  return true;
 }
 
 async function start() {
@@ -368,7 +352,7 @@ async function start() {
   tick();
   schedules = await listSchedules();
   schedule = schedules.find(onSale) || null;
-  if (!(await resume())) await choose();
+  await resume();
 }
 
 async function startUntilItWorks() {
@@ -386,22 +370,23 @@ at("best").onsubmit = (event) => {
   busy(at("best").querySelector("button"), "reserving", () => reserve(wanted));
 };
 at("reserve").onclick = () => {
-  const known = [...picker.chosen.entries()].sort(([one], [two]) => one - two);
-  const wanted = { seatIds: known.map(([id]) => id) };
-  busy(at("reserve"), "reserving", () => reserve(wanted, known.map(([, seat]) => seat)));
+  const wanted = { seatIds: [...picker.chosen.keys()].sort((one, two) => one - two) };
+  busy(at("reserve"), "reserving", () => reserve(wanted));
 };
 at("pay").onsubmit = (event) => {
   event.preventDefault();
   busy(at("pay-now"), "paying", pay);
 };
-at("release").onclick = () => busy(at("release"), "cancelling", () => cancel("released"));
-at("refund").onclick = () => {
-  if (confirm(say("confirmCancel"))) busy(at("refund"), "cancelling", () => cancel(""));
-};
+at("release").onclick = () => busy(at("release"), "cancelling", release);
+at("refund").onclick = () => bookings.onCancel(reservation, at("refund"));
+at("show-mine").onclick = () => busy(at("show-mine"), "loading", async () => {
+  await refresh();
+  show("mine");
+});
 at("leave").onclick = () => {
   if (!confirm(say("confirmLeave"))) return;
   busy(at("leave"), "loading", async () => {
-    if (reservation && reservation.status === "PENDING") await cancel("released");
+    if (reservation && reservation.status === "PENDING") await cancel(reservation);
     await leave();
     end("left");
   });
