@@ -19,7 +19,7 @@ from waitline.http.requests import Request
 from waitline.http.responses import Answer
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
-from waitline.payment_providers.model import Charged, NotCharged
+from waitline.payment_providers.model import Charged, Money, NotCharged
 from waitline.postgres.pool import Database
 from waitline.services.booking import answers
 from waitline.services.booking.idempotency import Idempotency, key_of
@@ -52,7 +52,7 @@ class Till:
         self.declines = False
         self.silent = False
 
-    async def charge(self, key: UUID, _amount: int, _method: str) -> Charged | NotCharged:
+    async def charge(self, key: UUID, _price: Money, _method: str) -> Charged | NotCharged:
         if self.silent:
             raise Unavailable("silent")
         if self.declines:
@@ -60,10 +60,10 @@ class Till:
         self.charged.add(key)
         return Charged(str(key))
 
-    async def fetch_outcome(self, key: UUID, _amount: int) -> Charged | None:
+    async def fetch_outcome(self, key: UUID, _price: Money) -> Charged | None:
         return Charged(str(key)) if key in self.charged else None
 
-    async def refund(self, key: UUID, _provider_ref: str, _amount: int) -> None:
+    async def refund(self, key: UUID, _provider_ref: str, _whole: Money) -> None:
         assert key in self.charged
 
     def parse_webhook(self, _headers: Mapping[str, str], _body: bytes) -> None:

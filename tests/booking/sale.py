@@ -173,7 +173,7 @@ def cancel(reservation: int, who: int | Buyer) -> dict[str, Any]:
 
 def charged(key: UUID) -> dict[str, Any]:
     """What a charge is confirmed with."""
-    return {"charge_keys": [key], "provider_refs": ["ref"], "charged": [None], "others": [False]}
+    return {"charge_keys": [key], "provider_refs": ["ref"], "charged": [None], "currencies": [None]}
 
 
 # Statements that answer with a row for each of the requests that they are given.

@@ -244,14 +244,43 @@ def test_a_currency_that_is_not_charged_is_refused(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("create", "Gala", "--room", "gala", "--currency", "usd")[0] == 0
-    monkeypatch.setenv("WAITLINE_PAYMENT_PROVIDER", "stripe")
-    for words in (
-        ["create", "Gala", "--room", "gala", "--currency", "USD"],
-        ["set", "1", "--currency", "EUR"],
+    for provider, currency, fault in (
+        ("toss", "EUR", "--currency EUR: the payment provider is 'toss', which charges KRW only"),
+        (
+            "stripe",
+            "UGX",
+            "--currency UGX: the payment provider is 'stripe', which does not charge UGX",
+        ),
     ):
-        code, _, err = run(*words)
-        assert (code, "--currency: the payment provider charges KRW only" in err) == (2, True)
+        monkeypatch.setenv("WAITLINE_PAYMENT_PROVIDER", provider)
+        for words in (
+            ["create", "Gala", "--room", "gala", "--currency", currency],
+            ["set", "1", "--currency", currency],
+        ):
+            code, _, err = run(*words)
+            assert (code, fault in err) == (2, True), err
+    assert run("set", "1", "--currency", "EUR")[0] == 0
     assert run("create", "Gala", "--room", "gala")[0] == 0
+
+
+def test_a_price_that_is_not_charged_is_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WAITLINE_PAYMENT_PROVIDER", "stripe")
+    run("create", "Gala", "--room", "gala", "--currency", "KWD")
+    run("schedule", "1", "--starts-at", "2030-05-01T19:00Z")
+    file = tmp_path / "seats.csv"
+    head = "section,row,seat,grade,price\n"
+    file.write_text(head + "F,A,1,R,5.120\nF,A,2,R,5.124\n", "utf-8")
+    code, _, err = run("import", "1", file)
+    fault = "line 3: price '5.124' is not a multiple of 0.010 KWD, as the payment provider needs"
+    assert (code, fault in err) == (2, True), err
+    file.write_text(head + "F,A,1,R,5.120\n", "utf-8")
+    assert run("import", "1", file)[0] == 0
+    # Seats of a concert whose currency the provider does not charge are not put on sale.
+    monkeypatch.setenv("WAITLINE_PAYMENT_PROVIDER", "toss")
+    code, _, err = run("import", "1", file)
+    assert (code, "the payment provider is 'toss', which charges KRW only" in err) == (2, True), err
 
 
 def test_a_schedule_in_the_past_is_warned_of(run: Run) -> None:

@@ -70,7 +70,7 @@ VALUES: dict[str, Any] = {
     "holder": "1-1", "kept_s": 1000.0, "key": "k", "keys_max": 10, "known_ids": [1],
     "language": "ko", "late_s": 60.0, "looks_max": 10, "mode": "trial", "news": "n",
     "numbers": ["n"],
-    "only_id": None, "open_pause_max_s": 10.0, "others": [None], "patience_s": 30.0,
+    "only_id": None, "open_pause_max_s": 10.0, "currencies": [None], "patience_s": 30.0,
     "pause_max_s": 10.0, "pause_s": 1.0, "payment_id": 1, "pending_s": 60.0, "positions": [1],
     "prices": [1000], "provider_ref": "r", "provider_refs": ["r"], "queue_down": None,
     "reason": "r", "refunded": 0, "request": b"r" * 32, "reservation_id": 1, "room": "none",

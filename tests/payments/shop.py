@@ -19,6 +19,7 @@ from tests.until import until_async
 from waitline.booking.buyer import Buyer
 from waitline.booking.checkout import Checkout
 from waitline.kernel.clock import SystemClock
+from waitline.payment_providers.model import Money
 from waitline.payment_providers.sandbox.adapter import Sandbox
 
 KEY = "key-of-the-tests-0001"
@@ -34,6 +35,9 @@ UP_S = 90.0
 SILENCE_S = 0.5
 
 USER = person(7)
+
+# The price of each seat.
+WON = Money(PRICE, "KRW")
 
 Headers = dict[str, str]
 

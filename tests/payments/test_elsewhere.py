@@ -7,7 +7,7 @@ import pytest
 
 from tests.booking.sale import PRICE
 from tests.databases import TestDatabase
-from tests.payments.shop import DEADLINE_S, USER, SandboxProcess, Shop, plays
+from tests.payments.shop import DEADLINE_S, USER, WON, SandboxProcess, Shop, plays
 from tests.until import until_async
 from waitline.booking.model import (
     AlreadyPaid,
@@ -190,7 +190,7 @@ def test_a_refund_may_be_told_before_the_charge(
         reservation = await shop.hold(1)
         await shop.sale.begin(reservation, USER)
         key = await shop.key()
-        await shop.provider.charge(key, PRICE, "CARD")
+        await shop.provider.charge(key, WON, "CARD")
         await shop.dashboard(key, "refund", amount=PRICE)
         await shop.hear(key, '"event":"refund"')
         assert await shop.sale.states("payment") == ["REFUNDED"]

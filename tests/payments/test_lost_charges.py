@@ -11,13 +11,13 @@ from typing_extensions import override
 from tests.booking.sale import PRICE
 from tests.databases import TestDatabase
 from tests.payments import stripe_api
-from tests.payments.shop import KEY, SECRET, USER, SandboxProcess, Shop, plays
+from tests.payments.shop import KEY, SECRET, USER, WON, SandboxProcess, Shop, plays
 from tests.processes import free_port
 from waitline.booking import settlement
 from waitline.booking.checkout import PATIENCE_S, Checkout
 from waitline.booking.model import PaymentRunning, PaymentState
 from waitline.kernel.errors import Unavailable
-from waitline.payment_providers.model import Charged, NotCharged, NotSent, Unseen
+from waitline.payment_providers.model import Charged, Money, NotCharged, NotSent, Unseen
 from waitline.payment_providers.port import CALL_TIMEOUT_S
 from waitline.payment_providers.sandbox.adapter import Sandbox
 from waitline.payment_providers.stripe import Stripe
@@ -132,7 +132,7 @@ def test_what_may_have_arrived_is_open_until_the_provider_is_asked(
         await shop.settled()
         assert await shop.sale.states("payment") == ["FAILED"]
         # The key is closed: were the request to arrive now, nothing would be charged.
-        assert isinstance(await shop.provider.charge(await shop.key(), PRICE, "CARD"), NotCharged)
+        assert isinstance(await shop.provider.charge(await shop.key(), WON, "CARD"), NotCharged)
         assert (await shop.pay(reservation)).state is PaymentState.COMPLETED
 
     plays(postgres, sandbox, play)
@@ -149,7 +149,7 @@ def test_with_stripe_the_key_is_used_up(postgres: TestDatabase, sandbox: Sandbox
             assert await checkout.settle() == 1
             assert await shop.sale.states("payment") == ["FAILED"]
             with pytest.raises(Unavailable):
-                await provider.charge(await shop.key(), PRICE, "pm_card")
+                await provider.charge(await shop.key(), WON, "pm_card")
             assert all(one["amount_received"] == 0 for one in api.intents.values())
             await provider.close()
 
@@ -160,7 +160,7 @@ class Forgetful(Sandbox):
     """A provider that cannot close a key that it does not know."""
 
     @override
-    async def fetch_outcome(self, key: UUID, amount: int) -> Charged | NotCharged | Unseen | None:
+    async def fetch_outcome(self, key: UUID, price: Money) -> Charged | NotCharged | Unseen | None:
         return Unseen()
 
 
@@ -183,7 +183,7 @@ def test_an_unseen_charge_fails_after_a_minute_and_is_refunded_if_it_turns_up(
             assert await shop.sale.states("payment") == [state]
         assert (await shop.pay(reservation)).state is PaymentState.COMPLETED
         # It arrives after all.
-        await shop.provider.charge(key, PRICE, "CARD")
+        await shop.provider.charge(key, WON, "CARD")
         await shop.checkout.webhook(*await shop.letter(key))
         assert await shop.sale.states("payment") == ["REFUNDING", "COMPLETED"]
         await provider.close()

@@ -9,7 +9,17 @@ from typer.testing import CliRunner
 from tests.booking.sale import PRICE
 from tests.databases import TestDatabase
 from tests.payments import stripe_api
-from tests.payments.shop import KEY, SECRET, USER, SandboxProcess, Shop, new_key, open_shop, plays
+from tests.payments.shop import (
+    KEY,
+    SECRET,
+    USER,
+    WON,
+    SandboxProcess,
+    Shop,
+    new_key,
+    open_shop,
+    plays,
+)
 from waitline.booking import provider_audit
 from waitline.booking.provider_audit import Comparison, compare
 from waitline.cli import app
@@ -70,7 +80,7 @@ def test_each_difference_is_found(
             )
         await shop.pay(await shop.hold(5))
         await shop.dashboard(await newest(shop), "refund", amount=PRICE // 2)
-        await shop.provider.charge(new_key(), PRICE, "CARD")
+        await shop.provider.charge(new_key(), WON, "CARD")
         texts = {one.text.partition(":")[0] for one in (await compared(shop)).findings}
         expected = {*changes, "returned"}
         assert texts == {f"1 {provider_audit.DAMAGE[kind]}" for kind in expected} | {
@@ -108,7 +118,7 @@ def test_with_stripe(postgres: TestDatabase, sandbox: SandboxProcess) -> None:
             provider = Stripe(stripe_api.KEY, stripe_api.SECRET, url=api.url)
             await shop.sale.begin(await shop.hold(1), USER)
             key = await newest(shop)
-            await provider.charge(key, PRICE, "pm_card")
+            await provider.charge(key, WON, "pm_card")
             await shop.sale.confirm(key)
             assert (await compared(shop, provider)).findings == []
             api.intents["pi_1"]["amount_received"] += 1

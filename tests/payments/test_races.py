@@ -4,9 +4,9 @@ import asyncio
 from functools import partial
 from uuid import uuid4
 
-from tests.booking.sale import PRICE, at_once, person
+from tests.booking.sale import at_once, person
 from tests.databases import TestDatabase
-from tests.payments.shop import KEY, SECRET, SandboxProcess, Shop, open_shop, plays
+from tests.payments.shop import KEY, SECRET, WON, SandboxProcess, Shop, open_shop, plays
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import Payment
 from waitline.payment_providers.model import Charged
@@ -46,7 +46,7 @@ def test_control_without_a_noted_attempt_it_is_charged_often(
         if not rows:
             return False
         key = uuid4()
-        outcome = await shop.provider.charge(key, PRICE, "CARD")
+        outcome = await shop.provider.charge(key, WON, "CARD")
         assert isinstance(outcome, Charged)
         await shop.sale.sql(
             "UPDATE reservation SET state = 'CONFIRMED' WHERE reservation_id = $1", reservation

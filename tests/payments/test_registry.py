@@ -13,6 +13,7 @@ from waitline.kernel.errors import Misconfigured
 from waitline.payment_providers import registry
 from waitline.payment_providers.model import (
     Charged,
+    Money,
     NotCharged,
     RefundState,
     WebhookForged,
@@ -78,9 +79,9 @@ def test_none_needs_no_secrets_and_declines_whatever_costs_something() -> None:
     assert not chosen.play_money
     provider = open_provider("none", *chosen.payment_secrets())
     key = UUID(int=1)
-    assert isinstance(asyncio.run(provider.charge(key, 100, "CARD")), NotCharged)
-    assert isinstance(asyncio.run(provider.fetch_outcome(key, 100)), NotCharged)
-    assert asyncio.run(provider.refund(key, "ref", 100)).state is RefundState.FAILED
+    assert isinstance(asyncio.run(provider.charge(key, Money(100, "KRW"), "CARD")), NotCharged)
+    assert isinstance(asyncio.run(provider.fetch_outcome(key, Money(100, "KRW"))), NotCharged)
+    assert asyncio.run(provider.refund(key, "ref", Money(100, "KRW"))).state is RefundState.FAILED
     assert asyncio.run(provider.list_charges(0, None)).charges == []
     with pytest.raises(WebhookForged):
         provider.parse_webhook({}, b"")

@@ -29,7 +29,7 @@ from tests.payments.shop import (
 from tests.processes import free_port
 from waitline.cli import app
 from waitline.kernel.errors import Misconfigured, Unavailable
-from waitline.payment_providers.model import Charged, NotCharged, WebhookForged
+from waitline.payment_providers.model import Charged, Money, NotCharged, WebhookForged
 from waitline.payment_providers.sandbox import ledger as books
 from waitline.payment_providers.sandbox.adapter import Sandbox
 from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
@@ -42,7 +42,7 @@ from waitline.payment_providers.sandbox.ledger import (
 )
 from waitline.payment_providers.sandbox.signatures import HEADER, sign
 
-AMOUNT = 100
+AMOUNT = Money(100, "KRW")
 
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
@@ -74,7 +74,7 @@ def test_a_key_is_charged_once_however_often_it_is_asked_for(
 
     async def use(provider: Sandbox) -> None:
         outcomes = await at_once([lambda: provider.charge(key, AMOUNT, "CARD")] * 10)
-        assert set(outcomes) == {Charged(f"sandbox-{key.hex}")}
+        assert set(outcomes) == {Charged(f"sandbox-{key.hex}", AMOUNT)}
         assert await provider.fetch_outcome(key, AMOUNT) == outcomes[0]
 
     uses(slow_sandbox.url, use)
@@ -95,7 +95,7 @@ def test_a_charge_that_nobody_waits_for_is_made_all_the_same(
         outcome = await provider.fetch_outcome(key, AMOUNT)
         while outcome is None:
             outcome = await provider.fetch_outcome(key, AMOUNT)
-        assert outcome == Charged(f"sandbox-{key.hex}")
+        assert outcome == Charged(f"sandbox-{key.hex}", AMOUNT)
 
     async def _known(sandbox: SandboxProcess, key: object) -> bool:
         async with (
@@ -123,12 +123,12 @@ def test_refunds_are_made_once_and_only_of_charges(sandbox: SandboxProcess) -> N
         key, declined = new_key(), new_key()
         await provider.charge(key, AMOUNT, "CARD")
         await provider.charge(declined, AMOUNT, "DECLINE")
-        for wrong, amount in ((declined, AMOUNT), (new_key(), AMOUNT), (key, AMOUNT + 1)):
+        for wrong, amount in ((declined, AMOUNT), (new_key(), AMOUNT), (key, Money(101, "KRW"))):
             with pytest.raises(Unavailable, match="409"):
                 await provider.refund(wrong, "ref", amount)
         await at_once([lambda: provider.refund(key, "ref", AMOUNT)] * 5)
         assert charge_of(sandbox, key)["refunded"] == 1
-        charged = Charged(f"sandbox-{key.hex}", refunded=AMOUNT)
+        charged = Charged(f"sandbox-{key.hex}", AMOUNT, AMOUNT.amount)
         assert await provider.fetch_outcome(key, AMOUNT) == charged
 
     uses(sandbox.url, use)
@@ -139,9 +139,11 @@ def test_a_charge_that_is_never_answered_is_made(sandbox: SandboxProcess) -> Non
         key = new_key()
         with pytest.raises(Unavailable, match="Timeout"):
             await provider.charge(key, AMOUNT, "TIMEOUT")
-        assert await provider.fetch_outcome(key, AMOUNT) == Charged(f"sandbox-{key.hex}")
+        assert await provider.fetch_outcome(key, AMOUNT) == Charged(f"sandbox-{key.hex}", AMOUNT)
         # A repeated request gets the same answer.
-        assert await provider.charge(key, AMOUNT, "TIMEOUT") == Charged(f"sandbox-{key.hex}")
+        assert await provider.charge(key, AMOUNT, "TIMEOUT") == Charged(
+            f"sandbox-{key.hex}", AMOUNT
+        )
 
     uses(sandbox.url, use, timeout_s=SILENCE_S)
 
@@ -153,7 +155,7 @@ def test_strangers_and_nonsense_are_refused(sandbox: SandboxProcess) -> None:
 
     uses(sandbox.url, use, key="another-key-of-16")
     key = str(new_key())
-    good = {"key": key, "amount": 1, "method": "CARD"}
+    good = {"key": key, "amount": 1, "currency": "KRW", "method": "CARD"}
     for body, status in [
         (b"", 400),
         (b"{", 400),
@@ -163,6 +165,8 @@ def test_strangers_and_nonsense_are_refused(sandbox: SandboxProcess) -> None:
         ({**good, "method": "é" * 40_000}, 413),
         (good, 200),
         ({**good, "amount": 2}, 422),
+        ({**good, "currency": "JPY"}, 422),
+        ({**good, "currency": "krw"}, 400),
     ]:
         answer = httpx.post(
             f"{sandbox.url}/v1/charges",
@@ -233,7 +237,9 @@ def test_what_was_charged_survives_a_restart(tmp_path: Path) -> None:
         await provider.refund(refunded, "ref", AMOUNT)
 
     async def after(provider: Sandbox) -> None:
-        assert await provider.charge(charged, AMOUNT, "CARD") == Charged(f"sandbox-{charged.hex}")
+        assert await provider.charge(charged, AMOUNT, "CARD") == Charged(
+            f"sandbox-{charged.hex}", AMOUNT
+        )
         assert isinstance(await provider.charge(declined, AMOUNT, "DECLINE"), NotCharged)
         await provider.refund(refunded, "ref", AMOUNT)
 
@@ -290,9 +296,9 @@ def test_a_charge_is_read_back_as_it_was(tmp_path: Path) -> None:
     with closing(Ledger(path)) as again:
         settled.asked = 2
         assert again.latest_charges(9) == [settled, declined, closed]
-        back, new = again.refund_charge(settled.key, AMOUNT)
+        back, new = again.refund_charge(settled.key, AMOUNT.amount)
         assert (back.state, back.refunded, new) == (ChargeState.REFUNDED, 1, True)
-        assert again.refund_charge(settled.key, AMOUNT) == (back, False)
+        assert again.refund_charge(settled.key, AMOUNT.amount) == (back, False)
 
 
 def test_two_sandboxes_on_one_file_charge_a_key_once(tmp_path: Path) -> None:
@@ -333,7 +339,7 @@ def test_books_refuse_what_does_not_fit() -> None:
     with pytest.raises(KeyReused):
         kept.begin_charge(key, AMOUNT, "OTHER")
     with pytest.raises(NothingToRefund):
-        kept.refund_charge(key, AMOUNT)
+        kept.refund_charge(key, AMOUNT.amount)
     assert kept.close_charge(key) is charge
     assert charge.state is ChargeState.PROCESSING
     assert kept.find_charge(new_key()) is None

@@ -25,7 +25,7 @@ from tests.until import until_async
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import PaymentRunning, PaymentState
 from waitline.kernel.errors import Unavailable
-from waitline.payment_providers.model import Charged, NotCharged, Refund, Unseen
+from waitline.payment_providers.model import Charged, Money, NotCharged, Refund, Unseen
 from waitline.payment_providers.sandbox.adapter import Sandbox
 
 Play = Callable[[Shop], Coroutine[Any, Any, None]]
@@ -154,12 +154,12 @@ class Silent(Sandbox):
         super().__init__("k", "s", url="http://127.0.0.1:9")
 
     @override
-    async def fetch_outcome(self, key: UUID, amount: int) -> Charged | NotCharged | Unseen | None:
+    async def fetch_outcome(self, key: UUID, price: Money) -> Charged | NotCharged | Unseen | None:
         return None
 
     @override
-    async def refund(self, key: UUID, provider_ref: str, amount: int) -> Refund:
-        raise ArithmeticError(key, provider_ref, amount)
+    async def refund(self, key: UUID, provider_ref: str, whole: Money) -> Refund:
+        raise ArithmeticError(key, provider_ref, whole)
 
 
 def test_what_cannot_be_settled_is_looked_at_less_and_less_often(

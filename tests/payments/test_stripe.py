@@ -13,10 +13,12 @@ from tests.processes import free_port
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import (
     ActionNeeded,
+    Changed,
     Charged,
     Disputed,
     DisputeState,
     ListedCharge,
+    Money,
     NotCharged,
     NotSent,
     Refund,
@@ -27,7 +29,7 @@ from waitline.payment_providers.model import (
 )
 from waitline.payment_providers.stripe import Stripe
 
-AMOUNT = 50_000
+AMOUNT = Money(50_000, "KRW")
 
 
 def plays(play: Callable[[StripeApi, Stripe], Coroutine[Any, Any, None]]) -> None:
@@ -50,7 +52,7 @@ def test_a_charge_is_made_once_for_each_key() -> None:
         assert await provider.charge(key, AMOUNT, "pm_card") == first
         assert await provider.fetch_outcome(key, AMOUNT) == first
         (intent,) = api.intents.values()
-        assert (intent["amount"], intent["currency"]) == (AMOUNT, "krw")
+        assert (intent["amount"], intent["currency"]) == (50_000, "krw")
         assert await provider.charge(new_key(), AMOUNT, "pm_card") == Charged("pi_2", AMOUNT)
 
     plays(play)
@@ -132,7 +134,7 @@ def test_a_refund_is_made_once() -> None:
         # Even where the service no longer knows the request.
         api.answers.clear()
         await provider.refund(key, "pi_1", AMOUNT)
-        assert [refund["amount"] for refund in api.refunds] == [AMOUNT]
+        assert [refund["amount"] for refund in api.refunds] == [AMOUNT.amount]
 
     plays(play)
 
@@ -174,8 +176,8 @@ def test_a_charge_that_cannot_be_found_yet_is_not_closed() -> None:
 @pytest.mark.parametrize(
     ("method", "charged"),
     [
-        ("pm_dearer", Charged("pi_1", AMOUNT + 1)),
-        ("pm_yen", Charged("pi_1", AMOUNT, "jpy")),
+        ("pm_dearer", Charged("pi_1", Money(50_001, "KRW"))),
+        ("pm_yen", Charged("pi_1", Money(50_000, "JPY"))),
     ],
 )
 def test_what_was_charged_is_reported(method: str, charged: Charged) -> None:
@@ -240,7 +242,7 @@ def test_the_list_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
         assert after is None
         assert [one.key for one in found] == keys
         assert [one.provider_ref for one in found] == [*api.intents]
-        assert {(one.charged, one.amount, one.refunded) for one in found} == {(True, AMOUNT, 0)}
+        assert {(one.charged, one.money, one.refunded) for one in found} == {(True, AMOUNT, 0)}
 
     plays(play)
 
@@ -265,9 +267,15 @@ META = {"metadata": {"charge_key": str(WHOSE)}}
     [
         pytest.param(
             "payment_intent.succeeded",
-            {"id": "pi_1", **META},
-            WebhookEvent(WHOSE, Charged("pi_1")),
+            {"id": "pi_1", "amount": 9, "amount_received": 7, "currency": "krw", **META},
+            WebhookEvent(WHOSE, Charged("pi_1", Money(7, "KRW"))),
             id="charged",
+        ),
+        pytest.param(
+            "payment_intent.succeeded",
+            {"id": "pi_1", **META},
+            WebhookEvent(WHOSE, Changed()),
+            id="charged, but not what",
         ),
         pytest.param(
             "payment_intent.payment_failed",
@@ -296,7 +304,7 @@ META = {"metadata": {"charge_key": str(WHOSE)}}
         pytest.param(
             "payment_intent.succeeded",
             {"id": "pi_1", "amount_received": 7, "currency": "jpy", **META},
-            WebhookEvent(WHOSE, Charged("pi_1", 7, "jpy")),
+            WebhookEvent(WHOSE, Charged("pi_1", Money(7, "JPY"))),
             id="another amount and currency",
         ),
         pytest.param(

@@ -19,6 +19,7 @@ from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import (
     Changed,
     Charged,
+    Money,
     NotCharged,
     NotSent,
     RefundState,
@@ -30,7 +31,7 @@ from waitline.payment_providers.toss import Toss
 
 KEY = "test_sk_of_the_tests"
 CARD = "customer-1:billing-key-1"
-AMOUNT = 50_000
+AMOUNT = Money(50_000, "KRW")
 
 
 class TossApi:
@@ -177,7 +178,7 @@ def test_a_charge_is_made_once_for_each_key() -> None:
         assert await provider.fetch_outcome(key, AMOUNT) == first
         assert len(api.payments) == 1
         dearer = await provider.charge(new_key(), AMOUNT, "c:dearer")
-        assert dearer == Charged("pay_2", AMOUNT + 1)
+        assert dearer == Charged("pay_2", Money(50_001, "KRW"))
 
     plays(play)
 
@@ -252,7 +253,7 @@ def test_a_refund_that_is_not_done_is_followed(cancel: str, state: RefundState) 
             assert (await provider.refund(key, "pay_1", AMOUNT)).state is state
         # Somebody cancels it in the dashboard.
         api.cancel_status = "DONE"
-        api.give_back(api.payments["pay_1"], AMOUNT)
+        api.give_back(api.payments["pay_1"], AMOUNT.amount)
         assert (await provider.refund(key, "pay_1", AMOUNT)).state is RefundState.DONE
 
     plays(play)
@@ -265,16 +266,16 @@ def test_the_list_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
         keys = [new_key() for _ in range(3)]
         for key in keys:
             await provider.charge(key, AMOUNT, CARD)
-        api.give_back(api.payments["pay_1"], AMOUNT)
-        found: dict[object, tuple[bool | None, int, int]] = {}
+        api.give_back(api.payments["pay_1"], AMOUNT.amount)
+        found: dict[object, tuple[bool | None, Money, int]] = {}
         after: str | None = None
         for _ in range(3):
             page = await provider.list_charges(0, after)
-            found |= {one.key: (one.charged, one.amount, one.refunded) for one in page.charges}
+            found |= {one.key: (one.charged, one.money, one.refunded) for one in page.charges}
             after = page.after
         assert after is None
         assert found == {
-            keys[0]: (True, AMOUNT, AMOUNT),
+            keys[0]: (True, AMOUNT, AMOUNT.amount),
             keys[1]: (True, AMOUNT, 0),
             keys[2]: (True, AMOUNT, 0),
         }

@@ -7,6 +7,7 @@ from tests.databases import TestDatabase
 from tests.payments.shop import (
     DEADLINE_S,
     USER,
+    WON,
     SandboxProcess,
     Shop,
     new_key,
@@ -118,7 +119,7 @@ def test_the_message_of_a_refund_ends_it(postgres: TestDatabase, sandbox: Sandbo
         await shop.sale.reservations.cancel(reservation, USER)
         key = await shop.key()
         charge = await shop.charge(key)
-        await shop.provider.refund(key, charge["ref"], PRICE)
+        await shop.provider.refund(key, charge["ref"], WON)
         await shop.checkout.webhook(*await shop.letter(key, "REFUNDED"))
         assert await shop.sale.states("payment") == ["REFUNDED"]
 
@@ -132,7 +133,7 @@ def test_a_message_about_somebody_elses_charge_changes_nothing(
         key = new_key()
         for method in ("CARD", "DECLINE"):
             key = new_key()
-            await shop.provider.charge(key, PRICE, method)
+            await shop.provider.charge(key, WON, method)
             await shop.checkout.webhook(*await shop.letter(key))
         assert await shop.sale.states("payment") == []
 

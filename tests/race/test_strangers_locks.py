@@ -31,7 +31,7 @@ from waitline.booking.outbox import Relay
 from waitline.booking.store import Reservations
 from waitline.booking.sweeper import Sweeper
 from waitline.kernel.errors import Contended, Unavailable
-from waitline.payment_providers.model import Charged, NotCharged
+from waitline.payment_providers.model import Charged, Money, NotCharged
 from waitline.payment_providers.sandbox.adapter import Sandbox
 from waitline.postgres import sessions, statements
 from waitline.postgres.pool import Database
@@ -56,8 +56,8 @@ class Provider(Sandbox):
         super().__init__("key", "secret", url="http://127.0.0.1:9")
 
     @override
-    async def charge(self, key: UUID, amount: int, method: str) -> Charged | NotCharged:
-        return Charged(f"{key}-{amount}") if method == "CARD" else NotCharged("declined")
+    async def charge(self, key: UUID, price: Money, method: str) -> Charged | NotCharged:
+        return Charged(f"{key}", price) if method == "CARD" else NotCharged("declined")
 
 
 class Hall:
@@ -130,7 +130,7 @@ async def confirming(hall: Hall) -> list[Any]:
     return await all_of(
         [
             lambda key=row["charge_key"]: hall.checkout._confirming.enqueue(  # type: ignore[misc]  # noqa: SLF001
-                None, _ChargeNote(key, "ref", None, is_other=False)
+                None, _ChargeNote(key, "ref", None)
             )
             for row in rows
         ]

@@ -60,7 +60,7 @@ _VALUES = {
     "reservation_ids": "ARRAY[:reservation_id]",
     "charge_keys": "ARRAY[:paid_charge_key]",
     "charged": "ARRAY[10000]",
-    "others": "ARRAY[false]",
+    "currencies": "ARRAY[NULL::text]",
 }
 
 _RATE = re.compile(r"tps = ([\d.]+)")

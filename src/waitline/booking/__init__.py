@@ -3,6 +3,7 @@
 model.py           reservations, payments and their refusals; pure
 catalogue_model.py concerts, schedules, new seats and their refusals; pure
 currency.py        currencies, and amounts in major and minor units; pure
+charging.py        what the payment provider can charge; pure
 catalogue.py       concerts and schedules
 catalogue_edits.py changes concerts and schedules; the log of changes
 catalogue_cache.py all concerts and schedules in memory, for visitors and strangers

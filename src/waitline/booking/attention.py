@@ -25,7 +25,9 @@ class FlaggedPayment(NamedTuple):
         reservation_id: What is paid for.
         user_id: The visitor.
         amount: What was asked for, in minor units.
+        currency: Its currency.
         charged: What was charged, if it is something else.
+        charged_currency: Its currency, if it is something else.
         refunded: What the provider has refunded.
         state: Its state.
         flag: Why: a `PaymentFlag`, or `unsettled`.
@@ -38,7 +40,9 @@ class FlaggedPayment(NamedTuple):
     reservation_id: int
     user_id: str
     amount: int
+    currency: str
     charged: int | None
+    charged_currency: str | None
     refunded: int
     state: PaymentState
     flag: str

@@ -1,5 +1,6 @@
 """Catalogue: concerts and their schedules."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from waitline.booking.catalogue_model import (
     ScheduleSettings,
     ScheduleUnknown,
 )
+from waitline.booking.charging import ANYTHING, Charging
 from waitline.kernel.ids import RoomId
 from waitline.kernel.instants import Instant
 from waitline.kernel.setting import SettingError, check
@@ -22,6 +24,9 @@ from waitline.postgres.pool import Database, Row
 
 LISTED_MAX = 1_000
 """Most concerts in a list, and most schedules of a concert: more than are on sale at once."""
+
+EXAMPLES_MAX = 10
+"""Most concerts in a complaint about them."""
 
 COUNT_S = 20.0
 """Timeout of counting a concert's seats: half a million take a second."""
@@ -54,10 +59,12 @@ class Catalogue:
 
     Args:
         database: Holds them.
+        charging: What the payment provider charges.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, charging: Charging = ANYTHING) -> None:
         self._database = database
+        self._charging = charging
 
     async def concerts(self) -> list[Concert]:
         """Return at most `LISTED_MAX` concerts, the newest first."""
@@ -127,6 +134,13 @@ class Catalogue:
         rows = await self._database.fetch_all("stock", within_s=COUNT_S, concert_id=concert)
         return {row["schedule_id"]: SeatCount(row["seats"], row["available"]) for row in rows}
 
+    async def not_in_currencies(self, codes: Iterable[str]) -> list[Concert]:
+        """Return concerts that may still sell in another currency than these, a few of them."""
+        rows = await self._database.fetch_all(
+            "concerts_in_other_currencies", currencies=[*codes], concerts_max=EXAMPLES_MAX
+        )
+        return [_concert(row) for row in rows]
+
     async def create_concert(
         self,
         title: str,
@@ -146,6 +160,7 @@ class Catalogue:
 
         Raises:
             SettingError: A value is outside of what `CONCERT_SETTINGS` allow.
+            CurrencyNotCharged: The payment provider does not charge the currency.
         """
         made = checked(
             Concert(
@@ -157,6 +172,7 @@ class Catalogue:
                 visitor_seats_max=visitor_seats_max,
             )
         )
+        self._charging.step(made.currency)
         row = await self._database.fetch_one(
             "create_concert",
             title=made.title,
@@ -217,20 +233,6 @@ def checked(concert: Concert) -> Concert:
     normal = replace(concert, title=title, venue=venue, room=RoomId(room), currency=code)
     check(normal, CONCERT_SETTINGS)
     return normal
-
-
-def check_charged(currency: str, charged: str | None) -> None:
-    """Check that the payment provider charges a currency: another one would be charged by number.
-
-    Args:
-        currency: Currency of a concert.
-        charged: The only currency that is charged; `None` for any.
-
-    Raises:
-        SettingError: It is not charged.
-    """
-    if charged is not None and currency.upper() != charged:
-        raise SettingError(_SETTINGS["currency"], f"the payment provider charges {charged} only")
 
 
 def _concert(row: Row) -> Concert:

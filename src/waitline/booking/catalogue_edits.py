@@ -26,6 +26,7 @@ from waitline.booking.catalogue_model import (
     ScheduleUnknown,
     VisitorHasMore,
 )
+from waitline.booking.charging import ANYTHING, Charging
 from waitline.kernel.errors import Contended, Refused
 from waitline.kernel.instants import Instant
 from waitline.postgres.pool import Database, Row
@@ -96,10 +97,12 @@ class CatalogueEdits:
     Args:
         database: Holds them.
         who: Who changes them, for the log.
+        charging: What the payment provider charges.
     """
 
-    def __init__(self, database: Database, who: str) -> None:
+    def __init__(self, database: Database, who: str, charging: Charging = ANYTHING) -> None:
         self._database = database
+        self._charging = charging
         self._catalogue = Catalogue(database)
         self._who = who
 
@@ -130,10 +133,13 @@ class CatalogueEdits:
             ScheduleBooked: Its room cannot be changed while seats are reserved or sold.
             ConcertHasSeats: Its currency cannot be changed while it has seats with prices.
             VisitorHasMore: Somebody has more seats than it would allow.
+            CurrencyNotCharged: The payment provider does not charge its new currency.
         """
         for attempt in range(TRIES):
             found = await self._catalogue.concert(concert)
             after = checked(replace(found, **values))
+            if after.currency != found.currency:
+                self._charging.step(after.currency)
             before = shown_concert(found)
             differing = _differing(before, shown_concert(after))
             if not differing and version in {None, found.version}:

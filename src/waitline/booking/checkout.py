@@ -44,6 +44,7 @@ from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
     ActionNeeded,
     Charged,
+    Money,
     NotCharged,
     NotSent,
 )
@@ -73,7 +74,9 @@ BEGIN_REFUSED: dict[str, Callable[[Row], Refused | Unavailable]] = {
     "expired": lambda _row: ReservationOver(ReservationState.EXPIRED),
     "lapsed": lambda _row: ReservationLapsed(),
     "running": lambda _row: PaymentRunning(),
-    "authenticating": lambda row: _Authenticating(row["charge_key"], row["amount"]),
+    "authenticating": lambda row: _Authenticating(
+        row["charge_key"], Money(row["amount"], row["currency"])
+    ),
     "amount": lambda row: AmountWrong(row["price"]),
     "locked": lambda _row: Contended("the reservation is locked"),
     **{outcome: lambda row: KEY_REFUSED[row["outcome"]]() for outcome in KEY_REFUSED},
@@ -91,18 +94,19 @@ class _Attempt(NamedTuple):
 class _Begun(NamedTuple):
     charge_key: UUID
     payment_id: int
+    price: Money
 
 
 class _Authenticating(Unavailable):
     """Another attempt waits for the visitor's bank; it has to be closed first."""
 
-    def __init__(self, charge_key: UUID, amount: int) -> None:
+    def __init__(self, charge_key: UUID, price: Money) -> None:
         super().__init__("another payment waits for the visitor's bank")
         self.charge_key = charge_key
-        self.amount = amount
+        self.price = price
 
     def __copy__(self) -> "_Authenticating":
-        return _Authenticating(self.charge_key, self.amount)
+        return _Authenticating(self.charge_key, self.price)
 
 
 class OwnedPayment(NamedTuple):
@@ -122,8 +126,7 @@ class OwnedPayment(NamedTuple):
 class _ChargeNote(NamedTuple):
     key: UUID
     provider_ref: str | None
-    amount: int | None
-    is_other: bool
+    money: Money | None
 
 
 class Checkout:
@@ -196,7 +199,7 @@ class Checkout:
             attempt = _Attempt(reservation_id, buyer, amount, method, key)
             begun = await self._begun(attempt)
             charge_key = begun.charge_key
-            outcome = await self._charge(begun, amount, method)
+            outcome = await self._charge(begun, method)
             if isinstance(outcome, ActionNeeded):
                 await self._settlement.authenticate(charge_key, outcome.provider_ref)
                 raise AuthenticationNeeded(begun.payment_id, outcome.client_secret, outcome.url)
@@ -217,20 +220,18 @@ class Checkout:
         try:
             return await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
         except _Authenticating as other:
-            await self._settlement.close(other.charge_key, other.amount)
+            await self._settlement.close(other.charge_key, other.price)
         try:
             return await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
         except _Authenticating:
             raise PaymentRunning from None
 
-    async def _charge(
-        self, begun: _Begun, amount: int, method: str
-    ) -> Charged | NotCharged | ActionNeeded:
-        if amount == 0:
+    async def _charge(self, begun: _Begun, method: str) -> Charged | NotCharged | ActionNeeded:
+        if begun.price.amount == 0:
             # Only seats at price 0 can be paid with it: nobody is charged.
             return Charged(None)
         try:
-            return await self._provider.charge(begun.charge_key, amount, method)
+            return await self._provider.charge(begun.charge_key, begun.price, method)
         except NotSent:
             await self._fail(begun.charge_key, NOT_SENT)
             raise
@@ -286,7 +287,7 @@ class Checkout:
             )
         )
         return [
-            _Begun(row["charge_key"], row["payment_id"])
+            _Begun(row["charge_key"], row["payment_id"], Money(row["amount"], row["currency"]))
             if row["outcome"] == "begun"
             else BEGIN_REFUSED[row["outcome"]](row)
             for row in rows
@@ -294,7 +295,7 @@ class Checkout:
 
     async def _confirm(self, key: UUID, charged: Charged) -> Row | None:
         """Record a charge; return its payment, or `None` if the charge is unknown."""
-        note = _ChargeNote(key, charged.provider_ref, charged.amount, charged.currency is not None)
+        note = _ChargeNote(key, charged.provider_ref, charged.money)
         row = await until_unlocked(lambda: self._confirming.enqueue(None, note))
         if row is None:
             log.warning("charge_unknown", charge=str(key))
@@ -310,8 +311,8 @@ class Checkout:
             "confirm_payment",
             charge_keys=[charge.key for charge in charges],
             provider_refs=[charge.provider_ref for charge in charges],
-            charged=[charge.amount for charge in charges],
-            others=[charge.is_other for charge in charges],
+            charged=[charge.money and charge.money.amount for charge in charges],
+            currencies=[charge.money and charge.money.currency for charge in charges],
         )
         found: dict[UUID, Row | Contended] = {
             row["charge_key"]: Contended("the reservation, its seats or its payment are locked")

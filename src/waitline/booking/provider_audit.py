@@ -11,7 +11,7 @@ from uuid import UUID
 from waitline.booking.audit import EXAMPLES_MAX, READ_S
 from waitline.booking.model import PaymentState
 from waitline.kernel.findings import Finding
-from waitline.payment_providers.model import ListedCharge
+from waitline.payment_providers.model import ListedCharge, Money
 from waitline.payment_providers.port import Provider
 from waitline.postgres.pool import Database, Row
 
@@ -113,7 +113,7 @@ def _difference(charge: ListedCharge, row: Row | None) -> str | None:
 
 def _other_money(charge: ListedCharge, row: Row, state: PaymentState) -> str | None:
     whole = row["amount"] if row["charged"] is None else row["charged"]
-    if charge.amount != whole or (charge.currency is not None and row["charged"] is None):
+    if charge.money != Money(whole, row["charged_currency"] or row["currency"]):
         return "amount"
     if charge.refunded > row["refunded"] and state is not PaymentState.REFUNDING:
         return "returned"

@@ -8,6 +8,7 @@ from uuid import UUID
 from waitline.payment_providers.model import (
     ActionNeeded,
     Charged,
+    Money,
     NotCharged,
     Refund,
     Unseen,
@@ -39,18 +40,18 @@ class TimedProvider:
         self.parse_webhook: Callable[..., WebhookEvent | None] = provider.parse_webhook
 
     async def charge(
-        self, key: UUID, amount: int, method: str
+        self, key: UUID, price: Money, method: str
     ) -> Charged | NotCharged | ActionNeeded:
         """See `Provider.charge`."""
-        return await self._timed("charge", self._provider.charge(key, amount, method))
+        return await self._timed("charge", self._provider.charge(key, price, method))
 
-    async def fetch_outcome(self, key: UUID, amount: int) -> Charged | NotCharged | Unseen | None:
+    async def fetch_outcome(self, key: UUID, price: Money) -> Charged | NotCharged | Unseen | None:
         """See `Provider.fetch_outcome`."""
-        return await self._timed("find", self._provider.fetch_outcome(key, amount))
+        return await self._timed("find", self._provider.fetch_outcome(key, price))
 
-    async def refund(self, key: UUID, provider_ref: str, amount: int) -> Refund:
+    async def refund(self, key: UUID, provider_ref: str, whole: Money) -> Refund:
         """See `Provider.refund`."""
-        return await self._timed("refund", self._provider.refund(key, provider_ref, amount))
+        return await self._timed("refund", self._provider.refund(key, provider_ref, whole))
 
     async def _timed(self, call: str, answer: Awaitable[T]) -> T:
         started = time.perf_counter()

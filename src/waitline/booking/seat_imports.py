@@ -22,6 +22,7 @@ from waitline.booking.catalogue_model import (
     SeatsBooked,
     SeatsHeldBack,
 )
+from waitline.booking.charging import ANYTHING, Charging
 from waitline.booking.model import SeatUnknown
 from waitline.booking.seat_changes import SeatChanges, compare, edited
 from waitline.kernel.errors import Contended, Refused
@@ -113,10 +114,12 @@ class SeatImports:
 
     Args:
         database: Holds the seats.
+        charging: What the payment provider charges.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, charging: Charging = ANYTHING) -> None:
         self._database = database
+        self._charging = charging
 
     async def fetch_plan(self, schedule: int) -> SeatPlan:
         """Return the seats of a schedule.
@@ -158,12 +161,14 @@ class SeatImports:
 
         Raises:
             SeatPlanInvalid: The file has errors.
+            CurrencyNotCharged: The payment provider does not charge the prices' currency.
             SeatPlanDiffers: The schedule has other seats, and `choice` allows no update.
             ScheduleUnknown, SeatPlanStale, SeatsBooked, SeatsHeldBack: Nothing is changed.
         """
 
         def changes_to(plan: SeatPlan) -> SeatChanges:
-            wanted = seat_plan.parse(content, plan.currency)
+            step = self._charging.step(plan.currency)
+            wanted = seat_plan.parse(content, plan.currency, step)
             return compare(plan.seats, wanted, remove_missing=choice.remove_missing)
 
         # Removing is a kind of update.
@@ -220,7 +225,9 @@ class SeatImports:
 
         Raises:
             SeatUnknown: No seat is meant.
-            SeatPlanInvalid: Two seats would have the same number or label.
+            SeatPlanInvalid: Two seats would have the same number or label, or the price is not one
+                that the payment provider charges.
+            CurrencyNotCharged: The payment provider does not charge the prices' currency.
             ScheduleUnknown, SeatPlanStale, SeatsBooked, SeatsHeldBack: Nothing is changed.
         """
         for _ in range(TRIES):
@@ -228,6 +235,11 @@ class SeatImports:
             meant = [seat for seat in plan.seats if choice.has(seat)]
             if not meant:
                 raise SeatUnknown
+            if values is not None and "price" in values:
+                step = self._charging.step(plan.currency)
+                fault = seat_plan.step_fault(values["price"], plan.currency, step)
+                if fault:
+                    raise SeatPlanInvalid([f"the price {fault}"])
             changes = edited(plan.seats, meant, values)
             report = SeatReport(changes, plan.currency)
             if changes.nothing:

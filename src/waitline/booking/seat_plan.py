@@ -53,12 +53,13 @@ TEXT_CHARS_MAX = {"section": 50, "row": 20, "seat": 50, "grade": 20, "label": 13
 """Longest texts. Source: migrations/0001_box_office.sql; a label joins section, row and seat."""
 
 
-def parse(content: bytes, currency: str = money.DEFAULT_CURRENCY) -> list[NewSeat]:
+def parse(content: bytes, currency: str = money.DEFAULT_CURRENCY, step: int = 1) -> list[NewSeat]:
     """Parse a seat plan.
 
     Args:
         content: The file.
         currency: Currency of its prices, which are in major units.
+        step: Prices must be multiples of it, in minor units.
 
     Returns:
         Its seats in order, 1 to `SCHEDULE_SEATS_MAX`.
@@ -66,7 +67,7 @@ def parse(content: bytes, currency: str = money.DEFAULT_CURRENCY) -> list[NewSea
     Raises:
         SeatPlanInvalid: With at most `ERRORS_MAX` errors, each with its line and what to do.
     """
-    parser = _Parser(currency)
+    parser = _Parser(currency, step)
     try:
         found = records(decode(content))
         parser.begin(next(found, Record(1, [])))
@@ -102,13 +103,27 @@ def render(seats: Sequence[PlannedSeat], currency: str) -> bytes:
     )
 
 
+def step_fault(price: int, currency: str, step: int) -> str:
+    """Return why the payment provider cannot charge a price; empty if it can.
+
+    Args:
+        price: In minor units.
+        currency: Its currency.
+        step: The step of prices, in minor units.
+    """
+    if price % step == 0:
+        return ""
+    return f"is not a multiple of {money.shown(step, currency)}, as the payment provider needs"
+
+
 class _Parser:
     """Collects seats and errors, line by line."""
 
-    def __init__(self, currency: str) -> None:
+    def __init__(self, currency: str, step: int) -> None:
         self.seats: list[NewSeat] = []
         self.errors: list[str] = []
         self._currency = currency
+        self._step = step
         self._header: list[str] = []
         self._numbers: dict[tuple[str, str, str], int] = {}
         self._labels: dict[str, int] = {}
@@ -188,6 +203,10 @@ class _Parser:
         if price > PRICE_MAX:
             most = money.shown(PRICE_MAX, self._currency)
             self.wrong(line, f"price {text[:20]!r} is above {most}; correct it")
+            return None
+        fault = step_fault(price, self._currency, self._step)
+        if fault:
+            self.wrong(line, f"price {text[:20]!r} {fault}")
             return None
         return price
 

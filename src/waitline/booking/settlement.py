@@ -23,6 +23,7 @@ from waitline.payment_providers.model import (
     Charged,
     Disputed,
     DisputeState,
+    Money,
     NotCharged,
     Refund,
     Refunded,
@@ -152,13 +153,13 @@ class Settlement:
 
         await until_unlocked(attempt)
 
-    async def close(self, key: UUID, amount: int) -> None:
+    async def close(self, key: UUID, price: Money) -> None:
         """Close a charge that waits for the visitor's bank, and record what became of it.
 
         Raises:
             Unavailable: The provider does not answer; nothing has changed.
         """
-        match await self._provider.fetch_outcome(key, amount):
+        match await self._provider.fetch_outcome(key, price):
             case Charged() as charged:
                 await self._confirm(key, charged)
             case NotCharged(reason):
@@ -203,7 +204,7 @@ class Settlement:
         """Ask the provider about one of our charges, which an unsigned webhook names."""
         rows = await self._database.fetch_all("payments_by_key", charge_keys=[key])
         if rows:
-            await self.close(key, rows[0]["amount"])
+            await self.close(key, _asked(rows[0]))
 
     async def run(self) -> Never:
         """Run the reconciler until cancelled."""
@@ -255,7 +256,7 @@ class Settlement:
             # Nobody is charged for seats at price 0; the buyer has asked for them.
             await self._confirm(key, Charged(None))
             return
-        match await self._provider.fetch_outcome(key, row["amount"]):
+        match await self._provider.fetch_outcome(key, _asked(row)):
             case Charged() as charged:
                 await self._confirm(key, charged)
             case NotCharged(reason):
@@ -270,8 +271,12 @@ class Settlement:
     async def _refund(self, row: Row) -> None:
         key: UUID = row["charge_key"]
         if row["amount"] > 0:
-            refund = await self._provider.refund(key, row["provider_ref"], row["amount"])
+            refund = await self._provider.refund(key, row["provider_ref"], _asked(row))
             if refund.state is not RefundState.DONE:
                 await self._note_open_refund(key, None, refund)
                 return
         await self._database.fetch_one("refunded_payment", charge_key=key)
+
+
+def _asked(row: Row) -> Money:
+    return Money(row["amount"], row["currency"])

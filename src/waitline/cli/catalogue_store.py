@@ -30,6 +30,7 @@ from waitline.booking.catalogue_model import (
     SeatsHeldBack,
     VisitorHasMore,
 )
+from waitline.booking.charging import Charging, CurrencyNotCharged
 from waitline.booking.model import SeatUnknown
 from waitline.booking.seat_imports import SeatImports
 from waitline.cli.change_log import who
@@ -75,12 +76,13 @@ class CatalogueStore:
 
     Args:
         database: Holds the catalogue.
+        charging: What the payment provider charges.
     """
 
-    def __init__(self, database: Database) -> None:
-        self.catalogue = Catalogue(database)
-        self.edits = CatalogueEdits(database, who())
-        self.seats = SeatImports(database)
+    def __init__(self, database: Database, charging: Charging) -> None:
+        self.catalogue = Catalogue(database, charging)
+        self.edits = CatalogueEdits(database, who(), charging)
+        self.seats = SeatImports(database, charging)
 
 
 def with_store(settings: Settings, use: Callable[[CatalogueStore], Awaitable[T]]) -> T:
@@ -94,7 +96,7 @@ def with_store(settings: Settings, use: Callable[[CatalogueStore], Awaitable[T]]
     async def run() -> T:
         database = Database(settings.database_address(), "waitline.booking", connections_max=1)
         try:
-            return await use(CatalogueStore(database))
+            return await use(CatalogueStore(database, settings.charging))
         finally:
             await database.close()
 
@@ -128,6 +130,7 @@ _EXPLAINED: dict[type[Refused], Callable[[Any], str]] = {
         f"reserved or sold: {counted(it.seats, 'seat')}; nothing was "
         "changed. Unpaid reservations expire within minutes; paid ones can be cancelled"
     ),
+    CurrencyNotCharged: lambda it: f"--currency {it.currency}: {it.reason}",
     SchedulePaid: lambda it: (
         f"{counted(it.payments, 'payment')} must stay on record; the schedule was not deleted"
     ),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from waitline.booking.catalogue import SeatCount, check_charged
+from waitline.booking.catalogue import SeatCount
 from waitline.booking.catalogue_cache import FRESH_S
 from waitline.booking.catalogue_edits import CHANGES_MAX, CatalogueChange
 from waitline.booking.catalogue_model import CONCERT_SETTINGS, Concert, QueueDown
@@ -28,7 +28,6 @@ from waitline.cli.catalogue_store import (
 from waitline.cli.change_log import short
 from waitline.kernel.instants import Instant
 from waitline.kernel.terminal import Terminal
-from waitline.payment_providers.registry import PROVIDERS
 
 CONCERT = {setting.name: setting for setting in CONCERT_SETTINGS}
 
@@ -90,7 +89,6 @@ def create(
     Example: waitline concerts create "Spring Tour" --room spring-tour --venue "Olympic Hall"
     """
     settings = load(data_dir=data_dir, database_url=database_url)
-    check_charged(asked["currency"], PROVIDERS[settings.payment_provider].currency)
 
     async def use(store: CatalogueStore) -> Concert:
         made = await store.catalogue.create_concert(title, **asked)
@@ -129,8 +127,6 @@ def change(
     """
     settings = load(data_dir=data_dir, database_url=database_url)
     values = dict(asked)
-    if "currency" in values:
-        check_charged(values["currency"], PROVIDERS[settings.payment_provider].currency)
     if queue_down is not None:
         values["queue_down"] = None if queue_down == "default" else QueueDown(queue_down)
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from waitline import settings as chosen
+from waitline.booking import currency as money
 from waitline.booking.attention import Attention
 from waitline.booking.model import PaymentUnknown
 from waitline.cli import options
@@ -50,8 +51,8 @@ def listed(
                 one.user_id,
                 one.state,
                 one.flag,
-                f"{one.amount:,}",
-                f"{one.refunded:,}",
+                money.shown(one.amount, one.currency),
+                money.shown(one.refunded, one.charged_currency or one.currency),
                 f"{one.since:%Y-%m-%d %H:%M}",
             )
         terminal = Terminal()

@@ -9,4 +9,5 @@ no_provider.py  for events at price 0
 toss.py      adapter for Toss Payments
 stripe.py    adapter for Stripe: the extra `waitline[stripe]`
 stripe_events.py  webhooks of Stripe (pure)
+stripe_units.py  currencies and amounts as Stripe counts them (pure)
 """

@@ -10,9 +10,25 @@ from waitline.kernel.errors import Refused, Unavailable
 REASON_CHARS_MAX = 200
 """Most characters stored of a provider's reason: free text for people."""
 
+NOT_CHARGEABLE = "the payment provider does not charge this amount of this currency"
+"""Reason of a charge that an adapter does not send: the provider would refuse it, or mistake its
+number for another amount."""
+
 
 class NotSent(Unavailable):
     """The provider certainly did not get the request: nothing is charged for it, now or later."""
+
+
+class Money(NamedTuple):
+    """An amount of a currency.
+
+    Attributes:
+        amount: In minor units of ISO 4217; adapters translate where their provider counts others.
+        currency: Code of ISO 4217, in capital letters.
+    """
+
+    amount: int
+    currency: str
 
 
 class Charged(NamedTuple):
@@ -21,14 +37,12 @@ class Charged(NamedTuple):
     Attributes:
         provider_ref: The provider's id of the charge; a refund needs it. `None` if nobody was
             asked, because nothing was to be paid.
-        amount: What was charged, in minor units; `None` if it is what was asked for.
-        currency: Currency of the charge if it is not that of the prices.
-        refunded: How much of it the provider has refunded since.
+        money: What was charged; `None` if nothing was.
+        refunded: How much of it the provider has refunded since, in the same minor units.
     """
 
     provider_ref: str | None
-    amount: int | None = None
-    currency: str | None = None
+    money: Money | None = None
     refunded: int = 0
 
 
@@ -134,17 +148,15 @@ class ListedCharge(NamedTuple):
         key: Our idempotency key; `None` if the charge has none.
         provider_ref: The provider's id.
         charged: Whether money was taken; `None` while that is open.
-        amount: In minor units.
-        refunded: How much of it was refunded.
-        currency: Its currency if it is not that of the prices.
+        money: What was taken, or asked for.
+        refunded: How much of it was refunded, in the same minor units.
     """
 
     key: UUID | None
     provider_ref: str
     charged: bool | None
-    amount: int
+    money: Money
     refunded: int = 0
-    currency: str | None = None
 
 
 class ChargePage(NamedTuple):

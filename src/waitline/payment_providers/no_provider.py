@@ -9,6 +9,7 @@ from waitline.payment_providers.model import (
     ActionNeeded,
     Charged,
     ChargePage,
+    Money,
     NotCharged,
     Refund,
     RefundState,
@@ -34,18 +35,18 @@ class NoProvider(Provider):
 
     @override
     async def charge(
-        self, key: UUID, amount: int, method: str
+        self, key: UUID, price: Money, method: str
     ) -> Charged | NotCharged | ActionNeeded:
         """See `Provider.charge`."""
         return NotCharged(REASON)
 
     @override
-    async def fetch_outcome(self, key: UUID, amount: int) -> Charged | NotCharged | Unseen | None:
+    async def fetch_outcome(self, key: UUID, price: Money) -> Charged | NotCharged | Unseen | None:
         """See `Provider.fetch_outcome`."""
         return NotCharged(REASON)
 
     @override
-    async def refund(self, key: UUID, provider_ref: str, amount: int) -> Refund:
+    async def refund(self, key: UUID, provider_ref: str, whole: Money) -> Refund:
         """See `Provider.refund`."""
         return Refund(RefundState.FAILED, REASON)
 

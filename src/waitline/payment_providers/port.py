@@ -11,6 +11,7 @@ from waitline.payment_providers.model import (
     ActionNeeded,
     Charged,
     ChargePage,
+    Money,
     NotCharged,
     Refund,
     Unseen,
@@ -36,13 +37,14 @@ class Provider(Protocol):
     """Charges and refunds, each at most once per idempotency key."""
 
     async def charge(
-        self, key: UUID, amount: int, method: str
+        self, key: UUID, price: Money, method: str
     ) -> Charged | NotCharged | ActionNeeded:
         """Charge an amount, once per key.
 
         Args:
             key: Idempotency key: a repeat charges nothing more.
-            amount: In minor units, more than 0.
+            price: Amount, more than 0, and currency. `NotCharged` if the provider does not charge
+                it, without asking the provider.
             method: Payment method, as the provider names it.
 
         Returns:
@@ -55,7 +57,7 @@ class Provider(Protocol):
         """
         ...
 
-    async def fetch_outcome(self, key: UUID, amount: int) -> Charged | NotCharged | Unseen | None:
+    async def fetch_outcome(self, key: UUID, price: Money) -> Charged | NotCharged | Unseen | None:
         """Return the outcome of a charge.
 
         If the provider can, it closes an unknown key: a charge request that arrives later is
@@ -63,7 +65,7 @@ class Provider(Protocol):
 
         Args:
             key: Idempotency key of the charge.
-            amount: The amount that was asked for, in minor units.
+            price: What was asked for.
 
         Returns:
             `None` if the outcome may still change. `Unseen` if the provider does not know the key
@@ -74,13 +76,13 @@ class Provider(Protocol):
         """
         ...
 
-    async def refund(self, key: UUID, provider_ref: str, amount: int) -> Refund:
+    async def refund(self, key: UUID, provider_ref: str, whole: Money) -> Refund:
         """Refund a charge, once; a repeat returns what has become of it.
 
         Args:
             key: Key of the charge; also the idempotency key of the refund.
             provider_ref: The provider's id of the charge.
-            amount: The whole charge, in minor units. What was refunded of it elsewhere is not
+            whole: The whole charge. What was refunded of it elsewhere is not
                 refunded again.
 
         Raises:

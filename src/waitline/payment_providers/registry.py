@@ -18,6 +18,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from waitline.kernel.errors import Misconfigured
+from waitline.payment_providers import stripe_units
 from waitline.payment_providers.port import Provider
 
 
@@ -34,7 +35,8 @@ class Registration:
         test_keys: Prefixes of test keys, which move no money; `("",)` if all are test keys.
         test_method: Payment method that succeeds with a test key.
         declined_method: Payment method that is declined with a test key.
-        currency: The only currency that the adapter charges; `None` for any.
+        steps: The currencies that the adapter charges, with the step of prices in minor units;
+            `None` for any price of any currency.
     """
 
     adapter: str
@@ -44,7 +46,7 @@ class Registration:
     test_keys: tuple[str, ...] = ()
     test_method: str = ""
     declined_method: str = ""
-    currency: str | None = None
+    steps: Mapping[str, int] | None = None
 
 
 PROVIDERS: Mapping[str, Registration] = MappingProxyType({
@@ -57,7 +59,7 @@ PROVIDERS: Mapping[str, Registration] = MappingProxyType({
         "waitline.payment_providers.stripe:Stripe",
         extra="stripe", test_keys=("sk_test_", "rk_test_"),
         test_method="pm_card_visa", declined_method="pm_card_visa_chargeDeclined",
-        currency="KRW",
+        steps=stripe_units.STEPS,
     ),
     # Source: https://docs.tosspayments.com/reference/using-api/api-keys. A billing key belongs to
     # the account that issued it, so none works for every rehearsal.
@@ -65,7 +67,7 @@ PROVIDERS: Mapping[str, Registration] = MappingProxyType({
         "waitline.payment_providers.toss:Toss",
         test_keys=("test_sk_", "test_gsk_"),
         test_method="REHEARSAL:BILLING_KEY", declined_method="REHEARSAL",
-        currency="KRW",
+        steps=MappingProxyType({"KRW": 1}),
     ),
     "none": Registration(
         "waitline.payment_providers.no_provider:NoProvider", secrets_required=False,

@@ -20,12 +20,14 @@ import stripe
 import structlog
 
 from waitline.kernel.errors import Unavailable
-from waitline.payment_providers import stripe_events
+from waitline.payment_providers import stripe_events, stripe_units
 from waitline.payment_providers.model import (
+    NOT_CHARGEABLE,
     ActionNeeded,
     Charged,
     ChargePage,
     ListedCharge,
+    Money,
     NotCharged,
     NotSent,
     Refund,
@@ -45,9 +47,6 @@ HEADER = "stripe-signature"
 TOLERANCE_S = 300
 """Oldest signature that is accepted, in s. Source: the library's own default."""
 
-CURRENCY = "krw"
-"""Currency of all prices; its minor unit is the won."""
-
 log = structlog.get_logger()
 
 
@@ -61,30 +60,28 @@ class Stripe:
     Args:
         key: The shop's secret key (`sk_…`).
         webhook_secret: Signs Stripe's webhooks (`whsec_…`).
-        currency: Currency of amounts, which are in its minor unit.
         url: URL of the API; tests have one of their own.
     """
 
-    def __init__(
-        self, key: str, webhook_secret: str, *, currency: str = CURRENCY, url: str = API_URL
-    ) -> None:
+    def __init__(self, key: str, webhook_secret: str, *, url: str = API_URL) -> None:
         self._key = key
         self._webhook_secret = webhook_secret
-        self._currency = currency
         self._url = url
         self._client: stripe.StripeClient | None = None
         self._http: stripe.AIOHTTPClient | None = None
 
     async def charge(
-        self, key: UUID, amount: int, method: str
+        self, key: UUID, price: Money, method: str
     ) -> Charged | NotCharged | ActionNeeded:
         """See `Provider.charge`."""
+        if not stripe_units.chargeable(price):
+            return stripe_events.declined(NOT_CHARGEABLE)
         try:
             async with self._calling() as intents:
                 intent = await intents.create_async(
                     {
-                        "amount": amount,
-                        "currency": self._currency,
+                        "amount": stripe_units.units(price),
+                        "currency": price.currency.lower(),
                         "payment_method": method,
                         # Other methods redirect the visitor for confirmation.
                         "allowed_payment_method_types": ["card"],
@@ -102,7 +99,7 @@ class Stripe:
             log.warning("charge_rejected", charge=str(key), reason=str(error))
             return stripe_events.declined(error.code or "refused")
         if intent.status == "succeeded":
-            return self._charged(intent)
+            return _charged(intent)
         if intent.status == "requires_action":
             redirect = getattr(intent.next_action, "redirect_to_url", None)
             url = None if redirect is None else redirect.url
@@ -110,7 +107,7 @@ class Stripe:
         # Still processing: `fetch_outcome` returns how it ends.
         raise Unavailable(f"stripe: the charge is {intent.status}")
 
-    async def fetch_outcome(self, key: UUID, amount: int) -> Charged | NotCharged | Unseen | None:
+    async def fetch_outcome(self, key: UUID, price: Money) -> Charged | NotCharged | Unseen | None:
         """See `Provider.fetch_outcome`.
 
         Stripe's search index lags by a minute normally and by an hour at worst, so a charge that is
@@ -122,11 +119,11 @@ class Stripe:
                 {"query": f"metadata['charge_key']:'{key}'", "limit": 1}
             )
             if not found.data:
-                return await self._close_unseen(intents, key, amount)
+                return await self._close_unseen(intents, key, price)
             return await self._outcome(intents, found.data[0].id)
 
     async def _close_unseen(
-        self, intents: "stripe.PaymentIntentService", key: UUID, amount: int
+        self, intents: "stripe.PaymentIntentService", key: UUID, price: Money
     ) -> NotCharged | None:
         """Use up the idempotency key of a charge that is not found, so that it is never made.
 
@@ -134,11 +131,14 @@ class Stripe:
         nobody can confirm either takes the key, or shows that the charge arrived before.
         Source: https://docs.stripe.com/api/idempotent_requests.
         """
+        if not stripe_units.chargeable(price):
+            # Never sent.
+            return stripe_events.declined(NOT_CHARGEABLE)
         try:
             intent = await intents.create_async(
                 {
-                    "amount": amount,
-                    "currency": self._currency,
+                    "amount": stripe_units.units(price),
+                    "currency": price.currency.lower(),
                     "metadata": {"charge_key": str(key), "closed": "true"},
                 },
                 {"idempotency_key": str(key)},
@@ -158,15 +158,16 @@ class Stripe:
             # Abandoned: make sure that it is never completed.
             intent = await intents.cancel_async(intent.id)
         if intent.status == "succeeded":
-            return self._charged(intent)
+            return _charged(intent)
         return stripe_events.declined("canceled") if intent.status == "canceled" else None
 
-    async def refund(self, key: UUID, provider_ref: str, amount: int) -> Refund:
+    async def refund(self, key: UUID, provider_ref: str, whole: Money) -> Refund:
         """See `Provider.refund`.
 
         An answer to an idempotency key is stored, so what has become of a refund is read from the
         list of the charge's refunds.
         """
+        amount = stripe_units.units(whole)
         try:
             async with self._calling():
                 assert self._client is not None
@@ -215,7 +216,7 @@ class Stripe:
             return None
         except ValueError:
             raise WebhookForged("body") from None
-        return stripe_events.parse_message(message, self._currency)
+        return stripe_events.parse_message(message)
 
     async def list_charges(self, since_ms: int, after: str | None) -> ChargePage:
         """See `Provider.list_charges`."""
@@ -228,28 +229,8 @@ class Stripe:
             if after is not None:
                 asked["starting_after"] = after
             page = await intents.list_async(asked)
-        rows = [self._listed(intent) for intent in page.data]
+        rows = [_listed(intent) for intent in page.data]
         return ChargePage(rows, page.data[-1].id if page.has_more and page.data else None)
-
-    def _listed(self, intent: "stripe.PaymentIntent") -> ListedCharge:
-        charged = {"succeeded": True, "processing": None}.get(intent.status, False)
-        return ListedCharge(
-            _key_of(intent.metadata),
-            intent.id,
-            charged,
-            intent.amount_received if charged else intent.amount,
-            _refunded(intent),
-            None if intent.currency == self._currency else intent.currency,
-        )
-
-    def _charged(self, intent: "stripe.PaymentIntent") -> Charged:
-        other = intent.currency != self._currency
-        return Charged(
-            intent.id,
-            intent.amount_received,
-            intent.currency if other else None,
-            _refunded(intent),
-        )
 
     async def close(self) -> None:
         """See `Provider.close`."""
@@ -298,10 +279,28 @@ class Stripe:
         return self._client
 
 
+def _charged(intent: "stripe.PaymentIntent") -> Charged:
+    money = stripe_units.money_of(intent.amount_received, intent.currency)
+    return Charged(intent.id, money, _refunded(intent))
+
+
+def _listed(intent: "stripe.PaymentIntent") -> ListedCharge:
+    charged = {"succeeded": True, "processing": None}.get(intent.status, False)
+    number = intent.amount_received if charged else intent.amount
+    return ListedCharge(
+        _key_of(intent.metadata),
+        intent.id,
+        charged,
+        stripe_units.money_of(number, intent.currency),
+        _refunded(intent),
+    )
+
+
 def _refunded(intent: "stripe.PaymentIntent") -> int:
     charge = intent.latest_charge
     # An id where the answer does not hold the charge itself.
-    return charge.amount_refunded if isinstance(charge, stripe.Charge) else 0
+    number = charge.amount_refunded if isinstance(charge, stripe.Charge) else 0
+    return stripe_units.minor_units(number, intent.currency.upper())
 
 
 def _key_of(metadata: Any) -> UUID | None:  # noqa: ANN401 - an object of the library

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import msgspec
 
+from waitline.payment_providers import stripe_units
 from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
     Changed,
@@ -67,41 +68,36 @@ class Message(msgspec.Struct):
     data: _Data
 
 
-def parse_message(message: Message, currency: str) -> WebhookEvent | None:
+def parse_message(message: Message) -> WebhookEvent | None:
     """Return what a webhook reports.
-
-    Args:
-        message: Its body.
-        currency: Currency of the prices.
 
     Returns:
         `None` if it is not about one of our charges.
     """
     subject = message.data.object
-    outcome = _reported(message.type, subject, currency)
+    outcome = _reported(message.type, subject)
     if outcome is None:
         return None
     named = (subject.metadata or {}).get("charge_key", "")
     try:
         return WebhookEvent(UUID(named), outcome)
     except ValueError:
-        if isinstance(outcome, (Charged, NotCharged)) or subject.payment_intent is None:
+        if isinstance(outcome, (Charged, NotCharged, Changed)) or subject.payment_intent is None:
             return None
         return WebhookEvent(None, outcome, subject.payment_intent)
 
 
 def _reported(
-    kind: str, subject: Subject, currency: str
+    kind: str, subject: Subject
 ) -> Charged | NotCharged | Refunded | Refund | Disputed | Changed | None:
     match kind:
         case "payment_intent.succeeded":
-            other = subject.currency not in {"", currency}
-            taken = subject.amount_received or subject.amount or None
-            return Charged(subject.id, taken, subject.currency if other else None)
+            return _succeeded(subject)
         case "payment_intent.payment_failed" | "payment_intent.canceled":
             return declined(kind)
         case "charge.refunded":
-            return Refunded(None if subject.refunded else subject.amount_refunded)
+            returned = stripe_units.money_of(subject.amount_refunded, subject.currency)
+            return Refunded(None if subject.refunded else returned.amount)
         case "refund.updated" | "refund.failed" | "charge.refund.updated":
             made = refund(subject.status, subject.failure_reason)
             # That one is done is reported with its amounts, as charge.refunded.
@@ -112,6 +108,14 @@ def _reported(
             return Disputed(_DISPUTES[subject.status])
         case _:
             return None
+
+
+def _succeeded(subject: Subject) -> Charged | Changed:
+    taken = subject.amount_received or subject.amount
+    if not taken or not subject.currency:
+        # Without what was charged nothing can be compared: Stripe is queried.
+        return Changed()
+    return Charged(subject.id, stripe_units.money_of(taken, subject.currency))
 
 
 def declined(reason: str) -> NotCharged:

@@ -25,12 +25,14 @@ import msgspec
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import (
+    NOT_CHARGEABLE,
     REASON_CHARS_MAX,
     ActionNeeded,
     Changed,
     Charged,
     ChargePage,
     ListedCharge,
+    Money,
     NotCharged,
     NotSent,
     Refund,
@@ -44,7 +46,9 @@ from waitline.payment_providers.rest import LIST_BYTES_MAX, ApiAnswer, JsonApi
 API_URL = "https://api.tosspayments.com"
 
 CURRENCY = "KRW"
-"""Currency of all prices."""
+"""The only currency of payments by billing key; its minor unit is the won. Toss takes USD and JPY
+in its payment window alone, with an account for each.
+Source: https://tosspayments-dev.oopy.io/17e714bb-fde7-80b6-8df9-efa1a1667e4a."""
 
 ORDER_NAME = "Tickets"
 """What the visitor's card statement says of an order; Toss demands a name."""
@@ -92,9 +96,9 @@ class _Payment(msgspec.Struct, rename="camel"):
         return self.total_amount - self.balance_amount
 
     @property
-    def other_currency(self) -> str | None:
-        """Its currency, if it is not that of the prices."""
-        return None if self.currency == CURRENCY else self.currency.lower()
+    def money(self) -> Money:
+        """What was charged, or asked for."""
+        return Money(self.total_amount, self.currency)
 
 
 class _Transaction(msgspec.Struct, rename="camel"):
@@ -128,9 +132,11 @@ class Toss:
         self._api = JsonApi("Toss", url, "Basic " + b64encode(f"{key}:".encode()).decode("ascii"))
 
     async def charge(
-        self, key: UUID, amount: int, method: str
+        self, key: UUID, price: Money, method: str
     ) -> Charged | NotCharged | ActionNeeded:
         """See `Provider.charge`."""
+        if price.currency != CURRENCY:
+            return NotCharged(NOT_CHARGEABLE)
         owner, _, billing = method.partition(":")
         if not billing:
             return NotCharged("INVALID_BILL_KEY_REQUEST")
@@ -139,7 +145,7 @@ class Toss:
             f"/v1/billing/{quote(billing, safe='')}",
             {
                 "customerKey": owner,
-                "amount": amount,
+                "amount": price.amount,
                 "orderId": str(key),
                 "orderName": ORDER_NAME,
             },
@@ -155,21 +161,21 @@ class Toss:
             raise Unavailable(f"Toss: {code}")
         return NotCharged(code)
 
-    async def fetch_outcome(self, key: UUID, amount: int) -> Charged | NotCharged | Unseen | None:  # noqa: ARG002
+    async def fetch_outcome(self, key: UUID, price: Money) -> Charged | NotCharged | Unseen | None:  # noqa: ARG002
         """See `Provider.fetch_outcome`."""
         answer = await self._api.call("GET", f"/v1/payments/orders/{key}")
         if answer.status == HTTPStatus.NOT_FOUND:
             return Unseen()
         return _outcome(_decoded(answer, _Payment))
 
-    async def refund(self, key: UUID, provider_ref: str, amount: int) -> Refund:
+    async def refund(self, key: UUID, provider_ref: str, whole: Money) -> Refund:
         """See `Provider.refund`.
 
         An answer to an idempotency key is stored, so what has become of a refund is queried first.
         """
         path = f"/v1/payments/{quote(provider_ref, safe='')}"
         payment = _decoded(await self._api.call("GET", path), _Payment)
-        if payment.refunded < amount:
+        if payment.refunded < whole.amount:
             answer = await self._api.call(
                 "POST",
                 f"{path}/cancel",
@@ -184,7 +190,7 @@ class Toss:
                 return Refund(RefundState.DONE if done else RefundState.FAILED, code)
             payment = _decoded(answer, _Payment)
         last = payment.cancels[-1].cancel_status if payment.cancels else "DONE"
-        if last == "DONE" and payment.refunded >= amount:
+        if last == "DONE" and payment.refunded >= whole.amount:
             return Refund(RefundState.DONE)
         return Refund(RefundState.FAILED if last == "ABORTED" else RefundState.PENDING, last)
 
@@ -270,9 +276,7 @@ def _outcome(payment: _Payment) -> Charged | NotCharged | None:
         return None
     if not payment.charged:
         return NotCharged(payment.status)
-    return Charged(
-        payment.payment_key, payment.total_amount, payment.other_currency, payment.refunded
-    )
+    return Charged(payment.payment_key, payment.money, payment.refunded)
 
 
 def _korean(at_ms: int) -> str:
@@ -288,7 +292,6 @@ def _listed(payment: _Payment) -> ListedCharge:
         key,
         payment.payment_key,
         payment.charged,
-        payment.total_amount,
+        payment.money,
         payment.refunded,
-        payment.other_currency,
     )

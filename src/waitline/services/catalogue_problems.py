@@ -17,6 +17,7 @@ from waitline.booking.catalogue_model import (
     SeatsHeldBack,
     VisitorHasMore,
 )
+from waitline.booking.charging import CurrencyNotCharged
 from waitline.http.problems import C001, C005, Problem
 from waitline.http.texts import Text
 from waitline.kernel.plurals import counted
@@ -50,6 +51,17 @@ CATALOGUE: list[Problem[Any]] = [
             f"현재 통화로 가격이 정해진 좌석이 {it.seats:,}석 있습니다. 좌석을 먼저 삭제해 주세요.",
             f"{counted(it.seats, 'seat is', 'seats are')} priced in the current currency; delete "
             "them first.",
+        ),
+    ),
+    Problem(
+        CurrencyNotCharged,
+        HTTPStatus.CONFLICT,
+        C005,
+        "currency-not-charged",
+        Text("결제할 수 없는 통화", "Currency is not charged"),
+        detail=lambda it: Text(
+            f"결제 대행사 {it.provider}에서 {it.currency} 결제를 지원하지 않습니다.",
+            f"The payment provider {it.provider} does not charge {it.currency}.",
         ),
     ),
     Problem(

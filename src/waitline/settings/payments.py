@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr
 
+from waitline.booking.charging import Charging
 from waitline.kernel.errors import Misconfigured
 from waitline.payment_providers.registry import PROVIDERS
 from waitline.settings.installation import PREFIX, InstallationSettings
@@ -58,6 +59,11 @@ class PaymentSettings(InstallationSettings):
         if self.payment_provider == "none":
             return "none"
         return "play money" if self.takes_play_money else "real money"
+
+    @property
+    def charging(self) -> Charging:
+        """What the payment provider charges."""
+        return Charging(self.payment_provider, PROVIDERS[self.payment_provider].steps)
 
     def payment_secrets(self) -> tuple[str, str]:
         """Return the payment provider's key and webhook secret; empty where unset."""

@@ -14,6 +14,19 @@ SELECT concert_id, title, venue, room, queue_down, currency,
     coalesce(visitor_seats_max, 0) AS visitor_seats_max, version
 FROM concert WHERE concert_id = :concert_id;
 
+-- name: concerts_in_other_currencies(currencies, concerts_max)
+-- List concerts whose currency is another than these, and which have a schedule that may still sell.
+-- locks: nothing
+-- returns: one row per concert, the oldest first
+SELECT concert_id, title, venue, room, queue_down, currency,
+    coalesce(visitor_seats_max, 0) AS visitor_seats_max, version
+FROM concert AS c
+WHERE currency <> ALL(:currencies::text[]) AND EXISTS (
+    SELECT FROM schedule AS s WHERE s.concert_id = c.concert_id
+        AND s.sale_state = 'ON_SALE' AND least(s.sales_end, s.starts_at) > now()
+)
+ORDER BY concert_id LIMIT :concerts_max;
+
 -- name: schedules(concert_id, schedules_max)
 -- List a concert's schedules by starting time.
 -- locks: nothing

@@ -167,7 +167,7 @@ FROM named LEFT JOIN ready USING (payment_id) LEFT JOIN moved USING (payment_id)
 -- nobody has acknowledged, refunds that are pending for long, and payments that stay open.
 -- locks: nothing
 -- returns: one row per payment, with the number of all of them
-SELECT p.payment_id, p.reservation_id, p.user_id, p.amount, p.charged, p.refunded, p.state,
+SELECT p.payment_id, p.reservation_id, p.user_id, p.amount, p.currency, p.charged, p.charged_currency, p.refunded, p.state,
     coalesce(p.flag, 'unsettled') AS flag, coalesce(p.flagged_at, p.created_at) AS since,
     p.provider_ref, p.reason, count(*) OVER () AS payments
 FROM payment AS p
@@ -198,7 +198,7 @@ RETURNING flag;
 -- Read the payments of charges in the provider's list.
 -- locks: nothing
 -- returns: one row per known charge
-SELECT payment_id, charge_key, amount, charged, refunded, state, flag
+SELECT payment_id, charge_key, amount, currency, charged, charged_currency, refunded, state, flag
 FROM payment WHERE charge_key = ANY(:charge_keys::uuid[]);
 
 -- name: charged_payments(since_s, late_s, after_id, rows_max)

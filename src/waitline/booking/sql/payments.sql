@@ -6,7 +6,8 @@
 -- A request's idempotency key is recorded with its attempt. While another call has the key, or after
 -- it, nothing is begun.
 -- locks: idempotency key (advisory), reservation (skips locked ones)
--- returns: one row per request, in order: outcome 'begun' with the payment; 'unknown', 'foreign'
+-- returns: one row per request, in order: outcome 'begun' with the payment, whose currency is the
+--   concert's; 'unknown', 'foreign'
 --   (another holder's), 'confirmed', 'cancelled', 'expired', 'lapsed' (expired, but not swept yet),
 --   'running', 'authenticating' (the one that runs waits for the visitor's bank; its charge key is
 --   returned), 'amount', 'locked' (try again), 'key_running', 'key_used', 'key_limit' (most keys of a
@@ -41,6 +42,7 @@ keyed AS MATERIALIZED (
 clock AS MATERIALIZED (SELECT listening_now() AS at),
 found AS MATERIALIZED (
     SELECT asked.no, asked.reservation_id, asked.user_id, asked.amount, asked.method, r.price,
+        r.schedule_id,
         CASE
             WHEN r.state IS NULL THEN CASE
                 WHEN (
@@ -57,18 +59,23 @@ found AS MATERIALIZED (
         END AS refused
     FROM asked LEFT JOIN keyed USING (no)
     LEFT JOIN LATERAL (
-        SELECT r.user_id, r.holder, r.state, r.amount AS price, r.expires_at
+        SELECT r.user_id, r.holder, r.state, r.amount AS price, r.expires_at, r.schedule_id
         FROM reservation AS r WHERE r.reservation_id = asked.reservation_id
         LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AS r ON true
 ),
+priced AS MATERIALIZED (
+    SELECT s.schedule_id, c.currency FROM schedule AS s JOIN concert AS c USING (concert_id)
+    WHERE s.schedule_id = ANY(ARRAY(SELECT DISTINCT found.schedule_id FROM found))
+),
 made AS (
-    INSERT INTO payment (reservation_id, user_id, amount, method, look_at)
+    INSERT INTO payment (reservation_id, user_id, amount, method, look_at, currency)
     SELECT reservation_id, user_id, amount, method,
-        (SELECT at FROM clock) + make_interval(secs => :patience_s)
+        (SELECT at FROM clock) + make_interval(secs => :patience_s),
+        (SELECT p.currency FROM priced AS p WHERE p.schedule_id = found.schedule_id)
     FROM found WHERE refused IS NULL
     ON CONFLICT (reservation_id) WHERE state IN ('PENDING', 'COMPLETED') DO NOTHING
-    RETURNING payment_id, reservation_id, charge_key
+    RETURNING payment_id, reservation_id, charge_key, currency
 ),
 recorded AS (
     INSERT INTO idempotency (
@@ -92,21 +99,22 @@ SELECT
     END AS outcome,
     coalesce(made.charge_key, live.charge_key) AS charge_key,
     coalesce(made.payment_id, live.payment_id) AS payment_id,
-    coalesce(live.amount, found.amount) AS amount, found.price
+    coalesce(live.amount, found.amount) AS amount,
+    coalesce(made.currency, live.currency) AS currency, found.price
 FROM found LEFT JOIN made USING (reservation_id)
 LEFT JOIN LATERAL (
-    SELECT p.payment_id, p.charge_key, p.amount, p.state, p.flag FROM payment AS p
+    SELECT p.payment_id, p.charge_key, p.amount, p.currency, p.state, p.flag FROM payment AS p
     WHERE found.refused IS NULL AND made.payment_id IS NULL
         AND p.reservation_id = found.reservation_id AND p.state IN ('PENDING', 'COMPLETED')
     LIMIT 1
 ) AS live ON true
 ORDER BY found.no;
 
--- name: confirm_payment(charge_keys, provider_refs, charged, others)
+-- name: confirm_payment(charge_keys, provider_refs, charged, currencies)
 -- Record that the provider has charged. The reservation is confirmed, its seats are sold and the
 -- event is written in the same statement (B2, B4, B5). If the reservation can no longer be confirmed,
 -- the payment is refunded; so it is if another amount was charged than was asked for, or in another
--- currency (others). Idempotent: a concurrent repeat returns what the first has done. A later
+-- currency; null stands for what was asked for. Idempotent: a concurrent repeat returns what the first has done. A later
 -- repeat, such as the webhook after the answer, takes no locks and does not wait for the disk.
 -- The charges of one call are different. A charge whose rows another transaction has locked changes
 -- nothing, and the others of the call go on.
@@ -114,10 +122,11 @@ ORDER BY found.no;
 -- returns: one row per known charge: the payment as it is now, the reservation's state before, and
 --   whether it is 'locked' (try again)
 WITH asked AS MATERIALIZED (
-    SELECT a.charge_key, a.provider_ref, a.charged, a.other, p.payment_id, p.reservation_id,
+    SELECT a.charge_key, a.provider_ref, a.charged, a.charged_in, p.payment_id, p.reservation_id,
         p.user_id, p.amount, p.method, p.created_at, p.state, p.paid_at
-    FROM unnest(:charge_keys::uuid[], :provider_refs::text[], :charged::bigint[], :others::boolean[])
-        AS a (charge_key, provider_ref, charged, other)
+    FROM unnest(
+        :charge_keys::uuid[], :provider_refs::text[], :charged::bigint[], :currencies::text[]
+    ) AS a (charge_key, provider_ref, charged, charged_in)
     CROSS JOIN LATERAL (
         SELECT * FROM payment AS p WHERE p.charge_key = a.charge_key LIMIT 1
     ) AS p
@@ -146,10 +155,10 @@ held AS MATERIALIZED (
 ),
 attempt AS MATERIALIZED (
     SELECT found.payment_id, found.reservation_id, found.schedule_id, found.before,
-        found.provider_ref, found.charged, p.state, p.paid_at,
-        found.other OR coalesce(found.charged <> p.amount, false) AS otherwise
+        found.provider_ref, found.charged, found.charged_in, p.state, p.paid_at,
+        coalesce(found.charged_in <> p.currency OR found.charged <> p.amount, false) AS otherwise
     FROM found CROSS JOIN LATERAL (
-        SELECT p.state, p.paid_at, p.amount FROM payment AS p
+        SELECT p.state, p.paid_at, p.amount, p.currency FROM payment AS p
         WHERE p.payment_id = found.payment_id
         LIMIT 1 FOR UPDATE SKIP LOCKED
     ) AS p
@@ -167,6 +176,7 @@ settled AS (
             WHEN attempt.before <> 'PENDING' THEN attempt.before
         END,
         charged = CASE WHEN attempt.otherwise THEN attempt.charged END,
+        charged_currency = CASE WHEN attempt.otherwise THEN attempt.charged_in END,
         flag = CASE
             WHEN attempt.otherwise THEN 'charged_otherwise'
             WHEN p.flag <> 'authentication' THEN p.flag
@@ -292,5 +302,5 @@ UPDATE payment AS p SET
     ))
 FROM due WHERE p.payment_id = due.payment_id
 RETURNING p.payment_id, p.charge_key, p.provider_ref, coalesce(p.charged, p.amount) AS amount,
-    p.state, p.looks, p.flag,
+    coalesce(p.charged_currency, p.currency) AS currency, p.state, p.looks, p.flag,
     extract(epoch FROM now() - p.created_at)::float8 AS age_s;

@@ -17,6 +17,7 @@ from waitline.payment_providers.model import (
     Disputed,
     DisputeState,
     ListedCharge,
+    Money,
     NotCharged,
     NotSent,
     Refund,
@@ -30,9 +31,6 @@ from waitline.payment_providers.port import CALL_TIMEOUT_S
 from waitline.payment_providers.rest import LIST_BYTES_MAX, ApiAnswer, JsonApi
 from waitline.payment_providers.sandbox import signatures
 from waitline.payment_providers.sandbox.ledger import Charge, ChargeState
-
-CURRENCY = "krw"
-"""Currency of all prices."""
 
 T = TypeVar("T")
 
@@ -63,11 +61,11 @@ class Sandbox:
         self._api = JsonApi("the sandbox", url, f"Bearer {key}", timeout_s=timeout_s)
 
     async def charge(
-        self, key: UUID, amount: int, method: str
+        self, key: UUID, price: Money, method: str
     ) -> Charged | NotCharged | ActionNeeded:
         """See `Provider.charge`."""
         charge = await self._post(
-            "/v1/charges", {"key": str(key), "amount": amount, "method": method}
+            "/v1/charges", {"key": str(key), **price._asdict(), "method": method}
         )
         outcome = _outcome(charge)
         if outcome is None:
@@ -79,7 +77,7 @@ class Sandbox:
     async def fetch_outcome(
         self,
         key: UUID,
-        amount: int,  # noqa: ARG002 - the port's
+        price: Money,  # noqa: ARG002 - the port's
     ) -> Charged | NotCharged | Unseen | None:
         """See `Provider.fetch_outcome`."""
         outcome = _outcome(await self._post(f"/v1/charges/{key}/close", {}))
@@ -89,10 +87,10 @@ class Sandbox:
         self,
         key: UUID,
         provider_ref: str,  # noqa: ARG002 - the port's
-        amount: int,
+        whole: Money,
     ) -> Refund:
         """See `Provider.refund`."""
-        charge = await self._post(f"/v1/charges/{key}/refund", {"amount": amount})
+        charge = await self._post(f"/v1/charges/{key}/refund", {"amount": whole.amount})
         return Refund(RefundState(charge.refund))
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent | None:
@@ -119,9 +117,8 @@ class Sandbox:
                 one.key,
                 one.ref,
                 bool(one.charged) if one.state is not ChargeState.AUTHENTICATING else None,
-                one.taken or one.amount,
+                Money(one.taken or one.amount, one.currency),
                 one.returned,
-                None if one.currency == CURRENCY else one.currency,
             )
             for one in charges
         ]
@@ -162,12 +159,7 @@ def _outcome(charge: Charge) -> Charged | NotCharged | ActionNeeded | None:
             page = f"/v1/charges/{charge.key}/authenticate"
             return ActionNeeded(charge.ref, f"{charge.ref}-secret", page)
         case ChargeState.CHARGED | ChargeState.REFUNDED:
-            return Charged(
-                charge.ref,
-                None if charge.taken == charge.amount else charge.taken,
-                None if charge.currency == CURRENCY else charge.currency,
-                charge.returned,
-            )
+            return Charged(charge.ref, Money(charge.taken, charge.currency), charge.returned)
         case ChargeState.DECLINED | ChargeState.CLOSED:
             return NotCharged(charge.reason[:REASON_CHARS_MAX])
 

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from waitline.kernel.errors import Misconfigured, WaitlineError
-from waitline.payment_providers.model import DisputeState, RefundState
+from waitline.payment_providers.model import DisputeState, Money, RefundState
 
 CHARGES_MAX = 200_000
 """Charges kept, about 40 MB. A dropped key could be charged again, so this must cover the time
@@ -49,11 +49,12 @@ CREATE TABLE IF NOT EXISTS charge (
 _LATER = {
     "taken": "INTEGER NOT NULL DEFAULT 0",
     "returned": "INTEGER NOT NULL DEFAULT 0 CHECK (returned <= taken)",
-    "currency": "TEXT NOT NULL DEFAULT 'krw'",
+    "currency": "TEXT NOT NULL DEFAULT 'KRW'",
     "refund": "TEXT NOT NULL DEFAULT ''",
     "dispute": "TEXT NOT NULL DEFAULT ''",
     "at_ms": "INTEGER NOT NULL DEFAULT 0",
     "event": "TEXT NOT NULL DEFAULT 'charge'",
+    "priced_in": "TEXT NOT NULL DEFAULT 'KRW'",
 }
 
 
@@ -76,7 +77,7 @@ class Charge(msgspec.Struct):
 
     Attributes:
         key: Idempotency key.
-        amount: In minor units.
+        amount: What was asked for, in minor units.
         method: Payment method.
         state: Its state.
         ref: The sandbox's id of the charge.
@@ -86,11 +87,12 @@ class Charge(msgspec.Struct):
         refunded: How often it was refunded as a whole: 0 or 1.
         taken: What was charged, in minor units.
         returned: What was refunded of it, in minor units.
-        currency: Currency of `taken`.
+        currency: Currency of `taken`, as ISO 4217 writes it.
         refund: State of the last refund: done, pending or failed; empty if there was none.
         dispute: State of a dispute: open, won or lost; empty if there was none.
         at_ms: When it was recorded, in ms since the epoch.
         event: What a webhook reports: charge, refund or dispute.
+        priced_in: Currency of `amount`.
         number: Position in the list.
     """
 
@@ -105,16 +107,17 @@ class Charge(msgspec.Struct):
     refunded: int = 0
     taken: int = 0
     returned: int = 0
-    currency: str = "krw"
+    currency: str = "KRW"
     refund: str = ""
     dispute: str = ""
     at_ms: int = 0
     event: str = "charge"
+    priced_in: str = "KRW"
     number: int = 0
 
 
 class KeyReused(WaitlineError):  # noqa: N818 - reads as the outcome it is
-    """The key was used with another amount or method."""
+    """The key was used with another amount, currency or method."""
 
 
 class NothingToRefund(WaitlineError):  # noqa: N818
@@ -123,7 +126,7 @@ class NothingToRefund(WaitlineError):  # noqa: N818
 
 _MEMBERS = (
     "amount", "method", "state", "ref", "reason", "asked", "charged", "refunded", "taken",
-    "returned", "currency", "refund", "dispute", "at_ms", "event",
+    "returned", "currency", "refund", "dispute", "at_ms", "event", "priced_in",
 )  # fmt: skip
 _SELECT = f"SELECT number, key, {', '.join(_MEMBERS)} FROM charge "  # noqa: S608 - our columns
 
@@ -178,7 +181,7 @@ class Ledger:
         numbered.sort(key=lambda one: one[0])
         return [charge for _, charge in numbered[-count:]]
 
-    def begin_charge(self, key: UUID, amount: int, method: str) -> tuple[Charge, bool]:
+    def begin_charge(self, key: UUID, price: Money, method: str) -> tuple[Charge, bool]:
         """Record a request to charge.
 
         Returns:
@@ -186,30 +189,33 @@ class Ledger:
             `decline_charge`; the caller limits how many are.
 
         Raises:
-            KeyReused: The key is known with another amount or method.
+            KeyReused: The key is known with another amount, currency or method.
         """
         known = self.find_charge(key)
         if known is None:
-            charge = Charge(key, amount, method, asked=1)
+            amount, currency = price
+            charge = Charge(key, amount, method, asked=1, currency=currency, priced_in=currency)
             self._processing[key] = (self._next_number(), charge)
             return charge, True
         known.asked += 1
         if key not in self._processing:
             self._database.execute("UPDATE charge SET asked = asked + 1 WHERE key = ?", [key.bytes])
-        described = (known.amount, known.method)
-        if known.state is not ChargeState.CLOSED and described != (amount, method):
+        described = (Money(known.amount, known.priced_in), known.method)
+        if known.state is not ChargeState.CLOSED and described != (price, method):
             raise KeyReused
         return known, False
 
-    def complete_charge(self, charge: Charge, *, more: int = 0, currency: str = "krw") -> None:
+    def complete_charge(
+        self, charge: Charge, *, more: int = 0, currency: str | None = None
+    ) -> None:
         """Make the charge.
 
         Args:
             charge: What was asked for.
             more: How much more is taken.
-            currency: Currency in which it is taken.
+            currency: Currency in which it is taken; `None` for that of the price.
         """
-        _take(charge, more, currency)
+        _take(charge, more, currency or charge.priced_in)
         self._settle(charge)
 
     def authenticate_charge(self, charge: Charge) -> None:
@@ -350,4 +356,6 @@ def _charge(row: tuple[Any, ...]) -> Charge:
     number, key, *members = row
     values = dict(zip(_MEMBERS, members, strict=True))
     values["state"] = ChargeState(values["state"])
+    # Ledgers of earlier versions have small letters.
+    values["currency"] = values["currency"].upper()
     return Charge(UUID(bytes=key), number=number, **values)

@@ -1,6 +1,6 @@
 """HTTP API and webhooks of the sandbox: a payment provider that takes no money.
 
-POST /v1/charges               {key, amount, method}   charge, once per key
+POST /v1/charges               {key, amount, currency, method}   charge, once per key
 POST /v1/charges/{key}/close   {}                      outcome; an unknown key is closed
 POST /v1/charges/{key}/refund  {amount}                refund, once
 GET  /v1/charges/{key}                                 outcome
@@ -34,7 +34,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from waitline.kernel.clock import Clock
-from waitline.payment_providers.model import DisputeState, RefundState
+from waitline.payment_providers.model import DisputeState, Money, RefundState
 from waitline.payment_providers.port import ANSWER_BYTES_MAX
 from waitline.payment_providers.sandbox import signatures
 from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
@@ -165,6 +165,7 @@ async def _stop() -> Never:
 class _ChargeBody(msgspec.Struct):
     key: UUID
     amount: Annotated[int, msgspec.Meta(gt=0)]
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
     method: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -242,7 +243,9 @@ class SandboxServer:
         if len(self._processing) >= PROCESSING_MAX:
             raise HTTPException(503)
         try:
-            charge, new = self._ledger.begin_charge(body.key, body.amount, body.method)
+            charge, new = self._ledger.begin_charge(
+                body.key, Money(body.amount, body.currency), body.method
+            )
         except KeyReused:
             raise HTTPException(422) from None
         effects = self._behaviour.draw_effects(body.method, self._rng)
@@ -268,7 +271,9 @@ class SandboxServer:
                 self._ledger.complete_charge(
                     charge,
                     more=1 if Effect.OTHER_AMOUNT in effects else 0,
-                    currency="jpy" if Effect.OTHER_CURRENCY in effects else "krw",
+                    currency=_OTHER.get(charge.currency, "JPY")
+                    if Effect.OTHER_CURRENCY in effects
+                    else None,
                 )
             if Effect.WEBHOOK_FIRST in effects:
                 await self._webhooks.deliver_first(charge)
@@ -351,6 +356,10 @@ class SandboxServer:
         presented = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(presented.encode(), self._key):
             raise HTTPException(401)
+
+
+_OTHER = {"JPY": "KRW"}
+"""Currency in which the effect OTHER_CURRENCY takes a charge, by that of the price; else JPY."""
 
 
 def _refund_state(charge: Charge | None) -> RefundState:

@@ -36,7 +36,7 @@ from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.telemetry import ProcessMetrics
 from waitline.payment_providers.port import ANSWER_BYTES_MAX, WEBHOOK_PATH, Provider
-from waitline.payment_providers.registry import PROVIDERS, open_provider
+from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.services import start_page
 from waitline.services.booking import openapi, operator_catalogue
@@ -270,7 +270,7 @@ def described_routers(
     catalogue = CatalogueOperatorCalls(
         database,
         authenticated,
-        charged=PROVIDERS[settings.payment_provider].currency,
+        charging=settings.charging,
         on_change=cache.expire,
     )
     sale = SaleOperatorCalls(database, authenticated, on_change=cache.expire)

@@ -46,7 +46,9 @@ class FlaggedPaymentView(msgspec.Struct, frozen=True):
     reservationId: int  # noqa: N815
     userId: str  # noqa: N815
     amount: int
+    currency: str
     charged: int | None
+    chargedCurrency: str | None  # noqa: N815
     refunded: int
     status: str
     flag: str

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response, status
 from fastapi import Request as FrameworkRequest
 
 from waitline.booking import seat_plan
-from waitline.booking.catalogue import Catalogue, check_charged
+from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_edits import CHANGES_MAX, CatalogueEdits
 from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, QueueDown, ScheduleSettings
+from waitline.booking.charging import Charging
 from waitline.booking.seat_imports import ImportChoice, SeatChoice, SeatImports
 from waitline.http.envelope import success
 from waitline.http.framework import to_response
@@ -101,7 +102,7 @@ class CatalogueOperatorCalls:
     Args:
         database: Holds the catalogue.
         operators: Authenticates operators.
-        charged: The only currency that the payment provider charges; `None` for any.
+        charging: What the payment provider charges.
         on_change: Called after each change of the catalogue.
     """
 
@@ -110,13 +111,12 @@ class CatalogueOperatorCalls:
         database: Database,
         operators: Operators,
         *,
-        charged: str | None,
+        charging: Charging,
         on_change: Callable[[], None],
     ) -> None:
-        self._charged = charged
-        self._catalogue = Catalogue(database)
-        self._edits = CatalogueEdits(database, operators.who)
-        self._imports = SeatImports(database)
+        self._catalogue = Catalogue(database, charging)
+        self._edits = CatalogueEdits(database, operators.who, charging)
+        self._imports = SeatImports(database, charging)
         self._operators = operators
         self._on_change = on_change
 
@@ -155,7 +155,6 @@ class CatalogueOperatorCalls:
     async def create_concert(self, asked: NewConcertBody, request: FrameworkRequest) -> Response:
         """Create a concert."""
         with setting_bodies.refused_by_wire_name():
-            check_charged(asked.currency, self._charged)
             made = await self._catalogue.create_concert(**setting_bodies.chosen(asked, DESCRIBED))
         await self._edits.created_concert(made)
         self._on_change()
@@ -185,7 +184,6 @@ class CatalogueOperatorCalls:
         """Change a concert. Booked seats keep its room, and seats keep its currency."""
         with setting_bodies.refused_by_wire_name():
             values = setting_bodies.chosen(asked, DESCRIBED)
-            check_charged(values.get("currency", self._charged or ""), self._charged)
             if asked.queueDown is not None:
                 choice = asked.queueDown
                 values["queue_down"] = None if choice == "default" else QueueDown(choice)

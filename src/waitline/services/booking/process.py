@@ -3,11 +3,14 @@
 from typing import TYPE_CHECKING
 
 from waitline import settings as chosen
+from waitline.booking.catalogue import Catalogue
+from waitline.booking.charging import CurrencyNotCharged
 from waitline.booking.schema import require_tables
+from waitline.kernel.errors import Misconfigured
 from waitline.postgres.pool import Database
 from waitline.services import process
 from waitline.services.data_mode import claim_database, claim_valkey
-from waitline.settings import Settings
+from waitline.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from waitline.services.booking.app import BookingWorker
@@ -18,7 +21,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
 
     Raises:
         Misconfigured: It has no store, no database or no payment provider, or the database's
-            tables are missing or out of date.
+            tables are missing or out of date, or a concert has a currency that is not charged.
     """
     chosen.require_all(
         settings.store_url,
@@ -35,7 +38,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
         management_port=settings.booking_management_port,
         role="booking",
         metrics_dir=settings.booking_metrics_dir,
-        claims=(claim_valkey, check_tables, claim_database),
+        claims=(claim_valkey, check_tables, claim_database, check_currencies),
         until_stdin_ends=until_stdin_ends,
     )
 
@@ -52,6 +55,30 @@ async def check_tables(settings: Settings) -> None:
         await require_tables(database)
     finally:
         await database.close()
+
+
+async def check_currencies(settings: Settings) -> None:
+    """Check that the payment provider charges the currency of every concert that still sells.
+
+    Raises:
+        Misconfigured: It does not.
+        Unavailable: The database does not answer.
+    """
+    steps = settings.charging.steps
+    if steps is None:
+        return
+    database = Database(settings.database_address(), "waitline.booking", connections_max=1)
+    try:
+        found = await Catalogue(database).not_in_currencies(steps)
+    finally:
+        await database.close()
+    if found:
+        fault = CurrencyNotCharged(found[0].currency, settings.payment_provider, steps)
+        raise Misconfigured(
+            f"concert {found[0].concert_id} has prices in {fault.currency}, but {fault.reason}. "
+            f"Choose another {PREFIX}PAYMENT_PROVIDER, or cancel or delete its schedules: "
+            "`waitline schedules cancel --help`"
+        )
 
 
 def worker() -> "BookingWorker":

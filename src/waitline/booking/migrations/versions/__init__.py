@@ -12,4 +12,5 @@
 0010_rules_of_sale.py          stopped schedules, house seats, cool-downs, evidence
 0011_seats_and_changes.py      seats by section, row and number; log of changes
 0012_concert_limits.py         limits per concert; what operators give away counts for nobody
+0013_currency_of_payments.py   currency of payments and of their charges
 """
