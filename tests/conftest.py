@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import cache
 
 import pytest
@@ -11,7 +12,8 @@ from httpx._transports import default as httpx_transport
 from tests import databases, quarantine, refusals
 from tests.databases import TestDatabase
 from tests.machine import Machine
-from tests.servers import Server, redis_binary, running
+from tests.servers import Server, redis_binary, running, running_cluster
+from waitline.trial.valkey_cluster import Size
 
 REFUSALS = pytest.StashKey[refusals.Refusals]()
 MACHINE = pytest.StashKey[Machine]()
@@ -36,6 +38,27 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(config.stash[REFUSALS])
 
 
+CLUSTER_FOLDERS = frozenset(("store", "model", "race"))
+"""Folders whose tests run on a cluster too; in the long run, but for those of these files:"""
+
+CLUSTER_FILES = frozenset((
+    "test_rooms.py", "test_join.py", "test_mode.py", "test_rehearsals.py", "test_departures.py",
+    "test_steering.py", "test_awake.py", "test_scripts.py",
+))  # fmt: skip
+"""Each script, and what rooms share: lists, streams, the mode."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server" not in metafunc.fixturenames:
+        return
+    kinds: list[object] = ["valkey", "redis"]
+    path = metafunc.definition.path
+    if path.parent.name in CLUSTER_FOLDERS:
+        short = path.name in CLUSTER_FILES
+        kinds.append(pytest.param("cluster", marks=[] if short else [pytest.mark.long]))
+    metafunc.parametrize("server", kinds, indirect=True, scope="session")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     quarantine.mark(items)
 
@@ -52,11 +75,15 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     terminalreporter.write_line(config.stash[MACHINE].described())
 
 
-@pytest.fixture(scope="session", params=["valkey", "redis"])
+@pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Each supported server; the test runs once on each."""
-    with running(redis_binary() if request.param == "redis" else None) as started:
-        yield started
+    """Each supported server; the test runs once on each, and in some folders on a cluster."""
+    with ExitStack() as stack:
+        if request.param == "cluster":
+            yield stack.enter_context(running_cluster(Size(3, 0)))
+        else:
+            binary = redis_binary() if request.param == "redis" else None
+            yield stack.enter_context(running(binary))
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ SEND_TO_VALKEY = {
     SRC / "admission" / "payment_events.py",
     SRC / "admission" / "shop_reports.py",
     SRC / "valkey" / "client.py",
-    SRC / "valkey" / "fitness.py",
+    SRC / "valkey" / "cluster.py",
 }
 # `while True` outside of `kernel/periodic.py`, each ended by what it is about.
 ENDLESS_LOOPS = {

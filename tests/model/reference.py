@@ -17,6 +17,9 @@ from waitline.queue.store import StayClaim
 # What counts at most after the last beat: lua/include/listening.lua.
 GAP_MS = 2_000
 
+# What the clock of the node that heard a beat may be ahead: lua/include/beat.lua.
+APART_MS = 1_000
+
 # How old a beat must be to be written again: lua/include/beat.lua.
 BEAT_EVERY_MS = 250
 
@@ -95,6 +98,8 @@ class Reference:
 
     def keep_beat(self, now_ms: int, heard_ms: int) -> None:
         """Note that somebody listened at a time, 0 if nobody knows."""
+        if now_ms < heard_ms <= now_ms + APART_MS:
+            heard_ms = now_ms
         fresh = 0 < heard_ms <= now_ms <= heard_ms + GAP_MS
         if self.clock is None:
             if fresh:

@@ -33,7 +33,7 @@ class Caller:
 
     async def connect(self) -> None:
         """Connect before the race begins."""
-        await self.store.command("PING")
+        await self.store.command("GET", "x")
 
 
 @asynccontextmanager

@@ -26,7 +26,8 @@ def occupied(room: Room) -> bool:
 
 
 def forget_lists(room: Room) -> None:
-    room.raw("DEL", keys.AWAKE, keys.OCCUPIED)
+    for listed in (keys.AWAKE, keys.OCCUPIED):
+        room.raw("DEL", listed)
 
 
 @pytest.mark.parametrize(

@@ -258,15 +258,15 @@ def test_a_broken_room_holds_up_no_other_and_can_be_tried_again(reading: Reading
 
 def test_a_dead_event_that_is_tried_again_ends_the_stay_it_was_paid_in(reading: Reading) -> None:
     room = reading.room
-    slots = room.keys.slots
+    slots, aside = room.keys.slots, f"{room.keys.slots}:aside"
     room.let_in("a")
     reading.tell("a")
-    room.raw("RENAME", slots, "aside")
+    room.raw("RENAME", slots, aside)
     room.raw("SET", slots, "no hash")
     reading.read()
     assert len(reading.dead()) == 1
     room.raw("DEL", slots)
-    room.raw("RENAME", "aside", slots)
+    room.raw("RENAME", aside, slots)
     assert reading.wait(reading.letters.retry(None)) == 1
     reading.read()
     assert room.status("a") == [UNKNOWN]

@@ -242,3 +242,16 @@ def test_workers_beat_in_a_full_store_too(room: Room) -> None:
         with no_memory(room.server):
             room.server.wait(listening.beat())
         assert before_ms <= room.server.wait(listening.heard_ms()) <= room.now_ms()
+
+
+@pytest.mark.parametrize(("ahead_ms", "counts"), [(400, True), (900, True), (60_000, False)])
+def test_a_beat_by_another_nodes_clock_counts_now(
+    room: Room, ahead_ms: int, *, counts: bool
+) -> None:
+    """In a cluster the beat is on a node whose clock may be ahead of the room's."""
+    room.open()
+    room.beat()
+    room.step(HOUR_MS)
+    room.sweep(heard_ms=room.now_ms() + ahead_ms)
+    beat_ms = int(room.raw("HGET", room.keys.room, "beat_ms"))
+    assert (abs(room.now_ms() - beat_ms) < GAP_MS) is counts

@@ -245,7 +245,7 @@ def test_a_store_that_is_exchanged_while_it_is_used_is_noticed(
         async def look() -> None:
             for watch in watches:
                 await watch.check()
-            await store.command("PING")
+            await store.command("GET", "x")
             await database.fetch_one("ping")
 
         try:

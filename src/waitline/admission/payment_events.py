@@ -310,8 +310,7 @@ class DeadLetters:
         return retried
 
     async def _retry(self, letter: DeadLetter) -> None:
-        seconds, micros = await self._store.command("TIME")
-        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        now_ms = await self._store.time_ms(events.STREAM)
         fields = dict(letter.fields)
         with suppress(ValueError):
             # The new entry has a new time of sending, so its age must grow by as much.

@@ -65,9 +65,9 @@ class ShopReports:
             else ("XREVRANGE", REPORTS, "+", "-", "COUNT", REPORTS_KEPT)
         )
         # Not as a transaction, which a full store refuses.
-        seconds, micros = await self._store.command("TIME")
+        now_ms = await self._store.time_ms(REPORTS)
         entries = await self._store.command(*words)
-        before_ms, self._now_ms = self._now_ms, int(seconds) * 1000 + int(micros) // 1000
+        before_ms, self._now_ms = self._now_ms, now_ms
         if self._now_ms < before_ms:
             self._set_back()
         for entry_id, fields in entries if self._last_id else reversed(entries):

@@ -91,7 +91,7 @@ class Relay:
     async def _round(self) -> bool:
         if self._failed:
             # While the store is down, a round costs the database nothing.
-            await self._store.command("PING")
+            await self._store.command("EXISTS", events.STREAM)
         self._failed = True
         sent = await self.send()
         self._failed = False

@@ -196,6 +196,9 @@ _OTHERS: Final = {
         "A store was exchanged for one with data of another mode; this process uses it no more",
         ("reason",),
     ),
+    "store_slots_mapped": LogEvent(
+        "The slots of Valkey's cluster are held by other nodes than before", ("primaries",)
+    ),
     "store_unsaved": LogEvent("Valkey loses the line at a restart", ("reason",)),
     "store_unfit": LogEvent(
         "Valkey may lose data, for example by an eviction policy; `reason` names the remedy",

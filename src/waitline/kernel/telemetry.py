@@ -77,6 +77,12 @@ ADDRESS_LIMITED = Counter(
     "Calls refused because their client's address reached a limit of the room",
     ("limit",),
 )
+STORE_REDIRECTS = Counter(
+    "store_redirects",
+    "Commands that a node of Valkey's cluster did not carry out and that were sent again",
+    ("reply",),
+)
+STORE_MAPS = Counter("store_slot_maps", "Maps of slots fetched from Valkey's cluster")
 RENDERINGS = Counter("metrics_renderings", "Metrics pages that were rendered")
 POOL_SIZE = Gauge("database_pool_size", "Connections to the database that are open")
 POOL_IN_USE = Gauge("database_pool_in_use", "Connections to the database that run a statement")
@@ -111,7 +117,7 @@ def time_move(room: str, seconds: float) -> None:
 
 
 INSTRUMENTS = Instruments(
-    counters=[CPU_SECONDS, FAILURES, LOST_LINES, RENDERINGS],
+    counters=[CPU_SECONDS, FAILURES, LOST_LINES, STORE_REDIRECTS, STORE_MAPS, RENDERINGS],
     gauges=[
         POOL_SIZE,
         POOL_IN_USE,

@@ -90,8 +90,7 @@ class LineMode:
     async def is_served(self) -> bool:
         """Return whether a queue service is running on the data, or ended just now."""
         beat_ms = await self._store.command("GET", keys.LISTENING)
-        seconds, micros = await self._store.command("TIME")
-        now_ms = int(seconds) * 1_000 + int(micros) // 1_000
+        now_ms = await self._store.time_ms(keys.LISTENING)
         return beat_ms is not None and abs(now_ms - int(float(beat_ms))) < SERVED_MS
 
     async def change(self, mode: DataMode) -> None:
@@ -112,4 +111,5 @@ class LineMode:
                     await self._rooms.delete(room, force=True)
                 else:
                     await self._rooms.reset(room)
-        await self._store.command("DEL", keys.REHEARSALS, events.STREAM, events.DEAD)
+        await self._store.command("DEL", keys.REHEARSALS)
+        await self._store.command("DEL", events.STREAM, events.DEAD)

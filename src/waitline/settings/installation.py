@@ -38,7 +38,9 @@ class InstallationSettings(BaseSettings):
     )
     valkey_url: str | None = Field(
         default=None,
-        description="Your own Valkey or Redis >= 7: unix:///…, redis://…, rediss://…",
+        description="Your own Valkey or Redis >= 7: unix:///path or redis://host:port; Sentinels: "
+        "redis+sentinel://host:port,…/name; a cluster: redis+cluster://host:port,…; with TLS: "
+        "rediss…",
     )
     database_url: SecretStr | None = Field(
         default=None,

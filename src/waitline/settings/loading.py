@@ -24,13 +24,14 @@ from waitline.settings.environment import SECRET_FILES, VARIABLES, option
 from waitline.settings.injected import injected
 from waitline.settings.installation import PREFIX
 from waitline.settings.model import Settings
+from waitline.valkey import address
 
 _HTTP = partial(address_fault, schemes=("http", "https"))
 _CHECKS: Mapping[str, Callable[[str], str | None]] = {
     "operator_key": secret_fault,
     "payment_key": secret_fault,
     "webhook_secret": secret_fault,
-    "valkey_url": partial(address_fault, schemes=("unix", "redis", "rediss")),
+    "valkey_url": address.fault,
     "database_url": partial(
         address_fault,
         schemes=("postgresql", "postgres"),

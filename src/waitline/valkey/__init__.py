@@ -1,9 +1,13 @@
 """Client of Valkey or Redis: all traffic to the server goes through this package.
 
-fitness.py     whether the server takes writes, and may lose data
+fitness.py     whether the primaries take writes, and may lose data
 client.py      `ValkeyClient`: scripts by hash, commands, transactions, timeouts
 scripts.py     load Lua scripts and parse their headers
-address.py     address of a server, parsed from its URL
+cluster.py     routing in a cluster: a connection for each primary, redirects, the map of slots
+slots.py       hash slots: of a key, of a command, and the map of them; pure
+sentinel.py    where the primary is at present, by Sentinels
+connection.py  a connection to one server: opened on first use, with a greeting, and again
+pipe.py        one open connection, pipelined; the only importer of hiredis
+address.py     addresses of a server, of Sentinels or of a cluster, parsed from one URL
 replies.py     error replies: whose fault each is, and whether to reconnect
-connection.py  one pipelined connection; the only importer of hiredis
 """

@@ -1,18 +1,24 @@
-"""Client of a Valkey or Redis server: scripts by hash, commands, transactions, timeouts.
+"""Client of Valkey or Redis: scripts by hash, commands, transactions, timeouts.
+
+Behind it is one server, the primary that Sentinels name, or a cluster; callers see no difference,
+since the keys of one script, transaction or command share a slot (`queue/keys.py`).
 
 Error replies are translated by the table in `replies.py`: what is not about our command is
 `Unavailable`; the others are raised as they came.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from waitline.kernel.errors import Unavailable
-from waitline.valkey.address import address
+from waitline.valkey.address import StoreAddress, Topology, parse
+from waitline.valkey.cluster import Cluster
 from waitline.valkey.connection import Connection, Mark
-from waitline.valkey.replies import CommandError
+from waitline.valkey.replies import OF_A_CLUSTER, CommandError
 from waitline.valkey.scripts import Row, Script
+from waitline.valkey.sentinel import Sentinels
 
 CALL_TIMEOUT_S = 0.5
 """Timeout of one call, in s. With the longest time that a request may queue before it (`patience_s`
@@ -27,13 +33,16 @@ def _ignore(_script: str, _seconds: float) -> None:
 
 
 class ValkeyClient:
-    """A Valkey or Redis server (7 or newer), reached by URL.
+    """Valkey or Redis (7 or newer), reached by URL.
 
     Args:
-        url: As in `address.address`.
+        url: As in `address.parse`.
         on_script: Called after each script call with the script's name and the duration in s.
         timeout_s: Timeout of one call, in s.
         mark: As in `Connection`.
+
+    Attributes:
+        topology: What the URL names.
 
     Raises:
         Misconfigured: The URL cannot be parsed.
@@ -47,7 +56,9 @@ class ValkeyClient:
         *,
         mark: Mark | None = None,
     ) -> None:
-        self._connection = Connection(address(url), mark)
+        where = parse(url)
+        self.topology = where.topology
+        self._connection = _connected(where, mark)
         self._on_script = on_script
         self._timeout_s = timeout_s
 
@@ -94,6 +105,50 @@ class ValkeyClient:
                 raise
             raise _translate(error) from None
 
+    async def time_ms(self, key: str) -> int:
+        """Return the clock of the server that holds a key, in ms since the epoch.
+
+        Raises:
+            Unavailable: No reply in time, or the server cannot serve for now.
+        """
+        try:
+            seconds, micros = await self._connection.call_at(key, ("TIME",), self._timeout_s)
+        except CommandError as error:
+            raise _translate(error) from None
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def each(self, *words: str | float, expects: Collection[str] = ()) -> dict[str, Any]:
+        """Run one command on every primary.
+
+        Args:
+            words: The command; it has no key.
+            expects: Error codes that the caller handles.
+
+        Returns:
+            The reply by the server's address; `Unavailable` from one that does not answer, or an
+            error that the caller expects.
+
+        Raises:
+            CommandError: A bug.
+            Unavailable: No server answers.
+        """
+        replies = await self._connection.each(words, self._timeout_s)
+        return _translated(replies, expects)
+
+    async def write_each(self, name: str, *words: str | float) -> dict[str, Any]:
+        """Set a key on every primary: raises and returns as `each`, which expects `OOM`.
+
+        Args:
+            name: What the key is called; it ends with its hash tag, which a cluster varies.
+            words: What follows the key in the command SET.
+        """
+        keys = await self._connection.keys_everywhere(name, self._timeout_s)
+        writes = [
+            self._connection.call(("SET", key, *words), self._timeout_s) for key in keys.values()
+        ]
+        replies = await asyncio.gather(*writes, return_exceptions=True)
+        return _translated(dict(zip(keys, replies, strict=True)), ("OOM",))
+
     async def _evaluate(self, words: Sequence[str | float], timeout_s: float) -> Any:  # noqa: ANN401
         try:
             return await self._connection.call(words, timeout_s)
@@ -122,6 +177,34 @@ class ValkeyClient:
         self._connection.close()
 
 
+def _connected(where: StoreAddress, mark: Mark | None) -> Connection | Cluster:
+    if where.topology is Topology.CLUSTER:
+        return Cluster(where, mark)
+    if where.topology is Topology.SENTINEL:
+        return Connection(where.seeds[0], mark, locate=Sentinels(where).locate, shown=str(where))
+    return Connection(where.seeds[0], mark)
+
+
+def _translated(replies: Mapping[str, Any], expects: Collection[str]) -> dict[str, Any]:
+    """Return what servers replied, with their failures translated."""
+    found: dict[str, Any] = {}
+    for server, reply in replies.items():
+        if isinstance(reply, CommandError) and reply.code not in expects:
+            found[server] = _translate(reply)
+        else:
+            found[server] = reply
+    for failure in found.values():
+        if isinstance(failure, BaseException) and not isinstance(
+            failure, Unavailable | CommandError
+        ):
+            raise failure
+    if found and all(isinstance(reply, Unavailable) for reply in found.values()):
+        raise next(iter(found.values()))
+    return found
+
+
 def _translate(error: CommandError) -> Exception:
     """Return the error itself if it is about our command, else `Unavailable`."""
+    if error.elsewhere:
+        return Unavailable(f"{OF_A_CLUSTER} ({error})")
     return error if error.verdict.ours else Unavailable(f"the store refuses service: {error}")

@@ -1,40 +1,21 @@
-"""One pipelined connection to Valkey or Redis; the only importer of the driver.
+"""A connection to one server: opened on first use and again after it broke, with a greeting.
 
-hiredis packs commands and parses replies. This module does the I/O: a call is written at once, and
-replies are matched in order, so many calls share the connection and none waits for the reply of
-another. A general client takes about 95 µs of processor time per call, more than the rest of a
-request when batches are small; this one takes 25 µs (measured, one call after the other).
+`pipe.py` has what happens on an open connection.
 """
 
 import asyncio
 import socket
 import ssl
-from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, cast
-
-import hiredis
-from typing_extensions import override
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from waitline.kernel.backoff import Backoff
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.folders import reason_of
 from waitline.valkey.address import Address
+from waitline.valkey.pipe import SHOWN_CHARS, Pipe
 from waitline.valkey.replies import CommandError
-
-PENDING_MAX = 1_024
-"""Most calls that wait for replies. The batchers have at most a dozen under way; the rest is for
-operators' calls and health checks."""
-
-WRITE_BUFFER_BYTES_MAX = 16 * 1024**2
-"""Backpressure: with more unsent bytes than this, further calls are refused."""
-
-SHOWN_CHARS = 200
-"""Most characters of a reply in an error message."""
-
-GRACE_S = 0.01
-"""Grace period after a missed deadline, in s. If this process itself was stalled, its timers fire
-before it has read the replies that came meanwhile."""
 
 CONNECT_S = 5.0
 """Timeout of one attempt to connect, in s: name lookup, TLS and greeting over a long distance. No
@@ -58,111 +39,6 @@ class Mark(NamedTuple):
     value: str
 
 
-class _Call(NamedTuple):
-    answer: asyncio.Future[Any]
-    deadline_s: float
-
-
-class _Pipe(asyncio.Protocol):
-    """One open connection and its pending calls, in order."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
-        self._calls: deque[_Call] = deque()
-        self._transport: asyncio.Transport | None = None
-        self._watch: asyncio.TimerHandle | None = None
-        self._overdue: _Call | None = None
-        self.opened_s = self._loop.time()
-        self.ended = ""
-
-    @property
-    def open(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports have the interface of asyncio's, but do not inherit from them.
-        self._transport = cast("asyncio.Transport", transport)
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        reply: Any = None
-        try:
-            self._reader.feed(data)
-            # RESP2 has no boolean, so `False` can only mean an incomplete reply.
-            while (reply := self._reader.gets()) is not False:
-                answer = self._calls.popleft().answer
-                if isinstance(reply, hiredis.ReplyError):
-                    error = CommandError(str(reply))
-                    if not answer.done():
-                        answer.set_exception(error)
-                    if error.verdict.reconnect:
-                        return self.close(str(error))
-                elif not answer.done():
-                    answer.set_result(reply)
-        except IndexError:
-            # Nothing was asked: a server that takes no more clients says so and hangs up.
-            self.close(f"it says {str(reply)[:SHOWN_CHARS]!r} unasked")
-        except (hiredis.ProtocolError, UnicodeError) as error:
-            self.close(f"it does not speak the protocol: {error}")
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.close(str(exc) if exc else "the connection was closed")
-
-    def send(self, commands: Iterable[Sequence[str | float]], timeout_s: float) -> list[_Call]:
-        """Send commands in one write; their replies come in the same order."""
-        # It may have ended while its caller waited for it to open.
-        if self._transport is None or self._transport.is_closing():
-            raise Unavailable(f"the store does not answer: {self.ended or 'it hung up'}")
-        if len(self._calls) >= PENDING_MAX or (
-            self._transport.get_write_buffer_size() > WRITE_BUFFER_BYTES_MAX
-        ):
-            raise Unavailable("the store does not answer: too many calls wait for it")
-        deadline_s = self._loop.time() + timeout_s
-        calls, packed = [], []
-        for words in commands:
-            calls.append(_Call(self._loop.create_future(), deadline_s))
-            # hiredis declares its argument as a tuple of one element.
-            packed.append(hiredis.pack_command(tuple(words)))  # type: ignore[arg-type]
-        self._calls.extend(calls)
-        self._transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
-        if self._watch is None:
-            self._watch = self._loop.call_at(deadline_s, self._check_deadline)
-        return calls
-
-    def _check_deadline(self) -> None:
-        """Close the connection once the oldest call has missed its deadline.
-
-        Replies come in order, so all other calls wait behind that one. One timer serves all calls.
-        """
-        self._watch = None
-        if not self._calls:
-            return
-        first = self._calls[0]
-        if first.deadline_s > self._loop.time():
-            self._watch = self._loop.call_at(first.deadline_s, self._check_deadline)
-        elif first is not self._overdue:
-            self._overdue = first
-            self._watch = self._loop.call_later(GRACE_S, self._check_deadline)
-        else:
-            self.close("no reply in time")
-
-    def close(self, reason: str) -> None:
-        """Close the connection; pending calls fail with the reason."""
-        self.ended = self.ended or reason
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-        if self._transport is not None:
-            self._transport.abort()
-        while self._calls:
-            answer = self._calls.popleft().answer
-            if not answer.done():
-                answer.set_exception(Unavailable(f"the store does not answer: {reason}"))
-
-
 class Connection:
     """A connection that opens on first use, and again after it broke.
 
@@ -174,14 +50,30 @@ class Connection:
         where: The server. Its name is looked up at each attempt.
         mark: Checked whenever a connection is opened, so that no command reaches a server that was
             put in the place of ours; `None` for no check.
+        locate: Finds the server at each attempt, where its address may change; `None` if `where` is
+            its address.
+        shown: What it is called in messages; empty for its address.
+        any_role: Whether it leads to a certain node of a cluster, or to a Sentinel, whatever its
+            role.
     """
 
-    def __init__(self, where: Address, mark: Mark | None = None) -> None:
+    def __init__(
+        self,
+        where: Address,
+        mark: Mark | None = None,
+        *,
+        locate: Callable[[], Awaitable[Address]] | None = None,
+        shown: str = "",
+        any_role: bool = False,
+    ) -> None:
         self._where = where
+        self._shown = shown or str(where)
         self._mark = mark
+        self._locate = locate
+        self._any_role = any_role
         self._refusal = ""
-        self._pipe: _Pipe | None = None
-        self._opening: asyncio.Task[_Pipe] | None = None
+        self._pipe: Pipe | None = None
+        self._opening: asyncio.Task[Pipe] | None = None
         self._backoff = Backoff()
         self._tls: ssl.SSLContext | None = None
 
@@ -199,6 +91,25 @@ class Connection:
             pipe = await self._open(timeout_s)
             timeout_s += started_s - asyncio.get_running_loop().time()
         return await pipe.send((words,), timeout_s)[0].answer
+
+    async def call_asking(self, words: Sequence[str | float], timeout_s: float) -> Any:  # noqa: ANN401
+        """Send one command about a slot that is on its way to this server.
+
+        Raises:
+            Unavailable: As for `call`.
+            CommandError: The server refused it.
+        """
+        pipe = self._pipe
+        if pipe is None or not pipe.open:
+            pipe = await self._open(timeout_s)
+        calls = pipe.send((("ASKING",), words), timeout_s)
+        asked, reply = await asyncio.gather(
+            *(call.answer for call in calls), return_exceptions=True
+        )
+        for found in (reply, asked):
+            if isinstance(found, BaseException):
+                raise found
+        return reply
 
     async def transaction(
         self, commands: Iterable[Sequence[str | float]], timeout_s: float
@@ -224,12 +135,28 @@ class Connection:
             raise Unavailable("the store did not carry out a transaction")
         # Commands that were accepted can fail when they are carried out; the others are done then.
         for result in results:
-            if isinstance(result, hiredis.ReplyError):
+            if isinstance(result, Exception):
                 error = CommandError(str(result))
                 if error.verdict.reconnect:
                     self.drop(str(error))
                 raise error
         return results
+
+    async def call_at(self, _key: str, words: Sequence[str | float], timeout_s: float) -> Any:  # noqa: ANN401
+        """Send one command to the server that holds a key: this one; raises as `call`."""
+        return await self.call(words, timeout_s)
+
+    async def each(self, words: Sequence[str | float], timeout_s: float) -> dict[str, Any]:
+        """Send one command to every primary, which is this one; return the reply or failure."""
+        try:
+            reply = await self.call(words, timeout_s)
+        except CommandError as error:
+            reply = error
+        return {self._shown: reply}
+
+    async def keys_everywhere(self, name: str, _timeout_s: float) -> dict[str, str]:
+        """Return a key for each primary, which is this one."""
+        return {self._shown: name}
 
     def drop(self, reason: str) -> None:
         """Close the connection because of what came over it; a later call opens another."""
@@ -242,7 +169,7 @@ class Connection:
         if reason:
             self.drop(reason)
 
-    async def _open(self, timeout_s: float) -> _Pipe:
+    async def _open(self, timeout_s: float) -> Pipe:
         if self._refusal:
             raise Unavailable(self._refusal)
         # Single flight: concurrent callers share one attempt. In turn, each would wait for the
@@ -262,7 +189,7 @@ class Connection:
         except TimeoutError:
             raise Unavailable(self._unreachable("not in time")) from None
 
-    async def _opened(self) -> _Pipe:
+    async def _opened(self) -> Pipe:
         try:
             async with asyncio.timeout(CONNECT_S):
                 pipe = await self._connect()
@@ -288,13 +215,14 @@ class Connection:
         return Unavailable(self._unreachable(reason))
 
     def _unreachable(self, reason: str) -> str:
-        return f"the store at {self._where} cannot be reached: {reason}"
+        return f"the store at {self._shown} cannot be reached: {reason}"
 
-    async def _connect(self) -> _Pipe:
+    async def _connect(self) -> Pipe:
         loop = asyncio.get_running_loop()
-        where = self._where
+        where = await self._locate() if self._locate else self._where
+        make = partial(Pipe, to_node=self._any_role)
         if where.path:
-            _, pipe = await loop.create_unix_connection(_Pipe, where.path)
+            _, pipe = await loop.create_unix_connection(make, where.path)
             return pipe
         if where.tls and self._tls is None:
             self._tls = ssl.create_default_context()
@@ -305,7 +233,7 @@ class Connection:
         for *_, address in (*found[first:], *found[:first]):
             try:
                 _, pipe = await loop.create_connection(
-                    _Pipe,
+                    make,
                     str(address[0]),
                     where.port,
                     ssl=self._tls,
@@ -317,7 +245,7 @@ class Connection:
                 return pipe
         raise failure
 
-    async def _greet(self, pipe: _Pipe) -> None:
+    async def _greet(self, pipe: Pipe) -> None:
         """Authenticate, choose the database, and check that the server is ours and a primary.
 
         Raises:
@@ -333,14 +261,14 @@ class Connection:
             if isinstance(reply, BaseException):
                 raise reply
         if self._mark:
-            _require(self._mark, replies[-1])
+            require(self._mark, replies[-1])
         if isinstance(role, CommandError) and not role.verdict.reconnect:
             # Some users and managed services lack this command; the first write shows it then.
             return
         if isinstance(role, BaseException):
             raise role
         kind = role[0] if isinstance(role, list) and role else role
-        if kind in _NOT_PRIMARY:
+        if kind in _NOT_PRIMARY and not self._any_role:
             raise Unavailable(f"it is a {_NOT_PRIMARY[kind]}; give the address of the primary")
 
     def close(self) -> None:
@@ -363,7 +291,7 @@ def _greetings(where: Address) -> list[Sequence[str | float]]:
     return greetings
 
 
-def _require(mark: Mark, found: Any) -> None:  # noqa: ANN401 - a reply
+def require(mark: Mark, found: Any) -> None:  # noqa: ANN401 - a reply
     """Check the mark of a server.
 
     Raises:
@@ -375,7 +303,7 @@ def _require(mark: Mark, found: Any) -> None:  # noqa: ANN401 - a reply
         )
 
 
-def _retrieve(opening: asyncio.Task[_Pipe]) -> None:
+def _retrieve(opening: asyncio.Task[Pipe]) -> None:
     """Retrieve the exception, or asyncio logs it as never retrieved when all callers are gone."""
     if not opening.cancelled():
         opening.exception()

@@ -1,11 +1,11 @@
-"""Fitness of a Valkey or Redis server: whether it takes writes, and whether it may lose data.
+"""Fitness of Valkey or Redis: whether each primary takes writes, and whether it may lose data.
 
 Settings are read with INFO, which managed services allow where they forbid CONFIG. They are checked
 at the start, where production refuses a server that may drop data, and every minute.
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import Never
 
 import structlog
@@ -14,8 +14,9 @@ from waitline.kernel import telemetry
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.events import READINESS
 from waitline.kernel.periodic import periodic
+from waitline.valkey.address import Topology
 from waitline.valkey.client import ValkeyClient
-from waitline.valkey.replies import CommandError
+from waitline.valkey.replies import OF_A_CLUSTER, CommandError
 
 CHECK_S = 60.0
 """Interval of checks, in s: settings change rarely, and a failover may bring others."""
@@ -34,13 +35,19 @@ FULL = "full: newcomers are refused"
 """Detail of readiness while the server has no memory left. Those who wait are still served, so the
 service is ready."""
 
+CLOCKS_APART_MAX_S = 0.5
+"""Most that the clocks of two primaries may differ, in s. A room tolerates twice that of the
+heartbeat's (`queue/lua/include/beat.lua`); with NTP they differ by milliseconds."""
+
 log = structlog.get_logger()
 
 
-def faults(info: str) -> list[str]:
+def faults(info: str, topology: Topology = Topology.SERVER) -> list[str]:
     """Return what is wrong with a server by its INFO, each as one line with the remedy."""
-    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+    fields = _fields(info)
     found = []
+    if fields.get("redis_mode") == "cluster" and topology is not Topology.CLUSTER:
+        found.append(OF_A_CLUSTER)
     policy = fields.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         found.append(
@@ -57,8 +64,7 @@ def faults(info: str) -> list[str]:
 
 def unsaved(info: str) -> str:
     """Return that a server keeps its data in memory alone, by its INFO; empty if it does not."""
-    fields = dict(line.strip().split(":", 1) for line in info.splitlines() if ":" in line)
-    if fields.get("aof_enabled") != "0":
+    if _fields(info).get("aof_enabled") != "0":
         return ""
     return (
         "the store keeps no append-only file: a restart loses every place in the line since its "
@@ -66,11 +72,35 @@ def unsaved(info: str) -> str:
     )
 
 
+def _fields(info: str) -> dict[str, str]:
+    return dict(line.strip().split(":", 1) for line in info.splitlines() if ":" in line)
+
+
+def _all_faults(infos: Mapping[str, object], topology: Topology) -> list[str]:
+    """Return what is wrong with the primaries, by the INFO or the failure of each."""
+    found: list[str] = []
+    clocks_s: list[float] = []
+    for server, info in infos.items():
+        if isinstance(info, Unavailable):
+            # Readiness says so, for as long as it is true.
+            continue
+        if isinstance(info, BaseException):
+            found.append(f"the store's settings cannot be checked: {info}")
+            continue
+        clocks_s.append(int(_fields(str(info)).get("server_time_usec", 0)) / 1e6)
+        where = f" ({server})" if len(infos) > 1 else ""
+        found += [fault + where for fault in faults(str(info), topology)]
+    if clocks_s and max(clocks_s) - min(clocks_s) > CLOCKS_APART_MAX_S:
+        apart_s = max(clocks_s) - min(clocks_s)
+        found.append(f"the clocks of the store's nodes differ by {apart_s:.1f} s: synchronise them")
+    return found
+
+
 class Fitness:
-    """Checks one server.
+    """Checks the primaries of a store.
 
     Args:
-        store: The client whose connection is checked.
+        store: The client whose connections are checked.
 
     Attributes:
         found: What was wrong at the last check.
@@ -91,11 +121,8 @@ class Fitness:
         Raises:
             Unavailable: The server does not answer.
         """
-        try:
-            info = await self._store.command("INFO", expects=("NOPERM",))
-            found = faults(info)
-        except CommandError as error:
-            found = [f"the store's settings cannot be checked: {error}"]
+        infos = await self._store.each("INFO", expects=("NOPERM",))
+        found = _all_faults(infos, self._store.topology)
         self._checked_s = asyncio.get_running_loop().time()
         if found and found != self.found:
             log.warning("store_unfit", reason="; ".join(found))
@@ -103,30 +130,35 @@ class Fitness:
         telemetry.STORE_FAULTS.set(len(found))
 
     async def probe(self) -> str:
-        """Write, as every visitor's call does; return what is wrong, in one line.
+        """Write to each primary, as visitors' calls do; return what is wrong, in one line.
+
+        In a cluster the others still serve the rooms of their slots while one does not.
 
         Raises:
-            Unavailable: The server does not take writes.
+            Unavailable: No server takes writes.
         """
-        full = False
-        try:
-            await self._store.command("SET", READINESS, 1, "PX", READY_MS, expects=("OOM",))
-        except CommandError:
-            full = True
+        replies = await self._store.write_each(READINESS, 1, "PX", READY_MS)
+        full = any(isinstance(reply, CommandError) for reply in replies.values())
+        down = [
+            f"{reply} ({server})"
+            for server, reply in replies.items()
+            if isinstance(reply, Unavailable)
+        ]
         if asyncio.get_running_loop().time() - self._checked_s >= CHECK_S:
             await self.check()
-        return "; ".join([FULL] * full + self.found)
+        return "; ".join([FULL] * full + down + self.found)
 
 
 async def answers(store: ValkeyClient) -> None:
-    """Check that a server answers at all.
+    """Check that all primaries answer.
 
     Raises:
-        Unavailable: It does not.
+        Unavailable: One does not.
     """
     # A user may be allowed few commands; an error is an answer.
-    with suppress(CommandError):
-        await store.command("PING", expects=("NOPERM",))
+    for reply in (await store.each("PING", expects=("NOPERM",))).values():
+        if isinstance(reply, Unavailable):
+            raise reply
 
 
 async def refuse_unfit(url: str) -> None:
@@ -137,14 +169,21 @@ async def refuse_unfit(url: str) -> None:
     """
     store = ValkeyClient(url, timeout_s=START_TIMEOUT_S)
     try:
-        info = await store.command("INFO", expects=("NOPERM",))
-        found = faults(info)
-        warned = unsaved(info)
-    except (CommandError, Unavailable) as error:
+        infos = await store.each("INFO", expects=("NOPERM",))
+    except Unavailable as error:
         log.warning("store_unchecked", reason=str(error))
         return
     finally:
         await store.close()
+    known: dict[str, str] = {}
+    for server, info in infos.items():
+        # One that does not answer, or a user who may not ask, is no reason to wait.
+        if isinstance(info, BaseException):
+            log.warning("store_unchecked", reason=str(info))
+        else:
+            known[server] = str(info)
+    found = _all_faults(known, store.topology)
+    warned = next(filter(None, map(unsaved, known.values())), "")
     if found:
         raise Misconfigured(found[0])
     if warned:

@@ -62,6 +62,17 @@ CODES: Final = MappingProxyType(
 """Verdicts by error code. Source: `valkey/src/*.c` and `redis/src/*.c`, the replies that begin with
 a code of capitals. A code that is not listed is `Unavailable`."""
 
+ELSEWHERE: Final = frozenset(("MOVED", "ASK"))
+"""Codes with which a node of a cluster names the node that holds a key."""
+
+OF_NODES: Final = ELSEWHERE | {"READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS"}
+"""Codes after which another connection to the same node of a cluster would be of no more use."""
+
+OF_A_CLUSTER: Final = (
+    "the store is a node of a cluster: write its address as redis+cluster://host:port"
+)
+"""What to do when a server that was given as the only one names another node."""
+
 _OUR_TEXTS: Final = (
     "wrong number of arguments",
     "wrong number of args",
@@ -131,3 +142,8 @@ class CommandError(Exception):
         super().__init__(text)
         self.code = text.partition(" ")[0]
         self.verdict = judge(text)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a node of a cluster says that another one holds the key."""
+        return self.code in ELSEWHERE

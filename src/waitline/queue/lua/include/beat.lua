@@ -2,11 +2,16 @@
 -- file.
 local BEAT_EVERY_MS = 250
 
+-- What the clock of the node that heard the beat may be ahead of this one's, in ms. Beyond it the
+-- clock of one of them is wrong, and a beat from the future is none.
+local CLOCKS_APART_MAX = 1000
+
 -- Write that a worker listened at at_ms (0: unknown). Listening time goes on from where it is;
 -- what the server's clock shows beyond it is lost. Return beat_ms, lost_ms and resumed_ms.
 local function keep_beat(key, clock, at_ms, stored)
   local beat_ms, lost_ms, resumed_ms, stepped_back_ms = unpack(stored)
   local back = beat_ms and clock < tonumber(beat_ms)
+  if at_ms > clock and at_ms - clock <= CLOCKS_APART_MAX then at_ms = clock end
   local fresh = at_ms > 0 and at_ms <= clock and clock - at_ms <= BEAT_GAP_MAX
   local due = fresh and (not beat_ms or at_ms - beat_ms >= BEAT_EVERY_MS)
   if not back and not due then return beat_ms, lost_ms, resumed_ms end
