@@ -146,7 +146,6 @@ class Reference:
                 _, place, joined_ms, ahead, _ = new[visitor]
                 rows.append(("again", place, joined_ms, ahead, total, stay.mark))
             elif stay and stay.waits:
-                self._hear(stay, listened_ms)
                 ahead = before.index(visitor)
                 rows.append(("again", stay.place, stay.joined_ms, ahead, total, stay.mark))
             elif stay and (stay.serves(listened_ms) or stay.left_ms(listened_ms)):

@@ -1,11 +1,15 @@
 """Production mode: who gets a place's token again from `enter`, and what everybody else learns."""
 
+import asyncio
 import itertools
 
 import httpx
 import pytest
 
 from tests.web.stack import INSTANT, Room, Stack, refused, succeeded
+from waitline.kernel.ids import RoomId
+from waitline.queue import keys
+from waitline.valkey.client import ValkeyClient
 
 KEY = "k" * 16
 OTHER_KEY = "K" * 16
@@ -129,6 +133,38 @@ def test_a_key_serves_its_visitor_and_room_only(production: Stack) -> None:
         for user in ("u", "v")
     }
     assert len(tokens) == 4
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_only_its_visitor_keeps_a_place_alive(production: Stack, way: str) -> None:
+    """A stranger who names the visitor is no contact of the visitor's."""
+    stay = Stay(production.room(mode="paused"), "WAITING")
+    long_ago = silenced(stay.room, "u")
+    for _ in range(2):
+        stay.enter(way)
+    assert (heard(stay.room, "u") != long_ago) == (way in PROVES)
+
+
+def heard(room: Room, visitor: str, *written: str) -> str:
+    """Return what the store has of a visitor's contact, after writing it if it is given."""
+    url = (room.stack.data_dir / "valkey.url").read_text("utf-8").strip()
+
+    async def fetch() -> str:
+        store, key = ValkeyClient(url), keys.of(RoomId(room.name)).heard
+        try:
+            if written:
+                await store.command("HSET", key, visitor, *written)
+            return str(await store.command("HGET", key, visitor))
+        finally:
+            await store.close()
+
+    return asyncio.run(fetch())
+
+
+def silenced(room: Room, visitor: str) -> str:
+    """Let the last contact of a visitor be long ago."""
+    joined, semicolon, mark = heard(room, visitor).partition(";")
+    return heard(room, visitor, f"{joined}:{int(joined) - 300_000}{semicolon}{mark}")
 
 
 def test_a_place_taken_without_a_key_gets_none_later(production: Stack) -> None:

@@ -1,8 +1,9 @@
 """Protection of writes against other sites (CSRF), beside SameSite cookies and CORS.
 
-Every write needs a JSON body or a header of its own, so a page of another origin must send a
-preflight first, which CORS refuses. This check is the second line: a browser says in each write
-where it comes from.
+Most writes need a JSON body or a header of their own, so a page of another origin must send a
+preflight first, which CORS refuses. For those this check is the second line; for calls without a
+body, and for forms, it is the first: `SameSite` lets pages of other hosts of the same site through,
+and old browsers ignore it. A browser says in each write where it comes from.
 """
 
 from waitline.http.requests import Request

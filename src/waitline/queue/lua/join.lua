@@ -4,15 +4,16 @@ join.lua: take the next places of a room's line, once per visitor.
 Idempotent: a visitor who waits keeps the place, and one who holds a slot keeps the slot. A visitor
 whose time ran out joins anew; one who was passed over does so once the time to return is over.
 Places start at 1 and are never reused; a refused join uses none and changes nothing (Q1, Q2, Q10).
-Within one call the order of ARGV is the order of joining. A repeat counts as contact.
+Within one call the order of ARGV is the order of joining. A repeat is no contact: anybody can name
+a visitor, so the caller counts it (status.lua) once the repeat is proved to be the visitor's.
 
 A mark is stored with its visitor: what proves later who took the place, compared by the caller. In
 a room whose identity is `signed`, every mark is `a`, for a visitor with a statement of the shop's:
 one without is refused there, and one with it elsewhere.
 
 KEYS
-  1 room         hash   mode, seq, waiting_max, idle_ms, identity, closes_at,
-                        beat_ms, lost_ms, counters
+  1 room         hash   mode, seq, waiting_max, identity, closes_at, beat_ms,
+                        lost_ms, counters
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms[:heard_ms][:returned_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
@@ -53,9 +54,9 @@ local clock = clock_ms()
 local count = tonumber(ARGV[1])
 local marked = #ARGV > count + 1
 
-local mode, seq, waiting_max, idle, identity, closes_at, beat_ms, lost_ms =
-  unpack(redis.call('HMGET', room, 'mode', 'seq', 'waiting_max', 'idle_ms', 'identity',
-    'closes_at', 'beat_ms', 'lost_ms'))
+local mode, seq, waiting_max, identity, closes_at, beat_ms, lost_ms =
+  unpack(redis.call('HMGET', room, 'mode', 'seq', 'waiting_max', 'identity', 'closes_at',
+    'beat_ms', 'lost_ms'))
 local now = listened_ms(clock, beat_ms, lost_ms)
 local rows = {}
 if not mode then
@@ -69,12 +70,9 @@ local takes = (mode == 'open' or mode == 'paused')
 local places = redis.call('ZMSCORE', waiting, unpack(ARGV, 2, count + 1))
 local held = redis.call('HMGET', slots, unpack(ARGV, 2, count + 1))
 local total = redis.call('ZCARD', waiting)
-local given, renewed, stale = {}, {}, {}
+local given, renewed = {}, {}
 local joins, marks, newcomers = {}, {}, {}
 local times = now == clock and string.format('%d', clock) or string.format('%d:%d', clock, now)
-
--- The time of contact is written only if it is this old: each write goes to the append-only file.
-local refresh_ms = tonumber(idle) / 16
 
 local function stand(visitor, slot)
   local state, place, joined, admitted_ms, extensions, expires, mark = string.match(slot, SLOT)
@@ -94,14 +92,7 @@ local function stand(visitor, slot)
 end
 
 local function again(visitor, place)
-  local joined, since, returned, mark =
-    string.match(redis.call('HGET', heard, visitor), HEARD)
-  if since == '' then since = joined end
-  if refresh_ms > 0 and now - since > refresh_ms then
-    stale[#stale + 1] = visitor
-    stale[#stale + 1] = joined .. ':' .. string.format('%d', now)
-      .. (returned ~= '' and ':' .. returned or '') .. mark
-  end
+  local joined, _, _, mark = string.match(redis.call('HGET', heard, visitor), HEARD)
   return {'again', place, tonumber(joined), redis.call('ZRANK', waiting, visitor), total,
     string.sub(mark, 2)}
 end
@@ -159,11 +150,5 @@ if #joins > 0 then
       end
     end
   end
-end
-if #stale > 0 then
-  -- The removal comes first: a visitor who was in contact must not be taken for silent because the
-  -- store is full.
-  redis.call('HDEL', heard, stale[1])
-  redis.call('HSET', heard, unpack(stale))
 end
 return rows

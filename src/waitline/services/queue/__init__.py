@@ -3,6 +3,7 @@
 process.py       starts the service and its workers
 app.py           wires one worker
 calls.py         handlers of the visitors' hot calls
+minting.py       tokens of visitors
 address_watch.py counts and limits of client addresses
 batchers.py      one batcher per verb
 views.py         bodies and answers of the hot calls

@@ -33,12 +33,14 @@ from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi, waiting_page
 from waitline.services.queue.address_watch import AddressWatch
 from waitline.services.queue.batchers import Batchers
-from waitline.services.queue.calls import QueueCalls, Tokens
+from waitline.services.queue.calls import QueueCalls
 from waitline.services.queue.metrics import RoomMetrics
+from waitline.services.queue.minting import Tokens
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.rooms import RoomCalls
 from waitline.services.queue.statements import Statements
 from waitline.services.queue.streams import Streams
+from waitline.services.same_origin import SameOrigin
 from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.tokens.passes import jwks
 from waitline.valkey.client import ValkeyClient
@@ -129,6 +131,7 @@ class QueueParts(NamedTuple):
     who: Identity
     statements: Statements
     calls: QueueCalls
+    same_origin: SameOrigin
     fitness: Fitness
     addresses: Addresses
     watch: AddressWatch
@@ -152,6 +155,7 @@ class QueueParts(NamedTuple):
         watch = AddressWatch(addresses, believed, documents, batchers.allow)
         who = Identity(keys, trusting=settings.mode == "trial")
         statements = Statements(documents, clock)
+        same_origin = SameOrigin(settings.allowed_origins)
         calls = QueueCalls(
             batchers=batchers,
             rooms=rooms,
@@ -161,6 +165,7 @@ class QueueParts(NamedTuple):
             statements=statements,
             who=who,
             watch=watch,
+            same_origin=same_origin,
         )
         return cls(
             keys=keys,
@@ -172,6 +177,7 @@ class QueueParts(NamedTuple):
             who=who,
             statements=statements,
             calls=calls,
+            same_origin=same_origin,
             fitness=fitness,
             health=Health({"redis": Probe(fitness.probe)}, settings.about),
             addresses=addresses,
@@ -189,6 +195,7 @@ class QueueParts(NamedTuple):
         return waiting_page.router(
             waiting_page.Served(
                 calls=self.calls,
+                same_origin=self.same_origin,
                 documents=self.documents,
                 problems=problems,
                 language=settings.language,

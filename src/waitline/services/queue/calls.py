@@ -41,6 +41,7 @@ from waitline.services.identity import NO_PROOF, Identity, judge
 from waitline.services.queue import texts
 from waitline.services.queue.address_watch import AddressWatch
 from waitline.services.queue.batchers import Batchers
+from waitline.services.queue.minting import Tokens
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.statements import IDENTITY_HEADER, Statements
 from waitline.services.queue.views import (
@@ -52,48 +53,11 @@ from waitline.services.queue.views import (
     returned,
     slot_status,
 )
-from waitline.tokens.keyring_file import Keys
-from waitline.tokens.passes import mint_pass
+from waitline.services.same_origin import SameOrigin
 from waitline.tokens.proof import Proof
-from waitline.tokens.tickets import mint_ticket
-
-PASSES_CACHED = 16_384
-"""Passes cached per worker: signing takes about 50 µs, and an admitted visitor polls every few
-seconds. An evicted pass is signed again, to the same text."""
 
 _visitor_body = msgspec.json.Decoder(VisitorBody)
 _validate_body = msgspec.json.Decoder(ValidateBody)
-
-
-class Tokens:
-    """Mints tickets and passes.
-
-    Args:
-        keys: Signing keys.
-    """
-
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
-        self._passes = lru_cache(maxsize=PASSES_CACHED)(mint_pass)
-
-    def ticket(
-        self, room: RoomId, visitor: VisitorId, place: int, joined_ms: int, *, account: bool
-    ) -> str:
-        """Return the proof of a place."""
-        return mint_ticket(self._keys.current, room, visitor, place, joined_ms, account=account)
-
-    def entry_pass(self, room: RoomId, visitor: VisitorId, slot: Slot, *, account: bool) -> str:
-        """Return the proof of admission, until the slot runs out."""
-        return self._passes(
-            self._keys.current,
-            room,
-            visitor,
-            slot.place,
-            joined_ms=slot.joined_ms,
-            admitted_ms=slot.admitted_ms,
-            expires_ms=slot.expires_ms,
-            account=account,
-        )
 
 
 class QueueCalls:
@@ -108,6 +72,7 @@ class QueueCalls:
         statements: Verifies the statements of shops.
         who: Authenticates visitors.
         watch: Counts and limits client addresses.
+        same_origin: Refuses writes from pages of other origins.
     """
 
     def __init__(
@@ -121,8 +86,10 @@ class QueueCalls:
         statements: Statements,
         who: Identity,
         watch: AddressWatch,
+        same_origin: SameOrigin,
     ) -> None:
         self._watch = watch
+        self._same_origin = same_origin
         self._batchers = batchers
         self._rooms = rooms
         self._new_room = new_room
@@ -226,6 +193,8 @@ class QueueCalls:
         place, joined_ms = standing.place, standing.joined_ms
         ticket = self._tokens.ticket(room, visitor, place, joined_ms, account=account)
         if isinstance(standing, Again):
+            # The visitor's contact: `join` counts none, as anybody can name a visitor there.
+            await self._batchers.status.enqueue(room, visitor)
             ahead, total = standing.ahead, standing.total
             pace = await self._documents.pace(room)
             return self._entered(request, room, visitor, ahead, total, pace, ticket, new=False)
@@ -254,9 +223,7 @@ class QueueCalls:
     async def status(self, request: Request) -> Answer:
         """Answer with the visitor's status."""
         room, visitor = _parameters(request)
-        if self._watch.blocked:
-            self._watch.require_unblocked(request, room)
-        proof = self._who.prove(request, room, visitor)
+        proof = self._prove(request, room, visitor)
         standing = await self._batchers.status.enqueue(room, visitor)
         if isinstance(standing, Passed):
             standing = await self.rejoined(room, visitor, standing, proof)
@@ -317,18 +284,14 @@ class QueueCalls:
     async def activate(self, request: Request) -> Answer:
         """Start the visitor's time."""
         room, visitor = _parameters(request)
-        if self._watch.blocked:
-            self._watch.require_unblocked(request, room)
-        proof = self._who.prove(request, room, visitor)
+        proof = self._prove_write(request, room, visitor)
         slot = await _judged(self._batchers.activate, room, visitor, proof)
         return success(request, texts.ACTIVATED, self._slot(room, visitor, slot, proof))
 
     async def extend(self, request: Request) -> Answer:
         """Renew the visitor's time."""
         room, visitor = _names(request.json(_visitor_body))
-        if self._watch.blocked:
-            self._watch.require_unblocked(request, room)
-        proof = self._who.prove(request, room, visitor)
+        proof = self._prove_write(request, room, visitor)
         slot = await _judged(self._batchers.extend, room, visitor, proof)
         return success(request, texts.EXTENDED, self._slot(room, visitor, slot, proof))
 
@@ -354,11 +317,18 @@ class QueueCalls:
     async def remove(self, request: Request) -> Answer:
         """Give up place or slot; a repeat does nothing."""
         room, visitor = _parameters(request)
-        if self._watch.blocked:
-            self._watch.require_unblocked(request, room)
-        proof = self._who.prove(request, room, visitor)
+        proof = self._prove_write(request, room, visitor)
         await self._batchers.leave.enqueue(room, _claim(visitor, proof))
         return success(request, texts.REMOVED, None)
+
+    def _prove_write(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof:
+        self._same_origin.check(request)
+        return self._prove(request, room, visitor)
+
+    def _prove(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof:
+        if self._watch.blocked:
+            self._watch.require_unblocked(request, room)
+        return self._who.prove(request, room, visitor)
 
 
 async def _judged(

@@ -36,6 +36,7 @@ from waitline.queue.model import (
 from waitline.services.identity import COOKIE_S
 from waitline.services.queue.calls import QueueCalls
 from waitline.services.queue.now_serving import NowServingDocuments, RoomDocument, by_language
+from waitline.services.same_origin import SameOrigin
 
 PARAMETER: Final = "plain"
 """Query parameter that asks for this page; browsers without scripts are sent there."""
@@ -73,6 +74,7 @@ class PlainPage:
 
     Args:
         calls: The visitors' calls.
+        same_origin: Refuses forms from pages of other origins.
         documents: What visitors may know of a room.
         templates: Have `plain.html`.
         problems: Counts refused calls.
@@ -83,14 +85,16 @@ class PlainPage:
     def __init__(
         self,
         calls: QueueCalls,
+        same_origin: SameOrigin,
         documents: NowServingDocuments,
         templates: Templates,
         problems: ProblemResponses,
-        assets: str,
         *,
+        assets: str,
         trusting: bool,
     ) -> None:
         self._calls = calls
+        self._same_origin = same_origin
         self._documents = documents
         self._templates = templates
         self._problems = problems
@@ -122,8 +126,10 @@ class PlainPage:
 
         Raises:
             InputInvalid: The room cannot have that name.
+            CrossSite: The form is on a page of another origin.
         """
         room = RoomId(checked_name("room", name))
+        self._same_origin.check(Request.of(request.scope))
         action = await _action(request)
         visit = self._visit(room, request)
         if action == "join" and visit is None:

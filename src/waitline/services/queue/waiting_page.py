@@ -21,6 +21,7 @@ from waitline.services.queue.calls import QueueCalls
 from waitline.services.queue.demo_link import DemoLink
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.plain_page import PARAMETER, PlainPage
+from waitline.services.same_origin import SameOrigin
 from waitline.services.start_page import PAGES, SHARED
 
 _PAGES = Path(__file__).parent / "pages"
@@ -31,6 +32,7 @@ class Served(NamedTuple):
 
     Attributes:
         calls: The visitors' calls.
+        same_origin: Refuses forms from pages of other origins.
         documents: What visitors may know of a room.
         problems: Counts refused calls, and knows the path below which a proxy serves the service.
         language: Language of pages in browsers that ask for none of ours.
@@ -38,6 +40,7 @@ class Served(NamedTuple):
     """
 
     calls: QueueCalls
+    same_origin: SameOrigin
     documents: NowServingDocuments
     problems: ProblemResponses
     language: Language
@@ -66,10 +69,11 @@ def router(served: Served) -> APIRouter:
     demo = DemoLink(served.documents) if served.trusting else None
     plain = PlainPage(
         served.calls,
+        served.same_origin,
         served.documents,
         templates,
         served.problems,
-        assets.path,
+        assets=assets.path,
         trusting=served.trusting,
     )
 
