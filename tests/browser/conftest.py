@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -62,6 +63,12 @@ class Stack:
     def change(self, room: str, **rules: object) -> None:
         self._call("PATCH", f"/api/v1/rooms/{room}", json=rules, headers=self._operator)
 
+    def show(self, room: str) -> dict[str, Any]:
+        """Return what operators see of a room."""
+        answer = self._call("GET", f"/api/v1/rooms/{room}", headers=self._operator)
+        shown: dict[str, Any] = answer.json()["data"]
+        return shown
+
     def enter(self, room: str, *visitors: str) -> None:
         for visitor in visitors:
             body = {"concertId": room, "userId": visitor}
@@ -78,9 +85,9 @@ class Stack:
     def page(self, room: str) -> str:
         return f"{self.url}/rooms/{room}"
 
-    def _call(self, method: str, path: str, **options: object) -> None:
+    def _call(self, method: str, path: str, **options: object) -> httpx.Response:
         response = self._client.request(method, self.url + path, **options)  # type: ignore[arg-type]
-        response.raise_for_status()
+        return response.raise_for_status()
 
 
 @contextmanager

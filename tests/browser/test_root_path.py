@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests import nginx
 from tests.browser.conftest import Opened, Stack
+from tests.browser.test_unseen import notified_on_a_phone
 from tests.browser.test_waiting_page import STANDSTILL, position
 
 pytestmark = nginx.needed
@@ -43,6 +44,13 @@ def test_a_visit_from_the_start_page_to_the_end(below: str, stack: Stack, opened
         page.on("dialog", lambda dialog: dialog.accept())
         page.locator("#leave-turn").click()
         expect(page.locator("#over")).to_be_visible()
+
+
+def test_the_notification_of_a_turn(below: str, stack: Stack, opened: Opened) -> None:
+    room = stack.room(**STANDSTILL)
+    with opened("about:blank") as page:
+        address = f"{below}/rooms/{room}"
+        notified_on_a_phone(page, address, lambda: stack.change(room, mode="open"))
 
 
 @pytest.mark.parametrize("path", ["/rules", "/docs"])

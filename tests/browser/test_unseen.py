@@ -1,6 +1,7 @@
 """The waiting page while nobody sees it: hidden, loaded in advance, or in another tab."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -82,6 +83,71 @@ def test_a_hidden_tab_is_called_and_not_activated(stack: Stack, opened: Opened) 
         expect(timer).to_have_text(re.compile(r"^(10:00|9:\d\d)$"))
         assert len([url for url in asked if "activate" in url]) == 1
         expect(page).to_have_title(titled("It's your turn", room))
+
+
+# Chrome for Android has `Notification`, and it does not let pages make one.
+ANDROID = """
+window.Notification = class {
+  constructor() { throw new TypeError("Illegal constructor"); }
+  static permission = "granted";
+  static async requestPermission() { return "granted"; }
+};
+window.workers = async () => {
+  const found = [];
+  for (const one of await navigator.serviceWorker.getRegistrations()) {
+    const shown = await one.getNotifications();
+    found.push([one.scope, shown.map(({ title, data }) => [title, data])]);
+  }
+  return found;
+};
+"""
+
+# What a tap on the notification does, as far as no phone is needed for it.
+TAP = """async () => {
+  const done = [];
+  WindowClient.prototype.focus = async function () { done.push(`focus ${this.url}`); };
+  Clients.prototype.openWindow = async (url) => { done.push(`open ${url}`); };
+  const [notification] = await registration.getNotifications();
+  const tap = new NotificationEvent("notificationclick", { notification });
+  const waited = [];
+  tap.waitUntil = (promise) => waited.push(promise);
+  dispatchEvent(tap);
+  await Promise.all(waited);
+  return done;
+}"""
+
+
+def test_a_phone_that_leaves_notifications_to_service_workers(stack: Stack, opened: Opened) -> None:
+    room = stack.room(**STANDSTILL)
+    with opened("about:blank") as page:
+        notified_on_a_phone(page, stack.page(room), lambda: stack.change(room, mode="open"))
+
+
+def notified_on_a_phone(page: Page, address: str, call: Callable[[], None]) -> None:
+    """Wait in a hidden tab, be called by a notification, and come back by a tap on it."""
+    page.context.grant_permissions(["notifications"])
+    page.add_init_script(UNSEEN + ANDROID)
+    page.add_init_script("window.unseen.hidden = false;")
+    page.goto(address)
+    position(page, 1)
+    page.get_by_role("button", name="Alert me when it's my turn").click()
+    expect(page.locator("#alert-on")).to_contain_text("a sound and a notification")
+    # There is no worker until one is needed.
+    assert page.evaluate("window.workers()") == []
+    set_unseen(page, hidden=True)
+    with page.context.expect_event("serviceworker", timeout=SHOW_MS) as started:
+        call()
+    page.wait_for_function("async () => (await window.workers())[0]?.[1].length === 1")
+    ((scope, shown),) = page.evaluate("window.workers()")
+    assert shown == [["It's your turn!", address]]
+    # It gets no request of any page.
+    assert re.fullmatch(re.escape(address.partition("rooms/")[0]) + "pages/[0-9a-f]+/", scope)
+    assert page.evaluate("navigator.serviceWorker.controller") is None
+
+    assert started.value.evaluate(TAP) == [f"focus {address}"]
+    set_unseen(page, hidden=False)
+    expect(page.get_by_role("timer")).to_have_text(re.compile(r"^(10:00|9:\d\d)$"))
+    page.wait_for_function("async () => (await window.workers()).length === 0")
 
 
 def test_a_tap_activates_in_a_tab_that_believes_to_be_hidden(stack: Stack, opened: Opened) -> None:

@@ -34,7 +34,6 @@ export function unlockSound() {
 
 export function startCalling(title, text) {
   if (timers.length) return;
-  const before = document.title;
   let rings = 0;
   const blink = () => {
     document.title = document.title === title ? text : title;
@@ -45,7 +44,6 @@ export function startCalling(title, text) {
   timers = [setInterval(ring, RING_MS), still ? 0 : setInterval(blink, BLINK_MS)];
   ring();
   notify(title, text);
-  return before;
 }
 
 export function stopCalling() {
@@ -53,15 +51,51 @@ export function stopCalling() {
   timers = [];
   notification?.close();
   notification = null;
+  removeWorker();
 }
 
 function notify(title, body) {
   if (!("Notification" in window) || Notification.permission !== "granted") return;
+  const options = { body, tag: location.pathname, requireInteraction: true };
   try {
-    notification = new Notification(title, { body, tag: location.pathname, requireInteraction: true });
+    notification = new Notification(title, options);
     notification.onclick = () => window.focus();
   } catch {
-    // Android allows them to service workers only; sound and title remain.
+    notifyByWorker(title, options).catch(() => {}); // Sound and title remain.
+  }
+}
+
+// --- the service worker -------------------------------------------------------------
+
+async function notifyByWorker(title, options) {
+  const worker = await navigator.serviceWorker.register(new URL("notifier.js", import.meta.url));
+  await started(worker);
+  await worker.showNotification(title, { ...options, data: location.href });
+  // Somebody may have looked at the page meanwhile.
+  if (!timers.length) await removeWorker();
+}
+
+// `navigator.serviceWorker.ready` would wait for ever: this page is not in the worker's scope.
+function started({ installing, waiting, active }) {
+  const starting = installing ?? waiting;
+  if (active || !starting) return null;
+  return new Promise((resolve, reject) => {
+    starting.addEventListener("statechange", () => {
+      if (starting.state === "activated") resolve();
+      if (starting.state === "redundant") reject();
+    });
+  });
+}
+
+// Also one that a page has left behind that the phone closed, or one of an earlier version.
+async function removeWorker() {
+  const all = await navigator.serviceWorker?.getRegistrations().catch(() => []);
+  const folders = new URL("..", import.meta.url).href;
+  for (const worker of (all ?? []).filter(({ scope }) => scope.startsWith(folders))) {
+    const mine = await worker.getNotifications({ tag: location.pathname });
+    mine.forEach((shown) => shown.close());
+    // Another tab may call for another room.
+    if ((await worker.getNotifications()).length === 0) await worker.unregister();
   }
 }
 
