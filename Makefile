@@ -21,7 +21,7 @@ test: $(VENV)/.dev tools ## run the tests
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-long
-test-long: $(VENV)/.dev tools ## run the tests that take long: every night, and where one of them belongs to a change
+test-long: $(VENV)/.dev tools-long ## run the tests that take long: every night, and where one of them belongs to a change
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadfile -m long $(ARGS)
 
 .PHONY: coverage
@@ -68,6 +68,10 @@ lock: $(VENV)/.dev ## pin requirements/*.in with hashes
 .PHONY: tools
 tools: ## install the Debian packages that tests and benchmarks use, where that is possible
 	@sh tools/debian-packages
+
+.PHONY: tools-long
+tools-long: ## install also those of the tests that take long: Firefox and WebKit
+	@sh tools/debian-packages long
 
 .PHONY: clean
 clean: ## remove the environment and everything built
