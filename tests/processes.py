@@ -62,16 +62,14 @@ def started(
 ) -> Iterator[Program]:
     """Run a program until the block ends; a failure in the block shows the end of its output.
 
-    It sees `env` on top of our environment, of which our own settings are left out: a developer's
-    shell must not decide what a test finds.
+    It sees `env` on top of `environment`.
     """
-    ours = {name: value for name, value in _environment() if not name.startswith("WAITLINE_")}
     with tempfile.TemporaryDirectory(prefix="wl-") as folder:
         output_file = Path(folder) / "output"
         with output_file.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - the tests say what they run
                 [str(word) for word in argv],
-                env={**ours, **env},
+                env={**environment(), **env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -110,5 +108,11 @@ def free_port() -> int:
     return port
 
 
-def _environment() -> Iterator[tuple[str, str]]:
-    yield from os.environ.items()  # noqa: TID251 - programs inherit it, PATH above all
+def environment() -> dict[str, str]:
+    """Return our environment without our own settings, for a program that a test starts.
+
+    A developer's shell must not decide what a test finds. The rest belongs to the program: without
+    PYTHONPATH it may be another version of it.
+    """
+    ours = os.environ.items()  # noqa: TID251 - programs inherit it, PATH above all
+    return {name: value for name, value in ours if not name.startswith("WAITLINE_")}

@@ -191,6 +191,7 @@ def test_what_a_killed_one_leaves_is_found_and_taken_away(trial: Office) -> None
 
 def test_where_real_money_is_taken_nothing_is_rehearsed() -> None:
     live = {
+        "WAITLINE_PAYMENTS": "real-money",
         "WAITLINE_PAYMENT_PROVIDER": "stripe",
         "WAITLINE_PAYMENT_KEY": "sk_live_0123456789abcdef",
     }

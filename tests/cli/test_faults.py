@@ -3,7 +3,6 @@
 Every command is in the table of `COMMANDS`: a new one has to say here how it is called.
 """
 
-import os
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import NamedTuple
 import pytest
 import typer.main
 
-from tests.processes import free_port
+from tests.processes import environment, free_port
 from waitline import cli
 from waitline.trial.embedded_server import StartError, last_error
 from waitline.trial.postgres_server import PostgresServer
@@ -228,7 +227,7 @@ def test_a_port_in_use_names_the_option(command: str, tmp_path: Path) -> None:
         words += ["--valkey-url", "unix:///nowhere"] if command == "queue" else ["--no-box-office"]
         done = subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-m", "waitline", *map(str, words)],
-            env={**os.environ, "WAITLINE_QUEUE_MANAGEMENT_PORT": str(free_port())},  # noqa: TID251
+            env={**environment(), "WAITLINE_QUEUE_MANAGEMENT_PORT": str(free_port())},
             capture_output=True,
             text=True,
             check=False,

@@ -1,7 +1,6 @@
 """The mode of a data folder, from the command line: kept, shown, and changed on purpose alone."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.processes import Program, free_port, started
+from tests.processes import Program, environment, free_port, started
 from tests.until import until
 
 WAITLINE = (sys.executable, "-m", "waitline")
@@ -42,7 +41,7 @@ class Ports:
 def run(*words: object, **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603 - our own command
         [*WAITLINE, *map(str, words)],
-        env={**os.environ, **Ports().env, **env},  # noqa: TID251
+        env={**environment(), **Ports().env, **env},
         capture_output=True,
         text=True,
         check=False,

@@ -22,7 +22,7 @@ from tests.faults.stack import (
     sql,
     up,
 )
-from tests.processes import free_port, started
+from tests.processes import environment, free_port, started
 from tests.until import until
 
 pytestmark = pytest.mark.long
@@ -80,7 +80,7 @@ def test_in_production_the_box_office_is_closed_until_somebody_takes_money(folde
 
 def test_a_provider_that_was_chosen_by_half_is_said_before_anything_starts(folder: Path) -> None:
     argv = [*WAITLINE, "up", "--mode", "production", "--data-dir", str(folder / "data")]
-    env = {"PATH": "/usr/bin:/bin", "WAITLINE_PAYMENT_KEY": "a-key-of-our-shop"}
+    env = {**environment(), "WAITLINE_PAYMENT_KEY": "a-key-of-our-shop"}
     done = subprocess.run(  # noqa: S603 - our own command
         argv, env=env, capture_output=True, text=True, check=False, timeout=START_S
     )

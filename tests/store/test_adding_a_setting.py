@@ -1,7 +1,6 @@
 """A setting is declared in one place: what is added there appears everywhere."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 import waitline
+from tests.processes import environment
 from tests.servers import Server
 
 DECLARATION = """
@@ -45,7 +45,7 @@ def added(valkey: Server, tmp_path: Path) -> Any:  # noqa: ANN401 - JSON
         path.write_text(text.replace(BEFORE, declaration + BEFORE, 1), "utf-8")
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, Path(__file__).with_name("added_setting.py"), valkey.url],
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "WAITLINE_ROOM_GRACE_MS": "2000"},  # noqa: TID251
+        env={**environment(), "PYTHONPATH": str(tmp_path), "WAITLINE_ROOM_GRACE_MS": "2000"},
         capture_output=True,
         text=True,
         check=False,

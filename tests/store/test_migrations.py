@@ -12,11 +12,10 @@ import pytest
 from alembic import command
 
 from tests.databases import TestDatabase
-from tests.processes import free_port
+from tests.processes import environment, free_port
 from waitline import cli
 from waitline.booking.migrations import migrate, steps
 from waitline.kernel.errors import Misconfigured, Unavailable
-from waitline.settings.environment import inherited
 
 SQL = Path(steps.__file__).parent
 
@@ -74,7 +73,7 @@ def booking_started(fresh: str, folder: Path) -> "subprocess.CompletedProcess[st
         return subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-m", "waitline", "booking", "--booking-port", port, *words],
             env={
-                **inherited(),
+                **environment(),
                 "WAITLINE_PAYMENT_URL": "http://127.0.0.1:1",
                 "WAITLINE_PAYMENT_KEY": "a-key-of-the-sandbox",
                 "WAITLINE_WEBHOOK_SECRET": "a-secret-of-the-sandbox",

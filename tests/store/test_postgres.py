@@ -110,7 +110,10 @@ def test_it_keeps_every_acknowledged_write_over_a_kill(own: PostgresServer) -> N
         assert ask(own, "SELECT count(*) FROM written") == n + 1
 
 
-def test_it_starts_again_while_a_process_of_the_killed_one_is_busy(own: PostgresServer) -> None:
+@pytest.mark.parametrize("hangs", [False, True])
+def test_it_starts_again_while_a_process_of_the_killed_one_is_busy(
+    own: PostgresServer, *, hangs: bool
+) -> None:
     async def kill_at_work() -> int:
         connection = await asyncpg.connect(own.url)
         try:
@@ -120,6 +123,8 @@ def test_it_starts_again_while_a_process_of_the_killed_one_is_busy(own: Postgres
             seen = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $1"
             await until_async(lambda: watching.fetchval(seen, busy), SOON_S, "it is busy")
             own.kill()
+            if hangs:
+                os.kill(busy, signal.SIGSTOP)
             with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
                 # Its connection is open for as long as the process works.
                 async with asyncio.timeout(SOON_S):

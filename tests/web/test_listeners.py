@@ -15,7 +15,6 @@ from tests.processes import started
 from tests.until import until
 from tests.web.stack import UP_S, Stack, waitline
 from waitline.kernel import listeners
-from waitline.settings.environment import inherited
 
 
 def has_ipv6() -> bool:
@@ -44,7 +43,7 @@ def queue(trial: Stack, *words: str) -> Iterator[list[str]]:
             found[:] = json.loads(line[0])["addresses"]
         return bool(found)
 
-    with started(argv, inherited(), lambda: True, UP_S) as program:
+    with started(argv, {}, lambda: True, UP_S) as program:
         until(logged, UP_S, "the service names its addresses")
         yield found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.processes import free_port
+from tests.processes import environment, free_port
 from tests.until import until
 from tests.web.management import MANAGEMENT
 from tests.web.stack import SOON_S, UP_S, Stack, succeeded
@@ -138,7 +138,7 @@ def test_a_port_that_is_taken_ends_the_start_in_one_line(tmp_path: Path) -> None
         words = ["queue", "--queue-port", str(free_port()), "--valkey-url", "unix:///nowhere"]
         done = subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-m", "waitline", *words, "--data-dir", str(tmp_path)],
-            env={**os.environ, "WAITLINE_QUEUE_MANAGEMENT_PORT": str(port)},  # noqa: TID251
+            env={**environment(), "WAITLINE_QUEUE_MANAGEMENT_PORT": str(port)},
             capture_output=True,
             text=True,
             timeout=UP_S,

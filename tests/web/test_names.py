@@ -12,10 +12,10 @@ from urllib.parse import quote
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.processes import environment
 from tests.until import until
 from tests.web.stack import SOON_S, Room, Stack, succeeded
 from waitline import cli
-from waitline.settings import inherited
 
 NAMES = [
     pytest.param("[/bold]", id="closing-markup"),
@@ -181,7 +181,7 @@ def test_a_locale_without_unicode(trial: Stack, locale: str) -> None:
     bare = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "COLUMNS": "300"}
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "waitline", "rooms", "list", "--data-dir", str(trial.data_dir)],
-        env={**inherited(), **bare},
+        env={**environment(), **bare},
         capture_output=True,
         timeout=SOON_S,
         check=True,

@@ -50,9 +50,9 @@ ADMITTED_STATEMENTS = frozenset(
 """Statements that run for admitted visitors alone. Others run for anybody (a stranger's token is
 checked against the reservation that it is for), or for nobody, in the background."""
 
-LOOP_TURNS = 3
-"""Turns of the event loop that a statement's duration contains: until the answer is read, until the
-driver hands it over, and until the caller goes on."""
+EXCHANGES = 2
+"""Exchanges with the server that a statement's duration contains, at most: one, and one before it
+that prepares the statement on a connection that has not run it yet."""
 
 
 class Answered(NamedTuple):
@@ -71,30 +71,32 @@ class WorkerLoad:
     """Load of a worker: what the work of admitted visitors costs.
 
     It is the higher of two. The first is the 95th percentile of the durations of their statements,
-    less the time for which the event loop was late because of strangers: the lag, by the share of
-    answers that strangers got. The second is their demand for connections (decision 0024).
+    less the time for which they waited for the event loop because of strangers: what an instant
+    answer takes at present, by the share of answers that strangers got. The second is their demand
+    for connections (decision 0024).
 
     Args:
         demand: Returns the demand for connections, as a share of all.
-        lag_s: Returns how late the event loop runs at present, in s.
+        exchange_s: Returns how long an exchange with an instant answer takes in the event loop at
+            present, in s.
         answered: Returns the answers so far.
         now_s: A monotonic clock.
 
     Invariant:
         Calls of strangers do not raise the load: they run none of `ADMITTED_STATEMENTS`, and the
-        lag that they cause is not counted.
+        time for which they keep the event loop is not counted.
     """
 
     def __init__(
         self,
         *,
         demand: Callable[[], float],
-        lag_s: Callable[[], float] = lambda: 0.0,
+        exchange_s: Callable[[], float] = lambda: 0.0,
         answered: Callable[[], Answered] = lambda: Answered(0, 0),
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._demand = demand
-        self._lag_s = lag_s
+        self._exchange_s = exchange_s
         self._answered = answered
         self._now_s = now_s
         self._measured: deque[tuple[float, float, float, float]] = deque(maxlen=MEASURED_MAX)
@@ -103,7 +105,7 @@ class WorkerLoad:
     def record(self, statement: str, seconds: float) -> None:
         """Record one statement, if it ran for an admitted visitor."""
         if statement in ADMITTED_STATEMENTS:
-            self._measured.append((self._now_s(), seconds, self._lag_s(), self._demand()))
+            self._measured.append((self._now_s(), seconds, self._exchange_s(), self._demand()))
 
     def share(self) -> float:
         """Return the load as a share of the target: at 1.0 the worker is fully used."""
@@ -115,8 +117,8 @@ class WorkerLoad:
             # Statements that hang are not recorded, but they hold connections.
             return self._demand()
         lasted = sorted(
-            max(0.0, seconds - LOOP_TURNS * lag_s * strangers)
-            for _, seconds, lag_s, _ in self._measured
+            max(0.0, seconds - EXCHANGES * exchange_s * strangers)
+            for _, seconds, exchange_s, _ in self._measured
         )
         slow = lasted[len(lasted) * 19 // 20]
         demand = sum(each for *_, each in self._measured) / len(lasted)

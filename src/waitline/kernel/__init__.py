@@ -18,7 +18,7 @@ listeners.py           listening sockets of a host
 log_events.py          the list of log events
 log_limits.py          rate limiting of the log by kind of event
 log_stream.py          standard error that never fails the process that logs
-loop_lag.py            how late the event loop runs its timers
+loop_lag.py            how late the event loop runs timers and hands over answers
 metric_files.py        snapshots of all processes' metrics, in a folder
 mode.py                mode of an installation, and who may start in it
 periodic.py            supervised loop

@@ -1,54 +1,103 @@
-"""Event loop lag: how late the loop runs its timers, which is how long requests wait for it."""
+"""Event loop lag: how late the loop runs its timers, and how long an instant answer takes in it.
+
+Both are how long requests wait for the loop. An answer from a server waits for more turns than a
+timer does: the loop sends the question at the end of one turn, sees the answer in a later one, and
+goes on with its reader after everything that became ready before.
+"""
 
 import asyncio
+import socket
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 SAMPLE_S: Final = 0.05
-"""Interval of the timer, in s: a stall of more than this is always seen. It takes 2 us."""
+"""Interval of the samples, in s: a stall of more than this is always seen. One takes 20 us."""
 
 RECENT: Final = 5
 """Samples that describe the present: a quarter of a second."""
+
+ECHOES: Final = 2
+"""Bytes that a sample sends to itself, one after the other: a real answer misses the turn in which
+the question is sent, a byte of our own does not."""
 
 
 class LoopLag:
     """Samples the lag of one event loop while it is watched."""
 
     def __init__(self) -> None:
-        self._recent: deque[float] = deque([0.0], maxlen=RECENT)
+        self._exchanges: deque[float] = deque([0.0], maxlen=RECENT)
         self._most_s = 0.0
-        self._due_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Sample in the running loop until the block ends."""
-        loop = asyncio.get_running_loop()
-        self._schedule(loop)
+        sampler = _Sampler(asyncio.get_running_loop(), self)
         try:
             yield
         finally:
-            assert self._timer is not None
-            self._timer.cancel()
+            sampler.close()
 
     @property
-    def recent_s(self) -> float:
-        """The highest lag of the last `RECENT` samples, in s."""
-        return max(self._recent)
+    def exchange_s(self) -> float:
+        """The longest of the last `RECENT` exchanges with an instant answer, in s."""
+        return max(self._exchanges)
 
     def take_most_s(self) -> float:
         """Return the highest lag since the last call, in s."""
         most_s, self._most_s = self._most_s, 0.0
         return most_s
 
-    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._due_s = loop.time() + SAMPLE_S
-        self._timer = loop.call_at(self._due_s, self._sample, loop)
-
-    def _sample(self, loop: asyncio.AbstractEventLoop) -> None:
-        lag_s = max(0.0, loop.time() - self._due_s)
-        self._recent.append(lag_s)
+    def record_lag(self, lag_s: float) -> None:
+        """Record how late a timer ran."""
         self._most_s = max(self._most_s, lag_s)
-        self._schedule(loop)
+
+    def record_exchange(self, exchange_s: float) -> None:
+        """Record how long an exchange took whose answer was there at once."""
+        self._exchanges.append(exchange_s)
+
+
+class _Sampler:
+    """Runs a timer and then an exchange with itself, again and again."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, found: LoopLag) -> None:
+        self._loop = loop
+        self._found = found
+        self._ours, self._echo = socket.socketpair()
+        self._echoes = 0
+        self._sent_s = 0.0
+        for end in (self._ours, self._echo):
+            end.settimeout(0)
+        loop.add_reader(self._echo, self._answered)
+        self._wait()
+
+    def close(self) -> None:
+        self._next.cancel()
+        self._loop.remove_reader(self._echo)
+        self._ours.close()
+        self._echo.close()
+
+    def _wait(self) -> None:
+        self._due_s = self._loop.time() + SAMPLE_S
+        self._next: asyncio.Handle = self._loop.call_at(self._due_s, self._exchange)
+
+    def _exchange(self) -> None:
+        self._found.record_lag(max(0.0, self._loop.time() - self._due_s))
+        self._echoes = 0
+        self._sent_s = time.monotonic()
+        self._ours.send(b"?")
+
+    def _answered(self) -> None:
+        self._echo.recv(1)
+        # The driver hands an answer over in the same way.
+        self._next = self._loop.call_soon(self._handed_over)
+
+    def _handed_over(self) -> None:
+        self._echoes += 1
+        if self._echoes < ECHOES:
+            self._ours.send(b"?")
+            return
+        self._found.record_exchange(time.monotonic() - self._sent_s)
+        self._wait()

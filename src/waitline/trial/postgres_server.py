@@ -27,7 +27,7 @@ from waitline.trial.embedded_server import (
 )
 
 QUIT_S = 2.0
-"""Timeout of an immediate shutdown (SIGQUIT), in s."""
+"""Timeout of an immediate shutdown (SIGQUIT), and then of SIGKILL, in s."""
 
 START_S = 30.0
 """Timeout of a start, in s: replaying the log after a crash takes most of it."""
@@ -112,10 +112,14 @@ class PostgresServer(EmbeddedServer):
         if leader in self._older():
             _signal(leader, signal.SIGINT)
             until(lambda: not self._older(), self.STOP_S)
-        # Without a leader they exit by themselves, but only after their current statement.
-        for pid in self._older():
-            _signal(pid, signal.SIGQUIT)
-        if not until(lambda: not self._older(), QUIT_S):
+        # Without a leader they exit by themselves, but only after their current statement. What is
+        # killed loses nothing: the next server replays the log, and a draft is created anew.
+        for number in (signal.SIGQUIT, signal.SIGKILL):
+            for pid in self._older():
+                _signal(pid, number)
+            if until(lambda: not self._older(), QUIT_S):
+                break
+        else:
             raise FolderInUseError(f"a server that will not stop uses {self._data}")
         # Both files name a process that has exited. If another process has its id now, PostgreSQL
         # would take that for a server of this folder.

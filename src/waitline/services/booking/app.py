@@ -185,7 +185,7 @@ class BookingWorker(ServiceWorker):
     def _database(self, tallies: ProcessMetrics, lookups: Lookups) -> tuple[Database, WorkerLoad]:
         load = WorkerLoad(
             demand=lambda: database.demand - lookups.running / CONNECTIONS_MAX,
-            lag_s=lambda: tallies.lag.recent_s,
+            exchange_s=lambda: tallies.lag.exchange_s,
             answered=answered,
         )
 
