@@ -1,7 +1,8 @@
-"""Reference model of the box office: plain Python, one call at a time, no clock.
+"""Reference model of the box office: plain Python, one call at a time.
 
-Time is a fact here: a reservation has lapsed, or its payment has outlasted its time, once that is
-said.
+Time passes in spells, while somebody listens. A hold lasts for one spell and ends in the second,
+and so does what a payment keeps. Nothing else ends one: steps of the clock and outages are not even
+calls here. A reservation has also lapsed, or a payment outlasted its time, once that is said.
 """
 
 from collections import Counter
@@ -11,6 +12,12 @@ from typing import NamedTuple
 SEATS = 6
 SEATS_MAX = 3
 PRICE = 100
+
+# Spells after which a hold is over, and what a payment keeps.
+HOLD_SPELLS = 2
+
+# Later than any lapse that was said.
+OF_ITSELF = 1_000
 
 
 class Contents(NamedTuple):
@@ -31,6 +38,8 @@ class Hold:
     Attributes:
         lapsed: When it lapsed, counted in lapses; 0 if it did not.
         paying: Whether an attempt to pay keeps its seats.
+        spells: Spells of time since it was made.
+        paying_spells: Spells of time since the payment was begun.
     """
 
     user: int
@@ -38,6 +47,8 @@ class Hold:
     state: str = "PENDING"
     lapsed: int = 0
     paying: bool = False
+    spells: int = 0
+    paying_spells: int = 0
 
     @property
     def live(self) -> bool:
@@ -119,6 +130,16 @@ class BoxOffice:
             self._hold(number).lapsed = self.lapses
         return self.lapses
 
+    def listen(self) -> None:
+        """Let a spell of time pass while somebody listens."""
+        for number, hold in enumerate(self.holds, start=1):
+            hold.spells += 1
+            hold.paying_spells += 1
+            if hold.spells == HOLD_SPELLS and not hold.lapsed:
+                hold.lapsed = OF_ITSELF + number
+            if hold.paying_spells >= HOLD_SPELLS:
+                hold.paying = False
+
     def outlast(self, number: int) -> None:
         """Let a payment take too long."""
         if number <= len(self.holds):
@@ -146,7 +167,7 @@ class BoxOffice:
         if any(attempt.hold is hold and attempt.state == "PENDING" for attempt in self.attempts):
             return "running"
         self.attempts.append(Attempt(hold))
-        hold.paying = True
+        hold.paying, hold.paying_spells = True, 0
         return "begun"
 
     def confirm(self, number: int) -> str:

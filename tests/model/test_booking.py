@@ -3,7 +3,8 @@
 Hypothesis drives both with the same calls in any order. After every call they must agree on the
 answer and on all that is stored, and at the end the audit must find nothing.
 
-Time passes when the test says so: it is what is written in the rows, and is written anew.
+Time passes when the test says so: it is what is written in the rows, and is written anew. The
+database's clock jumps, and nobody listens, at any moment: the model knows nothing of that.
 """
 
 import json
@@ -44,7 +45,7 @@ STEPS = 30
 EVER_S = 4e9
 
 OPEN = f"""
-    TRUNCATE concert, reservation, visitor_seats, outbox RESTART IDENTITY CASCADE;
+    TRUNCATE concert, reservation, visitor_seats, outbox, listening RESTART IDENTITY CASCADE;
     INSERT INTO concert (title, venue, room) VALUES ('a', 'b', 'room');
     INSERT INTO schedule (concert_id, starts_at, visitor_seats_max)
     VALUES (1, '2999-01-01', {SEATS_MAX});
@@ -77,6 +78,8 @@ SEAT_LISTS = st.lists(st.integers(1, SEATS), min_size=1, max_size=SEATS_MAX + 1,
 STAGES = {
     "new": [],
     "held": ["reserve"],
+    "half over": ["reserve", "listen"],
+    "half over, by a clock that was put back": ["reserve", "put_back", "listen"],
     "two lapsed": ["reserve", "lapse", "reserve", "lapse"],
     "paying": ["reserve", "begin"],
     "paying at the end": ["reserve", "begin", "lapse"],
@@ -86,6 +89,13 @@ STAGES = {
     "lost": ["reserve", "begin", "lapse", "outlast", "expire"],
     "paid": ["reserve", "begin", "confirm"],
 }
+
+# What a hold and a payment last, in s, and a spell of time: one ends neither, two end both. 100 s
+# are to spare, for two seconds of each step (`0005_listening.sql`) and for a slow machine.
+HOLD_S = 300.0
+SPELL_S = 200.0
+# Steps of the database's clock, or outages.
+CLOCK_STEPS_S = [3_600.0, -3_600.0, 16.0, -16.0]
 
 # Counted from the last one.
 NUMBERS = st.sampled_from([1, 1, 1, 2, 2, 3, 4, 0])
@@ -115,7 +125,8 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     def open(self, seats: list[int], stage: str) -> None:
         """Begin where something can happen already."""
         self.postgres.wait(self.connection.execute(OPEN))
-        self.reservations = Reservations(self.database, 300.0)
+        self.reservations = Reservations(self.database, HOLD_S)
+        self.beat()
         self.model = BoxOffice()
         self.owners: list[int] = []
         self.keys: list[UUID] = []
@@ -129,6 +140,10 @@ class BoxOfficeMachine(RuleBasedStateMachine):
                     self.begin(1, 0, paid_right=True)
                 case "expire":
                     self.expire(1)
+                case "listen":
+                    self.listen()
+                case "put_back":
+                    self.step(-3_600.0, noticed=True)
                 case _:
                     getattr(self, step)(1)
 
@@ -167,6 +182,30 @@ class BoxOfficeMachine(RuleBasedStateMachine):
             at,
         )
 
+    @rule()
+    def beat(self) -> None:
+        self.postgres.wait(self.reservations.beat())
+
+    @rule()
+    def listen(self) -> None:
+        """Let time pass while a worker beats: more is shown than what is lost."""
+        self._sql("UPDATE listening SET lost_s = lost_s - $1", SPELL_S)
+        self.model.listen()
+
+    @rule(step_s=st.sampled_from(CLOCK_STEPS_S), noticed=st.booleans())
+    def step(self, step_s: float, *, noticed: bool) -> None:
+        """Put the database's clock forward, as an outage does too, or back.
+
+        The last beat moves the other way.
+        """
+        self._sql(
+            "UPDATE listening SET beat_at = beat_at - make_interval(secs => $1), "
+            "lost_s = lost_s - $1",
+            step_s,
+        )
+        if noticed:
+            self.beat()
+
     @rule(which=NUMBERS)
     def outlast(self, which: int) -> None:
         number, _ = self._chosen(which, 0)
@@ -188,7 +227,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         number, user = self._chosen(which, asks)
         seats = len(self.model.holds[number - 1].seats) if number <= len(self.model.holds) else 1
         amount = PRICE * seats if paid_right else PRICE * seats + 1
-        asked = begin(number, BUYERS[user], amount)
+        asked = {**begin(number, BUYERS[user], amount), "grace_s": HOLD_S}
         (row,) = self.postgres.wait(self.database.fetch_all("begin_payment", **asked))
         if row["outcome"] == "begun":
             self.keys.append(row["charge_key"])

@@ -13,7 +13,7 @@ from typing_extensions import override
 from tests.booking.sale import planted
 from tests.databases import TestDatabase
 from tests.model.box_office import SEATS, SEATS_MAX
-from tests.model.test_booking import STAGES, BoxOfficeMachine, on
+from tests.model.test_booking import CLOCK_STEPS_S, STAGES, BoxOfficeMachine, on
 from waitline.postgres.driver_errors import Duplicate
 
 if TYPE_CHECKING:
@@ -73,6 +73,16 @@ BUGS = {
     "money goes back twice": ("refunded_payment", "AND state = 'REFUNDING'", ""),
     "refunds are forgotten": (
         "unsettled_payments", "state IN ('PENDING', 'REFUNDING')", "state = 'PENDING'",
+    ),
+    "an outage or a step counts": (
+        "beat", "least(now(), l.beat_at + interval '2 seconds')", "now()",
+    ),
+    "a clock that is put back holds for longer": (
+        "beat", "greatest(l.beat_at, least(now(), l.beat_at + interval '2 seconds'))",
+        "least(now(), l.beat_at + interval '2 seconds')",
+    ),
+    "holds end by the database's clock": (
+        "expire", "expires_at <= (SELECT listening_now())", "expires_at <= now()",
     ),
     "an expired one reads as pending": (
         "find_reservation", "r.expires_at <= (SELECT listening_now())", "false",
@@ -153,6 +163,8 @@ def step(walker: BoxOfficeMachine, random: Random) -> None:
         lambda: walker.fail(which),
         lambda: walker.refunded(which),
         walker.look,
+        walker.listen,
+        lambda: walker.step(random.choice(CLOCK_STEPS_S), noticed=random.random() < 0.5),
     ]
     random.choice(calls)()
 
