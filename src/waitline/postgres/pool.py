@@ -172,6 +172,10 @@ class Database:
                 if not _is_closed(connection):
                     connection.terminate()
                 await self._expire()
+            elif isinstance(error, asyncpg.DataError):
+                # The server has parsed the statement when the driver refuses a value, and keeps its
+                # locks until it gets the rest.
+                await connection.execute("ROLLBACK")
             raise raises from None
         else:
             return answer
