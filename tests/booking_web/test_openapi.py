@@ -51,6 +51,8 @@ CALLS = {
     ("get", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("post", "/api/v1/operator/schedules/{scheduleId}/seats"),
     ("delete", "/api/v1/operator/reservations/{reservationId}"),
+    ("get", "/api/v1/reservations/{reservationId}/tickets"),
+    ("get", "/api/v1/operator/schedules/{scheduleId}/door-list"),
     ("post", "/api/v1/operator/schedules/{scheduleId}/cancel"),
     ("post", "/api/v1/operator/schedules/{scheduleId}/postpone"),
     ("post", "/api/v1/operator/schedules/{scheduleId}/resume"),

@@ -19,6 +19,7 @@ CALLS = [
     pytest.param("POST", "resume", None, id="resume"),
     pytest.param("GET", "progress", None, id="progress"),
     pytest.param("GET", "house-seats", None, id="house-seats"),
+    pytest.param("GET", "door-list", None, id="door-list"),
     pytest.param("POST", "house-seats/hold", {"seats": ["0-0"], "reason": "x"}, id="hold"),
     pytest.param("POST", "house-seats/release", {"seats": ["0-0"]}, id="release"),
     pytest.param("POST", "house-seats/give", {"seats": ["0-0"], "name": "x"}, id="give"),

@@ -84,6 +84,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "seats release": ("1 A-1", DATABASE),
     "seats give": ("1 A-1 --name a", DATABASE),
     "seats list": ("1", DATABASE),
+    "door list": ("1", DATABASE),
     "audit": ("--room r", VALKEY),
     "outbox": ("", BOTH),
     "outbox retry": ("--all", BOTH),
@@ -98,7 +99,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 # They use no store, or go on without one until it is there; other tests start them.
 OTHERS = {
     "up", "queue", "booking", "admitter", "sandbox-pay", "simulate", "settings", "version",
-    "keys list", "keys rotate", "keys revoke",
+    "keys list", "keys rotate", "keys revoke", "door verify",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ sweeper.py         puts lapsed reservations back on sale
 cooldown.py        the cool-down of holders who let seats go again and again
 stopping.py        schedules that are cancelled or postponed, and their refunds
 house.py           seats held back from sale, and complimentary tickets
+door_list.py       tickets with their codes, for buyers and for the door
 checkout.py        payments: charge, confirm
 provider_calls.py  calls to the payment provider, timed
 payment_flags.py   what is special about a payment; pure

@@ -9,6 +9,7 @@ concerts.py        `concerts`: create, list, change and delete concerts; the log
 schedules.py       `schedules`: create, change and delete schedules
 seats.py           `seats`: import, export, change and delete seats
 stops.py           `schedules cancel`, `postpone`, `resume`, `progress`
+door.py            `door list`, `verify`: tickets with their codes, signed
 house_seats.py     `seats hold`, `release`, `give`, `list`
 change_log.py      parts of the logs of concerts and of rooms
 catalogue_store.py connection and error messages of `concerts`, `schedules` and `seats`
@@ -35,6 +36,7 @@ from waitline import __version__
 from waitline.cli import (
     audit,
     concerts,
+    door,
     house_seats,
     keys,
     migrate,
@@ -82,6 +84,7 @@ schedules.app.registered_commands += stops.app.registered_commands
 seats.app.registered_commands += house_seats.app.registered_commands
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(seats.app, name="seats")
+app.add_typer(door.app, name="door")
 app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
 app.add_typer(outbox.app, name="outbox")

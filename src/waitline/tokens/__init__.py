@@ -1,5 +1,6 @@
 """Tickets and passes: signed tokens that prove a place in the line, or admission.
 
+door.py           codes of tickets for the door, and signed door lists
 encoding.py       base64url and compact JSON
 keyring.py        signing keys and their rotation
 keyring_file.py   the keyring on disk, watched by every worker

@@ -21,6 +21,7 @@ operator_catalogue.py  operators' calls: concerts, schedules, seats, log of chan
 operator_bodies.py  their bodies and views
 operator_sale.py    operators' calls: stopped schedules, house seats
 operator_sale_bodies.py  their bodies and views
+door_files.py       door lists as files: CSV and a page
 lookups.py          bulkhead for look-ups that anybody can cause
 metrics.py          gauges of open work
 management.py       the management process

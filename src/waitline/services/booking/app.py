@@ -17,6 +17,7 @@ from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
 from waitline.booking.cooldown import CooldownRule
+from waitline.booking.door_list import DoorLists
 from waitline.booking.idempotency import IdempotencyKeys
 from waitline.booking.load_reporter import Answered, LoadReporter, WorkerLoad
 from waitline.booking.outbox import Relay
@@ -89,11 +90,18 @@ class Shared(NamedTuple):
     catalogue: CatalogueCache
     seats: SeatMaps
     doorman: Doorman
+    door: DoorLists
 
     @classmethod
-    def of(cls, database: Database, doorman: Doorman) -> "Shared":
+    def of(cls, database: Database, doorman: Doorman, keys: Keys) -> "Shared":
         """Return it, with nothing cached yet."""
-        return cls(database, CatalogueCache(Catalogue(database)), SeatMaps(database), doorman)
+        return cls(
+            database,
+            CatalogueCache(Catalogue(database)),
+            SeatMaps(database),
+            doorman,
+            DoorLists(database, lambda: keys.current),
+        )
 
 
 class BookingWorker(ServiceWorker):
@@ -129,7 +137,7 @@ class BookingWorker(ServiceWorker):
             tallies.on_flush("pool", partial(_record_pool, database))
 
             idempotency_keys = IdempotencyKeys(database)
-            shared = Shared.of(database, Doorman.of(settings, keys, store, clock))
+            shared = Shared.of(database, Doorman.of(settings, keys, store, clock), keys)
             shown = CatalogueCalls(shared.catalogue)
             calls = self._booking_calls(
                 shared,
@@ -152,7 +160,7 @@ class BookingWorker(ServiceWorker):
             routers = [
                 calls.router(),
                 self._pages(shared, idempotency_keys, clock).router(),
-                *described_routers(settings, self._operator_key, database, store, shared.catalogue),
+                *self._described(shared, store),
             ]
             page = metrics_page(settings, tallies, database, clock)
             async with asyncio.TaskGroup() as running:
@@ -214,6 +222,7 @@ class BookingWorker(ServiceWorker):
         return BookingCalls(
             database=shared.database,
             catalogue=shared.catalogue,
+            door=shared.door,
             seats=shared.seats,
             reservations=Reservations(
                 shared.database, self._settings.hold_s, cooldown_rule(self._settings)
@@ -229,6 +238,16 @@ class BookingWorker(ServiceWorker):
             lookups=lookups,
             same_origin=SameOrigin(self._settings.allowed_origins),
             trusting=self._trusting,
+        )
+
+    def _described(self, shared: "Shared", store: ValkeyClient) -> list[APIRouter]:
+        return described_routers(
+            self._settings,
+            self._operator_key,
+            shared.database,
+            store,
+            shared.catalogue,
+            door=shared.door,
         )
 
     def _pages(self, shared: "Shared", used: IdempotencyKeys, clock: Clock) -> ShopPages:
@@ -250,6 +269,8 @@ def described_routers(
     database: Database,
     store: ValkeyClient,
     cache: CatalogueCache,
+    *,
+    door: DoorLists,
 ) -> list[APIRouter]:
     """Return the framework's calls that the API description contains.
 
@@ -259,6 +280,7 @@ def described_routers(
         database: Holds the catalogue.
         store: The store that both services share.
         cache: The catalogue in memory.
+        door: Tickets with their codes.
     """
     authenticated = Operators(operator_key)
     operators = OperatorCalls(
@@ -273,7 +295,7 @@ def described_routers(
         charging=settings.charging,
         on_change=cache.expire,
     )
-    sale = SaleOperatorCalls(database, authenticated, on_change=cache.expire)
+    sale = SaleOperatorCalls(database, door, authenticated, on_change=cache.expire)
     health = health_calls(settings, database, store)
     return [operators.router(), catalogue.router(), sale.router(), health.router()]
 

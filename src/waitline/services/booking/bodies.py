@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, Concert, Schedule
+from waitline.booking.door_list import DoorTicket
 from waitline.booking.model import SEATS_MAX, Payment, PaymentState, Reservation
 from waitline.booking.own_reservations import OwnReservation
 from waitline.http.problems import InputInvalid
@@ -180,6 +181,31 @@ class OwnReservationsView(msgspec.Struct, frozen=True):
     """What a visitor holds and has bought, the newest first."""
 
     reservations: list[OwnReservationView]
+
+
+class TicketView(msgspec.Struct, frozen=True):
+    """A ticket; door staff compare `code` with their list."""
+
+    seatId: int  # noqa: N815
+    section: str
+    row: str
+    seat: str
+    seatNumber: str  # noqa: N815
+    grade: str
+    code: str
+
+    @classmethod
+    def of(cls, ticket: DoorTicket) -> "TicketView":
+        """Return the view of a ticket."""
+        return cls(*ticket[:7])
+
+
+class TicketsView(msgspec.Struct, frozen=True):
+    """The tickets of a reservation: none before it is confirmed, or when it is over."""
+
+    reservationId: int  # noqa: N815
+    scheduleId: int  # noqa: N815
+    tickets: list[TicketView]
 
 
 class CancellationView(msgspec.Struct, frozen=True):

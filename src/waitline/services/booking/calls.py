@@ -18,6 +18,7 @@ from waitline.booking.buyer import ANYBODY, Buyer
 from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
 from waitline.booking.cooldown import Cooldowns
+from waitline.booking.door_list import DoorLists
 from waitline.booking.idempotency_key import IdempotencyKey
 from waitline.booking.model import (
     OwnHold,
@@ -59,6 +60,8 @@ from waitline.services.booking.bodies import (
     PaymentView,
     ReservationBody,
     ReservationView,
+    TicketsView,
+    TicketView,
     number,
     unguessable,
     words,
@@ -103,6 +106,7 @@ class BookingCalls:
     Args:
         database: For the best free seats, and the test data.
         catalogue: Concerts and schedules, cached.
+        door: Tickets with their codes.
         seats: Seat maps.
         reservations: The store of reservations.
         checkout: Payments.
@@ -118,6 +122,7 @@ class BookingCalls:
         *,
         database: Database,
         catalogue: CatalogueCache,
+        door: DoorLists,
         seats: SeatMaps,
         reservations: Reservations,
         checkout: Checkout,
@@ -129,6 +134,7 @@ class BookingCalls:
     ) -> None:
         self._database = database
         self._catalogue = catalogue
+        self._door = door
         self._seats = seats
         self._reservations = reservations
         self._checkout = checkout
@@ -169,6 +175,7 @@ class BookingCalls:
         reservation = "/api/v1/reservations/{reservationId}"
         add(reservation, endpoint(self.reservation), methods=["GET"])
         add(reservation, endpoint(self.cancel), methods=["DELETE"])
+        add(f"{reservation}/tickets", endpoint(self.tickets), methods=["GET"])
         add("/api/v1/payments/{paymentId}", endpoint(self.payment), methods=["GET"])
         if self._trusting:
             add("/api/admin/test-data/init", endpoint(self.init), methods=["POST"])
@@ -283,6 +290,15 @@ class BookingCalls:
             FoundReservationView(**fields, result="success", message=message, data=shown)
         )
         return Answer(HTTPStatus.OK, JSON, body)
+
+    async def tickets(self, request: Request, reservation: str) -> Answer:
+        """Show the tickets of a visitor's own reservation, with their codes for the door."""
+        asked, user = unguessable("reservationId", reservation), user_of(request)
+        header_token(request)
+        found = await self._ownership.reservation(request, asked, user)
+        tickets = await self._door.tickets(found.reservation_id)
+        shown = TicketsView(asked, found.schedule_id, [TicketView.of(one) for one in tickets])
+        return success(request, texts.TICKETS, shown)
 
     async def cancel(self, request: Request, reservation: str) -> Answer:
         """Cancel a visitor's own reservation; a payment is refunded."""

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_cache import CatalogueCache
+from waitline.booking.door_list import DoorLists
 from waitline.http.dispatch import Dispatcher
 from waitline.http.framework import describe
 from waitline.http.problem_responses import ProblemResponses
@@ -25,6 +26,7 @@ from waitline.services.booking.app import (
 from waitline.services.data_mode import database_mark, open_valkey
 from waitline.services.problems import PROBLEMS
 from waitline.settings import Settings
+from waitline.tokens.keyring_file import KeyringFile
 
 CONNECTIONS_MAX = 2
 """Connections to the database: one for the metrics, one for the health check."""
@@ -57,8 +59,9 @@ class BookingManagement(ServiceWorker):
         store = open_valkey(settings, tallies.script)
         page = metrics_page(settings, tallies, database, clock)
         # No request is served through these: they describe the calls of the public address.
+        door = DoorLists(database, KeyringFile(settings.keys_file).load)
         public = described_routers(
-            settings, "", database, store, CatalogueCache(Catalogue(database))
+            settings, "", database, store, CatalogueCache(Catalogue(database)), door=door
         )
         described = openapi.document(
             describe(TITLE, [*public, page.router()], settings.booking_root_path or ""), trial=False

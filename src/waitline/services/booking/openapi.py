@@ -24,6 +24,7 @@ from waitline.services.booking.bodies import (
     SchedulesView,
     ScheduleView,
     SeatView,
+    TicketsView,
 )
 from waitline.services.booking.calls import SEATS_PATH
 from waitline.services.booking.operator import InstallationView
@@ -54,6 +55,7 @@ STRUCTS: list[type[msgspec.Struct]] = [
     ReservationView,
     FoundReservationView,
     OwnReservationsView,
+    TicketsView,
     CancellationView,
     PaymentView,
     ConcertsView,
@@ -250,6 +252,14 @@ def _reservations() -> dict[str, Any]:
                 "CancellationView",
                 tag="booking",
                 parameters=[reservation, _USER, _PROOF, _KEY],
+            ),
+        },
+        "/api/v1/reservations/{reservationId}/tickets": {
+            "get": call(
+                "Show the tickets of a visitor's own reservation, with their codes for the door",
+                "TicketsView",
+                tag="booking",
+                parameters=[reservation, _USER, _PROOF],
             ),
         },
     }

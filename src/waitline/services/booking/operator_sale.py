@@ -1,22 +1,26 @@
-"""Operators' calls on a sale: stop schedules, follow refunds, hold seats back, give tickets."""
+"""Operators' calls on a sale: stopped schedules and refunds, house seats, the door list."""
 
+import asyncio
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response, status
+from fastapi import APIRouter, Depends, Path, Query, Response, status
 from fastapi import Request as FrameworkRequest
 
+from waitline.booking.door_list import DoorLists
 from waitline.booking.house import REASON_CHARS_MAX as HOLD_REASON_CHARS_MAX
 from waitline.booking.house import TICKET_NAME_CHARS_MAX, HouseSeats
 from waitline.booking.stopping import REASON_CHARS_MAX, ScheduleStops
 from waitline.http.envelope import success
 from waitline.http.framework import to_response
 from waitline.http.operator_key import Operators
+from waitline.http.page_language import page_language
 from waitline.http.requests import Request
 from waitline.http.texts import Text
 from waitline.postgres.pool import Database
 from waitline.services.booking import texts
 from waitline.services.booking.bodies import number, words
+from waitline.services.booking.door_files import Format, signed_list
 from waitline.services.booking.operator_catalogue import PREFIX
 from waitline.services.booking.operator_sale_bodies import (
     SEAT_NAME_CHARS_MAX,
@@ -37,19 +41,28 @@ _Name = Annotated[
     str, Path(json_schema_extra={"type": "integer", "minimum": INT64_MIN, "maximum": INT64_MAX})
 ]
 
+_FILES: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {}, "text/html": {}}}}
+
 
 class SaleOperatorCalls:
     """The calls.
 
     Args:
         database: Holds the schedules and their seats.
+        door: Tickets with their codes.
         operators: Authenticates operators.
         on_change: Called after each change of a schedule.
     """
 
     def __init__(
-        self, database: Database, operators: Operators, *, on_change: Callable[[], None]
+        self,
+        database: Database,
+        door: DoorLists,
+        operators: Operators,
+        *,
+        on_change: Callable[[], None],
     ) -> None:
+        self._door = door
         self._stops = ScheduleStops(database)
         self._house = HouseSeats(database)
         self._operators = operators
@@ -67,6 +80,7 @@ class SaleOperatorCalls:
         router.post("/postpone")(self.postpone)
         router.post("/resume")(self.resume)
         router.get("/progress")(self.progress)
+        router.get("/door-list", responses=_FILES)(self.door_list)
         router.get("/house-seats")(self.house_seats)
         router.post("/house-seats/hold")(self.hold)
         router.post("/house-seats/release")(self.release)
@@ -116,6 +130,28 @@ class SaleOperatorCalls:
         found = await self._stops.progress(schedule)
         failed = await self._stops.failed(schedule) if found.failed else []
         return to_response(success(_ours(request), message, StopView.of(found, failed)))
+
+    async def door_list(
+        self,
+        scheduleId: _Name,  # noqa: N803
+        request: FrameworkRequest,
+        form: Annotated[
+            Format, Query(alias="format", description="A page that is printed on A4, or CSV")
+        ] = "csv",
+    ) -> Response:
+        """Export the door list: each ticket with its code, signed, for use without a network."""
+        schedule = number("scheduleId", scheduleId)
+        listed = await self._door.fetch(schedule)
+        # In a thread: a stadium's list takes some seconds.
+        content = await asyncio.to_thread(
+            signed_list, self._door.ring(), listed, form, page_language(request, "en")
+        )
+        disposition = f'attachment; filename="door-{schedule}.{form}"'
+        return Response(
+            content,
+            media_type=f"text/{form}; charset=utf-8",
+            headers={"content-disposition": disposition, "cache-control": "no-store"},
+        )
 
     async def house_seats(self, scheduleId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """List seats that are held back, and complimentary tickets."""

@@ -129,6 +129,7 @@ export const leave = () => send(`${concert}/session`, { method: "DELETE" });
 export const listSchedules = async () => (await send(`api/v1/concerts/${page.concert}/schedules`)).data.schedules;
 export const listOwn = async () => (await send("api/v1/reservations?mine")).data.reservations;
 export const fetchReservation = async (id) => (await send(`api/v1/reservations/${id}`)).data;
+export const fetchTickets = async (id) => (await send(`api/v1/reservations/${id}/tickets`)).data.tickets;
 
 export const countSections = (schedule) => send(`api/v1/schedules/${schedule}/seats?view=sections`);
 export const listFree = (schedule, section) =>

@@ -6,6 +6,7 @@ import {
   at,
   count,
   fetchReservation,
+  fetchTickets,
   instant,
   leave,
   listOwn,
@@ -254,6 +255,22 @@ function paid() {
   drawFacts(at("paid-facts"), reservation);
   notice("");
   show("paid");
+  showTickets(reservation.reservationId).catch(() => undefined); // They are in the booking, too.
+}
+
+// Each ticket with the code that door staff have on their list.
+async function showTickets(number) {
+  const tickets = await fetchTickets(number);
+  const rows = tickets.map((ticket) => {
+    const row = document.createElement("li");
+    const [seat, code] = [document.createElement("span"), document.createElement("b")];
+    seat.textContent = ticket.seatNumber;
+    code.textContent = ticket.code;
+    row.append(seat, " ", code);
+    return row;
+  });
+  at("tickets").replaceChildren(...rows);
+  at("tickets-part").hidden = rows.length === 0;
 }
 
 async function cancel({ reservationId }) {
