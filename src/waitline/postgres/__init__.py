@@ -2,6 +2,7 @@
 
 pool.py           connection pool; runs statements by name, with timeout and backpressure
 sessions.py       opens connections: settings, checks, poolers such as PgBouncer
+hosts.py          the hosts of an address: a primary and its standbys
 driver_errors.py  the driver's exceptions, translated into ours
 sqlstates.py      the server's errors: whose fault each is, and whether to reconnect
 statements.py     SQL statements by name, read from a package's sql folder

