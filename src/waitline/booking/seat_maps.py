@@ -7,6 +7,7 @@ costs one small statement per `POLL_S`; a change costs one encoding of each list
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import NamedTuple, Never, TypeVar
 
 import msgspec
@@ -80,6 +81,8 @@ class _ScheduleView(NamedTuple):
     """The seats of a schedule, with the encoders of their listings."""
 
     snapshot: SeatSnapshot
+    # Start of the database's server. Another one may lack transactions, and number others likewise.
+    server_started: datetime
     available: _Encoder
     all: _Encoder
     # By section; encoded when first requested.
@@ -246,7 +249,7 @@ class SeatMaps:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         try:
-            if kept.view is None or not await self._caught_up(schedule, kept.view.snapshot):
+            if kept.view is None or not await self._caught_up(schedule, kept.view):
                 kept.view = await self._laid_out(schedule)
         except Unavailable:
             kept.failed_s = loop.time()
@@ -256,15 +259,15 @@ class SeatMaps:
             kept.reading = None
             self._make_room()
 
-    async def _caught_up(self, schedule: int, snapshot: SeatSnapshot) -> bool:
+    async def _caught_up(self, schedule: int, view: _ScheduleView) -> bool:
         """Apply the changes since the snapshot; return `False` if it must be loaded anew."""
+        snapshot = view.snapshot
         row = await self._database.fetch_one(
             "changed_seats", schedule_id=schedule, watermark=snapshot.watermark
         )
         if row is None or row["laid_out"] != snapshot.laid_out:
             return False
-        if row["watermark"] < snapshot.watermark:
-            # Watermarks only rise: this is another database, which may lack recent changes.
+        if row["server_started"] != view.server_started:
             return False
         states = row["states"].encode("ascii")
         changes = map(SeatChange, row["seat_ids"], row["changed"], states)
@@ -277,6 +280,7 @@ class SeatMaps:
         snapshot = await asyncio.to_thread(_snapshot_of, schedule, row)
         return _ScheduleView(
             snapshot,
+            row["server_started"],
             _Encoder(snapshot.available),
             _Encoder(snapshot.all),
             {name: _Encoder(listing) for name, listing in snapshot.available_in.items()},

@@ -2,9 +2,11 @@
 -- Read all seats of a schedule in one snapshot, column by column.
 -- locks: nothing
 -- returns: one row, or none if there is no such schedule: the transaction that laid out its seats;
---   the watermark (the oldest transaction still running); the newest transaction that changed a
---   seat; and a JSON array per column, by seat id. A seat that is held back is OCCUPIED to visitors
-SELECT s.laid_out, pg_snapshot_xmin(pg_current_snapshot()) AS watermark,
+--   the start of the server, whose transactions these are; the watermark (the oldest transaction still
+--   running); the newest transaction that changed a seat; and a JSON array per column, by seat id. A
+--   seat that is held back is OCCUPIED to visitors
+SELECT s.laid_out, pg_postmaster_start_time() AS server_started,
+    pg_snapshot_xmin(pg_current_snapshot()) AS watermark,
     greatest(s.laid_out, k.newest) AS newest,
     k.seat_ids, k.numbers, k.sections, k.grades, k.prices, k.states
 FROM schedule AS s CROSS JOIN LATERAL (
@@ -24,7 +26,8 @@ WHERE s.schedule_id = :schedule_id;
 -- by then, so no change is missed; some are returned twice.
 -- locks: nothing
 -- returns: one row, or none if there is no such schedule: as read_seats, for the changed seats
-SELECT s.laid_out, pg_snapshot_xmin(pg_current_snapshot()) AS watermark,
+SELECT s.laid_out, pg_postmaster_start_time() AS server_started,
+    pg_snapshot_xmin(pg_current_snapshot()) AS watermark,
     k.seat_ids, k.changed, k.states
 FROM schedule AS s CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(o.seat_id), '{}') AS seat_ids,
