@@ -107,6 +107,28 @@ def test_whoever_hangs_up_is_charged_and_confirmed_or_neither(
     plays(postgres, sandbox, play)
 
 
+def test_the_charge_of_a_payment_that_is_gone_is_refunded_at_once(postgres: TestDatabase) -> None:
+    """A standby that lacks the payment has taken over while the provider was charging."""
+
+    async def play(shop: Shop) -> None:
+        paying = asyncio.create_task(shop.pay(await shop.hold(1)))
+        keys: list[UUID] = []
+
+        async def gone() -> bool:
+            rows = await shop.sale.sql("DELETE FROM payment RETURNING charge_key")
+            keys.extend(UUID(str(row["charge_key"])) for row in rows)
+            return bool(keys)
+
+        await until_async(gone, DEADLINE_S)
+        with pytest.raises(Unavailable, match="the payment was lost"):
+            await paying
+        charge = await shop.charge(keys[0])
+        assert (charge["charged"], charge["refunded"]) == (1, 1)
+
+    with sandbox_running("--latency", "2..2") as slow:
+        plays(postgres, slow, play)
+
+
 def test_a_provider_that_is_down_is_asked_when_it_is_back(
     postgres: TestDatabase, tmp_path: Path
 ) -> None:

@@ -206,7 +206,7 @@ class Checkout:
             if isinstance(outcome, NotCharged):
                 await self._fail(charge_key, outcome.reason)
                 raise Declined(outcome.reason)
-            return await self._confirmed(charge_key, outcome)
+            return await self._confirmed(charge_key, outcome, amount)
         finally:
             self._under_way -= 1
 
@@ -322,9 +322,11 @@ class Checkout:
         }
         return [found.get(charge.key) for charge in charges]
 
-    async def _confirmed(self, key: UUID, charged: Charged) -> Payment:
+    async def _confirmed(self, key: UUID, charged: Charged, amount: int) -> Payment:
         row = await self._confirm(key, charged)
-        assert row is not None
+        if row is None:
+            await self._give_back(key, charged, amount)
+            raise Unavailable("the payment was lost while it was made")
         payment = _payment(row)
         if payment.state is PaymentState.COMPLETED:
             return payment
@@ -333,6 +335,16 @@ class Checkout:
             raise ReservationOver(reservation)
         # The attempt had failed before the provider answered; another may be under way.
         raise Declined("too late")
+
+    async def _give_back(self, key: UUID, charged: Charged, amount: int) -> None:
+        """Refund the charge of a payment that is gone: a standby without it has taken over.
+
+        What cannot be refunded now is found by `waitline audit --provider`.
+        """
+        log.warning("payment_lost", charge=str(key))
+        if charged.provider_ref is not None:
+            whole = amount if charged.amount is None else charged.amount
+            await self._provider.refund(key, charged.provider_ref, whole)
 
     async def _fail(self, key: UUID, reason: str) -> None:
         await until_unlocked(lambda: self._try_fail(key, reason[:REASON_CHARS_MAX]))

@@ -117,6 +117,11 @@ _OTHERS: Final = {
         ("event_id", "dead", "reason"),
     ),
     "feed_room_failed": LogEvent("Event streams of one room get no updates", ("room", "reason")),
+    "payment_lost": LogEvent(
+        "A payment was gone when its charge was made, as after a failover to a standby that lacks "
+        "it; the charge is refunded",
+        ("charge",),
+    ),
     "shop_keys_failed": LogEvent(
         "A shop's key set cannot be fetched; its last good keys stay in use", ("url", "reason")
     ),
