@@ -206,7 +206,7 @@ class Checkout:
             if isinstance(outcome, NotCharged):
                 await self._fail(charge_key, outcome.reason)
                 raise Declined(outcome.reason)
-            return await self._confirmed(charge_key, outcome, amount)
+            return await self._confirmed(charge_key, outcome)
         finally:
             self._under_way -= 1
 
@@ -322,10 +322,10 @@ class Checkout:
         }
         return [found.get(charge.key) for charge in charges]
 
-    async def _confirmed(self, key: UUID, charged: Charged, amount: int) -> Payment:
+    async def _confirmed(self, key: UUID, charged: Charged) -> Payment:
         row = await self._confirm(key, charged)
         if row is None:
-            await self._give_back(key, charged, amount)
+            await self._give_back(key, charged)
             raise Unavailable("the payment was lost while it was made")
         payment = _payment(row)
         if payment.state is PaymentState.COMPLETED:
@@ -336,15 +336,14 @@ class Checkout:
         # The attempt had failed before the provider answered; another may be under way.
         raise Declined("too late")
 
-    async def _give_back(self, key: UUID, charged: Charged, amount: int) -> None:
+    async def _give_back(self, key: UUID, charged: Charged) -> None:
         """Refund the charge of a payment that is gone: a standby without it has taken over.
 
         What cannot be refunded now is found by `waitline audit --provider`.
         """
         log.warning("payment_lost", charge=str(key))
-        if charged.provider_ref is not None:
-            whole = amount if charged.amount is None else charged.amount
-            await self._provider.refund(key, charged.provider_ref, whole)
+        if charged.provider_ref is not None and charged.money is not None:
+            await self._provider.refund(key, charged.provider_ref, charged.money)
 
     async def _fail(self, key: UUID, reason: str) -> None:
         await until_unlocked(lambda: self._try_fail(key, reason[:REASON_CHARS_MAX]))

@@ -101,7 +101,7 @@ async def _compare_page(
 def _difference(charge: ListedCharge, row: Row | None) -> str | None:
     """Return the kind of finding that a charge and its payment make; `None` if they agree."""
     if row is None:
-        return "unknown" if charge.charged and charge.refunded < charge.amount else None
+        return "unknown" if charge.charged and charge.refunded < charge.money.amount else None
     state = PaymentState(row["state"])
     # An open charge is still being settled, and so is an open attempt.
     if charge.charged is None or state is PaymentState.PENDING:
