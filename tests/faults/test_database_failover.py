@@ -21,6 +21,7 @@ from uuid import UUID
 import psutil
 import pytest
 
+from tests.faults.crowd import paused
 from tests.standby import Pair, paired, sql
 from tests.until import until_async
 from waitline.kernel.errors import Unavailable
@@ -35,6 +36,9 @@ SCHEDULE = 1
 PRICE = 50_000
 
 BUYERS = 40
+
+# Seconds between two polls of a visitor who waits.
+POLL_S = 0.05
 
 # Bookings before and after the failover: the load is at its height, and goes on.
 BOOKED = 200
@@ -98,7 +102,7 @@ class Buyers:
             if answer is not None and answer["status"] == "READY":
                 token = answer["token"]
             else:
-                await asyncio.sleep(0.05)
+                await paused(POLL_S)
         if not token:
             return
         seat = {"seatId": number, "scheduleId": SCHEDULE}

@@ -13,9 +13,11 @@ def each_host(url: str) -> list[str]:
         PostgreSQL's documentation, libpq, "Specifying Multiple Hosts".
     """
     parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
+    credentials, at, hosts = parts.netloc.rpartition("@")
     if hosts:
-        return [urlunsplit(parts._replace(netloc=user + at + host)) for host in hosts.split(",")]
+        return [
+            urlunsplit(parts._replace(netloc=credentials + at + host)) for host in hosts.split(",")
+        ]
     query = dict(parse_qsl(parts.query))
     if "," not in query.get("host", ""):
         return [url]
