@@ -1,5 +1,6 @@
 """My bookings on the buyers' page: after a reload, on another device, in another stay."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +55,8 @@ def test_after_a_reload_in_both_languages_until_it_is_cancelled(
         expect(page.locator(".booking")).to_have_count(1)
         for fact in (number, "R row 1 seat 1", "₩40,000", "Waitline Live", "Booked"):
             expect(page.locator(".booking")).to_contain_text(fact)
+        # The code that is on the door list.
+        expect(page.locator(".booking .tickets b")).to_have_text(re.compile(r"^[B-Z]{4}-[B-Z]{4}$"))
         captured(page, "mine")
         page.goto(f"{page.url}?lang=ko")
         expect(page.get_by_role("heading", name="내 예매")).to_be_visible()

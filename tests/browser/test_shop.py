@@ -113,7 +113,7 @@ def test_from_the_line_to_a_paid_seat_by_clicking(trial: Installation, opened: O
         expect(page.get_by_role("heading", name="Your booking is complete")).to_be_focused()
         assert page.locator("#number").inner_text().isdigit()
         # Each ticket with the code that is on the door list.
-        codes = page.locator("#tickets b")
+        codes = page.locator("#codes b")
         expect(codes).to_have_text([re.compile(r"^[B-Z]{4}-[B-Z]{4}$")] * 3)
         captured(page, "paid")
         until(lambda: standing(trial, user) == "NOT_FOUND", SOON_S, "the slot is free again")

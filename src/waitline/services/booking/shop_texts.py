@@ -109,6 +109,7 @@ SCRIPT_TEXTS: Final[Mapping[str, Text]] = MappingProxyType(
             "Your slot has gone to the next person. You can wait in line again at any time.",
         ),
         "number": Text("예매 번호", "Booking number"),
+        "codes": Text("입장 코드", "Codes for the door"),
         "fact.concert": Text("공연", "Concert"),
         "fact.date": Text("일시", "Date"),
         "fact.seats": Text("좌석", "Seats"),

@@ -1,7 +1,7 @@
 // "My bookings": what the holder of this place or account holds and has bought, as the box office lists
 // it. Nothing of it is kept in the browser.
 
-import { at, count, currency, price, say, when } from "./api.js";
+import { at, count, currency, fetchTickets, price, say, when } from "./api.js";
 
 function element(tag, className, text) {
   return Object.assign(document.createElement(tag), { className, textContent: text });
@@ -20,6 +20,18 @@ export function drawFacts(list, booking) {
   for (const [name, value] of rows) {
     if (value) list.append(element("dt", "", say(name)), element("dd", "", value));
   }
+}
+
+// Each ticket with the code that door staff have on their list.
+export async function drawTickets(part, number) {
+  const list = element("ul", "tickets", "");
+  for (const { seatNumber, code } of await fetchTickets(number)) {
+    const row = element("li", "", "");
+    row.append(element("span", "", seatNumber), " ", element("b", "", code));
+    list.append(row);
+  }
+  part.textContent = "";
+  if (list.firstChild) part.append(element("p", "label", say("codes")), list);
 }
 
 // How it stands: a refund says more than the state of the seats.
@@ -48,6 +60,11 @@ export class Bookings {
       facts,
     );
     const { onPay, onCancel } = this;
+    if (booking.status === "CONFIRMED") {
+      const codes = element("div", "", "");
+      item.append(codes);
+      drawTickets(codes, booking.reservationId).catch(() => undefined); // The next look shows them.
+    }
     if (booking.status === "PENDING") item.append(this.action("payHeld", booking, "", onPay));
     if (booking.status === "CONFIRMED") item.append(this.action("cancelBooking", booking, "plain", onCancel));
     return item;

@@ -6,7 +6,6 @@ import {
   at,
   count,
   fetchReservation,
-  fetchTickets,
   instant,
   leave,
   listOwn,
@@ -18,7 +17,7 @@ import {
   say,
   when,
 } from "./api.js";
-import { Bookings, drawFacts } from "./bookings.js";
+import { Bookings, drawFacts, drawTickets } from "./bookings.js";
 import { SeatPicker } from "./seats.js";
 
 const PANELS = ["loading", "gate", "choose", "held", "paid", "mine", "over"];
@@ -255,22 +254,9 @@ function paid() {
   drawFacts(at("paid-facts"), reservation);
   notice("");
   show("paid");
-  showTickets(reservation.reservationId).catch(() => undefined); // They are in the booking, too.
-}
-
-// Each ticket with the code that door staff have on their list.
-async function showTickets(number) {
-  const tickets = await fetchTickets(number);
-  const rows = tickets.map((ticket) => {
-    const row = document.createElement("li");
-    const [seat, code] = [document.createElement("span"), document.createElement("b")];
-    seat.textContent = ticket.seatNumber;
-    code.textContent = ticket.code;
-    row.append(seat, " ", code);
-    return row;
-  });
-  at("tickets").replaceChildren(...rows);
-  at("tickets-part").hidden = rows.length === 0;
+  drawTickets(at("codes"), reservation.reservationId)
+    .then(() => (at("codes-part").hidden = !at("codes").firstChild))
+    .catch(() => undefined); // "My bookings" shows them, too.
 }
 
 async function cancel({ reservationId }) {
