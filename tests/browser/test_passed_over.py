@@ -15,7 +15,7 @@ PASSING = {"idleSeconds": 0.05, "admitPerSecond": 1_000}
 SILENT_S = 1.0
 
 TEXTS = {
-    "en-GB": "Your turn came while we couldn't reach this device. You have your old place back.",
+    "en-GB": "Your turn came while this device was disconnected. You have your place back.",
     "ko-KR": "연결이 끊긴 사이 차례가 지나갔지만, 원래 순번을 되찾았습니다.",
 }
 OVER = {"en-GB": "Your place has expired", "ko-KR": "대기 순번이 만료되었습니다"}

@@ -30,7 +30,7 @@ def test_a_visit_from_the_line_to_the_end(stack: Stack, opened: Opened) -> None:
         expect(page.locator(".number")).to_have_text("3")
         expect(page).to_have_title(titled("#3", "Autumn Concert"))
         expect(page.get_by_text("안녕")).to_have_attribute("lang", "ko")
-        expect(page.get_by_text("this page for 10 minutes")).to_be_visible()
+        expect(page.get_by_text("disconnected for 10 minutes")).to_be_visible()
         page.screenshot(path=SCREENSHOTS / "plain.png")
         response = page.reload()
         assert response is not None

@@ -232,5 +232,5 @@ def test_a_device_that_was_out_of_reach(stack: Stack, opened: Opened) -> None:
         page.context.set_offline(False)
         page.clock.fast_forward(31_000)
         expect(page.locator("#news")).to_have_text(
-            re.compile(r"^We couldn't reach this device for 1[23] minutes. Your place is kept.$")
+            re.compile(r"^This device was disconnected for 1[23] minutes. Your place is kept.$")
         )

@@ -93,9 +93,13 @@ def test_tells_an_estimate_once_the_pace_is_known(stack: Stack, opened: Opened) 
     with opened(stack.page(room)) as page:
         position(page, 601)
         expect(page.locator("#estimate")).to_have_text("Admission is paused")
+        # It is no estimated wait.
+        expect(page.locator("#estimate-title")).to_be_hidden()
         stack.change(room, mode="open")
         expect(page.locator("#estimate")).to_have_text("We can't estimate your wait yet")
         expect(page.locator("#estimate")).to_have_text(re.compile(r"^About \d to \d minutes$"))
+        expect(page.locator("#estimate-title")).to_have_text("Estimated wait")
+        expect(page.locator("#estimate-title")).to_be_visible()
         expect(page.locator("#position")).to_have_text(re.compile(r"^5[0-8]\d$"))
         seen = positions(page)
         assert len(seen) > 2
@@ -183,6 +187,7 @@ def test_a_paused_room_says_so_in_the_words_of_its_operator(stack: Stack, opened
         stack.change(room, mode="closed", message="")
         expect(page.get_by_text("마감", exact=True)).to_be_visible()
         expect(page.locator("#message")).to_be_hidden()
+        expect(page.locator("#hint")).to_contain_text("입장이 다시 시작되면")
         position(page, 1)
 
 
@@ -292,7 +297,9 @@ def test_joins_by_itself_as_soon_as_it_may(
         stack.change(room, mode="closed")
     with opened(stack.page(room)) as page:
         expect(page.locator("#notice")).to_contain_text(words)
+        expect(page.get_by_role("heading", name="You're not in the line yet")).to_be_visible()
         expect(page.locator("#standing")).to_be_hidden()
+        expect(page.locator("#position")).to_be_hidden()
         expect(page.locator("#mode")).to_be_visible()
         captured(page, f"refused-{words.split(maxsplit=1)[0].lower()}")
         stack.change(room, **after)

@@ -21,7 +21,7 @@ export const TEXTS = {
     name: "한국어",
     languages: "언어",
     labels: {
-      "line-title": "나의 대기 순번",
+      "line-title": "대기열에 등록하고 있습니다",
       "estimate-title": "예상 대기 시간",
       "opens-title": "오픈까지 남은 시간",
       hint: "이 페이지를 열어 두세요. 차례가 되면 자동으로 입장합니다.",
@@ -51,6 +51,8 @@ export const TEXTS = {
       closed: "마감",
       "sold-out": "매진",
     },
+    position: "나의 대기 순번",
+    notJoined: "아직 대기 중이 아닙니다",
     days: (count) => `${count}일`,
     waiting: (total, position) =>
       position === 1 ? "바로 다음 차례입니다" : `현재 ${total}명이 기다리고 있습니다`,
@@ -63,22 +65,23 @@ export const TEXTS = {
       if (high < 60) return `약 ${low}~${high}분`;
       return `약 ${minutesKo(low)}~${minutesKo(high)}`;
     },
-    unknown: "예상 대기 시간을 아직 계산할 수 없습니다",
+    unknown: "예상 대기 시간을 계산하고 있습니다",
     stopped: "입장이 일시 중지되었습니다",
     closed: "입장이 마감되었습니다",
     soldOut: "지금은 남은 좌석이 없습니다",
     soldOutHint:
       "대기 순번은 그대로 유지됩니다. 취소표가 나오면 순번대로 자동 입장하니 이 페이지를 열어 두세요.",
+    closedHint: "대기 순번은 그대로 유지됩니다. 입장이 다시 시작되면 순번대로 자동 입장합니다.",
     opensAt: (when) => `${when} 오픈`,
     closesAt: (when) => `${when} 마감`,
     opensHint: "선착순으로 입장합니다. 지금 받은 순번은 오픈 후에도 유지되며, 오픈하면 순번대로 자동 입장합니다.",
     rule: (idle, back) =>
       back
-        ? `차례가 되었을 때 ${durationKo(idle)} 이상 연결이 끊겨 있으면 다음 분이 먼저 입장합니다. 그 후 ${durationKo(back)} 안에 돌아오시면 바로 다음 차례가 됩니다.`
-        : `차례가 되었을 때 ${durationKo(idle)} 이상 연결이 끊겨 있으면 대기 순번이 만료됩니다.`,
+        ? `차례가 왔을 때 연결이 ${durationKo(idle)} 이상 끊겨 있으면 다음 분이 먼저 입장합니다. 이후 ${durationKo(back)} 안에 다시 접속하시면 바로 다음 차례로 입장합니다.`
+        : `차례가 왔을 때 연결이 ${durationKo(idle)} 이상 끊겨 있으면 대기 순번이 만료됩니다.`,
     alertOn: {
       both: "차례가 되면 소리와 알림으로 알려 드립니다.",
-      sound: "차례가 되면 소리로 알려 드립니다. 기기의 음량을 켜 두세요.",
+      sound: "차례가 되면 소리로 알려 드립니다. 소리를 켜 두세요.",
     },
     waitingToJoin: "이 탭을 열면 대기가 시작됩니다",
     copied: "복사했습니다",
@@ -99,8 +102,8 @@ export const TEXTS = {
         title: "대기 순번이 만료되었습니다",
         text: (idle) =>
           idle
-            ? `차례가 되었을 때 기기와 ${durationKo(idle)} 넘게 연결되지 않았습니다. 다시 대기해 주세요.`
-            : "차례가 되었을 때 기기와 연결되지 않았습니다. 다시 대기해 주세요.",
+            ? `차례가 왔을 때 이 기기의 연결이 ${durationKo(idle)} 넘게 끊겨 있었습니다. 다시 대기해 주세요.`
+            : "차례가 왔을 때 이 기기의 연결이 끊겨 있었습니다. 다시 대기해 주세요.",
       },
       left: { title: "대기열에서 나왔습니다", text: () => "원하시면 언제든 다시 대기하실 수 있습니다." },
       gone: {
@@ -109,7 +112,7 @@ export const TEXTS = {
       },
     },
     kept: "대기 순번은 그대로 유지됩니다.",
-    away: (seconds) => `${durationKo(seconds)} 동안 기기와 연결이 끊겼습니다.`,
+    away: (seconds) => `이 기기의 연결이 ${durationKo(seconds)} 동안 끊겼습니다.`,
     returned: "연결이 끊긴 사이 차례가 지나갔지만, 원래 순번을 되찾았습니다.",
     problems: {
       offline: "인터넷에 연결되어 있지 않습니다. 연결되면 자동으로 이어집니다.",
@@ -133,7 +136,7 @@ export const TEXTS = {
     name: "English",
     languages: "Language",
     labels: {
-      "line-title": "Your position in line",
+      "line-title": "Joining the line…",
       "estimate-title": "Estimated wait",
       "opens-title": "Opens in",
       hint: "Keep this page open. You'll be let in automatically when it's your turn.",
@@ -163,6 +166,8 @@ export const TEXTS = {
       closed: "Closed",
       "sold-out": "Sold out",
     },
+    position: "Your position in line",
+    notJoined: "You're not in the line yet",
     days: (count) => counted(count, "day"),
     waiting: (total, position) => (position === 1 ? "You're next" : `${total} people are waiting`),
     progress: (percent, position) => `${percent}% done, position ${position}`,
@@ -179,18 +184,19 @@ export const TEXTS = {
     closed: "Admission is closed",
     soldOut: "All seats are taken at the moment",
     soldOutHint:
-      "You keep your place. If seats become available, you'll go in when it's your turn, so keep this page open.",
+      "You keep your place. If seats become available, you'll be let in automatically when it's your turn, so keep this page open.",
+    closedHint: "You keep your place. If admission starts again, you'll be let in automatically.",
     opensAt: (when) => `Opens ${when}`,
     closesAt: (when) => `Closes ${when}`,
     opensHint:
-      "First come, first served: you keep this place when the line opens, and you'll be let in automatically when it's your turn.",
+      "First come, first served. You keep this place when the line opens, and you'll be let in automatically when it's your turn.",
     rule: (idle, back) =>
       back
-        ? `If we can't reach this page for ${durationEn(idle)} and your turn comes, the next person goes first. Come back within ${durationEn(back)} and you're next again.`
-        : `If we can't reach this page for ${durationEn(idle)} and your turn comes, you lose your place.`,
+        ? `If this page has been disconnected for ${durationEn(idle)} when your turn comes, the next person goes first. Come back within ${durationEn(back)} and you'll be next.`
+        : `If this page has been disconnected for ${durationEn(idle)} when your turn comes, you lose your place.`,
     alertOn: {
       both: "We'll alert you with a sound and a notification.",
-      sound: "We'll alert you with a sound. Keep your volume up.",
+      sound: "We'll alert you with a sound. Keep the volume up.",
     },
     waitingToJoin: "Open this tab to join",
     copied: "Copied",
@@ -211,8 +217,8 @@ export const TEXTS = {
         title: "Your place has expired",
         text: (idle) =>
           idle
-            ? `When your turn came, we hadn't been able to reach this device for more than ${durationEn(idle)}. Please join the line again.`
-            : "When your turn came, we couldn't reach this device. Please join the line again.",
+            ? `This device had been disconnected for more than ${durationEn(idle)} when your turn came. Please join the line again.`
+            : "This device was disconnected when your turn came. Please join the line again.",
       },
       left: { title: "You have left the line", text: () => "You can join again at any time." },
       gone: {
@@ -221,8 +227,8 @@ export const TEXTS = {
       },
     },
     kept: "Your place is kept.",
-    away: (seconds) => `We couldn't reach this device for ${durationEn(seconds)}.`,
-    returned: "Your turn came while we couldn't reach this device. You have your old place back.",
+    away: (seconds) => `This device was disconnected for ${durationEn(seconds)}.`,
+    returned: "Your turn came while this device was disconnected. You have your place back.",
     problems: {
       offline: "You're offline. We'll reconnect automatically.",
       unreachable: "There's a problem with the connection. We'll keep trying.",

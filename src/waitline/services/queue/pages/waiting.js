@@ -45,6 +45,7 @@ let renew = location.hash === "#renew"; // Whether to prolong the turn, which ma
 let warned = false; // Whether the last minute of this turn has been announced.
 let extensionsSpent = false;
 let returnedAt = null; // When this visitor came back after being passed over.
+let refused = false; // Whether the service takes no newcomers.
 let contactMs = null; // When the service last had contact with this page, by the wall clock.
 
 // Actions by name, and when each is due; an action schedules those that follow it.
@@ -282,7 +283,11 @@ async function retryLater(name, { code, retryAfterMs = 0 }) {
     return soon("status");
   }
   if (["offline", "unreachable", "failing"].includes(code)) warnOfTrouble(code);
-  else warn(code);
+  else {
+    warn(code);
+    refused = name === "enter";
+    draw();
+  }
   // The room's message may say why nobody can join.
   if (code === "C005" || code === "Q004") await actions.nowServing().catch(() => {});
   if (code === "Q003") {
@@ -333,8 +338,11 @@ function opensInMs() {
 
 function draw() {
   if (latest) drawRoom();
-  at("standing").hidden = shown === Infinity;
-  if (shown === Infinity || !isShown("line")) return;
+  const placed = shown !== Infinity;
+  at("line").classList.toggle("placed", placed);
+  at("standing").hidden = at("position").hidden = !placed;
+  put("line-title", placed ? T.position : refused ? T.notJoined : T.labels["line-title"]);
+  if (!placed || !isShown("line")) return;
   const position = figure(shown);
   const first = Math.max(loadVisitor().first, shown);
   const percent = first > 1 ? Math.floor(((first - shown) / (first - 1)) * 100) : 100;
@@ -346,6 +354,7 @@ function draw() {
   at("progress").setAttribute("aria-valuenow", percent);
   at("progress").setAttribute("aria-valuetext", T.progress(percent, position));
   // Announced when the estimate changes, not at every new position.
+  at("estimate-title").hidden = Boolean(standstill()) || !pace;
   if (put("estimate", wait())) say(T.spoken(position, wait()));
   else if (moved) say("");
 }
@@ -363,19 +372,25 @@ function drawRoom() {
   const closesMs = latest.closesAt ? Date.parse(latest.closesAt) : 0;
   const closes = closesMs > serverNow() && mode !== "closed";
   putOrHide("closes-at", closes ? T.closesAt(localTime(language, closesMs)) : "");
-  put("hint", upcoming ? T.opensHint : mode === "sold-out" ? T.soldOutHint : T.labels.hint);
+  const hints = { upcoming: T.opensHint, "sold-out": T.soldOutHint, closed: T.closedHint };
+  put("hint", hints[mode] ?? T.labels.hint);
   // A service that gives no place back does not count who `returned`.
   const back = "returned" in latest ? latest.returnSeconds : 0;
   putOrHide("rule", latest.idleSeconds ? T.rule(latest.idleSeconds, back) : "");
   tick();
 }
 
-function wait() {
+// Why nobody is admitted; empty while visitors are.
+function standstill() {
   if (opensInMs() > 0) return T.modes.upcoming;
   if (latest?.mode === "sold-out") return T.soldOut;
   if (latest?.mode === "closed") return T.closed;
-  if (latest && !["open", "draining"].includes(latest.mode)) return T.stopped;
-  if (!pace) return T.unknown;
+  return latest && !["open", "draining"].includes(latest.mode) ? T.stopped : "";
+}
+
+function wait() {
+  const why = standstill();
+  if (why || !pace) return why || T.unknown;
   range = estimate(shown, pace, range);
   return T.wait(range.low, range.high);
 }
@@ -442,6 +457,7 @@ if (keepsPlace || loadVisitor().place) {
   due.set("enter", now());
 } else {
   show("gate", titled(T.labels["gate-title"]));
+  due.set("nowServing", now());
   at("join").onclick = () => {
     show("line", room);
     doNow("enter");
