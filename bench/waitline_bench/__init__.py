@@ -4,6 +4,7 @@ hot_path.py       requests/s of the hot calls, next to an empty handler and a na
 versus.py         the hot calls of two checkouts, alternately in one run
 hot_calls.py      one measurement of one hot call, flat out or at a fixed rate
 paced.py          open-loop load generator: a fixed request rate, whatever the latency
+drivers.py        calls to a cluster, by driver, and `enter` on one next to one server
 scripts.py        visitors/s of the Lua scripts, memory of the store, time to admit
 booking/          the box office: seat map, reservations, payments, overload
 carry/            how many waiting visitors one machine carries

@@ -4,6 +4,7 @@ Compare figures within one run only: a shared machine makes runs incomparable.
 
 hot_path.py  requests/s and CPU time of the hot calls, next to an empty handler
 versus.py    the hot calls of two checkouts in one run
+drivers.py   one script call through each driver of a cluster
 scripts.py   the Lua scripts, memory and admission, without HTTP
 booking.py   the box office: seat map, reservations, payments
 carry.py     how many waiting visitors this machine carries
@@ -22,6 +23,7 @@ from waitline_bench.cli import (
     booking,
     carry,
     compare,
+    drivers,
     growth,
     hot_path,
     scenario,
@@ -46,6 +48,7 @@ def _stop_cleanly() -> None:
 app.command("hot-path")(hot_path.hot_path)
 app.command("versus")(versus.versus)
 app.command("scripts")(scripts.rates)
+app.command("drivers")(drivers.drivers)
 app.command("memory")(scripts.memory)
 app.command("admit")(scripts.admit)
 app.command("carry")(carry.carry)

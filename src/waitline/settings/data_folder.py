@@ -13,8 +13,8 @@ from waitline.settings.model import Settings
 DATA_DIR = "--data-dir"
 
 _OURS = frozenset((
-    "valkey", "postgres", "keys", "operator.key", "sandbox", "metrics", "booking-metrics",
-    "valkey.url", "postgres.url",
+    "valkey", "valkey-cluster", "postgres", "keys", "operator.key", "sandbox", "metrics",
+    "booking-metrics", "valkey.url", "postgres.url",
 ))  # fmt: skip
 """What an installation keeps in its folder."""
 

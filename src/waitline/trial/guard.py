@@ -36,7 +36,7 @@ _STOP_SIGNALS = {
     "postgres": signal.SIGINT,
     "initdb": signal.SIGTERM,
 }
-_FOLDERS = ("valkey", "postgres", "postgres/data", "postgres/data.new")
+_FOLDERS = ("valkey", "valkey-cluster/*", "postgres", "postgres/data", "postgres/data.new")
 
 
 def main() -> None:
@@ -64,13 +64,14 @@ def stop_left(data_dir: Path, died_s: float) -> None:
         with suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(alive, 1.0)
-    for name in ("valkey", "postgres"):
-        if not any(True for _ in _servers(data_dir, float("inf"))):
-            remove_socket_folder(data_dir / name)
+    if not any(True for _ in _servers(data_dir, float("inf"))):
+        for folder in ("valkey", "valkey-cluster/*", "postgres"):
+            for found in data_dir.glob(folder):
+                remove_socket_folder(found)
 
 
 def _servers(data_dir: Path, died_s: float) -> Iterator[psutil.Process]:
-    folders = {str((data_dir / folder).resolve()) for folder in _FOLDERS}
+    folders = {str(found.resolve()) for folder in _FOLDERS for found in data_dir.glob(folder)}
     for process in psutil.process_iter():
         # Processes of other users cannot be read, and any process may exit meanwhile.
         with suppress(psutil.Error, OSError):

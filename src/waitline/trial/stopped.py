@@ -9,6 +9,12 @@ from waitline.kernel.errors import Misconfigured, WaitlineError
 from waitline.settings import Settings
 from waitline.trial.embedded_server import FolderInUseError
 from waitline.trial.postgres_server import PostgresServer
+from waitline.trial.valkey_cluster import (
+    CLUSTER_FOLDER,
+    ValkeyCluster,
+    embedded_line,
+    stored_size,
+)
 from waitline.trial.valkey_server import ValkeyServer
 
 LOAD_S = 60.0
@@ -40,14 +46,13 @@ def opened(settings: Settings) -> Iterator[Settings]:
     with ExitStack() as stack:
         addresses: dict[str, object] = {}
         if settings.valkey_url is None:
-            if not (folder / "valkey").is_dir():
+            cluster = stored_size(folder / CLUSTER_FOLDER)
+            if cluster is None and not (folder / "valkey").is_dir():
                 raise Misconfigured(
                     f"there is no installation in {folder}: name its folder with --data-dir, or "
                     "its stores with --valkey-url and --database-url"
                 )
-            valkey = ValkeyServer(
-                folder / "valkey", maxmemory_bytes=settings.valkey_memory_mb * 1024**2
-            )
+            valkey = embedded_line(settings.model_copy(update={"data_dir": folder}), cluster)
             _start(stack, valkey)
             addresses["valkey_url"] = valkey.url
         if settings.database_url is None and (folder / "postgres" / "data").is_dir():
@@ -57,7 +62,7 @@ def opened(settings: Settings) -> Iterator[Settings]:
         yield settings.model_copy(update=addresses)
 
 
-def _start(stack: ExitStack, server: ValkeyServer | PostgresServer) -> None:
+def _start(stack: ExitStack, server: ValkeyServer | ValkeyCluster | PostgresServer) -> None:
     stack.callback(server.stop)
     try:
         server.start(LOAD_S)

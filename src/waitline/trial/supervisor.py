@@ -20,6 +20,7 @@ from waitline.kernel import listeners
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.terminal import Terminal, styled
 from waitline.trial import PostgresServer, StartError, ValkeyServer
+from waitline.trial.valkey_cluster import ValkeyCluster
 
 LOAD_S = 60.0
 """Timeout, in s, for an embedded server to load its data. 600 000 visitors took 2.4 s."""
@@ -90,7 +91,7 @@ class _ManagedServer:
     """
 
     name: str
-    server: ValkeyServer | PostgresServer
+    server: ValkeyServer | ValkeyCluster | PostgresServer
     url_file: Path
     sync: Callable[[], None] | None
     restarts: list[float] = field(default_factory=list)
@@ -145,7 +146,7 @@ class Supervisor:
     def start_server(
         self,
         name: str,
-        server: ValkeyServer | PostgresServer,
+        server: ValkeyServer | ValkeyCluster | PostgresServer,
         url_file: str,
         sync: Callable[[], None] | None = None,
     ) -> str:
@@ -165,6 +166,8 @@ class Supervisor:
         # Not before: if the start fails, the file may belong to another `up` on this folder.
         path = self._data_dir / url_file
         self._servers.append(_ManagedServer(name, server, path, sync))
+        # A cluster's has its password.
+        path.touch(mode=0o600)
         path.write_text(server.url, "utf-8")
         return server.url
 

@@ -30,6 +30,7 @@ from waitline.trial import demo_room
 from waitline.trial.machine import free_port
 from waitline.trial.postgres_server import PostgresServer
 from waitline.trial.supervisor import ManagedProcess, Supervisor
+from waitline.trial.valkey_cluster import Size, ValkeyCluster, embedded_line
 from waitline.trial.valkey_server import ValkeyServer
 
 COMMAND_CONNECTIONS_MAX = 28
@@ -46,17 +47,23 @@ Step = Callable[[str], AbstractContextManager[None]]
 class _EmbeddedServers(NamedTuple):
     """The servers to start; `None` where the operator gave an address or none is needed."""
 
-    valkey: ValkeyServer | None
+    valkey: ValkeyServer | ValkeyCluster | None
     postgres: PostgresServer | None
 
 
-def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], None]) -> None:
+def run(
+    settings: Settings,
+    console: Terminal,
+    on_ready: Callable[[Settings], None],
+    cluster: Size | None = None,
+) -> None:
     """Start everything, keep it running and stop it all on SIGINT, SIGTERM or SIGHUP.
 
     Args:
         settings: The operator's settings.
         console: Where restarts are reported.
         on_ready: Called once everything is ready, with the completed settings.
+        cluster: Size of a cluster of embedded servers for the line; `None` for one server.
 
     Raises:
         Misconfigured: The payment provider lacks a setting.
@@ -76,7 +83,7 @@ def run(settings: Settings, console: Terminal, on_ready: Callable[[Settings], No
         if not starts_sandbox(settings):
             chosen.require_all(settings.require_payments, settings.require_money)
     # Before anything starts: without the extra `trial` this raises.
-    servers = _embedded_servers(settings)
+    servers = _embedded_servers(settings, cluster)
     chosen.prepare_data_folder(settings)
     chosen.operator_key(settings)
     KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms())
@@ -121,14 +128,9 @@ def management_url(port: int, settings: Settings) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _embedded_servers(settings: Settings) -> _EmbeddedServers:
-    valkey = postgres = None
-    if settings.valkey_url is None:
-        valkey = ValkeyServer(
-            settings.data_dir / "valkey",
-            maxmemory_bytes=settings.valkey_memory_mb * 1024**2,
-            appendfsync="always" if settings.sync == "write" else "no",
-        )
+def _embedded_servers(settings: Settings, cluster: Size | None) -> _EmbeddedServers:
+    postgres = None
+    valkey = None if settings.valkey_url is not None else embedded_line(settings, cluster)
     if settings.database_url is None and opens_box_office(settings):
         connections_max = settings.booking_workers * CONNECTIONS_MAX + COMMAND_CONNECTIONS_MAX
         folder = settings.data_dir / "postgres"

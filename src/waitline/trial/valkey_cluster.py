@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from waitline.kernel.errors import Unavailable
+from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.settings import Settings
 from waitline.trial.embedded_server import StartError
 from waitline.trial.machine import free_port
 from waitline.trial.valkey_server import MAXMEMORY_BYTES, AppendFsync, ValkeyServer
@@ -31,8 +32,15 @@ FORM_S = 30.0
 CALL_S = 2.0
 POLL_S = 0.05
 
+CLUSTER_FOLDER = "valkey-cluster"
+"""Its folder in the data folder of an installation."""
+
 NODES_MAX = 32
 """Most nodes: each is a process, and this is one machine."""
+
+
+_FILE = "cluster.json"
+"""Size, password and ports of a cluster, in its folder."""
 
 
 class Size(NamedTuple):
@@ -47,20 +55,57 @@ class Size(NamedTuple):
     replicas: int
 
 
+def embedded_line(settings: Settings, size: Size | None) -> "ValkeyServer | ValkeyCluster":
+    """Return the embedded server of a data folder, or the cluster.
+
+    Args:
+        settings: The installation's settings.
+        size: Size of the cluster; `None` for one server.
+
+    Raises:
+        Misconfigured: The folder's line is in the other of the two.
+        StartError: The server is not installed, or the cluster is of another size.
+    """
+    folder, cluster_folder = settings.data_dir / "valkey", settings.data_dir / CLUSTER_FOLDER
+    if size is None and cluster_folder.is_dir():
+        raise Misconfigured(
+            f"the line in {settings.data_dir} is in a cluster: start it with --cluster, and the "
+            "size that it has; or name another folder with --data-dir"
+        )
+    if size is not None and folder.is_dir():
+        raise Misconfigured(
+            f"--cluster: the line in {settings.data_dir} is on one server; name another folder "
+            "with --data-dir"
+        )
+    maxmemory_bytes = settings.valkey_memory_mb * 1024**2
+    appendfsync: AppendFsync = "always" if settings.sync == "write" else "no"
+    if size is None:
+        return ValkeyServer(folder, maxmemory_bytes=maxmemory_bytes, appendfsync=appendfsync)
+    return ValkeyCluster(
+        cluster_folder, size, maxmemory_bytes=maxmemory_bytes, appendfsync=appendfsync
+    )
+
+
 def parse_size(text: str) -> Size:
     """Parse a size such as `3+3`.
 
     Raises:
-        ValueError: It has another form, or is out of range.
+        Misconfigured: It has another form, or is out of range.
     """
     primaries, plus, replicas = text.partition("+")
     if not (plus and primaries.isdecimal() and replicas.isdecimal()):
-        raise ValueError(f"{text!r} is no size of a cluster; write primaries+replicas: 3+3")
+        raise Misconfigured(
+            f"--cluster: {text!r} is no size of a cluster; write primaries+replicas: 3+3"
+        )
     size = Size(int(primaries), int(replicas))
     if size.primaries < 3:  # noqa: PLR2004 - see `Size`
-        raise ValueError("a cluster needs at least 3 primaries to elect another one: 3+3")
+        raise Misconfigured(
+            "--cluster: a cluster needs at least 3 primaries to elect another one: 3+3"
+        )
     if sum(size) > NODES_MAX:
-        raise ValueError(f"{text} is more than {NODES_MAX} nodes, the most on one machine")
+        raise Misconfigured(
+            f"--cluster: {text} is more than {NODES_MAX} nodes, the most on one machine"
+        )
     return size
 
 
@@ -95,7 +140,7 @@ class ValkeyCluster:
     ) -> None:
         self._folder = folder.absolute()
         self._size = size
-        self._file = self._folder / "cluster.json"
+        self._file = self._folder / _FILE
         # Port and port of the cluster bus, by node.
         self.password, self._ports = self._load()
         self.nodes = tuple(
@@ -223,6 +268,12 @@ class ValkeyCluster:
         """Shut all nodes down gracefully; a repeat does nothing."""
         for node in self.nodes:
             node.stop()
+
+
+def stored_size(folder: Path) -> Size | None:
+    """Return the size of the cluster in a folder; `None` if there is none."""
+    file = folder / _FILE
+    return Size(*json.loads(file.read_text("utf-8"))["size"]) if file.exists() else None
 
 
 def _share(index: int, primaries: int) -> tuple[int, int]:
