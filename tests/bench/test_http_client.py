@@ -160,11 +160,35 @@ def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
 
 @pytest.mark.parametrize(
     "url",
-    ["", "queue", "ftp://queue", "http://", "http://queue:no", "http://queue/path", "http://u:p@q"],
+    ["", "queue", "ftp://queue", "http://", "http://queue:no", "http://u:p@q"]
+    + ["http://queue/a b", "http://queue/a/../b", "http://queue/q?x=1", "http://queue/api"],
 )
 def test_what_is_no_url_is_said_so(url: str) -> None:
     with pytest.raises(Misconfigured, match="not the URL"):
         HttpClient(url)
+
+
+def test_a_service_below_a_path() -> None:
+    asked = []
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await heads(reader)).split(b"\r\n", 1)[0])
+        writer.write(OK)
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(keep, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()[:2]
+        async with server:
+            for root in ("/queue", "/queue/", "/a/b", ""):
+                client = HttpClient(f"http://{host}:{port}{root}")
+                await client.request("GET", "/api/v1/health?x=1")
+                client.close()
+
+    asyncio.run(run())
+    paths = [line.split()[1].decode() for line in asked]
+    health = "/api/v1/health?x=1"
+    assert paths == [f"/queue{health}", f"/queue{health}", f"/a/b{health}", health]
 
 
 def test_nobody_listens() -> None:

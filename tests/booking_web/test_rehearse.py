@@ -155,6 +155,35 @@ def test_a_small_sale_is_played_judged_and_taken_away(office: Office) -> None:
     assert before["ours"] == []
 
 
+def test_a_rehearsal_below_root_paths_with_the_limits_of_a_room() -> None:
+    paths = {"WAITLINE_QUEUE_ROOT_PATH": "/queue", "WAITLINE_BOOKING_ROOT_PATH": "/booking"}
+    with running("production", **paths) as office:
+        # One place for each address, and closed: a rehearsal in this room would be over at once.
+        room = office.queue.room(
+            mode="closed",
+            activeMax=3,
+            admitPerSecond=25,
+            idleSeconds=30,
+            addressPlacesHeld=1,
+            opensAt="2199-01-01T00:00Z",
+        )
+        sale = "--visitors", 20, "--seats", 8, "--minutes", 0.05, "--json", "--like", room.name
+        urls = "--queue-url", f"{office.queue.url}/queue", "--booking-url", f"{office.url}/booking"
+        argv = [*words(office, *sale), *urls]
+        done = subprocess.run(  # noqa: S603 - our own command
+            argv, capture_output=True, text=True, timeout=PLAYED_S, check=False
+        )
+        assert done.returncode in {0, 1}, done.stderr
+        figures = json.loads(done.stdout)
+        limits = figures["limits"]
+        assert figures["like"] == room.name
+        assert (limits["activeMax"], limits["admitPerSecond"], limits["idleSeconds"]) == (3, 25, 30)
+        assert (figures["entered"], limits["addressPlacesHeld"]) == (20, 0)
+        assert 0 < figures["most_inside"] <= 3
+        assert figures["ends"]["bought"] > 0
+        assert room.show()["totals"]["entered"] == 0
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_one_that_is_stopped_leaves_nothing_either(trial: Office, signum: signal.Signals) -> None:
     before = settled(trial)
@@ -210,6 +239,9 @@ def test_where_real_money_is_taken_nothing_is_rehearsed() -> None:
         (("--seats", 100_001), "--seats: must be from 1"),
         (("--minutes", 0), "--minutes: must be above 0"),
         (("--queue-url", "nowhere"), "is not the URL of a service"),
+        (("--like", "no-such-room"), "'no-such-room' not found; `waitline rooms list`"),
+        (("--like", " "), "the name of a room"),
+        (("--like", "r", "--clean"), "--like: --clean plays no sale"),
     ],
 )
 def test_what_cannot_be_rehearsed_is_one_line(

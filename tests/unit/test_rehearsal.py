@@ -10,7 +10,8 @@ from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import is_rehearsal
 from waitline.payment_providers.registry import PROVIDERS
 from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
-from waitline.queue.settings import Limits
+from waitline.queue.decision import WhenSilent
+from waitline.queue.settings import LIMIT_SETTINGS, Limits, Mode, Rules
 from waitline.sales.rehearsal import outcome_text, verdict, watch
 from waitline.sales.rehearsal.plan import (
     ABANDONED,
@@ -48,6 +49,26 @@ def test_everybody_comes_in_time_and_half_of_them_at_once(visitors: int) -> None
     assert 0 <= due_s[0] <= due_s[-1] <= 120
     early = sum(at_s <= 12 for at_s in due_s)
     assert abs(early - visitors / 2) <= 1
+
+
+def test_the_room_of_a_rehearsal_like_another() -> None:
+    own = {setting.name: setting.least + 5 for setting in LIMIT_SETTINGS}
+    room = Rules(
+        mode=Mode.CLOSED,
+        title="Spring",
+        shop_url="https://shop.example/",
+        limits=Limits(**own),  # type: ignore[arg-type]  # numbers
+        when_shop_silent=WhenSilent.HOLD,
+    )
+    of_addresses = {
+        "address_joins_max", "network_joins_max", "address_held_max", "network_held_max",
+        "address_refusals_max", "network_refusals_max",
+    }  # fmt: skip
+    expected = {name: 0 if name in of_addresses else value for name, value in own.items()}
+    assert room.rehearsed == Rules(
+        limits=Limits(**expected),  # type: ignore[arg-type]  # numbers
+        when_shop_silent=WhenSilent.HOLD,
+    )
 
 
 def test_the_same_sale_can_be_simulated() -> None:

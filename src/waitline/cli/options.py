@@ -71,6 +71,10 @@ def _room_name(text: str | None) -> RoomId | None:
 
 Room = Annotated[str, typer.Argument(help="Room name; `concertId` in the API", callback=_room_name)]
 RoomOfSale = Annotated[str, typer.Option(help="Room of the sale", callback=_room_name)]
+RoomLike = Annotated[
+    str | None,
+    typer.Option("--like", help="Take the limits of this room", callback=_room_name),
+]
 AuditedRoom = Annotated[str | None, typer.Option(help="Room to audit", callback=_room_name)]
 
 T = TypeVar("T")

@@ -13,8 +13,14 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.ids import RoomId
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
+from waitline.queue.model import RoomUnknown, Survey
+from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
+from waitline.valkey.client import ValkeyClient
 
 if TYPE_CHECKING:
     from waitline.sales.rehearsal.plan import RehearsalPlan
@@ -32,11 +38,17 @@ Minutes = Annotated[
 ]
 QueueUrl = Annotated[
     str | None,
-    typer.Option(help="Queue service; default http://127.0.0.1:8081", show_default=False),
+    typer.Option(
+        help="Queue service, with its path if a proxy serves it below one, such as "
+        "https://shop.example/queue; default http://127.0.0.1:8081",
+        show_default=False,
+    ),
 ]
 BookingUrl = Annotated[
     str | None,
-    typer.Option(help="Booking service; default http://127.0.0.1:8080", show_default=False),
+    typer.Option(
+        help="Booking service, in the same way; default http://127.0.0.1:8080", show_default=False
+    ),
 ]
 Clean = Annotated[
     bool, typer.Option("--clean", help="Only remove what an interrupted rehearsal left behind")
@@ -47,6 +59,7 @@ def rehearse(
     visitors: Visitors = 10_000,
     seats: Seats = 2_000,
     minutes: Minutes = 5.0,
+    like: options.RoomLike = None,
     queue_url: QueueUrl = None,
     booking_url: BookingUrl = None,
     clean: Clean = False,
@@ -57,11 +70,16 @@ def rehearse(
 ) -> None:
     """Load-test the running installation with a complete sale; the result is GO or NO-GO.
 
-    Creates a temporary room, with the default limits of new rooms (WAITLINE_ROOM_…), and a
-    temporary concert; both are deleted at the end, also after Ctrl-C. Simulated visitors enter,
-    wait, choose seats and pay with play money. Exit status 1 means NO-GO; the reasons are listed.
+    Creates a temporary room and a temporary concert; both are deleted at the end, also after
+    Ctrl-C. Simulated visitors enter, wait, choose seats and pay with play money. Exit status 1
+    means NO-GO; the reasons are listed. Do not run it while real visitors are waiting: it puts the
+    load of a sale on the installation.
 
-    Example: waitline rehearse --visitors 50000 --seats 10000 --minutes 10
+    The room has the limits of the room that --like names: rate, slots, burst, times and the like,
+    but those of client addresses, since all its visitors come from this machine. Without --like it
+    has the limits of new rooms (WAITLINE_ROOM_…).
+
+    Example: waitline rehearse --like spring-tour --visitors 50000 --seats 10000 --minutes 10
     """
     # A late import: the box office takes longer to import than most commands run.
     from waitline.sales.rehearsal import run  # noqa: PLC0415
@@ -73,6 +91,8 @@ def rehearse(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda _signum, _frame: signal.raise_signal(signal.SIGINT))
     if clean:
+        if like is not None:
+            raise Misconfigured("--like: --clean plays no sale; leave one of the two out")
         removed = run.clear(settings.store_url(), settings.database_address())
         typer.echo(json.dumps(removed._asdict()) if as_json else _removed(removed))
         return
@@ -84,7 +104,8 @@ def rehearse(
         store_url=settings.store_url(),
         database_url=settings.database_address(),
         operator_key=chosen.operator_key(settings),
-        rules=settings.new_room(),
+        rules=_rules(settings, like),
+        like=like,
     )
     rng = Random()  # noqa: S311 - no secret
     try:
@@ -95,13 +116,29 @@ def rehearse(
     except KeyboardInterrupt:
         typer.echo("Stopped. The rehearsal was cleaned up.", err=True)
         raise typer.Exit(STOPPED) from None
-    figures = run.figures(outcome, plan, there.rules)
+    figures = run.figures(outcome, plan, there)
     if as_json:
         typer.echo(json.dumps(figures))
     else:
         _show(Terminal(), figures, _removed(outcome.removed))
     if outcome.reasons:
         raise typer.Exit(1)
+
+
+def _rules(settings: chosen.Settings, like: str | None) -> Rules:
+    """Return the rules of the rehearsal's room."""
+    if like is None:
+        return settings.new_room()
+
+    async def survey(store: ValkeyClient) -> Survey:
+        return await Rooms(store).survey(RoomId(like))
+
+    try:
+        return options.with_store(settings, survey).rules.rehearsed
+    except RoomUnknown:
+        raise Misconfigured(
+            f"--like: room {like!r} not found; `waitline rooms list` lists the rooms"
+        ) from None
 
 
 def _audited(settings: chosen.Settings, mode: str) -> Sequence[str]:

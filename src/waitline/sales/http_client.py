@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.folders import reason_of
+from waitline.settings.checks import root_path_fault
 
 CONNECTIONS_MAX = 256
 """Requests in flight at once, per service. At 50 ms each this is 5 000 a second, more than one
@@ -129,7 +130,7 @@ class HttpClient:
     """A pool of at most `CONNECTIONS_MAX` connections to one service.
 
     Args:
-        url: `http://host:port` or `https://…`, without a path.
+        url: `http://host:port` or `https://…`, with the path below which a proxy serves it, if any.
 
     Raises:
         Misconfigured: The URL has another form.
@@ -141,7 +142,10 @@ class HttpClient:
             port = parts.port
         except ValueError:
             raise Misconfigured(f"{url!r} is not the URL of a service") from None
-        plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
+        self._root = parts.path.rstrip("/")
+        plain = not (parts.query or parts.fragment or parts.username) and (
+            not self._root or root_path_fault(self._root) is None
+        )
         if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
             raise Misconfigured(
                 f"{url!r} is not the URL of a service; an example: https://queue.example:8081"
@@ -167,7 +171,10 @@ class HttpClient:
         more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         if body:
             more += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        packet = f"{method} {path} HTTP/1.1\r\n{self._head}{more}\r\n".encode("latin-1") + body
+        packet = (
+            f"{method} {self._root}{path} HTTP/1.1\r\n{self._head}{more}\r\n".encode("latin-1")
+            + body
+        )
         try:
             async with asyncio.timeout(ANSWER_S):
                 connection = await self._acquire()

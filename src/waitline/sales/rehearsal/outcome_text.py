@@ -18,11 +18,15 @@ OUTCOMES = {
 
 
 def described(figures: dict[str, Any]) -> str:
-    """Return a line that describes the rehearsal."""
+    """Return two lines that describe the rehearsal and its room."""
+    limits = figures["limits"]
+    of = "new rooms" if figures["like"] is None else f"room {figures['like']!r}"
     return (
         f"Rehearsal: {counted(figures['visitors'], 'visitor')} over {figures['minutes']:g} min, "
         f"{counted(figures['seats'], 'seat')} ({figures['mode']} mode, "
-        f"payments by {figures['payments']})"
+        f"payments by {figures['payments']})\n"
+        f"Limits of {of}: {limits['admitPerSecond']:,g} admissions per second, "
+        f"{counted(limits['activeMax'], 'slot')}"
     )
 
 

@@ -15,7 +15,7 @@ from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.payment_providers.registry import PROVIDERS, Registration
-from waitline.queue.settings import Rules
+from waitline.queue.settings import LIMIT_SETTINGS, Rules
 from waitline.sales.histogram import Histogram
 from waitline.sales.http_client import HttpClient
 from waitline.sales.rehearsal import stage, verdict, watch
@@ -45,6 +45,7 @@ class RehearsalTarget:
         database_url: Address of PostgreSQL.
         operator_key: Key of the operator API.
         rules: Settings of the rehearsal's room.
+        like: The room that they were taken from; `None` for those of new rooms.
     """
 
     queue_url: str
@@ -53,6 +54,7 @@ class RehearsalTarget:
     database_url: str
     operator_key: str
     rules: Rules
+    like: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,9 @@ def _found(
     )
 
 
-def figures(outcome: RehearsalOutcome, plan: RehearsalPlan, rules: Rules) -> dict[str, Any]:
+def figures(
+    outcome: RehearsalOutcome, plan: RehearsalPlan, there: RehearsalTarget
+) -> dict[str, Any]:
     """Return all figures, in a form that JSON can hold."""
     tally, settled, found = outcome.tally, outcome.settled, outcome.found
     counters = settled.survey.counters
@@ -252,6 +256,11 @@ def figures(outcome: RehearsalOutcome, plan: RehearsalPlan, rules: Rules) -> dic
         "seats": plan.seats,
         "minutes": plan.minutes,
         "room": outcome.room,
+        "like": there.like,
+        "limits": {
+            setting.wire: setting.to_wire(getattr(there.rules.limits, setting.name))
+            for setting in LIMIT_SETTINGS
+        },
         "mode": outcome.mode,
         "payments": outcome.payments,
         "calls": [
@@ -266,10 +275,10 @@ def figures(outcome: RehearsalOutcome, plan: RehearsalPlan, rules: Rules) -> dic
         "admitted": counters["admitted"],
         "overtaken": counters["overtaken"],
         "sold_twice": tally.twice,
-        "drained_s": watch.drained_s(outcome.samples, rules.limits),
+        "drained_s": watch.drained_s(outcome.samples, there.rules.limits),
         "most_waiting": max((sample.waiting for sample in outcome.samples), default=0),
         "most_inside": max((sample.inside for sample in outcome.samples), default=0),
-        "limited_by_s": watch.limited(outcome.samples, rules.limits),
+        "limited_by_s": watch.limited(outcome.samples, there.rules.limits),
         "sold": settled.sale_totals.totals._asdict(),
         "findings": list(found.findings),
         "generator": {
