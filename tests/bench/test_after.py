@@ -13,11 +13,13 @@ from tests.store.room import Room
 from tests.web.stack import Done, waitline
 from waitline.booking.sale_totals import SaleStep, SaleTotals, Totals
 from waitline.queue.record import RoomTotals as Total
+from waitline.sales.drawing import page as page_of
 from waitline.sales.sale_report import page, summary
 from waitline.sales.sale_report.summary import Aftermath
 
 SOLD = Totals(
-    concerts=1, seats=100, sold=60, held=3, reservations=80, pending=3, confirmed=60, expired=12,
+    concerts=1, seats=100, sold=60, held=3, held_back=2, complimentary=4, reservations=80,
+    pending=3, confirmed=58, buyers=55, free=1, expired=12,
     cancelled=5, payments=70, declined=4, refunded=2, refunding=1, taken=3_000_000,
     given_back=100_000, paying_p95_s=1.5,
 )  # fmt: skip
@@ -102,6 +104,48 @@ def test_whoever_was_overtaken_is_the_first_thing_said(room: Room) -> None:
     done = reported(room, "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["overtaken"] == 2
+
+
+def test_every_figure_says_what_it_counts(room: Room) -> None:
+    document = summary.document(aftermath(room, ACCOUNT))
+    about_the_report = {"room", "at_ms", "waits", "steps", "sale", "differences", "meanings"}
+    assert document["meanings"]["line"].keys() == document.keys() - about_the_report
+    assert document["meanings"]["sale"].keys() == document["sale"].keys() - {"steps", "width_s"}
+    html = page.report(aftermath(room, ACCOUNT))
+    for meanings in document["meanings"].values():
+        shown = [meaning for meaning in meanings.values() if page_of.escape(meaning) in html]
+        # Of a few the page shows the figure alone: they are the denominators of others.
+        assert len(shown) >= len(meanings) - 4
+
+
+def test_figures_that_look_alike_but_differ_are_explained(room: Room, tmp_path: Path) -> None:
+    # Four were admitted and one of them began; what is sold besides has other reasons.
+    sale = aftermath(room, ACCOUNT)
+    assert [text.split(":")[0] for text in summary.differences(sale)] == [
+        "55 buyers, though 1 activated their turn",
+        "55 buyers, though 4 were admitted",
+        "4 of the 60 seats sold are complimentary",
+        "1 standing reservation free of charge",
+        "60 seats in 58 standing reservations",
+    ]
+    html = page.report(sale)
+    assert all(page_of.escape(text) in html for text in summary.differences(sale))
+
+    # Somebody buys without beginning: the slot is free, and nobody began.
+    room.change(ready_ttl_ms=60_000)
+    room.call("f")
+    room.leave("f")
+    (text,) = summary.differences(aftermath(room))
+    assert text.startswith(
+        "Of 5 admitted, 1 activated their turn and 3 were no-shows. The other 1 "
+    )
+    assert summary.document(aftermath(room))["differences"] == [text]
+    shown = reported(room, "--out", tmp_path, "--data-dir", tmp_path)
+    assert "Where figures differ" in shown.stdout
+
+
+def test_where_nothing_differs_nothing_is_explained(room: Room) -> None:
+    assert summary.differences(aftermath(room)) == []
 
 
 def test_paces_are_differences_of_totals() -> None:

@@ -160,8 +160,18 @@ def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
 
 @pytest.mark.parametrize(
     "url",
-    ["", "queue", "ftp://queue", "http://", "http://queue:no", "http://u:p@q"]
-    + ["http://queue/a b", "http://queue/a/../b", "http://queue/q?x=1", "http://queue/api"],
+    [
+        "",
+        "queue",
+        "ftp://queue",
+        "http://",
+        "http://queue:no",
+        "http://u:p@q",
+        "http://queue/a b",
+        "http://queue/a/../b",
+        "http://queue/q?x=1",
+        "http://queue/api",
+    ],
 )
 def test_what_is_no_url_is_said_so(url: str) -> None:
     with pytest.raises(Misconfigured, match="not the URL"):

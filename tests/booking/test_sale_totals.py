@@ -1,8 +1,10 @@
 """Totals of a sale: what the concerts of a room sold."""
 
-from tests.booking.sale import PRICE, Sale, person, plays
+from tests.booking.sale import PRICE, Sale, begin, person, plays
 from tests.booking.test_rehearsals import rehearsed, traded
+from tests.booking.test_seat_imports import WHO
 from tests.databases import TestDatabase
+from waitline.booking.house import HouseSeats
 from waitline.booking.sale_totals import STEPS_MAX, Totals, load_sale_totals
 from waitline.kernel.ids import RoomId
 
@@ -23,9 +25,9 @@ def test_a_sale_is_summed_up(postgres: TestDatabase) -> None:
         )
         found = await load_sale_totals(sale.database, ROOM)
         assert found.totals == Totals(
-            concerts=1, seats=10, sold=1, held=2, reservations=6, pending=2, confirmed=1,
-            expired=1, cancelled=2, payments=3, declined=1, refunded=0, refunding=1, taken=PRICE,
-            given_back=0, paying_p95_s=2.0,
+            concerts=1, seats=10, sold=1, held=2, held_back=0, complimentary=0, reservations=6,
+            pending=2, confirmed=1, buyers=1, free=0, expired=1, cancelled=2, payments=3,
+            declined=1, refunded=0, refunding=1, taken=PRICE, given_back=0, paying_p95_s=2.0,
         )  # fmt: skip
         assert sum(step.reserved for step in found.steps) == 6
         assert sum(step.paid for step in found.steps) == 2
@@ -70,6 +72,30 @@ def test_a_room_without_a_concert_has_sold_nothing(postgres: TestDatabase) -> No
         await sale.open()
         found = await load_sale_totals(sale.database, RoomId("nobody's"))
         assert found.steps == []
-        assert found.totals == Totals._make([*[0] * 15, None])
+        assert found.totals == Totals._make([*[0] * (len(Totals._fields) - 1), None])
+
+    plays(postgres, play)
+
+
+def test_what_nobody_in_the_line_bought_is_counted_by_itself(postgres: TestDatabase) -> None:
+    async def play(sale: Sale) -> None:
+        await sale.open()
+        house = HouseSeats(sale.database)
+        await house.hold(1, [1], "press", who=WHO)
+        await house.give(1, [2, 3], "Kim Minji", who=WHO)
+        cancelled = await house.give(1, [9], "Lee", who=WHO)
+        found = await sale.reservations.find(cancelled)
+        await sale.reservations.cancel(cancelled, found.buyer, by_operator=True)
+        # Somebody buys twice, and one of the two for nothing.
+        await sale.sql("UPDATE seat SET price = 0 WHERE seat_id = 4")
+        for seat, price in ((4, 0), (5, PRICE)):
+            made = await sale.reservations.reserve(1, [seat], person(7))
+            asked = begin(made.reservation_id, 7, price)
+            (row,) = await sale.database.fetch_all("begin_payment", **asked)
+            await sale.confirm(row["charge_key"])
+        totals = (await load_sale_totals(sale.database, ROOM)).totals
+        assert (totals.sold, totals.confirmed, totals.buyers) == (4, 3, 1)
+        assert (totals.complimentary, totals.held_back, totals.free) == (2, 1, 1)
+        assert (totals.payments, totals.taken) == (2, PRICE)
 
     plays(postgres, play)

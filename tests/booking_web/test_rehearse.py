@@ -180,7 +180,7 @@ def test_a_rehearsal_below_root_paths_with_the_limits_of_a_room() -> None:
         assert (limits["activeMax"], limits["admitPerSecond"], limits["idleSeconds"]) == (3, 25, 30)
         assert (figures["entered"], limits["addressPlacesHeld"]) == (20, 0)
         assert 0 < figures["most_inside"] <= 3
-        assert figures["ends"]["bought"] > 0
+        assert figures["outcomes"]["bought"] > 0
         assert room.show()["totals"]["entered"] == 0
 
 

@@ -23,9 +23,13 @@ class Totals(NamedTuple):
         seats: All seats.
         sold: Seats that are OCCUPIED.
         held: Seats that are RESERVED.
+        held_back: Seats that operators keep out of the sale.
+        complimentary: Seats that operators gave away.
         reservations: All reservations.
         pending: Reservations that are held unpaid.
-        confirmed: Reservations that are paid for.
+        confirmed: Reservations that are paid for, or cost nothing.
+        buyers: Visitors to whom they belong; complimentary tickets belong to none.
+        free: Those of visitors that cost nothing.
         expired: Reservations that were not paid in time.
         cancelled: Reservations that were cancelled, paid for or not.
         payments: Payment attempts.
@@ -41,9 +45,13 @@ class Totals(NamedTuple):
     seats: int
     sold: int
     held: int
+    held_back: int
+    complimentary: int
     reservations: int
     pending: int
     confirmed: int
+    buyers: int
+    free: int
     expired: int
     cancelled: int
     payments: int

@@ -44,8 +44,9 @@ def sale(
     """Report the visitors, their waits, the order of admission and the seats sold.
 
     Writes sale-ROOM.html with charts and sale-ROOM.json with all figures. With --json it prints the
-    figures and writes no file. Without a box office it reports on the waiting room only. Exit
-    status 1 if a visitor was admitted out of order.
+    figures and writes no file. Each figure says what it counts, and figures that look alike but
+    differ are explained. Without a box office it reports on the waiting room only. Exit status 1 if
+    a visitor was admitted out of order.
 
     Example: waitline report sale --room demo
     """
@@ -126,8 +127,14 @@ def _show(console: Terminal, aftermath: "Aftermath") -> None:
         table = Table(title=f"\n{title}", title_justify="left", box=None, show_header=False)
         table.add_column(style="cyan", no_wrap=True)
         table.add_column(justify="right", no_wrap=True)
-        for name, text in rows:
-            table.add_row(name, text)
+        table.add_column(style="dim")
+        for row in rows:
+            table.add_row(*row)
         console.print(table)
+    differences = summary.differences(aftermath)
+    if differences:
+        console.print("\nWhere figures differ")
+        for text in differences:
+            console.print(styled("  ", ("-", "cyan"), f" {text}"))
     if aftermath.sale_totals is None:
         console.print("\nNo concert uses this room.")

@@ -8,27 +8,42 @@ WITH performances AS (
     WHERE c.room = :room
 ),
 kept AS (
-    SELECT r.reservation_id, r.state, r.amount, r.created_at, r.expires_at
+    SELECT r.reservation_id, r.state, r.amount, r.created_at, r.expires_at, r.user_id, r.holder,
+        n.ticket_name IS NOT NULL AS complimentary
     FROM reservation AS r JOIN performances USING (schedule_id)
+    LEFT JOIN reservation_note AS n USING (reservation_id)
 ),
 money AS (
     SELECT p.state, p.amount, p.created_at, p.paid_at
     FROM payment AS p JOIN kept USING (reservation_id)
+    WHERE NOT kept.complimentary
 ),
 stock AS (
     SELECT count(*) AS seats, count(*) FILTER (WHERE o.state = 'OCCUPIED') AS sold,
-        count(*) FILTER (WHERE o.state = 'RESERVED') AS held
+        count(*) FILTER (WHERE o.state = 'RESERVED') AS held,
+        count(*) FILTER (WHERE o.state = 'HELD') AS held_back
     FROM seat AS o JOIN performances USING (schedule_id)
 ),
 holds AS (
     SELECT count(*) AS reservations,
         count(*) FILTER (WHERE state = 'PENDING') AS pending,
         count(*) FILTER (WHERE state = 'CONFIRMED') AS confirmed,
+        count(DISTINCT (user_id, holder)) FILTER (
+            WHERE state = 'CONFIRMED' AND NOT complimentary
+        ) AS buyers,
+        count(*) FILTER (
+            WHERE state = 'CONFIRMED' AND NOT complimentary AND amount = 0
+        ) AS free,
         count(*) FILTER (WHERE state = 'EXPIRED') AS expired,
         count(*) FILTER (WHERE state = 'CANCELLED') AS cancelled,
         min(created_at) AS first_at,
         greatest(max(created_at), max(expires_at) FILTER (WHERE state = 'EXPIRED')) AS last_at
     FROM kept
+),
+gifts AS (
+    SELECT count(*) AS complimentary
+    FROM reserved_seat JOIN kept USING (reservation_id)
+    WHERE kept.complimentary AND kept.state = 'CONFIRMED'
 ),
 paid AS (
     SELECT count(*) AS payments,
@@ -45,12 +60,13 @@ paid AS (
 )
 SELECT
     (SELECT count(*) FROM concert WHERE room = :room) AS concerts,
-    stock.seats, stock.sold, stock.held,
-    holds.reservations, holds.pending, holds.confirmed, holds.expired, holds.cancelled,
+    stock.seats, stock.sold, stock.held, stock.held_back, gifts.complimentary,
+    holds.reservations, holds.pending, holds.confirmed, holds.buyers, holds.free,
+    holds.expired, holds.cancelled,
     paid.payments, paid.declined, paid.refunded, paid.refunding, paid.taken, paid.given_back,
     paid.paying_p95_s,
     holds.first_at, greatest(holds.last_at, paid.last_at) AS last_at
-FROM stock, holds, paid;
+FROM stock, gifts, holds, paid;
 
 -- name: sale_steps(room, width_s, steps_max)
 -- Count a room's reservations, payments and expiries by steps of time. Refunds have no time of their

@@ -118,6 +118,11 @@ def table(
     return Markup(f'<div class="card" tabindex="0">{inner}</div>')
 
 
+def explained(name: str, meaning: str) -> Markup:
+    """Return the name of a row, with what it means below it."""
+    return Markup(_text(name) + (element("small", meaning) if meaning else ""))
+
+
 def plots(drawings: Iterable[str]) -> Markup:
     """Return plots side by side, or stacked on a narrow screen."""
     inner = "".join(f'<figure class="card">{svg}</figure>' for svg in drawings)

@@ -1,14 +1,15 @@
 """HTML page of a sale that took place: the line, admissions, waits and seats sold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from waitline.booking.sale_totals import SaleTotals
 from waitline.queue.record import BUCKETS, bounds_ms
 from waitline.sales.drawing import page, plots
+from waitline.sales.drawing.page import Markup
 from waitline.sales.durations import format_duration
 from waitline.sales.sale_report import summary
-from waitline.sales.sale_report.summary import Aftermath
+from waitline.sales.sale_report.summary import Aftermath, Figure
 
 _FEW = 40
 """Up to this many points are marked: a bare line through few points suggests more data."""
@@ -26,24 +27,28 @@ def report(sale: Aftermath) -> str:
         page.heading("Waitline sale", sale.room, f"State at {at:%Y-%m-%d %H:%M} UTC"),
         page.verdict(summary.order(sale), [], good=not sale.overtaken),
         page.tiles(_tiles(sale)),
+        page.notice(*summary.differences(sale)),
     ]
     if drawings:
         parts.append(page.section("Over time", page.plots(drawings)))
-    tables = [page.table(("", ""), summary.line(sale), caption="The line")]
+    tables = [_table("The line", summary.line(sale))]
     if sale.sale_totals is not None:
-        tables.append(
-            page.table(("", ""), summary.sold(sale.sale_totals), caption="The box office")
-        )
+        tables.append(_table("The box office", summary.sold(sale.sale_totals)))
     parts += [
         page.section("In figures", page.halves(*tables)),
         page.footer(
             "Totals of the line count from the creation of the room. The plots cover the last "
-            "four hours with admissions, in steps of ten seconds. A wait is the time from joining "
-            "to admission, including visitors who left later; percentiles are accurate to 10 %.",
+            "four hours with admissions, in steps of ten seconds. Percentiles of waits are "
+            "accurate to 10 %.",
             "A refunded payment counts at the time at which it was paid.",
         ),
     ]
     return page.page(f"Sale: {sale.room}", *parts)
+
+
+def _table(caption: str, figures: Iterable[Figure]) -> Markup:
+    rows = ((page.explained(name, meaning), text) for name, text, meaning in figures)
+    return page.table(("", ""), rows, caption=caption)
 
 
 def _tiles(sale: Aftermath) -> Iterator[page.Tile]:

@@ -11,6 +11,7 @@ from waitline.kernel.plurals import counted
 from waitline.queue.model import Survey
 from waitline.queue.record import RoomTotals, SaleRecord, bounds_ms
 from waitline.sales.durations import format_duration
+from waitline.sales.sale_report import meanings
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
 """Reported quantiles of the wait."""
@@ -91,6 +92,8 @@ def document(sale: Aftermath) -> dict[str, Any]:
             "width_s": sale_totals.width_s,
             "steps": [step._asdict() for step in sale_totals.steps],
         },
+        "differences": differences(sale),
+        "meanings": {"line": meanings.LINE, "sale": meanings.OFFICE},
     }
 
 
@@ -105,42 +108,71 @@ def order(sale: Aftermath) -> str:
     return f"{who} admitted, all in the order of the line"
 
 
-def line(sale: Aftermath) -> Iterator[tuple[str, str]]:
-    """Yield the figures of the line, as pairs of name and text."""
-    counters, record = sale.survey.counters, sale.record
+class Figure(NamedTuple):
+    """A figure for people.
+
+    Attributes:
+        name: What it is called.
+        text: The figure.
+        meaning: What it counts; empty if a figure above says it.
+    """
+
+    name: str
+    text: str
+    meaning: str = ""
+
+
+def line(sale: Aftermath) -> Iterator[Figure]:
+    """Yield the figures of the line."""
+    counters, record, of = sale.survey.counters, sale.record, meanings.LINE
     admitted = counters["admitted"]
-    yield "entered", f"{counters['entered']:,}"
-    yield "admitted", f"{admitted:,}"
-    yield "admitted out of order", f"{sale.overtaken:,}"
-    yield "activated", f"{counters['activated']:,}"
-    yield "no-shows", _share(counters["no_shows"], admitted)
-    yield "left", f"{counters['left']:,}"
-    yield "gave up waiting", f"{counters['abandoned']:,}"
-    yield "skipped: no contact when called", f"{counters['passed']:,}"
-    yield "ran out of time", f"{counters['lapsed']:,}"
-    yield "still in the room", f"{sale.survey.waiting:,} waiting, {sale.survey.admitted:,} inside"
+    yield Figure("entered", f"{counters['entered']:,}", of["entered"])
+    yield Figure("admitted", f"{admitted:,}", of["admitted"])
+    yield Figure("admitted out of order", f"{sale.overtaken:,}", of["overtaken"])
+    yield Figure("activated", f"{counters['activated']:,}", of["activated"])
+    yield Figure("no-shows", _share(counters["no_shows"], admitted), of["no_shows"])
+    yield Figure("gave their slot back", f"{counters['left']:,}", of["left"])
+    yield Figure("gave up waiting", f"{counters['abandoned']:,}", of["abandoned"])
+    yield Figure("passed over", f"{counters['passed']:,}", of["passed"])
+    yield Figure("came back", f"{counters['returned']:,}", of["returned"])
+    yield Figure("ran out of time", f"{counters['lapsed']:,}", of["lapsed"])
+    yield Figure("removed", f"{counters['removed']:,}", of["removed"])
+    yield Figure("waiting now", f"{sale.survey.waiting:,}", of["waiting"])
+    yield Figure("inside now", f"{sale.survey.admitted:,}", of["inside"])
+    # What a wait is, once for all of them.
+    yield Figure("wait, mean", _span(record.mean_ms), of["wait_ms"])
     for share in SHARES:
-        yield f"wait, p{share * 100:g}", _span(record.wait_ms(share))
-    yield "wait, mean", _span(record.mean_ms)
-    yield "wait, longest", _span(record.longest_ms if record.admitted else None)
+        yield Figure(f"wait, p{share * 100:g}", _span(record.wait_ms(share)))
+    yield Figure("wait, longest", _span(record.longest_ms if record.admitted else None))
 
 
-def sold(sale_totals: SaleTotals) -> Iterator[tuple[str, str]]:
-    """Yield the figures of the box office, as pairs of name and text."""
-    totals = sale_totals.totals
-    yield "seats sold", _share(totals.sold, totals.seats)
-    yield "seats held now", f"{totals.held:,}"
-    yield "reservations", f"{totals.reservations:,}"
-    yield "paid for", _share(totals.confirmed, totals.reservations)
-    yield "expired unpaid", _share(totals.expired, totals.reservations)
-    yield "cancelled", f"{totals.cancelled:,}"
-    yield "payments declined", _share(totals.declined, totals.payments)
-    yield "refunded", f"{totals.refunded:,}"
-    yield "being refunded", f"{totals.refunding:,}"
-    yield "amount paid", f"{totals.taken:,}"
-    yield "amount refunded", f"{totals.given_back:,}"
+def sold(sale_totals: SaleTotals) -> Iterator[Figure]:
+    """Yield the figures of the box office."""
+    totals, of = sale_totals.totals, meanings.OFFICE
+    confirmed = _share(totals.confirmed, totals.reservations)
+    yield Figure("seats sold", _share(totals.sold, totals.seats), of["sold"])
+    yield Figure("complimentary seats", f"{totals.complimentary:,}", of["complimentary"])
+    yield Figure("seats reserved now", f"{totals.held:,}", of["held"])
+    yield Figure("seats held back", f"{totals.held_back:,}", of["held_back"])
+    yield Figure("reservations", f"{totals.reservations:,}", of["reservations"])
+    yield Figure("confirmed", confirmed, of["confirmed"])
+    yield Figure("free of charge", f"{totals.free:,}", of["free"])
+    yield Figure("buyers", f"{totals.buyers:,}", of["buyers"])
+    yield Figure("expired unpaid", _share(totals.expired, totals.reservations), of["expired"])
+    yield Figure("cancelled", f"{totals.cancelled:,}", of["cancelled"])
+    yield Figure("payments declined", _share(totals.declined, totals.payments), of["declined"])
+    yield Figure("refunded", f"{totals.refunded:,}", of["refunded"])
+    yield Figure("being refunded", f"{totals.refunding:,}", of["refunding"])
+    yield Figure("amount paid", f"{totals.taken:,}", of["taken"])
+    yield Figure("amount refunded", f"{totals.given_back:,}", of["given_back"])
     if totals.paying_p95_s is not None:
-        yield "time to pay, p95", format_duration(totals.paying_p95_s * 1000)
+        paying = format_duration(totals.paying_p95_s * 1000)
+        yield Figure("time to pay, p95", paying, of["paying_p95_s"])
+
+
+def differences(sale: Aftermath) -> list[str]:
+    """Return a sentence for each pair of figures that differ though they look alike."""
+    return [*meanings.differences(sale.survey, sale.sale_totals and sale.sale_totals.totals)]
 
 
 def _share(count: int, of: int) -> str:
