@@ -161,9 +161,10 @@ def test_a_rehearsal_below_root_paths_with_the_limits_of_a_room() -> None:
         # One place for each address, and closed: a rehearsal in this room would be over at once.
         room = office.queue.room(
             mode="closed",
-            activeMax=3,
+            activeMax=8,
             admitPerSecond=25,
-            idleSeconds=30,
+            readySeconds=5,
+            activeSeconds=30,
             addressPlacesHeld=1,
             opensAt="2199-01-01T00:00Z",
         )
@@ -177,9 +178,9 @@ def test_a_rehearsal_below_root_paths_with_the_limits_of_a_room() -> None:
         figures = json.loads(done.stdout)
         limits = figures["limits"]
         assert figures["like"] == room.name
-        assert (limits["activeMax"], limits["admitPerSecond"], limits["idleSeconds"]) == (3, 25, 30)
+        assert (limits["activeMax"], limits["admitPerSecond"], limits["readySeconds"]) == (8, 25, 5)
         assert (figures["entered"], limits["addressPlacesHeld"]) == (20, 0)
-        assert 0 < figures["most_inside"] <= 3
+        assert 0 < figures["most_inside"] <= 8
         assert figures["outcomes"]["bought"] > 0
         assert room.show()["totals"]["entered"] == 0
 

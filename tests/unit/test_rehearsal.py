@@ -22,7 +22,7 @@ from waitline.sales.rehearsal.plan import (
     RehearsalPlan,
     conduct,
 )
-from waitline.sales.rehearsal.stage import hall, room_name
+from waitline.sales.rehearsal.stage import hall, room_name, rules_like
 from waitline.sales.rehearsal.tally import LOST, VisitorTally
 from waitline.sales.rehearsal.verdict import (
     FAILED_MAX,
@@ -65,7 +65,7 @@ def test_the_room_of_a_rehearsal_like_another() -> None:
         "address_refusals_max", "network_refusals_max",
     }  # fmt: skip
     expected = {name: 0 if name in of_addresses else value for name, value in own.items()}
-    assert room.rehearsed == Rules(
+    assert rules_like(room) == Rules(
         limits=Limits(**expected),  # type: ignore[arg-type]  # numbers
         when_shop_silent=WhenSilent.HOLD,
     )

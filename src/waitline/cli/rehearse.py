@@ -127,6 +127,8 @@ def rehearse(
 
 def _rules(settings: chosen.Settings, like: str | None) -> Rules:
     """Return the rules of the rehearsal's room."""
+    from waitline.sales.rehearsal.stage import rules_like  # noqa: PLC0415
+
     if like is None:
         return settings.new_room()
 
@@ -134,7 +136,7 @@ def _rules(settings: chosen.Settings, like: str | None) -> Rules:
         return await Rooms(store).survey(RoomId(like))
 
     try:
-        return options.with_store(settings, survey).rules.rehearsed
+        return rules_like(options.with_store(settings, survey).rules)
     except RoomUnknown:
         raise Misconfigured(
             f"--like: room {like!r} not found; `waitline rooms list` lists the rooms"

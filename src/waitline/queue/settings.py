@@ -360,20 +360,6 @@ class Rules:
             for setting in ROOM_SETTINGS
         }
 
-    @property
-    def rehearsed(self) -> "Rules":
-        """The rules of a rehearsal's room that is to behave as this one.
-
-        It is open, and anybody may enter. Limits of client addresses would refuse its visitors,
-        who all come from one.
-        """
-        of_addresses = {
-            name: 0 for name in LIMIT_NAMES if name.startswith(("address_", "network_"))
-        }
-        return Rules(
-            limits=replace(self.limits, **of_addresses), when_shop_silent=self.when_shop_silent
-        )
-
     def changed(self, changes: Mapping[str, object]) -> "Rules":
         """Return these rules with some settings replaced.
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -24,7 +25,7 @@ from waitline.queue.model import Survey
 from waitline.queue.record import SaleRecord
 from waitline.queue.rehearsals import RehearsalRooms
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import Rules
+from waitline.queue.settings import LIMIT_NAMES, Rules
 from waitline.sales.http_client import HttpClient
 from waitline.valkey.client import ValkeyClient
 
@@ -106,6 +107,17 @@ def hall(seats: int) -> Iterator[NewSeat]:
 def room_name(instant_ms: int) -> RoomId:
     """Return the name of a rehearsal's room, made from the given time."""
     return RoomId(f"{REHEARSALS}{datetime.fromtimestamp(instant_ms / 1000, UTC):%Y%m%d-%H%M%S}")
+
+
+def rules_like(rules: Rules) -> Rules:
+    """Return the rules of a rehearsal's room that is to behave as another one.
+
+    It is open, and anybody may enter. Limits of client addresses would refuse its visitors, who all
+    come from one machine.
+    """
+    names = (name for name in LIMIT_NAMES if name.startswith(("address_", "network_")))
+    limits = replace(rules.limits, **dict.fromkeys(names, 0))
+    return Rules(limits=limits, when_shop_silent=rules.when_shop_silent)
 
 
 class Stage:
