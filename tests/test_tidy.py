@@ -16,7 +16,7 @@ import waitline
 from tests.tidy import pending
 from waitline.http.problems import BUG, UNAVAILABLE
 from waitline.kernel.errors import Refused
-from waitline.queue import addresses, listening, rooms, store
+from waitline.queue import addresses, listening, openings, rooms, store
 from waitline.queue.keys import RoomKeys
 from waitline.services.problems import PROBLEMS
 from waitline.valkey import scripts
@@ -80,6 +80,7 @@ SEND_TO_VALKEY = {
     SRC / "queue" / "addresses.py",
     SRC / "queue" / "store.py",
     SRC / "queue" / "listening.py",
+    SRC / "queue" / "openings.py",
     SRC / "queue" / "rooms.py",
     SRC / "queue" / "audit.py",
     SRC / "queue" / "mode.py",
@@ -189,7 +190,7 @@ def test_the_command_line_leaves_to_its_commands_what_takes_long_to_import() -> 
 def test_every_script_is_used() -> None:
     loaded = [
         value
-        for module in (rooms, store, listening, addresses)
+        for module in (rooms, store, listening, addresses, openings)
         for value in vars(module).values()
         if isinstance(value, scripts.Script)
     ]

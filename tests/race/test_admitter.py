@@ -3,6 +3,8 @@
 import asyncio
 from functools import partial
 
+from structlog.testing import capture_logs
+
 from tests.race.crowd import Caller, at_once, callers
 from tests.servers import Server
 from tests.until import until_async
@@ -10,6 +12,7 @@ from waitline.admission.admitter import Admitter
 from waitline.admission.controller import AdmissionController
 from waitline.admission.shop_reports import ShopReports
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.instants import Instant
 from waitline.queue import audit
 from waitline.queue.model import Slot
 from waitline.queue.settings import Rules
@@ -86,5 +89,34 @@ def test_an_admitter_that_died_is_replaced_when_its_lease_ends(server: Server) -
                 loop.cancel()
             found = await audit.take_snapshot(two.store, ROOMS[0])
             assert audit.examine(found) == []
+
+    server.wait(race())
+
+
+def test_what_the_clock_did_is_logged_once_by_two_admitters(server: Server) -> None:
+    async def race() -> None:
+        async with callers(server, 3) as (one, two, watcher):
+            now_ms = await server.now_ms()
+            times = {"opens_at": Instant(now_ms + 500, 0), "closes_at": Instant(now_ms + 900, 0)}
+            for room in ROOMS:
+                await watcher.rooms.create(room, Rules().changed(times))
+
+            async def both_have_looked() -> bool:
+                # Each looks once a second.
+                return await server.now_ms() > now_ms + 900 + 2_500
+
+            with capture_logs() as lines:
+                async with asyncio.TaskGroup() as group:
+                    loops = [
+                        group.create_task(admitter(caller, name).run())
+                        for caller, name in ((one, "one"), (two, "two"))
+                    ]
+                    await until_async(both_have_looked, DEADLINE_S)
+                    for loop in loops:
+                        loop.cancel()
+            said = sorted((line["event"], line["room"]) for line in lines)
+            assert said == [
+                (name, room) for name in ("room_closed", "room_opened") for room in ROOMS
+            ]
 
     server.wait(race())

@@ -144,6 +144,7 @@ class Admitter:
             self._names = await self._rooms.names()
             self._occupied = await self._rooms.occupied()
             await self._controller.refresh()
+            await self._announce()
         awake = await self._rooms.awake() | self._to_wake
         served = awake | self._occupied
         self._visits = {room: self._visits.get(room) or _Visits() for room in served}
@@ -159,6 +160,15 @@ class Admitter:
         if looking:
             await self._patrol(awake)
             self._look_s = now_s + LOOK_S
+
+    async def _announce(self) -> None:
+        """Log the rooms that the clock has opened or closed; other admitters do not log them."""
+        for room in await self._rooms.openings.due():
+            announced = await self._rooms.openings.announce(room)
+            if announced.opened:
+                log.info("room_opened", room=room)
+            if announced.closed:
+                log.info("room_closed", room=room)
 
     def _due(self, awake: set[RoomId], now_s: float) -> list[RoomId]:
         """Return the rooms that are due, awake ones first."""

@@ -170,6 +170,14 @@ _OTHERS: Final = {
         "A request got 503; at most one line in ten seconds, `unlogged` counts the others",
         ("path", "reason", "unlogged"),
     ),
+    "room_closed": LogEvent(
+        "A room closed by its closing time; one admitter logs it, `waitline rooms log` has what "
+        "operators changed",
+        ("room",),
+    ),
+    "room_opened": LogEvent(
+        "A room opened by its opening time; one admitter logs it, within about a second", ("room",)
+    ),
     "room_visit_failed": LogEvent(
         "The admitter failed in one room, and retries it after a pause", ("room", "reason")
     ),

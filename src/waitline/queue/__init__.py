@@ -11,6 +11,7 @@ lua/           the atomic steps, one script per verb; include/ has shared code
 store.py       visitor commands: one typed method per script, for a batch of visitors
 addresses.py   counts and limits of client addresses
 room_log.py    log of operators' changes of a room: its entries (pure)
+openings.py    timer queue of rooms that open or close by the clock, for the log
 rooms.py       operator commands, lists of awake and occupied rooms, and decisions
 batches.py     batching configuration: limits per script call, and the batch window
 feed.py        publish-subscribe feed of event streams: one poller per worker

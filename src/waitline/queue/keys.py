@@ -3,7 +3,8 @@
 The keys of a room share a hash tag, so a cluster keeps them in one slot.
 
 wl:{ROOM}:room      hash   mode, message, shop_url, when_shop_silent, limits, opens_at, closes_at
-                           (as ms@offset), created_ms, changed_ms, seq (last place given), served
+                           (as ms@offset), opened_ms, closed_ms (those of them that have passed and
+                           are logged), created_ms, changed_ms, seq (last place given), served
                            (the place served when somebody returned last),
                            counters, lease_holder, lease_until;
                            beat_ms, lost_ms, resumed_ms, stepped_back_ms (the listening clock);
@@ -39,6 +40,7 @@ wl:rehearsals       set    rooms that rehearsals made, until they are deleted
 wl:awake            set    rooms in which visitors may be waiting: a join into an empty line adds
                            the room, the admitter removes it
 wl:occupied         set    rooms in which visitors may hold slots: the admitter adds and removes
+wl:openings         zset   room -> ms of its next opening or closing, for the log
 wl:listening        str    when a worker of the queue service last listened, by the server's clock
 
 The lists are hints for the admitter; no decision depends on them. They have no hash tag, so no
@@ -60,6 +62,7 @@ ROOMS = "wl:rooms"
 REHEARSALS = "wl:rehearsals"
 AWAKE = "wl:awake"
 OCCUPIED = "wl:occupied"
+OPENINGS = "wl:openings"
 LISTENING = "wl:listening"
 
 

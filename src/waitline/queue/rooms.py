@@ -24,6 +24,7 @@ from waitline.queue.model import (
     Survey,
     TooManyRooms,
 )
+from waitline.queue.openings import Openings
 from waitline.queue.record import SaleRecord
 from waitline.queue.room_log import CHANGES_MAX, RoomChange
 from waitline.queue.settings import ROOM_SETTINGS, SETTING_NAMES, Rules
@@ -51,11 +52,15 @@ class Rooms:
     Args:
         store: The server that holds them.
         who: Who changes rooms through this, for their logs.
+
+    Attributes:
+        openings: The rooms that open or close by the clock.
     """
 
     def __init__(self, store: ValkeyClient, who: str = room_log.THE_INSTALLATION) -> None:
         self._store = store
         self._who = who
+        self.openings = Openings(store)
 
     def changed_by(self, who: str) -> "Rooms":
         """Return the same rooms, for another who changes them."""
@@ -164,7 +169,10 @@ class Rooms:
         rows = await self._store.run(
             OPEN, (k.room, k.rate, k.changes), (self._who, *_written(rules))
         )
-        return _word(OPEN, rows) == "opened"
+        if _word(OPEN, rows) == "exists":
+            return False
+        await self.openings.schedule(room, rules)
+        return True
 
     async def change(self, room: RoomId, changes: Mapping[str, object]) -> Rules:
         """Change some rules of a room, with effect from the next call on.
@@ -195,6 +203,8 @@ class Rooms:
                 raise RoomOccupied(*map(int, rows[0][1:]))
             if word == "no_room":
                 raise RoomUnknown
+            if not changes.keys().isdisjoint(("opens_at", "closes_at")):
+                await self.openings.schedule(room, changed)
         return changed
 
     async def reset(self, room: RoomId) -> int:
@@ -228,6 +238,7 @@ class Rooms:
         rows = await self._store.run(DELETE, k, (self._who, int(force), *names))
         if _word(DELETE, rows) == "occupied":
             raise RoomOccupied(*map(int, rows[0][1:]))
+        await self.openings.forget(room)
         # If a caller creates the room again at the same time, it stays listed.
         for listed_in, key in (
             (keys.AWAKE, k.waiting),

@@ -28,6 +28,7 @@ local room, waiting, admitted, rate, changes = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 --@include listening
 --@include instant
 --@include opening
+--@include past
 --@include room_log
 local clock = clock_ms()
 
@@ -49,7 +50,10 @@ local admitted_before, before, after = admits_now(), {}, {}
 for i = 2, #ARGV, 2 do
   local name, value = ARGV[i], ARGV[i + 1]
   local stored = redis.call('HGET', room, name)
-  if stored ~= value then before[name], after[name] = stored or nil, value end
+  if stored ~= value then
+    before[name], after[name] = stored or nil, value
+    mark_past(room, name, value, clock)
+  end
 end
 redis.call('HSET', room, 'changed_ms', string.format('%d', clock), unpack(ARGV, 2))
 if next(after) then log_change(changes, clock, ARGV[1], 'room changed', before, after) end

@@ -19,6 +19,8 @@ COST  O(1)
 ]]
 local room, rate, changes = KEYS[1], KEYS[2], KEYS[3]
 --@include clock
+--@include instant
+--@include past
 --@include room_log
 if redis.call('HEXISTS', room, 'mode') == 1 then return {{'exists'}} end
 -- Earlier versions wrote a beat into a room that had just been deleted. Nothing else is removed: a
@@ -31,6 +33,7 @@ redis.call('HSET', rate, 'tokens', 0, 'tokens_at', now)
 local after = {}
 for i = 2, #ARGV, 2 do
   if ARGV[i + 1] ~= '' then after[ARGV[i]] = ARGV[i + 1] end
+  mark_past(room, ARGV[i], ARGV[i + 1], clock)
 end
 log_change(changes, clock, ARGV[1], 'room created', nil, after)
 -- The log of a deleted room of this name goes on.
