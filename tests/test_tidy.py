@@ -73,6 +73,7 @@ SPEAKS_OF_THE_BOX_OFFICE = {
     SRC / "cli" / "concerts.py",
     SRC / "cli" / "schedules.py",
     SRC / "cli" / "payments.py",
+    SRC / "cli" / "reservations.py",
     SRC / "cli" / "setting_tables.py",
 }
 # The stores of the line, and for each stream the modules that write and read it.

@@ -19,7 +19,7 @@ from waitline.http.requests import Request
 from waitline.http.responses import Answer
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
-from waitline.payment_providers.model import Charged, Money, NotCharged
+from waitline.payment_providers.model import Charged, Money, NotCharged, Refund, RefundState
 from waitline.postgres.pool import Database
 from waitline.services.booking import answers
 from waitline.services.booking.idempotency import Idempotency, key_of
@@ -63,8 +63,9 @@ class Till:
     async def fetch_outcome(self, key: UUID, _price: Money) -> Charged | None:
         return Charged(str(key)) if key in self.charged else None
 
-    async def refund(self, key: UUID, _provider_ref: str, _whole: Money) -> None:
+    async def refund(self, key: UUID, _provider_ref: str, _whole: Money) -> Refund:
         assert key in self.charged
+        return Refund(RefundState.DONE)
 
     def parse_webhook(self, _headers: Mapping[str, str], _body: bytes) -> None:
         """Send no webhooks."""

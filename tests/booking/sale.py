@@ -151,6 +151,7 @@ def reserve(who: int | Buyer, *seats: int) -> dict[str, Any]:
         "schedule_ids": [1],
         "user_ids": [person(who).user_id],
         "holders": [person(who).holder],
+        "made_bys": [None],
         "wanted_nos": [1] * len(seats),
         "wanted_seats": list(seats),
         "hold_s": HOLD_S,
@@ -167,13 +168,14 @@ def expiring(chunk_max: int) -> dict[str, Any]:
 def cancel(reservation: int, who: int | Buyer) -> dict[str, Any]:
     """What a reservation is cancelled with."""
     nothing = {"key": None, "request": None, "language": None, "keys_max": 1}
-    nobody = {"ended_by": None, "by_operator": False, **NO_COOLDOWN.columns()}
+    nobody = {"who": None, "by_operator": False, **NO_COOLDOWN.columns()}
     return {"reservation_id": reservation, **person(who)._asdict(), **nothing, **nobody}
 
 
 def charged(key: UUID) -> dict[str, Any]:
     """What a charge is confirmed with."""
-    return {"charge_keys": [key], "provider_refs": ["ref"], "charged": [None], "currencies": [None]}
+    charge = {"charge_keys": [key], "provider_refs": ["ref"], "charged": [None]}
+    return {**charge, "currencies": [None], "whos": ["payment call"]}
 
 
 # Statements that answer with a row for each of the requests that they are given.

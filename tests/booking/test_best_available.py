@@ -244,9 +244,10 @@ def test_whoever_is_never_fast_enough_is_told(postgres: TestDatabase) -> None:
             seats: Sequence[int],
             buyer: Buyer,
             key: IdempotencyKey | None = None,
+            made_by: str | None = None,
         ) -> Reservation:
             await super().try_reserve(schedule, seats, person(1001))
-            return await super().try_reserve(schedule, seats, buyer, key)
+            return await super().try_reserve(schedule, seats, buyer, key, made_by)
 
     rng = random.Random(1)  # noqa: S311
 

@@ -108,7 +108,9 @@ def test_silence_counts_and_an_attempt_to_pay_does_not(postgres: TestDatabase) -
         silent = [await floor.reservations.reserve(1, [seat], ANN) for seat in (2, 3)]
         tried = await floor.reservations.reserve(1, [4], ANN)
         begun = await sale.begin(tried.reservation_id, ANN)
-        await sale.database.fetch_one("fail_payment", charge_key=begun["charge_key"], reason="no")
+        await sale.database.fetch_one(
+            "fail_payment", charge_key=begun["charge_key"], reason="no", who="webhook"
+        )
         await sale.lapse(tried.reservation_id, silent[0].reservation_id)
         assert len(await floor.reservations.expire(10)) == 2
         assert await floor.wait_s() == 0

@@ -86,7 +86,7 @@ def test_a_repeat_goes_on_where_nothing_was_charged(desk: Desk, reason: str) -> 
             await desk.pay()
         # The provider was never asked; the reconciler ends such an attempt.
         ((key,),) = await desk.sale.sql("SELECT charge_key FROM payment")
-        await desk.database.fetch_one("fail_payment", charge_key=key, reason=reason)
+        await desk.database.fetch_one("fail_payment", charge_key=key, reason=reason, who="webhook")
         first = await desk.pay()
         assert first.status == 201
         assert await desk.pay() == first
@@ -108,7 +108,9 @@ def test_an_attempt_that_was_declined_meanwhile_is_answered_so(desk: Desk) -> No
         with pytest.raises(IdempotencyKeyRunning):
             await desk.pay()
         ((key,),) = await desk.sale.sql("SELECT charge_key FROM payment")
-        await desk.database.fetch_one("fail_payment", charge_key=key, reason="declined")
+        await desk.database.fetch_one(
+            "fail_payment", charge_key=key, reason="declined", who="webhook"
+        )
         first = await desk.pay()
         assert first.status == 400
         assert await desk.pay() == first

@@ -44,7 +44,9 @@ async def traded(sale: Sale, schedule: int, user: int) -> None:
         await sale.confirm((await sale.begin(made[n], user + n))["charge_key"])
     await sale.reservations.cancel(made[3], person(user + 3))
     declined = await sale.begin(made[4], user + 4)
-    await sale.database.fetch_one("fail_payment", charge_key=declined["charge_key"], reason="no")
+    await sale.database.fetch_one(
+        "fail_payment", charge_key=declined["charge_key"], reason="no", who="webhook"
+    )
 
 
 async def rehearsed(sale: Sale, room: str, origin: str = "rehearsal") -> int:

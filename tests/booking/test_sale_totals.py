@@ -41,7 +41,9 @@ def test_refunds_are_told_apart_from_what_was_kept(postgres: TestDatabase) -> No
         await sale.open()
         await traded(sale, 1, 100)
         refunding = await sale.sql("SELECT charge_key FROM payment WHERE state = 'REFUNDING'")
-        await sale.database.fetch_one("refunded_payment", charge_key=refunding[0]["charge_key"])
+        await sale.database.fetch_one(
+            "refunded_payment", charge_key=refunding[0]["charge_key"], who="reconciler"
+        )
         totals = (await load_sale_totals(sale.database, ROOM)).totals
         assert (totals.refunded, totals.refunding) == (1, 0)
         assert (totals.taken, totals.given_back) == (PRICE, PRICE)

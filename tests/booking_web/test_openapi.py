@@ -50,6 +50,7 @@ CALLS = {
     ("post", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("get", "/api/v1/operator/concerts/{concertId}/schedules"),
     ("post", "/api/v1/operator/schedules/{scheduleId}/seats"),
+    ("get", "/api/v1/operator/reservations/{reservationId}"),
     ("delete", "/api/v1/operator/reservations/{reservationId}"),
     ("get", "/api/v1/reservations/{reservationId}/tickets"),
     ("get", "/api/v1/operator/schedules/{scheduleId}/door-list"),

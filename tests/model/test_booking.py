@@ -246,7 +246,9 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         if self.keys:
             number, key = self._attempt(which)
             row = self.postgres.wait(
-                self.database.fetch_one("fail_payment", charge_key=key, reason="declined")
+                self.database.fetch_one(
+                    "fail_payment", charge_key=key, reason="declined", who="webhook"
+                )
             )
             self._agree(row is not None, self.model.fail(number))
 
@@ -254,7 +256,9 @@ class BoxOfficeMachine(RuleBasedStateMachine):
     def refunded(self, which: int) -> None:
         if self.keys:
             number, key = self._attempt(which)
-            row = self.postgres.wait(self.database.fetch_one("refunded_payment", charge_key=key))
+            row = self.postgres.wait(
+                self.database.fetch_one("refunded_payment", charge_key=key, who="reconciler")
+            )
             self._agree(row is not None, self.model.refunded(number))
 
     @rule()

@@ -104,7 +104,9 @@ def test_a_charge_that_comes_to_light_after_it_was_given_up_goes_back(
         with pytest.raises(Unavailable):
             await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
         key = await shop.key()
-        await shop.sale.database.fetch_one("fail_payment", charge_key=key, reason="given up")
+        await shop.sale.database.fetch_one(
+            "fail_payment", charge_key=key, reason="given up", who="webhook"
+        )
         assert (await shop.pay(reservation)).state is PaymentState.COMPLETED
         await shop.checkout.webhook(*await shop.letter(key))
         assert await shop.sale.states("payment") == ["REFUNDING", "COMPLETED"]

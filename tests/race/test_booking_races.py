@@ -313,7 +313,7 @@ async def act_on(buyers: Crowd, random: Random, held: int, user: int) -> None:
     begun = await buyers.tell("begin_payment", **asked)
     key = begun["charge_key"]
     if fate == "decline":
-        await buyers.tell("fail_payment", charge_key=key, reason="declined")
+        await buyers.tell("fail_payment", charge_key=key, reason="declined", who="webhook")
     else:
         confirm = partial(buyers.tell, "confirm_payment", **sales.charged(key))
         leave = partial(buyers.store(held).cancel, held, person(user))

@@ -72,7 +72,9 @@ async def confirming(sale: Sale, connection: Connection) -> str:
 
 
 async def failing(sale: Sale, connection: Connection) -> str:
-    row = await run(connection, "fail_payment", charge_key=await key(sale), reason="declined")
+    row = await run(
+        connection, "fail_payment", charge_key=await key(sale), reason="declined", who="webhook"
+    )
     if row is None:
         return "not open"
     return "locked" if row["locked"] else "failed"

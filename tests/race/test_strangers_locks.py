@@ -20,6 +20,7 @@ from tests.databases import TestDatabase
 from waitline.booking import batches
 from waitline.booking.batches import LIMITS
 from waitline.booking.checkout import Checkout, _ChargeNote
+from waitline.booking.evidence import Settler
 from waitline.booking.model import (
     Payment,
     PaymentRunning,
@@ -130,7 +131,7 @@ async def confirming(hall: Hall) -> list[Any]:
     return await all_of(
         [
             lambda key=row["charge_key"]: hall.checkout._confirming.enqueue(  # type: ignore[misc]  # noqa: SLF001
-                None, _ChargeNote(key, "ref", None)
+                None, _ChargeNote(key, "ref", None, by=Settler.CALL)
             )
             for row in rows
         ]
@@ -246,7 +247,8 @@ def test_a_declined_payment_is_recorded_once_its_row_is_free(
             await hall.begin_all()
             (row, *_) = await hall.sale.sql("SELECT charge_key FROM payment ORDER BY payment_id")
             async with locked(postgres, PAYMENT):
-                task = asyncio.create_task(hall.checkout._fail(row["charge_key"], "declined"))  # noqa: SLF001
+                failing = hall.checkout._fail(row["charge_key"], "declined", Settler.CALL)  # noqa: SLF001
+                task = asyncio.create_task(failing)
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.1):
                         await asyncio.shield(task)

@@ -38,6 +38,7 @@ load_reporter.py   publishes the worker's load and the stock
 sale_totals.py     totals and time series of a sale
 audit.py           checks the invariants over the whole database
 provider_audit.py  reconciles payments with the provider's list of charges
+evidence.py        evidence log: what became of a booking, when, and by whom
 attention.py       payments that need an operator's attention
 health.py          health check of the database, and counts of open work
 schema.py          checks that the tables are those of this version

@@ -116,6 +116,7 @@ async def reserve_best(
     buyer: Buyer,
     rng: random.Random,
     key: IdempotencyKey | None = None,
+    made_by: str | None = None,
 ) -> Reservation:
     """Reserve the best free seats of a grade for a visitor.
 
@@ -128,6 +129,7 @@ async def reserve_best(
         buyer: Whose the reservation will be.
         rng: Draws among the choices, which keeps concurrent requests apart.
         key: The request's idempotency key, which is recorded with the reservation.
+        made_by: By which token it is made, for the evidence log.
 
     Raises:
         GradeUnknown, SoldOut, TooManySeats: Nothing is held.
@@ -138,7 +140,7 @@ async def reserve_best(
         offered = await _offered(database, schedule, grade, count)
         try:
             return await reservations.try_reserve(
-                schedule, rng.choice(offered[:drawn_from]), buyer, key
+                schedule, rng.choice(offered[:drawn_from]), buyer, key, made_by
             )
         except (SeatTaken, OwnHold):
             drawn_from *= SPREAD

@@ -19,6 +19,7 @@ import structlog
 from waitline.booking.batches import statement_batcher, until_unlocked
 from waitline.booking.buyer import Buyer
 from waitline.booking.collisions import retried
+from waitline.booking.evidence import Settler
 from waitline.booking.idempotency_key import KEY_REFUSED, IdempotencyKey, key_columns
 from waitline.booking.model import (
     NOT_SENT,
@@ -127,6 +128,7 @@ class _ChargeNote(NamedTuple):
     key: UUID
     provider_ref: str | None
     money: Money | None
+    by: Settler
 
 
 class Checkout:
@@ -204,7 +206,7 @@ class Checkout:
                 await self._settlement.authenticate(charge_key, outcome.provider_ref)
                 raise AuthenticationNeeded(begun.payment_id, outcome.client_secret, outcome.url)
             if isinstance(outcome, NotCharged):
-                await self._fail(charge_key, outcome.reason)
+                await self._fail(charge_key, outcome.reason, Settler.CALL)
                 raise Declined(outcome.reason)
             return await self._confirmed(charge_key, outcome)
         finally:
@@ -220,7 +222,7 @@ class Checkout:
         try:
             return await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
         except _Authenticating as other:
-            await self._settlement.close(other.charge_key, other.price)
+            await self._settlement.close(other.charge_key, other.price, Settler.CALL)
         try:
             return await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
         except _Authenticating:
@@ -233,7 +235,7 @@ class Checkout:
         try:
             return await self._provider.charge(begun.charge_key, begun.price, method)
         except NotSent:
-            await self._fail(begun.charge_key, NOT_SENT)
+            await self._fail(begun.charge_key, NOT_SENT, Settler.CALL)
             raise
 
     async def fetch_payment(self, payment_id: int) -> OwnedPayment:
@@ -293,14 +295,14 @@ class Checkout:
             for row in rows
         ]
 
-    async def _confirm(self, key: UUID, charged: Charged) -> Row | None:
+    async def _confirm(self, key: UUID, charged: Charged, by: Settler) -> Row | None:
         """Record a charge; return its payment, or `None` if the charge is unknown."""
-        note = _ChargeNote(key, charged.provider_ref, charged.money)
+        note = _ChargeNote(key, charged.provider_ref, charged.money, by)
         row = await until_unlocked(lambda: self._confirming.enqueue(None, note))
         if row is None:
             log.warning("charge_unknown", charge=str(key))
         elif charged.refunded:
-            await self._settlement.note_refund(key, None, charged.refunded)
+            await self._settlement.note_refund(key, None, charged.refunded, by)
         return row
 
     async def _note_charges(
@@ -313,6 +315,7 @@ class Checkout:
             provider_refs=[charge.provider_ref for charge in charges],
             charged=[charge.money and charge.money.amount for charge in charges],
             currencies=[charge.money and charge.money.currency for charge in charges],
+            whos=[charge.by for charge in charges],
         )
         found: dict[UUID, Row | Contended] = {
             row["charge_key"]: Contended("the reservation, its seats or its payment are locked")
@@ -323,7 +326,7 @@ class Checkout:
         return [found.get(charge.key) for charge in charges]
 
     async def _confirmed(self, key: UUID, charged: Charged) -> Payment:
-        row = await self._confirm(key, charged)
+        row = await self._confirm(key, charged, Settler.CALL)
         if row is None:
             await self._give_back(key, charged)
             raise Unavailable("the payment was lost while it was made")
@@ -345,11 +348,11 @@ class Checkout:
         if charged.provider_ref is not None and charged.money is not None:
             await self._provider.refund(key, charged.provider_ref, charged.money)
 
-    async def _fail(self, key: UUID, reason: str) -> None:
-        await until_unlocked(lambda: self._try_fail(key, reason[:REASON_CHARS_MAX]))
+    async def _fail(self, key: UUID, reason: str, by: Settler) -> None:
+        await until_unlocked(lambda: self._try_fail(key, reason[:REASON_CHARS_MAX], by))
 
-    async def _try_fail(self, key: UUID, reason: str) -> None:
-        row = await self._database.fetch_one("fail_payment", charge_key=key, reason=reason)
+    async def _try_fail(self, key: UUID, reason: str, by: Settler) -> None:
+        row = await self._database.fetch_one("fail_payment", charge_key=key, reason=reason, who=by)
         if row is not None and row["locked"]:
             raise Contended("the reservation or its payment is locked")
 

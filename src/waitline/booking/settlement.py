@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from waitline.booking.batches import until_unlocked
+from waitline.booking.evidence import Settler
 from waitline.booking.model import NEVER_ARRIVED, NEVER_KNOWN, PaymentState
 from waitline.booking.payment_flags import PaymentFlag
 from waitline.booking.provider_calls import TimedProvider
@@ -82,6 +83,7 @@ class _Move(NamedTuple):
     refunded: int | None
     gone: bool
     news: str
+    who: Settler
 
 
 class Settlement:
@@ -90,8 +92,8 @@ class Settlement:
     Args:
         database: Holds the payments.
         provider: The payment provider.
-        confirm: Records a charge.
-        fail: Records that nothing was charged, and why.
+        confirm: Records a charge, and who found it.
+        fail: Records that nothing was charged, why, and who found it.
     """
 
     def __init__(
@@ -99,8 +101,8 @@ class Settlement:
         database: Database,
         provider: TimedProvider,
         *,
-        confirm: Callable[[UUID, Charged], Awaitable[object]],
-        fail: Callable[[UUID, str], Awaitable[None]],
+        confirm: Callable[[UUID, Charged, Settler], Awaitable[object]],
+        fail: Callable[[UUID, str, Settler], Awaitable[None]],
     ) -> None:
         self._database = database
         self._provider = provider
@@ -123,18 +125,18 @@ class Settlement:
         key, ref = event.key, event.provider_ref
         match event.outcome:
             case Charged() as charged if key is not None:
-                await self._confirm(key, charged)
+                await self._confirm(key, charged, Settler.WEBHOOK)
             case NotCharged(reason) if key is not None:
-                await self._fail(key, reason)
+                await self._fail(key, reason, Settler.WEBHOOK)
             case Changed() if key is not None:
                 await self._look_again(key)
             case Refunded(amount):
-                await self.note_refund(key, ref, amount)
+                await self.note_refund(key, ref, amount, Settler.WEBHOOK)
             case Refund() as refund:
-                await self._note_open_refund(key, ref, refund)
+                await self._note_open_refund(key, ref, refund, Settler.WEBHOOK)
             case Disputed(state):
                 gone = state is DisputeState.LOST
-                await self._move(_Move(key, ref, None, gone, _DISPUTES[state]))
+                await self._move(_Move(key, ref, None, gone, _DISPUTES[state], Settler.WEBHOOK))
             case _:
                 return
 
@@ -147,39 +149,50 @@ class Settlement:
                 charge_key=key,
                 provider_ref=provider_ref,
                 patience_s=AUTHENTICATION_S,
+                who=Settler.CALL,
             )
             if row is not None and row["locked"]:
                 raise Contended("the reservation or its payment is locked")
 
         await until_unlocked(attempt)
 
-    async def close(self, key: UUID, price: Money) -> None:
+    async def close(self, key: UUID, price: Money, by: Settler) -> None:
         """Close a charge that waits for the visitor's bank, and record what became of it.
+
+        Args:
+            key: Key of the charge.
+            price: What was asked for.
+            by: On whose account, for the evidence log.
 
         Raises:
             Unavailable: The provider does not answer; nothing has changed.
         """
         match await self._provider.fetch_outcome(key, price):
             case Charged() as charged:
-                await self._confirm(key, charged)
+                await self._confirm(key, charged, by)
             case NotCharged(reason):
-                await self._fail(key, reason)
+                await self._fail(key, reason, by)
             case _:
                 return
 
-    async def note_refund(self, key: UUID | None, ref: str | None, amount: int | None) -> None:
+    async def note_refund(
+        self, key: UUID | None, ref: str | None, amount: int | None, by: Settler
+    ) -> None:
         """Record a refund that the provider reports.
 
         Args:
             key: Key of the charge.
             ref: The provider's id of it, if there is no key.
             amount: All that was refunded of it so far; `None` for the whole charge.
+            by: Who found it, for the evidence log.
         """
-        await self._move(_Move(key, ref, amount, amount is None, "refunded"))
+        await self._move(_Move(key, ref, amount, amount is None, "refunded", by))
 
-    async def _note_open_refund(self, key: UUID | None, ref: str | None, refund: Refund) -> None:
+    async def _note_open_refund(
+        self, key: UUID | None, ref: str | None, refund: Refund, by: Settler
+    ) -> None:
         flag = _REFUNDS[refund.state]
-        await self._move(_Move(key, ref, None, refund.state is RefundState.DONE, flag))
+        await self._move(_Move(key, ref, None, refund.state is RefundState.DONE, flag, by))
 
     async def _move(self, move: _Move) -> None:
         async def attempt() -> Row | None:
@@ -204,7 +217,7 @@ class Settlement:
         """Ask the provider about one of our charges, which an unsigned webhook names."""
         rows = await self._database.fetch_all("payments_by_key", charge_keys=[key])
         if rows:
-            await self.close(key, _asked(rows[0]))
+            await self.close(key, _asked(rows[0]), Settler.WEBHOOK)
 
     async def run(self) -> Never:
         """Run the reconciler until cancelled."""
@@ -252,19 +265,20 @@ class Settlement:
 
     async def _ask(self, row: Row) -> None:
         key: UUID = row["charge_key"]
+        by = Settler.RECONCILER
         if row["amount"] == 0:
             # Nobody is charged for seats at price 0; the buyer has asked for them.
-            await self._confirm(key, Charged(None))
+            await self._confirm(key, Charged(None), by)
             return
         match await self._provider.fetch_outcome(key, _asked(row)):
             case Charged() as charged:
-                await self._confirm(key, charged)
+                await self._confirm(key, charged, by)
             case NotCharged(reason):
-                await self._fail(key, reason)
+                await self._fail(key, reason, by)
             case Unseen() if row["age_s"] > UNSEEN_S:
-                await self._fail(key, NEVER_ARRIVED)
+                await self._fail(key, NEVER_ARRIVED, by)
             case None if row["age_s"] > GIVE_UP_S:
-                await self._fail(key, NEVER_KNOWN)
+                await self._fail(key, NEVER_KNOWN, by)
             case _:
                 return
 
@@ -273,9 +287,9 @@ class Settlement:
         if row["amount"] > 0:
             refund = await self._provider.refund(key, row["provider_ref"], _asked(row))
             if refund.state is not RefundState.DONE:
-                await self._note_open_refund(key, None, refund)
+                await self._note_open_refund(key, None, refund, Settler.RECONCILER)
                 return
-        await self._database.fetch_one("refunded_payment", charge_key=key)
+        await self._database.fetch_one("refunded_payment", charge_key=key, who=Settler.RECONCILER)
 
 
 def _asked(row: Row) -> Money:

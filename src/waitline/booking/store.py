@@ -50,12 +50,14 @@ class SeatRequest(NamedTuple):
         seats: 1 to `SEATS_MAX` different seats of it.
         buyer: Whose the reservation will be.
         key: Its idempotency key, if it has one.
+        made_by: By which token it is made, for the evidence log.
     """
 
     schedule: int
     seats: Sequence[int]
     buyer: Buyer
     key: IdempotencyKey | None
+    made_by: str | None = None
 
 
 class Expired(NamedTuple):
@@ -138,6 +140,7 @@ class Reservations:
         seats: Sequence[int],
         buyer: Buyer,
         key: IdempotencyKey | None = None,
+        made_by: str | None = None,
     ) -> Reservation:
         """Reserve seats for a visitor: all of them, or none.
 
@@ -146,6 +149,7 @@ class Reservations:
             seats: 1 to `SEATS_MAX` different seats of it.
             buyer: Whose the reservation will be.
             key: The request's idempotency key, which is recorded with the reservation.
+            made_by: By which token it is made, for the evidence log.
 
         Raises:
             ScheduleUnknown, SalesNotOpen, SalesOver, ScheduleStopped, SeatUnknown, SeatTaken,
@@ -157,7 +161,9 @@ class Reservations:
             B1, B8.
         """
         try:
-            return await until_unlocked(lambda: self.try_reserve(schedule, seats, buyer, key))
+            return await until_unlocked(
+                lambda: self.try_reserve(schedule, seats, buyer, key, made_by)
+            )
         except Contended:
             raise SeatsContested from None
 
@@ -167,6 +173,7 @@ class Reservations:
         seats: Sequence[int],
         buyer: Buyer,
         key: IdempotencyKey | None = None,
+        made_by: str | None = None,
     ) -> Reservation:
         """Do what `reserve` does, once.
 
@@ -176,7 +183,9 @@ class Reservations:
         """
         seat_ids = tuple(sorted(set(seats)))
         assert 0 < len(seat_ids) == len(seats) <= SEATS_MAX
-        return await self._batcher.enqueue(None, SeatRequest(schedule, seat_ids, buyer, key))
+        return await self._batcher.enqueue(
+            None, SeatRequest(schedule, seat_ids, buyer, key, made_by)
+        )
 
     async def _reserve_all(
         self, _: None, wanted: Sequence[SeatRequest]
@@ -188,6 +197,7 @@ class Reservations:
                 schedule_ids=[one.schedule for one in wanted],
                 user_ids=[one.buyer.user_id for one in wanted],
                 holders=[one.buyer.holder for one in wanted],
+                made_bys=[one.made_by for one in wanted],
                 wanted_nos=[no for no, one in enumerate(wanted, 1) for _ in one.seats],
                 wanted_seats=[seat for one in wanted for seat in one.seats],
                 hold_s=self._hold_s,
@@ -226,7 +236,7 @@ class Reservations:
         buyer: Buyer,
         key: IdempotencyKey | None = None,
         *,
-        ended_by: str | None = None,
+        who: str | None = None,
         by_operator: bool = False,
     ) -> ReservationState:
         """Cancel a reservation; its payment is refunded.
@@ -235,7 +245,7 @@ class Reservations:
             reservation: The reservation.
             buyer: Whose it must be.
             key: The request's idempotency key, which is recorded with the cancellation.
-            ended_by: Who cancels, as `evidence` shows it.
+            who: Who cancels, for the evidence log.
             by_operator: Whether an operator does, for whom there is no deadline.
 
         Returns:
@@ -258,7 +268,7 @@ class Reservations:
             "language": key.language if key else None,
             "keys_max": KEYS_MAX,
             "by_operator": by_operator,
-            "ended_by": ended_by,
+            "who": who,
             **self._cooldown,
         }
         return await until_unlocked(lambda: self._try_cancel(values))

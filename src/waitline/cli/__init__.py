@@ -17,6 +17,7 @@ keys.py            `keys`: list and rotate the signing keys
 audit.py           `audit`: check the invariants of a room or of the box office
 outbox.py          `outbox`: list and retry unsent events and dead letters
 payments.py        `payments`: list payments that need attention
+reservations.py    `reservations show`: the evidence log of a booking
 settings.py        `settings`: print every setting, its value and its origin
 setting_tables.py  generator of the tables of settings in docs/operations.md
 simulate.py        `simulate`: predict a sale without a server
@@ -45,6 +46,7 @@ from waitline.cli import (
     payments,
     rehearse,
     report,
+    reservations,
     rooms,
     sandbox_pay,
     schedules,
@@ -89,6 +91,7 @@ app.add_typer(keys.app, name="keys")
 app.command("audit")(audit.audit)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(payments.app, name="payments")
+app.add_typer(reservations.app, name="reservations")
 app.command("settings")(settings.show)
 app.command("simulate")(simulate.simulate)
 app.command("rehearse")(rehearse.rehearse)

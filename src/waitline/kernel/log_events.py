@@ -69,6 +69,10 @@ _STEPS: Final = {
         "Cool-downs that no longer count are not deleted",
         "Cool-downs that no longer count are deleted again",
     ),
+    "evidence_purge": (
+        "Entries of the evidence log that are too old are not deleted",
+        "Entries of the evidence log that are too old are deleted again",
+    ),
     "seat_expiry": (
         "Seats of lapsed reservations are not put back on sale",
         "Seats of lapsed reservations are put back again",

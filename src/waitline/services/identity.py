@@ -157,8 +157,8 @@ class Identity:
             raise TokenRejected
         return proof
 
-    def holder_of(self, token: str, room: RoomId, visitor: VisitorId) -> str | None:
-        """Return the holder that a token proves, or `None` if it is for another room.
+    def proof_in(self, token: str, room: RoomId, visitor: VisitorId) -> Proof | None:
+        """Return what a token proves, or `None` if it is for another room.
 
         A token is verified once, whatever the room, and refused for reasons that do not depend on
         the room. A ticket's MAC covers the room, so a forged one counts as one of another room, if
@@ -174,12 +174,12 @@ class Identity:
             if not names_our_key(self._keys.current, token):
                 raise TokenRejected
             proof = self._verify(token, room, visitor)
-            return proof.holder if proof.genuine else None
+            return proof if proof.genuine else None
         own = room_of_pass(token) if len(token) <= TOKEN_MAX else None
         if own is None:
             raise TokenRejected
-        holder = self.proof_of(token, own, visitor).holder
-        return holder if own == room else None
+        proof = self.proof_of(token, own, visitor)
+        return proof if own == room else None
 
     def _verify(self, token: str, room: RoomId, visitor: VisitorId) -> Proof:
         # No token of ours is longer, and caching it would let strangers fill the memory.

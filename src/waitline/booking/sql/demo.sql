@@ -20,7 +20,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM concert WHERE origin <> 'demo') THEN
         -- All bookings are the demo's. Much faster after a load test with millions of them.
         -- CASCADE: whatever refers to a booking is about one that is deleted.
-        TRUNCATE reservation, reserved_seat, visitor_seats, payment, outbox, idempotency CASCADE;
+        TRUNCATE reservation, reserved_seat, visitor_seats, payment, outbox, idempotency, evidence CASCADE;
     ELSE
         CREATE TEMPORARY TABLE demo_booking ON COMMIT DROP AS
         SELECT r.reservation_id FROM reservation AS r
@@ -28,6 +28,7 @@ BEGIN
         WHERE c.origin = 'demo';
         DELETE FROM reserved_seat AS x USING demo_booking AS d WHERE x.reservation_id = d.reservation_id;
         DELETE FROM payment AS x USING demo_booking AS d WHERE x.reservation_id = d.reservation_id;
+        DELETE FROM evidence AS x USING demo_booking AS d WHERE x.reservation_id = d.reservation_id;
         DELETE FROM idempotency AS x USING demo_booking AS d WHERE x.reservation_id = d.reservation_id;
         DELETE FROM outbox AS x USING demo_booking AS d
         WHERE x.payload ->> 'reservationId' = d.reservation_id::text;

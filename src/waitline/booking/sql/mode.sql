@@ -68,7 +68,7 @@ RETURNING play_money;
 DO $$
 BEGIN
     -- CASCADE: whatever refers to a booking is about one that is deleted.
-    TRUNCATE reservation, reserved_seat, visitor_seats, payment, outbox, idempotency CASCADE;
+    TRUNCATE reservation, reserved_seat, visitor_seats, payment, outbox, idempotency, evidence CASCADE;
     DELETE FROM seat AS o USING schedule AS s, concert AS c
     WHERE o.schedule_id = s.schedule_id AND s.concert_id = c.concert_id AND c.origin <> 'operator';
     DELETE FROM schedule AS s USING concert AS c

@@ -1,4 +1,4 @@
--- name: authenticate_payment(charge_key, provider_ref, patience_s)^
+-- name: authenticate_payment(charge_key, provider_ref, patience_s, who)^
 -- Record that a charge waits for the visitor's bank (3-D Secure), which keeps the seats for that long.
 -- The reconciler closes the charge after it.
 -- locks: reservation, payment (skips locked ones, and then changes nothing)
@@ -21,6 +21,10 @@ flagged AS (
     FROM attempt WHERE p.payment_id = attempt.payment_id AND attempt.state = 'PENDING'
     RETURNING p.payment_id, p.reservation_id
 ),
+explained AS (
+    INSERT INTO evidence (reservation_id, payment_id, what, who)
+    SELECT flagged.reservation_id, flagged.payment_id, 'authentication', :who::text FROM flagged
+),
 kept AS (
     UPDATE reservation AS r SET paying_until = greatest(
         r.paying_until, (SELECT listening_now()) + make_interval(secs => :patience_s)
@@ -31,7 +35,7 @@ SELECT p.payment_id, flagged.payment_id IS NULL AS locked
 FROM payment AS p LEFT JOIN attempt USING (payment_id) LEFT JOIN flagged USING (payment_id)
 WHERE p.charge_key = :charge_key AND coalesce(attempt.state, p.state) = 'PENDING';
 
--- name: move_money(charge_key, provider_ref, refunded, gone, news)^
+-- name: move_money(charge_key, provider_ref, refunded, gone, news, who)^
 -- Record what the provider reports of a charge's money, in any order and any number of times. The
 -- charge is named by its key, or by the provider's id. refunded is all that was refunded so far, or
 -- null; gone says that nothing of the charge is left; news is 'refunded' or a flag.
@@ -120,6 +124,7 @@ moved AS (
         too_late = CASE
             WHEN ready.gone AND ready.state IN ('PENDING', 'FAILED') THEN 'FAILED' ELSE p.too_late
         END,
+        refunded_at = CASE WHEN ready.gone THEN now() WHEN ready.back THEN NULL ELSE p.refunded_at END,
         look_at = CASE WHEN ready.back THEN (SELECT listening_now()) ELSE p.look_at END,
         looks = CASE WHEN ready.back THEN 0 ELSE p.looks END,
         flag = ready.new_flag,
@@ -132,7 +137,23 @@ moved AS (
         acknowledged = p.acknowledged AND ready.new_flag IS NOT DISTINCT FROM p.flag
             AND coalesce(:refunded::bigint, 0) <= p.refunded
     FROM ready WHERE p.payment_id = ready.payment_id
-    RETURNING p.payment_id, p.state, p.flag
+    RETURNING p.payment_id, p.state, p.flag, p.refunded
+),
+explained AS (
+    -- A report that changes nothing is no entry.
+    INSERT INTO evidence (reservation_id, payment_id, what, who, detail)
+    SELECT ready.reservation_id, ready.payment_id, n.what, :who::text, n.detail
+    FROM ready JOIN moved USING (payment_id) CROSS JOIN LATERAL (
+        SELECT CASE WHEN ready.gone THEN 'refunded' ELSE coalesce(moved.flag, :news::text) END AS what,
+            nullif(moved.refunded, 0)::text AS detail
+        WHERE ready.gone OR ready.back OR moved.flag IS DISTINCT FROM ready.flag
+            OR moved.refunded <> ready.refunded
+        UNION ALL
+        SELECT moved.flag, NULL WHERE ready.gone AND moved.flag IS DISTINCT FROM ready.flag
+            AND moved.flag IS NOT NULL
+        UNION ALL
+        SELECT 'cancelled', moved.flag WHERE ready.frees
+    ) AS n
 ),
 freed AS (
     UPDATE seat SET state = 'AVAILABLE', changed = pg_current_xact_id()

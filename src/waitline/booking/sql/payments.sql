@@ -110,7 +110,7 @@ LEFT JOIN LATERAL (
 ) AS live ON true
 ORDER BY found.no;
 
--- name: confirm_payment(charge_keys, provider_refs, charged, currencies)
+-- name: confirm_payment(charge_keys, provider_refs, charged, currencies, whos)
 -- Record that the provider has charged. The reservation is confirmed, its seats are sold and the
 -- event is written in the same statement (B2, B4, B5). If the reservation can no longer be confirmed,
 -- the payment is refunded; so it is if another amount was charged than was asked for, or in another
@@ -122,11 +122,12 @@ ORDER BY found.no;
 -- returns: one row per known charge: the payment as it is now, the reservation's state before, and
 --   whether it is 'locked' (try again)
 WITH asked AS MATERIALIZED (
-    SELECT a.charge_key, a.provider_ref, a.charged, a.charged_in, p.payment_id, p.reservation_id,
+    SELECT a.charge_key, a.provider_ref, a.charged, a.charged_in, a.who, p.payment_id, p.reservation_id,
         p.user_id, p.amount, p.method, p.created_at, p.state, p.paid_at
     FROM unnest(
-        :charge_keys::uuid[], :provider_refs::text[], :charged::bigint[], :currencies::text[]
-    ) AS a (charge_key, provider_ref, charged, charged_in)
+        :charge_keys::uuid[], :provider_refs::text[], :charged::bigint[], :currencies::text[],
+        :whos::text[]
+    ) AS a (charge_key, provider_ref, charged, charged_in, who)
     CROSS JOIN LATERAL (
         SELECT * FROM payment AS p WHERE p.charge_key = a.charge_key LIMIT 1
     ) AS p
@@ -155,7 +156,7 @@ held AS MATERIALIZED (
 ),
 attempt AS MATERIALIZED (
     SELECT found.payment_id, found.reservation_id, found.schedule_id, found.before,
-        found.provider_ref, found.charged, found.charged_in, p.state, p.paid_at,
+        found.provider_ref, found.charged, found.charged_in, found.who, p.state, p.paid_at,
         coalesce(found.charged_in <> p.currency OR found.charged <> p.amount, false) AS otherwise
     FROM found CROSS JOIN LATERAL (
         SELECT p.state, p.paid_at, p.amount, p.currency FROM payment AS p
@@ -183,12 +184,18 @@ settled AS (
         END,
         flagged_at = CASE WHEN attempt.otherwise THEN now() ELSE p.flagged_at END,
         provider_ref = attempt.provider_ref, paid_at = now(), look_at = (SELECT at FROM clock),
-        looks = 0
+        looks = 0, settled_by = coalesce(p.settled_by, attempt.who)
     FROM attempt
     WHERE p.payment_id = attempt.payment_id AND attempt.state IN ('PENDING', 'FAILED')
         AND attempt.reservation_id NOT IN (SELECT held.reservation_id FROM held WHERE held.locked)
-    RETURNING p.payment_id, p.user_id, p.amount, p.state, p.paid_at, p.reservation_id,
-        attempt.schedule_id, attempt.state AS was, attempt.before
+    RETURNING p.payment_id, p.user_id, p.amount, p.state, p.paid_at, p.reservation_id, p.too_late,
+        attempt.schedule_id, attempt.state AS was, attempt.before, attempt.who
+),
+explained AS (
+    INSERT INTO evidence (reservation_id, payment_id, what, who, detail)
+    SELECT settled.reservation_id, settled.payment_id, 'charged_in_vain', settled.who,
+        lower(settled.too_late)
+    FROM settled WHERE settled.state = 'REFUNDING'
 ),
 closed AS (
     UPDATE reservation AS r SET
@@ -231,7 +238,7 @@ SELECT asked.charge_key, asked.payment_id, asked.reservation_id, asked.user_id, 
         AND coalesce(attempt.state, asked.state) IN ('PENDING', 'FAILED') AS locked
 FROM asked LEFT JOIN attempt USING (payment_id) LEFT JOIN settled USING (payment_id);
 
--- name: fail_payment(charge_key, reason)^
+-- name: fail_payment(charge_key, reason, who)^
 -- Record that the provider did not charge, and never will for this key. The reservation can be paid
 -- again until it expires.
 -- locks: reservation, payment (skips locked ones, and then changes nothing)
@@ -248,9 +255,15 @@ attempt AS MATERIALIZED (
     FOR UPDATE OF p SKIP LOCKED
 ),
 failed AS (
-    UPDATE payment AS p SET state = 'FAILED', reason = :reason, flag = NULL
+    UPDATE payment AS p SET state = 'FAILED', reason = :reason, flag = NULL,
+        settled_by = :who::text
     FROM attempt WHERE p.payment_id = attempt.payment_id AND attempt.state = 'PENDING'
     RETURNING p.payment_id, p.reservation_id
+),
+explained AS (
+    INSERT INTO evidence (reservation_id, payment_id, what, who, detail)
+    SELECT failed.reservation_id, failed.payment_id, 'payment_failed', :who::text, :reason::text
+    FROM failed
 ),
 kept AS (
     UPDATE reservation AS r SET paying_until = NULL
@@ -260,14 +273,21 @@ SELECT p.payment_id, failed.payment_id IS NULL AS locked
 FROM payment AS p LEFT JOIN attempt USING (payment_id) LEFT JOIN failed USING (payment_id)
 WHERE p.charge_key = :charge_key AND coalesce(attempt.state, p.state) = 'PENDING';
 
--- name: refunded_payment(charge_key)^
+-- name: refunded_payment(charge_key, who)^
 -- Record that the provider has refunded a payment.
 -- locks: payment
 -- returns: one row if it was being refunded
-UPDATE payment SET state = 'REFUNDED', refunded = coalesce(charged, amount),
-    flag = CASE WHEN flag NOT IN ('refund_pending', 'refund_failed') THEN flag END
-WHERE charge_key = :charge_key AND state = 'REFUNDING'
-RETURNING payment_id;
+WITH refunded AS (
+    UPDATE payment SET state = 'REFUNDED', refunded = coalesce(charged, amount), refunded_at = now(),
+        flag = CASE WHEN flag NOT IN ('refund_pending', 'refund_failed') THEN flag END
+    WHERE charge_key = :charge_key AND state = 'REFUNDING'
+    RETURNING payment_id, reservation_id, refunded
+),
+explained AS (
+    INSERT INTO evidence (reservation_id, payment_id, what, who, detail)
+    SELECT r.reservation_id, r.payment_id, 'refunded', :who::text, r.refunded::text FROM refunded AS r
+)
+SELECT refunded.payment_id FROM refunded;
 
 -- name: find_payment(payment_id)^
 -- Read one payment, with the room and the holder of its reservation.

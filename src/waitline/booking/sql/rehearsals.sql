@@ -52,6 +52,9 @@ seats AS (
 payments AS (
     DELETE FROM payment AS p USING those WHERE p.reservation_id = those.reservation_id
 ),
+evidence AS (
+    DELETE FROM evidence AS e USING those WHERE e.reservation_id = those.reservation_id
+),
 gone AS (
     DELETE FROM reservation AS r USING those WHERE r.reservation_id = those.reservation_id
     RETURNING r.reservation_id

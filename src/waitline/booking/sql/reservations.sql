@@ -1,4 +1,4 @@
--- name: reserve(schedule_ids, user_ids, holders, wanted_nos, wanted_seats, hold_s, key_nos, keys, requests, languages, keys_max)
+-- name: reserve(schedule_ids, user_ids, holders, made_bys, wanted_nos, wanted_seats, hold_s, key_nos, keys, requests, languages, keys_max)
 -- Reserve seats for visitors: for each request all of its seats, or none (B1).
 -- Requests are numbered from 1. The requests of one call have no seat in common, and no two of them
 -- are of one holder, or have the same idempotency key.
@@ -19,7 +19,7 @@
 WITH asked AS MATERIALIZED (
     -- The count is locked row by row, by its key: a plan made while the table is small would read all
     -- of it.
-    SELECT a.no, a.schedule_id, a.user_id, a.holder, s.visitor_seats_max, c.room, s.opens_at,
+    SELECT a.no, a.schedule_id, a.user_id, a.holder, a.made_by, s.visitor_seats_max, c.room, s.opens_at,
         CASE
             WHEN s.sale_state <> 'ON_SALE' THEN lower(s.sale_state)
             WHEN s.opens_at > now() THEN 'not_open'
@@ -36,8 +36,9 @@ WITH asked AS MATERIALIZED (
             SELECT true FROM visitor_seats AS v
             WHERE v.schedule_id = a.schedule_id AND v.user_id = a.user_id AND v.holder = a.holder
         ) IS NULL AS countable
-    FROM unnest(:schedule_ids::bigint[], :user_ids::text[], :holders::text[])
-        WITH ORDINALITY AS a (schedule_id, user_id, holder, no)
+    FROM unnest(
+        :schedule_ids::bigint[], :user_ids::text[], :holders::text[], :made_bys::text[]
+    ) WITH ORDINALITY AS a (schedule_id, user_id, holder, made_by, no)
     LEFT JOIN schedule AS s USING (schedule_id) LEFT JOIN concert AS c USING (concert_id)
     LEFT JOIN LATERAL (
         SELECT v.seats FROM visitor_seats AS v
@@ -101,9 +102,9 @@ counted AS (
     RETURNING held.schedule_id, held.user_id, held.holder
 ),
 made AS (
-    INSERT INTO reservation (schedule_id, user_id, holder, amount, expires_at)
+    INSERT INTO reservation (schedule_id, user_id, holder, amount, expires_at, made_by)
     SELECT schedule_id, user_id, holder, found.amount,
-        (SELECT at FROM clock) + make_interval(secs => :hold_s)
+        (SELECT at FROM clock) + make_interval(secs => :hold_s), found.made_by
     FROM counted JOIN found USING (schedule_id, user_id, holder)
     RETURNING reservation_id, schedule_id, user_id, holder, amount, created_at,
         expires_at + (SELECT lost FROM clock) AS expires_at
@@ -181,7 +182,7 @@ JOIN reserved_seat AS h USING (reservation_id)
 WHERE r.reservation_id = :reservation_id
 GROUP BY r.reservation_id, c.room;
 
--- name: cancel(reservation_id, user_id, holder, key, request, language, keys_max, by_operator, ended_by, drops_max, window_s, first_s, most_s)^
+-- name: cancel(reservation_id, user_id, holder, key, request, language, keys_max, by_operator, who, drops_max, window_s, first_s, most_s)^
 -- Cancel a reservation of its holder (B8). If it is paid for, its seats are back on sale at once, and
 -- its payment is REFUNDING until the provider has refunded it. Buyers may do that until the schedule's
 -- cancel_until, or the date of a postponement if that is later; without either, until the start.
@@ -318,10 +319,9 @@ closed AS (
     FROM ready WHERE r.reservation_id = ready.reservation_id
 ),
 explained AS (
-    INSERT INTO reservation_note (reservation_id, ended_at, ended_by)
-    SELECT ready.reservation_id, now(), :ended_by::text FROM ready
-    ON CONFLICT (reservation_id) DO UPDATE
-    SET ended_at = excluded.ended_at, ended_by = excluded.ended_by
+    INSERT INTO evidence (reservation_id, payment_id, what, who)
+    SELECT ready.reservation_id, refundable.payment_id, 'cancelled', coalesce(:who::text, 'visitor')
+    FROM ready LEFT JOIN refundable ON true
 ),
 noted AS (
     INSERT INTO cooldown AS c (user_id, holder, drops, cool_until, times)
@@ -463,6 +463,10 @@ closed AS (
     UPDATE reservation AS r
     SET state = 'EXPIRED', paying_until = NULL, expires_at = database_time(r.expires_at)
     FROM ready WHERE r.reservation_id = ready.reservation_id
+),
+explained AS (
+    INSERT INTO evidence (reservation_id, what, who)
+    SELECT ready.reservation_id, 'expired', 'expiry' FROM ready
 ),
 noted AS (
     INSERT INTO cooldown AS c (user_id, holder, drops, cool_until, times)

@@ -72,7 +72,7 @@ LIMIT :schedules_max;
 -- returns: one row: how many reservations were left before, how many of them were ended, how many of
 --   these are refunded, and whether the schedule is settled; none if it is not stopped
 WITH stopped AS MATERIALIZED (
-    SELECT schedule_id, sale_state, state_at FROM schedule
+    SELECT schedule_id, sale_state, state_at, state_reason FROM schedule
     WHERE schedule_id = :schedule_id AND sale_state <> 'ON_SALE'
 ),
 live AS MATERIALIZED (
@@ -175,6 +175,12 @@ explained AS (
     SELECT ready.reservation_id, now(), 'schedule' FROM ready
     ON CONFLICT (reservation_id) DO UPDATE
     SET ended_at = excluded.ended_at, ended_by = excluded.ended_by
+),
+logged AS (
+    INSERT INTO evidence (reservation_id, payment_id, what, who, detail)
+    SELECT ready.reservation_id, refundable.payment_id, 'cancelled',
+        'schedule ' || lower(stopped.sale_state), stopped.state_reason
+    FROM stopped CROSS JOIN ready LEFT JOIN refundable USING (reservation_id)
 ),
 refunding AS (
     UPDATE payment AS p SET state = 'REFUNDING', look_at = (SELECT listening_now()), looks = 0,

@@ -22,6 +22,7 @@ operator_bodies.py  their bodies and views
 operator_sale.py    operators' calls: stopped schedules, house seats
 operator_sale_bodies.py  their bodies and views
 door_files.py       door lists as files: CSV and a page
+evidence_bodies.py  view of a booking's evidence log
 lookups.py          bulkhead for look-ups that anybody can cause
 metrics.py          gauges of open work
 management.py       the management process

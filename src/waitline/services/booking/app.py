@@ -18,6 +18,7 @@ from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
 from waitline.booking.cooldown import CooldownRule
 from waitline.booking.door_list import DoorLists
+from waitline.booking.evidence import EvidenceLog
 from waitline.booking.idempotency import IdempotencyKeys
 from waitline.booking.load_reporter import Answered, LoadReporter, WorkerLoad
 from waitline.booking.outbox import Relay
@@ -288,6 +289,7 @@ def described_routers(
         InstallationView.of(settings),
         Attention(database),
         Reservations(database, settings.hold_s),
+        EvidenceLog(database),
     )
     catalogue = CatalogueOperatorCalls(
         database,

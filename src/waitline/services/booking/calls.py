@@ -19,6 +19,7 @@ from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.checkout import Checkout
 from waitline.booking.cooldown import Cooldowns
 from waitline.booking.door_list import DoorLists
+from waitline.booking.evidence import EvidenceLog
 from waitline.booking.idempotency_key import IdempotencyKey
 from waitline.booking.model import (
     OwnHold,
@@ -70,7 +71,7 @@ from waitline.services.booking.catalogue_calls import document_answer
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.idempotency import Idempotency, key_of
 from waitline.services.booking.lookups import Lookups
-from waitline.services.booking.ownership import Ownership
+from waitline.services.booking.ownership import Ownership, shown
 from waitline.services.booking.tokens import header_token, require_token, room_token
 from waitline.services.booking.users import is_int64, user_in_body, user_of
 from waitline.services.same_origin import SameOrigin
@@ -156,6 +157,7 @@ class BookingCalls:
             self._seats.run(),
             Sweeper(self._reservations).run(),
             Cooldowns(self._database, self._reservations.cooldown).run(),
+            EvidenceLog(self._database).run(),
             ScheduleStops(self._database).run(),
             self._checkout.run(),
         ]
@@ -236,6 +238,7 @@ class BookingCalls:
         token = room_token(request, found.room, trusting=self._trusting)
         proof = self._doorman.prove(found.room, user, token)
         buyer = Buyer(user, ANYBODY if self._trusting else proof.holder)
+        made_by = shown(proof)
 
         async def admit() -> None:
             await self._doorman.admit(found.room, user, token, found.queue_down)
@@ -243,15 +246,17 @@ class BookingCalls:
 
         async def write(key: IdempotencyKey | None) -> Answer:
             if seats is None:
-                held = await self._reserve_best(wanted, buyer, key)
+                held = await self._reserve_best(wanted, buyer, key, made_by)
             else:
-                held = await self._reservations.reserve(wanted.scheduleId, seats, buyer, key)
+                held = await self._reservations.reserve(
+                    wanted.scheduleId, seats, buyer, key, made_by
+                )
             return answers.reserved(request.language, held)
 
         return await self._idempotency.once(key, buyer, request, write, admit)
 
     async def _reserve_best(
-        self, wanted: ReservationBody, buyer: Buyer, key: IdempotencyKey | None
+        self, wanted: ReservationBody, buyer: Buyer, key: IdempotencyKey | None, made_by: str
     ) -> Reservation:
         assert wanted.grade is not None
         assert wanted.count is not None
@@ -265,6 +270,7 @@ class BookingCalls:
                 buyer=buyer,
                 rng=self._rng,
                 key=key,
+                made_by=made_by,
             )
         except (SeatTaken, OwnHold):
             raise SeatsContested from None
@@ -306,14 +312,14 @@ class BookingCalls:
         header_token(request)
         self._same_origin.check(request)
         key = key_of(request)
-        buyer = await self._ownership.buyer(request, asked, user)
+        caller = await self._ownership.caller(request, asked, user)
 
         async def write(key: IdempotencyKey | None) -> Answer:
-            before = await self._reservations.cancel(asked, buyer, key)
+            before = await self._reservations.cancel(asked, caller.buyer, key, who=caller.shown)
             refund = before is ReservationState.CONFIRMED
             return answers.cancelled(request.language, asked, user, refund=refund)
 
-        return await self._idempotency.once(key, buyer, request, write)
+        return await self._idempotency.once(key, caller.buyer, request, write)
 
     async def pay(self, request: Request) -> Answer:
         """Charge a visitor for a reservation."""
@@ -327,7 +333,7 @@ class BookingCalls:
         if b"x-user-id" in request.headers and user_of(request) != user:
             raise ReservationForeign if self._trusting else ReservationUnknown
         reservation = asked.reservationId if is_int64(asked.reservationId) else UNKNOWN_ID
-        buyer = await self._ownership.buyer(request, reservation, user)
+        buyer = (await self._ownership.caller(request, reservation, user)).buyer
 
         async def write(key: IdempotencyKey | None) -> Answer:
             payment = await self._checkout.pay(reservation, buyer, asked.amount, method, key)

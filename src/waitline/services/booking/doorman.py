@@ -311,15 +311,15 @@ class Doorman:
         except TimeoutError:
             raise Unavailable(f"the queue does not answer: {NOT_IN_TIME}") from None
 
-    def holder(self, room: RoomId, visitor: VisitorId, token: str) -> str | None:
-        """See `Identity.holder_of`."""
-        return self._who.holder_of(token, room, visitor)
+    def proof(self, room: RoomId, visitor: VisitorId, token: str) -> Proof | None:
+        """See `Identity.proof_in`."""
+        return self._who.proof_in(token, room, visitor)
 
-    def cookie_holder(self, request: Request, room: RoomId, visitor: VisitorId) -> str | None:
-        """Return the holder that the room's cookie proves, or `None`."""
+    def cookie_proof(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof | None:
+        """Return what the room's cookie proves, or `None`."""
         token = session_token(request, room, trusting=False) or given_token(request, room)
         try:
-            return None if token is None else self._who.holder_of(token, room, visitor)
+            return None if token is None else self._who.proof_in(token, room, visitor)
         except TokenRejected:
             # The cookie's name depends on the room, so its refusal would tell of the room.
             return None

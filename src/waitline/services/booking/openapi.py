@@ -27,6 +27,7 @@ from waitline.services.booking.bodies import (
     TicketsView,
 )
 from waitline.services.booking.calls import SEATS_PATH
+from waitline.services.booking.evidence_bodies import EvidenceView
 from waitline.services.booking.operator import InstallationView
 from waitline.services.booking.operator_bodies import (
     ChangesView,
@@ -47,6 +48,7 @@ STRUCTS: list[type[msgspec.Struct]] = [
     OperatorScheduleView,
     OperatorSchedulesView,
     InstallationView,
+    EvidenceView,
     StopView,
     HouseSeatsView,
     GivenView,
@@ -140,6 +142,7 @@ _OPERATORS = {
     ("delete", "/schedules/{scheduleId}/seats"): ("ImportView", 200),
     ("get", "/changes"): ("ChangesView", 200),
     ("post", "/schedules/{scheduleId}/seats"): ("ImportView", 201),
+    ("get", "/reservations/{reservationId}"): ("EvidenceView", 200),
     ("delete", "/reservations/{reservationId}"): ("CancellationView", 200),
     ("post", "/schedules/{scheduleId}/cancel"): ("StopView", 200),
     ("post", "/schedules/{scheduleId}/postpone"): ("StopView", 200),

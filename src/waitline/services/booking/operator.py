@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from fastapi import Request as FrameworkRequest
 
 from waitline.booking.attention import Attention, FlaggedPayment
+from waitline.booking.evidence import EvidenceLog
 from waitline.booking.model import ReservationState
 from waitline.booking.store import Reservations
 from waitline.http.envelope import success
@@ -15,6 +16,7 @@ from waitline.http.operator_key import Operators
 from waitline.http.requests import Request
 from waitline.services.booking import answers, texts
 from waitline.services.booking.bodies import instant, number, unguessable
+from waitline.services.booking.evidence_bodies import EvidenceView
 from waitline.services.booking.operator_catalogue import PREFIX
 from waitline.services.booking.users import INT64_MAX, INT64_MIN
 from waitline.settings import Settings
@@ -90,6 +92,7 @@ class OperatorCalls:
         installed: The installation.
         attention: Payments that need attention.
         reservations: The store of reservations.
+        evidence: The evidence log.
     """
 
     def __init__(
@@ -98,11 +101,13 @@ class OperatorCalls:
         installed: InstallationView,
         attention: Attention,
         reservations: Reservations,
+        evidence: EvidenceLog,
     ) -> None:
         self._operators = operators
         self._installed = installed
         self._attention = attention
         self._reservations = reservations
+        self._evidence = evidence
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -115,6 +120,7 @@ class OperatorCalls:
         router.get("/installation")(self.installation)
         router.get("/payments")(self.payments)
         router.post("/payments/{paymentId}/acknowledge")(self.acknowledge)
+        router.get("/reservations/{reservationId}")(self.reservation)
         router.delete("/reservations/{reservationId}")(self.cancel_reservation)
         return router
 
@@ -134,12 +140,18 @@ class OperatorCalls:
         shown = AcknowledgedView(number_, await self._attention.acknowledge(number_))
         return to_response(success(_ours(request), texts.NOTED, shown))
 
+    async def reservation(self, reservationId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
+        """Show the evidence log of a booking: whose it is, and what became of it, by whom."""
+        number_ = unguessable("reservationId", reservationId)
+        shown = EvidenceView.of(await self._evidence.booking(number_))
+        return to_response(success(_ours(request), texts.EVIDENCE, shown))
+
     async def cancel_reservation(self, reservationId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """Cancel anybody's reservation; a payment is refunded. For buyers who lost their ticket."""
         number_ = unguessable("reservationId", reservationId)
         buyer = (await self._reservations.find(number_)).buyer
         before = await self._reservations.cancel(
-            number_, buyer, ended_by="operator", by_operator=True
+            number_, buyer, who=self._operators.who, by_operator=True
         )
         refund = before is ReservationState.CONFIRMED
         language = _ours(request).language

@@ -5,9 +5,11 @@ stay and after it. Somebody else's and one that does not exist are refused alike
 """
 
 from functools import partial
+from typing import NamedTuple
 
 from waitline.booking.buyer import ANYBODY, Buyer
 from waitline.booking.checkout import Checkout
+from waitline.booking.evidence import visitor
 from waitline.booking.model import (
     Payment,
     PaymentForeign,
@@ -24,10 +26,28 @@ from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.lookups import Lookups
 from waitline.services.booking.tokens import header_token, require_token
 from waitline.services.booking.users import user_of
+from waitline.tokens.proof import Proof
 
 NOWHERE = RoomId("")
 """Room of a reservation that does not exist: no token is for it. The token is verified all the
 same, so that the time does not show whether there is one."""
+
+
+class Caller(NamedTuple):
+    """Somebody who has proved whose the caller's reservations are.
+
+    Attributes:
+        buyer: Whose.
+        shown: By which token, for the evidence log.
+    """
+
+    buyer: Buyer
+    shown: str
+
+
+def shown(proof: Proof) -> str:
+    """Return the visitor whom a token proves, as the evidence log names one."""
+    return visitor("pass" if proof.expires_ms else "ticket", proof.stay)
 
 
 class Ownership:
@@ -71,32 +91,38 @@ class Ownership:
         Invariant:
             B8.
         """
+        return (await self._found(request, reservation, user))[0]
+
+    async def _found(
+        self, request: Request, reservation: int, user: VisitorId
+    ) -> tuple[Reservation, Caller]:
         find = partial(self._reservations.find, reservation)
         if self._trusting:
             found = await self._lookups.run(header_token(request), find)
             if found.buyer.user_id != user:
                 raise ReservationForeign
-            return found
+            return found, Caller(found.buyer, "visitor")
         token = require_token(request)
         try:
             found = await self._lookups.run(token, find)
         except ReservationUnknown:
             self._caller(request, NOWHERE, user)
             raise
-        if found.buyer != self._caller(request, found.room, user):
+        caller = self._caller(request, found.room, user)
+        if caller is None or found.buyer != caller.buyer:
             raise ReservationUnknown
-        return found
+        return found, caller
 
-    async def buyer(self, request: Request, reservation: int, user: VisitorId) -> Buyer:
-        """Return whom a reservation that the caller writes to must belong to.
+    async def caller(self, request: Request, reservation: int, user: VisitorId) -> Caller:
+        """Return whom a reservation that the caller writes to must belong to, and the proof.
 
         Raises:
             TokenMissing, TokenRejected, ReservationUnknown: As `reservation`. Not in trial mode,
                 where the statement that writes compares the user.
         """
         if self._trusting:
-            return Buyer(user, ANYBODY)
-        return (await self.reservation(request, reservation, user)).buyer
+            return Caller(Buyer(user, ANYBODY), "visitor")
+        return (await self._found(request, reservation, user))[1]
 
     async def reservations(self, request: Request, user: VisitorId) -> list[OwnReservation]:
         """Return what the caller holds and has bought, the newest first.
@@ -121,7 +147,7 @@ class Ownership:
             holders = dict.fromkeys(rooms, ANYBODY)
         else:
             callers = {room: self._caller(request, room, user) for room in rooms}
-            holders = {room: caller.holder for room, caller in callers.items() if caller}
+            holders = {room: caller.buyer.holder for room, caller in callers.items() if caller}
         if not holders:
             return []
         return await self._lookups.run_list(token, partial(self._own.listed, user, holders))
@@ -153,11 +179,12 @@ class Ownership:
         except PaymentUnknown:
             self._caller(request, NOWHERE, user)
             raise
-        if found.buyer != self._caller(request, found.room, user):
+        caller = self._caller(request, found.room, user)
+        if caller is None or found.buyer != caller.buyer:
             raise PaymentUnknown
         return found.payment
 
-    def _caller(self, request: Request, room: RoomId, user: VisitorId) -> Buyer | None:
+    def _caller(self, request: Request, room: RoomId, user: VisitorId) -> Caller | None:
         """Return who calls, or `None` if the token proves nothing about the room.
 
         Raises:
@@ -166,10 +193,10 @@ class Ownership:
         """
         token = header_token(request)
         if token is None:
-            holder = self._doorman.cookie_holder(request, room, user)
+            proof = self._doorman.cookie_proof(request, room, user)
         else:
-            holder = self._doorman.holder(room, user, token)
-        if holder is None:
+            proof = self._doorman.proof(room, user, token)
+        if proof is None:
             return None
         self._lookups.remember(require_token(request))
-        return Buyer(user, holder)
+        return Caller(Buyer(user, proof.holder), shown(proof))

@@ -35,6 +35,7 @@ RESERVED = Text("좌석을 예약했습니다. 시간 안에 결제해 주세요
 RESERVATIONS = Text("예약 목록입니다.", "These are your reservations.")
 RESERVATION = Text("예약 정보입니다.", "This is the reservation.")
 TICKETS = Text("입장권입니다.", "These are the tickets.")
+EVIDENCE = Text("예매 기록입니다.", "This is what is recorded of the booking.")
 CANCELLED = Text("예약을 취소했습니다.", "The reservation was cancelled.")
 PAID = Text("결제가 완료되었습니다.", "The payment is complete.")
 PAYMENT = Text("결제 정보입니다.", "This is the payment.")

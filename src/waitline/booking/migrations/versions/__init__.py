@@ -13,4 +13,5 @@
 0011_seats_and_changes.py      seats by section, row and number; log of changes
 0012_concert_limits.py         limits per concert; what operators give away counts for nobody
 0013_currency_of_payments.py   currency of payments and of their charges
+0014_evidence.py               evidence log of bookings
 """
