@@ -85,6 +85,7 @@ def sold(postgres: TestDatabase) -> Sale:
         await sale.sql("UPDATE outbox SET sent_at = now()")
 
     postgres.wait(sell())
+    postgres.wait(postgres.sql("INSERT INTO installation (mode) VALUES ('trial')"))
     return sale
 
 
@@ -93,24 +94,24 @@ def test_play_money_is_marked(run: Run, postgres: TestDatabase) -> None:
     for play in (True, False):
         postgres.wait(
             postgres.sql(
-                "INSERT INTO installation (mode, play_money) VALUES ('production', $1) "
+                "INSERT INTO installation (mode, play_money) VALUES ('trial', $1) "
                 "ON CONFLICT (the_row) DO UPDATE SET play_money = excluded.play_money",
                 play,
             )
         )
-        assert run("--mode", "trial")[1].startswith("box office (play money): ") is play
+        assert run()[1].startswith("box office (play money): ") is play
 
 
 @pytest.mark.usefixtures("sold")
 def test_a_sound_box_office_passes(run: Run) -> None:
-    status, out, err = run("--mode", "trial")
+    status, out, err = run()
     assert (status, err) == (0, "")
     assert out.startswith(
         "box office: 10 seats, 1 sold, 0 complimentary, 0 held back, 1 reservations"
     )
     assert out.count("holds") >= len(INVARIANTS)
     assert "broken" not in out
-    status, out, err = run("--mode", "trial", "--json")
+    status, out, err = run("--json")
     assert (status, err) == (0, "")
     assert json.loads(out) == {
         "seats": 10,
@@ -150,16 +151,21 @@ def test_the_limits_per_person_are_shown_beside_what_people_have(run: Run, sold:
         await HouseSeats(sold.database).give(2, [15, 16, 17, 18, 19], "Band", who=WHO)
 
     sold.postgres.wait(sell())
-    limits = json.loads(run("--mode", "trial", "--json")[1])["limits"]
+    limits = json.loads(run("--json")[1])["limits"]
     assert [list(one.values()) for one in limits] == [[1, 1, 4, 3, 1, 1, 3], [2, 1, 2, 3, 2, 2, 3]]
-    lines = run("--mode", "trial")[1].splitlines()
+    lines = run()[1].splitlines()
     title = "Limits per buyer, and the most seats that one buyer has (B7):"
     shown = [line.split() for line in lines[lines.index(title) + 2 :]]
     assert shown == [["1", "1", "4", "3", "1", "1", "3"], ["2", "1", "2", "3", "2", "2", "3"]]
 
 
 @pytest.mark.usefixtures("sold")
-def test_what_is_broken_is_told_and_fails(run: Run) -> None:
+def test_what_is_broken_is_told_and_fails(
+    run: Run, postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The mode of the data counts, and not that of the environment.
+    monkeypatch.setenv("WAITLINE_MODE", "trial")
+    postgres.wait(postgres.sql("UPDATE installation SET mode = 'production'"))
     status, out, err = run()
     assert (status, err) == (1, "")
     assert out.count("broken") == 1
@@ -183,13 +189,13 @@ def test_a_slot_of_one_who_paid_is_found(run: Run, valkey: Server) -> None:
         await store.close()
 
     valkey.wait(admit())
-    assert run("--mode", "trial")[0] == 0, "the slot was taken after the payment"
+    assert run()[0] == 0, "the slot was taken after the payment"
 
     # As if the visitor had been admitted long before.
     key = keys.of(RoomId("room")).slots
     letter, place, _, *rest = valkey.wait(valkey.command("HGET", key, BUYER)).split("|")
     valkey.wait(valkey.command("HSET", key, BUYER, "|".join([letter, place, "1", *rest])))
-    status, out, _ = run("--mode", "trial")
+    status, out, _ = run()
     assert status == 1
     assert "1 visitor has paid but still holds a slot in room 'room': 7" in out
 

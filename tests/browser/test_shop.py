@@ -331,6 +331,50 @@ def test_free_seats_in_production(opened: Opened) -> None:
             expect(page.locator(".booking")).to_contain_text("Cancelled")
 
 
+@pytest.mark.parametrize(
+    ("currency", "price", "shown"),
+    [
+        ("USD", "120.50", "$120.50"),
+        ("JPY", "12000", "¥12,000"),
+        ("KWD", "5.120", "KWD\xa05.120"),
+        # Chromium has no digits for these two; ISO 4217 has three and two.
+        ("IQD", "12345.678", "IQD\xa012,345.678"),
+        ("MGA", "5000.50", "MGA\xa05,000.50"),
+        ("ISK", "9900", "ISK\xa09,900"),
+    ],
+)
+def test_prices_are_in_the_currency_of_the_concert(
+    trial: Installation, opened: Opened, currency: str, price: str, shown: str
+) -> None:
+    with httpx.Client(headers={"X-Operator-Key": trial.operator_key}) as operator:
+
+        def operate(path: str, **body: Any) -> Any:  # noqa: ANN401 - JSON
+            answer = operator.post(f"{trial.booking_url}/api/v1/operator/{path}", **body)
+            assert answer.status_code == 201, answer.text
+            return answer.json()["data"]
+
+        room = f"in-{currency}"
+        named = {"title": currency, "queue": room, "currency": currency}
+        concert = operate("concerts", json=named)["concertId"]
+        starts = {"startsAt": "2030-01-01T19:00:00+09:00"}
+        made = operate(f"concerts/{concert}/schedules", json=starts)["scheduleId"]
+        plan = f"section,row,seat,grade,price\nHall,A,1,R,{price}\n"
+        csv = {"Content-Type": "text/csv"}
+        operate(f"schedules/{made}/seats", content=plan.encode(), headers=csv)
+        body = {"room": room, "shopUrl": f"{trial.booking_url}/shop/concerts/{concert}?lang=en"}
+        assert operator.post(f"{trial.url}/api/v1/rooms", json=body).status_code == 201
+    with opened(f"{trial.url}/rooms/{room}?lang=en", viewport=PHONE) as page:
+        panel(page, "choose")
+        page.get_by_label(f"Hall, row A, seat 1, R, {shown}").check()
+        expect(page.locator("#chosen-total")).to_have_text(shown)
+        page.locator("#reserve").click()
+        panel(page, "held")
+        page.get_by_role("button", name=f"Pay {shown} in play money").click()
+        panel(page, "paid")
+        if currency == "KWD":
+            captured(page, "paid-in-dinars")
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_need_no_browser_newer_than_safari_14(script: Path) -> None:
     assert TOO_NEW.findall(script.read_text("utf-8")) == []

@@ -217,7 +217,7 @@ def test_a_server_that_is_stopped_is_unavailable_and_found_again(
             await until_async(lambda: answers(db), SOON_S)
             await asyncio.to_thread(server.kill)
             for _ in range(3):
-                with pytest.raises(Unavailable, match="the database does not answer"):
+                with pytest.raises(Unavailable, match="the database does not answer at postgres"):
                     await db.fetch_one("add", number=1)
             await asyncio.to_thread(server.start)
             await until_async(lambda: answers(db), SOON_S)

@@ -2,19 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from tests.booking.sale import Sale, person
 from tests.databases import TestDatabase
 from tests.servers import Server
 from waitline import settings as chosen
 from waitline.booking import demo
+from waitline.booking.buyer import Buyer
+from waitline.booking.catalogue import Catalogue
+from waitline.booking.house import HouseSeats
 from waitline.booking.mode import OfficeContents, OfficeMode
 from waitline.booking.rehearsals import Rehearsals
 from waitline.kernel.errors import Unavailable
-from waitline.kernel.ids import REHEARSALS, RoomId
+from waitline.kernel.ids import REHEARSALS, RoomId, VisitorId
 from waitline.kernel.mode import DataMode, OtherMode
 from waitline.postgres.pool import Database
 from waitline.queue.mode import LineMode
@@ -177,6 +182,56 @@ def test_a_trial_that_ends_leaves_what_operators_put_on_sale(postgres: TestDatab
     seats = postgres.wait(postgres.sql("SELECT seat_number, state FROM seat"))
     assert [tuple(row) for row in seats] == [("A-1-1", "AVAILABLE")]
     postgres.wait(mode.claim_money(play=False))
+
+
+def test_a_trial_that_ends_leaves_what_operators_gave_and_hold(postgres: TestDatabase) -> None:
+    """An operator sets a real concert up in trial mode, and visitors try it."""
+    who = "operator abc"
+
+    async def play() -> None:
+        mode, sale = office(postgres), Sale(postgres)
+        await mode.claim(TRIAL)
+        await demo.load(postgres.database)
+        await sale.sql("DELETE FROM concert WHERE origin = 'operator'")
+        ours = await Catalogue(postgres.database).create_concert("Gala", "Hall", "gala")
+        made = await Catalogue(postgres.database).create_schedule(
+            ours.concert_id, datetime(2999, 1, 1, tzinfo=UTC)
+        )
+        await sale.add_seats(made.schedule_id, 6)
+        rows = await sale.sql(
+            "SELECT seat_id FROM seat WHERE schedule_id = $1 ORDER BY seat_id", made.schedule_id
+        )
+        seats = [row["seat_id"] for row in rows]
+        house = HouseSeats(postgres.database)
+        await house.hold(made.schedule_id, seats[:2], "press", who=who)
+        given = await house.give(made.schedule_id, [seats[1], seats[2]], "Ann Lee", who=who)
+        bought = await sale.reservations.reserve(made.schedule_id, [seats[3]], person(7))
+        key = (await sale.begin(bought.reservation_id, 7))["charge_key"]
+        await sale.confirm(key)
+        dropped = await sale.reservations.reserve(made.schedule_id, [seats[4]], person(8))
+        await sale.reservations.cancel(dropped.reservation_id, person(8))
+        found = await mode.contents()
+        assert (found.bookings, found.past, found.given, found.held) == (1, 1, 2, 2)
+
+        await mode.end_trial()
+        rows = await sale.sql("SELECT state FROM seat ORDER BY seat_id")
+        assert [row["state"] for row in rows] == [
+            "HELD", "OCCUPIED", "OCCUPIED", "AVAILABLE", "AVAILABLE", "AVAILABLE",
+        ]  # fmt: skip
+        kept = await sale.sql("SELECT reservation_id FROM reservation")
+        assert [row["reservation_id"] for row in kept] == [given]
+        assert [one.ticket_name for one in await house.listed(made.schedule_id)] == [
+            None, "Ann Lee", "Ann Lee",
+        ]  # fmt: skip
+        found = await mode.contents()
+        assert (found.bookings, found.past, found.given, found.held) == (0, 0, 2, 2)
+        assert await sale.sql("SELECT FROM payment WHERE user_id <> 'complimentary'") == []
+        assert await sale.findings() == []
+        # A ticket that was given can still be taken back.
+        await sale.reservations.cancel(given, Buyer(VisitorId("complimentary"), "operator"))
+        assert await sale.findings() == []
+
+    postgres.wait(play())
 
 
 @pytest.mark.parametrize("play", [True, False])

@@ -45,6 +45,22 @@ async def ping(database: Database) -> str:
     return ""
 
 
+async def lossy(database: Database) -> str:
+    """Return that the server may lose bookings that it has acknowledged; empty if it does not.
+
+    Raises:
+        Unavailable: It does not answer.
+    """
+    found = [row["name"] for row in await database.fetch_all("lossy_settings")]
+    if not found:
+        return ""
+    return (
+        f"the database runs with {', '.join(f'{name}=off' for name in found)}: after a crash of "
+        "its machine, confirmed payments may be missing, or the data damaged. Set "
+        f"{' and '.join(found)} to on"
+    )
+
+
 async def count_open_work(database: Database) -> OpenWork:
     """Count the open work.
 

@@ -31,8 +31,12 @@ class OfficeContents(NamedTuple):
         concerts: Concerts that operators created.
         demos: Demo concerts: one, or none.
         rehearsals: Concerts of rehearsals.
-        bookings: Reservations that are held or sold, without those of rehearsals.
+        bookings: Visitors' reservations that are held or sold, without those of rehearsals.
         payments: Their payments that are under way, made or being refunded.
+        past: Their reservations that are over.
+        given: Complimentary tickets that operators gave for their concerts.
+        held: Seats of their concerts that operators hold back.
+        stopped: Schedules of their concerts that are cancelled or postponed.
     """
 
     concerts: int
@@ -40,6 +44,10 @@ class OfficeContents(NamedTuple):
     rehearsals: int
     bookings: int
     payments: int
+    past: int = 0
+    given: int = 0
+    held: int = 0
+    stopped: int = 0
 
 
 class Chosen(NamedTuple):

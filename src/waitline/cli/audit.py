@@ -37,7 +37,6 @@ def audit(
     hours: Annotated[
         float, typer.Option(help="With --provider: how many hours back", min=0.01, max=2_160)
     ] = 24.0,
-    mode: options.Mode = None,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     database_url: options.DatabaseUrl = None,
@@ -47,16 +46,14 @@ def audit(
 
     Exit status 1 if an invariant is broken. Safe to run during a sale: reading a room blocks Valkey
     for about 30 ms per 100,000 visitors; reading the box office blocks nothing. Q10 (a refused call
-    changes nothing) cannot be checked in the data; tests cover it. In trial mode a payment may have
-    any amount, so B6 does not compare amounts.
+    changes nothing) cannot be checked in the data; tests cover it. In data of a trial a payment may
+    have any amount, so B6 does not compare amounts.
 
     Example: waitline audit --room demo
     """
     if [room is not None, booking, provider].count(True) != 1:
         raise Misconfigured("choose what to audit: --room NAME, --booking or --provider")
-    settings = chosen.load(
-        data_dir=data_dir, valkey_url=valkey_url, database_url=database_url, mode=mode
-    )
+    settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     found: Sequence[Finding]
     if room is not None:
         found = _room(settings, room, as_json)

@@ -110,8 +110,9 @@ def change(
 ) -> None:
     """Change the mode of the data. Lists what this deletes, and asks. Stop the services first.
 
-    Trial to production deletes all trial data: the demo, rehearsals, visitors and bookings. Rooms,
-    concerts and seats that you created stay. Production to trial deletes nothing, and is refused
+    Trial to production deletes all trial data: the demo, rehearsals, visitors and their bookings.
+    Rooms, concerts and seats that you created stay, and so do seats that you hold back and
+    complimentary tickets. Production to trial deletes nothing, and is refused
     while there are payments of real money.
 
     Example: waitline mode set production
@@ -162,17 +163,32 @@ def _leaving_trial(found: StoredData, was_trial: bool) -> list[str]:  # noqa: FB
         sold = found.sold
         parts = [
             *counted_unless_none(sold.bookings, "booking"),
+            *([f"{counted(sold.past, 'booking')} of the past"] if sold.past else []),
             *(["the demo concert"] if sold.demos else []),
             *counted_unless_none(sold.rehearsals, "rehearsal"),
         ]
+        if sold.bookings or sold.past:
+            parts.append("all payments and cool-downs of visitors")
         if parts:
             lines.append(f"Deletes from the database: {', '.join(parts)}.")
-        if sold.concerts:
-            kept = counted(sold.concerts, "concert")
-            lines.append(f"Keeps your {kept}, with all seats on sale again.")
+        lines += _kept(sold)
     others = counted_unless_none(len(found.rooms.others), "room")
     lines.append(f"Keeps {', '.join([*others, 'all keys'])}.")
     return lines if len(lines) > 1 else ["There is nothing to delete."]
+
+
+def _kept(sold: OfficeContents) -> list[str]:
+    """Describe what stays of the operators' concerts, line by line."""
+    if not sold.concerts:
+        return []
+    kept = [
+        *counted_unless_none(sold.given, "complimentary ticket"),
+        *([f"{counted(sold.held, 'seat')} held back"] if sold.held else []),
+        *([f"{counted(sold.stopped, 'schedule')} cancelled or postponed"] if sold.stopped else []),
+    ]
+    concerts = counted(sold.concerts, "concert")
+    besides = f", with {', '.join(kept)}" if kept else ""
+    return [f"Keeps your {concerts}{besides}. All other seats are on sale again."]
 
 
 def _to_trial(found: StoredData) -> list[str]:

@@ -110,9 +110,7 @@ def rehearse(
     rng = Random()  # noqa: S311 - no secret
     try:
         with _progress(plan) as on_progress:
-            outcome = run.run_rehearsal(
-                plan, there, on_progress, lambda mode: _audited(settings, mode), rng
-            )
+            outcome = run.run_rehearsal(plan, there, on_progress, lambda: _audited(settings), rng)
     except KeyboardInterrupt:
         typer.echo("Stopped. The rehearsal was cleaned up.", err=True)
         raise typer.Exit(STOPPED) from None
@@ -143,11 +141,11 @@ def _rules(settings: chosen.Settings, like: str | None) -> Rules:
         ) from None
 
 
-def _audited(settings: chosen.Settings, mode: str) -> Sequence[str]:
+def _audited(settings: chosen.Settings) -> Sequence[str]:
     """Audit the box office, and check that the waiting room freed the slots of buyers."""
     from waitline.sales import audit  # noqa: PLC0415
 
-    findings = audit.audited(settings.model_copy(update={"mode": mode})).findings
+    findings = audit.audited(settings).findings
     return [f"{finding.invariant}: {finding.text}" for finding in findings]
 
 

@@ -112,6 +112,10 @@ _OTHERS: Final = {
     "connection_sweep_failed": LogEvent(
         "A bug failed the sweep of one connection, which is not swept any more", ("reason",)
     ),
+    "database_lossy": LogEvent(
+        "PostgreSQL may lose confirmed payments in a crash; `reason` names the settings",
+        ("reason",),
+    ),
     "departures_failed": LogEvent(
         "Visitors of one room who paid could not be removed; their events are dead letters",
         ("room", "reason"),

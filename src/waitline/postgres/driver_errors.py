@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import asyncpg
 
+from waitline.kernel.addresses import shown_address
 from waitline.kernel.errors import Contended, NeedsOperator, Unavailable
 from waitline.kernel.folders import reason_of
 from waitline.postgres.sqlstates import Cause, cause_of
@@ -29,11 +30,12 @@ _AS_IT_IS = (Unavailable, asyncpg.DataError, asyncpg.exceptions.ClientConfigurat
 _CONNECTION = (OSError, EOFError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
-def translate(error: Exception, *, closed: bool = False) -> Translation:
+def translate(error: Exception, url: str, *, closed: bool = False) -> Translation:
     """Translate an exception of the driver.
 
     Args:
         error: What the driver raised.
+        url: Address of the database; the message names it without its password.
         closed: Whether it has closed the connection: it could not make sense of what came.
     """
     if isinstance(error, _AS_IT_IS):
@@ -41,7 +43,7 @@ def translate(error: Exception, *, closed: bool = False) -> Translation:
     if isinstance(error, asyncpg.UniqueViolationError):
         return Translation(Duplicate(error.detail or str(error)), reconnect=False)
     cause = _cause_of(error, closed=closed)
-    return Translation(_as_ours(error, cause), cause.reconnect)
+    return Translation(_as_ours(error, cause, url), cause.reconnect)
 
 
 def _cause_of(error: Exception, *, closed: bool) -> Cause:
@@ -52,7 +54,7 @@ def _cause_of(error: Exception, *, closed: bool) -> Cause:
     return _LOST if closed or isinstance(error, _CONNECTION) else Cause(ours=True)
 
 
-def _as_ours(error: Exception, cause: Cause) -> Exception:
+def _as_ours(error: Exception, cause: Cause, url: str) -> Exception:
     text = reason_of(error) if isinstance(error, OSError) else str(error)
     text = text or type(error).__name__
     if cause.ours:
@@ -61,4 +63,4 @@ def _as_ours(error: Exception, cause: Cause) -> Exception:
         return Contended(f"concurrent change of the same rows: {text}")
     if cause.remedy:
         return NeedsOperator(f"the database refuses: {text}; {cause.remedy}")
-    return Unavailable(f"the database does not answer: {text}")
+    return Unavailable(f"the database does not answer at {shown_address(url)}: {text}")

@@ -148,7 +148,7 @@ class Database:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise asyncio.CancelledError from None
-            raise translate(error).raises from None
+            raise translate(error, self._url).raises from None
         self._on_statement(statement, time.perf_counter() - started, within_s)
         return answer
 
@@ -167,7 +167,7 @@ class Database:
             answer = await fetch(statement.text, *arguments)
             await connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - translated, whatever it is
-            raises, reconnect = translate(error, closed=_is_closed(connection))
+            raises, reconnect = translate(error, self._url, closed=_is_closed(connection))
             if reconnect:
                 if not _is_closed(connection):
                     connection.terminate()

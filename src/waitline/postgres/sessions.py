@@ -91,6 +91,7 @@ class Sessions:
 
     def __init__(self, url: str, array_types: str, mark: MarkStatement | None = None) -> None:
         # The last primary comes first.
+        self._url = url
         self._hosts = each_host(url)
         self._mark = mark
         self.refusal = ""
@@ -159,7 +160,7 @@ class Sessions:
         except asyncpg.exceptions.ClientConfigurationError as error:
             raise Misconfigured(f"the database's address cannot be read: {error}") from None
         except Exception as error:  # noqa: BLE001 - translated, whatever it is
-            raises = translate(error, closed=True).raises
+            raises = translate(error, self._url, closed=True).raises
             if isinstance(raises, Unavailable):
                 self._backoff.failed(asyncio.get_running_loop().time(), str(raises))
             raise raises from None
@@ -179,7 +180,7 @@ class Sessions:
             except asyncpg.exceptions.ClientConfigurationError:
                 raise
             except Exception as error:  # noqa: BLE001 - translated, whatever it is
-                raises = translate(error, closed=True).raises
+                raises = translate(error, host, closed=True).raises
                 failures.append(f"{shown_address(host)}: {raises}")
             else:
                 self._hosts = [host, *(other for other in hosts if other != host)]

@@ -50,7 +50,9 @@ def audited(settings: Settings) -> BookingAudit:
         database = Database(settings.database_address(), "waitline.booking")
         store = ValkeyClient(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
         try:
-            findings = await audit.examine(database, at_price=settings.mode == "production")
+            # A database that no service has used yet has no mode.
+            mode = (await OfficeMode(database).load()).mode or settings.mode
+            findings = await audit.examine(database, at_price=mode == "production")
             paid = await audit.paid_visitors(database)
             for room in sorted({one.room for one in paid}):
                 seen = await _seen(store, RoomId(room))

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import await_only
 
+from waitline.kernel.addresses import shown_address
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.folders import reason_of
 from waitline.postgres.hosts import each_host
@@ -48,12 +49,12 @@ async def applied(url: str) -> list[str]:
     ) as error:  # fmt: skip
         # SQLAlchemy wraps the driver's error, except for calls that go straight to the driver.
         cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
-        raise _refusal(cause or error) from None
+        raise _refusal(cause or error, url) from None
     finally:
         await engine.dispose()
 
 
-def _refusal(error: BaseException) -> BaseException:
+def _refusal(error: BaseException, url: str) -> BaseException:
     """Translate the driver's error for an operator; a bug is returned unchanged."""
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError() | asyncpg.InvalidCatalogNameError():
@@ -75,7 +76,9 @@ def _refusal(error: BaseException) -> BaseException:
             | asyncpg.InsufficientResourcesError()
         ):
             reason = reason_of(error) if isinstance(error, OSError) else str(error)
-            return Unavailable(f"the database does not answer: {reason or 'not in time'}")
+            return Unavailable(
+                f"the database does not answer at {shown_address(url)}: {reason or 'not in time'}"
+            )
         case _:
             return error
 

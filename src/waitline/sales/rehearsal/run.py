@@ -30,7 +30,7 @@ DRAIN_S = 1_800.0
 """Longest time from the last arrival to the end, in s. Longer waits would show nothing more."""
 
 OnSample = Callable[[RoomSample], None]
-Audit = Callable[[str], Sequence[str]]
+Audit = Callable[[], Sequence[str]]
 T = TypeVar("T")
 
 
@@ -104,7 +104,7 @@ def run_rehearsal(
         plan: The parameters of the rehearsal.
         there: The installation to rehearse on.
         on_progress: Receives a sample of the room each second.
-        audited: Audits the box office in the given mode, and returns the findings as text.
+        audited: Audits the box office, and returns the findings as text.
         rng: Random generator for arrivals and behaviour.
 
     Raises:
@@ -119,7 +119,7 @@ def run_rehearsal(
             _played(plan, there, room, schedule, PROVIDERS[provider], on_progress, rng)
         )
         settled = _with_stage(there, lambda on: on.settled(room))
-        findings = [*settled.findings, *audited(mode)]
+        findings = [*settled.findings, *audited()]
     finally:
         removed = clear(there.store_url, there.database_url)
     return RehearsalOutcome(

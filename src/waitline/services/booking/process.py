@@ -2,7 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from waitline import settings as chosen
+from waitline.booking import health
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.charging import CurrencyNotCharged
 from waitline.booking.schema import require_tables
@@ -14,6 +17,8 @@ from waitline.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from waitline.services.booking.app import BookingWorker
+
+log = structlog.get_logger()
 
 
 def run(settings: Settings, *, until_stdin_ends: bool) -> None:
@@ -38,7 +43,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
         management_port=settings.booking_management_port,
         role="booking",
         metrics_dir=settings.booking_metrics_dir,
-        claims=(claim_valkey, check_tables, claim_database, check_currencies),
+        claims=(claim_valkey, check_tables, claim_database, check_currencies, warn_of_loss),
         until_stdin_ends=until_stdin_ends,
     )
 
@@ -79,6 +84,23 @@ async def check_currencies(settings: Settings) -> None:
             f"Choose another {PREFIX}PAYMENT_PROVIDER, or cancel or delete its schedules: "
             "`waitline schedules cancel --help`"
         )
+
+
+async def warn_of_loss(settings: Settings) -> None:
+    """Log, in production, that the database may lose what it has acknowledged.
+
+    Raises:
+        Unavailable: The database does not answer.
+    """
+    if settings.mode != "production":
+        return
+    database = Database(settings.database_address(), "waitline.booking", connections_max=1)
+    try:
+        reason = await health.lossy(database)
+    finally:
+        await database.close()
+    if reason:
+        log.warning("database_lossy", reason=reason)
 
 
 def worker() -> "BookingWorker":

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.catalogue_model import Concert, ConcertUnknown
+from waitline.booking.currency import MINOR_DIGITS
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.seat_rows import SeatRows
 from waitline.http import requests
@@ -67,6 +68,10 @@ _PRIVATE: Headers = (
 )
 _NOT_KEPT = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _HANDED_OVER = {**_NOT_KEPT, "Referrer-Policy": "no-referrer"}
+
+
+# Digits of the minor unit where these are not two: browsers have others for some currencies.
+_DIGITS = {code: digits for code, digits in MINOR_DIGITS.items() if digits != 2}  # noqa: PLR2004
 
 
 class ShopPages:
@@ -240,6 +245,7 @@ class ShopPages:
             "playMoney": self._settings.play_money,
             "methods": ["CARD", "DECLINE"] if self._settings.payment_provider == "sandbox" else [],
             "texts": {name: text.to(language) for name, text in SCRIPT_TEXTS.items()},
+            "digits": _DIGITS,
         }
         return self._templates.render(
             "concert.html",

@@ -23,9 +23,14 @@ export const count = (name, number) =>
 let money = null;
 
 export function currency(code) {
-  const format = new Intl.NumberFormat(page.language, { style: "currency", currency: code });
-  const minor = 10 ** format.resolvedOptions().maximumFractionDigits;
-  money = (amount) => format.format(amount / minor);
+  const digits = page.digits[code] ?? 2;
+  const format = new Intl.NumberFormat(page.language, {
+    style: "currency",
+    currency: code,
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  money = (amount) => format.format(amount / 10 ** digits);
 }
 currency("KRW");
 
