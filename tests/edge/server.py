@@ -40,12 +40,17 @@ ANSWERS = {
 }
 
 
+# What an endless answer is made of.
+PIECE = b"event: x\ndata: " + b"x" * 20_000 + b"\n\n"
+
+
 class App:
     """Handlers that are easy to tell apart, and a count of what the framework answered."""
 
     def __init__(self, limits: EdgeLimits) -> None:
         self.by_framework = 0
         self.finished = 0
+        self.streamed_bytes = 0
         self.opened = asyncio.Event()
         self.dispatcher = Dispatcher(
             routes={
@@ -125,10 +130,28 @@ class App:
             answer = made or ANSWERS.get(name, answer)
         start = {"status": answer.status, "headers": answer.headers}
         await send({"type": "http.response.start", **start})
+        if name == "endless":
+            await self._stream_until_gone(receive, send)
+            return
         pieces = [b"%d" % number for number in range(3)] if name == "stream" else ()
         for piece in pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": answer.body})
+
+    async def _stream_until_gone(self, receive: Receive, send: Send) -> None:
+        """Send as fast as the client reads, as `services/queue/streams.py` sends events."""
+
+        async def stream() -> None:
+            while True:
+                self.streamed_bytes += len(PIECE)
+                await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+                await moment(0)
+
+        streaming = asyncio.create_task(stream())
+        assert (await receive())["type"] == "http.disconnect"
+        streaming.cancel()
+        await asyncio.wait({streaming})
+        self.finished += 1
 
 
 def described(request: Request) -> bytes:

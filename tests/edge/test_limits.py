@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from tests.edge.server import DEFAULTS, Connection, Service, get, moment, play, post
+from tests.edge.server import DEFAULTS, PIECE, Connection, Service, get, moment, play, post
 from waitline.http import connections
 from waitline.http.limits import BODY_BYTES, FIELDS, FIELDS_BYTES, REQUEST_LINE_BYTES
 
 SOON = 0.2
+
+# What a sender gets rid of where nobody reads: the buffers of both ends in the kernel.
+STREAMED_BYTES_MAX = 16 * 1024**2
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +145,24 @@ def test_a_reader_that_does_not_read_is_cut_off() -> None:
             assert service.server.server_state.total_requests < 4_000
 
     play(scenario, replace(DEFAULTS, write_s=SOON))
+
+
+def test_a_stream_that_nobody_reads_ends_and_takes_little_memory() -> None:
+    async def scenario(service: Service) -> None:
+        async with service.connected() as deaf, service.connected() as other:
+            deaf.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it can
+            deaf.send(get("/framework/endless"))
+            while len(service.app.dispatcher.connections) > 1:
+                # Others are answered as ever meanwhile.
+                assert (await other.asked(get("/ok")))[1] == b'{"a":1}'
+                await moment(0.01)
+            while not service.app.finished:
+                await moment(0.01)
+            # The kernel's buffers of both ends hold it; the handler waits.
+            assert len(PIECE) < service.app.streamed_bytes < STREAMED_BYTES_MAX
+            assert (await other.asked(get("/ok")))[1] == b'{"a":1}'
+
+    play(scenario, replace(DEFAULTS, write_s=1.0))
 
 
 def test_a_reader_that_is_slow_gets_all_of_it() -> None:

@@ -13,6 +13,7 @@ from tests.booking_web.office import Office
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = (ROOT / "deploy" / "nginx" / "waitline.conf").read_text("utf-8")
+BELOW_A_PATH = (ROOT / "deploy" / "nginx" / "below-a-path.conf").read_text("utf-8")
 
 # What nginx's own documentation of WebSocket proxying says, with keep-alive upstreams: an Upgrade
 # of any client reaches the service.
@@ -131,19 +132,9 @@ def test_the_configuration_routes_and_hides(office: Office, tmp_path: Path) -> N
             assert next(stream.iter_lines()).startswith("retry")
 
 
-PREFIXED = """
-server {
-    listen 80;
-    proxy_http_version 1.1;
-    location /queue/ { proxy_pass http://127.0.0.1:8081/; proxy_buffering off; }
-    location /booking/ { proxy_pass http://127.0.0.1:8080/; }
-}
-"""
-
-
 def test_a_path_that_the_proxy_takes_off(office: Office, tmp_path: Path) -> None:
     room = office.queue.room(mode="paused")
-    with proxy(office, PREFIXED, tmp_path) as port:
+    with proxy(office, BELOW_A_PATH, tmp_path) as port:
         queue, booking = (f"http://127.0.0.1:{port}/{name}" for name in ("queue", "booking"))
         client = office.client
         who = {"concertId": room.name, "userId": "u"}
@@ -155,3 +146,11 @@ def test_a_path_that_the_proxy_takes_off(office: Office, tmp_path: Path) -> None
         for url in (f"{queue}/rooms/{room.name}", f"{queue}/docs/docs.js", f"{booking}/docs"):
             assert client.get(url).status_code == 200
         assert client.get(f"{booking}/api/v1/concerts").status_code == 200
+        for name in (queue, booking):
+            for hidden in ("/actuator/prometheus", "//actuator/info", "/api/v1/operator/concerts"):
+                assert client.get(f"{name}{hidden}").status_code == 404
+            assert client.get(f"{name}/api/admin/x").status_code == 404
+        assert client.get(f"{booking}/shop?waitline=a-secret-pass").status_code in (200, 401)
+        text = (tmp_path / "waitline.log").read_text("utf-8")
+        assert "GET /booking/shop" in text
+        assert "secret" not in text

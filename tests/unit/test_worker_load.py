@@ -20,12 +20,12 @@ class Worker:
 
     def __init__(self) -> None:
         self.now_s = 100.0
-        self.exchange_s = 0.0
+        self.waited_s = 0.0
         self.demand = 0.0
         self.everybody = self.admitted = 0
         self.load = WorkerLoad(
             demand=lambda: self.demand,
-            exchange_s=lambda: self.exchange_s,
+            waited_s=lambda: self.waited_s,
             answered=lambda: Answered(self.everybody, self.admitted),
             now_s=lambda: self.now_s,
         )
@@ -33,10 +33,10 @@ class Worker:
     def second(self, *, strangers: int = 0, buyers: int = 0, statement_s: float = 0.002) -> float:
         """Let a second pass in which it answers strangers and buyers; return its load then.
 
-        Each statement takes longer by the exchanges that wait for the loop.
+        Each statement takes longer by what it waits for the loop.
         """
         for _ in range(buyers):
-            self.load.record("reserve", statement_s + subject.EXCHANGES * self.exchange_s)
+            self.load.record("reserve", statement_s + self.waited_s)
         self.everybody += strangers + buyers
         self.admitted += buyers
         self.now_s += 1
@@ -117,20 +117,20 @@ def test_what_was_long_ago_is_no_load() -> None:
     assert worker.load.share() == 0.0
 
 
-@pytest.mark.parametrize("exchange_s", [0.01, 0.05, 0.1, 0.3])
-def test_a_flood_of_strangers_does_not_move_it(exchange_s: float) -> None:
+@pytest.mark.parametrize("waited_s", [0.01, 0.05, 0.1, 0.3])
+def test_a_flood_of_strangers_does_not_move_it(waited_s: float) -> None:
     worker = Worker()
     before = worker.second(buyers=20)
-    worker.exchange_s = exchange_s
+    worker.waited_s = waited_s
     loads = [worker.second(strangers=3_000, buyers=20) for _ in range(10)]
     assert max(loads[1:]) < before + 0.1
-    worker.exchange_s = 0.0
+    worker.waited_s = 0.0
     assert worker.second(buyers=20) < before + 0.1
 
 
 def test_buyers_who_make_the_loop_late_are_load() -> None:
     worker = Worker()
-    worker.exchange_s = 0.15
+    worker.waited_s = 0.3
     loads = [worker.second(buyers=400) for _ in range(6)]
     assert loads[-1] > 2.0
     # Strangers beside them do not hide it.
@@ -139,6 +139,6 @@ def test_buyers_who_make_the_loop_late_are_load() -> None:
 
 def test_a_slow_database_is_load_whoever_else_calls() -> None:
     worker = Worker()
-    worker.exchange_s = 0.05
+    worker.waited_s = 0.05
     loads = [worker.second(strangers=3_000, buyers=20, statement_s=0.4) for _ in range(6)]
     assert loads[-1] > 3.5

@@ -1,5 +1,7 @@
 """GET /api/v1/rooms/{room}/now-serving: one small document for everyone."""
 
+import asyncio
+import itertools
 import re
 from time import monotonic
 from typing import Any
@@ -9,6 +11,8 @@ import pytest
 from tests.until import until
 from tests.web.stack import SOON_S, Room, Stack, at_once, refused, succeeded
 from waitline.kernel.clock import SystemClock
+from waitline.services.queue.now_serving import CHECK_S
+from waitline.valkey.client import ValkeyClient
 
 WORKERS = 2
 
@@ -131,6 +135,51 @@ def test_the_store_is_asked_once_a_second(alone: Stack) -> None:
     most = WORKERS * (lasted + 2) + rooms * looks
     assert surveys() - before <= most + rooms
     assert asked > 5 * most
+
+
+def test_invented_names_share_few_calls(alone: Stack) -> None:
+    def checks() -> int:
+        return asyncio.run(_commands(alone)).get("cmdstat_smismember", 0)
+
+    def surveys() -> float:
+        return sum(float(count) for count in SURVEYS.findall(alone.metrics()))
+
+    known = alone.room(mode="paused")
+    names = itertools.count()
+    surveyed, before, started = surveys(), checks(), monotonic()
+    asked = 0
+
+    def ask() -> None:
+        for _ in range(20):
+            invented = Room(alone, f"invented-{next(names)}")
+            assert invented.now_serving().status_code == 404
+
+    while monotonic() < started + 2.5:
+        at_once(8, ask)
+        asked += 8 * 20
+        assert known.now_serving().status_code == 200
+    made = checks() - before
+    # Each worker checks twenty times a second at most, and once more at the beginning.
+    assert made <= WORKERS * ((monotonic() - started) / CHECK_S + 1)
+    assert asked > 2 * made
+    # Of the known room, and of every room for the metrics.
+    assert surveys() - surveyed < asked / 2
+    # Nothing is remembered: a name is found from the moment at which it is a room's.
+    room = alone.unused()
+    assert room.now_serving().status_code == 404
+    room.arrive()
+    assert [each.status_code for each in at_once(8, room.now_serving)] == [200] * 8
+
+
+async def _commands(stack: Stack) -> dict[str, int]:
+    """Return how often the store has carried out each command."""
+    store = ValkeyClient((stack.data_dir / "valkey.url").read_text("utf-8"), timeout_s=SOON_S)
+    try:
+        received = await store.command("INFO", "commandstats")
+    finally:
+        await store.close()
+    found = re.findall(r"^(cmdstat_\w+):calls=(\d+)", received, re.MULTILINE)
+    return {name: int(calls) for name, calls in found}
 
 
 def test_positions_never_rise_while_others_come_and_go(trial: Stack) -> None:

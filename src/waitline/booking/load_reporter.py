@@ -50,10 +50,6 @@ ADMITTED_STATEMENTS = frozenset(
 """Statements that run for admitted visitors alone. Others run for anybody (a stranger's token is
 checked against the reservation that it is for), or for nobody, in the background."""
 
-EXCHANGES = 2
-"""Exchanges with the server that a statement's duration contains, at most: one, and one before it
-that prepares the statement on a connection that has not run it yet."""
-
 
 class Answered(NamedTuple):
     """Answers of a worker since its start.
@@ -77,8 +73,7 @@ class WorkerLoad:
 
     Args:
         demand: Returns the demand for connections, as a share of all.
-        exchange_s: Returns how long an exchange with an instant answer takes in the event loop at
-            present, in s.
+        waited_s: Returns for how long a statement waits for the event loop at present, in s.
         answered: Returns the answers so far.
         now_s: A monotonic clock.
 
@@ -91,12 +86,12 @@ class WorkerLoad:
         self,
         *,
         demand: Callable[[], float],
-        exchange_s: Callable[[], float] = lambda: 0.0,
+        waited_s: Callable[[], float] = lambda: 0.0,
         answered: Callable[[], Answered] = lambda: Answered(0, 0),
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._demand = demand
-        self._exchange_s = exchange_s
+        self._waited_s = waited_s
         self._answered = answered
         self._now_s = now_s
         self._measured: deque[tuple[float, float, float, float]] = deque(maxlen=MEASURED_MAX)
@@ -105,7 +100,7 @@ class WorkerLoad:
     def record(self, statement: str, seconds: float) -> None:
         """Record one statement, if it ran for an admitted visitor."""
         if statement in ADMITTED_STATEMENTS:
-            self._measured.append((self._now_s(), seconds, self._exchange_s(), self._demand()))
+            self._measured.append((self._now_s(), seconds, self._waited_s(), self._demand()))
 
     def share(self) -> float:
         """Return the load as a share of the target: at 1.0 the worker is fully used."""
@@ -117,8 +112,7 @@ class WorkerLoad:
             # Statements that hang are not recorded, but they hold connections.
             return self._demand()
         lasted = sorted(
-            max(0.0, seconds - EXCHANGES * exchange_s * strangers)
-            for _, seconds, exchange_s, _ in self._measured
+            max(0.0, seconds - waited_s * strangers) for _, seconds, waited_s, _ in self._measured
         )
         slow = lasted[len(lasted) * 19 // 20]
         demand = sum(each for *_, each in self._measured) / len(lasted)

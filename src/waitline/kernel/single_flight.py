@@ -54,6 +54,11 @@ class SingleFlightCache(Generic[Key, Value]):
             return None
         return entry.value
 
+    def loaded(self, key: Key) -> bool:
+        """Return whether the last load of a key brought a value, fresh or not."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.value is not None
+
     async def fetch(self, key: Key) -> Value:
         """Return the value; load it unless it is cached and fresh.
 

@@ -101,6 +101,15 @@ class Database:
         """Statements that run or wait, as a share of `connections_max`."""
         return (self.connections[1] + self.waiting) / self._connections_max
 
+    @property
+    def exchanges(self) -> int:
+        """Most exchanges with the server that the duration of a statement contains.
+
+        Its own, and one that prepares it on a connection that has not run it yet; behind a pooler
+        also those that begin and end its transaction.
+        """
+        return 4 if self._sessions.pooled else 2
+
     async def fetch_one(
         self, statement: str, *, within_s: float = CALL_TIMEOUT_S, **values: object
     ) -> Row | None:

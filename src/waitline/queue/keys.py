@@ -43,8 +43,8 @@ wl:occupied         set    rooms in which visitors may hold slots: the admitter 
 wl:openings         zset   room -> ms of its next opening or closing, for the log
 wl:listening        str    when a worker of the queue service last listened, by the server's clock
 
-The lists are hints for the admitter; no decision depends on them. They have no hash tag, so no
-script uses them (decision 0007).
+The lists are hints for the admitter; no decision depends on them, except that now-serving shows
+only rooms on the list of all. They have no hash tag, so no script uses them (decision 0007).
 
 Times that are compared with the present are in the room's listening time (decision 0020): heard_ms,
 expires_ms of those who hold a slot, lapsed_ms, lease_until, and those of `rate`. All others are the

@@ -86,6 +86,10 @@ class Rooms:
         """Return how many rooms there are."""
         return int(await self._store.command("SCARD", keys.ROOMS))
 
+    async def listed(self, rooms: Sequence[RoomId]) -> list[bool]:
+        """Return which of some rooms exist, in one call, by the list of all rooms."""
+        return [bool(one) for one in await self._store.command("SMISMEMBER", keys.ROOMS, *rooms)]
+
     async def awake(self) -> set[RoomId]:
         """Return the rooms in which visitors may be waiting."""
         return set(await self._store.command("SMEMBERS", keys.AWAKE))

@@ -194,7 +194,7 @@ class BookingWorker(ServiceWorker):
     def _database(self, tallies: ProcessMetrics, lookups: Lookups) -> tuple[Database, WorkerLoad]:
         load = WorkerLoad(
             demand=lambda: database.demand - lookups.running / CONNECTIONS_MAX,
-            exchange_s=lambda: tallies.lag.exchange_s,
+            waited_s=lambda: database.exchanges * tallies.lag.exchange_s,
             answered=answered,
         )
 

@@ -7,6 +7,7 @@ first part never rises if clients ignore documents older (`asOfMs`) than one the
 
 import asyncio
 import re
+from collections.abc import Sequence
 from hashlib import blake2b
 from http import HTTPStatus
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import msgspec
 from waitline.http.caching import etag_matches
 from waitline.http.requests import Request, checked_name
 from waitline.http.responses import Answer, Headers
+from waitline.kernel.batching import Batcher, BatchLimits
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.ids import RoomId
 from waitline.kernel.single_flight import SingleFlightCache
@@ -30,6 +32,21 @@ FRESH_S = 1.0
 ROOMS_CACHED = 1_024
 """Documents that a worker caches; the least recently used is evicted first."""
 
+CHECK_S = 0.05
+"""Shortest time between two checks whether rooms exist. Whatever names strangers invent, a worker
+makes twenty of these calls a second; a room's first document waits for one."""
+
+CHECKED = BatchLimits(
+    # Some 100 us of the store's time.
+    batch_max=1_024,
+    full=1_024,
+    key_calls_max=1,
+    calls_max=1,
+    # What comes in `patience_s` at full speed; more would only be refused later.
+    pending_max=4_096,
+    patience_s=0.4,
+)
+"""Limits of these checks."""
 
 _HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 
@@ -121,6 +138,8 @@ class NowServingDocuments:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
+        self._checks: Batcher[None, RoomId, bool] = Batcher(self._check, CHECKED)
+        self._checked_s = float("-inf")
         self._cache: SingleFlightCache[RoomId, RoomDocument] = SingleFlightCache(
             self._load,
             ttl_s=FRESH_S,
@@ -137,7 +156,14 @@ class NowServingDocuments:
             RoomUnknown: There is no such room.
             Unavailable: The store does not answer.
         """
-        return self.cached(room) or await self._cache.fetch(room)
+        document = self.cached(room)
+        if document is None:
+            # Names that are not known to be a room's share a call, and take no place in the cache:
+            # anybody may invent them.
+            if not self._cache.loaded(room) and not await self._checks.enqueue(None, room):
+                raise RoomUnknown
+            document = await self._cache.fetch(room)
+        return document
 
     async def pace(self, room: RoomId) -> hints.PerSecond | None:
         """Return a room's admissions per second, or `None` if unknown."""
@@ -160,6 +186,12 @@ class NowServingDocuments:
 
     async def _load(self, room: RoomId) -> RoomDocument:
         return _room_document(room, await self._rooms.survey(room))
+
+    async def _check(self, _: None, rooms: Sequence[RoomId]) -> list[bool]:
+        now_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(self._checked_s + CHECK_S - now_s)
+        self._checked_s = asyncio.get_running_loop().time()
+        return await self._rooms.listed(rooms)
 
     async def now_serving(self, request: Request) -> Answer:
         """Answer with a room's document, or with 304 if the client's copy is current."""
