@@ -21,7 +21,8 @@ from waitline.booking import health
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.postgres.pool import Database
-from waitline.queue.model import Again, Joined
+from waitline.queue.listening import Listening
+from waitline.queue.model import Again, Joined, Moved, Slot, State
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Limits, Rules
 from waitline.queue.store import Line
@@ -32,6 +33,12 @@ from waitline.valkey.fitness import Fitness
 SOON_S = 20.0
 
 ROOM = RoomId("failing over")
+
+# Silence after which a visitor is passed over, and the time of a turn; what else may pass before
+# either takes effect; and how long nobody is listened to.
+IDLE_MS = 5_000
+GRACE_MS = 2_000
+OUTAGE_S = 2 * (IDLE_MS + GRACE_MS) / 1000
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +136,108 @@ def test_a_primary_and_its_replica_swap_roles(
             await client.close()
 
     asyncio.run(call())
+
+
+class Watched:
+    """A room whose beats and admissions a test makes itself.
+
+    Attributes:
+        lapsed: Turns that have ended.
+    """
+
+    def __init__(self, client: ValkeyClient) -> None:
+        self.client = client
+        self.line, self.rooms = Line(client), Rooms(client)
+        self.listening = Listening(client)
+        self.lapsed = 0
+
+    async def open(self) -> None:
+        limits = Limits(idle_ms=IDLE_MS, ready_ttl_ms=IDLE_MS, admit_per_s=1000)
+        await self.rooms.ensure(ROOM, Rules(limits=limits))
+
+    async def beat(self) -> bool:
+        """Say that we listen, and let the room know; return whether the store took it."""
+        try:
+            await self.listening.beat()
+            swept = await self.line.sweep(
+                ROOM, chunk_max=10, heard_ms=await self.listening.heard_ms()
+            )
+        except Unavailable:
+            return False
+        self.lapsed += swept.lapsed
+        return True
+
+    async def passed(self) -> int:
+        """Admit until somebody's turn has come; return how many were passed over for silence."""
+        await self.rooms.change(ROOM, {"mode": "open"})
+        moved: list[Moved] = []
+
+        async def moves() -> bool:
+            assert await self.beat()
+            heard_ms = await self.listening.heard_ms()
+            outcome = await self.line.admit(
+                ROOM, holder="", lease_ms=0, chunk_max=1, heard_ms=heard_ms
+            )
+            if isinstance(outcome, Moved):
+                moved.append(outcome)
+            return isinstance(outcome, Moved) and outcome.admitted + outcome.passed > 0
+
+        await until_async(moves, SOON_S, "somebody's turn has come")
+        await self.rooms.change(ROOM, {"mode": "paused"})
+        return moved[-1].passed
+
+
+def test_the_time_of_a_failover_counts_for_nobody(
+    servers: tuple[ValkeyServer, ValkeyServer, int, int],
+) -> None:
+    """Neither for who waits nor for whose turn it is; silence after it counts as ever."""
+    first, second, first_port, second_port = servers
+
+    async def call() -> None:
+        await ask(first, "REPLICAOF", "NO", "ONE")
+        await ask(first, "FLUSHALL")
+        await ask(second, "REPLICAOF", "127.0.0.1", first_port)
+        await caught_up(second)
+        async with named(first) as wire:
+            room = Watched(ValkeyClient(f"redis://127.0.0.1:{wire.port}"))
+            await room.open()
+            assert await joins(room.line, "inside") == 1
+            assert await room.passed() == 0
+            assert await joins(room.line, "waits") == 2
+            assert await room.beat()
+            await ask(first, "WAIT", 1, 5000)
+            wire.retarget(_path(second))
+            await ask(second, "REPLICAOF", "NO", "ONE")
+            await ask(first, "REPLICAOF", "127.0.0.1", second_port)
+            await clock_reaches(second, await clock_s(second) + OUTAGE_S)
+            await until_async(room.beat, SOON_S, "beats reach the new primary")
+            (inside,) = await room.line.validate(ROOM, [VisitorId("inside")])
+            assert isinstance(inside, Slot)
+            assert inside.state is State.READY
+            assert await room.passed() == 0
+            assert room.lapsed == 0
+
+            assert await joins(room.line, "silent") == 3
+            until_s = await clock_s(second) + (IDLE_MS + GRACE_MS) / 1000
+            while await clock_s(second) < until_s:
+                assert await room.beat()
+            assert await room.passed() == 1
+            assert room.lapsed == 2
+            await room.client.close()
+
+    asyncio.run(call())
+
+
+async def clock_s(server: ValkeyServer) -> float:
+    seconds, micros = await ask(server, "TIME")
+    return float(seconds) + float(micros) / 1e6
+
+
+async def clock_reaches(server: ValkeyServer, at_s: float) -> None:
+    async def there() -> bool:
+        return await clock_s(server) >= at_s
+
+    await until_async(there, SOON_S, "the clock shows it")
 
 
 def test_a_server_without_room_for_clients(
