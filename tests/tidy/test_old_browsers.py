@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 PAGES = Path(__file__).parents[2] / "src/waitline/services/queue/pages"
+THEME = PAGES.parents[1] / "pages/theme.css"
 SCRIPTS = sorted(PAGES.glob("*.js"))
 
 LACKING = {
@@ -73,7 +74,8 @@ def test_scripts_use_nothing_newer(script: Path) -> None:
 
 
 def test_styles_use_nothing_newer_without_a_fallback() -> None:
-    styles = re.sub(r"/\*.*?\*/", "", (PAGES / "waiting.css").read_text("utf-8"), flags=re.DOTALL)
+    styles = "".join(file.read_text("utf-8") for file in (THEME, PAGES / "waiting.css"))
+    styles = re.sub(r"/\*.*?\*/", "", styles, flags=re.DOTALL)
     found = {
         match[0]: since
         for rule, since in STYLES_LACKING.items()

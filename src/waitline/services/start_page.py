@@ -17,7 +17,10 @@ from waitline.settings import Settings
 PAGES: Final = Path(__file__).parent / "pages"
 """The start pages, and the layout that other pages share."""
 
-SHARED: Final = (PAGES / "layout.css", PAGES / "icon.svg")
+THEME: Final = (PAGES / "theme.css", PAGES / "icon.svg")
+"""Files that every page loads."""
+
+SHARED: Final = (PAGES / "layout.css", *THEME)
 """Files that every page with the layout loads."""
 
 Service = Literal["queue", "booking"]

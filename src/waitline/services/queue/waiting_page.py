@@ -22,7 +22,7 @@ from waitline.services.queue.demo_link import DemoLink
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.plain_page import PARAMETER, PlainPage
 from waitline.services.same_origin import SameOrigin
-from waitline.services.start_page import PAGES, SHARED
+from waitline.services.start_page import PAGES, SHARED, THEME
 
 _PAGES = Path(__file__).parent / "pages"
 
@@ -63,7 +63,8 @@ def router(served: Served) -> APIRouter:
     # Before the waiting page, whose path would match an empty name.
     routes.add_api_route("/rooms", open_room, methods=["GET"])
     routes.add_api_route("/rooms/", open_room, methods=["GET"])
-    assets = Assets("pages", (file for file in _PAGES.iterdir() if file.suffix != ".html"))
+    own = (file for file in _PAGES.iterdir() if file.suffix != ".html")
+    assets = Assets("pages", (*own, *THEME))
     shallow, deep = _waiting_pages(served, assets.path)
     templates, layout = Templates([_PAGES, PAGES], served.language), Assets("start", SHARED).path
     demo = DemoLink(served.documents) if served.trusting else None
