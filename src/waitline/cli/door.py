@@ -60,12 +60,12 @@ def make_list(
 
     form = _format(out)
     settings = chosen.load(data_dir=data_dir, database_url=database_url)
-    ring = KeyringFile(settings.keys_file).load()
+    keys = KeyringFile(settings.keys_file)
 
     async def fetch() -> DoorList:
         database = Database(settings.database_address(), "waitline.booking", connections_max=1)
         try:
-            return await DoorLists(database, lambda: ring).fetch(schedule)
+            return await DoorLists(database, keys.load).fetch(schedule)
         finally:
             await database.close()
 
@@ -73,7 +73,7 @@ def make_list(
         listed = asyncio.run(fetch())
     except ScheduleUnknown:
         raise Misconfigured("schedule not found; `waitline concerts list` lists them") from None
-    content = signed_list(ring, listed, form, language or settings.language)
+    content = signed_list(keys.load(), listed, form, language or settings.language)
     if out is None:
         typer.echo(content, nl=False)
         return
