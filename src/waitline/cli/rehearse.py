@@ -24,7 +24,7 @@ from waitline.valkey.client import ValkeyClient
 
 if TYPE_CHECKING:
     from waitline.sales.rehearsal.plan import RehearsalPlan
-    from waitline.sales.rehearsal.run import OnSample
+    from waitline.sales.rehearsal.run import OnSample, RehearsalTarget
     from waitline.sales.rehearsal.watch import RoomSample
 
 STOPPED = 130
@@ -98,15 +98,7 @@ def rehearse(
         return
     plan = RehearsalPlan(visitors, seats, minutes)
     next(hall(seats))
-    there = run.RehearsalTarget(
-        queue_url=queue_url or f"http://127.0.0.1:{settings.queue_port}",
-        booking_url=booking_url or f"http://127.0.0.1:{settings.booking_port}",
-        store_url=settings.store_url(),
-        database_url=settings.database_address(),
-        operator_key=chosen.operator_key(settings),
-        rules=_rules(settings, like),
-        like=like,
-    )
+    there = _target(settings, queue_url, booking_url, like)
     rng = Random()  # noqa: S311 - no secret
     try:
         with _progress(plan) as on_progress:
@@ -121,6 +113,22 @@ def rehearse(
         _show(Terminal(), figures, _removed(outcome.removed))
     if outcome.reasons:
         raise typer.Exit(1)
+
+
+def _target(
+    settings: chosen.Settings, queue_url: str | None, booking_url: str | None, like: str | None
+) -> "RehearsalTarget":
+    from waitline.sales.rehearsal.run import RehearsalTarget  # noqa: PLC0415
+
+    return RehearsalTarget(
+        queue_url=queue_url or f"http://127.0.0.1:{settings.queue_port}",
+        booking_url=booking_url or f"http://127.0.0.1:{settings.booking_port}",
+        store_url=settings.store_url(),
+        database_url=settings.database_address(),
+        operator_key=chosen.operator_key(settings),
+        rules=_rules(settings, like),
+        like=like,
+    )
 
 
 def _rules(settings: chosen.Settings, like: str | None) -> Rules:

@@ -76,11 +76,11 @@ def differences(survey: Survey, totals: Totals | None) -> Iterator[str]:
         )
     if totals.complimentary:
         yield (
-            f"{totals.complimentary:,} of the {totals.sold:,} seats sold are complimentary: "
-            "operators issued them, without the line and without a payment."
+            f"Complimentary: {counted(totals.complimentary, 'seat')} of {totals.sold:,} sold. "
+            "Operators issued them, without the line and without a payment."
         )
     if totals.free:
         yield f"{counted(totals.free, 'standing reservation')} free of charge: no payment was made."
     if totals.sold > totals.confirmed > 0:
         standing = counted(totals.confirmed, "standing reservation")
-        yield f"{totals.sold:,} seats in {standing}: one may have several seats."
+        yield f"{counted(totals.sold, 'seat')} in {standing}: one may have several seats."
