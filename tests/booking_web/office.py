@@ -18,16 +18,16 @@ from waitline.trial.installation import Installation, start
 
 # The texts of the wire contract that the box office adds to those of the waiting room.
 MESSAGES |= {
-    "B001": ("좌석을 찾을 수 없습니다.", "There is no such seat."),
-    "B003": ("이미 선택된 좌석입니다.", "The seat is taken."),
-    "B004": ("예약을 찾을 수 없습니다.", "There is no such reservation."),
-    "B005": ("예약이 만료되었습니다.", "The reservation is over."),
-    "B006": ("동시 예약 충돌이 발생했습니다.", "Others reserved at the same moment."),
-    "B007": ("콘서트를 찾을 수 없습니다.", "There is no such concert."),
-    "B008": ("콘서트 일정을 찾을 수 없습니다.", "There is no such schedule."),
+    "B001": ("좌석을 찾을 수 없습니다.", "Seat not found."),
+    "B003": ("이미 선택된 좌석입니다.", "This seat is already taken."),
+    "B004": ("예약을 찾을 수 없습니다.", "Reservation not found."),
+    "B005": ("예약이 만료되었습니다.", "The reservation is no longer valid."),
+    "B006": ("동시 예약 충돌이 발생했습니다.", "Conflict with a concurrent reservation."),
+    "B007": ("콘서트를 찾을 수 없습니다.", "Concert not found."),
+    "B008": ("콘서트 일정을 찾을 수 없습니다.", "Schedule not found."),
     "P001": ("결제에 실패했습니다.", "The payment failed."),
-    "P003": ("결제 정보를 찾을 수 없습니다.", "There is no such payment."),
-    "P004": ("이미 진행 중인 결제가 있습니다.", "A payment is under way already."),
+    "P003": ("결제 정보를 찾을 수 없습니다.", "Payment not found."),
+    "P004": ("이미 진행 중인 결제가 있습니다.", "A payment is already in progress."),
 }
 
 # What every stack of these tests knows its play provider by.

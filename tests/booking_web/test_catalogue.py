@@ -28,7 +28,7 @@ def test_concerts(trial: Office, show: Show) -> None:
 def test_a_concert(trial: Office, show: Show) -> None:
     response = trial.get(f"/api/v1/concerts/{show.concert}", **ENGLISH)
     assert succeeded(response)["queue"] == show.room
-    assert response.json()["message"] == "This is the concert."
+    assert response.json()["message"] == "Concert details."
 
 
 def test_its_schedules(trial: Office, show: Show) -> None:

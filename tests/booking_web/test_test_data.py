@@ -20,7 +20,7 @@ def test_the_demo_concert_is_as_new(trial: Office) -> None:
     body = response.json()
     assert list(body) == ["success", "message", "duration_ms", "data"]
     assert body["success"] is True
-    assert body["message"] == "The test data was created."
+    assert body["message"] == "Test data created."
     assert isinstance(body["duration_ms"], int)
     assert body["data"] == {"concerts": 1, "schedules": 1, "seats": 10_000}
     refused(buyer.reservation(reservation), 404, "B004")

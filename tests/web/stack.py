@@ -39,19 +39,19 @@ JSON_TYPE = {"Content-Type": "application/json"}
 
 # The texts of the wire contract, and how they read in English.
 MESSAGES = {
-    "C001": ("잘못된 입력값입니다.", "The input is not valid."),
-    "C002": ("인증이 필요합니다.", "Authentication is needed."),
-    "C003": ("권한이 없습니다.", "You are not allowed to do this."),
-    "C004": ("요청한 리소스를 찾을 수 없습니다.", "There is nothing here."),
-    "C005": ("리소스 충돌이 발생했습니다.", "This conflicts with how things are."),
+    "C001": ("잘못된 입력값입니다.", "Invalid input."),
+    "C002": ("인증이 필요합니다.", "Authentication is required."),
+    "C003": ("권한이 없습니다.", "You do not have permission."),
+    "C004": ("요청한 리소스를 찾을 수 없습니다.", "The requested resource was not found."),
+    "C005": ("리소스 충돌이 발생했습니다.", "The request conflicts with the current state."),
     "Q001": ("대기열 토큰을 찾을 수 없습니다.", "This visitor is not in the line."),
-    "Q002": ("대기열 토큰이 만료되었습니다.", "The time of this token is over."),
-    "Q003": ("유효하지 않은 대기열 토큰입니다.", "This token is not valid."),
+    "Q002": ("대기열 토큰이 만료되었습니다.", "The token has expired."),
+    "Q003": ("유효하지 않은 대기열 토큰입니다.", "Invalid token."),
     "Q004": ("대기열이 가득 찼습니다.", "The line is full."),
     "Q005": ("더 이상 연장할 수 없습니다.", "No further extension is possible."),
     "E003": (
         "대기열 서비스를 일시적으로 사용할 수 없습니다.",
-        "The queue is unavailable for the moment.",
+        "The queue service is temporarily unavailable.",
     ),
 }
 

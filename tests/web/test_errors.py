@@ -125,7 +125,10 @@ def test_a_body_as_large_as_allowed(paused: Room) -> None:
 def test_the_language_of_a_refusal(trial: Stack, accept: str | None, language: str) -> None:
     headers = {} if accept is None else {"Accept-Language": accept}
     body = trial.client.get("/nope", headers=headers).json()
-    texts = {"ko": "요청한 리소스를 찾을 수 없습니다.", "en": "There is nothing here."}
+    texts = {
+        "ko": "요청한 리소스를 찾을 수 없습니다.",
+        "en": "The requested resource was not found.",
+    }
     assert (body["code"], body["message"]) == ("C004", texts[language])
 
 

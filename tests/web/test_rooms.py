@@ -141,7 +141,7 @@ def test_create(trial: Stack, body: dict[str, Any]) -> None:
     response = call(trial, "POST", "", {"room": room, **body})
     given = {name: value for name, value in body.items() if value is not None}
     assert succeeded(response, 201) == {"room": room, **DEFAULTS, **given}
-    assert response.json()["message"] == "대기실을 만들었습니다."
+    assert response.json()["message"] == "대기실을 생성했습니다."
     assert room in succeeded(call(trial, "GET", ""))["rooms"]
 
 

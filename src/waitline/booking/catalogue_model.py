@@ -63,7 +63,7 @@ class Concert:
         Setting(
             wire="queue",
             option="--room",
-            help="Waiting room of its visitors; it need not exist yet",
+            help="Waiting room for its visitors; can be created later",
             unit="bytes",
             least=1,
             most=ROOM_BYTES_MAX,
@@ -77,15 +77,15 @@ class Concert:
         QueueDown | None,
         Setting(
             wire="queueDown",
-            help="While the queue does not answer: refuse visitors, or admit those whose pass has "
-            "not expired; without a choice, as WAITLINE_QUEUE_DOWN says",
+            help="When the queue is unreachable: refuse visitors, or admit those with an unexpired "
+            "pass; default: WAITLINE_QUEUE_DOWN",
         ),
     ] = None
     currency: Annotated[
         str,
         Setting(
             wire="currency",
-            help="Currency of its prices, ISO 4217",
+            help="Currency of the prices, ISO 4217",
             unit="characters",
             least=3,
             most=3,
@@ -96,8 +96,8 @@ class Concert:
         Setting(
             wire="seatsPerUser",
             option="--visitor-seats",
-            help="Most seats that one visitor may hold or own in all schedules of the concert; "
-            "0: no such limit",
+            help="Maximum seats per visitor, reserved or bought, across all schedules of the "
+            "concert; 0: unlimited",
             unit="seats",
             most=CONCERT_VISITOR_SEATS_MAX,
         ),
@@ -117,7 +117,7 @@ class ScheduleSettings:
         Setting(
             wire="seatsPerUser",
             option="--visitor-seats",
-            help="Most seats that one visitor may hold or own",
+            help="Maximum seats per visitor, reserved or bought",
             unit="seats",
             least=1,
             most=VISITOR_SEATS_MAX,
@@ -127,7 +127,7 @@ class ScheduleSettings:
         Instant | None,
         Setting(
             wire="opensAt",
-            help="When its sale opens; before that, nothing can be reserved",
+            help="Start of the sale; before it, seats cannot be reserved",
             unit="time",
         ),
     ] = None
@@ -135,7 +135,7 @@ class ScheduleSettings:
         Instant | None,
         Setting(
             wire="salesEnd",
-            help="When its sale ends; the start, if left out",
+            help="End of the sale; default: the start of the performance",
             unit="time",
         ),
     ] = None
@@ -143,7 +143,7 @@ class ScheduleSettings:
         Instant | None,
         Setting(
             wire="cancelUntil",
-            help="Until when buyers may cancel what they have paid for; the start, if left out",
+            help="Deadline for cancelling paid reservations; default: the start of the performance",
             unit="time",
         ),
     ] = None

@@ -34,10 +34,10 @@ HOSTS_CACHED = 256
 LINE = Text("요청 줄이 올바르지 않습니다.", "the request line is not valid")
 TARGET = Text("요청 대상이 올바르지 않습니다.", "the request target is not valid")
 FIELD = Text("헤더 필드가 올바르지 않습니다.", "a header field is not valid")
-HOST = Text("Host 헤더가 하나 있어야 합니다.", "there must be one valid Host field")
+HOST = Text("Host 헤더는 하나만 있어야 합니다.", "exactly one valid Host header is required")
 LENGTH = Text("Content-Length가 올바르지 않습니다.", "the Content-Length is not valid")
 FRAMING = Text(
-    "Transfer-Encoding이 올바르지 않습니다.", "the Transfer-Encoding does not frame the body"
+    "Transfer-Encoding이 올바르지 않습니다.", "the Transfer-Encoding does not delimit the body"
 )
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"

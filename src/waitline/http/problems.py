@@ -14,7 +14,7 @@ from waitline.http.texts import Text
 from waitline.kernel.errors import Refused, Unavailable
 
 RETRY_AFTER_S = 1
-"""Retry-After while a store does not answer. Short, since every request tries the store again."""
+"""Retry-After while a store does not answer, in s. Short: every request tries the store again."""
 
 E = TypeVar("E", bound=Exception)
 
@@ -38,7 +38,7 @@ class BodyTooLarge(Refused):
 
 
 class RequestMalformed(Refused):
-    """The bytes are no request, or one that two readers could read differently.
+    """The bytes are not an HTTP request, or are ambiguous (request smuggling).
 
     Attributes:
         reason: What is wrong with them.
@@ -52,11 +52,11 @@ class RequestMalformed(Refused):
 
 
 class RequestLineTooLong(Refused):
-    """The request line, and so the address in it, is longer than the service accepts."""
+    """The request line is longer than the service accepts."""
 
 
 class FieldsTooLarge(Refused):
-    """The header or trailer fields are too many, or too long in all."""
+    """There are too many header or trailer fields, or they are too long in total."""
 
 
 class RequestTooSlow(Refused):
@@ -64,7 +64,7 @@ class RequestTooSlow(Refused):
 
 
 class ExpectationUnknown(Refused):
-    """The request expects something of the server that it does not know."""
+    """The Expect header has a value that the server does not support."""
 
 
 class CodingUnknown(Refused):
@@ -76,15 +76,15 @@ class VersionUnsupported(Refused):
 
 
 class ConnectionsExhausted(Refused):
-    """The worker has as many connections as it may."""
+    """The worker has reached its limit of connections."""
 
 
 class PathUnknown(Refused):
-    """There is nothing at that path."""
+    """No call has this path."""
 
 
 class MethodUnknown(Refused):
-    """The path does not accept that method.
+    """The path does not accept the method.
 
     Attributes:
         allowed: The methods that it accepts.
@@ -96,7 +96,7 @@ class MethodUnknown(Refused):
 
 
 class Speculative(Refused):
-    """A browser asks in advance, for a visitor who may never come."""
+    """A browser prefetches a page that nobody may ever see."""
 
 
 class OperatorKeyMissing(Refused):
@@ -114,16 +114,21 @@ class Code(NamedTuple):
     message: Text
 
 
-C001 = Code("C001", Text("잘못된 입력값입니다.", "The input is not valid."))
-C002 = Code("C002", Text("인증이 필요합니다.", "Authentication is needed."))
-C003 = Code("C003", Text("권한이 없습니다.", "You are not allowed to do this."))
-C004 = Code("C004", Text("요청한 리소스를 찾을 수 없습니다.", "There is nothing here."))
-C005 = Code("C005", Text("리소스 충돌이 발생했습니다.", "This conflicts with how things are."))
-C006 = Code("C006", Text("서버 내부 오류가 발생했습니다.", "The server failed."))
+C001 = Code("C001", Text("잘못된 입력값입니다.", "Invalid input."))
+C002 = Code("C002", Text("인증이 필요합니다.", "Authentication is required."))
+C003 = Code("C003", Text("권한이 없습니다.", "You do not have permission."))
+C004 = Code(
+    "C004", Text("요청한 리소스를 찾을 수 없습니다.", "The requested resource was not found.")
+)
+C005 = Code(
+    "C005", Text("리소스 충돌이 발생했습니다.", "The request conflicts with the current state.")
+)
+C006 = Code("C006", Text("서버 내부 오류가 발생했습니다.", "Internal server error."))
 E003 = Code(
     "E003",
     Text(
-        "대기열 서비스를 일시적으로 사용할 수 없습니다.", "The queue is unavailable for the moment."
+        "대기열 서비스를 일시적으로 사용할 수 없습니다.",
+        "The queue service is temporarily unavailable.",
     ),
 )
 
@@ -176,7 +181,7 @@ TOOLKIT_PROBLEMS: tuple[Problem[Any], ...] = (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         C001,
         "body-too-large",
-        Text("본문이 너무 큽니다", "Body too large"),
+        Text("본문 크기 초과", "Body too large"),
     ),
     Problem(
         RequestMalformed,
@@ -191,28 +196,28 @@ TOOLKIT_PROBLEMS: tuple[Problem[Any], ...] = (
         HTTPStatus.REQUEST_URI_TOO_LONG,
         C001,
         "uri-too-long",
-        Text("주소가 너무 깁니다", "Address too long"),
+        Text("URI 길이 초과", "URI too long"),
     ),
     Problem(
         FieldsTooLarge,
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
         C001,
         "header-fields-too-large",
-        Text("헤더가 너무 큽니다", "Header fields too large"),
+        Text("헤더 크기 초과", "Header fields too large"),
     ),
     Problem(
         RequestTooSlow,
         HTTPStatus.REQUEST_TIMEOUT,
         C001,
         "request-timeout",
-        Text("요청이 제시간에 도착하지 않았습니다", "Request not received in time"),
+        Text("요청 시간 초과", "Request timeout"),
     ),
     Problem(
         ExpectationUnknown,
         HTTPStatus.EXPECTATION_FAILED,
         C001,
         "expectation-unknown",
-        Text("알 수 없는 Expect 헤더", "Unknown expectation"),
+        Text("지원하지 않는 Expect 헤더", "Expectation not supported"),
     ),
     Problem(
         CodingUnknown,
@@ -233,7 +238,7 @@ TOOLKIT_PROBLEMS: tuple[Problem[Any], ...] = (
         HTTPStatus.SERVICE_UNAVAILABLE,
         E003,
         "too-many-connections",
-        Text("연결이 너무 많습니다", "Too many connections"),
+        Text("연결 수 초과", "Too many connections"),
         headers=lambda _: retry_after(RETRY_AFTER_S),
     ),
     Problem(
@@ -249,21 +254,21 @@ TOOLKIT_PROBLEMS: tuple[Problem[Any], ...] = (
         HTTPStatus.NOT_FOUND,
         C004,
         "path-unknown",
-        Text("없는 경로", "Unknown path"),
+        Text("존재하지 않는 경로", "Unknown path"),
     ),
     Problem(
         Speculative,
         HTTPStatus.CONFLICT,
         C005,
         "speculative",
-        Text("미리 불러오는 요청", "Asked in advance"),
+        Text("사전 로드 요청", "Prefetch request"),
     ),
     Problem(
         OperatorKeyMissing,
         HTTPStatus.UNAUTHORIZED,
         C002,
         "operator-key-missing",
-        Text("운영자 키 없음", "Operator key missing"),
+        Text("운영자 키 없음", "Missing operator key"),
         headers=lambda _: _BEARER,
     ),
     Problem(
@@ -271,7 +276,7 @@ TOOLKIT_PROBLEMS: tuple[Problem[Any], ...] = (
         HTTPStatus.FORBIDDEN,
         C003,
         "operator-key-wrong",
-        Text("운영자 키 불일치", "Operator key wrong"),
+        Text("운영자 키 불일치", "Wrong operator key"),
         headers=lambda _: _BEARER,
     ),
 )
@@ -281,7 +286,7 @@ UNAVAILABLE = Problem(
     HTTPStatus.SERVICE_UNAVAILABLE,
     E003,
     "unavailable",
-    Text("일시적 중단", "Unavailable"),
+    Text("일시적으로 사용할 수 없음", "Temporarily unavailable"),
     headers=lambda _: retry_after(RETRY_AFTER_S),
 )
 BUG = Problem(

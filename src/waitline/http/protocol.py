@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-INCOMPLETE = Text("요청이 끝나지 않았습니다.", "the request has no end")
+INCOMPLETE = Text("요청이 완전하지 않습니다.", "the request is incomplete")
 
 _packer = ResponsePacker()
 

@@ -27,39 +27,39 @@ class LogEvent(NamedTuple):
 
 _STEPS: Final = {
     "address_counts": (
-        "What this worker counts of client addresses is not stored",
+        "This worker's counts of client addresses are not stored",
         "Counts of client addresses are stored again",
     ),
     "admission": ("Nobody is admitted", "Visitors are admitted again"),
     "event_purge": ("Sent events are not deleted", "Sent events are deleted again"),
-    "event_relay": ("The outbox sends no events", "The outbox sends events again"),
+    "event_relay": ("Outbox events are not sent", "Outbox events are sent again"),
     "feed": ("Event streams get no updates", "Event streams get updates again"),
     "garbage_collection": ("Cyclic garbage is not collected", "Cyclic garbage is collected again"),
     "idempotency_purge": (
         "Old idempotency keys are not deleted",
         "Old idempotency keys are deleted again",
     ),
-    "keyring_watch": ("Changes to the key file are not noticed", "The key file is watched again"),
+    "keyring_watch": ("The key file is not watched for changes", "The key file is watched again"),
     "listening": (
-        "This queue worker does not beat; while none does, no time counts against visitors",
-        "This queue worker beats again",
+        "This queue worker sends no heartbeat; while none does, no time counts against visitors",
+        "This queue worker sends heartbeats again",
     ),
     "mode_check": (
         "A bug keeps this worker from checking the mode of the data in a store",
         "The mode of the data is checked again",
     ),
     "load_report": (
-        "This booking worker reports neither load nor stock to the waiting rooms",
+        "This booking worker does not report its load and stock to the waiting rooms",
         "This booking worker reports again",
     ),
     "metrics_flush": ("Metrics of this process are not updated", "Metrics are written again"),
     "payment_events": (
-        "Payment events are not read, so paid visitors keep their slots",
+        "Payment events are not read, so visitors keep their slots after paying",
         "Payment events are read again",
     ),
     "room_watch": (
-        "Rooms that wake are not noticed, so the metrics may leave them out",
-        "Rooms that wake are noticed again",
+        "Rooms that wake up are not noticed, so the metrics may omit them",
+        "Rooms that wake up are noticed again",
     ),
     "schedule_stop": (
         "Reservations of stopped schedules are not ended and refunded",
@@ -74,8 +74,8 @@ _STEPS: Final = {
         "Entries of the evidence log that are too old are deleted again",
     ),
     "seat_expiry": (
-        "Seats of lapsed reservations are not put back on sale",
-        "Seats of lapsed reservations are put back again",
+        "Seats of expired reservations are not put back on sale",
+        "Seats of expired reservations are put back on sale again",
     ),
     "seat_refresh": (
         "Seat maps are not refreshed ahead of requests",
@@ -93,35 +93,36 @@ _STEPS: Final = {
 
 _OTHERS: Final = {
     "admission_changed": LogEvent(
-        "The reason of a room's admission decision changed; `per_s` is its present rate",
+        "The reason of a room's admission decision changed; `per_s` is its current rate",
         ("room", "reason", "per_s", "free", "load"),
     ),
     "admission_decision_failed": LogEvent(
         "The policy failed for one room, which keeps its last decision", ("room", "reason")
     ),
     "batch_failed": LogEvent(
-        "A bug failed a batch; `key` is its room or its statement", ("key", "size", "reason")
+        "A batch failed with a bug; `key` is its room or statement", ("key", "size", "reason")
     ),
     "charge_rejected": LogEvent(
-        "The payment provider rejected a charge as invalid, which counts as declined",
+        "The payment provider rejected a charge as invalid; it counts as declined",
         ("charge", "reason"),
     ),
     "charge_unknown": LogEvent(
         "The provider reported a charge that this installation did not make", ("charge",)
     ),
     "connection_sweep_failed": LogEvent(
-        "A bug failed the sweep of one connection, which is not swept any more", ("reason",)
+        "The sweep of one connection failed with a bug; the connection is no longer swept",
+        ("reason",),
     ),
     "database_lossy": LogEvent(
         "PostgreSQL may lose confirmed payments in a crash; `reason` names the settings",
         ("reason",),
     ),
     "departures_failed": LogEvent(
-        "Visitors of one room who paid could not be removed; their events are dead letters",
+        "Slots of visitors who paid could not be freed in one room; the events are dead letters",
         ("room", "reason"),
     ),
     "event_rejected": LogEvent(
-        "The store rejected an event of the outbox; `dead` events wait for an operator",
+        "Valkey rejected an event of the outbox; if `dead`, it needs an operator",
         ("event_id", "dead", "reason"),
     ),
     "feed_room_failed": LogEvent("Event streams of one room get no updates", ("room", "reason")),
@@ -131,36 +132,36 @@ _OTHERS: Final = {
         ("charge",),
     ),
     "shop_keys_failed": LogEvent(
-        "A shop's key set cannot be fetched; its last good keys stay in use", ("url", "reason")
+        "A shop's key set cannot be fetched; its last valid keys stay in use", ("url", "reason")
     ),
     "shop_keys_recovered": LogEvent("A shop's key set can be fetched again", ("url",)),
-    "keyring_loaded": LogEvent("The keys of tickets and passes were read again", ("kids",)),
+    "keyring_loaded": LogEvent("The keys of tickets and passes were reloaded", ("kids",)),
     "keyring_unreadable": LogEvent(
-        "The changed key file is invalid; the worker keeps its present keys",
+        "The changed key file is invalid; the worker keeps its current keys",
         ("reason", "kept"),
     ),
     "management_exited": LogEvent(
-        "The management process ended and is started again; visitors are not affected",
+        "The management process exited and is restarted; visitors are not affected",
         ("status", "retry_in_s"),
     ),
     "metric_failed": LogEvent(
-        "A figure of the metrics is missing or old; the others are not affected",
+        "A group of metrics is missing or stale; the others are not affected",
         ("figure", "reason"),
     ),
-    "metric_recovered": LogEvent("A figure of the metrics is complete again", ("figure",)),
+    "metric_recovered": LogEvent("A group of metrics is complete again", ("figure",)),
     "library_message": LogEvent(
         "A library logged a warning or an error; `logger` is its name", ("logger", "text")
     ),
     "log_limited": LogEvent(
-        "Lines of one kind were left out: more than 20 within 10 s", ("kind", "left_out")
+        "Lines of one kind were dropped (rate limit: 20 in 10 s)", ("kind", "left_out")
     ),
     "payment_event_rejected": LogEvent(
-        "An event of the box office cannot be handled and is a dead letter",
+        "An event of the box office cannot be processed and became a dead letter",
         ("entry", "reason"),
     ),
     "payment_flagged": LogEvent(
-        "The provider reports something special of a payment: a refund, a dispute, another amount; "
-        "`seats` are on sale again. `waitline payments` lists those that need attention",
+        "The provider reports a refund, a dispute or another amount for a payment; `seats` is the "
+        "number of seats put back on sale. `waitline payments` lists those that need attention",
         ("payment", "flag", "state", "seats"),
     ),
     "schedule_settling": LogEvent(
@@ -168,12 +169,12 @@ _OTHERS: Final = {
         ("schedule", "live", "ended", "refunding", "settled"),
     ),
     "payment_unsettled": LogEvent(
-        "A payment is still open after a status check with the provider; the check is repeated",
+        "A payment is still open after a status check at the provider; the check is repeated",
         ("payment", "state", "looks", "reason"),
     ),
     "queue_recovered": LogEvent("The queue service answers the box office again"),
     "queue_unreachable": LogEvent("The circuit breaker to the queue service opened", ("reason",)),
-    "request_failed": LogEvent("A bug failed a request (500)", ("path", "reason")),
+    "request_failed": LogEvent("A request failed with a bug (500)", ("path", "reason")),
     "request_unavailable": LogEvent(
         "A request got 503; at most one line in ten seconds, `unlogged` counts the others",
         ("path", "reason", "unlogged"),
@@ -187,40 +188,40 @@ _OTHERS: Final = {
         "A room opened by its opening time; one admitter logs it, within about a second", ("room",)
     ),
     "room_visit_failed": LogEvent(
-        "The admitter failed in one room, and retries it after a pause", ("room", "reason")
+        "The admitter failed in one room and retries it after a pause", ("room", "reason")
     ),
-    "admitter_started": LogEvent("The admitter runs on this Valkey", ("does", "mode", "valkey")),
+    "admitter_started": LogEvent("The admitter has started", ("does", "mode", "valkey")),
     "https_missing": LogEvent(
-        "Production without a proxy that ends TLS: browsers would not keep visitors' cookies",
+        "Production without HTTPS: browsers reject visitors' cookies; put a TLS proxy in front",
         ("reason",),
     ),
     "service_listening": LogEvent(
-        "A service has started: what it does, where it listens, and which stores it uses",
+        "A service has started: its role, its addresses, and the stores that it uses",
         ("service", "does", "mode", "addresses", "workers", "valkey", "database", "payments"),
     ),
     "shop_report_invalid": LogEvent("A load report cannot be parsed", ("reason",)),
     "shop_reports_unreadable": LogEvent(
-        "The load reports cannot be read; the last ones still hold", ("reason",)
+        "The load reports cannot be read; the last ones stay in effect", ("reason",)
     ),
     "shutdown_timed_out": LogEvent(
-        "Graceful shutdown took too long and the process was ended", ("after_s",)
+        "Graceful shutdown timed out; the process was ended", ("after_s",)
     ),
     "variables_ignored": LogEvent(
-        "Environment variables that Kubernetes or Docker set for a service or link are no settings",
+        "Variables that Kubernetes or Docker set for services or links were ignored",
         ("variables",),
     ),
     "store_unchecked": LogEvent(
-        "A store could not be checked at the start; the process starts and checks again",
+        "A store could not be checked at startup; the process starts and checks again later",
         ("reason",),
     ),
     "store_of_another_mode": LogEvent(
-        "A store was exchanged for one with data of another mode; this process uses it no more",
+        "A store was replaced by one with data of another mode; this process stops using it",
         ("reason",),
     ),
     "store_slots_mapped": LogEvent(
-        "The slots of Valkey's cluster are held by other nodes than before", ("primaries",)
+        "Slots of the Valkey cluster have moved to other nodes", ("primaries",)
     ),
-    "store_unsaved": LogEvent("Valkey loses the line at a restart", ("reason",)),
+    "store_unsaved": LogEvent("Valkey has no persistence: a restart loses the line", ("reason",)),
     "store_unfit": LogEvent(
         "Valkey may lose data, for example by an eviction policy; `reason` names the remedy",
         ("reason",),

@@ -1,9 +1,9 @@
-"""Metrics: name, meaning and labels of each, and those of this process.
+"""Metrics: declarations (name, meaning, labels), and the metrics of this process.
 
 The request path counts in plain lists. Once a second each process writes a snapshot of its metrics
 to the folder of its service (`metric_files.py`); the process that is scraped adds them up.
 
-Metrics are a helper: whatever fails here is counted, logged once, and costs one figure.
+A failure here never affects a request: it is counted, logged once, and costs one metric.
 """
 
 import asyncio
@@ -30,75 +30,73 @@ STATEMENT_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25
 
 HTTP_SECONDS = DurationHistogram(
     "http_server_requests_seconds",
-    "Time from the request's arrival to its answer; uri is the route's template",
+    "Time from a request's arrival to its response; uri is the route template",
     ("method", "uri", "status"),
     bounds_s=HTTP_BOUNDS_S,
 )
 SCRIPT_SECONDS = DurationHistogram(
     "redis_script_duration_seconds",
-    "Time of one script call, including the round trip to the store",
+    "Duration of a script call, including the round trip to Valkey",
     ("script",),
     bounds_s=SCRIPT_BOUNDS_S,
 )
 STATEMENT_SECONDS = DurationHistogram(
     "database_statement_duration_seconds",
-    "Time of one SQL statement, including the round trip to the database",
+    "Duration of an SQL statement, including the round trip to the database",
     ("statement",),
     bounds_s=STATEMENT_BOUNDS_S,
 )
 PROVIDER_SECONDS = DurationHistogram(
     "payment_provider_duration_seconds",
-    "Time of one call of the payment provider; outcome is ok, declined or silent",
+    "Duration of a call to the payment provider; outcome is ok, declined or silent (no answer)",
     ("call", "outcome"),
     bounds_s=PROVIDER_BOUNDS_S,
 )
 MOVE_SECONDS = DurationHistogram(
     "scheduler_move_duration_seconds",
-    "Time of one admission call that admitted visitors",
+    "Duration of an admission call that admitted visitors",
     ("concert_id",),
     bounds_s=SCRIPT_BOUNDS_S,
 )
 ROUND_SECONDS = DurationHistogram(
     "scheduler_round_duration_seconds",
-    "Time of one round of the admitter over the rooms that are due",
+    "Duration of one round of the admitter over the rooms that are due",
     bounds_s=HTTP_BOUNDS_S,
 )
-CPU_SECONDS = Counter("process_cpu_seconds", "Processor time used by the service's processes")
+CPU_SECONDS = Counter("process_cpu_seconds", "CPU time used by the service's processes")
 FAILURES = Counter(
     "metrics_failures",
-    "Failures of collecting or writing a figure; the others were not affected",
+    "Failures to collect or write a group of metrics; the others are not affected",
     ("figure",),
 )
 LOST_LINES = Counter(
-    "log_lines_lost", "Lines of the log that could not be written: a full disk, or no reader"
+    "log_lines_lost", "Log lines that could not be written: a full disk, or no reader"
 )
 ADDRESS_LIMITED = Counter(
     "queue_address_limited",
-    "Calls refused because their client's address reached a limit of the room",
+    "Calls refused because the client address reached a limit of the room",
     ("limit",),
 )
 STORE_REDIRECTS = Counter(
     "store_redirects",
-    "Commands that a node of Valkey's cluster did not carry out and that were sent again",
+    "Commands that a node of the Valkey cluster redirected or refused, and that were sent again",
     ("reply",),
 )
-STORE_MAPS = Counter("store_slot_maps", "Maps of slots fetched from Valkey's cluster")
-RENDERINGS = Counter("metrics_renderings", "Metrics pages that were rendered")
-POOL_SIZE = Gauge("database_pool_size", "Connections to the database that are open")
-POOL_IN_USE = Gauge("database_pool_in_use", "Connections to the database that run a statement")
-POOL_WAITING = Gauge(
-    "database_pool_waiting", "Statements that wait for a connection to the database"
-)
+STORE_MAPS = Counter("store_slot_maps", "Slot maps fetched from the Valkey cluster")
+RENDERINGS = Counter("metrics_renderings", "Metrics pages rendered")
+POOL_SIZE = Gauge("database_pool_size", "Open connections to the database")
+POOL_IN_USE = Gauge("database_pool_in_use", "Database connections that are running a statement")
+POOL_WAITING = Gauge("database_pool_waiting", "Statements waiting for a database connection")
 LOOP_LAG_SECONDS = Gauge(
     "event_loop_lag_seconds",
-    "How late the event loop ran a timer, at most, in the last second",
+    "Highest event loop lag in the last second",
     over="max",
 )
-MEMORY_BYTES = Gauge("process_resident_memory_bytes", "Memory held by the service's processes")
-STREAMS_OPEN = Gauge("queue_streams_open", "Event streams held open")
+MEMORY_BYTES = Gauge("process_resident_memory_bytes", "Resident memory of the service's processes")
+STREAMS_OPEN = Gauge("queue_streams_open", "Open event streams")
 STORE_FAULTS = Gauge(
     "store_faults",
-    "Settings of Valkey that put data at risk, at the last check, over all processes",
+    "Valkey settings that put data at risk, as of the last check, over all processes",
 )
 
 ROOMS_TIMED_MAX = 1_000
@@ -140,80 +138,80 @@ INSTRUMENTS = Instruments(
 
 STALE_PROCESSES = (
     "metrics_stale_processes",
-    "Processes whose figures are older than ten seconds: they cannot write them",
+    "Processes whose metrics are older than ten seconds",
 )
 ROOMS_OMITTED = (
     "metrics_rooms_omitted",
-    "Rooms in which something happens, but which are beyond the limit of rooms shown",
+    "Active rooms without series: more than 1,000 rooms are active",
 )
 
 ROOM_GAUGES = {
-    "queue_wait_size": "Visitors who wait",
-    "queue_active_size": "Visitors who hold a slot",
-    "queue_throughput_users_per_second": "Visitors admitted per second, in the last second",
-    "queue_estimated_wait_seconds": "How long a newcomer would wait, from the measured rate",
+    "queue_wait_size": "Visitors waiting",
+    "queue_active_size": "Visitors holding a slot",
+    "queue_throughput_users_per_second": "Visitors admitted in the last second",
+    "queue_estimated_wait_seconds": "Estimated wait of a new visitor, from the measured rate",
 }
 """Read from the store at each scrape; label concert_id."""
 
 DECISION_GAUGES = {
-    "queue_admission_limit_per_second": "Admissions per second that are allowed at present",
-    "queue_admission_allowance": "Visitors that may still be admitted, by the shop's free seats",
-    "queue_no_show_share": "Share of the admitted who are expected not to activate, 0 to 1",
-    "queue_shop_free_seats": "Free seats of the shop, by its latest report",
-    "queue_shop_live_reservations": "Unpaid reservations of the shop, by its latest report",
-    "queue_shop_load": "Work of the shop as a share of its target: 1 is on target",
+    "queue_admission_limit_per_second": "Current limit of admissions per second",
+    "queue_admission_allowance": "Visitors who may still be admitted, given the free seats",
+    "queue_no_show_share": "Expected share of admitted visitors who do not activate, 0 to 1",
+    "queue_shop_free_seats": "Available seats, from the shop's latest report",
+    "queue_shop_live_reservations": "Unpaid reservations, from the shop's latest report",
+    "queue_shop_load": "Load of the shop relative to its target: 1 is on target",
     "queue_shop_report_age_seconds": "Age of the shop's latest report",
 }
 """Of rooms whose shop reports; read from the store at each scrape; label concert_id."""
 
 DECISION_REASON = (
     "queue_admission_reason",
-    "Reason of a room's admission decision: 1 for the present one, 0 for the others",
+    "Reason of a room's admission decision: 1 for the current one, 0 for the others",
 )
 """As above; labels concert_id and reason."""
 
 ROOM_COUNTERS = {
     "queue_entry_count": "Visitors who took a place",
     "queue_exit_count": "Visitors who have left the room, by reason",
-    "queue_return_count": "Visitors who came back to their place after being passed over",
+    "queue_return_count": "Visitors who returned to their place after being passed over",
     "scheduler_move_users": "Visitors admitted",
-    "scheduler_cleanup_removed": "Expired slots that were freed",
-    "queue_no_show_count": "Visitors who were admitted and never activated",
-    "scheduler_lock_acquire_failures": "Admission calls while another admitter had the lease",
+    "scheduler_cleanup_removed": "Expired slots freed",
+    "queue_no_show_count": "Visitors admitted who never activated",
+    "scheduler_lock_acquire_failures": "Admission calls refused: another admitter holds the lease",
 }
 """Read from the store at each scrape; label concert_id, and reason or scheduler_type."""
 
 BACKLOG_GAUGES = {
     "outbox_events": (
-        "Events that are not sent yet, or wait for an operator",
+        "Events not sent yet (waiting), or that need an operator (dead)",
         "state",
         {"waiting": "events_waiting", "dead": "events_dead"},
     ),
     "outbox_oldest_age_seconds": (
-        "Age of the oldest event that is not sent yet", "", {"": "events_age_s"}
+        "Age of the oldest event not sent yet", "", {"": "events_age_s"}
     ),
     "payments_open": (
-        "Payments that are pending or being refunded",
+        "Payments pending or being refunded",
         "state",
         {"pending": "payments_pending", "refunding": "payments_refunding"},
     ),
-    "payments_oldest_age_seconds": ("Age of the oldest of them", "", {"": "payments_age_s"}),
+    "payments_oldest_age_seconds": ("Age of the oldest open payment", "", {"": "payments_age_s"}),
     "payments_attention": (
-        "Payments that need an operator: refunded or disputed at the provider, refunds that failed",
+        "Payments that need an operator, as listed by `waitline payments`",
         "", {"": "payments_attention"},
     ),
 }  # fmt: skip
 """Of the box office, read from the database at each scrape: meaning, label, and the column of
 `backlog` by the label's value."""
 
-ROOMS_GAUGE = ("scheduler_concerts_count", "Rooms that the admitter serves")
+ROOMS_GAUGE = ("scheduler_concerts_count", "Rooms served by the admitter")
 
 
 log = structlog.get_logger()
 
 
 class FigureGuard:
-    """Lets the failure of a figure cost that figure: counted, and logged once per change."""
+    """Isolates failures of metrics: each is counted, and logged once per change."""
 
     def __init__(self) -> None:
         self._failed: set[str] = set()

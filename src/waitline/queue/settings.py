@@ -55,7 +55,7 @@ class Limits:
         int,
         Setting(
             wire="activeMax",
-            help="Slots: most visitors inside at once",
+            help="Slots: maximum number of admitted visitors at a time",
             unit="visitors",
             least=1,
             most=1_000_000,
@@ -65,7 +65,7 @@ class Limits:
         float,
         Setting(
             wire="admitPerSecond",
-            help="Admission rate: most admissions per second",
+            help="Admission rate: maximum admissions per second",
             unit="per second",
             least=0.01,
             most=1_000_000,
@@ -75,7 +75,7 @@ class Limits:
         int,
         Setting(
             wire="admitBurst",
-            help="Admission burst: most admissions at once; 0: a quarter of a second's, at least 1",
+            help="Burst size of the token bucket; 0: a quarter of a second's worth, at least 1",
             unit="visitors",
             least=0,
             most=1_000_000,
@@ -85,7 +85,7 @@ class Limits:
         int,
         Setting(
             wire="waitingMax",
-            help="Most visitors in the line",
+            help="Maximum number of waiting visitors",
             unit="visitors",
             least=1,
             most=WAITING_MOST,
@@ -116,7 +116,7 @@ class Limits:
         int,
         Setting(
             wire="idleSeconds",
-            help="Time without contact after which a visitor's turn is passed over; 0: never",
+            help="Time without contact after which a visitor is skipped when called; 0: never",
             unit="ms",
             least=0,
             most=DAY_MS,
@@ -126,8 +126,7 @@ class Limits:
         int,
         Setting(
             wire="returnSeconds",
-            help="Time in which a visitor who was passed over can return to the old place;"
-            " 0: not at all",
+            help="Time in which a skipped visitor can return to the old place; 0: not at all",
             unit="ms",
             least=0,
             most=DAY_MS,
@@ -137,7 +136,7 @@ class Limits:
         int,
         Setting(
             wire="extensionsMax",
-            help="Extensions of one visitor",
+            help="Maximum number of extensions per visitor",
             unit="extensions",
             least=0,
             most=100,
@@ -148,8 +147,8 @@ class Limits:
         int,
         Setting(
             wire="addressPlacesPerMinute",
-            help="Most places that a client address (IPv4, or IPv6 /64) takes in a minute;"
-            " 0: any number",
+            help="Maximum places taken per minute by a client address (IPv4, or IPv6 /64);"
+            " 0: unlimited",
             unit="visitors",
             least=0,
             most=1_000_000,
@@ -159,8 +158,8 @@ class Limits:
         int,
         Setting(
             wire="networkPlacesPerMinute",
-            help="Most places that a network (IPv4 /24, or IPv6 /48) takes in a minute; 0:"
-            " any number",
+            help="Maximum places taken per minute by a network (IPv4 /24, or IPv6 /48);"
+            " 0: unlimited",
             unit="visitors",
             least=0,
             most=1_000_000,
@@ -170,7 +169,7 @@ class Limits:
         int,
         Setting(
             wire="addressPlacesHeld",
-            help="Most places that a client address holds at once; 0: any number",
+            help="Maximum places held at a time by a client address; 0: unlimited",
             unit="visitors",
             least=0,
             most=1_000_000,
@@ -180,7 +179,7 @@ class Limits:
         int,
         Setting(
             wire="networkPlacesHeld",
-            help="Most places that a network holds at once; 0: any number",
+            help="Maximum places held at a time by a network; 0: unlimited",
             unit="visitors",
             least=0,
             most=1_000_000,
@@ -190,8 +189,8 @@ class Limits:
         int,
         Setting(
             wire="addressRefusalsPerMinute",
-            help="Refused calls of a client address in a minute after which all its calls "
-            "are refused; 0: any number",
+            help="Refused calls per minute after which a client address is blocked for the rest "
+            "of the minute; 0: unlimited",
             unit="calls",
             least=0,
             most=1_000_000,
@@ -201,8 +200,8 @@ class Limits:
         int,
         Setting(
             wire="networkRefusalsPerMinute",
-            help="Refused calls of a network in a minute after which all its calls are "
-            "refused; 0: any number",
+            help="Refused calls per minute after which a network is blocked for the rest of the "
+            "minute; 0: unlimited",
             unit="calls",
             least=0,
             most=1_000_000,
@@ -233,13 +232,13 @@ class Rules:
     """All settings of a room."""
 
     mode: Annotated[
-        Mode, Setting(wire="mode", help="Whether the room takes newcomers and admits visitors")
+        Mode, Setting(wire="mode", help="Whether visitors can join the line and are admitted")
     ] = Mode.OPEN
     opens_at: Annotated[
         Instant | None,
         Setting(
             wire="opensAt",
-            help="Opening time: visitors can join the line before it, and are admitted from it on",
+            help="Opening time: admission starts then; visitors can join the line before",
             unit=TIME_UNIT,
         ),
     ] = None
@@ -247,7 +246,7 @@ class Rules:
         Instant | None,
         Setting(
             wire="closesAt",
-            help="Closing time: from it on nobody can join, and nobody else is admitted",
+            help="Closing time: from then on nobody can join the line or is admitted",
             unit=TIME_UNIT,
         ),
     ] = None
@@ -264,7 +263,7 @@ class Rules:
         str,
         Setting(
             wire="titleEn",
-            help="Title in English; empty: the other title",
+            help="English title; empty: same as the title",
             unit="characters",
             most=TITLE_CHARS_MAX,
         ),
@@ -283,7 +282,7 @@ class Rules:
         str,
         Setting(
             wire="messageEn",
-            help="Message in English; empty: the other message",
+            help="English message; empty: same as the message",
             unit="characters",
             most=MESSAGE_CHARS_MAX,
             multiline=True,
@@ -305,22 +304,22 @@ class Rules:
         WhenSilent,
         Setting(
             wire="whenShopSilent",
-            help="While the shop does not report: keep the room's limits, slow down to a tenth "
-            "of the rate, or hold (admit nobody)",
+            help="When the shop stops reporting: keep the room's limits, slow (a tenth of the "
+            "rate), or hold (admit nobody)",
         ),
     ] = WhenSilent.KEEP
     identity: Annotated[
         RoomIdentity,
         Setting(
             wire="identity",
-            help="Whether visitors claim their names, or the shop must have signed who comes",
+            help="claimed: anybody may use any visitor name; signed: the shop must vouch for it",
         ),
     ] = RoomIdentity.CLAIMED
     identity_key: Annotated[
         str,
         Setting(
             wire="identityKey",
-            help="The shop's public key for statements, as PEM or JWK: Ed25519, P-256 or RSA",
+            help="Public key of the shop's identity statements, PEM or JWK: Ed25519, P-256 or RSA",
             unit="characters",
             most=KEY_CHARS_MAX,
             multiline=True,

@@ -69,7 +69,7 @@ CATALOGUE: list[Problem[Any]] = [
         HTTPStatus.CONFLICT,
         C005,
         "schedule-booked",
-        Text("예매된 좌석이 있는 일정", "Seats are booked"),
+        Text("예매된 좌석이 있는 일정", "Schedule has booked seats"),
         detail=lambda it: Text(
             f"예약되거나 판매된 좌석이 {it.seats:,}석 있습니다.",
             f"Reserved or sold: {counted(it.seats, 'seat')}.",
@@ -80,10 +80,10 @@ CATALOGUE: list[Problem[Any]] = [
         HTTPStatus.CONFLICT,
         C005,
         "schedule-paid",
-        Text("결제 기록이 있는 일정", "Payments are on record"),
+        Text("결제 기록이 있는 일정", "Schedule has payments"),
         detail=lambda it: Text(
             f"결제 기록 {it.payments:,}건은 보관해야 합니다.",
-            f"{counted(it.payments, 'payment')} must stay on record.",
+            f"{counted(it.payments, 'payment')} must be kept on record.",
         ),
     ),
     Problem(
@@ -121,7 +121,7 @@ CATALOGUE: list[Problem[Any]] = [
         HTTPStatus.CONFLICT,
         C005,
         "seat-plan-differs",
-        Text("좌석이 이미 있는 일정", "The schedule has seats"),
+        Text("좌석이 이미 있는 일정", "Schedule already has seats"),
         detail=lambda it: Text(
             f"추가 {it.added:,}, 변경 {it.changed:,}, 파일에 없음 {it.missing:,}. "
             "적용하려면 update=true를 지정해 주세요.",

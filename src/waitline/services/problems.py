@@ -88,7 +88,7 @@ from waitline.services.same_origin import CrossSite
 from waitline.tokens.statements import StatementFault, StatementRejected
 
 FULL_RETRY_AFTER_S = 10
-"""Retry-After of a full room: the line needs some seconds to become shorter."""
+"""Retry-After of a full room, in s: the line needs some seconds to become shorter."""
 
 _BAD = HTTPStatus.BAD_REQUEST
 _UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
@@ -120,31 +120,39 @@ _FAULTS = {
 
 _WHO: list[Problem[Any]] = [
     Problem(
-        UserMissing, _UNAUTHORIZED, C002, "user-missing", Text("사용자 없음", "Visitor not named")
+        UserMissing, _UNAUTHORIZED, C002, "user-missing", Text("사용자 정보 없음", "Missing user")
     ),
-    Problem(TokenMissing, _UNAUTHORIZED, C002, "token-missing", Text("토큰 없음", "Token missing")),
+    Problem(TokenMissing, _UNAUTHORIZED, C002, "token-missing", Text("토큰 없음", "Missing token")),
     Problem(
         StatementMissing,
         _UNAUTHORIZED,
         C002,
         "statement-missing",
-        Text("신원 확인서 없음", "Identity statement missing"),
+        Text("신원 확인서 없음", "Missing identity statement"),
     ),
     Problem(
         StatementRejected,
         _UNAUTHORIZED,
         Q003,
         "statement-rejected",
-        Text("유효하지 않은 신원 확인서", "Identity statement not valid"),
+        Text("유효하지 않은 신원 확인서", "Invalid identity statement"),
         detail=lambda rejected: Text(
-            f"{_FAULTS[rejected.fault]}.", f"The statement is not valid: {rejected.fault}."
+            f"{_FAULTS[rejected.fault]}.", f"Invalid identity statement: {rejected.fault}."
         ),
     ),
 ]
 
 _WAITING_ROOM: list[Problem[Any]] = [
-    Problem(RoomUnknown, _NOT_FOUND, C004, "room-unknown", Text("없는 대기실", "Unknown room")),
-    Problem(RoomExists, _CONFLICT, C005, "room-exists", Text("이미 있는 대기실", "Room exists")),
+    Problem(
+        RoomUnknown, _NOT_FOUND, C004, "room-unknown", Text("존재하지 않는 대기실", "Unknown room")
+    ),
+    Problem(
+        RoomExists,
+        _CONFLICT,
+        C005,
+        "room-exists",
+        Text("이미 존재하는 대기실", "Room already exists"),
+    ),
     Problem(
         RoomOccupied,
         _CONFLICT,
@@ -153,7 +161,7 @@ _WAITING_ROOM: list[Problem[Any]] = [
         Text("이용 중인 대기실", "Room in use"),
         detail=lambda room: Text(
             f"대기 중 {room.waiting:,}명, 이용 중 {room.admitted:,}명입니다.",
-            f"Inside: {room.waiting:,} waiting, {room.admitted:,} admitted.",
+            f"The room has {room.waiting:,} waiting and {room.admitted:,} admitted.",
         ),
     ),
     Problem(
@@ -161,17 +169,17 @@ _WAITING_ROOM: list[Problem[Any]] = [
         _CONFLICT,
         C005,
         "too-many-rooms",
-        Text("대기실이 너무 많습니다", "Too many rooms"),
+        Text("대기실 개수 초과", "Too many rooms"),
     ),
     Problem(
-        RoomClosed, _CONFLICT, C005, "room-closed", Text("닫힌 대기실", "Room closed to newcomers")
+        RoomClosed, _CONFLICT, C005, "room-closed", Text("대기 마감", "Closed to new visitors")
     ),
     Problem(
         RoomFull,
         _TOO_MANY,
         Q004,
         "room-full",
-        Text("가득 찬 대기열", "Line full"),
+        Text("대기 인원 초과", "Line full"),
         detail=lambda full: Text(
             f"이 대기실에는 최대 {full.waiting_max:,}명까지 대기할 수 있습니다.",
             f"At most {counted(full.waiting_max, 'visitor')} can wait in this room.",
@@ -183,10 +191,10 @@ _WAITING_ROOM: list[Problem[Any]] = [
         _TOO_MANY,
         Q004,
         "address-limited",
-        Text("주소별 한도 초과", "Limit of the client address"),
+        Text("주소별 한도 초과", "Address limit reached"),
         detail=lambda limited: Text(
-            f"네트워크 주소의 한도를 넘었습니다. {limited.retry_after_s}초 후 다시 시도해 주세요.",
-            f"Too many from this network address; try again in {limited.retry_after_s} s.",
+            f"네트워크별 한도를 초과했습니다. {limited.retry_after_s}초 후 다시 시도해 주세요.",
+            f"Too many requests from this network; try again in {limited.retry_after_s} s.",
         ),
         headers=lambda limited: retry_after(limited.retry_after_s),
     ),
@@ -195,18 +203,28 @@ _WAITING_ROOM: list[Problem[Any]] = [
         _TOO_MANY,
         Q004,
         "too-many-streams",
-        Text("구독이 너무 잦습니다", "Streams opened too fast"),
+        Text("구독 요청 한도 초과", "Too many event streams"),
         headers=lambda many: retry_after(max(1, ceil(many.retry_after_ms / 1000))),
     ),
     Problem(
-        VisitorUnknown, _NOT_FOUND, Q001, "visitor-unknown", Text("없는 방문자", "Unknown visitor")
+        VisitorUnknown,
+        _NOT_FOUND,
+        Q001,
+        "visitor-unknown",
+        Text("존재하지 않는 방문자", "Unknown visitor"),
     ),
     Problem(
         TokenRejected, _UNAUTHORIZED, Q003, "token-rejected", Text("거부된 토큰", "Token rejected")
     ),
-    Problem(TimeRanOut, _UNAUTHORIZED, Q002, "time-ran-out", Text("만료", "Time ran out")),
     Problem(
-        ExtensionsSpent, _BAD, Q005, "extensions-spent", Text("연장 횟수 초과", "Extensions spent")
+        TimeRanOut, _UNAUTHORIZED, Q002, "time-ran-out", Text("이용 시간 만료", "Time expired")
+    ),
+    Problem(
+        ExtensionsSpent,
+        _BAD,
+        Q005,
+        "extensions-spent",
+        Text("연장 횟수 초과", "No extensions left"),
     ),
 ]
 
@@ -216,31 +234,39 @@ _BOX_OFFICE: list[Problem[Any]] = [
         _UNPROCESSABLE,
         C001,
         "key-reused",
-        Text("다른 요청에 쓰인 키", "Key of another request"),
+        Text("다른 요청에 사용된 키", "Idempotency key already used"),
     ),
     Problem(
         IdempotencyKeyRunning,
         _CONFLICT,
         C005,
         "key-running",
-        Text("처리 중인 요청", "Request under way"),
+        Text("처리 중인 요청", "Request in progress"),
     ),
     Problem(
         TooManyKeys,
         _CONFLICT,
         C005,
         "too-many-keys",
-        Text("멱등 키가 너무 많습니다", "Too many idempotency keys"),
+        Text("멱등 키 개수 초과", "Too many idempotency keys"),
         detail=lambda _: Text(
-            f"한 사람이 24시간 동안 최대 {KEYS_MAX:,}개의 키를 쓸 수 있습니다.",
-            f"One visitor may use {KEYS_MAX:,} keys in 24 hours.",
+            f"24시간 동안 한 사람이 최대 {KEYS_MAX:,}개의 키를 사용할 수 있습니다.",
+            f"One visitor can use at most {KEYS_MAX:,} keys in 24 hours.",
         ),
     ),
     Problem(
-        ConcertUnknown, _NOT_FOUND, B007, "concert-unknown", Text("없는 콘서트", "Unknown concert")
+        ConcertUnknown,
+        _NOT_FOUND,
+        B007,
+        "concert-unknown",
+        Text("존재하지 않는 콘서트", "Unknown concert"),
     ),
     Problem(
-        ScheduleUnknown, _NOT_FOUND, B008, "schedule-unknown", Text("없는 일정", "Unknown schedule")
+        ScheduleUnknown,
+        _NOT_FOUND,
+        B008,
+        "schedule-unknown",
+        Text("존재하지 않는 일정", "Unknown schedule"),
     ),
     Problem(
         SalesNotOpen,
@@ -259,13 +285,17 @@ _BOX_OFFICE: list[Problem[Any]] = [
         _CONFLICT,
         C005,
         "sales-over",
-        Text("판매 종료", "Sale over"),
+        Text("판매 종료", "Sale ended"),
         detail=lambda _: Text(
             "이 일정의 판매가 종료되었습니다.", "The sale of this schedule has ended."
         ),
     ),
-    Problem(SeatUnknown, _NOT_FOUND, B001, "seat-unknown", Text("없는 좌석", "Unknown seat")),
-    Problem(GradeUnknown, _NOT_FOUND, B001, "grade-unknown", Text("없는 등급", "Unknown grade")),
+    Problem(
+        SeatUnknown, _NOT_FOUND, B001, "seat-unknown", Text("존재하지 않는 좌석", "Unknown seat")
+    ),
+    Problem(
+        GradeUnknown, _NOT_FOUND, B001, "grade-unknown", Text("존재하지 않는 등급", "Unknown grade")
+    ),
     Problem(SeatTaken, _CONFLICT, B003, "seat-taken", Text("이미 선택된 좌석", "Seat taken")),
     Problem(SoldOut, _CONFLICT, B003, "sold-out", Text("매진", "Sold out")),
     Problem(
@@ -273,35 +303,35 @@ _BOX_OFFICE: list[Problem[Any]] = [
         _CONFLICT,
         B006,
         "seats-contested",
-        Text("동시 예약 충돌", "Seats contested"),
+        Text("동시 예약 충돌", "Concurrent reservation"),
     ),
     Problem(
         ReservationUnknown,
         _NOT_FOUND,
         B004,
         "reservation-unknown",
-        Text("없는 예약", "Unknown reservation"),
+        Text("존재하지 않는 예약", "Unknown reservation"),
     ),
     Problem(
         ReservationForeign,
         _FORBIDDEN,
         C003,
         "reservation-foreign",
-        Text("다른 사용자의 예약", "Reservation of another visitor"),
+        Text("다른 사용자의 예약", "Another visitor's reservation"),
     ),
     Problem(
         CrossSite,
         _FORBIDDEN,
         C003,
         "cross-site",
-        Text("다른 사이트의 요청", "Request of another site"),
+        Text("다른 사이트의 요청", "Cross-site request"),
     ),
     Problem(
         ReservationOver,
         _BAD,
         B005,
         "reservation-over",
-        Text("끝난 예약", "Reservation over"),
+        Text("종료된 예약", "Reservation no longer valid"),
         status_of=_over_status,
     ),
     Problem(
@@ -309,7 +339,7 @@ _BOX_OFFICE: list[Problem[Any]] = [
         _BAD,
         B005,
         "reservation-lapsed",
-        Text("만료된 예약", "Reservation lapsed"),
+        Text("만료된 예약", "Reservation expired"),
     ),
     Problem(AlreadyPaid, _CONFLICT, C005, "already-paid", Text("이미 결제된 예약", "Already paid")),
     Problem(
@@ -317,16 +347,16 @@ _BOX_OFFICE: list[Problem[Any]] = [
         _BAD,
         C001,
         "amount-wrong",
-        Text("잘못된 금액", "Amount wrong"),
+        Text("잘못된 금액", "Wrong amount"),
         detail=lambda it: Text(f"amount: {it.price}이어야 합니다.", f"amount: must be {it.price}"),
     ),
-    Problem(Declined, _BAD, P001, "declined", Text("거절된 결제", "Declined")),
+    Problem(Declined, _BAD, P001, "declined", Text("결제 거절", "Payment declined")),
     Problem(
         AuthenticationNeeded,
         _BAD,
         P001,
         "authentication-needed",
-        Text("카드 인증 필요", "Confirmation by the bank needed"),
+        Text("카드 인증 필요", "Card authentication required"),
         data=lambda it: {
             "paymentId": it.payment_id,
             "nextAction": {"clientSecret": it.client_secret, "redirectUrl": it.url},
@@ -337,24 +367,28 @@ _BOX_OFFICE: list[Problem[Any]] = [
         _CONFLICT,
         P004,
         "payment-running",
-        Text("진행 중인 결제", "Payment under way"),
+        Text("진행 중인 결제", "Payment in progress"),
     ),
     Problem(
-        PaymentUnknown, _NOT_FOUND, P003, "payment-unknown", Text("없는 결제", "Unknown payment")
+        PaymentUnknown,
+        _NOT_FOUND,
+        P003,
+        "payment-unknown",
+        Text("존재하지 않는 결제", "Unknown payment"),
     ),
     Problem(
         PaymentForeign,
         _FORBIDDEN,
         C003,
         "payment-foreign",
-        Text("다른 사용자의 결제", "Payment of another visitor"),
+        Text("다른 사용자의 결제", "Another visitor's payment"),
     ),
     Problem(
         WebhookForged,
         _UNAUTHORIZED,
         C002,
         "webhook-forged",
-        Text("서명 오류", "Not signed by the provider"),
+        Text("웹훅 서명 오류", "Invalid webhook signature"),
     ),
 ]
 

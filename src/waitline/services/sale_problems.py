@@ -43,11 +43,11 @@ def _stopped(it: ScheduleStopped) -> Text:
     if it.state is ScheduleState.CANCELLED:
         return Text(
             "취소된 공연입니다. 결제하신 금액은 모두 환불됩니다.",
-            "This performance is cancelled. Everything that was paid is refunded.",
+            "This performance is cancelled. All payments are refunded.",
         )
     return Text(
         "연기된 공연입니다. 지금은 예매할 수 없습니다.",
-        "This performance is postponed; nothing can be reserved for now.",
+        "This performance is postponed. Seats cannot be reserved for now.",
     )
 
 
@@ -57,11 +57,11 @@ SALE_PROBLEMS: list[Problem[Any]] = [
         HTTPStatus.TOO_MANY_REQUESTS,
         C005,
         "cooling-down",
-        Text("예매 일시 제한", "Reserving is paused for you"),
+        Text("예매 일시 제한", "Reservations temporarily blocked"),
         detail=lambda it: Text(
             "좌석을 선택한 뒤 결제하지 않은 횟수가 많습니다. "
             f"{it.retry_after_s}초 후 다시 시도해 주세요.",
-            "You have let reserved seats go several times without paying. Try again in "
+            "You have released reserved seats several times without paying. Try again in "
             f"{it.retry_after_s} s.",
         ),
         headers=lambda it: retry_after(it.retry_after_s),
@@ -71,10 +71,10 @@ SALE_PROBLEMS: list[Problem[Any]] = [
         _CONFLICT,
         B003,
         "own-hold",
-        Text("이미 본인이 선택한 좌석", "Your own seat"),
+        Text("이미 예약하신 좌석", "You already hold this seat"),
         detail=lambda _: Text(
-            "이미 본인이 예약한 좌석입니다. 기존 예약에서 계속 진행해 주세요.",
-            "You hold this seat yourself. Continue with your reservation.",
+            "이미 예약하신 좌석입니다. 기존 예약에서 계속 진행해 주세요.",
+            "You already hold this seat. Continue with your reservation.",
         ),
         data=lambda it: {"reservationId": it.reservation_id},
     ),
@@ -96,12 +96,11 @@ SALE_PROBLEMS: list[Problem[Any]] = [
         _CONFLICT,
         C005,
         "cancellation-closed",
-        Text("취소 기한 경과", "Too late to cancel"),
+        Text("취소 기한 경과", "Cancellation deadline passed"),
         detail=lambda it: Text(
             f"취소 기한({_at(it.cancel_until)})이 지나 직접 취소할 수 없습니다. "
             "고객센터에 문의해 주세요.",
-            f"Paid reservations could be cancelled until {_at(it.cancel_until)}. "
-            "Ask the box office.",
+            f"The cancellation deadline was {_at(it.cancel_until)}. Contact customer service.",
         ),
         data=lambda it: {"cancelUntil": _at(it.cancel_until)},
     ),
@@ -130,10 +129,10 @@ SALE_PROBLEMS: list[Problem[Any]] = [
         HTTPStatus.NOT_FOUND,
         B001,
         "seat-names-unknown",
-        Text("없는 좌석", "Unknown seats"),
+        Text("존재하지 않는 좌석", "Unknown seats"),
         detail=lambda it: Text(
             f"존재하지 않는 좌석입니다: {_named(it.names)}",
-            f"The schedule has no seats of these names: {_named(it.names)}",
+            f"The schedule has no seats with these names: {_named(it.names)}",
         ),
     ),
     Problem(
@@ -141,9 +140,9 @@ SALE_PROBLEMS: list[Problem[Any]] = [
         HTTPStatus.BAD_REQUEST,
         C001,
         "seat-names-ambiguous",
-        Text("중복된 좌석 이름", "Ambiguous seats"),
+        Text("중복된 좌석 이름", "Ambiguous seat names"),
         detail=lambda it: Text(
-            f"같은 이름의 좌석이 여러 개입니다. 구역/열/번호로 입력해 주세요: {_named(it.names)}",
+            f"이름이 같은 좌석이 있습니다. 구역/열/번호로 입력해 주세요: {_named(it.names)}",
             f"Several seats have these names; write SECTION/ROW/SEAT: {_named(it.names)}",
         ),
     ),
@@ -163,9 +162,9 @@ SALE_PROBLEMS: list[Problem[Any]] = [
         _CONFLICT,
         C005,
         "seats-not-held",
-        Text("보류되지 않은 좌석", "Seats not held back"),
+        Text("판매 보류 상태가 아닌 좌석", "Seats not held back"),
         detail=lambda it: Text(
-            f"보류 좌석이 아닙니다: {_named(it.names)}",
+            f"판매 보류 좌석이 아닙니다: {_named(it.names)}",
             f"Not held back: {_named(it.names)}. Nothing was changed.",
         ),
     ),

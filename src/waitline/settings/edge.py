@@ -14,56 +14,56 @@ class EdgeSettings(InstallationSettings):
 
     allowed_origins: str | None = Field(
         default=None,
-        description="Origins whose pages may call the services from browsers (CORS), separated by "
-        "commas: https://shop.example",
+        description="CORS: origins whose pages may call the services, separated by commas: "
+        "https://shop.example",
     )
     trusted_proxies: str | None = Field(
         default=None,
-        description="Proxies in front whose word on a client's address is believed: networks or "
-        "addresses, separated by commas; unix for a unix socket",
+        description="Reverse proxies trusted to report the client address: networks or addresses, "
+        "separated by commas; unix for a unix socket",
     )
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
         default="x-forwarded-for",
-        description="Header in which the trusted proxies give it; another is not believed",
+        description="Header in which trusted proxies report the client address; others are ignored",
     )
     connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=edge.CONNECTIONS,
-        description="Most connections of one worker, and never more than its open files allow; a "
-        "further one gets 503 and is closed",
+        description="Maximum connections of a worker, also limited by its open files; beyond that, "
+        "a connection gets 503 and is closed",
     )
     request_line_bytes: Annotated[int, Field(ge=1_024, le=65_536)] = Field(
         default=edge.REQUEST_LINE_BYTES,
-        description="Longest request line, in bytes; a longer one gets 414",
+        description="Maximum length of the request line, in bytes; then 414",
     )
     header_bytes: Annotated[int, Field(ge=1_024, le=262_144)] = Field(
         default=edge.FIELDS_BYTES,
-        description="Most bytes of all header fields of a request; more get 431",
+        description="Maximum total size of the header fields of a request, in bytes; then 431",
     )
     header_fields: Annotated[int, Field(ge=10, le=1_000)] = Field(
-        default=edge.FIELDS, description="Most header fields of a request; more get 431"
+        default=edge.FIELDS, description="Maximum number of header fields of a request; then 431"
     )
     body_bytes: Annotated[int, Field(ge=1_024, le=1_048_576)] = Field(
         default=edge.BODY_BYTES,
-        description="Most bytes of a request's body, except for webhooks and seat plans; more "
-        "get 413",
+        description="Maximum size of a request body, in bytes, except webhooks and seat plans; "
+        "then 413",
     )
     head_s: Annotated[float, Field(gt=0, le=300)] = Field(
         default=edge.HEAD_S,
-        description="How long the head of a request may take to arrive, in s; then 408",
+        description="Timeout for receiving the head of a request, in s; then 408",
     )
     body_s: Annotated[float, Field(gt=0, le=300)] = Field(
         default=edge.BODY_S,
-        description="How long the body of a request may take to arrive, in s; then 408",
+        description="Timeout for receiving the body of a request, in s; then 408",
     )
     keep_alive_s: Annotated[float, Field(gt=0, le=3_600)] = Field(
         default=edge.KEEP_ALIVE_S,
-        description="How long a connection may be idle before it is closed, in s; longer than a "
-        "proxy in front keeps its own",
+        description="Idle timeout of a connection, in s; keep it longer than that of the reverse "
+        "proxy",
     )
     write_s: Annotated[float, Field(gt=0, le=3_600)] = Field(
         default=edge.WRITE_S,
-        description="How long a client may read nothing of its response before its connection is "
-        "cut, in s",
+        description="Write timeout, in s: a client that reads nothing of its response for this "
+        "long is disconnected",
     )
 
     def cross_origin(self) -> CrossOrigin | None:

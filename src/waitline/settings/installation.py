@@ -29,12 +29,12 @@ class InstallationSettings(BaseSettings):
 
     mode: ServeMode = Field(
         default="production",
-        description="trial: user IDs are accepted without proof; production: visitors "
-        "must present their ticket",
+        description="trial: any user ID is accepted; production: visitors must present their "
+        "ticket",
     )
     data_dir: Path = Field(
         default=Path(".waitline"),
-        description="Folder for keys, metrics and the embedded servers' data",
+        description="Folder for keys, metrics, and data of the embedded servers",
     )
     valkey_url: str | None = Field(
         default=None,
@@ -48,7 +48,7 @@ class InstallationSettings(BaseSettings):
     )
     valkey_memory_mb: Annotated[int, Field(ge=16, le=1_048_576)] = Field(
         default=2_048,
-        description="Memory of the embedded Valkey, in MiB; once it is full, newcomers are refused",
+        description="Memory limit of the embedded Valkey, in MiB; when full, new visitors get 503",
     )
     sync: Literal["second", "write"] = Field(
         default="second",
@@ -58,23 +58,22 @@ class InstallationSettings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
     management_host: str = Field(
         default="127.0.0.1",
-        description="Address of metrics, version and API description in production mode; keep it "
+        description="Address for metrics, version and API reference in production mode; keep it "
         "away from visitors",
     )
     operator_key: SecretStr | None = Field(
         default=None,
-        description="Key that operators' requests must carry; generated in the data folder if "
-        "not set",
+        description="Key of the operator API; generated in the data folder if not set",
     )
     language: Language = Field(
         default="en",
-        description="Language of pages in browsers that ask for neither English nor Korean; API "
-        "texts stay Korean then",
+        description="Language of pages for browsers that prefer neither English nor Korean; API "
+        "texts are Korean for them",
     )
     instance: str = Field(
         default_factory=socket.gethostname,
         json_schema_extra={"default": "the host name"},
-        description="Label of this installation's metrics",
+        description="Value of the metrics label `instance`",
     )
 
     def store_url(self) -> str:

@@ -27,33 +27,33 @@ class Settings(PaymentSettings, EdgeSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = Field(
         default_factory=lambda: os.cpu_count() or 1,
         json_schema_extra={"default": "one per core"},
-        description="Processes of the queue service",
+        description="Worker processes of the queue service",
     )
     queue_management_port: Annotated[int, Field(ge=1, le=65_535)] = Field(
         default=9081, description="Port of the queue service on the management address"
     )
     queue_root_path: str | None = Field(
         default=None,
-        description="Path below which a proxy in front serves the queue service: /queue; it may "
-        "take the path off or leave it",
+        description="Path prefix under which a reverse proxy serves the queue service: /queue; "
+        "the proxy may strip it or pass it on",
     )
     queue_public_url: str | None = Field(
         default=None,
-        description="Address of the queue service for browsers, to which the box office's pages "
-        "send visitors: https://queue.example",
+        description="Public address of the queue service, to which the box office's pages link: "
+        "https://queue.example",
     )
     streams_max: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=20_000, description="Most event streams that one worker holds open"
+        default=20_000, description="Maximum open event streams of a worker"
     )
     queue_url: str | None = Field(
         default=None,
-        description="Queue service that validates tokens for the booking service (http://…); "
-        "if not set, it reads Valkey directly",
+        description="Queue service through which the booking service validates tokens (http://…); "
+        "if not set, it uses Valkey directly",
     )
     queue_down: QueueDown = Field(
         default="refuse",
-        description="While the queue service does not answer: refuse buyers, or admit those "
-        "whose pass has not expired",
+        description="When the queue service is unreachable: refuse buyers, or admit those with an "
+        "unexpired pass",
     )
     box_office: bool = Field(
         default=True, description="Whether `waitline up` also starts the box office"
@@ -64,32 +64,32 @@ class Settings(PaymentSettings, EdgeSettings):
     booking_workers: Annotated[int, Field(ge=1, le=256)] = Field(
         default_factory=lambda: os.cpu_count() or 1,
         json_schema_extra={"default": "one per core"},
-        description="Processes of the booking service",
+        description="Worker processes of the booking service",
     )
     booking_management_port: Annotated[int, Field(ge=1, le=65_535)] = Field(
         default=9080, description="Port of the booking service on the management address"
     )
     booking_root_path: str | None = Field(
         default=None,
-        description="Path below which a proxy in front serves the booking service: /booking",
+        description="Path prefix under which a reverse proxy serves the booking service: /booking",
     )
     hold_s: Annotated[float, Field(gt=0, le=HOLD_S_MAX)] = Field(
-        default=HOLD_S, description="How long a reservation is held unpaid, in s"
+        default=HOLD_S, description="Time to pay for a reservation before it expires, in s"
     )
     cooldown_drops: Annotated[int, Field(ge=0, le=DROPS_MAX)] = Field(
         default=5,
-        description="Reservations that a visitor may let go unpaid within the window; at this many "
-        "a cool-down begins, in which nothing is reserved; 0 for never",
+        description="Unpaid reservations within the window that start a cool-down, during which "
+        "the visitor cannot reserve; 0: never",
     )
     cooldown_window_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
-        default=600.0, description="How long such a reservation counts, in s"
+        default=600.0, description="Window in which unpaid reservations count, in s"
     )
     cooldown_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
         default=60.0,
-        description="Length of the first cool-down, in s; each further one is twice as long",
+        description="Duration of the first cool-down, in s; each further one is twice as long",
     )
     cooldown_max_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
-        default=600.0, description="Longest cool-down, in s"
+        default=600.0, description="Maximum duration of a cool-down, in s"
     )
     room: Limits = Field(default_factory=Limits, description="Default limits of a new room")
 

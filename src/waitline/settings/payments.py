@@ -21,25 +21,24 @@ class PaymentSettings(InstallationSettings):
 
     payments: Payments = Field(
         default="real-money",
-        description="What buyers pay with in production mode; play-money rehearses production with "
-        "the sandbox or a test key. Trial mode takes play money only",
+        description="Money accepted in production mode; play-money is for rehearsals with the "
+        "sandbox or a test key. Trial mode accepts play money only",
     )
     payment_provider: PaymentProvider = Field(
-        default="sandbox", description="Payment provider; the sandbox takes play money"
+        default="sandbox", description="Payment provider; the sandbox accepts play money only"
     )
     sandbox_latency: str = Field(
         default="0.5..1",
-        description="Seconds that a charge takes in the sandbox of `waitline up`: a number "
-        "or a range",
+        description="Latency of a charge in the sandbox of `waitline up`, in s: number or range",
     )
     payment_url: str | None = Field(
-        default=None, description="Address of the payment provider; needed for the sandbox"
+        default=None, description="Address of the payment provider; required for the sandbox"
     )
     payment_key: SecretStr | None = Field(
-        default=None, description="Key by which this shop authenticates to the payment provider"
+        default=None, description="API key (secret key) of the payment provider"
     )
     webhook_secret: SecretStr | None = Field(
-        default=None, description="Secret with which the payment provider signs its webhooks"
+        default=None, description="Signing secret of the payment provider's webhooks"
     )
 
     @property

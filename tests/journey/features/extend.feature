@@ -56,7 +56,7 @@ Feature: Extending a visit
     And Ann is READY
     When Ann extends
     Then the call is refused with 401 Q003
-    And the message reads "This token is not valid."
+    And the message reads "Invalid token."
     And Ann is READY
 
   Scenario: A visitor whose time is over is too late

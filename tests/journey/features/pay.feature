@@ -160,4 +160,4 @@ Feature: Paying
       And Ben soon holds seat A-1
       When Ann pays
       Then the call is refused with 409 B005
-      And the message reads "The reservation is over."
+      And the message reads "The reservation is no longer valid."

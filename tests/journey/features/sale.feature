@@ -38,7 +38,7 @@ Feature: A sale, from the line to the seat
     Then the answer is 201
     When Cho reserves seat A-1
     Then the call is refused with 409 B003
-    And the message reads "The seat is taken."
+    And the message reads "This seat is already taken."
     And Cho is offered no seats
     When Ben cancels the reservation
     Then the answer is 200

@@ -50,7 +50,7 @@ Feature: Looking at the seats
     And Ann is READY
     When Ann lists the seats without <header>
     Then the call is refused with 401 C002
-    And the message reads "Authentication is needed."
+    And the message reads "Authentication is required."
 
     Examples:
       | header        |

@@ -44,7 +44,7 @@ Feature: Validating a token
       And Ann is EXPIRED
       When Ann validates
       Then the call is refused with 401 Q002
-      And the message reads "The time of this token is over."
+      And the message reads "The token has expired."
 
     Scenario: A forged token
       Given a waiting room

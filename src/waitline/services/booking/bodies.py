@@ -1,4 +1,4 @@
-"""Bodies and views of the booking service's calls, and the checks of their fields."""
+"""Request and response bodies of the booking service, and the checks of their fields."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -27,25 +27,25 @@ GRADE_CHARS_MAX = 20
 UNKNOWN_ID = 0
 """An id that no reservation and no payment has."""
 
-NOT_A_NUMBER = Text("64비트 정수여야 합니다.", "must be a whole number of 64 bits")
+NOT_A_NUMBER = Text("64비트 정수여야 합니다.", "must be a 64-bit integer")
 ONE_WAY = Text(
-    "seatId, seatIds, 또는 grade와 count 중 하나만 있어야 합니다.",
-    "must name seatId, or seatIds, or grade and count",
+    "seatId, seatIds, grade와 count 중 한 가지만 입력해 주세요.",
+    "exactly one of seatId, seatIds, or grade with count is required",
 )
-TWICE = Text("같은 좌석이 두 번 있습니다.", "must not name a seat twice")
+TWICE = Text("같은 좌석이 중복되었습니다.", "must not contain a seat twice")
 
 Number = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 
 
 class ReservationBody(msgspec.Struct, frozen=True):
-    """Body of a reservation: one seat, several seats, or the best free ones.
+    """Body of a reservation: one seat, several seats, or the best available ones.
 
     Attributes:
         scheduleId: The schedule.
         seatId: One seat.
         seatIds: Several seats: all of them are reserved, or none.
-        grade: Grade of the best free seats.
-        count: How many of these.
+        grade: Grade of the best available seats.
+        count: Number of these.
     """
 
     scheduleId: Number  # noqa: N815 - the contract's names
@@ -115,7 +115,7 @@ class ReservationView(msgspec.Struct, frozen=True):
 
 
 class FoundReservationView(ReservationView, frozen=True, kw_only=True):
-    """A reservation, in the contract's envelope and beside it."""
+    """A reservation, in the contract's envelope and at the top level."""
 
     result: str
     message: str
@@ -258,7 +258,7 @@ class LoadedView(msgspec.Struct, frozen=True):
 class ConcertView(msgspec.Struct, frozen=True):
     """A concert; `queue` is its waiting room.
 
-    `seatsPerUser` is the most seats that one visitor may have in all of its schedules; 0: no such
+    `seatsPerUser` is the most seats that one visitor can have across all schedules; 0: no
     limit.
     """
 

@@ -80,10 +80,10 @@ SEATS_PATH = "/api/v1/schedules/{scheduleId}/seats"
 
 NOT_A_STATUS = Text("all 또는 AVAILABLE이어야 합니다.", "must be all or AVAILABLE")
 NOT_A_VIEW = Text("sections여야 합니다.", "must be sections")
-NO_SECTION = Text("그런 구역이 없습니다.", "is no section of this schedule")
+NO_SECTION = Text("존재하지 않는 구역입니다.", "is not a section of this schedule")
 ONLY_MINE = Text("값이 필요합니다: ?mine", "is required: ?mine lists your own reservations")
 ONLY_FREE = Text(
-    "section과 함께 쓸 때는 AVAILABLE이어야 합니다.", "must be AVAILABLE where a section is named"
+    "section과 함께 사용할 때는 AVAILABLE이어야 합니다.", "must be AVAILABLE when section is given"
 )
 
 _SeatQuery = Callable[[int], Awaitable[Document]]

@@ -36,7 +36,7 @@ from waitline.services.booking import answers
 
 KEY_FORM = Text(
     f"공백 없는 ASCII 문자 1~{KEY_CHARS_MAX}자여야 합니다.",
-    f"must be 1 to {KEY_CHARS_MAX} ASCII characters without blanks",
+    f"must be 1 to {KEY_CHARS_MAX} ASCII characters without spaces",
 )
 
 _UNRECORDED = (

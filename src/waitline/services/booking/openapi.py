@@ -1,4 +1,4 @@
-"""The booking service's OpenAPI document."""
+"""OpenAPI document of the booking service."""
 
 from typing import Any
 
@@ -75,8 +75,8 @@ _USER = {
     "name": "X-User-Id",
     "in": "header",
     "required": True,
-    "description": "The user who makes the request, named as in the waiting room: UTF-8, "
-    "percent-encoded where it is not printable ASCII, or a percent sign",
+    "description": "The user, by the `userId` of the waiting room: UTF-8, percent-encoded except "
+    "for printable ASCII other than the percent sign",
     "schema": {
         "type": "string",
         "minLength": 1,
@@ -87,7 +87,7 @@ _USER = {
 _PAYER = {
     **_USER,
     "required": False,
-    "description": "The user who makes the request; needed in production mode",
+    "description": "The user, by the `userId` of the waiting room; required in production mode",
 }
 _TOKEN = {
     "name": "X-Queue-Token",
@@ -104,7 +104,7 @@ _TOKEN = {
 _PROOF = {
     **_TOKEN,
     "required": False,
-    "description": "The visitor's pass, or the ticket of an admitted visitor; needed in "
+    "description": "The visitor's pass, or the ticket of an admitted visitor; required in "
     "production mode",
 }
 _MINE = {
@@ -119,7 +119,7 @@ _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Idempotency key: a repeat of the request within 24 hours gets the first answer",
+    "description": "Idempotency key: a repeat within 24 hours gets the first response again",
     "schema": {
         "type": "string",
         "minLength": 1,
@@ -176,9 +176,9 @@ def document(framework: FastAPI, *, trial: bool) -> dict[str, Any]:
 def _catalogue() -> dict[str, Any]:
     concert = _path("concertId")
     return {
-        "/api/v1/concerts": {"get": call("List the concerts", "ConcertsView", tag="booking")},
+        "/api/v1/concerts": {"get": call("List concerts", "ConcertsView", tag="booking")},
         "/api/v1/concerts/{concertId}": {
-            "get": call("Show a concert", "ConcertView", tag="booking", parameters=[concert])
+            "get": call("Get a concert", "ConcertView", tag="booking", parameters=[concert])
         },
         "/api/v1/concerts/{concertId}/schedules": {
             "get": call(
@@ -195,28 +195,30 @@ def _seats() -> dict[str, Any]:
     schema = {"anyOf": [seats, {"type": "object"}]}
     return {
         "tags": ["booking"],
-        "summary": "List the free seats of a schedule; or all seats, counts, or changes",
+        "summary": "List the available seats of a schedule, or all seats, counts or changes",
         "parameters": [
             _path("scheduleId"),
             _USER,
             _TOKEN,
-            _query("status", {"enum": ["all", SeatState.AVAILABLE]}, "Which seats"),
-            _query("view", {"const": "sections"}, "Return the number of seats by section instead"),
+            _query(
+                "status", {"enum": ["all", SeatState.AVAILABLE]}, "`all` for seats of every status"
+            ),
+            _query("view", {"const": "sections"}, "Return seat counts by section"),
             _query(
                 "section",
                 {"type": "string", "minLength": 1, "maxLength": 128},
-                "Return the free seats of one section; names are those of view=sections",
+                "Return the available seats of one section, named as in `view=sections`",
             ),
             _query(
                 "since",
                 {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[!-~]+$"},
-                "Return the changes since a version instead",
+                "Return the changes since this version",
             ),
             {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
         ],
         "responses": {
             "200": {
-                "description": "The seats, without an envelope",
+                "description": "The seats, as a bare array",
                 "content": {"application/json": {"schema": schema}},
             },
             "304": {"description": "The client's copy is current"},
@@ -227,7 +229,7 @@ def _seats() -> dict[str, Any]:
 def _reservations() -> dict[str, Any]:
     reservation = _path("reservationId")
     found = call("", None, tag="booking", parameters=[reservation, _USER, _PROOF])
-    found["summary"] = "Show a visitor's own reservation, in the envelope and beside it"
+    found["summary"] = "Get a reservation; its fields are in `data` and at the top level"
     found["responses"]["200"]["content"]["application/json"]["schema"] = reference(
         "FoundReservationView"
     )
@@ -240,7 +242,7 @@ def _reservations() -> dict[str, Any]:
                 parameters=[_MINE, _USER, _PROOF],
             ),
             "post": call(
-                "Reserve one seat, several seats, or the best free ones",
+                "Reserve one seat, several seats, or the best available ones",
                 "ReservationView",
                 tag="booking",
                 body="ReservationBody",
@@ -269,7 +271,7 @@ def _reservations() -> dict[str, Any]:
 
 
 def _payments() -> dict[str, Any]:
-    webhook = call("Handle a signed webhook of the payment provider", None, tag="booking")
+    webhook = call("Receive a webhook of the payment provider", None, tag="booking")
     webhook["requestBody"] = {"content": {"application/json": {"schema": {}}}}
     return {
         "/api/v1/payments": {
@@ -285,7 +287,7 @@ def _payments() -> dict[str, Any]:
         WEBHOOK_PATH: {"post": webhook},
         "/api/v1/payments/{paymentId}": {
             "get": call(
-                "Show a visitor's own payment",
+                "Get a payment",
                 "PaymentView",
                 tag="booking",
                 parameters=[_path("paymentId"), _PAYER, _PROOF],
@@ -297,7 +299,7 @@ def _payments() -> dict[str, Any]:
 def _init() -> dict[str, Any]:
     return {
         "tags": ["trial"],
-        "summary": "Reset the demo concert, and delete all bookings",
+        "summary": "Reset the demo concert and delete its bookings",
         "responses": {
             "200": {
                 "description": "Done",

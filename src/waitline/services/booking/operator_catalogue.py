@@ -52,10 +52,10 @@ _DIGITS_MAX = 9
 """Most digits of a version that the column holds."""
 
 CSV = Text("text/csv 여야 합니다.", "must be text/csv")
-NOTHING = Text("변경할 값이 없습니다.", "names no new value")
+NOTHING = Text("변경할 값이 없습니다.", "contains no new value")
 WHICH = Text(
     "section, row, seat, grade 중 하나 또는 all=true가 필요합니다.",
-    "must be given, or row, seat, grade, or all=true",
+    "one of section, row, seat, grade or all=true is required",
 )
 
 # A text for the framework, so that our own check refuses what is not a number.
@@ -66,7 +66,7 @@ _IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        description="Entity tag of the version that the change is made from; left out: any",
+        description="Entity tag of the version to change; omitted: any version",
         max_length=ETAG_CHARS_MAX,
     ),
 ]
@@ -266,7 +266,7 @@ class CatalogueOperatorCalls:
         scheduleId: _Name,  # noqa: N803
         request: FrameworkRequest,
         *,
-        update: Annotated[bool, Query(description="Change a schedule that has seats")] = False,
+        update: Annotated[bool, Query(description="Add and change seats")] = False,
         removeMissing: Annotated[  # noqa: N803
             bool, Query(description="Remove seats that are not in the plan")
         ] = False,

@@ -1,4 +1,4 @@
-"""The queue service's OpenAPI document: the hot calls, which the framework does not know."""
+"""OpenAPI document of the queue service: the hot calls, which FastAPI does not route."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _TICKET = {
     "name": "X-Queue-Token",
     "in": "header",
     "required": False,
-    "description": "The visitor's ticket or pass; needed in production mode",
+    "description": "The visitor's ticket or pass; required in production mode",
     "schema": {"type": "string", "minLength": 1},
 }
 
@@ -55,59 +55,53 @@ def _describe_room_parameter(call: dict[str, Any]) -> None:
 
 def _hot_calls() -> dict[str, Any]:
     base = "/api/v1/queue"
-    enter = call("Take a place in the line, once", "EntryView", body="VisitorBody", status=201)
+    enter = call("Join the line (idempotent)", "EntryView", body="VisitorBody", status=201)
     enter["parameters"] = [
         {
             "name": "X-Visitor-Key",
             "in": "header",
             "required": False,
-            "description": "A secret of the client's own; the same key gets the same token again",
+            "description": "A secret that the client generates; sent again, it returns the token",
             "schema": {"type": "string", "minLength": 16, "maxLength": 128, "pattern": "^[!-~]*$"},
         },
         {
             "name": "X-Identity",
             "in": "header",
             "required": False,
-            "description": "The shop's statement of who comes, a JWT; required in rooms whose "
+            "description": "The shop's signed identity statement, a JWT; required in rooms whose "
             "identity is `signed`, and ignored in others",
             "schema": {"type": "string", "maxLength": STATEMENT_CHARS_MAX},
         },
         _TICKET,
     ]
     enter["description"] = (
-        "In production mode, a repeat that proves the place by token, cookie, visitor key or "
-        "statement is answered with the token again; all others get nulls."
+        "In production mode, a repeated call that proves the place (token, cookie, visitor key or "
+        "statement) gets the token again; any other gets nulls."
     )
     enter["responses"]["201"]["headers"] = {
         "Retry-After": {
-            "description": "Seconds until the status should be polled; missing once admitted",
+            "description": "Seconds until the first status poll; absent once admitted",
             "schema": {"type": "integer"},
         }
     }
-    remove = call("Give up place or slot; a repeat does nothing", None, parameters=[*_WHO, _TICKET])
+    remove = call("Leave the line or the room (idempotent)", None, parameters=[*_WHO, _TICKET])
     return {
         f"{base}/enter": {"post": enter},
         f"{base}/status": {
-            "get": call("Show a visitor's status", "StatusView", parameters=[*_WHO, _TICKET])
+            "get": call("Get a visitor's status", "StatusView", parameters=[*_WHO, _TICKET])
         },
         f"{base}/activate": {
-            "post": call(
-                "Start an admitted visitor's time", "StatusView", parameters=[*_WHO, _TICKET]
-            )
+            "post": call("Activate an admitted visitor", "StatusView", parameters=[*_WHO, _TICKET])
         },
         f"{base}/extend": {
             "post": call(
-                "Renew an active visitor's time",
+                "Extend an active visitor's time",
                 "StatusView",
                 body="VisitorBody",
                 parameters=[_TICKET],
             )
         },
-        f"{base}/validate": {
-            "post": call(
-                "Check whether a token is valid for its visitor now", None, body="ValidateBody"
-            )
-        },
+        f"{base}/validate": {"post": call("Validate a visitor's token", None, body="ValidateBody")},
         f"{base}/remove": {"delete": remove},
         f"{base}/token": {"delete": call(remove["summary"], None, parameters=remove["parameters"])},
         f"{base}/subscribe": {"get": _subscribe()},
@@ -118,13 +112,13 @@ def _hot_calls() -> dict[str, Any]:
 def _subscribe() -> dict[str, Any]:
     return {
         "tags": ["queue"],
-        "summary": "Stream a visitor's status as it changes",
-        "description": "Events: status-update, ready (the last one), error (the last "
-        "one); mode, when the shop has sold out, and when seats are free again",
+        "summary": "Stream a visitor's status (server-sent events)",
+        "description": "Events: `status-update`; `mode`, when the shop sells out or has seats "
+        "again; `ready` or `error`, which end the stream",
         "parameters": [*_WHO, _TICKET],
         "responses": {
             "200": {
-                "description": "A stream of events",
+                "description": "Event stream",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             }
         },
@@ -134,7 +128,7 @@ def _subscribe() -> dict[str, Any]:
 def _now_serving() -> dict[str, Any]:
     return {
         "tags": ["queue"],
-        "summary": "Show how far a room's line has advanced; the same for everyone",
+        "summary": "Get the place now being served; cacheable, the same for everybody",
         "parameters": [
             {"name": "room", "in": "path", "required": True, "schema": _NAME},
             {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},

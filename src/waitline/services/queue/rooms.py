@@ -1,4 +1,4 @@
-"""Operators' calls on rooms: create, change live, list, show, empty, delete; their log."""
+"""Operator API of rooms: create, change, list, show, reset, delete; the log of changes."""
 
 from typing import Annotated, Any, Literal
 
@@ -29,11 +29,11 @@ class RoomChangeBody(
         **setting_bodies.change_members(ROOM_SETTINGS),
     )
 ):
-    """Body of a change to a room; omitted settings stay as they are."""
+    """Body of a change to a room; omitted settings keep their values."""
 
 
 class NewRoomBody(RoomChangeBody):
-    """Body of a new room; omitted settings have the installation's defaults."""
+    """Body of a new room; omitted settings get the installation's defaults."""
 
     room: str
 
@@ -156,12 +156,12 @@ class RoomCalls:
         return _success(request, texts.ROOMS, {"rooms": names, "next": more})
 
     async def show(self, room: str, request: Request) -> dict[str, Any]:
-        """Show a room's rules and numbers."""
+        """Get a room's settings, counts and current admission decision."""
         name = RoomId(checked_name("room", room))
         return _success(request, texts.ROOM, surveyed(name, await self._rooms.survey(name)))
 
     async def addresses(self, room: str, request: Request) -> dict[str, Any]:
-        """Show the client addresses and networks that took most places, or were refused most."""
+        """List the client addresses and networks with the most places and refused calls."""
         name = RoomId(checked_name("room", room))
         await self._rooms.survey(name)
         top = await self._addresses.top(name)
@@ -187,7 +187,7 @@ class RoomCalls:
         return _success(request, texts.ROOM_CHANGES, data)
 
     async def change(self, room: str, asked: RoomChangeBody, request: Request) -> dict[str, Any]:
-        """Change a room live; the change takes effect with the next call."""
+        """Change a room; the change takes effect with the next call."""
         name = RoomId(checked_name("room", room))
         with setting_bodies.refused_by_wire_name():
             rules = await self._rooms.change(name, setting_bodies.chosen(asked, ROOM_SETTINGS))
@@ -204,9 +204,11 @@ class RoomCalls:
         room: str,
         request: Request,
         *,
-        force: Annotated[bool, Query(description="Remove the visitors who are inside")] = False,
+        force: Annotated[
+            bool, Query(description="Also remove waiting and admitted visitors")
+        ] = False,
     ) -> dict[str, Any]:
-        """Delete a room; refused while visitors are inside, unless forced."""
+        """Delete a room; refused while visitors are waiting or admitted, unless forced."""
         name = RoomId(checked_name("room", room))
         removed = await self._rooms.delete(name, force=force)
         return _success(request, texts.ROOM_DELETED, {"room": name, "removed": removed})

@@ -1,4 +1,4 @@
-"""Bodies and answers of the visitors' hot calls, by the contract's names."""
+"""Request and response bodies of the visitors' hot calls, with the contract's names."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -28,7 +28,7 @@ class ValidateBody(VisitorBody, frozen=True):
 
 
 class EntryView(msgspec.Struct, frozen=True):
-    """Data of enter's answer."""
+    """Response data of enter."""
 
     concertId: str  # noqa: N815
     userId: str  # noqa: N815
@@ -41,7 +41,7 @@ class EntryView(msgspec.Struct, frozen=True):
 
 
 class PassedOver(msgspec.Struct, frozen=True):
-    """What a visitor's answer says if its turn was passed over, for lack of contact.
+    """That a visitor's turn was passed over for lack of contact.
 
     Attributes:
         at: When; null once the visitor has returned.
@@ -55,7 +55,7 @@ class PassedOver(msgspec.Struct, frozen=True):
 
 
 class StatusView(msgspec.Struct, frozen=True):
-    """Data of the answers of status, activate and extend, and of stream events."""
+    """Response data of status, activate and extend, and data of stream events."""
 
     concertId: str  # noqa: N815
     userId: str  # noqa: N815
