@@ -20,7 +20,7 @@ MACHINE = pytest.StashKey[Machine]()
 
 
 def _build_once() -> None:
-    """Keep what two libraries build anew each time: a third of the processor time of many tests.
+    """Keep what two libraries build anew each time: a third of the CPU time of many tests.
 
     httpx reads all certificates of the machine for each client, also for plain HTTP (24 ms). Typer
     builds all commands for each one that runs in this process (25 ms).

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 class Machine:
-    """Processor time since the object was made."""
+    """CPU time since the object was made."""
 
     def __init__(self) -> None:
         self._stolen, self._all = _ticks()

@@ -2,7 +2,7 @@
 
 hot_path.py       requests/s of the hot calls, next to an empty handler and a naive server
 versus.py         the hot calls of two checkouts, alternately in one run
-hot_calls.py      one measurement of one hot call, flat out or at a fixed rate
+hot_calls.py      one measurement of one hot call, at full load or at a fixed rate
 paced.py          open-loop load generator: a fixed request rate, whatever the latency
 drivers.py        calls to a cluster, by driver, and `enter` on one next to one server
 scripts.py        visitors/s of the Lua scripts, memory of the store, time to admit
@@ -13,6 +13,6 @@ scenario/         k6 scenarios end to end, their reports, and the comparison of 
 naive/            the servers that the hot calls are compared with
 cli/              the commands
 booking_audit.py  `waitline audit --booking` of the installation under test
-host_steal.py     repeat a measurement during which the host stole processor time
-usage.py          processor time, memory and open files by role of the processes
+host_steal.py     repeat a measurement during which the host stole CPU time
+usage.py          CPU time, memory and open files by role of the processes
 """

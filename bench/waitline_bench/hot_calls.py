@@ -1,4 +1,4 @@
-"""Measure one hot call once: flat out by wrk, or at a fixed request rate."""
+"""Measure one hot call once: at full load by wrk, or at a fixed request rate."""
 
 import json
 import re
@@ -45,7 +45,7 @@ class Server(NamedTuple):
 
     Attributes:
         port: On 127.0.0.1.
-        pid: Of the process whose processor time counts.
+        pid: Of the process whose CPU time counts.
     """
 
     port: int
@@ -77,7 +77,7 @@ class FlatOut(NamedTuple):
 
     Attributes:
         per_s: Requests per second.
-        cpu_us: Processor time of the server per request.
+        cpu_us: CPU time of the server per request.
     """
 
     per_s: float
@@ -85,7 +85,7 @@ class FlatOut(NamedTuple):
 
 
 class Paced(NamedTuple):
-    """One paced measurement: processor time per request of server and store, and latency."""
+    """One paced measurement: CPU time per request of server and store, and latency."""
 
     cpu_us: float
     store_us: float

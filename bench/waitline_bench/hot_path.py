@@ -2,7 +2,7 @@
 
 One worker has a core for itself; Valkey and wrk share the other. All calls are measured in turn,
 several rounds, and the median counts; a measurement during which the host stole too much processor
-time is repeated. The worker's processor time per request is given too: it hardly changes with the
+time is repeated. The worker's CPU time per request is given too: it hardly changes with the
 neighbours of the machine.
 """
 

@@ -1,6 +1,6 @@
 """Open-loop load generator at a fixed request rate, whatever the latency.
 
-Runs as a process of its own (`python -m waitline_bench.paced`), so that its processor time is not
+Runs as a process of its own (`python -m waitline_bench.paced`), so that its CPU time is not
 that of what it measures. Each request has a time at which it is due; latency counts from there, so
 a server that stalls is charged for everybody who came meanwhile.
 """

@@ -160,7 +160,7 @@ async def _rate(
 
 
 async def _for(seconds: float, most: int, call: Callable[[], Awaitable[Any]]) -> tuple[int, float]:
-    """Call flat out with a few concurrent calls; return the number of calls, and the seconds."""
+    """Call at full load with a few concurrent calls; return the number of calls, and seconds."""
     done = 0
     started = perf_counter()
 

@@ -226,7 +226,7 @@ async def two(url: str) -> AsyncIterator[Waiting]:
 
 
 async def at_once(calls: Sequence[Callable[[], Awaitable[Any]]], *, width: int = 12) -> list[Any]:
-    """Make calls at the same time, at most `width` under way; an error is an outcome too."""
+    """Make calls at the same time, at most `width` in progress; an error is an outcome too."""
     gate = asyncio.Semaphore(width)
 
     async def one(call: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401

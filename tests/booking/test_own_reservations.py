@@ -39,7 +39,7 @@ def test_a_lapsed_hold_is_not_listed_even_before_it_is_swept(postgres: TestDatab
         await sale.reservations.reserve(1, [1], ANN)
         await sale.lapse(1)
         assert await listed(sale) == []
-        # A payment under way keeps it.
+        # A payment in progress keeps it.
         await sale.sql("UPDATE reservation SET paying_until = now() + interval '60 s'")
         assert await listed(sale) == [1]
 

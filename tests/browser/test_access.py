@@ -1,4 +1,4 @@
-"""The waiting page for people with large text, forced colours, a screen reader, or a bad line."""
+"""The waiting page for display with large text, forced colours, a screen reader, or a bad line."""
 
 import re
 

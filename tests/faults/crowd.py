@@ -200,7 +200,7 @@ class Crowd:
     async def arriving(self) -> AsyncIterator["Crowd"]:
         """Let visitors arrive, and the first of them activate, until the block ends.
 
-        Requests under way at the end are still answered.
+        Requests in progress at the end are still answered.
         """
         async with asyncio.TaskGroup() as group:
             for _ in range(self._callers):

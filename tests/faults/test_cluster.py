@@ -133,7 +133,7 @@ def test_while_keys_are_on_their_way_calls_wait_for_them(cluster: ValkeyCluster)
             started_s = asyncio.get_running_loop().time()
             with pytest.raises(Unavailable, match="TRYAGAIN"):
                 await place(store, "b")
-            # No longer than a visitor's call may take, and not flat out.
+            # No longer than a visitor's call may take, and not at full load.
             assert asyncio.get_running_loop().time() - started_s < 1
             assert 3 <= redirects("TRYAGAIN") - tried <= 20
             waiting = asyncio.create_task(Line(store).status(ROOM, [VisitorId("a")]))

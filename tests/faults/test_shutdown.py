@@ -56,7 +56,7 @@ async def stop_under_load(stack: Stack, room: RoomId) -> Ended:
             lambda: all(b"event: status-update" in heard for heard in events), SOON_S, "news"
         )
         idle, idle_writer = await asyncio.open_connection("127.0.0.1", stack.port)
-        # Requests that the service has begun to read are under way, however slow they are.
+        # Requests that the service has begun to read are in progress, however slow they are.
         half: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]] = []
         for number in range(SLOW):
             packet = packed(*enter(room, f"slow{number}"))

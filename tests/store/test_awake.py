@@ -66,7 +66,7 @@ def test_joining_an_empty_line_wakes_the_room(
 
 def test_a_place_stands_though_the_room_could_not_be_woken(room: Room) -> None:
     class Refusing(ValkeyClient):
-        """A server that has just become too full for anything but what is under way."""
+        """A server that has just become too full for anything but what is in progress."""
 
         @override
         async def command(self, *words: str | float, expects: Collection[str] = ()) -> Any:

@@ -6,8 +6,6 @@ from typing import Final
 PACKAGES: Final = frozenset[str]()
 """Packages whose docstring does not list their modules yet."""
 
-WORDS: Final[Mapping[str, set[str]]] = {}
-"""Words of `BANNED_IN_TEXT` that a folder still has."""
 
 VERBS: Final[Mapping[str, set[str]]] = {}
 """Names of `BANNED_VERBS` that a folder still has."""

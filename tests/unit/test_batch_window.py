@@ -82,7 +82,7 @@ def test_what_is_enough_for_a_call_does_not_wait_for_the_window(
             waiting.append(batcher.enqueue(A, full))
             await settle()
             assert store.calls[1:] == [(A, list(range(1, full + 1)))]
-            # And what came while both of a room's calls were under way, as soon as one is back.
+            # And what came while both of a room's calls were in progress, as soon as one is back.
             store.open.clear()
             for first in (100, 200, 300):
                 waiting += [batcher.enqueue(A, first + item) for item in range(full)]

@@ -1,8 +1,8 @@
-"""Load generator of the box office, in its own process: open loop, or closed loop flat out.
+"""Load generator of the box office, in its own process: open loop, or closed loop at full load.
 
 `python -m waitline_bench.booking.buyers` takes a plan as JSON in its first argument and prints its
-measurements. In the open loop latency counts from when an arrival was due. Flat out, the next buyer
-begins when one is done.
+measurements. In the open loop, latency counts from when an arrival was due. At full load, the next
+buyer begins when one is done.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class BuyerPlan(NamedTuple):
         errand: What each buyer does.
         buyers: File of buyers, a line each: user, token, schedule, seat, price. Each buys once;
             errands that only read reuse them.
-        per_s: Arrivals per second; 0: flat out.
+        per_s: Arrivals per second; 0: at full load.
         seconds: Arrival period.
         connections: Most concurrent buyers.
     """

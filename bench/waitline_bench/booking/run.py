@@ -137,7 +137,7 @@ class _BookingRun:
         )
 
     def bought(self, what: str, errand: Errand, most_per_s: int) -> Figures:
-        """Run new buyers, flat out."""
+        """Run new buyers, at full load."""
 
         def buy() -> Figures:
             crowd = self._come(round(most_per_s * self._seconds))

@@ -56,7 +56,7 @@ class PollerPlan(NamedTuple):
         host: Of the service.
         port: Of the service.
         own: How many of its visitors, the first ones, keep a socket each.
-        opening: First polls under way at once while those are opened.
+        opening: First polls in progress at once while those are opened.
         shared: Connections for the others, who poll as if behind a load balancer.
     """
 

@@ -35,8 +35,8 @@ START_S = 30.0
 """How long the generator's processes may take to say anything."""
 
 OPENING = 64
-"""First polls under way at once while sockets are opened: enough to keep the service busy, and few
-enough that those who poll already get their answers."""
+"""First polls in progress at once while sockets are opened: enough to keep the service busy, and
+few enough that visitors who are polling already get their answers."""
 
 BALANCE = 0.8
 """Share of a worker's files that visitors' sockets may fill on average. Workers take new

@@ -167,7 +167,7 @@ def drawings(a: Result, b: Result) -> Iterator[str]:
         ("admitted", "Let in and not gone", "visitors"),
     ):
         yield plots.lines([_line(a, "A", key, 0), _line(b, "B", key, 1)], title, unit)
-    yield plots.lines([_busy(a, "A", 0), _busy(b, "B", 1)], "Servers' processor time", "cores")
+    yield plots.lines([_busy(a, "A", 0), _busy(b, "B", 1)], "Servers' CPU time", "cores")
 
 
 def _line(result: Result, name: str, key: str, colour: int) -> Series:

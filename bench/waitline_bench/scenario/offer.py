@@ -22,7 +22,7 @@ class Offer:
 
     Attributes:
         scenarios: As k6 prints them.
-        load_s: From the first arrival to the last, without waiting for those under way.
+        load_s: From the first arrival to the last, without waiting for those in progress.
         most_s: How long the whole run may take.
     """
 

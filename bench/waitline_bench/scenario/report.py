@@ -1,4 +1,4 @@
-"""Report of a run for people: report.html. Pure, except for the drawing library.
+"""Report of a run for display: report.html. Pure, except for the drawing library.
 
 Two clocks are shown and never mixed: k6's, which are the visitors' and cover the whole run, and the
 server's, which are there for every second.
@@ -161,7 +161,7 @@ def drawings(result: Result) -> Iterator[str]:
             for role in STACKED
             if role in seen["cores"]
         ],
-        "Processor time", "cores", most=result["machine"]["cores"],
+        "CPU time", "cores", most=result["machine"]["cores"],
     )  # fmt: skip
     calls = seen["p95_ms_by_call"]
     if len(calls) > 1:

@@ -1,4 +1,4 @@
-"""Formatting of a run's figures for people. Pure."""
+"""Formatting of a run's figures for display. Pure."""
 
 import re
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Sampling of an installation under load: once a second, less often in long runs.
 
-What is asked for: the services' own metrics, the rooms, Valkey's INFO, and the processor time,
+What is asked for: the services' own metrics, the rooms, Valkey's INFO, and the CPU time,
 memory and open files of every process, k6 among them. Looking costs something too: about 15 ms of a
 worker's second for the metrics, and what this process takes, which is shown beside the others.
 """
@@ -74,7 +74,7 @@ class Sample(NamedTuple):
         rooms: What the rooms hold.
         metrics: What the services said of themselves.
         store: What Valkey said of itself, by name.
-        usage: Processor time by role, `k6` and `runner` among them.
+        usage: CPU time by role, `k6` and `runner` among them.
         memory_bytes: Memory by role.
         files: Open files by role.
         processes: Process ids by role.

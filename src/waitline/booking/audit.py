@@ -1,7 +1,7 @@
 """Audit of the box office: checks the invariants over the whole database.
 
 Each statement of sql/audit.sql reads a consistent snapshot and locks nothing, so it may run during
-a sale: a transaction under way is invisible.
+a sale: a transaction in progress is invisible.
 """
 
 from typing import NamedTuple
@@ -31,8 +31,8 @@ TOLD_S = 3_600.0
 longer."""
 
 STOPPED_S = 120.0
-"""A stopped schedule has reservations and payments for this long: the payments under way, and what
-booking services have to do."""
+"""How long a stopped schedule can still have reservations and payments, in s: payments in progress
+have to finish, and the booking services have to end and refund the others."""
 
 SCHEDULES_MAX = 200
 """Schedules whose limits are shown with the evidence, the newest."""

@@ -1,4 +1,4 @@
-"""Batching of statements: requests that arrive while two batches are under way share the next one.
+"""Batching of statements: requests that arrive while two batches are running share the next one.
 
 Most of a statement's cost does not depend on its number of rows: planning, waiting for the disk.
 There is no batch window, since a statement takes longer than a window would (decision 0015).

@@ -269,7 +269,7 @@ class ScheduleUnknown(Refused):
 
 
 class CatalogueStale(Refused):
-    """Somebody else has changed it meanwhile: it has another version; nothing was changed."""
+    """Another operator has changed it since the given version; nothing was changed."""
 
 
 class ConcertHasSchedules(Refused):

@@ -195,7 +195,7 @@ class Checkout:
             B4, B6, B8.
         """
         if self._under_way >= UNDER_WAY_MAX:
-            raise Unavailable("too many payments are under way")
+            raise Unavailable("too many payments are in progress")
         self._under_way += 1
         try:
             attempt = _Attempt(reservation_id, buyer, amount, method, key)
@@ -336,7 +336,7 @@ class Checkout:
         reservation = ReservationState(row["reservation_state"])
         if reservation in {ReservationState.CANCELLED, ReservationState.EXPIRED}:
             raise ReservationOver(reservation)
-        # The attempt had failed before the provider answered; another may be under way.
+        # The attempt had failed before the provider answered; another may be in progress.
         raise Declined("too late")
 
     async def _give_back(self, key: UUID, charged: Charged) -> None:

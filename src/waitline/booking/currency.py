@@ -64,6 +64,6 @@ def major(amount: int, currency: str) -> str:
 
 
 def shown(amount: int, currency: str) -> str:
-    """Format an amount in minor units for people: `120,000 KRW`."""
+    """Format an amount in minor units for display: `120,000 KRW`."""
     whole, point, decimals = major(amount, currency).partition(".")
     return f"{int(whole):,}{point}{decimals} {currency}"

@@ -18,8 +18,8 @@ class OpenWork(NamedTuple):
         events_waiting: Unsent events, without dead ones.
         events_dead: Dead letters: events that wait for an operator.
         events_age_s: Age of the oldest unsent event.
-        payments_pending: Payments under way.
-        payments_refunding: Refunds under way.
+        payments_pending: Payments in progress.
+        payments_refunding: Refunds in progress.
         payments_age_s: Age of the oldest of these payments.
         payments_attention: Payments that need an operator's attention.
     """

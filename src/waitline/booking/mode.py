@@ -11,7 +11,7 @@ from waitline.kernel.plurals import counted, counted_unless_none
 from waitline.postgres.pool import Database
 
 STORE = "The database"
-"""Name of the store, for people."""
+"""Name of the store, for display."""
 
 SERVED_S = 5.0
 """A service that has not beaten for this long, in s, has ended: it beats every second."""
@@ -32,7 +32,7 @@ class OfficeContents(NamedTuple):
         demos: Demo concerts: one, or none.
         rehearsals: Concerts of rehearsals.
         bookings: Visitors' reservations that are held or sold, without those of rehearsals.
-        payments: Their payments that are under way, made or being refunded.
+        payments: Their payments that are in progress, made or being refunded.
         past: Their reservations that are over.
         given: Complimentary tickets that operators gave for their concerts.
         held: Seats of their concerts that operators hold back.

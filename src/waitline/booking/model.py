@@ -174,7 +174,7 @@ class CancellationClosed(Refused):
 
 
 class PaymentRunning(Refused):
-    """A payment of the reservation is under way."""
+    """A payment of the reservation is in progress."""
 
 
 NOT_SENT = "the provider was not reached"

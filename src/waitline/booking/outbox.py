@@ -30,7 +30,7 @@ slot. A poll without events costs the database about 0.1 ms."""
 
 BATCH_MAX = 100
 """Events sent at once: a second's worth at full sale, and a tenth of what one connection to the
-store may have under way."""
+store may have in progress."""
 
 PAUSE_S = 2.0
 """Visibility timeout of the first attempt; doubled at every further one. Longer than an attempt

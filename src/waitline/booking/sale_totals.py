@@ -35,7 +35,7 @@ class Totals(NamedTuple):
         payments: Payment attempts.
         declined: Attempts that were not charged.
         refunded: Payments that were refunded.
-        refunding: Payments whose refund is under way.
+        refunding: Payments whose refund is in progress.
         taken: Charged and not refunded, in minor units.
         given_back: Refunded, in minor units.
         paying_p95_s: p95 of the time from reserving to paying, in s; `None` without payments.

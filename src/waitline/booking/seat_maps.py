@@ -111,7 +111,7 @@ class _CachedSchedule:
         asked_s: Time of the last request, on the loop's clock, as all times here.
         read_s: Start of the load that the view is from.
         failed_s: Time of the last load that failed.
-        reading: The load under way. It fails only on bugs.
+        reading: The load in progress. It fails only on bugs.
     """
 
     def __init__(self) -> None:

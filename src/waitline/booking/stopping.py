@@ -3,7 +3,7 @@
 A stop is one row: no reservation is made after it. What was reserved or sold before is ended in
 chunks, by every worker and by the command that stopped it; a process that is killed leaves the rest
 to the others. Each chunk makes payments REFUNDING, and the reconciler (`settlement.py`) refunds
-them through the provider until it has, with backoff. A payment under way at the stop keeps its
+them through the provider until it has, with backoff. A payment in progress at the stop keeps its
 reservation until it is settled, and is then refunded like the others.
 """
 
@@ -88,7 +88,7 @@ class StopProgress(NamedTuple):
         settled_at: When the last reservation was dealt with; `None` if some are left.
         pending: Reservations that are not paid for.
         sold: Reservations that are paid for, complimentary ones among them.
-        paying: Payments under way.
+        paying: Payments in progress.
         refunds: Refunds due because of the stop.
         refunded: How many of them the provider has made.
         failed: How many of them need an operator's attention.

@@ -210,7 +210,7 @@ class Reservations:
         """Return a reservation.
 
         A lapsed reservation is returned as expired, even before the sweeper puts its seats back on
-        sale. While a payment is under way, it has not lapsed.
+        sale. While a payment is in progress, it has not lapsed.
 
         Raises:
             ReservationUnknown: There is no such reservation.

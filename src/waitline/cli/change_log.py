@@ -30,5 +30,5 @@ def short(values: dict[str, Any] | None) -> str:
 def _shown(value: Any) -> str:  # noqa: ANN401 - of JSON
     if value in {None, ""}:
         return "none"
-    # 50.0 and 50 are the same number for people.
+    # 50.0 and 50 are the same number for display.
     return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)

@@ -119,7 +119,7 @@ def change(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Change a concert. Options that are left out keep their values.
+    """Change a concert. Omitted options keep their values.
 
     The room cannot change while seats are booked, nor the currency while there are seats.
 

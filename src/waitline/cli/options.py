@@ -91,7 +91,7 @@ def one_for_each(
     Args:
         settings: The settings to add options for.
         defaults: Whether an omitted option has the setting's default, and is required if there is
-            none. Otherwise an omitted option is left out of `asked`.
+            none. Otherwise an omitted option is not in `asked`.
 
     Raises:
         Misconfigured: By the command, when a value is not allowed. The message names the option.

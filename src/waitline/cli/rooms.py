@@ -54,7 +54,7 @@ def create(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Create a room. Options that are left out use the installation's defaults.
+    """Create a room. Omitted options use the installation's defaults.
 
     Example: waitline rooms create spring-tour --active-max 5000 --admit-per-second 50
     """
@@ -77,7 +77,7 @@ def change(
     valkey_url: options.ValkeyUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Change a room, also during a sale. Options that are left out keep their values.
+    """Change a room, also during a sale. Omitted options keep their values.
 
     Examples: waitline rooms set spring-tour --mode paused (stops admission);
     waitline rooms set spring-tour --admit-per-second 20

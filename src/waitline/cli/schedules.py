@@ -71,7 +71,7 @@ def change(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Change a schedule. Options that are left out keep their values; '' removes a time.
+    """Change a schedule. Omitted options keep their values; '' removes a time.
 
     The start cannot change while seats are booked.
 

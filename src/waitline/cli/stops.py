@@ -27,7 +27,7 @@ from waitline.kernel.escapes import visible
 from waitline.postgres.pool import Database
 
 ROUNDS_MAX = 100_000
-"""Chunks that one command works on: ten million reservations. The booking service goes on."""
+"""Chunks that one command works on: ten million reservations. The booking service does the rest."""
 
 NUMBER_MAX = 2**63 - 1
 """Largest number of a schedule: the range of PostgreSQL's bigint."""

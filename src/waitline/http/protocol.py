@@ -105,7 +105,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self._route: HotRoute | None = None
         self._reader: KnownBody | ChunkedBody | None = None
         self._exchange: HotExchange | FrameworkExchange | Pause | None = None
-        # Whether a loop over the buffer is under way, further up the stack.
+        # Whether a loop over the buffer is in progress, further up the stack.
         self._consuming = False
         # Whether nothing more is answered.
         self._ending = False
@@ -389,7 +389,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
             waiting.set_result(None)
 
     def shutdown(self) -> None:
-        """Close the connection as soon as the request under way is answered.
+        """Close the connection as soon as the request in progress is answered.
 
         uvicorn calls this at its shutdown.
         """

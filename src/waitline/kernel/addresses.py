@@ -21,7 +21,7 @@ def text_fault(text: str) -> str | None:
 
 
 def shown_address(url: str) -> str:
-    """Return an address for people: without user, password and options, sockets by their path."""
+    """Return an address for display: without user, password and options, sockets by their path."""
     parts = urlsplit(url)
     where = parts.netloc.rpartition("@")[2]
     sockets = parse_qs(parts.query).get("host", [])

@@ -99,7 +99,7 @@ class Batcher(Generic[Key, Item, Outcome]):
         call: Executes 1 to `batch_max` items of one key; returns one outcome per item, in order. A
             refusal among them is raised in the request that it belongs to.
         limits: Its limits.
-        window: The batch window; `None` for none: items gather only while calls are under way.
+        window: The batch window; `None` for none: items gather only while calls are in progress.
         conflicts: Returns what an item changes. Two items that change the same thing never share a
             call, and keep their order. `None` if items never conflict.
         atomic: Whether a call that fails by a bug or as `Contended` has changed nothing, so that
@@ -163,14 +163,14 @@ class Batcher(Generic[Key, Item, Outcome]):
         return outcome
 
     async def run(self) -> None:
-        """Run until cancelled, then cancel calls under way and fail the items that wait."""
+        """Run until cancelled, then cancel calls in progress and fail the items that wait."""
         try:
             await asyncio.get_running_loop().create_future()
         finally:
             await self.close()
 
     async def close(self) -> None:
-        """Cancel the calls under way; every request gets its answer, `Unavailable`."""
+        """Cancel the calls in progress; every request gets its answer, `Unavailable`."""
         self._stopped = True
         if self._sending is not None:
             self._sending.cancel()

@@ -31,7 +31,7 @@ def prepare_folder(folder: Path, option: str) -> None:
 
 
 def reason_of(error: OSError) -> str:
-    """Return why the system refused something, for people: `Connection refused`."""
+    """Return why the system refused something, for display: `Connection refused`."""
     # asyncio replaces the system's words by its own: "Connect call failed ('127.0.0.1', 1)".
     number = error.errno
     system = os.strerror(number) if number is not None and number > 0 else ""

@@ -42,7 +42,7 @@ async def keep(used_s: Callable[[], float] = time.process_time) -> Never:
     """Collect until cancelled.
 
     Args:
-        used_s: Processor time that the process has used.
+        used_s: CPU time that the process has used.
     """
     await periodic("garbage_collection", _Rounds(used_s).collect, NEW_S)
 

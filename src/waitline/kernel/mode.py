@@ -28,8 +28,8 @@ class StoredMode(NamedTuple):
     Attributes:
         store: Name of the store, as it begins a sentence: `Valkey`, `The database`.
         mode: Its mode; `None` if none was ever written.
-        owned: What an operator may have made, counted for people: `3 rooms`.
-        tried: What only a trial makes, counted for people: `the demo concert`.
+        owned: What an operator may have made, counted for display: `3 rooms`.
+        tried: What only a trial makes, counted for display: `the demo concert`.
     """
 
     store: str

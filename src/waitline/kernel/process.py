@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 def log_to_stderr() -> None:
-    """Write the log to standard error: for people on a terminal, as JSON lines elsewhere."""
+    """Write the log to standard error: for display on a terminal, as JSON lines elsewhere."""
     pretty = sys.stderr.isatty()
     structlog.configure(
         processors=[

@@ -102,7 +102,7 @@ class Setting:
 
     @property
     def allowed(self) -> str:
-        """The values allowed on the wire and on the command line, for people."""
+        """The values allowed on the wire and on the command line, for display."""
         if self.wire_range is not None:
             least, most = map(number, self.wire_range)
             return f"{least} to {most} {self.wire_unit}"
@@ -259,5 +259,5 @@ def camel(name: str) -> str:
 
 
 def number(value: float) -> str:
-    """Format a number for people: `1,000,000`, `0.01`."""
+    """Format a number for display: `1,000,000`, `0.01`."""
     return f"{value:,.10g}"

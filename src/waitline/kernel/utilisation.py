@@ -23,7 +23,7 @@ def thread_seconds() -> Callable[[], float]:
     """Return a function that reads how long the main thread has run or waited for a core, in s.
 
     Source: /proc/self/schedstat (nanoseconds on a core, nanoseconds runnable); where the kernel
-    does not keep it, the processor time of the calling thread alone.
+    does not keep it, the CPU time of the calling thread alone.
     """
     try:
         file = os.open("/proc/self/schedstat", os.O_RDONLY | os.O_CLOEXEC)

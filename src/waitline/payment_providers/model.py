@@ -8,7 +8,7 @@ from uuid import UUID
 from waitline.kernel.errors import Refused, Unavailable
 
 REASON_CHARS_MAX = 200
-"""Most characters stored of a provider's reason: free text for people."""
+"""Most characters stored of a provider's reason: free text for display."""
 
 NOT_CHARGEABLE = "the payment provider does not charge this amount of this currency"
 """Reason of a charge that an adapter does not send: the provider would refuse it, or mistake its

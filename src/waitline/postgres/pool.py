@@ -248,7 +248,7 @@ class Database:
             await self._pool.expire_connections()
 
     async def close(self) -> None:
-        """Close the connections once the statements under way are done."""
+        """Close the connections once the statements in progress are done."""
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
             await asyncio.wait([self._opening])

@@ -125,7 +125,7 @@ class Sessions:
             raise
 
     def _taken(self) -> "asyncio.Task[asyncpg.Connection] | None":
-        """Take over an attempt that is under way or has succeeded."""
+        """Take over an attempt that is in progress or has succeeded."""
         while self._abandoned:
             attempt = self._abandoned.popleft()
             if not attempt.done():
@@ -232,7 +232,7 @@ class Sessions:
             return False
         assert row is not None
         if row["standby"]:
-            raise Unavailable("it is a standby, which takes no writes; a failover may be under way")
+            raise Unavailable("it is a standby (read-only); a failover may be in progress")
         if self._mark is not None and row["mark"] not in (None, self._mark.value):
             raise Unavailable(
                 f"the database holds the data of {row['mark']} mode, and this is "

@@ -47,7 +47,7 @@ CLASSES: Final = MappingProxyType(
         # About the server.
         "40": _THEIRS,  # transaction rollback: serialization failure, deadlock
         "53": _THEIRS,  # insufficient resources: disk full, out of memory, too many connections
-        "55": _THEIRS,  # object not in prerequisite state: lock not available, recovery under way
+        "55": _THEIRS,  # object not in prerequisite state: lock not available, recovery in progress
         "58": _THEIRS,  # system error: I/O
         # About the connection.
         "08": _GONE,  # connection exception; PgBouncer says 08P01 for all that it refuses

@@ -14,7 +14,7 @@ from waitline.queue.rooms import Rooms
 from waitline.valkey.client import ValkeyClient
 
 STORE = "Valkey"
-"""Name of the store, for people."""
+"""Name of the store, for display."""
 
 SERVED_MS = 5_000
 """A service that has not beaten for this long, in ms, has ended: it beats every second."""

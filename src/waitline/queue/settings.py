@@ -29,12 +29,12 @@ class RoomIdentity(StrEnum):
 
 
 class Mode(StrEnum):
-    """Whether a room takes newcomers, and whether it admits those who wait."""
+    """Whether visitors can join the room's line, and whether they are admitted."""
 
-    OPEN = "open"  # takes and admits
-    PAUSED = "paused"  # takes, admits nobody
-    DRAINING = "draining"  # takes no newcomers, admits those who wait
-    CLOSED = "closed"  # takes no newcomers, admits nobody
+    OPEN = "open"  # visitors can join and are admitted
+    PAUSED = "paused"  # visitors can join, nobody is admitted
+    DRAINING = "draining"  # nobody can join; waiting visitors are admitted
+    CLOSED = "closed"  # nobody can join, nobody is admitted
 
 
 ADMITTING = frozenset((Mode.OPEN, Mode.DRAINING))
@@ -376,7 +376,7 @@ class Rules:
     def restored(self, stored: Mapping[str, object]) -> "Rules":
         """Return these rules with settings as a store holds them.
 
-        Earlier versions allowed addresses that `changed` refuses; a room that has one goes on.
+        Earlier versions allowed addresses that `changed` refuses; rooms that have one keep it.
 
         Raises:
             SettingError: A value is out of range.

@@ -7,7 +7,7 @@ rehearsal/          a sale by generated visitors on a running installation: `wai
 sale_report/        a sale that took place, from the stores: `waitline report sale`
 drawing/            the HTML page frame and the plots of all reports
 audit.py            audit of the box office, and of what it and the waiting room must agree on
-durations.py        format durations for people (pure)
+durations.py        format durations for display (pure)
 histogram.py        latency histogram that processes can merge (pure)
 http_client.py      HTTP client of the load generators
 

@@ -1,4 +1,4 @@
-"""Format durations for people. Pure."""
+"""Format durations for display. Pure."""
 
 _SECONDS_BELOW_S = 100
 _MINUTES_BELOW_MIN = 100

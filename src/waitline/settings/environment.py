@@ -26,8 +26,8 @@ class Variable(NamedTuple):
     """One environment variable.
 
     Attributes:
-        meaning: Its meaning, for people.
-        values: The values allowed, for people.
+        meaning: Its meaning, for display.
+        values: The values allowed, for display.
         default: Its default; empty for none.
         secret: Whether its value is masked.
         read: Returns its value in the settings.
@@ -77,7 +77,7 @@ def room_variable(setting: Setting) -> str:
 
 
 def _allowed(field: FieldInfo) -> str:
-    """Return the values that a setting allows, for people."""
+    """Return the values that a setting allows, for display."""
     kind = field.annotation
     if get_origin(kind) is Literal:
         return " or ".join(get_args(kind))
@@ -93,7 +93,7 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    """Return the default of a setting, for people."""
+    """Return the default of a setting, for display."""
     if isinstance(field.json_schema_extra, dict) and "default" in field.json_schema_extra:
         return str(field.json_schema_extra["default"])
     match field.default:

@@ -14,8 +14,8 @@ from waitline.settings.payments import PaymentSettings
 QueueDown = Literal["refuse", "admit"]
 
 HOLD_S_MAX = 86_400.0
-"""Longest time, in s, that an unpaid reservation may be held: a day. Its seats cannot be sold
-meanwhile."""
+"""Longest time, in s, that an unpaid reservation may be held: a day. Its seats cannot be sold in
+that time."""
 
 
 class Settings(PaymentSettings, EdgeSettings):

@@ -54,7 +54,7 @@ class PaymentSettings(InstallationSettings):
 
     @property
     def money(self) -> str:
-        """What buyers pay with, for people: `play money`, `real money`, or `none`."""
+        """What buyers pay with, for display: `play money`, `real money`, or `none`."""
         if self.payment_provider == "none":
             return "none"
         return "play money" if self.takes_play_money else "real money"

@@ -10,7 +10,7 @@ installation.py     test harness that starts `waitline up`, for tests and measur
 stopped.py          the embedded servers of a stopped installation, started for one command
 demo_room.py        the waiting room of the demo concert
 up.py               `waitline up`: order of start, addresses and secrets
-processes.py        processor time, memory, files and children of processes, by psutil
+processes.py        CPU time, memory, files and children of processes, by psutil
 machine.py          free ports, CPU affinity, scheduling and a description of the machine
 """
 

@@ -1,7 +1,7 @@
-"""Process statistics by psutil: processor time, memory, files, children; and CPU affinity.
+"""Process statistics by psutil: CPU time, memory, files, children; and CPU affinity.
 
 Three things are read from /proc instead:
-- processor time in ns (`schedstat`): psutil has a resolution of 10 ms;
+- CPU time in ns (`schedstat`): psutil has a resolution of 10 ms;
 - children (`task/*/children`): psutil reads every process of the machine, 2 ms per call, and an
   installation under load is sampled once a second;
 - sockets among the open files (`fd`): psutil searches the connections of the whole machine.
@@ -20,7 +20,7 @@ _PROCESSES_MAX = 4_096
 
 
 class MachineTimes(NamedTuple):
-    """Processor time of the whole machine since it started.
+    """CPU time of the whole machine since it started.
 
     Attributes:
         busy_s: Time of all processes, inside this container and outside it.
@@ -32,7 +32,7 @@ class MachineTimes(NamedTuple):
 
 
 def machine_times() -> MachineTimes:
-    """Return the processor time of the whole machine."""
+    """Return the CPU time of the whole machine."""
     times = psutil.cpu_times()
     # The fields before `steal`; the later ones (guest) are included in user and nice.
     # Source: proc_stat(5).
@@ -40,7 +40,7 @@ def machine_times() -> MachineTimes:
 
 
 def cpu_s(pid: int) -> float:
-    """Return the processor time of a process in s, with a resolution of 10 ms.
+    """Return the CPU time of a process in s, with a resolution of 10 ms.
 
     Raises:
         ProcessLookupError: It has ended.
@@ -54,7 +54,7 @@ def cpu_s(pid: int) -> float:
 
 
 def cpu_us(pid: int) -> float:
-    """Return the processor time of a process in us, with the kernel's resolution.
+    """Return the CPU time of a process in us, with the kernel's resolution.
 
     Raises:
         ProcessLookupError: It has ended.

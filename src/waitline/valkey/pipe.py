@@ -18,7 +18,7 @@ from waitline.kernel.errors import Unavailable
 from waitline.valkey.replies import OF_NODES, CommandError
 
 PENDING_MAX = 1_024
-"""Most calls that wait for replies. The batchers have at most a dozen under way; the rest is for
+"""Most calls that wait for replies. The batchers have at most a dozen in progress; the rest is for
 operators' calls and health checks."""
 
 WRITE_BUFFER_BYTES_MAX = 16 * 1024**2

@@ -200,7 +200,7 @@ def one_wins(stage: Stage, count: str) -> None:
     assert len(won) == int(count)
     for answer in answers:
         if answer not in won:
-            # While the first is under way, or when it has paid.
+            # While the first is in progress, or when it has paid.
             refused(answer, 409, "P004" if answer.json()["code"] == "P004" else "C005")
 
 

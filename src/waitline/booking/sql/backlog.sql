@@ -1,8 +1,8 @@
 -- name: backlog(counted_max)^
 -- Count unsent events and unsettled payments, at most counted_max of each.
 -- locks: nothing
--- returns: one row: unsent events and the age of the oldest, dead events, payments under way, refunds
---   under way, the age of the oldest of these payments, and payments that need an operator's attention
+-- returns: one row: unsent events and the age of the oldest, dead events, payments in progress, refunds
+--   in progress, the age of the oldest of these payments, and payments that need an operator's attention
 SELECT e.waiting AS events_waiting, e.dead AS events_dead,
     coalesce(extract(epoch FROM now() - e.oldest), 0)::float8 AS events_age_s,
     p.pending AS payments_pending, p.refunding AS payments_refunding,

@@ -8,7 +8,7 @@ SELECT mode, play_money FROM installation;
 -- Count what speaks for one mode or the other. Rehearsals speak for none.
 -- locks: nothing
 -- returns: one row: concerts of operators, demo concerts, concerts of rehearsals, bookings that are held
---   or sold, payments that are under way, made or being refunded, bookings that are over, complimentary
+--   or sold, payments that are in progress, made or being refunded, bookings that are over, complimentary
 --   tickets, seats that are held back, and schedules that are cancelled or postponed
 SELECT
     (SELECT count(*) FROM concert WHERE origin = 'operator') AS concerts,

@@ -165,7 +165,7 @@ LEFT JOIN keyed USING (no)
 ORDER BY found.no;
 
 -- name: find_reservation(reservation_id)^
--- Read one reservation with its seats. It has lapsed if its time is over and no payment is under way;
+-- Read one reservation with its seats. It has lapsed if its time is over and no payment is in progress;
 -- the sweeper expires it within a second.
 -- locks: nothing
 -- returns: one row, or none
@@ -196,7 +196,7 @@ GROUP BY r.reservation_id, c.room;
 -- locks: idempotency key (advisory), reservation, seat, visitor_seats, payment, cooldown (skips locked
 --   ones, and then changes nothing)
 -- returns: one row: outcome 'cancelled' or 'refunding'; 'unknown', 'foreign' (another holder's),
---   'paying' (a payment is under way), 'over' (cancelled or expired before, or lapsed), 'final' (paid
+--   'paying' (a payment is in progress), 'over' (cancelled or expired before, or lapsed), 'final' (paid
 --   for, and the deadline has passed), 'again' (paid for meanwhile; nothing was changed), 'locked' (try
 --   again), 'key_running', 'key_used', 'key_limit' (most keys of a holder) otherwise
 WITH keyed AS MATERIALIZED (
@@ -376,7 +376,7 @@ LEFT JOIN found ON true LEFT JOIN due ON true LEFT JOIN ready ON true LEFT JOIN 
 
 -- name: expire(chunk_max, after_at, after_id, only_id, drops_max, window_s, first_s, most_s)
 -- Expire a chunk of lapsed reservations, the oldest first, and put their seats back on sale (B3).
--- A payment under way keeps the seats until it is settled. Sweepers may run concurrently. after_at and
+-- A payment in progress keeps the seats until it is settled. Sweepers may run concurrently. after_at and
 -- after_id are of the last reservation of the chunk before, or null; only_id is null, or the only
 -- reservation to look at.
 -- One that nobody has tried to pay for counts towards its holder's cool-down.

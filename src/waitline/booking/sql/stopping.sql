@@ -63,7 +63,7 @@ LIMIT :schedules_max;
 
 -- name: end_reservations(schedule_id, chunk_max, late_s)^
 -- End a chunk of the reservations of a stopped schedule: those that are not paid for, and of a cancelled
--- one those that are, too; their payments are REFUNDING (B10). A payment under way keeps its reservation
+-- one those that are, too; their payments are REFUNDING (B10). A payment in progress keeps its reservation
 -- until it is settled. Seats that are held back are so again. Several processes may run this at once.
 -- Statements that began before the stop may still add reservations, so a schedule is settled only when
 -- it was stopped more than late_s ago and has none left.
@@ -204,7 +204,7 @@ FROM stopped;
 -- Count what became of a schedule's reservations and refunds. Reads all of them, so it is for operators
 -- only.
 -- locks: nothing
--- returns: one row: its state, reason and dates; live reservations, paid or not; payments under way;
+-- returns: one row: its state, reason and dates; live reservations, paid or not; payments in progress;
 --   refunds due, made and failed, and their amounts; none if there is no such schedule
 WITH mine AS MATERIALIZED (
     SELECT DISTINCT r.reservation_id, r.state, n.ended_by

@@ -1,7 +1,7 @@
 """Ledger of the sandbox in SQLite: a unique key per charge, so that each is charged at most once.
 
 A settled charge is committed before the answer is sent, so it survives `kill -9`, as at a real
-provider. Charges under way are in memory only; a restart forgets them.
+provider. Charges in progress are in memory only; a restart forgets them.
 
 Statements run on the event loop: a commit takes about 50 us, no more than a hand-over to a thread.
 """

@@ -46,7 +46,7 @@ from waitline.payment_providers.sandbox.ledger import (
 )
 
 PROCESSING_MAX = 5_000
-"""Load shedding: most charges under way. Further requests get 503, as from an overloaded
+"""Load shedding: most charges in progress. Further requests get 503, as from an overloaded
 provider."""
 
 HANG_S = 60.0

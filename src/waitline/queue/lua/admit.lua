@@ -20,8 +20,8 @@ proportion, and the total up to which visitors are admitted.
 
 Statistics come last and cannot fail the call: visitors have moved by then, so an error goes to the
 server's log. They are the rate, measured only while visitors wait (an empty line says nothing
-about the speed of a full one), the recent admissions, for people, and the record of the sale: waits
-by length, totals by time, and admissions out of order (decision 0014).
+about the speed of a full one), the recent admissions, for display, and the record of the sale:
+waits by length, totals by time, and admissions out of order (decision 0014).
 
 KEYS
   1 room         hash   mode, opens_at, closes_at, active_max, admit_per_s, admit_burst,
@@ -108,7 +108,7 @@ local measured = mono_ms > 0 and tokens_by == holder and mono_ms >= tonumber(tok
 -- Time since the tokens were counted.
 local function filled_ms()
   local gone = now - (tokens_at or now)
-  -- The server's clock may have been put forward, and a call may have been under way for long.
+  -- The server's clock may have been put forward, and a call may have been in progress for long.
   if measured then return math.max(math.min(gone, mono_ms - tokens_mono), 0) end
   -- They were counted for another caller: nobody has measured how far the clock was put forward.
   if mono_ms > 0 and tokens_by then gone = gone - BEAT_GAP_MAX end

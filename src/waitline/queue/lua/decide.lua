@@ -14,7 +14,7 @@ ARGV
   2 reason       str    why
   3 per_s        num    most admissions per second
   4 until        int    total of admissions at which admission stops; empty for no limit
-  5 basis        str    its inputs, for the next decision and for people
+  5 basis        str    its inputs, for the next decision and for display
 RETURNS  one row
   decided  now_ms:int
   late

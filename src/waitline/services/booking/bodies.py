@@ -232,7 +232,7 @@ class PaymentView(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, payment: Payment) -> "PaymentView":
         """Return the view of a payment."""
-        # The contract has no state for a refund under way: the payment is COMPLETED until then.
+        # The contract has no state for a refund in progress: the payment is COMPLETED until then.
         refunding = payment.state is PaymentState.REFUNDING
         return cls(
             payment.payment_id,

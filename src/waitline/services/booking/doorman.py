@@ -46,7 +46,7 @@ CONNECTIONS_MAX = 64
 use."""
 
 ASKED_MAX = 1_024
-"""Load shedding: most requests to the queue service per worker, waiting or under way. More would
+"""Load shedding: most requests to the queue service per worker, waiting or in progress. More would
 time out."""
 
 ANSWER_BYTES_MAX = 16_384

@@ -2,7 +2,7 @@
 
 The key is looked up before the write, which records it (`booking/idempotency_key.py`). A success is
 encoded again from what was recorded, byte for byte. Transient refusals are not recorded: another
-request of the same visitor is under way, others took the seats, or a cool-down.
+request of the same visitor is in progress, others took the seats, or a cool-down.
 """
 
 from collections.abc import Awaitable, Callable

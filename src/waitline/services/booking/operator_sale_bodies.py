@@ -104,7 +104,7 @@ class StopView(msgspec.Struct, frozen=True):
         settledAt: When the last reservation was dealt with; null if some are left.
         pending: Reservations that are not paid for.
         sold: Reservations that are paid for, complimentary ones among them.
-        paying: Payments under way.
+        paying: Payments in progress.
         refunds: Refunds due because of the stop.
         refunded: How many of them the provider has made.
         failed: How many need attention.

@@ -35,7 +35,7 @@ ROOMS_SHOWN_MAX = 1_000
 not be rendered every second, and are more than one Prometheus target should have."""
 
 CONCURRENT = 16
-"""Surveys under way at once: enough to hide the round trip, without blocking the loop for long."""
+"""Surveys in progress at once: enough to hide the round trip, few enough not to block the loop."""
 
 
 class RoomMetrics:

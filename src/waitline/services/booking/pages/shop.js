@@ -238,7 +238,7 @@ async function unpaid(problem) {
     payment = null;
     return notice(say("declined"));
   }
-  // Its answer was lost, or it is still under way: the reservation says how it ended.
+  // Its answer was lost, or it is still in progress: the reservation says how it ended.
   await look().catch(() => {});
   if (reservation.status === "CONFIRMED") return paid();
   if (problem.code === "B005" || reservation.status !== "PENDING") return choose(say("holdOver"));
@@ -309,7 +309,7 @@ function tick() {
   const holdMs = Date.parse(reservation.expiresAt) - now();
   at("hold-left").textContent = clock(holdMs);
   if (holdMs <= 60_000) speakOnce("holdMinute");
-  // The box office decides: its clock, and a payment under way, may keep the seats longer.
+  // The box office decides: its clock, and a payment in progress, may keep the seats longer.
   if (holdMs < -1_000 && at("pay-now").getAttribute("aria-busy") !== "true") recheck();
 }
 
