@@ -26,7 +26,7 @@ def count(answers: int = 1) -> None:
 
 
 def attach(item: pytest.Item) -> None:
-    """Hand what was counted to the report of a test, and begin anew."""
+    """Hand what was counted to the report of a test, and begin again."""
     global _seen  # noqa: PLW0603 - as above
     if _seen:
         item.user_properties.append((PROPERTY, _seen))

@@ -1,4 +1,4 @@
-"""Drivers of a cluster: calls/s and processor time of one `status` call, and `enter` over HTTP.
+"""Drivers of a cluster: calls/s and CPU time of one `status` call, and `enter` over HTTP.
 
 Ours on one server, ours on a cluster, and general cluster clients, those that are installed. All of
 them send the same EVALSHA to the same rooms, in turn and several rounds; the median counts. Then
@@ -53,8 +53,8 @@ def run_drivers(on_progress: OnProgress, seconds: float, rounds: int) -> dict[st
     Returns:
         `calls`: a row per driver, visitors per call and concurrent calls: calls/s, and processor
         time of the client's process per call in us, its threads included; `enter`: requests/s and
-        the worker's processor time per request, by where the line is; `enter_ratio`: that of the
-        cluster to one server, by processor time, in each round.
+        the worker's CPU time per request, by where the line is; `enter_ratio`: that of the
+        cluster to one server, by CPU time, in each round.
 
     Raises:
         Misconfigured: wrk or the checkout is missing.
@@ -164,7 +164,7 @@ async def _fill(url: str) -> None:
 async def _flat_out(
     call: Call, visitors: int, under_way: int, seconds: float
 ) -> tuple[float, float]:
-    """Return calls/s, and the processor time of a call in us."""
+    """Return calls/s, and the CPU time of a call in us."""
     names = [f"v{number}" for number in range(visitors)]
     done = 0
     started, used = perf_counter(), process_time()

@@ -310,7 +310,7 @@ def test_addresses_of_the_wrong_kind_are_named(cluster: ValkeyCluster, valkey: S
         port = free_port()
         await valkey.command("CONFIG", "SET", "port", port)
         store = ValkeyClient(f"redis+cluster://127.0.0.1:{port}")
-        with pytest.raises(Unavailable, match="it is no cluster; write redis://"):
+        with pytest.raises(Unavailable, match="it is not a cluster; write redis://"):
             await Rooms(store).names()
         await store.close()
 

@@ -21,11 +21,10 @@ EVERYWHERE: Mapping[str, str] = {
     r"by a hair": "say by how much",
     r"processor time": "CPU time",
     r"flat out": "at full load",
-    r"under way": "in progress",
-    r"for people(?! because)": "for display",
 }
 
 FOR_USERS: Mapping[str, str] = {
+    r"under way": "in progress",
     r"newcomers?": "new visitors",
     r"goes on(?! sale)": "continues",
     r"let in": "admitted",

@@ -294,7 +294,7 @@ def curve(which: ec.EllipticCurve) -> str:
         pytest.param("{", "well-formed", id="not JSON"),
         pytest.param(json.dumps({**shop("EdDSA").jwk, "use": "enc"}), "verifying", id="use"),
         pytest.param(json.dumps({**shop("EdDSA").jwk, "alg": "RS256"}), "alg EdDSA", id="alg"),
-        pytest.param(json.dumps({**shop("EdDSA").jwk, "kid": 1}), "no text", id="kid"),
+        pytest.param(json.dumps({**shop("EdDSA").jwk, "kid": 1}), "not text", id="kid"),
         pytest.param(rsa_key(1_024), "2048 to 4096", id="small RSA"),
         pytest.param(curve(ec.SECP384R1()), "Ed25519, P-256", id="another curve"),
     ],

@@ -51,7 +51,7 @@ def test_credentials_are_for_all_and_are_not_shown() -> None:
         ("redis+cluster://", "names no host"),
         ("redis+cluster://,", "names no host"),
         ("redis+ring://a", "must begin with unix:// or redis://"),
-        ("redis://a/b", "has a path that is no number of a database"),
+        ("redis://a/b", "has a path that is not a database number"),
     ],
 )
 def test_faults_are_found_before_anything_starts(url: str, fault: str) -> None:

@@ -24,7 +24,7 @@ def drivers(
         figures = subject.run_drivers(on_progress, seconds, rounds)
     table = Table(title="One call of `status`", title_justify="left", box=None)
     table.add_column("", no_wrap=True)
-    for heading in ("visitors", "calls under way", "calls/s", "client CPU us"):
+    for heading in ("visitors", "calls in progress", "calls/s", "client CPU us"):
         table.add_column(heading, justify="right")
     # The sort keeps the order of drivers.
     for row in sorted(figures["calls"], key=lambda row: (row["visitors"], row["under_way"])):

@@ -40,7 +40,7 @@ def _show_flat_out(console: Terminal, rows: list[dict[str, Any]]) -> None:
         ("per_s", "requests/s", ",.0f"),
         ("cpu_us", "worker CPU per request, us", ".1f"),
     ):
-        title = f"\nFlat out, one worker on one core, 64 connections: {unit}"
+        title = f"\nAt full load, one worker on one core, 64 connections: {unit}"
         table = Table(title=title, title_justify="left", box=None)
         table.add_column("", no_wrap=True)
         for heading in ("this", "other", "this / other", "least", "most"):

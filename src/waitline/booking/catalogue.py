@@ -226,7 +226,7 @@ def checked(concert: Concert) -> Concert:
     """
     code = concert.currency.upper()
     if not money.known(code):
-        raise SettingError(_SETTINGS["currency"], f"{code[:10]!r} is no currency of ISO 4217")
+        raise SettingError(_SETTINGS["currency"], f"{code[:10]!r} is not an ISO 4217 currency")
     title, venue, room = (
         _SETTINGS[name].normal(getattr(concert, name)) for name in ("title", "venue", "room")
     )

@@ -23,7 +23,7 @@ MINOR_DIGITS = {code: digits for digits, codes in _MINOR_DIGITS.items() for code
 
 
 class AmountError(ValueError):
-    """A text is no amount of the currency."""
+    """A text is not an amount of the currency."""
 
 
 def known(code: str) -> bool:
@@ -41,7 +41,7 @@ def minor(text: str, currency: str) -> int:
         currency: Its currency.
 
     Raises:
-        AmountError: It is no number, or has more decimals than the currency.
+        AmountError: It is not a number, or has more decimals than the currency.
     """
     digits = MINOR_DIGITS[currency]
     found = re.fullmatch(r"([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.([0-9]+))?", text.strip())

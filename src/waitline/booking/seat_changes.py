@@ -53,7 +53,7 @@ class SeatChanges(NamedTuple):
         changed: Seats that are changed.
         removed: Seats that are removed.
         missing: Seats that are not in the plan.
-        moved: Seats whose row only is counted anew.
+        moved: Seats whose row only is recounted.
         unchanged: How many seats stay as they are.
     """
 

@@ -260,7 +260,7 @@ class SeatMaps:
             self._make_room()
 
     async def _caught_up(self, schedule: int, view: _ScheduleView) -> bool:
-        """Apply the changes since the snapshot; return `False` if it must be loaded anew."""
+        """Apply the changes since the snapshot; return `False` if it must be reloaded."""
         snapshot = view.snapshot
         row = await self._database.fetch_one(
             "changed_seats", schedule_id=schedule, watermark=snapshot.watermark

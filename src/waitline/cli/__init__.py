@@ -140,7 +140,7 @@ def run(commands: typer.Typer) -> None:
         _print_error(str(error) or type(error).__name__)
         sys.exit(2 if isinstance(error, Misconfigured) else 1)
     except BrokenPipeError:
-        # Nobody reads the output any more, as after `| head`. Python would complain once more when
+        # The output is no longer read, as after `| head`. Python would complain once more when
         # it flushes standard output at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

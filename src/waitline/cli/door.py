@@ -38,9 +38,7 @@ def make_list(
     schedule: ScheduleNumber,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="File to write: NAME.csv, or NAME.html to print. Left out: CSV to stdout"
-        ),
+        typer.Option(help="File to write: NAME.csv, or NAME.html to print. Default: CSV to stdout"),
     ] = None,
     language: Annotated[
         Literal["en", "ko"] | None, typer.Option(help="Language of the page to print")

@@ -26,7 +26,7 @@ from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-app = typer.Typer(help="Show or change the mode of the data: trial or production.")
+app = typer.Typer()
 
 NAMES_MAX = 20
 """Most rooms that are listed by name before a change."""
@@ -73,7 +73,7 @@ def show(
     database_url: options.DatabaseUrl = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show the mode of the data: trial or production.
+    """Show or change the mode of the data: trial or production.
 
     The first start writes the mode into Valkey and PostgreSQL. Starting in the other mode is
     refused, so that a forgotten option cannot erase bookings.

@@ -18,13 +18,21 @@ from waitline.settings import ServeMode, Settings
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 
-def _setting(name: str, *flags: str, suffix: str = "") -> Any:  # noqa: ANN401 - what Typer returns
-    """Return the option of a service setting, with the setting's help and default."""
+def _setting(name: str, *flags: str, suffix: str = "", default: str = "") -> Any:  # noqa: ANN401 - what Typer returns
+    """Return the option of a service setting, with the setting's help and default.
+
+    Args:
+        name: The setting.
+        flags: Flags of the option; derived from the name unless given.
+        suffix: Text to add to the help.
+        default: The command's default, if it is not the setting's.
+    """
     variable = chosen.VARIABLES[f"{chosen.PREFIX}{name.upper()}"]
-    default = f"; default {variable.default}" if variable.default else ""
+    default = default or variable.default
+    shown = f"; default {default}" if default else ""
     return typer.Option(
         *(flags or (chosen.option(name),)),
-        help=f"{variable.meaning}{default}{suffix}",
+        help=f"{variable.meaning}{shown}{suffix}",
         show_default=False,
     )
 
@@ -46,6 +54,7 @@ DatabaseUrl = Annotated[
     ),
 ]
 Mode = Annotated[ServeMode | None, _setting("mode")]
+UpMode = Annotated[ServeMode | None, _setting("mode", default="trial")]
 UntilStdinEnds = Annotated[
     bool,
     typer.Option(
@@ -61,7 +70,7 @@ def _room_name(text: str | None) -> RoomId | None:
     """Return the name of a room in its normal form.
 
     Raises:
-        Misconfigured: It is no name of a room.
+        Misconfigured: It is not a room name.
     """
     try:
         return None if text is None else RoomId(normal_name(text))

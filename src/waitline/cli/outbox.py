@@ -19,7 +19,7 @@ from waitline.kernel.terminal import Terminal, styled
 from waitline.postgres.pool import Database
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
-app = typer.Typer(help="List unsent events and dead letters, and retry dead ones.")
+app = typer.Typer()
 
 Ids = Annotated[
     list[str] | None,

@@ -18,7 +18,7 @@ from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.postgres.pool import Database
 
-app = typer.Typer(help="List payments that need attention, and acknowledge them.")
+app = typer.Typer()
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ def up(
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     database_url: options.DatabaseUrl = None,
-    mode: options.Mode = None,
+    mode: options.UpMode = None,
     box_office: options.BoxOffice = None,
     cluster: Annotated[
         str | None,

@@ -1,7 +1,7 @@
 """The client's network address: the peer of the connection, or what trusted proxies say. Pure.
 
 Each proxy appends the address of its own peer to a header. What stands further to the left was
-written by somebody who may be anybody, so the rightmost hop that is no trusted proxy counts.
+written by somebody who may be anybody, so the rightmost hop that is not a trusted proxy counts.
 
 Source: RFC 7239 (Forwarded); MDN, X-Forwarded-For, "Selecting an IP address".
 """
@@ -41,7 +41,7 @@ class Networks(NamedTuple):
 
 @lru_cache(maxsize=CACHED)
 def networks(address: str) -> Networks:
-    """Return the networks in which an address is counted; a text that is none is its own."""
+    """Return the networks in which an address is counted; other texts count as their own."""
     parsed = parse(address)
     if parsed is None:
         return Networks(address, address)

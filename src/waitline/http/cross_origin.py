@@ -51,7 +51,7 @@ class CrossOrigin:
         return self._fields.get(headers.get(b"origin", b""), (_VARY,))
 
     def preflight(self, method: str, headers: Mapping[bytes, bytes]) -> Answer | None:
-        """Return the answer to a preflight, or `None` if the request is none.
+        """Return the answer to a preflight, or `None` if the request is not one.
 
         To an origin that is not allowed it lacks the fields of `fields`, so browsers refuse.
         """

@@ -195,7 +195,7 @@ def after_empty_lines(data: bytes) -> int:
 def check_partial(data: bytes, start: int, limits: EdgeLimits) -> None:
     """Check the first part of a head, which has no end yet.
 
-    So what is no request is refused at once, and a head never takes more memory than the limits.
+    So what is not a request is refused at once, and a head never takes more memory than the limits.
 
     Args:
         data: Holds the part, up to its end.

@@ -83,5 +83,5 @@ def host_fault(host: str) -> str | None:
     try:
         plain = host.encode("idna").decode() if not host.isascii() else host
     except UnicodeError:
-        return "is no host name"
-    return None if _HOST.fullmatch(plain) else "is no host name"
+        return "is not a host name"
+    return None if _HOST.fullmatch(plain) else "is not a host name"

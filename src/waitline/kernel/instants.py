@@ -59,7 +59,7 @@ def parse_instant(text: str) -> Instant:
     """Parse an instant in ISO 8601 that people have typed.
 
     Raises:
-        ValueError: It has no UTC offset, or is no time between the years allowed.
+        ValueError: It has no UTC offset, or is not a time between the years allowed.
     """
     try:
         time = datetime.fromisoformat(text.strip())

@@ -95,7 +95,7 @@ class Setting:
 
     @property
     def wire_range(self) -> tuple[float, float] | None:
-        """The smallest and the largest number allowed, on the wire; `None` if it is no number."""
+        """The smallest and largest number allowed on the wire; `None` if it is not a number."""
         if self.most is None or self.is_text:
             return None
         return self.to_wire(self.least), self.to_wire(self.most)

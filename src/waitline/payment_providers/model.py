@@ -124,7 +124,7 @@ class Disputed(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """Something has changed; a webhook that nobody signs says no more. The provider is queried."""
+    """Something has changed; an unsigned webhook proves no more, so the provider is queried."""
 
 
 class WebhookEvent(NamedTuple):

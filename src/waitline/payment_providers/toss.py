@@ -195,7 +195,7 @@ class Toss:
         return Refund(RefundState.FAILED if last == "ABORTED" else RefundState.PENDING, last)
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent | None:  # noqa: ARG002
-        """See `Provider.parse_webhook`. Nobody signs it, so it says only what to query."""
+        """See `Provider.parse_webhook`. It is not signed, so it only says what to query."""
         try:
             message = msgspec.json.decode(body, type=_Message)
         except msgspec.ValidationError:
@@ -261,7 +261,7 @@ def _failure(answer: ApiAnswer) -> str:
     """
     if answer.status == HTTPStatus.UNAUTHORIZED:
         raise NotSent("Toss turns the key away")
-    # A rate limit is no decision about the charge.
+    # A rate limit is not a decision about the charge.
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == 429:  # noqa: PLR2004
         raise Unavailable(f"Toss answers {answer.status}")
     try:

@@ -17,7 +17,7 @@ class Duplicate(Exception):  # noqa: N818 - reads as the outcome it is
 
 
 class Translation(NamedTuple):
-    """What to raise for an exception, and whether its connection is of no use any more."""
+    """What to raise for an exception, and whether its connection can no longer be used."""
 
     raises: Exception
     reconnect: bool

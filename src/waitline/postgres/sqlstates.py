@@ -13,7 +13,7 @@ class Cause(NamedTuple):
 
     Attributes:
         ours: Whether it is about our statement: a bug here.
-        reconnect: Whether the connection is of no use any more.
+        reconnect: Whether the connection can no longer be used.
         remedy: What an operator has to do; empty if nothing.
         contended: Whether other transactions were in the way; nothing was changed.
     """

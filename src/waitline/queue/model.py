@@ -50,7 +50,7 @@ class State(StrEnum):
 class RoomState(StrEnum):
     """What a room does at an instant: the operator's mode, its opening times, and the shop."""
 
-    BEFORE_OPENING = "before-opening"  # takes newcomers, admits nobody until it opens
+    BEFORE_OPENING = "before-opening"  # visitors can join; nobody is admitted until it opens
     OPEN = "open"
     PAUSED = "paused"
     SOLD_OUT = "sold-out"  # the shop has no free seat
@@ -326,7 +326,7 @@ class StatementMissing(Refused):
 
 
 class RoomChanged(Unavailable):
-    """The room's settings have changed since the caller read them; the next try reads them anew."""
+    """The room's settings have changed since the caller read them; a retry reads them again."""
 
 
 class VisitorUnknown(Refused):
@@ -362,7 +362,7 @@ class AddressLimited(Refused):
 
     Attributes:
         limit: Name of the setting.
-        retry_after_s: Time until the count begins anew.
+        retry_after_s: Time until the count begins again.
     """
 
     def __init__(self, limit: str, retry_after_s: int) -> None:

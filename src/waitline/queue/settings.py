@@ -22,7 +22,7 @@ WAITING_MOST = 10_000_000
 
 
 class RoomIdentity(StrEnum):
-    """What a visitor's name is worth in a room."""
+    """Who may use a visitor name in a room."""
 
     CLAIMED = "claimed"  # a name that anybody may claim
     SIGNED = "signed"  # an account for which the shop vouches
@@ -189,8 +189,8 @@ class Limits:
         int,
         Setting(
             wire="addressRefusalsPerMinute",
-            help="Refused calls per minute after which a client address is blocked for the rest "
-            "of the minute; 0: unlimited",
+            help="Maximum refused calls per minute of a client address; above it, all its calls "
+            "are refused; 0: unlimited",
             unit="calls",
             least=0,
             most=1_000_000,
@@ -200,8 +200,8 @@ class Limits:
         int,
         Setting(
             wire="networkRefusalsPerMinute",
-            help="Refused calls per minute after which a network is blocked for the rest of the "
-            "minute; 0: unlimited",
+            help="Maximum refused calls per minute of a network; above it, all its calls are "
+            "refused; 0: unlimited",
             unit="calls",
             least=0,
             most=1_000_000,

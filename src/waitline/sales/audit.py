@@ -122,7 +122,7 @@ async def _seen(store: ValkeyClient, room: RoomId) -> RoomSnapshot | None:
 def kept_slots(seen: RoomSnapshot, paid: Sequence[PaidVisitor]) -> Iterator[Finding]:
     """Yield a finding if visitors who have paid still hold the slot that they used.
 
-    A visitor who joined again after paying holds another slot, and is no finding.
+    A visitor who joined again after paying holds another slot, and is not a finding.
     """
     held = {
         visitor: slot.joined_ms for visitor, slot in seen.slots.items() if visitor in seen.admitted

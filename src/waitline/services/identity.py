@@ -101,7 +101,7 @@ def given_mark(request: Request, room: RoomId, visitor: VisitorId) -> str:
     """Return the mark of the visitor key that the request has; empty if it has none.
 
     Raises:
-        InputInvalid: It is no visitor key.
+        InputInvalid: It is not a visitor key.
     """
     key = request.headers.get(VISITOR_KEY_HEADER)
     if key is None:
@@ -142,7 +142,7 @@ class Identity:
         return self.proof_of(token, room, visitor)
 
     def proven(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof:
-        """Return what the request's token proves; `FORGED` if it has none, or it is no token."""
+        """Return what the request's token proves; `FORGED` if it has none, or it is not a token."""
         token = given_token(request, room)
         return FORGED if token is None else self._verify(token, room, visitor)
 
@@ -165,7 +165,7 @@ class Identity:
         it names a key of ours.
 
         Raises:
-            TokenRejected: It is none of ours, or another visitor's pass.
+            TokenRejected: It is not ours, or another visitor's pass.
 
         Invariant:
             Q9, B8.

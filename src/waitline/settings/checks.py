@@ -12,7 +12,7 @@ SECRET_CHARS_MAX = 4_096
 """Longest key or secret: more does not fit into a header, and is a wrong file."""
 
 DISTINCT_CHARS_MIN = 4
-"""Least number of different characters of a secret: `0000000000000000` is none."""
+"""Least number of different characters of a secret: `0000000000000000` is not one."""
 
 # Placeholders of examples and templates that were not filled in.
 _PLACEHOLDER = re.compile(

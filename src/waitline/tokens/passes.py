@@ -104,13 +104,13 @@ def verify_pass(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> 
 
 
 def room_of_pass(token: str) -> RoomId | None:
-    """Return the room that a pass names, unverified, or `None` if it is no pass."""
+    """Return the room that a pass names, unverified, or `None` if it is not a pass."""
     room = _unverified(token).get("aud")
     return RoomId(room) if isinstance(room, str) else None
 
 
 def named_in_pass(token: str) -> tuple[RoomId, VisitorId] | None:
-    """Return the room and the visitor that a pass names, unverified, or `None` if it is no pass."""
+    """Return a pass's room and visitor, unverified, or `None` if it is not a pass."""
     claims = _unverified(token)
     room, visitor = claims.get("aud"), claims.get("sub")
     if not isinstance(room, str) or not isinstance(visitor, str):

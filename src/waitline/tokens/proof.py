@@ -11,7 +11,7 @@ class Proof(NamedTuple):
         expires_ms: When a pass expires, in ms since the epoch, possibly in the past; 0 for a
             ticket, which has no expiry.
         joined_ms: When the place was taken, in ms since the epoch. With the place it names one
-            stay: rooms that are created anew count places from 1 again.
+            stay: rooms that are created again count places from 1 again.
         account: Whether the visitor came with a statement of the shop's, so that the stay is the
             account's.
     """

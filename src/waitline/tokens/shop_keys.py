@@ -77,7 +77,7 @@ def strict_object(text: bytes | str) -> dict[str, Any]:
     """Parse a JSON object in which no member is repeated, at any depth.
 
     Raises:
-        ValueError: It is no such object.
+        ValueError: It is not such an object.
     """
     try:
         value = json.loads(text, object_pairs_hook=_unrepeated, parse_constant=_no_constant)
@@ -93,7 +93,7 @@ def parse_key(text: str) -> ShopKey:
     """Parse the public key that an operator gives, as PEM or as JWK.
 
     Raises:
-        ValueError: It is no such key. The message never contains a part of it.
+        ValueError: It is not such a key. The message never contains a part of it.
     """
     if "PRIVATE KEY" in text:
         raise ValueError(PRIVATE)
@@ -118,7 +118,7 @@ def parse_jwk(jwk: dict[str, Any]) -> ShopKey:
     """Return the key of a JWK.
 
     Raises:
-        ValueError: It is no key that verifies statements. The message never contains a part of it.
+        ValueError: The key cannot verify statements. The message never contains a part of it.
 
     Source:
         RFC 7517 §4, RFC 7518 §6, RFC 8037 §2.
@@ -127,7 +127,7 @@ def parse_jwk(jwk: dict[str, Any]) -> ShopKey:
         raise ValueError(PRIVATE)
     kid = jwk.get("kid")
     if not (kid is None or (isinstance(kid, str) and kid)):
-        raise ValueError("has a kid that is no text")
+        raise ValueError("has a kid that is not text")
     if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):
         raise ValueError("is not for verifying signatures")
     reader = _READERS.get(str(jwk.get("kty")))
@@ -147,7 +147,7 @@ def parse_key_set(text: bytes) -> tuple[ShopKey, ...]:
     """Return the usable keys of a JWK set; others, for other purposes, are left out.
 
     Raises:
-        ValueError: It is no set, has more than `KEYS_MAX` keys, or none that is usable.
+        ValueError: It is not a key set, has more than `KEYS_MAX` keys, or none that is usable.
 
     Source:
         RFC 7517 §5.

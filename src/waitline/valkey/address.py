@@ -174,7 +174,7 @@ def _primary(names: list[str]) -> str:
 def _database(names: list[str]) -> int:
     text = "/".join(names) or "0"
     if not text.isdecimal():
-        raise _Malformed("has a path that is no number of a database")
+        raise _Malformed("has a path that is not a database number")
     return int(text)
 
 

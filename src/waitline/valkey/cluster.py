@@ -43,7 +43,7 @@ hundredth of the slots takes some hundred."""
 _AGAIN = frozenset(("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "LOADING", "MASTERDOWN"))
 """Replies after which a command is sent again: none of them carried it out."""
 
-_NO_CLUSTER = "it is no cluster; write redis:// instead of redis+cluster://"
+_NO_CLUSTER = "it is not a cluster; write redis:// instead of redis+cluster://"
 
 Send = Callable[[Connection, float], Awaitable[Any]]
 
@@ -265,7 +265,7 @@ class Cluster:
 
         Raises:
             Unavailable: It does not answer, or is cut off from the others and its map is old.
-            CommandError: It is no cluster, or refuses access.
+            CommandError: It is not a cluster, or refuses access.
             ValueError: It has no map.
         """
         connection = self._connection(node)

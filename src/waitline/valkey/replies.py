@@ -15,7 +15,7 @@ class Judgement(NamedTuple):
     Attributes:
         ours: Whether it is about our command: a bug here, or damaged data. Everything else is
             `Unavailable`, unless the caller expects it.
-        reconnect: Whether the connection is of no use any more: another one, to what the name means
+        reconnect: Whether the connection can no longer be used: another one, to what the name means
             by then, may be.
     """
 

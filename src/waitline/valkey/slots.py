@@ -88,7 +88,7 @@ def parse_map(reply: Sequence[Any], from_host: str) -> SlotMap:
                 ranges.append((int(first), int(last), nodes[0]))
                 replicas += nodes[1:]
     except (TypeError, IndexError) as error:
-        raise ValueError(f"this is no map of slots: {error}") from None
+        raise ValueError(f"this is not a slot map: {error}") from None
     primaries = [node for _, _, node in ranges]
     return SlotMap(tuple(ranges), tuple(dict.fromkeys(primaries + replicas)), frozenset(ids))
 

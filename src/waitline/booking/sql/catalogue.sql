@@ -76,7 +76,7 @@ SELECT
     ) AS newest) AS schedules;
 
 -- name: create_concert(title, venue, room, currency, visitor_seats_max)^
--- Create a concert; a limit of 0 seats is none.
+-- Create a concert; a limit of 0 seats means no limit.
 -- locks: nothing
 -- returns: one row: its number
 INSERT INTO concert (title, venue, room, currency, visitor_seats_max)

@@ -309,7 +309,7 @@ local function measure_rate()
 end
 
 -- Admissions weighted by e^(-age / 30 s), whether anybody waits or not, in the server's time. After
--- a pause in which they have decayed the count starts anew, so that it shows the new pace at once.
+-- a pause in which they have decayed the count starts over, so that it shows the new pace at once.
 local RECENT_MS = 30000
 local function count_recent()
   local gone = clock - (recent_at or clock)

@@ -2,9 +2,9 @@
 allow.lua: decide whether newcomers may take a place by their client addresses, and count them.
 
 For rooms that limit addresses; called before `join`. A visitor who has a place, or
-was passed over and can return to it, is never limited. A limit of 0 is none. Places are counted as
-held until their visitors have neither place nor slot; where the limit is reached, up to 64 of the
-address's places are looked at, and those that have ended are dropped.
+was passed over and can return to it, is never limited. A limit of 0 means no limit. Places count as
+held until their visitors have neither place nor slot; when the limit is reached, up to 64 of the
+address's places are checked, and those that have ended are dropped.
 
 KEYS
   1 room         hash   address_joins_max, network_joins_max, address_held_max, network_held_max,

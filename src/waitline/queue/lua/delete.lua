@@ -1,5 +1,5 @@
 --[[
-delete.lua: delete a room and everything in it. A later room of the same name starts anew.
+delete.lua: delete a room and everything in it. A later room of the same name starts over.
 
 The log of operators' changes stays for 90 days, so that it says who deleted the room.
 

@@ -2,7 +2,7 @@
 join.lua: take the next places of a room's line, once per visitor.
 
 Idempotent: a visitor who waits keeps the place, and one who holds a slot keeps the slot. A visitor
-whose time ran out joins anew; one who was passed over does so once the time to return is over.
+whose time ran out joins again; one who was passed over does so once the time to return is over.
 Places start at 1 and are never reused; a refused join uses none and changes nothing (Q1, Q2, Q10).
 Within one call the order of ARGV is the order of joining. A repeat is no contact: anybody can name
 a visitor, so the caller counts it (status.lua) once the repeat is proved to be the visitor's.

@@ -1,6 +1,6 @@
 """Handlers of the public catalogue: concerts and their schedules, encoded once per change.
 
-Anybody may call them, so a call costs a look-up in memory: no token, no statement, no encoding.
+Anybody may call them, so a call costs a memory look-up: no token, no statement, no encoding.
 """
 
 from collections.abc import Callable, Hashable, Mapping

@@ -125,7 +125,7 @@ class Handover:
         """Return the session that a pass is for, whether its time is over or not.
 
         Raises:
-            HandoverRefused: It is no pass, or one of another room.
+            HandoverRefused: It is not a pass, or one of another room.
         """
         named = named_in_pass(token) if len(token) <= TOKEN_MAX else None
         if named is None:

@@ -84,7 +84,7 @@ class Ownership:
 
         Raises:
             TokenMissing: There is no token. Not in trial mode.
-            TokenRejected: The token is none of ours, or another user's. Not in trial mode.
+            TokenRejected: The token is not ours, or another user's. Not in trial mode.
             ReservationUnknown: There is none, or in production it is somebody else's.
             ReservationForeign: It is somebody else's. Only in trial mode.
 
@@ -132,7 +132,7 @@ class Ownership:
 
         Raises:
             TokenMissing: There is no token. Not in trial mode.
-            TokenRejected: The token is none of ours, or another user's. Not in trial mode.
+            TokenRejected: The token is not ours, or another user's. Not in trial mode.
 
         Invariant:
             B8.
@@ -158,7 +158,7 @@ class Ownership:
         Raises:
             UserMissing: The request does not name its user. Not in trial mode.
             TokenMissing: There is no token. Not in trial mode.
-            TokenRejected: The token is none of ours, or another user's. Not in trial mode.
+            TokenRejected: The token is not ours, or another user's. Not in trial mode.
             PaymentUnknown: There is none, or in production it is somebody else's.
             PaymentForeign: It is somebody else's. Only in trial mode.
 
@@ -188,7 +188,7 @@ class Ownership:
         """Return who calls, or `None` if the token proves nothing about the room.
 
         Raises:
-            TokenRejected: The token in the header is none of ours, or another user's. This must not
+            TokenRejected: The token in the header is not ours, or another user's. This must not
                 depend on the room, which strangers do not know.
         """
         token = header_token(request)

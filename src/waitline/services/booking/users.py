@@ -18,7 +18,7 @@ DIGITS_MAX = 19
 
 
 def int64_of(text: str) -> int | None:
-    """Parse a number of 64 bits; return `None` if it is none."""
+    """Parse a number of 64 bits; return `None` if it is not one."""
     digits = text.removeprefix("-")
     # int() would also accept digits of other scripts.
     if digits.isascii() and digits.isdigit() and len(digits) <= DIGITS_MAX:

@@ -139,7 +139,7 @@ class AddressWatch:
             return
         if isinstance(refusal, AddressLimited | Speculative):
             # Or an address would stay refused for as long as it tries; and what browsers do in
-            # advance is no fault of a visitor's.
+            # advance is not the visitor's fault.
             return
         room = _room_of(request)
         pending = None if room is None else self._of(room, self._client(request))

@@ -42,7 +42,7 @@ PARAMETER: Final = "plain"
 """Query parameter that asks for this page; browsers without scripts are sent there."""
 
 REFRESH_S: Final = 15
-"""Least seconds between two loads: screen readers begin anew each time."""
+"""Least seconds between two loads: screen readers begin again each time."""
 
 _CALLS: Final = "/api/v1/queue/"
 _PROBE: Final = "waitline-cookies"

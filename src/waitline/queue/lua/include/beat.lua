@@ -3,7 +3,7 @@
 local BEAT_EVERY_MS = 250
 
 -- What the clock of the node that heard the beat may be ahead of this one's, in ms. Beyond it the
--- clock of one of them is wrong, and a beat from the future is none.
+-- clock of one of them is wrong, and a beat from the future does not count.
 local CLOCKS_APART_MAX = 1000
 
 -- Write that a worker listened at at_ms (0: unknown). Listening time goes on from where it is;

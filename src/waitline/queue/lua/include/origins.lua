@@ -1,5 +1,5 @@
 -- A member for each place, `network address visitor`, in the order of bytes. Addresses have no
--- spaces. Drop those of some members whose visitors hold neither place nor slot any more.
+-- spaces. Drop those of some members whose visitors no longer hold a place or slot.
 local function drop_ended(noted, line, inside, members)
   local dropped = 0
   for _, member in ipairs(members) do
