@@ -20,6 +20,15 @@ BODY_BYTES = 4_096
 """Most bytes of a request's body, unless its call has a limit of its own: four times what any call
 of the contract needs."""
 
+WEBHOOK_BYTES = 65_536
+"""Most bytes of a payment provider's webhook. Genuine ones have a few thousand, but a provider puts
+all metadata of a charge in, which may be tens of thousands. A signature is checked over the whole
+body, so that a larger limit lets strangers make the service hash more."""
+
+SEAT_PLAN_BYTES = 16 * 1024**2
+"""Most bytes of a seat plan: three times that of a stadium. It is read only with the operator's
+key, and held in memory as a whole."""
+
 HEAD_S = 10.0
 """How long a head may take from its first byte: a round trip over the worst mobile network takes
 about 2 s, so a client gets several retransmissions."""

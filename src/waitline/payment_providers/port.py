@@ -30,7 +30,7 @@ CONNECTIONS_MAX = 512
 second, about as many as a process can serve."""
 
 ANSWER_BYTES_MAX = 65_536
-"""Most bytes of an answer or a webhook. Genuine ones have a few thousand."""
+"""Most bytes of an answer. Genuine ones have a few thousand."""
 
 
 class Provider(Protocol):

@@ -47,6 +47,14 @@ class EdgeSettings(InstallationSettings):
         description="Maximum size of a request body, in bytes, except webhooks and seat plans; "
         "then 413",
     )
+    webhook_bytes: Annotated[int, Field(ge=1_024, le=1_048_576)] = Field(
+        default=edge.WEBHOOK_BYTES,
+        description="Maximum size of a webhook of the payment provider, in bytes; then 413",
+    )
+    seat_plan_bytes: Annotated[int, Field(ge=1_024, le=268_435_456)] = Field(
+        default=edge.SEAT_PLAN_BYTES,
+        description="Maximum size of a seat plan sent over HTTP, in bytes; then 413",
+    )
     head_s: Annotated[float, Field(gt=0, le=300)] = Field(
         default=edge.HEAD_S,
         description="Timeout for receiving the head of a request, in s; then 408",

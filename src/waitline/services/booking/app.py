@@ -37,7 +37,7 @@ from waitline.http.worker import ServiceWorker
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.telemetry import ProcessMetrics
-from waitline.payment_providers.port import ANSWER_BYTES_MAX, WEBHOOK_PATH, Provider
+from waitline.payment_providers.port import WEBHOOK_PATH, Provider
 from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.services import start_page
@@ -76,12 +76,6 @@ ADMITTED_CALLS = frozenset(
 ADMITTED_STATUSES = frozenset(("200", "201", "304", "409"))
 """Answers that admitted visitors alone get: strangers are refused on these calls. The list of own
 reservations is none of them: visitors who still wait get one as well."""
-
-BODY_LIMITS = {
-    WEBHOOK_PATH: ANSWER_BYTES_MAX,
-    f"{operator_catalogue.PREFIX}/schedules/": operator_catalogue.SEAT_MAP_BYTES_MAX,
-}
-"""Most bytes of a body by path prefix, for calls that accept more than others."""
 
 
 class Shared(NamedTuple):
@@ -172,7 +166,7 @@ class BookingWorker(ServiceWorker):
                     fallback=self._framework(routers, page, problems),
                     tallies=tallies,
                     problems=problems,
-                    body_limits=BODY_LIMITS,
+                    body_limits=body_limits(settings),
                     check_upload=Operators(self._operator_key).check,
                     limits=settings.edge_limits(),
                     cross_origin=settings.cross_origin(),
@@ -341,6 +335,14 @@ def provided(settings: Settings) -> Provider:
     return open_provider(
         settings.payment_provider, *settings.payment_secrets(), settings.payment_url
     )
+
+
+def body_limits(settings: Settings) -> dict[str, int]:
+    """Return the most bytes of a body by path prefix, for calls that accept more than others."""
+    return {
+        WEBHOOK_PATH: settings.webhook_bytes,
+        f"{operator_catalogue.PREFIX}/schedules/": settings.seat_plan_bytes,
+    }
 
 
 def cooldown_rule(settings: Settings) -> CooldownRule:

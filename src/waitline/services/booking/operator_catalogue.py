@@ -42,9 +42,6 @@ from waitline.services.booking.users import INT64_MAX, INT64_MIN
 
 PREFIX = "/api/v1/operator"
 
-SEAT_MAP_BYTES_MAX = 16 * 1024**2
-"""Largest seat plan: three times that of a stadium."""
-
 ETAG_CHARS_MAX = 100
 """Longest `If-Match`; ours has at most 12."""
 
