@@ -20,8 +20,9 @@ from waitline.sales.sale_report.summary import Aftermath
 SOLD = Totals(
     concerts=1, seats=100, sold=60, held=3, held_back=2, complimentary=4, reservations=80,
     pending=3, confirmed=58, buyers=55, free=1, expired=12,
-    cancelled=5, payments=70, declined=4, refunded=2, refunding=1, taken=3_000_000,
-    given_back=100_000, paying_p95_s=1.5,
+    cancelled=5, payments=70, declined=4, refunded=2, refunding=1,
+    taken={"KRW": 3_000_000, "USD": 1_234_550},
+    given_back={"KRW": 100_000, "USD": 5}, paying_p95_s=1.5,
 )  # fmt: skip
 ACCOUNT = SaleTotals(SOLD, 10, [SaleStep(1_000.0, 50, 30, 0), SaleStep(1_040.0, 30, 33, 12)])
 
@@ -79,6 +80,22 @@ def test_the_page_needs_nothing_else_and_escapes_what_others_named(room: Room) -
         "Admitted after at most",
     ):
         assert text in html
+
+
+def test_each_currency_has_its_own_amount_with_its_decimals(room: Room) -> None:
+    sale = aftermath(room, ACCOUNT)
+    amounts = [one for one in summary.sold(ACCOUNT) if one.name.startswith("amount")]
+    assert [one.text for one in amounts] == [
+        "3,000,000 KRW", "12,345.50 USD", "100,000 KRW", "0.05 USD",
+    ]  # fmt: skip
+    assert [bool(one.meaning) for one in amounts] == [True, False, True, False]
+    figures = summary.document(sale)["sale"]
+    assert figures["taken"] == {"KRW": "3000000", "USD": "12345.50"}
+    assert figures["given_back"] == {"KRW": "100000", "USD": "0.05"}
+    html = page.report(sale)
+    assert all(one.text in html for one in amounts)
+    nothing = SaleTotals(SOLD._replace(taken={}, given_back={}), 10, [])
+    assert [one.text for one in summary.sold(nothing) if one.name.startswith("amount")] == ["0"] * 2
 
 
 def test_a_line_alone_is_told_of_without_a_box_office(room: Room) -> None:

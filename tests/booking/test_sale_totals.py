@@ -27,7 +27,8 @@ def test_a_sale_is_summed_up(postgres: TestDatabase) -> None:
         assert found.totals == Totals(
             concerts=1, seats=10, sold=1, held=2, held_back=0, complimentary=0, reservations=6,
             pending=2, confirmed=1, buyers=1, free=0, expired=1, cancelled=2, payments=3,
-            declined=1, refunded=0, refunding=1, taken=PRICE, given_back=0, paying_p95_s=2.0,
+            declined=1, refunded=0, refunding=1,
+            taken={"KRW": PRICE}, given_back={"KRW": 0}, paying_p95_s=2.0,
         )  # fmt: skip
         assert sum(step.reserved for step in found.steps) == 6
         assert sum(step.paid for step in found.steps) == 2
@@ -46,7 +47,25 @@ def test_refunds_are_told_apart_from_what_was_kept(postgres: TestDatabase) -> No
         )
         totals = (await load_sale_totals(sale.database, ROOM)).totals
         assert (totals.refunded, totals.refunding) == (1, 0)
-        assert (totals.taken, totals.given_back) == (PRICE, PRICE)
+        assert (totals.taken, totals.given_back) == ({"KRW": PRICE}, {"KRW": PRICE})
+
+    plays(postgres, play)
+
+
+def test_amounts_of_different_currencies_are_not_added_up(postgres: TestDatabase) -> None:
+    async def play(sale: Sale) -> None:
+        await sale.open()
+        await traded(sale, 1, 100)
+        await traded(sale, await rehearsed(sale, "abroad"), 200)
+        await sale.sql("UPDATE concert SET room = 'room'")
+        await sale.sql(
+            "UPDATE payment SET currency = 'USD' WHERE reservation_id IN (SELECT reservation_id "
+            "FROM reservation WHERE schedule_id <> 1)"
+        )
+        totals = (await load_sale_totals(sale.database, ROOM)).totals
+        assert totals.concerts == 2
+        assert list(totals.taken.items()) == [("KRW", PRICE), ("USD", PRICE)]
+        assert totals.given_back == {"KRW": 0, "USD": 0}
 
     plays(postgres, play)
 
@@ -74,7 +93,7 @@ def test_a_room_without_a_concert_has_sold_nothing(postgres: TestDatabase) -> No
         await sale.open()
         found = await load_sale_totals(sale.database, RoomId("nobody's"))
         assert found.steps == []
-        assert found.totals == Totals._make([*[0] * (len(Totals._fields) - 1), None])
+        assert found.totals == Totals._make([*[0] * (len(Totals._fields) - 3), {}, {}, None])
 
     plays(postgres, play)
 
@@ -98,6 +117,6 @@ def test_what_nobody_in_the_line_bought_is_counted_by_itself(postgres: TestDatab
         totals = (await load_sale_totals(sale.database, ROOM)).totals
         assert (totals.sold, totals.confirmed, totals.buyers) == (4, 3, 1)
         assert (totals.complimentary, totals.held_back, totals.free) == (2, 1, 1)
-        assert (totals.payments, totals.taken) == (2, PRICE)
+        assert (totals.payments, totals.taken) == (2, {"KRW": PRICE})
 
     plays(postgres, play)

@@ -1,5 +1,6 @@
 """Totals and time series of a sale, computed from the database afterwards."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from waitline.kernel.ids import RoomId
@@ -36,8 +37,8 @@ class Totals(NamedTuple):
         declined: Attempts that were not charged.
         refunded: Payments that were refunded.
         refunding: Payments whose refund is in progress.
-        taken: Charged and not refunded, in minor units.
-        given_back: Refunded, in minor units.
+        taken: Charged and not refunded, in minor units by currency, in order of the currencies.
+        given_back: Refunded, in minor units by currency, of the same currencies.
         paying_p95_s: p95 of the time from reserving to paying, in s; `None` without payments.
     """
 
@@ -58,8 +59,8 @@ class Totals(NamedTuple):
     declined: int
     refunded: int
     refunding: int
-    taken: int
-    given_back: int
+    taken: Mapping[str, int]
+    given_back: Mapping[str, int]
     paying_p95_s: float | None
 
 
@@ -105,7 +106,10 @@ async def load_sale_totals(database: Database, room: RoomId) -> SaleTotals:
     steps = await database.fetch_all(
         "sale_steps", within_s=READ_S, room=room, width_s=width_s, steps_max=STEPS_MAX
     )
-    totals = Totals(**{name: row[name] for name in Totals._fields})
+    figures = {name: row[name] for name in Totals._fields}
+    for name in ("taken", "given_back"):
+        figures[name] = dict(zip(row["currencies"], row[name], strict=True))
+    totals = Totals(**figures)
     return SaleTotals(totals, width_s, [SaleStep(**dict(step)) for step in steps])
 
 

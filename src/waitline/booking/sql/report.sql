@@ -2,7 +2,8 @@
 -- Sum up the sale of a room's concerts. Reads all their seats and reservations, so it is for use
 -- after a sale.
 -- locks: nothing
--- returns: one row; first_at and last_at are null where nothing was reserved
+-- returns: one row; taken and given_back have one amount per currency of currencies; first_at and
+--   last_at are null where nothing was reserved
 WITH performances AS (
     SELECT s.schedule_id FROM schedule AS s JOIN concert AS c USING (concert_id)
     WHERE c.room = :room
@@ -14,7 +15,8 @@ kept AS (
     LEFT JOIN reservation_note AS n USING (reservation_id)
 ),
 money AS (
-    SELECT p.state, p.amount, p.created_at, p.paid_at
+    SELECT p.state, coalesce(p.charged, p.amount) AS amount,
+        coalesce(p.charged_currency, p.currency) AS currency, p.created_at, p.paid_at
     FROM payment AS p JOIN kept USING (reservation_id)
     WHERE NOT kept.complimentary
 ),
@@ -50,23 +52,34 @@ paid AS (
         count(*) FILTER (WHERE state = 'FAILED') AS declined,
         count(*) FILTER (WHERE state = 'REFUNDED') AS refunded,
         count(*) FILTER (WHERE state = 'REFUNDING') AS refunding,
-        coalesce(sum(amount) FILTER (WHERE state = 'COMPLETED'), 0)::bigint AS taken,
-        coalesce(sum(amount) FILTER (WHERE state = 'REFUNDED'), 0)::bigint AS given_back,
         percentile_disc(0.95) WITHIN GROUP (
             ORDER BY extract(epoch FROM paid_at - created_at)
         ) FILTER (WHERE paid_at IS NOT NULL)::float8 AS paying_p95_s,
         max(paid_at) AS last_at
     FROM money
+),
+amounts AS (
+    SELECT currency,
+        coalesce(sum(amount) FILTER (WHERE state = 'COMPLETED'), 0)::bigint AS taken,
+        coalesce(sum(amount) FILTER (WHERE state = 'REFUNDED'), 0)::bigint AS given_back
+    FROM money WHERE state IN ('COMPLETED', 'REFUNDED')
+    GROUP BY currency
+),
+by_currency AS (
+    SELECT coalesce(array_agg(currency ORDER BY currency), '{}') AS currencies,
+        coalesce(array_agg(taken ORDER BY currency), '{}') AS taken,
+        coalesce(array_agg(given_back ORDER BY currency), '{}') AS given_back
+    FROM amounts
 )
 SELECT
     (SELECT count(*) FROM concert WHERE room = :room) AS concerts,
     stock.seats, stock.sold, stock.held, stock.held_back, gifts.complimentary,
     holds.reservations, holds.pending, holds.confirmed, holds.buyers, holds.free,
     holds.expired, holds.cancelled,
-    paid.payments, paid.declined, paid.refunded, paid.refunding, paid.taken, paid.given_back,
-    paid.paying_p95_s,
+    paid.payments, paid.declined, paid.refunded, paid.refunding,
+    by_currency.currencies, by_currency.taken, by_currency.given_back, paid.paying_p95_s,
     holds.first_at, greatest(holds.last_at, paid.last_at) AS last_at
-FROM stock, gifts, holds, paid;
+FROM stock, gifts, holds, paid, by_currency;
 
 -- name: sale_steps(room, width_s, steps_max)
 -- Count a room's reservations, payments and expiries by steps of time. Refunds have no time of their

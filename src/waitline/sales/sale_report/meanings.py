@@ -43,8 +43,8 @@ OFFICE = {
     "declined": "attempts to pay that were not charged",
     "refunded": "payments that were given back",
     "refunding": "payments that are being given back",
-    "taken": "charged and not refunded, in the smallest unit of the currency",
-    "given_back": "refunded, in the smallest unit of the currency",
+    "taken": "charged and not refunded, by currency",
+    "given_back": "refunded, by currency",
     "paying_p95_s": "time from reserving to paying",
 }
 """Figures of the box office: its data as they are now."""

@@ -1,10 +1,11 @@
 """Summarise a sale that took place, from the data in Valkey and PostgreSQL. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from waitline.booking import currency
 from waitline.booking.sale_totals import SaleTotals
 from waitline.kernel.ids import RoomId
 from waitline.kernel.plurals import counted
@@ -89,6 +90,8 @@ def document(sale: Aftermath) -> dict[str, Any]:
         "sale": sale_totals
         and {
             **sale_totals.totals._asdict(),
+            "taken": _major(sale_totals.totals.taken),
+            "given_back": _major(sale_totals.totals.given_back),
             "width_s": sale_totals.width_s,
             "steps": [step._asdict() for step in sale_totals.steps],
         },
@@ -163,8 +166,8 @@ def sold(sale_totals: SaleTotals) -> Iterator[Figure]:
     yield Figure("payments declined", _share(totals.declined, totals.payments), of["declined"])
     yield Figure("refunded", f"{totals.refunded:,}", of["refunded"])
     yield Figure("being refunded", f"{totals.refunding:,}", of["refunding"])
-    yield Figure("amount paid", f"{totals.taken:,}", of["taken"])
-    yield Figure("amount refunded", f"{totals.given_back:,}", of["given_back"])
+    yield from _amounts("amount paid", totals.taken, of["taken"])
+    yield from _amounts("amount refunded", totals.given_back, of["given_back"])
     if totals.paying_p95_s is not None:
         paying = format_duration(totals.paying_p95_s * 1000)
         yield Figure("time to pay, p95", paying, of["paying_p95_s"])
@@ -173,6 +176,18 @@ def sold(sale_totals: SaleTotals) -> Iterator[Figure]:
 def differences(sale: Aftermath) -> list[str]:
     """Return a sentence for each pair of figures that differ though they look alike."""
     return [*meanings.differences(sale.survey, sale.sale_totals and sale.sale_totals.totals)]
+
+
+def _major(amounts: Mapping[str, int]) -> dict[str, str]:
+    """Return amounts in major units, with the decimals of their currency: `120.50`."""
+    return {code: currency.major(amount, code) for code, amount in amounts.items()}
+
+
+def _amounts(name: str, amounts: Mapping[str, int], meaning: str) -> Iterator[Figure]:
+    """Yield an amount per currency: amounts of different currencies have no sum."""
+    shown = [currency.shown(amount, code) for code, amount in amounts.items()] or ["0"]
+    for nth, text in enumerate(shown):
+        yield Figure(name, text, "" if nth else meaning)
 
 
 def _share(count: int, of: int) -> str:
