@@ -53,8 +53,7 @@ class Openings:
 
     async def due(self) -> list[RoomId]:
         """Return rooms with a time that has passed, at most `DUE_MAX`."""
-        seconds, micros = await self._store.command("TIME")
-        now_ms = int(seconds) * 1_000 + int(micros) // 1_000
+        now_ms = await self._store.time_ms(keys.OPENINGS)
         found = await self._store.command(
             "ZRANGEBYSCORE", keys.OPENINGS, "-inf", now_ms, "LIMIT", 0, DUE_MAX
         )
