@@ -54,6 +54,7 @@ def test_seats_are_named_alone_or_with_section_and_row(postgres: TestDatabase) -
         await sale.open(3)
         house = HouseSeats(sale.database)
         assert await house.named(1, ["s-r-2", "s/r/s-r-3"]) == [2, 3]
+        assert await house.named(1, ["s-r-2", "s-r-2", "s/r/s-r-2"]) == [2], "named twice"
         with pytest.raises(SeatNamesUnknown) as unknown:
             await house.named(1, ["s-r-1", "s-r-9"])
         assert unknown.value.names == ("s-r-9",)

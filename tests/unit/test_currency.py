@@ -43,7 +43,7 @@ def test_an_amount(text: str, code: str, minor: int) -> None:
         ("1e3", "KRW", "is not a number"),
         ("₩5", "KRW", "is not a number"),
         ("\u0665", "KRW", "is not a number"),
-        ("5.0", "KRW", "KRW has no decimals"),
+        ("5.0", "KRW", "has 1 decimal; KRW has no decimals"),
         ("5.005", "USD", "USD has at most 2 decimals"),
         ("0.0001", "KWD", "KWD has at most 3 decimals"),
     ],

@@ -2,6 +2,8 @@
 
 import re
 
+from waitline.kernel.plurals import counted
+
 DEFAULT_CURRENCY = "KRW"
 """Currency of a concert that names none. Source: the wire contract's prices are whole won."""
 
@@ -50,7 +52,7 @@ def minor(text: str, currency: str) -> int:
     whole, decimals = found[1].replace(",", ""), found[2] or ""
     if len(decimals) > digits:
         most = f"at most {digits} decimals" if digits else "no decimals"
-        raise AmountError(f"has {len(decimals)} decimals; {currency} has {most}")
+        raise AmountError(f"has {counted(len(decimals), 'decimal')}; {currency} has {most}")
     return int(whole + decimals.ljust(digits, "0"))
 
 

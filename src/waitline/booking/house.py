@@ -142,14 +142,15 @@ class HouseSeats:
 
         Args:
             schedule: The schedule.
-            names: 1 to `SEATS_MAX` names: as visitors see them, or SECTION/ROW/NAME.
+            names: 1 to `SEATS_MAX` names: as visitors see them, or SECTION/ROW/NAME. A repeated
+                name counts once.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
             SeatNamesUnknown, SeatNamesAmbiguous: Not every name is that of one seat.
         """
         rows = await self._database.fetch_all(
-            "seats_named", within_s=WITHIN_S, schedule_id=schedule, numbers=list(names)
+            "seats_named", within_s=WITHIN_S, schedule_id=schedule, numbers=list(set(names))
         )
         found: dict[str, list[int]] = {}
         for row in rows:

@@ -2,6 +2,7 @@
 
 from waitline.kernel.ids import DEMO_ROOM
 from waitline.queue.model import RoomUnknown
+from waitline.queue.room_log import THE_INSTALLATION
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.valkey.client import ValkeyClient
@@ -13,7 +14,7 @@ TITLE = "Waitline Live"
 async def prepare(store_url: str, new_room: Rules, shop_url: str) -> None:
     """Make the demo's room, or let it lead to the present address of the box office.
 
-    A room that has another title is somebody's own, and stays as it is.
+    A room that an operator has made, or made lead elsewhere, stays as it is.
 
     Args:
         store_url: The store of the line.
@@ -31,7 +32,22 @@ async def prepare(store_url: str, new_room: Rules, shop_url: str) -> None:
         except RoomUnknown:
             await rooms.create(DEMO_ROOM, new_room.changed({"title": TITLE, "shop_url": shop_url}))
             return
-        if rules.title in ("", TITLE) and rules.shop_url != shop_url:
-            await rooms.change(DEMO_ROOM, {"title": TITLE, "shop_url": shop_url})
+        if rules.shop_url != shop_url and await _is_ours(rooms, rules):
+            title = rules.title or TITLE
+            await rooms.change(DEMO_ROOM, {"title": title, "shop_url": shop_url})
     finally:
         await store.close()
+
+
+async def _is_ours(rooms: Rooms, rules: Rules) -> bool:
+    """Return whether the room leads where the installation, and no operator, made it lead."""
+    changes = await rooms.changes(DEMO_ROOM)
+    if not changes:
+        # Earlier versions kept no log.
+        return rules.title in ("", TITLE)
+    for change in changes:
+        after = change.after
+        # The entry of a creation leaves out what is empty.
+        if after is not None and ("shopUrl" in after or change.before is None):
+            return change.who == THE_INSTALLATION and after.get("shopUrl", "") == rules.shop_url
+    return False
