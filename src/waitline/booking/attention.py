@@ -7,7 +7,7 @@ from waitline.booking.model import PaymentState, PaymentUnknown
 from waitline.postgres.pool import Database
 
 SHOWN_MAX = 200
-"""Payments listed: more than a person works off at once. The count covers all."""
+"""Payments listed: more than an operator handles in one sitting. The count covers all."""
 
 PENDING_S = 86_400.0
 """How long a refund is pending at the provider before it needs attention, in s: a day. Banks take
@@ -22,16 +22,16 @@ class FlaggedPayment(NamedTuple):
 
     Attributes:
         payment_id: Its number.
-        reservation_id: What is paid for.
+        reservation_id: The reservation.
         user_id: The visitor.
-        amount: What was asked for, in minor units.
+        amount: Requested amount, in minor units.
         currency: Its currency.
-        charged: What was charged, if it is something else.
-        charged_currency: Its currency, if it is something else.
+        charged: Amount charged, if different.
+        charged_currency: Currency charged, if different.
         refunded: What the provider has refunded.
         state: Its state.
         flag: Why: a `PaymentFlag`, or `unsettled`.
-        since: Since when.
+        since: When it was flagged.
         provider_ref: The provider's id of the charge, if it is known.
         reason: The provider's reason, if it has one.
     """

@@ -35,10 +35,10 @@ STOPPED_S = 120.0
 have to finish, and the booking services have to end and refund the others."""
 
 SCHEDULES_MAX = 200
-"""Schedules whose limits are shown with the evidence, the newest."""
+"""Schedules whose limits an audit shows: the newest."""
 
 PAID_MAX = 100_000
-"""Visitors compared with the waiting room, the last to pay first."""
+"""Visitors compared with the waiting room, latest payment first."""
 
 INVARIANTS = {
     "B1": "a seat has at most one live reservation",
@@ -110,13 +110,13 @@ class PaidVisitor(NamedTuple):
 async def examine(
     database: Database, *, at_price: bool, late_s: float = LATE_S, looks_max: int = LOOKS_MAX
 ) -> list[Finding]:
-    """Check every invariant that the tables can show.
+    """Check every invariant that is visible in the tables.
 
     Args:
         database: Holds the tables.
         at_price: Whether the amount of every payment must be the price, as in production.
-        late_s: How overdue something must be to count as forgotten.
-        looks_max: How often a payment may have been checked without an outcome.
+        late_s: Age from which overdue work counts as forgotten.
+        looks_max: Most checks of a payment without an outcome.
 
     Returns:
         The violations, by invariant; empty if all is well.
@@ -148,7 +148,7 @@ async def examine(
 
 
 class LimitsEvidence(NamedTuple):
-    """What holders have of a schedule, beside its limits.
+    """Most seats per holder of a schedule, next to its limits.
 
     Attributes:
         schedule_id: The schedule.
@@ -170,7 +170,7 @@ class LimitsEvidence(NamedTuple):
 
 
 async def limits_evidence(database: Database) -> list[LimitsEvidence]:
-    """Count the seats of holders in the newest schedules, beside the limits (B7)."""
+    """Count the seats per holder in the newest schedules, next to the limits (B7)."""
     rows = await database.fetch_all("limits_evidence", within_s=READ_S, schedules_max=SCHEDULES_MAX)
     return [LimitsEvidence(**{name: row[name] for name in LimitsEvidence._fields}) for row in rows]
 

@@ -3,8 +3,8 @@
 Most of a statement's cost does not depend on its number of rows: planning, waiting for the disk.
 There is no batch window, since a statement takes longer than a window would (decision 0015).
 
-Statements wait for nobody's rows: an item whose rows another transaction has locked fails as
-`Contended`, and `until_unlocked` repeats it in later batches, so the others are not held up.
+Statements never wait for row locks: an item whose rows are locked fails with `Contended`, and
+`until_unlocked` retries it in later batches, so it does not hold up the others.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ LIMITS = BatchLimits(
 """Limits per statement and worker; all requests have one key."""
 
 LOCK_PATIENCE_S = 1.0
-"""How long a request is repeated while its rows are locked, in s. Our own statements hold locks for
-milliseconds; a lock held for longer is a stranger's, and a buyer should hear of it."""
+"""How long a request is retried while its rows are locked, in s. Our own statements hold locks for
+milliseconds; a longer lock comes from outside, and the buyer gets an error."""
 
 LOCK_PAUSE_S = 0.005
 LOCK_PAUSE_MAX_S = 0.1
-"""First and longest pause between these repeats, in s: a statement takes about 5 ms."""
+"""First and longest pause between retries, in s: a statement takes about 5 ms."""
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -57,7 +57,7 @@ def statement_batcher(
 
 
 async def until_unlocked(call: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """Repeat a call while other transactions have its rows locked: backoff with jitter.
+    """Retry a call while its rows are locked: backoff with jitter.
 
     Args:
         call: Changes nothing when it raises `Contended`.

@@ -1,8 +1,8 @@
 """Best-available seat selection, with randomised retries under contention.
 
 The seat plan ranks the rows: its first is the best, its last the worst. A row that was added later
-is as good as its position in its section. Within a grade, the first kind of choice that exists is
-offered:
+is as good as its position in its section. Within a grade, the first of these that is available is
+chosen:
 
 1. side by side in a row, leaving no single free seat;
 2. side by side in a row;
@@ -51,7 +51,7 @@ class FreeSeat(NamedTuple):
 
     Attributes:
         seat_id: Its number; lower ones were put on sale earlier.
-        section: Its part of the hall.
+        section: Part of the hall.
         row_name: Its row in the section.
         row_no: Rows of a section whose numbers differ by one are neighbours; 0 if unknown.
         row_position: Seats of a row whose positions differ by one are neighbours.
@@ -126,10 +126,10 @@ async def reserve_best(
         schedule: The schedule.
         grade: The seats' grade.
         count: How many, 1 to `SEATS_MAX`.
-        buyer: Whose the reservation will be.
+        buyer: Owner of the reservation.
         rng: Draws among the choices, which keeps concurrent requests apart.
         key: The request's idempotency key, which is recorded with the reservation.
-        made_by: By which token it is made, for the evidence log.
+        made_by: Token that makes it, for the evidence log.
 
     Raises:
         GradeUnknown, SoldOut, TooManySeats: Nothing is held.

@@ -26,7 +26,7 @@ LISTED_MAX = 1_000
 """Most concerts in a list, and most schedules of a concert: more than are on sale at once."""
 
 EXAMPLES_MAX = 10
-"""Most concerts in a complaint about them."""
+"""Most concerts named in an error."""
 
 COUNT_S = 20.0
 """Timeout of counting a concert's seats: half a million take a second."""
@@ -112,7 +112,7 @@ class Catalogue:
         """Return the version of the concerts and schedules; it differs after every change.
 
         Args:
-            schedules_max: Of how many schedules, the newest.
+            schedules_max: Number of schedules covered, the newest.
         """
         row = await self._database.fetch_one(
             "catalogue_version", concerts_max=LISTED_MAX, schedules_max=schedules_max
@@ -135,7 +135,7 @@ class Catalogue:
         return {row["schedule_id"]: SeatCount(row["seats"], row["available"]) for row in rows}
 
     async def not_in_currencies(self, codes: Iterable[str]) -> list[Concert]:
-        """Return concerts that may still sell in another currency than these, a few of them."""
+        """Return a few concerts that may still sell in a currency other than these."""
         rows = await self._database.fetch_all(
             "concerts_in_other_currencies", currencies=[*codes], concerts_max=EXAMPLES_MAX
         )
@@ -280,6 +280,6 @@ def schedule_columns(starts_at: datetime, settings: ScheduleSettings) -> dict[st
 
 
 def queue_down(row: Row) -> QueueDown | None:
-    """Return a concert's choice for while the queue is down, from a row."""
+    """Return the `queue_down` setting of a concert from a row."""
     choice = row["queue_down"]
     return None if choice is None else QueueDown(choice)

@@ -1,9 +1,9 @@
 """Single-flight cache of the catalogue: every concert and schedule in the memory of a worker.
 
-Whatever strangers request, the database sees one small statement per `FRESH_S`, and the catalogue
-is loaded again only after a change. An unknown id waits for a check that began after the request:
-requests within `SPACING_S` share one. So a concert that was just created is found, and random ids
-cost nothing.
+Whatever clients request, the database runs one small statement per `FRESH_S`, and the catalogue is
+reloaded only after a change. An unknown id waits for a check that began after the request: requests
+within `SPACING_S` share one. A concert that was just created is found, and random ids cost almost
+nothing.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ FRESH_S = 0.5
 """Age, in s, above which the catalogue is checked. Only operators change it."""
 
 SPACING_S = 0.05
-"""Shortest time, in s, between the starts of two checks: strangers who request random ids cause at
-most twenty a second, and an unknown id is answered this late at most."""
+"""Shortest time, in s, between the starts of two checks: requests for random ids cause at most
+twenty a second, and delay their answer by at most this."""
 
 PATIENCE_S = 0.3
 """How long a request waits for a slow database if there is a catalogue to answer from."""
@@ -52,8 +52,7 @@ class CatalogueSnapshot:
 
     Attributes:
         concerts: The newest first.
-        documents: What was encoded from it, by the encoder's keys; only of what it holds, so it is
-            bounded as the catalogue is.
+        documents: Encoded documents, by the encoder's keys; bounded by the size of the catalogue.
     """
 
     def __init__(
@@ -243,5 +242,5 @@ class CatalogueCache:
                 case _:
                     return await self._catalogue.schedule(number)
         except (ConcertUnknown, ScheduleUnknown) as unknown:
-            # Cached as well: a stranger may ask for it again and again.
+            # Negative caching: anybody may request it repeatedly.
             return unknown

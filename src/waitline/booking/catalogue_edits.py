@@ -1,7 +1,6 @@
-"""Changes of concerts and schedules, and the log of the catalogue's changes.
+"""Optimistic concurrency for changes to concerts and schedules, and the change log.
 
-Concurrency is optimistic: a change names the version that it was made from, and is refused if there
-is another by now.
+A change names the version that it is based on, and is refused if that is no longer current.
 """
 
 import json
@@ -38,7 +37,7 @@ FAILED_S = 24 * 3600.0
 """Age, in s, from which a failed payment counts as never charged. Providers settle within a day."""
 
 TRIES = 3
-"""Attempts of a change that names no version, when others change the same at the same time."""
+"""Attempts of a change without a version, under concurrent changes."""
 
 CHANGES_MAX = 200
 """Most entries of the log in one answer."""
@@ -57,8 +56,8 @@ class CatalogueChange(NamedTuple):
         what: What was done.
         concert_id: The concert.
         schedule_id: The schedule; `None` for changes of the concert itself.
-        before: What differs, as it was; `None` for a creation.
-        after: What differs, as it is; `None` for a deletion.
+        before: Old values of the fields that differ; `None` for a creation.
+        after: New values of the fields that differ; `None` for a deletion.
     """
 
     change_no: int
@@ -119,7 +118,7 @@ class CatalogueEdits:
     async def change_concert(
         self, concert: int, values: Mapping[str, Any], version: int | None = None
     ) -> Concert:
-        """CatalogueChange a concert. Takes effect within `catalogue_cache.FRESH_S`.
+        """Change a concert. Takes effect within `catalogue_cache.FRESH_S`.
 
         Args:
             concert: The concert.
@@ -132,7 +131,7 @@ class CatalogueEdits:
             CatalogueStale: It has another version.
             ScheduleBooked: Its room cannot be changed while seats are reserved or sold.
             ConcertHasSeats: Its currency cannot be changed while it has seats with prices.
-            VisitorHasMore: Somebody has more seats than it would allow.
+            VisitorHasMore: A visitor has more seats than the new limit.
             CurrencyNotCharged: The payment provider does not charge its new currency.
         """
         for attempt in range(TRIES):
@@ -185,7 +184,7 @@ class CatalogueEdits:
     async def change_schedule(
         self, schedule: int, values: Mapping[str, Any], version: int | None = None
     ) -> Schedule:
-        """CatalogueChange a schedule. Takes effect within `catalogue_cache.FRESH_S`.
+        """Change a schedule. Takes effect within `catalogue_cache.FRESH_S`.
 
         Args:
             schedule: The schedule.
@@ -197,8 +196,8 @@ class CatalogueEdits:
             SettingError: A value is not allowed, or the times contradict one another.
             CatalogueStale: It has another version.
             ScheduleBooked: The start cannot be changed while seats are reserved or sold.
-            CancellationPromised: Nor can buyers be given less time to cancel.
-            VisitorHasMore: Somebody has more seats than it would allow.
+            CancellationPromised: The cancellation deadline cannot be brought forward either.
+            VisitorHasMore: A visitor has more seats than the new limit.
         """
         for attempt in range(TRIES):
             found = await self._catalogue.schedule(schedule)

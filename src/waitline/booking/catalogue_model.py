@@ -30,9 +30,9 @@ ROOM_BYTES_MAX = 128
 
 
 class QueueDown(StrEnum):
-    """What the box office does with visitors while the queue does not answer."""
+    """Access policy of the box office while the queue does not answer."""
 
-    REFUSE = "refuse"  # reject visitors with 503: the queue cannot vouch for them
+    REFUSE = "refuse"  # reject visitors with 503: admission cannot be checked
     ADMIT = "admit"  # admit visitors with a pass that has not expired
 
 
@@ -269,7 +269,7 @@ class ScheduleUnknown(Refused):
 
 
 class CatalogueStale(Refused):
-    """Another operator has changed it since the given version; nothing was changed."""
+    """It has changed since the given version; nothing was changed."""
 
 
 class ConcertHasSchedules(Refused):
@@ -321,7 +321,7 @@ class SchedulePaid(Refused):
 
 
 class CancellationPromised(Refused):
-    """Buyers were promised that they may cancel for longer.
+    """The new cancellation deadline is earlier than the one promised to buyers.
 
     Attributes:
         seats: How many seats are reserved or sold.
@@ -333,10 +333,10 @@ class CancellationPromised(Refused):
 
 
 class VisitorHasMore(Refused):
-    """A visitor has more seats than would be allowed.
+    """A visitor has more seats than the new limit.
 
     Attributes:
-        seats: The most that one has.
+        seats: Most seats of one visitor.
     """
 
     def __init__(self, seats: int) -> None:

@@ -1,4 +1,4 @@
-"""What the payment provider can charge: its currencies, and the step of prices. Pure."""
+"""Currencies and price steps that the payment provider charges. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -23,7 +23,7 @@ class CurrencyNotCharged(Refused):
 
     @property
     def reason(self) -> str:
-        """Why it cannot be paid, in half a sentence."""
+        """The reason, as a clause of a message."""
         if len(self.charged) == 1:
             return (
                 f"the payment provider is {self.provider!r}, which charges {self.charged[0]} only"

@@ -111,11 +111,11 @@ class _Authenticating(Unavailable):
 
 
 class OwnedPayment(NamedTuple):
-    """A payment, and whose its reservation is.
+    """A payment, and the owner of its reservation.
 
     Attributes:
         payment: The payment.
-        buyer: Whose it is.
+        buyer: The owner.
         room: Waiting room of the concert.
     """
 
@@ -174,7 +174,7 @@ class Checkout:
 
         Args:
             reservation_id: What is paid for.
-            buyer: Whose it must be.
+            buyer: Who must own it.
             amount: In minor units.
             method: Payment method, as the provider names it, 1 to 200 characters.
             key: The request's idempotency key, which is recorded with the attempt.
@@ -213,11 +213,11 @@ class Checkout:
             self._under_way -= 1
 
     async def _begun(self, attempt: _Attempt) -> _Begun:
-        """Store an attempt; one that waits for the visitor's bank is given up for it.
+        """Store an attempt, after closing one that waits for the visitor's bank.
 
         Raises:
-            AlreadyPaid: The visitor's bank has confirmed that one meanwhile.
-            PaymentRunning: What becomes of that one is not known yet.
+            AlreadyPaid: That one was confirmed meanwhile.
+            PaymentRunning: The outcome of that one is still open.
         """
         try:
             return await until_unlocked(lambda: self._beginning.enqueue(None, attempt))
@@ -239,7 +239,7 @@ class Checkout:
             raise
 
     async def fetch_payment(self, payment_id: int) -> OwnedPayment:
-        """Return a payment, and whose it is.
+        """Return a payment and its owner.
 
         Raises:
             PaymentUnknown: There is none.
@@ -340,9 +340,9 @@ class Checkout:
         raise Declined("too late")
 
     async def _give_back(self, key: UUID, charged: Charged) -> None:
-        """Refund the charge of a payment that is gone: a standby without it has taken over.
+        """Refund the charge of a payment that was lost in a failover.
 
-        What cannot be refunded now is found by `waitline audit --provider`.
+        If the refund fails, `waitline audit --provider` reports the charge.
         """
         log.warning("payment_lost", charge=str(key))
         if charged.provider_ref is not None and charged.money is not None:

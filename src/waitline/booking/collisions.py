@@ -1,7 +1,7 @@
-"""Retry of statements that a unique constraint rejected, which has changed nothing.
+"""Retry on unique-constraint violations; a rejected statement has changed nothing.
 
-Two causes are no bug: a random id was drawn twice, and an idempotency key was recorded by a call
-that this statement's snapshot does not show yet.
+Two causes are not bugs: a random id collided, or a concurrent call recorded the idempotency key
+after this statement's snapshot.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def retried(statement: Callable[[], Awaitable[T]]) -> T:
-    """Run a statement, again while a unique constraint rejects it.
+    """Run a statement; retry it while a unique constraint rejects it.
 
     Raises:
         Duplicate: It was rejected `TRIES` times.

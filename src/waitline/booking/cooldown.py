@@ -1,9 +1,9 @@
-"""Cool-down of holders who let seats go again and again: the rule, and what is forgotten of it.
+"""Cool-down: a block, growing exponentially, of holders who repeatedly let seats go.
 
-Who reserves seats and cancels, or lets them expire without an attempt to pay, keeps them from
-others. Each such reservation is a drop. After `drops` of them within `window_s` the holder reserves
-nothing for `first_s`; each further one doubles that, up to `most_s`. The statements that cancel and
-expire count (`cooled` in migrations/0010_rules_of_sale.sql); the one that reserves refuses.
+A reservation that is cancelled, or that expires without an attempt to pay, has kept its seats from
+others. It counts as a drop. After `drops` of them within `window_s` the holder reserves nothing for
+`first_s`; each further one doubles that, up to `most_s`. The statements that cancel and expire
+count (`cooled` in migrations/0010_rules_of_sale.sql); the one that reserves refuses.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ DROPS_MAX = 100
 """Highest number of drops that may be allowed. Their times are kept in one row."""
 
 FORGET_EVERY_S = 60.0
-"""Between two rounds of deleting what no longer counts."""
+"""Interval between deletions of drops that no longer count."""
 
 CHUNK_MAX = 1_000
 """Rows deleted in one statement, which then takes a few milliseconds."""
 
 
 class CoolingDown(Refused):
-    """The holder has let seats go too often, and reserves nothing for a while.
+    """The holder has let seats go too often, and cannot reserve for a while.
 
     Attributes:
         retry_after_s: For how long, in whole seconds; 1 or more.
@@ -41,7 +41,7 @@ class CooldownRule:
     """When a cool-down begins, and how long it lasts.
 
     Attributes:
-        drops: So many within the window begin it, at most `DROPS_MAX`; 0 for never.
+        drops: Number within the window that starts one, at most `DROPS_MAX`; 0 for never.
         window_s: For how long a drop counts, in s.
         first_s: Length of the first one, in s.
         most_s: Length at most, in s.
@@ -63,7 +63,7 @@ class CooldownRule:
 
 
 NO_COOLDOWN = CooldownRule(drops=0)
-"""Nobody is refused for letting seats go."""
+"""No cool-downs."""
 
 
 class Cooldowns:

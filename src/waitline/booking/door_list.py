@@ -1,7 +1,7 @@
 """Door list: the tickets of a performance, each with the code that door staff compare.
 
-A list holds what is paid for or was given away when it is made. Later sales and cancellations are
-not on it, so it says when that was.
+A list is a snapshot of the paid and complimentary tickets, and shows its time: later sales and
+cancellations are not on it.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class DoorList(NamedTuple):
         title: Title of the concert.
         venue: Where it is.
         starts_at: When it begins.
-        state: Whether it takes place: ON_SALE, POSTPONED or CANCELLED.
+        state: ON_SALE, POSTPONED or CANCELLED.
         made_at: When the list was made.
         tickets: By section, row and position.
     """

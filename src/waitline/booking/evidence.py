@@ -1,8 +1,8 @@
-"""Evidence log: what became of a booking, when, and by whom, from what the statements recorded.
+"""Evidence log: audit trail of each booking, written by the statements that change it.
 
-It lets an operator explain a cancellation. A reservation says by which token it was made, and a
-payment who settled it; the statements that end, fail and refund write an entry each, with the
-change that it explains.
+It lets an operator explain a cancellation. A reservation records the token that made it, and a
+payment the source of its outcome. Statements that end, fail or refund write an entry in the same
+transaction as the change.
 """
 
 import re
@@ -18,11 +18,11 @@ from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database, Row
 
 KEPT_S: Final = 400 * 86_400.0
-"""How long entries are kept: as long as a token proves a reservation, 400 days. Until then a buyer
-can ask, and banks open disputes for less than that."""
+"""How long entries are kept: as long as a token proves a reservation, 400 days. Buyers can ask
+until then, and banks open disputes within less."""
 
 FORGET_EVERY_S = 60.0
-"""Between two rounds of deleting what is older."""
+"""Interval between deletions of older entries."""
 
 CHUNK_MAX = 1_000
 """Entries deleted in one statement, which then takes a few milliseconds."""
@@ -33,15 +33,15 @@ hardly tried more than ten times within the five minutes of a hold."""
 
 
 class Settler(StrEnum):
-    """Who found out what became of a payment."""
+    """Source of a payment's outcome."""
 
     CALL = "payment call"  # the provider's answer to the buyer's call
-    WEBHOOK = "webhook"  # the provider's message
-    RECONCILER = "reconciler"  # our question to the provider
+    WEBHOOK = "webhook"  # the provider's webhook
+    RECONCILER = "reconciler"  # our query to the provider
 
 
 def visitor(kind: str, stay: str) -> str:
-    """Return a visitor as the log names one.
+    """Return the name of a visitor in the log.
 
     Args:
         kind: What the visitor showed: a ticket or a pass.
@@ -68,12 +68,12 @@ class Place(NamedTuple):
 
 
 class EvidenceEntry(NamedTuple):
-    """Something that happened to a booking.
+    """An event of a booking.
 
     Attributes:
         at: When.
-        what: What: `reserved`, `payment_begun`, `paid` and so on.
-        who: By whom.
+        what: Kind of event: `reserved`, `payment_begun`, `paid` and so on.
+        who: Who caused it.
         payment_id: The payment that it is about, or `None`.
         detail: A reason or an amount, or `None`.
     """
@@ -93,13 +93,13 @@ class Attempt(NamedTuple):
         charge_key: Its key at the provider.
         provider_ref: The provider's id of the charge, or `None`.
         method: Payment method.
-        amount: What was asked for, in minor units.
+        amount: Requested amount, in minor units.
         currency: Its currency.
-        charged: What was charged, if it is something else.
-        charged_currency: In which currency, if it is another.
-        refunded: What was refunded.
+        charged: Amount charged, if different.
+        charged_currency: Currency charged, if different.
+        refunded: Amount refunded.
         state: Its state.
-        flag: What is special about it, or `None`.
+        flag: Its `PaymentFlag`, or `None`.
         reason: Why it failed, or `None`.
     """
 
@@ -118,7 +118,7 @@ class Attempt(NamedTuple):
 
 
 class Booking(NamedTuple):
-    """A booking with all that is recorded of it.
+    """A booking with its evidence.
 
     Attributes:
         reservation_id: Its number.
@@ -133,11 +133,10 @@ class Booking(NamedTuple):
         user_id: The user.
         ticket_name: Name on a complimentary ticket, or `None`.
         room: The waiting room.
-        holder: Whose it is, as `waitline.tokens.proof` has it; empty in trial mode.
-        place: The place whose token made it; `None` if nobody came through the line for it, or that
-            is forgotten.
+        holder: Its owner, as in `waitline.tokens.proof`; empty in trial mode.
+        place: The place whose token made it; `None` without one, or once it is deleted.
         payments: Attempts to pay, the oldest first.
-        entries: What happened, the oldest first.
+        entries: Its events, the oldest first.
     """
 
     reservation_id: int
@@ -169,7 +168,7 @@ class EvidenceLog:
         self._database = database
 
     async def booking(self, reservation: int) -> Booking:
-        """Return a booking with all that is recorded of it.
+        """Return a booking with its evidence.
 
         Raises:
             ReservationUnknown: There is no such reservation.
@@ -210,7 +209,7 @@ class EvidenceLog:
         )
 
     async def run(self) -> Never:
-        """Delete what is older than `KEPT_S` until cancelled, a chunk at a time."""
+        """Delete entries older than `KEPT_S`, a chunk at a time, until cancelled."""
         await periodic("evidence_purge", self.purge, FORGET_EVERY_S)
 
     async def purge(self) -> bool:
@@ -233,7 +232,7 @@ def _in_order(
     """Return all entries by time; those of one statement in the order in which it wrote them."""
     whole = [made]
     for one in payments:
-        # Only the buyer's call and the gift of an operator begin a payment.
+        # Only a buyer's call or a complimentary ticket begins a payment.
         who = "operator" if made.who == "operator" else "visitor"
         number, asked = one["payment_id"], str(one["amount"])
         whole.append(EvidenceEntry(one["created_at"], "payment_begun", who, number, asked))

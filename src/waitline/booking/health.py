@@ -34,7 +34,7 @@ class OpenWork(NamedTuple):
 
 
 async def ping(database: Database) -> str:
-    """Check that the database takes writes; return that nothing is wrong.
+    """Check that the database takes writes; return an empty text.
 
     Raises:
         Unavailable: It does not.
@@ -46,7 +46,7 @@ async def ping(database: Database) -> str:
 
 
 async def lossy(database: Database) -> str:
-    """Return that the server may lose bookings that it has acknowledged; empty if it does not.
+    """Return a warning if the server may lose acknowledged bookings; empty if not.
 
     Raises:
         Unavailable: It does not answer.

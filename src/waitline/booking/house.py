@@ -1,8 +1,8 @@
 """House seats: seats held back from sale, and complimentary tickets.
 
-A seat that is held back is HELD, so that no reservation can have it; visitors see it as sold. A
-complimentary ticket is a confirmed reservation at price 0 with a name, whose holder no
-token proves: only operators cancel it.
+A seat that is held back is HELD: it cannot be reserved, and visitors see it as sold. A
+complimentary ticket is a confirmed reservation at price 0 with a name. No token proves its holder,
+so only operators cancel it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from waitline.kernel.errors import Contended, Refused
 from waitline.postgres.pool import Database, Row
 
 SEATS_MAX = 1_000
-"""Most seats of one call: a block for the press. More are several calls."""
+"""Most seats of one call: a block for the press. Larger blocks take several calls."""
 
 REASON_CHARS_MAX = 100
 """Longest reason. Source: migrations/0010_rules_of_sale.sql."""
@@ -34,11 +34,11 @@ COMPLIMENTARY = "complimentary"
 """Payment method of complimentary tickets: nobody was charged."""
 
 WITHIN_S = 10.0
-"""Timeout of these statements, which no buyer waits for."""
+"""Timeout of these statements, which are not on a buyer's path."""
 
 
 class SeatNamesUnknown(Refused):
-    """The schedule has no seats of these names.
+    """The schedule has no seats with these names.
 
     Attributes:
         names: The names.

@@ -1,7 +1,7 @@
-"""Idempotency keys in the database: what each was used for, and the answers of refusals.
+"""Idempotency keys in the database: the effect of each write, and the answers of refusals.
 
-A write records its key itself, with what it did; a repeat reads that back here. A refusal has done
-nothing, so its answer is stored afterwards. Keys are scoped by buyer: two may choose the same key.
+A write records its key with its effect, and a repeat reads that back here. A refusal has no effect,
+so its answer is stored afterwards. Keys are scoped by buyer.
 """
 
 from typing import NamedTuple, Never
@@ -32,7 +32,7 @@ KEPT_S = 86_400.0
 """How long an answer is kept. Source: the wire contract."""
 
 FORGET_EVERY_S = 60.0
-"""Between two rounds of deleting expired keys."""
+"""Interval between deletions of expired keys."""
 
 CHUNK_MAX = 1_000
 """Keys deleted in one statement: it takes a few milliseconds, so that writes do not wait for it."""

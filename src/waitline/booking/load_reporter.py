@@ -64,16 +64,15 @@ class Answered(NamedTuple):
 
 
 class WorkerLoad:
-    """Load of a worker: what the work of admitted visitors costs.
+    """Load of a worker from serving admitted visitors.
 
-    It is the higher of two. The first is the 95th percentile of the durations of their statements,
-    less the time for which they waited for the event loop because of strangers: what an instant
-    answer takes at present, by the share of answers that strangers got. The second is their demand
-    for connections (decision 0024).
+    The higher of two shares. One is the p95 of their statements over its target, less the
+    event-loop delay due to strangers: the present delay times the strangers' share of answers. The
+    other is their demand for connections (decision 0024).
 
     Args:
         demand: Returns the demand for connections, as a share of all.
-        waited_s: Returns for how long a statement waits for the event loop at present, in s.
+        waited_s: Returns the present event-loop delay of a statement, in s.
         answered: Returns the answers so far.
         now_s: A monotonic clock.
 

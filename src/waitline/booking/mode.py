@@ -1,7 +1,7 @@
-"""Mode of the box office's data, and of its money: claimed at the first start, then fixed.
+"""Mode of the box office's data and money: written at the first start, then fixed.
 
-`waitline mode set` changes the mode. What buyers pay with, play money or real money, changes only
-while no booking was paid with the other.
+`waitline mode set` changes the mode. Play money and real money are exchanged only while no booking
+was paid with the other.
 """
 
 from typing import NamedTuple
@@ -14,18 +14,18 @@ STORE = "The database"
 """Name of the store, for display."""
 
 SERVED_S = 5.0
-"""A service that has not beaten for this long, in s, has ended: it beats every second."""
+"""A service without a heartbeat for this long, in s, has ended: it sends one every second."""
 
 END_S = 60.0
 """Timeout of ending a trial, in s: load tests leave millions of rows."""
 
 
 COUNT_S = 30.0
-"""Timeout of counting what there is, in s: rows are counted one by one."""
+"""Timeout of counting the data, in s: rows are counted one by one."""
 
 
 class OfficeContents(NamedTuple):
-    """What the box office holds.
+    """Counts of the box office's data.
 
     Attributes:
         concerts: Concerts that operators created.
@@ -80,7 +80,7 @@ class OfficeMode:
         )
 
     async def contents(self) -> OfficeContents:
-        """Count what the box office holds."""
+        """Count the box office's data."""
         row = await self._database.fetch_one("installation_contents", within_s=COUNT_S)
         assert row is not None
         return OfficeContents(**dict(row))

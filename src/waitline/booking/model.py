@@ -17,7 +17,7 @@ HOLD_S = 300.0
 
 
 class ScheduleState(StrEnum):
-    """Whether a schedule sells, and if not, why."""
+    """State of a schedule's sale."""
 
     ON_SALE = "ON_SALE"
     POSTPONED = "POSTPONED"
@@ -48,7 +48,7 @@ class Reservation:
     Attributes:
         reservation_id: Its number.
         schedule_id: The schedule of the seats.
-        buyer: Whose it is.
+        buyer: The owner.
         seat_ids: The seats, ascending.
         state: Its state.
         amount: Total price, in minor units.
@@ -181,7 +181,7 @@ NOT_SENT = "the provider was not reached"
 NEVER_ARRIVED = "it never reached the provider"
 NEVER_KNOWN = "unknown to the provider"
 NEVER_CHARGED = (NOT_SENT, NEVER_ARRIVED, NEVER_KNOWN)
-"""Reasons of failed attempts that charged nothing, and that are no answer to the visitor."""
+"""Reasons of failed attempts that charged nothing and were not answered to the visitor."""
 
 
 class PaymentState(StrEnum):
@@ -200,8 +200,8 @@ class Payment:
 
     Attributes:
         payment_id: Its number.
-        reservation_id: What is paid for.
-        user_id: The visitor who pays; whose it is, the reservation says.
+        reservation_id: The reservation.
+        user_id: The visitor who pays; the reservation has the owner.
         amount: In minor units.
         method: Payment method, as the provider names it.
         state: Its state; REFUNDING becomes REFUNDED.
@@ -259,7 +259,7 @@ class AuthenticationNeeded(Refused):
 
     Attributes:
         payment_id: The payment.
-        client_secret: With it the provider's script in the visitor's page goes on, or `None`.
+        client_secret: Secret that the provider's script in the visitor's page needs, or `None`.
         url: Page to which the visitor is sent, or `None`.
     """
 

@@ -1,4 +1,4 @@
-"""A visitor's own reservations: what somebody holds and has bought, as a page lists it."""
+"""A visitor's own reservations, held and paid, as listed on a page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ LISTED_MAX = 50
 answer of some 30 KB."""
 
 ROOMS_MAX = 100
-"""Rooms that a token is compared with, those used last: each takes a few microseconds."""
+"""Rooms that a token is compared with, the last used: each takes a few microseconds."""
 
 
 class OwnSeat(NamedTuple):
@@ -72,7 +72,7 @@ class OwnReservation:
 
 
 class OwnReservations:
-    """The reservations of visitors, each for its holder alone.
+    """Reservations of visitors, shown to their holders only.
 
     Args:
         database: Holds them.

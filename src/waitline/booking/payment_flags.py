@@ -1,15 +1,15 @@
-"""Flags of payments: what is special about one, beside its state. Pure."""
+"""Flags of payments, beside their state. Pure."""
 
 from enum import StrEnum
 
 
 class PaymentFlag(StrEnum):
-    """What is special about a payment, beside its state.
+    """Flag of a payment, beside its state.
 
     AUTHENTICATION: it waits for the visitor's bank. REFUND_PENDING, REFUND_FAILED: of the refund
     that is due. REFUNDED_ELSEWHERE, REFUNDED_IN_PART: in the provider's dashboard. DISPUTED,
     DISPUTE_WON, DISPUTE_LOST: by the visitor's bank; the money of a lost one is gone.
-    CHARGED_OTHERWISE: another amount or currency was charged than was asked for, and is refunded.
+    CHARGED_OTHERWISE: the amount or currency charged differs from the request, and is refunded.
     """
 
     AUTHENTICATION = "authentication"

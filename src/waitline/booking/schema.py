@@ -1,4 +1,4 @@
-"""Schema check: whether the tables of the box office are those that this version needs."""
+"""Schema check: whether the box office's tables match this version."""
 
 from importlib.resources import files
 
@@ -15,8 +15,7 @@ def latest_step() -> str:
 async def require_tables(database: Database) -> None:
     """Check that all migrations were applied.
 
-    A database that is ahead of this version is used: migrations are applied while the version
-    before still serves.
+    A newer schema is accepted: migrations run while the previous version still serves.
 
     Raises:
         Misconfigured: The tables are missing, or out of date.

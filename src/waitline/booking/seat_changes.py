@@ -1,6 +1,6 @@
-"""Difference of two seat plans: what an import adds, changes and removes. Pure.
+"""Diff of two seat plans: what an import adds, changes and removes. Pure.
 
-A seat is known by section, row and number: a seat that has another number is another seat.
+A seat is identified by section, row and number: another number means another seat.
 """
 
 from collections import Counter, defaultdict
@@ -53,7 +53,7 @@ class SeatChanges(NamedTuple):
         changed: Seats that are changed.
         removed: Seats that are removed.
         missing: Seats that are not in the plan.
-        moved: Seats whose row only is recounted.
+        moved: Seats of which only the row number changes.
         unchanged: How many seats stay as they are.
     """
 
@@ -125,7 +125,7 @@ def edited(
 
     Args:
         current: All seats.
-        meant: Those of them that are meant.
+        meant: Seats to change.
         values: New values by name of the field; `None` to remove the seats.
 
     Raises:
@@ -226,7 +226,7 @@ def _labels(
     ]
     taken = {label for label in fixed if label} | {seat.label for seat in stay}
     labels: list[str] = []
-    # As the seats are labelled that there are, if they all follow one rule.
+    # Continue the existing labels, if they all follow one rule.
     followed = [
         parts
         for parts in _LABELS

@@ -36,13 +36,13 @@ LOGGED_MAX = 200
 """Most seats of one kind in an entry of the log; the entry says how many there were."""
 
 TRIES = 3
-"""Attempts of a change, when others change the seats of the schedule at the same time."""
+"""Attempts of a change, under concurrent changes to the schedule's seats."""
 
 T = TypeVar("T")
 
 
 class ImportChoice(NamedTuple):
-    """How a plan meets the seats that a schedule has.
+    """How a plan is applied to the seats of a schedule.
 
     Attributes:
         update: Whether it may change a schedule that has seats.
@@ -56,7 +56,7 @@ class ImportChoice(NamedTuple):
 
 
 class SeatChoice(NamedTuple):
-    """Which seats of a schedule are meant: those that have all that is given."""
+    """Filter on the seats of a schedule: every given field must match."""
 
     section: str | None = None
     row: str | None = None
@@ -64,7 +64,7 @@ class SeatChoice(NamedTuple):
     grade: str | None = None
 
     def has(self, seat: NewSeat) -> bool:
-        """Return whether a seat is meant."""
+        """Return whether a seat matches."""
         return all(
             wanted is None or wanted == getattr(seat, name)
             for name, wanted in self._asdict().items()
@@ -153,7 +153,7 @@ class SeatImports:
         Args:
             schedule: The schedule.
             content: The file, as `waitline.booking.seat_plan` parses it.
-            choice: How the plan meets the seats that there are.
+            choice: How the plan is applied to existing seats.
             who: Who imports it, for the log.
 
         Returns:
@@ -224,7 +224,7 @@ class SeatImports:
             who: Who changes them, for the log.
 
         Raises:
-            SeatUnknown: No seat is meant.
+            SeatUnknown: No seat matches.
             SeatPlanInvalid: Two seats would have the same number or label, or the price is not one
                 that the payment provider charges.
             CurrencyNotCharged: The payment provider does not charge the prices' currency.

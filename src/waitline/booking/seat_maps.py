@@ -81,7 +81,7 @@ class _ScheduleView(NamedTuple):
     """The seats of a schedule, with the encoders of their listings."""
 
     snapshot: SeatSnapshot
-    # Start of the database's server. Another one may lack transactions, and number others likewise.
+    # Start of the database's server. Another server may lack transactions, and reuse their numbers.
     server_started: datetime
     available: _Encoder
     all: _Encoder

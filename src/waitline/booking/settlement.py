@@ -48,9 +48,9 @@ settled within half a minute; a refund is checked within ten minutes."""
 
 UNSEEN_S = 60.0
 """Age at which an attempt fails if the provider does not know its key and cannot close it. A
-request leaves within the first ten seconds, or its connection is closed; the rest is for what
-proxies and the provider still hold of it, which they give up within half a minute. If it is charged
-after all, it is refunded."""
+request leaves within the first ten seconds, or its connection is closed; the rest covers proxies
+and the provider, which drop a request within half a minute. If it is charged after all, it is
+refunded."""
 
 GIVE_UP_S = 7_200.0
 """Age at which an attempt counts as failed if the provider says that its outcome is open: twice the
@@ -157,12 +157,12 @@ class Settlement:
         await until_unlocked(attempt)
 
     async def close(self, key: UUID, price: Money, by: Settler) -> None:
-        """Close a charge that waits for the visitor's bank, and record what became of it.
+        """Close a charge that waits for the visitor's bank, and record its outcome.
 
         Args:
             key: Key of the charge.
-            price: What was asked for.
-            by: On whose account, for the evidence log.
+            price: Amount requested.
+            by: Who closes it, for the evidence log.
 
         Raises:
             Unavailable: The provider does not answer; nothing has changed.
@@ -214,7 +214,7 @@ class Settlement:
             )
 
     async def _look_again(self, key: UUID) -> None:
-        """Ask the provider about one of our charges, which an unsigned webhook names."""
+        """Query the provider about the charge that an unsigned webhook names."""
         rows = await self._database.fetch_all("payments_by_key", charge_keys=[key])
         if rows:
             await self.close(key, _asked(rows[0]), Settler.WEBHOOK)
@@ -267,7 +267,7 @@ class Settlement:
         key: UUID = row["charge_key"]
         by = Settler.RECONCILER
         if row["amount"] == 0:
-            # Nobody is charged for seats at price 0; the buyer has asked for them.
+            # Seats at price 0 need no charge.
             await self._confirm(key, Charged(None), by)
             return
         match await self._provider.fetch_outcome(key, _asked(row)):

@@ -40,7 +40,7 @@ LOOKS_MAX = 6
 """Attempts to refund after which a refund needs an operator's attention."""
 
 SHOWN_MAX = 200
-"""Failed refunds listed: more than a person works off at once. The count covers all."""
+"""Failed refunds listed: more than an operator handles in one sitting. The count covers all."""
 
 CHUNK_S = 10.0
 """Timeout of one chunk and of the count: both read every seat of a schedule."""
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 class ScheduleNotPostponed(Refused):
-    """Only a postponed schedule can be put on sale again.
+    """Only a postponed schedule can resume its sale.
 
     Attributes:
         state: What it is.
@@ -77,15 +77,15 @@ class EndedChunk(NamedTuple):
 
 
 class StopProgress(NamedTuple):
-    """What became of a schedule's reservations and refunds.
+    """Progress of ending a stopped schedule.
 
     Attributes:
         schedule_id: The schedule.
         state: Its state.
         state_reason: What the operator gave as the reason.
-        state_at: Since when.
+        state_at: Time of the last change of state.
         refund_until: Until when buyers of a postponed one may give their tickets back.
-        settled_at: When the last reservation was dealt with; `None` if some are left.
+        settled_at: When the last reservation was ended; `None` if some are left.
         pending: Reservations that are not paid for.
         sold: Reservations that are paid for, complimentary ones among them.
         paying: Payments in progress.
@@ -122,7 +122,7 @@ class FailedRefund(NamedTuple):
 
     Attributes:
         payment_id: The payment.
-        reservation_id: What was paid for.
+        reservation_id: The reservation.
         user_id: Who paid.
         amount: In minor units.
         flag: What the provider reports; `None` if it did not answer.
@@ -142,7 +142,7 @@ class FailedRefund(NamedTuple):
 
 
 class ScheduleStops:
-    """Stops schedules, and deals with what was reserved and sold.
+    """Stops schedules, and ends their reservations.
 
     Args:
         database: Holds them.
@@ -249,7 +249,7 @@ class ScheduleStops:
         return EndedChunk(row["live"], row["ended"], row["refunding"], row["settled"])
 
     async def progress(self, schedule: int) -> StopProgress:
-        """Count what became of a schedule's reservations and refunds.
+        """Count the ended reservations and the refunds of a schedule.
 
         Raises:
             ScheduleUnknown: There is no such schedule.
@@ -274,7 +274,7 @@ class ScheduleStops:
         return [FailedRefund(**{name: row[name] for name in FailedRefund._fields}) for row in rows]
 
     async def run(self) -> Never:
-        """Deal with stopped schedules until cancelled."""
+        """Process stopped schedules until cancelled."""
         await periodic("schedule_stop", self.work, TICK_S)
 
     async def work(self) -> bool:

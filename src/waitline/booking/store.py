@@ -48,9 +48,9 @@ class SeatRequest(NamedTuple):
     Attributes:
         schedule: The schedule.
         seats: 1 to `SEATS_MAX` different seats of it.
-        buyer: Whose the reservation will be.
+        buyer: Owner of the reservation.
         key: Its idempotency key, if it has one.
-        made_by: By which token it is made, for the evidence log.
+        made_by: Token that makes it, for the evidence log.
     """
 
     schedule: int
@@ -119,7 +119,7 @@ class Reservations:
     Args:
         database: Holds them.
         hold_s: How long an unpaid reservation is held.
-        cooldown: When holders who let seats go reserve nothing for a while.
+        cooldown: The rule for holders who repeatedly let seats go.
 
     Attributes:
         cooldown: As given.
@@ -147,9 +147,9 @@ class Reservations:
         Args:
             schedule: The schedule.
             seats: 1 to `SEATS_MAX` different seats of it.
-            buyer: Whose the reservation will be.
+            buyer: Owner of the reservation.
             key: The request's idempotency key, which is recorded with the reservation.
-            made_by: By which token it is made, for the evidence log.
+            made_by: Token that makes it, for the evidence log.
 
         Raises:
             ScheduleUnknown, SalesNotOpen, SalesOver, ScheduleStopped, SeatUnknown, SeatTaken,
@@ -175,7 +175,7 @@ class Reservations:
         key: IdempotencyKey | None = None,
         made_by: str | None = None,
     ) -> Reservation:
-        """Do what `reserve` does, once.
+        """Run `reserve` once, without retries.
 
         Raises:
             ScheduleUnknown, SalesNotOpen, SalesOver, SeatUnknown, SeatTaken, TooManySeats,
@@ -243,7 +243,7 @@ class Reservations:
 
         Args:
             reservation: The reservation.
-            buyer: Whose it must be.
+            buyer: Who must own it.
             key: The request's idempotency key, which is recorded with the cancellation.
             who: Who cancels, for the evidence log.
             by_operator: Whether an operator does, for whom there is no deadline.

@@ -1,8 +1,8 @@
 """Expiry of lapsed reservations: puts their seats back on sale (B3).
 
 Sweepers may run concurrently; each skips the rows that another has locked. The rule for what has
-lapsed is in sql/reservations.sql. A reservation that cannot be expired keeps no other from it: a
-chunk that fails is repeated one reservation at a time.
+lapsed is in sql/reservations.sql. A reservation that cannot be expired does not block the others: a
+chunk that fails is retried one reservation at a time.
 
 Before each round the worker beats: reservations expire in listening time, from which the time
 without a beat is missing (decision 0020).
@@ -45,7 +45,7 @@ class Sweeper:
         await periodic("seat_expiry", self._round, TICK_S)
 
     async def _round(self) -> None:
-        # First, so that a reservation whose time went by while nobody listened is not expired.
+        # Beat first: time without a beat must not expire a reservation.
         await self._reservations.beat()
         await self.sweep()
 

@@ -1,6 +1,6 @@
 """Schema migrations of the box office, by Alembic: one SQL file per step.
 
-There are no downgrades. Each step may be applied while the previous version still serves, but
+There are no downgrades. Each step may be applied while the previous version still serves, except
 0004, which changes the type of the users' column.
 
 steps.py   applies the pending steps

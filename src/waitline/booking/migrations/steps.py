@@ -33,10 +33,10 @@ nothing pending. The number is arbitrary, but no other lock of this database may
 
 
 async def applied(url: str) -> list[str]:
-    """Do what `migrate` says."""
+    """See `migrate`."""
 
     async def connect() -> asyncpg.Connection:
-        # Of several hosts the primary; a single one says itself that it is a standby.
+        # Of several hosts, choose the primary. A single standby reports itself.
         wanted = "read-write" if len(each_host(url)) > 1 else "any"
         return await asyncpg.connect(url, timeout=CONNECT_S, target_session_attrs=wanted)
 

@@ -11,7 +11,7 @@ DECLARE
     the_schedule bigint;
     first_seat bigint;
 BEGIN
-    -- The last line of defence: production has no call that leads here.
+    -- Last line of defence: no call of production mode gets here.
     IF EXISTS (SELECT FROM installation WHERE mode = 'production') THEN
         RAISE EXCEPTION 'there is no demo concert in production';
     END IF;
@@ -19,7 +19,7 @@ BEGIN
     LOCK TABLE concert IN SHARE ROW EXCLUSIVE MODE;
     IF NOT EXISTS (SELECT FROM concert WHERE origin <> 'demo') THEN
         -- All bookings are the demo's. Much faster after a load test with millions of them.
-        -- CASCADE: whatever refers to a booking is about one that is deleted.
+        -- CASCADE: every row that refers to a booking is deleted with it.
         TRUNCATE reservation, reserved_seat, visitor_seats, payment, outbox, idempotency, evidence CASCADE;
     ELSE
         CREATE TEMPORARY TABLE demo_booking ON COMMIT DROP AS
@@ -59,7 +59,7 @@ BEGIN
             the_concert, now()
         RETURNING schedule_id INTO the_schedule;
     END IF;
-    -- So far off that a trial sells for ever.
+    -- Far in the future, so that the trial's sale never ends.
     UPDATE schedule SET
         starts_at = '2099-12-31 19:00+09', starts_offset_min = 540, opens_at = NULL, sales_end = NULL,
         cancel_until = NULL, sale_state = 'ON_SALE', state_reason = NULL, state_at = NULL,

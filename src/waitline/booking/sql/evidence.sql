@@ -1,5 +1,5 @@
 -- name: booking_evidence(reservation_id)^
--- Read one reservation as the evidence log begins with it: whose it is, and how it was made.
+-- Read one reservation as the evidence log begins with it: its owner, and how it was made.
 -- locks: nothing
 -- returns: one row, or none
 SELECT r.reservation_id, r.user_id, r.holder, r.state, r.amount, r.created_at, r.made_by, r.schedule_id,
@@ -34,8 +34,9 @@ ORDER BY entry_no
 LIMIT :rows_max;
 
 -- name: forget_evidence(kept_s, chunk_max)^
--- Delete a chunk of the entries of the evidence log that are older than kept_s, and forget by which token
--- reservations of that age were made. Numbers rise with the time, but for entries of the same moment.
+-- Delete a chunk of the entries of the evidence log that are older than kept_s, and clear the token
+-- that made reservations of that age. Numbers ascend with time, except for entries of the same
+-- moment.
 -- locks: evidence, reservation (skips locked ones)
 -- returns: one row: how many entries and reservations
 WITH oldest AS MATERIALIZED (

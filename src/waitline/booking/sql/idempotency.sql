@@ -1,8 +1,8 @@
 -- name: find_key(user_id, holder, key, request, kept_s, keys_max, never_charged)^
--- Look up what a holder's idempotency key was used for, and read what it did. Deletes the holder's
--- expired keys, and the key if it began a payment that failed for one of the reasons never_charged and
--- was not answered: the repeat goes on with another attempt. A write records its key itself, in the statement that does it (reserve, cancel,
--- begin_payment).
+-- Look up a holder's idempotency key, and read the effect of its first request. Deletes the
+-- holder's expired keys, and the key if it began a payment that failed for one of the reasons
+-- never_charged and was not answered: the repeat makes another attempt. A write records its
+-- key itself, in the statement that does it (reserve, cancel, begin_payment).
 -- locks: idempotency (expired keys)
 -- returns: one row: outcome 'free', or 'limit' (most keys of a holder); 'other' (the key belongs to
 --   another request); 'answered' with the stored answer; 'reserved', 'cancelled', 'refunding' with the

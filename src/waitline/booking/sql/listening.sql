@@ -1,6 +1,6 @@
 -- name: beat()
--- Record that a worker listens now. Listening time goes on from where it is: what the database's clock
--- shows beyond it is lost. A beat that another worker has just recorded is not recorded again.
+-- Record a heartbeat of a worker. Listening time continues from its last value: time without a
+-- heartbeat is not counted. A beat that another worker has just recorded is not recorded again.
 -- locks: listening
 -- returns: one row if the beat was recorded
 INSERT INTO listening AS l (beat_at) VALUES (now())

@@ -5,7 +5,7 @@
 SELECT mode, play_money FROM installation;
 
 -- name: installation_contents()^
--- Count what speaks for one mode or the other. Rehearsals speak for none.
+-- Count the data that indicates one mode or the other. Rehearsals indicate neither.
 -- locks: nothing
 -- returns: one row: concerts of operators, demo concerts, concerts of rehearsals, bookings that are held
 --   or sold, payments that are in progress, made or being refunded, bookings that are over, complimentary
@@ -81,10 +81,10 @@ WHERE play_money IS DISTINCT FROM :play_money
 RETURNING play_money;
 
 -- name: end_trial()
--- Set the mode to production, and delete what was tried: the bookings of visitors, with their payments,
--- events, idempotency keys and cool-downs, the demo concert, and the concerts of rehearsals. What
--- operators made stays: their concerts, the seats that they hold back, the complimentary tickets that
--- they gave. All other seats of their concerts are on sale.
+-- Set the mode to production, and delete the trial data: the bookings of visitors, with their
+-- payments, events, idempotency keys and cool-downs, the demo concert, and the concerts of
+-- rehearsals. What operators made stays: their concerts, the seats that they hold back, the
+-- complimentary tickets that they gave. All other seats of their concerts are on sale.
 -- locks: the tables of bookings, whole; concert, schedule, seat
 -- returns: nothing
 DO $$
@@ -103,7 +103,7 @@ BEGIN
         SELECT p.* FROM payment AS p JOIN given USING (reservation_id);
     CREATE TEMPORARY TABLE given_evidence ON COMMIT DROP AS
         SELECT e.* FROM evidence AS e JOIN given USING (reservation_id);
-    -- CASCADE: whatever else refers to a booking is about one that is deleted.
+    -- CASCADE: every other row that refers to a booking is deleted with it.
     TRUNCATE reservation, reserved_seat, visitor_seats, payment, outbox, idempotency, cooldown, evidence
         CASCADE;
     INSERT INTO reservation SELECT * FROM given;

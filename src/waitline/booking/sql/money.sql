@@ -36,7 +36,7 @@ FROM payment AS p LEFT JOIN attempt USING (payment_id) LEFT JOIN flagged USING (
 WHERE p.charge_key = :charge_key AND coalesce(attempt.state, p.state) = 'PENDING';
 
 -- name: move_money(charge_key, provider_ref, refunded, gone, news, who)^
--- Record what the provider reports of a charge's money, in any order and any number of times. The
+-- Record a refund or dispute that the provider reports, in any order and any number of times. The
 -- charge is named by its key, or by the provider's id. refunded is all that was refunded so far, or
 -- null; gone says that nothing of the charge is left; news is 'refunded' or a flag.
 -- A charge whose money is gone is REFUNDED, and its reservation is CANCELLED: its seats are on sale
@@ -133,7 +133,7 @@ moved AS (
                 AND ready.new_flag IS DISTINCT FROM 'refunded_in_part' THEN p.flagged_at
             ELSE now()
         END,
-        -- A further partial refund is news, too.
+        -- A further partial refund is news too.
         acknowledged = p.acknowledged AND ready.new_flag IS NOT DISTINCT FROM p.flag
             AND coalesce(:refunded::bigint, 0) <= p.refunded
     FROM ready WHERE p.payment_id = ready.payment_id

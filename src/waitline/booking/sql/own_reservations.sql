@@ -11,7 +11,7 @@ ORDER BY max(r.created_at) DESC, c.room
 LIMIT :rooms_max;
 
 -- name: own_reservations(user_id, rooms, holders, rows_max)
--- List what a user holds and has bought as one holder in each of some rooms, the newest first. A
+-- List a user's reservations, held and paid, as one holder in each of some rooms, newest first. A
 -- reservation that has ended without a charge is left out.
 -- locks: nothing
 -- returns: one row per reservation, at most rows_max, with its performance, its seats (those that were

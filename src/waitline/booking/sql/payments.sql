@@ -2,7 +2,7 @@
 -- Store payment attempts before the provider is called. A reservation has one attempt at a time (B4),
 -- and only its holder pays (B8).
 -- The requests of one call are for different reservations, and have different idempotency keys.
--- Seats at price 0 are paid with the amount 0, and nobody is charged.
+-- Seats at price 0 are paid with amount 0, without a charge.
 -- A request's idempotency key is recorded with its attempt. While another call has the key, or after
 -- it, nothing is begun.
 -- locks: idempotency key (advisory), reservation (skips locked ones)
@@ -113,10 +113,10 @@ ORDER BY found.no;
 -- name: confirm_payment(charge_keys, provider_refs, charged, currencies, whos)
 -- Record that the provider has charged. The reservation is confirmed, its seats are sold and the
 -- event is written in the same statement (B2, B4, B5). If the reservation can no longer be confirmed,
--- the payment is refunded; so it is if another amount was charged than was asked for, or in another
--- currency; null stands for what was asked for. Idempotent: a concurrent repeat returns what the first has done. A later
--- repeat, such as the webhook after the answer, takes no locks and does not wait for the disk.
--- The charges of one call are different. A charge whose rows another transaction has locked changes
+-- the payment is refunded; likewise if the amount or currency charged differs from the request;
+-- null means as requested. Idempotent: a concurrent repeat returns what the first has done. A later
+-- repeat, such as the webhook after the answer, takes no locks and does not wait for the disk. The
+-- charges of one call are different. A charge whose rows another transaction has locked changes
 -- nothing, and the others of the call go on.
 -- locks: reservation, seat (those of the reservations), payment (skips locked ones)
 -- returns: one row per known charge: the payment as it is now, the reservation's state before, and

@@ -4,11 +4,10 @@
 -- are of one holder, or have the same idempotency key.
 -- A request's idempotency key is recorded with its reservation. While another call has the key, or
 -- after it, nothing is reserved.
--- Waits for nobody's rows: a request whose rows another transaction has locked changes nothing, and the
--- others of the call go on.
--- Nothing is reserved before the schedule's sale opens, or after it has ended: at sales_end, and at the
--- latest when the performance begins.
--- Nothing is reserved for a holder in a cool-down, or beyond the limits of the schedule and the concert.
+-- Never waits for row locks: a request whose rows are locked changes nothing, and the others
+-- proceed. Nothing is reserved before the schedule's sale opens, or after it has ended: at
+-- sales_end, and at the latest when the performance begins. Nothing is reserved for a holder in a
+-- cool-down, or beyond the limits of the schedule and the concert.
 -- locks: idempotency key, holder in a concert with a limit (advisory), seat, visitor_seats (skips locked
 --   ones)
 -- returns: one row per request, in order: outcome 'reserved' with the reservation; 'no_schedule',
@@ -186,7 +185,7 @@ GROUP BY r.reservation_id, c.room;
 -- Cancel a reservation of its holder (B8). If it is paid for, its seats are back on sale at once, and
 -- its payment is REFUNDING until the provider has refunded it. Buyers may do that until the schedule's
 -- cancel_until, or the date of a postponement if that is later; without either, until the start.
--- A buyer who cancels without having tried to pay has let the seats go: that counts towards a cool-down.
+-- Cancelling without an attempt to pay counts towards a cool-down.
 -- Seats that are held back are so again.
 -- The idempotency key, if there is one, is recorded with it. While another call has the key, or after
 -- it, nothing is cancelled.

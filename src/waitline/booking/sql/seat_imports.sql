@@ -93,7 +93,7 @@ edited AS (
         row_name = coalesce(e.row_name, s.row_name),
         row_position = coalesce(e.row_position, s.row_position),
         row_no = coalesce(e.row_no, s.row_no),
-        -- A seat without a number of its own has its label for one: it keeps it.
+        -- A seat without a number has its label as number, and keeps it.
         seat_no = coalesce(e.seat_no, s.seat_no, s.seat_number),
         seat_number = coalesce(e.seat_number, s.seat_number),
         grade = coalesce(e.grade, s.grade),

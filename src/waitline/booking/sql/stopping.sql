@@ -201,8 +201,8 @@ SELECT (SELECT count(*) FROM live) AS live, (SELECT count(*) FROM ready) AS ende
 FROM stopped;
 
 -- name: stop_progress(schedule_id, looks_max)^
--- Count what became of a schedule's reservations and refunds. Reads all of them, so it is for operators
--- only.
+-- Count the ended reservations and the refunds of a schedule. Reads all of them, so it is for
+-- operators only.
 -- locks: nothing
 -- returns: one row: its state, reason and dates; live reservations, paid or not; payments in progress;
 --   refunds due, made and failed, and their amounts; none if there is no such schedule

@@ -1,4 +1,4 @@
-"""Listening clock, in which seats are held."""
+"""Listening clock, which measures how long seats are held."""
 
 from waitline.booking.migrations.steps import run_file
 

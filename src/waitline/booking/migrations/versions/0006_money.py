@@ -1,4 +1,4 @@
-"""Columns for money that moves elsewhere; payments of the amount 0."""
+"""Columns for refunds and disputes at the provider; payments of amount 0."""
 
 from waitline.booking.migrations.steps import run_file
 

@@ -1,4 +1,4 @@
-"""Expiry of a reservation as its maker was answered, for repeats."""
+"""Original expiry of a reservation, for idempotent repeats."""
 
 from waitline.booking.migrations.steps import run_file
 

@@ -1,4 +1,4 @@
-"""When a schedule sells, and the currency of a concert's prices."""
+"""Sale times of schedules, and currency of a concert's prices."""
 
 from waitline.booking.migrations.steps import run_file
 
