@@ -13,21 +13,19 @@ AUDIT_S = 120.0
 """Timeout of the audit, in s, on a machine that was just under load."""
 
 
-def audited(stack: Installation, *, at_price: bool = True) -> dict[str, Any]:
-    """Return the number of rows by table, and the broken invariants as `findings`.
+def audited(stack: Installation) -> dict[str, Any]:
+    """Return rows by table, broken invariants as `findings`, and `limits` per person.
 
     Args:
         stack: The installation.
-        at_price: Whether every payment must be of the price (B6), as those of our buyers are.
 
     Raises:
         Unavailable: The audit failed; the message holds the end of what it printed.
 
     Invariant:
-        B1 to B7.
+        B1 to B10.
     """
     command = [sys.executable, "-m", "waitline", "audit", "--booking", "--json"]
-    command += ["--mode", "production" if at_price else "trial"]
     done = subprocess.run(  # noqa: S603 - our own command
         [*command, "--data-dir", str(stack.data_dir)],
         env=chosen.inherited(),

@@ -226,7 +226,7 @@ def test_answers_are_in_the_askers_language(buyer: Buyer) -> None:
     korean = buyer.reserve(buyer.show.seats[0])
     english = buyer.reserve(buyer.show.seats[1], **ENGLISH)
     assert korean.json()["message"].startswith("좌석을 예약했습니다.")
-    assert english.json()["message"].startswith("The seats are held.")
+    assert english.json()["message"].startswith("The seats are reserved.")
     own_hold(buyer.reserve(buyer.show.seats[1], **ENGLISH), english.json()["data"]["reservationId"])
 
 

@@ -131,7 +131,7 @@ def assert_settled(stack: Stack) -> None:
 def audited(stack: Stack) -> list[Any]:
     """What `waitline audit --booking` finds."""
     where = ("--data-dir", str(stack.data_dir), "--valkey-url", stack.url)
-    argv = [*WAITLINE, "audit", "--booking", "--json", "--mode", "trial", *where]
+    argv = [*WAITLINE, "audit", "--booking", "--json", *where]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=START_S)  # noqa: S603 - our own command
     assert done.returncode in {0, 1}, done.stderr
     findings: list[Any] = json.loads(done.stdout)["findings"]

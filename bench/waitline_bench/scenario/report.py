@@ -353,11 +353,11 @@ def _sale(result: Result) -> Iterator[Markup]:
     books = result["box_office"]
     if books is None:
         return
-    counts = [(name, f"{count:,}") for name, count in books.items() if name != "findings"]
+    counts = [(name, f"{count:,}") for name, count in books.items() if isinstance(count, int)]
     found = [f"{one['invariant']}: {one['text']}" for one in books["findings"]]
     rows: list[tuple[str, str | Cell]] = [
         *counts,
-        ("B1 to B7", Cell("; ".join(found) or "all hold", not found)),
+        ("B1 to B10", Cell("; ".join(found) or "all hold", not found)),
     ]
     yield page.section(
         "Was the sale right?",

@@ -171,7 +171,7 @@ def _ended(plan: ScenarioPlan, installation: Installation) -> _Ended:
         inspection.drain(installation)
     rooms, commands = inspection.inspect(installation)
     # What somebody else's script pays is not ours to say.
-    sold = booking_audit.audited(installation, at_price=plan.own) if plan.box_office else None
+    sold = booking_audit.audited(installation) if plan.box_office else None
     return _Ended(rooms, commands, sold)
 
 
