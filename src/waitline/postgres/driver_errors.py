@@ -30,12 +30,13 @@ _AS_IT_IS = (Unavailable, asyncpg.DataError, asyncpg.exceptions.ClientConfigurat
 _CONNECTION = (OSError, EOFError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
-def translate(error: Exception, url: str, *, closed: bool = False) -> Translation:
+def translate(error: Exception, url: str | None, *, closed: bool = False) -> Translation:
     """Translate an exception of the driver.
 
     Args:
         error: What the driver raised.
-        url: Address of the database; the message names it without its password.
+        url: Address of the database; the message names it without its password. `None` where the
+            caller names it.
         closed: Whether it has closed the connection: it could not make sense of what came.
     """
     if isinstance(error, _AS_IT_IS):
@@ -54,7 +55,7 @@ def _cause_of(error: Exception, *, closed: bool) -> Cause:
     return _LOST if closed or isinstance(error, _CONNECTION) else Cause(ours=True)
 
 
-def _as_ours(error: Exception, cause: Cause, url: str) -> Exception:
+def _as_ours(error: Exception, cause: Cause, url: str | None) -> Exception:
     text = reason_of(error) if isinstance(error, OSError) else str(error)
     text = text or type(error).__name__
     if cause.ours:
@@ -63,4 +64,5 @@ def _as_ours(error: Exception, cause: Cause, url: str) -> Exception:
         return Contended(f"concurrent change of the same rows: {text}")
     if cause.remedy:
         return NeedsOperator(f"the database refuses: {text}; {cause.remedy}")
-    return Unavailable(f"the database does not answer at {shown_address(url)}: {text}")
+    where = "" if url is None else f" at {shown_address(url)}"
+    return Unavailable(f"the database does not answer{where}: {text}")

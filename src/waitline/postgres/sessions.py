@@ -180,7 +180,7 @@ class Sessions:
             except asyncpg.exceptions.ClientConfigurationError:
                 raise
             except Exception as error:  # noqa: BLE001 - translated, whatever it is
-                raises = translate(error, host, closed=True).raises
+                raises = translate(error, None, closed=True).raises
                 failures.append(f"{shown_address(host)}: {raises}")
             else:
                 self._hosts = [host, *(other for other in hosts if other != host)]
