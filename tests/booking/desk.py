@@ -85,7 +85,9 @@ class Desk:
         self.reservations = Reservations(self.database, 300.0)
         self.checkout = Checkout(self.database, self.till, at_price=True)  # type: ignore[arg-type]
         self.keys = IdempotencyKeys(self.database)
-        self.idempotency = Idempotency(self.keys, ProblemResponses(PROBLEMS, SystemClock()))
+        self.idempotency = Idempotency(
+            self.keys, ProblemResponses(PROBLEMS, SystemClock()), self.checkout.pay_again
+        )
 
     async def reserve(
         self, *seats: int, key: str = "k", who: Buyer = ANN, language: bytes = b"ko"

@@ -55,6 +55,20 @@ def test_a_key_belongs_to_its_user(show: Show) -> None:
         assert succeeded(buyer.reserve(seat, **KEY), 201)["userId"] == buyer.user
 
 
+def test_a_payment_that_waits_for_the_bank_is_answered_again(buyer: Buyer) -> None:
+    reservation = buyer.reserved(buyer.show.seats[0])
+    answers = [
+        refused(buyer.pay(reservation, KEY, paymentMethod="AUTHENTICATE"), 400, "P001")
+        for _ in range(2)
+    ]
+    assert answers[0]["data"]["nextAction"]["clientSecret"]
+    assert answers[1]["data"] == answers[0]["data"]
+    kept = buyer.office.sql(
+        "SELECT answer FROM idempotency WHERE reservation_id = $1 AND done = 'begun'", reservation
+    )
+    assert [row["answer"] for row in kept] == [None]
+
+
 def test_what_is_refused_before_the_write_keeps_no_key(buyer: Buyer) -> None:
     seat = buyer.show.seats[0]
     refused(buyer.reserve(seat, **KEY, **{"X-Queue-Token": "wrong"}), 401, "Q003")

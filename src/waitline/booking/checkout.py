@@ -10,7 +10,8 @@ queries the provider about open attempts. All use the same idempotent statements
 any number of times.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, Never
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from waitline.booking.batches import statement_batcher, until_unlocked
 from waitline.booking.buyer import Buyer
 from waitline.booking.collisions import retried
 from waitline.booking.evidence import Settler
+from waitline.booking.idempotency import PaymentWaiting
 from waitline.booking.idempotency_key import KEY_REFUSED, IdempotencyKey, key_columns
 from waitline.booking.model import (
     NOT_SENT,
@@ -63,6 +65,8 @@ statements. With less, the reconciler would query charges that are still being m
 GRACE_S = 60.0
 """How long an attempt keeps the seats beyond the reservation's expiry: four checks of the
 reconciler. Without an outcome by then, the seats go back on sale and a charge is refunded."""
+
+_Outcome = Charged | NotCharged | ActionNeeded
 
 log = structlog.get_logger()
 
@@ -194,23 +198,44 @@ class Checkout:
         Invariant:
             B4, B6, B8.
         """
+        with self._counted():
+            begun = await self._begun(_Attempt(reservation_id, buyer, amount, method, key))
+            outcome = await self._charge(begun, method)
+            if isinstance(outcome, ActionNeeded):
+                await self._settlement.authenticate(begun.charge_key, outcome.provider_ref)
+            return await self._answered(begun, outcome)
+
+    async def pay_again(self, waiting: PaymentWaiting) -> Payment:
+        """Repeat the answer of a payment that waits for the visitor's bank.
+
+        The provider is asked again with the charge's key: nothing more is charged, and we need not
+        store its secret.
+
+        Raises:
+            AuthenticationNeeded: It still waits, no longer than before.
+            Declined, ReservationOver: As in `pay`.
+        """
+        with self._counted():
+            outcome = await self._provider.charge(waiting.charge_key, waiting.price, waiting.method)
+            return await self._answered(waiting, outcome)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
         if self._under_way >= UNDER_WAY_MAX:
             raise Unavailable("too many payments are in progress")
         self._under_way += 1
         try:
-            attempt = _Attempt(reservation_id, buyer, amount, method, key)
-            begun = await self._begun(attempt)
-            charge_key = begun.charge_key
-            outcome = await self._charge(begun, method)
-            if isinstance(outcome, ActionNeeded):
-                await self._settlement.authenticate(charge_key, outcome.provider_ref)
-                raise AuthenticationNeeded(begun.payment_id, outcome.client_secret, outcome.url)
-            if isinstance(outcome, NotCharged):
-                await self._fail(charge_key, outcome.reason, Settler.CALL)
-                raise Declined(outcome.reason)
-            return await self._confirmed(charge_key, outcome)
+            yield
         finally:
             self._under_way -= 1
+
+    async def _answered(self, begun: _Begun | PaymentWaiting, outcome: _Outcome) -> Payment:
+        if isinstance(outcome, ActionNeeded):
+            raise AuthenticationNeeded(begun.payment_id, outcome.client_secret, outcome.url)
+        if isinstance(outcome, NotCharged):
+            await self._fail(begun.charge_key, outcome.reason, Settler.CALL)
+            raise Declined(outcome.reason)
+        return await self._confirmed(begun.charge_key, outcome)
 
     async def _begun(self, attempt: _Attempt) -> _Begun:
         """Store an attempt, after closing one that waits for the visitor's bank.
@@ -228,7 +253,7 @@ class Checkout:
         except _Authenticating:
             raise PaymentRunning from None
 
-    async def _charge(self, begun: _Begun, method: str) -> Charged | NotCharged | ActionNeeded:
+    async def _charge(self, begun: _Begun, method: str) -> _Outcome:
         if begun.price.amount == 0:
             # Only seats at price 0 can be paid with it: nobody is charged.
             return Charged(None)
@@ -251,15 +276,7 @@ class Checkout:
         return OwnedPayment(payment, Buyer(payment.user_id, row["holder"]), RoomId(row["room"]))
 
     async def webhook(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Handle a webhook of the provider. Idempotent.
-
-        Args:
-            headers: Headers of the request, names in lower case.
-            body: Body of the request, byte for byte.
-
-        Raises:
-            WebhookForged: The signature is wrong or too old.
-        """
+        """Handle a webhook of the provider; see `Settlement.webhook`."""
         await self._settlement.webhook(headers, body)
 
     async def run(self) -> Never:

@@ -5,6 +5,7 @@ so its answer is stored afterwards. Keys are scoped by buyer.
 """
 
 from typing import NamedTuple, Never
+from uuid import UUID
 
 from waitline.booking.buyer import Buyer
 from waitline.booking.idempotency_key import (
@@ -23,9 +24,11 @@ from waitline.booking.model import (
     ReservationOver,
     ReservationState,
 )
+from waitline.booking.payment_flags import PaymentFlag
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId
 from waitline.kernel.periodic import periodic
+from waitline.payment_providers.model import Money
 from waitline.postgres.pool import Database, Row
 
 KEPT_S = 86_400.0
@@ -98,7 +101,25 @@ class PaymentBegun(NamedTuple):
     refusal: Refused | None
 
 
-Earlier = StoredAnswer | Reserved | Cancelled | Paid | PaymentBegun
+class PaymentWaiting(NamedTuple):
+    """The first request with a key began a payment that waits for the visitor's bank.
+
+    Attributes:
+        payment_id: The payment.
+        charge_key: Key of its charge.
+        price: What is charged.
+        method: Payment method.
+        language: Language of the request.
+    """
+
+    payment_id: int
+    charge_key: UUID
+    price: Money
+    method: str
+    language: Language
+
+
+Earlier = StoredAnswer | Reserved | Cancelled | Paid | PaymentBegun | PaymentWaiting
 
 
 class IdempotencyKeys:
@@ -190,9 +211,14 @@ def _reserved(row: Row, buyer: Buyer) -> Reservation:
     )
 
 
-def _begun(row: Row, buyer: Buyer) -> Paid | PaymentBegun:
+def _begun(row: Row, buyer: Buyer) -> Paid | PaymentBegun | PaymentWaiting:
     """Return how an attempt ended for the visitor, whatever became of the payment since."""
     state, too_late = PaymentState(row["state"]), row["too_late"]
+    if state is PaymentState.PENDING and row["flag"] == PaymentFlag.AUTHENTICATION:
+        price = Money(row["paid_amount"], row["currency"])
+        return PaymentWaiting(
+            row["payment_id"], row["charge_key"], price, row["method"], row["language"]
+        )
     if state is PaymentState.PENDING:
         return PaymentBegun(None)
     if state is PaymentState.FAILED:

@@ -43,7 +43,8 @@ SELECT
     coalesce(used.expires_at, r.expires_at) AS expires_at, c.room,
     (SELECT array_agg(h.seat_id ORDER BY h.seat_id) FROM reserved_seat AS h
         WHERE h.reservation_id = r.reservation_id) AS seat_ids,
-    p.payment_id, p.amount AS paid_amount, p.method, p.state, p.reason, p.too_late,
+    p.payment_id, p.amount AS paid_amount, p.method, p.state, p.reason, p.too_late, p.flag,
+    p.charge_key, p.currency,
     p.created_at AS begun_at, p.paid_at
 FROM (SELECT 1) AS one
 LEFT JOIN used ON true

@@ -137,7 +137,8 @@ class BookingWorker(ServiceWorker):
             calls = self._booking_calls(
                 shared,
                 provider,
-                idempotency=Idempotency(idempotency_keys, problems),
+                keys=idempotency_keys,
+                problems=problems,
                 tallies=tallies,
                 lookups=lookups,
             )
@@ -210,10 +211,17 @@ class BookingWorker(ServiceWorker):
         shared: "Shared",
         provider: Provider,
         *,
-        idempotency: Idempotency,
+        keys: IdempotencyKeys,
+        problems: ProblemResponses,
         tallies: ProcessMetrics,
         lookups: Lookups,
     ) -> BookingCalls:
+        checkout = Checkout(
+            shared.database,
+            provider,
+            at_price=not self._trusting,
+            on_provider_call=tallies.provider,
+        )
         return BookingCalls(
             database=shared.database,
             catalogue=shared.catalogue,
@@ -222,14 +230,9 @@ class BookingWorker(ServiceWorker):
             reservations=Reservations(
                 shared.database, self._settings.hold_s, cooldown_rule(self._settings)
             ),
-            checkout=Checkout(
-                shared.database,
-                provider,
-                at_price=not self._trusting,
-                on_provider_call=tallies.provider,
-            ),
+            checkout=checkout,
             doorman=shared.doorman,
-            idempotency=idempotency,
+            idempotency=Idempotency(keys, problems, checkout.pay_again),
             lookups=lookups,
             same_origin=SameOrigin(self._settings.allowed_origins),
             trusting=self._trusting,

@@ -2,7 +2,8 @@
 
 The key is looked up before the write, which records it (`booking/idempotency_key.py`). A success is
 encoded again from what was recorded, byte for byte. Transient refusals are not recorded: another
-request of the same visitor is in progress, others took the seats, or a cool-down.
+request of the same visitor is in progress, others took the seats, or a cool-down. Nor is one with
+the provider's secret: the provider is asked for it again.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from waitline.booking.idempotency import (
     IdempotencyKeys,
     Paid,
     PaymentBegun,
+    PaymentWaiting,
     Reserved,
     StoredAnswer,
 )
@@ -25,7 +27,12 @@ from waitline.booking.idempotency_key import (
     IdempotencyKeyRunning,
     TooManyKeys,
 )
-from waitline.booking.model import PaymentRunning, SeatsContested
+from waitline.booking.model import (
+    AuthenticationNeeded,
+    Payment,
+    PaymentRunning,
+    SeatsContested,
+)
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import Request
@@ -40,6 +47,7 @@ KEY_FORM = Text(
 )
 
 _UNRECORDED = (
+    AuthenticationNeeded,
     PaymentRunning,
     SeatsContested,
     TooManyKeys,
@@ -49,6 +57,7 @@ _UNRECORDED = (
 
 Write = Callable[[IdempotencyKey | None], Awaitable[Answer]]
 Admit = Callable[[], Awaitable[None]]
+PayAgain = Callable[[PaymentWaiting], Awaitable[Payment]]
 
 
 async def _always() -> None:
@@ -61,11 +70,15 @@ class Idempotency:
     Args:
         keys: What was recorded of each key.
         problems: Answers for writes that are refused.
+        pay_again: Repeats the answer of a payment that waits for the visitor's bank.
     """
 
-    def __init__(self, keys: IdempotencyKeys, problems: ProblemResponses) -> None:
+    def __init__(
+        self, keys: IdempotencyKeys, problems: ProblemResponses, pay_again: PayAgain
+    ) -> None:
         self._keys = keys
         self._problems = problems
+        self._pay_again = pay_again
 
     async def once(
         self,
@@ -125,10 +138,27 @@ class Idempotency:
                 return answers.cancelled(language, reservation_id, buyer.user_id, refund=refund)
             case Paid(payment, language):
                 return answers.paid(language, payment)
-            case PaymentBegun(refusal):
-                if refusal is None:
-                    raise IdempotencyKeyRunning
+            case PaymentBegun() | PaymentWaiting() as begun:
+                return await self._go_on(begun, key, buyer, request)
+
+    async def _go_on(
+        self,
+        begun: PaymentBegun | PaymentWaiting,
+        key: IdempotencyKey,
+        buyer: Buyer,
+        request: Request,
+    ) -> Answer:
+        """Answer for a payment that the first request has not confirmed."""
+        if isinstance(begun, PaymentWaiting):
+            try:
+                return answers.paid(begun.language, await self._pay_again(begun))
+            except AuthenticationNeeded:
+                raise
+            except Refused as refusal:
                 return await self._refuse(refusal, key, buyer, request)
+        if begun.refusal is None:
+            raise IdempotencyKeyRunning
+        return await self._refuse(begun.refusal, key, buyer, request)
 
     async def _refuse(
         self, refusal: Refused, key: IdempotencyKey, buyer: Buyer, request: Request
@@ -140,7 +170,7 @@ class Idempotency:
             return answer
         # Another request with the key was answered meanwhile; that answer counts.
         earlier = await self._keys.find(key, buyer)
-        if earlier is None or isinstance(earlier, PaymentBegun):
+        if earlier is None or isinstance(earlier, PaymentBegun | PaymentWaiting):
             raise IdempotencyKeyRunning
         return await self._repeat(earlier, key, buyer, request)
 
