@@ -21,9 +21,12 @@ from waitline.booking.stopping import (
     StopProgress,
 )
 from waitline.cli import options
+from waitline.cli.catalogue_store import warn
 from waitline.cli.change_log import who
+from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import visible
+from waitline.kernel.instants import EXAMPLE, parse_instant
 from waitline.postgres.pool import Database
 
 ROUNDS_MAX = 100_000
@@ -80,7 +83,7 @@ def postpone(
     refund_until: Annotated[
         str,
         typer.Option(
-            help="Refund deadline for buyers, ISO 8601 with a UTC offset: 2030-05-01T19:00+09:00"
+            help=f"Refund deadline for buyers, ISO 8601 with a UTC offset: {EXAMPLE}"
         ),
     ],
     reason: Reason = None,
@@ -96,17 +99,14 @@ def postpone(
     Example: waitline schedules postpone 5 --refund-until 2030-06-01T00:00+09:00
     """
     try:
-        until = datetime.fromisoformat(refund_until)
-    except ValueError:
-        until = None
-    if until is None or until.tzinfo is None:
-        raise Misconfigured(
-            f"--refund-until: {refund_until!r} needs a UTC offset, for example "
-            "2030-05-01T19:00+09:00"
-        )
+        until = parse_instant(refund_until)
+    except ValueError as error:
+        raise Misconfigured(f"--refund-until: {refund_until[:40]!r} {error}") from None
+    if until.at_ms <= SystemClock().now_ms():
+        warn("the refund deadline has passed: it gives buyers no time to return their tickets")
 
     async def use(stops: ScheduleStops) -> StopProgress:
-        await stops.postpone(schedule, _checked(reason), until, who=who())
+        await stops.postpone(schedule, _checked(reason), until.time, who=who())
         return await _worked(stops, schedule)
 
     _show(_with_stops(data_dir, database_url, use), as_json=as_json)
