@@ -82,9 +82,7 @@ def postpone(
     schedule: Schedule,
     refund_until: Annotated[
         str,
-        typer.Option(
-            help=f"Refund deadline for buyers, ISO 8601 with a UTC offset: {EXAMPLE}"
-        ),
+        typer.Option(help=f"Refund deadline for buyers, ISO 8601 with a UTC offset: {EXAMPLE}"),
     ],
     reason: Reason = None,
     data_dir: options.DataDir = None,
