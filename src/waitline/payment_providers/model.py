@@ -11,8 +11,8 @@ REASON_CHARS_MAX = 200
 """Most characters stored of a provider's reason: free text for display."""
 
 NOT_CHARGEABLE = "the payment provider does not charge this amount of this currency"
-"""Reason of a charge that an adapter does not send: the provider would refuse it, or mistake its
-number for another amount."""
+"""Reason of a charge that an adapter does not send: the provider would refuse it, or read its
+number as another amount."""
 
 
 class NotSent(Unavailable):
@@ -20,7 +20,7 @@ class NotSent(Unavailable):
 
 
 class Money(NamedTuple):
-    """An amount of a currency.
+    """An amount in a currency.
 
     Attributes:
         amount: In minor units of ISO 4217; adapters translate where their provider counts others.
@@ -35,8 +35,8 @@ class Charged(NamedTuple):
     """The charge was made.
 
     Attributes:
-        provider_ref: The provider's id of the charge; a refund needs it. `None` if nobody was
-            asked, because nothing was to be paid.
+        provider_ref: The provider's id of the charge; a refund needs it. `None` if no call was made
+            because nothing was due.
         money: What was charged; `None` if nothing was.
         refunded: How much of it the provider has refunded since, in the same minor units.
     """
@@ -51,8 +51,8 @@ class ActionNeeded(NamedTuple):
 
     Attributes:
         provider_ref: The provider's id of the charge.
-        client_secret: With it the provider's script in the visitor's page goes on; `None` if the
-            provider has none.
+        client_secret: Secret that the provider's script in the visitor's page needs; `None` if
+            there is none.
         url: Page of the provider or the bank to which the visitor is sent; `None` if there is none.
     """
 
@@ -84,7 +84,7 @@ class RefundState(StrEnum):
 
 
 class Refund(NamedTuple):
-    """What became of a refund.
+    """Outcome of a refund.
 
     Attributes:
         state: Its state.
@@ -99,7 +99,7 @@ class Refunded(NamedTuple):
     """Money of a charge was refunded, by us or in the provider's dashboard.
 
     Attributes:
-        amount: All that was refunded of it so far, in minor units; `None` for the whole charge.
+        amount: Total refunded so far, in minor units; `None` for the whole charge.
     """
 
     amount: int | None = None
@@ -124,11 +124,11 @@ class Disputed(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """Something has changed; an unsigned webhook proves no more, so the provider is queried."""
+    """An unsigned webhook. It proves only some change, so the provider is queried."""
 
 
 class WebhookEvent(NamedTuple):
-    """What the provider reports of a charge.
+    """A provider's report about a charge.
 
     Attributes:
         key: Idempotency key of the charge; `None` if the webhook names only `provider_ref`.
@@ -147,8 +147,8 @@ class ListedCharge(NamedTuple):
     Attributes:
         key: Our idempotency key; `None` if the charge has none.
         provider_ref: The provider's id.
-        charged: Whether money was taken; `None` while that is open.
-        money: What was taken, or asked for.
+        charged: Whether money was taken; `None` while the outcome is open.
+        money: Amount taken, or requested.
         refunded: How much of it was refunded, in the same minor units.
     """
 

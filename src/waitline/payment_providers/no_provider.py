@@ -31,7 +31,7 @@ class NoProvider(Provider):
     """
 
     def __init__(self, key: str, webhook_secret: str) -> None:
-        """Take what every adapter takes."""
+        """Accept the arguments of every adapter."""
 
     @override
     async def charge(

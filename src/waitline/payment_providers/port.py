@@ -1,6 +1,6 @@
 """Port to payment providers: the interface that every adapter implements.
 
-Each adapter's tests check what is promised here. How to add one: `registry.py`.
+Each adapter's tests check this contract. `registry.py` describes how to add one.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ class Provider(Protocol):
 
         Raises:
             NotSent: The request did not leave: the charge is not made, and never will be.
-            Unavailable: No answer in time. The charge may have been made, or may still be.
+            Unavailable: No answer in time. The charge may have been made, or may yet be made.
         """
         ...
 
@@ -65,7 +65,7 @@ class Provider(Protocol):
 
         Args:
             key: Idempotency key of the charge.
-            price: What was asked for.
+            price: Amount requested.
 
         Returns:
             `None` if the outcome may still change. `Unseen` if the provider does not know the key
@@ -77,13 +77,13 @@ class Provider(Protocol):
         ...
 
     async def refund(self, key: UUID, provider_ref: str, whole: Money) -> Refund:
-        """Refund a charge, once; a repeat returns what has become of it.
+        """Refund a charge, once; a repeat returns the outcome.
 
         Args:
             key: Key of the charge; also the idempotency key of the refund.
             provider_ref: The provider's id of the charge.
-            whole: The whole charge. What was refunded of it elsewhere is not
-                refunded again.
+            whole: Amount of the whole charge. Parts already refunded elsewhere are not refunded
+                again.
 
         Raises:
             Unavailable: The outcome is unknown; try again.

@@ -6,7 +6,7 @@ To add a provider:
    `Adapter(key, webhook_secret)`, optionally with `url=`.
 2. Add its entry to `PROVIDERS`.
 3. If it needs a library, add an extra to pyproject.toml, and the library to requirements/dev.in.
-4. Add to docs/operations.md what operators must know beyond the table of settings.
+4. Document in docs/operations.md what operators need beyond the table of settings.
 
 `tests/payments/test_registry.py` compares every entry with the port. The adapter's own tests check
 the promises of the port.
@@ -62,7 +62,7 @@ PROVIDERS: Mapping[str, Registration] = MappingProxyType({
         steps=stripe_units.STEPS,
     ),
     # Source: https://docs.tosspayments.com/reference/using-api/api-keys. A billing key belongs to
-    # the account that issued it, so none works for every rehearsal.
+    # one account, so there is no default for rehearsals.
     "toss": Registration(
         "waitline.payment_providers.toss:Toss",
         test_keys=("test_sk_", "test_gsk_"),

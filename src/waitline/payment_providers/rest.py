@@ -1,4 +1,4 @@
-"""JSON client of a provider's HTTP API: timeouts, bounded answers, what was certainly not sent."""
+"""JSON client of a provider's HTTP API: timeouts, bounded answers, proof of non-delivery."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from waitline.payment_providers.model import NotSent
 from waitline.payment_providers.port import ANSWER_BYTES_MAX, CALL_TIMEOUT_S, CONNECTIONS_MAX
 
 CONNECT_S = 3.0
-"""Timeout of a connection, TLS included, in s. A request without one was certainly not sent."""
+"""Timeout of a connection, TLS included, in s. Without one, a request was certainly not sent."""
 
 LIST_BYTES_MAX = 4_194_304
 """Most bytes of a page of a list: 100 charges of 40 KB."""

@@ -86,7 +86,7 @@ class Stripe:
                         # Other methods redirect the visitor for confirmation.
                         "allowed_payment_method_types": ["card"],
                         "confirm": True,
-                        # Confirmation by the bank (3-D Secure) goes on in the visitor's page.
+                        # Confirmation by the bank (3-D Secure) continues in the visitor's page.
                         "use_stripe_sdk": True,
                         "metadata": {"charge_key": str(key)},
                     },
@@ -164,8 +164,8 @@ class Stripe:
     async def refund(self, key: UUID, provider_ref: str, whole: Money) -> Refund:
         """See `Provider.refund`.
 
-        An answer to an idempotency key is stored, so what has become of a refund is read from the
-        list of the charge's refunds.
+        An answer to an idempotency key is stored, so the outcome of a refund is read from the list
+        of the charge's refunds.
         """
         amount = stripe_units.units(whole)
         try:
@@ -212,7 +212,7 @@ class Stripe:
         except stripe.SignatureVerificationError:
             raise WebhookForged("signature") from None
         except msgspec.ValidationError:
-            # A subject of another shape: not one of our charges.
+            # An object of another shape: not one of our charges.
             return None
         except ValueError:
             raise WebhookForged("body") from None
@@ -243,7 +243,7 @@ class Stripe:
         """Yield the client, within the timeout of a call.
 
         Raises:
-            NotSent: There was no connection, or the key was turned away.
+            NotSent: There was no connection, or the key was rejected.
             Unavailable: No answer, or an answer without an outcome.
         """
         try:

@@ -1,4 +1,4 @@
-"""Webhooks of Stripe: what each reports of a charge. Pure; the signature is checked before."""
+"""Parser of Stripe's webhooks. Pure; the signature is verified before."""
 
 from uuid import UUID
 
@@ -100,7 +100,7 @@ def _reported(
             return Refunded(None if subject.refunded else returned.amount)
         case "refund.updated" | "refund.failed" | "charge.refund.updated":
             made = refund(subject.status, subject.failure_reason)
-            # That one is done is reported with its amounts, as charge.refunded.
+            # A completed refund is reported with its amounts, as charge.refunded.
             return None if made.state is RefundState.DONE else made
         case "charge.dispute.created" | "charge.dispute.updated" | "charge.dispute.closed" if (
             subject.status in _DISPUTES
@@ -113,7 +113,7 @@ def _reported(
 def _succeeded(subject: Subject) -> Charged | Changed:
     taken = subject.amount_received or subject.amount
     if not taken or not subject.currency:
-        # Without what was charged nothing can be compared: Stripe is queried.
+        # Without the charged amount nothing can be compared, so Stripe is queried.
         return Changed()
     return Charged(subject.id, stripe_units.money_of(taken, subject.currency))
 
@@ -129,5 +129,5 @@ def refund_state(status: str | None) -> RefundState:
 
 
 def refund(status: str | None, reason: str | None) -> Refund:
-    """Return what became of a refund."""
+    """Return the outcome of a refund."""
     return Refund(refund_state(status), (reason or "")[:REASON_CHARS_MAX])

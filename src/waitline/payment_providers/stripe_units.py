@@ -1,11 +1,11 @@
-"""What Stripe charges, and in which units: its amounts are not always ISO 4217's minor units. Pure.
+"""Conversion between Stripe's amounts and minor units of ISO 4217, which differ for some. Pure.
 
 Most currencies have the minor unit of ISO 4217. These do not:
 - ISK is whole krónur in ISO 4217; Stripe keeps two digits, of which both must be 0.
 - MGA has two digits in ISO 4217; Stripe counts whole ariary.
 - Of the three digits of BHD, JOD, KWD, OMR and TND, the last must be 0.
-UGX is left out: Stripe's page lists it both as whole shillings and as hundredths, and the wrong one
-would charge a hundred times the price.
+UGX is left out: Stripe's page lists it both as whole shillings and as hundredths, and the wrong
+choice would charge a hundred times the price.
 
 Source: https://docs.stripe.com/currencies, its lists of presentment currencies, zero-decimal and
 three-decimal currencies, and special cases.
@@ -48,13 +48,13 @@ def chargeable(price: Money) -> bool:
 
 
 def units(money: Money) -> int:
-    """Return the number by which Stripe means an amount."""
+    """Return an amount in Stripe's units."""
     minor = money.amount * _UNITS_IN_MINOR.get(money.currency, 1)
     return minor // _MINOR_IN_UNIT.get(money.currency, 1)
 
 
 def minor_units(number: int, currency: str) -> int:
-    """Return the minor units of ISO 4217 that Stripe means by a number.
+    """Convert a number of Stripe's units to minor units of ISO 4217.
 
     Args:
         number: An amount of an answer or a webhook.
@@ -64,6 +64,6 @@ def minor_units(number: int, currency: str) -> int:
 
 
 def money_of(number: int, currency: str) -> Money:
-    """Return the amount that Stripe means by a number and a currency in small letters."""
+    """Convert Stripe's number and lower-case currency to an amount."""
     code = currency.upper()
     return Money(minor_units(number, code), code)

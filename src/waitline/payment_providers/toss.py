@@ -4,7 +4,7 @@ A charge is a payment by billing key: the visitor has registered a card in Toss'
 has got a billing key for it. `paymentMethod` is `CUSTOMER_KEY:BILLING_KEY`. The charge's key is the
 orderId, and the idempotency key, which Toss keeps for 15 days.
 
-Toss does not sign its webhooks: one only says that something has changed, and Toss is queried. It
+Toss does not sign its webhooks, so a webhook only makes us query Toss. It
 cannot close an orderId that it does not know: a lost charge fails after a minute (decision 0021).
 
 Not tested against the live service: tests use a local server with answers of the documented shape.
@@ -51,7 +51,7 @@ in its payment window alone, with an account for each.
 Source: https://tosspayments-dev.oopy.io/17e714bb-fde7-80b6-8df9-efa1a1667e4a."""
 
 ORDER_NAME = "Tickets"
-"""What the visitor's card statement says of an order; Toss demands a name."""
+"""Name of an order on the visitor's card statement; Toss requires one."""
 
 PAGE = 100
 """Transactions on a page of the list."""
@@ -92,12 +92,12 @@ class _Payment(msgspec.Struct, rename="camel"):
 
     @property
     def refunded(self) -> int:
-        """How much was refunded."""
+        """Amount refunded."""
         return self.total_amount - self.balance_amount
 
     @property
     def money(self) -> Money:
-        """What was charged, or asked for."""
+        """Amount charged, or requested."""
         return Money(self.total_amount, self.currency)
 
 
@@ -171,7 +171,7 @@ class Toss:
     async def refund(self, key: UUID, provider_ref: str, whole: Money) -> Refund:
         """See `Provider.refund`.
 
-        An answer to an idempotency key is stored, so what has become of a refund is queried first.
+        An answer to an idempotency key is stored, so the outcome of a refund is queried first.
         """
         path = f"/v1/payments/{quote(provider_ref, safe='')}"
         payment = _decoded(await self._api.call("GET", path), _Payment)
@@ -195,7 +195,7 @@ class Toss:
         return Refund(RefundState.FAILED if last == "ABORTED" else RefundState.PENDING, last)
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent | None:  # noqa: ARG002
-        """See `Provider.parse_webhook`. It is not signed, so it only says what to query."""
+        """See `Provider.parse_webhook`. It is unsigned, so it only names what to query."""
         try:
             message = msgspec.json.decode(body, type=_Message)
         except msgspec.ValidationError:
@@ -241,7 +241,7 @@ def _decoded(answer: ApiAnswer, kind: type[T]) -> T:
     """Return the document of an answer.
 
     Raises:
-        NotSent: The key was turned away.
+        NotSent: The key was rejected.
         Unavailable: Another status, or another document.
     """
     if answer.status != HTTPStatus.OK:
@@ -256,7 +256,7 @@ def _failure(answer: ApiAnswer) -> str:
     """Return the code of a refusal.
 
     Raises:
-        NotSent: The key was turned away.
+        NotSent: The key was rejected.
         Unavailable: Toss failed; nothing is known.
     """
     if answer.status == HTTPStatus.UNAUTHORIZED:

@@ -137,7 +137,7 @@ def _decoded(answer: ApiAnswer, kind: type[T]) -> T:
     """Return the document of an answer with status 200.
 
     Raises:
-        NotSent: The key was turned away.
+        NotSent: The key was rejected.
         Unavailable: Another status, or another document.
     """
     refusal = f"the sandbox answers {answer.status}"

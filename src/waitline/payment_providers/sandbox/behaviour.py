@@ -16,8 +16,8 @@ class Effect(StrEnum):
     DECLINE: nothing is charged. TIMEOUT: the charge is made, and the request is never answered.
     WEBHOOK_FIRST: the webhook is delivered before the answer. DUPLICATE_WEBHOOK: the webhook is
     delivered twice. LATE_WEBHOOK: the webhook is delivered after `late_s`. AUTHENTICATE: the buyer
-    must confirm first (3-D Secure). OTHER_AMOUNT, OTHER_CURRENCY: another charge is made than was
-    asked for. REFUND_PENDING, REFUND_FAIL: a refund stays open, or fails.
+    must confirm first (3-D Secure). OTHER_AMOUNT, OTHER_CURRENCY: the charge differs from the
+    request. REFUND_PENDING, REFUND_FAIL: a refund stays open, or fails.
     """
 
     DECLINE = "DECLINE"

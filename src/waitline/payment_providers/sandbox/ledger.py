@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS charge (
 )
 """
 
-# Columns that came later; a ledger from before gets them when it is opened.
+# Columns of later versions, added to an older ledger when it is opened.
 _LATER = {
     "taken": "INTEGER NOT NULL DEFAULT 0",
     "returned": "INTEGER NOT NULL DEFAULT 0 CHECK (returned <= taken)",
@@ -77,7 +77,7 @@ class Charge(msgspec.Struct):
 
     Attributes:
         key: Idempotency key.
-        amount: What was asked for, in minor units.
+        amount: Requested amount, in minor units.
         method: Payment method.
         state: Its state.
         ref: The sandbox's id of the charge.
@@ -85,8 +85,8 @@ class Charge(msgspec.Struct):
         asked: Number of requests to charge it.
         charged: How often it was charged: 0 or 1.
         refunded: How often it was refunded as a whole: 0 or 1.
-        taken: What was charged, in minor units.
-        returned: What was refunded of it, in minor units.
+        taken: Amount charged, in minor units.
+        returned: Amount refunded, in minor units.
         currency: Currency of `taken`, as ISO 4217 writes it.
         refund: State of the last refund: done, pending or failed; empty if there was none.
         dispute: State of a dispute: open, won or lost; empty if there was none.
@@ -211,7 +211,7 @@ class Ledger:
         """Make the charge.
 
         Args:
-            charge: What was asked for.
+            charge: The requested charge.
             more: How much more is taken.
             currency: Currency in which it is taken; `None` for that of the price.
         """
@@ -219,13 +219,13 @@ class Ledger:
         self._settle(charge)
 
     def authenticate_charge(self, charge: Charge) -> None:
-        """Let the charge wait for the visitor's confirmation."""
+        """Record that the charge waits for the visitor's confirmation."""
         charge.ref = _ref(charge)
         charge.state = ChargeState.AUTHENTICATING
         self._settle(charge)
 
     def confirm_charge(self, key: UUID, *, confirmed: bool) -> Charge | None:
-        """Let the visitor confirm a charge, or fail to; return it, or `None` if none waits."""
+        """Record the visitor's decision; return the charge, or `None` if it does not wait."""
         charge = self.find_charge(key)
         if charge is None or charge.state is not ChargeState.AUTHENTICATING:
             return None
@@ -264,7 +264,7 @@ class Ledger:
         Args:
             key: Key of the charge.
             amount: The whole charge.
-            outcome: What becomes of the refund, if it is the first.
+            outcome: Outcome of the refund, if it is the first.
 
         Returns:
             The charge, and whether this was the first time.
@@ -300,7 +300,7 @@ class Ledger:
         return charge
 
     def dispute_charge(self, charge: Charge, state: DisputeState) -> Charge:
-        """Let the visitor's bank dispute a charge, or decide."""
+        """Record that the visitor's bank disputes a charge, or has decided."""
         charge.event, charge.dispute = "dispute", state
         self._save(charge)
         return charge

@@ -6,9 +6,9 @@ POST /v1/charges/{key}/refund  {amount}                refund, once
 GET  /v1/charges/{key}                                 outcome
 GET  /v1/charges                                       the latest, oldest first
 GET  /v1/charges?after=N&since=MS                      a page of all, after position N
-POST /v1/charges/{key}/authenticate  {confirmed}       what the visitor does in 3-D Secure
-POST /dashboard/{key}/refund   {amount, state}         a refund that the shop did not ask for
-POST /dashboard/{key}/dispute  {state}                 what the visitor's bank does
+POST /v1/charges/{key}/authenticate  {confirmed}       the visitor's result of 3-D Secure
+POST /dashboard/{key}/refund   {amount, state}         a refund made in the dashboard
+POST /dashboard/{key}/dispute  {state}                 a dispute of the visitor's bank
 GET  /health
 
 All but the last need `Authorization: Bearer <key>`. The answer is a `ledger.Charge`, or a list of
