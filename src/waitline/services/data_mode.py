@@ -2,7 +2,7 @@
 
 At the start a store of another mode ends the process. While it runs, each connection checks what it
 reaches (`waitline.valkey.connection`, `waitline.postgres.sessions`), and this watch checks every
-minute: a store that was exchanged gets no further command, and the service is not ready.
+minute: a store that was replaced gets no further command, and the service is not ready.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from waitline.valkey.client import ValkeyClient
 from waitline.valkey.connection import Mark
 
 CHECK_S = 60.0
-"""Interval of checks, in s, once the mode was found: stores are exchanged rarely, and connections
+"""Interval of checks, in s, once the mode was found: stores are rarely replaced, and connections
 check for themselves."""
 
 RETRY_S = 1.0
@@ -52,7 +52,7 @@ def open_valkey(settings: Settings, on_script: Callable[[str, float], None]) -> 
 
 
 def database_mark(settings: Settings) -> MarkStatement:
-    """Return what connections of a process to the database check."""
+    """Return the check that each database connection of a process runs."""
     return MarkStatement("SELECT mode FROM installation", settings.mode)
 
 
@@ -62,7 +62,7 @@ async def stored_mode(settings: Settings) -> str:
     The configured mode, if Valkey holds none or does not answer.
 
     Raises:
-        OtherMode: A mode was configured on purpose, and the data is in another.
+        OtherMode: A mode was configured explicitly, and the data is in another.
     """
     store = ValkeyClient(settings.store_url(), timeout_s=CALL_S)
     found: DataMode | None = None

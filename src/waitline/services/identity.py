@@ -40,7 +40,7 @@ NO_KEY = Text(
 )
 
 NO_PROOF = FORGED
-"""What a visitor without a token proves, where none is required."""
+"""Proof of a visitor without a token, where none is required."""
 
 
 class UserMissing(Refused):
@@ -52,13 +52,13 @@ class TokenMissing(Refused):
 
 
 COOKIE_PREFIX = b"__Host-waitline-"
-"""How the names of all our cookies begin."""
+"""Prefix of our cookies' names."""
 
 
 def cookie_name(room: RoomId) -> bytes:
     """Return the name of the cookie with a visitor's ticket for one room.
 
-    The prefix makes browsers require HTTPS, this host alone and the path `/`. The room's name is
+    The prefix makes browsers require HTTPS, this exact host and the path `/`. The room's name is
     hashed, because it may contain characters that a cookie's name may not.
     Source: RFC 6265bis, section 4.1.3.2.
     """
@@ -68,7 +68,7 @@ def cookie_name(room: RoomId) -> bytes:
 def ticket_cookie(room: RoomId, ticket: str) -> tuple[bytes, bytes]:
     """Return the header that stores the ticket in the visitor's browser.
 
-    It outlives the browser's session: phones close browsers, and the visitor keeps the place.
+    It outlives the browser's session: phones close browsers, and the visitor must keep the place.
     """
     value = cookie_name(room) + b"=" + ticket.encode("ascii")
     attributes = b"; Path=/; Max-Age=%d; Secure; HttpOnly; SameSite=Lax" % COOKIE_S

@@ -1,11 +1,11 @@
-"""Keeper of a service's management process, which serves the management address.
+"""Supervisor of a service's management process: restarts it with exponential backoff.
 
-Metrics, version and API description are on an address of their own, in production mode.
+In production mode, metrics, version and API description have an address of their own.
 
 The process that starts the workers opens the management address before them, so that a port that
 is taken ends the start, and keeps it open. It runs the management process as a child, and starts
-it again when it ends; scrapers wait in the backlog meanwhile. Visitors are served all the while: no
-worker shares its event loop, its memory or its fate (decision 0023).
+it again when it ends; scrapers wait in the backlog meanwhile. Workers are unaffected: they share
+neither its event loop nor its memory (decision 0023).
 """
 
 import socket
@@ -80,7 +80,7 @@ def listen(host: str, port: int, variable: str) -> list[socket.socket]:
         for listener in bound:
             listener.listen(BACKLOG)
     except OSError as error:
-        # Python appends the address to the text of some.
+        # Python appends the address to some messages.
         reason = str(error.strerror).partition(" (while")[0]
         raise Misconfigured(
             f"cannot listen on the management address {host}, port {port}: {reason}; "

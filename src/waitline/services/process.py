@@ -47,7 +47,7 @@ def run(
         workers: Processes.
         management_port: Port of its management process, in production mode.
         role: Name of the service, and role of its workers in `metrics_dir`.
-        metrics_dir: Where all processes of the service keep their figures.
+        metrics_dir: Where all processes of the service keep their metrics.
         claims: Check the mode of the data in each store that it uses.
         until_stdin_ends: Whether to stop with the parent process, which restarts it: the counts
             continue then.
@@ -64,7 +64,7 @@ def run(
     else:
         for ended in (role, MANAGEMENT):
             metric_files.forget(metrics_dir, ended)
-    # Here, so that a fault ends the start in one line: each worker would report it.
+    # Checked here, so that a fault is one error line rather than one per worker.
     KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms())
     with ExitStack() as stack:
         if settings.mode == "production":

@@ -1,9 +1,9 @@
-"""Protection of writes against other sites (CSRF), beside SameSite cookies and CORS.
+"""CSRF protection of writes, in addition to SameSite cookies and CORS.
 
 Most writes need a JSON body or a header of their own, so a page of another origin must send a
 preflight first, which CORS refuses. For those this check is the second line; for calls without a
 body, and for forms, it is the first: `SameSite` lets pages of other hosts of the same site through,
-and old browsers ignore it. A browser says in each write where it comes from.
+and old browsers ignore it. Browsers state the origin of each write.
 """
 
 from waitline.http.requests import Request
@@ -28,10 +28,10 @@ class SameOrigin:
         self._allowed = frozenset(one.strip().encode("ascii") for one in (allowed or "").split(","))
 
     def check(self, request: Request) -> None:
-        """Check where a write comes from. Programs, which name no origin, pass.
+        """Check the origin of a write. Clients that send none, such as programs, pass.
 
         Raises:
-            CrossSite: From a page of another origin, and cookies are its only proof.
+            CrossSite: It comes from a page of another origin and is authenticated by cookies only.
         """
         headers = request.headers
         origin = headers.get(b"origin")
@@ -39,6 +39,7 @@ class SameOrigin:
             return
         if headers.get(b"sec-fetch-site") == b"same-origin" or origin in self._allowed:
             return
-        # Browsers before 2023 do not send the field above. A proxy must pass on the host then.
+        # Browsers before 2023 do not send the field above. A proxy must then forward the Host
+        # header.
         if b"sec-fetch-site" in headers or origin.partition(b"://")[2] != headers.get(b"host"):
             raise CrossSite

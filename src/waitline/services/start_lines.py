@@ -1,6 +1,6 @@
-"""What a process says at its start and while a store does not answer: one line of the log each.
+"""Log lines of a process: one at its start, and one per outage of a store.
 
-The process that starts a service's workers says it, once for all of them.
+The process that starts a service's workers writes them, once for all workers.
 """
 
 import asyncio
@@ -58,14 +58,14 @@ def log_start(settings: Settings, role: str, addresses: Sequence[str], workers: 
 
 
 def warn_of_plain_http(settings: Settings) -> None:
-    """Log that visitors need HTTPS, where nothing says that a proxy provides it."""
+    """Log that visitors need HTTPS, unless a proxy is known to provide it."""
     reason = plain_http(settings)
     if reason:
         log.warning("https_missing", reason=reason)
 
 
 def plain_http(settings: Settings) -> str:
-    """Return why visitors' cookies would not be kept; empty if nothing speaks for that."""
+    """Return why browsers would reject visitors' cookies; empty if they would not."""
     if settings.mode != "production" or settings.trusted_proxies is not None:
         return ""
     return (

@@ -13,7 +13,7 @@ shop_pages.py       routes of the buyers' pages
 shop_texts.py       texts of their script
 pages/              their templates, scripts and styles
 tokens.py           the queue token of a request
-ownership.py        whose a reservation or a payment is
+ownership.py        owners of reservations and payments
 doorman.py          access check: only admitted visitors
 idempotency.py      idempotency keys: a repeated write gets the first answer
 operator.py         operators' calls: installation, payments, reservations
@@ -21,9 +21,9 @@ operator_catalogue.py  operators' calls: concerts, schedules, seats, log of chan
 operator_bodies.py  their bodies and views
 operator_sale.py    operators' calls: stopped schedules, house seats
 operator_sale_bodies.py  their bodies and views
-door_files.py       door lists as files: CSV and a page
+door_files.py       door lists as files: CSV and HTML
 evidence_bodies.py  view of a booking's evidence log
-lookups.py          bulkhead for look-ups that anybody can cause
+lookups.py          bulkhead for look-ups by unauthenticated requests
 metrics.py          gauges of open work
 management.py       the management process
 openapi.py          the service's OpenAPI document

@@ -1,4 +1,4 @@
-"""Answers of successful writes. A repeat with the same idempotency key gets the same bytes."""
+"""Responses to successful writes; an idempotent repeat gets the same bytes."""
 
 from http import HTTPStatus
 
@@ -13,17 +13,17 @@ from waitline.services.booking.users import wire_user
 
 
 def reserved(language: Language, reservation: Reservation) -> Answer:
-    """Return the answer to a reservation that was made."""
+    """Return the response to a new reservation."""
     view = ReservationView.of(reservation)
     return success_in(language, texts.RESERVED, view, HTTPStatus.CREATED)
 
 
 def cancelled(language: Language, reservation_id: int, user: VisitorId, *, refund: bool) -> Answer:
-    """Return the answer to a reservation that was cancelled."""
+    """Return the response to a cancellation."""
     view = CancellationView(reservation_id, wire_user(user), ReservationState.CANCELLED, refund)
     return success_in(language, texts.CANCELLED, view)
 
 
 def paid(language: Language, payment: Payment) -> Answer:
-    """Return the answer to a payment that was made."""
+    """Return the response to a payment."""
     return success_in(language, texts.PAID, PaymentView.of(payment), HTTPStatus.CREATED)

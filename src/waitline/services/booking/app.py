@@ -74,12 +74,12 @@ ADMITTED_CALLS = frozenset(
     )
 )
 ADMITTED_STATUSES = frozenset(("200", "201", "304", "409"))
-"""Answers that admitted visitors alone get: strangers are refused on these calls. The list of own
-reservations is none of them: visitors who still wait get one as well."""
+"""Calls that only admitted visitors get answers from. The list of own reservations is not among
+them: waiting visitors get it too."""
 
 
 class Shared(NamedTuple):
-    """What the API and the pages of a worker share."""
+    """State shared by the API and the pages of a worker."""
 
     database: Database
     catalogue: CatalogueCache
@@ -341,7 +341,7 @@ def provided(settings: Settings) -> Provider:
 
 
 def body_limits(settings: Settings) -> dict[str, int]:
-    """Return the most bytes of a body by path prefix, for calls that accept more than others."""
+    """Return the body size limit by path prefix, for calls that accept more than others."""
     return {
         WEBHOOK_PATH: settings.webhook_bytes,
         f"{operator_catalogue.PREFIX}/schedules/": settings.seat_plan_bytes,
@@ -349,7 +349,7 @@ def body_limits(settings: Settings) -> dict[str, int]:
 
 
 def cooldown_rule(settings: Settings) -> CooldownRule:
-    """Return the rule for visitors who let seats go again and again."""
+    """Return the rule for visitors who repeatedly let seats go."""
     return CooldownRule(
         drops=settings.cooldown_drops,
         window_s=settings.cooldown_window_s,
@@ -359,7 +359,7 @@ def cooldown_rule(settings: Settings) -> CooldownRule:
 
 
 def answered() -> Answered:
-    """Return how many answers this worker has given, and how many of them to admitted visitors."""
+    """Return the number of answers of this worker, and of those to admitted visitors."""
     everybody = admitted = 0
     for (method, route, status), tally in telemetry.HTTP_SECONDS.tallies.items():
         count = sum(tally.counts)

@@ -1,6 +1,6 @@
 """Handlers of the public catalogue: concerts and their schedules, encoded once per change.
 
-Anybody may call them, so a call costs a memory look-up: no token, no statement, no encoding.
+They are unauthenticated, so each call is one memory look-up: no token, no statement, no encoding.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -108,7 +108,7 @@ async def _encoded_once(
 ) -> Answer:
     """Answer with a document that is encoded once per snapshot and language.
 
-    Documents of what is not in a snapshot are encoded for each request: their number has no bound.
+    Documents outside the snapshot are encoded per request, since their number is unbounded.
     """
     language = request.language
     documents = {} if snapshot is None else snapshot.documents

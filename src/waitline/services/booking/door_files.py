@@ -1,6 +1,6 @@
-"""Door lists as files, signed: CSV for spreadsheets, and a page that is printed on A4.
+"""Signed door lists: CSV for spreadsheets, and HTML for printing on A4.
 
-Both work without a network. Names come from buyers, so each cell is escaped for where it goes.
+Both work without a network. Names come from buyers, so each cell is escaped for its format.
 """
 
 import re
@@ -20,7 +20,7 @@ COLUMNS = ("section", "row", "seat", "label", "grade", "code", "name", "kind", "
 """Columns of the CSV file."""
 
 _MANGLED = re.compile(r"(?!\d{1,15}$)\d|0\d")
-"""What begins with a digit and is no short whole number: spreadsheets take 3-5 for a date, 1E5 for
+"""Texts that begin with a digit and are not short integers: spreadsheets read 3-5 as a date, 1E5 as
 a number, and keep 15 digits only."""
 
 

@@ -1,9 +1,9 @@
-"""Access check of the box office: every step of a visitor requires admission by the waiting room.
+"""Access check behind a circuit breaker: every step of a visitor requires admission.
 
 Tokens are verified locally. Whether the visitor is still inside is checked in the waiting room:
 through the store if both services share one, else over HTTP. A circuit breaker guards this check.
 While the waiting room is down, visitors are refused, or those with an unexpired pass are admitted,
-as the installation or the concert has chosen.
+as configured for the installation or the concert.
 """
 
 import asyncio
@@ -76,7 +76,7 @@ class WaitingRoom(Protocol):
         ...
 
     async def leave(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:
-        """Free the visitor's slot; a visitor who has left before is fine.
+        """Free the visitor's slot; idempotent.
 
         Args:
             room: The room.
@@ -214,9 +214,9 @@ class Doorman:
         who: Verifies tokens.
         waiting_room: Where admission is checked.
         clock: For the expiry of passes while the waiting room is down.
-        queue_down: What happens while the waiting room is down, for concerts without a choice of
-            their own. Admission without a check requires an unexpired pass. A ticket is not enough:
-            waiting visitors have one too.
+        queue_down: Policy while the waiting room is down, for concerts without their own. Admission
+            without a check requires an unexpired pass. A ticket is not enough: waiting visitors
+            have one too.
     """
 
     def __init__(
@@ -262,8 +262,8 @@ class Doorman:
             room: The room.
             visitor: The visitor.
             token: The visitor's token.
-            queue_down: The concert's choice for while the waiting room is down; `None` for the
-                installation's setting.
+            queue_down: The concert's policy while the waiting room is down; `None` for the
+                installation's.
 
         Raises:
             TokenRejected: The token is another visitor's, or the visitor still waits.
@@ -295,7 +295,7 @@ class Doorman:
         return self._who.proof_of(token, room, visitor)
 
     async def leave(self, room: RoomId, visitor: VisitorId, token: str) -> None:
-        """Free the slot of a visitor who wants to go.
+        """Free the slot of a visitor who leaves.
 
         Raises:
             TokenRejected: The token is not this visitor's for this room.
@@ -321,7 +321,7 @@ class Doorman:
         try:
             return None if token is None else self._who.proof_in(token, room, visitor)
         except TokenRejected:
-            # The cookie's name depends on the room, so its refusal would tell of the room.
+            # The cookie's name depends on the room, so a refusal would reveal the room.
             return None
 
     async def _validate(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:

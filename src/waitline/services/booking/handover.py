@@ -1,6 +1,6 @@
-"""Hand-over of a visitor from the waiting page: the pass in an address is exchanged for a cookie.
+"""Hand-over from the waiting page: exchanges the pass in a URL for a cookie, once.
 
-docs/handover.md describes the protocol to shops; this box office is its reference.
+docs/handover.md describes the protocol to shops; this is its reference implementation.
 """
 
 from enum import StrEnum
@@ -111,7 +111,7 @@ class Handover:
             raise HandoverRefused(HandoverFault.EXPIRED)
         before = self.session(request, room)
         if before is not None and before.token == token:
-            # The same browser comes back, for example by its history.
+            # The same browser returns, for example through its history.
             return session
         try:
             await self._doorman.admit(room, session.visitor, token)
@@ -141,7 +141,7 @@ class Handover:
     async def _first(self, session: Session) -> bool:
         """Record that a pass is exchanged; return whether it was not before."""
         digest = blake2b(session.token.encode(), digest_size=32)
-        # With a blank, which no key of a request has.
+        # The blank cannot occur in the key of a request.
         key = IdempotencyKey(f"handover {digest.hexdigest()}", digest.digest(), "en")
         buyer = Buyer(session.visitor, "handover")
         return await self._used.store_answer(key, buyer, StoredAnswer(303, b""))

@@ -68,7 +68,7 @@ class Idempotency:
     """Runs each write once per key.
 
     Args:
-        keys: What was recorded of each key.
+        keys: The recorded keys.
         problems: Answers for writes that are refused.
         pay_again: Repeats the answer of a payment that waits for the visitor's bank.
     """
@@ -94,9 +94,9 @@ class Idempotency:
             key: As `key_of` returns it; `None` makes every request a new one.
             buyer: Who chose the key.
             request: The request.
-            write: Does it, and records the key with what it did.
+            write: Performs the write, and records the key with its effect.
             admit: Checks that the buyer may write now. A repeat is answered without this check: the
-                answer belongs to the buyer, also when the turn is over.
+                answer belongs to the buyer, even after the stay.
 
         Raises:
             IdempotencyKeyReused: The key was used for another request.
@@ -163,7 +163,7 @@ class Idempotency:
     async def _refuse(
         self, refusal: Refused, key: IdempotencyKey, buyer: Buyer, request: Request
     ) -> Answer:
-        """Store a refusal's answer, then return it: what is answered is answered for 24 h."""
+        """Store the answer of a refusal, then return it: repeats get it for 24 h."""
         answer = self._problems.answer(refusal, request)
         stored = StoredAnswer(answer.status, answer.body)
         if await self._keys.store_answer(key, buyer, stored):

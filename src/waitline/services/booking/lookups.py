@@ -1,10 +1,9 @@
-"""Bulkhead for look-ups that anybody can cause: a stranger's must not hold up a buyer's statements.
+"""Bulkhead for look-ups by unauthenticated requests, which must not delay buyers' statements.
 
-A token is for a room, and only the reservation names its room, so whose a reservation is takes a
-statement before the token can be checked. Look-ups for tokens that this worker has found good go at
-once. All others share a few connections and a short queue; further ones are rejected. Lists of
-reservations have connections and a queue of their own, as they serve anybody with a good token,
-also long after the stay.
+A token is for a room, and only the reservation names its room, so a statement runs before the token
+can be checked. Look-ups with a token that this worker has verified before run at once. All others
+share a few connections and a short queue; further ones are rejected. Lists of reservations have a
+bulkhead of their own: they serve any valid token, also long after the stay.
 """
 
 import asyncio
@@ -22,8 +21,8 @@ WAITING_MAX = 64
 """Look-ups of strangers that wait: some 50 ms of work. More would only wait longer."""
 
 KNOWN_MAX = 20_000
-"""Good tokens that are remembered, of the visitors seen last: all who shop at a time, per worker.
-Only their hashes: a collision makes a look-up go first, no more."""
+"""Verified tokens remembered per worker (LRU): as many as visitors shop at a time. Only hashes are
+kept; a collision merely gives a look-up priority."""
 
 T = TypeVar("T")
 
@@ -60,11 +59,11 @@ class Lookups:
 
     @property
     def running(self) -> int:
-        """Look-ups that are no demand of admitted visitors, and run or wait for a connection."""
+        """Look-ups, running or waiting, that do not count as demand of admitted visitors."""
         return self._strangers.running + self._lists.running
 
     def remember(self, token: str | None) -> None:
-        """Remember a token that was found good."""
+        """Remember a verified token."""
         if token is None:
             return
         self._known[hash(token)] = None
@@ -80,7 +79,7 @@ class Lookups:
             lookup: Runs one statement.
 
         Raises:
-            Unavailable: Too many strangers wait for theirs.
+            Unavailable: The queue is full.
         """
         if hash(token) in self._known:
             return await lookup()

@@ -167,7 +167,7 @@ def document(framework: FastAPI, *, trial: bool) -> dict[str, Any]:
         calls["/api/admin/test-data/init"] = {"post": _init()}
     whole = describe_service(framework, STRUCTS, calls, operators="operator")
     for (method, path), (struct, status) in _OPERATORS.items():
-        # The framework does not know the shape of these answers.
+        # FastAPI does not know the schema of these responses.
         described = call("", struct, status=status)["responses"]
         whole["paths"][PREFIX + path][method]["responses"].update(described)
     return whole

@@ -1,7 +1,7 @@
 """Ownership of reservations and payments (B8): who may read, pay and cancel them.
 
 In trial mode, a user's name is enough. In production the token must prove the holder, during the
-stay and after it. Somebody else's and one that does not exist are refused alike.
+stay and after it. A reservation of somebody else and one that does not exist get the same refusal.
 """
 
 from functools import partial
@@ -30,15 +30,15 @@ from waitline.tokens.proof import Proof
 
 NOWHERE = RoomId("")
 """Room of a reservation that does not exist: no token is for it. The token is verified all the
-same, so that the time does not show whether there is one."""
+same, so that timing does not reveal whether it exists."""
 
 
 class Caller(NamedTuple):
-    """Somebody who has proved whose the caller's reservations are.
+    """A caller with a proven identity.
 
     Attributes:
-        buyer: Whose.
-        shown: By which token, for the evidence log.
+        buyer: Owner of the caller's reservations.
+        shown: The token, for the evidence log.
     """
 
     buyer: Buyer
@@ -46,7 +46,7 @@ class Caller(NamedTuple):
 
 
 def shown(proof: Proof) -> str:
-    """Return the visitor whom a token proves, as the evidence log names one."""
+    """Return the visitor whom a token proves, as named in the evidence log."""
     return visitor("pass" if proof.expires_ms else "ticket", proof.stay)
 
 
@@ -114,7 +114,7 @@ class Ownership:
         return found, caller
 
     async def caller(self, request: Request, reservation: int, user: VisitorId) -> Caller:
-        """Return whom a reservation that the caller writes to must belong to, and the proof.
+        """Return the required owner of a reservation that the caller writes to, and the proof.
 
         Raises:
             TokenMissing, TokenRejected, ReservationUnknown: As `reservation`. Not in trial mode,
@@ -125,7 +125,7 @@ class Ownership:
         return (await self._found(request, reservation, user))[1]
 
     async def reservations(self, request: Request, user: VisitorId) -> list[OwnReservation]:
-        """Return what the caller holds and has bought, the newest first.
+        """Return the caller's reservations, the newest first.
 
         In production these are the reservations of the holder that the token proves, in its room;
         with cookies instead of a header, in the room of each.
@@ -185,7 +185,7 @@ class Ownership:
         return found.payment
 
     def _caller(self, request: Request, room: RoomId, user: VisitorId) -> Caller | None:
-        """Return who calls, or `None` if the token proves nothing about the room.
+        """Return the caller, or `None` if the token proves nothing about the room.
 
         Raises:
             TokenRejected: The token in the header is not ours, or another user's. This must not

@@ -87,7 +87,7 @@ async def check_currencies(settings: Settings) -> None:
 
 
 async def warn_of_loss(settings: Settings) -> None:
-    """Log, in production, that the database may lose what it has acknowledged.
+    """Log a warning, in production, if the database may lose acknowledged writes.
 
     Raises:
         Unavailable: The database does not answer.

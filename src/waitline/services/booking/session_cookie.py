@@ -12,8 +12,8 @@ from waitline.services.identity import COOKIE_S
 
 PLAIN: Final = b"waitline-shop-"
 STRICT: Final = b"__Host-" + PLAIN
-"""How its name begins, in trial and in production mode. With the prefix browsers require HTTPS,
-this host alone and the path `/`, so no neighbour can plant one. Source: RFC 6265bis, section
+"""Prefix of its name, in trial and in production mode. `__Host-` makes browsers require HTTPS, this
+exact host and the path `/`, so another subdomain cannot set it. Source: RFC 6265bis, section
 4.1.3.2."""
 
 
@@ -39,7 +39,7 @@ def session_token(request: Request, room: RoomId, *, trusting: bool) -> str | No
 def session_cookie(room: RoomId, token: str, *, trusting: bool) -> str:
     """Return the value of the Set-Cookie field that keeps a pass.
 
-    It outlives the stay: the pass proves whose a reservation is until it can no longer be refunded.
+    It outlives the stay: the pass proves ownership of a reservation while it can be refunded.
     """
     value = f"{_name(room, trusting=trusting).decode()}={token}"
     secure = "" if trusting else "; Secure"

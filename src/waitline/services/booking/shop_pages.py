@@ -1,7 +1,7 @@
-"""Routes of the buyers' pages: the concerts, and a page on which seats are chosen and paid for.
+"""Routes of the buyers' pages: concerts, seat picker and checkout.
 
-They use the API that every shop uses, with a cookie made of the pass that the waiting page hands
-over (`handover.py`).
+They use the public API, with a cookie from the pass that the waiting page hands over
+(`handover.py`).
 """
 
 from functools import lru_cache, partial
@@ -128,7 +128,7 @@ class ShopPages:
         return routes
 
     async def without_slash(self, request: Request) -> Response:
-        """Redirect to the page, whose relative addresses count from its path without a slash."""
+        """Redirect to the path without a slash, which relative links resolve against."""
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"../shop{query}", 303, headers=_HANDED_OVER)
 
@@ -176,7 +176,7 @@ class ShopPages:
         return JSONResponse(shown, headers=_NOT_KEPT)
 
     async def leave(self, concertId: str, request: Request) -> Response:  # noqa: N803
-        """Free the visitor's slot. The cookie stays, as it proves whose reservations are."""
+        """Free the visitor's slot. The cookie stays: it proves ownership of reservations."""
         self._same_origin.check(requests.Request.of(request.scope))
         session = await self._session(concertId, request)
         await self._doorman.leave(session.room, session.visitor, session.token)
@@ -224,7 +224,7 @@ class ShopPages:
     def _refused(self, request: Request, fault: HandoverFault, room: RoomId | None) -> Response:
         waiting = "" if room is None else self._waiting_page(request, room)
         if waiting and fault is HandoverFault.USED:
-            # The waiting page prolongs the stay, which makes another pass.
+            # The waiting page extends the stay, which issues another pass.
             waiting += "#renew"
         root = "../../" if "/concerts/" in request.url.path else "./"
         return self._answer(
@@ -265,8 +265,8 @@ class ShopPages:
             return ""
         parts, here = urlsplit(base), request.url.hostname or ""
         if self._trusting and parts.hostname in _LOOPBACK:
-            # A phone that tries the demo over the network does not reach this machine so, and
-            # cookies of the page count for the name in its address.
+            # A phone on the network cannot reach a loopback address, and cookies belong to the host
+            # name in the page's URL.
             named = f"[{here}]" if ":" in here else here
             base = parts._replace(netloc=f"{named}:{parts.port}").geturl() if here else base
         return f"{base.rstrip('/')}/rooms/{quote(room, safe='')}"

@@ -7,7 +7,7 @@ from waitline.services.booking.session_cookie import session_token
 from waitline.services.identity import COOKIE_PREFIX, TOKEN_HEADER, TokenMissing, given_token
 
 _OURS = COOKIE_PREFIX.removeprefix(b"__Host-")
-"""What the names of all our cookies hold."""
+"""Common part of our cookies' names."""
 
 TOKEN_CHARS_MAX = 4_096
 """Longest token header: longer than any pass."""

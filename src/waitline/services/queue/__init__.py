@@ -1,4 +1,4 @@
-"""The queue service over HTTP: what visitors and operators of rooms call.
+"""The queue service over HTTP: calls of visitors and of rooms' operators.
 
 process.py       starts the service and its workers
 app.py           wires one worker

@@ -1,7 +1,7 @@
-"""Counts of client addresses in a worker, and their limits: rate limiting by address.
+"""Rate limiting by client address: counts in a worker, limits in the store.
 
-What is not limited is counted here and sent to the store once a second. Only rooms that limit
-addresses cost a call more before a place is taken.
+Unlimited calls are counted here and sent to the store once a second. Only rooms that limit
+addresses need an extra call before a join.
 """
 
 import asyncio
@@ -26,8 +26,7 @@ from waitline.queue.model import AddressLimited
 from waitline.services.queue.now_serving import NowServingDocuments
 
 SEND_S = 1.0
-"""Seconds between two sendings of the counts: so much later a limit of refused calls holds in all
-workers."""
+"""Interval between sends, in s: the delay until all workers enforce a limit of refused calls."""
 
 PENDING_MAX = 8_192
 """Most addresses counted between two sendings; further ones are not counted. Half a megabyte, and
@@ -39,11 +38,11 @@ are shown as at least that many."""
 
 CALLS = "/api/v1/queue/"
 NOT_THE_VISITORS = f"{CALLS}validate"
-"""The shop's call: its address is the shop's."""
+"""Called by the shop, so the address is the shop's."""
 
 
 class _Named(msgspec.Struct, frozen=True):
-    """A body, of which the room is read."""
+    """A body, from which the room is read."""
 
     concertId: str | int | float  # noqa: N815 - the contract's names
 
@@ -56,7 +55,7 @@ class _Pending:
 
 
 class AddressWatch:
-    """Counts and limits what client addresses do.
+    """Counts and limits calls by client address.
 
     Args:
         addresses: Counts of all workers, in the store.
@@ -138,8 +137,8 @@ class AddressWatch:
         if not request.path.startswith(CALLS) or request.path == NOT_THE_VISITORS:
             return
         if isinstance(refusal, AddressLimited | Speculative):
-            # Or an address would stay refused for as long as it tries; and what browsers do in
-            # advance is not the visitor's fault.
+            # Otherwise an address would stay refused while it retries. Speculative loads of
+            # browsers are not the visitor's doing.
             return
         room = _room_of(request)
         pending = None if room is None else self._of(room, self._client(request))

@@ -120,7 +120,7 @@ class QueueWorker(ServiceWorker):
 
 
 class QueueParts(NamedTuple):
-    """What the service's calls are made of; they reach no store before a call does."""
+    """Components of the service's calls; none connects to a store before the first call."""
 
     keys: Keys
     line: Line

@@ -115,9 +115,9 @@ class QueueCalls:
     async def enter(self, request: Request) -> Answer:
         """Take a place, or answer with the place taken before.
 
-        In production a place is shown to nobody but its visitor, who proves that by its token or
-        visitor key: a visitor's name must not be enough to impersonate it. Retry-After says when to
-        poll the status, since the contract has no member for it here.
+        In production a place is shown only to its visitor, proven by token or visitor key: knowing
+        a name must not be enough to impersonate its visitor. Retry-After says when to poll the
+        status, since the contract has no member for it here.
         """
         require_call_wanted(request.headers)
         room, visitor = _names(request.json(_visitor_body))
@@ -177,8 +177,8 @@ class QueueCalls:
     ) -> Answer:
         """Answer for a place that was taken before this request.
 
-        Somebody who does not prove to be its visitor gets the same answer whatever the place: body,
-        headers, and no step that takes longer for some places than for others.
+        Without proof of being its visitor, the answer does not depend on the place: same body, same
+        headers, constant time.
         """
         proof = self._who.proven(request, room, visitor)
         mine = (
@@ -193,7 +193,7 @@ class QueueCalls:
         place, joined_ms = standing.place, standing.joined_ms
         ticket = self._tokens.ticket(room, visitor, place, joined_ms, account=account)
         if isinstance(standing, Again):
-            # The visitor's contact: `join` counts none, as anybody can name a visitor there.
+            # Count the contact here: `join` does not, since it needs no proof.
             await self._batchers.status.enqueue(room, visitor)
             ahead, total = standing.ahead, standing.total
             pace = await self._documents.pace(room)

@@ -23,8 +23,8 @@ class DemoLink:
     async def target(self, name: str) -> RoomId | None:
         """Return the room that an address leads to, or `None` for the one that it names.
 
-        A room that an operator has called so is itself. One without a title and a shop is not an
-        operator's: in trial mode the first visitor makes it.
+        A room of that name with a title or a shop is an operator's own, and stays. Without both,
+        the first visitor created it in trial mode.
 
         Raises:
             Unavailable: The store does not answer.

@@ -1,6 +1,6 @@
 """now-serving: one cached document per room, the same for every visitor.
 
-It holds nothing about any visitor, so caches may keep it for a second while 300 000 poll it. A
+It holds no visitor's data, so caches may keep it for a second while 300 000 visitors poll it. A
 visitor's position is at most its place minus `serving`, plus the visitors who `returned`. The
 first part never rises if clients ignore documents older (`asOfMs`) than one they have.
 """
@@ -33,8 +33,8 @@ ROOMS_CACHED = 1_024
 """Documents that a worker caches; the least recently used is evicted first."""
 
 CHECK_S = 0.05
-"""Shortest time between two checks whether rooms exist. Whatever names strangers invent, a worker
-makes twenty of these calls a second; a room's first document waits for one."""
+"""Shortest time between two checks whether rooms exist. Whatever names are invented, a worker makes
+at most twenty of these calls a second; the first document of a room waits for one."""
 
 CHECKED = BatchLimits(
     # Some 100 us of the store's time.
@@ -42,7 +42,7 @@ CHECKED = BatchLimits(
     full=1_024,
     key_calls_max=1,
     calls_max=1,
-    # What comes in `patience_s` at full speed; more would only be refused later.
+    # Arrivals within `patience_s` at full speed; more would only time out later.
     pending_max=4_096,
     patience_s=0.4,
 )
@@ -170,7 +170,7 @@ class NowServingDocuments:
         try:
             return (await self.fetch(room)).pace
         except WaitlineError:
-            # A visitor who has just joined gets the place, with or without an estimate.
+            # A join succeeds with or without an estimate.
             return None
 
     async def mode(self, room: RoomId) -> str | None:

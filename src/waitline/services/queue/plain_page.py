@@ -1,8 +1,8 @@
 """The waiting page without scripts: rendered here, and loaded again by itself (`Refresh`).
 
 Each button is a form that makes one of the visitors' calls in this process, so all their rules
-hold. A cookie names the visitor, who is asked for one before a place is taken. Nothing happens by
-loading the page, which browsers do in advance.
+hold. A cookie identifies the visitor, and is required before a place is taken. Loading the page
+changes nothing, since browsers prefetch.
 """
 
 import secrets
@@ -42,7 +42,7 @@ PARAMETER: Final = "plain"
 """Query parameter that asks for this page; browsers without scripts are sent there."""
 
 REFRESH_S: Final = 15
-"""Least seconds between two loads: screen readers begin again each time."""
+"""Minimum refresh interval, in s: screen readers start over at each load."""
 
 _CALLS: Final = "/api/v1/queue/"
 _PROBE: Final = "waitline-cookies"
@@ -58,7 +58,7 @@ _REASONS: Final[Mapping[type[Refused], str]] = {
 
 
 class Visit(NamedTuple):
-    """Who visits a room with this browser.
+    """Identity of this browser's visitor.
 
     Attributes:
         visitor: The visitor's name.
@@ -122,7 +122,7 @@ class PlainPage:
         return await self._page(request, room, str(data["status"]).lower(), data)
 
     async def act(self, name: str, request: FrameworkRequest) -> Response:
-        """Do what a form of the page says, then lead back to the page.
+        """Handle a form of the page, then redirect to the page (POST/redirect/GET).
 
         Raises:
             InputInvalid: The room cannot have that name.
@@ -215,7 +215,8 @@ class PlainPage:
             request,
             "plain.html",
             status=status,
-            # Nobody knows whether the browser's address has a slash of the room's as one.
+            # Proxies decode paths, so it is unknown how the browser's URL encodes a slash of the
+            # room.
             up=f"{self._problems.root_path}/" if "/" in room else "../",
             assets=self._assets,
             room=room,
@@ -247,7 +248,7 @@ class PlainPage:
         return Visit(unquote(visitor), key) if visitor and key.isalnum() else None
 
     def _cookie(self, room: RoomId, request: FrameworkRequest) -> str:
-        # A visitor whom the shop names has another place than one without a name.
+        # A visitor named by the shop has a different place from an unnamed one.
         named = f"{room}\0{request.query_params.get('visitor', '')}".encode()
         digest = blake2b(named, digest_size=8).hexdigest()
         return f"{'' if self._trusting else '__Host-'}waitline-visitor-{digest}"
@@ -266,7 +267,7 @@ async def _action(request: FrameworkRequest) -> str:
 
 
 def _query(request: FrameworkRequest) -> str:
-    """Return the query of the page's address, of which only what we know is kept."""
+    """Return the page's query, with known parameters only."""
     kept = [(key, request.query_params[key]) for key in ("visitor",) if key in request.query_params]
     return "&".join([PARAMETER, *([urlencode(kept)] if kept else [])])
 
@@ -308,7 +309,7 @@ def _shop(document: RoomDocument | None, data: Mapping[str, Any], request: Frame
         return ""
     parts = urlsplit(document.survey.rules.shop_url)
     if parts.hostname in _LOOPBACK and request.url.hostname:
-        # Where this page came from: phones try the demo by its network.
+        # The host of this page, as phones try the demo over the network.
         host = request.url.hostname
         named = f"[{host}]" if ":" in host else host
         parts = parts._replace(netloc=named if parts.port is None else f"{named}:{parts.port}")

@@ -1,4 +1,4 @@
-"""Statements of shops: which key a room has, from its settings or its key set's address."""
+"""Signed statements of shops: verified with the room's key, or its cached key set (JWKS)."""
 
 import asyncio
 from collections import OrderedDict
@@ -25,9 +25,9 @@ TIMEOUT_S: Final = 2.0
 """Timeout of fetching a key set, in s. Visitors wait for the first one only."""
 
 REFETCH_S: Final = 30.0
-"""How long, in s, a key set is used, or its failure believed, before the address is asked again;
-also how soon after its publication a shop's new key serves. Less would let strangers who name
-unknown keys make each worker fetch it that often."""
+"""How long, in s, a key set is used, or its failure cached, before it is fetched again;
+also how soon after its publication a shop's new key serves. A shorter time would let anybody with
+unknown key ids cause as many fetches per worker."""
 
 PATIENCE_S: Final = 0.1
 """How long, in s, a visitor waits for a newer key set while there is an older one."""
@@ -111,7 +111,7 @@ class KeySets:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                # What is decompressed could be any number of times as long as what was read.
+                # Compressed bodies are refused: the decompressed size is unbounded.
                 auto_decompress=False,
                 headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             )
@@ -154,7 +154,7 @@ class Statements:
         In a room whose identity is `claimed` the statement is ignored.
 
         Raises:
-            StatementRejected: It is not the shop's word for this visitor.
+            StatementRejected: It is not the shop's statement for this visitor.
             Unavailable: The settings or the keys cannot be fetched.
         """
         text = request.headers[IDENTITY_HEADER].decode("latin-1").strip()

@@ -103,7 +103,7 @@ class Streams:
             await self._line.subscribe(room, visitor)
             subscription = self._feed.subscribe(room, visitor, standing)
         stream = _Stream(self, asked, subscription, proof)
-        # Also for a stream that is never sent, because its client has gone meanwhile.
+        # Also for a stream that is never sent because the client has disconnected.
         weakref.finalize(stream, self._feed.unsubscribe, subscription)
         return stream
 

@@ -88,7 +88,7 @@ def router(served: Served) -> APIRouter:
             return await plain.show(room, request)
         page = deep if "/" in room else shallow
         if "visitor" in request.query_params:
-            # Browsers without scripts keep whom the shop has named.
+            # Browsers without scripts keep the visitor that the shop has named.
             kept = urlencode({"visitor": request.query_params["visitor"]})
             body = page.body.replace(b"url=?plain", f"url=?{kept}&amp;plain".encode())
             page = prepare_page(body)
@@ -114,7 +114,7 @@ def _waiting_pages(served: Served, folder: str) -> tuple[StaticFile, StaticFile]
     page = (_PAGES / "waiting.html").read_bytes()
     page = page.replace(b"../pages/", f"../{folder}/".encode())
     page = page.replace(b'<html lang="en">', f'<html lang="{served.language}">'.encode())
-    # Whether the browser's address has a room's slash as one, nobody knows here: proxies decode it.
-    # So what is relative elsewhere is not below a room with a slash.
+    # Proxies decode paths, so it is unknown how the browser's URL encodes a slash of the room.
+    # Links of such rooms' pages are therefore not relative.
     deep = page.replace(b'"../', f'"{served.problems.root_path}/'.encode())
     return prepare_page(page), prepare_page(deep)
