@@ -11,7 +11,7 @@ seats.py           `seats`: import, export, change and delete seats
 stops.py           `schedules cancel`, `postpone`, `resume`, `progress`
 door.py            `door list`, `verify`: tickets with their codes, signed
 house_seats.py     `seats hold`, `release`, `give`, `list`
-change_log.py      parts of the logs of concerts and of rooms
+change_log.py      shared by the logs of concerts and of rooms
 catalogue_store.py connection and error messages of `concerts`, `schedules` and `seats`
 keys.py            `keys`: list and rotate the signing keys
 audit.py           `audit`: check the invariants of a room or of the box office
@@ -140,12 +140,12 @@ def run(commands: typer.Typer) -> None:
         _print_error(str(error) or type(error).__name__)
         sys.exit(2 if isinstance(error, Misconfigured) else 1)
     except BrokenPipeError:
-        # The output is no longer read, as after `| head`. Python would complain once more when
-        # it flushes standard output at its end.
+        # The reader has closed the pipe, as after `| head`. Python would report it again when it
+        # flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        # A file, a folder or an address that the system refuses is the operator's, not a bug.
+        # An OSError of a file, folder or address is the operator's to fix, not a bug.
         where = f"{error.filename}: " if error.filename else ""
         _print_error(f"{where}{reason_of(error)}")
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""Connection of `waitline concerts`, `schedules` and `seats` to the database, and their refusals.
+"""Database connection and error messages of `waitline concerts`, `schedules` and `seats`.
 
 They use the database directly, so they also work while no service runs.
 """

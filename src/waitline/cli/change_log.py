@@ -1,4 +1,4 @@
-"""Parts of the two logs of operators' changes: who changes from here, and one side of a change."""
+"""Shared by the two change logs: the actor on this machine, and one side of a change."""
 
 import getpass
 import os
@@ -9,11 +9,11 @@ NAME_CHARS_MAX = 64
 
 
 def who() -> str:
-    """Return who changes something on this command line: "command line" and the system's user."""
+    """Return the actor of a change: "command line" and the system's user."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):
-        # A container may run as a user that the system has no name for.
+        # In a container the user id may have no name.
         name = str(os.getuid())
     return f"command line {name[:NAME_CHARS_MAX]}"
 

@@ -37,17 +37,17 @@ Yes = Annotated[
 
 
 class NotChanged(WaitlineError):  # noqa: N818 - reads as the outcome it is
-    """The mode stays as it is; the message says why."""
+    """The mode is unchanged; the message says why."""
 
 
 class StoredData(NamedTuple):
-    """What both stores hold.
+    """Contents of both stores.
 
     Attributes:
         line: Mode of the data in Valkey.
-        rooms: What it holds.
+        rooms: Counts of its rooms.
         office: Mode and money of the data in the database; `None` without a database.
-        sold: What it holds.
+        sold: Counts of its data.
     """
 
     line: DataMode | None
@@ -178,7 +178,7 @@ def _leaving_trial(found: StoredData, was_trial: bool) -> list[str]:  # noqa: FB
 
 
 def _kept(sold: OfficeContents) -> list[str]:
-    """Describe what stays of the operators' concerts, line by line."""
+    """Describe which operators' data stays, line by line."""
     if not sold.concerts:
         return []
     kept = [

@@ -1,12 +1,12 @@
-"""What an operator does with a sale as a whole: simulate, rehearse, audit and report it.
+"""Tools for a whole sale: simulate, rehearse, audit and report.
 
 simulation/         a sale in virtual time (pure)
 simulation_check/   the same sale replayed on a real installation, and compared
 simulation_report/  a simulation for the terminal and as a page: `waitline simulate`
 rehearsal/          a sale by generated visitors on a running installation: `waitline rehearse`
-sale_report/        a sale that took place, from the stores: `waitline report sale`
+sale_report/        report on a past sale, from the stores: `waitline report sale`
 drawing/            the HTML page frame and the plots of all reports
-audit.py            audit of the box office, and of what it and the waiting room must agree on
+audit.py            audit of the box office and its agreement with the waiting room
 durations.py        format durations for display (pure)
 histogram.py        latency histogram that processes can merge (pure)
 http_client.py      HTTP client of the load generators

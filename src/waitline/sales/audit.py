@@ -1,6 +1,6 @@
 """Audit the box office, and its agreement with the waiting room (B5).
 
-B5 is checked here because neither of the two reads the data of the other.
+B5 is checked here because neither side reads the other's data.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
 
 
 class BookingAudit(NamedTuple):
-    """What an audit of the box office has found.
+    """Result of an audit of the box office.
 
     Attributes:
         counts: Number of rows read, by table.
         findings: The findings, sorted by invariant.
-        limits: What buyers have, beside the limits, by schedule.
+        limits: Most seats per buyer, next to the limits, by schedule.
     """
 
     counts: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""A rehearsal: a whole sale by generated visitors on a running installation. `waitline rehearse`.
+"""Load test of a running installation with a whole simulated sale. `waitline rehearse`.
 
 plan.py          arrival times, and what each visitor does (pure)
 visitors.py      the visitors: enter, wait, reserve, pay, leave

@@ -30,7 +30,7 @@ from waitline.sales.http_client import HttpClient
 from waitline.valkey.client import ValkeyClient
 
 TITLE = "Rehearsal, not a real concert"
-"""Title of the concert; nobody should mistake it for a real one in a list."""
+"""Title of the concert; it must not look like a real concert in a list."""
 
 CALL_S = 5.0
 """Timeout of a call to Valkey, in s."""
@@ -110,7 +110,7 @@ def room_name(instant_ms: int) -> RoomId:
 
 
 def rules_like(rules: Rules) -> Rules:
-    """Return the rules of a rehearsal's room that is to behave as another one.
+    """Return the rules of a rehearsal's room, copied from another room.
 
     It is open, and anybody may enter. Limits of client addresses would refuse its visitors, who all
     come from one machine.

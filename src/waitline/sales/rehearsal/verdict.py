@@ -28,8 +28,8 @@ FREED_MS = 1_200.0
 section 3, and the time between two polls."""
 
 LATE_MS = 100.0
-"""Limit of how late this process may send requests, p99, in ms. Above it the sale was not the one
-that was planned, and the times measure this process rather than the installation."""
+"""Limit of how late this process may send requests, p99, in ms. Above it the load differs from the
+plan, and latencies measure this process rather than the installation."""
 
 BUSY = 0.95
 """Share of a core above which this process counts as saturated."""
@@ -97,7 +97,7 @@ def reasons(found: Findings) -> list[str]:
 
 
 def _of_sale(found: Findings) -> Iterator[tuple[int, str]]:
-    """Yield how often something happened that must never happen, and its text."""
+    """Yield the count and text of each event that must never happen."""
     yield found.twice, f"{counted(found.twice, 'seat was', 'seats were')} sold twice"
     who = counted(found.overtaken, "visitor was", "visitors were")
     yield found.overtaken, f"{who} admitted out of order"

@@ -1,6 +1,6 @@
-"""A sale that took place: who came, how long they waited, what was sold. `waitline report sale`.
+"""Report on a past sale: visitors, waits, seats sold. `waitline report sale`.
 
-summary.py  the figures, from the room's record and the box office's account (pure)
-meanings.py what each figure counts, and where figures differ that look alike (pure)
+summary.py  the figures, from the room's record and the box office's totals (pure)
+meanings.py definition of each figure, and why similar ones differ (pure)
 page.py     the HTML page
 """

@@ -1,4 +1,4 @@
-"""What each figure of a sale report counts, and where figures differ that look alike. Pure."""
+"""Definitions of a sale report's figures, and why similar figures differ. Pure."""
 
 from collections.abc import Iterator
 
@@ -51,7 +51,7 @@ OFFICE = {
 
 
 def differences(survey: Survey, totals: Totals | None) -> Iterator[str]:
-    """Yield a sentence for each pair of figures that differ though they look alike."""
+    """Yield a sentence for each pair of similar figures that differ."""
     counters = survey.counters
     admitted, began = counters["admitted"], counters["activated"]
     others = admitted - began - counters["no_shows"]

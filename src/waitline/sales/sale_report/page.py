@@ -1,4 +1,4 @@
-"""HTML page of a sale that took place: the line, admissions, waits and seats sold."""
+"""HTML page of a past sale: the line, admissions, waits and seats sold."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime

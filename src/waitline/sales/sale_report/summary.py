@@ -1,4 +1,4 @@
-"""Summarise a sale that took place, from the data in Valkey and PostgreSQL. Pure."""
+"""Summarise a past sale from the data in Valkey and PostgreSQL. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,10 +112,10 @@ def order(sale: Aftermath) -> str:
 
 
 class Figure(NamedTuple):
-    """A figure for people.
+    """A formatted figure.
 
     Attributes:
-        name: What it is called.
+        name: Its label.
         text: The figure.
         meaning: What it counts; empty if a figure above says it.
     """
@@ -142,7 +142,7 @@ def line(sale: Aftermath) -> Iterator[Figure]:
     yield Figure("removed", f"{counters['removed']:,}", of["removed"])
     yield Figure("waiting now", f"{sale.survey.waiting:,}", of["waiting"])
     yield Figure("inside now", f"{sale.survey.admitted:,}", of["inside"])
-    # What a wait is, once for all of them.
+    # Define the wait once for all of them.
     yield Figure("wait, mean", _span(record.mean_ms), of["wait_ms"])
     for share in SHARES:
         yield Figure(f"wait, p{share * 100:g}", _span(record.wait_ms(share)))
@@ -174,7 +174,7 @@ def sold(sale_totals: SaleTotals) -> Iterator[Figure]:
 
 
 def differences(sale: Aftermath) -> list[str]:
-    """Return a sentence for each pair of figures that differ though they look alike."""
+    """Return a sentence for each pair of similar figures that differ."""
     return [*meanings.differences(sale.survey, sale.sale_totals and sale.sale_totals.totals)]
 
 
