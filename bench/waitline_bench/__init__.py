@@ -7,10 +7,10 @@ paced.py          open-loop load generator: a fixed request rate, whatever the l
 drivers.py        calls to a cluster, by driver, and `enter` on one next to one server
 scripts.py        visitors/s of the Lua scripts, memory of the store, time to admit
 booking/          the box office: seat map, reservations, payments, overload
-carry/            how many waiting visitors one machine carries
+carry/            capacity of a machine in waiting visitors
 growth/           how the cost of a call grows with the line and the number of rooms
 scenario/         k6 scenarios end to end, their reports, and the comparison of two
-naive/            the servers that the hot calls are compared with
+naive/            baselines of the hot calls
 cli/              the commands
 booking_audit.py  `waitline audit --booking` of the installation under test
 host_steal.py     repeat a measurement during which the host stole CPU time

@@ -1,7 +1,7 @@
 """Drivers of a cluster: calls/s and CPU time of one `status` call, and `enter` over HTTP.
 
-Ours on one server, ours on a cluster, and general cluster clients, those that are installed. All of
-them send the same EVALSHA to the same rooms, in turn and several rounds; the median counts. Then
+Our driver on one server and on a cluster, and the general cluster clients that are installed. All
+of them send the same EVALSHA to the same rooms, in turn and several rounds; the median counts. Then
 one worker of the queue service on a server, and one on the cluster, take turns on one core.
 """
 
@@ -34,7 +34,7 @@ from waitline.valkey.client import ValkeyClient
 from waitline_bench import hot_calls
 
 UNDER_WAY = (1, 12)
-"""Concurrent calls: one after the other, and as many as the batchers of a busy worker have."""
+"""Concurrent calls: one, and as many as the batchers of a busy worker make."""
 
 VISITORS = (1, 16)
 """Visitors per call: a quiet hour, and a busy one."""
@@ -92,7 +92,7 @@ def _enter(
     found: dict[str, list[hot_calls.FlatOut]] = {name: [] for name in SERVICES}
     entered = 0
     for number in range(rounds):
-        # A B, B A, …: a slow change of the machine hits both alike.
+        # Alternate A B, B A, …, so that slow drift of the machine affects both alike.
         for name in SERVICES if number % 2 else reversed(SERVICES):
             on_progress(f"round {number + 1} of {rounds}: enter, {name}")
             entered += 1

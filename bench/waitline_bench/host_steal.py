@@ -1,7 +1,7 @@
 """Repeat a measurement disturbed by CPU steal of the virtual machine's host.
 
-On a rented machine, the host may give a processor to others for tenths of a second. That is neither
-our speed, nor does it spare one side of a ratio as it spares the other.
+On a virtual machine, the host may take a CPU away for tenths of a second. That distorts absolute
+figures, and ratios too, since it hits their sides unequally.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,10 @@ from waitline.kernel.errors import Unavailable
 from waitline_bench import usage
 
 STOLEN_MOST = 0.03
-"""Share of all processors' time that the host may take during a measurement. Where it takes more,
-the measurement is made again."""
+"""Steal, as a share of all CPU time, above which a measurement is repeated."""
 
 TRIES_MOST = 4
-"""How often one thing is measured at most: a host that is busy for longer may be so for hours."""
+"""Most attempts of one measurement: a host that stays busy may do so for hours."""
 
 T = TypeVar("T")
 
@@ -24,10 +23,10 @@ def measure_undisturbed(run: Callable[[], T]) -> tuple[T, float]:
     """Measure, and repeat while the host steals too much CPU time.
 
     Returns:
-        What was found while it took least, and the share of all processors' time that it took then.
+        The result of the attempt with the least steal, and that steal as a share of all CPU time.
 
     Raises:
-        Unavailable: The last try failed, or one during which the host kept quiet.
+        Unavailable: The last attempt failed, or one without much steal.
     """
     tries: list[tuple[T, float]] = []
     for left in reversed(range(TRIES_MOST)):

@@ -25,27 +25,27 @@ from waitline_bench.paced import PacedPlan
 CONNECTIONS = 64
 ROOM = RoomId("bench")
 WAITING = 20_000
-"""Visitors that wait while their status is asked for."""
+"""Waiting visitors whose status is requested."""
 
 ADMITTED = 1_000
 """Visitors whose tokens are validated."""
 
 PACES_PER_S = (1_000, 3_000, 5_000)
-"""Request rates of a day without a rush, when batches are small."""
+"""Request rates of a quiet day, when batches are small."""
 
 READY_S = 40.0
-"""How long a server may take to answer its first request."""
+"""Timeout of a server's first answer."""
 
 BENCH = Path(__file__).parents[1]
-"""Folder of the request scripts (wrk/). It is only in a checkout: no wheel has it."""
+"""Folder of the request scripts (wrk/). Only in a checkout, not in the wheel."""
 
 
 class Server(NamedTuple):
     """A server under test.
 
     Attributes:
-        port: On 127.0.0.1.
-        pid: Of the process whose CPU time counts.
+        port: Port on 127.0.0.1.
+        pid: Process whose CPU time is measured.
     """
 
     port: int
@@ -56,11 +56,11 @@ class FlatOutTarget(NamedTuple):
     """A call that wrk sends as fast as it is answered.
 
     Attributes:
-        name: In the table.
-        server: Which server it is sent to.
-        path: If wrk's own request will do.
+        name: Name in the table.
+        server: Name of the server.
+        path: Path of a plain GET; empty with a script.
         script: The request script in bench/wrk, or empty.
-        arguments: Of the script.
+        arguments: Arguments of the script.
         naive: Name of the naive server's target that it is compared with, or empty.
     """
 
@@ -148,8 +148,8 @@ def run_flat_out(target: FlatOutTarget, server: Server, core: int, seconds: floa
     Args:
         target: The call.
         server: The server under test.
-        core: For wrk.
-        seconds: For how long.
+        core: CPU core of wrk.
+        seconds: Length of the measurement.
 
     Raises:
         Unavailable: More than a fiftieth of the requests was refused.
@@ -168,7 +168,7 @@ def run_flat_out(target: FlatOutTarget, server: Server, core: int, seconds: floa
     assert done is not None
     assert rate is not None
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", printed)
-    # wrk asks its script for one request that it never sends, so one name in a hundred may be
+    # wrk requests one message from its script that it never sends, so one name in a hundred may be
     # missing.
     if refused and int(refused[1]) > int(done[1]) / 50:
         sent = counted(int(done[1]), "request was", "requests were")
@@ -183,7 +183,7 @@ def run_paced(plan: PacedPlan, server: Server, store_pid: int, core: int) -> Pac
         plan: What to send; its port is the server's.
         server: The server under test.
         store_pid: Process id of its Valkey.
-        core: For the generator.
+        core: CPU core of the generator.
 
     Raises:
         Unavailable: A request was refused or not answered.
@@ -226,15 +226,15 @@ def start_server(
     environment: Mapping[str, str],
     python: str = sys.executable,
 ) -> Iterator[Server]:
-    """Start a Python server on its core, and stop it in the end.
+    """Start a Python server on its core, and stop it at the end.
 
     Args:
-        name: Of its log, and in messages.
+        name: Name of its log, and in messages.
         arguments: After the interpreter; `{port}` stands for the port.
-        port: Where it listens; a free port if left out.
-        core: Its processor.
+        port: Its port; a free one if omitted.
+        core: Its CPU core.
         folder: Its working directory, and that of its log.
-        environment: Of the process.
+        environment: Environment of the process.
         python: Its interpreter.
 
     Raises:

@@ -1,9 +1,8 @@
 """Requests/s of the hot calls, next to an empty handler and a naive server in the same run.
 
-One worker has a core for itself; Valkey and wrk share the other. All calls are measured in turn,
-several rounds, and the median counts; a measurement during which the host stole too much processor
-time is repeated. The worker's CPU time per request is given too: it hardly changes with the
-neighbours of the machine.
+One worker has a core of its own; Valkey and wrk share the other. Calls are measured in turn over
+several rounds, and the median counts; measurements disturbed by steal are repeated. The worker's
+CPU time per request is reported too, since it hardly depends on other load of the host.
 """
 
 import tempfile
@@ -32,13 +31,12 @@ def run_hot_path(on_progress: Callable[[str], None], seconds: float, rounds: int
     Args:
         on_progress: Receives the current step as text.
         seconds: Length of one measurement.
-        rounds: How many of each.
+        rounds: Number of rounds.
 
     Returns:
-        `flat_out`: a row per target, as fast as it goes; `paced`: a row per rate and call, at rates
-        that leave the worker idle most of the time; `counting_us`: what the metrics take of a
-        request; `stolen`: the largest share of all processors' time that the host took during one
-        measurement.
+        `flat_out`: a row per target, at full load; `paced`: a row per rate and call, at rates
+        that leave the worker idle most of the time; `counting_us`: CPU time of a request's metrics;
+        `stolen`: the largest steal of one measurement, as a share of all CPU time.
 
     Raises:
         Misconfigured: wrk or the checkout is missing.
@@ -67,13 +65,13 @@ def run_hot_path(on_progress: Callable[[str], None], seconds: float, rounds: int
 
 
 class _Setup(NamedTuple):
-    """What is measured, and how.
+    """Setup of the measurements.
 
     Attributes:
         servers: By name.
         store_pid: Process id of Valkey.
         tokens: File of the tokens to validate.
-        core: For the load generators.
+        core: CPU core of the load generators.
         seconds: Length of one measurement.
     """
 
@@ -90,7 +88,7 @@ class _Rounds:
     def __init__(self, setup: _Setup, on_progress: Callable[[str], None]) -> None:
         self._setup = setup
         self._on_progress = on_progress
-        # No visitor enters twice, not even where a measurement is repeated.
+        # No visitor enters twice, even if a measurement is repeated.
         self._entered = 0
         self._stolen: list[float] = []
         self._flat_out: dict[str, list[FlatOut]] = {}
@@ -139,7 +137,7 @@ class _Rounds:
 
 def _counting_us() -> float:
     """Return the time that counting a request takes, with its two readings of the clock."""
-    # Imported with the command line, it would be there before a service has its settings.
+    # Imported late: it must not be loaded before a service has its settings.
     from waitline.kernel.telemetry import ProcessMetrics  # noqa: PLC0415
 
     tallies = ProcessMetrics()

@@ -1,8 +1,8 @@
 """Open-loop load generator at a fixed request rate, whatever the latency.
 
-Runs as a process of its own (`python -m waitline_bench.paced`), so that its CPU time is not
-that of what it measures. Each request has a time at which it is due; latency counts from there, so
-a server that stalls is charged for everybody who came meanwhile.
+Runs in its own process (`python -m waitline_bench.paced`), which keeps its CPU time apart. Latency
+counts from the time at which a request is due, so a stall counts for every request that arrives
+during it (no coordinated omission).
 """
 
 import asyncio
@@ -20,23 +20,23 @@ from waitline.sales.http_client import HttpConnection
 
 CONNECTIONS = 64
 SPARE_S = 0.01
-"""Between two checks for the last answers, once everything is sent."""
+"""Interval of checks for the last answers, once everything is sent."""
 
 DRAIN_S = 5.0
-"""How long the last answers are waited for."""
+"""Timeout of the last answers."""
 
 
 class PacedPlan(NamedTuple):
     """Plan of one measurement.
 
     Attributes:
-        port: Of the server, on 127.0.0.1.
+        port: Port of the server on 127.0.0.1.
         per_s: Requests per second.
-        seconds: For how long.
+        seconds: Length of the measurement.
         call: enter, status, validate, or a path to GET.
-        room: Where.
-        names: First part of the visitors' names; for validate, the file of tokens.
-        visitors: Those who are asked about, in turn; 0 for new ones.
+        room: Room of the calls.
+        names: Prefix of the visitors' names; for validate, the file of tokens.
+        visitors: Number of visitors to cycle through; 0 for new ones.
     """
 
     port: int
@@ -153,8 +153,7 @@ def main(words: list[str]) -> None:
     async def run() -> dict[str, float]:
         return await _PacedLoad(plan).run()
 
-    # Timers of uvloop and of epoll have a resolution of 1 ms, which would be most of what is
-    # measured; select's is a microsecond.
+    # uvloop and epoll have timers of 1 ms, as long as most latencies here; select has microseconds.
     loop = asyncio.SelectorEventLoop(SelectSelector())
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         sys.stdout.write(json.dumps(runner.run(run())) + "\n")

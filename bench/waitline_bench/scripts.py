@@ -30,7 +30,7 @@ from waitline.valkey.client import ValkeyClient
 
 SIZES = (1, 10, 100, 256)
 UNDER_WAY = 4
-"""Concurrent calls: enough that the server never waits for the client."""
+"""Concurrent calls: enough to keep the server busy."""
 
 CALL_S = 10.0
 LINE = 100_000
@@ -152,7 +152,7 @@ async def _rate(
         "admit": lambda _n: _admit(line, room, chunk),
         "sweep": lambda _n: line.sweep(room, chunk_max=chunk),
     }
-    # A call that consumes the room must not run longer than the room lasts.
+    # Calls that use up the room's visitors must end before they run out.
     consuming = name in ("activate", "leave", "admit", "sweep")
     calls_most = length // size if consuming else 100_000_000
     calls, took_s = await _for(seconds, calls_most, lambda: batches[name](size))

@@ -2,11 +2,11 @@
 
 Each checkout has a worker and a Valkey of its own. Both workers are pinned to one core; both
 Valkeys and the generator to the other. The checkouts take turns call by call, in the order
-A B, B A, A B, …, so that a slow change of the machine hits both alike. The empty handler is one
+A B, B A, A B, …, so that slow drift of the machine affects both alike. The empty handler is one
 server that is measured for both: its ratio is the noise of the run.
 
 Of the other checkout only the commands `waitline queue` and `waitline admitter`, their options, the
-`WAITLINE_ROOM_…` variables and the HTTP API are used, so it may be of another layout. It is run by
+`WAITLINE_ROOM_…` variables and the HTTP API are used, so its layout may differ. It is run by
 its own `.venv` if it has one, else by this interpreter.
 """
 
@@ -57,7 +57,7 @@ class SourceTree(NamedTuple):
     """One of the two sides.
 
     Attributes:
-        name: In the figures: `this` or `other`.
+        name: Name in the figures: `this` or `other`.
         root: Its folder.
         python: The interpreter that runs it.
     """
@@ -88,7 +88,7 @@ def run_versus(
         on_progress: Receives the current step as text.
         other: Root folder of the other checkout.
         seconds: Length of one measurement.
-        rounds: How many of each call and side.
+        rounds: Number of rounds.
         paced: Whether to compare latency at fixed rates too.
 
     Returns:

@@ -30,11 +30,11 @@ _RESERVATION = re.compile(rb'"reservationId":(\d+)')
 _ETAG = re.compile(rb"\r\netag: ([^\r]+)")
 
 Errand = Literal["seats", "seats again", "sections", "reserve", "buy"]
-"""What a buyer does: fetch the seat map; fetch it with the last ETag; fetch the counts per section;
+"""Tasks of a buyer: fetch the seat map; fetch it with the last ETag; fetch the counts per section;
 reserve a seat; reserve and pay."""
 
 BUYING = frozenset(("reserve", "buy"))
-"""Errands for which each buyer has its own seat."""
+"""Tasks for which each buyer needs its own seat."""
 
 
 class BuyerPlan(NamedTuple):

@@ -92,8 +92,8 @@ class Crew:
             env=chosen.inherited(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Ctrl-C is for the command, which ends them. Not sessions of their own: a scheduler
-            # that is fair to sessions would give each as much as all workers together.
+            # The command handles Ctrl-C and ends them. No sessions of their own: a scheduler that
+            # is fair by session (autogroup) would give each as much CPU as all workers together.
             process_group=0,
         )
         self._processes.append(process)
@@ -103,7 +103,7 @@ class Crew:
 
     def _say(self, process: "subprocess.Popen[bytes]", words: Mapping[str, Any]) -> None:
         assert process.stdin is not None
-        # One that has ended is noticed where reports are read.
+        # A process that has ended is detected where reports are read.
         with suppress(BrokenPipeError):
             process.stdin.write(json.dumps(words).encode("ascii") + b"\n")
             process.stdin.flush()

@@ -1,8 +1,7 @@
-"""Generator process of visitors on event streams: `python -m waitline_bench.carry.listeners`.
+"""Load generator process of event streams: `python -m waitline_bench.carry.listeners`.
 
-Each opens an event stream and keeps it open. They are opened a few at a time, each when one before
-it has received its first event; then nothing is sent any more, and what arrives is
-counted.
+Each opens an event stream and keeps it open. A few are opened at a time: the next one when an
+earlier one has received its first event. After that it only receives and counts.
 """
 
 import os
@@ -23,17 +22,17 @@ _OK = 200
 
 
 class ListenerPlan(NamedTuple):
-    """What one process does.
+    """Plan of one process.
 
     Attributes:
-        process: Its number, for its addresses.
-        network: Second number of its addresses.
-        host: Of the service.
-        port: Of the service.
-        room: Whose visitors listen.
-        streams: How many it opens.
+        process: Its index, which determines its source addresses.
+        network: Second byte of its source addresses.
+        host: Host of the service.
+        port: Port of the service.
+        room: Room of the visitors.
+        streams: Number of streams that it opens.
         first: Number of the first visitor.
-        step: From one to the next.
+        step: Increment from one visitor to the next.
     """
 
     process: int
@@ -50,14 +49,14 @@ class Listeners:
     """The loop of one process.
 
     Args:
-        plan: What it opens.
+        plan: The plan.
     """
 
     def __init__(self, plan: ListenerPlan) -> None:
         self._plan = plan
         self._epoll = select.epoll()
         self._begun = 0
-        # By descriptor: the visitor whose stream has not begun, and what has come of it.
+        # By descriptor: the visitor whose stream has not begun, and the bytes received.
         self._opening: dict[int, int] = {}
         self._part: dict[int, bytes] = {}
         self._open: set[int] = set()

@@ -14,7 +14,7 @@ def receive() -> dict[str, Any] | None:
     """Return the next order; `None` at the end of stdin, which ends the process."""
     line = b""
     while not line.endswith(b"\n"):
-        # By the byte: what comes after the line must stay where the loop looks for it.
+        # Read byte by byte: anything after the line must stay in the pipe for the event loop.
         piece = os.read(0, 1)
         if not piece:
             return None

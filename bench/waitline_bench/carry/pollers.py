@@ -1,9 +1,9 @@
 """Open-loop generator process of polling visitors: `python -m waitline_bench.carry.pollers`.
 
-Visitors poll when it is due, whether earlier answers have come or not, and each time is
-measured from when the poll was due: a service, or a generator, that falls behind cannot hide it.
-One thread, one epoll, descriptors instead of objects: the generator shares the machine with what
-it measures, so each microsecond of its own counts.
+Visitors poll when a poll is due, whether or not earlier answers have arrived, and latency counts
+from the due time. So neither a slow service nor a slow generator can hide delays (coordinated
+omission). One thread, one epoll, descriptors instead of objects: the generator shares the machine
+with the service, so its own CPU time matters.
 """
 
 import os
@@ -30,33 +30,32 @@ from waitline_bench.carry.wheel import Wheel
 
 EVENTS_MAX = 256
 FIRED_MAX = 256
-"""Polls begun between two looks at the sockets, so that answers are not left lying."""
+"""Most polls sent between two reads of the sockets, which bounds the delay of reads."""
 
 LOOKS_PER_S = 2_000
-"""How often all processes together look at their sockets. A process that is woken for each answer
-spends more on waking up than on the answer; what it saves goes to the service. The time until it
-looks is part of the latencies."""
+"""Socket reads per second, of all processes together. Waking up for each answer would cost more CPU
+time than the answer. The delay is included in the latencies."""
 
 TOLD_S = 0.5
-"""Between two reports of how far it has come."""
+"""Interval of progress reports."""
 
 GRACE_S = 10.0
-"""How long answers may take to come after the end; then they count as missing."""
+"""Time for the last answers after the end; later ones count as missing."""
 
 LATE_SAMPLE = 16
-"""Of so many polls one is looked at for how late this process sent it."""
+"""One poll in this many is sampled for how late this process sent it."""
 
 
 class PollerPlan(NamedTuple):
-    """What one process does.
+    """Plan of one process.
 
     Attributes:
-        process: Its number, for its addresses.
-        network: Second number of its addresses, so that two commands at once do not share them.
-        host: Of the service.
-        port: Of the service.
-        own: How many of its visitors, the first ones, keep a socket each.
-        opening: First polls in progress at once while those are opened.
+        process: Its index, which determines its source addresses.
+        network: Second byte of its source addresses, so that concurrent commands do not share them.
+        host: Host of the service.
+        port: Port of the service.
+        own: Number of visitors, the first ones, that keep a socket each.
+        opening: Concurrent first polls while those are opened.
         shared: Connections for the others, who poll as if behind a load balancer.
     """
 
@@ -73,8 +72,8 @@ class Pollers:
     """The loop of one process.
 
     Args:
-        plan: Its sockets.
-        share: Its visitors.
+        plan: The plan.
+        share: The visitors of this process.
     """
 
     def __init__(self, plan: PollerPlan, share: Share) -> None:
@@ -86,10 +85,10 @@ class Pollers:
         self._rng = rng
         self._wheel = Wheel(share.visitors, monotonic())
         self._epoll = select.epoll()
-        # By slot: its own socket, and since when it waits for an answer or to be sent.
+        # By slot: its own socket, and since when it waits for an answer or for a free socket.
         self._socket = array("i", [-1]) * plan.own
         self._since = array("d", bytes(8 * share.visitors))
-        # By descriptor: whose it is, who waits for an answer on it, what came of one.
+        # By descriptor: its owner, the slot that awaits an answer, and the bytes received so far.
         self._owner: dict[int, int] = {}
         self._asking: dict[int, int] = {}
         self._part: dict[int, bytes] = {}
@@ -128,7 +127,7 @@ class Pollers:
             self._rest(now_s)
 
     def _rest(self, since_s: float) -> None:
-        """Pause, receiving nothing but orders."""
+        """Pause: receive orders only."""
         rest_s = since_s + self._share.step / LOOKS_PER_S - monotonic()
         if rest_s > 0:
             select.select([0], [], [], rest_s)
@@ -140,7 +139,7 @@ class Pollers:
             self._fire(slot, now_s)
 
     def _opens(self) -> bool:
-        # A visitor without a socket when the line begins to move gets none.
+        # A visitor without a socket at the start of admissions gets none.
         return (
             self._unopened < self._plan.own
             and len(self._opening) < self._plan.opening
@@ -174,7 +173,7 @@ class Pollers:
         self._ask(slot)
 
     def _note_late(self, slot: int, late_s: float) -> None:
-        # A retry was sent in time before.
+        # The first attempt of a retry was sent in time.
         if not self._visitors.failing(slot):
             self._late.record(int(late_s * 1e6))
 
@@ -244,11 +243,11 @@ class Pollers:
         if self._owner[descriptor] < 0:
             self._release(descriptor)
         elif after_s is None:
-            # The visitor closes its page; the newcomer comes from elsewhere.
+            # The visitor closes the page; the newcomer has another address.
             self._forget(descriptor)
         if self._opening and slot in self._opening:
             self._opening.discard(slot)
-            # It has waited for a while, and asked last some time ago.
+            # It starts as a visitor who has been waiting, with its last poll some time ago.
             after_s = after_s and after_s * self._rng.random()
         self._book(slot, now_s + (after_s or 0.0))
 
@@ -277,7 +276,7 @@ class Pollers:
             self._closed += 1
         else:
             self._broken += 1
-            # What is measured is still how long the visitor has waited since it was due.
+            # Latency still counts from the due time.
             self._wheel.put(slot, monotonic() + self._visitors.failed(slot))
 
     def _obey(self) -> None:

@@ -1,7 +1,7 @@
-"""Capacity of one machine: every waiting visitor polls at the served hints while the line moves.
+"""Capacity of one machine: waiting visitors poll as recommended while the line moves.
 
-A room is filled, its visitors poll at the hints that they are given, and as many enter as are
-admitted. The generator's processes run beside the service and are counted apart.
+A room is filled and its visitors poll; for each one admitted, another enters. The CPU time of the
+generator processes is counted separately.
 """
 
 import os
@@ -23,20 +23,20 @@ from waitline_bench.carry.room import Room
 from waitline_bench.carry.visitors import Share, Way
 
 P99_MS = 100.0
-"""A visitor who waits is carried if 99 of 100 answers come within this."""
+"""Target p99 of answers: waiting visitors count as carried below it."""
 
 WARM_UP_S = 10.0
-"""Between the opening of the room and the measurement, at most as long as that."""
+"""Warm-up between opening the room and the measurement, at most as long as the measurement."""
 
 OPEN_S = 300.0
-"""How long opening all sockets may take: an overloaded service must not be waited for."""
+"""Timeout of opening all sockets, in case the service is overloaded."""
 
 START_S = 30.0
-"""How long the generator's processes may take to say anything."""
+"""Timeout of a report of a generator process."""
 
 OPENING = 64
-"""First polls in progress at once while sockets are opened: enough to keep the service busy, and
-few enough that visitors who are polling already get their answers."""
+"""Concurrent first polls while sockets are opened: enough to keep the service busy, and few enough
+that visitors who already poll get their answers."""
 
 BALANCE = 0.8
 """Share of a worker's files that visitors' sockets may fill on average. Workers take new
@@ -46,8 +46,8 @@ SHARED = 256
 """Connections that a generator process shares among visitors without a socket of their own."""
 
 GENERATED = 150_000
-"""Visitors of one generator process, where sockets do not need more: they poll less than it can,
-and each process more is one more that is woken for a few answers."""
+"""Visitors of one generator process, where sockets do not need more: a process has capacity to
+spare, and each further one costs wake-ups."""
 
 OnProgress = Callable[[str], None]
 
@@ -57,14 +57,13 @@ class PollLoad:
     """Plan of one measurement.
 
     Attributes:
-        way: How visitors poll.
-        visitors: How many wait.
+        way: Polling method.
+        visitors: Number of waiting visitors.
         seconds: Length of the measurement.
-        workers: Of the service; more are started if the sockets need them.
+        workers: Processes of the service; more are started if the sockets need them.
         kept: Whether each visitor keeps its socket, or all share some as behind a load balancer.
-        admit_per_s: How many are admitted per second, and about as many enter.
-        cores: How many cores the service may use, and the generator gets the others; 0: both use
-            all of them.
+        admit_per_s: Admissions per second; about as many visitors enter.
+        cores: Cores of the service, with the rest for the generator; 0: both use all cores.
     """
 
     way: Way
@@ -94,7 +93,7 @@ def run_polling(on_progress: OnProgress, load: PollLoad) -> dict[str, Any]:
 
     Args:
         on_progress: Receives the current step as text.
-        load: What is carried.
+        load: The plan.
 
     Returns:
         Its figures; `troubles` lists what went wrong.
@@ -130,10 +129,10 @@ def run_polling(on_progress: OnProgress, load: PollLoad) -> dict[str, Any]:
 
 
 def _plans(load: PollLoad, port: int, generators: int) -> Iterator[dict[str, Any]]:
-    # Another command of the same moment has another process id.
+    # Process ids differ between concurrent commands.
     network = 1 + os.getpid() % 250
     for process in range(generators):
-        # Each gets every so many-th visitor, so that all hold the same mixture of the line.
+        # Interleaved, so that every process has visitors from the whole line.
         count = len(range(process, load.visitors, generators))
         own, shared = (count, 0) if load.own else (0, SHARED)
         opening = max(1, OPENING // generators)
@@ -235,7 +234,7 @@ def _told(reports: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
         }
     figures["cached_per_s"] = sum(report["cached"] for report in reports) / seconds
     figures["closed"] = sum(report["closed"] for report in reports)
-    # How much of the times above is the generator's own.
+    # The generator's own share of the latencies above.
     figures["late_p50_ms"] = late.quantile_ms(0.5)
     figures["late_p99_ms"] = late.quantile_ms(0.99)
     return figures
@@ -245,9 +244,9 @@ def troubles(reports: Sequence[dict[str, Any]], visitors: int, entered: int) -> 
     """Return the failures of the run as sentences.
 
     Args:
-        reports: Of the generator's processes, at the end.
-        visitors: Who waited at the beginning.
-        entered: How many have ever entered, as the room counts.
+        reports: Final reports of the generator processes.
+        visitors: Visitors waiting at the start.
+        entered: The room's total of joins.
     """
     refused: Counter[str] = Counter()
     counts: Counter[str] = Counter()

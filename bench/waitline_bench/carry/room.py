@@ -16,7 +16,7 @@ from waitline.valkey.client import ValkeyClient
 
 CALL_S = 10.0
 UNDER_WAY = 4
-"""Batches at once while the room is filled: enough that the server never waits for us."""
+"""Concurrent batches while the room is filled: enough to keep the server busy."""
 
 T = TypeVar("T")
 
@@ -25,8 +25,8 @@ class Room:
     """One room of an installation.
 
     Args:
-        url: Of the store.
-        name: Of the room.
+        url: Address of the store.
+        name: Name of the room.
     """
 
     def __init__(self, url: str, name: str) -> None:
@@ -36,7 +36,7 @@ class Room:
     def fill(self, visitors: int, admit_per_s: float) -> None:
         """Create the room, paused, and let `v1`, `v2`, … join in this order.
 
-        Admitted visitors keep their slots, so nobody's place comes back during the measurement.
+        Admitted visitors keep their slots, so no slot is freed during the measurement.
         """
         limits = Limits(
             active_max=1_000_000,
@@ -52,7 +52,7 @@ class Room:
             line = Line(store)
 
             async def join() -> None:
-                # All take from one iterator, and one connection keeps their order.
+                # All tasks share one iterator, and a single connection keeps the order.
                 for start in starts:
                     end = min(start + BATCH_MAX, visitors + 1)
                     await line.join(self.name, [VisitorId(f"v{n}") for n in range(start, end)])

@@ -1,6 +1,6 @@
-"""Raw connections for the generators: file descriptors, without objects around them.
+"""Raw connections for the load generators: bare file descriptors.
 
-A hundred thousand of Python's socket objects would take more memory than the visitors themselves.
+100 000 Python socket objects would take more memory than the visitors themselves.
 """
 
 import os
@@ -10,14 +10,14 @@ import struct
 from contextlib import suppress
 
 FILES_SPARE = 500
-"""Files of a process that are not left to connections: its store, its listeners, its libraries."""
+"""File descriptors reserved in a process: store, listening sockets, libraries."""
 
 ADDRESS_SOCKETS = 10_000
-"""Connections that one source address is used for. It has 28 000 ports, and those of connections
-that were closed stay taken for a minute."""
+"""Connections per source address. An address has 28 000 ephemeral ports, and closed ones stay in
+TIME_WAIT for a minute."""
 
 PIECE_BYTES = 65_536
-"""Read at once: more than any answer."""
+"""Buffer size of a read: larger than any answer."""
 
 _NO_PORT_YET = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
 _RESET = struct.pack("ii", 1, 0)
@@ -26,7 +26,7 @@ _RESET = struct.pack("ii", 1, 0)
 def raise_file_limit() -> int:
     """Raise the limit of open files, inherited by children, as far as allowed; return it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Where there is no limit, whatever the kernel allows a process.
+    # Without a limit, take the kernel's maximum per process.
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,4 +1,4 @@
-"""Idle event streams of one worker: how many it holds, and the cost of each."""
+"""Capacity of one worker in idle event streams, and the cost of each."""
 
 import os
 from collections import Counter
@@ -16,10 +16,10 @@ from waitline_bench.carry.polling import OPEN_S, OnProgress
 from waitline_bench.carry.room import Room
 
 SETTLE_S = 3.0
-"""After the last stream has begun, before anything is measured."""
+"""Settling time after the last stream has begun, before the measurement."""
 
 FILES_SPARE = 200
-"""Files of a worker that are not left to streams."""
+"""File descriptors of a worker reserved for other uses."""
 
 
 def run_streams(
@@ -29,9 +29,9 @@ def run_streams(
 
     Args:
         on_progress: Receives the current step as text.
-        streams: How many; fewer where one process may not open as many files.
-        visitors: How many wait. The listeners are spread over the line.
-        seconds: For how long it is watched. A stream gets a sign of life every 15 s.
+        streams: Number of streams; fewer if the limit of open files is lower.
+        visitors: Number of waiting visitors. The streams are spread over the line.
+        seconds: Length of the measurement. A stream gets a keep-alive every 15 s.
 
     Returns:
         The figures; `troubles` lists what went wrong.

@@ -1,7 +1,7 @@
 """State machine of one process's visitors: their requests and reactions to answers. Pure.
 
-They do what the waiting page does: poll when it is due, and no sooner; leave at their turn. For
-each that goes another enters. Nothing here opens a socket or looks at a clock.
+They behave like the waiting page: poll when due, and leave at their turn. For each that leaves,
+another enters. No sockets, no clock.
 """
 
 from array import array
@@ -16,27 +16,27 @@ from waitline.queue import hints
 from waitline_bench.carry import answers
 
 READ, ASK, TURN, ENTER = range(4)
-"""What a visitor does next: read how far the line has come; ask for its own place; find out, by
-asking, that its turn has come as it read; enter."""
+"""Next step of a visitor: poll now-serving; poll its own status; confirm by its status the turn
+that now-serving shows; enter."""
 
 FRESH_S = 1.0
-"""How long a cache may keep how far the line has come. Source: its `Cache-Control`."""
+"""TTL of now-serving in a cache. Source: its `Cache-Control`."""
 
 RETRY_S = 1.0
 RETRY_S_MAX = 30.0
-"""When a visitor tries again who was refused or not answered: after twice as long each time, up to
-this, and a quarter more or less. Source: waiting.js."""
+"""Exponential backoff after a refusal or a timeout: first and longest pause, with 25 % jitter.
+Source: waiting.js."""
 
 _WAITS = b'"status":"WAITING"'
 _READY = b'"status":"READY"'
 
 
 class Way(StrEnum):
-    """How visitors follow the line."""
+    """Polling method."""
 
-    STATUS = "status"  # by their own exact place
-    NOW_SERVING = "now-serving"  # by the document for everyone, from the service itself
-    CACHED = "cached"  # the same, through a cache that keeps it for a second
+    STATUS = "status"  # the visitor's own status
+    NOW_SERVING = "now-serving"  # now-serving, from the service itself
+    CACHED = "cached"  # now-serving, through a cache with a TTL of a second
 
 
 class Share(NamedTuple):
@@ -44,10 +44,10 @@ class Share(NamedTuple):
 
     Attributes:
         room: Its name.
-        way: How they poll.
-        visitors: How many wait.
-        first: Number, and place, of its first.
-        step: From one to the next; there are as many processes.
+        way: Polling method.
+        visitors: Number of waiting visitors.
+        first: Number and place of the first.
+        step: Increment from one to the next: the number of processes.
     """
 
     room: str
@@ -62,11 +62,11 @@ class VisitorCounts:
     """Counters of the visitors.
 
     Attributes:
-        entered: Who came after the first.
-        admitted: Who heard of being admitted.
+        entered: Visitors who entered during the measurement.
+        admitted: Visitors who learned of their admission.
         refused: Answers other than those expected, by status.
         lost: Visitors whose answer was neither waiting nor admitted.
-        early: Visitors who read that it was their turn, and had to wait.
+        early: Visitors whom now-serving showed as due before their turn.
     """
 
     entered: int = 0
@@ -84,9 +84,9 @@ class Visitors:
     """Waiting visitors, each in a slot; a slot whose visitor has left is reused.
 
     Args:
-        share: Who they are.
+        share: The visitors.
         host: For the requests.
-        rng: For when they ask first.
+        rng: Draws the times of their first polls.
     """
 
     def __init__(self, share: Share, host: str, rng: Random) -> None:
@@ -138,8 +138,8 @@ class Visitors:
         """Answer a poll from the cache while the document is fresh.
 
         Returns:
-            As `heard`; `None` where the service must be asked. One asks for all: meanwhile the
-            others get the document of before.
+            As `heard`; `None` if the service must be called. One request refreshes the cache;
+            meanwhile the others get the stale document.
         """
         if self._share.way is not Way.CACHED or self._step[slot] != READ:
             return None
@@ -152,8 +152,8 @@ class Visitors:
         """Process the answer to a slot's request.
 
         Returns:
-            After how many seconds the visitor asks again; `None` if it has gone, and the slot is
-            somebody else's, who is about to enter.
+            Seconds until the visitor's next poll; `None` if it has left and its slot now belongs to
+            a visitor about to enter.
         """
         step = self._step[slot]
         expected = HTTPStatus.CREATED if step == ENTER else HTTPStatus.OK

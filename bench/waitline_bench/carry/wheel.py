@@ -1,7 +1,7 @@
 """Timing wheel of the visitors' next polls. Pure: the time is an argument.
 
-A heap of 300 000 would cost each booking a walk through its levels, and a tuple. Here a booking is
-one append to the bucket of its 50 ms, and only the bucket of now is put in order.
+A heap of 300 000 entries would cost O(log n) and a tuple per insertion. Here an insertion is one
+append to a 50 ms bucket, and only the current bucket is sorted.
 """
 
 from array import array
@@ -10,10 +10,11 @@ from math import floor
 from operator import itemgetter
 
 WIDTH_S = 0.05
-"""Of a bucket. Narrower ones would be mostly empty, and wider ones longer to put in order."""
+"""Width of a bucket. Narrower ones would be mostly empty, and wider ones slower to sort."""
 
 BUCKETS = 1_024
-"""More than the longest hint in one round; what is due later waits in the last and moves on."""
+"""Number of buckets: one round is longer than the longest hint. Later entries wait in the last
+bucket and are moved on."""
 
 _LATEST = itemgetter(0)
 
@@ -22,16 +23,16 @@ class Wheel:
     """Due time of each slot, at most one per slot.
 
     Args:
-        slots: How many there are, from 0.
-        start_s: The present.
+        slots: Number of slots.
+        start_s: The current time.
     """
 
     def __init__(self, slots: int, start_s: float) -> None:
         self._due = array("d", bytes(8 * slots))
         self._ring: list[list[int]] = [[] for _ in range(BUCKETS)]
         self._turn = floor(start_s / WIDTH_S)
-        # Those of this bucket and those before it, the next one last; times are negative, so
-        # that they rise.
+        # Entries of this and earlier buckets, the next one last; times are negated, so that they
+        # ascend.
         self._now: list[tuple[float, int]] = []
 
     def put(self, slot: int, due_s: float) -> None:
@@ -60,7 +61,7 @@ class Wheel:
         return taken
 
     def wait_s(self, now_s: float) -> float:
-        """Return how long nobody is due for sure, at most until the bucket of now is over."""
+        """Return a time for which no slot is due, at most until the end of the current bucket."""
         until_s = -self._now[-1][0] if self._now else (self._turn + 1) * WIDTH_S
         return max(0.0, until_s - now_s)
 

@@ -7,7 +7,7 @@ versus.py    the hot calls of two checkouts in one run
 drivers.py   one script call through each driver of a cluster
 scripts.py   the Lua scripts, memory and admission, without HTTP
 booking.py   the box office: seat map, reservations, payments
-carry.py     how many waiting visitors this machine carries
+carry.py     capacity of this machine in waiting visitors
 growth.py    how the cost of a call grows with the line and the rooms
 scenario.py  load scenarios by k6, end to end
 compare.py   two results of scenarios side by side

@@ -1,4 +1,4 @@
-"""`waitline-bench carry`: how many waiting visitors this machine carries."""
+"""`waitline-bench carry`: capacity of this machine in waiting visitors."""
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum

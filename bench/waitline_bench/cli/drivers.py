@@ -1,4 +1,4 @@
-"""`waitline-bench drivers`: what a call through each driver of a cluster takes."""
+"""`waitline-bench drivers`: cost of a call through each cluster driver."""
 
 from statistics import median
 from typing import Annotated
@@ -26,7 +26,7 @@ def drivers(
     table.add_column("", no_wrap=True)
     for heading in ("visitors", "calls in progress", "calls/s", "client CPU us"):
         table.add_column(heading, justify="right")
-    # The sort keeps the order of drivers.
+    # The sort is stable, so drivers keep their order.
     for row in sorted(figures["calls"], key=lambda row: (row["visitors"], row["under_way"])):
         table.add_row(
             row["driver"],

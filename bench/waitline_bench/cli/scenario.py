@@ -194,7 +194,7 @@ def soak(
     second half. Exit status 1 if it fails. The criteria are at the head of bench/scenarios/soak.js.
     """
     variables = {} if minutes == SOAK_MINUTES else {"SECONDS": f"{minutes * 60:g}"}
-    # Full-size rooms: with rooms scaled to the load, a line that forms once would stay.
+    # Rooms are not scaled with the load, or a line that forms once would stay.
     _run(
         "soak", variables, {}, scale, None, workers, settings, out,
         typed=[] if minutes == SOAK_MINUTES else ["--minutes", f"{minutes:g}"],
@@ -294,7 +294,7 @@ def _carry_out(plan: ScenarioPlan, folder: Path) -> None:
 def show(console: Terminal, result: Mapping[str, Any]) -> None:
     """Print the criteria and the measured figures."""
     table = Table(box=None, title=result_text.title(result), title_justify="left")
-    # Where there is little room, the words give way and not the figures.
+    # In a narrow terminal, shorten the texts rather than the figures.
     table.add_column("")
     for heading in ("must be", "measured", ""):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -369,7 +369,7 @@ def _scripts() -> Path:
 
 
 class _Elapsed(ProgressColumn):
-    """Seconds that have gone by, of those that are expected."""
+    """Elapsed and expected seconds."""
 
     @override
     def render(self, task: Task) -> Text:
@@ -382,7 +382,7 @@ class _Elapsed(ProgressColumn):
 def _progress() -> Iterator[Show]:
     columns = SpinnerColumn(), BarColumn(24), _Elapsed(), TextColumn("{task.description}")
     console = Terminal(stderr=True)
-    # What is not a terminal would get an empty line.
+    # Without a terminal, this would print an empty line.
     disabled = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=disabled) as bar:
         task = bar.add_task("", total=None)

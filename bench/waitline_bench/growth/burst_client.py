@@ -1,8 +1,8 @@
 """Closed-loop load generator of bounded bursts over persistent connections.
 
-A line of a thousand would be one of ten thousand before a second of joining is over, so joins
-come in bursts, and those who joined leave before the next. wrk cannot stop in between, and new
-connections for each burst would cost more than the burst.
+Joins at full load would grow a line of 1 000 to 10 000 within a second. So joins come in bursts,
+and those who joined leave before the next one. wrk cannot pause, and new connections per burst
+would cost more than the burst.
 """
 
 import asyncio
@@ -17,19 +17,19 @@ from waitline.kernel.plurals import counted
 from waitline.sales.http_client import HttpConnection
 
 ANSWER_S = 30.0
-"""How long a burst may take."""
+"""Timeout of a burst."""
 
 REFUSED_SHARE_MAX = 0.05
-"""Of a burst that counts all the same: on a busy machine the store may once be too slow for a
-batch, which is refused then."""
+"""Share of refused requests at which a burst still counts: on a busy machine the store may time out
+on a batch."""
 
 
 class BurstClient:
     """Sends bursts of requests over connections to one server.
 
     Args:
-        port: Where it listens, on this machine.
-        count: How many connections, and so requests at once.
+        port: Port on 127.0.0.1.
+        count: Connections, and so concurrent requests.
     """
 
     def __init__(self, port: int, count: int) -> None:

@@ -10,26 +10,26 @@ WAITING = (1_000, 10_000, 100_000, 1_000_000)
 ROOMS = (1, 10, 100, 1_000)
 
 PER_ROOM = 1_000
-"""Visitors that wait in each of many rooms."""
+"""Waiting visitors per room, where there are many rooms."""
 
 REQUESTS = 3_000
-"""Asked in one measurement, about half a second. Short ones and many rounds: what the machine does
-besides then meets all sizes alike."""
+"""Status requests per measurement, about half a second. Many short rounds spread the machine's
+noise evenly over all sizes."""
 
 CONNECTIONS = 64
 
 GROWN_MAX = 2
-"""A burst of joins adds at most one part in so many to the lines."""
+"""A burst of joins lengthens the lines by at most 1 / this."""
 
 TICKS = 10
 DUE = 200
-"""Visitors admitted in a tick where one room is measured: 2 000 a second."""
+"""Visitors admitted per tick, with one room: 2 000 a second."""
 
 DUE_EACH = 10
-"""Visitors admitted in a tick in each of many rooms."""
+"""Visitors admitted per tick and room, with many rooms."""
 
 IDLE_S = 2.0
-"""How long an admitter with nothing to do is watched."""
+"""Length of the measurement of an idle admitter."""
 
 LIMITS = Limits(
     active_max=1_000_000,
@@ -39,17 +39,17 @@ LIMITS = Limits(
     ready_ttl_ms=DAY_MS,
     idle_ms=DAY_MS,
 )
-"""Nobody is admitted but when the bucket is filled by hand, and nobody's mark is renewed: the
-first who ask would pay for it, and in a short line they are all there are."""
+"""Admission happens only when the bucket is filled by hand, and contact marks are not renewed: the
+first polls would pay for that, and in a short line those are all polls."""
 
 
 class Effort(NamedTuple):
     """Number of requests per figure.
 
     Attributes:
-        requests: Asked of the worker.
-        ticks: Of the admitter.
-        idle_s: How long an idle admitter is watched.
+        requests: Requests to the worker.
+        ticks: Ticks of the admitter.
+        idle_s: Length of the measurement of an idle admitter.
     """
 
     requests: int = REQUESTS
@@ -69,8 +69,8 @@ class Case(NamedTuple):
     """One size of the line or of the number of rooms.
 
     Attributes:
-        size: How many wait in the room, or how many rooms there are.
-        rooms: Which are asked, in turn.
+        size: Length of the line, or number of rooms.
+        rooms: Rooms to call, in turn.
         waiting: Visitors in each, `w1`, `w2`, ….
         due: Visitors that a tick admits in each.
     """

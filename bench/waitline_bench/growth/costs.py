@@ -10,13 +10,13 @@ class Row(NamedTuple):
     """One cost at each size.
 
     Attributes:
-        name: What it is the cost of.
-        unit: As it is printed.
-        values: One a size, smallest first: the median of all rounds.
-        of_first: Each as a multiple of the first: the median of what it was in each round, since
-            what the machine does besides makes all figures of a round larger.
-        least: The lowest that was measured at each size.
-        most: The highest.
+        name: Name of the cost.
+        unit: Unit, as printed.
+        values: One per size, smallest first: the median of all rounds.
+        of_first: Each as a multiple of the first: the median of the ratios per round, since the
+            machine's noise raises all figures of a round.
+        least: Lowest figure at each size.
+        most: Highest figure at each size.
         is_cost: Whether it may not grow faster than a logarithm; otherwise it explains others.
     """
 
@@ -46,8 +46,8 @@ class Row(NamedTuple):
 def growth_max(size: int, first: int) -> float:
     """Return the factor by which a logarithmic cost grows from one size to another.
 
-    The logarithm is of twice the size: the steps that a search among so many takes, and one, so
-    that it is not 0 for a size of 1.
+    The logarithm is of twice the size: the steps of a binary search plus one, so that it is not 0
+    for a size of 1.
     """
     return log2(2 * size) / log2(2 * first)
 
@@ -58,7 +58,7 @@ def row(name: str, unit: str, runs: Sequence[Sequence[float]], *, is_cost: bool 
     Args:
         name: As in `Row`.
         unit: As in `Row`.
-        runs: For each size, a figure a round.
+        runs: For each size, one figure per round.
         is_cost: As in `Row`.
     """
     return Row(

@@ -18,7 +18,7 @@ from waitline.trial import ValkeyServer, machine, processes
 from waitline.trial.installation import free_port
 
 READY_S = 20.0
-"""How long a worker may take to answer on a busy machine; 1 s on a quiet one."""
+"""Timeout of a worker's answer on a busy machine; an idle one needs 1 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class GrowthInstallation:
     """A running store, and a worker with a core of its own.
 
     Attributes:
-        folder: Holds all of it, and is gone in the end.
-        store_url: Where the store is.
-        store_pid: Its process.
-        port: Where the worker answers.
-        worker_pid: Its process.
+        folder: Temporary folder, deleted at the end.
+        store_url: Address of the store.
+        store_pid: Process id of the store.
+        port: Port of the worker.
+        worker_pid: Process id of the worker.
     """
 
     folder: Path

@@ -9,11 +9,11 @@ from waitline.kernel.ids import RoomId, VisitorId
 class Lines:
     """The line of each room, in order.
 
-    A room is filled with `w1`, `w2`, … to begin with. An admitted visitor
-    gets another answer to status, at another cost.
+    A room starts with `w1`, `w2`, …. An admitted visitor's status costs differently, so it is not
+    requested.
 
     Args:
-        filled: How many each room was filled with.
+        filled: Initial visitors of each room.
     """
 
     def __init__(self, filled: dict[RoomId, int]) -> None:

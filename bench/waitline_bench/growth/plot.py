@@ -8,10 +8,10 @@ from waitline.sales.drawing import plots
 from waitline_bench.growth.costs import growth_max
 
 GAP = 12
-"""Points between two drawings, one below the other."""
+"""Vertical gap between two plots, in points."""
 
 ZOOM = 1.5
-"""How much larger than its letters ask for a browser shows it."""
+"""Scale at which browsers display it."""
 
 TITLES = {
     "waiting": ("Cost by visitors waiting", "visitors waiting in one room"),
@@ -19,7 +19,7 @@ TITLES = {
 }
 
 LEFT_OUT = "idle: store"
-"""More lines than that cannot be distinguished."""
+"""Most lines of a plot: more cannot be distinguished."""
 
 
 def drawn(figures: Mapping[str, Any]) -> str:

@@ -37,15 +37,14 @@ from waitline_bench.growth.installation import GrowthInstallation
 from waitline_bench.growth.lines import Lines
 
 SAME = 20
-"""Visitors who ask again and again, few enough that what is read for them stays in the caches of
-a processor."""
+"""Visitors polled repeatedly: few enough that their data stays in the CPU caches."""
 
 STARTED_ROUNDS = 5
-"""An admitter has begun when it has asked so often who is awake."""
+"""An admitter has started once it has listed the awake rooms this often."""
 
 EXPLAINS = ("batch", "tick")
-"""Rows that are no cost of a call: how large the batches were, and a whole tick, which does the
-work of all rooms in which somebody waits."""
+"""Rows that are not the cost of a call: batch sizes, and a whole tick, which covers every room with
+a line."""
 
 UNITS = {
     "enter": "us a request",
@@ -83,8 +82,8 @@ def run_growth(on_progress: OnProgress, scale: float, rounds: int) -> dict[str, 
 
     Args:
         on_progress: Receives the current step as text.
-        scale: Sizes beyond this share of the largest are left out, but for the first two.
-        rounds: How many of each.
+        scale: Sizes above this share of the largest are left out, except for the first two.
+        rounds: Number of rounds.
 
     Returns:
         For `waiting` and `rooms` each: the `sizes`, and the `rows` as of `costs.Row.as_json`.
@@ -93,7 +92,7 @@ def run_growth(on_progress: OnProgress, scale: float, rounds: int) -> dict[str, 
     # A tenth of the largest size needs no less effort than all of it.
     effort = Effort().scaled(min(1.0, 10 * scale))
     with installation.start() as on:
-        # The largest number of rooms has those of the others among them.
+        # The largest set of rooms includes the smaller ones.
         filled = [*lines, many[-1]]
         uvloop.run(_open(on, filled))
         for case in filled:
@@ -135,8 +134,8 @@ async def _measure(
     rng = Random(rounds)  # noqa: S311 - orders measurements
     for number in range(rounds):
         for kind, group in (("waiting", lines), ("rooms", many)):
-            # In another order each time: what a worker does now and then, as collecting its
-            # garbage, would otherwise come at the same size in every round.
+            # Shuffled in each round: periodic work of a worker, such as garbage collection, would
+            # otherwise hit the same size every time.
             for case in rng.sample(group, len(group)):
                 on_progress(f"round {number + 1} of {rounds}: {case.size:,} {kind}")
                 await asking.connect()
@@ -224,8 +223,8 @@ class _GrowthRun:
     async def status_of_some(self, case: Case) -> dict[str, float]:
         """Request the status of the same visitors repeatedly.
 
-        What that costs more in a longer line, it costs in steps; what any visitor's costs more
-        than that, it costs because the line no longer fits into the caches.
+        Growth of this cost is algorithmic; any further growth with random visitors is due to CPU
+        cache misses.
         """
         step = case.waiting // SAME
         spent = await self._standing(case, lambda number: number % SAME * step)

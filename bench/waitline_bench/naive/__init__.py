@@ -1,6 +1,6 @@
 """Servers to compare the hot calls with.
 
-app.py    a waiting room as most people would write it first
+app.py    a naive waiting room: the baseline
 empty.py  a handler that does nothing: the upper bound
 serve.py  serve one of them as Waitline is served
 """

@@ -1,8 +1,7 @@
-"""A waiting room as most people would write it first: FastAPI, and one store call per step.
+"""Baseline: a naive waiting room on FastAPI, with one store call per step.
 
 It does less than Waitline (no admission, no expiry, no limits) and its steps are not atomic. It is
-here to be compared with, and is written to be fair: the same server, driver and store, pooled
-connections, asynchronous throughout.
+a fair baseline: the same server, driver and store, pooled connections, asynchronous throughout.
 """
 
 import os

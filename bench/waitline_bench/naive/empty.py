@@ -1,4 +1,4 @@
-"""A handler that does nothing: the upper bound of the web server on this machine."""
+"""Empty handler: the upper bound of the web server on this machine."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

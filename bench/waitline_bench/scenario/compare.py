@@ -1,7 +1,7 @@
 """Comparison of two runs, in percent. Pure, except for the drawing library.
 
-Only runs that were offered the same are compared, unless one insists; then the report begins with
-what differs.
+Only runs with the same offered load are compared, unless forced; the report then begins with the
+differences.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,21 +18,21 @@ Written = Callable[[float | None], str]
 Better = Literal["less", "more", "neither"]
 
 SAME = 0.05
-"""Share below which a change is not called good or bad: runs of the same code differ by as much."""
+"""Noise threshold: runs of the same code differ by this share."""
 
 SERVERS = ("worker", "booking", "parent", "admitter", "valkey", "postgres", "supervisor")
-"""Processes that are ours to tune; the load generator's are not."""
+"""Processes of Waitline and its stores, without the load generator."""
 
 
 class Change(NamedTuple):
     """One figure of both runs.
 
     Attributes:
-        name: What it is.
-        a: Of the first; `None` if it has none.
-        b: Of the second.
-        written: How it is written.
-        better: Which way is good.
+        name: Its label.
+        a: Value of the first run; `None` if it has none.
+        b: Value of the second run.
+        written: Formats it.
+        better: Direction of an improvement.
     """
 
     name: str
@@ -131,7 +131,7 @@ def html(a: Result, b: Result, names: tuple[str, str]) -> str:
     Args:
         a: The first run.
         b: The second.
-        names: What they are called.
+        names: Labels of the runs.
     """
     differing = differences(a, b)
     title = result_text.title(a) if a["scenario"] == b["scenario"] else "Two scenarios"
@@ -157,7 +157,7 @@ def html(a: Result, b: Result, names: tuple[str, str]) -> str:
 
 
 def drawings(a: Result, b: Result) -> Iterator[str]:
-    """Draw both runs into the same plots."""
+    """Plot both runs together."""
     for key, title, unit in (
         ("enters_per_s", "Entered", "visitors/s"),
         ("requests_per_s", "Answers", "per s"),
@@ -246,7 +246,7 @@ def _stolen(result: Result) -> float:
 
 
 def _read(read: Read, result: Result) -> float | None:
-    # A script may count fewer figures than ours do.
+    # Other scripts may lack some of these figures.
     try:
         value = read(result)
     except KeyError:

@@ -1,8 +1,8 @@
 """Leak detection: the trend of memory and open files. Pure.
 
-A leak shows as a slope that goes on. What a process takes while it warms up does not, so only the
-second half of the arrivals is judged. The slope is the median of those between any two looks, which
-one busy look does not move.
+A leak shows as a steady slope. Growth during warm-up does not count, so only the second half of the
+arrivals is judged. The slope is the Theil-Sen estimator: the median over all pairs of samples,
+robust against outliers.
 Source: P. K. Sen, Estimates of the regression coefficient based on Kendall's tau, JASA 63 (1968).
 """
 
@@ -22,21 +22,21 @@ FILES_PER_H_MAX = 300.0
 calls, at 2 000 a second, is 720 an hour."""
 
 SPAN_S_MIN = 600.0
-"""Length of the arrivals from which on growth is judged: in a shorter run the pieces by which
-memory is taken look, per hour, like leaks."""
+"""Shortest arrival period for which growth is judged: in a shorter run, single allocations of a
+megabyte look like leaks per hour."""
 
 LIMITS = (
     ("memory_mb", "MB that are added per hour", MEMORY_MB_PER_H_MAX),
     ("files", "open files that are added per hour", FILES_PER_H_MAX),
 )
-"""What is judged: its column, what it is called, and how much of it may be added."""
+"""Criteria: column, label, and largest growth per hour."""
 
 LOOKS_MIN = 10
-"""Looks in the second half that a slope takes."""
+"""Least samples in the second half for a slope."""
 
 UNJUDGED = frozenset(("k6", "runner", "others", "sandbox"))
-"""Parts that are measured and not judged: the generator and this runner keep every figure; the play
-provider remembers its last 200 000 charges, which takes it some 100 MB and hours to reach."""
+"""Parts that are measured but not judged: the generator and this runner keep every figure, and the
+sandbox provider keeps its last 200 000 charges, some 100 MB, which takes hours to fill."""
 
 
 def judged(
@@ -45,12 +45,12 @@ def judged(
     """Judge the growth of every role's processes per hour, over the second half.
 
     Args:
-        at_s: When each look was taken, from the first arrival on.
-        columns: `memory_mb`, `files` and `processes` at each look, by part.
-        until_s: When arrivals ended.
+        at_s: Time of each sample since the first arrival.
+        columns: `memory_mb`, `files` and `processes` of each sample, by part.
+        until_s: End of the arrivals.
 
     Returns:
-        Two thresholds a part; none if it did not go on for long enough to tell.
+        Two thresholds per part; none if the run was too short.
     """
     half = [index for index, at in enumerate(at_s) if until_s / 2 <= at <= until_s]
     if until_s < SPAN_S_MIN or len(half) < LOOKS_MIN:
@@ -59,7 +59,7 @@ def judged(
     for name, what, most in LIMITS:
         for role, values in columns[name].items():
             if role not in UNJUDGED:
-                # Of one process: a database has one for each connection, and these come and go.
+                # Per process: a database has one per connection, and their number varies.
                 each = [values[at] / max(1, columns["processes"][role][at]) for at in half]
                 grown = per_hour([at_s[at] for at in half], each)
                 subject = f"{what} per process, {result_text.ROLES[role]}"

@@ -18,8 +18,8 @@ from waitline_bench.scenario.samples import info
 from waitline_bench.scenario.verdict import RoomFound
 
 DRAIN_S = 10.0
-"""How long rooms may take to be empty once everybody has left: what frees the slot of who has paid
-is an event, due within a second on an idle machine."""
+"""Time for rooms to become empty once all visitors have left: the slot of a buyer is freed by an
+event, within a second on an idle machine."""
 
 DRAIN_LOOK_S = 0.2
 
@@ -59,7 +59,7 @@ def inspect(stack: Installation) -> tuple[list[RoomFound], dict[str, str]]:
     async def run() -> tuple[list[RoomFound], dict[str, str]]:
         store = ValkeyClient(stack.valkey_url, timeout_s=audit.READ_S)
         try:
-            # Before the audit adds its own.
+            # Read before the audit's own commands count.
             commands = await info(store, "commandstats", "latencystats")
             names = sorted(await Rooms(store).names(), key=lambda name: (len(name), name))
             return [

@@ -1,7 +1,7 @@
 """Find k6, inspect a script with it, and run it against an installation.
 
-Scripts address the services by the names that the contract's scripts use. k6 learns, by its option
-`hosts` in a configuration file, that these are our ports: so scripts of others run as they are.
+Scripts address the services by the host names of the contract's scripts. k6's option `hosts`, in a
+configuration file, maps them to our ports, so other people's scripts run unchanged.
 """
 
 import json
@@ -24,21 +24,21 @@ from waitline_bench.scenario.offer import Offer, parse_offer
 
 QUEUE_ALIAS = "queue-service:8081"
 BOOKING_ALIAS = "core-service:8080"
-"""Where the contract's scripts look for the queue service, and for the booking service."""
+"""Addresses of the queue and booking service in the contract's scripts."""
 
 TREND_STATS = ("avg", "min", "med", "p(90)", "p(95)", "p(99)", "max", "count")
-"""What k6 says of each time, unless a script chooses otherwise."""
+"""Statistics of k6's trends, unless a script sets its own."""
 
 MEMORY_SHARE = 4
-"""One in so many bytes of the machine's memory is what k6 fills before it collects garbage. Go
-collects when the heap has doubled; in an entry run that did, every ten seconds there was one in
-which a third of the arrivals were missing: the generator's doing, not that of what is measured."""
+"""Heap of k6 before Go's garbage collection, as a divisor of the machine's memory. By default Go
+collects whenever the heap has doubled: in an entry run, a third of the arrivals were then missing
+in one second of every ten, caused by the generator."""
 
 INSPECT_S = 60.0
-"""How long k6 may take to read a script."""
+"""Timeout of inspecting a script."""
 
 STOP_S = 20.0
-"""How long k6 may take to write its summary after it was asked to stop."""
+"""Time for k6 to write its summary after SIGINT."""
 
 THRESHOLD_CROSSED = 99
 """k6's exit status when a threshold failed, and nothing worse. Source: errext/exitcodes of k6."""
@@ -50,11 +50,11 @@ class Job:
 
     Attributes:
         binary: The program.
-        script: What it runs.
+        script: The script.
         variables: Environment of the script, by `-e`.
-        folder: Where its files go, and those that the script writes.
-        port: Of the queue service, on 127.0.0.1.
-        booking_port: Of the booking service; without a box office nothing listens there.
+        folder: Folder of its output, and of files that the script writes.
+        port: Port of the queue service on 127.0.0.1.
+        booking_port: Port of the booking service; unused without a box office.
     """
 
     binary: Path
@@ -76,7 +76,7 @@ class Job:
 
 
 def find() -> Path:
-    """Return the k6 on PATH, else the one that was installed beside this Python.
+    """Return the k6 on PATH, else the one installed with this Python.
 
     Raises:
         Misconfigured: There is neither.
@@ -99,7 +99,7 @@ def offer(binary: Path, script: Path, variables: Mapping[str, str]) -> Offer:
     """Inspect a script with k6.
 
     Raises:
-        Misconfigured: k6 cannot read the script; the message holds its last words.
+        Misconfigured: k6 cannot read the script; the message holds the end of its output.
     """
     command = [str(binary), "inspect", "--execution-requirements"]
     return parse_offer(json.loads(_asked([*command, *_variables(variables), str(script)])))
@@ -113,11 +113,11 @@ def running(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
         QUEUE_ALIAS: f"127.0.0.1:{job.port}",
         BOOKING_ALIAS: f"127.0.0.1:{job.booking_port}",
     }
-    # The lowest word of all: what the script chooses itself holds.
+    # Lowest precedence: the script's own options override it.
     config.write_text(json.dumps({"hosts": hosts, "summaryTrendStats": TREND_STATS}), "utf-8")
     command = [str(job.binary), "run", "--config", str(config), *_variables(job.variables)]
-    # Without a REST API, which would need a port and is asked by nobody; and without k6's newer
-    # summary, which counts every sample a second time.
+    # No REST API, which would only take a port, and no new-style summary, which would process every
+    # sample twice.
     command += ["--address", "", "--summary-mode", "legacy", "--no-usage-report"]
     command += ["--quiet", "--no-color", "--log-format", "json"]
     command += ["--summary-export", str(job.summary_file), str(job.script.absolute())]
@@ -128,7 +128,7 @@ def running(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
         processes.append(
             subprocess.Popen(  # noqa: S603 - our own command
                 command,
-                # Here go the files that scripts write beside themselves.
+                # Working directory, for files that scripts write.
                 cwd=job.folder,
                 env={
                     **_environment(),
@@ -142,8 +142,8 @@ def running(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
             )
         )
 
-    # A signal interrupts the main thread only, at any point. In a thread of its own, k6 is either
-    # started and noted or not started at all.
+    # A signal interrupts the main thread only, at any point. In a separate thread, starting k6 and
+    # recording its process is not interrupted.
     with output, job.log_file.open("wb") as log, ThreadPoolExecutor(1) as starter:
         try:
             starter.submit(start).result()
@@ -155,7 +155,7 @@ def running(job: Job) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    # Once, it writes its summary still; it takes no second asking.
+    # After one signal k6 still writes its summary; a second one would abort it.
     for number in (signal.SIGINT, signal.SIGKILL):
         if process.poll() is None:
             with suppress(ProcessLookupError):
@@ -165,7 +165,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _variables(variables: Mapping[str, str]) -> list[str]:
-    # What happens to be in the shell must not change what is offered.
+    # K6_ variables of the shell must not change the offered load.
     words = ["--include-system-env-vars=false"]
     for name, value in variables.items():
         words += ["-e", f"{name}={value}"]

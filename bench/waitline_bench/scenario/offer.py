@@ -1,4 +1,4 @@
-"""Load that a script offers, as k6 reads it with all its options. Pure.
+"""Offered load of a script, as k6 resolves its options. Pure.
 
 Source: `k6 inspect --execution-requirements`, whose durations are written as Go writes them.
 """
@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 AROUND_S = 150.0
-"""What a run may take beyond its scenarios: k6 gives setup and teardown a minute each."""
+"""Extra time of a run beyond its scenarios: k6 allows setup and teardown a minute each."""
 
 _UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0}
 _DURATION = re.compile(r"([\d.]+)(ns|us|µs|ms|s|m|h)")
@@ -21,9 +21,9 @@ class Offer:
     """Load of a script.
 
     Attributes:
-        scenarios: As k6 prints them.
-        load_s: From the first arrival to the last, without waiting for those in progress.
-        most_s: How long the whole run may take.
+        scenarios: Scenarios, as k6 prints them.
+        load_s: Time from the first arrival to the last.
+        most_s: Timeout of the whole run.
     """
 
     scenarios: Mapping[str, Mapping[str, Any]]
@@ -56,10 +56,7 @@ def visitors_each(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
 
 
 def steps(scenarios: Mapping[str, Mapping[str, Any]]) -> list[tuple[float, float]]:
-    """Return visitors/s over time as corners of a line; none if some load has no rate.
-
-    Scenarios that go on at the same time have no common line.
-    """
+    """Return visitors/s over time as a polyline; none for closed or overlapping loads."""
     corners: list[tuple[float, float]] = []
     each = visitors_each(scenarios)
     for scenario in sorted(scenarios.values(), key=lambda one: duration_s(one["startTime"])):
@@ -71,7 +68,7 @@ def steps(scenarios: Mapping[str, Mapping[str, Any]]) -> list[tuple[float, float
 
 
 def planned(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
-    """Return the planned visitors; 0 where they depend on the rate of service."""
+    """Return the planned visitors; 0 for closed models."""
     lines = [_corners(scenario) for scenario in scenarios.values()]
     arrivals = sum(
         (a + b) / 2 * (later - at) for line in lines for (at, a), (later, b) in pairwise(line)
@@ -80,12 +77,12 @@ def planned(scenarios: Mapping[str, Mapping[str, Any]]) -> int:
 
 
 def _corners(scenario: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """Return arrivals/s over time, or nothing if they depend on the rate of service."""
+    """Return arrivals/s over time; empty for closed models."""
     if scenario["executor"] not in {"constant-arrival-rate", "ramping-arrival-rate"}:
         return []
     at_s, unit_s = duration_s(scenario["startTime"]), duration_s(scenario["timeUnit"])
     rate = scenario.get("rate") or scenario.get("startRate") or 0
-    # A steady rate is one stage that keeps it.
+    # A constant rate is a single stage.
     stages = scenario.get("stages") or [{"duration": scenario["duration"], "target": rate}]
     corners = [(at_s, rate / unit_s)]
     for stage in stages:

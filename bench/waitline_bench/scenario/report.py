@@ -1,7 +1,6 @@
 """Report of a run for display: report.html. Pure, except for the drawing library.
 
-Two clocks are shown and never mixed: k6's, which are the visitors' and cover the whole run, and the
-server's, which are there for every second.
+Client latencies (k6, whole run) and server latencies (every second) are shown separately.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,14 +19,14 @@ from waitline_bench.scenario.offer import steps
 Result = Mapping[str, Any]
 
 OTHERS_CORES = 0.2
-"""Cores that others kept busy, above which the figures are not of this run alone."""
+"""CPU use of other processes, in cores, above which the figures are disturbed."""
 
 STACKED = (
     "worker", "valkey", "admitter", "booking", "postgres", "sandbox", "k6", "runner", "others",
     "stolen",
 )  # fmt: skip
 HEADLINES = ("enter", "validate")
-"""Calls whose times are seen from afar, if they are what the run is about."""
+"""Calls whose latencies are key figures, in runs that are about them."""
 
 LATE = {
     "circulation": {"departures per admission": "whether as many leave as come in"},
@@ -36,7 +35,7 @@ LATE = {
         "added per hour": "whether memory and open files stay flat",
     },
 }
-"""What is judged of a run that is long enough: a word of its threshold, and what it is about."""
+"""Criteria of long runs: a word of the threshold, and its subject."""
 
 CLIENT_KEYS = ("p50_ms", "p95_ms", "p99_ms", "max_ms")
 COLOURS = {
@@ -51,7 +50,7 @@ COLOURS = {
     "others": plots.GREY,
     "stolen": plots.PALE,
 }
-"""One colour a process, in every drawing."""
+"""One colour per process, in every plot."""
 
 
 def html(result: Result) -> str:
@@ -129,7 +128,7 @@ def notes(result: Result) -> list[str]:
 
 
 def drawings(result: Result) -> Iterator[str]:
-    """Draw the course of the run."""
+    """Plot the run over time."""
     seen = result["samples"]
     at_s = seen["at_s"]
 
@@ -143,7 +142,7 @@ def drawings(result: Result) -> Iterator[str]:
     ]
     answers = [series("requests_per_s", "answered", 0)]
     if drawn := offered(result):
-        # Where those who arrive have entered before, what they ask for is offered.
+        # If the visitors have entered before, the offered load is their other calls.
         enter = result["offered"]["entries"] >= result["offered"]["carried_out"]
         (arrivals if enter else answers).append(drawn)
     yield plots.lines(arrivals, "Arrivals and admissions", "visitors/s")
@@ -261,7 +260,7 @@ def _calls(result: Result) -> Markup:
     others = client.keys() - {"all"}
     rows = []
     for name, times in client.items():
-        # Where there was one call alone, it has a row of its own.
+        # A single call has a row of its own.
         if name == "all" and any(client[one] == times for one in others):
             continue
         there = server.get(names.get(name, name), {})

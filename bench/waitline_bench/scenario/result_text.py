@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 UNKNOWN = "\u2013"
-"""Where there is no figure: a dash of a figure's width."""
+"""Placeholder without a figure: a dash as wide as a digit."""
 
 TITLES = {
     "entry": "Entry",
@@ -31,7 +31,7 @@ ROLES = {
     "others": "others here",
     "stolen": "taken by the host",
 }
-"""Processes, in the order in which they are drawn."""
+"""Processes, in plot order."""
 
 _SUBJECTS = {
     "all": "all calls",

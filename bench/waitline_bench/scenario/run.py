@@ -1,7 +1,6 @@
 """Measure one k6 scenario: an installation of its own, k6, samples every second, and the audit.
 
-Everything that was found goes into one folder: `result.json` for programs, `report.html` for
-people, and what k6 wrote itself.
+All output goes into one folder: `result.json`, `report.html`, and k6's own files.
 """
 
 import hashlib
@@ -33,13 +32,13 @@ from waitline_bench.scenario.offer import Offer, planned, visitors_each
 from waitline_bench.scenario.samples import Sample, Sampler, sampling
 
 STEADY = ("circulation", "soak")
-"""Scenarios in which as many must leave as come in."""
+"""Scenarios in which departures must keep up with admissions."""
 
 STAY_S = 30.0
-"""How long visitors hold a slot at most. Source: the scenarios' own word, where nothing is said."""
+"""Longest stay of visitors. Source: the scenarios' default."""
 
 SEEN_S = 0.5
-"""How often the progress is shown."""
+"""Interval of progress updates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +46,16 @@ class ScenarioPlan:
     """Plan of a run.
 
     Attributes:
-        name: Of the scenario.
+        name: Name of the scenario.
         script: The k6 script.
         variables: Environment of the script.
         workers: Processes of the queue service.
         settings: Further settings of the installation, by name.
-        box_office: Whether the script buys, so that the installation must sell.
-        empties: Whether everybody has left or paid when the script ends.
-        scale: Share of the scenario's full load; 1.0 for scripts that know no scale.
-        own: Whether the script is one of ours, whose checks and thresholds mean what ours do.
-        command: What was typed for it.
+        box_office: Whether the script needs the booking service.
+        empties: Whether every visitor has left or paid when the script ends.
+        scale: Share of the scenario's full load; 1.0 for scripts without a scale.
+        own: Whether the script is one of ours, with our checks and thresholds.
+        command: The command line.
     """
 
     name: str
@@ -75,9 +74,9 @@ class _Ended(NamedTuple):
     """State at the end of k6.
 
     Attributes:
-        rooms: As the audit found them.
+        rooms: The rooms, as audited.
         commands: Valkey's statistics by command.
-        books: What the audit of the box office said; `None` without one.
+        books: Result of the box office's audit; `None` without one.
     """
 
     rooms: list[verdict.RoomFound]
@@ -89,10 +88,10 @@ class RunProgress(NamedTuple):
     """Progress of a run.
 
     Attributes:
-        doing: What is being done.
-        elapsed_s: Since k6 was started.
-        expected_s: How long arrivals go on.
-        requests_per_s: That the service answers; `None` before the second look.
+        doing: The current step.
+        elapsed_s: Time since the start of k6.
+        expected_s: Length of the arrivals.
+        requests_per_s: Answers of the service; `None` before the second sample.
         waiting: Visitors who wait.
         admitted: Visitors who hold a slot.
     """
@@ -112,8 +111,8 @@ def run_scenario(plan: ScenarioPlan, folder: Path, show: Show) -> dict[str, Any]
     """Run a plan; return the result, which is also in `folder/result.json`.
 
     Raises:
-        Misconfigured: There is no k6, it cannot read the script, or nothing can draw.
-        Unavailable: The installation did not start, or k6 did not come to an end.
+        Misconfigured: k6 or matplotlib is missing, or k6 cannot read the script.
+        Unavailable: The installation did not start, or k6 did not end.
     """
     if not plan.script.exists():
         raise Misconfigured(f"there is no script {plan.script}")
@@ -146,7 +145,7 @@ def run_scenario(plan: ScenarioPlan, folder: Path, show: Show) -> dict[str, Any]
         show(RunProgress("auditing"))
         ended = _ended(plan, stack)
     found = _found(job, process.returncode)
-    # k6 makes its virtual users first, which takes it seconds.
+    # k6 first creates its virtual users, which takes seconds.
     first_s = max(began_s, ended_s - found.lasted_s)
     result = {
         "scenario": plan.name,
@@ -182,7 +181,7 @@ def question(script: str) -> str:
 
 
 def _load(plan: ScenarioPlan, offer: Offer) -> dict[str, Any]:
-    """Return the offered load, by which runs are compared."""
+    """Return the offered load, which comparable runs share."""
     return {
         "script": plan.script.name,
         "sha256": hashlib.sha256(plan.script.read_bytes()).hexdigest(),
@@ -281,10 +280,7 @@ def _served(
 
 
 def _offered(found: summary.Summary, offer: Offer) -> dict[str, Any]:
-    """Return offered and completed arrivals, over their own time as in the contract.
-
-    A visitor who stays for long after the last arrival makes nobody's arrival slower.
-    """
+    """Return offered and completed arrivals/s of the arrival period, as in the contract."""
     each = visitors_each(offer.scenarios)
     lasted_s = min(found.lasted_s, offer.load_s)
     arrivals = (found.iterations + found.dropped) * each

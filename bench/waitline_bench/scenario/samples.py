@@ -1,8 +1,8 @@
 """Sampling of an installation under load: once a second, less often in long runs.
 
-What is asked for: the services' own metrics, the rooms, Valkey's INFO, and the CPU time,
-memory and open files of every process, k6 among them. Looking costs something too: about 15 ms of a
-worker's second for the metrics, and what this process takes, which is shown beside the others.
+A sample has the services' metrics, the rooms, Valkey's INFO, and the CPU time, memory and open
+files of every process, k6 included. Observer effect: about 15 ms of a worker's second for the
+metrics, and this process's own CPU time, which is reported too.
 """
 
 import asyncio
@@ -22,30 +22,28 @@ from waitline_bench import usage
 from waitline_bench.scenario import scrape
 
 EVERY_S = 1.0
-"""Between two looks. The workers add their figures up once a second, so more often shows nothing
-new."""
+"""Sampling interval. The workers update their metrics once a second."""
 
 LOOKS = 180
-"""Looks of a long run. Each keeps all that the services said of themselves, up to a megabyte."""
+"""Most samples of a run. Each keeps all metrics of the services, up to a megabyte."""
 
 ANSWER_S = 5.0
-"""How long a look may take. A service in trouble is slow to tell of it."""
+"""Timeout of a sample. An overloaded service is slow to report."""
 
 FLUSH_S = 1.0
-"""How often a process of the service adds its figures up. Source: `waitline.kernel.telemetry`,
-which a command cannot import: it would keep its own figures in another folder than the
-service's."""
+"""Interval at which a process of the service writes its metrics. Source:
+`waitline.kernel.telemetry`, which cannot be imported here: it would write metrics of its own to
+another folder."""
 
 ADDING_S = 0.2
-"""How late a process may be in adding its figures up, on a machine that was just busy."""
+"""Longest delay of that on a busy machine."""
 
 ROOMS_READ_MAX = 50
-"""Rooms that are read one by one. The service exports their numbers too, but up to a second old, so
-that a rate from second to second jumps. Of more rooms than this it is believed nevertheless: each
-takes Valkey some 60 us."""
+"""Most rooms that are read directly, at some 60 us of Valkey each. The service's metrics have their
+counts too, but up to a second old, which makes rates per second noisy; they are used above this."""
 
 GONE = ("left", "abandoned", "lapsed", "passed", "removed")
-"""The ways out of a room."""
+"""Ways to leave a room."""
 
 
 class Counts(NamedTuple):
@@ -71,9 +69,9 @@ class Sample(NamedTuple):
 
     Attributes:
         at_s: When the rooms and the metrics were read, by the monotonic clock.
-        rooms: What the rooms hold.
-        metrics: What the services said of themselves.
-        store: What Valkey said of itself, by name.
+        rooms: Counts of the rooms.
+        metrics: Metrics of the services.
+        store: Valkey's INFO, by name.
         usage: CPU time by role, `k6` and `runner` among them.
         memory_bytes: Memory by role.
         files: Open files by role.
@@ -94,9 +92,9 @@ class Sampler:
     """Samples in a thread of its own until it is stopped.
 
     Args:
-        stack: What is looked at.
+        stack: The installation.
         others: Further processes, by role.
-        every_s: Between two looks.
+        every_s: Sampling interval.
     """
 
     def __init__(
@@ -133,7 +131,7 @@ class Sampler:
                     self.missed += 1
                 if last:
                     break
-                # A look that took longer than that is no reason to hurry afterwards.
+                # After a slow sample, do not catch up.
                 due_s = max(due_s + self._every_s, monotonic())
                 self._stopped.wait(due_s - monotonic())
             runner.run(store.close())
@@ -209,7 +207,7 @@ def _told(metrics: scrape.Metrics) -> Counts:
 
 
 def _metrics(port: int) -> str:
-    # A new connection each time, so that it is not always the same worker that is asked.
+    # A new connection each time, so that not always the same worker answers.
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
     try:
         connection.request("GET", "/actuator/prometheus")

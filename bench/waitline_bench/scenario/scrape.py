@@ -1,7 +1,6 @@
 """Metrics of a service, scraped in the Prometheus text format. Pure.
 
-Quantiles of a histogram are interpolated within a bucket as if its times were spread evenly, as
-Prometheus does; the further apart the bounds, the rougher they are.
+Quantiles are interpolated linearly within a bucket, as Prometheus does.
 Source: histogram_quantile of https://prometheus.io/docs/prometheus/latest/querying/functions.
 """
 
@@ -18,9 +17,9 @@ class Buckets(NamedTuple):
     """A histogram, or its increase between two scrapes.
 
     Attributes:
-        bounds_s: Upper bounds, rising; the last is infinite. Empty if nothing was ever counted.
-        counts: How many were at most that long, so rising too.
-        sum_s: Of all times.
+        bounds_s: Upper bounds, rising; the last is infinite. Empty without observations.
+        counts: Cumulative counts.
+        sum_s: Sum of all times.
     """
 
     bounds_s: tuple[float, ...]
@@ -41,7 +40,7 @@ class Buckets(NamedTuple):
         """Return the increase since an earlier scrape."""
         if not earlier.bounds_s:
             return self
-        # A process that was started again counts from nothing: less than before is none.
+        # Counter reset: a restarted process counts from 0, so a decrease counts as none.
         counts = tuple(
             max(0.0, now - then) for now, then in zip(self.counts, earlier.counts, strict=True)
         )
@@ -72,11 +71,10 @@ NOTHING = Buckets((), (), 0.0)
 class Metrics:
     """All metrics of a service at one instant.
 
-    They are parsed when they are first read: that takes some 30 ms, and a sampler that shares the
-    machine with what it samples has none to spare.
+    Parsed lazily: parsing takes some 30 ms, and the sampler shares the machine with the service.
 
     Args:
-        text: In the Prometheus text format.
+        text: The Prometheus text format.
     """
 
     def __init__(self, text: str) -> None:

@@ -1,8 +1,7 @@
 """Time series and totals from the samples of a run. Pure.
 
-Times here are the server's: from a request's arrival in the worker to its answer, without the way
-there and back and without what k6 takes for itself. They come in buckets, so the quantiles are
-estimates within one.
+Latencies here are the server's: from a request's arrival in the worker to its answer, without
+network and client. They come from histogram buckets, so quantiles are estimates.
 """
 
 import re
@@ -23,7 +22,7 @@ BOOKING = {
     "/api/v1/payments": "pay",
     "/api/v1/reservations/{reservationId}": "refund",
 }
-"""The routes whose times are of interest: all below the prefix, and these by a name."""
+"""Routes to report: all below the prefix, with a name for each."""
 
 HTTP = "http_server_requests_seconds"
 SCRIPT = "redis_script_duration_seconds"
@@ -40,12 +39,11 @@ def columns(samples: Sequence[Sample], first_s: float) -> dict[str, Any]:
 
     Args:
         samples: At least one.
-        first_s: When the first arrival came, by the monotonic clock.
+        first_s: Time of the first arrival, by the monotonic clock.
 
     Returns:
-        A list a figure, all as long as `at_s`; under `cores`, `memory_mb`, `files`, `processes` and
-        `p95_ms_by_call` a list a role or call. `None` where nothing happened that could be
-        measured.
+        One list per figure, all as long as `at_s`; under `cores`, `memory_mb`, `files`, `processes`
+        and `p95_ms_by_call` one list per role or call. `None` without observations.
     """
     pairs = list(pairwise(samples))
     roles = list(dict.fromkeys(role for sample in samples for role in sample.memory_bytes))
@@ -154,8 +152,8 @@ def _calls_span(earlier: Sample, later: Sample) -> Buckets:
 def _smoothed(spans: Sequence[Buckets], took_s: Sequence[float]) -> list[float]:
     """Return calls/s, each the mean of up to three samples.
 
-    Workers add their figures up once a second, each at its own time, so that a look finds what one
-    of them did in the last second, or in the last two, or nothing of it.
+    Workers update their metrics once a second, unsynchronised, so a sample may include zero, one or
+    two updates of a worker.
     """
     windows = [slice(max(0, at - 1), at + 2) for at in range(len(spans))]
     return [sum(span.total for span in spans[w]) / sum(took_s[w]) for w in windows]

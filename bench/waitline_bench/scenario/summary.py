@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 QUANTILES = {"p50_ms": "med", "p95_ms": "p(95)", "p99_ms": "p(99)", "max_ms": "max"}
-"""Our names for k6's, which has them all only if the script says so or says nothing."""
+"""Our names for k6's statistics; a script that sets its own may lack some."""
 
 _CONDITION = re.compile(r"^\s*([\w.]+(?:\([\d.]+\))?)\s*(<=|>=|<|>|===?|!=)")
 _NUMBER = re.compile(r"(\d+)")
@@ -53,17 +53,17 @@ class Summary:
     """The result of k6.
 
     Attributes:
-        iterations: Arrivals that were completed.
+        iterations: Completed arrivals.
         dropped: Arrivals dropped for lack of a free virtual user.
         requests: Requests sent.
-        lasted_s: From the first arrival to the end of the last.
-        times: Times by call, in ms, by the names in `QUANTILES`; `all` for all together.
+        lasted_s: Time from the first arrival to the end of the last.
+        times: Latencies by call, in ms, by the names in `QUANTILES`; `all` for all calls.
         failed: Share of the requests that failed.
-        rates: Share of successes of each rate that the script counts.
-        trends: Times that the script counts, in ms.
-        thresholds: In the order of the metrics.
-        checks: In the order of the script.
-        errors: What the script threw, one line each.
+        rates: Share of successes of each custom rate.
+        trends: Custom trends, in ms.
+        thresholds: Thresholds, in the order of the metrics.
+        checks: Checks, in the order of the script.
+        errors: Exceptions of the script, one line each.
     """
 
     iterations: int
@@ -90,7 +90,7 @@ class Summary:
 
     @property
     def tolerates(self) -> bool:
-        """Whether the script says itself how many checks may fail."""
+        """Whether the script has a threshold on checks."""
         return any(threshold.subject.partition("{")[0] == "checks" for threshold in self.thresholds)
 
 
@@ -160,7 +160,7 @@ def _times(metric: Mapping[str, Any]) -> dict[str, float]:
 def _threshold(name: str, condition: str, crossed: bool, metric: Mapping[str, Any]) -> Threshold:  # noqa: FBT001
     found = _CONDITION.match(condition)
     word = found[1] if found else ""
-    # k6 writes the median as it was asked for, and a rate as `value`.
+    # k6 writes the median under the requested name, and a rate as `value`.
     for key in {"p(50)": ("p(50)", "med"), "rate": ("value", "rate")}.get(word, (word,)):
         if key in metric:
             return Threshold(name, condition, float(metric[key]), not crossed)

@@ -22,21 +22,20 @@ FULL = 0.99
 departure and the next admission."""
 
 SETTLED_S = 10.0
-"""When a room that never fills is in balance, beyond the longest stay: who came first has gone, and
-has waited before."""
+"""Time beyond the longest stay after which a room that never fills is in balance: its first
+visitors have left."""
 
 FLOW_S_MIN = 10.0
-"""Length of the part that is judged: less says nothing about stays of up to 30 s."""
+"""Least length of the judged part: a shorter one says nothing about stays of up to 30 s."""
 
 FLOW_MIN = 0.98
-"""Departures per admission, at least. How long each stays is drawn, so that the two differ by a
-share of a percent over a minute."""
+"""Least departures per admission. Stays are random, so the two differ by a fraction of a percent
+over a minute."""
 
 UNOFFERED_MAX = 0.001
 UNOFFERED_LEAST = 5
-"""Share of the planned arrivals that need not have been offered, and how many of few. A load
-generator that cannot keep up begins some after their time, and at the end some not at all, without
-calling them dropped."""
+"""Tolerated shortfall of arrivals, as a share and as a number. A saturated load generator starts
+some late and skips some at the end without reporting them as dropped."""
 
 LASTING = frozenset(("worker", "booking", "admitter", "sandbox", "valkey"))
 """Roles whose processes must survive the run."""
@@ -96,7 +95,7 @@ def judge(
         found: The result of k6.
         served: The server's thresholds.
         rooms: The rooms after the run.
-        reckoning: What `reckoned`, `underfed`, `drained` and `survived` said.
+        reckoning: Results of `reckoned`, `underfed`, `drained` and `survived`.
         books: Findings of the box office's audit, one line each.
     """
     reasons = [
@@ -128,7 +127,7 @@ def judge(
 def reckoned(found: Summary, rooms: Sequence[RoomFound]) -> str:
     """Compare acknowledged entries with places; return the difference as text, or an empty text.
 
-    Only for scripts in which nobody enters twice, and that check every entry as `entered`.
+    Only for scripts without repeated entries that check every entry as `entered`.
 
     Invariant:
         Q1, Q7.
@@ -140,7 +139,7 @@ def reckoned(found: Summary, rooms: Sequence[RoomFound]) -> str:
     if entered < entries.passes:
         acknowledged = counted(entries.passes, "entry was", "entries were")
         return f"{acknowledged} acknowledged, but {_places(entered)}"
-    # A visitor without a right answer may have entered nevertheless.
+    # A visitor may have entered even if the answer failed the check.
     most = entries.passes + entries.fails
     if entered > most:
         return f"{counted(most, 'visitor')} came, but {_places(entered)}"
@@ -161,12 +160,12 @@ def underfed(arrivals: int, planned: int) -> str:
 def drained(found: Summary, rooms: Sequence[RoomFound]) -> str:
     """Return the visitors left in a room after all have left as text, or an empty text.
 
-    Only for scripts in which everybody leaves or pays, and that check every entry as `entered`.
+    Only for scripts in which every visitor leaves or pays, and that check every entry as `entered`.
 
     Invariant:
         B5, and no slot is leaked.
     """
-    # A visitor without a right answer may have entered nevertheless, without knowing it.
+    # A visitor may have entered even if the answer failed the check.
     unaware = sum(check.fails for check in found.checks if check.name == "entered")
     if sum(room.waiting + room.admitted for room in rooms) <= unaware:
         return ""
@@ -213,11 +212,11 @@ def flow(
     """Check that departures keep up with admissions, once the room is full or in balance.
 
     Args:
-        at_s: When each look was taken, from the first arrival on.
-        columns: `admitted`, `admissions_per_s` and `exits_per_s` at each.
-        slots: Of all rooms.
-        stay_s: How long a visitor holds a slot at most.
-        until_s: When arrivals ended.
+        at_s: Time of each sample since the first arrival.
+        columns: `admitted`, `admissions_per_s` and `exits_per_s` of each.
+        slots: Slots of all rooms.
+        stay_s: Longest stay of a visitor.
+        until_s: End of the arrivals.
 
     Returns:
         `None` if the run was too short to decide.
