@@ -98,7 +98,7 @@ def test_each_currency_has_its_own_amount_with_its_decimals(room: Room) -> None:
     assert [one.text for one in summary.sold(nothing) if one.name.startswith("amount")] == ["0"] * 2
 
 
-def test_a_line_alone_is_told_of_without_a_box_office(room: Room) -> None:
+def test_a_line_is_reported_without_a_box_office(room: Room) -> None:
     html = page.report(aftermath(room))
     assert "seats sold" not in html
     assert "Admitted after at most" in html
@@ -113,7 +113,7 @@ def test_a_room_in_which_nothing_happened_has_a_page_too(valkey: Server) -> None
     empty.close()
 
 
-def test_whoever_was_overtaken_is_the_first_thing_said(room: Room) -> None:
+def test_overtaken_visitors_are_reported_first(room: Room) -> None:
     room.raw("HINCRBY", room.keys.room, "overtaken", 2)
     html = page.report(aftermath(room))
     assert 'class="verdict bad"' in html

@@ -126,7 +126,7 @@ def below(pid: int) -> Iterator[int]:
         yield from below(child)
 
 
-def test_troubles_are_told() -> None:
+def test_troubles_are_listed() -> None:
     seen = {"refused": {"503": 2}, "lost": 1, "early": 1, "entered": 7}
     fine = {"refused": {}, "lost": 0, "early": 0, "entered": 3}
     reports = [

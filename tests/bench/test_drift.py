@@ -57,7 +57,7 @@ def test_growth_is_judged(memory_mb: list[float], files: list[float], ok: list[b
     assert [one.ok for one in judged] == ok
 
 
-def test_what_is_judged_is_told_in_words() -> None:
+def test_criteria_have_labels() -> None:
     memory, files = drift.judged(AT_S, seen("booking", growing(12), FLAT), UNTIL_S)
     assert memory.subject == "MB that are added per hour per process, booking workers"
     assert result_text.condition(memory.subject, memory.condition) == "growth ≤ 30"

@@ -134,7 +134,7 @@ def test_a_silent_service_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
     count_connections(silent, use_client)
 
 
-def test_whoever_gives_up_waiting_leaves_the_turn_to_the_next(
+def test_a_cancelled_waiter_leaves_the_turn_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(http_client, "CONNECTIONS_MAX", 1)

@@ -159,7 +159,7 @@ def test_a_report_is_one_file() -> None:
         assert word in text
 
 
-def test_a_sale_is_told_with_its_audit() -> None:
+def test_a_sale_is_reported_with_its_audit() -> None:
     books = {"seats": 10_000, "sold": 7, "findings": []}
     statements = {"reserve": figures(count=7.0)}
     text = report.html(changed(box_office=books, server__statements=statements))
@@ -171,7 +171,7 @@ def test_a_sale_is_told_with_its_audit() -> None:
     assert "Was the sale right?" not in report.html(RESULT)
 
 
-def test_a_failure_is_the_first_that_is_told() -> None:
+def test_a_failure_is_reported_first() -> None:
     result = changed(
         verdict={"ok": False, "line": "x", "reasons": ["<b>7</b> arrivals were dropped"]},
         audit=[{**RESULT["audit"][0], "findings": ["Q3: overtaken"]}],
@@ -280,7 +280,7 @@ def test_changes_are_in_percent_and_good_or_bad() -> None:
         ),
     ],
 )  # fmt: skip
-def test_thresholds_are_told_in_words(
+def test_thresholds_have_labels(
     subject: str, condition: str, value: float | None, words_of: tuple[str, str, str]
 ) -> None:
     assert result_text.subject(subject) == words_of[0]

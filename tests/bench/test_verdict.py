@@ -90,7 +90,9 @@ def test_a_line_names_some_reasons_and_counts_the_others() -> None:
         pytest.param(100, 0, 101, "100 visitors came, but 101 places", id="one got two"),
     ],
 )
-def test_who_was_told_of_a_place_has_one(passes: int, fails: int, entered: int, wrong: str) -> None:
+def test_acknowledged_entries_have_places(
+    passes: int, fails: int, entered: int, wrong: str
+) -> None:
     found = replace(FOUND, checks=[Check("entered", passes, fails)])
     said = verdict.reckoned(found, [replace(ROOM, entered=entered)])
     assert said.startswith(wrong)

@@ -160,7 +160,7 @@ def test_the_limits_per_person_are_shown_beside_what_people_have(run: Run, sold:
 
 
 @pytest.mark.usefixtures("sold")
-def test_what_is_broken_is_told_and_fails(
+def test_findings_are_listed_and_fail(
     run: Run, postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The mode of the data counts, and not that of the environment.
@@ -221,7 +221,7 @@ def test_a_slot_of_one_who_paid_is_found(run: Run, valkey: Server) -> None:
         ),
     ],
 )
-def test_whoever_paid_holds_no_slot(seen: RoomSnapshot, paid: PaidVisitor, times: int) -> None:
+def test_a_buyer_holds_no_slot(seen: RoomSnapshot, paid: PaidVisitor, times: int) -> None:
     text = "1 visitor has paid but still holds a slot in room 'room': 7"
     assert [*kept_slots(seen, [paid])] == [Finding("B5", text, 1)] * times
 

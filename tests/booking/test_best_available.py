@@ -233,7 +233,7 @@ def test_many_at_once_all_get_seats(postgres: TestDatabase) -> None:
     postgres.wait(play())
 
 
-def test_whoever_is_never_fast_enough_is_told(postgres: TestDatabase) -> None:
+def test_losing_every_attempt_is_refused(postgres: TestDatabase) -> None:
     class Slow(Reservations):
         """Somebody else is always faster."""
 

@@ -327,7 +327,7 @@ def test_errors_are_one_line(run: Run, words: list[str], expected: str) -> None:
     assert expected in err
 
 
-def test_a_database_without_tables_is_told(
+def test_a_database_without_tables_is_reported(
     postgres: TestDatabase, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     postgres.wait(postgres.sql("CREATE DATABASE bare"))

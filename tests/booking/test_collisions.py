@@ -66,7 +66,7 @@ def test_another_id_is_drawn_for_a_payment(postgres: TestDatabase) -> None:
         plays(postgres, play)
 
 
-def test_what_collides_again_and_again_is_a_bug(postgres: TestDatabase) -> None:
+def test_repeated_collisions_are_a_bug(postgres: TestDatabase) -> None:
     async def play(sale: Sale) -> None:
         await sale.open()
         await sale.reservations.reserve(1, [1], ANN)

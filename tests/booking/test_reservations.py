@@ -300,7 +300,7 @@ def test_several_reservations_of_one_visitor_lapse_in_one_step(sale: Sale) -> No
     sale.postgres.wait(play())
 
 
-def test_whoever_is_paying_keeps_the_seats_until_that_is_over(sale: Sale) -> None:
+def test_a_payment_in_progress_keeps_the_seats(sale: Sale) -> None:
     async def play() -> None:
         await sale.reservations.reserve(1, [1], ANN)
         await sale.begin(1, ANN)

@@ -37,7 +37,7 @@ def test_a_sale_is_summed_up(postgres: TestDatabase) -> None:
     plays(postgres, play)
 
 
-def test_refunds_are_told_apart_from_what_was_kept(postgres: TestDatabase) -> None:
+def test_refunds_are_separate_from_revenue(postgres: TestDatabase) -> None:
     async def play(sale: Sale) -> None:
         await sale.open()
         await traded(sale, 1, 100)
@@ -70,7 +70,7 @@ def test_amounts_of_different_currencies_are_not_added_up(postgres: TestDatabase
     plays(postgres, play)
 
 
-def test_a_long_sale_is_told_in_longer_steps(postgres: TestDatabase) -> None:
+def test_a_long_sale_has_longer_steps(postgres: TestDatabase) -> None:
     async def play(sale: Sale) -> None:
         await sale.open()
         await traded(sale, 1, 100)

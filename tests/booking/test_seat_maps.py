@@ -164,7 +164,7 @@ def test_however_many_ask_one_statement_is_run(postgres: TestDatabase) -> None:
     run(postgres, play)
 
 
-def test_who_gives_up_takes_nobody_along(postgres: TestDatabase) -> None:
+def test_a_cancelled_caller_cancels_nobody_else(postgres: TestDatabase) -> None:
     async def play(postgres: TestDatabase, schedule: int) -> None:
         async with working(postgres.url) as (worker,):
             first = asyncio.create_task(worker.seats.available(schedule))

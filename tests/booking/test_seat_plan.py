@@ -166,7 +166,7 @@ def test_two_seats_in_one_place() -> None:
     assert errors(text) == ("line 4: position 4 of this row is also in line 2; change one",)
 
 
-def test_errors_of_several_lines_are_told_at_once_but_not_all() -> None:
+def test_errors_of_several_lines_are_reported_together_up_to_a_limit() -> None:
     text = HEADER + "F,A,,R,x\n" * 50
     found = errors(text)
     assert len(found) == seat_plan.ERRORS_MAX
@@ -180,7 +180,7 @@ def test_a_map_has_no_more_seats_than_a_schedule() -> None:
     assert found[0].startswith(f"line {SCHEDULE_SEATS_MAX + 2}: too many seats")
 
 
-def test_other_encodings_are_told() -> None:
+def test_other_encodings_are_refused() -> None:
     with pytest.raises(SeatPlanInvalid, match=r"line 2: neither UTF-8 nor UTF-16 nor CP949"):
         seat_plan.parse(HEADER.encode() + b"F,A,\xe9,R,1\n")
 

@@ -127,7 +127,7 @@ def test_versions_that_are_not_known(version: str) -> None:
     assert SeatSnapshot(layout([FREE], newest=15)).delta(version) is None
 
 
-def test_seats_that_are_new_are_told() -> None:
+def test_new_seats_require_a_reload() -> None:
     snapshot = SeatSnapshot(layout([FREE]))
     assert not snapshot.apply(30, [SeatChange(1, 25, HELD), SeatChange(2, 25, FREE)])
     assert snapshot.states == bytes([FREE])

@@ -140,7 +140,7 @@ def test_a_change_that_was_not_committed_yet_is_counted_later(sale: Sale) -> Non
     sale.postgres.wait(play())
 
 
-def test_nothing_is_told_before_all_was_counted(
+def test_nothing_is_reported_before_all_is_counted(
     sale: Sale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counting, "COUNTED_MAX", 2)

@@ -78,7 +78,7 @@ def stands(buyer: Buyer) -> str:
     return received
 
 
-def test_those_who_wait_are_told_that_all_is_sold_and_let_in_when_seats_come_back(
+def test_waiting_visitors_see_sold_out_and_are_admitted_when_seats_come_back(
     trial: Office,
 ) -> None:
     show = trial.show(rows=1)

@@ -172,7 +172,7 @@ def test_declined(buyer: Buyer, reservation: int) -> None:
     succeeded(buyer.pay(reservation), 201)
 
 
-def test_whoever_pays_may_look(show: Show) -> None:
+def test_the_payer_may_read_the_payment(show: Show) -> None:
     first, second = show.buyers(2)
     payment = succeeded(first.pay(first.reserved(show.seats[0])), 201)["paymentId"]
     refused(second.payment(payment), 403, "C003")

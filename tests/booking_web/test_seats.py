@@ -180,7 +180,7 @@ def test_another_rooms_token(buyer: Buyer, trial: Office) -> None:
     refused(buyer.seats(**elsewhere.headers), 401, "Q003")
 
 
-def test_whoever_waits_still(trial: Office, show: Show) -> None:
+def test_a_waiting_visitor_is_refused(trial: Office, show: Show) -> None:
     room = f"/api/v1/rooms/{show.room}"
     succeeded(trial.queue.client.patch(room, json={"mode": "paused"}, headers=trial.operator))
     # The room takes nobody new either, so these came before.

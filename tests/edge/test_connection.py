@@ -74,7 +74,7 @@ def test_what_is_unusual_means_the_same(name: str) -> None:
     play(scenario)
 
 
-def test_whoever_waits_to_be_told_to_go_on_is_told() -> None:
+def test_expect_100_continue_is_answered() -> None:
     async def scenario(service: Service) -> None:
         async with service.connected() as connection:
             request = post(b"abc", "Expect: 100-continue")
@@ -136,7 +136,7 @@ def test_a_handler_that_fails_is_answered_for(path: str, status: bytes) -> None:
     play(scenario)
 
 
-def test_what_is_under_way_is_done_even_if_the_asker_has_gone() -> None:
+def test_a_call_in_progress_completes_after_the_client_disconnects() -> None:
     async def scenario(service: Service) -> None:
         async with service.connected() as leaver:
             leaver.send(get("/slow"))

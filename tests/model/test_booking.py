@@ -149,26 +149,26 @@ class BoxOfficeMachine(RuleBasedStateMachine):
 
     @rule(user=USERS, seats=SEAT_LISTS)
     def reserve(self, user: int, seats: list[int]) -> None:
-        received = self._asked(self._reserve(user, seats))
+        received = self._outcome(self._reserve(user, seats))
         if received == "PENDING":
             self.owners.append(user)
         self._agree(received, self.model.reserve(user, seats))
 
     @rule(user=USERS)
     def reserve_what_is_not_there(self, user: int) -> None:
-        received = self._asked(self._reserve(user, [1, SEATS + 1]))
+        received = self._outcome(self._reserve(user, [1, SEATS + 1]))
         self._agree(received, self.model.reserve(user, [1, SEATS + 1]))
 
     @rule(which=NUMBERS, asks=ASKS)
     def find(self, which: int, asks: int) -> None:
         number, user = self._chosen(which, asks)
-        received = self._asked(self._find(number, user))
+        received = self._outcome(self._find(number, user))
         self._agree(received, self.model.find(number, user))
 
     @rule(which=NUMBERS, asks=ASKS)
     def cancel(self, which: int, asks: int) -> None:
         number, user = self._chosen(which, asks)
-        received = self._asked(self._cancel(number, user))
+        received = self._outcome(self._cancel(number, user))
         self._agree(received, self.model.cancel(number, user))
 
     @rule(which=NUMBERS)
@@ -290,7 +290,7 @@ class BoxOfficeMachine(RuleBasedStateMachine):
         assert received == expected
         assert self.postgres.wait(self._contents()) == self.model.contents()
 
-    def _asked(self, call: Coroutine[Any, Any, str]) -> str:
+    def _outcome(self, call: Coroutine[Any, Any, str]) -> str:
         """Return the answer, or the name of a refusal."""
 
         async def ask() -> str:

@@ -71,15 +71,17 @@ class StripeApi:
 
     def _create(self, _: web.Request, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         if unknown := form.keys() - CREATE_PARAMS:
-            return 400, _told("invalid_request_error", "parameter_unknown", str(unknown))
+            return 400, _error_answer("invalid_request_error", "parameter_unknown", str(unknown))
         confirmed = form.get("confirm") == "true"
         method = form["payment_method"] if confirmed else "none"
         if method == "pm_missing":
-            return 404, _told("invalid_request_error", "resource_missing", "No such PaymentMethod")
+            return 404, _error_answer(
+                "invalid_request_error", "resource_missing", "No such PaymentMethod"
+            )
         if method == "pm_broken":
-            return 500, _told("api_error", None, "Something went wrong")
+            return 500, _error_answer("api_error", None, "Something went wrong")
         if method == "pm_busy":
-            return 429, _told("invalid_request_error", "lock_timeout", "Try again")
+            return 429, _error_answer("invalid_request_error", "lock_timeout", "Try again")
         number = f"pi_{len(self.intents) + 1}"
         intent: dict[str, Any] = {
             "id": number,
@@ -104,7 +106,7 @@ class StripeApi:
         intent["amount_received"] = intent["amount"] if intent["status"] == "succeeded" else 0
         self.intents[number] = intent
         if method == "pm_declined":
-            received = _told("card_error", "card_declined", "Your card was declined.")
+            received = _error_answer("card_error", "card_declined", "Your card was declined.")
             received["error"]["payment_intent"] = intent
             return 402, received
         return 200, dict(intent)
@@ -164,7 +166,9 @@ class StripeApi:
     def _cancel(self, request: web.Request, _: dict[str, str]) -> tuple[int, dict[str, Any]]:
         intent = self.intents[request.match_info["id"]]
         if intent["status"] == "succeeded":
-            return 400, _told("invalid_request_error", "payment_intent_unexpected_state", "no")
+            return 400, _error_answer(
+                "invalid_request_error", "payment_intent_unexpected_state", "no"
+            )
         intent["status"] = "canceled"
         return 200, intent
 
@@ -176,9 +180,11 @@ class StripeApi:
             if refund["payment_intent"] == number and refund["status"] != "failed"
         )
         if gone >= self.intents[number]["amount"]:
-            return 400, _told("invalid_request_error", "charge_already_refunded", "again")
+            return 400, _error_answer("invalid_request_error", "charge_already_refunded", "again")
         if self.intents[number]["status"] != "succeeded":
-            return 400, _told("invalid_request_error", "payment_intent_unexpected_state", "no")
+            return 400, _error_answer(
+                "invalid_request_error", "payment_intent_unexpected_state", "no"
+            )
         refund = {
             "id": f"re_{len(self.refunds) + 1}",
             "object": "refund",
@@ -222,9 +228,9 @@ def message(
     return {"stripe-signature": f"t={at},v1={mac}"}, body
 
 
-def _told(kind: str, code: str | None, text: str) -> dict[str, Any]:
+def _error_answer(kind: str, code: str | None, text: str) -> dict[str, Any]:
     return {"error": {"type": kind, "code": code, "message": text}}
 
 
 def _error(status: int, kind: str, code: str) -> web.Response:
-    return web.json_response(_told(kind, code, code), status=status)
+    return web.json_response(_error_answer(kind, code, code), status=status)

@@ -183,7 +183,7 @@ def test_refunds_in_part_add_up(postgres: TestDatabase, sandbox: SandboxProcess)
     plays(postgres, sandbox, play)
 
 
-def test_a_refund_may_be_told_before_the_charge(
+def test_a_refund_may_be_reported_before_the_charge(
     postgres: TestDatabase, sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:

@@ -114,7 +114,7 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 @pytest.mark.parametrize("handle", [hang_up, torn, broken, silent])
-def test_what_may_have_arrived_is_open_until_the_provider_is_asked(
+def test_a_charge_that_may_have_arrived_is_open_until_queried(
     postgres: TestDatabase, sandbox: SandboxProcess, handle: Handler
 ) -> None:
     async def play(shop: Shop) -> None:

@@ -64,7 +64,7 @@ def test_control_without_a_noted_attempt_it_is_charged_often(
     postgres.wait(whole())
 
 
-def test_whoever_pays_and_gives_up_at_once_has_paid_for_seats_or_nothing(
+def test_paying_while_cancelling_pays_for_seats_or_nothing(
     postgres: TestDatabase, sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:
@@ -89,7 +89,7 @@ def test_whoever_pays_and_gives_up_at_once_has_paid_for_seats_or_nothing(
     plays(postgres, sandbox, play, seats=SEATS)
 
 
-def test_whoever_pays_in_the_last_moment_has_paid_for_seats_or_nothing(
+def test_paying_while_expiring_pays_for_seats_or_nothing(
     postgres: TestDatabase, slow_sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:

@@ -276,7 +276,7 @@ def test_a_commit_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
         assert [charge.key for charge in third.latest_charges(9)] == [whole, torn]
 
 
-def test_what_was_under_way_in_a_crash_was_never_asked_for(tmp_path: Path) -> None:
+def test_charges_in_progress_in_a_crash_are_unknown(tmp_path: Path) -> None:
     path, key = tmp_path / "ledger.sqlite3", new_key()
     with closing(Ledger(path)) as first:
         first.begin_charge(key, AMOUNT, "CARD")

@@ -83,7 +83,7 @@ def test_seats_stay_as_long_as_a_payment_begun_in_time_may_take(
     plays(postgres, sandbox, play)
 
 
-def test_whoever_hangs_up_is_charged_and_confirmed_or_neither(
+def test_a_disconnected_buyer_is_charged_and_confirmed_or_neither(
     postgres: TestDatabase, sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:

@@ -78,7 +78,7 @@ def test_what_is_not_known_is_unavailable(method: str) -> None:
     plays(play)
 
 
-def test_what_was_certainly_not_sent_is_told_apart() -> None:
+def test_requests_that_were_certainly_not_sent_are_distinguished() -> None:
     async def play(api: StripeApi, _: Stripe) -> None:
         for provider in (
             Stripe("sk_test_of_somebody", SECRET, url=api.url),

@@ -197,7 +197,7 @@ def test_what_is_declined_is_not_charged_and_what_is_not_known_is_unavailable() 
     plays(play)
 
 
-def test_what_was_certainly_not_sent_is_told_apart() -> None:
+def test_requests_that_were_certainly_not_sent_are_distinguished() -> None:
     async def play(api: TossApi, _: Toss) -> None:
         for provider in (
             Toss("test_sk_of_another", "", url=api.url),

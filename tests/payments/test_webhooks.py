@@ -62,7 +62,7 @@ def test_a_message_may_come_before_the_answer(
     plays(postgres, sandbox, play)
 
 
-def test_a_declined_payment_may_be_told_first_by_a_message(
+def test_a_webhook_may_report_a_decline_first(
     postgres: TestDatabase, sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:

@@ -174,7 +174,7 @@ KINDS = {"Reservation", "TooManySeats", "Unavailable"}
 SIZES = (1, 2, 3, 1, 2, 1, 3, 2, 1, 1) * 3
 
 
-def asked_by_one() -> list[list[int]]:
+def seats_of_one_visitor() -> list[list[int]]:
     """Seats that one visitor asks for at once: disjoint, so that only the limit says no."""
     starts = [sum(SIZES[:number]) + 1 for number in range(len(SIZES))]
     return [[*range(start, start + size)] for start, size in zip(starts, SIZES, strict=True)]
@@ -185,7 +185,7 @@ def test_one_visitor_never_holds_more_than_allowed(postgres: TestDatabase) -> No
         outcomes = await buyers.outcomes(
             [
                 partial(buyers.store(number).reserve, 1, seats, person(7))
-                for number, seats in enumerate(asked_by_one())
+                for number, seats in enumerate(seats_of_one_visitor())
             ]
         )
         assert {"Reservation", "TooManySeats"} <= set(kinds(outcomes)) <= KINDS
@@ -212,7 +212,7 @@ def test_control_counted_beforehand_one_visitor_holds_more(
             await buyers.outcomes(
                 [
                     partial(buyers.tell, "reserve", **reserve(user, *seats))
-                    for seats in asked_by_one()
+                    for seats in seats_of_one_visitor()
                 ]
             )
             if await buyers.sale.held(user) > 4:

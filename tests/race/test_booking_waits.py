@@ -211,7 +211,7 @@ PAIRS = {
 
 @pytest.mark.parametrize("undone", [False, True], ids=["committed", "undone"])
 @pytest.mark.parametrize("name", PAIRS)
-def test_whoever_waited_answers_as_if_it_came_later(
+def test_a_blocked_call_answers_as_if_it_came_later(
     *, postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch, name: str, undone: bool
 ) -> None:
     monkeypatch.setattr(sales, "STATEMENTS", WAITING)
@@ -376,7 +376,7 @@ def test_a_payment_that_began_and_ended_while_a_cancellation_waited_is_refunded(
     plays(postgres, play)
 
 
-def test_a_charge_that_is_told_again_waits_for_nobody(postgres: TestDatabase) -> None:
+def test_a_repeated_charge_report_does_not_wait_for_locks(postgres: TestDatabase) -> None:
     """It has nothing to change, so it answers as if it had come before the cancellation."""
 
     async def play(sale: Sale) -> None:

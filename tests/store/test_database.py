@@ -229,7 +229,7 @@ def test_a_server_that_is_stopped_is_unavailable_and_found_again(
         server.stop()
 
 
-def test_whoever_is_to_end_ends_though_the_server_hangs(tmp_path: Path, package: str) -> None:
+def test_shutdown_ends_although_the_server_hangs(tmp_path: Path, package: str) -> None:
     """A job that takes silence for a reason to try again must not take this for one."""
     server = PostgresServer(tmp_path / "pg", fsync=False)
     server.start()
@@ -289,7 +289,7 @@ def test_a_statement_that_takes_too_long_is_given_up_on_both_sides(
     run(call())
 
 
-def test_whoever_goes_away_stops_the_statement(postgres: TestDatabase, package: str) -> None:
+def test_a_cancelled_call_cancels_its_statement(postgres: TestDatabase, package: str) -> None:
     async def call() -> None:
         async with opened(postgres.url, package, connections_max=2) as db:
             sleeping = asyncio.create_task(db.fetch_one("sleep", within_s=SOON_S, seconds=SOON_S))
@@ -364,7 +364,7 @@ def test_a_database_that_does_not_let_us_in_is_a_matter_for_the_operator(
         run(call(postgres.url, "missing"))
 
 
-def test_what_would_be_there_twice_is_said(postgres: TestDatabase, package: str) -> None:
+def test_a_duplicate_names_its_constraint(postgres: TestDatabase, package: str) -> None:
     async def call() -> None:
         async with opened(postgres.url, package) as db:
             with pytest.raises(Duplicate, match="concert_id"):

@@ -314,7 +314,7 @@ def test_readers_that_have_ended_are_forgotten_unless_they_have_left_something(
     assert left["name"] == "holds"
 
 
-def test_the_backlog_is_told_before_anybody_has_read(room: Room) -> None:
+def test_the_backlog_is_counted_before_the_first_read(room: Room) -> None:
     letters = DeadLetters(room.store)
     assert room.server.wait(letters.backlog()) == Backlog(0, 0, 0)
     room.raw("XADD", events.STREAM, "*", "topic", "t")

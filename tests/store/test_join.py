@@ -58,7 +58,7 @@ def test_a_batch_of_256(room: Room) -> None:
     assert room.survey().last_place == BATCH_MAX
 
 
-def test_whoever_holds_a_slot_keeps_it(room: Room) -> None:
+def test_an_admitted_visitor_keeps_the_slot(room: Room) -> None:
     room.open()
     ready, active = room.let_in("ready", "active")
     (activated,) = room.activate("active")
@@ -127,7 +127,7 @@ def test_no_memory_refuses_newcomers_and_keeps_everybody_else(room: Room) -> Non
 @pytest.mark.parametrize(
     "swept", [pytest.param(False, id="not swept"), pytest.param(True, id="swept")]
 )
-def test_whoever_ran_out_of_time_joins_anew(room: Room, *, swept: bool) -> None:
+def test_a_visitor_whose_time_ran_out_joins_anew(room: Room, *, swept: bool) -> None:
     room.open(ready_ttl_ms=10)
     (slot,) = room.let_in("a")
     room.reach(slot.expires_ms)
@@ -141,7 +141,7 @@ def test_whoever_ran_out_of_time_joins_anew(room: Room, *, swept: bool) -> None:
     assert room.findings() == []
 
 
-def test_whoever_was_passed_over_joins_anew(room: Room) -> None:
+def test_a_visitor_who_was_passed_over_joins_anew(room: Room) -> None:
     room.open(return_ms=0)
     room.join("a")
     room.pass_over("a")
@@ -151,7 +151,7 @@ def test_whoever_was_passed_over_joins_anew(room: Room) -> None:
     assert room.findings() == []
 
 
-def test_a_refused_newcomer_is_still_told_that_the_time_ran_out(room: Room) -> None:
+def test_a_refused_newcomer_still_sees_that_the_time_ran_out(room: Room) -> None:
     room.open(ready_ttl_ms=10)
     (slot,) = room.let_in("a")
     room.reach(slot.expires_ms)

@@ -59,7 +59,7 @@ def test_a_step_or_outage_counts_for_nobody(room: Room, step_ms: int, *, beats: 
     assert room.survey().counters["lapsed"] == 0
 
 
-def test_whoever_is_silent_while_we_listen_is_passed_over(room: Room) -> None:
+def test_silence_during_listening_time_passes_a_visitor_over(room: Room) -> None:
     inside(room)
     room.silence("waits", 10_700)
     room.raw("HSET", room.keys.room, "resumed_ms", 0)

@@ -199,7 +199,7 @@ def test_a_step_that_fails_leaves_nothing(fresh: str) -> None:
     assert tables(fresh) == {"idempotency"}
 
 
-def test_whoever_holds_the_tables_holds_it_up_for_a_while_only(
+def test_locked_tables_delay_a_migration_up_to_its_timeout(
     fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "LOCK_S", 0.05)

@@ -252,7 +252,7 @@ def test_a_silent_store_counts_no_attempt(office: Office, postgres: TestDatabase
     assert office.row()["last_error"] is None
 
 
-def test_dead_events_are_listed_first_and_sent_when_told(office: Office) -> None:
+def test_dead_events_are_listed_first_and_sent_on_retry(office: Office) -> None:
     alive, dead, other = office.write(1), office.write(2), office.write(3)
     office.sql("UPDATE outbox SET dead = true, attempts = 8 WHERE event_no > 1")
     total, unsent = office.postgres.wait(office.outbox.unsent())

@@ -129,7 +129,7 @@ def test_the_passed_over_have_no_wait(room: Room) -> None:
     assert kept(room).admitted == 1
 
 
-def test_whoever_is_admitted_in_order_has_not_been_overtaken(room: Room) -> None:
+def test_admission_in_order_counts_no_overtaking(room: Room) -> None:
     room.open()
     room.join(*"abcdef")
     room.call("a", "b")
@@ -141,7 +141,7 @@ def test_whoever_is_admitted_in_order_has_not_been_overtaken(room: Room) -> None
     assert room.findings() == []
 
 
-def test_whoever_is_admitted_after_a_higher_place_is_counted(
+def test_admission_after_a_higher_place_is_counted(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backwards = store.ADMIT.source.replace("'ZPOPMIN'", "'ZPOPMAX'")

@@ -33,7 +33,7 @@ def end_return(room: Room, name: str = "a") -> None:
     room.raw("ZADD", room.keys.lapsed, room.now_ms() - 1, name)
 
 
-def test_whoever_was_passed_over_can_return_to_the_old_place(room: Room) -> None:
+def test_a_visitor_who_was_passed_over_can_return_to_the_old_place(room: Room) -> None:
     room.open(admit_per_s=0.01, return_ms=60_000)
     room.join(*"abc")
     standing = passed(room)

@@ -81,7 +81,7 @@ def test_a_ready_visitor_may_not_extend(room: Room) -> None:
 @pytest.mark.parametrize(
     "swept", [pytest.param(False, id="not swept"), pytest.param(True, id="swept")]
 )
-def test_whose_time_ran_out_is_told_so(room: Room, verb: str, *, swept: bool) -> None:
+def test_a_turn_that_ran_out_is_refused_as_such(room: Room, verb: str, *, swept: bool) -> None:
     room.open(ready_ttl_ms=60_000, active_ttl_ms=10)
     room.let_in("a")
     active = first(room.activate("a"))
@@ -94,7 +94,7 @@ def test_whose_time_ran_out_is_told_so(room: Room, verb: str, *, swept: bool) ->
 
 
 @pytest.mark.parametrize("verb", ["activate", "extend"])
-def test_who_was_passed_over_is_told_that_the_time_ran_out(room: Room, verb: str) -> None:
+def test_a_passed_over_turn_is_refused_as_run_out(room: Room, verb: str) -> None:
     room.open()
     room.join("a")
     room.pass_over("a")

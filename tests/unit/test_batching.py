@@ -26,7 +26,7 @@ def test_one_turn_becomes_one_call_per_room() -> None:
     play(scenario)
 
 
-def test_what_arrives_during_the_calls_goes_with_the_next() -> None:
+def test_arrivals_during_calls_join_the_next_batch() -> None:
     async def scenario(store: Store) -> None:
         async with running(store) as batcher:
             store.open.clear()

@@ -70,7 +70,7 @@ def test_an_idle_one_answers_at_once() -> None:
     assert played(play).calls == [[1], [2]]
 
 
-def test_whoever_comes_while_statements_are_under_way_goes_with_the_next() -> None:
+def test_arrivals_during_statements_join_the_next_batch() -> None:
     async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
         statement.gate.clear()
         first = await asked(batcher, [1, 2])
@@ -175,7 +175,7 @@ def test_a_refusal_is_of_the_request_that_it_belongs_to() -> None:
     assert played(play).calls == [[1, 2, 3]]
 
 
-def test_a_silent_database_is_told_to_each_and_not_asked_again() -> None:
+def test_a_timeout_fails_every_item_without_a_retry() -> None:
     async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
         statement.broken = {2: Unavailable("silent")}
         results = await outcomes(await asked(batcher, [1, 2]))
@@ -197,7 +197,7 @@ def test_a_broken_request_fails_alone() -> None:
     assert played(play).calls == [[1, 2, 3], [1], [2], [3]]
 
 
-def test_whoever_has_gone_is_not_asked_for() -> None:
+def test_cancelled_items_are_not_sent() -> None:
     async def play(statement: Statement, batcher: Batcher[None, int, int]) -> None:
         statement.gate.clear()
         tasks = await asked(batcher, [1]) + await asked(batcher, [2])

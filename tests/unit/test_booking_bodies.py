@@ -38,7 +38,7 @@ def test_words(text: str) -> None:
     assert words("w", text, 5) == text
 
 
-def test_instants_are_told_in_utc() -> None:
+def test_times_are_formatted_in_utc() -> None:
     at = datetime(2030, 1, 1, 9, 0, 0, 123_999, timezone(timedelta(hours=9)))
     assert instant(at) == "2030-01-01T00:00:00.123Z"
     assert instant(datetime(2030, 1, 1, tzinfo=UTC)) == "2030-01-01T00:00:00.000Z"

@@ -235,7 +235,7 @@ def test_a_report_from_before_the_clock_was_put_back_ages_from_now_on() -> None:
     assert decided(survey(before(said=future)), report_of(free=0)).reason is Reason.SOLD_OUT
 
 
-def test_what_those_who_wait_are_told() -> None:
+def test_modes_that_waiting_visitors_see() -> None:
     sold_out = decided(survey(), report_of(free=0))
     held = sold_out._replace(reason=Reason.SILENT_HOLD)
     for rules, decision, expected in (

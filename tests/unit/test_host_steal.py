@@ -48,7 +48,7 @@ def test_the_quietest_try_counts(
     )
 
 
-def test_what_fails_while_the_host_is_busy_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_during_steal_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     taking(monkeypatch, 0.5, 0.0)
     failures = iter([Unavailable("too slow")])
 
@@ -61,7 +61,7 @@ def test_what_fails_while_the_host_is_busy_is_tried_again(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("shares", [[0.0], [0.5] * TRIES_MOST], ids=["quiet", "never quiet"])
-def test_a_failure_is_told_when_the_host_is_not_the_reason_or_no_try_is_left(
+def test_a_failure_without_steal_or_at_the_last_attempt_is_raised(
     monkeypatch: pytest.MonkeyPatch, shares: list[float]
 ) -> None:
     taking(monkeypatch, *shares)

@@ -189,7 +189,7 @@ def test_refusals_that_belong_to_every_sale_are_no_failures() -> None:
     assert (counted["requests"], counted["failed"]) == (4, 1)
 
 
-def test_a_seat_that_two_were_told_to_have_bought_is_noticed() -> None:
+def test_a_seat_sold_to_two_visitors_is_detected() -> None:
     tally = VisitorTally()
     tally.sold.update([1, 2, 2, 3])
     assert tally.twice == 1
@@ -223,7 +223,7 @@ def test_a_shop_that_is_slow_or_sold_out_is_what_keeps_a_line() -> None:
     assert watch.drained_s([], LIMITS) is None
 
 
-def test_the_limits_of_calls_are_told_beside_their_figures() -> None:
+def test_calls_are_shown_with_their_limits() -> None:
     figures = {"calls": [{**call("pay", p95_ms=2_500.0), "p95_limit_ms": P95_MS["pay"]}]}
     (row,) = outcome_text.calls(figures)
     assert row == ("pay", "1,000", "1", "2,500", "2,000", "3", "0", False)

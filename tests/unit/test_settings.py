@@ -145,7 +145,9 @@ def test_each_service_keeps_its_own_figures(tmp_path: Path) -> None:
         pytest.param("stripe", None, False, id="no key"),
     ],
 )
-def test_play_money_is_told_from_real_money(provider: str, key: str | None, *, plays: bool) -> None:
+def test_play_money_is_distinguished_from_real_money(
+    provider: str, key: str | None, *, plays: bool
+) -> None:
     assert settings.load(payment_provider=provider, payment_key=key).play_money is plays
 
 

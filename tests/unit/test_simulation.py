@@ -70,7 +70,7 @@ def test_a_bucket_that_is_full_between_two_visits_gains_nothing_more() -> None:
     assert admitted(sale(Arrivals(3, 0), admit_per_s=3, admit_burst=1)) == [0, 400, 800]
 
 
-def test_whoever_comes_between_two_visits_waits_for_the_next() -> None:
+def test_a_join_between_two_visits_waits_for_the_next() -> None:
     played = simulate_sale(sale(Arrivals(4, 1_000), admit_per_s=1_000), dice())
     assert played.joined_ms.tolist() == [0, 250, 500, 750]
     assert played.admitted_ms.tolist() == [0, 300, 500, 800]
@@ -121,7 +121,7 @@ def test_a_no_show_holds_its_slot_until_the_sweep_after_its_time(
     assert (played.no_shows, played.late) == (3, 0)
 
 
-def test_whoever_hears_too_late_holds_a_slot_like_a_no_show() -> None:
+def test_a_late_visitor_holds_a_slot_like_a_no_show() -> None:
     which = sale(Arrivals(3, 0), active_max=1, ready_ttl_ms=1_500)
     played = simulate_sale(which, dice())
     # Nobody asks before three seconds have passed. The second is called at two, the third at six.

@@ -92,7 +92,7 @@ def test_times_as_people_say_them(ms: int, said: str) -> None:
     assert format_duration(ms) == said
 
 
-def test_who_hears_too_late_is_told_of(run: Run, tmp_path: Path) -> None:
+def test_late_visitors_are_reported(run: Run, tmp_path: Path) -> None:
     _, out, _ = run(*SMALL, "--ready", "1s", "--out", tmp_path)
     assert re.search(r"\d+ visitors? learned of their turn too late to activate", out)
 

@@ -97,7 +97,7 @@ def test_everybody_asks_at_the_served_hints_until_admitted() -> None:
     assert played.noticed_mean_ms == pytest.approx(told_sum_ms / visitors)
 
 
-def test_whoever_asks_at_the_instant_of_being_admitted_hears_of_it() -> None:
+def test_a_poll_at_the_instant_of_admission_sees_it() -> None:
     first_ms = 3_000
     turns = ((0, first_ms), (first_ms, first_ms), (first_ms + 1, first_ms + 3_000))
     for turn_ms, noticed_ms in turns:

@@ -67,7 +67,7 @@ def test_however_many_wait_it_is_loaded_once() -> None:
     play(scene)
 
 
-def test_who_gives_up_leaves_the_load_to_the_others() -> None:
+def test_a_cancelled_caller_leaves_the_load_to_the_others() -> None:
     async def scene(source: Source) -> None:
         source.released.clear()
         first, second = (asyncio.create_task(source.cache.fetch("a")) for _ in range(2))

@@ -84,7 +84,7 @@ def test_size_of_an_answer(data: bytes, size: int) -> None:
         pytest.param(b"HTTP/1.1 200 OK\r\nx-content-length: 5\r\n\r\n", id="another header"),
     ],
 )
-def test_an_answer_without_a_length_is_told_from_one_that_is_under_way(data: bytes) -> None:
+def test_an_answer_without_a_length_differs_from_an_incomplete_one(data: bytes) -> None:
     with pytest.raises(ValueError, match="without a length"):
         answers.size(data)
 
@@ -102,7 +102,7 @@ def test_reading_answers() -> None:
         answers.serving(answer(200))
 
 
-def test_who_waits_asks_for_its_own_place_when_told_to() -> None:
+def test_a_waiting_visitor_polls_its_status_when_due() -> None:
     visitors = some(Way.STATUS)
     assert visitors.step(1) == ASK
     line, _ = lines(visitors.request(1))
@@ -111,7 +111,7 @@ def test_who_waits_asks_for_its_own_place_when_told_to() -> None:
     assert visitors.step(1) == ASK
 
 
-def test_who_is_admitted_goes_and_another_enters() -> None:
+def test_an_admitted_visitor_leaves_and_another_enters() -> None:
     visitors = some(Way.STATUS)
     assert visitors.heard(0, standing("READY")) is None
     assert (visitors.step(0), visitors.seen.admitted) == (ENTER, 1)
@@ -127,7 +127,7 @@ def test_who_is_admitted_goes_and_another_enters() -> None:
     assert lines(visitors.request(1))[1] == '{"concertId":"r","userId":"v51"}'
 
 
-def test_who_reads_asks_only_when_its_turn_has_come() -> None:
+def test_a_now_serving_reader_polls_its_status_only_at_its_turn() -> None:
     visitors = some(Way.NOW_SERVING)
     assert lines(visitors.request(1))[0] == "GET /api/v1/rooms/r/now-serving HTTP/1.1"
     assert visitors.heard(1, document(20, 4_000)) == 4.0
@@ -142,7 +142,7 @@ def test_who_reads_asks_only_when_its_turn_has_come() -> None:
     assert visitors.heard(1, document(22)) == 0.0
 
 
-def test_who_read_of_its_turn_and_must_wait_is_noticed() -> None:
+def test_a_turn_shown_too_early_is_counted() -> None:
     visitors = some(Way.NOW_SERVING)
     assert visitors.heard(0, document(11)) == 0.0
     assert visitors.heard(0, standing(after_ms=3_000)) == 3.0
@@ -165,7 +165,7 @@ def test_a_cache_is_asked_while_it_is_fresh() -> None:
 
 
 @pytest.mark.parametrize("way", [Way.STATUS, Way.NOW_SERVING])
-def test_who_is_not_cached_asks(way: Way) -> None:
+def test_without_a_cache_every_poll_is_sent(way: Way) -> None:
     assert some(way).cached(0, 1e9) is None
 
 
@@ -187,7 +187,7 @@ def test_refused_and_lost() -> None:
     }
 
 
-def test_who_fails_tries_more_and_more_seldom_until_it_succeeds() -> None:
+def test_failed_polls_back_off_until_one_succeeds() -> None:
     visitors = some(Way.STATUS)
     for after_s in (1, 2, 4, 8, 16, 30, 30):
         assert visitors.failed(0) == pytest.approx(after_s, rel=0.25)
@@ -197,7 +197,7 @@ def test_who_fails_tries_more_and_more_seldom_until_it_succeeds() -> None:
     assert visitors.failed(0) <= RETRY_S_MAX
 
 
-def test_who_was_admitted_before_it_heard_of_its_place() -> None:
+def test_a_visitor_admitted_before_its_first_answer() -> None:
     visitors = some(Way.NOW_SERVING)
     visitors.heard(0, document(11))
     assert visitors.heard(0, standing("READY")) is None

@@ -207,17 +207,17 @@ class Stack:
                 wire.sendall(b"".join(_entering(room.name, user) for user in users))
                 lines.append((wire, stack.enter_context(wire.makefile("rb")), users))
             for wire, answers, users in lines:
-                again = _told_busy(answers, users, b'"isNewEntry":true')
+                again = _busy_users(answers, users, b'"isNewEntry":true')
                 while again:
                     # As `Client` does. Who got a 503 may have a place all the same.
                     assert time.monotonic() < until_s, again
                     refusals.count(len(again))
                     threading.Event().wait(AGAIN_S)
                     wire.sendall(b"".join(_entering(room.name, user) for user in again))
-                    again = _told_busy(answers, again, b'"isNewEntry":')
+                    again = _busy_users(answers, again, b'"isNewEntry":')
 
 
-def _told_busy(answers: BinaryIO, users: Sequence[str], word: bytes) -> list[str]:
+def _busy_users(answers: BinaryIO, users: Sequence[str], word: bytes) -> list[str]:
     """Read one answer per user; return the users answered with 503. All others have entered."""
     busy = []
     for user in users:

@@ -182,9 +182,7 @@ def test_silence_and_refusals_are_problems_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_who_was_let_in_before_may_come_in_unasked_where_that_was_chosen(
-    house: House, way: str
-) -> None:
+def test_an_unexpired_pass_admits_during_an_outage_if_so_configured(house: House, way: str) -> None:
     async def play() -> None:
         async with door(house, house.chosen(way, queue_down="admit")) as scene:
             waiting, ready = await scene.visitor("WAITING", "8"), await scene.visitor("READY")
@@ -206,7 +204,7 @@ def test_who_was_let_in_before_may_come_in_unasked_where_that_was_chosen(
     asyncio.run(play())
 
 
-def test_who_asks_at_the_same_moment_is_asked_for_at_once(house: House) -> None:
+def test_concurrent_checks_share_a_batch(house: House) -> None:
     async def play() -> None:
         async with door(house, house.chosen("store")) as scene:
             names = [str(number) for number in range(200)]
@@ -258,7 +256,7 @@ def test_a_strange_answer_of_the_service_is_none(house: House, answer: bytes) ->
     asyncio.run(play())
 
 
-def test_who_goes_away_while_it_is_asked_about_is_no_silence(served: House) -> None:
+def test_a_client_that_disconnects_is_no_timeout_to_the_circuit_breaker(served: House) -> None:
     async def play() -> None:
         async with door(served, served.chosen("store")) as scene:
             token = (await scene.visitor("READY")).ticket

@@ -78,7 +78,7 @@ def test_a_first_enter(paused: Room, language: str, message: str) -> None:
     assert list(response.json()["data"]) == MEMBERS
 
 
-def test_who_has_entered_is_told_when_to_ask(paused: Room, quick: Room) -> None:
+def test_enter_recommends_when_to_poll(paused: Room, quick: Room) -> None:
     assert [paused.enter("u").headers["retry-after"] for _ in range(2)] == ["3", "3"]
     succeeded(quick.enter("u"), 201)
     quick.until("u", "READY")

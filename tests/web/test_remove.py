@@ -8,7 +8,7 @@ from tests.web.stack import Room, Stack, refused, succeeded
 
 @pytest.mark.parametrize("call", ["remove", "token"])
 @pytest.mark.parametrize("state", ["NOT_FOUND", "WAITING", "READY", "ACTIVE", "EXPIRED"])
-def test_whoever_leaves_is_unknown_then(cast: Cast, state: str, call: str) -> None:
+def test_a_visitor_who_left_is_unknown(cast: Cast, state: str, call: str) -> None:
     visitor = cast.take(state)
     for _ in range(2):
         answer = visitor.room.remove(visitor.name, call=call)
@@ -28,7 +28,7 @@ def test_with_the_visitors_own_token(cast: Cast, call: str) -> None:
     refused(visitor.room.status(visitor.name), 404, "Q001")
 
 
-def test_whoever_comes_back_starts_at_the_end(paused: Room) -> None:
+def test_a_visitor_who_returns_starts_at_the_end(paused: Room) -> None:
     first = paused.arrive("one")
     paused.arrive("two")
     succeeded(paused.remove("one"))

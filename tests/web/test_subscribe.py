@@ -40,7 +40,7 @@ def test_a_stream_tells_of_moving_up(paused: Room) -> None:
 
 
 @pytest.mark.parametrize("state", ["READY", "ACTIVE"])
-def test_whoever_is_admitted_is_told_so_at_once(cast: Cast, state: str) -> None:
+def test_an_admitted_visitor_gets_the_event_at_once(cast: Cast, state: str) -> None:
     visitor = cast.somebody(state)
     with visitor.room.subscribe(visitor.name, visitor.token) as stream:
         received = list(events(stream))
@@ -101,7 +101,7 @@ def test_the_eleventh_at_once_is_refused(paused: Room) -> None:
             assert stream.status_code == 200
 
 
-def test_whoever_is_not_here_uses_up_nothing(paused: Room) -> None:
+def test_an_unknown_visitor_uses_no_rate_limit(paused: Room) -> None:
     for _ in range(BURST + 2):
         with paused.subscribe() as stream:
             refused(stream, 404, "Q001")
