@@ -30,7 +30,8 @@ from waitline_bench.carry.wheel import Wheel
 
 EVENTS_MAX = 256
 FIRED_MAX = 256
-"""Most polls sent between two reads of the sockets, which bounds the delay of reads."""
+"""Most events per epoll call, and most polls sent between two of them, which bounds the delay of
+reads."""
 
 LOOKS_PER_S = 2_000
 """Socket reads per second, of all processes together. Waking up for each answer would cost more CPU

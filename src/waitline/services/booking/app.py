@@ -74,8 +74,8 @@ ADMITTED_CALLS = frozenset(
     )
 )
 ADMITTED_STATUSES = frozenset(("200", "201", "304", "409"))
-"""Calls that only admitted visitors get answers from. The list of own reservations is not among
-them: waiting visitors get it too."""
+"""Calls, and statuses of their answers, that only admitted visitors get. The list of own
+reservations is not among them: waiting visitors get it too."""
 
 
 class Shared(NamedTuple):

@@ -111,7 +111,7 @@ class KeySets:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                # Compressed bodies are refused: the decompressed size is unbounded.
+                # No decompression: it would make the size of the answer unbounded.
                 auto_decompress=False,
                 headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             )
