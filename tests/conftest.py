@@ -44,6 +44,7 @@ CLUSTER_FOLDERS = frozenset(("store", "model", "race"))
 CLUSTER_FILES = frozenset((
     "test_rooms.py", "test_join.py", "test_mode.py", "test_rehearsals.py", "test_departures.py",
     "test_steering.py", "test_awake.py", "test_scripts.py", "test_opening.py",
+    "test_admitter.py",
 ))  # fmt: skip
 """Each script, and what rooms share: lists, streams, the mode."""
 

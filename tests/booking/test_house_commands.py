@@ -57,7 +57,9 @@ def test_seats_are_held_released_and_given(run: Run) -> None:
     ("words", "said"),
     [
         pytest.param(["release", "1", "s-r-3"], "not held back: s-r-3", id="not held"),
-        pytest.param(["hold", "1", "x", "--reason", "y"], "no seat x", id="unknown"),
+        pytest.param(
+            ["hold", "1", "x", "--reason", "y"], "no seat x; `waitline seats export`", id="unknown"
+        ),
         pytest.param(["give", "1", "s-r-1", "--name", " "], "1 to 200 characters", id="no name"),
     ],
 )
@@ -124,6 +126,25 @@ def test_a_refund_deadline_in_the_past_is_warned_of(run: Run) -> None:
     status, _, err = run("schedules", "postpone", "1", "--refund-until", "2020-01-01T00:00+09:00")
     assert status == 0
     assert "warning: the refund deadline has passed" in err
+
+
+@pytest.mark.parametrize("words", [["set", "1", "--price", "5"], ["delete", "1"]])
+def test_all_seats_and_some_seats_contradict_each_other(run: Run, words: list[str]) -> None:
+    status, _, err = run("seats", *words, "--all", "--section", "A")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "--all: selects every seat; leave it out" in err
+
+
+def test_the_log_of_a_concert_that_never_was(run: Run) -> None:
+    status, _, err = run("concerts", "log", "99")
+    assert (status, err.startswith("waitline: concert not found")) == (2, True)
+    assert run("concerts", "log", "1") == (0, "No changes yet.\n", "")
+
+
+def test_a_schedule_on_sale_is_not_resumed(run: Run) -> None:
+    assert (
+        run("schedules", "resume", "1")[2] == "waitline: the schedule is on sale, not postponed\n"
+    )
 
 
 def test_a_schedule_is_postponed_and_sold_again(run: Run) -> None:

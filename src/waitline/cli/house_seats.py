@@ -175,7 +175,7 @@ def _said(error: Refused) -> str:
     """Return the error message of a refusal: one line, with the next step."""
     match error:
         case SeatNamesUnknown(names=names):
-            text = f"the schedule has no seat {_shown(names)}"
+            text = f"the schedule has no seat {_shown(names)}; `waitline seats export` lists them"
         case SeatNamesAmbiguous(names=names):
             text = f"several seats are named {_shown(names)}: write SECTION/ROW/SEAT"
         case SeatsNotFree(names=names):

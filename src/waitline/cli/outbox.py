@@ -76,7 +76,7 @@ def retry(
     Example: waitline outbox retry --all
     """
     if bool(ids) == every:
-        raise Misconfigured("give the ids of the events to retry, or --all")
+        raise Misconfigured("give either the ids of the events to retry, or --all")
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     events = None if every else [one for one in map(_uuid, ids or ()) if one]
     entries = None if every else [one for one in ids or () if not _uuid(one)]

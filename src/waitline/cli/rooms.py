@@ -256,7 +256,10 @@ def delete(
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
 ) -> None:
-    """Delete a room with its settings, line, totals and sale record."""
+    """Delete a room with its settings, line, totals and sale record.
+
+    The log of its changes stays for 90 days: waitline rooms log ROOM
+    """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     if not yes:
         typer.confirm(f"{room!r} and its sale record will be deleted. Continue?", abort=True)

@@ -262,6 +262,8 @@ def _refuse(what: str, error: SeatPlanInvalid) -> NoReturn:
 def _choice(choice: SeatChoice, *, every: bool) -> SeatChoice:
     if choice == SeatChoice() and not every:
         raise Misconfigured("select seats with --section, --row, --seat or --grade, or use --all")
+    if choice != SeatChoice() and every:
+        raise Misconfigured("--all: selects every seat; leave it out to select some of them")
     return choice
 
 

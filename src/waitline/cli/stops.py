@@ -158,6 +158,10 @@ def _checked(reason: str | None) -> str | None:
     return None if reason is None else options.short_text("--reason", reason, REASON_CHARS_MAX)
 
 
+def _plain(state: ScheduleState) -> str:
+    return state.lower().replace("_", " ")
+
+
 def _show(found: StopProgress, *, as_json: bool) -> None:
     if as_json:
         times = {
@@ -167,7 +171,7 @@ def _show(found: StopProgress, *, as_json: bool) -> None:
         typer.echo(json.dumps({**times, "done": found.done}))
         return
     number = found.schedule_id
-    state = found.state.lower().replace("_", " ")
+    state = _plain(found.state)
     reason = f" ({visible(found.state_reason)})" if found.state_reason else ""
     typer.echo(f"Schedule {number}: {state}{reason}")
     typer.echo(f"  unpaid reservations        {found.pending:,}")
@@ -204,4 +208,5 @@ def _with_stops(
     except ScheduleStopped:
         raise Misconfigured("the schedule is cancelled; this cannot be undone") from None
     except ScheduleNotPostponed as error:
-        raise Misconfigured(f"the schedule is {error.state}, not postponed") from None
+        state = _plain(error.state)
+        raise Misconfigured(f"the schedule is {state}, not postponed") from None

@@ -232,7 +232,8 @@ class Rules:
     """All settings of a room."""
 
     mode: Annotated[
-        Mode, Setting(wire="mode", help="Whether visitors can join the line and are admitted")
+        Mode,
+        Setting(wire="mode", help="paused: no admission; draining: no joining; closed: neither"),
     ] = Mode.OPEN
     opens_at: Annotated[
         Instant | None,
