@@ -219,6 +219,33 @@ def test_what_a_killed_one_leaves_is_found_and_taken_away(trial: Office) -> None
     )
 
 
+def test_what_is_left_in_either_store_is_taken_away(trial: Office) -> None:
+    """As an earlier version left it, or one that was killed between two steps."""
+    sold, theirs = f"{REHEARSALS}20250101-120002", f"{REHEARSALS}mine"
+    for room in (sold, theirs):
+        created(trial, room)
+    trial.sql("INSERT INTO concert (title, venue, room) VALUES ('An operator''s', '', $1)", sold)
+    before = settled(trial)
+    only_line, only_office = f"{REHEARSALS}20250101-120000", f"{REHEARSALS}20250101-120001"
+    created(trial, only_line)
+    trial.sql(
+        "INSERT INTO concert (title, venue, room, origin) VALUES ('left', '', $1, 'rehearsal')",
+        only_office,
+    )
+    cleaned = rehearse(trial, "--clean")
+    assert cleaned.stdout.startswith("Cleaned up: 2 rooms, 1 database row"), cleaned
+    assert contents(trial) == before
+    assert rehearse(trial, "--clean").stdout.startswith("Nothing to clean up")
+
+
+def created(office: Office, room: str) -> None:
+    """Create a room, which nobody registers as a rehearsal's."""
+    response = office.queue.client.post(
+        "/api/v1/rooms", json={"room": room}, headers=office.queue.operator
+    )
+    assert response.status_code == 201, response.text
+
+
 def test_where_real_money_is_taken_nothing_is_rehearsed() -> None:
     live = {
         "WAITLINE_PAYMENTS": "real-money",

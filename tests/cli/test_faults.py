@@ -98,10 +98,11 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "mode": ("", BOTH),
     "mode set": ("production --yes", BOTH),
 }
-# They use no store, or go on without one until it is there; other tests start them.
+# They use no store, go on without one until it is there, or need a provider first; other tests
+# start them.
 OTHERS = {
     "up", "queue", "booking", "admitter", "sandbox-pay", "simulate", "settings", "version",
-    "keys list", "keys rotate", "keys revoke", "door verify",
+    "keys list", "keys rotate", "keys revoke", "door verify", "payments refund-unknown",
 }  # fmt: skip
 
 

@@ -159,7 +159,8 @@ def opened(shop: Installation) -> None:
 
 def run(shop: Installation, *words: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "waitline", *words, "--data-dir", str(shop.data_dir)]
-    command += ["--valkey-url", shop.valkey_url]
+    if words[0] != "payments":
+        command += ["--valkey-url", shop.valkey_url]
     # The sandbox's key is made anew at each start, and only the services have it.
     environment = psutil.Process(shop.processes()["booking"][0]).environ()
     done = subprocess.run(  # noqa: S603 - our own command
@@ -252,6 +253,18 @@ def test_what_a_standby_behind_the_primary_lacks_is_found(folder: Path) -> None:
         (found,) = audited(shop, pair, "--provider")
         assert found["invariant"] == "B4"
         assert found["times"] == len(unpaid)
+        _, output = run(
+            shop, "payments", "refund-unknown", "--yes", "--json", "--database-url", pair.url
+        )
+        made = {one["key"]: one["outcome"] for one in json.loads(output)["charges"]}
+        assert set(made) <= unpaid
+        assert set(made.values()) == {"refunded"}
+        while json.loads(output)["more"]:
+            _, output = run(
+                shop, "payments", "refund-unknown", "--yes", "--json", "--database-url", pair.url
+            )
+        assert await balance(pair, shop) == set()
+        assert audited(shop, pair, "--provider") == []
 
     played(folder, play)
 

@@ -39,6 +39,7 @@ sale_totals.py     totals and time series of a sale
 audit.py           checks the invariants over the whole database
 provider_audit.py  reconciles payments with the provider's list of charges
 evidence.py        evidence log: audit trail of each booking
+unknown_charges.py charges without a payment, and their refunds
 attention.py       payments that need an operator's attention
 health.py          health check of the database, and counts of open work
 schema.py          checks that the tables are those of this version

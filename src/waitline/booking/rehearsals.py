@@ -4,6 +4,7 @@ A rehearsal's concert is recognised by its origin, which the statements check: a
 operator created is never touched, whatever its room is called.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from waitline.kernel.ids import RoomId
@@ -52,6 +53,11 @@ class Rehearsals:
     async def rooms(self) -> set[RoomId]:
         """Return at most `ROOMS_MAX` rooms of rehearsals, running ones included."""
         rows = await self._database.fetch_all("rehearsal_rooms", rooms_max=ROOMS_MAX)
+        return {RoomId(row["room"]) for row in rows}
+
+    async def sold_in_earnest(self, rooms: Iterable[RoomId]) -> set[RoomId]:
+        """Return those rooms in which a concert sells that no rehearsal made."""
+        rows = await self._database.fetch_all("rooms_of_others", rooms=list(rooms))
         return {RoomId(row["room"]) for row in rows}
 
     async def unsettled(self, room: RoomId) -> Unsettled:

@@ -1,13 +1,14 @@
 """Clean-up after rehearsals in Valkey: delete their rooms and their entries in the event stream.
 
 A rehearsal registers the room that it has created. Only registered rooms are deleted, and their
-names must be those of rehearsals (`waitline.kernel.ids`): a room of an operator never is.
+names must be those of rehearsals (`waitline.kernel.ids`): a room of an operator never is. What an
+earlier version did not register, or a rehearsal that was killed, has a name with date and time.
 """
 
 from typing import Any
 
 from waitline.kernel import events
-from waitline.kernel.ids import RoomId, is_rehearsal
+from waitline.kernel.ids import RoomId, is_made_by_rehearsal, is_rehearsal
 from waitline.queue import keys
 from waitline.valkey.client import ValkeyClient
 
@@ -39,6 +40,12 @@ class RehearsalRooms:
     async def rooms(self) -> set[RoomId]:
         """Return the registered rooms of all rehearsals, running ones included."""
         return {RoomId(name) for name in await self._store.command("SMEMBERS", keys.REHEARSALS)}
+
+    async def unregistered(self) -> set[RoomId]:
+        """Return rooms with a name that only rehearsals make, and without a registration."""
+        listed = [name for key in _ROOM_SETS for name in await self._store.command("SMEMBERS", key)]
+        named = {RoomId(name) for name in listed if is_made_by_rehearsal(RoomId(name))}
+        return named - await self.rooms()
 
     async def delete_room(self, room: RoomId) -> None:
         """Delete a registered room with all its data; a repeat does nothing.

@@ -14,6 +14,13 @@ WHERE origin = 'rehearsal'
 ORDER BY room
 LIMIT :rooms_max;
 
+-- name: rooms_of_others(rooms)
+-- Find which of these rooms have a concert that no rehearsal made.
+-- locks: nothing
+-- returns: one row per room
+SELECT DISTINCT room FROM concert
+WHERE room = ANY(:rooms::text[]) AND origin <> 'rehearsal';
+
 -- name: rehearsal_unsettled(room)^
 -- Count a rehearsal's unsettled payments and unsent events.
 -- locks: nothing

@@ -177,6 +177,9 @@ class Stage:
         Raises:
             Unavailable: Something could not be removed, or a store does not answer.
         """
+        left = await self._queued.unregistered()
+        for room in left - await self._booked.sold_in_earnest(left):
+            await self._queued.register(room)
         rooms, registered = await self.rehearsals(), await self._queued.rooms()
         rows = entries = 0
         for room in rooms:
