@@ -149,11 +149,12 @@ function drawSchedules() {
     list.append(label);
   }
   at("schedules-card").hidden = schedules.length === 1 && onSale(schedules[0]);
+  for (const card of document.querySelectorAll(".offer")) card.hidden = !schedule;
   drawWhen();
 }
 
 function drawWhen() {
-  at("when").textContent = schedule && schedules.length === 1 ? ` · ${when(schedule)}` : "";
+  at("when").textContent = schedule && schedules.length === 1 ? when(schedule) : "";
 }
 
 function drawChoice(chosen) {
