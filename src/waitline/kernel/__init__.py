@@ -1,15 +1,15 @@
 """Foundation: modules that every other package may import, and that import none of them.
 
-addresses.py           what is wrong with an address or a host
+addresses.py           validation of addresses (URLs) and hosts
 backoff.py             exponential backoff of a connection
 batching.py            one batcher for calls to a store, with a window policy
 circuit_breaker.py     circuit breaker
 clock.py               the only clock
 errors.py              the error tree
-escapes.py             escapes of text for terminals, logs and file names
+escapes.py             escaping of text for terminals, logs and file names
 events.py              streams between box office and waiting room: keys and schemas
 findings.py            an audit's finding
-folders.py             folders that an operator names
+folders.py             folders named by the operator
 garbage_collection.py  cyclic garbage collection on a timer
 ids.py                 id types of rooms and visitors, and the grammar of names
 instants.py            point in time with its UTC offset
@@ -18,7 +18,7 @@ listeners.py           listening sockets of a host
 log_events.py          the list of log events
 log_limits.py          rate limiting of the log by kind of event
 log_stream.py          standard error that never fails the process that logs
-loop_lag.py            how late the event loop runs timers and hands over answers
+loop_lag.py            event loop lag: delay of timers and of answers
 metric_files.py        snapshots of all processes' metrics, in a folder
 mode.py                mode of an installation, and who may start in it
 periodic.py            supervised loop

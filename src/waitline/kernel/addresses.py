@@ -1,4 +1,4 @@
-"""What is wrong with an address (URL) or a host, in one sentence without its value. Pure."""
+"""Validation of addresses (URLs) and hosts; errors are one sentence without the value. Pure."""
 
 import re
 from ipaddress import IPv6Address
@@ -36,8 +36,8 @@ def address_fault(
 
     Args:
         url: The address; several hosts may be separated by commas, as PostgreSQL's clients allow.
-        schemes: Schemes, one of which it must have.
-        hostless: Those of them that need no host.
+        schemes: Allowed schemes.
+        hostless: Schemes that need no host.
     """
     scheme, divider, rest = url.partition("://")
     if (fault := text_fault(url)) is not None:

@@ -1,32 +1,32 @@
 """Exponential backoff with jitter for reconnecting. Pure: time and chance are passed in.
 
-The first failure has no pause, since most are a connection that broke once. From the second on the
-pause doubles, and everybody who asks meanwhile is refused at once with the last reason.
+The first failure causes no pause: most are a single broken connection. From the second on the pause
+doubles, and calls during a pause fail at once with the last reason.
 """
 
 import random
 
 FIRST_S = 0.05
-"""Pause after the second failure in a row, in s: as long as a process takes to listen again."""
+"""Pause after the second consecutive failure, in s: about as long as a server takes to restart."""
 
 MOST_S = 0.5
-"""Longest pause, in s: what a recovery may go unnoticed for. Two attempts a second from each
-process are nothing even to a server that has just started."""
+"""Longest pause, in s: the longest delay until a recovery is noticed. Two attempts a second from
+each process are negligible even for a server that has just started."""
 
 STABLE_S = 5.0
-"""A connection that lasted this long, in s, was good: the failure that ended it is the first."""
+"""A connection that lasted this long, in s, resets the count: its failure is the first."""
 
 
 class Backoff:
     """Consecutive failures of one connection, and when the next attempt may begin.
 
     Args:
-        rng: Random generator of the jitter; processes that lost a server together must not come
-            back in step.
+        rng: Random generator of the jitter; processes that lost the same server must not reconnect
+            in step.
 
     Attributes:
         failures: Consecutive failures.
-        reason: The last one, for those who ask during the pause.
+        reason: Reason of the last one, for calls during the pause.
     """
 
     def __init__(self, rng: random.Random | None = None) -> None:

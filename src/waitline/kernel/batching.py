@@ -102,7 +102,7 @@ class Batcher(Generic[Key, Item, Outcome]):
         window: The batch window; `None` for none: items gather only while calls are in progress.
         conflicts: Returns what an item changes. Two items that change the same thing never share a
             call, and keep their order. `None` if items never conflict.
-        atomic: Whether a call that fails by a bug or as `Contended` has changed nothing, so that
+        atomic: Whether a call that fails with a bug or `Contended` has changed nothing, so that
             each item may be retried alone.
     """
 
@@ -170,7 +170,7 @@ class Batcher(Generic[Key, Item, Outcome]):
             await self.close()
 
     async def close(self) -> None:
-        """Cancel the calls in progress; every request gets its answer, `Unavailable`."""
+        """Cancel the calls in progress and fail their requests with `Unavailable`."""
         self._stopped = True
         if self._sending is not None:
             self._sending.cancel()

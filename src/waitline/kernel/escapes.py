@@ -1,7 +1,7 @@
-"""Escapes of text for where it goes: a terminal or a line of a log, and the name of a file. Pure.
+"""Escaping of text for terminals, log lines and file names. Pure.
 
-Names may contain any character but controls (`ids.py`), and texts of other systems even those. HTML
-is escaped by `sales/drawing/page.py`, JSON and metrics by their libraries.
+Names may contain any character but controls (`ids.py`), and text from other systems even those.
+HTML is escaped by `sales/drawing/page.py`, JSON and metrics by their libraries.
 """
 
 import re
@@ -9,20 +9,20 @@ from hashlib import blake2b
 from urllib.parse import quote
 
 FILE_NAME_CHARS_MAX = 120
-"""Most characters of a name within a file's name: with prefix and suffix it stays below 143, which
+"""Most characters of a name within a file name: with prefix and suffix it stays below 143, which
 the strictest file systems in use (eCryptfs) allow."""
 
-# C0, DEL, C1; marks, embeddings, overrides and isolates of direction (Unicode Annex 9), which
-# reorder the text around them; separators of lines; interlinear annotations; lone surrogates.
+# C0, DEL, C1; directional marks, embeddings, overrides and isolates (Unicode Annex 9), which
+# reorder the text around them; line separators; interlinear annotations; lone surrogates.
 _UNSAFE = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff"
 _CONTROLS = re.compile(f"[{_UNSAFE}]")
 _CONTROLS_BUT_LINE_FEEDS = re.compile(rf"(?!\n)[{_UNSAFE}]")
 
 
 def visible(text: str, *, multiline: bool = False) -> str:
-    r"""Return a text in which what would steer a terminal or reorder a line is written out.
+    r"""Escape the characters of a text that would control a terminal or reorder a line.
 
-    A control character becomes `\x1b`, a mark of direction `\u202e`.
+    A control character becomes `\x1b`, a directional mark `\u202e`.
 
     Args:
         text: Any text.
@@ -40,9 +40,9 @@ def _written_out(found: re.Match[str]) -> str:
 
 
 def file_name(text: str) -> str:
-    """Return a text as part of a file's name: of letters, digits and `_.-~%` alone.
+    """Return a text as part of a file name, with letters, digits and `_.-~%` only.
 
-    Texts of which the percent-encoded form is too long are cut, and a hash keeps them different.
+    A text whose percent-encoded form is too long is truncated, and a hash keeps it unique.
     """
     name = quote(text, safe="")
     if len(name) <= FILE_NAME_CHARS_MAX:

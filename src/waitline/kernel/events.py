@@ -13,7 +13,7 @@ wl:{events}:reports   stream   one entry per worker of the box office and second
                                its time on the store's clock; `REPORTS_KEPT` are kept. Field:
                                report     a `Report` in JSON
 wl:{events}:reporter  string   the worker that reports the stock, for `REPORTER_MS`
-wl:{ready}            string   what the readiness of both halves writes, with a lifetime; in a
+wl:{ready}            string   written by both services' readiness checks, with a TTL; in a
                                cluster wl:{ready-N}, one for each primary
 
 The names of the fields are those of the wire contract.

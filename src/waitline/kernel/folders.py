@@ -1,4 +1,4 @@
-"""Folders that an operator names: created, and checked before anything else is done."""
+"""Folders named by the operator: created, and checked for write access at start-up."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ def prepare_folder(folder: Path, option: str) -> None:
 
     Args:
         folder: The folder.
-        option: How the operator names it: the option, or the variable.
+        option: The option or environment variable that names it, for messages.
 
     Raises:
         Misconfigured: It cannot be used; the message is one line.
@@ -31,8 +31,8 @@ def prepare_folder(folder: Path, option: str) -> None:
 
 
 def reason_of(error: OSError) -> str:
-    """Return why the system refused something, for display: `Connection refused`."""
-    # asyncio replaces the system's words by its own: "Connect call failed ('127.0.0.1', 1)".
+    """Return the operating system's reason for display: `Connection refused`."""
+    # asyncio replaces the system's message with its own: "Connect call failed ('127.0.0.1', 1)".
     number = error.errno
     system = os.strerror(number) if number is not None and number > 0 else ""
     return system or error.strerror or str(error)

@@ -13,7 +13,7 @@ EXAMPLE = "2027-03-15T20:00+09:00"
 
 YEAR_LEAST = 2000
 YEAR_MOST = 2199
-"""Years allowed; others are slips of the finger."""
+"""Years allowed; others are typing errors."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -51,7 +51,7 @@ class Instant(NamedTuple):
 
     @override
     def __str__(self) -> str:
-        """Return the instant as stores keep it: scripts read the ms in front."""
+        """Return the instant as stored: the ms come first, where scripts read them."""
         return f"{self.at_ms}@{self.offset_min}"
 
 
@@ -76,6 +76,6 @@ def parse_instant(text: str) -> Instant:
 
 
 def stored_instant(text: str) -> Instant | None:
-    """Parse an instant as stores keep it; `None` for an empty text."""
+    """Parse an instant as stored; `None` for an empty text."""
     at_ms, _, offset_min = text.partition("@")
     return Instant(int(at_ms), int(offset_min or 0)) if at_ms else None

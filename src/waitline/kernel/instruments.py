@@ -1,7 +1,7 @@
 """Instruments: the counters, gauges and histograms of one process, and their snapshot.
 
-They are plain numbers in memory. `metric_files.py` writes snapshots of them to a folder and adds
-those of all processes of a service up.
+They are plain numbers in memory. `metric_files.py` writes snapshots of them to a folder and adds up
+those of all processes of a service.
 """
 
 from bisect import bisect_left
@@ -54,7 +54,7 @@ class Tally:
 
 
 class Instrument:
-    """What all instruments have in common.
+    """Base of all instruments.
 
     Args:
         name: Its Prometheus name, without the suffix of its kind.
@@ -69,7 +69,7 @@ class Instrument:
 
 
 class Counter(Instrument):
-    """A number that rises."""
+    """Counter: a number that only rises."""
 
     def __init__(self, name: str, meaning: str, labels: Labels = ()) -> None:
         super().__init__(name, meaning, labels)
@@ -82,7 +82,7 @@ class Counter(Instrument):
 
 
 class Gauge(Instrument):
-    """A number that rises and falls.
+    """Gauge: a number that rises and falls.
 
     Args:
         name: As `Instrument`.
@@ -108,7 +108,7 @@ class Gauge(Instrument):
 
 
 class DurationHistogram(Instrument):
-    """Durations by bucket.
+    """Histogram: durations by bucket.
 
     Args:
         name: As `Instrument`.
@@ -177,10 +177,11 @@ class Instruments:
     def summed(self, snapshots: Iterable[tuple[Snapshot, bool]]) -> Snapshot:
         """Return the values of several processes as one.
 
-        What is not declared here, or in another shape, is left out: it is from another version.
+        Values that are not declared here, or have another shape, are ignored: another version wrote
+        them.
 
         Args:
-            snapshots: Each with whether its process is alive; the gauges of others are left out.
+            snapshots: Each with whether its process is alive; the gauges of others are ignored.
         """
         whole = Instruments(
             counters=[Counter(*_declared(one)) for one in self.counters.values()],

@@ -15,8 +15,8 @@ _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 def bind(host: str, port: int) -> list[socket.socket]:
     """Bind a socket to each address of a host, all on one port.
 
-    `::` is every address of the machine, IPv4 ones included. An address that the machine has not
-    (`localhost` names `::1` on some without IPv6) is left out if there is another.
+    `::` is every address of the machine, IPv4 ones included. An address that the machine lacks
+    (`localhost` names `::1` on some without IPv6) is skipped if there is another.
 
     Args:
         host: IPv4 or IPv6 address, or a name.

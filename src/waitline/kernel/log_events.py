@@ -4,8 +4,8 @@ Operators alert on the names, so they are an interface. docs/log-events.md is th
 tests/unit/test_log_events.py compares every log call and that table with this list.
 
 `…_failed` is logged once when a repeated step begins to fail, `…_recovered` once when it works
-again. Level `error` means a bug, with the traceback; `warning` means that something outside did
-not answer or was rejected.
+again. Level `error` means a bug, with the traceback; `warning` means that an external system did
+not answer or rejected us.
 """
 
 from collections.abc import Mapping

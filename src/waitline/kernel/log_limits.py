@@ -9,14 +9,14 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 LINES_MAX = 20
-"""Lines of one kind that an interval may have: enough to see what happens to whom."""
+"""Most lines of one kind in an interval: enough to diagnose a fault."""
 
 INTERVAL_S = 10.0
 """Length of an interval, in s. With `LINES_MAX` a kind takes at most 170 000 lines a day and
 process, some 50 MB."""
 
 KINDS_MAX = 256
-"""Most kinds that are counted apart, several times what there are; further ones share a count."""
+"""Most kinds with a count of their own, several times the number there are; the rest share one."""
 
 _OTHERS = "others"
 _SUMMARY = "log_limited"
@@ -35,7 +35,7 @@ class LogLimit:
     """A structlog processor that drops lines beyond the limit of their kind.
 
     A kind is an event's name, with the name of the library for lines of libraries. At the end of an
-    interval a line `log_limited` says how many were left out. Thread-safe.
+    interval a line `log_limited` says how many were dropped. Thread-safe.
 
     Args:
         now_s: Returns the monotonic time.
@@ -57,7 +57,7 @@ class LogLimit:
         """Return the line.
 
         Raises:
-            structlog.DropEvent: It is one too many.
+            structlog.DropEvent: It exceeds the limit.
         """
         event = str(line.get("event"))
         if event != _SUMMARY and not self._counted(f"{event} {line.get('logger', '')}".strip()):
@@ -82,7 +82,7 @@ class LogLimit:
             return False
 
     def report(self) -> None:
-        """Log how many lines were left out, and begin new intervals."""
+        """Log how many lines were dropped, and begin new intervals."""
         now_s = self._now_s()
         with self._lock:
             self._scheduled = False

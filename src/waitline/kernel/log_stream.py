@@ -1,8 +1,8 @@
 """Log stream: standard error that never fails or holds up the process that logs.
 
-A reader that has gone (EPIPE), a full disk (ENOSPC) and a reader that does not read cost log lines,
-which are counted. Without this, a log line in an error handler would end the loop that it is about,
-and a log collector that hangs would halt every request.
+A closed pipe (EPIPE), a full disk (ENOSPC) and a slow reader lose log lines, which are counted.
+Otherwise a log line in an error handler could end the loop that it reports on, and a log collector
+that hangs could block every request.
 """
 
 import io

@@ -1,8 +1,8 @@
 """Event loop lag: how late the loop runs its timers, and how long an instant answer takes in it.
 
 Both are how long requests wait for the loop. An answer from a server waits for more turns than a
-timer does: the loop sends the question at the end of one turn, sees the answer in a later one, and
-goes on with its reader after everything that became ready before.
+timer does: the loop sends the request at the end of one turn, sees the answer in a later one, and
+resumes the reader after everything that became ready earlier.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ RECENT: Final = 5
 """Samples that describe the present: a quarter of a second."""
 
 ECHOES: Final = 2
-"""Bytes that a sample sends to itself, one after the other: a real answer misses the turn in which
-the question is sent, a byte of our own does not."""
+"""Bytes that a sample sends to itself, one after the other: a real answer never arrives in the turn
+that sends the request, but a byte of our own does."""
 
 
 class LoopLag:
@@ -55,7 +55,7 @@ class LoopLag:
         self._most_s = max(self._most_s, lag_s)
 
     def record_exchange(self, exchange_s: float) -> None:
-        """Record how long an exchange took whose answer was there at once."""
+        """Record the duration of an exchange whose answer was ready at once."""
         self._exchanges.append(exchange_s)
 
 
@@ -91,7 +91,7 @@ class _Sampler:
 
     def _answered(self) -> None:
         self._echo.recv(1)
-        # The driver hands an answer over in the same way.
+        # Drivers deliver an answer in the same way.
         self._next = self._loop.call_soon(self._handed_over)
 
     def _handed_over(self) -> None:

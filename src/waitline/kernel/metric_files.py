@@ -1,4 +1,4 @@
-"""Metric files: each process of a service writes a snapshot, and one that is scraped adds them up.
+"""Metric files: each process of a service writes a snapshot; the scraped one adds them up.
 
 A process has a slot, which it holds by a lock on a file. When it ends, in whatever way, the process
 that takes its place takes the lowest free slot, and continues its counts. So counters do not fall
@@ -25,16 +25,16 @@ SLOTS_MAX = 1_024
 
 FILE_BYTES_MAX = 16 * 1024**2
 """Longest snapshot that is read; a worker's has some 50 kB, an admitter's with `ROOMS_TIMED_MAX`
-rooms 200 kB. Longer ones are no snapshots."""
+rooms 200 kB. Longer files are rejected."""
 
 STALE_S = 10.0
-"""Age above which the snapshot of a live process is stale: ten were not written."""
+"""Age above which the snapshot of a live process is stale: ten writes were missed."""
 
 _decode = msgspec.json.Decoder(Snapshot)
 
 
 class ReadSnapshot(NamedTuple):
-    """A snapshot of some process.
+    """The snapshot of one process, as read.
 
     Attributes:
         name: The role and slot of the process.
@@ -68,7 +68,7 @@ class MetricFile:
         self.name = ""
 
     def encode(self) -> bytes:
-        """Return the snapshot of this moment."""
+        """Return the current snapshot."""
         return msgspec.json.encode(self._instruments.snapshot())
 
     def claim(self) -> None:
@@ -123,7 +123,7 @@ def forget(folder: Path, role: str) -> None:
 
 
 def read_all(folder: Path, now_s: float) -> Iterator[ReadSnapshot]:
-    """Read the snapshots of all processes; a file that cannot be used costs its own figures.
+    """Read the snapshots of all processes; an unusable file loses only its own figures.
 
     Args:
         folder: Folder of the service's metrics.

@@ -1,7 +1,7 @@
 """Mode of an installation: a property of its data, which both stores hold. Pure.
 
 A store gets its mode at the first start on it. Starting in another mode is refused, so that a
-forgotten option never lets strangers touch what was sold. `waitline mode set` changes it.
+forgotten option never exposes real sales. `waitline mode set` changes it.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ class OtherMode(WaitlineError):  # noqa: N818 - reads as the outcome it is
 
 
 class StoredMode(NamedTuple):
-    """The mode that a store holds, and what speaks for one if it holds none.
+    """The mode that a store holds, and the evidence for one if it holds none.
 
     Attributes:
         store: Name of the store, as it begins a sentence: `Valkey`, `The database`.
         mode: Its mode; `None` if none was ever written.
-        owned: What an operator may have made, counted for display: `3 rooms`.
-        tried: What only a trial makes, counted for display: `the demo concert`.
+        owned: What an operator may have created, counted for display: `3 rooms`.
+        tried: What only a trial creates, counted for display: `the demo concert`.
     """
 
     store: str

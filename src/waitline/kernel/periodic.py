@@ -3,8 +3,8 @@
 * A step that fails is logged once, as `NAME_failed`, and once as `NAME_recovered` when it works
   again: `Unavailable` as a warning, anything else as a bug with its traceback.
 * It is retried with exponential backoff and jitter, and never ends the loop.
-* A step that fails and works by turns writes `LINES_MAX` lines a minute at most; the last line
-  always says how it is by then.
+* A flapping step logs at most `LINES_MAX` lines a minute; the last line always has its current
+  state.
 * Cancellation passes through.
 """
 
@@ -33,8 +33,8 @@ but its trigger may pass."""
 
 LINES_MAX: Final = 6
 LINES_WITHIN_S: Final = 60.0
-"""Most log lines of one loop within this many seconds: a store that comes and goes must not fill
-the disk. A process has about ten loops, so an outage is a line a second at worst."""
+"""Most log lines of one loop within this many seconds: a flapping store must not fill the disk. A
+process has about ten loops, so an outage is a line a second at worst."""
 
 log = structlog.get_logger()
 
@@ -123,7 +123,7 @@ class _Failures:
 
 
 def _unavailable(error: Exception) -> Unavailable | None:
-    """Return the `Unavailable` that a step failed by, or `None` if anything else failed too."""
+    """Return the `Unavailable` that a step raised, or `None` if anything else failed too."""
     if isinstance(error, ExceptionGroup):
         _, others = error.split(Unavailable)
         return None if others else _unavailable(error.exceptions[0])

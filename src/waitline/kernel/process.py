@@ -39,7 +39,7 @@ def log_to_stderr() -> None:
 
 
 class _LibraryLines(logging.Handler):
-    """Writes what libraries log as lines of our log: one line each, limited like the others."""
+    """Passes log records of libraries to our log: one line each, rate limited like the others."""
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
@@ -55,7 +55,7 @@ class _LibraryLines(logging.Handler):
 
 
 def _written_out(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """Write out control characters: a terminal would obey those in a name. JSON escapes them."""
+    """Escape control characters, which a terminal would obey. JSON escapes them itself."""
     for key, value in line.items():
         if isinstance(value, str):
             line[key] = visible(value)
@@ -66,7 +66,7 @@ def stop_when_stdin_ends() -> None:
     """Send this process SIGTERM when its standard input is closed: its parent has ended."""
 
     def watch() -> None:
-        # If it cannot be read, its other end has gone too.
+        # If it cannot be read, the parent has gone too.
         with contextlib.suppress(OSError):
             while os.read(0, 1024):
                 pass

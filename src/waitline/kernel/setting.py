@@ -34,7 +34,7 @@ class SettingError(ValueError):
 
 
 TEXT_UNITS = ("characters", "bytes")
-"""Units of settings that are texts; their size is counted in them."""
+"""Units of text settings, in which their size is counted."""
 
 TIME_UNIT = "time"
 """Unit of settings that are instants; on the wire they are texts in ISO 8601."""
@@ -53,8 +53,8 @@ class Setting:
         most: Largest number or size allowed; `None` where the type says what is allowed.
         begins_with: Prefixes, one of which a non-empty text must have.
         multiline: Whether a text may have several lines.
-        option: The command-line option; the wire name in kebab case if left out.
-        name: The field's name; `declared` fills in this and what follows.
+        option: The command-line option; the wire name in kebab case if empty.
+        name: The field's name. `declared` fills in this, `kind` and `default`.
         kind: The field's type.
         default: The field's default; `None` where there is none.
     """

@@ -100,11 +100,11 @@ STORE_FAULTS = Gauge(
 )
 
 ROOMS_TIMED_MAX = 1_000
-"""Rooms whose admission calls an admitter times by name, as many as are shown. A label set takes
-400 bytes and is never forgotten; the calls of further rooms are timed together."""
+"""Most rooms whose admission calls have a label of their own in an admitter, as many as are shown.
+A label set takes 400 bytes and is never dropped; the other rooms share one label."""
 
 OTHER_ROOMS = "(other rooms)"
-"""Their label."""
+"""Label that the other rooms share."""
 
 
 def time_move(room: str, seconds: float) -> None:
@@ -224,7 +224,7 @@ class FigureGuard:
             log.warning("metric_failed", figure=figure, reason=reason)
 
     def worked(self, figure: str) -> None:
-        """Note that a figure is complete."""
+        """Record that a figure is complete."""
         if figure in self._failed:
             self._failed.discard(figure)
             log.info("metric_recovered", figure=figure)
@@ -284,7 +284,7 @@ class ProcessMetrics:
         self._updates.append((figure, update))
 
     def update(self) -> None:
-        """Set what is measured at a flush."""
+        """Set the gauges that are measured at a flush."""
         for figure, update in self._updates:
             self.guard.run(figure, update)
 
@@ -316,7 +316,8 @@ class ProcessMetrics:
             return
         try:
             self.file.claim()
-            # Encoded here, where nothing counts meanwhile. Written in a thread: a disk may hang.
+            # Encoded here, so that no count changes during it. Written in a thread: a disk may
+            # hang.
             await asyncio.to_thread(self.file.write, self.file.encode())
         except Exception as error:  # noqa: BLE001 - counted and logged, whatever it is
             self.guard.failed("snapshot", repr(error))

@@ -1,4 +1,4 @@
-"""Output on a terminal: styles without markup, and no text that could steer the terminal."""
+"""Output on a terminal: styles without markup, and no text that could control the terminal."""
 
 import io
 import sys
@@ -14,7 +14,7 @@ from waitline.kernel.escapes import visible
 class Terminal(Console):
     """A console that prints every text as it is.
 
-    Rich's own would take `[/bold]` for markup and `:smile:` for an emoji, also in the name of a
+    Rich's own console takes `[/bold]` for markup and `:smile:` for an emoji, also in the name of a
     room. Styles come from `styled` alone.
 
     Args:
@@ -27,7 +27,7 @@ class Terminal(Console):
 
     @override
     def render_str(self, text: str, **options: Any) -> Text:
-        """See Rich; control characters are written out."""
+        """See Rich; control characters are escaped."""
         return super().render_str(visible(text, multiline=True), **options)
 
 
@@ -46,7 +46,7 @@ def styled(*parts: str | tuple[str, str]) -> Text:
 def write_any_text() -> None:
     """Let standard output and error write every character, whatever their encoding.
 
-    What the encoding lacks is written out as an escape.
+    Characters that the encoding lacks are escaped.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
