@@ -5,9 +5,9 @@ client.py      `ValkeyClient`: scripts by hash, commands, transactions, timeouts
 scripts.py     load Lua scripts and parse their headers
 cluster.py     routing in a cluster: a connection for each primary, redirects, the map of slots
 slots.py       hash slots: of a key, of a command, and the map of them; pure
-sentinel.py    where the primary is at present, by Sentinels
-connection.py  a connection to one server: opened on first use, with a greeting, and again
+sentinel.py    the primary's current address, from Sentinels
+connection.py  a connection to one server: opened on first use, reopened after it broke
 pipe.py        one open connection, pipelined; the only importer of hiredis
 address.py     addresses of a server, of Sentinels or of a cluster, parsed from one URL
-replies.py     error replies: whose fault each is, and whether to reconnect
+replies.py     error replies: our bug or the server's state, and whether to reconnect
 """

@@ -77,10 +77,10 @@ class Address:
 
 
 class StoreAddress(NamedTuple):
-    """What a URL says.
+    """The topology and addresses that a URL names.
 
     Attributes:
-        topology: What is there.
+        topology: One server, Sentinels or a cluster.
         seeds: The server; or Sentinels; or nodes of the cluster. Any of them may be down.
         primary: Name of the primary at the Sentinels; empty without them.
     """
@@ -101,8 +101,8 @@ def parse(url: str) -> StoreAddress:
 
     * `unix:///path`, `redis://[user:password@]host[:port][/database]`: one server, or a primary
       with replicas behind one name;
-    * `redis+sentinel://[user:password@]host[:port],…/name[/database]`: Sentinels, and the name that
-      they know the primary by;
+    * `redis+sentinel://[user:password@]host[:port],…/name[/database]`: Sentinels, and their name of
+      the primary;
     * `redis+cluster://[user:password@]host[:port],…`: some nodes of a cluster.
 
     With `rediss` instead of `redis` all connections use TLS.
@@ -162,7 +162,7 @@ def _parsed(url: str) -> StoreAddress:
 
 
 def _primary(names: list[str]) -> str:
-    """Take the name of the primary off the parts of a path."""
+    """Take the name of the primary from the parts of a path."""
     if not names:
         raise _Malformed(
             "lacks the name by which the Sentinels know the primary; write "

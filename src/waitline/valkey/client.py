@@ -3,8 +3,8 @@
 Behind it is one server, the primary that Sentinels name, or a cluster; callers see no difference,
 since the keys of one script, transaction or command share a slot (`queue/keys.py`).
 
-Error replies are translated by the table in `replies.py`: what is not about our command is
-`Unavailable`; the others are raised as they came.
+Error replies are translated by the table in `replies.py`: those that are not about our command
+become `Unavailable`; the others are raised unchanged.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ CALL_TIMEOUT_S = 0.5
 of the batch limits, 0.4 s), a visitor gets 503 within a second."""
 
 OPERATOR_TIMEOUT_S = 5.0
-"""Timeout of one call of the command line, in s: an operator prefers waiting to trying again."""
+"""Timeout of one call of the command line, in s: an operator would rather wait than retry."""
 
 
 def _ignore(_script: str, _seconds: float) -> None:
@@ -81,7 +81,7 @@ class ValkeyClient:
             rest_s = max(0.0, started + self._timeout_s - time.perf_counter())
             rows = await self._evaluate(("EVAL", script.source, *words[2:]), rest_s)
         if type(rows) is not list or (rows and type(rows[0]) is not list):
-            # The reply of something else: whatever follows on this connection is in doubt too.
+            # Not a script's reply: later replies may be wrong too, so drop the connection.
             self._connection.drop("a script was answered with something else")
             raise Unavailable("the store's answer is not that of a script")
         self._on_script(script.name, time.perf_counter() - started)
@@ -136,11 +136,11 @@ class ValkeyClient:
         return _translated(replies, expects)
 
     async def write_each(self, name: str, *words: str | float) -> dict[str, Any]:
-        """Set a key on every primary: raises and returns as `each`, which expects `OOM`.
+        """Set a key on every primary; returns and raises as `each`, with `OOM` expected.
 
         Args:
-            name: What the key is called; it ends with its hash tag, which a cluster varies.
-            words: What follows the key in the command SET.
+            name: Name of the key; it ends with its hash tag, which a cluster varies.
+            words: Arguments of SET after the key.
         """
         keys = await self._connection.keys_everywhere(name, self._timeout_s)
         writes = [

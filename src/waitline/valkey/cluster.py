@@ -1,8 +1,8 @@
 """Routing in a cluster: one pipelined connection for each primary, and the map of slots.
 
 A command goes to the primary that holds its key. Redirects are followed within the caller's
-timeout; each of them means that the command was not carried out, so that repeating it is safe. What
-was sent to a node that does not answer is not repeated: its outcome is unknown.
+timeout; each means that the command was not executed, so a retry is safe. A command sent to a node
+that does not answer is not retried: its outcome is unknown.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ MAP_S = 1.0
 """Timeout of asking one node for the map of slots, in s: the next node may answer."""
 
 MAP_EVERY_S = 0.25
-"""Least time between two maps, in s. While a node is down each call to it wants a new map, and
-nothing changes until another one is promoted, which takes seconds."""
+"""Shortest time between two requests for the map, in s. While a node is down each call to it wants
+a new map, and nothing changes until another one is promoted, which takes seconds."""
 
 HOPS = 2
-"""Redirects that are followed at once. More in a row are nodes that disagree until they have heard
-of a change from each other."""
+"""Redirects that are followed without a pause. A longer chain means that nodes disagree until a
+change has reached all of them."""
 
 PAUSE_S, PAUSE_MAX_S = 0.01, 0.1
 """First and longest pause before a command is sent again, in s: it doubles, with jitter. A key is
@@ -41,7 +41,7 @@ TAGS_MAX = 100_000
 hundredth of the slots takes some hundred."""
 
 _AGAIN = frozenset(("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "LOADING", "MASTERDOWN"))
-"""Replies after which a command is sent again: none of them carried it out."""
+"""Replies after which a command is sent again: it was not executed."""
 
 _NO_CLUSTER = "it is not a cluster; write redis:// instead of redis+cluster://"
 
@@ -155,7 +155,7 @@ class Cluster:
         words: Sequence[str | float] | None,
         until_s: float,
     ) -> Any:  # noqa: ANN401
-        """Send a command again for as long as nodes say that they did not carry it out."""
+        """Retry a command for as long as nodes reply that they did not execute it."""
         loop = asyncio.get_running_loop()
         pause_s, hops = PAUSE_S, 0
         while loop.time() < until_s:
@@ -169,7 +169,7 @@ class Cluster:
                     raise failure
                 await asyncio.sleep(wait_s)
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)
-                # A new map may be there by now.
+                # A new map may have arrived by now.
                 found, asks = self._owners[slot] or node, False
             node = found
             try:
@@ -188,10 +188,10 @@ class Cluster:
     def _redirected(
         self, slot: int, node: Node, failure: CommandError, *, can_ask: bool
     ) -> Node | None:
-        """Return which node a reply leads to; `None` if the command must wait.
+        """Return the node that a reply redirects to; `None` if the command must wait.
 
-        While keys are on their way, a transaction cannot ask the node that they go to: it would
-        have to be said before each of its commands.
+        While a slot is being migrated, a transaction cannot go to the importing node: it would need
+        ASKING before each of its commands.
         """
         if failure.code == "TRYAGAIN" or (failure.code == "ASK" and not can_ask):
             return None

@@ -1,4 +1,4 @@
-"""A connection to one server: opened on first use and again after it broke, with a greeting.
+"""A connection to one server: opened on first use, reopened after it broke, with a handshake.
 
 `pipe.py` has what happens on an open connection.
 """
@@ -18,21 +18,21 @@ from waitline.valkey.pipe import SHOWN_CHARS, Pipe
 from waitline.valkey.replies import CommandError
 
 CONNECT_S = 5.0
-"""Timeout of one attempt to connect, in s: name lookup, TLS and greeting over a long distance. No
-caller waits that long: the attempt goes on for the callers after it. With the timeout of a call, a
-server that takes longer to accept would be connected to for ever."""
+"""Timeout of one attempt to connect, in s: name lookup, TLS and handshake over a long distance. No
+caller waits that long: the attempt continues for later callers. With the timeout of a call, a
+server that takes longer to accept could never be reached."""
 
 
 _NOT_PRIMARY = {"slave": "replica", "sentinel": "Sentinel"}
-"""Roles of servers that take no writes, as ROLE names them, and what people call them."""
+"""Roles of servers that take no writes, as ROLE names them, and their names in messages."""
 
 
 class Mark(NamedTuple):
-    """A key that says whose data a server holds.
+    """A key that identifies the data of a server.
 
     Attributes:
         key: The key.
-        value: Its value on a server that is ours. A server without the key is new, and may be ours.
+        value: Its value on a server of ours. A server without the key is new, and is accepted.
     """
 
     key: str
@@ -40,19 +40,19 @@ class Mark(NamedTuple):
 
 
 class Connection:
-    """A connection that opens on first use, and again after it broke.
+    """A connection that opens on first use, and reopens after it broke.
 
-    It is made to the primary: a server that says that it is a replica is refused, and so is one
-    that becomes one, since the name is then another server's. There is one attempt at a time, with
-    backoff; during a pause, calls fail at once.
+    It leads to the primary: a replica is rejected, and so is a server that becomes one, since the
+    name then belongs to another server. There is one attempt at a time, with backoff; during a
+    pause, calls fail at once.
 
     Args:
         where: The server. Its name is looked up at each attempt.
-        mark: Checked whenever a connection is opened, so that no command reaches a server that was
-            put in the place of ours; `None` for no check.
+        mark: Checked whenever a connection is opened, so that no command reaches a server that has
+            replaced ours; `None` for no check.
         locate: Finds the server at each attempt, where its address may change; `None` if `where` is
             its address.
-        shown: What it is called in messages; empty for its address.
+        shown: Its name in messages; empty for its address.
         any_role: Whether it leads to a certain node of a cluster, or to a Sentinel, whatever its
             role.
     """
@@ -93,7 +93,7 @@ class Connection:
         return await pipe.send((words,), timeout_s)[0].answer
 
     async def call_asking(self, words: Sequence[str | float], timeout_s: float) -> Any:  # noqa: ANN401
-        """Send one command about a slot that is on its way to this server.
+        """Send one command on a slot that is being migrated to this server (ASKING).
 
         Raises:
             Unavailable: As for `call`.
@@ -133,7 +133,7 @@ class Connection:
         if not isinstance(results, list):
             self.drop("a transaction was not carried out")
             raise Unavailable("the store did not carry out a transaction")
-        # Commands that were accepted can fail when they are carried out; the others are done then.
+        # Queued commands can still fail in EXEC; the others have been executed then.
         for result in results:
             if isinstance(result, Exception):
                 error = CommandError(str(result))
@@ -194,7 +194,7 @@ class Connection:
             async with asyncio.timeout(CONNECT_S):
                 pipe = await self._connect()
                 try:
-                    await self._greet(pipe)
+                    await self._shake_hands(pipe)
                 except BaseException:
                     pipe.close("refused")
                     raise
@@ -245,7 +245,7 @@ class Connection:
                 return pipe
         raise failure
 
-    async def _greet(self, pipe: Pipe) -> None:
+    async def _shake_hands(self, pipe: Pipe) -> None:
         """Authenticate, choose the database, and check that the server is ours and a primary.
 
         Raises:
@@ -253,7 +253,7 @@ class Connection:
             Unavailable: It is a replica or a Sentinel, holds other data, or does not answer.
         """
         marks = [("GET", self._mark.key)] if self._mark else []
-        calls = pipe.send([*_greetings(self._where), *marks, ("ROLE",)], CONNECT_S)
+        calls = pipe.send([*_handshake(self._where), *marks, ("ROLE",)], CONNECT_S)
         *replies, role = await asyncio.gather(
             *(call.answer for call in calls), return_exceptions=True
         )
@@ -280,15 +280,15 @@ class Connection:
             self._pipe = None
 
 
-def _greetings(where: Address) -> list[Sequence[str | float]]:
+def _handshake(where: Address) -> list[Sequence[str | float]]:
     """Return the commands with which a connection begins."""
-    greetings: list[Sequence[str | float]] = []
+    commands: list[Sequence[str | float]] = []
     if where.password:
         user = (where.username,) if where.username else ()
-        greetings.append(("AUTH", *user, where.password))
+        commands.append(("AUTH", *user, where.password))
     if where.database:
-        greetings.append(("SELECT", where.database))
-    return greetings
+        commands.append(("SELECT", where.database))
+    return commands
 
 
 def require(mark: Mark, found: Any) -> None:  # noqa: ANN401 - a reply

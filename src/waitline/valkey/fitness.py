@@ -19,11 +19,11 @@ from waitline.valkey.client import ValkeyClient
 from waitline.valkey.replies import OF_A_CLUSTER, CommandError
 
 CHECK_S = 60.0
-"""Interval of checks, in s: settings change rarely, and a failover may bring others."""
+"""Interval of checks, in s: settings change rarely, but a failover may change them."""
 
 START_TIMEOUT_S = 2.0
-"""Timeout of the check at the start, in s. A server that does not answer is no reason to wait: the
-process starts, is not ready, and checks again."""
+"""Timeout of the check at the start, in s. If a server does not answer, the process starts all the
+same, is not ready, and checks again."""
 
 VERSION_LEAST = 7
 """Oldest major version. Source: the commands that scripts use."""
@@ -32,12 +32,12 @@ READY_MS = 10_000
 """Lifetime of the key that readiness writes, in ms."""
 
 FULL = "full: newcomers are refused"
-"""Detail of readiness while the server has no memory left. Those who wait are still served, so the
-service is ready."""
+"""Detail of readiness while the server has no memory left. Waiting visitors are still served, so
+the service is ready."""
 
 CLOCKS_APART_MAX_S = 0.5
-"""Most that the clocks of two primaries may differ, in s. A room tolerates twice that of the
-heartbeat's (`queue/lua/include/beat.lua`); with NTP they differ by milliseconds."""
+"""Largest clock difference between two primaries, in s. The heartbeat tolerates twice as much
+(`queue/lua/include/beat.lua`); with NTP, clocks differ by milliseconds."""
 
 log = structlog.get_logger()
 
@@ -82,7 +82,7 @@ def _all_faults(infos: Mapping[str, object], topology: Topology) -> list[str]:
     clocks_s: list[float] = []
     for server, info in infos.items():
         if isinstance(info, Unavailable):
-            # Readiness says so, for as long as it is true.
+            # Readiness reports it for as long as it lasts.
             continue
         if isinstance(info, BaseException):
             found.append(f"the store's settings cannot be checked: {info}")
@@ -177,7 +177,7 @@ async def refuse_unfit(url: str) -> None:
         await store.close()
     known: dict[str, str] = {}
     for server, info in infos.items():
-        # One that does not answer, or a user who may not ask, is no reason to wait.
+        # Start even if the server does not answer, or our user may not run INFO.
         if isinstance(info, BaseException):
             log.warning("store_unchecked", reason=str(info))
         else:

@@ -1,9 +1,9 @@
 """One open connection: pipelined commands, matched with their replies; the driver's only importer.
 
 hiredis packs commands and parses replies. This module does the I/O, so many calls share the
-connection and none waits for the reply of another. A general client takes about 95 µs of processor
-time per call, more than the rest of a request when batches are small; this one takes 25 µs
-(measured, one call after the other).
+connection and none waits for the reply of another. A general client takes about 95 µs of CPU time
+per call, more than the rest of a request when batches are small; this one takes 25 µs (measured,
+sequential calls).
 """
 
 import asyncio
@@ -26,7 +26,7 @@ WRITE_BUFFER_BYTES_MAX = 16 * 1024**2
 
 GRACE_S = 0.01
 """Grace period after a missed deadline, in s. If this process itself was stalled, its timers fire
-before it has read the replies that came meanwhile."""
+before it has read the replies that have arrived."""
 
 SHOWN_CHARS = 200
 """Most characters of a reply in an error message."""
@@ -90,7 +90,7 @@ class Pipe(asyncio.Protocol):
                 elif not answer.done():
                     answer.set_result(reply)
         except IndexError:
-            # Nothing was asked: a server that takes no more clients says so and hangs up.
+            # An unsolicited reply: a server at its client limit sends an error and hangs up.
             self.close(f"it says {str(reply)[:SHOWN_CHARS]!r} unasked")
         except (hiredis.ProtocolError, UnicodeError) as error:
             self.close(f"it does not speak the protocol: {error}")

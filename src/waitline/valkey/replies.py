@@ -1,8 +1,8 @@
-"""Error replies of a Valkey or Redis server: whose fault each is, and whether to reconnect.
+"""Error replies of Valkey or Redis: our bug or the server's state, and whether to reconnect.
 
 An error that is not about our command says something about the server, a proxy in front of it, or
 our access to it: `Unavailable`, whatever its wording, since managed services have wordings of their
-own. So only what is ours is listed: errors that a correct command never gets.
+own. So the table lists only errors that a correct command never gets.
 """
 
 from types import MappingProxyType
@@ -15,8 +15,8 @@ class Judgement(NamedTuple):
     Attributes:
         ours: Whether it is about our command: a bug here, or damaged data. Everything else is
             `Unavailable`, unless the caller expects it.
-        reconnect: Whether the connection can no longer be used: another one, to what the name means
-            by then, may be.
+        reconnect: Whether the connection can no longer be used; a new one, for which the name is
+            resolved again, may work.
     """
 
     ours: bool
@@ -31,12 +31,12 @@ CODES: Final = MappingProxyType(
     {
         # About the command.
         "WRONGTYPE": _OURS,
-        # Expected by callers that can do something about it.
+        # Expected by callers that can handle it.
         "NOSCRIPT": _THEIRS,
         "NOGROUP": _THEIRS,
         "BUSYGROUP": _THEIRS,
         "UNBLOCKED": _THEIRS,
-        # The server cannot serve this at present; another connection would not help.
+        # The server cannot serve this now; another connection would not help.
         "OOM": _THEIRS,
         "BUSY": _THEIRS,
         "MISCONF": _THEIRS,
@@ -46,7 +46,7 @@ CODES: Final = MappingProxyType(
         "EXECABORT": _THEIRS,
         "NOPERM": _THEIRS,
         "NOPROTO": _THEIRS,
-        # This server is not, or no longer, the one to ask, or has forgotten who we are.
+        # The server is not the primary, or our authentication is no longer valid.
         "READONLY": _MOVED_ON,
         "LOADING": _MOVED_ON,
         "MASTERDOWN": _MOVED_ON,
@@ -66,7 +66,7 @@ ELSEWHERE: Final = frozenset(("MOVED", "ASK"))
 """Codes with which a node of a cluster names the node that holds a key."""
 
 OF_NODES: Final = ELSEWHERE | {"READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS"}
-"""Codes after which another connection to the same node of a cluster would be of no more use."""
+"""Codes after which a new connection to the same node of a cluster would not help."""
 
 OF_A_CLUSTER: Final = (
     "the store is a node of a cluster: write its address as redis+cluster://host:port"
@@ -109,7 +109,7 @@ _RECONNECT_TEXTS: Final = (
     "server closed the connection",
     "connection closed",
 )
-"""Parts of `ERR` replies that come with the end of the connection, in lower case."""
+"""Parts of `ERR` replies after which the server closes the connection, in lower case."""
 
 FAILED_OVER: Final = "instance state changed"
 """Part of the reply that a blocked call gets when its server becomes a replica."""
@@ -131,7 +131,7 @@ def judge(text: str) -> Judgement:
 
 
 class CommandError(Exception):
-    """The server refused a command: a bug here, or the server cannot serve at present.
+    """The server refused a command: a bug here, or the server cannot serve it now.
 
     Attributes:
         code: The error code; the first word of the reply.

@@ -1,7 +1,7 @@
-"""Sentinels: where the primary of a name is at present.
+"""Sentinels: look up the current address of a primary (service discovery).
 
-They are asked at each attempt to connect. A primary that was demoted says so, or ends its
-connections, so no question in between is needed.
+They are asked at each attempt to connect. A demoted primary says so, or closes its connections, so
+no lookup in between is needed.
 """
 
 from waitline.kernel.errors import Unavailable
@@ -18,7 +18,7 @@ class Sentinels:
 
     Args:
         where: Their addresses, and the name of the primary. Their user and password are also those
-            of the primary; a Sentinel gets them only if it wants some.
+            of the primary; a Sentinel gets them only if it requires authentication.
     """
 
     def __init__(self, where: StoreAddress) -> None:

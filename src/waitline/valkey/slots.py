@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 SLOTS = 16_384
 
 _KEY_AT = {"EVALSHA": 3, "EVAL": 3, "XGROUP": 2, "XINFO": 2}
-"""Where the first key of a command is, if not behind its name."""
+"""Index of the first key of a command, if it does not follow the command's name."""
 
 
 class Node(NamedTuple):
@@ -54,7 +54,7 @@ def key_of(words: Sequence[Any]) -> str:
     """Return the first key of a command.
 
     Raises:
-        ValueError: It has none, so no server is the one to ask.
+        ValueError: It has none, so it cannot be routed.
     """
     at = words.index("STREAMS") + 1 if words[0] == "XREADGROUP" else _KEY_AT.get(words[0], 1)
     if at >= len(words):
@@ -94,6 +94,6 @@ def parse_map(reply: Sequence[Any], from_host: str) -> SlotMap:
 
 
 def parse_redirect(text: str, from_host: str) -> Node | None:
-    """Return where an error `MOVED slot host:port` or `ASK slot host:port` leads, if it says."""
+    """Return the node that an error `MOVED slot host:port` or `ASK …` names, if any."""
     host, _, port = text.rsplit(" ", maxsplit=1)[-1].rpartition(":")
     return Node(host or from_host, int(port)) if port.isdecimal() and host != "?" else None
