@@ -4,6 +4,6 @@ pool.py           connection pool; runs statements by name, with timeout and bac
 sessions.py       opens connections: settings, checks, poolers such as PgBouncer
 hosts.py          the hosts of an address: a primary and its standbys
 driver_errors.py  the driver's exceptions, translated into ours
-sqlstates.py      the server's errors: whose fault each is, and whether to reconnect
+sqlstates.py      the server's errors: our bug or its state, and whether to reconnect
 statements.py     SQL statements by name, read from a package's sql folder
 """

@@ -23,10 +23,10 @@ class Translation(NamedTuple):
     reconnect: bool
 
 
-# Our own, and wrong arguments of ours, though the driver calls those interface errors.
+# Our own, and our wrong arguments, which the driver raises as interface errors.
 _AS_IT_IS = (Unavailable, asyncpg.DataError, asyncpg.exceptions.ClientConfigurationError)
 
-# Of the connection, and of a driver that could not make sense of what came over it.
+# Of the connection, and of a driver that could not parse what it received.
 _CONNECTION = (OSError, EOFError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
@@ -37,7 +37,7 @@ def translate(error: Exception, url: str | None, *, closed: bool = False) -> Tra
         error: What the driver raised.
         url: Address of the database; the message names it without its password. `None` where the
             caller names it.
-        closed: Whether it has closed the connection: it could not make sense of what came.
+        closed: Whether it has closed the connection: it could not parse a reply.
     """
     if isinstance(error, _AS_IT_IS):
         return Translation(error, reconnect=False)

@@ -33,8 +33,8 @@ PATIENCE_S = 1.0
 """Timeout of waiting for a connection."""
 
 EXPIRE_S = 1.0
-"""Shortest time, in s, between two replacements of all connections: a server that refuses writes
-for long must not be connected to for every write."""
+"""Shortest time, in s, between two replacements of all connections: while a server refuses writes,
+not every write may open a new connection."""
 
 Row = Mapping[str, Any]
 
@@ -46,7 +46,7 @@ def _ignore(_statement: str, _seconds: float, _within_s: float) -> None:
 async def _reset(connection: asyncpg.Connection) -> None:
     """Skip the driver's reset: a single statement leaves no state in a connection.
 
-    Behind a pooler a statement that failed or was given up leaves its transaction.
+    Behind a pooler a failed or cancelled statement leaves its transaction open.
     """
     if connection.is_in_transaction():
         await connection.execute("ROLLBACK")
@@ -103,10 +103,10 @@ class Database:
 
     @property
     def exchanges(self) -> int:
-        """Most exchanges with the server that the duration of a statement contains.
+        """Most round trips to the server within the duration of a statement.
 
-        Its own, and one that prepares it on a connection that has not run it yet; behind a pooler
-        also those that begin and end its transaction.
+        Its own, and one to prepare it on a connection that has not run it yet; behind a pooler also
+        those that begin and end its transaction.
         """
         return 4 if self._sessions.pooled else 2
 
@@ -130,7 +130,7 @@ class Database:
     async def fetch_all(
         self, statement: str, *, within_s: float = CALL_TIMEOUT_S, **values: object
     ) -> Sequence[Row]:
-        """Run a statement that returns any number of rows; each bounds that itself.
+        """Run a statement that returns several rows; its SQL limits their number.
 
         Args:
             statement: Its name.
@@ -167,7 +167,7 @@ class Database:
         statement: statements.Statement,
         arguments: Sequence[object],
     ) -> Any:  # noqa: ANN401
-        """Run a statement on a connection; leave it unusable if what came says so."""
+        """Run a statement on a connection; close the connection if the error requires it."""
         try:
             fetch = connection.fetchrow if statement.one else connection.fetch
             if not self._sessions.pooled:
@@ -190,7 +190,7 @@ class Database:
             return answer
 
     async def _expire(self) -> None:
-        """Replace all connections: what has happened to one may have happened to the others."""
+        """Replace all connections: what broke one may have broken the others."""
         now_s = asyncio.get_running_loop().time()
         if self._pool is not None and now_s - self._expired_s >= EXPIRE_S:
             self._expired_s = now_s

@@ -6,7 +6,7 @@ that the one that took over is found (failover).
 A pooler refuses session settings at the start of a connection, or ignores them, and in transaction
 mode two transactions of one connection may reach two servers. So behind a pooler each statement
 runs in a transaction that begins with the settings, and no statement is kept prepared. A pooler is
-recognised by its refusal, and by the id of the server's process, which it makes up.
+recognised by its refusal, or by a process id that is not the server's.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from waitline.postgres.sqlstates import STARTUP_REFUSED
 
 OPENING_S = 10.0
 """Timeout of opening a connection: name lookup, TLS, start of a server process. No statement waits
-that long: the attempt goes on for the statements after it."""
+that long: the attempt continues for later statements."""
 
 HOST_S = 3.0
-"""Timeout of one host, in s, where there are others to try: a primary that hangs must not keep us
-from the one that took over."""
+"""Timeout of one host, in s, where there are others to try: a primary that hangs must not hide the
+one that took over."""
 
 SESSION = {
     "application_name": "waitline",
@@ -36,12 +36,12 @@ SESSION = {
     # statements would scan whole growing tables for a minute or more. All statements use a key, so
     # an index is always right.
     "enable_seqscan": "off",
-    # No statement runs long enough to gain, but without sequential scans the planner's costs are so
-    # high that they would trigger it.
+    # No statement runs long enough to benefit, but without sequential scans the planner's cost
+    # estimates are high enough to trigger it.
     "jit": "off",
-    # The net under statements that skip locked rows: table locks, and unique values of a
-    # transaction that has not ended. Such a failure has changed nothing, and a batch is repeated
-    # one by one (decision 0033).
+    # For what SKIP LOCKED does not cover: table locks, and unique values of an open transaction.
+    # Such a failure has changed nothing, and the items of a batch are retried one by one (decision
+    # 0033).
     "lock_timeout": "500",
     # The best plan does not depend on the values. The default plans each statement five times
     # first.
@@ -63,10 +63,10 @@ statement that is not kept is planned with its values, so `plan_cache_mode` has 
 
 
 class MarkStatement(NamedTuple):
-    """A query that says whose data a database holds.
+    """A query that identifies the data of a database.
 
     Attributes:
-        query: Returns one value; NULL for a database that is new, and may be ours.
+        query: Returns one value; NULL for a new database, which is accepted.
         value: Its value in a database that is ours.
     """
 
@@ -82,7 +82,7 @@ class Sessions:
             attempt.
         array_types: A statement that uses every array type of the statements to come.
         mark: Checked whenever a connection is opened, so that no statement reaches a database that
-            was put in the place of ours; `None` for no check.
+            has replaced ours; `None` for no check.
 
     Attributes:
         pooled: Whether a pooler is in front of the server.
@@ -103,7 +103,7 @@ class Sessions:
         self._check = array_types.replace("SELECT ", f"SELECT {checks}", 1)
         self._backoff = Backoff()
         self._attempts: set[asyncio.Task[asyncpg.Connection]] = set()
-        # Attempts whose statements have given up: for those that come next.
+        # Attempts whose statements have timed out; later statements take them over.
         self._abandoned: deque[asyncio.Task[asyncpg.Connection]] = deque()
         self.pooled = False
 
@@ -213,7 +213,7 @@ class Sessions:
         return await asyncpg.connect(url, timeout=OPENING_S, **more)
 
     async def _is_right(self, connection: asyncpg.Connection) -> bool:
-        """Check the server, and return whether the session fits what is in front of it.
+        """Check the server, and return whether the session suits it, or the pooler in front of it.
 
         In a transaction: behind a pooler a statement and its values could reach two servers.
 
@@ -225,7 +225,7 @@ class Sessions:
             row = await connection.fetchrow(self._check)
             await connection.execute("COMMIT")
         except (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError):
-            # Statements of other clients of a pooler that lets settings pass.
+            # A pooler that accepts session settings shares prepared statements between clients.
             if self.pooled:
                 raise
             self.pooled = True
@@ -244,7 +244,7 @@ class Sessions:
         return False
 
     async def close(self) -> None:
-        """End all attempts, and close the connections that nobody has taken over."""
+        """End all attempts, and close the connections that no statement has taken over."""
         for attempt in self._attempts:
             attempt.cancel()
         if self._attempts:

@@ -1,7 +1,7 @@
-"""Errors of a PostgreSQL server or a pooler in front of it: whose fault, and whether to reconnect.
+"""Errors of PostgreSQL or a pooler: our bug or the server's state, and whether to reconnect.
 
 An error that is not about our statement says something about the server, a pooler, or our access to
-it: `Unavailable`. So only what is ours is listed; a state that nobody knows is the server's.
+it: `Unavailable`. So the table lists our own; an unknown state counts as the server's.
 """
 
 from types import MappingProxyType
@@ -50,8 +50,8 @@ CLASSES: Final = MappingProxyType(
         "55": _THEIRS,  # object not in prerequisite state: lock not available, recovery in progress
         "58": _THEIRS,  # system error: I/O
         # About the connection.
-        "08": _GONE,  # connection exception; PgBouncer says 08P01 for all that it refuses
-        "25": _GONE,  # invalid transaction state: a read-only server, a connection handed on open
+        "08": _GONE,  # connection exception; PgBouncer uses 08P01 for all refusals
+        "25": _GONE,  # invalid transaction state: a read-only server, a reused connection
         "26": _GONE,  # invalid statement name: prepared on another connection of a pooler
         "34": _GONE,  # invalid cursor name
         "57": _GONE,  # operator intervention: shutdown, crash, starting up
