@@ -6,7 +6,7 @@ head.py               parser for request heads
 body.py               readers of request bodies
 limits.py             limits of a connection
 connections.py        the open connections of a worker, and the sweep of slow ones
-client_address.py     the client's address, as trusted proxies give it
+client_address.py     the client's address behind trusted proxies
 cross_origin.py       pages of other origins that may call (CORS)
 dispatch.py           routes hot calls ahead of the framework
 requests.py           parses query strings, headers and JSON bodies
@@ -21,7 +21,7 @@ metrics_page.py       metrics of all processes of a service, and version informa
 operator_key.py       authentication of operators
 caching.py            entity tags and content codings
 static_files.py       static files, with the API's documentation page
-speculation.py        requests that browsers make in advance
+speculation.py        speculative requests of browsers (prefetch, prerender)
 assets.py             files of pages below a folder named after their content
 page_language.py      language of a page
 templates.py          pages from Jinja templates

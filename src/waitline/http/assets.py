@@ -1,7 +1,7 @@
-"""Files of pages below a folder that is named after their content.
+"""Static files of pages, in a folder named by a hash of their content (cache busting).
 
-A page names that folder, so a browser never mixes files of two versions, and may keep each of them
-for good. Modules import each other by relative addresses and stay inside the folder.
+A page names that folder, so a browser never mixes files of two versions, and may cache each of them
+for ever. Modules import each other by relative addresses and stay inside the folder.
 """
 
 from collections.abc import Iterable
@@ -19,10 +19,10 @@ _KEPT = "public, max-age=31536000, immutable"
 
 
 class Assets:
-    """Some files, and where they are served.
+    """A set of files, and where they are served.
 
     Args:
-        folder: Path of the folder above them, without a slash at either end.
+        folder: Path of their parent folder, without a slash at either end.
         files: The files, each with another name.
 
     Attributes:

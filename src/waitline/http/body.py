@@ -1,6 +1,6 @@
 """Readers of request bodies: by length, or in chunks. Pure.
 
-Trailer fields are checked and dropped: nothing that comes after a body says who sends it.
+Trailer fields are checked and dropped: none may affect how a request is authenticated.
 Source: RFC 9112, sections 6 and 7.
 """
 
@@ -15,8 +15,8 @@ from waitline.http.texts import Text
 CHUNK: Final = Text("본문 조각(chunk)이 올바르지 않습니다.", "a chunk of the body is not valid")
 
 CHUNK_LINE_BYTES_MAX: Final = 256
-"""Longest line with a chunk's size and extensions. Nobody uses extensions: they are ignored, and
-must not be buffered."""
+"""Longest line with a chunk's size and extensions. Extensions are not used in practice; they are
+ignored, and must not fill the buffer."""
 
 EXTENSION_BYTES_MAX: Final = 4_096
 """Most bytes of chunk extensions in one body, since the limit of the body does not count them."""
@@ -172,7 +172,7 @@ def body_reader(length: int, body_max: int, limits: EdgeLimits) -> KnownBody | C
         limits: Of its trailer section.
 
     Raises:
-        BodyTooLarge: The head says that it is longer.
+        BodyTooLarge: The head announces a longer one.
     """
     if length == CHUNKED:
         return ChunkedBody(body_max, limits)

@@ -1,7 +1,7 @@
 """The client's network address: the peer of the connection, or what trusted proxies say. Pure.
 
-Each proxy appends the address of its own peer to a header. What stands further to the left was
-written by somebody who may be anybody, so the rightmost hop that is not a trusted proxy counts.
+Each proxy appends the address of its own peer to a header. Entries further to the left may be
+forged by the client, so the rightmost hop that is not a trusted proxy counts.
 
 Source: RFC 7239 (Forwarded); MDN, X-Forwarded-For, "Selecting an IP address".
 """
@@ -13,10 +13,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
 UNIX = "unix"
-"""Address of the peer of a unix socket, and how it is named among trusted proxies."""
+"""Address of the peer of a unix socket, and its name in the list of trusted proxies."""
 
 HOPS_MAX = 32
-"""Most hops that are looked at: more proxies than stand in a row anywhere."""
+"""Most hops that are read: longer than any real chain of proxies."""
 
 CACHED = 8_192
 """Addresses whose networks are cached per worker; parsing one takes some 5 µs."""
@@ -68,10 +68,10 @@ class ClientAddresses:
     """Finds the address of a request's client.
 
     Args:
-        trusted: Networks and addresses of proxies that are believed, separated by commas; `unix`
-            for the peers of a unix socket.
-        header: The one header that they set: `x-forwarded-for` or `forwarded`. Another is not
-            believed, since a proxy that does not set it passes on what the client wrote.
+        trusted: Networks and addresses of trusted proxies, separated by commas; `unix` for the
+            peers of a unix socket.
+        header: The one header that they set: `x-forwarded-for` or `forwarded`. The other is
+            ignored, since a proxy that does not set it forwards what the client wrote.
 
     Raises:
         ValueError: `trusted` contains no network.
@@ -100,7 +100,7 @@ class ClientAddresses:
         for hop in reversed(self._hops(given.decode("latin-1"))[-HOPS_MAX:]):
             parsed = parse(hop)
             if parsed is None:
-                # What a trusted proxy could not name: it answers for it.
+                # A trusted proxy gave no address for its peer, so its own counts.
                 return found
             found = str(parsed)
             if not self._trusts(found):

@@ -19,17 +19,17 @@ connection."""
 
 FILES_KEPT = 128
 """File descriptors kept for everything but connections: stores, metrics, logs, listening sockets.
-Otherwise a crowd of connections would stop the worker from reconnecting to its store."""
+Otherwise many connections could keep the worker from reconnecting to its store."""
 
 READ_AHEAD_MAX = 65_536
 """Bytes read ahead of the request being answered; then reading pauses. As much as one read."""
 
 LINGER_S = 2.0
-"""How long a refused client may go on sending: one that is cut off while it sends may never read
-the refusal. Source: RFC 9112, section 9.6."""
+"""How long a refused client may go on sending: one whose connection is reset while it sends may
+never read the refusal. Source: RFC 9112, section 9.6."""
 
 LINGER_BYTES_MAX = 1_048_576
-"""Most bytes that are read and dropped meanwhile."""
+"""Most bytes that are read and dropped in that time."""
 
 PROGRESS_BYTES_MIN = 16_384
 """Least part of its answer that a slow reader must take within `write_s`: about 500 bytes/s."""
@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 
 class SweptConnection(ABC):
-    """What the sweep needs of a connection.
+    """A connection, as the sweep sees it.
 
     Attributes:
         deadline_s: When `on_deadline` is called, on the loop's clock; may be infinite.

@@ -9,11 +9,11 @@ from http import HTTPStatus
 from waitline.http.responses import Answer, Headers
 
 MAX_AGE_S = 600
-"""How long a browser remembers a preflight, in s: an origin that is taken off the list is refused
-after this."""
+"""How long a browser caches a preflight, in s: the longest time until a removed origin is
+refused."""
 
 _METHODS = b"GET, HEAD, POST, PATCH, DELETE"
-# What visitors send. Operators' keys do not belong into pages.
+# What visitors send. Operators' keys do not belong in pages.
 _REQUEST_HEADERS = (
     b"Content-Type, Idempotency-Key, X-Identity, X-Queue-Token, X-User-Id, X-Visitor-Key"
 )

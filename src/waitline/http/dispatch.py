@@ -87,11 +87,11 @@ class Dispatcher:
         check_upload: Refuses a stranger's upload by its header fields, before the body is read.
         in_task: As in `HotRoute`, for all of `routes`.
         limits: Of connections and requests.
-        cross_origin: Pages of other origins that may call; `None` for none.
+        cross_origin: Origins whose pages may call; `None` for none.
 
     Attributes:
         root_path: Path below which a proxy serves the service, without a slash at its end. Requests
-            come with it, or without it if the proxy takes it off.
+            come with it, or without it if the proxy strips it.
         cross_origin: As given.
         limits: Of connections and requests.
         connections: Those of this worker.
@@ -163,7 +163,7 @@ class Dispatcher:
         return self._problems.answer(error, request)
 
     def count_refused(self, method: str, status: int) -> None:
-        """Count a response to what was no request, or too much of one."""
+        """Count a response to an invalid or oversized request."""
         self.count(_label(method), "unknown", status, 0.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -182,7 +182,7 @@ class Dispatcher:
             target = self.root_path.encode("ascii") + (b"/?%b" % query if query else b"/")
             answer = Answer(HTTPStatus.TEMPORARY_REDIRECT, ((b"location", target),), b"")
         elif path == "*":
-            # OPTIONS of the server as a whole (RFC 9110, section 9.3.7).
+            # OPTIONS for the server as a whole (RFC 9110, section 9.3.7).
             route = path
             answer = Answer(HTTPStatus.NO_CONTENT, ((b"allow", _ALLOWED.encode("ascii")),), b"")
         elif route is not None or method == "CONNECT":
@@ -210,7 +210,7 @@ class Dispatcher:
             fields: Its header fields.
 
         Raises:
-            Refused: Strangers may not send as much here.
+            Refused: The client may not send as much without authentication.
         """
         for prefix, most in self._uploads.items():
             if path.startswith(prefix):
@@ -221,7 +221,7 @@ class Dispatcher:
     async def _framework(self, scope: Scope, receive: Receive, send: Send, started: float) -> None:
         status = 500
         method = scope["method"]
-        # HEAD is GET; the connection leaves the body out.
+        # HEAD is handled as GET; the connection omits the body.
         scope["method"] = "GET" if method == "HEAD" else method
 
         async def send_and_record(message: MutableMapping[str, Any]) -> None:

@@ -52,7 +52,7 @@ class HotExchange:
         self._step()
 
     def lost(self) -> None:
-        """Go on: what the client asked for is done, though nobody reads the answer."""
+        """Continue: the call is completed, though its client is gone."""
 
     def _finish_task(self, task: "asyncio.Task[Answer]") -> None:
         error = Unavailable("stopped") if task.cancelled() else task.exception()
@@ -104,7 +104,7 @@ class Pause:
         self._protocol.loop.call_soon(self._protocol.resume)
 
     def lost(self) -> None:
-        """Do nothing; the connection knows."""
+        """Do nothing; the connection handles it."""
 
 
 class FrameworkExchange:
@@ -154,7 +154,7 @@ class FrameworkExchange:
         task.add_done_callback(protocol.tasks.discard)
 
     def lost(self) -> None:
-        """Let the call know that its client has gone."""
+        """Notify the call that its client has disconnected."""
         self._gone.set()
 
     async def _call(self) -> None:
@@ -183,7 +183,7 @@ class FrameworkExchange:
             protocol.respond(answer)
 
     async def receive(self) -> MutableMapping[str, Any]:
-        """Return the request's body, then wait until the client has gone or has its response."""
+        """Return the request's body, then wait until the client disconnects or has its response."""
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
@@ -220,7 +220,8 @@ class FrameworkExchange:
         if more:
             self.streaming = self._left is None
             if self.streaming and protocol.half_closed:
-                # Nobody half-closes a connection to read an endless answer.
+                # A half-closed connection counts as closed: clients of endless answers do not
+                # half-close.
                 self._gone.set()
             await protocol.drain()
         else:
@@ -243,7 +244,7 @@ class FrameworkExchange:
             size: Length of the body, or `None` if it is not known.
 
         Raises:
-            RuntimeError: A field would end the head.
+            RuntimeError: A field contains a line break.
         """
         status = start["status"]
         protocol, head = self._protocol, self._head
@@ -296,7 +297,7 @@ def _scope(head: Head, transport: asyncio.Transport) -> Scope:
 
 
 def connection_field(head: Head | None, *, keep_alive: bool) -> bytes:
-    """Return the Connection field of a response; empty if what it would say is the default."""
+    """Return the Connection field of a response; empty if it would be the default."""
     if not keep_alive:
         return CLOSE
     return b"connection: keep-alive\r\n" if head is not None and head.preface.old else b""

@@ -1,8 +1,7 @@
 """Parser for request heads: request line, header fields, framing of the body. Pure.
 
-It accepts what RFC 9112 and RFC 9110 require a server to accept, and refuses whatever two readers
-could read differently: that is how one visitor's request ends up in another's connection. Upgrades
-are not offered, so their fields mean nothing here.
+It accepts what RFC 9112 and RFC 9110 require a server to accept, and refuses whatever two parsers
+could read differently (request smuggling). Upgrades are not offered, so their fields are ignored.
 """
 
 import re
@@ -77,14 +76,14 @@ _SINGLE = frozenset(
         b"x-visitor-key",
     )
 )
-"""Fields with one value, by which we decide who asks and what: two readers could choose different
-ones of several. Those of all other fields are joined (RFC 9110, section 5.3)."""
+"""Fields with one value, on which authentication and routing depend: of several values, two parsers
+could choose different ones. Those of all other fields are joined (RFC 9110, section 5.3)."""
 
 _FRAMING_FIELDS = frozenset((b"content-length", b"host", b"transfer-encoding"))
 
 
 class Preface:
-    """What a head says after its target: version and header fields, and what follows from them.
+    """The part of a head after its target: version and header fields, and what follows from them.
 
     Attributes:
         text: Its bytes.
@@ -148,13 +147,14 @@ def parse_head(
         start: Where its request line begins.
         end: Where its last line ends, without the empty line after it.
         limits: Of request line and fields.
-        last: That of the request before on the connection. Clients repeat it, and parsing it takes
-            longer than comparing it.
+        last: Preface of the previous request on the connection. Clients repeat it, and parsing it
+            takes longer than comparing it.
 
     Raises:
         RequestMalformed: It is not well-formed, or can be read in two ways.
         RequestLineTooLong, FieldsTooLarge: It exceeds a limit.
-        VersionUnsupported, CodingUnknown, ExpectationUnknown: It needs what this server lacks.
+        VersionUnsupported, CodingUnknown, ExpectationUnknown: It needs something that this server
+        does not support.
     """
     line = _ORIGIN_LINE.match(data, start, end) or _LINE.match(data, start, end)
     if line is None:
@@ -193,7 +193,7 @@ def after_empty_lines(data: bytes) -> int:
 
 
 def check_partial(data: bytes, start: int, limits: EdgeLimits) -> None:
-    """Check the first part of a head, which has no end yet.
+    """Check the first part of a head that is still incomplete.
 
     So what is not a request is refused at once, and a head never takes more memory than the limits.
 
@@ -250,11 +250,10 @@ def parse_fields(data: bytes, start: int, end: int, limits: EdgeLimits) -> dict[
 def _unfolded(block: bytes) -> list[tuple[bytes, bytes]]:
     """Return the fields of a section with folded lines, each fold replaced by a space.
 
-    Source: RFC 9112, section 5.2. Fields that frame the message are never folded by anybody but an
-    attacker.
+    Source: RFC 9112, section 5.2. Only an attacker folds the fields that frame the message.
 
     Raises:
-        RequestMalformed: That is not all that is wrong.
+        RequestMalformed: It is malformed in other ways too.
     """
     folded = [name.lower() for name in _FOLDED.findall(block)]
     if not folded or block[:1] in b" \t" or not _FRAMING_FIELDS.isdisjoint(folded):
@@ -312,7 +311,7 @@ def _other_form(head: Head, target: bytes) -> bytes:
         RequestMalformed: The form does not fit the method.
     """
     if head.method == "CONNECT":
-        # A tunnel to elsewhere: a path of ours never looks like this, and nothing follows it.
+        # A tunnel request, which no path of ours can match; no request follows it.
         head.keep_alive = False
         return target
     if target == b"*" and head.method == "OPTIONS":
@@ -339,7 +338,7 @@ def _body_length(fields: dict[bytes, bytes], *, old: bool) -> int:
     """Return the length of the body. Source: RFC 9112, section 6.3.
 
     Raises:
-        RequestMalformed: Two readers could disagree about it.
+        RequestMalformed: Two parsers could disagree about it.
         CodingUnknown: The body has a transfer coding besides chunked.
     """
     coding, length = fields.get(b"transfer-encoding"), fields.get(b"content-length")
@@ -351,7 +350,7 @@ def _body_length(fields: dict[bytes, bytes], *, old: bool) -> int:
     if length is None:
         return 0
     if _DIGITS.fullmatch(length) is None:
-        # The same number several times counts once (RFC 9110, section 8.6).
+        # A repeated equal number counts once (RFC 9110, section 8.6).
         repeated = _LENGTHS.fullmatch(length)
         if repeated is None:
             raise RequestMalformed(LENGTH)

@@ -12,18 +12,18 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.single_flight import SingleFlightCache
 
 PROBE_KEPT_S = 1.0
-"""TTL of a probe's result: health calls are public, and a probe writes. However many ask, a store
-gets one probe a second of each process."""
+"""TTL of a probe's result: health calls are public, and a probe writes. However many calls come,
+each process probes a store once a second."""
 
 UP, DOWN = "UP", "DOWN"
 
 
 class Found(NamedTuple):
-    """What a probe has found.
+    """The result of a probe.
 
     Attributes:
         status: `UP` or `DOWN`.
-        detail: What is wrong though it works; empty for nothing.
+        detail: A warning while it works; empty for none.
     """
 
     status: str
@@ -34,8 +34,8 @@ class Probe:
     """Checks whether a dependency answers.
 
     Args:
-        check: Returns what is wrong though it works, in one line for everybody; empty for nothing.
-            Raises `Unavailable` if it does not work.
+        check: Returns a warning while the dependency works, in one line for the public, or an empty
+            text. Raises `Unavailable` if it does not work.
     """
 
     def __init__(self, check: Callable[[], Awaitable[str]]) -> None:
@@ -45,7 +45,7 @@ class Probe:
         )
 
     async def found(self) -> "Found":
-        """Return how it is; the result is at most `PROBE_KEPT_S` old."""
+        """Return the state, which is at most `PROBE_KEPT_S` old."""
         return await self._cache.fetch(None)
 
     async def _probe(self, _key: None) -> "Found":
@@ -60,7 +60,7 @@ class Health:
 
     Args:
         probes: Probes of the dependencies, by the contract's name for each.
-        about: What the service says of itself to everybody, by name.
+        about: Public facts about the service, by name.
     """
 
     def __init__(self, probes: Mapping[str, Probe], about: Mapping[str, str | None]) -> None:
@@ -110,7 +110,7 @@ class Health:
         }
 
     async def liveness(self) -> dict[str, str]:
-        """Liveness: this process answers. It needs no restart if a store is down."""
+        """Liveness: this process answers. A store that is down does not call for a restart."""
         return {"status": UP}
 
     async def readiness(self) -> JSONResponse:

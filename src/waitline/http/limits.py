@@ -1,12 +1,13 @@
 """Limits of a connection: how much a client may send, and how long it may take.
 
-All are service settings (`settings/edge.py`), so that an operator can follow a proxy in front.
+All are service settings (`settings/edge.py`), so that an operator can match those of a proxy in
+front.
 """
 
 from dataclasses import dataclass
 
 REQUEST_LINE_BYTES = 8_192
-"""Longest request line: what browsers and proxies send at most, and the wire contract's figure."""
+"""Longest request line: the most that browsers and proxies send, and the wire contract's figure."""
 
 FIELDS_BYTES = 32_768
 """Most bytes of all header fields: room for the cookies of a large site, and the wire contract's
@@ -21,9 +22,9 @@ BODY_BYTES = 4_096
 of the contract needs."""
 
 WEBHOOK_BYTES = 65_536
-"""Most bytes of a payment provider's webhook. Genuine ones have a few thousand, but a provider puts
-all metadata of a charge in, which may be tens of thousands. A signature is checked over the whole
-body, so that a larger limit lets strangers make the service hash more."""
+"""Most bytes of a payment provider's webhook. Genuine ones have a few thousand, but they contain
+all metadata of a charge, which may be tens of thousands. The signature covers the whole body, so a
+larger limit lets unauthenticated clients make the service hash more."""
 
 SEAT_PLAN_BYTES = 16 * 1024**2
 """Most bytes of a seat plan: three times that of a stadium. It is read only with the operator's
@@ -41,7 +42,7 @@ KEEP_ALIVE_S = 75.0
 connection."""
 
 WRITE_S = 30.0
-"""How long a client may leave its answer unread. Longer than a phone takes between two cells."""
+"""How long a client may leave its answer unread. Longer than a phone takes to change cells."""
 
 CONNECTIONS = 50_000
 """Most connections of one worker: above the event streams that it holds at most, and about a
@@ -60,7 +61,7 @@ class EdgeLimits:
         head_s: How long a head may take; a slower one is 408.
         body_s: How long a body may take; a slower one is 408.
         keep_alive_s: How long a connection may be idle; it is closed without an answer.
-        write_s: How long a client may take no part of its answer; then the connection is cut.
+        write_s: How long a client may take no part of its answer; then the connection is aborted.
         connections: Most connections of a worker; a further one is answered 503 and closed.
     """
 

@@ -1,7 +1,8 @@
 """Metrics page: the metrics of a service in the Prometheus text format, and version information.
 
-It is rendered at most once a second for however many scrapers (single flight), in a thread, so that
-the event loop goes on. Each figure is collected by itself: one that fails is left out and counted.
+It is rendered at most once a second for any number of scrapers (single flight), in a thread, so
+that it does not block the event loop. Each figure is collected separately: one that fails is
+omitted and counted.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ Source = Callable[[], Awaitable[Iterable[Metric]]]
 
 
 class RenderedPage:
-    """A page, and its compressed form once somebody asks for it."""
+    """A page, and its compressed form once requested."""
 
     def __init__(self, plain: bytes) -> None:
         self.plain = plain
@@ -63,7 +64,7 @@ class MetricsPage:
         shows_room: Whether a room's series are shown.
         clock: For the age of the processes' figures.
         shared: Labels that all metrics of the service have.
-        about: What the service says of itself beside its version, by name.
+        about: Public facts about the service besides its version, by name.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): the table of problems, and the refusals of HTTP itself.
+"""Problem details (RFC 9457): the table of problems, and the refusals at the HTTP level.
 
 The rows of the services' own refusals are in `services/problems.py`. docs/problems.md explains each
 problem to clients.
@@ -96,15 +96,15 @@ class MethodUnknown(Refused):
 
 
 class Speculative(Refused):
-    """A browser prefetches a page that nobody may ever see."""
+    """A browser prefetches or prerenders a page, so the visitor may never see it."""
 
 
 class OperatorKeyMissing(Refused):
-    """An operator's call has no operator key."""
+    """An operator's call carries no operator key."""
 
 
 class OperatorKeyWrong(Refused):
-    """An operator's call has a wrong operator key."""
+    """An operator's call carries a wrong operator key."""
 
 
 class Code(NamedTuple):

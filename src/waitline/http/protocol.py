@@ -1,9 +1,9 @@
 """One connection: HTTP/1.1 and HTTP/1.0 as RFC 9112 has them, for both services.
 
 A request is answered once it is complete, in the callback that brings its last byte: a hot call
-without a task, an ASGI scope or a response object (decision 0006). Requests that are sent ahead
-wait in the buffer, so they are answered in order, and one that is malformed does not touch the
-answers before it. `head.py` and `body.py` decide where a request ends.
+without a task, an ASGI scope or a response object (decision 0006). Pipelined requests wait in the
+buffer, so they are answered in order, and a malformed one does not affect the answers before it.
+`head.py` and `body.py` decide where a request ends.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self._exchange: HotExchange | FrameworkExchange | Pause | None = None
         # Whether a loop over the buffer is in progress, further up the stack.
         self._consuming = False
-        # Whether nothing more is answered.
+        # Whether no further request is answered.
         self._ending = False
         self._lingered = 0
         self._paused_reading = False
@@ -172,7 +172,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
             self._consuming = False
 
     def _keep(self, data: bytes) -> None:
-        """Keep what came ahead of its time; read no more if that is too much."""
+        """Buffer pipelined bytes; pause reading if there are too many."""
         self._buffer = data
         if len(data) > READ_AHEAD_MAX and not self._paused_reading:
             self._paused_reading = True
@@ -260,7 +260,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         return head.method
 
     def done(self, *, keep_alive: bool) -> None:
-        """End the present exchange, whose response is written; go on with the next request."""
+        """End the present exchange, whose response is written; continue with the next request."""
         self._exchange = None
         self.state.total_requests += 1
         if self._ending:
@@ -274,13 +274,13 @@ class Protocol(SweptConnection, asyncio.Protocol):
                 self._go_on()
 
     def resume(self) -> None:
-        """Go on after a pause."""
+        """Continue after a pause."""
         self._exchange = None
         if not self._ending:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Read the requests that came before the last one was answered."""
+        """Read the requests that arrived before the last one was answered."""
         self._consume(b"")
         if self._paused_reading and len(self._buffer) <= READ_AHEAD_MAX:
             self._paused_reading = False
@@ -289,7 +289,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
             self._refuse_partial()
 
     def _refuse(self, refusal: Refused) -> None:
-        """Refuse what cannot be read as a request; nothing after it can be either."""
+        """Refuse an unparsable request; nothing after it can be parsed either."""
         head, self._head = self._head, None
         method, path, fields = "OTHER", self.dispatcher.below_root(getattr(refusal, "path", "")), {}
         if head is not None:
@@ -313,13 +313,13 @@ class Protocol(SweptConnection, asyncio.Protocol):
             self._end()
 
     def _end(self) -> None:
-        """Close the connection once everything is sent; the sweep cuts it if that takes long."""
+        """Close the connection once everything is sent; the sweep aborts it if that takes long."""
         self._ending = True
         self.deadline_s = self.loop.time() + LINGER_S
         self.transport.close()
 
     def abort(self) -> None:
-        """Cut the connection: its response cannot be completed."""
+        """Abort the connection: its response cannot be completed."""
         self._ending = True
         self.transport.abort()
 

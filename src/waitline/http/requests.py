@@ -31,7 +31,7 @@ FAULTS = {
     TextFault.CONTROLS: Text("제어 문자를 사용할 수 없습니다.", TextFault.CONTROLS),
     TextFault.NOT_UNICODE: NOT_TEXT,
 }
-"""How each fault of a text is said to clients."""
+"""Message to clients for each fault of a text."""
 
 NOT_JSON_TYPE = Text("application/json 이어야 합니다.", "must be application/json")
 NOT_JSON = Text("올바른 JSON이 아닙니다.", "must be well-formed JSON")
@@ -152,8 +152,8 @@ def decode_parameter(name: str, value: str) -> str:
 def decode_header(name: str, value: bytes) -> str:
     """Decode the text of a header: percent-encoded, or UTF-8 as it is.
 
-    A percent sign that begins no escape is itself. Spaces around a header's value are no part of
-    it (RFC 9110, section 5.5); a text that begins with one is percent-encoded.
+    A percent sign that begins no escape stands for itself. Spaces around a header's value are not
+    part of it (RFC 9110, section 5.5); a text that begins with one is percent-encoded.
 
     Raises:
         InputInvalid: It is not UTF-8.

@@ -30,8 +30,8 @@ STATUS_LINE = {
 """Status lines. The version is the server's, also towards HTTP/1.0 (RFC 9110, section 6.2)."""
 
 BODILESS = frozenset((HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value))
-"""Statuses without a body, and without its length: a 304 would need that of the body that it
-leaves out (RFC 9110, section 8.6)."""
+"""Statuses without a body, and without its length: a 304 would need that of the body that it omits
+(RFC 9110, section 8.6)."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -76,7 +76,7 @@ class ResponsePacker:
             answer: Its headers are trusted to have no line breaks.
             server_headers: The server's own headers; a new list each second, because of the date.
             connection: The line of the Connection field, if there is one.
-            bodiless: Whether the request is HEAD: then the body is left out, but not its length.
+            bodiless: Whether the request is HEAD: then the body is omitted, but not its length.
         """
         status, headers, body = answer.status, answer.headers, answer.body
         if server_headers is not self._server_headers or len(self._heads) > HEADS_CACHED:

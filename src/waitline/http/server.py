@@ -32,7 +32,7 @@ UVICORN_OPTIONS: dict[str, Any] = {
     # Its lines become lines of our log: in one format, and limited (`kernel/process.py`).
     "log_config": None,
 }
-"""Options of uvicorn, here and in the servers that benchmarks compare with."""
+"""Options of uvicorn, also for the servers that benchmarks compare with."""
 
 
 def serve(factory: str, listeners: list[socket.socket], *, workers: int) -> None:
@@ -54,7 +54,7 @@ def serve(factory: str, listeners: list[socket.socket], *, workers: int) -> None
         **UVICORN_OPTIONS,
     )
     if workers > 1:
-        # Not uvicorn.run, which binds one socket here: half of `localhost`.
+        # Not uvicorn.run, which binds one socket: for `localhost` only one of its two addresses.
         Multiprocess(config, listeners).run()
         return
     only = uvicorn.Server(config)
@@ -65,7 +65,7 @@ def serve(factory: str, listeners: list[socket.socket], *, workers: int) -> None
 
 
 def serve_sockets(application: Any, listeners: list[socket.socket]) -> None:  # noqa: ANN401 - as uvicorn
-    """Serve an application in this process, on sockets that listen already."""
+    """Serve an application in this process, on sockets that are already listening."""
     _raise_file_limit()
     config = uvicorn.Config(
         application,
@@ -79,7 +79,7 @@ def serve_sockets(application: Any, listeners: list[socket.socket]) -> None:  # 
 def _raise_file_limit() -> None:
     """Raise the limit of open files to the system's maximum: each connection is an open file.
 
-    Processes start with a limit of 1 024, for programs that use `select`.
+    The default is 1 024, for the sake of programs that use `select`.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,4 +1,4 @@
-"""Requests that browsers make in advance (prefetch, prerender), for pages that nobody may ever see.
+"""Speculative requests of browsers (prefetch, prerender), for pages that may never be shown.
 
 Source: the HTML standard, section 7.4.5 (`Sec-Purpose`); older browsers send the other fields.
 """
@@ -12,10 +12,10 @@ _WORDS = ("prefetch", "prerender", "preview")
 
 
 def require_wanted(headers: Mapping[str, str]) -> None:
-    """Check that a visitor has asked.
+    """Check that a visitor made the request.
 
     Raises:
-        Speculative: A browser asks in advance.
+        Speculative: A browser made it speculatively.
     """
     for name in _FIELDS:
         value = headers.get(name, "")
@@ -24,12 +24,13 @@ def require_wanted(headers: Mapping[str, str]) -> None:
 
 
 def require_call_wanted(names: Collection[bytes]) -> None:
-    """Check that a call comes from a page that somebody sees; `names` are its header fields.
+    """Check that a call comes from a page that is shown; `names` are its header fields.
 
-    Only browsers that send `Sec-Purpose` run scripts in advance, so no other field is looked at.
+    Only browsers that send `Sec-Purpose` run scripts of pages not yet shown, so no other field is
+    read.
 
     Raises:
-        Speculative: A browser loads the page in advance.
+        Speculative: A browser loads the page speculatively.
     """
     if b"sec-purpose" in names:
         raise Speculative

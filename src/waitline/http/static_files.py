@@ -1,7 +1,7 @@
 """Static files with ETag and gzip, and the API's documentation page.
 
-The files are the same for everyone, so caches may store them. They are read once, at startup. What
-pages load is in `assets.py`.
+The files are the same for everyone, so caches may store them. They are read once, at startup. Files
+that pages load are in `assets.py`.
 """
 
 import gzip
@@ -25,8 +25,8 @@ FRESH_S = 300
 soon."""
 
 PAGE_FRESH_S = 5
-"""TTL of pages in shared caches; browsers check theirs at every visit. Long enough to keep a crowd
-away, and short, because after an upgrade an old page names files that are gone."""
+"""TTL of pages in shared caches; browsers check theirs at every visit. Long enough to absorb a
+crowd, and short, because after an upgrade an old page names files that no longer exist."""
 
 _PAGE_CACHING = f"public, max-age=0, s-maxage={PAGE_FRESH_S}, must-revalidate"
 _CACHING = f"public, max-age={FRESH_S}"

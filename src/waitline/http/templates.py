@@ -23,7 +23,7 @@ from waitline.http.static_files import StaticFile, prepare, respond
 from waitline.http.texts import Language, Text
 
 _FRESHNESS = {
-    # A page depends on cookies, so only the browser may keep it, and must ask before it shows it.
+    # A page depends on cookies, so only the browser may cache it, and must revalidate before use.
     "Cache-Control": "private, no-cache",
     "Vary": "Accept, Accept-Encoding, Accept-Language, Cookie",
 }

@@ -27,8 +27,8 @@ def preferred_language(accept: bytes | None, default: Language = "ko") -> Langua
 
     Args:
         accept: The header.
-        default: For a client that asks for neither language. Korean in the contract's answers;
-            pages have a setting.
+        default: For a client that accepts neither language. Korean in the contract's answers; pages
+            have a setting.
 
     Source: RFC 9110, section 12.5.4.
     """

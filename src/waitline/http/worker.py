@@ -46,7 +46,7 @@ class ServiceWorker(ABC):
         """Open the service's resources and run its background jobs while it serves.
 
         Raises:
-            WaitlineError: Something is missing; the server does not start.
+            WaitlineError: A resource cannot be opened; the server does not start.
         """
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -94,7 +94,8 @@ def _exit_overdue() -> None:
 def call_on_stop_signal(end: Callable[[], None]) -> None:
     """Call `end` when the server gets a stop signal, before it waits for open requests.
 
-    The lifespan's shutdown comes only after that wait, which event streams would use up.
+    The lifespan's shutdown comes only after that wait, and event streams would last until its
+    timeout.
     """
     loop = asyncio.get_running_loop()
     # Signals reach the main thread only; a server in another thread is a test's.
@@ -117,7 +118,7 @@ def call_on_stop_signal(end: Callable[[], None]) -> None:
 def _stop_with_parent() -> None:
     """Stop this worker when its parent process has died.
 
-    A parent that is killed stops no workers, and orphans would keep the port.
+    A killed parent cannot stop its workers, and orphans would keep the port.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
