@@ -8,7 +8,7 @@ marks.py          digests of visitors' keys, stored beside their places
 passes.py         proof of admission: a JWT
 proof.py          result of a verification
 shop_keys.py      public keys of shops
-statements.py     the shop's word for who comes: a JWT
+statements.py     statements: the shop vouches for a visitor's account, by a JWT
 tickets.py        proof of a place: a keyed MAC
 verification.py   verification of tickets and passes
 """

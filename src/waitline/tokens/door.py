@@ -1,7 +1,7 @@
 """Door credentials: the code of each ticket, and the signature of a door list. Pure.
 
-A code is short enough to be read out. Door staff compare it with their list, which works without a
-network. The list is signed with the installation's Ed25519 key: `verify_file` needs no store.
+A code is short enough to be read out. Door staff compare it with their list, without a network. The
+list is signed with the installation's Ed25519 key: `verify_file` needs no store.
 """
 
 import re
@@ -17,21 +17,21 @@ from waitline.tokens.encoding import base64url, from_base64url
 from waitline.tokens.keyring import Keyring
 
 LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
-"""Letters of a code. Without vowels it is no word; without digits nobody takes a 0 for an O, and no
-spreadsheet takes it for a number or a date."""
+"""Letters of a code. Without vowels it spells no word; without digits, 0 and O are not confused,
+and no spreadsheet takes it for a number or a date."""
 
 CODE_LETTERS: Final = 8
-"""Letters of a code: 26 billion codes a seat, and each guess is an attempt at the door. More would
-be misread more often."""
+"""Letters of a code: 26 billion codes a seat, and each guess is an attempt at the door. Longer
+codes would be misread more often."""
 
 _PERSON: Final = b"wl-door-code"
 
 _SIGNED: Final = b"waitline-door-list\n"
-"""In front of what is signed, so that no signature of a pass serves for a list: that of a JWT is
-over base64url."""
+"""Domain separation: prefix of the signed bytes, so that no signature of a pass is valid for a
+list. A JWT signs base64url text."""
 
 TRAILERS: Final = {"csv": ("signature,", "\r\n"), "html": ("<!-- signature ", " -->\n")}
-"""What is around the mark at the end of a file, by its format."""
+"""What surrounds the signature line of a file, by its format."""
 
 _MARK: Final = re.compile(
     rb"d1\.([A-Za-z0-9_-]{1,16})\.(\d{1,19})\.(\d{1,15})\.(\d{1,9})\.([\w-]{86})"
@@ -39,7 +39,7 @@ _MARK: Final = re.compile(
 
 
 class ListMark(NamedTuple):
-    """What the last line of a list says of it.
+    """The facts in the last line of a list.
 
     Attributes:
         kid: Name of the key that signed it.
@@ -55,7 +55,7 @@ class ListMark(NamedTuple):
 
 
 class ListFault(StrEnum):
-    """Why a file proves nothing."""
+    """Why a file is not a genuine door list."""
 
     UNSIGNED = "it is no door list, or its last line is missing"
     KEY_UNKNOWN = "the key that signed it is not known here"
@@ -65,7 +65,7 @@ class ListFault(StrEnum):
 def ticket_code(ring: Keyring, schedule: int, seat: int, reservation: int, reserved_ms: int) -> str:
     """Return the code of a ticket: `KDRT-MWQX`.
 
-    It is the same whenever it is computed, as long as the key is in the ring.
+    It is deterministic for as long as the key is in the ring.
 
     Args:
         ring: The keys; the one active at `reserved_ms` makes the code.
@@ -91,7 +91,7 @@ def ticket_code(ring: Keyring, schedule: int, seat: int, reservation: int, reser
 def sign_file(
     ring: Keyring, content: bytes, kind: str, *, schedule: int, made_ms: int, tickets: int
 ) -> bytes:
-    """Return a door list with its last line: what it is, and the signature over all of it.
+    """Return a door list with its last line: its facts, and the signature over all of it.
 
     Args:
         ring: The keys; the one active at `made_ms` signs.
@@ -109,7 +109,7 @@ def sign_file(
 
 
 def verify_file(keys: Mapping[str, Ed25519PublicKey], file: bytes) -> ListMark | ListFault:
-    """Return what a door list says of itself if it is as it was made, else what is wrong.
+    """Return the facts of a door list if its signature is valid, else what is wrong.
 
     Args:
         keys: Public keys, by name.

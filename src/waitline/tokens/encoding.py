@@ -21,6 +21,6 @@ def from_base64url(text: bytes) -> bytes:
     """Decode what `base64url` encodes.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not unpadded base64url.
     """
     return urlsafe_b64decode(text + b"=" * (-len(text) % 4))

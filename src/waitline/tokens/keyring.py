@@ -17,14 +17,14 @@ from waitline.kernel.errors import WaitlineError
 from waitline.tokens.encoding import base64url, compact_json
 
 TICKET_VERSION: Final = "t1"
-"""First field of a ticket. Must change with the fields that the MAC covers."""
+"""First field of a ticket. It must change whenever the fields under the MAC change."""
 
 ACCOUNT_TICKET_VERSION: Final = "a1"
 """First field of a ticket that proves an account. The MAC covers it, so one kind cannot be changed
 into the other."""
 
 JWT_TYPE: Final = "waitline-pass+jwt"
-"""The `typ` of every pass, so that no other JWT passes for one. Source: RFC 8725 §3.11."""
+"""The `typ` of every pass, so that no other JWT is accepted as one. Source: RFC 8725 §3.11."""
 
 SECRET_BYTES: Final = 32
 """Bytes of a ticket secret and of a pass seed: a BLAKE2b key of 256 bits, and the length that
@@ -40,9 +40,8 @@ KID_MAX: Final = 16
 _KID_CHARS: Final = frozenset(ascii_letters + digits + "-_")
 
 KEYS_MAX: Final = 512
-"""Most keys in a ring: one a day for all of `KEEP_MS`, and a fifth more. Each takes 200 bytes of
-the file. A rotation beyond is refused, because the oldest key still proves somebody's
-reservation."""
+"""Most keys in a ring: one a day for all of `KEEP_MS`, plus a fifth. Each takes 200 bytes of
+the file. Further rotations are refused, because the oldest key may still prove a reservation."""
 
 PUBLISH_MS: Final = 5_000
 """How long, in ms, a key is in the ring before it signs. Workers read the ring each second; the
@@ -59,8 +58,8 @@ cancel."""
 
 PUBLIC_MS: Final = 7 * DAY_MS
 """How long, in ms, a superseded key stays in the public key set: 7 days. Shops verify the passes of
-visitors inside with it, and a stay takes hours. With 400 days, weekly rotation would make the set
-eight times as long for nothing."""
+visitors inside with it, and a stay takes hours. With 400 days and weekly rotation the set would be
+eight times as long, without benefit."""
 
 
 class RotatedTooSoon(WaitlineError):  # noqa: N818 - reads as the outcome it is
@@ -83,7 +82,7 @@ class KeyringFull(WaitlineError):  # noqa: N818 - reads as the outcome it is
 
 
 class KeyInUse(WaitlineError):  # noqa: N818 - reads as the outcome it is
-    """The key signs now, or will, so it cannot be revoked."""
+    """The key signs now or later, so it cannot be revoked."""
 
     def __init__(self, kid: str) -> None:
         super().__init__(f"key {kid} is not superseded yet: rotate first")
@@ -120,7 +119,7 @@ class Key:
 
     @cached_property
     def ticket_state(self) -> hashlib.blake2b:
-        """The MAC after the fields that all tickets of this key share: copy it, never feed it.
+        """MAC state after the fields that all tickets of this key share: copy it, never update it.
 
         Copying saves the set-up and one of two compressions, about half of the MAC's cost.
         """
@@ -197,7 +196,7 @@ class Keyring:
         return self.keys[0]
 
     def kept(self, now_ms: int, superseded_ms: int) -> tuple[Key, ...]:
-        """Return the keys that were superseded at most `superseded_ms` ago, or not at all."""
+        """Return the keys that were superseded at most `superseded_ms` ago, or not yet."""
         successors = self.keys[1:]
         return (
             *(
@@ -234,7 +233,7 @@ def rotate(
 
 
 def revoke(ring: Keyring, kid: str, now_ms: int) -> Keyring:
-    """Remove a superseded key, whose secrets others may know; its tokens become worthless.
+    """Revoke a superseded key, whose secrets may have leaked; its tokens become invalid.
 
     Raises:
         KeyUnknown: There is no such key.

@@ -1,6 +1,6 @@
 """Key file: the keyring on disk, created at the first start and shared by a machine's workers.
 
-The rules of keys are in `keyring`; this module stores them and draws the secrets. The file is
+The rules of keys are in `keyring`; this module stores them and generates the secrets. The file is
 replaced atomically, so a reader sees the old ring or the new one.
 """
 
@@ -37,14 +37,14 @@ REREAD_MS: Final = 1_000
 tokens of a key that it has not loaded yet."""
 
 _KID_BYTES: Final = 4
-"""Random bytes in a key's name. The chance to draw one of `KEYS_MAX` again is one in eight million;
-the rotation is then refused."""
+"""Random bytes in a key's name. The chance of a collision with one of `KEYS_MAX` is one in eight
+million; the rotation is then refused."""
 
 log = structlog.get_logger()
 
 
 class KeyringError(WaitlineError):
-    """The key file cannot be used; the text says what to do, in one line."""
+    """The key file cannot be used; the message is one line with the remedy."""
 
 
 class _Stored(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,7 +69,7 @@ class FileVersion(NamedTuple):
 
 
 class KeyringFile:
-    """The ring on disk. Every method blocks on the disk.
+    """The ring on disk. Every method does blocking I/O.
 
     Attributes:
         path: The file. Beside it are a `.lock` and, briefly, the next version.
@@ -289,7 +289,7 @@ _LOCK_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
 
 def _drawn() -> tuple[str, bytes, bytes]:
-    """Draw a key's name, ticket secret and pass seed."""
+    """Generate a key's name, ticket secret and pass seed."""
     return (
         secrets.token_hex(_KID_BYTES),
         secrets.token_bytes(SECRET_BYTES),

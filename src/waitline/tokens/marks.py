@@ -1,7 +1,7 @@
 """Marks: digests of visitors' keys, stored beside their places. Pure.
 
-A client that keeps a secret of its own (the visitor key) and sends it whenever it enters is
-recognised by it, also after a lost answer. The room stores a digest alone.
+A client that generates a secret (the visitor key) and sends it with every enter is recognised by
+it, also after a lost answer. The room stores only a digest.
 """
 
 import re
@@ -16,9 +16,10 @@ VISITOR_KEY: Final = re.compile(rb"[!-~]{16,128}")
 characters of base64 are 96 bits; 128 are more than any client needs."""
 
 DIGEST_BYTES: Final = 8
-"""Bytes of a mark's digest. A guess costs one request, and each place is guessed for itself: at 100
-000 requests a second, 64 bits last for three million years. Somebody who reads the store can do
-more than search for keys. More bytes would cost every waiting visitor memory."""
+"""Bytes of a mark's digest. A guess costs one request, and each place has to be attacked
+separately: at 100 000 requests a second, 64 bits last for three million years. Offline search is no
+concern: it needs access to the store, which allows worse. More bytes would cost memory for every
+waiting visitor."""
 
 _PERSON: Final = b"wl-visitor-key"
 
@@ -26,8 +27,8 @@ _PERSON: Final = b"wl-visitor-key"
 def key_mark(room: RoomId, visitor: VisitorId, key: bytes) -> str:
     """Return the mark of a visitor key: 11 characters.
 
-    Room and visitor are part of it, so one client's marks are not alike in two rooms, and a place's
-    mark says nothing about another place.
+    Room and visitor are part of it, so a client has different marks in different rooms, and the
+    mark of one place reveals nothing about another.
 
     Args:
         room: The room.

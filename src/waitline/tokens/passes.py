@@ -32,7 +32,8 @@ def mint_pass(
 
     Minting costs as much as twenty tickets, verifying as much as eighty (measured), so callers
     cache the text, which is the same until the slot's expiry changes. Minting uses no library,
-    which would cost a fifth more. Verifying uses one, because mistakes there would admit strangers.
+    which would cost a fifth more. Verifying uses one, because a mistake there would accept forged
+    passes.
 
     Args:
         ring: The keys; the one active at `admitted_ms` signs.
@@ -132,7 +133,7 @@ def jwks(ring: Keyring, now_ms: int) -> dict[str, list[dict[str, str]]]:
     """Return the public keys of passes as a JWK set, including keys that do not sign yet.
 
     A verifier that caches it for less than `PUBLISH_MS` always knows the signing key. Keys
-    superseded for longer than `PUBLIC_MS` are left out.
+    superseded for longer than `PUBLIC_MS` are omitted.
 
     Source:
         RFC 7517 §5, RFC 8037 §2.

@@ -12,8 +12,8 @@ class Proof(NamedTuple):
             ticket, which has no expiry.
         joined_ms: When the place was taken, in ms since the epoch. With the place it names one
             stay: rooms that are created again count places from 1 again.
-        account: Whether the visitor came with a statement of the shop's, so that the stay is the
-            account's.
+        account: Whether the visitor came with a statement of the shop, so that the stay belongs to
+            the account.
     """
 
     place: int
@@ -28,10 +28,10 @@ class Proof(NamedTuple):
 
     @property
     def holder(self) -> str:
-        """Owner, beside room and visitor, of what the visitor does with the token.
+        """Owner of the visitor's actions with the token, together with room and visitor.
 
-        The stay, since anybody may claim a visitor's name; `ACCOUNT` where the shop vouched for the
-        visitor.
+        The stay, since any client may claim a visitor's name; `ACCOUNT` where the shop vouched for
+        the visitor.
         """
         assert self.genuine
         return ACCOUNT if self.account else self.stay

@@ -1,7 +1,7 @@
 """Public keys of shops, which verify statements: PEM, JWK, and sets of JWKs. Pure.
 
-A key allows one algorithm, which its type determines: Ed25519 EdDSA, P-256 ES256, RSA RS256. What
-a token's header says never chooses another.
+A key allows one algorithm, which its type determines: Ed25519 EdDSA, P-256 ES256, RSA RS256. A
+token's header cannot choose another (algorithm confusion).
 """
 
 import json
@@ -24,8 +24,8 @@ KEY_CHARS_MAX: Final = 4_096
 """Longest text of one key, in characters: an RSA key of 4096 bits has 800."""
 
 KEYS_MAX: Final = 32
-"""Most keys of a set; shops have two or three. A statement without a good signature is checked
-against one of them, so more would cost memory only, without use."""
+"""Most keys of a set; shops have two or three. A statement is checked against one of them at most,
+so more would only cost memory."""
 
 RSA_BITS_LEAST: Final = 2_048
 """Least size of an RSA key. Source: RFC 7518 §3.3."""
@@ -35,8 +35,8 @@ RSA_BITS_MOST: Final = 4_096
 bits."""
 
 RSA_EXPONENT_MOST: Final = 65_537
-"""Largest public exponent, which everybody uses. A key with one as long as its modulus would take
-some ms for each verification."""
+"""Largest public exponent, 65537, which is the usual one. With an exponent as long as the modulus,
+a verification would take some ms."""
 
 KEYS_CACHED: Final = 1_024
 """Parsed keys cached: settings are read each second, and parsing takes about 50 µs."""
@@ -70,7 +70,7 @@ class ShopKey:
 
 
 class RepeatedMember(ValueError):  # noqa: N818 - reads as what it is
-    """A JSON object has a member twice, which readers understand differently."""
+    """A JSON object has a duplicate member, which parsers interpret differently."""
 
 
 def strict_object(text: bytes | str) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def parse_jwk(jwk: dict[str, Any]) -> ShopKey:
 
 
 def parse_key_set(text: bytes) -> tuple[ShopKey, ...]:
-    """Return the usable keys of a JWK set; others, for other purposes, are left out.
+    """Return the usable keys of a JWK set; keys for other purposes are ignored.
 
     Raises:
         ValueError: It is not a key set, has more than `KEYS_MAX` keys, or none that is usable.
@@ -193,5 +193,5 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> None:
-    """Refuse NaN and Infinity, which are no JSON."""
+    """Refuse NaN and Infinity, which are not JSON."""
     raise ValueError(f"has {name}, which is no JSON")

@@ -1,4 +1,4 @@
-"""Statements: the shop's signed word for who comes, a JWT with the account and the room. Pure."""
+"""Statements: signed assertions by which a shop vouches for an account in a room, as JWTs. Pure."""
 
 import re
 from base64 import urlsafe_b64decode
@@ -14,18 +14,16 @@ from waitline.kernel.ids import RoomId, TextInvalid, VisitorId, normal_name
 from waitline.tokens.shop_keys import ShopKey, strict_object
 
 STATEMENT_CHARS_MAX: Final = 4_096
-"""Longest statement, in characters, which bounds the work for strangers. One for the longest ids,
-all escaped in JSON, signed with the largest RSA key, has 3 200."""
+"""Longest statement, in characters, which bounds the work for unauthenticated clients. One for the
+longest ids, all escaped in JSON, signed with the largest RSA key, has 3 200."""
 
 AGE_MAX_S: Final = 600
-"""How long, in s, a statement serves after it was issued, however long its `exp` allows. The
-visitor needs the seconds from the shop to the line. A longer time would serve those who find an old
-one."""
+"""Longest age of a statement, in s, whatever its `exp` allows. The visitor needs a few seconds from
+the shop to the line; a longer time would only help to replay stolen statements."""
 
 LEEWAY_S: Final = 10
-"""By how much, in s, a shop's clock may differ from ours: servers that keep their time by NTP are
-apart by far less than a second, those that do not drift by some seconds a week. With less, such a
-shop's visitors would be refused."""
+"""Tolerated clock skew of a shop, in s: with NTP, clocks differ by far less than a second; without,
+they drift by some seconds a week. With less, such a shop's visitors would be refused."""
 
 TIME_MAX_S: Final = 10**11
 """Times from here on, in s since the epoch, are ms by mistake: the year is beyond 5000."""
@@ -81,7 +79,7 @@ def verify_statement(
         now_s: The time, in s since the epoch.
 
     Raises:
-        StatementRejected: It is not the shop's word for this visitor, this room and this time.
+        StatementRejected: It is not a valid statement for this visitor, room and time.
 
     Source:
         RFC 7515, RFC 7519, RFC 8725 (best current practices).
@@ -114,7 +112,7 @@ def _signing_key(keys: Sequence[ShopKey], header: dict[str, Any]) -> ShopKey:
     if kid is None:
         named = list(keys)
     else:
-        # The one key of a room may have no name; then the header's is the shop's own affair.
+        # The one key of a room may have no name; then the name in the header does not matter.
         named = [key for key in keys if key.kid == kid or (key.kid is None and len(keys) == 1)]
     if not named or (kid is None and len(named) > 1):
         raise StatementRejected(StatementFault.KEY)

@@ -2,7 +2,7 @@
 
 `t1.<kid>.<place>.<issued_ms>.<mac>` is cheap enough for every visitor who enters. It is
 deterministic: every worker mints the same text for the same visitor, as long as the signing key is
-in the ring. `a1.` begins the ticket of a visitor who came with a statement of the shop's.
+in the ring. `a1.` begins the ticket of a visitor who came with a statement of the shop.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Verification of tickets and passes. Pure.
 
-A token authenticates its visitor. Whether that visitor waits, is admitted or has left is known to
-the store only.
+A token authenticates its visitor. Only the store knows whether that visitor waits, is admitted or
+has left.
 """
 
 from typing import Final
@@ -14,14 +14,15 @@ from waitline.tokens.tickets import verify_ticket
 
 TOKEN_MAX: Final = 2_560
 """Longest token, in characters; longer ones are refused unparsed, which bounds the work for
-strangers. The longest pass has 2 406: room and visitor of 128 bytes each, all escaped in JSON."""
+unauthenticated clients. The longest pass has 2 406: room and visitor of 128 bytes each, all escaped
+in JSON."""
 
 TICKET_PREFIXES: Final = (TICKET_VERSION + ".", ACCOUNT_TICKET_VERSION + ".")
-"""How tickets begin; a JWT begins with an encoded brace."""
+"""Prefixes of tickets; a JWT begins with an encoded brace."""
 
 
 def verify_token(ring: Keyring, room: RoomId, visitor: VisitorId, token: str) -> Proof:
-    """Return what a ticket or a pass proves, or `FORGED`. Raises for no text.
+    """Return what a ticket or a pass proves, or `FORGED`. Never raises.
 
     An expired pass is genuine: whether the visitor's time is over depends on the slot in the store.
 
