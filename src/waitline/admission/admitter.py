@@ -42,15 +42,15 @@ LOOK_S = 1.0
 """Interval, in s, of reading the registry and the list of occupied rooms."""
 
 EARLY_S = policy.TICK_MS / 2_000
-"""Half a tick of tolerance. Rounds are a tick apart, but a room's call may come anywhere within its
+"""Half a tick of tolerance. Rounds are a tick apart, but a room's call may come at any point of its
 round; without the tolerance every visit slips one tick."""
 
 BROKEN_S = 5.0
-"""Pause, in s, before the next visit to a room whose visit failed by a bug."""
+"""Pause, in s, before the next visit to a room whose visit failed with a bug."""
 
 HEARD_S = 0.2
-"""How long, in s, the workers' last beat is used before it is read again: a long round passes on
-new beats too, and many rooms share a reading."""
+"""How long, in s, the workers' last beat is cached: a long round uses new beats too, and many rooms
+share one read."""
 
 log = structlog.get_logger()
 
@@ -78,7 +78,7 @@ class Admitter:
         line: Admits and sweeps.
         controller: Decides the rate of each room.
         name: Holder of the leases; unique to this admitter.
-        listening: The workers' heartbeat; `None` if nothing beats, and all time counts.
+        listening: The workers' heartbeat; `None` if there is no heartbeat, so that all time counts.
         observe_move: Called with the room and the duration in s of each call that admitted
             visitors.
         observe_round: Called with the number of rooms and the duration in s of each round.
@@ -233,7 +233,7 @@ class Admitter:
                     mono_ms=time.monotonic_ns() // 1_000_000,
                 )
             except Refused:
-                # The room was deleted: as in a mode that admits nobody.
+                # The room was deleted: treat it as one that admits nobody.
                 outcome = Held()
             if isinstance(outcome, Moved) and outcome.admitted:
                 self._observe_move(room, loop.time() - started)
@@ -249,7 +249,7 @@ class Admitter:
         """Return when a worker last listened, by the store's clock; 0 if unknown."""
         now_s = asyncio.get_running_loop().time()
         if self._listening is not None and now_s - self._heard_read_s >= HEARD_S:
-            # Set before the answer: other rooms of the round need not read it too.
+            # Set before the answer, so that the other rooms of the round do not read it too.
             self._heard_read_s = now_s
             self._heard_ms = await self._listening.heard_ms()
         return self._heard_ms

@@ -2,20 +2,21 @@
 
 Delivery is at least once, so handling is idempotent
 ----------------------------------------------------
-A repeat may come late: its visitor may have joined again and must not lose the new place. So an
+A redelivery may come late: its visitor may have joined again and must not lose the new place. So an
 event ends only a stay that began before the payment.
 
 The time of payment is computed on the store's clock, which also gave the visitor the place: the
-entry's id (the store's time of sending) minus `ageMs` (the event's age when the database handed it
-out, a difference of two times of one clock). The result is late by the duration of the sending,
-which is milliseconds, and never early. So the stay that was paid for began before it. A later stay
-began after it, unless payment, leaving and joining again all happened during one sending.
+entry's id (the store's time of sending) minus `ageMs` (the event's age when it was read from the
+database, a difference of two times of one clock). The result is late by the duration of the
+sending, which is milliseconds, and never early. So the stay that was paid for began before it. A
+later stay began after it, unless payment, leaving and joining again all happened during one
+sending.
 
 The stay is looked up first and then left by its place, which is never reused (Q2). If the visitor
 joins again between the two calls, the second call is refused (Q9).
 
-A list of handled events would have to be kept for the longest delay of a repeat, and would take
-memory that a full store does not have.
+A list of handled events (deduplication) would have to cover the longest delay of a redelivery, and
+would take memory that a full store does not have.
 """
 
 import asyncio
@@ -52,14 +53,14 @@ LOOK_S = 2.0
 """Seconds between two checks for such entries."""
 
 GONE_MS = 3_600_000
-"""A reader that was idle for an hour has ended, and is removed from the group."""
+"""A reader that has been idle for an hour, in ms, counts as dead and is removed from the group."""
 
 RETRY_S = 0.5
 """Pause, in s, while the consumer group is missing because the store was emptied."""
 
 DEAD_MAX = 1_000
 """Most dead letters that are kept. Each is a bug or a foreign entry, and further ones of the same
-kind say nothing new."""
+kind add no information."""
 
 SHOWN_MAX = 100
 """Most dead letters listed for an operator."""
@@ -118,7 +119,7 @@ class PaymentEvents:
         await periodic("payment_events", self._round, RETRY_S)
 
     async def _round(self) -> bool:
-        """Handle the events that are there; return whether to go on at once."""
+        """Handle the available events; return whether to continue at once."""
         loop = asyncio.get_running_loop()
         looked_s, self._look_s = self._look_s, 0.0
         try:

@@ -50,13 +50,13 @@ shop in trouble, and enough for the line to move visibly."""
 FLOOR_SHARE = 0.01
 FLOOR_PER_S = 1.0
 """Lowest rate while seats are free: this share of the room's rate, but one per second if the room's
-own rate allows. A shop that is slow for a reason other than its visitors would otherwise get none
-at all."""
+own rate allows. Otherwise a shop that is slow for a reason other than its visitors would get no
+visitors at all."""
 
 GAIN = 0.1
 """Gain of the integral controller, per second: the rate is multiplied by load ** -GAIN. A visitor's
-requests come within some ten seconds of admission, and such a control loop oscillates if gain times
-delay exceeds pi / 2. Source: stability limit of an integral controller with dead time; the
+requests come within about ten seconds of admission, and such a control loop oscillates if gain
+times delay exceeds pi / 2. Source: stability limit of an integral controller with dead time; the
 simulation (decision 0012)."""
 
 FALL_MOST = 0.8
@@ -66,16 +66,16 @@ rise from a twentieth of the full rate to all of it in sixteen, once the cause i
 load is a sixth of its target or more rises by the gain alone."""
 
 STEP_S_MAX = 5.0
-"""Longest time step of one decision, in s: after a longer pause, the earlier state says little."""
+"""Longest time step of one decision, in s: after a longer pause, the earlier state means little."""
 
 HEADROOM = 1.25
-"""Anti-windup: an overloaded shop got its load from visitors who were actually admitted. So the
-rate starts to fall from the actual rate times this, not from a limit that was never reached."""
+"""Anti-windup: the load of a shop comes from visitors who were actually admitted. So the rate falls
+from the actual rate times this, not from a limit that was never reached."""
 
 CHOOSING_S = 30.0
 """Time constant, in s, of taking a seat after admission: the number of visitors who may still take
-one falls to 1/e. If it is too long, seats that came back wait for visitors who do not want them; if
-it is too short, more visitors are admitted than there are seats."""
+one falls to 1/e. If it is too long, seats that became free again are kept for visitors who do not
+want them; if it is too short, more visitors are admitted than there are seats."""
 
 PAST_S = 600.0
 """Time constant, in s, of the no-show statistics: two lifetimes of an unused slot."""
@@ -114,7 +114,8 @@ def decide(survey: Survey, report: ShopReport | None) -> Decision | None:
     if report is None:
         return None
     report = report._replace(
-        # One from the future dates from before the store's clock was put back; from now on it ages.
+        # A report from the future was made before the store's clock was set back; from now on it
+        # ages.
         reported_ms=min(report.reported_ms, survey.at_ms),
         free=min(max(report.free, 0), SEATS_MOST),
         live=min(max(report.live, 0), SEATS_MOST),
@@ -199,7 +200,7 @@ def next_visit_ms(outcome: Moved | Leased | Held) -> int:
         case Leased(remaining_ms):
             return max(remaining_ms, TICK_MS)
         case Moved(admitted, passed, waiting, free=free, due=due):
-            # Visitors who were passed over took neither slot nor token: admit the next ones now.
+            # Visitors who were passed over took neither slot nor token, so admit the next ones now.
             more_now = passed > 0 or admitted == CHUNK_MAX
             return 0 if more_now and waiting > 0 and free > 0 and due > 0 else TICK_MS
 

@@ -49,7 +49,7 @@ class ShopReports:
         self._last_id = ""
         self._now_ms = 0
         self._loads: dict[str, tuple[int, float]] = {}
-        # By room, the one reported longest ago first.
+        # By room, least recently reported first.
         self._stock: OrderedDict[RoomId, _StockReport] = OrderedDict()
 
     async def refresh(self) -> None:
@@ -58,7 +58,7 @@ class ShopReports:
         Raises:
             Unavailable: The store does not answer.
         """
-        # The first read takes existing reports however old: they show which rooms have a shop.
+        # The first read includes old reports: they show which rooms have a shop.
         words = (
             ("XRANGE", REPORTS, f"({self._last_id}", "+", "COUNT", 2 * REPORTS_KEPT)
             if self._last_id
@@ -72,7 +72,7 @@ class ShopReports:
             self._set_back()
         for entry_id, fields in entries if self._last_id else reversed(entries):
             self._last_id = entry_id
-            # Ids never fall; after the store's clock was put back they are ahead of it.
+            # Ids never decrease; after the store's clock was set back they are ahead of it.
             self._take(min(int(entry_id.partition("-")[0]), self._now_ms), fields)
         self._loads = {
             worker: (reported_ms, load)
@@ -81,7 +81,7 @@ class ShopReports:
         }
 
     def _set_back(self) -> None:
-        """Let no report be from the future: the store's clock was put back, and it must age."""
+        """Move future reports to the present: the store's clock was set back, and they must age."""
         for worker, (reported_ms, load) in self._loads.items():
             self._loads[worker] = (min(reported_ms, self._now_ms), load)
         for room, found in self._stock.items():
