@@ -7,10 +7,10 @@ model.py        all settings: type, range, default, meaning; those of the two se
 installation.py settings of the whole installation: mode, data, stores, addresses
 edge.py         settings of the edge: origins, proxies, limits of connections
 payments.py     settings of payments
-checks.py       what is wrong with a secret, an address or a host
+checks.py       validation of secrets, addresses and hosts
 injected.py     variables that Kubernetes and Docker put into the environment
 environment.py  environment variables: their list, and the environment of child processes
-loading.py      how the settings are loaded, and every fault reported at once
+loading.py      loading of the settings, with all errors reported at once
 data_folder.py  the data folder, and the operator key in it
 """
 

@@ -1,4 +1,4 @@
-"""What is wrong with a secret, an address or a host, in one sentence without its value. Pure."""
+"""Validation of secrets, addresses and hosts; errors are one sentence without the value. Pure."""
 
 import re
 from ipaddress import ip_network
@@ -9,10 +9,11 @@ SECRET_CHARS_MIN = 16
 """Least length of a key or secret: a shorter one could be guessed over the network."""
 
 SECRET_CHARS_MAX = 4_096
-"""Longest key or secret: more does not fit into a header, and is a wrong file."""
+"""Longest key or secret: a longer one does not fit into a header, and is probably the wrong
+file."""
 
 DISTINCT_CHARS_MIN = 4
-"""Least number of different characters of a secret: `0000000000000000` is not one."""
+"""Fewest different characters of a secret: `0000000000000000` is rejected."""
 
 # Placeholders of examples and templates that were not filled in.
 _PLACEHOLDER = re.compile(
@@ -29,7 +30,7 @@ _PLACEHOLDER = re.compile(
 )
 _ROOT_PATH = re.compile(r"(/[0-9A-Za-z._~-]+)+")
 ROOT_PATH_CHARS_MAX = 200
-"""Longest root path: the request line has to hold it and the longest path of ours."""
+"""Longest root path: the request line must hold it and our longest path."""
 
 # The first parts of the services' own paths.
 _OWN = (

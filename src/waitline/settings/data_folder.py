@@ -16,7 +16,7 @@ _OURS = frozenset((
     "valkey", "valkey-cluster", "postgres", "keys", "operator.key", "sandbox", "metrics",
     "booking-metrics", "valkey.url", "postgres.url",
 ))  # fmt: skip
-"""What an installation keeps in its folder."""
+"""Files that an installation keeps in its folder."""
 
 
 def prepare_data_folder(settings: Settings) -> None:
@@ -28,7 +28,7 @@ def prepare_data_folder(settings: Settings) -> None:
     folder = settings.data_dir
     prepare_folder(folder, DATA_DIR)
     found = {path.name for path in folder.iterdir()}
-    # Hidden files are of shells, editors and mounts (`lost+found` too).
+    # Hidden files belong to shells, editors and mounts, and so does `lost+found`.
     foreign = {name for name in found - {"lost+found"} if not name.startswith(".")}
     if foreign and foreign.isdisjoint(_OURS):
         raise Misconfigured(
@@ -43,7 +43,7 @@ def operator_key(settings: Settings) -> str:
     Generates it if the folder has none; only its owner can read the file.
 
     Raises:
-        Misconfigured: The file cannot be read, or holds no good secret.
+        Misconfigured: The file cannot be read, or holds no valid secret.
     """
     if settings.operator_key is not None:
         return settings.operator_key.get_secret_value()
@@ -65,10 +65,9 @@ def operator_key(settings: Settings) -> str:
 
 
 def read_secret(path: Path) -> str:
-    r"""Return the secret that a file holds, without the one line feed that ends its only line.
+    r"""Return the secret in a file, without the line end of its only line.
 
-    Editors and `echo` end a file with `\n`, or `\r\n`; what else is white space is a fault, which
-    the caller finds.
+    Editors and `echo` end a file with `\n`, or `\r\n`; the caller rejects other white space.
 
     Raises:
         Misconfigured: It cannot be read, or is not text.

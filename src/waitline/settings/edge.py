@@ -1,4 +1,4 @@
-"""Settings of the edge: whose pages may call, which proxies are believed, limits of connections."""
+"""Settings of the edge: CORS, trusted proxies, limits of connections."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from waitline.settings.installation import InstallationSettings
 
 
 class EdgeSettings(InstallationSettings):
-    """What both services obey before they read a request."""
+    """Settings that both services apply before they handle a request."""
 
     allowed_origins: str | None = Field(
         default=None,
@@ -75,7 +75,7 @@ class EdgeSettings(InstallationSettings):
     )
 
     def cross_origin(self) -> CrossOrigin | None:
-        """Return which pages of other origins may call; `None` for none."""
+        """Return the origins whose pages may call; `None` for none."""
         return None if self.allowed_origins is None else CrossOrigin(self.allowed_origins)
 
     def edge_limits(self) -> edge.EdgeLimits:

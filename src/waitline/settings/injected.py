@@ -23,7 +23,7 @@ _LINK = re.compile(r"/[^/\s]+/[^/\s]+")
 
 
 def injected(name: str, value: str) -> bool:
-    """Return whether a variable is not the operator's."""
+    """Return whether a variable was injected, and not set by the operator."""
     if _NAME.fullmatch(name):
         return True
     if name.endswith("_PORT"):

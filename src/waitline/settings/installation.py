@@ -16,7 +16,7 @@ ServeMode = Literal["trial", "production"]
 
 
 class InstallationSettings(BaseSettings):
-    """What all processes of an installation share."""
+    """Settings that all processes of an installation share."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,

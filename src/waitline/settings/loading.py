@@ -1,4 +1,4 @@
-"""Load the settings from options, environment variables and files; report every fault at once."""
+"""Load the settings from options, environment variables and files; report all errors at once."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -48,7 +48,7 @@ _CHECKS: Mapping[str, Callable[[str], str | None]] = {
     "instance": text_fault,
     "data_dir": text_fault,
 }
-"""What pydantic cannot check, by setting."""
+"""Checks beyond pydantic's, by setting."""
 
 log = structlog.get_logger()
 _ignored: set[str] = set()
@@ -98,7 +98,7 @@ def log_ignored_variables() -> None:
 
 
 def require_all(*checks: Callable[[], object]) -> None:
-    """Run checks, and report all that fail at once.
+    """Run checks, and report all failures at once.
 
     Raises:
         Misconfigured: One or more of them did; the message has a line for each.

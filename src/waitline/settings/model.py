@@ -99,14 +99,14 @@ class Settings(PaymentSettings, EdgeSettings):
 
     @property
     def about(self) -> dict[str, str | None]:
-        """What the queue service says of the installation to everybody, by wire name.
+        """The queue service's public facts about the installation, by wire name.
 
-        It does not know the payment provider, so real money is left open.
+        It does not know the payment provider, so it cannot report real money.
         """
         money = "play money" if self.takes_play_money else None
         return {"service": "queue", "mode": self.mode, "payments": money}
 
     @property
     def about_booking(self) -> dict[str, str | None]:
-        """What the booking service says of the installation to everybody, by wire name."""
+        """The booking service's public facts about the installation, by wire name."""
         return {"service": "booking", "mode": self.mode, "payments": self.money}

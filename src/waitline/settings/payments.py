@@ -17,7 +17,7 @@ Payments = Literal["real-money", "play-money"]
 
 
 class PaymentSettings(InstallationSettings):
-    """How buyers pay."""
+    """Settings of payments."""
 
     payments: Payments = Field(
         default="real-money",
