@@ -1,16 +1,16 @@
 """Waiting-room queue on Valkey: the line of each room, its rules, and the states of its visitors.
 
 settings.py    room settings, each declared once (pure)
-relations.py   relations of room settings: what follows from another, what contradicts (pure)
+relations.py   constraints between room settings, and defaults derived from others (pure)
 model.py       visitor states, room survey, outcomes and refusals (pure)
 decision.py    admission decision of a room, derived from its shop's reports (pure)
 hints.py       poll interval, and estimate of the wait (pure)
 record.py      sale record: histogram of waits, totals by time (pure)
 keys.py        Valkey key schema
-lua/           the atomic steps, one script per verb; include/ has shared code
+lua/           the atomic operations, one script per verb; include/ has shared code
 store.py       visitor commands: one typed method per script, for a batch of visitors
 addresses.py   counts and limits of client addresses
-room_log.py    log of operators' changes of a room: its entries (pure)
+room_log.py    audit trail of operators' changes of a room: its entries (pure)
 openings.py    timer queue of rooms that open or close by the clock, for the log
 rooms.py       operator commands, lists of awake and occupied rooms, and decisions
 batches.py     batching configuration: limits per script call, and the batch window

@@ -29,7 +29,7 @@ Newcomer = tuple[VisitorId, str, str]
 
 
 class Counted(NamedTuple):
-    """What a worker has counted of an address since the last time.
+    """The counts of an address in one worker since its last report.
 
     Attributes:
         address: IPv4 address, or IPv6 /64.
@@ -53,8 +53,9 @@ class AddressTotals(NamedTuple):
         address: IPv4 address or /24, IPv6 /64 or /48.
         taken: Places taken since the room was created.
         refused: Calls refused since then.
-        taken_in_minute: Places taken in the last minute in which something was counted.
-        held: Places held now; 200 places are looked at, so more than that may include ended ones.
+        taken_in_minute: Places taken in the last minute with any count.
+        held: Places held now. Only 200 places are checked, so a larger number may include ended
+            ones.
     """
 
     address: str
@@ -77,7 +78,7 @@ class Addresses:
     async def allow(
         self, room: RoomId, newcomers: Sequence[Newcomer]
     ) -> list[bool | AddressLimited]:
-        """Decide who may take a place, and count the places of those who may."""
+        """Decide which visitors may take a place, and count their places."""
         k = keys.of(room)
         words = [word for newcomer in newcomers for word in newcomer]
         rows = await self._store.run(
@@ -89,7 +90,7 @@ class Addresses:
         ]
 
     async def tally(self, room: RoomId, counted: Sequence[Counted]) -> tuple[int, set[str]]:
-        """Add counts; return the rest of the minute in s, and who is over a limit of refusals."""
+        """Add counts; return the rest of the minute in s, and addresses over a refusal limit."""
         assert 0 < len(counted) <= TALLIED_MAX
         k = keys.of(room)
         words = [word for row in counted for word in row]
@@ -123,7 +124,7 @@ def _parsed(flat: Sequence[str]) -> Iterable[AddressTotals]:
 
 
 def _prefix(address: str) -> str:
-    """Return what the places of an address or network begin with in `origins`."""
+    """Return the prefix of an address's or network's places in `origins`."""
     network = _network_of(address)
     return f"{address} " if network is None else f"{network} {address} "
 

@@ -1,7 +1,7 @@
 """Audit: take a consistent snapshot of a room and check the invariants that it can show.
 
 The snapshot is one transaction. It blocks the server for about 30 ms per 100 000 visitors, and
-sending the reply takes as long again. Run it after a sale, in a rehearsal or at a quiet time.
+sending the reply takes as long again. Run it after a sale, in a rehearsal or off-peak.
 """
 
 import re
@@ -22,10 +22,10 @@ READ_S = 60.0
 """Timeout of the snapshot, in s: a million visitors took 2.4 s (measured)."""
 
 _JOINED = re.compile("[:;]")
-"""What follows a visitor's time of joining in `heard`."""
+"""The part after a visitor's time of joining in `heard`."""
 
 _RETURNED = 2
-"""Where the time of return is among a waiting visitor's times."""
+"""Index of the time of return among a waiting visitor's times."""
 
 EXAMPLES_MAX = 5
 """Visitors named in a finding; its count covers all of them."""
@@ -155,7 +155,7 @@ def _q2(snapshot: RoomSnapshot) -> Iterator[Finding]:
         snapshot.heard
     )
     in_line = sorted((place, visitor) for visitor, place in _places(snapshot))
-    # A visitor who joined after the clock was put back has an earlier time, not a lower place.
+    # A visitor who joined after the clock was set back has an earlier time, not a lower place.
     back_ms = snapshot.number("stepped_back_ms")
     late = [
         second
@@ -168,7 +168,7 @@ def _q2(snapshot: RoomSnapshot) -> Iterator[Finding]:
 def _q3(snapshot: RoomSnapshot) -> Iterator[Finding]:
     came = dict(snapshot.waiting)
     for visitor, returned_ms in snapshot.returned.items():
-        # Passed over before, this visitor waits again since then.
+        # The visitor was passed over earlier, and waits again since then.
         place = came.pop(visitor, None)
         if place is not None:
             yield from _turns_after(snapshot, place, returned_ms)
@@ -180,7 +180,7 @@ def _q3(snapshot: RoomSnapshot) -> Iterator[Finding]:
 
 
 def _turns_after(snapshot: RoomSnapshot, place: int, since_ms: int | None) -> Iterator[Finding]:
-    """Find turns of higher places than one that waits, or waits since a time."""
+    """Find admissions of higher places while a lower one waits, or since it waits again."""
     early = [
         visitor
         for visitor, slot in snapshot.slots.items()
@@ -208,7 +208,7 @@ def _q5(snapshot: RoomSnapshot) -> Iterator[Finding]:
     per_s = float(snapshot.fields["admit_per_s"])
     most = per_s + (snapshot.number("admit_burst") or burst_of(per_s))
     if snapshot.number("stepped_back_ms"):
-        # The server's clock showed the same second twice.
+        # The server's clock was set back: it showed the same second twice.
         most *= 2
     start, worst = 0, 0
     for end, time_ms in enumerate(times):

@@ -20,7 +20,8 @@ LIMITS = BatchLimits(
     # Enough for hundreds of rooms at a round trip of 1 ms, and for other rooms to proceed while
     # one room's calls are slow.
     calls_max=32,
-    # What a worker sends in a third of a second at full speed. More would only be refused later.
+    # The items that a worker sends in a third of a second at full speed. More would only be refused
+    # later.
     pending_max=8_192,
     # With the timeout of the call (`CALL_TIMEOUT_S`), a request gets its answer within a second.
     patience_s=0.4,

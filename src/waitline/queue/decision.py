@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class WhenSilent(StrEnum):
-    """What a room does once its shop's reports have stopped; a room setting."""
+    """Fallback of a room when its shop's reports stop; a room setting."""
 
     KEEP = "keep"  # admits at the room's own limits
     SLOW = "slow"  # admits at a tenth of the room's rate
@@ -19,10 +19,10 @@ class WhenSilent(StrEnum):
 class Reason(StrEnum):
     """Reason of a decision."""
 
-    FULL = "full"  # full rate: the shop handles all that the room's limits allow
+    FULL = "full"  # full rate: the shop can handle all that the room's limits allow
     BUSY = "busy"  # the shop is overloaded: the rate is reduced
     RECOVERING = "recovering"  # the shop is no longer overloaded: the rate rises step by step
-    LAST_SEATS = "last-seats"  # those inside may take all free seats
+    LAST_SEATS = "last-seats"  # admitted visitors may take all free seats
     SOLD_OUT = "sold-out"  # no seat is free; seats may come back
     SILENT_KEEP = "silent-keep"  # the reports have stopped: the room's own limits
     SILENT_SLOW = "silent-slow"  # the reports have stopped: a tenth of the rate
@@ -72,7 +72,7 @@ class Memory(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """How a room admits at present.
+    """The current admission decision of a room.
 
     Attributes:
         reason: Its reason.
@@ -80,7 +80,7 @@ class Decision(NamedTuple):
         until: Total of admissions, since the room was created, at which admission stops; `None`
             for no limit.
         no_show_share: Share of the admitted who are expected not to activate, 0 to 1.
-        report: The shop's report that it rests on.
+        report: The shop's report that it is based on.
         memory: State for the next decision.
         at_ms: When it was stored, on the store's clock; 0 if it is not stored yet.
     """

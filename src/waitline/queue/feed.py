@@ -45,7 +45,7 @@ class Subscription:
     Attributes:
         standing: The visitor's latest standing.
         mode: The room's mode, as visitors see it; empty until it is known.
-        changed: Set when the standing has changed, or the room became sold out or ceased to be.
+        changed: Set when the standing has changed, or the room became sold out or stopped being so.
     """
 
     __slots__ = ("changed", "due_s", "mode", "room", "standing", "visitor")
@@ -89,10 +89,10 @@ class Feed:
 
     @contextmanager
     def opening(self) -> Iterator[None]:
-        """Count a stream while it is checked whether its visitor may open it.
+        """Reserve room for a stream while its visitor's right to open it is checked.
 
-        Without this, all that are being checked at once would pass the limit together. The caller
-        subscribes before the end of the block.
+        Otherwise concurrent checks could exceed the limit together. The caller subscribes before
+        the end of the block.
 
         Raises:
             TooManySubscriptions: The maximum is reached.

@@ -8,7 +8,7 @@ POLL_NEAR_MS = 3_000
 
 POLL_FAR_MS = 10_000
 """Poll interval in ms at twenty thousand places. At a room's default rate (2 000/s) the turn comes
-after 10 s, so polling more often brings nothing new. Source: decision 0008."""
+after 10 s, so polling more often brings no news. Source: decision 0008."""
 
 POLL_MAX_MS = 30_000
 """Longest poll interval in ms. A line may move faster than expected; and a client that polls less
@@ -29,10 +29,10 @@ RATE_SAMPLES_MIN = 3
 
 RECENT_MS = 30_000
 """Time over which the recent admission rate is smoothed, in ms, the same as in admit.lua. The count
-of one second jumps between 0 and a burst; a longer time would hide what a change has brought."""
+of one second jumps between 0 and a burst; a longer time would hide the effect of a change."""
 
 _SPREAD_LEAST = 0.1
-"""Narrowest range, as a share of the mean on either side: a range that holds is better than a
+"""Narrowest range, as a share of the mean on either side: a range that is kept is better than a
 precise time that is missed."""
 
 
@@ -101,7 +101,8 @@ def recent_rate(recent: float, age_ms: int, span_ms: int) -> float:
         span_ms: Time since the first one that counts. A room that has just begun to admit shows
             the mean of that time.
     """
-    # Less than a second would show a burst as a rate. A clock that was set back has no time behind.
+    # Less than a second would show a burst as a rate; after the clock was set back, ages are
+    # negative.
     span = max(span_ms, 1_000) / RECENT_MS
     weighted_s = RECENT_MS / 1_000 * (1 - exp(-span))
     return recent * exp(-max(age_ms, 0) / RECENT_MS) / weighted_s

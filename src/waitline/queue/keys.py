@@ -41,15 +41,15 @@ wl:awake            set    rooms in which visitors may be waiting: a join into a
                            the room, the admitter removes it
 wl:occupied         set    rooms in which visitors may hold slots: the admitter adds and removes
 wl:openings         zset   room -> ms of its next opening or closing, for the log
-wl:listening        str    when a worker of the queue service last listened, by the server's clock
+wl:listening        str    last heartbeat of the queue service's workers, by the server's clock
 
 The lists are hints for the admitter; no decision depends on them, except that now-serving shows
 only rooms on the list of all. They have no hash tag, so no script uses them (decision 0007).
 
-Times that are compared with the present are in the room's listening time (decision 0020): heard_ms,
-expires_ms of those who hold a slot, lapsed_ms, lease_until, and those of `rate`. All others are the
-server's: joined_ms, admitted_ms, expires_ms of the lapsed, recent_at and recent_from of `rate`,
-those of the record.
+Times that are compared with the current time are in the room's listening time (decision 0020):
+heard_ms, expires_ms of those who hold a slot, lapsed_ms, lease_until, and those of `rate`. All
+others are the server's: joined_ms, admitted_ms, expires_ms of the lapsed, recent_at and recent_from
+of `rate`, those of the record.
 """
 
 from functools import lru_cache

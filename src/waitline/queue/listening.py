@@ -1,7 +1,7 @@
-"""Heartbeat of the queue service: its workers beat while they listen, and admitters read it.
+"""Heartbeat of the queue service: workers write it while they serve visitors; admitters read it.
 
-A visitor whom nobody could hear was not silent. From the beats each room derives its listening
-clock, in which silence and expiry count (decision 0020).
+During an outage visitors cannot make contact, so that time must not count as silence. From the
+beats each room derives its listening clock, in which silence and expiry count (decision 0020).
 """
 
 from typing import Final, Never
@@ -14,8 +14,8 @@ from waitline.valkey.client import ValkeyClient
 LISTEN = scripts.load("waitline.queue", "listen")
 
 BEAT_S: Final = 0.5
-"""Interval of a worker's beats, in s. With the second between the sweeps of a room, half of what
-may pass between two beats of a room before its clock stops (`lua/include/listening.lua`)."""
+"""Interval of a worker's beats, in s. Together with the second between a room's sweeps, half of the
+longest gap between two beats before the room's clock stops (`lua/include/listening.lua`)."""
 
 
 class Listening:
@@ -29,14 +29,14 @@ class Listening:
         self._store = store
 
     async def run(self) -> Never:
-        """Beat every `BEAT_S` until cancelled; what stops this process or its store stops it."""
+        """Beat every `BEAT_S` until cancelled; it stops whenever this process or its store does."""
         await periodic("listening", self.beat, BEAT_S)
 
     async def beat(self) -> None:
         """Record that this worker listens now.
 
         Raises:
-            Unavailable: The store does not answer, so it hears of no visitor either.
+            Unavailable: The store does not answer, so visitors cannot be served either.
         """
         await self._store.run(LISTEN, (keys.LISTENING,), ())
 

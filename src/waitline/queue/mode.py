@@ -1,4 +1,4 @@
-"""Mode of the line's data, in Valkey: claimed at the first start, changed by an operator alone."""
+"""Mode of the line's data, in Valkey: claimed at the first start, changed only by an operator."""
 
 from contextlib import suppress
 from typing import NamedTuple
@@ -17,14 +17,14 @@ STORE = "Valkey"
 """Name of the store, for display."""
 
 SERVED_MS = 5_000
-"""A service that has not beaten for this long, in ms, has ended: it beats every second."""
+"""A service without a heartbeat for this long, in ms, has ended: it beats every second."""
 
 TRIAL_ROOMS = frozenset((DEMO_ROOM, RoomId("demo")))
 """Rooms of the trial: that of the demo, and that of earlier versions' start page."""
 
 
 class LineContents(NamedTuple):
-    """What the line holds.
+    """Contents of the line.
 
     Attributes:
         trial: Rooms of the trial and of rehearsals.
@@ -100,12 +100,12 @@ class LineMode:
     async def end_trial(self) -> None:
         """Delete the rooms of the trial and of rehearsals, and the events of all bookings.
 
-        All visitors are removed from the other rooms: nobody has proved who they are, so in
-        production their places would belong to nobody.
+        All visitors are removed from the other rooms: they took their places without proof of
+        identity, so in production these would have no owner.
         """
         of_trial = await self._of_trial()
         for room in await self._rooms.names():
-            # It may have been deleted meanwhile.
+            # It may have been deleted in the meantime.
             with suppress(RoomUnknown):
                 if room in of_trial:
                     await self._rooms.delete(room, force=True)

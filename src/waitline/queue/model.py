@@ -16,8 +16,8 @@ CHUNK_MAX = 250
 (`make bench`). A prototype with twice as many took 11 ms at p99, which delays every other call."""
 
 ROOMS_MAX = 10_000
-"""Most rooms of one installation. Callers who may create rooms by naming them (all, in trial mode)
-could otherwise fill the store with empty ones."""
+"""Most rooms of one installation. Otherwise clients that may create rooms by naming them (all, in
+trial mode) could fill the store with empty ones."""
 
 MARK_MAX = 16
 """Longest mark of a visitor, in characters. A digest of 64 bits in base64url has 11; more would
@@ -48,7 +48,7 @@ class State(StrEnum):
 
 
 class RoomState(StrEnum):
-    """What a room does at an instant: the operator's mode, its opening times, and the shop."""
+    """State of a room at an instant, by the operator's mode, its opening times, and the shop."""
 
     BEFORE_OPENING = "before-opening"  # visitors can join; nobody is admitted until it opens
     OPEN = "open"
@@ -60,7 +60,7 @@ class RoomState(StrEnum):
 
 
 _MODES_SEEN = {RoomState.BEFORE_OPENING: Mode.PAUSED, RoomState.HELD: Mode.PAUSED}
-"""States that clients know as a mode of another name."""
+"""States that clients see as a mode of another name."""
 
 
 class Survey(NamedTuple):
@@ -101,7 +101,7 @@ class Survey(NamedTuple):
 
     @property
     def state(self) -> RoomState:
-        """What the room does now."""
+        """The room's current state."""
         rules, decision = self.rules, self.decision
         if rules.mode is Mode.CLOSED or (rules.closes_at and rules.closes_at.at_ms <= self.at_ms):
             return RoomState.CLOSED
@@ -229,7 +229,7 @@ Standing = Waiting | Slot | Passed | Unknown
 
 
 class Moved(NamedTuple):
-    """What one admit call did.
+    """Result of one admit call.
 
     Attributes:
         admitted: Visitors admitted.
@@ -267,7 +267,7 @@ class Held(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """What one sweep call did.
+    """Result of one sweep call.
 
     Attributes:
         lapsed: Expired slots that were freed.
@@ -292,7 +292,7 @@ class RoomExists(Refused):
 
 
 class RoomOccupied(Refused):
-    """Somebody waits or holds a slot in the room.
+    """Visitors wait or hold slots in the room.
 
     Attributes:
         waiting: Visitors who wait.
@@ -318,11 +318,11 @@ class RoomFull(Refused):
 
 
 class RoomClosed(Refused):
-    """The room is closed to newcomers."""
+    """The room is closed to new visitors."""
 
 
 class StatementMissing(Refused):
-    """The room takes only visitors who bring a statement of the shop's."""
+    """The room takes only visitors with a statement of the shop."""
 
 
 class RoomChanged(Unavailable):
@@ -338,7 +338,7 @@ class TokenRejected(Refused):
 
 
 class TimeRanOut(Refused):
-    """The visitor was admitted, and the time has run out."""
+    """The visitor was admitted, but the time has run out."""
 
 
 class ExtensionsSpent(Refused):
@@ -372,4 +372,4 @@ class AddressLimited(Refused):
 
 
 class StoreFull(Unavailable):
-    """The store has no memory left for newcomers; visitors who wait keep their places."""
+    """The store has no memory left for new visitors; waiting visitors keep their places."""

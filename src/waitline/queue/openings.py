@@ -1,4 +1,4 @@
-"""Timer queue of rooms that open or close by the clock, so that the log says it once.
+"""Timer queue of rooms that open or close by the clock, so that each is logged once.
 
 The list is a hint: a script decides, and admission does not depend on either. An admitter that dies
 between taking a room off the list and logging loses the line.
@@ -15,11 +15,11 @@ from waitline.valkey.client import ValkeyClient
 ANNOUNCE = scripts.load("waitline.queue", "announce")
 
 DUE_MAX = 100
-"""Most rooms of one look, which comes every second: some 20 ms of calls."""
+"""Most rooms of one check, which runs every second: some 20 ms of calls."""
 
 
 class Announced(NamedTuple):
-    """What the clock did to a room, and this caller is to log.
+    """Opening and closing of a room by the clock, claimed by this caller for the log.
 
     Attributes:
         opened: Whether it opened.
@@ -31,7 +31,7 @@ class Announced(NamedTuple):
 
 
 class Openings:
-    """The rooms with a time to come.
+    """The rooms with a pending opening or closing.
 
     Args:
         store: The server that holds them.
@@ -44,7 +44,7 @@ class Openings:
         """List a room whose times were set, after they are stored."""
         times = [time.at_ms for time in (rules.opens_at, rules.closes_at) if time is not None]
         if times:
-            # One that has passed costs a look; LT: another operator's earlier time stays.
+            # A time that has passed costs one check; LT: another operator's earlier time stays.
             await self._store.command("ZADD", keys.OPENINGS, "LT", min(times), room)
 
     async def forget(self, room: RoomId) -> None:
@@ -60,8 +60,8 @@ class Openings:
         return [RoomId(name) for name in found]
 
     async def announce(self, room: RoomId) -> Announced:
-        """Claim what the clock did to a room; of any number of callers, one gets each."""
-        # The removal comes first: what an operator lists after it stays listed.
+        """Claim the opening or closing of a room; of any number of callers, one gets each."""
+        # The removal comes first, so that a time that an operator lists afterwards stays listed.
         await self._store.command("ZREM", keys.OPENINGS, room)
         row = (await self._store.run(ANNOUNCE, (keys.of(room).room,), ()))[0]
         if row[0] == "no_room":

@@ -1,8 +1,8 @@
 """Clean-up after rehearsals in Valkey: delete their rooms and their entries in the event stream.
 
 A rehearsal registers the room that it has created. Only registered rooms are deleted, and their
-names must be those of rehearsals (`waitline.kernel.ids`): a room of an operator never is. What an
-earlier version did not register, or a rehearsal that was killed, has a name with date and time.
+names must be those of rehearsals (`waitline.kernel.ids`): an operator's room is never deleted. A
+room that an earlier version or a killed rehearsal left unregistered has a name with date and time.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Relations of room settings: what follows from another, and which contradict. Pure."""
+"""Constraints between room settings, and defaults derived from other settings. Pure."""
 
 from urllib.parse import urlsplit
 
@@ -32,8 +32,8 @@ def identity_fault(*, signed: bool, key: str, keys_url: str) -> Fault | None:
 def burst_of(admit_per_s: float) -> float:
     """Return the default burst of a rate: a quarter of a second's admissions, at least 1.
 
-    A late tick does not slow the line, and the shop sees no surge. A slow room keeps a tick's
-    admissions on top of one, or it would lose what arrives between two ticks.
+    A late tick does not slow the line, and the shop sees no surge. A slow room holds a tick's
+    admissions on top of one; otherwise it would lose the tokens that accrue between two ticks.
     """
     return max(admit_per_s / 4, 1 + admit_per_s / 10)
 

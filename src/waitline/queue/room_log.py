@@ -1,4 +1,4 @@
-"""Audit trail: who changed a room, when, from what to what. Pure.
+"""Audit trail of a room: who changed what and when, with the values before and after. Pure.
 
 The scripts of the changes write it, so a change and its entry are stored together or not at all.
 """
@@ -14,8 +14,8 @@ CHANGES_MAX = 200
 """Most entries in one answer. The scripts keep the latest 1 000 of a room."""
 
 THE_INSTALLATION = "waitline"
-"""Who changes a room, in its log, where no operator does: in trial mode, rooms are created as
-visitors name them."""
+"""The author of changes without an operator: in trial mode, rooms are created when a visitor names
+them."""
 
 _NAMED = {setting.name: setting for setting in ROOM_SETTINGS}
 
@@ -29,8 +29,8 @@ class RoomChange(NamedTuple):
         who: "command line" and the user of the machine, "operator" and a digest of the key, or
             `THE_INSTALLATION`.
         what: What was done.
-        before: What differs, as it was, by wire name; `None` for a creation.
-        after: What differs, as it is, by wire name; `None` for a deletion.
+        before: Changed settings with their old values, by wire name; `None` for a creation.
+        after: The same with their new values; `None` for a deletion.
     """
 
     change_no: int
@@ -62,7 +62,7 @@ def parse(entry_id: str, words: Sequence[str]) -> RoomChange:
 
 
 def _shown(stored: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Convert settings and counts to the wire, in the order in which people read settings."""
+    """Convert settings and counts to the wire, in the order for display."""
     if stored is None:
         return None
     settings = {

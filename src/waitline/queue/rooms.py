@@ -51,7 +51,7 @@ class Rooms:
 
     Args:
         store: The server that holds them.
-        who: Who changes rooms through this, for their logs.
+        who: Author of the changes made through this object, for the rooms' logs.
 
     Attributes:
         openings: The rooms that open or close by the clock.
@@ -63,7 +63,7 @@ class Rooms:
         self.openings = Openings(store)
 
     def changed_by(self, who: str) -> "Rooms":
-        """Return the same rooms, for another who changes them."""
+        """Return the same rooms with another author of changes."""
         return Rooms(self._store, who)
 
     async def names(self) -> list[RoomId]:
@@ -75,7 +75,7 @@ class Rooms:
 
         Args:
             most: Most names, 1 to `PAGE_MAX`.
-            after: Only names behind this one.
+            after: Only names after this one.
         """
         names = await self.names()
         first = bisect_right(names, after)
@@ -163,8 +163,8 @@ class Rooms:
         Raises:
             TooManyRooms: There are `ROOMS_MAX` already.
         """
-        # The registry comes first. From a room that is not registered nobody would ever be
-        # admitted; a registered name without a room does no harm.
+        # The registry comes first. An unregistered room would never admit anybody; a registered
+        # name without a room does no harm.
         if not await self._store.command("SISMEMBER", keys.ROOMS, room):
             if await self._store.command("SCARD", keys.ROOMS) >= ROOMS_MAX:
                 raise TooManyRooms
@@ -282,7 +282,7 @@ class Rooms:
 
         Args:
             room: The room.
-            before: The decision that the caller read; another one in its place means `False`.
+            before: The decision that the caller read; `False` if another has replaced it.
             decision: The new decision.
 
         Raises:

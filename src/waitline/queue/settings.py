@@ -38,7 +38,7 @@ class Mode(StrEnum):
 
 
 ADMITTING = frozenset((Mode.OPEN, Mode.DRAINING))
-"""Modes in which those who wait are admitted."""
+"""Modes in which waiting visitors are admitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,6 +394,6 @@ class Rules:
 LIMIT_SETTINGS = declared(Limits)
 LIMIT_NAMES = tuple(setting.name for setting in LIMIT_SETTINGS)
 ROOM_SETTINGS = declared(Rules)
-"""Every room setting, in the order in which people read them."""
+"""Every room setting, in the order for display."""
 
 SETTING_NAMES = frozenset(setting.name for setting in ROOM_SETTINGS)

@@ -1,6 +1,6 @@
 """Visitor commands of the line: one typed method per script, for a batch of visitors of one room.
 
-Within a batch a refusal is a value. The batcher raises it in the request that it belongs to.
+Within a batch a refusal is a value; the batcher raises it in its request.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -186,14 +186,14 @@ class Line:
         Args:
             room: The room.
             visitors: 1 to `BATCH_MAX`, in the order of their requests; repeats allowed.
-            marks: The mark of each, at most `MARK_MAX` characters, empty for none; none at all if
-                all have none.
+            marks: The mark of each, at most `MARK_MAX` characters, empty for none; no
+                marks at all if none has one.
 
         Returns:
             One outcome per visitor, in the same order: `Joined` exactly once per stay.
             Refusals are `StatementMissing`, `RoomFull`, `RoomClosed`, `RoomUnknown`; `RoomChanged`
             for `ACCOUNT_MARK` in a room that takes no statements; `StoreFull` where the server has
-            no memory for newcomers. A visitor at the head of the line wakes the room.
+            no memory for new visitors. A visitor at the head of the line wakes the room.
 
         Invariant:
             Q1, Q2, Q10.
@@ -224,7 +224,7 @@ class Line:
         where = (k.room, k.waiting, k.heard, k.lapsed, k.slots)
         outcomes = _outcomes(REJOINED, await self._run(REJOIN, where, _flat(claims)))
         if any(isinstance(one, Waiting) for one in outcomes):
-            # As after a join: the patrol finds a room that this does not wake.
+            # As after a join: the patrol finds the room if this did not wake it.
             with suppress(Unavailable):
                 await self._runner.command("SADD", keys.AWAKE, room)
         return outcomes

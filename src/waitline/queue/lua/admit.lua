@@ -8,9 +8,9 @@ and gets the slot at the same instant (Q6). The lease only saves admitters dupli
 without contact for idle_ms is passed over, and takes neither a slot nor a token; rejoin.lua gives
 the place back to one who returns within return_ms.
 
-Silence and expiry count in listening time, which this call keeps going; while no worker listens,
+Silence and expiry count in listening time, which this call advances; while no worker listens,
 nobody is admitted (decision 0020). The token bucket fills no faster than the caller's monotonic
-clock shows, so a step of the server's clock fills nothing (Q5).
+clock, so a step of the server's clock adds no tokens (Q5).
 
 A room admits nobody before its opening time or from its closing time on, by the server's clock, so
 it opens and closes without an operator.
@@ -77,13 +77,13 @@ local now = listened_ms(clock, beat_ms, lost_ms)
 local now_text = string.format('%d', now)
 local opened_ms = instant_ms(opens_at) or 0
 
--- Nobody is admitted. The bucket is emptied and stops: a pause saves no admissions up (Q5).
+-- Nobody is admitted. The bucket is emptied and stops, so a pause accumulates no admissions (Q5).
 local function held()
   redis.call('HDEL', rate, 'tokens', 'tokens_at')
   return {{'held', math.max(opened_ms - clock, 0)}}
 end
 
--- Nobody listens, so nobody could take a turn.
+-- No worker listens, so no visitor could use an admission.
 if beat_ms and clock - beat_ms > BEAT_GAP_MAX then return held() end
 -- The server's clock opens and closes the room, whichever admitter calls.
 if not admits(mode, opens_at, closes_at, clock) then return held() end
@@ -91,7 +91,7 @@ if not admits(mode, opens_at, closes_at, clock) then return held() end
 -- Decide how many may be admitted. The stored decision only ever lowers the room's own limits.
 local per_s, burst = math.min(admit_per_s, tonumber(now_per_s) or math.huge), tonumber(admit_burst)
 if per_s <= 0 then return held() end
--- The same as `Limits.burst`.
+-- As in `Limits.burst`.
 if burst == 0 then burst = math.max(admit_per_s / 4, 1 + admit_per_s / 10) end
 if per_s < tonumber(admit_per_s) then burst = math.max(1, burst * per_s / admit_per_s) end
 local left = math.max((tonumber(now_until) or math.huge) - tonumber(so_far or 0), 0)
@@ -100,7 +100,7 @@ local tokens, tokens_at, tokens_by, tokens_mono, count, since, mean, variance, s
   recent, recent_at, recent_from = unpack(
   redis.call('HMGET', rate, 'tokens', 'tokens_at', 'tokens_by', 'tokens_mono', 'count', 'since',
     'mean', 'variance', 'samples', 'recent', 'recent_at', 'recent_from'))
--- Time before the opening fills nothing.
+-- Time before the opening adds no tokens.
 opened_ms = opened_ms + now - clock
 if tokens_at and tonumber(tokens_at) < opened_ms then tokens, tokens_at = 0, opened_ms end
 local measured = mono_ms > 0 and tokens_by == holder and mono_ms >= tonumber(tokens_mono)
@@ -108,9 +108,9 @@ local measured = mono_ms > 0 and tokens_by == holder and mono_ms >= tonumber(tok
 -- Time since the tokens were counted.
 local function filled_ms()
   local gone = now - (tokens_at or now)
-  -- The server's clock may have been put forward, and a call may have been in progress for long.
+  -- The server's clock may have been set forward, or a call may have taken long.
   if measured then return math.max(math.min(gone, mono_ms - tokens_mono), 0) end
-  -- They were counted for another caller: nobody has measured how far the clock was put forward.
+  -- Another caller counted them, so a step of the clock in between is not measured.
   if mono_ms > 0 and tokens_by then gone = gone - BEAT_GAP_MAX end
   return math.max(gone, 0)
 end
@@ -127,12 +127,12 @@ if total == 0 then
   return {{'moved', 0, 0, 0, free, math.floor(math.min(tokens, left))}}
 end
 
--- Time that another admitter's lease still lasts; 0 if there is none.
+-- Remaining time of another admitter's lease; 0 if there is none.
 local function leased_ms()
   if holder == '' or lease_holder == holder then return 0 end
   local remaining = tonumber(lease_until or 0) - now
-  -- A lease with more time left than any can have dates from before the clock was set back. Its
-  -- holder may be dead, and the room would stop until the clock has caught up.
+  -- A lease with more time left than possible was taken before the clock was set back. Its holder
+  -- may be dead, and the room would stop until the clock has caught up.
   return remaining <= lease_ms + BEAT_GAP_MAX and math.max(remaining, 0) or 0
 end
 
@@ -146,7 +146,7 @@ end
 local moved, passed = 0, 0
 -- Places and times of joining of the admitted, in the order of the line.
 local places, joins = {}, {}
--- When those of them returned who had been passed over before.
+-- Times of return of those who had been passed over before.
 local returns = {}
 
 -- Split the popped visitors into admitted and passed over, and return what to write.
@@ -202,7 +202,7 @@ local due = math.min(chunk_max, free, math.floor(tokens), left)
 if due > 0 then move(due) end
 total = total - moved - passed
 
--- A full store refuses these two writes if nobody has moved; then they do not matter.
+-- A full store refuses these two writes if no visitor has moved; then they do not matter.
 if moved > 0 or stopped or now < tonumber(tokens_at) or mono_ms > 0 and not measured then
   refused_for_memory(redis.pcall('HSET', rate, 'tokens', tokens - moved, 'tokens_at', now_text,
     'tokens_by', holder, 'tokens_mono', string.format('%d', mono_ms)))
@@ -225,7 +225,7 @@ end
 -- Waits by bucket, their sum, and the longest.
 local function count_waits()
   local waits, waited, longest = {}, 0, 0
-  -- Visitors admitted together mostly joined together, so most share the bucket of the one before.
+  -- Visitors admitted together mostly joined together, so most share their predecessor's bucket.
   local bucket, low, high, from = 0, -math.huge, 1000, 1
   for i = 1, moved do
     -- Arithmetic converts text to a number in half the time of tonumber().
@@ -294,7 +294,7 @@ end
 local function measure_rate()
   local elapsed, admitted_since = now - (since or now), (count or 0) + moved
   if not since or elapsed < 0 or elapsed > 5000 then
-    -- First call, or a gap in which nobody waited or nothing called: start a new measurement.
+    -- First call, or a gap without waiting visitors or calls: start a new measurement.
     keep_rate('since', now_text, 'count', moved)
   elseif elapsed >= 1000 then
     local sample = admitted_since * 1000 / elapsed
@@ -309,7 +309,7 @@ local function measure_rate()
 end
 
 -- Admissions weighted by e^(-age / 30 s), whether anybody waits or not, in the server's time. After
--- a pause in which they have decayed the count starts over, so that it shows the new pace at once.
+-- a pause in which they have decayed, the count restarts, so that it shows the new rate at once.
 local RECENT_MS = 30000
 local function count_recent()
   local gone = clock - (recent_at or clock)

@@ -1,5 +1,5 @@
 --[[
-allow.lua: decide whether newcomers may take a place by their client addresses, and count them.
+allow.lua: decide by client addresses whether new visitors may take a place, and count them.
 
 For rooms that limit addresses; called before `join`. A visitor who has a place, or
 was passed over and can return to it, is never limited. A limit of 0 means no limit. Places count as
@@ -15,14 +15,14 @@ KEYS
   5 origins      zset   network, address and visitor of each place
   6 lapsed       zset   visitor -> lapsed_ms
 ARGV
-  1 visitor      str    repeated with the next two: 1 to 256 newcomers
+  1 visitor      str    repeated with the next two: 1 to 256 new visitors
   2 address      str    its address, or IPv6 /64
   3 network      str    its /24, or IPv6 /48
 RETURNS  one row per visitor, in the order of ARGV
   allowed
   limited  limit:str retry_after_s:int
 
-COST  O(m (log N + 64)): m newcomers, N places
+COST  O(m (log N + 64)): m new visitors, N places
 ]]
 local room, waiting, admitted = KEYS[1], KEYS[2], KEYS[3]
 local addresses, origins, lapsed = KEYS[4], KEYS[5], KEYS[6]
@@ -37,7 +37,7 @@ local rest_s = 60 - math.floor(now / 1000) % 60
 local rows = {}
 local limits = redis.call('HMGET', room, 'address_joins_max', 'network_joins_max',
   'address_held_max', 'network_held_max', 'beat_ms', 'lost_ms', 'mode')
--- A room deleted since the caller looked: `join` will say so, and counts would outlive the room.
+-- The room was deleted in the meantime: `join` reports it, and counts would outlive the room.
 if not limits[7] then
   for i = 1, #ARGV / 3 do rows[i] = {'allowed'} end
   return rows
@@ -60,7 +60,7 @@ local function holds_over(prefix, limit)
   local first, last = '[' .. prefix, '(' .. prefix .. '\255'
   local held = redis.call('ZLEXCOUNT', origins, first, last)
   if held < limit then return false end
-  -- Elsewhere at each call; a script's random numbers would be the same at each.
+  -- A different offset at each call; a script's random numbers would be the same at each.
   local from = now % math.max(1, held - LOOKED_AT + 1)
   local members = redis.call('ZRANGEBYLEX', origins, first, last, 'LIMIT', from, LOOKED_AT)
   return held - drop_ended(origins, waiting, admitted, members) >= limit

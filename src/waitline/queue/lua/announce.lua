@@ -1,9 +1,9 @@
 --[[
-announce.lua: claim what the clock did to a room, each time once: that it opened, that it closed.
+announce.lua: claim the opening or closing of a room by the clock, once each.
 
-Whichever admitter calls first gets it. A time that had passed when an operator set it is not
-claimed: open.lua and change.lua mark it. Nor is one that changes nothing, because the operator has
-paused or closed the room.
+The first admitter to call gets it. A time that had passed when an operator set it is not claimed:
+open.lua and change.lua mark it. Nor is one without effect, because the operator has paused or
+closed the room.
 
 KEYS
   1 room         hash   mode, opens_at, closes_at, opened_ms, closed_ms
@@ -22,7 +22,7 @@ local mode, opens_at, closes_at, opened_ms, closed_ms =
 if not mode then return {{'no_room'}} end
 local next_ms = math.huge
 
--- Claim a time; return whether the caller is the first to see that it has passed.
+-- Claim a time; return whether the caller is the first to do so after it has passed.
 local function claim(at, field, claimed)
   local at_ms = instant_ms(at)
   if not at_ms or at_ms == tonumber(claimed or 0) then return false end

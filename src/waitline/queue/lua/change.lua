@@ -1,9 +1,9 @@
 --[[
 change.lua: change settings of a room, with effect from the next call on, and log what differs.
 
-What identity a room requires can change only while nobody waits in it or holds a slot: a place that
-somebody has claimed must not become an account's. A room that admits visitors again begins with an
-empty token bucket: a pause saves no admissions up (Q5).
+The identity that a room requires can change only while no visitor waits in it or holds a slot: a
+place under a claimed name must not become an account's. A room that admits visitors again begins
+with an empty token bucket: a pause accumulates no admissions (Q5).
 
 KEYS
   1 room         hash   mode, opens_at, closes_at, message, shop_url, limits, identity,

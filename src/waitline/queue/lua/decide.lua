@@ -32,7 +32,7 @@ local mode, stored_ms, per_s, beat_ms, lost_ms =
   unpack(redis.call('HMGET', room, 'mode', 'now_ms', 'now_per_s', 'beat_ms', 'lost_ms'))
 if not mode then return {{'no_room'}} end
 if tonumber(stored_ms or 0) ~= before then return {{'late'}} end
--- Two decisions within a millisecond need two times.
+-- Two decisions within one millisecond must have different times.
 if now == before then now = now + 1 end
 -- The removal comes first: a full store refuses a script whose first write needs memory, and it
 -- must be possible to stop admission in a full store too.

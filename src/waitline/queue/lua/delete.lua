@@ -1,7 +1,7 @@
 --[[
 delete.lua: delete a room and everything in it. A later room of the same name starts over.
 
-The log of operators' changes stays for 90 days, so that it says who deleted the room.
+The log of operators' changes is kept for 90 days, so that it shows who deleted the room.
 
 KEYS
   1 room         hash   rules, counters
@@ -32,8 +32,8 @@ local lapsed, slots, rate, streams = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local record, addresses, origins, changes = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 --@include clock
 --@include room_log
--- In s. Sales are reviewed within a quarter; logs of rooms that are made and deleted by a program
--- must not add up.
+-- In s. Sales are reviewed within a quarter; logs of rooms that a program creates and deletes must
+-- not accumulate.
 local KEPT_S = 90 * 86400
 if redis.call('EXISTS', room) == 0 then return {{'no_room'}} end
 local waits, holds = redis.call('ZCARD', waiting), redis.call('ZCARD', admitted)

@@ -65,7 +65,7 @@ local function renew(visitor, claim, slot)
 end
 
 for i, visitor in ipairs(visitors) do
-  -- A visitor who is in a call twice is extended twice, the second time from the first result.
+  -- A visitor who appears twice in a call is extended twice, the second time from the first result.
   local slot = newest[visitor] or held[i]
   if slot then
     rows[i] = renew(visitor, ARGV[2 * i], slot)

@@ -1,7 +1,7 @@
 --[[
 held.lua: count the places that addresses hold now, for an operator.
 
-Up to 200 noted places of each address or network are looked at; those that have ended are dropped.
+Up to 200 recorded places of each address or network are checked; those that have ended are dropped.
 
 KEYS
   1 waiting      zset   visitor -> place

@@ -4,12 +4,13 @@ join.lua: take the next places of a room's line, once per visitor.
 Idempotent: a visitor who waits keeps the place, and one who holds a slot keeps the slot. A visitor
 whose time ran out joins again; one who was passed over does so once the time to return is over.
 Places start at 1 and are never reused; a refused join uses none and changes nothing (Q1, Q2, Q10).
-Within one call the order of ARGV is the order of joining. A repeat is no contact: anybody can name
-a visitor, so the caller counts it (status.lua) once the repeat is proved to be the visitor's.
+Within one call the order of ARGV is the order of joining. A repeat does not count as contact, since
+any client can name a visitor: the caller counts it (status.lua) once the repeat is proved to be the
+visitor's.
 
-A mark is stored with its visitor: what proves later who took the place, compared by the caller. In
-a room whose identity is `signed`, every mark is `a`, for a visitor with a statement of the shop's:
-one without is refused there, and one with it elsewhere.
+A mark is stored with its visitor. It proves later who took the place; the caller compares it. In a
+room whose identity is `signed`, every mark is `a`, for a visitor with a statement of the shop: one
+without is refused there, and one with it elsewhere.
 
 KEYS
   1 room         hash   mode, seq, waiting_max, identity, closes_at, beat_ms,
@@ -22,7 +23,7 @@ KEYS
 ARGV
   1 count        int    number of visitors, 1 to 256
   2 visitor      str    repeated: that many
-  3 mark         str    repeated: each visitor's mark, empty for none; left out if all have none
+  3 mark         str    repeated: each visitor's mark, empty for none; omitted if all have none
 RETURNS  one row per visitor, in the order of ARGV
   joined   place:int joined_ms:int ahead:int total:int
   again    place:int joined_ms:int ahead:int total:int mark:str

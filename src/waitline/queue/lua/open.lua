@@ -36,6 +36,6 @@ for i = 2, #ARGV, 2 do
   mark_past(room, ARGV[i], ARGV[i + 1], clock)
 end
 log_change(changes, clock, ARGV[1], 'room created', nil, after)
--- The log of a deleted room of this name goes on.
+-- The log of a deleted room of this name is continued.
 redis.call('PERSIST', changes)
 return {{'opened'}}

@@ -2,8 +2,8 @@
 rejoin.lua: give visitors who were passed over their old places back, if they return in time.
 
 Idempotent: a repeat changes nothing and answers the same. `claim` is the stay that the visitor's
-token proves, 0 where no token is required; a token for another stay is refused (Q9). Nobody is
-overtaken by a visitor who returns: it had its turn before them, and waits again from now on (Q3).
+token proves, 0 where no token is required; a token for another stay is refused (Q9). A visitor who
+returns overtakes nobody: its turn had come before theirs, and it waits again from now on (Q3).
 
 KEYS
   1 room         hash   seq, served, beat_ms, lost_ms, counters

@@ -27,11 +27,11 @@ local whole = redis.call('ZRANGE', streams, '-inf', before, 'BYSCORE', 'LIMIT', 
 if #whole > 0 then redis.call('ZREM', streams, unpack(whole)) end
 
 local whole_at = math.max(tonumber(redis.call('ZSCORE', streams, visitor) or 0), now)
--- No allowance takes longer to fill. One that would dates from before the clock was set back.
+-- No allowance takes longer to fill; a later time was stored before the clock was set back.
 if whole_at - now > burst * refill_ms then whole_at = now end
 local short_ms = whole_at - now - (burst - 1) * refill_ms
 if short_ms > 0 then return {{'refused', short_ms}} end
 redis.call('ZADD', streams, string.format('%d', whole_at + refill_ms), visitor)
--- By then every allowance is full, and nothing is left to store.
+-- By then every allowance is full, so the key can expire.
 redis.call('PEXPIRE', streams, burst * refill_ms)
 return {{'granted'}}

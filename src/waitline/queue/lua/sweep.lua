@@ -3,7 +3,7 @@ sweep.lua: free expired slots, and forget visitors who lapsed long ago.
 
 A visitor moves from admitted to lapsed in one step: the slot is free for the next one, and status
 answers `expired`. Visitors who never activated are also counted as no-shows. Slots expire in
-listening time, which this call keeps going (decision 0020).
+listening time, which this call advances (decision 0020).
 
 KEYS
   1 room         hash   mode, beat_ms, lost_ms, resumed_ms, stepped_back_ms, counters
@@ -29,7 +29,7 @@ local chunk_max, kept_ms, lapsed_max = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV
 local clock = clock_ms()
 local fields = redis.call('HMGET', room,
   'beat_ms', 'lost_ms', 'resumed_ms', 'stepped_back_ms', 'mode')
--- A room deleted since the caller looked: a beat would create its key again.
+-- The room was deleted in the meantime: a beat would create its key again.
 if not fields[5] then return {{'swept', 0, 0, 0}} end
 local beat_ms, lost_ms = keep_beat(room, clock, tonumber(ARGV[4]), fields)
 local now = listened_ms(clock, beat_ms, lost_ms)
@@ -43,8 +43,8 @@ if #over > 0 then
   for i, visitor in ipairs(over) do
     local n = #lapses
     lapses[n + 1], lapses[n + 2] = now_text, visitor
-    -- The state is stored, and when the slot expired in the server's time: what is lost later must
-    -- not move it.
+    -- Store the state, and the time of expiry in the server's time, so that later outages do not
+    -- move it.
     local numbers, expires = string.match(held[i], '^%a(.*|)(%d+)')
     ended[n + 1] = visitor
     ended[n + 2] = 'L' .. numbers .. string.format('%d', expires + clock - now)

@@ -1,6 +1,6 @@
 --[[
-tally.lua: add what a worker has counted of client addresses in a room, and report those that
-exceed the limits of refused calls.
+tally.lua: add a worker's counts of client addresses in a room, and report those that exceed the
+limits of refused calls.
 
 KEYS
   1 room         hash   address_refusals_max, network_refusals_max
@@ -23,7 +23,7 @@ COST  O(m log N): m addresses, N places
 ]]
 local room, waiting, admitted = KEYS[1], KEYS[2], KEYS[3]
 local addresses, origins = KEYS[4], KEYS[5]
--- Places whose address is noted in a room that limits none, some 10 MB.
+-- Most places whose address is recorded in a room without limits, some 10 MB.
 local ORIGINS_MAX = 100000
 --@include clock
 --@include addresses

@@ -1,8 +1,8 @@
--- What is counted of client addresses: for an address or a network,
+-- Counts of client addresses: for an address or a network,
 -- `minute taken refused total_taken total_refused`.
 local ADDRESSES_MAX = 4096
 
--- Return the five numbers of an address; those of the minute are 0 if it is another one.
+-- Return the four counts of an address; those of the minute are 0 if the stored minute is over.
 local function counted(counts, address, minute)
   local stored = redis.call('HGET', counts, address)
   if not stored then return 0, 0, 0, 0 end
@@ -12,7 +12,8 @@ local function counted(counts, address, minute)
   return tonumber(taken), tonumber(refused), tonumber(all_taken), tonumber(all_refused)
 end
 
--- Add to an address. Beyond ADDRESSES_MAX the one with the fewest places of eight gives way.
+-- Add to an address. Beyond ADDRESSES_MAX the one with the lowest counts of eight random ones is
+-- evicted.
 local function count_address(counts, address, minute, took, refused)
   local taken, turned_away, all_taken, all_refused = counted(counts, address, minute)
   if redis.call('HLEN', counts) >= ADDRESSES_MAX

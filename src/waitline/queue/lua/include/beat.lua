@@ -2,12 +2,12 @@
 -- file.
 local BEAT_EVERY_MS = 250
 
--- What the clock of the node that heard the beat may be ahead of this one's, in ms. Beyond it the
--- clock of one of them is wrong, and a beat from the future does not count.
+-- Tolerated clock skew of the node that recorded the beat, in ms. Beyond it one of the clocks is
+-- wrong, and a beat from the future does not count.
 local CLOCKS_APART_MAX = 1000
 
--- Write that a worker listened at at_ms (0: unknown). Listening time goes on from where it is;
--- what the server's clock shows beyond it is lost. Return beat_ms, lost_ms and resumed_ms.
+-- Store that a worker listened at at_ms (0: unknown). Listening time continues from its current
+-- value; the server's time beyond it is lost. Return beat_ms, lost_ms and resumed_ms.
 local function keep_beat(key, clock, at_ms, stored)
   local beat_ms, lost_ms, resumed_ms, stepped_back_ms = unpack(stored)
   local back = beat_ms and clock < tonumber(beat_ms)
@@ -16,7 +16,7 @@ local function keep_beat(key, clock, at_ms, stored)
   local due = fresh and (not beat_ms or at_ms - beat_ms >= BEAT_EVERY_MS)
   if not back and not due then return beat_ms, lost_ms, resumed_ms end
   local now = listened_ms(clock, beat_ms, lost_ms)
-  -- After an outage the silence of visitors counts from here.
+  -- After an outage, visitors' silence counts from here.
   if not beat_ms or clock - now - lost_ms >= BEAT_GAP_MAX then resumed_ms = now end
   if back then stepped_back_ms = math.max(stepped_back_ms or 0, beat_ms - clock) end
   -- The removal comes first: a full store refuses a script whose first write needs memory. Only

@@ -1,4 +1,4 @@
--- Mark a time that has passed when an operator sets it: announce.lua does not claim it.
+-- Mark a time that is already past when an operator sets it; announce.lua does not claim it.
 local function mark_past(key, name, value, at)
   local field = name == 'opens_at' and 'opened_ms' or name == 'closes_at' and 'closed_ms'
   local at_ms = field and instant_ms(value)
