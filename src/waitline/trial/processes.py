@@ -132,7 +132,7 @@ def _process(pid: int) -> psutil.Process:
 
 
 def _is_socket(file: Path) -> bool:
-    # It may have been closed since it was listed.
+    # The file may have been closed since it was listed.
     try:
         return str(file.readlink()).startswith("socket:")
     except OSError:

@@ -1,4 +1,4 @@
-"""Stores of an installation that is stopped: its embedded servers, started for one command."""
+"""Embedded servers of a stopped installation, started for the duration of one command."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,13 +29,13 @@ class StillRunning(WaitlineError):  # noqa: N818 - reads as the outcome it is
 def opened(settings: Settings) -> Iterator[Settings]:
     """Start the embedded servers of a data folder, and stop them at the end.
 
-    Stores that have an address of their own are left alone.
+    Stores with a configured address are left alone.
 
     Args:
         settings: The installation's settings.
 
     Yields:
-        The settings with the addresses of both stores; of one, if there never was the other.
+        The settings with the addresses of both stores, or of one if the other was never created.
 
     Raises:
         Misconfigured: The folder has no data of embedded servers, and no addresses are given.

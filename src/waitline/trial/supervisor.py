@@ -30,7 +30,7 @@ READY_S = 60.0
 
 PORT_S = 3.0
 """Timeout, in s, until a port is free. The processes of an `up` that was killed exit within about a
-second; a port that stays taken longer belongs to another program."""
+second; a port that stays taken for longer belongs to another program."""
 
 CHECK_S = 0.2
 """Seconds between two liveness checks of all servers and processes."""
@@ -113,10 +113,10 @@ class Supervisor:
         self._waves: Sequence[Sequence[ManagedProcess]] = ()
         self._environment: Mapping[str, str] = {}
         self._synced_s = 0.0
-        # Steps that the system refused at the last check.
+        # Steps that the operating system refused at the last check.
         self._failing: set[str] = set()
-        # A pipe to which nothing is ever written. Only this process holds the writing end, so the
-        # others read end-of-file when this process dies, in whatever way.
+        # A pipe to which nothing is ever written. Only this process holds the write end, so the
+        # others read end-of-file however this process dies.
         self._lifeline, self._lifeline_end = os.pipe()
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -163,10 +163,10 @@ class Supervisor:
         """
         self._keep_guard()
         server.start(LOAD_S)
-        # Not before: if the start fails, the file may belong to another `up` on this folder.
+        # Only now: if the start fails, the file may belong to another `up` on this folder.
         path = self._data_dir / url_file
         self._servers.append(_ManagedServer(name, server, path, sync))
-        # A cluster's has its password.
+        # The address of a cluster contains its password.
         path.touch(mode=0o600)
         path.write_text(server.url, "utf-8")
         return server.url
@@ -237,8 +237,8 @@ class Supervisor:
             )
 
     def _spawn(self, managed: ManagedProcess) -> None:
-        # In a session of its own: Ctrl-C reaches this process alone, which stops the others in
-        # the right order.
+        # In its own session: Ctrl-C reaches only the supervisor, which stops the others in the
+        # right order.
         managed.process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "waitline", *managed.arguments],
             env=self._environment,
@@ -276,7 +276,7 @@ class Supervisor:
             self._attempt(managed.name, partial(self._keep_process, managed))
 
     def _attempt(self, what: str, step: Callable[[], None]) -> None:
-        """Run a step; if the system refuses it, for want of files or memory, the next check does.
+        """Run a step; if files or memory are exhausted, the next check retries it.
 
         Raises:
             CannotRun: A crash-loop limit is reached.
@@ -291,7 +291,7 @@ class Supervisor:
             self._failing.discard(what)
 
     def _say(self, *parts: str | tuple[str, str]) -> None:
-        """Print a line; that nobody reads it must not stop the installation."""
+        """Print a line; a closed output must not stop the installation."""
         # Rich exits at a broken pipe.
         with suppress(OSError, SystemExit):
             self._console.print(styled(*parts))
@@ -349,7 +349,7 @@ class Supervisor:
         if self._guard is not None:
             self._guard.kill()
             self._guard.wait()
-        # Before that, an error says why nothing was started.
+        # Until then, the error itself is the message to the operator.
         if self._waves:
             self._say(f"Stopped. All data is kept in {self._data_dir}")
 

@@ -34,7 +34,7 @@ from waitline.trial.valkey_cluster import Size, ValkeyCluster, embedded_line
 from waitline.trial.valkey_server import ValkeyServer
 
 COMMAND_CONNECTIONS_MAX = 28
-"""PostgreSQL connections beyond those of booking workers: for commands and ad-hoc sessions."""
+"""PostgreSQL connections beyond those of booking workers: for commands and ad hoc sessions."""
 
 SECRET_BYTES = 32
 """Random bytes of a generated secret, which is valid until the installation stops."""
@@ -45,7 +45,7 @@ Step = Callable[[str], AbstractContextManager[None]]
 
 
 class _EmbeddedServers(NamedTuple):
-    """The servers to start; `None` where the operator gave an address or none is needed."""
+    """The servers to start; `None` where the operator gave an address, or no server is needed."""
 
     valkey: ValkeyServer | ValkeyCluster | None
     postgres: PostgresServer | None
@@ -115,15 +115,15 @@ def starts_sandbox(settings: Settings) -> bool:
 
 
 def service_url(port: int, settings: Settings) -> str:
-    """Return the address of a service as a browser on this machine opens it."""
-    # A client cannot connect to "any address", but to this machine's own.
+    """Return the address of a service for browsers on this machine."""
+    # Clients cannot connect to the wildcard address, so use the loopback address.
     own = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - for display
     shown = own.get(settings.host, settings.host)
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
 def management_url(port: int, settings: Settings) -> str:
-    """Return the address at which a service's metrics and API description are."""
+    """Return the address of a service's metrics and API description."""
     host = settings.management_host
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -195,7 +195,7 @@ def _start(
 
 
 def _with_public_url(settings: Settings) -> Settings:
-    """Return the settings with the address at which this machine's browsers find the queue."""
+    """Return the settings with the queue service's address for browsers on this machine."""
     if settings.queue_public_url is not None or settings.mode == "production":
         return settings
     return settings.model_copy(

@@ -1,7 +1,7 @@
-"""A cluster of embedded Valkey servers on this machine: real, for trials and tests.
+"""A real cluster of embedded Valkey servers on this machine, for trials and tests.
 
-It protects from nothing that one server does not: the machine is one. Clusters need TCP, which any
-user of a machine can connect to, so the nodes listen on the loopback interface and have a password.
+It adds no availability: all nodes share one machine. Clusters need TCP, to which any user of the
+machine can connect, so the nodes listen on the loopback interface and have a password.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from waitline.valkey.connection import Connection
 from waitline.valkey.slots import SLOTS
 
 NODE_TIMEOUT_MS = 2_000
-"""How long a node may be silent before the others take it for dead, in ms. On one machine silence
-means death, and Valkey's default of 15 s is for networks."""
+"""Node timeout, in ms: silence after which the others consider a node failed. Valkey's default of
+15 s allows for network partitions, which one machine does not have."""
 
 FORM_S = 30.0
 """Timeout, in s, until all nodes know each other. It takes about 2 s."""
@@ -47,8 +47,8 @@ class Size(NamedTuple):
     """Size of a cluster.
 
     Attributes:
-        primaries: Nodes that hold slots, at least 3: the fewest that can elect another one.
-        replicas: Nodes that follow them, one after the other.
+        primaries: Nodes that hold slots, at least 3: the fewest with a quorum after one failure.
+        replicas: Nodes that replicate them, assigned in turn.
     """
 
     primaries: int
@@ -63,7 +63,7 @@ def embedded_line(settings: Settings, size: Size | None) -> "ValkeyServer | Valk
         size: Size of the cluster; `None` for one server.
 
     Raises:
-        Misconfigured: The folder's line is in the other of the two.
+        Misconfigured: The folder's data is that of a cluster, not of one server, or the reverse.
         StartError: The server is not installed, or the cluster is of another size.
     """
     folder, cluster_folder = settings.data_dir / "valkey", settings.data_dir / CLUSTER_FOLDER
@@ -193,7 +193,7 @@ class ValkeyCluster:
         return f"redis://:{self.password}@127.0.0.1:{self._ports[index][0]}"
 
     def start(self, timeout_s: float = 10.0) -> None:
-        """Start the nodes that do not run; at the first start, make a cluster of them.
+        """Start the nodes that do not run; at the first start, create the cluster.
 
         Raises:
             FolderInUseError: Another process uses this folder.

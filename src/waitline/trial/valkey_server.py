@@ -6,7 +6,7 @@ survive the loss of a machine uses another server (`--valkey-url`).
 Two file locks guard the data folder. The kernel releases them when their holder dies:
 
 * `lock` is held by the process that runs this class, so two of them never share a folder;
-* `valkey.lock` is inherited by the server, so a server that outlived its parent is found.
+* `valkey.lock` is inherited by the server, so an orphaned server is found.
 """
 
 import os
@@ -34,13 +34,13 @@ from waitline.trial.embedded_server import (
 
 AppendFsync = Literal["always", "no"]
 
-# Memory limit in bytes. A waiting visitor takes 80 to 160, so this is enough for ten million and
-# more. Beyond it the store refuses writes, and the machine does not swap.
+# Memory limit in bytes. A waiting visitor takes 80 to 160, so this is enough for more than ten
+# million. Beyond it the store refuses writes, and the machine does not swap.
 MAXMEMORY_BYTES = 2 * 1024**3
 
 
 class ValkeyServer(EmbeddedServer):
-    """The server of the line.
+    """Embedded Valkey server of the line.
 
     Args:
         folder: Folder of data, log, configuration and locks; created if missing, for this user
@@ -105,7 +105,7 @@ class ValkeyServer(EmbeddedServer):
     def sync(self) -> None:
         """Force all writes to the disk (fdatasync); blocks until the disk has them.
 
-        Done from this process, so that the server goes on serving: its own fsync would block its
+        Done from this process, so that the server is not blocked: its own fsync would block its
         writes.
         """
         for path in self._folder.glob("appendonlydir/*"):
@@ -199,8 +199,8 @@ class ValkeyServer(EmbeddedServer):
         yield f"maxmemory {self._maxmemory_bytes}"
         # A full store refuses joins; it never evicts data.
         yield "maxmemory-policy noeviction"
-        # In ms. Our scripts take a few; one that takes this long is a bug. Other clients then get
-        # BUSY after 1 s, not after the default of 5 s without a reply.
+        # In ms. Our scripts take a few ms; one that takes this long is a bug. Other clients then
+        # get BUSY after 1 s, not after the default of 5 s without a reply.
         yield "busy-reply-threshold 1000"
         # Valkey's default, but not Redis's: deleting a room of 300 000 must not block the others.
         yield "lazyfree-lazy-user-del yes"
