@@ -51,7 +51,7 @@ def run_drivers(on_progress: OnProgress, seconds: float, rounds: int) -> dict[st
     """Measure each driver, then `enter`, several rounds.
 
     Returns:
-        `calls`: a row per driver, visitors per call and concurrent calls: calls/s, and processor
+        `calls`: a row per driver, visitors per call and concurrent calls: calls/s, and CPU
         time of the client's process per call in us, its threads included; `enter`: requests/s and
         the worker's CPU time per request, by where the line is; `enter_ratio`: that of the
         cluster to one server, by CPU time, in each round.

@@ -31,7 +31,7 @@ VERSION_LEAST = 7
 READY_MS = 10_000
 """Lifetime of the key that readiness writes, in ms."""
 
-FULL = "full: newcomers are refused"
+FULL = "full: new visitors are refused"
 """Detail of readiness while the server has no memory left. Waiting visitors are still served, so
 the service is ready."""
 
