@@ -40,6 +40,7 @@ def test_its_schedules(trial: Office, show: Show) -> None:
         "startsAt": "2030-01-01T10:00:00.000Z",
         "startsAtLocal": "2030-01-01T19:00:00+09:00",
         "currency": "KRW",
+        "saleState": "ON_SALE",
         "seatsPerUser": 4,
         "opensAt": None,
         "salesEnd": None,

@@ -114,6 +114,7 @@ def test_from_concert_to_seats(trial: Office) -> None:
         "startsAt": "2031-12-24T11:00:00.000Z",
         "startsAtLocal": "2031-12-24T20:00:00+09:00",
         "currency": "KRW",
+        "saleState": "NOT_OPEN",
         "seatsPerUser": 2,
         "opensAt": "2031-11-01T12:00:00+00:00",
         "salesEnd": "2031-12-24T19:30:00+09:00",

@@ -16,9 +16,9 @@ from waitline.booking.model import (
     CancellationClosed,
     ReservationOver,
     ReservationState,
-    ScheduleState,
     ScheduleStopped,
 )
+from waitline.booking.sale_state import ScheduleState
 from waitline.booking.stopping import ScheduleNotPostponed, ScheduleStops, StopProgress
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from waitline.booking.door_list import DoorList, DoorTicket
-from waitline.booking.model import ScheduleState
+from waitline.booking.sale_state import ScheduleState
 from waitline.booking.seat_file import decode, records
 from waitline.kernel.instants import Instant
 from waitline.services.booking.door_files import COLUMNS, signed_list

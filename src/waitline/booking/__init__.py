@@ -2,6 +2,7 @@
 
 model.py           reservations, payments and their refusals; pure
 catalogue_model.py concerts, schedules, new seats and their refusals; pure
+sale_state.py      sale state of a schedule at a moment; pure
 currency.py        ISO 4217 currencies, amounts in major and minor units; pure
 charging.py        currencies that the payment provider charges; pure
 catalogue.py       concerts and schedules

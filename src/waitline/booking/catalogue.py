@@ -17,6 +17,7 @@ from waitline.booking.catalogue_model import (
     ScheduleUnknown,
 )
 from waitline.booking.charging import ANYTHING, Charging
+from waitline.booking.sale_state import ScheduleState
 from waitline.kernel.ids import RoomId
 from waitline.kernel.instants import Instant
 from waitline.kernel.setting import SettingError, check
@@ -258,6 +259,7 @@ def _schedule(row: Row) -> Schedule:
         queue_down(row),
         row["currency"],
         row["version"],
+        ScheduleState(row["sale_state"]),
     )
 
 

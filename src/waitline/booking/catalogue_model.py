@@ -7,14 +7,14 @@ from enum import StrEnum
 from typing import Annotated
 
 from waitline.booking.currency import DEFAULT_CURRENCY
+from waitline.booking.sale_state import SalePeriod, ScheduleState
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId
 from waitline.kernel.instants import Instant
 from waitline.kernel.setting import Setting, SettingError, check, declared
 
 VISITOR_SEATS_MAX = 100
-"""Highest limit of seats per visitor, and most seats in one reservation. Larger orders are for
-staff."""
+"""Most seats per visitor, and in one reservation. Larger orders are for staff."""
 
 SCHEDULE_SEATS_MAX = 100_000
 """Most seats in a schedule: a stadium. Bounds the memory and the answers of a seat map."""
@@ -178,13 +178,12 @@ class Schedule:
 
     Attributes:
         schedule_id: Its number.
-        concert_id: Its concert.
         room: The concert's waiting room.
         starts_at: When it begins.
-        settings: Its settings.
         queue_down: The concert's choice.
         currency: The concert's currency.
         version: Number of its changes, from 1.
+        stopped: Whether operators have stopped it.
     """
 
     schedule_id: int
@@ -195,12 +194,13 @@ class Schedule:
     queue_down: QueueDown | None = None
     currency: str = DEFAULT_CURRENCY
     version: int = 1
+    stopped: ScheduleState = ScheduleState.ON_SALE
 
     @property
-    def sales_end(self) -> datetime:
-        """When its sale ends, at the latest."""
-        end = self.settings.sales_end
-        return self.starts_at if end is None else end.time
+    def sale(self) -> SalePeriod:
+        """When it sells."""
+        opens, ends = self.settings.opens_at, self.settings.sales_end or Instant.of(self.starts_at)
+        return SalePeriod(self.stopped, None if opens is None else opens.at_ms, ends.at_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from waitline.booking.catalogue_model import ScheduleUnknown
-from waitline.booking.model import ScheduleState
+from waitline.booking.sale_state import ScheduleState
 from waitline.kernel.instants import Instant
 from waitline.postgres.pool import Database, Row
 from waitline.tokens.door import ticket_code

@@ -13,11 +13,11 @@ from waitline.booking.batches import until_unlocked
 from waitline.booking.catalogue_edits import forget_changes
 from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.model import (
-    ScheduleState,
     ScheduleStopped,
     SeatsContested,
     SeatUnknown,
 )
+from waitline.booking.sale_state import ScheduleState
 from waitline.kernel.errors import Contended, Refused
 from waitline.postgres.pool import Database, Row
 

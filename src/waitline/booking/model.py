@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from waitline.booking.buyer import Buyer
 from waitline.booking.catalogue_model import VISITOR_SEATS_MAX
+from waitline.booking.sale_state import ScheduleState
 from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 
@@ -14,14 +15,6 @@ SEATS_MAX = VISITOR_SEATS_MAX
 
 HOLD_S = 300.0
 """How long an unpaid reservation is held. Source: the wire contract."""
-
-
-class ScheduleState(StrEnum):
-    """State of a schedule's sale."""
-
-    ON_SALE = "ON_SALE"
-    POSTPONED = "POSTPONED"
-    CANCELLED = "CANCELLED"
 
 
 class SeatState(StrEnum):

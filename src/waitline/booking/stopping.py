@@ -14,7 +14,8 @@ import structlog
 
 from waitline.booking.catalogue_edits import forget_changes
 from waitline.booking.catalogue_model import ScheduleUnknown
-from waitline.booking.model import ScheduleState, ScheduleStopped
+from waitline.booking.model import ScheduleStopped
+from waitline.booking.sale_state import ScheduleState
 from waitline.kernel.errors import Refused
 from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database

@@ -27,13 +27,13 @@ from waitline.booking.model import (
     ReservationUnknown,
     SalesNotOpen,
     SalesOver,
-    ScheduleState,
     ScheduleStopped,
     SeatsContested,
     SeatTaken,
     SeatUnknown,
     TooManySeats,
 )
+from waitline.booking.sale_state import ScheduleState
 from waitline.kernel.errors import Contended, Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.postgres.pool import Database, Row

@@ -38,7 +38,6 @@ from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Refused, Unavailable
 from waitline.kernel.escapes import visible
 from waitline.kernel.ids import RoomId
-from waitline.kernel.instants import Instant
 from waitline.kernel.plurals import counted
 from waitline.kernel.setting import kebab
 from waitline.postgres.pool import Database
@@ -189,7 +188,7 @@ def warn_of_room(settings: Settings, room: RoomId) -> None:
 
 def warn_of_times(schedule: Schedule) -> None:
     """Warn of a schedule whose sale has ended."""
-    if Instant.of(schedule.sales_end).at_ms <= SystemClock().now_ms():
+    if schedule.sale.ends_ms <= SystemClock().now_ms():
         warn("the sale of this schedule has ended: nothing can be reserved")
 
 

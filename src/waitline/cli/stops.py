@@ -13,7 +13,8 @@ import typer
 
 from waitline import settings as chosen
 from waitline.booking.catalogue_model import ScheduleUnknown
-from waitline.booking.model import ScheduleState, ScheduleStopped
+from waitline.booking.model import ScheduleStopped
+from waitline.booking.sale_state import ScheduleState
 from waitline.booking.stopping import (
     REASON_CHARS_MAX,
     ScheduleNotPostponed,

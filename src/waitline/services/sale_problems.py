@@ -14,10 +14,10 @@ from waitline.booking.house import (
 from waitline.booking.model import (
     CancellationClosed,
     OwnHold,
-    ScheduleState,
     ScheduleStopped,
     TooManySeats,
 )
+from waitline.booking.sale_state import ScheduleState
 from waitline.booking.stopping import ScheduleNotPostponed
 from waitline.http.problems import C001, C005, Problem, retry_after
 from waitline.http.texts import Text

@@ -34,7 +34,7 @@ ORDER BY concert_id LIMIT :concerts_max;
 --   has none; no row if there is no such concert
 SELECT s.schedule_id, c.concert_id, c.room, c.queue_down, c.currency, s.visitor_seats_max,
     s.starts_at, s.opens_at, s.sales_end, s.cancel_until, s.starts_offset_min, s.opens_offset_min,
-    s.sales_end_offset_min, s.cancel_offset_min, s.version
+    s.sales_end_offset_min, s.cancel_offset_min, s.version, s.sale_state
 FROM concert AS c LEFT JOIN schedule AS s USING (concert_id)
 WHERE c.concert_id = :concert_id
 ORDER BY s.starts_at, s.schedule_id
@@ -46,7 +46,7 @@ LIMIT :schedules_max;
 -- returns: one row, or none
 SELECT s.schedule_id, c.concert_id, c.room, c.queue_down, c.currency, s.visitor_seats_max,
     s.starts_at, s.opens_at, s.sales_end, s.cancel_until, s.starts_offset_min, s.opens_offset_min,
-    s.sales_end_offset_min, s.cancel_offset_min, s.version
+    s.sales_end_offset_min, s.cancel_offset_min, s.version, s.sale_state
 FROM schedule AS s JOIN concert AS c USING (concert_id)
 WHERE s.schedule_id = :schedule_id;
 
@@ -56,7 +56,7 @@ WHERE s.schedule_id = :schedule_id;
 -- returns: one row per schedule, at most schedules_max
 SELECT s.schedule_id, c.concert_id, c.room, c.queue_down, c.currency, s.visitor_seats_max,
     s.starts_at, s.opens_at, s.sales_end, s.cancel_until, s.starts_offset_min, s.opens_offset_min,
-    s.sales_end_offset_min, s.cancel_offset_min, s.version
+    s.sales_end_offset_min, s.cancel_offset_min, s.version, s.sale_state
 FROM schedule AS s JOIN concert AS c USING (concert_id)
 ORDER BY s.schedule_id DESC
 LIMIT :schedules_max;

@@ -133,7 +133,7 @@ class BookingWorker(ServiceWorker):
 
             idempotency_keys = IdempotencyKeys(database)
             shared = Shared.of(database, Doorman.of(settings, keys, store, clock), keys)
-            shown = CatalogueCalls(shared.catalogue)
+            shown = CatalogueCalls(shared.catalogue, clock)
             calls = self._booking_calls(
                 shared,
                 provider,
@@ -293,6 +293,7 @@ def described_routers(
         authenticated,
         charging=settings.charging,
         on_change=cache.expire,
+        now_ms=SystemClock().now_ms,
     )
     sale = SaleOperatorCalls(database, door, authenticated, on_change=cache.expire)
     health = health_calls(settings, database, store)

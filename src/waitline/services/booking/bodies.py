@@ -10,6 +10,7 @@ from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, Concert, Schedul
 from waitline.booking.door_list import DoorTicket
 from waitline.booking.model import SEATS_MAX, Payment, PaymentState, Reservation
 from waitline.booking.own_reservations import OwnReservation
+from waitline.booking.sale_state import SaleState
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import BLANK, FAULTS
 from waitline.http.texts import Text
@@ -303,6 +304,7 @@ class ScheduleView(
 
     `startsAt` is in UTC, `startsAtLocal` has the UTC offset in which the start was given, and so
     have `opensAt`, `salesEnd` and `cancelUntil`, which are null where they were left out.
+    `saleState` is the current one, whatever seats are left.
     """
 
     scheduleId: int  # noqa: N815
@@ -311,9 +313,10 @@ class ScheduleView(
     startsAt: str  # noqa: N815
     startsAtLocal: str  # noqa: N815
     currency: str
+    saleState: SaleState  # noqa: N815
 
     @classmethod
-    def of(cls, schedule: Schedule) -> "ScheduleView":
+    def of(cls, schedule: Schedule, now_ms: int) -> "ScheduleView":
         """Return the view of a schedule."""
         return cls(
             scheduleId=schedule.schedule_id,
@@ -322,6 +325,7 @@ class ScheduleView(
             startsAt=instant(schedule.starts_at),
             startsAtLocal=Instant.of(schedule.starts_at).iso,
             currency=schedule.currency,
+            saleState=schedule.sale.state(now_ms),
             **setting_bodies.shown(asdict(schedule.settings), SCHEDULE_SETTINGS),
         )
 

@@ -1,9 +1,12 @@
 """Handlers of the public catalogue: concerts and their schedules, encoded once per change.
 
+Sale states change with time alone: a list of schedules is encoded again when the next of them does.
+
 They are unauthenticated, so each call is one memory look-up: no token, no statement, no encoding.
 """
 
 from collections.abc import Callable, Hashable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +19,7 @@ from waitline.http.problems import PathUnknown
 from waitline.http.requests import Handler, Request
 from waitline.http.responses import Answer, Headers
 from waitline.http.texts import Text
+from waitline.kernel.clock import Clock
 from waitline.services.booking import texts
 from waitline.services.booking.bodies import (
     ConcertsView,
@@ -34,9 +38,17 @@ COMPRESSED_BYTES_MIN = 1_024
 
 _PUBLIC: Headers = (
     (b"content-type", b"application/json"),
-    (b"cache-control", b"public, max-age=%d" % PUBLIC_S),
     (b"vary", b"Accept-Encoding, Accept-Language"),
 )
+
+_Shown = tuple[msgspec.Struct, int | None]
+"""What to encode, and when it changes by itself."""
+
+
+class _Encoded(NamedTuple):
+    document: Document
+    until_ms: int | None
+
 
 _encode = msgspec.json.Encoder().encode
 
@@ -46,10 +58,12 @@ class CatalogueCalls:
 
     Args:
         catalogue: Concerts and schedules, cached.
+        clock: The present time.
     """
 
-    def __init__(self, catalogue: CatalogueCache) -> None:
+    def __init__(self, catalogue: CatalogueCache, clock: Clock) -> None:
         self._catalogue = catalogue
+        self._clock = clock
         path = "/api/v1/concerts/{concertId}"
         self._concert = PathParameterRoute(path, self.concert, exclusive=True)
         self._schedules = PathParameterRoute(f"{path}/schedules", self.schedules, exclusive=True)
@@ -66,30 +80,68 @@ class CatalogueCalls:
         """List the concerts."""
         snapshot = await self._catalogue.current()
 
-        def view() -> msgspec.Struct:
-            return ConcertsView([ConcertView.of(one) for one in snapshot.concerts])
+        def view(_now_ms: int) -> _Shown:
+            return ConcertsView([ConcertView.of(one) for one in snapshot.concerts]), None
 
-        return await _encoded_once(request, snapshot, "concerts", texts.CONCERTS, view)
+        return await self._encoded_once(request, snapshot, "concerts", texts.CONCERTS, view)
 
     async def concert(self, request: Request) -> Answer:
         """Show a concert."""
         asked = _concert_in(self._concert, request)
         found, snapshot = await self._catalogue.concert(asked)
 
-        def view() -> msgspec.Struct:
-            return ConcertView.of(found)
+        def view(_now_ms: int) -> _Shown:
+            return ConcertView.of(found), None
 
-        return await _encoded_once(request, snapshot, ("concert", asked), texts.CONCERT, view)
+        return await self._encoded_once(request, snapshot, ("concert", asked), texts.CONCERT, view)
 
     async def schedules(self, request: Request) -> Answer:
         """List the schedules of a concert."""
         asked = _concert_in(self._schedules, request)
         found, snapshot = await self._catalogue.schedules(asked)
 
-        def view() -> msgspec.Struct:
-            return SchedulesView([ScheduleView.of(one) for one in found])
+        def view(now_ms: int) -> _Shown:
+            changes = (one.sale.next_change_ms(now_ms) for one in found)
+            until_ms = min((at_ms for at_ms in changes if at_ms is not None), default=None)
+            return SchedulesView([ScheduleView.of(one, now_ms) for one in found]), until_ms
 
-        return await _encoded_once(request, snapshot, ("schedules", asked), texts.SCHEDULES, view)
+        key = ("schedules", asked)
+        return await self._encoded_once(request, snapshot, key, texts.SCHEDULES, view)
+
+    async def _encoded_once(
+        self,
+        request: Request,
+        snapshot: CatalogueSnapshot | None,
+        key: Hashable,
+        message: Text,
+        view: Callable[[int], _Shown],
+    ) -> Answer:
+        """Answer with a document that is encoded once per snapshot, language and sale state.
+
+        Documents outside the snapshot are encoded per request, since their number is unbounded.
+        """
+        language, now_ms = request.language, self._clock.now_ms()
+        documents = {} if snapshot is None else snapshot.documents
+        kept: _Encoded | None = documents.get((key, language))
+        if kept is None or (kept.until_ms is not None and kept.until_ms <= now_ms):
+            shown, until_ms = view(now_ms)
+            document = Document.of(_encode(Envelope("success", message.to(language), shown)))
+            kept = documents[key, language] = _Encoded(document, until_ms)
+        control = b"public, max-age=%d" % _ttl_s(kept.until_ms, now_ms)
+        return await document_answer(
+            request,
+            kept.document,
+            (*_PUBLIC, (b"cache-control", control)),
+            compressed_bytes_min=COMPRESSED_BYTES_MIN,
+        )
+
+
+def _ttl_s(until_ms: int | None, now_ms: int) -> int:
+    """Return for how long caches may keep a document, in s, until its next change at most.
+
+    Rounded up: in the last second before a sale opens, caches still keep the crowd away.
+    """
+    return PUBLIC_S if until_ms is None else min(PUBLIC_S, -((now_ms - until_ms) // 1000))
 
 
 def _concert_in(route: PathParameterRoute, request: Request) -> int:
@@ -97,28 +149,6 @@ def _concert_in(route: PathParameterRoute, request: Request) -> int:
     if not name or "/" in name:
         raise PathUnknown
     return number("concertId", name)
-
-
-async def _encoded_once(
-    request: Request,
-    snapshot: CatalogueSnapshot | None,
-    key: Hashable,
-    message: Text,
-    view: Callable[[], msgspec.Struct],
-) -> Answer:
-    """Answer with a document that is encoded once per snapshot and language.
-
-    Documents outside the snapshot are encoded per request, since their number is unbounded.
-    """
-    language = request.language
-    documents = {} if snapshot is None else snapshot.documents
-    document: Document | None = documents.get((key, language))
-    if document is None:
-        envelope = Envelope("success", message.to(language), view())
-        document = documents[key, language] = Document.of(_encode(envelope))
-    return await document_answer(
-        request, document, _PUBLIC, compressed_bytes_min=COMPRESSED_BYTES_MIN
-    )
 
 
 async def document_answer(

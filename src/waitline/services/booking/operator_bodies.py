@@ -162,9 +162,9 @@ class OperatorScheduleView(ScheduleView, frozen=True, kw_only=True):  # type: ig
 
     @override
     @classmethod
-    def of(cls, schedule: Schedule) -> "OperatorScheduleView":
+    def of(cls, schedule: Schedule, now_ms: int) -> "OperatorScheduleView":
         """Return the operators' view of a schedule."""
-        shown = msgspec.structs.asdict(ScheduleView.of(schedule))
+        shown = msgspec.structs.asdict(ScheduleView.of(schedule, now_ms))
         return cls(**shown, version=schedule.version)
 
 

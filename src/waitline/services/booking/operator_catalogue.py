@@ -101,6 +101,7 @@ class CatalogueOperatorCalls:
         operators: Authenticates operators.
         charging: What the payment provider charges.
         on_change: Called after each change of the catalogue.
+        now_ms: The present time.
     """
 
     def __init__(
@@ -110,12 +111,14 @@ class CatalogueOperatorCalls:
         *,
         charging: Charging,
         on_change: Callable[[], None],
+        now_ms: Callable[[], int],
     ) -> None:
         self._catalogue = Catalogue(database, charging)
         self._edits = CatalogueEdits(database, operators.who, charging)
         self._imports = SeatImports(database, charging)
         self._operators = operators
         self._on_change = on_change
+        self._now_ms = now_ms
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -216,19 +219,20 @@ class CatalogueOperatorCalls:
             )
         await self._edits.created_schedule(made)
         self._on_change()
-        shown = OperatorScheduleView.of(made)
+        shown = OperatorScheduleView.of(made, self._now_ms())
         return _tagged(made.version, request, texts.SCHEDULE_CREATED, shown, 201)
 
     async def schedules(self, concertId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """List the schedules of a concert."""
         found = await self._catalogue.schedules(number("concertId", concertId))
-        shown = OperatorSchedulesView([OperatorScheduleView.of(one) for one in found])
+        now_ms = self._now_ms()
+        shown = OperatorSchedulesView([OperatorScheduleView.of(one, now_ms) for one in found])
         return to_response(success(_ours(request), texts.SCHEDULES, shown))
 
     async def schedule(self, scheduleId: _Name, request: FrameworkRequest) -> Response:  # noqa: N803
         """Show a schedule; its entity tag names its version."""
         found = await self._catalogue.schedule(number("scheduleId", scheduleId))
-        shown = OperatorScheduleView.of(found)
+        shown = OperatorScheduleView.of(found, self._now_ms())
         return _tagged(found.version, request, texts.SCHEDULE, shown)
 
     async def change_schedule(
@@ -244,7 +248,7 @@ class CatalogueOperatorCalls:
                 number("scheduleId", scheduleId), _some(asked.values()), _version(if_match)
             )
         self._on_change()
-        shown = OperatorScheduleView.of(changed)
+        shown = OperatorScheduleView.of(changed, self._now_ms())
         return _tagged(changed.version, request, texts.SCHEDULE_CHANGED, shown)
 
     async def delete_schedule(
