@@ -14,8 +14,16 @@ SCRIPT_TEXTS: Final[Mapping[str, Text]] = MappingProxyType(
         "loading": Text("불러오는 중입니다…", "Loading…"),
         "free": Text("잔여 {free}석", "{free} available"),
         "soldOut": Text("매진", "Sold out"),
-        "opens": Text("{at} 판매 시작", "On sale from {at}"),
-        "ended": Text("판매 종료", "Sales have ended"),
+        "sale.NOT_OPEN": Text("{at} 판매 시작", "On sale from {at}"),
+        "sale.ENDED": Text("판매 종료", "Sales have ended"),
+        "sale.CANCELLED": Text(
+            "취소된 공연입니다. 결제하신 금액은 모두 환불됩니다.",
+            "Cancelled. All payments are refunded.",
+        ),
+        "sale.POSTPONED": Text(
+            "연기된 공연입니다. 이미 구매한 입장권은 유효합니다.",
+            "Postponed. Tickets already bought stay valid.",
+        ),
         "row": Text("{row}열", "Row {row}"),
         "rowFree": Text("{row}열 · 잔여 {free}석", "Row {row} · {free} left"),
         "seatName": Text(

@@ -37,13 +37,15 @@ currency("KRW");
 export const price = (amount) => money(amount);
 
 // A performance is shown at the clock of its venue, with the offset where the browser has another.
-export function when(schedule) {
-  const local = schedule.startsAtLocal || schedule.startsAt;
-  const [, sign, hours, minutes] = /([+-])(\d\d):?(\d\d)$/.exec(local) || [];
-  return instant(Date.parse(schedule.startsAt), sign && Number(`${sign}1`) * (Number(hours) * 60 + Number(minutes)));
+export const when = (schedule) => local(schedule.startsAtLocal || schedule.startsAt);
+
+// A time in the offset in which it was given.
+export function local(time) {
+  const [, sign, hours, minutes] = /([+-])(\d\d):?(\d\d)$/.exec(time) || [];
+  return instant(Date.parse(time), sign && Number(`${sign}1`) * (Number(hours) * 60 + Number(minutes)));
 }
 
-export function instant(ms, offsetMin) {
+function instant(ms, offsetMin) {
   const own = offsetMin === undefined;
   const format = new Intl.DateTimeFormat(page.language, {
     weekday: "short",
@@ -71,7 +73,7 @@ export class Problem extends Error {
   }
 }
 
-async function send(path, { method = "GET", body, headers = {} } = {}) {
+async function send(path, { method = "GET", body, headers = {}, cache = "default" } = {}) {
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), TIMEOUT_MS);
   const given = { Accept: "application/json", "Accept-Language": page.language, ...headers };
@@ -82,6 +84,7 @@ async function send(path, { method = "GET", body, headers = {} } = {}) {
   try {
     response = await fetch(new URL(path, base), {
       method,
+      cache,
       headers: given,
       body: body && JSON.stringify(body),
       credentials: "same-origin",
@@ -131,7 +134,9 @@ export async function openSession() {
 }
 
 export const leave = () => send(`${concert}/session`, { method: "DELETE" });
-export const listSchedules = async () => (await send(`api/v1/concerts/${page.concert}/schedules`)).data.schedules;
+// Not from the browser's cache: after a refusal, the list has to say why.
+export const listSchedules = async () =>
+  (await send(`api/v1/concerts/${page.concert}/schedules`, { cache: "no-cache" })).data.schedules;
 export const listOwn = async () => (await send("api/v1/reservations?mine")).data.reservations;
 export const fetchReservation = async (id) => (await send(`api/v1/reservations/${id}`)).data;
 export const fetchTickets = async (id) => (await send(`api/v1/reservations/${id}/tickets`)).data.tickets;

@@ -1,6 +1,6 @@
 // The dates of a concert: which are on sale, and why the others are not.
 
-import { at, instant, now, say, when } from "./api.js";
+import { at, local, now, say, when } from "./api.js";
 
 const opensMs = (one) => Date.parse(one.opensAt || "") || 0;
 const endsMs = (one) => Date.parse(one.salesEnd || "") || Date.parse(one.startsAt);
@@ -48,7 +48,7 @@ export class ScheduleList {
     at("schedules-card").hidden = all.length === 1 && onSale(all[0]);
     at("none-on-sale").hidden = chosen !== null;
     at("seats-part").hidden = chosen === null;
-    at("when").textContent = chosen && all.length === 1 ? ` · ${when(chosen)}` : "";
+    at("when").textContent = chosen && all.length === 1 ? when(chosen) : "";
   }
 
   option(one) {
@@ -70,7 +70,7 @@ export class ScheduleList {
     text.append(title);
     if (shut) {
       const why = document.createElement("span");
-      why.textContent = say(`sale.${stateOf(one)}`, { at: instant(opensMs(one)) });
+      why.textContent = say(`sale.${stateOf(one)}`, { at: one.opensAt ? local(one.opensAt) : "" });
       text.append(" ", why);
     }
     label.append(input, text);

@@ -6,7 +6,6 @@ import {
   at,
   count,
   fetchReservation,
-  instant,
   leave,
   listOwn,
   listSchedules,
@@ -15,21 +14,21 @@ import {
   page,
   price,
   say,
-  when,
 } from "./api.js";
 import { Bookings, drawFacts, drawTickets } from "./bookings.js";
+import { ScheduleList } from "./schedules.js";
 import { SeatPicker } from "./seats.js";
 
 const PANELS = ["loading", "gate", "choose", "held", "paid", "mine", "over"];
 const RECHECK_MS = 2_000;
+const SHUT = ["schedule-stopped", "sales-over", "sales-not-open"];
 
 let session = null;
-let schedules = [];
-let schedule = null;
 let reservation = null;
 let announced = new Set();
 
 const picker = new SeatPicker(drawChoice, fail);
+const schedules = new ScheduleList((chosen) => picker.open(chosen).catch(fail));
 const bookings = new Bookings({
   onPay: (booking) => {
     reservation = booking;
@@ -116,45 +115,21 @@ async function choose(message = "") {
   announced = new Set();
   show("choose");
   notice(message);
-  drawSchedules();
-  if (schedule) await picker.open(schedule);
+  schedules.draw();
+  if (schedules.chosen) await picker.open(schedules.chosen);
 }
 
-const opensMs = (one) => Date.parse(one.opensAt || "") || 0;
-const endsMs = (one) => Date.parse(one.salesEnd || "") || Date.parse(one.startsAt);
-const onSale = (one) => opensMs(one) <= now() && now() < endsMs(one);
-
-function drawSchedules() {
-  const list = at("schedules");
-  list.textContent = "";
-  for (const one of schedules) {
-    const label = document.createElement("label");
-    label.className = "option";
-    const input = Object.assign(document.createElement("input"), { type: "radio", name: "schedule" });
-    input.checked = one === schedule;
-    input.disabled = !onSale(one);
-    input.onchange = () => {
-      schedule = one;
-      drawWhen();
-      picker.open(one).catch(fail);
-    };
-    const text = document.createElement("span");
-    const title = document.createElement("b");
-    title.textContent = when(one);
-    const state = document.createElement("span");
-    if (opensMs(one) > now()) state.textContent = say("opens", { at: instant(opensMs(one)) });
-    else if (now() >= endsMs(one)) state.textContent = say("ended");
-    text.append(title, state);
-    label.append(input, text);
-    list.append(label);
-  }
-  at("schedules-card").hidden = schedules.length === 1 && onSale(schedules[0]);
-  for (const card of document.querySelectorAll(".offer")) card.hidden = !schedule;
-  drawWhen();
-}
-
-function drawWhen() {
-  at("when").textContent = schedule && schedules.length === 1 ? when(schedule) : "";
+// Shows the dates as they are now: a sale may have opened or ended, or a date may have been stopped.
+async function redate(listed) {
+  const before = schedules.chosen && schedules.chosen.scheduleId;
+  schedules.take(listed);
+  schedules.draw();
+  const { chosen } = schedules;
+  if (chosen && chosen.scheduleId !== before) return picker.open(chosen);
+  if (chosen) return undefined;
+  picker.close();
+  picker.chosen.clear();
+  return drawChoice(picker.chosen);
 }
 
 function drawChoice(chosen) {
@@ -181,19 +156,20 @@ function drawChoice(chosen) {
 }
 
 async function reserve(wanted) {
-  const body = { scheduleId: schedule.scheduleId, ...wanted };
+  const body = { scheduleId: schedules.chosen.scheduleId, ...wanted };
   let made;
   try {
     made = await new Write("POST", "api/v1/reservations", body).run();
   } catch (problem) {
     const words = { "seat-taken": "takenNow", "seats-contested": "takenNow", "sold-out": "noneLeft", "too-many-seats": "tooMany" };
+    if (SHUT.includes(problem.kind)) await redate(await listSchedules());
     if (!words[problem.kind]) throw problem;
     await picker.update();
     return notice(say(words[problem.kind]));
   }
   // Without the list, the page only has less to say of the seats.
   await refresh().catch(() => {});
-  reservation = bookings.all.find((one) => one.reservationId === made.reservationId) || { ...schedule, ...made };
+  reservation = bookings.all.find((one) => one.reservationId === made.reservationId) || { ...schedules.chosen, ...made };
   hold();
 }
 
@@ -305,6 +281,7 @@ function tick() {
   if (!at("choose").hidden) {
     if (visitMs <= 60_000) speakOnce("visitMinute");
     if (visitMs <= 0) end("over");
+    else if (schedules.outdated()) redate(schedules.all).catch(fail);
   }
   if (at("held").hidden) return;
   const holdMs = Date.parse(reservation.expiresAt) - now();
@@ -354,8 +331,7 @@ async function start() {
     throw problem;
   }
   tick();
-  schedules = await listSchedules();
-  schedule = schedules.find(onSale) || null;
+  schedules.take(await listSchedules());
   await resume();
 }
 
