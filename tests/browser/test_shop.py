@@ -376,26 +376,6 @@ def test_prices_are_in_the_currency_of_the_concert(
             captured(page, "paid-in-dinars")
 
 
-def test_no_seats_are_offered_before_the_sale(trial: Installation, opened: Opened) -> None:
-    key = {"X-Operator-Key": trial.operator_key}
-
-    def operate(url: str, **body: object) -> Any:  # noqa: ANN401 - JSON
-        return httpx.post(url, json=body, headers=key).raise_for_status().json()["data"]
-
-    concerts = f"{trial.booking_url}/api/v1/operator/concerts"
-    concert = operate(concerts, title="Later", queue="later")["concertId"]
-    times = {"startsAt": "2190-01-01T19:00+09:00", "opensAt": "2189-01-01T19:00+09:00"}
-    operate(f"{concerts}/{concert}/schedules", **times)
-    shop_url = f"{trial.booking_url}/shop/concerts/{concert}?lang=en"
-    operate(f"{trial.url}/api/v1/rooms", room="later", shopUrl=shop_url)
-    with opened(f"{trial.url}/rooms/later?lang=en", viewport=PHONE) as page:
-        panel(page, "choose")
-        expect(page.locator("#schedules")).to_contain_text("On sale from")
-        expect(page.locator("#best")).to_be_hidden()
-        expect(page.get_by_text("Choose on the map")).to_be_hidden()
-        captured(page, "not-on-sale")
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_need_no_browser_newer_than_safari_14(script: Path) -> None:
     assert TOO_NEW.findall(script.read_text("utf-8")) == []
