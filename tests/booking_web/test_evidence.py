@@ -45,13 +45,15 @@ def test_it_says_who_reserved_paid_and_cancelled(show: Show) -> None:
         "startsAt": "2030-01-01T19:00:00+09:00",
     } == shown  # fmt: skip
     assert (shown["place"]["place"], shown["place"]["proof"]) == (place, "pass")
-    assert entries(office, number) == [
+    *before, refunded = entries(office, number)
+    assert before == [
         ("reserved", f"visitor with pass {stay}"),
         ("payment_begun", "visitor"),
         ("paid", "webhook"),
         ("cancelled", f"visitor with ticket {stay}"),
-        ("refunded", "reconciler"),
     ]
+    # Whichever of the two comes first.
+    assert refunded in {("refunded", "reconciler"), ("refunded", "webhook")}
     (attempt,) = shown["payments"]
     assert (attempt["paymentId"], attempt["status"]) == (payment["paymentId"], "REFUNDED")
     assert attempt["providerRef"]

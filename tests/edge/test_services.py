@@ -149,7 +149,7 @@ def test_a_length_that_is_none(office: Office, service: str, value: bytes) -> No
 def test_languages_and_tokens_that_come_twice(office: Office, service: str) -> None:
     path = POSTS[service]
     twice = (
-        b"GET " + path + b" HTTP/1.1\r\nHost: h\r\nAccept-Language: fr\r\nAccept-Language: en\r\n"
+        b"PUT " + path + b" HTTP/1.1\r\nHost: h\r\nAccept-Language: fr\r\nAccept-Language: en\r\n"
     )
     answered = talk(office, service, twice + b"\r\n")
     assert b"Method not allowed" in answered

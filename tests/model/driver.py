@@ -24,7 +24,12 @@ from waitline.valkey.client import ValkeyClient
 
 ROOM = RoomId("model")
 ROOM_KEYS = keys.of(ROOM)
-CHANGED_KEYS = (ROOM_KEYS.room, ROOM_KEYS.waiting, ROOM_KEYS.admitted, ROOM_KEYS.rate)
+CHANGED_KEYS = (
+    ROOM_KEYS.room, ROOM_KEYS.waiting, ROOM_KEYS.admitted, ROOM_KEYS.rate, ROOM_KEYS.changes,
+)  # fmt: skip
+
+WHO = "operator of the model"
+"""Author of the operator's changes, for the room's log."""
 
 
 class Driver(RuleBasedStateMachine):
@@ -41,7 +46,8 @@ class Driver(RuleBasedStateMachine):
         self.witness = Witness(self.store, ROOM)
         self.line = Line(self.witness)
         k = keys.of(ROOM)
-        self._run(rooms.OPEN, (k.room, k.rate), ["mode", "open", *_words(limits)])
+        words = [WHO, "mode", "open", *_words(limits)]
+        self._run(rooms.OPEN, (k.room, k.rate, k.changes), words)
         seen = self.witness.last
         assert seen.rows == [("opened",)]
         opened_ms = seen.contents.bucket[1]
@@ -72,7 +78,7 @@ class Driver(RuleBasedStateMachine):
     def _change(
         self, words: list[Any], *, resumes: bool = False, **changes: Limits | Mode | bool
     ) -> None:
-        self._run(rooms.CHANGE, CHANGED_KEYS, words)
+        self._run(rooms.CHANGE, CHANGED_KEYS, [WHO, *words])
         self.reference = replace(self.reference, **changes)  # type: ignore[arg-type]  # by name
         self._settle([("changed",)], resumes=resumes)
 

@@ -110,7 +110,7 @@ def planted(script: scripts.Script, right: str, wrong: str) -> scripts.Script:
         ),
         pytest.param(
             "CHANGE",
-            "if not before and admits_now() then",
+            "if not admitted_before and admits_now() then",
             "if false then",
             "q5_a_pause_saves_nothing_up",
             id="q5 a pause saves up",
