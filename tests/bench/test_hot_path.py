@@ -21,7 +21,7 @@ def test_the_hot_calls_are_measured_next_to_an_empty_handler_and_a_naive_server(
     assert set(rows) == {"empty handler", "naive enter", "naive status", *ours}
     assert rows["empty handler"]["of_empty"] == 1
     # How fast it was is not for a test to say, on a machine that others use too.
-    assert all(rows[name]["of_naive"] > 0 for name in ("enter", "status"))
+    assert all(rows[name]["of_naive"] > 1 for name in ("enter", "status"))
     assert {(row["per_s"], row["name"]) for row in figures["paced"]} == {
         (pace, name)
         for pace in (1_000, 3_000, 5_000)

@@ -106,7 +106,7 @@ class Sale:
         return rows[0]["seats"] if rows else 0
 
     async def lapse(self, *reservations: int) -> None:
-        """Let the time of reservations be over, and that of whoever pays for them."""
+        """Let the time of reservations be over, and that of payments for them."""
         await self.sql(
             "UPDATE reservation SET expires_at = listening_now() - interval '1 s', "
             "paying_until = paying_until - interval '1 h' WHERE reservation_id = ANY($1::bigint[])",
@@ -233,7 +233,7 @@ async def at_once(calls: Sequence[Callable[[], Awaitable[Any]]], *, width: int =
         async with gate:
             try:
                 return await call()
-            except Exception as error:  # noqa: BLE001 - whoever asked looks at it
+            except Exception as error:  # noqa: BLE001 - the caller looks at it
                 return error
 
     async with asyncio.timeout(6 * DEADLINE_S):

@@ -171,7 +171,7 @@ class Database:
         return min(self.running, default=self.next_number)
 
     def begin(self, at: int, state: int) -> None:
-        # Whoever comes second to a row waits for the first.
+        # The second transaction on a row waits for the first.
         if all(at != other for other, _ in self.running.values()):
             self.running[self.next_number] = (at, state)
             self.next_number += 1

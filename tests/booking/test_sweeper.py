@@ -75,7 +75,7 @@ def test_several_sweepers_share_the_work(sale: Sale) -> None:
     async def play() -> None:
         await held(sale, 2 * CHUNK_MAX + 7)
         counts = await at_once([Sweeper(sale.reservations).sweep] * 4)
-        # Whoever finds everything taken by others leaves it to them.
+        # A worker that finds everything taken leaves it to the others.
         left = await Sweeper(sale.reservations).sweep()
         assert sum(counts) + left == 2 * CHUNK_MAX + 7
         assert await sale.findings() == []

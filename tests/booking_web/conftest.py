@@ -9,7 +9,7 @@ from tests.booking_web.office import Buyer, Office, Show, running
 
 @pytest.fixture(scope="package")
 def trial() -> Iterator[Office]:
-    """The mode that believes whoever names a user."""
+    """The mode that accepts a user's name as proof."""
     with running("trial") as office:
         yield office
 

@@ -48,7 +48,7 @@ def asked(show: Show, *words: str | int) -> Any:  # noqa: ANN401 - whatever the 
 def reported(show: Show, free: int) -> None:
     """Wait until so many free seats are known, before anybody comes for them.
 
-    Nobody waits, so the room sleeps; whoever wakes it finds what was reported by then.
+    Nobody waits, so the room sleeps; the admitter that wakes it finds what was reported by then.
     """
     until(lambda: show.room not in asked(show, "SMEMBERS", AWAKE), SOON_S, "nobody waits")
     ((since, _),) = asked(show, "XREVRANGE", REPORTS, "+", "-", "COUNT", 1)

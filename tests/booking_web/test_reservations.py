@@ -209,7 +209,7 @@ def test_one_that_has_expired(show: Show) -> None:
     seat = show.seats[0]
     reservation = first.reserved(seat)
     lapse(show.office, reservation)
-    # At once for whoever looks; soon for whoever wants the seat.
+    # The reservation shows it at once; the seat is back on sale a little later.
     assert first.reservation(reservation).json()["status"] == "EXPIRED"
     until(lambda: second.reserve(seat).status_code == 201, SOON_S, "the seat is back on sale")
     refused(first.cancel(reservation), 409, "B005")

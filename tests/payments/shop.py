@@ -166,7 +166,7 @@ class Shop:
         return [one for one in self.mailbox.about(key) if about.encode() in one[1]]
 
     async def expire(self) -> None:
-        """Let the time of reservation 1 be over, whoever pays, and its seats be on sale."""
+        """Let the time of reservation 1 be over, paying or not, and its seats be on sale."""
         await self.sale.lapse(1)
         await self.sale.reservations.expire(1)
 

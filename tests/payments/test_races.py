@@ -94,7 +94,7 @@ def test_paying_while_expiring_pays_for_seats_or_nothing(
 ) -> None:
     async def play(shop: Shop) -> None:
         outcomes = await _last_moments(shop)
-        # Whoever began in time has the seats; nobody was charged who did not.
+        # Buyers who began in time have the seats; no other was charged.
         assert sum(isinstance(one, Payment) for one in outcomes) == await _charges(shop)
 
     plays(postgres, slow_sandbox, play, seats=SEATS)

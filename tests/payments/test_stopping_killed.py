@@ -43,7 +43,7 @@ async def halted(postgres: TestDatabase) -> AsyncIterator[None]:
         yield
     finally:
         await holder.execute("SELECT pg_advisory_unlock(4242)")
-        # Waits for the statement of whoever was killed: it ends without anybody to answer.
+        # Waits for the statement of the killed process, which ends on its own.
         await holder.execute("DROP TRIGGER halt ON payment; DROP FUNCTION halt()")
         await holder.close()
 

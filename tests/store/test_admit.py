@@ -324,7 +324,7 @@ def test_statistics_that_fail_leave_the_admission_done(
     room.open(active_max=10, admit_per_s=0.01)
     room.join(*"abc")
     room.give_tokens(2)
-    # Two places higher than those who wait: whoever comes now has been overtaken.
+    # Two places higher than those who wait: a visitor admitted now has been overtaken.
     room.raw("HSET", room.keys.record, "last_place", 9, "last_at", room.now_ms() + 60_000)
     verb, key, *words = planted
     if verb == "SET":

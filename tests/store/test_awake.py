@@ -108,6 +108,6 @@ def test_a_room_comes_off_a_list_when_nobody_is_in_it(
 
     assert wait(room.rooms.mark_vacant(room.id)) is not holds
     assert (awake(room), occupied(room)) == (True, holds)
-    # Whoever waited last may hold a slot, so the room is occupied until somebody has looked.
+    # The last visitor in line may hold a slot, so the room is occupied until somebody has looked.
     assert wait(room.rooms.let_sleep(room.id)) is not waits
     assert (awake(room), occupied(room)) == (waits, True)

@@ -141,7 +141,7 @@ def test_a_server_that_outlived_its_starter_is_stopped(tmp_path: Path) -> None:
     valkey = ValkeyServer(tmp_path / "store")
     valkey.start()
     try:
-        # Whoever adopted the old one may not have collected it yet; it must be dead, though.
+        # Its new parent may not have reaped it yet, but it must be dead.
         assert not _runs(left_over)
         assert valkey.pid != left_over
         assert ask(valkey, "ECHO", "here") == "here"

@@ -70,7 +70,7 @@ def test_silence_during_listening_time_passes_a_visitor_over(room: Room) -> None
 
 
 def test_after_an_outage_silence_counts_from_its_end(room: Room) -> None:
-    """Whoever was nearly silent enough before it may have tried during it."""
+    """A visitor who was nearly silent enough before it may have tried during it."""
     inside(room)
     room.silence("waits", 10_500)
     room.step(16_000)

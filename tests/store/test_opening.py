@@ -100,7 +100,7 @@ def test_an_opening_and_a_closing_are_claimed_once(room: Room) -> None:
     assert announced(room) == [OPENED]
     room.reach(closes_at.at_ms)
     assert announced(room) == [CLOSED]
-    # Whoever had found it in the list before comes too late.
+    # An admitter that found it in the list earlier comes too late.
     assert room.server.wait(room.rooms.openings.announce(room.id)) == NOTHING
     assert room.raw("EXISTS", keys.OPENINGS) == 0
 

@@ -69,7 +69,7 @@ def test_names_are_sorted_and_bounded(room: Room, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_name_without_a_room_is_completed(room: Room) -> None:
-    """Whoever made the room died between the two steps."""
+    """The process that made the room died between the two steps."""
     room.raw("SADD", "wl:rooms", "r")
     room.open()
     assert room.survey().last_place == 0

@@ -183,7 +183,7 @@ def test_the_rate_and_the_burst_of_a_slow_room_are_lower(shop: Shop, room: Room)
 def test_nothing_that_was_decided_goes_beyond_the_rooms_own_limits(
     room: Room, lie: dict[str, str]
 ) -> None:
-    """Q4, Q5, whoever has written it."""
+    """Q4, Q5, whichever process has written it."""
     room.open(active_max=5, admit_per_s=0.01, admit_burst=9)
     room.join(*names(50))
     known = {"now_per_s": "0.01", "now_until": ""} | lie

@@ -222,7 +222,7 @@ def test_a_full_store_lets_everybody_go(room: Room) -> None:
 
 
 def test_a_full_store_lets_everybody_use_the_slot(room: Room) -> None:
-    """Whoever is inside can finish; only those outside are kept there."""
+    """Admitted visitors can finish; only the others are kept out."""
     room.open()
     room.let_in("ready", "active")
     room.activate("active")

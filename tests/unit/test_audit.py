@@ -215,7 +215,7 @@ def test_what_is_broken_is_found_and_nothing_else(
 
 
 def test_a_visitor_in_two_places_is_found_under_both_its_numbers() -> None:
-    """Whoever waits with a slot breaks more than one invariant at once."""
+    """A visitor who waits and holds a slot breaks several invariants at once."""
     seen = replace(SOUND, waiting={**SOUND.waiting, v(6): 10}, fields={**FIELDS, "seq": "10"})
     assert {finding.invariant for finding in examine(seen)} >= {"Q1", "Q6"}
 

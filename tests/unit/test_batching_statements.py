@@ -161,7 +161,7 @@ def test_of_those_that_change_the_same_one_goes_at_a_time() -> None:
     async def play(_: Statement, batcher: Batcher[None, int, int]) -> None:
         await outcomes(await asked(batcher, [10, 11, 20, 12, 30]))
 
-    # The tens are what they change. Whoever had to wait is not overtaken by its like.
+    # The tens are what they change. A waiting item is not overtaken by one like it.
     assert played(play, lambda item: (item // 10,)).calls == [[10, 20, 30], [11], [12]]
 
 

@@ -106,7 +106,7 @@ def test_a_damaged_file_costs_its_own_figures(tmp_path: Path, damage: object) ->
     failures = [one.failure for one in read_all(tmp_path, 0) if one.snapshot is None]
     assert [text.partition(":")[0] for text in failures] == [path.name]
     assert values(summed(tmp_path))[0] == 2
-    # Whoever continues it starts at zero, and the next snapshot replaces it.
+    # The process that continues it starts at zero, and the next snapshot replaces it.
     first.end()
     Process(tmp_path, busy(7, 1, 0.5))
     assert values(summed(tmp_path))[0] == 9

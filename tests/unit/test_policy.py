@@ -107,7 +107,7 @@ def test_the_longest_hint_keeps_connection_and_turn() -> None:
     assert latest_ms < KEEP_ALIVE_S * 1000 / 2
     # However fast the line moves, most of the time to activate is left.
     assert latest_ms < Limits().ready_ttl_ms / 5
-    # Whoever misses a call or two on a bad line is not passed over.
+    # A visitor who misses a call or two on a bad line is not passed over.
     assert latest_ms * 10 < Limits().idle_ms
 
 

@@ -157,7 +157,7 @@ def test_curves_by_hand() -> None:
     assert found.admitted == [2, 2, 2, 2]
     assert found.line == [4, 4, 2, 0]
     assert found.slots[0] == 2
-    # Whoever joins at the instant of a visit waited: 5 at the first, and 5 whenever one goes.
+    # A visitor who joins at the instant of a visit waited: 5 at the first, 5 each time one goes.
     assert found.figures.peak_line == 5
     assert found.loads[1].name.startswith("status, each 1 s")
     # They wait 0, 500, 1 000, 1 500 ms, and four times 2 000; nobody hears without asking.

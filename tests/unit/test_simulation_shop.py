@@ -147,7 +147,7 @@ class Play:
     def expire(self) -> None:
         self.live -= 1
         self.free += 1
-        # Whoever held it sits there still.
+        # Its holder still has it.
         self.after(120_000, "lapse")
 
     def lapse(self) -> None:

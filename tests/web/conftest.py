@@ -11,7 +11,7 @@ from tests.web.stack import SOON_S, Room, Stack, running, succeeded
 
 @pytest.fixture(scope="package")
 def trial() -> Iterator[Stack]:
-    """The mode that believes whoever names a visitor."""
+    """The mode that accepts a visitor's name as proof."""
     with running("trial") as stack:
         yield stack
 
@@ -25,7 +25,7 @@ def production() -> Iterator[Stack]:
 
 @pytest.fixture(scope="package")
 def alone() -> Iterator[Stack]:
-    """For whoever counts what happens, or halts the store."""
+    """For tests that count what happens, or halt the store."""
     with running("trial") as stack:
         yield stack
 

@@ -193,7 +193,7 @@ def test_the_modes_of_a_room(trial: Stack, mode: str, *, takes: bool, admits: bo
     room = trial.room(mode="paused", admitPerSecond=1000)
     before = succeeded(room.enter("before"), 201)
     room.change(mode=mode)
-    # Whoever has a place keeps it in every mode.
+    # A place is kept in every mode.
     assert succeeded(room.enter("before"), 201)["isNewEntry"] is False
     newcomer = room.enter("after")
     if takes:

@@ -131,7 +131,7 @@ def test_the_store_is_asked_once_a_second(alone: Stack) -> None:
     # A worker adds its count to the sum within a second.
     lasted = monotonic() - started
     until(lambda: surveys() > before, SOON_S, "the surveys are counted")
-    # Whoever looks at the metrics asks for every room, too.
+    # A scrape of the metrics surveys every room, too.
     most = WORKERS * (lasted + 2) + rooms * looks
     assert surveys() - before <= most + rooms
     assert asked > 5 * most

@@ -129,7 +129,7 @@ def test_everybody_is_admitted_in_the_order_of_entering(trial: Stack) -> None:
         room.arrive(name)
     room.change(mode="open")
     room.until("u3", "READY")
-    # Later ones are asked first, so that whoever is admitted meanwhile does not look overtaken.
+    # Later ones are asked first, so that a visitor admitted meanwhile does not look overtaken.
     waiting = [succeeded(room.status(name))["status"] == "WAITING" for name in reversed(names)]
     assert waiting == sorted(waiting, reverse=True)
 
