@@ -8,6 +8,10 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import SHOW_MS, Opened, Stack
 from tests.browser.test_waiting_page import STANDSTILL, hurried, position, titled
+from tests.until import until
+
+# Seconds in which a notification must have been shown, or been removed.
+SHOWN_S = SHOW_MS / 1_000
 
 # A page that believes to be hidden, or loaded in advance, until a test says otherwise.
 UNSEEN = """
@@ -137,9 +141,9 @@ def notified_on_a_phone(page: Page, address: str, call: Callable[[], None]) -> N
     set_unseen(page, hidden=True)
     with page.context.expect_event("serviceworker", timeout=SHOW_MS) as started:
         call()
-    page.wait_for_function("async () => (await window.workers())[0]?.[1].length === 1")
-    ((scope, shown),) = page.evaluate("window.workers()")
-    assert shown == [["It's your turn!", address]]
+    scope = started.value.url.removesuffix("notifier.js")
+    called = [[scope, [["It's your turn!", address]]]]
+    until(lambda: page.evaluate("window.workers()") == called, SHOWN_S, "the notification")
     # It gets no request of any page.
     assert re.fullmatch(re.escape(address.partition("rooms/")[0]) + "pages/[0-9a-f]+/", scope)
     assert page.evaluate("navigator.serviceWorker.controller") is None
@@ -147,7 +151,7 @@ def notified_on_a_phone(page: Page, address: str, call: Callable[[], None]) -> N
     assert started.value.evaluate(TAP) == [f"focus {address}"]
     set_unseen(page, hidden=False)
     expect(page.get_by_role("timer")).to_have_text(re.compile(r"^(10:00|9:\d\d)$"))
-    page.wait_for_function("async () => (await window.workers()).length === 0")
+    until(lambda: page.evaluate("window.workers()") == [], SHOWN_S, "the worker is gone")
 
 
 def test_a_tap_activates_in_a_tab_that_believes_to_be_hidden(stack: Stack, opened: Opened) -> None:

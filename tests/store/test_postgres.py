@@ -110,6 +110,22 @@ def test_it_keeps_every_acknowledged_write_over_a_kill(own: PostgresServer) -> N
         assert ask(own, "SELECT count(*) FROM written") == n + 1
 
 
+def test_a_kill_ends_the_processes_of_its_connections_too(own: PostgresServer) -> None:
+    async def kill() -> int:
+        connection = await asyncpg.connect(own.url)
+        try:
+            serving: int = connection.get_server_pid()
+            # Or else it may notice by itself before this test looks.
+            os.kill(serving, signal.SIGSTOP)
+            own.kill()
+            return serving
+        finally:
+            connection.terminate()
+
+    assert not _runs(asyncio.run(kill())), "it may have answered once more"
+    own.start()
+
+
 @pytest.mark.parametrize("hangs", [False, True])
 def test_it_starts_again_while_a_process_of_the_killed_one_is_busy(
     own: PostgresServer, *, hangs: bool
@@ -122,7 +138,9 @@ def test_it_starts_again_while_a_process_of_the_killed_one_is_busy(
             watching = await asyncpg.connect(own.url)
             seen = "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $1"
             await until_async(lambda: watching.fetchval(seen, busy), SOON_S, "it is busy")
-            own.kill()
+            # The leader alone: `kill` takes all of them.
+            os.kill(own.pid, signal.SIGKILL)
+            until(lambda: not own.alive, SOON_S, "it is dead")
             if hangs:
                 os.kill(busy, signal.SIGSTOP)
             with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):

@@ -96,7 +96,7 @@ class EmbeddedServer(ABC):
     def kill(self) -> None:
         """Kill the server, to simulate a crash; folder and address are kept until `stop`."""
         assert self._process is not None, "not started"
-        # Its children are in the same group and are killed too.
+        # Its children in the same group, like a process that writes a snapshot, are killed too.
         if self.alive:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

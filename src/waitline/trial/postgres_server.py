@@ -95,6 +95,13 @@ class PostgresServer(EmbeddedServer):
         self._start(timeout_s)
 
     @override
+    def kill(self) -> None:
+        super().kill()
+        # Each connection is served by a process in a group of its own, which may answer once more
+        # before it notices.
+        self._ended(signal.SIGKILL)
+
+    @override
     def _launch(self, timeout_s: float) -> None:
         self._stop_older()
         if not (self._data / "PG_VERSION").exists():
@@ -118,17 +125,18 @@ class PostgresServer(EmbeddedServer):
         # Without a leader they exit by themselves, but only after their current statement. Killing
         # them loses no data: the next server replays the log, and an incomplete folder is created
         # anew.
-        for number in (signal.SIGQUIT, signal.SIGKILL):
-            for pid in self._older():
-                _signal(pid, number)
-            if until(lambda: not self._older(), QUIT_S):
-                break
-        else:
+        if not (self._ended(signal.SIGQUIT) or self._ended(signal.SIGKILL)):
             raise FolderInUseError(f"a server that will not stop uses {self._data}")
         # Both files name a process that has exited. If another process has its id now, PostgreSQL
         # would take that for a server of this folder.
         for left in (pid_file, self._socket.with_name(f"{_SOCKET}.lock")):
             left.unlink(missing_ok=True)
+
+    def _ended(self, number: signal.Signals) -> bool:
+        """Send all processes of this folder a signal; return whether they end in time."""
+        for pid in self._older():
+            _signal(pid, number)
+        return until(lambda: not self._older(), QUIT_S)
 
     def _older(self) -> list[int]:
         """Return the processes of PostgreSQL servers in this folder, and of its creation."""
