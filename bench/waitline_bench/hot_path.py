@@ -138,7 +138,7 @@ class _Rounds:
 def _counting_us() -> float:
     """Return the time that counting a request takes, with its two readings of the clock."""
     # Imported late: it must not be loaded before a service has its settings.
-    from waitline.kernel.telemetry import ProcessMetrics  # noqa: PLC0415
+    from waitline.kernel.process_metrics import ProcessMetrics  # noqa: PLC0415
 
     tallies = ProcessMetrics()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from waitline.kernel import telemetry
+from waitline.kernel import process_metrics
 from waitline_bench.scenario import (
     offer,
     samples,
@@ -222,4 +222,4 @@ def test_the_time_of_a_script_inside_the_store(
 
 
 def test_the_last_look_waits_for_what_the_service_adds_up() -> None:
-    assert samples.FLUSH_S == telemetry.FLUSH_S
+    assert samples.FLUSH_S == process_metrics.FLUSH_S

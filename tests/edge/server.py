@@ -22,7 +22,7 @@ from waitline.http.requests import (
 from waitline.http.responses import Answer, Send
 from waitline.http.server import UVICORN_OPTIONS
 from waitline.kernel.clock import SystemClock
-from waitline.kernel.telemetry import ProcessMetrics
+from waitline.kernel.process_metrics import ProcessMetrics
 
 # Seconds for what takes milliseconds.
 SOON_S = 15.0

@@ -316,7 +316,7 @@ def test_more_requests_than_can_wait_are_refused_at_once(ailing: Ailing) -> None
         store = Store(ailing.stack.url)
         line = Line(store)
         await Rooms(store).ensure(room, Rules())
-        batcher = line_batcher(line.join, Utilisation())
+        batcher = line_batcher("join", line.join, Utilisation())
         async with asyncio.TaskGroup() as group:
             running = group.create_task(batcher.run())
             ailing.silence()

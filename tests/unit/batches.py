@@ -64,7 +64,7 @@ async def running(
     store: Store, *, window: Window | None = None, **limits: int
 ) -> AsyncIterator[Batcher[RoomId, int, int]]:
     """A batcher with the limits of the line, except those given."""
-    batcher = Batcher(store.call, replace(LIMITS, **limits), window=window)
+    batcher = Batcher(store.call, replace(LIMITS, **limits), window=window, name="test")
     async with asyncio.TaskGroup() as group:
         task = group.create_task(batcher.run())
         await settle()

@@ -52,7 +52,7 @@ def test_a_slow_room_holds_up_no_other() -> None:
                 await opened.wait()
             return await slow(room, items)
 
-        batcher = Batcher(call, LIMITS)
+        batcher = Batcher(call, LIMITS, name="test")
         async with asyncio.TaskGroup() as group:
             task = group.create_task(batcher.run())
             waiting = []
@@ -129,7 +129,7 @@ def test_a_call_that_answers_too_little_ends_no_sender() -> None:
         async def forgetful(room: RoomId, items: Sequence[int]) -> list[int]:
             return list(items[:-1]) if room == A else list(items)
 
-        batcher = Batcher(forgetful, replace(LIMITS, calls_max=1, key_calls_max=1))
+        batcher = Batcher(forgetful, replace(LIMITS, calls_max=1, key_calls_max=1), name="test")
         async with asyncio.TaskGroup() as group:
             task = group.create_task(batcher.run())
             with capture_logs():

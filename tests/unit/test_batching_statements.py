@@ -42,7 +42,7 @@ Play = Callable[[Statement, Batcher[None, int, int]], Awaitable[None]]
 def played(play: Play, touched: Callable[[int], Sequence[int]] = lambda item: (item,)) -> Statement:
     async def whole() -> Statement:
         statement = Statement()
-        batcher = statement_batcher(statement.run, touched)
+        batcher = statement_batcher("test", statement.run, touched)
         async with asyncio.timeout(20):
             await play(statement, batcher)
         return statement
@@ -103,7 +103,7 @@ def followed(limits: BatchLimits) -> list[str]:
 
     async def whole() -> list[str]:
         statement = Turns()
-        batcher = Batcher(statement.run, limits, atomic=True)
+        batcher = Batcher(statement.run, limits, atomic=True, name="test")
         statement.gate.clear()
         first = await asked(batcher, [1])
         first += await asked(batcher, [2])

@@ -10,18 +10,42 @@ from pathlib import Path
 import pytest
 
 from waitline.kernel import metric_files
-from waitline.kernel.instruments import Counter, DurationHistogram, Gauge, Instruments, Snapshot
+from waitline.kernel.instruments import (
+    OTHER,
+    BucketHistogram,
+    Counter,
+    Family,
+    Gauge,
+    Instruments,
+    Labels,
+    Snapshot,
+)
 from waitline.kernel.metric_files import STALE_S, MetricFile, read_all
 
 NOW_S = 1e12
 
+# Label sets of an instrument.
+MOST = 5
+
 
 def instruments() -> Instruments:
     return Instruments(
-        counters=[Counter("entries", "Entries", ("room",))],
-        gauges=[Gauge("size", "Size"), Gauge("lag", "Lag", over="max")],
-        histograms=[DurationHistogram("seconds", "Seconds", ("uri",), bounds_s=(1.0, 2.0))],
+        [
+            counter("entries", "room"),
+            Gauge(Family("size", "gauge", "rooms", "Size")),
+            Gauge(Family("lag", "gauge", "s", "Lag"), over="max"),
+            Gauge(Family("expiry", "gauge", "s", "Expiry"), over="min"),
+            BucketHistogram(histogram_of(1.0, 2.0)),
+        ]
     )
+
+
+def counter(name: str, *labels: str) -> Counter:
+    return Counter(Family(name, "counter", "entries", "Entries", labels, MOST))
+
+
+def histogram_of(*bounds: float) -> Family:
+    return Family("seconds", "histogram", "s", "Seconds", ("uri",), MOST, bounds)
 
 
 def busy(entries: float, size: float, *seconds: float) -> Instruments:
@@ -29,6 +53,7 @@ def busy(entries: float, size: float, *seconds: float) -> Instruments:
     made.counters["entries"].add(entries, "r")
     made.gauges["size"].set(size)
     made.gauges["lag"].set(size)
+    made.gauges["expiry"].set(size)
     for one in seconds:
         made.histograms["seconds"].tally("/u").add(one)
     return made
@@ -64,6 +89,31 @@ def test_processes_are_summed(tmp_path: Path) -> None:
     Process(tmp_path, busy(1, 10, 0.5, 1.5))
     Process(tmp_path, busy(2, 20, 1.0, 9.0))
     assert values(summed(tmp_path)) == (3, 30, 20, [2, 1, 1])
+    assert summed(tmp_path).gauges["expiry"] == [((), 10)]
+
+
+@pytest.mark.parametrize("given", [["a"], [], ["a", "b"]])
+def test_label_sets_are_limited(given: list[str]) -> None:
+    """Whatever values clients invent: the last label set counts all others."""
+    made = instruments()
+    known = [(one,) for one in given]
+    invented: list[Labels] = [(f"x{number}",) for number in range(3 * MOST)]
+    for labels in (*known, *invented, *known):
+        made.counters["entries"].add(1, *labels)
+        made.histograms["seconds"].tally(*labels).add(1)
+    counted = dict(made.snapshot().counters["entries"])
+    timed = {labels: sum(state.counts) for labels, state in made.snapshot().histograms["seconds"]}
+    assert counted == timed
+    assert len(counted) == MOST
+    assert [counted[labels] for labels in known] == [2] * len(known)
+    assert counted[OTHER,] == 3 * MOST - (MOST - 1 - len(known))
+    # The sum of several processes is limited, too.
+    other = instruments()
+    for number in range(3 * MOST):
+        other.counters["entries"].add(1, f"y{number}")
+    whole = instruments().summed([(made.snapshot(), True), (other.snapshot(), True)])
+    assert len(whole.counters["entries"]) == MOST
+    assert sum(count for _, count in whole.counters["entries"]) == sum(counted.values()) + 3 * MOST
 
 
 def test_the_next_process_continues_the_counts_of_one_that_ended(tmp_path: Path) -> None:
@@ -114,9 +164,12 @@ def test_a_damaged_file_costs_its_own_figures(tmp_path: Path, damage: object) ->
 
 def test_figures_of_another_version_are_left_out(tmp_path: Path) -> None:
     later = Instruments(
-        counters=[Counter("entries", "Entries", ("room", "more")), Counter("new", "New")],
-        gauges=[Gauge("bigger", "Bigger")],
-        histograms=[DurationHistogram("seconds", "Seconds", ("uri",), bounds_s=(1.0,))],
+        [
+            counter("entries", "room", "more"),
+            counter("new"),
+            Gauge(Family("bigger", "gauge", "rooms", "Bigger")),
+            BucketHistogram(histogram_of(1.0)),
+        ]
     )
     later.counters["entries"].add(1, "r", "m")
     later.counters["new"].add(1)

@@ -2,7 +2,9 @@
 
 import asyncio
 import gzip
+import os
 from collections.abc import Iterable
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from structlog.testing import capture_logs
 
 from waitline.http import metrics_page
 from waitline.http.metrics_page import MetricsPage
-from waitline.kernel import telemetry
+from waitline.kernel import process_metrics, telemetry
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
-from waitline.kernel.telemetry import ProcessMetrics
+from waitline.kernel.instruments import OTHER
+from waitline.kernel.metric_files import STALE_S, MetricFile
+from waitline.kernel.process_metrics import ProcessMetrics
 
 SHARED = {"service": "tests", "instance": "here"}
 
@@ -28,13 +32,14 @@ class Source:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.value = 7.0
         self.failure: Exception | None = None
 
     async def collect(self) -> Iterable[Metric]:
         self.calls += 1
         if self.failure is not None:
             raise self.failure
-        return [GaugeMetricFamily("of_source", "Of a source", value=7)]
+        return [GaugeMetricFamily("of_source", "Of a source", value=self.value)]
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +133,7 @@ def test_a_folder_that_is_missing_leaves_this_process(tmp_path: Path) -> None:
 def test_what_is_measured_here_fails_by_figure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telemetry, "Path", lambda _path: tmp_path / "missing")
+    monkeypatch.setattr(process_metrics, "Path", lambda _path: tmp_path / "missing")
     tallies = ProcessMetrics()
     tallies.on_flush("pool", lambda: telemetry.POOL_SIZE.set(int("?")))
     with capture_logs() as logged:
@@ -140,21 +145,52 @@ def test_what_is_measured_here_fails_by_figure(
 
 
 def test_rooms_that_are_not_shown_are_left_out(tmp_path: Path) -> None:
-    for room in ("shown", "hidden", telemetry.OTHER_ROOMS):
+    for room in ("shown", "hidden", OTHER):
         telemetry.MOVE_SECONDS.tally(room).add(0.001)
     page = page_of(tmp_path, Source(), shows_room=lambda room: room == "shown")
     found = samples(asyncio.run(page.page()).plain)
     rooms = {name[1] for name in found if name[0] == "scheduler_move_duration_seconds_count"}
-    assert rooms == {"shown", telemetry.OTHER_ROOMS}
+    assert rooms == {"shown", OTHER}
+
+
+def test_a_sample_without_a_value_is_dropped_and_counted(tmp_path: Path) -> None:
+    source = Source()
+    page = page_of(tmp_path, source)
+    with capture_logs() as logged:
+        for source.value in (nan, inf, 7):
+            page._cache._entries.clear()  # noqa: SLF001 - a second has passed
+            text = asyncio.run(page.page()).plain
+            assert b"NaN" not in text
+            assert (("of_source",) in samples(text)) == (source.value == 7)
+    assert [(one["event"], one["figure"]) for one in logged] == [("metric_failed", "of_source")]
+    assert telemetry.FAILURES.values["of_source",] == 2
+
+
+def test_a_process_that_no_longer_writes_has_no_gauges(tmp_path: Path) -> None:
+    other = MetricFile(tmp_path, "frozen", telemetry.INSTRUMENTS)
+    telemetry.POOL_SIZE.set(12)
+    telemetry.LOST_LINES.add(3)
+    other.claim()
+    other.write(other.encode())
+    telemetry.POOL_SIZE.value = None
+    telemetry.LOST_LINES.values.clear()
+    path = tmp_path / f"{other.name}.json"
+    for age_s, size in ((0, 12), (STALE_S + 5, None)):
+        at_s = SystemClock().now_ms() / 1000 - age_s
+        os.utime(path, (at_s, at_s))
+        found = samples(asyncio.run(page_of(tmp_path, Source()).page()).plain)
+        assert found.get(("database_pool_size",)) == size
+        assert found["log_lines_lost_total",] == 3, "what was counted stays"
+        assert found["metrics_stale_processes",] == (size is None)
 
 
 def test_an_admitter_times_a_limited_number_of_rooms() -> None:
-    for room in range(telemetry.ROOMS_TIMED_MAX + 50):
-        telemetry.time_move(str(room), 0.001)
-    telemetry.time_move("0", 0.001)
+    for room in range(telemetry.ROOMS_MAX - 1 + 50):
+        telemetry.MOVE_SECONDS.tally(str(room)).add(0.001)
+    telemetry.MOVE_SECONDS.tally("0").add(0.001)
     tallies = telemetry.MOVE_SECONDS.tallies
-    assert len(tallies) == telemetry.ROOMS_TIMED_MAX + 1
-    assert (sum(tallies[telemetry.OTHER_ROOMS,].counts), sum(tallies["0",].counts)) == (50, 2)
+    assert len(tallies) == telemetry.ROOMS_MAX
+    assert (sum(tallies[OTHER,].counts), sum(tallies["0",].counts)) == (50, 2)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import waitline.booking
 from waitline.booking import load_reporter as subject
 from waitline.booking.load_reporter import ADMITTED_STATEMENTS, Answered, WorkerLoad
 from waitline.kernel import telemetry
-from waitline.kernel.instruments import DurationHistogram
+from waitline.kernel.instruments import BucketHistogram
 from waitline.services.booking.app import ADMITTED_CALLS, answered
 
 SQL = Path(waitline.booking.__path__[0]) / "sql"
@@ -84,7 +84,7 @@ def test_statements_of_the_admitted_exist() -> None:
 
 
 @pytest.fixture
-def tallied(monkeypatch: pytest.MonkeyPatch) -> DurationHistogram:
+def tallied(monkeypatch: pytest.MonkeyPatch) -> BucketHistogram:
     """The counts of answers, none of which is of another test."""
     monkeypatch.setattr(telemetry.HTTP_SECONDS, "tallies", {})
     return telemetry.HTTP_SECONDS
@@ -101,7 +101,7 @@ def tallied(monkeypatch: pytest.MonkeyPatch) -> DurationHistogram:
     ],
 )
 def test_whose_answers_count_as_those_of_admitted_visitors(
-    tallied: DurationHistogram, method: str, route: str, status: str, admitted: int
+    tallied: BucketHistogram, method: str, route: str, status: str, admitted: int
 ) -> None:
     tallied.tally(method, route, status).add(0.001)
     assert answered() == Answered(1, admitted)

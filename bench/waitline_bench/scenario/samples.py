@@ -31,9 +31,9 @@ ANSWER_S = 5.0
 """Timeout of a sample. An overloaded service is slow to report."""
 
 FLUSH_S = 1.0
-"""Interval at which a process of the service writes its metrics. Source:
-`waitline.kernel.telemetry`, which cannot be imported here: it would write metrics of its own to
-another folder."""
+"""Interval at which a process of the service writes its metrics. Source: FLUSH_S of
+`waitline.kernel.process_metrics`, which cannot be imported here: it would write metrics of its own
+to another folder."""
 
 ADDING_S = 0.2
 """Longest delay of that on a busy machine."""

@@ -13,6 +13,7 @@ from waitline.admission.controller import AdmissionController
 from waitline.admission.payment_events import PaymentEvents
 from waitline.admission.shop_reports import ShopReports
 from waitline.kernel import telemetry
+from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
@@ -33,7 +34,7 @@ async def run(url: str, metrics_dir: Path, *, production: bool) -> None:
     """
     if production:
         await refuse_unfit(url)
-    tallies = telemetry.ProcessMetrics(metrics_dir, "admitter")
+    tallies = ProcessMetrics(metrics_dir, "admitter")
     store = ValkeyClient(url, on_script=tallies.script)
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -48,7 +49,7 @@ async def run(url: str, metrics_dir: Path, *, production: bool) -> None:
         AdmissionController(rooms, ShopReports(store)),
         name=name,
         listening=Listening(store),
-        observe_move=telemetry.time_move,
+        observe_move=lambda room, seconds: telemetry.MOVE_SECONDS.tally(room).add(seconds),
         observe_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.tally().add(seconds),
     )
     # Blocking reads of events need a connection of their own.

@@ -12,6 +12,7 @@ import structlog
 
 from waitline.admission import policy
 from waitline.admission.shop_reports import ShopReports
+from waitline.kernel import telemetry
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.queue.decision import Decision
@@ -93,6 +94,7 @@ class AdmissionController:
                 return
             self._decided.add(room)
             if await self._rooms.decide(room, before, decision):
+                telemetry.DECISIONS.add(1, str(decision.reason))
                 _log(room, before, decision)
         except RoomUnknown:
             # The room was deleted.

@@ -43,17 +43,19 @@ Outcome = TypeVar("Outcome")
 
 
 def statement_batcher(
+    name: str,
     call: Callable[[None, Sequence[Item]], Awaitable[Sequence[Outcome | Refused | Unavailable]]],
     conflicts: Callable[[Item], Collection[Hashable]],
 ) -> Batcher[None, Item, Outcome]:
     """Return the batcher of one statement. A statement is atomic.
 
     Args:
+        name: Name of the statement, for metrics.
         call: Runs the statement for 1 to `LIMITS.batch_max` items.
         conflicts: Returns the rows that an item changes. Items with a row in common go into
             different batches, because a statement does not see its own changes.
     """
-    return Batcher(call, LIMITS, conflicts=conflicts, atomic=True)
+    return Batcher(call, LIMITS, name=name, conflicts=conflicts, atomic=True)
 
 
 async def until_unlocked(call: Callable[[], Awaitable[Outcome]]) -> Outcome:

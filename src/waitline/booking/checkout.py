@@ -158,8 +158,10 @@ class Checkout:
         self._provider = TimedProvider(provider, on_provider_call)
         self._at_price = at_price
         self._under_way = 0
-        self._beginning = statement_batcher(self._begin, _touched)
-        self._confirming = statement_batcher(self._note_charges, lambda charge: (charge.key,))
+        self._beginning = statement_batcher("begin_payment", self._begin, _touched)
+        self._confirming = statement_batcher(
+            "confirm_payment", self._note_charges, lambda charge: (charge.key,)
+        )
         self._settlement = Settlement(
             database, self._provider, confirm=self._confirm, fail=self._fail
         )

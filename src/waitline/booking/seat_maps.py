@@ -20,6 +20,7 @@ from waitline.booking.seat_snapshot import (
     SeatSnapshot,
     full,
 )
+from waitline.kernel import telemetry
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database, Row
@@ -70,6 +71,7 @@ class _Encoder:
                 await asyncio.wait({self._task})
                 continue
             self._states = snapshot.states
+            telemetry.CACHE_LOADS.add(1, "seats")
             self._task = asyncio.create_task(
                 asyncio.to_thread(self._listing.document, self._states)
             )

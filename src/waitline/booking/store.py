@@ -132,7 +132,7 @@ class Reservations:
         self._hold_s = hold_s
         self.cooldown = cooldown
         self._cooldown = cooldown.columns()
-        self._batcher = statement_batcher(self._reserve_all, _touched)
+        self._batcher = statement_batcher("reserve", self._reserve_all, _touched)
 
     async def reserve(
         self,

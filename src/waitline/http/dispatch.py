@@ -17,7 +17,7 @@ from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import MethodUnknown
 from waitline.http.requests import App, Handler, Receive, Request, Scope
 from waitline.http.responses import Answer, Headers, Send, send_answer
-from waitline.kernel.telemetry import ProcessMetrics
+from waitline.kernel.process_metrics import ProcessMetrics
 
 
 class HotRoute(NamedTuple):

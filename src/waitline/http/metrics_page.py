@@ -8,33 +8,26 @@ omitted and counted.
 import asyncio
 import gzip
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
-from typing_extensions import override
+from prometheus_client.metrics_core import Metric
 
 from waitline import __version__
 from waitline.http.caching import accepted_codings
+from waitline.http.metric_families import Collection, Labelled, of_snapshot
 from waitline.kernel import metric_files, telemetry
 from waitline.kernel.clock import Clock
-from waitline.kernel.instruments import Instrument, Labels, Snapshot
+from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.kernel.single_flight import SingleFlightCache
-from waitline.kernel.telemetry import ProcessMetrics
+
+if TYPE_CHECKING:
+    from waitline.kernel.instruments import Snapshot
 
 RENDER_S = 1.0
 """Shortest time between two renderings, in s. Snapshots are written once a second, so more would
 show nothing new."""
-
-ROOM_LABEL = "concert_id"
 
 Source = Callable[[], Awaitable[Iterable[Metric]]]
 
@@ -107,8 +100,13 @@ class MetricsPage:
 
     def _rendered(self, more: list[Metric]) -> RenderedPage:
         registry = CollectorRegistry()
-        registry.register(_Labelled([*self._of_processes(), *more], self._shared))
+        registry.register(
+            Labelled([*self._of_processes(), *more], self._shared, self._count_dropped)
+        )
         return RenderedPage(generate_latest(registry))
+
+    def _count_dropped(self, name: str) -> None:
+        self._tallies.guard.failed(name, "not a finite number")
 
     def _of_processes(self) -> Iterator[Metric]:
         """Sum the metrics of all processes; this one's come from its memory, not from its file."""
@@ -127,15 +125,16 @@ class MetricsPage:
             if one.snapshot is None:
                 failures.append(one.failure)
             else:
-                snapshots.append((one.snapshot, one.alive))
+                snapshots.append((one.snapshot, one.alive and not one.stale))
         if failures:
             guard.failed("processes", "; ".join(failures))
         else:
             guard.worked("processes")
         snapshots.append((telemetry.INSTRUMENTS.snapshot(), True))
-        yield from _families(telemetry.INSTRUMENTS.summed(snapshots), self._shows_room)
-        name, meaning = telemetry.STALE_PROCESSES
-        yield GaugeMetricFamily(name, meaning, value=stale)
+        yield from of_snapshot(telemetry.INSTRUMENTS.summed(snapshots), self._shows_room)
+        own_metrics = Collection(telemetry.PAGE)
+        own_metrics.add(telemetry.STALE_PROCESSES, stale)
+        yield from own_metrics.metrics()
 
     def _others(self, own: str) -> Iterator[metric_files.ReadSnapshot]:
         assert self._tallies.file is not None
@@ -167,58 +166,3 @@ class MetricsPage:
         return Response(
             body, headers=headers, media_type="text/plain; version=0.0.4; charset=utf-8"
         )
-
-
-class _Labelled(Collector):
-    """Adds the labels that all of a service's metrics share."""
-
-    def __init__(self, metrics: Iterable[Metric], shared: dict[str, str]) -> None:
-        self._metrics = metrics
-        self._shared = shared
-
-    @override
-    def collect(self) -> Iterator[Metric]:
-        for metric in self._metrics:
-            metric.samples = [
-                sample._replace(labels={**self._shared, **sample.labels})
-                for sample in metric.samples
-            ]
-            yield metric
-
-
-def _families(whole: Snapshot, shows_room: Callable[[str], bool]) -> Iterator[Metric]:
-    """Convert a snapshot to metrics of the library."""
-    declared = telemetry.INSTRUMENTS
-    for name, values in whole.counters.items():
-        counter = declared.counters[name]
-        counters = CounterMetricFamily(name, counter.meaning, labels=counter.labels)
-        for labels, value in values:
-            counters.add_metric(labels, value)
-        yield counters
-    for name, values in whole.gauges.items():
-        gauges = GaugeMetricFamily(name, declared.gauges[name].meaning)
-        for labels, value in values:
-            gauges.add_metric(labels, value)
-        yield gauges
-    for name, states in whole.histograms.items():
-        histogram = declared.histograms[name]
-        bounds = [*map(floatToGoString, histogram.bounds_s), "+Inf"]
-        histograms = HistogramMetricFamily(name, histogram.meaning, labels=histogram.labels)
-        for labels, state in states:
-            if _is_shown(histogram, labels, shows_room):
-                buckets = list(zip(bounds, _cumulated(state.counts), strict=True))
-                histograms.add_metric(labels, buckets, state.sum_s)
-        yield histograms
-
-
-def _is_shown(instrument: Instrument, labels: Labels, shows_room: Callable[[str], bool]) -> bool:
-    if instrument.labels != (ROOM_LABEL,):
-        return True
-    return labels[0] == telemetry.OTHER_ROOMS or shows_room(labels[0])
-
-
-def _cumulated(counts: list[int]) -> Iterator[float]:
-    total = 0
-    for count in counts:
-        total += count
-        yield total

@@ -10,6 +10,7 @@ from waitline.http.problems import ProblemTable
 from waitline.http.requests import Request
 from waitline.http.responses import PROBLEM, Answer
 from waitline.http.texts import Language
+from waitline.kernel import telemetry
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
 
@@ -88,6 +89,7 @@ class ProblemResponses:
         else:
             log.error("request_failed", path=request.path, reason=repr(error), exc_info=error)
         problem = self._table.lookup(error)
+        telemetry.REFUSALS.add(1, problem.code.code, problem.slug)
         headers = () if problem.headers is None else problem.headers(error)
         status = problem.status if problem.status_of is None else problem.status_of(error)
         body = self.body(error, request.language, path=request.path, data=data)

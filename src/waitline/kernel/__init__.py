@@ -26,7 +26,8 @@ plurals.py             plural agreement of English texts
 process.py             log configuration and signals of a process
 setting.py             declaration of an operator's setting
 single_flight.py       single-flight cache
-telemetry.py           metrics
+process_metrics.py     metrics of this process, and their snapshots
+telemetry.py           metrics: all declarations
 terminal.py            output on a terminal
 utilisation.py         utilisation of the event loop's thread
 """

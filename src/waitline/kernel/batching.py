@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 import structlog
 
+from waitline.kernel import telemetry
 from waitline.kernel.errors import Contended, Refused, Unavailable, WaitlineError
 from waitline.kernel.utilisation import Utilisation
 
@@ -99,6 +100,7 @@ class Batcher(Generic[Key, Item, Outcome]):
         call: Executes 1 to `batch_max` items of one key; returns one outcome per item, in order. A
             refusal among them is raised in the request that it belongs to.
         limits: Its limits.
+        name: Its name in metrics.
         window: The batch window; `None` for none: items gather only while calls are in progress.
         conflicts: Returns what an item changes. Two items that change the same thing never share a
             call, and keep their order. `None` if items never conflict.
@@ -111,6 +113,7 @@ class Batcher(Generic[Key, Item, Outcome]):
         call: Call[Key, Item, Outcome],
         limits: BatchLimits,
         *,
+        name: str,
         window: Window | None = None,
         conflicts: Callable[[Item], Collection[Hashable]] | None = None,
         atomic: bool = False,
@@ -121,6 +124,10 @@ class Batcher(Generic[Key, Item, Outcome]):
         self._follows_at_once = window is None and limits.key_calls_max == limits.calls_max
         self._conflicts = conflicts
         self._atomic = atomic
+        # Counted once per batch, so that a request costs no more.
+        self._items = telemetry.BATCH_ITEMS.tally(name)
+        self._waits = telemetry.BATCH_WAIT_SECONDS.tally(name)
+        self._times = telemetry.BATCH_CALL_SECONDS.tally(name)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending = 0
         self._stopped = False
@@ -235,8 +242,13 @@ class Batcher(Generic[Key, Item, Outcome]):
         """Execute a batch and pass each outcome to its request."""
         if not batch:
             return
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        self._items.add(len(batch))
+        self._waits.add(started_s - batch[0].since_s)
         try:
             outcomes = await self._call(key, [pending.item for pending in batch])
+            self._times.add(loop.time() - started_s)
             for pending, outcome in zip(batch, outcomes, strict=True):
                 _resolve(pending.outcome, outcome)
         except Unavailable as error:

@@ -1,16 +1,61 @@
 """Instruments: the counters, gauges and histograms of one process, and their snapshot.
 
 They are plain numbers in memory. `metric_files.py` writes snapshots of them to a folder and adds up
-those of all processes of a service.
+those of all processes of a service. The number of label sets of each is limited, whatever clients
+send: beyond its limit, an instrument counts new label sets together.
 """
 
+import operator
 from bisect import bisect_left
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 Labels = tuple[str, ...]
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+Over = Literal["sum", "max", "min"]
+
+_COMBINE: Mapping[Over, Callable[[float, float], float]] = {
+    "sum": operator.add, "max": max, "min": min,
+}  # fmt: skip
+
+OTHER = "(other)"
+"""Value of every label of a label set beyond an instrument's limit."""
+
+
+class Family(NamedTuple):
+    """The declaration of a metric.
+
+    Attributes:
+        name: Its Prometheus name; that of a counter without `_total`.
+        kind: What it is.
+        unit: Unit of its values, or what it counts.
+        meaning: One line for operators.
+        labels: Names of its labels, besides `service` and `instance`.
+        series_max: Most label sets.
+        bounds: Upper bounds of a histogram's buckets.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    meaning: str
+    labels: Labels = ()
+    series_max: int = 1
+    bounds: tuple[float, ...] = ()
+
+    @property
+    def exposed(self) -> str:
+        """Its name on the metrics page; that of a histogram without its suffixes."""
+        return f"{self.name}_total" if self.kind == "counter" else self.name
+
+    @property
+    def samples_max(self) -> int:
+        """Most samples of one scrape: a histogram has one per bucket, a sum and a count."""
+        return self.series_max * (len(self.bounds) + 3 if self.kind == "histogram" else 1)
 
 
 class HistogramState(msgspec.Struct, array_like=True):
@@ -18,11 +63,11 @@ class HistogramState(msgspec.Struct, array_like=True):
 
     Attributes:
         counts: Observations by bucket, not cumulative; the last bucket has no upper bound.
-        sum_s: Sum of the observations, in s.
+        total: Sum of the observations.
     """
 
     counts: list[int]
-    sum_s: float
+    total: float
 
 
 class Snapshot(msgspec.Struct):
@@ -37,47 +82,51 @@ class Tally:
     """One label set of a histogram, on the hot path.
 
     Args:
-        bounds_s: Upper bounds of the buckets, in s.
+        bounds: Upper bounds of the buckets.
     """
 
-    __slots__ = ("_bounds", "counts", "sum_s")
+    __slots__ = ("_bounds", "counts", "total")
 
-    def __init__(self, bounds_s: tuple[float, ...]) -> None:
-        self._bounds = bounds_s
-        self.counts = [0] * (len(bounds_s) + 1)
-        self.sum_s = 0.0
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count one duration."""
-        self.counts[bisect_left(self._bounds, seconds)] += 1
-        self.sum_s += seconds
+    def add(self, observed: float) -> None:
+        """Count one observation."""
+        self.counts[bisect_left(self._bounds, observed)] += 1
+        self.total += observed
 
 
 class Instrument:
     """Base of all instruments.
 
     Args:
-        name: Its Prometheus name, without the suffix of its kind.
-        meaning: One line for operators.
-        labels: Names of its labels.
+        family: Its declaration.
     """
 
-    def __init__(self, name: str, meaning: str, labels: Labels = ()) -> None:
-        self.name = name
-        self.meaning = meaning
-        self.labels = labels
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
+    def _limited(self, labels: Labels, known: Mapping[Labels, Any]) -> Labels:
+        """Return a new label set, or the one that those beyond the limit share."""
+        assert len(labels) == len(self.family.labels)
+        if len(known) < self.family.series_max - 1 or not labels:
+            return labels
+        return (OTHER,) * len(labels)
 
 
 class Counter(Instrument):
     """Counter: a number that only rises."""
 
-    def __init__(self, name: str, meaning: str, labels: Labels = ()) -> None:
-        super().__init__(name, meaning, labels)
+    def __init__(self, family: Family) -> None:
+        super().__init__(family)
         self.values: dict[Labels, float] = {}
 
     def add(self, amount: float, *labels: str) -> None:
         """Add to one label set."""
-        assert len(labels) == len(self.labels)
+        if labels not in self.values:
+            labels = self._limited(labels, self.values)
         self.values[labels] = self.values.get(labels, 0.0) + amount
 
 
@@ -85,13 +134,12 @@ class Gauge(Instrument):
     """Gauge: a number that rises and falls.
 
     Args:
-        name: As `Instrument`.
-        meaning: As `Instrument`.
+        family: As `Instrument`; without labels.
         over: How the processes' values are combined.
     """
 
-    def __init__(self, name: str, meaning: str, *, over: Literal["sum", "max"] = "sum") -> None:
-        super().__init__(name, meaning)
+    def __init__(self, family: Family, *, over: Over = "sum") -> None:
+        super().__init__(family)
         self.over = over
         self.value: float | None = None
 
@@ -101,35 +149,24 @@ class Gauge(Instrument):
 
     def combine(self, value: float) -> None:
         """Add the value of another process."""
-        if self.value is None:
-            self.value = value
-        else:
-            self.value = self.value + value if self.over == "sum" else max(self.value, value)
+        self.value = value if self.value is None else _COMBINE[self.over](self.value, value)
 
 
-class DurationHistogram(Instrument):
-    """Histogram: durations by bucket.
+class BucketHistogram(Instrument):
+    """Histogram: observations by bucket."""
 
-    Args:
-        name: As `Instrument`.
-        meaning: As `Instrument`.
-        labels: As `Instrument`.
-        bounds_s: Upper bounds of the buckets, in s.
-    """
-
-    def __init__(
-        self, name: str, meaning: str, labels: Labels = (), *, bounds_s: tuple[float, ...]
-    ) -> None:
-        super().__init__(name, meaning, labels)
-        self.bounds_s = bounds_s
+    def __init__(self, family: Family) -> None:
+        super().__init__(family)
         self.tallies: dict[Labels, Tally] = {}
 
     def tally(self, *labels: str) -> Tally:
         """Return the counts of one label set."""
         tally = self.tallies.get(labels)
         if tally is None:
-            assert len(labels) == len(self.labels)
-            tally = self.tallies[labels] = Tally(self.bounds_s)
+            labels = self._limited(labels, self.tallies)
+            tally = self.tallies.get(labels)
+        if tally is None:
+            tally = self.tallies[labels] = Tally(self.family.bounds)
         return tally
 
 
@@ -137,17 +174,28 @@ class Instruments:
     """Every instrument of a process, declared once.
 
     Args:
-        counters: The counters.
-        gauges: The gauges.
-        histograms: The histograms.
+        declared: Instruments; other values are ignored, so that `vars()` of a module will do.
     """
 
-    def __init__(
-        self, *, counters: list[Counter], gauges: list[Gauge], histograms: list[DurationHistogram]
-    ) -> None:
-        self.counters = {one.name: one for one in counters}
-        self.gauges = {one.name: one for one in gauges}
-        self.histograms = {one.name: one for one in histograms}
+    def __init__(self, declared: Iterable[object]) -> None:
+        self.counters: dict[str, Counter] = {}
+        self.gauges: dict[str, Gauge] = {}
+        self.histograms: dict[str, BucketHistogram] = {}
+        for one in declared:
+            match one:
+                case Counter():
+                    self.counters[one.family.name] = one
+                case Gauge():
+                    self.gauges[one.family.name] = one
+                case BucketHistogram():
+                    self.histograms[one.family.name] = one
+                case _:
+                    pass
+
+    def families(self) -> list[Family]:
+        """Return the declarations."""
+        kinds: tuple[Mapping[str, Instrument], ...] = (self.counters, self.gauges, self.histograms)
+        return [one.family for kind in kinds for one in kind.values()]
 
     def snapshot(self) -> Snapshot:
         """Return the present values."""
@@ -156,7 +204,7 @@ class Instruments:
             {name: [((), one.value)] for name, one in self.gauges.items() if one.value is not None},
             {
                 name: [
-                    (labels, HistogramState(list(tally.counts), tally.sum_s))
+                    (labels, HistogramState(list(tally.counts), tally.total))
                     for labels, tally in one.tallies.items()
                 ]
                 for name, one in self.histograms.items()
@@ -181,19 +229,19 @@ class Instruments:
         them.
 
         Args:
-            snapshots: Each with whether its process is alive; the gauges of others are ignored.
+            snapshots: Each with whether its gauges hold: they do not once its process has ended, or
+                no longer writes.
         """
         whole = Instruments(
-            counters=[Counter(*_declared(one)) for one in self.counters.values()],
-            gauges=[Gauge(one.name, one.meaning, over=one.over) for one in self.gauges.values()],
-            histograms=[
-                DurationHistogram(*_declared(one), bounds_s=one.bounds_s)
-                for one in self.histograms.values()
-            ],
+            [
+                *(Counter(one.family) for one in self.counters.values()),
+                *(Gauge(one.family, over=one.over) for one in self.gauges.values()),
+                *(BucketHistogram(one.family) for one in self.histograms.values()),
+            ]
         )
-        for snapshot, alive in snapshots:
+        for snapshot, current in snapshots:
             whole.resume(snapshot)
-            for name, values in snapshot.gauges.items() if alive else ():
+            for name, values in snapshot.gauges.items() if current else ():
                 gauge = whole.gauges.get(name)
                 for labels, value in values:
                     if gauge is not None and not labels:
@@ -202,15 +250,11 @@ class Instruments:
 
     @staticmethod
     def _fits(instrument: Instrument | None, labels: Labels) -> bool:
-        return instrument is not None and len(labels) == len(instrument.labels)
-
-
-def _declared(one: Instrument) -> tuple[str, str, Labels]:
-    return one.name, one.meaning, one.labels
+        return instrument is not None and len(labels) == len(instrument.family.labels)
 
 
 def _add(tally: Tally, state: HistogramState) -> None:
     if len(state.counts) != len(tally.counts):
         return
     tally.counts[:] = [one + more for one, more in zip(tally.counts, state.counts, strict=True)]
-    tally.sum_s += state.sum_s
+    tally.total += state.total

@@ -1,342 +1,311 @@
-"""Metrics: declarations (name, meaning, labels), and the metrics of this process.
+"""Metrics: every metric is declared here once, with its unit, meaning, labels and limit.
 
-The request path counts in plain lists. Once a second each process writes a snapshot of its metrics
-to the folder of its service (`metric_files.py`); the process that is scraped adds them up.
-
-A failure here never affects a request: it is counted, logged once, and costs one metric.
+`docs/metrics.md` is the table of them. The instruments are those of this process
+(`process_metrics.py` writes their snapshots); `COLLECTED` are read from a store at a scrape.
 """
 
-import asyncio
-import resource
-from collections.abc import Callable
-from pathlib import Path
-from typing import Never
-
-import structlog
-
-from waitline.kernel.instruments import Counter, DurationHistogram, Gauge, Instruments, Tally
-from waitline.kernel.log_stream import STREAM
-from waitline.kernel.loop_lag import LoopLag
-from waitline.kernel.metric_files import MetricFile
-from waitline.kernel.periodic import periodic
-
-FLUSH_S = 1.0
-"""Interval, in s, of writing the snapshot; metrics are at most this old."""
+from waitline.kernel.instruments import BucketHistogram, Counter, Family, Gauge, Instruments
 
 HTTP_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 SCRIPT_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5)
 PROVIDER_BOUNDS_S = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
 STATEMENT_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-HTTP_SECONDS = DurationHistogram(
-    "http_server_requests_seconds",
-    "Time from a request's arrival to its response; uri is the route template",
-    ("method", "uri", "status"),
-    bounds_s=HTTP_BOUNDS_S,
+REQUESTS_MAX = 1_000
+"""Label sets of requests: some 150 routes of both services, each with a few statuses. A client can
+add its own methods and statuses at unknown paths, 100 of them at most."""
+
+NAMES_MAX = 256
+"""Label sets of what is named in our code: scripts, statements, batches, and their outcomes. There
+are 130 today."""
+
+ROOMS_MAX = 1_001
+"""Label sets of a metric by room: 1 000 rooms, as many as are shown, and one that the others
+share."""
+
+ROOM = ("concert_id",)
+
+HTTP_SECONDS = BucketHistogram(
+    Family(
+        "http_server_requests_seconds", "histogram", "s",
+        "Time from a request's arrival to its response; uri is the route template",
+        ("method", "uri", "status"), REQUESTS_MAX, HTTP_BOUNDS_S,
+    )
+)  # fmt: skip
+REFUSALS = Counter(
+    Family(
+        "http_refusals", "counter", "responses",
+        "Refused requests, by the code of the contract and the problem (docs/problems.md)",
+        ("code", "problem"), NAMES_MAX,
+    )
+)  # fmt: skip
+SCRIPT_SECONDS = BucketHistogram(
+    Family(
+        "redis_script_duration_seconds", "histogram", "s",
+        "Duration of a script call, including the round trip to Valkey",
+        ("script",), NAMES_MAX, SCRIPT_BOUNDS_S,
+    )
+)  # fmt: skip
+SCRIPT_ERRORS = Counter(
+    Family(
+        "redis_script_errors", "counter", "calls",
+        "Script calls that failed; error is the server's code, or UNAVAILABLE without a reply",
+        ("script", "error"), NAMES_MAX,
+    )
+)  # fmt: skip
+STATEMENT_SECONDS = BucketHistogram(
+    Family(
+        "database_statement_duration_seconds", "histogram", "s",
+        "Duration of an SQL statement, including the round trip to the database",
+        ("statement",), NAMES_MAX, STATEMENT_BOUNDS_S,
+    )
+)  # fmt: skip
+PROVIDER_SECONDS = BucketHistogram(
+    Family(
+        "payment_provider_duration_seconds", "histogram", "s",
+        "Duration of a call to the payment provider; outcome is ok, declined or silent (no answer)",
+        ("call", "outcome"), NAMES_MAX, PROVIDER_BOUNDS_S,
+    )
+)  # fmt: skip
+BATCH_ITEMS = BucketHistogram(
+    Family(
+        "batch_items", "histogram", "requests",
+        "Requests in a batch; batch is the script or statement",
+        ("batch",), NAMES_MAX, BATCH_BOUNDS,
+    )
+)  # fmt: skip
+BATCH_WAIT_SECONDS = BucketHistogram(
+    Family(
+        "batch_wait_seconds", "histogram", "s",
+        "Time in the queue: how long the first request of a batch waited for its call to begin",
+        ("batch",), NAMES_MAX, SCRIPT_BOUNDS_S,
+    )
+)  # fmt: skip
+BATCH_CALL_SECONDS = BucketHistogram(
+    Family(
+        "batch_call_seconds", "histogram", "s",
+        "Time of service: duration of a batch's calls, until every request has its outcome",
+        ("batch",), NAMES_MAX, SCRIPT_BOUNDS_S,
+    )
+)  # fmt: skip
+CACHE_LOADS = Counter(
+    Family(
+        "cache_loads", "counter", "documents",
+        "Documents made for a cache (now_serving, seats); all other requests were cache hits",
+        ("cache",), NAMES_MAX,
+    )
+)  # fmt: skip
+MOVE_SECONDS = BucketHistogram(
+    Family(
+        "scheduler_move_duration_seconds", "histogram", "s",
+        "Duration of an admission call that admitted visitors",
+        ROOM, ROOMS_MAX, SCRIPT_BOUNDS_S,
+    )
+)  # fmt: skip
+ROUND_SECONDS = BucketHistogram(
+    Family(
+        "scheduler_round_duration_seconds", "histogram", "s",
+        "Duration of one round of the admitter over the rooms that are due",
+        bounds=HTTP_BOUNDS_S,
+    )
+)  # fmt: skip
+DECISIONS = Counter(
+    Family(
+        "queue_admission_decisions", "counter", "decisions",
+        "Decisions of the admission policy that were stored in a room, by reason",
+        ("reason",), NAMES_MAX,
+    )
+)  # fmt: skip
+CPU_SECONDS = Counter(
+    Family("process_cpu_seconds", "counter", "s", "CPU time used by the service's processes")
 )
-SCRIPT_SECONDS = DurationHistogram(
-    "redis_script_duration_seconds",
-    "Duration of a script call, including the round trip to Valkey",
-    ("script",),
-    bounds_s=SCRIPT_BOUNDS_S,
-)
-STATEMENT_SECONDS = DurationHistogram(
-    "database_statement_duration_seconds",
-    "Duration of an SQL statement, including the round trip to the database",
-    ("statement",),
-    bounds_s=STATEMENT_BOUNDS_S,
-)
-PROVIDER_SECONDS = DurationHistogram(
-    "payment_provider_duration_seconds",
-    "Duration of a call to the payment provider; outcome is ok, declined or silent (no answer)",
-    ("call", "outcome"),
-    bounds_s=PROVIDER_BOUNDS_S,
-)
-MOVE_SECONDS = DurationHistogram(
-    "scheduler_move_duration_seconds",
-    "Duration of an admission call that admitted visitors",
-    ("concert_id",),
-    bounds_s=SCRIPT_BOUNDS_S,
-)
-ROUND_SECONDS = DurationHistogram(
-    "scheduler_round_duration_seconds",
-    "Duration of one round of the admitter over the rooms that are due",
-    bounds_s=HTTP_BOUNDS_S,
-)
-CPU_SECONDS = Counter("process_cpu_seconds", "CPU time used by the service's processes")
 FAILURES = Counter(
-    "metrics_failures",
-    "Failures to collect or write a group of metrics; the others are not affected",
-    ("figure",),
-)
+    Family(
+        "metrics_failures", "counter", "failures",
+        "Failures to collect or write a group of metrics; the others are not affected",
+        ("figure",), NAMES_MAX,
+    )
+)  # fmt: skip
 LOST_LINES = Counter(
-    "log_lines_lost", "Log lines that could not be written: a full disk, or no reader"
-)
+    Family(
+        "log_lines_lost", "counter", "lines",
+        "Log lines that could not be written: a full disk, or no reader",
+    )
+)  # fmt: skip
 ADDRESS_LIMITED = Counter(
-    "queue_address_limited",
-    "Calls refused because the client address reached a limit of the room",
-    ("limit",),
-)
+    Family(
+        "queue_address_limited", "counter", "calls",
+        "Calls refused because the client address reached a limit of the room",
+        ("limit",), NAMES_MAX,
+    )
+)  # fmt: skip
 STORE_REDIRECTS = Counter(
-    "store_redirects",
-    "Commands that a node of the Valkey cluster redirected or refused, and that were sent again",
-    ("reply",),
+    Family(
+        "store_redirects", "counter", "commands",
+        "Commands that a node of the Valkey cluster redirected or refused, and that were sent "
+        "again",
+        ("reply",), NAMES_MAX,
+    )
+)  # fmt: skip
+STORE_MAPS = Counter(
+    Family("store_slot_maps", "counter", "maps", "Slot maps fetched from the Valkey cluster")
 )
-STORE_MAPS = Counter("store_slot_maps", "Slot maps fetched from the Valkey cluster")
-RENDERINGS = Counter("metrics_renderings", "Metrics pages rendered")
-POOL_SIZE = Gauge("database_pool_size", "Open connections to the database")
-POOL_IN_USE = Gauge("database_pool_in_use", "Database connections that are running a statement")
-POOL_WAITING = Gauge("database_pool_waiting", "Statements waiting for a database connection")
+RENDERINGS = Counter(Family("metrics_renderings", "counter", "pages", "Metrics pages rendered"))
+POOL_SIZE = Gauge(
+    Family("database_pool_size", "gauge", "connections", "Open connections to the database")
+)
+POOL_IN_USE = Gauge(
+    Family(
+        "database_pool_in_use", "gauge", "connections",
+        "Database connections that are running a statement",
+    )
+)  # fmt: skip
+POOL_WAITING = Gauge(
+    Family(
+        "database_pool_waiting", "gauge", "statements",
+        "Statements waiting for a database connection",
+    )
+)  # fmt: skip
 LOOP_LAG_SECONDS = Gauge(
-    "event_loop_lag_seconds",
-    "Highest event loop lag in the last second",
+    Family("event_loop_lag_seconds", "gauge", "s", "Highest event loop lag in the last second"),
     over="max",
 )
-MEMORY_BYTES = Gauge("process_resident_memory_bytes", "Resident memory of the service's processes")
-STREAMS_OPEN = Gauge("queue_streams_open", "Open event streams")
+MEMORY_BYTES = Gauge(
+    Family(
+        "process_resident_memory_bytes", "gauge", "bytes",
+        "Resident memory of the service's processes",
+    )
+)  # fmt: skip
+PROCESSES = Gauge(
+    Family("service_processes", "gauge", "processes", "Processes of the service that run")
+)
+STREAMS_OPEN = Gauge(Family("queue_streams_open", "gauge", "streams", "Open event streams"))
 STORE_FAULTS = Gauge(
-    "store_faults",
-    "Valkey settings that put data at risk, as of the last check, over all processes",
-)
+    Family(
+        "store_faults", "gauge", "faults",
+        "Valkey settings that put data at risk, as of the last check, over all processes",
+    )
+)  # fmt: skip
 
-ROOMS_TIMED_MAX = 1_000
-"""Most rooms whose admission calls have a label of their own in an admitter, as many as are shown.
-A label set takes 400 bytes and is never dropped; the other rooms share one label."""
+INSTRUMENTS = Instruments(vars().values())
+"""The instruments of this process: all that are declared above."""
 
-OTHER_ROOMS = "(other rooms)"
-"""Label that the other rooms share."""
+STALE_PROCESSES = "metrics_stale_processes"
+ROOMS_OMITTED = "metrics_rooms_omitted"
+DECISION_REASON = "queue_admission_reason"
+ROOMS = "scheduler_concerts_count"
 
-
-def time_move(room: str, seconds: float) -> None:
-    """Count one admission call that admitted visitors."""
-    if (room,) not in MOVE_SECONDS.tallies and len(MOVE_SECONDS.tallies) >= ROOMS_TIMED_MAX:
-        room = OTHER_ROOMS
-    MOVE_SECONDS.tally(room).add(seconds)
-
-
-INSTRUMENTS = Instruments(
-    counters=[CPU_SECONDS, FAILURES, LOST_LINES, STORE_REDIRECTS, STORE_MAPS, RENDERINGS],
-    gauges=[
-        POOL_SIZE,
-        POOL_IN_USE,
-        POOL_WAITING,
-        LOOP_LAG_SECONDS,
-        MEMORY_BYTES,
-        STREAMS_OPEN,
-        STORE_FAULTS,
-    ],
-    histograms=[
-        HTTP_SECONDS,
-        SCRIPT_SECONDS,
-        STATEMENT_SECONDS,
-        PROVIDER_SECONDS,
-        MOVE_SECONDS,
-        ROUND_SECONDS,
-    ],
-)
-"""The instruments of this process."""
-
-STALE_PROCESSES = (
-    "metrics_stale_processes",
-    "Processes whose metrics are older than ten seconds",
-)
-ROOMS_OMITTED = (
-    "metrics_rooms_omitted",
-    "Active rooms without series: more than 1,000 rooms are active",
-)
-
-ROOM_GAUGES = {
-    "queue_wait_size": "Visitors waiting",
-    "queue_active_size": "Visitors holding a slot",
-    "queue_throughput_users_per_second": "Visitors admitted in the last second",
-    "queue_estimated_wait_seconds": "Estimated wait of a new visitor, from the measured rate",
-}
-"""Read from the store at each scrape; label concert_id."""
-
-DECISION_GAUGES = {
-    "queue_admission_limit_per_second": "Current limit of admissions per second",
-    "queue_admission_allowance": "Visitors who may still be admitted, given the free seats",
-    "queue_no_show_share": "Expected share of admitted visitors who do not activate, 0 to 1",
-    "queue_shop_free_seats": "Available seats, from the shop's latest report",
-    "queue_shop_live_reservations": "Unpaid reservations, from the shop's latest report",
-    "queue_shop_load": "Load of the shop relative to its target: 1 is on target",
-    "queue_shop_report_age_seconds": "Age of the shop's latest report",
-}
-"""Of rooms whose shop reports; read from the store at each scrape; label concert_id."""
-
-DECISION_REASON = (
-    "queue_admission_reason",
-    "Reason of a room's admission decision: 1 for the current one, 0 for the others",
-)
-"""As above; labels concert_id and reason."""
-
-ROOM_COUNTERS = {
-    "queue_entry_count": "Visitors who took a place",
-    "queue_exit_count": "Visitors who have left the room, by reason",
-    "queue_return_count": "Visitors who returned to their place after being passed over",
-    "scheduler_move_users": "Visitors admitted",
-    "scheduler_cleanup_removed": "Expired slots freed",
-    "queue_no_show_count": "Visitors admitted who never activated",
-    "scheduler_lock_acquire_failures": "Admission calls refused: another admitter holds the lease",
-}
-"""Read from the store at each scrape; label concert_id, and reason or scheduler_type."""
-
-BACKLOG_GAUGES = {
-    "outbox_events": (
-        "Events not sent yet (waiting), or that need an operator (dead)",
-        "state",
-        {"waiting": "events_waiting", "dead": "events_dead"},
+PAGE = (
+    Family(
+        STALE_PROCESSES, "gauge", "processes",
+        "Processes whose metrics are older than ten seconds; their gauges are omitted",
     ),
-    "outbox_oldest_age_seconds": (
-        "Age of the oldest event not sent yet", "", {"": "events_age_s"}
+)  # fmt: skip
+"""Of the metrics page itself."""
+
+OF_ROOMS = (
+    Family("queue_wait_size", "gauge", "visitors", "Visitors waiting", ROOM, ROOMS_MAX),
+    Family("queue_active_size", "gauge", "visitors", "Visitors holding a slot", ROOM, ROOMS_MAX),
+    Family(
+        "queue_throughput_users_per_second", "gauge", "visitors/s",
+        "Visitors admitted in the last second", ROOM, ROOMS_MAX,
     ),
-    "payments_open": (
-        "Payments pending or being refunded",
-        "state",
-        {"pending": "payments_pending", "refunding": "payments_refunding"},
+    Family(
+        "queue_estimated_wait_seconds", "gauge", "s",
+        "Estimated wait of a new visitor, from the measured rate", ROOM, ROOMS_MAX,
     ),
-    "payments_oldest_age_seconds": ("Age of the oldest open payment", "", {"": "payments_age_s"}),
-    "payments_attention": (
+    Family(
+        "queue_entry_count", "counter", "visitors", "Visitors who took a place", ROOM, ROOMS_MAX
+    ),
+    Family(
+        "queue_exit_count", "counter", "visitors", "Visitors who have left the room, by reason",
+        (*ROOM, "reason"), 5 * ROOMS_MAX,
+    ),
+    Family(
+        "queue_return_count", "counter", "visitors",
+        "Visitors who returned to their place after being passed over", ROOM, ROOMS_MAX,
+    ),
+    Family("scheduler_move_users", "counter", "visitors", "Visitors admitted", ROOM, ROOMS_MAX),
+    Family(
+        "scheduler_cleanup_removed", "counter", "slots", "Expired slots freed", ROOM, ROOMS_MAX
+    ),
+    Family(
+        "queue_no_show_count", "counter", "visitors",
+        "Visitors admitted who never activated", ROOM, ROOMS_MAX,
+    ),
+    Family(
+        "scheduler_lock_acquire_failures", "counter", "calls",
+        "Admission calls refused: another admitter holds the lease",
+        ("scheduler_type", *ROOM), ROOMS_MAX,
+    ),
+    Family(
+        ROOMS, "gauge", "rooms", "Rooms served by the admitter", ("scheduler_type",)
+    ),
+    Family(
+        ROOMS_OMITTED, "gauge", "rooms",
+        "Active rooms without series: more than 1,000 rooms are active",
+    ),
+)  # fmt: skip
+"""Of the rooms in which something happens, read from the store."""
+
+OF_DECISIONS = (
+    Family(
+        "queue_admission_limit_per_second", "gauge", "visitors/s",
+        "Current limit of admissions per second", ROOM, ROOMS_MAX,
+    ),
+    Family(
+        "queue_admission_allowance", "gauge", "visitors",
+        "Visitors who may still be admitted, given the free seats", ROOM, ROOMS_MAX,
+    ),
+    Family(
+        "queue_no_show_share", "gauge", "share",
+        "Expected share of admitted visitors who do not activate, 0 to 1", ROOM, ROOMS_MAX,
+    ),
+    Family(
+        "queue_shop_free_seats", "gauge", "seats",
+        "Available seats, from the shop's latest report", ROOM, ROOMS_MAX,
+    ),
+    Family(
+        "queue_shop_live_reservations", "gauge", "reservations",
+        "Unpaid reservations, from the shop's latest report", ROOM, ROOMS_MAX,
+    ),
+    Family(
+        "queue_shop_load", "gauge", "share",
+        "Load of the shop relative to its target: 1 is on target", ROOM, ROOMS_MAX,
+    ),
+    Family(
+        "queue_shop_report_age_seconds", "gauge", "s",
+        "Age of the shop's latest report", ROOM, ROOMS_MAX,
+    ),
+    Family(
+        DECISION_REASON, "gauge", "yes or no",
+        "Reason of a room's admission decision: 1 for the current one, 0 for the others",
+        (*ROOM, "reason"), 8 * ROOMS_MAX,
+    ),
+)  # fmt: skip
+"""Of rooms whose shop reports, read from the store."""
+
+OF_OPEN_WORK = (
+    Family(
+        "outbox_events", "gauge", "events",
+        "Events not sent yet (waiting), or that need an operator (dead)", ("state",), 2,
+    ),
+    Family("outbox_oldest_age_seconds", "gauge", "s", "Age of the oldest event not sent yet"),
+    Family(
+        "payments_open", "gauge", "payments",
+        "Payments pending or being refunded", ("state",), 2,
+    ),
+    Family("payments_oldest_age_seconds", "gauge", "s", "Age of the oldest open payment"),
+    Family(
+        "payments_attention", "gauge", "payments",
         "Payments that need an operator, as listed by `waitline payments`",
-        "", {"": "payments_attention"},
     ),
-}  # fmt: skip
-"""Of the box office, read from the database at each scrape: meaning, label, and the column of
-`backlog` by the label's value."""
+)  # fmt: skip
+"""Of the box office's open work, read from the database."""
 
-ROOMS_GAUGE = ("scheduler_concerts_count", "Rooms served by the admitter")
-
-
-log = structlog.get_logger()
-
-
-class FigureGuard:
-    """Isolates failures of metrics: each is counted, and logged once per change."""
-
-    def __init__(self) -> None:
-        self._failed: set[str] = set()
-
-    def failed(self, figure: str, reason: str) -> None:
-        """Count a failure of a figure."""
-        FAILURES.add(1, figure)
-        if figure not in self._failed:
-            self._failed.add(figure)
-            log.warning("metric_failed", figure=figure, reason=reason)
-
-    def worked(self, figure: str) -> None:
-        """Record that a figure is complete."""
-        if figure in self._failed:
-            self._failed.discard(figure)
-            log.info("metric_recovered", figure=figure)
-
-    def run(self, figure: str, update: Callable[[], None]) -> None:
-        """Update a figure."""
-        try:
-            update()
-        except Exception as error:  # noqa: BLE001 - counted and logged, whatever it is
-            self.failed(figure, repr(error))
-        else:
-            self.worked(figure)
-
-
-class ProcessMetrics:
-    """Metrics of one process.
-
-    Args:
-        folder: Folder of its service's metrics; `None` to keep them in memory only.
-        role: What the process is, as in `MetricFile`.
-    """
-
-    def __init__(self, folder: Path | None = None, role: str = "process") -> None:
-        self.guard = FigureGuard()
-        self.lag = LoopLag()
-        self.file = None if folder is None else MetricFile(folder, role, INSTRUMENTS)
-        self._http: dict[tuple[str, str, int], Tally] = {}
-        self._updates: list[tuple[str, Callable[[], None]]] = [
-            ("cpu", self._update_cpu),
-            ("memory", _update_memory),
-            ("log", _update_lost_lines),
-        ]
-        self._cpu_s = 0.0
-
-    def http(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one answered request; label values are bounded: our routes, methods and codes."""
-        key = (method, route, status)
-        tally = self._http.get(key)
-        if tally is None:
-            tally = self._http[key] = HTTP_SECONDS.tally(method, route, str(status))
-        tally.add(seconds)
-
-    def script(self, name: str, seconds: float) -> None:
-        """Count one script call."""
-        SCRIPT_SECONDS.tally(name).add(seconds)
-
-    def statement(self, name: str, seconds: float) -> None:
-        """Count one SQL statement."""
-        STATEMENT_SECONDS.tally(name).add(seconds)
-
-    def provider(self, call: str, outcome: str, seconds: float) -> None:
-        """Count one call of the payment provider."""
-        PROVIDER_SECONDS.tally(call, outcome).add(seconds)
-
-    def on_flush(self, figure: str, update: Callable[[], None]) -> None:
-        """Call `update`, which sets gauges, at every flush."""
-        self._updates.append((figure, update))
-
-    def update(self) -> None:
-        """Set the gauges that are measured at a flush."""
-        for figure, update in self._updates:
-            self.guard.run(figure, update)
-
-    def flush(self) -> None:
-        """Write the snapshot."""
-        self.update()
-        self.guard.run("snapshot", self._write)
-
-    def _write(self) -> None:
-        if self.file is not None:
-            self.file.claim()
-            self.file.write(self.file.encode())
-
-    async def keep(self, *, watches_lag: bool = True) -> Never:
-        """Flush once a second until cancelled.
-
-        Args:
-            watches_lag: Whether to count the event loop's lag: where visitors wait for it.
-        """
-        if not watches_lag:
-            await periodic("metrics_flush", self._flush_on_time, FLUSH_S)
-        self.on_flush("lag", lambda: LOOP_LAG_SECONDS.set(self.lag.take_most_s()))
-        with self.lag.watched():
-            await periodic("metrics_flush", self._flush_on_time, FLUSH_S)
-
-    async def _flush_on_time(self) -> None:
-        self.update()
-        if self.file is None:
-            return
-        try:
-            self.file.claim()
-            # Encoded here, so that no count changes during it. Written in a thread: a disk may
-            # hang.
-            await asyncio.to_thread(self.file.write, self.file.encode())
-        except Exception as error:  # noqa: BLE001 - counted and logged, whatever it is
-            self.guard.failed("snapshot", repr(error))
-        else:
-            self.guard.worked("snapshot")
-
-    def _update_cpu(self) -> None:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        cpu_s = used.ru_utime + used.ru_stime
-        CPU_SECONDS.add(cpu_s - self._cpu_s)
-        self._cpu_s = cpu_s
-
-
-def _update_lost_lines() -> None:
-    lost = STREAM.take_lost()
-    if lost:
-        LOST_LINES.add(lost)
-
-
-def _update_memory() -> None:
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    MEMORY_BYTES.set(pages * resource.getpagesize())
+FAMILIES = {
+    one.name: one
+    for one in (*INSTRUMENTS.families(), *PAGE, *OF_ROOMS, *OF_DECISIONS, *OF_OPEN_WORK)
+}
+"""Every metric by name."""

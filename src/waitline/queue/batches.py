@@ -33,12 +33,13 @@ Outcome = TypeVar("Outcome")
 
 
 def line_batcher(
-    call: Call[RoomId, Item, Outcome], utilisation: Utilisation
+    name: str, call: Call[RoomId, Item, Outcome], utilisation: Utilisation
 ) -> Batcher[RoomId, Item, Outcome]:
     """Return the batcher of one verb of the line.
 
     Args:
+        name: Name of the verb, for metrics.
         call: The verb of `Line`.
         utilisation: Of this worker; its batchers share one.
     """
-    return Batcher(call, LIMITS, window=Window(utilisation, WINDOW_MAX_S))
+    return Batcher(call, LIMITS, name=name, window=Window(utilisation, WINDOW_MAX_S))

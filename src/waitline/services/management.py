@@ -21,7 +21,7 @@ from waitline.http.static_files import docs_router
 from waitline.http.worker import ServiceWorker
 from waitline.kernel import garbage_collection
 from waitline.kernel.process import stop_when_stdin_ends
-from waitline.kernel.telemetry import ProcessMetrics
+from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.services.process import MANAGEMENT as ROLE
 from waitline.services.process import start_worker
 from waitline.settings import Settings

@@ -32,6 +32,9 @@ class Settings(PaymentSettings, EdgeSettings):
     queue_management_port: Annotated[int, Field(ge=1, le=65_535)] = Field(
         default=9081, description="Port of the queue service on the management address"
     )
+    queue_label: str = Field(
+        default="queue", description="Value of the metrics label `service` of the queue service"
+    )
     queue_root_path: str | None = Field(
         default=None,
         description="Path prefix under which a reverse proxy serves the queue service: /queue; "
@@ -68,6 +71,10 @@ class Settings(PaymentSettings, EdgeSettings):
     )
     booking_management_port: Annotated[int, Field(ge=1, le=65_535)] = Field(
         default=9080, description="Port of the booking service on the management address"
+    )
+    booking_label: str = Field(
+        default="booking",
+        description="Value of the metrics label `service` of the booking service",
     )
     booking_root_path: str | None = Field(
         default=None,

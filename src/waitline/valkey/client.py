@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from waitline.kernel import telemetry
 from waitline.kernel.errors import Unavailable
 from waitline.valkey.address import StoreAddress, Topology, parse
 from waitline.valkey.cluster import Cluster
@@ -73,13 +74,11 @@ class ValkeyClient:
         started = time.perf_counter()
         words = ("EVALSHA", script.digest, len(keys), *keys, *args)
         try:
-            rows: Sequence[Row] = await self._connection.call(words, self._timeout_s)
-        except CommandError as error:
-            if error.code != "NOSCRIPT":
-                raise _translate(error) from None
-            # Both calls share one timeout: the caller's wait is bounded by it.
-            rest_s = max(0.0, started + self._timeout_s - time.perf_counter())
-            rows = await self._evaluate(("EVAL", script.source, *words[2:]), rest_s)
+            rows: Sequence[Row] = await self._called(script, words, started)
+        except (CommandError, Unavailable) as error:
+            code = error.code if isinstance(error, CommandError) else "UNAVAILABLE"
+            telemetry.SCRIPT_ERRORS.add(1, script.name, code)
+            raise (_translate(error) if isinstance(error, CommandError) else error) from None
         if type(rows) is not list or (rows and type(rows[0]) is not list):
             # Not a script's reply: later replies may be wrong too, so drop the connection.
             self._connection.drop("a script was answered with something else")
@@ -149,11 +148,15 @@ class ValkeyClient:
         replies = await asyncio.gather(*writes, return_exceptions=True)
         return _translated(dict(zip(keys, replies, strict=True)), ("OOM",))
 
-    async def _evaluate(self, words: Sequence[str | float], timeout_s: float) -> Any:  # noqa: ANN401
+    async def _called(self, script: Script, words: tuple[str | float, ...], started: float) -> Any:  # noqa: ANN401
         try:
-            return await self._connection.call(words, timeout_s)
+            return await self._connection.call(words, self._timeout_s)
         except CommandError as error:
-            raise _translate(error) from None
+            if error.code != "NOSCRIPT":
+                raise
+        # Both calls share one timeout: the caller's wait is bounded by it.
+        rest_s = max(0.0, started + self._timeout_s - time.perf_counter())
+        return await self._connection.call(("EVAL", script.source, *words[2:]), rest_s)
 
     async def transaction(
         self, commands: Sequence[Sequence[str | float]], timeout_s: float

@@ -36,7 +36,7 @@ from waitline.http.static_files import docs_router
 from waitline.http.worker import ServiceWorker
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import Clock, SystemClock
-from waitline.kernel.telemetry import ProcessMetrics
+from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.payment_providers.port import WEBHOOK_PATH, Provider
 from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
@@ -324,7 +324,7 @@ def metrics_page(
         tallies,
         {"open_work": OpenWorkGauges(database).collect},
         clock=clock,
-        shared={"service": "booking", "instance": settings.instance},
+        shared={"service": settings.booking_label, "instance": settings.instance},
         about=settings.about_booking,
     )
 

@@ -103,7 +103,7 @@ class SharedStore:
 
     def __init__(self, line: Line) -> None:
         self._line = line
-        self._validate = line_batcher(line.validate, Utilisation())
+        self._validate = line_batcher("validate", line.validate, Utilisation())
 
     async def validate(self, room: RoomId, visitor: VisitorId, token: str, proof: Proof) -> None:  # noqa: ARG002
         """See `WaitingRoom.validate`."""

@@ -13,7 +13,7 @@ from waitline.http.framework import describe
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.worker import ServiceWorker
 from waitline.kernel.clock import SystemClock
-from waitline.kernel.telemetry import ProcessMetrics
+from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.postgres.pool import Database
 from waitline.services import management
 from waitline.services.booking import openapi

@@ -1,10 +1,9 @@
 """Gauges of the box office's open work, read from the database when Prometheus scrapes."""
 
-from collections.abc import Iterator
+from prometheus_client.metrics_core import Metric
 
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-
-from waitline.booking.health import OpenWork, count_open_work
+from waitline.booking.health import count_open_work
+from waitline.http.metric_families import Collection
 from waitline.kernel import telemetry
 from waitline.postgres.pool import Database
 
@@ -25,12 +24,13 @@ class OpenWorkGauges:
         Raises:
             Unavailable: The database does not answer.
         """
-        return list(_metrics(await count_open_work(self._database)))
-
-
-def _metrics(work: OpenWork) -> Iterator[Metric]:
-    for name, (meaning, label, fields) in telemetry.BACKLOG_GAUGES.items():
-        gauge = GaugeMetricFamily(name, meaning, labels=[label] if label else [])
-        for value, field in fields.items():
-            gauge.add_metric([value] if label else [], getattr(work, field))
-        yield gauge
+        work = await count_open_work(self._database)
+        found = Collection(telemetry.OF_OPEN_WORK)
+        found.add("outbox_events", work.events_waiting, "waiting")
+        found.add("outbox_events", work.events_dead, "dead")
+        found.add("outbox_oldest_age_seconds", work.events_age_s)
+        found.add("payments_open", work.payments_pending, "pending")
+        found.add("payments_open", work.payments_refunding, "refunding")
+        found.add("payments_oldest_age_seconds", work.payments_age_s)
+        found.add("payments_attention", work.payments_attention)
+        return found.metrics()

@@ -20,7 +20,7 @@ from waitline.http.static_files import docs_router
 from waitline.http.worker import ServiceWorker, call_on_stop_signal
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import Clock, SystemClock
-from waitline.kernel.telemetry import ProcessMetrics
+from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.queue.addresses import Addresses
 from waitline.queue.feed import Feed
 from waitline.queue.listening import Listening
@@ -241,7 +241,7 @@ def metrics_page(
         tallies,
         {"rooms": figures.collect},
         clock=clock,
-        shared={"service": "queue", "instance": settings.instance},
+        shared={"service": settings.queue_label, "instance": settings.instance},
         about=settings.about,
         shows_room=figures.shows,
     )

@@ -33,14 +33,14 @@ class Batchers:
         """Build one per verb of the line, and one for limits of client addresses."""
         utilisation = Utilisation()
         return cls(
-            join=line_batcher(partial(_join, line), utilisation),
-            rejoin=line_batcher(line.rejoin, utilisation),
-            status=line_batcher(line.status, utilisation),
-            validate=line_batcher(line.validate, utilisation),
-            activate=line_batcher(line.activate, utilisation),
-            extend=line_batcher(line.extend, utilisation),
-            leave=line_batcher(line.leave, utilisation),
-            allow=line_batcher(addresses.allow, utilisation),
+            join=line_batcher("join", partial(_join, line), utilisation),
+            rejoin=line_batcher("rejoin", line.rejoin, utilisation),
+            status=line_batcher("status", line.status, utilisation),
+            validate=line_batcher("validate", line.validate, utilisation),
+            activate=line_batcher("activate", line.activate, utilisation),
+            extend=line_batcher("extend", line.extend, utilisation),
+            leave=line_batcher("leave", line.leave, utilisation),
+            allow=line_batcher("allow", addresses.allow, utilisation),
         )
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:

@@ -11,7 +11,7 @@ from waitline.http.framework import describe
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.worker import ServiceWorker
 from waitline.kernel.clock import SystemClock
-from waitline.kernel.telemetry import ProcessMetrics
+from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.services import management
 from waitline.services.data_mode import open_valkey
 from waitline.services.problems import PROBLEMS

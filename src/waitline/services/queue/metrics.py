@@ -2,23 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from typing import Never
 
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    Metric,
-)
+from prometheus_client.metrics_core import Metric
 
+from waitline.http.metric_families import Collection
 from waitline.kernel import telemetry
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.kernel.periodic import periodic
-from waitline.kernel.telemetry import FigureGuard
+from waitline.kernel.process_metrics import FigureGuard
 from waitline.queue import hints
-from waitline.queue.decision import Reason
+from waitline.queue.decision import Decision, Reason
 from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
 
@@ -33,6 +30,9 @@ scraped. Prometheus itself looks back five minutes for a series."""
 ROOMS_SHOWN_MAX = 1_000
 """Rooms whose series are shown: 30 000 series, 3 MB, a third of a second of rendering. More could
 not be rendered every second, and are more than one Prometheus target should have."""
+
+EXITS = ("left", "abandoned", "lapsed", "passed", "removed")
+"""Reasons for which a visitor leaves a room, as its counters name them."""
 
 CONCURRENT = 16
 """Surveys in progress at once: enough to hide the round trip, few enough not to block the loop."""
@@ -95,7 +95,7 @@ class RoomMetrics:
             surveys += filter(None, await asyncio.gather(*map(self._survey, batch)))
         self._shown = {room for room, _ in surveys}
         omitted = len(self._seen_s) - len(chosen)
-        return list(room_metrics(surveys, await self._rooms.count(), omitted))
+        return room_metrics(surveys, await self._rooms.count(), omitted)
 
     def _chosen(self) -> list[RoomId]:
         """Choose the rooms to show: the latest, then those shown before, so that series go on."""
@@ -120,9 +120,7 @@ class RoomMetrics:
             return None
 
 
-def room_metrics(
-    surveys: list[tuple[RoomId, Survey]], rooms: int, omitted: int
-) -> Iterator[Metric]:
+def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int, omitted: int) -> list[Metric]:
     """Convert surveys to metrics.
 
     Args:
@@ -130,76 +128,41 @@ def room_metrics(
         rooms: How many there are.
         omitted: In how many something happens, but which are beyond the limit.
     """
-    gauges = {
-        name: GaugeMetricFamily(name, meaning, labels=["concert_id"])
-        for name, meaning in telemetry.ROOM_GAUGES.items()
-    }
-    labels = {
-        "queue_exit_count": ["concert_id", "reason"],
-        "scheduler_lock_acquire_failures": ["scheduler_type", "concert_id"],
-    }
-    counters = {
-        name: CounterMetricFamily(name, meaning, labels=labels.get(name, ["concert_id"]))
-        for name, meaning in telemetry.ROOM_COUNTERS.items()
-    }
+    found = Collection((*telemetry.OF_ROOMS, *telemetry.OF_DECISIONS))
     for room, survey in surveys:
         count = survey.counters
-        gauges["queue_wait_size"].add_metric([room], survey.waiting)
-        gauges["queue_active_size"].add_metric([room], survey.admitted)
-        gauges["queue_throughput_users_per_second"].add_metric([room], survey.rate_last)
+        found.add("queue_wait_size", survey.waiting, room)
+        found.add("queue_active_size", survey.admitted, room)
+        found.add("queue_throughput_users_per_second", survey.rate_last, room)
         pace = hints.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
         if pace is not None:
-            wait_s = survey.waiting / survey.rate_mean
-            gauges["queue_estimated_wait_seconds"].add_metric([room], wait_s)
-        counters["queue_entry_count"].add_metric([room], count["entered"])
-        for reason in ("left", "abandoned", "lapsed", "passed", "removed"):
-            counters["queue_exit_count"].add_metric([room, reason], count[reason])
-        counters["queue_return_count"].add_metric([room], count["returned"])
-        counters["scheduler_move_users"].add_metric([room], count["admitted"])
-        counters["scheduler_cleanup_removed"].add_metric([room], count["lapsed"])
-        counters["queue_no_show_count"].add_metric([room], count["no_shows"])
-        counters["scheduler_lock_acquire_failures"].add_metric(
-            ["admit", room], count["lease_refused"]
-        )
-    yield from gauges.values()
-    yield from counters.values()
-    yield from decision_metrics(surveys)
-    total = GaugeMetricFamily(*telemetry.ROOMS_GAUGE, labels=["scheduler_type"])
-    total.add_metric(["admit"], rooms)
-    yield total
-    yield GaugeMetricFamily(*telemetry.ROOMS_OMITTED, value=omitted)
+            found.add("queue_estimated_wait_seconds", survey.waiting / survey.rate_mean, room)
+        found.add("queue_entry_count", count["entered"], room)
+        for reason in EXITS:
+            found.add("queue_exit_count", count[reason], room, reason)
+        found.add("queue_return_count", count["returned"], room)
+        found.add("scheduler_move_users", count["admitted"], room)
+        found.add("scheduler_cleanup_removed", count["lapsed"], room)
+        found.add("queue_no_show_count", count["no_shows"], room)
+        found.add("scheduler_lock_acquire_failures", count["lease_refused"], "admit", room)
+        if survey.decision is not None:
+            _add_decision(found, room, survey, survey.decision)
+    found.add(telemetry.ROOMS, rooms, "admit")
+    found.add(telemetry.ROOMS_OMITTED, omitted)
+    return found.metrics()
 
 
-def decision_metrics(surveys: list[tuple[RoomId, Survey]]) -> Iterator[Metric]:
-    """Convert admission decisions to metrics.
-
-    Args:
-        surveys: By room.
-    """
-    gauges = {
-        name: GaugeMetricFamily(name, meaning, labels=["concert_id"])
-        for name, meaning in telemetry.DECISION_GAUGES.items()
-    }
-    reasons = GaugeMetricFamily(*telemetry.DECISION_REASON, labels=["concert_id", "reason"])
-    for room, survey in surveys:
-        decision = survey.decision
-        if decision is None:
-            continue
-        report = decision.report
-        values = {
-            "queue_admission_limit_per_second": decision.per_s,
-            "queue_no_show_share": decision.no_show_share,
-            "queue_shop_free_seats": report.free,
-            "queue_shop_live_reservations": report.live,
-            "queue_shop_load": report.load,
-            "queue_shop_report_age_seconds": max(survey.at_ms - report.reported_ms, 0) / 1000,
-        }
-        if decision.until is not None:
-            so_far = survey.counters["admitted"]
-            values["queue_admission_allowance"] = max(decision.until - so_far, 0)
-        for name, value in values.items():
-            gauges[name].add_metric([room], value)
-        for reason in Reason:
-            reasons.add_metric([room, str(reason)], float(reason is decision.reason))
-    yield from gauges.values()
-    yield reasons
+def _add_decision(found: Collection, room: RoomId, survey: Survey, decision: Decision) -> None:
+    report = decision.report
+    found.add("queue_admission_limit_per_second", decision.per_s, room)
+    found.add("queue_no_show_share", decision.no_show_share, room)
+    found.add("queue_shop_free_seats", report.free, room)
+    found.add("queue_shop_live_reservations", report.live, room)
+    found.add("queue_shop_load", report.load, room)
+    age_s = max(survey.at_ms - report.reported_ms, 0) / 1000
+    found.add("queue_shop_report_age_seconds", age_s, room)
+    if decision.until is not None:
+        allowance = max(decision.until - survey.counters["admitted"], 0)
+        found.add("queue_admission_allowance", allowance, room)
+    for reason in Reason:
+        found.add(telemetry.DECISION_REASON, reason is decision.reason, room, str(reason))

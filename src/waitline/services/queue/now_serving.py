@@ -17,6 +17,7 @@ import msgspec
 from waitline.http.caching import etag_matches
 from waitline.http.requests import Request, checked_name
 from waitline.http.responses import Answer, Headers
+from waitline.kernel import telemetry
 from waitline.kernel.batching import Batcher, BatchLimits
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.ids import RoomId
@@ -138,7 +139,7 @@ class NowServingDocuments:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._checks: Batcher[None, RoomId, bool] = Batcher(self._check, CHECKED)
+        self._checks: Batcher[None, RoomId, bool] = Batcher(self._check, CHECKED, name="rooms")
         self._checked_s = float("-inf")
         self._cache: SingleFlightCache[RoomId, RoomDocument] = SingleFlightCache(
             self._load,
@@ -185,6 +186,7 @@ class NowServingDocuments:
             return None
 
     async def _load(self, room: RoomId) -> RoomDocument:
+        telemetry.CACHE_LOADS.add(1, "now_serving")
         return _room_document(room, await self._rooms.survey(room))
 
     async def _check(self, _: None, rooms: Sequence[RoomId]) -> list[bool]:
