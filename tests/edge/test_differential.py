@@ -1,6 +1,7 @@
 """Generated streams of bytes: both ways answer as the judge reads RFC 9112."""
 
 import random
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -24,6 +25,12 @@ TARGETS = [
     b"<>seen", b"<>seen?a=1&b=%20", b"<>seen?", b"<>se%65n", b"<>seen?x=\xea\xb0\x80", b"http://h<>seen",
     b"HTTP://h:80<>seen?q", b"https://h<>seen", b"ftp://h<>seen", b"http://u@h<>seen", b"http://<>seen",
     b"<>seen#f", b"<>seen x", b"*", b"", b"<>\xff", b"<>%ff", b"seen", b"<>seen\x00", b"<>seen\x7f",
+]  # fmt: skip
+# What follows a target in its place, where a request is sent again with another query.
+QUERY = re.compile(rb"(?:\?[^ ]*)? H")
+QUERIES = [
+    b"", b"b=2", b"c=3&d=%41", b"?", b"/", b"\xff", b"a b", b"#f", b"a#", b"\x7f", b"\t", b"\x00",
+    b"a HTTP/1.1\r\nX-A: b", b"a HTTP/1.1\r\n\r\nGET <>seen", b"x" * 8_192,
 ]  # fmt: skip
 VERSIONS = [
     b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b"HTTP/1.1 ", b"HTTP/11",
@@ -90,7 +97,13 @@ class Generator:
 
     def stream(self) -> list[bytes]:
         """Return the requests of one connection; `MARK` in their targets."""
-        return [self._request() for _ in range(self._rng.randint(1, 5))]
+        requests = [self._request()]
+        for _ in range(self._rng.randint(0, 4)):
+            again = requests[-1] if self._odd(0.4) else self._request()
+            if self._odd(0.5):
+                again = QUERY.sub(lambda _: b"?" + self._rng.choice(QUERIES) + b" H", again, 1)
+            requests.append(again)
+        return requests
 
     def _odd(self, chance: float = 0.01) -> bool:
         return self._rng.random() < chance

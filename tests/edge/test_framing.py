@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import uvloop
 
-from tests.edge.server import DEFAULTS, App, get
+from tests.edge.server import DEFAULTS, App, get, post
 from tests.edge.wire import Answered, answers, converse, turn
 
 BODY = b"GET /seen?evil HTTP/1.1\r\nHost: evil\r\n\r\n"
@@ -207,6 +207,37 @@ def test_a_second_request_like_the_first_is_read_anew() -> None:
     assert [one.status for one in got] == [200] * 4
     assert [msgspec.json.decode(one.body)[2]["x-a"] for one in got] == ["1", "1", "2", "2"]
     assert got[3].fields["connection"] == "close"
+
+
+def test_a_head_like_the_one_before_has_a_body_of_its_own() -> None:
+    pieces = [post(b"one"), post(b"two"), get("/ok"), post(b"six")]
+    assert [one.body for one in _talk(b"".join(pieces), ["POST"] * 4)] == [
+        b"one",
+        b"two",
+        b'{"a":1}',
+        b"six",
+    ]
+
+
+@pytest.mark.parametrize("query", ["a b", "#", "a#b", "\t", "\x7f", "x" * 8_192])
+def test_a_request_line_like_the_one_before_is_checked(query: str) -> None:
+    got = _talk(get("/seen?1") + get(f"/seen?{query}") + get("/ok"), ["GET"] * 2)
+    assert [one.status for one in got] == [200, 414 if len(query) > 100 else 400]
+
+
+@pytest.mark.parametrize("before", ["OPTIONS *", "CONNECT seen:80"])
+def test_a_target_of_another_form_has_no_query(before: str) -> None:
+    head, again = f"{before} HTTP/1.1\r\nHost: h\r\n\r\n", f"{before}?a HTTP/1.1\r\nHost: h\r\n\r\n"
+    alone = _talk(again.encode(), ["OPTIONS"])
+    after = _talk(head.encode() + again.encode(), ["OPTIONS"] * 2)
+    assert [one.status for one in after[1:]] == [one.status for one in alone if "*" in before]
+
+
+def test_a_late_head_is_refused_with_a_body_also_after_head() -> None:
+    text = get("/ok").replace(b"GET", b"HEAD") + b"GET /ok HTTP/1.1\r\nHo"
+    got = _talk(text, ["HEAD", "GET"])
+    assert [one.status for one in got] == [200, 400]
+    assert got[1].body
 
 
 def _talk(text: bytes, methods: list[str]) -> list[Answered]:

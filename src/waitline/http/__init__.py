@@ -3,6 +3,7 @@
 protocol.py           one connection: requests in order, deadlines, graceful end
 exchange.py           one request and its response: a hot call, or the framework's over ASGI
 head.py               parser for request heads
+fields.py             parser for header and trailer sections
 body.py               readers of request bodies
 limits.py             limits of a connection
 connections.py        the open connections of a worker, and the sweep of slow ones

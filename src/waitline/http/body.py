@@ -7,7 +7,8 @@ Source: RFC 9112, sections 6 and 7.
 import re
 from typing import Final, NamedTuple
 
-from waitline.http.head import CHUNKED, parse_fields
+from waitline.http.fields import parse_fields
+from waitline.http.head import CHUNKED
 from waitline.http.limits import EdgeLimits
 from waitline.http.problems import BodyTooLarge, FieldsTooLarge, RequestMalformed
 from waitline.http.texts import Text

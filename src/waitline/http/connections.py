@@ -12,6 +12,7 @@ from math import inf
 import structlog
 
 from waitline.http.limits import EdgeLimits
+from waitline.http.texts import Text
 
 SWEEP_S = 1.0
 """Interval of the sweep, and how late a deadline may be noticed. A sweep takes about 50 ns for each
@@ -37,6 +38,10 @@ PROGRESS_BYTES_MIN = 16_384
 TURN_REQUESTS_MAX = 32
 """Requests of one connection that are begun before the others get their turn: about a millisecond's
 work, where each is answered at once. A client can send thousands ahead."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+INCOMPLETE = Text("요청이 완전하지 않습니다.", "the request is incomplete")
 
 log = structlog.get_logger()
 

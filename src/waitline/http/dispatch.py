@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from waitline.http.connections import Connections
 from waitline.http.cross_origin import CrossOrigin
+from waitline.http.head import Head
 from waitline.http.limits import BODY_BYTES, EdgeLimits
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import MethodUnknown
@@ -202,19 +203,15 @@ class Dispatcher:
                 return route.hot.route, with_head((route.hot.method,))
         return None, ()
 
-    def body_max(self, path: str, fields: Mapping[bytes, bytes]) -> int:
+    def body_max(self, head: Head) -> int:
         """Return the most bytes of a body that a call of the framework accepts.
-
-        Args:
-            path: Of the request.
-            fields: Its header fields.
 
         Raises:
             Refused: The client may not send as much without authentication.
         """
         for prefix, most in self._uploads.items():
-            if path.startswith(prefix):
-                self._check_upload(fields)
+            if head.path.startswith(prefix):
+                self._check_upload(head.fields)
                 return most
         return self.limits.body_bytes
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from waitline.http.fields import TOKEN, parse_fields
 from waitline.http.limits import EdgeLimits
 from waitline.http.problems import (
     CodingUnknown,
@@ -32,30 +33,24 @@ HOSTS_CACHED = 256
 
 LINE = Text("요청 줄이 올바르지 않습니다.", "the request line is not valid")
 TARGET = Text("요청 대상이 올바르지 않습니다.", "the request target is not valid")
-FIELD = Text("헤더 필드가 올바르지 않습니다.", "a header field is not valid")
 HOST = Text("Host 헤더는 하나만 있어야 합니다.", "exactly one valid Host header is required")
 LENGTH = Text("Content-Length가 올바르지 않습니다.", "the Content-Length is not valid")
 FRAMING = Text(
     "Transfer-Encoding이 올바르지 않습니다.", "the Transfer-Encoding does not delimit the body"
 )
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # Quantifiers are possessive, so that no text makes the match take more than linear time.
 _VERSION = rb" HTTP/([0-9])\.([0-9])\r\n"
 # The third group is the query. In any other form than origin form it matches nothing.
-_LINE = re.compile(rb"(" + _TOKEN + rb"++) ([\x21\x22\x24-\x7e\x80-\xff]++)((?!))?+" + _VERSION)
+_LINE = re.compile(rb"(" + TOKEN + rb"++) ([\x21\x22\x24-\x7e\x80-\xff]++)((?!))?+" + _VERSION)
 _ORIGIN_LINE = re.compile(
-    rb"(" + _TOKEN + rb"++) (/[\x21\x22\x24-\x3e\x40-\x7e\x80-\xff]*+)"
+    rb"(" + TOKEN + rb"++) (/[\x21\x22\x24-\x3e\x40-\x7e\x80-\xff]*+)"
     rb"\??+([\x21\x22\x24-\x7e\x80-\xff]*+)" + _VERSION
 )
-_VERSION_BYTES = len(b"HTTP/1.1\r\n")
+_VERSION_BYTES = len(b" HTTP/1.1\r\n")
+_QUERY_BYTES = bytes(code for code in range(0x21, 0x100) if code not in b"#\x7f")
 _EMPTY = re.compile(rb"(?:\r\n)*+")
-_BEGIN = re.compile(_TOKEN + rb"|\r")
-_FIELD = re.compile(
-    rb"^(" + _TOKEN + rb"++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)\r\n", re.MULTILINE
-)
-_FOLD = re.compile(rb"\r\n[ \t]++")
-_FOLDED = re.compile(rb"^([^:\r\n]*+):[^\r\n]*+\r\n(?=[ \t])", re.MULTILINE)
+_BEGIN = re.compile(TOKEN + rb"|\r")
 _ABSOLUTE = re.compile(rb"https?://([^/?]++)", re.IGNORECASE)
 _HOST = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]++\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*+)(?::[0-9]{0,5})?"
@@ -63,39 +58,22 @@ _HOST = re.compile(
 _DIGITS = re.compile(rb"[0-9]++")
 _LENGTHS = re.compile(rb"([0-9]++)(?:[ \t]*+,[ \t]*+\1)*+")
 
-_SINGLE = frozenset(
-    (
-        b"authorization",
-        b"content-type",
-        b"idempotency-key",
-        b"stripe-signature",
-        b"x-identity",
-        b"x-operator-key",
-        b"x-queue-token",
-        b"x-user-id",
-        b"x-visitor-key",
-    )
-)
-"""Fields with one value, on which authentication and routing depend: of several values, two parsers
-could choose different ones. Those of all other fields are joined (RFC 9110, section 5.3)."""
-
-_FRAMING_FIELDS = frozenset((b"content-length", b"host", b"transfer-encoding"))
-
 
 class Preface:
     """The part of a head after its target: version and header fields, and what follows from them.
 
     Attributes:
-        text: Its bytes.
+        text: Its bytes, from the space before the version.
         fields: Header fields by lower-case name; those of one name are joined. Not to be changed.
         old: Whether the client speaks HTTP/1.0.
         keep_alive: Whether the connection stays open after the answer.
         length: Bytes of the body, or `CHUNKED`.
         expects: Whether the client waits for 100 Continue before it sends the body.
         target: Method and path of the last request with it, as the client wrote them, and decoded.
+        line: The last request line with it up to its query; empty if it has none.
     """
 
-    __slots__ = ("expects", "fields", "keep_alive", "length", "old", "target", "text")
+    __slots__ = ("expects", "fields", "keep_alive", "length", "line", "old", "target", "text")
 
     def __init__(self, text: bytes, fields: dict[bytes, bytes], *, old: bool) -> None:
         self.text = text
@@ -109,6 +87,7 @@ class Preface:
         self.length = _body_length(fields, old=old)
         self.expects = b"expect" in fields and _expects(fields[b"expect"], old=old)
         self.target = (b"", b"", "", "")
+        self.line = b""
 
 
 class Head:
@@ -122,30 +101,29 @@ class Head:
         fields: As in `Preface`.
         keep_alive: As in `Preface`.
         preface: The rest of the head.
+        text: Its bytes, with the empty line after it.
     """
 
-    __slots__ = ("fields", "keep_alive", "method", "path", "preface", "query", "raw_path")
+    __slots__ = ("fields", "keep_alive", "method", "path", "preface", "query", "raw_path", "text")
 
     method: str
     path: str
     raw_path: bytes
     query: bytes
 
-    def __init__(self, preface: Preface) -> None:
+    def __init__(self, preface: Preface, text: bytes) -> None:
         self.preface = preface
+        self.text = text
         self.fields = preface.fields
         self.keep_alive = preface.keep_alive
 
 
-def parse_head(
-    data: bytes, start: int, end: int, limits: EdgeLimits, last: Preface | None = None
-) -> Head:
+def parse_head(data: bytes, end: int, limits: EdgeLimits, last: Preface | None = None) -> Head:
     """Parse a head.
 
     Args:
-        data: Holds the head.
-        start: Where its request line begins.
-        end: Where its last line ends, without the empty line after it.
+        data: Begins with the head.
+        end: Where its last line ends; the empty line after it follows.
         limits: Of request line and fields.
         last: Preface of the previous request on the connection. Clients repeat it, and parsing it
             takes longer than comparing it.
@@ -156,30 +134,56 @@ def parse_head(
         VersionUnsupported, CodingUnknown, ExpectationUnknown: It needs something that this server
         does not support.
     """
-    line = _ORIGIN_LINE.match(data, start, end) or _LINE.match(data, start, end)
+    head = None if last is None else _repeated(data, end, limits, last)
+    if head is not None:
+        return head
+    line = _ORIGIN_LINE.match(data, 0, end) or _LINE.match(data, 0, end)
     if line is None:
-        raise _line_error(data, start, end, limits)
-    method, raw, query = line.group(1, 2, 3)
-    block = line.end()
-    if block - start > limits.request_line_bytes + 2:
+        raise _line_error(data, end, limits)
+    if line.end() > limits.request_line_bytes + 2:
         raise RequestLineTooLong
-    text = data[block - _VERSION_BYTES : end]
-    if last is None or text != last.text:
-        if line[4] != b"1":
-            raise VersionUnsupported
-        if end - block > limits.fields_bytes:
-            raise FieldsTooLarge
-        last = Preface(text, parse_fields(data, block, end, limits), old=line[5] == b"0")
-    head = Head(last)
-    last_method, last_raw, head.method, head.path = last.target
+    method, raw, query = line.group(1, 2, 3)
+    preface = _preface(line, data, end, limits, last)
+    head = Head(preface, data[: end + 2])
+    last_method, last_raw, head.method, head.path = preface.target
     if method != last_method or raw != last_raw or query is None:
         head.method = method.decode("ascii")
+        preface.line = b"" if query is None else method + b" " + raw + b"?"
         if query is None:
             raw, _, query = _other_form(head, raw).partition(b"?")
         head.path = raw.decode("ascii") if b"%" not in raw and raw.isascii() else _decoded(raw)
-        last.target = method, raw, head.method, head.path
+        preface.target = method, raw, head.method, head.path
     head.query = query
     head.raw_path = raw
+    return head
+
+
+def _preface(
+    line: re.Match[bytes], data: bytes, end: int, limits: EdgeLimits, last: Preface | None
+) -> Preface:
+    block = line.end()
+    text = data[block - _VERSION_BYTES : end]
+    if last is not None and text == last.text:
+        return last
+    if line[4] != b"1":
+        raise VersionUnsupported
+    if end - block > limits.fields_bytes:
+        raise FieldsTooLarge
+    return Preface(text, parse_fields(data, block, end, limits), old=line[5] == b"0")
+
+
+def _repeated(data: bytes, end: int, limits: EdgeLimits, last: Preface) -> Head | None:
+    """Return the head if only its query differs from the previous one, as with polls."""
+    at, stop = len(last.line), end - len(last.text)
+    if not (last.line and data.startswith(last.line) and data.endswith(last.text, at, end)):
+        return None
+    query = data[at:stop]
+    too_long = stop + _VERSION_BYTES > limits.request_line_bytes + 2
+    if too_long or query.translate(None, _QUERY_BYTES):
+        return None
+    head = Head(last, data[: end + 2])
+    _, head.raw_path, head.method, head.path = last.target
+    head.query = query
     return head
 
 
@@ -192,32 +196,31 @@ def after_empty_lines(data: bytes) -> int:
     return 0 if empty is None else empty.end()
 
 
-def check_partial(data: bytes, start: int, limits: EdgeLimits) -> None:
+def check_partial(data: bytes, limits: EdgeLimits) -> None:
     """Check the first part of a head that is still incomplete.
 
     So what is not a request is refused at once, and a head never takes more memory than the limits.
 
     Args:
-        data: Holds the part, up to its end.
-        start: Where the request line begins.
+        data: The part.
         limits: Of request line and fields.
 
     Raises:
         RequestMalformed: It cannot become a head.
         RequestLineTooLong, FieldsTooLarge, VersionUnsupported: As for a whole head.
     """
-    breaks = data.count(b"\r\n", start)
+    breaks = data.count(b"\r\n")
     # A line feed alone, or a carriage return alone, ends a line for some readers only.
-    returns = data.count(b"\r", start) - data.endswith(b"\r")
-    if data.count(b"\n", start) != breaks or returns != breaks:
+    returns = data.count(b"\r") - data.endswith(b"\r")
+    if data.count(b"\n") != breaks or returns != breaks:
         raise RequestMalformed(LINE)
-    line = _LINE.match(data, start)
+    line = _LINE.match(data)
     if line is None:
-        too_long = len(data) - start > limits.request_line_bytes + 1
-        if breaks or too_long or _BEGIN.match(data, start) is None:
-            raise _line_error(data, start, len(data), limits)
+        too_long = len(data) > limits.request_line_bytes + 1
+        if breaks or too_long or _BEGIN.match(data) is None:
+            raise _line_error(data, len(data), limits)
         return
-    if line.end() - start > limits.request_line_bytes + 2:
+    if line.end() > limits.request_line_bytes + 2:
         raise RequestLineTooLong
     if line[4] != b"1":
         raise VersionUnsupported
@@ -226,70 +229,9 @@ def check_partial(data: bytes, start: int, limits: EdgeLimits) -> None:
         raise FieldsTooLarge
 
 
-def parse_fields(data: bytes, start: int, end: int, limits: EdgeLimits) -> dict[bytes, bytes]:
-    """Parse the lines of a header or trailer section.
-
-    Raises:
-        RequestMalformed: One is not well-formed.
-        FieldsTooLarge: There are too many.
-    """
-    found = _FIELD.findall(data, start, end)
-    # Each match is one line from its begin to its end; any other line has none.
-    if len(found) != data.count(b"\n", start, end):
-        found = _unfolded(data[start:end])
-    if len(found) > limits.fields:
-        raise FieldsTooLarge
-    fields = {name.lower(): value for name, value in found}
-    if len(fields) != len(found):
-        fields = _joined(found)
-    if data.find(b" \r", start, end) >= 0 or data.find(b"\t\r", start, end) >= 0:
-        fields = {name: value.rstrip(b" \t") for name, value in fields.items()}
-    return fields
-
-
-def _unfolded(block: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the fields of a section with folded lines, each fold replaced by a space.
-
-    Source: RFC 9112, section 5.2. Only an attacker folds the fields that frame the message.
-
-    Raises:
-        RequestMalformed: It is malformed in other ways too.
-    """
-    folded = [name.lower() for name in _FOLDED.findall(block)]
-    if not folded or block[:1] in b" \t" or not _FRAMING_FIELDS.isdisjoint(folded):
-        raise RequestMalformed(FIELD)
-    block = _FOLD.sub(b" ", block)
-    found: list[tuple[bytes, bytes]] = _FIELD.findall(block)
-    if len(found) != block.count(b"\n"):
-        raise RequestMalformed(FIELD)
-    return found
-
-
-def _joined(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Join the fields of one name.
-
-    Raises:
-        RequestMalformed: A field that has one value comes with two.
-    """
-    fields: dict[bytes, bytes] = {}
-    for given, value in found:
-        name, value = given.lower(), value.rstrip(b" \t")  # noqa: PLW2901 - the same, tidied
-        before = fields.get(name)
-        if before is None:
-            fields[name] = value
-        elif name in _SINGLE:
-            if value != before:
-                text = given.decode("ascii")
-                raise RequestMalformed(Text(f"{text}: 값이 둘입니다.", f"{text}: has two values"))
-        else:
-            # Two hosts become one that is not valid, and two lengths a list.
-            fields[name] = before + (b"; " if name == b"cookie" else b", ") + value
-    return fields
-
-
-def _line_error(data: bytes, start: int, end: int, limits: EdgeLimits) -> Exception:
-    stop = data.find(b"\r\n", start, end)
-    if (stop if stop >= 0 else end) - start > limits.request_line_bytes:
+def _line_error(data: bytes, end: int, limits: EdgeLimits) -> Exception:
+    stop = data.find(b"\r\n", 0, end)
+    if (stop if stop >= 0 else end) > limits.request_line_bytes:
         return RequestLineTooLong()
     return RequestMalformed(LINE)
 

@@ -16,6 +16,8 @@ from uvicorn.server import ServerState
 
 from waitline.http.body import ChunkedBody, KnownBody, body_reader
 from waitline.http.connections import (
+    CONTINUE,
+    INCOMPLETE,
     LINGER_BYTES_MAX,
     LINGER_S,
     PROGRESS_BYTES_MIN,
@@ -28,16 +30,11 @@ from waitline.http.head import Head, Preface, after_empty_lines, check_partial, 
 from waitline.http.problems import ConnectionsExhausted, RequestMalformed, RequestTooSlow
 from waitline.http.requests import App, Request
 from waitline.http.responses import Answer, ResponsePacker
-from waitline.http.texts import Text
 from waitline.kernel.errors import Refused
 
 if TYPE_CHECKING:
     from waitline.http.dispatch import HotRoute
     from waitline.http.worker import ServiceWorker
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-INCOMPLETE = Text("요청이 완전하지 않습니다.", "the request is incomplete")
 
 _packer = ResponsePacker()
 
@@ -94,8 +91,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self.limits = self.dispatcher.limits
         self.tasks: set[asyncio.Task[Any]] = server_state.tasks
         self.peer = ""
-        self.stopping = False
-        self.half_closed = False
+        self.stopping = self.half_closed = False
         self.state = server_state
         self._buffer = b""
         self._head: Head | None = None
@@ -180,28 +176,21 @@ class Protocol(SweptConnection, asyncio.Protocol):
 
     def _read_head(self, data: bytes) -> bytes | None:
         """Read a head, and the body that came with it; return what follows, or `None`."""
-        start = 0
         if data.startswith(b"\r"):
-            start = after_empty_lines(data)
-            if start == len(data):
+            data = data[after_empty_lines(data) :]
+            if not data:
                 return b""
-        end = data.find(b"\r\n\r\n", start)
-        if end < 0:
-            self._hold(data, start)
-            return None
-        self._in_head = False
-        self._head = None
-        head = parse_head(data, start, end + 2, self.limits, self._preface)
-        self._head, self._preface = head, head.preface
-        dispatcher = self.dispatcher
-        if dispatcher.root_path:
-            head.path = dispatcher.below_root(head.path)
-        route = self._route = dispatcher.route_for(head.method, head.path)
-        at, length = end + 4, head.preface.length
+        head = self._head
+        # Clients repeat whole heads, and comparing one takes a small part of parsing it.
+        if head is None or not data.startswith(head.text):
+            head = self._parse(data)
+            if head is None:
+                return None
+        at, length, route = len(head.text), head.preface.length, self._route
         if length == 0:
             self._begin(b"")
             return data[at:]
-        body_max = dispatcher.body_max(head.path, head.fields) if route is None else route.body_max
+        body_max = self.dispatcher.body_max(head) if route is None else route.body_max
         if 0 < length <= body_max and len(data) - at >= length:
             self._begin(data[at : at + length])
             return data[at + length :]
@@ -211,13 +200,25 @@ class Protocol(SweptConnection, asyncio.Protocol):
             self.transport.write(CONTINUE)
         return data[at:]
 
-    def _hold(self, data: bytes, start: int) -> None:
-        """Keep the first part of a head, unless it is too long or cannot become one."""
-        check_partial(data, start, self.limits)
-        self._buffer = data
-        if not self._in_head:
-            self._in_head = True
-            self.deadline_s = self.loop.time() + self.limits.head_s
+    def _parse(self, data: bytes) -> Head | None:
+        """Parse a head and find its route; return `None` and keep it while it is incomplete."""
+        before, self._head = self._head, None
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            check_partial(data, self.limits)
+            self._buffer = data
+            if not self._in_head:
+                self._in_head = True
+                self.deadline_s = self.loop.time() + self.limits.head_s
+            return None
+        self._in_head = False
+        head, dispatcher = parse_head(data, end + 2, self.limits, self._preface), self.dispatcher
+        if dispatcher.root_path:
+            head.path = dispatcher.below_root(head.path)
+        if before is None or head.path is not before.path or head.method is not before.method:
+            self._route = dispatcher.route_for(head.method, head.path)
+        self._head, self._preface = head, head.preface
+        return head
 
     def _read_body(self, data: bytes) -> bytes | None:
         assert self._reader is not None
@@ -333,8 +334,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
             return not exchange.streaming
         if self._unsent is not None:
             return True
-        if self._buffer or self._reader is not None:
-            self._refuse(RequestMalformed(INCOMPLETE))
+        self._refuse_partial()
         return False
 
     @override
