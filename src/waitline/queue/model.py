@@ -19,9 +19,8 @@ ROOMS_MAX = 10_000
 """Most rooms of one installation. Otherwise clients that may create rooms by naming them (all, in
 trial mode) could fill the store with empty ones."""
 
-MARK_MAX = 16
-"""Longest mark of a visitor, in characters. A digest of 64 bits in base64url has 11; more would
-only make lines of a million visitors take more memory."""
+MARK_MAX = 8
+"""Longest mark of a visitor, in characters: more would make every line take more memory."""
 
 ACCOUNT_MARK = "a"
 """The mark of a visitor for whom the shop vouches, in rooms whose identity is `signed`."""
