@@ -11,7 +11,10 @@ import pytest
 from tests.booking.sale import Sale, person
 from tests.databases import TestDatabase
 from waitline import cli
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.instants import Instant
 
+LATER = Instant(SystemClock().now_ms() + 86_400_000, 540).iso
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -84,7 +87,7 @@ def test_each_change_is_in_the_log(run: Run) -> None:
     run("seats", "hold", "1", "s-r-1", "--reason", "press")
     run("seats", "release", "1", "s-r-1")
     run("seats", "give", "1", "s-r-1", "--name", "Kim")
-    run("schedules", "postpone", "1", "--refund-until", "2190-01-01T00:00+09:00")
+    run("schedules", "postpone", "1", "--refund-until", LATER)
     run("schedules", "resume", "1")
     run("schedules", "cancel", "1", "--yes", "--reason", "flood")
     # A repeat changes nothing.
@@ -122,10 +125,15 @@ def test_refund_deadlines_that_cannot_be(run: Run, until: str, said: str) -> Non
     assert f"--refund-until: '{until}' {said}" in err
 
 
-def test_a_refund_deadline_in_the_past_is_warned_of(run: Run) -> None:
-    status, _, err = run("schedules", "postpone", "1", "--refund-until", "2020-01-01T00:00+09:00")
-    assert status == 0
-    assert "warning: the refund deadline has passed" in err
+@pytest.mark.parametrize(
+    ("year", "said"), [("2020", "is in the past"), ("2190", "is more than 5 years away")]
+)
+def test_a_refund_deadline_of_no_use_is_refused(run: Run, year: str, said: str) -> None:
+    until = f"{year}-01-01T00:00+09:00"
+    status, _, err = run("schedules", "postpone", "1", "--refund-until", until)
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert err.startswith(f"waitline: --refund-until: {said}; name the day")
+    assert "on sale" in run("schedules", "progress", "1")[1], "nothing was changed"
 
 
 @pytest.mark.parametrize("words", [["set", "1", "--price", "5"], ["delete", "1"]])
@@ -148,7 +156,7 @@ def test_a_schedule_on_sale_is_not_resumed(run: Run) -> None:
 
 
 def test_a_schedule_is_postponed_and_sold_again(run: Run) -> None:
-    status, out, _ = run("schedules", "postpone", "1", "--refund-until", "2190-01-01T00:00+09:00")
+    status, out, _ = run("schedules", "postpone", "1", "--refund-until", LATER)
     assert status == 0
     assert "postponed" in out
     assert run("schedules", "resume", "1")[1] == "Schedule 1 is on sale again.\n"

@@ -65,6 +65,8 @@ def test_no_such_schedule(trial: Office, method: str, verb: str, body: object) -
         ("postpone", {}, "refundUntil"),
         ("postpone", {"refundUntil": "2030-01-01T00:00"}, "refundUntil"),
         ("postpone", {"refundUntil": "soon"}, "refundUntil"),
+        ("postpone", {"refundUntil": "2020-01-01T00:00Z"}, "refundUntil: 이미 지난"),
+        ("postpone", {"refundUntil": "2999-12-31T00:00Z"}, "refundUntil: 환불 기한은 앞으로 5년"),
         ("house-seats/hold", {"seats": ["0-0"]}, "reason"),
         ("house-seats/hold", {"seats": ["0-0"], "reason": " "}, "reason"),
         ("house-seats/hold", {"seats": ["0-0"], "reason": "x" * 101}, "reason"),

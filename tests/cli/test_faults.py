@@ -78,7 +78,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "seats set": ("1 --all --price 5", DATABASE),
     "seats delete": ("1 --all", DATABASE),
     "schedules cancel": ("1 --yes", DATABASE),
-    "schedules postpone": ("1 --refund-until 2099-01-01T20:00+09:00", DATABASE),
+    "schedules postpone": ("1 --refund-until 2029-01-01T20:00+09:00", DATABASE),
     "schedules progress": ("1", DATABASE),
     "schedules resume": ("1", DATABASE),
     "seats hold": ("1 A-1 --reason press", DATABASE),
@@ -271,6 +271,63 @@ def test_keys_are_not_made_where_none_are(run: Run, tmp_path: Path) -> None:
     assert ended.code == 1
     assert "keys.json is missing" in ended.err
     assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.parametrize("given", ["--valkey-url", "WAITLINE_VALKEY_URL"])
+def test_an_embedded_cluster_and_a_store_of_ones_own_contradict_each_other(
+    run: Run, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [given, "redis://127.0.0.1:1"] if given.startswith("--") else []
+    if not words:
+        monkeypatch.setenv(given, "redis://127.0.0.1:1")
+    ended = run("up", "--cluster", "3+0", *words, "--data-dir", tmp_path / "data")
+    assert (ended.code, len(ended.lines)) == (2, 1)
+    assert "--cluster: starts a cluster of embedded servers, but --valkey-url" in ended.err
+    assert "leave one of the two out" in ended.err
+    assert not (tmp_path / "data").exists(), "nothing was started"
+
+
+@pytest.mark.parametrize("what", [["--room", "r"], ["--booking"]])
+def test_hours_are_of_the_provider_alone(run: Run, what: list[str]) -> None:
+    ended = run("audit", *what, "--hours", 3)
+    assert (ended.code, len(ended.lines)) == (2, 1)
+    assert "--hours: only --provider looks back in time" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["--use", "5"], "--use"),
+        (["--ready", "soon"], "--ready"),
+        (["--over", "ramp:x"], "--over"),
+        (["--over", "1000/s*x"], "--over"),
+    ],
+)
+def test_a_duration_that_cannot_be_names_its_option(
+    words: list[str], option: str, run: Run
+) -> None:
+    ended = (
+        run("simulate", "--visitors", 10, *words)
+        if "/s" not in words[1]
+        else run("simulate", *words)
+    )
+    assert (ended.code, len(ended.lines)) == (2, 1)
+    assert ended.err.startswith(f"waitline: {option}: ")
+    assert "is not a duration; write 300ms, 5s, 1.5m or 2h" in ended.err
+
+
+@pytest.mark.parametrize("minutes", ["0", "121", "nan"])
+def test_a_duration_of_a_rehearsal_names_its_option(minutes: str, run: Run, tmp_path: Path) -> None:
+    ended = run("rehearse", "--minutes", minutes, "--data-dir", tmp_path)
+    assert (ended.code, len(ended.lines)) == (2, 1)
+    assert ended.err.startswith("waitline: --minutes: must be above 0 and at most 120")
+
+
+def test_an_unreachable_cluster_is_reported_once(run: Run) -> None:
+    ended = run("rooms", "list", "--valkey-url", f"redis+cluster://127.0.0.1:{free_port()}")
+    assert (ended.code, len(ended.lines)) == (1, 1)
+    assert ended.err.count("cannot be reached") == 1
+    assert "Connection refused" in ended.err
 
 
 def test_a_name_that_is_no_host(run: Run) -> None:

@@ -1,5 +1,6 @@
 """`waitline up` killed at any moment: nothing of it stays, and the next start works."""
 
+import json
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import pytest
 from tests.faults.stack import SOON_S, START_S, WAITLINE, up
 from tests.processes import free_port
 from tests.until import until
+from waitline.trial.supervisor import UP
 
 pytestmark = pytest.mark.long
 
@@ -85,6 +87,29 @@ def test_nothing_of_a_killed_up_stays_and_the_next_one_starts(
         stack.program.process.wait()
         until(lambda: not concerned(long_folder), START_S, "nothing of the whole one stays")
     until(lambda: not list(temporary.glob("waitline-*")), SOON_S, "no temporary folder stays")
+
+
+def test_nothing_of_a_killed_cluster_stays_and_the_next_one_has_its_data(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    data = folder / "data"
+    words = [*command(data), "--no-box-office", "--cluster", "3+3"]
+    for round_no in range(3):
+        log = (folder / f"{round_no}.log").open("w+")
+        with log, subprocess.Popen(words, stdout=log, stderr=log) as program:  # noqa: S603 - our own command
+            until(lambda: UP in Path(log.name).read_text("utf-8"), START_S, "it is up")
+            listed = subprocess.run(  # noqa: S603 - our own command
+                [*WAITLINE, "rooms", "list", "--json", "--data-dir", str(data)],
+                capture_output=True, text=True, check=True, timeout=START_S,
+            )  # fmt: skip
+            rooms = [one["room"] for one in json.loads(listed.stdout)]
+            assert rooms == [f"r{number}" for number in range(round_no)]
+            made = [*WAITLINE, "rooms", "create", f"r{round_no}", "--data-dir", str(data)]
+            subprocess.run(made, capture_output=True, check=True, timeout=START_S)  # noqa: S603
+            program.kill()
+            program.wait()
+        until(lambda: not concerned(data), START_S, "nothing stays")
 
 
 def test_a_guard_that_was_killed_is_replaced(folder: Path) -> None:

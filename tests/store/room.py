@@ -57,7 +57,7 @@ class Room:
         if "admit_per_s" in changes:
             # As much as tests put into the bucket, which a slow room's would not hold.
             changes.setdefault("admit_burst", 500)
-        self.server.wait(self.rooms.create(self.id, Rules().changed(changes)))
+        self.server.wait(self.rooms.add(self.id, Rules().changed(changes)))
 
     def change(self, **changes: object) -> Rules:
         return self.server.wait(self.rooms.change(self.id, changes))

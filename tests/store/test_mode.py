@@ -80,7 +80,7 @@ def test_a_store_of_before_gets_a_mode_only_if_that_is_safe(
 ) -> None:
     async def create(store: ValkeyClient) -> None:
         for room in rooms:
-            await Rooms(store).create(RoomId(room), Rules())
+            await Rooms(store).add(RoomId(room), Rules())
 
     on(server, create)
     if not refused:
@@ -99,7 +99,7 @@ def test_a_trial_that_ends_leaves_rooms_of_operators_and_nobody_in_them(server: 
         # One has the name of a rehearsal's room, but an operator created it.
         theirs = [RoomId("summer"), RoomId(f"{REHEARSALS}of-ours")]
         for room in (*theirs, RoomId("1"), REHEARSED):
-            await rooms.create(room, rules)
+            await rooms.add(room, rules)
         await stage.register(REHEARSED)
         await store.command("ZADD", "wl:{summer}:waiting", 1, "ann")
         found = await mode.contents()

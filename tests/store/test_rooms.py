@@ -6,7 +6,7 @@ import pytest
 
 from tests.store.room import Room, no_memory
 from waitline.kernel.errors import Unavailable
-from waitline.kernel.ids import VisitorId
+from waitline.kernel.ids import REHEARSALS, RoomId, VisitorId
 from waitline.kernel.setting import SettingError
 from waitline.queue import keys
 from waitline.queue import rooms as subject
@@ -17,11 +17,21 @@ from waitline.queue.model import (
     UNKNOWN,
     Joined,
     RoomExists,
+    RoomNameReserved,
     RoomOccupied,
     RoomUnknown,
     TooManyRooms,
 )
 from waitline.queue.settings import Limits, Mode, Rules
+
+
+def test_names_of_rehearsals_are_not_for_operators(room: Room) -> None:
+    name = RoomId(f"{REHEARSALS}mine")
+    with pytest.raises(RoomNameReserved):
+        room.server.wait(room.rooms.create(name, Rules()))
+    assert name not in room.server.wait(room.rooms.names())
+    room.server.wait(room.rooms.add(name, Rules()))
+    assert name in room.server.wait(room.rooms.names())
 
 
 def test_opened_once(room: Room) -> None:

@@ -281,10 +281,14 @@ def test_keys(run: Run, tmp_path: Path) -> None:
     status, out, err = run("keys", "rotate", "--data-dir", tmp_path)
     assert (status, out) == (1, "")
     assert "rotate again in" in one_line(err)
-    for kid, problem in ((first[0]["kid"], "rotate first"), ("unknown", "there is no key")):
+    for kid, problem in (
+        (first[0]["kid"], "run `waitline keys rotate`"),
+        ("unknown", "there is no key"),
+    ):
         status, out, err = run("keys", "revoke", kid, "--data-dir", tmp_path)
-        assert (status, out) == (1, "")
+        assert (status, out) == (2, "")
         assert problem in one_line(err)
+        assert "KID: " in err
 
 
 @pytest.fixture

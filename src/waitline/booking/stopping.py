@@ -16,7 +16,9 @@ from waitline.booking.catalogue_edits import forget_changes
 from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.model import ScheduleStopped
 from waitline.booking.sale_state import ScheduleState
+from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.errors import Refused
+from waitline.kernel.instants import Instant
 from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database
 
@@ -46,7 +48,36 @@ SHOWN_MAX = 200
 CHUNK_S = 10.0
 """Timeout of one chunk and of the count: both read every seat of a schedule."""
 
+REFUND_YEARS_MAX = 5
+"""Latest refund deadline of a postponed schedule, in years from now; a later one is a typing error.
+Until then all its tickets can be given back."""
+
+_YEAR_MS = 366 * 86_400_000
+
 log = structlog.get_logger()
+
+
+class RefundDeadlineImpossible(Refused):
+    """The refund deadline of a postponed schedule is in the past, or too far away.
+
+    Attributes:
+        past: Whether it is in the past.
+    """
+
+    def __init__(self, *, past: bool) -> None:
+        super().__init__(past)
+        self.past = past
+
+
+def check_refund_deadline(refund_until: datetime, now_ms: int) -> None:
+    """Check the refund deadline of a postponed schedule.
+
+    Raises:
+        RefundDeadlineImpossible: It is in the past, or more than `REFUND_YEARS_MAX` years away.
+    """
+    ahead_ms = Instant.of(refund_until).at_ms - now_ms
+    if not 0 < ahead_ms <= REFUND_YEARS_MAX * _YEAR_MS:
+        raise RefundDeadlineImpossible(past=ahead_ms <= 0)
 
 
 class ScheduleNotPostponed(Refused):
@@ -148,11 +179,15 @@ class ScheduleStops:
     Args:
         database: Holds them.
         late_s: As `LATE_S`.
+        clock: Gives the time with which refund deadlines are compared.
     """
 
-    def __init__(self, database: Database, *, late_s: float = LATE_S) -> None:
+    def __init__(
+        self, database: Database, *, late_s: float = LATE_S, clock: Clock | None = None
+    ) -> None:
         self._database = database
         self._late_s = late_s
+        self._clock = clock or SystemClock()
 
     async def cancel(self, schedule: int, reason: str | None, *, who: str) -> bool:
         """Cancel a schedule; return whether it was not cancelled before.
@@ -181,7 +216,9 @@ class ScheduleStops:
         Raises:
             ScheduleUnknown: There is no such schedule.
             ScheduleStopped: It is cancelled.
+            RefundDeadlineImpossible: `refund_until` is in the past, or years away.
         """
+        check_refund_deadline(refund_until, self._clock.now_ms())
         before, changed = await self._stop(
             schedule, ScheduleState.POSTPONED, reason, refund_until, who
         )

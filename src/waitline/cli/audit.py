@@ -24,6 +24,9 @@ from waitline.tokens.verification import verify_token
 if TYPE_CHECKING:
     from waitline.booking.audit import LimitsEvidence
 
+HOURS = 24.0
+"""How far back payments are compared with the provider, in h: as long as a day without a look."""
+
 
 def audit(
     room: options.AuditedRoom = None,
@@ -35,8 +38,14 @@ def audit(
         typer.Option("--provider", help="Compare payments with the payment provider's charges"),
     ] = False,
     hours: Annotated[
-        float, typer.Option(help="With --provider: how many hours back", min=0.01, max=2_160)
-    ] = 24.0,
+        float | None,
+        typer.Option(
+            help=f"With --provider: how many hours back; default {HOURS:g}",
+            min=0.01,
+            max=2_160,
+            show_default=False,
+        ),
+    ] = None,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     database_url: options.DatabaseUrl = None,
@@ -53,12 +62,20 @@ def audit(
     """
     if [room is not None, booking, provider].count(True) != 1:
         raise Misconfigured("choose what to audit: --room NAME, --booking or --provider")
+    if hours is not None and not provider:
+        raise Misconfigured(
+            "--hours: only --provider looks back in time, the others read everything; leave it out"
+        )
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url, database_url=database_url)
     found: Sequence[Finding]
     if room is not None:
         found = _room(settings, room, as_json)
     else:
-        found = _provider(settings, hours, as_json) if provider else _booking(settings, as_json)
+        found = (
+            _provider(settings, hours or HOURS, as_json)
+            if provider
+            else _booking(settings, as_json)
+        )
     if found:
         raise typer.Exit(1)
 

@@ -10,8 +10,9 @@ from rich.table import Table
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Misconfigured
 from waitline.kernel.terminal import Terminal
-from waitline.tokens.keyring import Keyring
+from waitline.tokens.keyring import KeyInUse, Keyring, KeyUnknown
 from waitline.tokens.keyring_file import KeyringFile
 
 app = typer.Typer(
@@ -42,7 +43,17 @@ def revoke(
     their reservations can only be cancelled and refunded by an operator.
     """
     settings = chosen.load(data_dir=data_dir)
-    _print(KeyringFile(settings.keys_file).revoke(kid, SystemClock().now_ms()), as_json=as_json)
+    try:
+        ring = KeyringFile(settings.keys_file).revoke(kid, SystemClock().now_ms())
+    except KeyUnknown:
+        raise Misconfigured(
+            f"KID: there is no key {kid!r}; `waitline keys list` lists the keys"
+        ) from None
+    except KeyInUse:
+        raise Misconfigured(
+            f"KID: key {kid} still signs; run `waitline keys rotate`, and revoke it 5 s later"
+        ) from None
+    _print(ring, as_json=as_json)
 
 
 @app.command("list")

@@ -100,8 +100,8 @@ def _place(booking: Booking) -> str:
 
 
 def _payments(booking: Booking) -> Table:
-    table = Table(
-        "payment", "state", "method", "amount", "refunded", "provider's id", "key", "note", box=None
+    table = _table(
+        "payment", "state", "method", "amount", "refunded", "provider's id", "key", "note"
     )
     for one in booking.payments:
         table.add_row(
@@ -117,8 +117,16 @@ def _payments(booking: Booking) -> Table:
     return table
 
 
+def _table(*columns: str) -> Table:
+    """Return a table that never cuts a number short: other columns continue on the next line."""
+    table = Table(box=None)
+    for column in columns:
+        table.add_column(column, no_wrap=column == "payment", overflow="fold")
+    return table
+
+
 def _entries(booking: Booking) -> Table:
-    table = Table("when (UTC)", "what", "by", "payment", "detail", box=None)
+    table = _table("when (UTC)", "what", "by", "payment", "detail")
     for entry in booking.entries:
         table.add_row(
             f"{entry.at:%Y-%m-%d %H:%M:%S}",

@@ -14,12 +14,19 @@ from rich.table import Table
 from waitline import settings as chosen
 from waitline.cli import change_log, options
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.ids import RoomId
+from waitline.kernel.ids import REHEARSALS, RoomId
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
 from waitline.queue.addresses import Addresses, AddressTotals
 from waitline.queue.decision import Reason
-from waitline.queue.model import RoomExists, RoomOccupied, RoomUnknown, Survey, TooManyRooms
+from waitline.queue.model import (
+    RoomExists,
+    RoomNameReserved,
+    RoomOccupied,
+    RoomUnknown,
+    Survey,
+    TooManyRooms,
+)
 from waitline.queue.room_log import CHANGES_MAX, RoomChange
 from waitline.queue.rooms import PAGE_MAX, Rooms
 from waitline.queue.settings import ROOM_SETTINGS, Rules
@@ -291,6 +298,11 @@ def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[
     except RoomExists:
         raise Misconfigured(
             f"room {room!r} already exists; `waitline rooms set` changes it"
+        ) from None
+    except RoomNameReserved:
+        raise Misconfigured(
+            f"ROOM: names that begin with {REHEARSALS} belong to rehearsals, whose clean-up "
+            "deletes such rooms; choose another name"
         ) from None
     except RoomOccupied as occupied:
         raise Misconfigured(

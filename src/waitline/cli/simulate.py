@@ -7,7 +7,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -27,6 +27,8 @@ from waitline.sales.simulation_check import agreement as agreeing
 from waitline.sales.simulation_check.agreement import Agreement
 from waitline.sales.simulation_report import page, prediction_text
 from waitline.trial import machine
+
+T = TypeVar("T")
 
 _DEFAULT = Limits()
 _VISITORS = 300_000
@@ -104,13 +106,13 @@ def simulate(
     if visitors is None and "/s" not in over:
         visitors = _VISITORS
     sale = _sale(
-        notation.arrivals(over, visitors),
-        notation.use(use),
+        _parsed("--over", lambda: notation.arrivals(over, visitors)),
+        _parsed("--use", lambda: notation.use(use)),
         no_shows,
         admit_per_s=rate,
         admit_burst=burst,
         active_max=active_max,
-        ready_ttl_ms=notation.duration_ms(ready),
+        ready_ttl_ms=_parsed("--ready", lambda: notation.duration_ms(ready)),
     )
     options.prepare_out(out)
     outcome = _predict(sale, edges, seed)
@@ -135,6 +137,19 @@ def _require(*modules: str) -> None:
         raise Misconfigured(
             f"not installed: {', '.join(missing)}; run pip install {' '.join(missing)}"
         )
+
+
+def _parsed(option: str, parse: Callable[[], T]) -> T:
+    """Parse the value of an option; a refusal names the option.
+
+    Raises:
+        SaleImpossible: The value is not in the notation.
+    """
+    try:
+        return parse()
+    except SaleImpossible as error:
+        text = str(error)
+        raise SaleImpossible(text if text.startswith("--") else f"{option}: {text}") from None
 
 
 def _sale(arrivals: Any, use: Any, no_shows: float, **limits: Any) -> Sale:  # noqa: ANN401

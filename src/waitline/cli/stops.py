@@ -17,14 +17,14 @@ from waitline.booking.model import ScheduleStopped
 from waitline.booking.sale_state import ScheduleState
 from waitline.booking.stopping import (
     REASON_CHARS_MAX,
+    REFUND_YEARS_MAX,
+    RefundDeadlineImpossible,
     ScheduleNotPostponed,
     ScheduleStops,
     StopProgress,
 )
 from waitline.cli import options
-from waitline.cli.catalogue_store import warn
 from waitline.cli.change_log import who
-from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import visible
 from waitline.kernel.instants import EXAMPLE, parse_instant
@@ -101,8 +101,6 @@ def postpone(
         until = parse_instant(refund_until)
     except ValueError as error:
         raise Misconfigured(f"--refund-until: {refund_until[:40]!r} {error}") from None
-    if until.at_ms <= SystemClock().now_ms():
-        warn("the refund deadline has passed: it gives buyers no time to return their tickets")
 
     async def use(stops: ScheduleStops) -> StopProgress:
         await stops.postpone(schedule, _checked(reason), until.time, who=who())
@@ -208,6 +206,11 @@ def _with_stops(
         raise Misconfigured("schedule not found; `waitline concerts list` lists them") from None
     except ScheduleStopped:
         raise Misconfigured("the schedule is cancelled; this cannot be undone") from None
+    except RefundDeadlineImpossible as error:
+        reason = "is in the past" if error.past else f"is more than {REFUND_YEARS_MAX} years away"
+        raise Misconfigured(
+            f"--refund-until: {reason}; name the day until which buyers may return their tickets"
+        ) from None
     except ScheduleNotPostponed as error:
         state = _plain(error.state)
         raise Misconfigured(f"the schedule is {state}, not postponed") from None

@@ -7,6 +7,7 @@ import typer
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.addresses import shown_address
+from waitline.kernel.errors import Misconfigured
 from waitline.kernel.plurals import counted
 from waitline.kernel.process import stop_when_stdin_ends
 from waitline.kernel.terminal import Terminal, styled
@@ -58,6 +59,11 @@ def up(
         box_office=box_office,
         mode=mode or chosen.in_environment("WAITLINE_MODE") or "trial",
     )
+    if size is not None and settings.valkey_url is not None:
+        raise Misconfigured(
+            "--cluster: starts a cluster of embedded servers, but --valkey-url (or "
+            "WAITLINE_VALKEY_URL) names a store of your own; leave one of the two out"
+        )
     chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()

@@ -290,6 +290,10 @@ class RoomExists(Refused):
     """The room exists already."""
 
 
+class RoomNameReserved(Refused):
+    """The name belongs to rehearsals, whose clean-up deletes such rooms."""
+
+
 class RoomOccupied(Refused):
     """Visitors wait or hold slots in the room.
 

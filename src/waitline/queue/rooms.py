@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from math import sqrt
 
-from waitline.kernel.ids import RoomId
+from waitline.kernel.ids import RoomId, is_rehearsal
 from waitline.queue import decision as decisions
 from waitline.queue import keys, record, room_log
 from waitline.queue.decision import Decision
@@ -19,6 +19,7 @@ from waitline.queue.model import (
     COUNTERS,
     ROOMS_MAX,
     RoomExists,
+    RoomNameReserved,
     RoomOccupied,
     RoomUnknown,
     Survey,
@@ -148,7 +149,19 @@ class Rooms:
         return False
 
     async def create(self, room: RoomId, rules: Rules) -> None:
-        """Create a room.
+        """Create a room for an operator.
+
+        Raises:
+            RoomNameReserved: Only rehearsals make rooms of this name.
+            RoomExists: It was created before.
+            TooManyRooms: There are `ROOMS_MAX` already.
+        """
+        if is_rehearsal(room):
+            raise RoomNameReserved
+        await self.add(room, rules)
+
+    async def add(self, room: RoomId, rules: Rules) -> None:
+        """Create a room, whatever its name.
 
         Raises:
             RoomExists: It was created before.

@@ -14,6 +14,7 @@ catalogue_problems.py rows of problems.py for changes to the catalogue
 problems.py        table of problems: the HTTP response to each refusal
 start_lines.py     log lines of a process at its start, and of outages
 problem_codes.py   codes and short texts of problems
+room_problems.py   rows of problems.py for operators' calls on rooms
 sale_problems.py   rows of problems.py for a sale's rules and house seats
 setting_bodies.py  bodies and views generated from operators' settings
 """

@@ -53,14 +53,11 @@ from waitline.queue.model import (
     AddressLimited,
     ExtensionsSpent,
     RoomClosed,
-    RoomExists,
     RoomFull,
-    RoomOccupied,
     RoomUnknown,
     StatementMissing,
     TimeRanOut,
     TokenRejected,
-    TooManyRooms,
     TooManyStreams,
     VisitorUnknown,
 )
@@ -83,6 +80,7 @@ from waitline.services.problem_codes import (
     Q004,
     Q005,
 )
+from waitline.services.room_problems import ROOM_PROBLEMS
 from waitline.services.sale_problems import SALE_PROBLEMS
 from waitline.services.same_origin import CrossSite
 from waitline.tokens.statements import StatementFault, StatementRejected
@@ -145,31 +143,6 @@ _WHO: list[Problem[Any]] = [
 _WAITING_ROOM: list[Problem[Any]] = [
     Problem(
         RoomUnknown, _NOT_FOUND, C004, "room-unknown", Text("존재하지 않는 대기실", "Unknown room")
-    ),
-    Problem(
-        RoomExists,
-        _CONFLICT,
-        C005,
-        "room-exists",
-        Text("이미 존재하는 대기실", "Room already exists"),
-    ),
-    Problem(
-        RoomOccupied,
-        _CONFLICT,
-        C005,
-        "room-occupied",
-        Text("이용 중인 대기실", "Room in use"),
-        detail=lambda room: Text(
-            f"대기 중 {room.waiting:,}명, 이용 중 {room.admitted:,}명입니다.",
-            f"The room has {room.waiting:,} waiting and {room.admitted:,} admitted.",
-        ),
-    ),
-    Problem(
-        TooManyRooms,
-        _CONFLICT,
-        C005,
-        "too-many-rooms",
-        Text("대기실 개수 초과", "Too many rooms"),
     ),
     Problem(
         RoomClosed, _CONFLICT, C005, "room-closed", Text("대기 마감", "Closed to new visitors")
@@ -392,4 +365,6 @@ _BOX_OFFICE: list[Problem[Any]] = [
     ),
 ]
 
-PROBLEMS = ProblemTable([*_WHO, *_WAITING_ROOM, *CATALOGUE, *_BOX_OFFICE, *SALE_PROBLEMS])
+PROBLEMS = ProblemTable(
+    [*_WHO, *_WAITING_ROOM, *ROOM_PROBLEMS, *CATALOGUE, *_BOX_OFFICE, *SALE_PROBLEMS]
+)

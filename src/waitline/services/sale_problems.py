@@ -18,7 +18,11 @@ from waitline.booking.model import (
     TooManySeats,
 )
 from waitline.booking.sale_state import ScheduleState
-from waitline.booking.stopping import ScheduleNotPostponed
+from waitline.booking.stopping import (
+    REFUND_YEARS_MAX,
+    RefundDeadlineImpossible,
+    ScheduleNotPostponed,
+)
 from waitline.http.problems import C001, C005, Problem, retry_after
 from waitline.http.texts import Text
 from waitline.kernel.plurals import counted
@@ -122,6 +126,24 @@ SALE_PROBLEMS: list[Problem[Any]] = [
         detail=lambda it: Text(
             f"연기된 일정만 다시 판매할 수 있습니다. 현재 상태: {it.state}.",
             f"Only a postponed schedule can be put on sale again; this one is {it.state}.",
+        ),
+    ),
+    Problem(
+        RefundDeadlineImpossible,
+        HTTPStatus.BAD_REQUEST,
+        C001,
+        "refund-deadline-impossible",
+        Text("잘못된 환불 기한", "Impossible refund deadline"),
+        detail=lambda it: (
+            Text(
+                "refundUntil: 이미 지난 시각입니다. 환불 기한은 현재 이후여야 합니다.",
+                "refundUntil: is in the past. Name a time until which buyers can return tickets.",
+            )
+            if it.past
+            else Text(
+                f"refundUntil: 환불 기한은 앞으로 {REFUND_YEARS_MAX}년 이내여야 합니다.",
+                f"refundUntil: must be within the next {REFUND_YEARS_MAX} years.",
+            )
         ),
     ),
     Problem(

@@ -17,7 +17,7 @@ from waitline.kernel.backoff import Backoff
 from waitline.kernel.errors import Unavailable
 from waitline.valkey import slots
 from waitline.valkey.address import StoreAddress
-from waitline.valkey.connection import Connection, Mark, require
+from waitline.valkey.connection import Connection, Mark, require, unreachable
 from waitline.valkey.replies import CommandError
 from waitline.valkey.slots import Node, SlotMap
 
@@ -251,7 +251,8 @@ class Cluster:
                 try:
                     await self._take(node, await self._fetch(node))
                 except (CommandError, Unavailable, ValueError) as error:
-                    reason = str(error)
+                    # The connection names its node, and the cluster's message names them all.
+                    reason = str(error).removeprefix(unreachable(_shown(node), ""))
                 else:
                     self._backoff.succeeded()
                     return
@@ -323,7 +324,7 @@ class Cluster:
         return list(dict.fromkeys(node for _, _, node in self._map.ranges))
 
     def _unreachable(self, reason: str) -> str:
-        return f"the store at {self._where} cannot be reached: {reason}"
+        return unreachable(str(self._where), reason)
 
     def drop(self, reason: str) -> None:
         """Close all connections because of what came over one; later calls open others."""

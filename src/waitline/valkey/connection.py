@@ -215,7 +215,7 @@ class Connection:
         return Unavailable(self._unreachable(reason))
 
     def _unreachable(self, reason: str) -> str:
-        return f"the store at {self._shown} cannot be reached: {reason}"
+        return unreachable(self._shown, reason)
 
     async def _connect(self) -> Pipe:
         loop = asyncio.get_running_loop()
@@ -289,6 +289,11 @@ def _handshake(where: Address) -> list[Sequence[str | float]]:
     if where.database:
         commands.append(("SELECT", where.database))
     return commands
+
+
+def unreachable(shown: str, reason: str) -> str:
+    """Return that a server, or a cluster, cannot be reached, and why."""
+    return f"the store at {shown} cannot be reached: {reason}"
 
 
 def require(mark: Mark, found: Any) -> None:  # noqa: ANN401 - a reply

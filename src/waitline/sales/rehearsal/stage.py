@@ -143,7 +143,7 @@ class Stage:
         """Create the room, the concert and its seats; return the schedule's number."""
         laid_out = list(hall(seats))
         catalogue = Catalogue(self._database)
-        await self._rooms.create(room, rules)
+        await self._rooms.add(room, rules)
         await self._queued.register(room)
         concert = await self._booked.create(TITLE, room)
         made = await catalogue.create_schedule(concert, STARTS_AT)

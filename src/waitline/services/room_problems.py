@@ -1,0 +1,50 @@
+"""Rows of the problem table: what operators do with rooms."""
+
+from http import HTTPStatus
+from typing import Any
+
+from waitline.http.problems import C005, Problem
+from waitline.http.texts import Text
+from waitline.kernel.ids import REHEARSALS
+from waitline.queue.model import RoomExists, RoomNameReserved, RoomOccupied, TooManyRooms
+
+ROOM_PROBLEMS: list[Problem[Any]] = [
+    Problem(
+        RoomExists,
+        HTTPStatus.CONFLICT,
+        C005,
+        "room-exists",
+        Text("이미 존재하는 대기실", "Room already exists"),
+    ),
+    Problem(
+        RoomOccupied,
+        HTTPStatus.CONFLICT,
+        C005,
+        "room-occupied",
+        Text("이용 중인 대기실", "Room in use"),
+        detail=lambda room: Text(
+            f"대기 중 {room.waiting:,}명, 이용 중 {room.admitted:,}명입니다.",
+            f"The room has {room.waiting:,} waiting and {room.admitted:,} admitted.",
+        ),
+    ),
+    Problem(
+        TooManyRooms,
+        HTTPStatus.CONFLICT,
+        C005,
+        "too-many-rooms",
+        Text("대기실 개수 초과", "Too many rooms"),
+    ),
+    Problem(
+        RoomNameReserved,
+        HTTPStatus.CONFLICT,
+        C005,
+        "room-name-reserved",
+        Text("사용할 수 없는 대기실 이름", "Reserved room name"),
+        detail=lambda _: Text(
+            f"room: {REHEARSALS}로 시작하는 이름은 리허설 전용이며, 리허설을 정리할 때 삭제됩니다. "
+            "다른 이름을 사용해 주세요.",
+            f"room: names that begin with {REHEARSALS} belong to rehearsals, whose clean-up "
+            "deletes such rooms. Choose another name.",
+        ),
+    ),
+]
