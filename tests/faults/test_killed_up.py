@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -89,6 +89,28 @@ def test_nothing_of_a_killed_up_stays_and_the_next_one_starts(
     until(lambda: not list(temporary.glob("waitline-*")), SOON_S, "no temporary folder stays")
 
 
+@contextmanager
+def running(words: list[str], log_file: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """Run an installation that is up."""
+    with (
+        log_file.open("wb") as log,
+        subprocess.Popen(words, stdout=log, stderr=log) as program,  # noqa: S603 - our own command
+    ):
+        until(lambda: UP in log_file.read_text("utf-8"), START_S, "it is up")
+        yield program
+
+
+def rooms(data: Path) -> list[str]:
+    listed = subprocess.run(  # noqa: S603 - our own command
+        [*WAITLINE, "rooms", "list", "--json", "--data-dir", str(data)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=START_S,
+    )
+    return [one["room"] for one in json.loads(listed.stdout)]
+
+
 def test_nothing_of_a_killed_cluster_stays_and_the_next_one_has_its_data(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,17 +118,10 @@ def test_nothing_of_a_killed_cluster_stays_and_the_next_one_has_its_data(
     data = folder / "data"
     words = [*command(data), "--no-box-office", "--cluster", "3+3"]
     for round_no in range(3):
-        log = (folder / f"{round_no}.log").open("w+")
-        with log, subprocess.Popen(words, stdout=log, stderr=log) as program:  # noqa: S603 - our own command
-            until(lambda: UP in Path(log.name).read_text("utf-8"), START_S, "it is up")
-            listed = subprocess.run(  # noqa: S603 - our own command
-                [*WAITLINE, "rooms", "list", "--json", "--data-dir", str(data)],
-                capture_output=True, text=True, check=True, timeout=START_S,
-            )  # fmt: skip
-            rooms = [one["room"] for one in json.loads(listed.stdout)]
-            assert rooms == [f"r{number}" for number in range(round_no)]
+        with running(words, folder / f"{round_no}.log") as program:
+            assert rooms(data) == [f"r{number}" for number in range(round_no)]
             made = [*WAITLINE, "rooms", "create", f"r{round_no}", "--data-dir", str(data)]
-            subprocess.run(made, capture_output=True, check=True, timeout=START_S)  # noqa: S603
+            subprocess.run(made, capture_output=True, check=True, timeout=START_S)  # noqa: S603 - our own command
             program.kill()
             program.wait()
         until(lambda: not concerned(data), START_S, "nothing stays")

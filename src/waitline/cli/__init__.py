@@ -57,7 +57,7 @@ from waitline.cli import (
     stops,
     up,
 )
-from waitline.kernel.errors import Misconfigured, WaitlineError
+from waitline.kernel.errors import Misconfigured, NeedsOperator, WaitlineError
 from waitline.kernel.escapes import visible
 from waitline.kernel.folders import reason_of
 from waitline.kernel.process import log_to_stderr
@@ -137,7 +137,7 @@ def run(commands: typer.Typer) -> None:
     try:
         commands()
     except WaitlineError as error:
-        _print_error(str(error) or type(error).__name__)
+        _print_error(str(error) or type(error).__name__, remedied=isinstance(error, NeedsOperator))
         sys.exit(2 if isinstance(error, Misconfigured) else 1)
     except BrokenPipeError:
         # The reader has closed the pipe, as after `| head`. Python would report it again when it
@@ -151,10 +151,16 @@ def run(commands: typer.Typer) -> None:
         sys.exit(1)
 
 
-def _print_error(text: str) -> None:
-    """Print an error as one line, or one for each fault, with its remedy."""
+def _print_error(text: str, *, remedied: bool = False) -> None:
+    """Print an error as one line, or one for each fault, with its remedy.
+
+    Args:
+        text: The error.
+        remedied: Whether it names its remedy.
+    """
     for line in text.split("\n"):
-        typer.secho(f"waitline: {visible(line)}{_remedy(line)}", err=True, fg="red")
+        remedy = "" if remedied else _remedy(line)
+        typer.secho(f"waitline: {visible(line)}{remedy}", err=True, fg="red")
 
 
 def _remedy(line: str) -> str:

@@ -23,6 +23,12 @@ class Translation(NamedTuple):
     reconnect: bool
 
 
+_NO_TLS = "rejected SSL upgrade"
+"""Part of the driver's message when a server without TLS is asked for it."""
+
+_NEEDS_TLS = ("SSL required", "no encryption")
+"""Parts of the messages of a pooler and of a server that demand TLS."""
+
 # Our own, and our wrong arguments, which the driver raises as interface errors.
 _AS_IT_IS = (Unavailable, asyncpg.DataError, asyncpg.exceptions.ClientConfigurationError)
 
@@ -58,6 +64,16 @@ def _cause_of(error: Exception, *, closed: bool) -> Cause:
 def _as_ours(error: Exception, cause: Cause, url: str | None) -> Exception:
     text = reason_of(error) if isinstance(error, OSError) else str(error)
     text = text or type(error).__name__
+    if isinstance(error, ConnectionError) and _NO_TLS in text:
+        return NeedsOperator(
+            "the database has no TLS, which sslmode in --database-url or WAITLINE_DATABASE_URL "
+            "demands: leave sslmode out, or set ssl = on in postgresql.conf"
+        )
+    if any(words in text for words in _NEEDS_TLS):
+        return NeedsOperator(
+            f"the database demands TLS ({text}): add sslmode=require to --database-url or "
+            "WAITLINE_DATABASE_URL"
+        )
     if cause.ours:
         return error
     if cause.contended:

@@ -13,7 +13,7 @@ from typing import Never
 import structlog
 
 from waitline.booking.mode import OfficeMode
-from waitline.kernel.errors import Unavailable
+from waitline.kernel.errors import NeedsOperator, Unavailable
 from waitline.kernel.mode import DataMode, OtherMode, StoredMode
 from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database
@@ -63,11 +63,14 @@ async def stored_mode(settings: Settings) -> str:
 
     Raises:
         OtherMode: A mode was configured explicitly, and the data is in another.
+        NeedsOperator: Valkey refuses us.
     """
     store = ValkeyClient(settings.store_url(), timeout_s=CALL_S)
     found: DataMode | None = None
     try:
         found = await LineMode(store).load()
+    except NeedsOperator:
+        raise
     except Unavailable as error:
         log.warning("store_unchecked", reason=str(error))
     finally:
@@ -114,12 +117,16 @@ def claim_all(settings: Settings, claims: Sequence[Claim]) -> None:
 
     Raises:
         OtherMode: A store holds data of another mode.
+        NeedsOperator: A store refuses us.
     """
 
     async def claim_each() -> None:
         for claim in claims:
             try:
                 await claim(settings)
+            except NeedsOperator:
+                # It answers, and refuses us.
+                raise
             except Unavailable as error:
                 log.warning("store_unchecked", reason=str(error))
 

@@ -32,6 +32,7 @@ from waitline.trial.postgres_server import PostgresServer
 from waitline.trial.supervisor import ManagedProcess, Supervisor
 from waitline.trial.valkey_cluster import Size, ValkeyCluster, embedded_line
 from waitline.trial.valkey_server import ValkeyServer
+from waitline.valkey.fitness import refuse_unfit
 
 COMMAND_CONNECTIONS_MAX = 28
 """PostgreSQL connections beyond those of booking workers: for commands and ad hoc sessions."""
@@ -156,6 +157,8 @@ def _start(
 ) -> Settings:
     """Start everything and return the settings with the addresses and secrets filled in."""
     settings = _start_servers(supervisor, settings, servers, step)
+    if settings.mode == "production":
+        asyncio.run(refuse_unfit(settings.store_url()))
     asyncio.run(claim_valkey(settings))
     if opens_box_office(settings):
         with step("Preparing the tables"):

@@ -119,6 +119,7 @@ class ValkeyCluster:
         size: Its size; it must be that of the first start.
         maxmemory_bytes: Memory limit of each node's data.
         appendfsync: As for `ValkeyServer`.
+        binary: As for `ValkeyServer`.
         args: Further lines of configuration of each node.
 
     Attributes:
@@ -136,6 +137,7 @@ class ValkeyCluster:
         *,
         maxmemory_bytes: int = MAXMEMORY_BYTES,
         appendfsync: AppendFsync = "no",
+        binary: Path | None = None,
         args: tuple[str, ...] = (),
     ) -> None:
         self._folder = folder.absolute()
@@ -148,6 +150,7 @@ class ValkeyCluster:
                 self._folder / str(port),
                 maxmemory_bytes=maxmemory_bytes,
                 appendfsync=appendfsync,
+                binary=binary,
                 password=self.password,
                 args=(
                     "bind 127.0.0.1",

@@ -6,6 +6,7 @@ scripts.py     load Lua scripts and parse their headers
 cluster.py     routing in a cluster: a connection for each primary, redirects, the map of slots
 slots.py       hash slots: of a key, of a command, and the map of them; pure
 sentinel.py    the primary's current address, from Sentinels
+transport.py   diagnosis of a connection that failed: TLS or not
 connection.py  a connection to one server: opened on first use, reopened after it broke
 pipe.py        one open connection, pipelined; the only importer of hiredis
 address.py     addresses of a server, of Sentinels or of a cluster, parsed from one URL

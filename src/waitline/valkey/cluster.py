@@ -14,15 +14,18 @@ import structlog
 
 from waitline.kernel import telemetry
 from waitline.kernel.backoff import Backoff
-from waitline.kernel.errors import Unavailable
-from waitline.valkey import slots
+from waitline.kernel.errors import NeedsOperator, Unavailable
+from waitline.valkey import slots, transport
 from waitline.valkey.address import StoreAddress
-from waitline.valkey.connection import Connection, Mark, require, unreachable
+from waitline.valkey.connection import TLS_S, Connection, Mark, require, unreachable
 from waitline.valkey.replies import CommandError
 from waitline.valkey.slots import Node, SlotMap
 
 MAP_S = 1.0
 """Timeout of asking one node for the map of slots, in s: the next node may answer."""
+
+FIRST_TLS_MAP_S = MAP_S + TLS_S + transport.PROBE_S
+"""The same for the first map over TLS, in s: a port without TLS is recognised within it."""
 
 MAP_EVERY_S = 0.25
 """Shortest time between two requests for the map, in s. While a node is down each call to it wants
@@ -43,6 +46,10 @@ hundredth of the slots takes some hundred."""
 _AGAIN = frozenset(("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "LOADING", "MASTERDOWN"))
 """Replies after which a command is sent again: it was not executed."""
 
+_NO_SLOTS = (
+    "it has no slots: create the cluster first (valkey-cli --cluster create), or give the address "
+    "of a node of yours"
+)
 _NO_CLUSTER = "it is not a cluster; write redis:// instead of redis+cluster://"
 
 Send = Callable[[Connection, float], Awaitable[Any]]
@@ -242,7 +249,7 @@ class Cluster:
     async def _mapped(self) -> None:
         """Take the map of the first node that answers and is not cut off from the others."""
         loop = asyncio.get_running_loop()
-        reason = "none of its nodes answers"
+        reason, failures = "none of its nodes answers", list[type[Exception]]()
         known = list(self._map.nodes)
         random.shuffle(known)
         seeds = [Node(seed.host, seed.port) for seed in self._where.seeds]
@@ -253,11 +260,14 @@ class Cluster:
                 except (CommandError, Unavailable, ValueError) as error:
                     # The connection names its node, and the cluster's message names them all.
                     reason = str(error).removeprefix(unreachable(_shown(node), ""))
+                    failures.append(type(error))
                 else:
                     self._backoff.succeeded()
                     return
             self._backoff.failed(loop.time(), reason)
-            raise Unavailable(self._unreachable(reason))
+            # If one of them is merely down, it may still give a map.
+            ours = all(issubclass(failure, NeedsOperator) for failure in failures)
+            raise (NeedsOperator if ours else Unavailable)(self._unreachable(reason))
         finally:
             self._mapped_s, self._mapping = loop.time(), None
 
@@ -271,15 +281,16 @@ class Cluster:
         """
         connection = self._connection(node)
         try:
-            info = await connection.call(("CLUSTER", "INFO"), MAP_S)
+            first = not self._map.nodes and self._where.seeds[0].tls
+            info = await connection.call(("CLUSTER", "INFO"), FIRST_TLS_MAP_S if first else MAP_S)
             reply = await connection.call(("CLUSTER", "SLOTS"), MAP_S)
         except CommandError as error:
             if "cluster support disabled" in str(error):
-                raise Unavailable(_NO_CLUSTER) from None
+                raise NeedsOperator(_NO_CLUSTER) from None
             raise
         found_map = slots.parse_map(reply, node.host)
         if not found_map.nodes:
-            raise Unavailable("it has no slots: the cluster is not made yet")
+            raise NeedsOperator(_NO_SLOTS)
         if "cluster_state:ok" not in str(info) and self._map.nodes:
             raise Unavailable("the cluster is down")
         return found_map

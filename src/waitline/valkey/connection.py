@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from waitline.kernel.backoff import Backoff
-from waitline.kernel.errors import Unavailable
+from waitline.kernel.errors import NeedsOperator, Unavailable
 from waitline.kernel.folders import reason_of
+from waitline.valkey import transport
 from waitline.valkey.address import Address
 from waitline.valkey.pipe import SHOWN_CHARS, Pipe
 from waitline.valkey.replies import CommandError
@@ -23,8 +24,23 @@ caller waits that long: the attempt continues for later callers. With the timeou
 server that takes longer to accept could never be reached."""
 
 
+TLS_S = 2.0
+"""Timeout of a TLS handshake, in s: two round trips. A plain server never answers to it."""
+
+_ACCESS = dict.fromkeys(
+    ("WRONGPASS", "NOAUTH"),
+    "check the user and the password in --valkey-url or WAITLINE_VALKEY_URL",
+)
+"""What to do about errors of the handshake, by code."""
+
+_PRIMARY = "give the address of the primary"
+
 _NOT_PRIMARY = {"slave": "replica", "sentinel": "Sentinel"}
 """Roles of servers that take no writes, as ROLE names them, and their names in messages."""
+
+
+class NotPrimary(Unavailable):
+    """The server takes no writes."""
 
 
 class Mark(NamedTuple):
@@ -190,29 +206,43 @@ class Connection:
             raise Unavailable(self._unreachable("not in time")) from None
 
     async def _opened(self) -> Pipe:
+        cut = False
         try:
             async with asyncio.timeout(CONNECT_S):
                 pipe = await self._connect()
                 try:
                     await self._shake_hands(pipe)
                 except BaseException:
+                    cut = not pipe.open
                     pipe.close("refused")
                     raise
         except TimeoutError:
             raise self._failed("not in time") from None
         except OSError as error:
-            raise self._failed(reason_of(error)) from None
-        except (CommandError, Unavailable) as error:
-            raise self._failed(str(error)) from None
+            # Without a connection there is nothing to find out.
+            broke = isinstance(error, ssl.SSLError | ConnectionAbortedError | ConnectionResetError)
+            remedy = await transport.remedy(self._where, error) if broke else ""
+            raise self._failed(reason_of(error), remedy) from None
+        except CommandError as error:
+            raise self._failed(str(error), _ACCESS.get(error.code, "")) from None
+        except NotPrimary as error:
+            # Behind Sentinels the primary may be about to be promoted.
+            raise self._failed(str(error), "" if self._locate else _PRIMARY) from None
+        except Unavailable as error:
+            # The server has closed the connection instead of a reply.
+            remedy = await transport.remedy(self._where, error) if cut else ""
+            raise self._failed(str(error), remedy) from None
         else:
             self._pipe = pipe
             return pipe
         finally:
             self._opening = None
 
-    def _failed(self, reason: str) -> Unavailable:
+    def _failed(self, reason: str, remedy: str = "") -> Unavailable:
+        reason = f"{reason.rstrip('.')}; {remedy}" if remedy else reason
         self._backoff.failed(asyncio.get_running_loop().time(), reason)
-        return Unavailable(self._unreachable(reason))
+        kind = NeedsOperator if remedy else Unavailable
+        return kind(self._unreachable(reason))
 
     def _unreachable(self, reason: str) -> str:
         return unreachable(self._shown, reason)
@@ -238,6 +268,7 @@ class Connection:
                     where.port,
                     ssl=self._tls,
                     server_hostname=where.host if self._tls else None,
+                    ssl_handshake_timeout=TLS_S if self._tls else None,
                 )
             except OSError as error:
                 failure = error
@@ -250,7 +281,8 @@ class Connection:
 
         Raises:
             CommandError: The server refuses access.
-            Unavailable: It is a replica or a Sentinel, holds other data, or does not answer.
+            NotPrimary: It is a replica or a Sentinel.
+            Unavailable: It holds other data, or does not answer.
         """
         marks = [("GET", self._mark.key)] if self._mark else []
         calls = pipe.send([*_handshake(self._where), *marks, ("ROLE",)], CONNECT_S)
@@ -269,7 +301,7 @@ class Connection:
             raise role
         kind = role[0] if isinstance(role, list) and role else role
         if kind in _NOT_PRIMARY and not self._any_role:
-            raise Unavailable(f"it is a {_NOT_PRIMARY[kind]}; give the address of the primary")
+            raise NotPrimary(f"it is a {_NOT_PRIMARY[kind]}")
 
     def close(self) -> None:
         """Close the connection; a later call opens it again."""

@@ -6,22 +6,23 @@ at the start, where production refuses a server that may drop data, and every mi
 
 import asyncio
 from collections.abc import Mapping
-from typing import Never
+from typing import Never, TypeGuard
 
 import structlog
 
 from waitline.kernel import telemetry
-from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.errors import Misconfigured, NeedsOperator, Unavailable
 from waitline.kernel.events import READINESS
 from waitline.kernel.periodic import periodic
 from waitline.valkey.address import Topology
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.replies import OF_A_CLUSTER, CommandError
+from waitline.valkey.slots import SLOTS
 
 CHECK_S = 60.0
 """Interval of checks, in s: settings change rarely, but a failover may change them."""
 
-START_TIMEOUT_S = 2.0
+START_TIMEOUT_S = 4.0
 """Timeout of the check at the start, in s. If a server does not answer, the process starts all the
 same, is not ready, and checks again."""
 
@@ -46,7 +47,9 @@ def faults(info: str, topology: Topology = Topology.SERVER) -> list[str]:
     """Return what is wrong with a server by its INFO, each as one line with the remedy."""
     fields = _fields(info)
     found = []
-    if fields.get("redis_mode") == "cluster" and topology is not Topology.CLUSTER:
+    # Redis says redis_mode, Valkey server_mode.
+    mode = fields.get("server_mode") or fields.get("redis_mode")
+    if mode == "cluster" and topology is not Topology.CLUSTER:
         found.append(OF_A_CLUSTER)
     policy = fields.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
@@ -70,6 +73,29 @@ def unsaved(info: str) -> str:
         "the store keeps no append-only file: a restart loses every place in the line since its "
         "last snapshot. Set appendonly to yes"
     )
+
+
+def _is_alone(info: str) -> bool:
+    """Return whether no replica has a copy of the data, by its INFO."""
+    return _fields(info).get("connected_slaves", "0") == "0"
+
+
+async def _lacking_slots(store: ValkeyClient) -> list[str]:
+    """Return that slots of a cluster belong to no primary, as the primaries see it."""
+    if store.topology is not Topology.CLUSTER:
+        return []
+    seen = (await store.each("CLUSTER", "INFO", expects=("NOPERM",))).values()
+    assigned = [_fields(info).get("cluster_slots_assigned") for info in seen if _is_text(info)]
+    lacking = SLOTS - min((int(count) for count in assigned if count), default=SLOTS)
+    fault = (
+        f"the cluster lacks a primary for {lacking:,} of {SLOTS:,} slots, so their rooms cannot be "
+        "served: assign them (valkey-cli --cluster fix)"
+    )
+    return [fault] if lacking else []
+
+
+def _is_text(info: object) -> TypeGuard[str]:
+    return isinstance(info, str)
 
 
 def _fields(info: str) -> dict[str, str]:
@@ -122,7 +148,7 @@ class Fitness:
             Unavailable: The server does not answer.
         """
         infos = await self._store.each("INFO", expects=("NOPERM",))
-        found = _all_faults(infos, self._store.topology)
+        found = await _lacking_slots(self._store) + _all_faults(infos, self._store.topology)
         self._checked_s = asyncio.get_running_loop().time()
         if found and found != self.found:
             log.warning("store_unfit", reason="; ".join(found))
@@ -165,11 +191,16 @@ async def refuse_unfit(url: str) -> None:
     """Refuse a server at the start of a process in production.
 
     Raises:
-        Misconfigured: It may drop data, or is too old.
+        Misconfigured: It may drop data, is too old, or is no primary; its address or password is
+            wrong; a cluster lacks slots.
     """
     store = ValkeyClient(url, timeout_s=START_TIMEOUT_S)
     try:
         infos = await store.each("INFO", expects=("NOPERM",))
+        found = await _lacking_slots(store)
+    except NeedsOperator:
+        # It answers, and waiting will not help.
+        raise
     except Unavailable as error:
         log.warning("store_unchecked", reason=str(error))
         return
@@ -182,7 +213,8 @@ async def refuse_unfit(url: str) -> None:
             log.warning("store_unchecked", reason=str(info))
         else:
             known[server] = str(info)
-    found = _all_faults(known, store.topology)
+    found += _all_faults(known, store.topology)
+    found += [alone for info in known.values() if (alone := unsaved(info)) and _is_alone(info)]
     warned = next(filter(None, map(unsaved, known.values())), "")
     if found:
         raise Misconfigured(found[0])
