@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tests.databases import TestDatabase
 from tests.faults.certificates import Certificate, made
@@ -282,14 +283,14 @@ def listens(port: int) -> bool:
 def database_refusal(url: str) -> str:
     """Return what the booking service says of a database at its start."""
     with pytest.raises(Misconfigured) as refused:
-        claim_all(Settings(database_url=url), (check_tables,))
+        claim_all(Settings(database_url=SecretStr(url)), (check_tables,))
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
 
 def test_a_database_is_reached_over_tls_only_if_that_is_asked_for(pooler: int) -> None:
     url = f"postgresql://waitline@127.0.0.1:{pooler}/waitline"
-    claim_all(Settings(database_url=f"{url}?sslmode=require"), (check_tables,))
+    claim_all(Settings(database_url=SecretStr(f"{url}?sslmode=require")), (check_tables,))
     assert "add sslmode=require" in database_refusal(f"{url}?sslmode=disable")
 
 
