@@ -281,10 +281,7 @@ def test_keys(run: Run, tmp_path: Path) -> None:
     status, out, err = run("keys", "rotate", "--data-dir", tmp_path)
     assert (status, out) == (1, "")
     assert "rotate again in" in one_line(err)
-    for kid, problem in (
-        (first[0]["kid"], "run `waitline keys rotate`"),
-        ("unknown", "KID: there is no key"),
-    ):
+    for kid, problem in ((first[0]["kid"], "keys rotate"), ("unknown", "KID: there is no")):
         status, out, err = run("keys", "revoke", kid, "--data-dir", tmp_path)
         assert (status, out) == (2, "")
         assert problem in one_line(err)
