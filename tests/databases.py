@@ -16,14 +16,32 @@ from waitline.trial import PostgresServer
 T = TypeVar("T")
 
 # Ids of reservations and payments are random. These tests number them from 1 instead, so that they
-# can name them; `TRUNCATE … RESTART IDENTITY` starts again.
+# can name them; `EMPTY` starts again.
 NUMBERED = """
 CREATE SEQUENCE {table}_numbers OWNED BY {table}.{table}_id;
 ALTER TABLE {table} ALTER COLUMN {table}_id SET DEFAULT nextval('{table}_numbers');
 """
 
-# What migrations keep for themselves.
-_KEPT = "alembic_version"
+# Deleting some rows takes 1 ms, truncating all tables 45 ms. Where a test has written much, dead rows
+# would slow the following tests, so its tables are truncated. What migrations record stays.
+EMPTY = """
+DO $$
+DECLARE one regclass;
+BEGIN
+  PERFORM set_config('session_replication_role', 'replica', true);
+  FOR one IN
+    SELECT oid::regclass FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+  LOOP
+    IF pg_relation_size(one) > 1000000 THEN
+      EXECUTE format('TRUNCATE %s CASCADE', one);
+    ELSE
+      EXECUTE format('DELETE FROM %s', one);
+    END IF;
+  END LOOP;
+  PERFORM setval(seqrelid::regclass, seqstart, false) FROM pg_sequence;
+END $$
+"""
 
 
 def processes_of(folder: Path) -> list[int]:
@@ -59,16 +77,7 @@ class TestDatabase:
 
     def empty(self) -> None:
         """Forget all rows; numbers begin at 1 again."""
-        self.wait(self._empty())
-
-    async def _empty(self) -> None:
-        rows = await self.sql(
-            "SELECT quote_ident(tablename) AS name FROM pg_tables "
-            "WHERE schemaname = 'public' AND tablename <> $1",
-            _KEPT,
-        )
-        names = ", ".join(row["name"] for row in rows)
-        await self.sql(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        self.wait(self.sql(EMPTY))
 
     def close(self) -> None:
         self.wait(self.database.close())
