@@ -22,8 +22,8 @@ CREATE SEQUENCE {table}_numbers OWNED BY {table}.{table}_id;
 ALTER TABLE {table} ALTER COLUMN {table}_id SET DEFAULT nextval('{table}_numbers');
 """
 
-# Deleting some rows takes 1 ms, truncating all tables 45 ms. Where a test has written much, dead rows
-# would slow the following tests, so its tables are truncated. What migrations record stays.
+# Deleting some rows takes 1 ms, truncating all tables 45 ms. Many dead rows would slow later tests,
+# so large tables are truncated. What migrations record stays.
 EMPTY = """
 DO $$
 DECLARE one regclass;
