@@ -24,6 +24,13 @@ test: $(VENV)/.dev tools ## run the tests
 test-long: $(VENV)/.dev tools-long ## run the tests that take long: every night, and where one of them belongs to a change
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadfile -m long $(ARGS)
 
+.PHONY: faults
+faults: $(VENV)/.dev tools ## inject every fault into a whole installation, and write the table in docs/operations.md
+	mkdir -p out
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/faults/test_fault_suite.py -m "long or not long" \
+	  --junitxml out/faults.xml -o junit_family=xunit1 $(ARGS); code=$$?; \
+	  $(BIN)/python -m tests.faults.fault_table out/faults.xml && exit $$code
+
 .PHONY: coverage
 coverage: $(VENV)/.dev tools ## run the tests and show what they run of each package, by lines and branches
 	rm -f .coverage .coverage.*

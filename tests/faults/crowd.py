@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, pairwise
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -53,13 +54,31 @@ class Reply(NamedTuple):
 
 
 class Caller:
-    """One connection, opened when it is needed."""
+    """One connection, opened when it is needed.
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    Attributes:
+        host: Where the next connection goes.
+        port: Its port.
+    """
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self.port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, method: str, path: str, body: object = None) -> Reply:
+    async def goes_to(self, host: str, port: int) -> None:
+        """Send what follows to another address, over a connection of its own."""
+        if (host, port) != (self.host, self.port):
+            await self.close()
+            self.host, self.port = host, port
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Reply:
         """Send a request and return its answer.
 
         Raises:
@@ -68,7 +87,7 @@ class Caller:
         started = monotonic()
         try:
             async with asyncio.timeout(PATIENCE_S):
-                reader, _ = await self.send(packed(method, path, body))
+                reader, _ = await self.send(packed(method, path, body, headers))
                 reply = await received(reader, started)
         except (OSError, EOFError, TimeoutError) as error:
             await self.close()
@@ -82,7 +101,7 @@ class Caller:
 
     async def send(self, packet: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+            self._streams = await asyncio.open_connection(self.host, self.port)
         reader, writer = self._streams
         writer.write(packet)
         await writer.drain()
@@ -98,10 +117,16 @@ class Caller:
                 await writer.wait_closed()
 
 
-def packed(method: str, path: str, body: object = None) -> bytes:
+def packed(
+    method: str,
+    path: str,
+    body: object = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
     """Return a request as it is sent."""
     content = b"" if body is None else json.dumps(body).encode()
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     if content:
         head += "Content-Type: application/json\r\n"
     return head.encode() + b"\r\n" + content
@@ -180,8 +205,17 @@ class Entry:
 class Crowd:
     """Visitors of one room, arriving until stopped."""
 
-    def __init__(self, port: int, room: RoomId, *, callers: int = CALLERS) -> None:
+    def __init__(
+        self,
+        port: int,
+        room: RoomId,
+        *,
+        callers: int = CALLERS,
+        host: str = "127.0.0.1",
+        rest_s: float = 0.0,
+    ) -> None:
         self.port = port
+        self.host = host
         self.room = room
         self.entries: dict[str, Entry] = {}
         self.activated: set[str] = set()
@@ -192,6 +226,8 @@ class Crowd:
         self.halves: list[bytes] = []
         self.slowest_s = 0.0
         self._callers = callers
+        # Seconds between two visitors of a caller, where others need the processors too.
+        self._rest_s = rest_s
         self._numbers = count(1)
         self._stop = asyncio.Event()
         self._rng = random.Random(1)  # noqa: S311 - which visitors to ask
@@ -212,7 +248,7 @@ class Crowd:
                 self._stop.set()
 
     async def _arrive(self) -> None:
-        caller = Caller(self.port)
+        caller = Caller(self.port, self.host)
         while not self._stop.is_set():
             visitor = f"v{next(self._numbers)}"
             asked_s = monotonic()
@@ -223,10 +259,12 @@ class Crowd:
                     self.entries[visitor] = Entry(place, asked_s, monotonic())
                     break
                 await paused(AGAIN_S, self._stop)
+            if self._rest_s:
+                await paused(self._rest_s, self._stop)
         await caller.close()
 
     async def _activate(self) -> None:
-        caller = Caller(self.port)
+        caller = Caller(self.port, self.host)
         while not self._stop.is_set():
             done = self.activated | self.unknown
             waiting = [name for name in self.entries if name not in done]
@@ -245,6 +283,7 @@ class Crowd:
     async def _try(
         self, caller: Caller, method: str, path: str, body: object = None
     ) -> Reply | None:
+        await caller.goes_to(self.host, self.port)
         try:
             reply = await caller.ask(method, path, body)
         except CutOffError as cut:
@@ -312,7 +351,7 @@ async def assert_answers(crowd: Crowd, seen: RoomSnapshot) -> None:
     rest = iter(list(crowd.entries))
 
     async def ask() -> None:
-        caller = Caller(crowd.port)
+        caller = Caller(crowd.port, crowd.host)
         try:
             for visitor in rest:
                 data = await answer(caller, *named("GET", "status", crowd.room, visitor))

@@ -139,11 +139,11 @@ def up(
         yield Stack(program, program.port, data_dir, program.valkey_url, booking_port)
 
 
-def is_ready(port: int) -> bool:
+def is_ready(port: int, host: str = "127.0.0.1", path: str = "/actuator/health/readiness") -> bool:
     # Asked fifty times a second while the service starts, so it must cost next to nothing.
-    connection = HTTPConnection("127.0.0.1", port, timeout=2)
+    connection = HTTPConnection(host, port, timeout=2)
     try:
-        connection.request("GET", "/actuator/health/readiness")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False
