@@ -21,10 +21,10 @@ needed = pytest.mark.skipif(
 
 
 @contextmanager
-def running(config: str, folder: Path) -> Iterator[int]:
+def running(config: str, folder: Path, port: int | None = None) -> Iterator[int]:
     """Run nginx with a configuration that has `listen 80;`; return the port that it is given."""
     assert NGINX is not None
-    port = free_port()
+    port = port or free_port()
     config = config.replace("listen 80;", f"listen 127.0.0.1:{port};")
     config = config.replace("/var/log/nginx/", f"{folder}/")
     (folder / "waitline.conf").write_text(config, "utf-8")

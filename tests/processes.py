@@ -112,7 +112,8 @@ def environment() -> dict[str, str]:
     """Return our environment without our own settings, for a program that a test starts.
 
     A developer's shell must not decide what a test finds. The rest belongs to the program: without
-    PYTHONPATH it may be another version of it.
+    PYTHONPATH it may be another version of it. Services do not drain: no balancer would notice.
     """
     ours = os.environ.items()  # noqa: TID251 - programs inherit it, PATH above all
-    return {name: value for name, value in ours if not name.startswith("WAITLINE_")}
+    kept = {name: value for name, value in ours if not name.startswith("WAITLINE_")}
+    return kept | {"WAITLINE_DRAIN_S": "0"}

@@ -47,6 +47,8 @@ PIECE = b"event: x\ndata: " + b"x" * 20_000 + b"\n\n"
 class App:
     """Handlers that are easy to tell apart, and a count of what the framework answered."""
 
+    draining = False
+
     def __init__(self, limits: EdgeLimits) -> None:
         self.by_framework = 0
         self.finished = 0

@@ -1,7 +1,7 @@
-"""What `http/protocol.py` relies on in uvicorn, each with the shape relied on.
+"""What `http/protocol.py` and `http/draining.py` rely on in uvicorn, with the shape relied on.
 
 uvicorn's version is bounded in pyproject.toml. When a newer one fails here, compare what has moved
-with protocol.py and worker.py, and change both.
+with protocol.py, draining.py and worker.py, and change both.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from uvicorn.config import Config
 from uvicorn.server import Server, ServerState
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import Multiprocess, multiprocess
 
 from waitline.http.protocol import Protocol
 from waitline.http.server import UVICORN_OPTIONS
@@ -21,7 +21,13 @@ from waitline.http.server import UVICORN_OPTIONS
 # Methods whose work ours relies on line by line: a digest of their source. One that differs is to
 # be compared with ours, and then to be noted here.
 SOURCES: dict[Callable[..., Any], str] = {
+    Multiprocess.run: "306814569fbd547b",
+    Multiprocess.init_processes: "6c69f2a36bf55750",
+    Multiprocess.terminate_all: "6efef9523120f025",
+    Multiprocess.keep_subprocess_alive: "3ba4980aa33bcecd",
+    multiprocess.Process.terminate: "34bb463698e7c333",
     Server.capture_signals: "e1bbcd4770d1c887",
+    Server.handle_exit: "553276efa26e09ea",
     Server.on_tick: "60ea49b06ccf68c1",
     Server.shutdown: "9b33c50562992b1e",
 }
@@ -86,6 +92,12 @@ def test_uvicorn_takes_the_options_that_are_given() -> None:
     given |= {"timeout_graceful_shutdown"}
     assert given <= set(inspect.signature(Config).parameters)
     assert list(inspect.signature(Multiprocess).parameters) == ["config", "sockets"]
+
+
+def test_the_supervisor_makes_workers_of_the_class_that_its_module_names() -> None:
+    # `DrainingWorkers` puts its own there.
+    assert "= Process(self.config, self.sockets)" in inspect.getsource(Multiprocess.init_processes)
+    assert "_server" in inspect.getsource(multiprocess.Process)
 
 
 @pytest.mark.parametrize("function", SOURCES, ids=lambda function: function.__qualname__)

@@ -31,7 +31,7 @@ from tests.faults.stack import (
 )
 from tests.processes import free_port, started
 from tests.until import until, until_async
-from waitline.http.server import DRAIN_S
+from waitline.http.server import FINISH_S
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.audit import examine
 from waitline.queue.model import BATCH_MAX, State
@@ -219,10 +219,10 @@ def test_the_line_is_the_same_after_a_restart_of_everything(folder: Path) -> Non
         assert_kept(crowd, after)
         asyncio.run(assert_answers(crowd, after))
         assert stack.audited(room) == []
-        gone(killed, DRAIN_S + SOON_S, "all that was left has ended")
+        gone(killed, FINISH_S + SOON_S, "all that was left has ended")
         stopped = services(stack)
         os.kill(stack.program.pid, signal.SIGTERM)
-        gone(stopped, DRAIN_S + SOON_S, "every process has ended")
+        gone(stopped, FINISH_S + SOON_S, "every process has ended")
 
     valkey = ValkeyServer(folder / "valkey")
     valkey.start()
@@ -271,7 +271,7 @@ def test_workers_end_with_the_process_that_listens_for_them(folder: Path) -> Non
         with started(argv, {}, lambda: is_ready(port), START_S) as first:
             workers = children(first.pid)
             kill(first.pid)
-            gone(workers, DRAIN_S + SOON_S, "the workers have ended")
+            gone(workers, FINISH_S + SOON_S, "the workers have ended")
             with socket.socket() as listener:
                 # As whatever is started in its place would do it.
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -4,14 +4,18 @@ import asyncio
 import os
 import resource
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
 from tests.faults.crowd import (
+    Caller,
     Crowd,
+    Reply,
     assert_kept,
     enter,
     named,
@@ -19,9 +23,11 @@ from tests.faults.crowd import (
     place_of,
     received,
 )
-from tests.faults.stack import SOON_S, Stack, family, runs, snapshot, up
+from tests.faults.stack import SOON_S, START_S, Stack, family, is_ready, runs, snapshot, up
+from tests.processes import Program, free_port, started
+from tests.servers import Server
 from tests.until import until_async
-from waitline.http.server import DRAIN_S
+from waitline.http.server import FINISH_S
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.trial import ValkeyServer
 
@@ -79,7 +85,7 @@ async def stop_under_load(stack: Stack, room: RoomId) -> Ended:
             late.append(place_of(reply.json["data"]["token"]))
             writer.close()
         await asyncio.gather(*streams)
-        await until_async(lambda: not stack.program.alive, DRAIN_S + STOPPING_S, "it has ended")
+        await until_async(lambda: not stack.program.alive, FINISH_S + STOPPING_S, "it has ended")
         seconds = monotonic() - started
     return Ended(crowd, late, events, seconds)
 
@@ -105,7 +111,7 @@ def test_sigterm_under_load_leaves_nothing_behind_and_nobody_out(folder: Path) -
         assert stack.program.process.returncode == 0
         assert not [pid for pid in processes if runs(pid)]
         assert "Traceback" not in stack.program.output, stack.program.output
-        assert ended.seconds < DRAIN_S + STOPPING_S
+        assert ended.seconds < FINISH_S + STOPPING_S
         assert not (folder / "valkey.url").exists()
 
     # Between two requests a connection may end; in the middle of an answer it never does.
@@ -122,6 +128,71 @@ def test_sigterm_under_load_leaves_nothing_behind_and_nobody_out(folder: Path) -
     assert_kept(ended.crowd, seen)
     assert len(ended.late) == SLOW
     assert [seen.waiting.get(VisitorId(f"slow{number}")) for number in range(SLOW)] == ended.late
+
+
+DRAINING_S = 1.5
+
+
+@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.long)])
+def test_a_service_drains_before_it_ends(valkey: Server, folder: Path, workers: int) -> None:
+    """Behind a load balancer, which must notice, and whose connections are in use."""
+    port = free_port()
+    env = {
+        "WAITLINE_VALKEY_URL": valkey.url,
+        "WAITLINE_MODE": "trial",
+        "WAITLINE_QUEUE_PORT": str(port),
+        "WAITLINE_DATA_DIR": str(folder),
+        "WAITLINE_WORKERS": str(workers),
+        "WAITLINE_DRAIN_S": str(DRAINING_S),
+    }
+    argv = [sys.executable, "-m", "waitline", "queue"]
+    with started(argv, env, lambda: is_ready(port), START_S) as service:
+        asyncio.run(drain(service, port))
+        assert '"event": "service_draining"' in service.output
+        assert "Traceback" not in service.output
+
+
+async def drain(service: Program, port: int) -> None:
+    room, heard = RoomId("draining"), bytearray()
+    kept = Caller(port)
+    assert (await kept.ask(*enter(room, "first"))).status == 201
+    stream = asyncio.create_task(streamed(port, room, "first", heard))
+    await until_async(lambda: b"event: status-update" in heard, SOON_S, "the stream is open")
+
+    begun_s = monotonic()
+    os.kill(service.pid, signal.SIGTERM)
+    readiness = ("GET", "/actuator/health/readiness")
+
+    async def refused() -> bool:
+        reply = await asked(port, *readiness)
+        return reply.status == 503 and reply.json["status"] == "OUT_OF_SERVICE"
+
+    await until_async(refused, DRAINING_S, "it is not ready")
+    # Still served: on connections that are open already, and on new ones, each of them once.
+    for reply in (
+        await kept.ask(*enter(room, "second")),
+        await asked(port, *enter(room, "second")),
+    ):
+        assert (reply.status, reply.headers["connection"]) == (201, "close")
+    assert (await asked(port, "GET", "/actuator/health/liveness")).status == 200
+    assert not stream.done(), "streams go on until the service accepts no more connections"
+
+    await asyncio.wait_for(stream, SOON_S)
+    assert heard.endswith(b"\r\n0\r\n\r\n"), "the stream broke off"
+    assert heard.count(b"retry: ") == 2, "its end tells the browser when to come again"
+    await until_async(lambda: not service.alive, FINISH_S + STOPPING_S, "it has ended")
+    assert monotonic() - begun_s >= DRAINING_S
+    with pytest.raises(OSError):  # noqa: PT011 - whatever the system calls it
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def asked(port: int, *request: Any) -> Reply:  # noqa: ANN401 - as `Caller.ask`
+    """Send a request on a connection of its own."""
+    caller = Caller(port)
+    try:
+        return await caller.ask(*request)
+    finally:
+        await caller.close()
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ PROBE_KEPT_S = 1.0
 """TTL of a probe's result: health calls are public, and a probe writes. However many calls come,
 each process probes a store once a second."""
 
-UP, DOWN = "UP", "DOWN"
+UP, DOWN, OUT_OF_SERVICE = "UP", "DOWN", "OUT_OF_SERVICE"
 
 
 class Found(NamedTuple):
@@ -61,10 +61,17 @@ class Health:
     Args:
         probes: Probes of the dependencies, by the contract's name for each.
         about: Public facts about the service, by name.
+        draining: Whether the process is about to stop.
     """
 
-    def __init__(self, probes: Mapping[str, Probe], about: Mapping[str, str | None]) -> None:
+    def __init__(
+        self,
+        probes: Mapping[str, Probe],
+        about: Mapping[str, str | None],
+        draining: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._probes = probes
+        self._draining = draining
         self._about = dict(about)
         # Production with play money must not be mistaken for an installation that sells.
         money = about.get("payments")
@@ -114,9 +121,9 @@ class Health:
         return {"status": UP}
 
     async def readiness(self) -> JSONResponse:
-        """Readiness: 503 while a dependency does not answer."""
+        """Readiness: 503 while a dependency does not answer, or the process is about to stop."""
         found = await self._found()
-        status = _whole(found)
+        status = OUT_OF_SERVICE if self._draining() else _whole(found)
         components = {
             name: {"status": one.status} | ({"detail": one.detail} if one.detail else {})
             for name, one in found.items()

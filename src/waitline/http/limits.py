@@ -44,6 +44,11 @@ connection."""
 WRITE_S = 30.0
 """How long a client may leave its answer unread. Longer than a phone takes to change cells."""
 
+DRAIN_S = 5.0
+"""Connection draining after SIGTERM. Kubernetes takes a second or two to stop routing to an
+instance, a health check each second that may fail twice takes three. Together with the time to
+finish requests it stays below the ten seconds after which `docker stop` kills."""
+
 CONNECTIONS = 50_000
 """Most connections of one worker: above the event streams that it holds at most, and about a
 gigabyte of socket buffers."""

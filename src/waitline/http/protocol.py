@@ -91,7 +91,8 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self.limits = self.dispatcher.limits
         self.tasks: set[asyncio.Task[Any]] = server_state.tasks
         self.peer = ""
-        self.stopping = self.half_closed = False
+        self.stopping = worker.draining
+        self.half_closed = False
         self.state = server_state
         self._buffer = b""
         self._head: Head | None = None
@@ -396,5 +397,8 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self.stopping = True
         if self._ending:
             self.transport.close()
-        elif self._exchange is None and self._reader is None:
+        elif self._head is None and not self._buffer:
+            # Its first request may be on the way. The sweep comes at most a second later.
+            self.deadline_s = min(self.deadline_s, self.loop.time())
+        elif self._exchange is None and self._reader is None and not self._in_head:
             self._end()

@@ -8,7 +8,8 @@ from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
+
+from waitline.http.draining import DrainingConfig, DrainingServer, DrainingWorkers
 
 PROTOCOL = "waitline.http.protocol:Protocol"
 """Our protocol class, as uvicorn loads it."""
@@ -16,8 +17,8 @@ PROTOCOL = "waitline.http.protocol:Protocol"
 BACKLOG = 4_096
 """Connections that may wait to be accepted; the operating system may lower this."""
 
-DRAIN_S = 5
-"""Graceful shutdown: how long open requests and streams may take to end."""
+FINISH_S = 5
+"""Graceful shutdown: how long open requests and streams may take to end, after draining."""
 
 UVICORN_OPTIONS: dict[str, Any] = {
     "loop": "uvloop",
@@ -35,29 +36,31 @@ UVICORN_OPTIONS: dict[str, Any] = {
 """Options of uvicorn, also for the servers that benchmarks compare with."""
 
 
-def serve(factory: str, listeners: list[socket.socket], *, workers: int) -> None:
+def serve(factory: str, listeners: list[socket.socket], *, workers: int, drain_s: float) -> None:
     """Run the workers of a service until they are stopped.
 
     Args:
         factory: `module:function` that builds the application, in each worker's process.
         listeners: Bound sockets, which all workers share.
         workers: Processes.
+        drain_s: Connection draining at SIGTERM.
     """
     _raise_file_limit()
-    config = uvicorn.Config(
+    config = DrainingConfig(
         factory,
+        drain_s=drain_s,
         factory=True,
         workers=workers,
         backlog=BACKLOG,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=FINISH_S,
         http=PROTOCOL,
         **UVICORN_OPTIONS,
     )
     if workers > 1:
         # Not uvicorn.run, which binds one socket: for `localhost` only one of its two addresses.
-        Multiprocess(config, listeners).run()
+        DrainingWorkers(config, listeners).run()
         return
-    only = uvicorn.Server(config)
+    only = DrainingServer(config, only=True)
     with suppress(KeyboardInterrupt):
         only.run(listeners)
     if not only.started:
@@ -69,7 +72,7 @@ def serve_sockets(application: Any, listeners: list[socket.socket]) -> None:  # 
     _raise_file_limit()
     config = uvicorn.Config(
         application,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=FINISH_S,
         http=PROTOCOL,
         **UVICORN_OPTIONS,
     )

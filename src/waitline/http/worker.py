@@ -3,7 +3,6 @@
 Each service's `app.py` defines its resources and calls.
 """
 
-import asyncio
 import multiprocessing
 import os
 import signal
@@ -11,7 +10,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from types import FrameType
 
 import structlog
 
@@ -34,12 +32,19 @@ class ServiceWorker(ABC):
 
     Attributes:
         dispatcher: Answers its calls; set at startup.
+        draining: Whether the service has been asked to stop; it is not ready then, and each answer
+            closes its connection.
+        failed: Whether it stops without draining: requests may hang, or the parent has died.
+        end_streams: Ends the responses that have no end of their own, after the draining.
     """
 
     dispatcher: Dispatcher
 
     def __init__(self) -> None:
         self._app: App = self._closed
+        self.draining = False
+        self.failed = False
+        self.end_streams: Callable[[], object] = lambda: None
 
     @abstractmethod
     def opened(self) -> AbstractAsyncContextManager[Dispatcher]:
@@ -73,59 +78,36 @@ class ServiceWorker(ABC):
                 except WaitlineError as error:
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
-                _stop_with_parent()
+                self._stop_with_parent()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
                 overdue.start()
         except BaseExceptionGroup:
             # A background job has failed, so requests may hang. The server logs the error, and the
             # supervisor restarts the worker.
+            self.failed = True
             signal.raise_signal(signal.SIGTERM)
             raise
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _stop_with_parent(self) -> None:
+        """Stop this worker when its parent process has died.
+
+        A killed parent cannot stop its workers, and orphans would keep the port.
+        """
+        parent = multiprocessing.parent_process()
+        if parent is None:
+            return
+
+        def watch() -> None:
+            parent.join()
+            self.failed = True
+            signal.raise_signal(signal.SIGTERM)
+
+        threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 
 
 def _exit_overdue() -> None:
     """Exit at once: graceful shutdown took too long."""
     log.error("shutdown_timed_out", after_s=STOP_S)
     os._exit(1)
-
-
-def call_on_stop_signal(end: Callable[[], None]) -> None:
-    """Call `end` when the server gets a stop signal, before it waits for open requests.
-
-    The lifespan's shutdown comes only after that wait, and event streams would last until its
-    timeout.
-    """
-    loop = asyncio.get_running_loop()
-    # Signals reach the main thread only; a server in another thread is a test's.
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number in (signal.SIGTERM, signal.SIGINT):
-        server = signal.getsignal(number)
-        if not callable(server):
-            continue
-
-        def stop(
-            number: int, frame: FrameType | None, server: Callable[..., object] = server
-        ) -> None:
-            loop.call_soon_threadsafe(end)
-            server(number, frame)
-
-        signal.signal(number, stop)
-
-
-def _stop_with_parent() -> None:
-    """Stop this worker when its parent process has died.
-
-    A killed parent cannot stop its workers, and orphans would keep the port.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        signal.raise_signal(signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True, name="parent-watch").start()

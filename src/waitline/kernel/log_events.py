@@ -195,6 +195,9 @@ _OTHERS: Final = {
         "Production without HTTPS: browsers reject visitors' cookies; put a TLS proxy in front",
         ("reason",),
     ),
+    "service_draining": LogEvent(
+        "A service was asked to stop: it is not ready, but still serves for `seconds`", ("seconds",)
+    ),
     "service_listening": LogEvent(
         "A service has started: its role, its addresses, and the stores that it uses",
         ("service", "does", "mode", "addresses", "workers", "valkey", "database", "payments"),

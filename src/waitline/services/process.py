@@ -85,7 +85,7 @@ def run(
             if role == "booking":
                 watches.append(start_lines.watch_database(settings.database_address()))
             start_lines.watch_in_thread(*watches)
-        server.serve(factory, bound, workers=workers)
+        server.serve(factory, bound, workers=workers, drain_s=settings.drain_s)
 
 
 def _bind(host: str, port: int, option: str) -> list[socket.socket]:

@@ -74,6 +74,12 @@ class EdgeSettings(InstallationSettings):
         "long is disconnected",
     )
 
+    drain_s: Annotated[float, Field(ge=0, le=3_600)] = Field(
+        default=edge.DRAIN_S,
+        description="Connection draining, in s: after SIGTERM a service still serves for this "
+        "long, but is not ready; longer than a load balancer takes to notice",
+    )
+
     def cross_origin(self) -> CrossOrigin | None:
         """Return the origins whose pages may call; `None` for none."""
         return None if self.allowed_origins is None else CrossOrigin(self.allowed_origins)

@@ -77,7 +77,8 @@ def run(
         name: free_port() for name in ("queue_port", "booking_port") if getattr(settings, name) == 0
     }
     settings = settings.model_copy(
-        update={"data_dir": settings.data_dir.absolute(), **chosen_ports}
+        # No other instance could take the requests, so nothing is gained by draining.
+        update={"data_dir": settings.data_dir.absolute(), "drain_s": 0.0, **chosen_ports}
     )
     if opens_box_office(settings):
         _require_two_ports(settings)

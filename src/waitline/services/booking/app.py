@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import NamedTuple
@@ -246,6 +246,7 @@ class BookingWorker(ServiceWorker):
             store,
             shared.catalogue,
             door=shared.door,
+            draining=lambda: self.draining,
         )
 
     def _pages(self, shared: "Shared", used: IdempotencyKeys, clock: Clock) -> ShopPages:
@@ -269,6 +270,7 @@ def described_routers(
     cache: CatalogueCache,
     *,
     door: DoorLists,
+    draining: Callable[[], bool] = lambda: False,
 ) -> list[APIRouter]:
     """Return the framework's calls that the API description contains.
 
@@ -279,6 +281,7 @@ def described_routers(
         store: The store that both services share.
         cache: The catalogue in memory.
         door: Tickets with their codes.
+        draining: Whether the process is about to stop.
     """
     authenticated = Operators(operator_key)
     operators = OperatorCalls(
@@ -296,17 +299,22 @@ def described_routers(
         now_ms=SystemClock().now_ms,
     )
     sale = SaleOperatorCalls(database, door, authenticated, on_change=cache.expire)
-    health = health_calls(settings, database, store)
+    health = health_calls(settings, database, store, draining)
     return [operators.router(), catalogue.router(), sale.router(), health.router()]
 
 
-def health_calls(settings: Settings, database: Database, store: ValkeyClient) -> Health:
+def health_calls(
+    settings: Settings,
+    database: Database,
+    store: ValkeyClient,
+    draining: Callable[[], bool] = lambda: False,
+) -> Health:
     """Return the health calls."""
     probes = {
         "redis": Probe(Fitness(store).probe),
         "database": Probe(partial(health.ping, database)),
     }
-    return Health(probes, settings.about_booking)
+    return Health(probes, settings.about_booking, draining)
 
 
 def metrics_page(

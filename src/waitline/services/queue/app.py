@@ -1,7 +1,7 @@
 """Wire one worker of the queue service: store, batchers, keys, background jobs, routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from waitline.http.metrics_page import MetricsPage
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.static_files import docs_router
-from waitline.http.worker import ServiceWorker, call_on_stop_signal
+from waitline.http.worker import ServiceWorker
 from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.process_metrics import ProcessMetrics
@@ -69,7 +69,7 @@ class QueueWorker(ServiceWorker):
         tallies = ProcessMetrics(settings.metrics_dir, "queue")
         problems = ProblemResponses(PROBLEMS, clock, settings.queue_root_path or "")
         store = open_valkey(settings, tallies.script)
-        parts = QueueParts.of(settings, store, clock)
+        parts = QueueParts.of(settings, store, clock, draining=lambda: self.draining)
         tallies.on_flush("streams", lambda: telemetry.STREAMS_OPEN.set(parts.feed.size))
         routers = [
             *parts.described_routers(settings, self._operator_key, problems),
@@ -97,7 +97,7 @@ class QueueWorker(ServiceWorker):
             routers += [page.router(), docs_router()]
             document = openapi.document
         problems.on_refused = parts.watch.count_refusal
-        call_on_stop_signal(parts.feed.end)
+        self.end_streams = parts.feed.end
         async with asyncio.TaskGroup() as running:
             tasks = [running.create_task(job) for job in jobs]
             yield Dispatcher(
@@ -139,13 +139,21 @@ class QueueParts(NamedTuple):
     key_set: APIRouter
 
     @classmethod
-    def of(cls, settings: chosen.Settings, store: ValkeyClient, clock: Clock) -> "QueueParts":
+    def of(
+        cls,
+        settings: chosen.Settings,
+        store: ValkeyClient,
+        clock: Clock,
+        *,
+        draining: Callable[[], bool] = lambda: False,
+    ) -> "QueueParts":
         """Wire them.
 
         Args:
             settings: The installation's settings.
             store: Holds the rooms.
             clock: The present time.
+            draining: Whether the process is about to stop.
         """
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         line, rooms, fitness = Line(store), Rooms(store), Fitness(store)
@@ -179,7 +187,7 @@ class QueueParts(NamedTuple):
             calls=calls,
             same_origin=same_origin,
             fitness=fitness,
-            health=Health({"redis": Probe(fitness.probe)}, settings.about),
+            health=Health({"redis": Probe(fitness.probe)}, settings.about, draining),
             addresses=addresses,
             watch=watch,
             key_set=_key_set(keys, clock),

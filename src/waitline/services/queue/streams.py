@@ -4,6 +4,7 @@ Source: the WHATWG HTML standard, section 9.2 (server-sent events).
 """
 
 import asyncio
+import random
 import weakref
 
 import msgspec
@@ -34,6 +35,9 @@ STREAM_S_MAX = 1_800.0
 RETRY_MS = 5_000
 """When a browser reopens a broken stream: within the token bucket of ten streams and one more every
 two seconds."""
+
+RETRY_MS_MIN = 1_000
+"""Earliest time of reopening a stream that ended at a shutdown; the latest is `RETRY_MS`."""
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -130,7 +134,9 @@ class Streams:
                 await _write(send, b": still here\n\n")
                 continue
             if self._feed.ended:
-                # Graceful shutdown; the browser reconnects to another process.
+                # Graceful shutdown: the browser reconnects to another process. Spread over time,
+                # or all streams of this one would arrive there at once.
+                await _write(send, b"retry: %d\n\n" % random.randint(RETRY_MS_MIN, RETRY_MS))  # noqa: S311
                 break
             subscription.changed.clear()
             if SOLD_OUT in (mode, subscription.mode) and mode != subscription.mode:
