@@ -16,7 +16,7 @@ import waitline
 from tests.tidy import pending
 from waitline.http.problems import BUG, UNAVAILABLE
 from waitline.kernel.errors import Refused
-from waitline.queue import addresses, listening, openings, rooms, store
+from waitline.queue import addresses, admitters, listening, openings, rooms, store
 from waitline.queue.keys import RoomKeys
 from waitline.services.problems import PROBLEMS
 from waitline.valkey import scripts
@@ -75,6 +75,7 @@ SPEAKS_OF_THE_BOX_OFFICE = {
 # The stores of the line, and for each stream the modules that write and read it.
 SEND_TO_VALKEY = {
     SRC / "queue" / "addresses.py",
+    SRC / "queue" / "admitters.py",
     SRC / "queue" / "store.py",
     SRC / "queue" / "listening.py",
     SRC / "queue" / "openings.py",
@@ -135,7 +136,7 @@ def test_lua_keys_are_those_declared_and_bear_their_names(path: Path) -> None:
     assert found == dict(enumerate(declared, start=1))
     assert body(path).count("KEYS") == len(declared)
     # The only key of all rooms that a script touches has a script of its own.
-    assert set(declared) <= set(RoomKeys._fields) or declared == ("listening",)
+    assert set(declared) <= set(RoomKeys._fields) or declared in (("listening",), ("admitters",))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
@@ -187,7 +188,7 @@ def test_the_command_line_leaves_to_its_commands_what_takes_long_to_import() -> 
 def test_every_script_is_used() -> None:
     loaded = [
         value
-        for module in (rooms, store, listening, addresses, openings)
+        for module in (rooms, store, listening, addresses, admitters, openings)
         for value in vars(module).values()
         if isinstance(value, scripts.Script)
     ]

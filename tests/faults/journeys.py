@@ -23,8 +23,11 @@ POLL_S = 0.15
 # Seconds that a stream may last: as long as all restarts together.
 STREAM_S = 300.0
 
+# Most seconds that a visitor thinks before a request: the load is to be real, and no overload.
+THINK_S = 0.2
+
 # Visitors at once; and of those, in a room that admits nobody.
-SHOPPERS = 16
+SHOPPERS = 12
 PATIENT = 6
 
 ROOM, PAUSED = "rolling", "paused"
@@ -227,6 +230,7 @@ class _Shopper:
         if self._token:
             headers["X-Queue-Token"] = self._token
         call = f"{method} {path.partition('?')[0]}"
+        await paused(self._rng.uniform(0, THINK_S))
         try:
             reply = await caller.ask(method, path, body, headers)
         except CutOffError as cut:

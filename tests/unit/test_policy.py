@@ -3,6 +3,7 @@
 import pytest
 
 from waitline.admission.policy import (
+    HANDOVER_MS,
     IDLE_MS,
     TICK_MS,
     may_be_empty,
@@ -37,7 +38,8 @@ def moved(admitted: int, passed: int, waiting: int, *, free: int = 9, due: int =
         pytest.param(moved(3, 0, 0), TICK_MS, id="the last were admitted"),
         pytest.param(moved(0, 3, 0), TICK_MS, id="the last were passed over"),
         pytest.param(moved(CHUNK_MAX, 0, 0), TICK_MS, id="a whole chunk, and nobody after it"),
-        pytest.param(Leased(3_000), 3_000, id="until another's lease ends"),
+        pytest.param(Leased(2_000), HANDOVER_MS, id="another's lease may be released"),
+        pytest.param(Leased(200), 200, id="until another's lease ends"),
         pytest.param(Leased(1), TICK_MS, id="a lease about to end is not chased"),
         pytest.param(moved(3, 0, 5), TICK_MS, id="what was due was admitted"),
         pytest.param(moved(CHUNK_MAX, 0, 5), 0, id="a whole chunk, more is due"),

@@ -5,5 +5,6 @@ app.py             the admitter process
 controller.py      admission control: once a second, a decision per room from its shop's reports
 payment_events.py  consumer group that frees the slots of visitors who have paid
 policy.py          the control law, and when a room is next due (pure)
+sharing.py         which admitter serves which rooms: rendezvous hashing (pure)
 shop_reports.py    the latest load and stock reports of the shops
 """

@@ -4,14 +4,16 @@ It serves rooms that are awake (visitors may be waiting) or occupied (visitors m
 other rooms sleep. They cost one read of the registry a second and a patrol of constant size
 (decision 0007).
 
-Any number of admitters may run. A lease per room saves duplicate work; correctness does not depend
-on it. The order of admission is fixed by the line; `controller.py` decides how many are admitted.
+Any number of admitters may run. They share the rooms (`sharing.py`) by heartbeats in the store, and
+a lease per room saves duplicate work while they disagree; correctness depends on neither. The order
+of admission is fixed by the line; `controller.py` decides how many are admitted.
 """
 
 import asyncio
 import time
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -21,16 +23,21 @@ import structlog
 
 from waitline.admission import policy
 from waitline.admission.controller import AdmissionController
+from waitline.admission.sharing import Shares
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.kernel.periodic import periodic
+from waitline.queue.admitters import Admitters
 from waitline.queue.listening import Listening
 from waitline.queue.model import CHUNK_MAX, Held, Moved
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 
-LEASE_MS = 3_000
+LEASE_MS = 2_000
 """Duration of a room's lease: if an admitter dies, another takes over its rooms after this."""
+
+ENLIST_S = 0.5
+"""Interval, in s, of heartbeats, and of reading those of the other admitters."""
 
 ROUND_S = 1.0
 """Longest time for one room in one round, in s, so that it does not hold up the others."""
@@ -63,11 +70,13 @@ class _Visits:
         admit_s: Time of the next admit call, if the room is awake.
         sweep_s: Time of the next sweep.
         idle: Consecutive visits that found nobody waiting.
+        leased: Whether this admitter may hold the room's lease.
     """
 
     admit_s: float = 0.0
     sweep_s: float = 0.0
     idle: int = 0
+    leased: bool = False
 
 
 class Admitter:
@@ -79,6 +88,7 @@ class Admitter:
         controller: Decides the rate of each room.
         name: Holder of the leases; unique to this admitter.
         listening: The workers' heartbeat; `None` if there is no heartbeat, so that all time counts.
+        admitters: Those that share the rooms; `None` if this is the only one.
         observe_move: Called with the room and the duration in s of each call that admitted
             visitors.
         observe_round: Called with the number of rooms and the duration in s of each round.
@@ -92,6 +102,7 @@ class Admitter:
         *,
         name: str,
         listening: Listening | None = None,
+        admitters: Admitters | None = None,
         observe_move: Callable[[RoomId, float], None] = lambda _room, _seconds: None,
         observe_round: Callable[[int, float], None] = lambda _rooms, _seconds: None,
     ) -> None:
@@ -101,6 +112,8 @@ class Admitter:
         self._controller = controller
         self._name = name
         self._listening = listening
+        self._admitters, self._enlisted_s = admitters, -inf
+        self._shares = Shares(name)
         self._heard_ms, self._heard_read_s = 0, -inf
         self._observe_move = observe_move
         self._observe_round = observe_round
@@ -139,15 +152,16 @@ class Admitter:
 
     async def _visit_due(self, now_s: float) -> None:
         looking = now_s >= self._look_s
+        await self._enlist()
         await self._heard()
         if looking:
             self._names = await self._rooms.names()
             self._occupied = await self._rooms.occupied()
             await self._controller.refresh()
             await self._announce()
-        awake = await self._rooms.awake() | self._to_wake
-        served = awake | self._occupied
-        self._visits = {room: self._visits.get(room) or _Visits() for room in served}
+        all_awake = await self._rooms.awake() | self._to_wake
+        served = await self._shared(all_awake | self._occupied)
+        awake = all_awake & served
         due = self._controller.due(awake, looking=looking)
         if due and not looking:
             # These rooms woke just now: read the latest reports before the first admission.
@@ -158,8 +172,20 @@ class Admitter:
         )
         # Rooms that are known to be awake come before the search for others.
         if looking:
-            await self._patrol(awake)
+            await self._patrol(all_awake)
             self._look_s = now_s + LOOK_S
+
+    async def _shared(self, rooms: set[RoomId]) -> AbstractSet[RoomId]:
+        """Return this admitter's share of the rooms; release those that are others' now."""
+        served = self._shares.of(rooms)
+        lost = [
+            room
+            for room, visits in self._visits.items()
+            if visits.leased and room in rooms and room not in served
+        ]
+        self._visits = {room: self._visits.get(room) or _Visits() for room in served}
+        await self._each(lost, self._release)
+        return served
 
     async def _announce(self) -> None:
         """Log the rooms that the clock has opened or closed; other admitters do not log them."""
@@ -235,6 +261,7 @@ class Admitter:
             except Refused:
                 # The room was deleted: treat it as one that admits nobody.
                 outcome = Held()
+            visits.leased |= isinstance(outcome, Moved)
             if isinstance(outcome, Moved) and outcome.admitted:
                 self._observe_move(room, loop.time() - started)
             # The tick counts from the start of the call, so that the rate does not drift.
@@ -245,8 +272,34 @@ class Admitter:
             if await self._remove_from_list(room, self._rooms.let_sleep):
                 self._occupied.add(room)
 
+    async def stop(self) -> None:
+        """Leave the rooms to the other admitters at once; the last call.
+
+        Raises:
+            Unavailable: The store does not answer; they take over when the leases end.
+        """
+        if self._admitters is not None:
+            await self._admitters.leave(self._name)
+            await self._each(
+                [room for room, it in self._visits.items() if it.leased], self._release
+            )
+
+    async def _release(self, room: RoomId) -> None:
+        if self._admitters is not None:
+            await self._admitters.release(room, self._name)
+
+    async def _enlist(self) -> None:
+        """Send a heartbeat, and share the rooms among all that send theirs, if it is due."""
+        now_s = asyncio.get_running_loop().time()
+        if self._admitters is not None and now_s - self._enlisted_s >= ENLIST_S:
+            # Set before the answer, as in `_heard`.
+            self._enlisted_s = now_s
+            self._shares.among(await self._admitters.enlist(self._name))
+
     async def _heard(self) -> int:
         """Return when a worker last listened, by the store's clock; 0 if unknown."""
+        # Here too, because a round over many rooms may take longer than a heartbeat may be old.
+        await self._enlist()
         now_s = asyncio.get_running_loop().time()
         if self._listening is not None and now_s - self._heard_read_s >= HEARD_S:
             # Set before the answer, so that the other rooms of the round do not read it too.

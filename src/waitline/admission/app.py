@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from waitline.admission.controller import AdmissionController
 from waitline.admission.payment_events import PaymentEvents
 from waitline.admission.shop_reports import ShopReports
 from waitline.kernel import telemetry
+from waitline.kernel.errors import Unavailable
 from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
@@ -47,8 +49,10 @@ async def run(url: str, metrics_dir: Path, *, production: bool) -> None:
         rooms,
         Line(store),
         AdmissionController(rooms, ShopReports(store)),
-        name=name,
+        # Containers of one host may have its name, and each a first process.
+        name=f"{name}:{secrets.token_hex(4)}",
         listening=Listening(store),
+        admitters=rooms.admitters,
         observe_move=lambda room, seconds: telemetry.MOVE_SECONDS.tally(room).add(seconds),
         observe_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.tally().add(seconds),
     )
@@ -62,5 +66,7 @@ async def run(url: str, metrics_dir: Path, *, production: bool) -> None:
             group.create_task(Fitness(store).run())
             group.create_task(tallies.keep())
     tallies.flush()
+    with contextlib.suppress(Unavailable, ExceptionGroup):
+        await admitter.stop()
     await events.close()
     await store.close()

@@ -25,6 +25,10 @@ IDLE_MS = 500
 """Interval, in ms, of visits to a room that admits nobody, by its mode or because its shop is sold
 out: the longest delay until it admits again."""
 
+HANDOVER_MS = 250
+"""Longest interval, in ms, of visits to a room whose lease another admitter holds. The room is this
+one's share, so the other is about to release the lease, or has died."""
+
 SWEEP_MS = 1_000
 """Interval, in ms, of a room's sweeps: how long an expired slot may stay taken. Source: the wire
 contract."""
@@ -198,7 +202,7 @@ def next_visit_ms(outcome: Moved | Leased | Held) -> int:
             # A room opens within a tick of its time.
             return min(opens_in_ms, IDLE_MS) if opens_in_ms > 0 else IDLE_MS
         case Leased(remaining_ms):
-            return max(remaining_ms, TICK_MS)
+            return max(min(remaining_ms, HANDOVER_MS), TICK_MS)
         case Moved(admitted, passed, waiting, free=free, due=due):
             # Visitors who were passed over took neither slot nor token, so admit the next ones now.
             more_now = passed > 0 or admitted == CHUNK_MAX

@@ -30,5 +30,6 @@ templates.py          pages from Jinja templates
 api_docs/             files of the documentation page
 texts.py              texts in Korean and English, and content negotiation
 worker.py             one worker process as an ASGI application
+draining.py           graceful shutdown: connection draining at SIGTERM
 server.py             uvicorn's options and limits, and the start of the workers
 """

@@ -91,8 +91,7 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self.limits = self.dispatcher.limits
         self.tasks: set[asyncio.Task[Any]] = server_state.tasks
         self.peer = ""
-        self.stopping = worker.draining
-        self.half_closed = False
+        self.stopping, self.half_closed = worker.draining, False
         self.state = server_state
         self._buffer = b""
         self._head: Head | None = None
@@ -390,15 +389,12 @@ class Protocol(SweptConnection, asyncio.Protocol):
             waiting.set_result(None)
 
     def shutdown(self) -> None:
-        """Close the connection as soon as the request in progress is answered.
-
-        uvicorn calls this at its shutdown.
-        """
+        """Close the connection once its request is answered; uvicorn calls this at its end."""
         self.stopping = True
         if self._ending:
             self.transport.close()
-        elif self._head is None and not self._buffer:
-            # Its first request may be on the way. The sweep comes at most a second later.
-            self.deadline_s = min(self.deadline_s, self.loop.time())
         elif self._exchange is None and self._reader is None and not self._in_head:
-            self._end()
+            if self._head is None:  # Its first request may be on the way, until the next sweep.
+                self.deadline_s = self.loop.time()
+            else:
+                self._end()

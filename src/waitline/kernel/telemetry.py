@@ -195,6 +195,7 @@ STALE_PROCESSES = "metrics_stale_processes"
 ROOMS_OMITTED = "metrics_rooms_omitted"
 DECISION_REASON = "queue_admission_reason"
 ROOMS = "scheduler_concerts_count"
+ADMITTERS = "scheduler_admitters"
 
 PAGE = (
     Family(
@@ -241,6 +242,10 @@ OF_ROOMS = (
     ),
     Family(
         ROOMS, "gauge", "rooms", "Rooms served by the admitter", ("scheduler_type",)
+    ),
+    Family(
+        ADMITTERS, "gauge", "processes",
+        "Admitters that share the rooms: those with a heartbeat in the last 1.5 seconds",
     ),
     Family(
         ROOMS_OMITTED, "gauge", "rooms",

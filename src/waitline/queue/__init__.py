@@ -16,6 +16,7 @@ rooms.py       operator commands, lists of awake and occupied rooms, and decisio
 batches.py     batching configuration: limits per script call, and the batch window
 feed.py        publish-subscribe feed of event streams: one poller per worker
 listening.py   heartbeat of the workers, from which rooms derive their listening clock
+admitters.py   membership of the admitters, and the leases of rooms
 mode.py        mode of the data, and what leaving trial mode deletes
 rehearsals.py  clean-up after rehearsals
 audit.py       snapshot of a room and invariant checks

@@ -13,6 +13,7 @@ from math import sqrt
 from waitline.kernel.ids import RoomId, is_rehearsal
 from waitline.queue import decision as decisions
 from waitline.queue import keys, record, room_log
+from waitline.queue.admitters import Admitters
 from waitline.queue.decision import Decision
 from waitline.queue.hints import recent_rate
 from waitline.queue.model import (
@@ -56,12 +57,14 @@ class Rooms:
 
     Attributes:
         openings: The rooms that open or close by the clock.
+        admitters: Those that share the rooms.
     """
 
     def __init__(self, store: ValkeyClient, who: str = room_log.THE_INSTALLATION) -> None:
         self._store = store
         self._who = who
         self.openings = Openings(store)
+        self.admitters = Admitters(store)
 
     def changed_by(self, who: str) -> "Rooms":
         """Return the same rooms with another author of changes."""

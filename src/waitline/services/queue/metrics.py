@@ -95,7 +95,8 @@ class RoomMetrics:
             surveys += filter(None, await asyncio.gather(*map(self._survey, batch)))
         self._shown = {room for room, _ in surveys}
         omitted = len(self._seen_s) - len(chosen)
-        return room_metrics(surveys, await self._rooms.count(), omitted)
+        admitters = await self._rooms.admitters.count()
+        return room_metrics(surveys, await self._rooms.count(), omitted, admitters)
 
     def _chosen(self) -> list[RoomId]:
         """Choose the rooms to show: the latest, then those shown before, so that series go on."""
@@ -120,13 +121,16 @@ class RoomMetrics:
             return None
 
 
-def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int, omitted: int) -> list[Metric]:
+def room_metrics(
+    surveys: list[tuple[RoomId, Survey]], rooms: int, omitted: int, admitters: int
+) -> list[Metric]:
     """Convert surveys to metrics.
 
     Args:
         surveys: By room.
         rooms: How many there are.
         omitted: In how many something happens, but which are beyond the limit.
+        admitters: How many share the rooms.
     """
     found = Collection((*telemetry.OF_ROOMS, *telemetry.OF_DECISIONS))
     for room, survey in surveys:
@@ -148,6 +152,7 @@ def room_metrics(surveys: list[tuple[RoomId, Survey]], rooms: int, omitted: int)
         if survey.decision is not None:
             _add_decision(found, room, survey, survey.decision)
     found.add(telemetry.ROOMS, rooms, "admit")
+    found.add(telemetry.ADMITTERS, admitters)
     found.add(telemetry.ROOMS_OMITTED, omitted)
     return found.metrics()
 
