@@ -27,6 +27,8 @@ def test_the_box_office_is_measured_next_to_its_bare_statements(
     assert figures["seats"]["bytes"] > 1_000 * figures["seats"]["done"]
     bought = figures["buy"]
     assert bought["done"] == bought["statuses"]["pay 201"]
+    assert bought["table_bytes"] > 0
+    assert bought["log_bytes"] > 0
     # Gathered, one statement serves many; one at a time, a booking takes three and its share of
     # what goes on by itself.
     assert {"reserve", "begin_payment", "confirm_payment"} <= set(bought["statements"])

@@ -89,6 +89,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "audit": ("--room r", VALKEY),
     "outbox": ("", BOTH),
     "outbox retry": ("--all", BOTH),
+    "outbox resend": ("--since 2027-01-01T20:00+09:00", DATABASE),
     "payments": ("", DATABASE),
     "payments acknowledge": ("1", DATABASE),
     "reservations show": ("1", DATABASE),
@@ -102,6 +103,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 # start them.
 OTHERS = {
     "up", "queue", "booking", "admitter", "sandbox-pay", "simulate", "settings", "version",
+    "backup", "restore",
     "keys list", "keys rotate", "keys revoke", "door verify", "payments refund-unknown",
 }  # fmt: skip
 

@@ -77,6 +77,7 @@ VALUES: dict[str, Any] = {
     "reason": "r", "refunded": 0, "request": b"r" * 32, "reservation_id": 1, "room": "none",
     "row_names": ["r"], "rows_max": 10, "schedule_id": 1, "schedules_max": 10,
     "sections": ["s"], "since_s": 60.0, "starts_at": datetime(2030, 1, 1, tzinfo=UTC),
+    "after_no": 0, "since_ms": 0,
     "status": 200, "steps_max": 10, "title": "t", "user_id": "1", "venue": "v",
     "holders": ["1-1"], "rooms": ["none"],
     "cancel_until": None, "never_charged": ["declined"], "opens_at": None, "play_money": False,

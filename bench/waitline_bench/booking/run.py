@@ -25,6 +25,7 @@ from waitline_bench import booking_audit
 from waitline_bench.booking import bare
 from waitline_bench.booking.buyers import BuyerPlan, Errand
 from waitline_bench.booking.hall import Crowds
+from waitline_bench.booking.stored import stored
 from waitline_bench.host_steal import measure_undisturbed
 
 SEATS = 10_000
@@ -142,11 +143,14 @@ class _BookingRun:
         def buy() -> Figures:
             crowd = self._come(round(most_per_s * self._seconds))
             before = self._statements()
+            stored_before = stored(self._installation.database_url)
             with self._process(errand, crowd) as process:
                 found = self._found(process)
+            took = zip(stored(self._installation.database_url), stored_before, strict=True)
             ran = {name: count - before.get(name, 0) for name, count in self._statements().items()}
             each = {name: count / found["done"] for name, count in ran.items() if count > 0}
-            return {**found, "statements": each}
+            tables, log = ((after - was) / found["done"] for after, was in took)
+            return {**found, "statements": each, "table_bytes": tables, "log_bytes": log}
 
         return self._quietly(what, buy)
 

@@ -37,6 +37,8 @@ def booking(
     console.print(f"\nStatements per booking: {each:.1f}", style="bold")
     for name, count in sorted(statements.items(), key=lambda row: -row[1]):
         console.print(f"  {name} {count:.2f}")
+    tables, log = (figures["buy"][f"{name}_bytes"] for name in ("table", "log"))
+    console.print(f"\nBytes per booking: {tables:,.0f} in the tables, {log:,.0f} in the log")
     output.keep(out, "booking", figures, seconds=seconds, workers=workers)
     findings = figures["audit"]["findings"]
     if findings:

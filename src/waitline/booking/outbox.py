@@ -233,6 +233,21 @@ class Outbox:
             retried += count
         return retried
 
+    async def resend(self, since_ms: int) -> int:
+        """Make events due again that were sent since a time, as after a restore; return how many.
+
+        An event that is handled twice does nothing the second time.
+        """
+        resent, after_no, count = 0, 0, FORGET_MAX
+        while count == FORGET_MAX:
+            rows = await self._database.fetch_all(
+                "resend_events", since_ms=since_ms, after_no=after_no, chunk_max=FORGET_MAX
+            )
+            count = len(rows)
+            resent += count
+            after_no = max((row["event_no"] for row in rows), default=0)
+        return resent
+
 
 def _instant(at: datetime) -> str:
     """Format a time as ISO 8601 in UTC, to the millisecond."""

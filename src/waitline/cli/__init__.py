@@ -2,6 +2,7 @@
 
 up.py              `up`: start everything on this machine
 serve.py           `queue`, `booking`, `admitter`: run one process each
+backup.py          `backup`, `restore`: both stores of an installation, to a point in time
 migrate.py         `migrate`: create or upgrade the box office's tables
 mode.py            `mode`: show and change the mode of the data
 rooms.py           `rooms`: create, change, list, reset and delete rooms
@@ -36,6 +37,7 @@ import typer
 from waitline import __version__
 from waitline.cli import (
     audit,
+    backup,
     concerts,
     door,
     house_seats,
@@ -78,6 +80,8 @@ app.command("queue")(serve.queue)
 app.command("booking")(serve.booking)
 app.command("admitter")(serve.admitter)
 app.command("migrate")(migrate.migrate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(mode.app, name="mode")
 app.command("sandbox-pay")(sandbox_pay.sandbox_pay)
 app.add_typer(rooms.app, name="rooms")

@@ -167,13 +167,13 @@ def short_text(option: str, given: str, chars_max: int) -> str:
     return text
 
 
-def prepare_out(folder: Path) -> None:
+def prepare_out(folder: Path, option: str = "--out") -> None:
     """Create the folder of a command's output, before the command begins its work.
 
     Raises:
         Misconfigured: It cannot be used.
     """
-    prepare_folder(folder, "--out")
+    prepare_folder(folder, option)
 
 
 def with_store(settings: Settings, use: Callable[[ValkeyClient], Awaitable[T]]) -> T:

@@ -14,6 +14,7 @@ from waitline.admission.payment_events import DeadLetters
 from waitline.booking.outbox import Outbox
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.instants import EXAMPLE, parse_instant
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
 from waitline.postgres.pool import Database
@@ -93,6 +94,37 @@ def retry(
     if ids and not retried:
         raise Misconfigured("none of these ids is a dead event; `waitline outbox` lists them")
     typer.echo(f"{counted(retried, 'event')} will be sent again")
+
+
+@app.command("resend")
+def resend(
+    since: Annotated[
+        str, typer.Option(help=f"Send those that were sent since: ISO 8601, such as {EXAMPLE}")
+    ],
+    data_dir: options.DataDir = None,
+    database_url: options.DatabaseUrl = None,
+) -> None:
+    """Send payment events again after a store was restored from a back-up. Safe to repeat.
+
+    Visitors who have paid then leave the line, as they had before. Sent events are kept for a day;
+    slots of earlier visitors expire by themselves. `waitline restore` does this, too.
+
+    Example: waitline outbox resend --since 2027-03-15T20:05:00+09:00
+    """
+    try:
+        since_ms = parse_instant(since).at_ms
+    except ValueError as error:
+        raise Misconfigured(f"--since: {since[:40]!r} {error}") from None
+    settings = chosen.load(data_dir=data_dir, database_url=database_url)
+
+    async def run() -> int:
+        database = Database(settings.database_address(), "waitline.booking", connections_max=1)
+        try:
+            return await Outbox(database).resend(since_ms)
+        finally:
+            await database.close()
+
+    typer.echo(f"{counted(asyncio.run(run()), 'event')} will be sent again")
 
 
 def _with_both(settings: chosen.Settings, use: Callable[[Outbox, DeadLetters], Awaitable[T]]) -> T:

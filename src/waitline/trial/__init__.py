@@ -7,6 +7,7 @@ embedded_server.py  common base of both servers: lifecycle, folder lock, start e
 guard.py            watchdog: stops the servers when `waitline up` was killed
 supervisor.py       starts servers and processes, restarts those that die, shuts down in order
 installation.py     test harness that starts `waitline up`, for tests and measurements
+backup/             back-up and restore of both stores, to a point in time
 stopped.py          starts the embedded servers of a stopped installation for one command
 demo_room.py        the waiting room of the demo concert
 up.py               `waitline up`: order of start, addresses and secrets

@@ -35,6 +35,9 @@ START_S = 30.0
 INIT_S = 120.0
 """Timeout of initdb, in s: it takes two on an idle machine."""
 
+BACKUP_SENDERS = 4
+"""Log senders: the base copy of a back-up takes two and its stream one, and one more ends."""
+
 _SOCKET = ".s.PGSQL.5432"
 _DRAFT = "data.new"
 
@@ -194,9 +197,9 @@ class PostgresServer(EmbeddedServer):
         yield f"max_connections={self._connections_max}"
         # 60 000 seats with their reservations take some 30 MB; the rest is for further concerts.
         yield "shared_buffers=128MB"
-        # This server has no replica, so its log needs less detail.
-        yield "wal_level=minimal"
-        yield "max_wal_senders=0"
+        # For `waitline backup`: its base copy, and the stream of the log.
+        yield "wal_level=replica"
+        yield f"max_wal_senders={BACKUP_SENDERS}"
         # A checkpoint during a sale slows all statements.
         yield "checkpoint_timeout=15min"
         yield "max_wal_size=2GB"

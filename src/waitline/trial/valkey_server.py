@@ -185,6 +185,8 @@ class ValkeyServer(EmbeddedServer):
         yield "appendonly yes"
         yield f"appendfsync {self._appendfsync}"
         yield "no-appendfsync-on-rewrite no"
+        # A mark once a second, at which a restore to a point in time stops.
+        yield "aof-timestamp-enabled yes"
         # A command that a crash cut off was not acknowledged, so it may be dropped.
         yield "aof-load-truncated yes"
         # A rewritten file starts with a snapshot, which loads faster than commands.

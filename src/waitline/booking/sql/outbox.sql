@@ -98,3 +98,18 @@ WITH chosen AS MATERIALIZED (
 UPDATE outbox AS o SET dead = false, attempts = 0, send_at = (SELECT listening_now())
 FROM chosen WHERE o.event_no = chosen.event_no
 RETURNING o.event_id;
+
+-- name: resend_events(since_ms, after_no, chunk_max)
+-- Make a chunk of the events due again that were sent since a time.
+-- locks: outbox (skips locked ones)
+-- returns: one row per event
+WITH found AS MATERIALIZED (
+    SELECT event_no FROM outbox
+    WHERE sent_at >= to_timestamp(:since_ms::bigint / 1000.0) AND event_no > :after_no
+    ORDER BY event_no
+    LIMIT :chunk_max
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox AS o SET sent_at = NULL, attempts = 0, send_at = (SELECT listening_now())
+FROM found WHERE o.event_no = found.event_no
+RETURNING o.event_no;
