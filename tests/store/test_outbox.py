@@ -267,6 +267,20 @@ def test_dead_events_are_listed_first_and_sent_on_retry(office: Office) -> None:
     assert office.postgres.wait(office.outbox.unsent()) == (0, [])
 
 
+def test_events_are_sent_again_after_a_restore(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "FORGET_MAX", 2)
+    office.write_many(5)
+    assert office.send() == 5
+    office.sql("UPDATE outbox SET sent_at = now() - interval '1 hour' WHERE event_no % 5 = 1")
+    since_ms = office.sql("SELECT (extract(epoch FROM now()) * 1000)::bigint AS ms")[0]["ms"]
+    # In chunks of two; the one of an hour ago stays sent.
+    assert office.postgres.wait(office.outbox.resend(since_ms - 60_000)) == 4
+    assert office.send() == 4
+    assert len(office.stream()) == 9
+
+
 def test_sent_events_are_forgotten_after_a_day_a_chunk_at_a_time(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,7 +159,7 @@ def restore(copied: Path, into: Path, at_s: int, binary: Path) -> None:
     ]
     used, later = [], False
     for part in parts:
-        if later:
+        if later or (part.kind == "i" and _begins_after(copied / part.name, at_s)):
             break
         _copy(copied / part.name, into / part.name)
         used.append(part)
@@ -178,14 +178,24 @@ def restore(copied: Path, into: Path, at_s: int, binary: Path) -> None:
         timeout=CHECK_S,
     )
     if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        raise WaitlineError(f"the line cannot be restored: {said[-1] if said else 'no reason'}")
+        said = " ".join((done.stdout + done.stderr).split())
+        raise WaitlineError(f"the line cannot be restored: {said or 'no reason'}")
 
 
 def _copy(source: Path, into: Path) -> None:
     with source.open("rb") as file, into.open("wb") as copy:
         while chunk := file.read(CHUNK_BYTES):
             copy.write(chunk)
+
+
+def _begins_after(path: Path, at_s: int) -> bool:
+    """Return whether a log begins with a timestamp after a second, so that nothing of it is used.
+
+    The tool refuses to cut such a file.
+    """
+    with path.open("rb") as file:
+        first = _TIME.match(file.read(_TIME_BYTES_MAX))
+    return first is not None and int(first[1]) > at_s
 
 
 def _times(path: Path) -> Iterator[int]:
