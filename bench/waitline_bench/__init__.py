@@ -7,6 +7,10 @@ paced.py          open-loop load generator: a fixed request rate, whatever the l
 drivers.py        calls to a cluster, by driver, and `enter` on one next to one server
 scripts.py        visitors/s of the Lua scripts, memory of the store, time to admit
 booking/          the box office: seat map, reservations, payments, overload
+generator/        what the load generators share
+cpu_quotas.py     a cgroup with a CPU quota for each group of processes
+measured_room.py  a room, filled and audited directly in the store
+scale_out/        instances and primaries with a CPU quota each, and the largest rush
 carry/            capacity of a machine in waiting visitors
 growth/           how the cost of a call grows with the line and the number of rooms
 scenario/         k6 scenarios end to end, their reports, and the comparison of two

@@ -51,6 +51,16 @@ def test_a_table_for_people(run: Run, tmp_path: Path) -> None:
         assert name in out
 
 
+def test_a_room_on_several_shards_is_compared_with_one(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run(*SMALL, "--shards", "3", "--out", tmp_path)
+    assert status == 0
+    assert "The room spread over 3 shards" in out
+    designs = json.loads((tmp_path / "simulation.json").read_text("utf-8"))["shards"]["designs"]
+    for row in designs:
+        assert f" {row['design']} " in out
+    assert designs[0]["design"] == "one shard, as built"
+
+
 def test_a_document_for_programs_and_a_page(run: Run, tmp_path: Path) -> None:
     status, out, _ = run(*SMALL, "--json", "--out", tmp_path / "new")
     assert status == 0

@@ -5,7 +5,6 @@ from random import Random
 import msgspec
 import pytest
 
-from waitline_bench.carry import answers
 from waitline_bench.carry.visitors import (
     ASK,
     ENTER,
@@ -18,6 +17,7 @@ from waitline_bench.carry.visitors import (
     Visitors,
     Way,
 )
+from waitline_bench.generator import answers
 
 PLACES = 3
 FIRST = 11

@@ -10,7 +10,7 @@ from collections import Counter
 from time import monotonic
 from typing import NamedTuple
 
-from waitline_bench.carry import answers, orders, sockets
+from waitline_bench.generator import answers, orders, sockets
 
 OPENING_MAX = 32
 EVENTS_MAX = 256

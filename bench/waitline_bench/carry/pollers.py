@@ -16,7 +16,6 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from waitline.sales.histogram import Histogram
-from waitline_bench.carry import answers, orders, sockets
 from waitline_bench.carry.visitors import (
     ASK,
     ENTER,
@@ -27,6 +26,7 @@ from waitline_bench.carry.visitors import (
     Way,
 )
 from waitline_bench.carry.wheel import Wheel
+from waitline_bench.generator import answers, orders, sockets
 
 EVENTS_MAX = 256
 FIRED_MAX = 256

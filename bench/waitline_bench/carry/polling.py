@@ -16,11 +16,11 @@ from waitline.kernel.plurals import counted
 from waitline.sales.histogram import Histogram
 from waitline.trial import installation, processes
 from waitline_bench import usage
-from waitline_bench.carry import sockets
-from waitline_bench.carry.crew import Crew
 from waitline_bench.carry.pollers import GRACE_S, PollerPlan
-from waitline_bench.carry.room import Room
 from waitline_bench.carry.visitors import Share, Way
+from waitline_bench.generator import sockets
+from waitline_bench.generator.crew import Crew
+from waitline_bench.measured_room import Room
 
 P99_MS = 100.0
 """Target p99 of answers: waiting visitors count as carried below it."""

@@ -9,11 +9,11 @@ from typing import Any
 from waitline.kernel.plurals import counted
 from waitline.trial import installation
 from waitline_bench import usage
-from waitline_bench.carry import sockets
-from waitline_bench.carry.crew import Crew
 from waitline_bench.carry.listeners import ListenerPlan
 from waitline_bench.carry.polling import OPEN_S, OnProgress
-from waitline_bench.carry.room import Room
+from waitline_bench.generator import sockets
+from waitline_bench.generator.crew import Crew
+from waitline_bench.measured_room import Room
 
 SETTLE_S = 3.0
 """Settling time after the last stream has begun, before the measurement."""

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from waitline.queue import hints
-from waitline_bench.carry import answers
+from waitline_bench.generator import answers
 
 READ, ASK, TURN, ENTER = range(4)
 """Next step of a visitor: poll now-serving; poll its own status; confirm by its status the turn

@@ -9,6 +9,7 @@ scripts.py   the Lua scripts, memory and admission, without HTTP
 booking.py   the box office: seat map, reservations, payments
 carry.py     capacity of this machine in waiting visitors
 growth.py    how the cost of a call grows with the line and the rooms
+scale_out.py  instances, primaries, and the largest rush
 scenario.py  load scenarios by k6, end to end
 compare.py   two results of scenarios side by side
 output.py    progress display and JSON output, shared by the commands
@@ -26,6 +27,7 @@ from waitline_bench.cli import (
     drivers,
     growth,
     hot_path,
+    scale_out,
     scenario,
     scripts,
     versus,
@@ -52,6 +54,9 @@ app.command("drivers")(drivers.drivers)
 app.command("memory")(scripts.memory)
 app.command("admit")(scripts.admit)
 app.command("carry")(carry.carry)
+app.command("scale-out")(scale_out.scale_out)
+app.command("primaries")(scale_out.measure_primaries)
+app.command("rush")(scale_out.measure_rush)
 app.command("growth")(growth.growth)
 app.command("booking")(booking.booking)
 app.command("entry")(scenario.entry)

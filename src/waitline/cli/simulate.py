@@ -22,7 +22,7 @@ from waitline.queue import hints as asking
 from waitline.queue.model import CHUNK_MAX
 from waitline.queue.settings import Limits
 from waitline.sales.simulation import notation
-from waitline.sales.simulation.model import Prediction, Sale, SaleImpossible
+from waitline.sales.simulation.model import Prediction, Sale, SaleImpossible, Spread
 from waitline.sales.simulation_check import agreement as agreeing
 from waitline.sales.simulation_check.agreement import Agreement
 from waitline.sales.simulation_report import page, prediction_text
@@ -76,6 +76,16 @@ Check = Annotated[
         "--check", help="Also replay the sale in real time against local servers, and compare"
     ),
 ]
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        help="Also play the room spread over this many shards, by designs that are not built "
+        "(decision 0043)",
+        min=2,
+        max=64,
+        show_default=False,
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Folder for simulation.json and simulation.html")]
 
 
@@ -91,6 +101,7 @@ def simulate(
     edges: Edges = 50,
     seed: Seed = 1,
     check: Check = False,
+    shards: Shards = None,
     as_json: options.AsJson = False,
     out: Out = Path("out"),
 ) -> None:
@@ -116,13 +127,21 @@ def simulate(
     )
     options.prepare_out(out)
     outcome = _predict(sale, edges, seed)
+    designs = _spread(sale, shards, seed) if shards else []
     agreement = _play(sale, outcome, seed) if check else None
     title = prediction_text.described(sale, over)
     document = {"title": title, "seed": seed, "edges": edges} | _document(sale, outcome, agreement)
+    if shards:
+        document["shards"] = {"count": shards, "designs": [row._asdict() for row in designs]}
     if as_json:
         typer.echo(json.dumps(document))
     else:
         _show(Terminal(), title, outcome, agreement)
+        if shards:
+            spread = _table(f"The room spread over {shards} shards", prediction_text.SPREAD)
+            for row in prediction_text.spread(designs):
+                spread.add_row(*row)
+            Terminal().print(spread)
     figures, drawn = out / "simulation.json", out / "simulation.html"
     figures.write_text(json.dumps(document, indent=1), "utf-8")
     drawn.write_text(page.report(title, outcome, agreement), "utf-8")
@@ -171,6 +190,17 @@ def _predict(sale: Sale, edges: int, seed: int) -> Prediction:
     with _progress("simulating") as on_progress:
         rng = np.random.default_rng(seed)
         return outcome(sale, rng, edges=edges, fresh_s=FRESH_S, on_progress=on_progress)
+
+
+def _spread(sale: Sale, shards: int, seed: int) -> list[Spread]:
+    # Late imports, as in `_predict`.
+    import numpy as np  # noqa: PLC0415
+
+    from waitline.sales.simulation.sale import joining  # noqa: PLC0415
+    from waitline.sales.simulation.shards import simulate_shards  # noqa: PLC0415
+
+    rng = np.random.default_rng(seed)
+    return simulate_shards(sale, joining(sale.arrivals), shards, rng)
 
 
 def _play(sale: Sale, predicted: Prediction, seed: int) -> Agreement:

@@ -13,5 +13,6 @@ notation.py  parse the notation of the command line: `5s..30s`, `1000/s*10s` (pu
 gate.py      slots and token bucket: the arithmetic of the Lua scripts (pure)
 polling.py   when waiting visitors poll, and the load that results
 sale.py      the event loop of the simulation
+shards.py    the same sale in a room spread over shards: a design that is not built
 figures.py   summarise join and admission times, simulated or measured
 """

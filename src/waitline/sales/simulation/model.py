@@ -188,6 +188,26 @@ class RequestLoad(NamedTuple):
     per_s: list[int]
 
 
+class Spread(NamedTuple):
+    """What a design of a room on several shards makes of a sale.
+
+    Attributes:
+        design: Its name.
+        overtaken: Visitors admitted more than a tick later than somebody who entered after them.
+        overtaken_most_ms: By how much a visitor was overtaken at most.
+        drained_ms: Time until everybody is admitted.
+        most_admitted: Most slots held at once (Q4).
+        most_per_s: Most admissions within a second (Q5).
+    """
+
+    design: str
+    overtaken: int
+    overtaken_most_ms: int
+    drained_ms: int
+    most_admitted: int
+    most_per_s: int
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """The prediction of a sale.

@@ -1,10 +1,11 @@
 """Format a simulated sale, and its check, for the terminal and the page. Pure."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from waitline.kernel.plurals import counted
 from waitline.sales.durations import format_duration
-from waitline.sales.simulation.model import Prediction, Sale
+from waitline.sales.simulation.model import Prediction, Sale, Spread
 from waitline.sales.simulation_check.agreement import Agreement, near_enough
 
 _NAMES = {
@@ -100,6 +101,32 @@ def warning(outcome: Prediction) -> str:
         f"{counted(outcome.late, 'visitor')} learned of their turn too late to activate: the time "
         "to activate is too short for the polling interval"
     )
+
+
+SPREAD = (
+    "",
+    "overtaken by more than a tick",
+    "by at most",
+    "everybody admitted after",
+    "most slots held",
+    "most admitted in 1 s",
+)
+"""Headings of the rows of `spread`."""
+
+
+def spread(designs: Sequence[Spread]) -> list[tuple[str, ...]]:
+    """Return what each design of a room on several shards makes of the sale."""
+    return [
+        (
+            row.design,
+            f"{row.overtaken:,}",
+            f"{row.overtaken_most_ms:,} ms",
+            format_duration(row.drained_ms),
+            f"{row.most_admitted:,}",
+            f"{row.most_per_s:,}",
+        )
+        for row in designs
+    ]
 
 
 AGREEMENT = ("", "predicted", "measured", "off by")

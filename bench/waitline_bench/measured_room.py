@@ -81,6 +81,10 @@ class Room:
 
         return self._call(run)
 
+    def delete(self) -> None:
+        """Delete it, so that admitters do not visit it any more."""
+        self._call(lambda store: Rooms(store).delete(self.name, force=True))
+
     def _call(self, call: Callable[[ValkeyClient], Awaitable[T]]) -> T:
         async def run() -> T:
             store = ValkeyClient(self._url, timeout_s=CALL_S)

@@ -1,0 +1,7 @@
+"""What the load generators share: processes, their protocol, sockets, and reading answers.
+
+crew.py     start, command and stop generator processes
+orders.py   protocol between the command and a generator process
+sockets.py  connections as bare file descriptors
+answers.py  extract fields from the bytes of an answer (pure)
+"""
