@@ -10,6 +10,8 @@ from _pytest.terminal import TerminalReporter
 from httpx._transports import default as httpx_transport
 
 from tests import databases, quarantine, refusals
+from tests.booking_web.office import Office
+from tests.booking_web.office import running as running_office
 from tests.databases import TestDatabase
 from tests.machine import Machine
 from tests.servers import Server, redis_binary, running, running_cluster
@@ -99,6 +101,24 @@ def postgres() -> Iterator[TestDatabase]:
     """The embedded PostgreSQL, with the box office's tables."""
     with databases.running() as started:
         yield started
+
+
+# Installations of both services. All folders share them, since a start takes 6 s of CPU time: each
+# test has a room, a show and visitors of its own.
+
+
+@pytest.fixture(scope="session")
+def trial_office() -> Iterator[Office]:
+    """The mode that accepts a user's name as proof; with the demo concert."""
+    with running_office("trial") as office:
+        yield office
+
+
+@pytest.fixture(scope="session")
+def production_office() -> Iterator[Office]:
+    """The mode that asks for the visitor's token, and for the price."""
+    with running_office("production") as office:
+        yield office
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Running installations, one of each kind for the whole folder."""
+"""The shared installations, and a show and a buyer of each test's own."""
 
 from collections.abc import Iterator
 
@@ -6,18 +6,31 @@ import pytest
 
 from tests.booking_web.office import Buyer, Office, Show, running
 
-
-@pytest.fixture(scope="package")
-def trial() -> Iterator[Office]:
-    """The mode that accepts a user's name as proof."""
-    with running("trial") as office:
-        yield office
+ROOT = "/b"
+SHOP = "https://shop.example"
 
 
 @pytest.fixture(scope="package")
-def production() -> Iterator[Office]:
-    """The mode that asks for the visitor's token, and for the price."""
-    with running("production") as office:
+def trial(trial_office: Office) -> Office:
+    return trial_office
+
+
+@pytest.fixture(scope="package")
+def production(production_office: Office) -> Office:
+    return production_office
+
+
+@pytest.fixture(scope="package")
+def configured() -> Iterator[Office]:
+    """Below a path, called from pages of another origin, in Korean by default, with low limits."""
+    with running(
+        "trial",
+        WAITLINE_ALLOWED_ORIGINS=SHOP,
+        WAITLINE_BOOKING_ROOT_PATH=ROOT,
+        WAITLINE_LANGUAGE="ko",
+        WAITLINE_WEBHOOK_BYTES="2048",
+        WAITLINE_SEAT_PLAN_BYTES="3000",
+    ) as office:
         yield office
 
 

@@ -256,7 +256,9 @@ def running(mode: str, **more: str) -> Iterator[Office]:
             **more,
         }
         settings = {name.removeprefix("WAITLINE_").lower(): chosen[name] for name in chosen}
-        program = stack.enter_context(start(1, settings, box_office=True, batch_scheduling=False))
+        program = stack.enter_context(
+            start(WORKERS, settings, box_office=True, batch_scheduling=False)
+        )
         queue_client = stack.enter_context(Client(program.url))
         queue = Stack(program.url, program.data_dir, program, queue_client)
         yield Office(client, queue, program)

@@ -1,12 +1,11 @@
 """CORS on the booking service: preflights and real calls, hot ones and the framework's."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.booking_web.office import Office, running
+from tests.booking_web.conftest import SHOP
+from tests.booking_web.office import Office
 
-SHOP, OTHER = "https://shop.example", "https://evil.example"
+OTHER = "https://evil.example"
 ALLOW = "access-control-allow-origin"
 
 # Each hot call's path, and paths that the framework answers.
@@ -23,10 +22,9 @@ PATHS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def office() -> Iterator[Office]:
-    with running("trial", WAITLINE_ALLOWED_ORIGINS=SHOP, WAITLINE_BOOKING_ROOT_PATH="/b") as made:
-        yield made
+@pytest.fixture
+def office(configured: Office) -> Office:
+    return configured
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.booking_web.office import Office, running
+from tests.booking_web.office import Office
 from tests.until import until
 from tests.web.stack import SOON_S, Client, Room
 from waitline.http.texts import preferred_language
@@ -78,11 +78,10 @@ def test_the_switch_is_kept(office: Office) -> None:
         assert language_of(client.get("/", headers={**HTML, "Cookie": cookie})) == "ko"
 
 
-def test_the_default_language_is_a_setting() -> None:
-    with running("trial", WAITLINE_LANGUAGE="ko") as office:
-        for client in services(office).values():
-            assert language_of(client.get("/", headers=HTML)) == "ko"
-            assert language_of(client.get("/", headers={**HTML, "Accept-Language": "en"})) == "en"
+def test_the_default_language_is_a_setting(configured: Office) -> None:
+    for client in services(configured).values():
+        assert language_of(client.get("/", headers=HTML)) == "ko"
+        assert language_of(client.get("/", headers={**HTML, "Accept-Language": "en"})) == "en"
 
 
 def test_answers_of_the_contract_stay_korean(office: Office) -> None:
@@ -91,17 +90,16 @@ def test_answers_of_the_contract_stay_korean(office: Office) -> None:
         assert "서비스" in client.get("/api/v1/health").json()["message"]
 
 
-def test_the_short_address_leads_to_the_demo_whatever_strangers_enter() -> None:
-    with running("trial") as office:
-        client = office.queue.client
+def test_the_short_address_leads_to_the_demo_whatever_strangers_enter(configured: Office) -> None:
+    client = configured.queue.client
 
-        def leads_to() -> str | None:
-            location: str | None = client.get("/rooms/demo?lang=ko").headers.get("location")
-            return location
+    def leads_to() -> str | None:
+        location: str | None = client.get("/rooms/demo?lang=ko").headers.get("location")
+        return location
 
-        assert leads_to() == "./1?lang=ko"
-        body = {"concertId": "demo", "userId": "a"}
-        assert client.post("/api/v1/queue/enter", json=body).status_code == 201
-        assert leads_to() == "./1?lang=ko"
-        Room(office.queue, "demo").change(title="My own")
-        until(lambda: leads_to() is None, SOON_S, "the operator's room is itself")
+    assert leads_to() == "./1?lang=ko"
+    body = {"concertId": "demo", "userId": "a"}
+    assert client.post("/api/v1/queue/enter", json=body).status_code == 201
+    assert leads_to() == "./1?lang=ko"
+    Room(configured.queue, "demo").change(title="My own")
+    until(lambda: leads_to() is None, SOON_S, "the operator's room is itself")

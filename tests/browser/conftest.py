@@ -1,4 +1,4 @@
-"""The whole stack, and a real browser in front of it."""
+"""The shared installations, and a real browser in front of them."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,8 +12,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.booking_web.office import Office
 from tests.servers import IN_CI
-from waitline.trial.installation import start
 
 SCREENSHOTS = Path("out/screenshots")
 
@@ -46,7 +46,7 @@ addEventListener("DOMContentLoaded", () => {
 
 
 class Stack:
-    """What `waitline up` runs, as its operator and its visitors see it."""
+    """The queue service, as its operator and its visitors see it."""
 
     def __init__(self, url: str, operator_key: str, client: httpx.Client) -> None:
         self.url = url
@@ -90,28 +90,18 @@ class Stack:
         return response.raise_for_status()
 
 
-@contextmanager
-def running(mode: str) -> Iterator[Stack]:
-    """Run the stack in a mode."""
-    with (
-        start(1, {"mode": mode}, batch_scheduling=False) as program,
-        httpx.Client() as client,
-    ):
-        yield Stack(program.url, program.operator_key, client)
+@pytest.fixture(scope="package")
+def stack(trial_office: Office) -> Iterator[Stack]:
+    """The shared installation in trial mode."""
+    with httpx.Client() as client:
+        yield Stack(trial_office.queue.url, trial_office.program.operator_key, client)
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """The stack as `waitline up` runs it by itself."""
-    with running("trial") as stack:
-        yield stack
-
-
-@pytest.fixture(scope="module")
-def strict_stack() -> Iterator[Stack]:
-    """The stack as it runs where visitors must prove who they are."""
-    with running("production") as stack:
-        yield stack
+@pytest.fixture(scope="package")
+def strict_stack(production_office: Office) -> Iterator[Stack]:
+    """The shared installation in which visitors must prove who they are."""
+    with httpx.Client() as client:
+        yield Stack(production_office.queue.url, production_office.program.operator_key, client)
 
 
 # Not for the whole run: while it is open, no test of this thread may run an event loop of its own.

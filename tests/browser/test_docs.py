@@ -1,19 +1,11 @@
 """The API's documentation page of both services: no barriers, no foreign request."""
 
-from collections.abc import Iterator
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
+from tests.booking_web.office import Office
 from tests.browser.conftest import SCREENSHOTS, Opened
-from waitline.trial.installation import Installation, start
-
-
-@pytest.fixture(scope="module")
-def program() -> Iterator[Installation]:
-    with start(1, {"mode": "trial"}, box_office=True, batch_scheduling=False) as program:
-        yield program
 
 
 def scanned(page: Page) -> None:
@@ -22,7 +14,8 @@ def scanned(page: Page) -> None:
 
 
 @pytest.mark.parametrize("service", ["queue", "booking"])
-def test_no_barriers(program: Installation, opened: Opened, service: str) -> None:
+def test_no_barriers(trial_office: Office, opened: Opened, service: str) -> None:
+    program = trial_office.program
     url = program.url if service == "queue" else program.booking_url
     call = "post_api_v1_queue_enter" if service == "queue" else "get_api_v1_concerts"
     asked: list[str] = []

@@ -9,8 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.booking_web.office import Office
 from tests.browser.conftest import SHOW_MS, Opened
-from tests.browser.test_shop import PHONE, captured, panel, running
+from tests.browser.test_shop import PHONE, captured, panel
 from waitline.trial.installation import Installation
 
 CSV = {"Content-Type": "text/csv"}
@@ -65,10 +66,9 @@ class Hall:
         panel(page, "choose")
 
 
-@pytest.fixture(scope="module")
-def trial() -> Iterator[Installation]:
-    with running("trial") as program:
-        yield program
+@pytest.fixture
+def trial(trial_office: Office) -> Installation:
+    return trial_office.program
 
 
 @pytest.fixture

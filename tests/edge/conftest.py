@@ -1,14 +1,11 @@
-"""One installation of both services for the whole folder."""
-
-from collections.abc import Iterator
+"""The shared installation of both services."""
 
 import pytest
 
-from tests.booking_web.office import Office, running
+from tests.booking_web.office import Office
 
 
 @pytest.fixture(scope="package")
-def office() -> Iterator[Office]:
+def office(trial_office: Office) -> Office:
     """Both services, in trial mode."""
-    with running("trial") as office:
-        yield office
+    return trial_office

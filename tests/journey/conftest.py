@@ -26,10 +26,9 @@ def trial() -> Iterator[Office]:
 
 
 @pytest.fixture(scope="package")
-def production() -> Iterator[Office]:
+def production(production_office: Office) -> Office:
     """Believes nobody without a token, and takes the price and nothing else."""
-    with running("production") as installation:
-        yield installation
+    return production_office
 
 
 @pytest.fixture

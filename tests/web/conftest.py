@@ -1,25 +1,39 @@
-"""Running stacks, one of each kind for the whole folder, and visitors in every state."""
+"""The shared installations, and visitors in every state."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.booking_web.office import Office
 from tests.until import until
 from tests.web.cast import Cast
 from tests.web.stack import SOON_S, Room, Stack, running, succeeded
 
+ROOT = "/queue"
+SHOP = "https://shop.example"
+
 
 @pytest.fixture(scope="package")
-def trial() -> Iterator[Stack]:
+def trial(trial_office: Office) -> Stack:
     """The mode that accepts a visitor's name as proof."""
-    with running("trial") as stack:
-        yield stack
+    return trial_office.queue
 
 
 @pytest.fixture(scope="package")
-def production() -> Iterator[Stack]:
+def production(production_office: Office) -> Stack:
     """The mode that asks for the visitor's ticket."""
-    with running("production") as stack:
+    return production_office.queue
+
+
+@pytest.fixture(scope="package")
+def configured() -> Iterator[Stack]:
+    """Behind a proxy of this machine and below a path, called from pages of two origins."""
+    with running(
+        "trial",
+        trusted_proxies="127.0.0.0/8",
+        queue_root_path=ROOT,
+        allowed_origins=f"{SHOP}, http://[::1]:3000",
+    ) as stack:
         yield stack
 
 

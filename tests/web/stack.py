@@ -76,9 +76,22 @@ def succeeded(response: httpx.Response, status: int = 200) -> Any:  # noqa: ANN4
 
 
 def refused(
-    response: httpx.Response, status: int, code: str, *, more: frozenset[str] = frozenset()
+    response: httpx.Response,
+    status: int,
+    code: str,
+    *,
+    more: frozenset[str] = frozenset(),
+    root: str = "",
 ) -> dict[str, Any]:
-    """Check what all refusals have in common, and return the body; `more` are further members."""
+    """Check what all refusals have in common, and return the body.
+
+    Args:
+        response: The refusal.
+        status: Its status.
+        code: Its code.
+        more: Members of its own.
+        root: Path of the service on its proxy's host.
+    """
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
@@ -90,7 +103,7 @@ def refused(
     assert body["type"].startswith("urn:waitline:problem:")
     assert body["title"]
     assert body["detail"]
-    assert body["instance"] == response.request.url.path
+    assert body["instance"] == root + response.request.url.path
     assert INSTANT.fullmatch(body["timestamp"])
     return body
 
@@ -332,10 +345,13 @@ class Room:
 
 
 @contextmanager
-def running(mode: str = "trial", data_dir: Path | None = None, workers: int = 2) -> Iterator[Stack]:
+def running(
+    mode: str = "trial", data_dir: Path | None = None, workers: int = 2, **settings: str
+) -> Iterator[Stack]:
     """Run a stack; in a folder of its own, unless one is given."""
+    chosen = {"mode": mode, **settings}
     with (
-        start(workers, {"mode": mode}, data_dir=data_dir, batch_scheduling=False) as program,
+        start(workers, chosen, data_dir=data_dir, batch_scheduling=False) as program,
         Client(program.url) as client,
     ):
         yield Stack(program.url, program.data_dir, program, client)

@@ -1,30 +1,17 @@
 """Limits of client addresses over HTTP, behind a trusted proxy."""
 
 import json
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.until import until
-from tests.web.stack import SOON_S, Client, Room, Stack, refused, succeeded, waitline
-from waitline.trial.installation import start
+from tests.web.conftest import ROOT
+from tests.web.stack import SOON_S, Room, Stack, refused, succeeded, waitline
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory(prefix="wl-") as folder,
-        start(
-            2,
-            {"mode": "trial", "trusted_proxies": "127.0.0.0/8"},
-            data_dir=Path(folder),
-            batch_scheduling=False,
-        ) as program,
-        Client(program.url) as client,
-    ):
-        yield Stack(program.url, program.data_dir, program, client)
+@pytest.fixture
+def stack(configured: Stack) -> Stack:
+    return configured
 
 
 def at(address: str) -> dict[str, str]:
@@ -36,7 +23,7 @@ def test_places_taken_and_held(stack: Stack) -> None:
     for user in ("one", "two"):
         succeeded(room.enter(user, **at("203.0.113.7")), 201)
     response = room.enter("three", **at("203.0.113.7"))
-    refused(response, 429, "Q004")
+    refused(response, 429, "Q004", root=ROOT)
     assert 1 <= int(response.headers["retry-after"]) <= 60
     succeeded(room.enter("one", **at("203.0.113.7")), 201)
     succeeded(room.enter("three", **at("203.0.113.8")), 201)
@@ -54,7 +41,7 @@ def test_refused_calls(stack: Stack) -> None:
         return room.status("u", "t1.forged", **at(address)).status_code
 
     until(lambda: guess("203.0.113.9") == 429, SOON_S, "the address is refused")
-    refused(room.enter("other", **at("203.0.113.9")), 429, "Q004")
+    refused(room.enter("other", **at("203.0.113.9")), 429, "Q004", root=ROOT)
     assert guess("198.51.100.9") == 401, "another address is not"
     assert room.validate("u").status_code == 401, "the shop's call is not"
 
@@ -84,7 +71,8 @@ def test_operators_see_the_busiest_addresses(stack: Stack) -> None:
         "address": "203.0.113.0/24", "taken": 5, "refused": 0, "taken_in_minute": 5, "held": 5,
     }  # fmt: skip
     assert "2001:db8:1:2::/64" in waitline(*where).stdout
-    refused(stack.client.get(f"/api/v1/rooms/{room.name}/addresses"), 401, "C002")
+    answer = stack.client.get(f"/api/v1/rooms/{room.name}/addresses")
+    refused(answer, 401, "C002", root=ROOT)
     assert waitline("rooms", "addresses", "no", *where[3:]).returncode == 2
 
 

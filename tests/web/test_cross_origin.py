@@ -1,18 +1,14 @@
 """CORS: pages of listed origins may call, on hot calls and the framework's; nobody by default."""
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.web.stack import Client, Stack, refused, succeeded
+from tests.web.conftest import SHOP
+from tests.web.stack import Stack, refused, succeeded
 from waitline.http.cross_origin import CrossOrigin
 from waitline.kernel.errors import Misconfigured
 from waitline.settings import load
-from waitline.trial.installation import start
 
-SHOP, OTHER = "https://shop.example", "https://evil.example"
+OTHER = "https://evil.example"
 ALLOW = "access-control-allow-origin"
 PREFLIGHT = {
     "Access-Control-Request-Method": "POST",
@@ -20,20 +16,9 @@ PREFLIGHT = {
 }
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    origins = f"{SHOP}, http://[::1]:3000"
-    with (
-        tempfile.TemporaryDirectory(prefix="wl-") as folder,
-        start(
-            1,
-            {"mode": "trial", "allowed_origins": origins},
-            data_dir=Path(folder),
-            batch_scheduling=False,
-        ) as program,
-        Client(program.url) as client,
-    ):
-        yield Stack(program.url, program.data_dir, program, client)
+@pytest.fixture
+def stack(configured: Stack) -> Stack:
+    return configured
 
 
 @pytest.mark.parametrize(

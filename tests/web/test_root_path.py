@@ -1,34 +1,19 @@
 """Below a path of a proxy's host, which takes the path off or leaves it: everything still works."""
 
 import re
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.web.stack import Client, Stack, events, succeeded
+from tests.web.conftest import ROOT, SHOP
+from tests.web.stack import Stack, events, succeeded
 from waitline.http.dispatch import Dispatcher
 from waitline.kernel.errors import Misconfigured
 from waitline.settings import load
-from waitline.trial.installation import start
-
-ROOT = "/queue"
 
 
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory(prefix="wl-") as folder,
-        start(
-            1,
-            {"mode": "trial", "queue_root_path": ROOT, "allowed_origins": "https://shop.example"},
-            data_dir=Path(folder),
-            batch_scheduling=False,
-        ) as program,
-        Client(program.url) as client,
-    ):
-        yield Stack(program.url, program.data_dir, program, client)
+@pytest.fixture
+def stack(configured: Stack) -> Stack:
+    return configured
 
 
 def asset_folder(stack: Stack) -> str:
@@ -67,7 +52,7 @@ def test_every_kind_of_call(stack: Stack, root: str) -> None:
     preflight = client.request(
         "OPTIONS",
         f"{root}/api/v1/queue/enter",
-        headers={"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"},
+        headers={"Origin": SHOP, "Access-Control-Request-Method": "POST"},
     )
     assert preflight.status_code == 204
     assert client.put(f"{root}/api/v1/queue/enter").status_code == 405
