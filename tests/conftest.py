@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
 
+import hypothesis
 import pytest
 import typer.main
 from _pytest.terminal import TerminalReporter
@@ -13,6 +14,7 @@ from tests import databases, quarantine, refusals
 from tests.booking_web.office import Office
 from tests.booking_web.office import running as running_office
 from tests.databases import TestDatabase
+from tests.distribution import ByFolder
 from tests.machine import Machine
 from tests.servers import Server, redis_binary, running, running_cluster
 from waitline.trial.valkey_cluster import Size
@@ -34,6 +36,9 @@ def _build_once() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     _build_once()
+    # A slow machine is no failure of an example.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     config.stash[MACHINE] = Machine()
     if not hasattr(config, "workerinput"):
         config.stash[REFUSALS] = refusals.Refusals()
@@ -64,6 +69,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     quarantine.mark(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder | None:
+    return ByFolder(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.hookimpl(trylast=True)
