@@ -16,6 +16,7 @@ from tests.until import until_async
 from waitline.booking import demo, seat_maps
 from waitline.booking.catalogue import Catalogue
 from waitline.booking.catalogue_model import ScheduleUnknown
+from waitline.booking.restored import make_agree
 from waitline.booking.seat_imports import SeatImports
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.store import Reservations
@@ -160,6 +161,26 @@ def test_however_many_ask_one_statement_is_run(postgres: TestDatabase) -> None:
             await worker.seats.sections(schedule)
             await worker.seats.since(schedule, "")
             assert set(worker.statements[1:]) <= {"changed_seats"}
+
+    run(postgres, play)
+
+
+def test_a_browser_that_was_ahead_of_a_restore_gets_all_seats(postgres: TestDatabase) -> None:
+    async def play(postgres: TestDatabase, schedule: int) -> None:
+        async with working(postgres.url) as (worker,):
+            layout, number = (await worker.since(schedule, ""))["version"].split(".")
+            ahead = f"{layout}.{int(number) + 3}"
+            await make_agree(worker.database, 0)
+
+            async def renewed() -> bool:
+                return (await worker.since(schedule, ahead)).get("full") is True
+
+            await until_async(renewed, DEADLINE_S)
+            for _ in range(9):
+                # Numbers pass the one that the browser knows.
+                await postgres.sql(HOLD, 1)
+            await worker.sees(schedule, [2, 3, 4, 5])
+            assert (await worker.since(schedule, ahead))["full"]
 
     run(postgres, play)
 

@@ -38,6 +38,9 @@ pytestmark = pytest.mark.long
 HALL = RoomId("hall")
 SECRET = "a-secret-of-the-tests-of-back-ups"
 
+# Seconds that a command may take on a machine that others use: a restore forces all to the disk.
+COMMAND_S = 240.0
+
 # Seconds by which the clocks of a client, of Valkey and of PostgreSQL may be apart.
 APART_S = 0.3
 
@@ -158,7 +161,7 @@ def run(*words: str, **variables: str) -> Any:  # noqa: ANN401 - JSON
         capture_output=True,
         text=True,
         check=False,
-        timeout=START_S,
+        timeout=COMMAND_S,
     )
     assert done.returncode in {0, 1}, done.stderr
     assert done.stdout, done.stderr

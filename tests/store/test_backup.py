@@ -225,11 +225,13 @@ def test_the_line_alone_is_backed_up_once_and_restored(
 ) -> None:
     running.wait(running.command("SET", "wl:mode", "trial"))
     (short / "valkey.url").write_text(running.url)
-    run("keys", "rotate", "--data-dir", short)
-    (short / "keys").mkdir(exist_ok=True)
+    (short / "keys").mkdir()
+    (short / "keys" / "keys.json").write_text("the keys")
     made = run("backup", short / "backups", "--once", "--json", "--data-dir", short)
     assert made.code == 0, made.err
     restored = run("restore", short / "backups", "--data-dir", short / "new", "--json")
     assert restored.code == 0, restored.err
     assert json.loads(restored.out)["restoredTo"] == json.loads(made.out)["last"]
-    assert (short / "new" / "keys").is_dir()
+    kept = short / "new" / "keys" / "keys.json"
+    assert kept.read_text() == "the keys"
+    assert kept.stat().st_mode & 0o077 == 0, "nobody else may read them"

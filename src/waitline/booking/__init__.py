@@ -13,6 +13,7 @@ seat_plan.py       parses and writes the seat plan of a hall; pure
 seat_changes.py    diff of two seat plans; pure
 seat_imports.py    imports, edits and removes the seats of a schedule
 seat_rows.py       the rows of each section, for seat pickers
+restored.py        makes a restored database agree with the line and with browsers
 seat_maps.py       the seat map of each schedule in use, kept up to date
 seat_snapshot.py   a schedule's seats at one version, and the changes since; pure
 seat_documents.py  seat lists, encoded and compressed on demand

@@ -12,6 +12,7 @@ from rich.table import Table
 from waitline import settings as chosen
 from waitline.admission.payment_events import DeadLetters
 from waitline.booking.outbox import Outbox
+from waitline.booking.restored import make_agree
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.instants import EXAMPLE, parse_instant
@@ -106,8 +107,9 @@ def resend(
 ) -> None:
     """Send payment events again after a store was restored from a back-up. Safe to repeat.
 
-    Visitors who have paid then leave the line, as they had before. Sent events are kept for a day;
-    slots of earlier visitors expire by themselves. `waitline restore` does this, too.
+    Visitors who have paid then leave the line, as they had before, and browsers fetch all seats.
+    Sent events are kept for a day; slots of earlier visitors expire by themselves. `waitline
+    restore` does this, too.
 
     Example: waitline outbox resend --since 2027-03-15T20:05:00+09:00
     """
@@ -120,7 +122,7 @@ def resend(
     async def run() -> int:
         database = Database(settings.database_address(), "waitline.booking", connections_max=1)
         try:
-            return await Outbox(database).resend(since_ms)
+            return await make_agree(database, since_ms)
         finally:
             await database.close()
 

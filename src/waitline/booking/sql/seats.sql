@@ -55,3 +55,12 @@ SELECT NULL, NULL, NULL, NULL, NULL
 WHERE NOT EXISTS (SELECT FROM free)
     AND EXISTS (SELECT FROM seat WHERE schedule_id = :schedule_id AND grade = :grade)
 ORDER BY seat_id;
+
+-- name: renew_layouts()^
+-- Give the seats of every schedule a new version, after a restore.
+-- locks: schedule
+-- returns: one row: how many schedules there are
+WITH renewed AS (
+    UPDATE schedule SET laid_out = pg_current_xact_id() RETURNING schedule_id
+)
+SELECT count(*) AS schedules FROM renewed;

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from waitline.booking.outbox import Outbox
+from waitline.booking.restored import make_agree
 from waitline.kernel.errors import Misconfigured
 from waitline.postgres.pool import Database
 from waitline.trial.backup import database_copy, line_copy
@@ -77,6 +77,6 @@ def _restore(backup: Backup, at_s: int, folder: Path) -> int:
 async def _resend(url: str, since_s: int) -> int:
     database = Database(url, "waitline.booking", connections_max=1)
     try:
-        return await Outbox(database).resend(since_s * 1000)
+        return await make_agree(database, since_s * 1000)
     finally:
         await database.close()

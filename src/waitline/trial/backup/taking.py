@@ -1,7 +1,6 @@
 """Take a back-up of a running installation: copy both stores, then follow their logs."""
 
 import asyncio
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -52,7 +51,6 @@ async def take(
     try:
         run = await _run_id(store)
         folder = new_folder(parent, _now_s())
-        _copy_secrets(settings, folder)
         line = LineCopy(settings.data_dir / "valkey" / "appendonlydir", folder / "line")
         if (settings.data_dir / "postgres.url").exists():
             database = DatabaseCopy(settings.database_address(), folder / "postgres")
@@ -65,6 +63,7 @@ async def take(
             backup = await _round(backup, line, database)
             if await _run_id(store) != run:
                 raise BackupEnded("Valkey was restarted")
+            _copy_secrets(settings, folder)
             describe(backup)
             on_round(backup)
             if not last:
@@ -113,10 +112,19 @@ async def _run_id(store: ValkeyClient) -> str:
 
 
 def _copy_secrets(settings: Settings, folder: Path) -> None:
-    """Copy the keys, without which no ticket would be valid after a restore."""
-    shutil.copytree(settings.data_dir / "keys", folder / "keys")
-    if (settings.data_dir / "operator.key").exists():
-        shutil.copy2(settings.data_dir / "operator.key", folder / "operator.key")
+    """Copy the keys, without which no ticket would be valid after a restore, if they changed."""
+    for source, name in (
+        (settings.keys_file, f"keys/{settings.keys_file.name}"),
+        (settings.data_dir / "operator.key", "operator.key"),
+    ):
+        copy = folder / name
+        if not source.exists() or (copy.exists() and copy.read_bytes() == source.read_bytes()):
+            continue
+        copy.parent.mkdir(mode=0o700, exist_ok=True)
+        draft = copy.with_name(f".{copy.name}")
+        draft.touch(mode=0o600)
+        draft.write_bytes(source.read_bytes())
+        draft.replace(copy)
 
 
 def _now_s() -> int:
