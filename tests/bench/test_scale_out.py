@@ -60,9 +60,9 @@ def test_a_quota_throttles_and_is_gone_at_the_end() -> None:
             until(lambda: quotas.throttling("spin").throttled >= 5, SOON_S, "it is throttled")
             assert f"waitline-bench-{os.getpid()}-spin" in groups_of(pid)
             spin, free = quotas.throttling("spin"), quotas.throttling("free")
-            assert spin.throttled > spin.periods / 2
-            # The control: a whole core is no limit for one process.
-            assert free.throttled < free.periods / 2
+            # The control: a whole core is hardly a limit for one process. On a machine that is busy
+            # with other work, even a tenth of a core is none in many periods.
+            assert spin.throttled * free.periods > 5 * free.throttled * spin.periods
         # The process still runs, in the group that all others are in.
         assert groups_of(pid) == before
         with CpuQuotas() as quotas, pytest.raises(FileNotFoundError):
