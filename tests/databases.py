@@ -31,7 +31,8 @@ BEGIN
   PERFORM set_config('session_replication_role', 'replica', true);
   FOR one IN
     SELECT oid::regclass FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+      AND relname NOT IN ('alembic_version', 'schema_works_from')
   LOOP
     IF pg_relation_size(one) > 1000000 THEN
       EXECUTE format('TRUNCATE %s CASCADE', one);

@@ -234,6 +234,17 @@ def _plan(running: Fleet, queues: int, bookings: int, admitters: int) -> None:
             running.admitters.append(Instance("admitter", number, env))
 
 
+@contextmanager
+def outputs_shown(running: Fleet) -> Iterator[None]:
+    """Show the end of every instance's output beside a failure."""
+    try:
+        yield
+    except BaseException as failure:
+        for one in running.instances:
+            failure.add_note(f"--- the last words of {one.name} ---\n{one.program.output[-2000:]}")
+        raise
+
+
 def behind(config: str, running: Fleet) -> str:
     """Return nginx's configuration with a line for each instance."""
     for port, instances in ((8081, running.queues), (8080, running.bookings)):

@@ -27,7 +27,7 @@ STREAM_S = 300.0
 THINK_S = 0.2
 
 # Visitors at once; and of those, in a room that admits nobody.
-SHOPPERS = 12
+SHOPPERS = 6
 PATIENT = 6
 
 ROOM, PAUSED = "rolling", "paused"

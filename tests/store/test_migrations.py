@@ -1,6 +1,7 @@
 """Migrations: on an empty database, again, two at once, and never past what is known."""
 
 import asyncio
+import re
 import socket
 import subprocess
 import sys
@@ -92,20 +93,61 @@ def booking_started(fresh: str, folder: Path) -> "subprocess.CompletedProcess[st
         ("0003", "the tables are at migration 0003, and this version needs"),
         (STEPS[-1], "cannot listen on"),
         ("9999", "cannot listen on"),
+        ("9999 from 9998", "the tables are at migration 9999 and serve versions from migration"),
     ],
-    ids=["none", "behind", "these", "ahead"],
+    ids=["none", "behind", "these", "ahead", "too far ahead"],
 )
 def test_the_box_office_starts_on_tables_that_it_can_use(
     fresh: str, tmp_path: Path, stored: str | None, said: str
 ) -> None:
     if stored is not None:
         asyncio.run(migrate(fresh))
-        asyncio.run(execute(fresh, f"UPDATE alembic_version SET version_num = '{stored}'"))  # noqa: S608
+        step, _, oldest = stored.partition(" from ")
+        asyncio.run(execute(fresh, f"UPDATE alembic_version SET version_num = '{step}'"))  # noqa: S608
+        if oldest:
+            asyncio.run(execute(fresh, f"UPDATE schema_works_from SET step = '{oldest}'"))  # noqa: S608
     done = booking_started(fresh, tmp_path)
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"waitline: {said}"), done.stderr
-    assert ("run `waitline migrate`" in last) == ("tables" in said)
+    assert ("run `waitline migrate`" in last) == (stored in (None, "0003"))
+    assert ("install a newer version" in last) == ("9998" in str(stored))
+    assert ('"event": "schema_newer"' in done.stderr) == (stored == "9999")
+
+
+# What a version from before the step could not work with.
+CONTRACTS = re.compile(
+    r"\b(DROP\s+(TABLE|COLUMN)|RENAME\s+(TO|COLUMN)|ALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE"
+    r"|SET\s+NOT\s+NULL)\b",
+    re.IGNORECASE,
+)
+
+
+def raises_the_oldest(text: str) -> bool:
+    return re.search(r"\bUPDATE\s+schema_works_from\b", text) is not None
+
+
+@pytest.mark.parametrize("path", sorted(SQL.glob("0*.sql")), ids=lambda path: path.stem)
+def test_a_step_that_older_versions_cannot_work_with_says_so(path: Path) -> None:
+    """From the step on that made it possible to say so."""
+    text = path.read_text("utf-8")
+    assert path.stem <= "0015" or not CONTRACTS.search(text) or raises_the_oldest(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "contracts"),
+    [
+        ("ALTER TABLE payment ADD COLUMN currency text;", False),
+        ("ALTER TABLE payment DROP COLUMN currency;", True),
+        ("ALTER TABLE payment RENAME COLUMN a TO b;", True),
+        ("ALTER TABLE payment ALTER COLUMN a TYPE text;", True),
+        ("ALTER TABLE payment ALTER COLUMN a SET NOT NULL;", True),
+        ("DROP TABLE payment;", True),
+        ("DROP INDEX reservation_by_age;", False),
+    ],
+)
+def test_such_steps_are_recognised(text: str, contracts: bool) -> None:  # noqa: FBT001
+    assert (CONTRACTS.search(text) is not None) == contracts
 
 
 def test_what_is_there_stays_there(fresh: str) -> None:

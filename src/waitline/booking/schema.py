@@ -2,8 +2,12 @@
 
 from importlib.resources import files
 
+import structlog
+
 from waitline.kernel.errors import Misconfigured
 from waitline.postgres.pool import Database
+
+log = structlog.get_logger()
 
 
 def latest_step() -> str:
@@ -13,12 +17,13 @@ def latest_step() -> str:
 
 
 async def require_tables(database: Database) -> None:
-    """Check that all migrations were applied.
+    """Check that the tables are those of this version, or newer ones that serve it too.
 
-    A newer schema is accepted: migrations run while the previous version still serves.
+    Migrations run while the previous version serves, and it may be started again afterwards. The
+    tables say which version is the oldest that they serve (decision 0042).
 
     Raises:
-        Misconfigured: The tables are missing, or out of date.
+        Misconfigured: The tables are missing, out of date, or too new for this version.
         Unavailable: The database does not answer.
     """
     found = await database.fetch_one("has_tables")
@@ -28,8 +33,19 @@ async def require_tables(database: Database) -> None:
             "the database has no tables of the box office: run `waitline migrate`, with the same "
             "--database-url"
         )
-    if row["step"] < latest_step():
+    step, known = row["step"], latest_step()
+    if step < known:
         raise Misconfigured(
-            f"the tables are at migration {row['step']}, and this version needs "
-            f"{latest_step()}: run `waitline migrate`, with the same --database-url"
+            f"the tables are at migration {step}, and this version needs {known}: "
+            "run `waitline migrate`, with the same --database-url"
         )
+    if step == known:
+        return
+    oldest = await database.fetch_one("schema_works_from")
+    assert oldest is not None, "a migration has written it"
+    if oldest["step"] > known:
+        raise Misconfigured(
+            f"the tables are at migration {step} and serve versions from migration "
+            f"{oldest['step']} on, and this version ends at {known}: install a newer version"
+        )
+    log.info("schema_newer", step=step, known=known)

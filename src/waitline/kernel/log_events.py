@@ -195,6 +195,10 @@ _OTHERS: Final = {
         "Production without HTTPS: browsers reject visitors' cookies; put a TLS proxy in front",
         ("reason",),
     ),
+    "schema_newer": LogEvent(
+        "The tables are at a later migration, `step`, than this version knows, and serve it too",
+        ("step", "known"),
+    ),
     "service_draining": LogEvent(
         "A service was asked to stop: it is not ready, but still serves for `seconds`", ("seconds",)
     ),

@@ -1,7 +1,8 @@
 """Schema migrations of the box office, by Alembic: one SQL file per step.
 
 There are no downgrades. Each step may be applied while the previous version still serves, except
-0004, which changes the type of the users' column.
+0004, which changes the type of the users' column. A step that an older version cannot work with
+raises `schema_works_from` (decision 0042).
 
 steps.py   applies the pending steps
 versions/  the steps' names and order, as Alembic modules
