@@ -50,6 +50,11 @@ Inject = Callable[[Site, Load], AbstractAsyncContextManager[None]]
 InThread = Callable[[Site], AbstractContextManager[None]]
 
 
+NOTHING = "nothing"
+
+LAST_PLACES = "at most the last places, which the replica had not received"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault.
@@ -61,6 +66,7 @@ class Fault:
         inject: Injects it until the block ends.
         hold_s: How long it holds.
         spares: Which parts of the service answer as ever: `line`, `sale`.
+        lost: What may be lost of what was acknowledged.
         heals: Whether visitors are served again before it is lifted.
         short: Whether it is among the few that every change runs.
     """
@@ -71,6 +77,7 @@ class Fault:
     inject: Inject
     hold_s: float = 3.0
     spares: frozenset[str] = frozenset()
+    lost: str = NOTHING
     heals: bool = False
     short: bool = False
 
@@ -115,11 +122,9 @@ def killed(name: str, site: Site) -> Iterator[None]:
         site.revive()
 
 
-@contextmanager
-def frozen(name: str, site: Site) -> Iterator[None]:
+def frozen(name: str, site: Site) -> AbstractContextManager[None]:
     """Stop (SIGSTOP) all processes of a part meanwhile."""
-    with halted(part_of(site, name).pids):
-        yield
+    return halted(part_of(site, name).pids)
 
 
 @contextmanager
@@ -171,30 +176,22 @@ def isolated(name: str, site: Site) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def delayed(name: str, seconds: float, site: Site) -> Iterator[None]:
-    with host_of(site, name).delayed(seconds):
-        yield
+def delayed(name: str, seconds: float, site: Site) -> AbstractContextManager[None]:
+    return host_of(site, name).delayed(seconds)
 
 
-@contextmanager
-def throttled(name: str, kbit: int, site: Site) -> Iterator[None]:
-    with host_of(site, name).throttled(kbit):
-        yield
+def throttled(name: str, kbit: int, site: Site) -> AbstractContextManager[None]:
+    return host_of(site, name).throttled(kbit)
 
 
-@contextmanager
-def lossy(name: str, percent: int, site: Site) -> Iterator[None]:
+def lossy(name: str, percent: int, site: Site) -> AbstractContextManager[None]:
     """Lose some of the packets that arrive at a host."""
-    with host_of(site, name).dropping(f"numgen random mod 100 < {percent}"):
-        yield
+    return host_of(site, name).dropping(f"numgen random mod 100 < {percent}")
 
 
-@contextmanager
-def starved(name: str, percent: int, site: Site) -> Iterator[None]:
+def starved(name: str, percent: int, site: Site) -> AbstractContextManager[None]:
     """Let a part have so much of one processor."""
-    with cpu.limited(part_of(site, name).pids, percent):
-        yield
+    return cpu.limited(part_of(site, name).pids, percent)
 
 
 @contextmanager
@@ -250,18 +247,19 @@ def _killed_and_halted() -> Iterator[Fault]:
         "booking": ("booking service", "503 or no connection at the box office", LINE),
         "sandbox": ("payment provider", "503 when paying; settled afterwards", LINE),
         "primary": ("Valkey's primary", "503 until the replica has taken over", NONE),
-        "replica": ("Valkey's replica", "503 until it is back (`min-replicas-to-write`)", NONE),
+        "replica": ("Valkey's replica", "503 once it counts as lost, until it is back", NONE),
         "postgres": ("PostgreSQL", "503 at the box office", LINE),
     }  # fmt: skip
     for name, (title, sees, spares) in whole.items():
         short = name == "postgres"
+        lost = LAST_PLACES if name == "primary" else NOTHING
         yield Fault(
             f"{name}-killed", f"{title}: `kill -9`", sees, in_thread(partial(killed, name)),
-            spares=spares, short=short,
+            spares=spares, short=short, lost=lost,
         )  # fmt: skip
         yield Fault(
             f"{name}-halted", f"{title}: `SIGSTOP`", sees, in_thread(partial(frozen, name)),
-            spares=spares,
+            spares=spares, lost=lost,
         )  # fmt: skip
     for name, title, spares in (("queue", "queue", SALE), ("booking", "booking", LINE)):
         yield Fault(
@@ -287,7 +285,7 @@ LINKS = {
     ("booking", "primary"): ("503 where the box office asks the line", LINE),
     ("booking", "postgres"): ("503 at the box office", LINE),
     ("booking", "sandbox"): ("503 when paying; settled afterwards", LINE),
-    ("primary", "replica"): ("nothing, or 503 after 10 s (`min-replicas-to-write`)", NONE),
+    ("primary", "replica"): ("503 once the replica counts as lost (after 10 s)", NONE),
 }
 """Every pair of hosts that talk to each other, beside the Sentinels."""
 
@@ -298,11 +296,14 @@ def _partitions() -> Iterator[Fault]:
             yield Fault(
                 f"{first}-{second}-cut-{way}", f"partition: {first} {arrow} {second}", sees,
                 in_thread(partial(cut, first, second, way)), spares=spares,
-                short=(first, way) == ("booking", "both") and second == "sandbox",
+                # Longer than a primary waits for its replica (`min-replicas-max-lag`).
+                hold_s=14 if (second, way) == ("replica", "both") else 3,
+                short=(second, way) == ("sandbox", "both"),
             )  # fmt: skip
     yield Fault(
         "primary-isolated", "partition: Valkey's primary ↔ everybody",
         "503 until the replica has taken over", in_thread(partial(isolated, "primary")), hold_s=8,
+        lost=LAST_PLACES,
     )  # fmt: skip
 
 
@@ -329,8 +330,8 @@ def _slow() -> Iterator[Fault]:
         ("primary", "Valkey's primary", NONE), ("postgres", "PostgreSQL", LINE)
     ):  # fmt: skip
         yield Fault(
-            f"{name}-starved", f"{title}: 3 % of a processor", "slow answers, or 503",
-            in_thread(partial(starved, name, 3)), spares=spares,
+            f"{name}-starved", f"{title}: 1 % of a processor", "slow answers, or 503",
+            in_thread(partial(starved, name, 1)), spares=spares,
         )  # fmt: skip
 
 

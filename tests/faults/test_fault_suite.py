@@ -23,7 +23,7 @@ import pytest
 
 from tests.faults import fault_table, network, site
 from tests.faults.crowd import Crowd, Entry, assert_kept, paused
-from tests.faults.faults import FAULTS, LINKS, Fault, Load, part_of
+from tests.faults.faults import FAULTS, LINKS, NOTHING, Fault, Load, part_of
 from tests.faults.parts import POSTGRES_PORT
 from tests.faults.shoppers import (
     GIVEN_BACK,
@@ -45,7 +45,7 @@ from tests.faults.site import (
 from tests.faults.stack import snapshot
 from tests.servers import IN_CI
 from tests.until import until
-from waitline.queue.audit import examine
+from waitline.queue.audit import RoomSnapshot, examine
 
 # Seconds until everything is as before: a primary that was replaced is made a replica after ten.
 WHOLE_S = 90.0
@@ -55,6 +55,9 @@ SERVED_S = 60.0
 
 # Seconds between two visitors of the same caller: the load is to last, not to fill the processors.
 REST_S = 0.03
+
+# Places that a failover may lose: at 60 a second, a third of a second's.
+LAST_PLACES_MAX = 20
 
 # Share of requests that may fail where a fault changes nothing: a busy machine misses deadlines.
 SPARED = 0.05
@@ -105,6 +108,8 @@ def test_nothing_is_lost(
     load = Load(crowd, Shoppers(running, show))
     times = asyncio.run(play(running, load, fault))
     until(running.whole, WHOLE_S, "the site is whole again")
+    if fault.lost != NOTHING:
+        forget_last_places(crowd, snapshot(running.valkey_url, show.line))
     compare(running, show, load)
     log = load.shoppers.log
     good = {
@@ -149,6 +154,16 @@ def pause_s(answered: list[float], times: Times) -> float:
     return max((later - earlier for earlier, later in pairwise(around)), default=0.0)
 
 
+def forget_last_places(crowd: Crowd, seen: RoomSnapshot) -> None:
+    """Let a failover lose what a replica had not received: replication is asynchronous."""
+    here = {str(visitor) for visitor in (*seen.waiting, *seen.slots)}
+    lost = crowd.entries.keys() - here
+    assert len(lost) <= LAST_PLACES_MAX, f"{len(lost)} acknowledged visitors are lost"
+    crowd.unknown -= lost
+    for visitor in lost:
+        del crowd.entries[visitor]
+
+
 def compare(running: Site, show: Show, load: Load) -> None:
     """Audit line and box office, and compare them with what the clients were answered."""
     settle(running)
@@ -179,8 +194,6 @@ async def nothing_happens(running: Site, show: Show) -> Load:
     async with load.crowd.arriving(), load.shoppers.shopping():
         await load.crowd.grows(PLACES, SERVED_S)
         await load.shoppers.pay(2 * GIVEN_BACK, SERVED_S)
-    settle(running)
-    running.pause(show.line)
     return load
 
 
@@ -189,6 +202,8 @@ def test_the_comparison_notices_what_a_fault_could_do(running: Site) -> None:
     until(running.whole, WHOLE_S, "the site is whole")
     show = running.show()
     load = asyncio.run(nothing_happens(running, show))
+    settle(running)
+    running.pause(show.line)
     log = load.shoppers.log
     assert_sold(running, log)
     seen = snapshot(running.valkey_url, show.line)
@@ -209,27 +224,25 @@ def test_the_comparison_notices_what_a_fault_could_do(running: Site) -> None:
             assert_sold(running, Log([planted]))
     with pytest.raises(AssertionError, match="the same reservation"):
         assert_sold(running, Log([kept, kept]))
-    for damage in ("UPDATE charge SET refunded = 1 - refunded", "UPDATE charge SET charged = 2"):
-        with damaged(running.folder / "ledger.sqlite3", damage), pytest.raises(AssertionError):
-            assert_sold(running, log)
+    with damaged(running.folder / "ledger.sqlite3"), pytest.raises(AssertionError):
+        assert_sold(running, log)
 
 
 @contextmanager
-def damaged(path: Path, statement: str) -> Iterator[None]:
-    """Change one charge in the provider's books meanwhile."""
+def damaged(path: Path) -> Iterator[None]:
+    """Refund a charge that was kept, or keep one that was refunded, in the provider's books."""
     with closing(sqlite3.connect(path, timeout=SERVED_S)) as books:
-        key, *before = books.execute(
-            "SELECT key, charged, refunded FROM charge WHERE charged = 1 LIMIT 1"
-        ).fetchone()
-        books.execute(f"{statement} WHERE key = ?", (key,))
-        books.commit()
+        (key,) = books.execute("SELECT key FROM charge WHERE charged = 1 LIMIT 1").fetchone()
+
+        def turn() -> None:
+            books.execute("UPDATE charge SET refunded = 1 - refunded WHERE key = ?", (key,))
+            books.commit()
+
+        turn()
         try:
             yield
         finally:
-            books.execute(
-                "UPDATE charge SET charged = ?, refunded = ? WHERE key = ?", (*before, key)
-            )
-            books.commit()
+            turn()
 
 
 def test_every_link_that_carries_traffic_is_cut_by_a_fault(running: Site) -> None:
