@@ -295,7 +295,7 @@ def test_a_store_that_is_exchanged_while_it_is_used_is_noticed(
         database = Database(
             postgres.url, "waitline.booking", mark=data_mode.database_mark(settings)
         )
-        watches = data_mode.watches(settings, store, database)
+        watches = data_mode.watches(settings, (store,), database)
 
         async def look() -> None:
             for watch in watches:

@@ -20,22 +20,23 @@ from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
+from waitline.valkey.durability import Durability
 from waitline.valkey.fitness import Fitness, refuse_unfit
 
 
-async def run(url: str, metrics_dir: Path, *, production: bool) -> None:
+async def run(url: str, metrics_dir: Path, durability: Durability, *, production: bool) -> None:
     """Run an admitter until SIGTERM or SIGINT.
 
     Args:
         url: Address of the store.
         metrics_dir: Folder of the queue service's metrics.
+        durability: What joins must have reached before they are answered.
         production: Whether to refuse a store that may drop data.
 
     Raises:
         Misconfigured: The store is refused.
     """
-    if production:
-        await refuse_unfit(url)
+    await refuse_unfit(url, durability, production=production)
     tallies = ProcessMetrics(metrics_dir, "admitter")
     store = ValkeyClient(url, on_script=tallies.script)
     loop = asyncio.get_running_loop()
@@ -63,7 +64,7 @@ async def run(url: str, metrics_dir: Path, *, production: bool) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(admitter.run())
             group.create_task(departures.run())
-            group.create_task(Fitness(store).run())
+            group.create_task(Fitness(store, durability, production=production).run())
             group.create_task(tallies.keep())
     tallies.flush()
     with contextlib.suppress(Unavailable, ExceptionGroup):

@@ -94,4 +94,6 @@ def admitter(
             valkey=shown_address(url),
         )
         start_lines.watch_in_thread(start_lines.watch_valkey(url))
-    uvloop.run(app.run(url, settings.metrics_dir, production=mode == "production"))
+    uvloop.run(
+        app.run(url, settings.metrics_dir, settings.durability, production=mode == "production")
+    )

@@ -32,6 +32,7 @@ wl:{ROOM}:addresses hash   client address or network -> minute, places taken and
                            it, and both since the room's creation; at most 4 096 fields
 wl:{ROOM}:origins   zset   network, address and visitor of places (score 0, in the order of bytes);
                            without limits of addresses at most 100 000
+wl:{ROOM}:room:fence str   written with a batch of joins that is confirmed; ends by itself
 wl:{ROOM}:changes   stream NUMBER-1 -> at (ms), who, what, before, after (JSON: settings as stored):
                            operators' changes, the latest 1 000; of a deleted room for 90 days
 wl:mode             str    trial or production: the mode of all this data

@@ -173,10 +173,12 @@ class Line:
 
     Args:
         runner: Runs the scripts.
+        joins: Runs `join` where its writes are confirmed (decision 0041); `None` for `runner`.
     """
 
-    def __init__(self, runner: Store) -> None:
+    def __init__(self, runner: Store, joins: Store | None = None) -> None:
         self._runner = runner
+        self._joins = joins or runner
 
     async def join(
         self, room: RoomId, visitors: Sequence[VisitorId], marks: Sequence[str] = ()
@@ -203,7 +205,7 @@ class Line:
         assert 1 <= len(visitors) <= BATCH_MAX
         assert len(marks) in {0, len(visitors)}
         args: list[str | int] = [len(visitors), *visitors, *marks]
-        outcomes = _outcomes(JOINED, await self._run(JOIN, where, args))
+        outcomes = _outcomes(JOINED, await self._joins.run(JOIN, where, args))
         if _leads(outcomes):
             # The places are taken, so the caller gets them. The admitter's patrol finds the room.
             with suppress(Unavailable):

@@ -23,6 +23,7 @@ from waitline.queue.mode import STORE, LineMode
 from waitline.settings import PREFIX, Settings, in_environment
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.connection import Mark
+from waitline.valkey.durability import Durability
 
 CHECK_S = 60.0
 """Interval of checks, in s, once the mode was found: stores are rarely replaced, and connections
@@ -40,15 +41,20 @@ Refuse = Callable[[str], Awaitable[None] | None]
 log = structlog.get_logger()
 
 
-def open_valkey(settings: Settings, on_script: Callable[[str, float], None]) -> ValkeyClient:
+def open_valkey(
+    settings: Settings,
+    on_script: Callable[[str, float], None],
+    durability: Durability = "memory",
+) -> ValkeyClient:
     """Return a client of the installation's Valkey whose connections check the mode of the data.
 
     Args:
         settings: The installation's settings.
         on_script: As in `ValkeyClient`.
+        durability: As in `ValkeyClient`.
     """
     mark = Mark(keys.MODE, settings.mode)
-    return ValkeyClient(settings.store_url(), on_script=on_script, mark=mark)
+    return ValkeyClient(settings.store_url(), on_script=on_script, mark=mark, durability=durability)
 
 
 def database_mark(settings: Settings) -> MarkStatement:
@@ -134,10 +140,21 @@ def claim_all(settings: Settings, claims: Sequence[Claim]) -> None:
 
 
 def watches(
-    settings: Settings, store: ValkeyClient, database: Database | None = None
+    settings: Settings, stores: Sequence[ValkeyClient], database: Database | None = None
 ) -> "list[ModeWatch]":
-    """Return the watches of the stores that a process uses."""
-    made = [ModeWatch(settings, claim_valkey, store.refuse)]
+    """Return the watches of the stores that a process uses.
+
+    Args:
+        settings: The installation's settings.
+        stores: The clients of its Valkey.
+        database: The client of its database; `None` for none.
+    """
+
+    def refuse(reason: str) -> None:
+        for store in stores:
+            store.refuse(reason)
+
+    made = [ModeWatch(settings, claim_valkey, refuse)]
     if database is not None:
         made.append(ModeWatch(settings, claim_database, database.refuse))
     return made

@@ -53,7 +53,7 @@ def run(
             continue then.
 
     Raises:
-        Misconfigured: It cannot listen, or, in production, the store may drop data or is too old.
+        Misconfigured: It cannot listen, or, the store is not fit (`refuse_unfit`).
         KeyringError: The keys of tickets and passes cannot be used.
         OtherMode: A store holds data of another mode.
     """
@@ -62,12 +62,13 @@ def run(
     if until_stdin_ends:
         stop_when_stdin_ends()
     else:
-        for ended in (role, MANAGEMENT):
-            metric_files.forget(metrics_dir, ended)
+        metric_files.forget(metrics_dir, role)
+        metric_files.forget(metrics_dir, MANAGEMENT)
     # Checked here, so that a fault is one error line rather than one per worker.
     KeyringFile(settings.keys_file).load_or_create(SystemClock().now_ms())
     with ExitStack() as stack:
-        if settings.mode == "production":
+        production = settings.mode == "production"
+        if production:
             keeper = management_keeper.kept(
                 f"waitline.services.{role}.management",
                 settings.management_host,
@@ -75,16 +76,13 @@ def run(
                 f"{PREFIX}{role.upper()}_MANAGEMENT_PORT",
             )
             stack.enter_context(keeper)
-            asyncio.run(refuse_unfit(settings.store_url()))
+        asyncio.run(refuse_unfit(settings.store_url(), settings.durability, production=production))
         claim_all(settings, claims)
         bound = _bind(settings.host, port, f"--{role}-port")
         if not until_stdin_ends:
             # Otherwise the parent process has chosen the port, and prints it.
             start_lines.log_start(settings, role, listeners.urls(bound), workers)
-            watches = [start_lines.watch_valkey(settings.store_url())]
-            if role == "booking":
-                watches.append(start_lines.watch_database(settings.database_address()))
-            start_lines.watch_in_thread(*watches)
+            start_lines.watch_stores(settings, role)
         server.serve(factory, bound, workers=workers, drain_s=settings.drain_s)
 
 

@@ -57,6 +57,14 @@ def log_start(settings: Settings, role: str, addresses: Sequence[str], workers: 
     warn_of_plain_http(settings)
 
 
+def watch_stores(settings: Settings, role: str) -> None:
+    """Log outages of the stores of a service, from a thread of its own."""
+    watches = [watch_valkey(settings.store_url())]
+    if role == "booking":
+        watches.append(watch_database(settings.database_address()))
+    watch_in_thread(*watches)
+
+
 def warn_of_plain_http(settings: Settings) -> None:
     """Log that visitors need HTTPS, unless a proxy is known to provide it."""
     reason = plain_http(settings)

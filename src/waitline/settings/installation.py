@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from waitline.http.texts import Language
 from waitline.kernel.errors import Misconfigured
+from waitline.valkey.durability import Durability
 
 PREFIX = "WAITLINE_"
 
@@ -54,6 +55,11 @@ class InstallationSettings(BaseSettings):
         default="second",
         description="fsync policy of the embedded Valkey: every second, or before every "
         "reply (write). Either survives the death of any process",
+    )
+    durability: Durability = Field(
+        default="memory",
+        description="What a join has reached before it is answered: the primary's memory, its disk "
+        "(its appendfsync must be always), or also one replica (replicated)",
     )
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
     management_host: str = Field(

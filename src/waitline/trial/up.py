@@ -158,8 +158,8 @@ def _start(
 ) -> Settings:
     """Start everything and return the settings with the addresses and secrets filled in."""
     settings = _start_servers(supervisor, settings, servers, step)
-    if settings.mode == "production":
-        asyncio.run(refuse_unfit(settings.store_url()))
+    production = settings.mode == "production"
+    asyncio.run(refuse_unfit(settings.store_url(), settings.durability, production=production))
     asyncio.run(claim_valkey(settings))
     if opens_box_office(settings):
         with step("Preparing the tables"):

@@ -6,6 +6,7 @@ machine can connect, so the nodes listen on the loopback interface and have a pa
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from waitline.trial.machine import free_port
 from waitline.trial.valkey_server import MAXMEMORY_BYTES, AppendFsync, ValkeyServer
 from waitline.valkey.address import parse
 from waitline.valkey.connection import Connection
+from waitline.valkey.durability import VARIABLE
 from waitline.valkey.slots import SLOTS
 
 NODE_TIMEOUT_MS = 2_000
@@ -63,7 +65,8 @@ def embedded_line(settings: Settings, size: Size | None) -> "ValkeyServer | Valk
         size: Size of the cluster; `None` for one server.
 
     Raises:
-        Misconfigured: The folder's data is that of a cluster, not of one server, or the reverse.
+        Misconfigured: The folder's data is that of a cluster, not of one server, or the reverse;
+            or they cannot confirm joins.
         StartError: The server is not installed, or the cluster is of another size.
     """
     folder, cluster_folder = settings.data_dir / "valkey", settings.data_dir / CLUSTER_FOLDER
@@ -76,6 +79,16 @@ def embedded_line(settings: Settings, size: Size | None) -> "ValkeyServer | Valk
         raise Misconfigured(
             f"--cluster: the line in {settings.data_dir} is on one server; name another folder "
             "with --data-dir"
+        )
+    if settings.durability == "disk" and settings.sync != "write":
+        raise Misconfigured(
+            f"{VARIABLE}=disk: the embedded server leaves fsync to `waitline up`; set "
+            "WAITLINE_SYNC=write"
+        )
+    if settings.durability == "replicated" and (size is None or size.replicas < size.primaries):
+        raise Misconfigured(
+            f"{VARIABLE}=replicated: the embedded server has no replica for each primary; start a "
+            "cluster that has: --cluster 3+3"
         )
     maxmemory_bytes = settings.valkey_memory_mb * 1024**2
     appendfsync: AppendFsync = "always" if settings.sync == "write" else "no"
@@ -158,6 +171,8 @@ class ValkeyCluster:
                     f"cluster-port {bus_port}",
                     "cluster-enabled yes",
                     f"cluster-node-timeout {NODE_TIMEOUT_MS}",
+                    # Else a primary waits 5 s for further replicas that may need a copy.
+                    "repl-diskless-sync-delay 0",
                     *args,
                 ),
             )
@@ -248,7 +263,8 @@ class ValkeyCluster:
         for index in range(len(self.nodes)):
             if "cluster_state:ok" not in await self.send(index, "CLUSTER", "INFO"):
                 return False
-            if "master_link_status:down" in await self.send(index, "INFO", "replication"):
+            info = await self.send(index, "INFO", "replication")
+            if "master_link_status:down" in info or re.search("state=(?!online)", info):
                 return False
         return True
 

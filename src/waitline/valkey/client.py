@@ -17,6 +17,7 @@ from waitline.kernel.errors import Unavailable
 from waitline.valkey.address import StoreAddress, Topology, parse
 from waitline.valkey.cluster import Cluster
 from waitline.valkey.connection import Connection, Mark
+from waitline.valkey.durability import CONFIRMATIONS, Durability
 from waitline.valkey.replies import OF_A_CLUSTER, CommandError
 from waitline.valkey.scripts import Row, Script
 from waitline.valkey.sentinel import Sentinels
@@ -41,6 +42,8 @@ class ValkeyClient:
         on_script: Called after each script call with the script's name and the duration in s.
         timeout_s: Timeout of one call, in s.
         mark: As in `Connection`.
+        durability: What the writes of a script must have reached before it is answered. Other than
+            in memory, later calls of this client wait meanwhile.
 
     Attributes:
         topology: What the URL names.
@@ -56,10 +59,12 @@ class ValkeyClient:
         timeout_s: float = CALL_TIMEOUT_S,
         *,
         mark: Mark | None = None,
+        durability: Durability = "memory",
     ) -> None:
         where = parse(url)
         self.topology = where.topology
         self._connection = _connected(where, mark)
+        self._wait = CONFIRMATIONS.get(durability)
         self._on_script = on_script
         self._timeout_s = timeout_s
 
@@ -74,7 +79,7 @@ class ValkeyClient:
         started = time.perf_counter()
         words = ("EVALSHA", script.digest, len(keys), *keys, *args)
         try:
-            rows: Sequence[Row] = await self._called(script, words, started)
+            rows: Sequence[Row] = await self._called(script, keys[0], words, started)
         except (CommandError, Unavailable) as error:
             code = error.code if isinstance(error, CommandError) else "UNAVAILABLE"
             telemetry.SCRIPT_ERRORS.add(1, script.name, code)
@@ -148,15 +153,37 @@ class ValkeyClient:
         replies = await asyncio.gather(*writes, return_exceptions=True)
         return _translated(dict(zip(keys, replies, strict=True)), ("OOM",))
 
-    async def _called(self, script: Script, words: tuple[str | float, ...], started: float) -> Any:  # noqa: ANN401
+    async def confirm(self, key: str) -> None:
+        """Wait until all that was written before, to the server that holds a key, is confirmed.
+
+        Raises:
+            Unconfirmed: It is not confirmed in time.
+            Unavailable: No reply in time, or the server cannot serve for now.
+        """
         try:
-            return await self._connection.call(words, self._timeout_s)
+            await self._sent(key, ("EXISTS", key), self._timeout_s)
+        except CommandError as error:
+            raise _translate(error) from None
+
+    async def _called(
+        self, script: Script, key: str, words: tuple[str | float, ...], started: float
+    ) -> Any:  # noqa: ANN401
+        try:
+            if self._wait is None:
+                return await self._connection.call(words, self._timeout_s)
+            return await self._sent(key, words, self._timeout_s)
         except CommandError as error:
             if error.code != "NOSCRIPT":
                 raise
         # Both calls share one timeout: the caller's wait is bounded by it.
         rest_s = max(0.0, started + self._timeout_s - time.perf_counter())
-        return await self._connection.call(("EVAL", script.source, *words[2:]), rest_s)
+        return await self._sent(key, ("EVAL", script.source, *words[2:]), rest_s)
+
+    async def _sent(self, key: str, words: tuple[str | float, ...], timeout_s: float) -> Any:  # noqa: ANN401
+        """Send a command; where writes are confirmed, wait for that too."""
+        if self._wait is None:
+            return await self._connection.call(words, timeout_s)
+        return await self._connection.call_confirmed(self._wait, key, words, timeout_s)
 
     async def transaction(
         self, commands: Sequence[Sequence[str | float]], timeout_s: float

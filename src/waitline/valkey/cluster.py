@@ -93,6 +93,20 @@ class Cluster:
             slots.slot_of(key), lambda node, s: node.call(words, s), timeout_s, words
         )
 
+    async def call_confirmed(
+        self,
+        wait: Sequence[str | float],
+        key: str,
+        words: Sequence[str | float],
+        timeout_s: float,
+    ) -> Any:  # noqa: ANN401
+        """Send one command, and return its reply once confirmed; raises as `Connection` does."""
+        return await self._sent(
+            slots.slot_of(key),
+            lambda node, s: node.call_confirmed(wait, key, words, s),
+            timeout_s,
+        )
+
     async def transaction(
         self, commands: Sequence[Sequence[str | float]], timeout_s: float
     ) -> list[Any]:

@@ -15,6 +15,7 @@ from waitline.kernel.errors import NeedsOperator, Unavailable
 from waitline.kernel.folders import reason_of
 from waitline.valkey import transport
 from waitline.valkey.address import Address
+from waitline.valkey.durability import fence_of, require_confirmed
 from waitline.valkey.pipe import SHOWN_CHARS, Pipe
 from waitline.valkey.replies import CommandError
 
@@ -126,6 +127,43 @@ class Connection:
             if isinstance(found, BaseException):
                 raise found
         return reply
+
+    async def call_confirmed(
+        self,
+        wait: Sequence[str | float],
+        key: str,
+        words: Sequence[str | float],
+        timeout_s: float,
+    ) -> Any:  # noqa: ANN401
+        """Send one command, and return its reply once its writes are confirmed.
+
+        The server carries out no later command of this connection meanwhile.
+
+        Args:
+            wait: The command that confirms, of `durability.CONFIRMATIONS`.
+            key: A key in the slot of the command.
+            words: The command.
+            timeout_s: As for `call`.
+
+        Raises:
+            Unconfirmed: The command was carried out, but was not confirmed in time.
+            Unavailable: As for `call`.
+            CommandError: The server refused it.
+        """
+        pipe = self._pipe
+        if pipe is None or not pipe.open:
+            started_s = asyncio.get_running_loop().time()
+            pipe = await self._open(timeout_s)
+            timeout_s += started_s - asyncio.get_running_loop().time()
+        calls = pipe.send((words, fence_of(key), wait), timeout_s)
+        replies = await asyncio.gather(*(call.answer for call in calls), return_exceptions=True)
+        for reply in replies:
+            if isinstance(reply, BaseException) and not (
+                isinstance(reply, CommandError) and reply is not replies[0]
+            ):
+                raise reply
+        require_confirmed(replies[1:])
+        return replies[0]
 
     async def transaction(
         self, commands: Iterable[Sequence[str | float]], timeout_s: float

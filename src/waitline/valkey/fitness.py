@@ -6,7 +6,7 @@ at the start, where production refuses a server that may drop data, and every mi
 
 import asyncio
 from collections.abc import Mapping
-from typing import Never, TypeGuard
+from typing import Any, Never, TypeGuard
 
 import structlog
 
@@ -14,13 +14,19 @@ from waitline.kernel import telemetry
 from waitline.kernel.errors import Misconfigured, NeedsOperator, Unavailable
 from waitline.kernel.events import READINESS
 from waitline.kernel.periodic import periodic
+from waitline.valkey import durability as durable
 from waitline.valkey.address import Topology
 from waitline.valkey.client import ValkeyClient
+from waitline.valkey.durability import Durability
 from waitline.valkey.replies import OF_A_CLUSTER, CommandError
 from waitline.valkey.slots import SLOTS
 
 CHECK_S = 60.0
 """Interval of checks, in s: settings change rarely, but a failover may change them."""
+
+DURABLE_CHECK_S = 5.0
+"""The same where joins are confirmed: a replica may be lost at any time, and nobody can join
+then."""
 
 START_TIMEOUT_S = 4.0
 """Timeout of the check at the start, in s. If a server does not answer, the process starts all the
@@ -75,9 +81,9 @@ def unsaved(info: str) -> str:
     )
 
 
-def _is_alone(info: str) -> bool:
-    """Return whether no replica has a copy of the data, by its INFO."""
-    return _fields(info).get("connected_slaves", "0") == "0"
+def _is_lost(info: str) -> bool:
+    """Return whether a restart loses the data, by INFO: there is neither a file nor a copy."""
+    return bool(unsaved(info)) and _fields(info).get("connected_slaves", "0") == "0"
 
 
 async def _lacking_slots(store: ValkeyClient) -> list[str]:
@@ -127,19 +133,30 @@ class Fitness:
 
     Args:
         store: The client whose connections are checked.
+        durability: What joins must have reached before they are answered.
+        production: Whether the store must keep its data.
 
     Attributes:
         found: What was wrong at the last check.
     """
 
-    def __init__(self, store: ValkeyClient) -> None:
+    def __init__(
+        self,
+        store: ValkeyClient,
+        durability: Durability = "memory",
+        *,
+        production: bool = False,
+    ) -> None:
         self._store = store
+        self._durability = durability
+        self._production = production
+        self._check_s = CHECK_S if durability == "memory" else DURABLE_CHECK_S
         self._checked_s = float("-inf")
         self.found: list[str] = []
 
     async def run(self) -> Never:
-        """Check every `CHECK_S` until cancelled."""
-        await periodic("store_check", self.check, CHECK_S)
+        """Check regularly until cancelled."""
+        await periodic("store_check", self.check, self._check_s)
 
     async def check(self) -> None:
         """Check the settings; log what is wrong when that changes.
@@ -148,12 +165,36 @@ class Fitness:
             Unavailable: The server does not answer.
         """
         infos = await self._store.each("INFO", expects=("NOPERM",))
-        found = await _lacking_slots(self._store) + _all_faults(infos, self._store.topology)
+        found = await self.faults(infos)
         self._checked_s = asyncio.get_running_loop().time()
         if found and found != self.found:
             log.warning("store_unfit", reason="; ".join(found))
         self.found = found
         telemetry.STORE_FAULTS.set(len(found))
+
+    async def faults(self, infos: Mapping[str, object]) -> list[str]:
+        """Return what is wrong with the primaries, by the INFO or the failure of each.
+
+        Raises:
+            Unavailable: None answers.
+        """
+        found = await _lacking_slots(self._store) + _all_faults(infos, self._store.topology)
+        fsyncs: dict[str, Any] = {}
+        if self._durability == "disk":
+            fsyncs = await self._store.each(
+                "CONFIG", "GET", "appendfsync", expects=("NOPERM", "ERR")
+            )
+        for server, info in infos.items():
+            if not _is_text(info):
+                continue
+            fsync = fsyncs.get(server)
+            setting = str(fsync[1]) if isinstance(fsync, list) and fsync else None
+            each = durable.faults(_fields(info), self._durability, setting)
+            if self._production and _is_lost(info):
+                each.append(unsaved(info))
+            where = f" ({server})" if len(infos) > 1 else ""
+            found += [fault + where for fault in each]
+        return found
 
     async def probe(self) -> str:
         """Write to each primary, as visitors' calls do; return what is wrong, in one line.
@@ -170,7 +211,7 @@ class Fitness:
             for server, reply in replies.items()
             if isinstance(reply, Unavailable)
         ]
-        if asyncio.get_running_loop().time() - self._checked_s >= CHECK_S:
+        if asyncio.get_running_loop().time() - self._checked_s >= self._check_s:
             await self.check()
         return "; ".join([FULL] * full + down + self.found)
 
@@ -187,17 +228,27 @@ async def answers(store: ValkeyClient) -> None:
             raise reply
 
 
-async def refuse_unfit(url: str) -> None:
-    """Refuse a server at the start of a process in production.
+async def refuse_unfit(
+    url: str, durability: Durability = "memory", *, production: bool = True
+) -> None:
+    """Refuse a server at the start of a process in production, or one that cannot confirm joins.
+
+    Args:
+        url: Its address.
+        durability: What joins must have reached before they are answered.
+        production: Whether it must keep its data.
 
     Raises:
-        Misconfigured: It may drop data, is too old, or is no primary; its address or password is
-            wrong; a cluster lacks slots.
+        Misconfigured: It may drop data, cannot confirm joins, is too old, or is no primary; its
+            address or password is wrong; a cluster lacks slots.
     """
+    if durability == "memory" and not production:
+        return
     store = ValkeyClient(url, timeout_s=START_TIMEOUT_S)
     try:
         infos = await store.each("INFO", expects=("NOPERM",))
-        found = await _lacking_slots(store)
+        known = {server: info for server, info in infos.items() if _is_text(info)}
+        found = await Fitness(store, durability, production=production).faults(known)
     except NeedsOperator:
         # It answers, and waiting will not help.
         raise
@@ -206,17 +257,12 @@ async def refuse_unfit(url: str) -> None:
         return
     finally:
         await store.close()
-    known: dict[str, str] = {}
-    for server, info in infos.items():
+    for info in infos.values():
         # Start even if the server does not answer, or our user may not run INFO.
         if isinstance(info, BaseException):
             log.warning("store_unchecked", reason=str(info))
-        else:
-            known[server] = str(info)
-    found += _all_faults(known, store.topology)
-    found += [alone for info in known.values() if (alone := unsaved(info)) and _is_alone(info)]
-    warned = next(filter(None, map(unsaved, known.values())), "")
     if found:
         raise Misconfigured(found[0])
+    warned = next(filter(None, map(unsaved, known.values())), "")
     if warned:
         log.warning("store_unsaved", reason=warned)

@@ -147,7 +147,7 @@ class BookingWorker(ServiceWorker):
                 idempotency_keys.run(),
                 Relay(database, store).run(),
                 Fitness(store).run(),
-                *(watch.run() for watch in watches(settings, store, database)),
+                *(watch.run() for watch in watches(settings, (store,), database)),
                 LoadReporter(StockCounter(database), load, store, name=_name()).run(),
                 tallies.keep(),
                 keys.watch(clock),

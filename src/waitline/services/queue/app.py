@@ -69,7 +69,10 @@ class QueueWorker(ServiceWorker):
         tallies = ProcessMetrics(settings.metrics_dir, "queue")
         problems = ProblemResponses(PROBLEMS, clock, settings.queue_root_path or "")
         store = open_valkey(settings, tallies.script)
-        parts = QueueParts.of(settings, store, clock, draining=lambda: self.draining)
+        # While a batch of joins is confirmed, its connection carries out nothing else.
+        confirms = settings.durability != "memory"
+        joins = open_valkey(settings, tallies.script, settings.durability) if confirms else store
+        parts = QueueParts.of(settings, store, clock, joins, draining=lambda: self.draining)
         tallies.on_flush("streams", lambda: telemetry.STREAMS_OPEN.set(parts.feed.size))
         routers = [
             *parts.described_routers(settings, self._operator_key, problems),
@@ -83,7 +86,7 @@ class QueueWorker(ServiceWorker):
             parts.watch.run(),
             Listening(store).run(),
             parts.fitness.run(),
-            *(watch.run() for watch in watches(settings, store)),
+            *(watch.run() for watch in watches(settings, (store, joins))),
             tallies.keep(),
             parts.keys.watch(clock),
             garbage_collection.keep(),
@@ -116,6 +119,7 @@ class QueueWorker(ServiceWorker):
             for task in tasks:
                 task.cancel()
         tallies.flush()
+        await joins.close()
         await store.close()
 
 
@@ -144,6 +148,7 @@ class QueueParts(NamedTuple):
         settings: chosen.Settings,
         store: ValkeyClient,
         clock: Clock,
+        joins: ValkeyClient | None = None,
         *,
         draining: Callable[[], bool] = lambda: False,
     ) -> "QueueParts":
@@ -153,10 +158,12 @@ class QueueParts(NamedTuple):
             settings: The installation's settings.
             store: Holds the rooms.
             clock: The present time.
+            joins: The client for joins, if they have one of their own.
             draining: Whether the process is about to stop.
         """
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
-        line, rooms, fitness = Line(store), Rooms(store), Fitness(store)
+        line, rooms = Line(store, joins), Rooms(store)
+        fitness = Fitness(store, settings.durability, production=settings.mode == "production")
         addresses = Addresses(store)
         batchers, documents = Batchers.of(line, addresses), NowServingDocuments(rooms)
         believed = ClientAddresses(settings.trusted_proxies or "", settings.forwarded_header)

@@ -1,0 +1,328 @@
+"""Joins are answered once a replica or the disk has them; other stores are refused."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+import pytest
+
+from tests.processes import free_port
+from tests.until import until_async
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.queue.model import BATCH_MAX, Again, Joined
+from waitline.queue.rooms import Rooms
+from waitline.queue.settings import Rules
+from waitline.queue.store import Line
+from waitline.trial import ValkeyServer
+from waitline.valkey.address import parse
+from waitline.valkey.client import CALL_TIMEOUT_S, ValkeyClient
+from waitline.valkey.connection import Connection
+from waitline.valkey.durability import CONFIRM_MS, Durability, Unconfirmed, faults
+from waitline.valkey.fitness import Fitness, refuse_unfit
+
+SOON_S = 20.0
+
+# Seconds until a command has said what is wrong, on a busy machine.
+START_S = 60.0
+
+ROOM = RoomId("kept")
+
+
+# A replica need not wait for others that may ask for a copy too.
+AT_ONCE = "repl-diskless-sync-delay 0"
+
+
+class Pair(NamedTuple):
+    """A primary and its replica."""
+
+    primary: ValkeyServer
+    replica: ValkeyServer
+    port: int
+    replica_port: int
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    port, replica_port = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="wl-") as name:
+        primary, replica = (
+            ValkeyServer(
+                Path(name) / str(own), args=(f"port {own}", "bind 127.0.0.1", AT_ONCE, *extra)
+            )
+            for own, extra in ((port, ()), (replica_port, (f"replicaof 127.0.0.1 {port}",)))
+        )
+        primary.start()
+        replica.start()
+        try:
+            yield Pair(primary, replica, port, replica_port)
+        finally:
+            replica.stop()
+            primary.stop()
+
+
+class Own(NamedTuple):
+    """The line as a worker has it: joins are confirmed over a connection of their own."""
+
+    store: ValkeyClient
+    line: Line
+
+    async def join(self, name: str) -> int:
+        (found,) = await self.line.join(ROOM, [VisitorId(name)])
+        assert isinstance(found, Joined | Again)
+        return found.place
+
+    async def place(self, name: str) -> int:
+        """Join as often as it takes: on a busy machine a replica may be late."""
+        await until_async(lambda: self._joins(name), SOON_S, "it is confirmed")
+        return await self.join(name)
+
+    async def _joins(self, name: str) -> bool:
+        try:
+            await self.join(name)
+        except Unconfirmed:
+            return False
+        return True
+
+    async def calls(self, command: str) -> int:
+        stats = str(await self.store.command("INFO", "commandstats"))
+        _, _, rest = stats.partition(f"cmdstat_{command}:calls=")
+        return int(rest.partition(",")[0] or 0)
+
+
+@asynccontextmanager
+async def opened(pair: Pair, durability: Durability) -> AsyncIterator[Own]:
+    store, joins = ValkeyClient(pair.url), ValkeyClient(pair.url, durability=durability)
+    try:
+        await store.command("FLUSHALL")
+        await Rooms(store).ensure(ROOM, Rules())
+        await until_async(lambda: keeps_up(store), SOON_S, "the replica keeps up")
+        yield Own(store, Line(store, joins))
+    finally:
+        await joins.close()
+        await store.close()
+
+
+@asynccontextmanager
+async def another(pair: Pair) -> AsyncIterator[Line]:
+    """Another worker, whose connection has written nothing."""
+    joins = ValkeyClient(pair.url, durability="replicated")
+    try:
+        yield Line(joins, joins)
+    finally:
+        await joins.close()
+
+
+async def keeps_up(store: ValkeyClient) -> bool:
+    infos = await store.each("INFO")
+    return await Fitness(store, "replicated").faults(infos) == []
+
+
+@contextmanager
+def stopped(server: ValkeyServer) -> Iterator[None]:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+def test_a_join_is_answered_once_a_replica_has_it(pair: Pair) -> None:
+    async def call() -> None:
+        async with opened(pair, "replicated") as own:
+            assert await own.place("a") == 1
+            with stopped(pair.replica):
+                started_s = monotonic()
+                with pytest.raises(Unconfirmed):
+                    await own.join("b")
+                assert CONFIRM_MS / 1000 <= monotonic() - started_s < CALL_TIMEOUT_S
+                # The place is taken, but no worker may say so before the replica has it too.
+                async with another(pair) as line:
+                    with pytest.raises(Unconfirmed):
+                        await line.join(ROOM, [VisitorId("b")])
+            assert await own.place("b") == 2
+
+    asyncio.run(call())
+
+
+def test_polls_do_not_wait_for_the_replica(pair: Pair) -> None:
+    async def call() -> None:
+        async with opened(pair, "replicated") as own:
+            await own.place("a")
+            with stopped(pair.replica):
+                joining = asyncio.create_task(own.join("b"))
+                polled = 0
+                while not joining.done():
+                    await own.line.status(ROOM, [VisitorId("a")])
+                    polled += 1
+                with pytest.raises(Unconfirmed):
+                    await joining
+                # Each would take all of the time if it waited.
+                assert polled > 10
+
+    asyncio.run(call())
+
+
+@pytest.mark.parametrize(
+    ("durability", "waits"),
+    [("memory", {}), ("disk", {"waitaof": 1}), ("replicated", {"wait": 1})],
+)
+def test_a_batch_waits_once(pair: Pair, durability: Durability, waits: dict[str, int]) -> None:
+    async def call() -> None:
+        async with opened(pair, durability) as own:
+            await own.store.command("CONFIG", "SET", "appendfsync", "always")
+            await own.place("first")
+            await own.store.command("CONFIG", "RESETSTAT")
+            names = [VisitorId(f"v{number}") for number in range(BATCH_MAX)]
+            assert len(await own.line.join(ROOM, names)) == BATCH_MAX
+            for command in ("wait", "waitaof", "set"):
+                expected = bool(waits) if command == "set" else waits.get(command, 0)
+                assert await own.calls(command) == expected, command
+            await own.store.command("CONFIG", "SET", "appendfsync", "no")
+
+    asyncio.run(call())
+
+
+def test_a_join_is_answered_once_the_disk_has_it(pair: Pair) -> None:
+    async def call() -> None:
+        async with opened(pair, "disk") as own:
+            await own.store.command("CONFIG", "SET", "appendfsync", "always")
+            assert await own.place("a") == 1
+            # Nobody waits for the disk any more, so nothing confirms that it has the file.
+            await own.store.command("CONFIG", "SET", "appendfsync", "no")
+            with pytest.raises(Unconfirmed):
+                await own.join("b")
+            await own.store.command("CONFIG", "SET", "appendfsync", "always")
+            assert await own.place("b") == 2
+            await own.store.command("CONFIG", "SET", "appendfsync", "no")
+
+    asyncio.run(call())
+
+
+def test_readiness_says_that_joins_are_not_confirmed(pair: Pair) -> None:
+    async def call() -> None:
+        store = ValkeyClient(pair.url)
+        await until_async(lambda: keeps_up(store), SOON_S, "the replica keeps up")
+        fitness, disk = Fitness(store, "replicated"), Fitness(store, "disk")
+        assert await fitness.probe() == ""
+        assert "appendfsync is no: set it to always" in await disk.probe()
+        await replica_does(pair, "REPLICAOF", "NO", "ONE")
+        await fitness.check()
+        assert "has no replica that keeps up" in await fitness.probe()
+        await replica_does(pair, "REPLICAOF", "127.0.0.1", pair.port)
+        await until_async(lambda: keeps_up(store), SOON_S, "the replica keeps up")
+        await fitness.check()
+        assert await fitness.probe() == ""
+        await store.close()
+
+    asyncio.run(call())
+
+
+async def replica_does(pair: Pair, *words: str | int) -> None:
+    where = parse(f"redis://127.0.0.1:{pair.replica_port}").seeds[0]
+    replica = Connection(where, any_role=True)
+    try:
+        await replica.call(words, SOON_S)
+    finally:
+        replica.close()
+
+
+GOOD = {"aof_enabled": "1", "redis_version": "7.2.4"}
+
+
+@pytest.mark.parametrize(
+    ("info", "durability", "appendfsync", "fault"),
+    [
+        pytest.param({}, "memory", None, "", id="memory"),
+        pytest.param(GOOD, "disk", "always", "", id="disk"),
+        pytest.param(GOOD, "disk", None, "", id="disk, and settings cannot be read"),
+        pytest.param(GOOD, "disk", "everysec", "appendfsync is everysec: set it", id="everysec"),
+        pytest.param({"aof_enabled": "0"}, "disk", "always", "appendonly to yes", id="no file"),
+        pytest.param({"redis_version": "7.0.15"}, "disk", "always", "Redis 7.2", id="old"),
+        pytest.param({}, "replicated", None, "has no replica", id="no replica"),
+        pytest.param(
+            {"slave0": "ip=::1,port=1,state=online,offset=1,lag=0"}, "replicated", None, "",
+            id="a replica",
+        ),
+        pytest.param(
+            {"slave0": "ip=::1,port=1,state=wait_bgsave,offset=0,lag=0"}, "replicated", None,
+            "has no replica", id="a replica that loads",
+        ),
+        pytest.param(
+            {"slave0": "ip=::1,port=1,state=online,offset=1,lag=6"}, "replicated", None,
+            "has no replica", id="a replica that is late",
+        ),
+    ],
+)  # fmt: skip
+def test_why_a_store_cannot_confirm(
+    info: dict[str, str], durability: Durability, appendfsync: str | None, fault: str
+) -> None:
+    found = faults(info, durability, appendfsync)
+    assert len(found) == bool(fault)
+    assert fault in "".join(found)
+    assert "\n" not in "".join(found)
+
+
+def test_a_store_without_a_file_is_refused_for_disk(pair: Pair) -> None:
+    async def call(value: str) -> None:
+        store = ValkeyClient(pair.url)
+        await store.command("CONFIG", "SET", "appendonly", value)
+        await store.close()
+
+    asyncio.run(call("no"))
+    try:
+        with pytest.raises(Misconfigured, match="DURABILITY=disk: the store keeps no append-only"):
+            asyncio.run(refuse_unfit(pair.url, "disk", production=False))
+        # The replica has what a restart loses.
+        asyncio.run(refuse_unfit(pair.url, "replicated"))
+        asyncio.run(refuse_unfit(pair.url))
+    finally:
+        asyncio.run(call("yes"))
+
+
+@pytest.mark.parametrize(
+    ("command", "durability", "says"),
+    [
+        (["queue", "--mode", "trial"], "disk", "appendfsync is no: set it to always"),
+        (["admitter"], "disk", "appendfsync is no: set it to always"),
+        (["up", "--no-box-office"], "disk", "WAITLINE_SYNC=write"),
+        (["up", "--no-box-office"], "replicated", "--cluster 3+3"),
+        (["up", "--no-box-office", "--cluster", "3+1"], "replicated", "--cluster 3+3"),
+        (["queue"], "twice", "WAITLINE_DURABILITY: Input should be"),
+    ],
+)
+def test_a_store_that_cannot_confirm_stops_the_start(  # noqa: PLR0917 - fixtures and the table
+    pair: Pair,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    durability: str,
+    says: str,
+) -> None:
+    monkeypatch.setenv("WAITLINE_DURABILITY", durability)
+    own = [] if command[0] == "up" else ["--valkey-url", pair.url]
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", "waitline", *command, *own, "--data-dir", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_S,
+    )
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())
+    assert "WAITLINE_DURABILITY" in done.stderr
+    assert done.stderr.count("waitline:") == 1
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("data/valkey*"))
