@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.processes import free_port
+from tests.replicas import SOON_S, Pair, keeps_up, running_pair
 from tests.until import until_async
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import RoomId, VisitorId
@@ -23,13 +22,9 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
-from waitline.valkey.address import parse
 from waitline.valkey.client import CALL_TIMEOUT_S, ValkeyClient
-from waitline.valkey.connection import Connection
 from waitline.valkey.durability import CONFIRM_MS, Durability, Unconfirmed, faults
 from waitline.valkey.fitness import Fitness, refuse_unfit
-
-SOON_S = 20.0
 
 # Seconds until a command has said what is wrong, on a busy machine.
 START_S = 60.0
@@ -37,40 +32,10 @@ START_S = 60.0
 ROOM = RoomId("kept")
 
 
-# A replica need not wait for others that may ask for a copy too.
-AT_ONCE = "repl-diskless-sync-delay 0"
-
-
-class Pair(NamedTuple):
-    """A primary and its replica."""
-
-    primary: ValkeyServer
-    replica: ValkeyServer
-    port: int
-    replica_port: int
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
-
-
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
-    port, replica_port = free_port(), free_port()
-    with tempfile.TemporaryDirectory(prefix="wl-") as name:
-        primary, replica = (
-            ValkeyServer(
-                Path(name) / str(own), args=(f"port {own}", "bind 127.0.0.1", AT_ONCE, *extra)
-            )
-            for own, extra in ((port, ()), (replica_port, (f"replicaof 127.0.0.1 {port}",)))
-        )
-        primary.start()
-        replica.start()
-        try:
-            yield Pair(primary, replica, port, replica_port)
-        finally:
-            replica.stop()
-            primary.stop()
+    with running_pair() as servers:
+        yield servers
 
 
 class Own(NamedTuple):
@@ -123,11 +88,6 @@ async def another(pair: Pair) -> AsyncIterator[Line]:
         yield Line(joins, joins)
     finally:
         await joins.close()
-
-
-async def keeps_up(store: ValkeyClient) -> bool:
-    infos = await store.each("INFO")
-    return await Fitness(store, "replicated").faults(infos) == []
 
 
 @contextmanager
@@ -218,25 +178,15 @@ def test_readiness_says_that_joins_are_not_confirmed(pair: Pair) -> None:
         fitness, disk = Fitness(store, "replicated"), Fitness(store, "disk")
         assert await fitness.probe() == ""
         assert "appendfsync is no: set it to always" in await disk.probe()
-        await replica_does(pair, "REPLICAOF", "NO", "ONE")
+        await pair.promote()
         await fitness.check()
         assert "has no replica that keeps up" in await fitness.probe()
-        await replica_does(pair, "REPLICAOF", "127.0.0.1", pair.port)
-        await until_async(lambda: keeps_up(store), SOON_S, "the replica keeps up")
+        await pair.demote()
         await fitness.check()
         assert await fitness.probe() == ""
         await store.close()
 
     asyncio.run(call())
-
-
-async def replica_does(pair: Pair, *words: str | int) -> None:
-    where = parse(f"redis://127.0.0.1:{pair.replica_port}").seeds[0]
-    replica = Connection(where, any_role=True)
-    try:
-        await replica.call(words, SOON_S)
-    finally:
-        replica.close()
 
 
 GOOD = {"aof_enabled": "1", "redis_version": "7.2.4"}

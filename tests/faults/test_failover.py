@@ -22,7 +22,7 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.postgres.pool import Database
 from waitline.queue.listening import Listening
-from waitline.queue.model import Again, Joined, Moved, Slot, State
+from waitline.queue.model import Again, Joined, Moved, Slot, State, Unsure
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Limits, Rules
 from waitline.queue.store import Line
@@ -164,7 +164,8 @@ class Watched:
             )
         except Unavailable:
             return False
-        self.lapsed += swept.lapsed
+        # The replica may lack what the primary has just given, which counts as taken now.
+        self.lapsed += 0 if isinstance(swept, Unsure) else swept.lapsed
         return True
 
     async def passed(self) -> int:

@@ -23,6 +23,7 @@ from waitline.queue.model import (
     Survey,
     Swept,
     Unknown,
+    Unsure,
     Waiting,
 )
 from waitline.queue.rooms import Rooms
@@ -102,7 +103,7 @@ class Room:
         heard_ms: int = 0,
         mono_ms: int = 0,
     ) -> Moved | Leased | Held:
-        return self.server.wait(
+        outcome = self.server.wait(
             self.line.admit(
                 self.id,
                 holder=holder,
@@ -112,9 +113,13 @@ class Room:
                 mono_ms=mono_ms,
             )
         )
+        assert not isinstance(outcome, Unsure)
+        return outcome
 
     def sweep(self, chunk_max: int = 250, *, heard_ms: int = 0) -> Swept:
-        return self.server.wait(self.line.sweep(self.id, chunk_max=chunk_max, heard_ms=heard_ms))
+        swept = self.server.wait(self.line.sweep(self.id, chunk_max=chunk_max, heard_ms=heard_ms))
+        assert not isinstance(swept, Unsure)
+        return swept
 
     def beat(self) -> Swept:
         """Sweep, while a worker listens."""
@@ -211,12 +216,16 @@ class Room:
         return self.server.wait(self.server.now_ms())
 
     def stored(self) -> dict[str, object]:
-        """All that the room holds."""
+        """All that the room holds, but the server's own mark, which any call may set."""
         found: dict[str, object] = {}
         for key in self.keys:
             kind = self.raw("TYPE", key)
             if kind == "hash":
-                found[key] = self.raw("HGETALL", key)
+                found[key] = {
+                    field: value
+                    for field, value in self.raw("HGETALL", key).items()
+                    if field != "history"
+                }
             elif kind == "zset":
                 found[key] = self.raw("ZRANGE", key, 0, -1, "WITHSCORES")
             elif kind == "stream":

@@ -5,6 +5,7 @@ Compare figures within one run only: a shared machine makes runs incomparable.
 hot_path.py  requests/s and CPU time of the hot calls, next to an empty handler
 versus.py    the hot calls of two checkouts in one run
 drivers.py   one script call through each driver of a cluster
+failover.py  the death of a room's primary, and the cost of confirmed joins
 scripts.py   the Lua scripts, memory and admission, without HTTP
 booking.py   the box office: seat map, reservations, payments
 carry.py     capacity of this machine in waiting visitors
@@ -25,6 +26,7 @@ from waitline_bench.cli import (
     carry,
     compare,
     drivers,
+    failover,
     growth,
     hot_path,
     scale_out,
@@ -51,6 +53,7 @@ app.command("hot-path")(hot_path.hot_path)
 app.command("versus")(versus.versus)
 app.command("scripts")(scripts.rates)
 app.command("drivers")(drivers.drivers)
+app.command("failover")(failover.failover)
 app.command("memory")(scripts.memory)
 app.command("admit")(scripts.admit)
 app.command("carry")(carry.carry)

@@ -10,7 +10,6 @@ of admission is fixed by the line; `controller.py` decides how many are admitted
 """
 
 import asyncio
-import time
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -22,14 +21,15 @@ from typing import Never
 import structlog
 
 from waitline.admission import policy
+from waitline.admission.chunks import Chunks, Confirm
 from waitline.admission.controller import AdmissionController
 from waitline.admission.sharing import Shares
-from waitline.kernel.errors import Refused, Unavailable
+from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.kernel.periodic import periodic
 from waitline.queue.admitters import Admitters
 from waitline.queue.listening import Listening
-from waitline.queue.model import CHUNK_MAX, Held, Moved
+from waitline.queue.model import Moved, Unsure
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 
@@ -88,6 +88,7 @@ class Admitter:
         controller: Decides the rate of each room.
         name: Holder of the leases; unique to this admitter.
         listening: The workers' heartbeat; `None` if there is no heartbeat, so that all time counts.
+        confirm: As in `Chunks`.
         admitters: Those that share the rooms; `None` if this is the only one.
         observe_move: Called with the room and the duration in s of each call that admitted
             visitors.
@@ -102,13 +103,14 @@ class Admitter:
         *,
         name: str,
         listening: Listening | None = None,
+        confirm: Confirm | None = None,
         admitters: Admitters | None = None,
         observe_move: Callable[[RoomId, float], None] = lambda _room, _seconds: None,
         observe_round: Callable[[int, float], None] = lambda _rooms, _seconds: None,
     ) -> None:
         assert name
         self._rooms = rooms
-        self._line = line
+        self._chunks = Chunks(line, name, LEASE_MS, confirm)
         self._controller = controller
         self._name = name
         self._listening = listening
@@ -184,6 +186,7 @@ class Admitter:
             if visits.leased and room in rooms and room not in served
         ]
         self._visits = {room: self._visits.get(room) or _Visits() for room in served}
+        self._chunks.forget_others(served)
         await self._each(lost, self._release)
         return served
 
@@ -240,7 +243,7 @@ class Admitter:
     async def _sweep(self, room: RoomId) -> None:
         until_s = asyncio.get_running_loop().time() + ROUND_S
         heard_ms = await self._heard()
-        while (await self._line.sweep(room, chunk_max=CHUNK_MAX, heard_ms=heard_ms)).more:
+        while await self._chunks.sweep(room, heard_ms):
             if asyncio.get_running_loop().time() > until_s:
                 break
 
@@ -249,18 +252,9 @@ class Admitter:
         until_s = loop.time() + ROUND_S
         while visits.admit_s <= loop.time() + EARLY_S < until_s:
             started = loop.time()
-            try:
-                outcome = await self._line.admit(
-                    room,
-                    holder=self._name,
-                    lease_ms=LEASE_MS,
-                    chunk_max=CHUNK_MAX,
-                    heard_ms=await self._heard(),
-                    mono_ms=time.monotonic_ns() // 1_000_000,
-                )
-            except Refused:
-                # The room was deleted: treat it as one that admits nobody.
-                outcome = Held()
+            outcome = await self._chunks.admit(room, await self._heard())
+            if isinstance(outcome, Unsure):
+                continue
             visits.leased |= isinstance(outcome, Moved)
             if isinstance(outcome, Moved) and outcome.admitted:
                 self._observe_move(room, loop.time() - started)

@@ -44,6 +44,8 @@ async def run(url: str, metrics_dir: Path, durability: Durability, *, production
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
+    replicated = durability == "replicated"
+    confirming = ValkeyClient(url, durability="replicated")
     name = f"{socket.gethostname()}:{os.getpid()}"
     rooms = Rooms(store)
     admitter = Admitter(
@@ -53,6 +55,7 @@ async def run(url: str, metrics_dir: Path, durability: Durability, *, production
         # Containers of one host may have its name, and each a first process.
         name=f"{name}:{secrets.token_hex(4)}",
         listening=Listening(store),
+        confirm=confirming.confirm if replicated else None,
         admitters=rooms.admitters,
         observe_move=lambda room, seconds: telemetry.MOVE_SECONDS.tally(room).add(seconds),
         observe_round=lambda _rooms, seconds: telemetry.ROUND_SECONDS.tally().add(seconds),
@@ -70,4 +73,5 @@ async def run(url: str, metrics_dir: Path, durability: Durability, *, production
     with contextlib.suppress(Unavailable, ExceptionGroup):
         await admitter.stop()
     await events.close()
+    await confirming.close()
     await store.close()

@@ -99,6 +99,10 @@ _OTHERS: Final = {
     "admission_decision_failed": LogEvent(
         "The policy failed for one room, which keeps its last decision", ("room", "reason")
     ),
+    "admission_unconfirmed": LogEvent(
+        "No replica confirms what was admitted, so the room admits nobody until one does",
+        ("room", "reason"),
+    ),
     "batch_failed": LogEvent(
         "A batch failed with a bug; `key` is its room or statement", ("key", "size", "reason")
     ),
@@ -124,6 +128,11 @@ _OTHERS: Final = {
     "event_rejected": LogEvent(
         "Valkey rejected an event of the outbox; if `dead`, it needs an operator",
         ("event_id", "dead", "reason"),
+    ),
+    "failover_uncertain": LogEvent(
+        "A replica took over, which may lack the latest admissions: `slots` of the room count as "
+        "taken for `for_s`",
+        ("room", "slots", "for_s"),
     ),
     "feed_room_failed": LogEvent("Event streams of one room get no updates", ("room", "reason")),
     "payment_lost": LogEvent(

@@ -8,6 +8,8 @@ wl:{ROOM}:room      hash   mode, message, shop_url, when_shop_silent, limits, op
                            (the place served when somebody returned last),
                            counters, lease_holder, lease_until;
                            beat_ms, lost_ms, resumed_ms, stepped_back_ms (the listening clock);
+                           history (replication ID of the server that wrote last), unsure,
+                           unsure_from, unsure_until (slots that count as taken after a failover);
                            now_reason, now_per_s, now_until, now_basis, now_ms (the present
                            decision, where a shop reports)
 wl:{ROOM}:waiting   zset   visitor -> place

@@ -265,6 +265,18 @@ class Held(NamedTuple):
     opens_in_ms: int = 0
 
 
+class Unsure(NamedTuple):
+    """A replica was promoted, which may lack the latest admissions; the call did nothing else.
+
+    Attributes:
+        slots: Slots that count as taken, since the lost history may have given them.
+        for_ms: For how long: until the passes that it may have given have run out.
+    """
+
+    slots: int
+    for_ms: int
+
+
 class Swept(NamedTuple):
     """Result of one sweep call.
 

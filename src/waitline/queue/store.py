@@ -38,6 +38,7 @@ from waitline.queue.model import (
     TokenRejected,
     TooManyStreams,
     Unknown,
+    Unsure,
     VisitorUnknown,
     Waiting,
 )
@@ -137,13 +138,15 @@ LEFT: _Table[Left | Unknown | Refused] = {
     "absent": lambda: UNKNOWN,
     "stranger": _refuse(TokenRejected),
 }
-MOVED: _Table[Moved | Leased | Held | Refused] = {
+MOVED: _Table[Moved | Leased | Held | Unsure | Refused] = {
     "moved": Moved,
     "leased": Leased,
     "held": Held,
+    "unsure": Unsure,
     "no_room": RoomUnknown,
 }
-SWEPT: _Table[Swept] = {
+SWEPT: _Table[Swept | Unsure] = {
+    "unsure": Unsure,
     "swept": lambda lapsed, forgotten, more: Swept(lapsed, forgotten, bool(more)),
 }
 SUBSCRIBED: _Table[TooManyStreams | None] = {"granted": lambda: None, "refused": TooManyStreams}
@@ -297,7 +300,8 @@ class Line:
         chunk_max: int,
         heard_ms: int = 0,
         mono_ms: int = 0,
-    ) -> Moved | Leased | Held:
+        confirmed: bool = False,
+    ) -> Moved | Leased | Held | Unsure:
         """Admit the head of the line, at most one chunk.
 
         Args:
@@ -307,6 +311,7 @@ class Line:
             chunk_max: Most visitors to move, 1 to `CHUNK_MAX`.
             heard_ms: When a worker last listened, by the server's clock; 0 if unknown.
             mono_ms: The caller's monotonic clock; 0 if unknown.
+            confirmed: Whether callers confirm each chunk on a replica before the next.
 
         Raises:
             RoomUnknown: There is no such room.
@@ -316,26 +321,29 @@ class Line:
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate, k.record)
-        args = (holder, lease_ms, chunk_max, heard_ms, mono_ms)
+        args = (holder, lease_ms, chunk_max, heard_ms, mono_ms, int(confirmed))
         rows = await self._runner.run(ADMIT, where, args)
         outcome = _outcomes(MOVED, rows)[0]
         if isinstance(outcome, Refused):
             raise outcome
         return outcome
 
-    async def sweep(self, room: RoomId, *, chunk_max: int, heard_ms: int = 0) -> Swept:
+    async def sweep(
+        self, room: RoomId, *, chunk_max: int, heard_ms: int = 0, confirmed: bool = False
+    ) -> Swept | Unsure:
         """Free expired slots, and forget old lapsed visitors: at most a chunk of each.
 
         Args:
             room: The room.
             chunk_max: Most slots to free, and most visitors to forget, 1 to `CHUNK_MAX`.
             heard_ms: When a worker last listened, by the server's clock; 0 if unknown.
+            confirmed: As for `admit`.
         """
         k = keys.of(room)
         rows = await self._runner.run(
             SWEEP,
             (k.room, k.admitted, k.lapsed, k.slots),
-            (chunk_max, LAPSED_KEPT_MS, LAPSED_MAX, heard_ms),
+            (chunk_max, LAPSED_KEPT_MS, LAPSED_MAX, heard_ms, int(confirmed)),
         )
         return _outcomes(SWEPT, rows)[0]
 

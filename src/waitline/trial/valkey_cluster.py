@@ -1,5 +1,8 @@
 """A real cluster of embedded Valkey servers on this machine, for trials and tests.
 
+With two replicas for each primary, one that is cut off from them refuses writes, so that it admits
+nobody when it comes back.
+
 It adds no availability: all nodes share one machine. Clusters need TCP, to which any user of the
 machine can connect, so the nodes listen on the loopback interface and have a password.
 """
@@ -21,7 +24,7 @@ from waitline.trial.machine import free_port
 from waitline.trial.valkey_server import MAXMEMORY_BYTES, AppendFsync, ValkeyServer
 from waitline.valkey.address import parse
 from waitline.valkey.connection import Connection
-from waitline.valkey.durability import VARIABLE
+from waitline.valkey.durability import REPLICA_LAG_MAX_S, VARIABLE
 from waitline.valkey.slots import SLOTS
 
 NODE_TIMEOUT_MS = 2_000
@@ -156,6 +159,10 @@ class ValkeyCluster:
         self._folder = folder.absolute()
         self._size = size
         self._file = self._folder / _FILE
+        # With one replica the promoted one has none left, and would refuse all writes.
+        guard: tuple[str, ...] = ()
+        if size.replicas >= 2 * size.primaries:
+            guard = ("min-replicas-to-write 1", f"min-replicas-max-lag {REPLICA_LAG_MAX_S}")
         # Port and port of the cluster bus, by node.
         self.password, self._ports = self._load()
         self.nodes = tuple(
@@ -173,6 +180,7 @@ class ValkeyCluster:
                     f"cluster-node-timeout {NODE_TIMEOUT_MS}",
                     # Else a primary waits 5 s for further replicas that may need a copy.
                     "repl-diskless-sync-delay 0",
+                    *guard,
                     *args,
                 ),
             )

@@ -9,6 +9,7 @@ slots.py       hash slots: of a key, of a command, and the map of them; pure
 sentinel.py    the primary's current address, from Sentinels
 transport.py   diagnosis of a connection that failed: TLS or not
 connection.py  a connection to one server: opened on first use, reopened after it broke
+following.py   whether an open connection still leads to the primary
 pipe.py        one open connection, pipelined; the only importer of hiredis
 address.py     addresses of a server, of Sentinels or of a cluster, parsed from one URL
 replies.py     error replies: our bug or the server's state, and whether to reconnect

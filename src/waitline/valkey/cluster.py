@@ -72,6 +72,7 @@ class Cluster:
         self._nodes: dict[Node, Connection] = {}
         self._owners: list[Node | None] = [None] * slots.SLOTS
         self._map = SlotMap((), (), frozenset())
+        self._epoch = 0
         self._mapped_s = float("-inf")
         self._mapping: asyncio.Task[None] | None = None
         self._backoff = Backoff()
@@ -270,7 +271,7 @@ class Cluster:
         try:
             for node in dict.fromkeys([*known, *seeds]):
                 try:
-                    await self._take(node, await self._fetch(node))
+                    await self._take(node, *await self._fetch(node))
                 except (CommandError, Unavailable, ValueError) as error:
                     # The connection names its node, and the cluster's message names them all.
                     reason = str(error).removeprefix(unreachable(_shown(node), ""))
@@ -285,11 +286,11 @@ class Cluster:
         finally:
             self._mapped_s, self._mapping = loop.time(), None
 
-    async def _fetch(self, node: Node) -> SlotMap:
-        """Ask a node for its map.
+    async def _fetch(self, node: Node) -> tuple[SlotMap, int]:
+        """Ask a node for its map and the latest epoch that it knows.
 
         Raises:
-            Unavailable: It does not answer, or is cut off from the others and its map is old.
+            Unavailable: It does not answer, or is or was cut off and its map is old.
             CommandError: It is not a cluster, or refuses access.
             ValueError: It has no map.
         """
@@ -307,9 +308,13 @@ class Cluster:
             raise NeedsOperator(_NO_SLOTS)
         if "cluster_state:ok" not in str(info) and self._map.nodes:
             raise Unavailable("the cluster is down")
-        return found_map
+        # A primary that was frozen or cut off still believes that it holds its slots.
+        epoch = _epoch(str(info))
+        if found_map.ids & self._map.ids and epoch < self._epoch:
+            raise Unavailable("its map is older than the one known")
+        return found_map, epoch
 
-    async def _take(self, source: Node, found: SlotMap) -> None:
+    async def _take(self, source: Node, found: SlotMap, epoch: int) -> None:
         if self._mark and not found.ids & self._map.ids:
             await self._check_mark(source, found, self._mark)
         owners: list[Node | None] = [None] * slots.SLOTS
@@ -322,7 +327,7 @@ class Cluster:
         telemetry.STORE_MAPS.add(1)
         if self._map.nodes and found.ranges != self._map.ranges:
             log.info("store_slots_mapped", primaries=len({one for *_, one in found.ranges}))
-        self._owners, self._map, self._tags = owners, found, {}
+        self._owners, self._map, self._epoch, self._tags = owners, found, epoch, {}
 
     async def _check_mark(self, source: Node, found: SlotMap, mark: Mark) -> None:
         """Check the mark of a cluster that shares no node with the one before.
@@ -368,6 +373,12 @@ class Cluster:
             self._mapping.cancel()
         for connection in self._nodes.values():
             connection.close()
+
+
+def _epoch(info: str) -> int:
+    """Return the configuration epoch that a node has seen, by CLUSTER INFO; 0 if it lacks one."""
+    _, _, rest = info.partition("cluster_current_epoch:")
+    return int(rest.split()[0]) if rest else 0
 
 
 def _shown(node: Node) -> str:

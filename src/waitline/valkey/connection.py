@@ -16,6 +16,7 @@ from waitline.kernel.folders import reason_of
 from waitline.valkey import transport
 from waitline.valkey.address import Address
 from waitline.valkey.durability import fence_of, require_confirmed
+from waitline.valkey.following import Follower
 from waitline.valkey.pipe import SHOWN_CHARS, Pipe
 from waitline.valkey.replies import CommandError
 
@@ -83,7 +84,7 @@ class Connection:
         shown: str = "",
         any_role: bool = False,
     ) -> None:
-        self._where = where
+        self._where = self._located = where
         self._shown = shown or str(where)
         self._mark = mark
         self._locate = locate
@@ -91,6 +92,7 @@ class Connection:
         self._refusal = ""
         self._pipe: Pipe | None = None
         self._opening: asyncio.Task[Pipe] | None = None
+        self._follower = Follower(locate)
         self._backoff = Backoff()
         self._tls: ssl.SSLContext | None = None
 
@@ -272,6 +274,7 @@ class Connection:
             raise self._failed(str(error), remedy) from None
         else:
             self._pipe = pipe
+            self._follower.follow(pipe, self._located)
             return pipe
         finally:
             self._opening = None
@@ -287,7 +290,7 @@ class Connection:
 
     async def _connect(self) -> Pipe:
         loop = asyncio.get_running_loop()
-        where = await self._locate() if self._locate else self._where
+        where = self._located = await self._locate() if self._locate else self._where
         make = partial(Pipe, to_node=self._any_role)
         if where.path:
             _, pipe = await loop.create_unix_connection(make, where.path)
@@ -345,6 +348,7 @@ class Connection:
         """Close the connection; a later call opens it again."""
         if self._opening is not None:
             self._opening.cancel()
+        self._follower.stop()
         if self._pipe is not None:
             self._pipe.close("closed by the client")
             self._pipe = None

@@ -12,6 +12,9 @@ Silence and expiry count in listening time, which this call advances; while no w
 nobody is admitted (decision 0020). The token bucket fills no faster than the caller's monotonic
 clock, so a step of the server's clock adds no tokens (Q5).
 
+The first call after a replica was promoted admits nobody. It reserves as many slots as the lost
+history may have given, until their passes have run out (Q4, decision 0041).
+
 A room admits nobody before its opening time or from its closing time on, by the server's clock, so
 it opens and closes without an operator.
 
@@ -26,7 +29,8 @@ waits by length, totals by time, and admissions out of order (decision 0014).
 KEYS
   1 room         hash   mode, opens_at, closes_at, active_max, admit_per_s, admit_burst,
                         ready_ttl_ms, idle_ms, return_ms, lease_holder, lease_until, counters,
-                        now_per_s, now_until, beat_ms, lost_ms, resumed_ms, stepped_back_ms
+                        now_per_s, now_until, beat_ms, lost_ms, resumed_ms, stepped_back_ms,
+                        history, unsure, unsure_from, unsure_until
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms[:heard_ms][:returned_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
@@ -40,10 +44,12 @@ ARGV
   3 chunk_max    int    most visitors to move, 1 to 250
   4 heard_ms     int    when a worker last listened, by the server's clock; 0 if unknown
   5 mono_ms      int    the caller's monotonic clock; 0 if unknown
+  6 confirmed    int    1 if callers confirm each chunk on a replica before the next, else 0
 RETURNS  one row
   moved    admitted:int passed:int waiting:int free:int due:int
   leased   remaining_ms:int
   held     opens_in_ms:int
+  unsure   slots:int for_ms:int
   no_room
 
 COST  O(c log N) for a chunk of c and N in the room
@@ -52,11 +58,14 @@ local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
 local admitted, lapsed, slots, rate = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local record = KEYS[8]
 local holder, lease_ms, chunk_max = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local heard_ms, mono_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
+local heard_ms, mono_ms, confirmed = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
 --@include clock
 --@include listening
 --@include full
+--@include clocks_apart
 --@include beat
+--@include unsure
+--@include history
 --@include heard
 --@include instant
 --@include opening
@@ -71,6 +80,8 @@ local beat_ms, lost_ms, resumed_ms, stepped_back_ms, mode, active_max, admit_per
     'lease_until', 'now_per_s', 'now_until', 'admitted', 'opens_at', 'closes_at',
     'return_ms'))
 if not mode then return {{'no_room'}} end
+local unsure = take_over(room, clock, confirmed)
+if unsure then return {unsure} end
 beat_ms, lost_ms, resumed_ms = keep_beat(room, clock, heard_ms,
   {beat_ms, lost_ms, resumed_ms, stepped_back_ms})
 local now = listened_ms(clock, beat_ms, lost_ms)
@@ -118,7 +129,7 @@ end
 tokens = math.min(burst, (tokens or 0) + filled_ms() * per_s / 1000)
 
 local total = redis.call('ZCARD', waiting)
-local free = math.max(active_max - redis.call('ZCARD', admitted), 0)
+local free = math.max(active_max - redis.call('ZCARD', admitted) - unsure_slots(room, clock), 0)
 local stopped = not tokens_at
 if total == 0 then
   if stopped then

@@ -14,7 +14,7 @@ without is refused there, and one with it elsewhere.
 
 KEYS
   1 room         hash   mode, seq, waiting_max, identity, closes_at, beat_ms,
-                        lost_ms, counters
+                        lost_ms, counters, unsure, unsure_from, unsure_until
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms[:heard_ms][:returned_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
@@ -48,6 +48,8 @@ local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 --@include heard
 --@include passed
 --@include full
+--@include clocks_apart
+--@include unsure
 --@include instant
 -- The mark of a visitor for whom the shop vouches.
 local ACCOUNT = 'a'
@@ -145,7 +147,9 @@ if #joins > 0 then
     redis.call('HINCRBY', room, 'entered', #newcomers)
     for _, visitor in ipairs(renewed) do
       if given[visitor] then
-        redis.call('HINCRBY', room, 'lapsed', redis.call('ZREM', admitted, visitor))
+        local ended = redis.call('ZREM', admitted, visitor)
+        redis.call('HINCRBY', room, 'lapsed', ended)
+        if ended > 0 then count_unsure(room, clock, {held[given[visitor]]}) end
         redis.call('ZREM', lapsed, visitor)
         redis.call('HDEL', slots, visitor)
       end
