@@ -127,6 +127,19 @@ def test_the_next_process_continues_the_counts_of_one_that_ended(tmp_path: Path)
     assert len(list(tmp_path.glob("*.json"))) == 2
 
 
+def test_the_result_of_a_command_lasts_until_the_next(tmp_path: Path) -> None:
+    for findings in (3, 0):
+        result = Gauge(Family("findings", "gauge", "findings", "Findings"), lasting=True)
+        result.set(findings)
+        metric_files.forget(tmp_path, "audit")
+        Process(tmp_path, Instruments([result]), "audit").end()
+        found = read_all(tmp_path, 0)
+        whole = Instruments([result]).summed(
+            [(one.snapshot, one.alive) for one in found if one.snapshot]
+        )
+        assert whole.gauges["findings"] == [((), findings)]
+
+
 def test_roles_do_not_continue_each_other(tmp_path: Path) -> None:
     Process(tmp_path, busy(1, 10, 0.5), "worker").end()
     Process(tmp_path, busy(2, 20, 0.5), "admitter")

@@ -41,6 +41,7 @@ from waitline.booking.model import (
 )
 from waitline.booking.provider_calls import OnProviderCall, TimedProvider, ignore
 from waitline.booking.settlement import CHUNK_MAX, Settlement
+from waitline.kernel import telemetry
 from waitline.kernel.errors import Contended, Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.payment_providers.model import (
@@ -237,7 +238,9 @@ class Checkout:
         if isinstance(outcome, NotCharged):
             await self._fail(begun.charge_key, outcome.reason, Settler.CALL)
             raise Declined(outcome.reason)
-        return await self._confirmed(begun.charge_key, outcome)
+        payment = await self._confirmed(begun.charge_key, outcome)
+        telemetry.AMOUNT_PAID.add(payment.amount, begun.price.currency)
+        return payment
 
     async def _begun(self, attempt: _Attempt) -> _Begun:
         """Store an attempt, after closing one that waits for the visitor's bank.

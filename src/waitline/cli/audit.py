@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,10 +11,13 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
+from waitline.kernel import metric_files, telemetry
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.instruments import Instruments
+from waitline.kernel.metric_files import MetricFile
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
 from waitline.queue import audit as auditing
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
 
 HOURS = 24.0
 """How far back payments are compared with the provider, in h: as long as a day without a look."""
+
+
+AUDIT = (telemetry.AUDIT_FINDINGS, telemetry.AUDIT_TIME)
 
 
 def audit(
@@ -53,8 +61,9 @@ def audit(
 ) -> None:
     """Check a room (Q1 to Q9), the box office (B1 to B10), or payments against the provider (B4).
 
-    Exit status 1 if an invariant is broken. Safe to run during a sale: reading a room blocks Valkey
-    for about 30 ms per 100,000 visitors; reading the box office blocks nothing. Q10 (a refused call
+    Exit status 1 if an invariant is broken; the metric audit_findings counts them. Safe to run
+    during a sale: reading a room blocks Valkey for about 30 ms per 100,000 visitors; reading the
+    box office blocks nothing. Q10 (a refused call
     changes nothing) cannot be checked in the data; tests cover it. In data of a trial a payment may
     have any amount, so B6 does not compare amounts.
 
@@ -70,14 +79,30 @@ def audit(
     found: Sequence[Finding]
     if room is not None:
         found = _room(settings, room, as_json)
+        _record(settings.metrics_dir, "room", found)
     else:
         found = (
             _provider(settings, hours or HOURS, as_json)
             if provider
             else _booking(settings, as_json)
         )
+        _record(settings.booking_metrics_dir, "provider" if provider else "booking", found)
     if found:
         raise typer.Exit(1)
+
+
+def _record(folder: Path, audited: str, found: Sequence[Finding]) -> None:
+    """Write the result into the metrics of a service that runs on the same data folder."""
+    telemetry.AUDIT_FINDINGS.set(len(found))
+    telemetry.AUDIT_TIME.set(SystemClock().now_ms() / 1000)
+    role = f"audit-{audited}"
+    # An audit without metrics is still an audit: the folder may be missing, or another user's.
+    with suppress(OSError):
+        if folder.exists():
+            metric_files.forget(folder, role)
+            file = MetricFile(folder, role, Instruments(AUDIT))
+            file.claim()
+            file.write(file.encode())
 
 
 def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[Finding]:  # noqa: FBT001

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from waitline import __version__
 from waitline.http.caching import accepted_codings
 from waitline.http.metric_families import Collection, Labelled, of_snapshot
-from waitline.kernel import metric_files, telemetry
+from waitline.kernel import collected_metrics, metric_files, telemetry
 from waitline.kernel.clock import Clock
 from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.kernel.single_flight import SingleFlightCache
@@ -132,8 +132,8 @@ class MetricsPage:
             guard.worked("processes")
         snapshots.append((telemetry.INSTRUMENTS.snapshot(), True))
         yield from of_snapshot(telemetry.INSTRUMENTS.summed(snapshots), self._shows_room)
-        own_metrics = Collection(telemetry.PAGE)
-        own_metrics.add(telemetry.STALE_PROCESSES, stale)
+        own_metrics = Collection(collected_metrics.PAGE)
+        own_metrics.add(collected_metrics.STALE_PROCESSES, stale)
         yield from own_metrics.metrics()
 
     def _others(self, own: str) -> Iterator[metric_files.ReadSnapshot]:

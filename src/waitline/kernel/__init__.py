@@ -5,6 +5,7 @@ backoff.py             exponential backoff of a connection
 batching.py            one batcher for calls to a store, with a window policy
 circuit_breaker.py     circuit breaker
 clock.py               the only clock
+collected_metrics.py   metrics that are read from a store: their declarations
 errors.py              the error tree
 escapes.py             escaping of text for terminals, logs and file names
 events.py              streams between box office and waiting room: keys and schemas
@@ -27,7 +28,7 @@ process.py             log configuration and signals of a process
 setting.py             declaration of an operator's setting
 single_flight.py       single-flight cache
 process_metrics.py     metrics of this process, and their snapshots
-telemetry.py           metrics: all declarations
+telemetry.py           metrics of processes: their declarations
 terminal.py            output on a terminal
 utilisation.py         utilisation of the event loop's thread
 """

@@ -136,11 +136,13 @@ class Gauge(Instrument):
     Args:
         family: As `Instrument`; without labels.
         over: How the processes' values are combined.
+        lasting: Whether the value holds after the process has ended: the result of a command.
     """
 
-    def __init__(self, family: Family, *, over: Over = "sum") -> None:
+    def __init__(self, family: Family, *, over: Over = "sum", lasting: bool = False) -> None:
         super().__init__(family)
         self.over = over
+        self.lasting = lasting
         self.value: float | None = None
 
     def set(self, value: float) -> None:
@@ -235,17 +237,21 @@ class Instruments:
         whole = Instruments(
             [
                 *(Counter(one.family) for one in self.counters.values()),
-                *(Gauge(one.family, over=one.over) for one in self.gauges.values()),
+                *(
+                    Gauge(one.family, over=one.over, lasting=one.lasting)
+                    for one in self.gauges.values()
+                ),
                 *(BucketHistogram(one.family) for one in self.histograms.values()),
             ]
         )
         for snapshot, current in snapshots:
             whole.resume(snapshot)
-            for name, values in snapshot.gauges.items() if current else ():
+            for name, values in snapshot.gauges.items():
                 gauge = whole.gauges.get(name)
-                for labels, value in values:
-                    if gauge is not None and not labels:
-                        gauge.combine(value)
+                if gauge is not None and (current or gauge.lasting):
+                    for labels, value in values:
+                        if not labels:
+                            gauge.combine(value)
         return whole.snapshot()
 
     @staticmethod

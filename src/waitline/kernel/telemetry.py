@@ -1,7 +1,8 @@
-"""Metrics: every metric is declared here once, with its unit, meaning, labels and limit.
+"""Metrics: each is declared once, with its unit, meaning, labels and limit.
 
 `docs/metrics.md` is the table of them. The instruments are those of this process
-(`process_metrics.py` writes their snapshots); `COLLECTED` are read from a store at a scrape.
+(`process_metrics.py` writes their snapshots); `collected_metrics.py` has those that are read from a
+store at a scrape.
 """
 
 from waitline.kernel.instruments import BucketHistogram, Counter, Family, Gauge, Instruments
@@ -188,129 +189,50 @@ STORE_FAULTS = Gauge(
     )
 )  # fmt: skip
 
+STORE_CHANGES = Counter(
+    Family(
+        "store_server_changes", "counter", "servers",
+        "Servers of Valkey that took the place of another: a failover or a restart",
+    )
+)  # fmt: skip
+DATABASE_CHANGES = Counter(
+    Family(
+        "database_server_changes", "counter", "servers",
+        "Servers of PostgreSQL that took the place of another: a failover or a restart",
+    )
+)  # fmt: skip
+CERTIFICATE_EXPIRY = Gauge(
+    Family(
+        "store_certificate_expiry_timestamp_seconds", "gauge", "s",
+        "When the certificate that Valkey presented expires first, in s since 1970; only with TLS",
+    ),
+    over="min",
+)  # fmt: skip
+KEY_AGE_SECONDS = Gauge(
+    Family(
+        "signing_key_age_seconds", "gauge", "s", "Age of the key that signs tickets and passes"
+    ),
+    over="max",
+)  # fmt: skip
+AMOUNT_PAID = Counter(
+    Family(
+        "payments_confirmed_amount", "counter", "minor units",
+        "Amount of payments that were confirmed in their own call; those settled later are not in "
+        "it",
+        ("currency",), NAMES_MAX,
+    )
+)  # fmt: skip
+AUDIT_FINDINGS = Gauge(
+    Family("audit_findings", "gauge", "findings", "Broken invariants found by the last audit"),
+    lasting=True,
+)
+AUDIT_TIME = Gauge(
+    Family(
+        "audit_timestamp_seconds", "gauge", "s", "When the last audit ended, in s since 1970"
+    ),
+    over="max",
+    lasting=True,
+)  # fmt: skip
+
 INSTRUMENTS = Instruments(vars().values())
 """The instruments of this process: all that are declared above."""
-
-STALE_PROCESSES = "metrics_stale_processes"
-ROOMS_OMITTED = "metrics_rooms_omitted"
-DECISION_REASON = "queue_admission_reason"
-ROOMS = "scheduler_concerts_count"
-ADMITTERS = "scheduler_admitters"
-
-PAGE = (
-    Family(
-        STALE_PROCESSES, "gauge", "processes",
-        "Processes whose metrics are older than ten seconds; their gauges are omitted",
-    ),
-)  # fmt: skip
-"""Of the metrics page itself."""
-
-OF_ROOMS = (
-    Family("queue_wait_size", "gauge", "visitors", "Visitors waiting", ROOM, ROOMS_MAX),
-    Family("queue_active_size", "gauge", "visitors", "Visitors holding a slot", ROOM, ROOMS_MAX),
-    Family(
-        "queue_throughput_users_per_second", "gauge", "visitors/s",
-        "Visitors admitted in the last second", ROOM, ROOMS_MAX,
-    ),
-    Family(
-        "queue_estimated_wait_seconds", "gauge", "s",
-        "Estimated wait of a new visitor, from the measured rate", ROOM, ROOMS_MAX,
-    ),
-    Family(
-        "queue_entry_count", "counter", "visitors", "Visitors who took a place", ROOM, ROOMS_MAX
-    ),
-    Family(
-        "queue_exit_count", "counter", "visitors", "Visitors who have left the room, by reason",
-        (*ROOM, "reason"), 5 * ROOMS_MAX,
-    ),
-    Family(
-        "queue_return_count", "counter", "visitors",
-        "Visitors who returned to their place after being passed over", ROOM, ROOMS_MAX,
-    ),
-    Family("scheduler_move_users", "counter", "visitors", "Visitors admitted", ROOM, ROOMS_MAX),
-    Family(
-        "scheduler_cleanup_removed", "counter", "slots", "Expired slots freed", ROOM, ROOMS_MAX
-    ),
-    Family(
-        "queue_no_show_count", "counter", "visitors",
-        "Visitors admitted who never activated", ROOM, ROOMS_MAX,
-    ),
-    Family(
-        "scheduler_lock_acquire_failures", "counter", "calls",
-        "Admission calls refused: another admitter holds the lease",
-        ("scheduler_type", *ROOM), ROOMS_MAX,
-    ),
-    Family(
-        ROOMS, "gauge", "rooms", "Rooms served by the admitter", ("scheduler_type",)
-    ),
-    Family(
-        ADMITTERS, "gauge", "processes",
-        "Admitters that share the rooms: those with a heartbeat in the last 1.5 seconds",
-    ),
-    Family(
-        ROOMS_OMITTED, "gauge", "rooms",
-        "Active rooms without series: more than 1,000 rooms are active",
-    ),
-)  # fmt: skip
-"""Of the rooms in which something happens, read from the store."""
-
-OF_DECISIONS = (
-    Family(
-        "queue_admission_limit_per_second", "gauge", "visitors/s",
-        "Current limit of admissions per second", ROOM, ROOMS_MAX,
-    ),
-    Family(
-        "queue_admission_allowance", "gauge", "visitors",
-        "Visitors who may still be admitted, given the free seats", ROOM, ROOMS_MAX,
-    ),
-    Family(
-        "queue_no_show_share", "gauge", "share",
-        "Expected share of admitted visitors who do not activate, 0 to 1", ROOM, ROOMS_MAX,
-    ),
-    Family(
-        "queue_shop_free_seats", "gauge", "seats",
-        "Available seats, from the shop's latest report", ROOM, ROOMS_MAX,
-    ),
-    Family(
-        "queue_shop_live_reservations", "gauge", "reservations",
-        "Unpaid reservations, from the shop's latest report", ROOM, ROOMS_MAX,
-    ),
-    Family(
-        "queue_shop_load", "gauge", "share",
-        "Load of the shop relative to its target: 1 is on target", ROOM, ROOMS_MAX,
-    ),
-    Family(
-        "queue_shop_report_age_seconds", "gauge", "s",
-        "Age of the shop's latest report", ROOM, ROOMS_MAX,
-    ),
-    Family(
-        DECISION_REASON, "gauge", "yes or no",
-        "Reason of a room's admission decision: 1 for the current one, 0 for the others",
-        (*ROOM, "reason"), 8 * ROOMS_MAX,
-    ),
-)  # fmt: skip
-"""Of rooms whose shop reports, read from the store."""
-
-OF_OPEN_WORK = (
-    Family(
-        "outbox_events", "gauge", "events",
-        "Events not sent yet (waiting), or that need an operator (dead)", ("state",), 2,
-    ),
-    Family("outbox_oldest_age_seconds", "gauge", "s", "Age of the oldest event not sent yet"),
-    Family(
-        "payments_open", "gauge", "payments",
-        "Payments pending or being refunded", ("state",), 2,
-    ),
-    Family("payments_oldest_age_seconds", "gauge", "s", "Age of the oldest open payment"),
-    Family(
-        "payments_attention", "gauge", "payments",
-        "Payments that need an operator, as listed by `waitline payments`",
-    ),
-)  # fmt: skip
-"""Of the box office's open work, read from the database."""
-
-FAMILIES = {
-    one.name: one
-    for one in (*INSTRUMENTS.families(), *PAGE, *OF_ROOMS, *OF_DECISIONS, *OF_OPEN_WORK)
-}
-"""Every metric by name."""

@@ -17,6 +17,7 @@ from typing import Final, Literal, NamedTuple, Never
 import msgspec
 import structlog
 
+from waitline.kernel import telemetry
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import WaitlineError
 from waitline.kernel.periodic import periodic
@@ -256,6 +257,12 @@ class Keys:
             self._looked_ms = now_ms
             self._reload()
         return self.current
+
+    def record_age(self, clock: Clock) -> None:
+        """Set the metric of the age of the key that signs."""
+        now_ms = clock.now_ms()
+        age_ms = now_ms - self.current.signing(now_ms).active_from_ms
+        telemetry.KEY_AGE_SECONDS.set(max(0, age_ms) / 1000)
 
     async def watch(self, clock: Clock) -> Never:
         """Check the file each second until cancelled, which keeps `current` up to date."""

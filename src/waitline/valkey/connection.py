@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from waitline.kernel import telemetry
 from waitline.kernel.backoff import Backoff
 from waitline.kernel.errors import NeedsOperator, Unavailable
 from waitline.kernel.folders import reason_of
@@ -303,7 +304,7 @@ class Connection:
         failure = OSError("its name has no address")
         for *_, address in (*found[first:], *found[:first]):
             try:
-                _, pipe = await loop.create_connection(
+                transport, pipe = await loop.create_connection(
                     make,
                     str(address[0]),
                     where.port,
@@ -314,6 +315,7 @@ class Connection:
             except OSError as error:
                 failure = error
             else:
+                _record_certificate(transport)
                 return pipe
         raise failure
 
@@ -380,6 +382,13 @@ def require(mark: Mark, found: Any) -> None:  # noqa: ANN401 - a reply
         raise Unavailable(
             f"it holds the data of {str(found)[:SHOWN_CHARS]} mode, and this is {mark.value} mode"
         )
+
+
+def _record_certificate(transport: asyncio.BaseTransport) -> None:
+    """Record when the server's certificate expires; a connection without TLS has none."""
+    certificate = transport.get_extra_info("peercert")
+    if certificate:
+        telemetry.CERTIFICATE_EXPIRY.set(ssl.cert_time_to_seconds(str(certificate["notAfter"])))
 
 
 def _retrieve(opening: asyncio.Task[Pipe]) -> None:

@@ -51,7 +51,7 @@ log = structlog.get_logger()
 
 def faults(info: str, topology: Topology = Topology.SERVER) -> list[str]:
     """Return what is wrong with a server by its INFO, each as one line with the remedy."""
-    fields = _fields(info)
+    fields = info_fields(info)
     found = []
     # Redis says redis_mode, Valkey server_mode.
     mode = fields.get("server_mode") or fields.get("redis_mode")
@@ -73,7 +73,7 @@ def faults(info: str, topology: Topology = Topology.SERVER) -> list[str]:
 
 def unsaved(info: str) -> str:
     """Return that a server keeps its data in memory alone, by its INFO; empty if it does not."""
-    if _fields(info).get("aof_enabled") != "0":
+    if info_fields(info).get("aof_enabled") != "0":
         return ""
     return (
         "the store keeps no append-only file: a restart loses every place in the line since its "
@@ -83,7 +83,7 @@ def unsaved(info: str) -> str:
 
 def _is_lost(info: str) -> bool:
     """Return whether a restart loses the data, by INFO: there is neither a file nor a copy."""
-    return bool(unsaved(info)) and _fields(info).get("connected_slaves", "0") == "0"
+    return bool(unsaved(info)) and info_fields(info).get("connected_slaves", "0") == "0"
 
 
 async def _lacking_slots(store: ValkeyClient) -> list[str]:
@@ -91,7 +91,7 @@ async def _lacking_slots(store: ValkeyClient) -> list[str]:
     if store.topology is not Topology.CLUSTER:
         return []
     seen = (await store.each("CLUSTER", "INFO", expects=("NOPERM",))).values()
-    assigned = [_fields(info).get("cluster_slots_assigned") for info in seen if _is_text(info)]
+    assigned = [info_fields(info).get("cluster_slots_assigned") for info in seen if _is_text(info)]
     lacking = SLOTS - min((int(count) for count in assigned if count), default=SLOTS)
     fault = (
         f"the cluster lacks a primary for {lacking:,} of {SLOTS:,} slots, so their rooms cannot be "
@@ -104,7 +104,8 @@ def _is_text(info: object) -> TypeGuard[str]:
     return isinstance(info, str)
 
 
-def _fields(info: str) -> dict[str, str]:
+def info_fields(info: str) -> dict[str, str]:
+    """Return the fields of a server's INFO."""
     return dict(line.strip().split(":", 1) for line in info.splitlines() if ":" in line)
 
 
@@ -119,7 +120,7 @@ def _all_faults(infos: Mapping[str, object], topology: Topology) -> list[str]:
         if isinstance(info, BaseException):
             found.append(f"the store's settings cannot be checked: {info}")
             continue
-        clocks_s.append(int(_fields(str(info)).get("server_time_usec", 0)) / 1e6)
+        clocks_s.append(int(info_fields(str(info)).get("server_time_usec", 0)) / 1e6)
         where = f" ({server})" if len(infos) > 1 else ""
         found += [fault + where for fault in faults(str(info), topology)]
     if clocks_s and max(clocks_s) - min(clocks_s) > CLOCKS_APART_MAX_S:
@@ -189,7 +190,7 @@ class Fitness:
                 continue
             fsync = fsyncs.get(server)
             setting = str(fsync[1]) if isinstance(fsync, list) and fsync else None
-            each = durable.faults(_fields(info), self._durability, setting)
+            each = durable.faults(info_fields(info), self._durability, setting)
             if self._production and _is_lost(info):
                 each.append(unsaved(info))
             where = f" ({server})" if len(infos) > 1 else ""

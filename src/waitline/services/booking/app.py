@@ -48,7 +48,7 @@ from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.handover import Handover
 from waitline.services.booking.idempotency import Idempotency
 from waitline.services.booking.lookups import Lookups
-from waitline.services.booking.metrics import OpenWorkGauges
+from waitline.services.booking.metrics import DatabaseMetrics, OpenWorkGauges
 from waitline.services.booking.operator import InstallationView, OperatorCalls
 from waitline.services.booking.operator_catalogue import CatalogueOperatorCalls
 from waitline.services.booking.operator_sale import SaleOperatorCalls
@@ -130,6 +130,7 @@ class BookingWorker(ServiceWorker):
             provider = provided(settings)
             stack.push_async_callback(provider.close)
             tallies.on_flush("pool", partial(_record_pool, database))
+            tallies.on_flush("key", partial(keys.record_age, clock))
 
             idempotency_keys = IdempotencyKeys(database)
             shared = Shared.of(database, Doorman.of(settings, keys, store, clock), keys)
@@ -330,7 +331,10 @@ def metrics_page(
     """
     return MetricsPage(
         tallies,
-        {"open_work": OpenWorkGauges(database).collect},
+        {
+            "open_work": OpenWorkGauges(database).collect,
+            "database": DatabaseMetrics(database).collect,
+        },
         clock=clock,
         shared={"service": settings.booking_label, "instance": settings.instance},
         about=settings.about_booking,

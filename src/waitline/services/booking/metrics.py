@@ -1,11 +1,16 @@
-"""Gauges of the box office's open work, read from the database when Prometheus scrapes."""
+"""Metrics that are read from the database when Prometheus scrapes: open work, and the server."""
+
+from typing import TYPE_CHECKING
 
 from prometheus_client.metrics_core import Metric
 
 from waitline.booking.health import count_open_work
 from waitline.http.metric_families import Collection
-from waitline.kernel import telemetry
+from waitline.kernel import collected_metrics, telemetry
 from waitline.postgres.pool import Database
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class OpenWorkGauges:
@@ -25,7 +30,7 @@ class OpenWorkGauges:
             Unavailable: The database does not answer.
         """
         work = await count_open_work(self._database)
-        found = Collection(telemetry.OF_OPEN_WORK)
+        found = Collection(collected_metrics.OF_OPEN_WORK)
         found.add("outbox_events", work.events_waiting, "waiting")
         found.add("outbox_events", work.events_dead, "dead")
         found.add("outbox_oldest_age_seconds", work.events_age_s)
@@ -33,4 +38,44 @@ class OpenWorkGauges:
         found.add("payments_open", work.payments_refunding, "refunding")
         found.add("payments_oldest_age_seconds", work.payments_age_s)
         found.add("payments_attention", work.payments_attention)
+        return found.metrics()
+
+
+class DatabaseMetrics:
+    """Metrics of the database's server.
+
+    Args:
+        database: The database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._started: datetime | None = None
+
+    async def collect(self) -> list[Metric]:
+        """Return the metrics.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        row = await self._database.fetch_one("server_figures")
+        assert row is not None
+        if self._started not in {None, row["started"]}:
+            telemetry.DATABASE_CHANGES.add(1)
+        self._started = row["started"]
+        found = Collection(collected_metrics.OF_DATABASE)
+        for state in ("active", "idle", "in_transaction", "other"):
+            found.add("database_connections", row[state], state)
+        found.add("database_connections_limit", row["connections_max"])
+        for outcome in ("committed", "rolled_back"):
+            found.add("database_transactions", row[outcome], outcome)
+        found.add("database_blocks_read", row["cached"], "cache")
+        found.add("database_blocks_read", row["read"], "disk")
+        found.add("database_deadlocks", row["deadlocks"])
+        found.add("database_size_bytes", row["size_bytes"])
+        found.add("database_lock_waits", row["lock_waits"])
+        found.add("database_oldest_transaction_seconds", row["oldest_s"])
+        found.add("database_replicas", row["replicas"])
+        if row["replica_lag_bytes"] is not None:
+            found.add("database_replica_lag_bytes", row["replica_lag_bytes"])
         return found.metrics()

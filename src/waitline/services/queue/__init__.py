@@ -12,6 +12,7 @@ statements.py    statements of shops, and the key sets that verify them
 streams.py       server-sent events
 rooms.py         operators' calls on rooms
 metrics.py       the rooms' metrics
+store_metrics.py metrics of Valkey
 management.py    the management process
 openapi.py       the service's OpenAPI document
 texts.py         messages of successes

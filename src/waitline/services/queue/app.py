@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter
@@ -39,6 +40,7 @@ from waitline.services.queue.minting import Tokens
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.rooms import RoomCalls
 from waitline.services.queue.statements import Statements
+from waitline.services.queue.store_metrics import StoreMetrics
 from waitline.services.queue.streams import Streams
 from waitline.services.same_origin import SameOrigin
 from waitline.tokens.keyring_file import KeyringFile, Keys
@@ -73,6 +75,7 @@ class QueueWorker(ServiceWorker):
         confirms = settings.durability != "memory"
         joins = open_valkey(settings, tallies.script, settings.durability) if confirms else store
         parts = QueueParts.of(settings, store, clock, joins, draining=lambda: self.draining)
+        tallies.on_flush("key", partial(parts.keys.record_age, clock))
         tallies.on_flush("streams", lambda: telemetry.STREAMS_OPEN.set(parts.feed.size))
         routers = [
             *parts.described_routers(settings, self._operator_key, problems),
@@ -96,7 +99,7 @@ class QueueWorker(ServiceWorker):
             # In production mode they are on the management address alone.
             figures = RoomMetrics(parts.rooms, tallies.guard)
             jobs.append(figures.run())
-            page = metrics_page(settings, tallies, figures, clock)
+            page = metrics_page(settings, tallies, figures, store, clock)
             routers += [page.router(), docs_router()]
             document = openapi.document
         problems.on_refused = parts.watch.count_refusal
@@ -242,7 +245,11 @@ class QueueParts(NamedTuple):
 
 
 def metrics_page(
-    settings: chosen.Settings, tallies: ProcessMetrics, figures: RoomMetrics, clock: Clock
+    settings: chosen.Settings,
+    tallies: ProcessMetrics,
+    figures: RoomMetrics,
+    store: ValkeyClient,
+    clock: Clock,
 ) -> MetricsPage:
     """Return the service's metrics page.
 
@@ -250,11 +257,12 @@ def metrics_page(
         settings: The installation's settings.
         tallies: Metrics of this process.
         figures: Collects those of the rooms.
+        store: Holds the rooms.
         clock: The present time.
     """
     return MetricsPage(
         tallies,
-        {"rooms": figures.collect},
+        {"rooms": figures.collect, "store": StoreMetrics(store).collect},
         clock=clock,
         shared={"service": settings.queue_label, "instance": settings.instance},
         about=settings.about,

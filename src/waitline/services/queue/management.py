@@ -40,7 +40,7 @@ class QueueManagement(ServiceWorker):
         store = open_valkey(settings, tallies.script)
         parts = QueueParts.of(settings, store, clock)
         figures = RoomMetrics(parts.rooms, tallies.guard)
-        page = metrics_page(settings, tallies, figures, clock)
+        page = metrics_page(settings, tallies, figures, store, clock)
         # No request is served through these: they describe the calls of the public address.
         public = parts.described_routers(settings, "", problems)
         described = openapi.document(

@@ -9,7 +9,7 @@ from typing import Never
 from prometheus_client.metrics_core import Metric
 
 from waitline.http.metric_families import Collection
-from waitline.kernel import telemetry
+from waitline.kernel import collected_metrics
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.kernel.periodic import periodic
@@ -18,6 +18,7 @@ from waitline.queue import hints
 from waitline.queue.decision import Decision, Reason
 from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
+from waitline.queue.settings import ADMITTING
 
 WATCH_S = 0.4
 """Interval, in s, of reading which rooms are awake or occupied. After its last visitor a room stays
@@ -132,11 +133,13 @@ def room_metrics(
         omitted: In how many something happens, but which are beyond the limit.
         admitters: How many share the rooms.
     """
-    found = Collection((*telemetry.OF_ROOMS, *telemetry.OF_DECISIONS))
+    found = Collection((*collected_metrics.OF_ROOMS, *collected_metrics.OF_DECISIONS))
     for room, survey in surveys:
         count = survey.counters
         found.add("queue_wait_size", survey.waiting, room)
         found.add("queue_active_size", survey.admitted, room)
+        found.add("queue_active_limit", survey.rules.limits.active_max, room)
+        found.add("queue_admitting", _admits(survey), room)
         found.add("queue_throughput_users_per_second", survey.rate_last, room)
         pace = hints.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
         if pace is not None:
@@ -151,10 +154,20 @@ def room_metrics(
         found.add("scheduler_lock_acquire_failures", count["lease_refused"], "admit", room)
         if survey.decision is not None:
             _add_decision(found, room, survey, survey.decision)
-    found.add(telemetry.ROOMS, rooms, "admit")
-    found.add(telemetry.ADMITTERS, admitters)
-    found.add(telemetry.ROOMS_OMITTED, omitted)
+    found.add(collected_metrics.ROOMS, rooms, "admit")
+    found.add(collected_metrics.ADMITTERS, admitters)
+    found.add(collected_metrics.ROOMS_OMITTED, omitted)
     return found.metrics()
+
+
+def _admits(survey: Survey) -> bool:
+    """Return whether the room admits visitors who wait, as far as its rules and its shop go."""
+    decision = survey.decision
+    if survey.mode_now not in ADMITTING:
+        return False
+    if decision is None:
+        return True
+    return decision.until is None or decision.until > survey.counters["admitted"]
 
 
 def _add_decision(found: Collection, room: RoomId, survey: Survey, decision: Decision) -> None:
@@ -170,4 +183,4 @@ def _add_decision(found: Collection, room: RoomId, survey: Survey, decision: Dec
         allowance = max(decision.until - survey.counters["admitted"], 0)
         found.add("queue_admission_allowance", allowance, room)
     for reason in Reason:
-        found.add(telemetry.DECISION_REASON, reason is decision.reason, room, str(reason))
+        found.add(collected_metrics.DECISION_REASON, reason is decision.reason, room, str(reason))
