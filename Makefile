@@ -61,6 +61,10 @@ fmt: $(VENV)/.dev ## format the code
 docs: $(VENV)/.dev ## write the tables of settings in docs/operations.md
 	$(BIN)/waitline settings --update docs/operations.md
 
+.PHONY: dashboards
+dashboards: $(VENV)/.dev ## write deploy/grafana and deploy/prometheus/waitline.rules.yml
+	$(BIN)/python -m tools.dashboards.write
+
 .PHONY: bench
 bench: $(VENV)/.dev tools ## measure the hot path, and a tenth of the entry scenario
 	$(BIN)/waitline-bench hot-path $(ARGS)

@@ -121,7 +121,8 @@ class Counter(Instrument):
 
     def __init__(self, family: Family) -> None:
         super().__init__(family)
-        self.values: dict[Labels, float] = {}
+        # From zero on: a rate needs the value before the first event.
+        self.values: dict[Labels, float] = {} if family.labels else {(): 0.0}
 
     def add(self, amount: float, *labels: str) -> None:
         """Add to one label set."""
