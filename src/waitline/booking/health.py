@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from waitline.kernel.errors import Contended
-from waitline.postgres.pool import Database
+from waitline.postgres.pool import Database, Row
 
 COUNTED_MAX = 10_000
 """Most rows counted of each kind: enough for an alert. Counting more would burden a database in
@@ -70,3 +70,14 @@ async def count_open_work(database: Database) -> OpenWork:
     row = await database.fetch_one("backlog", counted_max=COUNTED_MAX)
     assert row is not None
     return OpenWork(**dict(row))
+
+
+async def server_figures(database: Database) -> Row:
+    """Return the server's statistics for metrics; what the user may not see is `None`.
+
+    Raises:
+        Unavailable: The database does not answer.
+    """
+    row = await database.fetch_one("server_figures")
+    assert row is not None
+    return row

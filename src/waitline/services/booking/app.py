@@ -129,8 +129,7 @@ class BookingWorker(ServiceWorker):
             stack.push_async_callback(store.close)
             provider = provided(settings)
             stack.push_async_callback(provider.close)
-            tallies.on_flush("pool", partial(_record_pool, database))
-            tallies.on_flush("key", partial(keys.record_age, clock))
+            _measure_at_flush(tallies, database, partial(keys.record_age, clock))
 
             idempotency_keys = IdempotencyKeys(database)
             shared = Shared.of(database, Doorman.of(settings, keys, store, clock), keys)
@@ -384,6 +383,13 @@ def answered() -> Answered:
 
 def _name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _measure_at_flush(
+    tallies: ProcessMetrics, database: Database, record_key_age: Callable[[], None]
+) -> None:
+    tallies.on_flush("pool", partial(_record_pool, database))
+    tallies.on_flush("key", record_key_age)
 
 
 def _record_pool(database: Database) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.metrics_core import Metric
 
-from waitline.booking.health import count_open_work
+from waitline.booking.health import count_open_work, server_figures
 from waitline.http.metric_families import Collection
 from waitline.kernel import collected_metrics, telemetry
 from waitline.postgres.pool import Database
@@ -58,8 +58,7 @@ class DatabaseMetrics:
         Raises:
             Unavailable: The database does not answer.
         """
-        row = await self._database.fetch_one("server_figures")
-        assert row is not None
+        row = await server_figures(self._database)
         if self._started not in {None, row["started"]}:
             telemetry.DATABASE_CHANGES.add(1)
         self._started = row["started"]
