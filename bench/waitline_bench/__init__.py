@@ -13,6 +13,7 @@ cpu_quotas.py     a cgroup with a CPU quota for each group of processes
 measured_room.py  a room, filled and audited directly in the store
 scale_out/        instances and primaries with a CPU quota each, and the largest rush
 carry/            capacity of a machine in waiting visitors
+scraping.py       time and size of a scrape of the metrics, and what visitors notice
 growth/           how the cost of a call grows with the line and the number of rooms
 scenario/         k6 scenarios end to end, their reports, and the comparison of two
 naive/            baselines of the hot calls

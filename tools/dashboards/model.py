@@ -95,9 +95,9 @@ def per_second(counter: str, labels: str, by: str) -> str:
 
 
 def quantile(share: float, histogram: str, labels: str, by: str) -> str:
-    """Return a quantile of a histogram."""
+    """Return a quantile of a histogram; without observations there is none, rather than NaN."""
     buckets = f"rate({histogram}_bucket{{{labels}}}[{RATE}])"
-    return f"histogram_quantile({share}, sum by (le, {by}) ({buckets}))"
+    return f"histogram_quantile({share}, sum by (le, {by}) ({buckets})) >= 0"
 
 
 def of_room(gauge: str) -> str:

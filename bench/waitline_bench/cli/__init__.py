@@ -9,6 +9,7 @@ failover.py  the death of a room's primary, and the cost of confirmed joins
 scripts.py   the Lua scripts, memory and admission, without HTTP
 booking.py   the box office: seat map, reservations, payments
 carry.py     capacity of this machine in waiting visitors
+scraping.py  time and size of a scrape of the metrics
 growth.py    how the cost of a call grows with the line and the rooms
 scale_out.py  instances, primaries, and the largest rush
 scenario.py  load scenarios by k6, end to end
@@ -31,6 +32,7 @@ from waitline_bench.cli import (
     hot_path,
     scale_out,
     scenario,
+    scraping,
     scripts,
     versus,
 )
@@ -61,6 +63,7 @@ app.command("scale-out")(scale_out.scale_out)
 app.command("primaries")(scale_out.measure_primaries)
 app.command("rush")(scale_out.measure_rush)
 app.command("growth")(growth.growth)
+app.command("scrape")(scraping.scrape)
 app.command("booking")(booking.booking)
 app.command("entry")(scenario.entry)
 app.command("circulation")(scenario.circulation)

@@ -24,6 +24,7 @@ setting_tables.py  generator of the tables of settings in docs/operations.md
 simulate.py        `simulate`: predict a sale without a server
 rehearse.py        `rehearse`: load-test an installation with a complete sale
 report.py          `report`: report on a sale that has taken place
+report_panels.py   `report panels`: draw a dashboard from Prometheus
 sandbox_pay.py     `sandbox-pay`: run the payment sandbox
 options.py         options that commands share, and one for each setting
 """

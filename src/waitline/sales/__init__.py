@@ -5,6 +5,7 @@ simulation_check/   the same sale replayed on a real installation, and compared
 simulation_report/  a simulation for the terminal and as a page: `waitline simulate`
 rehearsal/          a sale by generated visitors on a running installation: `waitline rehearse`
 sale_report/        report on a past sale, from the stores: `waitline report sale`
+panels.py           panels of a dashboard, from Prometheus: `waitline report panels`
 drawing/            the HTML page frame and the plots of all reports
 audit.py            audit of the box office and its agreement with the waiting room
 durations.py        format durations for display (pure)
