@@ -1,5 +1,6 @@
 """Load of the machine during a run, which may explain a missed deadline."""
 
+import operator
 import os
 from pathlib import Path
 
@@ -8,20 +9,21 @@ class Machine:
     """CPU time since the object was made."""
 
     def __init__(self) -> None:
-        self._stolen, self._all = _ticks()
+        self._ticks = _ticks()
 
     def described(self) -> str:
-        """Say what share of the processors' time the host took, and the load."""
-        stolen, everything = _ticks()
-        share = (stolen - self._stolen) / max(everything - self._all, 1)
+        """Say what share of the processors' time was idle, and what the host took, and the load."""
+        idle, stolen, everything = map(operator.sub, _ticks(), self._ticks)
+        everything = max(everything, 1)
         load = os.getloadavg()[0]
         return (
             f"the machine: {os.cpu_count()} processors, {load:.1f} processes ready to run in the "
-            f"last minute, {share:.1%} of the processors' time taken by the host"
+            f"last minute, {idle / everything:.0%} of the processors' time idle and "
+            f"{stolen / everything:.1%} taken by the host"
         )
 
 
-def _ticks() -> tuple[int, int]:
-    """Return the ticks that the host took of the processors, and all. Source: proc_stat(5)."""
+def _ticks() -> tuple[int, int, int]:
+    """Return the processors' ticks: idle, taken by the host, and all. Source: proc_stat(5)."""
     columns = Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9]
-    return int(columns[7]), sum(map(int, columns))
+    return int(columns[3]) + int(columns[4]), int(columns[7]), sum(map(int, columns))
