@@ -50,6 +50,7 @@ local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
 --@include full
 --@include clocks_apart
 --@include unsure
+--@include count_unsure
 --@include instant
 -- The mark of a visitor for whom the shop vouches.
 local ACCOUNT = 'a'

@@ -32,6 +32,7 @@ local chunk_max, kept_ms, lapsed_max = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV
 --@include clocks_apart
 --@include beat
 --@include unsure
+--@include count_unsure
 --@include history
 local clock = clock_ms()
 local fields = redis.call('HMGET', room,

@@ -7,7 +7,7 @@ local BEAT_EVERY_MS = 250
 local function keep_beat(key, clock, at_ms, stored)
   local beat_ms, lost_ms, resumed_ms, stepped_back_ms = unpack(stored)
   local back = beat_ms and clock < tonumber(beat_ms)
-  -- The node that recorded the beat may be ahead; beyond that, a beat from the future does not count.
+  -- The node that recorded the beat may be ahead; a beat from beyond that does not count.
   if at_ms > clock and at_ms - clock <= CLOCKS_APART_MAX then at_ms = clock end
   local fresh = at_ms > 0 and at_ms <= clock and clock - at_ms <= BEAT_GAP_MAX
   local due = fresh and (not beat_ms or at_ms - beat_ms >= BEAT_EVERY_MS)

@@ -13,7 +13,7 @@ end
 
 -- The most visitors that the lost history can have admitted: those whom the rate allows since the
 -- last beat that this server has.
-local function lost_most(key, clock, confirmed)
+local function lost_most(key, clock, confirms)
   local beat_ms, active_max, per_s, burst =
     unpack(redis.call('HMGET', key, 'beat_ms', 'active_max', 'admit_per_s', 'admit_burst'))
   if not beat_ms then return tonumber(active_max) end
@@ -21,14 +21,14 @@ local function lost_most(key, clock, confirmed)
   -- As in `Limits.burst`.
   if tonumber(burst) == 0 then burst = math.max(per_s / 4, 1 + per_s / 10) end
   local most = burst + per_s * gone / 1000
-  if confirmed then most = math.min(most, UNCONFIRMED_MAX * (1 + math.ceil(gone / LEASED_MS))) end
+  if confirms then most = math.min(most, UNCONFIRMED_MAX * (1 + math.ceil(gone / LEASED_MS))) end
   return math.ceil(math.min(most, active_max))
 end
 
 -- Compare the history of writes that this server continues with the room's. Return a row for the
 -- caller if a replica was promoted, which may lack the latest admissions (decision 0041). Called
 -- before the beat is stored.
-local function take_over(key, clock, confirmed)
+local function take_over(key, clock, confirms)
   local info = redis.pcall('INFO', 'replication')
   local id = type(info) == 'string' and string.match(info, 'master_replid:(%x+)')
   local stored = redis.call('HGET', key, 'history')
@@ -37,7 +37,7 @@ local function take_over(key, clock, confirmed)
     refused_for_memory(redis.pcall('HSET', key, 'history', id))
     return nil
   end
-  local lost = promoted(info, stored) and lost_most(key, clock, confirmed)
+  local lost = promoted(info, stored) and lost_most(key, clock, confirms)
   local before = unsure_slots(key, clock)
   -- The removal comes first: a full store refuses a script whose first write needs memory.
   redis.call('HDEL', key, 'history')
