@@ -65,7 +65,7 @@ Fault = Literal["kill", "freeze", "lag"]
 OnProgress = Callable[[str], None]
 
 
-class Answer(NamedTuple):
+class AnsweredEntry(NamedTuple):
     """An entry that was answered 201.
 
     Attributes:
@@ -82,11 +82,11 @@ class Answer(NamedTuple):
 
 
 @dataclass(slots=True)
-class Visitors:
+class Entrants:
     """Visitors of one room, and their own log of answers."""
 
     client: HttpClient
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, AnsweredEntry] = field(default_factory=dict)
     refusals: Counter[int] = field(default_factory=Counter)
     stopping: bool = False
     numbers: Any = field(default_factory=lambda: count(1))
@@ -100,7 +100,7 @@ class Visitors:
             while True:
                 status, place = await self._once(body)
                 if place is not None:
-                    self.answers[visitor] = Answer(place, asked_s, perf_counter(), refused)
+                    self.answers[visitor] = AnsweredEntry(place, asked_s, perf_counter(), refused)
                     break
                 refused += 1
                 self.refusals[status] += 1
@@ -174,7 +174,7 @@ async def _measured(
     store = ValkeyClient(cluster.url, timeout_s=CALL_S)
     limits = Limits(admit_per_s=100, active_max=100_000, waiting_max=10_000_000)
     await Rooms(store).ensure(ROOM, Rules(limits=limits))
-    visitors = Visitors(HttpClient(url))
+    visitors = Entrants(HttpClient(url))
     async with asyncio.TaskGroup() as group:
         for _ in range(CALLERS):
             group.create_task(visitors.enter())
@@ -210,7 +210,7 @@ async def _measured(
     }
 
 
-def compare(answers: dict[str, Answer], seen: RoomSnapshot) -> dict[str, int]:
+def compare(answers: dict[str, AnsweredEntry], seen: RoomSnapshot) -> dict[str, int]:
     """Compare a line with what its visitors were answered; see `fail_over`."""
     places = {str(visitor): place for visitor, place in seen.waiting.items()}
     places |= {str(visitor): slot.place for visitor, slot in seen.slots.items()}
@@ -281,7 +281,7 @@ async def _taken_over(cluster: ValkeyCluster, old: int) -> None:
             await asyncio.sleep(AGAIN_S)
 
 
-async def _answered(visitors: Visitors) -> None:
+async def _answered(visitors: Entrants) -> None:
     """Wait until all who were refused have an answer, and others come."""
     enough = len(visitors.answers) + 10 * CALLERS
     async with asyncio.timeout(SOON_S):

@@ -106,6 +106,7 @@ class _Case:
         self._installed = installed
         self._page = f"{installed.management_urls[0]}/actuator/prometheus"
         self._entered = 0
+        self._with_rooms(lambda rooms: rooms.ensure(ROOM, Rules()))
 
     def create(self, count: int) -> None:
         """Create rooms that sleep."""
@@ -151,7 +152,6 @@ class _Case:
         self, on_progress: Callable[[str], None], seconds: float, rounds: int
     ) -> dict[str, Any]:
         """Measure the latency of entering without and with a scraper, in turn."""
-        self._with_rooms(lambda rooms: rooms.ensure(ROOM, Rules()))
         found: dict[str, list[hot_calls.Paced]] = {"without": [], "with": []}
         self._enter(1.0)
         for number in range(rounds):

@@ -21,7 +21,7 @@ from waitline.valkey.address import Address, parse
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.connection import Connection
 from waitline.valkey.durability import Durability
-from waitline_bench.failover import ROOM, Answer, Fault, compare, fail_over
+from waitline_bench.failover import ROOM, AnsweredEntry, Fault, compare, fail_over
 
 LOAD_S = 1.0
 
@@ -74,17 +74,17 @@ def test_the_audit_notices_each_damage(pair: Pair) -> None:
         seen = await audit.take_snapshot(store, ROOM)
         await store.close()
         right = {
-            str(name): Answer(one.place, float(number), number + 0.5, 0)
+            str(name): AnsweredEntry(one.place, float(number), number + 0.5, 0)
             for number, (name, one) in enumerate(zip(names, joined, strict=True))
             if isinstance(one, Joined)
         }
         none = {"lost": 0, "moved": 0, "twice": 0, "unordered": 0}
         assert compare(right, seen) == none
         for damage, found in (
-            ({"d": Answer(4, 3.0, 3.5, 0)}, {"lost": 1}),
-            ({"d": Answer(3, 3.0, 3.5, 0)}, {"lost": 1, "twice": 1}),
-            ({"c": Answer(9, 2.0, 2.5, 0)}, {"moved": 1}),
-            ({"a": Answer(1, 1.6, 1.7, 0)}, {"unordered": 1}),
+            ({"d": AnsweredEntry(4, 3.0, 3.5, 0)}, {"lost": 1}),
+            ({"d": AnsweredEntry(3, 3.0, 3.5, 0)}, {"lost": 1, "twice": 1}),
+            ({"c": AnsweredEntry(9, 2.0, 2.5, 0)}, {"moved": 1}),
+            ({"a": AnsweredEntry(1, 1.6, 1.7, 0)}, {"unordered": 1}),
         ):
             assert compare(right | damage, seen) == none | found
 

@@ -1,6 +1,6 @@
 """`waitline-bench failover`: the death of a primary under load, and the cost of confirmation."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -46,6 +46,12 @@ def failover(
     with output.progress() as on_progress:
         rows = subject.run_failover(on_progress, durabilities, faults, seconds)
         costs = subject.run_confirmations(on_progress, seconds, rounds)
+    _show(rows)
+    _show_costs(costs)
+    output.keep(out, "failover", {"failover": rows, "confirmation": costs}, seconds=seconds)
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
     table = Table(title="Death of the primary", title_justify="left", box=None)
     for heading in ("durability", "fault"):
         table.add_column(heading, no_wrap=True)
@@ -64,6 +70,9 @@ def failover(
             "yes" if row["admitted_by_old"] else "no",
         )
     Terminal().print(table)
+
+
+def _show_costs(costs: dict[str, Any]) -> None:
     cost = Table(title="\nBatches of 16 joins, two at once", title_justify="left", box=None)
     for heading in ("", "joins/s", "median ms", "p99 ms"):
         cost.add_column(heading, justify="right" if heading else "left")
@@ -75,4 +84,3 @@ def failover(
             f"{figures['p99_ms']:.1f}",
         )
     Terminal().print(cost)
-    output.keep(out, "failover", {"failover": rows, "confirmation": costs}, seconds=seconds)

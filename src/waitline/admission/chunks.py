@@ -58,7 +58,7 @@ class Chunks:
                 confirmed=self._confirm is not None,
             )
         except Unconfirmed as error:
-            # Rooms of other primaries go on.
+            # Rooms of other primaries continue.
             if room not in self._unconfirmed:
                 log.warning("admission_unconfirmed", room=room, reason=str(error))
             self._unconfirmed.add(room)

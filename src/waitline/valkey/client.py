@@ -43,7 +43,7 @@ class ValkeyClient:
         timeout_s: Timeout of one call, in s.
         mark: As in `Connection`.
         durability: What the writes of a script must have reached before it is answered. Other than
-            in memory, later calls of this client wait meanwhile.
+            in memory, later calls of this client wait until then.
 
     Attributes:
         topology: What the URL names.

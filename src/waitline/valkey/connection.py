@@ -140,7 +140,7 @@ class Connection:
     ) -> Any:  # noqa: ANN401
         """Send one command, and return its reply once its writes are confirmed.
 
-        The server carries out no later command of this connection meanwhile.
+        The server carries out no later command of this connection before that.
 
         Args:
             wait: The command that confirms, of `durability.CONFIRMATIONS`.
