@@ -30,7 +30,7 @@ TAKEN_OVER_S = 3.0
 SOON_S = 10.0
 
 # Seconds of admission over which leases are counted.
-COUNTED_S = 2.5
+COUNTED_S = 5.0
 
 PER_S = 20
 VISITORS = 250
