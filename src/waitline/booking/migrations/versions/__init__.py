@@ -14,4 +14,5 @@
 0012_concert_limits.py         limits per concert; complimentary tickets do not count
 0013_currency_of_payments.py   currency of payments and of their charges
 0014_evidence.py               evidence log of bookings
+0015_works_from.py             oldest version that the tables serve
 """
