@@ -103,7 +103,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 # start them.
 OTHERS = {
     "up", "queue", "booking", "admitter", "sandbox-pay", "simulate", "settings", "version",
-    "backup", "restore",
+    "backup", "restore", "report panels",
     "keys list", "keys rotate", "keys revoke", "door verify", "payments refund-unknown",
 }  # fmt: skip
 
