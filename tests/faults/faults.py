@@ -50,11 +50,6 @@ Inject = Callable[[Site, Load], AbstractAsyncContextManager[None]]
 InThread = Callable[[Site], AbstractContextManager[None]]
 
 
-NOTHING = "nothing"
-
-LAST_PLACES = "at most the last places, which the replica had not received"
-
-
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault.
@@ -66,7 +61,6 @@ class Fault:
         inject: Injects it until the block ends.
         hold_s: How long it holds.
         spares: Which parts of the service answer as ever: `line`, `sale`.
-        lost: What may be lost of what was acknowledged.
         heals: Whether visitors are served again before it is lifted.
         short: Whether it is among the few that every change runs.
     """
@@ -77,7 +71,6 @@ class Fault:
     inject: Inject
     hold_s: float = 3.0
     spares: frozenset[str] = frozenset()
-    lost: str = NOTHING
     heals: bool = False
     short: bool = False
 
@@ -252,14 +245,13 @@ def _killed_and_halted() -> Iterator[Fault]:
     }  # fmt: skip
     for name, (title, sees, spares) in whole.items():
         short = name == "postgres"
-        lost = LAST_PLACES if name == "primary" else NOTHING
         yield Fault(
             f"{name}-killed", f"{title}: `kill -9`", sees, in_thread(partial(killed, name)),
-            spares=spares, short=short, lost=lost,
+            spares=spares, short=short,
         )  # fmt: skip
         yield Fault(
             f"{name}-halted", f"{title}: `SIGSTOP`", sees, in_thread(partial(frozen, name)),
-            spares=spares, lost=lost,
+            spares=spares,
         )  # fmt: skip
     for name, title, spares in (("queue", "queue", SALE), ("booking", "booking", LINE)):
         yield Fault(
@@ -303,7 +295,6 @@ def _partitions() -> Iterator[Fault]:
     yield Fault(
         "primary-isolated", "partition: Valkey's primary ↔ everybody",
         "503 until the replica has taken over", in_thread(partial(isolated, "primary")), hold_s=8,
-        lost=LAST_PLACES,
     )  # fmt: skip
 
 

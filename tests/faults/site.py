@@ -90,6 +90,7 @@ class Site:
             "WAITLINE_MODE": "trial",
             "WAITLINE_DATA_DIR": str(folder / "data"),
             "WAITLINE_VALKEY_URL": self.valkey_url,
+            "WAITLINE_DURABILITY": "replicated",
             "WAITLINE_DATABASE_URL": self.database_url,
             "WAITLINE_OPERATOR_KEY": OPERATOR,
             "WAITLINE_PAYMENT_URL": f"http://{hosts['sandbox'].address}:{SANDBOX_PORT}",
