@@ -50,6 +50,11 @@ Inject = Callable[[Site, Load], AbstractAsyncContextManager[None]]
 InThread = Callable[[Site], AbstractContextManager[None]]
 
 
+NOTHING = "nothing"
+
+LAST_ACTIVATIONS = "at most the last activations: only joins and events are confirmed"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault.
@@ -61,6 +66,7 @@ class Fault:
         inject: Injects it until the block ends.
         hold_s: How long it holds.
         spares: Which parts of the service answer as ever: `line`, `sale`.
+        lost: What may be lost of what was acknowledged.
         heals: Whether visitors are served again before it is lifted.
         short: Whether it is among the few that every change runs.
     """
@@ -71,6 +77,7 @@ class Fault:
     inject: Inject
     hold_s: float = 3.0
     spares: frozenset[str] = frozenset()
+    lost: str = NOTHING
     heals: bool = False
     short: bool = False
 
@@ -245,13 +252,14 @@ def _killed_and_halted() -> Iterator[Fault]:
     }  # fmt: skip
     for name, (title, sees, spares) in whole.items():
         short = name == "postgres"
+        lost = LAST_ACTIVATIONS if name == "primary" else NOTHING
         yield Fault(
             f"{name}-killed", f"{title}: `kill -9`", sees, in_thread(partial(killed, name)),
-            spares=spares, short=short,
+            spares=spares, short=short, lost=lost,
         )  # fmt: skip
         yield Fault(
             f"{name}-halted", f"{title}: `SIGSTOP`", sees, in_thread(partial(frozen, name)),
-            spares=spares,
+            spares=spares, lost=lost,
         )  # fmt: skip
     for name, title, spares in (("queue", "queue", SALE), ("booking", "booking", LINE)):
         yield Fault(
@@ -295,6 +303,7 @@ def _partitions() -> Iterator[Fault]:
     yield Fault(
         "primary-isolated", "partition: Valkey's primary ↔ everybody",
         "503 until the replica has taken over", in_thread(partial(isolated, "primary")), hold_s=8,
+        lost=LAST_ACTIVATIONS,
     )  # fmt: skip
 
 

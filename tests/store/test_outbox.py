@@ -29,6 +29,7 @@ from waitline.kernel import events
 from waitline.kernel.errors import Unavailable
 from waitline.trial import ValkeyServer
 from waitline.valkey.client import ValkeyClient
+from waitline.valkey.durability import Unconfirmed
 
 # A busy machine is no failure here.
 TIMEOUT_S = 5.0
@@ -250,6 +251,20 @@ def test_a_silent_store_counts_no_attempt(office: Office, postgres: TestDatabase
     assert row["last_error"]
     assert office.send() == 1
     assert office.row()["last_error"] is None
+
+
+def test_an_event_that_no_replica_confirms_is_sent_again(
+    office: Office, postgres: TestDatabase
+) -> None:
+    office.write()
+    store = ValkeyClient(office.server.url, durability="replicated")
+    with pytest.raises(Unconfirmed):
+        postgres.wait(Relay(postgres.database, store).send())
+    postgres.wait(store.close())
+    row = office.row()
+    assert (row["sent_at"], row["attempts"]) == (None, 0)
+    assert office.send() == 1
+    assert len(office.stream()) == 2
 
 
 def test_dead_events_are_listed_first_and_sent_on_retry(office: Office) -> None:

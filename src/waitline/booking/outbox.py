@@ -70,7 +70,7 @@ class Relay:
 
     Args:
         database: Holds the events.
-        store: Holds the stream.
+        store: Holds the stream. Its durability decides when an event counts as sent.
     """
 
     def __init__(self, database: Database, store: ValkeyClient) -> None:
@@ -114,7 +114,9 @@ class Relay:
         )
         # The statement returns its rows in no particular order.
         taken = sorted(taken, key=itemgetter("event_no"))
-        outcomes = await asyncio.gather(*map(self._add, taken), return_exceptions=True)
+        outcomes = await self._confirmed(
+            await asyncio.gather(*map(self._add, taken), return_exceptions=True)
+        )
         sent: list[int] = []
         unsent: list[int] = []
         failure: Unavailable | None = None
@@ -135,6 +137,18 @@ class Relay:
             await self._database.fetch_all("return_events", event_nos=unsent, error=str(failure))
             raise failure
         return len(taken)
+
+    async def _confirmed(
+        self, outcomes: Sequence[BaseException | None]
+    ) -> Sequence[BaseException | None]:
+        """Return the outcomes once a failover cannot undo them; those it might undo as failures."""
+        if None not in outcomes:
+            return outcomes
+        try:
+            await self._store.confirm(events.STREAM)
+        except Unavailable as failure:
+            return [failure if outcome is None else outcome for outcome in outcomes]
+        return outcomes
 
     async def _add(self, event: Row) -> None:
         """Add an event to the stream.

@@ -127,6 +127,9 @@ class BookingWorker(ServiceWorker):
             stack.push_async_callback(database.close)
             store = open_valkey(settings, tallies.script)
             stack.push_async_callback(store.close)
+            # While events are confirmed, their connection carries out nothing else.
+            events = open_valkey(settings, tallies.script, settings.durability)
+            stack.push_async_callback(events.close)
             provider = provided(settings)
             stack.push_async_callback(provider.close)
             _measure_at_flush(tallies, database, partial(keys.record_age, clock))
@@ -145,7 +148,7 @@ class BookingWorker(ServiceWorker):
             jobs = (
                 *calls.jobs(),
                 idempotency_keys.run(),
-                Relay(database, store).run(),
+                Relay(database, events).run(),
                 Fitness(store).run(),
                 *(watch.run() for watch in watches(settings, (store,), database)),
                 LoadReporter(StockCounter(database), load, store, name=_name()).run(),
