@@ -24,6 +24,7 @@ operator_sale_bodies.py  their bodies and views
 door_files.py       door lists as files: CSV and HTML
 evidence_bodies.py  view of a booking's evidence log
 lookups.py          bulkhead for look-ups by unauthenticated requests
+event_relay.py      relay of the outbox's events
 metrics.py          gauges of open work
 management.py       the management process
 openapi.py          the service's OpenAPI document

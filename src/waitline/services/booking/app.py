@@ -21,7 +21,6 @@ from waitline.booking.door_list import DoorLists
 from waitline.booking.evidence import EvidenceLog
 from waitline.booking.idempotency import IdempotencyKeys
 from waitline.booking.load_reporter import Answered, LoadReporter, WorkerLoad
-from waitline.booking.outbox import Relay
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.seat_rows import SeatRows
 from waitline.booking.stock import StockCounter
@@ -45,6 +44,7 @@ from waitline.services.booking import openapi, operator_catalogue
 from waitline.services.booking.calls import SEATS_PATH, BookingCalls
 from waitline.services.booking.catalogue_calls import CatalogueCalls
 from waitline.services.booking.doorman import Doorman
+from waitline.services.booking.event_relay import relay_events
 from waitline.services.booking.handover import Handover
 from waitline.services.booking.idempotency import Idempotency
 from waitline.services.booking.lookups import Lookups
@@ -127,9 +127,6 @@ class BookingWorker(ServiceWorker):
             stack.push_async_callback(database.close)
             store = open_valkey(settings, tallies.script)
             stack.push_async_callback(store.close)
-            # While events are confirmed, their connection carries out nothing else.
-            events = open_valkey(settings, tallies.script, settings.durability)
-            stack.push_async_callback(events.close)
             provider = provided(settings)
             stack.push_async_callback(provider.close)
             _measure_at_flush(tallies, database, partial(keys.record_age, clock))
@@ -148,7 +145,7 @@ class BookingWorker(ServiceWorker):
             jobs = (
                 *calls.jobs(),
                 idempotency_keys.run(),
-                Relay(database, events).run(),
+                relay_events(settings, database, tallies.script),
                 Fitness(store).run(),
                 *(watch.run() for watch in watches(settings, (store,), database)),
                 LoadReporter(StockCounter(database), load, store, name=_name()).run(),
