@@ -18,7 +18,7 @@ up: $(VENV)/.run ## start everything on this machine and print where (Ctrl-C sto
 # The tests start a thousand processes. Where an environment forbids compiled modules, each of them
 # would compile the whole project.
 test: $(VENV)/.dev tools ## run the tests
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-long
 test-long: $(VENV)/.dev tools-long ## run the tests that take long: every night, and where one of them belongs to a change
@@ -34,7 +34,7 @@ faults: $(VENV)/.dev tools ## inject every fault into a whole installation, and 
 .PHONY: coverage
 coverage: $(VENV)/.dev tools ## run the tests and show what they run of each package, by lines and branches
 	rm -f .coverage .coverage.*
-	-PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder \
+	-PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder \
 	  --cov --cov-config pyproject.toml --cov-report= $(ARGS)
 	$(BIN)/coverage json -q -o .coverage.json
 	$(BIN)/python -m tests.coverage_table .coverage.json

@@ -105,7 +105,7 @@ def test_a_plan_made_before_the_sale_reads_growing_tables_by_key(
     postgres: TestDatabase, name: str, body: str
 ) -> None:
     """A plan is kept for as long as its connection, and the tables are new at first."""
-    postgres.wait(postgres.sql(f"TRUNCATE {', '.join(sorted(TABLES))} CASCADE"))
+    postgres.renew()
     assert read_whole(postgres.wait(planned(postgres.url, body))) == [], name
 
 

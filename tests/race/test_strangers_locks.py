@@ -344,6 +344,9 @@ class Stream:
         self.sent.append(words)
         return b"1-1"
 
+    async def confirm(self, key: str) -> None:
+        """Return at once: nothing can undo what is here."""
+
 
 def test_a_locked_event_is_sent_later_and_the_others_now(postgres: TestDatabase) -> None:
     async def play() -> None:

@@ -21,6 +21,7 @@ import { SeatPicker } from "./seats.js";
 
 const PANELS = ["loading", "gate", "choose", "held", "paid", "mine", "over"];
 const RECHECK_MS = 2_000;
+const RELISTS_MAX = 4;
 const SHUT = ["schedule-stopped", "sales-over", "sales-not-open"];
 
 let session = null;
@@ -155,6 +156,13 @@ function drawChoice(chosen) {
   }
 }
 
+// The list may be older than a refusal: it is kept for some seconds.
+async function relist(shut, looks = RELISTS_MAX) {
+  await redate(await listSchedules());
+  if (schedules.chosen?.scheduleId !== shut || looks <= 1) return;
+  setTimeout(() => relist(shut, looks - 1).catch(() => {}), RECHECK_MS);
+}
+
 async function reserve(wanted) {
   const body = { scheduleId: schedules.chosen.scheduleId, ...wanted };
   let made;
@@ -162,7 +170,7 @@ async function reserve(wanted) {
     made = await new Write("POST", "api/v1/reservations", body).run();
   } catch (problem) {
     const words = { "seat-taken": "takenNow", "seats-contested": "takenNow", "sold-out": "noneLeft", "too-many-seats": "tooMany" };
-    if (SHUT.includes(problem.kind)) await redate(await listSchedules());
+    if (SHUT.includes(problem.kind)) await relist(body.scheduleId);
     if (!words[problem.kind]) throw problem;
     await picker.update();
     return notice(say(words[problem.kind]));
