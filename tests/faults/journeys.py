@@ -47,7 +47,7 @@ class Shoppers:
         cancelled: Reservations that their visitors have cancelled.
         failures: What was not answered as it should be.
         requests: Answers, by call.
-        streams: Event streams that ended as they should: with their turn, or told to come again.
+        streams: Event streams that ended as they should: at the turn, or with a retry hint.
     """
 
     def __init__(self, port: int, schedule: int, sections: Sequence[str]) -> None:

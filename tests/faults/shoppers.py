@@ -222,7 +222,7 @@ def settle(site: Site) -> None:
     """Wait until no payment and no event is open."""
 
     def nothing_is_open() -> bool:
-        # Nobody waits for the times between two looks.
+        # Jobs run at once instead of at their intervals.
         for statement in _DUE:
             site.sql(statement)
         return not site.sql(_OPEN)

@@ -111,7 +111,7 @@ def assert_settled(stack: Stack) -> None:
     until(stack.whole, START_S, "everything is there again")
 
     def nothing_is_open() -> bool:
-        # Nobody waits for the times between two looks.
+        # Jobs run at once instead of at their intervals.
         sql(
             stack,
             "UPDATE payment SET look_at = listening_now() WHERE state IN ('PENDING', 'REFUNDING')",

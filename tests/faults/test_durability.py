@@ -160,7 +160,7 @@ def test_a_join_is_answered_once_the_disk_has_it(pair: Pair) -> None:
         async with opened(pair, "disk") as own:
             await own.store.command("CONFIG", "SET", "appendfsync", "always")
             assert await own.place("a") == 1
-            # Nobody waits for the disk any more, so nothing confirms that it has the file.
+            # The server no longer forces its file to the disk, so nothing confirms it.
             await own.store.command("CONFIG", "SET", "appendfsync", "no")
             with pytest.raises(Unconfirmed):
                 await own.join("b")

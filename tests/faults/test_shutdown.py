@@ -185,7 +185,7 @@ async def drain(service: Program, port: int) -> None:
 
     await asyncio.wait_for(stream, SOON_S)
     assert heard.endswith(b"\r\n0\r\n\r\n"), "the stream broke off"
-    assert heard.count(b"retry: ") == 2, "its end tells the browser when to come again"
+    assert heard.count(b"retry: ") == 2, "its end has no retry hint for the browser"
     await until_async(lambda: not service.alive, FINISH_S + STOPPING_S, "it has ended")
     assert monotonic() - begun_s >= DRAINING_S
     with pytest.raises(OSError):  # noqa: PT011 - whatever the system calls it

@@ -1,6 +1,6 @@
 """After an uncertain failover capacity is not exceeded: what may have been given counts.
 
-A replica is promoted that lacks the latest admissions. Whoever got a pass from the old primary may
+A replica is promoted that lacks the latest admissions. Visitors with a pass of the old primary may
 still come with it, and the new primary does not know them.
 """
 
