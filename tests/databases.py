@@ -103,9 +103,12 @@ class TestDatabase:
         self._runner.close()
 
 
-async def _number(url: str) -> None:
+async def _prepare(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:
+        # An autovacuum in the middle of a test would change the plans that the test looks at.
+        await connection.execute("ALTER SYSTEM SET autovacuum = off")
+        await connection.execute("SELECT pg_reload_conf()")
         for table in ("reservation", "payment"):
             await connection.execute(NUMBERED.format(table=table))
     finally:
@@ -122,7 +125,7 @@ def running() -> Iterator[TestDatabase]:
         postgres.start()
         try:
             asyncio.run(migrate(postgres.url))
-            asyncio.run(_number(postgres.url))
+            asyncio.run(_prepare(postgres.url))
             started = TestDatabase(postgres.url)
             try:
                 yield started

@@ -323,16 +323,17 @@ def test_a_measurement_grows_stale(room: Room) -> None:
 def recent(room: Room, *admissions: tuple[int, int]) -> float:
     """Admit so many, so many ms after the time before, and return the rate that is shown."""
     for count, after_ms in admissions:
+        if count:
+            room.join(*(f"{room.now_ms()}-{number}" for number in range(count)))
+            room.give_tokens(count)
         fields = ("recent_at", "recent_from")
         last_ms, first_ms = (room.raw("HGET", room.keys.rate, field) for field in fields)
         if last_ms:
-            # To the ms, so that the time that the test itself takes does not count.
+            # To the ms, and last of all: the time that the test itself takes does not count.
             at_ms = room.now_ms() - after_ms
             from_ms = at_ms - (int(last_ms) - int(first_ms))
             room.raw("HSET", room.keys.rate, "recent_at", at_ms, "recent_from", from_ms)
         if count:
-            room.join(*(f"{room.now_ms()}-{number}" for number in range(count)))
-            room.give_tokens(count)
             assert room.take(count).outcome.admitted == count
     return room.survey().rate_recent
 
