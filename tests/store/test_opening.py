@@ -92,12 +92,14 @@ NOTHING = Announced(opened=False, closed=False)
 
 
 def test_an_opening_and_a_closing_are_claimed_once(room: Room) -> None:
-    opens_at = from_now(room, 300)
-    closes_at = Instant(opens_at.at_ms + 400, 0)
-    room.open(opens_at=opens_at, closes_at=closes_at)
+    room.open(opens_at=from_now(room, HOUR_MS), closes_at=from_now(room, 2 * HOUR_MS))
     assert announced(room) == []
+    opens_at = from_now(room, 200)
+    room.change(opens_at=opens_at)
     room.reach(opens_at.at_ms)
     assert announced(room) == [OPENED]
+    closes_at = from_now(room, 200)
+    room.change(closes_at=closes_at)
     room.reach(closes_at.at_ms)
     assert announced(room) == [CLOSED]
     # An admitter that found it in the list earlier comes too late.

@@ -41,6 +41,10 @@ class Store:
         return [room for room, _ in self.calls]
 
 
+# How long a process may stand still on a machine that runs other tests as well, in s.
+BUSY_S = 4.0
+
+
 async def settle() -> None:
     """Run the event loop until nothing is ready."""
     loop = asyncio.get_running_loop()
@@ -61,10 +65,11 @@ class Clock:
 
 @asynccontextmanager
 async def running(
-    store: Store, *, window: Window | None = None, **limits: int
+    store: Store, *, window: Window | None = None, patience_s: float = BUSY_S, **limits: int
 ) -> AsyncIterator[Batcher[RoomId, int, int]]:
-    """A batcher with the limits of the line, except those given."""
-    batcher = Batcher(store.call, replace(LIMITS, **limits), window=window, name="test")
+    """A batcher with the limits of the line, except those given, and the patience."""
+    limited = replace(LIMITS, patience_s=patience_s, **limits)
+    batcher = Batcher(store.call, limited, window=window, name="test")
     async with asyncio.TaskGroup() as group:
         task = group.create_task(batcher.run())
         await settle()

@@ -214,7 +214,8 @@ def test_nobody_waits_longer_than_patience(
 ) -> None:
     async def scenario(store: Store) -> None:
         clock = Clock(monkeypatch)
-        async with running(store, calls_max=1, key_calls_max=1) as batcher:
+        patience_s = LIMITS.patience_s
+        async with running(store, calls_max=1, key_calls_max=1, patience_s=patience_s) as batcher:
             store.open.clear()
             slow = batcher.enqueue(A, 0)
             await settle()
