@@ -11,6 +11,7 @@ booking/            the box office: rules, SQL statements, stores, jobs
 payment_providers/  the port to payment providers, and an adapter for each
 services/           the two HTTP services: queue and booking
 sales/              work on whole sales: simulation, rehearsal, report, audit
+doctor/             checks of an installation before a sale
 trial/              an installation on one machine, with embedded servers
 settings/           the settings of an installation
 cli/                the commands

@@ -72,6 +72,29 @@ async def count_open_work(database: Database) -> OpenWork:
     return OpenWork(**dict(row))
 
 
+class ServerClock(NamedTuple):
+    """The database server's clock and size.
+
+    Attributes:
+        now_ms: Its present time, in ms since the epoch.
+        connections_max: Most connections that it allows, of all clients.
+    """
+
+    now_ms: int
+    connections_max: int
+
+
+async def server_clock(database: Database) -> ServerClock:
+    """Read the server's clock, and how many connections it allows.
+
+    Raises:
+        Unavailable: The database does not answer.
+    """
+    row = await database.fetch_one("server_clock")
+    assert row is not None
+    return ServerClock(**dict(row))
+
+
 async def server_figures(database: Database) -> Row:
     """Return the server's statistics for metrics; what the user may not see is `None`.
 

@@ -15,6 +15,7 @@ house_seats.py     `seats hold`, `release`, `give`, `list`
 change_log.py      shared by the logs of concerts and of rooms
 catalogue_store.py connection and error messages of `concerts`, `schedules` and `seats`
 keys.py            `keys`: list and rotate the signing keys
+doctor.py          `doctor`: check an installation before a sale
 audit.py           `audit`: check the invariants of a room or of the box office
 outbox.py          `outbox`: list and retry unsent events and dead letters
 payments.py        `payments`: list payments that need attention
@@ -40,6 +41,7 @@ from waitline.cli import (
     audit,
     backup,
     concerts,
+    doctor,
     door,
     house_seats,
     keys,
@@ -74,7 +76,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Get started: waitline up. Before a sale: rooms create, concerts create, simulate, "
-    "rehearse. During it: rooms show, rooms set. After it: report sale, audit.",
+    "doctor, rehearse. During it: rooms show, rooms set. After it: report sale, audit.",
 )
 app.command("up")(up.up)
 app.command("queue")(serve.queue)
@@ -93,6 +95,7 @@ app.add_typer(schedules.app, name="schedules")
 app.add_typer(seats.app, name="seats")
 app.add_typer(door.app, name="door")
 app.add_typer(keys.app, name="keys")
+app.command("doctor")(doctor.doctor)
 app.command("audit")(audit.audit)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(payments.app, name="payments")

@@ -15,6 +15,13 @@ SELECT pg_current_xact_id() IS NOT NULL AS up FROM (SELECT count(*) FROM refused
 SELECT n.name FROM unnest(ARRAY['fsync', 'full_page_writes', 'synchronous_commit']) AS n (name)
 WHERE current_setting(n.name) = 'off' ORDER BY n.name;
 
+-- name: server_clock()^
+-- Read the server's clock, and how many connections it allows.
+-- locks: nothing
+-- returns: one row
+SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms,
+    current_setting('max_connections')::int AS connections_max;
+
 -- name: server_figures()^
 -- Read the server's statistics for metrics. A figure that the user may not see is null.
 -- locks: nothing

@@ -97,7 +97,7 @@ class AddressWatch:
                 return False
         if not document.limits_addresses:
             return False
-        found = networks(self._client(request))
+        found = networks(self.client(request))
         try:
             return await self._newcomers.enqueue(room, (visitor, found.address, found.network))
         except AddressLimited as limited:
@@ -113,7 +113,7 @@ class AddressWatch:
         blocked = self.blocked.get(room)
         if not blocked:
             return
-        found, now_s = networks(self._client(request)), asyncio.get_running_loop().time()
+        found, now_s = networks(self.client(request)), asyncio.get_running_loop().time()
         for address, limit in (
             (found.address, "address_refusals_max"),
             (found.network, "network_refusals_max"),
@@ -125,7 +125,7 @@ class AddressWatch:
 
     def count_place(self, request: Request, room: RoomId, visitor: VisitorId) -> None:
         """Count a place that was taken in a room without limits."""
-        client = self._believed.of(request.peer, request.headers)
+        client = self.client(request)
         pending = self._pending.get((room, client)) or self._of(room, client)
         if pending is not None:
             pending.taken += 1
@@ -141,11 +141,12 @@ class AddressWatch:
             # browsers are not the visitor's doing.
             return
         room = _room_of(request)
-        pending = None if room is None else self._of(room, self._client(request))
+        pending = None if room is None else self._of(room, self.client(request))
         if pending is not None:
             pending.refused += 1
 
-    def _client(self, request: Request) -> str:
+    def client(self, request: Request) -> str:
+        """Return the address of a request's client."""
         return self._believed.of(request.peer, request.headers)
 
     def _of(self, room: RoomId, client: str) -> _Pending | None:

@@ -31,7 +31,7 @@ from waitline.services import start_page
 from waitline.services.data_mode import open_valkey, watches
 from waitline.services.identity import Identity
 from waitline.services.problems import PROBLEMS
-from waitline.services.queue import openapi, waiting_page
+from waitline.services.queue import client_view, openapi, waiting_page
 from waitline.services.queue.address_watch import AddressWatch
 from waitline.services.queue.batchers import Batchers
 from waitline.services.queue.calls import QueueCalls
@@ -241,7 +241,8 @@ class QueueParts(NamedTuple):
         )
         operators = Operators(operator_key)
         rooms = RoomCalls(self.rooms, self.addresses, settings, operators)
-        return [streams.router(), rooms.router(), self.health.router(), self.key_set]
+        client = client_view.router(self.watch, operators)
+        return [streams.router(), rooms.router(), client, self.health.router(), self.key_set]
 
 
 def metrics_page(

@@ -1,0 +1,265 @@
+"""Checks of services at their addresses, as clients, balancers and CDNs reach them.
+
+Each address is asked which service it is. With several addresses of the queue service, such as one
+of each instance, their keys are compared.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from waitline.doctor.checks import Diagnosis, fault, faults, ok, skipped, warning
+from waitline.doctor.web import Fetched, certificate_expiry, fetch, new_session
+from waitline.kernel.clock import Clock
+from waitline.kernel.folders import reason_of
+from waitline.kernel.plurals import counted
+from waitline.settings import PREFIX, Settings
+from waitline.tokens.keyring import Keyring
+from waitline.tokens.passes import jwks
+
+CERTIFICATE_DAYS_LEAST = 14
+"""Remaining validity of a certificate below which it should have been renewed: those that are valid
+for 90 days are renewed with 30 days left."""
+
+FORGED = "203.0.113.77"
+"""An address that no client has (RFC 5737), sent as if a proxy had reported it."""
+
+ABSENT = "waitline-doctor"
+"""Name of a room that does not exist, for calls that must change nothing."""
+
+
+class ServiceChecks:
+    """Checks of some addresses.
+
+    Args:
+        settings: The installation's settings.
+        ring: This machine's keys; `None` if it has none.
+        operator_key: The operator key; `None` if this machine has none.
+        clock: The present time.
+    """
+
+    def __init__(
+        self, settings: Settings, ring: Keyring | None, operator_key: str | None, clock: Clock
+    ) -> None:
+        self._production = settings.mode == "production"
+        self._settings = settings
+        self._ring = ring
+        self._operator_key = operator_key
+        self._clock = clock
+
+    async def examine(self, urls: Sequence[str]) -> list[Diagnosis]:
+        """Return the results for services.
+
+        Args:
+            urls: Their addresses, with the path below which a proxy serves them, if any.
+        """
+        async with new_session() as session:
+            found = await asyncio.gather(*(self._service(session, url) for url in urls))
+        return [check for checks in found for check in checks]
+
+    async def pages(self, urls: Mapping[str, str]) -> list[Diagnosis]:
+        """Return the results for the pages to which rooms send admitted visitors, by room."""
+        async with new_session() as session:
+            return list(
+                await asyncio.gather(
+                    *(self._shop_page(session, room, url) for room, url in urls.items())
+                )
+            )
+
+    async def _shop_page(self, session: aiohttp.ClientSession, room: str, url: str) -> Diagnosis:
+        subject = f"room {room}: shop"
+        answer = await fetch(session, url)
+        if answer.failure:
+            return fault(subject, f"{url} cannot be reached: {answer.failure}")
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return fault(subject, f"{url} answers {answer.status}")
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            return warning(subject, f"{url} answers {answer.status} to a visitor without a pass")
+        return ok(subject, f"{url} answers {answer.status}")
+
+    async def _service(self, session: aiohttp.ClientSession, url: str) -> list[Diagnosis]:
+        url = url.rstrip("/")
+        about = await fetch(session, f"{url}/api/v1/info")
+        if about.failure:
+            return [fault(url, f"cannot be reached: {about.failure}")]
+        data = about.body.get("data") if isinstance(about.body, dict) else None
+        if not isinstance(data, dict) or data.get("service") not in ("queue", "booking"):
+            return [
+                fault(
+                    url,
+                    f"answers {about.status} to /api/v1/info, as no service of Waitline does: "
+                    "check the address and its path",
+                )
+            ]
+        service = data["service"]
+        found = [self._mode(url, service, str(data.get("mode")))]
+        found += await self._transport(url)
+        found.append(_readiness(url, await fetch(session, f"{url}/actuator/health/readiness")))
+        if self._production:
+            found.append(_metrics(url, await fetch(session, f"{url}/actuator/prometheus")))
+        if service == "queue":
+            found.append(self._keys(url, await fetch(session, f"{url}/.well-known/jwks.json")))
+            found.append(await _personal_answers(session, url))
+            found.append(await self._client_address(session, url))
+        else:
+            found.append(await _catalogue(session, url))
+        return found
+
+    def _mode(self, url: str, service: str, mode: str) -> Diagnosis:
+        if mode == self._settings.mode:
+            return ok(url, f"the {service} service in {mode} mode")
+        return fault(
+            url,
+            f"the {service} service in {mode} mode, and the settings here say "
+            f"{self._settings.mode}: set {PREFIX}MODE as the services have it",
+        )
+
+    async def _transport(self, url: str) -> list[Diagnosis]:
+        subject = f"{url}: HTTPS"
+        if url.startswith("https:"):
+            try:
+                expires = await certificate_expiry(url)
+            except OSError as error:
+                return [fault(subject, reason_of(error))]
+            left = expires - datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+            text = f"the certificate is valid for {counted(left.days, 'day')}"
+            if left.days < CERTIFICATE_DAYS_LEAST:
+                return [warning(subject, f"{text} only: renew it before the sale")]
+            return [ok(subject, text)]
+        if not self._production or _is_local(url):
+            return []
+        return [
+            fault(
+                subject,
+                "production without HTTPS: browsers keep the cookie that proves a place over HTTPS "
+                "only. Put a proxy in front that ends TLS (deploy/nginx/waitline.conf)",
+            )
+        ]
+
+    def _keys(self, url: str, answer: Fetched) -> Diagnosis:
+        subject = f"{url}: keys"
+        served = _kids(answer.body)
+        if not served:
+            return fault(
+                subject, f"answers {answer.status} without keys: check what stands in front"
+            )
+        if self._ring is None:
+            return skipped(subject, f"serves {', '.join(sorted(served))}; this machine has no keys")
+        ours = _kids(jwks(self._ring, self._clock.now_ms()))
+        if served == ours:
+            return ok(subject, "are those of this machine")
+        return fault(
+            subject,
+            f"serves {', '.join(sorted(served))}, and this machine has {', '.join(sorted(ours))}, "
+            f"so one refuses the other's visitors: copy {self._settings.keys_file} to every "
+            "machine",
+        )
+
+    async def _client_address(self, session: aiohttp.ClientSession, url: str) -> Diagnosis:
+        subject = f"{url}: client addresses"
+        if self._operator_key is None:
+            return skipped(
+                subject, f"needs the operator key: set {PREFIX}OPERATOR_KEY or --data-dir"
+            )
+        if not url.startswith("https:") and not _is_local(url):
+            return skipped(subject, "the operator key is sent over HTTPS only")
+        answer = await fetch(
+            session,
+            f"{url}/api/v1/client",
+            {
+                "X-Operator-Key": self._operator_key,
+                "X-Forwarded-For": FORGED,
+                "Forwarded": f"for={FORGED}",
+            },
+        )
+        if answer.status != HTTPStatus.OK or not isinstance(answer.body, dict):
+            return fault(
+                subject,
+                f"answers {answer.failure or answer.status} to the operator key of this machine: "
+                f"{PREFIX}OPERATOR_KEY must be alike everywhere",
+            )
+        seen, peer = (answer.body["data"][name] for name in ("address", "peer"))
+        if seen == FORGED:
+            return fault(
+                subject,
+                f"a client can choose its own: it forged the header, and {peer} passed it on. Let "
+                f"the proxy append its peer's address, and list only proxies in "
+                f"{PREFIX}TRUSTED_PROXIES",
+            )
+        if seen == peer and url.startswith("https:"):
+            return fault(
+                subject,
+                f"every visitor counts as {peer}, the proxy in front: name it in "
+                f"{PREFIX}TRUSTED_PROXIES, and let it set {self._settings.forwarded_header}",
+            )
+        return ok(subject, f"this machine is {seen}, and a forged header is ignored")
+
+
+def _readiness(url: str, answer: Fetched) -> Diagnosis:
+    subject = f"{url}: readiness"
+    components = answer.body.get("components", {}) if isinstance(answer.body, dict) else {}
+    details = [
+        f"{name}: {one.get('detail', one.get('status'))}"
+        for name, one in components.items()
+        if one.get("detail") or one.get("status") != "UP"
+    ]
+    text = "; ".join(details)
+    if answer.status != HTTPStatus.OK:
+        return fault(subject, f"not ready ({answer.failure or answer.status}). {text}".rstrip())
+    return warning(subject, text) if text else ok(subject, "ready")
+
+
+def _metrics(url: str, answer: Fetched) -> Diagnosis:
+    subject = f"{url}: metrics"
+    if answer.status == HTTPStatus.OK and "# HELP" in answer.text:
+        return fault(
+            subject,
+            "anybody can read the metrics here: let the proxy pass the service's own port on, and "
+            "not its management port",
+        )
+    return ok(subject, "not public")
+
+
+async def _personal_answers(session: aiohttp.ClientSession, url: str) -> Diagnosis:
+    """Check that nothing in front keeps answers that belong to one visitor."""
+    subject = f"{url}: caching"
+    asked = f"{url}/api/v1/queue/status?concertId={ABSENT}&userId={ABSENT}"
+    answers = [await fetch(session, asked) for _ in range(2)]
+    found = [
+        "answers to one visitor may be kept in front, and shown to another: let caches obey "
+        "Cache-Control: no-store, and pass it on"
+        for answer in answers
+        if "age" in answer.headers or "no-store" not in answer.headers.get("cache-control", "")
+    ]
+    return faults(subject, found[:1], "answers to one visitor are not kept")[0]
+
+
+async def _catalogue(session: aiohttp.ClientSession, url: str) -> Diagnosis:
+    """Check that the catalogue may be kept by what stands in front, as the service says."""
+    subject = f"{url}: caching"
+    answer = await fetch(session, f"{url}/api/v1/concerts")
+    if "max-age" not in answer.headers.get("cache-control", ""):
+        return warning(
+            subject,
+            "the catalogue arrives without Cache-Control: let what stands in front pass it on, so "
+            "that browsers and CDNs keep it for a second",
+        )
+    return ok(subject, f"the catalogue may be kept: {answer.headers['cache-control']}")
+
+
+def _kids(key_set: object) -> set[str]:
+    keys = key_set.get("keys", []) if isinstance(key_set, dict) else []
+    return {str(key.get("kid")) for key in keys if isinstance(key, dict)}
+
+
+def _is_local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

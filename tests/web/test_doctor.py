@@ -1,0 +1,275 @@
+"""`waitline doctor`: nothing wrong with a good installation, and each fault with its remedy."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests import nginx
+from tests.booking_web.office import Office
+from tests.faults import certificates
+from tests.processes import free_port
+from tests.web.conftest import ROOT
+from tests.web.stack import Stack
+from waitline.cli import app
+from waitline.doctor import machine, stores
+from waitline.doctor.checks import Diagnosis, Level
+from waitline.doctor.services import ServiceChecks
+from waitline.kernel.clock import SystemClock
+from waitline.settings import Settings, load
+from waitline.tokens.keyring_file import KeyringFile
+from waitline.valkey.client import ValkeyClient
+
+# What a proxy of these tests does, in place of a good one.
+PASSES_A_FORGED_ADDRESS_ON = "proxy_set_header X-Forwarded-For $http_x_forwarded_for;"
+ADDRESSES = "proxy_set_header X-Forwarded-For $remote_addr;"
+HIDES_CACHE_CONTROL = f"{ADDRESSES} proxy_hide_header Cache-Control;"
+KEEPS_ANSWERS = f"{ADDRESSES} add_header Age 3 always;"
+
+
+class Late:
+    """A clock that is three seconds slow."""
+
+    def now_ms(self) -> int:
+        return SystemClock().now_ms() - 3_000
+
+
+def chosen(stack: Stack, mode: str = "trial", **settings: object) -> Settings:
+    return load(mode=mode, data_dir=stack.data_dir, **settings)
+
+
+def visited(stack: Stack, url: str, mode: str = "trial") -> dict[str, Diagnosis]:
+    """Return what is found at an address, by subject without the address."""
+    settings = chosen(stack, mode)
+    key, _ = machine.operator_key_of(settings)
+    visit = ServiceChecks(settings, machine.ring_of(settings), key, SystemClock())
+    found = asyncio.run(visit.examine([url]))
+    return {check.subject.removeprefix(url).removeprefix(": "): check for check in found}
+
+
+@contextmanager
+def proxy(
+    stack: Stack, folder: Path, rules: str, more: str = "", listen: str = ""
+) -> Iterator[str]:
+    """Put nginx in front of the queue service."""
+    config = f"""
+    server {{
+        listen 80; {listen}
+        location / {{ proxy_pass {stack.url}; {rules} }}
+        {more}
+    }}
+    """
+    with nginx.running(config, folder) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+def test_a_good_installation(production_office: Office) -> None:
+    office = production_office
+    words = ["doctor", "--data-dir", str(office.queue.data_dir), office.queue.url, office.url]
+    result = CliRunner().invoke(app, [*words, "--json"])
+    found = {one["subject"]: one for one in json.loads(result.stdout)}
+    wrong = {subject for subject, one in found.items() if one["level"] in ("warning", "fault")}
+    # What this machine's shell allows, and what a test installation lacks.
+    assert wrong <= {"open files", "HTTPS", "payments"}
+    assert result.exit_code == 0
+    queue, booking = office.queue.url, office.url.rstrip("/")
+    assert found[queue]["found"] == "the queue service in production mode"
+    assert found[booking]["found"] == "the booking service in production mode"
+    for subject in (
+        "signing keys",
+        "Valkey: settings",
+        "Valkey: clock",
+        "Valkey: data",
+        "PostgreSQL: tables",
+        "PostgreSQL: data",
+        f"{queue}: readiness",
+        f"{queue}: metrics",
+        f"{queue}: keys",
+        f"{queue}: caching",
+        f"{queue}: client addresses",
+        f"{booking}: caching",
+    ):
+        assert found[subject]["level"] == "ok", subject
+    printed = CliRunner().invoke(app, words).stdout
+    assert "signing keys: 1 key; " in printed
+    assert "0 faults, " in printed
+
+
+def test_stores_of_another_mode_and_a_slow_clock(trial_office: Office) -> None:
+    settings = chosen(trial_office.queue, "production", booking_workers=100)
+    found = [
+        *asyncio.run(stores.valkey(settings, Late())),
+        *asyncio.run(stores.database(settings, Late())),
+    ]
+    faults = {check.subject: check.found for check in found if check.level is Level.FAULT}
+    assert set(faults) == {
+        "Valkey: clock",
+        "Valkey: data",
+        "PostgreSQL: clock",
+        "PostgreSQL: data",
+        "PostgreSQL: connections",
+    }
+    assert "trial mode, and the settings say production" in faults["Valkey: data"]
+    assert "3.0 s" in faults["PostgreSQL: clock"]
+    assert "max_connections" in faults["PostgreSQL: connections"]
+
+
+def test_stores_that_do_not_answer_or_have_no_address(tmp_path: Path) -> None:
+    port = free_port()
+    settings = load(
+        data_dir=tmp_path,
+        valkey_url=f"redis://127.0.0.1:{port}",
+        database_url=f"postgresql://u@127.0.0.1:{port}/x",
+    )
+    clock = SystemClock()
+    for checks in (stores.valkey(settings, clock), stores.database(settings, clock)):
+        (check,) = asyncio.run(checks)
+        assert check.level is Level.FAULT
+        assert f"127.0.0.1:{port}" in check.found or "does not answer" in check.found
+    nothing = load(data_dir=tmp_path)
+    (valkey,) = asyncio.run(stores.valkey(nothing, clock))
+    assert valkey.level is Level.FAULT
+    assert "--valkey-url" in valkey.found
+    (database,) = asyncio.run(stores.database(nothing, clock))
+    assert database.level is Level.SKIPPED
+
+
+def test_memory_that_will_not_last(alone: Stack) -> None:
+    async def limit(most: int) -> int:
+        store = ValkeyClient(alone.program.valkey_url)
+        try:
+            before = await store.command("CONFIG", "GET", "maxmemory")
+            await store.command("CONFIG", "SET", "maxmemory", most)
+            return int(before[1])
+        finally:
+            await store.close()
+
+    before = asyncio.run(limit(100 * 2**20))
+    try:
+        for most, mode, level in (
+            (2 * 2**20, "trial", Level.WARNING),
+            (0, "production", Level.WARNING),
+            (0, "trial", Level.OK),
+        ):
+            asyncio.run(limit(most))
+            found = asyncio.run(stores.valkey(chosen(alone, mode), SystemClock()))
+            (memory,) = (check for check in found if check.subject == "Valkey: memory")
+            assert memory.level is level, memory
+    finally:
+        asyncio.run(limit(before))
+
+
+def test_keys_of_another_machine(trial: Stack, tmp_path: Path) -> None:
+    ring = KeyringFile(tmp_path / "keys.json").load_or_create(SystemClock().now_ms())
+    visit = ServiceChecks(chosen(trial), ring, None, SystemClock())
+    found = {check.subject: check for check in asyncio.run(visit.examine([trial.url]))}
+    keys = found[f"{trial.url}: keys"]
+    assert keys.level is Level.FAULT
+    assert "copy" in keys.found
+    assert found[f"{trial.url}: client addresses"].level is Level.SKIPPED
+
+
+def test_damaged_and_missing_keys(tmp_path: Path) -> None:
+    settings = load(data_dir=tmp_path, mode="trial")
+    assert (
+        next(
+            one for one in machine.examine(settings, SystemClock()) if one.subject == "signing keys"
+        )
+    ).level is Level.SKIPPED
+    settings.keys_file.parent.mkdir()
+    settings.keys_file.write_text("{", "utf-8")
+    settings.keys_file.chmod(0o600)
+    keys = next(
+        one for one in machine.examine(settings, SystemClock()) if one.subject == "signing keys"
+    )
+    assert keys.level is Level.FAULT
+    assert "damaged" in keys.found
+    (tmp_path / "operator.key").write_text("short", "utf-8")
+    assert machine.operator_key_of(settings)[1]
+
+
+def test_another_mode_and_a_wrong_operator_key(trial: Stack) -> None:
+    found = visited(trial, trial.url, "production")
+    assert "queue service in trial mode" in found[""].found
+    assert found[""].level is Level.FAULT
+    visit = ServiceChecks(chosen(trial), None, "of-another-installation", SystemClock())
+    keys = {check.subject: check for check in asyncio.run(visit.examine([trial.url]))}
+    client = keys[f"{trial.url}: client addresses"]
+    assert client.level is Level.FAULT
+    assert "401" in client.found or "403" in client.found
+
+
+def test_an_address_without_a_service(trial_office: Office) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    assert "cannot be reached" in visited(trial_office.queue, url)[""].found
+    below = f"{trial_office.queue.url}/nothing"
+    assert "as no service of Waitline does" in visited(trial_office.queue, below)[""].found
+
+
+@nginx.needed
+@pytest.mark.parametrize(
+    ("rules", "subject", "says"),
+    [
+        (PASSES_A_FORGED_ADDRESS_ON, "client addresses", "can choose its own"),
+        (HIDES_CACHE_CONTROL, "caching", "no-store"),
+        (KEEPS_ANSWERS, "caching", "no-store"),
+    ],
+)
+def test_a_clumsy_proxy(
+    configured: Stack, tmp_path: Path, rules: str, subject: str, says: str
+) -> None:
+    with proxy(configured, tmp_path, rules) as url:
+        found = visited(configured, url + ROOT)
+    assert found[subject].level is Level.FAULT
+    assert says in found[subject].found
+    wrong = {name for name, check in found.items() if check.level is not Level.OK}
+    assert wrong == {subject}
+
+
+@nginx.needed
+def test_metrics_in_public(production_office: Office, tmp_path: Path) -> None:
+    stack = production_office.queue
+    management = stack.program.management_urls[0]
+    more = f"location /actuator/prometheus {{ proxy_pass {management}; }}"
+    with proxy(stack, tmp_path, "", more) as url:
+        found = visited(stack, url, "production")
+    assert found["metrics"].level is Level.FAULT
+
+
+@nginx.needed
+def test_https(trial: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate that nobody knows, then one that expires, and a proxy that is not trusted."""
+    made = certificates.made(tmp_path)
+    port = free_port()
+    listen = (
+        f"listen 127.0.0.1:{port} ssl; "
+        f"ssl_certificate {made.certificate}; ssl_certificate_key {made.key};"
+    )
+    with proxy(trial, tmp_path, "", listen=listen):
+        url = f"https://127.0.0.1:{port}"
+        assert "certificate" in visited(trial, url)[""].found
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.certificate))
+        found = visited(trial, url)
+    assert found["HTTPS"].level is Level.WARNING
+    assert "renew it" in found["HTTPS"].found
+    assert found["client addresses"].level is Level.FAULT
+    assert "every visitor counts as 127.0.0.1" in found["client addresses"].found
+
+
+def test_the_shop_of_a_room(trial_office: Office) -> None:
+    stack = trial_office.queue
+    visit = ServiceChecks(chosen(stack), None, None, SystemClock())
+    closed = f"http://127.0.0.1:{free_port()}/"
+    found = asyncio.run(
+        visit.pages({"good": trial_office.url, "gone": f"{stack.url}/none", "closed": closed})
+    )
+    assert [check.level for check in found] == [Level.OK, Level.WARNING, Level.FAULT]
+
+
+def test_a_wrong_address_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--data-dir", str(tmp_path), "queue.example"])
+    assert result.exit_code != 0
