@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from tests import nginx
 from tests.booking_web.office import Office
+from tests.edge import test_proxy
 from tests.faults import certificates
 from tests.processes import free_port
 from tests.web.conftest import ROOT
@@ -228,6 +229,15 @@ def test_a_clumsy_proxy(
     assert says in found[subject].found
     wrong = {name for name, check in found.items() if check.level is not Level.OK}
     assert wrong == {subject}
+
+
+@nginx.needed
+def test_the_proxy_that_we_recommend(production_office: Office, tmp_path: Path) -> None:
+    with test_proxy.proxy(production_office, test_proxy.DEPLOYED, tmp_path) as port:
+        url = f"http://127.0.0.1:{port}"
+        found = visited(production_office.queue, url, "production")
+    assert {check.level for check in found.values()} == {Level.OK}
+    assert found["readiness"].found == "its stores answer"
 
 
 @nginx.needed

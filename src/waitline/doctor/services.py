@@ -99,7 +99,7 @@ class ServiceChecks:
         service = data["service"]
         found = [self._mode(url, service, str(data.get("mode")))]
         found += await self._transport(url)
-        found.append(_readiness(url, await fetch(session, f"{url}/actuator/health/readiness")))
+        found.append(await _readiness(session, url))
         if self._production:
             found.append(_metrics(url, await fetch(session, f"{url}/actuator/prometheus")))
         if service == "queue":
@@ -200,8 +200,20 @@ class ServiceChecks:
         return ok(subject, f"this machine is {seen}, and a forged header is ignored")
 
 
-def _readiness(url: str, answer: Fetched) -> Diagnosis:
+async def _readiness(session: aiohttp.ClientSession, url: str) -> Diagnosis:
+    """Check the state of the stores as the service sees them.
+
+    Readiness says why something is not right, but proxies should not pass it on; visitors' health
+    call has the state alone.
+    """
     subject = f"{url}: readiness"
+    answer = await fetch(session, f"{url}/actuator/health/readiness")
+    if answer.status == HTTPStatus.NOT_FOUND:
+        answer = await fetch(session, f"{url}/api/v1/health")
+        data = answer.body.get("data") if isinstance(answer.body, dict) else None
+        if isinstance(data, dict) and data.get("status") == "UP":
+            return ok(subject, "its stores answer")
+        return fault(subject, f"a store does not answer ({answer.failure or answer.status})")
     components = answer.body.get("components", {}) if isinstance(answer.body, dict) else {}
     details = [
         f"{name}: {one.get('detail', one.get('status'))}"

@@ -20,7 +20,7 @@ def router(watch: AddressWatch, operators: Operators) -> APIRouter:
         watch: Finds the address of a request's client.
         operators: Authenticates operators.
     """
-    routes = APIRouter(tags=["operation"])
+    routes = APIRouter(tags=["rooms"])
 
     @routes.get("/api/v1/client")
     async def client(
