@@ -70,6 +70,17 @@ bench: $(VENV)/.dev tools ## measure the hot path, and a tenth of the entry scen
 	$(BIN)/waitline-bench hot-path $(ARGS)
 	$(BIN)/waitline-bench entry --scale 0.1 $(ARGS)
 
+.PHONY: performance
+# What is measured fails where a target is missed; the report says so.
+performance: $(VENV)/.dev tools ## measure everything in the performance report, and write it to docs/ (15 minutes, root, an idle machine)
+	-$(BIN)/waitline-bench hot-path --seconds 1 --rounds 3 --out out/performance
+	-$(BIN)/waitline-bench scale-out --seconds 3 --rounds 3 --out out/performance
+	-$(BIN)/waitline-bench primaries --seconds 1 --rounds 2 --out out/performance
+	-$(BIN)/waitline-bench rush --out out/performance
+	-$(BIN)/waitline-bench entry --out out/performance/entry
+	-$(BIN)/waitline-bench booking-journey --out out/performance/journey
+	$(BIN)/waitline report performance out/performance --out docs
+
 .PHONY: lock
 lock: $(VENV)/.dev ## pin requirements/*.in with hashes
 	cd requirements && for name in run build bench dev; do \

@@ -1,4 +1,4 @@
-"""`waitline report sale`: report on a sale that has taken place; `report_panels.py` has panels."""
+"""`waitline report sale`: report on a past sale. Other reports are in `report_*.py`."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from waitline import settings as chosen
-from waitline.cli import options, report_panels
+from waitline.cli import options, report_panels, report_performance
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import file_name
 from waitline.kernel.ids import RoomId
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from waitline.sales.sale_report.summary import Aftermath
 
 app = typer.Typer(
-    help="Reports as pages: a past sale, panels of a dashboard.", no_args_is_help=True
+    help="Reports as pages: a past sale, panels of a dashboard, benchmarks.", no_args_is_help=True
 )
 
 Out = Annotated[Path, typer.Option(help="Folder for sale-ROOM.html and sale-ROOM.json")]
 
 
 app.command("panels")(report_panels.panels)
+app.command("performance")(report_performance.performance)
 
 
 @app.command("sale")
