@@ -92,6 +92,7 @@ SEND_TO_VALKEY = {
 }
 # `while True` outside of `kernel/periodic.py`, each ended by what it is about.
 ENDLESS_LOOPS = {
+    "cli/top.py",  # intervals of the view, until Ctrl-C
     "kernel/periodic.py",
     "sales/http_client.py",  # until a pooled connection is free
     "sales/rehearsal/visitors.py",  # one visitor's polls, until the turn comes

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from waitline.kernel import process_metrics
+from waitline.sales.buckets import NOTHING, Buckets
 from waitline_bench.scenario import (
     offer,
     samples,
@@ -14,7 +15,6 @@ from waitline_bench.scenario import (
     series,
     summary,
 )
-from waitline_bench.scenario.scrape import Buckets
 
 EXPOSED = """\
 # HELP http_server_requests_seconds Time
@@ -54,7 +54,7 @@ def test_a_histogram_is_summed_over_what_has_its_labels() -> None:
     name = "http_server_requests_seconds"
     assert metrics.buckets(name) == Buckets((0.01, 0.1, inf), (9, 10, 11), 1.505)
     assert metrics.buckets(name, uri="/status").total == 1
-    assert metrics.buckets("nothing") == scrape.NOTHING
+    assert metrics.buckets("nothing") == NOTHING
     assert metrics.values(f"{name}_count", "uri") == ["/enter", "/status"]
 
 
@@ -90,7 +90,7 @@ def test_a_histogram_since_an_earlier_one(
     bounds_s = (0.1, 0.5, inf)
     since = Buckets(bounds_s, later, 2.0).since(Buckets(bounds_s, earlier, 1.0))
     assert since.counts == added
-    assert Buckets(bounds_s, later, 2.0).since(scrape.NOTHING).counts == later
+    assert Buckets(bounds_s, later, 2.0).since(NOTHING).counts == later
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from waitline_bench.scenario import scrape
+from waitline.sales.buckets import NOTHING, Buckets
 from waitline_bench.scenario.samples import Sample
-from waitline_bench.scenario.scrape import Buckets, Metrics
+from waitline_bench.scenario.scrape import Metrics
 
 Column = list[float | None]
 
@@ -144,7 +144,7 @@ def _calls_span(earlier: Sample, later: Sample) -> Buckets:
     spans = [_span(earlier, later, HTTP, uri=uri) for uri in _calls([later]).values()]
     spans = [span for span in spans if span.bounds_s]
     if not spans:
-        return scrape.NOTHING
+        return NOTHING
     counts = tuple(sum(column) for column in zip(*(span.counts for span in spans), strict=True))
     return Buckets(spans[0].bounds_s, counts, sum(span.sum_s for span in spans))
 

@@ -26,6 +26,8 @@ simulate.py        `simulate`: predict a sale without a server
 rehearse.py        `rehearse`: load-test an installation with a complete sale
 report.py          `report`: report on a sale that has taken place
 report_panels.py   `report panels`: draw a dashboard from Prometheus
+report_performance.py `report performance`: report results of benchmarks
+top.py             `top`: rooms, calls and instances, live
 sandbox_pay.py     `sandbox-pay`: run the payment sandbox
 options.py         options that commands share, and one for each setting
 """
@@ -60,6 +62,7 @@ from waitline.cli import (
     settings,
     simulate,
     stops,
+    top,
     up,
 )
 from waitline.kernel.errors import Misconfigured, NeedsOperator, WaitlineError
@@ -76,7 +79,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Get started: waitline up. Before a sale: rooms create, concerts create, simulate, "
-    "doctor, rehearse. During it: rooms show, rooms set. After it: report sale, audit.",
+    "doctor, rehearse. During it: top, rooms show, rooms set. After it: report sale, audit.",
 )
 app.command("up")(up.up)
 app.command("queue")(serve.queue)
@@ -104,6 +107,7 @@ app.command("settings")(settings.show)
 app.command("simulate")(simulate.simulate)
 app.command("rehearse")(rehearse.rehearse)
 app.add_typer(report.app, name="report")
+app.command("top")(top.top)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - as Typer calls it
