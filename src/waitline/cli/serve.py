@@ -11,7 +11,7 @@ from waitline.cli import options
 from waitline.kernel import metric_files
 from waitline.kernel.addresses import shown_address
 from waitline.kernel.process import stop_when_stdin_ends
-from waitline.services import start_lines
+from waitline.services import admitter_address, start_lines
 from waitline.services.booking import process as booking_process
 from waitline.services.data_mode import stored_mode
 from waitline.services.queue import process as queue_process
@@ -77,7 +77,8 @@ def admitter(
 ) -> None:
     """Run the admitter, which admits the waiting visitors of every room.
 
-    Without an admitter nobody is admitted. Run two for redundancy: they share the rooms.
+    Without an admitter nobody is admitted. Run two for redundancy: they share the rooms. One with a
+    data folder of its own has its metrics on WAITLINE_ADMITTER_MANAGEMENT_PORT.
     """
     settings = chosen.load(data_dir=data_dir, valkey_url=valkey_url)
     url = settings.store_url()
@@ -86,7 +87,7 @@ def admitter(
     if until_stdin_ends:
         stop_when_stdin_ends()
     else:
-        metric_files.forget(settings.metrics_dir, "admitter")
+        metric_files.forget(admitter_address.metrics_dir(settings), "admitter")
         log.info(
             "admitter_started",
             does="admits the waiting visitors of every room",
@@ -94,6 +95,5 @@ def admitter(
             valkey=shown_address(url),
         )
         start_lines.watch_in_thread(start_lines.watch_valkey(url))
-    uvloop.run(
-        app.run(url, settings.metrics_dir, settings.durability, production=mode == "production")
-    )
+    with admitter_address.kept(settings) as metrics_dir:
+        uvloop.run(app.run(url, metrics_dir, settings.durability, production=mode == "production"))

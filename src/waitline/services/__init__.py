@@ -4,6 +4,8 @@ queue/             the queue service: the waiting line, and operators' calls on 
 booking/           the booking service: the catalogue, reservations, payments
 management.py      the management process of a service
 management_keeper.py  starts it and keeps it running
+admitter_address.py  the management address of an admitter that runs by itself
+admitter_management.py  its management process
 pages/             the start pages, and the layout that pages share
 start_page.py      start page of a service
 data_mode.py       mode of the data: checked at the start and while a process runs

@@ -120,6 +120,11 @@ class InstallationSettings(BaseSettings):
         return self.data_dir / "metrics"
 
     @property
+    def admitter_metrics_dir(self) -> Path:
+        """Metrics folder of an admitter that has a management address of its own."""
+        return self.data_dir / "admitter-metrics"
+
+    @property
     def booking_metrics_dir(self) -> Path:
         """Metrics folder of the booking service."""
         return self.data_dir / "booking-metrics"

@@ -45,6 +45,11 @@ class Settings(PaymentSettings, EdgeSettings):
         description="Public address of the queue service, to which the box office's pages link: "
         "https://queue.example",
     )
+    admitter_management_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        default=None,
+        description="Port of an admitter on the management address; if not set, its metrics are on "
+        "the page of the queue service that shares its data folder",
+    )
     streams_max: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=20_000, description="Maximum open event streams of a worker"
     )
