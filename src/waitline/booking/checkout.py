@@ -238,9 +238,7 @@ class Checkout:
         if isinstance(outcome, NotCharged):
             await self._fail(begun.charge_key, outcome.reason, Settler.CALL)
             raise Declined(outcome.reason)
-        payment = await self._confirmed(begun.charge_key, outcome)
-        telemetry.AMOUNT_PAID.add(payment.amount, begun.price.currency)
-        return payment
+        return await self._confirmed(begun.charge_key, outcome)
 
     async def _begun(self, attempt: _Attempt) -> _Begun:
         """Store an attempt, after closing one that waits for the visitor's bank.
@@ -339,6 +337,10 @@ class Checkout:
             currencies=[charge.money and charge.money.currency for charge in charges],
             whos=[charge.by for charge in charges],
         )
+        # The call, a webhook or the reconciler may be the first to record the charge.
+        for row in rows:
+            if row["confirmed"]:
+                telemetry.AMOUNT_PAID.add(row["amount"], row["currency"])
         found: dict[UUID, Row | Contended] = {
             row["charge_key"]: Contended("the reservation, its seats or its payment are locked")
             if row["locked"]

@@ -217,8 +217,7 @@ KEY_AGE_SECONDS = Gauge(
 AMOUNT_PAID = Counter(
     Family(
         "payments_confirmed_amount", "counter", "minor units",
-        "Amount of payments that were confirmed in their own call; those settled later are not in "
-        "it",
+        "Amount of confirmed payments; what is refunded later is not subtracted",
         ("currency",), NAMES_MAX,
     )
 )  # fmt: skip

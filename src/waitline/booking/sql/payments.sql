@@ -119,11 +119,11 @@ ORDER BY found.no;
 -- charges of one call are different. A charge whose rows another transaction has locked changes
 -- nothing, and the others of the call go on.
 -- locks: reservation, seat (those of the reservations), payment (skips locked ones)
--- returns: one row per known charge: the payment as it is now, the reservation's state before, and
---   whether it is 'locked' (try again)
+-- returns: one row per known charge: the payment as it is now, whether it was confirmed now, the
+--   reservation's state before, and whether it is 'locked' (try again)
 WITH asked AS MATERIALIZED (
     SELECT a.charge_key, a.provider_ref, a.charged, a.charged_in, a.who, p.payment_id, p.reservation_id,
-        p.user_id, p.amount, p.method, p.created_at, p.state, p.paid_at
+        p.user_id, p.amount, p.currency, p.method, p.created_at, p.state, p.paid_at
     FROM unnest(
         :charge_keys::uuid[], :provider_refs::text[], :charged::bigint[], :currencies::text[],
         :whos::text[]
@@ -228,7 +228,8 @@ emitted AS (
     WHERE settled.state = 'COMPLETED'
 )
 SELECT asked.charge_key, asked.payment_id, asked.reservation_id, asked.user_id, asked.amount,
-    asked.method, asked.created_at,
+    asked.currency, asked.method, asked.created_at,
+    coalesce(settled.state = 'COMPLETED', false) AS confirmed,
     coalesce(settled.state, attempt.state, asked.state) AS state,
     coalesce(settled.paid_at, attempt.paid_at, asked.paid_at) AS paid_at,
     coalesce(attempt.before, (
