@@ -10,7 +10,7 @@ import pytest
 from tests.servers import Server
 from waitline.kernel.ids import RoomId
 from waitline.kernel.process_metrics import FigureGuard
-from waitline.queue.rooms import Rooms
+from waitline.queue.rooms import Rooms, parsed_rules
 from waitline.queue.settings import Rules
 from waitline.services.queue.metrics import RoomMetrics
 from waitline.valkey.client import ValkeyClient
@@ -38,10 +38,10 @@ class Scrapes:
         """Return the rooms that a scrape shows."""
         found = await self.metrics.collect()
         return {
-            sample.labels["concert_id"]
+            labels[metric.family.labels.index("concert_id")]
             for metric in found
-            for sample in metric.samples
-            if "concert_id" in sample.labels
+            if "concert_id" in metric.family.labels
+            for labels, _ in metric.values
         }
 
     async def cost(self) -> tuple[dict[str, int], int]:
@@ -91,5 +91,24 @@ def test_a_room_that_is_deleted_is_gone_with_the_next_scrape(scrape: Any) -> Non
         await scrapes.rooms.delete(AWAKE)
         assert await scrapes.shown() == set()
         assert not scrapes.metrics.shows(AWAKE)
+
+    scrape(play)
+
+
+def test_rules_are_parsed_once_for_all_scrapes(scrape: Any) -> None:  # noqa: ANN401
+    async def play(scrapes: Scrapes) -> None:
+        names = [RoomId(f"active-{number}") for number in range(50)]
+        await asyncio.gather(*(scrapes.rooms.ensure(name, Rules()) for name in names))
+        await scrapes.rooms.wake(names)
+        await scrapes.shown()
+        before = parsed_rules.cache_info()
+        assert await scrapes.shown() == set(names)
+        assert parsed_rules.cache_info().misses == before.misses
+        # A change is seen at once.
+        await scrapes.rooms.change(names[0], {"active_max": 7})
+        found = await scrapes.metrics.collect()
+        (limits,) = [one for one in found if one.family.name == "queue_active_limit"]
+        assert dict(limits.values)[names[0],] == 7
+        assert dict(limits.values)[names[1],] != 7
 
     scrape(play)

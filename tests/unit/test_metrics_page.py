@@ -11,18 +11,20 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from waitline.http import metrics_page
+from waitline.http.metric_families import FamilySamples
 from waitline.http.metrics_page import MetricsPage
 from waitline.kernel import process_metrics, telemetry
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
-from waitline.kernel.instruments import OTHER
+from waitline.kernel.instruments import OTHER, Family
 from waitline.kernel.metric_files import STALE_S, MetricFile
 from waitline.kernel.process_metrics import ProcessMetrics
+
+OF_SOURCE = Family("of_source", "gauge", "things", "Of a source")
 
 SHARED = {"service": "tests", "instance": "here"}
 
@@ -35,11 +37,11 @@ class Source:
         self.value = 7.0
         self.failure: Exception | None = None
 
-    async def collect(self) -> Iterable[Metric]:
+    async def collect(self) -> Iterable[FamilySamples]:
         self.calls += 1
         if self.failure is not None:
             raise self.failure
-        return [GaugeMetricFamily("of_source", "Of a source", value=self.value)]
+        return [FamilySamples(OF_SOURCE, [((), self.value)], [])]
 
 
 @pytest.fixture(autouse=True)

@@ -40,9 +40,9 @@ def metrics(monkeypatch: pytest.MonkeyPatch) -> StoreMetrics:
 
 def converted(metrics: StoreMetrics, infos: Mapping[str, object]) -> dict[tuple[str, str], float]:
     return {
-        (sample.name, sample.labels["node"]): sample.value
+        (metric.family.exposed, labels[0]): value
         for metric in metrics.converted(infos)
-        for sample in metric.samples
+        for labels, value in metric.values
     }
 
 

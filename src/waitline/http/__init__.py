@@ -18,7 +18,8 @@ problem_responses.py  turns exceptions into problem responses
 framework.py          FastAPI for all calls that are not hot
 openapi.py            shared parts of the services' OpenAPI documents
 health.py             health checks
-metric_families.py    metrics as the Prometheus library renders them
+metric_families.py    metrics with their declarations and values
+metric_text.py        the Prometheus text format
 metrics_page.py       metrics of all processes of a service, and version information
 operator_key.py       authentication of operators
 caching.py            entity tags and content codings

@@ -1,74 +1,53 @@
-"""Metric families: what was counted and collected, as the Prometheus library renders it."""
+"""Metric families: what was counted and collected, with its declaration."""
 
 from collections.abc import Callable, Iterable, Iterator
-from math import isfinite
-
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
-from typing_extensions import override
+from typing import NamedTuple
 
 from waitline.kernel import telemetry
-from waitline.kernel.instruments import OTHER, BucketHistogram, Family, Labels, Snapshot
+from waitline.kernel.instruments import (
+    OTHER,
+    BucketHistogram,
+    Family,
+    HistogramState,
+    Labels,
+    Snapshot,
+)
+
+
+class FamilySamples(NamedTuple):
+    """One metric with its values.
+
+    Attributes:
+        family: Its declaration.
+        values: Of a counter or gauge, by label values.
+        states: Of a histogram, by label values.
+    """
+
+    family: Family
+    values: list[tuple[Labels, float]]
+    states: list[tuple[Labels, HistogramState]]
 
 
 class Collection:
     """Metrics that are read from a store at a scrape.
 
     Args:
-        families: Their declarations.
+        families: Their declarations: counters and gauges.
     """
 
     def __init__(self, families: Iterable[Family]) -> None:
-        self._families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for one in families:
-            kind = CounterMetricFamily if one.kind == "counter" else GaugeMetricFamily
-            self._families[one.name] = kind(one.name, one.meaning, labels=one.labels)
+        self._families = {one.name: FamilySamples(one, [], []) for one in families}
 
     def add(self, name: str, value: float, *labels: str) -> None:
         """Add a sample."""
-        self._families[name].add_metric(labels, value)
+        self._families[name].values.append((labels, value))
 
-    def metrics(self) -> list[Metric]:
+    def metrics(self) -> list[FamilySamples]:
         """Return the families, also those without a sample."""
         return list(self._families.values())
 
 
-class Labelled(Collector):
-    """Adds the labels that all of a service's metrics share, and drops samples without a value.
-
-    Args:
-        metrics: The metrics.
-        shared: Labels of every sample.
-        on_dropped: Called with the name of a sample that is not a finite number.
-    """
-
-    def __init__(
-        self, metrics: Iterable[Metric], shared: dict[str, str], on_dropped: Callable[[str], None]
-    ) -> None:
-        self._metrics = metrics
-        self._shared = shared
-        self._on_dropped = on_dropped
-
-    @override
-    def collect(self) -> Iterator[Metric]:
-        for metric in self._metrics:
-            samples = []
-            for sample in metric.samples:
-                if isfinite(sample.value):
-                    samples.append(sample._replace(labels={**self._shared, **sample.labels}))
-                else:
-                    self._on_dropped(sample.name)
-            metric.samples = samples
-            yield metric
-
-
-def of_snapshot(whole: Snapshot, shows_room: Callable[[str], bool]) -> Iterator[Metric]:
+def of_snapshot(whole: Snapshot, shows_room: Callable[[str], bool]) -> Iterator[FamilySamples]:
     """Convert a snapshot of all instruments.
 
     Args:
@@ -77,26 +56,13 @@ def of_snapshot(whole: Snapshot, shows_room: Callable[[str], bool]) -> Iterator[
     """
     declared = telemetry.INSTRUMENTS
     for name, values in whole.counters.items():
-        family = declared.counters[name].family
-        counters = CounterMetricFamily(name, family.meaning, labels=family.labels)
-        for labels, value in values:
-            counters.add_metric(labels, value)
-        yield counters
+        yield FamilySamples(declared.counters[name].family, values, [])
     for name, values in whole.gauges.items():
-        gauges = GaugeMetricFamily(name, declared.gauges[name].family.meaning)
-        for labels, value in values:
-            gauges.add_metric(labels, value)
-        yield gauges
+        yield FamilySamples(declared.gauges[name].family, values, [])
     for name, states in whole.histograms.items():
         histogram = declared.histograms[name]
-        family = histogram.family
-        bounds = [*map(floatToGoString, family.bounds), "+Inf"]
-        histograms = HistogramMetricFamily(name, family.meaning, labels=family.labels)
-        for labels, state in states:
-            if _is_shown(histogram, labels, shows_room):
-                buckets = list(zip(bounds, _cumulated(state.counts), strict=True))
-                histograms.add_metric(labels, buckets, state.total)
-        yield histograms
+        shown = [one for one in states if _is_shown(histogram, one[0], shows_room)]
+        yield FamilySamples(histogram.family, [], shown)
 
 
 def _is_shown(
@@ -105,10 +71,3 @@ def _is_shown(
     if instrument.family.labels != telemetry.ROOM:
         return True
     return labels[0] == OTHER or shows_room(labels[0])
-
-
-def _cumulated(counts: list[int]) -> Iterator[float]:
-    total = 0
-    for count in counts:
-        total += count
-        yield total

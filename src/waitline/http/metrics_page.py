@@ -11,12 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import Metric
 
 from waitline import __version__
+from waitline.http import metric_text
 from waitline.http.caching import accepted_codings
-from waitline.http.metric_families import Collection, Labelled, of_snapshot
+from waitline.http.metric_families import Collection, FamilySamples, of_snapshot
 from waitline.kernel import collected_metrics, metric_files, telemetry
 from waitline.kernel.clock import Clock
 from waitline.kernel.process_metrics import ProcessMetrics
@@ -29,7 +28,7 @@ RENDER_S = 1.0
 """Shortest time between two renderings, in s. Snapshots are written once a second, so more would
 show nothing new."""
 
-Source = Callable[[], Awaitable[Iterable[Metric]]]
+Source = Callable[[], Awaitable[Iterable[FamilySamples]]]
 
 
 class RenderedPage:
@@ -86,7 +85,7 @@ class MetricsPage:
 
     async def _render(self, _key: None) -> RenderedPage:
         telemetry.RENDERINGS.add(1)
-        more: list[Metric] = []
+        more: list[FamilySamples] = []
         guard = self._tallies.guard
         for figure, collect in self._sources.items():
             try:
@@ -98,17 +97,14 @@ class MetricsPage:
         self._tallies.update()
         return await asyncio.to_thread(self._rendered, more)
 
-    def _rendered(self, more: list[Metric]) -> RenderedPage:
-        registry = CollectorRegistry()
-        registry.register(
-            Labelled([*self._of_processes(), *more], self._shared, self._count_dropped)
-        )
-        return RenderedPage(generate_latest(registry))
+    def _rendered(self, more: list[FamilySamples]) -> RenderedPage:
+        metrics = (*self._of_processes(), *more)
+        return RenderedPage(metric_text.rendered(metrics, self._shared, self._count_dropped))
 
     def _count_dropped(self, name: str) -> None:
         self._tallies.guard.failed(name, "not a finite number")
 
-    def _of_processes(self) -> Iterator[Metric]:
+    def _of_processes(self) -> Iterator[FamilySamples]:
         """Sum the metrics of all processes; this one's come from its memory, not from its file."""
         file, guard = self._tallies.file, self._tallies.guard
         own = file.name if file is not None else ""

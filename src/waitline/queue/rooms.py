@@ -8,6 +8,7 @@ a room that is missing.
 
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from math import sqrt
 
 from waitline.kernel.ids import RoomId, is_rehearsal
@@ -42,6 +43,9 @@ RESET = scripts.load("waitline.queue", "reset")
 DELETE = scripts.load("waitline.queue", "delete")
 SURVEY = scripts.load("waitline.queue", "survey")
 DECIDE = scripts.load("waitline.queue", "decide")
+
+RULES_CACHED_MAX = 1_024
+"""Parsed rules that are cached: one set per room of a listing. Parsing takes half of a survey."""
 
 _MEASURE_STALE_MS = 3_000
 """A measured rate older than this counts as 0: samples come every second while visitors are
@@ -374,6 +378,14 @@ def _written(rules: Rules, names: Collection[str] = SETTING_NAMES) -> list[str |
 
 def _rules(stored: Mapping[str, str]) -> Rules:
     """Parse the settings of a room; those that an older version did not store have defaults."""
+    names = [setting.name for setting in ROOM_SETTINGS if setting.name in stored]
+    return parsed_rules(tuple((name, stored[name]) for name in names))
+
+
+@lru_cache(maxsize=RULES_CACHED_MAX)
+def parsed_rules(texts: tuple[tuple[str, str], ...]) -> Rules:
+    """Parse rules by their stored form: names and texts."""
+    stored = dict(texts)
     return Rules().restored(
         {
             setting.name: setting.from_stored(stored[setting.name])

@@ -2,10 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from prometheus_client.metrics_core import Metric
-
 from waitline.booking.health import count_open_work, server_figures
-from waitline.http.metric_families import Collection
+from waitline.http.metric_families import Collection, FamilySamples
 from waitline.kernel import collected_metrics, telemetry
 from waitline.postgres.pool import Database
 
@@ -23,7 +21,7 @@ class OpenWorkGauges:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def collect(self) -> list[Metric]:
+    async def collect(self) -> list[FamilySamples]:
         """Return the metrics.
 
         Raises:
@@ -52,7 +50,7 @@ class DatabaseMetrics:
         self._database = database
         self._started: datetime | None = None
 
-    async def collect(self) -> list[Metric]:
+    async def collect(self) -> list[FamilySamples]:
         """Return the metrics.
 
         Raises:

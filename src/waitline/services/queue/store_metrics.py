@@ -3,9 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from prometheus_client.metrics_core import Metric
-
-from waitline.http.metric_families import Collection
+from waitline.http.metric_families import Collection, FamilySamples
 from waitline.kernel import collected_metrics, telemetry
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.fitness import info_fields
@@ -30,7 +28,7 @@ class StoreMetrics:
         self._store = store
         self._known: set[str] = set()
 
-    async def collect(self) -> list[Metric]:
+    async def collect(self) -> list[FamilySamples]:
         """Return the metrics.
 
         Raises:
@@ -38,7 +36,7 @@ class StoreMetrics:
         """
         return self.converted(await self._store.each("INFO", expects=("NOPERM",)))
 
-    def converted(self, infos: Mapping[str, object]) -> list[Metric]:
+    def converted(self, infos: Mapping[str, object]) -> list[FamilySamples]:
         """Convert the INFO of each primary, or its failure, by address."""
         found = Collection(collected_metrics.OF_STORE)
         servers: set[str] = set()
