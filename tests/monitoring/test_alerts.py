@@ -58,6 +58,7 @@ ORDINARY = {
     'payment_provider_duration_seconds_count{call="charge",outcome="silent"}': "0+1x40",
     'audit_findings{service="booking"}': "0x40",
     "store_certificate_expiry_timestamp_seconds": "7776000x40",
+    'certificate_expiry_timestamp_seconds{endpoint="e:443"}': "7776000x40",
     "signing_key_age_seconds": "86400+60x40",
     'event_loop_lag_seconds{instance="a",service="queue"}': "0.01 0.3 0.02x40",
     'metrics_stale_processes{instance="a",service="queue"}': "0x40",
@@ -101,7 +102,9 @@ FAULTS: dict[str, dict[str, str]] = {
         'payment_provider_duration_seconds_count{call="charge",outcome="silent"}': "0+50x40"
     },
     "WaitlineAuditFindings": {'audit_findings{service="booking"}': "1x40"},
-    "WaitlineCertificateExpires": {"store_certificate_expiry_timestamp_seconds": "900000x80"},
+    "WaitlineCertificateExpires": {
+        'certificate_expiry_timestamp_seconds{endpoint="e:443"}': "900000x80"
+    },
     "WaitlineKeyOld": {"signing_key_age_seconds": "8000000+60x80"},
     "WaitlineLoopLag": {'event_loop_lag_seconds{instance="a",service="queue"}': "0.6x40"},
     "WaitlineMetricsStale": {'metrics_stale_processes{instance="a",service="queue"}': "1x40"},

@@ -137,8 +137,11 @@ ALERTS = (
     ),
     Alert(
         "WaitlineCertificateExpires",
-        "min(store_certificate_expiry_timestamp_seconds) - time() < 14 * 86400", "1h", "ticket",
-        "The certificate of Valkey expires within 14 days", "waitline-valkey", "Certificate",
+        "min(store_certificate_expiry_timestamp_seconds) - time() < 14 * 86400 "
+        "or min by (endpoint) (certificate_expiry_timestamp_seconds) - time() < 14 * 86400",
+        "1h", "ticket",
+        'The certificate of {{ or $labels.endpoint "Valkey" }} expires within 14 days',
+        "waitline-processes", "Certificates",
     ),
     Alert(
         "WaitlineKeyOld", "max(signing_key_age_seconds) > 90 * 86400", "1h", "ticket",

@@ -62,15 +62,6 @@ VALKEY = Board(
             ),
             (1,),
         ),
-        Panel(
-            "Certificate", "s", "Time until the certificate of Valkey expires; only with TLS.",
-            (
-                Query(
-                    f"min(store_certificate_expiry_timestamp_seconds{{{INSTANCE}}}) - time()",
-                    "left",
-                ),
-            ),
-        ),
     ),
 )  # fmt: skip
 
@@ -201,6 +192,22 @@ PROCESSES = Board(
         Panel(
             "Failures of metrics", "cps", "Groups of metrics that could not be collected.",
             (Query(per_second("metrics_failures_total", INSTANCE, "figure"), "{{figure}}"),),
+        ),
+        Panel(
+            "Certificates", "s",
+            "Time until a certificate expires: of Valkey and PostgreSQL where they use TLS, and of "
+            "the addresses in WAITLINE_CERTIFICATE_ADDRESSES.",
+            (
+                Query(
+                    f"min(store_certificate_expiry_timestamp_seconds{{{INSTANCE}}}) - time()",
+                    "Valkey",
+                ),
+                Query(
+                    "min by (endpoint) "
+                    f"(certificate_expiry_timestamp_seconds{{{INSTANCE}}}) - time()",
+                    "{{endpoint}}",
+                ),
+            ),
         ),
         Panel(
             "Age of the signing key", "s", "Rotate it with `waitline keys rotate`.",

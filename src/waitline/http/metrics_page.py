@@ -70,7 +70,7 @@ class MetricsPage:
         shows_room: Callable[[str], bool] = lambda _room: True,
     ) -> None:
         self._tallies = tallies
-        self._sources = sources
+        self._sources = dict(sources)
         self._clock = clock
         self._shared = dict(shared)
         self._about = dict(about)
@@ -78,6 +78,10 @@ class MetricsPage:
         self._cache: SingleFlightCache[None, RenderedPage] = SingleFlightCache(
             self._render, ttl_s=RENDER_S, entries_max=1
         )
+
+    def add_source(self, figure: str, collect: Source) -> None:
+        """Add a collector of further metrics."""
+        self._sources[figure] = collect
 
     async def page(self) -> RenderedPage:
         """Return the page, at most `RENDER_S` old."""

@@ -197,6 +197,21 @@ OF_DATABASE = (
 )  # fmt: skip
 """Of PostgreSQL, from its statistics."""
 
+CERTIFICATE_EXPIRY = "certificate_expiry_timestamp_seconds"
+
+ENDPOINTS_MAX = 32
+"""Label sets of the certificates: hosts of the database, and public addresses."""
+
+OF_CERTIFICATES = (
+    Family(
+        CERTIFICATE_EXPIRY, "gauge", "s",
+        "When the certificate of PostgreSQL or of a public address "
+        "(WAITLINE_CERTIFICATE_ADDRESSES) expires, in s since 1970; only with TLS",
+        ("endpoint",), ENDPOINTS_MAX,
+    ),
+)  # fmt: skip
+"""Of certificates that no connection of ours shows."""
+
 FAMILIES = {
     one.name: one
     for one in (
@@ -207,6 +222,7 @@ FAMILIES = {
         *OF_OPEN_WORK,
         *OF_STORE,
         *OF_DATABASE,
+        *OF_CERTIFICATES,
     )
 }
 """Every metric by name."""

@@ -8,6 +8,7 @@ admitter_address.py  the management address of an admitter that runs by itself
 admitter_management.py  its management process
 pages/             the start pages, and the layout that pages share
 start_page.py      start page of a service
+certificates.py    expiry of certificates, for metrics
 data_mode.py       mode of the data: checked at the start and while a process runs
 identity.py        authentication of visitors: tokens, cookies, trial mode
 same_origin.py     protection of writes against other sites (CSRF)

@@ -101,6 +101,15 @@ def origins_fault(text: str) -> str | None:
     return None
 
 
+def certificate_addresses_fault(text: str) -> str | None:
+    """Return what is wrong with a list of addresses that have certificates, or `None`."""
+    for word in text.split(","):
+        fault = address_fault(word.strip(), ("https",))
+        if fault is not None:
+            return f"{fault}; write https://queue.example,https://shop.example"
+    return None
+
+
 def root_path_fault(text: str) -> str | None:
     """Return what is wrong with a path below which a proxy serves a service, or `None`."""
     fault = text_fault(text)

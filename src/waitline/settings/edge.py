@@ -26,6 +26,11 @@ class EdgeSettings(InstallationSettings):
         default="x-forwarded-for",
         description="Header in which trusted proxies report the client address; others are ignored",
     )
+    certificate_addresses: str | None = Field(
+        default=None,
+        description="Public addresses whose certificates' expiry is a metric, separated by commas: "
+        "https://queue.example,https://shop.example",
+    )
     connections_max: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
         default=edge.CONNECTIONS,
         description="Maximum connections of a worker, also limited by its open files; beyond that, "

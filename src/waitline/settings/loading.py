@@ -13,6 +13,7 @@ from waitline.kernel.addresses import address_fault, text_fault
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.setting import SettingError
 from waitline.settings.checks import (
+    certificate_addresses_fault,
     listener_fault,
     networks_fault,
     origins_fault,
@@ -43,6 +44,7 @@ _CHECKS: Mapping[str, Callable[[str], str | None]] = {
     "host": listener_fault,
     "allowed_origins": origins_fault,
     "trusted_proxies": networks_fault,
+    "certificate_addresses": certificate_addresses_fault,
     "queue_root_path": root_path_fault,
     "booking_root_path": root_path_fault,
     "instance": text_fault,

@@ -15,7 +15,7 @@ from waitline.http.worker import ServiceWorker
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.postgres.pool import Database
-from waitline.services import management
+from waitline.services import certificates, management
 from waitline.services.booking import openapi
 from waitline.services.booking.app import (
     TITLE,
@@ -23,6 +23,7 @@ from waitline.services.booking.app import (
     health_calls,
     metrics_page,
 )
+from waitline.services.certificates import Certificates
 from waitline.services.data_mode import database_mark, open_valkey
 from waitline.services.problems import PROBLEMS
 from waitline.settings import Settings
@@ -57,7 +58,10 @@ class BookingManagement(ServiceWorker):
             mark=database_mark(settings),
         )
         store = open_valkey(settings, tallies.script)
+        tls = certificates.of_database(settings.database_address())
+        watched = Certificates(tls, tallies.guard)
         page = metrics_page(settings, tallies, database, clock)
+        page.add_source("certificates", watched.collect)
         # No request is served through these: they describe the calls of the public address.
         door = DoorLists(database, KeyringFile(settings.keys_file).load)
         public = described_routers(
@@ -70,7 +74,7 @@ class BookingManagement(ServiceWorker):
             TITLE,
             [page.router(), health_calls(settings, database, store).router()],
             described,
-            jobs=[],
+            jobs=[watched.run()],
             tallies=tallies,
             problems=problems,
             limits=settings.edge_limits(),

@@ -12,7 +12,8 @@ from waitline.http.problem_responses import ProblemResponses
 from waitline.http.worker import ServiceWorker
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.process_metrics import ProcessMetrics
-from waitline.services import management
+from waitline.services import certificates, management
+from waitline.services.certificates import Certificates
 from waitline.services.data_mode import open_valkey
 from waitline.services.problems import PROBLEMS
 from waitline.services.queue import openapi
@@ -40,7 +41,10 @@ class QueueManagement(ServiceWorker):
         store = open_valkey(settings, tallies.script)
         parts = QueueParts.of(settings, store, clock)
         figures = RoomMetrics(parts.rooms, tallies.guard)
+        public_tls = certificates.of_addresses(settings.certificate_addresses)
+        watched = Certificates(public_tls, tallies.guard)
         page = metrics_page(settings, tallies, figures, store, clock)
+        page.add_source("certificates", watched.collect)
         # No request is served through these: they describe the calls of the public address.
         public = parts.described_routers(settings, "", problems)
         described = openapi.document(
@@ -50,7 +54,7 @@ class QueueManagement(ServiceWorker):
             TITLE,
             [page.router(), parts.health.router()],
             described,
-            jobs=[figures.run()],
+            jobs=[figures.run(), watched.run()],
             tallies=tallies,
             problems=problems,
             limits=settings.edge_limits(),
