@@ -122,11 +122,15 @@ class Screen:
 
     def __init__(self, *words: str) -> None:
         self.leader, follower = pty.openpty()
+        env = {**environment(), "TERM": "xterm-256color"}
+        # pytest-xdist sets them, and they would count more than the terminal's own size.
+        for name in ("COLUMNS", "LINES"):
+            env.pop(name, None)
         self.resize(80, 24)
         self.process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "waitline", *words],
             stdin=follower, stdout=follower, stderr=follower, close_fds=True,
-            env={**environment(), "TERM": "xterm-256color"}, start_new_session=True,
+            env=env, start_new_session=True,
         )  # fmt: skip
         os.close(follower)
         self.written = ""
@@ -156,6 +160,7 @@ class Screen:
         return status
 
 
+@pytest.mark.long
 def test_a_terminal(production_office: Office) -> None:
     with arriving(production_office) as room:
         screen = Screen("top", *production_office.program.management_urls, "--interval", "1")
@@ -166,6 +171,9 @@ def test_a_terminal(production_office: Office) -> None:
             screen.process.send_signal(signal.SIGWINCH)
             wide = re.compile(r"^room .{100,}reason *$", re.MULTILINE)
             until(lambda: bool(wide.search(screen.text(before))), SOON_S, "it is wider")
+        except AssertionError as failure:
+            failure.add_note(screen.text(0)[-5_000:])
+            raise
         finally:
             assert screen.end() == 0
     assert "Traceback" not in screen.written

@@ -104,7 +104,7 @@ class Certificates:
                 async with asyncio.timeout(ANSWER_S):
                     expiry_s = await fetch_expiry_s(one)
             except (OSError, ValueError, asyncio.IncompleteReadError) as error:
-                failures.append(f"{one.name}: {error or type(error).__name__}")
+                failures.append(f"{one.name}: {str(error) or type(error).__name__}")
                 continue
             if expiry_s is not None:
                 self._expiry_s[one.name] = expiry_s
