@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from tests.databases import TestDatabase
 from tests.faults.certificates import Certificate, made
@@ -24,6 +25,7 @@ from waitline.services.data_mode import claim_all
 from waitline.settings import Settings
 from waitline.trial import ValkeyServer
 from waitline.trial.valkey_cluster import Size, ValkeyCluster
+from waitline.valkey import fitness
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.fitness import refuse_unfit
 from waitline.valkey.slots import slot_of
@@ -116,11 +118,20 @@ def test_a_certificate_that_is_not_trusted_is_refused(
     asyncio.run(refuse_unfit(f"rediss://127.0.0.1:{with_tls}"))
 
 
-def test_a_replica_is_refused(short: Path, plain: int) -> None:
+@pytest.mark.parametrize("mode", ["production", "trial"])
+def test_a_replica_that_is_not_promoted_is_refused(
+    mode: str, short: Path, plain: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitness, "PROMOTION_S", 1.0)
     follows = (f"replicaof 127.0.0.1 {plain}", f"masterauth {PASSWORD}")
-    with server(short, *follows, password=PASSWORD) as port:
-        said = refusal(f"redis://:{PASSWORD}@127.0.0.1:{port}")
+    with server(short, *follows, password=PASSWORD) as port, capture_logs() as logs:
+        url = f"redis://:{PASSWORD}@127.0.0.1:{port}"
+        with pytest.raises(Misconfigured) as refused:
+            asyncio.run(refuse_unfit(url, production=mode == "production"))
+    said = str(refused.value)
     assert said.endswith("it is a replica; give the address of the primary")
+    # The reason is in the log at once, not only when the time is over.
+    assert [(line["event"], line["reason"]) for line in logs] == [("store_not_promoted", said)]
 
 
 def test_production_needs_an_append_only_file_or_a_replica(short: Path) -> None:

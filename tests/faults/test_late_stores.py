@@ -1,5 +1,6 @@
 """Services whose stores come later than they: they wait, say why in one line, and then serve."""
 
+import asyncio
 import sys
 from contextlib import ExitStack
 from functools import partial
@@ -10,8 +11,11 @@ import pytest
 
 from tests.faults.stack import SOON_S, START_S, is_ready
 from tests.processes import free_port, started
+from tests.replicas import running_pair
 from tests.until import until
 from waitline.trial import ValkeyServer
+
+WAITS = "store_not_promoted"
 
 
 def is_live(port: int) -> bool:
@@ -23,6 +27,38 @@ def is_live(port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize("mode", ["production", "trial"])
+def test_a_service_that_starts_in_a_failover_waits_for_the_promotion(
+    mode: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    settings = {"WAITLINE_QUEUE_MANAGEMENT_PORT": str(free_port())}
+    with running_pair() as pair, ExitStack() as stack:
+        where = ["--valkey-url", pair.replica_url, "--data-dir", str(tmp_path / "data")]
+        queue = ["queue", "--mode", mode, "--queue-port", str(port), "--workers", "1"]
+        programs = [
+            stack.enter_context(
+                started(
+                    [sys.executable, "-m", "waitline", *command, *where],
+                    more,
+                    lambda: True,
+                    START_S,
+                )
+            )
+            for command, more in ((queue, settings), (["admitter"], {}))
+        ]
+        until(lambda: all(WAITS in one.output for one in programs), START_S, "they say why")
+        assert not is_live(port)
+        pair.primary.kill()
+        asyncio.run(pair.promote())
+        until(lambda: is_ready(port), START_S, "it is ready")
+        until(lambda: "admitter_started" in programs[1].output, SOON_S, "it admits")
+        for program in programs:
+            assert program.alive
+            assert program.output.count(WAITS) == 1
+            assert "Traceback" not in program.output
 
 
 @pytest.mark.parametrize("mode", ["production", "trial"])

@@ -230,6 +230,10 @@ _OTHERS: Final = {
         "A store could not be checked at startup; the process starts and checks again later",
         ("reason",),
     ),
+    "store_not_promoted": LogEvent(
+        "At startup the store is a replica: the process waits for its promotion, and then ends",
+        ("reason", "waits_s"),
+    ),
     "store_of_another_mode": LogEvent(
         "A store was replaced by one with data of another mode; this process stops using it",
         ("reason",),

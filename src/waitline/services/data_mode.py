@@ -24,6 +24,7 @@ from waitline.settings import PREFIX, Settings, in_environment
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.connection import Mark
 from waitline.valkey.durability import Durability
+from waitline.valkey.fitness import await_primary
 
 CHECK_S = 60.0
 """Interval of checks, in s, once the mode was found: stores are rarely replaced, and connections
@@ -71,6 +72,7 @@ async def stored_mode(settings: Settings) -> str:
         OtherMode: A mode was configured explicitly, and the data is in another.
         NeedsOperator: Valkey refuses us.
     """
+    await await_primary(settings.store_url())
     store = ValkeyClient(settings.store_url(), timeout_s=CALL_S)
     found: DataMode | None = None
     try:

@@ -42,7 +42,7 @@ _NOT_PRIMARY = {"slave": "replica", "sentinel": "Sentinel"}
 """Roles of servers that take no writes, as ROLE names them, and their names in messages."""
 
 
-class NotPrimary(Unavailable):
+class NotPrimary(NeedsOperator):
     """The server takes no writes."""
 
 
@@ -268,7 +268,7 @@ class Connection:
             raise self._failed(str(error), _ACCESS.get(error.code, "")) from None
         except NotPrimary as error:
             # Behind Sentinels the primary may be about to be promoted.
-            raise self._failed(str(error), "" if self._locate else _PRIMARY) from None
+            raise self._failed(str(error), "" if self._locate else _PRIMARY, NotPrimary) from None
         except Unavailable as error:
             # The server has closed the connection instead of a reply.
             remedy = await transport.remedy(self._where, error) if cut else ""
@@ -280,10 +280,12 @@ class Connection:
         finally:
             self._opening = None
 
-    def _failed(self, reason: str, remedy: str = "") -> Unavailable:
+    def _failed(
+        self, reason: str, remedy: str = "", refused: type[NeedsOperator] = NeedsOperator
+    ) -> Unavailable:
         reason = f"{reason.rstrip('.')}; {remedy}" if remedy else reason
         self._backoff.failed(asyncio.get_running_loop().time(), reason)
-        kind = NeedsOperator if remedy else Unavailable
+        kind = refused if remedy else Unavailable
         return kind(self._unreachable(reason))
 
     def _unreachable(self, reason: str) -> str:

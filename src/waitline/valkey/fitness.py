@@ -17,6 +17,7 @@ from waitline.kernel.periodic import periodic
 from waitline.valkey import durability as durable
 from waitline.valkey.address import Topology
 from waitline.valkey.client import ValkeyClient
+from waitline.valkey.connection import NotPrimary
 from waitline.valkey.durability import Durability
 from waitline.valkey.replies import OF_A_CLUSTER, CommandError
 from waitline.valkey.slots import SLOTS
@@ -31,6 +32,15 @@ then."""
 START_TIMEOUT_S = 4.0
 """Timeout of the check at the start, in s. If a server does not answer, the process starts all the
 same, is not ready, and checks again."""
+
+PROMOTION_S = 60.0
+"""How long, in s, a process waits at its start for a replica to become the primary. A failover
+takes seconds, and a managed service that moves a name up to a minute. If it were shorter, a process
+that restarts meanwhile would end; an operator who gave the address of a replica waits that long for
+the refusal, with the reason in the log."""
+
+PROMOTION_CHECK_S = 0.5
+"""Interval of checks meanwhile, in s."""
 
 VERSION_LEAST = 7
 """Oldest major version. Source: the commands that scripts use."""
@@ -229,10 +239,48 @@ async def answers(store: ValkeyClient) -> None:
             raise reply
 
 
+async def await_primary(url: str) -> None:
+    """Wait, at the start of a process, while the store is a replica: it may be in a failover.
+
+    Args:
+        url: Its address.
+
+    Raises:
+        NotPrimary: It is still a replica after `PROMOTION_S`.
+    """
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + PROMOTION_S
+    waits = False
+    while refused := await _refused_as_replica(url):
+        if loop.time() >= until_s:
+            raise refused
+        if not waits:
+            log.warning("store_not_promoted", reason=str(refused), waits_s=PROMOTION_S)
+        waits = True
+        await asyncio.sleep(PROMOTION_CHECK_S)
+
+
+async def _refused_as_replica(url: str) -> NotPrimary | None:
+    # A new client each time: one that has failed pauses before it connects again.
+    store = ValkeyClient(url, timeout_s=START_TIMEOUT_S)
+    try:
+        await answers(store)
+    except NotPrimary as error:
+        return error
+    except Unavailable:
+        # Other refusals are for `refuse_unfit`, and outages no reason to wait.
+        return None
+    finally:
+        await store.close()
+    return None
+
+
 async def refuse_unfit(
     url: str, durability: Durability = "memory", *, production: bool = True
 ) -> None:
     """Refuse a server at the start of a process in production, or one that cannot confirm joins.
+
+    In either mode a replica is given time to become the primary (`await_primary`).
 
     Args:
         url: Its address.
@@ -243,6 +291,7 @@ async def refuse_unfit(
         Misconfigured: It may drop data, cannot confirm joins, is too old, or is no primary; its
             address or password is wrong; a cluster lacks slots.
     """
+    await await_primary(url)
     if durability == "memory" and not production:
         return
     store = ValkeyClient(url, timeout_s=START_TIMEOUT_S)
