@@ -9,6 +9,11 @@ FREE_PORT_TRIES = 5
 """Tries to find a port that is free on every address of a name. Another program may take it on one
 of them in between, which is rare once and next to impossible five times."""
 
+UNACKNOWLEDGED_MS = 30_000
+"""How long, in ms, a client may leave sent data unacknowledged; then the system closes the
+connection. One that vanished without a word (a phone in a tunnel, an empty battery) would otherwise
+hold its event stream, which counts as its visitor's contact, for a quarter of an hour."""
+
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -59,6 +64,9 @@ def _bound_to(family: int, address: tuple[Any, ...]) -> socket.socket:
     made = socket.socket(family)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Linux alone has it. Accepted sockets inherit it. Source: RFC 5482.
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
         if family == socket.AF_INET6:
             # Python, uvicorn and systems differ in the default.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
