@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests import nginx
 from tests.booking_web.office import Office
 from tests.until import until
-from tests.web.stack import SOON_S
+from tests.web.stack import SOON_S, Room
 
 ROOT = Path(__file__).parents[2]
 DEPLOYED = (ROOT / "deploy" / "nginx" / "waitline.conf").read_text("utf-8")
@@ -157,3 +158,46 @@ def test_a_path_that_the_proxy_takes_off(office: Office, tmp_path: Path) -> None
         # nginx writes a request's line after its response.
         until(lambda: "GET /booking/shop" in log.read_text("utf-8"), SOON_S, "it is logged")
         assert "secret" not in log.read_text("utf-8")
+
+
+def test_a_sale_below_a_path_with_cookies(production_office: Office, tmp_path: Path) -> None:
+    """Cookies of both services reach both paths, and no redirect leaves its path."""
+    show = production_office.show()
+    room = Room(production_office.queue, show.room)
+    with proxy(production_office, BELOW_A_PATH, tmp_path) as port:
+        host = f"http://127.0.0.1:{port}"
+        queue, booking = f"{host}/queue", f"{host}/booking"
+        client = production_office.client
+        calls = f"{queue}/api/v1/queue"
+        entered = client.post(f"{calls}/enter", json=room.who("u"))
+        ticket = cookie_for_every_path(entered)
+
+        def admitted() -> bool:
+            answer = client.get(f"{calls}/status", params=room.who("u"), headers=ticket)
+            return bool(answer.json()["data"]["status"] == "READY")
+
+        until(admitted, SOON_S, "it is the visitor's turn")
+        with client.stream(
+            "GET", f"{calls}/subscribe", params=room.who("u"), headers=ticket
+        ) as stream:
+            assert any(line == "event: ready" for line in stream.iter_lines())
+        active = client.post(f"{calls}/activate", params=room.who("u"), headers=ticket)
+        page = f"{booking}/shop/concerts/{show.concert}"
+        arrived = client.get(page, params={"waitline": active.json()["data"]["token"]})
+        assert arrived.status_code == 303
+        assert str(arrived.next_request.url) == page  # type: ignore[union-attr]
+        session = cookie_for_every_path(arrived)
+        assert client.get(page, headers=session).status_code == 200
+        assert client.get(f"{page}/session", headers=session).json()["userId"] == "u"
+        who = {**session, "X-User-Id": "u"}
+        wanted = {"scheduleId": show.schedule, "seatId": show.seats[0]}
+        held = client.post(f"{booking}/api/v1/reservations", json=wanted, headers=who)
+        assert held.status_code == 201
+        client.cookies.clear()
+
+
+def cookie_for_every_path(answer: httpx.Response) -> dict[str, str]:
+    cookie, *attributes = answer.headers["set-cookie"].split("; ")
+    assert cookie.startswith("__Host-")
+    assert "Path=/" in attributes
+    return {"Cookie": cookie}
