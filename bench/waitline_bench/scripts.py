@@ -144,7 +144,7 @@ async def _rate(
     fresh = (VisitorId(f"n{number}") for number in range(100_000_000))
     batches: dict[str, Batch] = {
         "join": lambda n: line.join(room, [next(fresh) for _ in range(n)]),
-        "status": lambda n: line.status(room, [next(names) for _ in range(n)]),
+        "status": lambda n: line.status(room, [(next(names), 0) for _ in range(n)]),
         "validate": lambda n: line.validate(room, [next(names) for _ in range(n)]),
         "activate": lambda n: line.activate(room, [(next(names), 0) for _ in range(n)]),
         "extend": lambda n: line.extend(room, [(next(names), 0) for _ in range(n)]),

@@ -136,7 +136,7 @@ def test_while_keys_are_on_their_way_calls_wait_for_them(cluster: ValkeyCluster)
             # No longer than a visitor's call may take, and not at full load.
             assert asyncio.get_running_loop().time() - started_s < 1
             assert 3 <= redirects("TRYAGAIN") - tried <= 20
-            waiting = asyncio.create_task(Line(store).status(ROOM, [VisitorId("a")]))
+            waiting = asyncio.create_task(Line(store).status(ROOM, [(VisitorId("a"), 0)]))
             await clusters.move_keys(cluster, SLOT, source, to)
         finally:
             await clusters.end_move(cluster, SLOT, source, to)

@@ -125,7 +125,7 @@ def test_polls_do_not_wait_for_the_replica(pair: Pair) -> None:
                 joining = asyncio.create_task(own.join("b"))
                 polled = 0
                 while not joining.done():
-                    await own.line.status(ROOM, [VisitorId("a")])
+                    await own.line.status(ROOM, [(VisitorId("a"), 0)])
                     polled += 1
                 with pytest.raises(Unconfirmed):
                     await joining

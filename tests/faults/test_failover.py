@@ -124,7 +124,7 @@ def test_a_primary_and_its_replica_swap_roles(
                 try:
                     # A poll is a write, since it counts as contact; none is answered for good
                     # by a server that forgets it.
-                    await line.status(ROOM, [VisitorId("a")])
+                    await line.status(ROOM, [(VisitorId("a"), 0)])
                 except Unavailable:
                     return False
                 return wire.connections > 1

@@ -85,7 +85,7 @@ class Calls:
         )
         calls: dict[str, Callable[[], Awaitable[object]]] = {
             "join": self.join,
-            "status": lambda: self.line.status(ROOM, somebody),
+            "status": lambda: self.line.status(ROOM, [(somebody[0], 0)]),
             "rejoin": lambda: self.line.rejoin(ROOM, claim),
             "validate": lambda: self.line.validate(ROOM, somebody),
             "activate": lambda: self.line.activate(ROOM, claim),
@@ -143,7 +143,7 @@ async def spoiled(calls: Calls, wire: Wire, script: str, fault: Fault) -> None:
 async def is_sound(calls: Calls) -> None:
     """Check the room against what visitors were answered."""
     for name, place in calls.places.items():
-        (outcome,) = await calls.line.status(ROOM, [VisitorId(name)])
+        (outcome,) = await calls.line.status(ROOM, [(VisitorId(name), 0)])
         assert getattr(outcome, "place", None) == place, name
     assert len(set(calls.places.values())) == len(calls.places)
     assert audit.examine(await audit.take_snapshot(calls.client, ROOM)) == []
@@ -229,13 +229,13 @@ def test_a_poll_that_cannot_be_counted_is_not_answered(valkey: Server) -> None:
         line = Line(client)
         await Rooms(client).ensure(ROOM, Rules())
         await line.join(ROOM, [VisitorId("a")])
-        assert not isinstance((await line.status(ROOM, [VisitorId("a")]))[0], Slot)
+        assert not isinstance((await line.status(ROOM, [(VisitorId("a"), 0)]))[0], Slot)
         # As if a long time had passed since the visitor was heard.
         await client.command("HSET", "wl:{room}:heard", "a", "1:1")
         await client.command("REPLICAOF", "127.0.0.1", 1)
         try:
             with pytest.raises(Unavailable, match="READONLY"):
-                await line.status(ROOM, [VisitorId("a")])
+                await line.status(ROOM, [(VisitorId("a"), 0)])
         finally:
             await client.close()
             await valkey.command("REPLICAOF", "NO", "ONE")

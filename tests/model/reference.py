@@ -160,14 +160,15 @@ class Reference:
                 rows.append(new[visitor])
         return rows
 
-    def status(self, now_ms: int, visitors: list[VisitorId]) -> list[Row]:
+    def status(self, now_ms: int, claims: list[StayClaim]) -> list[Row]:
         line, rows, listened_ms = self.line(), list[Row](), self.listened(now_ms)
-        for visitor in visitors:
+        for visitor, claim in claims:
             stay = self.stays.get(visitor)
             if stay is None:
                 rows.append(("unknown",))
             elif stay.waits:
-                self._hear(stay, listened_ms)
+                if claim in (0, stay.claim):
+                    self._hear(stay, listened_ms)
                 rows.append(stay.in_line(line.index(visitor)))
             else:
                 rows.append(stay.standing(now_ms, listened_ms))

@@ -92,10 +92,11 @@ class LineMachine(Driver):
         if self.witness.last.rows != [("occupied", *inside)]:
             self._differ([("occupied", *inside)], self.reference)
 
-    @rule(visitors=VISITORS)
-    def status(self, visitors: list[VisitorId]) -> None:
+    @rule(drawn=CLAIMS)
+    def status(self, drawn: list[Drawn]) -> None:
+        claims = self._claims(drawn)
         self._call(
-            lambda: self.line.status(ROOM, visitors), lambda model, at: model.status(at, visitors)
+            lambda: self.line.status(ROOM, claims), lambda model, at: model.status(at, claims)
         )
 
     @rule(visitors=VISITORS)

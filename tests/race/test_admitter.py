@@ -44,7 +44,7 @@ async def check(caller: Caller, room: RoomId) -> int:
     turns = [slot.admitted_ms for slot in in_line]
     assert turns == sorted(turns)
     assert [slot.place for slot in in_line] == [*range(1, 101)]
-    standing = await caller.line.status(room, [VisitorId("v0")])
+    standing = await caller.line.status(room, [(VisitorId("v0"), 0)])
     assert isinstance(standing[0], Slot)
     return seen.number("lease_refused")
 

@@ -75,8 +75,8 @@ class Room:
     def join(self, *names: str) -> list[Joined | Again | Slot | Passed | Refused | Unavailable]:
         return self.server.wait(self.line.join(self.id, _ids(names)))
 
-    def status(self, *names: str) -> list[Standing]:
-        return self.server.wait(self.line.status(self.id, _ids(names)))
+    def status(self, *names: str, claim: str | int = 0) -> list[Standing]:
+        return self.server.wait(self.line.status(self.id, [(name, claim) for name in _ids(names)]))
 
     def rejoin(self, *names: str, claim: str | int = 0) -> list[Waiting | Refused]:
         return self.server.wait(self.line.rejoin(self.id, [(name, claim) for name in _ids(names)]))

@@ -109,6 +109,17 @@ def test_nobody_else_leaves(reading: Reading) -> None:
     assert reading.dead() == []
 
 
+def test_an_event_is_no_contact(reading: Reading) -> None:
+    room = reading.room
+    reading.tell("a")
+    reading.pass_time()
+    room.join("a")
+    room.silence("a", 500_000)
+    long_ago = room.heard("a")
+    assert reading.read() == 1
+    assert room.heard("a") == long_ago
+
+
 def test_a_repeat_leaves_who_came_back_in_peace(reading: Reading) -> None:
     """The second sending of an event is older than the first by what lies between."""
     room = reading.room

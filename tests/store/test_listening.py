@@ -112,12 +112,13 @@ def test_expiry_is_answered_in_the_servers_time_and_moves_with_it(room: Room, st
     assert room.activate("active") == [active]
 
 
-def test_the_expiry_of_a_lapsed_slot_moves_no_more(room: Room) -> None:
+@pytest.mark.parametrize("mark", ["", ";|7|7|7|7"])
+def test_the_expiry_of_a_lapsed_slot_moves_no_more(room: Room, mark: str) -> None:
     inside(room)
     room.step(HOUR_MS)
     room.beat()
     over_ms = room.now_ms() - 60_000
-    room.raw("HSET", room.keys.slots, "ready", f"R|1|1|1|0|{over_ms}")
+    room.raw("HSET", room.keys.slots, "ready", f"R|1|1|1|0|{over_ms}{mark}")
     room.raw("ZADD", room.keys.admitted, over_ms, "ready")
     (before,) = room.status("ready")
     assert isinstance(before, Slot)

@@ -3,6 +3,8 @@
 import pytest
 
 from tests.store.room import Room
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.queue.feed import Feed
 from waitline.queue.model import (
     BATCH_MAX,
     UNKNOWN,
@@ -13,6 +15,7 @@ from waitline.queue.model import (
     VisitorUnknown,
     Waiting,
 )
+from waitline.queue.store import NO_STAY
 
 
 @pytest.fixture
@@ -46,6 +49,55 @@ def test_status_tells_everybody_where_they_stand(mixed: Room) -> None:
     assert isinstance(passed, Passed)
     assert (passed.place, passed.left_ms > 0) == (6, True)
     assert unknown is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("claim", "counts"),
+    [
+        pytest.param("{place}-{joined_ms}", True, id="own stay"),
+        pytest.param(0, True, id="no token required"),
+        pytest.param("{place}-{earlier_ms}", False, id="stay of the room before"),
+        pytest.param("1-{joined_ms}", False, id="earlier stay"),
+        pytest.param(NO_STAY, False, id="only looks"),
+    ],
+)
+def test_contact_is_recorded_for_the_visitor_of_the_stay(
+    room: Room, claim: str | int, *, counts: bool
+) -> None:
+    room.open()
+    room.join("somebody", "a")
+    (before,) = room.status("a")
+    assert isinstance(before, Waiting)
+    stay = before._asdict() | {"earlier_ms": before.joined_ms - 1}
+    for name in ("somebody", "a"):
+        room.silence(name, 500_000)
+    long_ago = room.heard("a")
+    assert room.status("a", "a", claim=str(claim).format(**stay)) == [before, before]
+    assert (room.heard("a") != long_ago) == counts
+
+
+def test_a_stream_of_an_earlier_stay_is_no_contact(room: Room) -> None:
+    async def mode_of(_room: RoomId) -> str:
+        return "paused"
+
+    room.open(mode="paused")
+    room.join("a")
+    (first,) = room.status("a")
+    assert isinstance(first, Waiting)
+    feed = Feed(room.line, mode_of, 2)
+    streams = {}
+    room.leave("a")
+    room.join("a")
+    (second,) = room.status("a")
+    assert isinstance(second, Waiting)
+    for stay, counts in ((first, False), (second, True)):
+        claim = (VisitorId("a"), f"{stay.place}-{stay.joined_ms}")
+        streams[stay] = feed.subscribe(room.id, claim, stay)
+        room.silence("a", 500_000)
+        long_ago = room.heard("a")
+        room.server.wait(feed.poll_once(0.0))
+        assert (room.heard("a") != long_ago) == counts
+        assert streams[stay].standing == second
 
 
 def test_validate_tells_who_holds_a_slot(mixed: Room) -> None:

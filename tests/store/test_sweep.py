@@ -1,7 +1,10 @@
 """The sweep: frees expired slots, and forgets visitors who lapsed long ago."""
 
+import pytest
+
 from tests.store.room import Room, no_memory
-from waitline.queue.model import UNKNOWN, Passed, Slot, State, Swept, Unknown
+from waitline.kernel.ids import VisitorId
+from waitline.queue.model import UNKNOWN, Again, Passed, Slot, State, Swept, Unknown
 
 
 def lapse(room: Room, *names: str) -> None:
@@ -22,6 +25,38 @@ def test_whose_time_ran_out_moves_to_the_lapsed(room: Room) -> None:
     assert room.status("a") == [one._replace(state=State.EXPIRED)]
     survey = room.survey()
     assert (survey.admitted, survey.counters["lapsed"]) == (1, 2)
+    assert room.findings() == []
+
+
+@pytest.mark.parametrize(
+    "mark", ["|7|7|7|7", "|7|7|7|7|7|7;a", ";;;;;;;;", ":1:2:3;4", "\0\n\r\x7f%a.+", "99999999"]
+)
+def test_marks_of_any_characters(room: Room, mark: str) -> None:
+    """A visitor chooses the key, so the mark may look like the rest of what is stored."""
+
+    def joined(name: str) -> Again | Slot | Passed:
+        (outcome,) = room.server.wait(room.line.join(room.id, [VisitorId(name)], [mark]))
+        assert isinstance(outcome, Again | Slot | Passed)
+        return outcome
+
+    room.open(active_ttl_ms=10, return_ms=60_000)
+    for name in ("passed", "a"):
+        room.server.wait(room.line.join(room.id, [VisitorId(name)], [mark]))
+        assert joined(name).mark == mark
+    room.pass_over("passed")
+    assert joined("passed").mark == mark
+    room.rejoin("passed")
+    room.status("passed")
+    assert joined("passed").mark == mark
+    room.give_tokens(2)
+    room.take()
+    assert joined("a").mark == mark
+    slots = room.activate("a", "passed")
+    ends_ms = [slot.expires_ms for slot in slots if isinstance(slot, Slot)]
+    room.reach(max(ends_ms))
+    assert room.sweep().lapsed == 2
+    standings = room.status("a", "passed")
+    assert [slot.expires_ms for slot in standings if isinstance(slot, Slot)] == ends_ms
     assert room.findings() == []
 
 

@@ -40,7 +40,7 @@ def test_a_stream_that_is_refused_gives_its_count_back(feed: Feed) -> None:
     held = []
     for number in range(MOST):
         with feed.opening():
-            held.append(feed.subscribe(RoomId("r"), VisitorId(str(number)), Unknown()))
+            held.append(feed.subscribe(RoomId("r"), (VisitorId(str(number)), 0), Unknown()))
     with pytest.raises(TooManySubscriptions), feed.opening():
         pass
     feed.unsubscribe(held[0])
@@ -54,7 +54,7 @@ def test_a_stream_that_is_never_sent_gives_its_count_back(feed: Feed) -> None:
         pass
 
     response = Response()
-    subscription = feed.subscribe(RoomId("r"), VisitorId("v"), Unknown())
+    subscription = feed.subscribe(RoomId("r"), (VisitorId("v"), 0), Unknown())
     weakref.finalize(response, feed.unsubscribe, subscription)
     assert feed.size == 1
     del response

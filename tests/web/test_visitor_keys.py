@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from tests.web.stack import INSTANT, Room, Stack, refused, succeeded
-from waitline.kernel.ids import RoomId
+from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue import keys
+from waitline.tokens.marks import earlier_mark
 from waitline.valkey.client import ValkeyClient
 
 KEY = "k" * 16
@@ -145,6 +146,23 @@ def test_only_its_visitor_keeps_a_place_alive(production: Stack, way: str) -> No
     assert (heard(stay.room, "u") != long_ago) == (way in PROVES)
 
 
+def test_a_token_of_an_earlier_stay_keeps_no_place_alive(production: Stack) -> None:
+    """Who comes later under the same number is somebody else, and may fall silent."""
+    first = Stay(production.room(mode="paused"), "WAITING")
+    room = first.room
+    succeeded(room.remove("u", first.ticket))
+    later = succeeded(room.enter("u", **{"X-Visitor-Key": "a" * 16}), 201)["token"]
+    long_ago = silenced(room, "u")
+    refused(room.status("u", first.ticket), 401, "Q003")
+    with room.subscribe("u", first.ticket) as stream:
+        refused(stream, 401, "Q003")
+    for way in WAYS:
+        assert succeeded(first.enter(way), 201)["token"] is None
+    assert heard(room, "u") == long_ago
+    succeeded(room.status("u", later))
+    assert heard(room, "u") != long_ago
+
+
 def heard(room: Room, visitor: str, *written: str) -> str:
     """Return what the store has of a visitor's contact, after writing it if it is given."""
     url = (room.stack.data_dir / "valkey.url").read_text("utf-8").strip()
@@ -173,6 +191,27 @@ def test_a_place_taken_without_a_key_gets_none_later(production: Stack) -> None:
     assert succeeded(room.enter("u", **{"X-Visitor-Key": KEY}), 201)["token"] is None
 
 
+EARLIER_MARKS = [pytest.param(KEY, True, id="own"), pytest.param(OTHER_KEY, False, id="another")]
+
+
+@pytest.mark.parametrize(("key", "own"), EARLIER_MARKS)
+@pytest.mark.parametrize("state", ["WAITING", "READY"])
+def test_a_place_of_the_version_before_is_recognised(
+    production: Stack, state: str, key: str, *, own: bool
+) -> None:
+    """An upgrade in the middle of a sale takes nobody's place."""
+    room = production.room(mode="paused")
+    token = succeeded(room.enter("u", **{"X-Visitor-Key": KEY}), 201)["token"]
+    mark = earlier_mark(RoomId(room.name), VisitorId("u"), KEY.encode())
+    times, _, _ = heard(room, "u").partition(";")
+    assert heard(room, "u", f"{times};{mark}").endswith(mark)
+    if state == "READY":
+        room.change(mode="open")
+        room.until("u", "READY", token)
+    data = succeeded(room.enter("u", **{"X-Visitor-Key": key}), 201)
+    assert (data["status"], data["token"] is not None) == ((state, True) if own else (None, False))
+
+
 def test_a_later_stay_has_a_key_of_its_own(production: Stack) -> None:
     room = production.room(mode="paused")
     first = succeeded(room.enter("u", **{"X-Visitor-Key": KEY}), 201)["token"]
@@ -184,6 +223,17 @@ def test_a_later_stay_has_a_key_of_its_own(production: Stack) -> None:
         assert data["token"] is None
     data = succeeded(room.enter("u", **{"X-Visitor-Key": OTHER_KEY}), 201)
     assert data["token"] == second["token"]
+
+
+def test_a_late_copy_of_an_enter_serves_its_visitor_alone(production: Stack) -> None:
+    """A proxy repeats it after the visitor has left: nobody else gets anything of the new place."""
+    room = production.room(mode="paused")
+    headers = {"X-Visitor-Key": KEY}
+    succeeded(room.remove("u", succeeded(room.enter("u", **headers), 201)["token"]))
+    copy = succeeded(room.enter("u", **headers), 201)
+    for stranger in ({}, {"X-Visitor-Key": OTHER_KEY}):
+        assert succeeded(room.enter("u", **stranger), 201) == room.who("u") | NOTHING
+    assert succeeded(room.enter("u", **headers), 201)["token"] == copy["token"]
 
 
 def test_polling_and_extending_keep_the_key(production: Stack) -> None:

@@ -240,7 +240,7 @@ class _GrowthRun:
         with spent.meanwhile():
             await self._asking.send_burst(packed)
         ends = [self._lines.waiting(rooms[0], number) for number in (0, case.waiting - 1)]
-        standing = await self._line.status(rooms[0], ends)
+        standing = await self._line.status(rooms[0], [(end, 0) for end in ends])
         assert all(isinstance(each, Waiting) for each in standing), standing
         return spent
 

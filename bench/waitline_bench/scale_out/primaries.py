@@ -198,7 +198,7 @@ class _FlatOut:
                 await self._line.join(room, names)
             else:
                 names = [VisitorId(f"v{(number + each) % WAITING}") for each in range(BATCH)]
-                await self._line.status(room, names)
+                await self._line.status(room, [(name, 0) for name in names])
             ended_s = perf_counter()
             if self._from_s <= ended_s < self._until_s:
                 self._visitors += BATCH

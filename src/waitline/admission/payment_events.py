@@ -31,7 +31,7 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, TextInvalid, VisitorId, normal_name
 from waitline.kernel.periodic import periodic
 from waitline.queue.model import BATCH_MAX, Unknown
-from waitline.queue.store import Line
+from waitline.queue.store import NO_STAY, Line
 from waitline.valkey.client import CALL_TIMEOUT_S, ValkeyClient
 from waitline.valkey.replies import CommandError
 
@@ -212,7 +212,7 @@ class PaymentEvents:
 
     async def _leave(self, room: RoomId, departures: Sequence[_Departure]) -> None:
         """End the stays of visitors in one room that began before the payment."""
-        standings = await self._line.status(room, [each.visitor for each in departures])
+        standings = await self._line.status(room, [(each.visitor, NO_STAY) for each in departures])
         claims = [
             (each.visitor, f"{standing.place}-{standing.joined_ms}")
             for each, standing in zip(departures, standings, strict=True)

@@ -15,12 +15,12 @@ from typing import Never
 import structlog
 
 from waitline.kernel.errors import Unavailable
-from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.ids import RoomId
 from waitline.kernel.periodic import periodic
 from waitline.kernel.plurals import counted
 from waitline.queue import hints
 from waitline.queue.model import BATCH_MAX, SOLD_OUT, Standing, Waiting
-from waitline.queue.store import Line
+from waitline.queue.store import Line, StayClaim
 
 TURN_S = 1.0
 """Seconds between two polls: the longest delay before the first in line sees its admission."""
@@ -43,16 +43,17 @@ class Subscription:
     """The subscription of one stream.
 
     Attributes:
+        claim: The visitor, and the stay that its token proves.
         standing: The visitor's latest standing.
         mode: The room's mode, as visitors see it; empty until it is known.
         changed: Set when the standing has changed, or the room became sold out or stopped being so.
     """
 
-    __slots__ = ("changed", "due_s", "mode", "room", "standing", "visitor")
+    __slots__ = ("changed", "claim", "due_s", "mode", "room", "standing")
 
-    def __init__(self, room: RoomId, visitor: VisitorId, standing: Standing) -> None:
+    def __init__(self, room: RoomId, claim: StayClaim, standing: Standing) -> None:
         self.room = room
-        self.visitor = visitor
+        self.claim = claim
         self.standing = standing
         self.mode = ""
         self.changed = asyncio.Event()
@@ -105,9 +106,9 @@ class Feed:
         finally:
             self._opening -= 1
 
-    def subscribe(self, room: RoomId, visitor: VisitorId, standing: Standing) -> Subscription:
+    def subscribe(self, room: RoomId, claim: StayClaim, standing: Standing) -> Subscription:
         """Return a new subscription; it starts as changed, with the present standing."""
-        subscription = Subscription(room, visitor, standing)
+        subscription = Subscription(room, claim, standing)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -161,7 +162,7 @@ class Feed:
     async def _poll_room(self, room: RoomId, due: list[Subscription], now_s: float) -> None:
         rest = iter(due)
         while batch := list(islice(rest, BATCH_MAX)):
-            standings = await self._line.status(room, [each.visitor for each in batch])
+            standings = await self._line.status(room, [each.claim for each in batch])
             for subscription, standing in zip(batch, standings, strict=True):
                 _deliver(subscription, standing, now_s)
 

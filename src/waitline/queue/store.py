@@ -63,6 +63,9 @@ allowed. Source: the wire contract."""
 StayClaim = tuple[VisitorId, str | int]
 """A visitor, and the stay that its token proves (`Proof.stay`); 0 where no token is required."""
 
+NO_STAY = ""
+"""The claim of a caller who acts for no visitor: no stay has it."""
+
 Turn = Slot | Refused
 """Outcome of activate, extend and validate: the slot, or the refusal."""
 
@@ -234,11 +237,20 @@ class Line:
                 await self._runner.command("SADD", keys.AWAKE, room)
         return outcomes
 
-    async def status(self, room: RoomId, visitors: Sequence[VisitorId]) -> list[Standing]:
-        """Return the standing of each of 1 to `BATCH_MAX` visitors; the call counts as contact."""
+    async def status(self, room: RoomId, claims: Sequence[StayClaim]) -> list[Standing]:
+        """Return the standing of each of 1 to `BATCH_MAX` visitors.
+
+        The call counts as contact of those whose claim is for their present stay, or 0; `NO_STAY`
+        only looks.
+
+        Invariant:
+            Q9.
+        """
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.slots, k.lapsed)
-        return _outcomes(STANDING, await self._run(STATUS, where, visitors))
+        visitors, stays = zip(*claims, strict=True)
+        args = (len(visitors), *visitors, *stays)
+        return _outcomes(STANDING, await self._run(STATUS, where, args))
 
     async def validate(self, room: RoomId, visitors: Sequence[VisitorId]) -> list[Turn]:
         """Return the slot of each of 1 to `BATCH_MAX` visitors; read-only, and not a contact.

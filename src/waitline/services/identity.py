@@ -6,6 +6,7 @@ the visitor's own token is required.
 
 from functools import lru_cache
 from hashlib import blake2b
+from hmac import compare_digest
 
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import BLANK, Request
@@ -16,7 +17,7 @@ from waitline.queue.model import Slot, State, TimeRanOut, TokenRejected, Visitor
 from waitline.queue.store import Turn
 from waitline.tokens.keyring import KEEP_MS
 from waitline.tokens.keyring_file import Keys
-from waitline.tokens.marks import VISITOR_KEY, key_mark
+from waitline.tokens.marks import EARLIER_MARK_CHARS, VISITOR_KEY, earlier_mark, key_mark
 from waitline.tokens.passes import room_of_pass
 from waitline.tokens.proof import FORGED, Proof
 from waitline.tokens.tickets import names_our_key
@@ -109,6 +110,22 @@ def given_mark(request: Request, room: RoomId, visitor: VisitorId) -> str:
     if VISITOR_KEY.fullmatch(key) is None:
         raise InputInvalid("X-Visitor-Key", NO_KEY)
     return key_mark(room, visitor, key)
+
+
+def has_mark(request: Request, room: RoomId, visitor: VisitorId, *, mark: str, stored: str) -> bool:
+    """Return whether a request has the mark of a place.
+
+    Args:
+        request: The request.
+        room: Its room.
+        visitor: Its visitor.
+        mark: The mark that a new place would get; empty for none.
+        stored: The mark of the place; empty for none.
+    """
+    key = request.headers.get(VISITOR_KEY_HEADER)
+    if len(stored) == EARLIER_MARK_CHARS and key is not None:
+        mark = earlier_mark(room, visitor, key)
+    return mark != "" and compare_digest(mark, stored)
 
 
 class Identity:

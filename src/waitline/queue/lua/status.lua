@@ -1,8 +1,9 @@
 --[[
-status.lua: return where visitors stand; the call counts as contact.
+status.lua: return where visitors stand; the call of a place's own visitor counts as contact.
 
-A visitor who was passed over is only reported: rejoin.lua gives the place back, once the caller has
-proved to be its visitor.
+`claim` is the stay that the visitor's token proves, 0 where no token is required. One for another
+stay keeps nobody's place alive (Q9); the caller refuses it by the row. A visitor who was passed
+over is only reported: rejoin.lua gives the place back.
 
 KEYS
   1 room         hash   idle_ms, beat_ms, lost_ms
@@ -11,7 +12,9 @@ KEYS
   4 slots        hash   visitor -> slot
   5 lapsed       zset   visitor -> lapsed_ms
 ARGV
-  1 visitor      str    repeated: 1 to 256 visitors
+  1 count        int    number of visitors, 1 to 256
+  2 visitor      str    repeated: that many
+  3 claim        str    repeated: each visitor's stay proved, as place-joined_ms, or 0
 RETURNS  one row per visitor, in the order of ARGV
   waiting  place:int joined_ms:int ahead:int
   returned  place:int joined_ms:int ahead:int returned_ms:int
@@ -31,21 +34,28 @@ local room, waiting, heard, slots, lapsed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 
 --@include heard
 --@include passed
 local clock = clock_ms()
+local count = tonumber(ARGV[1])
+
+-- The claim of a visitor who needs no token.
+local NONE = '0'
 
 local idle, beat_ms, lost_ms = unpack(redis.call('HMGET', room, 'idle_ms', 'beat_ms', 'lost_ms'))
 local now = listened_ms(clock, beat_ms, lost_ms)
 local refresh_ms = (idle or 0) / 16
-local places = redis.call('ZMSCORE', waiting, unpack(ARGV))
-local held = redis.call('HMGET', slots, unpack(ARGV))
+local places = redis.call('ZMSCORE', waiting, unpack(ARGV, 2, count + 1))
+local held = redis.call('HMGET', slots, unpack(ARGV, 2, count + 1))
 local words = {R = 'ready', A = 'active'}
-local marks = redis.call('HMGET', heard, unpack(ARGV))
+local marks = redis.call('HMGET', heard, unpack(ARGV, 2, count + 1))
 local rows, stale = {}, {}
 
-for i, visitor in ipairs(ARGV) do
+for i = 1, count do
+  local visitor = ARGV[i + 1]
   if places[i] then
     local joined, since, returned, mark = string.match(marks[i], HEARD)
     if since == '' then since = joined end
-    if refresh_ms > 0 and now - since > refresh_ms then
+    local claim = ARGV[count + 1 + i]
+    if refresh_ms > 0 and now - since > refresh_ms
+      and (claim == NONE or claim == places[i] .. '-' .. joined) then
       stale[#stale + 1] = visitor
       stale[#stale + 1] = joined .. ':' .. string.format('%d', now)
         .. (returned ~= '' and ':' .. returned or '') .. mark

@@ -55,7 +55,7 @@ if #over > 0 then
     lapses[n + 1], lapses[n + 2] = now_text, visitor
     -- Store the state, and the time of expiry in the server's time, so that later outages do not
     -- move it.
-    local numbers, expires = string.match(held[i], '^%a(.*|)(%d+)')
+    local numbers, expires = string.match(held[i], '^%a(|%d+|%d+|%d+|%d+|)(%d+)')
     ended[n + 1] = visitor
     ended[n + 2] = 'L' .. numbers .. string.format('%d', expires + clock - now)
     if string.sub(held[i], 1, 1) == 'R' then no_shows = no_shows + 1 end

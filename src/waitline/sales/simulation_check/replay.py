@@ -173,7 +173,7 @@ class _ReplayedVisitors:
             await self._activate(ready)
 
     async def _poll_batch(self, numbers: Sequence[int]) -> Sequence[Any]:
-        return await self._line.status(ROOM, _names(numbers))
+        return await self._line.status(ROOM, [(name, 0) for name in _names(numbers)])
 
     async def _activate(self, those: list[tuple[float, int]]) -> None:
         turns = await _batched([who for _, who in those], self._activate_batch)

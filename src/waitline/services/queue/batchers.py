@@ -21,7 +21,7 @@ class Batchers:
 
     join: Batcher[RoomId, tuple[VisitorId, str], Joined | Again | Slot | Passed]
     rejoin: Batcher[RoomId, StayClaim, Waiting]
-    status: Batcher[RoomId, VisitorId, Standing]
+    status: Batcher[RoomId, StayClaim, Standing]
     validate: Batcher[RoomId, VisitorId, Slot]
     activate: Batcher[RoomId, StayClaim, Slot]
     extend: Batcher[RoomId, StayClaim, Slot]

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Mapping
 from functools import lru_cache
-from hmac import compare_digest
 from math import ceil
 
 import msgspec
@@ -184,7 +183,7 @@ class QueueCalls:
         mine = (
             self._who.trusting
             or proof.belongs_to(standing.place, standing.joined_ms)
-            or (mark != "" and compare_digest(mark, standing.mark))
+            or identity.has_mark(request, room, visitor, mark=mark, stored=standing.mark)
         )
         if not mine:
             data = EntryView(room, visitor, None, None, None, None, None, isNewEntry=False)
@@ -192,14 +191,15 @@ class QueueCalls:
         account = proof.account or mark == ACCOUNT_MARK
         place, joined_ms = standing.place, standing.joined_ms
         ticket = self._tokens.ticket(room, visitor, place, joined_ms, account=account)
+        claim = (visitor, f"{place}-{joined_ms}")
         if isinstance(standing, Again):
             # Count the contact here: `join` does not, since it needs no proof.
-            await self._batchers.status.enqueue(room, visitor)
+            await self._batchers.status.enqueue(room, claim)
             ahead, total = standing.ahead, standing.total
             pace = await self._documents.pace(room)
             return self._entered(request, room, visitor, ahead, total, pace, ticket, new=False)
         if isinstance(standing, Passed):
-            return await self._returned(request, room, visitor, standing, ticket)
+            return await self._returned(request, room, claim, ticket)
         token = self._tokens.entry_pass(room, visitor, standing, account=account)
         total = (await self._documents.fetch(room)).survey.waiting
         data = EntryView(room, visitor, 0, total, 0, standing.state, token, isNewEntry=False)
@@ -207,36 +207,36 @@ class QueueCalls:
         return answer if self._who.trusting else _with_cookie(answer, room, ticket)
 
     async def _returned(
-        self, request: Request, room: RoomId, visitor: VisitorId, passed: Passed, ticket: str
+        self, request: Request, room: RoomId, claim: StayClaim, ticket: str
     ) -> Answer:
         """Answer a visitor who was passed over and is back: with the old place, if in time."""
         try:
-            claim = (visitor, f"{passed.place}-{passed.joined_ms}")
             back = await self._batchers.rejoin.enqueue(room, claim)
         except TimeRanOut:
             # The time ran out just now, so this request takes a new place.
             return await self.enter(request)
         document = await self._documents.fetch(room)
         ahead, total = back.ahead, max(document.survey.waiting, back.ahead + 1)
-        return self._entered(request, room, visitor, ahead, total, document.pace, ticket, new=False)
+        return self._entered(
+            request, room, claim[0], ahead, total, document.pace, ticket, new=False
+        )
 
     async def status(self, request: Request) -> Answer:
         """Answer with the visitor's status."""
         room, visitor = _parameters(request)
         proof = self._prove(request, room, visitor)
-        standing = await self._batchers.status.enqueue(room, visitor)
+        claim = claim_of(visitor, proof)
+        standing = await self._batchers.status.enqueue(room, claim)
         if isinstance(standing, Passed):
-            standing = await self.rejoined(room, visitor, standing, proof)
+            standing = await self.rejoined(room, claim, standing)
         return success(request, texts.STATUS, self.status_view(room, visitor, standing, proof))
 
-    async def rejoined(
-        self, room: RoomId, visitor: VisitorId, passed: Passed, proof: Proof
-    ) -> Standing:
+    async def rejoined(self, room: RoomId, claim: StayClaim, passed: Passed) -> Standing:
         """Return the standing of a visitor who was passed over, back in the line if in time."""
         if passed.left_ms == 0:
             return passed
         try:
-            return await self._batchers.rejoin.enqueue(room, _claim(visitor, proof))
+            return await self._batchers.rejoin.enqueue(room, claim)
         except TimeRanOut:
             return passed._replace(left_ms=0)
 
@@ -318,7 +318,7 @@ class QueueCalls:
         """Give up place or slot; a repeat does nothing."""
         room, visitor = _parameters(request)
         proof = self._prove_write(request, room, visitor)
-        await self._batchers.leave.enqueue(room, _claim(visitor, proof))
+        await self._batchers.leave.enqueue(room, claim_of(visitor, proof))
         return success(request, texts.REMOVED, None)
 
     def _prove_write(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof:
@@ -335,13 +335,14 @@ async def _judged(
     batcher: Batcher[RoomId, StayClaim, Slot], room: RoomId, visitor: VisitorId, proof: Proof
 ) -> Slot:
     try:
-        turn: Slot | Refused = await batcher.enqueue(room, _claim(visitor, proof))
+        turn: Slot | Refused = await batcher.enqueue(room, claim_of(visitor, proof))
     except Refused as refusal:
         turn = refusal
     return judge(turn, proof)
 
 
-def _claim(visitor: VisitorId, proof: Proof) -> StayClaim:
+def claim_of(visitor: VisitorId, proof: Proof) -> StayClaim:
+    """Return a visitor with the stay that the token proves; 0 in trial mode without a token."""
     return visitor, proof.stay if proof.genuine else 0
 
 

@@ -23,7 +23,7 @@ from waitline.queue.model import SOLD_OUT, Passed, Standing, State, TimeRanOut, 
 from waitline.queue.store import Line
 from waitline.services.identity import Identity
 from waitline.services.queue.address_watch import AddressWatch
-from waitline.services.queue.calls import QueueCalls
+from waitline.services.queue.calls import QueueCalls, claim_of
 from waitline.tokens.proof import Proof
 
 KEEPALIVE_S = 15.0
@@ -100,12 +100,13 @@ class Streams:
             # An unknown visitor is refused as by the status call: before the stream begins, and
             # before the visitor's limit is counted, or strangers could fill the store with
             # invented names.
-            standing = (await self._line.status(room, [visitor]))[0]
+            claim = claim_of(visitor, proof)
+            standing = (await self._line.status(room, [claim]))[0]
             if isinstance(standing, Passed):
-                standing = await self._calls.rejoined(room, visitor, standing, proof)
+                standing = await self._calls.rejoined(room, claim, standing)
             self._calls.status_view(room, visitor, standing, proof)
             await self._line.subscribe(room, visitor)
-            subscription = self._feed.subscribe(room, visitor, standing)
+            subscription = self._feed.subscribe(room, claim, standing)
         stream = _Stream(self, asked, subscription, proof)
         # Also for a stream that is never sent because the client has disconnected.
         weakref.finalize(stream, self._feed.unsubscribe, subscription)
@@ -157,7 +158,7 @@ class Streams:
         standing = subscription.standing
         try:
             status = self._calls.status_view(
-                subscription.room, subscription.visitor, standing, stream.proof
+                subscription.room, subscription.claim[0], standing, stream.proof
             )
             if status.status == State.EXPIRED:
                 raise TimeRanOut  # noqa: TRY301 - sent below
