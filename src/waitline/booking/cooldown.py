@@ -14,9 +14,6 @@ from waitline.kernel.errors import Refused
 from waitline.kernel.periodic import periodic
 from waitline.postgres.pool import Database
 
-DROPS_MAX = 100
-"""Highest number of drops that may be allowed. Their times are kept in one row."""
-
 FORGET_EVERY_S = 60.0
 """Interval between deletions of drops that no longer count."""
 
@@ -41,7 +38,7 @@ class CooldownRule:
     """When a cool-down begins, and how long it lasts.
 
     Attributes:
-        drops: Number within the window that starts one, at most `DROPS_MAX`; 0 for never.
+        drops: Number within the window that starts one; 0 for never. Their times are kept in one row.
         window_s: For how long a drop counts, in s.
         first_s: Length of the first one, in s.
         most_s: Length at most, in s.

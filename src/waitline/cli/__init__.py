@@ -1,7 +1,9 @@
 """The command line, built with Typer. One module per command or command group.
 
 up.py              `up`: start everything on this machine
-serve.py           `queue`, `booking`, `admitter`: run one process each
+queue.py           `queue`: run the queue service
+booking.py         `booking`: run the booking service
+admitter.py        `admitter`: run one admitter
 backup.py          `backup`, `restore`: both stores of an installation, to a point in time
 migrate.py         `migrate`: create or upgrade the box office's tables
 mode.py            `mode`: show and change the mode of the data
@@ -30,6 +32,7 @@ report_performance.py `report performance`: report results of benchmarks
 top.py             `top`: rooms, calls and instances, live
 sandbox_pay.py     `sandbox-pay`: run the payment sandbox
 options.py         options that commands share, and one for each setting
+lazy_commands.py   the table of commands; imports a command's module when the command is used
 """
 
 import os
@@ -39,32 +42,7 @@ from typing import Annotated
 import typer
 
 from waitline import __version__
-from waitline.cli import (
-    audit,
-    backup,
-    concerts,
-    doctor,
-    door,
-    house_seats,
-    keys,
-    migrate,
-    mode,
-    outbox,
-    payments,
-    rehearse,
-    report,
-    reservations,
-    rooms,
-    sandbox_pay,
-    schedules,
-    seats,
-    serve,
-    settings,
-    simulate,
-    stops,
-    top,
-    up,
-)
+from waitline.cli.lazy_commands import LazyGroup
 from waitline.kernel.errors import Misconfigured, NeedsOperator, WaitlineError
 from waitline.kernel.escapes import visible
 from waitline.kernel.folders import reason_of
@@ -72,6 +50,7 @@ from waitline.kernel.process import log_to_stderr
 from waitline.kernel.terminal import write_any_text
 
 app = typer.Typer(
+    cls=LazyGroup,
     name="waitline",
     help="A virtual waiting room: visitors wait in a fair line and are admitted to the shop at "
     "the rate that it can handle. The box office sells the seats.",
@@ -81,33 +60,6 @@ app = typer.Typer(
     epilog="Get started: waitline up. Before a sale: rooms create, concerts create, simulate, "
     "doctor, rehearse. During it: top, rooms show, rooms set. After it: report sale, audit.",
 )
-app.command("up")(up.up)
-app.command("queue")(serve.queue)
-app.command("booking")(serve.booking)
-app.command("admitter")(serve.admitter)
-app.command("migrate")(migrate.migrate)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
-app.add_typer(mode.app, name="mode")
-app.command("sandbox-pay")(sandbox_pay.sandbox_pay)
-app.add_typer(rooms.app, name="rooms")
-app.add_typer(concerts.app, name="concerts")
-schedules.app.registered_commands += stops.app.registered_commands
-seats.app.registered_commands += house_seats.app.registered_commands
-app.add_typer(schedules.app, name="schedules")
-app.add_typer(seats.app, name="seats")
-app.add_typer(door.app, name="door")
-app.add_typer(keys.app, name="keys")
-app.command("doctor")(doctor.doctor)
-app.command("audit")(audit.audit)
-app.add_typer(outbox.app, name="outbox")
-app.add_typer(payments.app, name="payments")
-app.add_typer(reservations.app, name="reservations")
-app.command("settings")(settings.show)
-app.command("simulate")(simulate.simulate)
-app.command("rehearse")(rehearse.rehearse)
-app.add_typer(report.app, name="report")
-app.command("top")(top.top)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - as Typer calls it

@@ -6,7 +6,7 @@ import typer
 
 from waitline.booking.catalogue_cache import FRESH_S
 from waitline.booking.catalogue_model import SCHEDULE_SETTINGS, Schedule, ScheduleSettings
-from waitline.cli import options
+from waitline.cli import options, stops
 from waitline.cli.catalogue_store import (
     CatalogueStore,
     ConcertNumber,
@@ -117,3 +117,6 @@ def _start(text: str) -> Any:  # noqa: ANN401 - a time with its zone
         return parse_instant(text).time
     except ValueError as error:
         raise Misconfigured(f"--starts-at: {text[:40]!r} {error}") from None
+
+
+app.registered_commands += stops.app.registered_commands

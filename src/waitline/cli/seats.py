@@ -15,7 +15,7 @@ from waitline.booking.seat_imports import (
     SeatPlan,
     SeatReport,
 )
-from waitline.cli import options
+from waitline.cli import house_seats, options
 from waitline.cli.catalogue_store import CatalogueStore, ScheduleNumber, load, show, with_store
 from waitline.cli.change_log import who
 from waitline.kernel.errors import Misconfigured
@@ -287,3 +287,6 @@ def _price(text: str, plan: SeatPlan) -> int:
     if price > seat_plan.PRICE_MAX:
         raise Misconfigured(f"--price: at most {money.shown(seat_plan.PRICE_MAX, plan.currency)}")
     return price
+
+
+app.registered_commands += house_seats.app.registered_commands

@@ -3,7 +3,6 @@
 from urllib.parse import urlsplit
 
 from waitline.kernel.instants import Instant
-from waitline.tokens.shop_keys import parse_key
 
 Fault = tuple[str, str]
 """The name of a setting, and what is wrong with it."""
@@ -15,6 +14,9 @@ def identity_fault(*, signed: bool, key: str, keys_url: str) -> Fault | None:
     A room whose identity is `signed` has one source of keys, and a usable one.
     """
     if key:
+        # Imported here: its libraries are a fifth of what most processes import at their start.
+        from waitline.tokens.shop_keys import parse_key  # noqa: PLC0415
+
         try:
             parse_key(key)
         except ValueError as error:

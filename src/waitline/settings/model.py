@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from waitline.booking.cooldown import DROPS_MAX
 from waitline.booking.model import HOLD_S
 from waitline.queue.settings import Limits, Rules
 from waitline.settings.edge import EdgeSettings
@@ -16,6 +15,9 @@ QueueDown = Literal["refuse", "admit"]
 HOLD_S_MAX = 86_400.0
 """Longest time, in s, that an unpaid reservation may be held: a day. Its seats cannot be sold in
 that time."""
+
+DROPS_MAX = 100
+"""Highest number of drops that may be allowed before a cool-down: their times are in one row."""
 
 
 class Settings(PaymentSettings, EdgeSettings):

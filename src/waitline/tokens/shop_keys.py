@@ -20,9 +20,6 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
-KEY_CHARS_MAX: Final = 4_096
-"""Longest text of one key, in characters: an RSA key of 4096 bits has 800."""
-
 KEYS_MAX: Final = 32
 """Most keys of a set; shops have two or three. A statement is checked against one of them at most,
 so more would only cost memory."""
