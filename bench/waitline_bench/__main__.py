@@ -1,6 +1,6 @@
 """`python -m waitline_bench` is `waitline-bench`."""
 
-from waitline_bench.cli import main
-
 if __name__ == "__main__":
+    from waitline_bench.cli import main
+
     main()

@@ -1,6 +1,7 @@
 """`python -m waitline` is `waitline`."""
 
-from waitline.cli import main
-
 if __name__ == "__main__":
+    # Not above: the workers of a service import this module too, and need no command.
+    from waitline.cli import main
+
     main()

@@ -10,10 +10,12 @@ import os
 import select
 from array import array
 from collections import deque
-from math import inf, isinf
+from math import isinf
 from random import Random
 from time import monotonic
 from typing import Any, NamedTuple
+
+from typing_extensions import override
 
 from waitline.sales.histogram import Histogram
 from waitline_bench.carry.visitors import (
@@ -26,7 +28,8 @@ from waitline_bench.carry.visitors import (
     Way,
 )
 from waitline_bench.carry.wheel import Wheel
-from waitline_bench.generator import answers, orders, sockets
+from waitline_bench.generator import orders, sockets
+from waitline_bench.generator.loop import GeneratorLoop
 
 EVENTS_MAX = 256
 FIRED_MAX = 256
@@ -69,7 +72,7 @@ class PollerPlan(NamedTuple):
     shared: int
 
 
-class Pollers:
+class Pollers(GeneratorLoop):
     """The loop of one process.
 
     Args:
@@ -78,6 +81,7 @@ class Pollers:
     """
 
     def __init__(self, plan: PollerPlan, share: Share) -> None:
+        super().__init__()
         rng = Random(plan.process)  # noqa: S311 - jitter
         self._plan = plan
         self._share = share
@@ -89,23 +93,20 @@ class Pollers:
         # By slot: its own socket, and since when it waits for an answer or for a free socket.
         self._socket = array("i", [-1]) * plan.own
         self._since = array("d", bytes(8 * share.visitors))
-        # By descriptor: its owner, the slot that awaits an answer, and the bytes received so far.
+        # By descriptor: its owner.
         self._owner: dict[int, int] = {}
-        self._asking: dict[int, int] = {}
-        self._part: dict[int, bytes] = {}
         self._idle: list[int] = []
         self._shared_open = 0
         self._backlog: deque[int] = deque()
         self._opening: set[int] = set()
         self._unopened = 0
-        self._from_s = self._until_s = inf
         self._times = {"polls": Histogram(), "turns": Histogram(), "enters": Histogram()}
         polls, turns, enters = self._times.values()
         self._times_by_step = {READ: polls, ASK: polls, TURN: turns, ENTER: enters}
         self._late = Histogram()
         self._broken = self._closed = self._cached = self._answers = 0
         self._told_s = 0.0
-        self._behind = self._over = self._ended = False
+        self._behind = self._over = False
 
     def run(self) -> None:
         """Poll until stdin ends."""
@@ -220,19 +221,7 @@ class Pollers:
         else:
             self._receive(descriptor)
 
-    def _receive(self, descriptor: int) -> None:
-        data = sockets.receive(descriptor)
-        if not data:
-            if data is not None:
-                self._lose(descriptor)
-            return
-        if self._part:
-            data = self._part.pop(descriptor, b"") + data
-        if answers.size(data) == len(data):
-            self._answer(descriptor, self._asking.pop(descriptor), data)
-        else:
-            self._part[descriptor] = data
-
+    @override
     def _answer(self, descriptor: int, slot: int, data: bytes) -> None:
         now_s = monotonic()
         since_s = self._since[slot]
@@ -265,6 +254,7 @@ class Pollers:
             self._socket[owner] = -1
         os.close(descriptor)
 
+    @override
     def _lose(self, descriptor: int) -> None:
         """Close a connection that the service has closed or reset, and repeat its request."""
         slot = self._asking.pop(descriptor, None)
@@ -279,14 +269,6 @@ class Pollers:
             self._broken += 1
             # Latency still counts from the due time.
             self._wheel.put(slot, monotonic() + self._visitors.failed(slot))
-
-    def _obey(self) -> None:
-        """Receive an order: the interval to measure. The end of stdin ends the process."""
-        order = orders.receive()
-        if order is None:
-            self._ended = True
-        else:
-            self._from_s, self._until_s = order["from_s"], order["until_s"]
 
     def _tell(self, now_s: float) -> None:
         self._told_s = now_s

@@ -17,8 +17,11 @@ from math import inf
 from time import monotonic
 from typing import Any, NamedTuple
 
+from typing_extensions import override
+
 from waitline.sales.histogram import Histogram
-from waitline_bench.generator import answers, orders, sockets
+from waitline_bench.generator import orders, sockets
+from waitline_bench.generator.loop import GeneratorLoop
 from waitline_bench.scale_out.visits import POLL_S, Crowd, Visits, Work
 
 EVENTS_MAX = 512
@@ -54,7 +57,7 @@ class ClientPlan(NamedTuple):
     per_s: float
 
 
-class Clients:
+class Clients(GeneratorLoop):
     """The loop of the process.
 
     Args:
@@ -63,6 +66,7 @@ class Clients:
     """
 
     def __init__(self, plan: ClientPlan, crowd: Crowd) -> None:
+        super().__init__()
         self._plan = plan
         self._visits = Visits(crowd)
         self._epoll = select.epoll()
@@ -70,22 +74,19 @@ class Clients:
         # By port: connections without a request, and slots that wait for one.
         self._idle: dict[int, deque[int]] = {port: deque() for port in plan.ports}
         self._backlog: dict[int, deque[int]] = {port: deque() for port in plan.ports}
-        # By descriptor: its port, the slot that awaits an answer, and the bytes received so far.
+        # By descriptor: its port.
         self._port: dict[int, int] = {}
-        self._asking: dict[int, int] = {}
-        self._part: dict[int, bytes] = {}
         # By slot: when its request was due. Slots are reused.
         self._since: list[float] = []
         self._free: list[int] = []
         # Slots whose next request is due later, in order: all wait for the same time.
         self._later: deque[tuple[float, int]] = deque()
-        self._from_s = self._until_s = inf
         self._begun = self._broken = self._answers = 0
         self._times: defaultdict[str, Histogram] = defaultdict(Histogram)
         self._by_port: Counter[int] = Counter()
         self._done = 0
         self._report_s = 0.0
-        self._behind = self._over = self._ended = False
+        self._behind = self._over = False
 
     def run(self) -> None:
         """Visit until stdin ends."""
@@ -166,19 +167,7 @@ class Clients:
         # If the connection is broken, the next read shows it.
         sockets.send(descriptor, self._visits.request(slot))
 
-    def _receive(self, descriptor: int) -> None:
-        data = sockets.receive(descriptor)
-        if not data:
-            if data is not None:
-                self._lose(descriptor)
-            return
-        if self._part:
-            data = self._part.pop(descriptor, b"") + data
-        if answers.size(data) == len(data):
-            self._answer(descriptor, self._asking.pop(descriptor), data)
-        else:
-            self._part[descriptor] = data
-
+    @override
     def _answer(self, descriptor: int, slot: int, data: bytes) -> None:
         now_s = monotonic()
         port = self._port[descriptor]
@@ -209,6 +198,7 @@ class Clients:
             self._since[slot] = now_s
             self._ask(slot)
 
+    @override
     def _lose(self, descriptor: int) -> None:
         """Replace a connection that the service has closed; a request without answer is lost."""
         port = self._port.pop(descriptor)
@@ -222,14 +212,6 @@ class Clients:
         if slot is not None:
             self._broken += 1
             self._proceed(slot, None, monotonic())
-
-    def _obey(self) -> None:
-        """Receive an order: the interval to measure. The end of stdin ends the process."""
-        order = orders.receive()
-        if order is None:
-            self._ended = True
-        else:
-            self._from_s, self._until_s = order["from_s"], order["until_s"]
 
     def _report(self, now_s: float) -> None:
         self._report_s = now_s

@@ -16,7 +16,7 @@ from urllib import request
 from waitline import settings as chosen
 from waitline.kernel.errors import Unavailable
 from waitline.trial import processes
-from waitline.trial.installation import STOP_S, free_port
+from waitline.trial.installation import free_port, stop
 from waitline_bench.cpu_quotas import CpuQuotas
 from waitline_bench.scenario.scrape import Metrics
 
@@ -133,12 +133,7 @@ def _program(
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 def _await_answer(instance: Instance, folder: Path) -> None:

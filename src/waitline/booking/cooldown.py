@@ -38,7 +38,7 @@ class CooldownRule:
     """When a cool-down begins, and how long it lasts.
 
     Attributes:
-        drops: Number within the window that starts one; 0 for never. Their times are kept in one row.
+        drops: Number within the window that starts one, all kept in one row; 0 for never.
         window_s: For how long a drop counts, in s.
         first_s: Length of the first one, in s.
         most_s: Length at most, in s.

@@ -29,7 +29,7 @@ POLL_S = 0.02
 TAIL_CHARS = 4_000
 """Characters from the end of its output that are added to an exception."""
 
-__all__ = ["READY_S", "STOP_S", "Installation", "free_port", "start"]
+__all__ = ["READY_S", "Installation", "free_port", "start", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +189,19 @@ def _running(chosen: Mapping[str, str], log_file: Path) -> Iterator["subprocess.
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
         assert process.stdin is not None
         process.stdin.close()
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Stop a process of ours, by SIGKILL if SIGTERM does not."""
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _management_urls(chosen: Mapping[str, str]) -> tuple[str, str]:
