@@ -11,9 +11,10 @@ from urllib.parse import quote
 import asyncpg
 import httpx
 
+from tests.http_client import Client
 from tests.processes import free_port, started
 from tests.until import until
-from tests.web.stack import MESSAGES, SOON_S, UP_S, Client, Stack, refused, shows, succeeded
+from tests.web.stack import MESSAGES, SOON_S, UP_S, Stack, refused, shows, succeeded
 from waitline.trial.installation import Installation, start
 
 # The texts of the wire contract that the box office adds to those of the waiting room.

@@ -4,8 +4,9 @@ import httpx
 import pytest
 
 from tests.booking_web.office import Office
+from tests.http_client import Client
 from tests.until import until
-from tests.web.stack import SOON_S, Client, Room
+from tests.web.stack import SOON_S, Room
 from waitline.http.texts import preferred_language
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

@@ -6,14 +6,13 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.booking_web.office import Office
 from tests.servers import IN_CI
+from tests.web import stack as web
 
 SCREENSHOTS = Path("out/screenshots")
 
@@ -46,62 +45,50 @@ addEventListener("DOMContentLoaded", () => {
 
 
 class Stack:
-    """The queue service, as its operator and its visitors see it."""
+    """The queue service with its rooms by name, as they stand in the addresses of pages."""
 
-    def __init__(self, url: str, operator_key: str, client: httpx.Client) -> None:
-        self.url = url
-        self._client = client
-        self._operator = {"X-Operator-Key": operator_key}
+    def __init__(self, stack: web.Stack) -> None:
+        self.url = stack.url
+        self._stack = stack
 
     def room(self, **rules: object) -> str:
         """Create a room that no other test has, by rules as the wire names them."""
-        name = f"room-{uuid4().hex[:8]}"
-        body = {"room": name, **rules}
-        self._call("POST", "/api/v1/rooms", json=body, headers=self._operator)
-        return name
+        return self._stack.room(**rules).name
 
     def change(self, room: str, **rules: object) -> None:
-        self._call("PATCH", f"/api/v1/rooms/{room}", json=rules, headers=self._operator)
+        self._named(room).change(**rules)
 
-    def show(self, room: str) -> dict[str, Any]:
+    def show(self, room: str) -> Any:  # noqa: ANN401 - JSON
         """Return what operators see of a room."""
-        answer = self._call("GET", f"/api/v1/rooms/{room}", headers=self._operator)
-        shown: dict[str, Any] = answer.json()["data"]
-        return shown
+        return self._named(room).show()
 
     def enter(self, room: str, *visitors: str) -> None:
         for visitor in visitors:
-            body = {"concertId": room, "userId": visitor}
-            self._call("POST", "/api/v1/queue/enter", json=body)
+            self._named(room).arrive(visitor)
 
     def leave(self, room: str, visitor: str) -> None:
-        who = {"concertId": room, "userId": visitor}
-        self._call("DELETE", "/api/v1/queue/remove", params=who)
+        web.succeeded(self._named(room).remove(visitor))
 
     def validate(self, room: str, visitor: str, token: str) -> None:
-        body = {"concertId": room, "userId": visitor, "token": token}
-        self._call("POST", "/api/v1/queue/validate", json=body)
+        web.succeeded(self._named(room).validate(visitor, token))
 
     def page(self, room: str) -> str:
         return f"{self.url}/rooms/{room}"
 
-    def _call(self, method: str, path: str, **options: object) -> httpx.Response:
-        response = self._client.request(method, self.url + path, **options)  # type: ignore[arg-type]
-        return response.raise_for_status()
+    def _named(self, room: str) -> web.Room:
+        return web.Room(self._stack, room)
 
 
 @pytest.fixture(scope="package")
-def stack(trial_office: Office) -> Iterator[Stack]:
+def stack(trial_office: Office) -> Stack:
     """The shared installation in trial mode."""
-    with httpx.Client() as client:
-        yield Stack(trial_office.queue.url, trial_office.program.operator_key, client)
+    return Stack(trial_office.queue)
 
 
 @pytest.fixture(scope="package")
-def strict_stack(production_office: Office) -> Iterator[Stack]:
+def strict_stack(production_office: Office) -> Stack:
     """The shared installation in which visitors must prove who they are."""
-    with httpx.Client() as client:
-        yield Stack(production_office.queue.url, production_office.program.operator_key, client)
+    return Stack(production_office.queue)
 
 
 # Not for the whole run: while it is open, no test of this thread may run an event loop of its own.

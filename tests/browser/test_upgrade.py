@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Route, expect
 
 import waitline
 from tests.browser.conftest import SHOW_MS, Opened, Stack
 from tests.browser.test_waiting_page import STANDSTILL, position
-from waitline.trial.installation import free_port, start
+from tests.web import stack as web
+from waitline.trial.installation import free_port
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,8 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def running(data: Path, port: int) -> Iterator[Stack]:
-    settings = {"mode": "trial", "queue_port": str(port)}
-    with (
-        start(1, settings, data_dir=data, batch_scheduling=False) as program,
-        httpx.Client() as client,
-    ):
-        yield Stack(program.url, program.operator_key, client)
+    with web.running(data_dir=data, workers=1, queue_port=str(port)) as stack:
+        yield Stack(stack)
 
 
 def test_an_open_page_keeps_its_place(

@@ -12,11 +12,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from tests import nginx
 from tests.faults.journeys import AMOUNT, PAUSED, ROOM
-from tests.faults.stack import SOON_S, START_S, is_ready
+from tests.faults.stack import START_S, is_ready
+from tests.http_client import operate
 from tests.processes import Program, environment, free_port, started
 from tests.until import until
 from waitline.kernel.clock import SystemClock
@@ -138,14 +137,7 @@ class Fleet:
         return done
 
     def operate(self, port: int | None, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
-        headers = {"X-Operator-Key": KEY}
-        text = {"content": body} if isinstance(body, bytes) else {"json": body}
-        if isinstance(body, bytes):
-            headers["Content-Type"] = "text/csv"
-        url = f"http://127.0.0.1:{port}/api/v1/{path}"
-        answer = httpx.post(url, headers=headers, timeout=SOON_S, **text)
-        assert answer.is_success, answer.text
-        return answer.json()["data"]
+        return operate("POST", f"http://127.0.0.1:{port}/api/v1/{path}", KEY, body)
 
     def put_on_sale(self, sections: int, seats: int) -> None:
         """Create the rooms, and a concert with so many sections of so many seats."""

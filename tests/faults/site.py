@@ -28,6 +28,7 @@ from tests.faults.disks import mounted
 from tests.faults.network import Host, network
 from tests.faults.parts import POSTGRES_PORT, DatabasePart, Part
 from tests.faults.stack import SOON_S, WAITLINE, is_ready
+from tests.http_client import operate
 from tests.processes import environment
 from tests.until import until
 from waitline.kernel.ids import RoomId
@@ -271,7 +272,7 @@ class Site:
         text = "section,row,seat,grade,price\n"
         text += "".join(f"A,1,{seat},R,{PRICE}\n" for seat in range(SEATS))
         where = f"{booking}/schedules/{schedule['scheduleId']}/seats"
-        self.operate("POST", where, text)
+        self.operate("POST", where, text.encode())
         rows = self.sql("SELECT seat_id FROM seat WHERE schedule_id = $1", schedule["scheduleId"])
         seats = sorted(row["seat_id"] for row in rows)
         return Show(number, concert, schedule["scheduleId"], seats)
@@ -290,13 +291,7 @@ class Site:
 
     @staticmethod
     def operate(method: str, url: str, body: object) -> Any:  # noqa: ANN401 - JSON
-        headers = {"X-Operator-Key": OPERATOR}
-        if isinstance(body, str):
-            headers["Content-Type"] = "text/csv"
-            answer = httpx.request(method, url, content=body, headers=headers, timeout=SOON_S)
-        else:
-            answer = httpx.request(method, url, json=body, headers=headers, timeout=SOON_S)
-        return answer.raise_for_status().json()["data"]
+        return operate(method, url, OPERATOR, body)
 
     def logs(self) -> str:
         """Return the end of what each part has written."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 
+from tests.http_client import operate
 from tests.until import until, until_async
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit
@@ -88,15 +88,8 @@ class Stack:
 
     def operator(self, method: str, path: str, body: dict[str, object]) -> dict[str, Any]:
         key = (self.data_dir / "operator.key").read_text("utf-8").strip()
-        answer = httpx.request(
-            method,
-            f"http://127.0.0.1:{self.port}/api/v1/rooms{path}",
-            json=body,
-            headers={"X-Operator-Key": key},
-            timeout=SOON_S,
-        )
-        assert answer.is_success, answer.text
-        data: dict[str, Any] = answer.json()["data"]
+        url = f"http://127.0.0.1:{self.port}/api/v1/rooms{path}"
+        data: dict[str, Any] = operate(method, url, key, body)
         return data
 
     def room(self, name: str, **rules: object) -> RoomId:

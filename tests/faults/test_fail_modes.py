@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.faults.stack import SOON_S, START_S, Stack, family, up
+from tests.http_client import operate
 from tests.processes import halted
 from tests.until import until
 
@@ -26,29 +27,19 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
-def operate(shop: Stack, method: str, path: str, body: Any, **headers: str) -> Any:  # noqa: ANN401
-    key = (shop.data_dir / "operator.key").read_text("utf-8").strip()
-    sent = {"content": body} if isinstance(body, bytes) else {"json": body}
-    answer = httpx.request(
-        method,
-        f"http://127.0.0.1:{shop.booking_port}/api/v1/operator/{path}",
-        headers={"X-Operator-Key": key, **headers},
-        timeout=SOON_S,
-        **sent,
-    )
-    assert answer.is_success, answer.text
-    data: Any = answer.json()["data"]
-    return data
+def operated(shop: Stack, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+    url = f"http://127.0.0.1:{shop.booking_port}/api/v1/operator/{path}"
+    return operate(method, url, shop.program.operator_key, body)
 
 
 def on_sale(shop: Stack, room: str, seats: int = 10) -> tuple[int, int]:
     """Put a concert on sale in a room; return its number and its schedule's."""
-    concert = operate(shop, "POST", "concerts", {"title": room, "queue": room})["concertId"]
+    concert = operated(shop, "POST", "concerts", {"title": room, "queue": room})["concertId"]
     body = {"startsAt": "2030-01-01T19:00:00+09:00"}
-    made = operate(shop, "POST", f"concerts/{concert}/schedules", body)["scheduleId"]
+    made = operated(shop, "POST", f"concerts/{concert}/schedules", body)["scheduleId"]
     lines = [f"Floor,0,0-{seat},VIP,50000" for seat in range(seats)]
     text = "\n".join(["section,row,seat,grade,price", *lines]).encode()
-    operate(shop, "POST", f"schedules/{made}/seats", text, **{"Content-Type": "text/csv"})
+    operated(shop, "POST", f"schedules/{made}/seats", text)
     return concert, made
 
 
@@ -88,7 +79,7 @@ def test_while_the_queue_is_silent_each_concert_does_as_was_chosen(shop: Stack) 
     for user, choice in enumerate(CHOICES, start=1):
         room = shop.room(f"silent-queue-{choice}", admitPerSecond=1000)
         concert, schedule = on_sale(shop, room)
-        changed = operate(shop, "PATCH", f"concerts/{concert}", {"queueDown": choice})
+        changed = operated(shop, "PATCH", f"concerts/{concert}", {"queueDown": choice})
         assert changed["queueDown"] == (None if choice == "default" else choice)
         ticket = str(queue(shop, "POST", "enter", room, user)["token"])
         ours.append((choice, schedule, user, passed(shop, room, user), ticket))

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import httpx
-from typing_extensions import override
 
 from tests import refusals
+from tests.http_client import AGAIN_S, Client
 from tests.until import until
 from waitline.trial.installation import Installation, start
 
@@ -30,9 +30,6 @@ UP_S = 120.0
 
 # Seconds until something that takes a second or two has happened, on such a machine.
 SOON_S = 20.0
-
-# Seconds after which a client comes again.
-AGAIN_S = 0.1
 
 ENGLISH = {"Accept-Language": "en"}
 JSON_TYPE = {"Content-Type": "application/json"}
@@ -111,41 +108,6 @@ def refused(
 def shows(token: str | None) -> dict[str, str]:
     """Return the header that carries a token, if there is one."""
     return {} if token is None else {"X-Queue-Token": token}
-
-
-class Client(httpx.Client):
-    """Repeats a call that is answered with 503, as the contract allows, and counts it (`refusals`).
-
-    Attributes:
-        patience_s: For how long it repeats a call.
-    """
-
-    def __init__(self, url: str) -> None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-        super().__init__(base_url=url, timeout=SOON_S, limits=limits)
-        self.patience_s = SOON_S
-
-    @override
-    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send a request, once or more often, and return the last answer."""
-        until_s = time.monotonic() + self.patience_s
-        while True:
-            response = super().send(request, **options)
-            comes_again = response.status_code == 503 and request.url.path.startswith("/api/")
-            if not comes_again or time.monotonic() > until_s:
-                return response
-            response.close()
-            refusals.count()
-            threading.Event().wait(AGAIN_S)
-
-    @contextmanager
-    def impatient(self) -> Iterator[None]:
-        """Take the first answer, whatever it is."""
-        self.patience_s = -1.0
-        try:
-            yield
-        finally:
-            self.patience_s = SOON_S
 
 
 def instant_ms(text: str) -> int:
