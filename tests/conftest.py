@@ -10,7 +10,7 @@ import typer.main
 from _pytest.terminal import TerminalReporter
 from httpx._transports import default as httpx_transport
 
-from tests import databases, quarantine, refusals
+from tests import command_line, databases, quarantine, refusals
 from tests.booking_web.office import Office
 from tests.booking_web.office import running as running_office
 from tests.databases import TestDatabase
@@ -111,6 +111,12 @@ def postgres() -> Iterator[TestDatabase]:
     """The embedded PostgreSQL, with the box office's tables."""
     with databases.running() as started:
         yield started
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> command_line.Run:
+    """Run a command in this process."""
+    return command_line.run_with(monkeypatch, capsys)
 
 
 # Installations of both services. All folders share them, since a start takes 6 s of CPU time: each

@@ -1,15 +1,14 @@
 """The simulation compared with the Lua scripts and with a replayed sale."""
 
 import json
-import sys
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from tests.command_line import Run
 from tests.servers import Server
 from tests.store.room import Room
-from waitline import cli
 from waitline.queue.model import Moved
 from waitline.queue.settings import Limits
 from waitline.sales.simulation.gate import Gate
@@ -59,20 +58,14 @@ def test_the_gate_counts_as_the_scripts_move(valkey: Server) -> None:
 
 
 @pytest.mark.long
-def test_a_sale_that_takes_place_goes_as_predicted(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_sale_that_takes_place_goes_as_predicted(run: Run, tmp_path: Path) -> None:
     words = "--visitors 800 --over 1s --rate 200 --burst 50 --active-max 300 --use 200ms..800ms"
     more = "--no-shows 0.1 --ready 4s --check --json --out"
-    monkeypatch.setattr(
-        sys, "argv", ["waitline", "simulate", *words.split(), *more.split(), str(tmp_path)]
-    )
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    check = json.loads(capsys.readouterr().out)["check"]
+    ended = run("simulate", *words.split(), *more.split(), tmp_path)
+    check = json.loads(ended.out)["check"]
     assert check["broken"] == []
     # It says 1 where it is off by more than 5 %, which a busy machine can make of it.
-    assert ended.value.code == (0 if check["holds"] else 1)
+    assert ended.code == (0 if check["holds"] else 1)
     rows = {row["name"]: row for row in check["differences"]}
     assert list(rows) == ["drained_ms", "mean_ms", "p50_ms", "p90_ms", "peak_line"]
     for row in rows.values():

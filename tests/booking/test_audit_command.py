@@ -1,18 +1,17 @@
 """`waitline audit --booking`: what it prints, its exit status, and the slots of those who paid."""
 
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.booking.sale import Sale, person
 from tests.booking.test_seat_imports import WHO
+from tests.command_line import Run
 from tests.databases import TestDatabase
 from tests.servers import Server
-from waitline import cli
 from waitline.booking.audit import INVARIANTS, PaidVisitor
 from waitline.booking.house import HouseSeats
 from waitline.kernel.findings import Finding
@@ -32,8 +31,6 @@ BUYER = VisitorId("7")
 # Seconds that a call to the store may take here: a busy machine is no fault.
 TIMEOUT_S = 5.0
 
-Run = Callable[..., tuple[int, str, str]]
-
 SEEN = RoomSnapshot(
     room=RoomId("room"),
     fields={},
@@ -48,27 +45,10 @@ SEEN = RoomSnapshot(
 
 
 @pytest.fixture
-def run(
-    postgres: TestDatabase,
-    valkey: Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Run `waitline audit --booking` in this process."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*words: str) -> tuple[int, str, str]:
-        where = ("--database-url", postgres.url, "--valkey-url", valkey.url)
-        argv = ["waitline", "audit", "--booking", *where, "--data-dir", str(tmp_path), *words]
-        monkeypatch.setattr(sys, "argv", argv)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+def run(run: Run, postgres: TestDatabase, valkey: Server, tmp_path: Path) -> Run:
+    """Run `waitline audit --booking`."""
+    where = ("--database-url", postgres.url, "--valkey-url", valkey.url, "--data-dir", tmp_path)
+    return partial(run, "audit", "--booking", *where)
 
 
 @pytest.fixture
@@ -227,11 +207,7 @@ def test_a_buyer_holds_no_slot(seen: RoomSnapshot, paid: PaidVisitor, times: int
 
 
 @pytest.mark.parametrize("words", [(), ("--booking", "--room", "r")])
-def test_either_is_audited(
-    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["waitline", "audit", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
-    assert "--room NAME, --booking" in capsys.readouterr().err
+def test_either_is_audited(words: tuple[str, ...], command_line: Run) -> None:
+    ended = command_line("audit", *words)
+    assert ended.code == 2
+    assert "--room NAME, --booking" in ended.err

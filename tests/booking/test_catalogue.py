@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.booking.halls import PRICE, STARTS_AT, hall, seats_of
+from tests.command_line import Run
 from tests.databases import TestDatabase
-from waitline import cli
 from waitline.booking.catalogue import Catalogue, SeatCount
 from waitline.booking.catalogue_model import (
     Concert,
@@ -171,26 +170,11 @@ def test_a_stadium_is_imported_at_once(postgres: TestDatabase) -> None:
     postgres.wait(play())
 
 
-Run = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
-def run(
-    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Run `waitline concerts` in this process."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
+def run(run: Run, postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `waitline concerts`."""
     monkeypatch.setenv("WAITLINE_DATABASE_URL", postgres.url)
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["waitline", "concerts", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    return partial(run, "concerts")
 
 
 def test_from_a_title_to_seats_on_sale(run: Run, tmp_path: Path) -> None:

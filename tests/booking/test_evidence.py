@@ -1,8 +1,7 @@
 """The evidence log: what became of a booking, when and by whom, as the statements recorded it."""
 
 import json
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ import pytest
 from tests.booking.desk import ANN, Desk
 from tests.booking.desk import plays as desk_plays
 from tests.booking.sale import PRICE, Sale, begin, person, plays
+from tests.command_line import Run
 from tests.databases import TestDatabase
-from waitline import cli
 from waitline.booking import evidence
 from waitline.booking.evidence import Booking, EvidenceLog, visitor
 from waitline.booking.model import Declined, ReservationOver, ReservationUnknown
@@ -222,19 +221,9 @@ def test_one_that_does_not_exist(postgres: TestDatabase) -> None:
     plays(postgres, play)
 
 
-Run = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture
-def run(
-    postgres: TestDatabase,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Run `waitline reservations show` in this process, on a sale with a cancelled booking."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
+def run(run: Run, postgres: TestDatabase, tmp_path: Path) -> Run:
+    """Run `waitline reservations show`, on a sale with a cancelled booking."""
 
     async def play(sale: Sale) -> None:
         await sale.open()
@@ -246,16 +235,8 @@ def run(
         await sale.reservations.cancel(1, who, who="operator 1a2b")
 
     plays(postgres, play)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        where = ("--database-url", postgres.url, "--data-dir", str(tmp_path))
-        monkeypatch.setattr(sys, "argv", ["waitline", "reservations", "show", *words, *where])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    where = ("--database-url", postgres.url, "--data-dir", tmp_path)
+    return partial(run, "reservations", "show", *where)
 
 
 def test_the_command_shows_it(run: Run) -> None:

@@ -2,44 +2,26 @@
 
 import getpass
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.booking.sale import Sale, person
+from tests.command_line import Run
 from tests.databases import TestDatabase
-from waitline import cli
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.instants import Instant
 
 LATER = Instant(SystemClock().now_ms() + 86_400_000, 540).iso
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(
-    postgres: TestDatabase,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Run:
-    """Run a command in this process, on a sale of ten seats."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
+def run(run: Run, postgres: TestDatabase, tmp_path: Path) -> Run:
+    """Run a command, on a sale of ten seats."""
     sale = Sale(postgres)
     postgres.wait(sale.open())
-
-    def run(*words: str) -> tuple[int, str, str]:
-        where = ("--database-url", postgres.url, "--data-dir", str(tmp_path))
-        monkeypatch.setattr(sys, "argv", ["waitline", *words, *where])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    where = ("--database-url", postgres.url, "--data-dir", tmp_path)
+    return lambda *words: run(*words, *where)
 
 
 def test_seats_are_held_released_and_given(run: Run) -> None:

@@ -6,50 +6,19 @@ Every command is in the table of `COMMANDS`: a new one has to say here how it is
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import typer.main
 
+from tests.command_line import Ended, Run
 from tests.processes import environment, free_port
 from waitline import cli
 from waitline.trial.embedded_server import StartError, last_error
 from waitline.trial.postgres_server import PostgresServer
 
 SOON_S = 60.0
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.err.splitlines()
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process, as the shell would."""
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["waitline", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        return Ended(code, *capsys.readouterr())
-
-    return run
 
 
 # How each command is called; CSV and OUT are filled in, and the addresses of stores are added.

@@ -12,13 +12,13 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from tests.command_line import Run
 from tests.databases import TestDatabase
 from tests.faults.certificates import Certificate, made
 from tests.faults.test_pgbouncer import NOT_ROOT, binary
 from tests.processes import free_port, started
 from tests.servers import redis_binary
 from tests.until import until, until_async
-from waitline import cli
 from waitline.kernel.errors import Misconfigured, NeedsOperator
 from waitline.services.booking.process import check_tables
 from waitline.services.data_mode import claim_all
@@ -191,19 +191,12 @@ def test_nothing_is_started(command: str, plain: int, tmp_path: Path) -> None:
     assert "Is it running?" not in line
 
 
-def test_up_starts_nothing_either(
-    plain: int,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    words = ["up", "--mode", "production", "--data-dir", str(tmp_path), "--queue-port", "0"]
+def test_up_starts_nothing_either(plain: int, tmp_path: Path, run: Run) -> None:
+    words = ["up", "--mode", "production", "--data-dir", tmp_path, "--queue-port", "0"]
     url = f"redis://:wrong@127.0.0.1:{plain}"
-    monkeypatch.setattr(sys, "argv", ["waitline", *words, "--no-box-office", "--valkey-url", url])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    ended = run(*words, "--no-box-office", "--valkey-url", url)
+    assert ended.code == 2
+    (line,) = ended.lines
     assert "check the user and the password" in line
 
 

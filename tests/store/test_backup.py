@@ -2,18 +2,16 @@
 
 import asyncio
 import json
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import asyncpg
 import pytest
 
+from tests.command_line import Ended, Run
 from tests.servers import Server
 from tests.until import until, until_async
-from waitline import cli
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.trial import PostgresServer, ValkeyServer, embedded_binary
@@ -160,28 +158,6 @@ def test_the_back_up_of_a_point_in_time_is_chosen(
     assert (found.folder.name, found_s) == (name, at_s or 30)
     with pytest.raises(Misconfigured, match=r"--to: .* is in no back-up; they have .* to .*"):
         folder.chosen(tmp_path, 31)
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*words: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["waitline", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
 
 
 def one_line(ended: Ended) -> str:

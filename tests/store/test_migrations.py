@@ -12,9 +12,9 @@ import asyncpg
 import pytest
 from alembic import command
 
+from tests.command_line import Run
 from tests.databases import TestDatabase
 from tests.processes import environment, free_port
-from waitline import cli
 from waitline.booking.migrations import migrate, steps
 from waitline.kernel.errors import Misconfigured, Unavailable
 
@@ -266,21 +266,10 @@ def test_a_database_that_is_not_there(postgres: TestDatabase) -> None:
         asyncio.run(migrate(postgres.url.replace("/waitline?", "/nowhere?")))
 
 
-def test_the_command_says_what_it_did(
-    fresh: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-
+def test_the_command_says_what_it_did(fresh: str, tmp_path: Path, run: Run) -> None:
     def printed(*words: str) -> str:
-        argv = ["waitline", "migrate", "--data-dir", str(tmp_path), *words]
-        monkeypatch.setattr(sys, "argv", argv)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return f"{ended.value.code or 0} {out}{err}"
+        ended = run("migrate", "--data-dir", tmp_path, *words)
+        return f"{ended.code} {ended.out}{ended.err}"
 
     applied = "".join(f"applied migration {step}\n" for step in STEPS)
     assert printed("--database-url", fresh) == f"0 {applied}"

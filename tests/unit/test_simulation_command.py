@@ -4,32 +4,20 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from waitline import cli
+from tests.command_line import Run
 from waitline.sales.durations import format_duration
 
 SMALL = ("--visitors", "300", "--over", "2s", "--rate", "100", "--active-max", "40", "--use", "1s")
 
-Run = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["waitline", "simulate", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+def run(run: Run) -> Run:
+    return partial(run, "simulate")
 
 
 def test_it_teaches_with_an_example(run: Run) -> None:

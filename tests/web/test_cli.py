@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.command_line import Run
 from tests.processes import free_port
 from tests.until import until
 from tests.web.stack import SOON_S, Done, Room, Stack, running, succeeded, waitline
-from waitline import cli
 from waitline.kernel.clock import SystemClock
 from waitline.tokens.keyring_file import KeyringFile
 
@@ -50,24 +50,6 @@ COMMANDS = [
     "simulate",
     "version",
 ]
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process: starting one for each would take most of the time."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["waitline", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 def one_line(err: str) -> str:
