@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import aiohttp
 import httpx
+import pytest
 from aiohttp import web
 
 from tests.booking.sale import PRICE, Sale, person
@@ -19,6 +20,7 @@ from tests.until import until_async
 from waitline.booking.buyer import Buyer
 from waitline.booking.checkout import Checkout
 from waitline.kernel.clock import SystemClock
+from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import Money
 from waitline.payment_providers.sandbox.adapter import Sandbox
 
@@ -111,6 +113,13 @@ class Shop:
 
     async def pay(self, reservation: int, method: str = "CARD", user: int | Buyer = USER) -> Any:  # noqa: ANN401
         return await self.checkout.pay(reservation, person(user), PRICE, method)
+
+    async def unanswered(self, method: str = "TIMEOUT", reservation: int | None = None) -> int:
+        """Pay a reservation, or a new one of seat 1, without getting an answer; return it."""
+        reservation = reservation or await self.hold(1)
+        with pytest.raises(Unavailable):
+            await self.hasty.pay(reservation, USER, PRICE, method)
+        return reservation
 
     async def key(self) -> UUID:
         """Of the attempt that was begun last."""

@@ -35,9 +35,7 @@ def test_a_charge_without_an_answer_is_confirmed_afterwards(
     postgres: TestDatabase, sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:
-        reservation = await shop.hold(1)
-        with pytest.raises(Unavailable):
-            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
+        reservation = await shop.unanswered()
         with pytest.raises(PaymentRunning):
             await shop.pay(reservation)
         with pytest.raises(PaymentRunning):
@@ -55,9 +53,7 @@ def test_a_charge_without_an_answer_goes_back_if_the_seats_are_gone(
     postgres: TestDatabase, sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:
-        reservation = await shop.hold(1)
-        with pytest.raises(Unavailable):
-            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
+        await shop.unanswered()
         await shop.expire()
         assert await shop.sale.states("reservation") == ["EXPIRED"]
         assert (await shop.sale.seats())[0] == "A"
@@ -72,9 +68,7 @@ def test_seats_stay_as_long_as_a_payment_begun_in_time_may_take(
     postgres: TestDatabase, sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:
-        reservation = await shop.hold(1)
-        with pytest.raises(Unavailable):
-            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
+        await shop.unanswered()
         await shop.sale.sql("UPDATE reservation SET expires_at = listening_now() - interval '1 s'")
         assert await shop.sale.reservations.expire(10) == []
         await shop.settled()
@@ -133,8 +127,7 @@ def test_a_provider_that_is_down_is_asked_when_it_is_back(
     postgres: TestDatabase, tmp_path: Path
 ) -> None:
     async def charged(shop: Shop) -> None:
-        with pytest.raises(Unavailable):
-            await shop.hasty.pay(await shop.hold(1), USER, PRICE, "TIMEOUT")
+        await shop.unanswered()
 
     async def down(shop: Shop) -> None:
         with pytest.raises(Unavailable):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.booking.sale import PRICE
 from tests.databases import TestDatabase
 from tests.payments.shop import (
     DEADLINE_S,
@@ -15,7 +14,6 @@ from tests.payments.shop import (
 )
 from tests.until import until_async
 from waitline.booking.model import Declined, PaymentState
-from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import WebhookForged
 
 
@@ -52,8 +50,7 @@ def test_a_message_may_come_before_the_answer(
         shop.mailbox.read = read
         reservation = await shop.hold(1)
         if "TIMEOUT" in method:
-            with pytest.raises(Unavailable):
-                await shop.hasty.pay(reservation, USER, PRICE, method)
+            await shop.unanswered(method, reservation)
         else:
             assert (await shop.pay(reservation, method)).state is PaymentState.COMPLETED
         assert states == ["COMPLETED"]
@@ -78,9 +75,7 @@ def test_a_message_that_comes_after_the_seats_are_gone_leads_to_a_refund(
     postgres: TestDatabase, sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:
-        reservation = await shop.hold(1)
-        with pytest.raises(Unavailable):
-            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT+LATE_WEBHOOK")
+        await shop.unanswered("TIMEOUT+LATE_WEBHOOK")
         await shop.expire()
         letter = await shop.letter(await shop.key())
         await shop.checkout.webhook(*letter)
@@ -100,9 +95,7 @@ def test_a_charge_that_comes_to_light_after_it_was_given_up_goes_back(
     """The attempt was taken for failed, and another has been paid since."""
 
     async def play(shop: Shop) -> None:
-        reservation = await shop.hold(1)
-        with pytest.raises(Unavailable):
-            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT")
+        reservation = await shop.unanswered()
         key = await shop.key()
         await shop.sale.database.fetch_one(
             "fail_payment", charge_key=key, reason="given up", who="webhook"
@@ -146,9 +139,7 @@ def test_forged_and_changed_messages_are_refused(
     postgres: TestDatabase, sandbox: SandboxProcess
 ) -> None:
     async def play(shop: Shop) -> None:
-        reservation = await shop.hold(1)
-        with pytest.raises(Unavailable):
-            await shop.hasty.pay(reservation, USER, PRICE, "TIMEOUT+DECLINE")
+        await shop.unanswered("TIMEOUT+DECLINE")
         headers, body = await shop.letter(await shop.key())
         forged = body.replace(b"DECLINED", b"CHARGED")
         assert forged != body
