@@ -72,7 +72,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 # start them.
 OTHERS = {
     "up", "queue", "booking", "admitter", "sandbox-pay", "simulate", "settings", "version",
-    "backup", "restore", "report panels",
+    "backup", "restore", "report panels", "report performance", "doctor", "top",
     "keys list", "keys rotate", "keys revoke", "door verify", "payments refund-unknown",
 }  # fmt: skip
 
