@@ -14,6 +14,7 @@ import pytest
 
 import waitline
 from tests.tidy import pending
+from waitline.cli.lazy_commands import COMMANDS
 from waitline.http.problems import BUG, UNAVAILABLE
 from waitline.kernel.errors import Refused
 from waitline.queue import addresses, admitters, listening, openings, rooms, store
@@ -176,10 +177,23 @@ def test_lua_includes_are_replaced_and_all_are_used() -> None:
     assert [path.stem for path in SCRIPTS if "@include" in body(path)] == []
 
 
-def test_the_command_line_leaves_to_its_commands_what_takes_long_to_import() -> None:
+HEAVY = {"aiohttp", "alembic", "fastapi", "matplotlib", "numpy", "sqlalchemy"}
+MODULES_OF_COMMANDS = sorted({f"waitline.cli.{at.partition(':')[0]}" for at in COMMANDS.values()})
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        (["waitline.cli"], HEAVY | {"pydantic_settings", *MODULES_OF_COMMANDS}),
+        (MODULES_OF_COMMANDS, HEAVY),
+    ],
+    ids=["the command line", "its commands"],
+)
+def test_what_takes_long_to_import_is_imported_when_it_is_needed(
+    modules: list[str], heavy: set[str]
+) -> None:
     # It starts every process of ours, and what it imports delays each of them.
-    heavy = {"aiohttp", "alembic", "fastapi", "matplotlib", "numpy", "sqlalchemy"}
-    code = f"import sys, waitline.cli; sys.exit(' '.join({heavy} & sys.modules.keys()))"
+    code = f"import sys, {', '.join(modules)}; sys.exit(' '.join({heavy} & sys.modules.keys()))"
     done = subprocess.run(  # noqa: S603 - our own code
         [sys.executable, "-c", code], check=False, timeout=60, stderr=subprocess.PIPE
     )

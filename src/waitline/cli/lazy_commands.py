@@ -81,9 +81,9 @@ def _load(name: str) -> Any:  # noqa: ANN401 - Typer does not export the type
     """
     module, attribute = COMMANDS[name].split(":")
     found = getattr(import_module(f"waitline.cli.{module}"), attribute)
-    outer = typer.Typer()
+    app = typer.Typer()
     if isinstance(found, typer.Typer):
-        outer.add_typer(found, name=name)
+        app.add_typer(found, name=name)
     else:
-        outer.command(name)(found)
-    return typer.main.get_group(outer).commands[name]
+        app.command(name)(found)
+    return typer.main.get_group(app).commands[name]

@@ -4,6 +4,9 @@ from urllib.parse import urlsplit
 
 from waitline.kernel.instants import Instant
 
+KEY_CHARS_MAX = 4_096
+"""Longest text of a shop's key, in characters: an RSA key of 4096 bits has 800."""
+
 Fault = tuple[str, str]
 """The name of a setting, and what is wrong with it."""
 

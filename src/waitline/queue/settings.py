@@ -9,15 +9,12 @@ from waitline.kernel.addresses import address_fault
 from waitline.kernel.instants import Instant
 from waitline.kernel.setting import TIME_UNIT, Setting, SettingError, check, declared
 from waitline.queue.decision import WhenSilent
-from waitline.queue.relations import burst_of, identity_fault, times_fault
+from waitline.queue.relations import KEY_CHARS_MAX, burst_of, identity_fault, times_fault
 
 TITLE_CHARS_MAX = 100
 MESSAGE_CHARS_MAX = 500
 URL_CHARS_MAX = 2_000
 DAY_MS = 86_400_000
-
-KEY_CHARS_MAX = 4_096
-"""Longest text of a shop's key, in characters: an RSA key of 4096 bits has 800."""
 
 WAITING_MOST = 10_000_000
 """Most visitors that a room's line may be set to hold."""
