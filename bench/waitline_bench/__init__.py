@@ -5,7 +5,9 @@ versus.py         the hot calls of two checkouts, alternately in one run
 hot_calls.py      one measurement of one hot call, at full load or at a fixed rate
 paced.py          open-loop load generator: a fixed request rate, whatever the latency
 drivers.py        calls to a cluster, by driver, and `enter` on one next to one server
-failover.py       the death of a room's primary under load, and the cost of confirmed joins
+failover.py       the death of a room's primary under load
+confirmations.py  the cost of confirmed joins and departures
+slow_disk.py      a cgroup with few writes per second
 scripts.py        visitors/s of the Lua scripts, memory of the store, time to admit
 booking/          the box office: seat map, reservations, payments, overload
 generator/        what the load generators share

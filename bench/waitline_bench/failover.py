@@ -1,8 +1,9 @@
 """Death of a room's primary under load: what visitors see of it, and what it loses.
 
-Visitors enter a room of a real cluster, each again until answered 201, and every answer is kept.
-The room's primary is killed, or frozen until its replica has taken over, or killed after its
-replicas have heard nothing of it for a while. Then the line is compared with the answers.
+Visitors enter a room of a real cluster, each again until answered 201; those whose turn comes
+activate their pass, and every second one leaves. Every answer is kept. The room's primary is
+killed, or frozen until its replica has taken over, or killed after its replicas have heard nothing
+of it for a while. Then the line is compared with the answers.
 """
 
 import asyncio
@@ -12,28 +13,30 @@ import signal
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from pathlib import Path
-from statistics import median, quantiles
 from time import perf_counter
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlencode
 
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
-from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.ids import RoomId
 from waitline.queue import audit, keys
 from waitline.queue.audit import RoomSnapshot
+from waitline.queue.model import State
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Limits, Rules
-from waitline.queue.store import Line
 from waitline.sales.http_client import HttpClient
 from waitline.trial.installation import start
 from waitline.trial.valkey_cluster import Size, ValkeyCluster
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.durability import Durability
+from waitline.valkey.replies import CommandError
 from waitline.valkey.slots import slot_of
+from waitline_bench.slow_disk import slow_disk
 
 ROOM = RoomId("failing over")
 
@@ -54,14 +57,14 @@ CALL_S = 5.0
 SOON_S = 60.0
 """Timeouts, in s: of a call that looks at the line, and of a failover."""
 
-BATCH = 16
-UNDER_WAY = 2
-"""Joins in a batch, and batches at once, as a busy worker sends them."""
-
 LAG_S = 0.5
 """Replication lag, in s, of the fault `lag`: short enough that nobody takes a replica for lost."""
 
-Fault = Literal["kill", "freeze", "lag"]
+SLOW_WRITES_PER_S = 50
+"""Writes per second that the disk takes in the fault `slow`, for as long as the load before it. A
+disk of a data centre takes thousands."""
+
+Fault = Literal["kill", "freeze", "lag", "slow"]
 OnProgress = Callable[[str], None]
 
 
@@ -83,10 +86,22 @@ class AnsweredEntry(NamedTuple):
 
 @dataclass(slots=True)
 class Entrants:
-    """Visitors of one room, and their own log of answers."""
+    """Visitors of one room, and their own log of answers.
+
+    Attributes:
+        client: Sends their requests.
+        answers: Answered entries.
+        activated: Visitors whose activation was answered.
+        leaving: Those of them who have asked to leave; `left`: whom the answer confirmed it.
+        refusals: Entries that were refused, by status.
+        stopping: Whether nobody comes any more.
+    """
 
     client: HttpClient
     answers: dict[str, AnsweredEntry] = field(default_factory=dict)
+    activated: set[str] = field(default_factory=set)
+    leaving: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
     refusals: Counter[int] = field(default_factory=Counter)
     stopping: bool = False
     numbers: Any = field(default_factory=lambda: count(1))
@@ -105,6 +120,30 @@ class Entrants:
                 refused += 1
                 self.refusals[status] += 1
                 await asyncio.sleep(AGAIN_S)
+
+    async def take_turns(self) -> None:
+        """Activate passes in the order of the line; every second visitor leaves."""
+        names: list[str] = []
+        while not self.stopping:
+            names = names or [name for name in self.answers if name not in self.activated][:CALLERS]
+            for visitor in names:
+                if await self._answers("POST", "activate", visitor):
+                    self.activated.add(visitor)
+                    if len(self.activated) % 2:
+                        self.leaving.add(visitor)
+            names = [name for name in names if name not in self.activated]
+            for visitor in self.leaving - self.left:
+                if await self._answers("DELETE", "remove", visitor):
+                    self.left.add(visitor)
+            await asyncio.sleep(AGAIN_S)
+
+    async def _answers(self, method: str, verb: str, visitor: str) -> bool:
+        names = urlencode({"concertId": ROOM, "userId": visitor})
+        try:
+            answer = await self.client.request(method, f"/api/v1/queue/{verb}?{names}")
+        except Unavailable:
+            return False
+        return answer.status == 200  # noqa: PLR2004 - the contract's
 
     async def _once(self, body: bytes) -> tuple[int, int | None]:
         try:
@@ -142,15 +181,16 @@ def fail_over(durability: Durability, fault: Fault, seconds: float) -> dict[str,
 
     Args:
         durability: That of the installation.
-        fault: `kill`; `freeze`, until a replica has taken over; or `lag`, a kill after `LAG_S` in
-            which the replicas heard nothing.
+        fault: `kill`; `freeze`, until a replica has taken over; `lag`, a kill after `LAG_S` in
+            which the replicas heard nothing; or `slow`, a kill after a time with a slow disk.
         seconds: Load before the fault and after the failover.
 
     Returns:
         `joins` answered; of these `lost`, `moved` (another place than answered), `twice` (places
         answered to two visitors) and `unordered` (a lower place for one who asked after another's
-        answer); `refused` by status (0: no answer); `first_s` and `last_s` from the fault to the
-        first and the last answer to visitors who were refused; `admitted_by_old`: whether the old
+        answer); `turns`: activations and departures answered, and `turns_lost`;
+        `refused` by status (0: no answer); `first_s` and `last_s` from the fault to the first and
+        the last answer to visitors who were refused; `admitted_by_old`: whether the old
         primary admitted anybody after the fault; `findings` of the audit.
     """
     with tempfile.TemporaryDirectory(prefix="wl-") as folder:
@@ -178,9 +218,11 @@ async def _measured(
     async with asyncio.TaskGroup() as group:
         for _ in range(CALLERS):
             group.create_task(visitors.enter())
+        group.create_task(visitors.take_turns())
         try:
-            await asyncio.sleep(seconds)
             old = await _primary(cluster)
+            with _slowed(cluster, old) if fault == "slow" else nullcontext():
+                await asyncio.sleep(seconds)
             fault_s, fault_ms = perf_counter(), SystemClock().now_ms()
             await _break(cluster, old, fault)
             await _taken_over(cluster, old)
@@ -201,7 +243,8 @@ async def _measured(
     ]
     return {
         "joins": len(visitors.answers),
-        **compare(visitors.answers, seen),
+        "turns": len(visitors.activated) + len(visitors.left),
+        **compare(visitors, seen),
         "refused": dict(visitors.refusals),
         "first_s": min(waited or again) - fault_s,
         "last_s": max(waited or again) - fault_s,
@@ -210,10 +253,13 @@ async def _measured(
     }
 
 
-def compare(answers: dict[str, AnsweredEntry], seen: RoomSnapshot) -> dict[str, int]:
+def compare(visitors: Entrants, seen: RoomSnapshot) -> dict[str, int]:
     """Compare a line with what its visitors were answered; see `fail_over`."""
     places = {str(visitor): place for visitor, place in seen.waiting.items()}
     places |= {str(visitor): slot.place for visitor, slot in seen.slots.items()}
+    active = {str(name) for name, slot in seen.slots.items() if slot.state == State.ACTIVE}
+    answers = visitors.answers
+    stayed = answers.keys() - visitors.leaving
     given = Counter(answer.place for answer in answers.values())
     earliest_s, unordered = float("inf"), 0
     in_line = sorted(
@@ -223,10 +269,12 @@ def compare(answers: dict[str, AnsweredEntry], seen: RoomSnapshot) -> dict[str, 
         earliest_s = min(earliest_s, later.answered_s)
         unordered += one.asked_s > earliest_s
     return {
-        "lost": len(answers.keys() - places.keys()),
+        "lost": len(stayed - places.keys()),
         "moved": sum(places.get(name, one.place) != one.place for name, one in answers.items()),
         "twice": sum(number - 1 for number in given.values()),
         "unordered": unordered,
+        "turns_lost": len((visitors.activated - visitors.leaving) - active)
+        + len(visitors.left & places.keys()),
     }
 
 
@@ -245,6 +293,10 @@ async def _primary(cluster: ValkeyCluster, but: int = -1) -> int:
                 ):
                     return index
     raise Unavailable(f"no node holds slot {slot}")
+
+
+def _slowed(cluster: ValkeyCluster, old: int) -> AbstractContextManager[None]:
+    return slow_disk(cluster.nodes[old].pid, Path(tempfile.gettempdir()), SLOW_WRITES_PER_S)
 
 
 async def _break(cluster: ValkeyCluster, old: int, fault: Fault) -> None:
@@ -300,63 +352,10 @@ async def _come_back(cluster: ValkeyCluster, old: int, fault: Fault) -> float:
         os.kill(node.pid, signal.SIGCONT)
     async with asyncio.timeout(SOON_S):
         while True:
-            with suppress(Unavailable):
+            # It may know that the slot has moved before it is a replica.
+            with suppress(Unavailable, CommandError):
                 role = await cluster.send(old, "ROLE")
                 if role[0] == "slave":
                     return latest_ms
                 admitted = await cluster.send(old, "HGET", keys.of(ROOM).record, "last_at")
                 latest_ms = max(latest_ms, float(admitted or 0))
-
-
-def run_confirmations(on_progress: OnProgress, seconds: float, rounds: int) -> dict[str, Any]:
-    """Return joins/s and the time of a batch by durability, on a primary with one replica.
-
-    The durabilities take turns. `disk` has `appendfsync always`, the others `no`.
-    """
-    with tempfile.TemporaryDirectory(prefix="wl-") as folder:
-        cluster = ValkeyCluster(Path(folder) / "cluster", Size(3, 3))
-        try:
-            cluster.start(SOON_S)
-            return asyncio.run(_confirmed(on_progress, cluster, seconds, rounds))
-        finally:
-            cluster.stop()
-
-
-async def _confirmed(
-    on_progress: OnProgress, cluster: ValkeyCluster, seconds: float, rounds: int
-) -> dict[str, Any]:
-    durabilities: list[Durability] = ["memory", "disk", "replicated"]
-    taken_s: dict[Durability, list[float]] = {name: [] for name in durabilities}
-    per_s: dict[Durability, list[float]] = {name: [] for name in durabilities}
-    fresh = count()
-    for number in range(rounds):
-        for name in durabilities if number % 2 else reversed(durabilities):
-            on_progress(f"round {number + 1} of {rounds}: {name}")
-            for index in range(len(cluster.nodes)):
-                fsync = "always" if name == "disk" else "no"
-                await cluster.send(index, "CONFIG", "SET", "appendfsync", fsync)
-            store = ValkeyClient(cluster.url, timeout_s=CALL_S)
-            joins = ValkeyClient(cluster.url, timeout_s=CALL_S, durability=name)
-            await Rooms(store).ensure(ROOM, Rules(limits=Limits(waiting_max=10_000_000)))
-            line, until_s = Line(store, joins), perf_counter() + seconds
-            before = len(taken_s[name])
-
-            async def again(line: Line, until_s: float, taken: list[float]) -> None:
-                while perf_counter() < until_s:
-                    names = [VisitorId(f"n{next(fresh)}") for _ in range(BATCH)]
-                    started_s = perf_counter()
-                    await line.join(ROOM, names)
-                    taken.append(perf_counter() - started_s)
-
-            await asyncio.gather(*(again(line, until_s, taken_s[name]) for _ in range(UNDER_WAY)))
-            per_s[name].append((len(taken_s[name]) - before) * BATCH / seconds)
-            await joins.close()
-            await store.close()
-    return {
-        name: {
-            "joins_per_s": median(per_s[name]),
-            "median_ms": 1000 * median(taken_s[name]),
-            "p99_ms": 1000 * quantiles(taken_s[name], n=100)[98],
-        }
-        for name in durabilities
-    }

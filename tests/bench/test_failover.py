@@ -19,10 +19,10 @@ def test_a_failover_is_measured(tmp_path: Path) -> None:
     assert (row["durability"], row["fault"], row["lost"]) == ("replicated", "kill", 0)
     assert 0 < row["first_s"] <= row["last_s"]
     assert figures["confirmation"].keys() == {"memory", "disk", "replicated"}
-    assert all(one["joins_per_s"] > 0 for one in figures["confirmation"].values())
+    assert all(one["changes_per_s"] > 0 for one in figures["confirmation"].values())
 
 
 def test_a_fault_that_is_none_is_refused(tmp_path: Path) -> None:
     done = waitline_bench("failover", "--fault", "fire", "--out", tmp_path)
     assert done.returncode == 2
-    assert "--fault is kill, freeze, lag" in " ".join(done.stderr.split())
+    assert "kill, freeze, lag, slow" in " ".join(done.stderr.split())

@@ -1,4 +1,4 @@
-"""`waitline-bench booking`: a small run of every part."""
+"""`waitline-bench booking` and `events`: a small run of every part."""
 
 import pytest
 
@@ -39,3 +39,12 @@ def test_the_box_office_is_measured_next_to_its_bare_statements(
     assert figures["audit"]["findings"] == []
     assert figures["audit"]["sold"] >= bought["done"]
     assert "the audit" in noted
+
+
+def test_bookings_are_measured_with_confirmed_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_steal, "TRIES_MOST", 1)
+    figures = run.run_confirmed(0.3, 1, lambda _: None)
+    assert set(figures) == {"memory", "replicated"}
+    for (found,) in figures.values():
+        assert found["done"] == found["statuses"]["pay 201"] > 0
+        assert found["ms"]["pay"]["p99"] > 0

@@ -1,4 +1,4 @@
-"""Joins are answered once a replica or the disk has them; other stores are refused."""
+"""What visitors are answered is on a replica or the disk by then; other stores are refused."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
@@ -15,12 +15,14 @@ import pytest
 
 from tests.replicas import SOON_S, Pair, keeps_up, running_pair
 from tests.until import until_async
+from waitline.admission.payment_events import DeadLetters, PaymentEvents
+from waitline.kernel import events
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue.model import BATCH_MAX, Again, Joined
+from waitline.queue.model import BATCH_MAX, Again, Joined, Slot, State
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
-from waitline.queue.store import Line
+from waitline.queue.store import NO_STAY, Line
 from waitline.trial import ValkeyServer
 from waitline.valkey.client import CALL_TIMEOUT_S, ValkeyClient
 from waitline.valkey.durability import CONFIRM_MS, Durability, Unconfirmed, faults
@@ -53,6 +55,12 @@ class Own(NamedTuple):
         """Join as often as it takes: on a busy machine a replica may be late."""
         await until_async(lambda: self._joins(name), SOON_S, "it is confirmed")
         return await self.join(name)
+
+    async def stands(self, name: str, state: State | None) -> bool:
+        """Admit the next one, and return whether a visitor is in a state; `None` if unknown."""
+        await self.line.admit(ROOM, holder="", lease_ms=1, chunk_max=1)
+        (found,) = await self.line.status(ROOM, [(VisitorId(name), NO_STAY)])
+        return (found.state if isinstance(found, Slot) else None) == state
 
     async def _joins(self, name: str) -> bool:
         try:
@@ -113,6 +121,65 @@ def test_a_join_is_answered_once_a_replica_has_it(pair: Pair) -> None:
                     with pytest.raises(Unconfirmed):
                         await line.join(ROOM, [VisitorId("b")])
             assert await own.place("b") == 2
+
+    asyncio.run(call())
+
+
+@pytest.mark.parametrize(
+    ("verb", "before", "after"),
+    [
+        ("activate", State.READY, State.ACTIVE),
+        ("extend", State.ACTIVE, State.ACTIVE),
+        ("leave", State.ACTIVE, None),
+        ("rejoin", State.READY, State.READY),
+    ],
+)
+def test_a_turn_is_answered_once_a_replica_has_it(
+    pair: Pair, verb: str, before: State, after: State | None
+) -> None:
+    async def call() -> None:
+        async with opened(pair, "replicated") as own:
+            await own.place("a")
+            change, claims = getattr(own.line, verb), [(VisitorId("a"), 0)]
+            await until_async(lambda: own.stands("a", State.READY), SOON_S, "it is ready")
+            if before == State.ACTIVE:
+                await own.line.activate(ROOM, claims)
+            with stopped(pair.replica):
+                with pytest.raises(Unconfirmed):
+                    await change(ROOM, claims)
+                # It is done, but a repeat must not say so before the replica has it too.
+                assert await own.stands("a", after)
+                with pytest.raises(Unconfirmed):
+                    await change(ROOM, claims)
+
+    asyncio.run(call())
+
+
+def test_a_payment_counts_as_handled_once_a_replica_has_the_departure(pair: Pair) -> None:
+    """In a cluster the event may be on another primary than the room."""
+
+    async def call() -> None:
+        async with opened(pair, "replicated") as own:
+            await own.place("a")
+            reader, letters = PaymentEvents(own.store, own.line, name="one"), DeadLetters(own.store)
+            await reader.prepare()
+            paid = ("topic", events.PAYMENT_COMPLETED, "concertId", ROOM, "userId", "a", "ageMs", 0)
+            await own.store.command("XADD", events.STREAM, "*", *paid)
+            with stopped(pair.replica):
+                with pytest.raises(Unconfirmed):
+                    await reader.read_batch(0.001)
+                # It is done, but another reader must not say so before the replica has it too.
+                assert await own.stands("a", None)
+                with pytest.raises(Unconfirmed):
+                    await reader.take_over(0)
+                assert (await letters.backlog()).unhandled == 1
+
+            async def handled() -> bool:
+                with suppress(Unconfirmed):
+                    await reader.take_over(0)
+                return (await letters.backlog()).unhandled == 0
+
+            await until_async(handled, SOON_S, "the event is handled")
 
     asyncio.run(call())
 

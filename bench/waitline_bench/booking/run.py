@@ -21,6 +21,8 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.plurals import counted
 from waitline.trial import installation
 from waitline.trial.installation import Installation
+from waitline.trial.valkey_cluster import Size, ValkeyCluster
+from waitline.valkey.durability import Durability
 from waitline_bench import booking_audit
 from waitline_bench.booking import bare
 from waitline_bench.booking.buyers import BuyerPlan, Errand
@@ -45,6 +47,9 @@ RESERVE_PER_S, BUY_PER_S, OVERLOAD_PER_S = 6_000, 1_500, 6_000
 
 SPARE_S = 40.0
 """Extra time of a generator beyond its arrival period, in s."""
+
+CLUSTER_S = 60.0
+"""Timeout of the start of a cluster, in s."""
 
 METRICS_LATE_S = 2.5
 """Longest delay of a count, in s: a process writes its counts once a second, and the page with all
@@ -91,6 +96,46 @@ def run_booking(seconds: float, workers: int, on_progress: OnProgress) -> Figure
         on_progress("the audit")
         figures["audit"] = booking_audit.audited(stack)
     return figures
+
+
+def run_confirmed(seconds: float, rounds: int, on_progress: OnProgress) -> dict[str, list[Figures]]:
+    """Measure bookings with events confirmed on a replica, and not, in turn; on clusters of 3+3.
+
+    Args:
+        seconds: Length of each measurement.
+        rounds: Measurements of each.
+        on_progress: Receives the current step as text.
+
+    Returns:
+        By durability, the figures of each round.
+
+    Raises:
+        Unavailable: A server or a generator failed.
+    """
+    durabilities: list[Durability] = ["memory", "replicated"]
+    figures: dict[str, list[Figures]] = {name: [] for name in durabilities}
+    for number in range(rounds):
+        for name in durabilities if number % 2 else reversed(durabilities):
+            on_progress(f"round {number + 1} of {rounds}: {name}")
+            figures[name].append(_bought_with(name, seconds, on_progress))
+    return figures
+
+
+def _bought_with(durability: Durability, seconds: float, on_progress: OnProgress) -> Figures:
+    with tempfile.TemporaryDirectory(prefix="wl-") as name:
+        cluster = ValkeyCluster(Path(name) / "cluster", Size(3, 3))
+        try:
+            cluster.start(CLUSTER_S)
+            settings = {
+                "valkey_url": cluster.url,
+                "durability": durability,
+                "sandbox_latency": "0",
+            }
+            with installation.start(1, settings, box_office=True) as stack:
+                office = _BookingRun(stack, Path(name), seconds, on_progress)
+                return office.bought("bookings", "buy", BUY_PER_S)
+        finally:
+            cluster.stop()
 
 
 class _BookingRun:

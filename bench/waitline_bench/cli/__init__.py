@@ -7,7 +7,7 @@ versus.py    the hot calls of two checkouts in one run
 drivers.py   one script call through each driver of a cluster
 failover.py  the death of a room's primary, and the cost of confirmed joins
 scripts.py   the Lua scripts, memory and admission, without HTTP
-booking.py   the box office: seat map, reservations, payments
+booking.py   the box office: seat map, reservations, payments, confirmed events
 carry.py     capacity of this machine in waiting visitors
 scraping.py  time and size of a scrape of the metrics
 growth.py    how the cost of a call grows with the line and the rooms
@@ -65,6 +65,7 @@ app.command("rush")(scale_out.measure_rush)
 app.command("growth")(growth.growth)
 app.command("scrape")(scraping.scrape)
 app.command("booking")(booking.booking)
+app.command("events")(booking.events)
 app.command("entry")(scenario.entry)
 app.command("circulation")(scenario.circulation)
 app.command("validation")(scenario.validation)

@@ -1,4 +1,4 @@
-"""`waitline-bench booking`: seat map, reservations and payments."""
+"""`waitline-bench booking` and `events`: seat map, reservations, payments, confirmed events."""
 
 from typing import Annotated, Any
 
@@ -44,6 +44,33 @@ def booking(
     if findings:
         count = counted(len(findings), "finding")
         raise _BrokenError(f"the audit has {count}, the first: {findings[0]}")
+
+
+def events(
+    seconds: output.Seconds = 4.0,
+    rounds: Annotated[int, typer.Option(help="Measurements of each", min=1)] = 2,
+    out: output.Out = output.OUT,
+) -> None:
+    """Measure what it costs bookings that the box office's events are confirmed on a replica.
+
+    Starts a cluster of 3+3 embedded servers and an installation for each measurement, with
+    `memory` and `replicated` in turn.
+    """
+    with output.progress() as on_progress:
+        figures = run.run_confirmed(seconds, rounds, on_progress)
+    columns = ("", "bookings/s", "pay p50 ms", "pay p99 ms", "steal", "answers")
+    table = Table(*columns, box=None, title="Bookings by durability", title_justify="left")
+    for name, found in figures.items():
+        for one in found:
+            table.add_row(
+                name,
+                f"{one['per_s']:,.0f}",
+                *(f"{one['ms']['pay'][which]:.1f}" for which in ("p50", "p99")),
+                f"{one['stolen']:.0%}",
+                _statuses(one),
+            )
+    Terminal().print(table)
+    output.keep(out, "events", figures, seconds=seconds, rounds=rounds)
 
 
 def _looked(figures: dict[str, Any]) -> Table:

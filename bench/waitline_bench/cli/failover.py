@@ -7,12 +7,13 @@ from rich.table import Table
 
 from waitline.kernel.terminal import Terminal
 from waitline.valkey.durability import Durability
+from waitline_bench import confirmations
 from waitline_bench import failover as subject
 from waitline_bench.cli import output
 from waitline_bench.failover import Fault
 
 DURABILITIES: tuple[Durability, ...] = ("memory", "disk", "replicated")
-FAULTS: tuple[Fault, ...] = ("kill", "freeze", "lag")
+FAULTS: tuple[Fault, ...] = ("kill", "freeze", "lag", "slow")
 
 
 def failover(
@@ -22,8 +23,8 @@ def failover(
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            help="kill (SIGKILL), freeze (SIGSTOP), or lag: a kill after half a second "
-            "without replication; all if omitted"
+            help="kill (SIGKILL); freeze (SIGSTOP); lag: a kill after half a second without "
+            "replication; slow: a kill after a time with a slow disk, needs root; all if omitted"
         ),
     ] = None,
     seconds: output.Seconds = 2.0,
@@ -45,7 +46,7 @@ def failover(
         )
     with output.progress() as on_progress:
         rows = subject.run_failover(on_progress, durabilities, faults, seconds)
-        costs = subject.run_confirmations(on_progress, seconds, rounds)
+        costs = confirmations.run_confirmations(on_progress, seconds, rounds)
     _show(rows)
     _show_costs(costs)
     output.keep(out, "failover", {"failover": rows, "confirmation": costs}, seconds=seconds)
@@ -55,7 +56,17 @@ def _show(rows: list[dict[str, Any]]) -> None:
     table = Table(title="Death of the primary", title_justify="left", box=None)
     for heading in ("durability", "fault"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("joins", "lost", "first s", "last s", "503", "no answer", "old admits"):
+    for heading in (
+        "joins",
+        "lost",
+        "turns",
+        "lost",
+        "first s",
+        "last s",
+        "503",
+        "no answer",
+        "old admits",
+    ):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
@@ -63,6 +74,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
             row["fault"],
             f"{row['joins']:,}",
             f"{row['lost']:,}",
+            f"{row['turns']:,}",
+            f"{row['turns_lost']:,}",
             f"{row['first_s']:.1f}",
             f"{row['last_s']:.1f}",
             f"{row['refused'].get(503, 0):,}",
@@ -73,13 +86,15 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 
 def _show_costs(costs: dict[str, Any]) -> None:
-    cost = Table(title="\nBatches of 16 joins, two at once", title_justify="left", box=None)
-    for heading in ("", "joins/s", "median ms", "p99 ms"):
+    cost = Table(
+        title="\nBatches of 16 joins or departures, two at once", title_justify="left", box=None
+    )
+    for heading in ("", "changes/s", "median ms", "p99 ms"):
         cost.add_column(heading, justify="right" if heading else "left")
     for name, figures in costs.items():
         cost.add_row(
             name,
-            f"{figures['joins_per_s']:,.0f}",
+            f"{figures['changes_per_s']:,.0f}",
             f"{figures['median_ms']:.2f}",
             f"{figures['p99_ms']:.1f}",
         )

@@ -45,7 +45,7 @@ async def run(url: str, metrics_dir: Path, durability: Durability, *, production
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     replicated = durability == "replicated"
-    confirming = ValkeyClient(url, durability="replicated")
+    confirming = ValkeyClient(url, on_script=tallies.script, durability="replicated")
     name = f"{socket.gethostname()}:{os.getpid()}"
     rooms = Rooms(store)
     admitter = Admitter(
@@ -62,7 +62,10 @@ async def run(url: str, metrics_dir: Path, durability: Durability, *, production
     )
     # Blocking reads of events need a connection of their own.
     events = ValkeyClient(url, timeout_s=payment_events.TIMEOUT_S)
-    departures = PaymentEvents(events, Line(store), name=name)
+    # In a cluster the event and the room may be on different primaries: the departure must not be
+    # lost with the one where the other knows that it is done.
+    line = Line(store, confirming if replicated else None)
+    departures = PaymentEvents(events, line, name=name)
     with contextlib.suppress(asyncio.CancelledError):
         async with asyncio.TaskGroup() as group:
             group.create_task(admitter.run())

@@ -30,7 +30,7 @@ from waitline.kernel import events
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, TextInvalid, VisitorId, normal_name
 from waitline.kernel.periodic import periodic
-from waitline.queue.model import BATCH_MAX, Unknown
+from waitline.queue.model import BATCH_MAX, Standing, Unknown
 from waitline.queue.store import NO_STAY, Line
 from waitline.valkey.client import CALL_TIMEOUT_S, ValkeyClient
 from waitline.valkey.replies import CommandError
@@ -213,13 +213,14 @@ class PaymentEvents:
     async def _leave(self, room: RoomId, departures: Sequence[_Departure]) -> None:
         """End the stays of visitors in one room that began before the payment."""
         standings = await self._line.status(room, [(each.visitor, NO_STAY) for each in departures])
-        claims = [
-            (each.visitor, f"{standing.place}-{standing.joined_ms}")
-            for each, standing in zip(departures, standings, strict=True)
-            if not isinstance(standing, Unknown) and standing.joined_ms <= each.paid_ms
-        ]
-        if claims:
-            await self._line.leave(room, claims)
+        # Also for those who are gone: their departure may not have been confirmed (decision 0041).
+        await self._line.leave(
+            room,
+            [
+                (each.visitor, _stay_paid_for(each, standing))
+                for each, standing in zip(departures, standings, strict=True)
+            ],
+        )
 
     async def _acknowledge(self, handled: Sequence[str], dead: Sequence[tuple[Entry, str]]) -> None:
         """Acknowledge entries and store the dead letters among them, in one transaction."""
@@ -321,6 +322,13 @@ class DeadLetters:
             [("XADD", events.STREAM, "*", *words), ("XDEL", events.DEAD, letter.letter_id)],
             CALL_TIMEOUT_S,
         )
+
+
+def _stay_paid_for(departure: _Departure, standing: Standing) -> str:
+    """Return the stay that a payment ends; one that nobody has if it is over."""
+    if isinstance(standing, Unknown) or standing.joined_ms > departure.paid_ms:
+        return NO_STAY
+    return f"{standing.place}-{standing.joined_ms}"
 
 
 def _by_room(

@@ -179,12 +179,13 @@ class Line:
 
     Args:
         runner: Runs the scripts.
-        joins: Runs `join` where its writes are confirmed (decision 0041); `None` for `runner`.
+        confirming: Runs what changes a visitor's standing, and answers once that is confirmed
+            (decision 0041); `None` for `runner`.
     """
 
-    def __init__(self, runner: Store, joins: Store | None = None) -> None:
+    def __init__(self, runner: Store, confirming: Store | None = None) -> None:
         self._runner = runner
-        self._joins = joins or runner
+        self._confirming = confirming or runner
 
     async def join(
         self, room: RoomId, visitors: Sequence[VisitorId], marks: Sequence[str] = ()
@@ -211,7 +212,7 @@ class Line:
         assert 1 <= len(visitors) <= BATCH_MAX
         assert len(marks) in {0, len(visitors)}
         args: list[str | int] = [len(visitors), *visitors, *marks]
-        outcomes = _outcomes(JOINED, await self._joins.run(JOIN, where, args))
+        outcomes = _outcomes(JOINED, await self._confirming.run(JOIN, where, args))
         if _leads(outcomes):
             # The places are taken, so the caller gets them. The admitter's patrol finds the room.
             with suppress(Unavailable):
@@ -230,7 +231,7 @@ class Line:
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.lapsed, k.slots)
-        outcomes = _outcomes(REJOINED, await self._run(REJOIN, where, _flat(claims)))
+        outcomes = _outcomes(REJOINED, await self._change(REJOIN, where, claims))
         if any(isinstance(one, Waiting) for one in outcomes):
             # As after a join: the patrol finds the room if this did not wake it.
             with suppress(Unavailable):
@@ -275,7 +276,7 @@ class Line:
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.admitted, k.slots)
-        return _outcomes(ACTIVATED, await self._run(ACTIVATE, where, _flat(claims)))
+        return _outcomes(ACTIVATED, await self._change(ACTIVATE, where, claims))
 
     async def extend(self, room: RoomId, claims: Sequence[StayClaim]) -> list[Turn]:
         """Renew the time of each of 1 to `BATCH_MAX` active visitors.
@@ -289,7 +290,7 @@ class Line:
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.admitted, k.slots)
-        return _outcomes(EXTENDED, await self._run(EXTEND, where, _flat(claims)))
+        return _outcomes(EXTENDED, await self._change(EXTEND, where, claims))
 
     async def leave(
         self, room: RoomId, claims: Sequence[StayClaim]
@@ -301,7 +302,7 @@ class Line:
         """
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots)
-        return _outcomes(LEFT, await self._run(LEAVE, where, _flat(claims)))
+        return _outcomes(LEFT, await self._change(LEAVE, where, claims))
 
     async def admit(
         self,
@@ -375,8 +376,14 @@ class Line:
     async def _run(
         self, script: scripts.Script, where: Sequence[str], args: Sequence[str | int]
     ) -> Sequence[scripts.Row]:
-        assert 1 <= len(args) <= 2 * BATCH_MAX + 1
+        assert 1 <= len(args) <= 2 * BATCH_MAX
         return await self._runner.run(script, where, args)
+
+    async def _change(
+        self, script: scripts.Script, where: Sequence[str], claims: Sequence[StayClaim]
+    ) -> Sequence[scripts.Row]:
+        assert 1 <= len(claims) <= BATCH_MAX
+        return await self._confirming.run(script, where, _flat(claims))
 
 
 def _leads(outcomes: Sequence[object]) -> bool:

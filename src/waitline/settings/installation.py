@@ -58,8 +58,9 @@ class InstallationSettings(BaseSettings):
     )
     durability: Durability = Field(
         default="memory",
-        description="What a join has reached before it is answered: the primary's memory, its disk "
-        "(its appendfsync must be always), or also one replica (replicated)",
+        description="What a join, an activation or a departure has reached before it is answered: "
+        "the primary's memory, its disk (its appendfsync must be always), or also one replica "
+        "(replicated)",
     )
     host: str = Field(default="127.0.0.1", description="Address that the services listen on")
     management_host: str = Field(

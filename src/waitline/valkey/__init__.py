@@ -3,7 +3,7 @@
 fitness.py     whether the primaries take writes, and may lose data
 client.py      `ValkeyClient`: scripts by hash, commands, transactions, timeouts
 scripts.py     load Lua scripts and parse their headers
-durability.py  what a join must have reached before it is answered, and how it is confirmed
+durability.py  what a write must have reached before it is answered, and how it is confirmed
 cluster.py     routing in a cluster: a connection for each primary, redirects, the map of slots
 slots.py       hash slots: of a key, of a command, and the map of them; pure
 sentinel.py    the primary's current address, from Sentinels

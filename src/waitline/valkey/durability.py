@@ -1,9 +1,10 @@
-"""Durability of joins: what a write must have reached before it is answered; its confirmation.
+"""Durability: what a write must have reached before it is answered; its confirmation.
 
-A batch of joins is followed, on its own connection, by one command that waits for a replica (WAIT)
-or for the disk (WAITAOF). It covers what that connection wrote. A batch that only finds earlier
-places writes nothing, and the server would confirm it at once, although the call that gave those
-places may not have been confirmed. So each batch also writes a fence: a key beside the room's own.
+A batch of joins or turns is followed, on its own connection, by one command that waits for a
+replica (WAIT) or for the disk (WAITAOF). It covers what that connection wrote. A batch that only
+finds earlier places writes nothing, and the server would confirm it at once, although the call that
+gave those places may not have been confirmed. So each batch also writes a fence: a key beside the
+room's own.
 """
 
 from collections.abc import Mapping, Sequence

@@ -71,10 +71,11 @@ class QueueWorker(ServiceWorker):
         tallies = ProcessMetrics(settings.metrics_dir, "queue")
         problems = ProblemResponses(PROBLEMS, clock, settings.queue_root_path or "")
         store = open_valkey(settings, tallies.script)
-        # While a batch of joins is confirmed, its connection carries out nothing else.
-        confirms = settings.durability != "memory"
-        joins = open_valkey(settings, tallies.script, settings.durability) if confirms else store
-        parts = QueueParts.of(settings, store, clock, joins, draining=lambda: self.draining)
+        # While a batch is confirmed, its connection carries out nothing else.
+        confirming = store
+        if settings.durability != "memory":
+            confirming = open_valkey(settings, tallies.script, settings.durability)
+        parts = QueueParts.of(settings, store, clock, confirming, draining=lambda: self.draining)
         tallies.on_flush("key", partial(parts.keys.record_age, clock))
         tallies.on_flush("streams", lambda: telemetry.STREAMS_OPEN.set(parts.feed.size))
         routers = [
@@ -89,7 +90,7 @@ class QueueWorker(ServiceWorker):
             parts.watch.run(),
             Listening(store).run(),
             parts.fitness.run(),
-            *(watch.run() for watch in watches(settings, (store, joins))),
+            *(watch.run() for watch in watches(settings, (store, confirming))),
             tallies.keep(),
             parts.keys.watch(clock),
             garbage_collection.keep(),
@@ -122,7 +123,7 @@ class QueueWorker(ServiceWorker):
             for task in tasks:
                 task.cancel()
         tallies.flush()
-        await joins.close()
+        await confirming.close()
         await store.close()
 
 
@@ -151,7 +152,7 @@ class QueueParts(NamedTuple):
         settings: chosen.Settings,
         store: ValkeyClient,
         clock: Clock,
-        joins: ValkeyClient | None = None,
+        confirming: ValkeyClient | None = None,
         *,
         draining: Callable[[], bool] = lambda: False,
     ) -> "QueueParts":
@@ -161,11 +162,11 @@ class QueueParts(NamedTuple):
             settings: The installation's settings.
             store: Holds the rooms.
             clock: The present time.
-            joins: The client for joins, if they have one of their own.
+            confirming: As in `Line`.
             draining: Whether the process is about to stop.
         """
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
-        line, rooms = Line(store, joins), Rooms(store)
+        line, rooms = Line(store, confirming), Rooms(store)
         fitness = Fitness(store, settings.durability, production=settings.mode == "production")
         addresses = Addresses(store)
         batchers, documents = Batchers.of(line, addresses), NowServingDocuments(rooms)
