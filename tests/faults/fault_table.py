@@ -43,7 +43,7 @@ class Measured(NamedTuple):
 
 def row(fault: Fault, measured: Measured) -> str:
     figures = " | ".join(measured)
-    return f"| {fault.does} | {fault.sees} | {figures} | {fault.lost} | `{fault.name}` |"
+    return f"| {fault.does} | {fault.sees} | {figures} | nothing | `{fault.name}` |"
 
 
 def table(measured: Mapping[str, Measured]) -> str:
