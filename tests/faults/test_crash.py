@@ -29,11 +29,10 @@ from tests.faults.stack import (
     sockets,
     up,
 )
-from tests.processes import free_port, started
+from tests.processes import free_port, halted, started
 from tests.until import until, until_async
 from waitline.http.server import FINISH_S
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue import keys
 from waitline.queue.audit import examine
 from waitline.queue.model import BATCH_MAX, State
 from waitline.queue.rooms import Rooms
@@ -170,15 +169,6 @@ def test_of_two_admitters_one_takes_over_within_the_lease(folder: Path) -> None:
             await Line(store).join(room, names)
         await store.close()
 
-    async def listed() -> int:
-        store = Store(valkey.url)
-        count: int = await store.command("ZCARD", keys.ADMITTERS)
-        await store.close()
-        return count
-
-    def holder() -> int:
-        return int(snapshot(valkey.url, room).fields.get("lease_holder", ":0:").split(":")[-2])
-
     def admitted() -> int:
         return snapshot(valkey.url, room).number("admitted")
 
@@ -190,21 +180,64 @@ def test_of_two_admitters_one_takes_over_within_the_lease(folder: Path) -> None:
                 programs.enter_context(started(argv, {}, lambda: True, START_S)).pid
                 for _ in range(2)
             }
-            until(lambda: asyncio.run(listed()) == len(pair), START_S, "both are there")
-            dead = holder()
+            until(lambda: listed(valkey.url) == len(pair), START_S, "both are there")
+            dead = lease_holder(valkey.url, room)
             assert dead in pair
             kill(dead)
             until(lambda: not runs(dead), SOON_S, "it is dead")
             before = admitted()
             # The other looks again when the lease has run out.
             until(lambda: admitted() > before, TAKE_OVER_S, "the other takes over")
-            assert {holder()} == pair - {dead}
+            assert {lease_holder(valkey.url, room)} == pair - {dead}
             seen = snapshot(valkey.url, room)
             assert seen.number("admitted") == len(seen.slots)
             assert len(seen.slots) + len(seen.waiting) == seen.number("entered")
             assert examine(seen) == []
     finally:
         valkey.stop()
+
+
+def test_of_two_admitters_the_one_that_hangs_is_replaced_and_comes_back(stack: Stack) -> None:
+    """Under load, and it does no harm when it continues."""
+    # Slow, so that there are slots for as long as this takes.
+    room = stack.room("hung", admitPerSecond=50, activeMax=10 * SLOTS)
+    where = ("--valkey-url", stack.url, "--data-dir", str(stack.data_dir))
+
+    def admitted() -> int:
+        return snapshot(stack.url, room).number("admitted")
+
+    def fault() -> None:
+        hung = lease_holder(stack.url, room)
+        with halted([hung]):
+            until(lambda: lease_holder(stack.url, room) != hung, TAKE_OVER_S, "the other does it")
+            before = admitted()
+            until(lambda: admitted() > before, SOON_S, "it admits")
+            assert listed(stack.url) == 1
+        until(lambda: listed(stack.url) == 2, SOON_S, "both are there again")
+
+    with started([*WAITLINE, "admitter", *where], {}, lambda: True, START_S):
+        until(lambda: listed(stack.url) == 2, START_S, "both are there")
+        crowd = asyncio.run(load(stack, room, fault))
+        assert crowd.turned_away.keys() <= {503}
+        assert_whole(stack, crowd)
+
+
+def lease_holder(url: str, room: RoomId) -> int:
+    """Return the process id of the admitter that holds a room's lease; 0 if there is none."""
+    return int(snapshot(url, room).fields.get("lease_holder", ":0:").split(":")[-2])
+
+
+def listed(url: str) -> int:
+    """Return how many admitters have sent a heartbeat lately."""
+
+    async def counted() -> int:
+        store = Store(url)
+        try:
+            return await Rooms(store).admitters.count()
+        finally:
+            await store.close()
+
+    return asyncio.run(counted())
 
 
 def test_the_line_is_the_same_after_a_restart_of_everything(folder: Path) -> None:

@@ -27,7 +27,7 @@ from waitline.admission.sharing import Shares
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.kernel.periodic import periodic
-from waitline.queue.admitters import Admitters
+from waitline.queue.admitters import GONE_MS, Admitters
 from waitline.queue.listening import Listening
 from waitline.queue.model import Moved, Unsure
 from waitline.queue.rooms import Rooms
@@ -115,7 +115,7 @@ class Admitter:
         self._name = name
         self._listening = listening
         self._admitters, self._enlisted_s = admitters, -inf
-        self._shares = Shares(name)
+        self._shares, self._unheard = Shares(name), False
         self._heard_ms, self._heard_read_s = 0, -inf
         self._observe_move = observe_move
         self._observe_round = observe_round
@@ -179,7 +179,7 @@ class Admitter:
 
     async def _shared(self, rooms: set[RoomId]) -> AbstractSet[RoomId]:
         """Return this admitter's share of the rooms; release those that are others' now."""
-        served = self._shares.of(rooms)
+        served = frozenset() if self._unheard else self._shares.of(rooms)
         lost = [
             room
             for room, visits in self._visits.items()
@@ -286,9 +286,13 @@ class Admitter:
         """Send a heartbeat, and share the rooms among all that send theirs, if it is due."""
         now_s = asyncio.get_running_loop().time()
         if self._admitters is not None and now_s - self._enlisted_s >= ENLIST_S:
+            absent = now_s - self._enlisted_s > GONE_MS / 1000
             # Set before the answer, as in `_heard`.
             self._enlisted_s = now_s
-            self._shares.among(await self._admitters.enlist(self._name))
+            names = await self._admitters.enlist(self._name)
+            self._shares.among(names)
+            # The others serve its rooms until their next heartbeat; it would be refused.
+            self._unheard = absent and len(names) > 1
 
     async def _heard(self) -> int:
         """Return when a worker last listened, by the store's clock; 0 if unknown."""

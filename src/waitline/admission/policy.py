@@ -25,9 +25,10 @@ IDLE_MS = 500
 """Interval, in ms, of visits to a room that admits nobody, by its mode or because its shop is sold
 out: the longest delay until it admits again."""
 
-HANDOVER_MS = 250
+HANDOVER_MS = 500
 """Longest interval, in ms, of visits to a room whose lease another admitter holds. The room is this
-one's share, so the other is about to release the lease, or has died."""
+one's share, so the other releases the lease at its next heartbeat (`ENLIST_S`), or has died; then
+the next visit is when the lease ends."""
 
 SWEEP_MS = 1_000
 """Interval, in ms, of a room's sweeps: how long an expired slot may stay taken. Source: the wire
