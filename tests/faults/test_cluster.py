@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -11,7 +11,7 @@ import pytest
 from tests import clusters
 from tests.faults.resp import Resp
 from tests.faults.wire import Fault, Request, Wire
-from tests.processes import free_port
+from tests.processes import free_port, halted
 from tests.servers import ClusterServer, Server, running_cluster
 from tests.until import until_async
 from waitline.kernel import telemetry
@@ -145,6 +145,58 @@ def test_while_keys_are_on_their_way_calls_wait_for_them(cluster: ValkeyCluster)
         assert await place(store, "b") == 2
 
     run(cluster, call)
+
+
+def test_the_map_of_a_primary_that_was_cut_off_is_refused() -> None:
+    """It believes that it still holds the slot, and takes writes; its epoch says that it is old."""
+    with running_cluster(Size(3, 0)) as served:
+        cluster, key = served.cluster, keys.of(ROOM).record
+
+        async def call(store: ValkeyClient) -> None:
+            old, to = await clusters.owner(cluster, SLOT), await other(cluster)
+            ids = [await cluster.send(index, "CLUSTER", "MYID") for index in range(3)]
+            for index in range(3):
+                # No node takes another for lost while this runs.
+                await cluster.send(index, "CONFIG", "SET", "cluster-node-timeout", 60_000)
+            # It hears nobody, and is sure that there is nobody to hear.
+            await cluster.send(old, "CONFIG", "SET", "cluster-require-full-coverage", "no")
+            for index in {0, 1, 2} - {old}:
+                await cluster.send(old, "CLUSTER", "FORGET", ids[index])
+            await cluster.send(to, "CLUSTER", "SETSLOT", SLOT, "IMPORTING", ids[old])
+            await cluster.send(to, "CLUSTER", "SETSLOT", SLOT, "NODE", ids[to])
+            with halted([cluster.nodes[old].pid]):
+                await until_async(
+                    lambda: takes(store, key, "after"), SOON_S, "the new one is known"
+                )
+            for index in {0, 1, 2} - {old}:
+                cluster.nodes[index].kill()
+            before = await maps_given(cluster, old)
+
+            async def refused() -> bool:
+                assert not await takes(store, key, "since"), "the old one was believed"
+                return await maps_given(cluster, old) >= before + 3
+
+            await until_async(refused, SOON_S, "the old one has been asked for its map")
+            # The control: it would take it.
+            assert await cluster.send(old, "HGET", key, "since") is None
+            assert await cluster.send(old, "HSET", key, "control", 1) == 1
+
+        run(cluster, call)
+
+
+async def maps_given(cluster: ValkeyCluster, index: int) -> int:
+    """How often a node was asked for its map of slots."""
+    stats = str(await cluster.send(index, "INFO", "commandstats"))
+    _, _, rest = stats.partition("cmdstat_cluster|slots:calls=")
+    return int(rest.partition(",")[0] or 0)
+
+
+async def takes(store: ValkeyClient, key: str, field: str) -> bool:
+    """Whether somebody takes a write."""
+    with suppress(Unavailable):
+        await store.command("HSET", key, field, 1)
+        return True
+    return False
 
 
 def test_a_single_key_is_asked_for_where_it_goes(cluster: ValkeyCluster) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,19 @@ from waitline.trial.installation import Installation, start
 from waitline.trial.valkey_cluster import Size, ValkeyCluster
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.slots import slot_of
+from waitline_bench.measured_room import Room
+from waitline_bench.scale_out.clients import ClientPlan
+from waitline_bench.scale_out.load import Load, run_visits
+from waitline_bench.scale_out.visits import Crowd as Visitors
+from waitline_bench.scale_out.visits import Work
 
 SOON_S = 30.0
 
 # Visitors who come before, between and after the moves.
 ARRIVALS = 300
+
+# The rush: visitors who wait, requests per second of each kind, for how long, and connections.
+WAITING, PER_S, RUSH_S, CONNECTIONS = 20_000, 2_000.0, 15.0, 256
 
 ROOM = RoomId("moving")
 
@@ -95,6 +105,49 @@ def test_nobody_sees_more_than_a_503(served: tuple[ValkeyCluster, Installation],
         [*command, "--data-dir", str(up.data_dir)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.long
+def test_at_two_thousand_visitors_a_second_nobody_sees_more_than_a_503(
+    served: tuple[ValkeyCluster, Installation],
+) -> None:
+    """So many enter while as many of those who wait poll, and slots move all the time."""
+    cluster, up = served
+    room = Room(cluster.url, "rush")
+    # A poll finds its visitor waiting: fewer are admitted than the tenth that is not polled.
+    room.fill(WAITING, WAITING / 10 / (2 * RUSH_S))
+    room.open()
+    plan = ClientPlan((up.port,), CONNECTIONS, 0, PER_S)
+    crowds = [Visitors(work, (room.name,), WAITING, "n") for work in (Work.ENTER, Work.POLL)]
+    with ThreadPoolExecutor(2) as pool:
+        visiting = [
+            pool.submit(run_visits, lambda _: None, plan, crowd, Load(1.0, RUSH_S), {})
+            for crowd in crowds
+        ]
+        moves = asyncio.run(move_until(cluster, room.name, visiting))
+        entering, polling = (each.result() for each in visiting)
+    for found in (entering, polling):
+        print(f"{moves} moves, {found['visits_per_s']:.0f}/s, {found['refused']}, {found['steps']}")  # noqa: T201
+        assert found["begun"] >= 0.99 * PER_S * RUSH_S
+        assert {" ".join(words.split()[1:]) for words in found["refused"]} <= {"503"}
+        assert (found["broken"], found["unfinished"]) == (0, 0)
+    assert moves >= len(SLOTS_MOVED)
+    assert room.survey().counters["entered"] >= entering["entered"] + WAITING
+    assert room.findings() == []
+
+
+async def move_until(cluster: ValkeyCluster, room: str, visiting: Sequence[Future[Any]]) -> int:
+    """Move the slots in turn until all visits are over; return how many moves that were."""
+    slots = dict.fromkeys([slot_of(keys.of(RoomId(room)).room), *SLOTS_MOVED])
+    moves = 0
+    for slot in cycle(slots):
+        if all(each.done() for each in visiting):
+            break
+        holder = await clusters.owner(cluster, slot)
+        how = clusters.move if moves % 2 else clusters.move_at_once
+        await how(cluster, slot, (holder + 1) % 3)
+        moves += 1
+    return moves
 
 
 @pytest.mark.long

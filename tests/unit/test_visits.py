@@ -88,7 +88,18 @@ def test_polls_spare_the_head_of_the_line_which_may_be_admitted() -> None:
 @pytest.mark.parametrize(
     ("work", "reply", "named"),
     [
-        pytest.param(Work.ENTER, answer(503), "enter 503", id="a refusal"),
+        pytest.param(
+            Work.ENTER,
+            answer(503).replace(b"\r\n", b"\r\nretry-after: 1\r\n", 1),
+            "enter 503",
+            id="a refusal",
+        ),
+        pytest.param(
+            Work.ENTER,
+            answer(503),
+            "enter 503 without Retry-After",
+            id="a refusal that says no time",
+        ),
         pytest.param(Work.ENTER, answer(200, position=1), "enter 200", id="another success"),
         pytest.param(
             Work.ENTER,

@@ -24,6 +24,7 @@ _NEW = b'"isNewEntry":true'
 _POSITION = b'"position":'
 _WAITS = b'"status":"WAITING"'
 _READY = b'"status":"READY"'
+_RETRY_AFTER = b"\r\nretry-after: "
 
 
 class Work(StrEnum):
@@ -125,7 +126,8 @@ class Visits:
         expected = HTTPStatus.CREATED if step == ENTER else HTTPStatus.OK
         status = answers.code(answer)
         if status != expected:
-            self.refused[f"{step} {status}"] += 1
+            waits = _RETRY_AFTER in answer or status != HTTPStatus.SERVICE_UNAVAILABLE
+            self.refused[f"{step} {status}{'' if waits else ' without Retry-After'}"] += 1
             return None
         if step == ENTER:
             return self._entered(slot, answer)
