@@ -4,6 +4,7 @@ hot_path.py       requests/s of the hot calls, next to an empty handler and a na
 versus.py         the hot calls of two checkouts, alternately in one run
 hot_calls.py      one measurement of one hot call, at full load or at a fixed rate
 paced.py          open-loop load generator: a fixed request rate, whatever the latency
+observing.py      `enter` with access log and traces off, sampled, and on
 drivers.py        calls to a cluster, by driver, and `enter` on one next to one server
 failover.py       the death of a room's primary under load
 confirmations.py  the cost of confirmed joins and departures

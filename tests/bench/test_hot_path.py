@@ -47,3 +47,13 @@ def test_a_folder_without_a_checkout_is_refused(tmp_path: Path) -> None:
     done = waitline_bench("versus", tmp_path, "--out", tmp_path)
     assert done.returncode == 2
     assert "is not a checkout" in done.stderr
+
+
+def test_what_observing_costs_is_measured_next_to_a_worker_without(tmp_path: Path) -> None:
+    done = waitline_bench("observing", "--seconds", "1", "--rounds", "1", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "observing.json").read_text("utf-8"))["figures"]
+    rows = {row["name"]: row for row in figures["variants"]}
+    assert rows["off"]["cpu_ratio"] == {"median": 1, "least": 1, "most": 1}
+    assert len(rows) == 6
+    assert all(row["per_s"] > 0 for row in rows.values())

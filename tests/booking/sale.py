@@ -175,7 +175,7 @@ def cancel(reservation: int, who: int | Buyer) -> dict[str, Any]:
 def charged(key: UUID) -> dict[str, Any]:
     """What a charge is confirmed with."""
     charge = {"charge_keys": [key], "provider_refs": ["ref"], "charged": [None]}
-    return {**charge, "currencies": [None], "whos": ["payment call"]}
+    return {**charge, "currencies": [None], "whos": ["payment call"], "request_ids": [None]}
 
 
 # Statements that answer with a row for each of the requests that they are given.

@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 
 from tests.http_client import Client
-from tests.processes import free_port, started
+from tests.processes import Program, free_port, started
 from tests.until import until
 from tests.web.stack import MESSAGES, SOON_S, UP_S, Stack, refused, shows, succeeded
 from waitline.trial.installation import Installation, start
@@ -49,13 +49,17 @@ class Office:
         client: For the booking service.
         queue: The queue service.
         operator: The operator's key, as a header.
+        provider: The payment sandbox.
     """
 
-    def __init__(self, client: Client, queue: Stack, program: Installation) -> None:
+    def __init__(
+        self, client: Client, queue: Stack, program: Installation, provider: Program
+    ) -> None:
         self.client = client
         self.url = str(client.base_url)
         self.queue = queue
         self.program = program
+        self.provider = provider
         self.operator = queue.operator
         self._users = itertools.count(1_000_000)
 
@@ -244,7 +248,7 @@ def running(mode: str, **more: str) -> Iterator[Office]:
         pay_url = f"http://127.0.0.1:{pay_port}"
         webhook = f"http://127.0.0.1:{booking_port}/api/v1/payments/webhook"
         words = ["sandbox-pay", "--port", pay_port, "--webhook-url", webhook, "--latency", "0"]
-        stack.enter_context(
+        provider = stack.enter_context(
             started(_waitline(words), SECRETS, lambda: _answers(client, f"{pay_url}/health"), UP_S)
         )
         chosen = {
@@ -262,7 +266,7 @@ def running(mode: str, **more: str) -> Iterator[Office]:
         )
         queue_client = stack.enter_context(Client(program.url))
         queue = Stack(program.url, program.data_dir, program, queue_client)
-        yield Office(client, queue, program)
+        yield Office(client, queue, program, provider)
 
 
 def _answers(client: httpx.Client, url: str) -> bool:

@@ -68,7 +68,7 @@ VALUES: dict[str, Any] = {
     "event_ids": None, "event_no": 1, "event_nos": [1], "examples_max": 5, "free_max": 5,
     "fresh_ids": [1], "gone": False, "grade": "VIP", "grades": ["VIP"], "grace_s": 1.0,
     "holder": "1-1", "kept_s": 1000.0, "key": "k", "keys_max": 10, "known_ids": [1],
-    "made_bys": [None], "whos": ["w"],
+    "made_bys": [None], "whos": ["w"], "request_ids": [None],
     "language": "ko", "late_s": 60.0, "looks_max": 10, "mode": "trial", "news": "n",
     "numbers": ["n"],
     "only_id": None, "open_pause_max_s": 10.0, "currencies": [None], "patience_s": 30.0,

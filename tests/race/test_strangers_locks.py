@@ -131,7 +131,7 @@ async def confirming(hall: Hall) -> list[Any]:
     return await all_of(
         [
             lambda key=row["charge_key"]: hall.checkout._confirming.enqueue(  # type: ignore[misc]  # noqa: SLF001
-                None, _ChargeNote(key, "ref", None, by=Settler.CALL)
+                None, _ChargeNote(key, "ref", None, Settler.CALL, None)
             )
             for row in rows
         ]

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
+from waitline.http import access_log
+from waitline.http.access_log import AccessLine
 from waitline.kernel.log_events import EVENTS
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +25,13 @@ class Call(NamedTuple):
     where: str
     event: str | None
     keys: frozenset[str]
+    levels: frozenset[str]
 
 
 def calls() -> Iterator[Call]:
+    # Its lines bypass the logger.
+    fields = frozenset(AccessLine.__struct_fields__) - {"event", "level", "timestamp"}
+    yield Call("http/access_log.py", access_log.EVENT, fields, frozenset({"info"}))
     for path in sorted(SRC.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             match node:
@@ -33,20 +39,22 @@ def calls() -> Iterator[Call]:
                     func=ast.Attribute(value=ast.Name(id=name), attr=level), args=args
                 ) if name in LOGGERS and level in LEVELS:
                     where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                    levels = frozenset({"error" if level == "exception" else level})
                     keys = {keyword.arg or "**" for keyword in node.keywords} - {"exc_info"}
                     match args:
                         case [ast.Constant(value=str(event))]:
-                            yield Call(where, event, frozenset(keys))
+                            yield Call(where, event, frozenset(keys), levels)
                         case _ if path == PERIODIC:
                             pass  # NAME_failed and NAME_recovered, for each call of `periodic`
                         case _:
-                            yield Call(where, None, frozenset(keys))
+                            yield Call(where, None, frozenset(keys), levels)
                 case ast.Call(
                     func=ast.Name(id="periodic"), args=[ast.Constant(value=str(name)), *_]
                 ):
                     where = f"{path.relative_to(ROOT)}:{node.lineno}"
-                    yield Call(where, f"{name}_failed", frozenset({"reason", "retry_in_s"}))
-                    yield Call(where, f"{name}_recovered", frozenset())
+                    failed = frozenset({"warning", "error"})
+                    yield Call(where, f"{name}_failed", frozenset({"reason", "retry_in_s"}), failed)
+                    yield Call(where, f"{name}_recovered", frozenset(), frozenset({"info"}))
                 case _:
                     pass
 
@@ -67,6 +75,13 @@ def test_every_listed_event_and_key_is_used() -> None:
     assert listed - used == set()
 
 
+def test_the_listed_levels_are_those_of_the_calls() -> None:
+    used: dict[str | None, set[str]] = {}
+    for call in CALLS:
+        used.setdefault(call.event, set()).update(call.levels)
+    assert used == {name: set(event.level.split(" or ")) for name, event in EVENTS.items()}
+
+
 def test_names_are_snake_case_and_the_meaning_is_a_sentence() -> None:
     for name, event in EVENTS.items():
         for word in (name, *event.keys):
@@ -77,7 +92,8 @@ def test_names_are_snake_case_and_the_meaning_is_a_sentence() -> None:
 
 def test_operators_find_every_event_in_the_documentation() -> None:
     rows = [
-        f"| `{name}` | {', '.join(f'`{key}`' for key in event.keys)} | {event.meaning} |"
+        f"| `{name}` | {event.level} | {', '.join(f'`{key}`' for key in event.keys)} | "
+        f"{event.meaning} |"
         for name, event in sorted(EVENTS.items())
     ]
     table = [line for line in TABLE.read_text("utf-8").splitlines() if line.startswith("| `")]

@@ -215,3 +215,47 @@ def test_gzip_where_it_is_accepted(tmp_path: Path, accepts: str, coding: str | N
     assert answer.headers.get("content-encoding") == coding
     assert answer.headers["vary"] == "Accept-Encoding"
     assert b"process_cpu_seconds_total" in (gzip.decompress(raw) if coding else raw)
+
+
+@pytest.mark.parametrize(
+    ("exemplars", "accept", "media", "shown"),
+    [
+        (True, "application/openmetrics-text;version=1.0.0,text/plain;q=0.3", "openmetrics", True),
+        (True, "text/plain", "text/plain", False),
+        (True, "", "text/plain", False),
+        (False, "application/openmetrics-text;version=1.0.0", "text/plain", False),
+    ],
+)
+def test_exemplars_are_in_the_openmetrics_format_alone(
+    tmp_path: Path, accept: str, media: str, *, exemplars: bool, shown: bool
+) -> None:
+    """The process that is scraped shows the latest exemplar of each bucket, over all processes."""
+    other = ProcessMetrics(tmp_path, "tests")
+    for trace_id, seconds in (("a" * 32, 0.003), ("b" * 32, 0.004), ("c" * 32, 2.0)):
+        other.http("GET", "/a", 200, seconds, trace_id)
+    other.http("GET", "/a", 200, 0.0001)
+    other.flush()
+    for histogram in telemetry.INSTRUMENTS.histograms.values():
+        histogram.tallies.clear()
+
+    async def play() -> httpx.Response:
+        app = FastAPI()
+        app.include_router(page_of(tmp_path, Source(), exemplars=exemplars).router())
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.get("/actuator/prometheus", headers={"Accept": accept})
+
+    answer = asyncio.run(play())
+    assert media in answer.headers["content-type"]
+    assert (answer.headers["vary"] == "Accept, Accept-Encoding") == exemplars
+    found = {
+        line.partition(" # ")[0].partition('le="')[2].partition('"')[0]: line.partition(" # ")[2]
+        for line in answer.text.splitlines()
+        if " # {" in line
+    }
+    if not shown:
+        assert found == {}
+        return
+    assert set(found) == {"0.005", "2.5"}
+    assert found["0.005"].startswith('{trace_id="' + "b" * 32 + '"} 0.004 ')
+    assert answer.text.endswith("# EOF\n")

@@ -10,7 +10,7 @@ from waitline.booking import load_reporter as subject
 from waitline.booking.load_reporter import ADMITTED_STATEMENTS, Answered, WorkerLoad
 from waitline.kernel import telemetry
 from waitline.kernel.instruments import BucketHistogram
-from waitline.services.booking.app import ADMITTED_CALLS, answered
+from waitline.services.booking.metrics import ADMITTED_CALLS, answered
 
 SQL = Path(waitline.booking.__path__[0]) / "sql"
 

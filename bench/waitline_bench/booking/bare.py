@@ -61,6 +61,8 @@ _VALUES = {
     "charge_keys": "ARRAY[:paid_charge_key]",
     "charged": "ARRAY[10000]",
     "currencies": "ARRAY[NULL::text]",
+    "whos": "ARRAY['payment call']",
+    "request_ids": "ARRAY[NULL::text]",
 }
 
 _RATE = re.compile(r"tps = ([\d.]+)")

@@ -4,6 +4,7 @@ Compare figures within one run only: a shared machine makes runs incomparable.
 
 hot_path.py  requests/s and CPU time of the hot calls, next to an empty handler
 versus.py    the hot calls of two checkouts in one run
+observing.py what access log and traces cost per enter
 drivers.py   one script call through each driver of a cluster
 failover.py  the death of a room's primary, and the cost of confirmed joins
 scripts.py   the Lua scripts, memory and admission, without HTTP
@@ -30,6 +31,7 @@ from waitline_bench.cli import (
     failover,
     growth,
     hot_path,
+    observing,
     scale_out,
     scenario,
     scraping,
@@ -52,6 +54,7 @@ def _stop_cleanly() -> None:
 
 
 app.command("hot-path")(hot_path.hot_path)
+app.command("observing")(observing.observing)
 app.command("versus")(versus.versus)
 app.command("scripts")(scripts.rates)
 app.command("drivers")(drivers.drivers)

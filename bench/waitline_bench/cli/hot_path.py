@@ -28,8 +28,8 @@ def hot_path(
     counting_us = figures["counting_us"]
     console.print(
         f"\nCounting a request for the metrics takes {counting_us:.1f} us, "
-        f"{counting_us / enter_us:.1%} of the worker's CPU time for enter. This path has no access "
-        "log and no request id.\nThe host took at most "
+        f"{counting_us / enter_us:.1%} of the worker's CPU time for enter. Access log and traces "
+        "are off.\nThe host took at most "
         f"{figures['stolen']:.0%} of the CPU time (steal) in the measurements above."
     )
     output.keep(out, "hot-path", figures, seconds=seconds, rounds=rounds)

@@ -4,10 +4,9 @@
           │          (no transaction)        └─ the reservation was lost ───────────^  │
           └── fail_payment ──> FAILED ─ a charge that is discovered later ──────────┘  └> REFUNDED
 
-An attempt is stored before the charge, and stays PENDING until its outcome is known. Its outcome
-comes from the call that began it, from the provider's webhook, or from the reconciler, which
-queries the provider about open attempts. All use the same idempotent statements, in any order and
-any number of times.
+An attempt is stored before the charge, and stays PENDING until its outcome is known. That comes
+from the call that began it, from the provider's webhook, or from the reconciler, which queries the
+provider about open attempts. All use the same idempotent statements, in any order and repeatedly.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -44,6 +43,7 @@ from waitline.booking.settlement import CHUNK_MAX, Settlement
 from waitline.kernel import telemetry
 from waitline.kernel.errors import Contended, Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.request_context import current_id
 from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
     ActionNeeded,
@@ -134,6 +134,7 @@ class _ChargeNote(NamedTuple):
     provider_ref: str | None
     money: Money | None
     by: Settler
+    request_id: str | None
 
 
 class Checkout:
@@ -192,8 +193,7 @@ class Checkout:
         Raises:
             ReservationUnknown, ReservationForeign, ReservationOver, ReservationLapsed,
             AlreadyPaid, PaymentRunning, AmountWrong: Nothing is charged. If the reservation was
-                lost while the provider charged, `ReservationOver` is raised and the charge is
-                refunded.
+                lost during the charge, `ReservationOver` is raised and the charge is refunded.
             IdempotencyKeyRunning, TooManyKeys: The key is not free; nothing is charged.
             Declined: The provider has not charged.
             AuthenticationNeeded: The visitor's bank wants a confirmation first.
@@ -211,8 +211,7 @@ class Checkout:
     async def pay_again(self, waiting: PaymentWaiting) -> Payment:
         """Repeat the answer of a payment that waits for the visitor's bank.
 
-        The provider is asked again with the charge's key: nothing more is charged, and we need not
-        store its secret.
+        The provider is asked again with the charge's key: no second charge, and no stored secret.
 
         Raises:
             AuthenticationNeeded: It still waits, no longer than before.
@@ -317,7 +316,7 @@ class Checkout:
 
     async def _confirm(self, key: UUID, charged: Charged, by: Settler) -> Row | None:
         """Record a charge; return its payment, or `None` if the charge is unknown."""
-        note = _ChargeNote(key, charged.provider_ref, charged.money, by)
+        note = _ChargeNote(key, charged.provider_ref, charged.money, by, current_id())
         row = await until_unlocked(lambda: self._confirming.enqueue(None, note))
         if row is None:
             log.warning("charge_unknown", charge=str(key))
@@ -336,6 +335,7 @@ class Checkout:
             charged=[charge.money and charge.money.amount for charge in charges],
             currencies=[charge.money and charge.money.currency for charge in charges],
             whos=[charge.by for charge in charges],
+            request_ids=[charge.request_id for charge in charges],
         )
         # The call, a webhook or the reconciler may be the first to record the charge.
         for row in rows:

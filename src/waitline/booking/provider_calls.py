@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
 
+from waitline.kernel.request_context import step
 from waitline.payment_providers.model import (
     ActionNeeded,
     Charged,
@@ -57,7 +58,8 @@ class TimedProvider:
         started = time.perf_counter()
         outcome = "silent"
         try:
-            result = await answer
+            with step(f"payment provider: {call}"):
+                result = await answer
             outcome = "declined" if isinstance(result, NotCharged) else "ok"
             return result
         finally:

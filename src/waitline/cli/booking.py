@@ -13,6 +13,9 @@ def booking(
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
     database_url: options.DatabaseUrl = None,
+    log_level: options.LogLevel = None,
+    log_format: options.LogFormat = None,
+    access_log: options.AccessLog = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
     """Run the booking service: seats, reservations and payments. Production mode by default.
@@ -28,5 +31,8 @@ def booking(
         data_dir=data_dir,
         valkey_url=valkey_url,
         database_url=database_url,
+        log_level=log_level,
+        log_format=log_format,
+        access_log=access_log,
     )
     process.run(settings, until_stdin_ends=until_stdin_ends)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from waitline import settings as chosen
+from waitline.kernel import process
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.folders import prepare_folder
 from waitline.kernel.ids import RoomId, TextInvalid, normal_name, normal_text
@@ -55,6 +56,9 @@ DatabaseUrl = Annotated[
 ]
 Mode = Annotated[ServeMode | None, _setting("mode")]
 UpMode = Annotated[ServeMode | None, _setting("mode", default="trial")]
+LogLevel = Annotated[process.LogLevel | None, _setting("log_level")]
+LogFormat = Annotated[process.LogFormat | None, _setting("log_format")]
+AccessLog = Annotated[float | None, _setting("access_log")]
 UntilStdinEnds = Annotated[
     bool,
     typer.Option(

@@ -12,6 +12,9 @@ def queue(
     workers: options.Workers = None,
     data_dir: options.DataDir = None,
     valkey_url: options.ValkeyUrl = None,
+    log_level: options.LogLevel = None,
+    log_format: options.LogFormat = None,
+    access_log: options.AccessLog = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
     """Run the queue service: the waiting page and its API. Production mode by default.
@@ -25,5 +28,8 @@ def queue(
         workers=workers,
         data_dir=data_dir,
         valkey_url=valkey_url,
+        log_level=log_level,
+        log_format=log_format,
+        access_log=access_log,
     )
     process.run(settings, until_stdin_ends=until_stdin_ends)

@@ -12,7 +12,7 @@ from waitline.cli import options
 from waitline.http.server import UVICORN_OPTIONS
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.process import stop_when_stdin_ends
+from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.payment_providers.sandbox.behaviour import Effect, SandboxBehaviour
 from waitline.payment_providers.sandbox.ledger import Ledger
 
@@ -46,6 +46,8 @@ def sandbox_pay(
         Path | None,
         typer.Option(help="SQLite file that keeps charges across restarts; in memory if omitted"),
     ] = None,
+    log_level: options.LogLevel = None,
+    log_format: options.LogFormat = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
     """Run the payment sandbox: a payment provider that moves no money, with fault injection.
@@ -57,12 +59,9 @@ def sandbox_pay(
     # Here, so that other commands do not import an HTTP server and client.
     from waitline.payment_providers.sandbox.server import SandboxServer, WebhookSender  # noqa: PLC0415
 
-    settings = chosen.load()
-    if settings.payment_key is None or settings.webhook_secret is None:
-        raise Misconfigured(
-            "the sandbox shares two secrets with the booking service: set WAITLINE_PAYMENT_KEY and "
-            "WAITLINE_WEBHOOK_SECRET"
-        )
+    settings = chosen.load(log_level=log_level, log_format=log_format)
+    log_to_stderr(settings.log_level, settings.log_format)
+    key, webhook_secret = _secrets(settings)
     behaviour = SandboxBehaviour(_latency(latency), _shares(share or []), late_s)
     chosen.log_ignored_variables()
     if until_stdin_ends:
@@ -72,13 +71,22 @@ def sandbox_pay(
     server = SandboxServer(
         Ledger(ledger_file),
         behaviour,
-        WebhookSender(webhook_url, settings.webhook_secret.get_secret_value(), SystemClock()),
-        key=settings.payment_key.get_secret_value(),
+        WebhookSender(webhook_url, webhook_secret, SystemClock()),
+        key=key,
         rng=SystemRandom(),
     )
     uvicorn.run(
         server.app(), host=host, port=port, timeout_graceful_shutdown=DRAIN_S, **UVICORN_OPTIONS
     )
+
+
+def _secrets(settings: chosen.Settings) -> tuple[str, str]:
+    if settings.payment_key is None or settings.webhook_secret is None:
+        raise Misconfigured(
+            "the sandbox shares two secrets with the booking service: set WAITLINE_PAYMENT_KEY and "
+            "WAITLINE_WEBHOOK_SECRET"
+        )
+    return settings.payment_key.get_secret_value(), settings.webhook_secret.get_secret_value()
 
 
 def _latency(text: str) -> tuple[float, float]:

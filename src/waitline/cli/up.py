@@ -9,7 +9,7 @@ from waitline.cli import options
 from waitline.kernel.addresses import shown_address
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.plurals import counted
-from waitline.kernel.process import stop_when_stdin_ends
+from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
 from waitline.kernel.terminal import Terminal, styled
 from waitline.services.start_lines import plain_http
 from waitline.settings import Settings
@@ -38,6 +38,9 @@ def up(
             "replicas, as 3+3; needs a data folder of its own, and the size at each start"
         ),
     ] = None,
+    log_level: options.LogLevel = None,
+    log_format: options.LogFormat = None,
+    access_log: options.AccessLog = None,
     until_stdin_ends: options.UntilStdinEnds = False,
 ) -> None:
     r"""Start everything on this machine and print the addresses. Ctrl-C stops it.
@@ -57,8 +60,12 @@ def up(
         valkey_url=valkey_url,
         database_url=database_url,
         box_office=box_office,
+        log_level=log_level,
+        log_format=log_format,
+        access_log=access_log,
         mode=mode or chosen.in_environment("WAITLINE_MODE") or "trial",
     )
+    log_to_stderr(settings.log_level, settings.log_format)
     if size is not None and settings.valkey_url is not None:
         raise Misconfigured(
             "--cluster: starts a cluster of embedded servers, but --valkey-url (or "

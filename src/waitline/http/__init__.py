@@ -7,6 +7,9 @@ fields.py             parser for header and trailer sections
 body.py               readers of request bodies
 limits.py             limits of a connection
 connections.py        the open connections of a worker, and the sweep of slow ones
+contexts.py           what names a request in logs and traces
+observer.py           what is recorded of a request: access log and traces
+access_log.py         lines of the access log
 client_address.py     the client's address behind trusted proxies
 cross_origin.py       pages of other origins that may call (CORS)
 dispatch.py           routes hot calls ahead of the framework

@@ -73,6 +73,9 @@ class ClientAddresses:
         header: The one header that they set: `x-forwarded-for` or `forwarded`. The other is
             ignored, since a proxy that does not set it forwards what the client wrote.
 
+    Attributes:
+        trusts: Returns whether an address is that of a trusted proxy.
+
     Raises:
         ValueError: `trusted` contains no network.
     """
@@ -82,7 +85,7 @@ class ClientAddresses:
         self._unix = UNIX in words
         self._networks = [ip_network(word, strict=False) for word in words if word != UNIX]
         self._header = header.encode("ascii")
-        self._trusts = lru_cache(maxsize=CACHED)(self._in_networks)
+        self.trusts = lru_cache(maxsize=CACHED)(self._in_networks)
 
     def of(self, peer: str, headers: Mapping[bytes, bytes]) -> str:
         """Return the client's address.
@@ -92,7 +95,7 @@ class ClientAddresses:
             headers: The request's, with names in lower case.
         """
         found = peer or UNIX
-        if not self._trusts(found):
+        if not self.trusts(found):
             return found
         given = headers.get(self._header)
         if given is None:
@@ -103,7 +106,7 @@ class ClientAddresses:
                 # A trusted proxy gave no address for its peer, so its own counts.
                 return found
             found = str(parsed)
-            if not self._trusts(found):
+            if not self.trusts(found):
                 return found
         return found
 

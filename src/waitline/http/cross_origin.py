@@ -17,7 +17,7 @@ _METHODS = b"GET, HEAD, POST, PATCH, DELETE"
 _REQUEST_HEADERS = (
     b"Content-Type, Idempotency-Key, X-Identity, X-Queue-Token, X-User-Id, X-Visitor-Key"
 )
-_RESPONSE_HEADERS = b"ETag, Retry-After"
+_RESPONSE_HEADERS = b"ETag, Retry-After, X-Request-Id"
 _VARY = (b"vary", b"Origin")
 _PREFLIGHT: Headers = (
     (b"access-control-allow-methods", _METHODS),

@@ -11,9 +11,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from waitline.http.connections import Connections
+from waitline.http.contexts import STATE
 from waitline.http.cross_origin import CrossOrigin
 from waitline.http.head import Head
 from waitline.http.limits import BODY_BYTES, EdgeLimits
+from waitline.http.observer import RequestObserver
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.problems import MethodUnknown
 from waitline.http.requests import App, Handler, Receive, Request, Scope
@@ -89,6 +91,7 @@ class Dispatcher:
         in_task: As in `HotRoute`, for all of `routes`.
         limits: Of connections and requests.
         cross_origin: Origins whose pages may call; `None` for none.
+        observer: Access log and traces; `None` for neither.
 
     Attributes:
         root_path: Path below which a proxy serves the service, without a slash at its end. Requests
@@ -96,6 +99,8 @@ class Dispatcher:
         cross_origin: As given.
         limits: Of connections and requests.
         connections: Those of this worker.
+        contexts: The contexts of its requests.
+        observer: As given.
         count: Counts a response: by method, route and status, with its duration in s.
     """
 
@@ -112,6 +117,7 @@ class Dispatcher:
         check_upload: Callable[[Mapping[bytes, bytes]], None] = lambda _: None,
         in_task: bool = False,
         cross_origin: CrossOrigin | None = None,
+        observer: RequestObserver | None = None,
     ) -> None:
         self.root_path = problems.root_path
         self.cross_origin = cross_origin
@@ -131,6 +137,8 @@ class Dispatcher:
         self._fallback = fallback
         # On the hot path: no wrapper around it.
         self.count = tallies.http
+        self.contexts = problems.contexts
+        self.observer = observer
         self._problems = problems
 
     def route_for(self, method: str, path: str) -> HotRoute | None:
@@ -192,7 +200,7 @@ class Dispatcher:
             await self._framework(scope, receive, send, started)
             return
         await send_answer(send, answer)
-        self.count(_label(method), route or "unknown", answer.status, time.perf_counter() - started)
+        self._ended(scope, method, route or "unknown", answer.status, started)
 
     def _other_methods(self, path: str) -> tuple[str | None, tuple[str, ...]]:
         """Return the hot route at a path that takes only other methods, and those methods."""
@@ -232,7 +240,15 @@ class Dispatcher:
         finally:
             # An unknown path must not become a label: clients can invent as many as they like.
             route = getattr(scope.get("route"), "path", "unknown")
-            self.count(_label(method), route, status, time.perf_counter() - started)
+            self._ended(scope, method, route, status, started)
+
+    def _ended(self, scope: Scope, method: str, route: str, status: int, started: float) -> None:
+        seconds = time.perf_counter() - started
+        if self.observer is None:
+            self.count(_label(method), route, status, seconds)
+        else:
+            context = scope["state"][STATE]
+            self.observer.ended(context, _label(method), route, status, seconds)
 
 
 def _label(method: str) -> str:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from waitline.http.contexts import STATE
 from waitline.http.dispatch import HotRoute
 from waitline.http.head import Head
 from waitline.http.requests import Request, Scope
 from waitline.http.responses import BODILESS, STATUS_LINE, Answer
 from waitline.kernel.errors import Unavailable
+from waitline.kernel.request_context import CURRENT, RequestContext
 
 if TYPE_CHECKING:
     from waitline.http.protocol import Protocol
@@ -40,10 +42,16 @@ class HotExchange:
 
     def run(self) -> None:
         """Call the handler."""
-        coroutine = self._route.handler(self._request)
+        dispatcher, request = self._protocol.dispatcher, self._request
+        if dispatcher.observer is not None:
+            context = dispatcher.contexts.of(request)
+            dispatcher.observer.began(context, request.headers, request.peer)
+        coroutine = self._route.handler(request)
         if self._route.in_task:
             protocol = self._protocol
+            current = CURRENT.set(dispatcher.contexts.of(request))
             task = protocol.loop.create_task(coroutine)
+            CURRENT.reset(current)
             protocol.tasks.add(task)
             task.add_done_callback(protocol.tasks.discard)
             task.add_done_callback(self._finish_task)
@@ -83,10 +91,15 @@ class HotExchange:
             awaited.add_done_callback(self._step)
 
     def _finish(self, answer: Answer) -> None:
-        protocol, route = self._protocol, self._route
-        method = protocol.respond(answer)
+        protocol, route, request = self._protocol, self._route, self._request
+        dispatcher = protocol.dispatcher
+        method = protocol.respond(answer, dispatcher.contexts.field(request))
         seconds = time.perf_counter() - self._started_s
-        protocol.dispatcher.count(method, route.route, answer.status, seconds)
+        if dispatcher.observer is None:
+            dispatcher.count(method, route.route, answer.status, seconds)
+        else:
+            context = dispatcher.contexts.of(request)
+            dispatcher.observer.ended(context, method, route.route, answer.status, seconds)
 
 
 class Pause:
@@ -123,6 +136,7 @@ class FrameworkExchange:
         "_body",
         "_chunked",
         "_complete",
+        "_context",
         "_gone",
         "_head",
         "_keep_alive",
@@ -139,6 +153,7 @@ class FrameworkExchange:
         self._body: bytes | None = body
         self._chunked = False
         self._complete = False
+        self._context = protocol.dispatcher.contexts.new(head.fields, protocol.peer)
         self._gone = asyncio.Event()
         self._keep_alive = head.keep_alive
         self._left: int | None = None
@@ -159,8 +174,12 @@ class FrameworkExchange:
 
     async def _call(self) -> None:
         protocol, head = self._protocol, self._head
+        CURRENT.set(self._context)
+        if protocol.dispatcher.observer is not None:
+            protocol.dispatcher.observer.began(self._context, head.fields, protocol.peer)
+        scope = _scope(head, protocol.transport, self._context)
         try:
-            await protocol.app(_scope(head, protocol.transport), self.receive, self.send)
+            await protocol.app(scope, self.receive, self.send)
         except asyncio.CancelledError:
             self._fail(Unavailable("stopped"))
             raise
@@ -176,11 +195,12 @@ class FrameworkExchange:
         self._complete = True
         protocol, head = self._protocol, self._head
         request = Request(head.path, head.query, head.fields, peer=protocol.peer)
+        request.context = self._context
         answer = protocol.dispatcher.answer_error(error, request)
         if self._written:
             protocol.abort()
         else:
-            protocol.respond(answer)
+            protocol.respond(answer, self._context.field)
 
     async def receive(self) -> MutableMapping[str, Any]:
         """Return the request's body, then wait until the client disconnects or has its response."""
@@ -274,10 +294,10 @@ class FrameworkExchange:
             parts.append(b"transfer-encoding: chunked\r\n")
         self._keep_alive &= not protocol.stopping
         parts.append(connection_field(head, keep_alive=self._keep_alive))
-        return b"".join((*parts, b"\r\n"))
+        return b"".join((*parts, self._context.field, b"\r\n"))
 
 
-def _scope(head: Head, transport: asyncio.Transport) -> Scope:
+def _scope(head: Head, transport: asyncio.Transport, context: RequestContext) -> Scope:
     """Return the ASGI scope of a request."""
     return {
         "type": "http",
@@ -288,7 +308,7 @@ def _scope(head: Head, transport: asyncio.Transport) -> Scope:
         "scheme": "http",
         "root_path": "",
         "headers": list(head.fields.items()),
-        "state": {},
+        "state": {STATE: context},
         "method": head.method,
         "path": head.path,
         "raw_path": head.raw_path,

@@ -1,9 +1,9 @@
-"""Prometheus text format, version 0.0.4: rendering of metric families.
+"""Prometheus text format, version 0.0.4, and OpenMetrics: rendering of metric families.
 
 The Prometheus library builds a dictionary of labels per sample and sorts it; for a page of 1 000
 rooms that took ten times as long as this (decision 0050).
 
-Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/; OpenMetrics 1.0.0.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ from itertools import accumulate
 from math import isfinite
 
 from waitline.http.metric_families import FamilySamples
-from waitline.kernel.instruments import Family, HistogramState, Labels
+from waitline.kernel.instruments import Exemplar, Family, HistogramState, Labels
 
 LABEL_TEXTS_MAX = 16_384
 """Label sets whose text is cached: those of 1 000 rooms, by reason too, and of all requests. Some
@@ -20,7 +20,11 @@ LABEL_TEXTS_MAX = 16_384
 
 
 def rendered(
-    metrics: Iterable[FamilySamples], shared: Mapping[str, str], on_dropped: Callable[[str], None]
+    metrics: Iterable[FamilySamples],
+    shared: Mapping[str, str],
+    on_dropped: Callable[[str], None],
+    *,
+    openmetrics: bool = False,
 ) -> bytes:
     """Render metrics.
 
@@ -28,13 +32,15 @@ def rendered(
         metrics: The metrics, each family once.
         shared: Labels of every sample.
         on_dropped: Called with the name of a sample that is not a finite number; it is left out.
+        openmetrics: Whether to render OpenMetrics, which has exemplars, instead of the text format.
     """
     names = tuple(sorted(shared))
     common = label_text(names, tuple(shared[name] for name in names)).removesuffix(",")
     lines: list[str] = []
     for family, values, states in metrics:
         name = family.exposed
-        lines += (f"# HELP {name} {_escaped(family.meaning)}", f"# TYPE {name} {family.kind}")
+        title = family.name if openmetrics else name
+        lines += (f"# HELP {title} {_escaped(family.meaning)}", f"# TYPE {title} {family.kind}")
         for labels, value in values:
             if isfinite(value):
                 own = label_text(family.labels, labels)
@@ -42,8 +48,10 @@ def rendered(
             else:
                 on_dropped(name)
         for labels, state in states:
-            lines += _histogram(family, label_text(family.labels, labels), common, state)
-    lines.append("")
+            exemplars = state.exemplars if openmetrics else {}
+            own = label_text(family.labels, labels)
+            lines += _histogram(family, own, common, state, exemplars)
+    lines += ["# EOF", ""] if openmetrics else [""]
     # A name that another program wrote into the store must not cost the page.
     return "\n".join(lines).encode(errors="replace")
 
@@ -57,12 +65,25 @@ def label_text(names: Labels, values: Labels) -> str:
     )
 
 
-def _histogram(family: Family, own: str, common: str, state: HistogramState) -> Iterator[str]:
+def _histogram(
+    family: Family,
+    own: str,
+    common: str,
+    state: HistogramState,
+    exemplars: Mapping[int, Exemplar],
+) -> Iterator[str]:
     name = family.name
-    for bound, count in zip(_bounds(family.bounds), accumulate(state.counts), strict=True):
-        yield f'{name}_bucket{{{own}le="{bound}",{common}}} {count}'
+    buckets = zip(_bounds(family.bounds), accumulate(state.counts), strict=True)
+    for index, (bound, count) in enumerate(buckets):
+        shown = exemplars.get(index)
+        example = "" if shown is None else _exemplar(shown)
+        yield f'{name}_bucket{{{own}le="{bound}",{common}}} {count}{example}'
     yield f"{name}_count{{{own}{common}}} {sum(state.counts)}"
     yield f"{name}_sum{{{own}{common}}} {state.total!r}"
+
+
+def _exemplar(one: Exemplar) -> str:
+    return f' # {{trace_id="{one.trace_id}"}} {one.observed!r} {one.at_s!r}'
 
 
 @lru_cache(maxsize=64)

@@ -28,14 +28,23 @@ RENDER_S = 1.0
 """Shortest time between two renderings, in s. Snapshots are written once a second, so more would
 show nothing new."""
 
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text"
+
 Source = Callable[[], Awaitable[Iterable[FamilySamples]]]
 
 
 class RenderedPage:
-    """A page, and its compressed form once requested."""
+    """A page, and its compressed form once requested.
 
-    def __init__(self, plain: bytes) -> None:
+    Attributes:
+        plain: The page.
+        openmetrics: The same figures in the OpenMetrics format, if that is offered.
+    """
+
+    def __init__(self, plain: bytes, openmetrics: bytes | None = None) -> None:
         self.plain = plain
+        self.openmetrics = None if openmetrics is None else RenderedPage(openmetrics)
         self._compressing: asyncio.Task[bytes] | None = None
 
     async def compressed(self) -> bytes:
@@ -54,6 +63,8 @@ class MetricsPage:
         tallies: Metrics of this process, and the folder of all.
         sources: Collectors of further metrics, by figure.
         shows_room: Whether a room's series are shown.
+        exemplars: Whether to offer the OpenMetrics format, which has exemplars: where traces are
+            on.
         clock: For the age of the processes' figures.
         shared: Labels that all metrics of the service have.
         about: Public facts about the service besides its version, by name.
@@ -68,6 +79,7 @@ class MetricsPage:
         shared: Mapping[str, str],
         about: Mapping[str, str | None],
         shows_room: Callable[[str], bool] = lambda _room: True,
+        exemplars: bool = False,
     ) -> None:
         self._tallies = tallies
         self._sources = dict(sources)
@@ -75,6 +87,7 @@ class MetricsPage:
         self._shared = dict(shared)
         self._about = dict(about)
         self._shows_room = shows_room
+        self._exemplars = exemplars
         self._cache: SingleFlightCache[None, RenderedPage] = SingleFlightCache(
             self._render, ttl_s=RENDER_S, entries_max=1
         )
@@ -103,7 +116,13 @@ class MetricsPage:
 
     def _rendered(self, more: list[FamilySamples]) -> RenderedPage:
         metrics = (*self._of_processes(), *more)
-        return RenderedPage(metric_text.rendered(metrics, self._shared, self._count_dropped))
+        text = metric_text.rendered(metrics, self._shared, self._count_dropped)
+        if not self._exemplars:
+            return RenderedPage(text)
+        return RenderedPage(
+            text,
+            metric_text.rendered(metrics, self._shared, self._count_dropped, openmetrics=True),
+        )
 
     def _count_dropped(self, name: str) -> None:
         self._tallies.guard.failed(name, "not a finite number")
@@ -159,10 +178,13 @@ class MetricsPage:
         """Return every metric of this service in the Prometheus text format."""
         page = await self.page()
         headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
+        media_type = TEXT
+        if page.openmetrics is not None:
+            headers["Vary"] = "Accept, Accept-Encoding"
+        if page.openmetrics is not None and OPENMETRICS in request.headers.get("accept", ""):
+            page, media_type = page.openmetrics, f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
         body = page.plain
         if "gzip" in accepted_codings(request.headers.get("accept-encoding", "")):
             headers["Content-Encoding"] = "gzip"
             body = await page.compressed()
-        return Response(
-            body, headers=headers, media_type="text/plain; version=0.0.4; charset=utf-8"
-        )
+        return Response(body, headers=headers, media_type=media_type)

@@ -242,8 +242,8 @@ class Protocol(SweptConnection, asyncio.Protocol):
         self._exchange = exchange
         exchange.run()
 
-    def respond(self, answer: Answer) -> str:
-        """Send the response of the present exchange, and end it; return the request's method."""
+    def respond(self, answer: Answer, fields: bytes = b"") -> str:
+        """Send the present exchange's response, with more fields; return the request's method."""
         head = self._head
         assert head is not None
         keep_alive = head.keep_alive and not self.stopping
@@ -251,11 +251,11 @@ class Protocol(SweptConnection, asyncio.Protocol):
             answer = self.dispatcher.share(answer, head.fields)
         if not self.transport.is_closing():
             headers = self.state.default_headers
-            if keep_alive and not head.preface.old and head.method != "HEAD":
+            if not fields and keep_alive and not head.preface.old and head.method != "HEAD":
                 text = _packer.pack(answer, headers)
             else:
-                field = connection_field(head, keep_alive=keep_alive)
-                text = _packer.pack(answer, headers, field, bodiless=head.method == "HEAD")
+                fields += connection_field(head, keep_alive=keep_alive)
+                text = _packer.pack(answer, headers, fields, bodiless=head.method == "HEAD")
             self.transport.write(text)
         self.done(keep_alive=keep_alive)
         return head.method

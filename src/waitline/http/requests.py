@@ -7,16 +7,20 @@ from collections.abc import (
     Iterable,
     MutableMapping,
 )
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
 from waitline.http import texts
+from waitline.http.contexts import STATE
 from waitline.http.problems import InputInvalid
 from waitline.http.responses import Answer, Send
 from waitline.http.texts import Language, Text
 from waitline.kernel.ids import NAME_BYTES_MAX, TextFault, TextInvalid, normal_name
+
+if TYPE_CHECKING:
+    from waitline.kernel.request_context import RequestContext
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -48,9 +52,12 @@ class Request:
         headers: Names in lower case, each once.
         body: Empty where the handler needs none.
         peer: Address of the connection's other end; empty for a unix socket.
+
+    Attributes:
+        context: What names it in logs and traces; `None` until `RequestContexts` makes it.
     """
 
-    __slots__ = ("_query", "body", "headers", "path", "peer", "query_string")
+    __slots__ = ("_query", "body", "context", "headers", "path", "peer", "query_string")
 
     def __init__(
         self,
@@ -66,13 +73,16 @@ class Request:
         self.headers = headers if isinstance(headers, dict) else dict(headers)
         self.body = body
         self._query: dict[str, str] | None = None
+        self.context: RequestContext | None = None
 
     @classmethod
     def of(cls, scope: Scope) -> "Request":
         """Return the request of an ASGI call, without its body."""
         client = scope.get("client")
         peer = client[0] if isinstance(client, tuple) else ""
-        return cls(scope["path"], scope["query_string"], scope["headers"], peer=peer)
+        made = cls(scope["path"], scope["query_string"], scope["headers"], peer=peer)
+        made.context = scope.get("state", {}).get(STATE)
+        return made
 
     @property
     def language(self) -> Language:

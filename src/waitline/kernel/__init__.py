@@ -25,10 +25,12 @@ mode.py                mode of an installation, and who may start in it
 periodic.py            supervised loop
 plurals.py             plural agreement of English texts
 process.py             log configuration and signals of a process
+request_context.py     what names a request in logs, events and traces
 setting.py             declaration of an operator's setting
 single_flight.py       single-flight cache
 process_metrics.py     metrics of this process, and their snapshots
 telemetry.py           metrics of processes: their declarations
 terminal.py            output on a terminal
+tracing.py             traces, sent to a collector
 utilisation.py         utilisation of the event loop's thread
 """

@@ -6,7 +6,8 @@ wl:{events}:booking   stream   one entry per event, sent at least once. Fields:
                                timestamp  time of the event, on the database's clock: ISO 8601, UTC
                                ageMs      age of the event at the time of sending, in ms
                                and the event's own; of `booking.payment.completed`: concertId,
-                               userId, reservationId, paymentId, amount
+                               userId, reservationId, paymentId, amount, and requestId, if a
+                               request has confirmed the payment: as in the log
 wl:{events}:dead      stream   dead letters: entries that could not be handled. Fields:
                                those of the entry, `entry` (its former id), `reason`
 wl:{events}:reports   stream   one entry per worker of the box office and second. An entry's id is

@@ -58,16 +58,32 @@ class Family(NamedTuple):
         return self.series_max * (len(self.bounds) + 3 if self.kind == "histogram" else 1)
 
 
+class Exemplar(msgspec.Struct, array_like=True, frozen=True):
+    """One observation of a bucket, with the trace in which it was made.
+
+    Attributes:
+        trace_id: Id of the trace.
+        observed: The observation.
+        at_s: When, in s since 1970.
+    """
+
+    trace_id: str
+    observed: float
+    at_s: float
+
+
 class HistogramState(msgspec.Struct, array_like=True):
     """One label set of a histogram.
 
     Attributes:
         counts: Observations by bucket, not cumulative; the last bucket has no upper bound.
         total: Sum of the observations.
+        exemplars: The latest exemplar by bucket; none where traces are off.
     """
 
     counts: list[int]
     total: float
+    exemplars: dict[int, Exemplar] = {}
 
 
 class Snapshot(msgspec.Struct):
@@ -85,17 +101,22 @@ class Tally:
         bounds: Upper bounds of the buckets.
     """
 
-    __slots__ = ("_bounds", "counts", "total")
+    __slots__ = ("_bounds", "counts", "exemplars", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
+        self.exemplars: dict[int, Exemplar] = {}
 
     def add(self, observed: float) -> None:
         """Count one observation."""
         self.counts[bisect_left(self._bounds, observed)] += 1
         self.total += observed
+
+    def show(self, exemplar: Exemplar) -> None:
+        """Keep the exemplar of an observation, in place of the one before."""
+        self.exemplars[bisect_left(self._bounds, exemplar.observed)] = exemplar
 
 
 class Instrument:
@@ -207,7 +228,10 @@ class Instruments:
             {name: [((), one.value)] for name, one in self.gauges.items() if one.value is not None},
             {
                 name: [
-                    (labels, HistogramState(list(tally.counts), tally.total))
+                    (
+                        labels,
+                        HistogramState(list(tally.counts), tally.total, dict(tally.exemplars)),
+                    )
                     for labels, tally in one.tallies.items()
                 ]
                 for name, one in self.histograms.items()
@@ -265,3 +289,7 @@ def _add(tally: Tally, state: HistogramState) -> None:
         return
     tally.counts[:] = [one + more for one, more in zip(tally.counts, state.counts, strict=True)]
     tally.total += state.total
+    for bucket, exemplar in state.exemplars.items():
+        known = tally.exemplars.get(bucket)
+        if known is None or known.at_s < exemplar.at_s:
+            tally.exemplars[bucket] = exemplar

@@ -1,4 +1,4 @@
-"""Log events: the one list of names that appear as `event` in the log, with meaning and keys.
+"""Log events: the one list of names that appear as `event` in the log, with meaning, keys, level.
 
 Operators alert on the names, so they are an interface. docs/log-events.md is the table of them;
 tests/unit/test_log_events.py compares every log call and that table with this list.
@@ -19,10 +19,12 @@ class LogEvent(NamedTuple):
     Attributes:
         meaning: One sentence for an operator.
         keys: Keys of the line besides event, level and timestamp.
+        level: Level of its lines: info, warning, error, or two of them.
     """
 
     meaning: str
     keys: tuple[str, ...] = ()
+    level: str = "warning"
 
 
 _STEPS: Final = {
@@ -31,6 +33,10 @@ _STEPS: Final = {
         "Counts of client addresses are stored again",
     ),
     "admission": ("Nobody is admitted", "Visitors are admitted again"),
+    "certificates": (
+        "The expiry of the stores' certificates is not checked",
+        "The expiry of the stores' certificates is checked again",
+    ),
     "event_purge": ("Sent events are not deleted", "Sent events are deleted again"),
     "event_relay": ("Outbox events are not sent", "Outbox events are sent again"),
     "feed": ("Event streams get no updates", "Event streams get updates again"),
@@ -95,16 +101,21 @@ _OTHERS: Final = {
     "admission_changed": LogEvent(
         "The reason of a room's admission decision changed; `per_s` is its current rate",
         ("room", "reason", "per_s", "free", "load"),
+        level="info",
     ),
     "admission_decision_failed": LogEvent(
-        "The policy failed for one room, which keeps its last decision", ("room", "reason")
+        "The policy failed for one room, which keeps its last decision",
+        ("room", "reason"),
+        level="error",
     ),
     "admission_unconfirmed": LogEvent(
         "No replica confirms what was admitted, so the room admits nobody until one does",
         ("room", "reason"),
     ),
     "batch_failed": LogEvent(
-        "A batch failed with a bug; `key` is its room or statement", ("key", "size", "reason")
+        "A batch failed with a bug; `key` is its room or statement",
+        ("key", "size", "reason"),
+        level="error",
     ),
     "charge_rejected": LogEvent(
         "The payment provider rejected a charge as invalid; it counts as declined",
@@ -116,6 +127,7 @@ _OTHERS: Final = {
     "connection_sweep_failed": LogEvent(
         "The sweep of one connection failed with a bug; the connection is no longer swept",
         ("reason",),
+        level="error",
     ),
     "database_lossy": LogEvent(
         "PostgreSQL may lose confirmed payments in a crash; `reason` names the settings",
@@ -124,6 +136,7 @@ _OTHERS: Final = {
     "departures_failed": LogEvent(
         "Slots of visitors who paid could not be freed in one room; the events are dead letters",
         ("room", "reason"),
+        level="error",
     ),
     "event_rejected": LogEvent(
         "Valkey rejected an event of the outbox; if `dead`, it needs an operator",
@@ -134,7 +147,9 @@ _OTHERS: Final = {
         "taken for `for_s`",
         ("room", "slots", "for_s"),
     ),
-    "feed_room_failed": LogEvent("Event streams of one room get no updates", ("room", "reason")),
+    "feed_room_failed": LogEvent(
+        "Event streams of one room get no updates", ("room", "reason"), level="error"
+    ),
     "payment_lost": LogEvent(
         "A payment was gone when its charge was made, as after a failover to a standby that lacks "
         "it; the charge is refunded",
@@ -143,8 +158,12 @@ _OTHERS: Final = {
     "shop_keys_failed": LogEvent(
         "A shop's key set cannot be fetched; its last valid keys stay in use", ("url", "reason")
     ),
-    "shop_keys_recovered": LogEvent("A shop's key set can be fetched again", ("url",)),
-    "keyring_loaded": LogEvent("The keys of tickets and passes were reloaded", ("kids",)),
+    "shop_keys_recovered": LogEvent(
+        "A shop's key set can be fetched again", ("url",), level="info"
+    ),
+    "keyring_loaded": LogEvent(
+        "The keys of tickets and passes were reloaded", ("kids",), level="info"
+    ),
     "keyring_unreadable": LogEvent(
         "The changed key file is invalid; the worker keeps its current keys",
         ("reason", "kept"),
@@ -157,9 +176,11 @@ _OTHERS: Final = {
         "A group of metrics is missing or stale; the others are not affected",
         ("figure", "reason"),
     ),
-    "metric_recovered": LogEvent("A group of metrics is complete again", ("figure",)),
+    "metric_recovered": LogEvent("A group of metrics is complete again", ("figure",), level="info"),
     "library_message": LogEvent(
-        "A library logged a warning or an error; `logger` is its name", ("logger", "text")
+        "A library logged a warning or an error; `logger` is its name",
+        ("logger", "text"),
+        level="warning or error",
     ),
     "log_limited": LogEvent(
         "Lines of one kind were dropped (rate limit: 20 in 10 s)", ("kind", "left_out")
@@ -176,30 +197,60 @@ _OTHERS: Final = {
     "schedule_settling": LogEvent(
         "Reservations of a stopped schedule were ended",
         ("schedule", "live", "ended", "refunding", "settled"),
+        level="info",
     ),
     "payment_unsettled": LogEvent(
         "A payment is still open after a status check at the provider; the check is repeated",
         ("payment", "state", "looks", "reason"),
+        level="warning or error",
     ),
-    "queue_recovered": LogEvent("The queue service answers the box office again"),
+    "queue_recovered": LogEvent("The queue service answers the box office again", level="info"),
     "queue_unreachable": LogEvent("The circuit breaker to the queue service opened", ("reason",)),
-    "request_failed": LogEvent("A request failed with a bug (500)", ("path", "reason")),
+    "request_failed": LogEvent(
+        "A request failed with a bug (500)", ("path", "reason", "request_id"), level="error"
+    ),
     "request_unavailable": LogEvent(
         "A request got 503; at most one line in ten seconds, `unlogged` counts the others",
-        ("path", "reason", "unlogged"),
+        ("path", "reason", "request_id", "unlogged"),
+    ),
+    "request_refused": LogEvent(
+        "A request was refused; one line in ten seconds for each problem, `unlogged` counts the "
+        "others",
+        ("problem", "code", "request_id", "unlogged"),
+        level="info",
+    ),
+    "request_answered": LogEvent(
+        "The access log: an answered request; `route` is the path template, `ms` the time to the "
+        "response",
+        ("method", "route", "status", "ms", "request_id", "trace_id"),
+        level="info",
+    ),
+    "trace_export_failed": LogEvent(
+        "The trace collector does not accept traces, which are lost; nothing else is affected",
+        ("collector",),
+    ),
+    "trace_export_recovered": LogEvent(
+        "The trace collector accepts traces again", ("collector",), level="info"
     ),
     "room_closed": LogEvent(
         "A room closed by its closing time; one admitter logs it, `waitline rooms log` has what "
         "operators changed",
         ("room",),
+        level="info",
     ),
     "room_opened": LogEvent(
-        "A room opened by its opening time; one admitter logs it, within about a second", ("room",)
+        "A room opened by its opening time; one admitter logs it, within about a second",
+        ("room",),
+        level="info",
     ),
     "room_visit_failed": LogEvent(
-        "The admitter failed in one room and retries it after a pause", ("room", "reason")
+        "The admitter failed in one room and retries it after a pause",
+        ("room", "reason"),
+        level="error",
     ),
-    "admitter_started": LogEvent("The admitter has started", ("does", "mode", "valkey")),
+    "admitter_started": LogEvent(
+        "The admitter has started", ("does", "mode", "valkey"), level="info"
+    ),
     "https_missing": LogEvent(
         "Production without HTTPS: browsers reject visitors' cookies; put a TLS proxy in front",
         ("reason",),
@@ -207,24 +258,29 @@ _OTHERS: Final = {
     "schema_newer": LogEvent(
         "The tables are at a later migration, `step`, than this version knows, and serve it too",
         ("step", "known"),
+        level="info",
     ),
     "service_draining": LogEvent(
-        "A service was asked to stop: it is not ready, but still serves for `seconds`", ("seconds",)
+        "A service was asked to stop: it is not ready, but still serves for `seconds`",
+        ("seconds",),
+        level="info",
     ),
     "service_listening": LogEvent(
         "A service has started: its role, its addresses, and the stores that it uses",
         ("service", "does", "mode", "addresses", "workers", "valkey", "database", "payments"),
+        level="info",
     ),
     "shop_report_invalid": LogEvent("A load report cannot be parsed", ("reason",)),
     "shop_reports_unreadable": LogEvent(
-        "The load reports cannot be read; the last ones stay in effect", ("reason",)
+        "The load reports cannot be read; the last ones stay in effect", ("reason",), level="error"
     ),
     "shutdown_timed_out": LogEvent(
-        "Graceful shutdown timed out; the process was ended", ("after_s",)
+        "Graceful shutdown timed out; the process was ended", ("after_s",), level="error"
     ),
     "variables_ignored": LogEvent(
         "Variables that Kubernetes or Docker set for services or links were ignored",
         ("variables",),
+        level="info",
     ),
     "store_unchecked": LogEvent(
         "A store could not be checked at startup; the process starts and checks again later",
@@ -237,9 +293,10 @@ _OTHERS: Final = {
     "store_of_another_mode": LogEvent(
         "A store was replaced by one with data of another mode; this process stops using it",
         ("reason",),
+        level="error",
     ),
     "store_slots_mapped": LogEvent(
-        "Slots of the Valkey cluster have moved to other nodes", ("primaries",)
+        "Slots of the Valkey cluster have moved to other nodes", ("primaries",), level="info"
     ),
     "store_unsaved": LogEvent("Valkey has no persistence: a restart loses the line", ("reason",)),
     "store_unfit": LogEvent(
@@ -252,10 +309,14 @@ _OTHERS: Final = {
 }
 
 _FAILED: Final = ("reason", "retry_in_s")
+_FAILED_LEVEL: Final = "warning or error"
 
 EVENTS: Final[Mapping[str, LogEvent]] = MappingProxyType(
     _OTHERS
-    | {f"{name}_failed": LogEvent(failed, _FAILED) for name, (failed, _) in _STEPS.items()}
-    | {f"{name}_recovered": LogEvent(works) for name, (_, works) in _STEPS.items()}
+    | {
+        f"{name}_failed": LogEvent(failed, _FAILED, _FAILED_LEVEL)
+        for name, (failed, _) in _STEPS.items()
+    }
+    | {f"{name}_recovered": LogEvent(works, level="info") for name, (_, works) in _STEPS.items()}
 )
 """Every event by its name."""

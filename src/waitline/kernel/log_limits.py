@@ -34,8 +34,9 @@ class _Count:
 class LogLimit:
     """A structlog processor that drops lines beyond the limit of their kind.
 
-    A kind is an event's name, with the name of the library for lines of libraries. At the end of an
-    interval a line `log_limited` says how many were dropped. Thread-safe.
+    A kind is an event's name, with the name of the library for lines of libraries, and the problem
+    for refusals. At the end of an interval a line `log_limited` says how many were dropped.
+    Thread-safe.
 
     Args:
         now_s: Returns the monotonic time.
@@ -60,7 +61,8 @@ class LogLimit:
             structlog.DropEvent: It exceeds the limit.
         """
         event = str(line.get("event"))
-        if event != _SUMMARY and not self._counted(f"{event} {line.get('logger', '')}".strip()):
+        part = line.get("logger") or line.get("problem", "")
+        if event != _SUMMARY and not self._counted(f"{event} {part}".strip()):
             raise structlog.DropEvent
         return line
 

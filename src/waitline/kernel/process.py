@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from typing import Literal
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -18,19 +19,39 @@ from waitline.kernel.log_stream import STREAM
 log = structlog.get_logger()
 
 
-def log_to_stderr() -> None:
-    """Write the log to standard error: for display on a terminal, as JSON lines elsewhere."""
-    pretty = sys.stderr.isatty()
+LogLevel = Literal["info", "warning", "error"]
+
+LogFormat = Literal["auto", "json", "text"]
+
+
+def is_text(log_format: LogFormat) -> bool:
+    """Return whether the log is text for people; `auto` means on a terminal, else JSON."""
+    return log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
+
+
+def log_to_stderr(level: LogLevel = "info", log_format: LogFormat = "auto") -> None:
+    """Write the log to standard error, one line for each event.
+
+    Args:
+        level: Lowest level of our events. Libraries log warnings and errors alone.
+        log_format: As in `is_text`.
+    """
+    text = is_text(log_format)
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(),
+        # The default shows the variables of each frame, tokens and keys among them.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             LogLimit(),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _written_out if pretty else structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
+            _written_out if text else structlog.processors.format_exc_info,
+            console if text else structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(STREAM),  # type: ignore[arg-type]  # writes text
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_LibraryLines()])

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Never
 
 import structlog
 
+from waitline.kernel.clock import SystemClock
+from waitline.kernel.instruments import Exemplar
 from waitline.kernel.log_stream import STREAM
 from waitline.kernel.loop_lag import LoopLag
 from waitline.kernel.metric_files import MetricFile
 from waitline.kernel.periodic import periodic
+from waitline.kernel.request_context import CURRENT
 from waitline.kernel.telemetry import (
     CPU_SECONDS,
     FAILURES,
@@ -90,14 +93,22 @@ class ProcessMetrics:
             ("processes", lambda: PROCESSES.set(1)),
         ]
         self._cpu_s = 0.0
+        self._clock = SystemClock()
 
-    def http(self, method: str, route: str, status: int, seconds: float) -> None:
+    def _now_s(self) -> float:
+        return self._clock.now_ms() / 1_000
+
+    def http(
+        self, method: str, route: str, status: int, seconds: float, trace_id: str | None = None
+    ) -> None:
         """Count one answered request; label values are bounded: our routes, methods and codes."""
         key = (method, route, status)
         tally = self._http.get(key)
         if tally is None:
             tally = self._http[key] = HTTP_SECONDS.tally(method, route, str(status))
         tally.add(seconds)
+        if trace_id is not None:
+            tally.show(Exemplar(trace_id, seconds, self._now_s()))
 
     def script(self, name: str, seconds: float) -> None:
         """Count one script call."""
@@ -109,7 +120,11 @@ class ProcessMetrics:
 
     def provider(self, call: str, outcome: str, seconds: float) -> None:
         """Count one call of the payment provider."""
-        PROVIDER_SECONDS.tally(call, outcome).add(seconds)
+        tally = PROVIDER_SECONDS.tally(call, outcome)
+        tally.add(seconds)
+        context = CURRENT.get()
+        if context is not None and context.span is not None:
+            tally.show(Exemplar(context.span.trace_id, seconds, self._now_s()))
 
     def on_flush(self, figure: str, update: Callable[[], None]) -> None:
         """Call `update`, which sets gauges, at every flush."""

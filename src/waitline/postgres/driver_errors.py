@@ -45,12 +45,21 @@ def translate(error: Exception, url: str | None, *, closed: bool = False) -> Tra
             caller names it.
         closed: Whether it has closed the connection: it could not parse a reply.
     """
-    if isinstance(error, _AS_IT_IS):
-        return Translation(error, reconnect=False)
     if isinstance(error, asyncpg.UniqueViolationError):
         return Translation(Duplicate(error.detail or str(error)), reconnect=False)
+    _hide_values(error)
+    if isinstance(error, _AS_IT_IS):
+        return Translation(error, reconnect=False)
     cause = _cause_of(error, closed=closed)
     return Translation(_as_ours(error, cause, url), cause.reconnect)
+
+
+def _hide_values(error: Exception) -> None:
+    """Remove the values of rows and arguments from a message: the log must not name visitors."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None
+    if isinstance(error, asyncpg.DataError) and error.args:
+        error.args = (str(error.args[0]).partition(": ")[0],)
 
 
 def _cause_of(error: Exception, *, closed: bool) -> Cause:

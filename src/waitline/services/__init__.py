@@ -12,6 +12,7 @@ certificates.py    expiry of certificates, for metrics
 data_mode.py       mode of the data: checked at the start and while a process runs
 identity.py        authentication of visitors: tokens, cookies, trial mode
 same_origin.py     protection of writes against other sites (CSRF)
+observing.py       wiring of request ids, access log and traces
 process.py         start of a service and of its workers
 catalogue_problems.py rows of problems.py for changes to the catalogue
 problems.py        table of problems: the HTTP response to each refusal

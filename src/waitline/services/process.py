@@ -14,6 +14,7 @@ from waitline.kernel import garbage_collection, listeners, metric_files
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.process import log_to_stderr, stop_when_stdin_ends
+from waitline.kernel.tracing import require_tracing
 from waitline.services import management_keeper, start_lines
 from waitline.services.data_mode import Claim, claim_all
 from waitline.settings import PREFIX, Settings
@@ -53,11 +54,13 @@ def run(
             continue then.
 
     Raises:
-        Misconfigured: It cannot listen, or, the store is not fit (`refuse_unfit`).
+        Misconfigured: It cannot listen, the store is not fit, or the extra `traces` is missing.
         KeyringError: The keys of tickets and passes cannot be used.
         OtherMode: A store holds data of another mode.
     """
     chosen.export(settings)
+    log_to_stderr(settings.log_level, settings.log_format)
+    require_tracing(settings.traces_url)
     chosen.log_ignored_variables()
     if until_stdin_ends:
         stop_when_stdin_ends()
@@ -98,6 +101,7 @@ def _bind(host: str, port: int, option: str) -> list[socket.socket]:
 
 def start_worker() -> Settings:
     """Prepare a worker process; return the settings from its environment."""
-    log_to_stderr()
+    settings = chosen.load()
+    log_to_stderr(settings.log_level, settings.log_format)
     garbage_collection.settle()
-    return chosen.load()
+    return settings

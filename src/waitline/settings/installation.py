@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from waitline.http.texts import Language
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.process import LogFormat, LogLevel
 from waitline.valkey.durability import Durability
 
 PREFIX = "WAITLINE_"
@@ -81,6 +82,25 @@ class InstallationSettings(BaseSettings):
         default_factory=socket.gethostname,
         json_schema_extra={"default": "the host name"},
         description="Value of the metrics label `instance`",
+    )
+    log_level: LogLevel = Field(default="info", description="Lowest level of log lines")
+    log_format: LogFormat = Field(
+        default="auto",
+        description="Log lines as JSON or as text; auto: text on a terminal, else JSON",
+    )
+    access_log: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="Share of requests in the access log: 0 for none, 1 for all; if above 0, "
+        "server errors are always in it",
+    )
+    traces_url: str | None = Field(
+        default=None,
+        description="OTLP collector that gets traces over HTTP: http://collector:4318/v1/traces; "
+        "none without it. Needs the extra traces",
+    )
+    traces_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.01,
+        description="Share of the traces that are recorded; a trusted proxy decides for its own",
     )
 
     def store_url(self) -> str:

@@ -40,6 +40,7 @@ _CHECKS: Mapping[str, Callable[[str], str | None]] = {
     ),
     "payment_url": _HTTP,
     "queue_url": _HTTP,
+    "traces_url": _HTTP,
     "queue_public_url": _HTTP,
     "host": listener_fault,
     "allowed_origins": origins_fault,

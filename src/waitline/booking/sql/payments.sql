@@ -110,7 +110,7 @@ LEFT JOIN LATERAL (
 ) AS live ON true
 ORDER BY found.no;
 
--- name: confirm_payment(charge_keys, provider_refs, charged, currencies, whos)
+-- name: confirm_payment(charge_keys, provider_refs, charged, currencies, whos, request_ids)
 -- Record that the provider has charged. The reservation is confirmed, its seats are sold and the
 -- event is written in the same statement (B2, B4, B5). If the reservation can no longer be confirmed,
 -- the payment is refunded; likewise if the amount or currency charged differs from the request;
@@ -122,12 +122,12 @@ ORDER BY found.no;
 -- returns: one row per known charge: the payment as it is now, whether it was confirmed now, the
 --   reservation's state before, and whether it is 'locked' (try again)
 WITH asked AS MATERIALIZED (
-    SELECT a.charge_key, a.provider_ref, a.charged, a.charged_in, a.who, p.payment_id, p.reservation_id,
-        p.user_id, p.amount, p.currency, p.method, p.created_at, p.state, p.paid_at
+    SELECT a.charge_key, a.provider_ref, a.charged, a.charged_in, a.who, a.request_id, p.payment_id,
+        p.reservation_id, p.user_id, p.amount, p.currency, p.method, p.created_at, p.state, p.paid_at
     FROM unnest(
         :charge_keys::uuid[], :provider_refs::text[], :charged::bigint[], :currencies::text[],
-        :whos::text[]
-    ) AS a (charge_key, provider_ref, charged, charged_in, who)
+        :whos::text[], :request_ids::text[]
+    ) AS a (charge_key, provider_ref, charged, charged_in, who, request_id)
     CROSS JOIN LATERAL (
         SELECT * FROM payment AS p WHERE p.charge_key = a.charge_key LIMIT 1
     ) AS p
@@ -156,8 +156,8 @@ held AS MATERIALIZED (
 ),
 attempt AS MATERIALIZED (
     SELECT found.payment_id, found.reservation_id, found.schedule_id, found.before,
-        found.provider_ref, found.charged, found.charged_in, found.who, p.state, p.paid_at,
-        coalesce(found.charged_in <> p.currency OR found.charged <> p.amount, false) AS otherwise
+        found.provider_ref, found.charged, found.charged_in, found.who, found.request_id, p.state,
+        p.paid_at, coalesce(found.charged_in <> p.currency OR found.charged <> p.amount, false) AS otherwise
     FROM found CROSS JOIN LATERAL (
         SELECT p.state, p.paid_at, p.amount, p.currency FROM payment AS p
         WHERE p.payment_id = found.payment_id
@@ -189,7 +189,7 @@ settled AS (
     WHERE p.payment_id = attempt.payment_id AND attempt.state IN ('PENDING', 'FAILED')
         AND attempt.reservation_id NOT IN (SELECT held.reservation_id FROM held WHERE held.locked)
     RETURNING p.payment_id, p.user_id, p.amount, p.state, p.paid_at, p.reservation_id, p.too_late,
-        attempt.schedule_id, attempt.state AS was, attempt.before, attempt.who
+        attempt.schedule_id, attempt.state AS was, attempt.before, attempt.who, attempt.request_id
 ),
 explained AS (
     INSERT INTO evidence (reservation_id, payment_id, what, who, detail)
@@ -218,10 +218,10 @@ sold AS (
 ),
 emitted AS (
     INSERT INTO outbox (topic, payload, send_at)
-    SELECT 'booking.payment.completed', jsonb_build_object(
+    SELECT 'booking.payment.completed', jsonb_strip_nulls(jsonb_build_object(
         'concertId', c.room, 'userId', settled.user_id,
         'reservationId', settled.reservation_id, 'paymentId', settled.payment_id,
-        'amount', settled.amount), (SELECT at FROM clock)
+        'amount', settled.amount, 'requestId', settled.request_id)), (SELECT at FROM clock)
     FROM settled
     JOIN schedule USING (schedule_id)
     JOIN concert AS c USING (concert_id)

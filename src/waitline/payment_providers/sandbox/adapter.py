@@ -9,6 +9,7 @@ import msgspec
 
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.errors import Unavailable
+from waitline.kernel.request_context import outgoing
 from waitline.payment_providers.model import (
     REASON_CHARS_MAX,
     ActionNeeded,
@@ -129,7 +130,7 @@ class Sandbox:
         await self._api.close()
 
     async def _post(self, path: str, body: Mapping[str, object]) -> Charge:
-        answer = await self._api.call("POST", path, body)
+        answer = await self._api.call("POST", path, body, headers=outgoing())
         return _decoded(answer, Charge)
 
 

@@ -20,7 +20,7 @@ from waitline.booking.cooldown import CooldownRule
 from waitline.booking.door_list import DoorLists
 from waitline.booking.evidence import EvidenceLog
 from waitline.booking.idempotency import IdempotencyKeys
-from waitline.booking.load_reporter import Answered, LoadReporter, WorkerLoad
+from waitline.booking.load_reporter import LoadReporter, WorkerLoad
 from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.seat_rows import SeatRows
 from waitline.booking.stock import StockCounter
@@ -41,19 +41,20 @@ from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import CONNECTIONS_MAX, Database
 from waitline.services import start_page
 from waitline.services.booking import openapi, operator_catalogue
-from waitline.services.booking.calls import SEATS_PATH, BookingCalls
+from waitline.services.booking.calls import BookingCalls
 from waitline.services.booking.catalogue_calls import CatalogueCalls
 from waitline.services.booking.doorman import Doorman
 from waitline.services.booking.event_relay import relay_events
 from waitline.services.booking.handover import Handover
 from waitline.services.booking.idempotency import Idempotency
 from waitline.services.booking.lookups import Lookups
-from waitline.services.booking.metrics import DatabaseMetrics, OpenWorkGauges
+from waitline.services.booking.metrics import DatabaseMetrics, OpenWorkGauges, answered
 from waitline.services.booking.operator import InstallationView, OperatorCalls
 from waitline.services.booking.operator_catalogue import CatalogueOperatorCalls
 from waitline.services.booking.operator_sale import SaleOperatorCalls
 from waitline.services.booking.shop_pages import ShopPages
 from waitline.services.data_mode import database_mark, open_valkey, watches
+from waitline.services.observing import observed
 from waitline.services.problems import PROBLEMS
 from waitline.services.same_origin import SameOrigin
 from waitline.settings import Settings
@@ -62,20 +63,6 @@ from waitline.valkey.client import ValkeyClient
 from waitline.valkey.fitness import Fitness
 
 TITLE = "Waitline booking service"
-
-ADMITTED_CALLS = frozenset(
-    (
-        ("GET", SEATS_PATH),
-        ("POST", "/api/v1/reservations"),
-        ("GET", "/api/v1/reservations/{reservationId}"),
-        ("DELETE", "/api/v1/reservations/{reservationId}"),
-        ("POST", "/api/v1/payments"),
-        ("GET", "/api/v1/payments/{paymentId}"),
-    )
-)
-ADMITTED_STATUSES = frozenset(("200", "201", "304", "409"))
-"""Calls, and statuses of their answers, that only admitted visitors get. The list of own
-reservations is not among them: waiting visitors get it too."""
 
 
 class Shared(NamedTuple):
@@ -118,10 +105,12 @@ class BookingWorker(ServiceWorker):
     async def opened(self) -> AsyncIterator[Dispatcher]:
         settings, clock = self._settings, SystemClock()
         tallies = ProcessMetrics(settings.booking_metrics_dir, "booking")
-        problems = ProblemResponses(PROBLEMS, clock, settings.booking_root_path or "")
+        seen = observed(settings, tallies, settings.booking_label, self._operator_key)
+        root_path = settings.booking_root_path or ""
+        problems = ProblemResponses(PROBLEMS, clock, root_path, seen.contexts)
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         async with AsyncExitStack() as stack:
-            stack.callback(tallies.flush)
+            stack.callback(seen.close)
             lookups = Lookups()
             database, load = self._database(tallies, lookups)
             stack.push_async_callback(database.close)
@@ -131,20 +120,15 @@ class BookingWorker(ServiceWorker):
             stack.push_async_callback(provider.close)
             _measure_at_flush(tallies, database, partial(keys.record_age, clock))
 
-            idempotency_keys = IdempotencyKeys(database)
+            used = IdempotencyKeys(database)
             shared = Shared.of(database, Doorman.of(settings, keys, store, clock), keys)
             shown = CatalogueCalls(shared.catalogue, clock)
             calls = self._booking_calls(
-                shared,
-                provider,
-                keys=idempotency_keys,
-                problems=problems,
-                tallies=tallies,
-                lookups=lookups,
+                shared, provider, keys=used, problems=problems, tallies=tallies, lookups=lookups
             )
             jobs = (
                 *calls.jobs(),
-                idempotency_keys.run(),
+                used.run(),
                 relay_events(settings, database, tallies.script),
                 Fitness(store).run(),
                 *(watch.run() for watch in watches(settings, (store,), database)),
@@ -155,7 +139,7 @@ class BookingWorker(ServiceWorker):
             )
             routers = [
                 calls.router(),
-                self._pages(shared, idempotency_keys, clock).router(),
+                self._pages(shared, used, clock).router(),
                 *self._described(shared, store),
             ]
             page = metrics_page(settings, tallies, database, clock)
@@ -172,6 +156,7 @@ class BookingWorker(ServiceWorker):
                     limits=settings.edge_limits(),
                     cross_origin=settings.cross_origin(),
                     in_task=True,
+                    observer=seen.observer,
                 )
                 for task in tasks:
                     task.cancel()
@@ -337,6 +322,7 @@ def metrics_page(
         clock=clock,
         shared={"service": settings.booking_label, "instance": settings.instance},
         about=settings.about_booking,
+        exemplars=settings.traces_url is not None,
     )
 
 
@@ -368,17 +354,6 @@ def cooldown_rule(settings: Settings) -> CooldownRule:
         first_s=settings.cooldown_s,
         most_s=settings.cooldown_max_s,
     )
-
-
-def answered() -> Answered:
-    """Return the number of answers of this worker, and of those to admitted visitors."""
-    everybody = admitted = 0
-    for (method, route, status), tally in telemetry.HTTP_SECONDS.tallies.items():
-        count = sum(tally.counts)
-        everybody += count
-        if (method, route) in ADMITTED_CALLS and status in ADMITTED_STATUSES:
-            admitted += count
-    return Answered(everybody, admitted)
 
 
 def _name() -> str:

@@ -19,6 +19,7 @@ from waitline.kernel.circuit_breaker import CircuitBreaker
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
+from waitline.kernel.request_context import outgoing, step
 from waitline.kernel.utilisation import Utilisation
 from waitline.queue.batches import line_batcher
 from waitline.queue.model import Slot, TimeRanOut, TokenRejected, VisitorUnknown
@@ -179,7 +180,7 @@ class QueueService:
             async with self._session.delete(
                 self._leave_url,
                 params=who,
-                headers={"X-Queue-Token": token},
+                headers={"X-Queue-Token": token, **outgoing()},
                 allow_redirects=False,
             ) as response:
                 status = response.status
@@ -189,7 +190,9 @@ class QueueService:
             raise Unavailable(f"the queue service answers {status}")
 
     async def _post(self, body: dict[str, str]) -> tuple[int, bytes]:
-        async with self._session.post(self._url, json=body, allow_redirects=False) as response:
+        async with self._session.post(
+            self._url, json=body, headers=outgoing(), allow_redirects=False
+        ) as response:
             answer = bytearray()
             async for part in response.content.iter_any():
                 answer += part
@@ -335,7 +338,8 @@ class Doorman:
         if not self._breaker.allows(loop.time()):
             raise Unavailable("the circuit breaker to the queue is open")
         try:
-            await self._validate_in_time(room, visitor, token, proof)
+            with step("queue: validate"):
+                await self._validate_in_time(room, visitor, token, proof)
         except (Unavailable, TimeoutError) as error:
             was_open = self._breaker.open
             self._breaker.record_failure(loop.time())

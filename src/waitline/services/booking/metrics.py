@@ -1,14 +1,30 @@
-"""Metrics that are read from the database when Prometheus scrapes: open work, and the server."""
+"""Metrics that are read when Prometheus scrapes: open work, the database; answers, for the load."""
 
 from typing import TYPE_CHECKING
 
 from waitline.booking.health import count_open_work, server_figures
+from waitline.booking.load_reporter import Answered
 from waitline.http.metric_families import Collection, FamilySamples
 from waitline.kernel import collected_metrics, telemetry
 from waitline.postgres.pool import Database
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+
+ADMITTED_CALLS = frozenset(
+    (
+        ("GET", "/api/v1/schedules/{scheduleId}/seats"),
+        ("POST", "/api/v1/reservations"),
+        ("GET", "/api/v1/reservations/{reservationId}"),
+        ("DELETE", "/api/v1/reservations/{reservationId}"),
+        ("POST", "/api/v1/payments"),
+        ("GET", "/api/v1/payments/{paymentId}"),
+    )
+)
+ADMITTED_STATUSES = frozenset(("200", "201", "304", "409"))
+"""Calls, and statuses of their answers, that only admitted visitors get. The list of own
+reservations is not among them: waiting visitors get it too."""
 
 
 class OpenWorkGauges:
@@ -76,3 +92,14 @@ class DatabaseMetrics:
         if row["replica_lag_bytes"] is not None:
             found.add("database_replica_lag_bytes", row["replica_lag_bytes"])
         return found.metrics()
+
+
+def answered() -> Answered:
+    """Return the number of answers of this worker, and of those to admitted visitors."""
+    everybody = admitted = 0
+    for (method, route, status), tally in telemetry.HTTP_SECONDS.tallies.items():
+        count = sum(tally.counts)
+        everybody += count
+        if (method, route) in ADMITTED_CALLS and status in ADMITTED_STATUSES:
+            admitted += count
+    return Answered(everybody, admitted)

@@ -30,6 +30,7 @@ from waitline.queue.store import Line
 from waitline.services import start_page
 from waitline.services.data_mode import open_valkey, watches
 from waitline.services.identity import Identity
+from waitline.services.observing import observed
 from waitline.services.problems import PROBLEMS
 from waitline.services.queue import client_view, openapi, waiting_page
 from waitline.services.queue.address_watch import AddressWatch
@@ -69,15 +70,15 @@ class QueueWorker(ServiceWorker):
     async def opened(self) -> AsyncIterator[Dispatcher]:
         settings, clock = self._settings, SystemClock()
         tallies = ProcessMetrics(settings.metrics_dir, "queue")
-        problems = ProblemResponses(PROBLEMS, clock, settings.queue_root_path or "")
+        seen = observed(settings, tallies, settings.queue_label, self._operator_key)
+        problems = ProblemResponses(PROBLEMS, clock, settings.queue_root_path or "", seen.contexts)
         store = open_valkey(settings, tallies.script)
         # While a batch is confirmed, its connection carries out nothing else.
         confirming = store
         if settings.durability != "memory":
             confirming = open_valkey(settings, tallies.script, settings.durability)
         parts = QueueParts.of(settings, store, clock, confirming, draining=lambda: self.draining)
-        tallies.on_flush("key", partial(parts.keys.record_age, clock))
-        tallies.on_flush("streams", lambda: telemetry.STREAMS_OPEN.set(parts.feed.size))
+        parts.measure_at_flush(tallies, clock)
         routers = [
             *parts.described_routers(settings, self._operator_key, problems),
             start_page.router("queue", settings),
@@ -119,10 +120,11 @@ class QueueWorker(ServiceWorker):
                 problems=problems,
                 limits=settings.edge_limits(),
                 cross_origin=settings.cross_origin(),
+                observer=seen.observer,
             )
             for task in tasks:
                 task.cancel()
-        tallies.flush()
+        seen.close()
         await confirming.close()
         await store.close()
 
@@ -204,6 +206,11 @@ class QueueParts(NamedTuple):
             key_set=_key_set(keys, clock),
         )
 
+    def measure_at_flush(self, tallies: ProcessMetrics, clock: Clock) -> None:
+        """Set the gauges of the components at every flush."""
+        tallies.on_flush("key", partial(self.keys.record_age, clock))
+        tallies.on_flush("streams", lambda: telemetry.STREAMS_OPEN.set(self.feed.size))
+
     def pages(self, settings: chosen.Settings, problems: ProblemResponses) -> APIRouter:
         """Return the routes of the waiting page.
 
@@ -268,6 +275,7 @@ def metrics_page(
         clock=clock,
         shared={"service": settings.queue_label, "instance": settings.instance},
         about=settings.about,
+        exemplars=settings.traces_url is not None,
         shows_room=figures.shows,
     )
 
