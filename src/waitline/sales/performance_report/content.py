@@ -110,8 +110,8 @@ def _target_section(found: Sequence[MeasuredTarget]) -> ReportSection:
     ]
     return ReportSection(
         "Targets",
-        "Of the wire contract and of docs/performance.md. Why a target is missed is said as far as "
-        "the figures do.",
+        "Of the wire contract and of docs/performance.md. The reason why one is missed is what the "
+        "figures of its run show.",
         [Listing(("", "target", "measured", "why it is missed"), rows, words=True)],
     )
 

@@ -1,0 +1,110 @@
+"""Seconds from a fault to the alert that is for it: a real stack, Prometheus and our rules."""
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tools.dashboards.alerts import ALERTS
+
+from tests.booking_web.office import Office
+from tests.monitoring.conftest import Prometheus, SecondAdmitter
+from tests.monitoring.promtool import needed
+from tests.processes import halted
+from tests.until import until
+from tests.web.stack import UP_S, waitline
+
+pytestmark = [needed, pytest.mark.long]
+
+# Faults by the alert that they are for; each is in force while its block runs.
+
+
+@contextmanager
+def unsettled(office: Office, _: SecondAdmitter) -> Iterator[None]:
+    for table, change, key, where in (
+        ("payment", "flag = 'refund_failed'", "payment_id", "true"),
+        ("outbox", "dead = true, sent_at = NULL", "event_no", "true"),
+        ("seat", "state = 'AVAILABLE'", "seat_id", "state = 'OCCUPIED'"),
+    ):
+        office.sql(
+            f"UPDATE {table} SET {change} WHERE {key} = "  # noqa: S608 - our own words
+            f"(SELECT max({key}) FROM {table} WHERE {where})"
+        )
+    waitline("audit", "--booking", "--data-dir", office.program.data_dir)
+    yield
+
+
+@contextmanager
+def hanging(office: Office, second: SecondAdmitter) -> Iterator[None]:
+    roles = office.program.processes()
+    with halted([*second.pids, *roles["admitter"], roles["booking"][0]]):
+        yield
+
+
+@contextmanager
+def without_valkey(office: Office, _: SecondAdmitter) -> Iterator[None]:
+    with halted(office.program.processes()["valkey"]):
+        office.sql("INSERT INTO outbox (topic, payload) VALUES ('test', '{}')")
+        yield
+        office.sql("DELETE FROM outbox WHERE topic = 'test'")
+
+
+@contextmanager
+def restarted(office: Office, _: SecondAdmitter) -> Iterator[None]:
+    roles = office.program.processes()
+    for role in ("valkey", "postgres"):
+        os.kill(roles[role][0], signal.SIGKILL)
+    yield
+
+
+FAULTS = [
+    (unsettled, {"WaitlineDeadEvents", "WaitlinePaymentsNeedOperator", "WaitlineAuditFindings"}),
+    (without_valkey, {"WaitlineOutboxLag"}),
+    (hanging, {"WaitlineDown", "WaitlineMetricsStale", "WaitlineAdmissionStuck",
+               "WaitlineOneAdmitter"}),
+    (restarted, {"WaitlineStoreFailover", "WaitlineDatabaseFailover"}),
+]  # fmt: skip
+
+MEASURED = Path("out/alerts.md")
+
+# Seconds beside `for` and the range of a rate: evaluation every 15 s, scrapes, and this machine.
+LATE_S = 75
+
+
+def lasting_s(expr: str, lasting: str) -> float:
+    """Return how long a fault must last: `for`, and the longest range until a rate is zero."""
+    minutes = [int(found) for found in re.findall(r"(\d+)m\] ?\)\)? == 0", expr)]
+    return 60 * (int(lasting.removesuffix("m")) + max(minutes, default=0))
+
+
+def test_seconds_from_fault_to_firing(
+    office: Office,
+    prometheus: Prometheus,
+    second_admitter: SecondAdmitter,
+) -> None:
+    """Measure them, and leave the rows of the table in docs/operations.md."""
+    until(lambda: bool(office.sql("SELECT FROM outbox LIMIT 1")), UP_S, "seats are sold")
+    caused = {name for _, names in FAULTS for name in names}
+    limits = {
+        one.name: lasting_s(one.expr, one.lasting) + LATE_S for one in ALERTS if one.name in caused
+    }
+    rows: list[str] = []
+    for fault, names in FAULTS:
+        # Others have caused some of them before.
+        waiting = names - prometheus.firing()
+        with fault(office, second_admitter):
+            began_s = time.monotonic()
+            while waiting:
+                fired = waiting & prometheus.firing()
+                took_s = time.monotonic() - began_s
+                rows += [f"| `{name}` | {fault.__name__} | {took_s:.0f} |" for name in fired]
+                waiting -= fired
+                assert all(took_s < limits[name] for name in waiting), waiting
+                threading.Event().wait(0.5)
+    MEASURED.parent.mkdir(exist_ok=True)
+    MEASURED.write_text("\n".join(rows) + "\n", "utf-8")
