@@ -94,17 +94,11 @@ def in_thread(inject: InThread) -> Inject:
     return injected
 
 
-def parts_of(site: Site, name: str) -> list[Part]:
-    """Return parts by their name, or by their role at the moment."""
-    if name == "primary":
-        return [site.primary]
-    if name in {"replica", "replicas"}:
-        return site.replicas[: 1 if name == "replica" else None]
-    return [site.parts[name]]
-
-
 def part_of(site: Site, name: str) -> Part:
-    return parts_of(site, name)[0]
+    """Return a part by its name or its role at the moment."""
+    if name in {"primary", "replica"}:
+        return site.primary if name == "primary" else site.replica
+    return site.parts[name]
 
 
 def host_of(site: Site, name: str) -> Host:
@@ -114,8 +108,7 @@ def host_of(site: Site, name: str) -> Host:
 @contextmanager
 def killed(name: str, site: Site) -> Iterator[None]:
     """Kill a part with all its processes; the service manager starts it again at the end."""
-    for part in parts_of(site, name):
-        part.kill()
+    part_of(site, name).kill()
     try:
         yield
     finally:
@@ -124,7 +117,7 @@ def killed(name: str, site: Site) -> Iterator[None]:
 
 def frozen(name: str, site: Site) -> AbstractContextManager[None]:
     """Stop (SIGSTOP) all processes of a part meanwhile."""
-    return halted([pid for part in parts_of(site, name) for pid in part.pids])
+    return halted(part_of(site, name).pids)
 
 
 @contextmanager
@@ -246,22 +239,19 @@ def _killed_and_halted() -> Iterator[Fault]:
         "admitter": ("admitter", "nothing; nobody is admitted in the meantime", BOTH),
         "booking": ("booking service", "503 or no connection at the box office", LINE),
         "sandbox": ("payment provider", "503 when paying; settled afterwards", LINE),
-        "primary": ("Valkey's primary", "503 until a replica has taken over", NONE),
-        "replica": ("one of Valkey's two replicas", "nothing", BOTH),
-        "replicas": ("both of Valkey's replicas", "503 until one is back; polls are served", NONE),
+        "primary": ("Valkey's primary", "503 until the replica has taken over", NONE),
+        "replica": ("Valkey's replica", "503 once it counts as lost, until it is back", NONE),
         "postgres": ("PostgreSQL", "503 at the box office", LINE),
     }  # fmt: skip
     for name, (title, sees, spares) in whole.items():
         short = name == "postgres"
-        # The other replica takes over, or goes on to confirm.
-        heals = name in {"primary", "replica"}
         yield Fault(
             f"{name}-killed", f"{title}: `kill -9`", sees, in_thread(partial(killed, name)),
-            spares=spares, short=short, heals=heals,
+            spares=spares, short=short,
         )  # fmt: skip
         yield Fault(
             f"{name}-halted", f"{title}: `SIGSTOP`", sees, in_thread(partial(frozen, name)),
-            spares=spares, heals=heals,
+            spares=spares,
         )  # fmt: skip
     for name, title, spares in (("queue", "queue", SALE), ("booking", "booking", LINE)):
         yield Fault(
@@ -287,7 +277,7 @@ LINKS = {
     ("booking", "primary"): ("503 where the box office asks the line", LINE),
     ("booking", "postgres"): ("503 at the box office", LINE),
     ("booking", "sandbox"): ("503 when paying; settled afterwards", LINE),
-    ("primary", "replica"): ("nothing: the other replica confirms", BOTH),
+    ("primary", "replica"): ("503 once the replica counts as lost (after 10 s)", NONE),
 }
 """Every pair of hosts that talk to each other, beside the Sentinels."""
 
@@ -299,13 +289,12 @@ def _partitions() -> Iterator[Fault]:
                 f"{first}-{second}-cut-{way}", f"partition: {first} {arrow} {second}", sees,
                 in_thread(partial(cut, first, second, way)), spares=spares,
                 # Longer than a primary waits for its replica (`min-replicas-max-lag`).
-                hold_s=8 if (second, way) == ("replica", "both") else 3,
+                hold_s=14 if (second, way) == ("replica", "both") else 3,
                 short=(second, way) == ("sandbox", "both"),
             )  # fmt: skip
     yield Fault(
         "primary-isolated", "partition: Valkey's primary ↔ everybody",
-        "503 until a replica has taken over", in_thread(partial(isolated, "primary")), hold_s=8,
-        heals=True,
+        "503 until the replica has taken over", in_thread(partial(isolated, "primary")), hold_s=8,
     )  # fmt: skip
 
 
@@ -340,7 +329,7 @@ def _slow() -> Iterator[Fault]:
 def _full() -> Iterator[Fault]:
     for name, title, sees, spares in (
         ("primary", "Valkey's primary", "503", NONE),
-        ("replica", "one of Valkey's two replicas", "nothing", BOTH),
+        ("replica", "Valkey's replica", "nothing, or 503", NONE),
         ("postgres", "PostgreSQL", "503 at the box office", LINE),
     ):
         yield Fault(

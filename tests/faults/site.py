@@ -1,10 +1,10 @@
 """A real installation over several hosts, started by the operator's commands, to inject faults.
 
-    clients  queue  admitter  booking  sandbox  valkey-1  valkey-2  valkey-3  postgres
+    clients  queue  admitter  booking  sandbox  valkey-1  valkey-2  watch  postgres
 
-Each is a host of its own (`network.py`). The line's store is a primary with two replicas, so that
-joins are confirmed also after one is lost, and a Sentinel beside each. Each store has a small disk
-of its own, and the clock of each service can be set.
+Each is a host of its own (`network.py`). The line's store is a primary with a replica, watched by
+three Sentinels, one beside each and one on `watch`. Each store has a small disk of its own, and the
+clock of each service can be set.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from waitline.kernel.ids import RoomId
 from waitline.trial import embedded_binary
 
 HOSTS = (
-    "clients", "queue", "admitter", "booking", "sandbox", "valkey-1", "valkey-2", "valkey-3",
+    "clients", "queue", "admitter", "booking", "sandbox", "valkey-1", "valkey-2", "watch",
     "postgres",
 )  # fmt: skip
 
@@ -83,7 +83,7 @@ class Site:
         self.hosts = hosts
         self.parts: dict[str, Part] = {}
         self._shows = count(1)
-        sentinels = ",".join(f"{hosts[name].address}:{SENTINEL_PORT}" for name in STORES)
+        sentinels = ",".join(f"{hosts[name].address}:{SENTINEL_PORT}" for name in WATCHING)
         self.valkey_url = f"redis+sentinel://:{PASSWORD}@{sentinels}/line"
         where = f"{hosts['postgres'].address}:{POSTGRES_PORT}"
         self.database_url = f"postgresql://waitline@{where}/waitline?sslmode=disable"
@@ -103,7 +103,7 @@ class Site:
         """Start everything, and wait until it serves."""
         for name in STORES:
             self._add_valkey(name)
-        for name in STORES:
+        for name in WATCHING:
             self._add_sentinel(name)
         self.parts["postgres"] = DatabasePart(self.hosts["postgres"], self.folder / "postgres")
         with ThreadPoolExecutor() as pool:
@@ -139,8 +139,7 @@ class Site:
             f"port {VALKEY_PORT}", f"bind {host.address}", f"dir {folder}",
             f"requirepass {PASSWORD}", f"masterauth {PASSWORD}",
             "appendonly yes", "appendfsync no", 'save ""', "maxmemory 512mb",
-            "maxmemory-policy noeviction", "min-replicas-to-write 1", "min-replicas-max-lag 5",
-            "repl-diskless-sync-delay 0",
+            "maxmemory-policy noeviction", "min-replicas-to-write 1", "repl-diskless-sync-delay 0",
         ]  # fmt: skip
         if name != STORES[0]:
             lines.append(f"replicaof {self.hosts[STORES[0]].address} {VALKEY_PORT}")
@@ -188,18 +187,19 @@ class Site:
 
     @property
     def primary(self) -> Part:
-        """The primary that has replicas."""
-        return next(part for part, role in self._roles() if role[0] == "master" and role[2])
+        return self.parts[self._role("master")]
 
     @property
-    def replicas(self) -> list[Part]:
-        """The replicas that are linked to their primary."""
-        return [part for part, role in self._roles() if "connected" in role]
+    def replica(self) -> Part:
+        return self.parts[self._role("slave")]
 
-    def _roles(self) -> Iterator[tuple[Part, list[Any]]]:
+    def _role(self, wanted: str) -> str:
         for name in STORES:
             with suppress(redis.RedisError), closing(self.valkey(name)) as store:
-                yield self.parts[name], store.execute_command("ROLE")  # type: ignore[no-untyped-call]  # redis-py
+                role = store.execute_command("ROLE")  # type: ignore[no-untyped-call]  # redis-py
+                if role[0] == wanted and (wanted == "slave" or role[2]):
+                    return name
+        raise AssertionError(f"no {wanted} with a link")
 
     def valkey(self, name: str) -> redis.Redis:
         return redis.Redis(
@@ -208,14 +208,20 @@ class Site:
         )  # fmt: skip
 
     def whole(self) -> bool:
-        """Whether all runs, both services are ready, and the store has its replicas."""
+        """Whether all runs, both services are ready, and the store has its replica."""
         if not all(part.alive for part in self.parts.values()):
             return False
         ready = is_ready(SANDBOX_PORT, self.hosts["sandbox"].address, "/health") and all(
             is_ready(port, self.hosts[name].address)
             for name, port in (("booking", BOOKING_PORT), ("queue", QUEUE_PORT))
         )
-        return ready and len(self.replicas) == len(STORES) - 1
+        with suppress(AssertionError):
+            return ready and self.primary is not self.replica and self._replicates()
+        return False
+
+    def _replicates(self) -> bool:
+        with closing(self.valkey(self.replica.name)) as store:
+            return bool(store.info("replication")["master_link_status"] == "up")
 
     def revive(self) -> None:
         """Start again what has ended, as a service manager does."""
@@ -313,7 +319,8 @@ class Site:
         return {str(UUID(bytes=key)): (charged, refunded) for key, charged, refunded in rows}
 
 
-STORES = ("valkey-1", "valkey-2", "valkey-3")
+STORES = ("valkey-1", "valkey-2")
+WATCHING = (*STORES, "watch")
 
 
 @contextmanager
