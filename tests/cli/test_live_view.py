@@ -8,13 +8,13 @@ from waitline.sales.live_view.figures import LiveFigures, live_figures
 from waitline.sales.live_view.samples import MetricChange, Reading, parse_page
 from waitline.sales.live_view.screen import Screen
 
-EVIL = "\x1b[31m<b>\u202e대기실 [/bold] :smile:"
+EVIL = "\x1b[31m<b>\u202e\n대기실 [/bold] :smile:"
 
 
 def page(entered: int, enters: int, failed: int = 0, room: str = "demo", cpu: float = 0.0) -> str:
     shared = 'instance="a",service="queue"'
     enter = f'method="POST",uri="/api/v1/queue/enter",{shared}'
-    name = room.replace("\\", "\\\\").replace('"', '\\"')
+    name = room.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f"""
 # HELP queue_wait_size Visitors waiting
 # TYPE queue_wait_size gauge
@@ -145,7 +145,7 @@ def test_it_fits_into_a_terminal(width: int, height: int) -> None:
 def test_names_are_shown_as_they_are() -> None:
     found = figures({}, reading(2.0, page(1, 1, room=EVIL)))
     text = shown(found, 140, 40)
-    assert "\\x1b[31m<b>\\u202e대기실 [/bold] :smile:" in text
+    assert "\\x1b[31m<b>\\u202e\\x0a대기실 [/bold] :smile:" in text
 
 
 def test_a_source_that_fails_is_named() -> None:
