@@ -1,8 +1,11 @@
 """`waitline` in this process: starting an interpreter for each command would take longer."""
 
+import io
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 
@@ -28,9 +31,22 @@ def run_with(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*words: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["waitline", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+        return Ended(_run(*words), *capsys.readouterr())
 
     return run
+
+
+def run_captured(*words: object, main: Callable[[], None] = cli.main) -> Ended:
+    """Run a command as the shell would, also outside a test; `main` is its entry point."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        code = _run(*words, main=main)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def _run(*words: object, main: Callable[[], None] = cli.main) -> int:
+    with (
+        patch.object(sys, "argv", ["waitline", *map(str, words)]),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return int(ended.value.code or 0)

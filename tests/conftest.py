@@ -11,7 +11,7 @@ from _pytest.terminal import TerminalReporter
 from httpx._transports import default as httpx_transport
 
 from tests import command_line, databases, quarantine, refusals
-from tests.booking_web.office import Office
+from tests.booking_web.office import QUEUE_URL, WORKERS, Office
 from tests.booking_web.office import running as running_office
 from tests.databases import TestDatabase
 from tests.distribution import ByFolder
@@ -59,8 +59,10 @@ CLUSTER_FILES = frozenset((
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" not in metafunc.fixturenames:
         return
-    kinds: list[object] = ["valkey", "redis"]
     path = metafunc.definition.path
+    # Random sequences on Redis belong to the long run: `store` has each script's outcomes on it.
+    redis_marks = [pytest.mark.long] if path.parent.name == "model" else []
+    kinds: list[object] = ["valkey", pytest.param("redis", marks=redis_marks)]
     if path.parent.name in CLUSTER_FOLDERS:
         short = path.name in CLUSTER_FILES
         kinds.append(pytest.param("cluster", marks=[] if short else [pytest.mark.long]))
@@ -126,14 +128,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture(scope="session")
 def trial_office() -> Iterator[Office]:
     """The mode that accepts a user's name as proof; with the demo concert."""
-    with running_office("trial") as office:
+    with running_office("trial", WORKERS) as office:
         yield office
 
 
 @pytest.fixture(scope="session")
 def production_office() -> Iterator[Office]:
     """The mode that asks for the visitor's token, and for the price."""
-    with running_office("production") as office:
+    with running_office("production", WORKERS, WAITLINE_QUEUE_PUBLIC_URL=QUEUE_URL) as office:
         yield office
 
 

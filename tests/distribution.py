@@ -1,8 +1,9 @@
 """Work-stealing scheduler with affinity, for pytest-xdist: a worker keeps to a folder.
 
-Tests of a folder share running installations, and each worker that runs one of them starts its
-own. So a worker takes the files of one folder, then of one that no other has begun, and only then
-helps others. What takes longest begins first, or one worker would run it alone at the end.
+Tests of a folder share running installations, and so do some folders (`OFFICES`). Each worker that
+runs one of them starts its own, and runs it to the end. So a worker takes the files of one folder,
+then of those that share the same, first of one that no other has begun, and only then helps others.
+What takes longest begins first, or one worker would run it alone at the end.
 """
 
 from collections.abc import Container, Iterable
@@ -15,6 +16,10 @@ LONGEST_FIRST = (
     "faults", "browser", "booking_web", "web", "bench", "model", "store", "race", "payments",
 )  # fmt: skip
 """Folders by the time that they take, as `--durations` shows it; the others take less."""
+
+OFFICES = frozenset(("booking_web", "browser", "edge", "journey", "web"))
+"""Folders whose tests use the shared installations of `conftest.py`. An idle one takes 5 % of a
+processor, and its start 9 s of one."""
 
 
 class ByFolder(LoadFileScheduling):  # type: ignore[misc]  # its library has no types
@@ -38,11 +43,12 @@ def next_file(files: Iterable[str], own: str | None, begun: Container[str]) -> s
         begun: Folders of the files that any worker has had.
     """
 
-    def cost(file: str) -> tuple[bool, bool, int]:
+    def cost(file: str) -> tuple[bool, bool, bool, int]:
         folder = folder_of(file)
+        shares = own is None or (folder in OFFICES) == (own in OFFICES)
         known = folder in LONGEST_FIRST
         rank = LONGEST_FIRST.index(folder) if known else len(LONGEST_FIRST)
-        return folder != own, folder in begun, rank
+        return folder != own, not shares, folder in begun, rank
 
     return min(files, key=cost)
 

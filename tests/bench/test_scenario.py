@@ -16,10 +16,12 @@ import pytest
 
 from tests import processes
 from tests.bench.test_report import FETCHED
+from tests.command_line import Ended, run_captured
 from tests.faults.stack import family, runs
 from tests.until import until
 from waitline.trial import installation
 from waitline.trial.installation import Installation
+from waitline_bench.cli import main
 from waitline_bench.scenario import k6, summary
 from waitline_bench.scenario.offer import planned
 
@@ -37,6 +39,16 @@ def bench(*words: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603 - our own command
         argv, capture_output=True, text=True, check=False, timeout=PATIENCE_S
     )
+
+
+def bench_here(*words: str | Path) -> Ended:
+    """Run a command in this process: one that starts nothing."""
+    # Which each command sets.
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        return run_captured(*words, main=main)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def name(pid: int) -> str:
@@ -117,6 +129,7 @@ def test_a_script_of_others_runs_as_it_is(stranger: tuple[int, str, Path]) -> No
     assert json.loads((folder / "strangers-own.json").read_text("utf-8"))["count"] > 0
 
 
+@pytest.mark.long
 def test_a_failing_threshold_fails_the_command(tmp_path: Path) -> None:
     done = bench("run", HERE / "failing.js", "--workers", "1", "--out", tmp_path)
     assert done.returncode == 1
@@ -157,9 +170,9 @@ def test_a_measurement_that_is_killed_takes_its_servers_along(tmp_path: Path) ->
 
 def test_two_results_are_compared(entry: tuple[int, str, Path], tmp_path: Path) -> None:
     _, _, folder = entry
-    done = bench("compare", folder, folder, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "enter p95, client" in done.stdout
+    done = bench_here("compare", folder, folder, "--out", tmp_path)
+    assert done.code == 0, done.err
+    assert "enter p95, client" in done.out
     assert FETCHED.findall((tmp_path / "compare.html").read_text("utf-8")) == []
 
 
@@ -167,13 +180,13 @@ def test_what_was_offered_otherwise_is_compared_only_by_force(
     entry: tuple[int, str, Path], stranger: tuple[int, str, Path], tmp_path: Path
 ) -> None:
     words = ("compare", entry[2], stranger[2], "--out", tmp_path)
-    refused = bench(*words)
-    assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1
-    assert "the scenarios differ: entry and run" in refused.stderr
-    forced = bench(*words, "--anyway")
-    assert forced.returncode == 0, forced.stderr
-    assert "the scenarios differ: entry and run" in forced.stdout
+    refused = bench_here(*words)
+    assert refused.code == 2
+    assert refused.err.count("\n") == 1
+    assert "the scenarios differ: entry and run" in refused.err
+    forced = bench_here(*words, "--anyway")
+    assert forced.code == 0, forced.err
+    assert "the scenarios differ: entry and run" in forced.out
     assert "the scenarios differ" in (tmp_path / "compare.html").read_text("utf-8")
 
 
@@ -189,10 +202,10 @@ def test_what_k6_cannot_read_is_one_line(tmp_path: Path, script: str | None, wor
     path = tmp_path / "script.js"
     if script is not None:
         path.write_text(script, "utf-8")
-    done = bench("run", path, "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert words in done.stderr
+    done = bench_here("run", path, "--out", tmp_path / "out")
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert words in done.err
 
 
 @pytest.mark.parametrize("script", SCENARIOS, ids=lambda path: path.stem)

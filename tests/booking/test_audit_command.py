@@ -9,7 +9,7 @@ import pytest
 
 from tests.booking.sale import Sale, person
 from tests.booking.test_seat_imports import WHO
-from tests.command_line import Run
+from tests.command_line import Run, run_captured
 from tests.databases import TestDatabase
 from tests.servers import Server
 from waitline.booking.audit import INVARIANTS, PaidVisitor
@@ -207,7 +207,7 @@ def test_a_buyer_holds_no_slot(seen: RoomSnapshot, paid: PaidVisitor, times: int
 
 
 @pytest.mark.parametrize("words", [(), ("--booking", "--room", "r")])
-def test_either_is_audited(words: tuple[str, ...], command_line: Run) -> None:
-    ended = command_line("audit", *words)
+def test_either_is_audited(words: tuple[str, ...]) -> None:
+    ended = run_captured("audit", *words)
     assert ended.code == 2
     assert "--room NAME, --booking" in ended.err

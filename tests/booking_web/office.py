@@ -37,6 +37,10 @@ SECRETS = {
     "WAITLINE_WEBHOOK_SECRET": "webhook-secret-of-the-tests",
 }
 
+# Where visitors of the shared installation in production mode find the waiting room.
+QUEUE_URL = "https://queue.example/line"
+
+# Processes of each service of the shared installations.
 WORKERS = 2
 
 PRICE = 50_000
@@ -235,11 +239,12 @@ class Buyer:
 
 
 @contextmanager
-def running(mode: str, **more: str) -> Iterator[Office]:
+def running(mode: str, workers: int = 1, /, **more: str) -> Iterator[Office]:
     """Run an installation that sells, with a payment provider of its own.
 
     Args:
         mode: trial or production.
+        workers: Processes of each service. Each takes 1 s of CPU time to start.
         more: Further settings, by the names of their variables.
     """
     with ExitStack() as stack:
@@ -257,12 +262,12 @@ def running(mode: str, **more: str) -> Iterator[Office]:
             "WAITLINE_PAYMENTS": "play-money",
             "WAITLINE_BOOKING_PORT": str(booking_port),
             "WAITLINE_PAYMENT_URL": pay_url,
-            "WAITLINE_BOOKING_WORKERS": str(WORKERS),
+            "WAITLINE_BOOKING_WORKERS": str(workers),
             **more,
         }
         settings = {name.removeprefix("WAITLINE_").lower(): chosen[name] for name in chosen}
         program = stack.enter_context(
-            start(WORKERS, settings, box_office=True, batch_scheduling=False)
+            start(workers, settings, box_office=True, batch_scheduling=False)
         )
         queue_client = stack.enter_context(Client(program.url))
         queue = Stack(program.url, program.data_dir, program, queue_client)
@@ -280,7 +285,7 @@ def _waitline(words: list[Any]) -> list[str]:
     return [sys.executable, "-m", "waitline", *map(str, words)]
 
 
-__all__ = ["PRICE", "Buyer", "Office", "Show", "refused", "running", "succeeded"]
+__all__ = ["PRICE", "QUEUE_URL", "Buyer", "Office", "Show", "refused", "running", "succeeded"]
 
 
 def own_hold(response: httpx.Response, reservation: int) -> None:

@@ -1,12 +1,11 @@
 """Hand-over from the waiting page to the box office: the pass is exchanged for a cookie, once."""
 
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.booking_web.office import PRICE, Buyer, Office, refused, running, succeeded
+from tests.booking_web.office import PRICE, QUEUE_URL, Buyer, Office, refused, succeeded
 from tests.booking_web.proofs import altered, expired_pass, leave
 from tests.until import until
 from tests.web.stack import SOON_S
@@ -15,11 +14,9 @@ EVIL = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
 
 
 @pytest.fixture(scope="module", params=["trial", "production"])
-def office(request: pytest.FixtureRequest) -> Iterator[Office]:
-    with running(
-        request.param, WAITLINE_QUEUE_PUBLIC_URL="https://queue.example/line"
-    ) as installation:
-        yield installation
+def office(request: pytest.FixtureRequest) -> Office:
+    found: Office = request.getfixturevalue(f"{request.param}_office")
+    return found
 
 
 def page(buyer: Buyer) -> str:
@@ -136,7 +133,9 @@ def test_a_pass_is_exchanged_once(office: Office) -> None:
     cookie = cookie_of(arrive(buyer, buyer.token))
     stranger = arrive(buyer, buyer.token)
     assert stranger.status_code == 409
-    assert f"https://queue.example/line/rooms/{buyer.show.room}#renew" in stranger.text
+    production = office.get("/").json()["mode"] == "production"
+    queue = QUEUE_URL if production else office.queue.url
+    assert f"{queue}/rooms/{buyer.show.room}#renew" in stranger.text
     # The browser that has the cookie may come back by its history.
     assert arrive(buyer, buyer.token, **cookie).status_code == 303
     # A longer stay has another pass.

@@ -19,7 +19,7 @@ ANSWERS = 4_000
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
     """An installation whose worker nobody else uses."""
-    with running("production", WAITLINE_BOOKING_WORKERS="1") as office:
+    with running("production") as office:
         yield office
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from tests.booking_web.office import Office
 from tests.servers import IN_CI
@@ -93,16 +93,37 @@ def strict_stack(production_office: Office) -> Stack:
 
 # Not for the whole run: while it is open, no test of this thread may run an event loop of its own.
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium. Missing locally: skip. Missing in CI: fail."""
-    found = shutil.which("chromium")
-    if found is None:
-        missing = pytest.fail if IN_CI else pytest.skip
-        missing("chromium is not installed")
+def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         expect.set_options(timeout=SHOW_MS)
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Debian's Chromium without its window: of the CPU time for a page, a third."""
+    with _launched(playwright, "chromium-headless-shell") as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def whole_browser(playwright: Playwright) -> Iterator[Browser]:
+    """Debian's Chromium, with what is around its pages: notifications."""
+    with _launched(playwright, "chromium") as browser:
+        yield browser
+
+
+@contextmanager
+def _launched(playwright: Playwright, program: str) -> Iterator[Browser]:
+    """Start a browser. Missing locally: skip. Missing in CI: fail."""
+    found = shutil.which(program)
+    if found is None:
+        missing = pytest.fail if IN_CI else pytest.skip
+        missing(f"{program} is not installed")
+    browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+    try:
+        yield browser
+    finally:
         browser.close()
 
 
@@ -138,3 +159,9 @@ def _opened(browser: Browser, url: str, **options: object) -> Iterator[Page]:
 def opened(browser: Browser) -> Opened:
     """Open a page as another browser: nothing is shared with those opened before."""
     return partial(_opened, browser)
+
+
+@pytest.fixture
+def opened_whole(whole_browser: Browser) -> Opened:
+    """Do the same in a browser that shows notifications."""
+    return partial(_opened, whole_browser)

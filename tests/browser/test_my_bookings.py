@@ -1,12 +1,12 @@
 """My bookings on the buyers' page: after a reload, on another device, in another stay."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.booking_web.office import Office
 from tests.browser.conftest import Opened
 from tests.browser.test_shop import (
     DESKTOP,
@@ -16,7 +16,6 @@ from tests.browser.test_shop import (
     arrived,
     captured,
     panel,
-    running,
     standing,
     user_of,
 )
@@ -25,9 +24,8 @@ from waitline.trial.installation import Installation
 
 
 @pytest.fixture(scope="module")
-def trial() -> Iterator[Installation]:
-    with running("trial") as program:
-        yield program
+def trial(trial_office: Office) -> Installation:
+    return trial_office.program
 
 
 def bought(page: Page, program: Installation, grade: str) -> str:

@@ -46,9 +46,9 @@ def test_a_visit_from_the_start_page_to_the_end(below: str, stack: Stack, opened
         expect(page.locator("#over")).to_be_visible()
 
 
-def test_the_notification_of_a_turn(below: str, stack: Stack, opened: Opened) -> None:
+def test_the_notification_of_a_turn(below: str, stack: Stack, opened_whole: Opened) -> None:
     room = stack.room(**STANDSTILL)
-    with opened("about:blank") as page:
+    with opened_whole("about:blank") as page:
         address = f"{below}/rooms/{room}"
         notified_on_a_phone(page, address, lambda: stack.change(room, mode="open"))
 

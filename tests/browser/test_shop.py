@@ -1,8 +1,6 @@
 """The box office's pages: from the line to a paid seat, in a real browser."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, Route, expect
 
+from tests.booking_web.office import Office
 from tests.browser.conftest import SCREENSHOTS, SHOW_MS, Opened
 from tests.until import until
 from waitline.trial.installation import Installation, start
@@ -30,18 +29,9 @@ TOO_NEW = re.compile(
 )
 
 
-@contextmanager
-def running(mode: str) -> Iterator[Installation]:
-    # In production the sandbox is one that its operator has chosen.
-    secrets = {"sandbox_latency": "0"} if mode == "trial" else {"payment_provider": "none"}
-    with start(1, {"mode": mode, **secrets}, box_office=True, batch_scheduling=False) as program:
-        yield program
-
-
 @pytest.fixture(scope="module")
-def trial() -> Iterator[Installation]:
-    with running("trial") as program:
-        yield program
+def trial(trial_office: Office) -> Installation:
+    return trial_office.program
 
 
 def captured(page: Page, name: str) -> None:
@@ -292,8 +282,9 @@ def test_the_booking_start_page(trial: Installation, opened: Opened) -> None:
 
 
 def test_free_seats_in_production(opened: Opened) -> None:
+    unpaid = {"mode": "production", "payment_provider": "none"}
     with (
-        running("production") as program,
+        start(1, unpaid, box_office=True, batch_scheduling=False) as program,
         httpx.Client(headers={"X-Operator-Key": program.operator_key}) as operator,
     ):
 

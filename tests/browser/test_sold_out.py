@@ -1,12 +1,11 @@
 """The waiting page while all seats are taken, before a real box office."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.booking_web.office import Buyer, Office, Show, running
+from tests.booking_web.office import Buyer, Office, Show
 from tests.booking_web.test_following import sold_out
 from tests.browser.conftest import Opened
 from tests.browser.test_waiting_page import captured
@@ -33,12 +32,6 @@ LANGUAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def office() -> Iterator[Office]:
-    with running("trial") as started:
-        yield started
-
-
 def prepared(office: Office) -> tuple[Show, list[tuple[Buyer, int]], Buyer]:
     show = office.show(rows=1)
     return show, *sold_out(show)
@@ -46,15 +39,15 @@ def prepared(office: Office) -> tuple[Show, list[tuple[Buyer, int]], Buyer]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_says_that_all_is_sold_and_goes_on_when_seats_come_back(
-    office: Office, opened: Opened, language: str
+    trial_office: Office, opened: Opened, language: str
 ) -> None:
     # The browser has this thread's event loop; what prepares the hall needs one of its own.
     with ThreadPoolExecutor(1) as pool:
-        show, held, first = pool.submit(prepared, office).result()
-    room = Room(office.queue, show.room)
+        show, held, first = pool.submit(prepared, trial_office).result()
+    room = Room(trial_office.queue, show.room)
     succeeded(room.remove(str(first.user)))
     said, wait, hint, turn = LANGUAGES[language]
-    with opened(f"{office.queue.url}/rooms/{show.room}", locale=language) as page:
+    with opened(f"{trial_office.queue.url}/rooms/{show.room}", locale=language) as page:
         expect(page.locator("#mode")).to_have_text(said, timeout=SHOW_MS)
         expect(page.locator("#estimate")).to_have_text(wait, timeout=SHOW_MS)
         expect(page.locator("#hint")).to_contain_text(hint)

@@ -121,9 +121,11 @@ TAP = """async () => {
 }"""
 
 
-def test_a_phone_that_leaves_notifications_to_service_workers(stack: Stack, opened: Opened) -> None:
+def test_a_phone_that_leaves_notifications_to_service_workers(
+    stack: Stack, opened_whole: Opened
+) -> None:
     room = stack.room(**STANDSTILL)
-    with opened("about:blank") as page:
+    with opened_whole("about:blank") as page:
         notified_on_a_phone(page, stack.page(room), lambda: stack.change(room, mode="open"))
 
 

@@ -326,6 +326,7 @@ def gone(buyer: Buyer) -> bool:
 METHODS = ["CARD", "CARD", "DECLINE", "WEBHOOK_FIRST", "DUPLICATE_WEBHOOK", "LATE_WEBHOOK"]
 
 
+@pytest.mark.long
 def test_killed_again_and_again_while_many_pay_it_keeps_what_it_promised(shop: Stack) -> None:
     over = threading.Event()
     sold: list[Buyer] = []

@@ -279,6 +279,7 @@ def services(stack: Stack) -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_a_port_that_is_taken_is_said_in_one_line(stack: Stack, folder: Path) -> None:
     ports = ("--queue-port", str(stack.port), "--booking-port", str(free_port()))
     argv = [*WAITLINE, "up", *ports, "--data-dir", str(folder)]

@@ -230,6 +230,7 @@ def test_a_synchronous_standby_loses_nothing_that_was_answered(folder: Path) -> 
     played(folder, play)
 
 
+@pytest.mark.long
 def test_what_a_standby_behind_the_primary_lacks_is_found(folder: Path) -> None:
     async def play(pair: Pair, shop: Installation) -> None:
         async with Buyers(shop).buying() as buyers:

@@ -19,9 +19,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="package")
 def trial() -> Iterator[Office]:
     """Accepts a visitor's name as proof, and holds reservations for a moment only."""
-    with running(
-        "trial", WAITLINE_HOLD_S=str(HOLD_S), WAITLINE_BOOKING_WORKERS="1"
-    ) as installation:
+    with running("trial", WAITLINE_HOLD_S=str(HOLD_S)) as installation:
         yield installation
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.distribution import LONGEST_FIRST, folder_of, next_file
+from tests.distribution import LONGEST_FIRST, OFFICES, folder_of, next_file
 
 FILES = ["tests/unit/test_a.py", "tests/web/test_a.py", "tests/web/test_b.py",
          "tests/faults/test_a.py", "tests/store/test_a.py"]  # fmt: skip
@@ -20,6 +20,13 @@ FILES = ["tests/unit/test_a.py", "tests/web/test_a.py", "tests/web/test_b.py",
         pytest.param(
             "cli", {"faults", "store", "unit", "web"}, "tests/faults/test_a.py", id="it helps"
         ),
+        pytest.param("browser", {"browser", "web"}, "tests/web/test_a.py", id="what shares"),
+        pytest.param(
+            "cli",
+            {"cli", "faults", "store", "unit"},
+            "tests/faults/test_a.py",
+            id="it helps before it starts an installation",
+        ),
     ],
 )
 def test_the_next_file(own: str | None, begun: set[str], expected: str) -> None:
@@ -29,3 +36,4 @@ def test_the_next_file(own: str | None, begun: set[str], expected: str) -> None:
 def test_the_long_folders_exist() -> None:
     here = {folder_of(str(file)) for file in Path("tests").glob("*/test_*.py")}
     assert here.issuperset(LONGEST_FIRST)
+    assert here.issuperset(OFFICES)

@@ -30,6 +30,7 @@ def configured() -> Iterator[Stack]:
     """Behind a proxy of this machine and below a path, called from pages of two origins."""
     with running(
         "trial",
+        workers=1,
         trusted_proxies="127.0.0.0/8",
         queue_root_path=ROOT,
         allowed_origins=f"{SHOP}, http://[::1]:3000",

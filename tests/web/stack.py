@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import httpx
 
-from tests import refusals
+from tests import command_line, refusals
 from tests.http_client import AGAIN_S, Client
 from tests.until import until
 from waitline.trial.installation import Installation, start
@@ -320,7 +320,12 @@ def running(
 
 
 def waitline(*words: str | Path) -> Done:
-    """Run a command to its end, as an operator would."""
+    """Run a command to its end in this process."""
+    return Done(words, *command_line.run_captured(*words))
+
+
+def waitline_process(*words: str | Path) -> Done:
+    """Run a command to its end in a process of its own."""
     return _run("waitline", words)
 
 

@@ -17,7 +17,7 @@ import pytest
 from tests.command_line import Run
 from tests.processes import free_port
 from tests.until import until
-from tests.web.stack import SOON_S, Done, Room, Stack, running, succeeded, waitline
+from tests.web.stack import SOON_S, Done, Room, Stack, running, succeeded, waitline_process
 from waitline.kernel.clock import SystemClock
 from waitline.tokens.keyring_file import KeyringFile
 
@@ -324,7 +324,7 @@ def second_up(stack: Stack) -> Iterator[Done]:
     url = noted.read_text("utf-8")
     try:
         ports = ("--queue-port", str(free_port()), "--booking-port", str(free_port()))
-        yield waitline("up", *ports, "--data-dir", stack.data_dir)
+        yield waitline_process("up", *ports, "--data-dir", stack.data_dir)
     finally:
         noted.write_text(url, "utf-8")
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.processes import started
 from tests.until import until
-from tests.web.stack import UP_S, Stack, waitline
+from tests.web.stack import UP_S, Stack, waitline_process
 from waitline.kernel import listeners
 
 
@@ -106,7 +106,7 @@ def test_a_port_that_is_taken_is_one_line(trial: Stack) -> None:
     taken = str(trial.program.port)
     words = ["queue", "--mode", "trial", "--queue-port", taken, "--data-dir", str(trial.data_dir)]
     for workers in ("1", "2"):
-        done = waitline(*words, "--workers", workers)
+        done = waitline_process(*words, "--workers", workers)
         assert done.returncode
         assert "Traceback" not in done.stderr
         assert f"cannot listen on 127.0.0.1, port {taken}" in done.stderr
