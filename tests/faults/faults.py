@@ -240,7 +240,7 @@ def _killed_and_halted() -> Iterator[Fault]:
         "booking": ("booking service", "503 or no connection at the box office", LINE),
         "sandbox": ("payment provider", "503 when paying; settled afterwards", LINE),
         "primary": ("Valkey's primary", "503 until the replica has taken over", NONE),
-        "replica": ("Valkey's replica", "503 once it counts as lost, until it is back", NONE),
+        "replica": ("Valkey's replica", "503 until it is back; polls are served", NONE),
         "postgres": ("PostgreSQL", "503 at the box office", LINE),
     }  # fmt: skip
     for name, (title, sees, spares) in whole.items():
@@ -277,7 +277,7 @@ LINKS = {
     ("booking", "primary"): ("503 where the box office asks the line", LINE),
     ("booking", "postgres"): ("503 at the box office", LINE),
     ("booking", "sandbox"): ("503 when paying; settled afterwards", LINE),
-    ("primary", "replica"): ("503 once the replica counts as lost (after 10 s)", NONE),
+    ("primary", "replica"): ("503 until the replica confirms again; polls are served", NONE),
 }
 """Every pair of hosts that talk to each other, beside the Sentinels."""
 

@@ -140,6 +140,8 @@ class Site:
             f"requirepass {PASSWORD}", f"masterauth {PASSWORD}",
             "appendonly yes", "appendfsync no", 'save ""', "maxmemory 512mb",
             "maxmemory-policy noeviction", "min-replicas-to-write 1", "repl-diskless-sync-delay 0",
+            # A link that a firewall has forgotten is noticed in this time.
+            "repl-timeout 10", "repl-ping-replica-period 2",
         ]  # fmt: skip
         if name != STORES[0]:
             lines.append(f"replicaof {self.hosts[STORES[0]].address} {VALKEY_PORT}")
