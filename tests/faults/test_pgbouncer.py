@@ -48,7 +48,7 @@ def binary() -> str:
 
 
 @contextmanager
-def pooled(postgres: TestDatabase, mode: str, ignored: str, size: int = 2) -> Iterator[str]:
+def pooled(postgres: TestDatabase, mode: str, ignored: str, size: int = 0) -> Iterator[str]:
     """Run a PgBouncer in front of the server, with fewer connections than its clients open."""
     folder = parse_qs(urlsplit(postgres.url).query)["host"][0]
     port = free_port()
@@ -61,7 +61,7 @@ def pooled(postgres: TestDatabase, mode: str, ignored: str, size: int = 2) -> It
         "unix_socket_dir =",
         "auth_type = any",
         f"pool_mode = {mode}",
-        f"default_pool_size = {size if mode == 'transaction' else 20}",
+        f"default_pool_size = {size or (2 if mode == 'transaction' else 20)}",
         f"ignore_startup_parameters = {ignored}",
     ]
     with tempfile.TemporaryDirectory(prefix="wl-") as name:
@@ -121,6 +121,24 @@ def test_statements_run_behind_a_pooler(mode: str, ignored: str, postgres: TestD
             await database.close()
 
     with pooled(postgres, mode, ignored) as url:
+        asyncio.run(call(url))
+
+
+def test_a_pooler_that_has_few_connections_for_us(postgres: TestDatabase) -> None:
+    """In session mode each of ours takes one of its connections for as long as it is open."""
+
+    async def call(url: str) -> None:
+        # As the booking service opens it where WAITLINE_DATABASE_CONNECTIONS is 3.
+        database = Database(url, "waitline.booking", connections_max=3, connections_min=3)
+        try:
+            await until_async(lambda: answers(database), SOON_S)
+            for _ in range(20):
+                rows = await asyncio.gather(*(database.fetch_one("ping") for _ in range(60)))
+                assert all(row is not None for row in rows)
+        finally:
+            await database.close()
+
+    with pooled(postgres, "session", "", size=3) as url:
         asyncio.run(call(url))
 
 

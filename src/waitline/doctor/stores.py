@@ -9,7 +9,7 @@ from waitline.doctor.checks import Diagnosis, fault, faults, ok, skipped, warnin
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.mode import DataMode
-from waitline.postgres.pool import CONNECTIONS_MAX, Database
+from waitline.postgres.pool import Database
 from waitline.queue.mode import LineMode
 from waitline.settings import Settings
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
@@ -157,13 +157,13 @@ def _clock(where: str, theirs_ms: int, ours_ms: int) -> Diagnosis:
 
 def _connections(settings: Settings, most: int) -> Diagnosis:
     subject = "PostgreSQL: connections"
-    needed = settings.booking_workers * CONNECTIONS_MAX + CONNECTIONS_SPARE
+    needed = settings.booking_workers * settings.database_connections + CONNECTIONS_SPARE
     if needed <= most:
         return ok(subject, f"{most:,} allowed; this machine's booking service takes {needed:,}")
     return fault(
         subject,
         f"{most:,} allowed, and this machine's booking service alone takes {needed:,}: raise "
-        "max_connections, lower WAITLINE_BOOKING_WORKERS, or put PgBouncer in front",
+        "max_connections, or lower WAITLINE_DATABASE_CONNECTIONS",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from waitline.booking.model import HOLD_S
+from waitline.postgres.pool import CONNECTIONS_MAX
 from waitline.queue.settings import Limits, Rules
 from waitline.settings.edge import EdgeSettings
 from waitline.settings.payments import PaymentSettings
@@ -75,6 +76,11 @@ class Settings(PaymentSettings, EdgeSettings):
         default_factory=lambda: os.cpu_count() or 1,
         json_schema_extra={"default": "one per core"},
         description="Worker processes of the booking service",
+    )
+    database_connections: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=CONNECTIONS_MAX,
+        description="PostgreSQL connections of a worker of the booking service; no more than the "
+        "server, or a pooler in session mode, has for it",
     )
     booking_management_port: Annotated[int, Field(ge=1, le=65_535)] = Field(
         default=9080, description="Port of the booking service on the management address"

@@ -22,7 +22,7 @@ from waitline.kernel.errors import Misconfigured
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.payment_providers.port import WEBHOOK_PATH
-from waitline.postgres.pool import CONNECTIONS_MAX, Database
+from waitline.postgres.pool import Database
 from waitline.services.data_mode import claim_database, claim_valkey
 from waitline.settings import Settings
 from waitline.tokens.keyring_file import KeyringFile
@@ -134,7 +134,8 @@ def _embedded_servers(settings: Settings, cluster: Size | None) -> _EmbeddedServ
     postgres = None
     valkey = None if settings.valkey_url is not None else embedded_line(settings, cluster)
     if settings.database_url is None and opens_box_office(settings):
-        connections_max = settings.booking_workers * CONNECTIONS_MAX + COMMAND_CONNECTIONS_MAX
+        workers_need = settings.booking_workers * settings.database_connections
+        connections_max = workers_need + COMMAND_CONNECTIONS_MAX
         folder = settings.data_dir / "postgres"
         postgres = PostgresServer(folder, connections_max=connections_max)
     return _EmbeddedServers(valkey, postgres)

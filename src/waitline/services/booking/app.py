@@ -38,7 +38,7 @@ from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.payment_providers.port import WEBHOOK_PATH, Provider
 from waitline.payment_providers.registry import open_provider
-from waitline.postgres.pool import CONNECTIONS_MAX, Database
+from waitline.postgres.pool import Database
 from waitline.services import start_page
 from waitline.services.booking import openapi, operator_catalogue
 from waitline.services.booking.calls import BookingCalls
@@ -172,8 +172,9 @@ class BookingWorker(ServiceWorker):
         return build_framework(TITLE, [*routers, page.router(), docs_router()], document, problems)
 
     def _database(self, tallies: ProcessMetrics, lookups: Lookups) -> tuple[Database, WorkerLoad]:
+        connections = self._settings.database_connections
         load = WorkerLoad(
-            demand=lambda: database.demand - lookups.running / CONNECTIONS_MAX,
+            demand=lambda: database.demand - lookups.running / connections,
             waited_s=lambda: database.exchanges * tallies.lag.exchange_s,
             answered=answered,
         )
@@ -186,7 +187,8 @@ class BookingWorker(ServiceWorker):
             self._settings.database_address(),
             "waitline.booking",
             on_statement=on_statement,
-            connections_min=CONNECTIONS_MAX,
+            connections_max=connections,
+            connections_min=connections,
             mark=database_mark(self._settings),
         )
         return database, load
