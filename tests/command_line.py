@@ -45,6 +45,8 @@ def run_captured(*words: object, main: Callable[[], None] = cli.main) -> Ended:
 
 def _run(*words: object, main: Callable[[], None] = cli.main) -> int:
     with (
+        # A service exports its settings for its workers.
+        patch.dict("os.environ"),
         patch.object(sys, "argv", ["waitline", *map(str, words)]),
         pytest.raises(SystemExit) as ended,
     ):
