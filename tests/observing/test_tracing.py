@@ -3,6 +3,9 @@
 import random
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Protocol
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,9 +20,22 @@ SOON_S = 20.0
 KEY = b"a key that both services have"
 
 
-def made(url: str, share: float, key: bytes = KEY) -> Tracing:
+class Make(Protocol):
+    def __call__(self, url: str, share: float, key: bytes = KEY) -> Tracing: ...
+
+
+@pytest.fixture
+def made() -> Iterator[Make]:
+    """Make tracings whose threads end with the test."""
     rng = random.Random(1)  # noqa: S311 - a sample
-    return Tracing(url, share, key, service="tests", instance="here", rng=rng)
+    with ExitStack() as closing:
+
+        def make(url: str, share: float, key: bytes = KEY) -> Tracing:
+            traces = Tracing(url, share, key, service="tests", instance="here", rng=rng)
+            closing.callback(traces.close)
+            return traces
+
+        yield make
 
 
 @pytest.fixture
@@ -43,7 +59,7 @@ def recorded(traces: Tracing, given: bytes | None, *, believed: bool = False) ->
 
 
 @pytest.mark.usefixtures("unlimited")
-def test_strangers_neither_force_nor_choose_what_is_recorded(silent: str) -> None:
+def test_strangers_neither_force_nor_choose_what_is_recorded(made: Make, silent: str) -> None:
     ids = [secrets.token_hex(16) for _ in range(2_000)]
     traces, again, other = made(silent, 0.1), made(silent, 0.1), made(silent, 0.1, b"another key")
     chosen = [one for one in ids if recorded(traces, parent(one))]
@@ -54,7 +70,7 @@ def test_strangers_neither_force_nor_choose_what_is_recorded(silent: str) -> Non
 
 
 @pytest.mark.usefixtures("unlimited")
-def test_a_trusted_proxy_decides_for_its_own_traces(silent: str) -> None:
+def test_a_trusted_proxy_decides_for_its_own_traces(made: Make, silent: str) -> None:
     traces = made(silent, 0.0)
     assert recorded(traces, parent(secrets.token_hex(16)), believed=True)
     assert not recorded(made(silent, 1.0), parent(secrets.token_hex(16), "00"), believed=True)
@@ -74,14 +90,14 @@ def test_a_trusted_proxy_decides_for_its_own_traces(silent: str) -> None:
         b"x" * 10_000,
     ],
 )
-def test_a_malformed_parent_does_not_count(silent: str, given: bytes) -> None:
+def test_a_malformed_parent_does_not_count(made: Make, silent: str, given: bytes) -> None:
     span = made(silent, 1.0).begin(given, believed=True)
     assert span is not None
     assert "11111111" not in span.trace_id
     assert not recorded(made(silent, 0.0), given, believed=True)
 
 
-def test_a_later_version_with_more_members_is_taken(silent: str) -> None:
+def test_a_later_version_with_more_members_is_taken(made: Make, silent: str) -> None:
     trace_id = secrets.token_hex(16)
     span = made(silent, 0.0).begin(
         b"01-" + trace_id.encode() + b"-1111111111111111-01-more", believed=True
@@ -91,7 +107,7 @@ def test_a_later_version_with_more_members_is_taken(silent: str) -> None:
 
 
 def test_even_believed_callers_get_a_limited_number_a_second(
-    silent: str, monkeypatch: pytest.MonkeyPatch
+    made: Make, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracing, "monotonic", lambda: 7.5)
     traces = made(silent, 1.0)
@@ -103,6 +119,7 @@ def test_even_believed_callers_get_a_limited_number_a_second(
 
 @pytest.mark.usefixtures("unlimited")
 def test_a_collector_that_fails_is_logged_once_and_its_return_too(
+    made: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tracing, "EXPORT_MS", 20)
@@ -139,7 +156,7 @@ def test_a_collector_that_fails_is_logged_once_and_its_return_too(
 
 
 @pytest.mark.usefixtures("unlimited")
-def test_a_collector_that_hangs_costs_spans_and_nothing_else() -> None:
+def test_a_collector_that_hangs_costs_spans_and_nothing_else(made: Make) -> None:
     with Collector().served() as collector:
         collector.opened.clear()
         traces = made(collector.url, 1.0)
