@@ -247,11 +247,12 @@ class Line:
         Invariant:
             Q9.
         """
+        assert 1 <= len(claims) <= BATCH_MAX
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.slots, k.lapsed)
         visitors, stays = zip(*claims, strict=True)
         args = (len(visitors), *visitors, *stays)
-        return _outcomes(STANDING, await self._run(STATUS, where, args))
+        return _outcomes(STANDING, await self._runner.run(STATUS, where, args))
 
     async def validate(self, room: RoomId, visitors: Sequence[VisitorId]) -> list[Turn]:
         """Return the slot of each of 1 to `BATCH_MAX` visitors; read-only, and not a contact.
@@ -260,9 +261,10 @@ class Line:
             A slot that is READY, ACTIVE or EXPIRED; or `TokenRejected` (still waiting),
             `VisitorUnknown`.
         """
+        assert 1 <= len(visitors) <= BATCH_MAX
         k = keys.of(room)
         where = (k.room, k.waiting, k.slots)
-        return _outcomes(VALIDATED, await self._run(VALIDATE, where, visitors))
+        return _outcomes(VALIDATED, await self._runner.run(VALIDATE, where, visitors))
 
     async def activate(self, room: RoomId, claims: Sequence[StayClaim]) -> list[Turn]:
         """Start the time of each of 1 to `BATCH_MAX` ready visitors, once.
@@ -372,12 +374,6 @@ class Line:
         refusal = _outcomes(SUBSCRIBED, rows)[0]
         if refusal is not None:
             raise refusal
-
-    async def _run(
-        self, script: scripts.Script, where: Sequence[str], args: Sequence[str | int]
-    ) -> Sequence[scripts.Row]:
-        assert 1 <= len(args) <= 2 * BATCH_MAX
-        return await self._runner.run(script, where, args)
 
     async def _change(
         self, script: scripts.Script, where: Sequence[str], claims: Sequence[StayClaim]
