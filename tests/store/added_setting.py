@@ -20,6 +20,7 @@ from waitline.http.framework import build_framework
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
 from waitline.kernel.clock import SystemClock
+from waitline.kernel.process import log_to_stderr
 from waitline.queue.addresses import Addresses
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
@@ -87,6 +88,8 @@ def of_a_schedule() -> dict[str, Any]:
 
 def main() -> None:
     url = sys.argv[1]
+    # Standard output is for the document.
+    log_to_stderr()
     sys.stdout.write(
         json.dumps(
             {

@@ -65,7 +65,7 @@ def show(
             "`waitline payments` lists those of payments that need attention"
         ) from None
     if as_json:
-        typer.echo(msgspec.json.encode(EvidenceView.of(found)))
+        typer.echo(msgspec.json.encode(EvidenceView.of(found)).decode())
         return
     terminal = Terminal()
     terminal.print(_head(found))

@@ -106,7 +106,7 @@ async def _print_intervals(
 
     async for found in _intervals(source, lambda: asyncio.sleep(interval_s)):
         if as_json:
-            typer.echo(msgspec.json.encode(found))
+            typer.echo(msgspec.json.encode(found).decode())
         else:
             console.print(Screen(found, fits=False))
         if once or not as_json:
