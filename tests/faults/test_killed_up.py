@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.stack import SOON_S, START_S, WAITLINE, up
+from tests.faults.stack import SOON_S, START_S, WAITLINE, Stack, up
 from tests.processes import free_port
 from tests.until import until
 from waitline.trial.supervisor import UP
@@ -127,19 +127,40 @@ def test_nothing_of_a_killed_cluster_stays_and_the_next_one_has_its_data(
         until(lambda: not concerned(data), START_S, "nothing stays")
 
 
-def test_a_guard_that_was_killed_is_replaced(folder: Path) -> None:
-    def guards() -> list[int]:
-        found = []
-        for child in psutil.Process(stack.program.pid).children():
-            with suppress(psutil.Error):
-                if "waitline.trial.guard" in child.cmdline():
-                    found.append(child.pid)
-        return found
+def guards(stack: Stack) -> list[int]:
+    found = []
+    for child in psutil.Process(stack.program.pid).children():
+        with suppress(psutil.Error):
+            if "waitline.trial.guard" in child.cmdline():
+                found.append(child.pid)
+    return found
 
+
+def test_a_guard_that_comes_late_leaves_the_next_start_alone(folder: Path) -> None:
     with up(folder, workers=1) as stack:
-        (first,) = guards()
+        (late,) = guards(stack)
+        os.kill(late, signal.SIGSTOP)
+        os.kill(stack.program.pid, signal.SIGKILL)
+        stack.program.process.wait()
+    with up(folder, workers=1) as stack:
+        servers = [one for one in psutil.Process(stack.program.pid).children() if serves(one)]
+        assert servers
+        os.kill(late, signal.SIGCONT)
+        until(lambda: not psutil.pid_exists(late), START_S, "the guard has ended")
+        assert all(one.is_running() for one in servers)
+
+
+def serves(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.name() in {"valkey-server", "postgres"}
+    return False
+
+
+def test_a_guard_that_was_killed_is_replaced(folder: Path) -> None:
+    with up(folder, workers=1) as stack:
+        (first,) = guards(stack)
         os.kill(first, signal.SIGKILL)
-        until(lambda: guards() not in ([first], []), SOON_S, "there is another")
+        until(lambda: guards(stack) not in ([first], []), SOON_S, "there is another")
         os.kill(stack.program.pid, signal.SIGKILL)
         stack.program.process.wait()
         until(lambda: not concerned(folder), START_S, "nothing stays")

@@ -10,7 +10,6 @@ needs. So a separate process waits for end-of-file on its standard input and sto
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,10 +24,6 @@ STOP_S = 10.0
 SETTLE_S = 0.5
 """Seconds of looking for newly started servers: one that was being started when its `waitline up`
 died may not have called exec yet."""
-
-SLACK_S = 0.1
-"""Resolution of the time at which a process started, in s, with a margin. Later processes belong to
-the next `waitline up`, which takes longer than this to start."""
 
 _STOP_SIGNALS = {
     "valkey-server": signal.SIGTERM,
@@ -45,15 +40,15 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 1024):
         pass
-    stop_left(Path(sys.argv[1]), time.time())  # noqa: TID251 - compared with processes' starts
+    stop_left(Path(sys.argv[1]))
 
 
-def stop_left(data_dir: Path, died_s: float) -> None:
-    """Stop the servers of a folder that started before a time, in s since the epoch."""
+def stop_left(data_dir: Path) -> None:
+    """Stop the servers of a folder that this process's own `waitline up` started."""
     asked: set[psutil.Process] = set()
 
     def settled() -> bool:
-        for process in set(_servers(data_dir, died_s)) - asked:
+        for process in set(_orphans(data_dir)) - asked:
             asked.add(process)
             _ask(process, data_dir)
         return False
@@ -64,22 +59,30 @@ def stop_left(data_dir: Path, died_s: float) -> None:
         with suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(alive, 1.0)
-    if not any(True for _ in _servers(data_dir, float("inf"))):
+    if not any(True for _ in _servers(data_dir)):
         for folder in ("valkey", "valkey-cluster/*", "postgres"):
             for found in data_dir.glob(folder):
                 remove_socket_folder(found)
 
 
-def _servers(data_dir: Path, died_s: float) -> Iterator[psutil.Process]:
+def _orphans(data_dir: Path) -> Iterator[psutil.Process]:
+    """Yield the servers whose `waitline up` was that of this process.
+
+    When it dies, all its children get one new parent. The servers of the next `waitline up`, which
+    may have started at once, are children of that one.
+    """
+    for process in _servers(data_dir):
+        with suppress(psutil.Error):
+            if process.ppid() == os.getppid():
+                yield process
+
+
+def _servers(data_dir: Path) -> Iterator[psutil.Process]:
     folders = {str(found.resolve()) for folder in _FOLDERS for found in data_dir.glob(folder)}
     for process in psutil.process_iter():
         # Processes of other users cannot be read, and any process may exit in the meantime.
         with suppress(psutil.Error, OSError):
-            if (
-                Path(process.exe()).name in _STOP_SIGNALS
-                and process.cwd() in folders
-                and process.create_time() <= died_s + SLACK_S
-            ):
+            if Path(process.exe()).name in _STOP_SIGNALS and process.cwd() in folders:
                 yield process
 
 
@@ -87,7 +90,7 @@ def _ask(process: psutil.Process, data_dir: Path) -> None:
     """Ask a server to stop; its own children follow it."""
     with suppress(psutil.Error, OSError):
         parent = process.parent()
-        if parent is None or parent not in set(_servers(data_dir, float("inf"))):
+        if parent is None or parent not in set(_servers(data_dir)):
             process.send_signal(_STOP_SIGNALS[Path(process.exe()).name])
 
 
