@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from waitline.http.contexts import STATE
+from waitline.http.contexts import REQUEST_ID, STATE
 from waitline.http.dispatch import HotRoute
 from waitline.http.head import Head
 from waitline.http.requests import Request, Scope
@@ -93,7 +93,9 @@ class HotExchange:
     def _finish(self, answer: Answer) -> None:
         protocol, route, request = self._protocol, self._route, self._request
         dispatcher = protocol.dispatcher
-        method = protocol.respond(answer, dispatcher.contexts.field(request))
+        # Most requests have no id, and should not pay for a call that says so.
+        named = request.context is not None or REQUEST_ID in request.headers
+        method = protocol.respond(answer, dispatcher.contexts.field(request) if named else b"")
         seconds = time.perf_counter() - self._started_s
         if dispatcher.observer is None:
             dispatcher.count(method, route.route, answer.status, seconds)

@@ -251,7 +251,9 @@ class Line:
         k = keys.of(room)
         where = (k.room, k.waiting, k.heard, k.slots, k.lapsed)
         visitors, stays = zip(*claims, strict=True)
-        args = (len(visitors), *visitors, *stays)
+        # Where no token is required, as in trial mode, none is sent.
+        sent = () if stays.count(0) == len(stays) else stays
+        args = (len(visitors), *visitors, *sent)
         return _outcomes(STANDING, await self._runner.run(STATUS, where, args))
 
     async def validate(self, room: RoomId, visitors: Sequence[VisitorId]) -> list[Turn]:

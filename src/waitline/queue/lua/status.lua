@@ -14,7 +14,7 @@ KEYS
 ARGV
   1 count        int    number of visitors, 1 to 256
   2 visitor      str    repeated: that many
-  3 claim        str    repeated: each visitor's stay proved, as place-joined_ms, or 0
+  3 claim        str    repeated: each visitor's stay proved, as place-joined_ms, or 0; none: all 0
 RETURNS  one row per visitor, in the order of ARGV
   waiting  place:int joined_ms:int ahead:int
   returned  place:int joined_ms:int ahead:int returned_ms:int
@@ -55,7 +55,7 @@ for i = 1, count do
     if since == '' then since = joined end
     local claim = ARGV[count + 1 + i]
     if refresh_ms > 0 and now - since > refresh_ms
-      and (claim == NONE or claim == places[i] .. '-' .. joined) then
+      and (not claim or claim == NONE or claim == places[i] .. '-' .. joined) then
       stale[#stale + 1] = visitor
       stale[#stale + 1] = joined .. ':' .. string.format('%d', now)
         .. (returned ~= '' and ':' .. returned or '') .. mark

@@ -343,7 +343,7 @@ async def _judged(
 
 def claim_of(visitor: VisitorId, proof: Proof) -> StayClaim:
     """Return a visitor with the stay that the token proves; 0 in trial mode without a token."""
-    return visitor, proof.stay if proof.genuine else 0
+    return visitor, proof.stay if proof.place else 0
 
 
 def _names(body: VisitorBody) -> tuple[RoomId, VisitorId]:
