@@ -1,4 +1,4 @@
-"""The metric of confirmed amounts: each payment counts once, whoever learns of its charge."""
+"""The metric of confirmed amounts: each payment counts once, however its charge is found."""
 
 import pytest
 

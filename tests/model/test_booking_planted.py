@@ -42,7 +42,7 @@ BUGS = {
         "cancel", "v.seats - (SELECT count(*) FROM freed)", "v.seats",
     ),
     "nobody gives the money back": ("cancel", "SET state = 'REFUNDING'", "SET state = 'REFUNDED'"),
-    "whoever pays loses the seats": (
+    "a buyer who pays loses the seats": (
         "expire", "AND (paying_until IS NULL OR paying_until <= (SELECT listening_now()))", "",
     ),
     "the last to lapse goes first": ("expire", "ORDER BY expires_at", "ORDER BY expires_at DESC"),
@@ -112,7 +112,7 @@ SHOWN_BY = {
     "what is paid for is given up": 44,
     "the seats of a cancelled one stay counted": 13,
     "nobody gives the money back": 14,
-    "whoever pays loses the seats": 16,
+    "a buyer who pays loses the seats": 16,
     "the last to lapse goes first": 35,
     "paying keeps nothing": 8,
     "what is lost is confirmed": 13,
