@@ -48,11 +48,11 @@ def parse_fields(data: bytes, start: int, end: int, limits: EdgeLimits) -> dict[
         found = _unfolded(data[start:end])
     if len(found) > limits.fields:
         raise FieldsTooLarge
+    if data.find(b" \r", start, end) >= 0 or data.find(b"\t\r", start, end) >= 0:
+        found = [(name, value.rstrip(b" \t")) for name, value in found]
     fields = {name.lower(): value for name, value in found}
     if len(fields) != len(found):
         fields = _joined(found)
-    if data.find(b" \r", start, end) >= 0 or data.find(b"\t\r", start, end) >= 0:
-        fields = {name: value.rstrip(b" \t") for name, value in fields.items()}
     return fields
 
 
