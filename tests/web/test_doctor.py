@@ -19,7 +19,7 @@ from tests.web.stack import Stack
 from waitline.cli import app
 from waitline.doctor import machine, stores
 from waitline.doctor.checks import Diagnosis, Level
-from waitline.doctor.services import ServiceChecks
+from waitline.doctor.public_endpoints import ServiceChecks
 from waitline.kernel.clock import SystemClock
 from waitline.settings import Settings, load
 from waitline.tokens.keyring_file import KeyringFile

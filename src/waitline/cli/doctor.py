@@ -72,7 +72,7 @@ def doctor(
 async def _examine(settings: Settings, urls: list[str]) -> list[Diagnosis]:
     # Take long to import.
     from waitline.doctor import machine, stores  # noqa: PLC0415
-    from waitline.doctor.services import ServiceChecks  # noqa: PLC0415
+    from waitline.doctor.public_endpoints import ServiceChecks  # noqa: PLC0415
 
     clock = SystemClock()
     found = machine.examine(settings, clock)
