@@ -13,10 +13,12 @@ import asyncpg
 
 from tests.databases import TestDatabase
 from waitline.booking import audit
+from waitline.booking.batches import until_unlocked
 from waitline.booking.buyer import ANYBODY, Buyer
 from waitline.booking.cooldown import NO_COOLDOWN
 from waitline.booking.idempotency_key import key_columns
 from waitline.booking.store import Reservations
+from waitline.kernel.errors import Contended
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import VisitorId
 
@@ -114,12 +116,18 @@ class Sale:
         )
 
     async def begin(self, reservation: int, who: int | Buyer) -> Any:  # noqa: ANN401 - a row
-        (row,) = await self.database.fetch_all("begin_payment", **begin(reservation, who))
-        return row
+        async def attempt() -> Any:  # noqa: ANN401 - a row
+            (row,) = await self.database.fetch_all("begin_payment", **begin(reservation, who))
+            return unlocked(row)
+
+        return await until_unlocked(attempt)
 
     async def confirm(self, key: UUID) -> Any:  # noqa: ANN401 - a row
-        rows = await self.database.fetch_all("confirm_payment", **charged(key))
-        return rows[0] if rows else None
+        async def attempt() -> Any:  # noqa: ANN401 - a row
+            rows = await self.database.fetch_all("confirm_payment", **charged(key))
+            return unlocked(rows[0]) if rows else None
+
+        return await until_unlocked(attempt)
 
     async def findings(self, late_s: float = audit.LATE_S) -> list[Finding]:
         return await audit.examine(self.database, at_price=True, late_s=late_s)
@@ -193,6 +201,19 @@ async def run(connection: asyncpg.Connection, statement: str, **values: object) 
         return await answer
     rows = [row async for row in answer]
     return rows[0] if statement in GATHERED else rows
+
+
+def is_locked(answer: Any) -> bool:  # noqa: ANN401 - a row, rows, or none
+    if not isinstance(answer, asyncpg.Record):
+        return False
+    return bool(answer.get("outcome") == "locked" or answer.get("locked"))
+
+
+def unlocked(row: asyncpg.Record) -> asyncpg.Record:
+    """Return a row that changed something, or raise for one that has to be tried again."""
+    if is_locked(row):
+        raise Contended("its rows are locked")
+    return row
 
 
 class Waiting:

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.booking.sale import HOLD_S, Sale, at_once, run
+from tests.booking.sale import HOLD_S, Sale, at_once, is_locked, run
 from tests.databases import TestDatabase
 from waitline.booking.store import Reservations
 from waitline.postgres.pool import Database
@@ -74,12 +74,6 @@ def plays(
             await play(buyers)
 
     postgres.wait(whole())
-
-
-def is_locked(answer: Any) -> bool:  # noqa: ANN401 - a row, rows, or none
-    if not isinstance(answer, asyncpg.Record):
-        return False
-    return bool(answer.get("outcome") == "locked" or answer.get("locked"))
 
 
 def kinds(outcomes: Outcomes) -> Counter[str]:
