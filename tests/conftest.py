@@ -140,6 +140,12 @@ def production_office() -> Iterator[Office]:
 
 
 @pytest.fixture(autouse=True)
+def _patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "postgres" in request.fixturenames:
+        databases.be_patient(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
 def _empty_store(request: pytest.FixtureRequest) -> None:
     """Empty what a test uses before it; Hypothesis clears between its examples."""
     for name in ("server", "valkey"):

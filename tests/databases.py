@@ -2,18 +2,26 @@
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+import pytest
+from typing_extensions import override
 
+from waitline.booking import batches
 from waitline.booking.migrations import migrate
+from waitline.postgres import pool
 from waitline.postgres.pool import Database
 from waitline.trial import PostgresServer
 
 T = TypeVar("T")
+
+# A busy machine is no failure here.
+DEADLINE_S = 20.0
 
 # Ids of reservations and payments are random. These tests number them from 1 instead, so that they
 # can name them; `EMPTY` starts again.
@@ -67,6 +75,21 @@ def processes_of(folder: Path) -> list[int]:
     return [leader, *map(int, children)]
 
 
+class Patient(Database):
+    """A database with all the time that a busy machine needs."""
+
+    @override
+    async def _run(self, statement: str, values: Mapping[str, object], within_s: float) -> Any:
+        return await super()._run(statement, values, max(within_s, DEADLINE_S))
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait for connections, batches and locked rows as long as it takes."""
+    monkeypatch.setattr(pool, "PATIENCE_S", DEADLINE_S)
+    monkeypatch.setattr(batches, "LIMITS", replace(batches.LIMITS, patience_s=DEADLINE_S))
+    monkeypatch.setattr(batches, "LOCK_PATIENCE_S", DEADLINE_S)
+
+
 class TestDatabase:
     """The server, with an event loop to call it from synchronous test code."""
 
@@ -75,7 +98,7 @@ class TestDatabase:
     def __init__(self, url: str) -> None:
         self.url = url
         self._runner = asyncio.Runner()
-        self.database = Database(url, "waitline.booking")
+        self.database = Patient(url, "waitline.booking")
 
     def wait(self, call: Coroutine[Any, Any, T]) -> T:
         """Run on this server's own loop; connections made in one call live on in the next."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import free_port, started
+from tests.processes import started
 from tests.servers import IN_CI
+from waitline.trial.machine import free_port
 
 # Seconds until it listens, on a machine that runs other tests as well.
 LISTENS_S = 20.0

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.processes import free_port
 from tests.until import until_async
 from waitline.trial import ValkeyServer
+from waitline.trial.machine import free_port
 from waitline.valkey.address import parse
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.connection import Connection

@@ -7,7 +7,7 @@ from uuid import UUID
 from typing_extensions import override
 
 from tests.booking.sale import PRICE, Sale, person
-from tests.databases import TestDatabase
+from tests.databases import Patient, TestDatabase
 from waitline.booking.buyer import Buyer
 from waitline.booking.checkout import Checkout
 from waitline.booking.idempotency import IdempotencyKeys
@@ -20,7 +20,6 @@ from waitline.http.responses import Answer
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import Charged, Money, NotCharged, Refund, RefundState
-from waitline.postgres.pool import Database
 from waitline.services.booking import answers
 from waitline.services.booking.idempotency import Idempotency, key_of
 from waitline.services.problems import PROBLEMS
@@ -30,7 +29,7 @@ ANN, STRANGER = person(7, "1-1"), person(7, "2-2")
 Key = IdempotencyKey | None
 
 
-class LossyDatabase(Database):
+class LossyDatabase(Patient):
     """A database whose reply to one statement is lost, once, after it was committed."""
 
     lost = ""

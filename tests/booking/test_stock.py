@@ -8,7 +8,7 @@ import pytest
 from typing_extensions import override
 
 from tests.booking.sale import Sale, person, reserve, run, two
-from tests.databases import TestDatabase
+from tests.databases import DEADLINE_S, TestDatabase
 from tests.servers import Server
 from waitline.booking import load_reporter as subject
 from waitline.booking import stock as counting
@@ -188,7 +188,7 @@ def test_one_worker_tells_the_stock_for_all(
         assert [each.stock for each in found if each.worker == "a"] == [stock] * 3
         assert [each.stock for each in found if each.worker == "b"] == [None] * 3
         # The one has died; the other takes over when its lease is over.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_S):
             while True:
                 await two.publish()
                 ((_, fields),) = await store.command("XREVRANGE", REPORTS, "+", "-", "COUNT", 1)

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from tests.booking.sale import DEADLINE_S, Sale, at_once, person
-from tests.databases import TestDatabase
+from tests.booking.sale import Sale, at_once, person
+from tests.databases import DEADLINE_S, TestDatabase
 from tests.until import until_async
 from waitline.booking.sweeper import CHUNK_MAX, TICK_S, Sweeper
 

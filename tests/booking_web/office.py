@@ -12,10 +12,11 @@ import asyncpg
 import httpx
 
 from tests.http_client import Client
-from tests.processes import Program, free_port, started
+from tests.processes import Program, started
 from tests.until import until
 from tests.web.stack import MESSAGES, SOON_S, UP_S, Stack, refused, shows, succeeded
 from waitline.trial.installation import Installation, start
+from waitline.trial.machine import free_port
 
 # The texts of the wire contract that the box office adds to those of the waiting room.
 MESSAGES |= {

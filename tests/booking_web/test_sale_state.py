@@ -20,7 +20,7 @@ from waitline.kernel.instants import Instant
 from waitline.postgres.pool import Database
 from waitline.services.booking.catalogue_calls import CatalogueCalls
 
-SOON_S = 10.0
+SOON_S = 20.0
 STARTS_MS, OPENS_MS, ENDS_MS = 2_000_000_000_000, 1_900_000_000_000, 1_999_999_000_000
 
 

@@ -14,7 +14,7 @@ from tests.browser.conftest import SCREENSHOTS, SHOW_MS, Opened
 from tests.until import until
 from waitline.trial.installation import Installation, start
 
-SOON_S = 10.0
+SOON_S = 20.0
 PHONE = {"width": 360, "height": 780}
 DESKTOP = {"width": 1280, "height": 900}
 SCRIPTS = sorted(

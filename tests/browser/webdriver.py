@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import httpx
 
-from tests.processes import free_port, started
+from tests.processes import started
+from waitline.trial.machine import free_port
 
 # Seconds until a browser runs, on a machine that runs other tests as well.
 STARTS_S = 60.0

@@ -13,9 +13,10 @@ import pytest
 import typer.main
 
 from tests.command_line import Ended, Run
-from tests.processes import environment, free_port
+from tests.processes import environment
 from waitline import cli
 from waitline.trial.embedded_server import StartError, last_error
+from waitline.trial.machine import free_port
 from waitline.trial.postgres_server import PostgresServer
 
 SOON_S = 60.0

@@ -20,9 +20,10 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 
-from tests.processes import free_port, started
+from tests.processes import started
 from tests.servers import Server
 from tests.tidy.test_wheel import ROOT, built
+from waitline.trial.machine import free_port
 
 UP_S = 120.0
 SOON_S = 60.0

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.processes import Program, environment, free_port, started
+from tests.processes import Program, environment, started
 from tests.until import until
+from waitline.trial.machine import free_port
 
 WAITLINE = (sys.executable, "-m", "waitline")
 UP_S = 90.0

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.processes import Program, free_port, started
+from tests.processes import Program, started
 from tests.until import until
 from waitline import settings as chosen
 from waitline.kernel.addresses import shown_address
 from waitline.services.start_lines import plain_http
 from waitline.trial import ValkeyServer
+from waitline.trial.machine import free_port
 from waitline.valkey.fitness import unsaved
 
 WAITLINE = (sys.executable, "-m", "waitline")

@@ -18,11 +18,12 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.booking_web.office import Office
-from tests.processes import environment, free_port
+from tests.processes import environment
 from tests.until import until
 from tests.web.stack import SOON_S, UP_S, waitline
 from waitline.cli import app
 from waitline.kernel.errors import Misconfigured
+from waitline.trial.machine import free_port
 
 
 @pytest.fixture(params=["production", pytest.param("trial", marks=pytest.mark.long)])

@@ -6,8 +6,9 @@ from contextlib import ExitStack, suppress
 
 import psutil
 
-from tests.processes import free_port, started
+from tests.processes import started
 from tests.web.stack import SOON_S, UP_S
+from waitline.trial.machine import free_port
 
 FILES, CLIENTS = 128, 300
 

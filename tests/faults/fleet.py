@@ -16,11 +16,12 @@ from tests import nginx
 from tests.faults.journeys import AMOUNT, PAUSED, ROOM
 from tests.faults.stack import START_S, is_ready
 from tests.http_client import operate
-from tests.processes import Program, environment, free_port, started
+from tests.processes import Program, environment, started
 from tests.until import until
 from waitline.kernel.clock import SystemClock
 from waitline.tokens.keyring_file import KeyringFile
 from waitline.trial import PostgresServer, ValkeyServer
+from waitline.trial.machine import free_port
 
 DEPLOYED = (Path(__file__).parents[2] / "deploy" / "nginx" / "waitline.conf").read_text("utf-8")
 

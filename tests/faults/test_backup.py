@@ -24,7 +24,7 @@ import pytest
 from tests.faults.stack import SOON_S, START_S, WAITLINE, Stack, is_ready, snapshot, sql
 from tests.faults.test_booking_crash import Buyer, audited
 from tests.faults.test_killed_up import concerned
-from tests.processes import environment, free_port, started
+from tests.processes import environment, started
 from tests.servers import Server
 from tests.until import until
 from waitline.booking.provider_audit import LATE_S
@@ -32,6 +32,7 @@ from waitline.kernel.clock import SystemClock
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.trial.backup.folder import iso
 from waitline.trial.installation import start
+from waitline.trial.machine import free_port
 
 pytestmark = pytest.mark.long
 

@@ -16,7 +16,7 @@ from tests.command_line import Run
 from tests.databases import TestDatabase
 from tests.faults.certificates import Certificate, made
 from tests.faults.test_pgbouncer import NOT_ROOT, binary
-from tests.processes import free_port, started
+from tests.processes import started
 from tests.servers import redis_binary
 from tests.until import until, until_async
 from waitline.kernel.errors import Misconfigured, NeedsOperator
@@ -24,6 +24,7 @@ from waitline.services.booking.process import check_tables
 from waitline.services.data_mode import claim_all
 from waitline.settings import Settings
 from waitline.trial import ValkeyServer
+from waitline.trial.machine import free_port
 from waitline.trial.valkey_cluster import Size, ValkeyCluster
 from waitline.valkey import fitness
 from waitline.valkey.client import ValkeyClient

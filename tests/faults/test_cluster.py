@@ -11,7 +11,7 @@ import pytest
 from tests import clusters
 from tests.faults.resp import Resp
 from tests.faults.wire import Fault, Request, Wire
-from tests.processes import free_port, halted
+from tests.processes import halted
 from tests.servers import ClusterServer, Server, running_cluster
 from tests.until import until_async
 from waitline.kernel import telemetry
@@ -22,6 +22,7 @@ from waitline.queue.model import Again, Joined, Waiting
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.queue.store import Line
+from waitline.trial.machine import free_port
 from waitline.trial.valkey_cluster import Size, ValkeyCluster
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.fitness import Fitness

@@ -15,7 +15,7 @@ import pytest
 from tests import clusters
 from tests.faults.crowd import Crowd, assert_answers, assert_kept
 from tests.faults.stack import START_S, WAITLINE
-from tests.processes import free_port, started
+from tests.processes import started
 from tests.until import until, until_async
 from waitline.kernel.ids import RoomId
 from waitline.queue import audit, keys
@@ -23,6 +23,7 @@ from waitline.queue.mode import LineMode
 from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Limits, Rules
 from waitline.trial.installation import Installation, start
+from waitline.trial.machine import free_port
 from waitline.trial.valkey_cluster import Size, ValkeyCluster
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.slots import slot_of

@@ -29,7 +29,7 @@ from tests.faults.stack import (
     sockets,
     up,
 )
-from tests.processes import free_port, halted, started
+from tests.processes import halted, started
 from tests.until import until, until_async
 from waitline.http.server import FINISH_S
 from waitline.kernel.ids import RoomId, VisitorId
@@ -39,6 +39,7 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Limits, Rules
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
+from waitline.trial.machine import free_port
 from waitline.valkey.client import ValkeyClient as Store
 
 # Visitors who arrive before a process dies, and after it is back.

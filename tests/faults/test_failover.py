@@ -15,7 +15,6 @@ import redis.asyncio
 from tests.databases import TestDatabase
 from tests.faults.resp import wire_to
 from tests.faults.wire import Wire
-from tests.processes import free_port
 from tests.until import until_async
 from waitline.booking import health
 from waitline.kernel.errors import Unavailable
@@ -27,6 +26,7 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Limits, Rules
 from waitline.queue.store import Line
 from waitline.trial import PostgresServer, ValkeyServer
+from waitline.trial.machine import free_port
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.fitness import Fitness
 

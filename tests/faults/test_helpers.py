@@ -15,9 +15,10 @@ from typing import IO
 import pytest
 
 from tests.faults.stack import SOON_S, START_S, WAITLINE, is_ready
-from tests.processes import free_port, halted
+from tests.processes import halted
 from tests.until import until
 from waitline.trial import ValkeyServer
+from waitline.trial.machine import free_port
 
 LINE_BYTES = 65_536
 """What a pipe holds."""

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from tests.faults.stack import SOON_S, START_S, WAITLINE, Stack, up
-from tests.processes import free_port
 from tests.until import until
+from waitline.trial.machine import free_port
 from waitline.trial.supervisor import UP
 
 pytestmark = pytest.mark.long

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.stack import SOON_S, START_S, is_ready
-from tests.processes import free_port, started
+from tests.processes import started
 from tests.replicas import running_pair
 from tests.until import until
 from waitline.trial import ValkeyServer
+from waitline.trial.machine import free_port
 
 WAITS = "store_not_promoted"
 

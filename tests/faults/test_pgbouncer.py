@@ -13,13 +13,14 @@ import pytest
 
 from tests.booking.sale import Sale, begin, cancel, reserve
 from tests.databases import TestDatabase
-from tests.processes import free_port, started
+from tests.processes import started
 from tests.servers import IN_CI
 from tests.until import until_async
 from waitline.booking.migrations import migrate
 from waitline.kernel.errors import Unavailable
 from waitline.postgres.pool import Database, Row
 from waitline.postgres.sessions import Sessions
+from waitline.trial.machine import free_port
 
 SOON_S = 20.0
 

@@ -22,10 +22,10 @@ from tests.faults.crowd import Caller, CutOffError, Request, enter, named, pause
 from tests.faults.fleet import Fleet, Instance, fleet, outputs_shown
 from tests.faults.journeys import PATIENT, PAUSED, ROOM, Shoppers
 from tests.faults.stack import START_S, snapshot
-from tests.processes import free_port
 from tests.until import until, until_async
 from waitline.kernel.ids import RoomId
 from waitline.trial import ValkeyServer
+from waitline.trial.machine import free_port
 
 pytestmark = [nginx.needed, pytest.mark.long]
 

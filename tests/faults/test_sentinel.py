@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.processes import free_port
 from tests.until import until, until_async
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
@@ -20,6 +19,7 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer, embedded_binary
+from waitline.trial.machine import free_port
 from waitline.valkey.address import Address
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.connection import Connection

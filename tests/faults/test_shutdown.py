@@ -26,12 +26,13 @@ from tests.faults.crowd import (
     received,
 )
 from tests.faults.stack import SOON_S, START_S, Stack, family, is_ready, runs, snapshot, up
-from tests.processes import Program, free_port, started
+from tests.processes import Program, started
 from tests.servers import Server
 from tests.until import until_async
 from waitline.http.server import FINISH_S
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.trial import ValkeyServer
+from waitline.trial.machine import free_port
 
 # Seconds on top of the draining: the supervisor's and the server's looks, the store's end, and what
 # a machine that others use too may add.
@@ -132,7 +133,8 @@ def test_sigterm_under_load_leaves_nothing_behind_and_nobody_out(folder: Path) -
     assert [seen.waiting.get(VisitorId(f"slow{number}")) for number in range(SLOW)] == ended.late
 
 
-DRAINING_S = 1.5
+# Seconds for all that is looked at meanwhile, which takes well under one.
+DRAINING_S = 5.0
 
 
 @pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.long)])

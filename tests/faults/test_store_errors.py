@@ -31,7 +31,7 @@ from waitline.queue.store import Line
 from waitline.valkey.client import ValkeyClient
 from waitline.valkey.replies import CommandError, judge
 
-SOON_S = 10.0
+SOON_S = 20.0
 
 ROOM = RoomId("faulty")
 

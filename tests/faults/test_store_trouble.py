@@ -38,7 +38,7 @@ from tests.faults.stack import (
     snapshot,
     up,
 )
-from tests.processes import free_port, started
+from tests.processes import started
 from tests.until import until, until_async
 from waitline.http.health import PROBE_KEPT_S
 from waitline.kernel.batching import Overloaded
@@ -51,6 +51,7 @@ from waitline.queue.rooms import Rooms
 from waitline.queue.settings import Rules
 from waitline.queue.store import Line
 from waitline.trial import ValkeyServer
+from waitline.trial.machine import free_port
 from waitline.valkey.client import ValkeyClient as Store
 
 # A silent store never answers, so an answer by then came from a deadline. The sum of the

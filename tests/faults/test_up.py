@@ -22,8 +22,9 @@ from tests.faults.stack import (
     sql,
     up,
 )
-from tests.processes import environment, free_port, started
+from tests.processes import environment, started
 from tests.until import until
+from waitline.trial.machine import free_port
 
 pytestmark = pytest.mark.long
 

@@ -12,7 +12,7 @@ from tests.model.draws import LEASE_MS, NAMES, Drawn
 from tests.model.invariants import History
 from tests.model.reference import Reference
 from tests.model.stay import Row
-from tests.model.witness import Seen, Witness
+from tests.model.witness import TIMEOUT_S, Seen, Witness
 from tests.servers import Server
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
@@ -150,7 +150,7 @@ class Driver(RuleBasedStateMachine):
         return chosen[number % len(chosen)]
 
     async def _reach(self, at_ms: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(TIMEOUT_S):
             while await self.server.now_ms() < at_ms:
                 pass
 

@@ -9,7 +9,7 @@ database's clock jumps, and nobody listens, at any moment: the model knows nothi
 
 import json
 import os
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 from uuid import UUID
@@ -26,8 +26,8 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
-from tests.booking.sale import DEADLINE_S, begin, charged, person
-from tests.databases import TestDatabase
+from tests.booking.sale import begin, charged, person
+from tests.databases import Patient, TestDatabase
 from tests.model.box_office import PRICE, SEATS, SEATS_MAX, BoxOffice, Contents
 from waitline.booking import audit
 from waitline.booking.model import ReservationForeign
@@ -99,19 +99,6 @@ CLOCK_STEPS_S = [3_600.0, -3_600.0, 16.0, -16.0]
 
 # Counted from the last one.
 NUMBERS = st.sampled_from([1, 1, 1, 2, 2, 3, 4, 0])
-
-
-class Patient(Database):
-    """A database with all the time that a busy machine needs, and perhaps a bug in a statement."""
-
-    def __init__(self, url: str, statements: Queries | None = None) -> None:
-        super().__init__(url, "waitline.booking")
-        if statements is not None:
-            self._statements = sql.parse(statements)
-
-    @override
-    async def _run(self, statement: str, values: Mapping[str, object], within_s: float) -> Any:
-        return await super()._run(statement, values, DEADLINE_S)
 
 
 class BoxOfficeMachine(RuleBasedStateMachine):
@@ -343,7 +330,9 @@ def on(
 ) -> Iterator[None]:
     """Let a machine run on a database, perhaps on statements with a bug."""
     machine.postgres = postgres
-    machine.database = Patient(postgres.url, statements)
+    machine.database = Patient(postgres.url, "waitline.booking")
+    if statements is not None:
+        machine.database._statements = sql.parse(statements)  # noqa: SLF001
     machine.connection = postgres.wait(asyncpg.connect(postgres.url))
     try:
         yield

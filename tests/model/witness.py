@@ -24,7 +24,7 @@ end
 return reads
 """
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 20.0
 
 # What a room's listening clock consists of.
 CLOCK = ("beat_ms", "lost_ms", "resumed_ms", "stepped_back_ms")

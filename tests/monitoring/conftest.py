@@ -12,9 +12,10 @@ from tools.dashboards.write import DEPLOY
 
 from tests.booking_web.office import Office, running
 from tests.monitoring.promtool import PROMETHEUS
-from tests.processes import Program, free_port, started
+from tests.processes import Program, started
 from tests.web.stack import SOON_S, UP_S
 from waitline.trial import processes
+from waitline.trial.machine import free_port
 
 # Visitors of a line that moves by one a second.
 LINE = 600

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.processes import free_port
 from waitline.kernel.errors import Misconfigured
 from waitline.sales import panels
 from waitline.sales.panels import DASHBOARD_BYTES_MAX, QUERIES_MAX, DrawnTime, draw, load_dashboard
+from waitline.trial.machine import free_port
 
 SPAN = DrawnTime(1_000_000.0, 1_000_600.0)
 

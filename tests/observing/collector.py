@@ -9,7 +9,7 @@ from typing import NamedTuple
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from typing_extensions import override
 
-from tests.processes import free_port
+from waitline.trial.machine import free_port
 
 # Seconds for which it hangs at most: longer than an export waits.
 HANGS_S = 10.0

@@ -6,7 +6,7 @@ import pytest
 
 from tests.booking_web.office import Office, running
 from tests.observing.collector import Collector
-from tests.processes import free_port
+from waitline.trial.machine import free_port
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.observing.collector import Collector
-from tests.processes import free_port
 from tests.until import until
 from waitline.kernel import tracing
 from waitline.kernel.tracing import TRACES_PER_S, Tracing
+from waitline.trial.machine import free_port
 
 SOON_S = 20.0
 KEY = b"a key that both services have"

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from tests.booking.sale import PRICE, Sale, person
 from tests.databases import TestDatabase
-from tests.processes import Program, free_port, started
+from tests.processes import Program, started
 from tests.until import until_async
 from waitline.booking.buyer import Buyer
 from waitline.booking.checkout import Checkout
@@ -23,6 +23,7 @@ from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import Money
 from waitline.payment_providers.sandbox.adapter import Sandbox
+from waitline.trial.machine import free_port
 
 KEY = "key-of-the-tests-0001"
 SECRET = "secret-of-the-tests-0001"

@@ -5,10 +5,10 @@ import pytest
 from tests.booking.sale import PRICE, begin
 from tests.databases import TestDatabase
 from tests.payments.shop import USER, SandboxProcess, Shop, plays
-from tests.processes import free_port
 from waitline.booking.checkout import Checkout
 from waitline.booking.model import AlreadyPaid, AmountWrong, PaymentState
 from waitline.payment_providers.sandbox.adapter import Sandbox
+from waitline.trial.machine import free_port
 
 
 def without_provider(shop: Shop, *, at_price: bool = True) -> Checkout:

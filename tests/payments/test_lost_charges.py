@@ -12,7 +12,6 @@ from tests.booking.sale import PRICE
 from tests.databases import TestDatabase
 from tests.payments import stripe_api
 from tests.payments.shop import KEY, SECRET, USER, WON, SandboxProcess, Shop, plays
-from tests.processes import free_port
 from waitline.booking import settlement
 from waitline.booking.checkout import PATIENCE_S, Checkout
 from waitline.booking.model import PaymentRunning, PaymentState
@@ -21,6 +20,7 @@ from waitline.payment_providers.model import Charged, Money, NotCharged, NotSent
 from waitline.payment_providers.port import CALL_TIMEOUT_S
 from waitline.payment_providers.sandbox.adapter import Sandbox
 from waitline.payment_providers.stripe import Stripe
+from waitline.trial.machine import free_port
 
 MINUTE_S = 60.0
 

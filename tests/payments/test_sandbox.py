@@ -26,7 +26,6 @@ from tests.payments.shop import (
     new_key,
     sandbox_running,
 )
-from tests.processes import free_port
 from waitline.cli import app
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.payment_providers.model import Charged, Money, NotCharged, WebhookForged
@@ -41,6 +40,7 @@ from waitline.payment_providers.sandbox.ledger import (
     NothingToRefund,
 )
 from waitline.payment_providers.sandbox.signatures import HEADER, sign
+from waitline.trial.machine import free_port
 
 AMOUNT = Money(100, "KRW")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.booking.sale import DEADLINE_S, PRICE, Sale, at_once, person
+from tests.booking.sale import PRICE, Sale, at_once, person
 from tests.booking.test_seat_imports import WHO
-from tests.databases import TestDatabase
+from tests.databases import DEADLINE_S, TestDatabase
 from tests.payments.shop import SandboxProcess, Shop, plays
 from waitline.booking.house import HouseSeats
 from waitline.booking.model import (

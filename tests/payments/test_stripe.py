@@ -9,7 +9,6 @@ import pytest
 
 from tests.payments.shop import new_key
 from tests.payments.stripe_api import KEY, SECRET, StripeApi, message, serving
-from tests.processes import free_port
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import (
     ActionNeeded,
@@ -28,6 +27,7 @@ from waitline.payment_providers.model import (
     WebhookForged,
 )
 from waitline.payment_providers.stripe import Stripe
+from waitline.trial.machine import free_port
 
 AMOUNT = Money(50_000, "KRW")
 

@@ -13,7 +13,6 @@ from aiohttp import web
 from tests.booking.sale import PRICE
 from tests.databases import TestDatabase
 from tests.payments.shop import USER, SandboxProcess, Shop, new_key, open_shop
-from tests.processes import free_port
 from waitline.booking.checkout import Checkout
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import (
@@ -28,6 +27,7 @@ from waitline.payment_providers.model import (
     WebhookForged,
 )
 from waitline.payment_providers.toss import Toss
+from waitline.trial.machine import free_port
 
 KEY = "test_sk_of_the_tests"
 CARD = "customer-1:billing-key-1"

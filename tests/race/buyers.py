@@ -8,9 +8,8 @@ from typing import Any
 import asyncpg
 
 from tests.booking.sale import HOLD_S, Sale, at_once, is_locked, run
-from tests.databases import TestDatabase
+from tests.databases import Patient, TestDatabase
 from waitline.booking.store import Reservations
-from waitline.postgres.pool import Database
 
 # As many processes, with as many connections each.
 PROCESSES = 4
@@ -52,7 +51,7 @@ async def crowd(postgres: TestDatabase, seats: int) -> AsyncIterator[Crowd]:
     async with AsyncExitStack() as stack:
         stores = []
         for _ in range(PROCESSES):
-            database = Database(postgres.url, "waitline.booking", connections_max=CONNECTIONS)
+            database = Patient(postgres.url, "waitline.booking", connections_max=CONNECTIONS)
             stack.push_async_callback(database.close)
             stores.append(Reservations(database, HOLD_S))
         # Connected before the race begins. Deadlocks are detected soon.

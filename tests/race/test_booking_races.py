@@ -13,7 +13,7 @@ import pytest
 
 from tests.booking import sale as sales
 from tests.booking.sale import at_once, cancel, person, planted, reserve
-from tests.databases import TestDatabase
+from tests.databases import DEADLINE_S, TestDatabase
 from tests.race.buyers import WIDTH, Crowd, Outcomes, kinds, plays, without_index, words
 from waitline.booking.model import (
     OwnHold,
@@ -152,7 +152,7 @@ def test_control_groups_that_wait_in_any_order_wait_for_each_other_for_ever(
     async def play(buyers: Crowd) -> None:
         random = Random(1)  # noqa: S311 - a play that can be repeated
         counts = Counter[str]()
-        async with asyncio.timeout(sales.DEADLINE_S):
+        async with asyncio.timeout(DEADLINE_S):
             while not counts["DeadlockDetectedError"]:
                 asked = enumerate(groups(random, 60), start=1)
                 counts += words(

@@ -18,7 +18,6 @@ from asyncpg import Connection
 
 from tests.booking import sale as sales
 from tests.booking.sale import (
-    DEADLINE_S,
     Sale,
     begin,
     cancel,
@@ -30,7 +29,7 @@ from tests.booking.sale import (
     run,
     two,
 )
-from tests.databases import TestDatabase
+from tests.databases import DEADLINE_S, TestDatabase
 from waitline.booking.buyer import Buyer
 
 ANN, BOB = person(1), person(2)

@@ -15,8 +15,8 @@ import pytest
 from typing_extensions import override
 
 from tests.booking import sale as sales
-from tests.booking.sale import DEADLINE_S, PRICE, Sale, person
-from tests.databases import TestDatabase
+from tests.booking.sale import PRICE, Sale, person
+from tests.databases import DEADLINE_S, Patient, TestDatabase
 from waitline.booking import batches
 from waitline.booking.batches import LIMITS
 from waitline.booking.checkout import Checkout, _ChargeNote
@@ -204,7 +204,7 @@ def test_control_statements_that_wait_hold_up_others(
     before, lock, step, _, others = LOCKS[name]
 
     async def play() -> None:
-        async with opened(postgres) as hall:
+        async with opened(postgres, Database) as hall:
             hall.database._statements = statements.parse(sales.written(sales.waits))  # noqa: SLF001
             await before(hall)
             async with locked(postgres, lock):
@@ -215,10 +215,10 @@ def test_control_statements_that_wait_hold_up_others(
 
 
 @asynccontextmanager
-async def opened(postgres: TestDatabase) -> AsyncIterator[Hall]:
+async def opened(postgres: TestDatabase, kind: type[Database] = Patient) -> AsyncIterator[Hall]:
     sale = Sale(postgres)
     await sale.open(SEATS)
-    database = Database(postgres.url, "waitline.booking")
+    database = kind(postgres.url, "waitline.booking")
     try:
         yield Hall(sale, database)
     finally:
@@ -318,11 +318,14 @@ def test_a_poisoned_request_fails_alone(postgres: TestDatabase) -> None:
     postgres.wait(play())
 
 
-def test_a_locked_table_is_answered_in_time(postgres: TestDatabase) -> None:
+def test_a_locked_table_is_answered_in_time(
+    postgres: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The net: nothing can be skipped, so all are refused, and soon."""
+    monkeypatch.setattr(batches, "LIMITS", LIMITS)
 
     async def play() -> None:
-        async with opened(postgres) as hall:
+        async with opened(postgres, Database) as hall:
             connection = await asyncpg.connect(postgres.url)
             async with connection.transaction():
                 await connection.execute("LOCK TABLE seat")

@@ -32,7 +32,16 @@ from waitline.queue.store import ADMIT, SWEEP, Line
 from waitline.valkey.client import ValkeyClient
 
 # A busy machine is no failure here.
-TIMEOUT_S = 5.0
+TIMEOUT_S = 20.0
+
+# Sets times of a hash to so many ms before the server's own.
+AGO = """
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+for at = 1, #ARGV, 2 do
+  redis.call('HSET', KEYS[1], ARGV[at], string.format('%d', now_ms - ARGV[at + 1]))
+end
+"""
 
 
 class Taken(NamedTuple):
@@ -145,13 +154,20 @@ class Room:
         where, args = (k.room, k.admitted, k.lapsed, k.slots), (chunk_max, kept_ms, lapsed_max, 0)
         return list(self.server.wait(self.store.run(SWEEP, where, args))[0])
 
-    def take(self, chunk_max: int = 250) -> Taken:
-        """Admit without a lease, and tell when."""
+    def take(self, chunk_max: int = 250, **ago_ms: int) -> Taken:
+        """Admit without a lease, and return when.
+
+        Args:
+            chunk_max: How many at most.
+            ago_ms: Fields of the rate that are set to so long before, whatever the machine does.
+        """
         k = self.keys
         where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.rate, k.record)
-        before, rows, after = self.server.wait(
+        ago = [word for field in ago_ms.items() for word in field]
+        _, before, rows, after = self.server.wait(
             self.store.transaction(
                 [
+                    ("EVAL", AGO, 1, k.rate, *ago),
                     ("TIME",),
                     ("EVAL", ADMIT.source, len(where), *where, "", 1, chunk_max, 0, 0),
                     ("TIME",),
@@ -207,7 +223,7 @@ class Room:
         async def reached() -> bool:
             return await self.server.now_ms() >= at_ms
 
-        self.server.wait(until_async(reached, 5))
+        self.server.wait(until_async(reached, TIMEOUT_S))
 
     def raw(self, *words: str | int) -> Any:  # noqa: ANN401 - whatever the server says
         return self.server.wait(self.server.command(*words))

@@ -34,7 +34,7 @@ LOOK = 8
 # calls.
 SENT = ("smembers", "exists", "evalsha", "sadd", "srem")
 
-DEADLINE_S = 10
+DEADLINE_S = 20
 
 
 class Store(ValkeyClient):

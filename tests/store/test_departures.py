@@ -18,7 +18,7 @@ from waitline.valkey.client import ValkeyClient
 T = TypeVar("T")
 
 # A busy machine is no failure here.
-TIMEOUT_S = 5.0
+TIMEOUT_S = 20.0
 
 
 class Reading:

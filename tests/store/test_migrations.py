@@ -14,9 +14,10 @@ from alembic import command
 
 from tests.command_line import Run
 from tests.databases import TestDatabase
-from tests.processes import environment, free_port
+from tests.processes import environment
 from waitline.booking.migrations import migrate, steps
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.trial.machine import free_port
 
 SQL = Path(steps.__file__).parent
 

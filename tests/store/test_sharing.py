@@ -27,7 +27,7 @@ from waitline.valkey.client import ValkeyClient
 TAKEN_OVER_S = 3.0
 
 # Seconds until something that takes well under one.
-SOON_S = 10.0
+SOON_S = 30.0
 
 # Seconds of admission over which leases are counted, and the most of them that may be refused.
 COUNTED_S = 2.5

@@ -82,7 +82,7 @@ Scenario = Callable[[Store], Coroutine[Any, Any, None]]
 
 def play(scenario: Scenario) -> None:
     async def with_a_store() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await scenario(Store())
 
     asyncio.run(with_a_store())

@@ -11,7 +11,7 @@ import pytest
 
 from waitline.kernel import garbage_collection
 
-SOON_S = 10.0
+SOON_S = 20.0
 """For what takes milliseconds."""
 
 

@@ -36,7 +36,7 @@ class Source:
 
 def play(scene: Callable[[Source], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(20.0):
             await scene(Source())
 
     asyncio.run(run())

@@ -8,9 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.processes import environment, free_port, started
+from tests.processes import environment, started
 from tests.until import until
 from tests.web.stack import SOON_S, UP_S, Stack, waitline
+from waitline.trial.machine import free_port
 
 ROUNDS = "scheduler_round_duration_seconds_count"
 

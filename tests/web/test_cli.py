@@ -15,11 +15,11 @@ import httpx
 import pytest
 
 from tests.command_line import Run
-from tests.processes import free_port
 from tests.until import until
 from tests.web.stack import SOON_S, Done, Room, Stack, running, succeeded, waitline_process
 from waitline.kernel.clock import SystemClock
 from waitline.tokens.keyring_file import KeyringFile
+from waitline.trial.machine import free_port
 
 COMMANDS = [
     "",

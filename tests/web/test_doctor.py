@@ -13,7 +13,6 @@ from tests import nginx
 from tests.booking_web.office import Office
 from tests.edge import test_proxy
 from tests.faults import certificates
-from tests.processes import free_port
 from tests.web.conftest import ROOT
 from tests.web.stack import Stack
 from waitline.cli import app
@@ -23,6 +22,7 @@ from waitline.doctor.public_endpoints import ServiceChecks
 from waitline.kernel.clock import SystemClock
 from waitline.settings import Settings, load
 from waitline.tokens.keyring_file import KeyringFile
+from waitline.trial.machine import free_port
 from waitline.valkey.client import ValkeyClient
 
 # What a proxy of these tests does, in place of a good one.

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.processes import free_port
 from tests.until import until_async
 from tests.web.doorway import ROOM, SOON_S, House, door
 from waitline import settings as chosen
@@ -27,6 +26,7 @@ from waitline.tokens.keyring_file import KeyringFile, Keys
 from waitline.tokens.passes import mint_pass
 from waitline.tokens.verification import TOKEN_MAX
 from waitline.trial import ValkeyServer
+from waitline.trial.machine import free_port
 from waitline.valkey.client import CALL_TIMEOUT_S
 
 WAYS = ["store", "service"]

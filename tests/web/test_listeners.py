@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import socket
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.processes import started
 from tests.until import until
 from tests.web.stack import UP_S, Stack, waitline_process
 from waitline.kernel import listeners
+from waitline.trial import machine
 
 
 def has_ipv6() -> bool:
@@ -131,3 +133,20 @@ def test_a_name_takes_one_free_port_for_all_addresses(monkeypatch: pytest.Monkey
 def test_a_host_that_is_not_here(host: str) -> None:
     with pytest.raises(OSError, match=r"."):
         listeners.bind(host, 0)
+
+
+def test_a_free_port_is_neither_taken_nor_given_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken, given = server.getsockname()[1], machine.free_port()
+        # Connections get higher ports.
+        assert given < taken
+        offered, choose = [taken, given], secrets.randbelow
+
+        def randbelow(below: int) -> int:
+            return offered.pop() - machine.PORT_MIN if offered else choose(below)
+
+        monkeypatch.setattr(secrets, "randbelow", randbelow)
+        assert machine.free_port() not in {taken, given}
+        assert offered == []

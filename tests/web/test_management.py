@@ -12,13 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.processes import environment, free_port
+from tests.processes import environment
 from tests.until import until
 from tests.web.management import MANAGEMENT
 from tests.web.stack import SOON_S, UP_S, Stack, succeeded
 from waitline.kernel.errors import Misconfigured
 from waitline.services.management_keeper import listen
 from waitline.trial import processes
+from waitline.trial.machine import free_port
 
 MODULE = "waitline.services.queue.management"
 

@@ -4,8 +4,9 @@ import signal
 import socket
 import sys
 
-from tests.processes import free_port, started
+from tests.processes import started
 from tests.web.stack import SOON_S, UP_S
+from waitline.trial.machine import free_port
 
 STUBBORN = """
 import asyncio

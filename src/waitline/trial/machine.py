@@ -1,7 +1,9 @@
 """Machine description, free ports, and CPU affinity and scheduling for measurements."""
 
+import errno
 import os
 import platform
+import secrets
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +12,15 @@ from pathlib import Path
 
 from waitline import __version__
 from waitline.kernel.clock import SystemClock
+
+PORT_MIN = 10_000
+"""Lowest port to choose; well-known servers have lower ones."""
+
+PORT_END_MIN = 20_000
+"""Ports below this one are chosen even where the system gives them to connections too."""
+
+PORT_TRIES = 1_000
+"""Ports to try. A few hundred of some 20 000 are taken where many tests run."""
 
 
 def cores() -> tuple[int, int]:
@@ -22,10 +33,39 @@ def cores() -> tuple[int, int]:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that is free now."""
+    """Return a free TCP port of 127.0.0.1, for a server that this process starts later.
+
+    Until then, nothing takes it: the system gives outgoing connections and servers without a port
+    of their own higher ones, and no other process that calls this gets it.
+
+    Raises:
+        OSError: None of many ports is free.
+    """
+    for _ in range(PORT_TRIES):
+        port = PORT_MIN + secrets.randbelow(_port_end() - PORT_MIN)
+        if _claim(port):
+            return port
+    raise OSError(errno.EADDRINUSE, f"none of {PORT_TRIES} ports is free")
+
+
+def _port_end() -> int:
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii")
+    return max(int(given.split()[0]), PORT_END_MIN)
+
+
+def _claim(port: int) -> bool:
+    """Claim a port for as long as this process runs, unless it is taken or claimed."""
+    claim = socket.socket(socket.AF_UNIX)
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            # An abstract address: it ends with its last process, and leaves no file.
+            claim.bind(f"\0waitline-port-{port}")
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            return False
+    claim.detach()
+    return True
 
 
 def memory_bytes() -> int:
