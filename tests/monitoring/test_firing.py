@@ -63,9 +63,9 @@ def restarted(office: Office, _: SecondAdmitter) -> Iterator[None]:
 
 FAULTS = [
     (unsettled, {"WaitlineDeadEvents", "WaitlinePaymentsNeedOperator", "WaitlineAuditFindings"}),
-    (without_valkey, {"WaitlineOutboxLag"}),
     (hanging, {"WaitlineDown", "WaitlineMetricsStale", "WaitlineAdmissionStuck",
                "WaitlineOneAdmitter"}),
+    (without_valkey, {"WaitlineOutboxLag"}),
     (restarted, {"WaitlineStoreFailover", "WaitlineDatabaseFailover"}),
 ]  # fmt: skip
 
