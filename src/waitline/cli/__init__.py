@@ -25,6 +25,7 @@ reservations.py    `reservations show`: the evidence log of a booking
 settings.py        `settings`: print every setting, its value and its origin
 setting_tables.py  generator of the tables of settings in docs/operations.md
 simulate.py        `simulate`: predict a sale without a server
+size.py            `size`: what a sale needs: instances, shards, database, CDN requests, money
 rehearse.py        `rehearse`: load-test an installation with a complete sale
 report.py          `report`: report on a sale that has taken place
 report_panels.py   `report panels`: draw a dashboard from Prometheus
@@ -57,8 +58,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Get started: waitline up. Before a sale: rooms create, concerts create, simulate, "
-    "doctor, rehearse. During it: top, rooms show, rooms set. After it: report sale, audit.",
+    epilog="Get started: waitline up. Before a sale: rooms create, concerts create, size, "
+    "simulate, doctor, rehearse. During it: top, rooms show, rooms set. After it: report sale, "
+    "audit.",
 )
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "audit": "audit:audit",
     "settings": "settings:show",
     "simulate": "simulate:simulate",
+    "size": "size:size",
     "rehearse": "rehearse:rehearse",
     "top": "top:top",
     "mode": "mode:app",

@@ -113,20 +113,20 @@ def simulate(
 
     Example: waitline simulate --visitors 1000000 --over 5m --use 1m..8m
     """
-    _require("numpy", "matplotlib")
+    require("numpy", "matplotlib")
     if visitors is None and "/s" not in over:
         visitors = _VISITORS
-    sale = _sale(
-        _parsed("--over", lambda: notation.arrivals(over, visitors)),
-        _parsed("--use", lambda: notation.use(use)),
+    sale = sale_of(
+        parsed("--over", lambda: notation.arrivals(over, visitors)),
+        parsed("--use", lambda: notation.use(use)),
         no_shows,
         admit_per_s=rate,
         admit_burst=burst,
         active_max=active_max,
-        ready_ttl_ms=_parsed("--ready", lambda: notation.duration_ms(ready)),
+        ready_ttl_ms=parsed("--ready", lambda: notation.duration_ms(ready)),
     )
     options.prepare_out(out)
-    outcome = _predict(sale, edges, seed)
+    outcome = predict(sale, edges, seed)
     designs = _spread(sale, shards, seed) if shards else []
     agreement = _play(sale, outcome, seed) if check else None
     title = prediction_text.described(sale, over)
@@ -150,7 +150,12 @@ def simulate(
         raise typer.Exit(1)
 
 
-def _require(*modules: str) -> None:
+def require(*modules: str) -> None:
+    """Check that optional modules are installed.
+
+    Raises:
+        Misconfigured: Some are not.
+    """
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise Misconfigured(
@@ -158,7 +163,7 @@ def _require(*modules: str) -> None:
         )
 
 
-def _parsed(option: str, parse: Callable[[], T]) -> T:
+def parsed(option: str, parse: Callable[[], T]) -> T:
     """Parse the value of an option; a refusal names the option.
 
     Raises:
@@ -171,7 +176,12 @@ def _parsed(option: str, parse: Callable[[], T]) -> T:
         raise SaleImpossible(text if text.startswith("--") else f"{option}: {text}") from None
 
 
-def _sale(arrivals: Any, use: Any, no_shows: float, **limits: Any) -> Sale:  # noqa: ANN401
+def sale_of(arrivals: Any, use: Any, no_shows: float, **limits: Any) -> Sale:  # noqa: ANN401
+    """Return the sale of some options.
+
+    Raises:
+        SaleImpossible: They do not make a sale; the message names the option.
+    """
     total = sum(group.visitors for group in arrivals)
     try:
         room = Limits(**limits, waiting_max=total)
@@ -180,7 +190,8 @@ def _sale(arrivals: Any, use: Any, no_shows: float, **limits: Any) -> Sale:  # n
     return Sale(arrivals, room, use, no_shows)
 
 
-def _predict(sale: Sale, edges: int, seed: int) -> Prediction:
+def predict(sale: Sale, edges: int, seed: int) -> Prediction:
+    """Simulate a sale, and show the progress."""
     # Late imports: numpy is an optional extra, and the services take long to import.
     import numpy as np  # noqa: PLC0415
 
@@ -193,7 +204,7 @@ def _predict(sale: Sale, edges: int, seed: int) -> Prediction:
 
 
 def _spread(sale: Sale, shards: int, seed: int) -> list[Spread]:
-    # Late imports, as in `_predict`.
+    # Late imports, as in `predict`.
     import numpy as np  # noqa: PLC0415
 
     from waitline.sales.simulation.sale import joining  # noqa: PLC0415

@@ -3,6 +3,7 @@
 simulation/         a sale in virtual time (pure)
 simulation_check/   the same sale replayed on a real installation, and compared
 simulation_report/  a simulation for the terminal and as a page: `waitline simulate`
+sizing/             what a sale needs, on paper: `waitline size`
 rehearsal/          a sale by generated visitors on a running installation: `waitline rehearse`
 live_view/          rooms, calls and instances as they are now: `waitline top`
 sale_report/        report on a past sale, from the stores: `waitline report sale`
