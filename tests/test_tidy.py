@@ -15,6 +15,7 @@ import pytest
 import waitline
 from tests.tidy import pending
 from waitline.cli.lazy_commands import COMMANDS
+from waitline.gate import store as gate_store
 from waitline.http.problems import BUG, UNAVAILABLE
 from waitline.kernel.errors import Refused
 from waitline.queue import addresses, admitters, listening, openings, rooms, store
@@ -75,6 +76,7 @@ SPEAKS_OF_THE_BOX_OFFICE = {
 }
 # The stores of the line, and for each stream the modules that write and read it.
 SEND_TO_VALKEY = {
+    SRC / "gate" / "store.py",
     SRC / "queue" / "addresses.py",
     SRC / "queue" / "admitters.py",
     SRC / "queue" / "store.py",
@@ -137,8 +139,12 @@ def test_lua_keys_are_those_declared_and_bear_their_names(path: Path) -> None:
         found.update(zip(indices, names.split(", "), strict=True))
     assert found == dict(enumerate(declared, start=1))
     assert body(path).count("KEYS") == len(declared)
-    # The only key of all rooms that a script touches has a script of its own.
-    assert set(declared) <= set(RoomKeys._fields) or declared in (("listening",), ("admitters",))
+    # A key of all rooms has a script of its own.
+    assert set(declared) <= set(RoomKeys._fields) or declared in (
+        ("listening",),
+        ("admitters",),
+        ("protection",),
+    )
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
@@ -203,7 +209,7 @@ def test_what_takes_long_to_import_is_imported_when_it_is_needed(
 def test_every_script_is_used() -> None:
     loaded = [
         value
-        for module in (rooms, store, listening, addresses, admitters, openings)
+        for module in (rooms, store, listening, addresses, admitters, openings, gate_store)
         for value in vars(module).values()
         if isinstance(value, scripts.Script)
     ]

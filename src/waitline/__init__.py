@@ -7,6 +7,7 @@ http/               the HTTP toolkit: protocol, requests, responses, problems, h
 tokens/             tickets, passes and their keys
 queue/              the waiting room: rules, Lua scripts, stores
 admission/          the admitter: how fast a room admits, and the loop that does it
+gate/               protection of sites: rules, and what needs a pass
 booking/            the box office: rules, SQL statements, stores, jobs
 payment_providers/  the port to payment providers, and an adapter for each
 services/           the two HTTP services: queue and booking

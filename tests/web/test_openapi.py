@@ -36,6 +36,8 @@ CALLS = {
     ("patch", "/api/v1/rooms/{room}"),
     ("delete", "/api/v1/rooms/{room}"),
     ("post", "/api/v1/rooms/{room}/reset"),
+    ("get", "/api/v1/protection"),
+    ("put", "/api/v1/protection"),
     ("get", "/api/v1/client"),
     ("get", "/api/v1/health"),
     ("get", "/api/v1/info"),
@@ -101,6 +103,7 @@ def test_operators_calls_say_that_they_need_a_key(document: Any) -> None:  # noq
     needing = {
         (method, path)
         for method, path in CALLS
-        if path.startswith(("/api/v1/rooms", "/api/v1/client")) and "now-serving" not in path
+        if path.startswith(("/api/v1/rooms", "/api/v1/client", "/api/v1/protection"))
+        and "now-serving" not in path
     }
     assert calls_with_key(document) == needing

@@ -31,6 +31,7 @@ COMMANDS = {
     "top": "top:top",
     "mode": "mode:app",
     "rooms": "rooms:app",
+    "protect": "protect:app",
     "concerts": "concerts:app",
     "schedules": "schedules:app",
     "seats": "seats:app",

@@ -20,7 +20,7 @@ def describe_service(
     structs: Iterable[type[msgspec.Struct]],
     calls: Mapping[str, Any],
     *,
-    operators: str,
+    operators: frozenset[str],
 ) -> dict[str, Any]:
     """Return the OpenAPI document of a whole service.
 
@@ -28,7 +28,7 @@ def describe_service(
         framework: Describes its own calls.
         structs: Bodies and views of the hot calls.
         calls: The hot calls, by path and method.
-        operators: The tag of operators' calls, which need a key.
+        operators: The tags of operators' calls, which need a key.
 
     Source: OpenAPI Specification 3.1.0.
     """
@@ -42,7 +42,7 @@ def describe_service(
     for methods in whole["paths"].values():
         for one in methods.values():
             _describe_refusals(one["responses"])
-            if operators in one.get("tags", ()):
+            if not operators.isdisjoint(one.get("tags", ())):
                 one["security"] = [{name: []} for name in _OPERATOR]
     return whole
 

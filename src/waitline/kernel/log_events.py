@@ -155,6 +155,11 @@ _OTHERS: Final = {
         "it; the charge is refunded",
         ("charge",),
     ),
+    "protection_changed": LogEvent(
+        "An operator changed the protection rules of the gate",
+        ("version", "rules", "who"),
+        level="info",
+    ),
     "shop_keys_failed": LogEvent(
         "A shop's key set cannot be fetched; its last valid keys stay in use", ("url", "reason")
     ),

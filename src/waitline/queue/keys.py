@@ -45,6 +45,7 @@ wl:awake            set    rooms in which visitors may be waiting: a join into a
 wl:occupied         set    rooms in which visitors may hold slots: the admitter adds and removes
 wl:openings         zset   room -> ms of its next opening or closing, for the log
 wl:admitters        zset   admitter -> ms of its last heartbeat
+wl:protection       hash   version, document: the rules of the gate
 wl:listening        str    last heartbeat of the queue service's workers, by the server's clock
 
 The lists are hints for the admitter; no decision depends on them, except that now-serving shows
@@ -69,6 +70,7 @@ OCCUPIED = "wl:occupied"
 OPENINGS = "wl:openings"
 LISTENING = "wl:listening"
 ADMITTERS = "wl:admitters"
+PROTECTION = "wl:protection"
 
 
 class RoomKeys(NamedTuple):

@@ -3,7 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
-from waitline.http.problems import C005, Problem
+from waitline.gate.model import ProtectionChanged, ProtectionInvalid
+from waitline.http.problems import C001, C005, Problem
 from waitline.http.texts import Text
 from waitline.kernel.ids import REHEARSALS
 from waitline.queue.model import RoomExists, RoomNameReserved, RoomOccupied, TooManyRooms
@@ -46,5 +47,25 @@ ROOM_PROBLEMS: list[Problem[Any]] = [
             f"room: names that begin with {REHEARSALS} belong to rehearsals, whose clean-up "
             "deletes such rooms. Choose another name.",
         ),
+    ),
+    Problem(
+        ProtectionInvalid,
+        HTTPStatus.BAD_REQUEST,
+        C001,
+        "protection-invalid",
+        Text("올바르지 않은 보호 규칙", "Invalid protection rules"),
+        detail=lambda it: Text(it.reason, it.reason),
+    ),
+    Problem(
+        ProtectionChanged,
+        HTTPStatus.CONFLICT,
+        C005,
+        "protection-changed",
+        Text("변경된 보호 규칙", "Protection rules have changed"),
+        detail=lambda it: Text(
+            f"현재 버전은 {it.version}입니다. 규칙을 다시 조회해 주세요.",
+            f"The current version is {it.version}. Fetch the rules again.",
+        ),
+        data=lambda it: {"version": it.version},
     ),
 ]

@@ -11,10 +11,10 @@ checks.py       validation of secrets, addresses and hosts
 injected.py     variables that Kubernetes and Docker put into the environment
 environment.py  environment variables: their list, and the environment of child processes
 loading.py      loading of the settings, with all errors reported at once
-data_folder.py  the data folder, and the operator key in it
+data_folder.py  the data folder, and the keys of operators and of sites in it
 """
 
-from waitline.settings.data_folder import operator_key, prepare_data_folder
+from waitline.settings.data_folder import operator_key, prepare_data_folder, site_key
 from waitline.settings.environment import (
     FILE_SUFFIX,
     VARIABLES,
@@ -48,4 +48,5 @@ __all__ = [
     "prepare_data_folder",
     "require_all",
     "room_variable",
+    "site_key",
 ]

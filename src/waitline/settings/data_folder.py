@@ -1,4 +1,4 @@
-"""Data folder of an installation: the operator key."""
+"""Data folder of an installation: the operator key and the site key."""
 
 import contextlib
 import os
@@ -13,8 +13,8 @@ from waitline.settings.model import Settings
 DATA_DIR = "--data-dir"
 
 _OURS = frozenset((
-    "valkey", "valkey-cluster", "postgres", "keys", "operator.key", "sandbox", "metrics",
-    "booking-metrics", "valkey.url", "postgres.url",
+    "valkey", "valkey-cluster", "postgres", "keys", "operator.key", "site.key", "sandbox",
+    "metrics", "booking-metrics", "valkey.url", "postgres.url",
 ))  # fmt: skip
 """Files that an installation keeps in its folder."""
 
@@ -47,10 +47,26 @@ def operator_key(settings: Settings) -> str:
     """
     if settings.operator_key is not None:
         return settings.operator_key.get_secret_value()
-    path = settings.data_dir / "operator.key"
-    prepare_folder(settings.data_dir, DATA_DIR)
+    return _generated(settings.data_dir, "operator.key")
+
+
+def site_key(settings: Settings) -> str:
+    """Return the key shared with protected sites: the configured one, else the data folder's.
+
+    Raises:
+        Misconfigured: As `operator_key`.
+    """
+    if settings.site_key is not None:
+        return settings.site_key.get_secret_value()
+    return _generated(settings.data_dir, "site.key")
+
+
+def _generated(folder: Path, name: str) -> str:
+    """Return the secret in a file of the data folder, which is created with the first call."""
+    path = folder / name
+    prepare_folder(folder, DATA_DIR)
     # Atomic creation: a process that starts at the same time sees a complete file or none.
-    draft = settings.data_dir / f".operator.key.{os.getpid()}"
+    draft = folder / f".{name}.{os.getpid()}"
     with contextlib.suppress(FileExistsError):
         if not path.exists():
             draft.touch(mode=0o600)

@@ -73,6 +73,11 @@ class InstallationSettings(BaseSettings):
         default=None,
         description="Key of the operator API; generated in the data folder if not set",
     )
+    site_key: SecretStr | None = Field(
+        default=None,
+        description="Secret shared with the protected sites: signs the way back from the waiting "
+        "page, and webhooks; generated in the data folder if not set",
+    )
     language: Language = Field(
         default="en",
         description="Language of pages for browsers that prefer neither English nor Korean; API "

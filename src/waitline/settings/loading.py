@@ -30,6 +30,7 @@ from waitline.valkey import address
 _HTTP = partial(address_fault, schemes=("http", "https"))
 _CHECKS: Mapping[str, Callable[[str], str | None]] = {
     "operator_key": secret_fault,
+    "site_key": secret_fault,
     "payment_key": secret_fault,
     "webhook_secret": secret_fault,
     "valkey_url": address.fault,

@@ -11,6 +11,7 @@ now_serving.py   one cached document per room, the same for everyone
 statements.py    statements of shops, and the key sets that verify them
 streams.py       server-sent events
 rooms.py         operators' calls on rooms
+protection.py    rules of the gate: operators set them, sites fetch them
 client_view.py   operators' call that shows the client address of a request
 metrics.py       the rooms' metrics
 store_metrics.py metrics of Valkey

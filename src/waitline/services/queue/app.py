@@ -6,15 +6,18 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from typing_extensions import override
 
 from waitline import settings as chosen
+from waitline.gate.model import DOCUMENT_BYTES_MAX
+from waitline.gate.store import Protection
 from waitline.http.client_address import ClientAddresses
 from waitline.http.dispatch import Dispatcher, PathParameterRoute
 from waitline.http.framework import build_framework
 from waitline.http.health import Health, Probe
 from waitline.http.metrics_page import MetricsPage
+from waitline.http.observer import RequestObserver
 from waitline.http.operator_key import Operators
 from waitline.http.problem_responses import ProblemResponses
 from waitline.http.static_files import docs_router
@@ -39,6 +42,7 @@ from waitline.services.queue.calls import QueueCalls
 from waitline.services.queue.metrics import RoomMetrics
 from waitline.services.queue.minting import Tokens
 from waitline.services.queue.now_serving import NowServingDocuments
+from waitline.services.queue.protection import PROTECTION, ProtectionCalls
 from waitline.services.queue.rooms import RoomCalls
 from waitline.services.queue.statements import Statements
 from waitline.services.queue.store_metrics import StoreMetrics
@@ -58,12 +62,14 @@ class QueueWorker(ServiceWorker):
     Args:
         settings: The installation's settings.
         operator_key: The key of operators' calls.
+        site_key: The key shared with protected sites.
     """
 
-    def __init__(self, settings: chosen.Settings, operator_key: str) -> None:
+    def __init__(self, settings: chosen.Settings, operator_key: str, site_key: str) -> None:
         super().__init__()
         self._settings = settings
         self._operator_key = operator_key
+        self._site_key = site_key
 
     @override
     @asynccontextmanager
@@ -77,7 +83,14 @@ class QueueWorker(ServiceWorker):
         confirming = store
         if settings.durability != "memory":
             confirming = open_valkey(settings, tallies.script, settings.durability)
-        parts = QueueParts.of(settings, store, clock, confirming, draining=lambda: self.draining)
+        parts = QueueParts.of(
+            settings,
+            store,
+            clock,
+            confirming,
+            site_key=self._site_key,
+            draining=lambda: self.draining,
+        )
         parts.measure_at_flush(tallies, clock)
         routers = [
             *parts.described_routers(settings, self._operator_key, problems),
@@ -108,25 +121,37 @@ class QueueWorker(ServiceWorker):
         self.end_streams = parts.feed.end
         async with asyncio.TaskGroup() as running:
             tasks = [running.create_task(job) for job in jobs]
-            yield Dispatcher(
-                routes=parts.calls.routes(),
-                parameter_routes=[
-                    PathParameterRoute(
-                        "/api/v1/rooms/{room}/now-serving", parts.documents.now_serving
-                    )
-                ],
-                fallback=build_framework(TITLE, routers, document, problems),
-                tallies=tallies,
-                problems=problems,
-                limits=settings.edge_limits(),
-                cross_origin=settings.cross_origin(),
-                observer=seen.observer,
-            )
+            yield self._dispatcher(parts, routers, document, tallies, problems, seen.observer)
             for task in tasks:
                 task.cancel()
         seen.close()
         await confirming.close()
         await store.close()
+
+    def _dispatcher(  # noqa: PLR0917 - as they are made in `opened`
+        self,
+        parts: "QueueParts",
+        routers: list[APIRouter],
+        document: Callable[[FastAPI], dict[str, Any]] | None,
+        tallies: ProcessMetrics,
+        problems: ProblemResponses,
+        observer: RequestObserver | None,
+    ) -> Dispatcher:
+        settings = self._settings
+        return Dispatcher(
+            routes=parts.calls.routes(),
+            parameter_routes=[
+                PathParameterRoute("/api/v1/rooms/{room}/now-serving", parts.documents.now_serving)
+            ],
+            fallback=build_framework(TITLE, routers, document, problems),
+            tallies=tallies,
+            problems=problems,
+            body_limits={PROTECTION: DOCUMENT_BYTES_MAX},
+            check_upload=Operators(self._operator_key).check,
+            limits=settings.edge_limits(),
+            cross_origin=settings.cross_origin(),
+            observer=observer,
+        )
 
 
 class QueueParts(NamedTuple):
@@ -147,6 +172,8 @@ class QueueParts(NamedTuple):
     watch: AddressWatch
     health: Health
     key_set: APIRouter
+    protection: Protection
+    site_key: str
 
     @classmethod
     def of(
@@ -156,6 +183,7 @@ class QueueParts(NamedTuple):
         clock: Clock,
         confirming: ValkeyClient | None = None,
         *,
+        site_key: str = "",
         draining: Callable[[], bool] = lambda: False,
     ) -> "QueueParts":
         """Wire them.
@@ -165,6 +193,7 @@ class QueueParts(NamedTuple):
             store: Holds the rooms.
             clock: The present time.
             confirming: As in `Line`.
+            site_key: The key shared with protected sites.
             draining: Whether the process is about to stop.
         """
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
@@ -204,6 +233,8 @@ class QueueParts(NamedTuple):
             addresses=addresses,
             watch=watch,
             key_set=_key_set(keys, clock),
+            protection=Protection(store),
+            site_key=site_key,
         )
 
     def measure_at_flush(self, tallies: ProcessMetrics, clock: Clock) -> None:
@@ -250,7 +281,15 @@ class QueueParts(NamedTuple):
         operators = Operators(operator_key)
         rooms = RoomCalls(self.rooms, self.addresses, settings, operators)
         client = client_view.router(self.watch, operators)
-        return [streams.router(), rooms.router(), client, self.health.router(), self.key_set]
+        protection = ProtectionCalls(self.protection, operators, self.site_key)
+        return [
+            streams.router(),
+            rooms.router(),
+            protection.router(),
+            client,
+            self.health.router(),
+            self.key_set,
+        ]
 
 
 def metrics_page(

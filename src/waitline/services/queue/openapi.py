@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from waitline.gate.model import RuleSet
 from waitline.http.openapi import call, describe_service, reference
 from waitline.services.queue.now_serving import NowServing
 from waitline.services.queue.views import EntryView, StatusView, ValidateBody, VisitorBody
@@ -27,9 +28,9 @@ def document(framework: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document of the queue service."""
     whole = describe_service(
         framework,
-        (VisitorBody, ValidateBody, EntryView, StatusView, NowServing),
+        (VisitorBody, ValidateBody, EntryView, StatusView, NowServing, RuleSet),
         _hot_calls(),
-        operators="rooms",
+        operators=frozenset(("rooms", "protection")),
     )
     _describe_names(whole["components"]["schemas"])
     for methods in whole["paths"].values():

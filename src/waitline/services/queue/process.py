@@ -17,7 +17,11 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
     Raises:
         Misconfigured: It has no store.
     """
-    chosen.require_all(settings.store_url, lambda: chosen.operator_key(settings))
+    chosen.require_all(
+        settings.store_url,
+        lambda: chosen.operator_key(settings),
+        lambda: chosen.site_key(settings),
+    )
     process.run(
         settings,
         "waitline.services.queue.process:worker",
@@ -37,4 +41,4 @@ def worker() -> "QueueWorker":
     from waitline.services.queue.app import QueueWorker  # noqa: PLC0415
 
     settings = process.start_worker()
-    return QueueWorker(settings, chosen.operator_key(settings))
+    return QueueWorker(settings, chosen.operator_key(settings), chosen.site_key(settings))

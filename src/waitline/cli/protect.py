@@ -1,0 +1,223 @@
+"""`waitline protect`: the rules of the gate, which say which requests of a site need a pass.
+
+They use Valkey directly, so they also work while no service runs.
+"""
+
+import json
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+from rich.table import Table
+
+from waitline import settings as chosen
+from waitline.cli import options
+from waitline.gate.model import (
+    DOCUMENT_BYTES_MAX,
+    Action,
+    CompiledRules,
+    ProtectionChanged,
+    ProtectionInvalid,
+    Rule,
+    RuleMode,
+    RuleSet,
+    SiteRequest,
+    encode_document,
+    normal_path,
+    parse_document,
+)
+from waitline.gate.store import Protection
+from waitline.kernel.errors import Misconfigured
+from waitline.kernel.plurals import counted
+from waitline.kernel.terminal import Terminal
+from waitline.queue.rooms import Rooms
+from waitline.settings import Settings
+from waitline.valkey.client import ValkeyClient
+
+app = typer.Typer(
+    help="Show, set and try the rules of the gate: which pages of your site have a waiting line.",
+    no_args_is_help=True,
+)
+
+RulesFile = Annotated[
+    Path, typer.Argument(help='JSON file: {"rules": [...]}; docs/gate.md describes the rules')
+]
+
+
+@app.command("show")
+def show(
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the rules, in the order in which they are compared. The first match wins."""
+    document = _fetch(chosen.load(data_dir=data_dir, valkey_url=valkey_url))
+    if as_json:
+        typer.echo(encode_document(document))
+        return
+    _print(document)
+
+
+@app.command("set")
+def replace(
+    file: RulesFile,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Set all rules from a file. They take effect within two seconds.
+
+    A file with a `version` replaces that version only, as `show --json` prints it; without one, the
+    current rules, whatever their version.
+
+    Example: waitline protect set rules.json
+    """
+    text, settings = _text(file), chosen.load(data_dir=data_dir, valkey_url=valkey_url)
+    document, has_version = _parsed(file, text)
+
+    async def use(store: ValkeyClient) -> tuple[RuleSet, list[str]]:
+        protection = Protection(store)
+        version = document.version if has_version else (await protection.fetch()).version
+        stored = await protection.replace(RuleSet(version, document.rules))
+        names = sorted({rule.room for rule in stored.rules if rule.room})
+        known = await Rooms(store).listed(names) if names else []  # type: ignore[arg-type]
+        return stored, [name for name, there in zip(names, known, strict=True) if not there]
+
+    try:
+        stored, missing = options.with_store(settings, use)
+    except ProtectionChanged as changed:
+        raise Misconfigured(
+            f"{file}: replaces version {document.version}, but the rules have version "
+            f"{changed.version}; `waitline protect show --json` prints them"
+        ) from None
+    if as_json:
+        typer.echo(encode_document(stored))
+    else:
+        typer.echo(f"Version {stored.version}: {counted(len(stored.rules), 'rule')}")
+    for room in missing:
+        typer.echo(f"room {room!r} does not exist yet: waitline rooms create {room}", err=True)
+
+
+@app.command("try")
+def try_rules(
+    url: Annotated[str, typer.Argument(help="Address of a page: https://shop.example/buy/1")],
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Try this file instead of the stored rules")
+    ] = None,
+    method: Annotated[str, typer.Option("--method", help="HTTP method")] = "GET",
+    header: Annotated[
+        list[str] | None, typer.Option("--header", help="Header, as 'Name: value'; repeatable")
+    ] = None,
+    cookie: Annotated[
+        list[str] | None, typer.Option("--cookie", help="Cookie, as name=value; repeatable")
+    ] = None,
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show which rule a request matches, without sending it.
+
+    Examples: waitline protect try https://shop.example/buy/1;
+    waitline protect try https://shop.example/hook --method POST --file rules.json
+    """
+    request = _request(url, method, header or [], cookie or [])
+    if file is None:
+        document = _fetch(chosen.load(data_dir=data_dir, valkey_url=valkey_url))
+    else:
+        document, _ = _parsed(file, _text(file))
+    rule = CompiledRules(document).match(request)
+    found = _verdict(request, rule, document)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    Terminal().print(f"{found['verdict']}: {found['reason']}")
+
+
+def _verdict(request: SiteRequest, rule: Rule | None, document: RuleSet) -> dict[str, Any]:
+    if rule is None:
+        verdict, reason = "passes", f"none of {counted(len(document.rules), 'rule')} matches"
+    elif rule.action is Action.BYPASS:
+        verdict, reason = "passes", f"rule {rule.name!r} is a bypass"
+    elif rule.mode is RuleMode.OBSERVE:
+        verdict, reason = "passes", f"rule {rule.name!r} only observes (room {rule.room!r})"
+    else:
+        verdict, reason = "needs a pass", f"of room {rule.room!r}, by rule {rule.name!r}"
+    return {
+        "verdict": verdict,
+        "reason": reason,
+        "rule": rule and rule.name,
+        "room": rule and (rule.room or None),
+        "host": request.host,
+        "path": request.path,
+    }
+
+
+def _request(url: str, method: str, headers: list[str], cookies: list[str]) -> SiteRequest:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise Misconfigured("URL: must be a whole address, such as https://shop.example/buy/1")
+    fields: dict[str, str] = {}
+    for line in headers:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise Misconfigured(f"--header: {line!r} must be written 'Name: value'")
+        fields[name.strip().lower()] = value.strip()
+    given: SimpleCookie = SimpleCookie("; ".join(cookies))
+    if len(given) != len(cookies):
+        raise Misconfigured("--cookie: must be written name=value, once per cookie")
+    return SiteRequest(
+        method.upper(),
+        parts.hostname,
+        normal_path(parts.path or "/"),
+        fields.get,
+        lambda name: (given[name].value,) if name in given else (),
+    )
+
+
+def _fetch(settings: Settings) -> RuleSet:
+    return options.with_store(settings, lambda store: Protection(store).fetch())
+
+
+def _text(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(DOCUMENT_BYTES_MAX + 1)
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _parsed(file: Path, text: bytes) -> tuple[RuleSet, bool]:
+    """Return the rules in a file, and whether it names the version that they replace."""
+    try:
+        members = json.loads(text)
+    except ValueError:
+        members = None
+    has_version = not isinstance(members, dict) or "version" in members
+    if isinstance(members, dict) and not has_version:
+        text = json.dumps(members | {"version": 0}).encode()
+    try:
+        return parse_document(text), has_version
+    except ProtectionInvalid as invalid:
+        raise Misconfigured(f"{file}: {invalid.reason}") from None
+
+
+def _print(document: RuleSet) -> None:
+    table = Table("rule", "action", "room", "mode", "when", box=None)
+    for rule in document.rules:
+        queue = rule.action is Action.QUEUE
+        mode = str(rule.mode) if queue else ""
+        table.add_row(rule.name, str(rule.action), rule.room, mode, _shown(rule))
+    empty = "No rules yet, so every request passes: waitline protect set FILE"
+    Terminal().print(table if document.rules else empty)
+
+
+def _shown(rule: Rule) -> str:
+    fields: dict[str, Any] = json.loads(encode_document(RuleSet(0, (rule,))))["rules"][0]
+    parts = [
+        f"{name} {json.dumps(value, ensure_ascii=False)}"
+        for name, value in fields.get("when", {}).items()
+        if value
+    ]
+    return "\n".join(parts) or "every request"
