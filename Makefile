@@ -48,6 +48,7 @@ check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua, m
 	cd bench && ../$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry src
 	cd bench && ../$(BIN)/deptry waitline_bench
+	cd connectors/python && ../../$(BIN)/deptry src
 	$(BIN)/python tools/assemble-lua out/lua
 	luacheck --std max --globals redis cjson cmsgpack struct bit KEYS ARGV --max-line-length 100 --quiet out/lua
 	$(BIN)/squawk src/waitline/booking/migrations/*.sql
