@@ -180,6 +180,27 @@ def test_every_fault_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
 
 
+def test_each_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = {
+        "operator_key": GOOD,
+        "payment_key": GOOD,
+        "webhook_secret": GOOD,
+        "valkey_url": "redis://:a-password@valkey:6379",
+        "database_url": "postgresql://waitline:a-password@postgres/waitline",
+    }
+    secrets = {name for name, variable in settings.VARIABLES.items() if variable.secret}
+    assert {f"WAITLINE_{name.upper()}" for name in given} == secrets
+    for name, secret in given.items():
+        (tmp_path / name).write_text(f"{secret}\n", "utf-8")
+        monkeypatch.setenv(f"WAITLINE_{name.upper()}_FILE", str(tmp_path / name))
+    read = settings.load()
+    assert {name: getattr(read, name).get_secret_value() for name in given} == given
+    assert (read.store_url(), read.database_address()) == (
+        given["valkey_url"],
+        given["database_url"],
+    )
+
+
 @pytest.mark.parametrize(
     ("written", "secret"),
     [(GOOD, GOOD), (f"{GOOD}\n", GOOD), (f"{GOOD}\r\n", GOOD)],

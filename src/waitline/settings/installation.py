@@ -38,7 +38,7 @@ class InstallationSettings(BaseSettings):
         default=Path(".waitline"),
         description="Folder for keys, metrics, and data of the embedded servers",
     )
-    valkey_url: str | None = Field(
+    valkey_url: SecretStr | None = Field(
         default=None,
         description="Your own Valkey or Redis >= 7: unix:///path or redis://host:port; Sentinels: "
         "redis+sentinel://host:port,…/name; a cluster: redis+cluster://host:port,…; with TLS: "
@@ -114,8 +114,8 @@ class InstallationSettings(BaseSettings):
         Raises:
             Misconfigured: None is configured, and no `up` runs on the data folder.
         """
-        if self.valkey_url:
-            return self.valkey_url
+        if self.valkey_url is not None:
+            return self.valkey_url.get_secret_value()
         url_file = self.data_dir / "valkey.url"
         if url_file.exists():
             return url_file.read_text("utf-8").strip()
