@@ -54,7 +54,7 @@ def opened(settings: Settings) -> Iterator[Settings]:
                 )
             valkey = embedded_line(settings.model_copy(update={"data_dir": folder}), cluster)
             _start(stack, valkey)
-            addresses["valkey_url"] = valkey.url
+            addresses["valkey_url"] = SecretStr(valkey.url)
         if settings.database_url is None and (folder / "postgres" / "data").is_dir():
             postgres = PostgresServer(folder / "postgres")
             _start(stack, postgres)

@@ -224,7 +224,7 @@ def _start_servers(
         sync = servers.valkey.sync if settings.sync == "second" else None
         with step("Starting Valkey"):
             url = supervisor.start_server("Valkey", servers.valkey, "valkey.url", sync)
-        addresses["valkey_url"] = url
+        addresses["valkey_url"] = SecretStr(url)
     if servers.postgres is not None:
         first = not (settings.data_dir / "postgres" / "data").exists()
         with step("Creating the database (once)" if first else "Starting PostgreSQL"):
