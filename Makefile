@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+DEPLOY := .venv-deploy
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -53,6 +54,16 @@ check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua, m
 	luacheck --std max --globals redis cjson cmsgpack struct bit KEYS ARGV --max-line-length 100 --quiet out/lua
 	$(BIN)/squawk src/waitline/booking/migrations/*.sql
 
+.PHONY: check-deploy
+# Kubernetes 1.32: a version that every provider has had for a year.
+check-deploy: $(DEPLOY)/.made ## validate deploy/ and .github/ against published schemas, and lint them (kubectl)
+	$(DEPLOY)/bin/python tools/validate-manifests 1.32 deploy/kubernetes/example \
+	  deploy/kubernetes/example/migrate
+	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(DEPLOY)/bin/zizmor --offline --no-progress --strict-collection .github
+	if command -v actionlint >/dev/null; then actionlint; else echo "actionlint: not installed"; fi
+
 .PHONY: fmt
 fmt: $(VENV)/.dev ## format the code
 	$(BIN)/ruff format .
@@ -84,7 +95,7 @@ performance: $(VENV)/.dev tools ## measure everything in the performance report,
 
 .PHONY: lock
 lock: $(VENV)/.dev ## pin requirements/*.in with hashes
-	cd requirements && for name in run build bench dev; do \
+	cd requirements && for name in run build bench dev deploy; do \
 	  ../$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate \
 	    --python-version 3.11 --universal $$name.in --output-file $$name.txt || exit 1; done
 
@@ -98,7 +109,7 @@ tools-long: ## install also those of the tests that take long: Firefox and WebKi
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* out
+	rm -rf $(VENV) $(DEPLOY) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* out
 
 $(VENV)/.made: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -107,6 +118,12 @@ $(VENV)/.made: requirements/build.txt
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "$(PYTHON) has no venv: on Debian, apt-get install python3-venv"; exit 1; }
 	@$(PIP) install --require-hashes -r requirements/build.txt
+	@touch $@
+
+$(DEPLOY)/.made: $(VENV)/.made requirements/deploy.txt
+	@echo "Creating the environment in $(DEPLOY) (once)"
+	@$(PYTHON) -m venv $(DEPLOY)
+	@$(DEPLOY)/bin/python tools/install-packages requirements/deploy.txt
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.made requirements/run.txt pyproject.toml

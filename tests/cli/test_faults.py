@@ -74,7 +74,8 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 OTHERS = {
     "up", "queue", "booking", "admitter", "sandbox-pay", "simulate", "settings", "version",
     "backup", "restore", "report panels", "report performance", "doctor", "top",
-    "keys list", "keys rotate", "keys revoke", "door verify", "payments refund-unknown",
+    "size", "keys create", "keys list", "keys rotate", "keys revoke", "door verify",
+    "payments refund-unknown",
 }  # fmt: skip
 
 

@@ -219,6 +219,22 @@ def test_a_file_open_to_others_is_refused(file: KeyringFile, bits: int) -> None:
         file.load()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of root")
+@pytest.mark.parametrize(("bits", "allowed"), [(0o440, True), (0o640, True), (0o444, False),
+                                               (0o460, False), (0o450, False)])  # fmt: skip
+def test_a_file_of_root_may_be_readable_by_the_group_of_another_user(
+    file: KeyringFile, monkeypatch: pytest.MonkeyPatch, bits: int, *, allowed: bool
+) -> None:
+    ring = file.load_or_create(T0)
+    file.path.chmod(bits)
+    monkeypatch.setattr(os, "geteuid", lambda: 10_001)
+    if allowed:
+        assert file.load() == ring
+    else:
+        with pytest.raises(KeyringError, match=f"has mode {bits:04o}"):
+            file.load()
+
+
 def test_a_read_only_file_is_fine(file: KeyringFile) -> None:
     ring = file.load_or_create(T0)
     file.path.chmod(0o400)

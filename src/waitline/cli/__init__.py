@@ -17,7 +17,7 @@ door.py            `door list`, `verify`: tickets with their codes, signed
 house_seats.py     `seats hold`, `release`, `give`, `list`
 change_log.py      shared by the logs of concerts and of rooms
 catalogue_store.py connection and error messages of `concerts`, `schedules` and `seats`
-keys.py            `keys`: list and rotate the signing keys
+keys.py            `keys`: create, list and rotate the signing keys
 doctor.py          `doctor`: check an installation before a sale
 audit.py           `audit`: check the invariants of a room or of the box office
 outbox.py          `outbox`: list and retry unsent events and dead letters

@@ -16,8 +16,22 @@ from waitline.tokens.keyring import KeyInUse, Keyring, KeyUnknown
 from waitline.tokens.keyring_file import KeyringFile
 
 app = typer.Typer(
-    help="List, rotate and revoke the keys that sign tickets and passes.", no_args_is_help=True
+    help="Create, list, rotate and revoke the keys that sign tickets and passes.",
+    no_args_is_help=True,
 )
+
+
+@app.command("create")
+def create(data_dir: options.DataDir = None, as_json: options.AsJson = False) -> None:
+    """Create the file of the signing keys, to copy to every instance. Keeps one that exists.
+
+    A service that finds none at its start makes its own: instances with different keys refuse each
+    other's visitors.
+    """
+    settings = chosen.load(data_dir=data_dir)
+    file = KeyringFile(settings.keys_file)
+    _print(file.load_or_create(SystemClock().now_ms()), as_json=as_json)
+    Terminal(stderr=True).print(f"The keys: {file.path}")
 
 
 @app.command("rotate")
@@ -58,7 +72,7 @@ def revoke(
 
 @app.command("list")
 def list_keys(data_dir: options.DataDir = None, as_json: options.AsJson = False) -> None:
-    """List the keys without their secrets. Creates the first key if there is none."""
+    """List the keys without their secrets."""
     settings = chosen.load(data_dir=data_dir)
     _print(KeyringFile(settings.keys_file).load(), as_json=as_json)
 

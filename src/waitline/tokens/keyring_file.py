@@ -102,7 +102,7 @@ class KeyringFile:
         """
         try:
             with self.path.open("rb") as file:
-                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                seen = os.fstat(file.fileno())
                 text = file.read(FILE_BYTES_MAX + 1)
         except FileNotFoundError:
             raise KeyringError(
@@ -112,7 +112,8 @@ class KeyringFile:
             raise KeyringError(
                 f"{self.path} cannot be read ({error.strerror}): give it to the user of Waitline"
             ) from error
-        if mode & 0o077:
+        mode = stat.S_IMODE(seen.st_mode)
+        if mode & (_OPEN_OF_ROOT if seen.st_uid == 0 != os.geteuid() else _OPEN):
             raise KeyringError(
                 f"{self.path} has mode {mode:04o}, so others can read the secrets: "
                 f"chmod 600 {self.path}, and rotate the keys if somebody may have"
@@ -291,6 +292,11 @@ class Keys:
         self.current, self._version, self._fault = ring, version, None
         log.info("keyring_loaded", kids=list(ring.by_kid))
 
+
+_OPEN: Final = 0o077
+_OPEN_OF_ROOT: Final = 0o037
+"""Modes with which others than we can use the file. One of root may be readable by our group: so
+orchestrators mount secrets. Source: PostgreSQL's rule for its private key (ssl_key_file)."""
 
 _LOCK_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 
