@@ -56,6 +56,11 @@ class Client(httpx.Client):
             self.patience_s = ANSWER_S
 
 
+def call(method: str, url: str, **how: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
+    """Make one call and return its answer, whatever that is."""
+    return httpx.request(method, url, timeout=ANSWER_S, **how)
+
+
 def operate(method: str, url: str, key: str, body: object) -> Any:  # noqa: ANN401 - JSON
     """Make an operator's call, which must succeed, and return its data.
 
@@ -71,9 +76,9 @@ def operate(method: str, url: str, key: str, body: object) -> Any:  # noqa: ANN4
     headers = {"X-Operator-Key": key}
     if isinstance(body, bytes):
         headers["Content-Type"] = "text/csv"
-        answer = httpx.request(method, url, content=body, headers=headers, timeout=ANSWER_S)
+        answer = call(method, url, content=body, headers=headers)
     else:
-        answer = httpx.request(method, url, json=body, headers=headers, timeout=ANSWER_S)
+        answer = call(method, url, json=body, headers=headers)
     if not answer.is_success:
         raise httpx.HTTPStatusError(answer.text, request=answer.request, response=answer)
     return answer.json()["data"]

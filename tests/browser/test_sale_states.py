@@ -1,20 +1,18 @@
 """Dates that are not on sale: greyed out, and explained to eyes, keyboard and screen reader."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.booking_web.office import Office
 from tests.browser.conftest import SHOW_MS, Opened
 from tests.browser.test_shop import PHONE, captured, panel
+from tests.http_client import operate
 from waitline.trial.installation import Installation
 
-CSV = {"Content-Type": "text/csv"}
 PLAN = b"section,row,seat,grade,price\nHall,A,1,R,1000\nHall,A,2,R,1000\n"
 FAR = "2031-01-01T19:00:00+09:00"
 WORDS = {
@@ -36,30 +34,27 @@ WORDS = {
 class Hall:
     """A concert with a room of its own, and what its operator does."""
 
-    def __init__(self, program: Installation, client: httpx.Client, room: str) -> None:
+    def __init__(self, program: Installation, room: str) -> None:
         self.program = program
-        self._client = client
         self.room = room
-        named = {"title": "밤의 노래", "queue": room}
-        self.concert = self.operate("concerts", json=named)["concertId"]
+        self.concert = self.operate("concerts", {"title": "밤의 노래", "queue": room})["concertId"]
         shop = f"{program.booking_url}/shop/concerts/{self.concert}"
-        answer = client.post(f"{program.url}/api/v1/rooms", json={"room": room, "shopUrl": shop})
-        assert answer.status_code == 201, answer.text
+        rooms = f"{program.url}/api/v1/rooms"
+        operate("POST", rooms, program.operator_key, {"room": room, "shopUrl": shop})
 
-    def operate(self, path: str, **body: Any) -> Any:  # noqa: ANN401 - JSON
-        answer = self._client.post(f"{self.program.booking_url}/api/v1/operator/{path}", **body)
-        assert answer.is_success, answer.text
-        return answer.json()["data"]
+    def operate(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        url = f"{self.program.booking_url}/api/v1/operator/{path}"
+        return operate("POST", url, self.program.operator_key, body)
 
     def schedule(self, starts: str, **times: str) -> int:
         body = {"startsAt": starts, **times}
-        made: int = self.operate(f"concerts/{self.concert}/schedules", json=body)["scheduleId"]
-        self.operate(f"schedules/{made}/seats", content=PLAN, headers=CSV)
+        made: int = self.operate(f"concerts/{self.concert}/schedules", body)["scheduleId"]
+        self.operate(f"schedules/{made}/seats", PLAN)
         return made
 
     def stop(self, schedule: int, verb: str) -> None:
         body = {"refundUntil": FAR} if verb == "postpone" else {}
-        self.operate(f"schedules/{schedule}/{verb}", json=body)
+        self.operate(f"schedules/{schedule}/{verb}", body)
 
     def enter(self, page: Page) -> None:
         page.goto(f"{self.program.url}/rooms/{self.room}")
@@ -71,17 +66,11 @@ def trial(trial_office: Office) -> Installation:
     return trial_office.program
 
 
-@pytest.fixture
-def operator(trial: Installation) -> Iterator[httpx.Client]:
-    with httpx.Client(headers={"X-Operator-Key": trial.operator_key}) as client:
-        yield client
-
-
 @pytest.mark.parametrize("language", WORDS)
 def test_each_date_says_why_it_is_not_on_sale(
-    trial: Installation, operator: httpx.Client, opened: Opened, language: str
+    trial: Installation, opened: Opened, language: str
 ) -> None:
-    hall = Hall(trial, operator, f"states-{language}")
+    hall = Hall(trial, f"states-{language}")
     hall.schedule("2020-01-01T19:00:00+09:00")
     hall.schedule("2030-06-01T19:00:00+09:00", opensAt="2030-01-01T12:00:00+09:00")
     hall.stop(hall.schedule("2030-06-02T19:00:00+09:00"), "cancel")
@@ -108,10 +97,8 @@ def test_each_date_says_why_it_is_not_on_sale(
         captured(page, f"dates-{language}")
 
 
-def test_without_a_date_on_sale_no_seats_are_offered(
-    trial: Installation, operator: httpx.Client, opened: Opened
-) -> None:
-    hall = Hall(trial, operator, "none")
+def test_without_a_date_on_sale_no_seats_are_offered(trial: Installation, opened: Opened) -> None:
+    hall = Hall(trial, "none")
     hall.stop(hall.schedule("2030-06-02T19:00:00+09:00"), "cancel")
     with opened("about:blank", viewport=PHONE) as page:
         hall.enter(page)
@@ -121,10 +108,8 @@ def test_without_a_date_on_sale_no_seats_are_offered(
         captured(page, "none-on-sale")
 
 
-def test_a_sale_that_opens_while_the_page_is_open(
-    trial: Installation, operator: httpx.Client, opened: Opened
-) -> None:
-    hall = Hall(trial, operator, "opens")
+def test_a_sale_that_opens_while_the_page_is_open(trial: Installation, opened: Opened) -> None:
+    hall = Hall(trial, "opens")
     opens = datetime.now(UTC) + timedelta(hours=1)  # noqa: TID251 - of the machine's clock
     hall.schedule("2030-06-02T19:00:00+09:00", opensAt=opens.isoformat(timespec="seconds"))
     with opened("about:blank", viewport=PHONE) as page:
@@ -140,10 +125,8 @@ def test_a_sale_that_opens_while_the_page_is_open(
         expect(page.locator("#sections")).to_contain_text("Hall")
 
 
-def test_a_date_that_is_stopped_while_seats_are_chosen(
-    trial: Installation, operator: httpx.Client, opened: Opened
-) -> None:
-    hall = Hall(trial, operator, "stopped")
+def test_a_date_that_is_stopped_while_seats_are_chosen(trial: Installation, opened: Opened) -> None:
+    hall = Hall(trial, "stopped")
     shown = hall.schedule("2030-06-02T19:00:00+09:00")
     with opened("about:blank", viewport=PHONE) as page:
         hall.enter(page)

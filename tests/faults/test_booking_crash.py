@@ -27,6 +27,7 @@ import httpx
 import pytest
 
 from tests.faults.stack import SOON_S, START_S, WAITLINE, Stack, kill, runs, sql, up
+from tests.http_client import call
 from tests.until import until
 
 PRICE = 50_000
@@ -49,13 +50,13 @@ class Buyer:
         self.user = 1_000 + self.number
         query = {"concertId": room, "userId": str(self.user)}
         self.queue = f"http://127.0.0.1:{stack.port}/api/v1/queue"
-        httpx.post(f"{self.queue}/enter", json=query, timeout=SOON_S).raise_for_status()
+        call("POST", f"{self.queue}/enter", json=query).raise_for_status()
         until(lambda: self.standing() == "READY", SOON_S, "the visitor is let in")
         self.reservation = self.reserve()
 
     def standing(self) -> str:
         query = {"concertId": self.room, "userId": str(self.user)}
-        answer = httpx.get(f"{self.queue}/status", params=query, timeout=SOON_S)
+        answer = call("GET", f"{self.queue}/status", params=query)
         data: dict[str, Any] = answer.json()["data"]
         self.token = data["token"]
         return str(data["status"])
@@ -83,7 +84,7 @@ class Buyer:
 
     def call(self, method: str, path: str, **words: Any) -> httpx.Response:  # noqa: ANN401 - httpx's
         url = f"http://127.0.0.1:{self.stack.booking_port}/api/v1/{path}"
-        return httpx.request(method, url, timeout=2 * SOON_S, **words)
+        return call(method, url, **words)
 
     def states(self) -> tuple[str, str, list[str]]:
         """How seat, reservation and payments stand."""

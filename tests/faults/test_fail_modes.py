@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.faults.stack import SOON_S, START_S, Stack, family, up
-from tests.http_client import operate
+from tests.http_client import call, operate
 from tests.processes import halted
 from tests.until import until
 
@@ -47,7 +47,7 @@ def queue(shop: Stack, method: str, verb: str, room: str, user: int) -> dict[str
     query = {"concertId": room, "userId": str(user)}
     how = {"json": query} if method == "POST" and verb == "enter" else {"params": query}
     url = f"http://127.0.0.1:{shop.port}/api/v1/queue/{verb}"
-    answer = httpx.request(method, url, timeout=SOON_S, **how)  # type: ignore[arg-type]
+    answer = call(method, url, **how)
     assert answer.is_success, answer.text
     data: dict[str, Any] = answer.json()["data"]
     return data
@@ -67,10 +67,10 @@ def passed(shop: Stack, room: str, user: int) -> str:
 
 
 def seats(shop: Stack, schedule: int, user: int, token: str) -> httpx.Response:
-    return httpx.get(
+    return call(
+        "GET",
         f"http://127.0.0.1:{shop.booking_port}/api/v1/schedules/{schedule}/seats",
         headers={"X-User-Id": str(user), "X-Queue-Token": token},
-        timeout=SOON_S,
     )
 
 
@@ -120,11 +120,11 @@ def test_while_the_shop_is_silent_each_room_does_as_was_chosen(shop: Stack) -> N
         user = 1_000 * number
         token = passed(shop, room, user)
         found = seats(shop, schedule, user, token).json()
-        answer = httpx.post(
+        answer = call(
+            "POST",
             f"http://127.0.0.1:{shop.booking_port}/api/v1/reservations",
             json={"scheduleId": schedule, "seatId": found[0]["seatId"]},
             headers={"X-User-Id": str(user), "X-Queue-Token": token},
-            timeout=SOON_S,
         )
         assert answer.status_code == 201, answer.text
         rooms[rule] = (room, user)

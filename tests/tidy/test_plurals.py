@@ -60,9 +60,9 @@ def _is_text(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_counts_agree_with_their_nouns(path: Path) -> None:
-    assert unchecked(path.read_text("utf-8")) == []
+def test_counts_agree_with_their_nouns() -> None:
+    found = {path: unchecked(path.read_text("utf-8")) for path in SOURCES}
+    assert {str(path.relative_to(ROOT)): found[path] for path in found if found[path]} == {}
 
 
 def test_a_count_that_does_not_agree_is_found() -> None:
