@@ -35,7 +35,7 @@ DEADLINE_S = 30.0
 UP_S = 90.0
 
 # How long a charge may take that is never answered.
-SILENCE_S = 0.5
+SILENCE_S = 2.0
 
 USER = person(7)
 
