@@ -56,6 +56,9 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "seats give": ("1 A-1 --name a", DATABASE),
     "seats list": ("1", DATABASE),
     "door list": ("1", DATABASE),
+    "protect show": ("", VALKEY),
+    "protect set": ("RULES", VALKEY),
+    "protect try": ("https://shop.example/", VALKEY),
     "audit": ("--room r", VALKEY),
     "outbox": ("", BOTH),
     "outbox retry": ("--all", BOTH),
@@ -97,7 +100,9 @@ def test_no_command_succeeds_without_its_store(name: str, run: Run, tmp_path: Pa
     arguments, stores = COMMANDS[name]
     plan = tmp_path / "plan.csv"
     plan.write_text("section,row,seat,grade,price\nFloor,A,A-1,VIP,1000\n")
-    filled = {"CSV": str(plan), "OUT": str(tmp_path / "out")}
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"rules": []}')
+    filled = {"CSV": str(plan), "RULES": str(rules), "OUT": str(tmp_path / "out")}
     words = [filled.get(word, word) for word in arguments.split()]
     port = free_port()
     addresses = {

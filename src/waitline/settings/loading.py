@@ -105,7 +105,7 @@ def require_all(*checks: Callable[[], object]) -> None:
     """Run checks, and report all failures at once.
 
     Raises:
-        Misconfigured: One or more of them did; the message has a line for each.
+        Misconfigured: One or more of them did; the message has a line for each fault.
     """
     faults = []
     for check in checks:
@@ -114,7 +114,8 @@ def require_all(*checks: Callable[[], object]) -> None:
         except Misconfigured as error:
             faults.append(str(error))
     if faults:
-        raise Misconfigured("\n".join(faults))
+        # Checks may fail for the same reason: two keys are in one folder.
+        raise Misconfigured("\n".join(dict.fromkeys(faults)))
 
 
 def _drop_injected() -> None:
