@@ -134,28 +134,33 @@ def _print(sized: Sized, within: str, seats: int) -> None:
         for part, remedy in nearest.items():
             console.print(f"First limit: {part}. Beyond it: {remedy}.")
     _add(console, "Formulas", ["", "formula", "measured by"], text.formulas(costs), left=True)
-    _add(console, "Formulas and measurements, in cores", _COMPARED, text.agreement(costs))
+    _add(
+        console, "Cores by the formulas / as measured", _COMPARED, text.agreement(costs), whole=True
+    )
     console.print(f"\nPrices: {prices.provider}, {prices.as_of}. {prices.note}")
 
 
 _COMPARED = (
-    "", "requests/s", "workers: formula / measured", "error", "Valkey: formula / measured", "error",
+    "", "requests/s", "workers", "error", "Valkey", "error",
 )  # fmt: skip
 
 
 def _add(
     console: Terminal, title: str, headings: Sequence[str], rows: list[text.Row], *,
-    left: bool = False,
+    left: bool = False, whole: bool = False,
 ) -> None:  # fmt: skip
-    table = _table(title, headings, left=left)
+    table = _table(title, headings, left=left, whole=whole)
     for row in rows:
         table.add_row(*row)
     console.print(table)
 
 
-def _table(title: str, headings: Sequence[str], *, left: bool = False) -> Table:
+def _table(
+    title: str, headings: Sequence[str], *, left: bool = False, whole: bool = False
+) -> Table:
+    """Return an empty table; `whole`: the names in front are wrapped, and no value is."""
     table = Table(title=f"\n{title}", title_justify="left", box=None, pad_edge=False)
-    table.add_column(headings[0], no_wrap=True)
+    table.add_column(headings[0], no_wrap=not whole)
     for heading in headings[1:]:
-        table.add_column(heading, justify="left" if left else "right")
+        table.add_column(heading, justify="left" if left else "right", no_wrap=whole)
     return table
