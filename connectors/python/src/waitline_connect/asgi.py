@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import quote
 
-from waitline_connect.connector import Connector
+from waitline_connect.connector import Connector, Settings
 from waitline_connect.decision import Decision
 from waitline_connect.rules import Request
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Scope = Any
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LEAVE = b"waitline-leave"
@@ -27,7 +27,7 @@ class WaitlineMiddleware:
     """
 
     def __init__(
-        self, app: Application, connector: Connector | None = None, **settings: object
+        self, app: Application, connector: Connector | None = None, **settings: Unpack[Settings]
     ) -> None:
         self._app = app
         self._connector = connector or Connector.of(settings)

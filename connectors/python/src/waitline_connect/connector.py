@@ -3,9 +3,9 @@
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final, Self, TypedDict
 from urllib.parse import urlencode
 
 from waitline_connect.client import Client, Unreachable
@@ -34,7 +34,18 @@ SLIDES_MAX: Final = 10_000
 KEY_MIN: Final = 16
 """Shortest site key, in characters, as the queue requires."""
 
-SETTINGS: Final = ("queue_url", "site_key", "origins", "cookie_domain", "rules")
+
+class Settings(TypedDict, total=False):
+    """Settings of a connector; see `Connector`."""
+
+    queue_url: str
+    site_key: str
+    origins: Sequence[str]
+    cookie_domain: str
+    rules: Mapping[str, object]
+
+
+SETTINGS: Final = tuple(Settings.__annotations__)
 
 
 class SettingsInvalid(ValueError):  # noqa: N818 - reads as the outcome it is
@@ -67,7 +78,7 @@ class Connector:
         *,
         queue_url: str,
         site_key: str,
-        origins: list[str] | tuple[str, ...],
+        origins: Sequence[str],
         cookie_domain: str = "",
         rules: Mapping[str, object] | None = None,
         clock: Callable[[], float] = time.time,

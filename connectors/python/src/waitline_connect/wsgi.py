@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Unpack
 from urllib.parse import quote
 
-from waitline_connect.connector import Connector
+from waitline_connect.connector import Connector, Settings
 from waitline_connect.decision import Decision
 from waitline_connect.rules import Request
 
@@ -26,7 +26,7 @@ class WaitlineMiddleware:
     """
 
     def __init__(
-        self, app: Application, connector: Connector | None = None, **settings: object
+        self, app: Application, connector: Connector | None = None, **settings: Unpack[Settings]
     ) -> None:
         self._app = app
         self._connector = connector or Connector.of(settings)
