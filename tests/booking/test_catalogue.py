@@ -198,6 +198,14 @@ def test_from_a_title_to_seats_on_sale(run: Run, tmp_path: Path) -> None:
     assert "Gala" in run("list")[1]
 
 
+def test_json_is_ascii(run: Run) -> None:
+    title = "봄 \u202egnp"
+    outputs = [run("create", title, "--room", title, "--json")[1]]
+    outputs += [run(command, "--json")[1] for command in ("list", "log")]
+    assert all(out.isascii() for out in outputs)
+    assert json.loads(outputs[1])[0]["title"] == title
+
+
 def test_a_concert_has_its_own_answer_to_a_silent_queue(run: Run) -> None:
     run("create", "Gala", "--room", "gala")
     for choice, kept in (("admit", "admit"), ("refuse", "refuse"), ("default", None)):

@@ -230,7 +230,7 @@ def run(run: Run, postgres: TestDatabase, tmp_path: Path) -> Run:
         who = person(7, "12-1700000000000")
         await sale.reservations.reserve(1, [1, 2], who, None, MADE_BY)
         (begun,) = await sale.database.fetch_all("begin_payment", **begin(1, who, 2 * PRICE))
-        refused = {"charge_key": begun["charge_key"], "reason": "no \x1b[31mmoney"}
+        refused = {"charge_key": begun["charge_key"], "reason": "no \x1b[31mmoney\u202e"}
         await sale.database.fetch_one("fail_payment", **refused, who="webhook")
         await sale.reservations.cancel(1, who, who="operator 1a2b")
 
@@ -251,14 +251,16 @@ def test_the_command_shows_it(run: Run) -> None:
     assert lines == [
         f"reserved {MADE_BY}",
         "payment begun visitor 1 200 KRW",
-        "payment failed webhook 1 no \\x1b[31mmoney",
+        "payment failed webhook 1 no \\x1b[31mmoney\\u202e",
         "cancelled operator 1a2b",
     ]
     assert "\x1b" not in out
 
 
 def test_the_command_in_json(run: Run) -> None:
-    shown = json.loads(run("1", "--json")[1])
+    out = run("1", "--json")[1]
+    assert out.isascii()
+    shown = json.loads(out)
     assert shown["place"] == {
         "place": 12,
         "joinedAt": "2023-11-14T22:13:20.000Z",

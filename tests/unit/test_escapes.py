@@ -9,7 +9,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waitline.kernel.escapes import FILE_NAME_CHARS_MAX, file_name, visible
+from waitline.kernel.escapes import FILE_NAME_CHARS_MAX, file_name, json_line, visible
 from waitline.kernel.process import log_to_stderr
 from waitline.kernel.terminal import Terminal, styled
 
@@ -77,3 +77,11 @@ def test_a_log_line_is_one_line(monkeypatch: pytest.MonkeyPatch, *, pretty: bool
     if not pretty:
         assert text.isascii()
         assert json.loads(text)["room"] == "a\nb\x1b[2J\u202e\u2028"
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_a_line_of_json_is_one_in_every_encoding(text: str) -> None:
+    line = json_line({"name": text})
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line) == {"name": text}

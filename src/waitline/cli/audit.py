@@ -1,6 +1,5 @@
 """`waitline audit`: check the invariants of a room or of the box office."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from waitline.cli import options
 from waitline.kernel import metric_files, telemetry
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import json_line
 from waitline.kernel.findings import Finding
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.instruments import Instruments
@@ -128,7 +128,7 @@ def _room(settings: chosen.Settings, room: str, as_json: bool) -> Sequence[Findi
             "lapsed": len(seen.lapsed),
             "findings": [finding._asdict() for finding in findings],
         }
-        typer.echo(json.dumps(report))
+        typer.echo(json_line(report))
     else:
         title = (
             f"{seen.room}: {len(seen.waiting):,} waiting, {len(seen.admitted):,} holding a slot, "
@@ -149,7 +149,7 @@ def _booking(settings: chosen.Settings, as_json: bool) -> Sequence[Finding]:  # 
             "findings": [one._asdict() for one in findings],
             "limits": [one._asdict() for one in limits],
         }
-        typer.echo(json.dumps({**counts, **shown}))
+        typer.echo(json_line({**counts, **shown}))
     else:
         title = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
         money = " (play money)" if audit.takes_play_money(settings) else ""
@@ -166,7 +166,7 @@ def _provider(settings: chosen.Settings, hours: float, as_json: bool) -> Sequenc
     found = audit.reconciled(settings, hours * 3_600)
     if as_json:
         shown = {**found._asdict(), "findings": [one._asdict() for one in found.findings]}
-        typer.echo(json.dumps(shown))
+        typer.echo(json_line(shown))
     else:
         title = (
             f"{settings.payment_provider}: {counted(found.charges, 'charge')} and "

@@ -1,7 +1,6 @@
 """`waitline backup` and `waitline restore`: both stores of an installation, to a point in time."""
 
 import asyncio
-import json
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ import typer
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import json_line
 from waitline.kernel.instants import EXAMPLE, parse_instant
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
@@ -58,7 +58,7 @@ def backup(
 
     made = asyncio.run(run())
     if as_json:
-        typer.echo(json.dumps({"folder": str(made.folder), **_span(made)}))
+        typer.echo(json_line({"folder": str(made.folder), **_span(made)}))
     else:
         typer.echo(f"{made.folder}: can be restored {_period(made)}")
 
@@ -91,7 +91,7 @@ def restore(
     resent = restoring.restore(found, at_s, settings.data_dir)
     if as_json:
         document = {"restoredTo": iso(at_s), "backup": str(found.folder), "eventsResent": resent}
-        typer.echo(json.dumps(document))
+        typer.echo(json_line(document))
         return
     where = f"--data-dir {settings.data_dir}"
     terminal = Terminal()

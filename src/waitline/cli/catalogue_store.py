@@ -4,7 +4,6 @@ They use the database directly, so they also work while no service runs.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
@@ -36,7 +35,7 @@ from waitline.booking.seat_imports import SeatImports
 from waitline.cli.change_log import who
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Refused, Unavailable
-from waitline.kernel.escapes import visible
+from waitline.kernel.escapes import json_line, visible
 from waitline.kernel.ids import RoomId
 from waitline.kernel.plurals import counted
 from waitline.kernel.setting import kebab
@@ -236,4 +235,4 @@ def _or_none(value: Any) -> str:  # noqa: ANN401 - of JSON
 
 def show(values: Any, text: str, *, as_json: bool) -> None:  # noqa: ANN401 - JSON
     """Print values as JSON, or a text."""
-    typer.echo(json.dumps(values, ensure_ascii=False) if as_json else visible(text, multiline=True))
+    typer.echo(json_line(values) if as_json else visible(text, multiline=True))

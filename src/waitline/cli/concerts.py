@@ -1,6 +1,5 @@
 """`waitline concerts`: commands on concerts, and the log of the catalogue's changes."""
 
-import json
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -26,6 +25,7 @@ from waitline.cli.catalogue_store import (
     with_store,
 )
 from waitline.cli.change_log import short
+from waitline.kernel.escapes import json_line
 from waitline.kernel.instants import Instant
 from waitline.kernel.terminal import Terminal
 
@@ -58,7 +58,7 @@ def list_concerts(
 
     concerts = with_store(settings, use)
     if as_json:
-        typer.echo(json.dumps(concerts, ensure_ascii=False))
+        typer.echo(json_line(concerts))
         return
     table = Table("concert", "title", "room", "queue down", "schedule", "starts at", box=None)
     for heading in ("seats", "available"):
@@ -194,7 +194,7 @@ def log(
     changes = with_store(settings, use)
     if as_json:
         values = [_logged(one) for one in changes]
-        typer.echo(json.dumps(values, ensure_ascii=False))
+        typer.echo(json_line(values))
         return
     table = Table("at", "who", "what", "concert", "schedule", "before", "after", box=None)
     for one in changes:

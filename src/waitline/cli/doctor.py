@@ -1,7 +1,6 @@
 """`waitline doctor`: check an installation, and say what to do."""
 
 import asyncio
-import json
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from waitline.doctor.checks import Diagnosis, Level, fault
 from waitline.kernel.addresses import address_fault
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.escapes import json_line
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
 from waitline.queue.rooms import Rooms
@@ -62,7 +62,7 @@ def doctor(
     )
     found = asyncio.run(_examine(settings, urls))
     if as_json:
-        typer.echo(json.dumps([check._asdict() for check in found]))
+        typer.echo(json_line([check._asdict() for check in found]))
     else:
         _print(found)
     if any(check.level is Level.FAULT for check in found):

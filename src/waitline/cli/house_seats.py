@@ -1,7 +1,6 @@
 """`waitline seats hold`, `release`, `give`, `list`: seats held back, and complimentary tickets."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
@@ -23,6 +22,7 @@ from waitline.booking.model import ScheduleStopped, SeatsContested
 from waitline.cli import options
 from waitline.cli.change_log import who
 from waitline.kernel.errors import Misconfigured, Refused
+from waitline.kernel.escapes import json_line
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.postgres.pool import Database
@@ -111,7 +111,7 @@ def give(
 
     reservation, count = _with_house(data_dir, database_url, use)
     typer.echo(
-        json.dumps({"reservationId": reservation, "seats": count, "name": text})
+        json_line({"reservationId": reservation, "seats": count, "name": text})
         if as_json
         else f"{counted(count, *_SEATS_ARE)} issued to {text}, reservation {reservation}."
     )
@@ -137,7 +137,7 @@ def listed(
         rows = [
             {**one._asdict(), "held_at": one.held_at and one.held_at.isoformat()} for one in found
         ]
-        typer.echo(json.dumps(rows))
+        typer.echo(json_line(rows))
         return
     table = Table("seat", "state", "held for", "name on the ticket", "reservation", box=None)
     for one in found:

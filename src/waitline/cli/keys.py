@@ -1,6 +1,5 @@
 """`waitline keys`: list, rotate and revoke the keys that sign tickets and passes."""
 
-import json
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import json_line
 from waitline.kernel.terminal import Terminal
 from waitline.tokens.keyring import KeyInUse, Keyring, KeyUnknown
 from waitline.tokens.keyring_file import KeyringFile
@@ -91,7 +91,7 @@ def _print(ring: Keyring, *, as_json: bool) -> None:
         for key in ring.keys
     ]
     if as_json:
-        typer.echo(json.dumps(rows))
+        typer.echo(json_line(rows))
         return
     table = Table("kid", "active from", "use", box=None)
     for row in rows:

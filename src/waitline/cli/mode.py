@@ -1,7 +1,6 @@
 """`waitline mode`: show and change the mode of an installation's data."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from waitline.booking.migrations import migrate
 from waitline.booking.mode import Chosen, OfficeContents, OfficeMode
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, WaitlineError
+from waitline.kernel.escapes import json_line
 from waitline.kernel.mode import DataMode
 from waitline.kernel.plurals import counted, counted_unless_none
 from waitline.kernel.terminal import Terminal, styled
@@ -90,7 +90,7 @@ def show(
             "database": office and office.mode,
             "playMoney": office and office.play_money,
         }
-        typer.echo(json.dumps(document))
+        typer.echo(json_line(document))
         return
     console = Terminal()
     console.print(f"Valkey    {found.line or 'no mode yet'}: {_held_by(found.rooms)}")

@@ -15,6 +15,7 @@ from waitline.booking.outbox import Outbox
 from waitline.booking.restored import make_agree
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured, Unavailable
+from waitline.kernel.escapes import json_line
 from waitline.kernel.instants import EXAMPLE, parse_instant
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
@@ -58,7 +59,7 @@ def listed(
 
     found = _with_both(settings, load)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json_line(found))
     else:
         _print(found)
     if any("unavailable" in side for side in found.values()):

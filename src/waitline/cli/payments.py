@@ -1,7 +1,6 @@
 """`waitline payments`: payments that need an operator's attention."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -24,6 +23,7 @@ from waitline.booking.unknown_charges import (
 from waitline.cli import options
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import json_line
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.payment_providers.port import Provider
@@ -54,7 +54,7 @@ def listed(
     count, found = _with_attention(settings, Attention.flagged)
     if as_json:
         rows = [{**one._asdict(), "since": one.since.isoformat()} for one in found]
-        typer.echo(json.dumps({"count": count, "payments": rows}))
+        typer.echo(json_line({"count": count, "payments": rows}))
     else:
         table = Table("payment", "user", "state", "flag", "amount", "refunded", "since", box=None)
         for one in found:
@@ -124,7 +124,7 @@ def refund_unknown(
     if yes:
         made = _with_provider(settings, partial(_refund_all, charges=found.charges))
     if as_json:
-        typer.echo(json.dumps(_described(found, made)))
+        typer.echo(json_line(_described(found, made)))
     else:
         _print_made(found.charges, made)
     finished = all(one is not None and one.outcome is RefundOutcome.DONE for one in made)

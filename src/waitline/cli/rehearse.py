@@ -1,6 +1,5 @@
 """`waitline rehearse`: load test of an installation with a complete sale; go or no-go."""
 
-import json
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from rich.table import Table
 from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import json_line
 from waitline.kernel.ids import RoomId
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
@@ -94,7 +94,7 @@ def rehearse(
         if like is not None:
             raise Misconfigured("--like: --clean plays no sale; leave one of the two out")
         removed = run.clear(settings.store_url(), settings.database_address())
-        typer.echo(json.dumps(removed._asdict()) if as_json else _removed(removed))
+        typer.echo(json_line(removed._asdict()) if as_json else _removed(removed))
         return
     plan = RehearsalPlan(visitors, seats, minutes)
     next(hall(seats))
@@ -108,7 +108,7 @@ def rehearse(
         raise typer.Exit(STOPPED) from None
     figures = run.figures(outcome, plan, there)
     if as_json:
-        typer.echo(json.dumps(figures))
+        typer.echo(json_line(figures))
     else:
         _show(Terminal(), figures, _removed(outcome.removed))
     if outcome.reasons:

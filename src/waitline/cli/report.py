@@ -11,7 +11,7 @@ from rich.table import Table
 from waitline import settings as chosen
 from waitline.cli import options, report_panels, report_performance
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.escapes import file_name
+from waitline.kernel.escapes import file_name, json_line
 from waitline.kernel.ids import RoomId
 from waitline.kernel.terminal import Terminal, styled
 from waitline.queue.model import RoomUnknown
@@ -61,7 +61,7 @@ def sale(
     aftermath = asyncio.run(_gathered(settings, RoomId(room)))
     document = summary.document(aftermath)
     if as_json:
-        typer.echo(json.dumps(document))
+        typer.echo(json_line(document))
     else:
         _show(Terminal(), aftermath)
         if aftermath.sale_totals is not None and takes_play_money(settings):

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.table import Table
 
@@ -13,6 +12,7 @@ from waitline.booking.evidence import Booking, EvidenceEntry, EvidenceLog
 from waitline.booking.model import ReservationUnknown
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import json_line
 from waitline.kernel.terminal import Terminal
 from waitline.postgres.pool import Database
 from waitline.services.booking.evidence_bodies import EvidenceView
@@ -65,7 +65,7 @@ def show(
             "`waitline payments` lists those of payments that need attention"
         ) from None
     if as_json:
-        typer.echo(msgspec.json.encode(EvidenceView.of(found)).decode())
+        typer.echo(json_line(EvidenceView.of(found)))
         return
     terminal = Terminal()
     terminal.print(_head(found))

@@ -3,7 +3,6 @@
 They use Valkey directly, so they also work while no service runs.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from shlex import quote
 from typing import Annotated, Any, TypeVar
@@ -14,6 +13,7 @@ from rich.table import Table
 from waitline import settings as chosen
 from waitline.cli import change_log, options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import json_line
 from waitline.kernel.ids import REHEARSALS, RoomId
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal, styled
@@ -132,7 +132,7 @@ def list_rooms(
 
     found, more = _with_rooms(settings, "", use)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json_line(found))
         return
     table = Table("room", "mode", box=None)
     for heading in ("waiting", "admitted", "admitted/s"):
@@ -197,7 +197,7 @@ def addresses(
             f"room {room!r} not found; `waitline rooms list` lists the rooms"
         ) from None
     if as_json:
-        typer.echo(json.dumps([one._asdict() for one in found]))
+        typer.echo(json_line([one._asdict() for one in found]))
         return
     table = Table("address", box=None)
     for heading in ("places", "in the last minute", "held now", "refused calls"):
@@ -229,7 +229,7 @@ def log(
         settings, room, lambda rooms: rooms.changes(RoomId(room), changes_max=last)
     )
     if as_json:
-        typer.echo(json.dumps([_logged(one) for one in changes], ensure_ascii=False))
+        typer.echo(json_line([_logged(one) for one in changes]))
         return
     table = Table("at", "who", "what", "before", "after", box=None)
     for one in changes:
@@ -347,7 +347,7 @@ def _print_rules(room: str, rules: Rules, *, as_json: bool) -> None:
 
 def _print(values: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(values))
+        typer.echo(json_line(values))
         return
     table = Table(box=None, show_header=False)
     for name, value in values.items():

@@ -1,6 +1,5 @@
 """`waitline settings`: print every setting, its value, its origin and its meaning."""
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options, setting_tables
+from waitline.kernel.escapes import json_line
 from waitline.kernel.terminal import Terminal
 
 _SECRET_PARAMETER = re.compile(
@@ -41,7 +41,7 @@ def show(as_json: options.AsJson = False, update: Update = None) -> None:
         for name, variable in chosen.VARIABLES.items()
     ]
     if as_json:
-        typer.echo(json.dumps(rows))
+        typer.echo(json_line(rows))
         return
     table = Table("variable", "value", "from", "meaning", box=None)
     for row in rows:

@@ -16,6 +16,7 @@ from rich.table import Table
 from waitline.admission import policy as admission
 from waitline.cli import options
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import json_line
 from waitline.kernel.setting import SettingError
 from waitline.kernel.terminal import Terminal, styled
 from waitline.queue import hints as asking
@@ -134,7 +135,7 @@ def simulate(
     if shards:
         document["shards"] = {"count": shards, "designs": [row._asdict() for row in designs]}
     if as_json:
-        typer.echo(json.dumps(document))
+        typer.echo(json_line(document))
     else:
         _show(Terminal(), title, outcome, agreement)
         if shards:

@@ -4,7 +4,6 @@ They use the database directly. The refunds themselves are made by the booking s
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, TypeVar
@@ -26,7 +25,7 @@ from waitline.booking.stopping import (
 from waitline.cli import options
 from waitline.cli.change_log import who
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.escapes import visible
+from waitline.kernel.escapes import json_line, visible
 from waitline.kernel.instants import EXAMPLE, parse_instant
 from waitline.postgres.pool import Database
 
@@ -167,7 +166,7 @@ def _show(found: StopProgress, *, as_json: bool) -> None:
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in found._asdict().items()
         }
-        typer.echo(json.dumps({**times, "done": found.done}))
+        typer.echo(json_line({**times, "done": found.done}))
         return
     number = found.schedule_id
     state = _plain(found.state)

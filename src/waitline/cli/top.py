@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 from rich.live import Live
 
@@ -15,6 +14,7 @@ from waitline import settings as chosen
 from waitline.cli import options
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import json_line
 from waitline.kernel.terminal import Terminal, styled
 from waitline.settings import Settings
 from waitline.trial.up import management_url, service_url
@@ -106,7 +106,7 @@ async def _print_intervals(
 
     async for found in _intervals(source, lambda: asyncio.sleep(interval_s)):
         if as_json:
-            typer.echo(msgspec.json.encode(found).decode())
+            typer.echo(json_line(found))
         else:
             console.print(Screen(found, fits=False))
         if once or not as_json:

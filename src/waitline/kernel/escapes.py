@@ -4,9 +4,12 @@ Names may contain any character but controls (`ids.py`), and text from other sys
 HTML is escaped by `sales/drawing/page.py`, JSON and metrics by their libraries.
 """
 
+import json
 import re
 from hashlib import blake2b
 from urllib.parse import quote
+
+import msgspec
 
 FILE_NAME_CHARS_MAX = 120
 """Most characters of a name within a file name: with prefix and suffix it stays below 143, which
@@ -37,6 +40,15 @@ def visible(text: str, *, multiline: bool = False) -> str:
 def _written_out(found: re.Match[str]) -> str:
     code = ord(found.group())
     return f"\\u{code:04x}" if code > 0xFF else f"\\x{code:02x}"  # noqa: PLR2004 - two digits
+
+
+def json_line(document: object) -> str:
+    """Encode a document for programs as one line of JSON in ASCII.
+
+    In other encodings of standard output, characters that they lack would be no JSON; and a
+    directional mark or a line separator could mislead who reads the line on a terminal.
+    """
+    return json.dumps(msgspec.to_builtins(document))
 
 
 def file_name(text: str) -> str:
