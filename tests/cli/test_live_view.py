@@ -8,7 +8,7 @@ from waitline.sales.live_view.figures import LiveFigures, live_figures
 from waitline.sales.live_view.samples import MetricChange, Reading, parse_page
 from waitline.sales.live_view.screen import Screen
 
-EVIL = "\x1b[31m<b>\u202e\n대기실 [/bold] :smile:"
+EVIL = "\x1b[31m<b>\u202e\n대\u2028\x85기실 [/bold] :smile:"
 
 
 def page(entered: int, enters: int, failed: int = 0, room: str = "demo", cpu: float = 0.0) -> str:
@@ -145,7 +145,7 @@ def test_it_fits_into_a_terminal(width: int, height: int) -> None:
 def test_names_are_shown_as_they_are() -> None:
     found = figures({}, reading(2.0, page(1, 1, room=EVIL)))
     text = shown(found, 140, 40)
-    assert "\\x1b[31m<b>\\u202e\\x0a대기실 [/bold] :smile:" in text
+    assert "\\x1b[31m<b>\\u202e\\x0a대\\u2028\\x85기실 [/bold] :smile:" in text
 
 
 def test_a_source_that_fails_is_named() -> None:
@@ -169,6 +169,9 @@ def test_lines_of_the_text_format(line: str, labels: dict[str, str], value: floa
     assert point.value == value
 
 
-@pytest.mark.parametrize("line", ["", "# HELP x", "{} 5", 'x{a="1"}', "x five", "<html>"])
+NO_SAMPLES = ["", "# HELP x", "{} 5", 'x{a="1"}', "x five", "<html>", "x NaN", "x +Inf", "x 1e400"]
+
+
+@pytest.mark.parametrize("line", NO_SAMPLES)
 def test_lines_that_are_none(line: str) -> None:
     assert parse_page(line, 1.0, "s", lambda _name: True) == {}

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from waitline.kernel.errors import Misconfigured
 from waitline.sales import panels
+from waitline.sales.metric_answers import ANSWER_BYTES_MAX
 from waitline.sales.panels import DASHBOARD_BYTES_MAX, QUERIES_MAX, DrawnTime, draw, load_dashboard
 from waitline.trial.machine import free_port
 
@@ -27,6 +28,7 @@ def dashboard(**panel: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         pytest.param("", id="empty"),
         pytest.param("{", id="not JSON"),
         pytest.param("[]", id="a list"),
+        pytest.param('{"panels":' + "[" * 100_000, id="deep"),
         pytest.param('{"title": "x", "panels": []}', id="no panels"),
         pytest.param('{"title": "x", "panels": [{"targets": [{}]}]}', id="no expression"),
         pytest.param(
@@ -71,9 +73,14 @@ async def drawn(file: Path, reply: str, **variables: str) -> tuple[str, dict[str
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        ("not JSON", "Expecting value"),
-        ("[]", "has no attribute"),
+        ("not JSON", "malformed"),
+        ("[]", "Expected `object`"),
         ("{}", "data"),
+        ('{"x":' + "[" * 100_000, "nested too deeply"),
+        (json.dumps({"data": {"result": [{"metric": {}}]}}), "values"),
+        (json.dumps({"data": {"result": [{"metric": {}, "values": [[1, "x"]]}]}}), "float"),
+        (json.dumps({"data": {"result": 5}}), "iterable"),
+        pytest.param("[" + " " * ANSWER_BYTES_MAX, "more than", id="endless"),
         ('{"status":"error","error":"parse error: bad"}', "parse error: bad"),
     ],
 )

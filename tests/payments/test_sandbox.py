@@ -217,7 +217,10 @@ class Stopped:
 
 @pytest.mark.parametrize(
     ("body", "age_s", "reason"),
-    [(b"{}", 0, "body"), (b"?", 0, "body"), (b"{}", 301, "age"), (b"{}", -301, "age")],
+    [
+        *((body, 0, "body") for body in (b"{}", b"?", b"\xff", b'{"x":' + b"[" * 5_000)),
+        *((b"{}", age_s, "age") for age_s in (301, -301)),
+    ],
 )
 def test_a_message_of_another_kind_or_time_is_refused(body: bytes, age_s: int, reason: str) -> None:
     provider = Sandbox(KEY, SECRET, url="http://127.0.0.1:9", clock=Stopped())

@@ -294,7 +294,7 @@ def test_a_webhook_says_only_what_to_query() -> None:
     assert provider.parse_webhook({}, webhook(str(key))) == WebhookEvent(key, Changed())
     for body in (webhook("another-shop's"), webhook(7), b"[]", b"{}"):
         assert provider.parse_webhook({}, body) is None
-    for body in (b"", b"\xff", b"{"):
+    for body in (b"", b"\xff", b"{", b'{"x":' + b"[" * 5_000):
         with pytest.raises(WebhookForged):
             provider.parse_webhook({}, body)
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -212,6 +214,22 @@ def test_an_address_without_a_service(trial_office: Office) -> None:
     assert "cannot be reached" in visited(trial_office.queue, url)[""].found
     below = f"{trial_office.queue.url}/nothing"
     assert "as no service of Waitline does" in visited(trial_office.queue, below)[""].found
+
+
+def test_an_answer_of_another_kind_is_a_fault(trial_office: Office) -> None:
+    class Deep(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"data":' + b"[" * 50_000)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Deep) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            found = visited(trial_office.queue, f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+    assert "as no service of Waitline does" in found[""].found
 
 
 @nginx.needed

@@ -1,11 +1,9 @@
 """`waitline door list`, `verify`: the list that door staff check tickets with."""
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import msgspec
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -14,8 +12,9 @@ from waitline.booking.catalogue_model import ScheduleUnknown
 from waitline.booking.door_list import DoorList, DoorLists
 from waitline.cli import options
 from waitline.cli.catalogue_store import ScheduleNumber
+from waitline.kernel.documents import parse_json
 from waitline.kernel.errors import Misconfigured
-from waitline.kernel.escapes import visible
+from waitline.kernel.escapes import json_line, visible
 from waitline.kernel.folders import reason_of
 from waitline.kernel.instants import Instant
 from waitline.kernel.plurals import counted
@@ -116,7 +115,7 @@ def verify(
     made = Instant(found.made_ms, 0).iso
     if as_json:
         shown = {"scheduleId": found.schedule, "tickets": found.tickets, "madeAt": made}
-        typer.echo(json.dumps({**shown, "kid": found.kid}))
+        typer.echo(json_line({**shown, "kid": found.kid}))
         return
     typer.echo(
         f"Genuine: schedule {found.schedule}, {counted(found.tickets, 'ticket')}, made at {made}."
@@ -146,7 +145,7 @@ def _read(file: Path, bytes_max: int) -> bytes:
 
 def _jwks(file: Path) -> dict[str, Ed25519PublicKey]:
     try:
-        found: Any = msgspec.json.decode(_read(file, 1024 * 1024))
+        found = parse_json(_read(file, 1024 * 1024), Any)
         return {
             key["kid"]: Ed25519PublicKey.from_public_bytes(from_base64url(key["x"].encode()))
             for key in found["keys"]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from waitline.kernel.documents import parse_json
 from waitline.kernel.folders import reason_of
 
 ANSWER_S = 10.0
@@ -97,6 +98,6 @@ def _failed(failure: str) -> Fetched:
 
 def _json(text: str) -> object:
     try:
-        return msgspec.json.decode(text)
+        return parse_json(text, object)
     except msgspec.DecodeError:
         return None

@@ -6,6 +6,7 @@ batching.py            one batcher for calls to a store, with a window policy
 circuit_breaker.py     circuit breaker
 clock.py               the only clock
 collected_metrics.py   metrics that are read from a store: their declarations
+documents.py           parser of JSON documents that others made
 errors.py              the error tree
 escapes.py             escaping of text for terminals, logs and file names
 events.py              streams between box office and waiting room: keys and schemas

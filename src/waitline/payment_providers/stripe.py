@@ -19,6 +19,7 @@ import msgspec
 import stripe
 import structlog
 
+from waitline.kernel.documents import parse_json
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers import stripe_events, stripe_units
 from waitline.payment_providers.model import (
@@ -208,7 +209,7 @@ class Stripe:
             stripe.WebhookSignature.verify_header(
                 body, headers.get(HEADER), self._webhook_secret, TOLERANCE_S
             )
-            message = msgspec.json.decode(body, type=stripe_events.Message)
+            message = parse_json(body, stripe_events.Message)
         except stripe.SignatureVerificationError:
             raise WebhookForged("signature") from None
         except msgspec.ValidationError:

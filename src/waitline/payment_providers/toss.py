@@ -23,6 +23,7 @@ from uuid import UUID
 import msgspec
 
 from waitline.kernel.clock import SystemClock
+from waitline.kernel.documents import parse_json
 from waitline.kernel.errors import Unavailable
 from waitline.payment_providers.model import (
     NOT_CHARGEABLE,
@@ -197,7 +198,7 @@ class Toss:
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> WebhookEvent | None:  # noqa: ARG002
         """See `Provider.parse_webhook`. It is unsigned, so it only names what to query."""
         try:
-            message = msgspec.json.decode(body, type=_Message)
+            message = parse_json(body, _Message)
         except msgspec.ValidationError:
             return None
         except ValueError:
@@ -247,7 +248,7 @@ def _decoded(answer: ApiAnswer, kind: type[T]) -> T:
     if answer.status != HTTPStatus.OK:
         raise Unavailable(f"Toss answers {answer.status} {_failure(answer)}")
     try:
-        return msgspec.json.decode(answer.body, type=kind)
+        return parse_json(answer.body, kind)
     except msgspec.DecodeError:
         raise Unavailable("Toss answers with another document") from None
 
@@ -265,7 +266,7 @@ def _failure(answer: ApiAnswer) -> str:
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == 429:  # noqa: PLR2004
         raise Unavailable(f"Toss answers {answer.status}")
     try:
-        code = msgspec.json.decode(answer.body, type=_Failure).code
+        code = parse_json(answer.body, _Failure).code
     except msgspec.DecodeError:
         code = ""
     return (code or str(answer.status))[:REASON_CHARS_MAX]

@@ -15,6 +15,7 @@ buckets.py          histograms of Prometheus, and their quantiles (pure)
 durations.py        format durations for display (pure)
 histogram.py        latency histogram that processes can merge (pure)
 http_client.py      HTTP client of the load generators
+metric_answers.py   answers that metrics are read from, within a limit of size
 
 The benchmarks in bench/ use drawing/, buckets.py, histogram.py and http_client.py too.
 """

@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,9 +13,11 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from waitline.kernel.documents import parse_json
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.plurals import counted
 from waitline.sales.drawing import page, plots
+from waitline.sales.metric_answers import read_result
 
 STEPS = 240
 """Points of a line: as many as a chart shows."""
@@ -116,7 +117,7 @@ def load_dashboard(path: Path) -> PanelDashboard:
     except OSError as error:
         raise Misconfigured(f"cannot read the dashboard {path}: {error.strerror}") from None
     try:
-        found = json.loads(text)
+        found = parse_json(text, dict[str, Any])
         panels = [_panel(one) for one in found["panels"] if one.get("targets")]
         loaded = PanelDashboard(str(found["title"]), str(found.get("description", "")), panels)
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -208,17 +209,13 @@ async def _run(
     url = f"{prometheus.rstrip('/')}/api/v1/query_range"
     try:
         async with session.post(url, data=asked) as answer:
-            found = json.loads(await answer.text())
-            failure = found.get("error", "")
-            result = found["data"]["result"] if not failure else []
-    except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, AttributeError) as error:
-        failure, result = str(error) or "no answer in time", []
-    if failure:
-        raise Misconfigured(
-            f"Prometheus at {prometheus} does not answer a query: {failure}. "
-            "Give its address with --prometheus"
-        )
-    return [_line(target, one, span) for one in result]
+            return [_line(target, one, span) for one in await read_result(answer)]
+    except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
+        failure = str(error) or "no answer in time"
+    raise Misconfigured(
+        f"Prometheus at {prometheus} does not answer a query: {failure}. "
+        "Give its address with --prometheus"
+    )
 
 
 def _line(target: Target, found: Mapping[str, Any], span: DrawnTime) -> plots.Series:

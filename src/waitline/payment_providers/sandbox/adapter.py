@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from waitline.kernel.clock import Clock, SystemClock
+from waitline.kernel.documents import parse_json
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.request_context import outgoing
 from waitline.payment_providers.model import (
@@ -99,7 +100,7 @@ class Sandbox:
         now_s = self._clock.now_ms() // 1_000
         signatures.verify(self._webhook_secret, headers.get(signatures.HEADER), body, now_s)
         try:
-            charge = msgspec.json.decode(body, type=Charge)
+            charge = parse_json(body, Charge)
         except msgspec.DecodeError:
             raise WebhookForged("body") from None
         outcome = _reported(charge)
@@ -147,7 +148,7 @@ def _decoded(answer: ApiAnswer, kind: type[T]) -> T:
     if answer.status != HTTPStatus.OK:
         raise Unavailable(refusal)
     try:
-        return msgspec.json.decode(answer.body, type=kind)
+        return parse_json(answer.body, kind)
     except msgspec.DecodeError:
         raise Unavailable(refusal) from None
 

@@ -34,6 +34,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from waitline.kernel.clock import Clock
+from waitline.kernel.documents import parse_json
 from waitline.payment_providers.model import DisputeState, Money, RefundState
 from waitline.payment_providers.port import ANSWER_BYTES_MAX
 from waitline.payment_providers.sandbox import signatures
@@ -384,7 +385,7 @@ async def _body(request: Request, kind: type[T]) -> T:
         if len(body) > ANSWER_BYTES_MAX:
             raise HTTPException(413)
     try:
-        return msgspec.json.decode(body, type=kind)
+        return parse_json(bytes(body), kind)
     except msgspec.DecodeError as error:
         raise HTTPException(400, str(error)) from None
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import inf
+from math import inf, isfinite
 from typing import NamedTuple
 
 from waitline.sales.buckets import NOTHING, Buckets
@@ -45,13 +45,16 @@ def parse_page(text: str, at_s: float, source: str, wanted: Callable[[str], bool
         wanted: Whether a metric is read.
     """
     found: Reading = {}
-    for line in text.splitlines():
+    # A name may contain other line separators of Unicode.
+    for line in text.split("\n"):
         at = _SAMPLE.match(line)
         if at is None or not wanted(at[1]):
             continue
         try:
             value = float(at[3])
         except ValueError:
+            continue
+        if not isfinite(value):
             continue
         labels = {name: _unescaped(text) for name, text in _LABEL.findall(at[2] or "")}
         found[at[1], labels_of(labels, source)] = Point(at_s, value)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple, Protocol
 
 import aiohttp
@@ -10,12 +11,10 @@ import aiohttp
 from waitline.kernel.errors import Misconfigured
 from waitline.sales.live_view.figures import NAMES
 from waitline.sales.live_view.samples import MetricChange, Point, Reading, labels_of, parse_page
+from waitline.sales.metric_answers import read_result, read_text
 
 ADDRESSES_MAX = 64
 """Most addresses: 32 instances of both services. For more, ask a Prometheus."""
-
-PAGE_BYTES_MAX = 64 * 1024**2
-"""Longest page that is read; the longest that we make has 12 MB."""
 
 ANSWER_S = 10.0
 """Timeout of a page or a query, in s."""
@@ -143,11 +142,7 @@ class Prometheus:
 
     async def _query(self, session: aiohttp.ClientSession, expr: str) -> list[Any]:
         async with session.post(self._url, data={"query": expr}) as answer:
-            found = json.loads(await _text(answer))
-        if found.get("error"):
-            raise ValueError(str(found["error"]))
-        result: list[Any] = found["data"]["result"]
-        return result
+            return await read_result(answer)
 
 
 def _readings(current: list[Any], earlier: list[Any]) -> tuple[Reading, Reading]:
@@ -164,9 +159,9 @@ def _readings(current: list[Any], earlier: list[Any]) -> tuple[Reading, Reading]
                 name,
                 labels_of(labels, f"{labels.get('job', '')} {labels.get('instance', '')}"),
             )
-            (first_s, first), (last_s, last) = one["values"][0], one["values"][-1]
-            before[series] = Point(float(first_s), float(first))
-            after[series] = Point(float(last_s), float(last))
+            first, last = (Point(*map(float, one["values"][at])) for at in (0, -1))
+            if isfinite(first.value) and isfinite(last.value):
+                before[series], after[series] = first, last
     return before, after
 
 
@@ -174,16 +169,7 @@ async def _fetched(session: aiohttp.ClientSession, url: str) -> str:
     async with session.get(url) as answer:
         if answer.status != 200:  # noqa: PLR2004 - OK
             raise ValueError(f"status {answer.status}")
-        return await _text(answer)
-
-
-async def _text(answer: aiohttp.ClientResponse) -> str:
-    body = await answer.content.read(PAGE_BYTES_MAX)
-    while not answer.content.at_eof() and len(body) < PAGE_BYTES_MAX:
-        body += await answer.content.read(PAGE_BYTES_MAX - len(body))
-    if not answer.content.at_eof():
-        raise ValueError(f"more than {PAGE_BYTES_MAX:,} bytes")
-    return body.decode("utf-8", "replace")
+        return await read_text(answer)
 
 
 def _reason(error: Exception) -> str:

@@ -17,6 +17,7 @@ from waitline.booking.catalogue_model import QueueDown
 from waitline.http.requests import Request
 from waitline.kernel.circuit_breaker import CircuitBreaker
 from waitline.kernel.clock import Clock
+from waitline.kernel.documents import parse_json
 from waitline.kernel.errors import Refused, Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.request_context import outgoing, step
@@ -168,7 +169,7 @@ class QueueService:
         if status == 200:  # noqa: PLR2004
             return
         try:
-            refusal = _REFUSED[msgspec.json.decode(answer, type=_Problem).code]
+            refusal = _REFUSED[parse_json(answer, _Problem).code]
         except (msgspec.DecodeError, KeyError):
             raise Unavailable(f"the queue service answers {status}") from None
         raise refusal
