@@ -394,11 +394,3 @@ def _leaves(refusal: type[Refused]) -> Iterator[type[Refused]]:
         yield refusal
     for kind in kinds:
         yield from _leaves(kind)
-
-
-def test_commands_print_json_in_ascii() -> None:
-    echoed = re.compile(r"echo\(\s*(json\.dumps|msgspec)")
-    commands = [path for path in SOURCES if path.parent == SRC / "cli"]
-    assert len(commands) > 20
-    others = [path.name for path in commands if echoed.search(path.read_text("utf-8"))]
-    assert others == [], "use json_line: other encodings of standard output break other JSON"

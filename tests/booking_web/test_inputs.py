@@ -51,6 +51,7 @@ BAD_WISHES = [
     pytest.param('{"grade":"VIP","count":101}', id="the-best-101"),
     pytest.param('{"grade":"","count":1}', id="empty-grade"),
     pytest.param('{"grade":" ","count":1}', id="blank-grade"),
+    pytest.param(r'{"grade":"\u200b","count":1}', id="zero-width-grade"),
     pytest.param(r'{"grade":"V\u0000P","count":1}', id="nul-in-a-grade"),
     pytest.param(r'{"grade":"\ud800","count":1}', id="half-a-character"),
     pytest.param(f'{{"grade":"{"x" * 21}","count":1}}', id="long-grade"),
@@ -101,7 +102,8 @@ def test_fields_that_nobody_asked_for_are_left_aside(buyer: Buyer) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "user", [b"", b"%20", HUGE.encode(), b"%00", b"a%0Ab", b"%FF", b"\xff", b"%ED%A0%80"]
+    "user",
+    [b"", b"%20", b"%E2%80%8B", HUGE.encode(), b"%00", b"a%0Ab", b"%FF", b"\xff", b"%ED%A0%80"],
 )
 def test_users_that_are_no_name(trial: Office, method: str, path: str, user: bytes) -> None:
     headers = {

@@ -137,6 +137,7 @@ def test_from_concert_to_seats(trial: Office) -> None:
     [
         {"title": ""},
         {"title": "  "},
+        {"title": "\u200b"},
         {"title": "x" * 201},
         {"title": "a\0b"},
         {"title": "\ud800"},
@@ -147,6 +148,9 @@ def test_from_concert_to_seats(trial: Office) -> None:
         {"queue": ""},
         {"queue": "가" * 43},
         {"queue": "a\nb"},
+        {"queue": "\u3164"},
+        {"queue": ".."},
+        {"queue": "a/now-serving"},
         {"seatsPerUser": -1},
         {"seatsPerUser": 1001},
         {"seatsPerUser": "4"},

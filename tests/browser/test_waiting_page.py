@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
@@ -337,6 +337,14 @@ def test_names_are_shown_as_text(stack: Stack, opened: Opened) -> None:
         expect(page.locator("#room")).to_have_text("<img src=x>/a b")
         expect(page.get_by_role("img")).to_have_count(0)
         expect(page.get_by_role("heading", name="It's your turn")).to_be_visible()
+
+
+def test_odd_names_have_a_page(stack: Stack, opened: Opened) -> None:
+    with opened("about:blank") as page:
+        for name in ("%2e", "..\\a", "/", "a//b", "a/", ".well-known"):
+            page.goto(f"{stack.url}/rooms/{quote(name, safe='')}")
+            expect(page.locator("#room")).to_have_text(name)
+            expect(page.get_by_role("heading", name="It's your turn")).to_be_visible()
 
 
 def test_fits_a_narrow_phone(stack: Stack, opened: Opened) -> None:

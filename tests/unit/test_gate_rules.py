@@ -143,6 +143,8 @@ def test_the_first_match_wins() -> None:
     [
         pytest.param([QUEUE] * 2, "rules[1].name", id="one name twice"),
         pytest.param([{**QUEUE, "room": " "}], "rules[0].room: must not be blank", id="blank room"),
+        pytest.param([{**QUEUE, "room": ".."}], "rules[0].room: no address", id="no address"),
+        pytest.param([{**QUEUE, "name": "\u200b"}], "rules[0].name: must have", id="unseen name"),
         pytest.param([{"name": "x", "action": "queue"}], "rules[0].room", id="no room"),
         pytest.param([{**QUEUE, "action": "block"}], "action", id="unknown action"),
         pytest.param([{**QUEUE, "rooom": "x"}], "rooom", id="unknown member"),

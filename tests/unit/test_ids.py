@@ -1,5 +1,6 @@
 """The grammar of names: one normal form, and what is refused."""
 
+import sys
 import unicodedata
 
 import pytest
@@ -8,7 +9,16 @@ from hypothesis import strategies as st
 
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import decode_header
-from waitline.kernel.ids import NAME_BYTES_MAX, TextFault, TextInvalid, normal_name, normal_text
+from waitline.kernel.ids import (
+    NAME_BYTES_MAX,
+    RoomId,
+    TextFault,
+    TextInvalid,
+    is_blank,
+    is_reachable,
+    normal_name,
+    normal_text,
+)
 from waitline.kernel.setting import Setting, SettingError
 
 NAMES = [
@@ -34,6 +44,15 @@ REFUSED = [
     pytest.param("", TextFault.BLANK, id="empty"),
     pytest.param("   ", TextFault.BLANK, id="spaces"),
     pytest.param("\u3000", TextFault.BLANK, id="ideographic-space"),
+    pytest.param("\u200b", TextFault.BLANK, id="zero-width-space"),
+    pytest.param("\u200d\ufe0f\u2060\ufeff", TextFault.BLANK, id="zero-width"),
+    pytest.param("\u3164", TextFault.BLANK, id="hangul-filler"),
+    pytest.param("\u115f\u1160\uffa0", TextFault.BLANK, id="jamo-fillers"),
+    pytest.param("\u2800", TextFault.BLANK, id="blank-braille"),
+    pytest.param("\u202e\u2066", TextFault.BLANK, id="directional-marks"),
+    pytest.param("\U000e0041", TextFault.BLANK, id="tag"),
+    pytest.param(" \u200b\u00a0", TextFault.BLANK, id="spaces-and-zero-width"),
+    pytest.param("\u200b" * 40, TextFault.BLANK, id="long-zero-width"),
     pytest.param("a" * 129, TextFault.TOO_LONG, id="129-bytes"),
     pytest.param("가" * 43, TextFault.TOO_LONG, id="129-bytes-of-hangul"),
     pytest.param("e\u0301" * 65, TextFault.TOO_LONG, id="130-bytes-once-composed"),
@@ -74,7 +93,7 @@ def test_two_spellings_are_one_name() -> None:
 def test_a_normal_form_is_stable_and_within_the_limits(text: str) -> None:
     normal = unicodedata.normalize("NFC", text)
     controls = any(unicodedata.category(char) == "Cc" for char in text)
-    if controls or not text.strip() or len(normal.encode()) > NAME_BYTES_MAX:
+    if controls or is_blank(text) or len(normal.encode()) > NAME_BYTES_MAX:
         with pytest.raises(TextInvalid):
             normal_name(text)
         return
@@ -82,6 +101,58 @@ def test_a_normal_form_is_stable_and_within_the_limits(text: str) -> None:
     assert name == normal_name(name) == normal
     assert 1 <= len(name.encode()) <= NAME_BYTES_MAX
     assert all(unicodedata.category(char) not in ("Cc", "Cs") for char in name)
+
+
+DEFAULT_IGNORABLE = (
+    *(0x00AD, 0x034F, 0x061C, 0x3164, 0xFEFF, 0xFFA0),
+    *range(0x115F, 0x1161),
+    *range(0x17B4, 0x17B6),
+    *range(0x180B, 0x1810),
+    *range(0x200B, 0x2010),
+    *range(0x202A, 0x202F),
+    *range(0x2060, 0x2070),
+    *range(0xFE00, 0xFE10),
+    *range(0xFFF0, 0xFFF9),
+    *range(0x1BCA0, 0x1BCA4),
+    *range(0x1D173, 0x1D17B),
+    *range(0xE0000, 0xE1000),
+)
+"""Default_Ignorable_Code_Point of Unicode 16, DerivedCoreProperties.txt."""
+
+
+def test_what_nobody_sees_is_blank() -> None:
+    blank = {code for code in range(sys.maxunicode + 1) if is_blank(chr(code))}
+    seen_as_nothing = {0x2800, 0xFFF9, 0xFFFA, 0xFFFB}
+    white = {code for code in range(sys.maxunicode + 1) if chr(code).isspace()}
+    assert blank == {*DEFAULT_IGNORABLE, *seen_as_nothing, *white}
+    # Every format character but those that print something of their own.
+    formats = {
+        code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cf"
+    }
+    printed = {unicodedata.name(chr(code)).split()[0] for code in formats - blank}
+    assert printed == {"ARABIC", "SYRIAC", "KAITHI", "EGYPTIAN"}
+
+
+REACHABLE = [
+    *("a/b", "...", ".a", "a.", ".well-known", "%2e", "now-serving", "a/reset", "..a/b", "?#"),
+    *("/", "/a", "a/", "a//b", "\\", "..\\a"),
+]
+
+
+@pytest.mark.parametrize("name", REACHABLE)
+def test_reachable(name: str) -> None:
+    assert is_reachable(RoomId(name))
+
+
+UNREACHABLE = [
+    *(".", "..", "a/.", "../a", "a/../b", "./a"),
+    *("a/addresses", "a/changes", "a/now-serving"),
+]
+
+
+@pytest.mark.parametrize("name", UNREACHABLE)
+def test_unreachable(name: str) -> None:
+    assert not is_reachable(RoomId(name))
 
 
 def test_a_text_may_be_empty() -> None:

@@ -25,6 +25,8 @@ BAD_NAMES = [
     pytest.param('"   "', id="spaces"),
     pytest.param(r'"\t\n"', id="tab-and-newline"),
     pytest.param(r'"\u3000"', id="ideographic-space"),
+    pytest.param(r'"\u200b\ufeff"', id="zero-width"),
+    pytest.param(r'"\u3164"', id="hangul-filler"),
     pytest.param(r'"a\u0000b"', id="nul-inside"),
     pytest.param(r'"\u0000"', id="nul-alone"),
     pytest.param(r'"a\r\nSet-Cookie: x"', id="line-break"),
@@ -79,6 +81,7 @@ BAD_PARAMETERS = [
     pytest.param("{}=%20%09", id="blank"),
     pytest.param("{}=+", id="plus-is-a-space"),
     pytest.param("{}=%E3%80%80", id="ideographic-space"),
+    pytest.param("{}=%E2%80%8B", id="zero-width"),
     pytest.param("{}=" + "a" * 129, id="129-bytes"),
     pytest.param("{}=" + "%EA%B0%80" * 43, id="129-bytes-of-hangul"),
     pytest.param("{}=%FF", id="not-utf-8"),
@@ -257,7 +260,9 @@ def test_an_operators_body_that_is_not_declared_to_be_json(
 
 
 @pytest.mark.parametrize(
-    "name", ["%20", "a" * 129, "%EA%B0%80" * 43], ids=["blank", "long", "hangul"]
+    "name",
+    ["%20", "%E2%80%8B", "a" * 129, "%EA%B0%80" * 43],
+    ids=["blank", "zero-width", "long", "hangul"],
 )
 @pytest.mark.parametrize("path", ["/api/v1/rooms/{}", "/api/v1/rooms/{}/now-serving"])
 def test_a_bad_room_in_a_path(trial: Stack, path: str, name: str) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.processes import environment
 from tests.until import until
-from tests.web.stack import SOON_S, Room, Stack, succeeded
+from tests.web.stack import SOON_S, Room, Stack, refused, succeeded
 from waitline import cli
 
 NAMES = [
@@ -31,7 +31,7 @@ NAMES = [
     pytest.param("a\u2028b\u2029c", id="line-separators"),
     pytest.param("=cmd|'/c calc'!A1", id="formula"),
     pytest.param('<script>alert("1")</script>', id="html"),
-    pytest.param("../../etc/passwd", id="path"),
+    pytest.param(".../~root/etc/passwd", id="path"),
     pytest.param('a"b\\c', id="label-escapes"),
     pytest.param("{a}{b}", id="hash-tags"),
     pytest.param("$x_{1}$ ${y} {{z}} %s {0}", id="formats"),
@@ -178,6 +178,18 @@ def rooms_scraped(stack: Stack) -> set[str]:
         for family in text_string_to_metric_families("\n".join([*lines, ""]))
         for sample in family.samples
     }
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/../b", "a/now-serving"])
+def test_no_room_that_no_address_leads_to(trial: Stack, name: str) -> None:
+    body = {"room": name, "mode": "paused"}
+    for made in (
+        trial.client.post("/api/v1/rooms", json=body, headers=trial.operator),
+        Room(trial, name).enter("visitor"),
+    ):
+        assert refused(made, 400, "C001")["type"] == "urn:waitline:problem:room-name-unreachable"
+    listed = trial.client.get("/api/v1/rooms", headers=trial.operator)
+    assert name not in succeeded(listed)["rooms"]
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])

@@ -18,7 +18,7 @@ from waitline.booking.catalogue_model import (
 )
 from waitline.booking.charging import ANYTHING, Charging
 from waitline.booking.sale_state import ScheduleState
-from waitline.kernel.ids import RoomId
+from waitline.kernel.ids import RoomId, is_reachable
 from waitline.kernel.instants import Instant
 from waitline.kernel.setting import SettingError, check
 from waitline.postgres.pool import Database, Row
@@ -233,6 +233,12 @@ def checked(concert: Concert) -> Concert:
     )
     normal = replace(concert, title=title, venue=venue, room=RoomId(room), currency=code)
     check(normal, CONCERT_SETTINGS)
+    if not is_reachable(normal.room):
+        raise SettingError(
+            _SETTINGS["room"],
+            "must not be . or .. or have them between slashes, nor end with /addresses, /changes "
+            "or /now-serving: no address would lead to the room",
+        )
     return normal
 
 

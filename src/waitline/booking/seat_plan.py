@@ -18,7 +18,7 @@ from waitline.booking.catalogue_model import (
     SeatPlanInvalid,
 )
 from waitline.booking.seat_file import FileError, Record, decode, records, write
-from waitline.kernel.ids import TextInvalid, normal_text
+from waitline.kernel.ids import TextInvalid, is_blank, normal_text
 from waitline.kernel.plurals import counted
 
 COLUMNS = ("section", "row", "seat", "grade", "price")
@@ -187,7 +187,7 @@ class _Parser:
         except TextInvalid:
             self.wrong(line, f"{name} has control characters; remove them")
             return text
-        if not text and name not in OPTIONAL:
+        if is_blank(text) and name not in OPTIONAL:
             self.wrong(line, f"{name} is empty; fill it in")
         elif len(text) > chars_max:
             self.wrong(line, f"{name} is longer than {chars_max} characters; shorten it")

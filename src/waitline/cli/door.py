@@ -145,7 +145,7 @@ def _read(file: Path, bytes_max: int) -> bytes:
 
 def _jwks(file: Path) -> dict[str, Ed25519PublicKey]:
     try:
-        found = parse_json(_read(file, 1024 * 1024), Any)
+        found = parse_json(_read(file, 1024 * 1024), dict[str, Any])
         return {
             key["kid"]: Ed25519PublicKey.from_public_bytes(from_base64url(key["x"].encode()))
             for key in found["keys"]

@@ -13,7 +13,7 @@ from waitline import settings as chosen
 from waitline.kernel import process
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.folders import prepare_folder
-from waitline.kernel.ids import RoomId, TextInvalid, normal_name, normal_text
+from waitline.kernel.ids import RoomId, TextInvalid, is_blank, normal_name, normal_text
 from waitline.kernel.setting import Setting, SettingError
 from waitline.settings import ServeMode, Settings
 from waitline.valkey.client import OPERATOR_TIMEOUT_S, ValkeyClient
@@ -166,7 +166,7 @@ def short_text(option: str, given: str, chars_max: int) -> str:
         text = normal_text(given).strip()
     except TextInvalid as error:
         raise Misconfigured(f"{option} {error}") from None
-    if not 1 <= len(text) <= chars_max:
+    if is_blank(text) or len(text) > chars_max:
         raise Misconfigured(f"{option}: must have 1 to {chars_max} characters")
     return text
 

@@ -29,7 +29,9 @@ from waitline.gate.model import (
     parse_document,
 )
 from waitline.gate.store import Protection
+from waitline.kernel.documents import parse_json
 from waitline.kernel.errors import Misconfigured
+from waitline.kernel.escapes import json_line
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.queue.rooms import Rooms
@@ -55,7 +57,7 @@ def show(
     """Show the rules, in the order in which they are compared. The first match wins."""
     document = _fetch(chosen.load(data_dir=data_dir, valkey_url=valkey_url))
     if as_json:
-        typer.echo(encode_document(document))
+        typer.echo(json_line(document))
         return
     _print(document)
 
@@ -93,11 +95,11 @@ def replace(
             f"{changed.version}; `waitline protect show --json` prints them"
         ) from None
     if as_json:
-        typer.echo(encode_document(stored))
+        typer.echo(json_line(stored))
     else:
         typer.echo(f"Version {stored.version}: {counted(len(stored.rules), 'rule')}")
     for room in missing:
-        typer.echo(f"room {room!r} does not exist yet: waitline rooms create {room}", err=True)
+        typer.echo(f"room {room!r} does not exist yet: waitline rooms create {room!r}", err=True)
 
 
 @app.command("try")
@@ -130,7 +132,7 @@ def try_rules(
     rule = CompiledRules(document).match(request)
     found = _verdict(request, rule, document)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        typer.echo(json_line(found))
         return
     Terminal().print(f"{found['verdict']}: {found['reason']}")
 
@@ -191,7 +193,7 @@ def _text(file: Path) -> bytes:
 def _parsed(file: Path, text: bytes) -> tuple[RuleSet, bool]:
     """Return the rules in a file, and whether it names the version that they replace."""
     try:
-        members = json.loads(text)
+        members = parse_json(text, object)
     except ValueError:
         members = None
     has_version = not isinstance(members, dict) or "version" in members

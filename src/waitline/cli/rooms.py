@@ -22,6 +22,7 @@ from waitline.queue.decision import Reason
 from waitline.queue.model import (
     RoomExists,
     RoomNameReserved,
+    RoomNameUnreachable,
     RoomOccupied,
     RoomUnknown,
     Survey,
@@ -303,6 +304,12 @@ def _with_rooms(settings: Settings, room: str, use: Callable[[Rooms], Awaitable[
         raise Misconfigured(
             f"ROOM: names that begin with {REHEARSALS} belong to rehearsals, whose clean-up "
             "deletes such rooms; choose another name"
+        ) from None
+    except RoomNameUnreachable:
+        raise Misconfigured(
+            f"ROOM: no web address leads to a room named {room!r}: a name must not be . or .. or "
+            "have them between slashes, nor end with /addresses, /changes or /now-serving; choose "
+            "another name"
         ) from None
     except RoomOccupied as occupied:
         raise Misconfigured(

@@ -20,7 +20,7 @@ from waitline.cli.catalogue_store import CatalogueStore, ScheduleNumber, load, s
 from waitline.cli.change_log import who
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.escapes import visible
-from waitline.kernel.ids import TextInvalid, normal_text
+from waitline.kernel.ids import TextInvalid, is_blank, normal_text
 from waitline.kernel.plurals import counted
 
 FILE_BYTES_MAX = 32 * 1024 * 1024
@@ -274,7 +274,7 @@ def _text(name: str, text: str) -> str:
         text = normal_text(text.strip())
     except TextInvalid as error:
         raise Misconfigured(f"{option}: {error}") from None
-    if not 1 <= len(text) <= chars_max:
+    if is_blank(text) or len(text) > chars_max:
         raise Misconfigured(f"{option}: must have 1 to {chars_max} characters")
     return text
 

@@ -1,6 +1,5 @@
 """`waitline size`: what a sale needs, on paper."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from waitline.cli import options
 from waitline.cli.simulate import parsed, predict, require, sale_of
+from waitline.kernel.escapes import json_line
 from waitline.kernel.plurals import counted
 from waitline.kernel.terminal import Terminal
 from waitline.queue.settings import Limits
@@ -75,7 +75,7 @@ def size(
         prediction = predict(sale, _EDGES, 1)
         sized.append((count, prediction, loads(sale, prediction, seats, hours)))
     if as_json:
-        typer.echo(json.dumps(_document(sized)))
+        typer.echo(json_line(_document(sized)))
     else:
         _print(sized, within, seats)
 

@@ -13,7 +13,14 @@ from urllib.parse import unquote
 import msgspec
 
 from waitline.kernel.errors import Refused
-from waitline.kernel.ids import RoomId, TextInvalid, normal_name, normal_text
+from waitline.kernel.ids import (
+    RoomId,
+    TextInvalid,
+    is_blank,
+    is_reachable,
+    normal_name,
+    normal_text,
+)
 
 RULES_MAX: Final = 100
 """Most rules: each request of the site is compared with them one by one, 0.3 µs each."""
@@ -287,7 +294,7 @@ def _checked_rule(number: int, rule: Rule) -> Rule:
         name = normal_text(rule.name).strip()
     except TextInvalid as error:
         raise ProtectionInvalid(f"{where}.name: {error}") from None
-    if not 1 <= len(name) <= NAME_CHARS_MAX:
+    if is_blank(name) or len(name) > NAME_CHARS_MAX:
         raise ProtectionInvalid(f"{where}.name: must have 1 to {NAME_CHARS_MAX} characters")
     _check_when(where, rule.when)
     if rule.action is Action.BYPASS:
@@ -298,6 +305,8 @@ def _checked_rule(number: int, rule: Rule) -> Rule:
         room = RoomId(normal_name(rule.room))
     except TextInvalid as error:
         raise ProtectionInvalid(f"{where}.room: {error}") from None
+    if not is_reachable(room):
+        raise ProtectionInvalid(f"{where}.room: no address leads to a room of this name")
     return msgspec.structs.replace(rule, name=name, room=room)
 
 

@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from waitline.kernel.ids import REFUSED, TextInvalid, normal_text
+from waitline.kernel.ids import REFUSED, TextInvalid, is_blank, normal_text
 from waitline.kernel.instants import EXAMPLE, parse_instant, stored_instant
 
 MS_PER_S = 1_000
@@ -206,7 +206,7 @@ class Setting:
         assert self.most is not None
         self.normal(value)
         size = len(value.encode()) if self.unit == "bytes" else len(value)
-        blank = self.least and not value.strip()
+        blank = self.least and is_blank(value)
         if blank or not self.least <= size <= self.most:
             raise SettingError(self, f"must have {self._size}")
         if value and self.begins_with and not value.startswith(self.begins_with):

@@ -306,6 +306,10 @@ class RoomNameReserved(Refused):
     """The name belongs to rehearsals, whose clean-up deletes such rooms."""
 
 
+class RoomNameUnreachable(Refused):
+    """No address leads to a room of this name (`is_reachable`)."""
+
+
 class RoomOccupied(Refused):
     """Visitors wait or hold slots in the room.
 

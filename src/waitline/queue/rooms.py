@@ -1,9 +1,8 @@
 """Operator commands on rooms, and the lists of rooms that the admitter serves.
 
-Operators create, change, list, survey, reset and delete rooms. The admitter uses two lists beside
-the registry: rooms that are awake (visitors may be waiting) and rooms that are occupied (visitors
-may hold slots). A room that is listed needlessly costs a call or two. The admitter's patrol finds
-a room that is missing.
+Beside the registry, the admitter uses two lists: rooms that are awake (visitors may be waiting) and
+rooms that are occupied (visitors may hold slots). A room that is listed needlessly costs a call or
+two. The admitter's patrol finds a room that is missing.
 """
 
 from bisect import bisect_right
@@ -11,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from math import sqrt
 
-from waitline.kernel.ids import RoomId, is_rehearsal
+from waitline.kernel.ids import RoomId, is_reachable, is_rehearsal
 from waitline.queue import decision as decisions
 from waitline.queue import keys, record, room_log
 from waitline.queue.admitters import Admitters
@@ -22,6 +21,7 @@ from waitline.queue.model import (
     ROOMS_MAX,
     RoomExists,
     RoomNameReserved,
+    RoomNameUnreachable,
     RoomOccupied,
     RoomUnknown,
     Survey,
@@ -156,23 +156,21 @@ class Rooms:
         return False
 
     async def create(self, room: RoomId, rules: Rules) -> None:
-        """Create a room for an operator.
+        """Create a room for an operator, as `add` does.
 
         Raises:
             RoomNameReserved: Only rehearsals make rooms of this name.
-            RoomExists: It was created before.
-            TooManyRooms: There are `ROOMS_MAX` already.
         """
         if is_rehearsal(room):
             raise RoomNameReserved
         await self.add(room, rules)
 
     async def add(self, room: RoomId, rules: Rules) -> None:
-        """Create a room, whatever its name.
+        """Create a room, also of a name that belongs to rehearsals.
 
         Raises:
             RoomExists: It was created before.
-            TooManyRooms: There are `ROOMS_MAX` already.
+            Refused: As `ensure`.
         """
         if not await self.ensure(room, rules):
             raise RoomExists
@@ -181,11 +179,13 @@ class Rooms:
         """Create a room unless it exists; return whether it was created now.
 
         Raises:
+            RoomNameUnreachable: No address would lead to the room.
             TooManyRooms: There are `ROOMS_MAX` already.
         """
-        # The registry comes first. An unregistered room would never admit anybody; a registered
-        # name without a room does no harm.
+        # The registry comes first: an unregistered room would never admit anybody.
         if not await self._store.command("SISMEMBER", keys.ROOMS, room):
+            if not is_reachable(room):
+                raise RoomNameUnreachable
             if await self._store.command("SCARD", keys.ROOMS) >= ROOMS_MAX:
                 raise TooManyRooms
             await self._store.command("SADD", keys.ROOMS, room)

@@ -7,7 +7,13 @@ from waitline.gate.model import ProtectionChanged, ProtectionInvalid
 from waitline.http.problems import C001, C005, Problem
 from waitline.http.texts import Text
 from waitline.kernel.ids import REHEARSALS
-from waitline.queue.model import RoomExists, RoomNameReserved, RoomOccupied, TooManyRooms
+from waitline.queue.model import (
+    RoomExists,
+    RoomNameReserved,
+    RoomNameUnreachable,
+    RoomOccupied,
+    TooManyRooms,
+)
 
 ROOM_PROBLEMS: list[Problem[Any]] = [
     Problem(
@@ -67,5 +73,18 @@ ROOM_PROBLEMS: list[Problem[Any]] = [
             f"The current version is {it.version}. Fetch the rules again.",
         ),
         data=lambda it: {"version": it.version},
+    ),
+    Problem(
+        RoomNameUnreachable,
+        HTTPStatus.BAD_REQUEST,
+        C001,
+        "room-name-unreachable",
+        Text("주소로 쓸 수 없는 대기실 이름", "Room name that no address leads to"),
+        detail=lambda _: Text(
+            "대기실 이름을 /로 나눈 각 부분은 . 또는 ..일 수 없으며, 이름이 /addresses, /changes, "
+            "/now-serving으로 끝날 수 없습니다. 다른 이름을 사용해 주세요.",
+            "A room's name must not be . or .. or have them between slashes, nor end with "
+            "/addresses, /changes or /now-serving. Choose another name.",
+        ),
     ),
 ]

@@ -14,7 +14,7 @@ from waitline.booking.sale_state import SaleState
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import BLANK, FAULTS
 from waitline.http.texts import Text
-from waitline.kernel.ids import TextInvalid, normal_text
+from waitline.kernel.ids import TextInvalid, is_blank, normal_text
 from waitline.kernel.instants import Instant
 from waitline.services import setting_bodies
 from waitline.services.booking.users import INT64_MAX, INT64_MIN, int64_of, wire_user
@@ -378,7 +378,7 @@ def words(name: str, text: str, chars_max: int) -> str:
     Raises:
         InputInvalid: It is blank or too long, or has control characters.
     """
-    if not text or text.isspace():
+    if is_blank(text):
         raise InputInvalid(name, BLANK)
     try:
         normal = normal_text(text)
