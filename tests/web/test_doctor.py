@@ -97,8 +97,15 @@ def test_a_good_installation(production_office: Office) -> None:
 
 def test_the_command_with_addresses(alone: Stack) -> None:
     """Its rooms are its own: those of a shared installation have shops on other machines."""
+    alone.room()
+    # The address that the shop's pages link to is checked too.
+    nowhere = f"http://127.0.0.1:{free_port()}"
     words = ["doctor", "--mode", "trial", "--data-dir", str(alone.data_dir), alone.url]
+    public = CliRunner().invoke(app, words, env={"WAITLINE_QUEUE_PUBLIC_URL": nowhere})
+    assert public.exit_code == 1
+    assert f"{nowhere}: cannot be reached" in public.stdout.replace("\n", " ")
     result = CliRunner().invoke(app, words)
+    assert "now-serving may be kept" in result.stdout.replace("\n", " ")
     assert result.exit_code == 0, result.stdout
     assert f"{alone.url}: the queue service in trial mode" in result.stdout.replace("\n", " ")
     assert "signing keys: 1 key; " in result.stdout
@@ -250,6 +257,32 @@ def test_a_clumsy_proxy(
     assert says in found[subject].found
     wrong = {name for name, check in found.items() if check.level is not Level.OK}
     assert wrong == {subject}
+
+
+@nginx.needed
+@pytest.mark.parametrize(
+    ("rules", "level", "says"),
+    [
+        ("", Level.OK, "now-serving may be kept: public, max-age=1"),
+        ("proxy_hide_header Cache-Control;", Level.WARNING, "every poll reaches the service"),
+        ("add_header Set-Cookie a=b;", Level.FAULT, "with a cookie"),
+        ("return 200 '{\"asOfMs\":1}';", Level.FAULT, "s old"),
+        ("return 502;", Level.FAULT, "answers 502 to now-serving"),
+    ],
+    ids=["good", "no cache-control", "cookie", "kept too long", "failing"],
+)
+def test_what_a_cdn_keeps(
+    configured: Stack, tmp_path: Path, rules: str, level: Level, says: str
+) -> None:
+    room = configured.room()
+    path = f"{ROOT}/api/v1/rooms/"
+    more = f"location {path} {{ proxy_pass {configured.url}; {rules} }}"
+    with proxy(configured, tmp_path, ADDRESSES, more) as url:
+        visit = ServiceChecks(chosen(configured), None, None, SystemClock())
+        found = asyncio.run(visit.examine([url + ROOT], room.name))
+    (check,) = (check for check in found if check.subject.endswith(": CDN"))
+    assert check.level is level, check.found
+    assert says in check.found
 
 
 @nginx.needed

@@ -82,14 +82,18 @@ async def _examine(settings: Settings, urls: list[str]) -> list[Diagnosis]:
     found += await stores.valkey(settings, clock)
     found += await stores.database(settings, clock)
     visit = ServiceChecks(settings, machine.ring_of(settings), key, clock)
-    found += await visit.examine(urls)
     if urls:
-        found += await visit.pages(await _shops(settings))
+        rooms = await _rooms(settings)
+        public = (settings.queue_public_url or "").rstrip("/")
+        if public and public not in [url.rstrip("/") for url in urls]:
+            urls = [*urls, public]
+        found += await visit.examine(urls, next(iter(rooms), None))
+        found += await visit.pages({name: shop for name, shop in rooms.items() if shop})
     return found
 
 
-async def _shops(settings: Settings) -> dict[str, str]:
-    """Return where rooms send admitted visitors, by room; none if Valkey does not answer."""
+async def _rooms(settings: Settings) -> dict[str, str]:
+    """Return rooms, and where each sends admitted visitors; none if Valkey does not answer."""
     try:
         store = ValkeyClient(settings.store_url(), timeout_s=OPERATOR_TIMEOUT_S)
     except Misconfigured:
@@ -102,7 +106,7 @@ async def _shops(settings: Settings) -> dict[str, str]:
         return {}
     finally:
         await store.close()
-    return {name: one.shop_url for name, one in rules.items() if one.shop_url}
+    return {name: one.shop_url for name, one in rules.items()}
 
 
 def _print(found: list[Diagnosis]) -> None:

@@ -26,12 +26,7 @@ def examine(settings: Settings, clock: Clock) -> list[Diagnosis]:
     """
     found = [_open_files(settings), _keys(settings, clock)]
     if settings.mode == "production":
-        reason = plain_http(settings)
-        found.append(
-            warning("HTTPS", reason)
-            if reason
-            else ok("HTTPS", f"proxies are trusted: {settings.trusted_proxies}")
-        )
+        found.append(_https(settings))
         if settings.takes_play_money:
             found.append(
                 warning(
@@ -59,6 +54,18 @@ def operator_key_of(settings: Settings) -> tuple[str | None, str]:
         return operator_key(settings), ""
     except Misconfigured as error:
         return None, str(error)
+
+
+def _https(settings: Settings) -> Diagnosis:
+    subject = "HTTPS"
+    try:
+        settings.require_https()
+    except Misconfigured as error:
+        return fault(subject, str(error))
+    reason = plain_http(settings)
+    if reason:
+        return warning(subject, reason)
+    return ok(subject, f"proxies are trusted: {settings.trusted_proxies}")
 
 
 def _open_files(settings: Settings) -> Diagnosis:

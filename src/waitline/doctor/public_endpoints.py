@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 
 from waitline.doctor.checks import Diagnosis, fault, faults, ok, skipped, warning
 from waitline.doctor.web import Fetched, certificate_expiry, fetch, new_session
+from waitline.kernel.addresses import is_loopback
 from waitline.kernel.clock import Clock
 from waitline.kernel.folders import reason_of
 from waitline.kernel.plurals import counted
@@ -25,6 +25,10 @@ from waitline.tokens.passes import jwks
 CERTIFICATE_DAYS_LEAST = 14
 """Remaining validity of a certificate below which it should have been renewed: those that are valid
 for 90 days are renewed with 30 days left."""
+
+SHARED_OLD_S = 5.0
+"""Age of now-serving above which something keeps it for too long, in s: a second in the service and
+one in each cache, and clocks that differ by one."""
 
 FORGED = "203.0.113.77"
 """An address that no client has (RFC 5737), sent as if a proxy had reported it."""
@@ -52,14 +56,15 @@ class ServiceChecks:
         self._operator_key = operator_key
         self._clock = clock
 
-    async def examine(self, urls: Sequence[str]) -> list[Diagnosis]:
+    async def examine(self, urls: Sequence[str], room: str | None = None) -> list[Diagnosis]:
         """Return the results for services.
 
         Args:
             urls: Their addresses, with the path below which a proxy serves them, if any.
+            room: A room whose shared answers are checked; `None` if there is none.
         """
         async with new_session() as session:
-            found = await asyncio.gather(*(self._service(session, url) for url in urls))
+            found = await asyncio.gather(*(self._service(session, url, room) for url in urls))
         return [check for checks in found for check in checks]
 
     async def pages(self, urls: Mapping[str, str]) -> list[Diagnosis]:
@@ -82,7 +87,9 @@ class ServiceChecks:
             return warning(subject, f"{url} answers {answer.status} to a visitor without a pass")
         return ok(subject, f"{url} answers {answer.status}")
 
-    async def _service(self, session: aiohttp.ClientSession, url: str) -> list[Diagnosis]:
+    async def _service(
+        self, session: aiohttp.ClientSession, url: str, room: str | None
+    ) -> list[Diagnosis]:
         url = url.rstrip("/")
         about = await fetch(session, f"{url}/api/v1/info")
         if about.failure:
@@ -105,6 +112,8 @@ class ServiceChecks:
         if service == "queue":
             found.append(self._keys(url, await fetch(session, f"{url}/.well-known/jwks.json")))
             found.append(await _personal_answers(session, url))
+            if room is not None:
+                found.append(await self._shared_answers(session, url, room))
             found.append(await self._client_address(session, url))
         else:
             found.append(await _catalogue(session, url))
@@ -159,6 +168,38 @@ class ServiceChecks:
             f"so one refuses the other's visitors: copy {self._settings.keys_file} to every "
             "machine",
         )
+
+    async def _shared_answers(
+        self, session: aiohttp.ClientSession, url: str, room: str
+    ) -> Diagnosis:
+        """Check that a CDN may keep what all visitors of a room get, and not for too long."""
+        subject = f"{url}: CDN"
+        answer = await fetch(session, f"{url}/api/v1/rooms/{quote(room, safe='')}/now-serving")
+        if answer.status != HTTPStatus.OK or not isinstance(answer.body, dict):
+            return fault(
+                subject, f"answers {answer.failure or answer.status} to now-serving of {room}"
+            )
+        if "set-cookie" in answer.headers:
+            return fault(
+                subject,
+                "now-serving arrives with a cookie, which a CDN would give to every visitor: let "
+                "what stands in front set none on /api/v1/rooms",
+            )
+        old_s = (self._clock.now_ms() - int(answer.body.get("asOfMs", 0))) / 1000
+        if old_s > SHARED_OLD_S:
+            return fault(
+                subject,
+                f"now-serving is {old_s:,.0f} s old, so visitors come late for their turn: let "
+                "the CDN keep it as long as its Cache-Control says, a second",
+            )
+        kept = answer.headers.get("cache-control", "")
+        if "max-age" not in kept:
+            return warning(
+                subject,
+                "now-serving arrives without Cache-Control, so every poll reaches the service: "
+                "let what stands in front pass it on",
+            )
+        return ok(subject, f"now-serving may be kept: {kept}")
 
     async def _client_address(self, session: aiohttp.ClientSession, url: str) -> Diagnosis:
         subject = f"{url}: client addresses"
@@ -270,8 +311,4 @@ def _kids(key_set: object) -> set[str]:
 
 
 def _is_local(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(urlsplit(url).hostname or "")

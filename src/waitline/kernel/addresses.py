@@ -1,7 +1,7 @@
 """Validation of addresses (URLs) and hosts; errors are one sentence without the value. Pure."""
 
 import re
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -27,6 +27,14 @@ def shown_address(url: str) -> str:
     sockets = parse_qs(parts.query).get("host", [])
     host = f"?host={sockets[0]}" if sockets and not where else ""
     return f"{parts.scheme}://{where}{unquote(parts.path)}{host}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, which no other reaches by it."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def address_fault(

@@ -6,7 +6,9 @@ from pydantic import Field
 
 from waitline.http import limits as edge
 from waitline.http.cross_origin import CrossOrigin
-from waitline.settings.installation import InstallationSettings
+from waitline.kernel.addresses import is_loopback
+from waitline.kernel.errors import Misconfigured
+from waitline.settings.installation import PREFIX, InstallationSettings
 
 
 class EdgeSettings(InstallationSettings):
@@ -25,6 +27,11 @@ class EdgeSettings(InstallationSettings):
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
         default="x-forwarded-for",
         description="Header in which trusted proxies report the client address; others are ignored",
+    )
+    plain_http: bool = Field(
+        default=False,
+        description="Whether production may listen on an address of other machines without a "
+        "trusted proxy, as in a network without visitors; browsers reject their cookies over HTTP",
     )
     certificate_addresses: str | None = Field(
         default=None,
@@ -84,6 +91,20 @@ class EdgeSettings(InstallationSettings):
         description="Connection draining, in s: after SIGTERM a service still serves for this "
         "long, but is not ready; longer than a load balancer takes to notice",
     )
+
+    def require_https(self) -> None:
+        """Check that production is not served to other machines without a proxy that ends TLS.
+
+        Raises:
+            Misconfigured: It would be, and nobody has said that this is meant.
+        """
+        allowed = self.plain_http or self.trusted_proxies is not None
+        if self.mode == "production" and not allowed and not is_loopback(self.host):
+            raise Misconfigured(
+                f"production would be served without TLS on {self.host}: name the proxy that ends "
+                f"TLS in {PREFIX}TRUSTED_PROXIES (deploy/nginx/waitline.conf), or listen on "
+                f"127.0.0.1. In a network without visitors: {PREFIX}PLAIN_HTTP=true"
+            )
 
     def cross_origin(self) -> CrossOrigin | None:
         """Return the origins whose pages may call; `None` for none."""

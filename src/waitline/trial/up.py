@@ -80,6 +80,7 @@ def run(
         # No other instance could take the requests, so nothing is gained by draining.
         update={"data_dir": settings.data_dir.absolute(), "drain_s": 0.0, **chosen_ports}
     )
+    settings.require_https()
     if opens_box_office(settings):
         _require_two_ports(settings)
         if not starts_sandbox(settings):

@@ -26,10 +26,12 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
 
     Raises:
         Misconfigured: It has no store, no database or no payment provider, or the database's
-            tables are missing or out of date, or a concert has a currency that is not charged.
+            tables are missing or out of date, or a concert has a currency that is not charged, or
+            there is no TLS in front.
     """
     chosen.require_all(
         settings.store_url,
+        settings.require_https,
         settings.database_address,
         settings.require_payments,
         settings.require_money,

@@ -15,10 +15,11 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
     """Run the service until it is stopped.
 
     Raises:
-        Misconfigured: It has no store.
+        Misconfigured: It has no store, or no TLS in front.
     """
     chosen.require_all(
         settings.store_url,
+        settings.require_https,
         lambda: chosen.operator_key(settings),
         lambda: chosen.site_key(settings),
     )
