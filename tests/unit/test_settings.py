@@ -24,7 +24,7 @@ def test_no_secret_has_a_default() -> None:
     secret = {name for name, variable in settings.VARIABLES.items() if variable.secret}
     assert secret == {
         f"WAITLINE_{name}".upper()
-        for name in ("operator_key", "site_key", "database_url", *SECRETS)
+        for name in ("operator_key", "site_key", "valkey_url", "database_url", *SECRETS)
     }
     assert {settings.VARIABLES[name].read(read) for name in secret} == {None}
 
