@@ -183,6 +183,7 @@ def test_every_fault_is_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_each_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given = {
         "operator_key": GOOD,
+        "site_key": GOOD,
         "payment_key": GOOD,
         "webhook_secret": GOOD,
         "valkey_url": "redis://:a-password@valkey:6379",
