@@ -118,6 +118,7 @@ def passes() -> list[dict[str, Any]]:
         ("a signature too short", f"{header}.{claims}.{signature[:-2]}", "malformed"),
         ("two parts", f"{header}.{claims}", "malformed"),
         ("not JSON", f"{b64(b'x')}.{claims}.{signature}", "malformed"),
+        ("nested deeply", f"{b64(b'[' * 1_500)}.{claims}.{signature}", "malformed"),
         ("a ticket", "t1.key-1.12.1764000000000.AAAAAAAAAAAAAAAAAAAAAA", "malformed"),
         ("too long", token(sub="x" * 2_000), "malformed"),
         ("empty", "", "malformed"),

@@ -113,7 +113,8 @@ def verify(keys: Mapping[str, Ed25519PublicKey], token: str) -> Pass | Refusal:
         header = json.loads(_decoded(parts[1]))
         claims = json.loads(_decoded(parts[2]))
         signature = _decoded(parts[3])
-    except ValueError:
+    except (ValueError, RecursionError):
+        # A thousand brackets fit into a token, and exhaust the stack of the parser.
         return Refusal.MALFORMED
     match header:
         case {"alg": "EdDSA", "typ": "waitline-pass+jwt", "kid": str(kid)} if "crit" not in header:
