@@ -18,7 +18,7 @@ from typing import NamedTuple
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.kernel.ids import RoomId
 from waitline.kernel.plurals import counted
-from waitline.trial import processes
+from waitline.trial import ValkeyServer, processes
 from waitline.trial.installation import free_port
 from waitline_bench.paced import PacedPlan
 
@@ -213,6 +213,18 @@ def medians(figures: Sequence[Paced]) -> dict[str, float]:
     """Return the median of each figure of several paced measurements."""
     columns = zip(*figures, strict=True)
     return {name: median(column) for name, column in zip(Paced._fields, columns, strict=True)}
+
+
+@contextmanager
+def pinned_store(folder: Path, core: int) -> Iterator[ValkeyServer]:
+    """Run a store on one core, in a folder of its own."""
+    store = ValkeyServer(folder)
+    store.start()
+    try:
+        processes.set_affinity(store.pid, [core])
+        yield store
+    finally:
+        store.stop()
 
 
 @contextmanager

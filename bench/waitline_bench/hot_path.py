@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, TypeVar
 
 from waitline import settings as chosen
-from waitline.trial import ValkeyServer, machine, processes
+from waitline.trial import machine
 from waitline_bench import hot_calls, scripts
 from waitline_bench.host_steal import measure_undisturbed
 from waitline_bench.hot_calls import ADMITTED, ROOM, WAITING, FlatOut, Paced, Server
@@ -46,10 +46,7 @@ def run_hot_path(on_progress: Callable[[str], None], seconds: float, rounds: int
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="waitline-bench-")))
         on_progress("starting the servers")
-        valkey = ValkeyServer(folder / "valkey")
-        valkey.start()
-        stack.callback(valkey.stop)
-        processes.set_affinity(valkey.pid, [other_core])
+        valkey = stack.enter_context(hot_calls.pinned_store(folder / "valkey", other_core))
         servers = {
             name: stack.enter_context(_server(name, folder, valkey.url, own_core))
             for name in ("waitline", "naive", "empty")

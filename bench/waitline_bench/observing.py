@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from typing_extensions import override
 
 from waitline import settings as chosen
-from waitline.trial import ValkeyServer, machine, processes
+from waitline.trial import machine
 from waitline_bench import hot_calls, hot_path
 from waitline_bench.host_steal import measure_undisturbed
 from waitline_bench.hot_calls import FlatOut, Server
@@ -79,10 +79,7 @@ def run_observing(on_progress: Progress, seconds: float, rounds: int) -> dict[st
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="waitline-bench-")))
         on_progress("starting the servers")
-        valkey = ValkeyServer(folder / "valkey")
-        valkey.start()
-        stack.callback(valkey.stop)
-        processes.set_affinity(valkey.pid, [other_core])
+        valkey = stack.enter_context(hot_calls.pinned_store(folder / "valkey", other_core))
         collector = stack.enter_context(_collector())
         servers = {
             name: stack.enter_context(

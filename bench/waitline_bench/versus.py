@@ -28,7 +28,7 @@ import waitline
 from waitline import settings as chosen
 from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.sales.http_client import HttpAnswer, HttpClient
-from waitline.trial import ValkeyServer, machine, processes
+from waitline.trial import machine
 from waitline_bench import hot_calls
 from waitline_bench.host_steal import measure_undisturbed
 from waitline_bench.hot_calls import ADMITTED, ROOM, WAITING, FlatOut, Paced, Server
@@ -234,10 +234,7 @@ def _other_checkout(root: Path) -> SourceTree:
 @contextmanager
 def _start_side(checkout: SourceTree, folder: Path, own_core: int, core: int) -> Iterator[_Side]:
     folder.mkdir()
-    valkey = ValkeyServer(folder / "valkey")
-    valkey.start()
-    try:
-        processes.set_affinity(valkey.pid, [core])
+    with hot_calls.pinned_store(folder / "valkey", core) as valkey:
         stored = ["--data-dir", str(folder / "data"), "--valkey-url", valkey.url]
         arguments = ["-m", "waitline", "queue", "--mode", "trial", "--workers", "1"]
         arguments += ["--queue-port", "{port}", *stored]
@@ -252,8 +249,6 @@ def _start_side(checkout: SourceTree, folder: Path, own_core: int, core: int) ->
             tokens = folder / "tokens"
             tokens.write_text(_fill(checkout, worker, folder, stored), "utf-8")
             yield _Side(worker, valkey.pid, tokens)
-    finally:
-        valkey.stop()
 
 
 def _fill(checkout: SourceTree, worker: Server, folder: Path, stored: list[str]) -> str:

@@ -14,8 +14,9 @@ from urllib import error, request
 
 from waitline import settings as chosen
 from waitline.kernel.errors import Unavailable
-from waitline.trial import ValkeyServer, machine, processes
+from waitline.trial import machine
 from waitline.trial.installation import free_port
+from waitline_bench.hot_calls import pinned_store
 
 READY_S = 20.0
 """Timeout of a worker's answer on a busy machine; an idle one needs 1 s."""
@@ -49,18 +50,14 @@ def start() -> Iterator[GrowthInstallation]:
     """
     own_core, other_core = machine.cores()
     with tempfile.TemporaryDirectory(prefix="waitline-bench-") as name:
-        folder = Path(name)
-        store = ValkeyServer(folder / "valkey")
-        store.start()
-        try:
-            processes.set_affinity(store.pid, [other_core])
-            port = free_port()
-            words = ["queue", "--mode", "trial", "--workers", "1", "--queue-port", str(port)]
-            with _program(words, folder, store.url, own_core) as pid:
-                _await_answer(port, folder / "queue.log")
-                yield GrowthInstallation(folder, store.url, store.pid, port, pid)
-        finally:
-            store.stop()
+        folder, port = Path(name), free_port()
+        words = ["queue", "--mode", "trial", "--workers", "1", "--queue-port", str(port)]
+        with (
+            pinned_store(folder / "valkey", other_core) as store,
+            _program(words, folder, store.url, own_core) as pid,
+        ):
+            _await_answer(port, folder / "queue.log")
+            yield GrowthInstallation(folder, store.url, store.pid, port, pid)
 
 
 @contextmanager
