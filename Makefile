@@ -94,11 +94,27 @@ performance: $(VENV)/.dev tools ## measure everything in the performance report,
 	-$(BIN)/waitline-bench booking-journey --out out/performance/journey
 	$(BIN)/waitline report performance out/performance --out docs
 
+BASE  ?=
+TAG   ?= latest
+.PHONY: images
+images: $(VENV)/.run ## build the container images waitline-queue, -booking, -admitter and -tools (BASE=…, TAG=…)
+	sh deploy/images/prepare $(BIN)/python out/images
+	for target in queue booking admitter tools; do \
+	  docker build --quiet $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(TAG) \
+	    --target $$target --tag waitline-$$target:$(TAG) out/images || exit 1; done
+
+.PHONY: compose-test
+compose-test: $(VENV)/.dev ## build the images and start the compositions of deploy/compose (root, 20 minutes)
+	@sh tools/debian-packages compose
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest tests/compose -m "long or not long" $(ARGS)
+
 .PHONY: lock
 lock: $(VENV)/.dev ## pin requirements/*.in with hashes
-	cd requirements && for name in run build bench dev deploy; do \
-	  ../$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate \
-	    --python-version 3.11 --universal $$name.in --output-file $$name.txt || exit 1; done
+	cd requirements && pin() { ../$(BIN)/uv pip compile --quiet --upgrade --generate-hashes \
+	  --no-header --no-annotate --python-version 3.11 --universal "$$@"; } && \
+	  for name in run build bench dev deploy image-booking image-tools; do \
+	    pin $$name.in --output-file $$name.txt || exit 1; done && \
+	  pin ../pyproject.toml --extra traces -c dev.txt --output-file image.txt
 
 .PHONY: tools
 tools: ## install the Debian packages that tests and benchmarks use, where that is possible

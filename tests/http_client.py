@@ -3,10 +3,12 @@
 Load comes from `faults/crowd.py`, and what no client should send from `edge`.
 """
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,13 +26,18 @@ AGAIN_S = 0.1
 class Client(httpx.Client):
     """Repeats a call that is answered with 503, as the contract allows, and counts it (`refusals`).
 
+    Args:
+        url: The service.
+        trusts: Certificate that it trusts in place of the machine's.
+
     Attributes:
         patience_s: For how long it repeats a call.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, trusts: Path | None = None) -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-        super().__init__(base_url=url, timeout=ANSWER_S, limits=limits)
+        verify = True if trusts is None else ssl.create_default_context(cafile=trusts)
+        super().__init__(base_url=url, timeout=ANSWER_S, limits=limits, verify=verify)
         self.patience_s = ANSWER_S
 
     @override
