@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 from rich.table import Table
 
 from waitline import settings as chosen
@@ -51,8 +52,9 @@ def show(as_json: options.AsJson = False, update: Update = None) -> None:
 
 def _shown(variable: chosen.Variable, settings: chosen.Settings) -> str:
     value = variable.read(settings)
-    if variable.secret and value is not None:
-        return "********"
+    if isinstance(value, SecretStr):
+        address = value.get_secret_value()
+        return masked(address) if "://" in address else "********"
     return masked(str(value))
 
 

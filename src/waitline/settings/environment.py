@@ -29,7 +29,7 @@ class Variable(NamedTuple):
         meaning: Its meaning, for display.
         values: The values allowed, for display.
         default: Its default; empty for none.
-        secret: Whether its value is masked.
+        secret: Whether it is a secret: it can come from a file, and is masked.
         read: Returns its value in the settings.
     """
 
