@@ -251,7 +251,15 @@ DOCUMENT = {
             "name": "tickets",
             "action": "queue",
             "room": "summer",
-            "when": {"host": ["shop.example", "*.shop.example"], "path": ["/buy/*"]},
+            # As the queue serves it: empty where there is no condition.
+            "when": {
+                "host": ["shop.example", "*.shop.example"],
+                "path": ["/buy/*"],
+                "method": [],
+                "header": {},
+                "cookie": {},
+                "userAgent": [],
+            },
         },
     ],
 }
@@ -302,7 +310,6 @@ def refused_documents() -> list[dict[str, Any]]:
 
     rows: list[tuple[str, object]] = [
         ("no object", []),
-        ("no rules", {"version": 1}),
         ("a rule that is no object", {"rules": ["x"]}),
         ("an unknown action", of(action="drop")),
         ("no room", of(action="queue")),
@@ -312,7 +319,7 @@ def refused_documents() -> list[dict[str, Any]]:
         ("bind that is no boolean", of(action="queue", room="r", bind="yes")),
         ("an unknown condition", of(when={"country": ["KR"]})),
         ("patterns that are no list", of(when={"path": "/buy/*"})),
-        ("no patterns", of(when={"path": []})),
+        ("no patterns of a header", of(when={"header": {"x": []}})),
         ("too many patterns", of(when={"path": ["/x"] * 21})),
         ("a pattern that is too long", of(when={"path": ["x" * 257]})),
         ("a pattern that is no text", of(when={"path": [1]})),

@@ -111,7 +111,8 @@ function waitline.match(document, request)
     local holds = true
     for name, patterns in pairs(rule.when or {}) do
       if not conditions[name] then return { name = rule.name, action = 'queue', room = '' } end
-      holds = holds and conditions[name](patterns, request)
+      -- An empty list is served for a condition that is absent.
+      holds = holds and (next(patterns) == nil or conditions[name](patterns, request))
     end
     if holds then return rule end
   end

@@ -121,9 +121,9 @@ function conditions(when, at) {
       throw new RulesInvalid(`${at}.${name} is not a condition that this version knows`);
     }
   }
-  const listed = LISTED.filter((name) => name in when).map((name) =>
-    onOne(name, patterns(when[name], `${at}.${name}`)),
-  );
+  // An empty list is served for a condition that is absent.
+  const given = LISTED.filter((name) => name in when && when[name].length !== 0);
+  const listed = given.map((name) => onOne(name, patterns(when[name], `${at}.${name}`)));
   const named = NAMED.filter((kind) => kind in when).flatMap((kind) => {
     if (!isObject(when[kind])) throw new RulesInvalid(`${at}.${kind} must be an object of lists`);
     return Object.entries(when[kind]).map(([name, texts]) =>

@@ -265,13 +265,14 @@ def encode_document(document: RuleSet) -> bytes:
 def normal_path(path: str) -> str:
     """Return the path that rules match: decoded once, without repeated slashes and dot segments.
 
-    Frameworks route the decoded path, so `/buy%2F1` is `/buy/1` here too.
+    Frameworks route the decoded path, so `/buy%2F1` is `/buy/1` here too. A backslash counts as a
+    slash, since browsers and several servers treat it so.
 
     Source:
         RFC 3986, sections 5.2.4 and 6.2.2.
     """
-    if "%" in path:
-        path = unquote(path)
+    if "%" in path or "\\" in path:
+        path = unquote(path).replace("\\", "/")
     if "//" in path:
         path = _SLASHES.sub("/", path)
     if "/." not in path:
@@ -321,6 +322,8 @@ def _check_when(where: str, when: When) -> None:
     for field, patterns in fields.items():
         if len(patterns) > PATTERNS_MAX:
             raise ProtectionInvalid(f"{where}.when.{field}: at most {PATTERNS_MAX} patterns")
+        if "." in field and not patterns:
+            raise ProtectionInvalid(f"{where}.when.{field}: no pattern; ['*'] matches any value")
         for pattern in patterns:
             _check_pattern(f"{where}.when.{field}", pattern)
             if field == "path" and not pattern.startswith(("/", "*")):

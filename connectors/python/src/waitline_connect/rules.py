@@ -279,7 +279,9 @@ def _conditions(when: object, at: str) -> tuple[Condition, ...]:
     unknown = sorted(when.keys() - {*_LISTED, *_NAMED})
     if unknown:
         raise RulesInvalid(f"{at}.{unknown[0]} is not a condition that this version knows")
-    conditions = [_listed(name, when[name], f"{at}.{name}") for name in _LISTED if name in when]
+    # An empty list is served for a condition that is absent.
+    given = [name for name in _LISTED if when.get(name, []) != []]
+    conditions = [_listed(name, when[name], f"{at}.{name}") for name in given]
     for name in _NAMED:
         fields = when.get(name, {})
         if not isinstance(fields, dict):
