@@ -1,5 +1,7 @@
 """Idempotency-Key: the same answer to a write that is repeated."""
 
+import itertools
+
 import pytest
 
 from tests.booking_web.office import Buyer, Show, own_hold, refused, succeeded
@@ -99,6 +101,16 @@ def test_many_at_once(buyer: Buyer) -> None:
     for answer in answers:
         if answer.status_code != 201:
             refused(answer, 409, "C005")
+
+
+def test_different_bodies_at_once(buyer: Buyer) -> None:
+    wanted = itertools.cycle(buyer.show.seats[:3])
+    answers = at_once(9, lambda: buyer.reserve(next(wanted), **KEY))
+    made = {answer.content for answer in answers if answer.status_code == 201}
+    assert len(made) == 1
+    assert {answer.status_code for answer in answers} <= {201, 409, 422}
+    states = [buyer.show.states()[seat] for seat in buyer.show.seats[:3]]
+    assert sorted(states) == ["AVAILABLE", "AVAILABLE", "RESERVED"]
 
 
 @pytest.mark.parametrize("key", ["", "a b", "k" * 201, "키", "a\tb"])
