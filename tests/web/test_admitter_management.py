@@ -82,5 +82,5 @@ def test_a_port_that_is_taken_ends_the_start_in_one_line(
     assert done.stderr.splitlines()[-1] == (
         "waitline: cannot listen on the management address 127.0.0.1, port "
         f"{url.rpartition(':')[2]}: Address already in use; WAITLINE_ADMITTER_MANAGEMENT_PORT "
-        "chooses another port"
+        "chooses another port, WAITLINE_MANAGEMENT_HOST another address"
     )

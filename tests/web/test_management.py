@@ -148,5 +148,6 @@ def test_a_port_that_is_taken_ends_the_start_in_one_line(tmp_path: Path) -> None
     assert done.returncode == 2
     assert done.stderr == (
         f"waitline: cannot listen on the management address 127.0.0.1, port {port}: "
-        "Address already in use; WAITLINE_QUEUE_MANAGEMENT_PORT chooses another port\n"
+        "Address already in use; WAITLINE_QUEUE_MANAGEMENT_PORT chooses another port, "
+        "WAITLINE_MANAGEMENT_HOST another address\n"
     )

@@ -84,7 +84,7 @@ def listen(host: str, port: int, variable: str) -> list[socket.socket]:
         reason = str(error.strerror).partition(" (while")[0]
         raise Misconfigured(
             f"cannot listen on the management address {host}, port {port}: {reason}; "
-            f"{variable} chooses another port"
+            f"{variable} chooses another port, WAITLINE_MANAGEMENT_HOST another address"
         ) from None
     return bound
 
