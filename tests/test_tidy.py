@@ -79,6 +79,7 @@ SEND_TO_VALKEY = {
     SRC / "gate" / "store.py",
     SRC / "queue" / "addresses.py",
     SRC / "queue" / "admitters.py",
+    SRC / "queue" / "departed.py",
     SRC / "queue" / "store.py",
     SRC / "queue" / "listening.py",
     SRC / "queue" / "openings.py",

@@ -50,6 +50,7 @@ class Stack:
     def __init__(self, stack: web.Stack) -> None:
         self.url = stack.url
         self._stack = stack
+        self.site_key = (stack.data_dir / "site.key").read_bytes()
 
     def room(self, **rules: object) -> str:
         """Create a room that no other test has, by rules as the wire names them."""

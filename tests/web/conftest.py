@@ -7,6 +7,7 @@ import pytest
 from tests.booking_web.office import Office
 from tests.until import until
 from tests.web.cast import Cast
+from tests.web.gated import Gated, gated
 from tests.web.stack import SOON_S, Room, Stack, running, succeeded
 
 ROOT = "/queue"
@@ -36,6 +37,13 @@ def configured() -> Iterator[Stack]:
         allowed_origins=f"{SHOP}, http://[::1]:3000",
     ) as stack:
         yield stack
+
+
+@pytest.fixture(scope="package")
+def site() -> Iterator[Gated]:
+    """A gate whose proxies are on this machine."""
+    with gated() as found:
+        yield found
 
 
 @pytest.fixture(scope="package")

@@ -36,6 +36,10 @@ CALLS = {
     ("patch", "/api/v1/rooms/{room}"),
     ("delete", "/api/v1/rooms/{room}"),
     ("post", "/api/v1/rooms/{room}/reset"),
+    ("get", "/api/v1/gate"),
+    ("get", "/api/v1/gate/return"),
+    ("post", "/api/v1/gate/left"),
+    ("get", "/api/v1/protection/revoked"),
     ("get", "/api/v1/protection"),
     ("put", "/api/v1/protection"),
     ("get", "/api/v1/client"),
@@ -104,6 +108,6 @@ def test_operators_calls_say_that_they_need_a_key(document: Any) -> None:  # noq
         (method, path)
         for method, path in CALLS
         if path.startswith(("/api/v1/rooms", "/api/v1/client", "/api/v1/protection"))
-        and "now-serving" not in path
+        and not path.endswith(("/now-serving", "/revoked"))
     }
     assert calls_with_key(document) == needing

@@ -1,6 +1,7 @@
 """The gate: which requests to a site need a pass, and which room guards them.
 
 model.py       protection rules, their patterns, and the decision; pure
+returns.py     signed return addresses, and webhooks of sites; pure
 store.py       the rules on Valkey
 lua/           scripts
 """

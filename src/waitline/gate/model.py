@@ -67,6 +67,10 @@ class ProtectionChanged(Refused):
         self.version = version
 
 
+class ProxyUntrusted(Refused):
+    """The gate was called by an address that is not a trusted proxy."""
+
+
 class Action(StrEnum):
     """What a rule does with a request that it matches."""
 

@@ -136,6 +136,10 @@ class Request:
             given = decode_parameter(name, given)
         return checked_name(name, given)
 
+    def raw_parameter(self, name: str) -> str | None:
+        """Return a value from the query string as it was sent, or `None` if it is missing."""
+        return self._parameters().get(name)
+
     def _parameters(self) -> dict[str, str]:
         query = self._query
         if query is None:

@@ -9,6 +9,8 @@ from waitline.http.problems import Speculative
 
 _FIELDS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 _WORDS = ("prefetch", "prerender", "preview")
+_RAW_FIELDS = tuple(name.encode("ascii") for name in _FIELDS)
+_RAW_WORDS = tuple(word.encode("ascii") for word in _WORDS)
 
 
 def require_wanted(headers: Mapping[str, str]) -> None:
@@ -21,6 +23,15 @@ def require_wanted(headers: Mapping[str, str]) -> None:
         value = headers.get(name, "")
         if any(word in value for word in _WORDS):
             raise Speculative
+
+
+def is_speculative(headers: Mapping[bytes, bytes]) -> bool:
+    """Return whether a browser made a request speculatively."""
+    for name in _RAW_FIELDS:
+        value = headers.get(name)
+        if value is not None and any(word in value for word in _RAW_WORDS):
+            return True
+    return False
 
 
 def require_call_wanted(names: Collection[bytes]) -> None:

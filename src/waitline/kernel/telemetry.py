@@ -25,6 +25,10 @@ ROOMS_MAX = 1_001
 """Label sets of a metric by room: 1 000 rooms, as many as are shown, and one that the others
 share."""
 
+RULES_MAX = 1_001
+"""Label sets of a metric by protection rule: 100 rules with ten decisions each, and one that the
+rest share after rules were renamed."""
+
 ROOM = ("concert_id",)
 
 HTTP_SECONDS = BucketHistogram(
@@ -139,6 +143,13 @@ ADDRESS_LIMITED = Counter(
         "queue_address_limited", "counter", "calls",
         "Calls refused because the client address reached a limit of the room",
         ("limit",), NAMES_MAX,
+    )
+)  # fmt: skip
+GATE_DECISIONS = Counter(
+    Family(
+        "gate_decisions", "counter", "requests",
+        "Requests of protected sites, by the first rule that matches and what was decided",
+        ("rule", "decision"), RULES_MAX,
     )
 )  # fmt: skip
 STORE_REDIRECTS = Counter(

@@ -35,6 +35,8 @@ wl:{ROOM}:addresses hash   client address or network -> minute, places taken and
 wl:{ROOM}:origins   zset   network, address and visitor of places (score 0, in the order of bytes);
                            without limits of addresses at most 100 000
 wl:{ROOM}:room:fence str   written with a batch of joins that is confirmed; ends by itself
+wl:{ROOM}:departed  zset   place -> ms of departure, of visitors who left while they held a slot;
+                           at most 4 096
 wl:{ROOM}:changes   stream NUMBER-1 -> at (ms), who, what, before, after (JSON: settings as stored):
                            operators' changes, the latest 1 000; of a deleted room for 90 days
 wl:mode             str    trial or production: the mode of all this data
@@ -88,6 +90,7 @@ class RoomKeys(NamedTuple):
     addresses: str
     origins: str
     changes: str
+    departed: str
 
 
 @lru_cache(maxsize=4096)

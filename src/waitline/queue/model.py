@@ -32,6 +32,10 @@ LAPSED_MAX = 200_000
 """How many lapsed visitors a room remembers, some 50 MB; the oldest are forgotten first. Those
 who were passed over and can still return count among them, and are forgotten after all others."""
 
+DEPARTED_MAX = 4_096
+"""Most departed places that a room lists, the latest: gates and connectors read all of them each
+second, some 30 KB. A visitor who left before them could use the pass until it ends."""
+
 SOLD_OUT = "sold-out"
 """The mode that visitors see while the shop has no free seat; operators cannot set it."""
 

@@ -305,7 +305,7 @@ class Line:
             Q9.
         """
         k = keys.of(room)
-        where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots)
+        where = (k.room, k.waiting, k.heard, k.admitted, k.lapsed, k.slots, k.departed)
         return _outcomes(LEFT, await self._change(LEAVE, where, claims))
 
     async def admit(

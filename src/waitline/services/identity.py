@@ -7,6 +7,7 @@ the visitor's own token is required.
 from functools import lru_cache
 from hashlib import blake2b
 from hmac import compare_digest
+from typing import NamedTuple
 
 from waitline.http.problems import InputInvalid
 from waitline.http.requests import BLANK, Request
@@ -15,10 +16,10 @@ from waitline.kernel.errors import Refused
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.model import Slot, State, TimeRanOut, TokenRejected, VisitorUnknown
 from waitline.queue.store import Turn
-from waitline.tokens.keyring import KEEP_MS
+from waitline.tokens.keyring import KEEP_MS, Keyring
 from waitline.tokens.keyring_file import Keys
 from waitline.tokens.marks import EARLIER_MARK_CHARS, VISITOR_KEY, earlier_mark, key_mark
-from waitline.tokens.passes import room_of_pass
+from waitline.tokens.passes import named_in_pass, room_of_pass
 from waitline.tokens.proof import FORGED, Proof
 from waitline.tokens.tickets import names_our_key
 from waitline.tokens.verification import TICKET_PREFIXES, TOKEN_MAX, verify_token
@@ -128,6 +129,24 @@ def has_mark(request: Request, room: RoomId, visitor: VisitorId, *, mark: str, s
     return mark != "" and compare_digest(mark, stored)
 
 
+class Presented(NamedTuple):
+    """A genuine pass for a room.
+
+    Attributes:
+        visitor: Whose it is.
+        place: The visitor's place.
+        stay: As in `Proof.stay`.
+        expires_ms: When it expires, in ms since the epoch, possibly in the past.
+        account: As in `Proof.account`.
+    """
+
+    visitor: VisitorId
+    place: int
+    stay: str
+    expires_ms: int
+    account: bool
+
+
 class Identity:
     """Authenticates visitors.
 
@@ -139,6 +158,7 @@ class Identity:
     def __init__(self, keys: Keys, *, trusting: bool) -> None:
         self._keys = keys
         self._passes = lru_cache(maxsize=PASSES_CACHED)(verify_token)
+        self._presented = lru_cache(maxsize=PASSES_CACHED)(_presented_pass)
         self.trusting = trusting
 
     def prove(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof:
@@ -162,6 +182,15 @@ class Identity:
         """Return what the request's token proves; `FORGED` if it has none, or it is not a token."""
         token = given_token(request, room)
         return FORGED if token is None else self._verify(token, room, visitor)
+
+    def presented(self, token: str, room: RoomId) -> Presented | None:
+        """Return whose pass for a room this is, expired or not; `None` if it is no such pass.
+
+        Invariant:
+            Q9.
+        """
+        # As in `_verify`.
+        return self._presented(self._keys.current, room, token) if len(token) <= TOKEN_MAX else None
 
     def proof_of(self, token: str, room: RoomId, visitor: VisitorId) -> Proof:
         """Return what a token proves.
@@ -204,6 +233,17 @@ class Identity:
             return FORGED
         verify = verify_token if token.startswith(TICKET_PREFIXES) else self._passes
         return verify(self._keys.current, room, visitor, token)
+
+
+def _presented_pass(ring: Keyring, room: RoomId, token: str) -> Presented | None:
+    """Return what a pass proves, and for whom, or `None`."""
+    named = named_in_pass(token)
+    if named is None or named[0] != room:
+        return None
+    proof = verify_token(ring, room, named[1], token)
+    if not proof.genuine or not proof.expires_ms:
+        return None
+    return Presented(named[1], proof.place, proof.stay, proof.expires_ms, proof.account)
 
 
 def judge(turn: Turn, proof: Proof) -> Slot:

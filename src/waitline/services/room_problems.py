@@ -3,8 +3,9 @@
 from http import HTTPStatus
 from typing import Any
 
-from waitline.gate.model import ProtectionChanged, ProtectionInvalid
-from waitline.http.problems import C001, C005, Problem
+from waitline.gate.model import ProtectionChanged, ProtectionInvalid, ProxyUntrusted
+from waitline.gate.returns import ReturnRefused, SiteSignatureRefused
+from waitline.http.problems import C001, C002, C003, C005, Problem
 from waitline.http.texts import Text
 from waitline.kernel.ids import REHEARSALS
 from waitline.queue.model import (
@@ -86,5 +87,30 @@ ROOM_PROBLEMS: list[Problem[Any]] = [
             "A room's name must not be . or .. or have them between slashes, nor end with "
             "/addresses, /changes or /now-serving. Choose another name.",
         ),
+    ),
+    Problem(
+        ProxyUntrusted,
+        HTTPStatus.FORBIDDEN,
+        C003,
+        "gate-untrusted",
+        Text("신뢰하지 않는 프록시", "Untrusted proxy"),
+        detail=lambda _: Text(
+            "이 주소는 WAITLINE_TRUSTED_PROXIES에 없습니다.",
+            "This address is not in WAITLINE_TRUSTED_PROXIES.",
+        ),
+    ),
+    Problem(
+        ReturnRefused,
+        HTTPStatus.BAD_REQUEST,
+        C001,
+        "return-refused",
+        Text("서명되지 않은 복귀 주소", "Return address not signed"),
+    ),
+    Problem(
+        SiteSignatureRefused,
+        HTTPStatus.UNAUTHORIZED,
+        C002,
+        "site-signature-refused",
+        Text("사이트 서명 오류", "Invalid signature of the site"),
     ),
 ]

@@ -5,12 +5,13 @@ Idempotent: a repeat changes nothing and answers `absent`. `claim` is the stay t
 token proves, 0 where no token is required. A token for another stay is refused (Q9).
 
 KEYS
-  1 room         hash   beat_ms, lost_ms, counters
+  1 room         hash   ready_ttl_ms, active_ttl_ms, beat_ms, lost_ms, counters
   2 waiting      zset   visitor -> place
   3 heard        hash   visitor -> joined_ms[:heard_ms][:returned_ms][;mark]
   4 admitted     zset   visitor -> expires_ms
   5 lapsed       zset   visitor -> lapsed_ms
   6 slots        hash   visitor -> slot
+  7 departed     zset   place -> ms of departure
 ARGV
   1 visitor      str    repeated with the next: 1 to 256 visitors
   2 claim        str    stay proved, as place-joined_ms, or 0
@@ -22,11 +23,16 @@ RETURNS  one row per visitor, in the order of ARGV
 COST  O(m log N) for m visitors and N in the room
 ]]
 local room, waiting, heard = KEYS[1], KEYS[2], KEYS[3]
-local admitted, lapsed, slots = KEYS[4], KEYS[5], KEYS[6]
+local admitted, lapsed, slots, departed = KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 --@include clock
 --@include listening
 --@include heard
-local now = listened_ms(clock_ms(), unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms')))
+-- Most departed places kept (`DEPARTED_MAX`).
+local DEPARTED_MAX = 4096
+local clock = clock_ms()
+local beat_ms, lost_ms, ready_ttl, active_ttl =
+  unpack(redis.call('HMGET', room, 'beat_ms', 'lost_ms', 'ready_ttl_ms', 'active_ttl_ms'))
+local now = listened_ms(clock, beat_ms, lost_ms)
 
 -- The claim of a visitor who needs no token.
 local NONE = '0'
@@ -38,6 +44,7 @@ local held = redis.call('HMGET', slots, unpack(visitors))
 local expiries = redis.call('ZMSCORE', admitted, unpack(visitors))
 local rows, gone, from_line, from_slots = {}, {}, {}, {}
 local left, ran_out = 0, 0
+local departures = {}
 
 for i, visitor in ipairs(visitors) do
   local claim = ARGV[2 * i]
@@ -59,6 +66,7 @@ for i, visitor in ipairs(visitors) do
       from_slots[#from_slots + 1] = visitor
       if expiries[i] and tonumber(expiries[i]) > now then
         left = left + 1
+        departures[2 * left - 1], departures[2 * left] = string.format('%d', clock), place
       elseif expiries[i] then
         ran_out = ran_out + 1
       end
@@ -77,7 +85,13 @@ if #from_slots > 0 then
   redis.call('HDEL', slots, unpack(from_slots))
   redis.call('ZREM', admitted, unpack(from_slots))
   redis.call('ZREM', lapsed, unpack(from_slots))
-  if left > 0 then redis.call('HINCRBY', room, 'left', left) end
+  if left > 0 then
+    redis.call('HINCRBY', room, 'left', left)
+    redis.call('ZADD', departed, unpack(departures))
+    redis.call('ZREMRANGEBYRANK', departed, 0, -DEPARTED_MAX - 1)
+    -- No pass is valid for longer than a slot; a room that is gone has no times.
+    redis.call('PEXPIRE', departed, math.max(ready_ttl or 0, active_ttl or 0, 1))
+  end
   if ran_out > 0 then redis.call('HINCRBY', room, 'lapsed', ran_out) end
 end
 return rows

@@ -11,6 +11,11 @@ now_serving.py   one cached document per room, the same for everyone
 statements.py    statements of shops, and the key sets that verify them
 streams.py       server-sent events
 rooms.py         operators' calls on rooms
+gate.py          the gate: whether a request of a site passes
+gate_answers.py  its answers
+gate_state.py    rules and departed places, as a worker knows them
+site_requests.py parser for the request of a site
+site_calls.py    calls of protected sites
 protection.py    rules of the gate: operators set them, sites fetch them
 client_view.py   operators' call that shows the client address of a request
 metrics.py       the rooms' metrics

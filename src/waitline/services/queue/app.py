@@ -26,6 +26,7 @@ from waitline.kernel import garbage_collection, telemetry
 from waitline.kernel.clock import Clock, SystemClock
 from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.queue.addresses import Addresses
+from waitline.queue.departed import Departed
 from waitline.queue.feed import Feed
 from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
@@ -39,11 +40,14 @@ from waitline.services.queue import client_view, openapi, waiting_page
 from waitline.services.queue.address_watch import AddressWatch
 from waitline.services.queue.batchers import Batchers
 from waitline.services.queue.calls import QueueCalls
+from waitline.services.queue.gate import GateCalls, GateSettings
+from waitline.services.queue.gate_state import GateState
 from waitline.services.queue.metrics import RoomMetrics
 from waitline.services.queue.minting import Tokens
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.services.queue.protection import PROTECTION, ProtectionCalls
 from waitline.services.queue.rooms import RoomCalls
+from waitline.services.queue.site_calls import SiteCalls
 from waitline.services.queue.statements import Statements
 from waitline.services.queue.store_metrics import StoreMetrics
 from waitline.services.queue.streams import Streams
@@ -139,7 +143,11 @@ class QueueWorker(ServiceWorker):
     ) -> Dispatcher:
         settings = self._settings
         return Dispatcher(
-            routes=parts.calls.routes(),
+            routes={
+                **parts.calls.routes(),
+                **parts.gate.routes(),
+                **parts.site_calls.routes(),
+            },
             parameter_routes=[
                 PathParameterRoute("/api/v1/rooms/{room}/now-serving", parts.documents.now_serving)
             ],
@@ -174,6 +182,8 @@ class QueueParts(NamedTuple):
     key_set: APIRouter
     protection: Protection
     site_key: str
+    gate: GateCalls
+    site_calls: SiteCalls
 
     @classmethod
     def of(
@@ -197,15 +207,13 @@ class QueueParts(NamedTuple):
             draining: Whether the process is about to stop.
         """
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
-        line, rooms = Line(store, confirming), Rooms(store)
+        line, rooms, addresses = Line(store, confirming), Rooms(store), Addresses(store)
         fitness = Fitness(store, settings.durability, production=settings.mode == "production")
-        addresses = Addresses(store)
         batchers, documents = Batchers.of(line, addresses), NowServingDocuments(rooms)
         believed = ClientAddresses(settings.trusted_proxies or "", settings.forwarded_header)
         watch = AddressWatch(addresses, believed, documents, batchers.allow)
         who = Identity(keys, trusting=settings.mode == "trial")
-        statements = Statements(documents, clock)
-        same_origin = SameOrigin(settings.allowed_origins)
+        statements, same_origin = Statements(documents, clock), SameOrigin(settings.allowed_origins)
         calls = QueueCalls(
             batchers=batchers,
             rooms=rooms,
@@ -235,6 +243,8 @@ class QueueParts(NamedTuple):
             key_set=_key_set(keys, clock),
             protection=Protection(store),
             site_key=site_key,
+            gate=_gate(settings, site_key, store, clock, who, documents, believed),
+            site_calls=SiteCalls(site_key.encode(), batchers, Departed(store), clock),
         )
 
     def measure_at_flush(self, tallies: ProcessMetrics, clock: Clock) -> None:
@@ -257,6 +267,7 @@ class QueueParts(NamedTuple):
                 problems=problems,
                 language=settings.language,
                 trusting=settings.mode == "trial",
+                returns=self.site_calls.verified,
             )
         )
 
@@ -290,6 +301,25 @@ class QueueParts(NamedTuple):
             self.health.router(),
             self.key_set,
         ]
+
+
+def _gate(  # noqa: PLR0917 - components of `QueueParts`
+    settings: chosen.Settings,
+    site_key: str,
+    store: ValkeyClient,
+    clock: Clock,
+    who: Identity,
+    documents: NowServingDocuments,
+    believed: ClientAddresses,
+) -> GateCalls:
+    return GateCalls(
+        state=GateState(Protection(store), Departed(store)),
+        who=who,
+        documents=documents,
+        proxies=believed,
+        clock=clock,
+        settings=GateSettings.of(settings, site_key),
+    )
 
 
 def metrics_page(

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from waitline.gate.model import RuleSet
 from waitline.http.openapi import call, describe_service, reference
 from waitline.services.queue.now_serving import NowServing
+from waitline.services.queue.site_calls import DepartedPlaces, ReturnView
 from waitline.services.queue.views import EntryView, StatusView, ValidateBody, VisitorBody
 from waitline.tokens.statements import STATEMENT_CHARS_MAX
 
@@ -28,7 +29,16 @@ def document(framework: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document of the queue service."""
     whole = describe_service(
         framework,
-        (VisitorBody, ValidateBody, EntryView, StatusView, NowServing, RuleSet),
+        (
+            VisitorBody,
+            ValidateBody,
+            EntryView,
+            StatusView,
+            NowServing,
+            RuleSet,
+            ReturnView,
+            DepartedPlaces,
+        ),
         _hot_calls(),
         operators=frozenset(("rooms", "protection")),
     )
@@ -107,6 +117,64 @@ def _hot_calls() -> dict[str, Any]:
         f"{base}/token": {"delete": call(remove["summary"], None, parameters=remove["parameters"])},
         f"{base}/subscribe": {"get": _subscribe()},
         "/api/v1/rooms/{room}/now-serving": {"get": _now_serving()},
+        **_site_calls(),
+    }
+
+
+def _site_calls() -> dict[str, Any]:
+    room = {"name": "room", "in": "query", "required": True, "schema": _NAME}
+    signed = {"name": "return", "in": "query", "required": True, "schema": {"type": "string"}}
+    signature = {
+        "name": "X-Waitline-Signature",
+        "in": "header",
+        "required": True,
+        "description": "`t=TIME,v1=HEX`: HMAC-SHA256 with the site key over `TIME.BODY`",
+        "schema": {"type": "string"},
+    }
+    left = call("Free a visitor's slot", None, tag="gate", body="VisitorBody")
+    left["parameters"] = [signature]
+    return {
+        "/api/v1/gate": {
+            "get": {
+                "tags": ["gate"],
+                "summary": "Decide whether a request of a site passes (forward authentication)",
+                "parameters": [
+                    {
+                        "name": "as",
+                        "in": "query",
+                        "schema": {"type": "string", "enum": ["nginx", "nginx-answer"]},
+                    }
+                ],
+                "responses": {
+                    "204": {"description": "It passes"},
+                    "302": {"description": "To the waiting page"},
+                    "303": {"description": "The pass of the address is in a cookie now"},
+                },
+            }
+        },
+        "/api/v1/gate/return": {
+            "get": call(
+                "Check a signed return address",
+                "ReturnView",
+                tag="gate",
+                parameters=[room, signed],
+            )
+        },
+        "/api/v1/gate/left": {"post": left},
+        "/api/v1/protection/revoked": {
+            "get": {
+                "tags": ["gate"],
+                "summary": "List places that were left before their passes ended",
+                "parameters": [room],
+                "responses": {
+                    "200": {
+                        "description": "The latest 4,096",
+                        "content": {"application/json": {"schema": reference("DepartedPlaces")}},
+                    },
+                    "304": {"description": "The client's list is current"},
+                },
+            }
+        },
     }
 
 

@@ -6,7 +6,7 @@ changes nothing, since browsers prefetch.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import blake2b
 from http import HTTPStatus
@@ -18,6 +18,7 @@ import msgspec
 from starlette.requests import Request as FrameworkRequest
 from starlette.responses import RedirectResponse, Response
 
+from waitline.gate.returns import ReturnRefused
 from waitline.http.problem_responses import ProblemResponses, RefusalWithData
 from waitline.http.requests import Handler, Request, checked_name
 from waitline.http.responses import Answer
@@ -80,6 +81,7 @@ class PlainPage:
         problems: Counts refused calls.
         assets: Path of the folder of the page's files.
         trusting: Whether a visitor's name is enough (trial mode).
+        returns: Returns the address that a signed return holds.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class PlainPage:
         *,
         assets: str,
         trusting: bool,
+        returns: Callable[[str, RoomId], str],
     ) -> None:
         self._calls = calls
         self._same_origin = same_origin
@@ -100,6 +103,7 @@ class PlainPage:
         self._problems = problems
         self._assets = assets
         self._trusting = trusting
+        self._returns = returns
 
     async def show(self, name: str, request: FrameworkRequest) -> Response:
         """Answer with the page of a room, by its visitor's status.
@@ -209,7 +213,7 @@ class PlainPage:
         if document is None and state == "start" and not self._trusting:
             state, status = "unknown", HTTPStatus.NOT_FOUND
         shown = {} if data is None else dict(data)
-        shop = _shop(document, shown, request) if state == "active" else ""
+        shop = self._goal(room, document, shown, request) if state == "active" else ""
         refresh = _refresh(state, shown, shop)
         page = self._templates.answer(
             request,
@@ -236,6 +240,22 @@ class PlainPage:
         if refresh:
             page.headers["Refresh"] = refresh
         return page
+
+    def _goal(
+        self,
+        room: RoomId,
+        document: RoomDocument | None,
+        data: Mapping[str, Any],
+        request: FrameworkRequest,
+    ) -> str:
+        """Return where an admitted visitor goes: the signed way back, else the shop."""
+        signed = request.query_params.get("return", "")
+        try:
+            back = urlsplit(self._returns(signed, room))
+        except ReturnRefused:
+            return _shop(document, data, request)
+        query = "&".join(filter(None, (back.query, f"waitline={data['token']}")))
+        return urlunsplit(back._replace(query=query))
 
     async def _document(self, room: RoomId) -> RoomDocument | None:
         try:
@@ -268,8 +288,13 @@ async def _action(request: FrameworkRequest) -> str:
 
 def _query(request: FrameworkRequest) -> str:
     """Return the page's query, with known parameters only."""
-    kept = [(key, request.query_params[key]) for key in ("visitor",) if key in request.query_params]
-    return "&".join([PARAMETER, *([urlencode(kept)] if kept else [])])
+    return "&".join(filter(None, (PARAMETER, kept_query(request))))
+
+
+def kept_query(request: FrameworkRequest) -> str:
+    """Return the parameters of a waiting page that its links keep, encoded."""
+    given = request.query_params
+    return urlencode([(key, given[key]) for key in ("visitor", "return") if key in given])
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ ACTIVATED = Text("입장이 활성화되었습니다.", "Your visit has started.
 EXTENDED = Text("이용 시간이 연장되었습니다.", "Your time has been extended.")
 VALID = Text("유효한 토큰입니다.", "The token is valid.")
 REMOVED = Text("대기열에서 나갔습니다.", "You have left the line.")
+RETURN = Text("돌아갈 주소입니다.", "Address to return to.")
 ROOMS = Text("대기실 목록입니다.", "List of rooms.")
 ROOM = Text("대기실 정보입니다.", "Room details.")
 ADDRESSES = Text("클라이언트 주소별 현황입니다.", "Client addresses.")

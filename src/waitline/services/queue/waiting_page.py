@@ -3,9 +3,10 @@
 The waiting page is a static file: its script reads the room's name from its own address.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -17,10 +18,11 @@ from waitline.http.speculation import require_wanted
 from waitline.http.static_files import StaticFile, prepare_page, respond
 from waitline.http.templates import Templates
 from waitline.http.texts import Language
+from waitline.kernel.ids import RoomId
 from waitline.services.queue.calls import QueueCalls
 from waitline.services.queue.demo_link import DemoLink
 from waitline.services.queue.now_serving import NowServingDocuments
-from waitline.services.queue.plain_page import PARAMETER, PlainPage
+from waitline.services.queue.plain_page import PARAMETER, PlainPage, kept_query
 from waitline.services.same_origin import SameOrigin
 from waitline.services.start_page import PAGES, SHARED, THEME
 
@@ -37,6 +39,7 @@ class Served(NamedTuple):
         problems: Counts refused calls, and knows the path below which a proxy serves the service.
         language: Language of pages in browsers that ask for none of ours.
         trusting: Whether a visitor's name is enough (trial mode).
+        returns: Returns the address that a signed return holds.
     """
 
     calls: QueueCalls
@@ -45,6 +48,7 @@ class Served(NamedTuple):
     problems: ProblemResponses
     language: Language
     trusting: bool
+    returns: Callable[[str, RoomId], str]
 
 
 def router(served: Served) -> APIRouter:
@@ -76,6 +80,7 @@ def router(served: Served) -> APIRouter:
         served.problems,
         assets=assets.path,
         trusting=served.trusting,
+        returns=served.returns,
     )
 
     async def waiting_page(room: str, request: Request) -> Response:
@@ -87,12 +92,7 @@ def router(served: Served) -> APIRouter:
             require_wanted(request.headers)
             return await plain.show(room, request)
         page = deep if "/" in room else shallow
-        if "visitor" in request.query_params:
-            # Browsers without scripts keep the visitor that the shop has named.
-            kept = urlencode({"visitor": request.query_params["visitor"]})
-            body = page.body.replace(b"url=?plain", f"url=?{kept}&amp;plain".encode())
-            page = prepare_page(body)
-        return respond(page, request)
+        return respond(_with_query(page, request), request)
 
     async def plain_form(room: str, request: Request) -> Response:
         return await plain.act(room, request)
@@ -107,6 +107,19 @@ def router(served: Served) -> APIRouter:
     routes.add_api_route("/rules", rules, methods=["GET", "HEAD"])
     routes.include_router(assets.router())
     return routes
+
+
+def _with_query(page: StaticFile, request: Request) -> StaticFile:
+    """Return the page with its query in the link for browsers without scripts.
+
+    They keep the visitor that the shop has named, and the way back.
+    """
+    kept = kept_query(request).replace("&", "&amp;")
+    if not kept:
+        return page
+    body = page.body.replace(b"url=?plain", f"url=?{kept}&amp;plain".encode())
+    # Compression would be the most expensive part of the answer.
+    return page._replace(body=body, compressed=None)
 
 
 def _waiting_pages(served: Served, folder: str) -> tuple[StaticFile, StaticFile]:

@@ -6,6 +6,7 @@ const TIMEOUT_MS = 10_000; // After this a retry is likely to be faster.
 export const base = new URL("../..", import.meta.url);
 export const room = roomOf(location.pathname);
 const named = new URLSearchParams(location.search).get("visitor");
+const signedReturn = new URLSearchParams(location.search).get("return");
 const STORED_AS = JSON.stringify(["waitline", room, named]);
 let memory = {};
 // Not stored: between visits the cookie holds it, which no script can read.
@@ -143,6 +144,19 @@ export async function fetchJson(url, options = {}) {
 
 function retryMs(response) {
   return Number(response.headers.get("Retry-After")) * 1_000 || 0;
+}
+
+// Where the protected site wants its visitor back; null unless the site has signed it.
+export async function returnAddress() {
+  if (!signedReturn) return null;
+  const url = new URL("api/v1/gate/return", base);
+  url.search = new URLSearchParams({ room, return: signedReturn });
+  try {
+    return new URL((await fetchJson(url)).data.url);
+  } catch (problem) {
+    if (problem.code === "C001") return null;
+    throw problem;
+  }
 }
 
 export async function call(method, verb) {

@@ -18,6 +18,7 @@ import {
   placeLink,
   placeOf,
   resetIdentity,
+  returnAddress,
   room,
   saveVisitor,
 } from "./visitor.js";
@@ -170,9 +171,7 @@ async function turn({ expiredAt, token }) {
   warned = warned && expiresMs === Date.parse(expiredAt);
   stage = "ACTIVE";
   expiresMs = Date.parse(expiredAt);
-  const shop = latest.shopUrl ? new URL(latest.shopUrl, location.href) : null;
-  // A shop on the loopback address is where this page came from: phones try the demo by its network.
-  if (shop && /^(127\.0\.0\.1|\[::1\]|localhost)$/.test(shop.hostname)) shop.hostname = location.hostname;
+  const shop = (await returnAddress()) ?? shopAddress();
   const goes = shop !== null && /^https?:$/.test(shop.protocol);
   put("turn-text", goes ? T.going : extensionsSpent ? T.spent : T.turnText);
   put("left-title", T.labels["left-title"]);
@@ -188,9 +187,17 @@ async function turn({ expiredAt, token }) {
     return turn(await call("POST", "extend"));
   }
   due.clear();
-  shop.searchParams.set("waitline", token);
+  const kept = shop.search.slice(1).split("&").filter((pair) => pair && !pair.startsWith("waitline="));
+  shop.search = [...kept, `waitline=${token}`].join("&");
   // The back button of the shop must not lead here, which would redirect to the shop again.
   location.replace(shop);
+}
+
+function shopAddress() {
+  const shop = latest.shopUrl ? new URL(latest.shopUrl, location.href) : null;
+  // A shop on the loopback address is where this page came from: phones try the demo by its network.
+  if (shop && /^(127\.0\.0\.1|\[::1\]|localhost)$/.test(shop.hostname)) shop.hostname = location.hostname;
+  return shop;
 }
 
 function showTurn() {

@@ -1,0 +1,112 @@
+"""Calls of protected sites: returns, and visitors who leave; the list of departed places."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from waitline.gate.returns import verify_return, verify_webhook
+from waitline.http.caching import etag_matches
+from waitline.http.envelope import success
+from waitline.http.problems import InputInvalid
+from waitline.http.requests import MISSING, Handler, Request, checked_name, decode_parameter
+from waitline.http.responses import Answer
+from waitline.kernel.clock import Clock
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.queue.departed import Departed
+from waitline.services.queue import texts
+from waitline.services.queue.batchers import Batchers
+from waitline.services.queue.views import VisitorBody
+
+SIGNATURE_HEADER = b"x-waitline-signature"
+
+_visitor_body = msgspec.json.Decoder(VisitorBody)
+
+
+class ReturnView(msgspec.Struct, frozen=True):
+    """Response data of the check of a return address."""
+
+    url: str
+
+
+class DepartedPlaces(msgspec.Struct, frozen=True):
+    """Places that were left before their passes ended, the latest departure first."""
+
+    room: str
+    places: list[int]
+
+
+class SiteCalls:
+    """Answers them.
+
+    Args:
+        site_key: The key shared with protected sites.
+        batchers: Run the verbs.
+        departed: The store of departed places.
+        clock: The present time.
+    """
+
+    def __init__(
+        self, site_key: bytes, batchers: Batchers, departed: Departed, clock: Clock
+    ) -> None:
+        self._site_key = site_key
+        self._batchers = batchers
+        self._departed = departed
+        self._clock = clock
+
+    def routes(self) -> Mapping[str, Mapping[str, Handler]]:
+        """Return the handlers by path and method."""
+        return {
+            "/api/v1/gate/return": {"GET": self.check_return},
+            "/api/v1/gate/left": {"POST": self.leave},
+            "/api/v1/protection/revoked": {"GET": self.revoked},
+        }
+
+    async def check_return(self, request: Request) -> Answer:
+        """Answer with the address that a signed return holds.
+
+        Raises:
+            ReturnRefused: It is not signed for the room, or no longer valid.
+        """
+        room = request.parameter("room")
+        given = request.raw_parameter("return")
+        if given is None:
+            raise InputInvalid("return", MISSING)
+        url = self.verified(decode_parameter("return", given), RoomId(room))
+        return success(request, texts.RETURN, ReturnView(url))
+
+    def verified(self, text: str, room: RoomId) -> str:
+        """Return the address that a signed return holds.
+
+        Raises:
+            ReturnRefused: It is not signed for the room, or no longer valid.
+        """
+        return verify_return(self._site_key, text, room, self._clock.now_ms() // 1_000)
+
+    async def leave(self, request: Request) -> Answer:
+        """Free the slot of a visitor who is done at the site: a signed webhook; repeats are fine.
+
+        Raises:
+            SiteSignatureRefused: The site has not signed it.
+        """
+        signature = request.headers.get(SIGNATURE_HEADER, b"")
+        verify_webhook(self._site_key, signature, request.body, self._clock.now_ms() // 1_000)
+        body = request.json(_visitor_body)
+        room = RoomId(checked_name("concertId", str(body.concertId)))
+        visitor = VisitorId(checked_name("userId", str(body.userId)))
+        await self._batchers.leave.enqueue(room, (visitor, 0))
+        return success(request, texts.REMOVED, None)
+
+    async def revoked(self, request: Request) -> Answer:
+        """Answer with the departed places of a room."""
+        room = RoomId(request.parameter("room"))
+        body = msgspec.json.encode(DepartedPlaces(room, await self._departed.places(room)))
+        etag = b'W/"' + blake2b(body, digest_size=8).hexdigest().encode("ascii") + b'"'
+        headers = (
+            (b"content-type", b"application/json"),
+            (b"cache-control", b"public, max-age=1"),
+            (b"etag", etag),
+        )
+        if etag_matches(request.headers.get(b"if-none-match", b""), etag):
+            return Answer(304, headers, b"")
+        return Answer(200, headers, body)

@@ -1,0 +1,130 @@
+"""Debian's nginx in front of a site, with the configuration that we ship."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+from typing_extensions import override
+
+from tests import nginx
+from tests.web.gated import HTML, Gated, cookie_name
+from tests.web.stack import Room
+
+ROOT = Path(__file__).parents[2]
+CONFIG = (ROOT / "deploy" / "nginx" / "gate.conf").read_text("utf-8")
+
+pytestmark = nginx.needed
+
+
+class Shop(BaseHTTPRequestHandler):
+    """The protected site: shows what it gets."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        user = self.headers.get("X-Waitline-User", "")
+        body = f"{self.command} {self.path} of {user}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def shop() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def room(site: Gated) -> Room:
+    made = site.stack.room(admitPerSecond=1000)
+    rule = {"name": "buy", "action": "queue", "room": made.name}
+    site.protect({**rule, "when": {"host": ["127.0.0.1"], "path": ["/buy/*"]}})
+    return made
+
+
+@pytest.fixture(scope="module")
+def browser(site: Gated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of the site behind nginx."""
+    gate = site.stack.client.base_url.port
+    with shop() as port:
+        config = CONFIG.replace("127.0.0.1:8081", f"127.0.0.1:{gate}")
+        config = config.replace("127.0.0.1:3000", f"127.0.0.1:{port}")
+        with (
+            nginx.running(config, tmp_path_factory.mktemp("nginx")) as front,
+            httpx.Client(base_url=f"http://127.0.0.1:{front}", headers=HTML) as client,
+        ):
+            yield client
+
+
+def test_a_visitor_goes_to_the_line_and_comes_back(
+    site: Gated, room: Room, browser: httpx.Client
+) -> None:
+    assert browser.get("/about").text == "GET /about of "
+    sent = browser.get("/buy/1?a=1")
+    assert sent.status_code == 303
+    assert f"/rooms/{room.name}?return=" in sent.headers["location"]
+    token = site.pass_of(room, "ann")
+    back = browser.get(f"/buy/1?a=1&waitline={token}")
+    assert back.status_code == 303
+    assert back.headers["location"] == f"{browser.base_url}/buy/1?a=1".replace("//buy", "/buy")
+    assert back.headers["cache-control"] == "no-store"
+    assert back.headers["set-cookie"].startswith(f"{cookie_name(room)}=")
+    assert browser.get("/buy/1?a=1").text == "GET /buy/1?a=1 of ann"
+    posted = browser.post("/buy/1", content=b"x" * 10_000)
+    assert posted.text == "POST /buy/1 of ann"
+    browser.cookies.clear()
+    assert browser.get("/buy/1").status_code == 303
+
+
+def test_scripts_and_forms_get_their_answers(room: Room, browser: httpx.Client) -> None:
+    call = browser.get("/buy/1", headers={"Accept": "application/json"})
+    assert call.status_code == 429
+    assert f"/rooms/{room.name}" in call.json()["waitingPage"]
+    form = browser.post("/buy/1", content=b"a=b", headers={"Accept-Language": "en"})
+    assert form.status_code == 429
+    assert "Your form was not sent" in form.text
+    head = browser.head("/buy/1")
+    assert (head.status_code, head.content) == (429, b"")
+
+
+@pytest.mark.usefixtures("room")
+def test_a_client_cannot_describe_itself(browser: httpx.Client) -> None:
+    forged = {
+        "X-Original-URL": "http://127.0.0.1/about", "X-Original-Method": "OPTIONS",
+        "X-Forwarded-Uri": "/about", "X-Waitline-User": "root",
+    }  # fmt: skip
+    assert browser.get("/buy/1", headers=forged).status_code == 303
+    assert browser.get("/about", headers=forged).text == "GET /about of "
+    # Not even the gate's own location.
+    assert browser.get("/waitline-gate").status_code == 404
+
+
+def test_while_the_gate_is_down_visitors_pass(tmp_path: Path) -> None:
+    with shop() as port:
+        # No server listens on the gate's port: a connection to port 1 is refused.
+        config = CONFIG.replace("127.0.0.1:8081", "127.0.0.1:1")
+        config = config.replace("127.0.0.1:3000", f"127.0.0.1:{port}")
+        with nginx.running(config, tmp_path) as front:
+            answer = httpx.get(f"http://127.0.0.1:{front}/buy/1", headers={"X-Waitline-User": "x"})
+    assert (answer.status_code, answer.text) == (200, "GET /buy/1 of ")
