@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEPLOY := .venv-deploy
+# Installed, or built by Go, whose checksum database pins what a version is.
+ACTIONLINT := $(shell command -v actionlint || \
+  echo go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7)
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -63,7 +66,7 @@ check-deploy: $(DEPLOY)/.made ## validate deploy/ and .github/ against published
 	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(DEPLOY)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(DEPLOY)/bin/zizmor --offline --no-progress --strict-collection .github
-	if command -v actionlint >/dev/null; then actionlint; else echo "actionlint: not installed"; fi
+	$(ACTIONLINT)
 
 .PHONY: fmt
 fmt: $(VENV)/.dev ## format the code
@@ -82,6 +85,28 @@ dashboards: $(VENV)/.dev ## write deploy/grafana and deploy/prometheus/waitline.
 bench: $(VENV)/.dev tools ## measure the hot path, and a tenth of the entry scenario
 	$(BIN)/waitline-bench hot-path $(ARGS)
 	$(BIN)/waitline-bench entry --scale 0.1 $(ARGS)
+
+.PHONY: bench-against
+bench-against: $(VENV)/.dev tools ## compare the hot calls with those of another checkout, as a table in out/versus.md (OTHER=…)
+	mkdir -p out
+	$(BIN)/waitline-bench versus $(OTHER) --rounds 3 --no-paced >out/versus.txt
+	{ echo "This change and its base, in one run on one machine:"; echo; echo '```'; \
+	  cat out/versus.txt; echo '```'; } >out/versus.md
+
+.PHONY: dist
+dist: $(VENV)/.made $(DEPLOY)/.made ## build what a release has: wheel, sdist, SBOM, notes from the changelog (VERSION=…)
+	rm -rf out/dist
+	mkdir -p out/dist
+	tools/release-notes $(VERSION) >out/dist/notes.md
+	$(BIN)/python -m hatchling build --target wheel --target sdist --directory out/dist
+	$(DEPLOY)/bin/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml \
+	  --output-reproducible --output-format JSON --output-file out/dist/waitline-$(VERSION).cdx.json
+
+.PHONY: roll-out
+roll-out: ## roll a version out to a cluster: the tables, then the pods (OVERLAY=…, VERSION=…)
+	@kubectl kustomize $(OVERLAY) | grep -q 'image: .*:$(VERSION)$$' \
+	  || { echo "$(OVERLAY) names no image of version $(VERSION)"; exit 1; }
+	deploy/kubernetes/roll-out $(OVERLAY)
 
 .PHONY: performance
 # What is measured fails where a target is missed; the report says so.
@@ -137,7 +162,7 @@ $(VENV)/.made: requirements/build.txt
 	@$(PIP) install --require-hashes -r requirements/build.txt
 	@touch $@
 
-$(DEPLOY)/.made: $(VENV)/.made requirements/deploy.txt
+$(DEPLOY)/.made: requirements/deploy.txt
 	@echo "Creating the environment in $(DEPLOY) (once)"
 	@$(PYTHON) -m venv $(DEPLOY)
 	@$(DEPLOY)/bin/python tools/install-packages requirements/deploy.txt
