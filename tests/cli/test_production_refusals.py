@@ -4,8 +4,6 @@ Stores that may lose data are in tests/faults/test_fitness.py and test_bad_addre
 trial in tests/cli/test_mode.py.
 """
 
-from pathlib import Path
-
 import pytest
 
 from tests.command_line import Run
@@ -14,6 +12,8 @@ from waitline.settings import load
 KEY = "K3jd83hD02hdfb38sdKJHs03"
 ANYWHERE = "0.0.0.0"  # noqa: S104 - to listen on
 OPERATOR_KEY = "WAITLINE_OPERATOR_KEY"
+# Nothing can be kept in it, so a service that is not refused ends too, with another reason.
+NO_FOLDER = "/proc/waitline"
 STORE = ("--valkey-url", "redis://127.0.0.1:1")
 
 
@@ -29,11 +29,11 @@ STORE = ("--valkey-url", "redis://127.0.0.1:1")
     ],
 )  # fmt: skip
 def test_the_queue_service(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+    run: Run, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
 ) -> None:
-    for name, value in {"WAITLINE_OPERATOR_KEY": KEY, **given}.items():
+    for name, value in {OPERATOR_KEY: KEY, "WAITLINE_SITE_KEY": KEY, **given}.items():
         monkeypatch.setenv(name, value)
-    ended = run("queue", "--data-dir", tmp_path, *STORE)
+    ended = run("queue", "--data-dir", NO_FOLDER, *STORE)
     assert ended.code == 2
     assert len(ended.lines) == 1
     assert said in ended.err
@@ -53,7 +53,7 @@ def test_the_queue_service(
     ],
 )  # fmt: skip
 def test_the_box_office(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+    run: Run, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
 ) -> None:
     settings = {
         "WAITLINE_OPERATOR_KEY": KEY,
@@ -64,13 +64,13 @@ def test_the_box_office(
     }
     for name, value in {**settings, **given}.items():
         monkeypatch.setenv(name, value)
-    ended = run("booking", "--data-dir", tmp_path, *STORE)
+    ended = run("booking", "--data-dir", NO_FOLDER, *STORE)
     assert ended.code == 2
     assert said in ended.err
 
 
-def test_waitline_up_in_production(run: Run, tmp_path: Path) -> None:
-    ended = run("up", "--mode", "production", "--host", ANYWHERE, "--data-dir", tmp_path)
+def test_waitline_up_in_production(run: Run) -> None:
+    ended = run("up", "--mode", "production", "--host", ANYWHERE, "--data-dir", NO_FOLDER)
     assert ended.code == 2
     assert "without TLS on 0.0.0.0" in ended.err
 
