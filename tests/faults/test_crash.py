@@ -51,8 +51,8 @@ ADMIT_PER_S = 300
 # In one room, before and after a process has died: however slow the machine, many wait in the end.
 SLOTS, MORE_SLOTS = ARRIVALS, ARRIVALS + ARRIVALS // 2
 
-# Seconds until another admitter goes on: the lease of three, the next visit, and a busy machine.
-TAKE_OVER_S = 4.5
+# Seconds until another admitter goes on: the lease of two, the next visit, and a busy machine.
+TAKE_OVER_S = 20.0
 
 
 async def load(stack: Stack, room: RoomId, fault: Callable[[], object]) -> Crowd:
