@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 from typing_extensions import override
 
 from tests.booking.sale import begin, charged, person
-from tests.databases import Patient, TestDatabase
+from tests.databases import EMPTY, Patient, TestDatabase
 from tests.model.box_office import PRICE, SEATS, SEATS_MAX, BoxOffice, Contents
 from waitline.booking import audit
 from waitline.booking.model import ReservationForeign
@@ -45,7 +45,7 @@ STEPS = 30
 EVER_S = 4e9
 
 OPEN = f"""
-    TRUNCATE concert, reservation, visitor_seats, outbox, listening RESTART IDENTITY CASCADE;
+    {EMPTY};
     INSERT INTO concert (title, venue, room) VALUES ('a', 'b', 'room');
     INSERT INTO schedule (concert_id, starts_at, visitor_seats_max)
     VALUES (1, '2999-01-01', {SEATS_MAX});
