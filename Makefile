@@ -55,7 +55,7 @@ check: $(VENV)/.dev tools ## lint, types, import contracts, dependencies, Lua, m
 	cd connectors/python && ../../$(BIN)/deptry src
 	$(BIN)/python tools/assemble-lua out/lua
 	luacheck --std max --globals redis cjson cmsgpack struct bit KEYS ARGV --max-line-length 100 --quiet out/lua
-	luacheck --std max --max-line-length 100 --quiet connectors/lua
+	luacheck --std max --globals core --max-line-length 100 --quiet connectors/lua deploy/haproxy
 	$(BIN)/squawk src/waitline/booking/migrations/*.sql
 
 .PHONY: check-deploy
