@@ -51,15 +51,15 @@ def command(kind: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @contextmanager
-def running(argv: list[str], queue_url: str, room: str, port: int) -> Iterator[str]:
+def running(argv: list[str], stack: Stack, room: str, port: int) -> Iterator[str]:
     """Run a site; return its address."""
     url = f"http://127.0.0.1:{port}"
     settings = {
         "PORT": str(port),
         "PYTHONPATH": PYTHON,
-        "WAITLINE_QUEUE_URL": queue_url,
+        "WAITLINE_QUEUE_URL": stack.url,
         "WAITLINE_ROOM": room,
-        "WAITLINE_SITE_KEY": "a key of the tests, long enough",
+        "WAITLINE_SITE_KEY": stack.site_key.decode(),
     }
 
     def answers() -> bool:
@@ -78,9 +78,10 @@ def site(
 ) -> Iterator[tuple[str, str, str]]:
     """A site, its room, and its address."""
     port = free_port()
-    room = stack.room(shopUrl=f"http://127.0.0.1:{port}/tickets?day=saturday")
+    # The way back is signed: without it, visitors would end at the start of the shop.
+    room = stack.room(shopUrl=f"http://127.0.0.1:{port}/")
     argv = command(request.param, tmp_path_factory)
-    with running(argv, stack.url, room, port) as url:
+    with running(argv, stack, room, port) as url:
         yield request.param, room, url
 
 
