@@ -70,6 +70,7 @@ def test_every_metric_is_on_a_dashboard() -> None:
         "queue_admission_allowance",
         "queue_admission_limit_per_second",
         "queue_admission_reason",
+        "queue_admission_stuck_seconds",
         "queue_admitting",
         "queue_throughput_users_per_second",
         "store_slot_maps_total",

@@ -8,6 +8,7 @@ ROOMS_OMITTED = "metrics_rooms_omitted"
 DECISION_REASON = "queue_admission_reason"
 ROOMS = "scheduler_concerts_count"
 ADMITTERS = "scheduler_admitters"
+STANDSTILL = "queue_admission_stuck_seconds"
 
 PAGE = (
     Family(
@@ -68,6 +69,11 @@ OF_ROOMS = (
     Family(
         ADMITTERS, "gauge", "processes",
         "Admitters that share the rooms: those with a heartbeat in the last 1.5 seconds",
+    ),
+    Family(
+        STANDSTILL, "gauge", "s",
+        "Longest time that a room has admitted nobody, though it is open, visitors wait and slots "
+        "are free; measured from scrape to scrape",
     ),
     Family(
         ROOMS_OMITTED, "gauge", "rooms",

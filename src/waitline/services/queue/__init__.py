@@ -19,6 +19,7 @@ site_calls.py    calls of protected sites
 protection.py    rules of the gate: operators set them, sites fetch them
 client_view.py   operators' call that shows the client address of a request
 metrics.py       the rooms' metrics
+standstill.py    how long a room has admitted nobody, though it should
 store_metrics.py metrics of Valkey
 management.py    the management process
 openapi.py       the service's OpenAPI document

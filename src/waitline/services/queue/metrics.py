@@ -16,7 +16,7 @@ from waitline.queue import hints
 from waitline.queue.decision import Decision, Reason
 from waitline.queue.model import Survey
 from waitline.queue.rooms import Rooms
-from waitline.queue.settings import ADMITTING
+from waitline.services.queue.standstill import Standstills, admits
 
 WATCH_S = 0.4
 """Interval, in s, of reading which rooms are awake or occupied. After its last visitor a room stays
@@ -57,6 +57,7 @@ class RoomMetrics:
         # When each was last awake or occupied.
         self._seen_s: dict[RoomId, float] = {}
         self._shown: set[RoomId] = set()
+        self._standstills = Standstills()
 
     async def run(self) -> Never:
         """Watch the rooms until cancelled."""
@@ -95,7 +96,8 @@ class RoomMetrics:
         self._shown = {room for room, _ in surveys}
         omitted = len(self._seen_s) - len(chosen)
         admitters = await self._rooms.admitters.count()
-        return room_metrics(surveys, await self._rooms.count(), omitted, admitters)
+        still_s = self._standstills.longest_s(surveys, self._now_s())
+        return room_metrics(surveys, await self._rooms.count(), omitted, admitters, still_s)
 
     def _chosen(self) -> list[RoomId]:
         """Choose the rooms to show: the latest, then those shown before, so that series go on."""
@@ -121,7 +123,11 @@ class RoomMetrics:
 
 
 def room_metrics(
-    surveys: list[tuple[RoomId, Survey]], rooms: int, omitted: int, admitters: int
+    surveys: list[tuple[RoomId, Survey]],
+    rooms: int,
+    omitted: int,
+    admitters: int,
+    still_s: float,
 ) -> list[FamilySamples]:
     """Convert surveys to metrics.
 
@@ -130,6 +136,7 @@ def room_metrics(
         rooms: How many there are.
         omitted: In how many something happens, but which are beyond the limit.
         admitters: How many share the rooms.
+        still_s: Longest standstill of a room, in s.
     """
     found = Collection((*collected_metrics.OF_ROOMS, *collected_metrics.OF_DECISIONS))
     for room, survey in surveys:
@@ -137,7 +144,7 @@ def room_metrics(
         found.add("queue_wait_size", survey.waiting, room)
         found.add("queue_active_size", survey.admitted, room)
         found.add("queue_active_limit", survey.rules.limits.active_max, room)
-        found.add("queue_admitting", _admits(survey), room)
+        found.add("queue_admitting", admits(survey), room)
         found.add("queue_throughput_users_per_second", survey.rate_last, room)
         pace = hints.rate_range(survey.rate_mean, survey.rate_deviation, survey.rate_samples)
         if pace is not None:
@@ -154,18 +161,9 @@ def room_metrics(
             _add_decision(found, room, survey, survey.decision)
     found.add(collected_metrics.ROOMS, rooms, "admit")
     found.add(collected_metrics.ADMITTERS, admitters)
+    found.add(collected_metrics.STANDSTILL, still_s)
     found.add(collected_metrics.ROOMS_OMITTED, omitted)
     return found.metrics()
-
-
-def _admits(survey: Survey) -> bool:
-    """Return whether the room admits visitors who wait, as far as its rules and its shop go."""
-    decision = survey.decision
-    if survey.mode_now not in ADMITTING:
-        return False
-    if decision is None:
-        return True
-    return decision.until is None or decision.until > survey.counters["admitted"]
 
 
 def _add_decision(found: Collection, room: RoomId, survey: Survey, decision: Decision) -> None:
