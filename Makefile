@@ -35,6 +35,14 @@ faults: $(VENV)/.dev tools ## inject every fault into a whole installation, and 
 	  --junitxml out/faults.xml -o junit_family=xunit1 $(ARGS); code=$$?; \
 	  $(BIN)/python -m tests.faults.fault_table out/faults.xml && exit $$code
 
+.PHONY: aws-test
+aws-test: $(VENV)/.run .venv-aws/.made .venv-checkov/.made tools ## make the AWS templates of both sizes, and check them with all scanners
+	cd deploy/aws && ../../.venv-aws/bin/pytest -q -m "long or not long" $(ARGS)
+
+.PHONY: aws-test-short
+aws-test-short: $(VENV)/.run .venv-aws/.made tools ## make the AWS templates of one size, and check them without checkov
+	cd deploy/aws && ../../.venv-aws/bin/pytest -q $(ARGS)
+
 .PHONY: coverage
 coverage: $(VENV)/.dev tools ## run the tests and show what they run of each package, by lines and branches
 	rm -f .coverage .coverage.*
@@ -137,7 +145,7 @@ compose-test: $(VENV)/.dev ## build the images and start the compositions of dep
 lock: $(VENV)/.dev ## pin requirements/*.in with hashes
 	cd requirements && pin() { ../$(BIN)/uv pip compile --quiet --upgrade --generate-hashes \
 	  --no-header --no-annotate --python-version 3.11 --universal "$$@"; } && \
-	  for name in run build bench dev deploy image-booking image-tools; do \
+	  for name in run build bench dev deploy image-booking image-tools aws checkov; do \
 	    pin $$name.in --output-file $$name.txt || exit 1; done && \
 	  pin ../pyproject.toml --extra traces -c dev.txt --output-file image.txt
 
@@ -151,7 +159,7 @@ tools-long: ## install also those of the tests that take long: Firefox and WebKi
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) $(DEPLOY) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* out
+	rm -rf $(VENV) $(DEPLOY) .venv-aws .venv-checkov .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* out
 
 $(VENV)/.made: requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -178,4 +186,12 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt bench/pyproject.toml
 	@echo "Installing the tools of developers (once)"
 	@$(BIN)/python tools/install-packages requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable bench
+	@touch $@
+
+# Environments of their own: what makes the AWS templates is larger than all the rest, and compiling
+# what is never imported would take as long as the tests.
+.venv-aws/.made .venv-checkov/.made: .venv-%/.made: requirements/%.txt
+	@echo "Creating the environment in .venv-$* (once)"
+	@$(PYTHON) -m venv .venv-$*
+	@PIP_NO_COMPILE=1 .venv-$*/bin/python tools/install-packages $<
 	@touch $@

@@ -1,0 +1,1 @@
+"""Tests of the AWS templates: synthesised here, without an account and without network."""
