@@ -135,7 +135,9 @@ export class Connector {
         body: { ...named(visit), browser },
         deadlineMs: CALL_MS,
       });
-      return await this.decide(request, secret, { claimed: status === 200, walkedIn: null });
+      // 404: a queue without this call. The mark in the cookie binds the pass all the same.
+      const claimed = status === 200 || status === 404;
+      return await this.decide(request, secret, { claimed, walkedIn: null });
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
       this.log(`waitline: ${error.message}`);

@@ -64,6 +64,7 @@ class Queue:
         slid: The pass that a slide returns; empty: the same.
         broken: Answer 500.
         held: Answers wait while it is not set.
+        missing: Paths that this queue does not know.
     """
 
     def __init__(self) -> None:
@@ -74,6 +75,7 @@ class Queue:
         self.claims: dict[str, str] = {}
         self.slid = ""
         self.broken = False
+        self.missing: set[str] = set()
         self.held = threading.Event()
         self.held.set()
 
@@ -81,13 +83,15 @@ class Queue:
         return sum(called.partition("?")[0] == path for _, called, _ in self.calls)
 
     # A table of routes.
-    def answer(  # noqa: PLR0911
+    def answer(  # noqa: C901, PLR0911
         self,
         path: str,
         headers: Any,  # noqa: ANN401
         body: Any,  # noqa: ANN401
     ) -> tuple[int, object]:
         token = headers.get("X-Queue-Token", "")
+        if path in self.missing:
+            return 404, {}
         match path.partition("?")[0]:
             case "/.well-known/jwks.json":
                 x = b64(KEY.public_key().public_bytes_raw())
