@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]  # its library has no types
 from waitline import settings
 
 COMPOSE = Path(__file__).resolve().parents[2] / "deploy" / "compose"
-STACKS = {"single": ("single",)}
+STACKS = {"single": ("single",), "cluster": ("cluster",)}
 """Files of each composition: the later ones add to the first."""
 
 # Of Waitline, whose root file system is read-only and which has no rights at all.
@@ -125,7 +125,7 @@ def _prepared(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", ["single"])
+@pytest.mark.parametrize("name", ["single", "cluster"])
 def test_prepare_makes_secrets_that_waitline_takes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
