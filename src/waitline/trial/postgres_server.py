@@ -163,6 +163,7 @@ class PostgresServer(EmbeddedServer):
         command = [str(self._binaries / "initdb"), "--pgdata", str(draft), "--username=waitline"]
         # No password: only this user can open the socket.
         command += ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        command += [] if self._fsync else ["--no-sync"]
         done = subprocess.run(  # noqa: S603 - our own binary
             [*_prefix(), *command],
             capture_output=True,
