@@ -121,12 +121,22 @@ def serving(kind: str, queue_url: str, site_key: str) -> Iterator[str]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         connector = Connector(queue_url=queue_url, site_key=site_key, origins=[url])
         if kind in ASGI:
-            with _uvicorn(ASGI[kind](connector), listener):
+            with _closing(connector, kind), _uvicorn(ASGI[kind](connector), listener):
                 yield url
             return
         port = listener.getsockname()[1]
-    with _wsgi(WSGI[kind](connector), port):
+    with _closing(connector, kind), _wsgi(WSGI[kind](connector), port):
         yield url
+
+
+@contextmanager
+def _closing(connector: Connector, kind: str) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        connector.close()
+        if kind.startswith("django"):
+            waitline_connect.django.connector().close()
 
 
 @contextmanager

@@ -70,6 +70,12 @@ class Client:
         """How long the breaker stays open, in seconds; 0: try now."""
         return 0.0 if self.healthy else max(0.0, self._retry_s - time.monotonic())
 
+    def close(self) -> None:
+        """Close idle connections."""
+        with suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().close()
+
     def call(
         self,
         method: str,

@@ -124,6 +124,10 @@ class Connector:
         """Wait for rules and keys: once per process, at most `LOAD_S`."""
         self.source.load(LOAD_S)
 
+    def close(self) -> None:
+        """Stop fetching, when the site ends before its process does."""
+        self.source.close()
+
     def decide(self, request: Request, rule: Rule | None = None) -> Decision:
         """Return what becomes of a request, without any call; its outcome may be `call`.
 

@@ -83,6 +83,7 @@ class Source:
         self._loaded = threading.Event()
         self._heard_s = float("-inf")
         self._pid = 0
+        self._closed = False
         self._lock = threading.Lock()
 
     @property
@@ -108,6 +109,10 @@ class Source:
         self._pid = os.getpid()
         self._loaded.set()
 
+    def close(self) -> None:
+        """End the thread, within a second."""
+        self._closed = True
+
     def watch(self, room: str) -> None:
         """Fetch the revoked passes of a room that no rule names."""
         self._rooms.add(room)
@@ -129,7 +134,7 @@ class Source:
 
     def _run(self) -> None:
         round_number = 0
-        while True:
+        while not self._closed:
             due_s = time.monotonic() + REVOKED_S * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - jitter
             due_s = max(due_s, time.monotonic() + self.client.retry_in_s)
             if self.client.retry_in_s <= 0:
@@ -137,6 +142,7 @@ class Source:
                 round_number += 1
             self._loaded.set()
             self._run_tasks(due_s)
+        self.client.close()
 
     def _run_tasks(self, until_s: float) -> None:
         while (left_s := until_s - time.monotonic()) > 0:
