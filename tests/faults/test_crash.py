@@ -52,7 +52,7 @@ ADMIT_PER_S = 300
 SLOTS, MORE_SLOTS = ARRIVALS, ARRIVALS + ARRIVALS // 2
 
 # Seconds until another admitter goes on: the lease of two, the next visit, and a busy machine.
-TAKE_OVER_S = 20.0
+TAKE_OVER_S = 4.5
 
 
 async def load(stack: Stack, room: RoomId, fault: Callable[[], object]) -> Crowd:
