@@ -18,7 +18,7 @@ from waitline.cli.lazy_commands import COMMANDS
 from waitline.gate import store as gate_store
 from waitline.http.problems import BUG, UNAVAILABLE
 from waitline.kernel.errors import Refused
-from waitline.queue import addresses, admitters, listening, openings, rooms, store
+from waitline.queue import addresses, admitters, listening, openings, rooms, store, walk_ins
 from waitline.queue.keys import RoomKeys
 from waitline.services.problems import PROBLEMS
 from waitline.valkey import scripts
@@ -81,6 +81,7 @@ SEND_TO_VALKEY = {
     SRC / "queue" / "admitters.py",
     SRC / "queue" / "departed.py",
     SRC / "queue" / "store.py",
+    SRC / "queue" / "walk_ins.py",
     SRC / "queue" / "listening.py",
     SRC / "queue" / "openings.py",
     SRC / "queue" / "rooms.py",
@@ -216,8 +217,8 @@ def test_what_takes_long_to_import_is_imported_when_it_is_needed(
 def test_every_script_is_used() -> None:
     loaded = [
         value
-        for module in (rooms, store, listening, addresses, admitters, openings, gate_store)
-        for value in vars(module).values()
+        for one in (rooms, store, listening, addresses, admitters, openings, walk_ins, gate_store)
+        for value in vars(one).values()
         if isinstance(value, scripts.Script)
     ]
     assert sorted(one.name for one in loaded) == sorted(path.stem for path in SCRIPTS)

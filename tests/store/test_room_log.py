@@ -6,8 +6,9 @@ from tests.store.room import Room, no_memory
 from waitline.kernel.errors import Unavailable
 from waitline.kernel.instants import Instant
 from waitline.queue.model import RoomExists, RoomOccupied, RoomUnknown
+from waitline.queue.relations import RoomIdentity
 from waitline.queue.room_log import THE_INSTALLATION, RoomChange
-from waitline.queue.settings import Mode, RoomIdentity, Rules
+from waitline.queue.settings import Mode, Rules
 from waitline.valkey import scripts
 
 KEPT_DAYS = 90

@@ -8,7 +8,7 @@ import pytest
 from tests.servers import Server
 from tests.store.room import Room
 from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue import keys, rooms, store
+from waitline.queue import keys, rooms, store, walk_ins
 from waitline.queue.model import BATCH_MAX, Joined, Slot, TooManyStreams
 from waitline.queue.store import STREAM_BURST, STREAM_REFILL_MS
 from waitline.valkey import scripts
@@ -21,6 +21,7 @@ TABLES = [
     (store.ACTIVATE, store.ACTIVATED),
     (store.EXTEND, store.EXTENDED),
     (store.LEAVE, store.LEFT),
+    (walk_ins.WALK_IN, walk_ins.WALKED_IN),
     (store.ADMIT, store.MOVED),
     (store.SWEEP, store.SWEPT),
     (store.SUBSCRIBE, store.SUBSCRIBED),
@@ -37,7 +38,8 @@ def test_each_word_of_a_script_means_something(
 
 
 def test_every_script_of_visitors_has_its_table() -> None:
-    loaded = {value.name for value in vars(store).values() if isinstance(value, scripts.Script)}
+    values = [*vars(store).values(), *vars(walk_ins).values()]
+    loaded = {value.name for value in values if isinstance(value, scripts.Script)}
     assert {script.name for script, _ in TABLES} == loaded
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.shop import Shop, b64, shop, sign
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.setting import SettingError
-from waitline.queue.settings import RoomIdentity, Rules
+from waitline.queue.relations import RoomIdentity
+from waitline.queue.settings import Rules
 from waitline.tokens.shop_keys import KEYS_MAX, PRIVATE, parse_jwk, parse_key, parse_key_set
 from waitline.tokens.statements import (
     AGE_MAX_S,

@@ -36,6 +36,7 @@ DEFAULTS = {
     "addressRefusalsPerMinute": 0,
     "networkRefusalsPerMinute": 0,
     "whenShopSilent": "keep",
+    "standby": "off",
     "identity": "claimed",
     "identityKey": "",
     "identityKeysUrl": "",
@@ -66,6 +67,7 @@ CHOSEN = {
     "addressRefusalsPerMinute": 104,
     "networkRefusalsPerMinute": 105,
     "whenShopSilent": "hold",
+    "standby": "on",
     # A room without a key cannot be `signed`, and one with a key has no address of others:
     # tests/web/test_signed_rooms.py.
     "identity": "claimed",

@@ -4,6 +4,7 @@ settings.py    room settings, each declared once (pure)
 relations.py   constraints between room settings, and defaults derived from others (pure)
 model.py       visitor states, room survey, outcomes and refusals (pure)
 decision.py    admission decision of a room, derived from its shop's reports (pure)
+walk_ins.py    visitors admitted without a line
 departed.py    places left before their passes ended
 hints.py       poll interval, and estimate of the wait (pure)
 record.py      sale record: histogram of waits, totals by time (pure)

@@ -1,11 +1,27 @@
 """Constraints between room settings, and defaults derived from other settings. Pure."""
 
+from enum import StrEnum
 from urllib.parse import urlsplit
 
 from waitline.kernel.instants import Instant
 
 KEY_CHARS_MAX = 4_096
 """Longest text of a shop's key, in characters: an RSA key of 4096 bits has 800."""
+
+
+class RoomIdentity(StrEnum):
+    """Who may use a visitor name in a room."""
+
+    CLAIMED = "claimed"  # a name that anybody may claim
+    SIGNED = "signed"  # an account for which the shop vouches
+
+
+class Standby(StrEnum):
+    """Whether the gate may admit visitors of a room without a line."""
+
+    OFF = "off"
+    ON = "on"
+
 
 Fault = tuple[str, str]
 """The name of a setting, and what is wrong with it."""

@@ -9,7 +9,14 @@ from waitline.kernel.addresses import address_fault
 from waitline.kernel.instants import Instant
 from waitline.kernel.setting import TIME_UNIT, Setting, SettingError, check, declared
 from waitline.queue.decision import WhenSilent
-from waitline.queue.relations import KEY_CHARS_MAX, burst_of, identity_fault, times_fault
+from waitline.queue.relations import (
+    KEY_CHARS_MAX,
+    RoomIdentity,
+    Standby,
+    burst_of,
+    identity_fault,
+    times_fault,
+)
 
 TITLE_CHARS_MAX = 100
 MESSAGE_CHARS_MAX = 500
@@ -18,13 +25,6 @@ DAY_MS = 86_400_000
 
 WAITING_MOST = 10_000_000
 """Most visitors that a room's line may be set to hold."""
-
-
-class RoomIdentity(StrEnum):
-    """Who may use a visitor name in a room."""
-
-    CLAIMED = "claimed"  # a name that anybody may claim
-    SIGNED = "signed"  # an account for which the shop vouches
 
 
 class Mode(StrEnum):
@@ -218,12 +218,8 @@ class Limits:
     @property
     def of_addresses(self) -> bool:
         """Whether the room limits the places of client addresses."""
-        return bool(
-            self.address_joins_max
-            or self.network_joins_max
-            or self.address_held_max
-            or self.network_held_max
-        )
+        taken, held = (self.address_joins_max, self.network_joins_max), self.address_held_max
+        return any((*taken, held, self.network_held_max))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +304,10 @@ class Rules:
             "rate), or hold (admit nobody)",
         ),
     ] = WhenSilent.KEEP
+    standby: Annotated[
+        Standby,
+        Setting(wire="standby", help="on: the gate admits at once while the room needs no line"),
+    ] = Standby.OFF
     identity: Annotated[
         RoomIdentity,
         Setting(

@@ -15,6 +15,7 @@ from waitline.queue.model import (
     RoomOccupied,
     TooManyRooms,
 )
+from waitline.queue.walk_ins import LineFormed
 
 ROOM_PROBLEMS: list[Problem[Any]] = [
     Problem(
@@ -87,6 +88,13 @@ ROOM_PROBLEMS: list[Problem[Any]] = [
             "A room's name must not be . or .. or have them between slashes, nor end with "
             "/addresses, /changes or /now-serving. Choose another name.",
         ),
+    ),
+    Problem(
+        LineFormed,
+        HTTPStatus.CONFLICT,
+        C005,
+        "line-formed",
+        Text("대기열 운영 중", "The room has a line"),
     ),
     Problem(
         ProxyUntrusted,

@@ -69,6 +69,7 @@ local heard_ms, mono_ms, confirmed = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[
 --@include heard
 --@include instant
 --@include opening
+--@include pace
 local clock = clock_ms()
 local clock_text = string.format('%d', clock)
 
@@ -100,11 +101,8 @@ if beat_ms and clock - beat_ms > BEAT_GAP_MAX then return held() end
 if not admits(mode, opens_at, closes_at, clock) then return held() end
 
 -- Decide how many may be admitted. The stored decision only ever lowers the room's own limits.
-local per_s, burst = math.min(admit_per_s, tonumber(now_per_s) or math.huge), tonumber(admit_burst)
+local per_s, burst = pace(admit_per_s, admit_burst, now_per_s)
 if per_s <= 0 then return held() end
--- As in `Limits.burst`.
-if burst == 0 then burst = math.max(admit_per_s / 4, 1 + admit_per_s / 10) end
-if per_s < tonumber(admit_per_s) then burst = math.max(1, burst * per_s / admit_per_s) end
 local left = math.max((tonumber(now_until) or math.huge) - tonumber(so_far or 0), 0)
 
 local tokens, tokens_at, tokens_by, tokens_mono, count, since, mean, variance, samples,

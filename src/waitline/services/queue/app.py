@@ -31,6 +31,7 @@ from waitline.queue.feed import Feed
 from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
+from waitline.queue.walk_ins import WalkIns
 from waitline.services import start_page
 from waitline.services.data_mode import open_valkey, watches
 from waitline.services.identity import Identity
@@ -209,22 +210,17 @@ class QueueParts(NamedTuple):
         keys = Keys(KeyringFile(settings.keys_file), clock.now_ms())
         line, rooms, addresses = Line(store, confirming), Rooms(store), Addresses(store)
         fitness = Fitness(store, settings.durability, production=settings.mode == "production")
-        batchers, documents = Batchers.of(line, addresses), NowServingDocuments(rooms)
+        walk_ins, documents = WalkIns(store, confirming), NowServingDocuments(rooms)
+        batchers = Batchers.of(line, addresses, walk_ins)
         believed = ClientAddresses(settings.trusted_proxies or "", settings.forwarded_header)
         watch = AddressWatch(addresses, believed, documents, batchers.allow)
         who = Identity(keys, trusting=settings.mode == "trial")
         statements, same_origin = Statements(documents, clock), SameOrigin(settings.allowed_origins)
         calls = QueueCalls(
-            batchers=batchers,
-            rooms=rooms,
-            new_room=settings.new_room(),
-            documents=documents,
-            tokens=Tokens(keys),
-            statements=statements,
-            who=who,
-            watch=watch,
+            batchers=batchers, rooms=rooms, new_room=settings.new_room(), documents=documents,
+            tokens=Tokens(keys), statements=statements, who=who, watch=watch,
             same_origin=same_origin,
-        )
+        )  # fmt: skip
         return cls(
             keys=keys,
             line=line,
@@ -243,7 +239,7 @@ class QueueParts(NamedTuple):
             key_set=_key_set(keys, clock),
             protection=Protection(store),
             site_key=site_key,
-            gate=_gate(settings, site_key, store, clock, who, documents, believed),
+            gate=_gate(settings, site_key, store, clock, calls, documents, believed),
             site_calls=SiteCalls(site_key.encode(), batchers, Departed(store), clock),
         )
 
@@ -308,13 +304,13 @@ def _gate(  # noqa: PLR0917 - components of `QueueParts`
     site_key: str,
     store: ValkeyClient,
     clock: Clock,
-    who: Identity,
+    calls: QueueCalls,
     documents: NowServingDocuments,
     believed: ClientAddresses,
 ) -> GateCalls:
     return GateCalls(
         state=GateState(Protection(store), Departed(store)),
-        who=who,
+        calls=calls,
         documents=documents,
         proxies=believed,
         clock=clock,

@@ -13,6 +13,7 @@ from waitline.queue.addresses import Addresses, Newcomer
 from waitline.queue.batches import line_batcher
 from waitline.queue.model import Again, Joined, Passed, Slot, Standing, Waiting
 from waitline.queue.store import Line, StayClaim
+from waitline.queue.walk_ins import WalkedIn, WalkIns
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,11 @@ class Batchers:
     activate: Batcher[RoomId, StayClaim, Slot]
     extend: Batcher[RoomId, StayClaim, Slot]
     leave: Batcher[RoomId, StayClaim, object]
+    walk_in: Batcher[RoomId, VisitorId, WalkedIn]
     allow: Batcher[RoomId, Newcomer, bool]
 
     @classmethod
-    def of(cls, line: Line, addresses: Addresses) -> "Batchers":
+    def of(cls, line: Line, addresses: Addresses, walk_ins: WalkIns) -> "Batchers":
         """Build one per verb of the line, and one for limits of client addresses."""
         utilisation = Utilisation()
         return cls(
@@ -40,6 +42,7 @@ class Batchers:
             activate=line_batcher("activate", line.activate, utilisation),
             extend=line_batcher("extend", line.extend, utilisation),
             leave=line_batcher("leave", line.leave, utilisation),
+            walk_in=line_batcher("walk_in", walk_ins.walk_in, utilisation),
             allow=line_batcher("allow", addresses.allow, utilisation),
         )
 
@@ -55,6 +58,7 @@ class Batchers:
                 self.activate,
                 self.extend,
                 self.leave,
+                self.walk_in,
                 self.allow,
             )
         ]

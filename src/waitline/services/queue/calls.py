@@ -72,6 +72,9 @@ class QueueCalls:
         who: Authenticates visitors.
         watch: Counts and limits client addresses.
         same_origin: Refuses writes from pages of other origins.
+
+    Attributes:
+        who: As given.
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class QueueCalls:
         self._documents = documents
         self._tokens = tokens
         self._statements = statements
-        self._who = who
+        self.who = who
         self._rng = random.Random()  # noqa: S311 - jitter
 
     def routes(self) -> Mapping[str, Mapping[str, Handler]]:
@@ -133,7 +136,7 @@ class QueueCalls:
         try:
             outcome = await self._batchers.join.enqueue(room, (visitor, mark))
         except RoomUnknown:
-            if not self._who.trusting:
+            if not self.who.trusting:
                 raise
             await self._rooms.ensure(room, self._new_room)
             outcome = await self._batchers.join.enqueue(room, (visitor, mark))
@@ -164,7 +167,7 @@ class QueueCalls:
         data = EntryView(room, visitor, ahead + 1, total, minutes, State.WAITING, token, new)
         after_s = hints.first_poll_after_s(ahead + 1, self._rng.random())
         answer = success(request, texts.ENTERED, data, 201, headers=_asking_after(after_s))
-        return answer if self._who.trusting else _with_cookie(answer, room, token)
+        return answer if self.who.trusting else _with_cookie(answer, room, token)
 
     async def _entered_before(
         self,
@@ -179,9 +182,9 @@ class QueueCalls:
         Without proof of being its visitor, the answer does not depend on the place: same body, same
         headers, constant time.
         """
-        proof = self._who.proven(request, room, visitor)
+        proof = self.who.proven(request, room, visitor)
         mine = (
-            self._who.trusting
+            self.who.trusting
             or proof.belongs_to(standing.place, standing.joined_ms)
             or identity.has_mark(request, room, visitor, mark=mark, stored=standing.mark)
         )
@@ -204,7 +207,7 @@ class QueueCalls:
         total = (await self._documents.fetch(room)).survey.waiting
         data = EntryView(room, visitor, 0, total, 0, standing.state, token, isNewEntry=False)
         answer = success(request, texts.ENTERED, data, 201)
-        return answer if self._who.trusting else _with_cookie(answer, room, ticket)
+        return answer if self.who.trusting else _with_cookie(answer, room, ticket)
 
     async def _returned(
         self, request: Request, room: RoomId, claim: StayClaim, ticket: str
@@ -239,6 +242,19 @@ class QueueCalls:
             return await self._batchers.rejoin.enqueue(room, claim)
         except TimeRanOut:
             return passed._replace(left_ms=0)
+
+    async def walk_in(self, request: Request, room: RoomId, visitor: VisitorId) -> tuple[Slot, str]:
+        """Admit a new visitor without a line; return the slot and the pass.
+
+        Raises:
+            LineFormed: The room needs a line now.
+            AddressLimited: The address has reached a limit of the room.
+        """
+        counted = await self._watch.allow(request, room, visitor)
+        slot = (await self._batchers.walk_in.enqueue(room, visitor)).slot
+        if not counted:
+            self._watch.count_place(request, room, visitor)
+        return slot, self._tokens.entry_pass(room, visitor, slot, account=False)
 
     def status_view(
         self, room: RoomId, visitor: VisitorId, standing: Standing, proof: Proof
@@ -304,7 +320,7 @@ class QueueCalls:
         elif not body.token.strip():
             raise InputInvalid("token", BLANK)
         else:
-            proof = self._who.proof_of(body.token, room, visitor)
+            proof = self.who.proof_of(body.token, room, visitor)
         try:
             turn: Slot | Refused = await self._batchers.validate.enqueue(room, visitor)
         except Refused as refusal:
@@ -328,7 +344,7 @@ class QueueCalls:
     def _prove(self, request: Request, room: RoomId, visitor: VisitorId) -> Proof:
         if self._watch.blocked:
             self._watch.require_unblocked(request, room)
-        return self._who.prove(request, room, visitor)
+        return self.who.prove(request, room, visitor)
 
 
 async def _judged(

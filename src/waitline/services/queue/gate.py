@@ -3,6 +3,7 @@
 A pass is verified here, without a call to the store. Rules and departed places come from memory.
 """
 
+import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
@@ -17,8 +18,10 @@ from waitline.http.responses import Answer, Headers
 from waitline.kernel import telemetry
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import NeedsOperator, Refused, Unavailable
-from waitline.kernel.ids import RoomId
-from waitline.services.identity import Identity, Presented
+from waitline.kernel.ids import RoomId, VisitorId
+from waitline.queue.relations import Standby
+from waitline.services.identity import Presented
+from waitline.services.queue.calls import QueueCalls
 from waitline.services.queue.gate_answers import (
     admitting,
     pass_cookie,
@@ -79,7 +82,7 @@ class GateCalls:
 
     Args:
         state: Rules and departed places.
-        who: Verifies passes.
+        calls: Verify passes, and admit visitors without a line.
         documents: Say where rooms hand over to.
         proxies: Says which addresses are trusted proxies.
         clock: The present time.
@@ -90,14 +93,14 @@ class GateCalls:
         self,
         *,
         state: GateState,
-        who: Identity,
+        calls: QueueCalls,
         documents: NowServingDocuments,
         proxies: ClientAddresses,
         clock: Clock,
         settings: GateSettings,
     ) -> None:
         self._state = state
-        self._who = who
+        self._calls = calls
         self._documents = documents
         self._proxies = proxies
         self._clock = clock
@@ -145,7 +148,25 @@ class GateCalls:
             return _counted(rule.name, "pass", answer)
         if rule.mode is RuleMode.OBSERVE:
             return _counted(rule.name, "observed", passing("observed"))
+        if asked.takes_place:
+            admitted = await self._walk_in(request, asked, room)
+            if admitted is not None:
+                return _counted(rule.name, "standby", admitted)
         return await self._refuse(request, asked, rule, room)
+
+    async def _walk_in(self, request: Request, asked: Asked, room: RoomId) -> Answer | None:
+        """Admit the visitor without a line, if the room stands by; `None` if it has to wait."""
+        try:
+            document = await self._documents.fetch(room)
+            if document.survey.rules.standby is Standby.OFF:
+                return None
+            visitor = VisitorId(secrets.token_hex(16))
+            slot, token = await self._calls.walk_in(request, room, visitor)
+        except (Refused, Unavailable):
+            return None
+        left_s = (slot.expires_ms - self._clock.now_ms()) // 1_000
+        cookie = pass_cookie(room, token, left_s, secure=asked.scheme == "https")
+        return admitting("standby", room, visitor, slot.place, cookie)
 
     async def _shown(self, request: Request, asked: Asked, room: RoomId) -> Presented | None:
         """Return what the request's pass proves, from its header or cookie, or `None`."""
@@ -164,7 +185,7 @@ class GateCalls:
 
     async def _live(self, token: str, room: RoomId) -> Presented | None:
         """Return what a pass proves while its stay lasts, or `None`."""
-        shown = self._who.presented(token, room)
+        shown = self._calls.who.presented(token, room)
         if shown is None or shown.expires_ms <= self._clock.now_ms():
             return None
         return None if await self._state.has_departed(room, shown.place) else shown

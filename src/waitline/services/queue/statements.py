@@ -14,7 +14,8 @@ from waitline.kernel.errors import Unavailable
 from waitline.kernel.ids import RoomId, VisitorId
 from waitline.kernel.single_flight import SingleFlightCache
 from waitline.queue.model import ACCOUNT_MARK, RoomUnknown
-from waitline.queue.settings import RoomIdentity, Rules
+from waitline.queue.relations import RoomIdentity
+from waitline.queue.settings import Rules
 from waitline.services.queue.now_serving import NowServingDocuments
 from waitline.tokens.shop_keys import ShopKey, parse_key, parse_key_set
 from waitline.tokens.statements import StatementFault, StatementRejected, verify_statement

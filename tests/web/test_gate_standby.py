@@ -1,0 +1,88 @@
+"""A room that stands by: no line at half its rate, and a fair line beyond its capacity."""
+
+import threading
+
+import httpx
+import pytest
+
+from tests.until import until
+from tests.web.gated import HOST, HTML, Gated, cookie_name
+from tests.web.stack import SOON_S, Room, succeeded
+
+PER_S = 20
+APART_S = 2 / PER_S
+"""Time between two visitors at half the rate. Each comes that long after the answer to the one
+before, so a slow machine only makes the load lower."""
+
+
+def standing_by(site: Gated, **rules: object) -> Room:
+    room = site.stack.room(standby="on", **rules)
+    when = {"host": [HOST], "path": ["/buy/*"]}
+    site.protect({"name": "buy", "action": "queue", "room": room.name, "when": when})
+    return room
+
+
+def passes(answer: httpx.Response) -> bool:
+    return bool(answer.headers.get("x-waitline-decision") == "standby")
+
+
+def test_at_half_the_rate_no_visitor_sees_the_waiting_page(site: Gated) -> None:
+    room = standing_by(site, admitPerSecond=PER_S)
+    until(lambda: passes(site.ask("/buy/1", **HTML)), SOON_S, "the bucket of a new room fills")
+    answers = []
+    for _ in range(30):
+        threading.Event().wait(APART_S)
+        answers.append(site.ask("/buy/1", **HTML))
+    assert [answer.status_code for answer in answers] == [204] * 30
+    assert all(map(passes, answers))
+    # Each has a pass of its own, which the next request shows.
+    tokens = {answer.headers["set-cookie"].split(";")[0] for answer in answers}
+    assert len(tokens) == 30
+    token = tokens.pop()
+    assert token.startswith(cookie_name(room))
+    again = site.ask("/buy/1", cookie=token, **HTML)
+    assert again.headers["x-waitline-decision"] == "pass"
+    assert again.headers["x-waitline-room"] == room.name
+
+
+def test_beyond_its_capacity_all_queue_in_order_and_the_line_dissolves(site: Gated) -> None:
+    room = standing_by(site, admitPerSecond=1000, activeMax=3)
+    inside: list[httpx.Response] = []
+
+    def three_are_inside() -> bool:
+        answer = site.ask("/buy/1", **HTML)
+        if passes(answer):
+            inside.append(answer)
+        return len(inside) == 3
+
+    until(three_are_inside, SOON_S, "all slots are taken")
+    for number in range(6):
+        assert site.ask("/buy/1", **HTML).status_code == 302
+        assert succeeded(room.enter(f"v{number}"), 201)["position"] == number + 1
+    # A slot is free: it is the first in the line's, and nobody else's.
+    left = room.who(inside[0].headers["x-waitline-user"])
+    succeeded(site.left(left))
+    until(lambda: room.status("v0").json()["data"]["status"] == "READY", SOON_S, "the first")
+    assert site.ask("/buy/1", **HTML).status_code == 302
+    assert [room.status(f"v{n}").json()["data"]["position"] for n in range(6)] == [0, 1, 2, 3, 4, 5]
+    for number in range(6):
+        succeeded(room.remove(f"v{number}"))
+    until(lambda: passes(site.ask("/buy/1", **HTML)), SOON_S, "the line has dissolved")
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        pytest.param("HEAD", HTML, id="head"),
+        pytest.param("GET", {**HTML, "Range": "bytes=0-"}, id="range"),
+        pytest.param("GET", {**HTML, "Sec_Purpose": "prefetch"}, id="prefetch"),
+        pytest.param("GET", {"Accept": "application/json"}, id="script"),
+        pytest.param("POST", HTML, id="form"),
+    ],
+)
+def test_only_a_page_takes_a_place(site: Gated, method: str, headers: dict[str, str]) -> None:
+    room = standing_by(site, admitPerSecond=1000)
+    until(lambda: passes(site.ask("/buy/1", **HTML)), SOON_S, "it admits")
+    before = room.show()["totals"]["entered"]
+    assert site.ask("/buy/1", method=method, **headers).status_code == 429
+    assert room.show()["totals"]["entered"] == before
