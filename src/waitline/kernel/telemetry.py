@@ -25,9 +25,8 @@ ROOMS_MAX = 1_001
 """Label sets of a metric by room: 1 000 rooms, as many as are shown, and one that the others
 share."""
 
-RULES_MAX = 1_001
-"""Label sets of a metric by protection rule: 100 rules with ten decisions each, and one that the
-rest share after rules were renamed."""
+RULES_MAX = 500
+"""Label sets of a metric by protection rule: 100 rules, with five of the decisions each."""
 
 ROOM = ("concert_id",)
 
