@@ -39,6 +39,7 @@ CALLS = {
     ("get", "/api/v1/gate"),
     ("get", "/api/v1/gate/return"),
     ("post", "/api/v1/gate/left"),
+    ("post", "/api/v1/gate/walk-in"),
     ("get", "/api/v1/protection/revoked"),
     ("get", "/api/v1/protection"),
     ("put", "/api/v1/protection"),

@@ -2,6 +2,7 @@
 
 model.py       protection rules, their patterns, and the decision; pure
 returns.py     signed return addresses, and webhooks of sites; pure
+site_key.py    the key of protected sites in their calls; pure
 store.py       the rules on Valkey
 lua/           scripts
 """

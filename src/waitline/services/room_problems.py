@@ -5,6 +5,7 @@ from typing import Any
 
 from waitline.gate.model import ProtectionChanged, ProtectionInvalid, ProxyUntrusted
 from waitline.gate.returns import ReturnRefused, SiteSignatureRefused
+from waitline.gate.site_key import SiteKeyRefused
 from waitline.http.problems import C001, C002, C003, C005, Problem
 from waitline.http.texts import Text
 from waitline.kernel.ids import REHEARSALS
@@ -120,5 +121,16 @@ ROOM_PROBLEMS: list[Problem[Any]] = [
         C002,
         "site-signature-refused",
         Text("사이트 서명 오류", "Invalid signature of the site"),
+    ),
+    Problem(
+        SiteKeyRefused,
+        HTTPStatus.UNAUTHORIZED,
+        C002,
+        "site-key-refused",
+        Text("사이트 키 오류", "Invalid site key"),
+        detail=lambda _: Text(
+            "X-Site-Key 헤더에 WAITLINE_SITE_KEY와 같은 값을 보내 주세요.",
+            "Send the value of WAITLINE_SITE_KEY in the header X-Site-Key.",
+        ),
     ),
 ]

@@ -240,7 +240,7 @@ class QueueParts(NamedTuple):
             protection=Protection(store),
             site_key=site_key,
             gate=_gate(settings, site_key, store, clock, calls, documents, believed),
-            site_calls=SiteCalls(site_key.encode(), batchers, Departed(store), clock),
+            site_calls=SiteCalls(site_key.encode(), calls, batchers, Departed(store), clock),
         )
 
     def measure_at_flush(self, tallies: ProcessMetrics, clock: Clock) -> None:

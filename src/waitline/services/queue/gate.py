@@ -3,7 +3,6 @@
 A pass is verified here, without a call to the store. Rules and departed places come from memory.
 """
 
-import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
@@ -18,8 +17,7 @@ from waitline.http.responses import Answer, Headers
 from waitline.kernel import telemetry
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import NeedsOperator, Refused, Unavailable
-from waitline.kernel.ids import RoomId, VisitorId
-from waitline.queue.relations import Standby
+from waitline.kernel.ids import RoomId
 from waitline.services.identity import Presented
 from waitline.services.queue.calls import QueueCalls
 from waitline.services.queue.gate_answers import (
@@ -157,11 +155,7 @@ class GateCalls:
     async def _walk_in(self, request: Request, asked: Asked, room: RoomId) -> Answer | None:
         """Admit the visitor without a line, if the room stands by; `None` if it has to wait."""
         try:
-            document = await self._documents.fetch(room)
-            if document.survey.rules.standby is Standby.OFF:
-                return None
-            visitor = VisitorId(secrets.token_hex(16))
-            slot, token = await self._calls.walk_in(request, room, visitor)
+            visitor, slot, token = await self._calls.walk_in(room, request)
         except (Refused, Unavailable):
             return None
         left_s = (slot.expires_ms - self._clock.now_ms()) // 1_000

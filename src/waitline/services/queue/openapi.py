@@ -8,7 +8,13 @@ from waitline.gate.model import RuleSet
 from waitline.http.openapi import call, describe_service, reference
 from waitline.services.queue.now_serving import NowServing
 from waitline.services.queue.site_calls import DepartedPlaces, ReturnView
-from waitline.services.queue.views import EntryView, StatusView, ValidateBody, VisitorBody
+from waitline.services.queue.views import (
+    EntryView,
+    RoomBody,
+    StatusView,
+    ValidateBody,
+    VisitorBody,
+)
 from waitline.tokens.statements import STATEMENT_CHARS_MAX
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": 128}
@@ -31,6 +37,7 @@ def document(framework: FastAPI) -> dict[str, Any]:
         framework,
         (
             VisitorBody,
+            RoomBody,
             ValidateBody,
             EntryView,
             StatusView,
@@ -51,9 +58,9 @@ def document(framework: FastAPI) -> dict[str, Any]:
 
 def _describe_names(schemas: dict[str, Any]) -> None:
     """Describe the names in bodies: their length, and that numbers are read as text."""
-    for struct in (VisitorBody, ValidateBody):
+    for struct in (VisitorBody, RoomBody, ValidateBody):
         properties = schemas[struct.__name__]["properties"]
-        for name in ("concertId", "userId"):
+        for name in properties.keys() & {"concertId", "userId"}:
             properties[name] = {"anyOf": [_NAME, {"type": "number"}]}
 
 
@@ -161,6 +168,7 @@ def _site_calls() -> dict[str, Any]:
             )
         },
         "/api/v1/gate/left": {"post": left},
+        "/api/v1/gate/walk-in": {"post": _walk_in()},
         "/api/v1/protection/revoked": {
             "get": {
                 "tags": ["gate"],
@@ -176,6 +184,25 @@ def _site_calls() -> dict[str, Any]:
             }
         },
     }
+
+
+def _walk_in() -> dict[str, Any]:
+    site_key = {
+        "name": "X-Site-Key",
+        "in": "header",
+        "required": True,
+        "description": "The secret that the site shares with the queue (WAITLINE_SITE_KEY)",
+        "schema": {"type": "string"},
+    }
+    walk_in = call(
+        "Admit a visitor without a line, in a room on standby",
+        "StatusView",
+        tag="gate",
+        body="RoomBody",
+        status=201,
+    )
+    walk_in["parameters"] = [site_key]
+    return walk_in
 
 
 def _subscribe() -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The gate's rules over HTTP: operators set them, operators and sites fetch them."""
 
-from hmac import compare_digest
 from typing import Any
 
 import structlog
@@ -8,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from waitline.gate.model import RuleSet, encode_document, parse_document
+from waitline.gate.site_key import SITE_KEY_HEADER, is_site_key
 from waitline.gate.store import Protection
 from waitline.http.caching import etag_matches
 from waitline.http.openapi import reference
@@ -55,8 +55,8 @@ class ProtectionCalls:
 
     async def show(self, request: Request) -> Response:
         """Get the protection rules; with the operator key, or the site key in `X-Site-Key`."""
-        given = request.headers.get("x-site-key", "").encode("latin-1")
-        if not (self._site_key and given and compare_digest(given, self._site_key)):
+        given = request.headers.get(SITE_KEY_HEADER.decode("ascii"), "").encode("latin-1")
+        if not is_site_key(self._site_key, given):
             await self._operators.require(request)
         document = await self._protection.fetch()
         answer = _answer(document)

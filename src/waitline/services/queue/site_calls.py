@@ -1,4 +1,4 @@
-"""Calls of protected sites: returns, and visitors who leave; the list of departed places."""
+"""Calls of protected sites: returns, walk-ins, and visitors who leave; the departed places."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -6,6 +6,7 @@ from hashlib import blake2b
 import msgspec
 
 from waitline.gate.returns import verify_return, verify_webhook
+from waitline.gate.site_key import SITE_KEY_HEADER, SiteKeyRefused, is_site_key
 from waitline.http.caching import etag_matches
 from waitline.http.envelope import success
 from waitline.http.problems import InputInvalid
@@ -16,11 +17,13 @@ from waitline.kernel.ids import RoomId, VisitorId
 from waitline.queue.departed import Departed
 from waitline.services.queue import texts
 from waitline.services.queue.batchers import Batchers
-from waitline.services.queue.views import VisitorBody
+from waitline.services.queue.calls import QueueCalls
+from waitline.services.queue.views import RoomBody, VisitorBody, slot_status
 
 SIGNATURE_HEADER = b"x-waitline-signature"
 
 _visitor_body = msgspec.json.Decoder(VisitorBody)
+_room_body = msgspec.json.Decoder(RoomBody)
 
 
 class ReturnView(msgspec.Struct, frozen=True):
@@ -41,15 +44,22 @@ class SiteCalls:
 
     Args:
         site_key: The key shared with protected sites.
+        calls: Admit visitors without a line.
         batchers: Run the verbs.
         departed: The store of departed places.
         clock: The present time.
     """
 
     def __init__(
-        self, site_key: bytes, batchers: Batchers, departed: Departed, clock: Clock
+        self,
+        site_key: bytes,
+        calls: QueueCalls,
+        batchers: Batchers,
+        departed: Departed,
+        clock: Clock,
     ) -> None:
         self._site_key = site_key
+        self._calls = calls
         self._batchers = batchers
         self._departed = departed
         self._clock = clock
@@ -58,6 +68,7 @@ class SiteCalls:
         """Return the handlers by path and method."""
         return {
             "/api/v1/gate/return": {"GET": self.check_return},
+            "/api/v1/gate/walk-in": {"POST": self.walk_in},
             "/api/v1/gate/left": {"POST": self.leave},
             "/api/v1/protection/revoked": {"GET": self.revoked},
         }
@@ -82,6 +93,21 @@ class SiteCalls:
             ReturnRefused: It is not signed for the room, or no longer valid.
         """
         return verify_return(self._site_key, text, room, self._clock.now_ms() // 1_000)
+
+    async def walk_in(self, request: Request) -> Answer:
+        """Admit a new visitor of a site without a line, with the site key.
+
+        Raises:
+            SiteKeyRefused: The caller is no protected site.
+            LineFormed: The room needs a line now, or does not stand by.
+        """
+        if not is_site_key(self._site_key, request.headers.get(SITE_KEY_HEADER, b"")):
+            raise SiteKeyRefused
+        body = request.json(_room_body)
+        room = RoomId(checked_name("concertId", str(body.concertId)))
+        visitor, slot, token = await self._calls.walk_in(room, None)
+        view = slot_status(room, visitor, token, slot.state, slot.expires_ms, slot.extensions)
+        return success(request, texts.WALKED_IN, view, 201)
 
     async def leave(self, request: Request) -> Answer:
         """Free the slot of a visitor who is done at the site: a signed webhook; repeats are fine.

@@ -21,6 +21,12 @@ class VisitorBody(msgspec.Struct, frozen=True):
     userId: str | int | float  # noqa: N815
 
 
+class RoomBody(msgspec.Struct, frozen=True):
+    """Body of walk-in."""
+
+    concertId: str | int | float  # noqa: N815
+
+
 class ValidateBody(VisitorBody, frozen=True):
     """Body of validate."""
 
