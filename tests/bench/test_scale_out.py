@@ -63,14 +63,14 @@ def test_a_quota_throttles_and_is_gone_at_the_end() -> None:
         with CpuQuotas() as quotas:
             quotas.limit("spin", [pid], 0.1)
             quotas.limit("free", [free_pid], 1.0)
-            started_s, used_s, free_used_s = time.monotonic(), cpu_s(pid), cpu_s(free_pid)
-            until(lambda: quotas.throttling("spin").throttled >= 50, SOON_S, "it is throttled")
+            started_s, used_s = time.monotonic(), cpu_s(pid)
+            until(lambda: quotas.throttling("spin").throttled >= 20, 3 * SOON_S, "it is throttled")
             assert f"waitline-bench-{os.getpid()}-spin" in groups_of(pid)
             used_s = cpu_s(pid) - used_s
             # What is used of a period too much is deducted from the next ones.
             assert used_s < 0.15 * (time.monotonic() - started_s)
-            # The control: a whole core is hardly a limit for one process.
-            assert cpu_s(free_pid) - free_used_s > 2 * used_s
+            # The control: a whole core is hardly a limit for one process, however busy the machine.
+            assert quotas.throttling("free").throttled < 10
         # The process still runs, in the group that all others are in.
         assert groups_of(pid) == before
         with CpuQuotas() as quotas, pytest.raises(FileNotFoundError):
