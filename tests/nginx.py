@@ -1,5 +1,8 @@
 """nginx, as a proxy in front of the services."""
 
+import grp
+import os
+import pwd
 import shutil
 import socket
 from collections.abc import Iterator
@@ -28,12 +31,15 @@ def running(config: str, folder: Path, port: int | None = None) -> Iterator[int]
     port = port or free_port()
     config = config.replace("listen 80;", f"listen 127.0.0.1:{port};")
     config = config.replace("/var/log/nginx/", f"{folder}/")
+    config = config.replace("/dev/shm/", f"{folder}/")  # noqa: S108 - in the configuration
     (folder / "waitline.conf").write_text(config, "utf-8")
     paths = "".join(
         f"{name}_temp_path {folder}/{name};\n"
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (folder / "nginx.conf").write_text(
+        # It has to write in our folder.
+        f"user {pwd.getpwuid(os.getuid()).pw_name} {grp.getgrgid(os.getgid()).gr_name};\n"
         f"daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;\n"
         "events { worker_connections 512; }\n"
         f"http {{ access_log off; {paths} include waitline.conf; }}\n",

@@ -1,5 +1,6 @@
 """Benchmarks of Waitline, each a command of `waitline-bench`.
 
+gate.py           what the gate costs, by itself and behind nginx
 hot_path.py       requests/s of the hot calls, next to an empty handler and a naive server
 versus.py         the hot calls of two checkouts, alternately in one run
 hot_calls.py      one measurement of one hot call, at full load or at a fixed rate

@@ -204,3 +204,25 @@ def test_a_client_that_is_no_trusted_proxy_is_refused(trial: Stack) -> None:
     headers = {"X-Forwarded-Host": HOST, "X-Forwarded-Uri": "/"}
     body = refused(trial.client.get("/api/v1/gate", headers=headers), 403, "C003")
     assert body["type"] == "urn:waitline:problem:gate-untrusted"
+
+
+def test_nginx_may_keep_the_answer_to_a_pass_unless_rules_look_at_headers(site: Gated) -> None:
+    room = site.stack.room(admitPerSecond=1000)
+    rule = {"name": "buy", "action": "queue", "room": room.name, "when": {"path": ["/buy/*"]}}
+    cookie = {"Cookie": f"{cookie_name(room)}={site.pass_of(room, 'ann')}"}
+
+    def field(url: str = "http://shop.example/buy/1", **given: str) -> str | None:
+        headers = {"X-Original-URL": url, **given}
+        answer = site.stack.client.get("/api/v1/gate?as=nginx", headers=headers)
+        found: str | None = answer.headers.get("x-accel-expires")
+        return found
+
+    site.protect(rule)
+    assert field(**cookie) == "1"
+    assert field() is None
+    assert field("http://shop.example/about", **cookie) is None
+    by_header = {"name": "app", "action": "bypass", "when": {"header": {"x-app": ["*"]}}}
+    by_agent = {"name": "robot", "action": "bypass", "when": {"userAgent": ["*bot*"]}}
+    for other in (by_header, by_agent):
+        site.protect(other, rule)
+        assert field(**cookie) is None

@@ -6,6 +6,7 @@ hot_path.py  requests/s and CPU time of the hot calls, next to an empty handler
 versus.py    the hot calls of two checkouts in one run
 observing.py what access log and traces cost per enter
 drivers.py   one script call through each driver of a cluster
+gate.py      what the gate costs a site, by itself and behind nginx
 failover.py  the death of a room's primary, and the cost of confirmed joins
 scripts.py   the Lua scripts, memory and admission, without HTTP
 booking.py   the box office: seat map, reservations, payments, confirmed events
@@ -29,6 +30,7 @@ from waitline_bench.cli import (
     compare,
     drivers,
     failover,
+    gate,
     growth,
     hot_path,
     observing,
@@ -55,6 +57,7 @@ def _stop_cleanly() -> None:
 
 app.command("hot-path")(hot_path.hot_path)
 app.command("observing")(observing.observing)
+app.command("gate")(gate.gate)
 app.command("versus")(versus.versus)
 app.command("scripts")(scripts.rates)
 app.command("drivers")(drivers.drivers)

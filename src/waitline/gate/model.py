@@ -218,10 +218,12 @@ class CompiledRules:
 
     Attributes:
         document: As given.
+        read_headers: Whether a rule looks at header fields other than Host and Cookie.
     """
 
     def __init__(self, document: RuleSet) -> None:
         self.document = document
+        self.read_headers = any(rule.when.header or rule.when.agent for rule in document.rules)
         self._compiled = [(rule, _tests(rule.when)) for rule in document.rules]
 
     def match(self, request: SiteRequest) -> Rule | None:

@@ -45,6 +45,10 @@ PARAMETER: Final = "waitline"
 UNMATCHED: Final = "(none)"
 """Value of the label `rule` for requests that no rule matches."""
 
+KEPT_MS: Final = 2_000
+"""Longest time that nginx keeps an answer."""
+
+_KEPT: Final[Headers] = ((b"x-accel-expires", b"1"),)
 _NO_REFERRER: Final[Headers] = ((b"referrer-policy", b"no-referrer"),)
 
 
@@ -142,7 +146,7 @@ class GateCalls:
                 return _counted(rule.name, "handover", handed)
         shown = await self._shown(request, asked, room)
         if shown is not None:
-            answer = admitting("pass", room, shown.visitor, shown.place)
+            answer = admitting("pass", room, shown.visitor, shown.place, self._kept(asked, shown))
             return _counted(rule.name, "pass", answer)
         if rule.mode is RuleMode.OBSERVE:
             return _counted(rule.name, "observed", passing("observed"))
@@ -151,6 +155,17 @@ class GateCalls:
             if admitted is not None:
                 return _counted(rule.name, "standby", admitted)
         return await self._refuse(request, asked, rule, room)
+
+    def _kept(self, asked: Asked, shown: Presented) -> Headers:
+        """Return the field that lets nginx keep the answer to a good pass for a second.
+
+        nginx keeps it by method, address, cookies and pass, so no rule may look at other fields.
+        """
+        rules = self._state.cached_rules(None)
+        if asked.form is not Form.NGINX or rules is None or rules.read_headers:
+            return ()
+        # nginx counts in whole seconds: it keeps the answer for up to two.
+        return _KEPT if shown.expires_ms - self._clock.now_ms() > KEPT_MS else ()
 
     async def _walk_in(self, request: Request, asked: Asked, room: RoomId) -> Answer | None:
         """Admit the visitor without a line, if the room stands by; `None` if it has to wait."""

@@ -52,7 +52,7 @@ def passing(decision: str) -> Answer:
 
 
 def admitting(
-    decision: str, room: RoomId, visitor: VisitorId, place: int, cookie: Headers = ()
+    decision: str, room: RoomId, visitor: VisitorId, place: int, more: Headers = ()
 ) -> Answer:
     """Return the answer to a request of an admitted visitor.
 
@@ -61,16 +61,23 @@ def admitting(
         room: The room of the pass.
         visitor: The visitor.
         place: The visitor's place.
-        cookie: The Set-Cookie field with a new pass, if there is one.
+        more: The Set-Cookie field with a new pass, or how long the answer may be kept.
     """
     headers = (
+        *_named(room, visitor, place),
+        (_DECISION, decision.encode("ascii")),
+        *more,
+    )
+    return Answer(HTTPStatus.NO_CONTENT.value, headers, b"")
+
+
+@lru_cache(maxsize=4_096)
+def _named(room: RoomId, visitor: VisitorId, place: int) -> Headers:
+    return (
         (b"x-waitline-user", quote(visitor, safe="").encode("ascii")),
         (b"x-waitline-room", quote(room, safe="").encode("ascii")),
         (b"x-waitline-place", b"%d" % place),
-        (_DECISION, decision.encode("ascii")),
-        *cookie,
     )
-    return Answer(HTTPStatus.NO_CONTENT.value, headers, b"")
 
 
 def redirecting(
