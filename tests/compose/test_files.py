@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]  # its library has no types
 from waitline import settings
 
 COMPOSE = Path(__file__).resolve().parents[2] / "deploy" / "compose"
-STACKS = {"single": ("single",), "cluster": ("cluster",)}
+STACKS = {"single": ("single",), "scale": ("single", "scale"), "cluster": ("cluster",)}
 """Files of each composition: the later ones add to the first."""
 
 # Of Waitline, whose root file system is read-only and which has no rights at all.
@@ -170,3 +170,35 @@ def test_images_that_are_not_ours_name_a_version(path: Path) -> None:
         if not image.startswith("waitline-"):
             assert json.dumps(image).count(":") >= 2, f"{service}: {image}"
             assert "latest" not in image
+
+
+def test_grafana_is_provisioned_with_our_dashboards() -> None:
+    files = COMPOSE / "files"
+    sources = yaml.safe_load((files / "grafana-datasource.yml").read_text("utf-8"))["datasources"]
+    assert [(one["type"], one["url"]) for one in sources] == [
+        ("prometheus", "http://prometheus:9090")
+    ]
+    (provider,) = yaml.safe_load((files / "grafana-dashboards.yml").read_text("utf-8"))["providers"]
+    mounts = dict(mount.split(":")[:2][::-1] for mount in _services("scale")["grafana"]["volumes"])
+    folder = (COMPOSE / "scale" / mounts[provider["options"]["path"]]).resolve()
+    dashboards = [json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")]
+    assert len(dashboards) >= 7
+    for dashboard in dashboards:
+        # Each finds the provisioned source by its type, whatever its name.
+        variables = {one["name"]: one for one in dashboard["templating"]["list"]}
+        assert variables["datasource"]["query"] == "prometheus"
+
+
+def test_prometheus_scrapes_each_kind_of_process_on_its_management_port() -> None:
+    config = yaml.safe_load((COMPOSE / "files" / "prometheus.yml").read_text("utf-8"))
+    (job,) = config["scrape_configs"]
+    scraped = {name: one["port"] for one in job["dns_sd_configs"] for name in one["names"]}
+    default = settings.VARIABLES
+    assert scraped == {
+        "queue": int(default["WAITLINE_QUEUE_MANAGEMENT_PORT"].default),
+        "booking": int(default["WAITLINE_BOOKING_MANAGEMENT_PORT"].default),
+        "admitter": 9082,
+    }
+    dockerfile = (COMPOSE.parent / "images" / "Dockerfile").read_text("utf-8")
+    assert "WAITLINE_ADMITTER_MANAGEMENT_PORT=9082" in dockerfile
+    assert job["honor_labels"] is True
