@@ -20,6 +20,14 @@ from waitline.trial.machine import free_port
 # Visitors of a line that moves by one a second.
 LINE = 600
 
+# A request of a protected site, as its proxy describes it to the gate.
+OF_A_SITE = {
+    "X-Forwarded-Method": "GET",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "shop.example",
+    "X-Forwarded-Uri": "/",
+}
+
 
 class Prometheus:
     """A Prometheus of its own, that scrapes all services every two seconds."""
@@ -51,7 +59,7 @@ def answers(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
-    with running("production") as office:
+    with running("production", WAITLINE_TRUSTED_PROXIES="127.0.0.1") as office:
         yield office
 
 
@@ -140,6 +148,7 @@ def sale(office: Office) -> Iterator[None]:
     def buy(seat: int) -> None:
         buyer = show.buyer()
         show.office.queue.client.get(f"/api/v1/rooms/{show.room}/now-serving")
+        show.office.queue.client.get("/api/v1/gate", headers=OF_A_SITE)
         activate(buyer)
         buyer.seats()
         reservation = buyer.reserved(seat)

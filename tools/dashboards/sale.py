@@ -136,6 +136,16 @@ WAITING_ROOM = Board(
             (Query(total_of_room("scheduler_lock_acquire_failures_total"), "{{concert_id}}"),),
         ),
         Panel(
+            "Decisions of the gate", "reqps",
+            "Requests of protected sites, by protection rule and by what the gate decided.",
+            (
+                Query(
+                    per_second("gate_decisions_total", INSTANCE, "rule, decision"),
+                    "{{rule}} {{decision}}",
+                ),
+            ),
+        ),
+        Panel(
             "Rooms", "short",
             "Rooms, active rooms that have no series of their own, and admitters that share them.",
             (
