@@ -238,6 +238,11 @@ def test_a_join_is_answered_once_the_disk_has_it(pair: Pair) -> None:
     asyncio.run(call())
 
 
+async def is_alone(store: ValkeyClient) -> bool:
+    """Return whether a primary knows that it has no replica."""
+    return "connected_slaves:0" in str(await store.command("INFO", "replication"))
+
+
 def test_readiness_says_that_joins_are_not_confirmed(pair: Pair) -> None:
     async def call() -> None:
         store = ValkeyClient(pair.url)
@@ -246,9 +251,12 @@ def test_readiness_says_that_joins_are_not_confirmed(pair: Pair) -> None:
         assert await fitness.probe() == ""
         assert "appendfsync is no: set it to always" in await disk.probe()
         await pair.promote()
-        await fitness.check()
-        assert "has no replica that keeps up" in await fitness.probe()
-        await pair.demote()
+        try:
+            await until_async(lambda: is_alone(store), SOON_S, "it notices")
+            await fitness.check()
+            assert "has no replica that keeps up" in await fitness.probe()
+        finally:
+            await pair.demote()
         await fitness.check()
         assert await fitness.probe() == ""
         await store.close()
