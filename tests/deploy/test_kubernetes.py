@@ -184,7 +184,7 @@ def test_images_have_a_version() -> None:
 
 
 def test_the_tables_come_first(tmp_path: Path) -> None:
-    """Run roll-out with a kubectl that records its calls, and fails as it is told."""
+    """Run roll-out with a kubectl that records its calls, and fails where the test asks for it."""
     log = tmp_path / "calls"
     kubectl = tmp_path / "kubectl"
     kubectl.write_text(

@@ -7,7 +7,7 @@
 * `containers`: the containers of a task
 * `programs`: settings and secrets of each service
 * `lanes`: shares of the visitors, which are upgraded in turn; the alarms that roll a lane back
-* `services`: the cluster, the load balancer, the services and their scaling
+* `fargate`: the cluster, the load balancer, the services and their scaling
 * `front`: certificate, firewall, CDN, DNS
 * `watch`: alarms and the dashboard
 * `findings`: findings of scanners that are accepted, each with its reason

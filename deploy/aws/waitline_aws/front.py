@@ -14,8 +14,8 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_wafv2 as waf
 from constructs import Construct
 
+from waitline_aws.fargate import Services
 from waitline_aws.lanes import HEADER, LANES
-from waitline_aws.services import Services
 
 if TYPE_CHECKING:
     from waitline_aws.installation import Given

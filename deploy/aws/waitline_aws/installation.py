@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from aws_cdk import App, Environment, Stack, Tags
 
+from waitline_aws.fargate import Services
 from waitline_aws.findings import accept
 from waitline_aws.foundation import Foundation
 from waitline_aws.front import Front, Global
-from waitline_aws.services import Services
 from waitline_aws.sizes import SIZES, Size
 from waitline_aws.stores import Stores
 from waitline_aws.watch import Watch

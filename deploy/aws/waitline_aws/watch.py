@@ -8,9 +8,9 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as event_targets
 from constructs import Construct
 
+from waitline_aws.fargate import Services, our_metric
 from waitline_aws.foundation import Foundation
 from waitline_aws.lanes import PERIOD
-from waitline_aws.services import Services, our_metric
 from waitline_aws.stores import REPLICAS, SHARDS, Stores
 
 LINE_MAX = 500_000

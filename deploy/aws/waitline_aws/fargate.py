@@ -1,4 +1,4 @@
-"""Services: the cluster, the load balancer, the three services and their scaling.
+"""Fargate: the cluster, the load balancer, the three services and their scaling.
 
 The load balancer is in private subnets: visitors reach it through the CDN only.
 """
