@@ -87,6 +87,35 @@ def started(
             program.end()
 
 
+def finished(
+    argv: Sequence[str | Path], folder: Path, deadline_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, with its output as text.
+
+    It runs in a session of its own, and its children end with it, also if it takes too long.
+
+    Raises:
+        subprocess.TimeoutExpired: It does, and has been ended.
+    """
+    words = [str(word) for word in argv]
+    process = subprocess.Popen(  # noqa: S603 - the tests say what they run
+        words,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate(timeout=deadline_s)
+        return subprocess.CompletedProcess(words, process.returncode, output, errors)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
 @contextmanager
 def halted(pids: Sequence[int]) -> Iterator[None]:
     """Stop processes (SIGSTOP) during the block, in the given order."""

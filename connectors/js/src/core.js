@@ -76,6 +76,12 @@ export class Connector {
     return { keep: [await parts.passCookie(visit.room, token, rule.bind, life)], leave };
   }
 
+  // The address of a request on the site, without a pass; with the question whether the cookie was
+  // kept, if that is to be checked.
+  async address(request, asksKept) {
+    return (await this.#case(request, "", {})).address(asksKept);
+  }
+
   // Frees the slot of a visit.
   async leave(visit) {
     try {

@@ -92,7 +92,7 @@ export class Case {
     if (kind === "form") {
       return this.#page("form", rule, 429, await this.#line(rule, this.#beforeForm()));
     }
-    const line = kind === "idle" ? "" : await this.#line(rule, this.#address());
+    const line = kind === "idle" ? "" : await this.#line(rule, this.address());
     return this.#document("refuse", rule, 429, "Q006", line);
   }
 
@@ -145,14 +145,14 @@ export class Case {
 
   async #notAccepted(rule, guard, visit) {
     const kept = await this.#ofCookie(rule);
-    if (kept && !kept.refusal) return this.#redirect("exchange", rule, 303, this.#address());
+    if (kept && !kept.refusal) return this.#redirect("exchange", rule, 303, this.address());
     if (!this.reachable && (!visit.refusal || visit.refusal === "key-unknown")) {
       return this.#unreachable(rule);
     }
-    if (!guard) return this.#redirect("exchange", rule, 303, this.#address());
+    if (!guard) return this.#redirect("exchange", rule, 303, this.address());
     if (kindOf(this.request) !== "page") return undefined;
     // Not a redirect: the waiting page would hand over the same pass at once.
-    const line = await this.#line(rule, this.#address(), "#renew");
+    const line = await this.#line(rule, this.address(), "#renew");
     return this.#page("refused", rule, 403, line);
   }
 
@@ -164,7 +164,7 @@ export class Case {
     if (outcome === "pass" || this.request.method !== "GET") {
       return decision("pass", rule, { visit, headers });
     }
-    const found = this.#redirect(outcome, rule, 303, this.#address(!known));
+    const found = this.#redirect(outcome, rule, 303, this.address(!known));
     found.visit = visit;
     found.headers.push(...headers, ["Referrer-Policy", "no-referrer"]);
     return found;
@@ -174,16 +174,16 @@ export class Case {
     if (kindOf(this.request) !== "page") return undefined;
     for (const room of guard ? [guard.room] : this.rules.rooms.keys()) {
       if (this.request.cookies.has(await this.cookieName(room))) {
-        return this.#redirect("exchange", guard, 303, this.#address());
+        return this.#redirect("exchange", guard, 303, this.address());
       }
     }
-    return this.#page("cookies", guard, 403, this.#address());
+    return this.#page("cookies", guard, 403, this.address());
   }
 
   // --- answers ---------------------------------------------------------------------------
 
   async #wait(rule) {
-    const found = this.#redirect("wait", rule, 302, await this.#line(rule, this.#address()));
+    const found = this.#redirect("wait", rule, 302, await this.#line(rule, this.address()));
     if (!this.#keptSecret()) found.headers.push(this.#browserCookie());
     return found;
   }
@@ -191,7 +191,7 @@ export class Case {
   #unreachable(rule) {
     if (rule.whenUnreachable === "open") return decision("open", rule);
     if (["page", "form"].includes(kindOf(this.request))) {
-      return this.#page("unreachable", rule, 503, this.#address());
+      return this.#page("unreachable", rule, 503, this.address());
     }
     return this.#document("unreachable", rule, 503, "E003", "");
   }
@@ -237,7 +237,7 @@ export class Case {
   }
 
   // The address of the request, without the pass.
-  #address(asksKept = false) {
+  address(asksKept = false) {
     const pairs = this.#pairs().filter((pair) => pair && pair.split("=")[0] !== "waitline");
     if (asksKept) pairs.push(`waitline=${KEPT}`);
     const target = `/${this.request.target.replace(/^\//, "")}`;
@@ -247,7 +247,7 @@ export class Case {
   // The page that the form is on, if it is one of ours, else the form's target.
   #beforeForm() {
     const before = this.request.headers.referer ?? "";
-    return before.startsWith(`${this.#origin()}/`) ? before.split("#")[0] : this.#address();
+    return before.startsWith(`${this.#origin()}/`) ? before.split("#")[0] : this.address();
   }
 
   async #line(rule, address, fragment = "") {

@@ -3,7 +3,7 @@
 // A function at the viewer's request cannot set a cookie on the site's answer, so a visitor who is
 // admitted without a line is redirected once, to the same page.
 
-import { Connector, makeRequest } from "./core.js";
+import { Connector, makeRequest, SettingsInvalid } from "./core.js";
 
 const LEAVE = "waitline-leave";
 
@@ -12,16 +12,18 @@ export function protect(settings) {
   const connector = new Connector(settings);
   return {
     async viewerRequest(event) {
-      const { request } = event.Records[0].cf;
+      const { request, config } = event.Records[0].cf;
+      // Origin events come after the cache: pages in it would pass without a look at the visitor.
+      if (config.eventType !== "viewer-request") {
+        throw new SettingsInvalid(`associate viewerRequest with viewer-request, not ${config.eventType}`);
+      }
       const asked = requestOf(request);
       const found = await settled(connector, asked);
       if (found.status) return answerOf(found, asked.method);
       if (found.headers.length === 0) return request;
       // Whether the cookie was kept is checked once, or the redirect could go round forever.
-      const isNew = found.headers.length > 1 ? ["waitline=kept"] : [];
-      const query = [...(asked.query ? [asked.query] : []), ...isNew].join("&");
-      const location = ["Location", asked.target + (query && `?${query}`)];
-      const headers = [location, ["Cache-Control", "no-store"], ...found.headers];
+      const location = await connector.address(asked, found.headers.length > 1);
+      const headers = [["Location", location], ["Cache-Control", "no-store"], ...found.headers];
       return answerOf({ status: 302, headers, body: "" }, asked.method);
     },
 
