@@ -125,6 +125,61 @@ def test_rules_on_the_command_line(trial: Stack, version: int, tmp_path: Path) -
     assert f"the rules have version {version + 1}" in late.stderr
 
 
+def test_single_rules_on_the_command_line(trial: Stack, version: int) -> None:
+    def protect(*words: str) -> str:
+        done = waitline("protect", *words, "--data-dir", trial.data_dir)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    # What a rule of these options is, as a file would have it; the others are given by default.
+    buy = {"name": "summer", "action": "queue", "room": "summer",
+           "when": {"host": ["Shop.example", "*.shop.example"], "path": ["/buy/*"]}}  # fmt: skip
+    added = protect("add", "--host", "Shop.example", "--host", "*.shop.example",
+                    "--path", "/buy/*", "--room", "summer")  # fmt: skip
+    assert added == f"Version {version + 1}: 1 rule\n"
+    protect("add", "--path", "/buy/vip/*", "--room", "summer", "--name", "vip")
+    protect("add", "--path", "*.css", "--bypass")
+    protect("add", "--path", "*.js", "--bypass", "--name", "scripts")
+    rules = fetch(trial).json()["rules"]
+    # Bypasses match before rules with a room, which keep the order in which they were added.
+    assert [rule["name"] for rule in rules] == ["scripts", "bypass", "summer", "vip"]
+    put(trial, {"version": version + 4, "rules": [buy]})
+    assert fetch(trial).json()["rules"] == [rules[2]]
+    left = json.loads(protect("remove", "summer", "--json"))
+    assert left == fetch(trial).json() == {"version": version + 6, "rules": []}
+    assert "protect add" in protect("show")
+
+
+@pytest.mark.usefixtures("version")
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        pytest.param(("add", "--path", "/*"), "give --room ROOM", id="no room"),
+        pytest.param(("add", "--path", "/*", "--room", "a", "--bypass"), "not both", id="both"),
+        pytest.param(("add", "--room", "a"), "give --path, --host or both", id="no pattern"),
+        pytest.param(("add", "--room", "a", "--path", "buy"), "--path: 'buy' must", id="path"),
+        pytest.param(("add", "--room", "a", "--host", ""), "--host: a pattern", id="host"),
+        pytest.param(("add", "--room", " ", "--path", "/"), "--room: must not", id="room"),
+        pytest.param(
+            ("add", "--room", "a", "--path", "/", "--name", "n" * 65), "--name: must", id="name"
+        ),
+        pytest.param(
+            ("add", "--room", "a", "--path", "/", "--name", "all"), "remove 'all'", id="twice"
+        ),
+        pytest.param(("remove", "al"), "there is no rule 'al'; rules: 'files', 'ch", id="unknown"),
+    ],
+)
+def test_a_mistake_in_a_single_rule_is_one_line(
+    trial: Stack, words: tuple[str, ...], reason: str
+) -> None:
+    before = put(trial, {"version": fetch(trial).json()["version"], "rules": RULES}).json()
+    done = waitline("protect", *words, "--data-dir", trial.data_dir)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert fetch(trial).json() == before
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

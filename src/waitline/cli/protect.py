@@ -4,6 +4,7 @@ They use Valkey directly, so they also work while no service runs.
 """
 
 import json
+from collections.abc import Callable
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from waitline.gate.model import (
     RuleMode,
     RuleSet,
     SiteRequest,
+    When,
     encode_document,
     normal_path,
     parse_document,
@@ -39,13 +41,91 @@ from waitline.settings import Settings
 from waitline.valkey.client import ValkeyClient
 
 app = typer.Typer(
-    help="Show, set and try the rules of the gate: which pages of your site have a waiting line.",
+    help="Add, show and try the rules of the gate: which pages of your site have a waiting line.",
     no_args_is_help=True,
 )
 
 RulesFile = Annotated[
     Path, typer.Argument(help='JSON file: {"rules": [...]}; docs/gate.md describes the rules')
 ]
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option("--host", help="Host that it matches, as '*.shop.example'; repeatable"),
+]
+Paths = Annotated[
+    list[str] | None,
+    typer.Option("--path", help="Path that it matches, as '/buy/*'; repeatable"),
+]
+
+_OPTIONS = {"name": "--name", "room": "--room", "when.host": "--host", "when.path": "--path"}
+
+
+@app.command("add")
+def add(
+    room: Annotated[str, typer.Option("--room", help="Room whose pass these pages need")] = "",
+    bypass: Annotated[
+        bool, typer.Option("--bypass", help="Let these requests pass, whatever other rules say")
+    ] = False,
+    host: Hosts = None,
+    path: Paths = None,
+    name: Annotated[
+        str, typer.Option("--name", help="Name of the rule; by default the room, or 'bypass'")
+    ] = "",
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Add a rule: pages that need a pass of a room, or requests that pass without one.
+
+    The first rule that matches decides. A bypass goes before all others, a rule with a room goes
+    last. Takes effect within two seconds. In a shell, put patterns in quotes.
+
+    Examples: waitline protect add --host shop.example --path '/buy/*' --room summer;
+    waitline protect add --bypass --path '/static/*' --name files
+    """
+    if bool(room) == bypass:
+        raise Misconfigured("give --room ROOM for pages that need its pass, or --bypass; not both")
+    if not host and not path:
+        raise Misconfigured("give --path, --host or both; --path '/*' is every page")
+    rule = Rule(
+        name or room or "bypass",
+        Action.BYPASS if bypass else Action.QUEUE,
+        When(host=tuple(host or ()), path=tuple(path or ())),
+        room,
+    )
+    rule = _checked(rule)
+
+    def added(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        if any(other.name == rule.name for other in rules):
+            raise Misconfigured(
+                f"there is a rule {rule.name!r} already; give this one a --name of its own, or "
+                f"remove that one: waitline protect remove {rule.name!r}"
+            )
+        return (rule, *rules) if bypass else (*rules, rule)
+
+    _change(chosen.load(data_dir=data_dir, valkey_url=valkey_url), added, as_json=as_json)
+
+
+@app.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(help="Name of the rule")],
+    data_dir: options.DataDir = None,
+    valkey_url: options.ValkeyUrl = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Remove a rule. Takes effect within two seconds.
+
+    Example: waitline protect remove summer
+    """
+
+    def removed(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        kept = tuple(rule for rule in rules if rule.name != name)
+        if len(kept) == len(rules):
+            names = ", ".join(repr(rule.name) for rule in rules) or "none yet"
+            raise Misconfigured(f"NAME: there is no rule {name!r}; rules: {names}")
+        return kept
+
+    _change(chosen.load(data_dir=data_dir, valkey_url=valkey_url), removed, as_json=as_json)
 
 
 @app.command("show")
@@ -83,9 +163,7 @@ def replace(
         protection = Protection(store)
         version = document.version if has_version else (await protection.fetch()).version
         stored = await protection.replace(RuleSet(version, document.rules))
-        names = sorted({rule.room for rule in stored.rules if rule.room})
-        known = await Rooms(store).listed(names) if names else []  # type: ignore[arg-type]
-        return stored, [name for name, there in zip(names, known, strict=True) if not there]
+        return stored, await _missing_rooms(store, stored)
 
     try:
         stored, missing = options.with_store(settings, use)
@@ -94,12 +172,7 @@ def replace(
             f"{file}: replaces version {document.version}, but the rules have version "
             f"{changed.version}; `waitline protect show --json` prints them"
         ) from None
-    if as_json:
-        typer.echo(json_line(stored))
-    else:
-        typer.echo(f"Version {stored.version}: {counted(len(stored.rules), 'rule')}")
-    for room in missing:
-        typer.echo(f"room {room!r} does not exist yet: waitline rooms create {room!r}", err=True)
+    _report(stored, missing, as_json=as_json)
 
 
 @app.command("try")
@@ -135,6 +208,57 @@ def try_rules(
         typer.echo(json_line(found))
         return
     Terminal().print(f"{found['verdict']}: {found['reason']}")
+
+
+def _change(
+    settings: Settings,
+    change: Callable[[tuple[Rule, ...]], tuple[Rule, ...]],
+    *,
+    as_json: bool,
+) -> None:
+    """Change the stored rules, unless another operator changes them at the same time."""
+
+    async def use(store: ValkeyClient) -> tuple[RuleSet, list[str]]:
+        protection = Protection(store)
+        document = await protection.fetch()
+        changed = RuleSet(document.version, change(document.rules))
+        try:
+            parse_document(encode_document(changed))
+        except ProtectionInvalid as invalid:
+            raise Misconfigured(invalid.reason) from None
+        stored = await protection.replace(changed)
+        return stored, await _missing_rooms(store, stored)
+
+    try:
+        stored, missing = options.with_store(settings, use)
+    except ProtectionChanged:
+        raise Misconfigured("another operator has just changed the rules; run it again") from None
+    _report(stored, missing, as_json=as_json)
+
+
+def _checked(rule: Rule) -> Rule:
+    """Return a rule in its normal form; an error names the option."""
+    try:
+        return parse_document(encode_document(RuleSet(0, (rule,)))).rules[0]
+    except ProtectionInvalid as invalid:
+        field, _, reason = invalid.reason.removeprefix("rules[0].").partition(": ")
+        raise Misconfigured(f"{_OPTIONS.get(field, field)}: {reason}") from None
+
+
+async def _missing_rooms(store: ValkeyClient, document: RuleSet) -> list[str]:
+    """Return the rooms that rules name and that do not exist."""
+    names = sorted({rule.room for rule in document.rules if rule.room})
+    known = await Rooms(store).listed(names) if names else []  # type: ignore[arg-type]
+    return [name for name, there in zip(names, known, strict=True) if not there]
+
+
+def _report(stored: RuleSet, missing: list[str], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json_line(stored))
+    else:
+        typer.echo(f"Version {stored.version}: {counted(len(stored.rules), 'rule')}")
+    for room in missing:
+        typer.echo(f"room {room!r} does not exist yet: waitline rooms create {room!r}", err=True)
 
 
 def _verdict(request: SiteRequest, rule: Rule | None, document: RuleSet) -> dict[str, Any]:
@@ -211,7 +335,7 @@ def _print(document: RuleSet) -> None:
         queue = rule.action is Action.QUEUE
         mode = str(rule.mode) if queue else ""
         table.add_row(rule.name, str(rule.action), rule.room, mode, _shown(rule))
-    empty = "No rules yet, so every request passes: waitline protect set FILE"
+    empty = "No rules yet, so every request passes: waitline protect add --path '/*' --room ROOM"
     Terminal().print(table if document.rules else empty)
 
 
