@@ -18,6 +18,14 @@ help: ## say what each verb does
 up: $(VENV)/.run ## start everything on this machine and print where (Ctrl-C stops it)
 	@$(BIN)/waitline up $(ARGS)
 
+.PHONY: example
+example: $(VENV)/.run ## start a shop with a waiting room in front of it, and print where (Ctrl-C stops it)
+	@$(BIN)/python examples/start.py
+
+.PHONY: crowd
+crowd: $(VENV)/.run ## send 60 visitors to the shop of `make example`, and show how its line forms
+	@$(BIN)/python examples/crowd.py
+
 .PHONY: test
 # The tests start a thousand processes. Where an environment forbids compiled modules, each of them
 # would compile the whole project.

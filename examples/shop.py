@@ -8,19 +8,11 @@ from waitline_connect import Pass
 
 PAGES = Path(__file__).with_name("pages")
 PORT = int(os.environ.get("PORT", "8000"))
-ROOM = os.environ.get("WAITLINE_ROOM", "tickets")
 
 SETTINGS: dict[str, Any] = {
     "queue_url": os.environ.get("WAITLINE_QUEUE_URL", "http://127.0.0.1:8081"),
     "site_key": os.environ.get("WAITLINE_SITE_KEY", "a key for the example only"),
     "origins": [f"http://127.0.0.1:{PORT}"],
-    # An example stands alone. Without this line, the rules that the operator sets are fetched.
-    "rules": {
-        "version": 1,
-        "rules": [
-            {"name": "tickets", "action": "queue", "room": ROOM, "when": {"path": ["/tickets*"]}}
-        ],
-    },
 }
 
 LEAVE = {"Waitline-Leave": "1"}

@@ -7,7 +7,6 @@ import express from "express";
 import { waitline } from "../../connectors/js/src/node.js";
 
 const port = Number(process.env.PORT ?? 8000);
-const room = process.env.WAITLINE_ROOM ?? "tickets";
 
 const file = (name) => readFileSync(new URL(`../pages/${name}`, import.meta.url), "utf-8");
 const page = (name, visit) => file(`${name}.html`).replace("{{place}}", visit?.place ?? "-");
@@ -19,11 +18,6 @@ app.use(
     queueUrl: process.env.WAITLINE_QUEUE_URL ?? "http://127.0.0.1:8081",
     siteKey: process.env.WAITLINE_SITE_KEY ?? "a key for the example only",
     origins: [`http://127.0.0.1:${port}`],
-    // An example stands alone. Without this line, the rules that the operator sets are fetched.
-    rules: {
-      version: 1,
-      rules: [{ name: "tickets", action: "queue", room, when: { path: ["/tickets*"] } }],
-    },
   }),
 );
 

@@ -56,6 +56,13 @@ class Stack:
         """Create a room that no other test has, by rules as the wire names them."""
         return self._stack.room(**rules).name
 
+    def protect(self, *rules: dict[str, Any]) -> None:
+        """Set the protection rules; sites fetch them when they start, and every few seconds."""
+        client, operator, path = self._stack.client, self._stack.operator, "/api/v1/protection"
+        version = client.get(path, headers=operator).json()["version"]
+        answer = client.put(path, headers=operator, json={"version": version, "rules": rules})
+        assert answer.status_code == 200, answer.text
+
     def change(self, room: str, **rules: object) -> None:
         self._named(room).change(**rules)
 

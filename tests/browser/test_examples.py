@@ -51,14 +51,13 @@ def command(kind: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @contextmanager
-def running(argv: list[str], stack: Stack, room: str, port: int) -> Iterator[str]:
+def running(argv: list[str], stack: Stack, port: int) -> Iterator[str]:
     """Run a site; return its address."""
     url = f"http://127.0.0.1:{port}"
     settings = {
         "PORT": str(port),
         "PYTHONPATH": PYTHON,
         "WAITLINE_QUEUE_URL": stack.url,
-        "WAITLINE_ROOM": room,
         "WAITLINE_SITE_KEY": stack.site_key.decode(),
     }
 
@@ -80,9 +79,11 @@ def site(
     port = free_port()
     # The way back is signed: without it, visitors would end at the start of the shop.
     room = stack.room(shopUrl=f"http://127.0.0.1:{port}/")
-    argv = command(request.param, tmp_path_factory)
-    with running(argv, stack, room, port) as url:
+    tickets = {"name": room, "action": "queue", "room": room, "when": {"path": ["/tickets*"]}}
+    stack.protect(tickets)
+    with running(command(request.param, tmp_path_factory), stack, port) as url:
         yield request.param, room, url
+    stack.protect()
 
 
 def test_through_the_line_and_back(

@@ -51,7 +51,7 @@ def passed(folder: Path, *files: Path) -> int:
     """Run test files; return how many tests passed, if all did."""
     node, _ = compute_driver_executable()
     limits = ["--test-timeout", str(DEADLINE_S * 500)]
-    argv = [node, "--test", "--test-reporter", "tap", *limits, *files]
+    argv: list[str | Path] = [node, "--test", "--test-reporter", "tap", *limits, *files]
     done = finished(argv, folder, DEADLINE_S)
     assert done.returncode == 0, done.stdout + done.stderr
     counted = re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)

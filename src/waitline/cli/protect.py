@@ -88,7 +88,7 @@ def add(
     if not host and not path:
         raise Misconfigured("give --path, --host or both; --path '/*' is every page")
     rule = Rule(
-        name or room or "bypass",
+        name or room.strip() or "bypass",
         Action.BYPASS if bypass else Action.QUEUE,
         When(host=tuple(host or ()), path=tuple(path or ())),
         room,
