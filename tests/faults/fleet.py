@@ -168,7 +168,7 @@ def fleet(*, queues: int = 2, bookings: int = 2, admitters: int = 2) -> Iterator
         valkey = ValkeyServer(folder / "valkey")
         valkey.start()
         stack.callback(valkey.stop)
-        postgres = PostgresServer(folder / "postgres", fsync=False)
+        postgres = PostgresServer(folder / "postgres")
         postgres.start()
         stack.callback(postgres.stop)
         pay_port = free_port()

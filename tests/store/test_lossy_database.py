@@ -1,43 +1,60 @@
-"""A PostgreSQL that may lose confirmed payments: production says so at its start."""
+"""A PostgreSQL that may lose confirmed payments: production refuses it, or says so at its start."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from tests.databases import TestDatabase
-from waitline.kernel.errors import Unavailable
+from tests.standby import SOON_S, sql
+from tests.until import until_async
+from waitline.kernel.errors import Misconfigured, Unavailable
 from waitline.postgres.pool import Database
-from waitline.services.booking.process import warn_of_loss
+from waitline.services.booking.process import refuse_loss
 from waitline.settings import Settings
+from waitline.trial.postgres_server import PostgresServer
 
 
-@pytest.mark.parametrize("mode", ["production", "trial"])
-def test_production_warns_of_a_server_that_may_lose_payments(
-    postgres: TestDatabase, mode: str
-) -> None:
-    settings = Settings(database_url=SecretStr(postgres.url), mode=mode)  # type: ignore[arg-type]
+async def warnings(url: str, mode: str = "production") -> list[str]:
+    """Return what the start of the booking service warns of."""
+    settings = Settings(database_url=SecretStr(url), mode=mode)  # type: ignore[arg-type]
+    with capture_logs() as logs:
+        await refuse_loss(settings)
+    return [line["reason"] for line in logs if line["event"] == "database_lossy"]
 
-    async def reasons() -> str:
-        with capture_logs() as logs:
-            await warn_of_loss(settings)
-        return "; ".join(line["reason"] for line in logs if line["event"] == "database_lossy")
+
+def test_production_refuses_a_server_whose_crash_damages_its_data(postgres: TestDatabase) -> None:
+    # As the server of the tests runs.
+    with pytest.raises(Misconfigured, match=r"with fsync=off: .* Set fsync to on"):
+        postgres.wait(warnings(postgres.url))
+    assert postgres.wait(warnings(postgres.url, "trial")) == []
+
+
+def test_production_warns_of_a_server_that_may_lose_the_latest_payments(tmp_path: Path) -> None:
+    server = PostgresServer(tmp_path / "postgres")
+    server.start()
 
     async def play() -> None:
-        name = (await postgres.sql("SELECT current_database() AS name"))[0]["name"]
-        before = await reasons()
-        await postgres.sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
-        try:
-            found = await reasons()
-        finally:
-            await postgres.sql(f'ALTER DATABASE "{name}" RESET synchronous_commit')
-        assert ("synchronous_commit=off" in found) is (mode == "production")
-        assert "synchronous_commit" not in before
-        # As the server of the tests runs.
-        assert ("fsync=off" in before) is (mode == "production")
+        assert await warnings(server.url) == []
+        for name in ("synchronous_commit", "full_page_writes"):
+            await sql(server, f"ALTER SYSTEM SET {name} = off")
+            await sql(server, "SELECT pg_reload_conf()")
 
-    postgres.wait(play())
+        async def reloaded() -> bool:
+            found = "".join(await warnings(server.url))
+            return "synchronous_commit" in found and "full_page_writes" in found
+
+        await until_async(reloaded, SOON_S)
+        (reason,) = await warnings(server.url)
+        assert "with full_page_writes=off, synchronous_commit=off: " in reason
+        assert await warnings(server.url, "trial") == []
+
+    try:
+        asyncio.run(play())
+    finally:
+        server.stop()
 
 
 def test_the_address_is_named_without_the_password() -> None:

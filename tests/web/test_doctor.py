@@ -20,7 +20,9 @@ from tests.web.stack import Stack
 from waitline.cli import app
 from waitline.doctor import machine, stores
 from waitline.doctor.checks import Diagnosis, Level
+from waitline.doctor.instance_keys import same_keys
 from waitline.doctor.public_endpoints import ServiceChecks
+from waitline.doctor.web import new_session
 from waitline.kernel.clock import SystemClock
 from waitline.settings import Settings, load
 from waitline.tokens.keyring_file import KeyringFile
@@ -48,8 +50,8 @@ def chosen(stack: Stack, mode: str = "trial", **settings: object) -> Settings:
 def visited(stack: Stack, url: str, mode: str = "trial") -> dict[str, Diagnosis]:
     """Return what is found at an address, by subject without the address."""
     settings = chosen(stack, mode)
-    key, _ = machine.operator_key_of(settings)
-    visit = ServiceChecks(settings, machine.ring_of(settings), key, SystemClock())
+    keys, _ = machine.keys_of(settings)
+    visit = ServiceChecks(settings, machine.ring_of(settings), keys, SystemClock())
     found = asyncio.run(visit.examine([url]))
     return {check.subject.removeprefix(url).removeprefix(": "): check for check in found}
 
@@ -92,7 +94,8 @@ def test_a_good_installation(production_office: Office) -> None:
         seen = visited(office.queue, url, "production")
         assert seen[""].found == f"the {service} service in production mode"
         assert {one.level for one in seen.values()} == {Level.OK}
-        assert {"readiness", "metrics", "caching"} < set(seen)
+        assert {"readiness", "metrics", "caching", "operator key"} < set(seen)
+        assert ("site key" in seen) == (service == "queue")
 
 
 def test_the_command_with_addresses(alone: Stack) -> None:
@@ -178,7 +181,7 @@ def test_memory_that_will_not_last(alone: Stack) -> None:
 
 def test_keys_of_another_machine(trial: Stack, tmp_path: Path) -> None:
     ring = KeyringFile(tmp_path / "keys.json").load_or_create(SystemClock().now_ms())
-    visit = ServiceChecks(chosen(trial), ring, None, SystemClock())
+    visit = ServiceChecks(chosen(trial), ring, machine.SharedKeys(), SystemClock())
     found = {check.subject: check for check in asyncio.run(visit.examine([trial.url]))}
     keys = found[f"{trial.url}: keys"]
     assert keys.level is Level.FAULT
@@ -201,19 +204,74 @@ def test_damaged_and_missing_keys(tmp_path: Path) -> None:
     )
     assert keys.level is Level.FAULT
     assert "damaged" in keys.found
+    assert machine.keys_of(settings) == (machine.SharedKeys(), [])
     (tmp_path / "operator.key").write_text("short", "utf-8")
-    assert machine.operator_key_of(settings)[1]
+    _, (wrong,) = machine.keys_of(settings)
+    assert (wrong.subject, wrong.level) == ("operator key", Level.FAULT)
 
 
 def test_another_mode_and_a_wrong_operator_key(trial: Stack) -> None:
     found = visited(trial, trial.url, "production")
     assert "queue service in trial mode" in found[""].found
     assert found[""].level is Level.FAULT
-    visit = ServiceChecks(chosen(trial), None, "of-another-installation", SystemClock())
+    others = machine.SharedKeys(operator="of-another-installation")
+    visit = ServiceChecks(chosen(trial), None, others, SystemClock())
     keys = {check.subject: check for check in asyncio.run(visit.examine([trial.url]))}
     client = keys[f"{trial.url}: client addresses"]
     assert client.level is Level.FAULT
     assert "401" in client.found or "403" in client.found
+
+
+def test_instances_with_other_keys_than_ours(trial_office: Office) -> None:
+    """Each key of each service is compared by itself."""
+    queue, office = trial_office.queue.url, trial_office.url.rstrip("/")
+    settings = chosen(trial_office.queue)
+    ours, _ = machine.keys_of(settings)
+    other = "a-key-of-another-installation"
+    operator = {f"{queue}: operator key", f"{office}: operator key"}
+    site = {f"{queue}: site key"}
+    for keys, wrong in (
+        (ours, set()),
+        (ours._replace(operator=other), operator),
+        (ours._replace(site=other), site),
+    ):
+        visit = ServiceChecks(settings, None, keys, SystemClock())
+        found = asyncio.run(visit.examine([queue, office]))
+        compared = {check.subject: check for check in found if check.subject in operator | site}
+        assert set(compared) == operator | site
+        assert {name for name, check in compared.items() if check.level is Level.FAULT} == wrong
+        assert all("_KEY alike on every instance" in compared[name].found for name in wrong)
+    visit = ServiceChecks(settings, None, machine.SharedKeys(), SystemClock())
+    found = asyncio.run(visit.examine([queue]))
+    assert {check.level for check in found if check.subject in operator | site} == {Level.SKIPPED}
+
+
+def test_keys_are_compared_without_being_sent_or_shown() -> None:
+    keys = machine.SharedKeys(operator="the-operators-own-key", site="the-key-of-the-sites")
+    requests: list[str] = []
+
+    class Older(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append(f"{self.path} {self.headers}")
+            self.send_error(404)
+
+    async def compared(url: str) -> list[Diagnosis]:
+        async with new_session() as session:
+            return [one for _ in range(2) for one in await same_keys(session, url, "queue", keys)]
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Older) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            found = asyncio.run(compared(f"http://127.0.0.1:{server.server_port}"))
+        finally:
+            server.shutdown()
+    # A proof is for one question: no two requests are alike.
+    assert len(set(requests)) == len(requests) == 2
+    assert all("X-Operator-Key-Proof" in one and "X-Site-Key-Proof" in one for one in requests)
+    for key in keys:
+        assert key is not None
+        assert not [text for text in (*requests, *map(str, found)) if key in text]
+    assert {one.level for one in found} == {Level.SKIPPED}
 
 
 def test_an_address_without_a_service(trial_office: Office) -> None:
@@ -278,7 +336,7 @@ def test_what_a_cdn_keeps(
     path = f"{ROOT}/api/v1/rooms/"
     more = f"location {path} {{ proxy_pass {configured.url}; {rules} }}"
     with proxy(configured, tmp_path, ADDRESSES, more) as url:
-        visit = ServiceChecks(chosen(configured), None, None, SystemClock())
+        visit = ServiceChecks(chosen(configured), None, machine.SharedKeys(), SystemClock())
         found = asyncio.run(visit.examine([url + ROOT], room.name))
     (check,) = (check for check in found if check.subject.endswith(": CDN"))
     assert check.level is level, check.found
@@ -326,7 +384,7 @@ def test_https(trial: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_shop_of_a_room(trial_office: Office) -> None:
     stack = trial_office.queue
-    visit = ServiceChecks(chosen(stack), None, None, SystemClock())
+    visit = ServiceChecks(chosen(stack), None, machine.SharedKeys(), SystemClock())
     closed = f"http://127.0.0.1:{free_port()}/"
     found = asyncio.run(
         visit.pages({"good": trial_office.url, "gone": f"{stack.url}/none", "closed": closed})

@@ -44,6 +44,7 @@ CALLS = {
     ("get", "/api/v1/protection"),
     ("put", "/api/v1/protection"),
     ("get", "/api/v1/client"),
+    ("get", "/api/v1/keys"),
     ("get", "/api/v1/health"),
     ("get", "/api/v1/info"),
     ("get", "/actuator/health"),

@@ -42,7 +42,7 @@ CACHED = {
 }
 """Paths that are cached, with the longest time; the services' `Cache-Control` says how long. All
 of them are the same for everybody. Nothing else is cached: not the list of seats either, which only
-admitted visitors may see."""
+admitted visitors may see (decision 0067)."""
 
 _LANE_SCRIPT = Path(__file__).parents[1] / "lane.js"
 

@@ -45,20 +45,35 @@ async def ping(database: Database) -> str:
     return ""
 
 
-async def lossy(database: Database) -> str:
-    """Return a warning if the server may lose acknowledged bookings; empty if not.
+class Loss(NamedTuple):
+    """What a crash of the server's machine may do to acknowledged bookings.
+
+    Attributes:
+        reason: The settings that allow it, with the remedy.
+        damages: Whether all data may be damaged (`fsync=off`), not only the latest be missing.
+    """
+
+    reason: str
+    damages: bool
+
+
+async def lossy(database: Database) -> Loss | None:
+    """Return what the server may lose of acknowledged bookings; `None` if nothing.
+
+    Source: PostgreSQL, Non-Durable Settings.
 
     Raises:
         Unavailable: It does not answer.
     """
     found = [row["name"] for row in await database.fetch_all("lossy_settings")]
     if not found:
-        return ""
-    return (
+        return None
+    reason = (
         f"the database runs with {', '.join(f'{name}=off' for name in found)}: after a crash of "
         "its machine, confirmed payments may be missing, or the data damaged. Set "
         f"{' and '.join(found)} to on"
     )
+    return Loss(reason, damages="fsync" in found)
 
 
 async def count_open_work(database: Database) -> OpenWork:

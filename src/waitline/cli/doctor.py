@@ -8,7 +8,7 @@ from rich.table import Table
 
 from waitline import settings as chosen
 from waitline.cli import options
-from waitline.doctor.checks import Diagnosis, Level, fault
+from waitline.doctor.checks import Diagnosis, Level
 from waitline.kernel.addresses import address_fault
 from waitline.kernel.clock import SystemClock
 from waitline.kernel.errors import Misconfigured, Unavailable
@@ -76,12 +76,11 @@ async def _examine(settings: Settings, urls: list[str]) -> list[Diagnosis]:
 
     clock = SystemClock()
     found = machine.examine(settings, clock)
-    key, wrong = machine.operator_key_of(settings)
-    if wrong:
-        found.append(fault("operator key", wrong))
+    keys, wrong = machine.keys_of(settings)
+    found += wrong
     found += await stores.valkey(settings, clock)
     found += await stores.database(settings, clock)
-    visit = ServiceChecks(settings, machine.ring_of(settings), key, clock)
+    visit = ServiceChecks(settings, machine.ring_of(settings), keys, clock)
     if urls:
         rooms = await _rooms(settings)
         public = (settings.queue_public_url or "").rstrip("/")

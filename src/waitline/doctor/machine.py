@@ -1,13 +1,14 @@
 """Checks of this machine: its limit of open files, its keys, and what the settings lack."""
 
 import resource
+from typing import NamedTuple
 
 from waitline.doctor.checks import Diagnosis, fault, ok, skipped, warning
 from waitline.kernel.clock import Clock
 from waitline.kernel.errors import Misconfigured
 from waitline.kernel.plurals import counted
 from waitline.services.start_lines import plain_http
-from waitline.settings import PREFIX, Settings, operator_key
+from waitline.settings import PREFIX, Settings, operator_key, site_key
 from waitline.tokens.keyring import Keyring
 from waitline.tokens.keyring_file import KeyringError, KeyringFile
 
@@ -46,14 +47,28 @@ def ring_of(settings: Settings) -> Keyring | None:
         return None
 
 
-def operator_key_of(settings: Settings) -> tuple[str | None, str]:
-    """Return this machine's operator key, or `None` if it has none, and what is wrong with it."""
-    if settings.operator_key is None and not (settings.data_dir / "operator.key").exists():
-        return None, ""
-    try:
-        return operator_key(settings), ""
-    except Misconfigured as error:
-        return None, str(error)
+class SharedKeys(NamedTuple):
+    """Keys of this machine that every instance must have too; `None` of those that it lacks."""
+
+    operator: str | None = None
+    site: str | None = None
+
+
+def keys_of(settings: Settings) -> tuple[SharedKeys, list[Diagnosis]]:
+    """Return this machine's keys, and what is wrong with them. A missing one is not generated."""
+    found: dict[str, str] = {}
+    wrong = []
+    for name, configured, load in (
+        ("operator", settings.operator_key, operator_key),
+        ("site", settings.site_key, site_key),
+    ):
+        if configured is None and not (settings.data_dir / f"{name}.key").exists():
+            continue
+        try:
+            found[name] = load(settings)
+        except Misconfigured as error:
+            wrong.append(fault(f"{name} key", str(error)))
+    return SharedKeys(**found), wrong
 
 
 def _https(settings: Settings) -> Diagnosis:

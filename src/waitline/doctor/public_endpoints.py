@@ -13,6 +13,8 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 
 from waitline.doctor.checks import Diagnosis, fault, faults, ok, skipped, warning
+from waitline.doctor.instance_keys import same_keys
+from waitline.doctor.machine import SharedKeys
 from waitline.doctor.web import Fetched, certificate_expiry, fetch, new_session
 from waitline.kernel.addresses import is_loopback
 from waitline.kernel.clock import Clock
@@ -43,17 +45,17 @@ class ServiceChecks:
     Args:
         settings: The installation's settings.
         ring: This machine's keys; `None` if it has none.
-        operator_key: The operator key; `None` if this machine has none.
+        keys: This machine's operator key and site key.
         clock: The present time.
     """
 
     def __init__(
-        self, settings: Settings, ring: Keyring | None, operator_key: str | None, clock: Clock
+        self, settings: Settings, ring: Keyring | None, keys: SharedKeys, clock: Clock
     ) -> None:
         self._production = settings.mode == "production"
         self._settings = settings
         self._ring = ring
-        self._operator_key = operator_key
+        self._keys_here = keys
         self._clock = clock
 
     async def examine(self, urls: Sequence[str], room: str | None = None) -> list[Diagnosis]:
@@ -63,8 +65,12 @@ class ServiceChecks:
             urls: Their addresses, with the path below which a proxy serves them, if any.
             room: A room whose shared answers are checked; `None` if there is none.
         """
+        # Beside an address with HTTPS, one without is that of an instance behind it.
+        instances = any(url.startswith("https:") for url in urls)
         async with new_session() as session:
-            found = await asyncio.gather(*(self._service(session, url, room) for url in urls))
+            found = await asyncio.gather(
+                *(self._service(session, url, room, plain_http=instances) for url in urls)
+            )
         return [check for checks in found for check in checks]
 
     async def pages(self, urls: Mapping[str, str]) -> list[Diagnosis]:
@@ -88,7 +94,7 @@ class ServiceChecks:
         return ok(subject, f"{url} answers {answer.status}")
 
     async def _service(
-        self, session: aiohttp.ClientSession, url: str, room: str | None
+        self, session: aiohttp.ClientSession, url: str, room: str | None, *, plain_http: bool
     ) -> list[Diagnosis]:
         url = url.rstrip("/")
         about = await fetch(session, f"{url}/api/v1/info")
@@ -105,8 +111,9 @@ class ServiceChecks:
             ]
         service = data["service"]
         found = [self._mode(url, service, str(data.get("mode")))]
-        found += await self._transport(url)
+        found += await self._transport(url, plain_http=plain_http)
         found.append(await _readiness(session, url))
+        found += await same_keys(session, url, service, self._keys_here)
         if self._production:
             found.append(_metrics(url, await fetch(session, f"{url}/actuator/prometheus")))
         if service == "queue":
@@ -128,7 +135,7 @@ class ServiceChecks:
             f"{self._settings.mode}: set {PREFIX}MODE as the services have it",
         )
 
-    async def _transport(self, url: str) -> list[Diagnosis]:
+    async def _transport(self, url: str, *, plain_http: bool) -> list[Diagnosis]:
         subject = f"{url}: HTTPS"
         if url.startswith("https:"):
             try:
@@ -140,7 +147,7 @@ class ServiceChecks:
             if left.days < CERTIFICATE_DAYS_LEAST:
                 return [warning(subject, f"{text} only: renew it before the sale")]
             return [ok(subject, text)]
-        if not self._production or _is_local(url):
+        if not self._production or plain_http or _is_local(url):
             return []
         return [
             fault(
@@ -203,7 +210,7 @@ class ServiceChecks:
 
     async def _client_address(self, session: aiohttp.ClientSession, url: str) -> Diagnosis:
         subject = f"{url}: client addresses"
-        if self._operator_key is None:
+        if self._keys_here.operator is None:
             return skipped(
                 subject, f"needs the operator key: set {PREFIX}OPERATOR_KEY or --data-dir"
             )
@@ -213,7 +220,7 @@ class ServiceChecks:
             session,
             f"{url}/api/v1/client",
             {
-                "X-Operator-Key": self._operator_key,
+                "X-Operator-Key": self._keys_here.operator,
                 "X-Forwarded-For": FORGED,
                 "Forwarded": f"for={FORGED}",
             },

@@ -93,7 +93,7 @@ async def database(settings: Settings, clock: Clock) -> list[Diagnosis]:
         ]
         lossy = await health.lossy(server)
         found.append(
-            fault("PostgreSQL: settings", lossy)
+            fault("PostgreSQL: settings", lossy.reason)
             if lossy
             else ok("PostgreSQL: settings", "keeps what it acknowledges")
         )

@@ -25,6 +25,7 @@ metric_families.py    metrics with their declarations and values
 metric_text.py        the Prometheus text format
 metrics_page.py       metrics of all processes of a service, and version information
 operator_key.py       authentication of operators
+key_proof.py          proof that two processes have the same secret
 caching.py            entity tags and content codings
 static_files.py       static files, with the API's documentation page
 speculation.py        speculative requests of browsers (prefetch, prerender)

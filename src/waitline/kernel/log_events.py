@@ -130,7 +130,7 @@ _OTHERS: Final = {
         level="error",
     ),
     "database_lossy": LogEvent(
-        "PostgreSQL may lose confirmed payments in a crash; `reason` names the settings",
+        "PostgreSQL may lose the latest payments in a crash; `reason` names the settings",
         ("reason",),
     ),
     "departures_failed": LogEvent(

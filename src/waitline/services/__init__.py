@@ -10,6 +10,7 @@ pages/             the start pages, and the layout that pages share
 start_page.py      start page of a service
 certificates.py    expiry of certificates, for metrics
 data_mode.py       mode of the data: checked at the start and while a process runs
+key_comparison.py  comparison of keys between instances, for `waitline doctor`
 identity.py        authentication of visitors: tokens, cookies, trial mode
 same_origin.py     protection of writes against other sites (CSRF)
 observing.py       wiring of request ids, access log and traces

@@ -39,7 +39,7 @@ from waitline.kernel.process_metrics import ProcessMetrics
 from waitline.payment_providers.port import WEBHOOK_PATH, Provider
 from waitline.payment_providers.registry import open_provider
 from waitline.postgres.pool import Database
-from waitline.services import start_page
+from waitline.services import key_comparison, start_page
 from waitline.services.booking import openapi, operator_catalogue
 from waitline.services.booking.calls import BookingCalls
 from waitline.services.booking.catalogue_calls import CatalogueCalls
@@ -287,7 +287,8 @@ def described_routers(
     )
     sale = SaleOperatorCalls(database, door, authenticated, on_change=cache.expire)
     health = health_calls(settings, database, store, draining)
-    return [operators.router(), catalogue.router(), sale.router(), health.router()]
+    keys = key_comparison.router({key_comparison.OPERATOR_KEY: operator_key})
+    return [operators.router(), catalogue.router(), sale.router(), keys, health.router()]
 
 
 def health_calls(

@@ -26,8 +26,8 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
 
     Raises:
         Misconfigured: It has no store, no database or no payment provider, or the database's
-            tables are missing or out of date, or a concert has a currency that is not charged, or
-            there is no TLS in front.
+            tables are missing or out of date, or it does not write to its disk, or a concert has a
+            currency that is not charged, or there is no TLS in front.
     """
     chosen.require_all(
         settings.store_url,
@@ -45,7 +45,7 @@ def run(settings: Settings, *, until_stdin_ends: bool) -> None:
         management_port=settings.booking_management_port,
         role="booking",
         metrics_dir=settings.booking_metrics_dir,
-        claims=(claim_valkey, check_tables, claim_database, check_currencies, warn_of_loss),
+        claims=(claim_valkey, check_tables, claim_database, check_currencies, refuse_loss),
         until_stdin_ends=until_stdin_ends,
     )
 
@@ -88,21 +88,27 @@ async def check_currencies(settings: Settings) -> None:
         )
 
 
-async def warn_of_loss(settings: Settings) -> None:
-    """Log a warning, in production, if the database may lose acknowledged writes.
+async def refuse_loss(settings: Settings) -> None:
+    """Refuse, in production, a database that a crash may damage; warn of one that may lose writes.
+
+    Without full page writes nothing is lost on a file system that writes pages whole, and the
+    latest commits alone are without a synchronous commit: whether that is meant, operators know.
 
     Raises:
+        Misconfigured: It does not write to its disk (`fsync=off`).
         Unavailable: The database does not answer.
     """
     if settings.mode != "production":
         return
     database = Database(settings.database_address(), "waitline.booking", connections_max=1)
     try:
-        reason = await health.lossy(database)
+        loss = await health.lossy(database)
     finally:
         await database.close()
-    if reason:
-        log.warning("database_lossy", reason=reason)
+    if loss is not None and loss.damages:
+        raise Misconfigured(loss.reason)
+    if loss is not None:
+        log.warning("database_lossy", reason=loss.reason)
 
 
 def worker() -> "BookingWorker":

@@ -32,7 +32,7 @@ from waitline.queue.listening import Listening
 from waitline.queue.rooms import Rooms
 from waitline.queue.store import Line
 from waitline.queue.walk_ins import WalkIns
-from waitline.services import start_page
+from waitline.services import key_comparison, start_page
 from waitline.services.data_mode import open_valkey, watches
 from waitline.services.identity import Identity
 from waitline.services.observing import observed
@@ -289,11 +289,13 @@ class QueueParts(NamedTuple):
         rooms = RoomCalls(self.rooms, self.addresses, settings, operators)
         client = client_view.router(self.watch, operators)
         protection = ProtectionCalls(self.protection, operators, self.site_key)
+        keys = {key_comparison.OPERATOR_KEY: operator_key, key_comparison.SITE_KEY: self.site_key}
         return [
             streams.router(),
             rooms.router(),
             protection.router(),
             client,
+            key_comparison.router(keys),
             self.health.router(),
             self.key_set,
         ]
