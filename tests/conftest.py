@@ -14,7 +14,7 @@ from tests import command_line, databases, quarantine, refusals
 from tests.booking_web.office import QUEUE_URL, WORKERS, Office
 from tests.booking_web.office import running as running_office
 from tests.databases import TestDatabase
-from tests.distribution import ByFolder
+from tests.distribution import OFFICES, ByFolder, folder_of
 from tests.machine import Machine
 from tests.servers import Server, redis_binary, running, running_cluster
 from waitline.trial.valkey_cluster import Size
@@ -79,8 +79,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder 
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item) -> None:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     refusals.attach(item)
+    if nextitem is not None and folder_of(nextitem.nodeid.partition("::")[0]) not in OFFICES:
+        _stop_offices(item)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
@@ -121,8 +123,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return command_line.run_with(monkeypatch, capsys)
 
 
-# Installations of both services. All folders share them, since a start takes 6 s of CPU time: each
-# test has a room, a show and visitors of its own.
+# Installations of both services. All folders of `OFFICES` share them, since a start takes 6 s of CPU
+# time: each test has a room, a show and visitors of its own. They stop when a worker of the tests
+# goes on to another folder.
 
 
 @pytest.fixture(scope="session")
@@ -137,6 +140,13 @@ def production_office() -> Iterator[Office]:
     """The mode that asks for the visitor's token, and for the price."""
     with running_office("production", WORKERS, WAITLINE_QUEUE_PUBLIC_URL=QUEUE_URL) as office:
         yield office
+
+
+def _stop_offices(item: pytest.Item) -> None:
+    """Stop the shared installations: idle, each takes 5 % of a processor to the end of the run."""
+    for name in ("trial_office", "production_office"):
+        for office in item.session._fixturemanager.getfixturedefs(name, item) or ():  # noqa: SLF001 - pytest has no public way to end a fixture
+            office.finish(item._request)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 @pytest.fixture(autouse=True)

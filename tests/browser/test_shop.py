@@ -330,8 +330,9 @@ def test_free_seats_in_production(opened: Opened) -> None:
         ("KWD", "5.120", "KWD\xa05.120"),
         # Chromium has no digits for these two; ISO 4217 has three and two.
         ("IQD", "12345.678", "IQD\xa012,345.678"),
-        ("MGA", "5000.50", "MGA\xa05,000.50"),
-        ("ISK", "9900", "ISK\xa09,900"),
+        pytest.param("MGA", "5000.50", "MGA\xa05,000.50", marks=pytest.mark.long),
+        # As yen.
+        pytest.param("ISK", "9900", "ISK\xa09,900", marks=pytest.mark.long),
     ],
 )
 def test_prices_are_in_the_currency_of_the_concert(

@@ -43,8 +43,7 @@ def build_framework(
     made = describe(title, routers, problems.root_path)
     if document is not None:
         # Built when it is first read, in a thread: a tenth of the CPU time of a worker's start.
-        described = cache(lambda: document(made))
-        made.get("/openapi.json", include_in_schema=False)(lambda: described())
+        made.get("/openapi.json", include_in_schema=False)(cache(lambda: document(made)))
     _answer_refusals(made, problems)
     return made
 
