@@ -123,9 +123,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return command_line.run_with(monkeypatch, capsys)
 
 
-# Installations of both services. All folders of `OFFICES` share them, since a start takes 6 s of CPU
-# time: each test has a room, a show and visitors of its own. They stop when a worker of the tests
-# goes on to another folder.
+# Installations of both services, which the folders of `OFFICES` share, since a start takes 6 s of
+# CPU time: each test has a room, a show and visitors of its own. They stop when a worker of the
+# tests goes on to another folder.
 
 
 @pytest.fixture(scope="session")
@@ -144,8 +144,9 @@ def production_office() -> Iterator[Office]:
 
 def _stop_offices(item: pytest.Item) -> None:
     """Stop the shared installations: idle, each takes 5 % of a processor to the end of the run."""
+    manager = item.session._fixturemanager  # noqa: SLF001 - pytest has no public way
     for name in ("trial_office", "production_office"):
-        for office in item.session._fixturemanager.getfixturedefs(name, item) or ():  # noqa: SLF001 - pytest has no public way to end a fixture
+        for office in manager.getfixturedefs(name, item) or ():
             office.finish(item._request)  # type: ignore[attr-defined]  # noqa: SLF001
 
 
