@@ -3,14 +3,17 @@
 import asyncio
 import itertools
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import asyncpg
 import httpx
 
+from tests import databases
 from tests.http_client import Client
 from tests.processes import Program, started
 from tests.until import until
@@ -267,9 +270,15 @@ def running(mode: str, workers: int = 1, /, **more: str) -> Iterator[Office]:
             **more,
         }
         settings = {name.removeprefix("WAITLINE_").lower(): chosen[name] for name in chosen}
+        # Not nested deeply: the path of a unix socket has a maximum length.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wl-")))
+        databases.prepare(folder / "data" / "postgres")
         program = stack.enter_context(
-            start(workers, settings, box_office=True, batch_scheduling=False)
-        )
+            start(
+                workers, settings, box_office=True, data_dir=folder / "data",
+                batch_scheduling=False,
+            )
+        )  # fmt: skip
         queue_client = stack.enter_context(Client(program.url))
         queue = Stack(program.url, program.data_dir, program, queue_client)
         yield Office(client, queue, program, provider)

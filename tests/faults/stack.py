@@ -15,6 +15,7 @@ from typing import Any
 
 import asyncpg
 
+from tests import databases
 from tests.http_client import operate
 from tests.until import until, until_async
 from waitline.kernel.ids import RoomId
@@ -125,6 +126,8 @@ def up(
         settings["valkey_url"] = valkey_url
     if port:
         settings["queue_port"] = str(port)
+    if box_office and not data_dir.joinpath("postgres").exists():
+        databases.prepare(data_dir / "postgres")
     with start(
         workers, settings, box_office=box_office, data_dir=data_dir, batch_scheduling=False
     ) as program:
