@@ -13,9 +13,11 @@ from typing_extensions import override
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 LONGEST_FIRST = (
-    "faults", "browser", "booking_web", "web", "bench", "model", "store", "race", "payments",
+    "faults", "browser", "booking_web", "bench", "model", "web", "store", "booking", "cli", "race",
+    "payments",
 )  # fmt: skip
-"""Folders by the time that they take, as `--durations` shows it; the others take less."""
+"""Folders by the time that they take, as `--durations` shows it; the others take less. Of the first
+four, with which the workers begin, only two use the shared installations."""
 
 OFFICES = frozenset(("booking_web", "browser", "edge", "journey", "web"))
 """Folders whose tests use the shared installations of `conftest.py`. An idle one takes 5 % of a

@@ -61,8 +61,12 @@ def answers(host: str, port: int) -> bool:
             return False
 
 
+# One worker binds in the same way, and listens in `test_one_family`.
+WORKERS = [pytest.param("1", marks=pytest.mark.long), "2"]
+
+
 @needs_ipv6
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_any_address_is_both(trial: Stack, workers: str) -> None:
     with queue(trial, "--host", "::", "--workers", workers) as addresses:
         port = urlsplit(addresses[0]).port
@@ -76,7 +80,8 @@ def test_any_address_is_both(trial: Stack, workers: str) -> None:
     ("host", "addresses", "works", "refused"),
     [
         (EVERY_IPV4, [EVERY_IPV4], "127.0.0.1", "::1"),
-        ("127.0.0.1", ["127.0.0.1"], "127.0.0.1", "::1"),
+        # As every other test does.
+        pytest.param("127.0.0.1", ["127.0.0.1"], "127.0.0.1", "::1", marks=pytest.mark.long),
         pytest.param("::1", ["[::1]"], "::1", "127.0.0.1", marks=needs_ipv6),
     ],
 )
@@ -92,7 +97,7 @@ def test_one_family(
             socket.create_connection((refused, port), 1)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_a_name_is_each_of_its_addresses(trial: Stack, workers: str) -> None:
     with queue(trial, "--host", "localhost", "--workers", workers) as shown:
         for url in shown:

@@ -80,13 +80,21 @@ def harmless(text: str) -> bool:
     )
 
 
-# ASCII is the same in all encodings, so one of them is enough in the short run.
+# Names that each encoding prints otherwise; ASCII is the same in all. For the rest one narrow
+# encoding is enough in the short run: what it lacks is written as an escape, as in the others.
+DIFFERING = {"full-width", "decomposed"}
+
 PRINTED = [
     pytest.param(
         name.values[0],
         encoding,
         id=f"{name.id}-{encoding}",
-        marks=[pytest.mark.long] * (str(name.values[0]).isascii() and encoding != "utf-8"),
+        marks=[pytest.mark.long]
+        * (
+            encoding != "utf-8"
+            and name.id not in DIFFERING
+            and (str(name.values[0]).isascii() or encoding != "ascii")
+        ),
     )
     for name in NAMES
     for encoding in ("utf-8", "latin-1", "ascii", "cp949")
