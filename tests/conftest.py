@@ -8,9 +8,10 @@ import hypothesis
 import pytest
 import typer.main
 from _pytest.terminal import TerminalReporter
+from httpx import _config as httpx_config
 from httpx._transports import default as httpx_transport
 
-from tests import command_line, databases, quarantine, refusals
+from tests import command_line, databases, http_client, quarantine, refusals
 from tests.booking_web.office import QUEUE_URL, WORKERS, Office
 from tests.booking_web.office import running as running_office
 from tests.databases import TestDatabase
@@ -34,8 +35,15 @@ def _build_once() -> None:
     typer.main.get_command = cache(typer.main.get_command)
 
 
+def _be_patient() -> None:
+    """Let clients without a timeout of their own wait as long as `http_client`, not httpx's 5 s."""
+    for kind in ("connect", "read", "write", "pool"):
+        setattr(httpx_config.DEFAULT_TIMEOUT_CONFIG, kind, http_client.ANSWER_S)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     _build_once()
+    _be_patient()
     # A slow machine is no failure of an example.
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")

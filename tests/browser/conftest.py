@@ -16,8 +16,9 @@ from tests.web import stack as web
 
 SCREENSHOTS = Path("out/screenshots")
 
-# Milliseconds that a page gets to show what is expected: two polls of three seconds, and slack.
-SHOW_MS = 15_000
+# Milliseconds that a page gets to show what is expected: two polls of three seconds, and slack for
+# a machine that runs other tests as well.
+SHOW_MS = 20_000
 
 # Nothing but our own pages may be asked for by the browser, and no sandbox works in a container.
 FLAGS = (

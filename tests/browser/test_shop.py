@@ -11,6 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.booking_web.office import Office
 from tests.browser.conftest import SCREENSHOTS, SHOW_MS, Opened
+from tests.http_client import Client
 from tests.until import until
 from waitline.trial.installation import Installation, start
 
@@ -285,8 +286,9 @@ def test_free_seats_in_production(opened: Opened) -> None:
     unpaid = {"mode": "production", "payment_provider": "none"}
     with (
         start(1, unpaid, box_office=True, batch_scheduling=False) as program,
-        httpx.Client(headers={"X-Operator-Key": program.operator_key}) as operator,
+        Client(program.booking_url) as operator,
     ):
+        operator.headers["X-Operator-Key"] = program.operator_key
 
         def operate(path: str, **body: Any) -> Any:  # noqa: ANN401 - JSON
             answer = operator.post(f"{program.booking_url}/api/v1/operator/{path}", **body)
@@ -338,7 +340,8 @@ def test_free_seats_in_production(opened: Opened) -> None:
 def test_prices_are_in_the_currency_of_the_concert(
     trial: Installation, opened: Opened, currency: str, price: str, shown: str
 ) -> None:
-    with httpx.Client(headers={"X-Operator-Key": trial.operator_key}) as operator:
+    with Client(trial.booking_url) as operator:
+        operator.headers["X-Operator-Key"] = trial.operator_key
 
         def operate(path: str, **body: Any) -> Any:  # noqa: ANN401 - JSON
             answer = operator.post(f"{trial.booking_url}/api/v1/operator/{path}", **body)
