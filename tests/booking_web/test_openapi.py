@@ -82,7 +82,7 @@ ASKING_NOTHING = {
 
 # The test data would take half a second each time; it has tests of its own.
 ASKED = [
-    pytest.param(method, path, wanted, id=f"{method}-{path}-{wanted.value}")
+    (method, path, wanted)
     for method, path in sorted(CALLS - {INIT})
     for wanted in GenerationMode
     if wanted is GenerationMode.POSITIVE
@@ -105,16 +105,18 @@ def repeats(path: str, wanted: GenerationMode) -> bool:
     return not path.startswith(WITH_PASS) and not own_schedule
 
 
-OUTSIDE = [
+OUTSIDE_AND_INSIDE = [
     pytest.param(
-        *one.values,
-        False,
-        id=f"{one.id}-outside",
-        marks=[pytest.mark.long] * repeats(str(one.values[1]), GenerationMode(one.values[2])),
+        method,
+        path,
+        wanted,
+        inside,
+        id=f"{method}-{path}-{wanted.value}-{'inside' if inside else 'outside'}",
+        marks=[pytest.mark.long] * (not inside and repeats(path, wanted)),
     )
-    for one in ASKED
+    for inside in (False, True)
+    for method, path, wanted in ASKED
 ]
-INSIDE = [pytest.param(*one.values, True, id=f"{one.id}-inside") for one in ASKED]
 
 
 @pytest.fixture(scope="package")
@@ -128,7 +130,7 @@ def insider(trial: Office) -> Buyer:
     return trial.show(seatsPerUser=100).buyer()
 
 
-@pytest.mark.parametrize(("method", "path", "wanted", "inside"), [*OUTSIDE, *INSIDE])
+@pytest.mark.parametrize(("method", "path", "wanted", "inside"), OUTSIDE_AND_INSIDE)
 def test_what_it_says_is_so(
     described: BaseSchema,
     insider: Buyer,
